@@ -1,0 +1,19 @@
+package events
+
+// CauseCode is the machine-readable reason of a failure.
+type CauseCode string
+
+// The cause codes. All but CauseAttemptsExhausted are decided on the first delivery.
+const (
+	CauseUndecodableEvent     CauseCode = "UNDECODABLE_EVENT"      // not a CloudEvent
+	CauseUnsupportedEventType CauseCode = "UNSUPPORTED_EVENT_TYPE" // a CloudEvent of another type
+	CauseInvalidRequest       CauseCode = "INVALID_REQUEST"        // a field is missing, of the wrong type or too long
+	CauseInvalidTenantID      CauseCode = "INVALID_TENANT_ID"      // not 1 to 255 of A–Z a–z 0–9 _ -
+	CauseReservedTenantID     CauseCode = "RESERVED_TENANT_ID"     // _docex_…_
+	CauseTenantExists         CauseCode = "TENANT_EXISTS"          // registered already, perhaps in other case
+	CauseUnsupportedStrategy  CauseCode = "UNSUPPORTED_STRATEGY"   // this database cannot isolate that way
+	CauseBoundaryNotEmpty     CauseCode = "BOUNDARY_NOT_EMPTY"     // the schema or file holds somebody's rows
+	CauseSchemaInvalid        CauseCode = "SCHEMA_INVALID"         // the structure differs from the definition
+	CausePermissionDenied     CauseCode = "PERMISSION_DENIED"      // the database or file system refuses us
+	CauseAttemptsExhausted    CauseCode = "ATTEMPTS_EXHAUSTED"     // transient errors until the last attempt
+)

@@ -1,0 +1,88 @@
+package events
+
+import (
+	"fmt"
+	"regexp"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of a request's fields, in characters.
+const (
+	MaxTenantID    = 255
+	MaxDisplayName = 255
+	MaxCreatedBy   = 255
+)
+
+var (
+	tenantID   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
+	reservedID = regexp.MustCompile(`^_docex_.*_$`)
+	docexID    = regexp.MustCompile(`^[A-Za-z0-9_]{1,30}$`)
+)
+
+// RequestError says which rule a request breaks. It is permanent: the same request fails again.
+type RequestError struct {
+	Code    CauseCode
+	Field   string // the data field or CloudEvents attribute at fault
+	Message string // what is wrong and what would be right
+}
+
+func (e *RequestError) Error() string { return e.Field + ": " + e.Message }
+
+func invalid(field, format string, args ...any) *RequestError {
+	return &RequestError{Code: CauseInvalidRequest, Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+// ValidateTenantID reports whether id may name a tenant: nil, or a *[RequestError] with
+// CauseInvalidTenantID or CauseReservedTenantID.
+func ValidateTenantID(id string) error {
+	switch {
+	case !tenantID.MatchString(id):
+		return &RequestError{
+			Code: CauseInvalidTenantID, Field: "tenant_id",
+			Message: fmt.Sprintf("%s is not 1 to %d of A–Z a–z 0–9 _ -", Quote(id), MaxTenantID),
+		}
+	case reservedID.MatchString(id):
+		return &RequestError{
+			Code: CauseReservedTenantID, Field: "tenant_id",
+			Message: fmt.Sprintf("%q is reserved: ids of the form _docex_…_ belong to the system; choose another", id),
+		}
+	}
+	return nil
+}
+
+// DocEXCompatible reports whether DocEX itself accepts the id: 1 to 30 of A–Z a–z 0–9 _.
+func DocEXCompatible(id string) bool { return docexID.MatchString(id) }
+
+// Validate checks the rules that need no database: nil, or a *[RequestError]. Publishers can call it
+// before they publish; the consumer calls it as step 0. The isolation strategy is judged by the database.
+func (r Requested) Validate() error {
+	if err := ValidateTenantID(r.TenantID); err != nil {
+		return err
+	}
+	if err := text("display_name", r.DisplayName, MaxDisplayName); err != nil {
+		return err
+	}
+	return text("created_by", r.CreatedBy, MaxCreatedBy)
+}
+
+func text(field, s string, limit int) error {
+	if n := utf8.RuneCountInString(s); n < 1 || n > limit {
+		return invalid(field, "has %d characters; 1 to %d are allowed", n, limit)
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			return invalid(field, "holds the control character %U; remove it", r)
+		}
+	}
+	return nil
+}
+
+// Quote renders untrusted text for a message: quoted, control characters escaped, at most 64 characters.
+func Quote(s string) string {
+	const limit = 64
+	if utf8.RuneCountInString(s) <= limit {
+		return fmt.Sprintf("%q", s)
+	}
+	return fmt.Sprintf("%q… (%d bytes)", string([]rune(s)[:limit]), len(s))
+}

@@ -1,0 +1,113 @@
+package events
+
+import "time"
+
+// Event types. The subject an event travels on equals its type, and for a request likewise.
+const (
+	TypeRequested          = "tenant.requested"
+	TypeProvisioned        = "tenant.provisioned"
+	TypeProvisioningFailed = "tenant.provisioning_failed"
+)
+
+// JetStream streams, the durable consumer that takes requests, and the subject under which dead letters
+// are kept, one subject a request (see [RequestKey]).
+const (
+	StreamRequests          = "TENANT_REQUESTS"
+	StreamEvents            = "TENANT_EVENTS"
+	StreamDeadLetters       = "TENANT_DEAD_LETTERS"
+	DurableConsumer         = "tenant-provisioner"
+	SubjectDeadLetterPrefix = "tenant.dead_letter."
+)
+
+// Isolation strategies.
+const (
+	IsolationSchema   = "schema"   // a PostgreSQL schema
+	IsolationDatabase = "database" // a SQLite file
+)
+
+// Requested is the data of a tenant.requested event. [Requested.Validate] states its rules.
+type Requested struct {
+	TenantID          string `json:"tenant_id"`
+	DisplayName       string `json:"display_name"`
+	CreatedBy         string `json:"created_by"`
+	IsolationStrategy string `json:"isolation_strategy,omitempty"` // empty: the default of the database
+}
+
+// Request identifies a request: the CloudEvents source and id of its tenant.requested event.
+type Request struct {
+	Source string `json:"source"`
+	ID     string `json:"id"`
+}
+
+// Step names one step of the pipeline: 0 is the validation of the request, 1 to 5 do the work.
+type Step struct {
+	Number int    `json:"number"`
+	Name   string `json:"name"`
+}
+
+// StepTiming is a finished step and how long it took, in milliseconds.
+type StepTiming struct {
+	Step
+	DurationMS float64 `json:"duration_ms"`
+}
+
+// Warning codes.
+const (
+	// WarnIndexFailed: an index could not be created, or is missing or invalid; the tenant works without.
+	WarnIndexFailed = "INDEX_FAILED"
+	// WarnNotDocEXCompatible: the id is outside DocEX's own rule (30 characters, no hyphen).
+	WarnNotDocEXCompatible = "NOT_DOCEX_COMPATIBLE"
+)
+
+// Warning is something short of a failure that an operator should know of.
+type Warning struct {
+	Step    Step   `json:"step"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Provisioned is the data of a tenant.provisioned event.
+type Provisioned struct {
+	TenantID          string       `json:"tenant_id"`
+	DisplayName       string       `json:"display_name"`
+	IsolationStrategy string       `json:"isolation_strategy"`
+	SchemaName        string       `json:"schema_name,omitempty"`   // for IsolationSchema
+	DatabasePath      string       `json:"database_path,omitempty"` // for IsolationDatabase
+	CreatedAt         time.Time    `json:"created_at"`
+	CreatedBy         string       `json:"created_by"`
+	Request           Request      `json:"request"`
+	Attempts          int          `json:"attempts"` // deliveries that started work, this one included
+	Replay            int          `json:"replay"`   // 0: the first publication; n: an operator's nth replay
+	Prepared          bool         `json:"prepared"` // taken from the pool of prepared boundaries
+	Tables            int          `json:"tables"`
+	Indexes           int          `json:"indexes"`
+	Warnings          []Warning    `json:"warnings"`
+	Steps             []StepTiming `json:"steps"`
+	DurationMS        float64      `json:"duration_ms"` // of the attempt that succeeded, in milliseconds
+}
+
+// ProvisioningFailed is the data of a tenant.provisioning_failed event.
+type ProvisioningFailed struct {
+	TenantID   string     `json:"tenant_id,omitempty"` // absent if undecodable
+	Request    *Request   `json:"request,omitempty"`   // absent if undecodable
+	Step       Step       `json:"step"`
+	Cause      Cause      `json:"cause"`
+	Replayable bool       `json:"replayable"` // the same request may succeed later
+	Attempts   int        `json:"attempts"`
+	Replay     int        `json:"replay"`
+	DeadLetter DeadLetter `json:"dead_letter"`
+	LeftBehind []string   `json:"left_behind"` // what exists now that did not before
+}
+
+// Cause says why a request failed. Message is for people; programs branch on Code.
+type Cause struct {
+	Code    CauseCode `json:"code"`
+	Message string    `json:"message"`
+	Detail  string    `json:"detail,omitempty"` // the database's own code and text, where there is one
+}
+
+// DeadLetter says where the original request is kept.
+type DeadLetter struct {
+	Stream  string `json:"stream"`
+	Subject string `json:"subject"`
+}
