@@ -67,6 +67,9 @@ func (r Requested) Validate() error {
 }
 
 func text(field, s string, limit int) error {
+	if !utf8.ValidString(s) {
+		return invalid(field, "is not valid UTF-8")
+	}
 	if n := utf8.RuneCountInString(s); n < 1 || n > limit {
 		return invalid(field, "has %d characters; 1 to %d are allowed", n, limit)
 	}
@@ -81,8 +84,12 @@ func text(field, s string, limit int) error {
 // Quote renders untrusted text for a message: quoted, control characters escaped, at most 64 characters.
 func Quote(s string) string {
 	const limit = 64
-	if utf8.RuneCountInString(s) <= limit {
-		return fmt.Sprintf("%q", s)
+	n := 0
+	for end := range s {
+		if n == limit {
+			return fmt.Sprintf("%q… (%d bytes)", s[:end], len(s))
+		}
+		n++
 	}
-	return fmt.Sprintf("%q… (%d bytes)", string([]rune(s)[:limit]), len(s))
+	return fmt.Sprintf("%q", s)
 }

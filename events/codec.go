@@ -1,0 +1,182 @@
+package events
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+)
+
+// ContentType is the value of the content-type header of a structured event.
+const ContentType = "application/cloudevents+json"
+
+const (
+	headerContentType = "content-type"
+	attributePrefix   = "ce-"
+	howToSend         = "send a CloudEvents 1.0 JSON object with the header content-type: " + ContentType +
+		", or ce-* headers with the data as body"
+)
+
+// ErrUndecodable is wrapped by every error of [Decode]: the message is not a CloudEvent by the rules of
+// this package, and the same bytes never will be.
+var ErrUndecodable = errors.New("not a CloudEvent")
+
+var errBatch = errors.New("batches are refused: publish each event on its own")
+
+// Decode reads a CloudEvent 1.0 from a NATS message (invariants 1 to 5 of the package document). The
+// content mode is structured if the content-type says so, else binary if there is any ce-* header, else a
+// bare JSON object with specversion.
+//
+// sdk-go's own JSON reader is not used: it panics on some input, drops what follows an empty key, lets the
+// last of duplicate keys win and refuses JSON data of +json media types.
+func Decode(header map[string][]string, body []byte) (event.Event, error) {
+	e, err := decode(header, body)
+	if err != nil {
+		return event.Event{}, fmt.Errorf("%w: %w", ErrUndecodable, err)
+	}
+	return e, nil
+}
+
+func decode(header map[string][]string, body []byte) (event.Event, error) {
+	fields, err := foldHeader(header)
+	if err != nil {
+		return event.Event{}, err
+	}
+	contentType, typed := fields[headerContentType]
+	delete(fields, headerContentType)
+	contentType = mediaType(contentType)
+
+	switch {
+	case strings.HasPrefix(contentType, "application/cloudevents-batch"):
+		return event.Event{}, errBatch
+	case contentType == ContentType:
+		return decodeStructured(body)
+	case strings.HasPrefix(contentType, "application/cloudevents"):
+		return event.Event{}, fmt.Errorf("event format %s is not supported; send %s", Quote(contentType), ContentType)
+	case len(fields) > 0:
+		return decodeBinary(fields, body)
+	case typed && contentType != "application/json":
+		return event.Event{}, fmt.Errorf("content-type is %s and there is no ce-* header; %s",
+			Quote(contentType), howToSend)
+	}
+
+	switch bare := bytes.TrimLeft(body, " \t\r\n"); {
+	case len(bare) == 0:
+		return event.Event{}, fmt.Errorf("the message is empty; %s", howToSend)
+	case bare[0] == '[':
+		return event.Event{}, errBatch
+	case bare[0] != '{':
+		return event.Event{}, fmt.Errorf("no ce-* header, and the body is not a JSON object; %s", howToSend)
+	}
+	return decodeStructured(body)
+}
+
+// decodeBinary reads the attributes from the folded ce-* headers; the body is the data as it is.
+func decodeBinary(fields map[string]string, body []byte) (event.Event, error) {
+	values := make(map[string]any, len(fields))
+	for _, name := range sortedKeys(fields) {
+		attribute := strings.TrimPrefix(name, attributePrefix)
+		if err := checkName(attribute); err != nil {
+			return event.Event{}, fmt.Errorf("header %s: %w", Quote(name), err)
+		}
+		value, err := percentDecode(fields[name])
+		if err != nil {
+			return event.Event{}, fmt.Errorf("header %s: %w", Quote(name), err)
+		}
+		values[attribute] = value
+	}
+	e, err := fromAttributes(values)
+	if err != nil {
+		return event.Event{}, err
+	}
+	if len(body) > 0 {
+		e.DataEncoded = body
+	}
+	return e, nil
+}
+
+// decodeStructured reads an event in the JSON format. An attribute that is null is unset, as the format
+// demands; data that is null is the JSON value null.
+func decodeStructured(body []byte) (event.Event, error) {
+	members, err := readObject(body)
+	if err != nil {
+		return event.Event{}, err
+	}
+	if v := members["specversion"]; v == nil || string(v) == "null" {
+		return event.Event{}, fmt.Errorf("the JSON object has no specversion; %s", howToSend)
+	}
+	data, data64 := members["data"], members["data_base64"]
+	delete(members, "data")
+	delete(members, "data_base64")
+
+	values := make(map[string]any, len(members))
+	for _, name := range sortedKeys(members) {
+		if err := checkName(name); err != nil {
+			return event.Event{}, err
+		}
+		value, err := attributeValue(members[name])
+		if err != nil {
+			return event.Event{}, fmt.Errorf("%s: %w", Quote(name), err)
+		}
+		if value != nil {
+			values[name] = value
+		}
+	}
+	e, err := fromAttributes(values)
+	if err != nil {
+		return event.Event{}, err
+	}
+	switch {
+	case data64 == nil || string(data64) == "null":
+		err = setData(&e, data)
+	case data != nil:
+		err = errors.New("data and data_base64 are both there; send one")
+	default:
+		err = setBase64(&e, data64)
+	}
+	return e, err
+}
+
+// Encode writes an event in structured mode, with its content-type header: the same bytes for equal
+// events. Errors say which attribute breaks the rules that [Decode] has.
+func Encode(e event.Event) (header map[string][]string, body []byte, err error) {
+	attributes, err := attributesOf(e)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode event: %w", err)
+	}
+	var b bytes.Buffer
+	for i, a := range attributes {
+		b.WriteByte("{,"[min(i, 1)])
+		writeJSON(&b, a.name)
+		b.WriteByte(':')
+		writeJSON(&b, a.value)
+	}
+	if e.DataEncoded != nil {
+		b.WriteByte(',')
+		writeData(&b, e)
+	}
+	b.WriteByte('}')
+	return map[string][]string{headerContentType: {ContentType}}, b.Bytes(), nil
+}
+
+// EncodeBinary writes an event in binary mode: a ce-* header for each attribute, the data as body. An
+// extension that is a number or boolean arrives as text, since headers have no types. Errors: see [Encode].
+func EncodeBinary(e event.Event) (header map[string][]string, body []byte, err error) {
+	attributes, err := attributesOf(e)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode event: %w", err)
+	}
+	header = make(map[string][]string, len(attributes))
+	for _, a := range attributes {
+		header[attributePrefix+a.name] = []string{percentEncode(fmt.Sprint(a.value))}
+	}
+	return header, e.DataEncoded, nil
+}
+
+// mediaType is a content type without its parameters, in lower case.
+func mediaType(contentType string) string {
+	contentType, _, _ = strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(contentType))
+}

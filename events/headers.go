@@ -1,0 +1,81 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// foldHeader keeps the headers that mean something here, content-type and ce-*, under their names in
+// lower case: look-ups in NATS headers are case-sensitive, names in the binding are not. Two values for
+// one name are an error, because which of them counted would decide the identity of the request.
+func foldHeader(header map[string][]string) (map[string]string, error) {
+	fields := map[string]string{}
+	for _, name := range sortedKeys(header) {
+		folded := strings.ToLower(name)
+		if folded != headerContentType && !strings.HasPrefix(folded, attributePrefix) {
+			continue
+		}
+		for _, value := range header[name] {
+			if _, twice := fields[folded]; twice {
+				return nil, fmt.Errorf("header %s is there more than once; send it once", Quote(folded))
+			}
+			fields[folded] = value
+		}
+	}
+	return fields, nil
+}
+
+// percentDecode undoes [percentEncode], once. Characters that should have been encoded and were not are
+// taken as they are, as long as the whole is UTF-8.
+func percentDecode(s string) (string, error) {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			b.WriteByte(s[i])
+			continue
+		}
+		if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
+			return "", fmt.Errorf("%s has a percent sign without two hex digits; write %%25", Quote(s[i:]))
+		}
+		b.WriteByte(unhex(s[i+1])<<4 | unhex(s[i+2]))
+		i += 2
+	}
+	if !utf8.ValidString(b.String()) {
+		return "", errors.New("is not UTF-8 after percent-decoding")
+	}
+	return b.String(), nil
+}
+
+// percentEncode writes space, double quote, percent and all outside U+0021–7E as the binding wants it.
+func percentEncode(s string) string {
+	const digits = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c > ' ' && c < 0x7f && c != '"' && c != '%' {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteByte(digits[c>>4])
+			b.WriteByte(digits[c&15])
+		}
+	}
+	return b.String()
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c&^0x20 - 'A' + 10
+}
+
+// sortedKeys makes what is said about the first fault the same on every run.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,156 @@
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxDepth bounds the nesting of JSON, counted over the whole text. A request is two levels deep.
+const maxDepth = 64
+
+// readObject reads exactly one JSON object, strictly: UTF-8, no key twice, nothing behind it, not nested
+// beyond maxDepth. encoding/json alone accepts the first two. With an error it returns the members it
+// could read; one whose key is there twice is none of them.
+func readObject(text []byte) (map[string]json.RawMessage, error) {
+	switch {
+	case !utf8.Valid(text):
+		return nil, errors.New("the JSON is not valid UTF-8")
+	case depth(text) > maxDepth:
+		return nil, fmt.Errorf("the JSON is nested more than %d levels deep", maxDepth)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return nil, errors.New("is not a JSON object")
+	}
+	members := map[string]json.RawMessage{}
+	var twice []string
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, fmt.Errorf("is not a JSON object: %w", err)
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, fmt.Errorf("is not a JSON object: %w", err)
+		}
+		name, _ := key.(string)
+		if _, seen := members[name]; seen {
+			twice = append(twice, name)
+		}
+		members[name] = value
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, fmt.Errorf("is not a JSON object: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the JSON object")
+	}
+	for _, name := range twice {
+		delete(members, name)
+	}
+	if len(twice) > 0 {
+		return members, fmt.Errorf("%s is there more than once", Quote(twice[0]))
+	}
+	return members, nil
+}
+
+// attributeValue reads what the JSON format allows as attribute: a string, a boolean, an integer of 32
+// bits, or null for unset (nil).
+func attributeValue(raw json.RawMessage) (any, error) {
+	switch c := raw[0]; {
+	case c == '"':
+		return readString(raw)
+	case string(raw) == "null":
+		return nil, nil
+	case c == 't' || c == 'f':
+		return c == 't', nil
+	case c == '{' || c == '[':
+		return nil, errors.New("is an object or array; attributes are strings, integers or booleans")
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not an integer of 32 bits", Quote(string(raw)))
+	}
+	return int32(n), nil
+}
+
+// readString reads a JSON string; encoding/json would replace an unpaired surrogate by U+FFFD.
+func readString(raw json.RawMessage) (string, error) {
+	var s string
+	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return "", errors.New("is not a string")
+	}
+	if hasLoneSurrogate(string(raw)) {
+		return "", errors.New("holds an unpaired surrogate")
+	}
+	return s, nil
+}
+
+// hasLoneSurrogate looks at the escapes of a valid JSON string.
+func hasLoneSurrogate(raw string) bool {
+	high := false // the escape before this one was the first half of a pair
+	for i := 0; i < len(raw); i++ {
+		if raw[i] == '\\' && raw[i+1] == 'u' {
+			n, _ := strconv.ParseUint(raw[i+2:i+6], 16, 16)
+			low := 0xDC00 <= n && n <= 0xDFFF
+			if low != high {
+				return true
+			}
+			high = 0xD800 <= n && n <= 0xDBFF
+			i += 5
+			continue
+		}
+		if high {
+			return true
+		}
+		if raw[i] == '\\' {
+			i++
+		}
+	}
+	return false
+}
+
+// depth is how deep the text nests, counted before anything parses it.
+func depth(text []byte) int {
+	deepest, level, inString := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
+}
+
+// writeJSON writes a value without the escapes that only HTML needs.
+func writeJSON(b *bytes.Buffer, v any) {
+	text, err := marshal(v)
+	if err != nil {
+		panic(err) // only strings, booleans and integers come here
+	}
+	b.Write(text)
+}
+
+func marshal(v any) ([]byte, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return []byte(strings.TrimSuffix(b.String(), "\n")), nil
+}

@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Attempt is one run of the steps for one request. Steps read and write it.
+type Attempt struct {
+	*Job
+	database Database
+	build    Build // nil until step 0 has passed
+	now      func() time.Time
+	started  time.Time
+	step     int // the number of the running step
+
+	boundary      Boundary
+	failedIndexes map[string]error
+	tables        int
+	indexes       int
+	warnings      []events.Warning
+	timings       []events.StepTiming
+	stepStarted   time.Time
+	outcome       Outcome
+}
+
+func newAttempt(j *Job) *Attempt {
+	return &Attempt{Job: j, database: j.p.Database, now: j.p.Now, started: j.p.Now()}
+}
+
+// run runs the steps. Nothing is opened before step 0 has passed.
+func (a *Attempt) run(ctx context.Context) (err error) {
+	for number := range a.p.Steps {
+		a.step = number
+		if number == 1 {
+			if a.build, err = a.database.Begin(ctx, *a.claim, a.data.TenantID); err != nil {
+				return err
+			}
+		}
+		if err := a.runStep(ctx, number); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Attempt) runStep(ctx context.Context, number int) error {
+	step := a.p.Steps[number]
+	a.stepStarted = a.now()
+	label := fmt.Sprintf("Step %d/%d: %s", number, len(a.p.Steps)-1, step.Name)
+	a.log.InfoContext(ctx, label+" …")
+	err := step.Run(ctx, a)
+	timing := a.timing()
+	if err != nil {
+		a.log.WarnContext(ctx, label+" failed", "duration_ms", timing.DurationMS, "error", err)
+		return err
+	}
+	a.log.InfoContext(ctx, label+" done", "duration_ms", timing.DurationMS)
+	if number > 0 {
+		a.timings = append(a.timings, timing)
+	}
+	return nil
+}
+
+// timing is the running step and its duration so far.
+func (a *Attempt) timing() events.StepTiming {
+	return events.StepTiming{Step: a.eventStep(a.step), DurationMS: milliseconds(a.now().Sub(a.stepStarted))}
+}
+
+func (a *Attempt) warn(code, message string) {
+	a.warnings = append(a.warnings, events.Warning{Step: a.eventStep(a.step), Code: code, Message: message})
+	a.log.Warn(message, "code", code)
+}
+
+// eventStep is the step with that number as events name it.
+func (j *Job) eventStep(number int) events.Step {
+	return events.Step{Number: number, Name: j.p.Steps[number].Name}
+}
+
+// milliseconds renders a duration for an event, to the microsecond.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

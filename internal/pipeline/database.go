@@ -1,0 +1,128 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Request is one delivery of a decoded CloudEvent. Source and id of the event are its identity.
+type Request struct {
+	Event  event.Event
+	Replay int // 0, or the number of the operator's replay
+}
+
+// Key is the request's key in the ledger.
+func (r Request) Key() string { return events.RequestKey(r.Event.Source(), r.Event.ID()) }
+
+// Outcome is the one event a request ends in, ready to be published: recorded once, published as often as
+// the request is delivered, always the same bytes.
+type Outcome struct {
+	ID   string // event id and Nats-Msg-Id
+	Type string // event type and subject
+	Body []byte // CloudEvent, structured mode
+}
+
+// Provisioned reports whether the outcome is a success.
+func (o Outcome) Provisioned() bool { return o.Type == events.TypeProvisioned }
+
+// Claim is one attempt at a request, committed in the ledger.
+type Claim struct {
+	Key     string // [events.RequestKey]
+	Replay  int    // the ledger's, which may be above the message's
+	Attempt int    // 1, 2, …; above the limit where all attempts are spent
+}
+
+// Limit bounds the attempts of a request.
+type Limit struct {
+	Attempts int
+	// Lease is how long an attempt without a sign of life may still be running.
+	Lease time.Duration
+}
+
+// Note is what the ledger keeps of an attempt that did not end the request.
+type Note struct {
+	Step   string
+	Code   string // the database's own code
+	Text   string
+	Refund bool // the attempt does not count: the process was told to stop
+}
+
+// Conclusion is a failed request as the ledger records it.
+type Conclusion struct {
+	Step    string
+	Cause   events.Cause
+	Outcome Outcome
+}
+
+// Ledger is inbox, outbox and audit trail of requests.
+type Ledger interface {
+	// Claim commits one more attempt at the request, or returns *[Settled] where it has its outcome, or
+	// [ErrBusy]. A replay number above the ledger's reopens a failed request. tenantID is for the record
+	// and may be empty.
+	Claim(ctx context.Context, r Request, tenantID string, limit Limit) (Claim, error)
+	// Conclude records a failure and returns the outcome that stands: this one, or one that was there.
+	Conclude(ctx context.Context, c Claim, failure Conclusion) (Outcome, error)
+	// Note records what became of an attempt that is to be repeated.
+	Note(ctx context.Context, c Claim, n Note) error
+}
+
+// Database holds tenants, their registry and the ledger. Its errors are *[Fault]s.
+type Database interface {
+	Ledger
+	// Strategy is the one isolation strategy it can do.
+	Strategy() string
+	// FindTenant returns the registered id that equals id without regard to case, or "".
+	FindTenant(ctx context.Context, id string) (string, error)
+	// Begin opens the attempt to build the boundary of a tenant. Nothing is touched yet. The caller ends
+	// it with Close, whatever happened.
+	Begin(ctx context.Context, c Claim, tenantID string) (Build, error)
+	// Ping reports whether the database can be reached and written to.
+	Ping(ctx context.Context) error
+}
+
+// Build is one attempt to build one tenant. Its methods are called in this order, each once.
+type Build interface {
+	// CreateBoundary locks the boundary, looks again whether the request is settled (*[Settled]) or the
+	// tenant registered, and creates the boundary or takes one over that holds no rows.
+	CreateBoundary(ctx context.Context) (Boundary, error)
+	// CreateTables creates those of the tenant's tables that are missing.
+	CreateTables(ctx context.Context) error
+	// CreateIndexes creates the missing indexes and returns those that failed by name, with the reason.
+	CreateIndexes(ctx context.Context) (map[string]error, error)
+	// Inspect compares what is there with the definition, by catalogue.
+	Inspect(ctx context.Context) (Inspection, error)
+	// Register enters the tenant in the registry and the outcome in the ledger, in one commit. When it
+	// returns nil, both are durable.
+	Register(ctx context.Context, t Tenant, o Outcome) error
+	// Close gives up what was not registered and returns what exists now that did not before.
+	Close(ctx context.Context) (leftBehind []string)
+}
+
+// Boundary is what isolates a tenant; one of the two names is set.
+type Boundary struct {
+	SchemaName   string // PostgreSQL
+	DatabasePath string // SQLite
+	Prepared     bool   // taken from the pool
+}
+
+// Inspection is the result of comparing a boundary with the definition.
+type Inspection struct {
+	Differences    []string // each names table, column or constraint, what it is and what it must be
+	MissingIndexes []string
+	Tables         int // tables of the definition that are there
+	Indexes        int // likewise
+}
+
+// Tenant is a row of the registry.
+type Tenant struct {
+	ID                string
+	DisplayName       string
+	IsolationStrategy string
+	Boundary          Boundary
+	CreatedAt         time.Time // UTC, whole microseconds
+	CreatedBy         string
+}

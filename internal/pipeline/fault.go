@@ -1,0 +1,102 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Class says what a fault asks for.
+type Class int
+
+const (
+	// Transient faults are tried again, until the last attempt. An error nobody classified is transient:
+	// to fail a request for good takes knowledge.
+	Transient Class = iota
+	// Permanent faults fail the request with their cause code.
+	Permanent
+	// Outage faults are not the request's: intake pauses, and no attempt is spent.
+	Outage
+)
+
+// Fault is an error together with what it means. Databases return faults; they match SQLSTATEs and driver
+// codes to make them, never message text.
+type Fault struct {
+	Class   Class
+	Code    events.CauseCode // set where Class is Permanent
+	Message string           // for people: what is wrong and what to do
+	Native  string           // SQLSTATE or driver code, empty where there is none
+	Err     error            // the original, may be nil
+}
+
+func (f *Fault) Error() string {
+	switch {
+	case f.Err == nil:
+		return f.Message
+	case f.Message == "":
+		return f.Err.Error()
+	}
+	return f.Message + ": " + f.Err.Error()
+}
+
+func (f *Fault) Unwrap() error { return f.Err }
+
+// Detail is the database's own code and text, for the cause's detail.
+func (f *Fault) Detail() string {
+	switch {
+	case f.Err == nil:
+		return f.Native
+	case f.Native == "":
+		return f.Err.Error()
+	}
+	return f.Native + ": " + f.Err.Error()
+}
+
+// Failure is a permanent fault without an underlying error.
+func Failure(code events.CauseCode, format string, args ...any) *Fault {
+	return &Fault{Class: Permanent, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// faultOf finds the fault in err; an error without one is transient.
+func faultOf(err error) *Fault {
+	var fault *Fault
+	if errors.As(err, &fault) {
+		return fault
+	}
+	var broken *events.RequestError
+	if errors.As(err, &broken) {
+		return &Fault{Class: Permanent, Code: broken.Code, Message: broken.Error()}
+	}
+	return &Fault{Class: Transient, Err: err}
+}
+
+// Settled is returned by a database that finds, under its lock, that the request has its outcome already:
+// another worker finished it meanwhile. It is not a failure.
+type Settled struct{ Outcome Outcome }
+
+func (s *Settled) Error() string { return "the request has its outcome already" }
+
+// ErrBusy is returned by [Ledger].Claim where the last attempt that the limit allows may still be running
+// on another worker. It is neither a failure nor an attempt: ask again later.
+var ErrBusy = errors.New("the last attempt may still be running on another worker")
+
+// causes is the table of cause codes: whether the same request may succeed later, and where the cause has
+// a step of its own rather than the step that met it.
+var causes = map[events.CauseCode]struct {
+	replayable bool
+	atStep0    bool
+}{
+	events.CauseUndecodableEvent:     {},
+	events.CauseUnsupportedEventType: {},
+	events.CauseInvalidRequest:       {},
+	events.CauseInvalidTenantID:      {},
+	events.CauseReservedTenantID:     {},
+	// Existence is step 0's question, also where a race made a later step ask it again under the lock.
+	events.CauseTenantExists:        {atStep0: true},
+	events.CauseUnsupportedStrategy: {},
+	events.CauseBoundaryNotEmpty:    {replayable: true}, // once an operator has moved the rows away
+	events.CauseSchemaInvalid:       {replayable: true}, // once the boundary is mended
+	events.CausePermissionDenied:    {replayable: true}, // once the right is granted
+	events.CauseAttemptsExhausted:   {replayable: true},
+}

@@ -1,0 +1,100 @@
+package pipeline
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// provisioned makes the outcome of a tenant about to be registered. It is recorded in the commit that
+// registers the tenant, so the time of step 5 in it ends where that commit is sent.
+func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
+	e := a.request.Event
+	data := events.Provisioned{
+		TenantID: t.ID, DisplayName: t.DisplayName, IsolationStrategy: t.IsolationStrategy,
+		SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
+		CreatedAt: t.CreatedAt, CreatedBy: t.CreatedBy,
+		Request:  events.Request{Source: e.Source(), ID: e.ID()},
+		Attempts: a.claim.Attempt, Replay: a.claim.Replay, Prepared: t.Boundary.Prepared,
+		Tables: a.tables, Indexes: a.indexes,
+		Warnings: a.warnings, Steps: append(a.timings, a.timing()), DurationMS: milliseconds(a.now().Sub(a.started)),
+	}
+	envelope := a.envelope(events.TypeProvisioned)
+	return encode(envelope.ID)(events.NewProvisioned(envelope, data))
+}
+
+// failure makes the conclusion of a request that failed at the step with this number.
+func (j *Job) failure(number int, fault *Fault, leftBehind []string) (Conclusion, error) {
+	if causes[fault.Code].atStep0 {
+		number = 0
+	}
+	e := j.request.Event
+	cause := events.Cause{Code: fault.Code, Message: fault.Message}
+	if fault.Err != nil {
+		cause.Detail = fault.Detail()
+	}
+	data := events.ProvisioningFailed{
+		TenantID: j.data.TenantID,
+		Request:  &events.Request{Source: e.Source(), ID: e.ID()},
+		Step:     j.eventStep(number), Cause: cause, Replayable: causes[fault.Code].replayable,
+		Attempts: j.claim.Attempt, Replay: j.claim.Replay,
+		DeadLetter: deadLetter(j.claim.Key), LeftBehind: leftBehind,
+	}
+	envelope := j.envelope(events.TypeProvisioningFailed)
+	outcome, err := encode(envelope.ID)(events.NewProvisioningFailed(envelope, data))
+	return Conclusion{Step: data.Step.Name, Cause: cause, Outcome: outcome}, err
+}
+
+// envelope holds the context attributes of this request's outcome.
+func (j *Job) envelope(eventType string) events.Outcome {
+	e := j.request.Event
+	envelope := events.OutcomeFor(e)
+	envelope.ID = events.OutcomeID(e.Source(), e.ID(), j.claim.Replay, eventType)
+	envelope.Source, envelope.Time = j.p.Source, j.p.Now()
+	return envelope
+}
+
+// Message identifies a stored message that is not a CloudEvent.
+type Message struct {
+	Stream   string
+	Sequence uint64
+	Replay   int
+	Time     time.Time // when it was stored
+}
+
+// Undecodable is the outcome of a message that could not be decoded. It has no identity for a ledger, so
+// it is a pure function of the message: whenever it is made, it is the same event.
+func (p *Provisioner) Undecodable(m Message, why error) (key string, _ Outcome, _ error) {
+	sequence := fmt.Sprint(m.Sequence)
+	key = events.RequestKey(m.Stream, sequence)
+	envelope := events.Outcome{
+		ID:     events.OutcomeID(m.Stream, sequence, m.Replay, events.TypeProvisioningFailed),
+		Source: p.Source, Time: m.Time,
+	}
+	outcome, err := encode(envelope.ID)(events.NewProvisioningFailed(envelope, events.ProvisioningFailed{
+		Step:     events.Step{Name: validateName},
+		Cause:    events.Cause{Code: events.CauseUndecodableEvent, Message: why.Error()},
+		Attempts: 1, Replay: m.Replay, DeadLetter: deadLetter(key),
+	}))
+	return key, outcome, err
+}
+
+func encode(id string) func(event.Event, error) (Outcome, error) {
+	return func(e event.Event, err error) (Outcome, error) {
+		if err != nil {
+			return Outcome{}, fmt.Errorf("make the outcome: %w", err)
+		}
+		_, body, err := events.Encode(e)
+		if err != nil {
+			return Outcome{}, fmt.Errorf("encode the outcome: %w", err)
+		}
+		return Outcome{ID: id, Type: e.Type(), Body: body}, nil
+	}
+}
+
+func deadLetter(key string) events.DeadLetter {
+	return events.DeadLetter{Stream: events.StreamDeadLetters, Subject: events.DeadLetterSubject(key)}
+}

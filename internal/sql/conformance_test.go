@@ -1,0 +1,381 @@
+package sql_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+func decode(t *testing.T, o pipeline.Outcome) event.Event {
+	t.Helper()
+	e, err := events.Decode(map[string][]string{"content-type": {"application/cloudevents+json"}}, o.Body)
+	must(t, err)
+	if e.ID() != o.ID || e.Type() != o.Type {
+		t.Fatalf("the event says %s %s, the outcome %s %s", e.ID(), e.Type(), o.ID, o.Type)
+	}
+	return e
+}
+
+func TestTenantIsProvisioned(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		got := r.provision(t, "acme")
+		if got.Tables != 11 || got.Indexes != 18 || len(got.Warnings) != 0 || len(got.Steps) != 5 {
+			t.Errorf("%+v", got)
+		}
+		if name := got.SchemaName + got.DatabasePath; name != p.boundary("acme") {
+			t.Errorf("boundary %s, want %s", name, p.boundary("acme"))
+		}
+		if n := r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = 'acme' AND display_name = "+
+			"'A Customer' AND created_by = 'billing' AND NOT is_system AND last_updated_by IS NULL AND created_at = last_updated_at"); n != 1 {
+			t.Error("the registry row is not as it should be")
+		}
+		// It can be written to as DocEX does, with only what DocEX always writes.
+		r.raw(t, "acme", "INSERT INTO {b}docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')",
+			"INSERT INTO {b}document (id, basket_id, name, source, path, checksum) VALUES ('1', '1', 'n', 's', 'p', 'c')")
+		if n := r.count(t, "acme", "SELECT count(*) FROM {b}document WHERE status = 'active' AND created_at IS NOT NULL"); n != 1 {
+			t.Error("defaults are missing")
+		}
+	})
+}
+
+func TestBootstrapTenantIsThere(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		if n := r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = '_docex_system_' "+
+			"AND display_name = 'DocEX System' AND is_system AND created_by = 'test'"); n != 1 {
+			t.Error("no bootstrap row")
+		}
+		for _, table := range []string{"docbasket", "route_operations", "tenant_requests"} {
+			if n := r.count(t, "", "SELECT count(*) FROM {b}"+table); n != 0 {
+				t.Errorf("%s holds %d rows", table, n)
+			}
+		}
+	})
+}
+
+func TestIdsOfEveryLength(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		r.provision(t, "a")
+		long := r.provision(t, strings.Repeat("x", 255))
+		if len(long.SchemaName) > 63 {
+			t.Errorf("schema name of %d bytes", len(long.SchemaName))
+		}
+		if len(long.Warnings) != 1 || long.Warnings[0].Code != events.WarnNotDocEXCompatible {
+			t.Errorf("warnings %+v", long.Warnings)
+		}
+		for _, id := range []string{"", strings.Repeat("x", 256)} {
+			if f := r.refuse(t, id, events.CauseInvalidTenantID); f.Step.Number != 0 || f.Replayable {
+				t.Errorf("%+v", f)
+			}
+		}
+		if n := r.registered(t); n != 2 {
+			t.Errorf("%d tenants registered, want 2", n)
+		}
+	})
+}
+
+func TestNamesEqualAfterACutStayApart(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		same := strings.Repeat("x", 250)
+		one, two := r.provision(t, same+"1"), r.provision(t, same+"2")
+		if one.SchemaName+one.DatabasePath == two.SchemaName+two.DatabasePath {
+			t.Error("two tenants in one boundary")
+		}
+		// Under 63 bytes once cut, an id may spell another's cut name. It must not get in there.
+		if one.SchemaName != "" {
+			squatter := strings.TrimPrefix(one.SchemaName, "tenant_")
+			r.refuse(t, squatter, events.CauseBoundaryNotEmpty)
+		}
+	})
+}
+
+func TestIdsThatDifferOnlyInCase(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		r.provision(t, "acme")
+		f := r.refuse(t, "Acme", events.CauseTenantExists)
+		if f.Step.Number != 0 || !strings.Contains(f.Cause.Message, `"acme"`) {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+func TestInjection(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		for _, id := range []string{
+			`x"; DROP SCHEMA docex_system CASCADE; --`, `x'; DROP TABLE tenant_registry; --`, "../../escape",
+			"..", ".", "a/b", `a\b`, "a\x00b", "a b", "ä", "a\n", "%2e%2e", "{tenant_id}", "$1",
+		} {
+			r.refuse(t, id, events.CauseInvalidTenantID)
+		}
+		req := request(t, "quotes")
+		nasty := `O'Hara "; DROP TABLE tenant_registry; -- $1 ?1 {schema} {registry}`
+		must(t, req.Event.SetData("application/json", map[string]string{
+			"tenant_id": "quotes", "display_name": nasty, "created_by": nasty}))
+		if got := provisioned(t, r.decide(t, req)); got.DisplayName != nasty {
+			t.Errorf("display name %q", got.DisplayName)
+		}
+		if n := r.registered(t); n != 1 {
+			t.Errorf("%d tenants registered, want 1", n)
+		}
+	})
+}
+
+func TestReservedAndMalformed(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		r.refuse(t, "_docex_system_", events.CauseReservedTenantID)
+		other := "database"
+		if p.engine == "sqlite" {
+			other = "schema"
+		}
+		for strategy, want := range map[string]events.CauseCode{
+			other: events.CauseUnsupportedStrategy, "row": events.CauseUnsupportedStrategy,
+		} {
+			req := request(t, "x")
+			must(t, req.Event.SetData("application/json", map[string]string{
+				"tenant_id": "x", "display_name": "X", "created_by": "x", "isolation_strategy": strategy}))
+			failed(t, r.decide(t, req), want)
+		}
+		req := request(t, "x")
+		req.Event.SetType("order.created")
+		failed(t, r.decide(t, req), events.CauseUnsupportedEventType)
+		must(t, req.Event.SetData("application/json", map[string]any{"tenant_id": 5}))
+		req.Event.SetType(events.TypeRequested)
+		req.Event.SetID("another")
+		failed(t, r.decide(t, req), events.CauseInvalidRequest)
+	})
+}
+
+func TestExistingEmptyBoundaryIsUsed(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		p.plant(t, "bare")
+		r.provision(t, "bare")
+		p.plant(t, "half")
+		p.raw(t, "half", "CREATE TABLE {b}foreigner (n integer)")
+		got := r.provision(t, "half")
+		if got.Tables != 11 || got.Indexes != 18 {
+			t.Errorf("%+v", got)
+		}
+		if n := p.count(t, "half", "SELECT count(*) FROM {b}foreigner"); n != 0 {
+			t.Error("something was dropped")
+		}
+	})
+}
+
+func TestBoundaryWithRowsIsNotTouched(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		p.plant(t, "full")
+		p.raw(t, "full", "CREATE TABLE {b}precious (n integer)", "INSERT INTO {b}precious VALUES (42)")
+		f := r.refuse(t, "full", events.CauseBoundaryNotEmpty)
+		if f.Step.Number != 1 || !f.Replayable || !strings.Contains(f.Cause.Message, "precious") || len(f.LeftBehind) != 0 {
+			t.Errorf("%+v", f)
+		}
+		if n := p.count(t, "full", "SELECT n FROM {b}precious"); n != 42 {
+			t.Error("the row was touched")
+		}
+		if n := r.registered(t); n != 0 {
+			t.Error("it was registered")
+		}
+		// Once the rows are gone, a replay succeeds.
+		p.raw(t, "full", "DELETE FROM {b}precious")
+		r.provision(t, "full")
+	})
+}
+
+func TestMissingColumnIsNamed(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		p.plant(t, "old")
+		p.raw(t, "old", "CREATE TABLE {b}docbasket (id varchar(36) NOT NULL PRIMARY KEY, name varchar(255) NOT NULL UNIQUE)")
+		f := r.refuse(t, "old", events.CauseSchemaInvalid)
+		if f.Step.Name != "validate_schema" || !strings.Contains(f.Cause.Message, "docbasket.storage_config is missing") {
+			t.Errorf("%+v", f)
+		}
+		if len(f.LeftBehind) != 0 {
+			t.Errorf("left behind: %v", f.LeftBehind)
+		}
+		if n := p.count(t, "old", map[string]string{
+			"postgres": "SELECT count(*) FROM pg_class WHERE relnamespace = '\"tenant_old\"'::regnamespace AND relkind = 'r'",
+			"sqlite":   "SELECT count(*) FROM sqlite_schema WHERE type = 'table'",
+		}[p.engine]); n != 1 {
+			t.Errorf("%d tables after the failure, want the one that was there", n)
+		}
+	})
+}
+
+func TestFailingIndexIsAWarning(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		p.plant(t, "slow")
+		if p.engine == "postgres" {
+			p.raw(t, "", `CREATE FUNCTION public.refuse_index() RETURNS event_trigger LANGUAGE plpgsql AS $$
+				BEGIN
+					IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE '%idx_documents_status') THEN
+						RAISE EXCEPTION 'no such index here';
+					END IF;
+				END $$`,
+				`CREATE EVENT TRIGGER refuse_index ON ddl_command_end WHEN TAG IN ('CREATE INDEX')
+					EXECUTE FUNCTION public.refuse_index()`)
+		} else {
+			p.raw(t, "slow", "CREATE TABLE idx_documents_status (n integer)")
+		}
+		got := r.provision(t, "slow")
+		if got.Tables != 11 || got.Indexes != 17 || len(got.Warnings) != 1 {
+			t.Fatalf("%+v", got)
+		}
+		w := got.Warnings[0]
+		if w.Code != events.WarnIndexFailed || w.Step.Name != "create_indexes" || !strings.Contains(w.Message, "idx_documents_status") {
+			t.Errorf("%+v", w)
+		}
+	})
+}
+
+// An index name taken by something else is skipped by IF NOT EXISTS, silently. Validation notices.
+func TestIndexThatIsNotOneIsAWarning(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.rig(t)
+	p.plant(t, "odd")
+	p.raw(t, "odd", "CREATE VIEW {b}idx_documents_status AS SELECT 1")
+	got := r.provision(t, "odd")
+	if got.Indexes != 17 || len(got.Warnings) != 1 || got.Warnings[0].Step.Name != "validate_schema" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestRequestHasOneOutcome(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		req := request(t, "once")
+		first := r.decide(t, req)
+		second := r.decide(t, req)
+		if first.ID != second.ID || string(first.Body) != string(second.Body) {
+			t.Errorf("two outcomes:\n%s\n%s", first.Body, second.Body)
+		}
+		if got := provisioned(t, second); got.Attempts != 1 {
+			t.Errorf("%d attempts", got.Attempts)
+		}
+		f := r.refuse(t, "once", events.CauseTenantExists)
+		if f.Step.Number != 0 || f.Step.Name != "validate_request" {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+// Eight requests for one tenant at once on two stores: one wins.
+func TestOneTenantRequestedByMany(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		rigs := []rig{p.rig(t), p.rig(t)}
+		outcomes := atOnce(t, 8, func(i int) pipeline.Outcome {
+			return settle(t, rigs[i%2], request(t, []string{"busy", "Busy"}[i/4]))
+		})
+		won := 0
+		for _, o := range outcomes {
+			if o.Provisioned() {
+				won++
+				continue
+			}
+			failed(t, o, events.CauseTenantExists)
+		}
+		if won != 1 || rigs[0].registered(t) != 1 {
+			t.Errorf("%d won, %d registered, want one each", won, rigs[0].registered(t))
+		}
+	})
+}
+
+// One request delivered to eight workers on two stores at once: one outcome, the same bytes.
+func TestOneRequestOnManyWorkers(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		rigs := []rig{p.rig(t), p.rig(t)}
+		req := request(t, "popular")
+		outcomes := atOnce(t, 8, func(i int) pipeline.Outcome { return settle(t, rigs[i%2], req) })
+		for _, o := range outcomes {
+			if string(o.Body) != string(outcomes[0].Body) {
+				t.Fatalf("two outcomes:\n%s\n%s", outcomes[0].Body, o.Body)
+			}
+		}
+		provisioned(t, outcomes[0])
+	})
+}
+
+// settle runs a request until it is decided, as redelivery would.
+func settle(t *testing.T, r rig, req pipeline.Request) pipeline.Outcome {
+	for t.Context().Err() == nil {
+		if result := r.provisioner.Job(req).Run(t.Context()); result.Verdict == pipeline.Decided {
+			return result.Outcome
+		}
+	}
+	return pipeline.Outcome{}
+}
+
+func atOnce(t *testing.T, n int, do func(i int) pipeline.Outcome) []pipeline.Outcome {
+	t.Helper()
+	outcomes := make([]pipeline.Outcome, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { outcomes[i] = do(i) })
+	}
+	wg.Wait()
+	return outcomes
+}
+
+func TestReplicasStartAtOnce(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				s := p.open(t)
+				if err := s.Ping(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := p.count(t, "", "SELECT count(*) FROM {b}tenant_registry"); n != 1 {
+			t.Errorf("%d rows, want the bootstrap tenant's", n)
+		}
+	})
+}
+
+func TestRegistryMadeByDocEX(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		registry := `CREATE TABLE {b}tenant_registry (tenant_id VARCHAR(255) NOT NULL, display_name VARCHAR(255) NOT NULL,
+			is_system BOOLEAN NOT NULL, isolation_strategy VARCHAR(50) NOT NULL, schema_name VARCHAR(255),
+			database_path VARCHAR(500), created_at TIMESTAMP NOT NULL, created_by VARCHAR(255) NOT NULL,
+			last_updated_at TIMESTAMP NOT NULL, last_updated_by VARCHAR(255), PRIMARY KEY (tenant_id))`
+		row := `INSERT INTO {b}tenant_registry VALUES ('%', 'DocEX''s own', false, 'schema', 's_%', NULL,
+			'2025-01-01 00:00:00', 'docex', '2025-01-01 00:00:00', NULL)`
+		if p.engine == "postgres" {
+			p.raw(t, "", "CREATE SCHEMA docex_system")
+		} else {
+			must(t, os.MkdirAll(filepath.Dir(p.boundary("_docex_system_")), 0o755))
+		}
+		p.raw(t, "", registry,
+			"CREATE TABLE {b}docbasket (id VARCHAR(36) NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE)",
+			strings.ReplaceAll(row, "%", "old"), strings.ReplaceAll(row, "%", "Twin"), strings.ReplaceAll(row, "%", "twin"))
+		r := p.rig(t)
+		r.refuse(t, "old", events.CauseTenantExists)
+		r.refuse(t, "OLD", events.CauseTenantExists)
+		r.provision(t, "fresh")
+		if n := r.registered(t); n != 4 {
+			t.Errorf("%d tenants, want 4", n)
+		}
+	})
+}

@@ -1,0 +1,253 @@
+package sql_test
+
+import (
+	"context"
+	databasesql "database/sql"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql/postgres"
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/sql/sqlite"
+)
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Run(m)) }
+
+// database is a store under test together with a way around it: what a test plants or reads goes through
+// database/sql, never through the code under test.
+type database interface {
+	pipeline.Database
+	Close() error
+}
+
+// place is where one test's tenants live. Several stores can be opened on it.
+type place struct {
+	engine string
+	open   func(t *testing.T) database
+	// boundary names the tenant's schema or file by the default template, for ids that need no cutting.
+	boundary func(tenant string) string
+	// raw runs statements inside the tenant's boundary; {b} stands for a prefix to its tables.
+	raw func(t *testing.T, tenant string, statements ...string)
+	// count runs a query that returns a number, likewise.
+	count func(t *testing.T, tenant, query string) int
+	// plant makes an empty boundary that is not registered.
+	plant func(t *testing.T, tenant string)
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func newPostgres(t *testing.T) place {
+	url := postgrestest.Database(t)
+	db, err := databasesql.Open("pgx", url)
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	prefix := func(tenant string) string {
+		if tenant == "" {
+			return "docex_system."
+		}
+		return `"tenant_` + tenant + `".`
+	}
+	run := func(t *testing.T, tenant, statement string) {
+		t.Helper()
+		if _, err := db.Exec(strings.ReplaceAll(statement, "{b}", prefix(tenant))); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	return place{
+		engine: "postgres",
+		open: func(t *testing.T) database {
+			s, err := postgres.Open(t.Context(), postgres.Config{URL: url, Registry: "docex_system",
+				SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet()})
+			must(t, err)
+			return s
+		},
+		boundary: func(tenant string) string { return "tenant_" + tenant },
+		raw: func(t *testing.T, tenant string, statements ...string) {
+			t.Helper()
+			for _, s := range statements {
+				run(t, tenant, s)
+			}
+		},
+		count: func(t *testing.T, tenant, query string) (n int) {
+			t.Helper()
+			must(t, db.QueryRow(strings.ReplaceAll(query, "{b}", prefix(tenant))).Scan(&n))
+			return n
+		},
+		plant: func(t *testing.T, tenant string) { run(t, tenant, `CREATE SCHEMA "tenant_`+tenant+`"`) },
+	}
+}
+
+func newSQLite(t *testing.T) place {
+	root := filepath.Join(t.TempDir(), "storage")
+	file := func(tenant string) string {
+		if tenant == "" {
+			tenant = "_docex_system_"
+		}
+		return filepath.Join(root, "tenant_"+tenant, "docex.db")
+	}
+	with := func(t *testing.T, tenant string, fn func(*databasesql.DB)) {
+		t.Helper()
+		db, err := databasesql.Open("sqlite", "file:"+file(tenant)+"?_pragma=busy_timeout(5000)")
+		must(t, err)
+		defer db.Close()
+		fn(db)
+	}
+	raw := func(t *testing.T, tenant string, statements ...string) {
+		t.Helper()
+		with(t, tenant, func(db *databasesql.DB) {
+			for _, s := range statements {
+				if _, err := db.Exec(strings.ReplaceAll(s, "{b}", "")); err != nil {
+					t.Fatalf("%s: %v", s, err)
+				}
+			}
+		})
+	}
+	return place{
+		engine: "sqlite",
+		open: func(t *testing.T) database {
+			s, err := sqlite.Open(t.Context(), sqlite.Config{Root: root, PathTemplate: "tenant_{tenant_id}/docex.db",
+				Connections: 4, CreatedBy: "test", Log: quiet(), Now: time.Now})
+			must(t, err)
+			return s
+		},
+		boundary: file,
+		raw:      raw,
+		count: func(t *testing.T, tenant, query string) (n int) {
+			t.Helper()
+			with(t, tenant, func(db *databasesql.DB) {
+				must(t, db.QueryRow(strings.ReplaceAll(query, "{b}", "")).Scan(&n))
+			})
+			return n
+		},
+		plant: func(t *testing.T, tenant string) {
+			t.Helper()
+			must(t, os.MkdirAll(filepath.Dir(file(tenant)), 0o755))
+			raw(t, tenant, "PRAGMA user_version = 0")
+		},
+	}
+}
+
+// onBothEngines runs one test on both.
+func onBothEngines(t *testing.T, test func(t *testing.T, p place)) {
+	t.Helper()
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) place{"postgres": newPostgres, "sqlite": newSQLite} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
+	}
+}
+
+// rig is a provisioner on a store.
+type rig struct {
+	place
+	store       database
+	provisioner *pipeline.Provisioner
+}
+
+const maxAttempts = 3
+
+func (p place) rig(t *testing.T) rig {
+	t.Helper()
+	store := p.open(t)
+	t.Cleanup(func() { must(t, store.Close()) })
+	return p.rigOn(t, store, store)
+}
+
+// rigOn puts a provisioner on db, which may be a faulty shell around store.
+func (p place) rigOn(t *testing.T, store database, db pipeline.Database) rig {
+	t.Helper()
+	provisioner, err := pipeline.New(pipeline.Config{
+		Database: db, Source: events.DefaultSource, Log: quiet(), Now: time.Now, Steps: pipeline.Steps(),
+		Limit: pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute},
+	})
+	must(t, err)
+	return rig{place: p, store: store, provisioner: provisioner}
+}
+
+var serial atomic.Int64
+
+// request is a fresh request for the tenant.
+func request(t *testing.T, tenant string) pipeline.Request {
+	t.Helper()
+	e, err := events.NewRequested("/test", fmt.Sprintf("r-%d", serial.Add(1)),
+		events.Requested{TenantID: "placeholder", DisplayName: "A Customer", CreatedBy: "billing"})
+	must(t, err)
+	e.Context = e.Context.Clone()
+	must(t, e.Context.SetSubject(""))
+	must(t, e.SetData("application/json", map[string]string{
+		"tenant_id": tenant, "display_name": "A Customer", "created_by": "billing"}))
+	return pipeline.Request{Event: e}
+}
+
+// decide runs a request to its outcome, which must be reached at once.
+func (r rig) decide(t *testing.T, request pipeline.Request) pipeline.Outcome {
+	t.Helper()
+	result := r.provisioner.Job(request).Run(t.Context())
+	if result.Verdict != pipeline.Decided {
+		t.Fatalf("verdict %d: %v", result.Verdict, result.Err)
+	}
+	return result.Outcome
+}
+
+// provision expects success.
+func (r rig) provision(t *testing.T, tenant string) events.Provisioned {
+	t.Helper()
+	return provisioned(t, r.decide(t, request(t, tenant)))
+}
+
+// refuse expects a failure with this cause.
+func (r rig) refuse(t *testing.T, tenant string, want events.CauseCode) events.ProvisioningFailed {
+	t.Helper()
+	return failed(t, r.decide(t, request(t, tenant)), want)
+}
+
+func provisioned(t *testing.T, o pipeline.Outcome) events.Provisioned {
+	t.Helper()
+	e := decode(t, o)
+	if !o.Provisioned() {
+		t.Fatalf("not provisioned: %s", o.Body)
+	}
+	data, err := events.ProvisionedFrom(e)
+	must(t, err)
+	return data
+}
+
+func failed(t *testing.T, o pipeline.Outcome, want events.CauseCode) events.ProvisioningFailed {
+	t.Helper()
+	e := decode(t, o)
+	if o.Provisioned() {
+		t.Fatalf("provisioned, want %s", want)
+	}
+	data, err := events.FailedFrom(e)
+	must(t, err)
+	if data.Cause.Code != want {
+		t.Fatalf("cause %s (%s; %s), want %s", data.Cause.Code, data.Cause.Message, data.Cause.Detail, want)
+	}
+	return data
+}
+
+func (r rig) registered(t *testing.T) int {
+	t.Helper()
+	return r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE NOT is_system")
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func background() context.Context { return context.Background() }

@@ -1,0 +1,56 @@
+package sql
+
+import (
+	"context"
+	databasesql "database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/pressly/goose/v3"
+)
+
+// MigrationsTable remembers which migrations of the registry have run.
+const MigrationsTable = "tenant_provisioner_migrations"
+
+// Statement is one message of SQL with its arguments.
+type Statement struct {
+	Text string
+	Args []any
+}
+
+// Migrate runs the migrations that have not run yet, each in a transaction; their versions are their
+// places in the list, from 1. The caller holds a lock.
+func Migrate(
+	ctx context.Context, dialect goose.Dialect, db *databasesql.DB, table string, log *slog.Logger,
+	migrations [][]Statement,
+) error {
+	list := make([]*goose.Migration, len(migrations))
+	for i, statements := range migrations {
+		list[i] = goose.NewGoMigration(int64(i+1), &goose.GoFunc{RunTx: func(ctx context.Context, tx *databasesql.Tx) error {
+			for _, s := range statements {
+				if _, err := tx.ExecContext(ctx, s.Text, s.Args...); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}, nil)
+	}
+	provider, err := goose.NewProvider(dialect, db, nil,
+		goose.WithTableName(table),
+		goose.WithSlog(slog.New(slog.DiscardHandler)), // it logs what we log below
+		goose.WithDisableGlobalRegistry(true),
+		goose.WithGoMigrations(list...))
+	if err != nil {
+		return err
+	}
+	results, err := provider.Up(ctx)
+	var partial *goose.PartialError
+	if errors.As(err, &partial) {
+		return fmt.Errorf("migration %d: %w", partial.Failed.Source.Version, partial.Err)
+	}
+	for _, r := range results {
+		log.InfoContext(ctx, "registry migrated", "table", table, "version", r.Source.Version)
+	}
+	return err
+}

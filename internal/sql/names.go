@@ -1,0 +1,122 @@
+package sql
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"strings"
+	"unicode/utf8"
+)
+
+// BootstrapTenant is the id of the system's own tenant, whose boundary holds the registry.
+const BootstrapTenant = "_docex_system_"
+
+// Placeholder stands for the tenant's id in a name template.
+const Placeholder = "{tenant_id}"
+
+// Limits of names.
+const (
+	maxSchemaName    = 63  // bytes; PostgreSQL cuts longer identifiers with no more than a NOTICE
+	maxPathComponent = 255 // bytes; NAME_MAX
+	MaxDatabasePath  = 500 // characters; the registry's column
+)
+
+// SchemaTemplate names the PostgreSQL schema of a tenant.
+type SchemaTemplate struct{ template string }
+
+// NewSchemaTemplate checks a template. It must hold {tenant_id}, and no id may make it give public,
+// information_schema, a name that begins with pg_, or the registry's schema.
+func NewSchemaTemplate(template, registrySchema string) (SchemaTemplate, error) {
+	if err := checkTemplate(template); err != nil {
+		return SchemaTemplate{}, err
+	}
+	if len(template)-len(Placeholder) > maxSchemaName-hashLength-1-1 {
+		return SchemaTemplate{}, fmt.Errorf("%q is too long: a schema name has at most %d bytes", template, maxSchemaName)
+	}
+	// Judged without regard to case: quoted names keep it, people do not.
+	prefix, rest, _ := strings.Cut(strings.ToLower(template), Placeholder)
+	if strings.HasPrefix(prefix, "pg_") || strings.HasPrefix("pg_", prefix) {
+		return SchemaTemplate{}, fmt.Errorf("%q can give a name that begins with pg_, which PostgreSQL reserves; "+
+			"begin it with something else, such as tenant_", template)
+	}
+	for _, taken := range []string{"public", "information_schema", registrySchema} {
+		if canGive(prefix, rest, strings.ToLower(taken)) {
+			return SchemaTemplate{}, fmt.Errorf("%q can give the name %s, which is taken; "+
+				"begin it with something else, such as tenant_", template, taken)
+		}
+	}
+	return SchemaTemplate{template}, nil
+}
+
+// canGive reports whether some id makes prefix + id + rest equal to name. Further placeholders in rest
+// are ignored: the answer is then on the safe side.
+func canGive(prefix, rest, name string) bool {
+	suffix := rest[strings.LastIndex(rest, "}")+1:]
+	return len(name) > len(prefix)+len(suffix) && strings.HasPrefix(name, prefix) && strings.HasSuffix(name, suffix)
+}
+
+// Name is the schema of the tenant: at most 63 bytes; one that would be longer is cut and ends in a hash
+// of the full id.
+func (t SchemaTemplate) Name(id string) string {
+	return shorten(strings.ReplaceAll(t.template, Placeholder, id), "", id, maxSchemaName)
+}
+
+// PathTemplate names the SQLite file of a tenant, relative to the storage root.
+type PathTemplate struct{ template string }
+
+// NewPathTemplate checks a template: a relative path with / that holds {tenant_id} and stays below the root.
+func NewPathTemplate(template string) (PathTemplate, error) {
+	if err := checkTemplate(template); err != nil {
+		return PathTemplate{}, err
+	}
+	if path.IsAbs(template) || path.Clean(template) != template || strings.HasPrefix(template, "..") ||
+		strings.ContainsAny(template, "\\?#%") {
+		return PathTemplate{}, fmt.Errorf("%q must be a plain relative path, such as tenant_{tenant_id}/docex.db", template)
+	}
+	return PathTemplate{template}, nil
+}
+
+// Path is the file of the tenant, relative to the storage root, with /. A component over 255 bytes is cut
+// like a schema name; its extension stays.
+func (t PathTemplate) Path(id string) string {
+	parts := strings.Split(t.template, "/")
+	for i, part := range parts {
+		extension := path.Ext(part)
+		if strings.Contains(extension, Placeholder) {
+			extension = ""
+		}
+		part = strings.ReplaceAll(strings.TrimSuffix(part, extension), Placeholder, id)
+		parts[i] = shorten(part, extension, id, maxPathComponent)
+	}
+	return strings.Join(parts, "/")
+}
+
+func checkTemplate(template string) error {
+	switch {
+	case !strings.Contains(template, Placeholder):
+		return fmt.Errorf("%q must hold %s, or all tenants would meet in one place", template, Placeholder)
+	case !utf8.ValidString(template) || strings.ContainsFunc(template, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return fmt.Errorf("%q holds characters that no name should", template)
+	}
+	return nil
+}
+
+// hashLength is 64 bits in hex: two names cut alike meet by chance once in 2^32 tenants, and the registry
+// refuses the second then.
+const hashLength = 16
+
+// shorten cuts name so that it ends, before the extension, in a hash of the id and fits the limit. The
+// hash is of the id in lower case, so that ids that differ only in case have names that do likewise and
+// meet in one lock.
+func shorten(name, extension, id string, limit int) string {
+	if len(name)+len(extension) <= limit {
+		return name + extension
+	}
+	sum := sha256.Sum256([]byte(strings.ToLower(id)))
+	cut := limit - len(extension) - hashLength - 1
+	for !utf8.RuneStart(name[cut]) {
+		cut--
+	}
+	return name[:cut] + "_" + hex.EncodeToString(sum[:])[:hashLength] + extension
+}

@@ -1,0 +1,210 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// build is one attempt: one transaction on one connection.
+type build struct {
+	*Store
+	conn   *pgxpool.Conn
+	claim  pipeline.Claim
+	tenant string
+	schema string
+}
+
+// Begin implements [pipeline.Database]. It takes a connection and sends nothing.
+func (s *Store) Begin(ctx context.Context, c pipeline.Claim, tenantID string) (pipeline.Build, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", classify(err))
+	}
+	return &build{Store: s, conn: conn, claim: c, tenant: tenantID, schema: s.names.Name(tenantID)}, nil
+}
+
+// CreateBoundary locks the boundary, looks again, and creates the schema, in one round trip. Whatever the
+// look brings to light, nothing has happened yet: the transaction is rolled back.
+func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var (
+		ledger       sql.Entry
+		twin, holder string
+		existed      bool
+	)
+	batch := &pgx.Batch{}
+	batch.Queue("BEGIN")
+	batch.Queue(b.q.lockBoundary, lockKey("boundary", strings.ToLower(b.schema)))
+	batch.Queue(b.q.request+" FOR UPDATE", b.claim.Key).QueryRow(func(row pgx.Row) error { return ledger.Scan(row) })
+	batch.Queue(b.q.findTenant, b.tenant).QueryRow(optional(&twin))
+	batch.Queue(b.q.boundaryOwner, b.schema).QueryRow(optional(&holder))
+	batch.Queue(b.q.schemaExists, b.schema).QueryRow(func(row pgx.Row) error { return row.Scan(&existed) })
+	batch.Queue(b.ddl(b.q.createSchema))
+	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, classify(err))
+	}
+	if settled := ledger.Settled(); settled != nil {
+		return pipeline.Boundary{}, settled
+	}
+	if ledger.Replay != b.claim.Replay {
+		return pipeline.Boundary{}, errors.New("a replay has reopened this request meanwhile")
+	}
+	switch {
+	case twin != "":
+		return pipeline.Boundary{}, pipeline.TenantExists(b.tenant, twin)
+	case holder != "":
+		return pipeline.Boundary{}, pipeline.Failure(events.CauseBoundaryNotEmpty,
+			"schema %s is registered for tenant %q", b.schema, holder)
+	case existed:
+		if err := b.requireEmpty(ctx); err != nil {
+			return pipeline.Boundary{}, err
+		}
+	}
+	return pipeline.Boundary{SchemaName: b.schema}, nil
+}
+
+// optional scans a row that need not be there.
+func optional(into *string) func(pgx.Row) error {
+	return func(row pgx.Row) error {
+		if err := row.Scan(into); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return nil
+	}
+}
+
+// requireEmpty fails if anything in the schema holds rows. Tables are locked against writers first, until
+// the end of the transaction: a row not committed yet would not be seen.
+func (b *build) requireEmpty(ctx context.Context) error {
+	rows, err := b.conn.Query(ctx, b.q.relations, b.schema)
+	if err != nil {
+		return classify(err)
+	}
+	type relation struct{ Name, Kind string }
+	relations, err := pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
+	if err != nil {
+		return fmt.Errorf("list what is in schema %s: %w", b.schema, classify(err))
+	}
+	batch := &pgx.Batch{}
+	full := make([]bool, len(relations))
+	for i, r := range relations {
+		name := quote(b.schema, r.Name)
+		if r.Kind == "r" || r.Kind == "p" {
+			batch.Queue("LOCK TABLE " + name + " IN SHARE MODE")
+		}
+		batch.Queue(render(b.q.hasRows, "relation", b.schema, r.Name)).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&full[i])
+		})
+	}
+	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("see whether schema %s holds rows: %w", b.schema, classify(err))
+	}
+	for i, r := range relations {
+		if full[i] {
+			return pipeline.Failure(events.CauseBoundaryNotEmpty, "schema %s exists, is not registered, and holds "+
+				"rows in %s; nothing was touched: move them away or choose another id", b.schema, r.Name)
+		}
+	}
+	return nil
+}
+
+// ddl fills in the schema's name.
+func (b *build) ddl(text string) string { return render(text, "schema", b.schema) }
+
+// exec sends statements as one message. An error aborts the transaction, or what was done since the last
+// savepoint.
+func (b *build) exec(ctx context.Context, statements string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := b.conn.Conn().PgConn().Exec(ctx, statements).ReadAll()
+	return classify(err)
+}
+
+// CreateTables implements [pipeline.Build] in one round trip.
+func (b *build) CreateTables(ctx context.Context) error {
+	if err := b.exec(ctx, b.ddl(b.q.tables)); err != nil {
+		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
+	}
+	return nil
+}
+
+// CreateIndexes implements [pipeline.Build]: in one round trip if all goes well, else one by one.
+func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
+	ddl := b.ddl(b.q.indexes)
+	err := b.exec(ctx, "SAVEPOINT indexes;\n"+ddl+"RELEASE SAVEPOINT indexes")
+	if err == nil || !permanent(err) {
+		return nil, err
+	}
+	if err := b.exec(ctx, "ROLLBACK TO SAVEPOINT indexes"); err != nil {
+		return nil, err
+	}
+	failed := map[string]error{}
+	for i, statement := range sql.Statements(ddl) {
+		err := b.exec(ctx, "SAVEPOINT one; "+statement+"; RELEASE SAVEPOINT one")
+		switch {
+		case err == nil:
+		case !permanent(err):
+			return nil, err
+		default:
+			failed[sql.Indexes[i].Name] = err
+			if err := b.exec(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return failed, nil
+}
+
+// permanent reports whether an index's error is its own: whatever would fail the whole transaction
+// anyway, or would pass on the next attempt, is not a reason to go on without the index.
+func permanent(err error) bool {
+	var fault *pipeline.Fault
+	return errors.As(err, &fault) && fault.Native != "" && fault.Class != pipeline.Outage && !passing[fault.Native]
+}
+
+// Inspect implements [pipeline.Build].
+func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return inspect(ctx, b.conn, b.q.inspect, b.schema)
+}
+
+// Register implements [pipeline.Build]: two rows and the commit, in one round trip.
+func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	batch := &pgx.Batch{}
+	batch.Queue(b.q.register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName,
+		t.CreatedAt.UTC().Format(time.DateTime+".000000"), t.CreatedBy)
+	b.queueConclude(batch, b.claim, "provisioned", pipeline.Conclusion{Outcome: o})
+	batch.Queue("COMMIT")
+	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("register the tenant: %w", classify(err))
+	}
+	return nil
+}
+
+// Close rolls back what was not committed. Nothing stays behind: if the rollback cannot be sent, the
+// server does it when the connection ends.
+func (b *build) Close(ctx context.Context) []string {
+	if b.conn.Conn().PgConn().TxStatus() != 'I' {
+		if _, err := b.conn.Exec(ctx, "ROLLBACK"); err != nil {
+			b.log.DebugContext(ctx, "rollback", "error", err)
+		}
+	}
+	b.conn.Release() // destroys a connection that is not idle
+	return nil
+}

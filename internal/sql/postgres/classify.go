@@ -1,0 +1,74 @@
+package postgres
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// meaning is what an SQLSTATE means to the pipeline.
+type meaning struct {
+	class pipeline.Class
+	code  events.CauseCode
+	hint  string
+}
+
+// meanings is the table of SQLSTATEs, by code first, then by the two characters of its class. What is in
+// neither is transient. Source: PostgreSQL documentation, appendix A.
+var meanings = map[string]meaning{
+	// The request, or what stands in its boundary, is at fault.
+	"42501": {pipeline.Permanent, events.CausePermissionDenied,
+		"the database role lacks a right; grant it and replay the request"},
+	"42P01": conflict, "42703": conflict, "42704": conflict, "42804": conflict, "42809": conflict,
+	"42830": conflict, "42P16": conflict, "42P17": conflict, "42710": conflict,
+
+	// The database is away, going away, or not the one to write to.
+	"08":    {class: pipeline.Outage}, // connection exceptions
+	"28":    {class: pipeline.Outage}, // authentication: a rotated password
+	"3D000": {class: pipeline.Outage}, // no such database
+	"25006": {class: pipeline.Outage}, // read-only: a standby
+	"53100": {class: pipeline.Outage}, // disk full
+	"57P01": {class: pipeline.Outage}, // admin shutdown
+	"57P02": {class: pipeline.Outage}, // crash shutdown
+	"57P03": {class: pipeline.Outage}, // cannot connect now
+	"58":    {class: pipeline.Outage}, // system error: I/O
+	"XX":    {class: pipeline.Transient},
+
+	// Known to pass by themselves. Listed for the reader: transient is the default.
+	"40001": {class: pipeline.Transient}, // serialization failure
+	"40P01": {class: pipeline.Transient}, // deadlock
+	"55P03": {class: pipeline.Transient}, // lock timeout
+	"57014": {class: pipeline.Transient}, // statement timeout
+	"53300": {class: pipeline.Transient}, // too many connections
+	"23505": {class: pipeline.Transient}, // lost a race: CREATE SCHEMA, or a registration by DocEX
+	"42P06": {class: pipeline.Transient}, // duplicate schema: likewise
+	"42P07": {class: pipeline.Transient}, // duplicate table: likewise
+}
+
+var conflict = meaning{pipeline.Permanent, events.CauseSchemaInvalid,
+	"what is in the schema conflicts with the tenant's definition"}
+
+// classify makes a *pipeline.Fault of an error. Errors of the connection itself have no SQLSTATE: they
+// are outages.
+func classify(err error) error {
+	var fault *pipeline.Fault
+	var settled *pipeline.Settled
+	if err == nil || errors.As(err, &fault) || errors.As(err, &settled) {
+		return err
+	}
+	var server *pgconn.PgError
+	if !errors.As(err, &server) {
+		return &pipeline.Fault{Class: pipeline.Outage, Err: err}
+	}
+	m, ok := meanings[server.Code]
+	if !ok {
+		m = meanings[server.Code[:min(2, len(server.Code))]]
+	}
+	return &pipeline.Fault{Class: m.class, Code: m.code, Message: m.hint, Native: server.Code, Err: err}
+}
+
+// passing are the SQLSTATEs after which the same statement may succeed on the next attempt.
+var passing = map[string]bool{"40001": true, "40P01": true, "55P03": true, "57014": true}

@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// laxCommit makes the transaction's commit not wait for the disk (invariant 5).
+const laxCommit = `SELECT pg_catalog.set_config('synchronous_commit', 'off', true)`
+
+// Claim implements [pipeline.Ledger] in one round trip.
+func (s *Store) Claim(ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit) (pipeline.Claim, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	key := r.Key()
+	var claimed bool
+	var row sql.Entry
+	batch := &pgx.Batch{}
+	batch.Queue(laxCommit)
+	batch.Queue(s.q.claim, key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay,
+		limit.Attempts, limit.Lease.Seconds())
+	batch.Queue(s.q.request, key)
+	err := s.send(ctx, batch, func(results pgx.BatchResults) error {
+		if _, err := results.Exec(); err != nil {
+			return err
+		}
+		tag, err := results.Exec()
+		if err != nil {
+			return err
+		}
+		claimed = tag.RowsAffected() == 1
+		return row.Scan(results.QueryRow())
+	})
+	if err != nil {
+		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", classify(err))
+	}
+	return row.Claimed(key, claimed)
+}
+
+// Conclude implements [pipeline.Ledger].
+func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var row sql.Entry
+	batch := &pgx.Batch{}
+	s.queueConclude(batch, c, "failed", f)
+	batch.Queue(s.q.request, c.Key)
+	err := s.send(ctx, batch, func(results pgx.BatchResults) error {
+		if _, err := results.Exec(); err != nil {
+			return err
+		}
+		return row.Scan(results.QueryRow())
+	})
+	if err != nil {
+		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", classify(err))
+	}
+	return row.Concluded(c, f.Outcome), nil
+}
+
+// Note implements [pipeline.Ledger].
+func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	refund := 0
+	if n.Refund {
+		refund = 1
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(laxCommit)
+	batch.Queue(s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, refund)
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("note the attempt in the ledger: %w", classify(err))
+	}
+	return nil
+}
+
+func (s *Store) queueConclude(batch *pgx.Batch, c pipeline.Claim, state string, f pipeline.Conclusion) {
+	batch.Queue(s.q.conclude, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Cause.Message,
+		f.Outcome.ID, string(f.Outcome.Body))
+}
+
+// send sends the batch as one implicit transaction and reads its results.
+func (s *Store) send(ctx context.Context, batch *pgx.Batch, read func(pgx.BatchResults) error) (err error) {
+	results := s.pool.SendBatch(ctx, batch)
+	defer func() { err = errors.Join(err, results.Close()) }()
+	return read(results)
+}

@@ -1,0 +1,69 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// migrate creates the registry's schema and brings it up to date. Replicas that start at once do it one
+// after the other, under an advisory lock; the migration library's own polls by the second, and looks at
+// its table before it takes the lock.
+func (s *Store) migrate(ctx context.Context, createdBy string) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	return s.locked(ctx, conn, func() error {
+		if err := s.createRegistrySchema(ctx, conn); err != nil {
+			return err
+		}
+		db := stdlib.OpenDBFromPool(s.pool)
+		err := sql.Migrate(ctx, goose.DialectPostgres, db, s.registry+"."+sql.MigrationsTable, s.log, [][]sql.Statement{
+			{{Text: s.q.registry}},
+			{
+				{Text: render(s.q.tables, "schema", s.registry)},
+				{Text: render(s.q.indexes, "schema", s.registry)},
+				{Text: s.q.bootstrap, Args: []any{s.registry, createdBy}},
+			},
+		})
+		if err := errors.Join(err, db.Close()); err != nil {
+			return err
+		}
+		// DocEX's registry must have the columns; its own migrations are its own business.
+		_, err = conn.Exec(ctx, s.q.checkRegistry)
+		return err
+	})
+}
+
+// locked runs fn while the connection holds the migration lock. The lock ends with the connection at the
+// latest.
+func (s *Store) locked(ctx context.Context, conn *pgxpool.Conn, fn func() error) error {
+	key := lockKey("migration", s.registry)
+	if _, err := conn.Exec(ctx, s.q.migrationLock, key); err != nil {
+		return fmt.Errorf("wait for another replica's migration: %w", err)
+	}
+	err := fn()
+	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
+	defer cancel()
+	_, unlockErr := conn.Exec(tidy, s.q.migrationUnlock, key)
+	return errors.Join(err, unlockErr)
+}
+
+// createRegistrySchema creates the schema where it is missing: IF NOT EXISTS alone would ask for the right
+// to create schemas on every start.
+func (s *Store) createRegistrySchema(ctx context.Context, conn *pgxpool.Conn) error {
+	var exists bool
+	if err := conn.QueryRow(ctx, s.q.schemaExists, s.registry).Scan(&exists); err != nil || exists {
+		return err
+	}
+	_, err := conn.Exec(ctx, s.q.createRegistry)
+	return err
+}

@@ -1,0 +1,133 @@
+package postgrestest
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// maxDatabases is how many tests may hold a database at once. -parallel follows the number of processors: on
+// a large machine unbounded tests would run into max_connections, and fail each other for a reason that none
+// of them has caused.
+const maxDatabases = 4
+
+var slots = newHolders(maxDatabases)
+
+// Database creates an empty database and returns its URL. The database is dropped when t ends, whoever is
+// still connected.
+//
+// Its search_path is empty, set on the database and thus in force for every connection that does not choose
+// another. Its encoding is UTF8 and its locale C, wherever the server comes from.
+//
+// At most four tests hold a database at the same time; Database waits for a place. Call t.Parallel first: a
+// test that waits there while it holds a database keeps the place from those that it waits for.
+func Database(t testing.TB) string {
+	t.Helper()
+	s := sharedServer(t)
+	slots.acquire(t)
+	return s.database(t)
+}
+
+// database creates a database that is dropped when t ends.
+func (s *server) database(t testing.TB) string {
+	t.Helper()
+	name := "postgrestest_" + strings.ToLower(rand.Text())
+	quoted := pgx.Identifier{name}.Sanitize()
+
+	// template0 and not template1: nobody may connect to it, so nobody can be in the way of the copy.
+	s.exec(t, "CREATE DATABASE "+quoted+" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+	t.Cleanup(func() {
+		t.Helper()
+		s.exec(t, "DROP DATABASE IF EXISTS "+quoted+" WITH (FORCE)")
+	})
+	s.exec(t, "ALTER DATABASE "+quoted+" SET search_path = ''")
+
+	u := *s.url
+	u.Path, u.RawPath = "/"+name, ""
+	return u.String()
+}
+
+// exec runs one statement on the maintenance database. It does not use t.Context, which has ended already
+// when databases are dropped.
+func (s *server) exec(t testing.TB, statement string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	err := withConn(ctx, s.url, func(c *pgx.Conn) error {
+		_, err := c.Exec(ctx, statement)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("postgrestest: %s: %v", statement, err)
+	}
+}
+
+// holders is a semaphore that knows who holds it. A test that holds a place, and every subtest of it, gets
+// further ones without waiting: whoever waits while holding can wait for itself.
+type holders struct {
+	free chan struct{}
+
+	mu     sync.Mutex
+	places map[string]int // by the name of the test
+}
+
+func newHolders(n int) *holders {
+	return &holders{free: make(chan struct{}, n), places: make(map[string]int)}
+}
+
+// acquire takes a place for t until t ends. It gives up shortly before the test binary's own deadline, so
+// that the reason is told instead of a dump of all goroutines.
+func (h *holders) acquire(t testing.TB) {
+	t.Helper()
+	if h.holds(t.Name()) {
+		return
+	}
+	var giveUp <-chan time.Time
+	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
+		if deadline, ok := d.Deadline(); ok {
+			timer := time.NewTimer(time.Until(deadline) * 9 / 10)
+			defer timer.Stop()
+			giveUp = timer.C
+		}
+	}
+	select {
+	case h.free <- struct{}{}:
+	case <-giveUp:
+		t.Fatalf("postgrestest: %d other tests hold a database and none has ended; "+
+			"do they call t.Parallel after Database?", cap(h.free))
+	}
+	h.add(t.Name(), 1)
+	t.Cleanup(func() {
+		h.add(t.Name(), -1)
+		<-h.free
+	})
+}
+
+func (h *holders) add(test string, n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.places[test] += n; h.places[test] == 0 {
+		delete(h.places, test)
+	}
+}
+
+// holds tells whether the test, or one that it is a part of, has a place.
+func (h *holders) holds(test string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		if h.places[test] > 0 {
+			return true
+		}
+		i := strings.LastIndexByte(test, '/')
+		if i < 0 {
+			return false
+		}
+		test = test[:i]
+	}
+}

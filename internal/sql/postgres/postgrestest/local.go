@@ -1,0 +1,248 @@
+package postgrestest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const localTimeout = 60 * time.Second
+
+// startLocal starts a private server from this machine's programs, in a temporary directory and on a free
+// port of the loopback address. Everybody on this machine may connect to it; it holds test data only.
+func startLocal(ctx context.Context) (*server, error) {
+	ctx, cancel := context.WithTimeout(ctx, localTimeout)
+	defer cancel()
+	bin, err := findPrograms(installations, exec.LookPath)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := newCluster(ctx, bin)
+	if err != nil {
+		return nil, err
+	}
+	// A free port can be taken by another test binary before the server has bound it. The server then ends at
+	// once, as it does for other reasons, which a few more tries do not make worse.
+	for range 3 {
+		var s *server
+		if s, err = serve(ctx, bin, dir); err == nil {
+			return s, nil
+		}
+	}
+	return nil, errors.Join(err, os.RemoveAll(dir))
+}
+
+// installations is where Debian keeps the programs of each version; they are not on its PATH.
+const installations = "/usr/lib/postgresql/*/bin"
+
+// findPrograms returns the directory of initdb and postgres: of the highest version that the pattern finds,
+// else the one on PATH.
+func findPrograms(pattern string, lookPath func(string) (string, error)) (string, error) {
+	dirs, err := filepath.Glob(pattern)
+	if err != nil {
+		return "", err
+	}
+	best, version := "", -1.0
+	for _, dir := range dirs {
+		v, err := strconv.ParseFloat(filepath.Base(filepath.Dir(dir)), 64) // 9.6, 15, 17
+		if err == nil && v > version && hasPrograms(dir) {
+			best, version = dir, v
+		}
+	}
+	if best != "" {
+		return best, nil
+	}
+	path, err := lookPath("initdb")
+	if err == nil {
+		if path, err = filepath.EvalSymlinks(path); err == nil && hasPrograms(filepath.Dir(path)) {
+			return filepath.Dir(path), nil
+		}
+	}
+	return "", fmt.Errorf("initdb and postgres are neither in %s nor on PATH", pattern)
+}
+
+func hasPrograms(dir string) bool {
+	for _, name := range []string{"initdb", "postgres"} {
+		if _, err := exec.LookPath(filepath.Join(dir, name)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// newCluster makes the directory of a server, with its files in data and its messages in log.
+func newCluster(ctx context.Context, bin string) (string, error) {
+	attr, owner, err := processAttributes()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(tempDir(owner != nil), "postgrestest-")
+	if err != nil {
+		return "", err
+	}
+	if owner != nil {
+		err = os.Chown(dir, owner.uid, owner.gid)
+	}
+	if err == nil {
+		initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"),
+			"--pgdata="+filepath.Join(dir, "data"), "--username=postgres", "--auth=trust",
+			"--locale=C", "--encoding=UTF8", "--no-sync")
+		initdb.SysProcAttr = attr
+		initdb.Dir = dir // the directory of the test may be closed to the owner
+		var out []byte
+		if out, err = initdb.CombinedOutput(); err != nil {
+			err = fmt.Errorf("initdb: %w: %s", err, lastLines(out))
+		}
+	}
+	if err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, nil
+}
+
+// tempDir returns the directory for temporary files, or /tmp where another user could not get into that.
+func tempDir(forAnotherUser bool) string {
+	tmp := os.TempDir()
+	if !forAnotherUser {
+		return tmp
+	}
+	for dir := tmp; ; dir = filepath.Dir(dir) {
+		if info, err := os.Stat(dir); err != nil || info.Mode()&0o001 == 0 {
+			return "/tmp"
+		}
+		if dir == filepath.Dir(dir) {
+			return tmp
+		}
+	}
+}
+
+// serve starts the server of the directory on a free port and waits until it takes connections.
+func serve(ctx context.Context, bin, dir string) (*server, error) {
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = messages.Close() }()
+
+	// No Unix socket: the path of one may be 107 bytes long, which TMPDIR does not promise to keep.
+	args := []string{
+		"-D", filepath.Join(dir, "data"), "-c", "unix_socket_directories=",
+		"-c", "listen_addresses=127.0.0.1", "-c", "port=" + strconv.Itoa(port),
+	}
+	for _, s := range settings {
+		args = append(args, "-c", s)
+	}
+	cmd := exec.Command(filepath.Join(bin, "postgres"), args...) //nolint:noctx // outlives ctx; stop ends it
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, messages, messages
+	p, err := startProcess(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.untilReady(ctx, dir); err != nil {
+		return nil, errors.Join(err, p.end(context.WithoutCancel(ctx)))
+	}
+	return &server{
+		name: "programs in " + bin,
+		url: &url.URL{
+			Scheme: "postgres", User: url.User("postgres"), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+			Path: "/postgres", RawQuery: "sslmode=disable",
+		},
+		stop: func(ctx context.Context) error { return errors.Join(p.end(ctx), os.RemoveAll(dir)) },
+	}, nil
+}
+
+func freePort(ctx context.Context) (int, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
+}
+
+// process is a running postgres.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+	err  error         // of its end; to be read after done
+}
+
+// startProcess starts the command as a user that postgres agrees to run as. It ends with this process.
+func startProcess(cmd *exec.Cmd) (*process, error) {
+	attr, _, err := processAttributes()
+	if err != nil {
+		return nil, err
+	}
+	cmd.SysProcAttr = attr
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		// The system means the thread that started a process when it speaks of the death of its parent. So
+		// that thread is kept until the process has ended.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = cmd.Wait()
+		}
+		close(p.done)
+	}()
+	return p, <-started
+}
+
+// untilReady reads what the server notes about itself in its directory. To connect would prove less: whoever
+// took the port may be a PostgreSQL that answers just as well.
+func (p *process) untilReady(ctx context.Context, dir string) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		note, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if lines := strings.Split(string(note), "\n"); len(lines) > 7 && strings.TrimSpace(lines[7]) == "ready" {
+			return nil
+		}
+		select {
+		case <-p.done:
+			messages, _ := os.ReadFile(filepath.Join(dir, "log"))
+			return fmt.Errorf("postgres ended: %v: %s", p.err, lastLines(messages))
+		case <-ctx.Done():
+			return fmt.Errorf("postgres is not ready: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// end stops the server without its saving anything, and waits for its end.
+func (p *process) end(ctx context.Context) error {
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT) // postgres calls this an immediate shutdown
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		err := p.cmd.Process.Kill()
+		<-p.done
+		return errors.Join(ctx.Err(), err)
+	}
+}
+
+// lastLines returns the end of a program's messages, for an error.
+func lastLines(messages []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(messages)), "\n")
+	return strings.Join(lines[max(0, len(lines)-5):], "; ")
+}

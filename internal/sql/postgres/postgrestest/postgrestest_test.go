@@ -1,0 +1,95 @@
+package postgrestest_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Run(m)) }
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close(context.Background()) })
+	return c
+}
+
+func scalar[T any](t *testing.T, c *pgx.Conn, query string, args ...any) (v T) {
+	t.Helper()
+	if err := c.QueryRow(t.Context(), query, args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return v
+}
+
+func TestDatabasesAreIsolated(t *testing.T) {
+	t.Parallel()
+	for i := range 6 { // more than there may be at once
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			c := connect(t, postgrestest.Database(t))
+			if _, err := c.Exec(t.Context(), `CREATE TABLE public.mine AS SELECT $1::int AS number`, i); err != nil {
+				t.Fatal(err)
+			}
+			if got := scalar[int](t, c, `SELECT number FROM public.mine`); got != i {
+				t.Errorf("number = %d, want %d", got, i)
+			}
+		})
+	}
+}
+
+func TestOneTestMayHoldSeveral(t *testing.T) {
+	t.Parallel()
+	seen := make(map[string]bool)
+	for range 5 {
+		seen[scalar[string](t, connect(t, postgrestest.Database(t)), `SELECT current_database()`)] = true
+	}
+	if len(seen) != 5 {
+		t.Errorf("%d different databases, want 5", len(seen))
+	}
+}
+
+func TestDatabaseIsTheSameWhereverTheServerComesFrom(t *testing.T) {
+	t.Parallel()
+	c := connect(t, postgrestest.Database(t))
+	for query, want := range map[string]string{
+		`SELECT current_setting('search_path')`:                                                      `""`,
+		`SELECT current_setting('server_encoding')`:                                                  "UTF8",
+		`SELECT datcollate FROM pg_catalog.pg_database WHERE datname = current_database()`:           "C",
+		`SELECT coalesce(array_to_string(pg_catalog.current_schemas(false), ','), '')`:               "",
+		`SELECT count(*)::text FROM pg_catalog.pg_class WHERE relnamespace = 'public'::regnamespace`: "0",
+	} {
+		if got := scalar[string](t, c, query); got != want {
+			t.Errorf("%s = %q, want %q", query, got, want)
+		}
+	}
+	if _, err := c.Exec(t.Context(), `CREATE TABLE schemaless (id int)`); err == nil {
+		t.Error("a table was created without a schema")
+	}
+}
+
+func TestDatabaseIsDroppedUnderItsUsers(t *testing.T) {
+	t.Parallel()
+	var name string
+	t.Run("user", func(t *testing.T) {
+		c, err := pgx.Connect(t.Context(), postgrestest.Database(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name = scalar[string](t, c, `SELECT current_database()`)
+		// Left open on purpose, beyond the end of the test; the server closes it.
+	})
+	c := connect(t, postgrestest.Database(t))
+	if scalar[bool](t, c, `SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)`, name) {
+		t.Errorf("database %s is still there", name)
+	}
+}

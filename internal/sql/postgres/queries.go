@@ -1,0 +1,40 @@
+package postgres
+
+import "embed"
+
+//go:embed queries/*.sql migrations/*.sql
+var files embed.FS
+
+// queries are the texts of the .sql files, with the registry's name filled in. {schema} and {relation}
+// are filled in where they are used.
+type queries struct {
+	claim, request, conclude, note                                      string
+	findTenant, boundaryOwner, register, checkRegistry                  string
+	lockBoundary, schemaExists, createSchema, relations, hasRows        string
+	tables, indexes, inspect, ping                                      string
+	migrationLock, migrationUnlock, createRegistry, registry, bootstrap string
+}
+
+func loadQueries(registry string) (queries, error) {
+	var q queries
+	for name, text := range map[string]*string{
+		"queries/claim.sql": &q.claim, "queries/request.sql": &q.request,
+		"queries/conclude.sql": &q.conclude, "queries/note.sql": &q.note,
+		"queries/find_tenant.sql": &q.findTenant, "queries/boundary_owner.sql": &q.boundaryOwner,
+		"queries/register.sql": &q.register, "queries/check_registry.sql": &q.checkRegistry,
+		"queries/lock_boundary.sql": &q.lockBoundary, "queries/schema_exists.sql": &q.schemaExists,
+		"queries/create_schema.sql": &q.createSchema, "queries/relations.sql": &q.relations,
+		"queries/has_rows.sql": &q.hasRows, "queries/tables.sql": &q.tables, "queries/indexes.sql": &q.indexes,
+		"queries/inspect.sql": &q.inspect, "queries/ping.sql": &q.ping,
+		"queries/migration_lock.sql": &q.migrationLock, "queries/migration_unlock.sql": &q.migrationUnlock,
+		"queries/create_registry_schema.sql": &q.createRegistry,
+		"migrations/00001_registry.sql":      &q.registry, "migrations/00002_bootstrap.sql": &q.bootstrap,
+	} {
+		content, err := files.ReadFile(name)
+		if err != nil {
+			return queries{}, err
+		}
+		*text = render(string(content), "registry", registry)
+	}
+	return q, nil
+}

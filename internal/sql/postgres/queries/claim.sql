@@ -1,0 +1,17 @@
+-- One more attempt, unless there is an outcome already, or the last attempt may still be running.
+-- $1 key, $2 source, $3 id, $4 tenant or '', $5 replay, $6 most attempts, $7 lease in seconds
+INSERT INTO {registry}.tenant_requests AS r
+    (request_key, source, request_id, tenant_id, state, replay, attempts, created_at, updated_at)
+VALUES ($1::text, $2::text, $3::text, nullif($4::text, ''), 'running', $5::integer, 1,
+    clock_timestamp() AT TIME ZONE 'utc', clock_timestamp() AT TIME ZONE 'utc')
+ON CONFLICT (request_key) DO UPDATE SET
+    state = 'running',
+    replay = greatest(r.replay, excluded.replay),
+    attempts = CASE WHEN excluded.replay > r.replay THEN 1 ELSE least(r.attempts, $6::integer) + 1 END,
+    outcome_id = NULL,
+    outcome = NULL,
+    updated_at = clock_timestamp() AT TIME ZONE 'utc'
+WHERE r.state <> 'provisioned'
+    AND (excluded.replay > r.replay
+        OR r.state = 'running' AND (r.attempts < $6::integer
+            OR r.updated_at <= clock_timestamp() AT TIME ZONE 'utc' - make_interval(secs => $7::double precision)))

@@ -1,0 +1,11 @@
+-- Record the outcome of a request, unless there is one already.
+-- $1 key, $2 replay, $3 state, $4 step, $5 cause code, $6 message, $7 outcome id, $8 outcome
+UPDATE {registry}.tenant_requests SET
+    state = $3::text,
+    last_step = nullif($4::text, ''),
+    last_cause = nullif($5::text, ''),
+    last_error = nullif($6::text, ''),
+    outcome_id = $7::text::uuid,
+    outcome = $8::text::json,
+    updated_at = clock_timestamp() AT TIME ZONE 'utc'
+WHERE request_key = $1::text AND replay = $2::integer AND outcome IS NULL

@@ -1,0 +1,171 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// Timeouts of calls. The server's end a statement that waits or runs too long, and leave the connection
+// usable; callTimeout is for a server that does not answer at all.
+const (
+	lockTimeout      = 10 * time.Second
+	statementTimeout = 60 * time.Second
+	callTimeout      = 90 * time.Second
+	pingTimeout      = 5 * time.Second
+	connectTimeout   = 5 * time.Second
+)
+
+// connectionLifetime ends connections whose relation cache has grown: about 0.16 MB a tenant touched.
+const connectionLifetime = 10 * time.Minute
+
+// Config is what a [Store] needs.
+type Config struct {
+	URL            string // postgres://…, several hosts allowed
+	Registry       string // the registry's schema
+	SchemaTemplate string // names the schema of a tenant; holds {tenant_id}
+	Connections    int    // for work; one more is opened for probes
+	CreatedBy      string // of the bootstrap tenant's row
+	Log            *slog.Logger
+}
+
+// Store is a PostgreSQL database as [pipeline.Database]. It is safe for concurrent use.
+type Store struct {
+	pool     *pgxpool.Pool
+	q        queries
+	registry string
+	names    sql.SchemaTemplate
+	log      *slog.Logger
+}
+
+// registryName is what a registry schema may be called: the migration library does not quote it.
+var registryName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+
+// Check reports every fault of the configuration that can be seen without a connection, by the name of
+// the variable. The error holds no password.
+func (c Config) Check() error {
+	var faults []error
+	if _, err := pgxpool.ParseConfig(c.URL); err != nil {
+		faults = append(faults, fmt.Errorf("DATABASE_URL: %w", err))
+	}
+	if !registryName.MatchString(c.Registry) || strings.HasPrefix(c.Registry, "pg_") || c.Registry == "public" {
+		faults = append(faults, fmt.Errorf("REGISTRY_SCHEMA: %q will not do; use a lower-case name such as "+
+			"docex_system, not public and not pg_…", c.Registry))
+	}
+	if _, err := sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry); err != nil {
+		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %w", err))
+	}
+	return errors.Join(faults...)
+}
+
+// Open connects and brings the registry up to date, waiting for other replicas that do the same. Close
+// the store after use.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	names, err := sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry)
+	if err != nil {
+		return nil, err
+	}
+	q, err := loadQueries(c.Registry)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := openPool(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{pool: pool, q: q, registry: c.Registry, names: names, log: c.Log}
+	if err := s.migrate(ctx, c.CreatedBy); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("prepare the registry %s: %w", c.Registry, classify(err))
+	}
+	return s, nil
+}
+
+func openPool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	config.MaxConns = int32(c.Connections) + 1 //nolint:gosec // bounded by the configuration
+	config.MaxConnLifetime = connectionLifetime
+	config.MaxConnLifetimeJitter = connectionLifetime / 5
+	conn := config.ConnConfig
+	// DDL differs from tenant to tenant: preparing it would cost a round trip and fill the cache.
+	conn.DefaultQueryExecMode = pgx.QueryExecModeExec
+	if conn.ConnectTimeout == 0 {
+		conn.ConnectTimeout = connectTimeout
+	}
+	setDefault(conn.RuntimeParams, "application_name", "tenant-provisioner")
+	setDefault(conn.RuntimeParams, "lock_timeout", milliseconds(lockTimeout))
+	setDefault(conn.RuntimeParams, "statement_timeout", milliseconds(statementTimeout))
+	// A session default of another isolation level would blind the second look under the lock; row
+	// security would hide rows from the check that a boundary has none.
+	conn.RuntimeParams["default_transaction_isolation"] = "read committed"
+	conn.RuntimeParams["row_security"] = "off"
+	if len(conn.Fallbacks) > 0 && conn.ValidateConnect == nil {
+		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	return pool, nil
+}
+
+func setDefault(params map[string]string, name, value string) {
+	if _, set := params[name]; !set {
+		params[name] = value
+	}
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// Close closes all connections; it blocks until those in use are given back.
+func (s *Store) Close() error {
+	s.pool.Close()
+	return nil
+}
+
+// Strategy is [events.IsolationSchema].
+func (s *Store) Strategy() string { return events.IsolationSchema }
+
+// Ping reports whether the database answers and can be written to.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	var readOnly bool
+	if err := s.pool.QueryRow(ctx, s.q.ping).Scan(&readOnly); err != nil {
+		return classify(err)
+	}
+	if readOnly {
+		return &pipeline.Fault{Class: pipeline.Outage, Message: "the database is read-only (a standby?)"}
+	}
+	return nil
+}
+
+// FindTenant returns the registered id that equals id without regard to case, or "".
+func (s *Store) FindTenant(ctx context.Context, id string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var found string
+	if err := optional(&found)(s.pool.QueryRow(ctx, s.q.findTenant, id)); err != nil {
+		return "", fmt.Errorf("read the registry: %w", classify(err))
+	}
+	return found, nil
+}

@@ -1,0 +1,269 @@
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// build is one attempt: a file under construction, or one that was there, opened in one transaction.
+type build struct {
+	*Store
+	claim   pipeline.Claim
+	tenant  string
+	path    string // the final name
+	working string // the name worked on: path, or a name beside it
+	madeDir bool
+	db      *databasesql.DB
+	tx      *databasesql.Tx
+}
+
+// Begin implements [pipeline.Database]. Nothing is touched.
+func (s *Store) Begin(_ context.Context, c pipeline.Claim, tenantID string) (pipeline.Build, error) {
+	return &build{Store: s, claim: c, tenant: tenantID, path: s.path(tenantID)}, nil
+}
+
+// CreateBoundary opens a new file beside the final name, or the one that is there if it holds no rows.
+func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
+	info, err := os.Lstat(b.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = b.openBeside(ctx)
+	case err == nil && !info.Mode().IsRegular():
+		err = pipeline.Failure(events.CauseBoundaryNotEmpty, "%s exists and is not a file; nothing was touched", b.path)
+	case err == nil:
+		err = b.openExisting(ctx)
+	}
+	if err != nil {
+		return pipeline.Boundary{}, fmt.Errorf("open %s: %w", b.path, classify(err))
+	}
+	return pipeline.Boundary{DatabasePath: b.path}, nil
+}
+
+// openBeside makes the directory and a new file in it. A crash leaves that file to be thrown away, so it
+// needs neither a journal on the disk nor syncs before the one at the end.
+func (b *build) openBeside(ctx context.Context) error {
+	dir := filepath.Dir(b.path)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		b.madeDir = true
+	}
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return err
+	}
+	if err := removeLeftovers(dir, b.claim); err != nil {
+		return err
+	}
+	b.working = filepath.Join(dir, buildingName(b.claim))
+	// Made by ourselves: the driver would report a missing right as "cannot open".
+	f, err := os.OpenFile(b.working, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(fileMode), f.Close()); err != nil { // whatever the umask
+		return err
+	}
+	return b.begin(ctx, "journal_mode(MEMORY)", "synchronous(OFF)",
+		fmt.Sprintf("application_id(%d)", mark(b.claim)))
+}
+
+// openExisting takes the write lock of the file that is there and sees that it holds no rows.
+func (b *build) openExisting(ctx context.Context) error {
+	f, err := os.OpenFile(b.path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	b.working = b.path
+	// EXTRA: the commit also survives losing power right after it.
+	if err := b.begin(ctx, "synchronous(EXTRA)"); err != nil {
+		return b.notOurs(ctx, err)
+	}
+	table, err := b.tableWithRows(ctx)
+	if err != nil {
+		return b.notOurs(ctx, err)
+	}
+	if table == "" {
+		return nil
+	}
+	return b.occupied(ctx, "holds rows in "+table)
+}
+
+// notOurs turns "not a SQLite database" into what it means here.
+func (b *build) notOurs(ctx context.Context, err error) error {
+	if primary(err) == sqlite3.SQLITE_NOTADB {
+		return b.occupied(ctx, "is not a SQLite database")
+	}
+	return err
+}
+
+// occupied explains a file that must not be used. Only a registered tenant gets rows, so a registry read
+// after the rows were seen tells the tenant of another request from somebody's data.
+func (b *build) occupied(ctx context.Context, why string) error {
+	if err := b.lookAgain(ctx, b.reads, b.claim, b.tenant, b.path); err != nil {
+		return err
+	}
+	return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s exists, is not registered, and %s; nothing was "+
+		"touched: move it away or choose another id", b.path, why)
+}
+
+// begin opens the file worked on and its transaction.
+func (b *build) begin(ctx context.Context, pragmas ...string) (err error) {
+	if b.db, err = open(b.working, "rw", 1, pragmas...); err != nil {
+		return err
+	}
+	b.tx, err = b.db.BeginTx(ctx, nil)
+	return err
+}
+
+// tableWithRows names a table that holds rows, if there is one.
+func (b *build) tableWithRows(ctx context.Context) (string, error) {
+	tables, err := collect(ctx, b.tx, relationsSQL, func(row scanner) (name string, err error) {
+		err = row.Scan(&name)
+		return name, err
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, table := range tables {
+		var full bool
+		query := strings.ReplaceAll(hasRowsSQL, "{relation}", quote(table))
+		if err := b.tx.QueryRowContext(ctx, query).Scan(&full); err != nil {
+			return "", err
+		}
+		if full {
+			return table, nil
+		}
+	}
+	return "", nil
+}
+
+// CreateTables implements [pipeline.Build].
+func (b *build) CreateTables(ctx context.Context) error {
+	_, err := b.tx.ExecContext(ctx, tablesSQL)
+	if primary(err) == sqlite3.SQLITE_ERROR { // SQLite's one code for all that is wrong with a statement
+		return &pipeline.Fault{Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, Err: err,
+			Message: "what is in the file conflicts with the tenant's definition"}
+	}
+	if err != nil {
+		return fmt.Errorf("create the tables of %s: %w", b.path, classify(err))
+	}
+	return nil
+}
+
+// CreateIndexes implements [pipeline.Build]. A statement that fails takes back itself alone.
+func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
+	failed := map[string]error{}
+	for i, statement := range sql.Statements(indexesSQL) {
+		_, err := b.tx.ExecContext(ctx, statement)
+		switch {
+		case err == nil:
+		case primary(err) == sqlite3.SQLITE_ERROR:
+			failed[sql.Indexes[i].Name] = err
+		default:
+			return nil, fmt.Errorf("create the indexes of %s: %w", b.path, classify(err))
+		}
+	}
+	return failed, nil
+}
+
+// Inspect implements [pipeline.Build].
+func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
+	inspection, err := inspect(ctx, b.tx)
+	if err != nil {
+		return inspection, fmt.Errorf("read the structure of %s: %w", b.path, classify(err))
+	}
+	return inspection, nil
+}
+
+// Register implements [pipeline.Build]: finish the file, then, in the registry's write transaction, look
+// again, place the file, and commit.
+func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
+	beside := b.working != b.path
+	if beside {
+		if err := b.finish(); err != nil {
+			return fmt.Errorf("finish %s: %w", b.working, classify(err))
+		}
+	}
+	err := b.write(ctx, b.durable, func(registry *databasesql.Tx) error {
+		if err := b.lookAgain(ctx, registry, b.claim, b.tenant, b.path); err != nil {
+			return err
+		}
+		put := b.tx.Commit
+		if beside {
+			put = b.place
+		}
+		if err := put(); err != nil {
+			return classify(err)
+		}
+		if _, err := registry.ExecContext(ctx, registerSQL, t.ID, t.DisplayName, t.IsolationStrategy,
+			t.Boundary.DatabasePath, stamp(t.CreatedAt), t.CreatedBy); err != nil {
+			return err
+		}
+		return b.conclude(ctx, registry, b.claim, "provisioned", pipeline.Conclusion{Outcome: o})
+	})
+	if err != nil {
+		return fmt.Errorf("register the tenant: %w", err)
+	}
+	return nil
+}
+
+// finish commits and closes the new file and makes its content durable.
+func (b *build) finish() error {
+	if err := b.tx.Commit(); err != nil {
+		return err
+	}
+	if err := b.db.Close(); err != nil {
+		return err
+	}
+	return syncFile(b.working)
+}
+
+// place gives the new file its name and makes the name durable.
+func (b *build) place() error {
+	if err := place(b.working, b.path); err != nil {
+		return err // taken meanwhile: the next attempt looks at what is there
+	}
+	dir := filepath.Dir(b.path)
+	if b.madeDir {
+		return syncTree(dir, b.Root)
+	}
+	return syncTree(dir, dir)
+}
+
+// Close gives up what was not registered. A file under construction is removed, and so is a directory that
+// was made for it; a file that has its final name stays, and is named if it is this request's.
+func (b *build) Close(context.Context) []string {
+	if b.tx != nil {
+		b.tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+	}
+	if b.db != nil {
+		b.db.Close() //nolint:errcheck // nothing is pending
+	}
+	if b.working != "" && b.working != b.path {
+		os.Remove(b.working) //nolint:errcheck // after placing there is nothing to remove
+	}
+	if b.madeDir {
+		for dir := filepath.Dir(b.path); dir != filepath.Clean(b.Root); dir = filepath.Dir(dir) {
+			if os.Remove(dir) != nil { // not empty: it is in use
+				break
+			}
+		}
+	}
+	if marked(b.path, b.claim) {
+		return []string{b.path}
+	}
+	return nil
+}

@@ -1,0 +1,20 @@
+// Package sqlite keeps each tenant in a SQLite file of its own, with a driver that needs no C.
+//
+// A new tenant's file is built beside its final name, synced, linked into place under the registry's write
+// lock, and its directory synced, before the registry commits. Nobody ever sees half a file under a
+// tenant's name.
+//
+// Invariants, beside those of package pipeline:
+//
+//  1. Who registers decides: inside the registry's write transaction ledger and registry are read again,
+//     then the file is placed, then both rows are written and committed. Requests for one tenant may build
+//     at the same time; the second finds the first one's row.
+//  2. Placing never replaces a file: it is a link(2), which fails where the name is taken.
+//  3. A file that was there before is used in place, in one transaction of its own, and only if no table
+//     in it holds a row. Rows found mean a registered tenant (TENANT_EXISTS) or somebody's data
+//     (BOUNDARY_NOT_EMPTY), never a reason to go on.
+//  4. A file that this request placed and a crash kept from being registered is known by the mark in its
+//     header (application_id), and named as left behind if the request fails for good.
+//  5. Pragmas are set through the DSN, for every connection. The registry is in WAL mode; claims and notes
+//     commit without waiting for the disk, the commit of an outcome waits.
+package sqlite

@@ -1,0 +1,31 @@
+package sqlite
+
+import (
+	databasesql "database/sql"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite": no C compiler, no shared library
+)
+
+// busyTimeout is how long a statement waits for another process's lock.
+const busyTimeout = 5 * time.Second
+
+// open opens a file with the given pragmas, in mode ro, rw or rwc. Nothing is read yet.
+func open(path, mode string, connections int, pragmas ...string) (*databasesql.DB, error) {
+	values := url.Values{"mode": {mode}, "_txlock": {"immediate"}}
+	values.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()))
+	for _, pragma := range pragmas {
+		values.Add("_pragma", pragma)
+	}
+	location := url.URL{Path: filepath.ToSlash(path)}
+	db, err := databasesql.Open("sqlite", "file:"+location.EscapedPath()+"?"+values.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}

@@ -1,0 +1,222 @@
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"errors"
+	"regexp"
+	"strings"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+type scanner interface{ Scan(dest ...any) error }
+
+// querier is a database, connection or transaction to read through.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*databasesql.Rows, error)
+}
+
+// collect reads all rows of a query.
+func collect[T any](ctx context.Context, from querier, query string, read func(scanner) (T, error)) (_ []T, err error) {
+	rows, err := from.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var all []T
+	for rows.Next() {
+		one, err := read(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}
+
+// inspect compares a file with the definition, by SQLite's own catalogue.
+func inspect(ctx context.Context, from querier) (pipeline.Inspection, error) {
+	tables := tableSet{}
+	for _, read := range []func(context.Context, querier) error{
+		tables.readColumns, tables.readIndexes, tables.readForeignKeys, tables.readTriggers,
+	} {
+		if err := read(ctx, from); err != nil {
+			return pipeline.Inspection{}, err
+		}
+	}
+	found := make([]sql.Found, 0, len(tables))
+	for _, t := range tables {
+		found = append(found, *t)
+	}
+	return sql.Compare(found), nil
+}
+
+// tableSet is what has been found so far, by name.
+type tableSet map[string]*sql.Found
+
+func (s tableSet) table(name string) *sql.Found {
+	if s[name] == nil {
+		s[name] = &sql.Found{Name: name}
+	}
+	return s[name]
+}
+
+var (
+	// noise is what may hold the word CHECK in a table's text without being a constraint.
+	noise = regexp.MustCompile("(?s)'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\\[[^\\]]*\\]|--[^\n]*|/\\*.*?\\*/")
+	check = regexp.MustCompile(`(?i)\bCHECK\s*\(`)
+)
+
+func (s tableSet) readColumns(ctx context.Context, from querier) error {
+	type column struct {
+		table, kind, text string
+		sql.Column
+		defaultText databasesql.NullString
+		key         int
+	}
+	columns, err := collect(ctx, from, inspectColumnsSQL, func(row scanner) (c column, err error) {
+		err = row.Scan(&c.table, &c.kind, &c.text, &c.Name, &c.Type, &c.NotNull, &c.defaultText, &c.key)
+		return c, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range columns {
+		t := s.table(c.table)
+		if len(t.Columns) == 0 { // the first of this table
+			if c.kind != "table" {
+				t.Kind = c.kind
+			} else if check.MatchString(noise.ReplaceAllString(c.text, "''")) {
+				t.Others = append(t.Others, "a CHECK constraint")
+			}
+		}
+		c.Type = typeName(c.Type)
+		c.Default = defaultValue(c.defaultText, c.Type)
+		t.Columns = append(t.Columns, c.Column)
+		if c.key > 0 {
+			t.PrimaryKey = append(t.PrimaryKey, c.Name)
+		}
+	}
+	return nil
+}
+
+func (s tableSet) readIndexes(ctx context.Context, from querier) error {
+	type part struct {
+		table, index, origin string
+		unique, partial      bool
+		column               databasesql.NullString
+	}
+	parts, err := collect(ctx, from, inspectIndexesSQL, func(row scanner) (p part, err error) {
+		err = row.Scan(&p.table, &p.index, &p.unique, &p.origin, &p.partial, &p.column)
+		return p, err
+	})
+	if err != nil {
+		return err
+	}
+	for len(parts) > 0 {
+		first, n := parts[0], 1
+		for n < len(parts) && parts[n].table == first.table && parts[n].index == first.index {
+			n++
+		}
+		whole := !first.partial
+		var columns []string
+		for _, p := range parts[:n] {
+			whole = whole && p.column.Valid
+			columns = append(columns, p.column.String)
+		}
+		parts = parts[n:]
+		t := s.table(first.table)
+		switch {
+		case first.origin == "pk":
+		case first.unique && whole:
+			t.Unique = append(t.Unique, columns)
+		case first.unique:
+			t.Others = append(t.Others, "unique index "+first.index)
+		case whole:
+			t.Indexes = append(t.Indexes, sql.FoundIndex{Name: first.index, Columns: columns})
+		}
+	}
+	return nil
+}
+
+func (s tableSet) readForeignKeys(ctx context.Context, from querier) error {
+	type part struct {
+		table            string
+		number           int
+		key              sql.ForeignKey
+		target           databasesql.NullString
+		onUpdate, action string
+	}
+	parts, err := collect(ctx, from, inspectForeignKeysSQL, func(row scanner) (p part, err error) {
+		err = row.Scan(&p.table, &p.number, &p.key.Column, &p.key.Table, &p.target, &p.onUpdate, &p.action)
+		return p, err
+	})
+	if err != nil {
+		return err
+	}
+	columns := map[string]map[int]int{}
+	for _, p := range parts {
+		if columns[p.table] == nil {
+			columns[p.table] = map[int]int{}
+		}
+		columns[p.table][p.number]++
+	}
+	for _, p := range parts {
+		t := s.table(p.table)
+		if columns[p.table][p.number] > 1 || p.onUpdate != "NO ACTION" {
+			t.Others = append(t.Others, "foreign key over "+p.key.Column+" (composite or on update)")
+			continue
+		}
+		if p.target.Valid && p.target.String != "id" {
+			p.key.Table += " (" + p.target.String + ")"
+		}
+		p.key.OnDelete = strings.ToLower(p.action)
+		t.ForeignKeys = append(t.ForeignKeys, p.key)
+	}
+	return nil
+}
+
+func (s tableSet) readTriggers(ctx context.Context, from querier) error {
+	_, err := collect(ctx, from, inspectTriggersSQL, func(row scanner) (_ struct{}, err error) {
+		var table, name string
+		if err = row.Scan(&table, &name); err == nil {
+			t := s.table(table)
+			t.Others = append(t.Others, "trigger "+name)
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// typeName spells a declared type as the definition does.
+func typeName(declared string) string {
+	name := strings.ToLower(strings.ReplaceAll(declared, " ", ""))
+	switch name {
+	case "datetime":
+		return sql.Timestamp
+	case "char(32)":
+		return sql.UUID
+	}
+	return name
+}
+
+// defaultValue spells a default as the definition does.
+func defaultValue(text databasesql.NullString, typ string) string {
+	value := strings.TrimSpace(text.String)
+	upper := strings.ToUpper(value)
+	switch {
+	case !text.Valid:
+		return ""
+	case strings.Contains(upper, "CURRENT_TIMESTAMP") || strings.Contains(upper, "'NOW'"):
+		return sql.DefaultNow
+	case typ == sql.Boolean && (value == "1" || upper == "TRUE"):
+		return "true"
+	case typ == sql.Boolean && (value == "0" || upper == "FALSE"):
+		return "false"
+	case len(value) > 1 && value[0] == '\'' && value[len(value)-1] == '\'':
+		return "'" + strings.ReplaceAll(value[1:len(value)-1], "''", "'")
+	}
+	return value
+}

@@ -1,0 +1,112 @@
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"errors"
+	"fmt"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+func readEntry(ctx context.Context, from rower, key string) (e sql.Entry, err error) {
+	err = e.Scan(from.QueryRowContext(ctx, requestSQL, key))
+	return e, err
+}
+
+// Claim implements [pipeline.Ledger].
+func (s *Store) Claim(ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit) (pipeline.Claim, error) {
+	key := r.Key()
+	now := s.Now()
+	var row sql.Entry
+	var claimed int64
+	err := s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
+		result, err := tx.ExecContext(ctx, claimSQL, key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay,
+			limit.Attempts, stamp(now), stamp(now.Add(-limit.Lease)))
+		if err != nil {
+			return err
+		}
+		if claimed, err = result.RowsAffected(); err != nil {
+			return err
+		}
+		row, err = readEntry(ctx, tx, key)
+		return err
+	})
+	if err != nil {
+		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", err)
+	}
+	return row.Claimed(key, claimed == 1)
+}
+
+// Conclude implements [pipeline.Ledger].
+func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
+	var row sql.Entry
+	err := s.write(ctx, s.durable, func(tx *databasesql.Tx) (err error) {
+		if err := s.conclude(ctx, tx, c, "failed", f); err != nil {
+			return err
+		}
+		row, err = readEntry(ctx, tx, c.Key)
+		return err
+	})
+	if err != nil {
+		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
+	}
+	return row.Concluded(c, f.Outcome), nil
+}
+
+// Note implements [pipeline.Ledger].
+func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) error {
+	refund := 0
+	if n.Refund {
+		refund = 1
+	}
+	err := s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
+		_, err := tx.ExecContext(ctx, noteSQL, c.Key, c.Replay, n.Step, n.Code, n.Text, refund, stamp(s.Now()))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note the attempt in the ledger: %w", err)
+	}
+	return nil
+}
+
+// conclude records an outcome within a write transaction.
+func (s *Store) conclude(
+	ctx context.Context, tx *databasesql.Tx, c pipeline.Claim, state string, f pipeline.Conclusion,
+) error {
+	_, err := tx.ExecContext(ctx, concludeSQL, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Cause.Message,
+		f.Outcome.ID, string(f.Outcome.Body), stamp(s.Now()))
+	return err
+}
+
+// lookAgain returns why the tenant must not be registered after all: the request is settled, or somebody
+// has registered the tenant or its file. Inside a write transaction the answer stays true until its end.
+func (s *Store) lookAgain(ctx context.Context, from rower, c pipeline.Claim, tenant, path string) error {
+	row, err := readEntry(ctx, from, c.Key)
+	if err != nil {
+		return err
+	}
+	if settled := row.Settled(); settled != nil {
+		return settled
+	}
+	if row.Replay != c.Replay {
+		return errors.New("a replay has reopened this request meanwhile")
+	}
+	twin, err := text(ctx, from, findTenantSQL, tenant)
+	if err != nil {
+		return err
+	}
+	if twin != "" {
+		return pipeline.TenantExists(tenant, twin)
+	}
+	holder, err := text(ctx, from, boundaryOwnerSQL, path)
+	if err != nil {
+		return err
+	}
+	if holder != "" {
+		return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s is registered for tenant %q", path, holder)
+	}
+	return nil
+}

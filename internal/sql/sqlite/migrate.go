@@ -1,0 +1,41 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
+
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// lockPoll is how often the migration lock is tried while another process holds it.
+const lockPoll = 20 * time.Millisecond
+
+// migrate brings the registry up to date. Processes that start at once do it one after the other, under
+// a lock of the operating system, which a process that dies gives up.
+func (s *Store) migrate(ctx context.Context, registry string) (err error) {
+	lock := flock.New(registry + ".lock")
+	if _, err := lock.TryLockContext(ctx, lockPoll); err != nil {
+		return fmt.Errorf("wait for another process's migration: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+
+	err = sql.Migrate(ctx, goose.DialectSQLite3, s.durable, sql.MigrationsTable, s.Log, [][]sql.Statement{
+		{{Text: registryMigration}},
+		{
+			{Text: tablesSQL},
+			{Text: indexesSQL},
+			{Text: bootstrapMigration, Args: []any{registry, s.CreatedBy, stamp(s.Now())}},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	// DocEX's registry must have the columns; its own migrations are its own business.
+	_, err = s.reads.ExecContext(ctx, checkRegistrySQL)
+	return err
+}

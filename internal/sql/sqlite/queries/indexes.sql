@@ -1,0 +1,19 @@
+-- The indexes of a tenant, one statement a line.
+CREATE INDEX IF NOT EXISTS idx_documents_basket_id ON document (basket_id);
+CREATE INDEX IF NOT EXISTS idx_documents_document_type ON document (document_type);
+CREATE INDEX IF NOT EXISTS idx_documents_status ON document (status);
+CREATE INDEX IF NOT EXISTS idx_documents_related_po ON document (related_po);
+CREATE INDEX IF NOT EXISTS idx_file_history_document_id ON file_history (document_id);
+CREATE INDEX IF NOT EXISTS idx_operations_document_id ON operations (document_id);
+CREATE INDEX IF NOT EXISTS idx_operations_operation_type ON operations (operation_type);
+CREATE INDEX IF NOT EXISTS idx_operations_status ON operations (status);
+CREATE INDEX IF NOT EXISTS idx_operation_dependencies_operation_id ON operation_dependencies (operation_id);
+CREATE INDEX IF NOT EXISTS idx_operation_dependencies_depends_on ON operation_dependencies (depends_on);
+CREATE INDEX IF NOT EXISTS idx_doc_events_basket_id ON doc_events (basket_id);
+CREATE INDEX IF NOT EXISTS idx_doc_events_event_type ON doc_events (event_type);
+CREATE INDEX IF NOT EXISTS idx_doc_events_document_id ON doc_events (document_id);
+CREATE INDEX IF NOT EXISTS idx_doc_events_event_timestamp ON doc_events (event_timestamp);
+CREATE INDEX IF NOT EXISTS idx_doc_events_status ON doc_events (status);
+CREATE INDEX IF NOT EXISTS idx_document_metadata_document_id ON document_metadata (document_id);
+CREATE INDEX IF NOT EXISTS idx_document_metadata_key ON document_metadata (key);
+CREATE INDEX IF NOT EXISTS idx_document_metadata_type ON document_metadata (metadata_type);

@@ -1,0 +1,4 @@
+-- What the ledger has of a request. ?1 key
+SELECT state, replay, attempts, coalesce(outcome_id, ''), coalesce(outcome, '')
+FROM tenant_requests
+WHERE request_key = ?1

@@ -1,0 +1,169 @@
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// Modes of what is created: DocEX may run as another user and reads.
+const (
+	fileMode = 0o644
+	dirMode  = 0o755
+)
+
+// Config is what a [Store] needs.
+type Config struct {
+	Root         string // the storage directory
+	PathTemplate string // names the file of a tenant, relative to Root; holds {tenant_id}
+	Connections  int    // for reading the registry
+	CreatedBy    string // of the bootstrap tenant's row
+	Log          *slog.Logger
+	Now          func() time.Time
+}
+
+// Store is a directory of SQLite files as [pipeline.Database]. It is safe for concurrent use, also by
+// several processes on one machine.
+type Store struct {
+	Config
+	names   sql.PathTemplate
+	reads   *databasesql.DB
+	lax     *databasesql.DB // commits are in the operating system's hands
+	durable *databasesql.DB // commits are on the disk
+	turn    chan struct{}   // the write lock within this process: SQLite's own is polled
+}
+
+// Check reports every fault of the configuration that can be seen without touching the disk, by the name
+// of the variable.
+func (c Config) Check() error {
+	var faults []error
+	if c.Root == "" {
+		faults = append(faults, errors.New("DATABASE_URL: sqlite: needs a directory, such as sqlite:storage"))
+	}
+	names, err := sql.NewPathTemplate(c.PathTemplate)
+	if err != nil {
+		faults = append(faults, fmt.Errorf("DATABASE_PATH_TEMPLATE: %w", err))
+	}
+	longest := strings.Repeat("x", events.MaxTenantID)
+	if path := filepath.Join(c.Root, names.Path(longest)); len(path) > sql.MaxDatabasePath {
+		faults = append(faults, fmt.Errorf("DATABASE_URL: paths of tenants can get %d characters long, the registry "+
+			"holds %d; choose a shorter directory", len(path), sql.MaxDatabasePath))
+	}
+	return errors.Join(faults...)
+}
+
+// Open opens the registry, creating it where it is missing, and brings it up to date, waiting for other
+// processes that do the same. Close the store after use.
+func Open(ctx context.Context, c Config) (_ *Store, err error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	names, err := sql.NewPathTemplate(c.PathTemplate)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{Config: c, names: names, turn: make(chan struct{}, 1)}
+	registry := s.path(sql.BootstrapTenant)
+	if err := os.MkdirAll(filepath.Dir(registry), dirMode); err != nil {
+		return nil, fmt.Errorf("create the registry's directory: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("prepare the registry %s: %w", registry, err), s.Close())
+		}
+	}()
+	wal := []string{"journal_mode(WAL)", "foreign_keys(1)"}
+	if s.durable, err = open(registry, "rwc", 1, append(wal, "synchronous(FULL)")...); err != nil {
+		return nil, err
+	}
+	if s.lax, err = open(registry, "rw", 1, append(wal, "synchronous(NORMAL)")...); err != nil {
+		return nil, err
+	}
+	if s.reads, err = open(registry, "ro", c.Connections, "query_only(1)"); err != nil {
+		return nil, err
+	}
+	if err := s.migrate(ctx, registry); err != nil {
+		return nil, err
+	}
+	return s, syncTree(filepath.Dir(registry), filepath.Dir(c.Root))
+}
+
+// Close closes the registry.
+func (s *Store) Close() error {
+	var faults []error
+	for _, db := range []*databasesql.DB{s.reads, s.lax, s.durable} {
+		if db != nil {
+			faults = append(faults, db.Close())
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// path is the file of a tenant.
+func (s *Store) path(tenantID string) string {
+	return filepath.Join(s.Root, filepath.FromSlash(s.names.Path(tenantID)))
+}
+
+// Strategy is [events.IsolationDatabase].
+func (s *Store) Strategy() string { return events.IsolationDatabase }
+
+// Ping reports whether the registry can be written to.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
+		_, err := tx.ExecContext(ctx, pingSQL)
+		return err
+	})
+}
+
+// write runs fn in a write transaction of the registry and commits it.
+func (s *Store) write(ctx context.Context, db *databasesql.DB, fn func(*databasesql.Tx) error) error {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return registryFault(err)
+	}
+	if err := fn(tx); err != nil {
+		return registryFault(errors.Join(err, tx.Rollback()))
+	}
+	return registryFault(tx.Commit())
+}
+
+// FindTenant returns the registered id that equals id without regard to case, or "".
+func (s *Store) FindTenant(ctx context.Context, id string) (string, error) {
+	found, err := text(ctx, s.reads, findTenantSQL, id)
+	if err != nil {
+		return "", fmt.Errorf("read the registry: %w", registryFault(err))
+	}
+	return found, nil
+}
+
+// rower is a database, connection or transaction to read through.
+type rower interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *databasesql.Row
+}
+
+// text reads a text that need not be there.
+func text(ctx context.Context, from rower, query string, args ...any) (found string, err error) {
+	err = from.QueryRowContext(ctx, query, args...).Scan(&found)
+	if errors.Is(err, databasesql.ErrNoRows) {
+		return "", nil
+	}
+	return found, err
+}
+
+// stamp is a time as DocEX reads it: UTC, text.
+func stamp(t time.Time) string { return t.UTC().Format(time.DateTime + ".000000") }
