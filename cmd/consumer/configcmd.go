@@ -1,0 +1,41 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func configCommand(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "config",
+		Short:   "Show the effective configuration, secrets redacted",
+		Example: "  DATABASE_URL=postgres://user:secret@localhost/tenants consumer config",
+		Args:    noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			c, _, err := a.configure()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				values := map[string]string{}
+				for _, s := range c.settings() {
+					values[s.Name] = s.Value
+				}
+				encoder := json.NewEncoder(a.stdout)
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(values)
+			}
+			for _, s := range c.settings() {
+				if _, err := fmt.Fprintf(a.stdout, "%s=%s\n", s.Name, s.Value); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	return cmd
+}

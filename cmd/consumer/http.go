@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	httpTimeout     = 5 * time.Second
+	httpStopTimeout = time.Second
+)
+
+// readiness is nil while requests are taken, else the reason why they are not.
+type readiness func() error
+
+// serveHTTP answers /livez and /readyz on addr; nothing where addr is empty. The returned function stops
+// it and waits.
+func serveHTTP(addr string, serving *atomic.Pointer[readiness], log *slog.Logger) (stop func(), err error) {
+	if addr == "" {
+		return func() {}, nil
+	}
+	listener, err := listen(addr)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		ready := serving.Load()
+		if ready == nil {
+			answer(w, errors.New("starting"))
+			return
+		}
+		answer(w, (*ready)())
+	})
+	server := &http.Server{Handler: mux, ReadTimeout: httpTimeout, WriteTimeout: httpTimeout}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("the HTTP server has ended", "error", err)
+		}
+	}()
+	log.Info("HTTP server is up", "addr", listener.Addr().String())
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), httpStopTimeout)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			server.Close() //nolint:errcheck // it ends either way
+		}
+		<-done
+	}, nil
+}
+
+func answer(w http.ResponseWriter, reason error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if reason != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		io.WriteString(w, reason.Error()+"\n") //nolint:errcheck // the client has gone
+		return
+	}
+	io.WriteString(w, "ok\n") //nolint:errcheck // the client has gone
+}
+
+func healthCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "health",
+		Short:   "Ask the service on this machine whether it takes requests",
+		Long:    "Asks /readyz at HTTP_ADDR and exits 0 or 1: a health check for images that hold nothing but this program.",
+		Example: "  consumer health",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, _, err := a.configure()
+			if err != nil {
+				return err
+			}
+			if c.HTTPAddr == "" {
+				return misuse(errors.New("HTTP_ADDR is empty: there is nobody to ask"))
+			}
+			ready, text, err := askHealth(cmd.Context(), c.HTTPAddr)
+			if err != nil {
+				return err
+			}
+			fmt.Fprint(a.stdout, text) //nolint:errcheck // the exit code says it too
+			if !ready {
+				return errNegative
+			}
+			return nil
+		},
+	}
+}
+
+func askHealth(ctx context.Context, addr string) (ready bool, text string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, httpTimeout)
+	defer cancel()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false, "", err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", http.NoBody)
+	if err != nil {
+		return false, "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false, "", err
+	}
+	defer response.Body.Close() //nolint:errcheck // read below
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+	return response.StatusCode == http.StatusOK, strings.TrimSpace(string(body)) + "\n", err
+}

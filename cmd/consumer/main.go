@@ -1,0 +1,67 @@
+// Command consumer provisions tenants: it takes tenant.requested CloudEvents from NATS JetStream, builds
+// each tenant's store, and publishes tenant.provisioned or tenant.provisioning_failed.
+//
+// Run without arguments it is the service. See consumer --help for the other commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sethvargo/go-envconfig"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitMisuse = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(realMain(ctx, os.Args[1:], envconfig.OsLookuper(), os.Stdout, os.Stderr))
+}
+
+// realMain runs one command and returns its exit code.
+func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout, stderr io.Writer) int {
+	root := newRoot(&app{env: env, stdout: stdout, stderr: stderr})
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var misuse *misuseError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errNegative):
+		return exitFailed
+	case errors.As(err, &misuse):
+		fmt.Fprintf(stderr, "consumer: %v\n", err)
+		return exitMisuse
+	}
+	fmt.Fprintf(stderr, "consumer: %v\n", err)
+	return exitFailed
+}
+
+// errNegative is a negative answer that has been shown already.
+var errNegative = errors.New("the answer is no")
+
+// misuseError is a fault of the command line or of the configuration.
+type misuseError struct{ error }
+
+func (e *misuseError) Unwrap() error { return e.error }
+
+// misuse marks an error as a fault of the caller's.
+func misuse(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &misuseError{err}
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// requestSource is the CloudEvents source of requests made on the command line.
+const requestSource = "/tenant-provisioner/cli"
+
+const publishTimeout = 10 * time.Second
+
+// requestFlags are the flags of consumer request.
+type requestFlags struct {
+	displayName, createdBy, strategy, id, source string
+
+	wait   time.Duration
+	asJSON bool
+}
+
+func requestCommand(a *app) *cobra.Command {
+	var f requestFlags
+	cmd := &cobra.Command{
+		Use:   "request TENANT",
+		Short: "Publish a request for a tenant",
+		Long: "Publishes a tenant.requested event. With --wait it shows the outcome and exits 0 if the tenant was\n" +
+			"provisioned, 1 if not. The same --source and --id are the same request, and have one outcome.",
+		Example: "  consumer request acme --display-name 'Acme Inc.' --created-by billing --wait 30s",
+		Args:    func(cmd *cobra.Command, args []string) error { return misuse(cobra.ExactArgs(1)(cmd, args)) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.request(cmd.Context(), args[0], f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.displayName, "display-name", "", "the customer's name (required)")
+	flags.StringVar(&f.createdBy, "created-by", "", "who asks (required)")
+	flags.StringVar(&f.strategy, "isolation-strategy", "", "schema or database (default: what the database can do)")
+	flags.StringVar(&f.id, "id", "", "the request's id (default: a new one)")
+	flags.StringVar(&f.source, "source", requestSource, "the request's source")
+	flags.DurationVar(&f.wait, "wait", 0, "wait this long for the outcome")
+	flags.BoolVar(&f.asJSON, "json", false, "print events as JSON")
+	for _, name := range []string{"display-name", "created-by"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // a flag that is not defined above
+		}
+	}
+	return cmd
+}
+
+func (a *app) request(ctx context.Context, tenant string, f requestFlags) error {
+	c, log, err := a.configure()
+	if err != nil {
+		return err
+	}
+	// With an id of the caller's the outcome may be there already, from an earlier time.
+	again := f.id != ""
+	if !again {
+		f.id = uuid.NewString()
+	}
+	data := events.Requested{
+		TenantID: tenant, DisplayName: f.displayName, CreatedBy: f.createdBy, IsolationStrategy: f.strategy}
+	// The service judges requests, and its verdict is what --wait shows. Here is only a word in advance.
+	if err := data.Validate(); err != nil && f.wait <= 0 {
+		fmt.Fprintf(a.stderr, "consumer: the service will refuse this request: %v\n", err) //nolint:errcheck // advice
+	}
+	e := event.New()
+	e.SetType(events.TypeRequested)
+	e.SetSource(f.source)
+	e.SetID(f.id)
+	e.SetTime(time.Now().UTC())
+	if err := e.SetData(event.ApplicationJSON, data); err != nil {
+		return err
+	}
+	header, body, err := events.Encode(e)
+	if err != nil {
+		return misuse(err)
+	}
+	nc, err := dial(c, log)
+	if err != nil {
+		return err
+	}
+	defer hangUp(nc)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	var stream *outcomes
+	if f.wait > 0 {
+		if stream, err = openOutcomes(ctx, js, again); err != nil {
+			return err
+		}
+		defer stream.close()
+	}
+	if err := publishRequest(ctx, js, &nats.Msg{Subject: events.TypeRequested, Header: header, Data: body}); err != nil {
+		return err
+	}
+	if f.wait <= 0 {
+		if f.asJSON {
+			return writeJSON(a.stdout, e)
+		}
+		_, err := fmt.Fprintf(a.stdout, "requested %s: source %s, id %s\n", tenant, f.source, f.id)
+		return err
+	}
+	return a.awaitOutcome(ctx, stream, f)
+}
+
+// publishRequest publishes a request and waits until the stream has it.
+func publishRequest(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	_, err := js.PublishMsg(ctx, msg, jetstream.WithExpectStream(events.StreamRequests))
+	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
+	}
+	if err != nil {
+		return fmt.Errorf("publish the request: %w", err)
+	}
+	return nil
+}
+
+func (a *app) awaitOutcome(ctx context.Context, stream *outcomes, f requestFlags) error {
+	ctx, cancel := context.WithTimeout(ctx, f.wait)
+	defer cancel()
+	outcome, err := stream.of(ctx, outcomeIDs(f.source, f.id, 0))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no outcome within %s; the request is in the stream and will be decided: "+
+			"ask again with --source %s --id %s", f.wait, f.source, f.id)
+	}
+	if err != nil {
+		return err
+	}
+	show := showOutcome
+	if f.asJSON {
+		show = writeJSON
+	}
+	if err := show(a.stdout, outcome); err != nil {
+		return err
+	}
+	if outcome.Type() != events.TypeProvisioned {
+		return errNegative
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/sethvargo/go-envconfig"
+	"github.com/spf13/cobra"
+)
+
+// app is what every command gets from outside.
+type app struct {
+	env            envconfig.Lookuper
+	stdout, stderr io.Writer
+}
+
+func newRoot(a *app) *cobra.Command {
+	run := runCommand(a)
+	root := &cobra.Command{
+		Use:   "consumer",
+		Short: "Provisions tenants on request",
+		Long: "Takes tenant.requested CloudEvents from NATS JetStream, builds each tenant's PostgreSQL schema or\n" +
+			"SQLite file, and publishes one outcome. Without a command it runs the service.\n" +
+			"Configuration comes from the environment; see: consumer config.",
+		Args:          noArguments,
+		RunE:          run.RunE,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version(),
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse(err) })
+	root.AddCommand(run, demoCommand(a), requestCommand(a), watchCommand(a), configCommand(a), healthCommand(a))
+	return root
+}
+
+// noArguments refuses arguments, as misuse.
+func noArguments(cmd *cobra.Command, args []string) error {
+	return misuse(cobra.NoArgs(cmd, args))
+}
+
+// configure loads the configuration, whose faults are misuse, and makes the logger.
+func (a *app) configure() (Config, *slog.Logger, error) {
+	c, err := LoadConfig(a.env)
+	if err != nil {
+		return c, nil, misuse(err)
+	}
+	return c, newLogger(a.stderr, c.LogLevel, c.LogFormat), nil
+}

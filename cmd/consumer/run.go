@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+)
+
+func runCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the service (the default)",
+		Long: "Takes requests until SIGTERM or SIGINT, then drains: what runs is finished within DRAIN_TIMEOUT,\n" +
+			"the rest goes back to the stream.",
+		Example: "  consumer run\n  NATS_URL=nats://localhost DATABASE_URL=postgres://user:secret@localhost/tenants consumer run",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, log, err := a.configure()
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), c, log)
+		},
+	}
+}
+
+// run is the service, until ctx ends.
+func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
+	defer func() { // being told to stop while still waiting for a server is no failure
+		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+			err = nil
+		}
+	}()
+	var serving atomic.Pointer[readiness]
+	stopHTTP, err := serveHTTP(c.HTTPAddr, &serving, log)
+	if err != nil {
+		return err
+	}
+	defer stopHTTP()
+
+	var server *embedded
+	if c.NATSURL == "" {
+		if server, err = startEmbedded(c.EmbeddedAddr, c.EmbeddedDir, log); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, server.stop()) }()
+	}
+	nc, err := connect(c, server, log, true)
+	if err != nil {
+		return err
+	}
+	defer hangUp(nc)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	// Contradictions are refused here, before anything is taken.
+	err = untilUp(ctx, c, log, "NATS", func() error {
+		_, err := topology(c).Ensure(ctx, js)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("JetStream: %w", err)
+	}
+
+	var db store
+	err = untilUp(ctx, c, log, "the database", func() (err error) {
+		db, err = openStore(ctx, c, log)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	h, err := newHandler(c, nc, db, log)
+	if err != nil {
+		return err
+	}
+	ready := readiness(h.Err)
+	serving.Store(&ready)
+	err = h.Run(ctx)
+	log.Info("stopped")
+	return err
+}
+
+// listen opens the address of the HTTP server.
+func listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("HTTP_ADDR: %w; choose another address, or HTTP_ADDR= for none", err)
+	}
+	return l, nil
+}

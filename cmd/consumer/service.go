@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql/postgres"
+	"example.com/tenant-provisioner/internal/sql/sqlite"
+)
+
+// store is a database together with its end.
+type store interface {
+	pipeline.Database
+	Close() error
+}
+
+// openStore opens the configured database and brings its registry up to date.
+func openStore(ctx context.Context, c Config, log *slog.Logger) (store, error) {
+	if c.onPostgres() {
+		config := c.postgres()
+		config.Log = log
+		return postgres.Open(ctx, config)
+	}
+	config := c.sqlite()
+	config.Log = log
+	return sqlite.Open(ctx, config)
+}
+
+// topology is what the configuration wants of JetStream.
+func topology(c Config) handler.Topology {
+	return handler.Topology{Replicas: c.Replicas, Manage: c.Manage, AckWait: c.AckWait}
+}
+
+// newHandler wires a handler to a connection and a database.
+func newHandler(c Config, nc *nats.Conn, db store, log *slog.Logger) (*handler.Handler, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	provisioner, err := pipeline.New(pipeline.Config{
+		Database: db, Source: c.EventSource, Log: log, Now: time.Now, Steps: pipeline.Steps(),
+		Limit: pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return handler.New(handler.Config{
+		Conn: nc, JetStream: js, Topology: topology(c), Provisioner: provisioner, Workers: c.Concurrency,
+		Backoff: backoff(c), DrainTimeout: c.DrainTimeout, Log: log,
+	})
+}
+
+func backoff(c Config) handler.Backoff {
+	return handler.Backoff{Min: c.BackoffMin, Max: c.BackoffMax, Random: rand.Float64}
+}
+
+// untilUp repeats fn while what it needs is away, which is no reason to give up: supervisors start
+// programs in any order. what names it in the log.
+func untilUp(ctx context.Context, c Config, log *slog.Logger, what string, fn func() error) error {
+	for n := 1; ; n++ {
+		err := fn()
+		if !away(err) {
+			return err
+		}
+		delay := min(backoff(c).Delay(n), 10*time.Second)
+		log.WarnContext(ctx, "waiting for "+what, "error", err, "again_in", delay)
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return fmt.Errorf("%s was not there: %w", what, errors.Join(err, context.Cause(ctx)))
+		}
+	}
+}
+
+// away reports whether an error means that a server cannot be reached now.
+func away(err error) bool {
+	var fault *pipeline.Fault
+	if errors.As(err, &fault) {
+		return fault.Class == pipeline.Outage
+	}
+	for _, target := range []error{
+		nats.ErrNoResponders, nats.ErrTimeout, nats.ErrConnectionReconnecting, nats.ErrDisconnected,
+		context.DeadlineExceeded, jetstream.ErrJetStreamNotEnabled,
+	} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}

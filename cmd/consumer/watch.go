@@ -1,0 +1,56 @@
+package main
+
+import (
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+)
+
+func watchCommand(a *app) *cobra.Command {
+	var asJSON, all bool
+	cmd := &cobra.Command{
+		Use:     "watch",
+		Short:   "Show outcomes as they happen",
+		Example: "  consumer watch\n  consumer watch --all --json | jq .data.cause",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			c, log, err := a.configure()
+			if err != nil {
+				return err
+			}
+			nc, err := dial(c, log)
+			if err != nil {
+				return err
+			}
+			defer hangUp(nc)
+			js, err := jetstream.New(nc)
+			if err != nil {
+				return err
+			}
+			stream, err := openOutcomes(ctx, js, all)
+			if err != nil {
+				return err
+			}
+			defer stream.close()
+			show := showOutcome
+			if asJSON {
+				show = writeJSON
+			}
+			for {
+				e, err := stream.next(ctx)
+				if ctx.Err() != nil {
+					return nil // told to stop
+				}
+				if err != nil {
+					return err
+				}
+				if err := show(a.stdout, e); err != nil {
+					return err
+				}
+			}
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one event a line, as JSON")
+	cmd.Flags().BoolVar(&all, "all", false, "begin with what the stream holds")
+	return cmd
+}

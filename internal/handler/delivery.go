@@ -1,0 +1,65 @@
+package handler
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ReplayHeader is the number of an operator's replay, on a request: 1, 2, … It is absent on the original.
+const ReplayHeader = "Replay-Number"
+
+// delivery is one message in the hands of a worker.
+type delivery struct {
+	msg      jetstream.Msg
+	stream   string
+	sequence uint64    // in the stream
+	stored   time.Time // when the stream took it
+	replay   int
+}
+
+func newDelivery(msg jetstream.Msg) (delivery, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return delivery{}, fmt.Errorf("a message without JetStream metadata: %w", err)
+	}
+	return delivery{
+		msg: msg, stream: meta.Stream, sequence: meta.Sequence.Stream, stored: meta.Timestamp,
+		replay: replayNumber(msg.Headers()),
+	}, nil
+}
+
+// replayNumber reads the header; what is no such number is no replay.
+func replayNumber(header nats.Header) int {
+	for name, values := range header {
+		if !strings.EqualFold(name, ReplayHeader) || len(values) == 0 {
+			continue
+		}
+		if n, err := strconv.ParseInt(values[0], 10, 32); err == nil && n > 0 {
+			return int(n)
+		}
+	}
+	return 0
+}
+
+// keepAlive tells the server, three times per AckWait, that the message is being worked on, until ctx ends.
+func (d delivery) keepAlive(ctx context.Context, ackWait time.Duration, log *slog.Logger) {
+	ticker := time.NewTicker(max(ackWait/3, time.Millisecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := d.msg.InProgress(); err != nil {
+				log.DebugContext(ctx, "the server could not be told that work goes on", "error", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,27 @@
+// Package handler is the JetStream side of the provisioner: it takes one request per free worker from the
+// durable consumer, has the pipeline decide it, publishes the outcome, and acknowledges. It knows no
+// database.
+//
+// # Authority
+//
+// The ledger behind the pipeline decides what a request's outcome is; this package publishes it as often
+// as the request is delivered. Outcome ids are deterministic, so publishing again changes nothing for
+// subscribers. An acknowledgement is no fence and is never relied on as one.
+//
+// # Invariants
+//
+//  1. A request is acknowledged only after its outcome is confirmed by the stream of outcomes (PubAck). For
+//     a failure the dead letter is confirmed first, then the outcome, and only then is the request
+//     terminated: a crash in between repeats what was not confirmed and loses nothing.
+//  2. A message is pulled only when a worker is free for it; nothing waits in this process and ages.
+//  3. While a worker holds a message it says so (InProgress) three times per AckWait.
+//  4. What can not be decoded gets the same treatment as any failure: dead letter, failed event, terminate.
+//  5. Transient errors go back with a jittered, exponentially growing delay. An outage pauses intake; the
+//     message stays with its worker, which carries on when the database is back.
+//  6. On shutdown intake stops, what runs is finished within the drain timeout, the rest is handed back at
+//     once, and every goroutine started here has ended when Run returns.
+//
+// # What a crash leaves
+//
+// An unacknowledged message, which JetStream delivers again after AckWait, to this or another replica.
+package handler

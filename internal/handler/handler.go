@@ -1,0 +1,214 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+const (
+	// ackTimeout is how long an acknowledgement waits for the server's word. Without it the message is
+	// delivered again, which the ledger catches.
+	ackTimeout = 5 * time.Second
+	// abortTimeout is how long workers get to hand back what the drain timeout cut short.
+	abortTimeout = 5 * time.Second
+)
+
+// Config is what a [Handler] needs.
+type Config struct {
+	Conn         *nats.Conn
+	JetStream    jetstream.JetStream
+	Topology     Topology
+	Provisioner  *pipeline.Provisioner
+	Workers      int // requests worked on at once
+	Backoff      Backoff
+	DrainTimeout time.Duration
+	Log          *slog.Logger
+}
+
+// Handler takes requests and settles them. Use it for one Run.
+type Handler struct {
+	Config
+	gate       *gate
+	pulling    atomic.Bool           // intake is up
+	publishing atomic.Pointer[error] // why the last publication failed; nil after a success
+}
+
+// New returns a handler, or an error that names what is missing.
+func New(c Config) (*Handler, error) {
+	switch {
+	case c.Conn == nil, c.JetStream == nil, c.Provisioner == nil, c.Log == nil:
+		return nil, errors.New("handler: Conn, JetStream, Provisioner and Log are required")
+	case c.Workers < 1:
+		return nil, errors.New("handler: Workers must be at least 1")
+	case c.Backoff.Min <= 0, c.Backoff.Max < c.Backoff.Min, c.Backoff.Random == nil:
+		return nil, errors.New("handler: Backoff needs 0 < Min ≤ Max and Random")
+	case c.DrainTimeout <= 0, c.Topology.AckWait <= 0:
+		return nil, errors.New("handler: DrainTimeout and AckWait must be above zero")
+	}
+	return &Handler{Config: c, gate: newGate(c.Provisioner.Ping, c.Backoff, c.Log)}, nil
+}
+
+// Err is nil while requests are taken, else the reason why they are not.
+func (h *Handler) Err() error {
+	if !h.Conn.IsConnected() {
+		return errors.New("NATS: " + h.Conn.Status().String())
+	}
+	if err := h.gate.err(); err != nil {
+		return err
+	}
+	if err := h.publishing.Load(); err != nil {
+		return *err
+	}
+	if !h.pulling.Load() {
+		return errors.New("not taking requests")
+	}
+	return nil
+}
+
+// Run takes requests until ctx ends, then drains: it returns when the running work is finished or handed
+// back, at the latest a few seconds after the drain timeout. Its error is what made intake impossible;
+// the end of ctx is none.
+func (h *Handler) Run(ctx context.Context) error {
+	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abort(nil)
+	var background, workers sync.WaitGroup
+	background.Go(func() { h.gate.run(work) })
+
+	err := h.intake(ctx, func(msg jetstream.Msg, done func()) {
+		workers.Go(func() {
+			defer done()
+			h.handle(ctx, work, msg)
+		})
+	})
+	h.pulling.Store(false)
+	if !finishes(&workers, h.DrainTimeout) {
+		h.Log.WarnContext(ctx, "the drain timeout has passed; handing back what still runs")
+		abort(errors.New("shutting down"))
+		if !finishes(&workers, abortTimeout) {
+			return errors.Join(err, errors.New("workers did not stop; what they held is delivered again after AckWait"))
+		}
+	}
+	abort(nil)
+	background.Wait()
+	return err
+}
+
+// finishes waits for the group, but not longer than the timeout.
+func finishes(group *sync.WaitGroup, timeout time.Duration) bool {
+	done := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// handle decides one message and settles it. intake ends when shutdown begins, work when it must be over.
+func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
+	d, err := newDelivery(msg)
+	if err != nil {
+		h.Log.ErrorContext(work, "not a message of the stream; it is left alone", "error", err)
+		return
+	}
+	log := h.Log.With("sequence", d.sequence)
+	alive, stop := context.WithCancel(work)
+	var lease sync.WaitGroup
+	lease.Go(func() { d.keepAlive(alive, h.Topology.AckWait, log) })
+	defer lease.Wait()
+	defer stop()
+
+	key, result := h.decide(intake, work, d)
+	act := settle(result)
+	if err := h.perform(work, d, key, act, result); err != nil {
+		log.ErrorContext(work, "the request is not settled and will be delivered again", "action", act.String(),
+			"key", key, "error", err)
+		h.handBack(d.msg)
+	}
+}
+
+// decide runs the job of a message until it is more than held up by an outage.
+func (h *Handler) decide(intake, work context.Context, d delivery) (key string, _ pipeline.Result) {
+	e, err := events.Decode(d.msg.Headers(), d.msg.Data())
+	if err != nil {
+		key, outcome, err := h.Provisioner.Undecodable(pipeline.Message{
+			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored}, err)
+		if err != nil {
+			return key, pipeline.Result{Verdict: pipeline.Retry, Err: err}
+		}
+		return key, pipeline.Result{Verdict: pipeline.Decided, Outcome: outcome}
+	}
+	request := pipeline.Request{Event: e, Replay: d.replay}
+	job := h.Provisioner.Job(request)
+	for {
+		result := job.Run(work)
+		switch settle(result) {
+		case holdAndRunAgain:
+			h.gate.close(result.Err)
+			if err := h.gate.wait(intake); err != nil { // waiting is over when shutdown begins
+				return request.Key(), pipeline.Result{Verdict: pipeline.Aborted, Err: err}
+			}
+			continue
+		case publishAndAck, buryAndTerm:
+			h.gate.succeeded()
+		case redeliverLater, redeliverNow:
+		}
+		return request.Key(), result
+	}
+}
+
+// perform does what was decided. After an error the message is still unacknowledged.
+func (h *Handler) perform(ctx context.Context, d delivery, key string, act action, r pipeline.Result) error {
+	switch act {
+	case publishAndAck:
+		if err := h.publishOutcome(ctx, r.Outcome); err != nil {
+			return err
+		}
+		return h.ack(d)
+	case buryAndTerm:
+		if err := h.bury(ctx, d, r.Outcome); err != nil {
+			return err
+		}
+		if err := h.publishOutcome(ctx, r.Outcome); err != nil {
+			return err
+		}
+		return d.msg.TermWithReason("dead letter " + key)
+	case redeliverLater:
+		delay := h.Backoff.Delay(max(r.Attempt, 1))
+		h.Log.WarnContext(ctx, "the request goes back", "delay", delay, "sequence", d.sequence, "error", r.Err)
+		return d.msg.NakWithDelay(delay)
+	case redeliverNow, holdAndRunAgain:
+		return d.msg.Nak()
+	}
+	return nil
+}
+
+// ack acknowledges and waits for the server's word, also during shutdown.
+func (h *Handler) ack(d delivery) error {
+	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
+	defer cancel()
+	return d.msg.DoubleAck(ctx)
+}
+
+// handBack returns a message at once; failing that, AckWait does.
+func (h *Handler) handBack(msg jetstream.Msg) {
+	if err := msg.Nak(); err != nil {
+		h.Log.Warn("a message could not be handed back; it is delivered again after AckWait", "error", err)
+	}
+}

@@ -1,0 +1,87 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// intake pulls one message per free worker and hands it to start, until ctx ends. start must call done
+// when the worker is free again.
+func (h *Handler) intake(ctx context.Context, start func(msg jetstream.Msg, done func())) error {
+	slots := make(chan struct{}, h.Workers)
+	for n := 1; ctx.Err() == nil; n++ {
+		err := h.pull(ctx, slots, start)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if h.pulling.Swap(false) {
+			n = 1 // it worked for a while: this is a new fault
+		}
+		if errors.Is(err, jetstream.ErrConnectionClosed) {
+			return fmt.Errorf("take requests: %w", err)
+		}
+		// Somebody deleted the consumer or the stream, or the server is away: look again.
+		h.Log.ErrorContext(ctx, "requests cannot be taken; trying again", "error", err)
+		if sleep(ctx, h.Backoff.Delay(n)) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// pull makes sure that the consumer is there and pulls from it until that fails or ctx ends.
+func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jetstream.Msg, func())) error {
+	consumer, err := h.Topology.Ensure(ctx, h.JetStream)
+	if err != nil {
+		return err
+	}
+	// One at a time: the next pull request is sent by the next call of Next.
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(1), jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	if err != nil {
+		return err
+	}
+	// Drain and not Stop: what the server has sent by then is still handed out, and handed back below.
+	stopDrain := context.AfterFunc(ctx, messages.Drain)
+	defer stopDrain()
+	defer messages.Stop()
+	h.pulling.Store(true)
+	h.Log.InfoContext(ctx, "taking requests", "workers", h.Workers)
+	for {
+		if h.ready(ctx, slots) != nil {
+			break
+		}
+		msg, err := messages.Next()
+		if err != nil {
+			<-slots
+			return err
+		}
+		if ctx.Err() != nil {
+			h.handBack(msg)
+			break
+		}
+		start(msg, func() { <-slots })
+	}
+	for { // what was on its way when the drain began
+		msg, err := messages.Next()
+		if err != nil {
+			return err
+		}
+		h.handBack(msg)
+	}
+}
+
+// ready waits for the gate to be open and a worker to be free.
+func (h *Handler) ready(ctx context.Context, slots chan struct{}) error {
+	if err := h.gate.wait(ctx); err != nil {
+		return err
+	}
+	select {
+	case slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,54 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// publishTimeout is how long one publication waits for its PubAck.
+const publishTimeout = 5 * time.Second
+
+func outcomeHeader(o pipeline.Outcome) nats.Header {
+	return nats.Header{"content-type": {events.ContentType}, jetstream.MsgIDHeader: {o.ID}}
+}
+
+// publishOutcome publishes the outcome and waits until the stream has it.
+func (h *Handler) publishOutcome(ctx context.Context, o pipeline.Outcome) error {
+	_, err := h.publish(ctx, &nats.Msg{Subject: o.Type, Header: outcomeHeader(o), Data: o.Body}, events.StreamEvents)
+	return err
+}
+
+// publish publishes a message to the stream until it is confirmed or ctx ends. Trying again is what to do
+// about every error but one: what is recorded in the ledger must get out, and the message is still held.
+func (h *Handler) publish(ctx context.Context, msg *nats.Msg, stream string) (*jetstream.PubAck, error) {
+	for n := 1; ; n++ {
+		ack, err := h.publishOnce(ctx, msg, stream)
+		if err == nil {
+			h.publishing.Store(nil)
+			return ack, nil
+		}
+		err = fmt.Errorf("publish to %s on stream %s: %w", msg.Subject, stream, err)
+		if errors.Is(err, nats.ErrMaxPayload) {
+			return nil, err
+		}
+		h.publishing.Store(&err)
+		h.Log.WarnContext(ctx, "an event could not be published; trying again", "error", err)
+		if sleep(ctx, h.Backoff.Delay(n)) != nil {
+			return nil, err
+		}
+	}
+}
+
+func (h *Handler) publishOnce(ctx context.Context, msg *nats.Msg, stream string) (*jetstream.PubAck, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	return h.JetStream.PublishMsg(ctx, msg, jetstream.WithExpectStream(stream))
+}

@@ -1,0 +1,163 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Topology is what the provisioner needs of JetStream: three streams and a durable consumer. Their names
+// and settings are the contract's.
+type Topology struct {
+	Replicas int           // of what is created; what exists must have at least as many
+	Manage   bool          // create what is missing; false: only check
+	AckWait  time.Duration // of the consumer
+}
+
+// streams are the settings that the contract fixes; all others are the operator's.
+func (t Topology) streams() []jetstream.StreamConfig {
+	return []jetstream.StreamConfig{
+		{
+			Name: events.StreamRequests, Subjects: []string{events.TypeRequested},
+			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
+			MaxAge: 90 * 24 * time.Hour, Discard: jetstream.DiscardNew,
+		},
+		{
+			Name: events.StreamEvents, Subjects: []string{events.TypeProvisioned, events.TypeProvisioningFailed},
+			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
+			Duplicates: time.Hour,
+		},
+		{
+			Name: events.StreamDeadLetters, Subjects: []string{events.SubjectDeadLetterPrefix + ">"},
+			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
+			MaxMsgsPerSubject: 1,
+		},
+	}
+}
+
+// consumer is the durable consumer. It has no BackOff list: one replaces AckWait for the first delivery
+// and skews delayed redelivery.
+func (t Topology) consumer() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: events.DurableConsumer, AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: t.AckWait, MaxDeliver: -1,
+	}
+}
+
+// Ensure creates what is missing, checks what is there, and returns the consumer. Its error names every
+// setting that contradicts the contract, and what it must be.
+func (t Topology) Ensure(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+	var faults []error
+	for _, want := range t.streams() {
+		if err := t.ensureStream(ctx, js, want); err != nil {
+			faults = append(faults, fmt.Errorf("stream %s: %w", want.Name, err))
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	consumer, err := t.ensureConsumer(ctx, js)
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s on %s: %w", events.DurableConsumer, events.StreamRequests, err)
+	}
+	return consumer, nil
+}
+
+// errMissing is what is found missing where nothing may be created.
+var errMissing = errors.New("is missing; create it, or set NATS_MANAGE_STREAMS=true to have it created")
+
+func (t Topology) ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
+	stream, err := js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if !t.Manage {
+			return errMissing
+		}
+		stream, err = js.CreateStream(ctx, want)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // by another replica, just now
+			stream, err = js.Stream(ctx, want.Name)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return checkStream(stream.CachedInfo().Config, want)
+}
+
+// checkStream names every setting of got that contradicts want.
+func checkStream(got, want jetstream.StreamConfig) error {
+	var c contradictions
+	c.compare("subjects", sorted(got.Subjects), sorted(want.Subjects))
+	c.compare("retention", got.Retention, want.Retention)
+	c.compare("storage", got.Storage, want.Storage)
+	c.compare("discard", got.Discard, want.Discard)
+	c.compare("no_ack", got.NoAck, false)
+	if want.MaxAge != 0 {
+		c.compare("max_age", got.MaxAge, want.MaxAge)
+	}
+	if want.Duplicates != 0 {
+		c.compare("duplicate_window", got.Duplicates, want.Duplicates)
+	}
+	if want.MaxMsgsPerSubject != 0 {
+		c.compare("max_msgs_per_subject", got.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
+	}
+	if got.Replicas < want.Replicas {
+		c.compare("num_replicas", got.Replicas, want.Replicas)
+	}
+	return c.err()
+}
+
+func (t Topology) ensureConsumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+	want := t.consumer()
+	consumer, err := js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound) && !t.Manage:
+		return nil, errMissing
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return js.CreateOrUpdateConsumer(ctx, events.StreamRequests, want)
+	case err != nil:
+		return nil, err
+	}
+	got := consumer.CachedInfo().Config
+	if err := checkConsumer(got); err != nil {
+		return nil, err
+	}
+	if t.Manage && got.AckWait != t.AckWait {
+		got.AckWait = t.AckWait
+		return js.UpdateConsumer(ctx, events.StreamRequests, got)
+	}
+	return consumer, nil
+}
+
+// checkConsumer names every setting that contradicts the contract.
+func checkConsumer(got jetstream.ConsumerConfig) error {
+	var c contradictions
+	c.compare("ack_policy", got.AckPolicy, jetstream.AckExplicitPolicy)
+	c.compare("max_deliver", got.MaxDeliver, -1)
+	c.compare("backoff", len(got.BackOff), 0)
+	c.compare("headers_only", got.HeadersOnly, false)
+	c.compare("deliver_subject", got.DeliverSubject, "")
+	if f := got.FilterSubject; f != "" {
+		c.compare("filter_subject", f, events.TypeRequested)
+	}
+	c.compare("filter_subjects", len(got.FilterSubjects), 0)
+	return c.err()
+}
+
+func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
+
+// contradictions collects settings that are not what they must be.
+type contradictions []error
+
+func (c *contradictions) compare(field string, got, want any) {
+	if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
+		*c = append(*c, fmt.Errorf("%s is %s, must be %s", field, g, w))
+	}
+}
+
+func (c contradictions) err() error { return errors.Join(c...) }
