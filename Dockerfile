@@ -1,0 +1,31 @@
+ARG GO_IMAGE=golang:1.26
+
+FROM ${GO_IMAGE} AS build
+WORKDIR /src
+# On their own, so that the download is repeated only when the dependencies change.
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /root-of-image/consumer ./cmd/consumer
+# Certificates for TLS to NATS and PostgreSQL, where the builder has them; /tmp, because the image has nothing.
+RUN mkdir -p /root-of-image/tmp /root-of-image/etc/ssl/certs /data-of-image \
+ && chmod 1777 /root-of-image/tmp \
+ && if [ -e /etc/ssl/certs/ca-certificates.crt ]; then \
+      cp /etc/ssl/certs/ca-certificates.crt /root-of-image/etc/ssl/certs/; \
+    fi
+
+FROM scratch
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="tenant-provisioner" \
+      org.opencontainers.image.description="Provisions tenants on request: CloudEvents from NATS JetStream, schemas in PostgreSQL or files of SQLite" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /root-of-image/ /
+# By number: there is no /etc/passwd, and Kubernetes' runAsNonRoot wants to see one.
+COPY --from=build --chown=65532:65532 /data-of-image/ /data/
+USER 65532:65532
+# The defaults store below the working directory: storage/nats, storage/tenant_….
+WORKDIR /data
+VOLUME /data
+ENTRYPOINT ["/consumer"]

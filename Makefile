@@ -1,0 +1,52 @@
+# make help lists what there is.
+
+.DEFAULT_GOAL := build
+FUZZTIME ?= 30s
+IMAGE    ?= tenant-provisioner
+GO_IMAGE ?= golang:1.26
+COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+LINT     := go tool -modfile=.ci/tools.mod golangci-lint
+
+.PHONY: help build demo test soak fuzz lint fmt tidy-check image up down
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' Makefile
+
+build: ## bin/consumer, static
+	CGO_ENABLED=0 go build -trimpath -o bin/consumer ./cmd/consumer
+
+demo: build ## the whole path in one process, nothing else needed
+	bin/consumer demo
+
+test: ## all tests, with the race detector (needs a C compiler, and PostgreSQL from somewhere)
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout 10m ./...
+
+soak: ## the long tests, up to an hour
+	SOAK=1 CGO_ENABLED=1 go test -race -run Soak -timeout 60m ./...
+
+# go test -fuzz takes one target of one package at a time.
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do \
+		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
+			echo "$$target in $$(dirname "$$file")"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+		done; \
+	done
+
+lint: ## linters and formatting; the first run builds the linter, which takes minutes
+	$(LINT) run
+
+fmt: ## format the sources
+	$(LINT) fmt
+
+tidy-check: ## fails if go.mod or go.sum are not as go mod tidy leaves them
+	go mod tidy -diff
+
+image: ## the container image
+	docker build --build-arg GO_IMAGE=$(GO_IMAGE) -t $(IMAGE) .
+
+up: ## NATS, PostgreSQL and the program in containers, on ports of the loopback address
+	$(COMPOSE) up --build --detach
+
+down: ## stops them and removes them; their data stays (docker volume ls)
+	$(COMPOSE) down
