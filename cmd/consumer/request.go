@@ -118,7 +118,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 func publishRequest(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	_, err := js.PublishMsg(ctx, msg, jetstream.WithExpectStream(events.StreamRequests))
+	_, err := js.PublishMsg(ctx, msg)
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,8 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 			err = nil
 		}
 	}()
+	log.Info("starting", "version", version(), "nats", cmp.Or(redact("NATS_URL", c.NATSURL), "embedded"),
+		"database", redact("DATABASE_URL", c.DatabaseURL))
 	var serving atomic.Pointer[readiness]
 	stopHTTP, err := serveHTTP(c.HTTPAddr, &serving, log)
 	if err != nil {

@@ -50,5 +50,10 @@ func (h *Handler) publish(ctx context.Context, msg *nats.Msg, stream string) (*j
 func (h *Handler) publishOnce(ctx context.Context, msg *nats.Msg, stream string) (*jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	return h.JetStream.PublishMsg(ctx, msg, jetstream.WithExpectStream(stream))
+	ack, err := h.JetStream.PublishMsg(ctx, msg)
+	// Not WithExpectStream: its header would be stored, and stand in the way of who publishes it again.
+	if err == nil && ack.Stream != stream {
+		return nil, fmt.Errorf("it went to stream %s", ack.Stream)
+	}
+	return ack, err
 }
