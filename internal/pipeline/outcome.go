@@ -40,7 +40,8 @@ func (j *Job) failure(number int, fault *Fault, leftBehind []string) (Conclusion
 		TenantID: j.data.TenantID,
 		Request:  &events.Request{Source: e.Source(), ID: e.ID()},
 		Step:     j.eventStep(number), Cause: cause, Replayable: causes[fault.Code].replayable,
-		Attempts: j.claim.Attempt, Replay: j.claim.Replay,
+		// A claim above the limit is no attempt: it only found that none is left.
+		Attempts: min(j.claim.Attempt, j.p.Limit.Attempts), Replay: j.claim.Replay,
 		DeadLetter: deadLetter(j.claim.Key), LeftBehind: leftBehind,
 	}
 	envelope := j.envelope(events.TypeProvisioningFailed)

@@ -80,14 +80,14 @@ type Job struct {
 func (p *Provisioner) Job(r Request) *Job {
 	data, err := events.RequestedFrom(r.Event)
 	return &Job{p: p, request: r, data: data, malformed: err, log: p.Log.With(
-		"source", r.Event.Source(), "request", r.Event.ID(), "tenant", data.TenantID)}
+		"source", r.Event.Source(), "request", r.Event.ID(), "tenant", recordable(data.TenantID))}
 }
 
 // Run claims the request and runs the pipeline until it is decided, or returns why that has to wait. It
 // blocks as long as the database does; ending ctx stops it, and gives the attempt back.
 func (j *Job) Run(ctx context.Context) Result {
 	if j.claim == nil {
-		claim, err := j.p.Database.Claim(ctx, j.request, j.recordedTenant(), j.p.Limit)
+		claim, err := j.p.Database.Claim(ctx, j.request, recordable(j.data.TenantID), j.p.Limit)
 		if err != nil {
 			return j.unclaimed(ctx, err)
 		}
@@ -95,9 +95,9 @@ func (j *Job) Run(ctx context.Context) Result {
 		j.log = j.log.With("attempt", claim.Attempt, "replay", claim.Replay)
 	}
 	if j.claim.Attempt > j.p.Limit.Attempts {
-		j.claim.Attempt = j.p.Limit.Attempts
 		return j.conclude(ctx, 0, &Fault{Class: Permanent, Code: events.CauseAttemptsExhausted,
-			Message: fmt.Sprintf("the process ended during each of %d attempts", j.p.Limit.Attempts)}, nil)
+			Message: fmt.Sprintf("all %d attempts were begun and the last one has no result: did the process end "+
+				"while it ran?", j.p.Limit.Attempts)}, nil)
 	}
 	a := newAttempt(j)
 	err := a.run(ctx)
@@ -140,9 +140,7 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 	case fault.Class == Permanent:
 		return j.conclude(ctx, step, fault, leftBehind)
 	case ctx.Err() != nil:
-		note.Refund = true
-		j.note(ctx, note)
-		return Result{Verdict: Aborted, Err: context.Cause(ctx)}
+		return j.aborted(ctx, note)
 	case fault.Class == Outage:
 		return Result{Verdict: Held, Attempt: j.claim.Attempt, Err: err}
 	case j.claim.Attempt >= j.p.Limit.Attempts:
@@ -152,6 +150,14 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 	}
 	j.note(ctx, note)
 	return Result{Verdict: Retry, Attempt: j.claim.Attempt, Err: err}
+}
+
+// aborted gives the attempt back. Where the database has committed the outcome after all, nothing is given
+// back, and the next delivery finds it.
+func (j *Job) aborted(ctx context.Context, n Note) Result {
+	n.Refund = true
+	j.note(ctx, n)
+	return Result{Verdict: Aborted, Err: context.Cause(ctx)}
 }
 
 // note writes to the ledger what would be nice to have there; losing it loses no request.
@@ -174,17 +180,17 @@ func (j *Job) conclude(ctx context.Context, step int, fault *Fault, leftBehind [
 	case err == nil:
 		return Result{Verdict: Decided, Outcome: outcome, Attempt: j.claim.Attempt}
 	case ctx.Err() != nil:
-		return Result{Verdict: Aborted, Err: context.Cause(ctx)}
+		return j.aborted(ctx, Note{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
 	case faultOf(err).Class == Outage:
 		return Result{Verdict: Held, Attempt: j.claim.Attempt, Err: err}
 	}
 	return Result{Verdict: Retry, Attempt: j.claim.Attempt, Err: fmt.Errorf("record the failure: %w", err)}
 }
 
-// recordedTenant is the tenant id as the ledger may keep it: untrusted text stays out.
-func (j *Job) recordedTenant() string {
-	if events.ValidateTenantID(j.data.TenantID) != nil {
+// recordable is a tenant id as ledger and log may keep it: untrusted text stays out.
+func recordable(tenantID string) string {
+	if events.ValidateTenantID(tenantID) != nil {
 		return ""
 	}
-	return j.data.TenantID
+	return tenantID
 }

@@ -53,8 +53,8 @@ func validateRequest(ctx context.Context, a *Attempt) error {
 			"DocEX itself accepts ids of 1 to 30 of A–Z a–z 0–9 _ only; it cannot open this tenant")
 	}
 	existing, err := a.database.FindTenant(ctx, a.data.TenantID)
-	if err != nil {
-		return err
+	if err != nil { // whatever it says of itself: this request is not at fault
+		return &Fault{Class: Outage, Native: faultOf(err).Native, Message: "the registry cannot be read", Err: err}
 	}
 	if existing != "" {
 		return TenantExists(a.data.TenantID, existing)
@@ -101,6 +101,7 @@ func validateSchema(ctx context.Context, a *Attempt) error {
 		return err
 	}
 	if len(found.Differences) > 0 {
+		a.log.WarnContext(ctx, "the structure differs from the definition", "differences", found.Differences)
 		return Failure(events.CauseSchemaInvalid, "the structure differs from the definition: %s",
 			summary(found.Differences))
 	}

@@ -34,13 +34,15 @@ func TestTenantIsProvisioned(t *testing.T) {
 			t.Errorf("boundary %s, want %s", name, p.boundary("acme"))
 		}
 		if n := r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = 'acme' AND display_name = "+
-			"'A Customer' AND created_by = 'billing' AND NOT is_system AND last_updated_by IS NULL AND created_at = last_updated_at"); n != 1 {
+			"'A Customer' AND created_by = 'billing' AND NOT is_system AND "+
+			"last_updated_by IS NULL AND created_at = last_updated_at"); n != 1 {
 			t.Error("the registry row is not as it should be")
 		}
 		// It can be written to as DocEX does, with only what DocEX always writes.
 		r.raw(t, "acme", "INSERT INTO {b}docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')",
 			"INSERT INTO {b}document (id, basket_id, name, source, path, checksum) VALUES ('1', '1', 'n', 's', 'p', 'c')")
-		if n := r.count(t, "acme", "SELECT count(*) FROM {b}document WHERE status = 'active' AND created_at IS NOT NULL"); n != 1 {
+		if n := r.count(t, "acme", "SELECT count(*) FROM {b}document "+
+			"WHERE status = 'active' AND created_at IS NOT NULL"); n != 1 {
 			t.Error("defaults are missing")
 		}
 	})
@@ -238,7 +240,8 @@ func TestFailingIndexIsAWarning(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 		w := got.Warnings[0]
-		if w.Code != events.WarnIndexFailed || w.Step.Name != "create_indexes" || !strings.Contains(w.Message, "idx_documents_status") {
+		if w.Code != events.WarnIndexFailed || w.Step.Name != "create_indexes" ||
+			!strings.Contains(w.Message, "idx_documents_status") {
 			t.Errorf("%+v", w)
 		}
 	})

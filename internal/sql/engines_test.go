@@ -1,7 +1,6 @@
 package sql_test
 
 import (
-	"context"
 	databasesql "database/sql"
 	"fmt"
 	"log/slog"
@@ -33,6 +32,7 @@ type database interface {
 // place is where one test's tenants live. Several stores can be opened on it.
 type place struct {
 	engine string
+	where  string // the database's URL, or the storage directory
 	open   func(t *testing.T) database
 	// boundary names the tenant's schema or file by the default template, for ids that need no cutting.
 	boundary func(tenant string) string
@@ -40,8 +40,14 @@ type place struct {
 	raw func(t *testing.T, tenant string, statements ...string)
 	// count runs a query that returns a number, likewise.
 	count func(t *testing.T, tenant, query string) int
+	// lines runs a query that returns one text a row, likewise.
+	lines func(t *testing.T, tenant, query string) []string
 	// plant makes an empty boundary that is not registered.
 	plant func(t *testing.T, tenant string)
+	// remains says what there is of the tenant's boundary; empty: nothing.
+	remains func(t *testing.T, tenant string) string
+	// picture is all that a failed request could have changed in the boundary.
+	picture func(t *testing.T, tenant string) string
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -63,14 +69,15 @@ func newPostgres(t *testing.T) place {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
+	text := func(t *testing.T, query, tenant string) (s string) {
+		t.Helper()
+		must(t, db.QueryRow(query, "tenant_"+tenant).Scan(&s))
+		return s
+	}
 	return place{
-		engine: "postgres",
-		open: func(t *testing.T) database {
-			s, err := postgres.Open(t.Context(), postgres.Config{URL: url, Registry: "docex_system",
-				SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet()})
-			must(t, err)
-			return s
-		},
+		engine:   "postgres",
+		where:    url,
+		open:     func(t *testing.T) database { return openPostgres(t, url) },
 		boundary: func(tenant string) string { return "tenant_" + tenant },
 		raw: func(t *testing.T, tenant string, statements ...string) {
 			t.Helper()
@@ -83,12 +90,47 @@ func newPostgres(t *testing.T) place {
 			must(t, db.QueryRow(strings.ReplaceAll(query, "{b}", prefix(tenant))).Scan(&n))
 			return n
 		},
+		lines: func(t *testing.T, tenant, query string) []string {
+			t.Helper()
+			return collect(t, db, strings.ReplaceAll(query, "{b}", prefix(tenant)))
+		},
 		plant: func(t *testing.T, tenant string) { run(t, tenant, `CREATE SCHEMA "tenant_`+tenant+`"`) },
+		remains: func(t *testing.T, tenant string) string {
+			return text(t, "SELECT coalesce(string_agg(nspname, ' '), '') FROM pg_namespace WHERE nspname = $1", tenant)
+		},
+		picture: func(t *testing.T, tenant string) string {
+			return text(t, `SELECT coalesce(string_agg(format('%s %s %s %s', c.oid, c.relname, c.relfilenode, c.xmin), E'\n'
+				ORDER BY c.oid), '') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1`, tenant)
+		},
 	}
 }
 
-func newSQLite(t *testing.T) place {
-	root := filepath.Join(t.TempDir(), "storage")
+// collect reads the one text of each row.
+func collect(t *testing.T, db *databasesql.DB, query string) (all []string) {
+	t.Helper()
+	rows, err := db.Query(query)
+	must(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		must(t, rows.Scan(&s))
+		all = append(all, s)
+	}
+	must(t, rows.Err())
+	return all
+}
+
+func openPostgres(t *testing.T, url string) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), postgres.Config{URL: url, Registry: "docex_system",
+		SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet()})
+	must(t, err)
+	return s
+}
+
+func newSQLite(t *testing.T) place { return newSQLiteAt(t.TempDir() + "/storage") }
+
+func newSQLiteAt(root string) place {
 	file := func(tenant string) string {
 		if tenant == "" {
 			tenant = "_docex_system_"
@@ -113,13 +155,9 @@ func newSQLite(t *testing.T) place {
 		})
 	}
 	return place{
-		engine: "sqlite",
-		open: func(t *testing.T) database {
-			s, err := sqlite.Open(t.Context(), sqlite.Config{Root: root, PathTemplate: "tenant_{tenant_id}/docex.db",
-				Connections: 4, CreatedBy: "test", Log: quiet(), Now: time.Now})
-			must(t, err)
-			return s
-		},
+		engine:   "sqlite",
+		where:    root,
+		open:     func(t *testing.T) database { return openSQLite(t, root) },
 		boundary: file,
 		raw:      raw,
 		count: func(t *testing.T, tenant, query string) (n int) {
@@ -129,12 +167,46 @@ func newSQLite(t *testing.T) place {
 			})
 			return n
 		},
+		lines: func(t *testing.T, tenant, query string) (all []string) {
+			t.Helper()
+			with(t, tenant, func(db *databasesql.DB) { all = collect(t, db, strings.ReplaceAll(query, "{b}", "")) })
+			return all
+		},
 		plant: func(t *testing.T, tenant string) {
 			t.Helper()
 			must(t, os.MkdirAll(filepath.Dir(file(tenant)), 0o755))
 			raw(t, tenant, "PRAGMA user_version = 0")
 		},
+		remains: func(t *testing.T, tenant string) string {
+			entries, err := os.ReadDir(root)
+			must(t, err)
+			var found []string
+			for _, e := range entries {
+				if e.Name() == "tenant_"+tenant || strings.HasPrefix(e.Name(), ".building-") {
+					found = append(found, e.Name())
+				}
+			}
+			return strings.Join(found, " ")
+		},
+		picture: func(t *testing.T, tenant string) string {
+			content, err := os.ReadFile(file(tenant))
+			must(t, err)
+			return string(content)
+		},
 	}
+}
+
+func openSQLite(t *testing.T, root string) *sqlite.Store {
+	t.Helper()
+	s, err := tryOpenSQLite(t, root)
+	must(t, err)
+	return s
+}
+
+func tryOpenSQLite(t *testing.T, root string) (*sqlite.Store, error) {
+	t.Helper()
+	return sqlite.Open(t.Context(), sqlite.Config{Root: root, PathTemplate: "tenant_{tenant_id}/docex.db",
+		Connections: 4, CreatedBy: "test", Log: quiet(), Now: time.Now})
 }
 
 // onBothEngines runs one test on both.
@@ -168,9 +240,15 @@ func (p place) rig(t *testing.T) rig {
 // rigOn puts a provisioner on db, which may be a faulty shell around store.
 func (p place) rigOn(t *testing.T, store database, db pipeline.Database) rig {
 	t.Helper()
+	return p.rigWith(t, store, db, time.Minute)
+}
+
+// rigWith is rigOn with another lease of an attempt.
+func (p place) rigWith(t *testing.T, store database, db pipeline.Database, lease time.Duration) rig {
+	t.Helper()
 	provisioner, err := pipeline.New(pipeline.Config{
 		Database: db, Source: events.DefaultSource, Log: quiet(), Now: time.Now, Steps: pipeline.Steps(),
-		Limit: pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute},
+		Limit: pipeline.Limit{Attempts: maxAttempts, Lease: lease},
 	})
 	must(t, err)
 	return rig{place: p, store: store, provisioner: provisioner}
@@ -250,4 +328,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func background() context.Context { return context.Background() }
+// unregister makes a provisioned tenant's boundary one that nobody knows of.
+func (r rig) unregister(t *testing.T, tenant string) {
+	t.Helper()
+	r.raw(t, "", "DELETE FROM {b}tenant_registry WHERE tenant_id = '"+tenant+"'")
+}

@@ -1,6 +1,8 @@
 package sql
 
 import (
+	"errors"
+
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
@@ -43,11 +45,16 @@ func (e *Entry) Claimed(key string, granted bool) (pipeline.Claim, error) {
 	return pipeline.Claim{}, pipeline.ErrBusy
 }
 
-// Concluded is the outcome that stands after a conclusion was tried: the row's, or, where a replay has
-// reopened the request meanwhile, the one tried, which is still the outcome of what went before.
-func (e *Entry) Concluded(c pipeline.Claim, tried pipeline.Outcome) pipeline.Outcome {
-	if settled := e.Settled(); settled != nil && e.Replay == c.Replay {
-		return settled.Outcome
+// ErrReopened says that a replay has begun the request anew: whoever works on what went before has no say
+// any more. The next delivery finds the replay, or its outcome.
+var ErrReopened = errors.New("a replay has reopened this request meanwhile")
+
+// Concluded is the outcome that stands after a conclusion was tried. An outcome that is not in the ledger
+// is none: published, it could differ from one that went out under the same id.
+func (e *Entry) Concluded() (pipeline.Outcome, error) {
+	settled := e.Settled()
+	if settled == nil {
+		return pipeline.Outcome{}, ErrReopened
 	}
-	return tried
+	return settled.Outcome, nil
 }

@@ -71,8 +71,14 @@ func NewPathTemplate(template string) (PathTemplate, error) {
 		return PathTemplate{}, err
 	}
 	if path.IsAbs(template) || path.Clean(template) != template || strings.HasPrefix(template, "..") ||
+		strings.HasPrefix(path.Base(template), ".") || // names of files under construction
 		strings.ContainsAny(template, "\\?#%") {
 		return PathTemplate{}, fmt.Errorf("%q must be a plain relative path, such as tenant_{tenant_id}/docex.db", template)
+	}
+	for part := range strings.SplitSeq(template, "/") {
+		if len(part)-len(Placeholder) > maxPathComponent-hashLength-1-1 {
+			return PathTemplate{}, fmt.Errorf("%q is too long: a file name has at most %d bytes", template, maxPathComponent)
+		}
 	}
 	return PathTemplate{template}, nil
 }

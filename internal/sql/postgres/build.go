@@ -60,7 +60,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 		return pipeline.Boundary{}, settled
 	}
 	if ledger.Replay != b.claim.Replay {
-		return pipeline.Boundary{}, errors.New("a replay has reopened this request meanwhile")
+		return pipeline.Boundary{}, sql.ErrReopened
 	}
 	switch {
 	case twin != "":
@@ -101,6 +101,10 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	batch := &pgx.Batch{}
 	full := make([]bool, len(relations))
 	for i, r := range relations {
+		if r.Kind == "f" { // asking would depend on another server, and that cannot be locked
+			full[i] = true
+			continue
+		}
 		name := quote(b.schema, r.Name)
 		if r.Kind == "r" || r.Kind == "p" {
 			batch.Queue("LOCK TABLE " + name + " IN SHARE MODE")
@@ -115,7 +119,7 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	for i, r := range relations {
 		if full[i] {
 			return pipeline.Failure(events.CauseBoundaryNotEmpty, "schema %s exists, is not registered, and holds "+
-				"rows in %s; nothing was touched: move them away or choose another id", b.schema, r.Name)
+				"rows or a foreign table: %s; nothing was touched: move them away or choose another id", b.schema, r.Name)
 		}
 	}
 	return nil
@@ -172,7 +176,8 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 // anyway, or would pass on the next attempt, is not a reason to go on without the index.
 func permanent(err error) bool {
 	var fault *pipeline.Fault
-	return errors.As(err, &fault) && fault.Native != "" && fault.Class != pipeline.Outage && !passing[fault.Native]
+	return errors.As(err, &fault) && fault.Native != "" && fault.Class != pipeline.Outage &&
+		!passing[fault.Native] && !passing[fault.Native[:2]]
 }
 
 // Inspect implements [pipeline.Build].

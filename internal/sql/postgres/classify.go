@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/tenant-provisioner/events"
@@ -60,7 +61,11 @@ func classify(err error) error {
 		return err
 	}
 	var server *pgconn.PgError
-	if !errors.As(err, &server) {
+	switch {
+	case errors.As(err, &server):
+	case errors.Is(err, pgx.ErrNoRows): // somebody removed the request from the ledger
+		return &pipeline.Fault{Class: pipeline.Transient, Err: err}
+	default:
 		return &pipeline.Fault{Class: pipeline.Outage, Err: err}
 	}
 	m, ok := meanings[server.Code]
@@ -70,5 +75,5 @@ func classify(err error) error {
 	return &pipeline.Fault{Class: m.class, Code: m.code, Message: m.hint, Native: server.Code, Err: err}
 }
 
-// passing are the SQLSTATEs after which the same statement may succeed on the next attempt.
-var passing = map[string]bool{"40001": true, "40P01": true, "55P03": true, "57014": true}
+// passing are the SQLSTATEs and classes after which the same statement may succeed on the next attempt.
+var passing = map[string]bool{"40": true, "53": true, "55P03": true, "57014": true}

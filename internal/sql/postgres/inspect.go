@@ -50,10 +50,11 @@ type catalogue struct {
 	Persistence string
 	RowSecurity bool `json:"row_security"`
 	Columns     []struct {
-		Name    string
-		Type    string
-		NotNull bool `json:"not_null"`
-		Default *string
+		Name      string
+		Type      string
+		Generated bool
+		NotNull   bool `json:"not_null"`
+		Default   *string
 	}
 	Constraints []constraint
 	Indexes     []struct {
@@ -79,14 +80,16 @@ type constraint struct {
 	Validated      bool
 }
 
-var kinds = map[string]string{"p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table"}
+var kinds = map[string]string{
+	"p": "partitioned table", "partition": "partition", "v": "view", "m": "materialized view", "f": "foreign table",
+}
 
 // found translates into the definition's terms.
 func (c catalogue) found() sql.Found {
 	f := sql.Found{Name: c.Name, Kind: kinds[c.Kind]}
 	for _, col := range c.Columns {
 		f.Columns = append(f.Columns, sql.Column{
-			Name: col.Name, Type: typeName(col.Type), NotNull: col.NotNull, Default: defaultValue(col.Default),
+			Name: col.Name, Type: typeName(col.Type, col.Generated), NotNull: col.NotNull, Default: defaultValue(col.Default),
 		})
 	}
 	for _, k := range c.Constraints {
@@ -146,8 +149,11 @@ var actions = map[string]string{
 	"a": sql.NoAction, "r": "restrict", "c": sql.Cascade, "n": "set null", "d": "set default",
 }
 
-// typeName spells a type of format_type as the definition does.
-func typeName(name string) string {
+// typeName spells a type of format_type as the definition does. A generated column refuses values.
+func typeName(name string, generated bool) string {
+	if generated {
+		name += " generated"
+	}
 	if rest, ok := strings.CutPrefix(name, "character varying"); ok {
 		return "varchar" + rest
 	}

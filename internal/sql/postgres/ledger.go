@@ -15,7 +15,9 @@ import (
 const laxCommit = `SELECT pg_catalog.set_config('synchronous_commit', 'off', true)`
 
 // Claim implements [pipeline.Ledger] in one round trip.
-func (s *Store) Claim(ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit) (pipeline.Claim, error) {
+func (s *Store) Claim(
+	ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit,
+) (pipeline.Claim, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	key := r.Key()
@@ -60,7 +62,7 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 	if err != nil {
 		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", classify(err))
 	}
-	return row.Concluded(c, f.Outcome), nil
+	return row.Concluded()
 }
 
 // Note implements [pipeline.Ledger].

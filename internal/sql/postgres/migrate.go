@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -47,14 +48,24 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 // latest.
 func (s *Store) locked(ctx context.Context, conn *pgxpool.Conn, fn func() error) error {
 	key := lockKey("migration", s.registry)
-	if _, err := conn.Exec(ctx, s.q.migrationLock, key); err != nil {
+	_, err := conn.Exec(ctx, s.q.migrationLock, key)
+	for waitEnded(err) { // the timeouts of statements are not meant for this wait; ctx ends it
+		_, err = conn.Exec(ctx, s.q.migrationLock, key)
+	}
+	if err != nil {
 		return fmt.Errorf("wait for another replica's migration: %w", err)
 	}
-	err := fn()
+	err = fn()
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
 	defer cancel()
 	_, unlockErr := conn.Exec(tidy, s.q.migrationUnlock, key)
 	return errors.Join(err, unlockErr)
+}
+
+// waitEnded reports whether lock_timeout or statement_timeout ended a wait.
+func waitEnded(err error) bool {
+	var server *pgconn.PgError
+	return errors.As(err, &server) && (server.Code == "55P03" || server.Code == "57014")
 }
 
 // createRegistrySchema creates the schema where it is missing: IF NOT EXISTS alone would ask for the right

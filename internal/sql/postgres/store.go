@@ -61,12 +61,16 @@ func (c Config) Check() error {
 	if _, err := pgxpool.ParseConfig(c.URL); err != nil {
 		faults = append(faults, fmt.Errorf("DATABASE_URL: %w", err))
 	}
-	if !registryName.MatchString(c.Registry) || strings.HasPrefix(c.Registry, "pg_") || c.Registry == "public" {
+	if !registryName.MatchString(c.Registry) || strings.HasPrefix(c.Registry, "pg_") ||
+		c.Registry == "public" || c.Registry == "information_schema" {
 		faults = append(faults, fmt.Errorf("REGISTRY_SCHEMA: %q will not do; use a lower-case name such as "+
 			"docex_system, not public and not pg_…", c.Registry))
 	}
 	if _, err := sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry); err != nil {
 		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %w", err))
+	}
+	if c.Connections < 1 {
+		faults = append(faults, fmt.Errorf("CONCURRENCY: %d will not do; at least 1", c.Connections))
 	}
 	return errors.Join(faults...)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -22,9 +23,9 @@ type build struct {
 	*Store
 	claim   pipeline.Claim
 	tenant  string
-	path    string // the final name
-	working string // the name worked on: path, or a name beside it
-	madeDir bool
+	path    string   // the final name
+	working string   // the name worked on: path, or a name beside it
+	made    []string // directories made for it, the deepest first
 	db      *databasesql.DB
 	tx      *databasesql.Tx
 }
@@ -40,8 +41,9 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = b.openBeside(ctx)
-	case err == nil && !info.Mode().IsRegular():
-		err = pipeline.Failure(events.CauseBoundaryNotEmpty, "%s exists and is not a file; nothing was touched", b.path)
+	case errors.Is(err, syscall.ENOTDIR), err == nil && !info.Mode().IsRegular():
+		err = pipeline.Failure(events.CauseBoundaryNotEmpty, "%s, or the directory it should be in, exists and is "+
+			"something else; nothing was touched", b.path)
 	case err == nil:
 		err = b.openExisting(ctx)
 	}
@@ -52,38 +54,34 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 }
 
 // openBeside makes the directory and a new file in it. A crash leaves that file to be thrown away, so it
-// needs neither a journal on the disk nor syncs before the one at the end.
-func (b *build) openBeside(ctx context.Context) error {
+// needs no journal on the disk. The lock that is never given up tells other attempts that it is alive.
+func (b *build) openBeside(ctx context.Context) (err error) {
 	dir := filepath.Dir(b.path)
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		b.madeDir = true
-	}
-	if err := os.MkdirAll(dir, dirMode); err != nil {
+	if b.made, err = makeDirs(dir); err != nil {
 		return err
 	}
-	if err := removeLeftovers(dir, b.claim); err != nil {
+	if err := removeLeftovers(ctx, dir, b.claim); err != nil {
 		return err
 	}
 	b.working = filepath.Join(dir, buildingName(b.claim))
 	// Made by ourselves: the driver would report a missing right as "cannot open".
-	f, err := os.OpenFile(b.working, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
-	if err != nil {
+	if err := createFile(b.working); err != nil {
 		return err
 	}
-	if err := errors.Join(f.Chmod(fileMode), f.Close()); err != nil { // whatever the umask
+	if err := b.begin(ctx, "journal_mode(MEMORY)", "synchronous(FULL)", "locking_mode(EXCLUSIVE)"); err != nil {
 		return err
 	}
-	return b.begin(ctx, "journal_mode(MEMORY)", "synchronous(OFF)",
-		fmt.Sprintf("application_id(%d)", mark(b.claim)))
+	_, err = b.tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", mark(b.claim)))
+	return err
 }
 
-// openExisting takes the write lock of the file that is there and sees that it holds no rows.
+// readWrite is R_OK|W_OK of access(2).
+const readWrite = 6
+
+// openExisting takes the write lock of the file that is there and sees that it holds no rows. Only SQLite
+// opens it: for any other to close it would end the locks that this process has on it (fcntl(2)).
 func (b *build) openExisting(ctx context.Context) error {
-	f, err := os.OpenFile(b.path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
+	if err := syscall.Access(b.path, readWrite); err != nil {
 		return err
 	}
 	b.working = b.path
@@ -121,7 +119,7 @@ func (b *build) occupied(ctx context.Context, why string) error {
 
 // begin opens the file worked on and its transaction.
 func (b *build) begin(ctx context.Context, pragmas ...string) (err error) {
-	if b.db, err = open(b.working, "rw", 1, pragmas...); err != nil {
+	if b.db, err = open(b.working, "rw", 1, busyTimeout, pragmas...); err != nil {
 		return err
 	}
 	b.tx, err = b.db.BeginTx(ctx, nil)
@@ -193,7 +191,7 @@ func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
 func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
 	beside := b.working != b.path
 	if beside {
-		if err := b.finish(); err != nil {
+		if err := b.tx.Commit(); err != nil { // also makes the content durable
 			return fmt.Errorf("finish %s: %w", b.working, classify(err))
 		}
 	}
@@ -220,32 +218,21 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	return nil
 }
 
-// finish commits and closes the new file and makes its content durable.
-func (b *build) finish() error {
-	if err := b.tx.Commit(); err != nil {
-		return err
-	}
-	if err := b.db.Close(); err != nil {
-		return err
-	}
-	return syncFile(b.working)
-}
-
-// place gives the new file its name and makes the name durable.
+// place gives the new file its name, makes the name durable, and lets go of the file.
 func (b *build) place() error {
 	if err := place(b.working, b.path); err != nil {
 		return err // taken meanwhile: the next attempt looks at what is there
 	}
-	dir := filepath.Dir(b.path)
-	if b.madeDir {
-		return syncTree(dir, b.Root)
+	if err := b.db.Close(); err != nil {
+		return err
 	}
-	return syncTree(dir, dir)
+	// All the way up: a directory may be one that an attempt made which then died.
+	return syncTree(filepath.Dir(b.path), b.Root)
 }
 
 // Close gives up what was not registered. A file under construction is removed, and so is a directory that
 // was made for it; a file that has its final name stays, and is named if it is this request's.
-func (b *build) Close(context.Context) []string {
+func (b *build) Close(ctx context.Context) []string {
 	if b.tx != nil {
 		b.tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
 	}
@@ -255,14 +242,12 @@ func (b *build) Close(context.Context) []string {
 	if b.working != "" && b.working != b.path {
 		os.Remove(b.working) //nolint:errcheck // after placing there is nothing to remove
 	}
-	if b.madeDir {
-		for dir := filepath.Dir(b.path); dir != filepath.Clean(b.Root); dir = filepath.Dir(dir) {
-			if os.Remove(dir) != nil { // not empty: it is in use
-				break
-			}
+	for _, dir := range b.made {
+		if os.Remove(dir) != nil { // not empty: it is in use
+			break
 		}
 	}
-	if marked(b.path, b.claim) {
+	if marked(ctx, b.path, b.claim) {
 		return []string{b.path}
 	}
 	return nil

@@ -64,7 +64,8 @@ func classify(err error) error {
 // registryFault is classify for the registry: whoever keeps it locked keeps everybody out, which is an
 // outage and no request's fault.
 func registryFault(err error) error {
-	if primary(err) == sqlite3.SQLITE_BUSY {
+	var fault *pipeline.Fault
+	if !errors.As(err, &fault) && primary(err) == sqlite3.SQLITE_BUSY {
 		return &pipeline.Fault{Class: pipeline.Outage, Message: "the registry is locked by another process",
 			Native: "SQLITE " + strconv.Itoa(sqlite3.SQLITE_BUSY), Err: err}
 	}

@@ -2,7 +2,7 @@
 //
 // A new tenant's file is built beside its final name, synced, linked into place under the registry's write
 // lock, and its directory synced, before the registry commits. Nobody ever sees half a file under a
-// tenant's name.
+// tenant's name. While it is built it is locked, so that another attempt can tell it from a dead one's.
 //
 // Invariants, beside those of package pipeline:
 //

@@ -10,13 +10,13 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite": no C compiler, no shared library
 )
 
-// busyTimeout is how long a statement waits for another process's lock.
+// busyTimeout is how long a statement waits for another process's lock, as a rule.
 const busyTimeout = 5 * time.Second
 
-// open opens a file with the given pragmas, in mode ro, rw or rwc. Nothing is read yet.
-func open(path, mode string, connections int, pragmas ...string) (*databasesql.DB, error) {
+// open opens a file with the given pragmas, in mode ro or rw. Nothing is read yet. wait is for another's lock.
+func open(path, mode string, connections int, wait time.Duration, pragmas ...string) (*databasesql.DB, error) {
 	values := url.Values{"mode": {mode}, "_txlock": {"immediate"}}
-	values.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()))
+	values.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", wait.Milliseconds()))
 	for _, pragma := range pragmas {
 		values.Add("_pragma", pragma)
 	}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -8,7 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"example.com/tenant-provisioner/internal/pipeline"
 )
@@ -22,18 +26,64 @@ func buildingName(c pipeline.Claim) string {
 }
 
 // removeLeftovers removes what earlier attempts at this request left under construction when the process
-// ended. One that is still alive elsewhere then fails to place its file, and tries again.
-func removeLeftovers(dir string, c pipeline.Claim) error {
-	leftovers, err := filepath.Glob(filepath.Join(dir, buildingPrefix+c.Key[:16]+"-*"))
+// ended. One that is still alive, on another worker, keeps its file.
+func removeLeftovers(ctx context.Context, dir string, c pipeline.Claim) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	for _, name := range leftovers {
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		if !strings.HasPrefix(e.Name(), buildingPrefix+c.Key[:16]+"-") || locked(ctx, name) {
+			continue
+		}
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
+}
+
+// locked reports whether somebody has the write lock of a file under construction.
+func locked(ctx context.Context, path string) bool {
+	db, err := open(path, "rw", 1, 0)
+	if err != nil {
+		return false
+	}
+	defer db.Close() //nolint:errcheck // nothing was written
+	tx, err := db.BeginTx(ctx, nil)
+	if err == nil {
+		err = tx.Rollback()
+	}
+	return primary(err) == sqlite3.SQLITE_BUSY
+}
+
+// makeDirs makes the directory and those of its parents that are missing, and returns what it made, the
+// deepest first. What others make at the same time is theirs.
+func makeDirs(dir string) (made []string, err error) {
+	err = os.Mkdir(dir, dirMode)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
+		if made, err = makeDirs(filepath.Dir(dir)); err != nil {
+			return made, err
+		}
+		err = os.Mkdir(dir, dirMode)
+	}
+	switch {
+	case err == nil:
+		return append([]string{dir}, made...), nil
+	case errors.Is(err, fs.ErrExist):
+		return made, nil
+	}
+	return made, err
+}
+
+// createFile makes an empty file with the mode that the contract gives it, whatever the umask.
+func createFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(fileMode), f.Close())
 }
 
 // place gives a finished, synced file its final name, unless that name is taken.
@@ -50,15 +100,6 @@ func place(from, to string) error {
 		return err
 	}
 	return os.Remove(from)
-}
-
-// syncFile makes a file's content durable.
-func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // syncTree makes the names in dir, and in its parents up to and including top, durable.
@@ -88,17 +129,17 @@ func mark(c pipeline.Claim) uint32 {
 	return binary.BigEndian.Uint32(bits)&0x7fffffff | 1
 }
 
-// marked reports whether the file exists and carries the request's mark. The offset is fixed by the
-// SQLite file format (https://www.sqlite.org/fileformat2.html, section 1.3).
-func marked(path string, c pipeline.Claim) bool {
-	f, err := os.Open(path)
+// marked reports whether the file exists and carries the request's mark.
+func marked(ctx context.Context, path string, c pipeline.Claim) bool {
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() { // to open a pipe would block
+		return false
+	}
+	db, err := open(path, "ro", 1, busyTimeout)
 	if err != nil {
 		return false
 	}
-	defer f.Close() //nolint:errcheck // only read
-	var id [4]byte
-	if _, err := f.ReadAt(id[:], 68); err != nil {
-		return false
-	}
-	return binary.BigEndian.Uint32(id[:]) == mark(c)
+	defer db.Close() //nolint:errcheck // only read
+	var id uint32
+	err = db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id)
+	return err == nil && id == mark(c)
 }

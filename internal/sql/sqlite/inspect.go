@@ -73,11 +73,12 @@ func (s tableSet) readColumns(ctx context.Context, from querier) error {
 	type column struct {
 		table, kind, text string
 		sql.Column
+		generated   bool
 		defaultText databasesql.NullString
 		key         int
 	}
 	columns, err := collect(ctx, from, inspectColumnsSQL, func(row scanner) (c column, err error) {
-		err = row.Scan(&c.table, &c.kind, &c.text, &c.Name, &c.Type, &c.NotNull, &c.defaultText, &c.key)
+		err = row.Scan(&c.table, &c.kind, &c.text, &c.Name, &c.Type, &c.generated, &c.NotNull, &c.defaultText, &c.key)
 		return c, err
 	})
 	if err != nil {
@@ -93,6 +94,9 @@ func (s tableSet) readColumns(ctx context.Context, from querier) error {
 			}
 		}
 		c.Type = typeName(c.Type)
+		if c.generated { // it refuses values
+			c.Type += " generated"
+		}
 		c.Default = defaultValue(c.defaultText, c.Type)
 		t.Columns = append(t.Columns, c.Column)
 		if c.key > 0 {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	databasesql "database/sql"
-	"errors"
 	"fmt"
 
 	"example.com/tenant-provisioner/events"
@@ -17,7 +16,9 @@ func readEntry(ctx context.Context, from rower, key string) (e sql.Entry, err er
 }
 
 // Claim implements [pipeline.Ledger].
-func (s *Store) Claim(ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit) (pipeline.Claim, error) {
+func (s *Store) Claim(
+	ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit,
+) (pipeline.Claim, error) {
 	key := r.Key()
 	now := s.Now()
 	var row sql.Entry
@@ -53,7 +54,7 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 	if err != nil {
 		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
 	}
-	return row.Concluded(c, f.Outcome), nil
+	return row.Concluded()
 }
 
 // Note implements [pipeline.Ledger].
@@ -92,7 +93,7 @@ func (s *Store) lookAgain(ctx context.Context, from rower, c pipeline.Claim, ten
 		return settled
 	}
 	if row.Replay != c.Replay {
-		return errors.New("a replay has reopened this request meanwhile")
+		return sql.ErrReopened
 	}
 	twin, err := text(ctx, from, findTenantSQL, tenant)
 	if err != nil {

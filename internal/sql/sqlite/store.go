@@ -5,6 +5,7 @@ import (
 	databasesql "database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 )
 
@@ -53,12 +55,25 @@ func (c Config) Check() error {
 	if err != nil {
 		faults = append(faults, fmt.Errorf("DATABASE_PATH_TEMPLATE: %w", err))
 	}
-	longest := strings.Repeat("x", events.MaxTenantID)
-	if path := filepath.Join(c.Root, names.Path(longest)); len(path) > sql.MaxDatabasePath {
-		faults = append(faults, fmt.Errorf("DATABASE_URL: paths of tenants can get %d characters long, the registry "+
-			"holds %d; choose a shorter directory", len(path), sql.MaxDatabasePath))
+	path := filepath.Join(c.Root, names.Path(strings.Repeat("x", events.MaxTenantID)))
+	if len(path) > sql.MaxDatabasePath || absoluteLength(path) > maxPathname {
+		faults = append(faults, fmt.Errorf("DATABASE_URL: paths of tenants can get longer than the registry (%d "+
+			"characters) or SQLite (%d) holds; choose a shorter directory", sql.MaxDatabasePath, maxPathname))
 	}
 	return errors.Join(faults...)
+}
+
+// maxPathname is SQLite's own limit on an absolute path, its journal's suffix included; beyond it a file
+// "cannot be opened", which looks like an outage.
+const maxPathname = 512
+
+// absoluteLength is how long the longest absolute path gets that building the file needs.
+func absoluteLength(path string) int {
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	building := buildingName(pipeline.Claim{Key: strings.Repeat("x", 64), Replay: 1e6, Attempt: 1e6})
+	return len(filepath.Dir(path)) + 1 + max(len(filepath.Base(path)), len(building)) + len("-journal")
 }
 
 // Open opens the registry, creating it where it is missing, and brings it up to date, waiting for other
@@ -71,6 +86,7 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Root = filepath.Clean(c.Root)
 	s := &Store{Config: c, names: names, turn: make(chan struct{}, 1)}
 	registry := s.path(sql.BootstrapTenant)
 	if err := os.MkdirAll(filepath.Dir(registry), dirMode); err != nil {
@@ -82,13 +98,16 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 		}
 	}()
 	wal := []string{"journal_mode(WAL)", "foreign_keys(1)"}
-	if s.durable, err = open(registry, "rwc", 1, append(wal, "synchronous(FULL)")...); err != nil {
+	if err := createFile(registry); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	if s.lax, err = open(registry, "rw", 1, append(wal, "synchronous(NORMAL)")...); err != nil {
+	if s.durable, err = open(registry, "rw", 1, busyTimeout, append(wal, "synchronous(FULL)")...); err != nil {
 		return nil, err
 	}
-	if s.reads, err = open(registry, "ro", c.Connections, "query_only(1)"); err != nil {
+	if s.lax, err = open(registry, "rw", 1, busyTimeout, append(wal, "synchronous(NORMAL)")...); err != nil {
+		return nil, err
+	}
+	if s.reads, err = open(registry, "ro", c.Connections, busyTimeout, "query_only(1)"); err != nil {
 		return nil, err
 	}
 	if err := s.migrate(ctx, registry); err != nil {

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS {registry}.tenant_registry (
 
 -- Ids that differ only in case are refused by the pipeline under its lock. The index is not unique:
 -- DocEX may have registered such a pair before.
-CREATE INDEX IF NOT EXISTS tenant_registry_lower_tenant_id ON {registry}.tenant_registry (lower(tenant_id));
+CREATE INDEX IF NOT EXISTS tenant_registry_lower_tenant_id ON {registry}.tenant_registry (lower(tenant_id COLLATE "C"));
 
 -- No boundary serves two tenants.
 CREATE UNIQUE INDEX IF NOT EXISTS tenant_registry_schema_name ON {registry}.tenant_registry (schema_name);

@@ -52,6 +52,7 @@ func startContainer(ctx context.Context, image string) (_ *server, err error) {
 	images := []string{image}
 	config := testcontainers.ReadConfig()
 	if !config.RyukDisabled {
+		//nolint:staticcheck // deprecated, and there is no other way to know it
 		images = append(images, testcontainers.ReaperDefaultImage)
 	}
 	if config.Config.HubImageNamePrefix == "" { // else testcontainers alone knows the names

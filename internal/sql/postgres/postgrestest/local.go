@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -170,14 +171,14 @@ func freePort(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
+	addr, err := netip.ParseAddrPort(l.Addr().String())
+	return int(addr.Port()), errors.Join(err, l.Close())
 }
 
 // process is a running postgres.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
-	err  error         // of its end; to be read after done
 }
 
 // startProcess starts the command as a user that postgres agrees to run as. It ends with this process.
@@ -197,7 +198,7 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			p.err = cmd.Wait()
+			_ = cmd.Wait() // how it ended is in its ProcessState
 		}
 		close(p.done)
 	}()
@@ -220,7 +221,7 @@ func (p *process) untilReady(ctx context.Context, dir string) error {
 		select {
 		case <-p.done:
 			messages, _ := os.ReadFile(filepath.Join(dir, "log"))
-			return fmt.Errorf("postgres ended: %v: %s", p.err, lastLines(messages))
+			return fmt.Errorf("postgres ended, %s: %s", p.cmd.ProcessState, lastLines(messages))
 		case <-ctx.Done():
 			return fmt.Errorf("postgres is not ready: %w", ctx.Err())
 		case <-tick.C:

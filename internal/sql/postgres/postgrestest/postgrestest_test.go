@@ -77,6 +77,7 @@ func TestDatabaseIsTheSameWhereverTheServerComesFrom(t *testing.T) {
 	}
 }
 
+//nolint:tparallel // the subtest must have ended before the rest
 func TestDatabaseIsDroppedUnderItsUsers(t *testing.T) {
 	t.Parallel()
 	var name string

@@ -68,9 +68,21 @@ func TestFirstSourceThatHasAServer(t *testing.T) {
 		says []string // the error, or what is logged about the sources passed over
 		not  string
 	}{
-		"the first that has one": {from: []source{fails("a", "reason a"), has("b"), has("c")}, want: "b", says: []string{"a: reason a"}},
-		"none":                   {from: []source{fails("a", "reason a"), fails("b", "reason b")}, says: []string{"a: reason a", "b: reason b", "apt-get install postgresql", "Docker", "TEST_DATABASE_URL=", "CREATEDB"}},
-		"nothing after an only":  {from: []source{only, has("d")}, says: []string{"c: reason c", "unset it"}, not: "apt-get"},
+		"the first that has one": {
+			from: []source{fails("a", "reason a"), has("b"), has("c")},
+			want: "b", says: []string{"a: reason a"},
+		},
+		"none": {
+			from: []source{fails("a", "reason a"), fails("b", "reason b")},
+			says: []string{
+				"a: reason a", "b: reason b",
+				"apt-get install postgresql", "Docker", "TEST_DATABASE_URL=", "CREATEDB",
+			},
+		},
+		"nothing after an only": {
+			from: []source{only, has("d")},
+			says: []string{"c: reason c", "unset it"}, not: "apt-get",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -2,13 +2,14 @@
 -- search_path takes part.
 SELECT json_build_object(
     'name', c.relname,
-    'kind', c.relkind,
+    'kind', CASE WHEN c.relispartition THEN 'partition' ELSE c.relkind::text END,
     'persistence', c.relpersistence,
     'row_security', c.relrowsecurity,
     'columns', (
         SELECT json_agg(json_build_object(
             'name', a.attname,
             'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+            'generated', a.attgenerated <> '' OR a.attidentity <> '',
             'not_null', a.attnotnull,
             'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid)
         ) ORDER BY a.attnum)
@@ -25,7 +26,8 @@ SELECT json_build_object(
                 FROM unnest(k.conkey) WITH ORDINALITY AS u (attnum, n)
                 JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum
             ),
-            'table', CASE WHEN f.relnamespace = c.relnamespace THEN f.relname::text ELSE f.oid::regclass::text END,
+            'table', CASE WHEN f.relnamespace = c.relnamespace THEN f.relname::text
+                ELSE n.nspname || '.' || f.relname END,
             'foreign_columns', (
                 SELECT json_agg(a.attname ORDER BY u.n)
                 FROM unnest(k.confkey) WITH ORDINALITY AS u (attnum, n)
@@ -38,6 +40,7 @@ SELECT json_build_object(
         ) ORDER BY k.conname)
         FROM pg_catalog.pg_constraint k
         LEFT JOIN pg_catalog.pg_class f ON f.oid = k.confrelid
+        LEFT JOIN pg_catalog.pg_namespace n ON n.oid = f.relnamespace
         WHERE k.conrelid = c.oid
     ),
     'indexes', (

@@ -1,6 +1,7 @@
--- Everything in the schema $1 that can hold rows.
+-- Everything in the schema $1 that can hold rows. A materialized view never filled cannot be asked.
 SELECT c.relname, c.relkind::text
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)
     AND c.relkind IN ('r', 'p', 'm', 'f')
+    AND c.relispopulated
 ORDER BY c.relname

@@ -1,0 +1,173 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// fake is a database in memory with one request and no rules of its own. It remembers what was called. The
+// engines' behaviour is tested on the engines.
+type fake struct {
+	mu      sync.Mutex
+	calls   []string
+	fail    map[string]error // by call
+	slow    map[string]time.Duration
+	tenants map[string]Tenant
+	outcome *Outcome
+	claim   Claim
+	notes   []Note
+	failed  Conclusion
+	failing map[string]error // indexes
+	found   Inspection
+	left    []string
+}
+
+func newFake() *fake {
+	return &fake{fail: map[string]error{}, slow: map[string]time.Duration{}, tenants: map[string]Tenant{},
+		found: Inspection{Tables: 11, Indexes: 18}}
+}
+
+func (f *fake) call(name string) error {
+	time.Sleep(f.slow[name])
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, name)
+	return f.fail[name]
+}
+
+func (f *fake) Claim(_ context.Context, r Request, _ string, _ Limit) (Claim, error) {
+	if err := f.call("claim"); err != nil {
+		return Claim{}, err
+	}
+	if f.outcome != nil {
+		return Claim{}, &Settled{*f.outcome}
+	}
+	f.claim = Claim{Key: r.Key(), Replay: r.Replay, Attempt: f.claim.Attempt + 1}
+	return f.claim, nil
+}
+
+func (f *fake) Conclude(_ context.Context, _ Claim, c Conclusion) (Outcome, error) {
+	if err := f.call("conclude"); err != nil {
+		return Outcome{}, err
+	}
+	if f.outcome == nil {
+		f.outcome, f.failed = &c.Outcome, c
+	}
+	return *f.outcome, nil
+}
+
+func (f *fake) Note(_ context.Context, _ Claim, n Note) error {
+	f.notes = append(f.notes, n)
+	return f.call("note")
+}
+func (f *fake) Strategy() string { return events.IsolationSchema }
+func (f *fake) FindTenant(_ context.Context, id string) (string, error) {
+	return f.tenants[id].ID, f.call("find")
+}
+
+func (f *fake) Begin(context.Context, Claim, string) (Build, error) {
+	if err := f.call("begin"); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+func (f *fake) Ping(context.Context) error { return f.call("ping") }
+
+func (f *fake) CreateBoundary(context.Context) (Boundary, error) {
+	return Boundary{SchemaName: "tenant_acme"}, f.call("boundary")
+}
+func (f *fake) CreateTables(context.Context) error { return f.call("tables") }
+func (f *fake) CreateIndexes(context.Context) (map[string]error, error) {
+	return f.failing, f.call("indexes")
+}
+func (f *fake) Inspect(context.Context) (Inspection, error) { return f.found, f.call("inspect") }
+func (f *fake) Register(_ context.Context, t Tenant, o Outcome) error {
+	if err := f.call("register"); err != nil {
+		return err
+	}
+	f.tenants[t.ID], f.outcome = t, &o
+	return nil
+}
+
+func (f *fake) Close(ctx context.Context) []string {
+	if ctx.Err() != nil {
+		panic("closed on a context that has ended")
+	}
+	f.call("close") //nolint:errcheck // cannot fail
+	return f.left
+}
+
+// testbed is a provisioner on a fake, with its log.
+type testbed struct {
+	*fake
+	config Config
+	log    bytes.Buffer
+}
+
+func newTestbed() *testbed {
+	b := &testbed{fake: newFake()}
+	b.config = Config{
+		Database: b.fake, Source: "/test", Limit: Limit{Attempts: 3, Lease: time.Minute}, Now: time.Now, Steps: Steps(),
+		Log: slog.New(slog.NewTextHandler(&b.log, nil)),
+	}
+	return b
+}
+
+func (b *testbed) provisioner(t *testing.T) *Provisioner {
+	t.Helper()
+	p, err := New(b.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (b *testbed) run(t *testing.T) Result {
+	t.Helper()
+	return b.provisioner(t).Job(request(t)).Run(t.Context())
+}
+
+const secretName = "Confidential Customer"
+
+func request(t *testing.T) Request {
+	t.Helper()
+	e, err := events.NewRequested("/billing", "order-1",
+		events.Requested{TenantID: "acme", DisplayName: secretName, CreatedBy: "confidential clerk"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Request{Event: e}
+}
+
+// failure is the data of a decided failure.
+func failure(t *testing.T, r Result) events.ProvisioningFailed {
+	t.Helper()
+	data, err := events.FailedFrom(decoded(t, r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func success(t *testing.T, r Result) events.Provisioned {
+	t.Helper()
+	data, err := events.ProvisionedFrom(decoded(t, r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// still runs a test in which time passes only where something sleeps.
+func still(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, test)
+}

@@ -1,0 +1,449 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"example.com/tenant-provisioner/events"
+)
+
+func decoded(t *testing.T, r Result) event.Event {
+	t.Helper()
+	if r.Verdict != Decided {
+		t.Fatalf("verdict %d: %v", r.Verdict, r.Err)
+	}
+	e, err := events.Decode(map[string][]string{"content-type": {"application/cloudevents+json"}}, r.Outcome.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestStepsRunInOrder(t *testing.T) {
+	still(t, func(t *testing.T) {
+		b := newTestbed()
+		b.slow = map[string]time.Duration{"tables": 1234567 * time.Nanosecond, "register": time.Second}
+		got := success(t, b.run(t))
+		want := []string{"claim", "find", "begin", "boundary", "tables", "indexes", "inspect", "register", "close"}
+		if !slices.Equal(b.calls, want) {
+			t.Errorf("called %v, want %v", b.calls, want)
+		}
+		for i, s := range got.Steps {
+			if s.Number != i+1 || s.Name != Steps()[i+1].Name {
+				t.Errorf("step %d is %+v", i+1, s)
+			}
+		}
+		// The outcome is recorded in the commit of step 5, so it cannot know how long that took.
+		if got.Steps[1].DurationMS != 1.234 || got.DurationMS != 1.234 {
+			t.Errorf("%v ms of %v ms", got.Steps[1].DurationMS, got.DurationMS)
+		}
+		if got.TenantID != "acme" || got.DisplayName != secretName || got.SchemaName != "tenant_acme" || got.Attempts != 1 ||
+			got.Request != (events.Request{Source: "/billing", ID: "order-1"}) || got.Tables != 11 || got.Indexes != 18 {
+			t.Errorf("%+v", got)
+		}
+		if row := b.tenants["acme"]; !row.CreatedAt.Equal(got.CreatedAt) || row.CreatedAt.Nanosecond()%1000 != 0 {
+			t.Errorf("created at %v in the registry, %v in the event", row.CreatedAt, got.CreatedAt)
+		}
+	})
+}
+
+func TestEachStepLogsItsPlace(t *testing.T) {
+	still(t, func(t *testing.T) {
+		b := newTestbed()
+		steps := Steps()
+		b.config.Steps = slices.Insert(steps, len(steps)-1, Step{"notify", func(context.Context, *Attempt) error {
+			return nil
+		}})
+		success(t, b.run(t))
+		for number, s := range b.config.Steps {
+			for _, end := range []string{"…", "done"} {
+				line := fmt.Sprintf("Step %d/6: %s %s", number, s.Name, end)
+				if strings.Count(b.log.String(), line) != 1 {
+					t.Errorf("no line %q in\n%s", line, b.log.String())
+				}
+			}
+		}
+		for line := range strings.Lines(b.log.String()) {
+			for _, field := range []string{"source=/billing", "request=order-1", "tenant=acme", "attempt=1", "replay=0"} {
+				if !strings.Contains(line, field) {
+					t.Errorf("no %s in %s", field, line)
+				}
+			}
+		}
+	})
+}
+
+// Invariant 3: nothing is opened for a request that step 0 refuses.
+func TestRefusedRequestsOpenNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		data map[string]any
+		typ  string
+		want events.CauseCode
+	}{
+		"another type": {typ: "order.created", want: events.CauseUnsupportedEventType},
+		"no id":        {data: map[string]any{"display_name": "x", "created_by": "x"}, want: events.CauseInvalidRequest},
+		"bad id":       {data: map[string]any{"tenant_id": "a b", "display_name": 5}, want: events.CauseInvalidTenantID},
+		"reserved": {data: map[string]any{"tenant_id": "_docex_x_", "display_name": "x", "created_by": "x"},
+			want: events.CauseReservedTenantID},
+		"no name": {data: map[string]any{"tenant_id": "acme", "created_by": "x"}, want: events.CauseInvalidRequest},
+		"control": {data: map[string]any{"tenant_id": "acme", "display_name": "a\nb", "created_by": "x"},
+			want: events.CauseInvalidRequest},
+		"other strategy": {data: map[string]any{"tenant_id": "acme", "display_name": "x", "created_by": "x",
+			"isolation_strategy": "database"},
+			want: events.CauseUnsupportedStrategy},
+		"exists": {data: map[string]any{"tenant_id": "old", "display_name": "x", "created_by": "x"},
+			want: events.CauseTenantExists},
+	} {
+		b := newTestbed()
+		b.tenants["old"] = Tenant{ID: "old"}
+		r := request(t)
+		r.Event.Context = r.Event.Context.Clone()
+		r.Event.SetSubject("")
+		if c.typ != "" {
+			r.Event.SetType(c.typ)
+		}
+		if c.data != nil {
+			if err := r.Event.SetData("application/json", c.data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f := failure(t, b.provisioner(t).Job(r).Run(t.Context()))
+		if f.Cause.Code != c.want || f.Step != (events.Step{Number: 0, Name: "validate_request"}) || f.Replayable {
+			t.Errorf("%s: %+v", name, f)
+		}
+		if slices.Contains(b.calls, "begin") {
+			t.Errorf("%s: called %v", name, b.calls)
+		}
+		if id, _ := c.data["tenant_id"].(string); c.want == events.CauseInvalidTenantID &&
+			strings.Contains(b.log.String(), "tenant=\""+id) {
+			t.Errorf("%s: the log holds what is no id", name)
+		}
+	}
+}
+
+func TestFailedEvent(t *testing.T) {
+	still(t, func(t *testing.T) {
+		b := newTestbed()
+		b.left = []string{"storage/tenant_acme/docex.db"}
+		b.fail["tables"] = fmt.Errorf("create the tables: %w", &Fault{Class: Permanent, Code: events.CausePermissionDenied,
+			Message: "grant it", Native: "42501", Err: errors.New("permission denied")})
+		r := request(t)
+		r.Replay = 2
+		r.Event.SetExtension("correlationid", "c-1")
+		r.Event.SetExtension("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+		result := b.provisioner(t).Job(r).Run(t.Context())
+		e, f := decoded(t, result), failure(t, result)
+		if e.Subject() != "acme" || e.Source() != "/test" || e.ID() != result.Outcome.ID ||
+			e.ID() != events.OutcomeID("/billing",
+				"order-1", 2, events.TypeProvisioningFailed) || !e.Time().Equal(time.Now()) {
+			t.Errorf("%s", e)
+		}
+		for name, want := range map[string]string{"correlationid": "c-1", "causationid": "order-1",
+			"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"} {
+			if got := e.Extensions()[name]; got != want {
+				t.Errorf("%s is %v, want %s", name, got, want)
+			}
+		}
+		want := events.ProvisioningFailed{
+			TenantID: "acme", Request: &events.Request{Source: "/billing", ID: "order-1"},
+			Step: events.Step{Number: 2, Name: "initialize_schema"},
+			Cause: events.Cause{Code: events.CausePermissionDenied, Message: "grant it",
+				Detail: "42501: permission denied"},
+			Replayable: true, Attempts: 1, Replay: 2, LeftBehind: b.left,
+			DeadLetter: events.DeadLetter{Stream: "TENANT_DEAD_LETTERS", Subject: events.DeadLetterSubject(r.Key())},
+		}
+		if got, want := asJSON(t, f), asJSON(t, want); got != want {
+			t.Errorf("%s\nwant\n%s", got, want)
+		}
+		if b.failed.Step != "initialize_schema" || b.failed.Cause != want.Cause {
+			t.Errorf("the ledger has %+v", b.failed)
+		}
+	})
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// A race may make a later step ask again whether the tenant exists. It stays step 0's question.
+func TestTenantExistsIsStepZeroWhereverFound(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"boundary", "register"} {
+		b := newTestbed()
+		b.fail[at] = fmt.Errorf("look again: %w", TenantExists("acme", "Acme"))
+		f := failure(t, b.run(t))
+		if f.Step.Number != 0 || f.Step.Name != "validate_request" || !strings.Contains(f.Cause.Message, `"Acme"`) {
+			t.Errorf("%s: %+v", at, f)
+		}
+	}
+}
+
+func TestSettledElsewhere(t *testing.T) {
+	t.Parallel()
+	theirs := Outcome{ID: "x", Type: events.TypeProvisioned, Body: []byte("theirs")}
+	for _, at := range []string{"claim", "boundary", "register"} {
+		b := newTestbed()
+		b.fail[at] = fmt.Errorf("look again: %w", &Settled{theirs})
+		if got := b.run(t); got.Verdict != Decided || string(got.Outcome.Body) != "theirs" ||
+			slices.Contains(b.calls, "conclude") {
+			t.Errorf("%s: %+v after %v", at, got, b.calls)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	b := newTestbed()
+	b.failing = map[string]error{"idx_b": errors.New("no room"), "idx_a": errors.New("no right")}
+	b.found = Inspection{Tables: 11, Indexes: 15, MissingIndexes: []string{"idx_a", "idx_b", "idx_c"}}
+	got := success(t, b.run(t))
+	if got.Indexes != 15 || len(got.Warnings) != 3 { // one an index
+		t.Fatalf("%+v", got)
+	}
+	for i, want := range []events.Warning{
+		{Step: events.Step{Number: 3, Name: "create_indexes"}, Message: "index idx_a could not be created: no right"},
+		{Step: events.Step{Number: 3, Name: "create_indexes"}, Message: "index idx_b could not be created: no room"},
+		{Step: events.Step{Number: 4, Name: "validate_schema"}, Message: "index idx_c is missing or not as defined"},
+	} {
+		if want.Code = events.WarnIndexFailed; got.Warnings[i] != want {
+			t.Errorf("%+v, want %+v", got.Warnings[i], want)
+		}
+	}
+}
+
+// The event says what it can hold, the log says all.
+func TestManyDifferences(t *testing.T) {
+	t.Parallel()
+	b := newTestbed()
+	for i := range 30 {
+		b.found.Differences = append(b.found.Differences, fmt.Sprintf("d%d", i))
+	}
+	f := failure(t, b.run(t))
+	if f.Cause.Code != events.CauseSchemaInvalid || !strings.HasSuffix(f.Cause.Message, "; d19; and 10 more") {
+		t.Errorf("%+v", f)
+	}
+	if !strings.Contains(b.log.String(), "d29") {
+		t.Error("the log lacks the rest")
+	}
+}
+
+func TestLogHoldsNeitherPayloadNorNames(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"", "find", "boundary", "tables", "register", "conclude", "note"} {
+		b := newTestbed()
+		if at != "" {
+			b.fail[at] = errors.New("broken")
+		}
+		b.run(t)
+		if text := b.log.String(); strings.Contains(strings.ToLower(text), "confidential") {
+			t.Errorf("failing at %q it logs\n%s", at, text)
+		}
+	}
+}
+
+func TestWhatAnErrorMeans(t *testing.T) {
+	t.Parallel()
+	plain := errors.New("plain")
+	for name, c := range map[string]struct {
+		err  error
+		want Fault
+	}{
+		"unknown": {plain, Fault{Class: Transient, Err: plain}},
+		"busy":    {ErrBusy, Fault{Class: Transient, Err: ErrBusy}},
+		"wrapped": {fmt.Errorf("x: %w", &Fault{Class: Outage, Native: "57P01"}), Fault{Class: Outage, Native: "57P01"}},
+		"permanent": {Failure(events.CauseSchemaInvalid, "a %s", "b"), Fault{
+			Class: Permanent, Code: events.CauseSchemaInvalid, Message: "a b"}},
+		"request": {fmt.Errorf("x: %w", events.ValidateTenantID("_docex_x_")), Fault{Class: Permanent,
+			Code: events.CauseReservedTenantID, Message: events.ValidateTenantID("_docex_x_").Error()}},
+	} {
+		if got := *faultOf(c.err); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+	for f, want := range map[*Fault][2]string{
+		{Message: "m"}:                          {"m", ""},
+		{Err: plain}:                            {"plain", "plain"},
+		{Message: "m", Native: "n", Err: plain}: {"m: plain", "n: plain"},
+	} {
+		if f.Error() != want[0] || f.Detail() != want[1] {
+			t.Errorf("%q %q, want %q", f.Error(), f.Detail(), want)
+		}
+	}
+}
+
+// Verdicts that need no engine: what an error at a point makes of the job.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	outage := &Fault{Class: Outage, Err: errors.New("away")}
+	denied := Failure(events.CausePermissionDenied, "no")
+	for _, c := range []struct {
+		at      string
+		err     error
+		want    Verdict
+		attempt int
+	}{
+		{"claim", outage, Held, 0},
+		{"claim", denied, Retry, 0}, // the ledger's trouble is not the request's
+		{"claim", ErrBusy, Retry, 0},
+		{"find", denied, Held, 1},
+		{"begin", outage, Held, 1},
+		{"begin", errors.New("x"), Retry, 1},
+		{"tables", denied, Decided, 1},
+		{"note", errors.New("x"), Decided, 1}, // losing a note loses no request
+	} {
+		b := newTestbed()
+		b.fail[c.at] = c.err
+		got := b.run(t)
+		if got.Verdict != c.want || got.Attempt != c.attempt || (got.Err == nil) != (c.want == Decided) {
+			t.Errorf("%v at %s: %+v", c.err, c.at, got)
+		}
+		if opened := slices.Contains(b.calls, "boundary"); opened != slices.Contains(b.calls, "close") {
+			t.Errorf("%v at %s: %v", c.err, c.at, b.calls)
+		}
+	}
+}
+
+// Told to stop while a failure is being recorded: the attempt is given back all the same (invariant 5).
+func TestStoppedWhileConcluding(t *testing.T) {
+	t.Parallel()
+	b := newTestbed()
+	ctx, stop := context.WithCancel(t.Context())
+	b.fail["tables"] = Failure(events.CauseSchemaInvalid, "no")
+	b.fail["conclude"] = context.Canceled
+	b.config.Steps[2].Run = func(context.Context, *Attempt) error { stop(); return b.fail["tables"] }
+	got := b.provisioner(t).Job(request(t)).Run(ctx)
+	if got.Verdict != Aborted || len(b.notes) != 1 || !b.notes[0].Refund {
+		t.Errorf("%+v, notes %+v", got, b.notes)
+	}
+}
+
+func TestUndecodableIsAFunctionOfTheMessage(t *testing.T) {
+	still(t, func(t *testing.T) {
+		b := newTestbed()
+		m := Message{Stream: "TENANT_REQUESTS", Sequence: 7, Time: time.Now().Add(-time.Hour)}
+		key, first, err := b.provisioner(t).Undecodable(m, errors.New("not JSON"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		again, second, _ := newTestbed().provisioner(t).Undecodable(m, errors.New("not JSON"))
+		if key != again || first.ID != second.ID || string(first.Body) != string(second.Body) {
+			t.Errorf("%s\n%s", first.Body, second.Body)
+		}
+		if key != events.RequestKey("TENANT_REQUESTS", "7") {
+			t.Errorf("key %s", key)
+		}
+		f := failure(t, Result{Verdict: Decided, Outcome: first})
+		if f.Cause.Code != events.CauseUndecodableEvent || f.Request != nil || f.TenantID != "" || f.Replayable {
+			t.Errorf("%+v", f)
+		}
+		m.Replay = 1
+		if _, third, _ := b.provisioner(t).Undecodable(m, errors.New("not JSON")); third.ID == first.ID {
+			t.Error("a replay has an outcome of its own")
+		}
+		if len(b.calls) != 0 {
+			t.Errorf("called %v", b.calls)
+		}
+	})
+}
+
+func TestBadWiring(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*Config){
+		"database": func(c *Config) { c.Database = nil },
+		"log":      func(c *Config) { c.Log = nil },
+		"clock":    func(c *Config) { c.Now = nil },
+		"source":   func(c *Config) { c.Source = "" },
+		"attempts": func(c *Config) { c.Limit.Attempts = 0 },
+		"lease":    func(c *Config) { c.Limit.Lease = 0 },
+		"steps":    func(c *Config) { c.Steps = c.Steps[:1] },
+	} {
+		b := newTestbed()
+		spoil(&b.config)
+		if _, err := New(b.config); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// The public contract and this package name the same steps and causes.
+func TestContractNamesTheSame(t *testing.T) {
+	t.Parallel()
+	text, err := events.Schemas.ReadFile("schemas/tenant.provisioning_failed.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Defs map[string]struct {
+			Properties map[string]struct{ Enum []string }
+		} `json:"$defs"`
+	}
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range Steps() {
+		names = append(names, s.Name)
+	}
+	if want := schema.Defs["step"].Properties["name"].Enum; !slices.Equal(names, want) {
+		t.Errorf("steps %v, in the schema %v", names, want)
+	}
+	for _, codes := range [][]string{schema.Defs["cause"].Properties["code"].Enum, causeCodes(t)} {
+		if len(codes) != len(causes) {
+			t.Errorf("%d codes, %d in the table", len(codes), len(causes))
+		}
+		for _, code := range codes {
+			if _, known := causes[events.CauseCode(code)]; !known {
+				t.Errorf("%s is not in the table", code)
+			}
+		}
+	}
+}
+
+// causeCodes are the constants of type events.CauseCode, read from their source.
+func causeCodes(t *testing.T) (codes []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../../events/causes.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if spec, is := n.(*ast.ValueSpec); is {
+			literal := spec.Values[0].(*ast.BasicLit)
+			code, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			codes = append(codes, code)
+		}
+		return true
+	})
+	return codes
+}
+
+func TestPing(t *testing.T) {
+	t.Parallel()
+	b := newTestbed()
+	b.fail["ping"] = errors.New("away")
+	if err := b.provisioner(t).Ping(t.Context()); err == nil {
+		t.Error("a probe finds nothing wrong")
+	}
+}

@@ -1,0 +1,390 @@
+package sql_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// point is a moment in a request's life: right after the call of that name has succeeded.
+type point string
+
+const (
+	claimed   point = "claim"
+	found     point = "find"
+	begun     point = "begin"
+	boundary  point = "boundary"
+	tables    point = "tables"
+	indexes   point = "indexes"
+	inspected point = "inspect"
+	ready     point = "ready" // before the registration is sent
+	committed point = "committed"
+	concluded point = "conclude"
+)
+
+// shell is a database with something that happens at certain points. What at returns is what the call
+// returns; the database has done its part all the same, as where a reply is lost.
+type shell struct {
+	pipeline.Database
+	at func(ctx context.Context, p point) error
+}
+
+func (s shell) Claim(ctx context.Context, r pipeline.Request, tenant string, l pipeline.Limit) (pipeline.Claim, error) {
+	c, err := s.Database.Claim(ctx, r, tenant, l)
+	if err == nil {
+		err = s.at(ctx, claimed)
+	}
+	return c, err
+}
+
+func (s shell) FindTenant(ctx context.Context, id string) (string, error) {
+	name, err := s.Database.FindTenant(ctx, id)
+	if err == nil {
+		err = s.at(ctx, found)
+	}
+	return name, err
+}
+
+func (s shell) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
+	o, err := s.Database.Conclude(ctx, c, f)
+	if err == nil {
+		err = s.at(ctx, concluded)
+	}
+	return o, err
+}
+
+func (s shell) Begin(ctx context.Context, c pipeline.Claim, tenant string) (pipeline.Build, error) {
+	b, err := s.Database.Begin(ctx, c, tenant)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.at(ctx, begun); err != nil {
+		b.Close(ctx)
+		return nil, err
+	}
+	return shellBuild{b, s.at}, nil
+}
+
+type shellBuild struct {
+	pipeline.Build
+	at func(ctx context.Context, p point) error
+}
+
+func (b shellBuild) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
+	got, err := b.Build.CreateBoundary(ctx)
+	if err == nil {
+		err = b.at(ctx, boundary)
+	}
+	return got, err
+}
+
+func (b shellBuild) CreateTables(ctx context.Context) error {
+	if err := b.Build.CreateTables(ctx); err != nil {
+		return err
+	}
+	return b.at(ctx, tables)
+}
+
+func (b shellBuild) CreateIndexes(ctx context.Context) (map[string]error, error) {
+	failed, err := b.Build.CreateIndexes(ctx)
+	if err == nil {
+		err = b.at(ctx, indexes)
+	}
+	return failed, err
+}
+
+func (b shellBuild) Inspect(ctx context.Context) (pipeline.Inspection, error) {
+	got, err := b.Build.Inspect(ctx)
+	if err == nil {
+		err = b.at(ctx, inspected)
+	}
+	return got, err
+}
+
+func (b shellBuild) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
+	if err := b.at(ctx, ready); err != nil {
+		return err
+	}
+	if err := b.Build.Register(ctx, t, o); err != nil {
+		return err
+	}
+	return b.at(ctx, committed)
+}
+
+// only makes something happen at one point and nothing at the others.
+func only(at point, do func(ctx context.Context) error) func(context.Context, point) error {
+	return func(ctx context.Context, p point) error {
+		if p != at {
+			return nil
+		}
+		return do(ctx)
+	}
+}
+
+// once does it the first time only.
+func once(do func(ctx context.Context) error) func(context.Context) error {
+	done := false
+	return func(ctx context.Context) error {
+		if done {
+			return nil
+		}
+		done = true
+		return do(ctx)
+	}
+}
+
+var (
+	errTransient = &pipeline.Fault{Class: pipeline.Transient, Native: "40P01", Err: errors.New("deadlock detected")}
+	errPermanent = &pipeline.Fault{Class: pipeline.Permanent, Code: events.CausePermissionDenied, Native: "42501",
+		Message: "not allowed", Err: errors.New("permission denied")}
+	errOutage = &pipeline.Fault{Class: pipeline.Outage, Native: "57P01", Err: errors.New("terminating connection")}
+)
+
+// inTheSteps are the points at which nothing may remain, and the step that an error there belongs to.
+var inTheSteps = map[point]int{begun: 1, boundary: 1, tables: 2, indexes: 3, inspected: 4, ready: 5}
+
+// nothing fails the test if anything of the tenant is there (invariants 1 and 3).
+func (r rig) nothing(t *testing.T, tenant string) {
+	t.Helper()
+	if left := r.remains(t, tenant); left != "" {
+		t.Errorf("left behind: %s", left)
+	}
+	if n := r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = '"+tenant+"'"); n != 0 {
+		t.Error("it is registered")
+	}
+}
+
+// verdict runs the job and expects that verdict.
+func verdict(t *testing.T, j *pipeline.Job, want pipeline.Verdict) pipeline.Result {
+	t.Helper()
+	got := j.Run(t.Context())
+	if got.Verdict != want {
+		t.Fatalf("verdict %d (%v; %s), want %d", got.Verdict, got.Err, got.Outcome.Body, want)
+	}
+	return got
+}
+
+// eachStep runs one test at every point within the steps, on both engines. All of an engine share a store:
+// a connection that is not given back, or in a transaction, shows in the tests after it.
+func eachStep(t *testing.T, test func(t *testing.T, r rig, at point, tenant string)) {
+	t.Helper()
+	onBothEngines(t, func(t *testing.T, p place) {
+		store := p.rig(t)
+		for at := range inTheSteps {
+			t.Run(string(at), func(t *testing.T) {
+				test(t, store, at, "at_"+string(at))
+			})
+		}
+	})
+}
+
+func (r rig) with(t *testing.T, at func(context.Context, point) error) *pipeline.Provisioner {
+	t.Helper()
+	return r.rigOn(t, r.store, shell{r.store, at}).provisioner
+}
+
+func TestTransientFaultIsTriedAgain(t *testing.T) {
+	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
+		p := r.with(t, only(at, once(func(context.Context) error { return errTransient })))
+		req := request(t, tenant)
+		if got := verdict(t, p.Job(req), pipeline.Retry); got.Attempt != 1 || !errors.Is(got.Err, errTransient) {
+			t.Errorf("%+v", got)
+		}
+		r.nothing(t, tenant)
+		if got := provisioned(t, verdict(t, p.Job(req), pipeline.Decided).Outcome); got.Attempts != 2 {
+			t.Errorf("%d attempts, want 2", got.Attempts)
+		}
+	})
+}
+
+func TestTransientFaultsExhaustTheAttempts(t *testing.T) {
+	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
+		p := r.with(t, only(at, func(context.Context) error { return errTransient }))
+		req := request(t, tenant)
+		for range maxAttempts - 1 {
+			verdict(t, p.Job(req), pipeline.Retry)
+			r.nothing(t, tenant)
+		}
+		o := verdict(t, p.Job(req), pipeline.Decided).Outcome
+		f := failed(t, o, events.CauseAttemptsExhausted)
+		if f.Attempts != maxAttempts || f.Step.Number != inTheSteps[at] || f.Cause.Detail != "40P01: deadlock detected" ||
+			!f.Replayable || len(f.LeftBehind) != 0 {
+			t.Errorf("%+v", f)
+		}
+		r.nothing(t, tenant)
+		if again := r.decide(t, req); string(again.Body) != string(o.Body) {
+			t.Error("another outcome on redelivery")
+		}
+	})
+}
+
+func TestPermanentFaultIsDecidedAtOnce(t *testing.T) {
+	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
+		p := r.with(t, only(at, once(func(context.Context) error { return errPermanent })))
+		req := request(t, tenant)
+		f := failed(t, verdict(t, p.Job(req), pipeline.Decided).Outcome, events.CausePermissionDenied)
+		if f.Attempts != 1 || f.Step.Number != inTheSteps[at] || f.Cause.Detail != "42501: permission denied" ||
+			len(f.LeftBehind) != 0 {
+			t.Errorf("%+v", f)
+		}
+		r.nothing(t, tenant)
+		req.Replay = 1
+		if got := provisioned(t, verdict(t, p.Job(req), pipeline.Decided).Outcome); got.Attempts != 1 || got.Replay != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestOutageSpendsNoAttempt(t *testing.T) {
+	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
+		calls := 0
+		p := r.with(t, only(at, func(context.Context) error {
+			if calls++; calls <= 2 {
+				return errOutage
+			}
+			return nil
+		}))
+		job := p.Job(request(t, tenant))
+		for range 2 {
+			verdict(t, job, pipeline.Held)
+			r.nothing(t, tenant)
+		}
+		if got := provisioned(t, verdict(t, job, pipeline.Decided).Outcome); got.Attempts != 1 {
+			t.Errorf("%d attempts, want 1", got.Attempts)
+		}
+	})
+}
+
+func TestBeingStoppedSpendsNoAttempt(t *testing.T) {
+	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
+		req := request(t, tenant)
+		for range 2 {
+			ctx, stop := context.WithCancelCause(t.Context())
+			p := r.with(t, only(at, func(context.Context) error {
+				stop(errors.New("told to stop"))
+				return nil // the next call meets the end of the context
+			}))
+			got := p.Job(req).Run(ctx)
+			if got.Verdict != pipeline.Aborted || got.Err.Error() != "told to stop" {
+				t.Fatalf("%+v", got)
+			}
+			r.nothing(t, tenant)
+		}
+		if got := provisioned(t, r.decide(t, req)); got.Attempts != 1 {
+			t.Errorf("%d attempts, want 1", got.Attempts)
+		}
+	})
+}
+
+// The reply to the commit of step 5 is lost, in whatever way it looks to us: the tenant is there, and there
+// is one outcome (invariant 1).
+func TestReplyToTheCommitIsLost(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		for name, fault := range map[string]error{"transient": errTransient, "permanent": errPermanent, "outage": errOutage} {
+			at := r.with(t, only(committed, once(func(context.Context) error { return fault })))
+			req := request(t, name)
+			job := at.Job(req)
+			result := job.Run(t.Context())
+			if result.Verdict != pipeline.Decided {
+				result = job.Run(t.Context())
+			}
+			if result.Verdict != pipeline.Decided {
+				t.Fatalf("%s: %+v", name, result)
+			}
+			if got := provisioned(t, result.Outcome); got.Attempts != 1 {
+				t.Errorf("%s: %d attempts", name, got.Attempts)
+			}
+			if again := r.decide(t, req); string(again.Body) != string(result.Outcome.Body) {
+				t.Errorf("%s: two outcomes", name)
+			}
+		}
+		if n := r.registered(t); n != 3 {
+			t.Errorf("%d registered, want 3", n)
+		}
+	})
+}
+
+// The reply to the recording of a failure is lost.
+func TestReplyToTheConclusionIsLost(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		r.provision(t, "taken")
+		for name, fault := range map[string]error{"transient": errTransient, "outage": errOutage} {
+			at := r.with(t, only(concluded, once(func(context.Context) error { return fault })))
+			req := request(t, "taken")
+			job := at.Job(req)
+			if got := job.Run(t.Context()); got.Verdict == pipeline.Decided {
+				t.Fatalf("%s: decided without a reply", name)
+			}
+			first := job.Run(t.Context())
+			failed(t, first.Outcome, events.CauseTenantExists)
+			if again := r.decide(t, req); string(again.Body) != string(first.Outcome.Body) {
+				t.Errorf("%s: two outcomes", name)
+			}
+		}
+	})
+}
+
+// Invariant 5: a registry that cannot be read says nothing about tenants, whatever the error is.
+func TestUnreadableRegistryIsAnOutage(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		for _, fault := range []error{errTransient, errPermanent, errOutage, errors.New("unknown")} {
+			at := r.with(t, only(found, once(func(context.Context) error { return fault })))
+			job := at.Job(request(t, "acme"))
+			if got := verdict(t, job, pipeline.Held); !errors.Is(got.Err, fault) {
+				t.Error(got.Err)
+			}
+		}
+		r.nothing(t, "acme")
+		job := r.provisioner.Job(request(t, "acme"))
+		p.raw(t, "", "ALTER TABLE {b}tenant_registry RENAME TO hidden")
+		verdict(t, job, pipeline.Held)
+		if err := r.provisioner.Ping(t.Context()); err == nil {
+			t.Error("a probe finds nothing wrong")
+		}
+		p.raw(t, "", "ALTER TABLE {b}hidden RENAME TO tenant_registry")
+		must(t, r.provisioner.Ping(t.Context()))
+		if got := provisioned(t, verdict(t, job, pipeline.Decided).Outcome); got.Attempts != 1 {
+			t.Errorf("%d attempts", got.Attempts)
+		}
+	})
+}
+
+// A context that ends at any moment leaves a store that works, at most one registration, and one outcome.
+func TestStoppedAtAnyMoment(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		begin := time.Now()
+		r.provision(t, "measure")
+		whole := time.Since(begin)
+		const moments = 16
+		for i := range moments {
+			tenant := "moment_" + strings.Repeat("x", i)
+			req := request(t, tenant)
+			ctx, stop := context.WithTimeout(t.Context(), whole*time.Duration(i)/(moments-3))
+			got := r.provisioner.Job(req).Run(ctx)
+			stop()
+			if got.Verdict != pipeline.Decided && got.Verdict != pipeline.Aborted {
+				t.Errorf("verdict %d: %v", got.Verdict, got.Err)
+			}
+			// Only an attempt whose claim was never answered cannot be given back.
+			first := settle(t, r, req)
+			if data := provisioned(t, first); data.Attempts > 2 {
+				t.Errorf("%d attempts", data.Attempts)
+			}
+			if again := r.decide(t, req); string(again.Body) != string(first.Body) {
+				t.Error("two outcomes")
+			}
+		}
+		if n := r.registered(t); n != moments+1 {
+			t.Errorf("%d registered, want %d", n, moments+1)
+		}
+	})
+}

@@ -1,0 +1,227 @@
+package sql_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// Invariant 2.
+func TestAttemptIsCountedBeforeTheWork(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		store := p.rig(t)
+		counted := 0
+		at := store.with(t, only(found, func(context.Context) error {
+			counted = p.count(t, "", "SELECT attempts FROM {b}tenant_requests")
+			return nil
+		}))
+		provisioned(t, verdict(t, at.Job(request(t, "acme")), pipeline.Decided).Outcome)
+		if counted != 1 {
+			t.Errorf("%d attempts in the ledger when the work began", counted)
+		}
+	})
+}
+
+// The process dies in every attempt: what it has claimed is never concluded.
+func TestAttemptsThatNeverEnd(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		req := request(t, "killer")
+		limit := pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute}
+		for want := 1; want <= maxAttempts; want++ {
+			c, err := r.store.Claim(t.Context(), req, "killer", limit)
+			must(t, err)
+			if c.Attempt != want || c.Replay != 0 || c.Key != req.Key() {
+				t.Errorf("%+v, want attempt %d", c, want)
+			}
+		}
+		if _, err := r.store.Claim(t.Context(), req, "killer", limit); !errors.Is(err, pipeline.ErrBusy) {
+			t.Errorf("the last attempt may still be running, but: %v", err)
+		}
+		if got := verdict(t, r.provisioner.Job(req), pipeline.Retry); got.Attempt != 0 ||
+			!errors.Is(got.Err, pipeline.ErrBusy) {
+			t.Errorf("%+v", got)
+		}
+		// Once its lease has passed the request fails, without another attempt: also not after an outage.
+		late := p.rigWith(t, r.store, shell{r.store, func() func(context.Context, point) error {
+			out := once(func(context.Context) error { return errOutage })
+			return func(ctx context.Context, at point) error {
+				switch at {
+				case claimed:
+					return nil
+				case concluded:
+					return out(ctx)
+				}
+				t.Errorf("work at %s", at)
+				return nil
+			}
+		}()}, time.Nanosecond)
+		job := late.provisioner.Job(req)
+		verdict(t, job, pipeline.Held)
+		f := failed(t, verdict(t, job, pipeline.Decided).Outcome, events.CauseAttemptsExhausted)
+		if f.Attempts != maxAttempts || f.Step.Number != 0 || !f.Replayable {
+			t.Errorf("%+v", f)
+		}
+		r.nothing(t, "killer")
+	})
+}
+
+func TestReplayReopensAFailedRequest(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		p.plant(t, "full")
+		p.raw(t, "full", "CREATE TABLE {b}precious (n integer)", "INSERT INTO {b}precious VALUES (1)")
+		req := request(t, "full")
+		deliver := func(replay int) pipeline.Outcome {
+			t.Helper()
+			req.Replay = replay
+			return r.decide(t, req)
+		}
+		same := func(a, b pipeline.Outcome) {
+			t.Helper()
+			if a.ID != b.ID || string(a.Body) != string(b.Body) {
+				t.Errorf("two outcomes:\n%s\n%s", a.Body, b.Body)
+			}
+		}
+		first := deliver(0)
+		failed(t, first, events.CauseBoundaryNotEmpty)
+		p.raw(t, "full", "DELETE FROM {b}precious")
+		same(deliver(0), first) // nothing is tried
+
+		p.raw(t, "full", "INSERT INTO {b}precious VALUES (2)")
+		second := deliver(2)
+		if f := failed(t, second, events.CauseBoundaryNotEmpty); f.Replay != 2 || f.Attempts != 1 || second.ID == first.ID {
+			t.Errorf("%+v", f)
+		}
+		same(deliver(2), second)
+		same(deliver(1), second) // lower: a redelivery
+		same(deliver(0), second)
+
+		p.raw(t, "full", "DELETE FROM {b}precious")
+		third := deliver(3)
+		if got := provisioned(t, third); got.Replay != 3 || got.Attempts != 1 {
+			t.Errorf("%+v", got)
+		}
+		for _, replay := range []int{0, 3, 4, 9} { // a tenant that is there is never provisioned again
+			same(deliver(replay), third)
+		}
+		if n := p.count(t, "", "SELECT replay FROM {b}tenant_requests"); n != 3 {
+			t.Errorf("the ledger is at replay %d, want 3", n)
+		}
+	})
+}
+
+// A worker that still runs what a replay has begun anew has no say: it must not publish an outcome that the
+// ledger does not hold.
+func TestReplayDuringAnAttempt(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		moments := []point{found}
+		if p.engine == "sqlite" { // PostgreSQL has the request's row locked from step 1 on
+			moments = append(moments, boundary, ready)
+		}
+		for _, moment := range moments {
+			tenant := "at_" + string(moment)
+			req := request(t, tenant)
+			replay := req
+			replay.Replay = 1
+			at := r.with(t, only(moment, once(func(ctx context.Context) error {
+				_, err := r.store.Claim(ctx, replay, tenant, pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute})
+				return err
+			})))
+			verdict(t, at.Job(req), pipeline.Retry)
+			if got := provisioned(t, r.decide(t, replay)); got.Replay != 1 {
+				t.Errorf("%+v", got)
+			}
+		}
+		// Likewise where it has failed for good.
+		req := request(t, "stale")
+		c, err := r.store.Claim(t.Context(), req, "stale", pipeline.Limit{Attempts: 1, Lease: time.Minute})
+		must(t, err)
+		req.Replay = 1
+		_, err = r.store.Claim(t.Context(), req, "stale", pipeline.Limit{Attempts: 1, Lease: time.Minute})
+		must(t, err)
+		o, err := r.store.Conclude(t.Context(), c, pipeline.Conclusion{Step: "validate_request",
+			Cause:   events.Cause{Code: events.CauseSchemaInvalid, Message: "old"},
+			Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")}})
+		if err == nil {
+			t.Errorf("an outcome nobody recorded: %+v", o)
+		}
+	})
+}
+
+func TestLedgerTellsTheStory(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		story := func() string {
+			t.Helper()
+			return strings.Join(p.lines(t, "", "SELECT state || ' ' || attempts || ' ' || coalesce(tenant_id, '-') || ' ' || "+
+				"coalesce(last_step, '-') || ' ' || coalesce(last_cause, '-') || ' ' || coalesce(last_error, '-') "+
+				"FROM {b}tenant_requests"), "\n")
+		}
+		at := r.with(t, only(tables, once(func(context.Context) error { return errTransient })))
+		req := request(t, "acme")
+		verdict(t, at.Job(req), pipeline.Retry)
+		if got, want := story(), "running 1 acme initialize_schema 40P01 deadlock detected"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		verdict(t, at.Job(req), pipeline.Decided)
+		if got, want := story(), "provisioned 2 acme - - -"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
+// What is not a tenant id is not kept as one; the request is.
+func TestInvalidTenantIsNotStored(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		for _, id := range []string{"a b", "_docex_x_", strings.Repeat("x", 300), "'; --"} {
+			r.decide(t, request(t, id))
+		}
+		if n := p.count(t, "", "SELECT count(*) FROM {b}tenant_requests "+
+			"WHERE tenant_id IS NULL AND state = 'failed'"); n != 4 {
+			t.Errorf("%d requests without a tenant, want 4", n)
+		}
+	})
+}
+
+func TestLongSourceAndID(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		long := strings.Repeat("x", 100_000)
+		for i, tail := range []string{"1", "2"} {
+			req := request(t, "long"+tail)
+			req.Event.SetSource("/" + long)
+			req.Event.SetID(long + tail)
+			first := r.decide(t, req)
+			provisioned(t, first)
+			if again := r.decide(t, req); string(again.Body) != string(first.Body) || len(again.Body) > 64_000 {
+				t.Errorf("another outcome, or a long one (%d bytes)", len(again.Body))
+			}
+			if n := p.count(t, "", "SELECT count(*) FROM {b}tenant_requests WHERE length(source) = 100001 "+
+				"AND length(request_id) = 100001"); n != i+1 {
+				t.Errorf("%d requests kept whole, want %d", n, i+1)
+			}
+		}
+	})
+}
+
+// A row that an operator removed from the ledger is made again by the next delivery.
+func TestRequestRemovedFromTheLedger(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		at := r.with(t, only(found, once(func(context.Context) error {
+			p.raw(t, "", "DELETE FROM {b}tenant_requests")
+			return nil
+		})))
+		req := request(t, "acme")
+		verdict(t, at.Job(req), pipeline.Retry)
+		provisioned(t, verdict(t, at.Job(req), pipeline.Decided).Outcome)
+	})
+}

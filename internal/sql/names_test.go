@@ -1,0 +1,207 @@
+package sql_test
+
+import (
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+func TestSchemaTemplates(t *testing.T) {
+	t.Parallel()
+	for template, ok := range map[string]bool{
+		"tenant_{tenant_id}":                    true,
+		"{tenant_id}_t":                         false, // pg_x gives pg_x_t
+		"{tenant_id}":                           false,
+		"tenant":                                false, // no placeholder
+		"":                                      false,
+		"tenant_{TENANT_ID}":                    false,
+		"public{tenant_id}":                     true, // never public alone
+		"publi{tenant_id}":                      false,
+		"PUBLI{tenant_id}":                      false, // people do not see the case
+		"p{tenant_id}":                          false, // pg_…
+		"PG_{tenant_id}":                        false,
+		"pg_{tenant_id}":                        false,
+		"pgx{tenant_id}":                        true,
+		"information_{tenant_id}":               false,
+		"information_{tenant_id}_":              true,
+		"docex_{tenant_id}":                     false, // docex_system, the registry's
+		"docex_{tenant_id}tem":                  false,
+		"docex_{tenant_id}_":                    true,
+		"docex_{tenant_id}{tenant_id}":          false,
+		"mandant_ä_{tenant_id}":                 true,
+		`quote"_{tenant_id}`:                    true, // quoted where it is used
+		"t\n{tenant_id}":                        false,
+		"t\x00{tenant_id}":                      false,
+		"t\xff{tenant_id}":                      false,
+		strings.Repeat("x", 45) + "{tenant_id}": true,
+		strings.Repeat("x", 46) + "{tenant_id}": false,
+	} {
+		if _, err := sql.NewSchemaTemplate(template, "docex_system"); (err == nil) != ok {
+			t.Errorf("%q: %v", template, err)
+		}
+	}
+}
+
+func TestPathTemplates(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 300)
+	for template, ok := range map[string]bool{
+		"tenant_{tenant_id}/docex.db":     true,
+		"{tenant_id}.db":                  true,
+		"{tenant_id}":                     true,
+		"a/b/{tenant_id}/c_{tenant_id}.x": true,
+		"mandant_ü_{tenant_id}/docex.db":  true,
+		"tenant/docex.db":                 false, // no placeholder
+		"/{tenant_id}/docex.db":           false,
+		"../{tenant_id}/docex.db":         false,
+		"a/../{tenant_id}/docex.db":       false,
+		"./{tenant_id}/docex.db":          false,
+		"{tenant_id}/":                    false,
+		"{tenant_id}//docex.db":           false,
+		"{tenant_id}/..":                  false,
+		`{tenant_id}\docex.db`:            false,
+		"{tenant_id}/docex.db?mode=ro":    false,
+		"{tenant_id}/docex#.db":           false,
+		"{tenant_id}/%2e%2e/docex.db":     false,
+		".building-{tenant_id}":           false, // names of files under construction
+		"{tenant_id}/.docex.db":           false,
+		"{tenant_id}/" + long:             false,
+		long + "{tenant_id}":              false,
+		"{tenant_id}." + long:             false,
+	} {
+		if _, err := sql.NewPathTemplate(template); (err == nil) != ok {
+			t.Errorf("%q: %v", template, err)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	schemas, err := sql.NewSchemaTemplate("tenant_{tenant_id}", "docex_system")
+	must(t, err)
+	paths, err := sql.NewPathTemplate("tenant_{tenant_id}/docex.db")
+	must(t, err)
+	x56, x57, x255 := strings.Repeat("x", 56), strings.Repeat("x", 57), strings.Repeat("x", 255)
+	for id, want := range map[string]string{
+		"acme": "tenant_acme",
+		x56:    "tenant_" + x56, // 63 bytes: as it is
+		x57:    "tenant_" + x57[:39] + "_ae14a2563ccf969d",
+		x255:   "tenant_" + x57[:39] + "_d22609da3ae3956c",
+	} {
+		if got := schemas.Name(id); got != want {
+			t.Errorf("schema of %.60s is %q, want %q", id, got, want)
+		}
+	}
+	for id, want := range map[string]string{
+		"acme": "tenant_acme/docex.db",
+		x255:   "tenant_" + x255[:231] + "_d22609da3ae3956c/docex.db",
+	} {
+		if got := paths.Path(id); got != want {
+			t.Errorf("path of %.60s is %q, want %q", id, got, want)
+		}
+	}
+	flat, err := sql.NewPathTemplate("{tenant_id}.db")
+	must(t, err)
+	if got := flat.Path(x255); len(got) != 255 || !strings.HasSuffix(got, "_d22609da3ae3956c.db") {
+		t.Errorf("a component that is cut keeps its extension: %q", got)
+	}
+	umlauts, err := sql.NewSchemaTemplate("ä"+strings.Repeat("ö", 20)+"{tenant_id}ü", "docex_system")
+	must(t, err)
+	if got := umlauts.Name(x255); len(got) > 63 || strings.ContainsRune(got, '\uFFFD') {
+		t.Errorf("cut within a character: %q", got)
+	}
+}
+
+// Ids that are not the same but for case never share a boundary's name.
+func TestNamesDiffer(t *testing.T) {
+	t.Parallel()
+	schemas, err := sql.NewSchemaTemplate("tenant_{tenant_id}", "docex_system")
+	must(t, err)
+	paths, err := sql.NewPathTemplate("tenant_{tenant_id}/docex.db")
+	must(t, err)
+	seen := map[string]string{}
+	for _, stem := range []string{
+		"a", "_", "-", strings.Repeat("x", 40), strings.Repeat("x", 55), strings.Repeat("x", 200)} {
+		for _, tail := range []string{
+			"", "0", "1", "_", "-", "00", "a", "b", strings.Repeat("y", 20), strings.Repeat("z", 50)} {
+			id := stem + tail
+			for _, name := range []string{schemas.Name(id), paths.Path(id)} {
+				if other, taken := seen[name]; taken && other != id {
+					t.Errorf("%q and %q meet in %q", id, other, name)
+				}
+				seen[name] = id
+			}
+		}
+	}
+}
+
+// mixed is an id with upper and lower case, for seeds.
+const mixed = "Acme-GmbH_01"
+
+func FuzzSchemaName(f *testing.F) {
+	f.Add("acme")
+	f.Add(strings.Repeat(mixed, 20))
+	schemas, err := sql.NewSchemaTemplate("tenant_{tenant_id}", "docex_system")
+	must(f, err)
+	f.Fuzz(func(t *testing.T, id string) {
+		if events.ValidateTenantID(id) != nil {
+			t.Skip()
+		}
+		name := schemas.Name(id)
+		if len(name) > 63 || !strings.HasPrefix(name, "tenant_") || name != schemas.Name(id) {
+			t.Errorf("%q gives %q", id, name)
+		}
+		if !strings.EqualFold(name, schemas.Name(strings.ToUpper(id))) {
+			t.Errorf("%q and its upper case do not meet in one lock", id)
+		}
+	})
+}
+
+var plainPath = regexp.MustCompile(`^tenant_[A-Za-z0-9_-]{1,248}/docex\.db$`)
+
+func FuzzDatabasePath(f *testing.F) {
+	f.Add("acme")
+	f.Add(strings.Repeat(mixed, 20))
+	paths, err := sql.NewPathTemplate("tenant_{tenant_id}/docex.db")
+	must(f, err)
+	f.Fuzz(func(t *testing.T, id string) {
+		if events.ValidateTenantID(id) != nil {
+			t.Skip()
+		}
+		if name := paths.Path(id); !plainPath.MatchString(name) || path.Clean(name) != name || name != paths.Path(id) {
+			t.Errorf("%q gives %q", id, name)
+		}
+	})
+}
+
+// Whatever template is accepted, no id makes it leave the root or exceed what a file system takes.
+func FuzzTemplates(f *testing.F) {
+	f.Add("tenant_{tenant_id}/docex.db", "acme")
+	f.Add("{tenant_id}.é", strings.Repeat("x", 255))
+	f.Fuzz(func(t *testing.T, template, id string) {
+		if events.ValidateTenantID(id) != nil {
+			t.Skip()
+		}
+		if schemas, err := sql.NewSchemaTemplate(template, "docex_system"); err == nil {
+			name := strings.ToLower(schemas.Name(id))
+			if len(name) > 64 || name == "public" || name == "docex_system" || strings.HasPrefix(name, "pg_") {
+				t.Errorf("%q and %q give %q", template, id, name)
+			}
+		}
+		if paths, err := sql.NewPathTemplate(template); err == nil {
+			name := paths.Path(id)
+			if path.IsAbs(name) || path.Clean(name) != name || name == "." || strings.HasPrefix(name, "../") || name == ".." {
+				t.Errorf("%q and %q give %q", template, id, name)
+			}
+			for part := range strings.SplitSeq(name, "/") {
+				if len(part) > 255 {
+					t.Errorf("%q and %q give a component of %d bytes", template, id, len(part))
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+func TestClasses(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]pipeline.Class{
+		"40001": pipeline.Transient, "40P01": pipeline.Transient, "55P03": pipeline.Transient, "57014": pipeline.Transient,
+		"53300": pipeline.Transient, "53200": pipeline.Transient, "23505": pipeline.Transient, "42P06": pipeline.Transient,
+		"42P07": pipeline.Transient, "XX000": pipeline.Transient, "99999": pipeline.Transient, "": pipeline.Transient,
+		"08006": pipeline.Outage, "57P01": pipeline.Outage, "57P02": pipeline.Outage, "57P03": pipeline.Outage,
+		"25006": pipeline.Outage, "53100": pipeline.Outage, "28P01": pipeline.Outage, "3D000": pipeline.Outage,
+		"58030": pipeline.Outage,
+		"42501": pipeline.Permanent, "42804": pipeline.Permanent, "42P16": pipeline.Permanent, "42830": pipeline.Permanent,
+	} {
+		err := classify(fmt.Errorf("x: %w", &pgconn.PgError{Code: code}))
+		var f *pipeline.Fault
+		if !errors.As(err, &f) || f.Class != want || f.Native != code || (f.Class == pipeline.Permanent) != (f.Code != "") {
+			t.Errorf("%s: %+v", code, f)
+		}
+	}
+	var f *pipeline.Fault
+	if errors.As(classify(&pgconn.PgError{Code: "42501"}), &f); f.Code != events.CausePermissionDenied || f.Message == "" {
+		t.Errorf("%+v", f)
+	}
+	for err, want := range map[error]pipeline.Class{
+		io.ErrUnexpectedEOF:      pipeline.Outage,
+		context.DeadlineExceeded: pipeline.Outage,
+		pgx.ErrNoRows:            pipeline.Transient,
+	} {
+		if errors.As(classify(err), &f); f.Class != want {
+			t.Errorf("%v: %+v", err, f)
+		}
+	}
+	if classify(nil) != nil {
+		t.Error("nothing wrong is no fault")
+	}
+}
+
+// An index's error is its own only if the next attempt would meet it again.
+func TestErrorsOfAnIndex(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]bool{
+		"42501": true, "42703": true, "42P07": true, "23505": true, "54000": true, "P0001": true,
+		"40P01": false, "40001": false, "53200": false, "53300": false, "55P03": false, "57014": false, "57P01": false,
+	} {
+		if got := permanent(classify(&pgconn.PgError{Code: code})); got != want {
+			t.Errorf("%s: %v", code, got)
+		}
+	}
+	if permanent(classify(io.EOF)) || permanent(nil) {
+		t.Error("a lost connection is no index's error")
+	}
+}
+
+// A failed index is known by its place in the list.
+func TestIndexesAreInTheOrderOfTheDefinition(t *testing.T) {
+	t.Parallel()
+	q, err := loadQueries("docex_system")
+	if err != nil {
+		t.Fatal(err)
+	}
+	statements := sql.Statements(render(q.indexes, "schema", "s"))
+	if len(statements) != len(sql.Indexes) {
+		t.Fatalf("%d statements, %d indexes", len(statements), len(sql.Indexes))
+	}
+	for i, x := range sql.Indexes {
+		if !strings.Contains(statements[i], " "+x.Name+` ON "s".`+x.Table+" ("+x.Column+")") {
+			t.Errorf("%d: %s, want %+v", i, statements[i], x)
+		}
+	}
+}
+
+func TestCheckNamesEveryFault(t *testing.T) {
+	t.Parallel()
+	err := Config{URL: "postgres://u:hunter2@h:x/", Registry: "information_schema", SchemaTemplate: "{tenant_id}"}.Check()
+	for _, name := range []string{"DATABASE_URL", "REGISTRY_SCHEMA", "SCHEMA_TEMPLATE", "CONCURRENCY"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named: %v", name, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Error("it holds the password")
+	}
+}
+
+// Quoted names survive whatever they hold.
+func FuzzRender(f *testing.F) {
+	f.Add("tenant_acme")
+	f.Add(`"; DROP SCHEMA x; --`)
+	f.Fuzz(func(t *testing.T, name string) {
+		if strings.ContainsRune(name, 0) { // refused by the templates
+			t.Skip()
+		}
+		got := render("CREATE SCHEMA {schema}", "schema", name)
+		inner, begins := strings.CutPrefix(got, `CREATE SCHEMA "`)
+		inner, ends := strings.CutSuffix(inner, `"`)
+		if !begins || !ends || strings.ReplaceAll(inner, `""`, `"`) != name || strings.Count(inner, `"`)%2 != 0 {
+			t.Errorf("%q gives %q", name, got)
+		}
+	})
+}

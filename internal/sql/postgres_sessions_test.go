@@ -1,0 +1,332 @@
+package sql_test
+
+import (
+	"context"
+	"crypto/rand"
+	databasesql "database/sql"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// withURL is the place reached by a changed URL.
+func (p place) withURL(t *testing.T, change func(*url.URL)) place {
+	t.Helper()
+	u, err := url.Parse(p.where)
+	must(t, err)
+	change(u)
+	p.where = u.String()
+	p.open = func(t *testing.T) database { return openPostgres(t, p.where) }
+	return p
+}
+
+// withParameter sets a runtime parameter of the session.
+func (p place) withParameter(t *testing.T, name, value string) place {
+	t.Helper()
+	return p.withURL(t, func(u *url.URL) {
+		q := u.Query()
+		q.Set(name, value)
+		u.RawQuery = q.Encode()
+	})
+}
+
+func connect(t *testing.T, url string) *databasesql.DB {
+	t.Helper()
+	db, err := databasesql.Open("pgx", url)
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	return db
+}
+
+// A role that may only read and write the registry can run the program, and is told what it lacks.
+func TestRoleThatMayNotCreateSchemas(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	must(t, p.open(t).Close())
+	role := "tester_" + strings.ToLower(rand.Text())
+	p.raw(t, "", "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'",
+		"GRANT USAGE ON SCHEMA docex_system TO "+role,
+		"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA docex_system TO "+role)
+	t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role, "DROP ROLE "+role) })
+	r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
+	f := r.refuse(t, "acme", events.CausePermissionDenied)
+	if f.Step.Number != 1 || f.Attempts != 1 || !f.Replayable || !strings.Contains(f.Cause.Message, "grant") ||
+		!strings.HasPrefix(f.Cause.Detail, "42501") {
+		t.Errorf("%+v", f)
+	}
+	r.nothing(t, "acme")
+	// Nor may it look into a schema of somebody else.
+	p.plant(t, "closed")
+	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
+	p.raw(t, "closed", "CREATE TABLE {b}secret (n integer)")
+	if f := r.refuse(t, "closed", events.CausePermissionDenied); f.Step.Number != 1 {
+		t.Errorf("%+v", f)
+	}
+	r.provision(t, "acme")
+}
+
+func databaseName(t *testing.T, p place) string {
+	t.Helper()
+	u, err := url.Parse(p.where)
+	must(t, err)
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+func TestSchemaOfAnotherTenant(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.rig(t)
+	p.raw(t, "", `INSERT INTO {b}tenant_registry VALUES ('other', 'Other', false, 'schema', 'tenant_acme', NULL,
+		now(), 'docex', now(), NULL)`)
+	if f := r.refuse(t, "acme", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, `"other"`) {
+		t.Errorf("%+v", f)
+	}
+	if left := r.remains(t, "acme"); left != "" {
+		t.Error("the schema was made")
+	}
+}
+
+// A row that is not committed yet would not be seen: the tables are locked first.
+func TestRowThatIsNotCommittedYet(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t).withParameter(t, "lock_timeout", "300")
+	r := p.rig(t)
+	p.plant(t, "busy")
+	p.raw(t, "busy", "CREATE TABLE {b}precious (n integer)")
+	tx, err := connect(t, p.where).Begin()
+	must(t, err)
+	_, err = tx.Exec(`INSERT INTO "tenant_busy".precious VALUES (1)`)
+	must(t, err)
+	req := request(t, "busy")
+	if got := verdict(t, r.provisioner.Job(req), pipeline.Retry); !strings.Contains(got.Err.Error(), "55P03") {
+		t.Error(got.Err)
+	}
+	must(t, tx.Commit())
+	failed(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
+}
+
+// What stands behind a foreign table cannot be locked, nor its server relied on.
+func TestForeignTableIsNotAdopted(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.rig(t)
+	p.plant(t, "far")
+	p.raw(t, "far", "CREATE FOREIGN DATA WRAPPER nowhere", "CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere",
+		"CREATE FOREIGN TABLE {b}document (id varchar(36)) SERVER nowhere")
+	if f := r.refuse(t, "far", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, "document") {
+		t.Errorf("%+v", f)
+	}
+	// A view that was never filled holds nothing.
+	p.plant(t, "hollow")
+	p.raw(t, "hollow", "CREATE MATERIALIZED VIEW {b}summary AS SELECT 1 AS n WITH NO DATA")
+	r.provision(t, "hollow")
+}
+
+// The server ends the session of an attempt, at each step: nothing remains, and the same job goes on.
+func TestSessionIsTerminated(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	store := p.rig(t)
+	for at := range inTheSteps {
+		if at == begun { // nothing has been sent yet: the next step notices
+			continue
+		}
+		tenant := "at_" + string(at)
+		r := store.with(t, only(at, once(func(context.Context) error {
+			if n := p.count(t, "", "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "+
+				"WHERE state = 'idle in transaction' AND datname = current_database()"); n != 1 {
+				t.Errorf("%s: %d sessions in a transaction, want 1", at, n)
+			}
+			return nil
+		})))
+		job := r.Job(request(t, tenant))
+		verdict(t, job, pipeline.Held)
+		store.nothing(t, tenant)
+		if got := provisioned(t, verdict(t, job, pipeline.Decided).Outcome); got.Attempts != 1 {
+			t.Errorf("%s: %d attempts", at, got.Attempts)
+		}
+	}
+}
+
+// More jobs than connections wait for each other; none is lost, and no session stays in a transaction.
+func TestMoreJobsThanConnections(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.rig(t)
+	atOnce(t, 16, func(i int) pipeline.Outcome {
+		result := r.provisioner.Job(request(t, strings.Repeat("x", i+1))).Run(t.Context())
+		if result.Verdict != pipeline.Decided {
+			t.Errorf("%+v", result)
+		}
+		return result.Outcome
+	})
+	if n := p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' "+
+		"AND datname = current_database()"); n != 0 {
+		t.Errorf("%d sessions in a transaction", n)
+	}
+}
+
+// A replica that starts waits as long as another migrates, whatever lock_timeout says.
+func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t).withParameter(t, "lock_timeout", "50")
+	must(t, p.open(t).Close())
+	db := connect(t, p.where)
+	conn, err := db.Conn(t.Context())
+	must(t, err)
+	defer conn.Close()
+	// The key is not known here: hold the locks that the program takes when it starts.
+	key := migrationKey(t, p)
+	_, err = conn.ExecContext(t.Context(), "SELECT pg_advisory_lock($1)", key)
+	must(t, err)
+	opened := make(chan error)
+	go func() {
+		s := openPostgres(t, p.where)
+		opened <- s.Close()
+	}()
+	// Several timeouts later it still waits.
+	for n := 0; n < 10; {
+		n += p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "+
+			"AND wait_event = 'advisory' AND datname = current_database()")
+		_, err := db.ExecContext(t.Context(), "SELECT pg_sleep(0.02)")
+		must(t, err)
+		select {
+		case err := <-opened:
+			t.Fatalf("it did not wait: %v", err)
+		default:
+		}
+	}
+	_, err = conn.ExecContext(t.Context(), "SELECT pg_advisory_unlock($1)", key)
+	must(t, err)
+	must(t, <-opened)
+}
+
+// migrationKey learns the key of the migration lock from a start that meets a table it cannot get.
+func migrationKey(t *testing.T, p place) (key int64) {
+	t.Helper()
+	db := connect(t, p.where)
+	tx, err := db.Begin()
+	must(t, err)
+	_, err = tx.Exec("LOCK TABLE docex_system.tenant_provisioner_migrations")
+	must(t, err)
+	done := make(chan struct{})
+	slow := p.withParameter(t, "lock_timeout", "20000")
+	go func() {
+		defer close(done)
+		s := slow.open(t)
+		_ = s.Close()
+	}()
+	for {
+		err = db.QueryRow(`SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks WHERE locktype = 'advisory'
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&key)
+		if err == nil {
+			break
+		}
+	}
+	must(t, tx.Rollback())
+	<-done
+	return key
+}
+
+// roundTrips counts what a client waits for: every simple query and every Sync it sends.
+type roundTrips struct {
+	atomic.Int64
+	wg sync.WaitGroup
+}
+
+// proxy makes the place reached through a proxy that counts.
+func (p place) proxy(t *testing.T) (place, *roundTrips) {
+	t.Helper()
+	u, err := url.Parse(p.where)
+	must(t, err)
+	server := u.Host
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	trips := &roundTrips{}
+	trips.wg.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			trips.wg.Go(func() { trips.relay(client, server) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		trips.wg.Wait()
+	})
+	return p.withURL(t, func(u *url.URL) {
+		u.Host = l.Addr().String()
+		q := u.Query()
+		q.Set("sslmode", "disable")
+		u.RawQuery = q.Encode()
+	}), trips
+}
+
+func (n *roundTrips) relay(client net.Conn, server string) {
+	defer client.Close()
+	back, err := net.Dial("tcp", server)
+	if err != nil {
+		return
+	}
+	defer back.Close()
+	n.wg.Go(func() {
+		_, _ = io.Copy(client, back)
+		client.Close()
+	})
+	for first := true; ; first = false { // the first message has no type
+		header := make([]byte, 5)
+		if first {
+			header = header[:4]
+		}
+		if _, err := io.ReadFull(client, header); err != nil {
+			return
+		}
+		body := make([]byte, binary.BigEndian.Uint32(header[len(header)-4:])-4)
+		if _, err := io.ReadFull(client, body); err != nil {
+			return
+		}
+		if !first && (header[0] == 'Q' || header[0] == 'S') {
+			n.Add(1)
+		}
+		if _, err := back.Write(append(header, body...)); err != nil {
+			return
+		}
+	}
+}
+
+// Invariant 3 of package postgres.
+func TestStepsTakeOneRoundTripEach(t *testing.T) {
+	t.Parallel()
+	p, trips := newPostgres(t).proxy(t)
+	r := p.rig(t)
+	r.provision(t, "warm")
+	var last int64
+	took := map[point]int64{}
+	at := r.with(t, func(_ context.Context, at point) error {
+		now := trips.Load()
+		took[at], last = now-last, now
+		return nil
+	})
+	last = trips.Load()
+	provisioned(t, verdict(t, at.Job(request(t, "acme")), pipeline.Decided).Outcome)
+	for at, want := range map[point]int64{
+		claimed: 1, found: 1, begun: 0, boundary: 1, tables: 1, indexes: 1, inspected: 1, ready: 0, committed: 1,
+	} {
+		if took[at] != want {
+			t.Errorf("%s took %d round trips, want %d", at, took[at], want)
+		}
+	}
+	if n := trips.Load() - last; n != 0 {
+		t.Errorf("%d round trips after the commit", n)
+	}
+}

@@ -1,0 +1,139 @@
+package sqlite
+
+import (
+	databasesql "database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+func openStore(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Config{Root: t.TempDir(), PathTemplate: "tenant_{tenant_id}/docex.db", Connections: 2,
+		CreatedBy: "test", Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// Invariant 5: read back on every connection.
+func TestPragmas(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	e := event.New()
+	e.SetSource("/test")
+	e.SetID("1")
+	claim, err := s.Claim(t.Context(), pipeline.Request{Event: e}, "acme", pipeline.Limit{Attempts: 1, Lease: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := &build{Store: s, claim: claim, tenant: "acme", path: s.path("acme")}
+	defer fresh.Close(t.Context())
+	if _, err := fresh.CreateBoundary(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.Root+"/there.db", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	existing := &build{Store: s, claim: claim, tenant: "acme", path: s.Root + "/there.db"}
+	defer existing.Close(t.Context())
+	if _, err := existing.CreateBoundary(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		from rower
+		want map[string]string
+	}{
+		"durable": {s.durable, map[string]string{
+			"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"}},
+		"lax": {s.lax, map[string]string{
+			"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000"}},
+		"reads": {s.reads, map[string]string{"journal_mode": "wal", "query_only": "1", "busy_timeout": "5000"}},
+		"fresh": {fresh.tx, map[string]string{"journal_mode": "memory", "synchronous": "2", "locking_mode": "exclusive",
+			"application_id": fmt.Sprint(mark(claim)), "busy_timeout": "5000"}},
+		"existing": {existing.tx, map[string]string{"journal_mode": "delete", "synchronous": "3", "application_id": "0"}},
+	} {
+		for pragma, want := range c.want {
+			if got, err := text(t.Context(), c.from, "PRAGMA "+pragma); err != nil || got != want {
+				t.Errorf("%s: %s is %q (%v), want %q", name, pragma, got, err, want)
+			}
+		}
+	}
+	if !locked(t.Context(), fresh.working) {
+		t.Error("a file under construction looks dead")
+	}
+}
+
+func TestReadsCannotWrite(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	if _, err := s.reads.ExecContext(t.Context(), "DELETE FROM tenant_registry"); err == nil {
+		t.Error("a row was deleted through the connection for reading")
+	}
+}
+
+// A failed index is known by its place in the list.
+func TestIndexesAreInTheOrderOfTheDefinition(t *testing.T) {
+	t.Parallel()
+	statements := sql.Statements(indexesSQL)
+	if len(statements) != len(sql.Indexes) {
+		t.Fatalf("%d statements, %d indexes", len(statements), len(sql.Indexes))
+	}
+	for i, x := range sql.Indexes {
+		if !strings.Contains(statements[i], " "+x.Name+" ON "+x.Table+" ("+x.Column+")") {
+			t.Errorf("%d: %s, want %+v", i, statements[i], x)
+		}
+	}
+}
+
+func TestClasses(t *testing.T) {
+	t.Parallel()
+	denied := &fs.PathError{Op: "mkdir", Path: "x", Err: syscall.EACCES}
+	for name, c := range map[string]struct {
+		err  error
+		want pipeline.Class
+		code events.CauseCode
+	}{
+		"no right":  {denied, pipeline.Permanent, events.CausePermissionDenied},
+		"not owner": {fmt.Errorf("x: %w", syscall.EPERM), pipeline.Permanent, events.CausePermissionDenied},
+		"disk full": {&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, pipeline.Outage, ""},
+		"read-only": {syscall.EROFS, pipeline.Outage, ""},
+		"too many":  {syscall.EMFILE, pipeline.Outage, ""},
+		"taken":     {fs.ErrExist, pipeline.Transient, ""},
+		"gone":      {fs.ErrNotExist, pipeline.Transient, ""},
+		"unknown":   {errors.New("x"), pipeline.Transient, ""},
+		"no row":    {databasesql.ErrNoRows, pipeline.Transient, ""},
+		"already said": {fmt.Errorf("x: %w", pipeline.Failure(events.CauseSchemaInvalid, "y")), pipeline.Permanent,
+			events.CauseSchemaInvalid},
+	} {
+		var f *pipeline.Fault
+		if !errors.As(classify(c.err), &f) || f.Class != c.want || f.Code != c.code {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	if classify(nil) != nil || registryFault(nil) != nil {
+		t.Error("nothing wrong is no fault")
+	}
+	settled := &pipeline.Settled{}
+	if err := classify(settled); !errors.Is(err, settled) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,345 @@
+package sql_test
+
+import (
+	"context"
+	databasesql "database/sql"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql/sqlite"
+)
+
+// Between placing the file and the registry's commit the process can die. What stays is named when the
+// request fails for good, and used by whoever comes next (invariant 4 of package sqlite).
+func TestFilePlacedButNotRegistered(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	p.raw(t, "", "CREATE TRIGGER refuse BEFORE INSERT ON tenant_registry BEGIN SELECT RAISE(ABORT, 'not now'); END")
+	req := request(t, "placed")
+	verdict(t, r.provisioner.Job(req), pipeline.Retry)
+	before, err := os.Stat(p.boundary("placed"))
+	must(t, err)
+	verdict(t, r.provisioner.Job(req), pipeline.Retry)
+	f := failed(t, r.decide(t, req), events.CauseAttemptsExhausted)
+	if len(f.LeftBehind) != 1 || f.LeftBehind[0] != p.boundary("placed") || f.Step.Number != 5 {
+		t.Errorf("%+v", f)
+	}
+	// Another request's failure does not name what it has not made.
+	other := request(t, "placed")
+	for range maxAttempts - 1 {
+		verdict(t, r.provisioner.Job(other), pipeline.Retry)
+	}
+	if f := failed(t, r.decide(t, other), events.CauseAttemptsExhausted); len(f.LeftBehind) != 0 {
+		t.Errorf("left behind: %v", f.LeftBehind)
+	}
+	p.raw(t, "", "DROP TRIGGER refuse")
+	r.provision(t, "placed")
+	after, err := os.Stat(p.boundary("placed"))
+	must(t, err)
+	if !os.SameFile(before, after) {
+		t.Error("the file was replaced")
+	}
+}
+
+// entries lists a directory.
+func entries(t *testing.T, dir string) string {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	must(t, err)
+	var names []string
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+func TestLeftoversOfADeadAttempt(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	req := request(t, "again")
+	dir := filepath.Dir(p.boundary("again"))
+	must(t, os.MkdirAll(dir, 0o755))
+	ours := filepath.Join(dir, ".building-"+req.Key()[:16]+"-0-")
+	const theirs = ".building-0123456789abcdef-0-1"
+	for name, content := range map[string]string{
+		ours + "1": "", ours + "9": "torn", filepath.Join(dir, theirs): "torn",
+	} {
+		must(t, os.WriteFile(name, []byte(content), 0o644))
+	}
+	provisioned(t, r.decide(t, req))
+	if got := entries(t, dir); got != theirs+" docex.db" {
+		t.Errorf("in the directory: %s", got)
+	}
+}
+
+// Another worker's file for the same request is not a dead attempt's.
+func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r, second := p.rig(t), p.rig(t)
+	req := request(t, "acme")
+	var inner pipeline.Outcome
+	at := r.with(t, only(inspected, once(func(context.Context) error {
+		inner = verdict(t, second.provisioner.Job(req), pipeline.Decided).Outcome
+		return nil
+	})))
+	outer := verdict(t, at.Job(req), pipeline.Decided).Outcome
+	if got := provisioned(t, outer); got.Attempts != 2 || string(inner.Body) != string(outer.Body) {
+		t.Errorf("two outcomes:\n%s\n%s", inner.Body, outer.Body)
+	}
+	// And where the first is the faster one.
+	req = request(t, "swift")
+	at = r.with(t, only(inspected, once(func(ctx context.Context) error {
+		c, err := second.store.Claim(ctx, req, "swift", pipeline.Limit{Attempts: 9, Lease: 1})
+		must(t, err)
+		b, err := second.store.Begin(ctx, c, "swift")
+		must(t, err)
+		defer b.Close(ctx)
+		_, err = b.CreateBoundary(ctx)
+		return err
+	})))
+	provisioned(t, verdict(t, at.Job(req), pipeline.Decided).Outcome)
+	if got := entries(t, filepath.Dir(p.boundary("swift"))); got != "docex.db" {
+		t.Errorf("in the directory: %s", got)
+	}
+}
+
+// Invariant 2 of package sqlite: a file that appears while ours is built is not replaced.
+func TestFileThatAppearsMeanwhile(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	at := r.with(t, only(ready, once(func(context.Context) error {
+		return os.WriteFile(p.boundary("raced"), []byte("precious"), 0o600)
+	})))
+	req := request(t, "raced")
+	verdict(t, at.Job(req), pipeline.Retry)
+	f := failed(t, verdict(t, at.Job(req), pipeline.Decided).Outcome, events.CauseBoundaryNotEmpty)
+	if f.Attempts != 2 || len(f.LeftBehind) != 0 || p.picture(t, "raced") != "precious" {
+		t.Errorf("%+v", f)
+	}
+	if got := entries(t, filepath.Dir(p.boundary("raced"))); got != "docex.db" {
+		t.Errorf("in the directory: %s", got)
+	}
+}
+
+func TestPathThatIsTaken(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	for name, plant := range map[string]func(path string) error{
+		"text":      func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("text ", 1000)), 0o600) },
+		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"dangling":  func(path string) error { return os.Symlink(elsewhere, path) },
+		"symlink":   func(path string) error { return os.Symlink(p.boundary("_docex_system_"), path) },
+		"pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"parent": func(path string) error { // a file where the directory should be
+			if err := os.Remove(filepath.Dir(path)); err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Dir(path), nil, 0o600)
+		},
+	} {
+		path := p.boundary(name)
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must(t, plant(path))
+		before, beforeErr := os.Lstat(path)
+		f := r.refuse(t, name, events.CauseBoundaryNotEmpty)
+		if f.Step.Number != 1 || !f.Replayable || len(f.LeftBehind) != 0 {
+			t.Errorf("%s: %+v", name, f)
+		}
+		after, err := os.Lstat(path)
+		if beforeErr == nil && (err != nil || !os.SameFile(before, after) || before.ModTime() != after.ModTime() ||
+			before.Mode() != after.Mode()) {
+			t.Errorf("%s was touched: %v", name, err)
+		}
+	}
+	if _, err := os.Stat(elsewhere); err == nil {
+		t.Error("something was made through a symbolic link")
+	}
+}
+
+// Only what was made is taken back: an operator's empty directory is not.
+func TestDirectoriesAreTakenBack(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	at := r.with(t, only(tables, func(context.Context) error { return errPermanent }))
+	must(t, os.Mkdir(filepath.Dir(p.boundary("made")), 0o700))
+	for _, tenant := range []string{"made", "unmade"} {
+		failed(t, verdict(t, at.Job(request(t, tenant)), pipeline.Decided).Outcome, events.CausePermissionDenied)
+	}
+	if info, err := os.Stat(filepath.Dir(p.boundary("made"))); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the operator's directory: %v %v", info, err)
+	}
+	r.nothing(t, "unmade")
+}
+
+func TestRootsOfEveryName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"a b", "what?mode=ro", "#1", "100%41", "[x", "*", "ä'\"&;+", "a:b", "trailing/"} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir() + "/" + name
+			store := openSQLite(t, root)
+			defer func() { must(t, store.Close()) }()
+			r := newSQLiteAt(root).rigOn(t, store, store)
+			got := r.provision(t, "acme")
+			r.refuse(t, "acme", events.CauseTenantExists)
+			if want := filepath.Join(root, "tenant_acme", "docex.db"); got.DatabasePath != want {
+				t.Errorf("path %q, want %q", got.DatabasePath, want)
+			}
+			if got := entries(t, root); got != "tenant__docex_system_ tenant_acme" {
+				t.Errorf("in the root: %s", got)
+			}
+			if got := entries(t, filepath.Join(root, "tenant_acme")); got != "docex.db" {
+				t.Errorf("in the tenant's directory: %s", got)
+			}
+		})
+	}
+}
+
+func TestRelativeRoot(t *testing.T) { //nolint:paralleltest // the working directory is the process's
+	t.Chdir(t.TempDir())
+	for _, root := range []string{"storage", "./storage/", "."} {
+		store := openSQLite(t, root)
+		r := newSQLiteAt(root).rigOn(t, store, store)
+		tenant := fmt.Sprint("of", len(root))
+		if got := r.provision(t, tenant).DatabasePath; got != filepath.Join(root, "tenant_"+tenant, "docex.db") {
+			t.Errorf("in %q: %q", root, got)
+		}
+		must(t, store.Close())
+	}
+}
+
+// A root so deep that some path would not fit is refused before anything is made. In the deepest that is
+// not, the longest id finds room.
+func TestDeepRoots(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir() + "/"
+	id := strings.Repeat("x", 255)
+	check := func(root string) error {
+		return sqlite.Config{Root: root, PathTemplate: "tenant_{tenant_id}/docex.db"}.Check()
+	}
+	must(t, check(root))
+	for check(root+"d") == nil {
+		root += "d"
+	}
+	if err := check(root + "d"); !strings.Contains(err.Error(), "DATABASE_URL") {
+		t.Error(err)
+	}
+	store := openSQLite(t, root)
+	defer func() { must(t, store.Close()) }()
+	newSQLiteAt(root).rigOn(t, store, store).provision(t, id)
+}
+
+// Whoever keeps the registry locked keeps everybody out: an outage, which costs nobody an attempt.
+func TestRegistryLockedByAnother(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	db, err := databasesql.Open("sqlite", p.boundary("_docex_system_"))
+	must(t, err)
+	defer db.Close()
+	lock := func() (unlock func()) {
+		conn, err := db.Conn(t.Context())
+		must(t, err)
+		_, err = conn.ExecContext(t.Context(), "BEGIN IMMEDIATE")
+		must(t, err)
+		return func() { must(t, conn.Close()) } // the driver rolls back
+	}
+	at := r.with(t, only(ready, once(func(context.Context) error { t.Cleanup(lock()); return nil })))
+	job := at.Job(request(t, "acme"))
+	verdict(t, job, pipeline.Held)
+	r.nothing(t, "acme")
+}
+
+// A reader of the file in its way is the request's own trouble, and passes.
+func TestExistingFileInUse(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	p.plant(t, "used")
+	p.raw(t, "used", "CREATE TABLE mine (n integer)")
+	db, err := databasesql.Open("sqlite", p.boundary("used"))
+	must(t, err)
+	defer db.Close()
+	tx, err := db.Begin()
+	must(t, err)
+	var n int
+	must(t, tx.QueryRow("SELECT count(*) FROM mine").Scan(&n)) // holds a shared lock: nobody can commit
+	req := request(t, "used")
+	verdict(t, r.provisioner.Job(req), pipeline.Retry)
+	must(t, tx.Rollback())
+	if got := provisioned(t, r.decide(t, req)); got.Attempts != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// helperRoot tells this binary, started once more, to be another process on that directory.
+const helperRoot = "TENANT_PROVISIONER_TEST_ROOT"
+
+// shared are the tenants that both processes ask for.
+func shared(i int) string { return fmt.Sprint("shared-", i) }
+
+const sharedTenants = 8
+
+func TestHelperProcess(t *testing.T) { //nolint:paralleltest // not a test
+	root := os.Getenv(helperRoot)
+	if root == "" {
+		return // only TestTwoProcesses asks for it
+	}
+	syscall.Umask(0o077)
+	serial.Store(1 << 20) // its requests are not the other process's
+	r := newSQLiteAt(root).rig(t)
+	for i := range sharedTenants {
+		settle(t, r, request(t, shared(i)))
+	}
+	if info, err := os.Stat(r.provision(t, "private").DatabasePath); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("under umask 077 the file has %v %v, want 0644", info.Mode(), err)
+	}
+	if info, err := os.Stat(r.boundary("_docex_system_")); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("under umask 077 the registry has %v %v, want 0644", info.Mode(), err)
+	}
+}
+
+func TestTwoProcesses(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	self, err := os.Executable()
+	must(t, err)
+	other := exec.Command(self, "-test.run=^TestHelperProcess$", "-test.v")
+	other.Env = append(os.Environ(), helperRoot+"="+p.where)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if out, err := other.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestHelperProcess") {
+			t.Errorf("the other process: %v\n%s", err, out)
+		}
+	})
+	// It is under way, and the one that made the registry, once there is one.
+	for t.Context().Err() == nil {
+		if _, err := os.Stat(p.boundary("_docex_system_")); err == nil {
+			break
+		}
+	}
+	r := p.rig(t)
+	for i := range sharedTenants {
+		settle(t, r, request(t, "mine-"+shared(i)))
+		settle(t, r, request(t, shared(i)))
+	}
+	wg.Wait()
+	if n := r.registered(t); n != 2*sharedTenants+1 {
+		t.Errorf("%d registered, want %d", n, 2*sharedTenants+1)
+	}
+}
