@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"example.com/tenant-provisioner/events"
@@ -52,7 +53,7 @@ func (a *Attempt) runStep(ctx context.Context, number int) error {
 	a.stepStarted = a.now()
 	label := fmt.Sprintf("Step %d/%d: %s", number, len(a.p.Steps)-1, step.Name)
 	a.log.InfoContext(ctx, label+" …")
-	err := step.Run(ctx, a)
+	err := a.guarded(ctx, step)
 	timing := a.timing()
 	if err != nil {
 		a.log.WarnContext(ctx, label+" failed", "duration_ms", timing.DurationMS, "error", err)
@@ -65,6 +66,17 @@ func (a *Attempt) runStep(ctx context.Context, number int) error {
 	return nil
 }
 
+// guarded runs a step. A panic is this attempt's error and not the end of the other requests' work.
+func (a *Attempt) guarded(ctx context.Context, step Step) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			a.log.ErrorContext(ctx, "panic in "+step.Name, "panic", cause, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic in %s: %v", step.Name, cause)
+		}
+	}()
+	return step.Run(ctx, a)
+}
+
 // timing is the running step and its duration so far.
 func (a *Attempt) timing() events.StepTiming {
 	return events.StepTiming{Step: a.eventStep(a.step), DurationMS: milliseconds(a.now().Sub(a.stepStarted))}
@@ -72,7 +84,7 @@ func (a *Attempt) timing() events.StepTiming {
 
 func (a *Attempt) warn(code, message string) {
 	a.warnings = append(a.warnings, events.Warning{Step: a.eventStep(a.step), Code: code, Message: message})
-	a.log.Warn(message, "code", code)
+	a.log.Warn(message, "code", code) //nolint:sloglint // no context is worth passing for a line of log
 }
 
 // eventStep is the step with that number as events name it.

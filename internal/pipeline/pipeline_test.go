@@ -447,3 +447,17 @@ func TestPing(t *testing.T) {
 		t.Error("a probe finds nothing wrong")
 	}
 }
+
+// A panic in a step is an error of that attempt: what it opened is closed, and the request is tried again.
+func TestPanicIsAnErrorOfTheAttempt(t *testing.T) {
+	t.Parallel()
+	b := newTestbed()
+	b.config.Steps[3].Run = func(context.Context, *Attempt) error { panic("out of cheese") }
+	result := b.run(t)
+	if result.Verdict != Retry || !strings.Contains(fmt.Sprint(result.Err), "out of cheese") {
+		t.Errorf("verdict %d, error %v", result.Verdict, result.Err)
+	}
+	if !slices.Contains(b.calls, "close") {
+		t.Errorf("not closed: %v", b.calls)
+	}
+}

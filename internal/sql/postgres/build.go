@@ -86,8 +86,7 @@ func optional(into *string) func(pgx.Row) error {
 	}
 }
 
-// requireEmpty fails if anything in the schema holds rows. Tables are locked against writers first, until
-// the end of the transaction: a row not committed yet would not be seen.
+// requireEmpty fails if anything in the schema holds rows. Tables are locked against writers first.
 func (b *build) requireEmpty(ctx context.Context) error {
 	rows, err := b.conn.Query(ctx, b.q.relations, b.schema)
 	if err != nil {
@@ -105,9 +104,8 @@ func (b *build) requireEmpty(ctx context.Context) error {
 			full[i] = true
 			continue
 		}
-		name := quote(b.schema, r.Name)
 		if r.Kind == "r" || r.Kind == "p" {
-			batch.Queue("LOCK TABLE " + name + " IN SHARE MODE")
+			batch.Queue(render(b.q.lockTable, "relation", b.schema, r.Name))
 		}
 		batch.Queue(render(b.q.hasRows, "relation", b.schema, r.Name)).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&full[i])

@@ -11,9 +11,6 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// laxCommit makes the transaction's commit not wait for the disk (invariant 5).
-const laxCommit = `SELECT pg_catalog.set_config('synchronous_commit', 'off', true)`
-
 // Claim implements [pipeline.Ledger] in one round trip.
 func (s *Store) Claim(
 	ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit,
@@ -24,7 +21,7 @@ func (s *Store) Claim(
 	var claimed bool
 	var row sql.Entry
 	batch := &pgx.Batch{}
-	batch.Queue(laxCommit)
+	batch.Queue(s.q.laxCommit)
 	batch.Queue(s.q.claim, key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay,
 		limit.Attempts, limit.Lease.Seconds())
 	batch.Queue(s.q.request, key)
@@ -74,7 +71,7 @@ func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) err
 		refund = 1
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(laxCommit)
+	batch.Queue(s.q.laxCommit)
 	batch.Queue(s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, refund)
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("note the attempt in the ledger: %w", classify(err))

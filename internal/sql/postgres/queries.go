@@ -8,11 +8,11 @@ var files embed.FS
 // queries are the texts of the .sql files, with the registry's name filled in. {schema} and {relation}
 // are filled in where they are used.
 type queries struct {
-	claim, request, conclude, note                                      string
-	findTenant, boundaryOwner, register, checkRegistry                  string
-	lockBoundary, schemaExists, createSchema, relations, hasRows        string
-	tables, indexes, inspect, ping                                      string
-	migrationLock, migrationUnlock, createRegistry, registry, bootstrap string
+	claim, request, conclude, note                                                     string
+	findTenant, boundaryOwner, register, checkRegistry                                 string
+	laxCommit, lockTable, lockBoundary, schemaExists, createSchema, relations, hasRows string
+	tables, indexes, inspect, ping                                                     string
+	migrationLock, migrationUnlock, createRegistry, registry, bootstrap                string
 }
 
 func loadQueries(registry string) (queries, error) {
@@ -24,6 +24,7 @@ func loadQueries(registry string) (queries, error) {
 		"queries/register.sql": &q.register, "queries/check_registry.sql": &q.checkRegistry,
 		"queries/lock_boundary.sql": &q.lockBoundary, "queries/schema_exists.sql": &q.schemaExists,
 		"queries/create_schema.sql": &q.createSchema, "queries/relations.sql": &q.relations,
+		"queries/lax_commit.sql": &q.laxCommit, "queries/lock_table.sql": &q.lockTable,
 		"queries/has_rows.sql": &q.hasRows, "queries/tables.sql": &q.tables, "queries/indexes.sql": &q.indexes,
 		"queries/inspect.sql": &q.inspect, "queries/ping.sql": &q.ping,
 		"queries/migration_lock.sql": &q.migrationLock, "queries/migration_unlock.sql": &q.migrationUnlock,
