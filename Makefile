@@ -22,7 +22,7 @@ test: ## all tests, with the race detector (needs a C compiler, and PostgreSQL f
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 10m ./...
 
 soak: ## the long tests, up to an hour
-	SOAK=1 CGO_ENABLED=1 go test -race -run Soak -timeout 60m ./...
+	CGO_ENABLED=1 go test -race -tags soak -run Soak -v -timeout 60m ./cmd/consumer
 
 # go test -fuzz takes one target of one package at a time.
 fuzz: ## every fuzz target for FUZZTIME

@@ -84,9 +84,14 @@ func attributesOf(e event.Event) ([]attribute, error) {
 		return nil, fmt.Errorf("specversion is %s; only %q is written", Quote(v), event.CloudEventsVersionV1)
 	}
 	list := []attribute{
-		{"specversion", e.SpecVersion()}, {"id", e.ID()}, {"source", e.Source()}, {"type", e.Type()},
-		{"subject", e.Subject()}, {"time", timeText(e)},
-		{"datacontenttype", e.DataContentType()}, {"dataschema", e.DataSchema()},
+		{"specversion", e.SpecVersion()},
+		{"id", e.ID()},
+		{"source", e.Source()},
+		{"type", e.Type()},
+		{"subject", e.Subject()},
+		{"time", timeText(e)},
+		{"datacontenttype", e.DataContentType()},
+		{"dataschema", e.DataSchema()},
 	}
 	values := map[string]any{}
 	for _, a := range list {

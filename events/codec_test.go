@@ -56,7 +56,8 @@ func TestDecodeReads(t *testing.T) {
 		"binary beside content-type":  {binary("content-type", "text/plain"), "x", want{Data: "x"}},
 		"binary names fold": {
 			header{"CE-SpecVersion": {"1.0"}, "Ce-Id": {"1"}, "cE-source": {"/s"}, "ce-TYPE": {"tenant.requested"}, "Ce-CorrelationId": {"c"}},
-			"", want{Extensions: map[string]any{"correlationid": "c"}},
+			"",
+			want{Extensions: map[string]any{"correlationid": "c"}},
 		},
 		"binary percent-coding, either case": {
 			binary("ce-subject", "Z%C3%BCrich%20%c3%a9%25%22"), "", want{Subject: `Zürich é%"`},

@@ -43,6 +43,7 @@ type Config struct {
 	BackoffMax   time.Duration `env:"BACKOFF_MAX, default=5m"`
 	AckWait      time.Duration `env:"ACK_WAIT, default=30s"`
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=25s"`
+	Prepared     int           `env:"PREPARED_BOUNDARIES, default=0"`
 
 	HTTPAddr  string     `env:"HTTP_ADDR, default=127.0.0.1:8080"` // empty: off
 	LogLevel  slog.Level `env:"LOG_LEVEL, default=info"`
@@ -50,14 +51,14 @@ type Config struct {
 }
 
 // LoadConfig reads the configuration and reports every fault at once, each by the variable's name.
-func LoadConfig(env envconfig.Lookuper) (Config, error) {
+func LoadConfig(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 	var c Config
 	var faults []error
 	// One field at a time: the library stops at the first fault it meets.
 	value := reflect.ValueOf(&c).Elem()
 	for _, field := range reflect.VisibleFields(value.Type()) {
 		one := reflect.New(reflect.StructOf([]reflect.StructField{field}))
-		err := envconfig.ProcessWith(context.Background(), &envconfig.Config{Target: one.Interface(), Lookuper: env})
+		err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: one.Interface(), Lookuper: env})
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s: %s", variable(field),
 				redact(variable(field), strings.TrimPrefix(err.Error(), field.Name+": "))))
@@ -68,7 +69,8 @@ func LoadConfig(env envconfig.Lookuper) (Config, error) {
 	if len(faults) > 0 { // a value that is not one cannot be judged together with others
 		return c, errors.Join(faults...)
 	}
-	return c, c.check()
+	err := c.check()
+	return c, err
 }
 
 // variable is the name of the environment variable behind a field.
@@ -90,7 +92,12 @@ func (c *Config) check() error {
 	_, _, err := net.SplitHostPort(c.EmbeddedAddr)
 	require(err == nil, "NATS_EMBEDDED_ADDR: %q is not host:port", c.EmbeddedAddr)
 	require(c.EmbeddedDir != "", "NATS_EMBEDDED_DIR: name a directory")
-	require(c.NATSURL != "" || c.Replicas == 1, "NATS_REPLICAS: the embedded server has one replica; set NATS_URL for more")
+	for i, server := range strings.Split(c.NATSURL, ",") {
+		require(c.NATSURL == "" || isNATSServer(strings.TrimSpace(server)), "NATS_URL: entry %d is not "+
+			"nats://[user:password@]host[:port]; in a password write / as %%2F and , as %%2C", i+1)
+	}
+	require(c.NATSURL != "" || c.Replicas == 1,
+		"NATS_REPLICAS: the embedded server has one replica; set NATS_URL for more")
 
 	source, err := url.Parse(c.EventSource)
 	require(err == nil && c.EventSource != "" && len(c.EventSource) <= 255 && source.String() == c.EventSource,
@@ -101,6 +108,8 @@ func (c *Config) check() error {
 	require(c.BackoffMax >= c.BackoffMin, "BACKOFF_MAX: must not be below BACKOFF_MIN")
 	require(c.AckWait >= 100*time.Millisecond, "ACK_WAIT: must be at least 100ms")
 	require(c.DrainTimeout > 0, "DRAIN_TIMEOUT: must be above zero")
+	// The contract's name, which must not be ignored silently by a program that cannot do it yet.
+	require(c.Prepared == 0, "PREPARED_BOUNDARIES: not supported by this version; leave it at 0")
 	if c.HTTPAddr != "" {
 		_, _, err := net.SplitHostPort(c.HTTPAddr)
 		require(err == nil, "HTTP_ADDR: %q is not host:port", c.HTTPAddr)
@@ -121,22 +130,35 @@ func (c *Config) check() error {
 	return errors.Join(faults...)
 }
 
+// isNATSServer judges one URL before the client does, whose errors repeat it with its password.
+func isNATSServer(server string) bool {
+	if !strings.Contains(server, "://") {
+		server = "nats://" + server // as the client does
+	}
+	u, err := url.Parse(server)
+	return err == nil && u.Hostname() != "" && strings.Trim(u.Path, "/") == ""
+}
+
 func (c *Config) onPostgres() bool {
 	return strings.HasPrefix(c.DatabaseURL, "postgres://") || strings.HasPrefix(c.DatabaseURL, "postgresql://")
 }
 
 func (c *Config) postgres() postgres.Config {
-	return postgres.Config{URL: c.DatabaseURL, Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
-		Connections: c.Concurrency, CreatedBy: program}
+	return postgres.Config{
+		URL: c.DatabaseURL, Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
+		Connections: c.Concurrency, CreatedBy: program,
+	}
 }
 
 func (c *Config) sqlite() sqlite.Config {
-	return sqlite.Config{Root: strings.TrimPrefix(c.DatabaseURL, "sqlite:"), PathTemplate: c.PathTemplate,
-		Connections: c.Concurrency, CreatedBy: program, Now: time.Now}
+	return sqlite.Config{
+		Root: strings.TrimPrefix(c.DatabaseURL, "sqlite:"), PathTemplate: c.PathTemplate,
+		Connections: c.Concurrency, CreatedBy: program, Now: time.Now,
+	}
 }
 
 var (
-	natsUser     = regexp.MustCompile(`//[^@/,]*@`)                     // of each URL of a list: user, password or token
+	natsUser     = regexp.MustCompile(`(^|,)(\s*(?:\w+://)?)[^,]*@`)    // of each URL of a list: user, password or token
 	postgresPass = regexp.MustCompile(`(//[^:@/]*:).*@`)                // greedy: a password may hold an @
 	passwordArg  = regexp.MustCompile(`(?i)((?:ssl)?password=)[^&\s]*`) // as a parameter
 )
@@ -145,7 +167,7 @@ var (
 func redact(name, text string) string {
 	switch name {
 	case "NATS_URL":
-		return natsUser.ReplaceAllString(text, "//xxxxx@")
+		return natsUser.ReplaceAllString(text, "${1}${2}xxxxx@")
 	case "DATABASE_URL":
 		return passwordArg.ReplaceAllString(postgresPass.ReplaceAllString(text, "${1}xxxxx@"), "${1}xxxxx")
 	}

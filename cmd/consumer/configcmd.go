@@ -12,10 +12,10 @@ func configCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "config",
 		Short:   "Show the effective configuration, secrets redacted",
-		Example: "  DATABASE_URL=postgres://user:secret@localhost/tenants consumer config",
+		Example: "  DATABASE_URL=postgres://localhost/tenants consumer config",
 		Args:    noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			c, _, err := a.configure()
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, _, err := a.configure(cmd.Context())
 			if err != nil {
 				return err
 			}

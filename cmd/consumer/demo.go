@@ -72,9 +72,15 @@ func readMessages(files []string, stdin io.Reader) ([]message, error) {
 		if err != nil {
 			return nil, misuse(err)
 		}
-		for i, body := range splitEvents(content) {
-			all = append(all, message{fmt.Sprintf("%s, event %d", name, i+1),
-				&nats.Msg{Subject: events.TypeRequested, Data: body}})
+		bodies := splitEvents(content)
+		if len(bodies) == 0 {
+			return nil, misuse(fmt.Errorf("%s is empty", name))
+		}
+		for i, body := range bodies {
+			all = append(all, message{
+				fmt.Sprintf("%s, event %d", name, i+1),
+				&nats.Msg{Subject: events.TypeRequested, Data: body},
+			})
 		}
 	}
 	return all, nil
@@ -119,13 +125,13 @@ func samples() []message {
 		{"an id longer than DocEX takes", binary("order-4", "a-tenant-with-quite-a-long-id-indeed")},
 		{"a reserved id", binary("order-5", "_docex_backup_")},
 		{"a malformed id", binary("order-6", "../../etc/passwd")},
-		{"a message that is no CloudEvent", &nats.Msg{Subject: events.TypeRequested, Data: []byte("please make me a tenant")}},
+		{"a message that is no CloudEvent", &nats.Msg{Subject: events.TypeRequested, Data: []byte("a tenant, please")}},
 	}
 }
 
 // demo runs the service on embedded defaults, whatever the environment says, and feeds it.
 func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON bool) (err error) {
-	c, log, err := a.demoConfig()
+	c, log, err := a.demoConfig(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,7 +141,7 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	c.DatabaseURL, c.EmbeddedDir = "sqlite:"+filepath.Join(dir, "storage"), filepath.Join(dir, "nats")
-	server, err := startEmbedded("", c.EmbeddedDir, log)
+	server, err := startEmbedded(ctx, "", c.EmbeddedDir, log)
 	if err != nil {
 		return err
 	}
@@ -144,7 +150,7 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 	if err != nil {
 		return err
 	}
-	defer hangUp(nc)
+	defer hangUp(ctx, nc)
 	db, err := openStore(ctx, c, log)
 	if err != nil {
 		return err
@@ -161,7 +167,7 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 	if _, err := topology(c).Ensure(ctx, js); err != nil {
 		return err
 	}
-	stream, err := openOutcomes(ctx, js, true)
+	stream, err := openOutcomes(ctx, js, true, log)
 	if err != nil {
 		return err
 	}
@@ -178,7 +184,7 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 
 // demoConfig is the default configuration, with logs as the environment wants them; errors only, unless
 // it says otherwise, because the outcomes tell the story.
-func (a *app) demoConfig() (Config, *slog.Logger, error) {
+func (a *app) demoConfig(ctx context.Context) (Config, *slog.Logger, error) {
 	own := map[string]string{"LOG_LEVEL": "error"}
 	for _, name := range []string{"LOG_LEVEL", "LOG_FORMAT"} {
 		if value, ok := a.env.Lookup(name); ok {
@@ -186,7 +192,7 @@ func (a *app) demoConfig() (Config, *slog.Logger, error) {
 		}
 	}
 	demo := app{env: envconfig.MapLookuper(own), stdout: a.stdout, stderr: a.stderr}
-	return demo.configure()
+	return demo.configure(ctx)
 }
 
 // demoDir makes the directory of the demo; the returned function removes it where none was named.
@@ -201,7 +207,7 @@ func demoDir(dir string) (_ string, remove func() error, err error) {
 	case errors.Is(err, os.ErrNotExist):
 		return dir, keep, os.MkdirAll(dir, 0o755)
 	case err != nil:
-		return "", nil, err
+		return "", nil, misuse(err)
 	case len(entries) > 0:
 		return "", nil, misuse(fmt.Errorf("--dir %s is not empty; name a new directory", dir))
 	}
@@ -309,7 +315,8 @@ func (s *showing) summary(ctx context.Context, published int) error {
 	if s.asJSON {
 		return nil
 	}
-	_, err = fmt.Fprintf(s.stdout, "\n%d messages published, every one has its outcome; the stream holds %d outcomes, no id twice.\n",
+	_, err = fmt.Fprintf(s.stdout, "\n%d messages published, every one has its outcome; "+
+		"the stream holds %d outcomes, no id twice.\n",
 		published, info.State.Msgs)
 	return err
 }

@@ -25,11 +25,13 @@ type readiness func() error
 
 // serveHTTP answers /livez and /readyz on addr; nothing where addr is empty. The returned function stops
 // it and waits.
-func serveHTTP(addr string, serving *atomic.Pointer[readiness], log *slog.Logger) (stop func(), err error) {
+func serveHTTP(
+	ctx context.Context, addr string, serving *atomic.Pointer[readiness], log *slog.Logger,
+) (stop func(), err error) {
 	if addr == "" {
 		return func() {}, nil
 	}
-	listener, err := listen(addr)
+	listener, err := listen(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -48,12 +50,12 @@ func serveHTTP(addr string, serving *atomic.Pointer[readiness], log *slog.Logger
 	go func() {
 		defer close(done)
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("the HTTP server has ended", "error", err)
+			log.ErrorContext(ctx, "the HTTP server has ended", "error", err)
 		}
 	}()
-	log.Info("HTTP server is up", "addr", listener.Addr().String())
+	log.InfoContext(ctx, "HTTP server is up", "addr", listener.Addr().String())
 	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), httpStopTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpStopTimeout)
 		defer cancel()
 		if server.Shutdown(ctx) != nil {
 			server.Close() //nolint:errcheck // it ends either way
@@ -80,7 +82,7 @@ func healthCommand(a *app) *cobra.Command {
 		Example: "  consumer health",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, _, err := a.configure()
+			c, _, err := a.configure(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -110,7 +112,8 @@ func askHealth(ctx context.Context, addr string) (ready bool, text string, err e
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", http.NoBody)
+	url := "http://" + net.JoinHostPort(host, port) + "/readyz"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return false, "", err
 	}

@@ -31,7 +31,7 @@ func main() {
 
 // realMain runs one command and returns its exit code.
 func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout, stderr io.Writer) int {
-	root := newRoot(&app{env: env, stdout: stdout, stderr: stderr})
+	root := newRoot(&app{env: env, stdout: stdout, stderr: stderr}) //nolint:contextcheck // commands get it when they run
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -43,11 +43,15 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 	case errors.Is(err, errNegative):
 		return exitFailed
 	case errors.As(err, &misuse):
-		fmt.Fprintf(stderr, "consumer: %v\n", err)
+		complain(stderr, err)
 		return exitMisuse
 	}
-	fmt.Fprintf(stderr, "consumer: %v\n", err)
+	complain(stderr, err)
 	return exitFailed
+}
+
+func complain(w io.Writer, err error) {
+	fmt.Fprintf(w, "consumer: %v\n", err) //nolint:errcheck // there is nowhere else to say it
 }
 
 // errNegative is a negative answer that has been shown already.

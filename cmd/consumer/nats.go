@@ -32,13 +32,13 @@ type embedded struct {
 
 // startEmbedded starts a server with JetStream in dir, every write synced. addr is where other programs
 // reach it; empty: nowhere.
-func startEmbedded(addr, dir string, log *slog.Logger) (*embedded, error) {
+func startEmbedded(ctx context.Context, addr, dir string, log *slog.Logger) (*embedded, error) {
 	options := &server.Options{
 		ServerName: program, JetStream: true, StoreDir: dir, SyncAlways: true,
 		NoSigs: true, DontListen: addr == "",
 	}
 	if addr != "" {
-		if err := listenOn(options, addr); err != nil {
+		if err := listenOn(ctx, options, addr); err != nil {
 			return nil, err
 		}
 	}
@@ -60,14 +60,14 @@ func startEmbedded(addr, dir string, log *slog.Logger) (*embedded, error) {
 		return nil, errors.Join(fmt.Errorf("the embedded NATS server is not ready after %s", natsReadyTimeout), e.stop())
 	}
 	if addr != "" {
-		log.Info("embedded NATS server is up", "url", s.ClientURL(), "dir", dir)
+		log.InfoContext(ctx, "embedded NATS server is up", "url", s.ClientURL(), "dir", dir)
 	}
 	return e, nil
 }
 
 // listenOn sets the address, which must be free: the server itself would only log that it is not.
-func listenOn(options *server.Options, addr string) error {
-	probe, err := net.Listen("tcp", addr)
+func listenOn(ctx context.Context, options *server.Options, addr string) error {
+	probe, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("NATS_EMBEDDED_ADDR: %w; if another consumer or a NATS server runs there, set "+
 			"NATS_URL=nats://%s to use it, else choose another address", err, addr)
@@ -142,12 +142,26 @@ func dial(c Config, log *slog.Logger) (*nats.Conn, error) {
 	return nc, err
 }
 
+// connected is nil if the connection is up. Asking the server otherwise takes a timeout, and says no reason.
+func connected(nc *nats.Conn) error {
+	switch {
+	case nc.IsConnected():
+		return nil
+	case nc.IsClosed(): // refused for good, such as by wrong credentials
+		return errors.Join(nats.ErrConnectionClosed, nc.LastError())
+	}
+	return errors.Join(nats.ErrDisconnected, nc.LastError())
+}
+
 // hangUp sends what is buffered and closes the connection.
-func hangUp(nc *nats.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), natsFlushTimeout)
+func hangUp(ctx context.Context, nc *nats.Conn) {
+	defer nc.Close()
+	if !nc.IsConnected() {
+		return // a flush would wait in vain
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), natsFlushTimeout)
 	defer cancel()
 	nc.FlushWithContext(ctx) //nolint:errcheck // what was not sent is delivered again
-	nc.Close()
 }
 
 // natsLog writes the embedded server's log to ours. Its notices are about itself: debug.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,16 +13,23 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// outcomes reads the stream of outcomes, in order, without leaving anything on the server.
-type outcomes struct{ messages jetstream.MessagesContext }
+// forgottenAfter is when the server forgets a reader that has gone.
+const forgottenAfter = 30 * time.Second
+
+// outcomes reads the stream of outcomes, in order, without acknowledging.
+type outcomes struct {
+	messages jetstream.MessagesContext
+	log      *slog.Logger
+}
 
 // openOutcomes reads from now on, or all that the stream holds first.
-func openOutcomes(ctx context.Context, js jetstream.JetStream, all bool) (*outcomes, error) {
+func openOutcomes(ctx context.Context, js jetstream.JetStream, all bool, log *slog.Logger) (*outcomes, error) {
 	policy := jetstream.DeliverNewPolicy
 	if all {
 		policy = jetstream.DeliverAllPolicy
 	}
-	consumer, err := js.OrderedConsumer(ctx, events.StreamEvents, jetstream.OrderedConsumerConfig{DeliverPolicy: policy})
+	consumer, err := js.OrderedConsumer(ctx, events.StreamEvents,
+		jetstream.OrderedConsumerConfig{DeliverPolicy: policy, InactiveThreshold: forgottenAfter})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamEvents)
 	}
@@ -31,10 +40,11 @@ func openOutcomes(ctx context.Context, js jetstream.JetStream, all bool) (*outco
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, err)
 	}
-	return &outcomes{messages}, nil
+	return &outcomes{messages, log}, nil
 }
 
-// next waits for the next outcome, or until ctx ends.
+// next waits for the next outcome, or until ctx ends. What somebody else has put into the stream is passed
+// over: it must not hide the outcomes behind it.
 func (o *outcomes) next(ctx context.Context) (event.Event, error) {
 	for {
 		msg, err := o.messages.Next(jetstream.NextContext(ctx))
@@ -44,7 +54,12 @@ func (o *outcomes) next(ctx context.Context) (event.Event, error) {
 		if err != nil {
 			return event.Event{}, err
 		}
-		return events.Decode(msg.Headers(), msg.Data())
+		e, err := events.Decode(msg.Headers(), msg.Data())
+		if err != nil {
+			o.log.WarnContext(ctx, "a message in stream "+events.StreamEvents+" is no outcome", "error", err)
+			continue
+		}
+		return e, nil
 	}
 }
 

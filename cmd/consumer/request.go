@@ -58,7 +58,7 @@ func requestCommand(a *app) *cobra.Command {
 }
 
 func (a *app) request(ctx context.Context, tenant string, f requestFlags) error {
-	c, log, err := a.configure()
+	c, log, err := a.configure(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,8 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		f.id = uuid.NewString()
 	}
 	data := events.Requested{
-		TenantID: tenant, DisplayName: f.displayName, CreatedBy: f.createdBy, IsolationStrategy: f.strategy}
+		TenantID: tenant, DisplayName: f.displayName, CreatedBy: f.createdBy, IsolationStrategy: f.strategy,
+	}
 	// The service judges requests, and its verdict is what --wait shows. Here is only a word in advance.
 	if err := data.Validate(); err != nil && f.wait <= 0 {
 		fmt.Fprintf(a.stderr, "consumer: the service will refuse this request: %v\n", err) //nolint:errcheck // advice
@@ -89,14 +90,14 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	if err != nil {
 		return err
 	}
-	defer hangUp(nc)
+	defer hangUp(ctx, nc)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return err
 	}
 	var stream *outcomes
 	if f.wait > 0 {
-		if stream, err = openOutcomes(ctx, js, again); err != nil {
+		if stream, err = openOutcomes(ctx, js, again, log); err != nil {
 			return err
 		}
 		defer stream.close()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
 
@@ -22,8 +23,11 @@ func newRoot(a *app) *cobra.Command {
 		Long: "Takes tenant.requested CloudEvents from NATS JetStream, builds each tenant's PostgreSQL schema or\n" +
 			"SQLite file, and publishes one outcome. Without a command it runs the service.\n" +
 			"Configuration comes from the environment; see: consumer config.",
-		Args:          noArguments,
-		RunE:          run.RunE,
+		Args: noArguments,
+		RunE: run.RunE,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return misuse(cmd.ValidateRequiredFlags())
+		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
@@ -39,8 +43,8 @@ func noArguments(cmd *cobra.Command, args []string) error {
 }
 
 // configure loads the configuration, whose faults are misuse, and makes the logger.
-func (a *app) configure() (Config, *slog.Logger, error) {
-	c, err := LoadConfig(a.env)
+func (a *app) configure(ctx context.Context) (Config, *slog.Logger, error) {
+	c, err := LoadConfig(ctx, a.env)
 	if err != nil {
 		return c, nil, misuse(err)
 	}

@@ -19,10 +19,10 @@ func runCommand(a *app) *cobra.Command {
 		Short: "Run the service (the default)",
 		Long: "Takes requests until SIGTERM or SIGINT, then drains: what runs is finished within DRAIN_TIMEOUT,\n" +
 			"the rest goes back to the stream.",
-		Example: "  consumer run\n  NATS_URL=nats://localhost DATABASE_URL=postgres://user:secret@localhost/tenants consumer run",
+		Example: "  consumer run\n  NATS_URL=nats://localhost DATABASE_URL=postgres://localhost/tenants consumer run",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, log, err := a.configure()
+			c, log, err := a.configure(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -34,14 +34,15 @@ func runCommand(a *app) *cobra.Command {
 // run is the service, until ctx ends.
 func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	defer func() { // being told to stop while still waiting for a server is no failure
-		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		// Not context.Cause, which libraries do not return: a signal's cause is Canceled, but not the reverse.
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			err = nil
 		}
 	}()
-	log.Info("starting", "version", version(), "nats", cmp.Or(redact("NATS_URL", c.NATSURL), "embedded"),
+	log.InfoContext(ctx, "starting", "version", version(), "nats", cmp.Or(redact("NATS_URL", c.NATSURL), "embedded"),
 		"database", redact("DATABASE_URL", c.DatabaseURL))
 	var serving atomic.Pointer[readiness]
-	stopHTTP, err := serveHTTP(c.HTTPAddr, &serving, log)
+	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, log)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 
 	var server *embedded
 	if c.NATSURL == "" {
-		if server, err = startEmbedded(c.EmbeddedAddr, c.EmbeddedDir, log); err != nil {
+		if server, err = startEmbedded(ctx, c.EmbeddedAddr, c.EmbeddedDir, log); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, server.stop()) }()
@@ -58,13 +59,26 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	defer hangUp(nc)
+	defer hangUp(ctx, nc)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return err
 	}
+	up := func(what string, fn func() error) error {
+		return untilUp(ctx, c, log, what, func() error {
+			err := fn()
+			if err != nil {
+				why := readiness(func() error { return fmt.Errorf("starting: waiting for %s: %w", what, err) })
+				serving.Store(&why)
+			}
+			return err
+		})
+	}
 	// Contradictions are refused here, before anything is taken.
-	err = untilUp(ctx, c, log, "NATS", func() error {
+	err = up("NATS", func() error {
+		if err := connected(nc); err != nil {
+			return err
+		}
 		_, err := topology(c).Ensure(ctx, js)
 		return err
 	})
@@ -73,7 +87,7 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	}
 
 	var db store
-	err = untilUp(ctx, c, log, "the database", func() (err error) {
+	err = up("the database", func() (err error) {
 		db, err = openStore(ctx, c, log)
 		return err
 	})
@@ -89,13 +103,13 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	ready := readiness(h.Err)
 	serving.Store(&ready)
 	err = h.Run(ctx)
-	log.Info("stopped")
+	log.InfoContext(ctx, "stopped")
 	return err
 }
 
 // listen opens the address of the HTTP server.
-func listen(addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("HTTP_ADDR: %w; choose another address, or HTTP_ADDR= for none", err)
 	}

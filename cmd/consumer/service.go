@@ -72,7 +72,7 @@ func untilUp(ctx context.Context, c Config, log *slog.Logger, what string, fn fu
 			return err
 		}
 		delay := min(backoff(c).Delay(n), 10*time.Second)
-		log.WarnContext(ctx, "waiting for "+what, "error", err, "again_in", delay)
+		log.WarnContext(ctx, "waiting for "+what, "error", err, "again_in", delay.String())
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():

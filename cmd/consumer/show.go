@@ -17,8 +17,9 @@ func showOutcome(w io.Writer, e event.Event) error {
 	switch e.Type() {
 	case events.TypeProvisioned:
 		data, err := events.ProvisionedFrom(e)
-		if err != nil {
-			return err
+		if err != nil { // not ours; what follows it shall be seen
+			fmt.Fprintf(&b, "? %v\n", err)
+			break
 		}
 		fmt.Fprintf(&b, "✓ %s %s\n", e.Type(), data.TenantID)
 		fmt.Fprintf(&b, "    %s%s, %d tables, %d indexes, attempt %d, %.1f ms\n",
@@ -36,7 +37,8 @@ func showOutcome(w io.Writer, e event.Event) error {
 	case events.TypeProvisioningFailed:
 		data, err := events.FailedFrom(e)
 		if err != nil {
-			return err
+			fmt.Fprintf(&b, "? %v\n", err)
+			break
 		}
 		tenant := ""
 		if data.TenantID != "" {

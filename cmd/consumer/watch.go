@@ -14,7 +14,7 @@ func watchCommand(a *app) *cobra.Command {
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			c, log, err := a.configure()
+			c, log, err := a.configure(ctx)
 			if err != nil {
 				return err
 			}
@@ -22,12 +22,12 @@ func watchCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer hangUp(nc)
+			defer hangUp(ctx, nc)
 			js, err := jetstream.New(nc)
 			if err != nil {
 				return err
 			}
-			stream, err := openOutcomes(ctx, js, all)
+			stream, err := openOutcomes(ctx, js, all, log)
 			if err != nil {
 				return err
 			}

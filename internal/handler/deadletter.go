@@ -18,8 +18,8 @@ import (
 // deadLetterPrefix begins the headers that are added to a dead letter.
 const deadLetterPrefix = "Dead-Letter-"
 
-// omitted is set where a request is so large that it and its reasons exceed the server's max_payload. It
-// is still in its stream, at Dead-Letter-Sequence.
+// omitted is set where a request is so large that it and its reasons exceed the server's max_payload, or what
+// the stream takes. It is still in its stream, at Dead-Letter-Sequence.
 const omitted = deadLetterPrefix + "Omitted"
 
 // maxHeaderText bounds the free text in a header, in bytes.
@@ -87,7 +87,7 @@ func (h *Handler) bury(ctx context.Context, d delivery, o pipeline.Outcome) erro
 		return err
 	}
 	ack, err := h.publish(ctx, letter, events.StreamDeadLetters)
-	if errors.Is(err, nats.ErrMaxPayload) {
+	if tooLarge(err) {
 		reasons := nats.Header{omitted: {"the original is too large; it is in Dead-Letter-Stream at Dead-Letter-Sequence"}}
 		for name, values := range letter.Header {
 			if strings.HasPrefix(name, deadLetterPrefix) {
@@ -106,7 +106,8 @@ func (h *Handler) bury(ctx context.Context, d delivery, o pipeline.Outcome) erro
 	if err != nil || there {
 		return err
 	}
-	letter.Header.Set(jetstream.MsgIDHeader, letter.Header.Get(deadLetterPrefix+"Key")+"."+letter.Header.Get(deadLetterPrefix+"Sequence"))
+	letter.Header.Set(jetstream.MsgIDHeader,
+		letter.Header.Get(deadLetterPrefix+"Key")+"."+letter.Header.Get(deadLetterPrefix+"Sequence"))
 	_, err = h.publish(ctx, letter, events.StreamDeadLetters)
 	return err
 }
@@ -122,5 +123,6 @@ func (h *Handler) deadLetterIsThere(ctx context.Context, letter *nats.Msg) (bool
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
 	}
-	return err == nil && last.Header.Get(deadLetterPrefix+"Sequence") == letter.Header.Get(deadLetterPrefix+"Sequence"), err
+	const sequence = deadLetterPrefix + "Sequence"
+	return err == nil && last.Header.Get(sequence) == letter.Header.Get(sequence), err
 }

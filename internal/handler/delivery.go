@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ type delivery struct {
 	sequence uint64    // in the stream
 	stored   time.Time // when the stream took it
 	replay   int
+
+	deliveries int // this one included
 }
 
 func newDelivery(msg jetstream.Msg) (delivery, error) {
@@ -31,7 +34,8 @@ func newDelivery(msg jetstream.Msg) (delivery, error) {
 	}
 	return delivery{
 		msg: msg, stream: meta.Stream, sequence: meta.Sequence.Stream, stored: meta.Timestamp,
-		replay: replayNumber(msg.Headers()),
+		replay:     replayNumber(msg.Headers()),
+		deliveries: int(min(meta.NumDelivered, math.MaxInt32)), // just bounded
 	}, nil
 }
 

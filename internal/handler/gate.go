@@ -88,6 +88,9 @@ func (g *gate) run(ctx context.Context) {
 			tries++
 			if err := g.probe(ctx); err != nil {
 				g.log.WarnContext(ctx, "the database is still away", "error", err)
+				g.mu.Lock()
+				g.reason = err // says more than the error that work met first
+				g.mu.Unlock()
 				continue
 			}
 			break

@@ -21,6 +21,9 @@ const (
 	ackTimeout = 5 * time.Second
 	// abortTimeout is how long workers get to hand back what the drain timeout cut short.
 	abortTimeout = 5 * time.Second
+	// maxAway is the longest pause before a server that is away is asked again. Requests may wait longer
+	// (Backoff.Max), but what holds up all of them is to be noticed soon once it is over.
+	maxAway = 10 * time.Second
 )
 
 // Config is what a [Handler] needs.
@@ -39,9 +42,13 @@ type Config struct {
 type Handler struct {
 	Config
 	gate       *gate
-	pulling    atomic.Bool           // intake is up
+	again      Backoff               // of what waits for a server
+	ackWait    atomic.Int64          // the consumer's, in nanoseconds: the operator's may differ from Topology's
+	pulling    atomic.Pointer[error] // why no request is taken; nil while intake is up
 	publishing atomic.Pointer[error] // why the last publication failed; nil after a success
 }
+
+var errNotTaking = errors.New("not taking requests")
 
 // New returns a handler, or an error that names what is missing.
 func New(c Config) (*Handler, error) {
@@ -55,7 +62,11 @@ func New(c Config) (*Handler, error) {
 	case c.DrainTimeout <= 0, c.Topology.AckWait <= 0:
 		return nil, errors.New("handler: DrainTimeout and AckWait must be above zero")
 	}
-	return &Handler{Config: c, gate: newGate(c.Provisioner.Ping, c.Backoff, c.Log)}, nil
+	again := c.Backoff
+	again.Max = max(again.Min, min(again.Max, maxAway))
+	h := &Handler{Config: c, again: again, gate: newGate(c.Provisioner.Ping, again, c.Log)}
+	h.pulling.Store(&errNotTaking)
+	return h, nil
 }
 
 // Err is nil while requests are taken, else the reason why they are not.
@@ -69,8 +80,8 @@ func (h *Handler) Err() error {
 	if err := h.publishing.Load(); err != nil {
 		return *err
 	}
-	if !h.pulling.Load() {
-		return errors.New("not taking requests")
+	if err := h.pulling.Load(); err != nil {
+		return *err
 	}
 	return nil
 }
@@ -90,7 +101,7 @@ func (h *Handler) Run(ctx context.Context) error {
 			h.handle(ctx, work, msg)
 		})
 	})
-	h.pulling.Store(false)
+	h.pulling.Store(&errNotTaking)
 	if !finishes(&workers, h.DrainTimeout) {
 		h.Log.WarnContext(ctx, "the drain timeout has passed; handing back what still runs")
 		abort(errors.New("shutting down"))
@@ -130,7 +141,7 @@ func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
 	log := h.Log.With("sequence", d.sequence)
 	alive, stop := context.WithCancel(work)
 	var lease sync.WaitGroup
-	lease.Go(func() { d.keepAlive(alive, h.Topology.AckWait, log) })
+	lease.Go(func() { d.keepAlive(alive, time.Duration(h.ackWait.Load()), log) })
 	defer lease.Wait()
 	defer stop()
 
@@ -139,7 +150,11 @@ func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
 	if err := h.perform(work, d, key, act, result); err != nil {
 		log.ErrorContext(work, "the request is not settled and will be delivered again", "action", act.String(),
 			"key", key, "error", err)
-		h.handBack(d.msg)
+		delay := h.Backoff.Delay(d.deliveries)
+		if work.Err() != nil {
+			delay = 0 // it was not the message's fault
+		}
+		h.handBack(d.msg, delay)
 	}
 }
 
@@ -148,7 +163,8 @@ func (h *Handler) decide(intake, work context.Context, d delivery) (key string, 
 	e, err := events.Decode(d.msg.Headers(), d.msg.Data())
 	if err != nil {
 		key, outcome, err := h.Provisioner.Undecodable(pipeline.Message{
-			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored}, err)
+			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored,
+		}, err)
 		if err != nil {
 			return key, pipeline.Result{Verdict: pipeline.Retry, Err: err}
 		}
@@ -180,7 +196,7 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, act actio
 		if err := h.publishOutcome(ctx, r.Outcome); err != nil {
 			return err
 		}
-		return h.ack(d)
+		return h.ack(ctx, d)
 	case buryAndTerm:
 		if err := h.bury(ctx, d, r.Outcome); err != nil {
 			return err
@@ -191,7 +207,7 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, act actio
 		return d.msg.TermWithReason("dead letter " + key)
 	case redeliverLater:
 		delay := h.Backoff.Delay(max(r.Attempt, 1))
-		h.Log.WarnContext(ctx, "the request goes back", "delay", delay, "sequence", d.sequence, "error", r.Err)
+		h.Log.WarnContext(ctx, "the request goes back", "delay", delay.String(), "sequence", d.sequence, "error", r.Err)
 		return d.msg.NakWithDelay(delay)
 	case redeliverNow, holdAndRunAgain:
 		return d.msg.Nak()
@@ -200,15 +216,15 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, act actio
 }
 
 // ack acknowledges and waits for the server's word, also during shutdown.
-func (h *Handler) ack(d delivery) error {
-	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
+func (h *Handler) ack(ctx context.Context, d delivery) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackTimeout)
 	defer cancel()
 	return d.msg.DoubleAck(ctx)
 }
 
-// handBack returns a message at once; failing that, AckWait does.
-func (h *Handler) handBack(msg jetstream.Msg) {
-	if err := msg.Nak(); err != nil {
+// handBack returns a message, at once where delay is 0; failing that, AckWait does.
+func (h *Handler) handBack(msg jetstream.Msg, delay time.Duration) {
+	if err := msg.NakWithDelay(delay); err != nil {
 		h.Log.Warn("a message could not be handed back; it is delivered again after AckWait", "error", err)
 	}
 }

@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+// heartbeat is how often the server says that a pull request still stands. After twice that without a word
+// the consumer is looked at again.
+const heartbeat = 2 * time.Second
 
 // intake pulls one message per free worker and hands it to start, until ctx ends. start must call done
 // when the worker is free again.
@@ -15,18 +20,19 @@ func (h *Handler) intake(ctx context.Context, start func(msg jetstream.Msg, done
 	for n := 1; ctx.Err() == nil; n++ {
 		err := h.pull(ctx, slots, start)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end of ctx is none
 		}
-		if h.pulling.Swap(false) {
+		why := fmt.Errorf("take requests: %w", err)
+		if h.pulling.Swap(&why) == nil {
 			n = 1 // it worked for a while: this is a new fault
 		}
 		if errors.Is(err, jetstream.ErrConnectionClosed) {
-			return fmt.Errorf("take requests: %w", err)
+			return why
 		}
 		// Somebody deleted the consumer or the stream, or the server is away: look again.
 		h.Log.ErrorContext(ctx, "requests cannot be taken; trying again", "error", err)
-		if sleep(ctx, h.Backoff.Delay(n)) != nil {
-			return nil
+		if sleep(ctx, h.again.Delay(n)) != nil {
+			return nil //nolint:nilerr // likewise
 		}
 	}
 	return nil
@@ -39,7 +45,9 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jets
 		return err
 	}
 	// One at a time: the next pull request is sent by the next call of Next.
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(1), jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	// A consumer that was deleted while no pull request was under way is told by its silence only.
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(1), jetstream.PullHeartbeat(heartbeat),
+		jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
 		return err
 	}
@@ -47,29 +55,28 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jets
 	stopDrain := context.AfterFunc(ctx, messages.Drain)
 	defer stopDrain()
 	defer messages.Stop()
-	h.pulling.Store(true)
+	h.ackWait.Store(int64(consumer.CachedInfo().Config.AckWait))
+	h.pulling.Store(nil)
 	h.Log.InfoContext(ctx, "taking requests", "workers", h.Workers)
-	for {
-		if h.ready(ctx, slots) != nil {
-			break
-		}
+	for h.ready(ctx, slots) == nil {
 		msg, err := messages.Next()
 		if err != nil {
 			<-slots
 			return err
 		}
 		if ctx.Err() != nil {
-			h.handBack(msg)
+			h.handBack(msg, 0)
 			break
 		}
 		start(msg, func() { <-slots })
 	}
-	for { // what was on its way when the drain began
+	messages.Drain() // the one above may not have run yet, and Next would pull once more
+	for {            // what was on its way
 		msg, err := messages.Next()
 		if err != nil {
 			return err
 		}
-		h.handBack(msg)
+		h.handBack(msg, 0)
 	}
 }
 
@@ -80,8 +87,7 @@ func (h *Handler) ready(ctx context.Context, slots chan struct{}) error {
 	}
 	select {
 	case slots <- struct{}{}:
-		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	return context.Cause(ctx) // which a free worker does not outweigh
 }

@@ -26,6 +26,11 @@ func (h *Handler) publishOutcome(ctx context.Context, o pipeline.Outcome) error 
 	return err
 }
 
+// tooLarge reports whether the message exceeds what the server, or the stream, takes.
+func tooLarge(err error) bool {
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum)
+}
+
 // publish publishes a message to the stream until it is confirmed or ctx ends. Trying again is what to do
 // about every error but one: what is recorded in the ledger must get out, and the message is still held.
 func (h *Handler) publish(ctx context.Context, msg *nats.Msg, stream string) (*jetstream.PubAck, error) {
@@ -36,12 +41,12 @@ func (h *Handler) publish(ctx context.Context, msg *nats.Msg, stream string) (*j
 			return ack, nil
 		}
 		err = fmt.Errorf("publish to %s on stream %s: %w", msg.Subject, stream, err)
-		if errors.Is(err, nats.ErrMaxPayload) {
+		h.publishing.Store(&err)
+		if tooLarge(err) {
 			return nil, err
 		}
-		h.publishing.Store(&err)
 		h.Log.WarnContext(ctx, "an event could not be published; trying again", "error", err)
-		if sleep(ctx, h.Backoff.Delay(n)) != nil {
+		if sleep(ctx, h.again.Delay(n)) != nil {
 			return nil, err
 		}
 	}

@@ -62,9 +62,11 @@ type Backoff struct {
 // Delay is the delay after the nth failure, from 1.
 func (b Backoff) Delay(n int) time.Duration {
 	delay := b.Min
-	for ; n > 1 && delay < b.Max; n-- {
+	for ; n > 1 && delay <= b.Max/2; n-- {
 		delay *= 2
 	}
-	delay = min(delay, b.Max)
+	if n > 1 {
+		delay = b.Max
+	}
 	return delay/2 + time.Duration(b.Random()*float64(delay/2))
 }

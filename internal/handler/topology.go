@@ -27,6 +27,7 @@ func (t Topology) streams() []jetstream.StreamConfig {
 			Name: events.StreamRequests, Subjects: []string{events.TypeRequested},
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
 			MaxAge: 90 * 24 * time.Hour, Discard: jetstream.DiscardNew,
+			MaxMsgsPerSubject: -1, // a limit would drop old requests, and nobody would learn of it
 		},
 		{
 			Name: events.StreamEvents, Subjects: []string{events.TypeProvisioned, events.TypeProvisioningFailed},

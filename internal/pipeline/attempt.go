@@ -84,7 +84,7 @@ func (a *Attempt) timing() events.StepTiming {
 
 func (a *Attempt) warn(code, message string) {
 	a.warnings = append(a.warnings, events.Warning{Step: a.eventStep(a.step), Code: code, Message: message})
-	a.log.Warn(message, "code", code) //nolint:sloglint // no context is worth passing for a line of log
+	a.log.Warn(message, "code", code)
 }
 
 // eventStep is the step with that number as events name it.

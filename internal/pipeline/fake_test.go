@@ -30,8 +30,10 @@ type fake struct {
 }
 
 func newFake() *fake {
-	return &fake{fail: map[string]error{}, slow: map[string]time.Duration{}, tenants: map[string]Tenant{},
-		found: Inspection{Tables: 11, Indexes: 18}}
+	return &fake{
+		fail: map[string]error{}, slow: map[string]time.Duration{}, tenants: map[string]Tenant{},
+		found: Inspection{Tables: 11, Indexes: 18},
+	}
 }
 
 func (f *fake) call(name string) error {
@@ -100,7 +102,7 @@ func (f *fake) Close(ctx context.Context) []string {
 	if ctx.Err() != nil {
 		panic("closed on a context that has ended")
 	}
-	f.call("close") //nolint:errcheck // cannot fail
+	f.call("close")
 	return f.left
 }
 

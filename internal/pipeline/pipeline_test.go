@@ -96,16 +96,26 @@ func TestRefusedRequestsOpenNothing(t *testing.T) {
 		"another type": {typ: "order.created", want: events.CauseUnsupportedEventType},
 		"no id":        {data: map[string]any{"display_name": "x", "created_by": "x"}, want: events.CauseInvalidRequest},
 		"bad id":       {data: map[string]any{"tenant_id": "a b", "display_name": 5}, want: events.CauseInvalidTenantID},
-		"reserved": {data: map[string]any{"tenant_id": "_docex_x_", "display_name": "x", "created_by": "x"},
-			want: events.CauseReservedTenantID},
+		"reserved": {
+			data: map[string]any{"tenant_id": "_docex_x_", "display_name": "x", "created_by": "x"},
+			want: events.CauseReservedTenantID,
+		},
 		"no name": {data: map[string]any{"tenant_id": "acme", "created_by": "x"}, want: events.CauseInvalidRequest},
-		"control": {data: map[string]any{"tenant_id": "acme", "display_name": "a\nb", "created_by": "x"},
-			want: events.CauseInvalidRequest},
-		"other strategy": {data: map[string]any{"tenant_id": "acme", "display_name": "x", "created_by": "x",
-			"isolation_strategy": "database"},
-			want: events.CauseUnsupportedStrategy},
-		"exists": {data: map[string]any{"tenant_id": "old", "display_name": "x", "created_by": "x"},
-			want: events.CauseTenantExists},
+		"control": {
+			data: map[string]any{"tenant_id": "acme", "display_name": "a\nb", "created_by": "x"},
+			want: events.CauseInvalidRequest,
+		},
+		"other strategy": {
+			data: map[string]any{
+				"tenant_id": "acme", "display_name": "x", "created_by": "x",
+				"isolation_strategy": "database",
+			},
+			want: events.CauseUnsupportedStrategy,
+		},
+		"exists": {
+			data: map[string]any{"tenant_id": "old", "display_name": "x", "created_by": "x"},
+			want: events.CauseTenantExists,
+		},
 	} {
 		b := newTestbed()
 		b.tenants["old"] = Tenant{ID: "old"}
@@ -138,8 +148,10 @@ func TestFailedEvent(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
 		b.left = []string{"storage/tenant_acme/docex.db"}
-		b.fail["tables"] = fmt.Errorf("create the tables: %w", &Fault{Class: Permanent, Code: events.CausePermissionDenied,
-			Message: "grant it", Native: "42501", Err: errors.New("permission denied")})
+		b.fail["tables"] = fmt.Errorf("create the tables: %w", &Fault{
+			Class: Permanent, Code: events.CausePermissionDenied,
+			Message: "grant it", Native: "42501", Err: errors.New("permission denied"),
+		})
 		r := request(t)
 		r.Replay = 2
 		r.Event.SetExtension("correlationid", "c-1")
@@ -151,8 +163,10 @@ func TestFailedEvent(t *testing.T) {
 				"order-1", 2, events.TypeProvisioningFailed) || !e.Time().Equal(time.Now()) {
 			t.Errorf("%s", e)
 		}
-		for name, want := range map[string]string{"correlationid": "c-1", "causationid": "order-1",
-			"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"} {
+		for name, want := range map[string]string{
+			"correlationid": "c-1", "causationid": "order-1",
+			"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		} {
 			if got := e.Extensions()[name]; got != want {
 				t.Errorf("%s is %v, want %s", name, got, want)
 			}
@@ -160,8 +174,10 @@ func TestFailedEvent(t *testing.T) {
 		want := events.ProvisioningFailed{
 			TenantID: "acme", Request: &events.Request{Source: "/billing", ID: "order-1"},
 			Step: events.Step{Number: 2, Name: "initialize_schema"},
-			Cause: events.Cause{Code: events.CausePermissionDenied, Message: "grant it",
-				Detail: "42501: permission denied"},
+			Cause: events.Cause{
+				Code: events.CausePermissionDenied, Message: "grant it",
+				Detail: "42501: permission denied",
+			},
 			Replayable: true, Attempts: 1, Replay: 2, LeftBehind: b.left,
 			DeadLetter: events.DeadLetter{Stream: "TENANT_DEAD_LETTERS", Subject: events.DeadLetterSubject(r.Key())},
 		}
@@ -270,9 +286,12 @@ func TestWhatAnErrorMeans(t *testing.T) {
 		"busy":    {ErrBusy, Fault{Class: Transient, Err: ErrBusy}},
 		"wrapped": {fmt.Errorf("x: %w", &Fault{Class: Outage, Native: "57P01"}), Fault{Class: Outage, Native: "57P01"}},
 		"permanent": {Failure(events.CauseSchemaInvalid, "a %s", "b"), Fault{
-			Class: Permanent, Code: events.CauseSchemaInvalid, Message: "a b"}},
-		"request": {fmt.Errorf("x: %w", events.ValidateTenantID("_docex_x_")), Fault{Class: Permanent,
-			Code: events.CauseReservedTenantID, Message: events.ValidateTenantID("_docex_x_").Error()}},
+			Class: Permanent, Code: events.CauseSchemaInvalid, Message: "a b",
+		}},
+		"request": {fmt.Errorf("x: %w", events.ValidateTenantID("_docex_x_")), Fault{
+			Class: Permanent,
+			Code:  events.CauseReservedTenantID, Message: events.ValidateTenantID("_docex_x_").Error(),
+		}},
 	} {
 		if got := *faultOf(c.err); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)

@@ -50,6 +50,7 @@ func (p *Provisioner) Ping(ctx context.Context) error { return p.Database.Ping(c
 // Verdict says what became of a job.
 type Verdict int
 
+// The verdicts.
 const (
 	Decided Verdict = iota // the outcome is recorded: publish it
 	Retry                  // a transient fault: deliver again, later
@@ -95,9 +96,11 @@ func (j *Job) Run(ctx context.Context) Result {
 		j.log = j.log.With("attempt", claim.Attempt, "replay", claim.Replay)
 	}
 	if j.claim.Attempt > j.p.Limit.Attempts {
-		return j.conclude(ctx, 0, &Fault{Class: Permanent, Code: events.CauseAttemptsExhausted,
+		return j.conclude(ctx, 0, &Fault{
+			Class: Permanent, Code: events.CauseAttemptsExhausted,
 			Message: fmt.Sprintf("all %d attempts were begun and the last one has no result: did the process end "+
-				"while it ran?", j.p.Limit.Attempts)}, nil)
+				"while it ran?", j.p.Limit.Attempts),
+		}, nil)
 	}
 	a := newAttempt(j)
 	err := a.run(ctx)
@@ -131,7 +134,7 @@ func (j *Job) unclaimed(ctx context.Context, err error) Result {
 func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []string) Result {
 	var settled *Settled
 	if errors.As(err, &settled) {
-		j.log.Info("another worker finished this request", "outcome", settled.Outcome.ID)
+		j.log.InfoContext(ctx, "another worker finished this request", "outcome", settled.Outcome.ID)
 		return Result{Verdict: Decided, Outcome: settled.Outcome}
 	}
 	fault := faultOf(err)
@@ -144,9 +147,11 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 	case fault.Class == Outage:
 		return Result{Verdict: Held, Attempt: j.claim.Attempt, Err: err}
 	case j.claim.Attempt >= j.p.Limit.Attempts:
-		return j.conclude(ctx, step, &Fault{Class: Permanent, Code: events.CauseAttemptsExhausted,
+		return j.conclude(ctx, step, &Fault{
+			Class: Permanent, Code: events.CauseAttemptsExhausted,
 			Message: fmt.Sprintf("%d attempts failed; the last error is in detail", j.claim.Attempt),
-			Native:  fault.Native, Err: err}, leftBehind)
+			Native:  fault.Native, Err: err,
+		}, leftBehind)
 	}
 	j.note(ctx, note)
 	return Result{Verdict: Retry, Attempt: j.claim.Attempt, Err: err}
@@ -165,7 +170,7 @@ func (j *Job) note(ctx context.Context, n Note) {
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
 	if err := j.p.Database.Note(tidy, *j.claim, n); err != nil {
-		j.log.Warn("the ledger could not be told of this attempt", "error", err)
+		j.log.WarnContext(ctx, "the ledger could not be told of this attempt", "error", err)
 	}
 }
 

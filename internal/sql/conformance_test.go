@@ -124,7 +124,8 @@ func TestInjection(t *testing.T) {
 		req := request(t, "quotes")
 		nasty := `O'Hara "; DROP TABLE tenant_registry; -- $1 ?1 {schema} {registry}`
 		must(t, req.Event.SetData("application/json", map[string]string{
-			"tenant_id": "quotes", "display_name": nasty, "created_by": nasty}))
+			"tenant_id": "quotes", "display_name": nasty, "created_by": nasty,
+		}))
 		if got := provisioned(t, r.decide(t, req)); got.DisplayName != nasty {
 			t.Errorf("display name %q", got.DisplayName)
 		}
@@ -147,7 +148,8 @@ func TestReservedAndMalformed(t *testing.T) {
 		} {
 			req := request(t, "x")
 			must(t, req.Event.SetData("application/json", map[string]string{
-				"tenant_id": "x", "display_name": "X", "created_by": "x", "isolation_strategy": strategy}))
+				"tenant_id": "x", "display_name": "X", "created_by": "x", "isolation_strategy": strategy,
+			}))
 			failed(t, r.decide(t, req), want)
 		}
 		req := request(t, "x")

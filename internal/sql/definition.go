@@ -60,6 +60,7 @@ type Index struct {
 
 // col is a nullable column, nn one that is not null and, where given, has a default.
 func col(name, typ string) Column { return Column{Name: name, Type: typ} }
+
 func nn(name, typ string, def ...string) Column {
 	c := Column{Name: name, Type: typ, NotNull: true}
 	if len(def) > 0 {

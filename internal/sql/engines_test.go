@@ -122,8 +122,10 @@ func collect(t *testing.T, db *databasesql.DB, query string) (all []string) {
 
 func openPostgres(t *testing.T, url string) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Open(t.Context(), postgres.Config{URL: url, Registry: "docex_system",
-		SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet()})
+	s, err := postgres.Open(t.Context(), postgres.Config{
+		URL: url, Registry: "docex_system",
+		SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet(),
+	})
 	must(t, err)
 	return s
 }
@@ -205,8 +207,10 @@ func openSQLite(t *testing.T, root string) *sqlite.Store {
 
 func tryOpenSQLite(t *testing.T, root string) (*sqlite.Store, error) {
 	t.Helper()
-	return sqlite.Open(t.Context(), sqlite.Config{Root: root, PathTemplate: "tenant_{tenant_id}/docex.db",
-		Connections: 4, CreatedBy: "test", Log: quiet(), Now: time.Now})
+	return sqlite.Open(t.Context(), sqlite.Config{
+		Root: root, PathTemplate: "tenant_{tenant_id}/docex.db",
+		Connections: 4, CreatedBy: "test", Log: quiet(), Now: time.Now,
+	})
 }
 
 // onBothEngines runs one test on both.
@@ -265,7 +269,8 @@ func request(t *testing.T, tenant string) pipeline.Request {
 	e.Context = e.Context.Clone()
 	must(t, e.Context.SetSubject(""))
 	must(t, e.SetData("application/json", map[string]string{
-		"tenant_id": tenant, "display_name": "A Customer", "created_by": "billing"}))
+		"tenant_id": tenant, "display_name": "A Customer", "created_by": "billing",
+	}))
 	return pipeline.Request{Event: e}
 }
 

@@ -140,8 +140,10 @@ func once(do func(ctx context.Context) error) func(context.Context) error {
 
 var (
 	errTransient = &pipeline.Fault{Class: pipeline.Transient, Native: "40P01", Err: errors.New("deadlock detected")}
-	errPermanent = &pipeline.Fault{Class: pipeline.Permanent, Code: events.CausePermissionDenied, Native: "42501",
-		Message: "not allowed", Err: errors.New("permission denied")}
+	errPermanent = &pipeline.Fault{
+		Class: pipeline.Permanent, Code: events.CausePermissionDenied, Native: "42501",
+		Message: "not allowed", Err: errors.New("permission denied"),
+	}
 	errOutage = &pipeline.Fault{Class: pipeline.Outage, Native: "57P01", Err: errors.New("terminating connection")}
 )
 

@@ -51,7 +51,7 @@ func TestAttemptsThatNeverEnd(t *testing.T) {
 		late := p.rigWith(t, r.store, shell{r.store, func() func(context.Context, point) error {
 			out := once(func(context.Context) error { return errOutage })
 			return func(ctx context.Context, at point) error {
-				switch at {
+				switch at { //nolint:exhaustive // the others are the fault
 				case claimed:
 					return nil
 				case concluded:
@@ -146,9 +146,11 @@ func TestReplayDuringAnAttempt(t *testing.T) {
 		req.Replay = 1
 		_, err = r.store.Claim(t.Context(), req, "stale", pipeline.Limit{Attempts: 1, Lease: time.Minute})
 		must(t, err)
-		o, err := r.store.Conclude(t.Context(), c, pipeline.Conclusion{Step: "validate_request",
+		o, err := r.store.Conclude(t.Context(), c, pipeline.Conclusion{
+			Step:    "validate_request",
 			Cause:   events.Cause{Code: events.CauseSchemaInvalid, Message: "old"},
-			Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")}})
+			Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")},
+		})
 		if err == nil {
 			t.Errorf("an outcome nobody recorded: %+v", o)
 		}

@@ -36,7 +36,8 @@ func NewSchemaTemplate(template, registrySchema string) (SchemaTemplate, error) 
 	}
 	// Judged without regard to case: quoted names keep it, people do not.
 	prefix, rest, _ := strings.Cut(strings.ToLower(template), Placeholder)
-	if strings.HasPrefix(prefix, "pg_") || strings.HasPrefix("pg_", prefix) {
+	const reserved = "pg_"
+	if strings.HasPrefix(prefix, reserved) || strings.HasPrefix(reserved, prefix) {
 		return SchemaTemplate{}, fmt.Errorf("%q can give a name that begins with pg_, which PostgreSQL reserves; "+
 			"begin it with something else, such as tenant_", template)
 	}

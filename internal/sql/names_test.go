@@ -125,9 +125,11 @@ func TestNamesDiffer(t *testing.T) {
 	must(t, err)
 	seen := map[string]string{}
 	for _, stem := range []string{
-		"a", "_", "-", strings.Repeat("x", 40), strings.Repeat("x", 55), strings.Repeat("x", 200)} {
+		"a", "_", "-", strings.Repeat("x", 40), strings.Repeat("x", 55), strings.Repeat("x", 200),
+	} {
 		for _, tail := range []string{
-			"", "0", "1", "_", "-", "00", "a", "b", strings.Repeat("y", 20), strings.Repeat("z", 50)} {
+			"", "0", "1", "_", "-", "00", "a", "b", strings.Repeat("y", 20), strings.Repeat("z", 50),
+		} {
 			id := stem + tail
 			for _, name := range []string{schemas.Name(id), paths.Path(id)} {
 				if other, taken := seen[name]; taken && other != id {

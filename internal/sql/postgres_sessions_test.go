@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -298,7 +299,7 @@ func (n *roundTrips) relay(client net.Conn, server string) {
 		if !first && (header[0] == 'Q' || header[0] == 'S') {
 			n.Add(1)
 		}
-		if _, err := back.Write(append(header, body...)); err != nil {
+		if _, err := back.Write(slices.Concat(header, body)); err != nil {
 			return
 		}
 	}

@@ -95,7 +95,7 @@ type mutation struct {
 	warn string // the index of the one warning
 }
 
-func TestStructureThatDiffersOnPostgres(t *testing.T) {
+func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // the mutations share one database
 	t.Parallel()
 	p := newPostgres(t)
 	must(t, p.open(t).Close())
@@ -105,117 +105,218 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) {
 	r := p.rig(t)
 	r.provision(t, "elsewhere")
 	for _, m := range []mutation{
-		{name: "a view", do: []string{"DROP TABLE {b}file_history", "CREATE VIEW {b}file_history AS SELECT 1 AS id"},
-			want: "file_history is a view, want a table"},
-		{name: "a sequence", do: []string{"DROP TABLE {b}file_history", "CREATE SEQUENCE {b}file_history"},
-			want: "table file_history is missing"},
-		{name: "partitioned", do: []string{"DROP TABLE {b}file_history",
-			"CREATE TABLE {b}file_history (id varchar(36) NOT NULL PRIMARY KEY) PARTITION BY LIST (id)"},
-			want: "file_history is a partitioned table, want a table"},
-		{name: "a partition", do: []string{"CREATE TABLE {b}parts (LIKE {b}route_operations) PARTITION BY LIST (status)",
-			"ALTER TABLE {b}parts ATTACH PARTITION {b}route_operations FOR VALUES IN ('ok')"},
-			want: "route_operations is a partition, want a table"},
+		{
+			name: "a view", do: []string{"DROP TABLE {b}file_history", "CREATE VIEW {b}file_history AS SELECT 1 AS id"},
+			want: "file_history is a view, want a table",
+		},
+		{
+			name: "a sequence", do: []string{"DROP TABLE {b}file_history", "CREATE SEQUENCE {b}file_history"},
+			want: "table file_history is missing",
+		},
+		{
+			name: "partitioned", do: []string{
+				"DROP TABLE {b}file_history",
+				"CREATE TABLE {b}file_history (id varchar(36) NOT NULL PRIMARY KEY) PARTITION BY LIST (id)",
+			},
+			want: "file_history is a partitioned table, want a table",
+		},
+		{
+			name: "a partition", do: []string{
+				"CREATE TABLE {b}parts (LIKE {b}route_operations) PARTITION BY LIST (status)",
+				"ALTER TABLE {b}parts ATTACH PARTITION {b}route_operations FOR VALUES IN ('ok')",
+			},
+			want: "route_operations is a partition, want a table",
+		},
 
-		{name: "column dropped", do: []string{"ALTER TABLE {b}document DROP COLUMN checksum"},
-			want: "document.checksum is missing"},
-		{name: "column added", do: []string{"ALTER TABLE {b}docbasket ADD COLUMN extra text"},
-			want: "docbasket.extra is not in the definition"},
-		{name: "shorter", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN name TYPE varchar(254)"},
-			want: "docbasket.name is varchar(254), want varchar(255)"},
-		{name: "unbounded", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN name TYPE text"},
-			want: "docbasket.name is text, want varchar(255)"},
-		{name: "jsonb", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN storage_config TYPE jsonb"},
-			want: "docbasket.storage_config is jsonb, want json"},
-		{name: "timestamptz", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN created_at TYPE timestamptz"},
-			want: "docbasket.created_at is timestamp with time zone, want timestamp"},
-		{name: "bigint", do: []string{"ALTER TABLE {b}document ALTER COLUMN size TYPE bigint"},
-			want: "document.size is bigint, want integer"},
-		{name: "generated", do: []string{"ALTER TABLE {b}docbasket DROP COLUMN description, " +
-			"ADD COLUMN description text GENERATED ALWAYS AS ('x') STORED"},
-			want: "docbasket.description is text generated, want text"},
-		{name: "not null dropped", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN storage_config DROP NOT NULL"},
-			want: "docbasket.storage_config is nullable, want not null"},
-		{name: "not null added", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN description SET NOT NULL"},
-			want: "docbasket.description is not null, want nullable"},
-		{name: "default dropped", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN status DROP DEFAULT"},
-			want: `docbasket.status has default "", want "'active"`},
-		{name: "other text", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN status SET DEFAULT 'passive'"},
-			want: `docbasket.status has default "'passive", want "'active"`},
-		{name: "other time", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN created_at SET DEFAULT '2020-01-01'"},
-			want: "docbasket.created_at has default"},
-		{name: "other number", do: []string{"ALTER TABLE {b}document ALTER COLUMN processing_attempts SET DEFAULT 1"},
-			want: `document.processing_attempts has default "1", want "0"`},
-		{name: "other truth", do: []string{"ALTER TABLE {b}processors ALTER COLUMN enabled SET DEFAULT false"},
-			want: `processors.enabled has default "false", want "true"`},
+		{
+			name: "column dropped", do: []string{"ALTER TABLE {b}document DROP COLUMN checksum"},
+			want: "document.checksum is missing",
+		},
+		{
+			name: "column added", do: []string{"ALTER TABLE {b}docbasket ADD COLUMN extra text"},
+			want: "docbasket.extra is not in the definition",
+		},
+		{
+			name: "shorter", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN name TYPE varchar(254)"},
+			want: "docbasket.name is varchar(254), want varchar(255)",
+		},
+		{
+			name: "unbounded", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN name TYPE text"},
+			want: "docbasket.name is text, want varchar(255)",
+		},
+		{
+			name: "jsonb", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN storage_config TYPE jsonb"},
+			want: "docbasket.storage_config is jsonb, want json",
+		},
+		{
+			name: "timestamptz", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN created_at TYPE timestamptz"},
+			want: "docbasket.created_at is timestamp with time zone, want timestamp",
+		},
+		{
+			name: "bigint", do: []string{"ALTER TABLE {b}document ALTER COLUMN size TYPE bigint"},
+			want: "document.size is bigint, want integer",
+		},
+		{
+			name: "generated", do: []string{"ALTER TABLE {b}docbasket DROP COLUMN description, " +
+				"ADD COLUMN description text GENERATED ALWAYS AS ('x') STORED"},
+			want: "docbasket.description is text generated, want text",
+		},
+		{
+			name: "not null dropped", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN storage_config DROP NOT NULL"},
+			want: "docbasket.storage_config is nullable, want not null",
+		},
+		{
+			name: "not null added", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN description SET NOT NULL"},
+			want: "docbasket.description is not null, want nullable",
+		},
+		{
+			name: "default dropped", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN status DROP DEFAULT"},
+			want: `docbasket.status has default "", want "'active"`,
+		},
+		{
+			name: "other text", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN status SET DEFAULT 'passive'"},
+			want: `docbasket.status has default "'passive", want "'active"`,
+		},
+		{
+			name: "other time", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN created_at SET DEFAULT '2020-01-01'"},
+			want: "docbasket.created_at has default",
+		},
+		{
+			name: "other number", do: []string{"ALTER TABLE {b}document ALTER COLUMN processing_attempts SET DEFAULT 1"},
+			want: `document.processing_attempts has default "1", want "0"`,
+		},
+		{
+			name: "other truth", do: []string{"ALTER TABLE {b}processors ALTER COLUMN enabled SET DEFAULT false"},
+			want: `processors.enabled has default "false", want "true"`,
+		},
 
-		{name: "no primary key", do: []string{"ALTER TABLE {b}route_operations DROP CONSTRAINT route_operations_pkey"},
-			want: "route_operations: primary key is (), want (id)"},
-		{name: "other primary key", do: []string{"ALTER TABLE {b}route_operations DROP CONSTRAINT route_operations_pkey, " +
-			"ADD PRIMARY KEY (id, status)"},
-			want: "route_operations: primary key is (id, status), want (id)"},
-		{name: "unique dropped", do: []string{"ALTER TABLE {b}docbasket DROP CONSTRAINT uq_docbasket_name"},
-			want: "docbasket: unique (name) is missing"},
-		{name: "unique added", do: []string{"ALTER TABLE {b}document ADD UNIQUE (path, name)"},
-			want: "document: unique (path, name) is not in the definition"},
-		{name: "unique index", do: []string{"CREATE UNIQUE INDEX one_path ON {b}document (path)"},
-			want: "document: unique (path) is not in the definition"},
-		{name: "partial unique index", do: []string{"CREATE UNIQUE INDEX one_path ON {b}document (path) WHERE size > 0"},
-			want: "document: unique index one_path is not in the definition"},
-		{name: "unique only in part", do: []string{"ALTER TABLE {b}docbasket DROP CONSTRAINT uq_docbasket_name",
-			"CREATE UNIQUE INDEX uq_docbasket_name ON {b}docbasket (name) WHERE status = 'active'"},
-			want: "docbasket: unique (name) is missing"},
+		{
+			name: "no primary key", do: []string{"ALTER TABLE {b}route_operations DROP CONSTRAINT route_operations_pkey"},
+			want: "route_operations: primary key is (), want (id)",
+		},
+		{
+			name: "other primary key", do: []string{"ALTER TABLE {b}route_operations DROP CONSTRAINT route_operations_pkey, " +
+				"ADD PRIMARY KEY (id, status)"},
+			want: "route_operations: primary key is (id, status), want (id)",
+		},
+		{
+			name: "unique dropped", do: []string{"ALTER TABLE {b}docbasket DROP CONSTRAINT uq_docbasket_name"},
+			want: "docbasket: unique (name) is missing",
+		},
+		{
+			name: "unique added", do: []string{"ALTER TABLE {b}document ADD UNIQUE (path, name)"},
+			want: "document: unique (path, name) is not in the definition",
+		},
+		{
+			name: "unique index", do: []string{"CREATE UNIQUE INDEX one_path ON {b}document (path)"},
+			want: "document: unique (path) is not in the definition",
+		},
+		{
+			name: "partial unique index", do: []string{"CREATE UNIQUE INDEX one_path ON {b}document (path) WHERE size > 0"},
+			want: "document: unique index one_path is not in the definition",
+		},
+		{
+			name: "unique only in part", do: []string{
+				"ALTER TABLE {b}docbasket DROP CONSTRAINT uq_docbasket_name",
+				"CREATE UNIQUE INDEX uq_docbasket_name ON {b}docbasket (name) WHERE status = 'active'",
+			},
+			want: "docbasket: unique (name) is missing",
+		},
 
-		{name: "foreign key dropped", do: []string{
-			"ALTER TABLE {b}file_history DROP CONSTRAINT file_history_document_id_fkey"},
-			want: "file_history: foreign key (document_id) → document on delete no action is missing"},
-		{name: "foreign key added", do: []string{
-			"ALTER TABLE {b}route_operations ADD FOREIGN KEY (id) REFERENCES {b}processors"},
-			want: "route_operations: foreign key (id) → processors on delete no action is not in the definition"},
-		{name: "other action", do: []string{"ALTER TABLE {b}operations DROP CONSTRAINT operations_document_id_fkey, " +
-			"ADD FOREIGN KEY (document_id) REFERENCES {b}document (id) ON DELETE SET NULL"},
-			want: "operations: foreign key (document_id) → document on delete set null is not in the definition"},
-		{name: "another schema's table", do: []string{
-			"ALTER TABLE {b}file_history DROP CONSTRAINT file_history_document_id_fkey, " +
-				"ADD FOREIGN KEY (document_id) REFERENCES tenant_elsewhere.document (id)"},
+		{
+			name: "foreign key dropped", do: []string{
+				"ALTER TABLE {b}file_history DROP CONSTRAINT file_history_document_id_fkey",
+			},
+			want: "file_history: foreign key (document_id) → document on delete no action is missing",
+		},
+		{
+			name: "foreign key added", do: []string{
+				"ALTER TABLE {b}route_operations ADD FOREIGN KEY (id) REFERENCES {b}processors",
+			},
+			want: "route_operations: foreign key (id) → processors on delete no action is not in the definition",
+		},
+		{
+			name: "other action", do: []string{"ALTER TABLE {b}operations DROP CONSTRAINT operations_document_id_fkey, " +
+				"ADD FOREIGN KEY (document_id) REFERENCES {b}document (id) ON DELETE SET NULL"},
+			want: "operations: foreign key (document_id) → document on delete set null is not in the definition",
+		},
+		{
+			name: "another schema's table", do: []string{
+				"ALTER TABLE {b}file_history DROP CONSTRAINT file_history_document_id_fkey, " +
+					"ADD FOREIGN KEY (document_id) REFERENCES tenant_elsewhere.document (id)",
+			},
 			want: "file_history: foreign key (document_id) → tenant_elsewhere.document on delete no action " +
-				"is not in the definition"},
-		{name: "foreign key not valid", do: []string{
-			"ALTER TABLE {b}file_history DROP CONSTRAINT file_history_document_id_fkey, " +
-				"ADD CONSTRAINT lax FOREIGN KEY (document_id) REFERENCES {b}document (id) NOT VALID"},
-			want: "file_history: foreign key lax (composite, not valid, deferrable or on update) is not in the definition"},
-		{name: "a table dropped that others refer to", do: []string{"DROP TABLE {b}processors CASCADE"},
-			want: "processing_operations: foreign key (processor_id) → processors on delete cascade is missing"},
+				"is not in the definition",
+		},
+		{
+			name: "foreign key not valid", do: []string{
+				"ALTER TABLE {b}file_history DROP CONSTRAINT file_history_document_id_fkey, " +
+					"ADD CONSTRAINT lax FOREIGN KEY (document_id) REFERENCES {b}document (id) NOT VALID",
+			},
+			want: "file_history: foreign key lax (composite, not valid, deferrable or on update) is not in the definition",
+		},
+		{
+			name: "a table dropped that others refer to", do: []string{"DROP TABLE {b}processors CASCADE"},
+			want: "processing_operations: foreign key (processor_id) → processors on delete cascade is missing",
+		},
 
-		{name: "check", do: []string{"ALTER TABLE {b}document ADD CONSTRAINT small CHECK (size < 10)"},
-			want: "document: constraint small is not in the definition"},
-		{name: "exclusion", do: []string{"ALTER TABLE {b}document ADD CONSTRAINT lone EXCLUDE (path WITH =)"},
-			want: "document: constraint lone is not in the definition"},
-		{name: "unlogged", do: []string{"ALTER TABLE {b}route_operations SET UNLOGGED"},
-			want: "route_operations: UNLOGGED"},
-		{name: "row level security", do: []string{"ALTER TABLE {b}document ENABLE ROW LEVEL SECURITY"},
-			want: "document: row level security is not in the definition"},
-		{name: "trigger", do: []string{
-			"CREATE FUNCTION {b}refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
-			"CREATE TRIGGER refuse BEFORE INSERT ON {b}document FOR EACH ROW EXECUTE FUNCTION {b}refuse()"},
-			want: "document: trigger refuse is not in the definition"},
-		{name: "rule", do: []string{"CREATE RULE swallow AS ON INSERT TO {b}document DO INSTEAD NOTHING"},
-			want: "document: rule swallow is not in the definition"},
+		{
+			name: "check", do: []string{"ALTER TABLE {b}document ADD CONSTRAINT small CHECK (size < 10)"},
+			want: "document: constraint small is not in the definition",
+		},
+		{
+			name: "exclusion", do: []string{"ALTER TABLE {b}document ADD CONSTRAINT lone EXCLUDE (path WITH =)"},
+			want: "document: constraint lone is not in the definition",
+		},
+		{
+			name: "unlogged", do: []string{"ALTER TABLE {b}route_operations SET UNLOGGED"},
+			want: "route_operations: UNLOGGED",
+		},
+		{
+			name: "row level security", do: []string{"ALTER TABLE {b}document ENABLE ROW LEVEL SECURITY"},
+			want: "document: row level security is not in the definition",
+		},
+		{
+			name: "trigger", do: []string{
+				"CREATE FUNCTION {b}refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+				"CREATE TRIGGER refuse BEFORE INSERT ON {b}document FOR EACH ROW EXECUTE FUNCTION {b}refuse()",
+			},
+			want: "document: trigger refuse is not in the definition",
+		},
+		{
+			name: "rule", do: []string{"CREATE RULE swallow AS ON INSERT TO {b}document DO INSTEAD NOTHING"},
+			want: "document: rule swallow is not in the definition",
+		},
 
-		{name: "index on another column", do: []string{"DROP INDEX {b}idx_documents_status",
-			"CREATE INDEX idx_documents_status ON {b}document (name)"}, warn: "idx_documents_status"},
-		{name: "index on two columns", do: []string{"DROP INDEX {b}idx_documents_status",
-			"CREATE INDEX idx_documents_status ON {b}document (status, name)"}, warn: "idx_documents_status"},
-		{name: "index on an expression", do: []string{"DROP INDEX {b}idx_documents_status",
-			"CREATE INDEX idx_documents_status ON {b}document (lower(status))"}, warn: "idx_documents_status"},
-		{name: "index on another table", do: []string{"DROP INDEX {b}idx_documents_status",
-			"CREATE INDEX idx_documents_status ON {b}docbasket (status)"}, warn: "idx_documents_status"},
-		{name: "partial index", do: []string{"DROP INDEX {b}idx_documents_status",
-			"CREATE INDEX idx_documents_status ON {b}document (status) WHERE size > 0"}, warn: "idx_documents_status"},
+		{name: "index on another column", do: []string{
+			"DROP INDEX {b}idx_documents_status",
+			"CREATE INDEX idx_documents_status ON {b}document (name)",
+		}, warn: "idx_documents_status"},
+		{name: "index on two columns", do: []string{
+			"DROP INDEX {b}idx_documents_status",
+			"CREATE INDEX idx_documents_status ON {b}document (status, name)",
+		}, warn: "idx_documents_status"},
+		{name: "index on an expression", do: []string{
+			"DROP INDEX {b}idx_documents_status",
+			"CREATE INDEX idx_documents_status ON {b}document (lower(status))",
+		}, warn: "idx_documents_status"},
+		{name: "index on another table", do: []string{
+			"DROP INDEX {b}idx_documents_status",
+			"CREATE INDEX idx_documents_status ON {b}docbasket (status)",
+		}, warn: "idx_documents_status"},
+		{name: "partial index", do: []string{
+			"DROP INDEX {b}idx_documents_status",
+			"CREATE INDEX idx_documents_status ON {b}document (status) WHERE size > 0",
+		}, warn: "idx_documents_status"},
 		{name: "invalid index", do: []string{"UPDATE pg_index SET indisvalid = false " +
 			`WHERE indexrelid = '{b}idx_documents_status'::regclass`}, warn: "idx_documents_status"},
-		{name: "index that is unique", do: []string{"DROP INDEX {b}idx_documents_status",
-			"CREATE UNIQUE INDEX idx_documents_status ON {b}document (status)"},
-			want: "document: unique (status) is not in the definition"},
+		{
+			name: "index that is unique", do: []string{
+				"DROP INDEX {b}idx_documents_status",
+				"CREATE UNIQUE INDEX idx_documents_status ON {b}document (status)",
+			},
+			want: "document: unique (status) is not in the definition",
+		},
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			tenant := strings.ReplaceAll(m.name, " ", "_")
@@ -287,77 +388,145 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 	const history = "CREATE TABLE file_history ("
 	drop := func(table string) []string { return []string{"DROP TABLE " + table} }
 	for _, m := range []mutation{
-		{name: "a view", do: append(drop("file_history"), "CREATE VIEW file_history AS SELECT 1 AS id"),
-			want: "file_history is a view, want a table"},
-		{name: "column dropped", edit: [2]string{"checksum            VARCHAR(64) NOT NULL,", ""},
-			want: "document.checksum is missing"},
-		{name: "column added", edit: [2]string{history, history + "extra TEXT,"},
-			want: "file_history.extra is not in the definition"},
-		{name: "shorter", edit: [2]string{"original_path VARCHAR(255)", "original_path VARCHAR(254)"},
-			want: "file_history.original_path is varchar(254), want varchar(255)"},
-		{name: "another type", edit: [2]string{"storage_config JSON", "storage_config TEXT"},
-			want: "docbasket.storage_config is text, want json"},
-		{name: "another uuid", edit: [2]string{"coordination_id CHAR(32)", "coordination_id VARCHAR(36)"},
-			want: "document_metadata.coordination_id is varchar(36), want uuid"},
-		{name: "generated", edit: [2]string{"original_path VARCHAR(255)", "original_path VARCHAR(255) AS ('x') STORED"},
-			want: "file_history.original_path is varchar(255) generated, want varchar(255)"},
-		{name: "not null dropped", edit: [2]string{"storage_config JSON NOT NULL", "storage_config JSON"},
-			want: "docbasket.storage_config is nullable, want not null"},
-		{name: "not null added", edit: [2]string{"raw_content         TEXT", "raw_content TEXT NOT NULL"},
-			want: "document.raw_content is not null, want nullable"},
-		{name: "default dropped", edit: [2]string{"DEFAULT 'file'", ""},
-			want: `document.document_type has default "", want "'file"`},
-		{name: "other text", edit: [2]string{"DEFAULT 'file'", "DEFAULT 'paper'"},
-			want: `document.document_type has default "'paper", want "'file"`},
-		{name: "other truth", edit: [2]string{"enabled     BOOLEAN NOT NULL DEFAULT 1", "enabled BOOLEAN NOT NULL DEFAULT 0"},
-			want: `processors.enabled has default "false", want "true"`},
-		{name: "other time", edit: [2]string{"event_timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP",
-			"event_timestamp TIMESTAMP NOT NULL DEFAULT '2020-01-01'"},
-			want: "doc_events.event_timestamp has default"},
-		{name: "no primary key", do: append(drop("file_history"), "CREATE TABLE file_history (id VARCHAR(36) NOT NULL, "+
-			"document_id VARCHAR(36) NOT NULL REFERENCES document, original_path VARCHAR(255), internal_path VARCHAR(255), "+
-			"created_at DATETIME NOT NULL DEFAULT (datetime('now')))"),
-			want: "file_history: primary key is (), want (id)"},
-		{name: "unique dropped", edit: [2]string{",\n    CONSTRAINT uq_docbasket_name UNIQUE (name)", ""},
-			want: "docbasket: unique (name) is missing"},
-		{name: "unique added", edit: [2]string{"original_path VARCHAR(255)", "original_path VARCHAR(255) UNIQUE"},
-			want: "file_history: unique (original_path) is not in the definition"},
-		{name: "partial unique index", do: []string{"CREATE UNIQUE INDEX one_path ON document (path) WHERE size > 0"},
-			want: "document: unique index one_path is not in the definition"},
-		{name: "foreign key dropped", edit: [2]string{
-			"FOREIGN KEY (document_id) REFERENCES document (id) ON DELETE CASCADE,\n    FOREIGN KEY (processor_id)",
-			"FOREIGN KEY (processor_id)"},
-			want: "processing_operations: foreign key (document_id) → document on delete cascade is missing"},
-		{name: "foreign key added", edit: [2]string{
-			"original_path VARCHAR(255)", "original_path VARCHAR(255) REFERENCES processors (id)"},
-			want: "file_history: foreign key (original_path) → processors on delete no action is not in the definition"},
-		{name: "other action", edit: [2]string{
-			"REFERENCES transport_routes (id) ON DELETE CASCADE", "REFERENCES transport_routes (id)"},
-			want: "route_operations: foreign key (route_id) → transport_routes on delete no action is not in the definition"},
-		{name: "other column", edit: [2]string{"REFERENCES transport_routes (id)", "REFERENCES transport_routes (name)"},
+		{
+			name: "a view", do: append(drop("file_history"), "CREATE VIEW file_history AS SELECT 1 AS id"),
+			want: "file_history is a view, want a table",
+		},
+		{
+			name: "column dropped", edit: [2]string{"checksum            VARCHAR(64) NOT NULL,", ""},
+			want: "document.checksum is missing",
+		},
+		{
+			name: "column added", edit: [2]string{history, history + "extra TEXT,"},
+			want: "file_history.extra is not in the definition",
+		},
+		{
+			name: "shorter", edit: [2]string{"original_path VARCHAR(255)", "original_path VARCHAR(254)"},
+			want: "file_history.original_path is varchar(254), want varchar(255)",
+		},
+		{
+			name: "another type", edit: [2]string{"storage_config JSON", "storage_config TEXT"},
+			want: "docbasket.storage_config is text, want json",
+		},
+		{
+			name: "another uuid", edit: [2]string{"coordination_id CHAR(32)", "coordination_id VARCHAR(36)"},
+			want: "document_metadata.coordination_id is varchar(36), want uuid",
+		},
+		{
+			name: "generated", edit: [2]string{"original_path VARCHAR(255)", "original_path VARCHAR(255) AS ('x') STORED"},
+			want: "file_history.original_path is varchar(255) generated, want varchar(255)",
+		},
+		{
+			name: "not null dropped", edit: [2]string{"storage_config JSON NOT NULL", "storage_config JSON"},
+			want: "docbasket.storage_config is nullable, want not null",
+		},
+		{
+			name: "not null added", edit: [2]string{"raw_content         TEXT", "raw_content TEXT NOT NULL"},
+			want: "document.raw_content is not null, want nullable",
+		},
+		{
+			name: "default dropped", edit: [2]string{"DEFAULT 'file'", ""},
+			want: `document.document_type has default "", want "'file"`,
+		},
+		{
+			name: "other text", edit: [2]string{"DEFAULT 'file'", "DEFAULT 'paper'"},
+			want: `document.document_type has default "'paper", want "'file"`,
+		},
+		{
+			name: "other truth", edit: [2]string{"enabled     BOOLEAN NOT NULL DEFAULT 1", "enabled BOOLEAN NOT NULL DEFAULT 0"},
+			want: `processors.enabled has default "false", want "true"`,
+		},
+		{
+			name: "other time", edit: [2]string{
+				"event_timestamp TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP",
+				"event_timestamp TIMESTAMP NOT NULL DEFAULT '2020-01-01'",
+			},
+			want: "doc_events.event_timestamp has default",
+		},
+		{
+			name: "no primary key", do: append(drop("file_history"), "CREATE TABLE file_history (id VARCHAR(36) NOT NULL, "+
+				"document_id VARCHAR(36) NOT NULL REFERENCES document, original_path VARCHAR(255), internal_path VARCHAR(255), "+
+				"created_at DATETIME NOT NULL DEFAULT (datetime('now')))"),
+			want: "file_history: primary key is (), want (id)",
+		},
+		{
+			name: "unique dropped", edit: [2]string{",\n    CONSTRAINT uq_docbasket_name UNIQUE (name)", ""},
+			want: "docbasket: unique (name) is missing",
+		},
+		{
+			name: "unique added", edit: [2]string{"original_path VARCHAR(255)", "original_path VARCHAR(255) UNIQUE"},
+			want: "file_history: unique (original_path) is not in the definition",
+		},
+		{
+			name: "partial unique index", do: []string{"CREATE UNIQUE INDEX one_path ON document (path) WHERE size > 0"},
+			want: "document: unique index one_path is not in the definition",
+		},
+		{
+			name: "foreign key dropped", edit: [2]string{
+				"FOREIGN KEY (document_id) REFERENCES document (id) ON DELETE CASCADE,\n    FOREIGN KEY (processor_id)",
+				"FOREIGN KEY (processor_id)",
+			},
+			want: "processing_operations: foreign key (document_id) → document on delete cascade is missing",
+		},
+		{
+			name: "foreign key added", edit: [2]string{
+				"original_path VARCHAR(255)", "original_path VARCHAR(255) REFERENCES processors (id)",
+			},
+			want: "file_history: foreign key (original_path) → processors on delete no action is not in the definition",
+		},
+		{
+			name: "other action", edit: [2]string{
+				"REFERENCES transport_routes (id) ON DELETE CASCADE", "REFERENCES transport_routes (id)",
+			},
+			want: "route_operations: foreign key (route_id) → transport_routes on delete no action is not in the definition",
+		},
+		{
+			name: "other column", edit: [2]string{"REFERENCES transport_routes (id)", "REFERENCES transport_routes (name)"},
 			want: "route_operations: foreign key (route_id) → transport_routes (name) on delete cascade " +
-				"is not in the definition"},
-		{name: "on update", edit: [2]string{
-			"REFERENCES transport_routes (id)", "REFERENCES transport_routes (id) ON UPDATE CASCADE"},
-			want: "route_operations: foreign key over route_id (composite or on update) is not in the definition"},
-		{name: "check", edit: [2]string{
-			"original_path VARCHAR(255)", "original_path VARCHAR(255) CHECK (original_path <> '')"},
-			want: "file_history: a CHECK constraint is not in the definition"},
-		{name: "trigger", do: []string{
-			"CREATE TRIGGER refuse BEFORE INSERT ON document BEGIN SELECT RAISE(ABORT, 'no'); END"},
-			want: "document: trigger refuse is not in the definition"},
-		{name: "index on another column", do: []string{"CREATE INDEX idx_documents_status ON document (name)"},
-			warn: "idx_documents_status"},
-		{name: "index on two columns", do: []string{"CREATE INDEX idx_documents_status ON document (status, name)"},
-			warn: "idx_documents_status"},
-		{name: "index on an expression", do: []string{"CREATE INDEX idx_documents_status ON document (lower(status))"},
-			warn: "idx_documents_status"},
-		{name: "index on another table", do: []string{"CREATE INDEX idx_documents_status ON docbasket (status)"},
-			warn: "idx_documents_status"},
-		{name: "partial index", do: []string{"CREATE INDEX idx_documents_status ON document (status) WHERE size > 0"},
-			warn: "idx_documents_status"},
-		{name: "index that is unique", do: []string{"CREATE UNIQUE INDEX idx_documents_status ON document (status)"},
-			want: "document: unique (status) is not in the definition"},
+				"is not in the definition",
+		},
+		{
+			name: "on update", edit: [2]string{
+				"REFERENCES transport_routes (id)", "REFERENCES transport_routes (id) ON UPDATE CASCADE",
+			},
+			want: "route_operations: foreign key over route_id (composite or on update) is not in the definition",
+		},
+		{
+			name: "check", edit: [2]string{
+				"original_path VARCHAR(255)", "original_path VARCHAR(255) CHECK (original_path <> '')",
+			},
+			want: "file_history: a CHECK constraint is not in the definition",
+		},
+		{
+			name: "trigger", do: []string{
+				"CREATE TRIGGER refuse BEFORE INSERT ON document BEGIN SELECT RAISE(ABORT, 'no'); END",
+			},
+			want: "document: trigger refuse is not in the definition",
+		},
+		{
+			name: "index on another column", do: []string{"CREATE INDEX idx_documents_status ON document (name)"},
+			warn: "idx_documents_status",
+		},
+		{
+			name: "index on two columns", do: []string{"CREATE INDEX idx_documents_status ON document (status, name)"},
+			warn: "idx_documents_status",
+		},
+		{
+			name: "index on an expression", do: []string{"CREATE INDEX idx_documents_status ON document (lower(status))"},
+			warn: "idx_documents_status",
+		},
+		{
+			name: "index on another table", do: []string{"CREATE INDEX idx_documents_status ON docbasket (status)"},
+			warn: "idx_documents_status",
+		},
+		{
+			name: "partial index", do: []string{"CREATE INDEX idx_documents_status ON document (status) WHERE size > 0"},
+			warn: "idx_documents_status",
+		},
+		{
+			name: "index that is unique", do: []string{"CREATE UNIQUE INDEX idx_documents_status ON document (status)"},
+			want: "document: unique (status) is not in the definition",
+		},
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()

@@ -21,8 +21,10 @@ type meaning struct {
 // neither is transient. Source: PostgreSQL documentation, appendix A.
 var meanings = map[string]meaning{
 	// The request, or what stands in its boundary, is at fault.
-	"42501": {pipeline.Permanent, events.CausePermissionDenied,
-		"the database role lacks a right; grant it and replay the request"},
+	"42501": {
+		pipeline.Permanent, events.CausePermissionDenied,
+		"the database role lacks a right; grant it and replay the request",
+	},
 	"42P01": conflict, "42703": conflict, "42704": conflict, "42804": conflict, "42809": conflict,
 	"42830": conflict, "42P16": conflict, "42P17": conflict, "42710": conflict,
 
@@ -49,8 +51,10 @@ var meanings = map[string]meaning{
 	"42P07": {class: pipeline.Transient}, // duplicate table: likewise
 }
 
-var conflict = meaning{pipeline.Permanent, events.CauseSchemaInvalid,
-	"what is in the schema conflicts with the tenant's definition"}
+var conflict = meaning{
+	pipeline.Permanent, events.CauseSchemaInvalid,
+	"what is in the schema conflicts with the tenant's definition",
+}
 
 // classify makes a *pipeline.Fault of an error. Errors of the connection itself have no SQLSTATE: they
 // are outages.

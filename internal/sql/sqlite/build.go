@@ -152,8 +152,10 @@ func (b *build) tableWithRows(ctx context.Context) (string, error) {
 func (b *build) CreateTables(ctx context.Context) error {
 	_, err := b.tx.ExecContext(ctx, tablesSQL)
 	if primary(err) == sqlite3.SQLITE_ERROR { // SQLite's one code for all that is wrong with a statement
-		return &pipeline.Fault{Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, Err: err,
-			Message: "what is in the file conflicts with the tenant's definition"}
+		return &pipeline.Fault{
+			Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, Err: err,
+			Message: "what is in the file conflicts with the tenant's definition",
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("create the tables of %s: %w", b.path, classify(err))

@@ -42,8 +42,10 @@ func classify(err error) error {
 		return err
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return &pipeline.Fault{Class: pipeline.Permanent, Code: events.CausePermissionDenied,
-			Message: permissionHint, Err: err}
+		return &pipeline.Fault{
+			Class: pipeline.Permanent, Code: events.CausePermissionDenied,
+			Message: permissionHint, Err: err,
+		}
 	}
 	for _, outage := range outages {
 		if errors.Is(err, outage) {
@@ -66,8 +68,10 @@ func classify(err error) error {
 func registryFault(err error) error {
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) && primary(err) == sqlite3.SQLITE_BUSY {
-		return &pipeline.Fault{Class: pipeline.Outage, Message: "the registry is locked by another process",
-			Native: "SQLITE " + strconv.Itoa(sqlite3.SQLITE_BUSY), Err: err}
+		return &pipeline.Fault{
+			Class: pipeline.Outage, Message: "the registry is locked by another process",
+			Native: "SQLITE " + strconv.Itoa(sqlite3.SQLITE_BUSY), Err: err,
+		}
 	}
 	return classify(err)
 }

@@ -21,8 +21,10 @@ import (
 
 func openStore(t *testing.T) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), Config{Root: t.TempDir(), PathTemplate: "tenant_{tenant_id}/docex.db", Connections: 2,
-		CreatedBy: "test", Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	s, err := Open(t.Context(), Config{
+		Root: t.TempDir(), PathTemplate: "tenant_{tenant_id}/docex.db", Connections: 2,
+		CreatedBy: "test", Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,12 +65,16 @@ func TestPragmas(t *testing.T) {
 		want map[string]string
 	}{
 		"durable": {s.durable, map[string]string{
-			"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"}},
+			"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000",
+		}},
 		"lax": {s.lax, map[string]string{
-			"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000"}},
+			"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000",
+		}},
 		"reads": {s.reads, map[string]string{"journal_mode": "wal", "query_only": "1", "busy_timeout": "5000"}},
-		"fresh": {fresh.tx, map[string]string{"journal_mode": "memory", "synchronous": "2", "locking_mode": "exclusive",
-			"application_id": fmt.Sprint(mark(claim)), "busy_timeout": "5000"}},
+		"fresh": {fresh.tx, map[string]string{
+			"journal_mode": "memory", "synchronous": "2", "locking_mode": "exclusive",
+			"application_id": fmt.Sprint(mark(claim)), "busy_timeout": "5000",
+		}},
 		"existing": {existing.tx, map[string]string{"journal_mode": "delete", "synchronous": "3", "application_id": "0"}},
 	} {
 		for pragma, want := range c.want {
@@ -121,8 +127,10 @@ func TestClasses(t *testing.T) {
 		"gone":      {fs.ErrNotExist, pipeline.Transient, ""},
 		"unknown":   {errors.New("x"), pipeline.Transient, ""},
 		"no row":    {databasesql.ErrNoRows, pipeline.Transient, ""},
-		"already said": {fmt.Errorf("x: %w", pipeline.Failure(events.CauseSchemaInvalid, "y")), pipeline.Permanent,
-			events.CauseSchemaInvalid},
+		"already said": {
+			fmt.Errorf("x: %w", pipeline.Failure(events.CauseSchemaInvalid, "y")), pipeline.Permanent,
+			events.CauseSchemaInvalid,
+		},
 	} {
 		var f *pipeline.Fault
 		if !errors.As(classify(c.err), &f) || f.Class != c.want || f.Code != c.code {

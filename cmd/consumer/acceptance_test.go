@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// twoConsumers starts two services on one NATS and one database.
+func twoConsumers(t *testing.T, d database) jetstream.JetStream {
+	t.Helper()
+	url := startNATS(t)
+	env := settings(d.env, with("NATS_URL", url))
+	// At once: they meet while they create streams and registry.
+	first, second := start(t, env, "run"), start(t, env)
+	for _, r := range []*running{first, second} {
+		eventually(t, "both take requests", func() bool { return strings.Contains(r.stderr.String(), "taking requests") })
+	}
+	return dialJetStream(t, url)
+}
+
+// atOnce publishes messages from as many goroutines.
+func atOnce(t *testing.T, js jetstream.JetStream, messages []*nats.Msg) {
+	t.Helper()
+	var all sync.WaitGroup
+	for _, msg := range messages {
+		all.Go(func() {
+			if _, err := js.PublishMsg(t.Context(), msg); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Of several requests for one tenant, on several consumers, one wins and the others are told.
+func TestOneTenantRequestedEightTimesAtOnce(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d database) {
+		js := twoConsumers(t, d)
+		for round := range 3 {
+			tenant := fmt.Sprintf("acme_%d", round)
+			var messages []*nats.Msg
+			for i := range 8 {
+				messages = append(messages, requestFor(t, fmt.Sprintf("order-%d-%d", round, i), tenant))
+			}
+			atOnce(t, js, messages)
+		}
+		settled(t, js)
+		outcomes := stored(t, js)
+		equal(t, "outcomes", census(t, outcomes), "TENANT_EXISTS 21, provisioned 3")
+		equal(t, "registered tenants", strings.Join(d.tenants(), " "), "acme_0 acme_1 acme_2")
+		for _, e := range outcomes {
+			if e.Type() == events.TypeProvisioned {
+				continue
+			}
+			data, err := events.FailedFrom(e)
+			must(t, err)
+			if data.Step.Number != 0 || len(data.LeftBehind) > 0 {
+				t.Errorf("the loser %s failed at step %d and left behind %v", e.ID(), data.Step.Number, data.LeftBehind)
+			}
+		}
+	})
+}
+
+// One request, however often it is published and wherever it is worked on, has one outcome.
+func TestOneRequestPublishedEightTimesAtOnce(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d database) {
+		js := twoConsumers(t, d)
+		var messages []*nats.Msg
+		for round := range 3 {
+			for range 8 {
+				messages = append(messages, requestFor(t, fmt.Sprintf("order-%d", round), fmt.Sprintf("acme_%d", round)))
+			}
+		}
+		atOnce(t, js, messages)
+		settled(t, js)
+		outcomes := stored(t, js)
+		equal(t, "outcomes", census(t, outcomes), "provisioned 3")
+		for round := range 3 {
+			want := events.OutcomeID(billing, fmt.Sprintf("order-%d", round), 0, events.TypeProvisioned)
+			if !slices.ContainsFunc(outcomes, func(e event.Event) bool { return e.ID() == want }) {
+				t.Errorf("no outcome %s", want)
+			}
+		}
+		equal(t, "registered tenants", strings.Join(d.tenants(), " "), "acme_0 acme_1 acme_2")
+	})
+}
+
+// The service on its own NATS, with publisher and subscriber on connections of their own.
+func TestServiceEndToEnd(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d database) {
+		service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir())))
+		url := logged(t, &service.stderr, "embedded NATS server is up", "url")
+		subscriber, err := nats.Connect(url)
+		must(t, err)
+		t.Cleanup(subscriber.Close)
+		outcomes, err := subscriber.SubscribeSync("tenant.*")
+		must(t, err)
+		must(t, subscriber.Flush())
+
+		publisher := dialJetStream(t, url)
+		for mode, msg := range modes(t) {
+			tenant := "tenant_" + mode
+			publish(t, publisher, msg)
+			got := nextOutcome(t, outcomes)
+			equal(t, "content-type", got.Header.Get("content-type"), events.ContentType)
+			e, err := events.Decode(got.Header, got.Data)
+			must(t, err)
+			data, err := events.ProvisionedFrom(e)
+			must(t, err)
+			equal(t, "tenant", data.TenantID, tenant)
+			equal(t, "outcome id", e.ID(), events.OutcomeID(billing, mode, 0, events.TypeProvisioned))
+			equal(t, "correlationid", fmt.Sprint(e.Extensions()["correlationid"]), mode)
+			equal(t, "steps", len(data.Steps), 5)
+			equal(t, "tables and indexes", fmt.Sprint(data.Tables, data.Indexes), "11 18")
+			equal(t, "registry rows", fmt.Sprint(d.rows(system,
+				"SELECT display_name FROM {b}tenant_registry WHERE tenant_id = '"+tenant+"'")), "[Acme]")
+			// The tenant can be used.
+			equal(t, "rows of a basket", fmt.Sprint(d.rows(tenant,
+				"INSERT INTO {b}docbasket (id, name, storage_config) VALUES ('1', 'inbox', '{}') RETURNING status")), "[active]")
+		}
+		settled(t, publisher)
+		equal(t, "outcomes", census(t, stored(t, publisher)), "provisioned 3")
+		equal(t, "exit code", service.stop(t), 0)
+		equal(t, "stdout of the service", service.stdout.String(), "")
+	})
+}
+
+// nextOutcome waits for the next message on a subject of outcomes.
+func nextOutcome(t *testing.T, from *nats.Subscription) *nats.Msg {
+	t.Helper()
+	for {
+		msg, err := from.NextMsg(patience)
+		must(t, err)
+		if msg.Subject != events.TypeRequested {
+			return msg
+		}
+	}
+}
+
+// modes is one request in each of the ways in which it may be sent, by the name of the mode.
+func modes(t *testing.T) map[string]*nats.Msg {
+	t.Helper()
+	all := map[string]*nats.Msg{}
+	for _, mode := range []string{"binary", "structured", "bare"} {
+		e, err := events.NewRequested(billing, mode,
+			events.Requested{TenantID: "tenant_" + mode, DisplayName: "Acme", CreatedBy: "test"})
+		must(t, err)
+		encode := events.Encode
+		if mode == "binary" {
+			encode = events.EncodeBinary
+		}
+		header, body, err := encode(e)
+		must(t, err)
+		if mode == "bare" {
+			header = nil
+		}
+		all[mode] = &nats.Msg{Subject: events.TypeRequested, Header: header, Data: body}
+	}
+	return all
+}

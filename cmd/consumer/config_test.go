@@ -1,0 +1,210 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/sethvargo/go-envconfig"
+)
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	code, stdout, stderr := command(t, nil, "config")
+	equal(t, "exit code", code, 0)
+	equal(t, "stderr", stderr, "")
+	for name, want := range map[string]string{ // the contract, section 6
+		"NATS_URL": "", "NATS_CREDS": "", "NATS_TLS_CA": "", "NATS_TLS_CERT": "", "NATS_TLS_KEY": "",
+		"NATS_EMBEDDED_ADDR": "127.0.0.1:4222", "NATS_EMBEDDED_DIR": "storage/nats",
+		"NATS_REPLICAS": "1", "NATS_MANAGE_STREAMS": "true",
+		"DATABASE_URL": "sqlite:storage", "REGISTRY_SCHEMA": "docex_system",
+		"SCHEMA_TEMPLATE": "tenant_{tenant_id}", "EVENT_SOURCE": "/tenant-provisioner",
+		"CONCURRENCY": "4", "MAX_ATTEMPTS": "8", "BACKOFF_MIN": "1s", "BACKOFF_MAX": "5m0s",
+		"ACK_WAIT": "30s", "DRAIN_TIMEOUT": "25s", "PREPARED_BOUNDARIES": "0",
+		"HTTP_ADDR": "127.0.0.1:8080", "LOG_LEVEL": "INFO", "LOG_FORMAT": "",
+	} {
+		if !strings.Contains("\n"+stdout, "\n"+name+"="+want+"\n") {
+			t.Errorf("no line %s=%s in\n%s", name, want, stdout)
+		}
+	}
+}
+
+func TestConfigurationFaults(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		env  map[string]string
+		says []string
+	}{
+		"what cannot be parsed, all at once": {
+			map[string]string{"CONCURRENCY": "many", "ACK_WAIT": "30", "LOG_LEVEL": "loud", "NATS_MANAGE_STREAMS": "perhaps"},
+			[]string{"CONCURRENCY: ", "ACK_WAIT: ", "LOG_LEVEL: ", "NATS_MANAGE_STREAMS: "},
+		},
+		"what cannot be, all at once": {
+			map[string]string{
+				"CONCURRENCY": "0", "MAX_ATTEMPTS": "0", "BACKOFF_MIN": "0s", "BACKOFF_MAX": "-1s", "ACK_WAIT": "1ms",
+				"DRAIN_TIMEOUT": "0s", "NATS_REPLICAS": "7", "NATS_EMBEDDED_ADDR": "here", "NATS_EMBEDDED_DIR": "",
+				"NATS_TLS_CERT": "cert.pem", "HTTP_ADDR": "8080", "LOG_FORMAT": "xml", "EVENT_SOURCE": "not a uri",
+				"DATABASE_URL": "mysql://localhost",
+			},
+			[]string{
+				"CONCURRENCY: ", "MAX_ATTEMPTS: ", "BACKOFF_MIN: ", "BACKOFF_MAX: ", "ACK_WAIT: ", "DRAIN_TIMEOUT: ",
+				"NATS_REPLICAS: ", "NATS_EMBEDDED_ADDR: ", "NATS_TLS_CERT and NATS_TLS_KEY: ", "HTTP_ADDR: ", "LOG_FORMAT: ",
+				"EVENT_SOURCE: ", "DATABASE_URL: ",
+			},
+		},
+		"registry schema": {
+			map[string]string{"DATABASE_URL": "postgres://localhost/x", "REGISTRY_SCHEMA": "public"}, []string{"REGISTRY_SCHEMA: "},
+		},
+		"registry schema of the system": {
+			map[string]string{"DATABASE_URL": "postgres://localhost/x", "REGISTRY_SCHEMA": "pg_docex"}, []string{"REGISTRY_SCHEMA: "},
+		},
+		"schema template without id": {
+			map[string]string{"DATABASE_URL": "postgres://localhost/x", "SCHEMA_TEMPLATE": "tenant"},
+			[]string{"SCHEMA_TEMPLATE: ", "{tenant_id}"},
+		},
+		"schema template of the system": {
+			map[string]string{"DATABASE_URL": "postgres://localhost/x", "SCHEMA_TEMPLATE": "pg_{tenant_id}"}, []string{"SCHEMA_TEMPLATE: "},
+		},
+		"path template without id": {
+			with("DATABASE_PATH_TEMPLATE", "tenant/docex.db"), []string{"DATABASE_PATH_TEMPLATE: ", "{tenant_id}"},
+		},
+		"path template that leaves": {
+			with("DATABASE_PATH_TEMPLATE", "../{tenant_id}/docex.db"), []string{"DATABASE_PATH_TEMPLATE: "},
+		},
+		"absolute path template": {
+			with("DATABASE_PATH_TEMPLATE", "/{tenant_id}/docex.db"), []string{"DATABASE_PATH_TEMPLATE: "},
+		},
+		"sqlite as a URL":        {with("DATABASE_URL", "sqlite:///storage"), []string{"DATABASE_URL: ", "sqlite:DIRECTORY"}},
+		"sqlite without a place": {with("DATABASE_URL", "sqlite:"), []string{"DATABASE_URL: "}},
+		"replicas of one server": {with("NATS_REPLICAS", "3"), []string{"NATS_REPLICAS: ", "NATS_URL"}},
+		"prepared boundaries":    {with("PREPARED_BOUNDARIES", "-1"), []string{"PREPARED_BOUNDARIES: "}},
+		"negative source":        {with("EVENT_SOURCE", "%zz"), []string{"EVENT_SOURCE: "}},
+		"faults of two kinds":    {map[string]string{"CONCURRENCY": "x", "DATABASE_URL": "mysql://x"}, []string{"CONCURRENCY: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, args := range [][]string{{"config"}, {"run"}, {}, {"watch"}} {
+				code, stdout, stderr := command(t, c.env, args...)
+				equal(t, "exit code", code, 2)
+				equal(t, "stdout", stdout, "")
+				contains(t, "stderr", stderr, c.says...)
+			}
+		})
+	}
+}
+
+const secret = "s3cr3t"
+
+func TestSecretsAreRedacted(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ variable, value, shown string }{
+		"password":            {"DATABASE_URL", "postgres://me:s3cr3t@db/tenants", "postgres://me:xxxxx@db/tenants"},
+		"password with @":     {"DATABASE_URL", "postgres://me:s3cr3t%40s3cr3t@db/tenants", "postgres://me:xxxxx@db/tenants"},
+		"password with plain": {"DATABASE_URL", "postgres://me:s3@cr3t@db/tenants", "postgres://me:xxxxx@db/tenants"},
+		"several hosts":       {"DATABASE_URL", "postgres://me:s3cr3t@a:1,b:2/tenants", "postgres://me:xxxxx@a:1,b:2/tenants"},
+		"parameter":           {"DATABASE_URL", "postgres://db/tenants?user=me&password=s3cr3t&sslmode=disable", "postgres://db/tenants?user=me&password=xxxxx&sslmode=disable"},
+		"key's password":      {"DATABASE_URL", "postgres://db/tenants?sslpassword=s3cr3t", "postgres://db/tenants?sslpassword=xxxxx"},
+		"no password":         {"DATABASE_URL", "postgres://me@db/tenants", "postgres://me@db/tenants"},
+		"sqlite":              {"DATABASE_URL", "sqlite:storage", "sqlite:storage"},
+		"user and password":   {"NATS_URL", "nats://me:s3cr3t@nats", "nats://xxxxx@nats"},
+		"token":               {"NATS_URL", "nats://s3cr3t@nats", "nats://xxxxx@nats"},
+		"list":                {"NATS_URL", "nats://me:s3cr3t@a,tls://s3cr3t@b:4222", "nats://xxxxx@a,tls://xxxxx@b:4222"},
+		"no scheme":           {"NATS_URL", "me:s3cr3t@nats:4222", "xxxxx@nats:4222"},
+		"list, no scheme":     {"NATS_URL", "nats://a, me:s3cr3t@b", "nats://a, xxxxx@b"},
+		"password with slash": {"NATS_URL", "nats://me:s3cr3t/s3cr3t@a", "nats://xxxxx@a"},
+		"NATS, with @":        {"NATS_URL", "nats://me:s3cr3t@s3cr3t@a", "nats://xxxxx@a"},
+		"no user":             {"NATS_URL", "nats://a:4222,b", "nats://a:4222,b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			env := with(c.variable, c.value)
+			code, stdout, stderr := command(t, env, "config")
+			code2, asJSON, stderr2 := command(t, env, "config", "--json")
+			for _, text := range []string{stdout, stderr, asJSON, stderr2} {
+				if strings.Contains(text, secret) {
+					t.Errorf("the secret is shown:\n%s", text)
+				}
+			}
+			if code != 0 || code2 != 0 {
+				// What is refused is not shown; that the refusal holds no secret has been seen.
+				equal(t, "exit code", code, 2)
+				return
+			}
+			contains(t, "config", stdout, c.variable+"="+c.shown+"\n")
+			var values map[string]string
+			must(t, json.Unmarshal([]byte(asJSON), &values))
+			equal(t, "in JSON", values[c.variable], c.shown)
+		})
+	}
+}
+
+// What libraries say about a URL that they cannot read often repeats it.
+func TestFaultsHoldNoSecret(t *testing.T) {
+	t.Parallel()
+	for _, env := range []map[string]string{
+		with("DATABASE_URL", "postgres://me:s3cr3t@db:port/tenants"),
+		with("DATABASE_URL", "postgres://me:s3cr3t%zz@db/tenants"),
+		with("DATABASE_URL", "postgres://me:s3cr3t@db/tenants?sslmode=perhaps"),
+		with("DATABASE_URL", "postgres://db/tenants?password=s3cr3t&connect_timeout=x"),
+		with("DATABASE_URL", "postgres://me:s3cr3t\x7f@db/tenants"),
+		with("DATABASE_URL", "postgres://me:s3cr3t @db/ten ants"),
+		with("DATABASE_URL", "mysql://me:s3cr3t@db/tenants"),
+		with("DATABASE_URL", "me:s3cr3t@db"),
+		settings(with("NATS_URL", "nats://me:s3cr3t@127.0.0.1:port")),
+		settings(with("NATS_URL", "nats://me:s3cr3t%zz@127.0.0.1:1")),
+		settings(with("NATS_URL", "nats://s3cr3t@127.0.0.1:1")),
+		settings(with("NATS_URL", "nats://me:s3cr3t/s3cr3t@127.0.0.1:1")),
+		settings(with("NATS_URL", "nats://127.0.0.1:1,nats://me:s3cr3t@127.0.0.1:port")),
+		settings(with("NATS_URL", "me:s3cr3t@127.0.0.1:1")),
+	} {
+		args := []string{"watch"} // which connects, once
+		code, stdout, stderr := command(t, env, args...)
+		if code == 0 || stderr == "" {
+			t.Errorf("%v: exit code %d, stderr %q", env, code, stderr)
+		}
+		if strings.Contains(stdout+stderr, secret) {
+			t.Errorf("%v: the secret is shown:\n%s", env, stderr)
+		}
+	}
+}
+
+func TestMisuse(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{
+		"unknown command":        {"provision"},
+		"unknown flag":           {"run", "--fast"},
+		"unknown flag of root":   {"--fast"},
+		"argument too many":      {"run", "now"},
+		"watch with argument":    {"watch", "acme"},
+		"config with argument":   {"config", "acme"},
+		"health with argument":   {"health", "acme"},
+		"request of nobody":      {"request", "--display-name", "A", "--created-by", "b"},
+		"request of two":         {"request", "a", "b", "--display-name", "A", "--created-by", "b"},
+		"request without name":   {"request", "acme", "--created-by", "b"},
+		"request without author": {"request", "acme", "--display-name", "A"},
+		"bad duration":           {"request", "acme", "--display-name", "A", "--created-by", "b", "--wait", "soon"},
+		"empty id":               {"request", "acme", "--display-name", "A", "--created-by", "b", "--source", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := command(t, settings(with("NATS_EMBEDDED_ADDR", freeAddr(t))), args...)
+			equal(t, "exit code", code, 2)
+			equal(t, "stdout", stdout, "")
+			if !strings.HasPrefix(stderr, "consumer: ") {
+				t.Errorf("stderr: %q", stderr)
+			}
+		})
+	}
+}
+
+// Fields that a later version adds must not escape the listing, nor its redaction.
+func TestSettingsListEveryField(t *testing.T) {
+	t.Parallel()
+	c, err := LoadConfig(t.Context(), envconfig.MapLookuper(nil))
+	must(t, err)
+	for _, s := range c.settings() {
+		if s.Name == "" || strings.ToUpper(s.Name) != s.Name {
+			t.Errorf("a field without variable: %+v", s)
+		}
+	}
+}

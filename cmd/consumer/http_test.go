@@ -1,0 +1,108 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+)
+
+var client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+func get(t *testing.T, url string) (code int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	must(t, err)
+	response, err := client.Do(request)
+	must(t, err)
+	defer func() { must(t, response.Body.Close()) }()
+	text, err := io.ReadAll(response.Body)
+	must(t, err)
+	return response.StatusCode, string(text)
+}
+
+// notReady waits until /readyz answers 503 with a reason that names what is missing.
+func notReady(t *testing.T, base, names string) {
+	t.Helper()
+	var code int
+	var body string
+	defer func() {
+		if t.Failed() {
+			t.Logf("/readyz: %d %s", code, body)
+		}
+	}()
+	eventually(t, "/readyz says that "+names+" is missing", func() bool {
+		code, body = get(t, base+"/readyz")
+		return code == http.StatusServiceUnavailable && strings.Contains(body, names)
+	})
+}
+
+func TestProbes(t *testing.T) {
+	t.Parallel()
+	d := newSQLite(t)
+	service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0")))
+	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
+	health := func() (int, string) {
+		t.Helper()
+		code, stdout, stderr := command(t, settings(with("HTTP_ADDR", addr)), "health")
+		equal(t, "stderr of health", stderr, "")
+		return code, stdout
+	}
+	for _, path := range []string{"/livez", "/readyz"} {
+		code, body := get(t, "http://"+addr+path)
+		equal(t, path, code, http.StatusOK)
+		equal(t, path, body, "ok\n")
+	}
+	code, text := health()
+	equal(t, "health", code, 0)
+	equal(t, "health", text, "ok\n")
+	code, _ = get(t, "http://"+addr+"/nothing")
+	equal(t, "/nothing", code, http.StatusNotFound)
+}
+
+// The database goes away under a service at work: it says so, waits, and goes on without an attempt spent.
+func TestReadinessFollowsTheDatabase(t *testing.T) {
+	t.Parallel()
+	d := newPostgres(t)
+	relay, through := newRelay(t, d.env["DATABASE_URL"])
+	env := settings(with("DATABASE_URL", through), with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
+	service := serve(t, env)
+	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
+	js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	publish(t, js, requestFor(t, "order-1", "acme"))
+	settled(t, js)
+
+	relay.cut()
+	publish(t, js, requestFor(t, "order-2", "umbrella"))
+	notReady(t, "http://"+addr, "connect")
+	code, stdout, _ := command(t, with("HTTP_ADDR", addr), "health")
+	equal(t, "exit code of health", code, 1)
+	contains(t, "health", stdout, "connect")
+	code, _ = get(t, "http://"+addr+"/livez")
+	equal(t, "/livez", code, http.StatusOK)
+
+	relay.mend(t)
+	eventually(t, "ready again", func() bool {
+		code, _ := get(t, "http://"+addr+"/readyz")
+		return code == http.StatusOK
+	})
+	settled(t, js)
+	outcomes := stored(t, js)
+	equal(t, "outcomes", census(t, outcomes), "provisioned 2")
+	data, err := events.ProvisionedFrom(outcomes[1])
+	must(t, err)
+	equal(t, "attempts", data.Attempts, 1)
+}
+
+func TestHealthOfNobody(t *testing.T) {
+	t.Parallel()
+	code, _, stderr := command(t, settings(with("HTTP_ADDR", freeAddr(t))), "health")
+	equal(t, "exit code", code, 1)
+	contains(t, "stderr", stderr, "refused")
+	code, _, stderr = command(t, settings(), "health")
+	equal(t, "exit code without HTTP_ADDR", code, 2)
+	contains(t, "stderr", stderr, "HTTP_ADDR")
+}

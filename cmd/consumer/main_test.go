@@ -1,0 +1,438 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	databasesql "database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sethvargo/go-envconfig"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+const (
+	// patience bounds every wait: long enough for a slow machine, for a test that fails anyway.
+	patience = 30 * time.Second
+	poll     = 10 * time.Millisecond
+
+	billing = "/billing"
+)
+
+func TestMain(m *testing.M) {
+	code := postgrestest.Run(m)
+	if dir := binary.dir; dir != "" {
+		if err := os.RemoveAll(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// binary is the real program, built for the first test that asks. A global for TestMain, which removes it.
+var binary struct {
+	once      sync.Once
+	dir, path string
+	err       error
+}
+
+// program returns the path of the real program.
+func realProgram(t *testing.T) string {
+	t.Helper()
+	binary.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		defer cancel()
+		if binary.dir, binary.err = os.MkdirTemp("", "consumer-test-"); binary.err != nil { //nolint:usetesting // outlives the test
+			return
+		}
+		binary.path = filepath.Join(binary.dir, "consumer")
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary.path, ".").CombinedOutput(); err != nil {
+			binary.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	must(t, binary.err)
+	return binary.path
+}
+
+// output is what a running command has written so far.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// command runs one command to its end.
+func command(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var out, err output
+	code = realMain(ctx, args, envconfig.MapLookuper(env), &out, &err)
+	return code, out.String(), err.String()
+}
+
+// running is a command at work within this process.
+type running struct {
+	stdout, stderr output
+	cancel         context.CancelFunc // as SIGTERM does
+	ended          chan struct{}
+	code           int // once it has ended
+}
+
+// start starts a command; the test's end stops it.
+func start(t *testing.T, env map[string]string, args ...string) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		r.code = realMain(ctx, args, envconfig.MapLookuper(env), &r.stdout, &r.stderr)
+	}()
+	t.Cleanup(func() {
+		r.stop(t)
+		if t.Failed() {
+			t.Logf("consumer %v\nstdout:\n%s\nstderr:\n%s", args, &r.stdout, tail(r.stderr.String()))
+		}
+	})
+	return r
+}
+
+// stop ends the command and returns its exit code.
+func (r *running) stop(t *testing.T) int {
+	t.Helper()
+	r.cancel()
+	return r.wait(t)
+}
+
+func (r *running) wait(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-r.ended:
+	case <-time.After(patience):
+		t.Fatal("the command does not end")
+	}
+	return r.code
+}
+
+// logged waits for a line of the JSON log with this message and returns the attribute.
+func logged(t *testing.T, from fmt.Stringer, message, attribute string) (value string) {
+	t.Helper()
+	eventually(t, "the log says "+message, func() bool {
+		for line := range strings.Lines(from.String()) {
+			var fields map[string]any
+			if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == message {
+				value = fmt.Sprint(fields[attribute])
+				return true
+			}
+		}
+		return false
+	})
+	return value
+}
+
+// serve starts the service and waits until it takes requests.
+func serve(t *testing.T, env map[string]string) *running {
+	t.Helper()
+	r := start(t, env, "run")
+	eventually(t, "the service takes requests", func() bool {
+		select {
+		case <-r.ended:
+			t.Fatalf("the service has ended with %d", r.code)
+		default:
+		}
+		return strings.Contains(r.stderr.String(), "taking requests")
+	})
+	return r
+}
+
+// settings are an environment for tests, with changes.
+func settings(changes ...map[string]string) map[string]string {
+	env := map[string]string{
+		"HTTP_ADDR": "", "LOG_FORMAT": "json", "BACKOFF_MIN": "10ms", "BACKOFF_MAX": "100ms",
+		"NATS_EMBEDDED_ADDR": "127.0.0.1:0",
+	}
+	for _, c := range changes {
+		maps.Copy(env, c)
+	}
+	return env
+}
+
+func with(name, value string) map[string]string { return map[string]string{name: value} }
+
+// database is where the tenants of a test live, and a way around the program to look at it.
+type database struct {
+	env map[string]string
+	// rows runs a query in a tenant's boundary and returns the first column; {b} stands for a prefix to its
+	// tables. The registry is the tenant _docex_system_.
+	rows func(tenant, query string) []string
+}
+
+const system = "_docex_system_"
+
+func newSQLite(t *testing.T) database {
+	t.Helper()
+	root := filepath.Join(t.TempDir(), "storage")
+	return database{
+		env: with("DATABASE_URL", "sqlite:"+root),
+		rows: func(tenant, query string) []string {
+			t.Helper()
+			db, err := databasesql.Open("sqlite",
+				"file:"+filepath.Join(root, "tenant_"+tenant, "docex.db")+"?mode=rw&_pragma=busy_timeout(5000)")
+			must(t, err)
+			defer func() { must(t, db.Close()) }()
+			return column(t, db, strings.ReplaceAll(query, "{b}", ""))
+		},
+	}
+}
+
+func newPostgres(t *testing.T) database {
+	t.Helper()
+	url := postgrestest.Database(t)
+	return database{
+		env: with("DATABASE_URL", url),
+		rows: func(tenant, query string) []string {
+			t.Helper()
+			db, err := databasesql.Open("pgx", url)
+			must(t, err)
+			defer func() { must(t, db.Close()) }()
+			prefix := `"tenant_` + tenant + `".`
+			if tenant == system {
+				prefix = "docex_system."
+			}
+			return column(t, db, strings.ReplaceAll(query, "{b}", prefix))
+		},
+	}
+}
+
+func column(t *testing.T, db *databasesql.DB, query string) (values []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), query)
+	must(t, err)
+	defer func() { must(t, rows.Close()) }()
+	for rows.Next() {
+		var v string
+		must(t, rows.Scan(&v))
+		values = append(values, v)
+	}
+	must(t, rows.Err())
+	return values
+}
+
+// tenants are the registered ids, but for the bootstrap tenant.
+func (d database) tenants() []string {
+	return d.rows(system, "SELECT tenant_id FROM {b}tenant_registry WHERE NOT is_system ORDER BY tenant_id")
+}
+
+// onBothEngines runs one test on both.
+func onBothEngines(t *testing.T, test func(t *testing.T, d database)) {
+	t.Helper()
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) database{"postgres": newPostgres, "sqlite": newSQLite} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
+	}
+}
+
+// startNATS starts a server that other programs could use too, and returns its URL.
+func startNATS(t *testing.T, change ...func(*server.Options)) string {
+	t.Helper()
+	options := &server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+	}
+	for _, fn := range change {
+		fn(options)
+	}
+	s, err := server.NewServer(options)
+	must(t, err)
+	s.Start()
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("the NATS server is not ready")
+	}
+	return s.ClientURL()
+}
+
+func dialJetStream(t *testing.T, url string) jetstream.JetStream {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	must(t, err)
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	must(t, err)
+	return js
+}
+
+// requestFor is a valid request, structured.
+func requestFor(t *testing.T, id, tenant string) *nats.Msg {
+	t.Helper()
+	e, err := events.NewRequested(billing, id,
+		events.Requested{TenantID: tenant, DisplayName: "Acme", CreatedBy: "test"})
+	must(t, err)
+	header, body, err := events.Encode(e)
+	must(t, err)
+	return &nats.Msg{Subject: events.TypeRequested, Header: header, Data: body}
+}
+
+func publish(t *testing.T, js jetstream.JetStream, messages ...*nats.Msg) {
+	t.Helper()
+	for _, msg := range messages {
+		_, err := js.PublishMsg(t.Context(), msg)
+		must(t, err)
+	}
+}
+
+// settled waits until the service has settled everything that the stream of requests holds. The counters of
+// pending messages would not do: the consumer may not have heard yet of what was stored just now.
+func settled(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	eventually(t, "all requests are settled", func() bool {
+		stream, err := js.Stream(t.Context(), events.StreamRequests)
+		must(t, err)
+		consumer, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
+		must(t, err)
+		return consumer.CachedInfo().AckFloor.Stream == stream.CachedInfo().State.LastSeq
+	})
+}
+
+// stored lists the outcomes in their stream, each of which must be there once.
+func stored(t *testing.T, js jetstream.JetStream) (all []event.Event) {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), events.StreamEvents)
+	must(t, err)
+	ids := map[string]bool{}
+	for sequence := range stream.CachedInfo().State.LastSeq {
+		msg, err := stream.GetMsg(t.Context(), sequence+1)
+		must(t, err)
+		e, err := events.Decode(msg.Header, msg.Data)
+		must(t, err)
+		if ids[e.ID()] || msg.Subject != e.Type() {
+			t.Errorf("outcome %s is there twice, or is not on subject %s", e.ID(), e.Type())
+		}
+		ids[e.ID()] = true
+		all = append(all, e)
+	}
+	return all
+}
+
+// census counts outcomes by type or cause.
+func census(t *testing.T, all []event.Event) string {
+	t.Helper()
+	found := map[string]int{}
+	for _, e := range all {
+		if e.Type() == events.TypeProvisioned {
+			found["provisioned"]++
+			continue
+		}
+		data, err := events.FailedFrom(e)
+		must(t, err)
+		found[string(data.Cause.Code)]++
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		parts = append(parts, fmt.Sprintf("%s %d", name, found[name]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+	}
+}
+
+// freeAddr is an address that nobody listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, l.Close())
+	return l.Addr().String()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// contains asserts that the text holds every part.
+func contains(t *testing.T, what, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s does not contain %q:\n%s", what, part, tail(text))
+		}
+	}
+}
+
+func tail(text string) string {
+	const most = 8000
+	if len(text) > most {
+		return "…" + text[len(text)-most:]
+	}
+	return text
+}
+
+// exitCode is how a process ended.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	return -2
+}

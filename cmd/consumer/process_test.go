@@ -1,0 +1,326 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// process is the real program at work.
+type process struct {
+	*exec.Cmd
+	stdout, stderr output
+	ended          chan error
+}
+
+// launch starts the real program with nothing in its environment but env; the test's end kills it.
+func launch(t *testing.T, env map[string]string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command(realProgram(t), args...), ended: make(chan error, 1)} // killed below
+	p.Env = []string{"HOME=" + t.TempDir()}
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		p.Env = append(p.Env, name+"="+env[name])
+	}
+	p.Dir = t.TempDir()
+	p.Stdout, p.Stderr = &p.stdout, &p.stderr
+	must(t, p.Start())
+	go func() { p.ended <- p.Wait() }()
+	t.Cleanup(func() {
+		p.Process.Kill() // it may have ended
+		p.wait(t)
+		if t.Failed() {
+			t.Logf("consumer %v\nstdout:\n%s\nstderr:\n%s", args, &p.stdout, tail(p.stderr.String()))
+		}
+	})
+	return p
+}
+
+// wait returns the exit code, -1 where a signal ended it.
+func (p *process) wait(t *testing.T) int {
+	t.Helper()
+	select {
+	case err := <-p.ended:
+		p.ended <- err
+		return exitCode(err)
+	case <-time.After(patience):
+		t.Fatal("the process does not end")
+		return 0
+	}
+}
+
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	must(t, p.Process.Signal(s))
+}
+
+// However often it is killed, and wherever in its work: every request gets one outcome, and the registry
+// is what the outcomes say.
+func TestKilledAndRestarted(t *testing.T) {
+	t.Parallel()
+	const requests, kills = 50, 3
+	d, nats := newSQLite(t), t.TempDir()
+	env := settings(d.env, with("NATS_EMBEDDED_DIR", nats), with("ACK_WAIT", "1s"), with("NATS_EMBEDDED_ADDR", freeAddr(t)))
+	p := launch(t, env)
+	url := logged(t, &p.stderr, "embedded NATS server is up", "url")
+	logged(t, &p.stderr, "taking requests", "workers")
+	js := dialJetStream(t, url)
+	for i := range requests {
+		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
+	}
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range kills {
+		// At a random moment after a random step of a random request.
+		steps := strings.Count(p.stderr.String(), "Step ") + 1 + random.IntN(60)
+		eventually(t, "it is at work", func() bool { return strings.Count(p.stderr.String(), "Step ") >= steps })
+		time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
+		p.signal(t, syscall.SIGKILL)
+		equal(t, "exit code", p.wait(t), -1)
+		p = launch(t, env)
+		logged(t, &p.stderr, "taking requests", "workers")
+	}
+	js = dialJetStream(t, url)
+	settled(t, js)
+	outcomes := stored(t, js)
+	equal(t, fmt.Sprintf("outcomes (seed %d)", seed), census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
+	var named []string
+	for _, e := range outcomes {
+		named = append(named, e.Subject())
+	}
+	slices.Sort(named)
+	if registered := d.tenants(); !slices.Equal(registered, named) {
+		t.Errorf("seed %d: registered %v, outcomes for %v", seed, registered, named)
+	}
+	for _, tenant := range named {
+		equal(t, "tables of "+tenant, fmt.Sprint(d.rows(tenant, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'")), "[11]")
+	}
+	leftovers, err := filepath.Glob(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:") + "/*/.building-*")
+	must(t, err)
+	equal(t, "leftovers", fmt.Sprint(leftovers), "[]")
+	p.signal(t, syscall.SIGTERM)
+	equal(t, "exit code", p.wait(t), 0)
+}
+
+func TestSignalsEndTheServiceInOrder(t *testing.T) {
+	t.Parallel()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			d := newSQLite(t)
+			p := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("DRAIN_TIMEOUT", "5s")))
+			url := logged(t, &p.stderr, "embedded NATS server is up", "url")
+			logged(t, &p.stderr, "taking requests", "workers")
+			js := dialJetStream(t, url)
+			for i := range 20 {
+				publish(t, js, requestFor(t, fmt.Sprint(i), fmt.Sprintf("tenant_%d", i)))
+			}
+			begin := time.Now()
+			p.signal(t, s)
+			equal(t, "exit code", p.wait(t), 0)
+			if took := time.Since(begin); took > 5*time.Second {
+				t.Errorf("it ended after %s", took)
+			}
+			logged(t, &p.stderr, "stopped", "level")
+			equal(t, "stdout", p.stdout.String(), "")
+			// What was begun was finished: nothing is under construction.
+			left, err := filepath.Glob(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:") + "/*/.building-*")
+			must(t, err)
+			equal(t, "leftovers", fmt.Sprint(left), "[]")
+		})
+	}
+}
+
+// Logs go to stderr and results to stdout, also of the real program; exit codes are the contract's.
+func TestRealProgram(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args   []string
+		env    map[string]string
+		code   int
+		stdout string
+		stderr string
+	}{
+		"help":      {args: []string{"--help"}, stdout: "Available Commands"},
+		"config":    {args: []string{"config"}, stdout: "CONCURRENCY=4\n"},
+		"misuse":    {args: []string{"provision"}, code: 2, stderr: "provision"},
+		"bad value": {args: []string{"run"}, env: with("CONCURRENCY", "many"), code: 2, stderr: "CONCURRENCY"},
+		"no server": {args: []string{"watch"}, env: with("NATS_EMBEDDED_ADDR", freeAddr(t)), code: 1, stderr: "consumer run"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := launch(t, c.env, c.args...)
+			equal(t, "exit code", p.wait(t), c.code)
+			for what, text := range map[string][2]string{
+				"stdout": {p.stdout.String(), c.stdout}, "stderr": {p.stderr.String(), c.stderr},
+			} {
+				if c.stdout == "" && what == "stdout" || c.stderr == "" && what == "stderr" {
+					equal(t, what, text[0], "")
+				}
+				contains(t, what, text[0], text[1])
+			}
+		})
+	}
+}
+
+// A second instance is told what is taken, and the first one does not notice.
+func TestSecondInstanceIsRefused(t *testing.T) {
+	t.Parallel()
+	d, dir, addr := newSQLite(t), t.TempDir(), freeAddr(t)
+	first := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", dir), with("NATS_EMBEDDED_ADDR", addr)))
+	logged(t, &first.stderr, "taking requests", "workers")
+
+	for name, c := range map[string]struct {
+		dir, addr string
+		says      []string
+	}{
+		"same address":           {t.TempDir(), addr, []string{"NATS_EMBEDDED_ADDR", addr, "NATS_URL=nats://" + addr}},
+		"same directory":         {dir, freeAddr(t), []string{"NATS_EMBEDDED_DIR", dir, "in use"}},
+		"same address and files": {dir, addr, []string{"NATS_EMBEDDED_ADDR"}},
+	} {
+		second := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", c.dir), with("NATS_EMBEDDED_ADDR", c.addr)))
+		equal(t, name+": exit code", second.wait(t), 1)
+		contains(t, name, second.stderr.String(), c.says...)
+	}
+	// As it says: on the first one's server.
+	third := launch(t, settings(d.env, with("NATS_URL", "nats://"+addr)))
+	logged(t, &third.stderr, "taking requests", "workers")
+	third.signal(t, syscall.SIGTERM)
+	equal(t, "exit code", third.wait(t), 0)
+
+	js := dialJetStream(t, "nats://"+addr)
+	publish(t, js, requestFor(t, "order", "acme"))
+	settled(t, js)
+	equal(t, "outcomes", census(t, stored(t, js)), "provisioned 1")
+	first.signal(t, syscall.SIGTERM)
+	equal(t, "exit code", first.wait(t), 0)
+}
+
+// Servers may come up in any order.
+func TestServiceWaitsForNATS(t *testing.T) {
+	t.Parallel()
+	d, addr := newSQLite(t), freeAddr(t)
+	p := launch(t, settings(d.env, with("NATS_URL", "nats://"+addr), with("HTTP_ADDR", "127.0.0.1:0")))
+	http := "http://" + logged(t, &p.stderr, "HTTP server is up", "addr")
+	logged(t, &p.stderr, "waiting for NATS", "error")
+	notReady(t, http, "NATS")
+	late := launch(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", addr)))
+	logged(t, &late.stderr, "embedded NATS server is up", "url")
+	logged(t, &p.stderr, "taking requests", "workers")
+	eventually(t, "ready", func() bool { code, _ := get(t, http+"/readyz"); return code == 200 })
+	p.signal(t, syscall.SIGTERM)
+	equal(t, "exit code", p.wait(t), 0)
+}
+
+func TestServiceWaitsForTheDatabase(t *testing.T) {
+	t.Parallel()
+	env := settings(with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"),
+		with("DATABASE_URL", "postgres://someone:s3cret@"+freeAddr(t)+"/tenants"))
+	p := launch(t, env)
+	http := "http://" + logged(t, &p.stderr, "HTTP server is up", "addr")
+	logged(t, &p.stderr, "waiting for the database", "error")
+	notReady(t, http, "database")
+	code, _ := get(t, http+"/livez")
+	equal(t, "/livez", code, 200)
+	p.signal(t, syscall.SIGTERM)
+	equal(t, "exit code", p.wait(t), 0)
+	if strings.Contains(p.stderr.String(), "s3cret") {
+		t.Error("the log holds the password")
+	}
+}
+
+// A stop that comes while a call to a server hangs is no failure either.
+func TestStopWhileConnecting(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"database", "NATS"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			addr, connected := silentServer(t)
+			env := settings(with("NATS_EMBEDDED_DIR", t.TempDir()), with("DATABASE_URL", "postgres://someone@"+addr+"/tenants"))
+			if engine == "NATS" {
+				env["NATS_URL"], env["DATABASE_URL"] = "nats://"+addr, newSQLite(t).env["DATABASE_URL"]
+			}
+			p := launch(t, env)
+			select {
+			case <-connected:
+			case <-time.After(patience):
+				t.Fatal("nobody connects")
+			}
+			p.signal(t, syscall.SIGTERM)
+			equal(t, "exit code", p.wait(t), 0)
+		})
+	}
+}
+
+// silentServer takes connections and says nothing.
+func silentServer(t *testing.T) (addr string, connected <-chan struct{}) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { must(t, l.Close()) })
+	first := make(chan struct{}, 100)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			first <- struct{}{}
+			go func() {
+				io.Copy(io.Discard, conn) // until the client gives up
+				conn.Close()              // likewise
+			}()
+		}
+	}()
+	return l.Addr().String(), first
+}
+
+// The demo of the real program reads standard input and removes its directory.
+func TestRealDemoReadsStandardInput(t *testing.T) {
+	t.Parallel()
+	temp := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), realProgram(t), "demo", "-", "--json")
+	cmd.Env = []string{"TMPDIR=" + temp}
+	cmd.Stdin = bytes.NewReader(requestFor(t, "order", "acme").Data)
+	out, err := cmd.Output()
+	must(t, err)
+	e, err := events.Decode(nats.Header{"content-type": {events.ContentType}}, out)
+	must(t, err)
+	equal(t, "outcome", e.ID(), events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
+	entries, err := os.ReadDir(temp)
+	must(t, err)
+	equal(t, "what is left", len(entries), 0)
+}
+
+// Wrong credentials do not become right by waiting: the reason is told, and the supervisor sees a failure.
+func TestRefusedByNATS(t *testing.T) {
+	t.Parallel()
+	s := startNATS(t, func(o *server.Options) { o.Username, o.Password = "me", "right" })
+	addr := strings.TrimPrefix(s, "nats://")
+	r := start(t, settings(newSQLite(t).env, with("NATS_URL", "nats://me:"+secret+"@"+addr)), "run")
+	equal(t, "exit code", r.wait(t), 1)
+	contains(t, "stderr", strings.ToLower(r.stderr.String()), "authorization")
+	if strings.Contains(r.stderr.String(), secret) {
+		t.Error("the log holds the password")
+	}
+	for _, args := range [][]string{{"watch"}, requestArgs("acme")} {
+		code, _, stderr := command(t, with("NATS_URL", "nats://me:"+secret+"@"+addr), args...)
+		equal(t, "exit code", code, 1)
+		contains(t, "stderr", strings.ToLower(stderr), "authorization")
+	}
+}

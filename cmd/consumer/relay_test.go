@@ -1,0 +1,84 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+)
+
+// relay stands between the program and a server, to take the server away.
+type relay struct {
+	addr, target string
+
+	mu       sync.Mutex
+	listener net.Listener
+	conns    map[net.Conn]bool
+	all      sync.WaitGroup
+}
+
+// newRelay returns a relay to the host of a URL, and the URL through it.
+func newRelay(t *testing.T, to string) (_ *relay, through string) {
+	t.Helper()
+	u, err := url.Parse(to)
+	must(t, err)
+	r := &relay{target: u.Host, addr: "127.0.0.1:0", conns: map[net.Conn]bool{}}
+	r.mend(t)
+	t.Cleanup(r.cut)
+	u.Host = r.addr
+	return r, u.String()
+}
+
+// mend makes the server reachable.
+func (r *relay) mend(t *testing.T) {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", r.addr)
+	must(t, err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listener, r.addr = listener, listener.Addr().String()
+	r.all.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", r.target) // ends with the test
+			if err != nil {
+				client.Close() // there is nothing to be said
+				continue
+			}
+			r.join(client, server)
+		}
+	})
+}
+
+// join copies in both directions until either side ends.
+func (r *relay) join(a, b net.Conn) {
+	r.mu.Lock()
+	r.conns[a], r.conns[b] = true, true
+	r.mu.Unlock()
+	for _, pair := range [][2]net.Conn{{a, b}, {b, a}} {
+		r.all.Go(func() {
+			io.Copy(pair[0], pair[1]) // an end is what it waits for
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			for _, c := range pair {
+				delete(r.conns, c)
+				c.Close() // likewise
+			}
+		})
+	}
+}
+
+// cut ends all connections and refuses new ones.
+func (r *relay) cut() {
+	r.mu.Lock()
+	r.listener.Close() // it may be cut already
+	for c := range r.conns {
+		c.Close() // likewise
+	}
+	r.mu.Unlock()
+	r.all.Wait()
+}

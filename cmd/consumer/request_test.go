@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// requestArgs asks for a tenant.
+func requestArgs(tenant string, more ...string) []string {
+	return append([]string{"request", tenant, "--display-name", "Acme Inc.", "--created-by", "test"}, more...)
+}
+
+func TestRequestAndWait(t *testing.T) {
+	t.Parallel()
+	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
+	env := settings(with("NATS_URL", logged(t, &service.stderr, "embedded NATS server is up", "url")))
+	validate := validator(t)
+
+	code, stdout, stderr := command(t, env, requestArgs("acme", "--wait", "20s")...)
+	equal(t, "exit code", code, 0)
+	equal(t, "stderr", stderr, "")
+	contains(t, "stdout", stdout, "tenant.provisioned acme", "Step 5/5")
+
+	code, stdout, stderr = command(t, env, requestArgs("acme", "--wait", "20s")...)
+	equal(t, "exit code of a failure", code, 1)
+	equal(t, "stderr", stderr, "")
+	contains(t, "stdout", stdout, "TENANT_EXISTS")
+
+	// The same request again, and again: one outcome.
+	var first string
+	for range 2 {
+		code, stdout, _ = command(t, env, requestArgs("umbrella", "--wait", "20s", "--json", "--id", "order-1", "--source", billing)...)
+		equal(t, "exit code", code, 0)
+		validate([]byte(stdout))
+		if first != "" {
+			equal(t, "the outcome again", stdout, first)
+		}
+		first = stdout
+	}
+	// Another tenant under the same identity is still that request.
+	code, stdout, _ = command(t, env, requestArgs("other", "--wait", "20s", "--json", "--id", "order-1", "--source", billing)...)
+	equal(t, "exit code", code, 0)
+	equal(t, "the outcome of that identity", stdout, first)
+
+	code, stdout, _ = command(t, env, requestArgs("_docex_x_", "--wait", "20s", "--json")...)
+	equal(t, "exit code of a reserved id", code, 1)
+	validate([]byte(stdout))
+	contains(t, "stdout", stdout, "RESERVED_TENANT_ID")
+
+	code, stdout, _ = command(t, env, requestArgs("schematic", "--wait", "20s", "--isolation-strategy", "schema")...)
+	equal(t, "exit code of a strategy that SQLite cannot do", code, 1)
+	contains(t, "stdout", stdout, "UNSUPPORTED_STRATEGY")
+
+	// Without --wait the exit code says that the request is in the stream.
+	code, stdout, stderr = command(t, env, requestArgs("later", "--id", "order-2")...)
+	equal(t, "exit code", code, 0)
+	equal(t, "stderr", stderr, "")
+	contains(t, "stdout", stdout, "requested later", "order-2")
+	code, stdout, _ = command(t, env, requestArgs("even_later", "--json")...)
+	equal(t, "exit code", code, 0)
+	validate([]byte(stdout))
+	code, _, stderr = command(t, env, requestArgs("not an id")...)
+	equal(t, "exit code", code, 0)
+	contains(t, "stderr", stderr, "will refuse")
+}
+
+func TestRequestWithoutAService(t *testing.T) {
+	t.Parallel()
+	// No server at all.
+	code, stdout, stderr := command(t, settings(with("NATS_EMBEDDED_ADDR", freeAddr(t))), requestArgs("acme")...)
+	equal(t, "exit code", code, 1)
+	equal(t, "stdout", stdout, "")
+	contains(t, "stderr", stderr, "consumer run", "NATS_URL")
+
+	// A server on which the service has never been.
+	env := settings(with("NATS_URL", startNATS(t)))
+	for _, args := range [][]string{requestArgs("acme"), requestArgs("acme", "--wait", "5s")} {
+		code, stdout, stderr = command(t, env, args...)
+		equal(t, "exit code", code, 1)
+		equal(t, "stdout", stdout, "")
+		contains(t, "stderr", stderr, "run the service once")
+	}
+	code, _, stderr = command(t, env, "watch")
+	equal(t, "exit code of watch", code, 1)
+	contains(t, "stderr", stderr, "run the service once")
+
+	// A service that is not running now: the request waits in the stream.
+	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: time.Second}).Ensure(t.Context(), dialJetStream(t, env["NATS_URL"]))
+	must(t, err)
+	code, stdout, stderr = command(t, env, requestArgs("acme", "--wait", "100ms", "--id", "order-1")...)
+	equal(t, "exit code", code, 1)
+	equal(t, "stdout", stdout, "")
+	contains(t, "stderr", stderr, "no outcome within 100ms", "will be decided", "--id order-1", "--source "+requestSource)
+	// It comes, and asking again as told finds the outcome.
+	serve(t, settings(newSQLite(t).env, with("NATS_URL", env["NATS_URL"])))
+	code, stdout, _ = command(t, env, requestArgs("acme", "--wait", "20s", "--id", "order-1")...)
+	equal(t, "exit code", code, 0)
+	contains(t, "stdout", stdout, "tenant.provisioned acme", events.OutcomeID(requestSource, "order-1", 0, events.TypeProvisioned))
+}
+
+// Being told to stop while it waits is a failure: the answer is not known.
+func TestRequestInterrupted(t *testing.T) {
+	t.Parallel()
+	env := settings(with("NATS_URL", startNATS(t)))
+	js := dialJetStream(t, env["NATS_URL"])
+	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: time.Second}).Ensure(t.Context(), js)
+	must(t, err)
+	r := start(t, env, requestArgs("acme", "--wait", "1m")...)
+	eventually(t, "it has published", func() bool {
+		stream, err := js.Stream(t.Context(), events.StreamRequests)
+		must(t, err)
+		return stream.CachedInfo().State.Msgs == 1
+	})
+	equal(t, "exit code", r.stop(t), 1)
+	equal(t, "stdout", r.stdout.String(), "")
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
+	url := logged(t, &service.stderr, "embedded NATS server is up", "url")
+	env := settings(with("NATS_URL", url))
+	js := dialJetStream(t, url)
+	publish(t, js, requestFor(t, "order-1", "acme"))
+	settled(t, js)
+
+	all := start(t, env, "watch", "--all")
+	eventually(t, "what was before", func() bool { return strings.Contains(all.stdout.String(), "tenant.provisioned acme") })
+	fresh := start(t, env, "watch", "--json")
+	consumers := func() int {
+		stream, err := js.Stream(t.Context(), events.StreamEvents)
+		must(t, err)
+		return stream.CachedInfo().State.Consumers
+	}
+	eventually(t, "both watch", func() bool { return consumers() == 2 })
+	publish(t, js, requestFor(t, "order-2", "acme"), &nats.Msg{Subject: events.TypeRequested, Data: []byte("{}")})
+	eventually(t, "two more outcomes", func() bool {
+		return strings.Count(all.stdout.String(), "outcome id") == 3 && strings.Count(fresh.stdout.String(), "\n") == 2
+	})
+	contains(t, "watch --all", all.stdout.String(), "TENANT_EXISTS", "UNDECODABLE_EVENT")
+	validate := validator(t)
+	for line := range strings.Lines(fresh.stdout.String()) {
+		validate([]byte(line))
+	}
+	for _, r := range []*running{all, fresh} {
+		equal(t, "exit code", r.stop(t), 0)
+		equal(t, "stderr", r.stderr.String(), "")
+	}
+	// Nothing of it stays on the server for long.
+	stream, err := js.Stream(t.Context(), events.StreamEvents)
+	must(t, err)
+	for info := range stream.ListConsumers(t.Context()).Info() {
+		if keep := info.Config.InactiveThreshold; keep <= 0 || keep > time.Minute {
+			t.Errorf("consumer %s is kept for %s", info.Name, keep)
+		}
+	}
+}
+
+// A stream may hold what somebody else put there: watch shows the rest.
+func TestWatchSurvivesGarbage(t *testing.T) {
+	t.Parallel()
+	env := settings(with("NATS_URL", startNATS(t)))
+	js := dialJetStream(t, env["NATS_URL"])
+	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Ensure(t.Context(), js)
+	must(t, err)
+	r := start(t, env, "watch", "--all")
+	for _, body := range []string{"garbage", `{"specversion":"1.0","id":"1","source":"/x","type":"tenant.provisioned","data":{}}`} {
+		_, err := js.Publish(context.Background(), events.TypeProvisioned, []byte(body))
+		must(t, err)
+	}
+	serve(t, settings(newSQLite(t).env, with("NATS_URL", env["NATS_URL"])))
+	publish(t, js, requestFor(t, "order-1", "acme"))
+	eventually(t, "the outcome behind", func() bool { return strings.Contains(r.stdout.String(), "tenant.provisioned acme") })
+	equal(t, "exit code", r.stop(t), 0)
+}
+
+func TestJSONIsOneLineAnEvent(t *testing.T) {
+	t.Parallel()
+	e, err := events.Decode(requestFor(t, "1", "acme").Header, requestFor(t, "1", "acme").Data)
+	must(t, err)
+	var b strings.Builder
+	must(t, writeJSON(&b, e))
+	if !json.Valid([]byte(b.String())) || strings.Count(b.String(), "\n") != 1 {
+		t.Errorf("%q", b.String())
+	}
+}

@@ -1,0 +1,146 @@
+//go:build soak
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Three replicas are killed at random moments while they work off requests of which some are duplicates,
+// invalid or no events at all. Nothing may be lost, doubled or half done.
+func TestSoakRandomKills(t *testing.T) {
+	const (
+		requests  = 2000
+		replicas  = 3
+		soakLimit = 20 * time.Minute
+	)
+	for name, open := range map[string]func(*testing.T) database{"postgres": newPostgres, "sqlite": newSQLite} {
+		t.Run(name, func(t *testing.T) {
+			d, url := open(t), startNATS(t)
+			// Kills are the only thing that spends attempts here; the limit is not what this test is about.
+			env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "2s"), with("MAX_ATTEMPTS", "100"),
+				with("LOG_LEVEL", "warn"))
+			fleet := make([]*process, replicas)
+			for i := range fleet {
+				fleet[i] = launch(t, env)
+			}
+			js := dialJetStream(t, url)
+			eventually(t, "the streams are there", func() bool {
+				_, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
+				return err == nil
+			})
+
+			seed := rand.Uint64()
+			random := rand.New(rand.NewPCG(seed, 0))
+			want, undecodable := publishMix(t, js, random, requests)
+
+			started, kills := time.Now(), 0
+			for !idle(t, js) {
+				if time.Since(started) > soakLimit {
+					t.Fatalf("seed %d: not settled within %s", seed, soakLimit)
+				}
+				time.Sleep(time.Duration(200+random.IntN(800)) * time.Millisecond)
+				i := random.IntN(replicas)
+				fleet[i].signal(t, syscall.SIGKILL)
+				fleet[i].wait(t)
+				fleet[i] = launch(t, env)
+				kills++
+			}
+			settled(t, js)
+
+			outcomes := stored(t, js)
+			t.Logf("%s: seed %d, %d messages, %d kills, %d outcomes in %s: %s", name, seed, requests, kills,
+				len(outcomes), time.Since(started).Round(time.Second), census(t, outcomes))
+			judge(t, d, outcomes, want, undecodable)
+		})
+	}
+}
+
+// publishMix publishes requests: about 10 % are published twice, 5 % are invalid, 2 % are no events. It
+// returns the cause that each request must have, "" for success, and the number of undecodable messages.
+func publishMix(t *testing.T, js jetstream.JetStream, random *rand.Rand, n int) (want map[string]events.CauseCode, undecodable int) {
+	t.Helper()
+	want = map[string]events.CauseCode{}
+	for published := 0; published < n; published++ {
+		id := fmt.Sprintf("order-%d", published)
+		switch p := random.IntN(100); {
+		case p < 2:
+			publish(t, js, &nats.Msg{Subject: events.TypeRequested, Data: []byte("no event " + id)})
+			undecodable++
+		case p < 7:
+			msg := requestFor(t, id, "placeholder")
+			msg.Header, msg.Data = nil, []byte(fmt.Sprintf(`{"specversion":"1.0","type":%q,"source":%q,"id":%q,`+
+				`"data":{"tenant_id":"not valid","display_name":"A","created_by":"t"}}`, events.TypeRequested, billing, id))
+			publish(t, js, msg)
+			want[id] = events.CauseInvalidTenantID
+		case p < 17 && published+1 < n:
+			msg := requestFor(t, id, "tenant_"+strconv.Itoa(published))
+			publish(t, js, msg, msg)
+			published++
+			want[id] = ""
+		default:
+			publish(t, js, requestFor(t, id, "tenant_"+strconv.Itoa(published)))
+			want[id] = ""
+		}
+	}
+	return want, undecodable
+}
+
+func idle(t *testing.T, js jetstream.JetStream) bool {
+	t.Helper()
+	consumer, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
+	must(t, err)
+	info := consumer.CachedInfo()
+	return info.NumPending == 0 && info.NumAckPending == 0
+}
+
+// judge compares outcomes with requests, the registry with outcomes, and every tenant with its definition.
+func judge(t *testing.T, d database, outcomes []event.Event, want map[string]events.CauseCode, undecodable int) {
+	t.Helper()
+	provisioned := map[string]bool{}
+	for _, e := range outcomes {
+		var request *events.Request
+		var cause events.CauseCode
+		if e.Type() == events.TypeProvisioned {
+			data, err := events.ProvisionedFrom(e)
+			must(t, err)
+			request, provisioned[data.TenantID] = &data.Request, true
+		} else {
+			data, err := events.FailedFrom(e)
+			must(t, err)
+			if request, cause = data.Request, data.Cause.Code; request == nil {
+				undecodable--
+				continue
+			}
+		}
+		expected, open := want[request.ID]
+		if !open {
+			t.Errorf("request %s has two outcomes, or was never made", request.ID)
+		}
+		delete(want, request.ID)
+		equal(t, "cause of "+request.ID, cause, expected)
+	}
+	equal(t, "requests without an outcome", len(want), 0)
+	equal(t, "undecodable messages without an outcome", undecodable, 0)
+	registered := d.tenants()
+	equal(t, "registered tenants", len(registered), len(provisioned))
+	for _, tenant := range registered {
+		if !provisioned[tenant] {
+			t.Errorf("%s is registered and has no outcome", tenant)
+		}
+		for _, table := range []string{"docbasket", "route_operations"} {
+			equal(t, "rows of "+tenant, fmt.Sprint(d.rows(tenant, "SELECT count(*) FROM {b}"+table)), "[0]")
+		}
+	}
+}

@@ -1,0 +1,452 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	// patience bounds every wait: long enough for a slow machine, for a test that fails anyway.
+	patience = 20 * time.Second
+	poll     = 5 * time.Millisecond
+
+	billing = "/billing"
+)
+
+// natsServer is a real server in this process, which can be stopped and started again on its files.
+type natsServer struct {
+	options server.Options
+
+	mu sync.Mutex
+	*server.Server
+}
+
+func startNATS(t *testing.T, change ...func(*server.Options)) *natsServer {
+	t.Helper()
+	s := &natsServer{options: server.Options{
+		ServerName: "test", JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true,
+	}}
+	for _, fn := range change {
+		fn(&s.options)
+	}
+	s.start(t)
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *natsServer) start(t *testing.T) {
+	t.Helper()
+	options := s.options
+	started, err := server.NewServer(&options)
+	must(t, err)
+	started.Start()
+	if !started.ReadyForConnections(patience) {
+		t.Fatal("the NATS server is not ready")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Server = started
+}
+
+func (s *natsServer) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// InProcessConn makes the server an address that outlives a restart.
+func (s *natsServer) InProcessConn() (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.Running() {
+		return nil, errors.New("the server is stopped")
+	}
+	return s.Server.InProcessConn()
+}
+
+func (s *natsServer) connect(t *testing.T) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect("", nats.InProcessServer(s), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
+	must(t, err)
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// bundle is a server, a database, and what a handler on them is configured with.
+type bundle struct {
+	t      *testing.T
+	server *natsServer
+	js     jetstream.JetStream // the test's own, untouched by injected faults
+	db     *fakeDatabase
+	config Config
+	limit  pipeline.Limit
+}
+
+func newBundle(t *testing.T, change ...func(*server.Options)) *bundle {
+	t.Helper()
+	t.Parallel()
+	s := startNATS(t, change...)
+	nc := s.connect(t)
+	js, err := jetstream.New(nc)
+	must(t, err)
+	b := &bundle{
+		t: t, server: s, js: js, db: newFakeDatabase(), limit: pipeline.Limit{Attempts: 8, Lease: time.Minute},
+		config: Config{
+			Conn: nc, JetStream: js, Workers: 2, DrainTimeout: patience,
+			Topology: Topology{Replicas: 1, Manage: true, AckWait: patience},
+			Backoff:  Backoff{Min: 10 * time.Millisecond, Max: 40 * time.Millisecond, Random: func() float64 { return 0 }},
+			Log:      slog.New(slog.DiscardHandler),
+		},
+	}
+	_, err = b.config.Topology.Ensure(t.Context(), js)
+	must(t, err)
+	return b
+}
+
+// running is a handler at work.
+type running struct {
+	*Handler
+	cancel context.CancelFunc // asks it to end, as SIGTERM does
+	ended  chan struct{}
+	err    error // of Run, once it has ended
+}
+
+// start starts a handler; the test's end stops it.
+func (b *bundle) start(change ...func(*Config)) *running {
+	b.t.Helper()
+	config := b.config
+	var err error
+	config.Provisioner, err = pipeline.New(pipeline.Config{
+		Database: b.db, Source: events.DefaultSource, Limit: b.limit,
+		Log: config.Log, Now: time.Now, Steps: pipeline.Steps(),
+	})
+	must(b.t, err)
+	for _, fn := range change {
+		fn(&config)
+	}
+	h, err := New(config)
+	must(b.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Handler: h, cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		r.err = h.Run(ctx)
+	}()
+	b.t.Cleanup(func() { r.stop(b.t) })
+	b.eventually("the handler takes requests", func() bool { return h.Err() == nil })
+	return r
+}
+
+// stop ends the handler and waits.
+func (r *running) stop(t *testing.T) {
+	t.Helper()
+	r.cancel()
+	select {
+	case <-r.ended:
+		must(t, r.err)
+	case <-time.After(patience + abortTimeout):
+		t.Error("Run did not return")
+	}
+}
+
+// request is a request for a tenant as a message, structured. What is wrong with it goes out too.
+func (b *bundle) request(id, tenant string) *nats.Msg {
+	b.t.Helper()
+	body, err := json.Marshal(map[string]any{
+		"specversion": "1.0", "type": events.TypeRequested, "source": billing, "id": id,
+		"data": events.Requested{TenantID: tenant, DisplayName: "Acme", CreatedBy: "test"},
+	})
+	must(b.t, err)
+	return &nats.Msg{Subject: events.TypeRequested, Header: nats.Header{"content-type": {events.ContentType}}, Data: body}
+}
+
+// publish publishes messages and returns the sequence of the last.
+func (b *bundle) publish(messages ...*nats.Msg) (sequence uint64) {
+	b.t.Helper()
+	for _, msg := range messages {
+		ack, err := b.js.PublishMsg(b.t.Context(), msg)
+		must(b.t, err)
+		sequence = ack.Sequence
+	}
+	return sequence
+}
+
+// eventually polls until the condition holds.
+func (b *bundle) eventually(what string, condition func() bool) {
+	b.t.Helper()
+	eventually(b.t, what, condition)
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+	}
+}
+
+// receive waits for a signal.
+func receive[T any](t *testing.T, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("not within %s: %s", patience, what)
+		panic("unreachable")
+	}
+}
+
+func (b *bundle) consumer() *jetstream.ConsumerInfo {
+	b.t.Helper()
+	consumer, err := b.js.Consumer(context.Background(), events.StreamRequests, events.DurableConsumer)
+	must(b.t, err)
+	return consumer.CachedInfo()
+}
+
+// settled waits until everything in the stream of requests has been acknowledged. The counters of pending
+// messages would not do: the consumer may not have heard yet of what was stored just now.
+func (b *bundle) settled() {
+	b.t.Helper()
+	b.eventually("all requests are settled", func() bool {
+		last := b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq
+		return b.consumer().AckFloor.Stream == last
+	})
+}
+
+// stored lists what a stream holds.
+func (b *bundle) stored(name string) []*jetstream.RawStreamMsg {
+	b.t.Helper()
+	ctx := context.Background()
+	var all []*jetstream.RawStreamMsg
+	// A dead letter may be replaced just now, and be neither here nor there.
+	b.eventually("all of "+name+" is read", func() bool {
+		stream, err := b.js.Stream(ctx, name)
+		must(b.t, err)
+		all = b.read(ctx, stream)
+		return len(all) == int(stream.CachedInfo().State.Msgs) // a handful
+	})
+	return all
+}
+
+func (b *bundle) read(ctx context.Context, stream jetstream.Stream) (all []*jetstream.RawStreamMsg) {
+	b.t.Helper()
+	state := stream.CachedInfo().State
+	if state.Msgs == 0 {
+		return nil
+	}
+	for sequence := state.FirstSeq; sequence <= state.LastSeq; sequence++ {
+		msg, err := stream.GetMsg(ctx, sequence)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		must(b.t, err)
+		all = append(all, msg)
+	}
+	return all
+}
+
+// outcomes are the outcomes in their stream. Each must be on the subject that is its type, under the
+// Nats-Msg-Id that is its id, and there once.
+func (b *bundle) outcomes() []event.Event {
+	b.t.Helper()
+	var all []event.Event
+	ids := map[string]bool{}
+	for _, msg := range b.stored(events.StreamEvents) {
+		e, err := events.Decode(msg.Header, msg.Data)
+		must(b.t, err)
+		if msg.Subject != e.Type() || msg.Header.Get(jetstream.MsgIDHeader) != e.ID() || ids[e.ID()] {
+			b.t.Errorf("outcome %s of type %s: on subject %s, Nats-Msg-Id %s, there before: %v",
+				e.ID(), e.Type(), msg.Subject, msg.Header.Get(jetstream.MsgIDHeader), ids[e.ID()])
+		}
+		ids[e.ID()] = true
+		all = append(all, e)
+	}
+	return all
+}
+
+// outcome is the only outcome in the stream.
+func (b *bundle) outcome() event.Event {
+	b.t.Helper()
+	all := b.outcomes()
+	if len(all) != 1 {
+		b.t.Fatalf("%d outcomes, want 1: %v", len(all), all)
+	}
+	return all[0]
+}
+
+// failure is the data of the only outcome, which is a failure.
+func (b *bundle) failure() events.ProvisioningFailed {
+	b.t.Helper()
+	data, err := events.FailedFrom(b.outcome())
+	must(b.t, err)
+	return data
+}
+
+// letter is the only dead letter.
+func (b *bundle) letter() *jetstream.RawStreamMsg {
+	b.t.Helper()
+	all := b.stored(events.StreamDeadLetters)
+	if len(all) != 1 {
+		b.t.Fatalf("%d dead letters, want 1", len(all))
+	}
+	return all[0]
+}
+
+// counts asserts how many outcomes and dead letters there are.
+func (b *bundle) counts(outcomes, letters int) {
+	b.t.Helper()
+	if o, l := len(b.outcomes()), len(b.stored(events.StreamDeadLetters)); o != outcomes || l != letters {
+		b.t.Errorf("%d outcomes and %d dead letters, want %d and %d", o, l, outcomes, letters)
+	}
+}
+
+// block makes every attempt wait until release is called or its context ends. entered tells of each.
+func (b *bundle) block() (entered <-chan string, release func()) {
+	in, out := make(chan string, 100), make(chan struct{})
+	b.db.work = func(ctx context.Context, tenant string, _ int) error {
+		in <- tenant
+		select {
+		case <-out:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	release = sync.OnceFunc(func() { close(out) })
+	b.t.Cleanup(release)
+	return in, release
+}
+
+// faulty is a JetStream whose publications can be made to fail, before they are sent or after.
+type faulty struct {
+	jetstream.JetStream
+	mu        sync.Mutex
+	before    map[string]int // by the beginning of the subject: how many publications fail unsent
+	after     map[string]int // likewise: how many are stored and their PubAck is lost
+	published []string       // subjects, in order, of what was stored
+	failed    chan string    // subjects of what failed
+}
+
+func newFaulty(js jetstream.JetStream) *faulty {
+	return &faulty{JetStream: js, before: map[string]int{}, after: map[string]int{}, failed: make(chan string, 1000)}
+}
+
+var errInjected = errors.New("injected")
+
+// take uses up one fault of those for the subject.
+func (f *faulty) take(faults map[string]int, subject string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for prefix, n := range faults {
+		if strings.HasPrefix(subject, prefix) && n > 0 {
+			faults[prefix]--
+			f.failed <- subject
+			return true
+		}
+	}
+	return false
+}
+
+// heal ends all faults.
+func (f *faulty) heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.before)
+	clear(f.after)
+}
+
+func (f *faulty) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if f.take(f.before, msg.Subject) {
+		return nil, errInjected
+	}
+	ack, err := f.JetStream.PublishMsg(ctx, msg, opts...)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	f.published = append(f.published, msg.Subject)
+	f.mu.Unlock()
+	if f.take(f.after, msg.Subject) {
+		return nil, errInjected
+	}
+	return ack, nil
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func tenants(n int) []string {
+	var names []string
+	for i := range n {
+		names = append(names, "tenant_"+strconv.Itoa(i))
+	}
+	return names
+}
+
+func (b *bundle) publishTenants(n int) {
+	b.t.Helper()
+	for _, name := range tenants(n) {
+		b.publish(b.request("order-"+name, name))
+	}
+}
+
+func causes(t *testing.T, all []event.Event) string {
+	t.Helper()
+	found := map[string]int{}
+	for _, e := range all {
+		if e.Type() == events.TypeProvisioned {
+			found["PROVISIONED"]++
+			continue
+		}
+		data, err := events.FailedFrom(e)
+		must(t, err)
+		found[string(data.Cause.Code)]++
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		parts = append(parts, fmt.Sprintf("%s %d", name, found[name]))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,186 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// fakeDatabase is registry and ledger in memory, to inject verdicts and to count. It keeps the promises of
+// [pipeline.Database]; the real ones have a suite of their own.
+type fakeDatabase struct {
+	// work is step 2 of every build; nil: nothing to do.
+	work func(ctx context.Context, tenant string, attempt int) error
+
+	mu      sync.Mutex
+	away    error // what everything returns, if set
+	entries map[string]*entry
+	tenants map[string]bool
+	claims  int
+	pings   int
+}
+
+type entry struct {
+	replay, attempts int
+	outcome          pipeline.Outcome
+	notes            []pipeline.Note
+}
+
+func newFakeDatabase() *fakeDatabase {
+	return &fakeDatabase{entries: map[string]*entry{}, tenants: map[string]bool{}}
+}
+
+// lock locks the database, or says that it is away.
+func (d *fakeDatabase) lock() (unlock func(), err error) {
+	d.mu.Lock()
+	if d.away != nil {
+		defer d.mu.Unlock()
+		return nil, d.away
+	}
+	return d.mu.Unlock, nil
+}
+
+var errOutage = &pipeline.Fault{Class: pipeline.Outage, Message: "the test has unplugged the database"}
+
+// unplug makes the database go away, plug brings it back.
+func (d *fakeDatabase) unplug() { d.set(errOutage) }
+func (d *fakeDatabase) plug()   { d.set(nil) }
+
+func (d *fakeDatabase) set(away error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.away = away
+}
+
+// attempts is how many attempts at the request, by its id, the ledger holds.
+func (d *fakeDatabase) attempts(id string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.entries[events.RequestKey(billing, id)]; e != nil {
+		return e.attempts
+	}
+	return 0
+}
+
+func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, _ string, _ pipeline.Limit) (pipeline.Claim, error) {
+	unlock, err := d.lock()
+	if err != nil {
+		return pipeline.Claim{}, err
+	}
+	defer unlock()
+	d.claims++
+	e := d.entries[r.Key()]
+	if e == nil {
+		e = &entry{replay: r.Replay}
+		d.entries[r.Key()] = e
+	}
+	if r.Replay > e.replay && !e.outcome.Provisioned() {
+		*e = entry{replay: r.Replay}
+	}
+	if e.outcome.ID != "" {
+		return pipeline.Claim{}, &pipeline.Settled{Outcome: e.outcome}
+	}
+	e.attempts++
+	return pipeline.Claim{Key: r.Key(), Replay: e.replay, Attempt: e.attempts}, nil
+}
+
+func (d *fakeDatabase) Conclude(_ context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
+	unlock, err := d.lock()
+	if err != nil {
+		return pipeline.Outcome{}, err
+	}
+	defer unlock()
+	e := d.entries[c.Key]
+	if e.outcome.ID == "" {
+		e.outcome = f.Outcome
+	}
+	return e.outcome, nil
+}
+
+func (d *fakeDatabase) Note(_ context.Context, c pipeline.Claim, n pipeline.Note) error {
+	unlock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	e := d.entries[c.Key]
+	e.notes = append(e.notes, n)
+	if n.Refund {
+		e.attempts--
+	}
+	return nil
+}
+
+func (d *fakeDatabase) Strategy() string { return events.IsolationDatabase }
+
+func (d *fakeDatabase) FindTenant(_ context.Context, id string) (string, error) {
+	unlock, err := d.lock()
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if d.tenants[id] {
+		return id, nil
+	}
+	return "", nil
+}
+
+func (d *fakeDatabase) Begin(_ context.Context, c pipeline.Claim, tenantID string) (pipeline.Build, error) {
+	return &fakeBuild{d, c, tenantID}, nil
+}
+
+func (d *fakeDatabase) Ping(context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pings++
+	return d.away
+}
+
+type fakeBuild struct {
+	*fakeDatabase
+	claim  pipeline.Claim
+	tenant string
+}
+
+func (b *fakeBuild) CreateBoundary(context.Context) (pipeline.Boundary, error) {
+	return pipeline.Boundary{DatabasePath: "storage/" + b.tenant}, nil
+}
+
+func (b *fakeBuild) CreateTables(ctx context.Context) error {
+	if b.work == nil {
+		return nil
+	}
+	return b.work(ctx, b.tenant, b.claim.Attempt)
+}
+
+func (b *fakeBuild) CreateIndexes(context.Context) (map[string]error, error) { return nil, nil }
+
+func (b *fakeBuild) Inspect(context.Context) (pipeline.Inspection, error) {
+	return pipeline.Inspection{Tables: 11, Indexes: 18}, nil
+}
+
+func (b *fakeBuild) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
+	unlock, err := b.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	e := b.entries[b.claim.Key]
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case e.outcome.ID != "":
+		return &pipeline.Settled{Outcome: e.outcome}
+	case b.tenants[t.ID]:
+		return pipeline.TenantExists(t.ID, t.ID)
+	}
+	b.tenants[t.ID], e.outcome = true, o
+	return nil
+}
+
+func (b *fakeBuild) Close(context.Context) []string { return nil }
+
+var errTransient = &pipeline.Fault{Class: pipeline.Transient, Native: "40P01", Err: errors.New("deadlock")}

@@ -1,0 +1,268 @@
+package handler
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// headers lists a dead letter's own headers by name, without their prefix.
+func reasons(letter *jetstream.RawStreamMsg) map[string]string {
+	all := map[string]string{}
+	for name, values := range letter.Header {
+		if rest, ok := strings.CutPrefix(name, "Dead-Letter-"); ok {
+			all[rest] = strings.Join(values, "|")
+		}
+	}
+	return all
+}
+
+func TestDeadLetterIsTheOriginalWithReasons(t *testing.T) {
+	b := newBundle(t)
+	b.publishTenants(1)
+	msg := b.request("order", "Not an id\nat all")
+	msg.Header["X-Trace"] = []string{"one", "two"}
+	msg.Header["x-lower"] = []string{"kept as it is"}
+	msg.Header["Dead-Letter-Reason"] = []string{"an earlier one"}
+	msg.Header["dead-letter-step"] = []string{"an earlier one"}
+	msg.Header[ReplayHeader] = []string{"3"}
+	msg.Header[jetstream.MsgIDHeader] = []string{"publisher-1"}
+	sequence := b.publish(msg)
+	b.start()
+	b.settled()
+
+	letter := b.letter()
+	sum := sha256.Sum256([]byte(billing + "\norder"))
+	key := hex.EncodeToString(sum[:])
+	equal(t, "subject", letter.Subject, "tenant.dead_letter."+key)
+	if !bytes.Equal(letter.Data, msg.Data) {
+		t.Errorf("data: got %q, want %q", letter.Data, msg.Data)
+	}
+	for name, want := range map[string]string{
+		"content-type": events.ContentType, "X-Trace": "one|two", "x-lower": "kept as it is",
+		ReplayHeader: "3", jetstream.MsgIDHeader: "publisher-1", "dead-letter-step": "",
+	} {
+		equal(t, name, strings.Join(letter.Header[name], "|"), want)
+	}
+	var failed events.ProvisioningFailed
+	for _, e := range b.outcomes() {
+		if e.Type() == events.TypeProvisioningFailed {
+			var err error
+			failed, err = events.FailedFrom(e)
+			must(t, err)
+		}
+	}
+	got := reasons(letter)
+	when, err := time.Parse(time.RFC3339Nano, got["Time"])
+	must(t, err)
+	if age := time.Since(when); age < 0 || age > patience || when.Location() != time.UTC {
+		t.Errorf("Dead-Letter-Time is %s", got["Time"])
+	}
+	delete(got, "Time")
+	want := map[string]string{
+		"Key": key, "Reason": "INVALID_TENANT_ID", "Step": "validate_request", "Attempts": "1", "Replay": "3",
+		"Stream": "TENANT_REQUESTS", "Sequence": fmt.Sprint(sequence), "Subject": "tenant.requested",
+		"Message": headerText(failed.Cause.Message), "Tenant": `Not an id\nat all`,
+	}
+	equal(t, "reasons", fmt.Sprint(got), fmt.Sprint(want))
+	equal(t, "where the outcome says it is", failed.DeadLetter, events.DeadLetter{Stream: "TENANT_DEAD_LETTERS", Subject: letter.Subject})
+}
+
+// Instructions to the server on the original were for its own stream.
+func TestDeadLetterObeysNoInstructionOfTheOriginal(t *testing.T) {
+	b := newBundle(t)
+	// JetStream acts on these when they are published to it, so the original gets them by another way: a
+	// stream that the operator feeds.
+	original := nats.Header{
+		"Nats-Expected-Stream": {"TENANT_REQUESTS"}, "Nats-Expected-Last-Sequence": {"0"},
+		"nats-expected-last-msg-id": {"x"}, "Nats-TTL": {"1s"}, "Nats-Rollup": {"all"},
+		"Nats-Schedule": {"@at 2030-01-01T00:00:00Z"}, "Nats-Msg-Id": {"id"}, "Native": {"stays"}, "X-Nats-TTL": {"stays"},
+	}
+	got := originalHeader(original)
+	equal(t, "header", fmt.Sprint(got), fmt.Sprint(nats.Header{"Native": {"stays"}, "Nats-Msg-Id": {"id"}, "X-Nats-TTL": {"stays"}}))
+
+	msg := b.request("order", "not an id")
+	msg.Header["Nats-Expected-Stream"] = []string{events.StreamRequests}
+	msg.Header["Nats-Expected-Last-Sequence"] = []string{"0"}
+	b.publish(msg)
+	b.start()
+	b.settled()
+	b.counts(1, 1)
+	equal(t, "deliveries", b.delivered(), 1)
+}
+
+// A publisher that uses a Nats-Msg-Id twice, for two requests (the requests' stream remembers an id for
+// 2 minutes at most, and not at all once the operator purges it).
+func TestTwoRequestsWithOneMsgIDHaveTwoDeadLetters(t *testing.T) {
+	b := newBundle(t)
+	stream, err := b.js.Stream(t.Context(), events.StreamRequests)
+	must(t, err)
+	config := stream.CachedInfo().Config
+	config.Duplicates = 100 * time.Millisecond
+	_, err = b.js.UpdateStream(t.Context(), config)
+	must(t, err)
+	b.start()
+	for _, id := range []string{"order-1", "order-2"} {
+		msg := b.request(id, "not an id")
+		msg.Header[jetstream.MsgIDHeader] = []string{"the same"}
+		b.eventually("the stream has forgotten the id", func() bool {
+			ack, err := b.js.PublishMsg(t.Context(), msg)
+			must(t, err)
+			return !ack.Duplicate
+		})
+	}
+	b.settled()
+	b.counts(2, 2)
+}
+
+// The same request, rejected twice, has one dead letter: the newest.
+func TestRepeatedRequestHasOneDeadLetter(t *testing.T) {
+	b := newBundle(t)
+	b.start()
+	b.publish(b.request("order", "not an id"))
+	b.settled()
+	sequence := b.publish(b.request("order", "not an id"))
+	b.settled()
+	b.counts(1, 1)
+	equal(t, "sequence", reasons(b.letter())["Sequence"], fmt.Sprint(sequence))
+}
+
+// A request that fits into the server's max_payload, but not together with the reasons.
+func TestDeadLetterOfTheLargestRequest(t *testing.T) {
+	const most = 100_000
+	b := newBundle(t, func(o *server.Options) { o.MaxPayload = most })
+	msg := nats.NewMsg(events.TypeRequested)
+	msg.Data = bytes.Repeat([]byte("x"), most)
+	sequence := b.publish(msg)
+	b.start()
+	b.settled()
+	letter := b.letter()
+	got := reasons(letter)
+	equal(t, "data", len(letter.Data), 0)
+	equal(t, "sequence", got["Sequence"], fmt.Sprint(sequence))
+	equal(t, "reason", got["Reason"], "UNDECODABLE_EVENT")
+	if got["Omitted"] == "" {
+		t.Error("it does not say that the original was left out")
+	}
+	equal(t, "cause", b.failure().Cause.Code, events.CauseUndecodableEvent)
+	equal(t, "deliveries", b.delivered(), 1)
+}
+
+// The operator has limited the size of dead letters in their stream.
+func TestDeadLetterLargerThanItsStreamTakes(t *testing.T) {
+	b := newBundle(t)
+	stream, err := b.js.Stream(t.Context(), events.StreamDeadLetters)
+	must(t, err)
+	config := stream.CachedInfo().Config
+	config.MaxMsgSize = 4000
+	_, err = b.js.UpdateStream(t.Context(), config)
+	must(t, err)
+	b.start()
+	msg := b.request("order", "not an id")
+	msg.Header["X-Large"] = []string{strings.Repeat("x", 8000)}
+	b.publish(msg)
+	b.settled()
+	b.counts(1, 1)
+	if reasons(b.letter())["Omitted"] == "" {
+		t.Error("it does not say that the original was left out")
+	}
+}
+
+func TestUndecodableMessages(t *testing.T) {
+	t.Parallel()
+	for name, msg := range map[string]*nats.Msg{
+		"empty":      {},
+		"text":       {Data: []byte("please make me a tenant")},
+		"binary":     {Data: []byte{0xff, 0x00, 0xfe}},
+		"batch":      {Header: nats.Header{"Content-Type": {"application/cloudevents-batch+json"}}, Data: []byte("[]")},
+		"half event": {Header: nats.Header{"ce-id": {"1"}, "ce-specversion": {"1.0"}}, Data: []byte("{}")},
+		"header":     {Header: nats.Header{"ce-id": {"%zz"}, "ce-x_y": {"a\tb"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			b.publishTenants(2) // so that the sequence is another number than the only one
+			msg.Subject = events.TypeRequested
+			sequence := b.publish(msg)
+			must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
+			b.start()
+			b.settled()
+			sum := sha256.Sum256(fmt.Appendf(nil, "TENANT_REQUESTS\n%d", sequence))
+			key := hex.EncodeToString(sum[:])
+			letter := b.letter()
+			got := reasons(letter)
+			equal(t, "subject", letter.Subject, "tenant.dead_letter."+key)
+			equal(t, "key", got["Key"], key)
+			equal(t, "reason", got["Reason"], "UNDECODABLE_EVENT")
+			equal(t, "tenant", got["Tenant"], "")
+			if !bytes.Equal(letter.Data, msg.Data) {
+				t.Errorf("data: got %q, want %q", letter.Data, msg.Data)
+			}
+			for _, e := range b.outcomes() {
+				if e.Type() == events.TypeProvisioned {
+					continue
+				}
+				failed, err := events.FailedFrom(e)
+				must(t, err)
+				if failed.Request != nil || failed.TenantID != "" || e.Subject() != "" {
+					t.Errorf("the failure names a request or a tenant: %+v", failed)
+				}
+				equal(t, "cause", failed.Cause.Code, events.CauseUndecodableEvent)
+				equal(t, "outcome id", e.ID(),
+					events.OutcomeID("TENANT_REQUESTS", fmt.Sprint(sequence), 0, events.TypeProvisioningFailed))
+			}
+			equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2, UNDECODABLE_EVENT 1")
+		})
+	}
+}
+
+func (b *bundle) streamOf(name string) jetstream.Stream {
+	b.t.Helper()
+	stream, err := b.js.Stream(b.t.Context(), name)
+	must(b.t, err)
+	return stream
+}
+
+// Headers end at a newline, and NATS does not escape: what comes from outside must not make headers.
+func TestReasonsAreSafeInAHeader(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                   "",
+		"plain, with \"it\"": `plain, with "it"`,
+		"two\r\nlines":       `two\r\nlines`,
+		"Zürich":             `Z\u00fcrich`,
+		"back\\slash":        `back\\slash`,
+		"\xff\x00":           `\xff\x00`,
+	} {
+		equal(t, fmt.Sprintf("%q", in), headerText(in), want)
+	}
+	if n := len(headerText(strings.Repeat("ü", 10_000))); n > maxHeaderText+3 {
+		t.Errorf("%d bytes", n)
+	}
+
+	b := newBundle(t)
+	b.db.work = func(context.Context, string, int) error {
+		return pipeline.Failure(events.CausePermissionDenied, "no right\r\nInjected: yes\r\n\r\nto Zürich")
+	}
+	b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	letter := b.letter()
+	got := reasons(letter)
+	equal(t, "Message", got["Message"], `no right\r\nInjected: yes\r\n\r\nto Z\u00fcrich`)
+	equal(t, "Reason", got["Reason"], "PERMISSION_DENIED")
+	equal(t, "Step", got["Step"], "initialize_schema")
+	equal(t, "Tenant", got["Tenant"], "acme")
+	equal(t, "Injected", letter.Header.Get("Injected"), "")
+	contains(t, "the cause in the outcome", fmt.Errorf("%s", b.failure().Cause.Message), "Zürich")
+}

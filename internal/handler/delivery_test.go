@@ -1,0 +1,161 @@
+package handler
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/events"
+)
+
+func TestReplayNumber(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		header nats.Header
+		want   int
+	}{
+		{nil, 0},
+		{nats.Header{"Replay-Number": {"1"}}, 1},
+		{nats.Header{"replay-number": {"12"}}, 12},
+		{nats.Header{"REPLAY-NUMBER": {"2147483647"}}, 2147483647},
+		{nats.Header{"Replay-Number": {"2147483648"}}, 0},
+		{nats.Header{"Replay-Number": {"-1"}}, 0},
+		{nats.Header{"Replay-Number": {"0"}}, 0},
+		{nats.Header{"Replay-Number": {"1.5"}}, 0},
+		{nats.Header{"Replay-Number": {" 1"}}, 0},
+		{nats.Header{"Replay-Number": {"one"}}, 0},
+		{nats.Header{"Replay-Number": {""}}, 0},
+		{nats.Header{"Replay-Number": {}}, 0},
+		{nats.Header{"X-Replay-Number": {"1"}}, 0},
+	} {
+		if got := replayNumber(c.header); got != c.want {
+			t.Errorf("%v: got %d, want %d", c.header, got, c.want)
+		}
+	}
+}
+
+// All ways in which a request may be sent lead to the same.
+func TestEveryInputMode(t *testing.T) {
+	t.Parallel()
+	data := events.Requested{TenantID: "acme", DisplayName: "Zürich “North”", CreatedBy: "test"}
+	e, err := events.NewRequested("/billing/ä b", "order 1%", data)
+	must(t, err)
+	e.SetExtension("correlationid", "c-1")
+	e.SetExtension("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	header, structured, err := events.Encode(e)
+	must(t, err)
+	binaryHeader, body, err := events.EncodeBinary(e)
+	must(t, err)
+	upper := nats.Header{}
+	for name, values := range binaryHeader {
+		upper[strings.ToUpper(name)] = values
+	}
+	for name, msg := range map[string]*nats.Msg{
+		"structured":             {Header: header, Data: structured},
+		"structured, parameters": {Header: nats.Header{"Content-Type": {"application/CloudEvents+json; charset=utf-8"}}, Data: structured},
+		"binary":                 {Header: binaryHeader, Data: body},
+		"binary, upper case":     {Header: upper, Data: body},
+		"bare":                   {Data: structured},
+		"bare, JSON":             {Header: nats.Header{"Content-Type": {"application/json"}}, Data: structured},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			msg.Subject = events.TypeRequested
+			b.publish(msg)
+			b.start()
+			b.settled()
+			outcome := b.outcome()
+			got, err := events.ProvisionedFrom(outcome)
+			must(t, err)
+			equal(t, "request", got.Request, events.Request{Source: "/billing/ä b", ID: "order 1%"})
+			equal(t, "display name", got.DisplayName, data.DisplayName)
+			equal(t, "outcome id", outcome.ID(), events.OutcomeID("/billing/ä b", "order 1%", 0, events.TypeProvisioned))
+			equal(t, "subject", outcome.Subject(), "acme")
+			for extension, want := range map[string]any{
+				"correlationid": "c-1", "causationid": "order 1%", "traceparent": e.Extensions()["traceparent"],
+			} {
+				equal(t, extension, outcome.Extensions()[extension], want)
+			}
+		})
+	}
+}
+
+func TestUnsupportedEventType(t *testing.T) {
+	b := newBundle(t)
+	msg := b.request("order", "acme")
+	var fields map[string]any
+	must(t, json.Unmarshal(msg.Data, &fields))
+	fields["type"] = "tenant.deleted"
+	var err error
+	msg.Data, err = json.Marshal(fields)
+	must(t, err)
+	b.publish(msg)
+	b.start()
+	b.settled()
+	failed := b.failure()
+	equal(t, "cause", failed.Cause.Code, events.CauseUnsupportedEventType)
+	equal(t, "step", failed.Step, events.Step{Number: 0, Name: "validate_request"})
+	equal(t, "reason", reasons(b.letter())["Reason"], "UNSUPPORTED_EVENT_TYPE")
+}
+
+// Delivered again after the end: the outcome that was recorded, once.
+func TestFinishedRequestKeepsItsOutcome(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		tenant  string
+		letters int
+	}{"provisioned": {"acme", 0}, "failed": {"not an id", 1}} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			b.start()
+			b.publish(b.request("order", c.tenant))
+			b.settled()
+			first := b.outcome()
+			// Once the stream of outcomes has forgotten it, it is published again: the same bytes.
+			must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
+			b.publish(b.request("order", c.tenant), b.request("order", c.tenant))
+			b.settled()
+			// Within the duplicate window the stream takes an id once, and remembers it.
+			b.counts(0, c.letters)
+			equal(t, "deliveries", b.delivered(), 3)
+			equal(t, "attempts", b.db.attempts("order"), 1)
+
+			must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
+			_, err := b.config.Topology.Ensure(t.Context(), b.js)
+			must(t, err)
+			b.publish(b.request("order", c.tenant))
+			b.settled()
+			again := b.outcome()
+			equal(t, "outcome", again.String(), first.String())
+		})
+	}
+}
+
+// A replay above the ledger's number is a new run with an outcome of its own; the same number again is a
+// redelivery of it.
+func TestReplay(t *testing.T) {
+	b := newBundle(t)
+	b.db.tenants["acme"] = true
+	b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	b.counts(1, 1)
+	b.db.mu.Lock()
+	delete(b.db.tenants, "acme")
+	b.db.mu.Unlock()
+
+	for range 2 {
+		again := b.request("order", "acme")
+		again.Header[ReplayHeader] = []string{"1"}
+		b.publish(again)
+		b.settled()
+		all := b.outcomes()
+		equal(t, "outcomes", causes(t, all), "PROVISIONED 1, TENANT_EXISTS 1")
+		data, err := events.ProvisionedFrom(all[1])
+		must(t, err)
+		equal(t, "replay", data.Replay, 1)
+		equal(t, "outcome id", all[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
+	}
+}

@@ -1,0 +1,119 @@
+package handler
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// Invariant 6.
+func TestDrainLetsRunningWorkFinish(t *testing.T) {
+	b := newBundle(t)
+	entered, release := b.block()
+	h := b.start()
+	b.publishTenants(5)
+	receive(t, "work begins", entered)
+	receive(t, "work begins", entered)
+	h.cancel()
+	b.eventually("no requests are taken", func() bool { return h.Err() != nil })
+	select {
+	case <-h.ended:
+		t.Fatal("Run returned before the work was done")
+	default:
+	}
+	release()
+	receive(t, "the end of Run", h.ended)
+	must(t, h.err)
+	b.counts(2, 0)
+	info := b.consumer()
+	equal(t, "acknowledgements pending", info.NumAckPending, 0)
+	equal(t, "waiting", info.NumPending, 3)
+}
+
+func TestDrainTimeoutHandsBack(t *testing.T) {
+	b := newBundle(t)
+	b.limit.Attempts = 1
+	entered, release := b.block()
+	h := b.start(func(c *Config) { c.DrainTimeout = 50 * time.Millisecond })
+	b.publishTenants(2)
+	receive(t, "work begins", entered)
+	receive(t, "work begins", entered)
+	begin := time.Now()
+	h.stop(t)
+	release()
+	b.counts(0, 0)
+	b.start()
+	b.settled()
+	if took := time.Since(begin); took > b.config.Topology.AckWait/2 {
+		t.Errorf("the messages came back after %s", took)
+	}
+	b.counts(2, 0)
+	// Being cut short is no attempt: with one allowed, both were still done.
+	equal(t, "attempts", b.db.attempts("order-tenant_0"), 1)
+}
+
+// Work that does not heed its context is left behind, and Run says so.
+func TestWorkThatDoesNotEndIsReported(t *testing.T) {
+	b := newBundle(t)
+	entered, stuck := make(chan struct{}, 2), make(chan struct{})
+	b.db.work = func(context.Context, string, int) error {
+		entered <- struct{}{}
+		<-stuck
+		return nil
+	}
+	h := b.start(func(c *Config) { c.DrainTimeout = time.Millisecond })
+	b.publish(b.request("order", "acme"))
+	receive(t, "work begins", entered)
+	h.cancel()
+	receive(t, "the end of Run", h.ended)
+	contains(t, "Run", h.err, "did not stop")
+	h.err = nil
+	close(stuck)
+	b.start()
+	b.settled()
+	b.counts(1, 0)
+}
+
+// Stopped at any moment, between asking for a message and having it: nothing waits for AckWait.
+func TestMessagesInFlightAreHandedBack(t *testing.T) {
+	b := newBundle(t)
+	begin := time.Now()
+	const rounds, each = 15, 6
+	for range rounds {
+		h := b.start()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range each {
+				b.publish(b.request(time.Now().String(), "acme"))
+			}
+		}()
+		h.stop(t)
+		<-done
+	}
+	b.start()
+	b.settled()
+	if took := time.Since(begin); took > b.config.Topology.AckWait {
+		t.Errorf("after %s: some message was delivered again by AckWait only", took)
+	}
+	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, TENANT_EXISTS 89")
+}
+
+func TestRunEndsWhereNothingIsToBeDone(t *testing.T) {
+	b := newBundle(t)
+	h := b.start()
+	h.stop(t)
+	if h.Err() == nil {
+		t.Error("ready after the end")
+	}
+}
+
+// A connection that is closed for good ends Run with an error: a supervisor has to see to it.
+func TestClosedConnectionEndsRun(t *testing.T) {
+	b := newBundle(t)
+	h := b.start()
+	b.config.Conn.Close()
+	receive(t, "the end of Run", h.ended)
+	contains(t, "Run", h.err, "take requests", "closed")
+	h.err = nil
+}

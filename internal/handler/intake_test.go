@@ -1,0 +1,166 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// delivered counts deliveries, redeliveries included.
+func (b *bundle) delivered() int {
+	b.t.Helper()
+	return int(b.consumer().Delivered.Consumer) // a handful
+}
+
+// several waits until at least so much time has passed: here time itself is what is tested.
+func several(t *testing.T, d time.Duration) {
+	t.Helper()
+	<-time.After(d)
+}
+
+// Invariants 2 and 3.
+func TestOneMessageForEachFreeWorker(t *testing.T) {
+	b := newBundle(t)
+	b.config.Topology.AckWait = 300 * time.Millisecond
+	entered, release := b.block()
+	b.start()
+	b.publishTenants(8)
+	receive(t, "the first worker begins", entered)
+	receive(t, "the second worker begins", entered)
+	several(t, 4*b.config.Topology.AckWait)
+	info := b.consumer()
+	equal(t, "acknowledgements pending", info.NumAckPending, 2)
+	equal(t, "redelivered", info.NumRedelivered, 0)
+	equal(t, "delivered", b.delivered(), 2)
+	equal(t, "waiting", info.NumPending, 6)
+	release()
+	b.settled()
+	equal(t, "delivered in the end", b.delivered(), 8)
+	b.counts(8, 0)
+}
+
+// Where the operator manages the consumer, it is the operator's AckWait that counts.
+func TestWorkIsKeptAliveByTheConsumersOwnAckWait(t *testing.T) {
+	b := newBundle(t)
+	managed := b.config.Topology
+	managed.AckWait = 300 * time.Millisecond
+	_, err := managed.Ensure(t.Context(), b.js)
+	must(t, err)
+	b.config.Topology.Manage = false // and AckWait is longer
+	entered, release := b.block()
+	b.start()
+	b.publish(b.request("order", "acme"))
+	receive(t, "work begins", entered)
+	several(t, 4*managed.AckWait)
+	equal(t, "delivered", b.delivered(), 1)
+	release()
+	b.settled()
+	b.counts(1, 0)
+}
+
+func TestTwoHandlersShareTheWork(t *testing.T) {
+	b := newBundle(t)
+	entered, release := b.block()
+	b.start()
+	b.start()
+	b.publishTenants(20)
+	for range 4 { // two handlers with two workers each
+		receive(t, "a worker begins", entered)
+	}
+	equal(t, "acknowledgements pending", b.consumer().NumAckPending, 4)
+	release()
+	b.settled()
+	b.counts(20, 0)
+	equal(t, "delivered", b.delivered(), 20)
+	equal(t, "claims", b.db.claims, 20)
+}
+
+// The consumer is deleted under the handler: while it waits for messages, or while all workers are busy.
+func TestDeletedConsumerIsCreatedAgain(t *testing.T) {
+	t.Parallel()
+	for name, busy := range map[string]bool{"idle": false, "busy": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			entered, release := b.block()
+			if !busy {
+				release()
+			}
+			h := b.start()
+			b.publishTenants(2)
+			receive(t, "work begins", entered)
+			receive(t, "work begins", entered)
+			if !busy {
+				b.settled()
+			}
+			must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
+			release()
+			b.eventually("the consumer is there again", func() bool {
+				_, err := b.js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
+				return err == nil
+			})
+			b.eventually("requests are taken", func() bool { return h.Err() == nil })
+			b.publish(b.request("order", "late"))
+			// The new consumer begins with the first message: those that were settled get the outcome they had.
+			b.settled()
+			b.counts(3, 0)
+		})
+	}
+}
+
+// The stream of requests is deleted and something else has its place: the handler says so.
+func TestContradictionAtRunTimeStopsIntake(t *testing.T) {
+	b := newBundle(t)
+	h := b.start()
+	ctx := t.Context()
+	must(t, b.js.DeleteStream(ctx, events.StreamRequests))
+	wrong := b.config.Topology.streams()[0]
+	wrong.Storage = jetstream.MemoryStorage
+	b.eventually("the wrong stream is there, and intake has stopped for it", func() bool {
+		_, err := b.js.CreateStream(ctx, wrong)
+		if err != nil { // the handler was first
+			must(t, b.js.DeleteStream(ctx, events.StreamRequests))
+			return false
+		}
+		return true
+	})
+	b.eventually("Err names the setting", func() bool {
+		// In case the handler has looked at its own stream, and made its consumer on this one.
+		err := b.js.DeleteConsumer(ctx, events.StreamRequests, events.DurableConsumer)
+		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			t.Fatal(err)
+		}
+		err = h.Err()
+		return err != nil && containsText(err, "storage")
+	})
+	must(t, b.js.DeleteStream(ctx, events.StreamRequests))
+	b.eventually("requests are taken", func() bool { return h.Err() == nil })
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	b.counts(1, 0)
+}
+
+func TestManyRequestsAtOnce(t *testing.T) {
+	b := newBundle(t)
+	b.config.Workers = 8
+	b.start()
+	var all sync.WaitGroup
+	for i := range 10 {
+		all.Go(func() {
+			for j := range 10 {
+				if _, err := b.js.PublishMsg(t.Context(), b.request(fmt.Sprintf("%d-%d", i, j), fmt.Sprintf("tenant_%d", j))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.settled()
+	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 10, TENANT_EXISTS 90")
+	equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), 90)
+}

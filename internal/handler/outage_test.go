@@ -1,0 +1,153 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+func TestTransientFaultIsTriedAgainLater(t *testing.T) {
+	b := newBundle(t)
+	b.config.Backoff.Min, b.config.Backoff.Max = 200*time.Millisecond, time.Second
+	var attempts []time.Time
+	b.db.work = func(_ context.Context, _ string, attempt int) error {
+		attempts = append(attempts, time.Now()) // one request, one attempt at a time
+		if attempt < 3 {
+			return errTransient
+		}
+		return nil
+	}
+	b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	data, err := events.ProvisionedFrom(b.outcome())
+	must(t, err)
+	equal(t, "attempts", data.Attempts, 3)
+	equal(t, "deliveries", b.delivered(), 3)
+	b.counts(1, 0)
+	for i, least := range []time.Duration{100 * time.Millisecond, 200 * time.Millisecond} {
+		if waited := attempts[i+1].Sub(attempts[i]); waited < least || waited > least+patience/2 {
+			t.Errorf("attempt %d came after %s, want at least %s", i+2, waited, least)
+		}
+	}
+}
+
+func TestAttemptsEnd(t *testing.T) {
+	b := newBundle(t)
+	b.limit.Attempts = 3
+	b.db.work = func(context.Context, string, int) error { return errTransient }
+	b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	failed := b.failure()
+	equal(t, "cause", failed.Cause.Code, events.CauseAttemptsExhausted)
+	equal(t, "detail", failed.Cause.Detail, "40P01: deadlock")
+	equal(t, "attempts", failed.Attempts, 3)
+	equal(t, "deliveries", b.delivered(), 3)
+	b.counts(1, 1)
+}
+
+// Invariant 5: the worker keeps its message, nothing more is taken than workers have, and no attempt is
+// spent.
+func TestOutagePausesIntake(t *testing.T) {
+	t.Parallel()
+	for name, claimed := range map[string]bool{"before the claim": false, "in the middle of the work": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			b.config.Topology.AckWait = 300 * time.Millisecond
+			var inside atomic.Int32
+			b.db.work = func(context.Context, string, int) error {
+				if inside.Add(1) == 1 {
+					b.db.unplug()
+				}
+				return nil // and the registration finds it away
+			}
+			if !claimed {
+				b.db.work = nil
+				b.db.unplug()
+			}
+			h := b.start()
+			b.publishTenants(8)
+			b.eventually("Err tells the reason", func() bool { return errors.Is(h.Err(), errOutage) })
+			pings := func() int {
+				b.db.mu.Lock()
+				defer b.db.mu.Unlock()
+				return b.db.pings
+			}
+			b.eventually("it is probed", func() bool { return pings() > 5 })
+			several(t, 3*b.config.Topology.AckWait)
+			info := b.consumer()
+			if info.NumAckPending > b.config.Workers || info.NumRedelivered > 0 || b.delivered() > b.config.Workers {
+				t.Errorf("%d messages held, %d redelivered, %d delivered in all; there are %d workers",
+					info.NumAckPending, info.NumRedelivered, b.delivered(), b.config.Workers)
+			}
+			b.counts(0, 0)
+			b.db.plug()
+			b.settled()
+			b.counts(8, 0)
+			b.eventually("Err is nil again", func() bool { return h.Err() == nil })
+			for _, name := range tenants(8) {
+				equal(t, "attempts of "+name, b.db.attempts("order-"+name), 1)
+			}
+			equal(t, "delivered", b.delivered(), 8)
+		})
+	}
+}
+
+// A database that answers probes and fails all work is not tried without a pause.
+func TestProbesThatLieAreTriedEverMoreRarely(t *testing.T) {
+	b := newBundle(t)
+	b.config.Backoff.Max = 10 * time.Second
+	var tries atomic.Int32
+	b.db.work = func(context.Context, string, int) error {
+		tries.Add(1)
+		return errOutage
+	}
+	h := b.start()
+	b.publish(b.request("order", "acme"))
+	b.eventually("several tries", func() bool { return tries.Load() >= 3 })
+	several(t, 600*time.Millisecond)
+	if n := tries.Load(); n > 10 { // 5, 10, 20, … ms
+		t.Errorf("%d tries", n)
+	}
+	if err := h.Err(); err != nil && !errors.Is(err, errOutage) {
+		t.Error(err)
+	}
+}
+
+// Who shuts down while it waits for the database hands back at once: another process may reach it.
+func TestShutdownDuringAnOutageHandsBack(t *testing.T) {
+	b := newBundle(t)
+	b.db.unplug()
+	first := b.start()
+	b.publishTenants(2)
+	b.eventually("the outage is noticed", func() bool { return first.Err() != nil })
+	begin := time.Now()
+	first.stop(t)
+	b.db.plug()
+	b.start()
+	b.settled()
+	if took := time.Since(begin); took > b.config.Topology.AckWait/2 {
+		t.Errorf("the messages came back after %s", took)
+	}
+	b.counts(2, 0)
+}
+
+// What the prober finds says more than the error that work met first.
+func TestErrTellsTheNewestReason(t *testing.T) {
+	b := newBundle(t)
+	b.db.unplug()
+	h := b.start()
+	b.publish(b.request("order", "acme"))
+	b.eventually("the outage is noticed", func() bool { return h.Err() != nil })
+	newer := &pipeline.Fault{Class: pipeline.Outage, Message: "the server is starting up"}
+	b.db.set(newer)
+	b.eventually("the newer reason", func() bool { return errors.Is(h.Err(), newer) })
+	b.db.plug()
+	b.settled()
+}

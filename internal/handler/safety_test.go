@@ -1,0 +1,195 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// A request is settled only after what it ends in is stored: invariant 1.
+func TestNothingIsSettledBeforeItsOutcomeIsStored(t *testing.T) {
+	t.Parallel()
+	const all = 1 << 30
+	invalid := func(b *bundle) *nats.Msg { return b.request("order", "not an id") }
+	garbage := func(*bundle) *nats.Msg { return nats.NewMsg(events.TypeRequested) }
+	valid := func(b *bundle) *nats.Msg { return b.request("order", "acme") }
+	for name, c := range map[string]struct {
+		message           func(*bundle) *nats.Msg
+		fails             string
+		lost              bool // the publication is stored, its PubAck lost
+		outcomes, letters int  // while it fails
+		finally, buried   int  // after recovery
+	}{
+		"success, no outcome":         {message: valid, fails: events.TypeProvisioned, finally: 1},
+		"success, PubAck lost":        {message: valid, fails: events.TypeProvisioned, lost: true, outcomes: 1, finally: 1},
+		"failure, no dead letter":     {message: invalid, fails: events.SubjectDeadLetterPrefix, finally: 1, buried: 1},
+		"failure, letter's ack lost":  {message: invalid, fails: events.SubjectDeadLetterPrefix, lost: true, letters: 1, finally: 1, buried: 1},
+		"failure, no outcome":         {message: invalid, fails: events.TypeProvisioningFailed, letters: 1, finally: 1, buried: 1},
+		"failure, outcome's ack lost": {message: invalid, fails: events.TypeProvisioningFailed, lost: true, outcomes: 1, letters: 1, finally: 1, buried: 1},
+		"undecodable, no dead letter": {message: garbage, fails: events.SubjectDeadLetterPrefix, finally: 1, buried: 1},
+		"undecodable, no outcome":     {message: garbage, fails: events.TypeProvisioningFailed, letters: 1, finally: 1, buried: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			js := newFaulty(b.js)
+			faults := js.before
+			if c.lost {
+				faults = js.after
+			}
+			faults[c.fails] = all
+			h := b.start(func(c *Config) { c.JetStream = js })
+			b.publish(c.message(b))
+			for range 3 {
+				receive(t, "a failed publication", js.failed)
+			}
+			equal(t, "acknowledgements pending", b.consumer().NumAckPending, 1)
+			b.counts(c.outcomes, c.letters)
+			if err := h.Err(); !errors.Is(err, errInjected) {
+				t.Errorf("Err is %v and does not say why nothing gets out", err)
+			}
+			js.heal()
+			b.settled()
+			b.counts(c.finally, c.buried)
+			b.eventually("ready again", func() bool { return h.Err() == nil })
+			equal(t, "deliveries", b.consumer().Delivered.Consumer, 1)
+		})
+	}
+}
+
+// The order of publications of a failure: dead letter, then outcome.
+func TestDeadLetterComesBeforeTheOutcome(t *testing.T) {
+	b := newBundle(t)
+	js := newFaulty(b.js)
+	b.start(func(c *Config) { c.JetStream = js })
+	b.publish(b.request("order", "not an id"))
+	b.settled()
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	equal(t, "publications", strings.Join(js.published, " "),
+		events.DeadLetterSubject(events.RequestKey(billing, "order"))+" "+events.TypeProvisioningFailed)
+}
+
+// A process that ends between the durable steps leaves a message that the next one settles, with the same
+// outcome and no second dead letter.
+func TestTheNextProcessTakesOverBetweenAnyTwoSteps(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		tenant, fails string
+		lost          bool
+	}{
+		"success recorded":          {tenant: "acme", fails: events.TypeProvisioned},
+		"success published":         {tenant: "acme", fails: events.TypeProvisioned, lost: true},
+		"failure recorded":          {tenant: "not an id", fails: events.SubjectDeadLetterPrefix},
+		"dead letter stored":        {tenant: "not an id", fails: events.SubjectDeadLetterPrefix, lost: true},
+		"dead letter confirmed":     {tenant: "not an id", fails: events.TypeProvisioningFailed},
+		"failed outcome published":  {tenant: "not an id", fails: events.TypeProvisioningFailed, lost: true},
+		"dead letter with a msg id": {tenant: "not an id", fails: events.TypeProvisioningFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			js := newFaulty(b.js)
+			if c.lost {
+				js.after[c.fails] = 1 << 30
+			} else {
+				js.before[c.fails] = 1 << 30
+			}
+			first := b.start(func(c *Config) { c.JetStream, c.DrainTimeout = js, time.Millisecond })
+			msg := b.request("order", c.tenant)
+			if strings.HasSuffix(name, "msg id") {
+				msg.Header.Set(jetstream.MsgIDHeader, "publisher-1")
+			}
+			b.publish(msg)
+			receive(t, "a failed publication", js.failed)
+			first.stop(t)
+
+			begin := time.Now()
+			b.start()
+			b.settled()
+			if took := time.Since(begin); took > b.config.Topology.AckWait/2 {
+				t.Errorf("the message came back after %s: not handed back, but after AckWait", took)
+			}
+			want := events.OutcomeID(billing, "order", 0, events.TypeProvisioningFailed)
+			letters := 1
+			if c.tenant == "acme" {
+				want, letters = events.OutcomeID(billing, "order", 0, events.TypeProvisioned), 0
+			}
+			equal(t, "outcome id", b.outcome().ID(), want)
+			b.counts(1, letters)
+		})
+	}
+}
+
+// The stream of outcomes is deleted under the handler: requests wait, and go on when it is there again.
+func TestDeletedStreamOfOutcomesStopsAcknowledging(t *testing.T) {
+	b := newBundle(t)
+	entered, release := b.block()
+	h := b.start()
+	b.publish(b.request("order", "acme"))
+	receive(t, "work begins", entered)
+	must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
+	release()
+	b.eventually("Err names the stream", func() bool {
+		err := h.Err()
+		return err != nil && strings.Contains(err.Error(), events.StreamEvents)
+	})
+	equal(t, "acknowledgements pending", b.consumer().NumAckPending, 1)
+	_, err := b.config.Topology.Ensure(t.Context(), b.js)
+	must(t, err)
+	b.settled()
+	equal(t, "outcome id", b.outcome().ID(), events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
+}
+
+// The server goes away while an outcome is to be published, and comes back with its files.
+func TestServerRestartLosesNothing(t *testing.T) {
+	b := newBundle(t)
+	entered, release := b.block()
+	h := b.start()
+	b.publishTenants(4)
+	receive(t, "work begins", entered)
+	receive(t, "work begins on the second worker", entered)
+	b.server.stop()
+	release()
+	b.eventually("not ready", func() bool { return h.Err() != nil })
+	b.server.start(t)
+	b.eventually("connected", b.config.Conn.IsConnected)
+	b.settled()
+	b.counts(4, 0)
+	b.eventually("ready", func() bool { return h.Err() == nil })
+	equal(t, "attempts of a request", b.db.attempts("order-tenant_0"), 1)
+}
+
+// A PubAck that never comes ends by the publication's own timeout, and by the end of the drain.
+func TestPublicationWaitsNoLongerThanTheDrain(t *testing.T) {
+	b := newBundle(t)
+	js := &silent{JetStream: b.js, asked: make(chan struct{}, 10)}
+	h := b.start(func(c *Config) { c.JetStream, c.DrainTimeout = js, time.Millisecond })
+	b.publish(b.request("order", "acme"))
+	receive(t, "a publication", js.asked)
+	begin := time.Now()
+	h.stop(t)
+	if took := time.Since(begin); took > publishTimeout/2 {
+		t.Errorf("Run returned after %s", took)
+	}
+	b.start()
+	b.settled()
+	b.counts(1, 0)
+}
+
+// silent is a JetStream that never confirms.
+type silent struct {
+	jetstream.JetStream
+	asked chan struct{}
+}
+
+func (s *silent) PublishMsg(ctx context.Context, _ *nats.Msg, _ ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	s.asked <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}

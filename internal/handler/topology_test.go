@@ -1,0 +1,262 @@
+package handler
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+const days = 24 * time.Hour
+
+// bare is a server on which nothing has been created.
+func bare(t *testing.T) jetstream.JetStream {
+	t.Helper()
+	t.Parallel()
+	js, err := jetstream.New(startNATS(t).connect(t))
+	must(t, err)
+	return js
+}
+
+var managed = Topology{Replicas: 1, Manage: true, AckWait: 30 * time.Second}
+
+func config(t *testing.T, js jetstream.JetStream, stream string) jetstream.StreamConfig {
+	t.Helper()
+	s, err := js.Stream(t.Context(), stream)
+	must(t, err)
+	return s.CachedInfo().Config
+}
+
+// contains asserts that an error says all of this.
+func contains(t *testing.T, what string, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: no error", what)
+		return
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: %q does not say %q", what, err, part)
+		}
+	}
+}
+
+// The contract, section 1.
+func TestEnsureCreatesWhatTheContractSays(t *testing.T) {
+	js := bare(t)
+	_, err := managed.Ensure(t.Context(), js)
+	must(t, err)
+	for name, want := range map[string]jetstream.StreamConfig{
+		"TENANT_REQUESTS": {
+			Subjects: []string{"tenant.requested"}, MaxAge: 90 * days, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: -1,
+		},
+		"TENANT_EVENTS": {
+			Subjects:   []string{"tenant.provisioned", "tenant.provisioning_failed"},
+			Duplicates: time.Hour, MaxMsgsPerSubject: -1,
+		},
+		"TENANT_DEAD_LETTERS": {Subjects: []string{"tenant.dead_letter.>"}, MaxMsgsPerSubject: 1},
+	} {
+		got := config(t, js, name)
+		equal(t, name+" subjects", strings.Join(got.Subjects, " "), strings.Join(want.Subjects, " "))
+		equal(t, name+" retention", got.Retention, jetstream.LimitsPolicy)
+		equal(t, name+" storage", got.Storage, jetstream.FileStorage)
+		equal(t, name+" replicas", got.Replicas, 1)
+		equal(t, name+" max age", got.MaxAge, want.MaxAge)
+		equal(t, name+" discard", got.Discard, want.Discard)
+		equal(t, name+" max messages per subject", got.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
+		equal(t, name+" no ack", got.NoAck, false)
+		if want.Duplicates > 0 {
+			equal(t, name+" duplicate window", got.Duplicates, want.Duplicates)
+		}
+	}
+	consumer, err := js.Consumer(t.Context(), "TENANT_REQUESTS", "tenant-provisioner")
+	must(t, err)
+	got := consumer.CachedInfo().Config
+	equal(t, "durable", got.Durable, "tenant-provisioner")
+	equal(t, "ack policy", got.AckPolicy, jetstream.AckExplicitPolicy)
+	equal(t, "ack wait", got.AckWait, managed.AckWait)
+	equal(t, "max deliver", got.MaxDeliver, -1)
+	equal(t, "backoff", len(got.BackOff), 0)
+	equal(t, "deliver policy", got.DeliverPolicy, jetstream.DeliverAllPolicy)
+	equal(t, "deliver subject", got.DeliverSubject, "")
+	equal(t, "filter", got.FilterSubject, "")
+}
+
+func TestEnsureAgainChangesNothing(t *testing.T) {
+	js := bare(t)
+	_, err := managed.Ensure(t.Context(), js)
+	must(t, err)
+	created := func() (times []time.Time) {
+		for _, name := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
+			s, err := js.Stream(t.Context(), name)
+			must(t, err)
+			times = append(times, s.CachedInfo().Created)
+		}
+		c, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
+		must(t, err)
+		return append(times, c.CachedInfo().Created)
+	}
+	before := created()
+	for _, topology := range []Topology{managed, {Replicas: 1, AckWait: managed.AckWait}} {
+		_, err = topology.Ensure(t.Context(), js)
+		must(t, err)
+	}
+	for i, after := range created() {
+		equal(t, "created", after, before[i])
+	}
+}
+
+func TestEnsureByFourAtOnce(t *testing.T) {
+	js := bare(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if _, err := managed.Ensure(t.Context(), js); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// What the operator set and the contract does not fix stays.
+func TestEnsureKeepsTheOperatorsSettings(t *testing.T) {
+	js := bare(t)
+	want := managed.streams()[0]
+	want.MaxBytes, want.Description, want.Metadata = 1<<30, "ours", map[string]string{"team": "tenants"}
+	_, err := js.CreateStream(t.Context(), want)
+	must(t, err)
+	_, err = managed.Ensure(t.Context(), js)
+	must(t, err)
+	got := config(t, js, want.Name)
+	equal(t, "max bytes", got.MaxBytes, want.MaxBytes)
+	equal(t, "description", got.Description, "ours")
+}
+
+func TestEnsureRefusesContradictions(t *testing.T) {
+	t.Parallel()
+	const requests, outcomes, letters = 0, 1, 2
+	type stream = jetstream.StreamConfig
+	for name, c := range map[string]struct {
+		stream   int
+		change   func(*stream)
+		replicas int
+		says     []string
+	}{
+		"retention":            {requests, func(s *stream) { s.Retention = jetstream.WorkQueuePolicy }, 1, []string{"retention", "WorkQueue", "Limits"}},
+		"interest":             {outcomes, func(s *stream) { s.Retention = jetstream.InterestPolicy }, 1, []string{"retention", "Interest", "Limits"}},
+		"storage":              {letters, func(s *stream) { s.Storage = jetstream.MemoryStorage }, 1, []string{"storage", "Memory", "File"}},
+		"max_age":              {requests, func(s *stream) { s.MaxAge = 7 * days }, 1, []string{"max_age", "168h", "2160h"}},
+		"no max_age":           {requests, func(s *stream) { s.MaxAge = 0 }, 1, []string{"max_age", "0s", "2160h"}},
+		"discard":              {requests, func(s *stream) { s.Discard = jetstream.DiscardOld }, 1, []string{"discard", "DiscardOld", "DiscardNew"}},
+		"subjects":             {outcomes, func(s *stream) { s.Subjects = []string{"tenant.provisioned"} }, 1, []string{"subjects", "tenant.provisioning_failed"}},
+		"more subjects":        {requests, func(s *stream) { s.Subjects = append(s.Subjects, "tenant.other") }, 1, []string{"subjects", "tenant.other"}},
+		"duplicate window":     {outcomes, func(s *stream) { s.Duplicates = 2 * time.Minute }, 1, []string{"duplicate_window", "2m0s", "1h0m0s"}},
+		"requests per subject": {requests, func(s *stream) { s.MaxMsgsPerSubject = 5 }, 1, []string{"max_msgs_per_subject", "5", "-1"}},
+		"per subject":          {letters, func(s *stream) { s.MaxMsgsPerSubject = 5 }, 1, []string{"max_msgs_per_subject", "5", "1"}},
+		"no ack":               {outcomes, func(s *stream) { s.NoAck = true }, 1, []string{"no_ack"}},
+		"fewer replicas":       {letters, func(*stream) {}, 3, []string{"num_replicas", "1", "3"}},
+		"two at once":          {requests, func(s *stream) { s.MaxAge, s.Discard = 0, jetstream.DiscardOld }, 1, []string{"max_age", "discard"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			js := bare(t)
+			for i, s := range managed.streams() {
+				if i == c.stream {
+					c.change(&s)
+				}
+				_, err := js.CreateStream(t.Context(), s)
+				must(t, err)
+			}
+			for _, manage := range []bool{true, false} {
+				topology := Topology{Replicas: c.replicas, Manage: manage, AckWait: time.Minute}
+				_, err := topology.Ensure(t.Context(), js)
+				contains(t, name, err, append(c.says, managed.streams()[c.stream].Name)...)
+			}
+			if _, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer); err == nil {
+				t.Error("the consumer was created on refused streams")
+			}
+		})
+	}
+}
+
+func TestEnsureNamesEveryContradictingStream(t *testing.T) {
+	js := bare(t)
+	for _, s := range managed.streams() {
+		s.Storage = jetstream.MemoryStorage
+		_, err := js.CreateStream(t.Context(), s)
+		must(t, err)
+	}
+	_, err := managed.Ensure(t.Context(), js)
+	contains(t, "Ensure", err, events.StreamRequests, events.StreamEvents, events.StreamDeadLetters)
+}
+
+func TestEnsureRefusesAContradictingConsumer(t *testing.T) {
+	t.Parallel()
+	type consumer = jetstream.ConsumerConfig
+	for name, c := range map[string]struct {
+		change func(*consumer)
+		says   []string
+	}{
+		"ack_policy":      {func(c *consumer) { c.AckPolicy = jetstream.AckAllPolicy }, []string{"ack_policy", "AckAll", "AckExplicit"}},
+		"max_deliver":     {func(c *consumer) { c.MaxDeliver = 8 }, []string{"max_deliver", "8", "-1"}},
+		"backoff":         {func(c *consumer) { c.BackOff = []time.Duration{time.Second}; c.MaxDeliver = 2 }, []string{"backoff"}},
+		"filter_subject":  {func(c *consumer) { c.FilterSubject = "tenant.other" }, []string{"filter_subject", "tenant.requested"}},
+		"filter_subjects": {func(c *consumer) { c.FilterSubjects = []string{"tenant.a", "tenant.b"} }, []string{"filter_subjects"}},
+		"headers_only":    {func(c *consumer) { c.HeadersOnly = true }, []string{"headers_only"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			js := bare(t)
+			for _, s := range managed.streams() {
+				_, err := js.CreateStream(t.Context(), s)
+				must(t, err)
+			}
+			config := managed.consumer()
+			c.change(&config)
+			_, err := js.CreateConsumer(t.Context(), events.StreamRequests, config)
+			must(t, err)
+			for _, manage := range []bool{true, false} {
+				topology := managed
+				topology.Manage = manage
+				_, err = topology.Ensure(t.Context(), js)
+				contains(t, name, err, append(c.says, events.DurableConsumer)...)
+			}
+		})
+	}
+}
+
+func TestEnsureThatMayNotCreateSaysWhatToDo(t *testing.T) {
+	js := bare(t)
+	checking := Topology{Replicas: 1, AckWait: time.Minute}
+	_, err := checking.Ensure(t.Context(), js)
+	contains(t, "nothing there", err, events.StreamRequests, events.StreamEvents, events.StreamDeadLetters,
+		"NATS_MANAGE_STREAMS=true")
+	for _, s := range managed.streams() {
+		_, err := js.CreateStream(t.Context(), s)
+		must(t, err)
+	}
+	_, err = checking.Ensure(t.Context(), js)
+	contains(t, "no consumer", err, events.DurableConsumer, "NATS_MANAGE_STREAMS=true")
+}
+
+func TestEnsureSetsAckWaitWhereItManages(t *testing.T) {
+	js := bare(t)
+	ackWait := func() time.Duration {
+		c, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
+		must(t, err)
+		return c.CachedInfo().Config.AckWait
+	}
+	_, err := managed.Ensure(t.Context(), js)
+	must(t, err)
+	_, err = Topology{Replicas: 1, AckWait: time.Minute}.Ensure(t.Context(), js)
+	must(t, err)
+	equal(t, "unmanaged", ackWait(), managed.AckWait)
+	_, err = Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), js)
+	must(t, err)
+	equal(t, "managed", ackWait(), time.Minute)
+}
+
+func containsText(err error, part string) bool { return strings.Contains(err.Error(), part) }
