@@ -14,6 +14,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Timeouts of NATS. Reconnecting never ends: an outage is waited for.
@@ -129,17 +130,25 @@ func connect(c Config, e *embedded, log *slog.Logger, wait bool) (*nats.Conn, er
 	return nc, nil
 }
 
-// dial connects a command to the servers that a running consumer uses.
-func dial(c Config, log *slog.Logger) (*nats.Conn, error) {
+// dial connects a command to the servers that a running consumer uses. end hangs up.
+func dial(ctx context.Context, c Config, log *slog.Logger) (_ jetstream.JetStream, end func(), _ error) {
 	embedded := c.NATSURL == ""
 	if embedded {
 		c.NATSURL = "nats://" + c.EmbeddedAddr
 	}
 	nc, err := connect(c, nil, log, false)
 	if err != nil && embedded {
-		return nil, fmt.Errorf("%w; start the service there with: consumer run, or set NATS_URL", err)
+		return nil, nil, fmt.Errorf("%w; start the service there with: consumer run, or set NATS_URL", err)
 	}
-	return nc, err
+	if err != nil {
+		return nil, nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, nil, err
+	}
+	return js, func() { hangUp(ctx, nc) }, nil
 }
 
 // connected is nil if the connection is up. Asking the server otherwise takes a timeout, and says no reason.

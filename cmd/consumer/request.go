@@ -86,15 +86,11 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	if err != nil {
 		return misuse(err)
 	}
-	nc, err := dial(c, log)
+	js, end, err := dial(ctx, c, log)
 	if err != nil {
 		return err
 	}
-	defer hangUp(ctx, nc)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
+	defer end()
 	var stream *outcomes
 	if f.wait > 0 {
 		if stream, err = openOutcomes(ctx, js, again, log); err != nil {

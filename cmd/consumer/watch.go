@@ -1,9 +1,6 @@
 package main
 
-import (
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 func watchCommand(a *app) *cobra.Command {
 	var asJSON, all bool
@@ -18,15 +15,11 @@ func watchCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			nc, err := dial(c, log)
+			js, end, err := dial(ctx, c, log)
 			if err != nil {
 				return err
 			}
-			defer hangUp(ctx, nc)
-			js, err := jetstream.New(nc)
-			if err != nil {
-				return err
-			}
+			defer end()
 			stream, err := openOutcomes(ctx, js, all, log)
 			if err != nil {
 				return err

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// showing publishes messages one after the other and shows the outcome of each.
+type showing struct {
+	*app
+	js     jetstream.JetStream
+	stream *outcomes
+	seen   map[string]event.Event // outcomes received, by id
+	asJSON bool
+}
+
+func (s *showing) all(ctx context.Context, messages []message) error {
+	for i, m := range messages {
+		if !s.asJSON {
+			if _, err := fmt.Fprintf(s.stdout, "%d. %s\n", i+1, m.title); err != nil {
+				return err
+			}
+		}
+		if err := s.one(ctx, m.msg); err != nil {
+			return fmt.Errorf("%s: %w", m.title, err)
+		}
+	}
+	return s.summary(ctx, len(messages))
+}
+
+// one publishes a message, waits until it is settled, and shows its outcome.
+func (s *showing) one(ctx context.Context, msg *nats.Msg) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("no outcome within %s", demoTimeout))
+	defer cancel()
+	ack, err := s.js.PublishMsg(ctx, msg)
+	if err != nil {
+		return err
+	}
+	if err := s.settled(ctx, ack.Sequence); err != nil {
+		return err
+	}
+	ids := outcomeIDs(events.StreamRequests, strconv.FormatUint(ack.Sequence, 10), 0)
+	if e, err := events.Decode(msg.Header, msg.Data); err == nil {
+		ids = outcomeIDs(e.Source(), e.ID(), 0)
+	}
+	for id := range maps.Keys(ids) {
+		if e, ok := s.seen[id]; ok {
+			return s.show(e, true)
+		}
+	}
+	for {
+		e, err := s.stream.next(ctx)
+		if err != nil {
+			return errors.Join(err, context.Cause(ctx))
+		}
+		s.seen[e.ID()] = e
+		if ids[e.ID()] {
+			return s.show(e, false)
+		}
+	}
+}
+
+// settled waits until the service has acknowledged everything up to the sequence.
+func (s *showing) settled(ctx context.Context, sequence uint64) error {
+	const poll = 10 * time.Millisecond
+	for {
+		consumer, err := s.js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
+		if err != nil {
+			return err
+		}
+		if consumer.CachedInfo().AckFloor.Stream >= sequence {
+			return nil
+		}
+		select {
+		case <-time.After(poll):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (s *showing) show(e event.Event, again bool) error {
+	switch {
+	case s.asJSON:
+		return writeJSON(s.stdout, e)
+	case again:
+		_, err := fmt.Fprintf(s.stdout, "✓ the outcome it had before\n    outcome id: %s\n", e.ID())
+		return err
+	}
+	return showOutcome(s.stdout, e)
+}
+
+// summary counts what the stream of outcomes really holds.
+func (s *showing) summary(ctx context.Context, published int) error {
+	stream, err := s.js.Stream(ctx, events.StreamEvents)
+	if err != nil {
+		return err
+	}
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if info.State.Msgs != uint64(len(s.seen)) {
+		return fmt.Errorf("the stream holds %d outcomes with %d ids", info.State.Msgs, len(s.seen))
+	}
+	if s.asJSON {
+		return nil
+	}
+	_, err = fmt.Fprintf(s.stdout, "\n%d messages published, every one has its outcome; "+
+		"the stream holds %d outcomes, no id twice.\n",
+		published, info.State.Msgs)
+	return err
+}
