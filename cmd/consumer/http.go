@@ -23,10 +23,10 @@ const (
 // readiness is nil while requests are taken, else the reason why they are not.
 type readiness func() error
 
-// serveHTTP answers /livez and /readyz on addr; nothing where addr is empty. The returned function stops
+// serveHTTP answers /livez, /readyz and /metrics on addr; nothing where addr is empty. The returned function stops
 // it and waits.
 func serveHTTP(
-	ctx context.Context, addr string, serving *atomic.Pointer[readiness], log *slog.Logger,
+	ctx context.Context, addr string, serving *atomic.Pointer[readiness], metrics http.Handler, log *slog.Logger,
 ) (stop func(), err error) {
 	if addr == "" {
 		return func() {}, nil
@@ -45,6 +45,7 @@ func serveHTTP(
 		}
 		answer(w, (*ready)())
 	})
+	mux.Handle("GET /metrics", metrics)
 	server := &http.Server{Handler: mux, ReadTimeout: httpTimeout, WriteTimeout: httpTimeout}
 	done := make(chan struct{})
 	go func() {

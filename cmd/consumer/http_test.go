@@ -63,6 +63,29 @@ func TestProbes(t *testing.T) {
 	equal(t, "/nothing", code, http.StatusNotFound)
 }
 
+// Outcomes are counted once each, however often they are delivered.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	d := newSQLite(t)
+	service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0")))
+	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
+	js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	long := "a-tenant-that-DocEX-cannot-open"
+	publish(t, js, requestFor(t, "order-1", long), requestFor(t, "order-1", long))
+	settled(t, js)
+	publish(t, js, requestFor(t, "order-2", long))
+	settled(t, js)
+	code, body := get(t, "http://"+addr+"/metrics")
+	equal(t, "/metrics", code, http.StatusOK)
+	contains(t, "/metrics", body,
+		`tenant_provisioner_outcomes_total{cause="",type="tenant.provisioned"} 1`,
+		`tenant_provisioner_outcomes_total{cause="TENANT_EXISTS",type="tenant.provisioning_failed"} 1`,
+		`tenant_provisioner_warnings_total{code="NOT_DOCEX_COMPATIBLE",step="validate_request"} 1`,
+		`tenant_provisioner_step_duration_seconds_count{result="ok",step="register_tenant"} `,
+		`tenant_provisioner_step_duration_seconds_count{result="error",step="validate_request"} 1`,
+	)
+}
+
 // The database goes away under a service at work: it says so, waits, and goes on without an attempt spent.
 func TestReadinessFollowsTheDatabase(t *testing.T) {
 	t.Parallel()

@@ -42,7 +42,8 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	log.InfoContext(ctx, "starting", "version", version(), "nats", cmp.Or(redact("NATS_URL", c.NATSURL), "embedded"),
 		"database", redact("DATABASE_URL", c.DatabaseURL))
 	var serving atomic.Pointer[readiness]
-	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, log)
+	counts := newMetrics()
+	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, counts.handler(), log)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	h, err := newHandler(c, nc, db, log)
+	h, err := newHandler(c, nc, db, counts, log)
 	if err != nil {
 		return err
 	}

@@ -41,14 +41,17 @@ func topology(c Config) handler.Topology {
 }
 
 // newHandler wires a handler to a connection and a database.
-func newHandler(c Config, nc *nats.Conn, db store, log *slog.Logger) (*handler.Handler, error) {
+func newHandler(
+	c Config, nc *nats.Conn, db store, observer pipeline.Observer, log *slog.Logger,
+) (*handler.Handler, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
 	provisioner, err := pipeline.New(pipeline.Config{
 		Database: db, Source: c.EventSource, Log: log, Now: time.Now, Steps: pipeline.Steps(),
-		Limit: pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait},
+		Observer: observer,
+		Limit:    pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait},
 	})
 	if err != nil {
 		return nil, err

@@ -54,7 +54,9 @@ func (a *Attempt) runStep(ctx context.Context, number int) error {
 	label := fmt.Sprintf("Step %d/%d: %s", number, len(a.p.Steps)-1, step.Name)
 	a.log.InfoContext(ctx, label+" …")
 	err := a.guarded(ctx, step)
-	timing := a.timing()
+	took := a.now().Sub(a.stepStarted)
+	a.p.Observer.StepEnded(step.Name, took, err)
+	timing := a.timing(took)
 	if err != nil {
 		a.log.WarnContext(ctx, label+" failed", "duration_ms", timing.DurationMS, "error", err)
 		return err
@@ -77,9 +79,9 @@ func (a *Attempt) guarded(ctx context.Context, step Step) (err error) {
 	return step.Run(ctx, a)
 }
 
-// timing is the running step and its duration so far.
-func (a *Attempt) timing() events.StepTiming {
-	return events.StepTiming{Step: a.eventStep(a.step), DurationMS: milliseconds(a.now().Sub(a.stepStarted))}
+// timing is the running step and how long it took.
+func (a *Attempt) timing(took time.Duration) events.StepTiming {
+	return events.StepTiming{Step: a.eventStep(a.step), DurationMS: milliseconds(took)}
 }
 
 func (a *Attempt) warn(code, message string) {

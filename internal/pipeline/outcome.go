@@ -20,7 +20,8 @@ func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 		Request:  events.Request{Source: e.Source(), ID: e.ID()},
 		Attempts: a.claim.Attempt, Replay: a.claim.Replay, Prepared: t.Boundary.Prepared,
 		Tables: a.tables, Indexes: a.indexes,
-		Warnings: a.warnings, Steps: append(a.timings, a.timing()), DurationMS: milliseconds(a.now().Sub(a.started)),
+		Warnings: a.warnings, Steps: append(a.timings, a.timing(a.now().Sub(a.stepStarted))),
+		DurationMS: milliseconds(a.now().Sub(a.started)),
 	}
 	envelope := a.envelope(events.TypeProvisioned)
 	return encode(envelope.ID)(events.NewProvisioned(envelope, data))
@@ -71,6 +72,7 @@ type Message struct {
 func (p *Provisioner) Undecodable(m Message, why error) (key string, _ Outcome, _ error) {
 	sequence := fmt.Sprint(m.Sequence)
 	key = events.RequestKey(m.Stream, sequence)
+	p.Observer.Recorded(events.TypeProvisioningFailed, events.CauseUndecodableEvent)
 	envelope := events.Outcome{
 		ID:     events.OutcomeID(m.Stream, sequence, m.Replay, events.TypeProvisioningFailed),
 		Source: p.Source, Time: m.Time,

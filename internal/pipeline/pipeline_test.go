@@ -480,3 +480,39 @@ func TestPanicIsAnErrorOfTheAttempt(t *testing.T) {
 		t.Errorf("not closed: %v", b.calls)
 	}
 }
+
+// observed remembers what an Observer is told.
+type observed []string
+
+func (o *observed) StepEnded(step string, took time.Duration, err error) {
+	*o = append(*o, fmt.Sprint(step, " ", took, " ", err))
+}
+func (o *observed) Warned(step, code string) { *o = append(*o, "warned "+step+" "+code) }
+func (o *observed) Recorded(eventType string, cause events.CauseCode) {
+	*o = append(*o, strings.TrimSpace("recorded "+eventType+" "+string(cause)))
+}
+
+func TestObserverIsToldOfWhatIsRecorded(t *testing.T) {
+	still(t, func(t *testing.T) {
+		b := newTestbed()
+		var seen observed
+		b.config.Observer = &seen
+		b.failing = map[string]error{"idx_documents_status": errors.New("no")}
+		b.slow = map[string]time.Duration{"register": time.Second}
+		success(t, b.run(t))
+		want := []string{
+			"validate_request 0s <nil>", "create_isolation_boundary 0s <nil>", "initialize_schema 0s <nil>",
+			"create_indexes 0s <nil>", "validate_schema 0s <nil>", "register_tenant 1s <nil>",
+			"warned create_indexes INDEX_FAILED", "recorded tenant.provisioned",
+		}
+		if !slices.Equal(seen, want) {
+			t.Errorf("told %q, want %q", seen, want)
+		}
+		seen = nil
+		b.outcome = nil
+		failure(t, b.run(t)) // the tenant exists
+		if last := seen[len(seen)-1]; last != "recorded tenant.provisioning_failed TENANT_EXISTS" {
+			t.Errorf("told %q", seen)
+		}
+	})
+}

@@ -23,8 +23,26 @@ type Config struct {
 	Limit    Limit
 	Log      *slog.Logger
 	Now      func() time.Time
-	Steps    []Step // see [Steps]
+	Steps    []Step   // see [Steps]
+	Observer Observer // nil: nobody looks
 }
+
+// Observer is told what happens, for metrics. Its methods return at once.
+type Observer interface {
+	// StepEnded tells how long a step took, and its error.
+	StepEnded(step string, took time.Duration, err error)
+	// Warned tells of a warning that an outcome carries.
+	Warned(step, code string)
+	// Recorded tells of an outcome that this process has recorded; cause is empty for a success. That of an
+	// undecodable message is recorded nowhere, and told of at each delivery.
+	Recorded(eventType string, cause events.CauseCode)
+}
+
+type nobody struct{}
+
+func (nobody) StepEnded(string, time.Duration, error) {}
+func (nobody) Warned(string, string)                  {}
+func (nobody) Recorded(string, events.CauseCode)      {}
 
 // Provisioner runs the pipeline. It keeps no state between requests and is safe for concurrent use.
 type Provisioner struct{ Config }
@@ -40,6 +58,9 @@ func New(c Config) (*Provisioner, error) {
 		return nil, errors.New("pipeline: Limit needs at least one attempt and a lease above zero")
 	case len(c.Steps) < 2:
 		return nil, errors.New("pipeline: Steps needs step 0 and at least one more")
+	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
 	}
 	return &Provisioner{c}, nil
 }
@@ -111,6 +132,10 @@ func (j *Job) Run(ctx context.Context) Result {
 		cancel()
 	}
 	if err == nil {
+		for _, w := range a.warnings {
+			j.p.Observer.Warned(w.Step.Name, w.Code)
+		}
+		j.p.Observer.Recorded(a.outcome.Type, "")
 		return Result{Verdict: Decided, Outcome: a.outcome, Attempt: j.claim.Attempt}
 	}
 	return j.failed(ctx, a.step, err, leftBehind)
@@ -183,6 +208,9 @@ func (j *Job) conclude(ctx context.Context, step int, fault *Fault, leftBehind [
 	outcome, err := j.p.Database.Conclude(ctx, *j.claim, failure)
 	switch {
 	case err == nil:
+		if outcome.ID == failure.Outcome.ID { // and not one that was there
+			j.p.Observer.Recorded(outcome.Type, failure.Cause.Code)
+		}
 		return Result{Verdict: Decided, Outcome: outcome, Attempt: j.claim.Attempt}
 	case ctx.Err() != nil:
 		return j.aborted(ctx, Note{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
