@@ -161,6 +161,21 @@ func TestDeadLetterOfTheLargestRequest(t *testing.T) {
 }
 
 // The operator has limited the size of dead letters in their stream.
+// A server takes 64 KiB of headers, the reasons of a dead letter included.
+func TestDeadLetterOfARequestFullOfHeaders(t *testing.T) {
+	b := newBundle(t)
+	b.start()
+	msg := b.request("order", "not an id")
+	msg.Header["X-Large"] = []string{strings.Repeat("x", 64<<10-200)}
+	b.publish(msg)
+	b.settled()
+	b.counts(1, 1)
+	if reasons(b.letter())["Omitted"] == "" {
+		t.Error("it does not say that the original was left out")
+	}
+	equal(t, "deliveries", b.delivered(), 1)
+}
+
 func TestDeadLetterLargerThanItsStreamTakes(t *testing.T) {
 	b := newBundle(t)
 	stream, err := b.js.Stream(t.Context(), events.StreamDeadLetters)

@@ -147,6 +147,9 @@ func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
 
 	key, result := h.decide(intake, work, d)
 	act := settle(result)
+	if act == buryAndTerm {
+		log.WarnContext(work, "the request has failed; its dead letter tells why", "key", key, "outcome", result.Outcome.ID)
+	}
 	if err := h.perform(work, d, key, act, result); err != nil {
 		log.ErrorContext(work, "the request is not settled and will be delivered again", "action", act.String(),
 			"key", key, "error", err)
@@ -162,6 +165,7 @@ func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
 func (h *Handler) decide(intake, work context.Context, d delivery) (key string, _ pipeline.Result) {
 	e, err := events.Decode(d.msg.Headers(), d.msg.Data())
 	if err != nil {
+		h.Log.WarnContext(work, "a message could not be decoded", "sequence", d.sequence, "error", err)
 		key, outcome, err := h.Provisioner.Undecodable(pipeline.Message{
 			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored,
 		}, err)

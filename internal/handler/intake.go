@@ -13,6 +13,9 @@ import (
 // the consumer is looked at again.
 const heartbeat = 2 * time.Second
 
+// drainWait bounds the wait for messages that were on their way when the drain began.
+const drainWait = time.Second
+
 // intake pulls one message per free worker and hands it to start, until ctx ends. start must call done
 // when the worker is free again.
 func (h *Handler) intake(ctx context.Context, start func(msg jetstream.Msg, done func())) error {
@@ -71,8 +74,8 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jets
 		start(msg, func() { <-slots })
 	}
 	messages.Drain() // the one above may not have run yet, and Next would pull once more
-	for {            // what was on its way
-		msg, err := messages.Next()
+	for {            // what was on its way, which is nothing where the server is away
+		msg, err := messages.Next(jetstream.NextMaxWait(drainWait))
 		if err != nil {
 			return err
 		}

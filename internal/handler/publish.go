@@ -26,9 +26,18 @@ func (h *Handler) publishOutcome(ctx context.Context, o pipeline.Outcome) error 
 	return err
 }
 
-// tooLarge reports whether the message exceeds what the server, or the stream, takes.
+// headerExceedsMaximum is JetStream's error code for more than 64 KiB of headers; the client has no name for it.
+const headerExceedsMaximum jetstream.ErrorCode = 10097
+
+// tooLarge reports whether the message exceeds what the server, or the stream, takes. Trying it again
+// would go on for ever.
 func tooLarge(err error) bool {
-	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum)
+	var refused jetstream.JetStreamError
+	if errors.As(err, &refused) && refused.APIError() != nil {
+		code := refused.APIError().ErrorCode
+		return code == headerExceedsMaximum || code == jetstream.JSErrCodeStreamMessageExceedsMaximum
+	}
+	return errors.Is(err, nats.ErrMaxPayload)
 }
 
 // publish publishes a message to the stream until it is confirmed or ctx ends. Trying again is what to do

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -90,6 +91,9 @@ func (t Topology) ensureStream(ctx context.Context, js jetstream.JetStream, want
 	return checkStream(stream.CachedInfo().Config, want)
 }
 
+// minMsgSize is what an outcome may take, in bytes.
+const minMsgSize = 128 << 10
+
 // checkStream names every setting of got that contradicts want.
 func checkStream(got, want jetstream.StreamConfig) error {
 	var c contradictions
@@ -106,6 +110,9 @@ func checkStream(got, want jetstream.StreamConfig) error {
 	}
 	if want.MaxMsgsPerSubject != 0 {
 		c.compare("max_msgs_per_subject", got.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
+	}
+	if want.Name == events.StreamEvents && got.MaxMsgSize > 0 && got.MaxMsgSize < minMsgSize {
+		c.compare("max_msg_size", got.MaxMsgSize, fmt.Sprint("unlimited, or at least ", minMsgSize))
 	}
 	if got.Replicas < want.Replicas {
 		c.compare("num_replicas", got.Replicas, want.Replicas)
@@ -140,7 +147,7 @@ func checkConsumer(got jetstream.ConsumerConfig) error {
 	var c contradictions
 	c.compare("ack_policy", got.AckPolicy, jetstream.AckExplicitPolicy)
 	c.compare("max_deliver", got.MaxDeliver, -1)
-	c.compare("backoff", len(got.BackOff), 0)
+	c.compare("number of backoff entries", len(got.BackOff), 0)
 	c.compare("headers_only", got.HeadersOnly, false)
 	c.compare("deliver_subject", got.DeliverSubject, "")
 	if f := got.FilterSubject; f != "" {
@@ -161,4 +168,14 @@ func (c *contradictions) compare(field string, got, want any) {
 	}
 }
 
-func (c contradictions) err() error { return errors.Join(c...) }
+// err is one line: a prefix that names the stream stands before all of it.
+func (c contradictions) err() error {
+	if len(c) == 0 {
+		return nil
+	}
+	texts := make([]string, len(c))
+	for i, err := range c {
+		texts[i] = err.Error()
+	}
+	return errors.New(strings.Join(texts, "; "))
+}

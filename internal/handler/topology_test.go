@@ -158,6 +158,7 @@ func TestEnsureRefusesContradictions(t *testing.T) {
 		"duplicate window":     {outcomes, func(s *stream) { s.Duplicates = 2 * time.Minute }, 1, []string{"duplicate_window", "2m0s", "1h0m0s"}},
 		"requests per subject": {requests, func(s *stream) { s.MaxMsgsPerSubject = 5 }, 1, []string{"max_msgs_per_subject", "5", "-1"}},
 		"per subject":          {letters, func(s *stream) { s.MaxMsgsPerSubject = 5 }, 1, []string{"max_msgs_per_subject", "5", "1"}},
+		"small outcomes":       {outcomes, func(s *stream) { s.MaxMsgSize = 1000 }, 1, []string{"max_msg_size", "1000"}},
 		"no ack":               {outcomes, func(s *stream) { s.NoAck = true }, 1, []string{"no_ack"}},
 		"fewer replicas":       {letters, func(*stream) {}, 3, []string{"num_replicas", "1", "3"}},
 		"two at once":          {requests, func(s *stream) { s.MaxAge, s.Discard = 0, jetstream.DiscardOld }, 1, []string{"max_age", "discard"}},
