@@ -58,6 +58,14 @@ type Conclusion struct {
 	Outcome Outcome
 }
 
+// Text is the cause for the ledger: the message, and the database's own words where there are some.
+func (c Conclusion) Text() string {
+	if c.Cause.Detail == "" {
+		return c.Cause.Message
+	}
+	return c.Cause.Message + ": " + c.Cause.Detail
+}
+
 // Ledger is inbox, outbox and audit trail of requests.
 type Ledger interface {
 	// Claim commits one more attempt at the request, or returns *[Settled] where it has its outcome, or

@@ -44,7 +44,7 @@ func NewSchemaTemplate(template, registrySchema string) (SchemaTemplate, error) 
 	for _, taken := range []string{"public", "information_schema", registrySchema} {
 		if canGive(prefix, rest, strings.ToLower(taken)) {
 			return SchemaTemplate{}, fmt.Errorf("%q can give the name %s, which is taken; "+
-				"begin it with something else, such as tenant_", template, taken)
+				"change it, or REGISTRY_SCHEMA", template, taken)
 		}
 	}
 	return SchemaTemplate{template}, nil
@@ -75,6 +75,12 @@ func NewPathTemplate(template string) (PathTemplate, error) {
 		strings.HasPrefix(path.Base(template), ".") || // names of files under construction
 		strings.ContainsAny(template, "\\?#%") {
 		return PathTemplate{}, fmt.Errorf("%q must be a plain relative path, such as tenant_{tenant_id}/docex.db", template)
+	}
+	// SQLite keeps files beside a database, under its name with -journal, -wal or -shm behind it. A name that
+	// ends in the id could be such a file of another tenant.
+	file := path.Base(template)
+	if end := file[strings.LastIndex(file, "}")+1:]; strings.Contains(file, Placeholder) && !strings.Contains(end, ".") {
+		return PathTemplate{}, fmt.Errorf("%q must end in an extension, such as %s.db", template, Placeholder)
 	}
 	for part := range strings.SplitSeq(template, "/") {
 		if len(part)-len(Placeholder) > maxPathComponent-hashLength-1-1 {

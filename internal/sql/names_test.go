@@ -52,7 +52,9 @@ func TestPathTemplates(t *testing.T) {
 	for template, ok := range map[string]bool{
 		"tenant_{tenant_id}/docex.db":     true,
 		"{tenant_id}.db":                  true,
-		"{tenant_id}":                     true,
+		"{tenant_id}":                     false, // x-journal would be a file that SQLite keeps beside x
+		"{tenant_id}/db-{tenant_id}":      false,
+		"{tenant_id}-journal":             false,
 		"a/b/{tenant_id}/c_{tenant_id}.x": true,
 		"mandant_ü_{tenant_id}/docex.db":  true,
 		"tenant/docex.db":                 false, // no placeholder

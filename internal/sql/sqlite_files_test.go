@@ -343,3 +343,24 @@ func TestTwoProcesses(t *testing.T) {
 		t.Errorf("%d registered, want %d", n, 2*sharedTenants+1)
 	}
 }
+
+// Paths stay under the storage root, also where somebody has put a link.
+func TestLinkedDirectoryIsNotFollowedOut(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	outside := t.TempDir()
+	must(t, os.Symlink(outside, filepath.Dir(p.boundary("linked"))))
+	if f := r.refuse(t, "linked", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, outside) {
+		t.Errorf("%+v", f)
+	}
+	entries, err := os.ReadDir(outside)
+	must(t, err)
+	if len(entries) != 0 {
+		t.Errorf("written outside: %v", entries)
+	}
+	// A link that stays inside is the operator's way of arranging things.
+	must(t, os.Mkdir(filepath.Join(p.where, "disk"), 0o755))
+	must(t, os.Symlink(filepath.Join(p.where, "disk"), filepath.Dir(p.boundary("inside"))))
+	r.provision(t, "inside")
+}

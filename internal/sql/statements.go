@@ -2,14 +2,22 @@ package sql
 
 import "strings"
 
-// Statements splits the text of an indexes.sql file, which has one statement a line.
+// Statements splits the text of a .sql file of DDL: comments are whole lines, a statement ends with its line.
 func Statements(text string) []string {
 	var statements []string
+	var b strings.Builder
 	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(strings.TrimSpace(line), ";")
-		if line != "" && !strings.HasPrefix(line, "--") {
-			statements = append(statements, line)
+		if line = strings.TrimRight(line, " \n"); line == "" || strings.HasPrefix(line, "--") {
+			continue
 		}
+		last, ends := strings.CutSuffix(line, ";")
+		b.WriteString(last)
+		if !ends {
+			b.WriteByte('\n')
+			continue
+		}
+		statements = append(statements, b.String())
+		b.Reset()
 	}
 	return statements
 }

@@ -135,39 +135,63 @@ func (b *build) exec(ctx context.Context, statements string) error {
 	return classify(err)
 }
 
-// CreateTables implements [pipeline.Build] in one round trip.
+// CreateTables implements [pipeline.Build] in one round trip. Where something that was there is in the way
+// of a table, the others are created: step 4 then names what differs, and what is missing for it.
 func (b *build) CreateTables(ctx context.Context) error {
-	if err := b.exec(ctx, b.ddl(b.q.tables)); err != nil {
+	failed, err := b.create(ctx, b.ddl(b.q.tables), conflicting)
+	if err != nil {
 		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
+	}
+	for i, err := range failed {
+		b.log.WarnContext(ctx, "a table could not be created", "schema", b.schema, "table", sql.Tables[i].Name, "error", err)
 	}
 	return nil
 }
 
-// CreateIndexes implements [pipeline.Build]: in one round trip if all goes well, else one by one.
+// CreateIndexes implements [pipeline.Build] in one round trip, unless one fails.
 func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
-	ddl := b.ddl(b.q.indexes)
-	err := b.exec(ctx, "SAVEPOINT indexes;\n"+ddl+"RELEASE SAVEPOINT indexes")
-	if err == nil || !permanent(err) {
+	failed, err := b.create(ctx, b.ddl(b.q.indexes), permanent)
+	if err != nil {
+		return nil, fmt.Errorf("create the indexes of schema %s: %w", b.schema, err)
+	}
+	named := map[string]error{}
+	for i, err := range failed {
+		named[sql.Indexes[i].Name] = err
+	}
+	return named, nil
+}
+
+// create runs the statements as one message if all goes well. After an error that may be passed over they
+// run one by one, each with a savepoint, and those that fail are returned by their place.
+func (b *build) create(ctx context.Context, ddl string, passOver func(error) bool) (map[int]error, error) {
+	err := b.exec(ctx, "SAVEPOINT step;\n"+ddl+"RELEASE SAVEPOINT step")
+	if err == nil || !passOver(err) {
 		return nil, err
 	}
-	if err := b.exec(ctx, "ROLLBACK TO SAVEPOINT indexes"); err != nil {
+	if err := b.exec(ctx, "ROLLBACK TO SAVEPOINT step"); err != nil {
 		return nil, err
 	}
-	failed := map[string]error{}
+	failed := map[int]error{}
 	for i, statement := range sql.Statements(ddl) {
 		err := b.exec(ctx, "SAVEPOINT one; "+statement+"; RELEASE SAVEPOINT one")
 		switch {
 		case err == nil:
-		case !permanent(err):
+		case !passOver(err):
 			return nil, err
 		default:
-			failed[sql.Indexes[i].Name] = err
+			failed[i] = err
 			if err := b.exec(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return failed, nil
+}
+
+// conflicting reports whether what stands in the schema is in the way of a table.
+func conflicting(err error) bool {
+	var fault *pipeline.Fault
+	return errors.As(err, &fault) && fault.Code == events.CauseSchemaInvalid
 }
 
 // permanent reports whether an index's error is its own: whatever would fail the whole transaction

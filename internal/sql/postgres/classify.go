@@ -23,7 +23,7 @@ var meanings = map[string]meaning{
 	// The request, or what stands in its boundary, is at fault.
 	"42501": {
 		pipeline.Permanent, events.CausePermissionDenied,
-		"the database role lacks a right; grant it and replay the request",
+		"the database role lacks a right; grant it",
 	},
 	"42P01": conflict, "42703": conflict, "42704": conflict, "42804": conflict, "42809": conflict,
 	"42830": conflict, "42P16": conflict, "42P17": conflict, "42710": conflict,

@@ -10,8 +10,8 @@
 //     one tenant, and for ids that differ only in case, run one after the other; others do not meet.
 //  2. After the lock, ledger and registry are read again (READ COMMITTED: each statement sees what was
 //     committed before it). The request's ledger row is locked, so its outcome cannot be decided elsewhere.
-//  3. The statements of a step travel in one round trip. The step of the indexes has one savepoint; only
-//     where an index failed are they tried one by one, each with its own.
+//  3. The statements of a step travel in one round trip. Tables and indexes have one savepoint a step;
+//     only where one failed are they tried one by one, each with its own.
 //  4. Every statement names its schema; nothing depends on search_path. Identifiers are quoted in
 //     identifier.go and nowhere else.
 //  5. Claims and notes commit without waiting for the disk: they only count attempts. The commit of step 5,

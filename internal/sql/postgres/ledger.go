@@ -80,7 +80,7 @@ func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) err
 }
 
 func (s *Store) queueConclude(batch *pgx.Batch, c pipeline.Claim, state string, f pipeline.Conclusion) {
-	batch.Queue(s.q.conclude, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Cause.Message,
+	batch.Queue(s.q.conclude, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
 		f.Outcome.ID, string(f.Outcome.Body))
 }
 

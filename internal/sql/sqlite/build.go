@@ -37,6 +37,9 @@ func (s *Store) Begin(_ context.Context, c pipeline.Claim, tenantID string) (pip
 
 // CreateBoundary opens a new file beside the final name, or the one that is there if it holds no rows.
 func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
+	if err := b.stayInside(); err != nil {
+		return pipeline.Boundary{}, fmt.Errorf("open %s: %w", b.path, classify(err))
+	}
 	info, err := os.Lstat(b.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -51,6 +54,28 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 		return pipeline.Boundary{}, fmt.Errorf("open %s: %w", b.path, classify(err))
 	}
 	return pipeline.Boundary{DatabasePath: b.path}, nil
+}
+
+// stayInside fails if links lead the file's directory out of the storage root.
+func (b *build) stayInside() error {
+	root, err := filepath.EvalSymlinks(b.Root)
+	if err != nil {
+		return err
+	}
+	for dir := filepath.Dir(b.path); ; dir = filepath.Dir(dir) {
+		real, err := filepath.EvalSymlinks(dir)
+		if errors.Is(err, fs.ErrNotExist) && dir != b.Root {
+			continue // yet to be made, below one that is there
+		}
+		if err != nil {
+			return err
+		}
+		if below, err := filepath.Rel(root, real); err != nil || !filepath.IsLocal(below) {
+			return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s is a link to %s, which is outside the storage "+
+				"directory; nothing was touched", dir, real)
+		}
+		return nil
+	}
 }
 
 // openBeside makes the directory and a new file in it. A crash leaves that file to be thrown away, so it
@@ -148,32 +173,44 @@ func (b *build) tableWithRows(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// CreateTables implements [pipeline.Build].
+// CreateTables implements [pipeline.Build]. Where something that was there is in the way of a table, the
+// others are created: step 4 then names what differs.
 func (b *build) CreateTables(ctx context.Context) error {
-	_, err := b.tx.ExecContext(ctx, tablesSQL)
-	if primary(err) == sqlite3.SQLITE_ERROR { // SQLite's one code for all that is wrong with a statement
-		return &pipeline.Fault{
-			Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, Err: err,
-			Message: "what is in the file conflicts with the tenant's definition",
-		}
-	}
+	failed, err := b.create(ctx, tablesSQL)
 	if err != nil {
 		return fmt.Errorf("create the tables of %s: %w", b.path, classify(err))
+	}
+	for i, err := range failed {
+		b.Log.WarnContext(ctx, "a table could not be created", "file", b.path, "table", sql.Tables[i].Name, "error", err)
 	}
 	return nil
 }
 
-// CreateIndexes implements [pipeline.Build]. A statement that fails takes back itself alone.
+// CreateIndexes implements [pipeline.Build].
 func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
-	failed := map[string]error{}
-	for i, statement := range sql.Statements(indexesSQL) {
+	failed, err := b.create(ctx, indexesSQL)
+	if err != nil {
+		return nil, fmt.Errorf("create the indexes of %s: %w", b.path, classify(err))
+	}
+	named := map[string]error{}
+	for i, err := range failed {
+		named[sql.Indexes[i].Name] = err
+	}
+	return named, nil
+}
+
+// create runs the statements and returns those that failed for themselves, by their place. A statement
+// that fails takes back itself alone.
+func (b *build) create(ctx context.Context, ddl string) (map[int]error, error) {
+	failed := map[int]error{}
+	for i, statement := range sql.Statements(ddl) {
 		_, err := b.tx.ExecContext(ctx, statement)
 		switch {
 		case err == nil:
-		case primary(err) == sqlite3.SQLITE_ERROR:
-			failed[sql.Indexes[i].Name] = err
+		case primary(err) == sqlite3.SQLITE_ERROR: // its one code for all that is wrong with a statement
+			failed[i] = err
 		default:
-			return nil, fmt.Errorf("create the indexes of %s: %w", b.path, classify(err))
+			return nil, err
 		}
 	}
 	return failed, nil

@@ -13,7 +13,7 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-const permissionHint = "the file system refuses; grant the right and replay the request"
+const permissionHint = "the file system refuses; grant the right"
 
 // classes is the table of SQLite result codes, primary codes only. What is not in it is transient.
 // Source: https://www.sqlite.org/rescode.html

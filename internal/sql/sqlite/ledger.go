@@ -77,7 +77,7 @@ func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) err
 func (s *Store) conclude(
 	ctx context.Context, tx *databasesql.Tx, c pipeline.Claim, state string, f pipeline.Conclusion,
 ) error {
-	_, err := tx.ExecContext(ctx, concludeSQL, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Cause.Message,
+	_, err := tx.ExecContext(ctx, concludeSQL, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
 		f.Outcome.ID, string(f.Outcome.Body), stamp(s.Now()))
 	return err
 }

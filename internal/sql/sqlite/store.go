@@ -90,7 +90,7 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	s := &Store{Config: c, names: names, turn: make(chan struct{}, 1)}
 	registry := s.path(sql.BootstrapTenant)
 	if err := os.MkdirAll(filepath.Dir(registry), dirMode); err != nil {
-		return nil, fmt.Errorf("create the registry's directory: %w", err)
+		return nil, fmt.Errorf("DATABASE_URL: create the registry's directory: %w", err)
 	}
 	defer func() {
 		if err != nil {
