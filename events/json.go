@@ -84,7 +84,7 @@ func attributeValue(raw json.RawMessage) (any, error) {
 func readString(raw json.RawMessage) (string, error) {
 	var s string
 	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
-		return "", errors.New("is not a string")
+		return "", errors.New("is not a string; send one")
 	}
 	if hasLoneSurrogate(string(raw)) {
 		return "", errors.New("holds an unpaired surrogate")

@@ -58,7 +58,7 @@ func RequestedFrom(e event.Event) (Requested, error) {
 		}
 	}
 	if malformed != nil {
-		return r, invalid("data", "%s; send one JSON object", malformed)
+		return r, invalid("data", "%s; mend the JSON and publish it as a new request", malformed)
 	}
 	if first != nil {
 		return r, first
@@ -81,9 +81,12 @@ func readField(fields map[string]json.RawMessage, name string, required bool, va
 	}
 	s, err := readString(raw)
 	if err != nil {
-		return invalid(name, "%s; send a string", err)
+		return invalid(name, "%s", err)
 	}
 	*value = s
+	if s == "" && !required { // a required one is judged by Validate
+		return invalid(name, "is empty; leave it out, or name one")
+	}
 	return nil
 }
 

@@ -84,6 +84,7 @@ func TestRequestedFromRefuses(t *testing.T) {
 		"display_name is a list":     {"", "", `{"tenant_id":"acme","display_name":[],"created_by":"me"}`, "display_name", "acme"},
 		"created_by null":            {"", "", `{"tenant_id":"acme","display_name":"Acme","created_by":null}`, "created_by", "acme"},
 		"isolation_strategy is true": {"", "", "{" + whole + `,"isolation_strategy":true}`, "isolation_strategy", "acme"},
+		"isolation_strategy empty":   {"", "", "{" + whole + `,"isolation_strategy":""}`, "isolation_strategy", "acme"},
 		"subject differs":            {"other", "", "{" + whole + "}", "subject", "acme"},
 		"subject differs in case":    {"ACME", "", "{" + whole + "}", "subject", "acme"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -57,20 +58,34 @@ func LoadConfig(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 	// One field at a time: the library stops at the first fault it meets.
 	value := reflect.ValueOf(&c).Elem()
 	for _, field := range reflect.VisibleFields(value.Type()) {
-		one := reflect.New(reflect.StructOf([]reflect.StructField{field}))
-		err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: one.Interface(), Lookuper: env})
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %s", variable(field),
-				redact(variable(field), strings.TrimPrefix(err.Error(), field.Name+": "))))
-			continue
+		read := func(env envconfig.Lookuper) error {
+			one := reflect.New(reflect.StructOf([]reflect.StructField{field}))
+			err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: one.Interface(), Lookuper: env})
+			value.FieldByIndex(field.Index).Set(one.Elem().Field(0))
+			return err
 		}
-		value.FieldByIndex(field.Index).Set(one.Elem().Field(0))
+		if err := read(env); err != nil {
+			given, _ := env.Lookup(variable(field))
+			faults = append(faults, fmt.Errorf("%s: %q is not %s", variable(field), given, kind(field.Type)))
+			if err := read(envconfig.MapLookuper(nil)); err != nil { // its default, so that the others can be judged
+				return c, err
+			}
+		}
 	}
-	if len(faults) > 0 { // a value that is not one cannot be judged together with others
-		return c, errors.Join(faults...)
+	return c, errors.Join(append(faults, c.check())...)
+}
+
+// kind says what a variable of that type must look like.
+func kind(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		return "a duration such as 500ms, 30s or 5m"
+	case reflect.TypeFor[slog.Level]():
+		return "debug, info, warn or error"
+	case reflect.TypeFor[bool]():
+		return "true or false"
 	}
-	err := c.check()
-	return c, err
+	return "a whole number"
 }
 
 // variable is the name of the environment variable behind a field.
@@ -89,6 +104,14 @@ func (c *Config) check() error {
 	}
 	require(c.Replicas >= 1 && c.Replicas <= 5, "NATS_REPLICAS: %d is not 1 to 5", c.Replicas)
 	require((c.NATSTLSCert == "") == (c.NATSTLSKey == ""), "NATS_TLS_CERT and NATS_TLS_KEY: set both or neither")
+	for name, path := range map[string]string{
+		"NATS_CREDS": c.NATSCreds, "NATS_TLS_CA": c.NATSTLSCA, "NATS_TLS_CERT": c.NATSTLSCert, "NATS_TLS_KEY": c.NATSTLSKey,
+	} {
+		if path != "" {
+			_, err := os.Stat(path)
+			require(err == nil, "%s: %v", name, err)
+		}
+	}
 	_, _, err := net.SplitHostPort(c.EmbeddedAddr)
 	require(err == nil, "NATS_EMBEDDED_ADDR: %q is not host:port", c.EmbeddedAddr)
 	require(c.EmbeddedDir != "", "NATS_EMBEDDED_DIR: name a directory")
@@ -146,14 +169,14 @@ func (c *Config) onPostgres() bool {
 func (c *Config) postgres() postgres.Config {
 	return postgres.Config{
 		URL: c.DatabaseURL, Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
-		Connections: c.Concurrency, CreatedBy: program,
+		Connections: max(c.Concurrency, 1), CreatedBy: program,
 	}
 }
 
 func (c *Config) sqlite() sqlite.Config {
 	return sqlite.Config{
 		Root: strings.TrimPrefix(c.DatabaseURL, "sqlite:"), PathTemplate: c.PathTemplate,
-		Connections: c.Concurrency, CreatedBy: program, Now: time.Now,
+		Connections: max(c.Concurrency, 1), CreatedBy: program, Now: time.Now,
 	}
 }
 

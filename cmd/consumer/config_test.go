@@ -78,8 +78,11 @@ func TestConfigurationFaults(t *testing.T) {
 		"sqlite without a place": {with("DATABASE_URL", "sqlite:"), []string{"DATABASE_URL: "}},
 		"replicas of one server": {with("NATS_REPLICAS", "3"), []string{"NATS_REPLICAS: ", "NATS_URL"}},
 		"prepared boundaries":    {with("PREPARED_BOUNDARIES", "-1"), []string{"PREPARED_BOUNDARIES: "}},
-		"negative source":        {with("EVENT_SOURCE", "%zz"), []string{"EVENT_SOURCE: "}},
-		"faults of two kinds":    {map[string]string{"CONCURRENCY": "x", "DATABASE_URL": "mysql://x"}, []string{"CONCURRENCY: "}},
+		"files that are not": {
+			map[string]string{"NATS_CREDS": "/nowhere/a", "NATS_TLS_CA": "/nowhere/b"}, []string{"NATS_CREDS: ", "NATS_TLS_CA: "},
+		},
+		"negative source":     {with("EVENT_SOURCE", "%zz"), []string{"EVENT_SOURCE: "}},
+		"faults of two kinds": {map[string]string{"CONCURRENCY": "x", "DATABASE_URL": "mysql://x"}, []string{"CONCURRENCY: ", "whole number", "DATABASE_URL: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -42,7 +42,7 @@ func TestDemoShowsTheWholePath(t *testing.T) {
 	contains(t, "the reserved id", shown[5], "step 0 validate_request: RESERVED_TENANT_ID")
 	contains(t, "the malformed id", shown[6], "step 0 validate_request: INVALID_TENANT_ID")
 	contains(t, "no event", shown[7], "step 0 validate_request: UNDECODABLE_EVENT")
-	contains(t, "the sum", stdout, "8 messages published", "the stream holds 7 outcomes")
+	contains(t, "the sum", stdout, "Messages published: 8", "Outcomes in the stream: 7")
 	ids := map[string]bool{}
 	for i, section := range shown {
 		id := outcomeID.FindStringSubmatch(section)[1]
@@ -99,6 +99,17 @@ func TestDemoInJSON(t *testing.T) {
 	for _, line := range lines {
 		validate([]byte(line))
 	}
+}
+
+// A line that is no event is one that fails; it takes the others with it no more than in the stream.
+func TestDemoOfLinesOneOfThemBad(t *testing.T) {
+	t.Parallel()
+	line := func(id, tenant string) string { return string(requestFor(t, id, tenant).Data) }
+	path := filepath.Join(t.TempDir(), "lines")
+	must(t, os.WriteFile(path, []byte(line("1", "one")+"\nnot json\n"+line("2", "two")+"\n"), 0o600))
+	code, stdout, _ := command(t, nil, "demo", path)
+	equal(t, "exit code", code, 0)
+	contains(t, "stdout", stdout, "provisioned one", "UNDECODABLE_EVENT", "provisioned two", "Messages published: 3")
 }
 
 func TestDemoOfFiles(t *testing.T) {

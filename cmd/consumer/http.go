@@ -92,7 +92,7 @@ func healthCommand(a *app) *cobra.Command {
 			}
 			ready, text, err := askHealth(cmd.Context(), c.HTTPAddr)
 			if err != nil {
-				return err
+				return fmt.Errorf("no service answers at HTTP_ADDR %s: %w", c.HTTPAddr, err)
 			}
 			fmt.Fprint(a.stdout, text) //nolint:errcheck // the exit code says it too
 			if !ready {

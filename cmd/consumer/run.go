@@ -78,7 +78,7 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	// Contradictions are refused here, before anything is taken.
 	err = up("NATS", func() error {
 		if err := connected(nc); err != nil {
-			return err
+			return fmt.Errorf("no connection to %s: %w", cmp.Or(redact("NATS_URL", c.NATSURL), c.EmbeddedAddr), err)
 		}
 		_, err := topology(c).Ensure(ctx, js)
 		return err

@@ -46,21 +46,23 @@ func readMessages(files []string, stdin io.Reader) ([]message, error) {
 	return all, nil
 }
 
-// splitEvents splits a file of one JSON value a line; anything else is one event.
+// splitEvents splits a file of one event a line, which is one where some line is a JSON object by itself;
+// anything else is one event.
 func splitEvents(content []byte) [][]byte {
 	content = bytes.TrimSpace(content)
 	if json.Valid(content) {
 		return [][]byte{content}
 	}
 	var lines [][]byte
+	byLine := false
 	for line := range bytes.Lines(content) {
-		if line = bytes.TrimSpace(line); len(line) == 0 {
-			continue
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			lines = append(lines, line)
+			byLine = byLine || line[0] == '{' && json.Valid(line)
 		}
-		if !json.Valid(line) {
-			return [][]byte{content}
-		}
-		lines = append(lines, line)
+	}
+	if !byLine && len(content) > 0 {
+		return [][]byte{content}
 	}
 	return lines
 }

@@ -116,8 +116,8 @@ func (s *showing) summary(ctx context.Context, published int) error {
 	if s.asJSON {
 		return nil
 	}
-	_, err = fmt.Fprintf(s.stdout, "\n%d messages published, every one has its outcome; "+
-		"the stream holds %d outcomes, no id twice.\n",
+	_, err = fmt.Fprintf(s.stdout, "\nMessages published: %d, every one has its outcome. "+
+		"Outcomes in the stream: %d, no id twice.\n",
 		published, info.State.Msgs)
 	return err
 }

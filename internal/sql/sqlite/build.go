@@ -63,16 +63,16 @@ func (b *build) stayInside() error {
 		return err
 	}
 	for dir := filepath.Dir(b.path); ; dir = filepath.Dir(dir) {
-		real, err := filepath.EvalSymlinks(dir)
+		target, err := filepath.EvalSymlinks(dir)
 		if errors.Is(err, fs.ErrNotExist) && dir != b.Root {
 			continue // yet to be made, below one that is there
 		}
 		if err != nil {
 			return err
 		}
-		if below, err := filepath.Rel(root, real); err != nil || !filepath.IsLocal(below) {
+		if below, err := filepath.Rel(root, target); err != nil || !filepath.IsLocal(below) {
 			return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s is a link to %s, which is outside the storage "+
-				"directory; nothing was touched", dir, real)
+				"directory; nothing was touched", dir, target)
 		}
 		return nil
 	}
