@@ -63,6 +63,20 @@ func TestProbes(t *testing.T) {
 	equal(t, "/nothing", code, http.StatusNotFound)
 }
 
+// NATS is away when the service is told to stop: the drain does not wait for it beyond its own timeout.
+func TestStopWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
+	relay, through := newRelay(t, startNATS(t))
+	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", through), with("DRAIN_TIMEOUT", "1s")))
+	relay.cut()
+	logged(t, &service.stderr, "NATS connection lost; reconnecting", "error")
+	stopped := time.Now()
+	equal(t, "exit code", service.stop(t), 0)
+	if took := time.Since(stopped); took > 8*time.Second { // a client's flush alone would wait for 10 s
+		t.Errorf("it took %s to stop", took)
+	}
+}
+
 // Outcomes are counted once each, however often they are delivered.
 func TestMetrics(t *testing.T) {
 	t.Parallel()

@@ -62,7 +62,11 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jets
 	h.pulling.Store(nil)
 	h.Log.InfoContext(ctx, "taking requests", "workers", h.Workers)
 	for h.ready(ctx, slots) == nil {
-		msg, err := messages.Next()
+		// Drain alone would not end this while the server is away: it waits for the server first.
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if ctx.Err() != nil && err != nil {
+			break
+		}
 		if err != nil {
 			<-slots
 			return err
