@@ -144,7 +144,7 @@ func (c *Config) check() error {
 	case isSQLite && strings.HasPrefix(root, "//"):
 		require(false, "DATABASE_URL: write sqlite:DIRECTORY, such as sqlite:storage or sqlite:/var/lib/tenants")
 	case isSQLite:
-		faults = append(faults, sqlite.Config{Root: root, PathTemplate: c.PathTemplate}.Check())
+		faults = append(faults, c.sqlite().Check())
 	case c.onPostgres():
 		faults = append(faults, c.postgres().Check())
 	default:

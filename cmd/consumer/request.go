@@ -136,11 +136,7 @@ func (a *app) awaitOutcome(ctx context.Context, stream *outcomes, f requestFlags
 	if err != nil {
 		return err
 	}
-	show := showOutcome
-	if f.asJSON {
-		show = writeJSON
-	}
-	if err := show(a.stdout, outcome); err != nil {
+	if err := show(a.stdout, outcome, f.asJSON); err != nil {
 		return err
 	}
 	if outcome.Type() != events.TypeProvisioned {

@@ -11,6 +11,14 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
+// show writes an outcome for programs, as JSON, or for people.
+func show(w io.Writer, e event.Event, asJSON bool) error {
+	if asJSON {
+		return writeJSON(w, e)
+	}
+	return showOutcome(w, e)
+}
+
 // showOutcome writes an outcome for people.
 func showOutcome(w io.Writer, e event.Event) error {
 	var b strings.Builder

@@ -90,14 +90,11 @@ func (s *showing) settled(ctx context.Context, sequence uint64) error {
 }
 
 func (s *showing) show(e event.Event, again bool) error {
-	switch {
-	case s.asJSON:
-		return writeJSON(s.stdout, e)
-	case again:
+	if again && !s.asJSON {
 		_, err := fmt.Fprintf(s.stdout, "✓ the outcome it had before\n    outcome id: %s\n", e.ID())
 		return err
 	}
-	return showOutcome(s.stdout, e)
+	return show(s.stdout, e, s.asJSON)
 }
 
 // summary counts what the stream of outcomes really holds.

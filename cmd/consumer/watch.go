@@ -25,10 +25,6 @@ func watchCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer stream.close()
-			show := showOutcome
-			if asJSON {
-				show = writeJSON
-			}
 			for {
 				e, err := stream.next(ctx)
 				if ctx.Err() != nil {
@@ -37,7 +33,7 @@ func watchCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := show(a.stdout, e); err != nil {
+				if err := show(a.stdout, e, asJSON); err != nil {
 					return err
 				}
 			}

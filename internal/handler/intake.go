@@ -54,31 +54,28 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jets
 	if err != nil {
 		return err
 	}
-	// Drain and not Stop: what the server has sent by then is still handed out, and handed back below.
-	stopDrain := context.AfterFunc(ctx, messages.Drain)
-	defer stopDrain()
 	defer messages.Stop()
 	h.ackWait.Store(int64(consumer.CachedInfo().Config.AckWait))
 	h.pulling.Store(nil)
 	h.Log.InfoContext(ctx, "taking requests", "workers", h.Workers)
 	for h.ready(ctx, slots) == nil {
-		// Drain alone would not end this while the server is away: it waits for the server first.
 		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if ctx.Err() != nil && err != nil {
+		if ctx.Err() != nil {
+			if err == nil {
+				h.handBack(msg, 0)
+			}
 			break
 		}
 		if err != nil {
 			<-slots
 			return err
 		}
-		if ctx.Err() != nil {
-			h.handBack(msg, 0)
-			break
-		}
 		start(msg, func() { <-slots })
 	}
-	messages.Drain() // the one above may not have run yet, and Next would pull once more
-	for {            // what was on its way, which is nothing where the server is away
+	// Drain and not Stop: what the server has sent by then is still handed out, and handed back. Where the
+	// server is away that is nothing, and the wait for it has a bound.
+	messages.Drain()
+	for {
 		msg, err := messages.Next(jetstream.NextMaxWait(drainWait))
 		if err != nil {
 			return err

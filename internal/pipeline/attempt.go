@@ -12,11 +12,9 @@ import (
 // Attempt is one run of the steps for one request. Steps read and write it.
 type Attempt struct {
 	*Job
-	database Database
-	build    Build // nil until step 0 has passed
-	now      func() time.Time
-	started  time.Time
-	step     int // the number of the running step
+	build   Build // nil until step 0 has passed
+	started time.Time
+	step    int // the number of the running step
 
 	boundary      Boundary
 	failedIndexes map[string]error
@@ -29,7 +27,7 @@ type Attempt struct {
 }
 
 func newAttempt(j *Job) *Attempt {
-	return &Attempt{Job: j, database: j.p.Database, now: j.p.Now, started: j.p.Now()}
+	return &Attempt{Job: j, started: j.p.Now()}
 }
 
 // run runs the steps. Nothing is opened before step 0 has passed.
@@ -37,7 +35,7 @@ func (a *Attempt) run(ctx context.Context) (err error) {
 	for number := range a.p.Steps {
 		a.step = number
 		if number == 1 {
-			if a.build, err = a.database.Begin(ctx, *a.claim, a.data.TenantID); err != nil {
+			if a.build, err = a.p.Database.Begin(ctx, *a.claim, a.data.TenantID); err != nil {
 				return err
 			}
 		}
@@ -50,11 +48,11 @@ func (a *Attempt) run(ctx context.Context) (err error) {
 
 func (a *Attempt) runStep(ctx context.Context, number int) error {
 	step := a.p.Steps[number]
-	a.stepStarted = a.now()
+	a.stepStarted = a.p.Now()
 	label := fmt.Sprintf("Step %d/%d: %s", number, len(a.p.Steps)-1, step.Name)
 	a.log.InfoContext(ctx, label+" …")
 	err := a.guarded(ctx, step)
-	took := a.now().Sub(a.stepStarted)
+	took := a.p.Now().Sub(a.stepStarted)
 	a.p.Observer.StepEnded(step.Name, took, err)
 	timing := a.timing(took)
 	if err != nil {

@@ -20,8 +20,8 @@ func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 		Request:  events.Request{Source: e.Source(), ID: e.ID()},
 		Attempts: a.claim.Attempt, Replay: a.claim.Replay, Prepared: t.Boundary.Prepared,
 		Tables: a.tables, Indexes: a.indexes,
-		Warnings: a.warnings, Steps: append(a.timings, a.timing(a.now().Sub(a.stepStarted))),
-		DurationMS: milliseconds(a.now().Sub(a.started)),
+		Warnings: a.warnings, Steps: append(a.timings, a.timing(a.p.Now().Sub(a.stepStarted))),
+		DurationMS: milliseconds(a.p.Now().Sub(a.started)),
 	}
 	envelope := a.envelope(events.TypeProvisioned)
 	return encode(envelope.ID)(events.NewProvisioned(envelope, data))

@@ -10,9 +10,6 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// microsecond is the resolution of a database timestamp.
-const microsecond = time.Microsecond
-
 // tidyTimeout bounds what is still said to the database after the caller's context has ended.
 const tidyTimeout = 2 * time.Second
 

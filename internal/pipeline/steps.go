@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"example.com/tenant-provisioner/events"
 )
@@ -52,14 +53,14 @@ func validateRequest(ctx context.Context, a *Attempt) error {
 		a.warn(events.WarnNotDocEXCompatible,
 			"DocEX itself accepts ids of 1 to 30 of A–Z a–z 0–9 _ only; it cannot open this tenant")
 	}
-	existing, err := a.database.FindTenant(ctx, a.data.TenantID)
+	existing, err := a.p.Database.FindTenant(ctx, a.data.TenantID)
 	if err != nil { // whatever it says of itself: this request is not at fault
 		return &Fault{Class: Outage, Native: faultOf(err).Native, Message: "the registry cannot be read", Err: err}
 	}
 	if existing != "" {
 		return TenantExists(a.data.TenantID, existing)
 	}
-	strategy := a.database.Strategy()
+	strategy := a.p.Database.Strategy()
 	if s := a.data.IsolationStrategy; s != "" && s != strategy {
 		return Failure(events.CauseUnsupportedStrategy,
 			"isolation_strategy %s cannot be done by this database; ask for %q or leave it out", events.Quote(s), strategy)
@@ -116,8 +117,8 @@ func validateSchema(ctx context.Context, a *Attempt) error {
 
 func registerTenant(ctx context.Context, a *Attempt) error {
 	tenant := Tenant{
-		ID: a.data.TenantID, DisplayName: a.data.DisplayName, IsolationStrategy: a.database.Strategy(),
-		Boundary: a.boundary, CreatedAt: a.now().UTC().Truncate(microsecond), CreatedBy: a.data.CreatedBy,
+		ID: a.data.TenantID, DisplayName: a.data.DisplayName, IsolationStrategy: a.p.Database.Strategy(),
+		Boundary: a.boundary, CreatedAt: a.p.Now().UTC().Truncate(time.Microsecond), CreatedBy: a.data.CreatedBy,
 	}
 	outcome, err := a.provisioned(tenant)
 	if err != nil {

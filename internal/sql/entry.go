@@ -33,6 +33,24 @@ func (e *Entry) Settled() *pipeline.Settled {
 	return &pipeline.Settled{Outcome: pipeline.Outcome{ID: e.OutcomeID, Type: kind, Body: []byte(e.Outcome)}}
 }
 
+// Vacant decides, from what the second look under the lock has found, whether the attempt may go on: nil, or
+// why not. twin is the registered id that equals the tenant's but for case, holder the tenant that the
+// boundary is registered for; both may be empty.
+func (e *Entry) Vacant(c pipeline.Claim, tenant, twin, boundary, holder string) error {
+	settled := e.Settled()
+	switch {
+	case settled != nil:
+		return settled
+	case e.Replay != c.Replay:
+		return ErrReopened
+	case twin != "":
+		return pipeline.TenantExists(tenant, twin)
+	case holder != "":
+		return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s is registered for tenant %q", boundary, holder)
+	}
+	return nil
+}
+
 // Claimed turns what a claim found into its result: an attempt where one was granted, else the outcome
 // that is there, else busy.
 func (e *Entry) Claimed(key string, granted bool) (pipeline.Claim, error) {

@@ -56,19 +56,10 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, classify(err))
 	}
-	if settled := ledger.Settled(); settled != nil {
-		return pipeline.Boundary{}, settled
+	if err := ledger.Vacant(b.claim, b.tenant, twin, "schema "+b.schema, holder); err != nil {
+		return pipeline.Boundary{}, err
 	}
-	if ledger.Replay != b.claim.Replay {
-		return pipeline.Boundary{}, sql.ErrReopened
-	}
-	switch {
-	case twin != "":
-		return pipeline.Boundary{}, pipeline.TenantExists(b.tenant, twin)
-	case holder != "":
-		return pipeline.Boundary{}, pipeline.Failure(events.CauseBoundaryNotEmpty,
-			"schema %s is registered for tenant %q", b.schema, holder)
-	case existed:
+	if existed {
 		if err := b.requireEmpty(ctx); err != nil {
 			return pipeline.Boundary{}, err
 		}
@@ -154,11 +145,7 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the indexes of schema %s: %w", b.schema, err)
 	}
-	named := map[string]error{}
-	for i, err := range failed {
-		named[sql.Indexes[i].Name] = err
-	}
-	return named, nil
+	return sql.FailedIndexes(failed), nil
 }
 
 // create runs the statements as one message if all goes well. After an error that may be passed over they

@@ -66,13 +66,9 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	refund := 0
-	if n.Refund {
-		refund = 1
-	}
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.laxCommit)
-	batch.Queue(s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, refund)
+	batch.Queue(s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund)
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("note the attempt in the ledger: %w", classify(err))
 	}

@@ -192,11 +192,7 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the indexes of %s: %w", b.path, classify(err))
 	}
-	named := map[string]error{}
-	for i, err := range failed {
-		named[sql.Indexes[i].Name] = err
-	}
-	return named, nil
+	return sql.FailedIndexes(failed), nil
 }
 
 // create runs the statements and returns those that failed for themselves, by their place. A statement

@@ -5,7 +5,6 @@ import (
 	databasesql "database/sql"
 	"fmt"
 
-	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 )
@@ -59,12 +58,8 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 
 // Note implements [pipeline.Ledger].
 func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) error {
-	refund := 0
-	if n.Refund {
-		refund = 1
-	}
 	err := s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
-		_, err := tx.ExecContext(ctx, noteSQL, c.Key, c.Replay, n.Step, n.Code, n.Text, refund, stamp(s.Now()))
+		_, err := tx.ExecContext(ctx, noteSQL, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, stamp(s.Now()))
 		return err
 	})
 	if err != nil {
@@ -89,25 +84,13 @@ func (s *Store) lookAgain(ctx context.Context, from rower, c pipeline.Claim, ten
 	if err != nil {
 		return err
 	}
-	if settled := row.Settled(); settled != nil {
-		return settled
-	}
-	if row.Replay != c.Replay {
-		return sql.ErrReopened
-	}
 	twin, err := text(ctx, from, findTenantSQL, tenant)
 	if err != nil {
 		return err
-	}
-	if twin != "" {
-		return pipeline.TenantExists(tenant, twin)
 	}
 	holder, err := text(ctx, from, boundaryOwnerSQL, path)
 	if err != nil {
 		return err
 	}
-	if holder != "" {
-		return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s is registered for tenant %q", path, holder)
-	}
-	return nil
+	return row.Vacant(c, tenant, twin, path, holder)
 }

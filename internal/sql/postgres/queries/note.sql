@@ -1,9 +1,9 @@
 -- What became of an attempt that is to be repeated; a refunded one does not count.
--- $1 key, $2 replay, $3 step, $4 code, $5 text, $6 attempts to give back
+-- $1 key, $2 replay, $3 step, $4 code, $5 text, $6 give the attempt back
 UPDATE {registry}.tenant_requests SET
     last_step = nullif($3::text, ''),
     last_cause = nullif(left($4::text, 50), ''),
     last_error = nullif($5::text, ''),
-    attempts = greatest(attempts - $6::integer, 0),
+    attempts = greatest(attempts - $6::boolean::integer, 0),
     updated_at = clock_timestamp() AT TIME ZONE 'utc'
 WHERE request_key = $1::text AND replay = $2::integer AND outcome IS NULL

@@ -1,5 +1,5 @@
 -- What became of an attempt that is to be repeated; a refunded one does not count.
--- ?1 key, ?2 replay, ?3 step, ?4 code, ?5 text, ?6 attempts to give back, ?7 now
+-- ?1 key, ?2 replay, ?3 step, ?4 code, ?5 text, ?6 give the attempt back: 1 or 0, ?7 now
 UPDATE tenant_requests SET
     last_step = nullif(?3, ''),
     last_cause = nullif(?4, ''),
