@@ -21,6 +21,7 @@ type fakeDatabase struct {
 	tenants map[string]bool
 	claims  int
 	pings   int
+	unnoted bool // burials are not noted
 }
 
 type entry struct {
@@ -111,6 +112,19 @@ func (d *fakeDatabase) Note(_ context.Context, c pipeline.Claim, n pipeline.Note
 	if n.Refund {
 		e.attempts--
 	}
+	return nil
+}
+
+func (d *fakeDatabase) Buried(_ context.Context, key, _ string) error {
+	unlock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if d.unnoted {
+		return errTransient
+	}
+	d.entries[key].outcome.Buried = true
 	return nil
 }
 

@@ -127,16 +127,34 @@ func TestTwoRequestsWithOneMsgIDHaveTwoDeadLetters(t *testing.T) {
 	b.counts(2, 2)
 }
 
-// The same request, rejected twice, has one dead letter: the newest.
+// The same request, delivered twice, has one dead letter; removed, it does not come back with a redelivery.
 func TestRepeatedRequestHasOneDeadLetter(t *testing.T) {
 	b := newBundle(t)
 	b.start()
+	first := b.publish(b.request("order", "not an id"))
+	b.settled()
 	b.publish(b.request("order", "not an id"))
 	b.settled()
-	sequence := b.publish(b.request("order", "not an id"))
+	b.counts(1, 1)
+	letter := b.letter()
+	equal(t, "sequence", reasons(letter)["Sequence"], fmt.Sprint(first))
+	must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), letter.Sequence))
+	b.publish(b.request("order", "not an id"))
+	b.settled()
+	b.counts(1, 0)
+}
+
+// Where the ledger could not be told that the dead letter is there, a redelivery makes sure of it.
+func TestBurialThatIsNotNoted(t *testing.T) {
+	b := newBundle(t)
+	b.db.unnoted = true
+	b.start()
+	b.publish(b.request("order", "not an id"))
+	b.settled()
+	must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.letter().Sequence))
+	b.publish(b.request("order", "not an id"))
 	b.settled()
 	b.counts(1, 1)
-	equal(t, "sequence", reasons(b.letter())["Sequence"], fmt.Sprint(sequence))
 }
 
 // A request that fits into the server's max_payload, but not together with the reasons.

@@ -2,65 +2,117 @@ package handler
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
+
+	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// gate is open while the database can be used. Intake and waiting workers wait at it; while it is closed
-// one prober asks the database, ever more rarely, and opens it.
+// probeInterval is how often the database is asked while no work tells how it is: a replica that has nothing
+// to do is to know as well.
+const probeInterval = 3 * time.Second
+
+// gate is open while the database can be used. Work that an outage has interrupted waits at it, and intake
+// does. While it is closed one prober asks the database, ever more rarely.
+//
+// A database may answer probes and fail all work, such as one whose disk is full. So an outage that work has
+// met is over only when work has got through: the prober lets the interrupted work try, and intake and
+// readiness wait for its word.
 type gate struct {
 	probe   func(context.Context) error
 	backoff Backoff
 	log     *slog.Logger
 
 	mu     sync.Mutex
-	reason error         // why it is closed; nil: open
-	open   chan struct{} // closed while the gate is open
+	reason error         // of the outage; nil: there is none
+	met    bool          // by work: work must get through
+	ajar   bool          // the prober has been answered, and work tries
+	open   chan struct{} // closed while interrupted work may go on
+	whole  chan struct{} // closed while there is no outage
 	shut   chan struct{} // tells the prober
 	streak int           // closings since something last succeeded
+	worked bool          // something succeeded since the prober last looked
 }
 
 func newGate(probe func(context.Context) error, backoff Backoff, log *slog.Logger) *gate {
-	g := &gate{probe: probe, backoff: backoff, log: log, open: make(chan struct{}), shut: make(chan struct{}, 1)}
+	g := &gate{
+		probe: probe, backoff: backoff, log: log,
+		open: make(chan struct{}), whole: make(chan struct{}), shut: make(chan struct{}, 1),
+	}
 	close(g.open)
+	close(g.whole)
 	return g
 }
 
-// close closes the gate; closing it again changes nothing.
+// close closes the gate for an outage that work has met; closing it again changes nothing.
 func (g *gate) close(reason error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.reason != nil {
-		return
-	}
-	g.reason, g.open = reason, make(chan struct{})
-	g.streak++
-	g.shut <- struct{}{}
-	g.log.Error("intake is paused until the database is back", "error", reason)
+	g.met = true
+	g.closeLocked(reason)
 }
 
-// succeeded says that work got through: the next outage is a new one.
+func (g *gate) closeLocked(reason error) {
+	switch {
+	case g.reason == nil:
+		g.whole = make(chan struct{})
+		g.log.Error("intake is paused until the database is back", "error", reason)
+	case !g.ajar:
+		return
+	default:
+		g.log.Warn("the database answers, but work does not get through", "error", reason)
+	}
+	g.reason, g.ajar, g.open = reason, false, make(chan struct{})
+	g.streak++
+	g.shut <- struct{}{}
+}
+
+// succeeded says that work got through.
 func (g *gate) succeeded() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.reason == nil {
+	g.worked = true
+	switch {
+	case g.reason == nil:
 		g.streak = 0
+	case g.ajar:
+		g.over()
 	}
 }
 
-// err is why the gate is closed, or nil.
+// over ends the outage. The caller holds the lock.
+func (g *gate) over() {
+	g.reason, g.met, g.ajar = nil, false, false
+	close(g.whole)
+	g.log.Info("the database is back; intake resumes")
+}
+
+// err is the reason of the outage, or nil.
 func (g *gate) err() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.reason
 }
 
-// wait returns when the gate is open, or with the context's cause.
+// wait returns when interrupted work may go on, or with the context's cause.
 func (g *gate) wait(ctx context.Context) error {
 	g.mu.Lock()
 	open := g.open
 	g.mu.Unlock()
+	return until(ctx, open)
+}
+
+// ready returns when there is no outage, or with the context's cause.
+func (g *gate) ready(ctx context.Context) error {
+	g.mu.Lock()
+	whole := g.whole
+	g.mu.Unlock()
+	return until(ctx, whole)
+}
+
+func until(ctx context.Context, open <-chan struct{}) error {
 	select {
 	case <-open:
 		return nil
@@ -69,38 +121,71 @@ func (g *gate) wait(ctx context.Context) error {
 	}
 }
 
-// run probes while the gate is closed, until ctx ends.
+// run probes until ctx ends: all the time while the gate is closed, else now and then.
 func (g *gate) run(ctx context.Context) {
+	idle := time.NewTicker(probeInterval)
+	defer idle.Stop()
 	for {
 		select {
 		case <-g.shut:
+			if g.untilAnswered(ctx) != nil {
+				return
+			}
+		case <-idle.C:
+			g.look(ctx)
 		case <-ctx.Done():
 			return
 		}
-		// A database that answers probes but fails all work would else be tried without a pause.
+	}
+}
+
+// look asks the database if nothing else has, and closes the gate if it is away.
+func (g *gate) look(ctx context.Context) {
+	g.mu.Lock()
+	known := g.worked || g.reason != nil
+	g.worked = false
+	g.mu.Unlock()
+	if known {
+		return
+	}
+	err := g.probe(ctx)
+	var fault *pipeline.Fault
+	if errors.As(err, &fault) && fault.Class == pipeline.Outage && ctx.Err() == nil {
 		g.mu.Lock()
-		tries := g.streak
-		g.mu.Unlock()
-		for {
-			if sleep(ctx, g.backoff.Delay(tries)) != nil {
-				return
-			}
-			tries++
-			if err := g.probe(ctx); err != nil {
-				g.log.WarnContext(ctx, "the database is still away", "error", err)
-				g.mu.Lock()
-				g.reason = err // says more than the error that work met first
-				g.mu.Unlock()
-				continue
-			}
+		defer g.mu.Unlock()
+		g.closeLocked(err)
+	}
+}
+
+// untilAnswered asks the database until it answers, then lets interrupted work try, and intake too if no
+// work was interrupted.
+func (g *gate) untilAnswered(ctx context.Context) error {
+	// A database that answers probes but fails all work would else be tried without a pause.
+	g.mu.Lock()
+	tries := g.streak
+	g.mu.Unlock()
+	for {
+		if err := sleep(ctx, g.backoff.Delay(tries)); err != nil {
+			return err
+		}
+		tries++
+		err := g.probe(ctx)
+		if err == nil {
 			break
 		}
+		g.log.WarnContext(ctx, "the database is still away", "error", err)
 		g.mu.Lock()
-		g.reason = nil
-		close(g.open)
+		g.reason = err // says more than the error that work met first
 		g.mu.Unlock()
-		g.log.InfoContext(ctx, "the database is back; intake resumes")
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ajar = true
+	close(g.open)
+	if !g.met {
+		g.over()
+	}
+	return nil
 }
 
 // sleep waits, or returns the context's cause.

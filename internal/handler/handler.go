@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
@@ -145,13 +146,13 @@ func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
 	defer lease.Wait()
 	defer stop()
 
+	crash.Point("delivered", "")
 	key, result := h.decide(intake, work, d)
-	act := settle(result)
-	if act == buryAndTerm {
+	if result.Verdict == pipeline.Terminate {
 		log.WarnContext(work, "the request has failed; its dead letter tells why", "key", key, "outcome", result.Outcome.ID)
 	}
-	if err := h.perform(work, d, key, act, result); err != nil {
-		log.ErrorContext(work, "the request is not settled and will be delivered again", "action", act.String(),
+	if err := h.perform(work, d, key, result); err != nil {
+		log.ErrorContext(work, "the request is not settled and will be delivered again", "verdict", result.Verdict.String(),
 			"key", key, "error", err)
 		delay := h.Backoff.Delay(d.deliveries)
 		if work.Err() != nil {
@@ -170,53 +171,77 @@ func (h *Handler) decide(intake, work context.Context, d delivery) (key string, 
 			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored,
 		}, err)
 		if err != nil {
-			return key, pipeline.Result{Verdict: pipeline.Retry, Err: err}
+			return key, pipeline.Result{Verdict: pipeline.Postpone, Err: err}
 		}
-		return key, pipeline.Result{Verdict: pipeline.Decided, Outcome: outcome}
+		facts := pipeline.Facts{Decoded: false}
+		return key, pipeline.Result{Verdict: pipeline.Settle(facts), Facts: facts, Outcome: outcome}
 	}
 	request := pipeline.Request{Event: e, Replay: d.replay}
 	job := h.Provisioner.Job(request)
 	for {
 		result := job.Run(work)
-		switch settle(result) {
-		case holdAndRunAgain:
-			h.gate.close(result.Err)
-			if err := h.gate.wait(intake); err != nil { // waiting is over when shutdown begins
-				return request.Key(), pipeline.Result{Verdict: pipeline.Aborted, Err: err}
+		if result.Verdict != pipeline.Pause {
+			if work.Err() == nil {
+				h.gate.succeeded()
 			}
-			continue
-		case publishAndAck, buryAndTerm:
-			h.gate.succeeded()
-		case redeliverLater, redeliverNow:
+			return request.Key(), result
 		}
-		return request.Key(), result
+		h.gate.close(result.Err)
+		if h.gate.wait(intake) != nil { // waiting is over when shutdown begins
+			return request.Key(), job.Leave(work, result)
+		}
 	}
 }
 
 // perform does what was decided. After an error the message is still unacknowledged.
-func (h *Handler) perform(ctx context.Context, d delivery, key string, act action, r pipeline.Result) error {
-	switch act {
-	case publishAndAck:
+func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipeline.Result) error {
+	switch r.Verdict {
+	case pipeline.Acknowledge:
 		if err := h.publishOutcome(ctx, r.Outcome); err != nil {
 			return err
 		}
-		return h.ack(ctx, d)
-	case buryAndTerm:
-		if err := h.bury(ctx, d, r.Outcome); err != nil {
+		crash.Point("outcome published", "")
+		if err := h.ack(ctx, d); err != nil {
 			return err
+		}
+		crash.Point("acknowledged", "")
+		return nil
+	case pipeline.Terminate:
+		if !r.Outcome.Buried {
+			if err := h.bury(ctx, d, r.Outcome); err != nil {
+				return err
+			}
+			crash.Point("dead letter published", "")
+			if r.Facts.Decoded { // else the ledger does not know of it
+				h.Provisioner.Buried(ctx, key, r.Outcome)
+			}
+			crash.Point("burial noted", "")
 		}
 		if err := h.publishOutcome(ctx, r.Outcome); err != nil {
 			return err
 		}
+		crash.Point("outcome published", "")
 		return d.msg.TermWithReason("dead letter " + key)
-	case redeliverLater:
-		delay := h.Backoff.Delay(max(r.Attempt, 1))
+	case pipeline.Postpone:
+		delay := h.Backoff.Delay(h.failures(d, r))
 		h.Log.WarnContext(ctx, "the request goes back", "delay", delay.String(), "sequence", d.sequence, "error", r.Err)
 		return d.msg.NakWithDelay(delay)
-	case redeliverNow, holdAndRunAgain:
+	case pipeline.HandBack, pipeline.Pause:
 		return d.msg.Nak()
 	}
 	return nil
+}
+
+// failures is how often the request has failed in this way, for its delay.
+func (h *Handler) failures(d delivery, r pipeline.Result) int {
+	switch r.Facts.Ledger {
+	case pipeline.Busy: // it has not failed: somebody is at work on it
+		return 1
+	case pipeline.Unread: // no attempt counts these
+		return d.deliveries
+	case pipeline.Claimed, pipeline.Spent, pipeline.Provisioned, pipeline.Failed:
+	}
+	return max(r.Attempt, 1)
 }
 
 // ack acknowledges and waits for the server's word, also during shutdown.

@@ -86,7 +86,7 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jets
 
 // ready waits for the gate to be open and a worker to be free.
 func (h *Handler) ready(ctx context.Context, slots chan struct{}) error {
-	if err := h.gate.wait(ctx); err != nil {
+	if err := h.gate.ready(ctx); err != nil {
 		return err
 	}
 	select {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/crash"
 )
 
 // Attempt is one run of the steps for one request. Steps read and write it.
@@ -60,6 +61,7 @@ func (a *Attempt) runStep(ctx context.Context, number int) error {
 		return err
 	}
 	a.log.InfoContext(ctx, label+" done", "duration_ms", timing.DurationMS)
+	crash.Point(fmt.Sprintf("step %d ended", number), a.data.TenantID)
 	if number > 0 {
 		a.timings = append(a.timings, timing)
 	}

@@ -24,6 +24,9 @@ type Outcome struct {
 	ID   string // event id and Nats-Msg-Id
 	Type string // event type and subject
 	Body []byte // CloudEvent, structured mode
+	// Buried: a failure whose dead letter was confirmed before. It is not published again, or one that an
+	// operator has removed would come back with a late redelivery.
+	Buried bool
 }
 
 // Provisioned reports whether the outcome is a success.
@@ -34,6 +37,8 @@ type Claim struct {
 	Key     string // [events.RequestKey]
 	Replay  int    // the ledger's, which may be above the message's
 	Attempt int    // 1, 2, …; above the limit where all attempts are spent
+	// Suspect: the attempt before this one began, and nothing became of it. Perhaps it took the process with it.
+	Suspect bool
 }
 
 // Limit bounds the attempts of a request.
@@ -76,6 +81,8 @@ type Ledger interface {
 	Conclude(ctx context.Context, c Claim, failure Conclusion) (Outcome, error)
 	// Note records what became of an attempt that is to be repeated.
 	Note(ctx context.Context, c Claim, n Note) error
+	// Buried records that the dead letter of this failure, which stands, is confirmed.
+	Buried(ctx context.Context, key, outcomeID string) error
 }
 
 // Database holds tenants, their registry and the ledger. Its errors are *[Fault]s.

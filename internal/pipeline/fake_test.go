@@ -69,6 +69,7 @@ func (f *fake) Note(_ context.Context, _ Claim, n Note) error {
 	f.notes = append(f.notes, n)
 	return f.call("note")
 }
+func (f *fake) Buried(context.Context, string, string) error { return f.call("buried") }
 func (f *fake) Strategy() string { return events.IsolationSchema }
 func (f *fake) FindTenant(_ context.Context, id string) (string, error) {
 	return f.tenants[id].ID, f.call("find")

@@ -21,8 +21,8 @@ import (
 
 func decoded(t *testing.T, r Result) event.Event {
 	t.Helper()
-	if r.Verdict != Decided {
-		t.Fatalf("verdict %d: %v", r.Verdict, r.Err)
+	if !r.Decided() {
+		t.Fatalf("%s: %v", r.Verdict, r.Err)
 	}
 	e, err := events.Decode(map[string][]string{"content-type": {"application/cloudevents+json"}}, r.Outcome.Body)
 	if err != nil {
@@ -218,7 +218,7 @@ func TestSettledElsewhere(t *testing.T) {
 	for _, at := range []string{"claim", "boundary", "register"} {
 		b := newTestbed()
 		b.fail[at] = fmt.Errorf("look again: %w", &Settled{theirs})
-		if got := b.run(t); got.Verdict != Decided || string(got.Outcome.Body) != "theirs" ||
+		if got := b.run(t); got.Verdict != Acknowledge || string(got.Outcome.Body) != "theirs" ||
 			slices.Contains(b.calls, "conclude") {
 			t.Errorf("%s: %+v after %v", at, got, b.calls)
 		}
@@ -319,19 +319,20 @@ func TestVerdicts(t *testing.T) {
 		want    Verdict
 		attempt int
 	}{
-		{"claim", outage, Held, 0},
-		{"claim", denied, Retry, 0}, // the ledger's trouble is not the request's
-		{"claim", ErrBusy, Retry, 0},
-		{"find", denied, Held, 1},
-		{"begin", outage, Held, 1},
-		{"begin", errors.New("x"), Retry, 1},
-		{"tables", denied, Decided, 1},
-		{"note", errors.New("x"), Decided, 1}, // losing a note loses no request
+		{"claim", outage, Pause, 0},
+		{"claim", denied, Pause, 0}, // the ledger's trouble is not the request's
+		{"claim", errors.New("x"), Postpone, 0},
+		{"claim", ErrBusy, Postpone, 0},
+		{"find", denied, Pause, 1},
+		{"begin", outage, Pause, 1},
+		{"begin", errors.New("x"), Postpone, 1},
+		{"tables", denied, Terminate, 1},
+		{"note", errors.New("x"), Acknowledge, 1}, // losing a note loses no request
 	} {
 		b := newTestbed()
 		b.fail[c.at] = c.err
 		got := b.run(t)
-		if got.Verdict != c.want || got.Attempt != c.attempt || (got.Err == nil) != (c.want == Decided) {
+		if got.Verdict != c.want || got.Attempt != c.attempt || (got.Err == nil) != got.Decided() {
 			t.Errorf("%v at %s: %+v", c.err, c.at, got)
 		}
 		if opened := slices.Contains(b.calls, "boundary"); opened != slices.Contains(b.calls, "close") {
@@ -349,7 +350,7 @@ func TestStoppedWhileConcluding(t *testing.T) {
 	b.fail["conclude"] = context.Canceled
 	b.config.Steps[2].Run = func(context.Context, *Attempt) error { stop(); return b.fail["tables"] }
 	got := b.provisioner(t).Job(request(t)).Run(ctx)
-	if got.Verdict != Aborted || len(b.notes) != 1 || !b.notes[0].Refund {
+	if got.Verdict != HandBack || len(b.notes) != 1 || !b.notes[0].Refund {
 		t.Errorf("%+v, notes %+v", got, b.notes)
 	}
 }
@@ -370,7 +371,7 @@ func TestUndecodableIsAFunctionOfTheMessage(t *testing.T) {
 		if key != events.RequestKey("TENANT_REQUESTS", "7") {
 			t.Errorf("key %s", key)
 		}
-		f := failure(t, Result{Verdict: Decided, Outcome: first})
+		f := failure(t, Result{Verdict: Terminate, Outcome: first})
 		if f.Cause.Code != events.CauseUndecodableEvent || f.Request != nil || f.TenantID != "" || f.Replayable {
 			t.Errorf("%+v", f)
 		}
@@ -473,8 +474,8 @@ func TestPanicIsAnErrorOfTheAttempt(t *testing.T) {
 	b := newTestbed()
 	b.config.Steps[3].Run = func(context.Context, *Attempt) error { panic("out of cheese") }
 	result := b.run(t)
-	if result.Verdict != Retry || !strings.Contains(fmt.Sprint(result.Err), "out of cheese") {
-		t.Errorf("verdict %d, error %v", result.Verdict, result.Err)
+	if result.Verdict != Postpone || !strings.Contains(fmt.Sprint(result.Err), "out of cheese") {
+		t.Errorf("%s, error %v", result.Verdict, result.Err)
 	}
 	if !slices.Contains(b.calls, "close") {
 		t.Errorf("not closed: %v", b.calls)

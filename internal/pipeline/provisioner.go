@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/crash"
 )
 
 // tidyTimeout bounds what is still said to the database after the caller's context has ended.
@@ -41,8 +44,15 @@ func (nobody) StepEnded(string, time.Duration, error) {}
 func (nobody) Warned(string, string)                  {}
 func (nobody) Recorded(string, events.CauseCode)      {}
 
-// Provisioner runs the pipeline. It keeps no state between requests and is safe for concurrent use.
-type Provisioner struct{ Config }
+// everyone is the share of an attempt that runs alone: far more than there are workers.
+const everyone = 1 << 30
+
+// Provisioner runs the pipeline. It is safe for concurrent use; all that it remembers is how many attempts
+// are running.
+type Provisioner struct {
+	Config
+	running *semaphore.Weighted
+}
 
 // New returns a provisioner, or an error that names what is missing.
 func New(c Config) (*Provisioner, error) {
@@ -59,30 +69,33 @@ func New(c Config) (*Provisioner, error) {
 	if c.Observer == nil {
 		c.Observer = nobody{}
 	}
-	return &Provisioner{c}, nil
+	return &Provisioner{c, semaphore.NewWeighted(everyone)}, nil
 }
 
 // Ping reports whether the database can be reached and written to.
 func (p *Provisioner) Ping(ctx context.Context) error { return p.Database.Ping(ctx) }
 
-// Verdict says what became of a job.
-type Verdict int
-
-// The verdicts.
-const (
-	Decided Verdict = iota // the outcome is recorded: publish it
-	Retry                  // a transient fault: deliver again, later
-	Held                   // an outage: run the same job again once the database is back
-	Aborted                // the context ended first: hand the message back at once
-)
+// Buried tells the ledger that the dead letter of a recorded failure is confirmed. Where that cannot be told,
+// it is published once more by a redelivery, which changes nothing.
+func (p *Provisioner) Buried(ctx context.Context, key string, o Outcome) {
+	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
+	defer cancel()
+	if err := p.Database.Buried(tidy, key, o.ID); err != nil {
+		p.Log.WarnContext(ctx, "the ledger could not be told of a dead letter", "key", key, "error", err)
+	}
+}
 
 // Result is what [Job.Run] returns.
 type Result struct {
 	Verdict Verdict
-	Outcome Outcome // where Decided
+	Facts   Facts   // what the verdict was made of
+	Outcome Outcome // where the verdict is Acknowledge or Terminate
 	Attempt int     // the attempt that this was; 0 where none was spent
-	Err     error   // the fault, where not Decided
+	Err     error   // the fault, for the other verdicts
 }
+
+// Decided reports whether there is an outcome to publish.
+func (r Result) Decided() bool { return r.Verdict == Acknowledge || r.Verdict == Terminate }
 
 // Job is one delivery of one request. It remembers its claim, so that running it again after an outage is
 // the same attempt.
@@ -112,16 +125,22 @@ func (j *Job) Run(ctx context.Context) Result {
 		}
 		j.claim = &claim
 		j.log = j.log.With("attempt", claim.Attempt, "replay", claim.Replay)
+		crash.Point("claimed", j.data.TenantID)
 	}
 	if j.claim.Attempt > j.p.Limit.Attempts {
-		return j.conclude(ctx, 0, &Fault{
+		return j.conclude(ctx, Facts{Decoded: true, Ledger: Spent}, 0, &Fault{
 			Class: Permanent, Code: events.CauseAttemptsExhausted,
 			Message: fmt.Sprintf("all %d attempts were begun and the last one has no result: did the process end "+
 				"while it ran?", j.p.Limit.Attempts),
 		}, nil)
 	}
+	end, err := j.room(ctx)
+	if err != nil {
+		return j.failed(ctx, 0, err, nil)
+	}
+	defer end()
 	a := newAttempt(j)
-	err := a.run(ctx)
+	err = a.run(ctx)
 	var leftBehind []string
 	if a.build != nil {
 		tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
@@ -133,9 +152,23 @@ func (j *Job) Run(ctx context.Context) Result {
 			j.p.Observer.Warned(w.Step.Name, w.Code)
 		}
 		j.p.Observer.Recorded(a.outcome.Type, "")
-		return Result{Verdict: Decided, Outcome: a.outcome, Attempt: j.claim.Attempt}
+		return j.standing(a.outcome, nil)
 	}
 	return j.failed(ctx, a.step, err, leftBehind)
+}
+
+// room waits until the attempt may begin. A suspect runs alone: if it takes the process with it once more,
+// only its own attempt is spent, and the requests that it was delivered with still run.
+func (j *Job) room(ctx context.Context) (end func(), _ error) {
+	share := int64(1)
+	if j.claim.Suspect {
+		share = everyone
+		j.log.WarnContext(ctx, "nothing became of the attempt before this one: did it end the process? This one runs alone")
+	}
+	if err := j.p.running.Acquire(ctx, share); err != nil {
+		return nil, err
+	}
+	return func() { j.p.running.Release(share) }, nil
 }
 
 // unclaimed judges an error of the claim itself. No attempt was spent.
@@ -143,13 +176,34 @@ func (j *Job) unclaimed(ctx context.Context, err error) Result {
 	var settled *Settled
 	switch {
 	case errors.As(err, &settled):
-		return Result{Verdict: Decided, Outcome: settled.Outcome}
-	case ctx.Err() != nil:
-		return Result{Verdict: Aborted, Err: context.Cause(ctx)}
-	case faultOf(err).Class == Outage:
-		return Result{Verdict: Held, Err: err}
+		return j.standing(settled.Outcome, nil)
+	case errors.Is(err, ErrBusy):
+		return j.undecided(ctx, Facts{Ledger: Busy}, err)
 	}
-	return Result{Verdict: Retry, Err: fmt.Errorf("claim: %w", err)}
+	return j.undecided(ctx, Facts{Ledger: Unread, Ended: ending(err)}, fmt.Errorf("claim: %w", err))
+}
+
+// standing is the result where the ledger holds the outcome.
+func (j *Job) standing(o Outcome, err error) Result {
+	f := Facts{Decoded: true, Ledger: stateOf(o)}
+	r := Result{Verdict: Settle(f), Facts: f, Outcome: o, Err: err}
+	if j.claim != nil {
+		r.Attempt = j.claim.Attempt
+	}
+	return r
+}
+
+// undecided is the result where there is no outcome yet.
+func (j *Job) undecided(ctx context.Context, f Facts, err error) Result {
+	f.Decoded = true
+	if ctx.Err() != nil {
+		f.Phase, err = Stopping, context.Cause(ctx)
+	}
+	r := Result{Verdict: Settle(f), Facts: f, Err: err}
+	if j.claim != nil {
+		r.Attempt = j.claim.Attempt
+	}
+	return r
 }
 
 // failed judges an error of the attempt, at the step with this number.
@@ -157,34 +211,49 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 	var settled *Settled
 	if errors.As(err, &settled) {
 		j.log.InfoContext(ctx, "another worker finished this request", "outcome", settled.Outcome.ID)
-		return Result{Verdict: Decided, Outcome: settled.Outcome}
+		return j.standing(settled.Outcome, nil)
 	}
 	fault := faultOf(err)
+	result := j.undecided(ctx, Facts{
+		Ledger: Claimed, Ended: ending(err), Last: j.claim.Attempt >= j.p.Limit.Attempts,
+	}, err)
 	note := Note{Step: j.p.Steps[step].Name, Code: fault.Native, Text: fault.Error()}
-	switch {
-	case fault.Class == Permanent:
-		return j.conclude(ctx, step, fault, leftBehind)
-	case ctx.Err() != nil:
-		return j.aborted(ctx, note)
-	case fault.Class == Outage:
-		return Result{Verdict: Held, Attempt: j.claim.Attempt, Err: err}
-	case j.claim.Attempt >= j.p.Limit.Attempts:
-		return j.conclude(ctx, step, &Fault{
-			Class: Permanent, Code: events.CauseAttemptsExhausted,
-			Message: fmt.Sprintf("%d attempts failed; the last error is in detail", j.claim.Attempt),
-			Native:  fault.Native, Err: err,
-		}, leftBehind)
+	switch result.Verdict {
+	case Terminate:
+		if fault.Class != Permanent {
+			fault = &Fault{
+				Class: Permanent, Code: events.CauseAttemptsExhausted,
+				Message: fmt.Sprintf("%d attempts failed; the last error is in detail", j.claim.Attempt),
+				Native:  fault.Native, Err: err,
+			}
+		}
+		return j.conclude(ctx, result.Facts, step, fault, leftBehind)
+	case Postpone:
+		j.note(ctx, note)
+	case HandBack:
+		j.refund(ctx, note)
+	case Acknowledge, Pause:
 	}
-	j.note(ctx, note)
-	return Result{Verdict: Retry, Attempt: j.claim.Attempt, Err: err}
+	return result
 }
 
-// aborted gives the attempt back. Where the database has committed the outcome after all, nothing is given
+// refund gives the attempt back. Where the database has committed the outcome after all, nothing is given
 // back, and the next delivery finds it.
-func (j *Job) aborted(ctx context.Context, n Note) Result {
+func (j *Job) refund(ctx context.Context, n Note) {
 	n.Refund = true
 	j.note(ctx, n)
-	return Result{Verdict: Aborted, Err: context.Cause(ctx)}
+}
+
+// Leave ends a job that was to be run again once the database is back, because the process ends first: the
+// attempt is given back, if the database can be told. If it cannot, that attempt stays counted.
+func (j *Job) Leave(ctx context.Context, paused Result) Result {
+	paused.Facts.Phase = max(paused.Facts.Phase, Draining)
+	paused.Verdict = Settle(paused.Facts)
+	if paused.Verdict == HandBack && j.claim != nil {
+		fault := faultOf(paused.Err)
+		j.refund(ctx, Note{Code: fault.Native, Text: fault.Error()})
+	}
+	return paused
 }
 
 // note writes to the ledger what would be nice to have there; losing it loses no request.
@@ -196,25 +265,26 @@ func (j *Job) note(ctx context.Context, n Note) {
 	}
 }
 
-// conclude records a failure for good.
-func (j *Job) conclude(ctx context.Context, step int, fault *Fault, leftBehind []string) Result {
+// conclude records a failure for good; until it is recorded there is none.
+func (j *Job) conclude(ctx context.Context, f Facts, step int, fault *Fault, leftBehind []string) Result {
 	failure, err := j.failure(step, fault, leftBehind)
 	if err != nil {
-		return Result{Verdict: Retry, Attempt: j.claim.Attempt, Err: err}
+		return j.undecided(ctx, Facts{Ledger: Unread, Ended: EndedTransient}, err)
 	}
 	outcome, err := j.p.Database.Conclude(ctx, *j.claim, failure)
-	switch {
-	case err == nil:
+	if err == nil {
+		crash.Point("failure recorded", j.data.TenantID)
 		if outcome.ID == failure.Outcome.ID { // and not one that was there
 			j.p.Observer.Recorded(outcome.Type, failure.Cause.Code)
 		}
-		return Result{Verdict: Decided, Outcome: outcome, Attempt: j.claim.Attempt}
-	case ctx.Err() != nil:
-		return j.aborted(ctx, Note{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
-	case faultOf(err).Class == Outage:
-		return Result{Verdict: Held, Attempt: j.claim.Attempt, Err: err}
+		return j.standing(outcome, nil)
 	}
-	return Result{Verdict: Retry, Attempt: j.claim.Attempt, Err: fmt.Errorf("record the failure: %w", err)}
+	f.Ledger, f.Ended = Unread, ending(err)
+	result := j.undecided(ctx, f, fmt.Errorf("record the failure: %w", err))
+	if result.Verdict == HandBack {
+		j.refund(ctx, Note{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
+	}
+	return result
 }
 
 // recordable is a tenant id as ledger and log may keep it: untrusted text stays out.

@@ -320,7 +320,7 @@ func TestOneRequestOnManyWorkers(t *testing.T) {
 // settle runs a request until it is decided, as redelivery would.
 func settle(t *testing.T, r rig, req pipeline.Request) pipeline.Outcome {
 	for t.Context().Err() == nil {
-		if result := r.provisioner.Job(req).Run(t.Context()); result.Verdict == pipeline.Decided {
+		if result := r.provisioner.Job(req).Run(t.Context()); result.Decided() {
 			return result.Outcome
 		}
 	}

@@ -278,8 +278,8 @@ func request(t *testing.T, tenant string) pipeline.Request {
 func (r rig) decide(t *testing.T, request pipeline.Request) pipeline.Outcome {
 	t.Helper()
 	result := r.provisioner.Job(request).Run(t.Context())
-	if result.Verdict != pipeline.Decided {
-		t.Fatalf("verdict %d: %v", result.Verdict, result.Err)
+	if !result.Decided() {
+		t.Fatalf("%s: %v", result.Verdict, result.Err)
 	}
 	return result.Outcome
 }

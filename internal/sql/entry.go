@@ -2,6 +2,7 @@ package sql
 
 import (
 	"errors"
+	"time"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -14,11 +15,14 @@ type Entry struct {
 	Attempts  int
 	OutcomeID string // empty while running
 	Outcome   string // the event
+	Buried    bool   // a failure whose dead letter is confirmed
+	// Unfinished is how many seconds ago the attempt before the last began, if nothing became of it; else -1.
+	Unfinished float64
 }
 
 // Scan reads the row.
 func (e *Entry) Scan(row interface{ Scan(dest ...any) error }) error {
-	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome)
+	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome, &e.Buried, &e.Unfinished)
 }
 
 // Settled returns the outcome that the row holds, or nil.
@@ -30,7 +34,9 @@ func (e *Entry) Settled() *pipeline.Settled {
 	if e.State == "failed" {
 		kind = events.TypeProvisioningFailed
 	}
-	return &pipeline.Settled{Outcome: pipeline.Outcome{ID: e.OutcomeID, Type: kind, Body: []byte(e.Outcome)}}
+	return &pipeline.Settled{Outcome: pipeline.Outcome{
+		ID: e.OutcomeID, Type: kind, Body: []byte(e.Outcome), Buried: e.Buried,
+	}}
 }
 
 // Vacant decides, from what the second look under the lock has found, whether the attempt may go on: nil, or
@@ -53,9 +59,14 @@ func (e *Entry) Vacant(c pipeline.Claim, tenant, twin, boundary, holder string) 
 
 // Claimed turns what a claim found into its result: an attempt where one was granted, else the outcome
 // that is there, else busy.
-func (e *Entry) Claimed(key string, granted bool) (pipeline.Claim, error) {
+func (e *Entry) Claimed(key string, granted bool, lease time.Duration) (pipeline.Claim, error) {
 	if granted {
-		return pipeline.Claim{Key: key, Replay: e.Replay, Attempt: e.Attempts}, nil
+		return pipeline.Claim{
+			Key: key, Replay: e.Replay, Attempt: e.Attempts,
+			// A younger one may still be running, on another worker. Half: a lease is counted from the
+			// message's delivery, which is a little before the claim.
+			Suspect: e.Unfinished >= lease.Seconds()/2,
+		}, nil
 	}
 	if settled := e.Settled(); settled != nil {
 		return pipeline.Claim{}, settled

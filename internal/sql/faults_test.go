@@ -166,7 +166,17 @@ func verdict(t *testing.T, j *pipeline.Job, want pipeline.Verdict) pipeline.Resu
 	t.Helper()
 	got := j.Run(t.Context())
 	if got.Verdict != want {
-		t.Fatalf("verdict %d (%v; %s), want %d", got.Verdict, got.Err, got.Outcome.Body, want)
+		t.Fatalf("%s (%v; %s), want %s", got.Verdict, got.Err, got.Outcome.Body, want)
+	}
+	return got
+}
+
+// decided runs the job to its outcome.
+func decided(t *testing.T, j *pipeline.Job) pipeline.Result {
+	t.Helper()
+	got := j.Run(t.Context())
+	if !got.Decided() {
+		t.Fatalf("%s: %v", got.Verdict, got.Err)
 	}
 	return got
 }
@@ -194,11 +204,11 @@ func TestTransientFaultIsTriedAgain(t *testing.T) {
 	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
 		p := r.with(t, only(at, once(func(context.Context) error { return errTransient })))
 		req := request(t, tenant)
-		if got := verdict(t, p.Job(req), pipeline.Retry); got.Attempt != 1 || !errors.Is(got.Err, errTransient) {
+		if got := verdict(t, p.Job(req), pipeline.Postpone); got.Attempt != 1 || !errors.Is(got.Err, errTransient) {
 			t.Errorf("%+v", got)
 		}
 		r.nothing(t, tenant)
-		if got := provisioned(t, verdict(t, p.Job(req), pipeline.Decided).Outcome); got.Attempts != 2 {
+		if got := provisioned(t, decided(t, p.Job(req)).Outcome); got.Attempts != 2 {
 			t.Errorf("%d attempts, want 2", got.Attempts)
 		}
 	})
@@ -209,10 +219,10 @@ func TestTransientFaultsExhaustTheAttempts(t *testing.T) {
 		p := r.with(t, only(at, func(context.Context) error { return errTransient }))
 		req := request(t, tenant)
 		for range maxAttempts - 1 {
-			verdict(t, p.Job(req), pipeline.Retry)
+			verdict(t, p.Job(req), pipeline.Postpone)
 			r.nothing(t, tenant)
 		}
-		o := verdict(t, p.Job(req), pipeline.Decided).Outcome
+		o := decided(t, p.Job(req)).Outcome
 		f := failed(t, o, events.CauseAttemptsExhausted)
 		if f.Attempts != maxAttempts || f.Step.Number != inTheSteps[at] || f.Cause.Detail != "40P01: deadlock detected" ||
 			!f.Replayable || len(f.LeftBehind) != 0 {
@@ -229,14 +239,14 @@ func TestPermanentFaultIsDecidedAtOnce(t *testing.T) {
 	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
 		p := r.with(t, only(at, once(func(context.Context) error { return errPermanent })))
 		req := request(t, tenant)
-		f := failed(t, verdict(t, p.Job(req), pipeline.Decided).Outcome, events.CausePermissionDenied)
+		f := failed(t, decided(t, p.Job(req)).Outcome, events.CausePermissionDenied)
 		if f.Attempts != 1 || f.Step.Number != inTheSteps[at] || f.Cause.Detail != "42501: permission denied" ||
 			len(f.LeftBehind) != 0 {
 			t.Errorf("%+v", f)
 		}
 		r.nothing(t, tenant)
 		req.Replay = 1
-		if got := provisioned(t, verdict(t, p.Job(req), pipeline.Decided).Outcome); got.Attempts != 1 || got.Replay != 1 {
+		if got := provisioned(t, decided(t, p.Job(req)).Outcome); got.Attempts != 1 || got.Replay != 1 {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -253,10 +263,10 @@ func TestOutageSpendsNoAttempt(t *testing.T) {
 		}))
 		job := p.Job(request(t, tenant))
 		for range 2 {
-			verdict(t, job, pipeline.Held)
+			verdict(t, job, pipeline.Pause)
 			r.nothing(t, tenant)
 		}
-		if got := provisioned(t, verdict(t, job, pipeline.Decided).Outcome); got.Attempts != 1 {
+		if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
 			t.Errorf("%d attempts, want 1", got.Attempts)
 		}
 	})
@@ -272,7 +282,7 @@ func TestBeingStoppedSpendsNoAttempt(t *testing.T) {
 				return nil // the next call meets the end of the context
 			}))
 			got := p.Job(req).Run(ctx)
-			if got.Verdict != pipeline.Aborted || got.Err.Error() != "told to stop" {
+			if got.Verdict != pipeline.HandBack || got.Err.Error() != "told to stop" {
 				t.Fatalf("%+v", got)
 			}
 			r.nothing(t, tenant)
@@ -293,10 +303,10 @@ func TestReplyToTheCommitIsLost(t *testing.T) {
 			req := request(t, name)
 			job := at.Job(req)
 			result := job.Run(t.Context())
-			if result.Verdict != pipeline.Decided {
+			if !result.Decided() {
 				result = job.Run(t.Context())
 			}
-			if result.Verdict != pipeline.Decided {
+			if !result.Decided() {
 				t.Fatalf("%s: %+v", name, result)
 			}
 			if got := provisioned(t, result.Outcome); got.Attempts != 1 {
@@ -321,7 +331,7 @@ func TestReplyToTheConclusionIsLost(t *testing.T) {
 			at := r.with(t, only(concluded, once(func(context.Context) error { return fault })))
 			req := request(t, "taken")
 			job := at.Job(req)
-			if got := job.Run(t.Context()); got.Verdict == pipeline.Decided {
+			if got := job.Run(t.Context()); got.Decided() {
 				t.Fatalf("%s: decided without a reply", name)
 			}
 			first := job.Run(t.Context())
@@ -340,20 +350,20 @@ func TestUnreadableRegistryIsAnOutage(t *testing.T) {
 		for _, fault := range []error{errTransient, errPermanent, errOutage, errors.New("unknown")} {
 			at := r.with(t, only(found, once(func(context.Context) error { return fault })))
 			job := at.Job(request(t, "acme"))
-			if got := verdict(t, job, pipeline.Held); !errors.Is(got.Err, fault) {
+			if got := verdict(t, job, pipeline.Pause); !errors.Is(got.Err, fault) {
 				t.Error(got.Err)
 			}
 		}
 		r.nothing(t, "acme")
 		job := r.provisioner.Job(request(t, "acme"))
 		p.raw(t, "", "ALTER TABLE {b}tenant_registry RENAME TO hidden")
-		verdict(t, job, pipeline.Held)
+		verdict(t, job, pipeline.Pause)
 		if err := r.provisioner.Ping(t.Context()); err == nil {
 			t.Error("a probe finds nothing wrong")
 		}
 		p.raw(t, "", "ALTER TABLE {b}hidden RENAME TO tenant_registry")
 		must(t, r.provisioner.Ping(t.Context()))
-		if got := provisioned(t, verdict(t, job, pipeline.Decided).Outcome); got.Attempts != 1 {
+		if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
 			t.Errorf("%d attempts", got.Attempts)
 		}
 	})
@@ -373,8 +383,8 @@ func TestStoppedAtAnyMoment(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), whole*time.Duration(i)/(moments-3))
 			got := r.provisioner.Job(req).Run(ctx)
 			stop()
-			if got.Verdict != pipeline.Decided && got.Verdict != pipeline.Aborted {
-				t.Errorf("verdict %d: %v", got.Verdict, got.Err)
+			if !got.Decided() && got.Verdict != pipeline.HandBack {
+				t.Errorf("%s: %v", got.Verdict, got.Err)
 			}
 			// Only an attempt whose claim was never answered cannot be given back.
 			first := settle(t, r, req)

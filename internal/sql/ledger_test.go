@@ -2,7 +2,10 @@ package sql_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +23,7 @@ func TestAttemptIsCountedBeforeTheWork(t *testing.T) {
 			counted = p.count(t, "", "SELECT attempts FROM {b}tenant_requests")
 			return nil
 		}))
-		provisioned(t, verdict(t, at.Job(request(t, "acme")), pipeline.Decided).Outcome)
+		provisioned(t, decided(t, at.Job(request(t, "acme"))).Outcome)
 		if counted != 1 {
 			t.Errorf("%d attempts in the ledger when the work began", counted)
 		}
@@ -43,7 +46,7 @@ func TestAttemptsThatNeverEnd(t *testing.T) {
 		if _, err := r.store.Claim(t.Context(), req, "killer", limit); !errors.Is(err, pipeline.ErrBusy) {
 			t.Errorf("the last attempt may still be running, but: %v", err)
 		}
-		if got := verdict(t, r.provisioner.Job(req), pipeline.Retry); got.Attempt != 0 ||
+		if got := verdict(t, r.provisioner.Job(req), pipeline.Postpone); got.Attempt != 0 ||
 			!errors.Is(got.Err, pipeline.ErrBusy) {
 			t.Errorf("%+v", got)
 		}
@@ -62,8 +65,8 @@ func TestAttemptsThatNeverEnd(t *testing.T) {
 			}
 		}()}, time.Nanosecond)
 		job := late.provisioner.Job(req)
-		verdict(t, job, pipeline.Held)
-		f := failed(t, verdict(t, job, pipeline.Decided).Outcome, events.CauseAttemptsExhausted)
+		verdict(t, job, pipeline.Pause)
+		f := failed(t, decided(t, job).Outcome, events.CauseAttemptsExhausted)
 		if f.Attempts != maxAttempts || f.Step.Number != 0 || !f.Replayable {
 			t.Errorf("%+v", f)
 		}
@@ -134,7 +137,7 @@ func TestReplayDuringAnAttempt(t *testing.T) {
 				_, err := r.store.Claim(ctx, replay, tenant, pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute})
 				return err
 			})))
-			verdict(t, at.Job(req), pipeline.Retry)
+			verdict(t, at.Job(req), pipeline.Postpone)
 			if got := provisioned(t, r.decide(t, replay)); got.Replay != 1 {
 				t.Errorf("%+v", got)
 			}
@@ -168,13 +171,112 @@ func TestLedgerTellsTheStory(t *testing.T) {
 		}
 		at := r.with(t, only(tables, once(func(context.Context) error { return errTransient })))
 		req := request(t, "acme")
-		verdict(t, at.Job(req), pipeline.Retry)
+		verdict(t, at.Job(req), pipeline.Postpone)
 		if got, want := story(), "running 1 acme initialize_schema 40P01 deadlock detected"; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
-		verdict(t, at.Job(req), pipeline.Decided)
+		decided(t, at.Job(req))
 		if got, want := story(), "provisioned 2 acme - - -"; got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
+// The history keeps what the row itself forgets.
+func TestLedgerKeepsTheHistory(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		history := func() []string {
+			t.Helper()
+			var entries []map[string]any
+			must(t, json.Unmarshal([]byte(p.lines(t, "", "SELECT history FROM {b}tenant_requests")[0]), &entries))
+			var told []string
+			for _, e := range entries {
+				if _, err := time.Parse("2006-01-02 15:04:05.999999", fmt.Sprint(e["at"])); err != nil {
+					t.Error(err)
+				}
+				told = append(told, fmt.Sprint(e["event"], " ", e["replay"], ".", e["attempt"], " ", e["step"], " ", e["cause"], " ", e["error"]))
+			}
+			return told
+		}
+		req := request(t, "acme")
+		stopped, stop := context.WithCancel(t.Context())
+		at := r.with(t, only(tables, once(func(context.Context) error { stop(); return context.Canceled })))
+		if got := at.Job(req).Run(stopped); got.Verdict != pipeline.HandBack {
+			t.Errorf("%s", got.Verdict)
+		}
+		verdict(t, r.with(t, only(indexes, once(func(context.Context) error { return errTransient }))).Job(req), pipeline.Postpone)
+		decided(t, r.with(t, only(inspected, once(func(context.Context) error { return errPermanent }))).Job(req))
+		req.Replay = 1
+		decided(t, r.provisioner.Job(req))
+		want := []string{
+			"begun 0.1 <nil> <nil> <nil>", "refunded 0.1 initialize_schema <nil> context canceled",
+			"begun 0.1 <nil> <nil> <nil>", "retry 0.1 create_indexes 40P01 deadlock detected",
+			"begun 0.2 <nil> <nil> <nil>", "failed 0.2 validate_schema PERMISSION_DENIED not allowed: 42501: permission denied",
+			"begun 1.1 <nil> <nil> <nil>", "provisioned 1.1 <nil> <nil> <nil>",
+		}
+		if got := history(); !slices.Equal(got, want) {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+
+		p.raw(t, "", "DELETE FROM {b}tenant_requests")
+		busy := request(t, "busy")
+		for range 120 { // each attempt given back: there is no end to them
+			c, err := r.store.Claim(t.Context(), busy, "busy", pipeline.Limit{Attempts: 3, Lease: time.Minute})
+			must(t, err)
+			must(t, r.store.Note(t.Context(), c, pipeline.Note{Refund: true, Text: strings.Repeat("x", 5000)}))
+		}
+		if got := history(); len(got) != 100 || !strings.HasPrefix(got[99], "refunded 0.1") {
+			t.Errorf("%d entries, the last %.80s", len(got), got[len(got)-1])
+		}
+	})
+}
+
+// An attempt that nothing became of makes the next one suspect, once it cannot be running any more.
+func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		req := request(t, "acme")
+		claim := func(lease time.Duration) pipeline.Claim {
+			t.Helper()
+			c, err := r.store.Claim(t.Context(), req, "acme", pipeline.Limit{Attempts: 100, Lease: lease})
+			must(t, err)
+			return c
+		}
+		if claim(time.Nanosecond).Suspect {
+			t.Error("the first attempt is suspect")
+		}
+		if claim(time.Minute).Suspect {
+			t.Error("suspect while the one before may be running")
+		}
+		c := claim(time.Nanosecond)
+		if !c.Suspect || c.Attempt != 3 {
+			t.Errorf("not suspect: %+v", c)
+		}
+		must(t, r.store.Note(t.Context(), c, pipeline.Note{Step: "x"}))
+		if claim(time.Nanosecond).Suspect {
+			t.Error("suspect although the one before has ended")
+		}
+	})
+}
+
+// Burial is noted for the failure that stands, and a replay forgets it.
+func TestBurialIsNoted(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		req := request(t, "not valid")
+		o := r.decide(t, req)
+		must(t, r.store.Buried(t.Context(), req.Key(), "00000000-0000-5000-8000-000000000000"))
+		if r.decide(t, req).Buried {
+			t.Error("the burial of another outcome")
+		}
+		must(t, r.store.Buried(t.Context(), req.Key(), o.ID))
+		if again := r.decide(t, req); !again.Buried || again.ID != o.ID {
+			t.Errorf("%+v", again)
+		}
+		req.Replay = 1
+		if r.decide(t, req).Buried {
+			t.Error("buried before it failed again")
 		}
 	})
 }
@@ -223,7 +325,7 @@ func TestRequestRemovedFromTheLedger(t *testing.T) {
 			return nil
 		})))
 		req := request(t, "acme")
-		verdict(t, at.Job(req), pipeline.Retry)
-		provisioned(t, verdict(t, at.Job(req), pipeline.Decided).Outcome)
+		verdict(t, at.Job(req), pipeline.Postpone)
+		provisioned(t, decided(t, at.Job(req)).Outcome)
 	})
 }

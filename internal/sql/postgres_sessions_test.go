@@ -107,7 +107,7 @@ func TestRowThatIsNotCommittedYet(t *testing.T) {
 	_, err = tx.Exec(`INSERT INTO "tenant_busy".precious VALUES (1)`)
 	must(t, err)
 	req := request(t, "busy")
-	if got := verdict(t, r.provisioner.Job(req), pipeline.Retry); !strings.Contains(got.Err.Error(), "55P03") {
+	if got := verdict(t, r.provisioner.Job(req), pipeline.Postpone); !strings.Contains(got.Err.Error(), "55P03") {
 		t.Error(got.Err)
 	}
 	must(t, tx.Commit())
@@ -149,9 +149,9 @@ func TestSessionIsTerminated(t *testing.T) {
 			return nil
 		})))
 		job := r.Job(request(t, tenant))
-		verdict(t, job, pipeline.Held)
+		verdict(t, job, pipeline.Pause)
 		store.nothing(t, tenant)
-		if got := provisioned(t, verdict(t, job, pipeline.Decided).Outcome); got.Attempts != 1 {
+		if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
 			t.Errorf("%s: %d attempts", at, got.Attempts)
 		}
 	}
@@ -164,7 +164,7 @@ func TestMoreJobsThanConnections(t *testing.T) {
 	r := p.rig(t)
 	atOnce(t, 16, func(i int) pipeline.Outcome {
 		result := r.provisioner.Job(request(t, strings.Repeat("x", i+1))).Run(t.Context())
-		if result.Verdict != pipeline.Decided {
+		if !result.Decided() {
 			t.Errorf("%+v", result)
 		}
 		return result.Outcome
@@ -319,7 +319,7 @@ func TestStepsTakeOneRoundTripEach(t *testing.T) {
 		return nil
 	})
 	last = trips.Load()
-	provisioned(t, verdict(t, at.Job(request(t, "acme")), pipeline.Decided).Outcome)
+	provisioned(t, decided(t, at.Job(request(t, "acme"))).Outcome)
 	for at, want := range map[point]int64{
 		claimed: 1, found: 1, begun: 0, boundary: 1, tables: 1, indexes: 1, inspected: 1, ready: 0, committed: 1,
 	} {

@@ -25,10 +25,10 @@ func TestFilePlacedButNotRegistered(t *testing.T) {
 	r := p.rig(t)
 	p.raw(t, "", "CREATE TRIGGER refuse BEFORE INSERT ON tenant_registry BEGIN SELECT RAISE(ABORT, 'not now'); END")
 	req := request(t, "placed")
-	verdict(t, r.provisioner.Job(req), pipeline.Retry)
+	verdict(t, r.provisioner.Job(req), pipeline.Postpone)
 	before, err := os.Stat(p.boundary("placed"))
 	must(t, err)
-	verdict(t, r.provisioner.Job(req), pipeline.Retry)
+	verdict(t, r.provisioner.Job(req), pipeline.Postpone)
 	f := failed(t, r.decide(t, req), events.CauseAttemptsExhausted)
 	if len(f.LeftBehind) != 1 || f.LeftBehind[0] != p.boundary("placed") || f.Step.Number != 5 {
 		t.Errorf("%+v", f)
@@ -36,7 +36,7 @@ func TestFilePlacedButNotRegistered(t *testing.T) {
 	// Another request's failure does not name what it has not made.
 	other := request(t, "placed")
 	for range maxAttempts - 1 {
-		verdict(t, r.provisioner.Job(other), pipeline.Retry)
+		verdict(t, r.provisioner.Job(other), pipeline.Postpone)
 	}
 	if f := failed(t, r.decide(t, other), events.CauseAttemptsExhausted); len(f.LeftBehind) != 0 {
 		t.Errorf("left behind: %v", f.LeftBehind)
@@ -90,10 +90,10 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 	req := request(t, "acme")
 	var inner pipeline.Outcome
 	at := r.with(t, only(inspected, once(func(context.Context) error { //nolint:contextcheck // another worker has its own
-		inner = verdict(t, second.provisioner.Job(req), pipeline.Decided).Outcome
+		inner = decided(t, second.provisioner.Job(req)).Outcome
 		return nil
 	})))
-	outer := verdict(t, at.Job(req), pipeline.Decided).Outcome
+	outer := decided(t, at.Job(req)).Outcome
 	if got := provisioned(t, outer); got.Attempts != 2 || string(inner.Body) != string(outer.Body) {
 		t.Errorf("two outcomes:\n%s\n%s", inner.Body, outer.Body)
 	}
@@ -108,7 +108,7 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 		_, err = b.CreateBoundary(ctx)
 		return err
 	})))
-	provisioned(t, verdict(t, at.Job(req), pipeline.Decided).Outcome)
+	provisioned(t, decided(t, at.Job(req)).Outcome)
 	if got := entries(t, filepath.Dir(p.boundary("swift"))); got != "docex.db" {
 		t.Errorf("in the directory: %s", got)
 	}
@@ -123,8 +123,8 @@ func TestFileThatAppearsMeanwhile(t *testing.T) {
 		return os.WriteFile(p.boundary("raced"), []byte("precious"), 0o600)
 	})))
 	req := request(t, "raced")
-	verdict(t, at.Job(req), pipeline.Retry)
-	f := failed(t, verdict(t, at.Job(req), pipeline.Decided).Outcome, events.CauseBoundaryNotEmpty)
+	verdict(t, at.Job(req), pipeline.Postpone)
+	f := failed(t, decided(t, at.Job(req)).Outcome, events.CauseBoundaryNotEmpty)
 	if f.Attempts != 2 || len(f.LeftBehind) != 0 || p.picture(t, "raced") != "precious" {
 		t.Errorf("%+v", f)
 	}
@@ -178,7 +178,7 @@ func TestDirectoriesAreTakenBack(t *testing.T) {
 	at := r.with(t, only(tables, func(context.Context) error { return errPermanent }))
 	must(t, os.Mkdir(filepath.Dir(p.boundary("made")), 0o700))
 	for _, tenant := range []string{"made", "unmade"} {
-		failed(t, verdict(t, at.Job(request(t, tenant)), pipeline.Decided).Outcome, events.CausePermissionDenied)
+		failed(t, decided(t, at.Job(request(t, tenant))).Outcome, events.CausePermissionDenied)
 	}
 	if info, err := os.Stat(filepath.Dir(p.boundary("made"))); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the operator's directory: %v %v", info, err)
@@ -261,7 +261,7 @@ func TestRegistryLockedByAnother(t *testing.T) {
 	}
 	at := r.with(t, only(ready, once(func(context.Context) error { t.Cleanup(lock()); return nil })))
 	job := at.Job(request(t, "acme"))
-	verdict(t, job, pipeline.Held)
+	verdict(t, job, pipeline.Pause)
 	r.nothing(t, "acme")
 }
 
@@ -280,7 +280,7 @@ func TestExistingFileInUse(t *testing.T) {
 	var n int
 	must(t, tx.QueryRow("SELECT count(*) FROM mine").Scan(&n)) // holds a shared lock: nobody can commit
 	req := request(t, "used")
-	verdict(t, r.provisioner.Job(req), pipeline.Retry)
+	verdict(t, r.provisioner.Job(req), pipeline.Postpone)
 	must(t, tx.Rollback())
 	if got := provisioned(t, r.decide(t, req)); got.Attempts != 2 {
 		t.Errorf("%+v", got)

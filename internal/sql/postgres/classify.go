@@ -29,14 +29,20 @@ var meanings = map[string]meaning{
 	"42830": conflict, "42P16": conflict, "42P17": conflict, "42710": conflict,
 
 	// The database is away, going away, or not the one to write to.
-	"08":    {class: pipeline.Outage}, // connection exceptions
-	"28":    {class: pipeline.Outage}, // authentication: a rotated password
-	"3D000": {class: pipeline.Outage}, // no such database
-	"25006": {class: pipeline.Outage}, // read-only: a standby
-	"53100": {class: pipeline.Outage}, // disk full
+	"08": {class: pipeline.Outage}, // connection exceptions
+	"28": {
+		pipeline.Outage, "",
+		"the server refuses the login; correct the role, its password file, or DATABASE_URL and start again",
+	},
+	"3D000": {pipeline.Outage, "", "there is no such database; create it, or correct DATABASE_URL and start again"},
+	"25006": {pipeline.Outage, "", "the database is read-only (a standby?)"},
+	"53100": {pipeline.Outage, "", "the server's disk is full; make room"},
+	"53300": {pipeline.Outage, "", "the server has no connection left; see max_connections, the role's limit, CONCURRENCY"},
 	"57P01": {class: pipeline.Outage}, // admin shutdown
 	"57P02": {class: pipeline.Outage}, // crash shutdown
 	"57P03": {class: pipeline.Outage}, // cannot connect now
+	"57P04": {class: pipeline.Outage}, // the database was dropped
+	"57P05": {class: pipeline.Outage}, // idle session timeout: the connection is gone, the next one is not
 	"58":    {class: pipeline.Outage}, // system error: I/O
 	"XX":    {class: pipeline.Transient},
 
@@ -45,7 +51,7 @@ var meanings = map[string]meaning{
 	"40P01": {class: pipeline.Transient}, // deadlock
 	"55P03": {class: pipeline.Transient}, // lock timeout
 	"57014": {class: pipeline.Transient}, // statement timeout
-	"53300": {class: pipeline.Transient}, // too many connections
+	"53200": {class: pipeline.Transient}, // out of memory, or of locks: max_locks_per_transaction
 	"23505": {class: pipeline.Transient}, // lost a race: CREATE SCHEMA, or a registration by DocEX
 	"42P06": {class: pipeline.Transient}, // duplicate schema: likewise
 	"42P07": {class: pipeline.Transient}, // duplicate table: likewise

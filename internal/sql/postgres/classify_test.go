@@ -20,10 +20,10 @@ func TestClasses(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]pipeline.Class{
 		"40001": pipeline.Transient, "40P01": pipeline.Transient, "55P03": pipeline.Transient, "57014": pipeline.Transient,
-		"53300": pipeline.Transient, "53200": pipeline.Transient, "23505": pipeline.Transient, "42P06": pipeline.Transient,
+		"53200": pipeline.Transient, "23505": pipeline.Transient, "42P06": pipeline.Transient,
 		"42P07": pipeline.Transient, "XX000": pipeline.Transient, "99999": pipeline.Transient, "": pipeline.Transient,
 		"08006": pipeline.Outage, "57P01": pipeline.Outage, "57P02": pipeline.Outage, "57P03": pipeline.Outage,
-		"25006": pipeline.Outage, "53100": pipeline.Outage, "28P01": pipeline.Outage, "3D000": pipeline.Outage,
+		"25006": pipeline.Outage, "53100": pipeline.Outage, "53300": pipeline.Outage, "57P04": pipeline.Outage, "57P05": pipeline.Outage, "28P01": pipeline.Outage, "3D000": pipeline.Outage,
 		"58030": pipeline.Outage,
 		"42501": pipeline.Permanent, "42804": pipeline.Permanent, "42P16": pipeline.Permanent, "42830": pipeline.Permanent,
 	} {

@@ -39,7 +39,7 @@ func (s *Store) Claim(
 	if err != nil {
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", classify(err))
 	}
-	return row.Claimed(key, claimed)
+	return row.Claimed(key, claimed, limit.Lease)
 }
 
 // Conclude implements [pipeline.Ledger].
@@ -71,6 +71,19 @@ func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) err
 	batch.Queue(s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund)
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("note the attempt in the ledger: %w", classify(err))
+	}
+	return nil
+}
+
+// Buried implements [pipeline.Ledger].
+func (s *Store) Buried(ctx context.Context, key, outcomeID string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	batch := &pgx.Batch{}
+	batch.Queue(s.q.laxCommit)
+	batch.Queue(s.q.buried, key, outcomeID)
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("note the dead letter in the ledger: %w", classify(err))
 	}
 	return nil
 }

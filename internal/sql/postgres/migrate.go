@@ -34,6 +34,7 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 				{Text: render(s.q.indexes, "schema", s.registry)},
 				{Text: s.q.bootstrap, Args: []any{s.registry, createdBy}},
 			},
+			{{Text: s.q.history}},
 		})
 		if err := errors.Join(err, db.Close()); err != nil {
 			return err

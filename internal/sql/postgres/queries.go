@@ -8,18 +8,18 @@ var files embed.FS
 // queries are the texts of the .sql files, with the registry's name filled in. {schema} and {relation}
 // are filled in where they are used.
 type queries struct {
-	claim, request, conclude, note                                                     string
+	claim, request, conclude, note, buried                                             string
 	findTenant, boundaryOwner, register, checkRegistry                                 string
 	laxCommit, lockTable, lockBoundary, schemaExists, createSchema, relations, hasRows string
 	tables, indexes, inspect, ping                                                     string
-	migrationLock, migrationUnlock, createRegistry, registry, bootstrap                string
+	migrationLock, migrationUnlock, createRegistry, registry, bootstrap, history       string
 }
 
 func loadQueries(registry string) (queries, error) {
 	var q queries
 	for name, text := range map[string]*string{
 		"queries/claim.sql": &q.claim, "queries/request.sql": &q.request,
-		"queries/conclude.sql": &q.conclude, "queries/note.sql": &q.note,
+		"queries/conclude.sql": &q.conclude, "queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
 		"queries/find_tenant.sql": &q.findTenant, "queries/boundary_owner.sql": &q.boundaryOwner,
 		"queries/register.sql": &q.register, "queries/check_registry.sql": &q.checkRegistry,
 		"queries/lock_boundary.sql": &q.lockBoundary, "queries/schema_exists.sql": &q.schemaExists,
@@ -30,6 +30,7 @@ func loadQueries(registry string) (queries, error) {
 		"queries/migration_lock.sql": &q.migrationLock, "queries/migration_unlock.sql": &q.migrationUnlock,
 		"queries/create_registry_schema.sql": &q.createRegistry,
 		"migrations/00001_registry.sql":      &q.registry, "migrations/00002_bootstrap.sql": &q.bootstrap,
+		"migrations/00003_history.sql": &q.history,
 	} {
 		content, err := files.ReadFile(name)
 		if err != nil {

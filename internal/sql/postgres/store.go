@@ -125,6 +125,13 @@ func openPool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	if len(conn.Fallbacks) > 0 && conn.ValidateConnect == nil {
 		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
+	// A password file may have changed since: a rotated password is found there without a restart.
+	config.BeforeConnect = func(_ context.Context, next *pgx.ConnConfig) error {
+		if now, err := pgx.ParseConfig(c.URL); err == nil {
+			next.Password = now.Password
+		}
+		return nil
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
@@ -158,7 +165,9 @@ func (s *Store) Ping(ctx context.Context) error {
 		return classify(err)
 	}
 	if readOnly {
-		return &pipeline.Fault{Class: pipeline.Outage, Message: "the database is read-only (a standby?)"}
+		// What is pooled leads to the server that was the primary once. New connections look for the present one.
+		s.pool.Reset()
+		return &pipeline.Fault{Class: pipeline.Outage, Message: meanings["25006"].hint, Native: "25006"}
 	}
 	return nil
 }

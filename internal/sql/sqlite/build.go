@@ -14,6 +14,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 )
@@ -229,6 +230,7 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 		if err := b.tx.Commit(); err != nil { // also makes the content durable
 			return fmt.Errorf("finish %s: %w", b.working, classify(err))
 		}
+		crash.Point("file finished", b.tenant)
 	}
 	err := b.write(ctx, b.durable, func(registry *databasesql.Tx) error {
 		if err := b.lookAgain(ctx, registry, b.claim, b.tenant, b.path); err != nil {
@@ -241,6 +243,7 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 		if err := put(); err != nil {
 			return classify(err)
 		}
+		crash.Point("directory synced", b.tenant)
 		if _, err := registry.ExecContext(ctx, registerSQL, t.ID, t.DisplayName, t.IsolationStrategy,
 			t.Boundary.DatabasePath, stamp(t.CreatedAt), t.CreatedBy); err != nil {
 			return err
@@ -258,6 +261,7 @@ func (b *build) place() error {
 	if err := place(b.working, b.path); err != nil {
 		return err // taken meanwhile: the next attempt looks at what is there
 	}
+	crash.Point("file placed", b.tenant)
 	if err := b.db.Close(); err != nil {
 		return err
 	}

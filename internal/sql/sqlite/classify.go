@@ -63,14 +63,21 @@ func classify(err error) error {
 	return fault
 }
 
-// registryFault is classify for the registry: whoever keeps it locked keeps everybody out, which is an
-// outage and no request's fault.
+// registryFaults are the result codes that mean more where they are the registry's: what keeps one out keeps
+// everybody out, which is an outage and no request's fault.
+var registryFaults = map[int]string{
+	sqlite3.SQLITE_BUSY:    "the registry is locked by another process",
+	sqlite3.SQLITE_CORRUPT: "the registry is damaged; restore it",
+	sqlite3.SQLITE_NOTADB:  "the registry is not a SQLite database; restore it",
+}
+
+// registryFault is classify for the registry.
 func registryFault(err error) error {
 	var fault *pipeline.Fault
-	if !errors.As(err, &fault) && primary(err) == sqlite3.SQLITE_BUSY {
+	code := primary(err)
+	if message, ok := registryFaults[code]; ok && !errors.As(err, &fault) {
 		return &pipeline.Fault{
-			Class: pipeline.Outage, Message: "the registry is locked by another process",
-			Native: "SQLITE " + strconv.Itoa(sqlite3.SQLITE_BUSY), Err: err,
+			Class: pipeline.Outage, Message: message, Native: "SQLITE " + strconv.Itoa(code), Err: err,
 		}
 	}
 	return classify(err)

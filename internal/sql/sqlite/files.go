@@ -14,6 +14,7 @@ import (
 
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
@@ -99,6 +100,7 @@ func place(from, to string) error {
 	case err != nil:
 		return err
 	}
+	crash.Point("file linked", to)
 	return os.Remove(from)
 }
 

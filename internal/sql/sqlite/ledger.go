@@ -9,8 +9,8 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-func readEntry(ctx context.Context, from rower, key string) (e sql.Entry, err error) {
-	err = e.Scan(from.QueryRowContext(ctx, requestSQL, key))
+func (s *Store) readEntry(ctx context.Context, from rower, key string) (e sql.Entry, err error) {
+	err = e.Scan(from.QueryRowContext(ctx, requestSQL, key, stamp(s.Now())))
 	return e, err
 }
 
@@ -31,13 +31,13 @@ func (s *Store) Claim(
 		if claimed, err = result.RowsAffected(); err != nil {
 			return err
 		}
-		row, err = readEntry(ctx, tx, key)
+		row, err = s.readEntry(ctx, tx, key)
 		return err
 	})
 	if err != nil {
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", err)
 	}
-	return row.Claimed(key, claimed == 1)
+	return row.Claimed(key, claimed == 1, limit.Lease)
 }
 
 // Conclude implements [pipeline.Ledger].
@@ -47,7 +47,7 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 		if err := s.conclude(ctx, tx, c, "failed", f); err != nil {
 			return err
 		}
-		row, err = readEntry(ctx, tx, c.Key)
+		row, err = s.readEntry(ctx, tx, c.Key)
 		return err
 	})
 	if err != nil {
@@ -68,6 +68,18 @@ func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) err
 	return nil
 }
 
+// Buried implements [pipeline.Ledger].
+func (s *Store) Buried(ctx context.Context, key, outcomeID string) error {
+	err := s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
+		_, err := tx.ExecContext(ctx, buriedSQL, key, outcomeID)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note the dead letter in the ledger: %w", err)
+	}
+	return nil
+}
+
 // conclude records an outcome within a write transaction.
 func (s *Store) conclude(
 	ctx context.Context, tx *databasesql.Tx, c pipeline.Claim, state string, f pipeline.Conclusion,
@@ -80,7 +92,7 @@ func (s *Store) conclude(
 // lookAgain returns why the tenant must not be registered after all: the request is settled, or somebody
 // has registered the tenant or its file. Inside a write transaction the answer stays true until its end.
 func (s *Store) lookAgain(ctx context.Context, from rower, c pipeline.Claim, tenant, path string) error {
-	row, err := readEntry(ctx, from, c.Key)
+	row, err := s.readEntry(ctx, from, c.Key)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 			{Text: indexesSQL},
 			{Text: bootstrapMigration, Args: []any{registry, s.CreatedBy, stamp(s.Now())}},
 		},
+		{{Text: historyMigration}},
 	})
 	if err != nil {
 		return err

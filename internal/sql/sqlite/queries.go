@@ -12,6 +12,8 @@ var (
 	concludeSQL string
 	//go:embed queries/note.sql
 	noteSQL string
+	//go:embed queries/buried.sql
+	buriedSQL string
 	//go:embed queries/find_tenant.sql
 	findTenantSQL string
 	//go:embed queries/boundary_owner.sql
@@ -42,4 +44,6 @@ var (
 	registryMigration string
 	//go:embed migrations/00002_bootstrap.sql
 	bootstrapMigration string
+	//go:embed migrations/00003_history.sql
+	historyMigration string
 )

@@ -1,8 +1,10 @@
 -- One more attempt, unless there is an outcome already, or the last attempt may still be running.
 -- $1 key, $2 source, $3 id, $4 tenant or '', $5 replay, $6 most attempts, $7 lease in seconds
 INSERT INTO {registry}.tenant_requests AS r
-    (request_key, source, request_id, tenant_id, state, replay, attempts, created_at, updated_at)
+    (request_key, source, request_id, tenant_id, state, replay, attempts, history, created_at, updated_at)
 VALUES ($1::text, $2::text, $3::text, nullif($4::text, ''), 'running', $5::integer, 1,
+    jsonb_build_array(jsonb_build_object('at', (clock_timestamp() AT TIME ZONE 'utc')::text,
+        'event', 'begun', 'replay', $5::integer, 'attempt', 1)),
     clock_timestamp() AT TIME ZONE 'utc', clock_timestamp() AT TIME ZONE 'utc')
 ON CONFLICT (request_key) DO UPDATE SET
     state = 'running',
@@ -10,6 +12,11 @@ ON CONFLICT (request_key) DO UPDATE SET
     attempts = CASE WHEN excluded.replay > r.replay THEN 1 ELSE least(r.attempts, $6::integer) + 1 END,
     outcome_id = NULL,
     outcome = NULL,
+    buried = false,
+    history = CASE WHEN jsonb_array_length(r.history) < 100 THEN r.history ELSE r.history - 0 END
+        || jsonb_build_object('at', (clock_timestamp() AT TIME ZONE 'utc')::text,
+            'event', 'begun', 'replay', greatest(r.replay, excluded.replay),
+            'attempt', CASE WHEN excluded.replay > r.replay THEN 1 ELSE least(r.attempts, $6::integer) + 1 END),
     updated_at = clock_timestamp() AT TIME ZONE 'utc'
 WHERE r.state <> 'provisioned'
     AND (excluded.replay > r.replay

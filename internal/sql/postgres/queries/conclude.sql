@@ -7,5 +7,9 @@ UPDATE {registry}.tenant_requests SET
     last_error = nullif($6::text, ''),
     outcome_id = $7::text::uuid,
     outcome = $8::text::json,
+    history = CASE WHEN jsonb_array_length(history) < 100 THEN history ELSE history - 0 END
+        || jsonb_strip_nulls(jsonb_build_object('at', (clock_timestamp() AT TIME ZONE 'utc')::text,
+            'event', $3::text, 'replay', replay, 'attempt', attempts,
+            'step', nullif($4::text, ''), 'cause', nullif($5::text, ''), 'error', nullif(left($6::text, 1000), ''))),
     updated_at = clock_timestamp() AT TIME ZONE 'utc'
 WHERE request_key = $1::text AND replay = $2::integer AND outcome IS NULL

@@ -5,5 +5,9 @@ UPDATE {registry}.tenant_requests SET
     last_cause = nullif(left($4::text, 50), ''),
     last_error = nullif($5::text, ''),
     attempts = greatest(attempts - $6::boolean::integer, 0),
+    history = CASE WHEN jsonb_array_length(history) < 100 THEN history ELSE history - 0 END
+        || jsonb_strip_nulls(jsonb_build_object('at', (clock_timestamp() AT TIME ZONE 'utc')::text,
+            'event', CASE WHEN $6::boolean THEN 'refunded' ELSE 'retry' END, 'replay', replay, 'attempt', attempts,
+            'step', nullif($3::text, ''), 'cause', nullif($4::text, ''), 'error', nullif(left($5::text, 1000), ''))),
     updated_at = clock_timestamp() AT TIME ZONE 'utc'
 WHERE request_key = $1::text AND replay = $2::integer AND outcome IS NULL

@@ -7,5 +7,9 @@ UPDATE tenant_requests SET
     last_error = nullif(?6, ''),
     outcome_id = ?7,
     outcome = ?8,
+    history = json_insert(
+        CASE WHEN json_array_length(history) < 100 THEN history ELSE json_remove(history, '$[0]') END,
+        '$[#]', json_patch('{}', json_object('at', ?9, 'event', ?3, 'replay', replay, 'attempt', attempts,
+            'step', nullif(?4, ''), 'cause', nullif(?5, ''), 'error', nullif(substr(?6, 1, 1000), '')))),
     updated_at = ?9
 WHERE request_key = ?1 AND replay = ?2 AND outcome IS NULL

@@ -5,5 +5,10 @@ UPDATE tenant_requests SET
     last_cause = nullif(?4, ''),
     last_error = nullif(?5, ''),
     attempts = max(attempts - ?6, 0),
+    history = json_insert(
+        CASE WHEN json_array_length(history) < 100 THEN history ELSE json_remove(history, '$[0]') END,
+        '$[#]', json_patch('{}', json_object('at', ?7, 'event', CASE WHEN ?6 THEN 'refunded' ELSE 'retry' END,
+            'replay', replay, 'attempt', attempts, 'step', nullif(?3, ''), 'cause', nullif(?4, ''),
+            'error', nullif(substr(?5, 1, 1000), '')))),
     updated_at = ?7
 WHERE request_key = ?1 AND replay = ?2 AND outcome IS NULL

@@ -4,44 +4,7 @@ import (
 	"math"
 	"testing"
 	"time"
-
-	"example.com/tenant-provisioner/events"
-	"example.com/tenant-provisioner/internal/pipeline"
 )
-
-func TestSettle(t *testing.T) {
-	t.Parallel()
-	const success, failure, none = events.TypeProvisioned, events.TypeProvisioningFailed, ""
-	for verdict, table := range map[pipeline.Verdict]map[string]action{
-		pipeline.Decided: {success: publishAndAck, failure: buryAndTerm},
-		pipeline.Retry:   {none: redeliverLater, success: redeliverLater, failure: redeliverLater},
-		pipeline.Held:    {none: holdAndRunAgain, success: holdAndRunAgain, failure: holdAndRunAgain},
-		pipeline.Aborted: {none: redeliverNow, success: redeliverNow, failure: redeliverNow},
-		// A verdict that a later version adds loses nothing.
-		pipeline.Aborted + 1: {none: redeliverLater, success: redeliverLater, failure: redeliverLater},
-	} {
-		for outcome, want := range table {
-			got := settle(pipeline.Result{
-				Verdict: verdict, Outcome: pipeline.Outcome{ID: "1", Type: outcome}, Attempt: 3, Err: errTransient,
-			})
-			if got != want {
-				t.Errorf("verdict %d with outcome %q: %s, want %s", verdict, outcome, got, want)
-			}
-		}
-	}
-}
-
-func TestActionsHaveNames(t *testing.T) {
-	t.Parallel()
-	names := map[string]action{}
-	for a := publishAndAck; a <= holdAndRunAgain; a++ {
-		if other, taken := names[a.String()]; taken {
-			t.Errorf("%d and %d are both %q", a, other, a)
-		}
-		names[a.String()] = a
-	}
-	equal(t, "an unknown action", action(99).String(), "action 99")
-}
 
 func TestBackoffDelay(t *testing.T) {
 	t.Parallel()

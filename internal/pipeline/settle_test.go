@@ -1,0 +1,163 @@
+package pipeline
+
+import (
+	"fmt"
+	"testing"
+)
+
+var (
+	allStates  = []LedgerState{Unread, Claimed, Spent, Busy, Provisioned, Failed}
+	allEndings = []Ending{Succeeded, EndedTransient, EndedPermanent, EndedOutage}
+	allPhases  = []Phase{Serving, Draining, Stopping}
+	both       = []bool{false, true}
+)
+
+// everyFact calls fn with every combination there is.
+func everyFact(fn func(Facts)) (n int) {
+	for _, decoded := range both {
+		for _, ledger := range allStates {
+			for _, ended := range allEndings {
+				for _, last := range both {
+					for _, phase := range allPhases {
+						fn(Facts{decoded, ledger, ended, last, phase})
+						n++
+					}
+				}
+			}
+		}
+	}
+	return n
+}
+
+// rule is a line of the table as it would be written on paper: what it is silent about may be anything.
+type rule struct {
+	decoded *bool
+	ledger  []LedgerState
+	ended   []Ending
+	last    *bool
+	phase   []Phase
+	want    Verdict
+}
+
+func in[T comparable](list []T, v T) bool {
+	for _, x := range list {
+		if x == v {
+			return true
+		}
+	}
+	return list == nil
+}
+
+func is(want *bool, v bool) bool { return want == nil || *want == v }
+
+func (r rule) covers(f Facts) bool {
+	return is(r.decoded, f.Decoded) && in(r.ledger, f.Ledger) && in(r.ended, f.Ended) && is(r.last, f.Last) &&
+		in(r.phase, f.Phase)
+}
+
+// The table on paper. Its lines do not overlap and leave nothing out, so that order decides nothing.
+func rules() []rule {
+	yes, no := new(true), new(false)
+	l := func(s ...LedgerState) []LedgerState { return s }
+	e := func(s ...Ending) []Ending { return s }
+	p := func(s ...Phase) []Phase { return s }
+	return []rule{
+		{decoded: no, want: Terminate},
+
+		{decoded: yes, ledger: l(Provisioned), want: Acknowledge},
+		{decoded: yes, ledger: l(Failed, Spent), want: Terminate},
+
+		{decoded: yes, ledger: l(Busy), phase: p(Serving, Draining), want: Postpone},
+		{decoded: yes, ledger: l(Busy), phase: p(Stopping), want: HandBack},
+
+		{decoded: yes, ledger: l(Claimed), ended: e(Succeeded), want: Acknowledge},
+		{decoded: yes, ledger: l(Claimed), ended: e(EndedPermanent), want: Terminate},
+		{decoded: yes, ledger: l(Claimed), ended: e(EndedTransient), last: no, phase: p(Serving, Draining), want: Postpone},
+		{decoded: yes, ledger: l(Claimed), ended: e(EndedTransient), last: yes, phase: p(Serving, Draining), want: Terminate},
+		{decoded: yes, ledger: l(Claimed), ended: e(EndedTransient), phase: p(Stopping), want: HandBack},
+		{decoded: yes, ledger: l(Claimed), ended: e(EndedOutage), phase: p(Serving), want: Pause},
+		{decoded: yes, ledger: l(Claimed), ended: e(EndedOutage), phase: p(Draining, Stopping), want: HandBack},
+
+		{decoded: yes, ledger: l(Unread), ended: e(Succeeded, EndedTransient), phase: p(Serving, Draining), want: Postpone},
+		{decoded: yes, ledger: l(Unread), ended: e(EndedPermanent, EndedOutage), phase: p(Serving), want: Pause},
+		{decoded: yes, ledger: l(Unread), ended: e(EndedPermanent, EndedOutage), phase: p(Draining), want: HandBack},
+		{decoded: yes, ledger: l(Unread), phase: p(Stopping), want: HandBack},
+	}
+}
+
+// Decode result × ledger state × ending × attempt × phase: every combination has one line, and its verdict.
+func TestSettleIsTheTable(t *testing.T) {
+	t.Parallel()
+	table := rules()
+	used := make([]bool, len(table))
+	n := everyFact(func(f Facts) {
+		lines := 0
+		for i, r := range table {
+			if !r.covers(f) {
+				continue
+			}
+			lines++
+			used[i] = true
+			if got := Settle(f); got != r.want {
+				t.Errorf("%+v: %s, want %s", f, got, r.want)
+			}
+		}
+		if lines != 1 {
+			t.Errorf("%+v: %d lines of the table", f, lines)
+		}
+	})
+	if n != 2*6*4*2*3 {
+		t.Errorf("%d combinations", n)
+	}
+	for i, u := range used {
+		if !u {
+			t.Errorf("line %d says nothing", i)
+		}
+	}
+}
+
+// What must hold whatever the table says.
+func TestSettlePromises(t *testing.T) {
+	t.Parallel()
+	everyFact(func(f Facts) {
+		v := Settle(f)
+		broken := func(promise string) { t.Errorf("%+v: %s: %s", f, v, promise) }
+		decided := f.Ledger == Provisioned || f.Ledger == Failed || f.Ledger == Spent
+		if v == Acknowledge && f.Ledger != Provisioned && (f.Ledger != Claimed || f.Ended != Succeeded) {
+			broken("acknowledged without a tenant")
+		}
+		if v == Terminate && f.Decoded && !decided && f.Ledger != Claimed {
+			broken("failed for the ledger's trouble")
+		}
+		if v == Terminate && f.Decoded && f.Ledger == Claimed && f.Ended == EndedOutage {
+			broken("failed for an outage")
+		}
+		if v == Terminate && f.Decoded && f.Ledger == Claimed && f.Ended == EndedTransient && (!f.Last || f.Phase == Stopping) {
+			broken("failed although it may be tried again")
+		}
+		if f.Phase != Serving && v == Pause || f.Phase == Stopping && v == Postpone {
+			broken("kept waiting by who leaves")
+		}
+		if f.Decoded && decided != (v == Acknowledge || v == Terminate) && f.Ledger != Claimed {
+			broken("what was decided is not what is published")
+		}
+	})
+}
+
+func TestVerdictsHaveNames(t *testing.T) {
+	t.Parallel()
+	names := map[string]Verdict{}
+	for v := Acknowledge; v <= Pause; v++ {
+		if other, taken := names[v.String()]; taken {
+			t.Errorf("%d and %d are both %q", v, other, v)
+		}
+		names[v.String()] = v
+	}
+	if got := Verdict(99).String(); got != "verdict 99" {
+		t.Error(got)
+	}
+	// Facts that nobody has thought of lose nothing.
+	if got := Settle(Facts{Decoded: true, Ledger: 99, Ended: 99, Phase: 99}); got != Postpone {
+		t.Error(fmt.Sprint(got))
+	}
+}
