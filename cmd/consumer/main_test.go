@@ -39,38 +39,65 @@ const (
 
 func TestMain(m *testing.M) {
 	code := postgrestest.Run(m)
-	if dir := binary.dir; dir != "" {
-		if err := os.RemoveAll(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = max(code, 1)
-		}
+	if err := programs.remove(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
 	}
 	os.Exit(code)
 }
 
-// binary is the real program, built for the first test that asks. A global for TestMain, which removes it.
-var binary struct {
-	once      sync.Once
-	dir, path string
-	err       error
+// programs are the real program, as it is built with certain tags, each built for the first test that asks. A
+// global for TestMain, which removes them.
+var programs builds
+
+type builds struct {
+	mu    sync.Mutex
+	dir   string
+	built map[string]func() (string, error) // by tags
 }
 
-// program returns the path of the real program.
+// path returns the path of the program, built with the tags.
+func (b *builds) path(tags string) (string, error) {
+	b.mu.Lock()
+	build := b.built[tags]
+	if build == nil {
+		if b.dir == "" {
+			dir, err := os.MkdirTemp("", "consumer-test-") //nolint:usetesting // outlives the test
+			if err != nil {
+				b.mu.Unlock()
+				return "", err
+			}
+			b.dir, b.built = dir, map[string]func() (string, error){}
+		}
+		path := filepath.Join(b.dir, "consumer-"+tags)
+		build = sync.OnceValues(func() (string, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+			defer cancel()
+			out, err := exec.CommandContext(ctx, "go", "build", "-tags", tags, "-o", path, ".").CombinedOutput()
+			if err != nil {
+				err = fmt.Errorf("go build: %w\n%s", err, out)
+			}
+			return path, err
+		})
+		b.built[tags] = build
+	}
+	b.mu.Unlock()
+	return build()
+}
+
+func (b *builds) remove() error {
+	if b.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(b.dir)
+}
+
+// realProgram returns the path of the real program.
 func realProgram(t *testing.T) string {
 	t.Helper()
-	binary.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		defer cancel()
-		if binary.dir, binary.err = os.MkdirTemp("", "consumer-test-"); binary.err != nil { //nolint:usetesting // outlives the test
-			return
-		}
-		binary.path = filepath.Join(binary.dir, "consumer")
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary.path, ".").CombinedOutput(); err != nil {
-			binary.err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
-	})
-	must(t, binary.err)
-	return binary.path
+	path, err := programs.path("")
+	must(t, err)
+	return path
 }
 
 // output is what a running command has written so far.
@@ -195,6 +222,22 @@ type database struct {
 	// rows runs a query in a tenant's boundary and returns the first column; {b} stands for a prefix to its
 	// tables. The registry is the tenant _docex_system_.
 	rows func(tenant, query string) []string
+	// plant makes an unregistered boundary of the tenant's name and runs statements in it, likewise.
+	plant func(tenant string, statements ...string)
+}
+
+func (d database) sqlite() bool { return strings.HasPrefix(d.env["DATABASE_URL"], "sqlite:") }
+
+// leftovers are files that somebody has left under construction.
+func (d database) leftovers() []string {
+	if !d.sqlite() {
+		return nil
+	}
+	left, err := filepath.Glob(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:") + "/*/.building-*")
+	if err != nil {
+		panic(err) // a pattern that is none
+	}
+	return left
 }
 
 const system = "_docex_system_"
@@ -211,6 +254,12 @@ func newSQLite(t *testing.T) database {
 			must(t, err)
 			defer func() { must(t, db.Close()) }()
 			return column(t, db, strings.ReplaceAll(query, "{b}", ""))
+		},
+		plant: func(tenant string, statements ...string) {
+			t.Helper()
+			file := filepath.Join(root, "tenant_"+tenant, "docex.db")
+			must(t, os.MkdirAll(filepath.Dir(file), 0o755))
+			execute(t, "sqlite", "file:"+file, "", statements...)
 		},
 	}
 }
@@ -231,6 +280,23 @@ func newPostgres(t *testing.T) database {
 			}
 			return column(t, db, strings.ReplaceAll(query, "{b}", prefix))
 		},
+		plant: func(tenant string, statements ...string) {
+			t.Helper()
+			schema := `"tenant_` + tenant + `"`
+			execute(t, "pgx", url, schema+".", append([]string{"CREATE SCHEMA " + schema}, statements...)...)
+		},
+	}
+}
+
+// execute runs statements; {b} stands for the prefix.
+func execute(t *testing.T, driver, source, prefix string, statements ...string) {
+	t.Helper()
+	db, err := databasesql.Open(driver, source)
+	must(t, err)
+	defer func() { must(t, db.Close()) }()
+	for _, s := range statements {
+		_, err := db.ExecContext(t.Context(), strings.ReplaceAll(s, "{b}", prefix))
+		must(t, err)
 	}
 }
 
@@ -320,13 +386,21 @@ func publish(t *testing.T, js jetstream.JetStream, messages ...*nats.Msg) {
 // pending messages would not do: the consumer may not have heard yet of what was stored just now.
 func settled(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	eventually(t, "all requests are settled", func() bool {
-		stream, err := js.Stream(t.Context(), events.StreamRequests)
-		must(t, err)
-		consumer, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
-		must(t, err)
-		return consumer.CachedInfo().AckFloor.Stream == stream.CachedInfo().State.LastSeq
-	})
+	eventually(t, "all requests are settled", func() bool { return allSettled(t, js) })
+}
+
+func allSettled(t *testing.T, js jetstream.JetStream) bool {
+	t.Helper()
+	consumer, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
+	must(t, err)
+	return consumer.CachedInfo().AckFloor.Stream == streamOf(t, js, events.StreamRequests).State.LastSeq
+}
+
+func streamOf(t *testing.T, js jetstream.JetStream, name string) *jetstream.StreamInfo {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), name)
+	must(t, err)
+	return stream.CachedInfo()
 }
 
 // stored lists the outcomes in their stream, each of which must be there once.

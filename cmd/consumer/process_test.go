@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -32,7 +31,15 @@ type process struct {
 // launch starts the real program with nothing in its environment but env; the test's end kills it.
 func launch(t *testing.T, env map[string]string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(realProgram(t), args...), ended: make(chan error, 1)} // killed below
+	return launchBuilt(t, "", env, args...)
+}
+
+// launchBuilt is launch of the program as it is built with the tags.
+func launchBuilt(t *testing.T, tags string, env map[string]string, args ...string) *process {
+	t.Helper()
+	path, err := programs.path(tags)
+	must(t, err)
+	p := &process{Cmd: exec.Command(path, args...), ended: make(chan error, 1)} // killed below
 	p.Env = []string{"HOME=" + t.TempDir()}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		p.Env = append(p.Env, name+"="+env[name])
@@ -110,9 +117,7 @@ func TestKilledAndRestarted(t *testing.T) {
 	for _, tenant := range named {
 		equal(t, "tables of "+tenant, fmt.Sprint(d.rows(tenant, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'")), "[11]")
 	}
-	leftovers, err := filepath.Glob(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:") + "/*/.building-*")
-	must(t, err)
-	equal(t, "leftovers", fmt.Sprint(leftovers), "[]")
+	equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 	p.signal(t, syscall.SIGTERM)
 	equal(t, "exit code", p.wait(t), 0)
 }
@@ -139,9 +144,7 @@ func TestSignalsEndTheServiceInOrder(t *testing.T) {
 			logged(t, &p.stderr, "stopped", "level")
 			equal(t, "stdout", p.stdout.String(), "")
 			// What was begun was finished: nothing is under construction.
-			left, err := filepath.Glob(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:") + "/*/.building-*")
-			must(t, err)
-			equal(t, "leftovers", fmt.Sprint(left), "[]")
+			equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 		})
 	}
 }

@@ -176,7 +176,7 @@ func (h *Handler) decide(intake, work context.Context, d delivery) (key string, 
 		facts := pipeline.Facts{Decoded: false}
 		return key, pipeline.Result{Verdict: pipeline.Settle(facts), Facts: facts, Outcome: outcome}
 	}
-	request := pipeline.Request{Event: e, Replay: d.replay}
+	request := pipeline.Request{Event: e, Replay: d.replay, Again: d.deliveries > 1}
 	job := h.Provisioner.Job(request)
 	for {
 		result := job.Run(work)

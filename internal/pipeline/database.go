@@ -13,6 +13,8 @@ import (
 type Request struct {
 	Event  event.Event
 	Replay int // 0, or the number of the operator's replay
+	// Again: the message was delivered before, and something may have become of it.
+	Again bool
 }
 
 // Key is the request's key in the ledger.
@@ -37,8 +39,6 @@ type Claim struct {
 	Key     string // [events.RequestKey]
 	Replay  int    // the ledger's, which may be above the message's
 	Attempt int    // 1, 2, …; above the limit where all attempts are spent
-	// Suspect: the attempt before this one began, and nothing became of it. Perhaps it took the process with it.
-	Suspect bool
 }
 
 // Limit bounds the attempts of a request.
@@ -47,6 +47,10 @@ type Limit struct {
 	// Lease is how long an attempt without a sign of life may still be running.
 	Lease time.Duration
 }
+
+// Ended is the age at which an attempt that nothing became of has ended with its process, if its message
+// comes again. Half a lease: that is counted from the delivery, which is a little before the claim.
+func (l Limit) Ended() time.Duration { return l.Lease / 2 }
 
 // Note is what the ledger keeps of an attempt that did not end the request.
 type Note struct {
@@ -77,6 +81,9 @@ type Ledger interface {
 	// [ErrBusy]. A replay number above the ledger's reopens a failed request. tenantID is for the record
 	// and may be empty.
 	Claim(ctx context.Context, r Request, tenantID string, limit Limit) (Claim, error)
+	// Suspect reports whether the last attempt at the request began and nothing became of it, and it cannot be
+	// running any more: perhaps it took the process with it.
+	Suspect(ctx context.Context, key string, limit Limit) (bool, error)
 	// Conclude records a failure and returns the outcome that stands: this one, or one that was there.
 	Conclude(ctx context.Context, c Claim, failure Conclusion) (Outcome, error)
 	// Note records what became of an attempt that is to be repeated.

@@ -27,6 +27,7 @@ type fake struct {
 	failing map[string]error // indexes
 	found   Inspection
 	left    []string
+	suspect bool
 }
 
 func newFake() *fake {
@@ -68,6 +69,9 @@ func (f *fake) Conclude(_ context.Context, _ Claim, c Conclusion) (Outcome, erro
 func (f *fake) Note(_ context.Context, _ Claim, n Note) error {
 	f.notes = append(f.notes, n)
 	return f.call("note")
+}
+func (f *fake) Suspect(context.Context, string, Limit) (bool, error) {
+	return f.suspect, f.call("suspect")
 }
 func (f *fake) Buried(context.Context, string, string) error { return f.call("buried") }
 func (f *fake) Strategy() string { return events.IsolationSchema }

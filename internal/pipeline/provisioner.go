@@ -118,6 +118,11 @@ func (p *Provisioner) Job(r Request) *Job {
 // Run claims the request and runs the pipeline until it is decided, or returns why that has to wait. It
 // blocks as long as the database does; ending ctx stops it, and gives the attempt back.
 func (j *Job) Run(ctx context.Context) Result {
+	end, err := j.room(ctx)
+	if err != nil {
+		return j.unclaimed(ctx, err)
+	}
+	defer end()
 	if j.claim == nil {
 		claim, err := j.p.Database.Claim(ctx, j.request, recordable(j.data.TenantID), j.p.Limit)
 		if err != nil {
@@ -134,11 +139,6 @@ func (j *Job) Run(ctx context.Context) Result {
 				"while it ran?", j.p.Limit.Attempts),
 		}, nil)
 	}
-	end, err := j.room(ctx)
-	if err != nil {
-		return j.failed(ctx, 0, err, nil)
-	}
-	defer end()
 	a := newAttempt(j)
 	err = a.run(ctx)
 	var leftBehind []string
@@ -157,13 +157,19 @@ func (j *Job) Run(ctx context.Context) Result {
 	return j.failed(ctx, a.step, err, leftBehind)
 }
 
-// room waits until the attempt may begin. A suspect runs alone: if it takes the process with it once more,
-// only its own attempt is spent, and the requests that it was delivered with still run.
-func (j *Job) room(ctx context.Context) (end func(), _ error) {
+// room waits until the attempt may begin, before it is counted. A suspect runs alone: if it takes the process
+// with it once more, only its own attempt is spent, and the requests that it was delivered with still run.
+func (j *Job) room(ctx context.Context) (end func(), err error) {
 	share := int64(1)
-	if j.claim.Suspect {
-		share = everyone
-		j.log.WarnContext(ctx, "nothing became of the attempt before this one: did it end the process? This one runs alone")
+	if j.request.Again {
+		suspect, err := j.p.Database.Suspect(ctx, j.request.Key(), j.p.Limit)
+		if err != nil {
+			return nil, err
+		}
+		if suspect {
+			share = everyone
+			j.log.WarnContext(ctx, "nothing became of the last attempt: did it end the process? The next one runs alone")
+		}
 	}
 	if err := j.p.running.Acquire(ctx, share); err != nil {
 		return nil, err
@@ -180,7 +186,11 @@ func (j *Job) unclaimed(ctx context.Context, err error) Result {
 	case errors.Is(err, ErrBusy):
 		return j.undecided(ctx, Facts{Ledger: Busy}, err)
 	}
-	return j.undecided(ctx, Facts{Ledger: Unread, Ended: ending(err)}, fmt.Errorf("claim: %w", err))
+	f := Facts{Ledger: Unread, Ended: ending(err)}
+	if j.claim != nil { // an earlier run of this job has claimed
+		f = Facts{Ledger: Claimed, Ended: f.Ended}
+	}
+	return j.undecided(ctx, f, fmt.Errorf("claim: %w", err))
 }
 
 // standing is the result where the ledger holds the outcome.

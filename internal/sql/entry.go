@@ -2,7 +2,6 @@ package sql
 
 import (
 	"errors"
-	"time"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -16,13 +15,11 @@ type Entry struct {
 	OutcomeID string // empty while running
 	Outcome   string // the event
 	Buried    bool   // a failure whose dead letter is confirmed
-	// Unfinished is how many seconds ago the attempt before the last began, if nothing became of it; else -1.
-	Unfinished float64
 }
 
 // Scan reads the row.
 func (e *Entry) Scan(row interface{ Scan(dest ...any) error }) error {
-	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome, &e.Buried, &e.Unfinished)
+	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome, &e.Buried)
 }
 
 // Settled returns the outcome that the row holds, or nil.
@@ -59,14 +56,9 @@ func (e *Entry) Vacant(c pipeline.Claim, tenant, twin, boundary, holder string) 
 
 // Claimed turns what a claim found into its result: an attempt where one was granted, else the outcome
 // that is there, else busy.
-func (e *Entry) Claimed(key string, granted bool, lease time.Duration) (pipeline.Claim, error) {
+func (e *Entry) Claimed(key string, granted bool) (pipeline.Claim, error) {
 	if granted {
-		return pipeline.Claim{
-			Key: key, Replay: e.Replay, Attempt: e.Attempts,
-			// A younger one may still be running, on another worker. Half: a lease is counted from the
-			// message's delivery, which is a little before the claim.
-			Suspect: e.Unfinished >= lease.Seconds()/2,
-		}, nil
+		return pipeline.Claim{Key: key, Replay: e.Replay, Attempt: e.Attempts}, nil
 	}
 	if settled := e.Settled(); settled != nil {
 		return pipeline.Claim{}, settled

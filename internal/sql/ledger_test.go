@@ -237,26 +237,28 @@ func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
 		req := request(t, "acme")
-		claim := func(lease time.Duration) pipeline.Claim {
+		claim := func() pipeline.Claim {
 			t.Helper()
-			c, err := r.store.Claim(t.Context(), req, "acme", pipeline.Limit{Attempts: 100, Lease: lease})
+			c, err := r.store.Claim(t.Context(), req, "acme", pipeline.Limit{Attempts: 100, Lease: time.Minute})
 			must(t, err)
 			return c
 		}
-		if claim(time.Nanosecond).Suspect {
-			t.Error("the first attempt is suspect")
+		suspect := func(want bool, lease time.Duration, when string) {
+			t.Helper()
+			if got, err := r.store.Suspect(t.Context(), req.Key(), pipeline.Limit{Attempts: 100, Lease: lease}); err != nil || got != want {
+				t.Errorf("%s: %v, %v", when, got, err)
+			}
 		}
-		if claim(time.Minute).Suspect {
-			t.Error("suspect while the one before may be running")
-		}
-		c := claim(time.Nanosecond)
-		if !c.Suspect || c.Attempt != 3 {
-			t.Errorf("not suspect: %+v", c)
-		}
+		suspect(false, time.Nanosecond, "before the first attempt")
+		c := claim()
+		suspect(false, time.Minute, "while it may be running")
+		suspect(true, time.Nanosecond, "when it cannot be running")
 		must(t, r.store.Note(t.Context(), c, pipeline.Note{Step: "x"}))
-		if claim(time.Nanosecond).Suspect {
-			t.Error("suspect although the one before has ended")
-		}
+		suspect(false, time.Nanosecond, "after it has ended")
+		claim()
+		suspect(true, time.Nanosecond, "likewise of the second")
+		provisioned(t, r.decide(t, req))
+		suspect(false, time.Nanosecond, "after the outcome")
 	})
 }
 

@@ -39,7 +39,7 @@ func (s *Store) Claim(
 	if err != nil {
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", classify(err))
 	}
-	return row.Claimed(key, claimed, limit.Lease)
+	return row.Claimed(key, claimed)
 }
 
 // Conclude implements [pipeline.Ledger].
@@ -73,6 +73,17 @@ func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) err
 		return fmt.Errorf("note the attempt in the ledger: %w", classify(err))
 	}
 	return nil
+}
+
+// Suspect implements [pipeline.Ledger].
+func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (suspect bool, _ error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := s.pool.QueryRow(ctx, s.q.suspect, key, limit.Ended().Seconds()).Scan(&suspect)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return false, fmt.Errorf("read the ledger: %w", classify(err))
+	}
+	return suspect, nil
 }
 
 // Buried implements [pipeline.Ledger].

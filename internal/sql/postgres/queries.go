@@ -8,7 +8,7 @@ var files embed.FS
 // queries are the texts of the .sql files, with the registry's name filled in. {schema} and {relation}
 // are filled in where they are used.
 type queries struct {
-	claim, request, conclude, note, buried                                             string
+	claim, request, conclude, note, buried, suspect                                    string
 	findTenant, boundaryOwner, register, checkRegistry                                 string
 	laxCommit, lockTable, lockBoundary, schemaExists, createSchema, relations, hasRows string
 	tables, indexes, inspect, ping                                                     string
@@ -20,6 +20,7 @@ func loadQueries(registry string) (queries, error) {
 	for name, text := range map[string]*string{
 		"queries/claim.sql": &q.claim, "queries/request.sql": &q.request,
 		"queries/conclude.sql": &q.conclude, "queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
+		"queries/suspect.sql": &q.suspect,
 		"queries/find_tenant.sql": &q.findTenant, "queries/boundary_owner.sql": &q.boundaryOwner,
 		"queries/register.sql": &q.register, "queries/check_registry.sql": &q.checkRegistry,
 		"queries/lock_boundary.sql": &q.lockBoundary, "queries/schema_exists.sql": &q.schemaExists,

@@ -110,6 +110,10 @@ func (b *build) openExisting(ctx context.Context) error {
 	if err := syscall.Access(b.path, readWrite); err != nil {
 		return err
 	}
+	// A process that died while it placed the file has left its other name.
+	if err := removeLeftovers(ctx, filepath.Dir(b.path), b.claim); err != nil {
+		return err
+	}
 	b.working = b.path
 	// EXTRA: the commit also survives losing power right after it.
 	if err := b.begin(ctx, "synchronous(EXTRA)"); err != nil {

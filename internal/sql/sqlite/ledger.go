@@ -3,14 +3,15 @@ package sqlite
 import (
 	"context"
 	databasesql "database/sql"
+	"errors"
 	"fmt"
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-func (s *Store) readEntry(ctx context.Context, from rower, key string) (e sql.Entry, err error) {
-	err = e.Scan(from.QueryRowContext(ctx, requestSQL, key, stamp(s.Now())))
+func readEntry(ctx context.Context, from rower, key string) (e sql.Entry, err error) {
+	err = e.Scan(from.QueryRowContext(ctx, requestSQL, key))
 	return e, err
 }
 
@@ -31,13 +32,13 @@ func (s *Store) Claim(
 		if claimed, err = result.RowsAffected(); err != nil {
 			return err
 		}
-		row, err = s.readEntry(ctx, tx, key)
+		row, err = readEntry(ctx, tx, key)
 		return err
 	})
 	if err != nil {
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", err)
 	}
-	return row.Claimed(key, claimed == 1, limit.Lease)
+	return row.Claimed(key, claimed == 1)
 }
 
 // Conclude implements [pipeline.Ledger].
@@ -47,7 +48,7 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 		if err := s.conclude(ctx, tx, c, "failed", f); err != nil {
 			return err
 		}
-		row, err = s.readEntry(ctx, tx, c.Key)
+		row, err = readEntry(ctx, tx, c.Key)
 		return err
 	})
 	if err != nil {
@@ -66,6 +67,15 @@ func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) err
 		return fmt.Errorf("note the attempt in the ledger: %w", err)
 	}
 	return nil
+}
+
+// Suspect implements [pipeline.Ledger].
+func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (suspect bool, _ error) {
+	err := s.reads.QueryRowContext(ctx, suspectSQL, key, stamp(s.Now().Add(-limit.Ended()))).Scan(&suspect)
+	if err != nil && !errors.Is(err, databasesql.ErrNoRows) {
+		return false, fmt.Errorf("read the ledger: %w", registryFault(err))
+	}
+	return suspect, nil
 }
 
 // Buried implements [pipeline.Ledger].
@@ -92,7 +102,7 @@ func (s *Store) conclude(
 // lookAgain returns why the tenant must not be registered after all: the request is settled, or somebody
 // has registered the tenant or its file. Inside a write transaction the answer stays true until its end.
 func (s *Store) lookAgain(ctx context.Context, from rower, c pipeline.Claim, tenant, path string) error {
-	row, err := s.readEntry(ctx, from, c.Key)
+	row, err := readEntry(ctx, from, c.Key)
 	if err != nil {
 		return err
 	}

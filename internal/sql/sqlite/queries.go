@@ -12,6 +12,8 @@ var (
 	concludeSQL string
 	//go:embed queries/note.sql
 	noteSQL string
+	//go:embed queries/suspect.sql
+	suspectSQL string
 	//go:embed queries/buried.sql
 	buriedSQL string
 	//go:embed queries/find_tenant.sql

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// flow is a way that a request can take, with the places between its durable effects (package crash).
+type flow struct {
+	cause  events.CauseCode // of its outcome; empty: a success
+	places []string
+	sqlite []string // places that SQLite has beside
+	// request makes one; plant prepares what it meets.
+	request func(t *testing.T, id, tenant string) *nats.Msg
+	plant   func(d database, tenant string)
+}
+
+var flows = map[string]flow{
+	"provisioned": {
+		places: []string{
+			"delivered", "claimed", "step 0 ended", "step 1 ended", "step 2 ended", "step 3 ended", "step 4 ended",
+			"step 5 ended", "outcome published", "acknowledged",
+		},
+		sqlite:  []string{"file finished", "file linked", "file placed", "directory synced"},
+		request: requestFor,
+	},
+	"refused": {
+		cause: events.CauseInvalidTenantID,
+		places: []string{
+			"delivered", "claimed", "failure recorded", "dead letter published", "burial noted", "outcome published",
+		},
+		request: func(t *testing.T, id, _ string) *nats.Msg {
+			t.Helper()
+			return &nats.Msg{Subject: events.TypeRequested, Data: fmt.Appendf(nil, `{"specversion":"1.0","type":%q,"source":%q,"id":%q,`+
+				`"data":{"tenant_id":"not valid","display_name":"A","created_by":"t"}}`, events.TypeRequested, billing, id)}
+		},
+	},
+	"failed in step 4": {
+		cause:   events.CauseSchemaInvalid,
+		places:  []string{"step 1 ended", "step 3 ended", "failure recorded", "dead letter published"},
+		request: requestFor,
+		plant:   func(d database, tenant string) { d.plant(tenant, "CREATE TABLE {b}docbasket (id INTEGER)") },
+	},
+	"undecodable": {
+		cause:  events.CauseUndecodableEvent,
+		places: []string{"delivered", "dead letter published", "outcome published"},
+		request: func(t *testing.T, id, _ string) *nats.Msg {
+			t.Helper()
+			return &nats.Msg{Subject: events.TypeRequested, Data: []byte("no event " + id)}
+		},
+	},
+}
+
+// The crash matrix: the program is killed once at every place between two durable effects, and started again.
+// Each request has one outcome, the registry says what the outcomes say, every tenant is whole.
+func TestKilledBetweenDurableEffects(t *testing.T) {
+	t.Parallel()
+	for name, f := range flows {
+		t.Run(name, func(t *testing.T) {
+			onBothEngines(t, func(t *testing.T, d database) {
+				places := f.places
+				if d.sqlite() {
+					places = slices.Concat(places, f.sqlite)
+				}
+				url := startNATS(t)
+				env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"))
+				first := launch(t, env)
+				logged(t, &first.stderr, "taking requests", "workers")
+				first.signal(t, syscall.SIGTERM)
+				equal(t, "exit code", first.wait(t), 0)
+				js := dialJetStream(t, url)
+				for i, place := range places {
+					if f.plant != nil {
+						f.plant(d, fmt.Sprintf("tenant_%d", i))
+					}
+					killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", place)))
+					publish(t, js, f.request(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
+					equal(t, "exit code at "+place, killed.wait(t), -1)
+					again := launch(t, env)
+					logged(t, &again.stderr, "taking requests", "workers")
+					settled(t, js)
+					again.signal(t, syscall.SIGTERM)
+					equal(t, "exit code", again.wait(t), 0)
+				}
+				whole(t, d, stored(t, js), f.cause, len(places))
+				letters := 0
+				if f.cause != "" {
+					letters = len(places)
+				}
+				equal(t, "dead letters", int(streamOf(t, js, events.StreamDeadLetters).State.Msgs), letters)
+			})
+		})
+	}
+}
+
+// whole judges what is there after all requests are settled: n outcomes with that cause, no two for one
+// request, and the registry and the tenants that they speak of.
+func whole(t *testing.T, d database, outcomes []event.Event, cause events.CauseCode, n int) {
+	t.Helper()
+	equal(t, "outcomes", len(outcomes), n)
+	var named []string
+	requests := map[string]bool{}
+	for _, e := range outcomes {
+		if e.Type() == events.TypeProvisioned {
+			data, err := events.ProvisionedFrom(e)
+			must(t, err)
+			named = append(named, data.TenantID)
+			if requests[data.Request.ID] || cause != "" {
+				t.Errorf("request %s: provisioned", data.Request.ID)
+			}
+			requests[data.Request.ID] = true
+			continue
+		}
+		data, err := events.FailedFrom(e)
+		must(t, err)
+		equal(t, "cause", data.Cause.Code, cause)
+		if data.Request != nil && requests[data.Request.ID] {
+			t.Errorf("request %s has two outcomes", data.Request.ID)
+		}
+		if data.Request != nil {
+			requests[data.Request.ID] = true
+		}
+	}
+	slices.Sort(named)
+	equal(t, "registered tenants", strings.Join(d.tenants(), " "), strings.Join(named, " "))
+	for _, tenant := range named {
+		equal(t, "rows of "+tenant, fmt.Sprint(d.rows(tenant, "SELECT count(*) FROM {b}route_operations")), "[0]")
+	}
+	equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
+}
+
+// A request that kills the process each time runs out of attempts like any other, and takes nobody with it:
+// not those behind it, and not those that were at work beside it.
+func TestRequestThatKillsTheProcess(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d database) {
+		const attempts, others = 3, 12
+		url := startNATS(t)
+		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("MAX_ATTEMPTS", fmt.Sprint(attempts)),
+			with("CRASH_AT", "step 2 ended"), with("CRASH_ABOUT", "poison"))
+		p := launchBuilt(t, "crashpoints", env)
+		logged(t, &p.stderr, "taking requests", "workers")
+		js := dialJetStream(t, url)
+		for i := range others {
+			publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
+			if i == 1 {
+				publish(t, js, requestFor(t, "order-poison", "poison"))
+			}
+		}
+		kills := 0
+		eventually(t, "all requests are settled", func() bool {
+			select {
+			case err := <-p.ended:
+				p.ended <- err
+				equal(t, "exit code", exitCode(err), -1)
+				kills++
+				p = launchBuilt(t, "crashpoints", env)
+			default:
+			}
+			return allSettled(t, js)
+		})
+		equal(t, "kills", kills, attempts)
+		outcomes := stored(t, js)
+		equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("ATTEMPTS_EXHAUSTED 1, provisioned %d", others))
+		for _, e := range outcomes {
+			if e.Type() == events.TypeProvisioningFailed {
+				data, err := events.FailedFrom(e)
+				must(t, err)
+				equal(t, "tenant", data.TenantID, "poison")
+				equal(t, "attempts", data.Attempts, attempts)
+			}
+		}
+		equal(t, "registered tenants", len(d.tenants()), others)
+		equal(t, "dead letters", int(streamOf(t, js, events.StreamDeadLetters).State.Msgs), 1)
+	})
+}
+
+func merge(envs ...map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, env := range envs {
+		maps.Copy(all, env)
+	}
+	return all
+}

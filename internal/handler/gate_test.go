@@ -1,0 +1,140 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// gateRig is a gate with a prober on a clock of its own, and the database that it asks.
+type gateRig struct {
+	*gate
+	away   atomic.Pointer[error]
+	probes atomic.Int32
+}
+
+func atGate(t *testing.T, test func(t *testing.T, g *gateRig)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &gateRig{}
+		g.gate = newGate(func(context.Context) error {
+			g.probes.Add(1)
+			if err := g.away.Load(); err != nil {
+				return *err
+			}
+			return nil
+		}, Backoff{Min: time.Second, Max: 10 * time.Second, Random: func() float64 { return 0 }}, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); g.run(ctx) }()
+		test(t, g)
+		cancel()
+		<-done
+	})
+}
+
+func (g *gateRig) set(err error) {
+	if err == nil {
+		g.away.Store(nil)
+		return
+	}
+	g.away.Store(&err)
+}
+
+// passes reports whether wait returns at once.
+func passes(wait func(context.Context) error) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- wait(ctx) }()
+	synctest.Wait()
+	cancel()
+	return <-result == nil
+}
+
+func (g *gateRig) is(t *testing.T, when string, reason error, work, intake bool) {
+	t.Helper()
+	if err := g.err(); !errors.Is(err, reason) || (err == nil) != (reason == nil) {
+		t.Errorf("%s: reason %v, want %v", when, err, reason)
+	}
+	equal(t, when+": work passes", passes(g.wait), work)
+	equal(t, when+": intake passes", passes(g.ready), intake)
+}
+
+// A replica without work learns of an outage by asking, and of its end.
+func TestIdleGateAsks(t *testing.T) {
+	atGate(t, func(t *testing.T, g *gateRig) {
+		time.Sleep(10*probeInterval + time.Second)
+		equal(t, "probes", g.probes.Load(), 10)
+		g.is(t, "at first", nil, true, true)
+		g.set(errOutage)
+		time.Sleep(probeInterval)
+		g.is(t, "away", errOutage, false, false)
+		g.set(nil)
+		time.Sleep(maxAway)
+		g.is(t, "back", nil, true, true)
+	})
+}
+
+func TestGateDoesNotAskWhileWorkTells(t *testing.T) {
+	atGate(t, func(t *testing.T, g *gateRig) {
+		for range 20 {
+			g.succeeded()
+			time.Sleep(probeInterval / 2)
+		}
+		equal(t, "probes", g.probes.Load(), 0)
+	})
+}
+
+// A probe's own trouble that is no outage closes nothing.
+func TestGateStaysOpenForATransientFault(t *testing.T) {
+	atGate(t, func(t *testing.T, g *gateRig) {
+		g.set(errTransient)
+		time.Sleep(2*probeInterval + time.Second)
+		equal(t, "probes", g.probes.Load(), 2)
+		g.is(t, "after it", nil, true, true)
+	})
+}
+
+// What work has met is over when work gets through, not when a probe does.
+func TestOutageIsOverWhenWorkGetsThrough(t *testing.T) {
+	atGate(t, func(t *testing.T, g *gateRig) {
+		full := errors.New("disk full")
+		g.close(full)
+		g.is(t, "closed", full, false, false)
+		g.succeeded() // what was begun before the outage
+		g.is(t, "an old success", full, false, false)
+		time.Sleep(time.Second)
+		g.is(t, "answered", full, true, false)
+		for range 4 { // ever more rarely
+			g.close(full)
+			g.is(t, "failed again", full, false, false)
+			time.Sleep(8 * time.Second)
+			g.is(t, "answered again", full, true, false)
+		}
+		if n := g.probes.Load(); n != 5 {
+			t.Errorf("%d probes", n)
+		}
+		g.succeeded()
+		g.is(t, "got through", nil, true, true)
+	})
+}
+
+// What the prober has noticed and work has met since is work's to end.
+func TestWorkMeetsWhatTheProberNoticed(t *testing.T) {
+	atGate(t, func(t *testing.T, g *gateRig) {
+		g.set(errOutage)
+		time.Sleep(probeInterval)
+		synctest.Wait()
+		g.close(errTransient)
+		g.set(nil)
+		time.Sleep(maxAway)
+		g.is(t, "answered", errOutage, true, false)
+		g.succeeded()
+		g.is(t, "got through", nil, true, true)
+	})
+}

@@ -1,0 +1,116 @@
+package pipeline
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A suspect waits until nobody is at work, uncounted, and nobody begins beside it.
+func TestSuspectRunsAlone(t *testing.T) {
+	still(t, func(t *testing.T) {
+		b := newTestbed()
+		running, most, order := 0, 0, []string{}
+		b.config.Steps[2].Run = func(context.Context, *Attempt) error {
+			b.mu.Lock()
+			running++
+			most = max(most, running)
+			if b.suspect {
+				order = append(order, "suspect")
+			} else {
+				order = append(order, "other")
+			}
+			b.mu.Unlock()
+			time.Sleep(time.Minute)
+			b.mu.Lock()
+			running--
+			b.mu.Unlock()
+			return nil
+		}
+		b.config.Limit.Attempts = 10
+		b.config.Steps[5].Run = func(context.Context, *Attempt) error { return nil } // or the others would be settled
+		p := b.provisioner(t)
+		begin := func(r Request) { go p.Job(r).Run(t.Context()) }
+		claims := func() (n int) {
+			synctest.Wait()
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			for _, c := range b.calls {
+				if c == "claim" {
+					n++
+				}
+			}
+			return n
+		}
+		begin(request(t))
+		begin(request(t))
+		claims()
+		again := request(t)
+		again.Again = true
+		b.suspect = true
+		begin(again)
+		if n := claims(); n != 2 {
+			t.Errorf("%d claims: the suspect's attempt is counted before it begins", n)
+		}
+		begin(request(t)) // behind it
+		if n := claims(); n != 2 {
+			t.Errorf("%d claims beside a suspect", n)
+		}
+		time.Sleep(time.Minute + time.Second)
+		if n := claims(); n != 3 || running != 1 {
+			t.Errorf("%d claims, %d running", n, running)
+		}
+		b.mu.Lock()
+		b.suspect = false
+		b.mu.Unlock()
+		time.Sleep(3 * time.Minute)
+		if want := []string{"other", "other", "suspect", "other"}; !slices.Equal(order, want) || most != 2 {
+			t.Errorf("%v, at most %d at once", order, most)
+		}
+	})
+}
+
+// Told to stop while it waits for room: no attempt was spent, and the message goes back at once.
+func TestStoppedWhileWaitingForRoom(t *testing.T) {
+	still(t, func(t *testing.T) {
+		b := newTestbed()
+		b.config.Steps[2].Run = func(context.Context, *Attempt) error { time.Sleep(time.Minute); return nil }
+		p := b.provisioner(t)
+		go p.Job(request(t)).Run(t.Context())
+		synctest.Wait()
+		b.suspect = true
+		again := request(t)
+		again.Again = true
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		got := p.Job(again).Run(ctx)
+		if got.Verdict != HandBack || got.Attempt != 0 || len(b.notes) != 0 {
+			t.Errorf("%+v, notes %v", got, b.notes)
+		}
+		time.Sleep(2 * time.Minute)
+	})
+}
+
+// Who leaves while the database is away gives the attempt back, if it can be told.
+func TestLeavingDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	b := newTestbed()
+	b.fail["tables"] = &Fault{Class: Outage, Native: "57P01", Message: "away"}
+	j := b.provisioner(t).Job(request(t))
+	paused := j.Run(t.Context())
+	if paused.Verdict != Pause {
+		t.Fatal(paused.Verdict)
+	}
+	left := j.Leave(t.Context(), paused)
+	if left.Verdict != HandBack || len(b.notes) != 1 || !b.notes[0].Refund || b.notes[0].Code != "57P01" {
+		t.Errorf("%+v, notes %+v", left, b.notes)
+	}
+	b = newTestbed()
+	b.fail["claim"] = &Fault{Class: Outage, Message: "away"}
+	j = b.provisioner(t).Job(request(t))
+	if left := j.Leave(t.Context(), j.Run(t.Context())); left.Verdict != HandBack || len(b.notes) != 0 {
+		t.Errorf("without a claim: %+v, notes %+v", left, b.notes)
+	}
+}
