@@ -82,6 +82,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	if err := e.SetData(event.ApplicationJSON, data); err != nil {
 		return err
 	}
+	f.id, f.source = e.ID(), e.Source() // as they are in the event, without spaces around them
 	header, body, err := events.Encode(e)
 	if err != nil {
 		return misuse(err)

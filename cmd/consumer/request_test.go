@@ -58,6 +58,10 @@ func TestRequestAndWait(t *testing.T) {
 	equal(t, "exit code of a strategy that SQLite cannot do", code, 1)
 	contains(t, "stdout", stdout, "UNSUPPORTED_STRATEGY")
 
+	code, stdout, _ = command(t, env, requestArgs("spaced", "--wait", "20s", "--id", " order-3 ")...)
+	equal(t, "exit code with spaces around the id", code, 0)
+	contains(t, "stdout", stdout, events.OutcomeID(requestSource, "order-3", 0, events.TypeProvisioned))
+
 	// Without --wait the exit code says that the request is in the stream.
 	code, stdout, stderr = command(t, env, requestArgs("later", "--id", "order-2")...)
 	equal(t, "exit code", code, 0)

@@ -22,6 +22,7 @@ type fakeDatabase struct {
 	claims  int
 	pings   int
 	unnoted bool // burials are not noted
+	panics  int  // how many claims panic
 }
 
 type entry struct {
@@ -73,6 +74,10 @@ func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, _ string, _ 
 	}
 	defer unlock()
 	d.claims++
+	if d.panics > 0 {
+		d.panics--
+		panic("out of cheese")
+	}
 	e := d.entries[r.Key()]
 	if e == nil {
 		e = &entry{replay: r.Replay}

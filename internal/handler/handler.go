@@ -3,11 +3,14 @@ package handler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -146,6 +149,12 @@ func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
 	defer lease.Wait()
 	defer stop()
 
+	defer func() { // one message's trouble is not the end of the others' work
+		if cause := recover(); cause != nil {
+			log.ErrorContext(work, "panic; the message goes back", "panic", cause, "stack", string(debug.Stack()))
+			h.handBack(msg, h.Backoff.Delay(d.deliveries))
+		}
+	}()
 	crash.Point("delivered", "")
 	key, result := h.decide(intake, work, d)
 	if result.Verdict == pipeline.Terminate {
@@ -162,9 +171,19 @@ func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
 	}
 }
 
+// decode reads the event. What makes the reader panic would do so at every delivery: it cannot be read.
+func decode(msg jetstream.Msg) (e event.Event, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%w: panic in the reader: %v", events.ErrUndecodable, cause)
+		}
+	}()
+	return events.Decode(msg.Headers(), msg.Data())
+}
+
 // decide runs the job of a message until it is more than held up by an outage.
 func (h *Handler) decide(intake, work context.Context, d delivery) (key string, _ pipeline.Result) {
-	e, err := events.Decode(d.msg.Headers(), d.msg.Data())
+	e, err := decode(d.msg)
 	if err != nil {
 		h.Log.WarnContext(work, "a message could not be decoded", "sequence", d.sequence, "error", err)
 		key, outcome, err := h.Provisioner.Undecodable(pipeline.Message{
@@ -227,7 +246,7 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 		h.Log.WarnContext(ctx, "the request goes back", "delay", delay.String(), "sequence", d.sequence, "error", r.Err)
 		return d.msg.NakWithDelay(delay)
 	case pipeline.HandBack, pipeline.Pause:
-		return d.msg.Nak()
+		return d.msg.NakWithDelay(atOnce)
 	}
 	return nil
 }
@@ -251,9 +270,14 @@ func (h *Handler) ack(ctx context.Context, d delivery) error {
 	return d.msg.DoubleAck(ctx)
 }
 
-// handBack returns a message, at once where delay is 0; failing that, AckWait does.
+// atOnce is the delay of what is handed back. Not zero: the server keeps a negative acknowledgement without a
+// delay in memory alone, and forgets it when it restarts or loses the lead; one with a delay is stored.
+// (nats-server 2.15.2, consumer.go, processNak)
+const atOnce = time.Millisecond
+
+// handBack returns a message after the delay; failing that, AckWait does.
 func (h *Handler) handBack(msg jetstream.Msg, delay time.Duration) {
-	if err := msg.NakWithDelay(delay); err != nil {
+	if err := msg.NakWithDelay(max(delay, atOnce)); err != nil {
 		h.Log.Warn("a message could not be handed back; it is delivered again after AckWait", "error", err)
 	}
 }

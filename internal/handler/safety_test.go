@@ -193,3 +193,14 @@ func (s *silent) PublishMsg(ctx context.Context, _ *nats.Msg, _ ...jetstream.Pub
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
+
+// A panic between the steps is that delivery's trouble: its message comes back, the others' work goes on.
+func TestPanicIsOneDeliverysTrouble(t *testing.T) {
+	b := newBundle(t)
+	b.db.panics = 2
+	b.start()
+	b.publishTenants(5)
+	b.settled()
+	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 5")
+	equal(t, "deliveries", b.delivered(), 7)
+}

@@ -149,6 +149,7 @@ func checkConsumer(got jetstream.ConsumerConfig) error {
 	c.compare("max_deliver", got.MaxDeliver, -1)
 	c.compare("number of backoff entries", len(got.BackOff), 0)
 	c.compare("headers_only", got.HeadersOnly, false)
+	c.compare("deliver_policy", got.DeliverPolicy, jetstream.DeliverAllPolicy) // any other passes requests over
 	c.compare("deliver_subject", got.DeliverSubject, "")
 	if f := got.FilterSubject; f != "" {
 		c.compare("filter_subject", f, events.TypeRequested)

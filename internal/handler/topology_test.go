@@ -207,6 +207,7 @@ func TestEnsureRefusesAContradictingConsumer(t *testing.T) {
 		"backoff":         {func(c *consumer) { c.BackOff = []time.Duration{time.Second}; c.MaxDeliver = 2 }, []string{"backoff"}},
 		"filter_subject":  {func(c *consumer) { c.FilterSubject = "tenant.other" }, []string{"filter_subject", "tenant.requested"}},
 		"filter_subjects": {func(c *consumer) { c.FilterSubjects = []string{"tenant.a", "tenant.b"} }, []string{"filter_subjects"}},
+		"deliver_policy":  {func(c *consumer) { c.DeliverPolicy = jetstream.DeliverNewPolicy }, []string{"deliver_policy"}},
 		"headers_only":    {func(c *consumer) { c.HeadersOnly = true }, []string{"headers_only"}},
 	} {
 		t.Run(name, func(t *testing.T) {

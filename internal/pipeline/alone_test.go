@@ -59,13 +59,15 @@ func TestSuspectRunsAlone(t *testing.T) {
 			t.Errorf("%d claims beside a suspect", n)
 		}
 		time.Sleep(time.Minute + time.Second)
-		if n := claims(); n != 3 || running != 1 {
+		n := claims()
+		b.mu.Lock()
+		if n != 3 || running != 1 {
 			t.Errorf("%d claims, %d running", n, running)
 		}
-		b.mu.Lock()
 		b.suspect = false
 		b.mu.Unlock()
 		time.Sleep(3 * time.Minute)
+		synctest.Wait()
 		if want := []string{"other", "other", "suspect", "other"}; !slices.Equal(order, want) || most != 2 {
 			t.Errorf("%v, at most %d at once", order, most)
 		}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// What a stopped service hands back to its own embedded server is there at once after a restart, and the
+// attempt does not count.
+func TestRestartOfTheEmbeddedServer(t *testing.T) {
+	t.Parallel()
+	const requests = 60
+	d := newSQLite(t)
+	env := settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", freeAddr(t)),
+		with("DRAIN_TIMEOUT", "1ms"), with("MAX_ATTEMPTS", "1"))
+	p := launch(t, env)
+	url := logged(t, &p.stderr, "embedded NATS server is up", "url")
+	logged(t, &p.stderr, "taking requests", "workers")
+	js := dialJetStream(t, url)
+	for i := range requests {
+		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
+	}
+	begin := time.Now()
+	for range 5 {
+		steps := strings.Count(p.stderr.String(), "Step ") + 20
+		eventually(t, "it is at work", func() bool {
+			return strings.Count(p.stderr.String(), "Step ") >= steps || allSettled(t, js)
+		})
+		p.signal(t, syscall.SIGTERM)
+		equal(t, "exit code", p.wait(t), 0)
+		p = launch(t, env)
+		logged(t, &p.stderr, "taking requests", "workers")
+		js = dialJetStream(t, url)
+	}
+	settled(t, js)
+	if took := time.Since(begin); took > 20*time.Second { // ACK_WAIT is 30 s
+		t.Errorf("settled after %s", took)
+	}
+	outcomes := stored(t, js)
+	equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
+	for _, e := range outcomes {
+		data, err := events.ProvisionedFrom(e)
+		must(t, err)
+		equal(t, "attempts of "+data.TenantID, data.Attempts, 1)
+	}
+}
