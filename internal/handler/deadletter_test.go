@@ -127,7 +127,7 @@ func TestTwoRequestsWithOneMsgIDHaveTwoDeadLetters(t *testing.T) {
 	b.counts(2, 2)
 }
 
-// The same request, delivered twice, has one dead letter; removed, it does not come back with a redelivery.
+// Invariant 8: the same request, delivered twice, has one dead letter; removed, it does not come back with a redelivery.
 func TestRepeatedRequestHasOneDeadLetter(t *testing.T) {
 	b := newBundle(t)
 	b.start()

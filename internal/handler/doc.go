@@ -16,10 +16,15 @@
 //  2. A message is pulled only when a worker is free for it; nothing waits in this process and ages.
 //  3. While a worker holds a message it says so (InProgress) three times per AckWait.
 //  4. What can not be decoded gets the same treatment as any failure: dead letter, failed event, terminate.
-//  5. Transient errors go back with a jittered, exponentially growing delay. An outage pauses intake; the
-//     message stays with its worker, which carries on when the database is back.
-//  6. On shutdown intake stops, what runs is finished within the drain timeout, the rest is handed back at
-//     once, and every goroutine started here has ended when Run returns.
+//  5. What is done with a message is the verdict of [pipeline.Settle], and nobody else's.
+//  6. Transient errors go back with a jittered, exponentially growing delay. An outage pauses intake; the
+//     message stays with its worker, which carries on when the database is back. An outage that work has met
+//     is over when work gets through, not when a probe is answered.
+//  7. On shutdown intake stops, what runs is finished within the drain timeout, the rest is handed back at
+//     once and its attempts with it, and every goroutine started here has ended when Run returns. What is
+//     handed back comes back at once also where the server restarts meanwhile.
+//  8. A dead letter is published until it is confirmed once, and not again: one that an operator has removed
+//     does not come back with a late redelivery.
 //
 // # What a crash leaves
 //

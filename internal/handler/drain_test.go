@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Invariant 6.
+// Invariant 7.
 func TestDrainLetsRunningWorkFinish(t *testing.T) {
 	b := newBundle(t)
 	entered, release := b.block()

@@ -52,7 +52,7 @@ func TestAttemptsEnd(t *testing.T) {
 	b.counts(1, 1)
 }
 
-// Invariant 5: the worker keeps its message, nothing more is taken than workers have, and no attempt is
+// Invariant 6: the worker keeps its message, nothing more is taken than workers have, and no attempt is
 // spent.
 func TestOutagePausesIntake(t *testing.T) {
 	t.Parallel()

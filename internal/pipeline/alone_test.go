@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A suspect waits until nobody is at work, uncounted, and nobody begins beside it.
+// Invariant 7: a suspect waits until nobody is at work, uncounted, and nobody begins beside it.
 func TestSuspectRunsAlone(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()

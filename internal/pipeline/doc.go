@@ -24,10 +24,13 @@
 //     neither does being told to stop.
 //  6. A permanent fault is decided on the first delivery; everything not known to be permanent is tried
 //     until the last attempt.
+//  7. A request whose last attempt began and has no end is suspected of having ended the process. Its next
+//     attempt runs alone in its process, so that it spends nobody's attempts but its own.
+//  8. [Settle] decides every delivery from facts, and nothing else does.
 //
 // # What a crash leaves
 //
-// Before the claim's commit: nothing. Between claim and the commit of step 5: an attempt in the ledger; on
+// Before the claim's commit: nothing. Between the claim and the commit of step 5: an attempt in the ledger; on
 // PostgreSQL nothing else, on SQLite perhaps a file, without rows and marked as this request's own, which
 // the next attempt uses. After the commit of step 5: the tenant, its row and the outcome; redelivery finds
 // the outcome and publishes it.

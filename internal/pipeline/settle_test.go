@@ -85,7 +85,7 @@ func rules() []rule {
 	}
 }
 
-// Decode result × ledger state × ending × attempt × phase: every combination has one line, and its verdict.
+// Invariant 8. Decode result × ledger state × ending × attempt × phase: every combination has one line, and its verdict.
 func TestSettleIsTheTable(t *testing.T) {
 	t.Parallel()
 	table := rules()

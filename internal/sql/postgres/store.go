@@ -118,6 +118,8 @@ func openPool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	setDefault(conn.RuntimeParams, "application_name", "tenant-provisioner")
 	setDefault(conn.RuntimeParams, "lock_timeout", milliseconds(lockTimeout))
 	setDefault(conn.RuntimeParams, "statement_timeout", milliseconds(statementTimeout))
+	// What is published is on the disk, whatever a database's or role's default makes of it.
+	setDefault(conn.RuntimeParams, "synchronous_commit", "on")
 	// A session default of another isolation level would blind the second look under the lock; row
 	// security would hide rows from the check that a boundary has none.
 	conn.RuntimeParams["default_transaction_isolation"] = "read committed"
