@@ -14,8 +14,8 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// flow is a way that a request can take, with the places between its durable effects (package crash).
-type flow struct {
+// course is a way that a request can take, with the places between its durable effects (package crash).
+type course struct {
 	cause  events.CauseCode // of its outcome; empty: a success
 	places []string
 	sqlite []string // places that SQLite has beside
@@ -24,7 +24,7 @@ type flow struct {
 	plant   func(d database, tenant string)
 }
 
-var flows = map[string]flow{
+var courses = map[string]course{
 	"provisioned": {
 		places: []string{
 			"delivered", "claimed", "step 0 ended", "step 1 ended", "step 2 ended", "step 3 ended", "step 4 ended",
@@ -64,7 +64,7 @@ var flows = map[string]flow{
 // Each request has one outcome, the registry says what the outcomes say, every tenant is whole.
 func TestKilledBetweenDurableEffects(t *testing.T) {
 	t.Parallel()
-	for name, f := range flows {
+	for name, f := range courses {
 		t.Run(name, func(t *testing.T) {
 			onBothEngines(t, func(t *testing.T, d database) {
 				places := f.places
@@ -165,7 +165,7 @@ func TestRequestThatKillsTheProcess(t *testing.T) {
 				p = launchBuilt(t, "crashpoints", env)
 			default:
 			}
-			return allSettled(t, js)
+			return isSettled(t, js)
 		})
 		equal(t, "kills", kills, attempts)
 		outcomes := stored(t, js)

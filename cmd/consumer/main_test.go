@@ -38,6 +38,9 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if config := os.Getenv(natsServerConfig); config != "" {
+		runNATSServer(config)
+	}
 	code := postgrestest.Run(m)
 	if err := programs.remove(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -244,7 +247,11 @@ const system = "_docex_system_"
 
 func newSQLite(t *testing.T) database {
 	t.Helper()
-	root := filepath.Join(t.TempDir(), "storage")
+	return sqliteIn(t, filepath.Join(t.TempDir(), "storage"))
+}
+
+func sqliteIn(t *testing.T, root string) database {
+	t.Helper()
 	return database{
 		env: with("DATABASE_URL", "sqlite:"+root),
 		rows: func(tenant, query string) []string {
@@ -267,8 +274,14 @@ func newSQLite(t *testing.T) database {
 func newPostgres(t *testing.T) database {
 	t.Helper()
 	url := postgrestest.Database(t)
+	return postgresAt(t, url, url)
+}
+
+// postgresAt is a database at url, which the program reaches through another.
+func postgresAt(t *testing.T, url, through string) database {
+	t.Helper()
 	return database{
-		env: with("DATABASE_URL", url),
+		env: with("DATABASE_URL", through),
 		rows: func(tenant, query string) []string {
 			t.Helper()
 			db, err := databasesql.Open("pgx", url)
@@ -355,7 +368,7 @@ func startNATS(t *testing.T, change ...func(*server.Options)) string {
 
 func dialJetStream(t *testing.T, url string) jetstream.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 	must(t, err)
 	t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
@@ -382,18 +395,10 @@ func publish(t *testing.T, js jetstream.JetStream, messages ...*nats.Msg) {
 	}
 }
 
-// settled waits until the service has settled everything that the stream of requests holds. The counters of
-// pending messages would not do: the consumer may not have heard yet of what was stored just now.
+// settled waits until the service has settled everything that the stream of requests holds.
 func settled(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	eventually(t, "all requests are settled", func() bool { return allSettled(t, js) })
-}
-
-func allSettled(t *testing.T, js jetstream.JetStream) bool {
-	t.Helper()
-	consumer, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
-	must(t, err)
-	return consumer.CachedInfo().AckFloor.Stream == streamOf(t, js, events.StreamRequests).State.LastSeq
+	eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })
 }
 
 func streamOf(t *testing.T, js jetstream.JetStream, name string) *jetstream.StreamInfo {
@@ -445,17 +450,7 @@ func census(t *testing.T, all []event.Event) string {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
-	for !condition() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
+	within(t, patience, what, condition)
 }
 
 // freeAddr is an address that nobody listens on.

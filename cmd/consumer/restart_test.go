@@ -29,7 +29,7 @@ func TestRestartOfTheEmbeddedServer(t *testing.T) {
 	for range 5 {
 		steps := strings.Count(p.stderr.String(), "Step ") + 20
 		eventually(t, "it is at work", func() bool {
-			return strings.Count(p.stderr.String(), "Step ") >= steps || allSettled(t, js)
+			return strings.Count(p.stderr.String(), "Step ") >= steps || isSettled(t, js)
 		})
 		p.signal(t, syscall.SIGTERM)
 		equal(t, "exit code", p.wait(t), 0)

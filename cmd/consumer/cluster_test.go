@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// natsServerConfig names the file that makes this test binary a NATS server, in a process that can be killed.
+const natsServerConfig = "NATS_TEST_SERVER"
+
+// runNATSServer is a NATS server until it is killed, or nobody holds its standard input any more.
+func runNATSServer(config string) {
+	fail := func(err error) {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	options, err := server.ProcessConfigFile(config)
+	if err != nil {
+		fail(err)
+	}
+	s, err := server.NewServer(options)
+	if err != nil {
+		fail(err)
+	}
+	s.ConfigureLogger()
+	s.Start()
+	io.Copy(io.Discard, os.Stdin) // its end is what is waited for
+	os.Exit(0)
+}
+
+// cluster is three NATS servers, each a process of its own.
+type cluster struct {
+	urls  string
+	nodes map[string]*node
+}
+
+type node struct {
+	name, config string
+	*exec.Cmd
+	log   output
+	ended chan struct{}
+}
+
+// startCluster starts three servers that sync every write, and waits until they have a leader.
+func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	const size = 3
+	var urls, routes []string
+	for range size {
+		urls, routes = append(urls, "nats://"+freeAddr(t)), append(routes, "nats://"+freeAddr(t))
+	}
+	c := &cluster{urls: strings.Join(urls, ","), nodes: map[string]*node{}}
+	for i := range size {
+		n, dir := &node{name: fmt.Sprintf("n%d", i)}, t.TempDir()
+		n.config = filepath.Join(dir, "nats.conf")
+		must(t, os.WriteFile(n.config, fmt.Appendf(nil, `
+			server_name: %s
+			listen: %q
+			jetstream { store_dir: %q, sync_interval: always }
+			cluster { name: test, listen: %q, routes: [%s] }
+			`, n.name, strings.TrimPrefix(urls[i], "nats://"), dir, strings.TrimPrefix(routes[i], "nats://"),
+			strings.Join(routes, ", ")), 0o600))
+		c.nodes[n.name] = n
+		n.start(t)
+		t.Cleanup(func() {
+			n.kill()
+			if t.Failed() {
+				t.Logf("server %s:\n%s", n.name, tail(n.log.String()))
+			}
+		})
+	}
+	for _, url := range urls {
+		eventually(t, "the server listens", func() bool {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(url, "nats://"))
+			if err == nil {
+				err = conn.Close()
+			}
+			return err == nil
+		})
+	}
+	js := dialJetStream(t, c.urls)
+	eventually(t, "the cluster has a leader", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := js.AccountInfo(ctx)
+		return err == nil
+	})
+	return c
+}
+
+func (n *node) start(t *testing.T) {
+	t.Helper()
+	n.Cmd = exec.Command(os.Args[0])
+	n.Env = []string{natsServerConfig + "=" + n.config}
+	n.Stdout, n.Stderr = &n.log, &n.log
+	_, err := n.StdinPipe() // closed by this process's end, however it comes
+	must(t, err)
+	must(t, n.Cmd.Start())
+	n.ended = make(chan struct{})
+	go func() {
+		defer close(n.ended)
+		n.Wait() // how it ended is known
+	}()
+}
+
+func (n *node) kill() {
+	n.Process.Kill() // it may have ended
+	<-n.ended
+}
+
+// leader is the server that leads a stream.
+func (c *cluster) leader(t *testing.T, js jetstream.JetStream, stream string) *node {
+	t.Helper()
+	var leader *node
+	eventually(t, stream+" has a leader", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		s, err := js.Stream(ctx, stream)
+		if err != nil || s.CachedInfo().Cluster == nil {
+			return false
+		}
+		leader = c.nodes[s.CachedInfo().Cluster.Leader]
+		return leader != nil
+	})
+	return leader
+}
+
+// whole waits until every replica of the streams is there and has caught up.
+func (c *cluster) whole(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	for _, stream := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
+		within(t, time.Minute, "all replicas of "+stream+" are current", func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			s, err := js.Stream(ctx, stream)
+			if err != nil {
+				return false
+			}
+			peers := s.CachedInfo().Cluster
+			for _, p := range peers.Replicas {
+				if !p.Current || p.Offline {
+					return false
+				}
+			}
+			return peers.Leader != "" && len(peers.Replicas) == len(c.nodes)-1
+		})
+	}
+}
+
+// Of three NATS servers the one that leads is killed under load, and comes back: what it confirmed is on the
+// others; nothing is lost, doubled, or tried a second time.
+func TestNATSLeaderIsKilled(t *testing.T) {
+	t.Parallel()
+	killLeaders(t, newSQLite(t), 100, events.StreamRequests)
+}
+
+// killLeaders kills the leaders of these streams one after the other, under load.
+func killLeaders(t *testing.T, d database, requests int, streams ...string) {
+	t.Helper()
+	c := startCluster(t)
+	enlist(t, 2, settings(d.env, with("NATS_URL", c.urls), with("NATS_REPLICAS", "3")))
+	js := dialJetStream(t, c.urls)
+	f := pour(t, js, requests, 20*time.Millisecond)
+	for i, stream := range streams {
+		f.reaches(t, requests*(i+1)/(len(streams)+1))
+		if i > 0 {
+			c.whole(t, js)
+		}
+		leader := c.leader(t, js, stream)
+		leader.kill()
+		c.leader(t, js, stream)
+		leader.start(t)
+	}
+	f.ends(t, d, js, 2*time.Minute)
+	c.whole(t, js)
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// flow is requests that arrive steadily, each valid and for a tenant of its own.
+type flow struct {
+	requests  int
+	published atomic.Int64
+	began     time.Time
+	poured    chan struct{} // closed when all are stored, or the test has ended
+}
+
+// pour publishes requests in the background, one every so often, each until the stream has it. The test goes
+// on when the first is stored.
+func pour(t *testing.T, js jetstream.JetStream, requests int, every time.Duration) *flow {
+	t.Helper()
+	f := &flow{requests: requests, began: time.Now(), poured: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(func() {
+		cancel()
+		<-f.poured
+	})
+	publishOne := func(id string) bool {
+		msg := requestFor(t, id, "tenant_"+id)
+		msg.Header.Set(jetstream.MsgIDHeader, id)
+		for ctx.Err() == nil {
+			once, cancel := context.WithTimeout(ctx, 2*time.Second)
+			_, err := js.PublishMsg(once, msg)
+			cancel()
+			if err == nil {
+				f.published.Add(1)
+				return true
+			}
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+		return false
+	}
+	go func() {
+		defer close(f.poured)
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for i := range requests {
+			if !publishOne(fmt.Sprintf("order_%d", i)) {
+				return
+			}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	f.reaches(t, 1)
+	return f
+}
+
+// reaches waits until so many requests have been published.
+func (f *flow) reaches(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d requests are published", n), func() bool { return f.published.Load() >= int64(n) })
+}
+
+// ends waits until all requests are published and settled, and judges: each was provisioned at the first
+// attempt, with one outcome; none is in the dead letters; and the registry is what the outcomes say.
+func (f *flow) ends(t *testing.T, d database, js jetstream.JetStream, limit time.Duration) {
+	t.Helper()
+	within(t, limit, "all requests are published", func() bool { return f.published.Load() == int64(f.requests) })
+	within(t, limit, "all requests are settled", func() bool { return isSettled(t, js) })
+	took := time.Since(f.began)
+
+	outcomes := stored(t, js)
+	equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("provisioned %d", f.requests))
+	attempts, requests := map[int]int{}, map[string]bool{}
+	var named []string
+	for _, e := range outcomes {
+		if e.Type() != events.TypeProvisioned {
+			continue
+		}
+		data, err := events.ProvisionedFrom(e)
+		must(t, err)
+		attempts[data.Attempts]++
+		requests[data.Request.ID] = true
+		named = append(named, data.TenantID)
+	}
+	equal(t, "requests with an outcome", len(requests), f.requests)
+	equal(t, "requests by attempts", fmt.Sprint(attempts), fmt.Sprintf("map[1:%d]", f.requests))
+	slices.Sort(named)
+	if registered := d.tenants(); !slices.Equal(registered, named) {
+		t.Errorf("%d are registered, %d have outcomes: %v, %v", len(registered), len(named), registered, named)
+	}
+	equal(t, "dead letters", deadLetters(t, js), 0)
+	t.Logf("%d requests, lost %d, doubled %d, by attempts %v, settled after %s", f.requests, f.requests-len(requests),
+		len(outcomes)-len(requests), attempts, took.Round(time.Millisecond))
+}
+
+func deadLetters(t *testing.T, js jetstream.JetStream) int {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), events.StreamDeadLetters)
+	must(t, err)
+	return int(stream.CachedInfo().State.Msgs)
+}
+
+// replica is the real program at work, with its probes.
+type replica struct {
+	*process
+	http string
+}
+
+// enlist starts replicas, and waits until all of them take requests.
+func enlist(t *testing.T, n int, env map[string]string) []*replica {
+	t.Helper()
+	env = maps.Clone(env)
+	env["HTTP_ADDR"] = "127.0.0.1:0"
+	fleet := make([]*replica, n)
+	for i := range fleet {
+		fleet[i] = &replica{process: launch(t, env)}
+	}
+	for _, r := range fleet {
+		r.http = "http://" + logged(t, &r.stderr, "HTTP server is up", "addr")
+		logged(t, &r.stderr, "taking requests", "workers")
+	}
+	return fleet
+}
+
+// ready waits until all take requests again.
+func ready(t *testing.T, fleet ...*replica) {
+	t.Helper()
+	for _, r := range fleet {
+		within(t, time.Minute, "it is ready again", func() bool {
+			code, _ := get(t, r.http+"/readyz")
+			return code == http.StatusOK
+		})
+	}
+}
+
+// isSettled reports whether the stream of requests holds nothing that is not settled. Nobody can tell while
+// the server is away.
+func isSettled(t *testing.T, js jetstream.JetStream) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	stream, err := js.Stream(ctx, events.StreamRequests)
+	if err != nil {
+		return false
+	}
+	// The counters of pending messages would not do: the consumer may not have heard yet of what was stored
+	// just now.
+	consumer, err := js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
+	return err == nil && consumer.CachedInfo().AckFloor.Stream == stream.CachedInfo().State.LastSeq
+}
+
+// within is eventually with a limit of its own.
+func within(t *testing.T, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("not within %s: %s", limit, what)
+		}
+	}
+}
