@@ -28,19 +28,34 @@ func startLocal(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := newCluster(ctx, bin)
+	dir, err := newDirectory(ctx, bin, "initdb", initdb...)
 	if err != nil {
 		return nil, err
 	}
 	// A free port can be taken by another test binary before the server has bound it. The server then ends at
 	// once, as it does for other reasons, which a few more tries do not make worse.
 	for range 3 {
-		var s *server
-		if s, err = serve(ctx, bin, dir); err == nil {
-			return s, nil
+		var port int
+		if port, err = freePort(ctx); err != nil {
+			break
+		}
+		var p *process
+		if p, err = serve(ctx, bin, dir, port, settings); err == nil {
+			return &server{
+				name: "programs in " + bin,
+				url:  localURL(port, "postgres"),
+				stop: func(ctx context.Context) error { return errors.Join(p.end(ctx), os.RemoveAll(dir)) },
+			}, nil
 		}
 	}
 	return nil, errors.Join(err, os.RemoveAll(dir))
+}
+
+func localURL(port int, database string) *url.URL {
+	return &url.URL{
+		Scheme: "postgres", User: url.User("postgres"), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+		Path: "/" + database, RawQuery: "sslmode=disable",
+	}
 }
 
 // installations is where Debian keeps the programs of each version; they are not on its PATH.
@@ -81,8 +96,12 @@ func hasPrograms(dir string) bool {
 	return true
 }
 
-// newCluster makes the directory of a server, with its files in data and its messages in log.
-func newCluster(ctx context.Context, bin string) (string, error) {
+// initdb are the arguments of the program of that name.
+var initdb = []string{"--username=postgres", "--auth=trust", "--locale=C", "--encoding=UTF8", "--no-sync"}
+
+// newDirectory makes the directory of a server, with its files in data, which the program makes, and its
+// messages in log.
+func newDirectory(ctx context.Context, bin, program string, args ...string) (string, error) {
 	attr, owner, err := processAttributes()
 	if err != nil {
 		return "", err
@@ -95,14 +114,13 @@ func newCluster(ctx context.Context, bin string) (string, error) {
 		err = os.Chown(dir, owner.uid, owner.gid)
 	}
 	if err == nil {
-		initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"),
-			"--pgdata="+filepath.Join(dir, "data"), "--username=postgres", "--auth=trust",
-			"--locale=C", "--encoding=UTF8", "--no-sync")
-		initdb.SysProcAttr = attr
-		initdb.Dir = dir // the directory of the test may be closed to the owner
+		cmd := exec.CommandContext(ctx, filepath.Join(bin, program),
+			append([]string{"--pgdata=" + filepath.Join(dir, "data")}, args...)...)
+		cmd.SysProcAttr = attr
+		cmd.Dir = dir // the directory of the test may be closed to the owner
 		var out []byte
-		if out, err = initdb.CombinedOutput(); err != nil {
-			err = fmt.Errorf("initdb: %w: %s", err, lastLines(out))
+		if out, err = cmd.CombinedOutput(); err != nil {
+			err = fmt.Errorf("%s: %w: %s", program, err, lastLines(out))
 		}
 	}
 	if err != nil {
@@ -127,13 +145,9 @@ func tempDir(forAnotherUser bool) string {
 	}
 }
 
-// serve starts the server of the directory on a free port and waits until it takes connections.
-func serve(ctx context.Context, bin, dir string) (*server, error) {
-	port, err := freePort(ctx)
-	if err != nil {
-		return nil, err
-	}
-	messages, err := os.Create(filepath.Join(dir, "log"))
+// serve starts the server of the directory on the port and waits until it takes connections.
+func serve(ctx context.Context, bin, dir string, port int, settings []string) (*process, error) {
+	messages, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -156,14 +170,7 @@ func serve(ctx context.Context, bin, dir string) (*server, error) {
 	if err := p.untilReady(ctx, dir); err != nil {
 		return nil, errors.Join(err, p.end(context.WithoutCancel(ctx)))
 	}
-	return &server{
-		name: "programs in " + bin,
-		url: &url.URL{
-			Scheme: "postgres", User: url.User("postgres"), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
-			Path: "/postgres", RawQuery: "sslmode=disable",
-		},
-		stop: func(ctx context.Context) error { return errors.Join(p.end(ctx), os.RemoveAll(dir)) },
-	}, nil
+	return p, nil
 }
 
 func freePort(ctx context.Context) (int, error) {
@@ -231,7 +238,11 @@ func (p *process) untilReady(ctx context.Context, dir string) error {
 
 // end stops the server without its saving anything, and waits for its end.
 func (p *process) end(ctx context.Context) error {
-	_ = p.cmd.Process.Signal(syscall.SIGQUIT) // postgres calls this an immediate shutdown
+	return p.endBy(ctx, syscall.SIGQUIT) // postgres calls this an immediate shutdown
+}
+
+func (p *process) endBy(ctx context.Context, s os.Signal) error {
+	_ = p.cmd.Process.Signal(s) // it may have ended
 	select {
 	case <-p.done:
 		return nil

@@ -32,6 +32,9 @@
 //     else those on PATH.
 //
 // The servers started here do not sync to disk. Durability cannot be tested on them.
+//
+// A test of outages asks Private for a server of its own instead, to stop, kill and start it, and to have a
+// standby follow it.
 package postgrestest
 
 import (

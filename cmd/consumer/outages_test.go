@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+const (
+	role     = "provisioner"
+	password = "first"
+)
+
+// newRole makes a server's role for the program, with no more rights than it needs.
+func newRole(s *postgrestest.Server) {
+	s.Exec(fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", role, password), "GRANT CREATE ON DATABASE tenants TO "+role)
+}
+
+// A database that cannot be used, for whatever reason, fails nothing and costs no attempt: /readyz tells the
+// reason, and work resumes by itself once it is over.
+func TestPostgresCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		begin, end func(*postgrestest.Server)
+		says       string // in /readyz
+	}{
+		"stopped": {
+			begin: (*postgrestest.Server).Stop,
+			end:   (*postgrestest.Server).Start,
+			says:  "connect",
+		},
+		"killed": {
+			begin: (*postgrestest.Server).Kill,
+			end:   (*postgrestest.Server).Start,
+			says:  "connect",
+		},
+		"password changed": {
+			begin: func(s *postgrestest.Server) {
+				s.Exec("ALTER ROLE provisioner PASSWORD 'second'")
+				s.Disconnect(role)
+			},
+			end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner PASSWORD '" + password + "'") },
+			says: "28P01",
+		},
+		"role locked": {
+			begin: func(s *postgrestest.Server) {
+				s.Exec("ALTER ROLE provisioner NOLOGIN")
+				s.Disconnect(role)
+			},
+			end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner LOGIN") },
+			says: "28000",
+		},
+		"no connection left": {
+			begin: func(s *postgrestest.Server) {
+				s.Exec("ALTER ROLE provisioner CONNECTION LIMIT 0")
+				s.Disconnect(role)
+			},
+			end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1") },
+			says: "53300",
+		},
+		"database closed": {
+			begin: func(s *postgrestest.Server) {
+				s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS false")
+				s.Disconnect(role)
+			},
+			end:  func(s *postgrestest.Server) { s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS true") },
+			says: "55000",
+		},
+		"server read-only": {
+			begin: func(s *postgrestest.Server) {
+				s.Exec("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_catalog.pg_reload_conf()")
+			},
+			end: func(s *postgrestest.Server) {
+				s.Exec("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_catalog.pg_reload_conf()")
+			},
+			says: "read-only",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := postgrestest.Private(t)
+			newRole(s)
+			d := postgresAt(t, s.URL, s.URLOf(role, password))
+			nats := startNATS(t)
+			fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
+			js := dialJetStream(t, nats)
+			f := pour(t, js, 60, 10*time.Millisecond)
+			f.reaches(t, 10)
+			c.begin(s)
+			for _, r := range fleet {
+				notReady(t, r.http, c.says)
+			}
+			f.reaches(t, 60)
+			c.end(s)
+			f.ends(t, d, js, time.Minute)
+			ready(t, fleet...)
+		})
+	}
+}
+
+// Connections that the server refuses while others of the program's work are waited for.
+func TestFewerConnectionsThanWorkers(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t)
+	newRole(s)
+	d, nats := postgresAt(t, s.URL, s.URLOf(role, password)), startNATS(t)
+	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
+	s.Exec("ALTER ROLE provisioner CONNECTION LIMIT 3")
+	s.Disconnect(role)
+	js := dialJetStream(t, nats)
+	pour(t, js, 60, 10*time.Millisecond).ends(t, d, js, time.Minute)
+	s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1")
+	ready(t, fleet...)
+}
+
+// The primary is lost under load and its standby takes over: what was confirmed is there, the rest is done
+// again.
+func TestPostgresFailsOver(t *testing.T) {
+	t.Parallel()
+	primary := postgrestest.Private(t)
+	newRole(primary)
+	standby := primary.Standby()
+	primary.Synchronous() // else what was confirmed may be lost
+	hosts, err := url.Parse(primary.URLOf(role, password))
+	must(t, err)
+	hosts.Host = primary.Addr + "," + standby.Addr
+	d, nats := postgresAt(t, standby.URL, hosts.String()), startNATS(t)
+	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
+	js := dialJetStream(t, nats)
+	f := pour(t, js, 100, 10*time.Millisecond)
+	f.reaches(t, 30)
+	primary.Kill()
+	for _, r := range fleet {
+		notReady(t, r.http, "")
+	}
+	standby.Promote()
+	f.ends(t, d, js, time.Minute)
+	ready(t, fleet...)
+}

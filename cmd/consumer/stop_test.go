@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Who is told to stop finishes what runs and hands back the rest at once: the next process does not wait for
+// AckWait, and nothing was tried that did not get its result.
+func TestStopUnderLoad(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d database) {
+		const requests, ackWait, drain = 100, 30 * time.Second, 10 * time.Second
+		url := startNATS(t)
+		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", ackWait.String()), with("DRAIN_TIMEOUT", drain.String()))
+		first := enlist(t, 1, env)[0]
+		js := dialJetStream(t, url)
+		messages := make([]*nats.Msg, requests)
+		for i := range messages {
+			messages[i] = requestFor(t, fmt.Sprintf("order_%d", i), fmt.Sprintf("tenant_order_%d", i))
+		}
+		atOnce(t, js, messages)
+		outcomes := func() uint64 {
+			stream, err := js.Stream(t.Context(), events.StreamEvents)
+			must(t, err)
+			return stream.CachedInfo().State.Msgs
+		}
+		eventually(t, "some are done", func() bool { return outcomes() >= 10 })
+		told := time.Now()
+		first.signal(t, syscall.SIGTERM)
+		equal(t, "exit code", first.wait(t), 0)
+		if took := time.Since(told); took > drain {
+			t.Errorf("it ended after %s", took)
+		}
+		done := outcomes()
+		if done == requests {
+			t.Fatal("it had done everything before it was told to stop")
+		}
+		enlist(t, 1, env)
+		allAtFirst(t, d, js, requests, ackWait-time.Since(told)-time.Second)
+		t.Logf("%d done when it had stopped, all %s after it was told to", done, time.Since(told).Round(time.Millisecond))
+	})
+}
+
+// Three replicas are replaced one after the other under load, and nobody notices.
+func TestRollingRestart(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d database) {
+		const requests, ackWait = 100, 30 * time.Second
+		url := startNATS(t)
+		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", ackWait.String()))
+		fleet := enlist(t, 3, env)
+		js := dialJetStream(t, url)
+		f := pour(t, js, requests, 30*time.Millisecond)
+		for _, old := range fleet {
+			old.signal(t, syscall.SIGTERM)
+			equal(t, "exit code", old.wait(t), 0)
+			enlist(t, 1, env)
+		}
+		f.ends(t, d, js, ackWait-5*time.Second) // earlier than what was not handed back
+	})
+}
