@@ -108,6 +108,12 @@ type bundle struct {
 func newBundle(t *testing.T, change ...func(*server.Options)) *bundle {
 	t.Helper()
 	t.Parallel()
+	return newBundleAlone(t, change...)
+}
+
+// newBundleAlone is for a test that counts what the whole process holds.
+func newBundleAlone(t *testing.T, change ...func(*server.Options)) *bundle {
+	t.Helper()
 	s := startNATS(t, change...)
 	nc := s.connect(t)
 	js, err := jetstream.New(nc)

@@ -1,0 +1,59 @@
+package handler
+
+import (
+	"os"
+	"runtime"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// A handler that has ended holds nothing any more, here or at the server.
+func TestThousandStartsAndStops(t *testing.T) { //nolint:paralleltest // it counts what the process holds
+	const most = 1000
+	b := newBundleAlone(t)
+	round := func() {
+		h := b.start()
+		h.stop(t)
+	}
+	round() // what the client keeps for good is there
+	level := b.level()
+	ignore := goleak.IgnoreCurrent()
+	for range most {
+		round()
+	}
+	if err := goleak.Find(ignore); err != nil {
+		t.Error(err)
+	}
+	b.eventually("no more is held than at first", func() bool {
+		now := b.level()
+		return now.subscriptions <= level.subscriptions && now.files <= level.files
+	})
+	t.Logf("at first %+v, after %d times %+v", level, most, b.level())
+	equal(t, "consumers", b.streamOf(events.StreamRequests).CachedInfo().State.Consumers, 1)
+	equal(t, "connections", b.server.NumClients(), 1)
+	// And the next one is served.
+	b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	b.counts(1, 0)
+	equal(t, "deliveries", b.delivered(), 1)
+}
+
+// held is what a handler could leave behind.
+type held struct {
+	goroutines, files int
+	subscriptions     uint32
+	pulls             int // pull requests that the server still holds
+}
+
+func (b *bundle) level() held {
+	b.t.Helper()
+	files, _ := os.ReadDir("/proc/self/fd") // empty on systems that have no such directory
+	return held{
+		goroutines: runtime.NumGoroutine(), files: len(files), subscriptions: b.server.NumSubscriptions(),
+		pulls: b.consumer().NumWaiting,
+	}
+}
