@@ -5,14 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
-	"github.com/gofrs/flock"
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -21,81 +15,8 @@ import (
 const (
 	natsConnectTimeout = 5 * time.Second
 	natsReconnectWait  = time.Second
-	natsReadyTimeout   = 30 * time.Second
 	natsFlushTimeout   = 5 * time.Second
 )
-
-// embedded is a NATS server within this process.
-type embedded struct {
-	*server.Server
-	lock *flock.Flock
-}
-
-// startEmbedded starts a server with JetStream in dir, every write synced. addr is where other programs
-// reach it; empty: nowhere.
-func startEmbedded(ctx context.Context, addr, dir string, log *slog.Logger) (*embedded, error) {
-	options := &server.Options{
-		ServerName: program, JetStream: true, StoreDir: dir, SyncAlways: true,
-		NoSigs: true, DontListen: addr == "",
-	}
-	if addr != "" {
-		if err := listenOn(ctx, options, addr); err != nil {
-			return nil, err
-		}
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("NATS_EMBEDDED_DIR: %w", err)
-	}
-	lock := flock.New(filepath.Join(dir, ".lock"))
-	if locked, err := lock.TryLock(); err != nil || !locked {
-		return nil, errors.Join(fmt.Errorf("NATS_EMBEDDED_DIR: %s is in use by another process", dir), err)
-	}
-	s, err := server.NewServer(options)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start the embedded NATS server: %w", err), lock.Unlock())
-	}
-	s.SetLoggerV2(natsLog{log}, false, false, false)
-	s.Start()
-	e := &embedded{s, lock}
-	if !s.ReadyForConnections(natsReadyTimeout) {
-		return nil, errors.Join(fmt.Errorf("the embedded NATS server is not ready after %s", natsReadyTimeout), e.stop())
-	}
-	if addr != "" {
-		log.InfoContext(ctx, "embedded NATS server is up", "url", s.ClientURL(), "dir", dir)
-	}
-	return e, nil
-}
-
-// listenOn sets the address, which must be free: the server itself would only log that it is not.
-func listenOn(ctx context.Context, options *server.Options, addr string) error {
-	probe, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return fmt.Errorf("NATS_EMBEDDED_ADDR: %w; if another consumer or a NATS server runs there, set "+
-			"NATS_URL=nats://%s to use it, else choose another address", err, addr)
-	}
-	if err := probe.Close(); err != nil {
-		return err
-	}
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("NATS_EMBEDDED_ADDR: %w", err)
-	}
-	options.Host = host
-	if options.Port, err = strconv.Atoi(port); err != nil {
-		return fmt.Errorf("NATS_EMBEDDED_ADDR: %w", err)
-	}
-	if options.Port == 0 {
-		options.Port = server.RANDOM_PORT
-	}
-	return nil
-}
-
-// stop ends the server and waits for it.
-func (e *embedded) stop() error {
-	e.Shutdown()
-	e.WaitForShutdown()
-	return e.lock.Unlock()
-}
 
 // connect connects to the servers of the configuration, or to the embedded one. With wait it returns at
 // once and keeps trying in the background.
@@ -172,13 +93,3 @@ func hangUp(ctx context.Context, nc *nats.Conn) {
 	defer cancel()
 	nc.FlushWithContext(ctx) //nolint:errcheck // what was not sent is delivered again
 }
-
-// natsLog writes the embedded server's log to ours. Its notices are about itself: debug.
-type natsLog struct{ *slog.Logger }
-
-func (l natsLog) Noticef(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Warnf(format string, v ...any)   { l.Warn("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Errorf(format string, v ...any)  { l.Error("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Fatalf(format string, v ...any)  { l.Error("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Debugf(format string, v ...any)  { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Tracef(format string, v ...any)  { l.Debug("nats: " + fmt.Sprintf(format, v...)) }

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/nats-io/nats-server/v2/server"
+
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+const (
+	natsReadyTimeout = 30 * time.Second
+	// healthInterval is how often the embedded server is asked how it is.
+	healthInterval = time.Second
+	// revivalMax is the longest pause before a server that cannot write is tried again.
+	revivalMax = 15 * time.Second
+	// spareSpace is how much a directory must take before a server is restarted there, in bytes: more than its
+	// own files about consumers and streams, which it writes when it stops.
+	spareSpace = 4 << 20
+)
+
+// embedded is a NATS server within this process. A stream that could not be written to, as on a full disk, is
+// not written to any more in that server's life, and nothing else ends that life: so it is replaced by a new
+// one, on the same files and at the same address, once its directory can be written to. Nothing that was
+// confirmed is lost by that; clients connect again.
+type embedded struct {
+	options server.Options
+	lock    *flock.Flock
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	server *server.Server
+	ill    error // why streams cannot be written to; nil: they can
+
+	end   context.CancelFunc
+	ended chan struct{}
+}
+
+// startEmbedded starts a server with JetStream in dir, every write synced. addr is where other programs
+// reach it; empty: nowhere.
+func startEmbedded(ctx context.Context, addr, dir string, log *slog.Logger) (*embedded, error) {
+	e := &embedded{
+		options: server.Options{
+			ServerName: program, JetStream: true, StoreDir: dir, SyncAlways: true,
+			NoSigs: true, DontListen: addr == "",
+		},
+		lock: flock.New(filepath.Join(dir, ".lock")), log: log, ended: make(chan struct{}),
+	}
+	if addr != "" {
+		if err := listenOn(ctx, &e.options, addr); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("NATS_EMBEDDED_DIR: %w", err)
+	}
+	if locked, err := e.lock.TryLock(); err != nil || !locked {
+		return nil, errors.Join(fmt.Errorf("NATS_EMBEDDED_DIR: %s is in use by another process", dir), err)
+	}
+	s, err := e.newServer()
+	if err != nil {
+		return nil, errors.Join(err, e.lock.Unlock())
+	}
+	e.server = s
+	if addr != "" {
+		if bound, ok := s.Addr().(*net.TCPAddr); ok {
+			e.options.Port = bound.Port // a successor is found at the same
+		}
+		log.InfoContext(ctx, "embedded NATS server is up", "url", s.ClientURL(), "dir", dir)
+	}
+	alive, end := context.WithCancel(context.WithoutCancel(ctx))
+	e.end = end
+	go func() {
+		defer close(e.ended)
+		e.watch(alive)
+	}()
+	return e, nil
+}
+
+// newServer starts a server and waits until it takes connections.
+func (e *embedded) newServer() (*server.Server, error) {
+	options := e.options // the server makes it its own
+	s, err := server.NewServer(&options)
+	if err != nil {
+		return nil, fmt.Errorf("start the embedded NATS server: %w", err)
+	}
+	s.SetLoggerV2(natsLog{e.log}, false, false, false)
+	s.Start()
+	if !s.ReadyForConnections(natsReadyTimeout) {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, fmt.Errorf("the embedded NATS server is not ready after %s", natsReadyTimeout)
+	}
+	return s, nil
+}
+
+// listenOn sets the address, which must be free: the server itself would only log that it is not.
+func listenOn(ctx context.Context, options *server.Options, addr string) error {
+	probe, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("NATS_EMBEDDED_ADDR: %w; if another consumer or a NATS server runs there, set "+
+			"NATS_URL=nats://%s to use it, else choose another address", err, addr)
+	}
+	if err := probe.Close(); err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("NATS_EMBEDDED_ADDR: %w", err)
+	}
+	options.Host = host
+	if options.Port, err = strconv.Atoi(port); err != nil {
+		return fmt.Errorf("NATS_EMBEDDED_ADDR: %w", err)
+	}
+	if options.Port == 0 {
+		options.Port = server.RANDOM_PORT
+	}
+	return nil
+}
+
+// InProcessConn connects to the server of the moment.
+func (e *embedded) InProcessConn() (net.Conn, error) { return e.current().InProcessConn() }
+
+func (e *embedded) current() *server.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.server
+}
+
+// err is why requests and outcomes cannot be stored, or nil.
+func (e *embedded) err() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.ill
+}
+
+func (e *embedded) setIll(why error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ill = why
+}
+
+// watch asks the server how it is, and replaces it where it is ill, until ctx ends.
+func (e *embedded) watch(ctx context.Context) {
+	ticker := time.NewTicker(healthInterval)
+	defer ticker.Stop()
+	for bad := 0; ; {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		why := health(e.current())
+		if why == nil {
+			bad = 0
+			continue
+		}
+		if bad++; bad > 1 { // once may be a stream that is just being made
+			e.setIll(fmt.Errorf("embedded NATS: %w", why))
+			e.log.ErrorContext(ctx, "the embedded NATS server stores nothing any more; free or add space for it",
+				"error", why, "dir", e.options.StoreDir)
+			e.revive(ctx)
+			bad = 0
+		}
+	}
+}
+
+// health is why the server does not store what it should.
+func health(s *server.Server) error {
+	if status := s.Healthz(nil); status.Error != "" {
+		return errors.New(status.Error)
+	}
+	return nil
+}
+
+// revive replaces the server as soon as that makes sense, or ctx ends.
+func (e *embedded) revive(ctx context.Context) {
+	pause := handler.Backoff{Min: healthInterval, Max: revivalMax, Random: func() float64 { return 1 }}
+	for n := 1; ; n++ {
+		err := canWrite(e.options.StoreDir)
+		if err == nil {
+			err = e.replace()
+		}
+		if err == nil {
+			e.setIll(nil)
+			e.log.InfoContext(ctx, "the embedded NATS server is back")
+			return
+		}
+		e.setIll(fmt.Errorf("embedded NATS: %w", err))
+		e.log.WarnContext(ctx, "the embedded NATS server cannot be restarted yet", "error", err)
+		select {
+		case <-time.After(pause.Delay(n)):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// canWrite tries whether the directory takes files. A server that stops where it does not would leave its own
+// notes as they were before.
+func canWrite(dir string) (err error) {
+	file, err := os.CreateTemp(dir, ".space-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+	if _, err = file.Write(make([]byte, spareSpace)); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// replace stops the server and starts its successor.
+func (e *embedded) replace() error {
+	old := e.current()
+	old.Shutdown()
+	old.WaitForShutdown()
+	s, err := e.newServer()
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	e.server = s
+	e.mu.Unlock()
+	return health(s)
+}
+
+// stop ends the server and waits for it.
+func (e *embedded) stop() error {
+	e.end()
+	<-e.ended
+	s := e.current()
+	s.Shutdown()
+	s.WaitForShutdown()
+	return e.lock.Unlock()
+}
+
+// natsLog writes the embedded server's log to ours. Its notices are about itself: debug.
+type natsLog struct{ *slog.Logger }
+
+func (l natsLog) Noticef(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
+func (l natsLog) Warnf(format string, v ...any)   { l.Warn("nats: " + fmt.Sprintf(format, v...)) }
+func (l natsLog) Errorf(format string, v ...any)  { l.Error("nats: " + fmt.Sprintf(format, v...)) }
+func (l natsLog) Fatalf(format string, v ...any)  { l.Error("nats: " + fmt.Sprintf(format, v...)) }
+func (l natsLog) Debugf(format string, v ...any)  { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
+func (l natsLog) Tracef(format string, v ...any)  { l.Debug("nats: " + fmt.Sprintf(format, v...)) }

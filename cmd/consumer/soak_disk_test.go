@@ -1,0 +1,121 @@
+//go:build soak
+
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// tmpfs mounts a small file system, for a test to fill. It takes root.
+func tmpfs(t *testing.T, dir, size string) string {
+	t.Helper()
+	must(t, os.MkdirAll(dir, 0o755))
+	mount(t, "-t", "tmpfs", "-o", "size="+size, "tmpfs", dir)
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount %s: %v: %s", dir, err, out)
+		}
+	})
+	return dir
+}
+
+func mount(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("mount", args...).CombinedOutput(); err != nil {
+		t.Fatalf("mount %v: %v: %s; this test needs root, and the right to mount a tmpfs", args, err, out)
+	}
+}
+
+// fill leaves no space in a directory, until empty is called.
+func fill(t *testing.T, dir string) (empty func()) {
+	t.Helper()
+	filler, err := os.Create(filepath.Join(dir, "filler"))
+	must(t, err)
+	defer filler.Close()
+	if _, err := io.Copy(filler, zeros{}); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("filling %s: %v", dir, err)
+	}
+	return func() { must(t, os.Remove(filler.Name())) }
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// The disk of the tenants is full: nothing fails, and what waited goes on when there is space again.
+func TestSoakDiskFull(t *testing.T) {
+	dir := tmpfs(t, t.TempDir(), "32m")
+	d := sqliteIn(t, filepath.Join(dir, "storage"))
+	url := startNATS(t)
+	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", url)))
+	js := dialJetStream(t, url)
+	f := pour(t, js, 100, 20*time.Millisecond)
+	f.reaches(t, 30)
+	empty := fill(t, dir)
+	for _, r := range fleet {
+		notReady(t, r.http, "full")
+	}
+	f.reaches(t, 100)
+	empty()
+	f.ends(t, d, js, time.Minute)
+	ready(t, fleet...)
+}
+
+// The disk of the tenants, but not that of the registry, takes no writes: no probe of the registry finds that.
+func TestSoakDiskReadOnly(t *testing.T) {
+	dir := tmpfs(t, t.TempDir(), "32m")
+	tmpfs(t, filepath.Join(dir, "tenant_"+system), "32m")
+	d := sqliteIn(t, dir)
+	url := startNATS(t)
+	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", url)))
+	js := dialJetStream(t, url)
+	f := pour(t, js, 100, 20*time.Millisecond)
+	f.reaches(t, 30)
+	eventually(t, "nobody writes just now", func() bool {
+		out, err := exec.Command("mount", "-o", "remount,ro", dir).CombinedOutput()
+		if err != nil && !strings.Contains(string(out), "busy") {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return err == nil
+	})
+	for _, r := range fleet {
+		notReady(t, r.http, "read-only")
+	}
+	f.reaches(t, 100)
+	mount(t, "-o", "remount,rw", dir)
+	f.ends(t, d, js, time.Minute)
+	ready(t, fleet...)
+}
+
+// The disk of the embedded server is full: publishers are told, what was confirmed is kept, and the server is
+// replaced when there is space again.
+func TestSoakEmbeddedDiskFull(t *testing.T) {
+	dir := tmpfs(t, t.TempDir(), "64m")
+	d := newSQLite(t)
+	e, url, _ := newEmbedded(t, filepath.Join(dir, "nats"))
+	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "5s")))
+	js := dialJetStream(t, url)
+	f := pour(t, js, 200, 20*time.Millisecond)
+	f.reaches(t, 50)
+	empty := fill(t, dir)
+	eventually(t, "the server says so", func() bool { return e.err() != nil })
+	for _, r := range fleet {
+		notReady(t, r.http, "")
+	}
+	t.Logf("%d published when the disk was full: %v", f.published.Load(), e.err())
+	empty()
+	f.ends(t, d, js, 2*time.Minute)
+	ready(t, fleet...)
+	must(t, e.err())
+}
