@@ -1,8 +1,11 @@
 package main
 
 import (
+	databasesql "database/sql"
 	"fmt"
 	"net/url"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +102,30 @@ func TestPostgresCannotBeUsed(t *testing.T) {
 			ready(t, fleet...)
 		})
 	}
+}
+
+// Whoever keeps the registry locked, for longer than its users wait for a lock, keeps everybody out: that is an
+// outage as well.
+func TestSQLiteRegistryIsLocked(t *testing.T) {
+	t.Parallel()
+	d, nats := newSQLite(t), startNATS(t)
+	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
+	js := dialJetStream(t, nats)
+	f := pour(t, js, 60, 10*time.Millisecond)
+	f.reaches(t, 10)
+	registry, err := databasesql.Open("sqlite", "file:"+filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"),
+		"tenant_"+system, "docex.db")+"?mode=rw&_txlock=exclusive&_pragma=busy_timeout(30000)")
+	must(t, err)
+	defer func() { must(t, registry.Close()) }()
+	lock, err := registry.BeginTx(t.Context(), nil)
+	must(t, err)
+	for _, r := range fleet {
+		notReady(t, r.http, "locked")
+	}
+	f.reaches(t, 60)
+	must(t, lock.Rollback())
+	f.ends(t, d, js, time.Minute)
+	ready(t, fleet...)
 }
 
 // Connections that the server refuses while others of the program's work are waited for.
