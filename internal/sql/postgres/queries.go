@@ -13,6 +13,7 @@ type queries struct {
 	laxCommit, lockTable, lockBoundary, schemaExists, createSchema, relations, hasRows string
 	tables, indexes, inspect, ping                                                     string
 	migrationLock, migrationUnlock, createRegistry, registry, bootstrap, history       string
+	probe, countTenants, tenants, tenant, record, records, readOnly                    string
 }
 
 func loadQueries(registry string) (queries, error) {
@@ -32,6 +33,9 @@ func loadQueries(registry string) (queries, error) {
 		"queries/create_registry_schema.sql": &q.createRegistry,
 		"migrations/00001_registry.sql":      &q.registry, "migrations/00002_bootstrap.sql": &q.bootstrap,
 		"migrations/00003_history.sql": &q.history,
+		"queries/probe.sql":            &q.probe, "queries/count_tenants.sql": &q.countTenants,
+		"queries/tenants.sql": &q.tenants, "queries/tenant.sql": &q.tenant,
+		"queries/record.sql": &q.record, "queries/records.sql": &q.records, "queries/read_only.sql": &q.readOnly,
 	} {
 		content, err := files.ReadFile(name)
 		if err != nil {

@@ -102,11 +102,28 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 }
 
 func openPool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
+	config, err := poolConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = int32(c.Connections) + 1 //nolint:gosec // bounded by the configuration
+	conn := config.ConnConfig
+	if len(conn.Fallbacks) > 0 && conn.ValidateConnect == nil {
+		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	return pool, nil
+}
+
+// poolConfig is what connections for work and for reading have in common.
+func poolConfig(c Config) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	config.MaxConns = int32(c.Connections) + 1 //nolint:gosec // bounded by the configuration
 	config.MaxConnLifetime = connectionLifetime
 	config.MaxConnLifetimeJitter = connectionLifetime / 5
 	conn := config.ConnConfig
@@ -124,9 +141,6 @@ func openPool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	// security would hide rows from the check that a boundary has none.
 	conn.RuntimeParams["default_transaction_isolation"] = "read committed"
 	conn.RuntimeParams["row_security"] = "off"
-	if len(conn.Fallbacks) > 0 && conn.ValidateConnect == nil {
-		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
 	// A password file may have changed since: a rotated password is found there without a restart.
 	config.BeforeConnect = func(_ context.Context, next *pgx.ConnConfig) error {
 		if now, err := pgx.ParseConfig(c.URL); err == nil {
@@ -134,11 +148,7 @@ func openPool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 		}
 		return nil
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
-	}
-	return pool, nil
+	return config, nil
 }
 
 func setDefault(params map[string]string, name, value string) {

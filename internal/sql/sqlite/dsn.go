@@ -13,9 +13,17 @@ import (
 // busyTimeout is how long a statement waits for another process's lock, as a rule.
 const busyTimeout = 5 * time.Second
 
-// open opens a file with the given pragmas, in mode ro or rw. Nothing is read yet. wait is for another's lock.
+// immutable is the mode ro without locks, and without files beside the database, for one that nobody writes.
+const immutable = "immutable"
+
+// open opens a file with the given pragmas, in mode ro, rw or immutable. Nothing is read yet. wait is for
+// another's lock.
 func open(path, mode string, connections int, wait time.Duration, pragmas ...string) (*databasesql.DB, error) {
 	values := url.Values{"mode": {mode}, "_txlock": {"immediate"}}
+	if mode == immutable {
+		values.Set("mode", "ro")
+		values.Set("immutable", "1")
+	}
 	values.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", wait.Milliseconds()))
 	for _, pragma := range pragmas {
 		values.Add("_pragma", pragma)

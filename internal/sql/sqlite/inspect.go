@@ -19,8 +19,10 @@ type querier interface {
 }
 
 // collect reads all rows of a query.
-func collect[T any](ctx context.Context, from querier, query string, read func(scanner) (T, error)) (_ []T, err error) {
-	rows, err := from.QueryContext(ctx, query)
+func collect[T any](
+	ctx context.Context, from querier, query string, read func(scanner) (T, error), args ...any,
+) (_ []T, err error) {
+	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,18 @@ var (
 	inspectForeignKeysSQL string
 	//go:embed queries/inspect_triggers.sql
 	inspectTriggersSQL string
+	//go:embed queries/probe.sql
+	probeSQL string
+	//go:embed queries/count_tenants.sql
+	countTenantsSQL string
+	//go:embed queries/tenants.sql
+	tenantsSQL string
+	//go:embed queries/tenant.sql
+	tenantSQL string
+	//go:embed queries/record.sql
+	recordSQL string
+	//go:embed queries/records.sql
+	recordsSQL string
 	//go:embed migrations/00001_registry.sql
 	registryMigration string
 	//go:embed migrations/00002_bootstrap.sql

@@ -1,0 +1,1 @@
+SELECT count(*) FROM {registry}.tenant_registry

@@ -1,0 +1,200 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+const (
+	// readers is how many connections a [Reader] holds: an operator's question must not crowd out the service.
+	readers = 2
+	// openTimeout is how long [OpenReader] tries, whatever the number of hosts.
+	openTimeout = 10 * time.Second
+)
+
+// Reader reads registry, ledger and boundaries, and writes nothing: its sessions are read-only. USAGE on the
+// registry's schema and SELECT on its tables are enough, and so is a standby, which may lag behind. It is
+// safe for concurrent use.
+type Reader struct {
+	pool     *pgxpool.Pool
+	q        queries
+	registry string
+	names    sql.SchemaTemplate
+	ledger   bool // there is one, with its history
+}
+
+// OpenReader connects, and sees that there is a registry; it makes none. Close the reader after use.
+func OpenReader(ctx context.Context, c Config) (*Reader, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	names, err := sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry)
+	if err != nil {
+		return nil, err
+	}
+	q, err := loadQueries(c.Registry)
+	if err != nil {
+		return nil, err
+	}
+	config, err := poolConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = readers
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, q.readOnly)
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	r := &Reader{pool: pool, q: q, registry: c.Registry, names: names}
+	if err := r.probe(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Reader) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	var registry bool
+	if err := r.pool.QueryRow(ctx, r.q.probe, r.registry).Scan(&registry, &r.ledger); err != nil {
+		return fmt.Errorf("read the database: %w", classify(err))
+	}
+	if !registry {
+		return fmt.Errorf("no registry in schema %s: has the service run with this DATABASE_URL and REGISTRY_SCHEMA?",
+			r.registry)
+	}
+	return nil
+}
+
+// Close closes all connections; it blocks until those in use are given back.
+func (r *Reader) Close() error {
+	r.pool.Close()
+	return nil
+}
+
+// Count is the number of registered tenants.
+func (r *Reader) Count(ctx context.Context) (n int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := r.pool.QueryRow(ctx, r.q.countTenants).Scan(&n); err != nil {
+		return 0, fmt.Errorf("read the registry: %w", classify(err))
+	}
+	return n, nil
+}
+
+// Tenants is a page of the registry: at most limit rows, by id, after that id.
+func (r *Reader) Tenants(ctx context.Context, after string, limit int) ([]sql.Registered, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	rows, err := r.pool.Query(ctx, r.q.tenants, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the registry: %w", classify(err))
+	}
+	page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t sql.Registered, err error) {
+		err = t.Scan(row)
+		return t, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the registry: %w", classify(err))
+	}
+	return page, nil
+}
+
+// Tenant is the row whose id equals id without regard to case, the same spelling first, or [sql.ErrNotFound].
+func (r *Reader) Tenant(ctx context.Context, id string) (t sql.Registered, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := t.Scan(r.pool.QueryRow(ctx, r.q.tenant, id)); err != nil {
+		return t, fmt.Errorf("read the registry: %w", absent(err))
+	}
+	return t, nil
+}
+
+// Request is the ledger's row with this key, or [sql.ErrNotFound].
+func (r *Reader) Request(ctx context.Context, key string) (rec sql.Record, err error) {
+	if !r.ledger {
+		return rec, sql.ErrNoLedger
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := rec.Scan(r.pool.QueryRow(ctx, r.q.record, key)); err != nil {
+		return rec, fmt.Errorf("read the ledger: %w", absent(err))
+	}
+	return rec, nil
+}
+
+// Requests are the latest requests for the tenant, without outcome and history.
+func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) ([]sql.Record, error) {
+	if !r.ledger {
+		return nil, sql.ErrNoLedger
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	rows, err := r.pool.Query(ctx, r.q.records, tenantID, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", classify(err))
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (rec sql.Record, err error) {
+		err = rec.Scan(row)
+		return rec, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", classify(err))
+	}
+	return all, nil
+}
+
+// absent is classify, but for a row that is not there.
+func absent(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return sql.ErrNotFound
+	}
+	return classify(err)
+}
+
+// Verify compares the tenant's schema with the definition: step 4 on what exists. The schema is the
+// registered one; that its name is another than the template's is a difference, because DocEX goes by the
+// template. An error means that it could not be read, never that something differs.
+func (r *Reader) Verify(ctx context.Context, t sql.Registered) (pipeline.Inspection, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	expected := r.names.Name(t.ID)
+	if t.ID == sql.BootstrapTenant {
+		expected = r.registry
+	}
+	schema := t.Boundary.SchemaName
+	if schema == "" {
+		schema = expected
+	}
+	var in pipeline.Inspection
+	var exists bool
+	err := r.pool.QueryRow(ctx, r.q.schemaExists, schema).Scan(&exists)
+	if err != nil {
+		return in, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
+	}
+	if exists {
+		if in, err = inspect(ctx, r.pool, r.q.inspect, schema); err != nil {
+			return in, err
+		}
+	} else {
+		in.Differences = []string{fmt.Sprintf("schema %q is missing", schema)}
+	}
+	if schema != expected {
+		in.Differences = append(in.Differences, fmt.Sprintf("the registered schema_name is %q, want %q, which is "+
+			"what SCHEMA_TEMPLATE gives and where DocEX looks", schema, expected))
+	}
+	return in, nil
+}

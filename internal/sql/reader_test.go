@@ -1,0 +1,507 @@
+package sql_test
+
+import (
+	"context"
+	databasesql "database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/sql/postgres"
+	"example.com/tenant-provisioner/internal/sql/sqlite"
+)
+
+// reader is what both engines offer to those who only look.
+type reader interface {
+	Count(ctx context.Context) (int, error)
+	Tenants(ctx context.Context, after string, limit int) ([]sql.Registered, error)
+	Tenant(ctx context.Context, id string) (sql.Registered, error)
+	Request(ctx context.Context, key string) (sql.Record, error)
+	Requests(ctx context.Context, tenantID string, limit int) ([]sql.Record, error)
+	Verify(ctx context.Context, t sql.Registered) (pipeline.Inspection, error)
+	Close() error
+}
+
+// readerAt opens a reader; template is the part before {tenant_id}.
+func (p place) readerAt(t *testing.T, where, template string) (reader, error) {
+	t.Helper()
+	if p.engine == "postgres" {
+		return opened(postgres.OpenReader(t.Context(), postgres.Config{
+			URL: where, Registry: "docex_system", SchemaTemplate: template + "{tenant_id}", Connections: 1,
+		}))
+	}
+	return opened(sqlite.OpenReader(t.Context(), sqlite.Config{
+		Root: where, PathTemplate: template + "{tenant_id}/docex.db", Connections: 1,
+	}))
+}
+
+func opened[R reader](r R, err error) (reader, error) { return r, err }
+
+func (p place) reader(t *testing.T) reader {
+	t.Helper()
+	r, err := p.readerAt(t, p.where, "tenant_")
+	must(t, err)
+	t.Cleanup(func() { must(t, r.Close()) })
+	return r
+}
+
+// verify looks the tenant up and compares it with the definition.
+func verify(t *testing.T, r reader, tenant string) pipeline.Inspection {
+	t.Helper()
+	row, err := r.Tenant(t.Context(), tenant)
+	must(t, err)
+	in, err := r.Verify(t.Context(), row)
+	must(t, err)
+	return in
+}
+
+// enter puts rows into the registry, as somebody else does.
+func (p place) enter(t *testing.T, tenants ...string) {
+	t.Helper()
+	var values []string
+	for _, tenant := range tenants {
+		names := "NULL, '" + p.boundary(tenant) + "'"
+		if p.engine == "postgres" {
+			names = "'" + p.boundary(tenant) + "', NULL"
+		}
+		values = append(values, "('"+tenant+"', 'N', 'x', "+names+", '2026-01-02 03:04:05', 'DocEX', '2026-01-02 03:04:05.5')")
+	}
+	p.raw(t, "", "INSERT INTO {b}tenant_registry (tenant_id, display_name, isolation_strategy, schema_name, "+
+		"database_path, created_at, created_by, last_updated_at) VALUES "+strings.Join(values, ", "))
+}
+
+func TestReaderPagesThroughTheRegistry(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		p.rig(t).provision(t, "acme")
+		var ids []string
+		for i := range 250 {
+			ids = append(ids, fmt.Sprintf("t-%03d", i))
+		}
+		p.enter(t, ids...)
+		r := p.reader(t)
+		n, err := r.Count(t.Context())
+		must(t, err)
+		if n != 252 {
+			t.Errorf("%d tenants", n)
+		}
+		var found []sql.Registered
+		for pages := 1; ; pages++ {
+			after := ""
+			if len(found) > 0 {
+				after = found[len(found)-1].ID
+			}
+			page, err := r.Tenants(t.Context(), after, 100)
+			must(t, err)
+			found = append(found, page...)
+			if len(page) < 100 {
+				if pages != 3 {
+					t.Errorf("%d pages", pages)
+				}
+				break
+			}
+		}
+		got := make([]string, len(found))
+		byID := map[string]sql.Registered{}
+		for i, row := range found {
+			got[i] = row.ID
+			byID[row.ID] = row
+		}
+		if want := append([]string{sql.BootstrapTenant, "acme"}, ids...); !slices.Equal(got, want) {
+			t.Errorf("%d rows: %v", len(got), got)
+		}
+		acme, odd, system := byID["acme"], byID["t-007"], byID[sql.BootstrapTenant]
+		if acme.DisplayName != "A Customer" || acme.CreatedBy != "billing" || acme.System || acme.UpdatedBy != "" ||
+			acme.Boundary.SchemaName+acme.Boundary.DatabasePath != p.boundary("acme") ||
+			time.Since(acme.CreatedAt).Abs() > time.Minute || acme.CreatedAt != acme.UpdatedAt {
+			t.Errorf("%+v", acme)
+		}
+		if !odd.CreatedAt.Equal(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)) ||
+			!odd.UpdatedAt.Equal(time.Date(2026, 1, 2, 3, 4, 5, 500e6, time.UTC)) {
+			t.Errorf("%+v", odd)
+		}
+		if !system.System || system.DisplayName != "DocEX System" {
+			t.Errorf("%+v", system)
+		}
+	})
+}
+
+func TestReaderFindsATenant(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		must(t, p.open(t).Close())
+		p.enter(t, "Acme", "twin", "Twin")
+		r := p.reader(t)
+		for asked, want := range map[string]string{"Acme": "Acme", "aCME": "Acme", "Twin": "Twin", "twin": "twin"} {
+			if row, err := r.Tenant(t.Context(), asked); err != nil || row.ID != want {
+				t.Errorf("%s: %s, %v", asked, row.ID, err)
+			}
+		}
+		for _, id := range []string{"", "acme2", "%", "ACM"} {
+			if _, err := r.Tenant(t.Context(), id); !errors.Is(err, sql.ErrNotFound) {
+				t.Errorf("%q: %v", id, err)
+			}
+		}
+	})
+}
+
+func TestReaderTellsARequestsHistory(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		p.plant(t, "acme")
+		p.raw(t, "acme", "CREATE TABLE {b}mine (n integer)", "INSERT INTO {b}mine VALUES (1)")
+		asked := request(t, "acme")
+		outcome := r.decide(t, asked)
+		failed(t, outcome, events.CauseBoundaryNotEmpty)
+		read := p.reader(t)
+
+		first, err := read.Request(t.Context(), asked.Key())
+		must(t, err)
+		if first.State != "failed" || first.Buried || first.LastCause != "BOUNDARY_NOT_EMPTY" ||
+			first.LastStep != "create_isolation_boundary" || !strings.Contains(first.LastError, "mine") ||
+			first.OutcomeID != outcome.ID || string(first.Outcome) != string(outcome.Body) {
+			t.Errorf("%+v", first)
+		}
+		must(t, r.store.Buried(t.Context(), asked.Key(), outcome.ID))
+		if got, err := read.Request(t.Context(), asked.Key()); err != nil || !got.Buried {
+			t.Errorf("%+v, %v", got, err)
+		}
+
+		p.raw(t, "acme", "DROP TABLE {b}mine")
+		asked.Replay = 1
+		provisioned(t, r.decide(t, asked))
+		r.refuse(t, "acme", events.CauseTenantExists)
+		r.provision(t, "other")
+		got, err := read.Request(t.Context(), asked.Key())
+		must(t, err)
+		if got.Source != "/test" || got.ID != asked.Event.ID() || got.TenantID != "acme" || got.State != "provisioned" ||
+			got.Replay != 1 || got.Attempts != 1 || got.Buried || got.UpdatedAt.Before(got.CreatedAt) ||
+			time.Since(got.CreatedAt).Abs() > time.Minute {
+			t.Errorf("%+v", got)
+		}
+		var turns []string
+		for _, h := range got.History {
+			turns = append(turns, fmt.Sprintf("%s %d %d %s %s", h.Event, h.Replay, h.Attempt, h.Step, h.Cause))
+			if time.Since(h.At).Abs() > time.Minute {
+				t.Errorf("at %s", h.At)
+			}
+		}
+		want := "begun 0 1  |failed 0 1 create_isolation_boundary BOUNDARY_NOT_EMPTY|begun 1 1  |provisioned 1 1  "
+		if strings.Join(turns, "|") != want {
+			t.Errorf("%q", turns)
+		}
+
+		all, err := read.Requests(t.Context(), "acme", 10)
+		must(t, err)
+		if len(all) != 2 || all[0].LastCause != "TENANT_EXISTS" || all[1].ID != asked.Event.ID() {
+			t.Errorf("%+v", all)
+		}
+		if all, err := read.Requests(t.Context(), "acme", 1); err != nil || len(all) != 1 {
+			t.Errorf("%+v, %v", all, err)
+		}
+		if _, err := read.Request(t.Context(), events.RequestKey("/test", "never")); !errors.Is(err, sql.ErrNotFound) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestVerifyNamesWhatDiffers(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		read := p.reader(t)
+		const routes = "CREATE TABLE {b}route_operations (id varchar(36) NOT NULL PRIMARY KEY, " +
+			"route_id varchar(36) NOT NULL REFERENCES {b}transport_routes (id) ON DELETE CASCADE, " +
+			"operation_type varchar(50) NOT NULL, status varchar(99) NOT NULL, document_id varchar(255), details json, " +
+			"error text, created_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, completed_at timestamp)"
+		for tenant, c := range map[string]struct {
+			do            []string
+			want, missing []string
+		}{
+			"whole":   {},
+			"column":  {do: []string{"ALTER TABLE {b}document DROP COLUMN checksum"}, want: []string{"document.checksum is missing"}},
+			"type":    {do: []string{"DROP TABLE {b}route_operations", routes}, want: []string{"route_operations.status is varchar(99), want varchar(20)"}},
+			"table":   {do: []string{"DROP TABLE {b}route_operations"}, want: []string{"table route_operations is missing"}},
+			"index":   {do: []string{"DROP INDEX {b}idx_documents_status"}, missing: []string{"idx_documents_status"}},
+			"holding": {do: []string{"INSERT INTO {b}docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')"}},
+		} {
+			r.provision(t, tenant)
+			p.raw(t, tenant, c.do...)
+			got := verify(t, read, tenant)
+			if !slices.Equal(got.Differences, c.want) || !slices.Equal(got.MissingIndexes, c.missing) {
+				t.Errorf("%s: %+v", tenant, got)
+			}
+		}
+		if got := verify(t, read, sql.BootstrapTenant); len(got.Differences)+len(got.MissingIndexes) > 0 || got.Tables != 11 {
+			t.Errorf("bootstrap: %+v", got)
+		}
+	})
+}
+
+func TestVerifyWithoutABoundary(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		must(t, p.open(t).Close())
+		p.enter(t, "gone")
+		got := verify(t, p.reader(t), "gone")
+		want := map[string]string{
+			"postgres": `schema "tenant_gone" is missing`, "sqlite": "the file " + p.boundary("gone") + " is missing",
+		}[p.engine]
+		if !slices.Equal(got.Differences, []string{want}) || len(got.MissingIndexes) != 0 {
+			t.Errorf("%+v", got)
+		}
+		if left := p.remains(t, "gone"); left != "" {
+			t.Errorf("it has made %s", left)
+		}
+	})
+}
+
+// DocEX goes by the template: a tenant that stands somewhere else is whole, and yet not found.
+func TestVerifyNoticesAnotherTemplate(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		p.rig(t).provision(t, "acme")
+		where := p.where
+		if p.engine == "sqlite" { // the registry moves with the template
+			must(t, os.CopyFS(filepath.Join(where, "new__docex_system_"), os.DirFS(filepath.Join(where, "tenant__docex_system_"))))
+		}
+		r, err := p.readerAt(t, where, "new_")
+		must(t, err)
+		defer r.Close()
+		got := verify(t, r, "acme")
+		if len(got.Differences) != 1 || got.Tables != 11 || !strings.Contains(got.Differences[0], p.boundary("acme")) ||
+			!strings.Contains(got.Differences[0], "new_acme") {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// Nobody needs the registered name: where there is none, the template's counts.
+func TestVerifyByTemplate(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		p.rig(t).provision(t, "acme")
+		p.raw(t, "", "UPDATE {b}tenant_registry SET schema_name = NULL, database_path = NULL")
+		r := p.reader(t)
+		for _, tenant := range []string{"acme", sql.BootstrapTenant} {
+			if got := verify(t, r, tenant); len(got.Differences) > 0 || got.Tables != 11 {
+				t.Errorf("%s: %+v", tenant, got)
+			}
+		}
+	})
+}
+
+func TestReaderWithoutARegistry(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		if r, err := p.readerAt(t, p.where, "tenant_"); err == nil || !strings.Contains(err.Error(), "has the service run") {
+			t.Errorf("%v, %v", r, err)
+		}
+		if p.engine == "sqlite" {
+			if _, err := os.Stat(p.where); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the storage directory: %v", err)
+			}
+			return
+		}
+		if n := p.count(t, "", "SELECT count(*) FROM pg_namespace WHERE nspname = 'docex_system'"); n != 0 {
+			t.Error("it has made the schema")
+		}
+	})
+}
+
+// DocEX makes registries too, and earlier versions made ledgers without a history.
+func TestReaderWithoutALedger(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		p.rig(t).provision(t, "acme")
+		for _, change := range []string{
+			"ALTER TABLE {b}tenant_requests DROP COLUMN history", "DROP TABLE {b}tenant_requests",
+		} {
+			p.raw(t, "", change)
+			r := p.reader(t)
+			if page, err := r.Tenants(t.Context(), "", 10); err != nil || len(page) != 2 {
+				t.Errorf("%v, %v", page, err)
+			}
+			if got := verify(t, r, "acme"); len(got.Differences) > 0 {
+				t.Errorf("%+v", got)
+			}
+			if _, err := r.Request(t.Context(), "key"); !errors.Is(err, sql.ErrNoLedger) {
+				t.Error(err)
+			}
+			if _, err := r.Requests(t.Context(), "acme", 1); !errors.Is(err, sql.ErrNoLedger) {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// One who may only read what is in the registry's schema sees everything.
+func TestReaderNeedsFewRights(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	p.rig(t).provision(t, "acme")
+	u, err := url.Parse(p.where)
+	must(t, err)
+	role := "reader_" + strings.Trim(u.Path, "/")
+	p.raw(t, "", "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'", "GRANT USAGE ON SCHEMA docex_system TO "+role,
+		"GRANT SELECT ON ALL TABLES IN SCHEMA docex_system TO "+role)
+	t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role, "DROP ROLE "+role) })
+	u.User = url.UserPassword(role, "secret")
+	r, err := p.readerAt(t, u.String(), "tenant_")
+	must(t, err)
+	defer r.Close()
+	if got := verify(t, r, "acme"); len(got.Differences) > 0 || got.Indexes != 18 {
+		t.Errorf("%+v", got)
+	}
+	if all, err := r.Requests(t.Context(), "acme", 10); err != nil || len(all) != 1 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
+// A server that cannot be reached is an outage; nothing is said of tenants, and no password.
+func TestReaderWithoutAServer(t *testing.T) {
+	t.Parallel()
+	_, err := place{engine: "postgres"}.readerAt(t, "postgres://reader:secret@127.0.0.1:1,127.0.0.1:2/x", "tenant_")
+	var fault *pipeline.Fault
+	if !errors.As(err, &fault) || fault.Class != pipeline.Outage || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
+	}
+}
+
+// A standby of several hosts will do, also where the first one is not there.
+func TestReaderTakesAServerThatIsReadOnly(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	p.rig(t).provision(t, "acme")
+	u, err := url.Parse(p.where)
+	must(t, err)
+	p.raw(t, "", fmt.Sprintf("ALTER DATABASE %s SET default_transaction_read_only = on", strings.Trim(u.Path, "/")))
+	u.Host = "127.0.0.1:1," + u.Host
+	r, err := p.readerAt(t, u.String(), "tenant_")
+	must(t, err)
+	defer r.Close()
+	if got := verify(t, r, "acme"); len(got.Differences) > 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// listing is every name below the directory with size and time of change.
+func listing(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		must(t, err)
+		info, err := d.Info()
+		must(t, err)
+		fmt.Fprintln(&b, path, info.Size(), info.ModTime(), info.Mode())
+		return nil
+	}))
+	return b.String()
+}
+
+// Files that nobody has open are left as they are, byte and directory entry, in WAL mode too.
+func TestReaderLeavesFilesAlone(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	store := p.open(t)
+	r := p.rigOn(t, store, store)
+	r.provision(t, "acme")
+	r.provision(t, "walled")
+	must(t, store.Close())
+	p.raw(t, "walled", "PRAGMA journal_mode = WAL", "INSERT INTO docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')")
+	p.enter(t, "gone")
+	before := listing(t, p.where)
+	read := p.reader(t)
+	for _, tenant := range []string{"acme", "walled", sql.BootstrapTenant} {
+		if got := verify(t, read, tenant); len(got.Differences)+len(got.MissingIndexes) > 0 {
+			t.Errorf("%s: %+v", tenant, got)
+		}
+	}
+	verify(t, read, "gone")
+	if _, err := read.Requests(t.Context(), "acme", 1); err != nil {
+		t.Error(err)
+	}
+	if after := listing(t, p.where); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
+// A file that is in use in WAL mode shows what has been committed, not what was last moved into the file.
+func TestVerifyFileInUseInWALMode(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	p.rig(t).provision(t, "acme")
+	read := p.reader(t)
+	db, err := databasesql.Open("sqlite", p.boundary("acme")+"?_pragma=journal_mode(WAL)")
+	must(t, err)
+	defer db.Close()
+	_, err = db.Exec("DROP TABLE file_history")
+	must(t, err)
+	if got := verify(t, read, "acme"); !slices.Equal(got.Differences, []string{"table file_history is missing"}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestVerifyWhatIsNoDatabase(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	must(t, p.open(t).Close())
+	p.enter(t, "text", "empty", "directory", "below")
+	for tenant, content := range map[string]string{"text": strings.Repeat("not a database\n", 100), "empty": ""} {
+		must(t, os.MkdirAll(filepath.Dir(p.boundary(tenant)), 0o755))
+		must(t, os.WriteFile(p.boundary(tenant), []byte(content), 0o644))
+	}
+	must(t, os.MkdirAll(p.boundary("directory"), 0o755))
+	must(t, os.WriteFile(filepath.Dir(p.boundary("below")), nil, 0o644))
+	read := p.reader(t)
+	for tenant, want := range map[string]string{
+		"text": "is not a SQLite database", "empty": "table docbasket is missing", "directory": "is not a file",
+		"below": "is missing",
+	} {
+		if got := verify(t, read, tenant); len(got.Differences) == 0 || !strings.Contains(got.Differences[0], want) {
+			t.Errorf("%s: %+v", tenant, got)
+		}
+	}
+}
+
+// A registered path may be relative to where the service ran, or take another way to the same file.
+func TestVerifyTakesAnotherWayToTheSameFile(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	p.rig(t).provision(t, "acme")
+	link := filepath.Join(filepath.Dir(p.where), "link")
+	must(t, os.Symlink(p.where, link))
+	read := p.reader(t)
+	for path, same := range map[string]bool{
+		"storage/tenant_acme/docex.db": true, "tenant_acme/docex.db": true, link + "/tenant_acme/docex.db": true,
+		"docex.db": false, "other/tenant_acme/docex.db": false, "/nowhere/tenant_acme/docex.db": false,
+	} {
+		p.raw(t, "", "UPDATE tenant_registry SET database_path = '"+path+"' WHERE tenant_id = 'acme'")
+		if got := verify(t, read, "acme"); (len(got.Differences) == 0) != same || got.Tables != 11 {
+			t.Errorf("%s: %+v", path, got)
+		}
+	}
+}
+
+// Locked is not drifted.
+func TestVerifyLockedFile(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	p.rig(t).provision(t, "acme")
+	db, err := databasesql.Open("sqlite", p.boundary("acme")+"?_txlock=exclusive")
+	must(t, err)
+	defer db.Close()
+	tx, err := db.Begin()
+	must(t, err)
+	defer tx.Rollback()
+	read := p.reader(t)
+	row, err := read.Tenant(t.Context(), "acme")
+	must(t, err)
+	got, err := read.Verify(t.Context(), row)
+	var fault *pipeline.Fault
+	if !errors.As(err, &fault) || len(got.Differences) > 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -1,0 +1,75 @@
+package sql
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrNoLedger says that nothing can be said of requests. DocEX makes registries without a ledger.
+var ErrNoLedger = errors.New("the registry has no ledger of requests, or one of an earlier version: start the " +
+	"service once, which creates and migrates it")
+
+// Record is a request as the ledger has it, for people to read.
+type Record struct {
+	Key       string // also of its dead letter
+	Source    string
+	ID        string
+	TenantID  string // empty where the id asked for is not one
+	State     string // running, provisioned or failed
+	Replay    int
+	Attempts  int
+	LastStep  string
+	LastCause string // a cause code, or the database's own code while running
+	LastError string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	OutcomeID string          // empty while running
+	Outcome   json.RawMessage // the event; nil while running
+	Buried    bool            // a failure whose dead letter is confirmed
+	History   []Turn          // the last hundred, the oldest first
+}
+
+// Turn is one entry of a request's history.
+type Turn struct {
+	At      time.Time
+	Event   string // begun, retry, refunded, provisioned or failed
+	Replay  int
+	Attempt int
+	Step    string
+	Cause   string
+	Error   string
+}
+
+// Scan reads the row as record.sql and records.sql of each engine select it.
+func (r *Record) Scan(row interface{ Scan(dest ...any) error }) error {
+	var outcome, history string
+	err := row.Scan(&r.Key, &r.Source, &r.ID, &r.TenantID, &r.State, &r.Replay, &r.Attempts,
+		&r.LastStep, &r.LastCause, &r.LastError, (*utc)(&r.CreatedAt), (*utc)(&r.UpdatedAt),
+		&r.OutcomeID, &outcome, &r.Buried, &history)
+	if err != nil {
+		return err
+	}
+	if outcome != "" {
+		r.Outcome = json.RawMessage(outcome)
+	}
+	if err := json.Unmarshal([]byte(history), &r.History); err != nil {
+		return fmt.Errorf("the history of request %s: %w", r.Key, err)
+	}
+	return nil
+}
+
+// UnmarshalJSON reads an entry; its time is text in UTC without a zone, which encoding/json would refuse.
+func (t *Turn) UnmarshalJSON(text []byte) error {
+	type plain Turn
+	entry := struct {
+		*plain
+		At string
+	}{plain: (*plain)(t)}
+	if err := json.Unmarshal(text, &entry); err != nil {
+		return err
+	}
+	t.At = parseUTC(entry.At)
+	return nil
+}

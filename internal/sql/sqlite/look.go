@@ -1,0 +1,103 @@
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// lookTries is how often a file is read that others keep changing while it is read without locks.
+const lookTries = 3
+
+// errNoFile says that a path leads to something that is no regular file.
+var errNoFile = errors.New("it is not a file")
+
+// look opens a file for reading, runs fn in one read transaction, and leaves nothing behind. fn may run more
+// than once.
+//
+// A file in WAL mode that nobody has open cannot be read in mode ro without making -wal and -shm files
+// beside it. It is read as immutable, which makes none and takes no locks; if somebody has opened it
+// meanwhile, it is read once more. The header is read here, not by SQLite: a process that looks must not
+// have the same file open for writing, whose locks closing it would end (fcntl(2)).
+func look(ctx context.Context, path string, fn func(*databasesql.Tx) error) error {
+	for range lookTries {
+		resting, info, err := atRest(path)
+		if err != nil {
+			return err
+		}
+		if !resting {
+			return read(ctx, path, "ro", fn)
+		}
+		err = read(ctx, path, immutable, fn)
+		resting, now, restErr := atRest(path)
+		if restErr == nil && resting && now.ModTime().Equal(info.ModTime()) && now.Size() == info.Size() {
+			return err
+		}
+	}
+	return &pipeline.Fault{Message: path + " is being changed all the time; try again"}
+}
+
+func read(ctx context.Context, path, mode string, fn func(*databasesql.Tx) error) (err error) {
+	db, err := open(path, mode, 1, busyTimeout, "query_only(1)")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	tx, err := db.BeginTx(ctx, &databasesql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(tx), tx.Rollback())
+}
+
+// atRest reports whether the file is in WAL mode and nobody has it open.
+func atRest(path string) (_ bool, _ fs.FileInfo, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, nil, err
+	}
+	if !info.Mode().IsRegular() { // to open a pipe would block
+		return false, nil, fmt.Errorf("%s: %w", path, errNoFile)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false, nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	var header [20]byte
+	if _, err := io.ReadFull(f, header[:]); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return false, info, nil
+		}
+		return false, nil, err
+	}
+	const wal = 2 // of the read version: https://www.sqlite.org/fileformat.html#file_format_version_numbers
+	if header[19] != wal {
+		return false, info, nil
+	}
+	_, err = os.Lstat(path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, info, nil
+	}
+	return false, info, err
+}
+
+// unmended explains the one error that only reading without the right to write can meet.
+func unmended(err error) error {
+	if primary(err) != sqlite3.SQLITE_READONLY {
+		return err
+	}
+	return &pipeline.Fault{
+		Message: "a process that wrote it has died, and only one that may write can mend it: open it once with " +
+			"DocEX or sqlite3 or, if it is the registry, start the service",
+		Native: "SQLITE 8", Err: err,
+	}
+}

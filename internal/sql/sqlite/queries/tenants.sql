@@ -1,0 +1,7 @@
+-- A page of the registry. ?1 the id before it, ?2 rows. Times as text: the driver would guess at a column's type.
+SELECT tenant_id, display_name, is_system, isolation_strategy, coalesce(schema_name, ''), coalesce(database_path, ''),
+    CAST(created_at AS TEXT), created_by, CAST(last_updated_at AS TEXT), coalesce(last_updated_by, '')
+FROM tenant_registry
+WHERE tenant_id > ?1
+ORDER BY tenant_id
+LIMIT ?2

@@ -1,0 +1,191 @@
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// Reader reads registry, ledger and tenants' files, and writes nothing: no file or directory is made or
+// changed. Between calls it holds no file open. It is safe for concurrent use, but not in a process that
+// has a [Store] open on the same directory: see look.
+type Reader struct {
+	root     string
+	registry string
+	names    sql.PathTemplate
+	ledger   bool // there is one, with its history
+}
+
+// OpenReader sees that there is a registry; it makes none.
+func OpenReader(ctx context.Context, c Config) (*Reader, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	names, err := sql.NewPathTemplate(c.PathTemplate)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{root: filepath.Clean(c.Root), names: names}
+	r.registry = r.path(sql.BootstrapTenant)
+	var registry bool
+	err = look(ctx, r.registry, func(tx *databasesql.Tx) error {
+		return tx.QueryRowContext(ctx, probeSQL).Scan(&registry, &r.ledger)
+	})
+	switch {
+	case missing(err), err == nil && !registry:
+		return nil, fmt.Errorf("no registry at %s: has the service run with this DATABASE_URL and "+
+			"DATABASE_PATH_TEMPLATE?", r.registry)
+	case err != nil:
+		return nil, fmt.Errorf("read the registry %s: %w", r.registry, registryFault(unmended(err)))
+	}
+	return r, nil
+}
+
+// Close has nothing to close.
+func (r *Reader) Close() error { return nil }
+
+func (r *Reader) path(tenantID string) string {
+	return filepath.Join(r.root, filepath.FromSlash(r.names.Path(tenantID)))
+}
+
+// read reads the registry.
+func (r *Reader) read(ctx context.Context, what string, fn func(*databasesql.Tx) error) error {
+	err := look(ctx, r.registry, fn)
+	switch {
+	case errors.Is(err, databasesql.ErrNoRows):
+		return fmt.Errorf("read the %s: %w", what, sql.ErrNotFound)
+	case err != nil:
+		return fmt.Errorf("read the %s: %w", what, registryFault(unmended(err)))
+	}
+	return nil
+}
+
+// Count is the number of registered tenants.
+func (r *Reader) Count(ctx context.Context) (n int, err error) {
+	err = r.read(ctx, "registry", func(tx *databasesql.Tx) error {
+		return tx.QueryRowContext(ctx, countTenantsSQL).Scan(&n)
+	})
+	return n, err
+}
+
+// Tenants is a page of the registry: at most limit rows, by id, after that id.
+func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []sql.Registered, err error) {
+	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
+		page, err = collect(ctx, tx, tenantsSQL, func(row scanner) (t sql.Registered, err error) {
+			err = t.Scan(row)
+			return t, err
+		}, after, limit)
+		return err
+	})
+	return page, err
+}
+
+// Tenant is the row whose id equals id without regard to case, the same spelling first, or [sql.ErrNotFound].
+func (r *Reader) Tenant(ctx context.Context, id string) (t sql.Registered, err error) {
+	err = r.read(ctx, "registry", func(tx *databasesql.Tx) error {
+		return t.Scan(tx.QueryRowContext(ctx, tenantSQL, id))
+	})
+	return t, err
+}
+
+// Request is the ledger's row with this key, or [sql.ErrNotFound].
+func (r *Reader) Request(ctx context.Context, key string) (rec sql.Record, err error) {
+	if !r.ledger {
+		return rec, sql.ErrNoLedger
+	}
+	err = r.read(ctx, "ledger", func(tx *databasesql.Tx) error {
+		return rec.Scan(tx.QueryRowContext(ctx, recordSQL, key))
+	})
+	return rec, err
+}
+
+// Requests are the latest requests for the tenant, without outcome and history.
+func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) (all []sql.Record, err error) {
+	if !r.ledger {
+		return nil, sql.ErrNoLedger
+	}
+	err = r.read(ctx, "ledger", func(tx *databasesql.Tx) (err error) {
+		all, err = collect(ctx, tx, recordsSQL, func(row scanner) (rec sql.Record, err error) {
+			err = rec.Scan(row)
+			return rec, err
+		}, tenantID, limit)
+		return err
+	})
+	return all, err
+}
+
+// Verify compares the tenant's file with the definition: step 4 on what exists. The file is the one that the
+// template names, because DocEX goes by the template, else the registered one. That those are not the same
+// is a difference, and so is a file that is missing or no database. An error means that it could not be
+// read, never that something differs.
+func (r *Reader) Verify(ctx context.Context, t sql.Registered) (pipeline.Inspection, error) {
+	expected, registered := r.path(t.ID), t.Boundary.DatabasePath
+	in, err := verifyFile(ctx, expected)
+	moved := registered != "" && !r.isAt(t.ID, registered)
+	if moved && missing(err) {
+		in, err = verifyFile(ctx, registered)
+	}
+	switch {
+	case err == nil:
+	case missing(err):
+		in = pipeline.Inspection{Differences: []string{"the file " + expected + " is missing"}}
+	case errors.Is(err, errNoFile):
+		in = pipeline.Inspection{Differences: []string{err.Error()}}
+	case primary(err) == sqlite3.SQLITE_NOTADB:
+		in = pipeline.Inspection{Differences: []string{expected + " is not a SQLite database"}}
+	default:
+		return in, fmt.Errorf("read the structure of %s: %w", expected, classify(unmended(err)))
+	}
+	if moved {
+		in.Differences = append(in.Differences, fmt.Sprintf("the registered database_path is %q, want %q, which is "+
+			"what DATABASE_PATH_TEMPLATE gives and where DocEX looks", registered, expected))
+	}
+	return in, nil
+}
+
+func verifyFile(ctx context.Context, path string) (in pipeline.Inspection, err error) {
+	err = look(ctx, path, func(tx *databasesql.Tx) (err error) {
+		in, err = inspect(ctx, tx)
+		return err
+	})
+	return in, err
+}
+
+// missing reports whether an error says that there is nothing at the path.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// isAt reports whether a registered path leads to where the template puts the tenant. One that is relative
+// begins in the directory that the service ran in, which need not be ours.
+func (r *Reader) isAt(tenantID, registered string) bool {
+	expected, errE := filepath.Abs(r.path(tenantID))
+	found, errF := filepath.Abs(registered)
+	if errE != nil || errF != nil {
+		return false
+	}
+	below := filepath.Clean(registered)
+	if expected == found || !filepath.IsAbs(registered) &&
+		endsIn(expected, below) && endsIn(below, filepath.FromSlash(r.names.Path(tenantID))) {
+		return true
+	}
+	a, errA := os.Stat(expected)
+	b, errB := os.Stat(found)
+	return errA == nil && errB == nil && os.SameFile(a, b)
+}
+
+// endsIn reports whether the last components of a path are those of end.
+func endsIn(path, end string) bool {
+	return path == end || strings.HasSuffix(path, string(filepath.Separator)+end)
+}
