@@ -505,3 +505,59 @@ func TestVerifyLockedFile(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// What a process that died has left in the -wal file is read, and not moved into the database.
+func TestReaderAfterACrash(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	p.rig(t).provision(t, "acme") // and stays open
+	for name, left := range map[string][]string{"whole": {"", "-wal", "-shm"}, "copied": {"", "-wal"}} {
+		dead := newSQLiteAt(filepath.Join(t.TempDir(), "storage"))
+		registry := dead.boundary(sql.BootstrapTenant)
+		must(t, os.MkdirAll(filepath.Dir(registry), 0o755))
+		for _, suffix := range left {
+			content, err := os.ReadFile(p.boundary(sql.BootstrapTenant) + suffix)
+			must(t, err)
+			must(t, os.WriteFile(registry+suffix, content, 0o644))
+		}
+		before := listing(t, registry) + listing(t, registry+"-wal")
+		if _, err := dead.reader(t).Tenant(t.Context(), "acme"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if after := listing(t, registry) + listing(t, registry+"-wal"); after != before {
+			t.Errorf("%s: before:\n%s\nafter:\n%s", name, before, after)
+		}
+	}
+}
+
+// A transaction that a process left half in the file can only be taken back by one that may write.
+func TestVerifyFileLeftWithAJournal(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	p.rig(t).provision(t, "acme")
+	db, err := databasesql.Open("sqlite", p.boundary("acme")+"?_pragma=cache_size(1)")
+	must(t, err)
+	defer db.Close()
+	tx, err := db.Begin()
+	must(t, err)
+	for i := range 200 { // more than the cache holds
+		_, err = tx.Exec("INSERT INTO docbasket (id, name, storage_config, description) VALUES (?1, ?1, '{}', ?2)",
+			i, strings.Repeat("x", 3000))
+		must(t, err)
+	}
+	p.enter(t, "dead")
+	dir := filepath.Dir(p.boundary("dead"))
+	must(t, os.CopyFS(dir, os.DirFS(filepath.Dir(p.boundary("acme")))))
+	must(t, tx.Rollback())
+	before := listing(t, dir)
+	read := p.reader(t)
+	row, err := read.Tenant(t.Context(), "dead")
+	must(t, err)
+	got, err := read.Verify(t.Context(), row)
+	if err == nil || !strings.Contains(err.Error(), "only one that may write can mend it") || len(got.Differences) > 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if after := listing(t, dir); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}

@@ -25,8 +25,9 @@ var errNoFile = errors.New("it is not a file")
 //
 // A file in WAL mode that nobody has open cannot be read in mode ro without making -wal and -shm files
 // beside it. It is read as immutable, which makes none and takes no locks; if somebody has opened it
-// meanwhile, it is read once more. The header is read here, not by SQLite: a process that looks must not
-// have the same file open for writing, whose locks closing it would end (fcntl(2)).
+// meanwhile, it is read once more. (Where a -wal file was copied without its -shm file, one is made.) The
+// header is read here, not by SQLite: a process that looks must not have the same file open for writing,
+// whose locks closing it would end (fcntl(2)).
 func look(ctx context.Context, path string, fn func(*databasesql.Tx) error) error {
 	for range lookTries {
 		resting, info, err := atRest(path)
