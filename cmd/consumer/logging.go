@@ -3,10 +3,7 @@ package main
 import (
 	"io"
 	"log/slog"
-	"os"
 	"runtime/debug"
-
-	"golang.org/x/term"
 )
 
 // program names this program where it signs: in the registry, to NATS and to the database.
@@ -17,7 +14,7 @@ func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if format == "" {
 		format = "json"
-		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if isTerminal(w) {
 			format = "text"
 		}
 	}

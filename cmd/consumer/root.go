@@ -34,6 +34,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse(err) })
 	root.AddCommand(run, demoCommand(a), requestCommand(a), watchCommand(a), configCommand(a), healthCommand(a))
+	root.AddCommand(tenantsCommand(a), requestsCommand(a))
 	return root
 }
 

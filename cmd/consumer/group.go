@@ -1,0 +1,24 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// group is a command that only has others below it. To name none of them is misuse.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{
+		Use: use, Short: short, Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return misuse(fmt.Errorf("what of %s? See: %s --help", cmd.Name(), cmd.CommandPath()))
+		},
+	}
+	g.AddCommand(commands...)
+	return g
+}
+
+// exactly wants that many arguments; anything else is misuse.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error { return misuse(cobra.ExactArgs(n)(cmd, args)) }
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+func requestsCommand(a *app) *cobra.Command {
+	return group("requests", "Look at the ledger of requests", requestsShowCommand(a))
+}
+
+func requestsShowCommand(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show SOURCE ID",
+		Short: "Show what became of a request, attempt by attempt",
+		Long: "Shows the ledger's row of a request, which is known by the source and id of its event, and its history:\n" +
+			"attempts, replays and why they ended. The outcome event itself is shown with --json only.",
+		Example: "  consumer requests show /billing order-1",
+		Args:    exactly(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.look(cmd.Context(), func(ctx context.Context, _ Config, r reader) error {
+				return a.showRequest(ctx, r, args[0], args[1], asJSON)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object, with the outcome event")
+	return cmd
+}
+
+// requestView is a row of the ledger, for programs.
+type requestView struct {
+	Key         string          `json:"key"`
+	Source      string          `json:"source"`
+	ID          string          `json:"id"`
+	TenantID    string          `json:"tenant_id,omitempty"`
+	State       string          `json:"state"`
+	Replay      int             `json:"replay"`
+	Attempts    int             `json:"attempts"`
+	LastStep    string          `json:"last_step,omitempty"`
+	LastCause   string          `json:"last_cause,omitempty"`
+	LastError   string          `json:"last_error,omitempty"`
+	CreatedAt   time.Time       `json:"created_at,omitzero"`
+	UpdatedAt   time.Time       `json:"updated_at,omitzero"`
+	OutcomeID   string          `json:"outcome_id,omitempty"`
+	OutcomeType string          `json:"outcome_type,omitempty"`
+	Buried      bool            `json:"dead_letter_confirmed"`
+	Outcome     json.RawMessage `json:"outcome,omitempty"`
+	History     []turnView      `json:"history,omitempty"`
+}
+
+type turnView struct {
+	At      time.Time `json:"at,omitzero"`
+	Event   string    `json:"event"`
+	Replay  int       `json:"replay"`
+	Attempt int       `json:"attempt"`
+	Step    string    `json:"step,omitempty"`
+	Cause   string    `json:"cause,omitempty"`
+	Error   string    `json:"error,omitempty"`
+}
+
+func viewRequest(r sql.Record) requestView {
+	view := requestView{
+		Key: r.Key, Source: r.Source, ID: r.ID, TenantID: r.TenantID, State: r.State, Replay: r.Replay,
+		Attempts: r.Attempts, LastStep: r.LastStep, LastCause: r.LastCause, LastError: r.LastError,
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, OutcomeID: r.OutcomeID, OutcomeType: outcomeType(r),
+		Buried: r.Buried, Outcome: r.Outcome,
+	}
+	for _, turn := range r.History {
+		view.History = append(view.History, turnView(turn))
+	}
+	return view
+}
+
+// outcomeType is the type of the outcome that the row holds, or "".
+func outcomeType(r sql.Record) string {
+	switch r.State {
+	case "provisioned":
+		return events.TypeProvisioned
+	case "failed":
+		return events.TypeProvisioningFailed
+	}
+	return ""
+}
+
+func (a *app) showRequest(ctx context.Context, l ledger, source, id string, asJSON bool) error {
+	r, err := l.Request(ctx, events.RequestKey(source, id))
+	switch {
+	case errors.Is(err, sql.ErrNotFound):
+		return fmt.Errorf("the ledger has no request with source %q and id %q: it has not been taken yet, or could "+
+			"not be decoded, and then it has a dead letter and no row", source, id)
+	case err != nil:
+		return err
+	case asJSON:
+		return json.NewEncoder(a.stdout).Encode(viewRequest(r))
+	}
+	outcome := "none yet"
+	if r.OutcomeID != "" {
+		outcome = r.OutcomeID + " " + outcomeType(r)
+	}
+	deadLetter := "none"
+	switch {
+	case r.Buried:
+		deadLetter = "confirmed, key " + r.Key
+	case r.State == "failed":
+		deadLetter = "not confirmed, key " + r.Key
+	}
+	facts := [][]string{
+		{"source", plain(r.Source)},
+		{"id", plain(r.ID)},
+		{"key", r.Key},
+		{"tenant", cmp.Or(r.TenantID, "none that is valid")},
+		{"state", r.State},
+		{"replay", strconv.Itoa(r.Replay)},
+		{"attempts", strconv.Itoa(r.Attempts)},
+	}
+	for _, last := range [][]string{{"last step", r.LastStep}, {"last cause", r.LastCause}, {"last error", r.LastError}} {
+		if last[1] != "" {
+			facts = append(facts, []string{last[0], plain(last[1])})
+		}
+	}
+	facts = append(facts, [][]string{
+		{"created", clock(r.CreatedAt)},
+		{"updated", clock(r.UpdatedAt)},
+		{"outcome", outcome},
+		{"dead letter", deadLetter},
+	}...)
+	if err := (&table{w: a.stdout}).write(facts...); err != nil {
+		return err
+	}
+	return a.showHistory(r.History)
+}
+
+func (a *app) showHistory(turns []sql.Turn) error {
+	if _, err := fmt.Fprintln(a.stdout, "history"); err != nil {
+		return err
+	}
+	lines := [][]string{{"AT", "EVENT", "REPLAY", "ATTEMPT", "STEP", "CAUSE", "ERROR"}}
+	for _, turn := range turns {
+		line := []string{
+			clock(turn.At), plain(turn.Event), strconv.Itoa(turn.Replay), strconv.Itoa(turn.Attempt), "", "", "",
+		}
+		for i, text := range []string{turn.Step, turn.Cause, turn.Error} {
+			if text != "" {
+				line[4+i] = plain(text)
+			}
+		}
+		lines = append(lines, line)
+	}
+	return (&table{w: a.stdout, indent: "  "}).write(lines...)
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+)
+
+func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d database) {
+		env, js := provisioned(t, d)
+		show := func(id string, more ...string) (code int, stdout, stderr string) {
+			return command(t, env, append([]string{"requests", "show", billing, id}, more...)...)
+		}
+		key := events.RequestKey(billing, "order-2")
+		replay := requestFor(t, "order-2", "acme")
+		replay.Header.Set("Replay-Number", "1")
+		publish(t, js, replay)
+		settled(t, js)
+
+		var code int
+		var stdout, stderr string
+		eventually(t, "the dead letter is confirmed", func() bool {
+			code, stdout, stderr = show("order-2")
+			return strings.Contains(stdout, "confirmed, key "+key) && !strings.Contains(stdout, "not confirmed")
+		})
+		equal(t, "exit code", code, 0)
+		equal(t, "stderr", stderr, "")
+		contains(t, "a failed request", stdout, "source       "+billing+"\n", "key          "+key+"\n", "tenant       acme\n",
+			"state        failed\n", "replay       1\n", "last cause   TENANT_EXISTS\n", "last step    validate_request\n",
+			"outcome      "+events.OutcomeID(billing, "order-2", 1, events.TypeProvisioningFailed)+" tenant.provisioning_failed\n",
+			"history\n")
+		if strings.Contains(stdout, "specversion") {
+			t.Errorf("the outcome is shown:\n%s", stdout)
+		}
+		code, stdout, _ = show("order-2", "--json")
+		equal(t, "exit code", code, 0)
+		view := objects[requestView](t, stdout)[0]
+		var turns []string
+		for _, turn := range view.History {
+			turns = append(turns, fmt.Sprintf("%s %d %d %s", turn.Event, turn.Replay, turn.Attempt, turn.Cause))
+			if time.Since(turn.At).Abs() > time.Minute {
+				t.Errorf("at %s", turn.At)
+			}
+		}
+		equal(t, "history", strings.Join(turns, ", "), "begun 0 1 , failed 0 1 TENANT_EXISTS, begun 1 1 , failed 1 1 TENANT_EXISTS")
+		validator(t)(view.Outcome)
+		if view.Key != key || view.State != "failed" || view.Replay != 1 || !view.Buried || view.TenantID != "acme" ||
+			view.OutcomeType != events.TypeProvisioningFailed {
+			t.Errorf("%+v", view)
+		}
+
+		code, stdout, _ = show("order-1")
+		equal(t, "exit code", code, 0)
+		contains(t, "a request that succeeded", stdout, "state        provisioned\n", "dead letter  none\n", "begun", "provisioned")
+
+		code, stdout, stderr = show("order-9")
+		equal(t, "exit code of one that is not there", code, 1)
+		equal(t, "stdout", stdout, "")
+		contains(t, "stderr", stderr, `no request with source "/billing" and id "order-9"`)
+	})
+}
+
+func TestUntrustedTextOnATerminal(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"Acme Ünïted 株式会社": "Acme Ünïted 株式会社", "": `""`, "a\nb": `"a\nb"`, "\x1b[2J": `"\x1b[2J"`, " a": `" a"`,
+		"\u202eevil": `"\u202eevil"`, "\xff": `"\xff"`,
+	} {
+		equal(t, text, plain(text), want)
+	}
+	equal(t, "a time that could not be read", clock(time.Time{}), "?")
+}

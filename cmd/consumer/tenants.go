@@ -1,0 +1,189 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// requestsShown is how many of a tenant's requests are shown, the latest.
+const requestsShown = 20
+
+func tenantsCommand(a *app) *cobra.Command {
+	return group("tenants", "Look at the registry", tenantsListCommand(a), tenantsShowCommand(a), verifyCommand(a))
+}
+
+func tenantsListCommand(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the registered tenants",
+		Example: "  consumer tenants list\n  consumer tenants list --json | jq -r .tenant_id",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.look(cmd.Context(), func(ctx context.Context, _ Config, r reader) error {
+				return a.listTenants(ctx, r, asJSON)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one object a line, as JSON")
+	return cmd
+}
+
+func tenantsShowCommand(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "show TENANT",
+		Short:   "Show a tenant and the requests for it",
+		Example: "  consumer tenants show acme",
+		Args:    exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.look(cmd.Context(), func(ctx context.Context, _ Config, r reader) error {
+				return a.showTenant(ctx, r, args[0], asJSON)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	return cmd
+}
+
+// look opens the configured database for reading while fn runs.
+func (a *app) look(ctx context.Context, fn func(context.Context, Config, reader) error) (err error) {
+	c, _, err := a.configure(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := openReader(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	return fn(ctx, c, r)
+}
+
+// tenantView is a row of the registry, for programs.
+type tenantView struct {
+	TenantID          string        `json:"tenant_id"`
+	DisplayName       string        `json:"display_name"`
+	IsSystem          bool          `json:"is_system"`
+	IsolationStrategy string        `json:"isolation_strategy"`
+	SchemaName        string        `json:"schema_name,omitempty"`
+	DatabasePath      string        `json:"database_path,omitempty"`
+	CreatedAt         time.Time     `json:"created_at,omitzero"`
+	CreatedBy         string        `json:"created_by"`
+	LastUpdatedAt     time.Time     `json:"last_updated_at,omitzero"`
+	LastUpdatedBy     string        `json:"last_updated_by,omitempty"`
+	Requests          []requestView `json:"requests,omitempty"`
+}
+
+func viewTenant(t sql.Registered) tenantView {
+	return tenantView{
+		TenantID: t.ID, DisplayName: t.DisplayName, IsSystem: t.System, IsolationStrategy: t.IsolationStrategy,
+		SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
+		CreatedAt: t.CreatedAt, CreatedBy: t.CreatedBy, LastUpdatedAt: t.UpdatedAt, LastUpdatedBy: t.UpdatedBy,
+	}
+}
+
+// boundary is the registered schema or file, for people.
+func boundary(t sql.Registered) string {
+	if name := cmp.Or(t.Boundary.SchemaName, t.Boundary.DatabasePath); name != "" {
+		return plain(name)
+	}
+	return "-"
+}
+
+func (a *app) listTenants(ctx context.Context, r registry, asJSON bool) error {
+	encoder := json.NewEncoder(a.stdout)
+	rows := &table{w: a.stdout}
+	lines := [][]string{{"TENANT", "STRATEGY", "SCHEMA OR FILE", "CREATED", "CREATED BY", "DISPLAY NAME"}}
+	for page, err := range pages(ctx, r) {
+		if err != nil {
+			return err
+		}
+		for _, t := range page {
+			if asJSON {
+				if err := encoder.Encode(viewTenant(t)); err != nil {
+					return err
+				}
+				continue
+			}
+			id := plain(t.ID)
+			if t.System {
+				id += " (system)"
+			}
+			lines = append(lines, []string{
+				id, plain(t.IsolationStrategy), boundary(t), clock(t.CreatedAt), plain(t.CreatedBy), plain(t.DisplayName),
+			})
+		}
+		if asJSON {
+			continue
+		}
+		if err := rows.write(lines...); err != nil {
+			return err
+		}
+		lines = nil
+	}
+	return nil
+}
+
+func (a *app) showTenant(ctx context.Context, r reader, id string, asJSON bool) error {
+	t, err := findTenant(ctx, r, id)
+	if err != nil {
+		return err
+	}
+	requests, err := r.Requests(ctx, t.ID, requestsShown)
+	if err != nil && !errors.Is(err, sql.ErrNoLedger) { // a registry of DocEX's has none
+		return err
+	}
+	if asJSON {
+		view := viewTenant(t)
+		for _, request := range requests {
+			view.Requests = append(view.Requests, viewRequest(request))
+		}
+		return json.NewEncoder(a.stdout).Encode(view)
+	}
+	facts := &table{w: a.stdout}
+	err = facts.write([][]string{
+		{"tenant", plain(t.ID)},
+		{"display name", plain(t.DisplayName)},
+		{"system", strconv.FormatBool(t.System)},
+		{"strategy", plain(t.IsolationStrategy)},
+		{"schema or file", boundary(t)},
+		{"created", by(t.CreatedAt, t.CreatedBy)},
+		{"last updated", by(t.UpdatedAt, t.UpdatedBy)},
+	}...)
+	if err != nil || len(requests) == 0 {
+		return err
+	}
+	if _, err := fmt.Fprintln(a.stdout, "requests, the latest first"); err != nil {
+		return err
+	}
+	lines := [][]string{{"SOURCE", "ID", "STATE", "REPLAY", "ATTEMPTS", "CREATED", "CAUSE"}}
+	for _, request := range requests {
+		lines = append(lines, []string{
+			plain(request.Source), plain(request.ID), request.State, strconv.Itoa(request.Replay),
+			strconv.Itoa(request.Attempts), clock(request.CreatedAt), request.LastCause,
+		})
+	}
+	return (&table{w: a.stdout, indent: "  "}).write(lines...)
+}
+
+// findTenant is the row of a tenant, or an error that says what there is instead.
+func findTenant(ctx context.Context, r registry, id string) (sql.Registered, error) {
+	t, err := r.Tenant(ctx, id)
+	switch {
+	case errors.Is(err, sql.ErrNotFound):
+		return t, fmt.Errorf("no tenant %q is registered; see: consumer tenants list", id)
+	case err == nil && t.ID != id:
+		return t, fmt.Errorf("no tenant %q is registered; it differs only in case from %q, which is", id, t.ID)
+	}
+	return t, err
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+func verifyCommand(a *app) *cobra.Command {
+	var asJSON, strict bool
+	cmd := &cobra.Command{
+		Use:   "verify [TENANT…]",
+		Short: "Compare what tenants have with the definition",
+		Long: "Compares tenants, or those named, with the definition, as step 4 does when they are made. Nothing is\n" +
+			"written. Exits 0 if all are in order, 1 if one has drifted or could not be read. A missing index is a\n" +
+			"warning.",
+		Example: "  consumer tenants verify\n  consumer tenants verify acme --strict",
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return a.look(cmd.Context(), func(ctx context.Context, c Config, r reader) error {
+				v := &verification{registry: r, workers: c.Concurrency, strict: strict, out: a.stdout, summary: a.stdout}
+				if asJSON {
+					v.encoder, v.summary = json.NewEncoder(a.stdout), a.stderr
+				}
+				return v.run(ctx, names, a.stderr)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one object a line for each tenant, as JSON; the summary is on stderr")
+	cmd.Flags().BoolVar(&strict, "strict", false, "a missing index is a difference")
+	return cmd
+}
+
+// Results of a comparison.
+const (
+	inOrder    = "in_order"
+	warned     = "warnings"
+	drifted    = "drifted"
+	unreadable = "unreadable"
+)
+
+// verdict is what was found of one tenant, for programs.
+type verdict struct {
+	TenantID       string   `json:"tenant_id"`
+	Result         string   `json:"result"` // empty: not looked at
+	SchemaName     string   `json:"schema_name,omitempty"`
+	DatabasePath   string   `json:"database_path,omitempty"`
+	Tables         int      `json:"tables"`
+	Indexes        int      `json:"indexes"`
+	Differences    []string `json:"differences,omitempty"`
+	MissingIndexes []string `json:"missing_indexes,omitempty"`
+	Error          string   `json:"error,omitempty"`
+}
+
+// verification compares tenants, several at once, and shows them in order.
+type verification struct {
+	registry registry
+	workers  int
+	strict   bool
+	out      io.Writer
+	summary  io.Writer
+	encoder  *json.Encoder // nil: for people
+	bar      *progressbar.ProgressBar
+	counts   map[string]int
+}
+
+// run verifies the named tenants, or all. What is shown is complete up to where it ends: if the database is
+// away, at the first tenant that it was needed for, whose state nobody knows.
+func (v *verification) run(ctx context.Context, names []string, terminal io.Writer) error {
+	v.counts = map[string]int{}
+	err := v.all(ctx, names, terminal)
+	if v.bar == nil { // it has not begun
+		return err
+	}
+	checked := 0
+	for _, n := range v.counts {
+		checked += n
+	}
+	_, writeErr := fmt.Fprintf(v.summary, "checked %d, in order %d, with warnings %d, drifted %d, could not be read %d\n",
+		checked, v.counts[inOrder], v.counts[warned], v.counts[drifted], v.counts[unreadable])
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("interrupted: the summary is of what was checked until then")
+	case err != nil || writeErr != nil:
+		return errors.Join(err, writeErr)
+	case v.counts[drifted]+v.counts[unreadable] > 0:
+		return errNegative
+	}
+	return nil
+}
+
+func (v *verification) all(ctx context.Context, names []string, terminal io.Writer) error {
+	const what = "verifying"
+	if len(names) > 0 {
+		rows, err := v.named(ctx, names)
+		if err != nil {
+			return err
+		}
+		v.bar = newProgress(terminal, len(rows), what)
+		for page := range slices.Chunk(rows, pageSize) {
+			if err := v.page(ctx, page); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	total, err := v.registry.Count(ctx)
+	if err != nil {
+		return err
+	}
+	v.bar = newProgress(terminal, total, what)
+	for page, err := range pages(ctx, v.registry) {
+		if err != nil {
+			return err
+		}
+		if err := v.page(ctx, page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// named looks up every name before anything is verified; none may be missing.
+func (v *verification) named(ctx context.Context, names []string) ([]sql.Registered, error) {
+	var rows []sql.Registered
+	var faults []error
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			continue
+		}
+		row, err := findTenant(ctx, v.registry, name)
+		if away(err) {
+			return nil, err
+		}
+		faults = append(faults, err)
+		rows = append(rows, row)
+	}
+	return rows, errors.Join(faults...)
+}
+
+// page verifies tenants and shows them, as far as it comes.
+func (v *verification) page(ctx context.Context, rows []sql.Registered) error {
+	verdicts := make([]verdict, len(rows))
+	workers, working := errgroup.WithContext(ctx)
+	workers.SetLimit(v.workers)
+	for i, row := range rows {
+		workers.Go(func() (err error) {
+			if err := working.Err(); err != nil {
+				return err
+			}
+			if verdicts[i], err = v.one(working, row); err != nil {
+				return fmt.Errorf("tenant %q: %w", row.ID, err)
+			}
+			v.bar.Add(1) //nolint:errcheck // a bar that cannot be drawn harms nobody
+			return nil
+		})
+	}
+	err := workers.Wait()
+	v.bar.Clear() //nolint:errcheck // likewise
+	for _, found := range verdicts {
+		if found.Result == "" {
+			break
+		}
+		v.counts[found.Result]++
+		if err := v.show(found); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// one verifies a tenant. An error means that there is no use in going on to others.
+func (v *verification) one(ctx context.Context, t sql.Registered) (verdict, error) {
+	in, err := v.registry.Verify(ctx, t)
+	if ctx.Err() != nil {
+		return verdict{}, context.Cause(ctx)
+	}
+	if away(err) {
+		return verdict{}, err
+	}
+	found := verdict{
+		TenantID: t.ID, Result: v.result(in, err), SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
+		Tables: in.Tables, Indexes: in.Indexes, Differences: in.Differences, MissingIndexes: in.MissingIndexes,
+	}
+	if err != nil {
+		found.Error = err.Error()
+	}
+	return found, nil
+}
+
+func (v *verification) result(in pipeline.Inspection, err error) string {
+	switch {
+	case err != nil:
+		return unreadable
+	case len(in.Differences) > 0, v.strict && len(in.MissingIndexes) > 0:
+		return drifted
+	case len(in.MissingIndexes) > 0:
+		return warned
+	}
+	return inOrder
+}
+
+// show shows a tenant; people are spared those in order.
+func (v *verification) show(found verdict) error {
+	if v.encoder != nil {
+		return v.encoder.Encode(found)
+	}
+	marks := map[string]string{warned: "!", drifted: "✗", unreadable: "?"}
+	if found.Result == inOrder {
+		return nil
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", marks[found.Result], plain(found.TenantID))
+	for _, difference := range found.Differences {
+		fmt.Fprintf(&b, "    %s\n", plain(difference))
+	}
+	for _, index := range found.MissingIndexes {
+		fmt.Fprintf(&b, "    index %s is missing\n", plain(index))
+	}
+	if found.Error != "" {
+		fmt.Fprintf(&b, "    could not be read: %s\n", plain(found.Error))
+	}
+	_, err := io.WriteString(v.out, b.String())
+	return err
+}
