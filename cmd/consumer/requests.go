@@ -147,15 +147,18 @@ func (a *app) showHistory(turns []sql.Turn) error {
 	}
 	lines := [][]string{{"AT", "EVENT", "REPLAY", "ATTEMPT", "STEP", "CAUSE", "ERROR"}}
 	for _, turn := range turns {
-		line := []string{
-			clock(turn.At), plain(turn.Event), strconv.Itoa(turn.Replay), strconv.Itoa(turn.Attempt), "", "", "",
-		}
-		for i, text := range []string{turn.Step, turn.Cause, turn.Error} {
-			if text != "" {
-				line[4+i] = plain(text)
-			}
-		}
-		lines = append(lines, line)
+		lines = append(lines, []string{
+			clock(turn.At), plain(turn.Event), strconv.Itoa(turn.Replay), strconv.Itoa(turn.Attempt),
+			orNothing(turn.Step), orNothing(turn.Cause), orNothing(turn.Error),
+		})
 	}
 	return (&table{w: a.stdout, indent: "  "}).write(lines...)
+}
+
+// orNothing is plain for a text that need not be there.
+func orNothing(text string) string {
+	if text == "" {
+		return ""
+	}
+	return plain(text)
 }

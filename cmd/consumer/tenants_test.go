@@ -51,7 +51,7 @@ func TestTenantsListAndShow(t *testing.T) {
 		contains(t, "the header", lines[0], "TENANT", "STRATEGY", "SCHEMA OR FILE", "CREATED", "CREATED BY", "DISPLAY NAME")
 		contains(t, "the system's line", lines[1], system+" (system)", "DocEX System", program)
 		contains(t, "a tenant's line", lines[2], "acme", "tenant_acme", "test", "Acme", "Z  ")
-		if strings.Index(lines[2], "tenant_acme") < 0 || strings.LastIndex(lines[2], "Acme") != strings.LastIndex(lines[3], "Acme") {
+		if strings.LastIndex(lines[2], "Acme") != strings.LastIndex(lines[3], "Acme") {
 			t.Errorf("not aligned:\n%s", stdout)
 		}
 
@@ -162,8 +162,15 @@ func TestLookingWithoutARegistry(t *testing.T) {
 func TestLookingIsMisusedLikeEverythingElse(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"tenants"}, {"tenants", "drop"}, {"tenants", "list", "acme"}, {"tenants", "show"}, {"tenants", "show", "a", "b"},
-		{"tenants", "verify", "--fix"}, {"requests"}, {"requests", "show", billing}, {"requests", "list"},
+		{"tenants"},
+		{"tenants", "drop"},
+		{"tenants", "list", "acme"},
+		{"tenants", "show"},
+		{"tenants", "show", "a", "b"},
+		{"tenants", "verify", "--fix"},
+		{"requests"},
+		{"requests", "show", billing},
+		{"requests", "list"},
 	} {
 		code, stdout, stderr := command(t, settings(), args...)
 		equal(t, strings.Join(args, " "), code, 2)

@@ -439,8 +439,13 @@ func TestVerifyFileInUseInWALMode(t *testing.T) {
 	defer db.Close()
 	_, err = db.Exec("DROP TABLE file_history")
 	must(t, err)
-	if got := verify(t, read, "acme"); !slices.Equal(got.Differences, []string{"table file_history is missing"}) {
-		t.Errorf("%+v", got)
+	p.enter(t, "linked")
+	must(t, os.MkdirAll(filepath.Dir(p.boundary("linked")), 0o755))
+	must(t, os.Symlink(p.boundary("acme"), p.boundary("linked")))
+	for _, tenant := range []string{"acme", "linked"} {
+		if got := verify(t, read, tenant); !slices.Equal(got.Differences, []string{"table file_history is missing"}) {
+			t.Errorf("%s: %+v", tenant, got)
+		}
 	}
 }
 

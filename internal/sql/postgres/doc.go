@@ -16,4 +16,6 @@
 //     identifier.go and nowhere else.
 //  5. Claims and notes commit without waiting for the disk: they only count attempts. The commit of step 5,
 //     and that of a failure, waits, and makes durable all that came before it.
+//  6. The sessions of a [Reader] are read-only. It takes no locks, migrates nothing, and needs no more than
+//     USAGE and SELECT in the registry's schema: boundaries are compared by catalogue.
 package postgres

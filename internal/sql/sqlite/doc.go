@@ -17,4 +17,5 @@
 //     header (application_id), and named as left behind if the request fails for good.
 //  5. Pragmas are set through the DSN, for every connection. The registry is in WAL mode; claims and notes
 //     commit without waiting for the disk, the commit of an outcome waits.
+//  6. A [Reader] makes and changes nothing, whether files are at rest, in use, or left by a crash.
 package sqlite

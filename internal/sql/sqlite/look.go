@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -84,7 +85,11 @@ func atRest(path string) (_ bool, _ fs.FileInfo, err error) {
 	if header[19] != wal {
 		return false, info, nil
 	}
-	_, err = os.Lstat(path + "-wal")
+	resolved, err := filepath.EvalSymlinks(path) // beside which SQLite has the other files
+	if err != nil {
+		return false, nil, err
+	}
+	_, err = os.Lstat(resolved + "-wal")
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, info, nil
 	}
