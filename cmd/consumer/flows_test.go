@@ -107,6 +107,7 @@ func allAtFirst(t *testing.T, d database, js jetstream.JetStream, requests int, 
 	if registered := d.tenants(); !slices.Equal(registered, named) {
 		t.Errorf("%d are registered, %d have outcomes: %v, %v", len(registered), len(named), registered, named)
 	}
+	verified(t, d, requests+1)
 	letters := deadLetters(t, js)
 	equal(t, "dead letters", letters, 0)
 	t.Logf("requests %d, lost %d, doubled %d, dead letters %d, by attempts %v", requests, requests-len(seen),

@@ -401,13 +401,6 @@ func settled(t *testing.T, js jetstream.JetStream) {
 	eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })
 }
 
-func streamOf(t *testing.T, js jetstream.JetStream, name string) *jetstream.StreamInfo {
-	t.Helper()
-	stream, err := js.Stream(t.Context(), name)
-	must(t, err)
-	return stream.CachedInfo()
-}
-
 // stored lists the outcomes in their stream, each of which must be there once.
 func stored(t *testing.T, js jetstream.JetStream) (all []event.Event) {
 	t.Helper()

@@ -120,7 +120,9 @@ func (d *fakeDatabase) Note(_ context.Context, c pipeline.Claim, n pipeline.Note
 	return nil
 }
 
-func (d *fakeDatabase) Suspect(context.Context, string, pipeline.Limit) (bool, error) { return false, d.away }
+func (d *fakeDatabase) Suspect(context.Context, string, pipeline.Limit) (bool, error) {
+	return false, d.away
+}
 
 func (d *fakeDatabase) Buried(_ context.Context, key, _ string) error {
 	unlock, err := d.lock()

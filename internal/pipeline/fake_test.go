@@ -74,7 +74,7 @@ func (f *fake) Suspect(context.Context, string, Limit) (bool, error) {
 	return f.suspect, f.call("suspect")
 }
 func (f *fake) Buried(context.Context, string, string) error { return f.call("buried") }
-func (f *fake) Strategy() string { return events.IsolationSchema }
+func (f *fake) Strategy() string                             { return events.IsolationSchema }
 func (f *fake) FindTenant(_ context.Context, id string) (string, error) {
 	return f.tenants[id].ID, f.call("find")
 }

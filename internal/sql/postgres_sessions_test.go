@@ -331,3 +331,18 @@ func TestStepsTakeOneRoundTripEach(t *testing.T) {
 		t.Errorf("%d round trips after the commit", n)
 	}
 }
+
+// Times in the history are text; how a database writes dates by default does not matter.
+func TestDateStyleOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	p.raw(t, "", "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET DateStyle = ''German, DMY''', current_database()); END $$")
+	r := p.rig(t)
+	req := request(t, "acme")
+	verdict(t, r.with(t, only(tables, once(func(context.Context) error { return errTransient }))).Job(req), pipeline.Postpone)
+	req.Again = true
+	provisioned(t, r.decide(t, req))
+	if n := p.count(t, "", `SELECT count(*) FROM {b}tenant_requests WHERE history::text LIKE '%"at": "20__-__-__ %'`); n != 1 {
+		t.Error("the history is not in ISO style")
+	}
+}

@@ -364,3 +364,26 @@ func TestLinkedDirectoryIsNotFollowedOut(t *testing.T) {
 	must(t, os.Symlink(filepath.Join(p.where, "disk"), filepath.Dir(p.boundary("inside"))))
 	r.provision(t, "inside")
 }
+
+// A file that is not ours gets no files beside it, whatever its journal mode.
+func TestForeignWALFileIsNotTouched(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	p.plant(t, "acme")
+	p.raw(t, "acme", "PRAGMA journal_mode = WAL", "CREATE TABLE theirs (id)", "INSERT INTO theirs VALUES (1)")
+	names := func() (all []string) {
+		t.Helper()
+		entries, err := os.ReadDir(filepath.Dir(p.boundary("acme")))
+		must(t, err)
+		for _, e := range entries {
+			all = append(all, e.Name())
+		}
+		return all
+	}
+	before := p.picture(t, "acme")
+	r.refuse(t, "acme", events.CauseBoundaryNotEmpty)
+	if got := names(); len(got) != 1 || p.picture(t, "acme") != before {
+		t.Errorf("there is now %v", got)
+	}
+}

@@ -21,7 +21,7 @@ func loadQueries(registry string) (queries, error) {
 	for name, text := range map[string]*string{
 		"queries/claim.sql": &q.claim, "queries/request.sql": &q.request,
 		"queries/conclude.sql": &q.conclude, "queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
-		"queries/suspect.sql": &q.suspect,
+		"queries/suspect.sql":     &q.suspect,
 		"queries/find_tenant.sql": &q.findTenant, "queries/boundary_owner.sql": &q.boundaryOwner,
 		"queries/register.sql": &q.register, "queries/check_registry.sql": &q.checkRegistry,
 		"queries/lock_boundary.sql": &q.lockBoundary, "queries/schema_exists.sql": &q.schemaExists,

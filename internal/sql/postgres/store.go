@@ -141,6 +141,7 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	// security would hide rows from the check that a boundary has none.
 	conn.RuntimeParams["default_transaction_isolation"] = "read committed"
 	conn.RuntimeParams["row_security"] = "off"
+	conn.RuntimeParams["DateStyle"] = "ISO, MDY" // times in the ledger's history are text
 	// A password file may have changed since: a rotated password is found there without a restart.
 	config.BeforeConnect = func(_ context.Context, next *pgx.ConnConfig) error {
 		if now, err := pgx.ParseConfig(c.URL); err == nil {

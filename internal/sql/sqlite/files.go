@@ -136,7 +136,8 @@ func marked(ctx context.Context, path string, c pipeline.Claim) bool {
 	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() { // to open a pipe would block
 		return false
 	}
-	db, err := open(path, "ro", 1, busyTimeout)
+	// Immutable: a file in WAL mode would else get files beside it. The mark does not change.
+	db, err := open(path, immutable, 1, busyTimeout)
 	if err != nil {
 		return false
 	}
