@@ -29,4 +29,9 @@
 // # What a crash leaves
 //
 // An unacknowledged message, which JetStream delivers again after AckWait, to this or another replica.
+//
+// # Replay
+//
+// Operators list, replay and remove dead letters through [Letters], beside a running handler or without one.
+// What an interruption leaves is stated at [Letters.Replay].
 package handler

@@ -44,7 +44,7 @@ func tooLarge(err error) bool {
 // about every error but one: what is recorded in the ledger must get out, and the message is still held.
 func (h *Handler) publish(ctx context.Context, msg *nats.Msg, stream string) (*jetstream.PubAck, error) {
 	for n := 1; ; n++ {
-		ack, err := h.publishOnce(ctx, msg, stream)
+		ack, err := publishOnce(ctx, h.JetStream, msg, stream)
 		if err == nil {
 			h.publishing.Store(nil)
 			return ack, nil
@@ -61,10 +61,10 @@ func (h *Handler) publish(ctx context.Context, msg *nats.Msg, stream string) (*j
 	}
 }
 
-func (h *Handler) publishOnce(ctx context.Context, msg *nats.Msg, stream string) (*jetstream.PubAck, error) {
+func publishOnce(ctx context.Context, js jetstream.JetStream, msg *nats.Msg, stream string) (*jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	ack, err := h.JetStream.PublishMsg(ctx, msg)
+	ack, err := js.PublishMsg(ctx, msg)
 	// Not WithExpectStream: its header would be stored, and stand in the way of who publishes it again.
 	if err == nil && ack.Stream != stream {
 		return nil, fmt.Errorf("it went to stream %s", ack.Stream)

@@ -1,0 +1,87 @@
+package handler
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Letter is a dead letter without its body, as its headers have it. They are not to be trusted, and may be
+// missing: anybody who may publish can put a message into the stream. What is missing is empty or 0.
+type Letter struct {
+	Key      string // the rest of its subject
+	Sequence uint64 // in the stream of dead letters
+	Time     time.Time
+	Reason   string
+	Step     string
+	Message  string
+	Tenant   string
+	Attempts int
+	Replay   int
+	Header   nats.Header // all of it
+
+	// Of the original. Subject is where a replay goes.
+	Subject          string
+	Stream           string
+	OriginalSequence uint64
+	Omitted          bool // it was too large, and is still in its stream
+	Size             int  // of the body here, in bytes
+}
+
+// newLetter reads a message of the stream that was sent without its body.
+func newLetter(msg jetstream.Msg) (Letter, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return Letter{}, err
+	}
+	header := msg.Headers()
+	reason := func(name string) string { return header.Get(deadLetterPrefix + name) }
+	number := func(name string) int {
+		n, _ := count(reason(name)) //nolint:errcheck // 0 it is
+		return n
+	}
+	l := Letter{
+		Key:      strings.TrimPrefix(msg.Subject(), events.SubjectDeadLetterPrefix),
+		Sequence: meta.Sequence.Stream,
+		Time:     meta.Timestamp.UTC(),
+		Reason:   reason("Reason"), Step: reason("Step"), Message: reason("Message"), Tenant: reason("Tenant"),
+		Attempts: number("Attempts"), Replay: number("Replay"),
+		Subject: reason("Subject"), Stream: reason("Stream"),
+		Header: header, Omitted: header.Get(omitted) != "",
+	}
+	if t, err := time.Parse(time.RFC3339Nano, reason("Time")); err == nil {
+		l.Time = t.UTC()
+	}
+	l.OriginalSequence, _ = strconv.ParseUint(reason("Sequence"), 10, 64) //nolint:errcheck // 0, which no message has
+	l.Size, _ = count(header.Get(nats.MsgSize))                           //nolint:errcheck // the server's own
+	delete(header, nats.MsgSize)
+	return l, nil
+}
+
+// count reads a number of times.
+func count(text string) (int, error) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	return int(n), err //nolint:gosec // it has 31 bits
+}
+
+// Filter selects dead letters. Where a list is empty and Since zero, all match.
+type Filter struct {
+	Reasons []string  // cause codes, any of them
+	Tenants []string  // ids as they were requested, any of them
+	Since   time.Time // failed then or later; a message that does not say when: stored then or later
+}
+
+// Match reports whether the filter selects the dead letter.
+func (f Filter) Match(l Letter) bool {
+	// The header has the id escaped and cut.
+	isTenant := func(id string) bool { return headerText(id) == l.Tenant }
+	return (len(f.Reasons) == 0 || slices.Contains(f.Reasons, l.Reason)) &&
+		(len(f.Tenants) == 0 || slices.ContainsFunc(f.Tenants, isTenant)) &&
+		!l.Time.Before(f.Since)
+}

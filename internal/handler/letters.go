@@ -1,0 +1,250 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+const (
+	// lettersAtOnce bounds what is read ahead, and so the memory: a header has 64 KiB at most.
+	lettersAtOnce = 256
+	// lookTimeout is how long one question to the stream of dead letters waits for its answer.
+	lookTimeout = 5 * time.Second
+	// pageTimeout is how long a page waits for letters that somebody may just have removed.
+	pageTimeout = 2 * time.Second
+	// minKey is how much of a key names a dead letter, in characters.
+	minKey = 6
+	// wholeKey is the length of a key.
+	wholeKey = 64
+)
+
+var (
+	// ErrNoLetter is wrapped where no dead letter, or more than one, has the key that was given.
+	ErrNoLetter = errors.New("names no dead letter")
+	// ErrGone is wrapped where somebody has replayed or removed the dead letter since it was read, or the
+	// request has failed again and a newer one has replaced it.
+	ErrGone = errors.New("the dead letter is gone: replayed, removed or replaced meanwhile")
+)
+
+// Letters is the stream of dead letters in the hands of an operator.
+type Letters struct {
+	js     jetstream.JetStream
+	stream jetstream.Stream
+}
+
+// OpenLetters finds the stream.
+func OpenLetters(ctx context.Context, js jetstream.JetStream) (*Letters, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	stream, err := js.Stream(ctx, events.StreamDeadLetters)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamDeadLetters)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, err)
+	}
+	return &Letters{js: js, stream: stream}, nil
+}
+
+// All are the dead letters that match, oldest first, of those that the stream holds when it begins: what fails
+// meanwhile, such as a replay, is not among them. An error is the last.
+func (l *Letters) All(ctx context.Context, f Filter) iter.Seq2[Letter, error] {
+	return func(yield func(Letter, error) bool) {
+		for letter, err := range l.on(ctx, events.SubjectDeadLetterPrefix+">") {
+			if err == nil && !f.Match(letter) {
+				continue
+			}
+			if !yield(letter, err) {
+				return
+			}
+		}
+	}
+}
+
+// Find returns the dead letter with this key, or with this subject, or the only one whose key begins so.
+// Otherwise its error wraps [ErrNoLetter].
+func (l *Letters) Find(ctx context.Context, name string) (Letter, error) {
+	key := strings.TrimPrefix(name, events.SubjectDeadLetterPrefix)
+	if !canBeKey(key) {
+		return Letter{}, fmt.Errorf("%s %w: give a key as consumer dead-letters list shows it", events.Quote(name), ErrNoLetter)
+	}
+	for letter, err := range l.on(ctx, events.DeadLetterSubject(key)) {
+		return letter, err
+	}
+	if len(key) < minKey {
+		return Letter{}, fmt.Errorf("%s %w: give at least %d characters of the key", events.Quote(name), ErrNoLetter, minKey)
+	}
+	var found []Letter
+	if len(key) < wholeKey {
+		for letter, err := range l.on(ctx, events.SubjectDeadLetterPrefix+">") {
+			if err != nil {
+				return Letter{}, err
+			}
+			if !strings.HasPrefix(letter.Key, key) {
+				continue
+			}
+			if found = append(found, letter); len(found) > 1 && found[0].Key != letter.Key {
+				return Letter{}, fmt.Errorf("%s %w alone: the keys %s and %s begin so; give more of it",
+					events.Quote(name), ErrNoLetter, events.Quote(found[0].Key), events.Quote(letter.Key))
+			}
+		}
+	}
+	if len(found) == 0 {
+		return Letter{}, fmt.Errorf("%s %w; see consumer dead-letters list", events.Quote(name), ErrNoLetter)
+	}
+	return found[len(found)-1], nil // replaced while it was looked for
+}
+
+// canBeKey keeps wildcards out, which would name any.
+func canBeKey(key string) bool {
+	return key != "" && !strings.ContainsAny(key, "*>") && !strings.Contains("."+key+".", "..") &&
+		!strings.ContainsFunc(key, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+}
+
+// Remove removes this dead letter, and not one of the same request that has replaced it: its sequence names
+// it, where its subject would not. gone: somebody else was faster.
+func (l *Letters) Remove(ctx context.Context, letter Letter) (gone bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	deletion := l.stream.DeleteMsg(ctx, letter.Sequence)
+	if deletion == nil {
+		return false, nil
+	}
+	// The server's codes for "not there" and "not permitted" are one: look.
+	_, err = l.stream.GetMsg(ctx, letter.Sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return true, nil
+	}
+	return false, fmt.Errorf("remove message %d of stream %s: %w", letter.Sequence, events.StreamDeadLetters, deletion)
+}
+
+// Original returns the message that failed. Its headers are those that the dead letter has of it. Its error
+// wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is.
+func (l *Letters) Original(ctx context.Context, letter Letter) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	stored, err := l.stream.GetMsg(ctx, letter.Sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, ErrGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read message %d of stream %s: %w", letter.Sequence, events.StreamDeadLetters, err)
+	}
+	if letter.Omitted {
+		if stored, err = l.omittedOriginal(ctx, letter); err != nil {
+			return nil, err
+		}
+	}
+	return &nats.Msg{Subject: letter.Subject, Header: originalHeader(stored.Header), Data: stored.Data}, nil
+}
+
+func (l *Letters) omittedOriginal(ctx context.Context, letter Letter) (*jetstream.RawStreamMsg, error) {
+	if letter.Stream != events.StreamRequests || letter.OriginalSequence == 0 {
+		return nil, unreplayable("its headers do not say where in stream %s the original is", events.StreamRequests)
+	}
+	requests, err := l.js.Stream(ctx, letter.Stream)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", letter.Stream, err)
+	}
+	stored, err := requests.GetMsg(ctx, letter.OriginalSequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, unreplayable("the original was left in stream %s at sequence %d and is not there any more; "+
+			"have it requested anew", letter.Stream, letter.OriginalSequence)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read message %d of stream %s: %w", letter.OriginalSequence, letter.Stream, err)
+	}
+	return stored, nil
+}
+
+// on reads what the stream holds on a subject when it begins, by pages. Between them nothing is open: whoever
+// reads may take hours, as a replay at a low rate does.
+func (l *Letters) on(ctx context.Context, subject string) iter.Seq2[Letter, error] {
+	return func(yield func(Letter, error) bool) {
+		last, err := l.last(ctx)
+		if err != nil {
+			yield(Letter{}, err)
+			return
+		}
+		for next, silent := uint64(1), 0; next <= last; {
+			letters, pending, err := l.page(ctx, subject, next)
+			if err == nil && pending > 0 && len(letters) == 0 {
+				// All of them were removed just now, or the server has gone quiet.
+				if silent++; silent > 1 {
+					err = errors.New("the server announces messages and sends none")
+				}
+			}
+			if err != nil {
+				yield(Letter{}, fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, err))
+				return
+			}
+			if pending == 0 {
+				return
+			}
+			for _, letter := range letters {
+				if letter.Sequence > last || !yield(letter, nil) {
+					return
+				}
+				next, silent = letter.Sequence+1, 0
+			}
+		}
+	}
+}
+
+// last is the sequence of the newest dead letter.
+func (l *Letters) last(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	info, err := l.stream.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, err)
+	}
+	return info.State.LastSeq, nil
+}
+
+// page reads the headers of the next letters. pending is how many there were; without any it is the end.
+func (l *Letters) page(ctx context.Context, subject string, from uint64) (letters []Letter, pending uint64, _ error) {
+	looking, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	consumer, err := l.js.CreateConsumer(looking, events.StreamDeadLetters, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
+		FilterSubject: subject, HeadersOnly: true,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 30 * time.Second,
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+		defer cancel()
+		// It is forgotten soon, anyway.
+		l.js.DeleteConsumer(ctx, events.StreamDeadLetters, consumer.CachedInfo().Name) //nolint:errcheck // likewise
+	}()
+	// Never more than there are: the stream's end would be waited for.
+	pending = consumer.CachedInfo().NumPending
+	if pending == 0 {
+		return nil, 0, nil
+	}
+	batch, err := consumer.Fetch(int(min(pending, lettersAtOnce)), jetstream.FetchMaxWait(pageTimeout))
+	if err != nil {
+		return nil, 0, err
+	}
+	for msg := range batch.Messages() {
+		letter, err := newLetter(msg)
+		if err != nil {
+			return nil, 0, err
+		}
+		letters = append(letters, letter)
+	}
+	return letters, pending, errors.Join(batch.Error(), ctx.Err())
+}

@@ -1,0 +1,237 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// letters opens the stream of dead letters.
+func (b *bundle) letters() *Letters {
+	b.t.Helper()
+	l, err := OpenLetters(b.t.Context(), b.js)
+	must(b.t, err)
+	return l
+}
+
+// list reads the dead letters that match.
+func (b *bundle) list(f Filter) (all []Letter) {
+	b.t.Helper()
+	for letter, err := range b.letters().All(b.t.Context(), f) {
+		must(b.t, err)
+		all = append(all, letter)
+	}
+	return all
+}
+
+// plant puts a message into the stream of dead letters, as somebody else may.
+func (b *bundle) plant(key string, header nats.Header, body string) uint64 {
+	b.t.Helper()
+	return b.publish(&nats.Msg{Subject: events.DeadLetterSubject(key), Header: header, Data: []byte(body)})
+}
+
+func keys(all []Letter) string {
+	var list []string
+	for _, l := range all {
+		list = append(list, l.Key)
+	}
+	return strings.Join(list, " ")
+}
+
+func TestLettersSayWhatTheirHeadersSay(t *testing.T) {
+	b := newBundle(t)
+	b.start()
+	msg := b.request("order", "not an id\n")
+	msg.Header["X-Trace"] = []string{"one"}
+	begin := time.Now()
+	sequence := b.publish(msg)
+	b.settled()
+	all := b.list(Filter{})
+	equal(t, "dead letters", len(all), 1)
+	l := all[0]
+	equal(t, "key", l.Key, events.RequestKey(billing, "order"))
+	equal(t, "sequence", l.Sequence, b.letter().Sequence)
+	equal(t, "reason, step, tenant", fmt.Sprint(l.Reason, " ", l.Step, " ", l.Tenant), `INVALID_TENANT_ID validate_request not an id\n`)
+	equal(t, "attempts and replay", fmt.Sprint(l.Attempts, l.Replay), "1 0")
+	equal(t, "original", fmt.Sprint(l.Subject, l.Stream, l.OriginalSequence), fmt.Sprint("tenant.requested", "TENANT_REQUESTS", sequence))
+	equal(t, "size", l.Size, len(msg.Data))
+	equal(t, "omitted", l.Omitted, false)
+	equal(t, "the original's header", l.Header.Get("X-Trace"), "one")
+	if l.Time.Before(begin.Add(-time.Second)) || l.Time.After(time.Now().Add(time.Second)) {
+		t.Errorf("time: %s", l.Time)
+	}
+	original, err := b.letters().Original(t.Context(), l)
+	must(t, err)
+	equal(t, "body", string(original.Data), string(msg.Data))
+	equal(t, "header", fmt.Sprint(original.Header), fmt.Sprint(msg.Header))
+}
+
+// However many there are, all are read, and none that comes after the reading has begun.
+func TestLettersAreReadByPages(t *testing.T) {
+	b := newBundle(t)
+	const n = 2*lettersAtOnce + 10
+	for i := range n {
+		b.plant(fmt.Sprintf("key%06d", i), nil, "x")
+	}
+	// Gaps, at the ends of pages too.
+	for _, sequence := range []uint64{1, lettersAtOnce, lettersAtOnce + 1, n} {
+		must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
+	}
+	read := 0
+	for letter, err := range b.letters().All(t.Context(), Filter{}) {
+		must(t, err)
+		if read == 0 {
+			equal(t, "first", letter.Key, "key000001")
+			b.plant("later", nil, "")
+			// One that this page does not hold yet.
+			must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), n-1))
+		}
+		read++
+	}
+	equal(t, "dead letters", read, n-5)
+	for range b.letters().All(t.Context(), Filter{}) {
+		break // whoever has seen enough may go
+	}
+	equal(t, "consumers left", b.streamOf(events.StreamDeadLetters).CachedInfo().State.Consumers, 0)
+}
+
+func TestEmptyStreamOfLetters(t *testing.T) {
+	b := newBundle(t)
+	begin := time.Now()
+	equal(t, "dead letters", len(b.list(Filter{})), 0)
+	sequence := b.plant("gone", nil, "")
+	must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
+	equal(t, "dead letters", len(b.list(Filter{})), 0)
+	_, err := b.letters().Find(t.Context(), "abcdef")
+	if !errors.Is(err, ErrNoLetter) {
+		t.Errorf("Find: %v", err)
+	}
+	if took := time.Since(begin); took > pageTimeout {
+		t.Errorf("it took %s", took)
+	}
+	must(t, b.js.DeleteStream(t.Context(), events.StreamDeadLetters))
+	_, err = OpenLetters(t.Context(), b.js)
+	contains(t, "a missing stream", err, "run the service once")
+}
+
+func TestFilter(t *testing.T) {
+	b := newBundle(t)
+	now := time.Now().UTC().Truncate(time.Second)
+	add := func(key, reason, tenant string, age time.Duration) {
+		b.plant(key, nats.Header{
+			"Dead-Letter-Reason": {reason}, "Dead-Letter-Tenant": {tenant},
+			"Dead-Letter-Time": {now.Add(-age).Format(time.RFC3339Nano)},
+		}, "")
+	}
+	add("a", "TENANT_EXISTS", "acme", time.Hour)
+	add("b", "TENANT_EXISTS", "umbrella", 0)
+	add("c", "PERMISSION_DENIED", "acme", 0)
+	add("d", "UNDECODABLE_EVENT", "", 2*time.Hour)
+	add("e", "INVALID_TENANT_ID", headerText("Zürich\n"+strings.Repeat("x", 2000)), time.Hour)
+	b.plant("f", nil, "somebody else's")
+	b.plant("g", nats.Header{"Dead-Letter-Time": {"yesterday"}, "Dead-Letter-Attempts": {"-1"}, "Dead-Letter-Replay": {"x"}}, "")
+	for name, c := range map[string]struct {
+		filter Filter
+		want   string
+	}{
+		"all":              {Filter{}, "a b c d e f g"},
+		"reason":           {Filter{Reasons: []string{"TENANT_EXISTS"}}, "a b"},
+		"reasons":          {Filter{Reasons: []string{"TENANT_EXISTS", "PERMISSION_DENIED"}}, "a b c"},
+		"tenant":           {Filter{Tenants: []string{"acme"}}, "a c"},
+		"no tenant":        {Filter{Tenants: []string{""}}, "d f g"},
+		"a tenant escaped": {Filter{Tenants: []string{"Zürich\n" + strings.Repeat("x", 2000)}}, "e"},
+		"both":             {Filter{Reasons: []string{"TENANT_EXISTS"}, Tenants: []string{"acme", "other"}}, "a"},
+		"since, inclusive": {Filter{Since: now.Add(-time.Hour)}, "a b c e f g"},
+		"since now":        {Filter{Since: now}, "b c f g"},
+		"all three":        {Filter{Reasons: []string{"TENANT_EXISTS"}, Tenants: []string{"acme"}, Since: now}, ""},
+		"in other case":    {Filter{Reasons: []string{"tenant_exists"}}, ""},
+	} {
+		equal(t, name, keys(b.list(c.filter)), c.want)
+	}
+}
+
+func TestFind(t *testing.T) {
+	b := newBundle(t)
+	one, two := strings.Repeat("ab", 32), "abababab"+strings.Repeat("0", 56)
+	for _, key := range []string{one, two, "short", "two.tokens"} {
+		b.plant(key, nil, "")
+	}
+	for name, want := range map[string]string{
+		one:                              one,
+		"tenant.dead_letter." + two:      two,
+		one[:9]:                          one,
+		two[:9]:                          two,
+		"tenant.dead_letter." + two[:12]: two,
+		"short":                          "short",
+		"two.tokens":                     "two.tokens",
+		"two.to":                         "two.tokens",
+	} {
+		letter, err := b.letters().Find(t.Context(), name)
+		must(t, err)
+		equal(t, name, letter.Key, want)
+	}
+	for name, want := range map[string]string{
+		"abababab":               "alone", // both
+		"ababa":                  "at least 6 characters",
+		"cdcdcd":                 "dead-letters list",
+		strings.Repeat("cd", 32): "dead-letters list",
+		one + "0":                "dead-letters list",
+		"ABABAB":                 "dead-letters list",
+		"":                       "give a key",
+		"*":                      "give a key",
+		">":                      "give a key",
+		"tenant.dead_letter.>":   "give a key",
+		"two..tokens":            "give a key",
+		"a key":                  "give a key",
+		"line\nbreak":            "give a key",
+	} {
+		_, err := b.letters().Find(t.Context(), name)
+		if !errors.Is(err, ErrNoLetter) {
+			t.Errorf("%q: %v", name, err)
+		}
+		contains(t, name, err, want)
+	}
+}
+
+// Its sequence says which: a newer one of the same request stays.
+func TestRemove(t *testing.T) {
+	b := newBundle(t)
+	b.plant("key", nil, "old")
+	old, err := b.letters().Find(t.Context(), "key")
+	must(t, err)
+	b.plant("key", nil, "new")
+	gone, err := b.letters().Remove(t.Context(), old)
+	must(t, err)
+	equal(t, "the old one was gone", gone, true)
+	equal(t, "what is there", string(b.letter().Data), "new")
+
+	fresh, err := b.letters().Find(t.Context(), "key")
+	must(t, err)
+	for _, again := range []bool{false, true} {
+		gone, err := b.letters().Remove(t.Context(), fresh)
+		must(t, err)
+		equal(t, "gone", gone, again)
+	}
+	b.counts(0, 0)
+}
+
+// A stream that the operator protects says so.
+func TestRemoveThatIsNotPermitted(t *testing.T) {
+	b := newBundle(t)
+	must(t, b.js.DeleteStream(t.Context(), events.StreamDeadLetters))
+	config := b.config.Topology.streams()[2]
+	config.DenyDelete = true
+	_, err := b.js.CreateStream(t.Context(), config)
+	must(t, err)
+	b.plant("key", nil, "")
+	letter, err := b.letters().Find(t.Context(), "key")
+	must(t, err)
+	_, err = b.letters().Remove(t.Context(), letter)
+	contains(t, "its error", err, "remove message 1 of stream TENANT_DEAD_LETTERS", "not permitted")
+}

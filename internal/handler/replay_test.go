@@ -1,0 +1,487 @@
+package handler
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// refusing makes every attempt fail until grant is called.
+func (b *bundle) refusing() (grant func()) {
+	var granted atomic.Bool
+	b.db.work = func(context.Context, string, int) error {
+		if granted.Load() {
+			return nil
+		}
+		return pipeline.Failure(events.CausePermissionDenied, "no right")
+	}
+	return func() { granted.Store(true) }
+}
+
+// found is the only dead letter.
+func (b *bundle) found() Letter {
+	b.t.Helper()
+	all := b.list(Filter{})
+	if len(all) != 1 {
+		b.t.Fatalf("%d dead letters, want 1", len(all))
+	}
+	return all[0]
+}
+
+// replay replays the only dead letter.
+func (b *bundle) replay() Replayed {
+	b.t.Helper()
+	r, err := b.letters().Replay(b.t.Context(), b.found())
+	must(b.t, err)
+	return r
+}
+
+// requested is the message of the stream of requests with this sequence.
+func (b *bundle) requested(sequence uint64) *jetstream.RawStreamMsg {
+	b.t.Helper()
+	msg, err := b.streamOf(events.StreamRequests).GetMsg(b.t.Context(), sequence)
+	must(b.t, err)
+	return msg
+}
+
+func TestReplayThatSucceeds(t *testing.T) {
+	b := newBundle(t)
+	grant := b.refusing()
+	b.start()
+	msg := b.request("order", "acme")
+	msg.Header["X-Trace"] = []string{"one", "two"}
+	msg.Header["x-lower"] = []string{"kept as it is"}
+	msg.Header[jetstream.MsgIDHeader] = []string{"publisher-1"}
+	b.publish(msg)
+	b.settled()
+	key := b.found().Key
+	grant()
+	r := b.replay()
+	b.settled()
+	equal(t, "number", r.Number, 1)
+	equal(t, "repeated", r.Repeated, false)
+	equal(t, "request", *r.Request, events.Request{Source: billing, ID: "order"})
+	b.counts(2, 0)
+	equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1")
+	equal(t, "outcome id", b.outcomes()[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
+
+	// The contract, header by header.
+	replayed := b.requested(r.Sequence)
+	equal(t, "subject", replayed.Subject, "tenant.requested")
+	if !bytes.Equal(replayed.Data, msg.Data) {
+		t.Errorf("data: got %q, want %q", replayed.Data, msg.Data)
+	}
+	want := nats.Header{
+		"content-type": {events.ContentType}, "X-Trace": {"one", "two"}, "x-lower": {"kept as it is"},
+		"Replay-Number": {"1"}, "Nats-Msg-Id": {key + ".replay.1"},
+	}
+	equal(t, "header", fmt.Sprint(replayed.Header), fmt.Sprint(want))
+}
+
+// Each replay that fails has the next number, and no header is left of the one before.
+func TestReplayThatFailsAgain(t *testing.T) {
+	b := newBundle(t)
+	grant := b.refusing()
+	b.start()
+	msg := b.request("order", "acme")
+	msg.Header["replay-number"] = []string{"not one"}
+	msg.Header["nats-msg-id"] = []string{"in other case"}
+	b.publish(msg)
+	b.settled()
+	for n := 1; n <= 3; n++ {
+		r := b.replay()
+		b.settled()
+		equal(t, "number", r.Number, n)
+		header := b.requested(r.Sequence).Header
+		equal(t, "header", fmt.Sprint(header), fmt.Sprint(nats.Header{
+			"content-type": {events.ContentType}, ReplayHeader: {fmt.Sprint(n)},
+			"Nats-Msg-Id": {fmt.Sprint(events.RequestKey(billing, "order"), ".replay.", n)},
+		}))
+		equal(t, "replay of the new dead letter", b.found().Replay, n)
+	}
+	grant()
+	b.replay()
+	b.settled()
+	b.counts(5, 0)
+	equal(t, "outcome id", b.outcomes()[4].ID(), events.OutcomeID(billing, "order", 4, events.TypeProvisioned))
+}
+
+// Statement 2: two operators who replay everything at once.
+func TestTwoOperatorsReplayAtOnce(t *testing.T) {
+	b := newBundle(t)
+	grant := b.refusing()
+	first := b.start()
+	const n = 20
+	b.publishTenants(n)
+	b.settled()
+	b.counts(n, n)
+	first.stop(t)
+	grant()
+
+	var operators sync.WaitGroup
+	begin := make(chan struct{})
+	var published, repeated, gone atomic.Int32
+	for range 2 {
+		letters, all := b.letters(), b.list(Filter{})
+		operators.Go(func() {
+			<-begin
+			for _, letter := range all {
+				switch r, err := letters.Replay(t.Context(), letter); {
+				case errors.Is(err, ErrGone):
+					gone.Add(1)
+				case err != nil:
+					t.Error(err)
+				case r.Repeated:
+					repeated.Add(1)
+				default:
+					published.Add(1)
+				}
+			}
+		})
+	}
+	close(begin)
+	operators.Wait()
+	equal(t, "replays", published.Load(), int32(n))
+	equal(t, "replays that were there already", repeated.Load()+gone.Load(), int32(n))
+	equal(t, "messages in the stream of requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(2*n))
+	b.start()
+	b.settled()
+	b.counts(2*n, 0)
+	equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", n, n))
+}
+
+// undying is a JetStream in which no message is removed, as if the operator's process had ended before.
+type undying struct{ jetstream.JetStream }
+
+type undyingStream struct{ jetstream.Stream }
+
+func (u undying) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	stream, err := u.JetStream.Stream(ctx, name)
+	return undyingStream{stream}, err
+}
+
+func (undyingStream) DeleteMsg(context.Context, uint64) error { return errInjected }
+
+// Statement 3: interrupted between publication and removal, and repeated, within the stream's duplicate window
+// and after it, while the replay is not worked on yet, after it has succeeded, and after it has failed.
+func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		works, grants, forgets bool
+		outcomes, letters      int // in the end
+	}{
+		"not worked on yet":        {grants: true, outcomes: 2},
+		"not worked on, forgotten": {grants: true, forgets: true, outcomes: 2},
+		"succeeded":                {works: true, grants: true, outcomes: 2},
+		"succeeded, forgotten":     {works: true, grants: true, forgets: true, outcomes: 2},
+		"failed":                   {works: true, outcomes: 3, letters: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			if c.forgets {
+				config := b.streamOf(events.StreamRequests).CachedInfo().Config
+				config.Duplicates = 100 * time.Millisecond
+				_, err := b.js.UpdateStream(t.Context(), config)
+				must(t, err)
+			}
+			b.config.Workers = 1 // the fake ledger lets two work on one request at once
+			grant := b.refusing()
+			h := b.start()
+			b.publish(b.request("order", "acme"))
+			b.settled()
+			letter := b.found()
+			if !c.works {
+				h.stop(t)
+			}
+			if c.grants {
+				grant()
+			}
+			interrupted, err := OpenLetters(t.Context(), undying{b.js})
+			must(t, err)
+			r, err := interrupted.Replay(t.Context(), letter)
+			if c.works && !c.grants {
+				// It may have failed already, and a newer one be there.
+				if err != nil && !errors.Is(err, ErrNotRemoved) {
+					t.Fatal(err)
+				}
+			} else {
+				contains(t, "its error", err, "could not be removed", "again is safe", "injected")
+				equal(t, "dead letter", b.found().Sequence, letter.Sequence)
+			}
+			equal(t, "number", r.Number, 1)
+			if c.works {
+				b.settled()
+			}
+			if c.letters > 0 { // another number: that is a new replay
+				equal(t, "number", b.replay().Number, 2)
+				b.settled()
+				b.counts(c.outcomes, c.letters)
+				return
+			}
+			b.eventually("it is repeated, and stored again where the stream has forgotten it", func() bool {
+				again, err := interrupted.Replay(t.Context(), letter)
+				if !errors.Is(err, ErrNotRemoved) {
+					t.Fatal(err)
+				}
+				return again.Repeated == !c.forgets && again.Number == 1
+			})
+			_, err = b.letters().Replay(t.Context(), letter)
+			must(t, err)
+			if !c.works {
+				b.start()
+			}
+			b.settled()
+			b.counts(c.outcomes, c.letters)
+			equal(t, "attempts", b.db.attempts("order"), 1)
+			equal(t, "outcome id", b.outcomes()[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
+		})
+	}
+}
+
+// The request has succeeded since, by another's replay: this one is answered with that outcome.
+func TestReplayOfWhatHasSucceededMeanwhile(t *testing.T) {
+	b := newBundle(t)
+	grant := b.refusing()
+	b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	grant()
+	msg := b.request("order", "acme")
+	msg.Header[ReplayHeader] = []string{"1"}
+	b.publish(msg) // by hand
+	b.settled()
+	answers, err := b.config.Conn.SubscribeSync(events.TypeProvisioned)
+	must(t, err)
+	r := b.replay()
+	answer, err := answers.NextMsg(patience)
+	must(t, err)
+	e, err := events.Decode(answer.Header, answer.Data)
+	must(t, err)
+	equal(t, "outcome id", e.ID(), events.OutcomeID(billing, "order", r.Number, events.TypeProvisioned))
+	b.settled()
+	b.counts(2, 0)
+}
+
+// Statement 4.
+func TestReplayLeavesANewerDeadLetter(t *testing.T) {
+	b := newBundle(t)
+	b.refusing()
+	b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	old := b.found()
+	b.replay()
+	b.settled()
+	fresh := b.found()
+	equal(t, "its replay", fresh.Replay, 1)
+	gone, err := b.letters().Remove(t.Context(), old)
+	must(t, err)
+	equal(t, "the old one is gone", gone, true)
+	if _, err := b.letters().Replay(t.Context(), old); !errors.Is(err, ErrGone) {
+		t.Errorf("replay of the old one: %v", err)
+	}
+	equal(t, "the newer one", b.found().Sequence, fresh.Sequence)
+	equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(2))
+}
+
+// Statement 1.
+func TestReplayThatIsNotPublishedLeavesTheDeadLetter(t *testing.T) {
+	b := newBundle(t)
+	b.refusing()
+	h := b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	letter := b.found()
+	js := newFaulty(b.js)
+	js.before[events.TypeRequested] = 1
+	faulty, err := OpenLetters(t.Context(), js)
+	must(t, err)
+	_, err = faulty.Replay(t.Context(), letter)
+	if !errors.Is(err, errInjected) {
+		t.Errorf("its error: %v", err)
+	}
+	equal(t, "dead letter", b.found().Sequence, letter.Sequence)
+
+	// Stored, and the PubAck lost: the same.
+	h.stop(t)
+	js.after[events.TypeRequested] = 1
+	_, err = faulty.Replay(t.Context(), letter)
+	if !errors.Is(err, errInjected) {
+		t.Errorf("its error: %v", err)
+	}
+	equal(t, "dead letter", b.found().Sequence, letter.Sequence)
+	r, err := faulty.Replay(t.Context(), letter)
+	must(t, err)
+	equal(t, "repeated", r.Repeated, true)
+	equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(2))
+	b.counts(1, 0)
+}
+
+// Requests go to a stream of another name, such as after a mistake in its configuration.
+func TestReplayThatAnotherStreamTakes(t *testing.T) {
+	b := newBundle(t)
+	b.refusing()
+	h := b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	h.stop(t)
+	letter := b.found()
+	must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
+	_, err := b.letters().Replay(t.Context(), letter)
+	contains(t, "no stream", err, "TENANT_REQUESTS is not there")
+	_, err = b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"tenant.requested"}})
+	must(t, err)
+	_, err = b.letters().Replay(t.Context(), letter)
+	contains(t, "another stream", err, "it went to stream OTHER")
+	equal(t, "dead letter", b.found().Sequence, letter.Sequence)
+}
+
+func TestReplayOfAnOmittedOriginal(t *testing.T) {
+	b := newBundle(t)
+	grant := b.refusing()
+	b.start()
+	msg := b.request("order", "acme")
+	msg.Header["X-Large"] = []string{strings.Repeat("x", 64<<10-300)}
+	msg.Header["Nats-Expected-Stream"] = []string{events.StreamRequests}
+	msg.Header["Nats-Expected-Last-Sequence"] = []string{"0"}
+	b.publish(msg)
+	b.settled()
+	letter := b.found()
+	equal(t, "omitted", letter.Omitted, true)
+	grant()
+	r := b.replay()
+	b.settled()
+	replayed := b.requested(r.Sequence)
+	if !bytes.Equal(replayed.Data, msg.Data) {
+		t.Errorf("data: got %q, want %q", replayed.Data, msg.Data)
+	}
+	equal(t, "large header", len(replayed.Header.Get("X-Large")), 64<<10-300)
+	equal(t, "an instruction of the original", replayed.Header.Get("Nats-Expected-Last-Sequence"), "")
+	b.counts(2, 0)
+	equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1")
+}
+
+func TestReplayOfAnOmittedOriginalThatIsGone(t *testing.T) {
+	b := newBundle(t, func(o *server.Options) { o.MaxPayload = 100_000 })
+	b.start()
+	large := bytes.Repeat([]byte("x"), 99_990) // the new headers do not fit
+	first := b.publish(&nats.Msg{Subject: events.TypeRequested, Data: large})
+	b.settled()
+	letter := b.found()
+	_, err := b.letters().Replay(t.Context(), letter)
+	contains(t, "no room for its new headers", err, "max_payload")
+	if !errors.Is(err, ErrUnreplayable) {
+		t.Errorf("%v", err)
+	}
+	must(t, b.streamOf(events.StreamRequests).DeleteMsg(t.Context(), first))
+	_, err = b.letters().Replay(t.Context(), letter)
+	contains(t, "the original is gone", err, "TENANT_REQUESTS at sequence 1", "requested anew")
+	if !errors.Is(err, ErrUnreplayable) {
+		t.Errorf("%v", err)
+	}
+	equal(t, "dead letter", b.found().Sequence, letter.Sequence)
+}
+
+// What cannot be decoded fails again, under another key, which its PubAck tells.
+func TestReplayOfAnUndecodableMessage(t *testing.T) {
+	b := newBundle(t)
+	b.start()
+	b.publish(&nats.Msg{Subject: events.TypeRequested, Data: []byte("please make me a tenant")})
+	b.settled()
+	old := b.found()
+	r := b.replay()
+	b.settled()
+	if r.Request != nil {
+		t.Errorf("request %+v", r.Request)
+	}
+	fresh := b.found()
+	if fresh.Key == old.Key || fresh.Replay != 1 {
+		t.Errorf("key %s, replay %d", fresh.Key, fresh.Replay)
+	}
+	b.counts(2, 1)
+	equal(t, "outcome id", b.outcomes()[1].ID(),
+		events.OutcomeID(events.StreamRequests, fmt.Sprint(r.Sequence), 1, events.TypeProvisioningFailed))
+}
+
+// Statement 5: what others put into the stream is refused, with the reason, and stays.
+func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
+	b := newBundle(t)
+	order := b.request("order", "acme")
+	key := events.RequestKey(billing, "order")
+	with := func(name, value string) nats.Header {
+		header := nats.Header{
+			"content-type": {events.ContentType}, "Dead-Letter-Subject": {"tenant.requested"}, "Dead-Letter-Replay": {"0"},
+			"Dead-Letter-Stream": {"TENANT_REQUESTS"}, "Dead-Letter-Sequence": {"7"},
+		}
+		if value == "" {
+			delete(header, name)
+		} else {
+			header[name] = []string{value}
+		}
+		return header
+	}
+	for _, c := range []struct {
+		name, key string
+		header    nats.Header
+		want      string
+	}{
+		{"no header at all", "whatever", nil, "no header Dead-Letter-Subject"},
+		{"no subject", key, with("Dead-Letter-Subject", ""), "no header Dead-Letter-Subject"},
+		{"the server's own subject", key, with("Dead-Letter-Subject", "$JS.API.STREAM.DELETE.TENANT_EVENTS"), "requests are on tenant.requested"},
+		{"no replay", key, with("Dead-Letter-Replay", ""), "Dead-Letter-Replay"},
+		{"a negative replay", key, with("Dead-Letter-Replay", "-1"), "Dead-Letter-Replay"},
+		{"the last replay", key, with("Dead-Letter-Replay", "2147483647"), "Dead-Letter-Replay"},
+		{"another's key", events.RequestKey(billing, "another"), with("", ""), "not that of the request"},
+		{"omitted, nowhere", key, with("Dead-Letter-Omitted", "yes"), "not there any more"},
+		{"omitted, elsewhere", key, func() nats.Header {
+			header := with("Dead-Letter-Omitted", "yes")
+			header["Dead-Letter-Stream"] = []string{"OTHER"}
+			return header
+		}(), "do not say where"},
+	} {
+		sequence := b.plant(c.key, c.header, string(order.Data))
+		letter := b.found()
+		_, err := b.letters().Replay(t.Context(), letter)
+		contains(t, c.name, err, c.want)
+		if !errors.Is(err, ErrUnreplayable) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		_, err = b.letters().Check(t.Context(), letter)
+		contains(t, c.name+", checked", err, c.want)
+		equal(t, c.name, b.found().Sequence, sequence)
+		_, err = b.letters().Remove(t.Context(), letter)
+		must(t, err)
+	}
+	equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(0))
+	names := []string{}
+	for name := range b.js.StreamNames(t.Context()).Name() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	equal(t, "streams", fmt.Sprint(names), "[TENANT_DEAD_LETTERS TENANT_EVENTS TENANT_REQUESTS]")
+
+	// Nothing is wrong with this one.
+	b.plant(key, with("", ""), string(order.Data))
+	number, err := b.letters().Check(t.Context(), b.found())
+	must(t, err)
+	equal(t, "number", number, 1)
+	equal(t, "requests after a check", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(0))
+	b.replay()
+	b.start()
+	b.settled()
+	b.counts(1, 0)
+}
