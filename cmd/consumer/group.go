@@ -2,16 +2,21 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
 // group is a command that only has others below it. To name none of them is misuse.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	names := make([]string, len(commands))
+	for i, c := range commands {
+		names[i] = c.Name()
+	}
 	g := &cobra.Command{
 		Use: use, Short: short, Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return misuse(fmt.Errorf("what of %s? See: %s --help", cmd.Name(), cmd.CommandPath()))
+			return misuse(fmt.Errorf("%s: say what to do: %s", cmd.Name(), strings.Join(names, ", ")))
 		},
 	}
 	g.AddCommand(commands...)

@@ -28,19 +28,30 @@ func openOutcomes(ctx context.Context, js jetstream.JetStream, all bool, log *sl
 	if all {
 		policy = jetstream.DeliverAllPolicy
 	}
-	consumer, err := js.OrderedConsumer(ctx, events.StreamEvents,
-		jetstream.OrderedConsumerConfig{DeliverPolicy: policy, InactiveThreshold: forgottenAfter})
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamEvents)
-	}
+	consumer, err := readOutcomes(ctx, js, jetstream.OrderedConsumerConfig{DeliverPolicy: policy})
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, err)
+		return nil, err
 	}
 	messages, err := consumer.Messages()
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, err)
 	}
 	return &outcomes{messages, log}, nil
+}
+
+// readOutcomes is a reader of the stream of outcomes, from where the configuration says.
+func readOutcomes(
+	ctx context.Context, js jetstream.JetStream, from jetstream.OrderedConsumerConfig,
+) (jetstream.Consumer, error) {
+	from.InactiveThreshold = forgottenAfter
+	consumer, err := js.OrderedConsumer(ctx, events.StreamEvents, from)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamEvents)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, err)
+	}
+	return consumer, nil
 }
 
 // next waits for the next outcome, or until ctx ends. What somebody else has put into the stream is passed

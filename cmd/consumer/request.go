@@ -36,7 +36,7 @@ func requestCommand(a *app) *cobra.Command {
 		Long: "Publishes a tenant.requested event. With --wait it shows the outcome and exits 0 if the tenant was\n" +
 			"provisioned, 1 if not. The same --source and --id are the same request, and have one outcome.",
 		Example: "  consumer request acme --display-name 'Acme Inc.' --created-by billing --wait 30s",
-		Args:    func(cmd *cobra.Command, args []string) error { return misuse(cobra.ExactArgs(1)(cmd, args)) },
+		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.request(cmd.Context(), args[0], f)
 		},

@@ -33,8 +33,8 @@ func newRoot(a *app) *cobra.Command {
 		Version:       version(),
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse(err) })
-	root.AddCommand(run, demoCommand(a), requestCommand(a), watchCommand(a), configCommand(a), healthCommand(a))
-	root.AddCommand(tenantsCommand(a), requestsCommand(a))
+	root.AddCommand(run, demoCommand(a), requestCommand(a), watchCommand(a), tenantsCommand(a), requestsCommand(a),
+		deadLettersCommand(a), configCommand(a), healthCommand(a))
 	return root
 }
 

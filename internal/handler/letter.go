@@ -43,7 +43,7 @@ func newLetter(msg jetstream.Msg) (Letter, error) {
 	header := msg.Headers()
 	reason := func(name string) string { return header.Get(deadLetterPrefix + name) }
 	number := func(name string) int {
-		n, _ := count(reason(name)) //nolint:errcheck // 0 it is
+		n, _ := count(reason(name)) // 0 it is
 		return n
 	}
 	l := Letter{
@@ -58,8 +58,8 @@ func newLetter(msg jetstream.Msg) (Letter, error) {
 	if t, err := time.Parse(time.RFC3339Nano, reason("Time")); err == nil {
 		l.Time = t.UTC()
 	}
-	l.OriginalSequence, _ = strconv.ParseUint(reason("Sequence"), 10, 64) //nolint:errcheck // 0, which no message has
-	l.Size, _ = count(header.Get(nats.MsgSize))                           //nolint:errcheck // the server's own
+	l.OriginalSequence, _ = strconv.ParseUint(reason("Sequence"), 10, 64) // 0, which no message has
+	l.Size, _ = count(header.Get(nats.MsgSize))                           // the server's own
 	delete(header, nats.MsgSize)
 	return l, nil
 }
@@ -67,7 +67,7 @@ func newLetter(msg jetstream.Msg) (Letter, error) {
 // count reads a number of times.
 func count(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 31)
-	return int(n), err //nolint:gosec // it has 31 bits
+	return int(n), err
 }
 
 // Filter selects dead letters. Where a list is empty and Since zero, all match.

@@ -76,7 +76,8 @@ func (l *Letters) All(ctx context.Context, f Filter) iter.Seq2[Letter, error] {
 func (l *Letters) Find(ctx context.Context, name string) (Letter, error) {
 	key := strings.TrimPrefix(name, events.SubjectDeadLetterPrefix)
 	if !canBeKey(key) {
-		return Letter{}, fmt.Errorf("%s %w: give a key as consumer dead-letters list shows it", events.Quote(name), ErrNoLetter)
+		return Letter{}, fmt.Errorf("%s %w: give a key as consumer dead-letters list shows it",
+			events.Quote(name), ErrNoLetter)
 	}
 	for letter, err := range l.on(ctx, events.DeadLetterSubject(key)) {
 		return letter, err

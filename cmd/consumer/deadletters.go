@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+func deadLettersCommand(a *app) *cobra.Command {
+	cmd := group("dead-letters", "List, show, replay and remove what has failed",
+		listLettersCommand(a), showLetterCommand(a), replayLettersCommand(a), removeLettersCommand(a))
+	cmd.Long = "A request that has failed is kept as a dead letter: the original, with the reasons. A KEY is the\n" +
+		"dead letter's key as list shows it, at least 6 characters of it, or its subject."
+	return cmd
+}
+
+// openLetters connects to the stream of dead letters. end hangs up.
+func (a *app) openLetters(ctx context.Context) (_ *handler.Letters, _ jetstream.JetStream, end func(), _ error) {
+	c, log, err := a.configure(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	js, end, err := dial(ctx, c, log)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	letters, err := handler.OpenLetters(ctx, js)
+	if err != nil {
+		end()
+		return nil, nil, nil, err
+	}
+	return letters, js, end, nil
+}
+
+// letterFlags select dead letters.
+type letterFlags struct {
+	reasons, tenants []string
+	since            string
+}
+
+func (f *letterFlags) define(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.reasons, "reason", nil, "those with this cause code (repeatable)")
+	flags.StringArrayVar(&f.tenants, "tenant", nil, "those of this tenant id (repeatable)")
+	flags.StringVar(&f.since, "since", "", "those that failed since: a duration such as 24h, or a time as in RFC 3339")
+}
+
+// given reports whether any of the flags is there.
+func (f *letterFlags) given(cmd *cobra.Command) bool {
+	flags := cmd.Flags()
+	return flags.Changed("reason") || flags.Changed("tenant") || flags.Changed("since")
+}
+
+func (f *letterFlags) filter(cmd *cobra.Command, now time.Time) (handler.Filter, error) {
+	filter := handler.Filter{Reasons: f.reasons, Tenants: f.tenants}
+	if !cmd.Flags().Changed("since") {
+		return filter, nil
+	}
+	var err error
+	if filter.Since, err = time.Parse(time.RFC3339, f.since); err == nil {
+		return filter, nil
+	}
+	if ago, err := time.ParseDuration(f.since); err == nil && ago >= 0 {
+		filter.Since = now.Add(-ago)
+		return filter, nil
+	}
+	return filter, misuse(fmt.Errorf("--since: %q is neither a duration such as 24h nor a time such as %s",
+		f.since, now.UTC().Format(time.RFC3339)))
+}
+
+// cell is plain text of at most n characters.
+func cell(s string, n int) string {
+	if s == "" {
+		return "-"
+	}
+	s = plain(s)
+	if runes := []rune(s); len(runes) > n {
+		return string(runes[:n-1]) + "…"
+	}
+	return s
+}
+
+// shortKey is enough of a key for a person, and to name the dead letter by.
+func shortKey(key string) string {
+	const enough = 12
+	if key = plain(key); len(key) == 64 {
+		return key[:enough]
+	}
+	return key // not one of ours: its beginning may be anybody's
+}

@@ -1,0 +1,317 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	databasesql "database/sql"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// mailbox is a server with the streams, and dead letters in them, without a service.
+type mailbox struct {
+	t   *testing.T
+	env map[string]string
+	js  jetstream.JetStream
+}
+
+func newMailbox(t *testing.T) *mailbox {
+	t.Helper()
+	t.Parallel()
+	url := startNATS(t)
+	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: dialJetStream(t, url)}
+	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Ensure(t.Context(), m.js)
+	must(t, err)
+	return m
+}
+
+// plant puts in the dead letter of a request, as the service does, and returns its key.
+func (m *mailbox) plant(id, tenant, reason string, age time.Duration, more ...string) (key string) {
+	m.t.Helper()
+	msg := requestFor(m.t, id, tenant)
+	key = events.RequestKey(billing, id)
+	return m.put(key, msg, tenant, reason, age, more...)
+}
+
+func (m *mailbox) put(key string, msg *nats.Msg, tenant, reason string, age time.Duration, more ...string) string {
+	m.t.Helper()
+	if msg.Header == nil {
+		msg.Header = nats.Header{}
+	}
+	msg.Subject = events.DeadLetterSubject(key)
+	values := append([]string{
+		"Key", key, "Reason", reason, "Step", "create_isolation_boundary", "Message", "because", "Attempts", "1",
+		"Replay", "0", "Stream", events.StreamRequests, "Sequence", "1", "Subject", events.TypeRequested,
+		"Time", time.Now().UTC().Add(-age).Format(time.RFC3339Nano), "Tenant", tenant,
+	}, more...)
+	for i := 0; i < len(values); i += 2 {
+		msg.Header["Dead-Letter-"+values[i]] = []string{values[i+1]}
+	}
+	publish(m.t, m.js, msg)
+	return key
+}
+
+// serve starts the service on the server and a database of its own.
+func (m *mailbox) serve() database {
+	m.t.Helper()
+	d := newSQLite(m.t)
+	serve(m.t, settings(d.env, with("NATS_URL", m.env["NATS_URL"])))
+	return d
+}
+
+// messages is how many a stream holds.
+func (m *mailbox) messages(stream string) uint64 {
+	m.t.Helper()
+	s, err := m.js.Stream(m.t.Context(), stream)
+	must(m.t, err)
+	return s.CachedInfo().State.Msgs
+}
+
+// holds asserts how many requests and dead letters there are.
+func (m *mailbox) holds(requests, letters uint64) {
+	m.t.Helper()
+	equal(m.t, "requests", m.messages(events.StreamRequests), requests)
+	equal(m.t, "dead letters", m.messages(events.StreamDeadLetters), letters)
+}
+
+// run runs consumer dead-letters.
+func (m *mailbox) run(args ...string) (code int, stdout string) {
+	m.t.Helper()
+	code, stdout, stderr := command(m.t, m.env, append([]string{"dead-letters"}, args...)...)
+	equal(m.t, fmt.Sprint("stderr of ", args), stderr, "")
+	return code, stdout
+}
+
+// The way of an operator: somebody's rows are in the way; they are moved, and the request is replayed.
+func TestDeadLettersEndToEnd(t *testing.T) {
+	t.Parallel()
+	d := newSQLite(t)
+	service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir())))
+	url := logged(t, &service.stderr, "embedded NATS server is up", "url")
+	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: dialJetStream(t, url)}
+	dir := filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"), "tenant_acme")
+	must(t, os.MkdirAll(dir, 0o755))
+	db, err := databasesql.Open("sqlite", "file:"+filepath.Join(dir, "docex.db"))
+	must(t, err)
+	_, err = db.ExecContext(t.Context(), "CREATE TABLE invoices (id integer); INSERT INTO invoices VALUES (1)")
+	must(t, err)
+	must(t, db.Close())
+	msg := requestFor(t, "order-1", "acme")
+	publish(t, m.js, msg)
+	settled(t, m.js)
+	key := events.RequestKey(billing, "order-1")
+
+	code, stdout := m.run("list")
+	equal(t, "exit code of list", code, 0)
+	contains(t, "list", stdout, "KEY", key[:12], "BOUNDARY_NOT_EMPTY", "create_isolation_boundary", "acme")
+	code, stdout = m.run("list", "--json")
+	equal(t, "exit code of list --json", code, 0)
+	listed := objects[letterJSON](t, stdout)
+	equal(t, "dead letters", len(listed), 1)
+	equal(t, "key", listed[0].Key, key)
+	equal(t, "reason", listed[0].Reason, "BOUNDARY_NOT_EMPTY")
+
+	code, stdout = m.run("show", key[:12])
+	equal(t, "exit code of show", code, 0)
+	contains(t, "show", stdout, "tenant.dead_letter."+key, "BOUNDARY_NOT_EMPTY", "content-type: application/cloudevents+json",
+		string(msg.Data), fmt.Sprintf("%d bytes", len(msg.Data)))
+	code, stdout = m.run("show", "tenant.dead_letter."+key, "--json")
+	equal(t, "exit code of show --json", code, 0)
+	var shown struct {
+		letterJSON
+		Body string `json:"body_base64"`
+	}
+	must(t, json.Unmarshal([]byte(stdout), &shown))
+	body, err := base64.StdEncoding.DecodeString(shown.Body)
+	must(t, err)
+	equal(t, "body", string(body), string(msg.Data))
+	equal(t, "headers", fmt.Sprint(shown.Headers), fmt.Sprint(msg.Header))
+
+	// Nothing is mended yet.
+	code, stdout = m.run("replay", key[:12])
+	equal(t, "exit code of a replay that fails", code, 1)
+	contains(t, "replay", stdout, "replayed, as replay 1: failed again, BOUNDARY_NOT_EMPTY", "1 outcomes: failed again")
+	settled(t, m.js)
+	m.holds(2, 1)
+
+	must(t, os.Rename(dir, dir+".old"))
+	code, stdout = m.run("replay", key)
+	equal(t, "exit code of a replay that succeeds", code, 0)
+	contains(t, "replay", stdout, "acme BOUNDARY_NOT_EMPTY: replayed, as replay 2: provisioned", "1 outcomes: provisioned")
+	equal(t, "registered tenants", fmt.Sprint(d.tenants()), "[acme]")
+	equal(t, "outcomes", census(t, stored(t, m.js)), "BOUNDARY_NOT_EMPTY 2, provisioned 1")
+	code, stdout = m.run("list")
+	equal(t, "exit code of list", code, 0)
+	equal(t, "list", stdout, "no dead letters\n")
+	code, stdout = m.run("list", "--json")
+	equal(t, "exit code of list --json", code, 0)
+	equal(t, "list --json", stdout, "")
+}
+
+func TestDeadLettersMisuse(t *testing.T) {
+	t.Parallel()
+	env := settings(with("NATS_URL", "nats://127.0.0.1:1")) // it is not asked
+	for _, c := range []struct {
+		args string
+		want string
+	}{
+		{"", "list, show, replay, remove"},
+		{"forget", "forget"},
+		{"list key", "key"},
+		{"list --since yesterday", `--since: "yesterday"`},
+		{"list --since -1h", "--since"},
+		{"list --since=", "--since"},
+		{"list --loud", "loud"},
+		{"show", "arg"},
+		{"show one two", "arg"},
+		{"remove", "arg"},
+		{"replay", "say which"},
+		{"replay --dry-run --rate 1", "say which"},
+		{"replay key123 --all", "either"},
+		{"replay key123 --reason TENANT_EXISTS", "either"},
+		{"replay key123 --tenant acme", "either"},
+		{"replay key123 --since 1h", "either"},
+		{"replay --all --rate -1", "--rate"},
+		{"replay --all --rate NaN", "--rate"},
+		{"replay --all --rate Inf", "--rate"},
+		{"replay --all --rate fast", "rate"},
+		{"replay --all --wait -1s", "--wait"},
+		{"replay --all --since tomorrow", "--since"},
+	} {
+		code, stdout, stderr := command(t, env, strings.Fields("dead-letters "+c.args)...)
+		equal(t, "exit code of "+c.args, code, 2)
+		equal(t, "stdout of "+c.args, stdout, "")
+		contains(t, "stderr of "+c.args, stderr, c.want)
+	}
+}
+
+func TestDeadLettersWithoutAService(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"list", "show abcdef", "remove abcdef", "replay --all"} {
+		args := strings.Fields("dead-letters " + args)
+		code, _, stderr := command(t, settings(with("NATS_EMBEDDED_ADDR", freeAddr(t))), args...)
+		equal(t, "exit code", code, 1)
+		contains(t, "stderr", stderr, "consumer run", "NATS_URL")
+		code, _, stderr = command(t, settings(with("NATS_URL", startNATS(t))), args...)
+		equal(t, "exit code", code, 1)
+		contains(t, "stderr", stderr, "run the service once")
+	}
+}
+
+func TestDeadLettersList(t *testing.T) {
+	m := newMailbox(t)
+	m.plant("1", "acme", "PERMISSION_DENIED", 48*time.Hour)
+	m.plant("2", "umbrella", "PERMISSION_DENIED", time.Hour)
+	m.plant("3", "acme", "TENANT_EXISTS", 0)
+	day := time.Now().UTC().Add(-24 * time.Hour).Format(time.RFC3339)
+	for args, want := range map[string]string{
+		"":                                      "1 2 3",
+		"--reason PERMISSION_DENIED":            "1 2",
+		"--reason TENANT_EXISTS --tenant acme":  "3",
+		"--tenant acme":                         "1 3",
+		"--tenant acme --tenant umbrella":       "1 2 3",
+		"--since 24h":                           "2 3",
+		"--since " + day:                        "2 3",
+		"--since 30m":                           "3",
+		"--since 0s":                            "",
+		"--since 24h --reason INVALID_REQUEST":  "",
+		"--reason TENANT_EXISTS --reason OTHER": "3",
+	} {
+		code, stdout := m.run(append([]string{"list", "--json"}, strings.Fields(args)...)...)
+		equal(t, "exit code", code, 0)
+		var ids []string
+		for _, l := range objects[letterJSON](t, stdout) {
+			for _, id := range []string{"1", "2", "3"} {
+				if l.Key == events.RequestKey(billing, id) {
+					ids = append(ids, id)
+				}
+			}
+		}
+		equal(t, args, strings.Join(ids, " "), want)
+	}
+}
+
+// What anybody may have put into the stream is shown harmlessly.
+func TestDeadLettersOfSomebodyElse(t *testing.T) {
+	m := newMailbox(t)
+	publish(t, m.js,
+		&nats.Msg{Subject: "tenant.dead_letter.foreign.one", Data: []byte{0xff, 0x00}},
+		&nats.Msg{Subject: "tenant.dead_letter.foreign\x1btwo", Header: nats.Header{
+			"Dead-Letter-Message": {"\x1b[2J" + strings.Repeat("x", 200)}, "Dead-Letter-Tenant": {"\xff\u202e"}, "X-Bell": {"\x07"},
+			"Dead-Letter-Replay": {"-3"}, "Dead-Letter-Time": {"never"}, "Dead-Letter-Sequence": {"x"},
+		}, Data: []byte(strings.Repeat("long\n", 2000))})
+	for _, args := range [][]string{
+		{"list"},
+		{"list", "--json"},
+		{"show", "foreign.one"},
+		{"show", "foreign.one", "--json"},
+		{"replay", "--all", "--dry-run"},
+		{"replay", "--all", "--wait", "0"},
+	} {
+		code, stdout := m.run(args...)
+		equal(t, fmt.Sprint("exit code of ", args), code == 0, args[0] != "replay")
+		for _, r := range stdout {
+			if isJSON := args[len(args)-1] == "--json"; r < ' ' && r != '\n' || r == '\u202e' && !isJSON {
+				t.Errorf("%v: %q in %q", args, r, stdout)
+			}
+		}
+		contains(t, fmt.Sprint(args), stdout, "foreign.one")
+	}
+	m.holds(0, 2)
+	_, stdout := m.run("replay", "foreign.one", "--wait", "0")
+	contains(t, "replay", stdout, "no header Dead-Letter-Subject")
+	_, stdout = m.run("show", "foreign.one")
+	contains(t, "show", stdout, "2 bytes: not text; --json has it as base64")
+	var all letterJSON
+	_, stdout = m.run("list", "--json")
+	must(t, json.Unmarshal([]byte(strings.Split(stdout, "\n")[1]), &all))
+	equal(t, "its key", all.Key, "foreign\x1btwo")
+}
+
+func TestDeadLettersShowCutsALongBody(t *testing.T) {
+	m := newMailbox(t)
+	long := strings.Repeat("zwölf\n", 2000)
+	key := m.put(strings.Repeat("ab", 32), &nats.Msg{Data: []byte(long)}, "acme", "UNDECODABLE_EVENT", 0)
+	code, stdout := m.run("show", key)
+	equal(t, "exit code", code, 0)
+	if len(stdout) > maxShown+2000 {
+		t.Errorf("%d bytes are shown", len(stdout))
+	}
+	contains(t, "show", stdout, "14000 bytes, of which the first; --json has all")
+	_, stdout = m.run("show", key, "--json")
+	var j letterJSON
+	must(t, json.Unmarshal([]byte(stdout), &j))
+	equal(t, "body", string(j.Body), long)
+	code, _, stderr := command(t, m.env, "dead-letters", "show", "abcdef")
+	equal(t, "exit code of no such key", code, 1)
+	contains(t, "stderr", stderr, "names no dead letter", "list")
+}
+
+func TestDeadLettersRemove(t *testing.T) {
+	m := newMailbox(t)
+	one := m.plant("1", "acme", "TENANT_EXISTS", 0)
+	two := m.plant("2", "umbrella", "TENANT_EXISTS", 0)
+	m.plant("3", "other", "TENANT_EXISTS", 0)
+	code, stdout, stderr := command(t, m.env, "dead-letters", "remove", one[:8], "abcdefabcdef", two, one)
+	equal(t, "exit code", code, 1)
+	contains(t, "stdout", stdout, one[:12]+" acme TENANT_EXISTS: removed", two[:12]+" umbrella TENANT_EXISTS: removed")
+	equal(t, "lines", strings.Count(stdout, "\n"), 2)
+	contains(t, "stderr", stderr, `"abcdefabcdef" names no dead letter`)
+	m.holds(0, 1)
+	code, _, _ = command(t, m.env, "dead-letters", "remove", one)
+	equal(t, "exit code", code, 1)
+	code, stdout = m.run("remove", events.DeadLetterSubject(events.RequestKey(billing, "3")))
+	equal(t, "exit code", code, 0)
+	contains(t, "stdout", stdout, "removed")
+	m.holds(0, 0)
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+func removeLettersCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove KEY…",
+		Short: "Remove dead letters, for good",
+		Long: "Removes dead letters without a replay. The requests stay failed, and nothing else keeps the original\n" +
+			"but the stream of requests, for a while. Exits 1 if a KEY names no dead letter.",
+		Example: "  consumer dead-letters remove 3f2a9c51d07e",
+		Args:    func(cmd *cobra.Command, args []string) error { return misuse(cobra.MinimumNArgs(1)(cmd, args)) },
+		RunE: func(cmd *cobra.Command, names []string) error {
+			ctx := cmd.Context()
+			letters, _, end, err := a.openLetters(ctx)
+			if err != nil {
+				return err
+			}
+			defer end()
+			var faults []error
+			for _, n := range named(ctx, letters, names) {
+				if ctx.Err() != nil {
+					return errors.Join(append(faults, errors.New("interrupted; repeat it for the rest"))...)
+				}
+				err := n.err
+				if err == nil {
+					err = a.removeLetter(cmd, letters, n.letter)
+				}
+				faults = append(faults, err)
+			}
+			return errors.Join(faults...)
+		},
+	}
+}
+
+func (a *app) removeLetter(cmd *cobra.Command, letters *handler.Letters, l handler.Letter) error {
+	gone, err := letters.Remove(cmd.Context(), l)
+	if err != nil {
+		return fmt.Errorf("%s: %w", shortKey(l.Key), err)
+	}
+	said := "removed"
+	if gone {
+		said = "gone meanwhile: removed, replayed or replaced by somebody else"
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s %s %s: %s\n", shortKey(l.Key), cell(l.Tenant, 40), cell(l.Reason, 30), said)
+	return err
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/time/rate"
+
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+// maxFaults in a row end a replay: the next would fare no better.
+const maxFaults = 3
+
+// replayFlags are the flags of consumer dead-letters replay.
+type replayFlags struct {
+	letterFlags
+	all, dryRun, asJSON bool
+	rate                float64
+	wait                time.Duration
+}
+
+func replayLettersCommand(a *app) *cobra.Command {
+	var f replayFlags
+	cmd := &cobra.Command{
+		Use:   "replay [KEY…]",
+		Short: "Publish failed requests again",
+		Long: "Publishes the originals again, as the next replay of their requests, and removes their dead letters.\n" +
+			"Says which by KEY, or by --reason, --tenant and --since, or takes --all. What can never succeed, such\n" +
+			"as an invalid id, is replayed too if it matches; it fails again. Dead letters that arise meanwhile are\n" +
+			"left alone. It is safe to interrupt it, to repeat it, and to do it twice at once: each dead letter has\n" +
+			"one replay.\n\n" +
+			"Then it waits for outcomes. Exits 0 if every dead letter was replayed, by this or another operator, and\n" +
+			"every tenant is provisioned, or was already; 1 if not, if an outcome was not seen within --wait, or if a\n" +
+			"KEY names no dead letter. With --wait 0 outcomes do not count.",
+		Example: "  consumer dead-letters replay 3f2a9c51d07e\n" +
+			"  consumer dead-letters replay --reason BOUNDARY_NOT_EMPTY --tenant acme\n" +
+			"  consumer dead-letters replay --all --since 24h --rate 5 --dry-run",
+		RunE: func(cmd *cobra.Command, names []string) error {
+			filter, err := f.check(cmd, names)
+			if err != nil {
+				return err
+			}
+			return a.replay(cmd.Context(), f, filter, names)
+		},
+	}
+	flags := cmd.Flags()
+	f.define(cmd)
+	flags.BoolVar(&f.all, "all", false, "all that match, or simply all")
+	flags.Float64Var(&f.rate, "rate", 0, "at most so many a second (0: as fast as possible)")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would be replayed, and change nothing")
+	flags.DurationVar(&f.wait, "wait", 30*time.Second, "wait so long after the last for outcomes (0: do not wait)")
+	flags.BoolVar(&f.asJSON, "json", false, "one JSON object a line, and a summary as the last")
+	return cmd
+}
+
+// check refuses what contradicts itself.
+func (f *replayFlags) check(cmd *cobra.Command, names []string) (handler.Filter, error) {
+	filter, err := f.filter(cmd, time.Now())
+	selects := f.all || f.given(cmd)
+	const maxRate = 1e6
+	switch {
+	case err != nil:
+		return filter, err
+	case len(names) > 0 && selects:
+		return filter, misuse(errors.New("replay: give either keys, or --all, --reason, --tenant and --since"))
+	case len(names) == 0 && !selects:
+		return filter, misuse(errors.New("replay: say which: give keys, or --reason, --tenant or --since, or --all"))
+	case !(f.rate >= 0 && f.rate <= maxRate): // so that it catches what is not a number
+		return filter, misuse(fmt.Errorf("--rate: %v is not 0 to %v a second", f.rate, maxRate))
+	case f.wait < 0:
+		return filter, misuse(errors.New("--wait: must not be below 0"))
+	}
+	return filter, nil
+}
+
+func (a *app) replay(ctx context.Context, f replayFlags, filter handler.Filter, names []string) error {
+	letters, js, end, err := a.openLetters(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	selection, total := letters.All(ctx, filter), func() (int, error) { return count(letters.All(ctx, filter)) }
+	if len(names) > 0 {
+		found := named(ctx, letters, names)
+		selection, total = each(found), func() (int, error) { return len(found), nil }
+	}
+	report := newReplayReport(a, f.asJSON)
+	if isTerminal(a.stderr) && !f.asJSON && !f.dryRun {
+		n, err := total()
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			report.showProgress(newProgress(a.stderr, n, "replaying"), isTerminal(a.stdout))
+		}
+	}
+	r := &replaying{replayFlags: f, letters: letters, report: report, limit: rate.NewLimiter(rate.Inf, 1)}
+	if f.rate > 0 {
+		r.limit.SetLimit(rate.Limit(f.rate))
+	}
+	if f.wait > 0 && !f.dryRun {
+		// Before anything is published: an outcome may be there at once.
+		if r.outcomes, err = awaitReplays(ctx, js, report.add); err != nil {
+			return err
+		}
+		defer r.outcomes.close()
+	}
+	err = r.all(ctx, selection)
+	if r.outcomes != nil {
+		var lookErr error
+		report.reconnected, lookErr = r.outcomes.end(ctx, f.wait)
+		err = errors.Join(err, lookErr)
+	}
+	report.interrupted = ctx.Err() != nil
+	negative := report.end(f)
+	if err != nil {
+		return err
+	}
+	return negative
+}
+
+// replaying replays one dead letter after the other.
+type replaying struct {
+	replayFlags
+	letters  *handler.Letters
+	outcomes *replayOutcomes // nil: they are not waited for
+	report   *replayReport
+	limit    *rate.Limiter
+	faults   int // in a row
+}
+
+// all replays a selection until ctx ends.
+func (r *replaying) all(ctx context.Context, selection iter.Seq2[handler.Letter, error]) error {
+	for letter, err := range selection {
+		switch {
+		case ctx.Err() != nil:
+			return nil // the summary says so
+		case errors.Is(err, handler.ErrNoLetter):
+			r.report.add(replayLine{Status: statusNotFound, Error: err.Error()})
+			continue
+		case err != nil:
+			return err
+		}
+		if r.dryRun {
+			r.report.add(r.rehearse(ctx, letter))
+			continue
+		}
+		if r.limit.Wait(ctx) != nil {
+			return nil // likewise
+		}
+		// To be stopped is no reason to leave one half done; each of its steps has a timeout.
+		r.one(context.WithoutCancel(ctx), letter)
+		if r.faults == maxFaults {
+			return fmt.Errorf("given up after %d faults in a row; repeat it once they are mended, which is safe", maxFaults)
+		}
+	}
+	return nil
+}
+
+func (r *replaying) one(ctx context.Context, letter handler.Letter) {
+	if r.outcomes == nil {
+		line, _ := r.publish(ctx, letter)
+		r.report.add(line)
+		return
+	}
+	r.outcomes.during(func() (replayLine, *handler.Replayed) { return r.publish(ctx, letter) })
+}
+
+// publish replays a dead letter; where there is no replay whose outcome may come, it returns nil.
+func (r *replaying) publish(ctx context.Context, letter handler.Letter) (replayLine, *handler.Replayed) {
+	line := newReplayLine(letter)
+	replayed, err := r.letters.Replay(ctx, letter)
+	if r.faults++; err == nil || errors.Is(err, handler.ErrGone) || errors.Is(err, handler.ErrUnreplayable) {
+		r.faults = 0 // the others may fare better
+	}
+	line.Status, line.Replay = statusReplayed, replayed.Number
+	if replayed.Repeated {
+		line.Status = statusRepeated
+	}
+	switch {
+	case err == nil:
+		return line, &replayed
+	case errors.Is(err, handler.ErrNotRemoved):
+		line.Error = err.Error()
+		return line, &replayed
+	}
+	return line.refused(err), nil
+}
+
+// rehearse says what a replay would do.
+func (r *replaying) rehearse(ctx context.Context, letter handler.Letter) replayLine {
+	line := newReplayLine(letter)
+	number, err := r.letters.Check(ctx, letter)
+	if err != nil {
+		return line.refused(err)
+	}
+	line.Status, line.Replay = statusWouldReplay, number
+	return line
+}
+
+// namedLetter is a dead letter that was asked for by its key, or why there is none.
+type namedLetter struct {
+	letter handler.Letter
+	err    error
+}
+
+// named finds dead letters by their keys, each once however often it is named.
+func named(ctx context.Context, letters *handler.Letters, names []string) (all []namedLetter) {
+	seen := map[uint64]bool{}
+	for _, name := range names {
+		letter, err := letters.Find(ctx, name)
+		if err == nil && seen[letter.Sequence] {
+			continue
+		}
+		seen[letter.Sequence] = true
+		all = append(all, namedLetter{letter, err})
+	}
+	return all
+}
+
+func each(all []namedLetter) iter.Seq2[handler.Letter, error] {
+	return func(yield func(handler.Letter, error) bool) {
+		for _, n := range all {
+			if !yield(n.letter, n.err) {
+				return
+			}
+		}
+	}
+}
+
+func count(selection iter.Seq2[handler.Letter, error]) (n int, _ error) {
+	for _, err := range selection {
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}

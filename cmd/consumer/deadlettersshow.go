@@ -1,0 +1,113 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+// maxShown is how much of a body is shown to a person, in bytes.
+const maxShown = 4 << 10
+
+func showLetterCommand(a *app) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show KEY",
+		Short: "Show a dead letter: the reasons, and the original with its headers and body",
+		Long: "Shows the reasons, and the original with its headers and body, which is the customer's data.\n" +
+			"A body that is not text, or all of a long one, is had with --json.",
+		Example: "  consumer dead-letters show 3f2a9c51d07e\n" +
+			"  consumer dead-letters show 3f2a9c51d07e --json | jq -r .body_base64 | base64 -d",
+		Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			letters, _, end, err := a.openLetters(ctx)
+			if err != nil {
+				return err
+			}
+			defer end()
+			letter, err := letters.Find(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			original, err := letters.Original(ctx, letter)
+			if err != nil && !errors.Is(err, handler.ErrUnreplayable) {
+				return err
+			}
+			if asJSON {
+				return errors.Join(err, showLetterJSON(a.stdout, letter, original))
+			}
+			return errors.Join(showLetter(a.stdout, letter, original), err)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object, the whole body as base64")
+	return cmd
+}
+
+func showLetterJSON(w io.Writer, l handler.Letter, original *nats.Msg) error {
+	j := newLetterJSON(l)
+	if original != nil {
+		j.Headers, j.Body = original.Header, original.Data
+	}
+	return json.NewEncoder(w).Encode(j)
+}
+
+// showLetter writes a dead letter for people; original is nil where it is gone.
+func showLetter(w io.Writer, l handler.Letter, original *nats.Msg) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", plain(events.DeadLetterSubject(l.Key)))
+	fmt.Fprintf(&b, "    %-10s %s\n", "failed", l.Time.Format(time.RFC3339Nano))
+	const prefix = "Dead-Letter-"
+	for _, name := range slices.Sorted(maps.Keys(l.Header)) {
+		reason, ok := strings.CutPrefix(name, prefix)
+		if !ok || reason == "Key" || reason == "Time" {
+			continue
+		}
+		fmt.Fprintf(&b, "    %-10s %s\n", plain(strings.ToLower(reason)), plain(strings.Join(l.Header[name], ", ")))
+	}
+	if original != nil {
+		b.WriteString("the original's headers\n")
+		for _, name := range slices.Sorted(maps.Keys(original.Header)) {
+			for _, value := range original.Header[name] {
+				fmt.Fprintf(&b, "    %s: %s\n", plain(name), plain(value))
+			}
+		}
+		writeBody(&b, original.Data)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func writeBody(b *strings.Builder, body []byte) {
+	fmt.Fprintf(b, "the original's body, %d bytes", len(body))
+	switch {
+	case len(body) == 0:
+		b.WriteByte('\n')
+	case !isText(body):
+		b.WriteString(": not text; --json has it as base64\n")
+	case len(body) > maxShown:
+		fmt.Fprintf(b, ", of which the first; --json has all\n%s…\n", strings.ToValidUTF8(string(body[:maxShown]), ""))
+	default:
+		fmt.Fprintf(b, "\n%s\n", strings.TrimSuffix(string(body), "\n"))
+	}
+}
+
+// isText reports whether a terminal can be given the body as it is.
+func isText(body []byte) bool {
+	return utf8.Valid(body) && !strings.ContainsFunc(string(body), func(r rune) bool {
+		return r != '\n' && r != '\t' && !unicode.IsPrint(r)
+	})
+}

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+	"github.com/schollz/progressbar/v3"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// replayed reads what replay --json has written.
+func replayed(t *testing.T, stdout string) (lines []replayLine, summary replaySummary) {
+	t.Helper()
+	type either struct {
+		replayLine
+		Summary *replaySummary `json:"summary"`
+	}
+	for _, o := range objects[either](t, stdout) {
+		if o.Summary != nil {
+			summary = *o.Summary
+			continue
+		}
+		lines = append(lines, o.replayLine)
+	}
+	return lines, summary
+}
+
+func TestReplayByFilter(t *testing.T) {
+	m := newMailbox(t)
+	m.plant("1", "acme", "PERMISSION_DENIED", 0)
+	m.plant("2", "umbrella", "PERMISSION_DENIED", 0)
+	m.plant("3", "other", "ATTEMPTS_EXHAUSTED", 0)
+	bad := requestFor(t, "4", "acme")
+	bad.Data = []byte(strings.ReplaceAll(string(bad.Data), "acme", "not an id"))
+	m.put(events.RequestKey(billing, "4"), bad, "not an id", "INVALID_TENANT_ID", 0)
+	d := m.serve()
+
+	// Nothing is changed by a rehearsal.
+	code, stdout := m.run("replay", "--all", "--dry-run")
+	equal(t, "exit code of a dry run", code, 0)
+	contains(t, "dry run", stdout, "acme PERMISSION_DENIED: would be replayed, as replay 1", "4 would be replayed")
+	m.holds(0, 4)
+
+	code, stdout = m.run("replay", "--reason", "PERMISSION_DENIED", "--reason", "TENANT_EXISTS", "--since", "1h", "--json")
+	equal(t, "exit code", code, 0)
+	lines, summary := replayed(t, stdout)
+	equal(t, "lines", len(lines), 2)
+	for _, l := range lines {
+		want := replayLine{
+			Key: l.Key, Tenant: l.Tenant, Reason: "PERMISSION_DENIED", Replay: 1, Status: "replayed", Outcome: "provisioned",
+			OutcomeID: l.OutcomeID,
+		}
+		equal(t, "line", l, want)
+	}
+	equal(t, "summary", fmt.Sprintf("%+v", summary),
+		fmt.Sprintf("%+v", replaySummary{Selected: 2, Replayed: 2, Provisioned: 2, Failed: map[string]int{}}))
+	m.holds(2, 2)
+
+	// All, which takes what can never succeed too.
+	code, stdout = m.run("replay", "--all")
+	equal(t, "exit code where one fails", code, 1)
+	contains(t, "stdout", stdout, "other ATTEMPTS_EXHAUSTED: replayed, as replay 1: provisioned",
+		"not an id INVALID_TENANT_ID: replayed, as replay 1: failed again, INVALID_TENANT_ID",
+		"2 selected", "1 outcomes: provisioned", "1 outcomes: failed again, INVALID_TENANT_ID")
+	settled(t, m.js)
+	m.holds(4, 1)
+	equal(t, "registered tenants", fmt.Sprint(d.tenants()), "[acme other umbrella]")
+
+	for _, args := range [][]string{{"replay", "--tenant", "nobody"}, {"replay", "--since", "0s", "--dry-run"}} {
+		code, stdout = m.run(args...)
+		equal(t, "exit code of nothing to do", code, 0)
+		contains(t, "stdout", stdout, "nothing to do")
+	}
+	_, stdout = m.run("replay", "--tenant", "nobody", "--json")
+	contains(t, "stdout", stdout, `"summary"`, `"selected":0`)
+}
+
+func TestReplayByKey(t *testing.T) {
+	m := newMailbox(t)
+	one := m.plant("1", "acme", "PERMISSION_DENIED", 0)
+	m.plant("2", "umbrella", "PERMISSION_DENIED", 0)
+	m.serve()
+	code, stdout := m.run("replay", "abcdefabcdef", one[:6], one, events.DeadLetterSubject(one))
+	equal(t, "exit code where a key names none", code, 1)
+	contains(t, "stdout", stdout, `"abcdefabcdef" names no dead letter`, "acme PERMISSION_DENIED: replayed, as replay 1: provisioned",
+		"2 selected", "1 replayed", "1 not found")
+	m.holds(1, 1)
+}
+
+// The ledger has had it for long: nobody is provisioned twice, and the operator is told. The stream drops the
+// outcome that is published again, so it is heard on its subject.
+func TestReplayOfWhatHadSucceeded(t *testing.T) {
+	m := newMailbox(t)
+	m.serve()
+	publish(t, m.js, requestFor(t, "1", "acme"))
+	settled(t, m.js)
+	m.plant("1", "acme", "PERMISSION_DENIED", 0, "Replay", "4")
+	code, stdout := m.run("replay", "--all", "--json")
+	equal(t, "exit code", code, 0)
+	lines, summary := replayed(t, stdout)
+	equal(t, "outcome", lines[0].Outcome, "had_succeeded_already")
+	equal(t, "replay", lines[0].Replay, 5)
+	equal(t, "outcome id", lines[0].OutcomeID, events.OutcomeID(billing, "1", 0, events.TypeProvisioned))
+	equal(t, "count", summary.Already, 1)
+	settled(t, m.js)
+	m.holds(2, 0)
+	equal(t, "outcomes", census(t, stored(t, m.js)), "provisioned 1")
+}
+
+// A run that was interrupted between publication and removal is repeated, when the outcome is there already.
+func TestReplayRepeated(t *testing.T) {
+	m := newMailbox(t)
+	m.serve()
+	m.plant("1", "acme", "PERMISSION_DENIED", 0)
+	code, stdout := m.run("replay", "--all", "--wait", "0")
+	equal(t, "exit code", code, 0)
+	contains(t, "stdout", stdout, "replayed, as replay 1\n")
+	settled(t, m.js)
+	m.plant("1", "acme", "PERMISSION_DENIED", 0) // as if it had not been removed
+	code, stdout = m.run("replay", "--all")
+	equal(t, "exit code", code, 0)
+	contains(t, "stdout", stdout, "replayed before by somebody else or an interrupted run, as replay 1: provisioned",
+		"1 outcomes: provisioned")
+	m.holds(1, 0)
+}
+
+func TestReplayWithoutAService(t *testing.T) {
+	m := newMailbox(t)
+	m.plant("1", "acme", "PERMISSION_DENIED", 0)
+	m.plant("2", "umbrella", "PERMISSION_DENIED", 0)
+	code, stdout := m.run("replay", "--tenant", "acme", "--wait", "50ms")
+	equal(t, "exit code", code, 1)
+	contains(t, "stdout", stdout, "replayed, as replay 1: no outcome seen yet", "1 outcomes not seen yet", "consumer watch --all",
+		"the service must be running")
+	code, stdout = m.run("replay", "--all", "--wait", "0")
+	equal(t, "exit code without waiting", code, 0)
+	if strings.Contains(stdout, "outcome") {
+		t.Errorf("it tells of outcomes:\n%s", stdout)
+	}
+	m.holds(2, 0)
+}
+
+// Requests whose outcomes do not name them whole, or not at all.
+func TestReplayFindsOutcomesOfOddRequests(t *testing.T) {
+	m := newMailbox(t)
+	add := func(id, tenant string) string {
+		msg := requestFor(t, id, "acme")
+		msg.Data = []byte(strings.ReplaceAll(string(msg.Data), `"acme"`, `"`+tenant+`"`))
+		return m.put(events.RequestKey(billing, id), msg, tenant, "PERMISSION_DENIED", 0)
+	}
+	long := strings.Repeat("x", 3000)
+	want := map[string]string{
+		add(long+"1", "long_one"):   "provisioned",
+		add(long+"2", "long_two"):   "provisioned",
+		add(long+"3", "not an id"):  "failed INVALID_TENANT_ID",
+		add("dots…", "an_ellipsis"): "provisioned",
+	}
+	undecodable := events.RequestKey(events.StreamRequests, "1")
+	want[m.put(undecodable, &nats.Msg{Data: []byte("please")}, "", "UNDECODABLE_EVENT", 0)] = "failed UNDECODABLE_EVENT"
+	m.serve()
+	code, stdout := m.run("replay", "--all", "--json")
+	equal(t, "exit code", code, 1)
+	got := map[string]string{}
+	lines, _ := replayed(t, stdout)
+	for _, l := range lines {
+		got[l.Key] = strings.TrimSpace(l.Outcome + " " + l.Cause)
+	}
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		equal(t, key, got[key], want[key])
+	}
+}
+
+// An event that merely says that it is the outcome is not believed.
+func TestReplayIsNotFooledByAForgedOutcome(t *testing.T) {
+	m := newMailbox(t)
+	m.plant("1", "acme", "PERMISSION_DENIED", 0)
+	forged := event.New()
+	forged.SetID("1")
+	forged.SetSource("/forger")
+	forged.SetType(events.TypeProvisioned)
+	must(t, forged.SetData(event.ApplicationJSON, events.Provisioned{
+		TenantID: "acme", Replay: 1, Request: events.Request{Source: billing, ID: "1"},
+	}))
+	header, body, err := events.Encode(forged)
+	must(t, err)
+	publish(t, m.js, &nats.Msg{Subject: events.TypeProvisioned, Header: header, Data: body},
+		&nats.Msg{Subject: events.TypeProvisioningFailed, Data: []byte("garbage")})
+	code, stdout := m.run("replay", "--all", "--wait", "200ms")
+	equal(t, "exit code", code, 1)
+	contains(t, "stdout", stdout, "no outcome seen yet")
+}
+
+func TestReplayRate(t *testing.T) {
+	m := newMailbox(t)
+	for i := range 5 {
+		m.plant(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
+	}
+	begin := time.Now()
+	code, _ := m.run("replay", "--all", "--rate", "20", "--wait", "0")
+	equal(t, "exit code", code, 0)
+	if took := time.Since(begin); took < 200*time.Millisecond {
+		t.Errorf("5 at 20 a second took %s", took)
+	}
+	m.holds(5, 0)
+}
+
+// Told to stop, it stops before the next dead letter, and says what was done.
+func TestReplayInterrupted(t *testing.T) {
+	m := newMailbox(t)
+	for i := range 3 {
+		m.plant(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
+	}
+	r := start(t, m.env, "dead-letters", "replay", "--all", "--rate", "0.001", "--wait", "0")
+	eventually(t, "the first is replayed", func() bool { return strings.Contains(r.stdout.String(), "as replay 1") })
+	equal(t, "exit code", r.stop(t), 1)
+	contains(t, "stdout", r.stdout.String(), "1 selected", "Interrupted", "safe to repeat")
+	equal(t, "stderr", r.stderr.String(), "")
+	m.holds(1, 2)
+
+	// While it waits for outcomes.
+	r = start(t, m.env, "dead-letters", "replay", "--all", "--wait", "1h", "--json")
+	eventually(t, "all are replayed", func() bool { return m.messages(events.StreamDeadLetters) == 0 })
+	equal(t, "exit code", r.stop(t), 1)
+	lines, summary := replayed(t, r.stdout.String())
+	equal(t, "lines", len(lines), 2)
+	equal(t, "not seen", summary.NotSeen, 2)
+	equal(t, "interrupted", summary.Interrupted, true)
+}
+
+// Two operators replay everything at once: one replay each, and both are told how it went.
+func TestTwoOperatorsReplay(t *testing.T) {
+	m := newMailbox(t)
+	const n = 12
+	for i := range n {
+		m.plant(fmt.Sprint(i), fmt.Sprint("tenant_", i), "PERMISSION_DENIED", 0)
+	}
+	d := m.serve()
+	operators := []*running{}
+	for range 2 {
+		operators = append(operators, start(t, m.env, "dead-letters", "replay", "--all", "--json"))
+	}
+	published := 0
+	for _, r := range operators {
+		equal(t, "exit code", r.wait(t), 0)
+		lines, summary := replayed(t, r.stdout.String())
+		published += summary.Replayed
+		equal(t, "outcomes seen", summary.Provisioned, summary.Replayed+summary.Repeated)
+		equal(t, "lines", len(lines), summary.Selected)
+	}
+	equal(t, "replays", published, n)
+	m.holds(n, 0)
+	equal(t, "registered tenants", len(d.tenants()), n)
+	equal(t, "outcomes", census(t, stored(t, m.js)), fmt.Sprintf("provisioned %d", n))
+}
+
+// The connection is lost while outcomes come: the stream has them.
+func TestReplayOverALostConnection(t *testing.T) {
+	m := newMailbox(t)
+	m.plant("1", "acme", "PERMISSION_DENIED", 0)
+	way, through := newRelay(t, m.env["NATS_URL"])
+	r := start(t, settings(with("NATS_URL", through)), "dead-letters", "replay", "--all", "--json")
+	eventually(t, "it is replayed", func() bool { return m.messages(events.StreamDeadLetters) == 0 })
+	way.cut()
+	m.serve()
+	settled(t, m.js)
+	way.mend(t)
+	equal(t, "exit code", r.wait(t), 0)
+	lines, summary := replayed(t, r.stdout.String())
+	equal(t, "outcome", lines[0].Outcome, "provisioned")
+	equal(t, "reconnected", summary.Reconnected, true)
+}
+
+// Without its stream every publication fails: it gives up, and no dead letter is lost.
+func TestReplayGivesUp(t *testing.T) {
+	m := newMailbox(t)
+	for i := range 5 {
+		m.plant(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
+	}
+	must(t, m.js.DeleteStream(t.Context(), events.StreamRequests))
+	code, _, stderr := command(t, m.env, "dead-letters", "replay", "--all")
+	equal(t, "exit code", code, 1)
+	contains(t, "stderr", stderr, "TENANT_REQUESTS is not there")
+	code, stdout, stderr := command(t, m.env, "dead-letters", "replay", "--all", "--wait", "0")
+	equal(t, "exit code", code, 1)
+	contains(t, "stderr", stderr, "given up after 3 faults in a row")
+	contains(t, "stdout", stdout, "not replayed: stream TENANT_REQUESTS is not there", "3 not replayed")
+	equal(t, "dead letters", m.messages(events.StreamDeadLetters), uint64(5))
+}
+
+// On a terminal there is a bar; what goes wrong is written beside it.
+func TestReplayProgress(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr output
+	report := newReplayReport(&app{stdout: &stdout}, false)
+	report.showProgress(progressbar.NewOptions(2, progressbar.OptionSetWriter(&stderr),
+		progressbar.OptionSetDescription("replaying"), progressbar.OptionShowCount()), true)
+	report.add(replayLine{Key: "one", Status: statusReplayed, Replay: 1})
+	report.add(replayLine{Key: "two", Status: statusNotReplayed, Error: "no header"})
+	report.add(replayLine{Key: "three", Status: statusReplayed, Replay: 1}) // one more than was counted
+	equal(t, "the end", report.end(replayFlags{}), errNegative)
+	contains(t, "stderr", stderr.String(), "replaying", "1/2")
+	contains(t, "stdout", stdout.String(), "two - -: not replayed: no header", "3 selected")
+	if strings.Contains(stdout.String(), "one") {
+		t.Errorf("the bar says that already:\n%s", stdout.String())
+	}
+}

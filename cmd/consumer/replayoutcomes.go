@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+// replayOutcomes waits for the outcomes of replays. It listens to the subjects, because the stream drops an
+// outcome that is published again under its id, which is how a request that had succeeded already answers.
+//
+// For what is left in the end it reads the stream from before the first replay on: of a replay that the stream
+// of requests had already, the outcome may be older than this run, and of those that came while the connection
+// was lost the subjects brought nothing.
+type replayOutcomes struct {
+	settle   func(replayLine)
+	js       jetstream.JetStream
+	began    time.Time // by the server's clock, less what its check for duplicates remembers
+	lost     uint64    // connections, when it began
+	subjects []*nats.Subscription
+
+	mu      sync.Mutex
+	waiting map[string][]awaited // by the request's key, or the outcome's id of what cannot be decoded
+	n       int
+	changed chan struct{}
+}
+
+// awaited is a replay whose outcome is not known yet.
+type awaited struct {
+	line     replayLine
+	replayed handler.Replayed
+}
+
+// outcomeID is the id that the replay's request has for an outcome.
+func (a awaited) outcomeID(replay int, eventType string) string {
+	if r := a.replayed.Request; r != nil {
+		return events.OutcomeID(r.Source, r.ID, replay, eventType)
+	}
+	return events.OutcomeID(events.StreamRequests, strconv.FormatUint(a.replayed.Sequence, 10), replay, eventType)
+}
+
+// awaitReplays listens. settle gets each replay once, with its outcome or without.
+func awaitReplays(ctx context.Context, js jetstream.JetStream, settle func(replayLine)) (*replayOutcomes, error) {
+	o := &replayOutcomes{
+		settle: settle, js: js, lost: js.Conn().Stats().Reconnects,
+		waiting: map[string][]awaited{}, changed: make(chan struct{}, 1),
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	if err := o.listen(ctx); err != nil {
+		o.close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *replayOutcomes) listen(ctx context.Context) error {
+	requests, err := o.js.Stream(ctx, events.StreamRequests)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
+	}
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", events.StreamRequests, err)
+	}
+	info := requests.CachedInfo()
+	o.began = info.TimeStamp.Add(-info.Config.Duplicates)
+	for _, subject := range []string{events.TypeProvisioned, events.TypeProvisioningFailed} {
+		sub, err := o.js.Conn().Subscribe(subject, func(msg *nats.Msg) { o.hear(msg.Header, msg.Data) })
+		if err != nil {
+			return fmt.Errorf("subscribe to %s: %w", subject, err)
+		}
+		o.subjects = append(o.subjects, sub)
+	}
+	return o.js.Conn().FlushWithContext(ctx)
+}
+
+// during publishes a replay and waits for its outcome from then on. No outcome is heard meanwhile: the id of
+// what cannot be decoded is known by the PubAck only.
+func (o *replayOutcomes) during(publish func() (replayLine, *handler.Replayed)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	line, replayed := publish()
+	if replayed == nil {
+		o.settle(line)
+		return
+	}
+	a := awaited{line, *replayed}
+	key := a.outcomeID(replayed.Number, events.TypeProvisioningFailed)
+	if r := replayed.Request; r != nil {
+		key = events.RequestKey(r.Source, r.ID)
+	}
+	o.waiting[key] = append(o.waiting[key], a)
+	o.n++
+}
+
+// hear takes an event; what is no outcome of a replay is none of ours.
+func (o *replayOutcomes) hear(header nats.Header, body []byte) {
+	e, err := events.Decode(header, body)
+	if err != nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if e.Type() == events.TypeProvisioned {
+		if data, err := events.ProvisionedFrom(e); err == nil {
+			o.provisioned(e, data)
+		}
+		return
+	}
+	if data, err := events.FailedFrom(e); err == nil {
+		o.failed(e, data)
+	}
+}
+
+func (o *replayOutcomes) provisioned(e event.Event, data events.Provisioned) {
+	key := events.RequestKey(data.Request.Source, data.Request.ID)
+	if strings.HasSuffix(data.Request.Source, "…") || strings.HasSuffix(data.Request.ID, "…") {
+		key = o.keyOf(e, data.Replay) // they may have been cut
+	}
+	o.settled(key, e, func(a awaited) replayLine {
+		a.line.Outcome = outcomeProvisioned
+		if data.Replay < a.replayed.Number {
+			a.line.Outcome = outcomeAlready
+		}
+		return a.line
+	}, data.Replay)
+}
+
+// keyOf finds a request by the id of its outcome.
+func (o *replayOutcomes) keyOf(e event.Event, replay int) string {
+	for key, all := range o.waiting {
+		if all[0].outcomeID(replay, e.Type()) == e.ID() {
+			return key
+		}
+	}
+	return ""
+}
+
+func (o *replayOutcomes) failed(e event.Event, data events.ProvisioningFailed) {
+	key := e.ID()
+	if data.Request != nil {
+		key = strings.TrimPrefix(data.DeadLetter.Subject, events.SubjectDeadLetterPrefix)
+	}
+	if all := o.waiting[key]; len(all) > 0 && data.Replay < all[0].replayed.Number {
+		return // an earlier one, which is why there was a dead letter
+	}
+	o.settled(key, e, func(a awaited) replayLine {
+		a.line.Outcome, a.line.Cause = outcomeFailed, string(data.Cause.Code)
+		return a.line
+	}, data.Replay)
+}
+
+// settled ends the wait for the replays of a request, if the event is its outcome and not somebody's who
+// says so.
+func (o *replayOutcomes) settled(key string, e event.Event, with func(awaited) replayLine, replay int) {
+	all := o.waiting[key]
+	if len(all) == 0 || all[0].outcomeID(replay, e.Type()) != e.ID() {
+		return
+	}
+	delete(o.waiting, key)
+	o.n -= len(all)
+	for _, a := range all {
+		line := with(a)
+		line.OutcomeID = e.ID()
+		o.settle(line)
+	}
+	select {
+	case o.changed <- struct{}{}:
+	default:
+	}
+}
+
+// end waits until every replay has its outcome, the time is over, or ctx ends, and settles the rest without.
+// It reports whether the connection was lost meanwhile, when an outcome may have been missed.
+func (o *replayOutcomes) end(ctx context.Context, wait time.Duration) (reconnected bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	stop, err := o.lookBack(ctx)
+	defer stop()
+	for o.left() > 0 && ctx.Err() == nil && err == nil {
+		select {
+		case <-o.changed:
+		case <-ctx.Done():
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, all := range o.waiting {
+		for _, a := range all {
+			a.line.Outcome = outcomeNone
+			o.settle(a.line)
+		}
+	}
+	clear(o.waiting)
+	o.n = 0
+	return !o.js.Conn().IsConnected() || o.js.Conn().Stats().Reconnects > o.lost, err
+}
+
+// lookBack hears what the stream has since it began, and what comes. A server that is away is asked until ctx
+// ends.
+func (o *replayOutcomes) lookBack(ctx context.Context) (stop func(), err error) {
+	const again = 200 * time.Millisecond
+	for o.left() > 0 && ctx.Err() == nil {
+		if stop, err = o.readBack(ctx); err == nil {
+			return stop, nil
+		}
+		if !away(err) {
+			return func() {}, err
+		}
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+		}
+	}
+	return func() {}, nil // the summary says what was not seen
+}
+
+func (o *replayOutcomes) readBack(ctx context.Context) (stop func(), _ error) {
+	// A question that is lost with the connection has no answer.
+	const (
+		answer    = 3 * time.Second
+		expiry    = 4 * time.Second
+		heartbeat = time.Second
+	)
+	ctx, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	consumer, err := readOutcomes(ctx, o.js, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &o.began,
+	})
+	if err != nil {
+		return nil, err
+	}
+	reading, err := consumer.Consume(func(msg jetstream.Msg) { o.hear(msg.Headers(), msg.Data()) },
+		jetstream.PullExpiry(expiry), jetstream.PullHeartbeat(heartbeat))
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, err)
+	}
+	return reading.Stop, nil
+}
+
+func (o *replayOutcomes) left() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.n
+}
+
+func (o *replayOutcomes) close() {
+	for _, sub := range o.subjects {
+		sub.Unsubscribe() //nolint:errcheck // the connection ends with the command
+	}
+}

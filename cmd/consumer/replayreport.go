@@ -1,0 +1,258 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/schollz/progressbar/v3"
+
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+// What became of a dead letter.
+const (
+	statusReplayed    = "replayed"
+	statusRepeated    = "replayed_before" // by another operator, or by a run that was interrupted
+	statusGone        = "gone"
+	statusNotReplayed = "not_replayed"
+	statusNotFound    = "not_found"
+	statusWouldReplay = "would_replay"
+)
+
+// What became of its replay. Empty: nobody has waited for it.
+const (
+	outcomeProvisioned = "provisioned"
+	outcomeAlready     = "had_succeeded_already"
+	outcomeFailed      = "failed"
+	outcomeNone        = "not_seen"
+)
+
+// replayLine is one dead letter in the report.
+type replayLine struct {
+	Key       string `json:"key,omitempty"`
+	Tenant    string `json:"tenant,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+	Replay    int    `json:"replay,omitempty"` // its number
+	Status    string `json:"status"`
+	Outcome   string `json:"outcome,omitempty"`
+	Cause     string `json:"cause,omitempty"` // of its failure
+	OutcomeID string `json:"outcome_id,omitempty"`
+	Error     string `json:"error,omitempty"`
+}
+
+func newReplayLine(l handler.Letter) replayLine {
+	return replayLine{Key: l.Key, Tenant: l.Tenant, Reason: l.Reason}
+}
+
+// refused is the line of a dead letter that has no replay of ours.
+func (l replayLine) refused(err error) replayLine {
+	l.Status, l.Replay, l.Error = statusNotReplayed, 0, err.Error()
+	if errors.Is(err, handler.ErrGone) {
+		l.Status, l.Error = statusGone, ""
+	}
+	return l
+}
+
+// text is the line for people.
+func (l replayLine) text() string {
+	if l.Status == statusNotFound {
+		return plain(l.Error)
+	}
+	text := fmt.Sprintf("%s %s %s: ", shortKey(l.Key), cell(l.Tenant, 40), cell(l.Reason, 30))
+	switch l.Status {
+	case statusGone:
+		return text + "gone meanwhile: replayed, removed or replaced by somebody else"
+	case statusNotReplayed:
+		return text + "not replayed: " + plain(l.Error)
+	case statusWouldReplay:
+		return fmt.Sprintf("%swould be replayed, as replay %d", text, l.Replay)
+	case statusRepeated:
+		text += fmt.Sprintf("replayed before by somebody else or an interrupted run, as replay %d", l.Replay)
+	default:
+		text += fmt.Sprintf("replayed, as replay %d", l.Replay)
+	}
+	switch l.Outcome {
+	case outcomeProvisioned:
+		text += ": provisioned"
+	case outcomeAlready:
+		text += ": had succeeded already, nothing changed"
+	case outcomeFailed:
+		text += ": failed again, " + cell(l.Cause, 30)
+	case outcomeNone:
+		text += ": no outcome seen yet"
+	}
+	if l.Error != "" {
+		text += "; " + plain(l.Error)
+	}
+	return text
+}
+
+// replayReport writes a line for each dead letter, and the summary.
+type replayReport struct {
+	out   io.Writer
+	lines *json.Encoder // nil: text
+
+	mu       sync.Mutex
+	bar      *progressbar.ProgressBar // nil: none
+	quiet    bool                     // the bar and the lines would be on one terminal
+	sum      replaySummary
+	troubled bool // something was not replayed
+	err      error
+
+	interrupted, reconnected bool
+}
+
+// replaySummary counts.
+type replaySummary struct {
+	Selected    int            `json:"selected"`
+	Replayed    int            `json:"replayed"`        // by this run
+	Repeated    int            `json:"replayed_before"` // by another operator, or by a run that was interrupted
+	Gone        int            `json:"gone"`
+	NotReplayed int            `json:"not_replayed"`
+	NotFound    int            `json:"not_found"`
+	WouldReplay int            `json:"would_replay,omitempty"`
+	Provisioned int            `json:"provisioned"`
+	Already     int            `json:"had_succeeded_already"`
+	Failed      map[string]int `json:"failed"` // by cause
+	NotSeen     int            `json:"not_seen"`
+	Interrupted bool           `json:"interrupted"`
+	Reconnected bool           `json:"reconnected"` // an outcome may have been missed
+}
+
+func newReplayReport(a *app, asJSON bool) *replayReport {
+	r := &replayReport{out: a.stdout, sum: replaySummary{Failed: map[string]int{}}}
+	if asJSON {
+		r.lines = json.NewEncoder(a.stdout)
+	}
+	return r
+}
+
+// showProgress shows a bar. Where the lines would be on the same terminal, only those that tell of trouble are
+// written; the summary has the rest.
+func (r *replayReport) showProgress(bar *progressbar.ProgressBar, quiet bool) {
+	r.bar, r.quiet = bar, quiet
+}
+
+// add counts a dead letter that is dealt with, and writes its line.
+func (r *replayReport) add(l replayLine) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sum.add(l)
+	r.troubled = r.troubled || l.Error != ""
+	switch {
+	case r.lines != nil:
+		r.keep(r.lines.Encode(l))
+	case !r.quiet:
+		r.print(l.text() + "\n")
+	case l.Error != "":
+		r.bar.Clear() //nolint:errcheck // a bar is no result
+		r.print(l.text() + "\n")
+	}
+	if r.bar != nil {
+		r.bar.Add(1) //nolint:errcheck // likewise; there may be one more than were counted
+	}
+}
+
+func (s *replaySummary) add(l replayLine) {
+	s.Selected++
+	switch l.Status {
+	case statusReplayed:
+		s.Replayed++
+	case statusRepeated:
+		s.Repeated++
+	case statusGone:
+		s.Gone++
+	case statusNotReplayed:
+		s.NotReplayed++
+	case statusNotFound:
+		s.NotFound++
+	case statusWouldReplay:
+		s.WouldReplay++
+	}
+	switch l.Outcome {
+	case outcomeProvisioned:
+		s.Provisioned++
+	case outcomeAlready:
+		s.Already++
+	case outcomeFailed:
+		s.Failed[l.Cause]++
+	case outcomeNone:
+		s.NotSeen++
+	}
+}
+
+func (r *replayReport) print(text string) {
+	_, err := io.WriteString(r.out, text)
+	r.keep(err)
+}
+
+// keep keeps the first error: what is done with dead letters does not depend on who reads of it.
+func (r *replayReport) keep(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// end writes the summary. Its error is [errNegative] where not all is well.
+func (r *replayReport) end(f replayFlags) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bar != nil {
+		r.bar.Clear() //nolint:errcheck // a bar is no result
+	}
+	r.sum.Interrupted, r.sum.Reconnected = r.interrupted, r.reconnected
+	if r.lines != nil {
+		r.keep(r.lines.Encode(map[string]replaySummary{"summary": r.sum}))
+	} else {
+		r.print(r.sum.text(f))
+	}
+	switch {
+	case r.err != nil:
+		return r.err
+	case r.troubled, r.interrupted, len(r.sum.Failed) > 0, r.sum.NotSeen > 0:
+		return errNegative
+	}
+	return nil
+}
+
+// text is the summary for people.
+func (s replaySummary) text(f replayFlags) string {
+	var b strings.Builder
+	if s.Selected == 0 && !s.Interrupted {
+		return "no dead letter matches; nothing to do\n"
+	}
+	row := func(n int, what string) {
+		if n > 0 {
+			fmt.Fprintf(&b, "%8d %s\n", n, what)
+		}
+	}
+	fmt.Fprintf(&b, "\n%8d selected\n", s.Selected)
+	row(s.WouldReplay, "would be replayed")
+	row(s.Replayed, "replayed")
+	row(s.Repeated, "replayed before by somebody else or an interrupted run")
+	row(s.Gone, "gone meanwhile: replayed, removed or replaced by somebody else")
+	row(s.NotReplayed, "not replayed; see above")
+	row(s.NotFound, "not found")
+	if f.wait > 0 && !f.dryRun {
+		row(s.Provisioned, "outcomes: provisioned")
+		row(s.Already, "outcomes: had succeeded already, nothing changed")
+		for _, cause := range slices.Sorted(maps.Keys(s.Failed)) {
+			row(s.Failed[cause], "outcomes: failed again, "+cell(cause, 30))
+		}
+		row(s.NotSeen, "outcomes not seen yet; the requests are in the stream and will be decided: "+
+			"consumer watch --all shows what is, and the service must be running")
+		if s.NotSeen > 0 && s.Reconnected {
+			b.WriteString("The connection to NATS was lost meanwhile, and an outcome may have been missed.\n")
+		}
+	}
+	if s.Interrupted {
+		b.WriteString("Interrupted: what is not listed was not touched. It is safe to repeat the command.\n")
+	}
+	return b.String()
+}
