@@ -65,7 +65,7 @@ func (b *builds) path(tags string) (string, error) {
 	build := b.built[tags]
 	if build == nil {
 		if b.dir == "" {
-			dir, err := os.MkdirTemp("", "consumer-test-") //nolint:usetesting // outlives the test
+			dir, err := os.MkdirTemp("", "consumer-test-") // outlives the test
 			if err != nil {
 				b.mu.Unlock()
 				return "", err

@@ -2,5 +2,6 @@
 
 package crash
 
-// Point is a place at which a test build can be killed; about says with what in hand.
-func Point(place, about string) {}
+// Point is a place, by its name, at which a test build can be killed; the second argument says with what in
+// hand.
+func Point(_, _ string) {}

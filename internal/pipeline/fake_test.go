@@ -70,6 +70,7 @@ func (f *fake) Note(_ context.Context, _ Claim, n Note) error {
 	f.notes = append(f.notes, n)
 	return f.call("note")
 }
+
 func (f *fake) Suspect(context.Context, string, Limit) (bool, error) {
 	return f.suspect, f.call("suspect")
 }

@@ -152,7 +152,7 @@ func (j *Job) Run(ctx context.Context) Result {
 			j.p.Observer.Warned(w.Step.Name, w.Code)
 		}
 		j.p.Observer.Recorded(a.outcome.Type, "")
-		return j.standing(a.outcome, nil)
+		return j.standing(a.outcome)
 	}
 	return j.failed(ctx, a.step, err, leftBehind)
 }
@@ -182,7 +182,7 @@ func (j *Job) unclaimed(ctx context.Context, err error) Result {
 	var settled *Settled
 	switch {
 	case errors.As(err, &settled):
-		return j.standing(settled.Outcome, nil)
+		return j.standing(settled.Outcome)
 	case errors.Is(err, ErrBusy):
 		return j.undecided(ctx, Facts{Ledger: Busy}, err)
 	}
@@ -194,9 +194,9 @@ func (j *Job) unclaimed(ctx context.Context, err error) Result {
 }
 
 // standing is the result where the ledger holds the outcome.
-func (j *Job) standing(o Outcome, err error) Result {
+func (j *Job) standing(o Outcome) Result {
 	f := Facts{Decoded: true, Ledger: stateOf(o)}
-	r := Result{Verdict: Settle(f), Facts: f, Outcome: o, Err: err}
+	r := Result{Verdict: Settle(f), Facts: f, Outcome: o}
 	if j.claim != nil {
 		r.Attempt = j.claim.Attempt
 	}
@@ -221,7 +221,7 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 	var settled *Settled
 	if errors.As(err, &settled) {
 		j.log.InfoContext(ctx, "another worker finished this request", "outcome", settled.Outcome.ID)
-		return j.standing(settled.Outcome, nil)
+		return j.standing(settled.Outcome)
 	}
 	fault := faultOf(err)
 	result := j.undecided(ctx, Facts{
@@ -287,7 +287,7 @@ func (j *Job) conclude(ctx context.Context, f Facts, step int, fault *Fault, lef
 		if outcome.ID == failure.Outcome.ID { // and not one that was there
 			j.p.Observer.Recorded(outcome.Type, failure.Cause.Code)
 		}
-		return j.standing(outcome, nil)
+		return j.standing(outcome)
 	}
 	f.Ledger, f.Ended = Unread, ending(err)
 	result := j.undecided(ctx, f, fmt.Errorf("record the failure: %w", err))

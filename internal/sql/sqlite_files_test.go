@@ -89,7 +89,8 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 	r, second := p.rig(t), p.rig(t)
 	req := request(t, "acme")
 	var inner pipeline.Outcome
-	at := r.with(t, only(inspected, once(func(context.Context) error { //nolint:contextcheck // another worker has its own
+	at := r.with(t, only(inspected, once(func(context.Context) error {
+		//nolint:contextcheck // another worker has its own
 		inner = decided(t, second.provisioner.Job(req)).Outcome
 		return nil
 	})))

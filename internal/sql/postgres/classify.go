@@ -37,7 +37,7 @@ var meanings = map[string]meaning{
 	"3D000": {pipeline.Outage, "", "there is no such database; create it, or correct DATABASE_URL and start again"},
 	"25006": {pipeline.Outage, "", "the database is read-only (a standby?)"},
 	"53100": {pipeline.Outage, "", "the server's disk is full; make room"},
-	"53300": {pipeline.Outage, "", "the server has no connection left; see max_connections, the role's limit, CONCURRENCY"},
+	"53300": {pipeline.Outage, "", "no connection is left; see max_connections, the role's limit, CONCURRENCY"},
 	"57P01": {class: pipeline.Outage}, // admin shutdown
 	"57P02": {class: pipeline.Outage}, // crash shutdown
 	"57P03": {class: pipeline.Outage}, // cannot connect now
