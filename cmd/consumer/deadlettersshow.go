@@ -76,7 +76,11 @@ func showLetter(w io.Writer, l handler.Letter, original *nats.Msg) error {
 		if !ok || reason == "Key" || reason == "Time" {
 			continue
 		}
-		fmt.Fprintf(&b, "    %-10s %s\n", plain(strings.ToLower(reason)), plain(strings.Join(l.Header[name], ", ")))
+		text := strings.Join(l.Header[name], ", ")
+		if reason == "Message" {
+			text = l.Message // in a header it is escaped
+		}
+		fmt.Fprintf(&b, "    %-10s %s\n", plain(strings.ToLower(reason)), plain(text))
 	}
 	if original != nil {
 		b.WriteString("the original's headers\n")

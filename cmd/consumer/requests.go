@@ -148,7 +148,7 @@ func (a *app) showHistory(turns []sql.Turn) error {
 	lines := [][]string{{"AT", "EVENT", "REPLAY", "ATTEMPT", "STEP", "CAUSE", "ERROR"}}
 	for _, turn := range turns {
 		lines = append(lines, []string{
-			clock(turn.At), plain(turn.Event), strconv.Itoa(turn.Replay), strconv.Itoa(turn.Attempt),
+			instant(turn.At), plain(turn.Event), strconv.Itoa(turn.Replay), strconv.Itoa(turn.Attempt),
 			orNothing(turn.Step), orNothing(turn.Cause), orNothing(turn.Error),
 		})
 	}

@@ -55,6 +55,14 @@ func clock(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
+// instant is a time of one among many.
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return clock(t)
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+}
+
 // by adds to a time who did it, if that is known.
 func by(t time.Time, who string) string {
 	if who == "" {

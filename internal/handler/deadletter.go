@@ -80,6 +80,14 @@ func headerText(s string) string {
 	return text
 }
 
+// readHeaderText is what headerText was given, or what it made of it where that was cut in the middle of an escape.
+func readHeaderText(text string) string {
+	if s, err := strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`); err == nil {
+		return s
+	}
+	return text
+}
+
 // bury publishes the dead letter and waits until the stream has it.
 func (h *Handler) bury(ctx context.Context, d delivery, o pipeline.Outcome) error {
 	letter, err := deadLetter(d, o)

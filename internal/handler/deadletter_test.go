@@ -276,8 +276,10 @@ func TestReasonsAreSafeInAHeader(t *testing.T) {
 		"Zürich":             `Z\u00fcrich`,
 		"back\\slash":        `back\\slash`,
 		"\xff\x00":           `\xff\x00`,
+		`\"\\"`:              `\\"\\\\"`,
 	} {
 		equal(t, fmt.Sprintf("%q", in), headerText(in), want)
+		equal(t, "read again", readHeaderText(want), in)
 	}
 	if n := len(headerText(strings.Repeat("ü", 10_000))); n > maxHeaderText+3 {
 		t.Errorf("%d bytes", n)

@@ -50,7 +50,7 @@ func newLetter(msg jetstream.Msg) (Letter, error) {
 		Key:      strings.TrimPrefix(msg.Subject(), events.SubjectDeadLetterPrefix),
 		Sequence: meta.Sequence.Stream,
 		Time:     meta.Timestamp.UTC(),
-		Reason:   reason("Reason"), Step: reason("Step"), Message: reason("Message"), Tenant: reason("Tenant"),
+		Reason:   reason("Reason"), Step: reason("Step"), Message: readHeaderText(reason("Message")), Tenant: reason("Tenant"),
 		Attempts: number("Attempts"), Replay: number("Replay"),
 		Subject: reason("Subject"), Stream: reason("Stream"),
 		Header: header, Omitted: header.Get(omitted) != "",
