@@ -22,14 +22,40 @@ func newRole(s *postgrestest.Server) {
 	s.Exec(fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", role, password), "GRANT CREATE ON DATABASE tenants TO "+role)
 }
 
+// outage is a way in which a server cannot be used for a while.
+type outage struct {
+	begin, end func(*postgrestest.Server)
+	says       string // in /readyz meanwhile
+}
+
+// under has two replicas work on a server that goes through the outage, which lasts until all requests are
+// published and last has returned.
+func (o outage) under(
+	t *testing.T, s *postgrestest.Server, requests int, every time.Duration, last func(fleet []*replica), change ...map[string]string,
+) {
+	t.Helper()
+	newRole(s)
+	d, nats := postgresAt(t, s.URL, s.URLOf(role, password)), startNATS(t)
+	fleet := enlist(t, 2, settings(append(change, d.env, with("NATS_URL", nats))...))
+	js := dialJetStream(t, nats)
+	f := pour(t, js, requests, every)
+	f.reaches(t, requests/6)
+	o.begin(s)
+	for _, r := range fleet {
+		notReady(t, r.http, o.says)
+	}
+	last(fleet)
+	within(t, time.Minute, "all are published", func() bool { return f.published.Load() == int64(requests) })
+	o.end(s)
+	f.ends(t, d, js, time.Minute)
+	ready(t, fleet...)
+}
+
 // A database that cannot be used, for whatever reason, fails nothing and costs no attempt: /readyz tells the
 // reason, and work resumes by itself once it is over.
 func TestPostgresCannotBeUsed(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		begin, end func(*postgrestest.Server)
-		says       string // in /readyz
-	}{
+	for name, o := range map[string]outage{
 		"stopped": {
 			begin: (*postgrestest.Server).Stop,
 			end:   (*postgrestest.Server).Start,
@@ -84,22 +110,7 @@ func TestPostgresCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := postgrestest.Private(t)
-			newRole(s)
-			d := postgresAt(t, s.URL, s.URLOf(role, password))
-			nats := startNATS(t)
-			fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
-			js := dialJetStream(t, nats)
-			f := pour(t, js, 60, 10*time.Millisecond)
-			f.reaches(t, 10)
-			c.begin(s)
-			for _, r := range fleet {
-				notReady(t, r.http, c.says)
-			}
-			f.reaches(t, 60)
-			c.end(s)
-			f.ends(t, d, js, time.Minute)
-			ready(t, fleet...)
+			o.under(t, postgrestest.Private(t), 60, 10*time.Millisecond, func([]*replica) {})
 		})
 	}
 }

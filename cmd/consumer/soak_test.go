@@ -23,7 +23,7 @@ func TestSoakRandomKills(t *testing.T) {
 	const (
 		requests  = 2000
 		replicas  = 3
-		soakLimit = 20 * time.Minute
+		soakLimit = 10 * time.Minute
 	)
 	for name, open := range map[string]func(*testing.T) database{"postgres": newPostgres, "sqlite": newSQLite} {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestSoakRandomKills(t *testing.T) {
 				if time.Since(started) > soakLimit {
 					t.Fatalf("seed %d: not settled within %s", seed, soakLimit)
 				}
-				time.Sleep(time.Duration(200+random.IntN(800)) * time.Millisecond)
+				time.Sleep(2*time.Second + time.Duration(random.IntN(3000))*time.Millisecond)
 				i := random.IntN(replicas)
 				fleet[i].signal(t, syscall.SIGKILL)
 				fleet[i].wait(t)
@@ -60,9 +60,10 @@ func TestSoakRandomKills(t *testing.T) {
 			settled(t, js)
 
 			outcomes := stored(t, js)
-			t.Logf("%s: seed %d, %d messages, %d kills, %d outcomes in %s: %s", name, seed, requests, kills,
-				len(outcomes), time.Since(started).Round(time.Second), census(t, outcomes))
-			judge(t, d, outcomes, want, undecodable)
+			asked := len(want) + undecodable
+			lost, doubled := judge(t, d, outcomes, want, undecodable)
+			t.Logf("%s: %d messages, %d requests, %d kills of %d consumers, %d lost, %d doubled, in %s, seed %d: %s", name,
+				requests, asked, kills, replicas, lost, doubled, time.Since(started).Round(time.Second), seed, census(t, outcomes))
 		})
 	}
 }
@@ -105,8 +106,11 @@ func idle(t *testing.T, js jetstream.JetStream) bool {
 	return info.NumPending == 0 && info.NumAckPending == 0
 }
 
-// judge compares outcomes with requests, the registry with outcomes, and every tenant with its definition.
-func judge(t *testing.T, d database, outcomes []event.Event, want map[string]events.CauseCode, undecodable int) {
+// judge compares outcomes with requests, the registry with outcomes, and every tenant with its definition. It
+// returns how many requests have no outcome, and how many outcomes are one too many.
+func judge(
+	t *testing.T, d database, outcomes []event.Event, want map[string]events.CauseCode, undecodable int,
+) (lost, doubled int) {
 	t.Helper()
 	provisioned := map[string]bool{}
 	for _, e := range outcomes {
@@ -127,6 +131,8 @@ func judge(t *testing.T, d database, outcomes []event.Event, want map[string]eve
 		expected, open := want[request.ID]
 		if !open {
 			t.Errorf("request %s has two outcomes, or was never made", request.ID)
+			doubled++
+			continue
 		}
 		delete(want, request.ID)
 		equal(t, "cause of "+request.ID, cause, expected)
@@ -143,4 +149,5 @@ func judge(t *testing.T, d database, outcomes []event.Event, want map[string]eve
 			equal(t, "rows of "+tenant, fmt.Sprint(d.rows(tenant, "SELECT count(*) FROM {b}"+table)), "[0]")
 		}
 	}
+	return len(want) + max(undecodable, 0), doubled + max(-undecodable, 0)
 }

@@ -16,6 +16,9 @@ import (
 // of them has caused.
 const maxDatabases = 4
 
+// statementTimeout is for statements about a whole database: to drop one with thousands of schemas takes a minute.
+const statementTimeout = 3 * time.Minute
+
 var slots = newHolders(maxDatabases)
 
 // Database creates an empty database and returns its URL. The database is dropped when t ends, whoever is
@@ -56,7 +59,7 @@ func (s *server) database(t testing.TB) string {
 // when databases are dropped.
 func (s *server) exec(t testing.TB, statement string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
 	defer cancel()
 	err := withConn(ctx, s.url, func(c *pgx.Conn) error {
 		_, err := c.Exec(ctx, statement)

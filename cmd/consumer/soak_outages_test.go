@@ -1,0 +1,39 @@
+//go:build soak
+
+package main
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+// The database is away for a minute, with the delays of production.
+func TestSoakPostgresIsStoppedForAMinute(t *testing.T) {
+	const away = time.Minute
+	o := outage{begin: (*postgrestest.Server).Stop, end: (*postgrestest.Server).Start, says: "connect"}
+	asked := 0
+	o.under(t, postgrestest.Private(t), 200, 200*time.Millisecond, func(fleet []*replica) {
+		for until := time.Now().Add(away); time.Now().Before(until); time.Sleep(time.Second) {
+			for _, r := range fleet {
+				code, _ := get(t, r.http+"/readyz")
+				equal(t, "/readyz", code, http.StatusServiceUnavailable)
+				asked++
+			}
+		}
+	}, with("BACKOFF_MIN", "1s"), with("BACKOFF_MAX", "5m"))
+	t.Logf("/readyz was 503 each of %d times within %s", asked, away)
+}
+
+// The servers that lead are killed again and again.
+func TestSoakNATSLeadersAreKilled(t *testing.T) {
+	for name, open := range map[string]func(*testing.T) database{"postgres": newPostgres, "sqlite": newSQLite} {
+		t.Run(name, func(t *testing.T) {
+			killLeaders(t, open(t), 1000, events.StreamRequests, events.StreamEvents, events.StreamRequests,
+				events.StreamEvents, events.StreamDeadLetters, events.StreamRequests)
+		})
+	}
+}
