@@ -107,6 +107,16 @@ func TestPostgresCannotBeUsed(t *testing.T) {
 			},
 			says: "read-only",
 		},
+		"role read-only": { // which sessions take over when they begin, and keep
+			begin: func(s *postgrestest.Server) {
+				s.Exec("ALTER ROLE provisioner SET default_transaction_read_only = on")
+				s.Disconnect(role)
+			},
+			end: func(s *postgrestest.Server) {
+				s.Exec("ALTER ROLE provisioner RESET default_transaction_read_only")
+			},
+			says: "read-only",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
