@@ -137,8 +137,11 @@ func (e *embedded) current() *server.Server {
 	return e.server
 }
 
-// err is why requests and outcomes cannot be stored, or nil.
+// err is why requests and outcomes cannot be stored, or nil, also where there is no embedded server.
 func (e *embedded) err() error {
+	if e == nil {
+		return nil
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.ill

@@ -2,6 +2,8 @@ package main
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -38,10 +40,23 @@ func TestEmbeddedServerLosesJetStream(t *testing.T) {
 	must(t, e.err())
 }
 
-// A stop in the middle of it waits for nothing.
-func TestEmbeddedServerIsStoppedWhileItCannotWrite(t *testing.T) {
+// While its directory takes nothing the server is left as it is, and says why; a stop does not wait for that.
+func TestEmbeddedServerWaitsForItsDirectory(t *testing.T) {
 	t.Parallel()
-	e, _, log := newEmbedded(t, t.TempDir())
-	must(t, e.current().ShutdownJetStream())
-	logged(t, log, "the embedded NATS server stores nothing any more; free or add space for it", "error")
+	for name, back := range map[string]bool{"until it is back": true, "until it is stopped": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "nats")
+			e, _, log := newEmbedded(t, dir)
+			must(t, os.Rename(dir, dir+".away"))
+			must(t, e.current().ShutdownJetStream())
+			logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
+			contains(t, "the reason", e.err().Error(), "no such file")
+			must(t, os.Rename(dir+".away", dir))
+			if back {
+				logged(t, log, "the embedded NATS server is back", "level")
+				must(t, e.err())
+			}
+		})
+	}
 }

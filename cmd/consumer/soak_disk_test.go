@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
 )
 
 // tmpfs mounts a small file system, for a test to fill. It takes root.
@@ -103,19 +105,36 @@ func TestSoakDiskReadOnly(t *testing.T) {
 func TestSoakEmbeddedDiskFull(t *testing.T) {
 	dir := tmpfs(t, t.TempDir(), "64m")
 	d := newSQLite(t)
-	e, url, _ := newEmbedded(t, filepath.Join(dir, "nats"))
-	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "5s")))
+	env := settings(d.env, with("ACK_WAIT", "5s"))
+	first := enlist(t, 1, settings(env, with("NATS_EMBEDDED_DIR", filepath.Join(dir, "nats"))))[0]
+	url := logged(t, &first.stderr, "embedded NATS server is up", "url")
+	fleet := append(enlist(t, 1, settings(env, with("NATS_URL", url))), first)
 	js := dialJetStream(t, url)
 	f := pour(t, js, 200, 20*time.Millisecond)
 	f.reaches(t, 50)
 	empty := fill(t, dir)
-	eventually(t, "the server says so", func() bool { return e.err() != nil })
+	why := logged(t, &first.stderr, "the embedded NATS server stores nothing any more; free or add space for it", "error")
 	for _, r := range fleet {
 		notReady(t, r.http, "")
 	}
-	t.Logf("%d published when the disk was full: %v", f.published.Load(), e.err())
+	t.Logf("%d published when the disk was full: %s", f.published.Load(), why)
 	empty()
 	f.ends(t, d, js, 2*time.Minute)
 	ready(t, fleet...)
-	must(t, e.err())
+}
+
+// The disk of the database is full, and not that of its log: it answers probes, and fails all work.
+func TestSoakPostgresDiskFull(t *testing.T) {
+	dir, err := os.MkdirTemp("", "consumer-test-") //nolint:usetesting // that of the test is closed to the server's user
+	must(t, err)
+	t.Cleanup(func() { must(t, os.Remove(dir)) })
+	tmpfs(t, dir, "192m")
+	s := postgrestest.Private(t)
+	s.MoveTo(dir)
+	var empty func()
+	outage{
+		begin: func(*postgrestest.Server) { empty = fill(t, dir) },
+		end:   func(*postgrestest.Server) { empty() },
+		says:  "53100",
+	}.under(t, s, 120, 20*time.Millisecond, func([]*replica) {})
 }

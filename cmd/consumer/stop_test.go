@@ -55,8 +55,9 @@ func TestRollingRestart(t *testing.T) {
 		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", ackWait.String()))
 		fleet := enlist(t, 3, env)
 		js := dialJetStream(t, url)
-		f := pour(t, js, requests, 30*time.Millisecond)
-		for _, old := range fleet {
+		f := pour(t, js, requests, 10*time.Millisecond)
+		for i, old := range fleet {
+			f.reaches(t, requests*(i+1)/(len(fleet)+1))
 			old.signal(t, syscall.SIGTERM)
 			equal(t, "exit code", old.wait(t), 0)
 			enlist(t, 1, env)

@@ -40,8 +40,8 @@ const privateDatabase = "tenants"
 func Private(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	s := newServer(t, settings, "initdb", initdb...)
-	access := "host replication,all postgres 127.0.0.1/32 trust\n" +
-		"host all all 127.0.0.1/32 scram-sha-256\n" //nolint:dupword // database and role
+	access := "host all,replication postgres 127.0.0.1/32 trust\n" +
+		"host " + privateDatabase + " all 127.0.0.1/32 scram-sha-256\n"
 	if err := os.WriteFile(filepath.Join(s.dir, "data", "pg_hba.conf"), []byte(access), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +134,20 @@ func (s *Server) Exec(statements ...string) {
 	for _, statement := range statements {
 		maintenance.exec(s.t, statement)
 	}
+}
+
+// MoveTo has the database of URL in a directory, such as one of a small file system.
+func (s *Server) MoveTo(dir string) {
+	s.t.Helper()
+	_, owner, err := processAttributes()
+	if err == nil && owner != nil {
+		err = os.Chown(dir, owner.uid, owner.gid)
+	}
+	if err != nil {
+		s.t.Fatalf("postgrestest: %v", err)
+	}
+	s.Exec("CREATE TABLESPACE elsewhere LOCATION '"+strings.ReplaceAll(dir, "'", "''")+"'",
+		"ALTER DATABASE "+privateDatabase+" SET TABLESPACE elsewhere")
 }
 
 // Disconnect ends the connections of a role.
