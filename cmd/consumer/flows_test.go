@@ -75,22 +75,38 @@ func (f *flow) reaches(t *testing.T, n int) {
 	eventually(t, fmt.Sprintf("%d requests are published", n), func() bool { return f.published.Load() >= int64(n) })
 }
 
+func (f *flow) isPublished(t *testing.T, limit time.Duration) {
+	t.Helper()
+	within(t, limit, "all requests are published", func() bool { return f.published.Load() == int64(f.requests) })
+}
+
 // ends waits until all requests are published and settled, and judges.
 func (f *flow) ends(t *testing.T, d database, js jetstream.JetStream, limit time.Duration) {
 	t.Helper()
-	within(t, limit, "all requests are published", func() bool { return f.published.Load() == int64(f.requests) })
+	f.isPublished(t, limit)
 	allAtFirst(t, d, js, f.requests, limit)
 	t.Logf("settled %s after the first was published", time.Since(f.began).Round(time.Millisecond))
 }
 
-// allAtFirst waits until all requests are settled, and judges: each was provisioned at the first attempt, with
-// one outcome; none is in the dead letters; and the registry is what the outcomes say.
+// allAtFirst is allProvisioned, each at the first attempt.
 func allAtFirst(t *testing.T, d database, js jetstream.JetStream, requests int, limit time.Duration) {
+	t.Helper()
+	attempts := allProvisioned(t, d, js, requests, limit)
+	equal(t, "requests by attempts", fmt.Sprint(attempts), fmt.Sprintf("map[1:%d]", requests))
+}
+
+// allProvisioned waits until all requests are settled, and judges: each was provisioned, with one outcome;
+// none is in the dead letters; and the registry is what the outcomes say. It returns how many requests took
+// how many attempts.
+func allProvisioned(
+	t *testing.T, d database, js jetstream.JetStream, requests int, limit time.Duration,
+) (attempts map[int]int) {
 	t.Helper()
 	within(t, limit, "all requests are settled", func() bool { return isSettled(t, js) })
 	outcomes := stored(t, js)
 	equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
-	attempts, seen := map[int]int{}, map[string]bool{}
+	attempts = map[int]int{}
+	seen := map[string]bool{}
 	var named []string
 	for _, e := range outcomes {
 		if e.Type() != events.TypeProvisioned {
@@ -102,7 +118,6 @@ func allAtFirst(t *testing.T, d database, js jetstream.JetStream, requests int, 
 		seen[data.Request.ID] = true
 		named = append(named, data.TenantID)
 	}
-	equal(t, "requests by attempts", fmt.Sprint(attempts), fmt.Sprintf("map[1:%d]", requests))
 	slices.Sort(named)
 	if registered := d.tenants(); !slices.Equal(registered, named) {
 		t.Errorf("%d are registered, %d have outcomes: %v, %v", len(registered), len(named), registered, named)
@@ -112,6 +127,7 @@ func allAtFirst(t *testing.T, d database, js jetstream.JetStream, requests int, 
 	equal(t, "dead letters", letters, 0)
 	t.Logf("requests %d, lost %d, doubled %d, dead letters %d, by attempts %v", requests, requests-len(seen),
 		len(outcomes)-len(seen), letters, attempts)
+	return attempts
 }
 
 func deadLetters(t *testing.T, js jetstream.JetStream) int {

@@ -6,9 +6,11 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
 )
 
@@ -45,84 +47,167 @@ func (o outage) under(
 		notReady(t, r.http, o.says)
 	}
 	last(fleet)
-	within(t, time.Minute, "all are published", func() bool { return f.published.Load() == int64(requests) })
+	f.isPublished(t, time.Minute)
 	o.end(s)
 	f.ends(t, d, js, time.Minute)
 	ready(t, fleet...)
+}
+
+// postgresOutages are the ways in which PostgreSQL cannot be used.
+var postgresOutages = map[string]outage{
+	"stopped": {
+		begin: (*postgrestest.Server).Stop,
+		end:   (*postgrestest.Server).Start,
+		says:  "connect",
+	},
+	"killed": {
+		begin: (*postgrestest.Server).Kill,
+		end:   (*postgrestest.Server).Start,
+		says:  "connect",
+	},
+	"password changed": {
+		begin: func(s *postgrestest.Server) {
+			s.Exec("ALTER ROLE provisioner PASSWORD 'second'")
+			s.Disconnect(role)
+		},
+		end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner PASSWORD '" + password + "'") },
+		says: "28P01",
+	},
+	"role locked": {
+		begin: func(s *postgrestest.Server) {
+			s.Exec("ALTER ROLE provisioner NOLOGIN")
+			s.Disconnect(role)
+		},
+		end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner LOGIN") },
+		says: "28000",
+	},
+	"no connection left": {
+		begin: func(s *postgrestest.Server) {
+			s.Exec("ALTER ROLE provisioner CONNECTION LIMIT 0")
+			s.Disconnect(role)
+		},
+		end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1") },
+		says: "53300",
+	},
+	"database closed": {
+		begin: func(s *postgrestest.Server) {
+			s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS false")
+			s.Disconnect(role)
+		},
+		end:  func(s *postgrestest.Server) { s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS true") },
+		says: "55000",
+	},
+	"server read-only": {
+		begin: func(s *postgrestest.Server) {
+			s.Exec("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_catalog.pg_reload_conf()")
+		},
+		end: func(s *postgrestest.Server) {
+			s.Exec("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_catalog.pg_reload_conf()")
+		},
+		says: "read-only",
+	},
+	"role read-only": { // which sessions take over when they begin, and keep
+		begin: func(s *postgrestest.Server) {
+			s.Exec("ALTER ROLE provisioner SET default_transaction_read_only = on")
+			s.Disconnect(role)
+		},
+		end: func(s *postgrestest.Server) {
+			s.Exec("ALTER ROLE provisioner RESET default_transaction_read_only")
+		},
+		says: "read-only",
+	},
 }
 
 // A database that cannot be used, for whatever reason, fails nothing and costs no attempt: /readyz tells the
 // reason, and work resumes by itself once it is over.
 func TestPostgresCannotBeUsed(t *testing.T) {
 	t.Parallel()
-	for name, o := range map[string]outage{
-		"stopped": {
-			begin: (*postgrestest.Server).Stop,
-			end:   (*postgrestest.Server).Start,
-			says:  "connect",
-		},
-		"killed": {
-			begin: (*postgrestest.Server).Kill,
-			end:   (*postgrestest.Server).Start,
-			says:  "connect",
-		},
-		"password changed": {
-			begin: func(s *postgrestest.Server) {
-				s.Exec("ALTER ROLE provisioner PASSWORD 'second'")
-				s.Disconnect(role)
-			},
-			end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner PASSWORD '" + password + "'") },
-			says: "28P01",
-		},
-		"role locked": {
-			begin: func(s *postgrestest.Server) {
-				s.Exec("ALTER ROLE provisioner NOLOGIN")
-				s.Disconnect(role)
-			},
-			end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner LOGIN") },
-			says: "28000",
-		},
-		"no connection left": {
-			begin: func(s *postgrestest.Server) {
-				s.Exec("ALTER ROLE provisioner CONNECTION LIMIT 0")
-				s.Disconnect(role)
-			},
-			end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1") },
-			says: "53300",
-		},
-		"database closed": {
-			begin: func(s *postgrestest.Server) {
-				s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS false")
-				s.Disconnect(role)
-			},
-			end:  func(s *postgrestest.Server) { s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS true") },
-			says: "55000",
-		},
-		"server read-only": {
-			begin: func(s *postgrestest.Server) {
-				s.Exec("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_catalog.pg_reload_conf()")
-			},
-			end: func(s *postgrestest.Server) {
-				s.Exec("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_catalog.pg_reload_conf()")
-			},
-			says: "read-only",
-		},
-		"role read-only": { // which sessions take over when they begin, and keep
-			begin: func(s *postgrestest.Server) {
-				s.Exec("ALTER ROLE provisioner SET default_transaction_read_only = on")
-				s.Disconnect(role)
-			},
-			end: func(s *postgrestest.Server) {
-				s.Exec("ALTER ROLE provisioner RESET default_transaction_read_only")
-			},
-			says: "read-only",
-		},
-	} {
+	for name, o := range postgresOutages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o.under(t, postgrestest.Private(t), 60, 10*time.Millisecond, func([]*replica) {})
 		})
 	}
+}
+
+// Whoever is started meanwhile waits, or takes requests and is not ready: it does not give up.
+func TestServiceStartsWhilePostgresCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t)
+	newRole(s)
+	env := settings(with("DATABASE_URL", s.URLOf(role, password)), with("NATS_URL", startNATS(t)), with("HTTP_ADDR", "127.0.0.1:0"))
+	enlist(t, 1, env)[0].signal(t, syscall.SIGTERM) // the registry is there
+	for _, name := range []string{
+		"stopped", "password changed", "role locked", "no connection left", "server read-only", "role read-only",
+	} {
+		o := postgresOutages[name]
+		o.begin(s)
+		r := &replica{process: launch(t, env)}
+		r.http = "http://" + logged(t, &r.stderr, "HTTP server is up", "addr")
+		notReady(t, r.http, o.says)
+		o.end(s)
+		ready(t, r)
+		r.signal(t, syscall.SIGTERM)
+		equal(t, name+": exit code", r.wait(t), 0)
+	}
+}
+
+// Connections break at any moment, also between a commit and its confirmation: whoever asks again finds what
+// became of it.
+func TestConnectionsAreCut(t *testing.T) {
+	t.Parallel()
+	const requests, cuts = 100, 5
+	for _, what := range []string{"database", "NATS"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			url, nats := postgrestest.Database(t), startNATS(t)
+			to := map[string]string{"database": url, "NATS": nats}
+			relay, through := newRelay(t, to[what])
+			to[what] = through
+			d := postgresAt(t, url, to["database"])
+			fleet := enlist(t, 2, settings(d.env, with("NATS_URL", to["NATS"]), with("ACK_WAIT", "2s")))
+			js := dialJetStream(t, nats)
+			f := pour(t, js, requests, 10*time.Millisecond)
+			outcomes, err := js.Stream(t.Context(), events.StreamEvents)
+			must(t, err)
+			for i := range cuts {
+				eventually(t, "some more are done", func() bool {
+					info, err := outcomes.Info(t.Context())
+					must(t, err)
+					return info.State.Msgs >= uint64(i*requests/(cuts+5))
+				})
+				relay.cut()
+				relay.mend(t)
+			}
+			f.isPublished(t, time.Minute)
+			attempts := allProvisioned(t, d, js, requests, time.Minute)
+			if what == "NATS" {
+				equal(t, "at the first attempt", attempts[1], requests)
+			}
+			ready(t, fleet...)
+		})
+	}
+}
+
+// A server that takes connections and says nothing is away as well, which only a timeout can tell.
+func TestPostgresDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	url, nats := postgrestest.Database(t), startNATS(t)
+	relay, through := newRelay(t, url)
+	d := postgresAt(t, url, through)
+	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
+	js := dialJetStream(t, nats)
+	f := pour(t, js, 60, 10*time.Millisecond)
+	f.reaches(t, 10)
+	proceed := relay.stall()
+	defer proceed()
+	for _, r := range fleet {
+		notReady(t, r.http, "")
+	}
+	f.reaches(t, 60)
+	proceed()
+	f.ends(t, d, js, time.Minute)
+	ready(t, fleet...)
 }
 
 // Whoever keeps the registry locked, for longer than its users wait for a lock, keeps everybody out: that is an

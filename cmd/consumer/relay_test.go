@@ -12,6 +12,8 @@ import (
 type relay struct {
 	addr, target string
 
+	passing sync.RWMutex // held for reading by what passes
+
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[net.Conn]bool
@@ -61,7 +63,7 @@ func (r *relay) join(a, b net.Conn) {
 	r.mu.Unlock()
 	for _, pair := range [][2]net.Conn{{a, b}, {b, a}} {
 		r.all.Go(func() {
-			io.Copy(pair[0], pair[1]) // an end is what it waits for
+			io.Copy(gated{pair[0], &r.passing}, pair[1]) // an end is what it waits for
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			for _, c := range pair {
@@ -81,4 +83,21 @@ func (r *relay) cut() {
 	}
 	r.mu.Unlock()
 	r.all.Wait()
+}
+
+// stall keeps all connections and lets nothing pass until proceed is called.
+func (r *relay) stall() (proceed func()) {
+	r.passing.Lock()
+	return sync.OnceFunc(r.passing.Unlock)
+}
+
+type gated struct {
+	io.Writer
+	gate *sync.RWMutex
+}
+
+func (g gated) Write(p []byte) (int, error) {
+	g.gate.RLock()
+	defer g.gate.RUnlock()
+	return g.Writer.Write(p)
 }
