@@ -21,13 +21,17 @@ import (
 // invalid or no events at all. Nothing may be lost, doubled or half done.
 func TestSoakRandomKills(t *testing.T) {
 	const (
-		requests  = 2000
 		replicas  = 3
+		rounds    = 12
 		soakLimit = 10 * time.Minute
 	)
-	for name, open := range map[string]func(*testing.T) database{"postgres": newPostgres, "sqlite": newSQLite} {
+	for name, engine := range map[string]struct {
+		open     func(*testing.T) database
+		requests int // what takes it about a minute
+	}{"postgres": {newPostgres, 2040}, "sqlite": {newSQLite, 6000}} {
 		t.Run(name, func(t *testing.T) {
-			d, url := open(t), startNATS(t)
+			requests := engine.requests
+			d, url := engine.open(t), startNATS(t)
 			// Kills are the only thing that spends attempts here; the limit is not what this test is about.
 			env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "2s"), with("MAX_ATTEMPTS", "100"),
 				with("LOG_LEVEL", "warn"))
@@ -43,10 +47,13 @@ func TestSoakRandomKills(t *testing.T) {
 
 			seed := rand.Uint64()
 			random := rand.New(rand.NewPCG(seed, 0))
-			want, undecodable := publishMix(t, js, random, requests)
-
-			started, kills := time.Now(), 0
-			for !idle(t, js) {
+			want, undecodable := map[string]events.CauseCode{}, 0
+			started, kills, published := time.Now(), 0, 0
+			for published < requests || !idle(t, js) {
+				if published < requests { // as much as they do between two kills
+					undecodable += publishMix(t, js, random, want, published, published+requests/rounds)
+					published += requests / rounds
+				}
 				if time.Since(started) > soakLimit {
 					t.Fatalf("seed %d: not settled within %s", seed, soakLimit)
 				}
@@ -58,22 +65,25 @@ func TestSoakRandomKills(t *testing.T) {
 				kills++
 			}
 			settled(t, js)
+			took := time.Since(started).Round(time.Second)
 
 			outcomes := stored(t, js)
 			asked := len(want) + undecodable
 			lost, doubled := judge(t, d, outcomes, want, undecodable)
 			t.Logf("%s: %d messages, %d requests, %d kills of %d consumers, %d lost, %d doubled, in %s, seed %d: %s", name,
-				requests, asked, kills, replicas, lost, doubled, time.Since(started).Round(time.Second), seed, census(t, outcomes))
+				requests, asked, kills, replicas, lost, doubled, took, seed, census(t, outcomes))
 		})
 	}
 }
 
-// publishMix publishes requests: about 10 % are published twice, 5 % are invalid, 2 % are no events. It
-// returns the cause that each request must have, "" for success, and the number of undecodable messages.
-func publishMix(t *testing.T, js jetstream.JetStream, random *rand.Rand, n int) (want map[string]events.CauseCode, undecodable int) {
+// publishMix publishes requests with these numbers: about 10 % are published twice, 5 % are invalid, 2 % are no
+// events. It adds to want the cause that each request must have, "" for success, and returns the number of
+// undecodable messages.
+func publishMix(
+	t *testing.T, js jetstream.JetStream, random *rand.Rand, want map[string]events.CauseCode, from, to int,
+) (undecodable int) {
 	t.Helper()
-	want = map[string]events.CauseCode{}
-	for published := 0; published < n; published++ {
+	for published := from; published < to; published++ {
 		id := fmt.Sprintf("order-%d", published)
 		switch p := random.IntN(100); {
 		case p < 2:
@@ -85,7 +95,7 @@ func publishMix(t *testing.T, js jetstream.JetStream, random *rand.Rand, n int) 
 				`"data":{"tenant_id":"not valid","display_name":"A","created_by":"t"}}`, events.TypeRequested, billing, id))
 			publish(t, js, msg)
 			want[id] = events.CauseInvalidTenantID
-		case p < 17 && published+1 < n:
+		case p < 17 && published+1 < to:
 			msg := requestFor(t, id, "tenant_"+strconv.Itoa(published))
 			publish(t, js, msg, msg)
 			published++
@@ -95,7 +105,7 @@ func publishMix(t *testing.T, js jetstream.JetStream, random *rand.Rand, n int) 
 			want[id] = ""
 		}
 	}
-	return want, undecodable
+	return undecodable
 }
 
 func idle(t *testing.T, js jetstream.JetStream) bool {
