@@ -244,8 +244,11 @@ func TestFewerConnectionsThanWorkers(t *testing.T) {
 	s.Exec("ALTER ROLE provisioner CONNECTION LIMIT 3")
 	s.Disconnect(role)
 	js := dialJetStream(t, nats)
-	pour(t, js, 60, 10*time.Millisecond).ends(t, d, js, time.Minute)
-	s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1")
+	f := pour(t, js, 60, 10*time.Millisecond)
+	f.isPublished(t, time.Minute)
+	within(t, time.Minute, "all requests are settled", func() bool { return isSettled(t, js) })
+	s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1") // the judge needs some as well
+	f.ends(t, d, js, time.Minute)
 	ready(t, fleet...)
 }
 
