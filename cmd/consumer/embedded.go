@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
 )
 
@@ -24,6 +26,8 @@ const (
 	healthInterval = time.Second
 	// revivalMax is the longest pause before a server that cannot write is tried again.
 	revivalMax = 15 * time.Second
+	// uselessMax is likewise of one that a restart has not healed.
+	uselessMax = 10 * time.Minute
 	// spareSpace is how much a directory must take before a server is restarted there, in bytes: more than its
 	// own files about consumers and streams, which it writes when it stops.
 	spareSpace = 4 << 20
@@ -178,21 +182,31 @@ func (e *embedded) watch(ctx context.Context) {
 	}
 }
 
-// health is why the server does not store what it should.
+// health is why the server does not store what it should. Streams of others are not looked at, nor missed
+// those that are yet to be made.
 func health(s *server.Server) error {
-	if status := s.Healthz(nil); status.Error != "" {
-		return errors.New(status.Error)
+	if !s.JetStreamEnabled() {
+		return errors.New("JetStream has been disabled")
+	}
+	for _, stream := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
+		status := s.Healthz(&server.HealthzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Stream: stream})
+		if status.Error != "" && status.StatusCode != http.StatusNotFound {
+			return errors.New(status.Error)
+		}
 	}
 	return nil
 }
 
 // revive replaces the server as soon as that makes sense, or ctx ends.
 func (e *embedded) revive(ctx context.Context) {
-	pause := handler.Backoff{Min: healthInterval, Max: revivalMax, Random: func() float64 { return 1 }}
+	always := func() float64 { return 1 }
+	pause := handler.Backoff{Min: healthInterval, Max: revivalMax, Random: always}
 	for n := 1; ; n++ {
 		err := canWrite(e.options.StoreDir)
 		if err == nil {
-			err = e.replace()
+			if err = e.replace(); err != nil { // it was no matter of space, and each time costs everybody the connection
+				pause = handler.Backoff{Min: revivalMax, Max: uselessMax, Random: always}
+			}
 		}
 		if err == nil {
 			e.setIll(nil)

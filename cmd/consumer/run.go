@@ -101,7 +101,8 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	ready := readiness(h.Err)
+	// The embedded server's own word: the handler notices only when there is work.
+	ready := readiness(func() error { return cmp.Or(server.err(), h.Err()) })
 	serving.Store(&ready)
 	err = h.Run(ctx)
 	log.InfoContext(ctx, "stopped")

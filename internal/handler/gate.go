@@ -150,7 +150,7 @@ func (g *gate) look(ctx context.Context) {
 	}
 	err := g.probe(ctx)
 	var fault *pipeline.Fault
-	if errors.As(err, &fault) && fault.Class == pipeline.Outage && ctx.Err() == nil {
+	if errors.As(err, &fault) && fault.Class != pipeline.Transient && ctx.Err() == nil { // as [pipeline.Settle] would
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.closeLocked(err)

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
 )
 
 // gateRig is a gate with a prober on a clock of its own, and the database that it asks.
@@ -90,7 +93,20 @@ func TestGateDoesNotAskWhileWorkTells(t *testing.T) {
 	})
 }
 
-// A probe's own trouble that is no outage closes nothing.
+// What only a person can mend keeps everybody waiting as an outage does.
+func TestGateClosesForAMissingRight(t *testing.T) {
+	atGate(t, func(t *testing.T, g *gateRig) {
+		denied := pipeline.Failure(events.CausePermissionDenied, "no")
+		g.set(denied)
+		time.Sleep(probeInterval)
+		g.is(t, "denied", denied, false, false)
+		g.set(nil)
+		time.Sleep(maxAway)
+		g.is(t, "granted", nil, true, true)
+	})
+}
+
+// A probe's own trouble that passes closes nothing.
 func TestGateStaysOpenForATransientFault(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		g.set(errTransient)

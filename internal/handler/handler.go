@@ -106,6 +106,7 @@ func (h *Handler) Run(ctx context.Context) error {
 		})
 	})
 	h.pulling.Store(&errNotTaking)
+	h.Provisioner.Drain()
 	if !finishes(&workers, h.DrainTimeout) {
 		h.Log.WarnContext(ctx, "the drain timeout has passed; handing back what still runs")
 		abort(errors.New("shutting down"))
@@ -152,6 +153,7 @@ func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
 	defer func() { // one message's trouble is not the end of the others' work
 		if cause := recover(); cause != nil {
 			log.ErrorContext(work, "panic; the message goes back", "panic", cause, "stack", string(debug.Stack()))
+			h.gate.succeeded() // it may be the one whose word the gate waits for
 			h.handBack(msg, h.Backoff.Delay(d.deliveries))
 		}
 	}()

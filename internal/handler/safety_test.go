@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -203,4 +204,41 @@ func TestPanicIsOneDeliverysTrouble(t *testing.T) {
 	b.settled()
 	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 5")
 	equal(t, "deliveries", b.delivered(), 7)
+}
+
+// The worker whose word the gate waits for may panic instead of giving it.
+func TestPanicWhileTheGateWaitsForWork(t *testing.T) {
+	b := newBundle(t)
+	b.config.Workers = 1
+	h := b.start()
+	b.db.unplug()
+	b.publish(b.request("order-a", "a"))
+	b.eventually("the outage is noticed", func() bool { return h.Err() != nil })
+	b.db.mu.Lock()
+	b.db.panics, b.db.away = 3, nil
+	b.db.mu.Unlock()
+	b.publish(b.request("order-b", "b"))
+	b.settled()
+	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2")
+	b.eventually("Err is nil again", func() bool { return h.Err() == nil })
+}
+
+// However many wait for their delay, others are taken.
+func TestPostponedRequestsStopNobody(t *testing.T) {
+	b := newBundle(t)
+	const postponed = 1200 // more than a server lets be unacknowledged unless it is told
+	b.config.Workers = 8
+	b.config.Backoff.Min, b.config.Backoff.Max = time.Hour, time.Hour
+	b.db.work = func(_ context.Context, tenant string, _ int) error {
+		if tenant == "good" {
+			return nil
+		}
+		return errTransient
+	}
+	b.start()
+	for i := range postponed {
+		b.publish(b.request(fmt.Sprint(i), fmt.Sprintf("bad-%d", i)))
+	}
+	b.publish(b.request("good", "good"))
+	b.eventually("the good one is provisioned", func() bool { return len(b.outcomes()) == 1 })
 }

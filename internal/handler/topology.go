@@ -49,6 +49,7 @@ func (t Topology) consumer() jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: events.DurableConsumer, AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: t.AckWait, MaxDeliver: -1,
+		MaxAckPending: -1, // what waits for its delay counts: a thousand of those would stop all others
 	}
 }
 
@@ -135,8 +136,8 @@ func (t Topology) ensureConsumer(ctx context.Context, js jetstream.JetStream) (j
 	if err := checkConsumer(got); err != nil {
 		return nil, err
 	}
-	if t.Manage && got.AckWait != t.AckWait {
-		got.AckWait = t.AckWait
+	if t.Manage && (got.AckWait != want.AckWait || got.MaxAckPending != want.MaxAckPending) {
+		got.AckWait, got.MaxAckPending = want.AckWait, want.MaxAckPending
 		return js.UpdateConsumer(ctx, events.StreamRequests, got)
 	}
 	return consumer, nil

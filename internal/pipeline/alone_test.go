@@ -116,3 +116,68 @@ func TestLeavingDuringAnOutage(t *testing.T) {
 		t.Errorf("without a claim: %+v, notes %+v", left, b.notes)
 	}
 }
+
+// Told to begin no more while it waits for room: it was not begun, and goes back at once; what runs may finish.
+func TestDrainingWhileWaitingForRoom(t *testing.T) {
+	still(t, func(t *testing.T) {
+		b := newTestbed()
+		b.config.Steps[2].Run = func(context.Context, *Attempt) error { time.Sleep(time.Minute); return nil }
+		p := b.provisioner(t)
+		running := make(chan Result, 1)
+		go func() { running <- p.Job(request(t)).Run(t.Context()) }()
+		synctest.Wait()
+		b.suspect = true
+		again := request(t)
+		again.Again = true
+		waiting := make(chan Result, 1)
+		go func() { waiting <- p.Job(again).Run(t.Context()) }()
+		synctest.Wait()
+		p.Drain()
+		if got := <-waiting; got.Verdict != HandBack || got.Attempt != 0 || len(b.notes) != 0 {
+			t.Errorf("%+v, notes %v", got, b.notes)
+		}
+		if got := <-running; got.Verdict != Acknowledge {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// A job whose attempt an outage has interrupted does not take that for a crash, and gives it back if the
+// process ends before it goes on.
+func TestInterruptedAttemptIsNoSuspect(t *testing.T) {
+	still(t, func(t *testing.T) {
+		b := newTestbed()
+		b.fail["tables"] = &Fault{Class: Outage, Native: "57P01", Message: "away"}
+		p := b.provisioner(t)
+		r := request(t)
+		r.Again = true
+		j := p.Job(r)
+		if got := j.Run(t.Context()); got.Verdict != Pause {
+			t.Fatal(got.Verdict)
+		}
+		b.suspect = true // as the ledger would say of it
+		delete(b.fail, "tables")
+		if !p.running.TryAcquire(1) { // somebody is at work
+			t.Fatal("no room")
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		if got := j.Run(ctx); got.Verdict != Acknowledge || got.Attempt != 1 {
+			t.Errorf("it waits for room of its own: %+v", got)
+		}
+
+		b = newTestbed()
+		b.fail["tables"] = &Fault{Class: Outage, Native: "57P01", Message: "away"}
+		p = b.provisioner(t)
+		j = p.Job(request(t))
+		j.Run(t.Context())
+		if !p.running.TryAcquire(everyone) { // a suspect is at work
+			t.Fatal("no room")
+		}
+		ctx, stop = context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		if got := j.Run(ctx); got.Verdict != HandBack || len(b.notes) != 1 || !b.notes[0].Refund {
+			t.Errorf("%+v, notes %+v", got, b.notes)
+		}
+	})
+}

@@ -13,6 +13,9 @@ import (
 type Request struct {
 	Event  event.Event
 	Replay int // 0, or the number of the operator's replay
+	// Delivery names this delivery among all there ever are: what claims an attempt twice under one name,
+	// because the first confirmation was lost, has one. [Provisioner.Job] names those that have no name.
+	Delivery string
 	// Again: the message was delivered before, and something may have become of it.
 	Again bool
 }

@@ -2,9 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -48,10 +50,12 @@ func (nobody) Recorded(string, events.CauseCode)      {}
 const everyone = 1 << 30
 
 // Provisioner runs the pipeline. It is safe for concurrent use; all that it remembers is how many attempts
-// are running.
+// are running, and that it has been told to begin no more.
 type Provisioner struct {
 	Config
-	running *semaphore.Weighted
+	running  *semaphore.Weighted
+	draining chan struct{}
+	drain    func()
 }
 
 // New returns a provisioner, or an error that names what is missing.
@@ -69,7 +73,11 @@ func New(c Config) (*Provisioner, error) {
 	if c.Observer == nil {
 		c.Observer = nobody{}
 	}
-	return &Provisioner{c, semaphore.NewWeighted(everyone)}, nil
+	draining := make(chan struct{})
+	return &Provisioner{
+		Config: c, running: semaphore.NewWeighted(everyone),
+		draining: draining, drain: sync.OnceFunc(func() { close(draining) }),
+	}, nil
 }
 
 // Ping reports whether the database can be reached and written to.
@@ -111,6 +119,9 @@ type Job struct {
 // Job prepares a job; nothing happens before [Job.Run].
 func (p *Provisioner) Job(r Request) *Job {
 	data, err := events.RequestedFrom(r.Event)
+	if r.Delivery == "" {
+		r.Delivery = rand.Text()
+	}
 	return &Job{p: p, request: r, data: data, malformed: err, log: p.Log.With(
 		"source", r.Event.Source(), "request", r.Event.ID(), "tenant", recordable(data.TenantID))}
 }
@@ -161,7 +172,7 @@ func (j *Job) Run(ctx context.Context) Result {
 // with it once more, only its own attempt is spent, and the requests that it was delivered with still run.
 func (j *Job) room(ctx context.Context) (end func(), err error) {
 	share := int64(1)
-	if j.request.Again {
+	if j.claim == nil && j.request.Again { // else it is this job's own attempt that has no end yet
 		suspect, err := j.p.Database.Suspect(ctx, j.request.Key(), j.p.Limit)
 		if err != nil {
 			return nil, err
@@ -171,11 +182,30 @@ func (j *Job) room(ctx context.Context) (end func(), err error) {
 			j.log.WarnContext(ctx, "nothing became of the last attempt: did it end the process? The next one runs alone")
 		}
 	}
-	if err := j.p.running.Acquire(ctx, share); err != nil {
-		return nil, err
+	end = func() { j.p.running.Release(share) }
+	if j.p.running.TryAcquire(share) {
+		return end, nil
 	}
-	return func() { j.p.running.Release(share) }, nil
+	waiting, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-j.p.draining:
+			stop(errDraining)
+		case <-waiting.Done():
+		}
+	}()
+	if j.p.running.Acquire(waiting, share) != nil {
+		return nil, context.Cause(waiting)
+	}
+	return end, nil
 }
+
+// errDraining says that an attempt was not begun because the process is about to end.
+var errDraining = errors.New("no attempt is begun any more: the process ends")
+
+// Drain keeps attempts from beginning that still wait for room. Those that run are not touched.
+func (p *Provisioner) Drain() { p.drain() }
 
 // unclaimed judges an error of the claim itself. No attempt was spent.
 func (j *Job) unclaimed(ctx context.Context, err error) Result {
@@ -187,10 +217,14 @@ func (j *Job) unclaimed(ctx context.Context, err error) Result {
 		return j.undecided(ctx, Facts{Ledger: Busy}, err)
 	}
 	f := Facts{Ledger: Unread, Ended: ending(err)}
-	if j.claim != nil { // an earlier run of this job has claimed
-		f = Facts{Ledger: Claimed, Ended: f.Ended}
+	if errors.Is(err, errDraining) {
+		f.Ended, f.Phase = Succeeded, Draining // it was not begun
 	}
-	return j.undecided(ctx, f, fmt.Errorf("claim: %w", err))
+	result := j.undecided(ctx, f, fmt.Errorf("claim: %w", err))
+	if result.Verdict == HandBack && j.claim != nil {
+		j.refund(ctx, Note{Text: result.Err.Error()})
+	}
+	return result
 }
 
 // standing is the result where the ledger holds the outcome.

@@ -40,7 +40,7 @@ type LedgerState int
 
 // The ledger's states of a request.
 const (
-	Unread      LedgerState = iota // the ledger could not be asked, or told: Ended says why
+	Unread      LedgerState = iota // the ledger was not asked, or could not be, or told: Ended says why
 	Claimed                        // this delivery has an attempt: Ended says how it went
 	Spent                          // all attempts were begun, and the last one cannot be running any more
 	Busy                           // the last attempt may be running on another worker
@@ -106,12 +106,12 @@ func Settle(f Facts) Verdict {
 		return Terminate
 	case f.Ended == EndedTransient:
 		return Postpone
-	case f.Ended == EndedOutage && f.Phase == Draining, f.Ended == EndedPermanent && f.Phase == Draining:
+	case f.Phase == Draining:
 		return HandBack
 	case f.Ended == EndedOutage, f.Ended == EndedPermanent:
 		return Pause
 	}
-	return Postpone // Unread without a fault: nobody says so; nothing is lost
+	return Postpone // Unread without a fault, while nobody leaves: nobody says so; nothing is lost
 }
 
 // ending is what a fault means to the table.

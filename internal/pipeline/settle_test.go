@@ -78,7 +78,9 @@ func rules() []rule {
 		{decoded: yes, ledger: l(Claimed), ended: e(EndedOutage), phase: p(Serving), want: Pause},
 		{decoded: yes, ledger: l(Claimed), ended: e(EndedOutage), phase: p(Draining, Stopping), want: HandBack},
 
-		{decoded: yes, ledger: l(Unread), ended: e(Succeeded, EndedTransient), phase: p(Serving, Draining), want: Postpone},
+		{decoded: yes, ledger: l(Unread), ended: e(Succeeded), phase: p(Serving), want: Postpone},
+		{decoded: yes, ledger: l(Unread), ended: e(Succeeded), phase: p(Draining), want: HandBack},
+		{decoded: yes, ledger: l(Unread), ended: e(EndedTransient), phase: p(Serving, Draining), want: Postpone},
 		{decoded: yes, ledger: l(Unread), ended: e(EndedPermanent, EndedOutage), phase: p(Serving), want: Pause},
 		{decoded: yes, ledger: l(Unread), ended: e(EndedPermanent, EndedOutage), phase: p(Draining), want: HandBack},
 		{decoded: yes, ledger: l(Unread), phase: p(Stopping), want: HandBack},

@@ -262,6 +262,47 @@ func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
 	})
 }
 
+// A claim whose confirmation was lost is claimed again by the same job: one attempt.
+func TestClaimThatIsRepeated(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		lost := &pipeline.Fault{Class: pipeline.Outage, Message: "the connection broke"}
+		claims := 0
+		at := r.with(t, only(claimed, func(context.Context) error {
+			if claims++; claims < maxAttempts+2 {
+				return lost
+			}
+			return nil
+		}))
+		job := at.Job(request(t, "acme"))
+		for range maxAttempts + 1 {
+			verdict(t, job, pipeline.Pause)
+		}
+		if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+			t.Errorf("%d attempts", got.Attempts)
+		}
+		if n := strings.Count(p.lines(t, "", "SELECT history FROM {b}tenant_requests")[0], "begun"); n != 1 {
+			t.Errorf("%d attempts in the history", n)
+		}
+		// Another delivery is another attempt, also where it is the last.
+		req := request(t, "umbrella")
+		var got pipeline.Claim
+		for _, delivery := range []string{"a", "a", "b", "b", "c", "c"} {
+			var err error
+			req.Delivery = delivery
+			got, err = r.store.Claim(t.Context(), req, "umbrella", pipeline.Limit{Attempts: 3, Lease: time.Minute})
+			must(t, err)
+		}
+		if got.Attempt != 3 {
+			t.Errorf("attempt %d of three deliveries", got.Attempt)
+		}
+		req.Delivery = "d"
+		if _, err := r.store.Claim(t.Context(), req, "umbrella", pipeline.Limit{Attempts: 3, Lease: time.Minute}); !errors.Is(err, pipeline.ErrBusy) {
+			t.Errorf("a fourth: %v", err)
+		}
+	})
+}
+
 // Burial is noted for the failure that stands, and a replay forgets it.
 func TestBurialIsNoted(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {

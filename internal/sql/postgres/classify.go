@@ -43,6 +43,7 @@ var meanings = map[string]meaning{
 	"57P03": {class: pipeline.Outage}, // cannot connect now
 	"57P04": {class: pipeline.Outage}, // the database was dropped
 	"57P05": {class: pipeline.Outage}, // idle session timeout: the connection is gone, the next one is not
+	"25P03": {class: pipeline.Outage}, // idle in transaction for too long: this process was frozen
 	"58":    {class: pipeline.Outage}, // system error: I/O
 	"XX":    {class: pipeline.Transient},
 
@@ -82,8 +83,18 @@ func classify(err error) error {
 	if !ok {
 		m = meanings[server.Code[:min(2, len(server.Code))]]
 	}
+	// Whatever the server says while it refuses a connection, it says to everybody. Not so where it refuses
+	// what DATABASE_URL asks of the session: that does not become right by waiting.
+	var connecting *pgconn.ConnectError
+	if errors.As(err, &connecting) && !misconfigured[server.Code] {
+		m = meaning{class: pipeline.Outage, hint: m.hint}
+	}
 	return &pipeline.Fault{Class: m.class, Code: m.code, Message: m.hint, Native: server.Code, Err: err}
 }
+
+// misconfigured are the SQLSTATEs of a connection that asks for what there is not: a parameter that is unknown,
+// or a value that it cannot have.
+var misconfigured = map[string]bool{"42704": true, "22023": true}
 
 // passing are the SQLSTATEs and classes after which the same statement may succeed on the next attempt.
 var passing = map[string]bool{"40": true, "53": true, "55P03": true, "57014": true}

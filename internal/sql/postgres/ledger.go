@@ -23,7 +23,7 @@ func (s *Store) Claim(
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.laxCommit)
 	batch.Queue(s.q.claim, key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay,
-		limit.Attempts, limit.Lease.Seconds())
+		limit.Attempts, limit.Lease.Seconds(), r.Delivery)
 	batch.Queue(s.q.request, key)
 	err := s.send(ctx, batch, func(results pgx.BatchResults) error {
 		if _, err := results.Exec(); err != nil {
@@ -80,6 +80,9 @@ func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err := s.pool.QueryRow(ctx, s.q.suspect, key, limit.Ended().Seconds()).Scan(&suspect)
+	if waitEnded(err) {
+		return false, pipeline.ErrBusy
+	}
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return false, fmt.Errorf("read the ledger: %w", classify(err))
 	}

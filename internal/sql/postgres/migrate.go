@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -26,7 +27,24 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 		if err := s.createRegistrySchema(ctx, conn); err != nil {
 			return err
 		}
-		db := stdlib.OpenDBFromPool(s.pool)
+		if err := s.runMigrations(ctx, createdBy); err != nil {
+			return err
+		}
+		// DocEX's registry must have the columns; its own migrations are its own business.
+		_, err = conn.Exec(ctx, s.q.checkRegistry)
+		return err
+	})
+}
+
+// migrationPause is how long others may work before a migration that waited for them in vain is tried again.
+const migrationPause = time.Second
+
+// runMigrations runs what has not run yet. A migration waits a moment only for somebody's transaction, because
+// all who come after wait behind it, and then lets them through before it tries again.
+func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error) {
+	db := stdlib.OpenDBFromPool(s.pool)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for {
 		err := sql.Migrate(ctx, goose.DialectPostgres, db, s.registry+"."+sql.MigrationsTable, s.log, [][]sql.Statement{
 			{{Text: s.q.registry}},
 			{
@@ -36,13 +54,16 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 			},
 			{{Text: s.q.history}},
 		})
-		if err := errors.Join(err, db.Close()); err != nil {
+		if !waitEnded(err) {
 			return err
 		}
-		// DocEX's registry must have the columns; its own migrations are its own business.
-		_, err = conn.Exec(ctx, s.q.checkRegistry)
-		return err
-	})
+		s.log.WarnContext(ctx, "a migration of the registry waits for a transaction to end", "error", err)
+		select {
+		case <-time.After(migrationPause):
+		case <-ctx.Done():
+			return errors.Join(err, context.Cause(ctx))
+		}
+	}
 }
 
 // locked runs fn while the connection holds the migration lock. The lock ends with the connection at the

@@ -22,10 +22,14 @@ import (
 // Timeouts of calls. The server's end a statement that waits or runs too long, and leave the connection
 // usable; callTimeout is for a server that does not answer at all.
 const (
-	lockTimeout      = 10 * time.Second
+	lockTimeout = 10 * time.Second
+	// frozenTimeout is when the server gives up a transaction whose client says nothing, such as one on a machine
+	// that has lost its power: until then it keeps its locks. A transaction here is never idle for a second.
+	frozenTimeout    = 30 * time.Second
 	statementTimeout = 60 * time.Second
 	callTimeout      = 90 * time.Second
 	pingTimeout      = 5 * time.Second
+	closeTimeout     = 2 * time.Second
 	connectTimeout   = 5 * time.Second
 )
 
@@ -124,6 +128,7 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
+	config.PingTimeout = pingTimeout
 	config.MaxConnLifetime = connectionLifetime
 	config.MaxConnLifetimeJitter = connectionLifetime / 5
 	conn := config.ConnConfig
@@ -135,6 +140,7 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	setDefault(conn.RuntimeParams, "application_name", "tenant-provisioner")
 	setDefault(conn.RuntimeParams, "lock_timeout", milliseconds(lockTimeout))
 	setDefault(conn.RuntimeParams, "statement_timeout", milliseconds(statementTimeout))
+	setDefault(conn.RuntimeParams, "idle_in_transaction_session_timeout", milliseconds(frozenTimeout))
 	// What is published is on the disk, whatever a database's or role's default makes of it.
 	setDefault(conn.RuntimeParams, "synchronous_commit", "on")
 	// A session default of another isolation level would blind the second look under the lock; row
@@ -160,10 +166,21 @@ func setDefault(params map[string]string, name, value string) {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Close closes all connections; it blocks until those in use are given back.
+// Close closes all connections. It waits for those in use, but not for long: the pool has been seen to wait for
+// a server that does not answer.
 func (s *Store) Close() error {
-	s.pool.Close()
-	return nil
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.pool.Close()
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-time.After(closeTimeout):
+		s.log.Warn("connections to PostgreSQL were left open: the server does not answer")
+		return nil
+	}
 }
 
 // Strategy is [events.IsolationSchema].
@@ -173,9 +190,13 @@ func (s *Store) Strategy() string { return events.IsolationSchema }
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	var readOnly bool
-	if err := s.pool.QueryRow(ctx, s.q.ping).Scan(&readOnly); err != nil {
+	var readOnly, allowed bool
+	if err := s.pool.QueryRow(ctx, s.q.ping).Scan(&readOnly, &allowed); err != nil {
 		return classify(err)
+	}
+	if !allowed {
+		return &pipeline.Fault{Class: pipeline.Outage, Message: "the database role lacks a right; grant it SELECT, INSERT " +
+			"and UPDATE on tenant_registry and tenant_requests in " + s.registry}
 	}
 	if readOnly {
 		// What is pooled leads to the server that was the primary once. New connections look for the present one.

@@ -60,6 +60,9 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 // stayInside fails if links lead the file's directory out of the storage root.
 func (b *build) stayInside() error {
 	root, err := filepath.EvalSymlinks(b.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &pipeline.Fault{Class: pipeline.Outage, Message: "the storage directory is gone; put it back", Err: err}
+	}
 	if err != nil {
 		return err
 	}

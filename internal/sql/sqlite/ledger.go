@@ -25,7 +25,7 @@ func (s *Store) Claim(
 	var claimed int64
 	err := s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
 		result, err := tx.ExecContext(ctx, claimSQL, key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay,
-			limit.Attempts, stamp(now), stamp(now.Add(-limit.Lease)))
+			limit.Attempts, stamp(now), stamp(now.Add(-limit.Lease)), r.Delivery)
 		if err != nil {
 			return err
 		}

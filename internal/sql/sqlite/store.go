@@ -42,6 +42,7 @@ type Store struct {
 	lax     *databasesql.DB // commits are in the operating system's hands
 	durable *databasesql.DB // commits are on the disk
 	turn    chan struct{}   // the write lock within this process: SQLite's own is polled
+	opened  fs.FileInfo     // the registry's file
 }
 
 // Check reports every fault of the configuration that can be seen without touching the disk, by the name
@@ -94,7 +95,7 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("prepare the registry %s: %w", registry, err), s.Close())
+			err = errors.Join(fmt.Errorf("prepare the registry %s: %w", registry, registryFault(err)), s.Close())
 		}
 	}()
 	wal := []string{"journal_mode(WAL)", "foreign_keys(1)"}
@@ -111,6 +112,9 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 		return nil, err
 	}
 	if err := s.migrate(ctx, registry); err != nil {
+		return nil, err
+	}
+	if s.opened, err = os.Stat(registry); err != nil {
 		return nil, err
 	}
 	return s, syncTree(filepath.Dir(registry), filepath.Dir(c.Root))
@@ -151,6 +155,9 @@ func (s *Store) write(ctx context.Context, db *databasesql.DB, fn func(*database
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if err := s.inPlace(); err != nil {
+		return err
+	}
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return registryFault(err)
@@ -159,6 +166,23 @@ func (s *Store) write(ctx context.Context, db *databasesql.DB, fn func(*database
 		return registryFault(errors.Join(err, tx.Rollback()))
 	}
 	return registryFault(tx.Commit())
+}
+
+// inPlace fails if the registry's file is not the one that was opened. One that was removed, or restored from a
+// backup, can still be written to here, and nobody else would ever see it.
+func (s *Store) inPlace() error {
+	registry := s.path(sql.BootstrapTenant)
+	now, err := os.Stat(registry) // which opens nothing, so that no locks are lost
+	switch {
+	case err != nil:
+		return &pipeline.Fault{Class: pipeline.Outage, Message: "the registry is gone; put it back", Err: err}
+	case !os.SameFile(now, s.opened):
+		return &pipeline.Fault{
+			Class:   pipeline.Outage,
+			Message: "the registry " + registry + " is another file than the one that was opened; start the service again",
+		}
+	}
+	return nil
 }
 
 // FindTenant returns the registered id that equals id without regard to case, or "".

@@ -1,21 +1,29 @@
--- One more attempt, unless there is an outcome already, or the last attempt may still be running.
--- ?1 key, ?2 source, ?3 id, ?4 tenant or '', ?5 replay, ?6 most attempts, ?7 now, ?8 now less the lease
+-- One more attempt, unless there is an outcome already, or the last attempt may still be running. A claim that
+-- is repeated, because its confirmation was lost, is the same attempt.
+-- ?1 key, ?2 source, ?3 id, ?4 tenant or '', ?5 replay, ?6 most attempts, ?7 now, ?8 now less the lease,
+-- ?9 claim or ''
 INSERT INTO tenant_requests
-    (request_key, source, request_id, tenant_id, state, replay, attempts, history, created_at, updated_at)
-VALUES (?1, ?2, ?3, nullif(?4, ''), 'running', ?5, 1,
+    (request_key, source, request_id, tenant_id, state, replay, attempts, claim, history, created_at, updated_at)
+VALUES (?1, ?2, ?3, nullif(?4, ''), 'running', ?5, 1, nullif(?9, ''),
     json_array(json_object('at', ?7, 'event', 'begun', 'replay', ?5, 'attempt', 1)), ?7, ?7)
 ON CONFLICT (request_key) DO UPDATE SET
     state = 'running',
     replay = max(replay, excluded.replay),
-    attempts = CASE WHEN excluded.replay > replay THEN 1 ELSE min(attempts, ?6) + 1 END,
+    attempts = CASE
+        WHEN excluded.replay > replay THEN 1
+        WHEN claim = excluded.claim THEN attempts
+        ELSE min(attempts, ?6) + 1 END,
+    claim = excluded.claim,
     outcome_id = NULL,
     outcome = NULL,
-    buried = 0,
-    history = json_insert(
-        CASE WHEN json_array_length(history) < 100 THEN history ELSE json_remove(history, '$[0]') END,
-        '$[#]', json_object('at', ?7, 'event', 'begun', 'replay', max(replay, excluded.replay),
-            'attempt', CASE WHEN excluded.replay > replay THEN 1 ELSE min(attempts, ?6) + 1 END)),
+    history = CASE
+        WHEN excluded.replay <= replay AND claim = excluded.claim THEN history
+        ELSE json_insert(
+            CASE WHEN json_array_length(history) < 100 THEN history ELSE json_remove(history, '$[0]') END,
+            '$[#]', json_object('at', ?7, 'event', 'begun', 'replay', max(replay, excluded.replay),
+                'attempt', CASE WHEN excluded.replay > replay THEN 1 ELSE min(attempts, ?6) + 1 END))
+        END,
     updated_at = ?7
 WHERE state <> 'provisioned'
     AND (excluded.replay > replay
-        OR state = 'running' AND (attempts < ?6 OR updated_at <= ?8))
+        OR state = 'running' AND (attempts < ?6 OR claim = excluded.claim OR updated_at <= ?8))

@@ -2,7 +2,7 @@
 SELECT request_key, source, request_id, coalesce(tenant_id, ''), state, replay, attempts,
     coalesce(last_step, ''), coalesce(last_cause, ''), coalesce(last_error, ''),
     CAST(created_at AS TEXT), CAST(updated_at AS TEXT),
-    coalesce(outcome_id, ''), '', buried, '[]'
+    coalesce(outcome_id, ''), '', coalesce(buried = outcome_id, false), '[]'
 FROM tenant_requests
 WHERE tenant_id = ?1
 ORDER BY created_at DESC, request_key
