@@ -60,3 +60,18 @@ func TestEmbeddedServerWaitsForItsDirectory(t *testing.T) {
 		})
 	}
 }
+
+// A stream of somebody else's that cannot be recovered is no reason to restart the server: ours are stored.
+func TestEmbeddedServerWithAForeignStream(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	foreign := filepath.Join(dir, "jetstream", "$G", "streams", "OTHER")
+	must(t, os.MkdirAll(foreign, 0o755))
+	must(t, os.WriteFile(filepath.Join(foreign, "meta.inf"), []byte("garbage"), 0o644))
+	must(t, os.WriteFile(filepath.Join(foreign, "meta.sum"), []byte("garbage"), 0o644))
+	e, _, _ := newEmbedded(t, dir)
+	if status := e.current().Healthz(nil); status.Error == "" {
+		t.Fatal("the server does not mind it; this test shows nothing")
+	}
+	must(t, health(e.current()))
+}

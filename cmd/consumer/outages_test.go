@@ -192,19 +192,26 @@ func TestPostgresDoesNotAnswer(t *testing.T) {
 	url, nats := postgrestest.Database(t), startNATS(t)
 	relay, through := newRelay(t, url)
 	d := postgresAt(t, url, through)
-	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
+	fleet := enlist(t, 3, settings(d.env, with("NATS_URL", nats), with("DRAIN_TIMEOUT", "2s")))
 	js := dialJetStream(t, nats)
 	f := pour(t, js, 60, 10*time.Millisecond)
 	f.reaches(t, 10)
 	proceed := relay.stall()
 	defer proceed()
 	for _, r := range fleet {
-		notReady(t, r.http, "")
+		notReady(t, r.http, "does not answer")
+	}
+	// Nor is it waited for in the end.
+	begin := time.Now()
+	fleet[2].signal(t, syscall.SIGTERM)
+	equal(t, "exit code", fleet[2].wait(t), 0)
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("it ended after %s", took)
 	}
 	f.reaches(t, 60)
 	proceed()
-	f.ends(t, d, js, time.Minute)
-	ready(t, fleet...)
+	allProvisioned(t, d, js, 60, time.Minute) // who is cut short cannot give its attempts back
+	ready(t, fleet[:2]...)
 }
 
 // Whoever keeps the registry locked, for longer than its users wait for a lock, keeps everybody out: that is an

@@ -324,6 +324,25 @@ func TestBurialIsNoted(t *testing.T) {
 	})
 }
 
+// A replica of an earlier version reopens a request without a word of burials: what it then records is not buried.
+func TestBurialIsOfOneOutcome(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		req := request(t, "not valid")
+		must(t, r.store.Buried(t.Context(), req.Key(), r.decide(t, req).ID))
+		p.raw(t, "", "UPDATE {b}tenant_requests SET state = 'running', replay = 1, attempts = 1, outcome = NULL, outcome_id = NULL")
+		_, err := r.store.Conclude(t.Context(), pipeline.Claim{Key: req.Key(), Replay: 1, Attempt: 1}, pipeline.Conclusion{
+			Step: "validate_request", Cause: events.Cause{Code: events.CauseInvalidTenantID, Message: "no"},
+			Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")},
+		})
+		must(t, err)
+		req.Replay = 1
+		if r.decide(t, req).Buried {
+			t.Error("buried by the burial of another outcome")
+		}
+	})
+}
+
 // What is not a tenant id is not kept as one; the request is.
 func TestInvalidTenantIsNotStored(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	databasesql "database/sql"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -47,16 +49,23 @@ func connect(t *testing.T, url string) *databasesql.DB {
 	return db
 }
 
-// A role that may only read and write the registry can run the program, and is told what it lacks.
-func TestRoleThatMayNotCreateSchemas(t *testing.T) {
-	t.Parallel()
-	p := newPostgres(t)
-	must(t, p.open(t).Close())
+// limitedRole makes a role that may read and write the registry, with the password secret.
+func (p place) limitedRole(t *testing.T) string {
+	t.Helper()
 	role := "tester_" + strings.ToLower(rand.Text())
 	p.raw(t, "", "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'",
 		"GRANT USAGE ON SCHEMA docex_system TO "+role,
 		"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA docex_system TO "+role)
 	t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role, "DROP ROLE "+role) })
+	return role
+}
+
+// A role that may only read and write the registry can run the program, and is told what it lacks.
+func TestRoleThatMayNotCreateSchemas(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	must(t, p.open(t).Close())
+	role := p.limitedRole(t)
 	r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
 	f := r.refuse(t, "acme", events.CausePermissionDenied)
 	if f.Step.Number != 1 || f.Attempts != 1 || !f.Replayable || !strings.Contains(f.Cause.Message, "grant") ||
@@ -345,4 +354,111 @@ func TestDateStyleOfTheDatabase(t *testing.T) {
 	if n := p.count(t, "", `SELECT count(*) FROM {b}tenant_requests WHERE history::text LIKE '%"at": "20__-__-__ %'`); n != 1 {
 		t.Error("the history is not in ISO style")
 	}
+}
+
+// A process that is frozen in the middle of a transaction keeps its locks only for a while, and its attempt does
+// not count.
+func TestFrozenProcessLosesItsTransaction(t *testing.T) {
+	t.Parallel()
+	r := newPostgres(t).withURL(t, func(u *url.URL) {
+		query := u.Query()
+		query.Set("idle_in_transaction_session_timeout", "200")
+		u.RawQuery = query.Encode()
+	}).rig(t)
+	at := r.with(t, only(tables, once(func(context.Context) error { time.Sleep(time.Second); return nil })))
+	job := at.Job(request(t, "acme"))
+	if got := verdict(t, job, pipeline.Pause); !strings.Contains(got.Err.Error(), "25P03") {
+		t.Error(got.Err)
+	}
+	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A request whose row another transaction holds is at work there: it is not waited for, neither by its own
+// worker nor, as a suspect, by all.
+func TestRequestHeldElsewhereIsBusy(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	store := p.open(t)
+	t.Cleanup(func() { must(t, store.Close()) })
+	r := p.rigWith(t, store, store, time.Nanosecond)
+	req := request(t, "acme")
+	_, err := store.Claim(t.Context(), req, "acme", pipeline.Limit{Attempts: 9, Lease: time.Nanosecond})
+	must(t, err)
+	db, err := databasesql.Open("pgx", p.where)
+	must(t, err)
+	defer db.Close()
+	tx, err := db.BeginTx(t.Context(), nil)
+	must(t, err)
+	_, err = tx.ExecContext(t.Context(), "SELECT FROM docex_system.tenant_requests FOR UPDATE")
+	must(t, err)
+	req.Again = true
+	began := time.Now()
+	got := r.provisioner.Job(req).Run(t.Context())
+	if got.Verdict != pipeline.Postpone || got.Facts.Ledger != pipeline.Busy || time.Since(began) > 5*time.Second {
+		t.Errorf("%+v after %s", got, time.Since(began))
+	}
+	must(t, tx.Rollback())
+	if got := provisioned(t, r.decide(t, req)); got.Attempts != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Who has lost a right on registry or ledger, or one of them itself, can do nothing for anybody.
+func TestPingSeesWhatWorkNeeds(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]string{
+		"right":    "REVOKE UPDATE ON docex_system.tenant_requests FROM {role}",
+		"ledger":   "ALTER TABLE docex_system.tenant_requests RENAME TO elsewhere",
+		"registry": "ALTER SCHEMA docex_system RENAME TO elsewhere",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPostgres(t)
+			must(t, p.open(t).Close())
+			role := p.limitedRole(t)
+			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
+			must(t, r.store.Ping(t.Context()))
+			p.raw(t, "", strings.ReplaceAll(spoil, "{role}", role))
+			err := r.store.Ping(t.Context())
+			var fault *pipeline.Fault
+			if !errors.As(err, &fault) || fault.Class == pipeline.Transient {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// A migration that finds somebody's transaction in its way lets others through, and runs when it has ended.
+func TestMigrationLetsOthersThrough(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.rig(t)
+	r.provision(t, "acme")
+	p.raw(t, "", "ALTER TABLE docex_system.tenant_requests DROP COLUMN history, DROP COLUMN claim, DROP COLUMN buried",
+		"DELETE FROM docex_system.tenant_provisioner_migrations WHERE version_id = 3")
+	db, err := databasesql.Open("pgx", p.where)
+	must(t, err)
+	defer db.Close()
+	tx, err := db.BeginTx(t.Context(), nil)
+	must(t, err)
+	_, err = tx.ExecContext(t.Context(), "SELECT FROM docex_system.tenant_requests FOR UPDATE")
+	must(t, err)
+	opened := make(chan database, 1)
+	go func() { opened <- p.open(t) }()
+	for range 3 { // while it tries
+		time.Sleep(700 * time.Millisecond)
+		_, err := db.ExecContext(t.Context(), "SELECT FROM docex_system.tenant_requests")
+		must(t, err)
+	}
+	select {
+	case <-opened:
+		t.Fatal("migrated beside an open transaction")
+	default:
+	}
+	must(t, tx.Rollback())
+	store := <-opened
+	t.Cleanup(func() { must(t, store.Close()) })
+	p.rigOn(t, store, store).provision(t, "umbrella")
 }

@@ -3,6 +3,7 @@ package sql_test
 import (
 	"context"
 	databasesql "database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -386,5 +387,50 @@ func TestForeignWALFileIsNotTouched(t *testing.T) {
 	r.refuse(t, "acme", events.CauseBoundaryNotEmpty)
 	if got := names(); len(got) != 1 || p.picture(t, "acme") != before {
 		t.Errorf("there is now %v", got)
+	}
+}
+
+// A registry whose file was taken away, or replaced, under the service: an outage, and not a place to write to
+// that nobody will ever look at.
+func TestRegistryFileIsTakenAway(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	r.provision(t, "before")
+	away := func() {
+		t.Helper()
+		var fault *pipeline.Fault
+		if err := r.store.Ping(t.Context()); !errors.As(err, &fault) || fault.Class != pipeline.Outage {
+			t.Errorf("ping: %v", err)
+		}
+	}
+	req := request(t, "acme")
+	job := r.provisioner.Job(req)
+	must(t, os.Rename(p.where, p.where+".moved"))
+	away()
+	verdict(t, job, pipeline.Pause)
+	must(t, os.Rename(p.where+".moved", p.where))
+	must(t, r.store.Ping(t.Context()))
+	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+		t.Errorf("%+v", got)
+	}
+
+	// In the middle of the work.
+	at := r.with(t, only(ready, once(func(context.Context) error { return os.Rename(p.where, p.where+".moved") })))
+	job = at.Job(request(t, "umbrella"))
+	verdict(t, job, pipeline.Pause)
+	must(t, os.Rename(p.where+".moved", p.where))
+	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+		t.Errorf("%+v", got)
+	}
+
+	// Restored from a backup: the same content in another file.
+	must(t, os.CopyFS(p.where+".backup", os.DirFS(p.where)))
+	must(t, os.RemoveAll(p.where))
+	must(t, os.Rename(p.where+".backup", p.where))
+	away()
+	verdict(t, r.provisioner.Job(request(t, "lost")), pipeline.Pause)
+	if n := p.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = 'lost'"); n != 0 {
+		t.Error("registered where it was not looked for")
 	}
 }

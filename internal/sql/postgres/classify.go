@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 
 	"github.com/jackc/pgx/v5"
@@ -76,6 +77,8 @@ func classify(err error) error {
 	case errors.As(err, &server):
 	case errors.Is(err, pgx.ErrNoRows): // somebody removed the request from the ledger
 		return &pipeline.Fault{Class: pipeline.Transient, Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &pipeline.Fault{Class: pipeline.Outage, Message: "PostgreSQL does not answer", Err: err}
 	default:
 		return &pipeline.Fault{Class: pipeline.Outage, Err: err}
 	}
