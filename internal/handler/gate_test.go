@@ -98,7 +98,7 @@ func TestGateClosesForAMissingRight(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		denied := pipeline.Failure(events.CausePermissionDenied, "no")
 		g.set(denied)
-		time.Sleep(probeInterval)
+		time.Sleep(probeInterval + time.Second)
 		g.is(t, "denied", denied, false, false)
 		g.set(nil)
 		time.Sleep(maxAway)
