@@ -49,13 +49,13 @@ func connect(t *testing.T, url string) *databasesql.DB {
 	return db
 }
 
-// limitedRole makes a role that may read and write the registry, with the password secret.
-func (p place) limitedRole(t *testing.T) string {
+// limitedRole makes a role that has these rights on the registry's tables, with the password secret.
+func (p place) limitedRole(t *testing.T, rights string) string {
 	t.Helper()
 	role := "tester_" + strings.ToLower(rand.Text())
 	p.raw(t, "", "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'",
 		"GRANT USAGE ON SCHEMA docex_system TO "+role,
-		"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA docex_system TO "+role)
+		"GRANT "+rights+" ON ALL TABLES IN SCHEMA docex_system TO "+role)
 	t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role, "DROP ROLE "+role) })
 	return role
 }
@@ -65,7 +65,7 @@ func TestRoleThatMayNotCreateSchemas(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	must(t, p.open(t).Close())
-	role := p.limitedRole(t)
+	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 	r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
 	f := r.refuse(t, "acme", events.CausePermissionDenied)
 	if f.Step.Number != 1 || f.Attempts != 1 || !f.Replayable || !strings.Contains(f.Cause.Message, "grant") ||
@@ -375,6 +375,19 @@ func TestFrozenProcessLosesItsTransaction(t *testing.T) {
 	}
 }
 
+// holdLedger holds every row of the ledger in a transaction, until let is called.
+func (p place) holdLedger(t *testing.T) (db *databasesql.DB, let func()) {
+	t.Helper()
+	db, err := databasesql.Open("pgx", p.where)
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	tx, err := db.BeginTx(t.Context(), nil)
+	must(t, err)
+	_, err = tx.ExecContext(t.Context(), "SELECT FROM docex_system.tenant_requests FOR UPDATE")
+	must(t, err)
+	return db, func() { must(t, tx.Rollback()) }
+}
+
 // A request whose row another transaction holds is at work there: it is not waited for, neither by its own
 // worker nor, as a suspect, by all.
 func TestRequestHeldElsewhereIsBusy(t *testing.T) {
@@ -386,20 +399,14 @@ func TestRequestHeldElsewhereIsBusy(t *testing.T) {
 	req := request(t, "acme")
 	_, err := store.Claim(t.Context(), req, "acme", pipeline.Limit{Attempts: 9, Lease: time.Nanosecond})
 	must(t, err)
-	db, err := databasesql.Open("pgx", p.where)
-	must(t, err)
-	defer db.Close()
-	tx, err := db.BeginTx(t.Context(), nil)
-	must(t, err)
-	_, err = tx.ExecContext(t.Context(), "SELECT FROM docex_system.tenant_requests FOR UPDATE")
-	must(t, err)
+	_, let := p.holdLedger(t)
 	req.Again = true
 	began := time.Now()
 	got := r.provisioner.Job(req).Run(t.Context())
 	if got.Verdict != pipeline.Postpone || got.Facts.Ledger != pipeline.Busy || time.Since(began) > 5*time.Second {
 		t.Errorf("%+v after %s", got, time.Since(began))
 	}
-	must(t, tx.Rollback())
+	let()
 	if got := provisioned(t, r.decide(t, req)); got.Attempts != 2 {
 		t.Errorf("%+v", got)
 	}
@@ -417,7 +424,7 @@ func TestPingSeesWhatWorkNeeds(t *testing.T) {
 			t.Parallel()
 			p := newPostgres(t)
 			must(t, p.open(t).Close())
-			role := p.limitedRole(t)
+			role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
 			must(t, r.store.Ping(t.Context()))
 			p.raw(t, "", strings.ReplaceAll(spoil, "{role}", role))
@@ -438,13 +445,7 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 	r.provision(t, "acme")
 	p.raw(t, "", "ALTER TABLE docex_system.tenant_requests DROP COLUMN history, DROP COLUMN claim, DROP COLUMN buried",
 		"DELETE FROM docex_system.tenant_provisioner_migrations WHERE version_id = 3")
-	db, err := databasesql.Open("pgx", p.where)
-	must(t, err)
-	defer db.Close()
-	tx, err := db.BeginTx(t.Context(), nil)
-	must(t, err)
-	_, err = tx.ExecContext(t.Context(), "SELECT FROM docex_system.tenant_requests FOR UPDATE")
-	must(t, err)
+	db, let := p.holdLedger(t)
 	opened := make(chan database, 1)
 	go func() { opened <- p.open(t) }()
 	for range 3 { // while it tries
@@ -457,7 +458,7 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 		t.Fatal("migrated beside an open transaction")
 	default:
 	}
-	must(t, tx.Rollback())
+	let()
 	store := <-opened
 	t.Cleanup(func() { must(t, store.Close()) })
 	p.rigOn(t, store, store).provision(t, "umbrella")

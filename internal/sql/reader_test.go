@@ -344,11 +344,7 @@ func TestReaderNeedsFewRights(t *testing.T) {
 	p.rig(t).provision(t, "acme")
 	u, err := url.Parse(p.where)
 	must(t, err)
-	role := "reader_" + strings.Trim(u.Path, "/")
-	p.raw(t, "", "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'", "GRANT USAGE ON SCHEMA docex_system TO "+role,
-		"GRANT SELECT ON ALL TABLES IN SCHEMA docex_system TO "+role)
-	t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role, "DROP ROLE "+role) })
-	u.User = url.UserPassword(role, "secret")
+	u.User = url.UserPassword(p.limitedRole(t, "SELECT"), "secret")
 	r, err := p.readerAt(t, u.String(), "tenant_")
 	must(t, err)
 	defer r.Close()

@@ -33,14 +33,7 @@ type Reader struct {
 
 // OpenReader connects, and sees that there is a registry; it makes none. Close the reader after use.
 func OpenReader(ctx context.Context, c Config) (*Reader, error) {
-	if err := c.Check(); err != nil {
-		return nil, err
-	}
-	names, err := sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry)
-	if err != nil {
-		return nil, err
-	}
-	q, err := loadQueries(c.Registry)
+	names, q, err := c.prepare()
 	if err != nil {
 		return nil, err
 	}

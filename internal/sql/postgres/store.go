@@ -79,17 +79,22 @@ func (c Config) Check() error {
 	return errors.Join(faults...)
 }
 
+// prepare makes what needs no connection.
+func (c Config) prepare() (names sql.SchemaTemplate, q queries, err error) {
+	if err := c.Check(); err != nil {
+		return names, q, err
+	}
+	if names, err = sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry); err != nil {
+		return names, q, err
+	}
+	q, err = loadQueries(c.Registry)
+	return names, q, err
+}
+
 // Open connects and brings the registry up to date, waiting for other replicas that do the same. Close
 // the store after use.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	if err := c.Check(); err != nil {
-		return nil, err
-	}
-	names, err := sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry)
-	if err != nil {
-		return nil, err
-	}
-	q, err := loadQueries(c.Registry)
+	names, q, err := c.prepare()
 	if err != nil {
 		return nil, err
 	}
