@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
@@ -139,7 +140,9 @@ func whole(t *testing.T, d database, outcomes []event.Event, cause events.CauseC
 // verified compares all tenants, the bootstrap tenant among them, with the definition.
 func verified(t *testing.T, d database, n int) {
 	t.Helper()
-	code, stdout, stderr := command(t, settings(d.env), "tenants", "verify", "--strict")
+	// A thousand take long where the race detector looks on.
+	limit := patience + time.Duration(n)*100*time.Millisecond
+	code, stdout, stderr := commandWithin(t, limit, settings(d.env), "tenants", "verify", "--strict")
 	if want := fmt.Sprintf("checked %d, in order %d,", n, n); code != 0 || !strings.Contains(stdout, want) {
 		t.Errorf("tenants verify: exit code %d, not %q: %s%s", code, want, tail(stdout), stderr)
 	}

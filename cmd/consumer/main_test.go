@@ -124,7 +124,15 @@ func (o *output) String() string {
 // command runs one command to its end.
 func command(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	return commandWithin(t, patience, env, args...)
+}
+
+// commandWithin is command with a limit of its own.
+func commandWithin(
+	t *testing.T, limit time.Duration, env map[string]string, args ...string,
+) (code int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	var out, err output
 	code = realMain(ctx, args, envconfig.MapLookuper(env), &out, &err)
