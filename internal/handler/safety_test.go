@@ -226,8 +226,12 @@ func TestPanicWhileTheGateWaitsForWork(t *testing.T) {
 // However many wait for their delay, others are taken.
 func TestPostponedRequestsStopNobody(t *testing.T) {
 	b := newBundle(t)
-	const postponed = 1200 // more than a server lets be unacknowledged unless it is told
-	b.config.Workers = 8
+	const most, postponed = 10, 30
+	was := b.consumer().Config
+	equal(t, "max_ack_pending of a consumer that was made here", was.MaxAckPending, -1)
+	was.MaxAckPending = most // as an earlier version left it, on a smaller scale
+	_, err := b.js.UpdateConsumer(t.Context(), events.StreamRequests, was)
+	must(t, err)
 	b.config.Backoff.Min, b.config.Backoff.Max = time.Hour, time.Hour
 	b.db.work = func(_ context.Context, tenant string, _ int) error {
 		if tenant == "good" {
