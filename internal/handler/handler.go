@@ -3,19 +3,14 @@ package handler
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"example.com/tenant-provisioner/events"
-	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
@@ -133,153 +128,5 @@ func finishes(group *sync.WaitGroup, timeout time.Duration) bool {
 		return true
 	case <-timer.C:
 		return false
-	}
-}
-
-// handle decides one message and settles it. intake ends when shutdown begins, work when it must be over.
-func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
-	d, err := newDelivery(msg)
-	if err != nil {
-		h.Log.ErrorContext(work, "not a message of the stream; it is left alone", "error", err)
-		return
-	}
-	log := h.Log.With("sequence", d.sequence)
-	alive, stop := context.WithCancel(work)
-	var lease sync.WaitGroup
-	lease.Go(func() { d.keepAlive(alive, time.Duration(h.ackWait.Load()), log) })
-	defer lease.Wait()
-	defer stop()
-
-	defer func() { // one message's trouble is not the end of the others' work
-		if cause := recover(); cause != nil {
-			log.ErrorContext(work, "panic; the message goes back", "panic", cause, "stack", string(debug.Stack()))
-			h.gate.succeeded() // it may be the one whose word the gate waits for
-			h.handBack(msg, h.Backoff.Delay(d.deliveries))
-		}
-	}()
-	crash.Point("delivered", "")
-	key, result := h.decide(intake, work, d)
-	if result.Verdict == pipeline.Terminate {
-		log.WarnContext(work, "the request has failed; its dead letter tells why", "key", key, "outcome", result.Outcome.ID)
-	}
-	if err := h.perform(work, d, key, result); err != nil {
-		log.ErrorContext(work, "the request is not settled and will be delivered again", "verdict", result.Verdict.String(),
-			"key", key, "error", err)
-		delay := h.Backoff.Delay(d.deliveries)
-		if work.Err() != nil {
-			delay = 0 // it was not the message's fault
-		}
-		h.handBack(d.msg, delay)
-	}
-}
-
-// decode reads the event. What makes the reader panic would do so at every delivery: it cannot be read.
-func decode(msg jetstream.Msg) (e event.Event, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("%w: panic in the reader: %v", events.ErrUndecodable, cause)
-		}
-	}()
-	return events.Decode(msg.Headers(), msg.Data())
-}
-
-// decide runs the job of a message until it is more than held up by an outage.
-func (h *Handler) decide(intake, work context.Context, d delivery) (key string, _ pipeline.Result) {
-	e, err := decode(d.msg)
-	if err != nil {
-		h.Log.WarnContext(work, "a message could not be decoded", "sequence", d.sequence, "error", err)
-		key, outcome, err := h.Provisioner.Undecodable(pipeline.Message{
-			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored,
-		}, err)
-		if err != nil {
-			return key, pipeline.Result{Verdict: pipeline.Postpone, Err: err}
-		}
-		facts := pipeline.Facts{Decoded: false}
-		return key, pipeline.Result{Verdict: pipeline.Settle(facts), Facts: facts, Outcome: outcome}
-	}
-	request := pipeline.Request{Event: e, Replay: d.replay, Again: d.deliveries > 1}
-	job := h.Provisioner.Job(request)
-	for {
-		result := job.Run(work)
-		if result.Verdict != pipeline.Pause {
-			if work.Err() == nil {
-				h.gate.succeeded()
-			}
-			return request.Key(), result
-		}
-		h.gate.close(result.Err)
-		if h.gate.wait(intake) != nil { // waiting is over when shutdown begins
-			return request.Key(), job.Leave(work, result)
-		}
-	}
-}
-
-// perform does what was decided. After an error the message is still unacknowledged.
-func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipeline.Result) error {
-	switch r.Verdict {
-	case pipeline.Acknowledge:
-		if err := h.publishOutcome(ctx, r.Outcome); err != nil {
-			return err
-		}
-		crash.Point("outcome published", "")
-		if err := h.ack(ctx, d); err != nil {
-			return err
-		}
-		crash.Point("acknowledged", "")
-		return nil
-	case pipeline.Terminate:
-		if !r.Outcome.Buried {
-			if err := h.bury(ctx, d, r.Outcome); err != nil {
-				return err
-			}
-			crash.Point("dead letter published", "")
-			if r.Facts.Decoded { // else the ledger does not know of it
-				h.Provisioner.Buried(ctx, key, r.Outcome)
-			}
-			crash.Point("burial noted", "")
-		}
-		if err := h.publishOutcome(ctx, r.Outcome); err != nil {
-			return err
-		}
-		crash.Point("outcome published", "")
-		return d.msg.TermWithReason("dead letter " + key)
-	case pipeline.Postpone:
-		delay := h.Backoff.Delay(h.failures(d, r))
-		h.Log.WarnContext(ctx, "the request goes back", "delay", delay.String(), "sequence", d.sequence, "error", r.Err)
-		return d.msg.NakWithDelay(delay)
-	case pipeline.HandBack, pipeline.Pause:
-		return d.msg.NakWithDelay(atOnce)
-	}
-	return nil
-}
-
-// failures is how often the request has failed in this way, for its delay.
-func (h *Handler) failures(d delivery, r pipeline.Result) int {
-	switch r.Facts.Ledger {
-	case pipeline.Busy: // it has not failed: somebody is at work on it
-		return 1
-	case pipeline.Unread: // no attempt counts these
-		return d.deliveries
-	case pipeline.Claimed, pipeline.Spent, pipeline.Provisioned, pipeline.Failed:
-	}
-	return max(r.Attempt, 1)
-}
-
-// ack acknowledges and waits for the server's word, also during shutdown.
-func (h *Handler) ack(ctx context.Context, d delivery) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackTimeout)
-	defer cancel()
-	return d.msg.DoubleAck(ctx)
-}
-
-// atOnce is the delay of what is handed back. Not zero: the server keeps a negative acknowledgement without a
-// delay in memory alone, and forgets it when it restarts or loses the lead; one with a delay is stored.
-// (nats-server 2.15.2, consumer.go, processNak)
-const atOnce = time.Millisecond
-
-// handBack returns a message after the delay; failing that, AckWait does.
-func (h *Handler) handBack(msg jetstream.Msg, delay time.Duration) {
-	if err := msg.NakWithDelay(max(delay, atOnce)); err != nil {
-		h.Log.Warn("a message could not be handed back; it is delivered again after AckWait", "error", err)
 	}
 }

@@ -29,7 +29,7 @@ const (
 	statementTimeout = 60 * time.Second
 	callTimeout      = 90 * time.Second
 	pingTimeout      = 5 * time.Second
-	closeTimeout     = 2 * time.Second
+	closeTimeout     = time.Second
 	connectTimeout   = 5 * time.Second
 )
 

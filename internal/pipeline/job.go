@@ -1,0 +1,252 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/crash"
+)
+
+// Result is what [Job.Run] returns.
+type Result struct {
+	Verdict Verdict
+	Facts   Facts   // what the verdict was made of
+	Outcome Outcome // where the verdict is Acknowledge or Terminate
+	Attempt int     // the attempt that this was; 0 where none was spent
+	Err     error   // the fault, for the other verdicts
+}
+
+// Decided reports whether there is an outcome to publish.
+func (r Result) Decided() bool { return r.Verdict == Acknowledge || r.Verdict == Terminate }
+
+// Job is one delivery of one request. It remembers its claim, so that running it again after an outage is
+// the same attempt.
+type Job struct {
+	p         *Provisioner
+	request   Request
+	data      events.Requested
+	malformed error
+	claim     *Claim
+	log       *slog.Logger
+}
+
+// Job prepares a job; nothing happens before [Job.Run].
+func (p *Provisioner) Job(r Request) *Job {
+	data, err := events.RequestedFrom(r.Event)
+	if r.Delivery == "" {
+		r.Delivery = rand.Text()
+	}
+	return &Job{p: p, request: r, data: data, malformed: err, log: p.Log.With(
+		"source", r.Event.Source(), "request", r.Event.ID(), "tenant", recordable(data.TenantID))}
+}
+
+// Run claims the request and runs the pipeline until it is decided, or returns why that has to wait. It
+// blocks as long as the database does; ending ctx stops it, and gives the attempt back.
+func (j *Job) Run(ctx context.Context) Result {
+	end, err := j.room(ctx)
+	if err != nil {
+		return j.unclaimed(ctx, err)
+	}
+	defer end()
+	if j.claim == nil {
+		claim, err := j.p.Database.Claim(ctx, j.request, recordable(j.data.TenantID), j.p.Limit)
+		if err != nil {
+			return j.unclaimed(ctx, err)
+		}
+		j.claim = &claim
+		j.log = j.log.With("attempt", claim.Attempt, "replay", claim.Replay)
+		crash.Point("claimed", j.data.TenantID)
+	}
+	if j.claim.Attempt > j.p.Limit.Attempts {
+		return j.conclude(ctx, Facts{Decoded: true, Ledger: Spent}, 0, &Fault{
+			Class: Permanent, Code: events.CauseAttemptsExhausted,
+			Message: fmt.Sprintf("all %d attempts were begun and the last one has no result: did the process end "+
+				"while it ran?", j.p.Limit.Attempts),
+		}, nil)
+	}
+	a := newAttempt(j)
+	err = a.run(ctx)
+	var leftBehind []string
+	if a.build != nil {
+		tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
+		leftBehind = a.build.Close(tidy)
+		cancel()
+	}
+	if err == nil {
+		for _, w := range a.warnings {
+			j.p.Observer.Warned(w.Step.Name, w.Code)
+		}
+		j.p.Observer.Recorded(a.outcome.Type, "")
+		return j.standing(a.outcome)
+	}
+	return j.failed(ctx, a.step, err, leftBehind)
+}
+
+// room waits until the attempt may begin, before it is counted. A suspect runs alone: if it takes the process
+// with it once more, only its own attempt is spent, and the requests that it was delivered with still run.
+func (j *Job) room(ctx context.Context) (end func(), err error) {
+	share := int64(1)
+	if j.claim == nil && j.request.Again { // else it is this job's own attempt that has no end yet
+		suspect, err := j.p.Database.Suspect(ctx, j.request.Key(), j.p.Limit)
+		if err != nil {
+			return nil, err
+		}
+		if suspect {
+			share = everyone
+			j.log.WarnContext(ctx, "nothing became of the last attempt: did it end the process? The next one runs alone")
+		}
+	}
+	end = func() { j.p.running.Release(share) }
+	if j.p.running.TryAcquire(share) {
+		return end, nil
+	}
+	waiting, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-j.p.draining:
+			stop(errDraining)
+		case <-waiting.Done():
+		}
+	}()
+	if j.p.running.Acquire(waiting, share) != nil {
+		return nil, context.Cause(waiting)
+	}
+	return end, nil
+}
+
+// unclaimed judges an error of the claim itself. No attempt was spent.
+func (j *Job) unclaimed(ctx context.Context, err error) Result {
+	var settled *Settled
+	switch {
+	case errors.As(err, &settled):
+		return j.standing(settled.Outcome)
+	case errors.Is(err, ErrBusy):
+		return j.undecided(ctx, Facts{Ledger: Busy}, err)
+	}
+	f := Facts{Ledger: Unread, Ended: ending(err)}
+	if errors.Is(err, errDraining) {
+		f.Ended, f.Phase = Succeeded, Draining // it was not begun
+	}
+	result := j.undecided(ctx, f, fmt.Errorf("claim: %w", err))
+	if result.Verdict == HandBack && j.claim != nil {
+		j.refund(ctx, Note{Text: result.Err.Error()})
+	}
+	return result
+}
+
+// standing is the result where the ledger holds the outcome.
+func (j *Job) standing(o Outcome) Result {
+	f := Facts{Decoded: true, Ledger: stateOf(o)}
+	r := Result{Verdict: Settle(f), Facts: f, Outcome: o}
+	if j.claim != nil {
+		r.Attempt = j.claim.Attempt
+	}
+	return r
+}
+
+// undecided is the result where there is no outcome yet.
+func (j *Job) undecided(ctx context.Context, f Facts, err error) Result {
+	f.Decoded = true
+	if ctx.Err() != nil {
+		f.Phase, err = Stopping, context.Cause(ctx)
+	}
+	r := Result{Verdict: Settle(f), Facts: f, Err: err}
+	if j.claim != nil {
+		r.Attempt = j.claim.Attempt
+	}
+	return r
+}
+
+// failed judges an error of the attempt, at the step with this number.
+func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []string) Result {
+	var settled *Settled
+	if errors.As(err, &settled) {
+		j.log.InfoContext(ctx, "another worker finished this request", "outcome", settled.Outcome.ID)
+		return j.standing(settled.Outcome)
+	}
+	fault := faultOf(err)
+	result := j.undecided(ctx, Facts{
+		Ledger: Claimed, Ended: ending(err), Last: j.claim.Attempt >= j.p.Limit.Attempts,
+	}, err)
+	note := Note{Step: j.p.Steps[step].Name, Code: fault.Native, Text: fault.Error()}
+	switch result.Verdict {
+	case Terminate:
+		if fault.Class != Permanent {
+			fault = &Fault{
+				Class: Permanent, Code: events.CauseAttemptsExhausted,
+				Message: fmt.Sprintf("%d attempts failed; the last error is in detail", j.claim.Attempt),
+				Native:  fault.Native, Err: err,
+			}
+		}
+		return j.conclude(ctx, result.Facts, step, fault, leftBehind)
+	case Postpone:
+		j.note(ctx, note)
+	case HandBack:
+		j.refund(ctx, note)
+	case Acknowledge, Pause:
+	}
+	return result
+}
+
+// refund gives the attempt back. Where the database has committed the outcome after all, nothing is given
+// back, and the next delivery finds it.
+func (j *Job) refund(ctx context.Context, n Note) {
+	n.Refund = true
+	j.note(ctx, n)
+}
+
+// Leave ends a job that was to be run again once the database is back, because the process ends first: the
+// attempt is given back, if the database can be told. If it cannot, that attempt stays counted.
+func (j *Job) Leave(ctx context.Context, paused Result) Result {
+	paused.Facts.Phase = max(paused.Facts.Phase, Draining)
+	paused.Verdict = Settle(paused.Facts)
+	if paused.Verdict == HandBack && j.claim != nil {
+		fault := faultOf(paused.Err)
+		j.refund(ctx, Note{Code: fault.Native, Text: fault.Error()})
+	}
+	return paused
+}
+
+// note writes to the ledger what would be nice to have there; losing it loses no request.
+func (j *Job) note(ctx context.Context, n Note) {
+	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
+	defer cancel()
+	if err := j.p.Database.Note(tidy, *j.claim, n); err != nil {
+		j.log.WarnContext(ctx, "the ledger could not be told of this attempt", "error", err)
+	}
+}
+
+// conclude records a failure for good; until it is recorded there is none.
+func (j *Job) conclude(ctx context.Context, f Facts, step int, fault *Fault, leftBehind []string) Result {
+	failure, err := j.failure(step, fault, leftBehind)
+	if err != nil {
+		return j.undecided(ctx, Facts{Ledger: Unread, Ended: EndedTransient}, err)
+	}
+	outcome, err := j.p.Database.Conclude(ctx, *j.claim, failure)
+	if err == nil {
+		crash.Point("failure recorded", j.data.TenantID)
+		if outcome.ID == failure.Outcome.ID { // and not one that was there
+			j.p.Observer.Recorded(outcome.Type, failure.Cause.Code)
+		}
+		return j.standing(outcome)
+	}
+	f.Ledger, f.Ended = Unread, ending(err)
+	result := j.undecided(ctx, f, fmt.Errorf("record the failure: %w", err))
+	if result.Verdict == HandBack {
+		j.refund(ctx, Note{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
+	}
+	return result
+}
+
+// recordable is a tenant id as ledger and log may keep it: untrusted text stays out.
+func recordable(tenantID string) string {
+	if events.ValidateTenantID(tenantID) != nil {
+		return ""
+	}
+	return tenantID
+}
