@@ -126,36 +126,41 @@ func (j *Job) unclaimed(ctx context.Context, err error) Result {
 	case errors.As(err, &settled):
 		return j.standing(settled.Outcome)
 	case errors.Is(err, ErrBusy):
-		return j.undecided(ctx, Facts{Ledger: Busy}, err)
+		return j.undecided(ctx, Facts{Ledger: Busy}, err, Note{})
 	}
 	f := Facts{Ledger: Unread, Ended: ending(err)}
 	if errors.Is(err, errDraining) {
 		f.Ended, f.Phase = Succeeded, Draining // it was not begun
 	}
-	result := j.undecided(ctx, f, fmt.Errorf("claim: %w", err))
-	if result.Verdict == HandBack && j.claim != nil {
-		j.refund(ctx, Note{Text: result.Err.Error()})
-	}
-	return result
+	return j.undecided(ctx, f, fmt.Errorf("claim: %w", err), Note{Text: err.Error()})
 }
 
 // standing is the result where the ledger holds the outcome.
 func (j *Job) standing(o Outcome) Result {
-	f := Facts{Decoded: true, Ledger: stateOf(o)}
-	r := Result{Verdict: Settle(f), Facts: f, Outcome: o}
-	if j.claim != nil {
-		r.Attempt = j.claim.Attempt
+	r := j.result(Facts{Ledger: stateOf(o)})
+	r.Outcome = o
+	return r
+}
+
+// undecided is the result where there is no outcome yet. Where the message is handed back, so is the attempt,
+// with the note; where the database has committed the outcome after all, nothing is given back, and the next
+// delivery finds it.
+func (j *Job) undecided(ctx context.Context, f Facts, err error, n Note) Result {
+	if ctx.Err() != nil {
+		f.Phase, err = Stopping, context.Cause(ctx)
+	}
+	r := j.result(f)
+	r.Err = err
+	if r.Verdict == HandBack && j.claim != nil {
+		n.Refund = true
+		j.note(ctx, n)
 	}
 	return r
 }
 
-// undecided is the result where there is no outcome yet.
-func (j *Job) undecided(ctx context.Context, f Facts, err error) Result {
+func (j *Job) result(f Facts) Result {
 	f.Decoded = true
-	if ctx.Err() != nil {
-		f.Phase, err = Stopping, context.Cause(ctx)
-	}
-	r := Result{Verdict: Settle(f), Facts: f, Err: err}
+	r := Result{Verdict: Settle(f), Facts: f}
 	if j.claim != nil {
 		r.Attempt = j.claim.Attempt
 	}
@@ -170,10 +175,10 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 		return j.standing(settled.Outcome)
 	}
 	fault := faultOf(err)
+	note := Note{Step: j.p.Steps[step].Name, Code: fault.Native, Text: fault.Error()}
 	result := j.undecided(ctx, Facts{
 		Ledger: Claimed, Ended: ending(err), Last: j.claim.Attempt >= j.p.Limit.Attempts,
-	}, err)
-	note := Note{Step: j.p.Steps[step].Name, Code: fault.Native, Text: fault.Error()}
+	}, err, note)
 	switch result.Verdict {
 	case Terminate:
 		if fault.Class != Permanent {
@@ -186,30 +191,17 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 		return j.conclude(ctx, result.Facts, step, fault, leftBehind)
 	case Postpone:
 		j.note(ctx, note)
-	case HandBack:
-		j.refund(ctx, note)
-	case Acknowledge, Pause:
+	case Acknowledge, HandBack, Pause:
 	}
 	return result
-}
-
-// refund gives the attempt back. Where the database has committed the outcome after all, nothing is given
-// back, and the next delivery finds it.
-func (j *Job) refund(ctx context.Context, n Note) {
-	n.Refund = true
-	j.note(ctx, n)
 }
 
 // Leave ends a job that was to be run again once the database is back, because the process ends first: the
 // attempt is given back, if the database can be told. If it cannot, that attempt stays counted.
 func (j *Job) Leave(ctx context.Context, paused Result) Result {
-	paused.Facts.Phase = max(paused.Facts.Phase, Draining)
-	paused.Verdict = Settle(paused.Facts)
-	if paused.Verdict == HandBack && j.claim != nil {
-		fault := faultOf(paused.Err)
-		j.refund(ctx, Note{Code: fault.Native, Text: fault.Error()})
-	}
-	return paused
+	paused.Facts.Phase = Draining
+	fault := faultOf(paused.Err)
+	return j.undecided(ctx, paused.Facts, paused.Err, Note{Code: fault.Native, Text: fault.Error()})
 }
 
 // note writes to the ledger what would be nice to have there; losing it loses no request.
@@ -225,7 +217,7 @@ func (j *Job) note(ctx context.Context, n Note) {
 func (j *Job) conclude(ctx context.Context, f Facts, step int, fault *Fault, leftBehind []string) Result {
 	failure, err := j.failure(step, fault, leftBehind)
 	if err != nil {
-		return j.undecided(ctx, Facts{Ledger: Unread, Ended: EndedTransient}, err)
+		return j.undecided(ctx, Facts{Ledger: Unread, Ended: EndedTransient}, err, Note{Text: err.Error()})
 	}
 	outcome, err := j.p.Database.Conclude(ctx, *j.claim, failure)
 	if err == nil {
@@ -236,11 +228,8 @@ func (j *Job) conclude(ctx context.Context, f Facts, step int, fault *Fault, lef
 		return j.standing(outcome)
 	}
 	f.Ledger, f.Ended = Unread, ending(err)
-	result := j.undecided(ctx, f, fmt.Errorf("record the failure: %w", err))
-	if result.Verdict == HandBack {
-		j.refund(ctx, Note{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
-	}
-	return result
+	return j.undecided(ctx, f, fmt.Errorf("record the failure: %w", err),
+		Note{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
 }
 
 // recordable is a tenant id as ledger and log may keep it: untrusted text stays out.

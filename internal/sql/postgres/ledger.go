@@ -64,15 +64,7 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 
 // Note implements [pipeline.Ledger].
 func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	batch := &pgx.Batch{}
-	batch.Queue(s.q.laxCommit)
-	batch.Queue(s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund)
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("note the attempt in the ledger: %w", classify(err))
-	}
-	return nil
+	return s.writeLax(ctx, "attempt", s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund)
 }
 
 // Suspect implements [pipeline.Ledger].
@@ -91,13 +83,18 @@ func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (
 
 // Buried implements [pipeline.Ledger].
 func (s *Store) Buried(ctx context.Context, key, outcomeID string) error {
+	return s.writeLax(ctx, "dead letter", s.q.buried, key, outcomeID)
+}
+
+// writeLax notes something in the ledger, without waiting for the disk.
+func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.laxCommit)
-	batch.Queue(s.q.buried, key, outcomeID)
+	batch.Queue(query, args...)
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("note the dead letter in the ledger: %w", classify(err))
+		return fmt.Errorf("note the %s in the ledger: %w", what, classify(err))
 	}
 	return nil
 }

@@ -59,14 +59,7 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 
 // Note implements [pipeline.Ledger].
 func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) error {
-	err := s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
-		_, err := tx.ExecContext(ctx, noteSQL, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, stamp(s.Now()))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("note the attempt in the ledger: %w", err)
-	}
-	return nil
+	return s.writeLax(ctx, "attempt", noteSQL, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, stamp(s.Now()))
 }
 
 // Suspect implements [pipeline.Ledger].
@@ -80,12 +73,17 @@ func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (
 
 // Buried implements [pipeline.Ledger].
 func (s *Store) Buried(ctx context.Context, key, outcomeID string) error {
+	return s.writeLax(ctx, "dead letter", buriedSQL, key, outcomeID)
+}
+
+// writeLax notes something in the ledger, without waiting for the disk.
+func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) error {
 	err := s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
-		_, err := tx.ExecContext(ctx, buriedSQL, key, outcomeID)
+		_, err := tx.ExecContext(ctx, query, args...)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("note the dead letter in the ledger: %w", err)
+		return fmt.Errorf("note the %s in the ledger: %w", what, err)
 	}
 	return nil
 }
