@@ -193,7 +193,7 @@ func permanent(err error) bool {
 func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return inspect(ctx, b.conn, b.q.inspect, b.schema)
+	return inspect(ctx, b.conn, b.q, b.schema)
 }
 
 // Register implements [pipeline.Build]: two rows and the commit, in one round trip.

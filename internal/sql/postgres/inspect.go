@@ -2,12 +2,14 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
@@ -16,149 +18,274 @@ import (
 // querier is a connection or pool to inspect through.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// inspect compares a schema with the definition, in one query.
-func inspect(ctx context.Context, db querier, query, schema string) (pipeline.Inspection, error) {
-	names := make([]string, len(sql.Tables))
-	for i, t := range sql.Tables {
-		names[i] = t.Name
-	}
-	rows, err := db.Query(ctx, query, schema, names)
+// inspect compares a schema with the definition: in one query, unless something is there that the definition
+// has none of.
+func inspect(ctx context.Context, db querier, q queries, schema string) (pipeline.Inspection, error) {
+	var rows rowsOfSchema
+	err := db.QueryRow(ctx, q.inspect, schema, relationNames).Scan(
+		&rows.relations, &rows.columns, &rows.defaults, &rows.constraints, &rows.indexes, &rows.triggers)
 	if err != nil {
 		return pipeline.Inspection{}, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}
-	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
+	c := newCatalogue(rows)
+	if err := c.nameStrangers(ctx, db, q.inspectNames, schema); err != nil {
 		return pipeline.Inspection{}, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}
-	found := make([]sql.Found, len(texts))
-	for i, text := range texts {
-		var c catalogue
-		if err := json.Unmarshal([]byte(text), &c); err != nil {
-			return pipeline.Inspection{}, fmt.Errorf("read the catalogue of schema %s: %w", schema, err)
-		}
-		found[i] = c.found()
-	}
-	return sql.Compare(found), nil
+	return sql.Compare(c.found()), nil
 }
 
-// catalogue is a table as inspect.sql describes it.
+// relationNames are the tables and indexes of the definition.
+var relationNames = func() (names []string) {
+	for _, t := range sql.Tables {
+		names = append(names, t.Name)
+	}
+	for _, x := range sql.Indexes {
+		names = append(names, x.Name)
+	}
+	return names
+}()
+
+// rowsOfSchema is what inspect.sql returns: for each catalogue an array of rows of texts, all in one piece.
+type rowsOfSchema struct {
+	relations, columns, defaults, constraints, indexes, triggers pgtype.FlatArray[string]
+}
+
+// oid is compared and nothing else, so it stays the text that it comes as.
+type oid = string
+
+// catalogue is a schema as PostgreSQL's catalogues describe it.
 type catalogue struct {
-	Name        string
-	Kind        string
-	Persistence string
-	RowSecurity bool `json:"row_security"`
-	Columns     []struct {
-		Name      string
-		Type      string
-		Generated bool
-		NotNull   bool `json:"not_null"`
-		Default   *string
-	}
-	Constraints []constraint
-	Indexes     []struct {
-		Name    string
-		Unique  bool
-		Primary bool
-		Whole   bool
-		Columns []string
-	}
-	Triggers []string
-	Rules    []string
+	tables  []*table
+	names   map[oid]string            // of relations; with their schema where it is another
+	columns map[oid]map[string]string // names by table and number
+}
+
+// table is one of the tables of the definition, or what else stands under its name.
+type table struct {
+	oid, name, kind, persistence string
+	rowSecurity, ruled           bool
+	columns                      []sql.Column
+	constraints                  []constraint
+	indexes                      []index
+	triggers, rules              []string
 }
 
 type constraint struct {
-	Name           string
-	Type           string
-	Columns        []string
-	Table          *string
-	ForeignColumns []string `json:"foreign_columns"`
-	OnDelete       string   `json:"on_delete"`
-	OnUpdate       string   `json:"on_update"`
-	Deferrable     bool
-	Validated      bool
+	name, kind         string
+	columns            []string
+	target             oid
+	targetColumns      []string
+	onDelete, onUpdate string
+	plain              bool // validated, and checked at once
 }
 
-var kinds = map[string]string{
-	"p": "partitioned table", "partition": "partition", "v": "view", "m": "materialized view", "f": "foreign table",
+type index struct {
+	oid                    oid
+	columns                []string
+	primary, unique, whole bool
+}
+
+const yes = "true" // a boolean's text
+
+// newCatalogue gives the rows their meaning. Their order within a table is the catalogue's.
+func newCatalogue(rows rowsOfSchema) *catalogue {
+	c := &catalogue{names: map[oid]string{}, columns: map[oid]map[string]string{}}
+	tables := map[oid]*table{}
+	for r := range slices.Chunk(rows.relations, 7) {
+		c.names[r[0]] = r[1]
+		if strings.Contains("rpvmf", r[2]) { // else an index, a sequence or a type
+			t := &table{oid: r[0], name: r[1], kind: r[2], persistence: r[3], rowSecurity: r[5] == yes, ruled: r[6] == yes}
+			if r[4] == yes {
+				t.kind = partition
+			}
+			c.tables = append(c.tables, t)
+			tables[t.oid] = t
+			c.columns[t.oid] = map[string]string{}
+		}
+	}
+	defaults := map[[2]string]string{}
+	for r := range slices.Chunk(rows.defaults, 3) {
+		defaults[[2]string{r[0], r[1]}] = r[2]
+	}
+	for r := range slices.Chunk(rows.columns, 9) {
+		t := tables[r[0]]
+		c.columns[t.oid][r[1]] = r[2]
+		t.columns = append(t.columns, sql.Column{
+			Name: r[2], Type: typeName(r[3], r[4], r[5], r[6] != "" || r[7] != ""), NotNull: r[8] == yes,
+			Default: defaultValue(defaults[[2]string{r[0], r[1]}]),
+		})
+	}
+	for r := range slices.Chunk(rows.constraints, 10) {
+		t := tables[r[0]]
+		t.constraints = append(t.constraints, constraint{
+			name: r[1], kind: r[2], columns: c.columnNames(t.oid, r[3]), target: r[4], targetColumns: c.columnNames(r[4], r[5]),
+			onDelete: r[6], onUpdate: r[7], plain: r[8] == yes && r[9] != yes,
+		})
+	}
+	for r := range slices.Chunk(rows.indexes, 7) {
+		t := tables[r[0]]
+		columns := c.columnNames(t.oid, r[2])
+		if keys, err := strconv.Atoi(r[3]); err == nil && keys < len(columns) { // the others are only included
+			columns = columns[:keys]
+		}
+		t.indexes = append(t.indexes, index{
+			oid: r[1], columns: columns, primary: r[4] == yes, unique: r[5] == yes, whole: r[6] == yes,
+		})
+	}
+	for r := range slices.Chunk(rows.triggers, 2) {
+		t := tables[r[0]]
+		t.triggers = append(t.triggers, r[1])
+	}
+	return c
+}
+
+// columnNames names the columns of a table by their numbers, an array or vector. Of a table that is not in the
+// definition they are not known.
+func (c *catalogue) columnNames(table oid, numbers string) (names []string) {
+	for n := range strings.FieldsFuncSeq(numbers, func(r rune) bool { return strings.ContainsRune("{, }", r) }) {
+		names = append(names, c.columns[table][n])
+	}
+	return names
+}
+
+// nameStrangers reads the names of what is not in the definition but is spoken of: tables that keys point to,
+// unique indexes, rules.
+func (c *catalogue) nameStrangers(ctx context.Context, db querier, query, schema string) error {
+	var relations, ruled []oid
+	for _, t := range c.tables {
+		for _, k := range t.constraints {
+			if k.kind == foreignKey && c.names[k.target] == "" {
+				relations = append(relations, k.target)
+			}
+		}
+		for _, x := range t.indexes {
+			if x.unique && !x.whole && c.names[x.oid] == "" {
+				relations = append(relations, x.oid)
+			}
+		}
+		if t.ruled {
+			ruled = append(ruled, t.oid)
+		}
+	}
+	if len(relations)+len(ruled) == 0 {
+		return nil
+	}
+	rows, err := db.Query(ctx, query, relations, ruled, schema)
+	if err != nil {
+		return err
+	}
+	var id, name, rule string
+	_, err = pgx.ForEachRow(rows, []any{&id, &name, &rule}, func() error {
+		if rule == "" {
+			c.names[id] = name
+			return nil
+		}
+		for _, t := range c.tables {
+			if t.oid == id {
+				t.rules = append(t.rules, rule)
+			}
+		}
+		return nil
+	})
+	return err
 }
 
 // found translates into the definition's terms.
-func (c catalogue) found() sql.Found {
-	f := sql.Found{Name: c.Name, Kind: kinds[c.Kind]}
-	for _, col := range c.Columns {
-		f.Columns = append(f.Columns, sql.Column{
-			Name: col.Name, Type: typeName(col.Type, col.Generated), NotNull: col.NotNull, Default: defaultValue(col.Default),
-		})
+func (c *catalogue) found() []sql.Found {
+	all := make([]sql.Found, len(c.tables))
+	for i, t := range c.tables {
+		all[i] = c.foundTable(t)
 	}
-	for _, k := range c.Constraints {
+	return all
+}
+
+const partition = "partition"
+
+var kinds = map[string]string{
+	"p": "partitioned table", partition: "partition", "v": "view", "m": "materialized view", "f": "foreign table",
+}
+
+func (c *catalogue) foundTable(t *table) sql.Found {
+	f := sql.Found{Name: t.name, Kind: kinds[t.kind], Columns: t.columns}
+	for _, k := range t.constraints {
 		c.addConstraint(&f, k)
 	}
-	for _, x := range c.Indexes {
+	for _, x := range t.indexes {
 		switch {
-		case x.Primary:
-			f.PrimaryKey = x.Columns
-		case x.Unique && x.Whole:
-			f.Unique = append(f.Unique, x.Columns)
-		case x.Unique:
-			f.Others = append(f.Others, "unique index "+x.Name)
-		case x.Whole:
-			f.Indexes = append(f.Indexes, sql.FoundIndex{Name: x.Name, Columns: x.Columns})
+		case x.primary:
+			f.PrimaryKey = x.columns
+		case x.unique && x.whole:
+			f.Unique = append(f.Unique, x.columns)
+		case x.unique:
+			f.Others = append(f.Others, "unique index "+c.names[x.oid])
+		case x.whole:
+			f.Indexes = append(f.Indexes, sql.FoundIndex{Name: c.names[x.oid], Columns: x.columns})
 		}
 	}
-	for _, name := range c.Triggers {
+	for _, name := range t.triggers {
 		f.Others = append(f.Others, "trigger "+name)
 	}
-	for _, name := range c.Rules {
+	for _, name := range t.rules {
 		f.Others = append(f.Others, "rule "+name)
 	}
-	if c.RowSecurity {
+	if t.rowSecurity {
 		f.Others = append(f.Others, "row level security")
 	}
-	if c.Persistence != "p" {
+	if t.persistence != "p" {
 		f.Others = append(f.Others, "UNLOGGED: its rows do not survive a crash; that")
 	}
 	return f
 }
 
+// foreignKey is a constraint's kind.
+const foreignKey = "f"
+
 // addConstraint adds a constraint. Keys and unique constraints are seen through their indexes; not-null
 // constraints (in the catalogue from PostgreSQL 18) through their columns.
-func (c catalogue) addConstraint(f *sql.Found, k constraint) {
-	switch k.Type {
-	case "p", "u", "n":
-	case "f":
-		if len(k.Columns) != 1 || !k.Validated || k.Deferrable || k.OnUpdate != "a" {
-			f.Others = append(f.Others, "foreign key "+k.Name+" (composite, not valid, deferrable or on update)")
-			return
-		}
-		fk := sql.ForeignKey{Column: k.Columns[0], OnDelete: actions[k.OnDelete]}
-		if k.Table != nil {
-			fk.Table = *k.Table
-		}
-		if len(k.ForeignColumns) != 1 || k.ForeignColumns[0] != "id" {
-			fk.Table += " (" + strings.Join(k.ForeignColumns, ", ") + ")"
-		}
-		f.ForeignKeys = append(f.ForeignKeys, fk)
-	default:
-		f.Others = append(f.Others, "constraint "+k.Name)
+func (c *catalogue) addConstraint(f *sql.Found, k constraint) {
+	if k.kind != foreignKey {
+		f.Others = append(f.Others, "constraint "+k.name)
+		return
 	}
+	if len(k.columns) != 1 || !k.plain || k.onUpdate != "a" {
+		f.Others = append(f.Others, "foreign key "+k.name+" (composite, not valid, deferrable or on update)")
+		return
+	}
+	fk := sql.ForeignKey{Column: k.columns[0], Table: c.names[k.target], OnDelete: actions[k.onDelete]}
+	if c.columns[k.target] != nil && !slices.Equal(k.targetColumns, []string{"id"}) {
+		fk.Table += " (" + strings.Join(k.targetColumns, ", ") + ")"
+	}
+	f.ForeignKeys = append(f.ForeignKeys, fk)
 }
 
 var actions = map[string]string{
 	"a": sql.NoAction, "r": "restrict", "c": sql.Cascade, "n": "set null", "d": "set default",
 }
 
-// typeName spells a type of format_type as the definition does. A generated column refuses values.
-func typeName(name string, generated bool) string {
+const varchar oid = "1043"
+
+// types are the types of the definition. For all others inspect.sql has a name.
+var types = map[oid]string{
+	"16": sql.Boolean, "23": sql.Integer, "25": sql.Text, "114": sql.JSON, varchar: "varchar", "1114": sql.Timestamp,
+	"2950": sql.UUID,
+}
+
+// typeName spells a type as the definition does. A generated column refuses values.
+func typeName(id oid, modifier, name string, generated bool) string {
+	if name == "" {
+		name = types[id]
+		if n, err := strconv.Atoi(modifier); err == nil && n >= 0 {
+			if id == varchar {
+				n -= 4 // its header
+			}
+			name += "(" + strconv.Itoa(n) + ")"
+		}
+	}
 	if generated {
 		name += " generated"
-	}
-	if rest, ok := strings.CutPrefix(name, "character varying"); ok {
-		return "varchar" + rest
-	}
-	if name == "timestamp without time zone" {
-		return sql.Timestamp
 	}
 	return name
 }
@@ -169,16 +296,13 @@ var (
 		`CURRENT_TIMESTAMP|LOCALTIMESTAMP`)
 )
 
-// defaultValue spells a default of pg_get_expr as the definition does.
-func defaultValue(expression *string) string {
-	switch {
-	case expression == nil:
-		return ""
-	case nowDefault.MatchString(*expression):
+// defaultValue spells a default of pg_get_expr as the definition does; empty where there is none.
+func defaultValue(expression string) string {
+	if nowDefault.MatchString(expression) {
 		return sql.DefaultNow
 	}
-	if m := textDefault.FindStringSubmatch(*expression); m != nil {
+	if m := textDefault.FindStringSubmatch(expression); m != nil {
 		return "'" + strings.ReplaceAll(m[1], "''", "'")
 	}
-	return *expression
+	return expression
 }

@@ -11,7 +11,7 @@ type queries struct {
 	claim, request, conclude, note, buried, suspect                                    string
 	findTenant, boundaryOwner, register, checkRegistry                                 string
 	laxCommit, lockTable, lockBoundary, schemaExists, createSchema, relations, hasRows string
-	tables, indexes, inspect, ping                                                     string
+	tables, indexes, inspect, inspectNames, ping                                       string
 	migrationLock, migrationUnlock, createRegistry, registry, bootstrap, history       string
 	probe, countTenants, tenants, tenant, record, records, readOnly                    string
 }
@@ -28,7 +28,8 @@ func loadQueries(registry string) (queries, error) {
 		"queries/create_schema.sql": &q.createSchema, "queries/relations.sql": &q.relations,
 		"queries/lax_commit.sql": &q.laxCommit, "queries/lock_table.sql": &q.lockTable,
 		"queries/has_rows.sql": &q.hasRows, "queries/tables.sql": &q.tables, "queries/indexes.sql": &q.indexes,
-		"queries/inspect.sql": &q.inspect, "queries/ping.sql": &q.ping,
+		"queries/inspect.sql": &q.inspect, "queries/inspect_names.sql": &q.inspectNames,
+		"queries/ping.sql":           &q.ping,
 		"queries/migration_lock.sql": &q.migrationLock, "queries/migration_unlock.sql": &q.migrationUnlock,
 		"queries/create_registry_schema.sql": &q.createRegistry,
 		"migrations/00001_registry.sql":      &q.registry, "migrations/00002_bootstrap.sql": &q.bootstrap,

@@ -179,7 +179,7 @@ func (r *Reader) Verify(ctx context.Context, t sql.Registered) (pipeline.Inspect
 		return in, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}
 	if exists {
-		if in, err = inspect(ctx, r.pool, r.q.inspect, schema); err != nil {
+		if in, err = inspect(ctx, r.pool, r.q, schema); err != nil {
 			return in, err
 		}
 	} else {
