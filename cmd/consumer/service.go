@@ -50,8 +50,8 @@ func newHandler(
 	}
 	provisioner, err := pipeline.New(pipeline.Config{
 		Database: db, Source: c.EventSource, Log: log, Now: time.Now, Steps: pipeline.Steps(),
-		Observer: observer,
-		Limit:    pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait},
+		Observer: observer, Workers: c.Concurrency,
+		Limit: pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait},
 	})
 	if err != nil {
 		return nil, err

@@ -144,15 +144,15 @@ type running struct {
 func (b *bundle) start(change ...func(*Config)) *running {
 	b.t.Helper()
 	config := b.config
-	var err error
-	config.Provisioner, err = pipeline.New(pipeline.Config{
-		Database: b.db, Source: events.DefaultSource, Limit: b.limit,
-		Log: config.Log, Now: time.Now, Steps: pipeline.Steps(),
-	})
-	must(b.t, err)
 	for _, fn := range change {
 		fn(&config)
 	}
+	var err error
+	config.Provisioner, err = pipeline.New(pipeline.Config{
+		Database: b.db, Source: events.DefaultSource, Limit: b.limit,
+		Log: config.Log, Now: time.Now, Steps: pipeline.Steps(), Workers: config.Workers,
+	})
+	must(b.t, err)
 	h, err := New(config)
 	must(b.t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -67,7 +67,7 @@ func (d *fakeDatabase) attempts(id string) int {
 	return 0
 }
 
-func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, _ string, _ pipeline.Limit) (pipeline.Claim, error) {
+func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, tenant string, _ pipeline.Limit) (pipeline.Claim, error) {
 	unlock, err := d.lock()
 	if err != nil {
 		return pipeline.Claim{}, err
@@ -90,7 +90,11 @@ func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, _ string, _ 
 		return pipeline.Claim{}, &pipeline.Settled{Outcome: e.outcome}
 	}
 	e.attempts++
-	return pipeline.Claim{Key: r.Key(), Replay: e.replay, Attempt: e.attempts}, nil
+	c := pipeline.Claim{Key: r.Key(), Replay: e.replay, Attempt: e.attempts}
+	if d.tenants[tenant] {
+		c.Registered = tenant
+	}
+	return c, nil
 }
 
 func (d *fakeDatabase) Conclude(_ context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
@@ -138,18 +142,6 @@ func (d *fakeDatabase) Buried(_ context.Context, key, _ string) error {
 }
 
 func (d *fakeDatabase) Strategy() string { return events.IsolationDatabase }
-
-func (d *fakeDatabase) FindTenant(_ context.Context, id string) (string, error) {
-	unlock, err := d.lock()
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	if d.tenants[id] {
-		return id, nil
-	}
-	return "", nil
-}
 
 func (d *fakeDatabase) Begin(_ context.Context, c pipeline.Claim, tenantID string) (pipeline.Build, error) {
 	return &fakeBuild{d, c, tenantID}, nil

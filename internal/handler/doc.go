@@ -1,6 +1,5 @@
-// Package handler is the JetStream side of the provisioner: it takes one request per free worker from the
-// durable consumer, has the pipeline decide it, publishes the outcome, and acknowledges. It knows no
-// database.
+// Package handler is the JetStream side of the provisioner: it takes requests from the durable consumer, has the
+// pipeline decide them, publishes the outcomes, and acknowledges. It knows no database.
 //
 // # Authority
 //
@@ -13,7 +12,8 @@
 //  1. A request is acknowledged only after its outcome is confirmed by the stream of outcomes (PubAck). For
 //     a failure the dead letter is confirmed first, then the outcome, and only then is the request
 //     terminated: a crash in between repeats what was not confirmed and loses nothing.
-//  2. A message is pulled only when a worker is free for it; nothing waits in this process and ages.
+//  2. Two messages are held for each worker and no more: one is built, while the one before it is published and
+//     acknowledged, and the one after it is claimed. Nothing else waits in this process and ages.
 //  3. While a worker holds a message it says so (InProgress) three times per AckWait.
 //  4. What can not be decoded gets the same treatment as any failure: dead letter, failed event, terminate.
 //  5. What is done with a message is the verdict of [pipeline.Settle], and nobody else's.

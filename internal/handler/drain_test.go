@@ -14,6 +14,11 @@ func TestDrainLetsRunningWorkFinish(t *testing.T) {
 	b.publishTenants(5)
 	receive(t, "work begins", entered)
 	receive(t, "work begins", entered)
+	b.eventually("two more are claimed", func() bool {
+		b.db.mu.Lock()
+		defer b.db.mu.Unlock()
+		return b.db.claims == 4
+	})
 	h.cancel()
 	b.eventually("no requests are taken", func() bool { return h.Err() != nil })
 	select {
@@ -24,10 +29,14 @@ func TestDrainLetsRunningWorkFinish(t *testing.T) {
 	release()
 	receive(t, "the end of Run", h.ended)
 	must(t, h.err)
-	b.counts(2, 0)
-	info := b.consumer()
-	equal(t, "acknowledgements pending", info.NumAckPending, 0)
-	equal(t, "waiting", info.NumPending, 3)
+	b.counts(2, 0) // and not those that waited for a worker
+	equal(t, "claims", b.db.claims, 4)
+	b.start()
+	b.settled()
+	b.counts(5, 0)
+	for _, name := range tenants(5) {
+		equal(t, "attempts of "+name, b.db.attempts("order-"+name), 1)
+	}
 }
 
 func TestDrainTimeoutHandsBack(t *testing.T) {

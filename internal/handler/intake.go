@@ -16,10 +16,14 @@ const heartbeat = 2 * time.Second
 // drainWait bounds the wait for messages that were on their way when the drain began.
 const drainWait = time.Second
 
-// intake pulls one message per free worker and hands it to start, until ctx ends. start must call done
-// when the worker is free again.
+// inHand is how many messages are held for each worker: while it builds one tenant, the request before it is
+// published and acknowledged, and the request after it is pulled and claimed.
+const inHand = 2
+
+// intake pulls messages while fewer are in hand than may be, and hands each to start, until ctx ends. start must
+// call done when it is no more in hand.
 func (h *Handler) intake(ctx context.Context, start func(msg jetstream.Msg, done func())) error {
-	slots := make(chan struct{}, h.Workers)
+	slots := make(chan struct{}, inHand*h.Workers)
 	for n := 1; ctx.Err() == nil; n++ {
 		err := h.pull(ctx, slots, start)
 		if ctx.Err() != nil {
@@ -84,7 +88,7 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jets
 	}
 }
 
-// ready waits for the gate to be open and a worker to be free.
+// ready waits for the gate to be open and a slot to be free.
 func (h *Handler) ready(ctx context.Context, slots chan struct{}) error {
 	if err := h.gate.ready(ctx); err != nil {
 		return err
@@ -93,5 +97,5 @@ func (h *Handler) ready(ctx context.Context, slots chan struct{}) error {
 	case slots <- struct{}{}:
 	case <-ctx.Done():
 	}
-	return context.Cause(ctx) // which a free worker does not outweigh
+	return context.Cause(ctx) // which a free slot does not outweigh
 }

@@ -246,7 +246,9 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 			}
 			b.settled()
 			b.counts(c.outcomes, c.letters)
-			equal(t, "attempts", b.db.attempts("order"), 1)
+			if !c.forgets { // else there are two messages, and the second may be claimed while the first is worked on
+				equal(t, "attempts", b.db.attempts("order"), 1)
+			}
 			equal(t, "outcome id", b.outcomes()[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
 		})
 	}

@@ -32,11 +32,11 @@ func newAttempt(j *Job) *Attempt {
 }
 
 // run runs the steps. Nothing is opened before step 0 has passed.
-func (a *Attempt) run(ctx context.Context) (err error) {
+func (a *Attempt) run(ctx context.Context) error {
 	for number := range a.p.Steps {
 		a.step = number
 		if number == 1 {
-			if a.build, err = a.p.Database.Begin(ctx, *a.claim, a.data.TenantID); err != nil {
+			if err := a.begin(ctx); err != nil {
 				return err
 			}
 		}
@@ -45,6 +45,31 @@ func (a *Attempt) run(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// begin opens the build once a worker is free for it. Until then the request waits here, claimed and looked at, so
+// that the worker loses no time with that.
+func (a *Attempt) begin(ctx context.Context) (err error) {
+	waiting := a.p.Now()
+	if err := a.p.acquire(ctx, a.p.building, 1); err != nil {
+		return err
+	}
+	a.started = a.started.Add(a.p.Now().Sub(waiting)) // the outcome tells how long it took, not how busy it was
+	if a.build, err = a.p.Database.Begin(ctx, *a.claim, a.data.TenantID); err != nil {
+		a.p.building.Release(1)
+	}
+	return err
+}
+
+// end closes the build, if there is one, and frees the worker. It returns what exists now that did not before.
+func (a *Attempt) end(ctx context.Context) (leftBehind []string) {
+	if a.build == nil {
+		return nil
+	}
+	defer a.p.building.Release(1)
+	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
+	defer cancel()
+	return a.build.Close(tidy)
 }
 
 func (a *Attempt) runStep(ctx context.Context, number int) error {

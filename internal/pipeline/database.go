@@ -42,6 +42,8 @@ type Claim struct {
 	Key     string // [events.RequestKey]
 	Replay  int    // the ledger's, which may be above the message's
 	Attempt int    // 1, 2, …; above the limit where all attempts are spent
+	// Registered is the id in the registry that equals the tenant's without regard to case, or "", as it was then.
+	Registered string
 }
 
 // Limit bounds the attempts of a request.
@@ -81,8 +83,8 @@ func (c Conclusion) Text() string {
 // Ledger is inbox, outbox and audit trail of requests.
 type Ledger interface {
 	// Claim commits one more attempt at the request, or returns *[Settled] where it has its outcome, or
-	// [ErrBusy]. A replay number above the ledger's reopens a failed request. tenantID is for the record
-	// and may be empty.
+	// [ErrBusy]. A replay number above the ledger's reopens a failed request. tenantID is looked for in the
+	// registry, and for the record; it may be empty.
 	Claim(ctx context.Context, r Request, tenantID string, limit Limit) (Claim, error)
 	// Suspect reports whether the last attempt at the request began and nothing became of it, and it cannot be
 	// running any more: perhaps it took the process with it.
@@ -100,8 +102,6 @@ type Database interface {
 	Ledger
 	// Strategy is the one isolation strategy it can do.
 	Strategy() string
-	// FindTenant returns the registered id that equals id without regard to case, or "".
-	FindTenant(ctx context.Context, id string) (string, error)
 	// Begin opens the attempt to build the boundary of a tenant. Nothing is touched yet. The caller ends
 	// it with Close, whatever happened.
 	Begin(ctx context.Context, c Claim, tenantID string) (Build, error)

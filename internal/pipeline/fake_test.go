@@ -45,14 +45,14 @@ func (f *fake) call(name string) error {
 	return f.fail[name]
 }
 
-func (f *fake) Claim(_ context.Context, r Request, _ string, _ Limit) (Claim, error) {
+func (f *fake) Claim(_ context.Context, r Request, tenant string, _ Limit) (Claim, error) {
 	if err := f.call("claim"); err != nil {
 		return Claim{}, err
 	}
 	if f.outcome != nil {
 		return Claim{}, &Settled{*f.outcome}
 	}
-	f.claim = Claim{Key: r.Key(), Replay: r.Replay, Attempt: f.claim.Attempt + 1}
+	f.claim = Claim{Key: r.Key(), Replay: r.Replay, Attempt: f.claim.Attempt + 1, Registered: f.tenants[tenant].ID}
 	return f.claim, nil
 }
 
@@ -76,9 +76,6 @@ func (f *fake) Suspect(context.Context, string, Limit) (bool, error) {
 }
 func (f *fake) Buried(context.Context, string, string) error { return f.call("buried") }
 func (f *fake) Strategy() string                             { return events.IsolationSchema }
-func (f *fake) FindTenant(_ context.Context, id string) (string, error) {
-	return f.tenants[id].ID, f.call("find")
-}
 
 func (f *fake) Begin(context.Context, Claim, string) (Build, error) {
 	if err := f.call("begin"); err != nil {
@@ -123,7 +120,8 @@ func newTestbed() *testbed {
 	b := &testbed{fake: newFake()}
 	b.config = Config{
 		Database: b.fake, Source: "/test", Limit: Limit{Attempts: 3, Lease: time.Minute}, Now: time.Now, Steps: Steps(),
-		Log: slog.New(slog.NewTextHandler(&b.log, nil)),
+		Workers: 100,
+		Log:     slog.New(slog.NewTextHandler(&b.log, nil)),
 	}
 	return b
 }

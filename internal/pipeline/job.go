@@ -70,12 +70,7 @@ func (j *Job) Run(ctx context.Context) Result {
 	}
 	a := newAttempt(j)
 	err = a.run(ctx)
-	var leftBehind []string
-	if a.build != nil {
-		tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
-		leftBehind = a.build.Close(tidy)
-		cancel()
-	}
+	leftBehind := a.end(ctx)
 	if err == nil {
 		for _, w := range a.warnings {
 			j.p.Observer.Warned(w.Step.Name, w.Code)
@@ -100,23 +95,10 @@ func (j *Job) room(ctx context.Context) (end func(), err error) {
 			j.log.WarnContext(ctx, "nothing became of the last attempt: did it end the process? The next one runs alone")
 		}
 	}
-	end = func() { j.p.running.Release(share) }
-	if j.p.running.TryAcquire(share) {
-		return end, nil
+	if err := j.p.acquire(ctx, j.p.running, share); err != nil {
+		return nil, err
 	}
-	waiting, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	go func() {
-		select {
-		case <-j.p.draining:
-			stop(errDraining)
-		case <-waiting.Done():
-		}
-	}()
-	if j.p.running.Acquire(waiting, share) != nil {
-		return nil, context.Cause(waiting)
-	}
-	return end, nil
+	return func() { j.p.running.Release(share) }, nil
 }
 
 // unclaimed judges an error of the claim itself. No attempt was spent.
@@ -176,9 +158,11 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 	}
 	fault := faultOf(err)
 	note := Note{Step: j.p.Steps[step].Name, Code: fault.Native, Text: fault.Error()}
-	result := j.undecided(ctx, Facts{
-		Ledger: Claimed, Ended: ending(err), Last: j.claim.Attempt >= j.p.Limit.Attempts,
-	}, err, note)
+	facts := Facts{Ledger: Claimed, Ended: ending(err), Last: j.claim.Attempt >= j.p.Limit.Attempts}
+	if errors.Is(err, errDraining) {
+		facts.Ended, facts.Phase = EndedOutage, Draining // no fault of its own held it up
+	}
+	result := j.undecided(ctx, facts, err, note)
 	switch result.Verdict {
 	case Terminate:
 		if fault.Class != Permanent {

@@ -36,7 +36,7 @@ func TestStepsRunInOrder(t *testing.T) {
 		b := newTestbed()
 		b.slow = map[string]time.Duration{"tables": 1234567 * time.Nanosecond, "register": time.Second}
 		got := success(t, b.run(t))
-		want := []string{"claim", "find", "begin", "boundary", "tables", "indexes", "inspect", "register", "close"}
+		want := []string{"claim", "begin", "boundary", "tables", "indexes", "inspect", "register", "close"}
 		if !slices.Equal(b.calls, want) {
 			t.Errorf("called %v, want %v", b.calls, want)
 		}
@@ -263,7 +263,7 @@ func TestManyDifferences(t *testing.T) {
 
 func TestLogHoldsNeitherPayloadNorNames(t *testing.T) {
 	t.Parallel()
-	for _, at := range []string{"", "find", "boundary", "tables", "register", "conclude", "note"} {
+	for _, at := range []string{"", "claim", "boundary", "tables", "register", "conclude", "note"} {
 		b := newTestbed()
 		if at != "" {
 			b.fail[at] = errors.New("broken")
@@ -323,7 +323,6 @@ func TestVerdicts(t *testing.T) {
 		{"claim", denied, Pause, 0}, // the ledger's trouble is not the request's
 		{"claim", errors.New("x"), Postpone, 0},
 		{"claim", ErrBusy, Postpone, 0},
-		{"find", denied, Pause, 1},
 		{"begin", outage, Pause, 1},
 		{"begin", errors.New("x"), Postpone, 1},
 		{"tables", denied, Terminate, 1},

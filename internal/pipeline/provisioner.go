@@ -20,6 +20,7 @@ type Config struct {
 	Database Database
 	Source   string // CloudEvents source of the outcomes
 	Limit    Limit
+	Workers  int // tenants built at once
 	Log      *slog.Logger
 	Now      func() time.Time
 	Steps    []Step   // see [Steps]
@@ -47,10 +48,11 @@ func (nobody) Recorded(string, events.CauseCode)      {}
 const everyone = 1 << 30
 
 // Provisioner runs the pipeline. It is safe for concurrent use; all that it remembers is how many attempts
-// are running, and that it has been told to begin no more.
+// are running and building, and that it has been told to begin no more.
 type Provisioner struct {
 	Config
 	running  *semaphore.Weighted
+	building *semaphore.Weighted
 	draining chan struct{}
 	drain    func()
 }
@@ -64,6 +66,8 @@ func New(c Config) (*Provisioner, error) {
 		return nil, errors.New("pipeline: Source is required")
 	case c.Limit.Attempts < 1 || c.Limit.Lease <= 0:
 		return nil, errors.New("pipeline: Limit needs at least one attempt and a lease above zero")
+	case c.Workers < 1:
+		return nil, errors.New("pipeline: Workers must be at least 1")
 	case len(c.Steps) < 2:
 		return nil, errors.New("pipeline: Steps needs step 0 and at least one more")
 	}
@@ -72,7 +76,7 @@ func New(c Config) (*Provisioner, error) {
 	}
 	draining := make(chan struct{})
 	return &Provisioner{
-		Config: c, running: semaphore.NewWeighted(everyone),
+		Config: c, running: semaphore.NewWeighted(everyone), building: semaphore.NewWeighted(int64(c.Workers)),
 		draining: draining, drain: sync.OnceFunc(func() { close(draining) }),
 	}, nil
 }
@@ -93,5 +97,25 @@ func (p *Provisioner) Buried(ctx context.Context, key string, o Outcome) {
 // errDraining says that an attempt was not begun because the process is about to end.
 var errDraining = errors.New("no attempt is begun any more: the process ends")
 
-// Drain keeps attempts from beginning that still wait for room. Those that run are not touched.
+// Drain keeps attempts from beginning that still wait for room or for a worker. Those that build are not touched.
 func (p *Provisioner) Drain() { p.drain() }
+
+// acquire waits for a share of s until ctx ends or the process drains.
+func (p *Provisioner) acquire(ctx context.Context, s *semaphore.Weighted, share int64) error {
+	if s.TryAcquire(share) {
+		return nil
+	}
+	waiting, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-p.draining:
+			stop(errDraining)
+		case <-waiting.Done():
+		}
+	}()
+	if s.Acquire(waiting, share) != nil {
+		return context.Cause(waiting)
+	}
+	return nil
+}

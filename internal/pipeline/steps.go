@@ -33,7 +33,7 @@ func Steps() []Step {
 	}
 }
 
-func validateRequest(ctx context.Context, a *Attempt) error {
+func validateRequest(_ context.Context, a *Attempt) error {
 	e := a.request.Event
 	if e.Type() != events.TypeRequested {
 		return Failure(events.CauseUnsupportedEventType,
@@ -53,11 +53,7 @@ func validateRequest(ctx context.Context, a *Attempt) error {
 		a.warn(events.WarnNotDocEXCompatible,
 			"DocEX itself accepts ids of 1 to 30 of A–Z a–z 0–9 _ only; it cannot open this tenant")
 	}
-	existing, err := a.p.Database.FindTenant(ctx, a.data.TenantID)
-	if err != nil { // whatever it says of itself: this request is not at fault
-		return &Fault{Class: Outage, Native: faultOf(err).Native, Message: "the registry cannot be read", Err: err}
-	}
-	if existing != "" {
+	if existing := a.claim.Registered; existing != "" {
 		return TenantExists(a.data.TenantID, existing)
 	}
 	strategy := a.p.Database.Strategy()

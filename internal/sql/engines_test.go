@@ -252,7 +252,7 @@ func (p place) rigWith(t *testing.T, store database, db pipeline.Database, lease
 	t.Helper()
 	provisioner, err := pipeline.New(pipeline.Config{
 		Database: db, Source: events.DefaultSource, Log: quiet(), Now: time.Now, Steps: pipeline.Steps(),
-		Limit: pipeline.Limit{Attempts: maxAttempts, Lease: lease},
+		Limit: pipeline.Limit{Attempts: maxAttempts, Lease: lease}, Workers: 100,
 	})
 	must(t, err)
 	return rig{place: p, store: store, provisioner: provisioner}

@@ -22,6 +22,11 @@ func (e *Entry) Scan(row interface{ Scan(dest ...any) error }) error {
 	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome, &e.Buried)
 }
 
+// Decided reports whether the replay with that number has its outcome, for good.
+func (e *Entry) Decided(replay int) bool {
+	return e.State == "provisioned" || e.State == "failed" && replay <= e.Replay
+}
+
 // Settled returns the outcome that the row holds, or nil.
 func (e *Entry) Settled() *pipeline.Settled {
 	if e.OutcomeID == "" {
@@ -55,10 +60,10 @@ func (e *Entry) Vacant(c pipeline.Claim, tenant, twin, boundary, holder string) 
 }
 
 // Claimed turns what a claim found into its result: an attempt where one was granted, else the outcome
-// that is there, else busy.
-func (e *Entry) Claimed(key string, granted bool) (pipeline.Claim, error) {
+// that is there, else busy. registered is the id in the registry that equals the tenant's but for case.
+func (e *Entry) Claimed(key string, granted bool, registered string) (pipeline.Claim, error) {
 	if granted {
-		return pipeline.Claim{Key: key, Replay: e.Replay, Attempt: e.Attempts}, nil
+		return pipeline.Claim{Key: key, Replay: e.Replay, Attempt: e.Attempts, Registered: registered}, nil
 	}
 	if settled := e.Settled(); settled != nil {
 		return pipeline.Claim{}, settled

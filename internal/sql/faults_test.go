@@ -16,7 +16,6 @@ type point string
 
 const (
 	claimed   point = "claim"
-	found     point = "find"
 	begun     point = "begin"
 	boundary  point = "boundary"
 	tables    point = "tables"
@@ -40,14 +39,6 @@ func (s shell) Claim(ctx context.Context, r pipeline.Request, tenant string, l p
 		err = s.at(ctx, claimed)
 	}
 	return c, err
-}
-
-func (s shell) FindTenant(ctx context.Context, id string) (string, error) {
-	name, err := s.Database.FindTenant(ctx, id)
-	if err == nil {
-		err = s.at(ctx, found)
-	}
-	return name, err
 }
 
 func (s shell) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
@@ -347,14 +338,6 @@ func TestReplyToTheConclusionIsLost(t *testing.T) {
 func TestUnreadableRegistryIsAnOutage(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
-		for _, fault := range []error{errTransient, errPermanent, errOutage, errors.New("unknown")} {
-			at := r.with(t, only(found, once(func(context.Context) error { return fault })))
-			job := at.Job(request(t, "acme"))
-			if got := verdict(t, job, pipeline.Pause); !errors.Is(got.Err, fault) {
-				t.Error(got.Err)
-			}
-		}
-		r.nothing(t, "acme")
 		job := r.provisioner.Job(request(t, "acme"))
 		p.raw(t, "", "ALTER TABLE {b}tenant_registry RENAME TO hidden")
 		verdict(t, job, pipeline.Pause)

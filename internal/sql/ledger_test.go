@@ -19,7 +19,7 @@ func TestAttemptIsCountedBeforeTheWork(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		store := p.rig(t)
 		counted := 0
-		at := store.with(t, only(found, func(context.Context) error {
+		at := store.with(t, only(claimed, func(context.Context) error {
 			counted = p.count(t, "", "SELECT attempts FROM {b}tenant_requests")
 			return nil
 		}))
@@ -124,7 +124,7 @@ func TestReplayReopensAFailedRequest(t *testing.T) {
 func TestReplayDuringAnAttempt(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
-		moments := []point{found}
+		moments := []point{claimed}
 		if p.engine == "sqlite" { // PostgreSQL has the request's row locked from step 1 on
 			moments = append(moments, boundary, ready)
 		}
@@ -382,7 +382,7 @@ func TestLongSourceAndID(t *testing.T) {
 func TestRequestRemovedFromTheLedger(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
-		at := r.with(t, only(found, once(func(context.Context) error {
+		at := r.with(t, only(claimed, once(func(context.Context) error {
 			p.raw(t, "", "DELETE FROM {b}tenant_requests")
 			return nil
 		})))

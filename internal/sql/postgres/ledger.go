@@ -11,20 +11,50 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Claim implements [pipeline.Ledger] in one round trip.
+// Claim implements [pipeline.Ledger] in one round trip where the request is new, in two where it is finished.
 func (s *Store) Claim(
 	ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit,
 ) (pipeline.Claim, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	claim, err := s.claimNew(ctx, r, tenantID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		claim, err = s.claimKnown(ctx, r, tenantID, limit)
+	}
+	if err != nil {
+		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", classify(err))
+	}
+	return claim, nil
+}
+
+// claimNew claims the first attempt at a request. It returns [pgx.ErrNoRows] where the ledger knows the request.
+func (s *Store) claimNew(ctx context.Context, r pipeline.Request, tenantID string) (pipeline.Claim, error) {
+	claim := pipeline.Claim{Key: r.Key(), Replay: r.Replay, Attempt: 1}
+	err := s.pool.QueryRow(ctx, s.q.claimNew, claim.Key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay, r.Delivery).
+		Scan(nil, &claim.Registered)
+	return claim, err
+}
+
+// claimKnown claims a further attempt, unless there is an outcome.
+func (s *Store) claimKnown(
+	ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit,
+) (pipeline.Claim, error) {
 	key := r.Key()
-	var claimed bool
 	var row sql.Entry
+	if err := row.Scan(s.pool.QueryRow(ctx, s.q.request, key)); err != nil {
+		return pipeline.Claim{}, err
+	}
+	if row.Decided(r.Replay) {
+		return row.Claimed(key, false, "")
+	}
+	var claimed bool
+	var registered string
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.laxCommit)
 	batch.Queue(s.q.claim, key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay,
 		limit.Attempts, limit.Lease.Seconds(), r.Delivery)
 	batch.Queue(s.q.request, key)
+	batch.Queue(s.q.findTenant, tenantID)
 	err := s.send(ctx, batch, func(results pgx.BatchResults) error {
 		if _, err := results.Exec(); err != nil {
 			return err
@@ -34,12 +64,15 @@ func (s *Store) Claim(
 			return err
 		}
 		claimed = tag.RowsAffected() == 1
-		return row.Scan(results.QueryRow())
+		if err := row.Scan(results.QueryRow()); err != nil {
+			return err
+		}
+		return optional(&registered)(results.QueryRow())
 	})
 	if err != nil {
-		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", classify(err))
+		return pipeline.Claim{}, err
 	}
-	return row.Claimed(key, claimed)
+	return row.Claimed(key, claimed, registered)
 }
 
 // Conclude implements [pipeline.Ledger].

@@ -8,7 +8,7 @@ var files embed.FS
 // queries are the texts of the .sql files, with the registry's name filled in. {schema} and {relation}
 // are filled in where they are used.
 type queries struct {
-	claim, request, conclude, note, buried, suspect                                    string
+	claim, claimNew, request, conclude, note, buried, suspect                          string
 	findTenant, boundaryOwner, register, checkRegistry                                 string
 	laxCommit, lockTable, lockBoundary, schemaExists, createSchema, relations, hasRows string
 	tables, indexes, inspect, inspectNames, ping                                       string
@@ -19,7 +19,7 @@ type queries struct {
 func loadQueries(registry string) (queries, error) {
 	var q queries
 	for name, text := range map[string]*string{
-		"queries/claim.sql": &q.claim, "queries/request.sql": &q.request,
+		"queries/claim.sql": &q.claim, "queries/claim_new.sql": &q.claimNew, "queries/request.sql": &q.request,
 		"queries/conclude.sql": &q.conclude, "queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
 		"queries/suspect.sql":     &q.suspect,
 		"queries/find_tenant.sql": &q.findTenant, "queries/boundary_owner.sql": &q.boundaryOwner,

@@ -152,6 +152,10 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	// security would hide rows from the check that a boundary has none.
 	conn.RuntimeParams["default_transaction_isolation"] = "read committed"
 	conn.RuntimeParams["row_security"] = "off"
+	// Every index is made on an empty table, and no query here reads much: planning for helpers and for compiled
+	// code would be in vain.
+	setDefault(conn.RuntimeParams, "max_parallel_maintenance_workers", "0")
+	setDefault(conn.RuntimeParams, "jit", "off")
 	conn.RuntimeParams["DateStyle"] = "ISO, MDY" // times in the ledger's history are text
 	// A password file may have changed since: a rotated password is found there without a restart.
 	config.BeforeConnect = func(_ context.Context, next *pgx.ConnConfig) error {
@@ -209,15 +213,4 @@ func (s *Store) Ping(ctx context.Context) error {
 		return &pipeline.Fault{Class: pipeline.Outage, Message: meanings["25006"].hint, Native: "25006"}
 	}
 	return nil
-}
-
-// FindTenant returns the registered id that equals id without regard to case, or "".
-func (s *Store) FindTenant(ctx context.Context, id string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	var found string
-	if err := optional(&found)(s.pool.QueryRow(ctx, s.q.findTenant, id)); err != nil {
-		return "", fmt.Errorf("read the registry: %w", classify(err))
-	}
-	return found, nil
 }

@@ -69,6 +69,7 @@ var registryFaults = map[int]string{
 	sqlite3.SQLITE_BUSY:    "the registry is locked by another process",
 	sqlite3.SQLITE_CORRUPT: "the registry is damaged; restore it",
 	sqlite3.SQLITE_NOTADB:  "the registry is not a SQLite database; restore it",
+	sqlite3.SQLITE_ERROR:   "the registry lacks what a statement needs; restore it",
 }
 
 // registryFault is classify for the registry.

@@ -23,6 +23,7 @@ func (s *Store) Claim(
 	now := s.Now()
 	var row sql.Entry
 	var claimed int64
+	var registered string
 	err := s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
 		result, err := tx.ExecContext(ctx, claimSQL, key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay,
 			limit.Attempts, stamp(now), stamp(now.Add(-limit.Lease)), r.Delivery)
@@ -32,13 +33,16 @@ func (s *Store) Claim(
 		if claimed, err = result.RowsAffected(); err != nil {
 			return err
 		}
-		row, err = readEntry(ctx, tx, key)
+		if row, err = readEntry(ctx, tx, key); err != nil {
+			return err
+		}
+		registered, err = text(ctx, tx, findTenantSQL, tenantID)
 		return err
 	})
 	if err != nil {
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", err)
 	}
-	return row.Claimed(key, claimed == 1)
+	return row.Claimed(key, claimed == 1, registered)
 }
 
 // Conclude implements [pipeline.Ledger].

@@ -185,15 +185,6 @@ func (s *Store) inPlace() error {
 	return nil
 }
 
-// FindTenant returns the registered id that equals id without regard to case, or "".
-func (s *Store) FindTenant(ctx context.Context, id string) (string, error) {
-	found, err := text(ctx, s.reads, findTenantSQL, id)
-	if err != nil {
-		return "", fmt.Errorf("read the registry: %w", registryFault(err))
-	}
-	return found, nil
-}
-
 // rower is a database, connection or transaction to read through.
 type rower interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *databasesql.Row
