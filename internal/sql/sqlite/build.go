@@ -8,10 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
-
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/crash"
@@ -22,13 +19,14 @@ import (
 // build is one attempt: a file under construction, or one that was there, opened in one transaction.
 type build struct {
 	*Store
-	claim   pipeline.Claim
-	tenant  string
-	path    string   // the final name
-	working string   // the name worked on: path, or a name beside it
-	made    []string // directories made for it, the deepest first
-	db      *databasesql.DB
-	tx      *databasesql.Tx
+	claim  pipeline.Claim
+	tenant string
+	path   string   // the final name
+	made   []string // directories made for it, the deepest first
+	fresh  *os.File // under construction, beside the final name; nil where a file was there
+	db     *databasesql.DB
+	tx     *databasesql.Tx // of the file that was there
+	done   bool            // it is registered
 }
 
 // Begin implements [pipeline.Database]. Nothing is touched.
@@ -36,7 +34,7 @@ func (s *Store) Begin(_ context.Context, c pipeline.Claim, tenantID string) (pip
 	return &build{Store: s, claim: c, tenant: tenantID, path: s.path(tenantID)}, nil
 }
 
-// CreateBoundary opens a new file beside the final name, or the one that is there if it holds no rows.
+// CreateBoundary begins a new file beside the final name, or the one that is there if it holds no rows.
 func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	if err := b.stayInside(); err != nil {
 		return pipeline.Boundary{}, fmt.Errorf("open %s: %w", b.path, classify(err))
@@ -44,7 +42,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	info, err := os.Lstat(b.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err = b.openBeside(ctx)
+		err = b.startBeside()
 	case errors.Is(err, syscall.ENOTDIR), err == nil && !info.Mode().IsRegular():
 		err = pipeline.Failure(events.CauseBoundaryNotEmpty, "%s, or the directory it should be in, exists and is "+
 			"something else; nothing was touched", b.path)
@@ -82,108 +80,15 @@ func (b *build) stayInside() error {
 	}
 }
 
-// openBeside makes the directory and a new file in it. A crash leaves that file to be thrown away, so it
-// needs no journal on the disk. The lock that is never given up tells other attempts that it is alive.
-func (b *build) openBeside(ctx context.Context) (err error) {
-	dir := filepath.Dir(b.path)
-	if b.made, err = makeDirs(dir); err != nil {
-		return err
-	}
-	if err := removeLeftovers(ctx, dir, b.claim); err != nil {
-		return err
-	}
-	b.working = filepath.Join(dir, buildingName(b.claim))
-	// Made by ourselves: the driver would report a missing right as "cannot open".
-	if err := createFile(b.working); err != nil {
-		return err
-	}
-	if err := b.begin(ctx, "journal_mode(MEMORY)", "synchronous(FULL)", "locking_mode(EXCLUSIVE)"); err != nil {
-		return err
-	}
-	_, err = b.tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", mark(b.claim)))
-	return err
-}
-
-// readWrite is R_OK|W_OK of access(2).
-const readWrite = 6
-
-// openExisting takes the write lock of the file that is there and sees that it holds no rows. Only SQLite
-// opens it: for any other to close it would end the locks that this process has on it (fcntl(2)).
-func (b *build) openExisting(ctx context.Context) error {
-	if err := syscall.Access(b.path, readWrite); err != nil {
-		return err
-	}
-	// A process that died while it placed the file has left its other name.
-	if err := removeLeftovers(ctx, filepath.Dir(b.path), b.claim); err != nil {
-		return err
-	}
-	b.working = b.path
-	// EXTRA: the commit also survives losing power right after it.
-	if err := b.begin(ctx, "synchronous(EXTRA)"); err != nil {
-		return b.notOurs(ctx, err)
-	}
-	table, err := b.tableWithRows(ctx)
-	if err != nil {
-		return b.notOurs(ctx, err)
-	}
-	if table == "" {
+// CreateTables implements [pipeline.Build]. A new file gets the content of a finished one. Where something that
+// was there is in the way of a table, the others are created: step 4 then names what differs.
+func (b *build) CreateTables(ctx context.Context) error {
+	if b.fresh != nil {
+		if err := b.template.write(b.fresh, b.claim); err != nil {
+			return fmt.Errorf("write %s: %w", b.fresh.Name(), classify(err))
+		}
 		return nil
 	}
-	return b.occupied(ctx, "holds rows in "+table)
-}
-
-// notOurs turns "not a SQLite database" into what it means here.
-func (b *build) notOurs(ctx context.Context, err error) error {
-	if primary(err) == sqlite3.SQLITE_NOTADB {
-		return b.occupied(ctx, "is not a SQLite database")
-	}
-	return err
-}
-
-// occupied explains a file that must not be used. Only a registered tenant gets rows, so a registry read
-// after the rows were seen tells the tenant of another request from somebody's data.
-func (b *build) occupied(ctx context.Context, why string) error {
-	if err := b.lookAgain(ctx, b.reads, b.claim, b.tenant, b.path); err != nil {
-		return err
-	}
-	return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s exists, is not registered, and %s; nothing was "+
-		"touched: move it away or choose another id", b.path, why)
-}
-
-// begin opens the file worked on and its transaction.
-func (b *build) begin(ctx context.Context, pragmas ...string) (err error) {
-	if b.db, err = open(b.working, "rw", 1, busyTimeout, pragmas...); err != nil {
-		return err
-	}
-	b.tx, err = b.db.BeginTx(ctx, nil)
-	return err
-}
-
-// tableWithRows names a table that holds rows, if there is one.
-func (b *build) tableWithRows(ctx context.Context) (string, error) {
-	tables, err := collect(ctx, b.tx, relationsSQL, func(row scanner) (name string, err error) {
-		err = row.Scan(&name)
-		return name, err
-	})
-	if err != nil {
-		return "", err
-	}
-	for _, table := range tables {
-		var full bool
-		query := strings.ReplaceAll(hasRowsSQL, "{relation}", quote(table))
-		if err := b.tx.QueryRowContext(ctx, query).Scan(&full); err != nil {
-			return "", err
-		}
-		if full {
-			return table, nil
-		}
-	}
-	return "", nil
-}
-
-// CreateTables implements [pipeline.Build]. Where something that was there is in the way of a table, the
-// others are created: step 4 then names what differs.
-func (b *build) CreateTables(ctx context.Context) error {
 	failed, err := b.create(ctx, tablesSQL)
 	if err != nil {
 		return fmt.Errorf("create the tables of %s: %w", b.path, classify(err))
@@ -194,8 +99,11 @@ func (b *build) CreateTables(ctx context.Context) error {
 	return nil
 }
 
-// CreateIndexes implements [pipeline.Build].
+// CreateIndexes implements [pipeline.Build]. A new file has them: they are in the content of a finished one.
 func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
+	if b.fresh != nil {
+		return nil, nil
+	}
 	failed, err := b.create(ctx, indexesSQL)
 	if err != nil {
 		return nil, fmt.Errorf("create the indexes of %s: %w", b.path, classify(err))
@@ -203,26 +111,13 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 	return sql.FailedIndexes(failed), nil
 }
 
-// create runs the statements and returns those that failed for themselves, by their place. A statement
-// that fails takes back itself alone.
-func (b *build) create(ctx context.Context, ddl string) (map[int]error, error) {
-	failed := map[int]error{}
-	for i, statement := range sql.Statements(ddl) {
-		_, err := b.tx.ExecContext(ctx, statement)
-		switch {
-		case err == nil:
-		case primary(err) == sqlite3.SQLITE_ERROR: // its one code for all that is wrong with a statement
-			failed[i] = err
-		default:
-			return nil, err
-		}
-	}
-	return failed, nil
-}
-
 // Inspect implements [pipeline.Build].
-func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
-	inspection, err := inspect(ctx, b.tx)
+func (b *build) Inspect(ctx context.Context) (inspection pipeline.Inspection, err error) {
+	if b.fresh != nil {
+		inspection, err = b.inspectFresh(ctx)
+	} else {
+		inspection, err = inspect(ctx, b.tx)
+	}
 	if err != nil {
 		return inspection, fmt.Errorf("read the structure of %s: %w", b.path, classify(err))
 	}
@@ -232,20 +127,16 @@ func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
 // Register implements [pipeline.Build]: finish the file, then, in the registry's write transaction, look
 // again, place the file, and commit.
 func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
-	beside := b.working != b.path
-	if beside {
-		if err := b.tx.Commit(); err != nil { // also makes the content durable
-			return fmt.Errorf("finish %s: %w", b.working, classify(err))
+	put := func() error { return b.tx.Commit() }
+	if b.fresh != nil {
+		if err := b.finish(); err != nil {
+			return err
 		}
-		crash.Point("file finished", b.tenant)
+		put = b.placeFresh
 	}
 	err := b.write(ctx, b.durable, func(registry *databasesql.Tx) error {
 		if err := b.lookAgain(ctx, registry, b.claim, b.tenant, b.path); err != nil {
 			return err
-		}
-		put := b.tx.Commit
-		if beside {
-			put = b.place
 		}
 		if err := put(); err != nil {
 			return classify(err)
@@ -260,20 +151,8 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	if err != nil {
 		return fmt.Errorf("register the tenant: %w", err)
 	}
+	b.done = true
 	return nil
-}
-
-// place gives the new file its name, makes the name durable, and lets go of the file.
-func (b *build) place() error {
-	if err := place(b.working, b.path); err != nil {
-		return err // taken meanwhile: the next attempt looks at what is there
-	}
-	crash.Point("file placed", b.tenant)
-	if err := b.db.Close(); err != nil {
-		return err
-	}
-	// All the way up: a directory may be one that an attempt made which then died.
-	return syncTree(filepath.Dir(b.path), b.Root)
 }
 
 // Close gives up what was not registered. A file under construction is removed, and so is a directory that
@@ -285,8 +164,12 @@ func (b *build) Close(ctx context.Context) []string {
 	if b.db != nil {
 		b.db.Close() //nolint:errcheck // nothing is pending
 	}
-	if b.working != "" && b.working != b.path {
-		os.Remove(b.working) //nolint:errcheck // after placing there is nothing to remove
+	if b.done {
+		return nil
+	}
+	if b.fresh != nil {
+		os.Remove(b.fresh.Name()) //nolint:errcheck // after placing there is nothing to remove
+		b.fresh.Close()           //nolint:errcheck // its content is nobody's any more
 	}
 	for _, dir := range b.made {
 		if os.Remove(dir) != nil { // not empty: it is in use

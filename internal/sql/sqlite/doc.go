@@ -1,8 +1,9 @@
 // Package sqlite keeps each tenant in a SQLite file of its own, with a driver that needs no C.
 //
-// A new tenant's file is built beside its final name, synced, linked into place under the registry's write
-// lock, and its directory synced, before the registry commits. Nobody ever sees half a file under a
-// tenant's name. While it is built it is locked, so that another attempt can tell it from a dead one's.
+// A new tenant's file is written beside its final name from the content of a finished one, compared with the
+// definition, synced, linked into place under the registry's write lock, and its directory synced, before the
+// registry commits. Nobody ever sees half a file under a tenant's name. While it is built it is locked, so that
+// another attempt can tell it from a dead one's.
 //
 // Invariants, beside those of package pipeline:
 //
@@ -17,5 +18,8 @@
 //     header (application_id), and named as left behind if the request fails for good.
 //  5. Pragmas are set through the DSN, for every connection. The registry is in WAL mode; claims and notes
 //     commit without waiting for the disk, the commit of an outcome waits.
-//  6. A [Reader] makes and changes nothing, whether files are at rest, in use, or left by a crash.
+//  6. The content of new files is made when the store is opened, by the statements that complete a file that was
+//     there, and must be as defined. But for the mark it is the file that those statements make. Step 4 asks SQLite
+//     what is in the new file all the same, and compares in full what is not what SQLite has of the template.
+//  7. A [Reader] makes and changes nothing, whether files are at rest, in use, or left by a crash.
 package sqlite

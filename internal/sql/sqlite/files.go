@@ -12,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
@@ -28,14 +26,20 @@ func buildingName(c pipeline.Claim) string {
 
 // removeLeftovers removes what earlier attempts at this request left under construction when the process
 // ended. One that is still alive, on another worker, keeps its file.
-func removeLeftovers(ctx context.Context, dir string, c pipeline.Claim) error {
+func removeLeftovers(dir string, c pipeline.Claim) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), buildingPrefix+c.Key[:16]+"-") {
+			continue
+		}
 		name := filepath.Join(dir, e.Name())
-		if !strings.HasPrefix(e.Name(), buildingPrefix+c.Key[:16]+"-") || locked(ctx, name) {
+		if alive, err := locked(name); err != nil || alive {
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -45,18 +49,14 @@ func removeLeftovers(ctx context.Context, dir string, c pipeline.Claim) error {
 	return nil
 }
 
-// locked reports whether somebody has the write lock of a file under construction.
-func locked(ctx context.Context, path string) bool {
-	db, err := open(path, "rw", 1, 0)
+// locked reports whether an attempt that is alive has the file. What cannot be opened is none's.
+func locked(path string) (bool, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return false
+		return false, nil // removing it will tell
 	}
-	defer db.Close() //nolint:errcheck // nothing was written
-	tx, err := db.BeginTx(ctx, nil)
-	if err == nil {
-		err = tx.Rollback()
-	}
-	return primary(err) == sqlite3.SQLITE_BUSY
+	defer f.Close() //nolint:errcheck // nothing was written
+	return isLocked(f)
 }
 
 // makeDirs makes the directory and those of its parents that are missing, and returns what it made, the
@@ -79,12 +79,15 @@ func makeDirs(dir string) (made []string, err error) {
 }
 
 // createFile makes an empty file with the mode that the contract gives it, whatever the umask.
-func createFile(path string) error {
+func createFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(f.Chmod(fileMode), f.Close())
+	if err := f.Chmod(fileMode); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // place gives a finished, synced file its final name, unless that name is taken.

@@ -37,12 +37,13 @@ type Config struct {
 // several processes on one machine.
 type Store struct {
 	Config
-	names   sql.PathTemplate
-	reads   *databasesql.DB
-	lax     *databasesql.DB // commits are in the operating system's hands
-	durable *databasesql.DB // commits are on the disk
-	turn    chan struct{}   // the write lock within this process: SQLite's own is polled
-	opened  fs.FileInfo     // the registry's file
+	names    sql.PathTemplate
+	template *template
+	reads    *databasesql.DB
+	lax      *databasesql.DB // commits are in the operating system's hands
+	durable  *databasesql.DB // commits are on the disk
+	turn     chan struct{}   // the write lock within this process: SQLite's own is polled
+	opened   fs.FileInfo     // the registry's file
 }
 
 // Check reports every fault of the configuration that can be seen without touching the disk, by the name
@@ -89,6 +90,9 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	}
 	c.Root = filepath.Clean(c.Root)
 	s := &Store{Config: c, names: names, turn: make(chan struct{}, 1)}
+	if s.template, err = newTemplate(ctx); err != nil {
+		return nil, fmt.Errorf("make the content of tenants' files: %w", err)
+	}
 	registry := s.path(sql.BootstrapTenant)
 	if err := os.MkdirAll(filepath.Dir(registry), dirMode); err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: create the registry's directory: %w", err)
@@ -99,7 +103,11 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 		}
 	}()
 	wal := []string{"journal_mode(WAL)", "foreign_keys(1)"}
-	if err := createFile(registry); err != nil && !errors.Is(err, fs.ErrExist) {
+	f, err := createFile(registry)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	if s.durable, err = open(registry, "rw", 1, busyTimeout, append(wal, "synchronous(FULL)")...); err != nil {

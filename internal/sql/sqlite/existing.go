@@ -1,0 +1,103 @@
+package sqlite
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// readWrite is R_OK|W_OK of access(2).
+const readWrite = 6
+
+// openExisting takes the write lock of the file that is there and sees that it holds no rows. Only SQLite
+// opens it: for any other to close it would end the locks that this process has on it (fcntl(2)).
+func (b *build) openExisting(ctx context.Context) error {
+	if err := syscall.Access(b.path, readWrite); err != nil {
+		return err
+	}
+	// A process that died while it placed the file has left its other name.
+	if err := removeLeftovers(filepath.Dir(b.path), b.claim); err != nil {
+		return err
+	}
+	// EXTRA: the commit also survives losing power right after it.
+	db, err := open(b.path, "rw", 1, busyTimeout, "synchronous(EXTRA)")
+	if err != nil {
+		return err
+	}
+	b.db = db
+	if b.tx, err = db.BeginTx(ctx, nil); err != nil {
+		return b.notOurs(ctx, err)
+	}
+	table, err := b.tableWithRows(ctx)
+	if err != nil {
+		return b.notOurs(ctx, err)
+	}
+	if table == "" {
+		return nil
+	}
+	return b.occupied(ctx, "holds rows in "+table)
+}
+
+// notOurs turns "not a SQLite database" into what it means here.
+func (b *build) notOurs(ctx context.Context, err error) error {
+	if primary(err) == sqlite3.SQLITE_NOTADB {
+		return b.occupied(ctx, "is not a SQLite database")
+	}
+	return err
+}
+
+// occupied explains a file that must not be used. Only a registered tenant gets rows, so a registry read
+// after the rows were seen tells the tenant of another request from somebody's data.
+func (b *build) occupied(ctx context.Context, why string) error {
+	if err := b.lookAgain(ctx, b.reads, b.claim, b.tenant, b.path); err != nil {
+		return err
+	}
+	return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s exists, is not registered, and %s; nothing was "+
+		"touched: move it away or choose another id", b.path, why)
+}
+
+// tableWithRows names a table that holds rows, if there is one.
+func (b *build) tableWithRows(ctx context.Context) (string, error) {
+	tables, err := collect(ctx, b.tx, relationsSQL, func(row scanner) (name string, err error) {
+		err = row.Scan(&name)
+		return name, err
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, table := range tables {
+		var full bool
+		query := strings.ReplaceAll(hasRowsSQL, "{relation}", quote(table))
+		if err := b.tx.QueryRowContext(ctx, query).Scan(&full); err != nil {
+			return "", err
+		}
+		if full {
+			return table, nil
+		}
+	}
+	return "", nil
+}
+
+// create runs the statements and returns those that failed for themselves, by their place. A statement
+// that fails takes back itself alone.
+func (b *build) create(ctx context.Context, ddl string) (map[int]error, error) {
+	failed := map[int]error{}
+	for i, statement := range sql.Statements(ddl) {
+		_, err := b.tx.ExecContext(ctx, statement)
+		switch {
+		case err == nil:
+		case primary(err) == sqlite3.SQLITE_ERROR: // its one code for all that is wrong with a statement
+			failed[i] = err
+		default:
+			return nil, err
+		}
+	}
+	return failed, nil
+}

@@ -1,0 +1,274 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	databasesql "database/sql"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// begun is an attempt at the tenant, claimed under that id.
+func begun(t *testing.T, s *Store, id, tenant string) *build {
+	t.Helper()
+	e := event.New()
+	e.SetSource("/test")
+	e.SetID(id)
+	claim, err := s.Claim(t.Context(), pipeline.Request{Event: e}, tenant, pipeline.Limit{Attempts: 9, Lease: time.Nanosecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &build{Store: s, claim: claim, tenant: tenant, path: s.path(tenant)}
+	t.Cleanup(func() { b.Close(t.Context()) })
+	return b
+}
+
+// ready is begun, and everything done but the registration.
+func ready(t *testing.T, s *Store, id, tenant string) *build {
+	t.Helper()
+	b := begun(t, s, id, tenant)
+	if _, err := b.CreateBoundary(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.CreateTables(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if failed, err := b.CreateIndexes(t.Context()); err != nil || len(failed) > 0 {
+		t.Fatal(failed, err)
+	}
+	if found, err := b.Inspect(t.Context()); err != nil || len(found.Differences) > 0 || found.Indexes != 18 {
+		t.Fatal(found, err)
+	}
+	return b
+}
+
+// register is step 5.
+func register(t *testing.T, b *build) error {
+	t.Helper()
+	return b.Register(t.Context(), pipeline.Tenant{
+		ID: b.tenant, DisplayName: "A", IsolationStrategy: b.Strategy(), CreatedAt: time.Now(), CreatedBy: "test",
+		Boundary: pipeline.Boundary{DatabasePath: b.path},
+	}, pipeline.Outcome{ID: "outcome of " + b.tenant, Type: "tenant.provisioned", Body: []byte("{}")})
+}
+
+// Invariant 6: a file from the template is, but for the mark, the file that the statements make.
+func TestTemplateIsWhatTheStatementsMake(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	copied := ready(t, s, "1", "copied")
+	if err := os.Mkdir(s.Root+"/tenant_stated", 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.path("stated"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stated := ready(t, s, "2", "stated")
+	for _, b := range []*build{copied, stated} {
+		if err := register(t, b); err != nil {
+			t.Fatal(err)
+		}
+		db, err := open(b.path, "rw", 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		want := map[string]string{
+			"application_id": "0", "user_version": "0", "page_size": "4096", "encoding": "UTF-8", "journal_mode": "delete",
+			"auto_vacuum": "0", "freelist_count": "0", "page_count": fmt.Sprint(len(s.template.content) / 4096), "integrity_check": "ok",
+			"schema_version": "29", // a number for every statement
+		}
+		if b == copied {
+			want["application_id"] = fmt.Sprint(mark(b.claim))
+		}
+		for pragma, value := range want {
+			if got, err := text(t.Context(), db, "PRAGMA "+pragma); err != nil || got != value {
+				t.Errorf("%s: %s is %q (%v), want %q", b.tenant, pragma, got, err, value)
+			}
+		}
+	}
+	if a, b := schemaOf(t, copied.path), schemaOf(t, stated.path); len(a) == 0 || !slices.Equal(a, b) {
+		t.Errorf("the schemas differ:\n%q\n%q", a, b)
+	}
+	a, b := content(t, copied.path), content(t, stated.path)
+	// The mark aside, and the counter of changes, which is there twice:
+	// https://www.sqlite.org/fileformat.html#the_database_header
+	for _, file := range [][]byte{a, b} {
+		clear(file[applicationID : applicationID+4])
+		clear(file[24:28])
+		clear(file[92:96])
+	}
+	if !bytes.Equal(a, b) {
+		t.Error("the pages differ")
+	}
+}
+
+func content(t *testing.T, path string) []byte {
+	t.Helper()
+	all, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// schemaOf is SQLite's own table of what is in the file.
+func schemaOf(t *testing.T, path string) (all []string) {
+	t.Helper()
+	err := look(t.Context(), path, func(tx *databasesql.Tx) (err error) {
+		all, err = collect(t.Context(), tx, "SELECT concat_ws(' ', type, name, tbl_name, rootpage, sql) FROM sqlite_schema",
+			func(row scanner) (line string, err error) {
+				err = row.Scan(&line)
+				return line, err
+			})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// What tells a file under construction from a dead one is seen by other workers of this process, by an older
+// program, which asks SQLite for the lock to write, and not ended by looking. Files of an older program, which
+// are in a transaction of SQLite, are seen as well.
+func TestFileUnderConstructionLooksAlive(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	b := begun(t, s, "1", "acme")
+	if _, err := b.CreateBoundary(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	busy := func(path string) bool {
+		db, err := open(path, "rw", 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		tx, err := db.BeginTx(t.Context(), nil)
+		if err == nil {
+			err = tx.Rollback()
+		}
+		return err != nil
+	}
+	alive := func() {
+		t.Helper()
+		for range 2 {
+			if is, err := locked(b.fresh.Name()); !is || err != nil {
+				t.Errorf("a file under construction looks dead (%v)", err)
+			}
+			if !busy(b.fresh.Name()) {
+				t.Error("a file under construction looks dead to SQLite")
+			}
+		}
+	}
+	alive()
+	if err := b.CreateTables(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	alive()
+	if _, err := b.Inspect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	alive()
+	name := b.fresh.Name()
+	if err := os.Link(name, s.Root+"/dead"); err != nil {
+		t.Fatal(err)
+	}
+	b.Close(t.Context())
+	if is, err := locked(s.Root + "/dead"); is || err != nil {
+		t.Errorf("a dead file looks alive (%v)", err)
+	}
+	if busy(s.Root + "/dead") {
+		t.Error("a dead file looks alive to SQLite")
+	}
+	older, err := open(s.Root+"/dead", "rw", 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer older.Close()
+	tx, err := older.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if is, err := locked(s.Root + "/dead"); !is || err != nil {
+		t.Errorf("an older program's file looks dead (%v)", err)
+	}
+}
+
+// Step 4 believes the file and not the template.
+func TestTemplateIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	for name, c := range map[string]struct{ do, want string }{
+		"extra":   {"CREATE TRIGGER refuse BEFORE INSERT ON document BEGIN SELECT RAISE(ABORT, 'no'); END", "trigger refuse"},
+		"missing": {"DROP TABLE route_operations", "table route_operations is missing"},
+		"renamed": {"ALTER TABLE document RENAME COLUMN size TO length", "document.size is missing"},
+	} {
+		b := ready(t, s, name, name)
+		other := s.Root + "/" + name
+		if err := os.WriteFile(other, s.template.content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		db, err := open(other, "rw", 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.ExecContext(t.Context(), c.do); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.fresh.WriteAt(content(t, other), 0); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := b.Inspect(t.Context()); err != nil || !strings.Contains(fmt.Sprint(found.Differences), c.want) {
+			t.Errorf("%s: %+v %v, want %q", name, found, err, c.want)
+		}
+	}
+	torn := ready(t, s, "torn", "torn")
+	if err := torn.fresh.Truncate(8192); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := torn.Inspect(t.Context()); err == nil {
+		t.Errorf("a torn file: %+v", found)
+	}
+}
+
+// BenchmarkInspect is step 4: of a new file, and of one that was there, where all is asked for.
+func BenchmarkInspect(b *testing.B) {
+	made, err := newTemplate(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	path := b.TempDir() + "/docex.db"
+	if err := os.WriteFile(path, made.content, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	for name, how := range map[string]func(context.Context, *databasesql.Tx) (pipeline.Inspection, error){
+		"new":   made.inspect,
+		"there": func(ctx context.Context, tx *databasesql.Tx) (pipeline.Inspection, error) { return inspect(ctx, tx) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				err := read(b.Context(), path, immutable, func(tx *databasesql.Tx) error {
+					_, err := how(b.Context(), tx)
+					return err
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

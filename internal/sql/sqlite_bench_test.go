@@ -1,0 +1,132 @@
+package sql_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql/sqlite"
+)
+
+// BenchmarkSQLite provisions tenants, and beside it does with bare hands what cannot be left out: copy a
+// finished file, sync it, rename it, sync its directory.
+func BenchmarkSQLite(b *testing.B) {
+	for _, workers := range []int{1, 4, 8} {
+		b.Run(fmt.Sprint("provision/workers=", workers), func(b *testing.B) {
+			root := b.TempDir()
+			store := benchStore(b, root)
+			defer store.Close()
+			measure(b, workers, func(i int) error { return provisionBare(b.Context(), store, fmt.Sprint("t", i)) })
+		})
+		b.Run(fmt.Sprint("bare/workers=", workers), func(b *testing.B) {
+			root := b.TempDir()
+			store := benchStore(b, root)
+			must(b, provisionBare(b.Context(), store, "model"))
+			must(b, store.Close())
+			finished, err := os.ReadFile(filepath.Join(root, "tenant_model", "docex.db"))
+			must(b, err)
+			measure(b, workers, func(i int) error { return copyBare(finished, filepath.Join(root, fmt.Sprint("bare_", i))) })
+		})
+	}
+}
+
+// measure does it b.N times, on that many workers, and reports how many a second.
+func measure(b *testing.B, workers int, do func(i int) error) {
+	b.Helper()
+	b.ReportAllocs()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for range workers {
+		wg.Go(func() {
+			for i := int(next.Add(1)); i <= b.N; i = int(next.Add(1)) {
+				if err := do(i); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tenants/s")
+}
+
+func benchStore(b *testing.B, root string) *sqlite.Store {
+	b.Helper()
+	store, err := sqlite.Open(b.Context(), sqlite.Config{
+		Root: root, PathTemplate: "tenant_{tenant_id}/docex.db", Connections: 8, CreatedBy: "test", Log: quiet(), Now: time.Now,
+	})
+	must(b, err)
+	return store
+}
+
+// provisionBare is an attempt as package pipeline makes it, less what the database has no part in.
+func provisionBare(ctx context.Context, store *sqlite.Store, tenant string) error {
+	e, err := events.NewRequested("/bench", tenant, events.Requested{TenantID: tenant, DisplayName: "A", CreatedBy: "b"})
+	if err != nil {
+		return err
+	}
+	c, err := store.Claim(ctx, pipeline.Request{Event: e}, tenant, pipeline.Limit{Attempts: 1, Lease: time.Hour})
+	if err != nil {
+		return err
+	}
+	if _, err := store.FindTenant(ctx, tenant); err != nil {
+		return err
+	}
+	build, err := store.Begin(ctx, c, tenant)
+	if err != nil {
+		return err
+	}
+	defer build.Close(ctx)
+	boundary, err := build.CreateBoundary(ctx)
+	if err != nil {
+		return err
+	}
+	if err := build.CreateTables(ctx); err != nil {
+		return err
+	}
+	if _, err := build.CreateIndexes(ctx); err != nil {
+		return err
+	}
+	found, err := build.Inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if found.Indexes != 18 || len(found.Differences) > 0 {
+		return fmt.Errorf("%+v", found)
+	}
+	return build.Register(ctx, pipeline.Tenant{
+		ID: tenant, DisplayName: "A", IsolationStrategy: "database", Boundary: boundary,
+		CreatedAt: time.Now(), CreatedBy: "b",
+	}, pipeline.Outcome{ID: tenant, Type: events.TypeProvisioned, Body: make([]byte, 1500)})
+}
+
+// copyBare writes a finished file into a new directory.
+func copyBare(finished []byte, dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(dir, "copy"))
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(finished)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), filepath.Join(dir, "docex.db")); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
