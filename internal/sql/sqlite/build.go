@@ -11,7 +11,6 @@ import (
 	"syscall"
 
 	"example.com/tenant-provisioner/events"
-	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 )
@@ -127,32 +126,39 @@ func (b *build) Inspect(ctx context.Context) (inspection pipeline.Inspection, er
 // Register implements [pipeline.Build]: finish the file, then, in the registry's write transaction, look
 // again, place the file, and commit.
 func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
-	put := func() error { return b.tx.Commit() }
 	if b.fresh != nil {
 		if err := b.finish(); err != nil {
 			return err
 		}
-		put = b.placeFresh
 	}
-	err := b.write(ctx, b.durable, func(registry *databasesql.Tx) error {
-		if err := b.lookAgain(ctx, registry, b.claim, b.tenant, b.path); err != nil {
-			return err
-		}
-		if err := put(); err != nil {
-			return classify(err)
-		}
-		crash.Point("directory synced", b.tenant)
-		if _, err := registry.ExecContext(ctx, registerSQL, t.ID, t.DisplayName, t.IsolationStrategy,
-			t.Boundary.DatabasePath, stamp(t.CreatedAt), t.CreatedBy); err != nil {
-			return err
-		}
-		return b.conclude(ctx, registry, b.claim, "provisioned", pipeline.Conclusion{Outcome: o})
+	err := b.write(ctx, &change{
+		durable: true, dir: filepath.Dir(b.path), tenant: b.tenant,
+		do: func(ctx context.Context, registry *databasesql.Tx) error { return b.enter(ctx, registry, t, o) },
 	})
 	if err != nil {
 		return fmt.Errorf("register the tenant: %w", err)
 	}
 	b.done = true
 	return nil
+}
+
+// enter places the file and writes both rows.
+func (b *build) enter(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome) error {
+	if err := b.lookAgain(ctx, registry, b.claim, b.tenant, b.path); err != nil {
+		return err
+	}
+	put := b.placeFresh
+	if b.fresh == nil {
+		put = b.tx.Commit
+	}
+	if err := put(); err != nil {
+		return classify(err)
+	}
+	if _, err := registry.ExecContext(ctx, registerSQL, t.ID, t.DisplayName, t.IsolationStrategy,
+		t.Boundary.DatabasePath, stamp(t.CreatedAt), t.CreatedBy); err != nil {
+		return err
+	}
+	return b.conclude(ctx, registry, b.claim, "provisioned", pipeline.Conclusion{Outcome: o})
 }
 
 // Close gives up what was not registered. A file under construction is removed, and so is a directory that

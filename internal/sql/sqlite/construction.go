@@ -46,15 +46,11 @@ func (b *build) finish() error {
 	return nil
 }
 
-// placeFresh gives the new file its name, lets go of it, and makes the name durable.
+// placeFresh gives the new file its name and lets go of it.
 func (b *build) placeFresh() error {
 	if err := place(b.fresh.Name(), b.path); err != nil {
 		return err // taken meanwhile: the next attempt looks at what is there
 	}
 	crash.Point("file placed", b.tenant)
-	if err := b.fresh.Close(); err != nil {
-		return err
-	}
-	// All the way up: a directory may be one that an attempt made which then died.
-	return syncTree(filepath.Dir(b.path), b.Root)
+	return b.fresh.Close()
 }

@@ -8,7 +8,7 @@
 // Invariants, beside those of package pipeline:
 //
 //  1. Who registers decides: inside the registry's write transaction ledger and registry are read again,
-//     then the file is placed, then both rows are written and committed. Requests for one tenant may build
+//     then the file is placed, then both rows are written, and all is committed. Requests for one tenant may build
 //     at the same time; the second finds the first one's row.
 //  2. Placing never replaces a file: it is a link(2), which fails where the name is taken.
 //  3. A file that was there before is used in place, in one transaction of its own, and only if no table
@@ -21,5 +21,9 @@
 //  6. The content of new files is made when the store is opened, by the statements that complete a file that was
 //     there, and must be as defined. But for the mark it is the file that those statements make. Step 4 asks SQLite
 //     what is in the new file all the same, and compares in full what is not what SQLite has of the template.
-//  7. A [Reader] makes and changes nothing, whether files are at rest, in use, or left by a crash.
+//  7. Changes of the registry that wait at the same time share one transaction and one commit, in which each can
+//     fail without the others. A file's content is durable before the file is placed, its name before the
+//     transaction is committed, and that before the caller is told. What is not committed has failed for all of
+//     them. Who is stopped while waiting has changed nothing; who is being written for gets the result.
+//  8. A [Reader] makes and changes nothing, whether files are at rest, in use, or left by a crash.
 package sqlite

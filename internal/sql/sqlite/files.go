@@ -107,15 +107,23 @@ func place(from, to string) error {
 	return os.Remove(from)
 }
 
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("sync directory %s: %w", dir, err)
+	}
+	return nil
+}
+
 // syncTree makes the names in dir, and in its parents up to and including top, durable.
 func syncTree(dir, top string) error {
 	for {
-		d, err := os.Open(dir)
-		if err != nil {
+		if err := syncDir(dir); err != nil {
 			return err
-		}
-		if err := errors.Join(d.Sync(), d.Close()); err != nil {
-			return fmt.Errorf("sync directory %s: %w", dir, err)
 		}
 		parent := filepath.Dir(dir)
 		if dir == top || parent == dir {

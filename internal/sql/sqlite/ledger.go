@@ -24,7 +24,7 @@ func (s *Store) Claim(
 	var row sql.Entry
 	var claimed int64
 	var registered string
-	err := s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
+	err := s.write(ctx, &change{do: func(ctx context.Context, tx *databasesql.Tx) error {
 		result, err := tx.ExecContext(ctx, claimSQL, key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay,
 			limit.Attempts, stamp(now), stamp(now.Add(-limit.Lease)), r.Delivery)
 		if err != nil {
@@ -38,7 +38,7 @@ func (s *Store) Claim(
 		}
 		registered, err = text(ctx, tx, findTenantSQL, tenantID)
 		return err
-	})
+	}})
 	if err != nil {
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", err)
 	}
@@ -48,13 +48,13 @@ func (s *Store) Claim(
 // Conclude implements [pipeline.Ledger].
 func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
 	var row sql.Entry
-	err := s.write(ctx, s.durable, func(tx *databasesql.Tx) (err error) {
+	err := s.write(ctx, &change{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) (err error) {
 		if err := s.conclude(ctx, tx, c, "failed", f); err != nil {
 			return err
 		}
 		row, err = readEntry(ctx, tx, c.Key)
 		return err
-	})
+	}})
 	if err != nil {
 		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
 	}
@@ -82,10 +82,10 @@ func (s *Store) Buried(ctx context.Context, key, outcomeID string) error {
 
 // writeLax notes something in the ledger, without waiting for the disk.
 func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) error {
-	err := s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
+	err := s.write(ctx, &change{do: func(ctx context.Context, tx *databasesql.Tx) error {
 		_, err := tx.ExecContext(ctx, query, args...)
 		return err
-	})
+	}})
 	if err != nil {
 		return fmt.Errorf("note the %s in the ledger: %w", what, err)
 	}

@@ -43,7 +43,9 @@ type Store struct {
 	lax      *databasesql.DB // commits are in the operating system's hands
 	durable  *databasesql.DB // commits are on the disk
 	turn     chan struct{}   // the write lock within this process: SQLite's own is polled
-	opened   fs.FileInfo     // the registry's file
+	queue    queue           // of what waits for it
+	syncDir  func(dir string) error
+	opened   fs.FileInfo // the registry's file
 }
 
 // Check reports every fault of the configuration that can be seen without touching the disk, by the name
@@ -89,7 +91,7 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 		return nil, err
 	}
 	c.Root = filepath.Clean(c.Root)
-	s := &Store{Config: c, names: names, turn: make(chan struct{}, 1)}
+	s := &Store{Config: c, names: names, turn: make(chan struct{}, 1), syncDir: syncDir}
 	if s.template, err = newTemplate(ctx); err != nil {
 		return nil, fmt.Errorf("make the content of tenants' files: %w", err)
 	}
@@ -149,31 +151,10 @@ func (s *Store) Strategy() string { return events.IsolationDatabase }
 
 // Ping reports whether the registry can be written to.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.write(ctx, s.lax, func(tx *databasesql.Tx) error {
-		_, err := tx.ExecContext(ctx, pingSQL)
+	return s.write(ctx, &change{do: func(ctx context.Context, registry *databasesql.Tx) error {
+		_, err := registry.ExecContext(ctx, pingSQL)
 		return err
-	})
-}
-
-// write runs fn in a write transaction of the registry and commits it.
-func (s *Store) write(ctx context.Context, db *databasesql.DB, fn func(*databasesql.Tx) error) error {
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if err := s.inPlace(); err != nil {
-		return err
-	}
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return registryFault(err)
-	}
-	if err := fn(tx); err != nil {
-		return registryFault(errors.Join(err, tx.Rollback()))
-	}
-	return registryFault(tx.Commit())
+	}})
 }
 
 // inPlace fails if the registry's file is not the one that was opened. One that was removed, or restored from a

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
@@ -50,13 +51,21 @@ func ready(t *testing.T, s *Store, id, tenant string) *build {
 	return b
 }
 
+func tenantOf(b *build) pipeline.Tenant {
+	return pipeline.Tenant{
+		ID: b.tenant, DisplayName: "A", IsolationStrategy: b.Strategy(), CreatedAt: time.Now(), CreatedBy: "test",
+		Boundary: pipeline.Boundary{DatabasePath: b.path},
+	}
+}
+
+func outcomeOf(b *build) pipeline.Outcome {
+	return pipeline.Outcome{ID: "outcome of " + b.tenant, Type: events.TypeProvisioned, Body: []byte("{}")}
+}
+
 // register is step 5.
 func register(t *testing.T, b *build) error {
 	t.Helper()
-	return b.Register(t.Context(), pipeline.Tenant{
-		ID: b.tenant, DisplayName: "A", IsolationStrategy: b.Strategy(), CreatedAt: time.Now(), CreatedBy: "test",
-		Boundary: pipeline.Boundary{DatabasePath: b.path},
-	}, pipeline.Outcome{ID: "outcome of " + b.tenant, Type: "tenant.provisioned", Body: []byte("{}")})
+	return b.Register(t.Context(), tenantOf(b), outcomeOf(b))
 }
 
 // Invariant 6: a file from the template is, but for the mark, the file that the statements make.

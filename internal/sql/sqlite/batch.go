@@ -1,0 +1,181 @@
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"errors"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/tenant-provisioner/internal/crash"
+)
+
+// change is something to be written to the registry, which waits for a commit.
+type change struct {
+	durable bool // the caller is told when it is on the disk
+	// dir holds a tenant's file. Its names, and those in its parents, are durable before the commit is:
+	// all the way up, since a directory may be one that an attempt made which then died.
+	dir    string
+	tenant string
+	do     func(ctx context.Context, registry *databasesql.Tx) error
+	err    error
+	told   chan error
+}
+
+// queue is the changes that wait.
+type queue struct {
+	mutex   sync.Mutex
+	waiting []*change
+}
+
+func (q *queue) join(c *change) {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	q.waiting = append(q.waiting, c)
+}
+
+// leave reports whether the change was still waiting.
+func (q *queue) leave(c *change) bool {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	i := slices.Index(q.waiting, c)
+	if i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+	}
+	return i >= 0
+}
+
+// take empties the queue.
+func (q *queue) take() (batch []*change) {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	batch, q.waiting = q.waiting, nil
+	return batch
+}
+
+// write makes the change in a write transaction of the registry and returns when that is committed. Who gets the
+// turn takes along all that wait for it: they share one transaction, and one wait for the disk. Nobody waits for
+// others to come. A caller whose context ends leaves the queue; once its change is being written it waits for
+// the result, which is the truth.
+func (s *Store) write(ctx context.Context, c *change) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	c.told = make(chan error, 1)
+	s.queue.join(c)
+	select {
+	case err := <-c.told:
+		return err
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		if s.queue.leave(c) {
+			return context.Cause(ctx)
+		}
+		return <-c.told
+	}
+	select {
+	case err := <-c.told: // who had the turn before took it along
+		return err
+	default:
+	}
+	s.lead(ctx, s.queue.take())
+	return <-c.told
+}
+
+// errAbandoned is what the others are told where one change of the batch panics.
+var errAbandoned = errors.New("the transaction was abandoned")
+
+// lead writes a batch and tells everybody what became of it. A transaction that is not committed has told no
+// change the truth, not even one that failed: what it met there may have been another's.
+func (s *Store) lead(ctx context.Context, batch []*change) {
+	err := errAbandoned
+	defer func() {
+		for _, c := range batch {
+			if err != nil {
+				c.err = err
+			}
+			c.told <- c.err
+		}
+	}()
+	if len(batch) > 1 {
+		ctx = context.WithoutCancel(ctx) // the caller's end is not the others'
+	}
+	err = s.commit(ctx, batch)
+}
+
+// commit writes a batch in one transaction.
+func (s *Store) commit(ctx context.Context, batch []*change) error {
+	if err := s.inPlace(); err != nil {
+		return err
+	}
+	db := s.lax
+	if slices.ContainsFunc(batch, func(c *change) bool { return c.durable }) {
+		db = s.durable
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return registryFault(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+	if len(batch) == 1 {
+		if err := batch[0].do(ctx, tx); err != nil {
+			return registryFault(errors.Join(err, tx.Rollback()))
+		}
+	} else if err := apart(ctx, tx, batch); err != nil {
+		return registryFault(err)
+	}
+	if err := s.syncDirs(batch); err != nil {
+		return classify(err)
+	}
+	return registryFault(tx.Commit())
+}
+
+// apart makes each change so that it can fail without the others. An error is the transaction's.
+func apart(ctx context.Context, tx *databasesql.Tx, batch []*change) error {
+	for _, c := range batch {
+		if _, err := tx.ExecContext(ctx, "SAVEPOINT change"); err != nil {
+			return err
+		}
+		end := "RELEASE change"
+		if err := c.do(ctx, tx); err != nil {
+			c.err = registryFault(err)
+			end = "ROLLBACK TO change; RELEASE change"
+		}
+		if _, err := tx.ExecContext(ctx, end); err != nil {
+			return errors.Join(c.err, err)
+		}
+	}
+	return nil
+}
+
+// syncDirs makes the names of the batch's files durable. At once: a file system has one journal, and who waits
+// for it at the same time waits for the same write.
+func (s *Store) syncDirs(batch []*change) error {
+	var all errgroup.Group
+	begun := map[string]bool{}
+	for _, c := range batch {
+		if c.err != nil || c.dir == "" {
+			continue
+		}
+		for dir := c.dir; !begun[dir]; dir = filepath.Dir(dir) {
+			begun[dir] = true
+			all.Go(func() error { return s.syncDir(dir) })
+			if dir == s.Root {
+				break
+			}
+		}
+	}
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	for _, c := range batch {
+		if c.err == nil && c.dir != "" {
+			crash.Point("directory synced", c.tenant)
+		}
+	}
+	return nil
+}

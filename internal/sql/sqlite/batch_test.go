@@ -1,0 +1,305 @@
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// crowd holds the turn until all of the calls wait for it, then lets them go, does while they run what it is
+// told, and returns their results.
+func crowd(t *testing.T, s *Store, calls ...func() error) []error {
+	t.Helper()
+	s.turn <- struct{}{}
+	results := make([]error, len(calls))
+	var wg sync.WaitGroup
+	for i, call := range calls {
+		wg.Go(func() { results[i] = call() })
+		await(t, s, i+1)
+	}
+	<-s.turn
+	wg.Wait()
+	return results
+}
+
+// await returns when n changes wait for the turn.
+func await(t *testing.T, s *Store, n int) {
+	t.Helper()
+	for t.Context().Err() == nil {
+		s.queue.mutex.Lock()
+		waiting := len(s.queue.waiting)
+		s.queue.mutex.Unlock()
+		if waiting == n {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+func cause(err error) events.CauseCode {
+	var fault *pipeline.Fault
+	if !errors.As(err, &fault) {
+		return ""
+	}
+	return fault.Code
+}
+
+// tenants are those in the registry.
+func tenants(t *testing.T, s *Store) string {
+	t.Helper()
+	all, err := collect(t.Context(), s.reads, "SELECT tenant_id FROM tenant_registry WHERE NOT is_system ORDER BY 1",
+		func(row scanner) (id string, err error) {
+			err = row.Scan(&id)
+			return id, err
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(all, " ")
+}
+
+// Invariant 7: what waits at the same time is one transaction, in which each stands and falls for itself.
+func TestThoseThatWaitShareACommit(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	if err := register(t, ready(t, s, "first", "exists")); err != nil {
+		t.Fatal(err)
+	}
+	builds := map[string]*build{}
+	for _, tenant := range []string{"a", "b", "c", "taken", "twin"} {
+		builds[tenant] = ready(t, s, tenant, tenant)
+	}
+	late := ready(t, s, "twin too", "TWIN") // sees a row that is not committed yet
+	if err := os.WriteFile(builds["taken"].path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	failing := begun(t, s, "fails", "fails")
+	var roots atomic.Int32
+	s.syncDir = func(dir string) error {
+		if dir == s.Root {
+			roots.Add(1)
+		}
+		return syncDir(dir)
+	}
+	registering := func(b *build) func() error { return func() error { return register(t, b) } }
+	results := crowd(t, s,
+		registering(builds["a"]), registering(builds["taken"]), registering(builds["b"]), registering(builds["twin"]),
+		registering(late), func() error {
+			o, err := s.Conclude(t.Context(), failing.claim, pipeline.Conclusion{Outcome: pipeline.Outcome{ID: "failure"}})
+			if err == nil && o.ID != "failure" {
+				err = fmt.Errorf("%+v", o)
+			}
+			return err
+		},
+		registering(builds["c"]), func() error { return s.Ping(t.Context()) })
+	for i, want := range []events.CauseCode{1: "", 4: events.CauseTenantExists, 7: ""} {
+		err := results[i]
+		if i == 1 && errors.Is(err, os.ErrExist) || cause(err) == want && (err != nil) == (want != "") {
+			continue
+		}
+		t.Errorf("%d: %v, want %q", i, err, want)
+	}
+	if got, want := tenants(t, s), "a b c exists twin"; got != want {
+		t.Errorf("registered: %s, want %s", got, want)
+	}
+	if n := roots.Load(); n != 1 {
+		t.Errorf("the root was synced %d times, want once: one transaction", n)
+	}
+	if string(content(t, builds["taken"].path)) != "precious" {
+		t.Error("a file was replaced")
+	}
+	for name, b := range map[string]*build{"taken": builds["taken"], "late": late} {
+		if left := b.Close(t.Context()); len(left) > 0 {
+			t.Errorf("%s: left behind: %v", name, left)
+		}
+	}
+}
+
+func TestWhoIsStoppedWhileWaitingLeaves(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	stays, leaves := ready(t, s, "1", "stays"), ready(t, s, "2", "leaves")
+	ctx, stop := context.WithCancelCause(t.Context())
+	told := errors.New("told to stop")
+	s.turn <- struct{}{}
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- register(t, stays) }()
+	await(t, s, 1)
+	go func() { second <- leaves.Register(ctx, tenantOf(leaves), outcomeOf(leaves)) }()
+	await(t, s, 2)
+	stop(told)
+	if err := <-second; !errors.Is(err, told) {
+		t.Error(err)
+	}
+	await(t, s, 1)
+	<-s.turn
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if got := tenants(t, s); got != "stays" {
+		t.Errorf("registered: %s", got)
+	}
+	if err := s.write(ctx, &change{}); !errors.Is(err, told) { // nor does it begin to wait
+		t.Error(err)
+	}
+}
+
+// Whose change is being written has the result, whatever becomes of its context.
+func TestWhoIsStoppedWhileWritingWaits(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	ctx, stop := context.WithCancel(t.Context())
+	s.syncDir = func(dir string) error {
+		stop()
+		return syncDir(dir)
+	}
+	registering := func(b *build) func() error {
+		return func() error { return b.Register(ctx, tenantOf(b), outcomeOf(b)) }
+	}
+	results := crowd(t, s, registering(ready(t, s, "1", "a")), registering(ready(t, s, "2", "b")))
+	if ctx.Err() == nil || errors.Join(results...) != nil {
+		t.Error(results)
+	}
+	if got := tenants(t, s); got != "a b" {
+		t.Errorf("registered: %s", got)
+	}
+}
+
+// A transaction that is not committed fails for all, also for who was told nothing but the truth in it. The
+// files stay, known as the requests' own, and are used by the next attempts.
+func TestWhatIsNotDurableIsNotRegistered(t *testing.T) {
+	t.Parallel()
+	ailing := errors.New("the disk is ailing")
+	for name, c := range map[string]struct{ ail, heal func(s *Store) error }{
+		"sync": {
+			func(s *Store) error {
+				s.syncDir = func(dir string) error {
+					if strings.HasSuffix(dir, "tenant_b") {
+						return ailing
+					}
+					return syncDir(dir)
+				}
+				return nil
+			},
+			func(s *Store) error { s.syncDir = syncDir; return nil },
+		},
+		"commit": {
+			func(s *Store) error { // a constraint that is looked at when all is written
+				_, err := s.lax.Exec(`CREATE TABLE whole (id INTEGER PRIMARY KEY);
+					CREATE TABLE part (id INTEGER REFERENCES whole DEFERRABLE INITIALLY DEFERRED);
+					CREATE TRIGGER torn AFTER INSERT ON tenant_registry BEGIN INSERT INTO part VALUES (1); END`)
+				return err
+			},
+			func(s *Store) error { _, err := s.lax.Exec("DROP TRIGGER torn"); return err },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := openStore(t)
+			if err := c.ail(s); err != nil {
+				t.Fatal(err)
+			}
+			builds := []*build{ready(t, s, "1", "a"), ready(t, s, "2", "b"), ready(t, s, "3", "c"), ready(t, s, "4", "A")}
+			var calls []func() error
+			for _, b := range builds {
+				calls = append(calls, func() error { return register(t, b) })
+			}
+			for i, err := range crowd(t, s, calls...) {
+				if err == nil || cause(err) != "" {
+					t.Errorf("%s: %v", builds[i].tenant, err)
+				}
+			}
+			if got := tenants(t, s); got != "" {
+				t.Errorf("registered: %s", got)
+			}
+			if err := c.heal(s); err != nil {
+				t.Fatal(err)
+			}
+			for i, b := range builds[:3] {
+				if left := b.Close(t.Context()); !slices.Equal(left, []string{b.path}) {
+					t.Errorf("%s: left behind: %v", b.tenant, left)
+				}
+				again := ready(t, s, fmt.Sprint(i+1), b.tenant)
+				if again.fresh != nil || again.claim.Attempt != 2 {
+					t.Errorf("%s: attempt %d does not use the file", b.tenant, again.claim.Attempt)
+				}
+				if err := register(t, again); err != nil {
+					t.Error(err)
+				}
+			}
+			if left := builds[3].Close(t.Context()); len(left) > 0 {
+				t.Errorf("A: left behind: %v", left)
+			}
+			if got := tenants(t, s); got != "a b c" {
+				t.Errorf("registered: %s", got)
+			}
+		})
+	}
+}
+
+// A file that an attempt placed which then died is durable before its tenant is, also where nothing in it is
+// left to do.
+func TestFileThatWasThereIsSynced(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	dead := ready(t, s, "1", "acme")
+	if err := dead.finish(); err != nil {
+		t.Fatal(err)
+	}
+	if err := dead.placeFresh(); err != nil {
+		t.Fatal(err)
+	}
+	var mutex sync.Mutex
+	var synced []string
+	s.syncDir = func(dir string) error {
+		mutex.Lock()
+		defer mutex.Unlock()
+		synced = append(synced, dir)
+		return syncDir(dir)
+	}
+	if err := register(t, ready(t, s, "1", "acme")); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(synced)
+	if want := []string{s.Root, filepath.Dir(s.path("acme"))}; !slices.Equal(synced, want) {
+		t.Errorf("synced: %v, want %v", synced, want)
+	}
+}
+
+// A change that panics takes nobody's turn away.
+func TestPanicWhileWriting(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	var panics atomic.Int32
+	failing := &change{do: func(context.Context, *databasesql.Tx) error { panic("a fault in the program") }}
+	call := func(c *change) func() error {
+		return func() error {
+			defer func() {
+				if recover() != nil {
+					panics.Add(1)
+				}
+			}()
+			return s.write(t.Context(), c)
+		}
+	}
+	fine := func() *change { return &change{do: func(context.Context, *databasesql.Tx) error { return nil }} }
+	crowd(t, s, call(fine()), call(failing), call(fine()))
+	if n := panics.Load(); n != 1 {
+		t.Errorf("%d panics, want one", n)
+	}
+	if err := s.write(t.Context(), fine()); err != nil {
+		t.Error(err)
+	}
+}
