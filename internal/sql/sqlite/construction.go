@@ -27,7 +27,7 @@ func (b *build) startBeside() (err error) {
 }
 
 // inspectFresh compares the file under construction with the definition: what SQLite reads in it, and not what
-// was written. Immutable: nobody else writes it, and SQLite's locks would be taken for another attempt's.
+// was written. Immutable: nobody else writes it, so that it can be read without locks.
 func (b *build) inspectFresh(ctx context.Context) (pipeline.Inspection, error) {
 	var inspection pipeline.Inspection
 	err := read(ctx, b.fresh.Name(), immutable, func(tx *databasesql.Tx) (err error) {
@@ -48,7 +48,7 @@ func (b *build) finish() error {
 
 // placeFresh gives the new file its name and lets go of it.
 func (b *build) placeFresh() error {
-	if err := place(b.fresh.Name(), b.path); err != nil {
+	if err := place(b.fresh.Name(), b.path, b.tenant); err != nil {
 		return err // taken meanwhile: the next attempt looks at what is there
 	}
 	crash.Point("file placed", b.tenant)

@@ -85,13 +85,13 @@ func createFile(path string) (*os.File, error) {
 		return nil, err
 	}
 	if err := f.Chmod(fileMode); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, os.Remove(path), f.Close())
 	}
 	return f, nil
 }
 
-// place gives a finished, synced file its final name, unless that name is taken.
-func place(from, to string) error {
+// place gives the tenant's finished, synced file its final name, unless that name is taken.
+func place(from, to, tenant string) error {
 	err := os.Link(from, to)
 	switch {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP):
@@ -103,7 +103,7 @@ func place(from, to string) error {
 	case err != nil:
 		return err
 	}
-	crash.Point("file linked", to)
+	crash.Point("file linked", tenant)
 	return os.Remove(from)
 }
 
