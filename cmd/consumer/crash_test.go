@@ -103,6 +103,32 @@ func TestKilledBetweenDurableEffects(t *testing.T) {
 	}
 }
 
+// Tenants that are registered together are each in another state when the process is killed in between.
+func TestKilledBetweenTheFilesOfABatch(t *testing.T) {
+	t.Parallel()
+	const tenants = 16
+	for _, place := range courses["provisioned"].sqlite {
+		t.Run(place, func(t *testing.T) {
+			t.Parallel()
+			d := newSQLite(t)
+			url := startNATS(t)
+			env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("CONCURRENCY", "8"))
+			killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", place), with("CRASH_ABOUT", "tenant_7")))
+			logged(t, &killed.stderr, "taking requests", "workers")
+			js := dialJetStream(t, url)
+			for i := range tenants {
+				publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
+			}
+			equal(t, "exit code at "+place, killed.wait(t), -1)
+			again := launch(t, env)
+			settled(t, js)
+			again.signal(t, syscall.SIGTERM)
+			equal(t, "exit code", again.wait(t), 0)
+			whole(t, d, stored(t, js), "", tenants)
+		})
+	}
+}
+
 // whole judges what is there after all requests are settled: n outcomes with that cause, no two for one
 // request, and the registry and the tenants that they speak of.
 func whole(t *testing.T, d database, outcomes []event.Event, cause events.CauseCode, n int) {
