@@ -77,9 +77,6 @@ func provisionBare(ctx context.Context, store *sqlite.Store, tenant string) erro
 	if err != nil {
 		return err
 	}
-	if _, err := store.FindTenant(ctx, tenant); err != nil {
-		return err
-	}
 	build, err := store.Begin(ctx, c, tenant)
 	if err != nil {
 		return err
