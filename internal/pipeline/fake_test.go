@@ -142,7 +142,7 @@ func (b *testbed) run(t *testing.T) Result {
 
 const secretName = "Confidential Customer"
 
-func request(t *testing.T) Request {
+func request(t testing.TB) Request {
 	t.Helper()
 	e, err := events.NewRequested("/billing", "order-1",
 		events.Requested{TenantID: "acme", DisplayName: secretName, CreatedBy: "confidential clerk"})

@@ -1,0 +1,53 @@
+package pipeline
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+)
+
+// What deciding a delivery costs beside the database: the whole pipeline on a database that answers at once, with
+// the log as it is by default, written to nowhere.
+func BenchmarkJob(b *testing.B) {
+	for name, prepare := range map[string]func(*fake){
+		"provisioned": func(*fake) {},
+		"finished":    func(f *fake) { f.outcome = &Outcome{ID: "x", Type: "tenant.provisioned", Body: []byte("{}")} },
+		"postponed":   func(f *fake) { f.fail["tables"] = errors.New("deadlock") },
+	} {
+		b.Run(name, func(b *testing.B) {
+			bed := newTestbed()
+			bed.config.Now = time.Now
+			bed.config.Log = slog.New(slog.NewJSONHandler(nowhere{}, nil))
+			p, err := New(bed.config)
+			if err != nil {
+				b.Fatal(err)
+			}
+			r := request(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(bed.tenants)
+				bed.outcome, bed.calls, bed.notes, bed.claim.Attempt = nil, bed.calls[:0], bed.notes[:0], 0
+				prepare(bed.fake)
+				if got := p.Job(r).Run(b.Context()); got.Verdict == Pause {
+					b.Fatal(got.Err)
+				}
+			}
+		})
+	}
+}
+
+// nowhere is written to and keeps nothing; unlike with a handler that discards, records are made and rendered.
+type nowhere struct{}
+
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+func BenchmarkSettle(b *testing.B) {
+	facts := Facts{Decoded: true, Ledger: Claimed, Ended: EndedTransient}
+	b.ReportAllocs()
+	for b.Loop() {
+		if Settle(facts) != Postpone {
+			b.Fatal("another verdict")
+		}
+	}
+}
