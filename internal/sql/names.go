@@ -63,6 +63,17 @@ func (t SchemaTemplate) Name(id string) string {
 	return shorten(strings.ReplaceAll(t.template, Placeholder, id), "", id, maxSchemaName)
 }
 
+// PreparedPrefix begins the names of prepared boundaries. Ids hold no colon: a template without one can never
+// give such a name.
+const PreparedPrefix = "prepared:"
+
+// PreparedName is the schema of a prepared boundary, of at least 128 random bits in base 32, as
+// [crypto/rand.Text] has them: replicas need not ask each other.
+func PreparedName(random string) string { return PreparedPrefix + strings.ToLower(random) }
+
+// Preparable reports whether no id can make the template give the name of a prepared boundary.
+func (t SchemaTemplate) Preparable() bool { return !strings.Contains(t.template, ":") }
+
 // PathTemplate names the SQLite file of a tenant, relative to the storage root.
 type PathTemplate struct{ template string }
 

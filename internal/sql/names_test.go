@@ -1,6 +1,7 @@
 package sql_test
 
 import (
+	"crypto/rand"
 	"path"
 	"regexp"
 	"strings"
@@ -43,6 +44,43 @@ func TestSchemaTemplates(t *testing.T) {
 		if _, err := sql.NewSchemaTemplate(template, "docex_system"); (err == nil) != ok {
 			t.Errorf("%q: %v", template, err)
 		}
+	}
+}
+
+// No tenant's schema has the name of a prepared one, if no template has its colon.
+func TestPreparedNames(t *testing.T) {
+	t.Parallel()
+	for template, ok := range map[string]bool{
+		"tenant_{tenant_id}":                    true,
+		"prepared_{tenant_id}":                  true,
+		"prepared{tenant_id}":                   true,
+		"prepared:{tenant_id}":                  false,
+		"tenant_{tenant_id}:":                   false,
+		":{tenant_id}":                          false,
+		"prepared\uff1a{tenant_id}":             true, // another colon is no colon
+		strings.Repeat("x", 45) + "{tenant_id}": true,
+	} {
+		names, err := sql.NewSchemaTemplate(template, "docex_system")
+		must(t, err)
+		if names.Preparable() != ok {
+			t.Errorf("%q: %v", template, !ok)
+		}
+	}
+	one, two := sql.PreparedName(rand.Text()), sql.PreparedName(rand.Text())
+	if one == two || len(one) > 63 || one != strings.ToLower(one) || !strings.HasPrefix(one, sql.PreparedPrefix) {
+		t.Errorf("%q, %q", one, two)
+	}
+}
+
+func TestFingerprints(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, ddl := range [][]string{{}, {""}, {"a", "b"}, {"ab"}, {"b", "a"}, {"a", "b", ""}, {"a\nb"}} {
+		f := sql.Fingerprint(ddl...)
+		if seen[f] || len(f) != 16 || f != sql.Fingerprint(ddl...) {
+			t.Errorf("%q gives %q", ddl, f)
+		}
+		seen[f] = true
 	}
 }
 
@@ -185,6 +223,7 @@ func FuzzDatabasePath(f *testing.F) {
 // Whatever template is accepted, no id makes it leave the root or exceed what a file system takes.
 func FuzzTemplates(f *testing.F) {
 	f.Add("tenant_{tenant_id}/docex.db", "acme")
+	f.Add("Prepared{tenant_id}", ":x")
 	f.Add("{tenant_id}.é", strings.Repeat("x", 255))
 	f.Fuzz(func(t *testing.T, template, id string) {
 		if events.ValidateTenantID(id) != nil {
@@ -194,6 +233,9 @@ func FuzzTemplates(f *testing.F) {
 			name := strings.ToLower(schemas.Name(id))
 			if len(name) > 64 || name == "public" || name == "docex_system" || strings.HasPrefix(name, "pg_") {
 				t.Errorf("%q and %q give %q", template, id, name)
+			}
+			if schemas.Preparable() && strings.HasPrefix(name, sql.PreparedPrefix) {
+				t.Errorf("%q and %q give the name of a prepared boundary: %q", template, id, name)
 			}
 		}
 		if paths, err := sql.NewPathTemplate(template); err == nil {
