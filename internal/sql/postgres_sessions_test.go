@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -317,27 +318,40 @@ func (n *roundTrips) relay(client net.Conn, server string) {
 // Invariant 3 of package postgres.
 func TestStepsTakeOneRoundTripEach(t *testing.T) {
 	t.Parallel()
-	p, trips := newPostgres(t).proxy(t)
-	r := p.rig(t)
-	r.provision(t, "warm")
-	var last int64
-	took := map[point]int64{}
-	at := r.with(t, func(_ context.Context, at point) error {
-		now := trips.Load()
-		took[at], last = now-last, now
-		return nil
-	})
-	last = trips.Load()
-	provisioned(t, decided(t, at.Job(request(t, "acme"))).Outcome)
-	for at, want := range map[point]int64{
-		claimed: 1, begun: 0, boundary: 1, tables: 1, indexes: 1, inspected: 1, ready: 0, committed: 1,
+	for name, c := range map[string]struct {
+		prepared int
+		want     map[point]int64
+	}{
+		"as asked": {0, map[point]int64{boundary: 1, tables: 1, indexes: 1}},
+		"prepared": {2, map[point]int64{boundary: 2, tables: 0, indexes: 0}},
 	} {
-		if took[at] != want {
-			t.Errorf("%s took %d round trips, want %d", at, took[at], want)
-		}
-	}
-	if n := trips.Load() - last; n != 0 {
-		t.Errorf("%d round trips after the commit", n)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, trips := newPostgres(t).proxy(t)
+			r := p.filled(t, c.prepared)
+			r.provision(t, "warm")
+			var last int64
+			took := map[point]int64{}
+			at := r.with(t, func(_ context.Context, at point) error {
+				now := trips.Load()
+				took[at], last = now-last, now
+				return nil
+			})
+			last = trips.Load()
+			got := provisioned(t, decided(t, at.Job(request(t, "acme"))).Outcome)
+			if got.Prepared != (c.prepared > 0) {
+				t.Errorf("%+v", got)
+			}
+			maps.Copy(c.want, map[point]int64{claimed: 1, begun: 0, inspected: 1, ready: 0, committed: 1})
+			for at, want := range c.want {
+				if took[at] != want {
+					t.Errorf("%s took %d round trips, want %d", at, took[at], want)
+				}
+			}
+			if n := trips.Load() - last; n != 0 {
+				t.Errorf("%d round trips after the commit", n)
+			}
+		})
 	}
 }
 
@@ -444,7 +458,8 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 	r := p.rig(t)
 	r.provision(t, "acme")
 	p.raw(t, "", "ALTER TABLE docex_system.tenant_requests DROP COLUMN history, DROP COLUMN claim, DROP COLUMN buried",
-		"DELETE FROM docex_system.tenant_provisioner_migrations WHERE version_id = 3")
+		"DROP TABLE docex_system.prepared_boundaries",
+		"DELETE FROM docex_system.tenant_provisioner_migrations WHERE version_id >= 3")
 	db, let := p.holdLedger(t)
 	opened := make(chan database, 1)
 	go func() { opened <- p.open(t) }()
@@ -462,4 +477,14 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 	store := <-opened
 	t.Cleanup(func() { must(t, store.Close()) })
 	p.rigOn(t, store, store).provision(t, "umbrella")
+}
+
+// While replicas are replaced, one of an earlier version may start after one of a later.
+func TestRegistryOfALaterVersion(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	must(t, p.open(t).Close())
+	p.raw(t, "", "INSERT INTO {b}tenant_provisioner_migrations (version_id, is_applied) "+
+		"SELECT max(version_id) + 1, true FROM {b}tenant_provisioner_migrations")
+	p.rig(t).provision(t, "acme")
 }

@@ -22,10 +22,12 @@ type build struct {
 	claim  pipeline.Claim
 	tenant string
 	schema string
+	taken  string // the prepared boundary that the schema was made of; empty: none
 }
 
 // Begin implements [pipeline.Database]. It takes a connection and sends nothing.
 func (s *Store) Begin(ctx context.Context, c pipeline.Claim, tenantID string) (pipeline.Build, error) {
+	s.activity.now()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
@@ -36,7 +38,8 @@ func (s *Store) Begin(ctx context.Context, c pipeline.Claim, tenantID string) (p
 }
 
 // CreateBoundary locks the boundary, looks again, and creates the schema, in one round trip. Whatever the
-// look brings to light, nothing has happened yet: the transaction is rolled back.
+// look brings to light, nothing has happened yet: the transaction is rolled back. Where boundaries are prepared,
+// one of them is taken in that round trip, and becomes the schema in a second.
 func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -47,24 +50,35 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	)
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
-	batch.Queue(b.q.lockBoundary, lockKey("boundary", strings.ToLower(b.schema)))
+	batch.Queue(b.q.lockBoundary, lockKey("boundary", strings.ToLower(b.schema)), b.workKey())
 	batch.Queue(b.q.request+" FOR UPDATE", b.claim.Key).QueryRow(func(row pgx.Row) error { return ledger.Scan(row) })
 	batch.Queue(b.q.findTenant, b.tenant).QueryRow(optional(&twin))
 	batch.Queue(b.q.boundaryOwner, b.schema).QueryRow(optional(&holder))
 	batch.Queue(b.q.schemaExists, b.schema).QueryRow(func(row pgx.Row) error { return row.Scan(&existed) })
-	batch.Queue(b.ddl(b.q.createSchema))
+	asks := b.asksPool()
+	if asks {
+		b.queueTake(batch)
+	} else {
+		batch.Queue(b.ddl(b.q.createSchema))
+	}
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, classify(err))
 	}
 	if err := ledger.Vacant(b.claim, b.tenant, twin, "schema "+b.schema, holder); err != nil {
 		return pipeline.Boundary{}, err
 	}
+	if asks && (!existed || b.taken != "") {
+		var err error
+		if existed, err = b.open(ctx); err != nil {
+			return pipeline.Boundary{}, err
+		}
+	}
 	if existed {
 		if err := b.requireEmpty(ctx); err != nil {
 			return pipeline.Boundary{}, err
 		}
 	}
-	return pipeline.Boundary{SchemaName: b.schema}, nil
+	return pipeline.Boundary{SchemaName: b.schema, Prepared: b.taken != ""}, nil
 }
 
 // optional scans a row that need not be there.
@@ -127,8 +141,12 @@ func (b *build) exec(ctx context.Context, statements string) error {
 }
 
 // CreateTables implements [pipeline.Build] in one round trip. Where something that was there is in the way
-// of a table, the others are created: step 4 then names what differs, and what is missing for it.
+// of a table, the others are created: step 4 then names what differs, and what is missing for it. A prepared
+// boundary has its tables.
 func (b *build) CreateTables(ctx context.Context) error {
+	if b.taken != "" {
+		return nil
+	}
 	failed, err := b.create(ctx, b.ddl(b.q.tables), conflicting)
 	if err != nil {
 		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
@@ -139,8 +157,11 @@ func (b *build) CreateTables(ctx context.Context) error {
 	return nil
 }
 
-// CreateIndexes implements [pipeline.Build] in one round trip, unless one fails.
+// CreateIndexes implements [pipeline.Build] in one round trip, unless one fails. A prepared boundary has its indexes.
 func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
+	if b.taken != "" {
+		return nil, nil
+	}
 	failed, err := b.create(ctx, b.ddl(b.q.indexes), permanent)
 	if err != nil {
 		return nil, fmt.Errorf("create the indexes of schema %s: %w", b.schema, err)
@@ -189,11 +210,16 @@ func permanent(err error) bool {
 		!passing[fault.Native] && !passing[fault.Native[:2]]
 }
 
-// Inspect implements [pipeline.Build].
+// Inspect implements [pipeline.Build]. That a prepared boundary has been changed is no fault of the request: the
+// next attempt goes on without it.
 func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return inspect(ctx, b.conn, b.q, b.schema)
+	in, err := inspect(ctx, b.conn, b.q, b.schema)
+	if err == nil && b.taken != "" && len(in.Differences)+len(in.MissingIndexes) > 0 {
+		err = b.reject(ctx, in)
+	}
+	return in, err
 }
 
 // Register implements [pipeline.Build]: two rows and the commit, in one round trip.
@@ -214,11 +240,20 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 // Close rolls back what was not committed. Nothing stays behind: if the rollback cannot be sent, the
 // server does it when the connection ends.
 func (b *build) Close(ctx context.Context) []string {
+	b.rollback(ctx)
+	b.activity.now()
+	if b.asksPool() {
+		b.prepared.asked()
+	}
+	return nil
+}
+
+// rollback ends the transaction, if there is one, and gives the connection back.
+func (b *build) rollback(ctx context.Context) {
 	if b.conn.Conn().PgConn().TxStatus() != 'I' {
 		if _, err := b.conn.Exec(ctx, "ROLLBACK"); err != nil {
 			b.log.DebugContext(ctx, "rollback", "error", err)
 		}
 	}
 	b.conn.Release() // destroys a connection that is not idle
-	return nil
 }

@@ -15,6 +15,7 @@ import (
 func (s *Store) Claim(
 	ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit,
 ) (pipeline.Claim, error) {
+	s.activity.now()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	claim, err := s.claimNew(ctx, r, tenantID)

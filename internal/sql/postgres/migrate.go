@@ -53,6 +53,7 @@ func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error)
 				{Text: s.q.bootstrap, Args: []any{s.registry, createdBy}},
 			},
 			{{Text: s.q.history}},
+			{{Text: s.q.prepared}},
 		})
 		if !waitEnded(err) {
 			return err

@@ -1,6 +1,10 @@
 package postgres
 
-import "embed"
+import (
+	"embed"
+
+	"example.com/tenant-provisioner/internal/sql"
+)
 
 //go:embed queries/*.sql migrations/*.sql
 var files embed.FS
@@ -14,6 +18,8 @@ type queries struct {
 	tables, indexes, inspect, inspectNames, ping                                       string
 	migrationLock, migrationUnlock, createRegistry, registry, bootstrap, history       string
 	probe, countTenants, tenants, tenant, record, records, readOnly                    string
+	prepared, isQuiet, beginFilling, countPrepared, addPrepared, takePrepared          string
+	renameSchema, removePrepared, pingPrepared                                         string
 }
 
 func loadQueries(registry string) (queries, error) {
@@ -33,8 +39,12 @@ func loadQueries(registry string) (queries, error) {
 		"queries/migration_lock.sql": &q.migrationLock, "queries/migration_unlock.sql": &q.migrationUnlock,
 		"queries/create_registry_schema.sql": &q.createRegistry,
 		"migrations/00001_registry.sql":      &q.registry, "migrations/00002_bootstrap.sql": &q.bootstrap,
-		"migrations/00003_history.sql": &q.history,
-		"queries/probe.sql":            &q.probe, "queries/count_tenants.sql": &q.countTenants,
+		"migrations/00003_history.sql": &q.history, "migrations/00004_prepared.sql": &q.prepared,
+		"queries/is_quiet.sql": &q.isQuiet, "queries/begin_filling.sql": &q.beginFilling,
+		"queries/count_prepared.sql": &q.countPrepared, "queries/add_prepared.sql": &q.addPrepared,
+		"queries/take_prepared.sql": &q.takePrepared, "queries/rename_schema.sql": &q.renameSchema,
+		"queries/remove_prepared.sql": &q.removePrepared, "queries/ping_prepared.sql": &q.pingPrepared,
+		"queries/probe.sql": &q.probe, "queries/count_tenants.sql": &q.countTenants,
 		"queries/tenants.sql": &q.tenants, "queries/tenant.sql": &q.tenant,
 		"queries/record.sql": &q.record, "queries/records.sql": &q.records, "queries/read_only.sql": &q.readOnly,
 	} {
@@ -46,3 +56,6 @@ func loadQueries(registry string) (queries, error) {
 	}
 	return q, nil
 }
+
+// definition is the fingerprint of what a boundary of this program is.
+func (q queries) definition() string { return sql.Fingerprint(q.tables, q.indexes) }

@@ -41,7 +41,8 @@ type Config struct {
 	URL            string // postgres://…, several hosts allowed
 	Registry       string // the registry's schema
 	SchemaTemplate string // names the schema of a tenant; holds {tenant_id}
-	Connections    int    // for work; one more is opened for probes
+	Connections    int    // for work; one more is opened for probes, and one where boundaries are prepared
+	Prepared       int    // boundaries kept ready by Fill; 0: none are prepared or taken
 	CreatedBy      string // of the bootstrap tenant's row
 	Log            *slog.Logger
 }
@@ -53,7 +54,12 @@ type Store struct {
 	registry string
 	names    sql.SchemaTemplate
 	log      *slog.Logger
+	prepared preparedPool
+	activity activity
 }
+
+// mostPrepared bounds the pool: each boundary is 63 relations in the catalogue.
+const mostPrepared = 1000
 
 // registryName is what a registry schema may be called: the migration library does not quote it.
 var registryName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
@@ -70,8 +76,16 @@ func (c Config) Check() error {
 		faults = append(faults, fmt.Errorf("REGISTRY_SCHEMA: %q will not do; use a lower-case name such as "+
 			"docex_system, not public and not pg_…", c.Registry))
 	}
-	if _, err := sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry); err != nil {
+	names, err := sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry)
+	if err != nil {
 		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %w", err))
+	}
+	if c.Prepared < 0 || c.Prepared > mostPrepared {
+		faults = append(faults, fmt.Errorf("PREPARED_BOUNDARIES: %d is not 0 to %d", c.Prepared, mostPrepared))
+	}
+	if c.Prepared > 0 && err == nil && !names.Preparable() {
+		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q holds a colon, which tells the names of prepared "+
+			"boundaries from those of tenants; write it without one, or set PREPARED_BOUNDARIES to 0", c.SchemaTemplate))
 	}
 	if c.Connections < 1 {
 		faults = append(faults, fmt.Errorf("CONCURRENCY: %d will not do; at least 1", c.Connections))
@@ -102,7 +116,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool, q: q, registry: c.Registry, names: names, log: c.Log}
+	s := &Store{
+		pool: pool, q: q, registry: c.Registry, names: names, log: c.Log, activity: activity{start: time.Now()},
+		prepared: preparedPool{target: c.Prepared, definition: q.definition(), wake: make(chan struct{}, 1)},
+	}
 	if err := s.migrate(ctx, c.CreatedBy); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("prepare the registry %s: %w", c.Registry, classify(err))
@@ -116,6 +133,9 @@ func openPool(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 		return nil, err
 	}
 	config.MaxConns = int32(c.Connections) + 1 //nolint:gosec // bounded by the configuration
+	if c.Prepared > 0 {
+		config.MaxConns++
+	}
 	conn := config.ConnConfig
 	if len(conn.Fallbacks) > 0 && conn.ValidateConnect == nil {
 		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
@@ -206,6 +226,15 @@ func (s *Store) Ping(ctx context.Context) error {
 	if !allowed {
 		return &pipeline.Fault{Class: pipeline.Outage, Message: "the database role lacks a right; grant it SELECT, INSERT " +
 			"and UPDATE on tenant_registry and tenant_requests in " + s.registry}
+	}
+	if s.prepared.target > 0 {
+		if err := s.pool.QueryRow(ctx, s.q.pingPrepared).Scan(&allowed); err != nil {
+			return classify(err)
+		}
+		if !allowed {
+			return &pipeline.Fault{Class: pipeline.Outage, Message: "the database role lacks a right; grant it SELECT, " +
+				"INSERT, UPDATE and DELETE on prepared_boundaries in " + s.registry + ", or set PREPARED_BOUNDARIES to 0"}
+		}
 	}
 	if readOnly {
 		// What is pooled leads to the server that was the primary once. New connections look for the present one.

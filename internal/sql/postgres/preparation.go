@@ -1,0 +1,101 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"example.com/tenant-provisioner/internal/crash"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// prepareOne builds one boundary and puts it into the pool, in one transaction: there is none that is half built,
+// and none that the pool does not know. It reports false where another replica is at it, or the pool is full.
+func (s *Store) prepareOne(ctx context.Context) (built bool, err error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return false, fmt.Errorf("connect: %w", classify(err))
+	}
+	b := &build{Store: s, conn: conn, schema: sql.PreparedName(rand.Text())}
+	defer func() {
+		tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
+		defer cancel()
+		b.rollback(tidy)
+	}()
+	if wanted, err := b.beginFilling(ctx); err != nil || !wanted {
+		return false, err
+	}
+	if err := b.fillIn(ctx); err != nil {
+		return false, fmt.Errorf("prepare the boundary %s: %w", b.schema, err)
+	}
+	crash.Point("boundary prepared", b.schema)
+	if err := b.intoPool(ctx); err != nil {
+		return false, err
+	}
+	crash.Point("boundary pooled", b.schema)
+	s.prepared.ready.Add(1)
+	s.log.DebugContext(ctx, "a boundary was prepared", "schema", b.schema)
+	return true, nil
+}
+
+// beginFilling begins the transaction, and reports whether this replica is the one that builds, and one is missing.
+// Its commit need not wait for the disk: what is lost with it is row and schema, and who takes the boundary
+// commits after it.
+func (b *build) beginFilling(ctx context.Context) (wanted bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var mine bool
+	var ready int64
+	batch := &pgx.Batch{}
+	batch.Queue("BEGIN")
+	batch.Queue(b.q.laxCommit)
+	batch.Queue(b.q.beginFilling, lockKey("pool", b.registry)).QueryRow(func(row pgx.Row) error { return row.Scan(&mine) })
+	batch.Queue(b.q.countPrepared, b.prepared.definition).QueryRow(func(row pgx.Row) error { return row.Scan(&ready) })
+	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return false, fmt.Errorf("begin to prepare a boundary: %w", classify(err))
+	}
+	return mine && ready < int64(b.prepared.target), nil
+}
+
+// fillIn makes the schema and everything in it, as the steps of an attempt do, and leaves no difference unnoticed.
+func (b *build) fillIn(ctx context.Context) error {
+	if err := b.exec(ctx, b.ddl(b.q.createSchema)); err != nil {
+		return err
+	}
+	if err := b.CreateTables(ctx); err != nil {
+		return err
+	}
+	failed, err := b.CreateIndexes(ctx)
+	if err != nil {
+		return err
+	}
+	for name, err := range failed {
+		return fmt.Errorf("index %s: %w", name, err)
+	}
+	in, err := b.Inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if differences := slices.Concat(in.Differences, in.MissingIndexes); len(differences) > 0 {
+		return errors.New("it differs from the definition: " + strings.Join(differences, "; "))
+	}
+	return nil
+}
+
+// intoPool lets everybody take the boundary.
+func (b *build) intoPool(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	batch := &pgx.Batch{}
+	batch.Queue(b.q.addPrepared, b.schema, b.prepared.definition)
+	batch.Queue("COMMIT")
+	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("put %s into the pool: %w", b.schema, classify(err))
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"example.com/tenant-provisioner/internal/crash"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// preparedPool is what this process knows of the prepared boundaries that all replicas share.
+type preparedPool struct {
+	target     int    // 0: none are prepared or taken
+	definition string // boundaries of another one are not ours
+	ready      atomic.Int64
+	taken      atomic.Int64
+	misses     atomic.Int64
+	wake       chan struct{} // an attempt of this process that has asked it has ended
+}
+
+// Prepared is the state of the pool of prepared boundaries, for metrics.
+type Prepared struct {
+	Ready  int64 // as last counted; boundaries of another definition are not
+	Target int
+	Taken  int64 // by attempts of this process; one that fails gives its boundary back
+	Misses int64 // attempts that found none
+}
+
+// Prepared is the state of the pool.
+func (s *Store) Prepared() Prepared {
+	p := &s.prepared
+	return Prepared{Ready: p.ready.Load(), Target: p.target, Taken: p.taken.Load(), Misses: p.misses.Load()}
+}
+
+// counted notes whether an attempt has had a boundary of the pool.
+func (p *preparedPool) counted(taken bool) {
+	if taken {
+		p.taken.Add(1)
+	} else {
+		p.misses.Add(1)
+	}
+}
+
+// asked tells who fills the pool that an attempt that asked it has ended: one boundary may be missing.
+func (p *preparedPool) asked() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// workKey is the lock that every attempt shares, so that a filler can tell whether anybody is at work.
+func (s *Store) workKey() int64 { return lockKey("work", s.registry) }
+
+// asksPool reports whether the attempt asks for a prepared boundary. Only a first one does: whatever may be wrong
+// with the pool, it costs a request one attempt and no more.
+func (b *build) asksPool() bool { return b.prepared.target > 0 && b.claim.Attempt == 1 }
+
+// queueTake takes a boundary from the pool, if one can be had at once.
+func (b *build) queueTake(batch *pgx.Batch) {
+	batch.Queue(b.q.takePrepared, b.prepared.definition, b.schema).QueryRow(optional(&b.taken))
+}
+
+// open makes the tenant's schema of the boundary that was taken or, where there was none, from nothing. The
+// transaction has seen that there was no such schema; whether one has come meanwhile is looked at again.
+func (b *build) open(ctx context.Context) (existed bool, err error) {
+	b.prepared.counted(b.taken != "")
+	if b.taken != "" {
+		crash.Point("boundary taken", b.tenant)
+		err := b.exec(ctx, b.ddl(render(b.q.renameSchema, "prepared", b.taken)))
+		if err != nil {
+			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, err)
+		}
+		return false, nil
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(b.q.schemaExists, b.schema).QueryRow(func(row pgx.Row) error { return row.Scan(&existed) })
+	batch.Queue(b.ddl(b.q.createSchema))
+	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return false, fmt.Errorf("create schema %s: %w", b.schema, classify(err))
+	}
+	return existed, nil
+}
+
+// reject gives up the attempt because the boundary that was taken is not as defined: somebody has changed it. It
+// leaves the pool, so that nobody meets it again.
+func (b *build) reject(ctx context.Context, in pipeline.Inspection) error {
+	differences := slices.Concat(in.Differences, in.MissingIndexes)
+	b.log.WarnContext(ctx, "a prepared boundary has been changed by somebody; it is not used, and leaves the pool",
+		"schema", b.taken, "differences", differences)
+	batch := &pgx.Batch{}
+	batch.Queue("ROLLBACK")
+	batch.Queue(b.q.removePrepared, b.taken)
+	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("remove schema %s from the pool: %w", b.taken, classify(err))
+	}
+	return &pipeline.Fault{Message: fmt.Sprintf("the prepared boundary %s differs from the definition and was put aside; "+
+		"the next attempt goes on without it: %s", b.taken, strings.Join(differences, "; "))}
+}
+
+// activity is when this process last began or ended something for a request.
+type activity struct {
+	start time.Time
+	last  atomic.Int64 // nanoseconds since start: by the clock that nobody sets
+}
+
+func (a *activity) now() { a.last.Store(int64(time.Since(a.start))) }
+
+// idle is how long nothing has begun or ended.
+func (a *activity) idle() time.Duration { return time.Since(a.start) - time.Duration(a.last.Load()) }

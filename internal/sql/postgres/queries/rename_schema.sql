@@ -1,0 +1,1 @@
+ALTER SCHEMA {prepared} RENAME TO {schema}

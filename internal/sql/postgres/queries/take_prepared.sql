@@ -1,0 +1,30 @@
+-- Takes the oldest boundary of the definition that is nobody's at this moment, unless the tenant's schema is there
+-- already. A boundary must still be one: its schema there, ours to rename, and nothing in it that has a page. What is
+-- in it is found by pg_depend, which has an index for that. OFFSET 0 keeps the candidates in a plan of their own: they
+-- are locked and looked at one after the other until one will do, and not all of them to have one.
+-- $1 definition, $2 the tenant's schema
+DELETE FROM {registry}.prepared_boundaries
+WHERE schema_name = (
+    SELECT candidate.schema_name
+    FROM (
+        SELECT p.schema_name
+        FROM {registry}.prepared_boundaries p
+        WHERE p.definition = $1::text
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $2::text)
+        ORDER BY p.created_at, p.schema_name
+        OFFSET 0
+        FOR UPDATE SKIP LOCKED
+    ) AS candidate
+    WHERE (
+        SELECT pg_catalog.pg_has_role(n.nspowner, 'USAGE') AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_depend d
+            JOIN pg_catalog.pg_class c ON c.oid = d.objid
+            WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid
+                AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                AND (c.relkind = 'f' OR pg_catalog.pg_relation_size(c.oid) > 0))
+        FROM pg_catalog.pg_namespace n
+        WHERE n.nspname = candidate.schema_name
+    )
+    LIMIT 1
+)
+RETURNING schema_name

@@ -1,0 +1,439 @@
+package sql_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql/postgres"
+)
+
+// preparing is the place whose stores keep n boundaries ready.
+func (p place) preparing(n int) place { return p.preparingWith(n, quiet()) }
+
+func (p place) preparingWith(n int, log *slog.Logger) place {
+	where := p.where
+	p.open = func(t *testing.T) database {
+		t.Helper()
+		s, err := postgres.Open(t.Context(), postgres.Config{
+			URL: where, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 4, Prepared: n,
+			CreatedBy: "test", Log: log,
+		})
+		must(t, err)
+		return s
+	}
+	return p
+}
+
+// pool is the PostgreSQL store behind the rig.
+func (r rig) pool(t *testing.T) *postgres.Store {
+	t.Helper()
+	s, ok := r.store.(*postgres.Store)
+	if !ok {
+		t.Fatal("not on PostgreSQL")
+	}
+	return s
+}
+
+// filling runs the filler of each store until stop is called, or the test ends.
+func filling(t *testing.T, stores ...*postgres.Store) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var fillers sync.WaitGroup
+	for _, s := range stores {
+		fillers.Go(func() { s.Fill(ctx) })
+	}
+	stop = sync.OnceFunc(func() {
+		cancel()
+		fillers.Wait()
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// pooled is the schemas in the pool, the oldest first.
+func (p place) pooled(t *testing.T) []string {
+	t.Helper()
+	return p.lines(t, "", "SELECT schema_name FROM {b}prepared_boundaries ORDER BY created_at")
+}
+
+// holds waits until the pool holds n boundaries.
+func (p place) holds(t *testing.T, n int) {
+	t.Helper()
+	for begin := time.Now(); len(p.pooled(t)) != n; {
+		if time.Since(begin) > 30*time.Second {
+			t.Fatalf("%d boundaries in the pool, want %d", len(p.pooled(t)), n)
+		}
+		p.count(t, "", "SELECT count(*) FROM pg_sleep(0.01)")
+	}
+}
+
+// filled is a rig whose pool of n is full, and filled no more.
+func (p place) filled(t *testing.T, n int) rig {
+	t.Helper()
+	r := p.preparing(n).rig(t)
+	stop := filling(t, r.pool(t))
+	p.holds(t, n)
+	stop()
+	return r
+}
+
+// noSchemaIsLeft fails the test if a schema is neither a registered tenant's nor in the pool.
+func (p place) noSchemaIsLeft(t *testing.T) {
+	t.Helper()
+	left := p.lines(t, "", `SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%'
+		AND nspname NOT IN ('information_schema', 'public')
+		AND nspname NOT IN (SELECT schema_name FROM {b}tenant_registry)
+		AND nspname NOT IN (SELECT schema_name FROM {b}prepared_boundaries)`)
+	if len(left) > 0 {
+		t.Errorf("schemas that are nobody's: %v", left)
+	}
+}
+
+func TestPreparedBoundaryBecomesATenants(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.filled(t, 2)
+	first := p.pooled(t)[0]
+	got := r.provision(t, "acme")
+	if !got.Prepared || got.Tables != 11 || got.Indexes != 18 || got.SchemaName != "tenant_acme" || len(got.Steps) != 5 {
+		t.Errorf("%+v", got)
+	}
+	if left := p.pooled(t); len(left) != 1 || left[0] == first {
+		t.Errorf("the pool holds %v, and had %s as the oldest", left, first)
+	}
+	r.raw(t, "acme", "INSERT INTO {b}docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')")
+	if in := verify(t, p.reader(t), "acme"); len(in.Differences)+len(in.MissingIndexes) > 0 {
+		t.Errorf("%+v", in)
+	}
+	if !r.provision(t, "beta").Prepared || r.provision(t, "gamma").Prepared {
+		t.Error("two were ready, and a third was not")
+	}
+	if got := r.pool(t).Prepared(); got.Target != 2 || got.Taken != 2 || got.Misses != 1 {
+		t.Errorf("%+v", got)
+	}
+	p.noSchemaIsLeft(t)
+	p.sameStructure(t, "acme", "gamma")
+}
+
+// sameStructure compares the catalogues of two schemas, whatever is in them.
+func (p place) sameStructure(t *testing.T, one, two string) {
+	t.Helper()
+	structure := func(tenant string) []string {
+		lines := p.lines(t, tenant, `
+			SELECT concat_ws(' ', c.relname, c.relkind, c.relpersistence, c.relowner::regrole, c.relacl) FROM pg_class c WHERE c.relnamespace = 'tenant_`+tenant+`'::regnamespace
+				AND c.relkind <> 't'
+			UNION ALL SELECT concat_ws(' ', table_name, column_name, ordinal_position, data_type, character_maximum_length,
+				is_nullable, column_default)
+				FROM information_schema.columns WHERE table_schema = 'tenant_`+tenant+`'
+			UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'tenant_`+tenant+`'
+			UNION ALL SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+				WHERE connamespace = 'tenant_`+tenant+`'::regnamespace
+			UNION ALL SELECT concat_ws(' ', nspowner::regrole, nspacl) FROM pg_namespace
+				WHERE nspname = 'tenant_`+tenant+`'`)
+		for i := range lines {
+			lines[i] = strings.ReplaceAll(lines[i], "tenant_"+tenant, "tenant")
+		}
+		slices.Sort(lines)
+		return lines
+	}
+	a, b := structure(one), structure(two)
+	if len(a) < 11+31+100 || !slices.Equal(a, b) {
+		t.Errorf("%d lines and %d:\n%s\n\n%s", len(a), len(b), strings.Join(a, "\n"), strings.Join(b, "\n"))
+	}
+}
+
+// Two replicas, more takers than boundaries: each boundary goes to one tenant, and the others build their own.
+func TestReplicasShareOnePool(t *testing.T) {
+	t.Parallel()
+	const ready, takers = 3, 8
+	p := newPostgres(t)
+	one := p.filled(t, ready)
+	rigs := []rig{one, p.preparing(ready).rig(t)}
+	oids := p.lines(t, "", "SELECT oid::text FROM pg_namespace WHERE nspname LIKE 'prepared:%'")
+	outcomes := atOnce(t, takers, func(i int) pipeline.Outcome {
+		return settle(t, rigs[i%2], request(t, fmt.Sprintf("t%d", i)))
+	})
+	var prepared []string
+	for _, o := range outcomes {
+		if got := provisioned(t, o); got.Prepared {
+			prepared = append(prepared, got.SchemaName)
+		} else if got.Attempts != 1 {
+			t.Errorf("an empty pool cost %+v an attempt", got)
+		}
+	}
+	if len(prepared) != ready || len(p.pooled(t)) != 0 {
+		t.Errorf("%d were prepared (%v), the pool holds %v", len(prepared), prepared, p.pooled(t))
+	}
+	if n := p.count(t, "", "SELECT count(*) FROM pg_namespace WHERE oid::text IN ('"+strings.Join(oids, "','")+"') "+
+		"AND nspname IN ('"+strings.Join(prepared, "','")+"')"); n != ready {
+		t.Errorf("%d of the tenants that are prepared have a prepared boundary", n)
+	}
+	a, b := rigs[0].pool(t).Prepared(), rigs[1].pool(t).Prepared()
+	if a.Taken+b.Taken != ready || a.Misses+b.Misses != takers-ready {
+		t.Errorf("%+v, %+v", a, b)
+	}
+	p.noSchemaIsLeft(t)
+}
+
+// Several fillers fill one pool, however often it is emptied, and never beyond its size.
+func TestPoolIsNeverOverfull(t *testing.T) {
+	t.Parallel()
+	const size = 2
+	p := newPostgres(t)
+	rigs := []rig{p.preparing(size).rig(t), p.preparing(size).rig(t)}
+	p.raw(t, "", "CREATE TABLE public.sizes (n integer)",
+		`CREATE FUNCTION public.note_size() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN INSERT INTO public.sizes SELECT count(*) FROM docex_system.prepared_boundaries; RETURN NULL; END $$`,
+		"CREATE TRIGGER note_size AFTER INSERT ON {b}prepared_boundaries EXECUTE FUNCTION public.note_size()")
+	filling(t, rigs[0].pool(t), rigs[1].pool(t))
+	for i := range 4 {
+		p.holds(t, size)
+		if !rigs[i%2].provision(t, fmt.Sprintf("t%d", i)).Prepared {
+			t.Errorf("tenant %d is not prepared", i)
+		}
+	}
+	p.holds(t, size)
+	if n := p.count(t, "", "SELECT max(n) FROM public.sizes"); n != size {
+		t.Errorf("the pool held %d boundaries", n)
+	}
+	p.noSchemaIsLeft(t)
+}
+
+// What another version has built is neither used, counted nor dropped.
+func TestBoundaryOfAnotherDefinitionIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.filled(t, 1)
+	old := p.pooled(t)[0]
+	p.raw(t, "", "UPDATE {b}prepared_boundaries SET definition = 'another'")
+	if r.provision(t, "acme").Prepared {
+		t.Error("it was used")
+	}
+	filling(t, r.pool(t))
+	p.holds(t, 2)
+	if !r.provision(t, "beta").Prepared || !slices.Contains(p.pooled(t), old) {
+		t.Errorf("the pool holds %v", p.pooled(t))
+	}
+	p.noSchemaIsLeft(t)
+}
+
+// spoils are what can be done to a prepared boundary, {s}, so that it will not do.
+var spoils = map[string]struct {
+	do []string
+	// noticed: only step 4 sees it, in the boundary that was taken.
+	noticed string
+}{
+	"rows":          {do: []string{"INSERT INTO {s}.docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')"}},
+	"rows removed":  {do: []string{"INSERT INTO {s}.docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')", "DELETE FROM {s}.docbasket"}},
+	"another table": {do: []string{"CREATE TABLE {s}.precious (n integer)", "INSERT INTO {s}.precious VALUES (42)"}},
+	"foreign table": {do: []string{
+		"CREATE FOREIGN DATA WRAPPER nowhere", "CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere",
+		"CREATE FOREIGN TABLE {s}.far (id varchar(36)) SERVER nowhere",
+	}},
+	"missing schema": {do: []string{"DROP SCHEMA {s} CASCADE"}},
+	"renamed schema": {do: []string{"ALTER SCHEMA {s} RENAME TO elsewhere"}},
+	"foreign owner":  {do: []string{"ALTER SCHEMA {s} OWNER TO CURRENT_USER"}},
+	"column dropped": {do: []string{"ALTER TABLE {s}.document DROP COLUMN checksum"}, noticed: "document.checksum is missing"},
+	"table dropped":  {do: []string{"DROP TABLE {s}.route_operations"}, noticed: "table route_operations is missing"},
+	"index dropped":  {do: []string{"DROP INDEX {s}.idx_documents_status"}, noticed: "idx_documents_status"},
+}
+
+// A boundary that somebody has spoilt harms no request: another one is taken, or none. At most it costs an attempt,
+// and then nobody meets it again.
+func TestSpoiltBoundary(t *testing.T) {
+	t.Parallel()
+	for name, c := range spoils {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPostgres(t)
+			must(t, p.open(t).Close())
+			role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
+			p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
+			t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") }) // with what others put there
+			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).filled(t, 2)
+			spoilt := p.pooled(t)[0]
+			for _, s := range c.do {
+				p.raw(t, "", strings.ReplaceAll(s, "{s}", `"`+spoilt+`"`))
+			}
+			req := request(t, "acme")
+			if c.noticed != "" {
+				got := verdict(t, r.provisioner.Job(req), pipeline.Postpone)
+				if !strings.Contains(got.Err.Error(), c.noticed) || !strings.Contains(got.Err.Error(), spoilt) {
+					t.Error(got.Err)
+				}
+				r.nothing(t, "acme")
+				if n := p.count(t, "", "SELECT count(*) FROM pg_namespace WHERE nspname = '"+spoilt+"'"); n != 1 {
+					t.Error("it was dropped")
+				}
+				// The next attempt goes the ordinary way, so that a pool full of them cannot use up the attempts.
+				if got := provisioned(t, r.decide(t, req)); got.Prepared || got.Attempts != 2 {
+					t.Errorf("%+v", got)
+				}
+				if left := p.pooled(t); len(left) != 1 || left[0] == spoilt {
+					t.Errorf("the pool holds %v", left)
+				}
+				if !r.provision(t, "beta").Prepared {
+					t.Error("the other one was not used")
+				}
+				return
+			}
+			if got := provisioned(t, r.decide(t, req)); !got.Prepared || got.Attempts != 1 {
+				t.Errorf("%+v", got)
+			}
+			if got := r.provision(t, "beta"); got.Prepared || got.Attempts != 1 {
+				t.Errorf("%+v", got)
+			}
+			if left := p.pooled(t); !slices.Equal(left, []string{spoilt}) {
+				t.Errorf("the pool holds %v", left)
+			}
+		})
+	}
+}
+
+// The filler yields: while an attempt is in its transaction, in whatever replica, nothing is built.
+func TestFillerYieldsToRequests(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	through, trips := p.proxy(t)
+	replica := through.preparing(1).rig(t).pool(t)
+	fill := func() { filling(t, replica) }
+	at := p.rig(t).with(t, only(tables, func(context.Context) error {
+		fill()
+		for looked := trips.Load() + 20; trips.Load() < looked; { // while it looks again and again
+			p.count(t, "", "SELECT count(*) FROM pg_sleep(0.01)")
+		}
+		if held := p.pooled(t); len(held) > 0 {
+			t.Errorf("built beside an attempt: %v", held)
+		}
+		return nil
+	}))
+	provisioned(t, decided(t, at.Job(request(t, "acme"))).Outcome)
+	p.holds(t, 1)
+}
+
+// Whatever ends an attempt gives its boundary back, and nobody waits for it meanwhile.
+func TestAttemptGivesItsBoundaryBack(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.filled(t, 2)
+	pooled := p.pooled(t)
+	for at, step := range inTheSteps {
+		if step == 1 && at != boundary {
+			continue
+		}
+		tenant := "at_" + string(at)
+		job := r.with(t, only(at, once(func(context.Context) error { return errOutage }))).Job(request(t, tenant))
+		verdict(t, job, pipeline.Pause)
+		r.nothing(t, tenant)
+		if now := p.pooled(t); !slices.Equal(now, pooled) {
+			t.Errorf("%s: the pool holds %v, and held %v", at, now, pooled)
+		}
+	}
+	// While one attempt has taken the first, another one takes the second.
+	meanwhile := func() {
+		if !r.provision(t, "beta").Prepared {
+			t.Error("the second one was not to be had")
+		}
+		if r.provision(t, "gamma").Prepared {
+			t.Error("there was a third")
+		}
+	}
+	at := r.with(t, only(inspected, func(context.Context) error {
+		meanwhile()
+		return errTransient
+	}))
+	verdict(t, at.Job(request(t, "acme")), pipeline.Postpone)
+	if now := p.pooled(t); !slices.Equal(now, pooled[:1]) {
+		t.Errorf("the pool holds %v, want %v", now, pooled[:1])
+	}
+}
+
+// A schema of the tenant's name comes first: nothing is taken for it.
+func TestExistingSchemaIsUsedInsteadOfThePool(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.filled(t, 1)
+	p.plant(t, "bare")
+	p.raw(t, "bare", "CREATE TABLE {b}foreigner (n integer)")
+	if got := r.provision(t, "bare"); got.Prepared || got.Tables != 11 || got.Indexes != 18 {
+		t.Errorf("%+v", got)
+	}
+	if n := p.count(t, "bare", "SELECT count(*) FROM {b}foreigner"); n != 0 {
+		t.Error("something was dropped")
+	}
+	p.plant(t, "full")
+	p.raw(t, "full", "CREATE TABLE {b}precious (n integer)", "INSERT INTO {b}precious VALUES (42)")
+	r.refuse(t, "full", events.CauseBoundaryNotEmpty)
+	r.refuse(t, "bare", events.CauseTenantExists)
+	if got := r.pool(t).Prepared(); len(p.pooled(t)) != 1 || got.Taken+got.Misses != 0 {
+		t.Errorf("%+v, the pool holds %v", got, p.pooled(t))
+	}
+}
+
+// warnings counts what is logged at that level, by message.
+type warnings struct {
+	slog.Handler
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (w *warnings) Enabled(context.Context, slog.Level) bool { return true }
+
+func (w *warnings) Handle(_ context.Context, r slog.Record) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.Level >= slog.LevelWarn {
+		w.count[r.Message]++
+	}
+	return nil
+}
+
+// A filler that cannot build says so once, goes on trying, and harms no request.
+func TestFillerThatFails(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	must(t, p.open(t).Close())
+	role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
+	log := &warnings{count: map[string]int{}}
+	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
+	filling(t, as.preparingWith(1, slog.New(log)).rig(t).pool(t))
+	for said := 0; said == 0; {
+		p.count(t, "", "SELECT count(*) FROM pg_sleep(0.01)")
+		log.mu.Lock()
+		said = len(log.count)
+		log.mu.Unlock()
+	}
+	p.rig(t).provision(t, "acme")
+	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
+	p.holds(t, 1)
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	if len(log.count) != 1 || log.count["boundaries cannot be prepared; requests take the ordinary way meanwhile"] != 1 {
+		t.Errorf("%v", log.count)
+	}
+}
+
+// A role that may not use the pool is told before a request fails for it.
+func TestPingSeesWhatThePoolNeeds(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	must(t, p.open(t).Close())
+	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
+	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
+	must(t, as.rig(t).store.Ping(t.Context()))
+	err := as.preparing(1).rig(t).store.Ping(t.Context())
+	var fault *pipeline.Fault
+	if !errors.As(err, &fault) || fault.Class != pipeline.Outage || !strings.Contains(fault.Message, "prepared_boundaries") {
+		t.Errorf("%v", err)
+	}
+}
