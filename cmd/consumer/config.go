@@ -131,8 +131,6 @@ func (c *Config) check() error {
 	require(c.BackoffMax >= c.BackoffMin, "BACKOFF_MAX: must not be below BACKOFF_MIN")
 	require(c.AckWait >= 100*time.Millisecond, "ACK_WAIT: must be at least 100ms")
 	require(c.DrainTimeout > 0, "DRAIN_TIMEOUT: must be above zero")
-	// The contract's name, which must not be ignored silently by a program that cannot do it yet.
-	require(c.Prepared == 0, "PREPARED_BOUNDARIES: not supported by this version; leave it at 0")
 	if c.HTTPAddr != "" {
 		_, _, err := net.SplitHostPort(c.HTTPAddr)
 		require(err == nil, "HTTP_ADDR: %q is not host:port", c.HTTPAddr)
@@ -144,6 +142,8 @@ func (c *Config) check() error {
 	case isSQLite && strings.HasPrefix(root, "//"):
 		require(false, "DATABASE_URL: write sqlite:DIRECTORY, such as sqlite:storage or sqlite:/var/lib/tenants")
 	case isSQLite:
+		require(c.Prepared == 0, "PREPARED_BOUNDARIES: SQLite has nothing to prepare, a file is made in milliseconds; "+
+			"set it to 0, or DATABASE_URL to postgres://…")
 		faults = append(faults, c.sqlite().Check())
 	case c.onPostgres():
 		faults = append(faults, c.postgres().Check())
@@ -169,7 +169,7 @@ func (c *Config) onPostgres() bool {
 func (c *Config) postgres() postgres.Config {
 	return postgres.Config{
 		URL: c.DatabaseURL, Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
-		Connections: max(c.Concurrency, 1), CreatedBy: program,
+		Connections: max(c.Concurrency, 1), Prepared: c.Prepared, CreatedBy: program,
 	}
 }
 

@@ -77,7 +77,19 @@ func TestConfigurationFaults(t *testing.T) {
 		"sqlite as a URL":        {with("DATABASE_URL", "sqlite:///storage"), []string{"DATABASE_URL: ", "sqlite:DIRECTORY"}},
 		"sqlite without a place": {with("DATABASE_URL", "sqlite:"), []string{"DATABASE_URL: "}},
 		"replicas of one server": {with("NATS_REPLICAS", "3"), []string{"NATS_REPLICAS: ", "NATS_URL"}},
-		"prepared boundaries":    {with("PREPARED_BOUNDARIES", "-1"), []string{"PREPARED_BOUNDARIES: "}},
+		"prepared files":         {with("PREPARED_BOUNDARIES", "1"), []string{"PREPARED_BOUNDARIES: SQLite", "set it to 0"}},
+		"prepared, less than none": {
+			map[string]string{"DATABASE_URL": "postgres://localhost/x", "PREPARED_BOUNDARIES": "-1"},
+			[]string{"PREPARED_BOUNDARIES: -1 is not 0 to 1000"},
+		},
+		"prepared, too many": {
+			map[string]string{"DATABASE_URL": "postgres://localhost/x", "PREPARED_BOUNDARIES": "1001"},
+			[]string{"PREPARED_BOUNDARIES: 1001 is not 0 to 1000"},
+		},
+		"prepared, names that tenants could have": {
+			map[string]string{"DATABASE_URL": "postgres://localhost/x", "PREPARED_BOUNDARIES": "1", "SCHEMA_TEMPLATE": "prepared:{tenant_id}"},
+			[]string{"SCHEMA_TEMPLATE: ", "colon", "PREPARED_BOUNDARIES"},
+		},
 		"files that are not": {
 			map[string]string{"NATS_CREDS": "/nowhere/a", "NATS_TLS_CA": "/nowhere/b"}, []string{"NATS_CREDS: ", "NATS_TLS_CA: "},
 		},

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/sql/postgres"
 )
 
 // metrics counts what the pipeline does, by the conventions of Prometheus. It is a [pipeline.Observer].
@@ -55,6 +56,28 @@ func (m *metrics) Warned(step, code string) { m.warnings.WithLabelValues(step, c
 
 func (m *metrics) Recorded(eventType string, cause events.CauseCode) {
 	m.outcomes.WithLabelValues(eventType, string(cause)).Inc()
+}
+
+// watchPool shows the pool of prepared boundaries as pool tells it.
+func (m *metrics) watchPool(pool func() postgres.Prepared) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "tenant_provisioner_prepared_boundaries",
+			Help: "Prepared boundaries that are ready, of all replicas, as last counted.",
+		}, func() float64 { return float64(pool().Ready) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "tenant_provisioner_prepared_boundaries_target",
+			Help: "Prepared boundaries that are to be ready (PREPARED_BOUNDARIES).",
+		}, func() float64 { return float64(pool().Target) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "tenant_provisioner_prepared_taken_total",
+			Help: "Attempts of this process that took a prepared boundary; one that fails gives it back.",
+		}, func() float64 { return float64(pool().Taken) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "tenant_provisioner_prepared_misses_total",
+			Help: "Attempts of this process that found no prepared boundary and built their own.",
+		}, func() float64 { return float64(pool().Misses) }),
+	)
 }
 
 // handler serves the metrics in Prometheus' text format.

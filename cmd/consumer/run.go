@@ -96,6 +96,7 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	defer prepareAhead(ctx, db, counts)()
 
 	h, err := newHandler(c, nc, db, counts, log)
 	if err != nil {

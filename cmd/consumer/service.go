@@ -35,6 +35,26 @@ func openStore(ctx context.Context, c Config, log *slog.Logger) (store, error) {
 	return sqlite.Open(ctx, config)
 }
 
+// prepareAhead prepares boundaries in the background, if the store is to, and shows how many there are. The
+// returned function ends that and waits.
+func prepareAhead(ctx context.Context, db store, counts *metrics) (stop func()) {
+	pg, ok := db.(*postgres.Store)
+	if !ok || pg.Prepared().Target == 0 {
+		return func() {}
+	}
+	counts.watchPool(pg.Prepared)
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pg.Fill(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 // topology is what the configuration wants of JetStream.
 func topology(c Config) handler.Topology {
 	return handler.Topology{Replicas: c.Replicas, Manage: c.Manage, AckWait: c.AckWait}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// pooled is the schemas in the pool of prepared boundaries.
+func (d database) pooled() []string {
+	return d.rows(system, "SELECT schema_name FROM {b}prepared_boundaries ORDER BY schema_name")
+}
+
+// holds waits until the pool holds n boundaries.
+func (d database) holds(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("the pool holds %d boundaries", n), func() bool { return len(d.pooled()) == n })
+}
+
+// filled is a database with a registry and n prepared boundaries, and no service at work.
+func filled(t *testing.T, n int) database {
+	t.Helper()
+	d := newPostgres(t)
+	r := serve(t, settings(d.env, with("NATS_URL", startNATS(t)), with("PREPARED_BOUNDARIES", fmt.Sprint(n))))
+	d.holds(t, n)
+	equal(t, "exit code", r.stop(t), 0)
+	return d
+}
+
+// The service prepares boundaries, uses them, and says so.
+func TestServicePreparesBoundaries(t *testing.T) {
+	t.Parallel()
+	d := newPostgres(t)
+	env := settings(d.env, with("NATS_URL", startNATS(t)), with("HTTP_ADDR", "127.0.0.1:0"))
+	without := serve(t, env)
+	_, metrics := get(t, "http://"+logged(t, &without.stderr, "HTTP server is up", "addr")+"/metrics")
+	if strings.Contains(metrics, "_prepared_") {
+		t.Error("there are metrics of a pool that is none")
+	}
+	equal(t, "exit code", without.stop(t), 0)
+
+	r := serve(t, merge(env, with("PREPARED_BOUNDARIES", "1")))
+	http := "http://" + logged(t, &r.stderr, "HTTP server is up", "addr")
+	says := func(what string) {
+		t.Helper()
+		eventually(t, "the metrics say "+what, func() bool {
+			_, text := get(t, http+"/metrics")
+			return strings.Contains(text, "\ntenant_provisioner_prepared_"+what+"\n")
+		})
+	}
+	says("boundaries 1")
+	says("boundaries_target 1")
+	says("taken_total 0")
+	js := dialJetStream(t, env["NATS_URL"])
+	publish(t, js, requestFor(t, "order-1", "acme"))
+	settled(t, js)
+	says("taken_total 1")
+	says("misses_total 0")
+	says("boundaries 1") // again
+	outcomes := stored(t, js)
+	equal(t, "outcomes", len(outcomes), 1)
+	data, err := events.ProvisionedFrom(outcomes[0])
+	must(t, err)
+	if !data.Prepared || data.Tables != 11 || data.Indexes != 18 || len(data.Steps) != 5 {
+		t.Errorf("%+v", data)
+	}
+	verified(t, d, 2)
+}
