@@ -19,7 +19,7 @@ type queries struct {
 	migrationLock, migrationUnlock, createRegistry, registry, bootstrap, history       string
 	probe, countTenants, tenants, tenant, record, records, readOnly                    string
 	prepared, isQuiet, beginFilling, countPrepared, addPrepared, takePrepared          string
-	renameSchema, removePrepared, pingPrepared                                         string
+	renameSchema, removePrepared, pingPrepared, preparedBoundaries                     string
 }
 
 func loadQueries(registry string) (queries, error) {
@@ -44,7 +44,8 @@ func loadQueries(registry string) (queries, error) {
 		"queries/count_prepared.sql": &q.countPrepared, "queries/add_prepared.sql": &q.addPrepared,
 		"queries/take_prepared.sql": &q.takePrepared, "queries/rename_schema.sql": &q.renameSchema,
 		"queries/remove_prepared.sql": &q.removePrepared, "queries/ping_prepared.sql": &q.pingPrepared,
-		"queries/probe.sql": &q.probe, "queries/count_tenants.sql": &q.countTenants,
+		"queries/prepared_boundaries.sql": &q.preparedBoundaries,
+		"queries/probe.sql":               &q.probe, "queries/count_tenants.sql": &q.countTenants,
 		"queries/tenants.sql": &q.tenants, "queries/tenant.sql": &q.tenant,
 		"queries/record.sql": &q.record, "queries/records.sql": &q.records, "queries/read_only.sql": &q.readOnly,
 	} {

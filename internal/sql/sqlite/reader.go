@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -160,6 +161,36 @@ func verifyFile(ctx context.Context, path string) (in pipeline.Inspection, err e
 		return err
 	})
 	return in, err
+}
+
+// UnderConstruction lists the files that were begun before that time and have no final name yet: nobody builds for
+// so long, unless the time is a recent one.
+func (r *Reader) UnderConstruction(ctx context.Context, before time.Time) (paths []string, err error) {
+	err = filepath.WalkDir(r.root, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil || entry.IsDir() || !strings.HasPrefix(entry.Name(), buildingPrefix) {
+			return ignoreMissing(err)
+		}
+		info, err := entry.Info()
+		if err == nil && info.ModTime().Before(before) {
+			paths = append(paths, path)
+		}
+		return ignoreMissing(err)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for files under construction in %s: %w", r.root, err)
+	}
+	return paths, nil
+}
+
+// ignoreMissing passes over what went while it was looked at: the service may be at work.
+func ignoreMissing(err error) error {
+	if missing(err) {
+		return nil
+	}
+	return err
 }
 
 // missing reports whether an error says that there is nothing at the path.

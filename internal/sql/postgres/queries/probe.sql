@@ -1,4 +1,4 @@
--- Whether there is a registry in the schema $1, and a ledger with its history.
+-- Whether there is a registry in the schema $1, a ledger with its history, and a pool of prepared boundaries.
 SELECT
     EXISTS (SELECT FROM pg_catalog.pg_class c
         WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)
@@ -6,4 +6,7 @@ SELECT
     EXISTS (SELECT FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
         WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)
-            AND c.relname = 'tenant_requests' AND a.attname = 'history' AND NOT a.attisdropped)
+            AND c.relname = 'tenant_requests' AND a.attname = 'history' AND NOT a.attisdropped),
+    EXISTS (SELECT FROM pg_catalog.pg_class c
+        WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)
+            AND c.relname = 'prepared_boundaries')

@@ -1,0 +1,19 @@
+-- Every boundary in the pool, and every schema that has the name of one and is neither there nor a tenant's. A role
+-- that may not create schemas is not the service's, and cannot tell whose they should be.
+-- $1 definition, $2 prefix of the names
+SELECT coalesce(p.schema_name, n.nspname::text), p.schema_name IS NOT NULL, coalesce(p.definition = $1::text, false),
+    n.oid IS NOT NULL,
+    EXISTS (SELECT FROM pg_catalog.pg_depend d
+        JOIN pg_catalog.pg_class c ON c.oid = d.objid
+        WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid
+            AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND (c.relkind = 'f' OR pg_catalog.pg_relation_size(c.oid) > 0)),
+    CASE WHEN n.oid IS NULL OR pg_catalog.pg_has_role(n.nspowner, 'USAGE')
+        OR NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') THEN ''
+        ELSE pg_catalog.pg_get_userbyid(n.nspowner)::text END
+FROM {registry}.prepared_boundaries p
+FULL JOIN (SELECT oid, nspname, nspowner FROM pg_catalog.pg_namespace WHERE starts_with(nspname::text, $2::text)) n
+    ON n.nspname = p.schema_name
+WHERE p.schema_name IS NOT NULL
+    OR NOT EXISTS (SELECT FROM {registry}.tenant_registry t WHERE t.schema_name = n.nspname)
+ORDER BY 1
