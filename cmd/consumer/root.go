@@ -34,7 +34,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse(err) })
 	root.AddCommand(run, demoCommand(a), requestCommand(a), watchCommand(a), tenantsCommand(a), requestsCommand(a),
-		deadLettersCommand(a), configCommand(a), healthCommand(a))
+		deadLettersCommand(a), doctorCommand(a), configCommand(a), healthCommand(a))
 	return root
 }
 

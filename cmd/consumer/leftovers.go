@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"example.com/tenant-provisioner/internal/sql/postgres"
+)
+
+// abandonedAfter is the age at which nobody builds a file any more: an attempt takes seconds, and its lease ends
+// long before.
+const abandonedAfter = time.Hour
+
+// poolReader is a database that can hold prepared boundaries.
+type poolReader interface {
+	Prepared(ctx context.Context) ([]postgres.PreparedBoundary, error)
+}
+
+// fileReader is a database whose tenants are files.
+type fileReader interface {
+	UnderConstruction(ctx context.Context, before time.Time) ([]string, error)
+}
+
+// examineLeftovers looks for what no tenant has and nobody will use.
+func examineLeftovers(ctx context.Context, c Config, r reader) []check {
+	switch r := r.(type) {
+	case poolReader:
+		return examinePool(ctx, c, r)
+	case fileReader:
+		return []check{examineFiles(ctx, r)}
+	}
+	return nil
+}
+
+func examineFiles(ctx context.Context, r fileReader) check {
+	const name = "files_under_construction"
+	paths, err := r.UnderConstruction(ctx, time.Now().Add(-abandonedAfter))
+	if err != nil {
+		return unread(name, err)
+	}
+	if len(paths) == 0 {
+		return check{Name: name, Status: sound, Message: "none was left"}
+	}
+	commands := make([]string, len(paths))
+	for i, path := range paths {
+		commands[i] = "rm -- '" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	}
+	return check{
+		Name: name, Status: warning, Hint: strings.Join(commands, "\n"),
+		Message: fmt.Sprintf("%d that nobody has worked on for an hour: an attempt ended with its process. Remove them",
+			len(paths)),
+	}
+}
+
+// poolCheck is something that can be wrong with prepared boundaries.
+type poolCheck struct {
+	name string
+	fine string // said where there is none
+	has  func(c Config, b postgres.PreparedBoundary) bool
+	text string // what it means and what to do, after the number of them
+}
+
+// poolChecks are all that can be wrong. One boundary may have several faults.
+var poolChecks = []poolCheck{
+	{
+		name: "prepared_unused", fine: "none is kept in vain",
+		has:  func(c Config, b postgres.PreparedBoundary) bool { return c.Prepared == 0 && b.Current },
+		text: "in the pool although PREPARED_BOUNDARIES is 0. Remove them, unless a replica runs with another value",
+	},
+	{
+		name: "prepared_definition", fine: "none is of another definition",
+		has:  func(_ Config, b postgres.PreparedBoundary) bool { return !b.Current },
+		text: "of another version's definition. Remove them once no replica of that version runs: no other will use them",
+	},
+	{
+		name: "prepared_missing", fine: "none has lost its schema",
+		has:  func(_ Config, b postgres.PreparedBoundary) bool { return !b.Exists },
+		text: "in the pool without a schema; somebody has dropped it. They are passed over. Remove them from the pool",
+	},
+	{
+		name: "prepared_contents", fine: "none holds anything",
+		has: func(_ Config, b postgres.PreparedBoundary) bool { return b.Holds },
+		text: "that hold, or held, somebody's rows. They are passed over. Take them out of the pool, and see what is in " +
+			"the schemas before you drop them",
+	},
+	{
+		name: "prepared_owner", fine: "none is owned by another role",
+		has: func(_ Config, b postgres.PreparedBoundary) bool { return b.Owner != "" },
+		text: "owned by a role that this one is not a member of. If the service's role is this one it passes them over. " +
+			"Remove them as their owner",
+	},
+}
+
+func examinePool(ctx context.Context, c Config, r poolReader) []check {
+	const name = "prepared_boundaries"
+	all, err := r.Prepared(ctx)
+	switch {
+	case errors.Is(err, postgres.ErrNoPool) && c.Prepared == 0:
+		return nil
+	case errors.Is(err, postgres.ErrNoPool):
+		return []check{{Name: name, Status: warning, Message: err.Error()}}
+	case away(err):
+		return []check{unread(name, err)}
+	case err != nil: // such as a right that is missing: the service's role may have it
+		found := unread(name, err)
+		found.Status = warning
+		return []check{found}
+	}
+	var ready int
+	var astray []postgres.PreparedBoundary
+	found := make(map[string][]postgres.PreparedBoundary)
+	for _, b := range all {
+		if !b.Pooled {
+			astray = append(astray, b)
+			continue
+		}
+		fit := true
+		for _, p := range poolChecks {
+			if p.has(c, b) {
+				found[p.name] = append(found[p.name], b)
+				fit = false
+			}
+		}
+		if fit {
+			ready++
+		}
+	}
+	checks := []check{{Name: name, Status: sound, Message: fmt.Sprintf("%d ready, of %d wanted", ready, c.Prepared)}}
+	for _, p := range poolChecks {
+		checks = append(checks, p.result(found[p.name]))
+	}
+	return append(checks, examineAstray(astray))
+}
+
+// result is the check of those that have this fault.
+func (p poolCheck) result(found []postgres.PreparedBoundary) check {
+	if len(found) == 0 {
+		return check{Name: p.name, Status: sound, Message: p.fine}
+	}
+	return check{Name: p.name, Status: warning, Message: fmt.Sprintf("%d %s", len(found), p.text), Hint: removals(found)}
+}
+
+// examineAstray judges schemas that have the name of a prepared boundary and are neither in the pool nor a tenant's.
+func examineAstray(found []postgres.PreparedBoundary) check {
+	const name = "prepared_astray"
+	if len(found) == 0 {
+		return check{Name: name, Status: sound, Message: "no schema is left that is in no pool"}
+	}
+	return check{
+		Name: name, Status: warning, Hint: removals(found),
+		Message: fmt.Sprintf("%d with the name of a prepared boundary, but not in the pool: put aside because of what "+
+			"differed, or taken out by somebody. Nobody will use them. Remove them", len(found)),
+	}
+}
+
+// removals are the statements that remove boundaries, one a line.
+func removals(found []postgres.PreparedBoundary) string {
+	lines := make([]string, len(found))
+	for i, b := range found {
+		if lines[i] = b.Remove; b.Remove == "" {
+			lines[i] = "-- " + plain(b.Schema) + " holds something: see what, before you drop it"
+		}
+	}
+	return strings.Join(lines, "\n")
+}
