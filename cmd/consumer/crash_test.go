@@ -129,6 +129,61 @@ func TestKilledBetweenTheFilesOfABatch(t *testing.T) {
 	}
 }
 
+// The crash matrix of prepared boundaries: killed at every place of an attempt that takes one, and of the filler.
+// None is half built, registered twice, or lost.
+func TestKilledWithPreparedBoundaries(t *testing.T) {
+	t.Parallel()
+	const pool = 2
+	d := newPostgres(t)
+	url := startNATS(t)
+	env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("PREPARED_BOUNDARIES", fmt.Sprint(pool)))
+	end := func(p *process) {
+		t.Helper()
+		d.holds(t, pool)
+		p.signal(t, syscall.SIGTERM)
+		equal(t, "exit code", p.wait(t), 0)
+	}
+	first := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", "boundary prepared")))
+	equal(t, "exit code of who prepares the first", first.wait(t), -1)
+	end(launch(t, env))
+	js := dialJetStream(t, url)
+	places := []string{
+		"delivered", "claimed", "step 0 ended", "boundary taken", "step 1 ended", "step 2 ended", "step 3 ended",
+		"step 4 ended", "step 5 ended", "outcome published", "acknowledged", "boundary prepared", "boundary pooled",
+	}
+	for i, place := range places {
+		killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", place)))
+		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
+		equal(t, "exit code at "+place, killed.wait(t), -1)
+		again := launch(t, env)
+		logged(t, &again.stderr, "taking requests", "workers")
+		settled(t, js)
+		end(again)
+		equal(t, "leftovers after "+place, fmt.Sprint(d.leftovers()), "[]")
+	}
+	outcomes := stored(t, js)
+	whole(t, d, outcomes, "", len(places))
+	equal(t, "boundaries in the pool", len(d.pooled()), pool)
+	equal(t, "schemas", fmt.Sprint(d.rows(system, `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%' ORDER BY 1`)),
+		fmt.Sprint(d.rows(system, "SELECT schema_name FROM {b}tenant_registry WHERE NOT is_system ORDER BY 1")))
+	// Of those killed before they began, and of those whose first attempt has ended with the process, the second one
+	// goes the ordinary way.
+	prepared := 0
+	for _, e := range outcomes {
+		data, err := events.ProvisionedFrom(e)
+		must(t, err)
+		if data.Prepared != (data.Attempts == 1) {
+			t.Errorf("tenant %s: attempt %d, prepared %v", data.TenantID, data.Attempts, data.Prepared)
+		}
+		if data.Prepared {
+			prepared++
+		}
+	}
+	if prepared < 6 {
+		t.Errorf("%d tenants were prepared", prepared)
+	}
+}
+
 // whole judges what is there after all requests are settled: n outcomes with that cause, no two for one
 // request, and the registry and the tenants that they speak of.
 func whole(t *testing.T, d database, outcomes []event.Event, cause events.CauseCode, n int) {

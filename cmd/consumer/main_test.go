@@ -239,10 +239,13 @@ type database struct {
 
 func (d database) sqlite() bool { return strings.HasPrefix(d.env["DATABASE_URL"], "sqlite:") }
 
-// leftovers are files that somebody has left under construction.
+// leftovers are files that somebody has left under construction, or prepared boundaries whose schema and place in
+// the pool are not both there.
 func (d database) leftovers() []string {
 	if !d.sqlite() {
-		return nil
+		return d.rows(system, "SELECT coalesce(nspname::text, schema_name) FROM {b}prepared_boundaries "+
+			"FULL JOIN (SELECT nspname FROM pg_namespace WHERE nspname LIKE 'prepared:%') s ON nspname = schema_name "+
+			"WHERE nspname IS NULL OR schema_name IS NULL")
 	}
 	left, err := filepath.Glob(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:") + "/*/.building-*")
 	if err != nil {
