@@ -66,5 +66,8 @@ func TestServicePreparesBoundaries(t *testing.T) {
 	if !data.Prepared || data.Tables != 11 || data.Indexes != 18 || len(data.Steps) != 5 {
 		t.Errorf("%+v", data)
 	}
+	var shown strings.Builder
+	must(t, showOutcome(&shown, outcomes[0]))
+	contains(t, "what people see", shown.String(), "18 indexes, prepared, attempt 1,")
 	verified(t, d, 2)
 }

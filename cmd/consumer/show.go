@@ -30,8 +30,12 @@ func showOutcome(w io.Writer, e event.Event) error {
 			break
 		}
 		fmt.Fprintf(&b, "✓ %s %s\n", e.Type(), data.TenantID)
-		fmt.Fprintf(&b, "    %s%s, %d tables, %d indexes, attempt %d, %.1f ms\n",
-			data.SchemaName, data.DatabasePath, data.Tables, data.Indexes, data.Attempts, data.DurationMS)
+		prepared := ""
+		if data.Prepared {
+			prepared = "prepared, "
+		}
+		fmt.Fprintf(&b, "    %s%s, %d tables, %d indexes, %sattempt %d, %.1f ms\n",
+			data.SchemaName, data.DatabasePath, data.Tables, data.Indexes, prepared, data.Attempts, data.DurationMS)
 		for i, s := range data.Steps {
 			fmt.Fprintf(&b, "    Step %d/%d: %-26s %8.1f ms", s.Number, len(data.Steps), s.Name, s.DurationMS)
 			if i == len(data.Steps)-1 {
