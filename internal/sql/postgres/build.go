@@ -52,9 +52,9 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	batch.Queue("BEGIN")
 	batch.Queue(b.q.lockBoundary, lockKey("boundary", strings.ToLower(b.schema)), b.workKey())
 	batch.Queue(b.q.request+" FOR UPDATE", b.claim.Key).QueryRow(func(row pgx.Row) error { return ledger.Scan(row) })
-	batch.Queue(b.q.findTenant, b.tenant).QueryRow(optional(&twin))
-	batch.Queue(b.q.boundaryOwner, b.schema).QueryRow(optional(&holder))
-	batch.Queue(b.q.schemaExists, b.schema).QueryRow(func(row pgx.Row) error { return row.Scan(&existed) })
+	batch.Queue(b.q.look, b.tenant, b.schema).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&twin, &holder, &existed)
+	})
 	asks := b.asksPool()
 	if asks {
 		b.queueTake(batch)

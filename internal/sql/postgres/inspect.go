@@ -97,7 +97,7 @@ func newCatalogue(rows rowsOfSchema) *catalogue {
 	tables := map[oid]*table{}
 	for r := range slices.Chunk(rows.relations, 7) {
 		c.names[r[0]] = r[1]
-		if strings.Contains("rpvmf", r[2]) { // else an index, a sequence or a type
+		if _, known := kinds[r[2]]; known { // else an index, a sequence or a type
 			t := &table{oid: r[0], name: r[1], kind: r[2], persistence: r[3], rowSecurity: r[5] == yes, ruled: r[6] == yes}
 			if r[4] == yes {
 				t.kind = partition
@@ -205,8 +205,9 @@ func (c *catalogue) found() []sql.Found {
 
 const partition = "partition"
 
+// kinds are those of relations that can stand where a table should; a table itself is nothing else.
 var kinds = map[string]string{
-	"p": "partitioned table", partition: "partition", "v": "view", "m": "materialized view", "f": "foreign table",
+	"r": "", "p": "partitioned table", partition: "partition", "v": "view", "m": "materialized view", "f": "foreign table",
 }
 
 func (c *catalogue) foundTable(t *table) sql.Found {

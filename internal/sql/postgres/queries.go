@@ -13,7 +13,7 @@ var files embed.FS
 // are filled in where they are used.
 type queries struct {
 	claim, claimNew, request, conclude, note, buried, suspect                          string
-	findTenant, boundaryOwner, register, checkRegistry                                 string
+	findTenant, look, register, checkRegistry                                          string
 	laxCommit, lockTable, lockBoundary, schemaExists, createSchema, relations, hasRows string
 	tables, indexes, inspect, inspectNames, ping                                       string
 	migrationLock, migrationUnlock, createRegistry, registry, bootstrap, history       string
@@ -28,7 +28,7 @@ func loadQueries(registry string) (queries, error) {
 		"queries/claim.sql": &q.claim, "queries/claim_new.sql": &q.claimNew, "queries/request.sql": &q.request,
 		"queries/conclude.sql": &q.conclude, "queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
 		"queries/suspect.sql":     &q.suspect,
-		"queries/find_tenant.sql": &q.findTenant, "queries/boundary_owner.sql": &q.boundaryOwner,
+		"queries/find_tenant.sql": &q.findTenant, "queries/look.sql": &q.look,
 		"queries/register.sql": &q.register, "queries/check_registry.sql": &q.checkRegistry,
 		"queries/lock_boundary.sql": &q.lockBoundary, "queries/schema_exists.sql": &q.schemaExists,
 		"queries/create_schema.sql": &q.createSchema, "queries/relations.sql": &q.relations,

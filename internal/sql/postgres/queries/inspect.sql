@@ -17,7 +17,9 @@ SELECT t.relations,
         a.attgenerated::text, a.attidentity::text, a.attnotnull::text])
     FROM pg_catalog.pg_attribute a
     WHERE a.attrelid = ANY (t.oids) AND a.attnum > 0 AND NOT a.attisdropped),
-    (SELECT array_agg(ARRAY[d.adrelid::text, d.adnum::text, pg_catalog.pg_get_expr(d.adbin, d.adrelid)])
+    -- Without columns in it an expression needs no table, which would have to be opened.
+    (SELECT array_agg(ARRAY[d.adrelid::text, d.adnum::text, pg_catalog.pg_get_expr(d.adbin,
+        CASE WHEN d.adbin::text LIKE '%{VAR %' THEN d.adrelid ELSE 0 END)])
     FROM pg_catalog.pg_attrdef d
     WHERE d.adrelid = ANY (t.oids)),
     (SELECT array_agg(ARRAY[k.conrelid::text, k.conname::text, k.contype::text,
