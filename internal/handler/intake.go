@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -63,7 +64,7 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jets
 	h.pulling.Store(nil)
 	h.Log.InfoContext(ctx, "taking requests", "workers", h.Workers)
 	for h.ready(ctx, slots) == nil {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
+		msg, err := next(ctx, messages)
 		if ctx.Err() != nil {
 			if err == nil {
 				h.handBack(msg, 0)
@@ -86,6 +87,21 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jets
 		}
 		h.handBack(msg, 0)
 	}
+}
+
+// askAgain is how long a message is waited for before the client is asked once more.
+const askAgain = 2 * time.Millisecond
+
+// next waits for a message, or until ctx ends. The client sends no pull request while it takes the one before to
+// be on its way, and that one's message may be here by then: nothing would be asked for, and nothing come, until
+// the missing heartbeat is noticed after seconds. Asked a second time, it sends what it has left out. (nats.go
+// 1.55.0, pull.go: checkPending, fetchInProgress)
+func next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	msg, err := messages.Next(jetstream.NextMaxWait(askAgain))
+	if errors.Is(err, nats.ErrTimeout) {
+		return messages.Next(jetstream.NextContext(ctx))
+	}
+	return msg, err
 }
 
 // ready waits for the gate to be open and a slot to be free.

@@ -165,3 +165,29 @@ func TestManyRequestsAtOnce(t *testing.T) {
 	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 10, TENANT_EXISTS 90")
 	equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), 90)
 }
+
+// Where the server answers at once the client forgets a pull request, about one in ten thousand; see next.
+func TestNoPullRequestIsForgotten(t *testing.T) {
+	b := newBundle(t)
+	b.config.Workers = 4
+	b.publish(b.request("order", "acme"))
+	b.start()
+	b.settled()
+	const many = 20000
+	var longest time.Duration
+	for range many {
+		_, err := b.js.PublishMsgAsync(b.request("order", "acme")) // answered at once: its outcome is there
+		must(t, err)
+	}
+	last := time.Now()
+	for delivered := 0; delivered < many; {
+		n := b.delivered()
+		if n > delivered {
+			longest, last, delivered = max(longest, time.Since(last)), time.Now(), n
+		}
+		time.Sleep(poll)
+	}
+	if longest > heartbeat {
+		t.Errorf("nothing was taken for %s", longest)
+	}
+}
