@@ -51,7 +51,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	batch.Queue(b.q.lockBoundary, lockKey("boundary", strings.ToLower(b.schema)), b.workKey())
-	batch.Queue(b.q.request+" FOR UPDATE", b.claim.Key).QueryRow(func(row pgx.Row) error { return ledger.Scan(row) })
+	batch.Queue(b.q.lockRequest(), b.claim.Key).QueryRow(func(row pgx.Row) error { return ledger.Scan(row) })
 	batch.Queue(b.q.look, b.tenant, b.schema).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&twin, &holder, &existed)
 	})

@@ -37,7 +37,7 @@ func (s *Store) Fill(ctx context.Context) {
 				s.log.WarnContext(ctx, "boundaries cannot be prepared; requests take the ordinary way meanwhile", "error", err)
 			}
 			wait, pause, failing = pause, min(2*pause, fillBackoffMost), true
-		case failing && wait != quietTime: // one was built, or none is missing
+		case failing && (wait == 0 || wait == lookInterval): // one was built, or none is missing
 			s.log.InfoContext(ctx, "boundaries are prepared again")
 			pause, failing = fillBackoff, false
 		}
@@ -63,6 +63,9 @@ func pauseUntil(ctx context.Context, wait time.Duration, wake <-chan struct{}) {
 // fillUp builds a boundary if one is missing and nobody is at work, and returns how long to wait before the next
 // look: not at all where it has built one.
 func (s *Store) fillUp(ctx context.Context) (wait time.Duration, err error) {
+	if idle := s.activity.idle(); idle < quietTime { // nothing is built now: not even a count is worth its while
+		return quietTime - idle, nil
+	}
 	full, err := s.countPrepared(ctx)
 	if err != nil {
 		return 0, err

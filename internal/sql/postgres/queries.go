@@ -60,3 +60,13 @@ func loadQueries(registry string) (queries, error) {
 
 // definition is the fingerprint of what a boundary of this program is.
 func (q queries) definition() string { return sql.Fingerprint(q.tables, q.indexes) }
+
+// lockRequest is request, and keeps others from the row until the transaction ends.
+func (q queries) lockRequest() string { return q.request + " FOR UPDATE" }
+
+// hot are the statements of every request, less the DDL.
+func (q queries) hot() []string {
+	return []string{
+		q.claimNew, q.request, q.lockBoundary, q.lockRequest(), q.look, q.takePrepared, q.inspect, q.register, q.conclude,
+	}
+}

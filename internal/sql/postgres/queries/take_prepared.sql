@@ -1,7 +1,8 @@
--- Takes the oldest boundary of the definition that is nobody's at this moment, unless the tenant's schema is there
+-- Takes a boundary of the definition that is nobody's at this moment, unless the tenant's schema is there
 -- already. A boundary must still be one: its schema there, ours to rename, and nothing in it that has a page. What is
--- in it is found by pg_depend, which has an index for that. OFFSET 0 keeps the candidates in a plan of their own: they
--- are locked and looked at one after the other until one will do, and not all of them to have one.
+-- in it is found by pg_depend, which has an index for that. OFFSET 0 keeps the candidates in a plan of their own,
+-- without an order: they are found, locked and looked at one after the other until one will do, and not all of them
+-- to have one.
 -- $1 definition, $2 the tenant's schema
 DELETE FROM {registry}.prepared_boundaries
 WHERE schema_name = (
@@ -11,7 +12,6 @@ WHERE schema_name = (
         FROM {registry}.prepared_boundaries p
         WHERE p.definition = $1::text
             AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $2::text)
-        ORDER BY p.created_at, p.schema_name
         OFFSET 0
         FOR UPDATE SKIP LOCKED
     ) AS candidate
