@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+// Outcome published, therefore committed and synced: the server is stopped as if its machine had lost its power, and
+// so is the program, under load, with and without prepared boundaries. Every outcome that is in the stream then, and
+// before anybody has repaired anything, is in the ledger, with its tenant and all of its tables.
+func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
+	t.Parallel()
+	const rounds, requests = 4, 60
+	s := postgrestest.Private(t, "fsync=on", "full_page_writes=on", "synchronous_commit=off") // the program's own counts
+	d, nats := postgresAt(t, s.URL, s.URL), startNATS(t)
+	env := settings(d.env, with("NATS_URL", nats), with("ACK_WAIT", "1s"))
+	js := dialJetStream(t, nats)
+	prepared := 0
+	for round := range rounds {
+		with := merge(env, with("PREPARED_BOUNDARIES", fmt.Sprint(20*(round%2))))
+		fleet := []*process{launch(t, with), launch(t, with)}
+		for _, p := range fleet {
+			logged(t, &p.stderr, "taking requests", "workers")
+		}
+		if round%2 == 1 {
+			eventually(t, "boundaries are prepared", func() bool {
+				return len(d.rows(system, "SELECT schema_name FROM {b}prepared_boundaries")) >= 10
+			})
+		}
+		before := 0
+		if round > 0 {
+			before = len(stored(t, js))
+		}
+		for i := range requests {
+			publish(t, js, requestFor(t, fmt.Sprintf("order-%d-%d", round, i), fmt.Sprintf("tenant_%d_%d", round, i)))
+		}
+		eventually(t, "it is at work", func() bool { return len(stored(t, js)) >= before+5*(round+1) })
+		s.Kill()
+		for _, p := range fleet {
+			p.signal(t, syscall.SIGKILL)
+			p.wait(t)
+		}
+		published := stored(t, js)
+		s.Start()
+		if len(published) == before || len(published) == (round+1)*requests {
+			t.Errorf("round %d: killed with %d outcomes published, which proves nothing", round, len(published))
+		}
+		for _, e := range published {
+			equal(t, "type", e.Type(), events.TypeProvisioned)
+			data, err := events.ProvisionedFrom(e)
+			must(t, err)
+			if data.Prepared {
+				prepared++
+			}
+			got := d.rows(system, fmt.Sprintf("SELECT r.outcome_id::text || ' ' || t.schema_name || ' ' || (SELECT count(*) "+
+				"FROM pg_tables WHERE schemaname = t.schema_name) FROM {b}tenant_registry t JOIN {b}tenant_requests r "+
+				"ON r.tenant_id = t.tenant_id WHERE t.tenant_id = '%s'", data.TenantID))
+			if want := []string{e.ID() + " " + data.SchemaName + " 11"}; !slices.Equal(got, want) {
+				t.Errorf("round %d: published %q, in the database %q", round, want, got)
+			}
+		}
+	}
+	if prepared == 0 {
+		t.Error("no tenant was prepared")
+	}
+	last := launch(t, env)
+	logged(t, &last.stderr, "taking requests", "workers")
+	allProvisioned(t, d, js, rounds*requests, time.Minute)
+	equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
+}
