@@ -7,7 +7,7 @@ GO_IMAGE ?= golang:1.26
 COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 LINT     := go tool -modfile=.ci/tools.mod golangci-lint
 
-.PHONY: help build demo test soak fuzz lint fmt tidy-check image up down
+.PHONY: help build demo test soak bench fuzz lint fmt tidy-check image up down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' Makefile
@@ -23,6 +23,10 @@ test: ## all tests, with the race detector (needs a C compiler, and PostgreSQL f
 
 soak: ## the long tests, up to an hour
 	CGO_ENABLED=1 go test -race -tags soak -run Soak -v -timeout 60m ./cmd/consumer
+
+bench: ## ratios against the bare work, side by side: about 20 minutes, 10 GB of disk; writes docs/benchmarks
+	go test -tags bench -count=1 -timeout 120m -run '^TestBench$$' -v ./internal/bench -args -out "$(CURDIR)/docs/benchmarks"
+	go test -run '^$$' -bench . -benchmem ./events ./internal/pipeline ./internal/sql/...
 
 # go test -fuzz takes one target of one package at a time.
 fuzz: ## every fuzz target for FUZZTIME

@@ -74,7 +74,11 @@ func TestConfigurationFaults(t *testing.T) {
 		"absolute path template": {
 			with("DATABASE_PATH_TEMPLATE", "/{tenant_id}/docex.db"), []string{"DATABASE_PATH_TEMPLATE: "},
 		},
-		"sqlite as a URL":        {with("DATABASE_URL", "sqlite:///storage"), []string{"DATABASE_URL: ", "sqlite:DIRECTORY"}},
+		"sqlite as a URL": {with("DATABASE_URL", "sqlite:///storage"), []string{"DATABASE_URL: ", "sqlite:DIRECTORY"}},
+		"commits that are not synced": {
+			with("DATABASE_URL", "postgres://localhost/x?synchronous_commit=off"),
+			[]string{"DATABASE_URL: ", "synchronous_commit", "leave it out"},
+		},
 		"sqlite without a place": {with("DATABASE_URL", "sqlite:"), []string{"DATABASE_URL: "}},
 		"replicas of one server": {with("NATS_REPLICAS", "3"), []string{"NATS_REPLICAS: ", "NATS_URL"}},
 		"prepared files":         {with("PREPARED_BOUNDARIES", "1"), []string{"PREPARED_BOUNDARIES: SQLite", "set it to 0"}},

@@ -66,12 +66,18 @@ const mostPrepared = 1000
 // registryName is what a registry schema may be called: the migration library does not quote it.
 var registryName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
+// notSynced are the values of synchronous_commit with which a commit is confirmed before it is on the disk.
+var notSynced = map[string]bool{"off": true, "false": true, "no": true, "0": true}
+
 // Check reports every fault of the configuration that can be seen without a connection, by the name of
 // the variable. The error holds no password.
 func (c Config) Check() error {
 	var faults []error
-	if _, err := pgxpool.ParseConfig(c.URL); err != nil {
+	if parsed, err := pgxpool.ParseConfig(c.URL); err != nil {
 		faults = append(faults, fmt.Errorf("DATABASE_URL: %w", err))
+	} else if notSynced[strings.ToLower(parsed.ConnConfig.RuntimeParams["synchronous_commit"])] {
+		faults = append(faults, errors.New("DATABASE_URL: with synchronous_commit=off a server that dies loses tenants "+
+			"whose outcomes were published; leave it out"))
 	}
 	if !registryName.MatchString(c.Registry) || strings.HasPrefix(c.Registry, "pg_") ||
 		c.Registry == "public" || c.Registry == "information_schema" {

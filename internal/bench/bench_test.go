@@ -1,0 +1,400 @@
+//go:build bench
+
+package bench
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/events"
+)
+
+var (
+	out     = flag.String("out", "", "the directory for the report; empty: it is only printed")
+	rounds  = flag.Int("rounds", 5, "rounds of each comparison")
+	tenants = flag.Int("tenants", 10_000, "tenants that are provisioned to make the database large")
+)
+
+// few is how many tenants the small database has at first.
+const few = 100
+
+func TestBench(t *testing.T) {
+	r := &report{dir: *out}
+	if r.dir != "" {
+		must(t, os.MkdirAll(r.dir, 0o755))
+	}
+	versions.nats = server.VERSION
+	b := &bench{report: r, program: program(t)}
+	t.Run("postgres", b.postgres)
+	t.Run("sqlite", b.sqlite)
+	if !t.Failed() {
+		r.write(t)
+	}
+}
+
+// bench is what the parts of a run share.
+type bench struct {
+	*report
+	program  string
+	url      string // of NATS
+	nats     *process
+	database string // its URL
+	load     *load
+	db       *pgx.Conn
+	latency  map[string][]float64 // milliseconds, by series
+}
+
+// open makes streams and registry, and connects to them.
+func (b *bench) open(t testing.TB) {
+	t.Helper()
+	b.url, b.nats = startNATS(t)
+	b.latency = map[string][]float64{}
+	b.consumer(t).stop()
+	b.load = newLoad(t, b.url)
+	b.db = connect(t, b.database)
+}
+
+// consumer starts the program on the servers.
+func (b *bench) consumer(t testing.TB, env ...string) *process {
+	t.Helper()
+	return startConsumer(t, b.program, append([]string{"NATS_URL=" + b.url, "DATABASE_URL=" + b.database}, env...)...)
+}
+
+func (b *bench) postgres(t *testing.T) {
+	pg := startPostgres(t)
+	pg.Exec("CREATE DATABASE small")
+	b.database = pg.URL
+	b.open(t)
+	small := &bench{report: b.report, program: b.program, database: strings.Replace(pg.URL, "/tenants?", "/small?", 1)}
+	small.open(t)
+	must(t, b.db.QueryRow(t.Context(), "SHOW server_version").Scan(&versions.postgres))
+
+	small.grow(t, few)
+	b.grow(t, few)
+	b.prepared(t)
+	b.asAsked(t)
+	b.burst(t)
+	b.duplicates(t)
+	before := b.size(t)
+	b.add(t, row{
+		what: fmt.Sprintf("resident memory of the consumer, %d tenants provisioned", *tenants),
+		ours: []float64{float64(b.grow(t, *tenants)) / (1 << 20)}, unit: "MiB", goal: 64, atMost: true,
+	})
+	b.capacity(t, before, b.size(t), *tenants)
+	b.large(t)
+	b.grown(t, small)
+	b.start(t)
+	b.plotLatencies(t)
+}
+
+// asAsked: throughput from request to outcome, against bare DDL on as many connections.
+func (b *bench) asAsked(t *testing.T) {
+	var levels []level
+	var shares [][]string
+	for _, workers := range []int{1, 2, 4, 8} {
+		p := b.consumer(t, fmt.Sprint("CONCURRENCY=", workers))
+		bare := newBareDDL(t, b.database, workers)
+		n := 40 * min(workers, 3)
+		b.load.burst(t, 10*workers) // warms both sides up: connections, caches, files
+		bare.burst(t, 10*workers)
+		var arrivals []arrival
+		var ours, theirs usage
+		m := b.meter(t, p)
+		measured := func(into *usage, n int, fn func() time.Duration) float64 {
+			before := m.read(t)
+			took := fn()
+			*into = into.plus(m.read(t).since(before))
+			return rate(n, took)
+		}
+		one := row{what: fmt.Sprintf("as asked, PostgreSQL, %d workers", workers), unit: "tenants/s", goal: 0.95}
+		one.ours, one.bare = byTurns(*rounds, func() float64 {
+			return measured(&ours, n, func() time.Duration {
+				took, got := b.load.burst(t, n)
+				arrivals = append(arrivals, got...)
+				return took
+			})
+		}, func() float64 {
+			return measured(&theirs, n, func() time.Duration { return bare.burst(t, n) })
+		})
+		b.add(t, one)
+		levels = append(levels, level{workers, one})
+		shares = append(shares, share(fmt.Sprint(workers), arrivals, ours.per(n**rounds), theirs.per(n**rounds), resident(t, p.Process.Pid)))
+		p.stop()
+		bare.close()
+	}
+	b.addTable(t, table{
+		title: "Where the time goes, as asked",
+		text: "Mean milliseconds a tenant: the steps as the outcomes tell them (step 5 ends where its commit is sent), then " +
+			"the processor time of each program beside that of PostgreSQL under bare DDL.",
+		head: []string{
+			"workers", "1 boundary", "2 tables", "3 indexes", "4 validate", "5 register", "CPU: PostgreSQL",
+			"consumer", "NATS", "load generator", "bare: PostgreSQL", "consumer, resident",
+		},
+		lines: shares,
+	})
+	b.plotThroughput(t, levels)
+}
+
+// level is a comparison at a number of workers.
+type level struct {
+	workers int
+	row
+}
+
+func share(name string, arrivals []arrival, ours, bare usage, memory int) []string {
+	cells := []string{name}
+	_, means := stepMeans(arrivals)
+	for _, ms := range means {
+		cells = append(cells, figure(ms))
+	}
+	for _, program := range []string{postgres, consumer, natsServer, generator} {
+		cells = append(cells, figure(milliseconds(ours[program])))
+	}
+	return append(cells, figure(milliseconds(bare[postgres])), mebibytes(memory))
+}
+
+func mebibytes(n int) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
+// pooled is how many boundaries are ready.
+func (b *bench) pooled(t testing.TB) (n int) {
+	t.Helper()
+	must(t, b.db.QueryRow(context.Background(), "SELECT count(*) FROM docex_system.prepared_boundaries").Scan(&n))
+	return n
+}
+
+// filled waits until n boundaries are ready.
+func (b *bench) filled(t testing.TB, n int) {
+	t.Helper()
+	for began := time.Now(); b.pooled(t) < n; time.Sleep(50 * time.Millisecond) {
+		if time.Since(began) > patience {
+			t.Fatalf("%d of %d boundaries after %s", b.pooled(t), n, patience)
+		}
+	}
+}
+
+// grown: the latency of single prepared requests, against the same in a small database of the same server.
+func (b *bench) grown(t *testing.T, small *bench) {
+	one := row{
+		what: fmt.Sprintf("growth: prepared, request → outcome, p50 at %d tenants, against the same at %d", b.count(t), small.count(t)),
+		unit: "ms", goal: 1.2, atMost: true,
+	}
+	warm := func(side *bench) *process {
+		p := side.consumer(t, fmt.Sprint("PREPARED_BOUNDARIES=", single))
+		side.filled(t, single)
+		side.load.latencies(t)
+		return p
+	}
+	defer warm(b).stop()
+	defer warm(small).stop()
+	p50 := func(side *bench) func() float64 {
+		return func() float64 {
+			b.filled(t, single)
+			small.filled(t, single)
+			all, _ := side.load.latencies(t)
+			b.latency[fmt.Sprintf("prepared, %s database", map[bool]string{true: "large", false: "small"}[side == b])] = all
+			return median(all)
+		}
+	}
+	one.ours, one.bare = byTurns(*rounds, p50(b), p50(small))
+	b.add(t, one)
+}
+
+// prepared: the latency of single requests, against bare DDL on one connection.
+func (b *bench) prepared(t *testing.T) {
+	size := b.count(t)
+	p := b.consumer(t, fmt.Sprint("PREPARED_BOUNDARIES=", single))
+	defer p.stop()
+	bare := newBareDDL(t, b.database, 1)
+	defer bare.close()
+	b.filled(t, single)
+	b.load.latencies(t)
+	bare.latencies(t)
+	var arrivals []arrival
+	one := row{
+		what: fmt.Sprintf("prepared, PostgreSQL, request → outcome, p50 at %d tenants, against bare DDL on one connection", size),
+		unit: "ms", goal: 0.05, atMost: true,
+	}
+	one.ours, one.bare = byTurns(*rounds, func() float64 {
+		b.filled(t, single)
+		all, got := b.load.latencies(t)
+		arrivals = append(arrivals, got...)
+		b.latency["prepared"] = append(b.latency["prepared"], all...)
+		return median(all)
+	}, func() float64 {
+		b.filled(t, single) // else the pool fills beside it
+		all := bare.latencies(t)
+		b.latency["bare DDL"] = append(b.latency["bare DDL"], all...)
+		return median(all)
+	})
+	for _, a := range arrivals {
+		if !a.data.Prepared {
+			t.Fatalf("tenant %s was not prepared", a.data.TenantID)
+		}
+	}
+	b.add(t, one)
+	names, means := stepMeans(arrivals)
+	var cells []string
+	for _, ms := range means {
+		cells = append(cells, figure(ms))
+	}
+	b.addTable(t, table{
+		title: fmt.Sprintf("Where the time goes, prepared, at %d tenants", size),
+		text:  "Mean milliseconds a tenant, as the outcomes tell them, and the median from request to outcome.",
+		head:  append(names, "request → outcome"),
+		lines: [][]string{append(cells, figure(median(one.ours)))},
+	})
+}
+
+// burst: many requests at once, all prepared, against a bare loop of renames.
+func (b *bench) burst(t *testing.T) {
+	const n = 500
+	p := b.consumer(t, fmt.Sprint("PREPARED_BOUNDARIES=", n))
+	defer p.stop()
+	bare := newBareRename(t, b.database, n)
+	b.filled(t, n)
+	one := row{what: fmt.Sprintf("prepared, burst of %d", n), unit: "tenants/s", goal: 0.4}
+	one.ours, one.bare = byTurns(min(*rounds, 3), func() float64 { // each has to wait until the pool is full
+		b.filled(t, n)
+		took, arrivals := b.load.burst(t, n)
+		for _, a := range arrivals {
+			if !a.data.Prepared {
+				t.Fatalf("tenant %s was not prepared", a.data.TenantID)
+			}
+		}
+		return rate(n, took)
+	}, func() float64 {
+		b.filled(t, n)
+		return rate(n, bare.burst(t))
+	})
+	b.add(t, one)
+}
+
+// duplicates: requests that have their outcome already, against a bare loop of JetStream calls.
+func (b *bench) duplicates(t *testing.T) {
+	const n, workers = 2000, 4
+	p := b.consumer(t, fmt.Sprint("CONCURRENCY=", workers))
+	defer p.stop()
+	_, arrivals := b.load.burst(t, 1)
+	stream, err := b.load.js.Stream(t.Context(), events.StreamEvents)
+	must(t, err)
+	stored, err := stream.GetLastMsgForSubject(t.Context(), events.TypeProvisioned)
+	must(t, err)
+	if !strings.Contains(string(stored.Data), arrivals[0].data.TenantID) {
+		t.Fatal("the last outcome is another request's")
+	}
+	bare := newBarePull(t, b.load.js, &nats.Msg{Subject: stored.Subject, Header: stored.Header, Data: stored.Data})
+	message := b.load.last.Data
+	b.load.duplicates(t, n/4)
+	bare.burst(t, n/4, workers, message)
+	one := row{what: "duplicates of finished requests", unit: "messages/s", goal: 0.5}
+	one.ours, one.bare = byTurns(*rounds, func() float64 {
+		return rate(n, b.load.duplicates(t, n))
+	}, func() float64 {
+		return rate(n, bare.burst(t, n, workers, message))
+	})
+	b.add(t, one)
+}
+
+// count is how many tenants are registered.
+func (b *bench) count(t testing.TB) (n int) {
+	t.Helper()
+	must(t, b.db.QueryRow(context.Background(), "SELECT count(*) FROM docex_system.tenant_registry").Scan(&n))
+	return n
+}
+
+// grow provisions n tenants, and returns the memory that this leaves the program with, in bytes.
+func (b *bench) grow(t *testing.T, n int) (memory int) {
+	p := b.consumer(t, "CONCURRENCY=8")
+	defer p.stop()
+	for left := n; left > 0; left -= 500 {
+		b.load.burst(t, min(left, 500))
+	}
+	return resident(t, p.Process.Pid)
+}
+
+// large: throughput where there are many tenants, against bare DDL beside as many.
+func (b *bench) large(t *testing.T) {
+	const workers, n = 4, 120
+	size := b.count(t)
+	p := b.consumer(t, fmt.Sprint("CONCURRENCY=", workers))
+	defer p.stop()
+	bare := newBareDDL(t, b.database, workers)
+	defer bare.close()
+	b.load.burst(t, 40)
+	bare.burst(t, 40)
+	one := row{what: fmt.Sprintf("growth: as asked, %d workers, at %d tenants", workers, size), unit: "tenants/s", goal: 0.95}
+	one.ours, one.bare = byTurns(*rounds, func() float64 {
+		took, _ := b.load.burst(t, n)
+		return rate(n, took)
+	}, func() float64 { return rate(n, bare.burst(t, n)) })
+	b.add(t, one)
+}
+
+// start: from the start of the program to its first outcome, that of a finished request.
+func (b *bench) start(t *testing.T) {
+	p := b.consumer(t)
+	b.load.burst(t, 1)
+	p.stop()
+	var took []float64
+	answers := make(chan time.Time, 1)
+	subscription, err := b.load.nc.Subscribe(events.TypeProvisioned, func(*nats.Msg) { answers <- time.Now() })
+	must(t, err)
+	defer subscription.Unsubscribe()
+	for range *rounds {
+		publishAll(t, b.load.js, 1, func(int) *nats.Msg { return b.load.last })
+		began := time.Now()
+		p := b.consumer(t)
+		took = append(took, (<-answers).Sub(began).Seconds())
+		p.stop()
+	}
+	b.add(t, row{what: "start to the first message pulled, decided and answered", ours: took, unit: "s", goal: 1, atMost: true})
+}
+
+// meter reads the programs of a run.
+func (b *bench) meter(t testing.TB, p *process) meter {
+	t.Helper()
+	return meter{map[string]int{
+		postgres: parent(t, int(b.db.PgConn().PID())), consumer: p.Process.Pid, natsServer: b.nats.Process.Pid, generator: self,
+	}}
+}
+
+// sqlite: files on the embedded server, against bare copies of a finished file.
+func (b *bench) sqlite(t *testing.T) {
+	const workers, n = 4, 500
+	storage := filepath.Join(t.TempDir(), "storage")
+	addr := freeAddr(t)
+	p := startConsumer(t, b.program, "DATABASE_URL=sqlite:"+storage, "NATS_EMBEDDED_ADDR="+addr, fmt.Sprint("CONCURRENCY=", workers),
+		"NATS_EMBEDDED_DIR="+filepath.Join(t.TempDir(), "nats"))
+	defer p.stop()
+	l := newLoad(t, "nats://"+addr)
+	_, arrivals := l.burst(t, 100)
+	bare := newBareCopy(t, arrivals[0].data.DatabasePath)
+	bare.burst(t, 100, workers)
+	var all []arrival
+	one := row{what: fmt.Sprintf("SQLite, embedded NATS, request → outcome, %d workers, against bare copies", workers), unit: "tenants/s", goal: 0.5}
+	one.ours, one.bare = byTurns(*rounds, func() float64 {
+		took, got := l.burst(t, n)
+		all = append(all, got...)
+		return rate(n, took)
+	}, func() float64 { return rate(n, bare.burst(t, n, workers)) })
+	b.add(t, one)
+	names, means := stepMeans(all)
+	var cells []string
+	for _, ms := range means {
+		cells = append(cells, figure(ms))
+	}
+	b.addTable(t, table{
+		title: "Where the time goes, SQLite", text: "Mean milliseconds a tenant, as the outcomes tell them; workers share the disk.",
+		head: names, lines: [][]string{cells},
+	})
+}

@@ -1,0 +1,175 @@
+//go:build bench
+
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// patience is how long a round may take.
+const patience = 15 * time.Minute
+
+// load publishes requests and receives their outcomes, as a signup system does.
+type load struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	received chan arrival
+	last     *nats.Msg // the last request of a burst
+}
+
+// arrival is an outcome received.
+type arrival struct {
+	at   time.Time
+	data events.Provisioned
+}
+
+// serial makes every tenant of a run another.
+var serial atomic.Int64
+
+func newTenant() string { return fmt.Sprintf("t%07d", serial.Add(1)) }
+
+func newLoad(t testing.TB, url string) *load {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	must(t, err)
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(4000))
+	must(t, err)
+	l := &load{nc: nc, js: js, received: make(chan arrival, 20000)}
+	consumer, err := js.OrderedConsumer(t.Context(), events.StreamEvents, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverNewPolicy,
+	})
+	must(t, err)
+	subscription, err := consumer.Consume(func(msg jetstream.Msg) {
+		at := time.Now()
+		e, err := events.Decode(msg.Headers(), msg.Data())
+		if err != nil {
+			panic(err)
+		}
+		data, err := events.ProvisionedFrom(e)
+		if err != nil { // a failure: nothing here may fail
+			panic(string(msg.Data()))
+		}
+		l.received <- arrival{at, data}
+	})
+	must(t, err)
+	t.Cleanup(subscription.Stop)
+	return l
+}
+
+func (l *load) request(t testing.TB) *nats.Msg {
+	t.Helper()
+	tenant := newTenant()
+	e, err := events.NewRequested("/bench", "order-"+tenant, events.Requested{
+		TenantID: tenant, DisplayName: "Bench Inc.", CreatedBy: "bench",
+	})
+	must(t, err)
+	header, body, err := events.Encode(e)
+	must(t, err)
+	l.last = &nats.Msg{Subject: events.TypeRequested, Header: header, Data: body}
+	return l.last
+}
+
+// burst publishes n requests at once and waits for all outcomes. It returns the time from the first
+// publication to the last outcome.
+func (l *load) burst(t testing.TB, n int) (time.Duration, []arrival) {
+	t.Helper()
+	messages := make([]*nats.Msg, n)
+	for i := range messages {
+		messages[i] = l.request(t)
+	}
+	began := time.Now()
+	publishAll(t, l.js, n, func(i int) *nats.Msg { return messages[i] })
+	arrivals := l.wait(t, n)
+	return arrivals[n-1].at.Sub(began), arrivals
+}
+
+// one publishes a request and waits for its outcome. It returns the time from the publication's confirmation.
+func (l *load) one(t testing.TB) (time.Duration, arrival) {
+	t.Helper()
+	request := l.request(t)
+	_, err := l.js.PublishMsg(context.Background(), request)
+	must(t, err)
+	began := time.Now()
+	a := l.wait(t, 1)[0]
+	return a.at.Sub(began), a
+}
+
+// single is how many requests are sent one after the other in a round.
+const single = 40
+
+// latencies sends requests one after the other, and returns how long each took in milliseconds.
+func (l *load) latencies(t testing.TB) (all []float64, arrivals []arrival) {
+	t.Helper()
+	for range single {
+		took, a := l.one(t)
+		all, arrivals = append(all, milliseconds(took)), append(arrivals, a)
+	}
+	return all, arrivals
+}
+
+func (l *load) wait(t testing.TB, n int) []arrival {
+	t.Helper()
+	arrivals := make([]arrival, 0, n)
+	limit := time.After(patience)
+	for len(arrivals) < n {
+		select {
+		case a := <-l.received:
+			arrivals = append(arrivals, a)
+		case <-limit:
+			t.Fatalf("%d of %d outcomes after %s", len(arrivals), n, patience)
+		}
+	}
+	return arrivals
+}
+
+// duplicates delivers n requests that are finished already, and returns how long it took from the first answer to
+// the last. All are in the stream before: the consumer is paused until then, and a paused one takes its time to
+// notice that it is no longer.
+func (l *load) duplicates(t testing.TB, n int) time.Duration {
+	t.Helper()
+	answers := make(chan time.Time, n)
+	// The stream keeps an outcome once. That it was published is seen on its subject.
+	subscription, err := l.nc.Subscribe(events.TypeProvisioned, func(*nats.Msg) { answers <- time.Now() })
+	must(t, err)
+	defer subscription.Unsubscribe()
+	must(t, l.nc.Flush())
+	_, err = l.js.PauseConsumer(t.Context(), events.StreamRequests, events.DurableConsumer, time.Now().Add(patience))
+	must(t, err)
+	publishAll(t, l.js, n, func(int) *nats.Msg { return l.last })
+	_, err = l.js.ResumeConsumer(t.Context(), events.StreamRequests, events.DurableConsumer)
+	must(t, err)
+	var first, last time.Time
+	for range n {
+		select {
+		case last = <-answers:
+		case <-time.After(patience):
+			t.Fatal("a duplicate has no answer")
+		}
+		if first.IsZero() {
+			first = last
+		}
+	}
+	return last.Sub(first)
+}
+
+// stepMeans are the mean durations of the steps, in milliseconds.
+func stepMeans(arrivals []arrival) (names []string, means []float64) {
+	for i, step := range arrivals[0].data.Steps {
+		sum := 0.0
+		for _, a := range arrivals {
+			sum += a.data.Steps[i].DurationMS
+		}
+		names, means = append(names, step.Name), append(means, sum/float64(len(arrivals)))
+	}
+	return names, means
+}

@@ -1,0 +1,168 @@
+//go:build bench
+
+package bench
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+// natsConfig names the file that makes this test binary a NATS server, in a process of its own.
+const natsConfig = "BENCH_NATS_SERVER"
+
+func TestMain(m *testing.M) {
+	if config := os.Getenv(natsConfig); config != "" {
+		runNATS(config)
+	}
+	os.Exit(m.Run())
+}
+
+// runNATS is a NATS server until nobody holds its standard input any more.
+func runNATS(config string) {
+	options, err := server.ProcessConfigFile(config)
+	if err == nil {
+		var s *server.Server
+		if s, err = server.NewServer(options); err == nil {
+			s.ConfigureLogger()
+			s.Start()
+			io.Copy(io.Discard, os.Stdin)
+			os.Exit(0)
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// process is a program at work, ended with the test at the latest.
+type process struct {
+	*exec.Cmd
+	log   string // the file with its standard error
+	ended chan struct{}
+}
+
+func start(t testing.TB, dir string, env []string, path string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command(path, args...), log: filepath.Join(t.TempDir(), "log"), ended: make(chan struct{})}
+	log, err := os.Create(p.log)
+	must(t, err)
+	defer log.Close()
+	p.Env, p.Dir, p.Stdout, p.Stderr = env, dir, log, log
+	_, err = p.StdinPipe() // closed by this process's end, however it comes
+	must(t, err)
+	must(t, p.Start())
+	go func() {
+		defer close(p.ended)
+		p.Wait()
+	}()
+	t.Cleanup(func() {
+		p.stop()
+		if t.Failed() {
+			t.Logf("%s: %s", path, p.tail())
+		}
+	})
+	return p
+}
+
+// stop ends the process as an operator does, and waits.
+func (p *process) stop() {
+	p.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(40 * time.Second):
+		p.Process.Kill()
+		<-p.ended
+	}
+}
+
+func (p *process) tail() string {
+	text, _ := os.ReadFile(p.log)
+	return string(text[max(0, len(text)-2000):])
+}
+
+// until waits for words in the process's log.
+func (p *process) until(t testing.TB, words string) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile(p.log)
+		must(t, err)
+		if strings.Contains(string(text), words) {
+			return
+		}
+		select {
+		case <-p.ended:
+			t.Fatalf("%s has ended: %s", p.Path, p.tail())
+		default:
+		}
+		if time.Since(begin) > 30*time.Second {
+			t.Fatalf("%s does not say %q: %s", p.Path, words, p.tail())
+		}
+	}
+}
+
+// startNATS starts a server that syncs every write, and returns its URL.
+func startNATS(t testing.TB) (url string, p *process) {
+	t.Helper()
+	addr, dir := freeAddr(t), t.TempDir()
+	config := filepath.Join(dir, "nats.conf")
+	must(t, os.WriteFile(config, fmt.Appendf(nil,
+		"listen: %q\njetstream { store_dir: %q, sync_interval: always }\n", addr, dir), 0o600))
+	p = start(t, dir, []string{natsConfig + "=" + config}, os.Args[0])
+	p.until(t, "Server is ready")
+	return "nats://" + addr, p
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// postgresSettings are those of a server that syncs and has the memory that its manual recommends: with less, what a
+// bench of many tenants shows is the catalogues coming from the operating system's cache.
+var postgresSettings = []string{"fsync=on", "shared_buffers=4GB", "max_wal_size=8GB"}
+
+func startPostgres(t testing.TB) *postgrestest.Server {
+	t.Helper()
+	return postgrestest.Private(t, postgresSettings...)
+}
+
+// program builds the consumer once.
+func program(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "consumer")
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "example.com/tenant-provisioner/cmd/consumer")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the consumer: %v\n%s", err, out)
+	}
+	return path
+}
+
+// startConsumer starts the program and waits until it takes requests.
+func startConsumer(t testing.TB, path string, env ...string) *process {
+	t.Helper()
+	p := start(t, t.TempDir(), append([]string{"HTTP_ADDR=", "LOG_FORMAT=json"}, env...), path)
+	p.until(t, "taking requests")
+	return p
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,103 @@
+//go:build bench
+
+package bench
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/prometheus/procfs"
+)
+
+// usage is the CPU time that programs have taken, by what they are.
+type usage map[string]time.Duration
+
+// meter reads the CPU time of programs.
+type meter struct {
+	pids map[string]int // the server of PostgreSQL stands for its processes
+}
+
+// tick is the unit of CPU times in /proc, which the kernel gives as 1/100 s to all programs (proc_pid_stat(5)).
+const tick = 10 * time.Millisecond
+
+func (m meter) read(t testing.TB) usage {
+	t.Helper()
+	fs, err := procfs.NewDefaultFS()
+	must(t, err)
+	all, err := fs.AllProcs()
+	must(t, err)
+	u := usage{}
+	for _, p := range all {
+		s, err := p.Stat()
+		if err != nil { // it has ended
+			continue
+		}
+		for name, pid := range m.pids {
+			if s.PID == pid || s.PPID == pid && name == postgres {
+				u[name] += time.Duration(s.UTime+s.STime) * tick
+			}
+			if s.PID == pid && name == postgres { // those that have ended
+				u[name] += time.Duration(s.CUTime+s.CSTime) * tick
+			}
+		}
+	}
+	return u
+}
+
+// since is what was used since another reading.
+func (u usage) since(before usage) usage {
+	d := usage{}
+	for name := range u {
+		d[name] = u[name] - before[name]
+	}
+	return d
+}
+
+// plus adds two readings up.
+func (u usage) plus(other usage) usage {
+	sum := usage{}
+	for _, one := range []usage{u, other} {
+		for name := range one {
+			sum[name] += one[name]
+		}
+	}
+	return sum
+}
+
+// per divides by a number of tenants.
+func (u usage) per(n int) usage {
+	d := usage{}
+	for name := range u {
+		d[name] = u[name] / time.Duration(n)
+	}
+	return d
+}
+
+// resident is the memory of a process, in bytes.
+func resident(t testing.TB, pid int) int {
+	t.Helper()
+	p, err := procfs.NewProc(pid)
+	must(t, err)
+	s, err := p.Stat()
+	must(t, err)
+	return s.ResidentMemory()
+}
+
+// parent is the process that started another one.
+func parent(t testing.TB, pid int) int {
+	t.Helper()
+	p, err := procfs.NewProc(pid)
+	must(t, err)
+	s, err := p.Stat()
+	must(t, err)
+	return s.PPID
+}
+
+// self is this process, which generates the load.
+var self = os.Getpid()
+
+// The programs of a run.
+const (
+	postgres, consumer, natsServer, generator = "PostgreSQL", "consumer", "NATS", "load generator"
+)
