@@ -80,16 +80,14 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 // is what the outcomes say.
 func TestKilledAndRestarted(t *testing.T) {
 	t.Parallel()
-	const requests, kills = 50, 3
+	const requests, kills = 200, 3
 	d, nats := newSQLite(t), t.TempDir()
 	env := settings(d.env, with("NATS_EMBEDDED_DIR", nats), with("ACK_WAIT", "1s"), with("NATS_EMBEDDED_ADDR", freeAddr(t)))
 	p := launch(t, env)
 	url := logged(t, &p.stderr, "embedded NATS server is up", "url")
 	logged(t, &p.stderr, "taking requests", "workers")
 	js := dialJetStream(t, url)
-	for i := range requests {
-		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
-	}
+	f := pour(t, js, requests, 5*time.Millisecond) // slowly enough that it is at work when it is killed the last time
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	for range kills {
@@ -102,6 +100,7 @@ func TestKilledAndRestarted(t *testing.T) {
 		p = launch(t, env)
 		logged(t, &p.stderr, "taking requests", "workers")
 	}
+	f.isPublished(t, time.Minute)
 	js = dialJetStream(t, url)
 	settled(t, js)
 	outcomes := stored(t, js)
