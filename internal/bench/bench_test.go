@@ -152,11 +152,8 @@ type level struct {
 }
 
 func share(name string, arrivals []arrival, ours, bare usage, memory int) []string {
-	cells := []string{name}
 	_, means := stepMeans(arrivals)
-	for _, ms := range means {
-		cells = append(cells, figure(ms))
-	}
+	cells := append([]string{name}, means...)
 	for _, program := range []string{postgres, consumer, natsServer, generator} {
 		cells = append(cells, figure(milliseconds(ours[program])))
 	}
@@ -242,11 +239,7 @@ func (b *bench) prepared(t *testing.T) {
 		}
 	}
 	b.add(t, one)
-	names, means := stepMeans(arrivals)
-	var cells []string
-	for _, ms := range means {
-		cells = append(cells, figure(ms))
-	}
+	names, cells := stepMeans(arrivals)
 	b.addTable(t, table{
 		title: fmt.Sprintf("Where the time goes, prepared, at %d tenants", size),
 		text:  "Mean milliseconds a tenant, as the outcomes tell them, and the median from request to outcome.",
@@ -388,11 +381,7 @@ func (b *bench) sqlite(t *testing.T) {
 		return rate(n, took)
 	}, func() float64 { return rate(n, bare.burst(t, n, workers)) })
 	b.add(t, one)
-	names, means := stepMeans(all)
-	var cells []string
-	for _, ms := range means {
-		cells = append(cells, figure(ms))
-	}
+	names, cells := stepMeans(all)
 	b.addTable(t, table{
 		title: "Where the time goes, SQLite", text: "Mean milliseconds a tenant, as the outcomes tell them; workers share the disk.",
 		head: names, lines: [][]string{cells},

@@ -162,14 +162,14 @@ func (l *load) duplicates(t testing.TB, n int) time.Duration {
 	return last.Sub(first)
 }
 
-// stepMeans are the mean durations of the steps, in milliseconds.
-func stepMeans(arrivals []arrival) (names []string, means []float64) {
+// stepMeans are the mean durations of the steps, in milliseconds, as cells of a table.
+func stepMeans(arrivals []arrival) (names, cells []string) {
 	for i, step := range arrivals[0].data.Steps {
 		sum := 0.0
 		for _, a := range arrivals {
 			sum += a.data.Steps[i].DurationMS
 		}
-		names, means = append(names, step.Name), append(means, sum/float64(len(arrivals)))
+		names, cells = append(names, step.Name), append(cells, figure(sum/float64(len(arrivals))))
 	}
-	return names, means
+	return names, cells
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -141,6 +142,9 @@ type Inspection struct {
 	Tables         int // tables of the definition that are there
 	Indexes        int // likewise
 }
+
+// Faults are all that keeps the boundary from being as defined, missing indexes among it.
+func (i Inspection) Faults() []string { return slices.Concat(i.Differences, i.MissingIndexes) }
 
 // Tenant is a row of the registry.
 type Tenant struct {

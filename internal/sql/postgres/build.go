@@ -216,7 +216,7 @@ func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	in, err := inspect(ctx, b.conn, b.q, b.schema)
-	if err == nil && b.taken != "" && len(in.Differences)+len(in.MissingIndexes) > 0 {
+	if err == nil && b.taken != "" && len(in.Faults()) > 0 {
 		err = b.reject(ctx, in)
 	}
 	return in, err

@@ -101,9 +101,6 @@ func (s *Store) countPrepared(ctx context.Context) (full bool, err error) {
 
 // isQuiet reports whether nobody was at work for a while: here, nor, at its beginning and its end, elsewhere.
 func (s *Store) isQuiet(ctx context.Context) (bool, error) {
-	if s.activity.idle() < quietTime {
-		return false, nil
-	}
 	if quiet, err := s.nobodyWorks(ctx); err != nil || !quiet {
 		return false, err
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -81,7 +80,7 @@ func (b *build) fillIn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if differences := slices.Concat(in.Differences, in.MissingIndexes); len(differences) > 0 {
+	if differences := in.Faults(); len(differences) > 0 {
 		return errors.New("it differs from the definition: " + strings.Join(differences, "; "))
 	}
 	return nil

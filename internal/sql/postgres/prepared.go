@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -91,7 +90,7 @@ func (b *build) open(ctx context.Context) (existed bool, err error) {
 // reject gives up the attempt because the boundary that was taken is not as defined: somebody has changed it. It
 // leaves the pool, so that nobody meets it again.
 func (b *build) reject(ctx context.Context, in pipeline.Inspection) error {
-	differences := slices.Concat(in.Differences, in.MissingIndexes)
+	differences := in.Faults()
 	b.log.WarnContext(ctx, "a prepared boundary has been changed by somebody; it is not used, and leaves the pool",
 		"schema", b.taken, "differences", differences)
 	batch := &pgx.Batch{}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -45,7 +44,7 @@ func newTemplate(ctx context.Context) (_ *template, err error) {
 	if t.found, err = inspect(ctx, conn); err != nil {
 		return nil, err
 	}
-	if wrong := slices.Concat(t.found.Differences, t.found.MissingIndexes); len(wrong) > 0 {
+	if wrong := t.found.Faults(); len(wrong) > 0 {
 		return nil, fmt.Errorf("a tenant's file differs from the definition: %s", strings.Join(wrong, "; "))
 	}
 	if t.schema, err = text(ctx, conn, schemaSQL); err != nil {
