@@ -31,7 +31,7 @@ func (s *Store) Claim(
 // claimNew claims the first attempt at a request. It returns [pgx.ErrNoRows] where the ledger knows the request.
 func (s *Store) claimNew(ctx context.Context, r pipeline.Request, tenantID string) (pipeline.Claim, error) {
 	claim := pipeline.Claim{Key: r.Key(), Replay: r.Replay, Attempt: 1}
-	err := s.pool.QueryRow(ctx, s.q.claimNew, claim.Key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay, r.Delivery).
+	err := s.pool.QueryRow(ctx, s.q.claimNew, tenantID, claim.Key, r.Event.Source(), r.Event.ID(), r.Replay, r.Delivery).
 		Scan(nil, &claim.Registered)
 	return claim, err
 }
@@ -52,8 +52,8 @@ func (s *Store) claimKnown(
 	var registered string
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.laxCommit)
-	batch.Queue(s.q.claim, key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay,
-		limit.Attempts, limit.Lease.Seconds(), r.Delivery)
+	batch.Queue(s.q.claim, tenantID, key, r.Event.Source(), r.Event.ID(), r.Replay, r.Delivery,
+		limit.Attempts, limit.Lease.Seconds())
 	batch.Queue(s.q.request, key)
 	batch.Queue(s.q.findTenant, tenantID)
 	err := s.send(ctx, batch, func(results pgx.BatchResults) error {

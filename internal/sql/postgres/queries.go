@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"embed"
+	"strings"
 
 	"example.com/tenant-provisioner/internal/sql"
 )
@@ -9,10 +10,10 @@ import (
 //go:embed queries/*.sql migrations/*.sql
 var files embed.FS
 
-// queries are the texts of the .sql files, with the registry's name filled in. {schema} and {relation}
-// are filled in where they are used.
+// queries are the texts of the .sql files, with the registry's name filled in, and what several of them share:
+// {begin_request} and {find_tenant} stand for those files. {schema} and {relation} are filled in where they are used.
 type queries struct {
-	claim, claimNew, request, conclude, note, buried, suspect                          string
+	beginRequest, claim, claimNew, request, conclude, note, buried, suspect            string
 	findTenant, look, register, checkRegistry                                          string
 	laxCommit, lockTable, lockBoundary, schemaExists, createSchema, relations, hasRows string
 	tables, indexes, inspect, inspectNames, ping                                       string
@@ -25,7 +26,8 @@ type queries struct {
 func loadQueries(registry string) (queries, error) {
 	var q queries
 	for name, text := range map[string]*string{
-		"queries/claim.sql": &q.claim, "queries/claim_new.sql": &q.claimNew, "queries/request.sql": &q.request,
+		"queries/begin_request.sql": &q.beginRequest,
+		"queries/claim.sql":         &q.claim, "queries/claim_new.sql": &q.claimNew, "queries/request.sql": &q.request,
 		"queries/conclude.sql": &q.conclude, "queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
 		"queries/suspect.sql":     &q.suspect,
 		"queries/find_tenant.sql": &q.findTenant, "queries/look.sql": &q.look,
@@ -54,6 +56,10 @@ func loadQueries(registry string) (queries, error) {
 			return queries{}, err
 		}
 		*text = render(string(content), "registry", registry)
+	}
+	shared := strings.NewReplacer("{begin_request}", q.beginRequest, "{find_tenant}", q.findTenant)
+	for _, text := range []*string{&q.claimNew, &q.claim, &q.look} {
+		*text = shared.Replace(*text)
 	}
 	return q, nil
 }
