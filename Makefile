@@ -7,10 +7,10 @@ GO_IMAGE ?= golang:1.26
 COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 LINT     := go tool -modfile=.ci/tools.mod golangci-lint
 
-.PHONY: help build demo test soak bench fuzz lint fmt tidy-check image up down
+.PHONY: help build demo test test-external soak bench fuzz lint fmt tidy-check image up down
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
 
 build: ## bin/consumer, static
 	CGO_ENABLED=0 go build -trimpath -o bin/consumer ./cmd/consumer
@@ -20,6 +20,9 @@ demo: build ## the whole path in one process, nothing else needed
 
 test: ## all tests, with the race detector (needs a C compiler, and PostgreSQL from somewhere)
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 10m ./...
+
+test-external: ## tests with programs of others: Chromium, Prometheus, systemd-analyze
+	CGO_ENABLED=1 go test -race -tags external -run External -timeout 15m ./...
 
 soak: ## the long tests, up to an hour
 	CGO_ENABLED=1 go test -race -tags soak -run Soak -v -timeout 60m ./cmd/consumer

@@ -71,7 +71,7 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	h, err := newHandler(c, nc, db, nil, log)
+	h, err := newHandler(c, nc, db, newMetrics(), log)
 	if err != nil {
 		return err
 	}

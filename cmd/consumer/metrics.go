@@ -9,15 +9,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 )
 
-// metrics counts what the pipeline does, by the conventions of Prometheus. It is a [pipeline.Observer].
+// metrics counts what the pipeline does, by the conventions of Prometheus.
 type metrics struct {
 	registry *prometheus.Registry
 	outcomes *prometheus.CounterVec
 	warnings *prometheus.CounterVec
 	steps    *prometheus.HistogramVec
+	attempts *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -37,19 +39,34 @@ func newMetrics() *metrics {
 			Buckets:                     prometheus.ExponentialBuckets(0.0005, 2, 16), // 0.5 ms to 16 s
 			NativeHistogramBucketFactor: 1.1,
 		}, []string{"step", "result"}),
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tenant_provisioner_attempts_total",
+			Help: "Attempts that have ended, by result: provisioned, failed for good, postponed for another try after a " +
+				"transient error, handed_back because the process ends, interrupted by an outage.",
+		}, []string{"result"}),
 	}
-	m.registry.MustRegister(m.outcomes, m.warnings, m.steps,
+	m.registry.MustRegister(m.outcomes, m.warnings, m.steps, m.attempts,
 		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-func (m *metrics) StepEnded(step string, took time.Duration, err error) {
+func (m *metrics) stepEnded(step string, took time.Duration, err error) {
 	result := "ok"
 	if err != nil {
 		result = "error"
 	}
 	m.steps.WithLabelValues(step, result).Observe(took.Seconds())
+}
+
+func (m *metrics) AttemptEnded(v pipeline.Verdict) {
+	m.attempts.WithLabelValues(attemptResults[v]).Inc()
+}
+
+// attemptResults are what attempts come to, as the label's values.
+var attemptResults = map[pipeline.Verdict]string{
+	pipeline.Acknowledge: "provisioned", pipeline.Terminate: "failed", pipeline.Postpone: "postponed",
+	pipeline.HandBack: "handed_back", pipeline.Pause: "interrupted",
 }
 
 func (m *metrics) Warned(step, code string) { m.warnings.WithLabelValues(step, code).Inc() }

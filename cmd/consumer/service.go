@@ -62,7 +62,7 @@ func topology(c Config) handler.Topology {
 
 // newHandler wires a handler to a connection and a database.
 func newHandler(
-	c Config, nc *nats.Conn, db store, observer pipeline.Observer, log *slog.Logger,
+	c Config, nc *nats.Conn, db store, counts *metrics, log *slog.Logger,
 ) (*handler.Handler, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -70,7 +70,7 @@ func newHandler(
 	}
 	provisioner, err := pipeline.New(pipeline.Config{
 		Database: db, Source: c.EventSource, Log: log, Now: time.Now, Steps: pipeline.Steps(),
-		Observer: observer, Workers: c.Concurrency,
+		Observer: &observer{counts, handler.NewProgress(nc, c.EventSource, log)}, Workers: c.Concurrency,
 		Limit: pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait},
 	})
 	if err != nil {

@@ -77,9 +77,10 @@ func (a *Attempt) runStep(ctx context.Context, number int) error {
 	a.stepStarted = a.p.Now()
 	label := fmt.Sprintf("Step %d/%d: %s", number, len(a.p.Steps)-1, step.Name)
 	a.log.InfoContext(ctx, label+" …")
+	a.p.Observer.StepBegan(a.running())
 	err := a.guarded(ctx, step)
 	took := a.p.Now().Sub(a.stepStarted)
-	a.p.Observer.StepEnded(step.Name, took, err)
+	a.p.Observer.StepEnded(a.running(), took, err)
 	timing := a.timing(took)
 	if err != nil {
 		a.log.WarnContext(ctx, label+" failed", "duration_ms", timing.DurationMS, "error", err)
@@ -102,6 +103,14 @@ func (a *Attempt) guarded(ctx context.Context, step Step) (err error) {
 		}
 	}()
 	return step.Run(ctx, a)
+}
+
+// running is the running step, for who looks on.
+func (a *Attempt) running() Running {
+	return Running{
+		Request:  events.Request{Source: a.request.Event.Source(), ID: a.request.Event.ID()},
+		TenantID: recordable(a.data.TenantID), Attempt: a.claim.Attempt, Replay: a.claim.Replay, Step: a.eventStep(a.step),
+	}
 }
 
 // timing is the running step and how long it took.

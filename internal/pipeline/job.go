@@ -71,14 +71,21 @@ func (j *Job) Run(ctx context.Context) Result {
 	a := newAttempt(j)
 	err = a.run(ctx)
 	leftBehind := a.end(ctx)
-	if err == nil {
-		for _, w := range a.warnings {
-			j.p.Observer.Warned(w.Step.Name, w.Code)
-		}
-		j.p.Observer.Recorded(a.outcome.Type, "")
-		return j.standing(a.outcome)
+	result := j.ended(ctx, a, err, leftBehind)
+	j.p.Observer.AttemptEnded(result.Verdict)
+	return result
+}
+
+// ended judges an attempt that has run.
+func (j *Job) ended(ctx context.Context, a *Attempt, err error, leftBehind []string) Result {
+	if err != nil {
+		return j.failed(ctx, a.step, err, leftBehind)
 	}
-	return j.failed(ctx, a.step, err, leftBehind)
+	for _, w := range a.warnings {
+		j.p.Observer.Warned(w.Step.Name, w.Code)
+	}
+	j.p.Observer.Recorded(a.outcome.Type, "")
+	return j.standing(a.outcome)
 }
 
 // room waits until the attempt may begin, before it is counted. A suspect runs alone: if it takes the process

@@ -484,9 +484,13 @@ func TestPanicIsAnErrorOfTheAttempt(t *testing.T) {
 // observed remembers what an Observer is told.
 type observed []string
 
-func (o *observed) StepEnded(step string, took time.Duration, err error) {
-	*o = append(*o, fmt.Sprint(step, " ", took, " ", err))
+func (o *observed) StepBegan(r Running) {
+	*o = append(*o, fmt.Sprintf("%s of %s for %s, attempt %d", r.Step.Name, r.Request.ID, r.TenantID, r.Attempt))
 }
+func (o *observed) StepEnded(r Running, took time.Duration, err error) {
+	*o = append(*o, fmt.Sprint(r.Step.Number, " ", took, " ", err))
+}
+func (o *observed) AttemptEnded(v Verdict)   { *o = append(*o, v.String()) }
 func (o *observed) Warned(step, code string) { *o = append(*o, "warned "+step+" "+code) }
 func (o *observed) Recorded(eventType string, cause events.CauseCode) {
 	*o = append(*o, strings.TrimSpace("recorded "+eventType+" "+string(cause)))
@@ -501,9 +505,13 @@ func TestObserverIsToldOfWhatIsRecorded(t *testing.T) {
 		b.slow = map[string]time.Duration{"register": time.Second}
 		success(t, b.run(t))
 		want := []string{
-			"validate_request 0s <nil>", "create_isolation_boundary 0s <nil>", "initialize_schema 0s <nil>",
-			"create_indexes 0s <nil>", "validate_schema 0s <nil>", "register_tenant 1s <nil>",
-			"warned create_indexes INDEX_FAILED", "recorded tenant.provisioned",
+			"validate_request of order-1 for acme, attempt 1", "0 0s <nil>",
+			"create_isolation_boundary of order-1 for acme, attempt 1", "1 0s <nil>",
+			"initialize_schema of order-1 for acme, attempt 1", "2 0s <nil>",
+			"create_indexes of order-1 for acme, attempt 1", "3 0s <nil>",
+			"validate_schema of order-1 for acme, attempt 1", "4 0s <nil>",
+			"register_tenant of order-1 for acme, attempt 1", "5 1s <nil>",
+			"warned create_indexes INDEX_FAILED", "recorded tenant.provisioned", "acknowledge",
 		}
 		if !slices.Equal(seen, want) {
 			t.Errorf("told %q, want %q", seen, want)
@@ -511,8 +519,9 @@ func TestObserverIsToldOfWhatIsRecorded(t *testing.T) {
 		seen = nil
 		b.outcome = nil
 		failure(t, b.run(t)) // the tenant exists
-		if last := seen[len(seen)-1]; last != "recorded tenant.provisioning_failed TENANT_EXISTS" {
-			t.Errorf("told %q", seen)
+		want = []string{"recorded tenant.provisioning_failed TENANT_EXISTS", "terminate"}
+		if got := seen[len(seen)-2:]; !slices.Equal(got, want) {
+			t.Errorf("told %q at last, want %q", got, want)
 		}
 	})
 }

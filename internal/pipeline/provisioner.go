@@ -27,10 +27,24 @@ type Config struct {
 	Observer Observer // nil: nobody looks
 }
 
-// Observer is told what happens, for metrics. Its methods return at once.
+// Running is a step of an attempt that runs, or has just ended.
+type Running struct {
+	Request  events.Request
+	TenantID string // empty where the request names none that is valid
+	Attempt  int
+	Replay   int
+	Step     events.Step
+}
+
+// Observer is told what happens, for metrics and for who waits. Its methods return at once.
 type Observer interface {
+	// StepBegan tells that a step has begun.
+	StepBegan(r Running)
 	// StepEnded tells how long a step took, and its error.
-	StepEnded(step string, took time.Duration, err error)
+	StepEnded(r Running, took time.Duration, err error)
+	// AttemptEnded tells what an attempt came to, once it has run. An attempt that is held up by an outage, and
+	// goes on after it, has ended with each.
+	AttemptEnded(v Verdict)
 	// Warned tells of a warning that an outcome carries.
 	Warned(step, code string)
 	// Recorded tells of an outcome that this process has recorded; cause is empty for a success. That of an
@@ -40,9 +54,11 @@ type Observer interface {
 
 type nobody struct{}
 
-func (nobody) StepEnded(string, time.Duration, error) {}
-func (nobody) Warned(string, string)                  {}
-func (nobody) Recorded(string, events.CauseCode)      {}
+func (nobody) StepBegan(Running)                       {}
+func (nobody) StepEnded(Running, time.Duration, error) {}
+func (nobody) AttemptEnded(Verdict)                    {}
+func (nobody) Warned(string, string)                   {}
+func (nobody) Recorded(string, events.CauseCode)       {}
 
 // everyone is the share of an attempt that runs alone: far more than there are workers.
 const everyone = 1 << 30

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"time"
+
+	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// observer counts what the pipeline does, and tells who waits how its steps get on. It is a [pipeline.Observer].
+type observer struct {
+	*metrics
+	progress *handler.Progress
+}
+
+func (o *observer) StepBegan(r pipeline.Running) { o.progress.StepBegan(r) }
+
+func (o *observer) StepEnded(r pipeline.Running, took time.Duration, err error) {
+	o.metrics.stepEnded(r.Step.Name, took, err)
+	o.progress.StepEnded(r, took, err)
+}

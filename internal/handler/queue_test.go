@@ -1,0 +1,55 @@
+package handler
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+func TestQueue(t *testing.T) {
+	b := newBundle(t)
+	look := func() Queue {
+		t.Helper()
+		q, err := ReadQueue(t.Context(), b.js)
+		must(t, err)
+		return q
+	}
+	if q := look(); q.Lag() != 0 || !q.Oldest.IsZero() || q.Age(time.Now()) != 0 || q.Pulls != 0 ||
+		q.MaxAge != 90*24*time.Hour {
+		t.Errorf("empty: %+v", q)
+	}
+	first := b.publish(b.request("1", "one"))
+	b.publish(b.request("2", "two"), b.request("3", "three"))
+	stream := b.streamOf(events.StreamRequests)
+	stored, err := stream.GetMsg(t.Context(), first)
+	must(t, err)
+	if q := look(); q.Pending != 3 || q.Lag() != 3 || !q.Oldest.Equal(stored.Time) ||
+		q.Age(stored.Time.Add(time.Minute)) != time.Minute {
+		t.Errorf("three wait: %+v, the oldest is of %s", q, stored.Time)
+	}
+	// What is settled does not count, nor what somebody has removed; what is in somebody's hands does.
+	consumer, err := stream.Consumer(t.Context(), events.DurableConsumer)
+	must(t, err)
+	msg, err := consumer.Next()
+	must(t, err)
+	must(t, msg.DoubleAck(t.Context()))
+	must(t, stream.DeleteMsg(t.Context(), first+1))
+	_, err = consumer.Next(jetstream.FetchMaxWait(patience))
+	must(t, err)
+	stored, err = stream.GetMsg(t.Context(), first+2)
+	must(t, err)
+	b.eventually("the third is what is left", func() bool {
+		q := look()
+		return q.Pending == 0 && q.InFlight == 1 && q.Lag() == 1 && q.Oldest.Equal(stored.Time)
+	})
+
+	b.start()
+	b.eventually("somebody pulls", func() bool { return look().Pulls > 0 })
+	must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
+	if _, err := ReadQueue(t.Context(), b.js); err == nil {
+		t.Error("there is no stream, and no error")
+	}
+}
