@@ -27,6 +27,7 @@ require (
 )
 
 require (
+	github.com/IBM/pgxpoolprometheus v1.1.3
 	github.com/prometheus/procfs v0.22.0
 	gonum.org/v1/plot v0.17.0
 )

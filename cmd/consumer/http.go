@@ -20,13 +20,21 @@ const (
 	httpStopTimeout = time.Second
 )
 
-// readiness is nil while requests are taken, else the reason why they are not.
-type readiness func() error
+// probes are what tells how the process is; each returns nil, or the reason.
+type probes struct {
+	alive func() error // not: only a restart helps
+	ready func() error // not: no requests are taken
+}
+
+// starting is a process that does not take requests yet. It is alive: it waits for servers, and says so.
+func starting(reason error) *probes {
+	return &probes{alive: func() error { return nil }, ready: func() error { return reason }}
+}
 
 // serveHTTP answers /livez, /readyz and /metrics on addr; nothing where addr is empty. The returned function stops
 // it and waits.
 func serveHTTP(
-	ctx context.Context, addr string, serving *atomic.Pointer[readiness], metrics http.Handler, log *slog.Logger,
+	ctx context.Context, addr string, serving *atomic.Pointer[probes], metrics http.Handler, log *slog.Logger,
 ) (stop func(), err error) {
 	if addr == "" {
 		return func() {}, nil
@@ -36,15 +44,8 @@ func serveHTTP(
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		ready := serving.Load()
-		if ready == nil {
-			answer(w, errors.New("starting"))
-			return
-		}
-		answer(w, (*ready)())
-	})
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, serving.Load().alive()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, serving.Load().ready()) })
 	mux.Handle("GET /metrics", metrics)
 	server := &http.Server{Handler: mux, ReadTimeout: httpTimeout, WriteTimeout: httpTimeout}
 	done := make(chan struct{})

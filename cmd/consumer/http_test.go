@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
 	"example.com/tenant-provisioner/events"
 )
 
@@ -97,7 +99,48 @@ func TestMetrics(t *testing.T) {
 		`tenant_provisioner_warnings_total{code="NOT_DOCEX_COMPATIBLE",step="validate_request"} 1`,
 		`tenant_provisioner_step_duration_seconds_count{result="ok",step="register_tenant"} `,
 		`tenant_provisioner_step_duration_seconds_count{result="error",step="validate_request"} 1`,
+		`tenant_provisioner_attempts_total{result="provisioned"} 1`,
+		`tenant_provisioner_attempts_total{result="failed"} 1`,
+		`tenant_provisioner_request_duration_seconds_count{type="tenant.provisioned"} 2`,
+		`tenant_provisioner_request_duration_seconds_count{type="tenant.provisioning_failed"} 1`,
+		`tenant_provisioner_requests_in_hand 0`,
+		`tenant_provisioner_workers 4`,
+		`tenant_provisioner_ready 1`,
+		`tenant_provisioner_alive 1`,
+		`tenant_provisioner_queue_up 1`,
+		`tenant_provisioner_queue_pending_requests 0`,
+		`tenant_provisioner_queue_oldest_request_age_seconds 0`,
+		`tenant_provisioner_queue_max_age_seconds 7.776e+06`,
+		`tenant_provisioner_dead_letters 1`,
+		`tenant_provisioner_build_info{goversion="go`,
+		`go_sql_max_open_connections{db_name="commits"} `,
 	)
+	problems, err := promlint.New(strings.NewReader(body)).Lint()
+	must(t, err)
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, "tenant_provisioner_") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+// What NATS does not say is left out, and a scrape does not wait for it.
+func TestMetricsWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
+	d := newPostgres(t)
+	relay, through := newRelay(t, startNATS(t))
+	service := serve(t, settings(d.env, with("NATS_URL", through), with("HTTP_ADDR", "127.0.0.1:0")))
+	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
+	_, body := get(t, "http://"+addr+"/metrics")
+	contains(t, "/metrics", body, "tenant_provisioner_queue_up 1", "pgxpool_max_conns 5")
+	relay.cut()
+	logged(t, &service.stderr, "NATS connection lost; reconnecting", "error")
+	code, body := get(t, "http://"+addr+"/metrics")
+	equal(t, "/metrics", code, http.StatusOK)
+	contains(t, "/metrics", body, "tenant_provisioner_queue_up 0", "tenant_provisioner_ready 0", "tenant_provisioner_alive 1")
+	if strings.Contains(body, "tenant_provisioner_queue_pending_requests") {
+		t.Error("an old value is shown")
+	}
 }
 
 // The database goes away under a service at work: it says so, waits, and goes on without an attempt spent.

@@ -2,15 +2,19 @@ package main
 
 import (
 	"net/http"
+	"runtime"
 	"time"
 
+	"github.com/IBM/pgxpoolprometheus"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres"
+	"example.com/tenant-provisioner/internal/sql/sqlite"
 )
 
 // metrics counts what the pipeline does, by the conventions of Prometheus.
@@ -20,6 +24,19 @@ type metrics struct {
 	warnings *prometheus.CounterVec
 	steps    *prometheus.HistogramVec
 	attempts *prometheus.CounterVec
+	requests *prometheus.HistogramVec
+}
+
+// durations are buckets in seconds, of which the first is half a millisecond, for servers that do not take native
+// histograms, whose buckets grow by a tenth.
+func durations(name, help string, count int, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: name, Help: help,
+		Buckets:                         prometheus.ExponentialBuckets(0.0005, 2, count),
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  160,
+		NativeHistogramMinResetDuration: time.Hour,
+	}, labels)
 }
 
 func newMetrics() *metrics {
@@ -33,19 +50,18 @@ func newMetrics() *metrics {
 			Name: "tenant_provisioner_warnings_total",
 			Help: "Warnings that outcomes carry, such as indexes that could not be created, by step and code.",
 		}, []string{"step", "code"}),
-		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:                        "tenant_provisioner_step_duration_seconds",
-			Help:                        "How long steps took, by step and result (ok, error).",
-			Buckets:                     prometheus.ExponentialBuckets(0.0005, 2, 16), // 0.5 ms to 16 s
-			NativeHistogramBucketFactor: 1.1,
-		}, []string{"step", "result"}),
+		steps: durations("tenant_provisioner_step_duration_seconds",
+			"How long steps took, by step and result (ok, error).", 16, "step", "result"), // to 16 s
+		requests: durations("tenant_provisioner_request_duration_seconds",
+			"From a request in the stream to its published outcome, by event type; what is delivered again counts again.",
+			24, "type"), // to 70 min
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tenant_provisioner_attempts_total",
-			Help: "Attempts that have ended, by result: provisioned, failed for good, postponed for another try after a " +
-				"transient error, handed_back because the process ends, interrupted by an outage.",
+			Help: "Attempts that have ended, by result: provisioned, failed for good, postponed after a transient fault, " +
+				"interrupted by an outage, handed_back because the process ends, overtaken by one of another delivery.",
 		}, []string{"result"}),
 	}
-	m.registry.MustRegister(m.outcomes, m.warnings, m.steps, m.attempts,
+	m.registry.MustRegister(m.outcomes, m.warnings, m.steps, m.attempts, m.requests, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -59,20 +75,62 @@ func (m *metrics) stepEnded(step string, took time.Duration, err error) {
 	m.steps.WithLabelValues(step, result).Observe(took.Seconds())
 }
 
-func (m *metrics) AttemptEnded(v pipeline.Verdict) {
-	m.attempts.WithLabelValues(attemptResults[v]).Inc()
-}
-
-// attemptResults are what attempts come to, as the label's values.
-var attemptResults = map[pipeline.Verdict]string{
-	pipeline.Acknowledge: "provisioned", pipeline.Terminate: "failed", pipeline.Postpone: "postponed",
-	pipeline.HandBack: "handed_back", pipeline.Pause: "interrupted",
-}
+func (m *metrics) AttemptEnded(r pipeline.AttemptResult) { m.attempts.WithLabelValues(string(r)).Inc() }
 
 func (m *metrics) Warned(step, code string) { m.warnings.WithLabelValues(step, code).Inc() }
 
 func (m *metrics) Recorded(eventType string, cause events.CauseCode) {
 	m.outcomes.WithLabelValues(eventType, string(cause)).Inc()
+}
+
+func (m *metrics) settled(eventType string, took time.Duration) {
+	m.requests.WithLabelValues(eventType).Observe(took.Seconds())
+}
+
+// buildInfo tells which build runs.
+func buildInfo() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "tenant_provisioner_build_info",
+		Help:        "1, with the version and revision of the program and the version of Go that built it.",
+		ConstLabels: prometheus.Labels{"version": version(), "goversion": runtime.Version()},
+	}, func() float64 { return 1 })
+}
+
+// gauge shows what value tells at each scrape.
+func (m *metrics) gauge(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tenant_provisioner_" + name, Help: help}, value))
+}
+
+// watchStore shows the store's connections and its pool of prepared boundaries.
+func (m *metrics) watchStore(db store) {
+	switch db := db.(type) {
+	case *postgres.Store:
+		m.registry.MustRegister(pgxpoolprometheus.NewCollector(db, nil))
+		if db.Prepared().Target > 0 {
+			m.watchPool(db.Prepared)
+		}
+	case *sqlite.Store:
+		for name, pool := range db.Pools() {
+			m.registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
+		}
+	}
+}
+
+// watchHandler shows what the handler has in hand, and how it is.
+func (m *metrics) watchHandler(h *handler.Handler, ready func() error) {
+	m.gauge("requests_in_hand", "Requests that this process has pulled and not yet settled.",
+		func() float64 { return float64(h.InHand()) })
+	m.gauge("workers", "Tenants that this process builds at once (CONCURRENCY).",
+		func() float64 { return float64(h.Workers) })
+	m.gauge("ready", "Whether this process takes requests, as /readyz tells.", func() float64 { return truth(ready() == nil) })
+	m.gauge("alive", "Whether intake gets on, as /livez tells.", func() float64 { return truth(h.Alive() == nil) })
+}
+
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // watchPool shows the pool of prepared boundaries as pool tells it.

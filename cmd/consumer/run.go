@@ -41,7 +41,8 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	}()
 	log.InfoContext(ctx, "starting", "version", version(), "nats", cmp.Or(redact("NATS_URL", c.NATSURL), "embedded"),
 		"database", redact("DATABASE_URL", c.DatabaseURL))
-	var serving atomic.Pointer[readiness]
+	var serving atomic.Pointer[probes]
+	serving.Store(starting(errors.New("starting")))
 	counts := newMetrics()
 	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, counts.handler(), log)
 	if err != nil {
@@ -65,12 +66,12 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	counts.registry.MustRegister(&queueMetrics{js, log})
 	up := func(what string, fn func() error) error {
 		return untilUp(ctx, c, log, what, func() error {
 			err := fn()
 			if err != nil {
-				why := readiness(func() error { return fmt.Errorf("starting: waiting for %s: %w", what, err) })
-				serving.Store(&why)
+				serving.Store(starting(fmt.Errorf("starting: waiting for %s: %w", what, err)))
 			}
 			return err
 		})
@@ -96,15 +97,17 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	defer prepareAhead(ctx, db, counts)()
+	defer prepareAhead(ctx, db)()
+	counts.watchStore(db)
 
 	h, err := newHandler(c, nc, db, counts, log)
 	if err != nil {
 		return err
 	}
 	// The embedded server's own word: the handler notices only when there is work.
-	ready := readiness(func() error { return cmp.Or(server.err(), h.Err()) })
-	serving.Store(&ready)
+	ready := func() error { return cmp.Or(server.err(), h.Err()) }
+	serving.Store(&probes{alive: h.Alive, ready: ready})
+	counts.watchHandler(h, ready)
 	err = h.Run(ctx)
 	log.InfoContext(ctx, "stopped")
 	return err

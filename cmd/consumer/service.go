@@ -35,14 +35,12 @@ func openStore(ctx context.Context, c Config, log *slog.Logger) (store, error) {
 	return sqlite.Open(ctx, config)
 }
 
-// prepareAhead prepares boundaries in the background, if the store is to, and shows how many there are. The
-// returned function ends that and waits.
-func prepareAhead(ctx context.Context, db store, counts *metrics) (stop func()) {
+// prepareAhead prepares boundaries in the background, if the store is to. The returned function ends that and waits.
+func prepareAhead(ctx context.Context, db store) (stop func()) {
 	pg, ok := db.(*postgres.Store)
 	if !ok || pg.Prepared().Target == 0 {
 		return func() {}
 	}
-	counts.watchPool(pg.Prepared)
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -78,7 +76,7 @@ func newHandler(
 	}
 	return handler.New(handler.Config{
 		Conn: nc, JetStream: js, Topology: topology(c), Provisioner: provisioner, Workers: c.Concurrency,
-		Backoff: backoff(c), DrainTimeout: c.DrainTimeout, Log: log,
+		Backoff: backoff(c), DrainTimeout: c.DrainTimeout, Log: log, Settled: counts.settled,
 	})
 }
 

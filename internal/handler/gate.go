@@ -23,6 +23,7 @@ const probeInterval = 3 * time.Second
 type gate struct {
 	probe   func(context.Context) error
 	backoff Backoff
+	asked   func() // told after each probe of an outage
 	log     *slog.Logger
 
 	mu     sync.Mutex
@@ -36,9 +37,9 @@ type gate struct {
 	worked bool          // something succeeded since the prober last looked
 }
 
-func newGate(probe func(context.Context) error, backoff Backoff, log *slog.Logger) *gate {
+func newGate(probe func(context.Context) error, backoff Backoff, asked func(), log *slog.Logger) *gate {
 	g := &gate{
-		probe: probe, backoff: backoff, log: log,
+		probe: probe, backoff: backoff, asked: asked, log: log,
 		open: make(chan struct{}), whole: make(chan struct{}), shut: make(chan struct{}, 1),
 	}
 	close(g.open)
@@ -170,6 +171,7 @@ func (g *gate) untilAnswered(ctx context.Context) error {
 		}
 		tries++
 		err := g.probe(ctx)
+		g.asked()
 		if err == nil {
 			break
 		}

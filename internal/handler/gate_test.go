@@ -31,7 +31,7 @@ func atGate(t *testing.T, test func(t *testing.T, g *gateRig)) {
 				return *err
 			}
 			return nil
-		}, Backoff{Min: time.Second, Max: 10 * time.Second, Random: func() float64 { return 0 }}, slog.New(slog.DiscardHandler))
+		}, Backoff{Min: time.Second, Max: 10 * time.Second, Random: func() float64 { return 0 }}, func() {}, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); g.run(ctx) }()

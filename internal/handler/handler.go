@@ -35,12 +35,17 @@ type Config struct {
 	Backoff      Backoff
 	DrainTimeout time.Duration
 	Log          *slog.Logger
+	// Settled is told of each outcome that was published, by its type, and how long after the stream took the
+	// request, by the server's clock and this one. nil: nobody is told.
+	Settled func(eventType string, took time.Duration)
 }
 
 // Handler takes requests and settles them. Use it for one Run.
 type Handler struct {
 	Config
 	gate       *gate
+	pulse      *pulse
+	inHand     atomic.Int64
 	again      Backoff               // of what waits for a server
 	ackWait    atomic.Int64          // the consumer's, in nanoseconds: the operator's may differ from Topology's
 	pulling    atomic.Pointer[error] // why no request is taken; nil while intake is up
@@ -61,9 +66,13 @@ func New(c Config) (*Handler, error) {
 	case c.DrainTimeout <= 0, c.Topology.AckWait <= 0:
 		return nil, errors.New("handler: DrainTimeout and AckWait must be above zero")
 	}
+	if c.Settled == nil {
+		c.Settled = func(string, time.Duration) {}
+	}
 	again := c.Backoff
 	again.Max = max(again.Min, min(again.Max, maxAway))
-	h := &Handler{Config: c, again: again, gate: newGate(c.Provisioner.Ping, again, c.Log)}
+	h := &Handler{Config: c, again: again, pulse: newPulse()}
+	h.gate = newGate(c.Provisioner.Ping, again, h.pulse.beat, c.Log)
 	h.pulling.Store(&errNotTaking)
 	return h, nil
 }
@@ -85,6 +94,13 @@ func (h *Handler) Err() error {
 	return nil
 }
 
+// Alive is nil while the program gets on, be it that it waits for a server which is away; else it tells where it
+// hangs. What hangs has to be restarted.
+func (h *Handler) Alive() error { return h.pulse.err(h.Provisioner.Moved()) }
+
+// InHand is how many requests are in hand: pulled, and not yet settled.
+func (h *Handler) InHand() int { return int(h.inHand.Load()) }
+
 // Run takes requests until ctx ends, then drains: it returns when the running work is finished or handed
 // back, at the latest a few seconds after the drain timeout. Its error is what made intake impossible;
 // the end of ctx is none.
@@ -95,11 +111,15 @@ func (h *Handler) Run(ctx context.Context) error {
 	background.Go(func() { h.gate.run(work) })
 
 	err := h.intake(ctx, func(msg jetstream.Msg, done func()) {
+		h.inHand.Add(1)
 		workers.Go(func() {
 			defer done()
+			defer h.inHand.Add(-1)
 			h.handle(ctx, work, msg)
+			h.pulse.beat()
 		})
 	})
+	h.pulse.enter(placeEnd)
 	h.pulling.Store(&errNotTaking)
 	h.Provisioner.Drain()
 	if !finishes(&workers, h.DrainTimeout) {

@@ -26,6 +26,7 @@ const inHand = 2
 func (h *Handler) intake(ctx context.Context, start func(msg jetstream.Msg, done func())) error {
 	slots := make(chan struct{}, inHand*h.Workers)
 	for n := 1; ctx.Err() == nil; n++ {
+		h.pulse.enter(placeServer)
 		err := h.pull(ctx, slots, start)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the end of ctx is none
@@ -64,7 +65,8 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jets
 	h.pulling.Store(nil)
 	h.Log.InfoContext(ctx, "taking requests", "workers", h.Workers)
 	for h.ready(ctx, slots) == nil {
-		msg, err := next(ctx, messages)
+		h.pulse.enter(placeServer)
+		msg, err := h.next(ctx, messages)
 		if ctx.Err() != nil {
 			if err == nil {
 				h.handBack(msg, 0)
@@ -96,19 +98,29 @@ const askAgain = 2 * time.Millisecond
 // be on its way, and that one's message may be here by then: nothing would be asked for, and nothing come, until
 // the missing heartbeat is noticed after seconds. Asked a second time, it sends what it has left out. (nats.go
 // 1.55.0, pull.go: checkPending, fetchInProgress)
-func next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+func (h *Handler) next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
 	msg, err := messages.Next(jetstream.NextMaxWait(askAgain))
-	if errors.Is(err, nats.ErrTimeout) {
-		return messages.Next(jetstream.NextContext(ctx))
+	if !errors.Is(err, nats.ErrTimeout) {
+		return msg, err
 	}
-	return msg, err
+	for {
+		h.pulse.enter(placeServer)
+		wait, end := context.WithTimeout(ctx, lookUp)
+		msg, err = messages.Next(jetstream.NextContext(wait))
+		end()
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return msg, err
+		}
+	}
 }
 
 // ready waits for the gate to be open and a slot to be free.
 func (h *Handler) ready(ctx context.Context, slots chan struct{}) error {
+	h.pulse.enter(placeGate)
 	if err := h.gate.ready(ctx); err != nil {
 		return err
 	}
+	h.pulse.enter(placeWorkers)
 	select {
 	case slots <- struct{}{}:
 	case <-ctx.Done():

@@ -21,8 +21,11 @@ func outcomeHeader(o pipeline.Outcome) nats.Header {
 }
 
 // publishOutcome publishes the outcome and waits until the stream has it.
-func (h *Handler) publishOutcome(ctx context.Context, o pipeline.Outcome) error {
+func (h *Handler) publishOutcome(ctx context.Context, d delivery, o pipeline.Outcome) error {
 	_, err := h.publish(ctx, &nats.Msg{Subject: o.Type, Header: outcomeHeader(o), Data: o.Body}, events.StreamEvents)
+	if err == nil {
+		h.Settled(o.Type, max(time.Since(d.stored), 0))
+	}
 	return err
 }
 
@@ -45,6 +48,7 @@ func tooLarge(err error) bool {
 func (h *Handler) publish(ctx context.Context, msg *nats.Msg, stream string) (*jetstream.PubAck, error) {
 	for n := 1; ; n++ {
 		ack, err := publishOnce(ctx, h.JetStream, msg, stream)
+		h.pulse.beat()
 		if err == nil {
 			h.publishing.Store(nil)
 			return ack, nil

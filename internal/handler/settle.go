@@ -97,7 +97,7 @@ func (h *Handler) decide(intake, work context.Context, d delivery) (key string, 
 func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipeline.Result) error {
 	switch r.Verdict {
 	case pipeline.Acknowledge:
-		if err := h.publishOutcome(ctx, r.Outcome); err != nil {
+		if err := h.publishOutcome(ctx, d, r.Outcome); err != nil {
 			return err
 		}
 		crash.Point("outcome published", "")
@@ -117,7 +117,7 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 			}
 			crash.Point("burial noted", "")
 		}
-		if err := h.publishOutcome(ctx, r.Outcome); err != nil {
+		if err := h.publishOutcome(ctx, d, r.Outcome); err != nil {
 			return err
 		}
 		crash.Point("outcome published", "")

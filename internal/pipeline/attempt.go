@@ -75,6 +75,7 @@ func (a *Attempt) end(ctx context.Context) (leftBehind []string) {
 func (a *Attempt) runStep(ctx context.Context, number int) error {
 	step := a.p.Steps[number]
 	a.stepStarted = a.p.Now()
+	a.p.moved.Store(&a.stepStarted)
 	label := fmt.Sprintf("Step %d/%d: %s", number, len(a.p.Steps)-1, step.Name)
 	a.log.InfoContext(ctx, label+" …")
 	a.p.Observer.StepBegan(a.running())

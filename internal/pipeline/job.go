@@ -72,8 +72,26 @@ func (j *Job) Run(ctx context.Context) Result {
 	err = a.run(ctx)
 	leftBehind := a.end(ctx)
 	result := j.ended(ctx, a, err, leftBehind)
-	j.p.Observer.AttemptEnded(result.Verdict)
+	j.p.Observer.AttemptEnded(attemptResult(result.Verdict, err))
 	return result
+}
+
+// attemptResult is what an attempt came to that ended with this error.
+func attemptResult(v Verdict, err error) AttemptResult {
+	var settled *Settled
+	switch {
+	case errors.As(err, &settled):
+		return AttemptOvertaken
+	case v == Acknowledge:
+		return AttemptProvisioned
+	case v == Terminate:
+		return AttemptFailed
+	case v == Pause:
+		return AttemptInterrupted
+	case v == HandBack:
+		return AttemptHandedBack
+	}
+	return AttemptPostponed
 }
 
 // ended judges an attempt that has run.

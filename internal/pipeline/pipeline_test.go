@@ -490,8 +490,8 @@ func (o *observed) StepBegan(r Running) {
 func (o *observed) StepEnded(r Running, took time.Duration, err error) {
 	*o = append(*o, fmt.Sprint(r.Step.Number, " ", took, " ", err))
 }
-func (o *observed) AttemptEnded(v Verdict)   { *o = append(*o, v.String()) }
-func (o *observed) Warned(step, code string) { *o = append(*o, "warned "+step+" "+code) }
+func (o *observed) AttemptEnded(r AttemptResult) { *o = append(*o, string(r)) }
+func (o *observed) Warned(step, code string)     { *o = append(*o, "warned "+step+" "+code) }
 func (o *observed) Recorded(eventType string, cause events.CauseCode) {
 	*o = append(*o, strings.TrimSpace("recorded "+eventType+" "+string(cause)))
 }
@@ -511,7 +511,7 @@ func TestObserverIsToldOfWhatIsRecorded(t *testing.T) {
 			"create_indexes of order-1 for acme, attempt 1", "3 0s <nil>",
 			"validate_schema of order-1 for acme, attempt 1", "4 0s <nil>",
 			"register_tenant of order-1 for acme, attempt 1", "5 1s <nil>",
-			"warned create_indexes INDEX_FAILED", "recorded tenant.provisioned", "acknowledge",
+			"warned create_indexes INDEX_FAILED", "recorded tenant.provisioned", "provisioned",
 		}
 		if !slices.Equal(seen, want) {
 			t.Errorf("told %q, want %q", seen, want)
@@ -519,7 +519,7 @@ func TestObserverIsToldOfWhatIsRecorded(t *testing.T) {
 		seen = nil
 		b.outcome = nil
 		failure(t, b.run(t)) // the tenant exists
-		want = []string{"recorded tenant.provisioning_failed TENANT_EXISTS", "terminate"}
+		want = []string{"recorded tenant.provisioning_failed TENANT_EXISTS", "failed"}
 		if got := seen[len(seen)-2:]; !slices.Equal(got, want) {
 			t.Errorf("told %q at last, want %q", got, want)
 		}

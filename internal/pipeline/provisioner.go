@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -36,15 +37,28 @@ type Running struct {
 	Step     events.Step
 }
 
+// AttemptResult is what an attempt came to.
+type AttemptResult string
+
+// The results of attempts.
+const (
+	AttemptProvisioned AttemptResult = "provisioned"
+	AttemptFailed      AttemptResult = "failed"      // for good
+	AttemptPostponed   AttemptResult = "postponed"   // after a transient fault
+	AttemptInterrupted AttemptResult = "interrupted" // by an outage
+	AttemptHandedBack  AttemptResult = "handed_back" // because the process ends
+	AttemptOvertaken   AttemptResult = "overtaken"   // another delivery's attempt has decided the request
+)
+
 // Observer is told what happens, for metrics and for who waits. Its methods return at once.
 type Observer interface {
 	// StepBegan tells that a step has begun.
 	StepBegan(r Running)
 	// StepEnded tells how long a step took, and its error.
 	StepEnded(r Running, took time.Duration, err error)
-	// AttemptEnded tells what an attempt came to, once it has run. An attempt that is held up by an outage, and
-	// goes on after it, has ended with each.
-	AttemptEnded(v Verdict)
+	// AttemptEnded tells what an attempt came to, once it has run. One that is held up by an outage, and goes on
+	// after it, has ended with each.
+	AttemptEnded(result AttemptResult)
 	// Warned tells of a warning that an outcome carries.
 	Warned(step, code string)
 	// Recorded tells of an outcome that this process has recorded; cause is empty for a success. That of an
@@ -56,7 +70,7 @@ type nobody struct{}
 
 func (nobody) StepBegan(Running)                       {}
 func (nobody) StepEnded(Running, time.Duration, error) {}
-func (nobody) AttemptEnded(Verdict)                    {}
+func (nobody) AttemptEnded(AttemptResult)              {}
 func (nobody) Warned(string, string)                   {}
 func (nobody) Recorded(string, events.CauseCode)       {}
 
@@ -71,6 +85,7 @@ type Provisioner struct {
 	building *semaphore.Weighted
 	draining chan struct{}
 	drain    func()
+	moved    atomic.Pointer[time.Time]
 }
 
 // New returns a provisioner, or an error that names what is missing.
@@ -95,6 +110,14 @@ func New(c Config) (*Provisioner, error) {
 		Config: c, running: semaphore.NewWeighted(everyone), building: semaphore.NewWeighted(int64(c.Workers)),
 		draining: draining, drain: sync.OnceFunc(func() { close(draining) }),
 	}, nil
+}
+
+// Moved is when a step last began or ended; zero if none has.
+func (p *Provisioner) Moved() time.Time {
+	if at := p.moved.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 // Ping reports whether the database can be reached and written to.

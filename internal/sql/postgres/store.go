@@ -239,6 +239,9 @@ func (s *Store) Close() error {
 	}
 }
 
+// Stat is the state of the pool of connections, for metrics.
+func (s *Store) Stat() *pgxpool.Stat { return s.pool.Stat() }
+
 // Strategy is [events.IsolationSchema].
 func (s *Store) Strategy() string { return events.IsolationSchema }
 

@@ -130,6 +130,11 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	return s, syncTree(filepath.Dir(registry), filepath.Dir(c.Root))
 }
 
+// Pools are the registry's pools of connections by what they are for, for metrics.
+func (s *Store) Pools() map[string]*databasesql.DB {
+	return map[string]*databasesql.DB{"reads": s.reads, "notes": s.lax, "commits": s.durable}
+}
+
 // Close closes the registry.
 func (s *Store) Close() error {
 	var faults []error

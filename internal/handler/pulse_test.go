@@ -1,0 +1,75 @@
+package handler
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestPulse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var never time.Time
+		p := newPulse()
+		for at, where := range places {
+			p.enter(at)
+			time.Sleep(where.patience)
+			if err := p.err(never); err != nil {
+				t.Errorf("%s, within patience: %v", where.name, err)
+			}
+			time.Sleep(time.Second)
+			if err := p.err(never); err == nil || !strings.Contains(err.Error(), where.name) {
+				t.Errorf("%s, after patience: %v", where.name, err)
+			}
+			// What others do is a sign of life where intake waits for them, and only there.
+			p.beat()
+			if err := p.err(never); (err != nil) != (at == placeServer) {
+				t.Errorf("%s, others got on: %v", where.name, err)
+			}
+			time.Sleep(where.patience + time.Second)
+			if err := p.err(time.Now()); (err != nil) != (at == placeServer) {
+				t.Errorf("%s, a step has moved: %v", where.name, err)
+			}
+			p.enter(at)
+			if err := p.err(never); err != nil {
+				t.Errorf("%s, intake got on: %v", where.name, err)
+			}
+		}
+	})
+}
+
+// hang makes it look as if intake, and those it waits for, had not moved for an hour.
+func (p *pulse) hang() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = time.Now().Add(-time.Hour)
+}
+
+// That nothing comes, or that the database is away, is no reason to be restarted; that nothing moves is one.
+func TestAlive(t *testing.T) {
+	b := newBundle(t)
+	entered, release := b.block()
+	h := b.start()
+	must(t, h.Alive())
+	h.pulse.hang()
+	b.eventually("intake looks up where there is nothing to do", func() bool { return h.Alive() == nil })
+
+	b.publishTenants(5)
+	receive(t, "work begins", entered)
+	b.eventually("intake waits for workers", func() bool {
+		h.pulse.hang()
+		err := h.pulse.err(time.Time{})
+		return h.InHand() == 4 && err != nil && strings.Contains(err.Error(), places[placeWorkers].name)
+	})
+	must(t, h.Alive()) // a step has begun just now
+	release()
+	b.settled()
+	b.eventually("nothing is in hand", func() bool { return h.InHand() == 0 })
+
+	b.db.unplug()
+	b.publishTenants(6)
+	b.eventually("intake pauses", func() bool { return h.gate.err() != nil })
+	h.pulse.hang()
+	b.eventually("the prober asks", func() bool { return h.pulse.err(time.Time{}) == nil })
+}
