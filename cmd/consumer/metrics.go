@@ -98,7 +98,8 @@ func buildInfo() prometheus.Collector {
 
 // gauge shows what value tells at each scrape.
 func (m *metrics) gauge(name, help string, value func() float64) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tenant_provisioner_" + name, Help: help}, value))
+	opts := prometheus.GaugeOpts{Name: "tenant_provisioner_" + name, Help: help}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(opts, value))
 }
 
 // watchStore shows the store's connections and its pool of prepared boundaries.
@@ -122,7 +123,8 @@ func (m *metrics) watchHandler(h *handler.Handler, ready func() error) {
 		func() float64 { return float64(h.InHand()) })
 	m.gauge("workers", "Tenants that this process builds at once (CONCURRENCY).",
 		func() float64 { return float64(h.Workers) })
-	m.gauge("ready", "Whether this process takes requests, as /readyz tells.", func() float64 { return truth(ready() == nil) })
+	m.gauge("ready", "Whether this process takes requests, as /readyz tells.",
+		func() float64 { return truth(ready() == nil) })
 	m.gauge("alive", "Whether intake gets on, as /livez tells.", func() float64 { return truth(h.Alive() == nil) })
 }
 

@@ -69,7 +69,7 @@ func (p *pulse) err(worked time.Time) error {
 	}
 	where := places[p.at]
 	if quiet := time.Since(last); quiet > where.patience {
-		return fmt.Errorf("intake has not moved for %s, %s; restart the process, with SIGQUIT for a report of what it hangs in",
+		return fmt.Errorf("intake has not moved for %s, %s; restart the process: SIGQUIT has it say what it hangs in",
 			quiet.Round(time.Second), where.name)
 	}
 	return nil

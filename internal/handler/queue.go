@@ -25,7 +25,7 @@ type Queue struct {
 }
 
 // Lag is the number of requests that are not settled.
-func (q Queue) Lag() uint64 { return q.Pending + uint64(max(q.InFlight, 0)) } //nolint:gosec // not negative
+func (q Queue) Lag() uint64 { return q.Pending + uint64(max(q.InFlight, 0)) }
 
 // Age is how long the oldest request that is not settled has waited by then; 0 where all are settled.
 func (q Queue) Age(now time.Time) time.Duration {

@@ -487,6 +487,7 @@ type observed []string
 func (o *observed) StepBegan(r Running) {
 	*o = append(*o, fmt.Sprintf("%s of %s for %s, attempt %d", r.Step.Name, r.Request.ID, r.TenantID, r.Attempt))
 }
+
 func (o *observed) StepEnded(r Running, took time.Duration, err error) {
 	*o = append(*o, fmt.Sprint(r.Step.Number, " ", took, " ", err))
 }
