@@ -66,12 +66,12 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 		return err
 	}
 	defer hangUp(ctx, nc)
-	db, err := openStore(ctx, c, log)
+	db, err := openStore(ctx, c, nil, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	h, err := newHandler(c, nc, db, newMetrics(), log)
+	h, err := newHandler(c, nc, db, newMetrics(), nil, log)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 )
 
@@ -26,13 +27,13 @@ func runCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), c, log)
+			return run(cmd.Context(), a.env, c, log)
 		},
 	}
 }
 
 // run is the service, until ctx ends.
-func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
+func run(ctx context.Context, env envconfig.Lookuper, c Config, log *slog.Logger) (err error) {
 	defer func() { // being told to stop while still waiting for a server is no failure
 		// Not context.Cause, which libraries do not return: a signal's cause is Canceled, but not the reverse.
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -41,6 +42,11 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	}()
 	log.InfoContext(ctx, "starting", "version", version(), "nats", cmp.Or(redact("NATS_URL", c.NATSURL), "embedded"),
 		"database", redact("DATABASE_URL", c.DatabaseURL))
+	traces, stopTracing, err := startTracing(ctx, env, log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	var serving atomic.Pointer[probes]
 	serving.Store(starting(errors.New("starting")))
 	counts := newMetrics()
@@ -90,7 +96,7 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 
 	var db store
 	err = up("the database", func() (err error) {
-		db, err = openStore(ctx, c, log)
+		db, err = openStore(ctx, c, traces, log)
 		return err
 	})
 	if err != nil {
@@ -100,7 +106,7 @@ func run(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	defer prepareAhead(ctx, db)()
 	counts.watchStore(db)
 
-	h, err := newHandler(c, nc, db, counts, log)
+	h, err := newHandler(c, nc, db, counts, traces, log)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
 
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -24,14 +25,14 @@ type store interface {
 }
 
 // openStore opens the configured database and brings its registry up to date.
-func openStore(ctx context.Context, c Config, log *slog.Logger) (store, error) {
+func openStore(ctx context.Context, c Config, traces trace.TracerProvider, log *slog.Logger) (store, error) {
 	if c.onPostgres() {
 		config := c.postgres()
-		config.Log = log
+		config.Log, config.Traces = log, traces
 		return postgres.Open(ctx, config)
 	}
 	config := c.sqlite()
-	config.Log = log
+	config.Log, config.Traces = log, traces
 	return sqlite.Open(ctx, config)
 }
 
@@ -60,7 +61,7 @@ func topology(c Config) handler.Topology {
 
 // newHandler wires a handler to a connection and a database.
 func newHandler(
-	c Config, nc *nats.Conn, db store, counts *metrics, log *slog.Logger,
+	c Config, nc *nats.Conn, db store, counts *metrics, traces trace.TracerProvider, log *slog.Logger,
 ) (*handler.Handler, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -69,7 +70,7 @@ func newHandler(
 	provisioner, err := pipeline.New(pipeline.Config{
 		Database: db, Source: c.EventSource, Log: log, Now: time.Now, Steps: pipeline.Steps(),
 		Observer: &observer{counts, handler.NewProgress(nc, c.EventSource, log)}, Workers: c.Concurrency,
-		Limit: pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait},
+		Limit: pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait}, Tracer: tracer(traces),
 	})
 	if err != nil {
 		return nil, err
@@ -77,6 +78,7 @@ func newHandler(
 	return handler.New(handler.Config{
 		Conn: nc, JetStream: js, Topology: topology(c), Provisioner: provisioner, Workers: c.Concurrency,
 		Backoff: backoff(c), DrainTimeout: c.DrainTimeout, Log: log, Settled: counts.settled,
+		Tracer: tracer(traces),
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
 
 	"example.com/tenant-provisioner/internal/pipeline"
 )
@@ -38,6 +39,7 @@ type Config struct {
 	// Settled is told of each outcome that was published, by its type, and how long after the stream took the
 	// request, by the server's clock and this one. nil: nobody is told.
 	Settled func(eventType string, took time.Duration)
+	Tracer  trace.Tracer // nil: nothing is traced
 }
 
 // Handler takes requests and settles them. Use it for one Run.

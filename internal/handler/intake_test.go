@@ -176,7 +176,8 @@ func TestNoPullRequestIsForgotten(t *testing.T) {
 	const many = 20000
 	var longest time.Duration
 	for range many {
-		_, err := b.js.PublishMsgAsync(b.request("order", "acme")) // answered at once: its outcome is there
+		// Answered at once: its outcome is there.
+		_, err := b.js.PublishMsgAsync(b.request("order", "acme"), jetstream.WithStallWait(patience))
 		must(t, err)
 	}
 	last := time.Now()

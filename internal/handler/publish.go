@@ -22,7 +22,9 @@ func outcomeHeader(o pipeline.Outcome) nats.Header {
 
 // publishOutcome publishes the outcome and waits until the stream has it.
 func (h *Handler) publishOutcome(ctx context.Context, d delivery, o pipeline.Outcome) error {
+	ctx, end := h.traceOutcome(ctx, o)
 	_, err := h.publish(ctx, &nats.Msg{Subject: o.Type, Header: outcomeHeader(o), Data: o.Body}, events.StreamEvents)
+	end(err)
 	if err == nil {
 		h.Settled(o.Type, max(time.Since(d.stored), 0))
 	}

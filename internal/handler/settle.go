@@ -37,11 +37,15 @@ func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
 		}
 	}()
 	crash.Point("delivered", "")
-	key, result := h.decide(intake, work, d)
+	e, malformed := decode(msg)
+	work, end := h.traceDelivery(work, d, e)
+	key, result := h.decide(intake, work, d, e, malformed)
 	if result.Verdict == pipeline.Terminate {
 		log.WarnContext(work, "the request has failed; its dead letter tells why", "key", key, "outcome", result.Outcome.ID)
 	}
-	if err := h.perform(work, d, key, result); err != nil {
+	err = h.perform(work, d, key, result)
+	end(result, err)
+	if err != nil {
 		log.ErrorContext(work, "the request is not settled and will be delivered again", "verdict", result.Verdict.String(),
 			"key", key, "error", err)
 		delay := h.Backoff.Delay(d.deliveries)
@@ -62,14 +66,16 @@ func decode(msg jetstream.Msg) (e event.Event, err error) {
 	return events.Decode(msg.Headers(), msg.Data())
 }
 
-// decide runs the job of a message until it is more than held up by an outage.
-func (h *Handler) decide(intake, work context.Context, d delivery) (key string, _ pipeline.Result) {
-	e, err := decode(d.msg)
-	if err != nil {
-		h.Log.WarnContext(work, "a message could not be decoded", "sequence", d.sequence, "error", err)
+// decide runs the job of a message, which holds the event e or is malformed, until it is more than held up by an
+// outage.
+func (h *Handler) decide(
+	intake, work context.Context, d delivery, e event.Event, malformed error,
+) (key string, _ pipeline.Result) {
+	if malformed != nil {
+		h.Log.WarnContext(work, "a message could not be decoded", "sequence", d.sequence, "error", malformed)
 		key, outcome, err := h.Provisioner.Undecodable(pipeline.Message{
 			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored,
-		}, err)
+		}, malformed)
 		if err != nil {
 			return key, pipeline.Result{Verdict: pipeline.Postpone, Err: err}
 		}

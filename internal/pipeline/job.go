@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"go.opentelemetry.io/otel/propagation"
+
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/crash"
 )
@@ -31,6 +33,7 @@ type Job struct {
 	data      events.Requested
 	malformed error
 	claim     *Claim
+	trace     propagation.MapCarrier // the span in which it is decided; nil where nothing is traced
 	log       *slog.Logger
 }
 
@@ -47,6 +50,7 @@ func (p *Provisioner) Job(r Request) *Job {
 // Run claims the request and runs the pipeline until it is decided, or returns why that has to wait. It
 // blocks as long as the database does; ending ctx stops it, and gives the attempt back.
 func (j *Job) Run(ctx context.Context) Result {
+	j.follow(ctx)
 	end, err := j.room(ctx)
 	if err != nil {
 		return j.unclaimed(ctx, err)

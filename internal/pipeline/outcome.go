@@ -56,6 +56,9 @@ func (j *Job) envelope(eventType string) events.Outcome {
 	envelope := events.OutcomeFor(e)
 	envelope.ID = events.OutcomeID(e.Source(), e.ID(), j.claim.Replay, eventType)
 	envelope.Source, envelope.Time = j.p.Source, j.p.Now()
+	if j.trace != nil {
+		envelope.TraceParent, envelope.TraceState = j.trace[traceParent], j.trace[traceState]
+	}
 	return envelope
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 
 	"example.com/tenant-provisioner/events"
@@ -24,8 +25,9 @@ type Config struct {
 	Workers  int // tenants built at once
 	Log      *slog.Logger
 	Now      func() time.Time
-	Steps    []Step   // see [Steps]
-	Observer Observer // nil: nobody looks
+	Steps    []Step       // see [Steps]
+	Observer Observer     // nil: nobody looks
+	Tracer   trace.Tracer // nil: nothing is traced
 }
 
 // Running is a step of an attempt that runs, or has just ended.

@@ -11,9 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -46,6 +48,7 @@ type Config struct {
 	Prepared       int    // boundaries kept ready by Fill; 0: none are prepared or taken
 	CreatedBy      string // of the bootstrap tenant's row
 	Log            *slog.Logger
+	Traces         trace.TracerProvider // nil: nothing is traced
 }
 
 // Store is a PostgreSQL database as [pipeline.Database]. It is safe for concurrent use.
@@ -203,6 +206,9 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	// code would be in vain.
 	setDefault(conn.RuntimeParams, "max_parallel_maintenance_workers", "0")
 	setDefault(conn.RuntimeParams, "jit", "off")
+	if c.Traces != nil {
+		conn.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(c.Traces), otelpgx.WithDisableAcquireTracer())
+	}
 	conn.RuntimeParams["DateStyle"] = "ISO, MDY" // times in the ledger's history are text
 	// A password file may have changed since: a rotated password is found there without a restart.
 	config.BeforeConnect = func(_ context.Context, next *pgx.ConnConfig) error {

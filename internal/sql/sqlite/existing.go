@@ -27,7 +27,7 @@ func (b *build) openExisting(ctx context.Context) error {
 		return err
 	}
 	// EXTRA: the commit also survives losing power right after it.
-	db, err := open(b.path, "rw", 1, busyTimeout, "synchronous(EXTRA)")
+	db, err := open(b.path, "rw", busyTimeout, "synchronous(EXTRA)")
 	if err != nil {
 		return err
 	}

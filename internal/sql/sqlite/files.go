@@ -148,7 +148,7 @@ func marked(ctx context.Context, path string, c pipeline.Claim) bool {
 		return false
 	}
 	// Immutable: a file in WAL mode would else get files beside it. The mark does not change.
-	db, err := open(path, immutable, 1, busyTimeout)
+	db, err := open(path, immutable, busyTimeout)
 	if err != nil {
 		return false
 	}

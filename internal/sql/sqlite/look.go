@@ -48,7 +48,7 @@ func look(ctx context.Context, path string, fn func(*databasesql.Tx) error) erro
 }
 
 func read(ctx context.Context, path, mode string, fn func(*databasesql.Tx) error) (err error) {
-	db, err := open(path, mode, 1, busyTimeout, "query_only(1)")
+	db, err := open(path, mode, busyTimeout, "query_only(1)")
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
@@ -31,6 +33,7 @@ type Config struct {
 	CreatedBy    string // of the bootstrap tenant's row
 	Log          *slog.Logger
 	Now          func() time.Time
+	Traces       trace.TracerProvider // of the registry's statements; nil: nothing is traced
 }
 
 // Store is a directory of SQLite files as [pipeline.Database]. It is safe for concurrent use, also by
@@ -112,13 +115,17 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	if s.durable, err = open(registry, "rw", 1, busyTimeout, append(wal, "synchronous(FULL)")...); err != nil {
+	by := opener(databasesql.Open)
+	if c.Traces != nil {
+		by = traced(c.Traces)
+	}
+	if s.durable, err = openBy(by, registry, "rw", 1, busyTimeout, append(wal, "synchronous(FULL)")...); err != nil {
 		return nil, err
 	}
-	if s.lax, err = open(registry, "rw", 1, busyTimeout, append(wal, "synchronous(NORMAL)")...); err != nil {
+	if s.lax, err = openBy(by, registry, "rw", 1, busyTimeout, append(wal, "synchronous(NORMAL)")...); err != nil {
 		return nil, err
 	}
-	if s.reads, err = open(registry, "ro", c.Connections, busyTimeout, "query_only(1)"); err != nil {
+	if s.reads, err = openBy(by, registry, "ro", c.Connections, busyTimeout, "query_only(1)"); err != nil {
 		return nil, err
 	}
 	if err := s.migrate(ctx, registry); err != nil {

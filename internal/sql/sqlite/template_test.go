@@ -84,7 +84,7 @@ func TestTemplateIsWhatTheStatementsMake(t *testing.T) {
 		if err := register(t, b); err != nil {
 			t.Fatal(err)
 		}
-		db, err := open(b.path, "rw", 1, 0)
+		db, err := open(b.path, "rw", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func TestFileUnderConstructionLooksAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	busy := func(path string) bool {
-		db, err := open(path, "rw", 1, 0)
+		db, err := open(path, "rw", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +198,7 @@ func TestFileUnderConstructionLooksAlive(t *testing.T) {
 	if busy(s.Root + "/dead") {
 		t.Error("a dead file looks alive to SQLite")
 	}
-	older, err := open(s.Root+"/dead", "rw", 1, 0)
+	older, err := open(s.Root+"/dead", "rw", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestTemplateIsNotBelieved(t *testing.T) {
 		if err := os.WriteFile(other, s.template.content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		db, err := open(other, "rw", 1, 0)
+		db, err := open(other, "rw", 0)
 		if err != nil {
 			t.Fatal(err)
 		}

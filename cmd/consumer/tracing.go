@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+	"go.opentelemetry.io/contrib/exporters/autoexport"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// traceStopTimeout bounds the wait for the last spans to be taken.
+const traceStopTimeout = 3 * time.Second
+
+// tracing are the variables of which one turns traces on. All others of OpenTelemetry's are read by its libraries:
+// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+var tracing = []string{
+	"OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+}
+
+// traced reports whether the environment asks for traces.
+func traced(env envconfig.Lookuper) bool {
+	if disabled, _ := env.Lookup("OTEL_SDK_DISABLED"); strings.EqualFold(disabled, "true") {
+		return false
+	}
+	if exporter, _ := env.Lookup("OTEL_TRACES_EXPORTER"); exporter == "none" {
+		return false
+	}
+	for _, name := range tracing {
+		if value, _ := env.Lookup(name); value != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// startTracing returns what makes spans, or nil where none are asked for, and what sends the last of them.
+func startTracing(
+	ctx context.Context, env envconfig.Lookuper, log *slog.Logger,
+) (_ trace.TracerProvider, stop func(), _ error) {
+	if !traced(env) {
+		return nil, func() {}, nil
+	}
+	// Spans that cannot be sent are lost, and nothing else.
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.WarnContext(ctx, "OpenTelemetry", "error", err) }))
+	exporter, err := autoexport.NewSpanExporter(ctx)
+	if err != nil {
+		return nil, nil, misuse(fmt.Errorf("OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_…: %w", err))
+	}
+	what, err := resource.New(ctx,
+		resource.WithAttributes(
+			attribute.String("service.name", program), attribute.String("service.version", version())),
+		resource.WithHost(), resource.WithTelemetrySDK(), resource.WithFromEnv())
+	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
+		return nil, nil, misuse(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err))
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(what))
+	log.InfoContext(ctx, "traces are sent")
+	return provider, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), traceStopTimeout)
+		defer cancel()
+		if err := provider.Shutdown(ctx); err != nil {
+			log.WarnContext(ctx, "the last spans were not sent", "error", err)
+		}
+	}, nil
+}
+
+// tracer is the program's own, or nil.
+func tracer(provider trace.TracerProvider) trace.Tracer {
+	if provider == nil {
+		return nil
+	}
+	return provider.Tracer("example.com/tenant-provisioner")
+}

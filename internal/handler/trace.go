@@ -1,0 +1,96 @@
+package handler
+
+import (
+	"context"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/cloudevents/sdk-go/v2/types"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// Spans are named and marked by OpenTelemetry's conventions for messaging:
+// https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+
+// traceDelivery begins the span of a delivery: it goes on with the request's trace, if that has one. The returned
+// function ends it. Without a tracer nothing is done.
+func (h *Handler) traceDelivery(
+	ctx context.Context, d delivery, e event.Event,
+) (context.Context, func(pipeline.Result, error)) {
+	if h.Tracer == nil {
+		return ctx, func(pipeline.Result, error) {}
+	}
+	ctx, span := h.Tracer.Start(traceOf(ctx, e), "process "+events.TypeRequested,
+		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+			attribute.String("messaging.system", "nats"),
+			attribute.String("messaging.operation.type", "process"),
+			attribute.String("messaging.operation.name", "process"),
+			attribute.String("messaging.destination.name", d.stream),
+			attribute.String("messaging.consumer.group.name", events.DurableConsumer),
+			attribute.String("messaging.message.id", e.ID()),
+			attribute.String("cloudevents.event_source", e.Source()),
+			attribute.Int64("tenant_provisioner.sequence", int64(d.sequence)), //nolint:gosec // far below the limit
+			attribute.Int("tenant_provisioner.delivery", d.deliveries),
+			attribute.Int("tenant_provisioner.replay", d.replay),
+		))
+	return ctx, func(r pipeline.Result, err error) {
+		span.SetAttributes(attribute.String("tenant_provisioner.verdict", r.Verdict.String()))
+		if r.Decided() {
+			span.SetAttributes(
+				attribute.String("tenant_provisioner.outcome.type", r.Outcome.Type),
+				attribute.String("tenant_provisioner.outcome.id", r.Outcome.ID))
+		}
+		switch {
+		case err != nil:
+			span.SetStatus(codes.Error, err.Error())
+		case r.Err != nil:
+			span.SetStatus(codes.Error, r.Err.Error())
+		case r.Verdict == pipeline.Terminate:
+			span.SetStatus(codes.Error, "the request has failed")
+		}
+		span.End()
+	}
+}
+
+// traceOutcome begins the span of publishing an outcome, linked to the span in which it was decided: that may be of
+// an earlier delivery, or of another program's.
+func (h *Handler) traceOutcome(ctx context.Context, o pipeline.Outcome) (context.Context, func(error)) {
+	if h.Tracer == nil {
+		return ctx, func(error) {}
+	}
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+		attribute.String("messaging.system", "nats"),
+		attribute.String("messaging.operation.type", "send"),
+		attribute.String("messaging.operation.name", "publish"),
+		attribute.String("messaging.destination.name", o.Type),
+		attribute.String("messaging.message.id", o.ID),
+	)}
+	if decided, err := events.Decode(outcomeHeader(o), o.Body); err == nil {
+		if link := trace.SpanContextFromContext(traceOf(context.Background(), decided)); link.IsValid() {
+			options = append(options, trace.WithLinks(trace.Link{SpanContext: link}))
+		}
+	}
+	ctx, span := h.Tracer.Start(ctx, "publish "+o.Type, options...)
+	return ctx, func(err error) {
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+		}
+		span.End()
+	}
+}
+
+// traceOf adds the trace context that an event carries; one that is not valid is none.
+func traceOf(ctx context.Context, e event.Event) context.Context {
+	carrier := propagation.MapCarrier{}
+	for _, name := range []string{"traceparent", "tracestate"} {
+		if text, err := types.Format(e.Extensions()[name]); err == nil {
+			carrier[name] = text
+		}
+	}
+	return propagation.TraceContext{}.Extract(ctx, carrier)
+}
