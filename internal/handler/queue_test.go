@@ -47,8 +47,9 @@ func TestQueue(t *testing.T) {
 		return q.Pending == 0 && q.InFlight == 1 && q.Lag() == 1 && q.Oldest.Equal(stored.Time)
 	})
 
-	b.start()
+	h := b.start()
 	b.eventually("somebody pulls", func() bool { return look().Pulls > 0 })
+	h.stop(t) // it would make the stream anew
 	must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
 	if _, err := ReadQueue(t.Context(), b.js); err == nil {
 		t.Error("there is no stream, and no error")
