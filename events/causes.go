@@ -17,3 +17,12 @@ const (
 	CausePermissionDenied     CauseCode = "PERMISSION_DENIED"      // the database or file system refuses us
 	CauseAttemptsExhausted    CauseCode = "ATTEMPTS_EXHAUSTED"     // transient errors until the last attempt
 )
+
+// CauseCodes are all cause codes of this version, in the order above. Later versions may have more.
+func CauseCodes() []CauseCode {
+	return []CauseCode{
+		CauseUndecodableEvent, CauseUnsupportedEventType, CauseInvalidRequest, CauseInvalidTenantID, CauseReservedTenantID,
+		CauseTenantExists, CauseUnsupportedStrategy, CauseBoundaryNotEmpty, CauseSchemaInvalid, CausePermissionDenied,
+		CauseAttemptsExhausted,
+	}
+}

@@ -61,6 +61,18 @@ func newMetrics() *metrics {
 				"interrupted by an outage, handed_back because the process ends, overtaken by one of another delivery.",
 		}, []string{"result"}),
 	}
+	// All that can be counted is there from the start: what first appears as 1 has not increased, to Prometheus.
+	m.outcomes.WithLabelValues(events.TypeProvisioned, "")
+	for _, code := range events.CauseCodes() {
+		m.outcomes.WithLabelValues(events.TypeProvisioningFailed, string(code))
+	}
+	for _, result := range pipeline.AttemptResults() {
+		m.attempts.WithLabelValues(string(result))
+	}
+	m.warnings.WithLabelValues("validate_request", events.WarnNotDocEXCompatible)
+	for _, step := range []string{"create_indexes", "validate_schema"} {
+		m.warnings.WithLabelValues(step, events.WarnIndexFailed)
+	}
 	m.registry.MustRegister(m.outcomes, m.warnings, m.steps, m.attempts, m.requests, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -425,7 +425,11 @@ func TestContractNamesTheSame(t *testing.T) {
 	if want := schema.Defs["step"].Properties["name"].Enum; !slices.Equal(names, want) {
 		t.Errorf("steps %v, in the schema %v", names, want)
 	}
-	for _, codes := range [][]string{schema.Defs["cause"].Properties["code"].Enum, causeCodes(t)} {
+	var listed []string
+	for _, code := range events.CauseCodes() {
+		listed = append(listed, string(code))
+	}
+	for _, codes := range [][]string{schema.Defs["cause"].Properties["code"].Enum, causeCodes(t), listed} {
 		if len(codes) != len(causes) {
 			t.Errorf("%d codes, %d in the table", len(codes), len(causes))
 		}

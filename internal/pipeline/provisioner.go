@@ -52,6 +52,13 @@ const (
 	AttemptOvertaken   AttemptResult = "overtaken"   // another delivery's attempt has decided the request
 )
 
+// AttemptResults are all results of attempts.
+func AttemptResults() []AttemptResult {
+	return []AttemptResult{
+		AttemptProvisioned, AttemptFailed, AttemptPostponed, AttemptInterrupted, AttemptHandedBack, AttemptOvertaken,
+	}
+}
+
 // Observer is told what happens, for metrics and for who waits. Its methods return at once.
 type Observer interface {
 	// StepBegan tells that a step has begun.

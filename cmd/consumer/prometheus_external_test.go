@@ -1,0 +1,200 @@
+//go:build external
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// installed is the path of a program of Prometheus'.
+func installed(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatalf("%s is missing; install it: apt-get install prometheus", program)
+	}
+	return path
+}
+
+const rules = "../../deploy/prometheus"
+
+func TestExternalAlertRules(t *testing.T) {
+	t.Parallel()
+	promtool := installed(t, "promtool")
+	for _, args := range [][]string{
+		{"check", "config", rules + "/prometheus.yml"},
+		{"test", "rules", rules + "/alerts_test.yml"},
+	} {
+		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
+			t.Errorf("promtool %s: %v\n%s", args, err, out)
+		}
+	}
+}
+
+// ruleGroups are the rules as far as the tests read them.
+type ruleGroups struct {
+	Groups []struct {
+		Rules []struct {
+			Alert       string
+			Expr        string
+			Annotations map[string]string
+		}
+	}
+}
+
+func alertRules(t *testing.T) (r ruleGroups) {
+	t.Helper()
+	text, err := os.ReadFile(rules + "/alerts.yml")
+	must(t, err)
+	must(t, yaml.Unmarshal(text, &r))
+	return r
+}
+
+// panels are all expressions of the dashboard, by the title of their panel.
+func panels(t *testing.T) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/grafana/dashboard.json")
+	must(t, err)
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	must(t, json.Unmarshal(text, &dashboard))
+	found := map[string][]string{}
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			found[p.Title] = append(found[p.Title], strings.NewReplacer(
+				"$__rate_interval", "15s", "[5m]", "[15s]", "$instance", ".*").Replace(target.Expr))
+		}
+	}
+	return found
+}
+
+// prometheusServer is a real server that looks at one replica, every second.
+type prometheusServer struct{ url string }
+
+func startPrometheus(t *testing.T, replica string, args ...string) prometheusServer {
+	t.Helper()
+	dir, addr := t.TempDir(), freeAddr(t)
+	config := filepath.Join(dir, "prometheus.yml")
+	must(t, os.WriteFile(config, []byte("global: {scrape_interval: 1s}\nscrape_configs:\n"+
+		"  - {job_name: tenant-provisioner, static_configs: [{targets: ['"+replica+"']}]}\n"), 0o600))
+	server := exec.Command(installed(t, "prometheus"), append(args, "--config.file="+config,
+		"--web.listen-address="+addr, "--storage.tsdb.path="+filepath.Join(dir, "data"))...)
+	var log output
+	server.Stdout, server.Stderr = &log, &log
+	must(t, server.Start())
+	t.Cleanup(func() {
+		server.Process.Kill()
+		server.Wait()
+		if t.Failed() {
+			t.Log(tail(log.String()))
+		}
+	})
+	return prometheusServer{"http://" + addr}
+}
+
+// ask returns the values that an expression has now, or why there are none.
+func (p prometheusServer) ask(t *testing.T, expr string) (values []string, problem string) {
+	t.Helper()
+	response, err := client.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(expr))
+	if err != nil {
+		return nil, err.Error()
+	}
+	defer response.Body.Close()
+	var answer struct {
+		Status, Error string
+		Data          struct {
+			Result []struct{ Value [2]any }
+		}
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || response.StatusCode != http.StatusOK {
+		return nil, fmt.Sprint(response.Status, answer.Error, err)
+	}
+	for _, r := range answer.Data.Result {
+		values = append(values, fmt.Sprint(r.Value[1]))
+	}
+	return values, ""
+}
+
+// Every query of the dashboard has data from a run, and every rule can be evaluated, whether the server keeps
+// native histograms, and then no classic ones, or not.
+func TestExternalDashboardHasData(t *testing.T) {
+	t.Parallel()
+	d := newPostgres(t)
+	service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"),
+		with("PREPARED_BOUNDARIES", "2")))
+	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
+	servers := []prometheusServer{
+		startPrometheus(t, addr), startPrometheus(t, addr, "--enable-feature=native-histograms"),
+	}
+	js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	n, missing := 0, ""
+	defer func() {
+		if t.Failed() {
+			t.Log(missing)
+		}
+	}()
+	within(t, time.Minute, "every query has data", func() bool {
+		n++ // load, good and bad, goes on while it is looked
+		publish(t, js, requestFor(t, fmt.Sprint("good-", n), fmt.Sprint("tenant-", n)),
+			requestFor(t, fmt.Sprint("bad-", n), "tenant-1"))
+		time.Sleep(200 * time.Millisecond)
+		missing = servers[0].missing(t)
+		return missing == "" && servers[1].missing(t) == ""
+	})
+	if len(panels(t)) < 15 {
+		t.Errorf("only %d panels were read", len(panels(t)))
+	}
+	metric := regexp.MustCompile(`\b(tenant_provisioner|pgxpool)_[a-z_]+`)
+	for _, group := range alertRules(t).Groups {
+		for _, rule := range group.Rules {
+			for _, p := range servers {
+				if _, problem := p.ask(t, rule.Expr); problem != "" {
+					t.Errorf("%s: %s", rule.Alert, problem)
+				}
+			}
+			for _, name := range metric.FindAllString(rule.Expr, -1) {
+				classic, _ := servers[0].ask(t, name)
+				native, _ := servers[1].ask(t, name)
+				if len(classic)+len(native) == 0 {
+					t.Errorf("%s: there is no metric %s", rule.Alert, name)
+				}
+			}
+			if want := "docs/runbook.md#" + strings.ToLower(rule.Alert); rule.Annotations["runbook_url"] != want {
+				t.Errorf("%s: runbook_url is %q, want %s", rule.Alert, rule.Annotations["runbook_url"], want)
+			}
+		}
+	}
+}
+
+// missing is the first query of the dashboard that has no data.
+func (p prometheusServer) missing(t *testing.T) string {
+	t.Helper()
+	for title, exprs := range panels(t) {
+		for _, expr := range exprs {
+			values, problem := p.ask(t, expr)
+			if strings.Contains(problem, "parse error") {
+				t.Fatalf("%s: %s: %s", title, expr, problem)
+			}
+			if len(values) == 0 || values[0] == "NaN" {
+				return fmt.Sprintf("%s: %s has no data %s", title, expr, problem)
+			}
+		}
+	}
+	return ""
+}
