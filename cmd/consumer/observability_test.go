@@ -1,0 +1,35 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"testing"
+)
+
+// The document names every metric that there is, and no other.
+func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/observability.md")
+	must(t, err)
+	names := func(pattern, text string) []string {
+		found := map[string]bool{}
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			found[match[1]] = true
+		}
+		return slices.Sorted(maps.Keys(found))
+	}
+	service := serve(t, settings(newPostgres(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()),
+		with("HTTP_ADDR", "127.0.0.1:0"), with("PREPARED_BOUNDARIES", "1")))
+	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
+	js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	publish(t, js, requestFor(t, "order-1", "acme"))
+	settled(t, js)
+	_, metrics := get(t, "http://"+addr+"/metrics")
+	there := names(`(?m)^# TYPE (tenant_provisioner_\w+) `, metrics)
+	documented := names("(?m)^\\| `(tenant_provisioner_\\w+)` \\|", string(text))
+	if !slices.Equal(there, documented) {
+		t.Errorf("metrics %q, documented %q", there, documented)
+	}
+}
