@@ -158,6 +158,20 @@ func (s *Store) path(tenantID string) string {
 	return filepath.Join(s.Root, filepath.FromSlash(s.names.Path(tenantID)))
 }
 
+// Stat is how the connections to the registry are used, those to read and those to write together.
+func (s *Store) Stat() (all databasesql.DBStats) {
+	for _, db := range []*databasesql.DB{s.reads, s.lax, s.durable} {
+		one := db.Stats()
+		all.MaxOpenConnections += one.MaxOpenConnections
+		all.OpenConnections += one.OpenConnections
+		all.InUse += one.InUse
+		all.Idle += one.Idle
+		all.WaitCount += one.WaitCount
+		all.WaitDuration += one.WaitDuration
+	}
+	return all
+}
+
 // Strategy is [events.IsolationDatabase].
 func (s *Store) Strategy() string { return events.IsolationDatabase }
 
