@@ -1,0 +1,264 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait.
+const patience = 20 * time.Second
+
+// bundle is a page on a real server, with a clock that the test moves.
+type bundle struct {
+	*Page
+	t      *testing.T
+	server *server.Server
+	js     jetstream.JetStream
+	reason atomic.Pointer[error] // why no requests are taken
+	offset atomic.Int64          // of the clock, in nanoseconds
+}
+
+// newBundle has no connection yet.
+func newBundle(t *testing.T) *bundle {
+	t.Helper()
+	t.Parallel()
+	b := &bundle{t: t}
+	var err error
+	b.Page, err = New(Config{
+		Version: "v1.2.3", NATS: "nats://xxxxx@nats.example", Database: "sqlite:storage",
+		Ready: func() error {
+			if reason := b.reason.Load(); reason != nil {
+				return *reason
+			}
+			return nil
+		},
+		Now: func() time.Time { return time.Now().Add(time.Duration(b.offset.Load())) },
+	})
+	must(t, err)
+	t.Cleanup(b.Close)
+	return b
+}
+
+// newConnected has the streams, and nothing in them.
+func newConnected(t *testing.T) *bundle {
+	t.Helper()
+	b := newBundle(t)
+	var err error
+	b.server, err = server.NewServer(&server.Options{
+		ServerName: "test", JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true,
+	})
+	must(t, err)
+	b.server.Start()
+	t.Cleanup(func() {
+		b.server.Shutdown()
+		b.server.WaitForShutdown()
+	})
+	if !b.server.ReadyForConnections(patience) {
+		t.Fatal("the NATS server is not ready")
+	}
+	nc, err := nats.Connect("", nats.InProcessServer(b.server), nats.MaxReconnects(-1))
+	must(t, err)
+	t.Cleanup(nc.Close)
+	b.js, err = jetstream.New(nc)
+	must(t, err)
+	_, err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
+	must(t, err)
+	b.Connect(b.js)
+	b.Watch(func() Database { return Database{} })
+	return b
+}
+
+// pass moves the clock.
+func (b *bundle) pass(d time.Duration) { b.offset.Add(int64(d)) }
+
+// get asks for a path.
+func (b *bundle) get(path string) *httptest.ResponseRecorder {
+	b.t.Helper()
+	return b.request(http.MethodGet, path, nil)
+}
+
+func (b *bundle) request(method, path string, header http.Header) *httptest.ResponseRecorder {
+	b.t.Helper()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(b.t.Context(), method, path, http.NoBody)
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	b.ServeHTTP(w, r)
+	return w
+}
+
+// html is the page as it is now, after all that was cached has aged.
+func (b *bundle) html() string {
+	b.t.Helper()
+	b.pass(time.Minute)
+	w := b.get("/")
+	if w.Code != http.StatusOK {
+		b.t.Fatalf("%d: %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+// shows asserts that the page has every part.
+func (b *bundle) shows(parts ...string) (html string) {
+	b.t.Helper()
+	html = b.html()
+	contains(b.t, html, parts...)
+	return html
+}
+
+func contains(t *testing.T, html string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(html, part) {
+			t.Errorf("the page does not have %q:\n%s", part, html)
+		}
+	}
+}
+
+func lacks(t *testing.T, html string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if strings.Contains(html, part) {
+			t.Errorf("the page has %q:\n%s", part, html)
+		}
+	}
+}
+
+// publish puts an event into the stream of outcomes.
+func (b *bundle) publish(subject, body string) (sequence uint64) {
+	b.t.Helper()
+	ack, err := b.js.Publish(b.t.Context(), subject, []byte(body))
+	must(b.t, err)
+	return ack.Sequence
+}
+
+// provisioned puts an outcome into its stream.
+func (b *bundle) provisioned(tenant string, change func(*events.Provisioned)) (sequence uint64) {
+	b.t.Helper()
+	data := events.Provisioned{
+		TenantID: tenant, DisplayName: "Acme", Request: events.Request{Source: "/billing", ID: tenant}, Attempts: 1,
+		DurationMS: 10, Steps: []events.StepTiming{
+			{Step: events.Step{Number: 1, Name: "create_isolation_boundary"}, DurationMS: 1.5},
+			{Step: events.Step{Number: 2, Name: "initialize_schema"}, DurationMS: 6.25},
+		},
+	}
+	if change != nil {
+		change(&data)
+	}
+	e, err := events.NewProvisioned(outcomeOf(tenant, events.TypeProvisioned), data)
+	must(b.t, err)
+	_, body, err := events.Encode(e)
+	must(b.t, err)
+	return b.publish(events.TypeProvisioned, string(body))
+}
+
+// failed puts the outcome of a failure into its stream.
+func (b *bundle) failed(tenant string, code events.CauseCode, message string) (key string) {
+	b.t.Helper()
+	key = events.RequestKey("/billing", tenant)
+	e, err := events.NewProvisioningFailed(outcomeOf(tenant, events.TypeProvisioningFailed), events.ProvisioningFailed{
+		TenantID: tenant, Request: &events.Request{Source: "/billing", ID: tenant}, Attempts: 3,
+		Step: events.Step{Number: 4, Name: "validate_schema"}, Cause: events.Cause{Code: code, Message: message},
+		DeadLetter: events.DeadLetter{Stream: events.StreamDeadLetters, Subject: events.DeadLetterSubject(key)},
+	})
+	must(b.t, err)
+	_, body, err := events.Encode(e)
+	must(b.t, err)
+	b.publish(events.TypeProvisioningFailed, string(body))
+	return key
+}
+
+func outcomeOf(tenant, eventType string) events.Outcome {
+	return events.Outcome{
+		ID: events.OutcomeID("/billing", tenant, 0, eventType), Source: events.DefaultSource, Time: time.Now(),
+	}
+}
+
+// bury puts a dead letter into its stream.
+func (b *bundle) bury(key, reason string, age time.Duration) {
+	b.t.Helper()
+	_, err := b.js.PublishMsg(b.t.Context(), &nats.Msg{
+		Subject: events.DeadLetterSubject(key), Data: []byte("x"),
+		Header: nats.Header{
+			"Dead-Letter-Reason": {reason}, "Dead-Letter-Time": {b.Now().Add(-age).Format(time.RFC3339Nano)},
+		},
+	})
+	must(b.t, err)
+}
+
+// faulty is JetStream with a fault: what is asked is counted, and waits while stalled, whatever its context says.
+type faulty struct {
+	jetstream.JetStream
+	stalled   atomic.Pointer[chan struct{}]
+	streams   atomic.Int64 // asked for
+	consumers atomic.Int64 // made
+}
+
+// spoil puts the fault between the page and its server.
+func (b *bundle) spoil() *faulty {
+	f := &faulty{JetStream: b.js}
+	b.Connect(f)
+	return f
+}
+
+func (f *faulty) stall() (proceed func()) {
+	stalled := make(chan struct{})
+	f.stalled.Store(&stalled)
+	return func() {
+		f.stalled.Store(nil)
+		close(stalled)
+	}
+}
+
+func (f *faulty) wait() {
+	if stalled := f.stalled.Load(); stalled != nil {
+		<-*stalled
+	}
+}
+
+func (f *faulty) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	f.streams.Add(1)
+	f.wait()
+	return f.JetStream.Stream(ctx, name)
+}
+
+func (f *faulty) CreateConsumer(
+	ctx context.Context, stream string, c jetstream.ConsumerConfig,
+) (jetstream.Consumer, error) {
+	f.consumers.Add(1)
+	f.wait()
+	return f.JetStream.CreateConsumer(ctx, stream, c)
+}
+
+var errDown = errors.New("the database is down")
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}

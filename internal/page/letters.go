@@ -1,0 +1,119 @@
+package page
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+const (
+	mostLetters = 2000 // dead letters that are read
+	mostCauses  = 12   // that are shown; anybody may write one
+)
+
+// letters are the dead letters by cause, most frequent first.
+type letters struct {
+	Total  uint64
+	Causes []cause
+	Others cause // of all further causes
+	Read   int   // fewer than Total: there are at least as many as the counts say
+
+	created time.Time // of the stream
+	state   jetstream.StreamState
+}
+
+// cause is a cause of failure and the dead letters that have it.
+type cause struct {
+	Reason string // as the letters have it: to be escaped, cut and not trusted
+	Count  int
+	Oldest time.Time
+}
+
+// safeReason is what may stand in a command: all causes of this program do.
+var safeReason = regexp.MustCompile(`^[A-Z][A-Z_]{0,39}$`)
+
+// Safe reports whether the reason can be copied into a shell.
+func (c cause) Safe() bool { return safeReason.MatchString(c.Reason) }
+
+// Partial reports whether there are more than were read.
+func (l letters) Partial() bool { return uint64(l.Read) < l.Total } //nolint:gosec // not negative
+
+func (c *cause) add(at time.Time, n int) {
+	if c.Oldest.IsZero() || at.Before(c.Oldest) {
+		c.Oldest = at
+	}
+	c.Count += n
+}
+
+// readLetters reads the oldest dead letters, unless the stream is as it was before. What takes too long is left at
+// what was read by then.
+func readLetters(ctx context.Context, js jetstream.JetStream, before letters) (letters, error) {
+	stream, err := js.Stream(ctx, events.StreamDeadLetters)
+	if err != nil {
+		return letters{}, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, err)
+	}
+	info := stream.CachedInfo()
+	now := letters{Total: info.State.Msgs, created: info.Created, state: info.State}
+	if now.Total == 0 {
+		return now, nil
+	}
+	if before.same(now) {
+		return before, nil
+	}
+	open, err := handler.OpenLetters(ctx, js)
+	if err != nil {
+		return letters{}, err
+	}
+	found := map[string]*cause{}
+	for letter, err := range open.All(ctx, handler.Filter{}) {
+		if err != nil && now.Read == 0 {
+			return letters{}, err
+		}
+		if err != nil {
+			break
+		}
+		c := found[letter.Reason]
+		if c == nil {
+			c = &cause{Reason: letter.Reason}
+			found[letter.Reason] = c
+		}
+		c.add(letter.Time, 1)
+		if now.Read++; now.Read == mostLetters {
+			break
+		}
+	}
+	now.Total = max(now.Total, uint64(now.Read)) //nolint:gosec // not negative
+	now.sum(found)
+	return now, nil
+}
+
+// same reports whether all of the stream was read when it was as it is now.
+func (l letters) same(now letters) bool {
+	a, b := l.state, now.state
+	return l.Read > 0 && (!l.Partial() || l.Read == mostLetters) && l.created.Equal(now.created) &&
+		a.Msgs == b.Msgs && a.FirstSeq == b.FirstSeq && a.LastSeq == b.LastSeq && a.NumDeleted == b.NumDeleted
+}
+
+func (l *letters) sum(found map[string]*cause) {
+	for _, c := range found {
+		l.Causes = append(l.Causes, *c)
+	}
+	slices.SortFunc(l.Causes, func(a, b cause) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason))
+	})
+	if len(l.Causes) <= mostCauses {
+		return
+	}
+	for _, c := range l.Causes[mostCauses:] {
+		l.Others.add(c.Oldest, c.Count)
+	}
+	l.Causes = l.Causes[:mostCauses]
+}

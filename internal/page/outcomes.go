@@ -1,0 +1,124 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"example.com/tenant-provisioner/events"
+)
+
+const (
+	recent = 20 // outcomes that are shown
+	// deepest bounds how far back they are looked for, in sequences: somebody may have removed messages.
+	deepest = 3 * recent
+	// together is how many messages are asked for at once.
+	together = 5
+)
+
+// outcomes are the newest in their stream, newest first.
+type outcomes struct {
+	List    []outcome
+	Total   uint64    // that the stream holds
+	created time.Time // of the stream: in another one sequences mean other messages
+}
+
+// outcome is one message of the stream. One of Provisioned, Failed and Odd says what it is.
+type outcome struct {
+	Sequence    uint64
+	Stored      time.Time // by the server
+	Provisioned *events.Provisioned
+	Failed      *events.ProvisioningFailed
+	Odd         string // why it is no outcome
+	gone        bool
+}
+
+// readOutcomes reads those that were not read before.
+func readOutcomes(ctx context.Context, js jetstream.JetStream, before outcomes) (outcomes, error) {
+	stream, err := js.Stream(ctx, events.StreamEvents)
+	if err != nil {
+		return outcomes{}, fmt.Errorf("stream %s: %w", events.StreamEvents, err)
+	}
+	info := stream.CachedInfo()
+	now := outcomes{Total: info.State.Msgs, created: info.Created}
+	known := map[uint64]outcome{}
+	if info.Created.Equal(before.created) {
+		for _, o := range before.List {
+			known[o.Sequence] = o
+		}
+	}
+	next := info.State.LastSeq
+	first := max(info.State.FirstSeq, 1, next-min(next, deepest)+1)
+	for next >= first && len(now.List) < recent {
+		batch := make([]outcome, min(next-first+1, uint64(recent-len(now.List)))) //nolint:gosec // not negative
+		var group errgroup.Group
+		group.SetLimit(together)
+		for i := range batch {
+			sequence := next - uint64(i)
+			var read bool
+			if batch[i], read = known[sequence]; read {
+				continue
+			}
+			group.Go(func() (err error) {
+				batch[i], err = readOutcome(ctx, stream, sequence)
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return outcomes{}, fmt.Errorf("read stream %s: %w", events.StreamEvents, err)
+		}
+		for _, o := range batch {
+			if !o.gone {
+				now.List = append(now.List, o)
+			}
+		}
+		next -= uint64(len(batch))
+	}
+	return now, nil
+}
+
+func readOutcome(ctx context.Context, stream jetstream.Stream, sequence uint64) (outcome, error) {
+	msg, err := stream.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return outcome{gone: true}, nil
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	o := outcome{Sequence: sequence, Stored: msg.Time.UTC()}
+	if o.Provisioned, o.Failed, err = decode(msg); err != nil {
+		o.Odd = err.Error()
+	}
+	return o, nil
+}
+
+func decode(msg *jetstream.RawStreamMsg) (*events.Provisioned, *events.ProvisioningFailed, error) {
+	e, err := events.Decode(msg.Header, msg.Data)
+	if err != nil {
+		return nil, nil, err
+	}
+	if e.Type() == events.TypeProvisioned {
+		data, err := events.ProvisionedFrom(e)
+		return &data, nil, err
+	}
+	data, err := events.FailedFrom(e)
+	return nil, &data, err
+}
+
+// ourKey is what a dead letter's key looks like; what looks otherwise is not put into a command.
+var ourKey = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// Letter is enough of the key of a failure's dead letter to name it by, or empty.
+func (o outcome) Letter() string {
+	key := strings.TrimPrefix(o.Failed.DeadLetter.Subject, events.SubjectDeadLetterPrefix)
+	if !ourKey.MatchString(key) {
+		return ""
+	}
+	return key[:12]
+}

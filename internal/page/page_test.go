@@ -1,0 +1,417 @@
+package page
+
+import (
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+func TestNewNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	if _, err := New(Config{}); err == nil {
+		t.Error("it shows a page about nothing")
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	b := newBundle(t)
+	for path, want := range map[string]string{
+		"/": "text/html; charset=utf-8", "/static/page.css": "text/css; charset=utf-8",
+		"/static/page.js": "text/javascript; charset=utf-8",
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			w := b.request(method, path, nil)
+			equal(t, method+" "+path, w.Code, http.StatusOK)
+			equal(t, path+": Content-Type", w.Header().Get("Content-Type"), want)
+			equal(t, path+": X-Content-Type-Options", w.Header().Get("X-Content-Type-Options"), "nosniff")
+			equal(t, path+": Referrer-Policy", w.Header().Get("Referrer-Policy"), "no-referrer")
+			equal(t, path+": Set-Cookie", w.Header().Get("Set-Cookie"), "")
+			if got := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(got,
+				"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'") || strings.Contains(got, "unsafe") {
+				t.Errorf("%s: Content-Security-Policy: %s", path, got)
+			}
+		}
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+			equal(t, method+" "+path, b.request(method, path, nil).Code, http.StatusMethodNotAllowed)
+		}
+	}
+	for _, path := range []string{"/index.html", "/static/", "/static/page.html", "/x", "//"} {
+		if code := b.get(path).Code; code == http.StatusOK {
+			t.Errorf("%s is there", path)
+		}
+	}
+	equal(t, "Cache-Control of the page", b.get("/").Header().Get("Cache-Control"), "no-store")
+}
+
+// A browser keeps style and script for as long as they are the same.
+func TestAssetsAreKept(t *testing.T) {
+	b := newBundle(t)
+	first := b.get("/static/page.css")
+	tag := first.Header().Get("ETag")
+	again := b.request(http.MethodGet, "/static/page.css", http.Header{"If-None-Match": {tag}})
+	equal(t, "code", again.Code, http.StatusNotModified)
+	equal(t, "body", again.Body.Len(), 0)
+	equal(t, "Cache-Control", first.Header().Get("Cache-Control"), "no-cache")
+	equal(t, "code with another tag", b.request(http.MethodGet, "/static/page.css",
+		http.Header{"If-None-Match": {`"x"`}}).Code, http.StatusOK)
+	if tag == b.get("/static/page.js").Header().Get("ETag") {
+		t.Error("script and style have one tag")
+	}
+}
+
+// The sources name no other host, and no style or script stands in the page itself.
+func TestSourcesAreSelfContained(t *testing.T) {
+	t.Parallel()
+	must(t, fs.WalkDir(os.DirFS("."), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasSuffix(path, ".go") {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		for _, never := range []string{"http:", "https:", "//cdn", "@import", "url(", "style=", "onclick", "javascript:", "innerHTML"} {
+			if strings.Contains(string(content), never) {
+				t.Errorf("%s has %s", path, never)
+			}
+		}
+		return err
+	}))
+}
+
+// Nothing is there yet, and the page says so.
+func TestBeforeTheFirstConnection(t *testing.T) {
+	b := newBundle(t)
+	b.reason.Store(&errDown)
+	html := b.shows("✗ Not taking requests", "the database is down", "v1.2.3", "nats://xxxxx@nats.example", "sqlite:storage",
+		"NATS is not connected yet", "the database is not opened yet")
+	lacks(t, html, "✓ Taking requests", "Pending", "Shown is what was told")
+	b.reason.Store(nil)
+	b.Watch(func() Database { return Database{InUse: 1, Idle: 2, Most: 1234, Waits: 3, Waited: 90 * time.Second} })
+	html = b.shows("✓ Taking requests", "1,234", "No boundaries are prepared ahead", "1\u00a0min 30\u00a0s altogether")
+	lacks(t, html, "not opened yet", "Not taking requests")
+	b.Watch(func() Database { return Database{Prepared: &Prepared{Ready: 7, Target: 8, Taken: 90, Misses: 11}} })
+	html = b.shows("Prepared boundaries", ">7<", ">8<", ">90<", ">11<")
+	lacks(t, html, "No boundaries are prepared")
+}
+
+func TestNothingHasHappenedYet(t *testing.T) {
+	b := newConnected(t)
+	html := b.shows(`<dd id="pending">0</dd>`, "older than 90\u00a0d", "on a single server", "None: no request has failed",
+		"consumer request acme", ">0.00 <small>(0)</small>", "Up for", "1\u00a0min")
+	lacks(t, html, "Not known now", "≥", "The stream holds only")
+}
+
+func TestWhatHasHappened(t *testing.T) {
+	b := newConnected(t)
+	publish := func(subject string) {
+		_, err := b.js.Publish(t.Context(), subject, []byte("x"))
+		must(t, err)
+	}
+	for range 1234 {
+		publish(events.TypeRequested)
+	}
+	b.provisioned("acme", func(p *events.Provisioned) {
+		p.Replay, p.Prepared, p.DurationMS = 2, true, 1234.56
+		p.Warnings = []events.Warning{{Code: events.WarnIndexFailed, Message: "idx_x: no\nspace left"}}
+	})
+	key := b.failed("umbrella", events.CauseSchemaInvalid, "table document has no column path")
+	b.bury(key, string(events.CauseSchemaInvalid), 3*time.Hour)
+	b.bury("one", string(events.CauseTenantExists), time.Hour)
+	b.bury("two", string(events.CauseTenantExists), 2*time.Hour)
+
+	// The consumer may not have heard yet of what was stored just now.
+	pending := `<dd id="pending">1,234</dd>`
+	for deadline := time.Now().Add(patience); !strings.Contains(b.html(), pending) && time.Now().Before(deadline); {
+		b.pass(-time.Minute)
+	}
+	b.pass(-time.Minute)
+	html := b.shows(pending, "<bdi>acme</bdi>", "✓ provisioned", "<small>prepared</small>", "<small>replay 2</small>", "1,234.6 ms",
+		"⚠ INDEX_FAILED", "idx_x: no · space left",
+		`aria-label="1 create_isolation_boundary 1.5 ms, 2 initialize_schema 6.2 ms"`, `<rect class="s2" x="1"`,
+		"<bdi>umbrella</bdi>", "✗ <bdi>SCHEMA_INVALID</bdi>", "step 4 <bdi>validate_schema</bdi>", "table document has no column path",
+		"consumer dead-letters show "+key[:12]+"<",
+		"consumer dead-letters list --reason TENANT_EXISTS<", "consumer dead-letters replay --reason TENANT_EXISTS --dry-run<",
+		"consumer dead-letters replay --reason SCHEMA_INVALID --dry-run<", "3 in the stream", "2 in the stream",
+	)
+	if strings.Index(html, "<bdi>umbrella</bdi>") > strings.Index(html, "<bdi>acme</bdi>") {
+		t.Error("the newest outcome is not the first")
+	}
+	if strings.Index(html, "<bdi>TENANT_EXISTS") > strings.Index(html, "<bdi>SCHEMA_INVALID</bdi></th>") {
+		t.Error("the most frequent cause is not the first")
+	}
+	// The clock says that a minute has passed since, or somewhat more.
+	contains(t, html, `title="`, ">2\u00a0h 1\u00a0min</time>", ">3\u00a0h 1\u00a0min</time>")
+}
+
+// Outcomes are counted from a time on, and those of another type are not among them.
+func TestRates(t *testing.T) {
+	b := newConnected(t)
+	for i := range 30 {
+		b.provisioned(fmt.Sprint("tenant", i), nil)
+	}
+	b.failed("umbrella", events.CauseTenantExists, "")
+	row := func(minutes int, provisioned, failed string) string {
+		return fmt.Sprintf(`<tr><th scope="row">%d min</th><td class="n">%s</small></td><td class="n">%s</small></td></tr>`,
+			minutes, provisioned, failed)
+	}
+	html := b.get("/").Body.String()
+	contains(t, html, row(1, "30.00 <small>(30)", "1.00 <small>(1)"), row(5, "6.00 <small>(30)", "0.20 <small>(1)"),
+		row(60, "0.50 <small>(30)", "0.02 <small>(1)"))
+	b.pass(2 * time.Minute)
+	b.provisioned("late", nil) // by the server's clock, which has not moved
+	html = b.get("/").Body.String()
+	contains(t, html, row(1, "0.00 <small>(0)", "0.00 <small>(0)"), row(5, "6.20 <small>(31)", "0.20 <small>(1)"))
+	stream, err := b.js.Stream(t.Context(), events.StreamEvents)
+	must(t, err)
+	equal(t, "consumers left behind", stream.CachedInfo().State.Consumers, 0)
+	// What the stream has dropped was never counted, and the page says so.
+	must(t, stream.Purge(t.Context(), jetstream.WithPurgeKeep(3)))
+	b.shows("The stream holds only what came since")
+}
+
+// There is always something newer than what was read last, and something that somebody has removed.
+func TestRecentOutcomes(t *testing.T) {
+	b := newConnected(t)
+	stream, err := b.js.Stream(t.Context(), events.StreamEvents)
+	must(t, err)
+	var sequences []uint64
+	for i := range 50 {
+		sequences = append(sequences, b.provisioned(fmt.Sprintf("tenant%02d", i), nil))
+	}
+	for _, i := range []int{49, 45, 31} {
+		must(t, stream.DeleteMsg(t.Context(), sequences[i]))
+	}
+	html := b.shows("tenant48", "tenant46", "tenant44", "tenant27", "The newest 20,")
+	lacks(t, html, "tenant49", "tenant45", "tenant31", "tenant26")
+	b.provisioned("newer", nil)
+	html = b.shows("newer", "tenant48", "tenant28", "The newest 20,")
+	lacks(t, html, "tenant27")
+	b.publish(events.TypeProvisioned, "not an event")
+	b.publish(events.TypeProvisioned, `{"specversion":"1.0","id":"1","source":"/x","type":"else","data":{}}`)
+	b.shows("? no outcome", "not a JSON object", "tenant48")
+	equal(t, "outcomes", strings.Count(b.html(), "? no outcome"), 2)
+
+	// Another stream of that name: what was read of the one before is not of this one.
+	must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
+	html = b.shows("stream TENANT_EVENTS: ", "Shown is what was told at", "tenant48")
+	contains(t, html, "✓ Taking requests")
+	_, err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
+	must(t, err)
+	for i := range 60 {
+		b.provisioned(fmt.Sprintf("other%02d", i), nil)
+	}
+	html = b.shows("other59", "other40")
+	lacks(t, html, "tenant48", "Not known now")
+}
+
+// However many dead letters there are, a bounded number is read, and none a second time while nothing has changed.
+func TestManyDeadLetters(t *testing.T) {
+	b := newConnected(t)
+	f := b.spoil()
+	const more = 7
+	for i := range mostLetters + more {
+		reason := "TENANT_EXISTS"
+		if i%10 == 0 {
+			reason = fmt.Sprintf("CAUSE_%c%c", 'A'+i/10%10, 'A'+i/100%20)
+		}
+		b.bury(fmt.Sprint(i), reason, 0)
+	}
+	var html string
+	for range 20 { // on a slow machine it is not done at once
+		if html = b.html(); strings.Contains(html, "of the oldest 2,000 that were read") {
+			break
+		}
+	}
+	contains(t, html, "of the oldest 2,000 that were read: there are at least as many", "≥ 1,800<", "2,007 in the stream", ">others</th>")
+	equal(t, "rows", strings.Count(html, `class="cause"`), mostCauses+1)
+
+	lists := func() int64 { // without those that count outcomes
+		before := f.consumers.Load()
+		b.html()
+		return f.consumers.Load() - before - 6
+	}
+	equal(t, "lists read of a stream that has not changed", lists(), 0)
+	b.bury("new", "TENANT_EXISTS", 0)
+	if lists() == 0 {
+		t.Error("a new dead letter is not read")
+	}
+}
+
+// Somebody who may publish can write anything anywhere. It stays text.
+func TestHostileText(t *testing.T) {
+	b := newConnected(t)
+	const script, attribute = `</title><script>alert(1)</script>`, `" onmouseover="alert(2)" x="`
+	const turned = "user\u202Egnp.exe"
+	long := strings.Repeat("W", 1024)
+	for i, text := range []string{script, attribute, turned, long, "a\x00b", "{{.}}", "שלום", "<img src=x onerror=alert(3)>", " "} {
+		b.provisioned(fmt.Sprint("t", text), func(p *events.Provisioned) {
+			p.DisplayName = text
+			p.Warnings = []events.Warning{{Code: text, Message: text}}
+			p.Steps = append(p.Steps, events.StepTiming{Step: events.Step{Number: -1, Name: text}, DurationMS: -5},
+				events.StepTiming{Step: events.Step{Number: 99, Name: text}, DurationMS: 1e300})
+		})
+		b.failed(text, events.CauseCode(text), text)
+		b.bury(fmt.Sprint("k", i), strings.Map(printable, text)+" $(reboot)", -time.Hour)
+	}
+	b.bury("x", "TENANT_EXISTS; reboot", 0)
+	b.bury("y", "TENANT_EXISTS\u00a0", 0)
+	b.bury("z", "", 0)
+	b.publish(events.TypeProvisioned, script+attribute)
+	errHostile := fmt.Errorf("%s %s\n%s", script, turned, long)
+	b.reason.Store(&errHostile)
+	html := b.html()
+	equal(t, "scripts", strings.Count(html, "<script"), 1)
+	equal(t, "titles", strings.Count(html, "</title>"), 1+strings.Count(html, "<title>")-1)
+	lacks(t, html, "<img", attribute, turned, "\u202e", "\x00", long[:300], "reboot --")
+	contains(t, html, "<bdi>{{.}}</bdi>", "<bdi>שלום</bdi>", "&lt;script&gt;alert(1)", `user\u202egnp.exe`, strings.Repeat("W", 40))
+	for line := range strings.Lines(html) {
+		_, after, is := strings.Cut(line, "<code>")
+		command, _, _ := strings.Cut(after, "</code>")
+		if is && strings.ContainsAny(command, "$;&<>'\"`|") {
+			t.Errorf("this would run in a shell: %s", command)
+		}
+	}
+	// What is not a cause of this program has a command that names none.
+	contains(t, html, "not a cause of this program", "<code>consumer dead-letters list</code>")
+	lacks(t, html, "--reason TENANT_EXISTS")
+}
+
+func printable(r rune) rune {
+	if r < ' ' {
+		return '?'
+	}
+	return r
+}
+
+// All servers of a cluster, as JetStream tells of them.
+func TestReplicas(t *testing.T) {
+	b := newBundle(t)
+	render := func(q handler.Queue) string {
+		t.Helper()
+		var html strings.Builder
+		v := view{Config: b.Config, At: time.Now(), Queue: answer[queue]{Value: queue{q}, At: time.Now()}}
+		must(t, b.template.Execute(&html, v))
+		return html.String()
+	}
+	html := render(handler.Queue{Pulls: 3, Cluster: &jetstream.ClusterInfo{Leader: "n1", Replicas: []*jetstream.PeerInfo{
+		{Name: "n2", Current: true}, {Name: "n3", Lag: 1500, Active: 75 * time.Second}, {Name: "n4", Offline: true, Lag: 7},
+	}}})
+	contains(t, html, "<bdi>n1</bdi> <small>leader</small></th><td>✓ current</td>", "<bdi>n2</bdi> <small>replica</small></th><td>✓ current</td>",
+		`✗ behind</span> <small>seen 1`+"\u00a0min 15\u00a0s ago</small></td><td class=\"n\">1,500</td>", `✗ offline</span></td><td class="n">7</td>`,
+		"<dt>Pull requests that wait</dt><dd>3</dd>")
+	lacks(t, html, "single server", "Paused", "More than half")
+	html = render(handler.Queue{Cluster: &jetstream.ClusterInfo{}, Paused: true})
+	contains(t, html, "✗ none is elected: requests cannot be taken", "⚠ Paused by an operator")
+	html = render(handler.Queue{Pending: 1, Oldest: time.Now().Add(-50 * 24 * time.Hour), MaxAge: 90 * 24 * time.Hour})
+	contains(t, html, "50\u00a0d", "⚠ More than half of the time has passed")
+}
+
+// The server goes away. The page has what was known, and says why there is no more; nobody waits for it.
+func TestServerAway(t *testing.T) {
+	b := newConnected(t)
+	b.provisioned("acme", nil)
+	b.bury("one", "TENANT_EXISTS", 0)
+	b.shows("acme", "TENANT_EXISTS")
+	b.server.Shutdown()
+	b.server.WaitForShutdown()
+	for b.js.Conn().IsConnected() {
+		time.Sleep(time.Millisecond)
+	}
+	begin := time.Now()
+	html := b.shows("acme", "TENANT_EXISTS", "there is no connection to NATS", "Shown is what was told at", "✓ Taking requests")
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("it took %s", took)
+	}
+	equal(t, "parts that are not known", strings.Count(html, "Not known now"), 5)
+}
+
+// The server is there and says nothing. The page comes all the same, and the server is not asked again before it has
+// answered.
+func TestServerStalls(t *testing.T) {
+	b := newConnected(t)
+	f := b.spoil()
+	b.provisioned("acme", nil)
+	b.shows("acme")
+	proceed := f.stall()
+	asked := f.streams.Load()
+	for range 2 {
+		begin := time.Now()
+		b.shows("acme", "NATS gave no answer within 1.5s", "Shown is what was told at", "✓ Taking requests")
+		if took := time.Since(begin); took > 2500*time.Millisecond {
+			t.Errorf("it took %s", took)
+		}
+	}
+	equal(t, "times that it was asked", f.streams.Load()-asked, 4)
+	proceed()
+	b.provisioned("umbrella", nil)
+	deadline := time.Now().Add(patience)
+	for !strings.Contains(b.html(), "umbrella") {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not recover")
+		}
+	}
+}
+
+// However many look, the servers are asked once a second.
+func TestManyLook(t *testing.T) {
+	b := newConnected(t)
+	f := b.spoil()
+	b.html()
+	one := f.streams.Load()
+	b.pass(time.Minute)
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() { b.get("/") })
+	}
+	all.Wait()
+	// The same again, or twice where the hundred took longer than a second.
+	if more := f.streams.Load() - one; more < one || more > 2*one {
+		t.Errorf("one look asks %d times, a hundred at once %d times", one, more)
+	}
+}
+
+// Who leaves early takes nothing from those who stay, and does not spoil what they see.
+func TestViewerLeaves(t *testing.T) {
+	b := newConnected(t)
+	f := b.spoil()
+	b.provisioned("acme", nil)
+	proceed := f.stall()
+	b.pass(time.Minute)
+	gone := make(chan struct{})
+	ctx, leave := contextOf(t)
+	go func() {
+		defer close(gone)
+		if _, err := b.current(ctx); err == nil {
+			t.Error("somebody who has left is answered")
+		}
+	}()
+	for f.streams.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	leave()
+	<-gone
+	proceed()
+	html := b.get("/").Body.String()
+	contains(t, html, "acme")
+	lacks(t, html, "Not known now")
+}
+
+// Once closed it asks nobody, and still answers.
+func TestClosed(t *testing.T) {
+	b := newConnected(t)
+	f := b.spoil()
+	b.provisioned("acme", nil)
+	b.shows("acme")
+	b.Close()
+	asked := f.streams.Load()
+	b.shows("acme")
+	equal(t, "asked after the end", f.streams.Load(), asked)
+}

@@ -1,0 +1,82 @@
+package page
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// forgottenAfter is when the server forgets a consumer that could not be deleted.
+const forgottenAfter = 10 * time.Second
+
+// rates are outcomes counted over windows of time that end now.
+type rates struct {
+	Windows []window
+	// Since is set where the stream does not hold all of the longest window: it has dropped what was before.
+	Since time.Time
+}
+
+// window is a span of time and the outcomes in it.
+type window struct {
+	Minutes             int
+	Provisioned, Failed uint64
+}
+
+// ProvisionedRate is per minute.
+func (w window) ProvisionedRate() float64 { return float64(w.Provisioned) / float64(w.Minutes) }
+
+// FailedRate is per minute.
+func (w window) FailedRate() float64 { return float64(w.Failed) / float64(w.Minutes) }
+
+// readRates counts without reading: a consumer that starts at a time tells how much it has before it.
+func (p *Page) readRates(ctx context.Context, js jetstream.JetStream, _ rates) (rates, error) {
+	now := p.Now()
+	r := rates{Windows: []window{{Minutes: 1}, {Minutes: 5}, {Minutes: 60}}}
+	stream, err := js.Stream(ctx, events.StreamEvents)
+	if err != nil {
+		return r, fmt.Errorf("stream %s: %w", events.StreamEvents, err)
+	}
+	state := stream.CachedInfo().State
+	longest := r.Windows[len(r.Windows)-1]
+	if state.FirstSeq > 1 && state.FirstTime.After(now.Add(-longest.length())) {
+		r.Since = state.FirstTime.UTC()
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range r.Windows {
+		w := &r.Windows[i]
+		for subject, n := range map[string]*uint64{
+			events.TypeProvisioned: &w.Provisioned, events.TypeProvisioningFailed: &w.Failed,
+		} {
+			group.Go(func() (err error) {
+				*n, err = count(ctx, js, subject, now.Add(-w.length()))
+				return err
+			})
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return r, fmt.Errorf("count in stream %s: %w", events.StreamEvents, err)
+	}
+	return r, nil
+}
+
+func (w window) length() time.Duration { return time.Duration(w.Minutes) * time.Minute }
+
+// count is how many messages the stream of outcomes holds of a subject since a time.
+func count(ctx context.Context, js jetstream.JetStream, subject string, since time.Time) (uint64, error) {
+	consumer, err := js.CreateConsumer(ctx, events.StreamEvents, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+		FilterSubject: subject, HeadersOnly: true,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: forgottenAfter,
+	})
+	if err != nil {
+		return 0, err
+	}
+	info := consumer.CachedInfo()
+	js.DeleteConsumer(ctx, events.StreamEvents, info.Name) //nolint:errcheck // it is forgotten soon, anyway
+	return info.NumPending, nil
+}

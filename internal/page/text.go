@@ -1,0 +1,101 @@
+package page
+
+import (
+	"fmt"
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// How much is shown of what others wrote, in characters.
+const (
+	mostName    = 64
+	mostMessage = 240
+)
+
+// functions are what the template is written with. build tells one version of the page from another.
+func functions(build string) template.FuncMap {
+	return template.FuncMap{
+		"build": func() string { return build },
+		"name":  func(s any) string { return shown(fmt.Sprint(s), mostName) },
+		"message": func(s any) string {
+			return shown(strings.TrimSpace(strings.ReplaceAll(fmt.Sprint(s), "\n", " · ")), mostMessage)
+		},
+		"clock": func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },
+		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"since": func(now, t time.Time) string { return span(now.Sub(t)) },
+		"span":  span,
+		"group": group,
+		"rate":  func(r float64) string { return strconv.FormatFloat(r, 'f', 2, 64) },
+		"ms":    milliseconds,
+		"bar":   newBar,
+		"steps": func() (numbers []int) {
+			for n := range pipelineSteps {
+				numbers = append(numbers, n+1)
+			}
+			return numbers
+		},
+	}
+}
+
+// shown is untrusted text: quoted if there is anything in it that does not print, such as what turns the direction
+// of writing, and cut.
+func shown(s string, most int) string {
+	if s == "" {
+		return "(empty)"
+	}
+	// Of a megabyte, only what may be shown is looked at.
+	if limit := utf8.UTFMax * (most + 1); len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "")
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) ||
+		strings.TrimSpace(s) != s {
+		s = strconv.Quote(s)
+	}
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return s
+}
+
+// span is a length of time for people: two units at most, each on one line with its number.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	d = max(d, 0)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d\u00a0s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d\u00a0min %d\u00a0s", d/time.Minute, d%time.Minute/time.Second)
+	case d < 2*day:
+		return fmt.Sprintf("%d\u00a0h %d\u00a0min", d/time.Hour, d%time.Hour/time.Minute)
+	case d%day < time.Hour:
+		return group(d/day) + "\u00a0d"
+	}
+	return fmt.Sprintf("%s\u00a0d %d\u00a0h", group(d/day), d%day/time.Hour)
+}
+
+// group writes a whole number with its thousands apart.
+func group(n any) string {
+	digits := fmt.Sprintf("%d", n)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// milliseconds is a duration as outcomes have it. Nothing keeps others from writing any number there.
+func milliseconds(ms float64) string {
+	if ms < 0 || ms >= 1e9 {
+		return fmt.Sprintf("%.3g", ms)
+	}
+	whole, fraction, _ := strings.Cut(strconv.FormatFloat(ms, 'f', 1, 64), ".")
+	n, err := strconv.Atoi(whole)
+	if err != nil {
+		return whole
+	}
+	return group(n) + "." + fraction
+}
