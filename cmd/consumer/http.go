@@ -31,10 +31,10 @@ func starting(reason error) *probes {
 	return &probes{alive: func() error { return nil }, ready: func() error { return reason }}
 }
 
-// serveHTTP answers /livez, /readyz and /metrics on addr; nothing where addr is empty. The returned function stops
-// it and waits.
+// serveHTTP answers /livez, /readyz, /metrics and, with the operator's page, / on addr; nothing where addr is empty.
+// The returned function stops it and waits.
 func serveHTTP(
-	ctx context.Context, addr string, serving *atomic.Pointer[probes], metrics http.Handler, log *slog.Logger,
+	ctx context.Context, addr string, serving *atomic.Pointer[probes], metrics, page http.Handler, log *slog.Logger,
 ) (stop func(), err error) {
 	if addr == "" {
 		return func() {}, nil
@@ -47,6 +47,8 @@ func serveHTTP(
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, serving.Load().alive()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, serving.Load().ready()) })
 	mux.Handle("GET /metrics", metrics)
+	mux.Handle("GET /{$}", page)
+	mux.Handle("GET /static/", page)
 	server := &http.Server{Handler: mux, ReadTimeout: httpTimeout, WriteTimeout: httpTimeout}
 	done := make(chan struct{})
 	go func() {

@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/internal/page"
 )
 
 func runCommand(a *app) *cobra.Command {
@@ -50,7 +52,12 @@ func run(ctx context.Context, env envconfig.Lookuper, c Config, log *slog.Logger
 	var serving atomic.Pointer[probes]
 	serving.Store(starting(errors.New("starting")))
 	counts := newMetrics()
-	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, counts.handler(), log)
+	board, err := newBoard(c, &serving)
+	if err != nil {
+		return err
+	}
+	defer board.Close()
+	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, counts.handler(), board, log)
 	if err != nil {
 		return err
 	}
@@ -73,6 +80,7 @@ func run(ctx context.Context, env envconfig.Lookuper, c Config, log *slog.Logger
 		return err
 	}
 	counts.registry.MustRegister(&queueMetrics{js, log})
+	board.Connect(js)
 	up := func(what string, fn func() error) error {
 		return untilUp(ctx, c, log, what, func() error {
 			err := fn()
@@ -105,6 +113,7 @@ func run(ctx context.Context, env envconfig.Lookuper, c Config, log *slog.Logger
 	defer func() { err = errors.Join(err, db.Close()) }()
 	defer prepareAhead(ctx, db)()
 	counts.watchStore(db)
+	board.Watch(func() page.Database { return boardDatabase(db) })
 
 	h, err := newHandler(c, nc, db, counts, traces, log)
 	if err != nil {

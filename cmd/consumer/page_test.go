@@ -1,0 +1,100 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The page of a service at work: every part is wired to what it tells of.
+func TestPage(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d database) {
+		env := settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
+		if !d.sqlite() {
+			env["PREPARED_BOUNDARIES"] = "1"
+		}
+		service := serve(t, env)
+		url := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
+		js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
+		publish(t, js, requestFor(t, "order-1", "acme"))
+		settled(t, js)
+		publish(t, js, requestFor(t, "order-2", "acme"))
+		settled(t, js)
+		var page string
+		eventually(t, "the page shows both outcomes", func() bool {
+			_, page = get(t, url+"/")
+			return strings.Contains(page, "<bdi>TENANT_EXISTS</bdi></b>") && strings.Contains(page, "✓ provisioned</b>")
+		})
+		contains(t, "the page", page, "✓ Taking requests", "embedded at", "(1)</small>", "<dt>Pull requests that wait</dt><dd>1</dd>",
+			"consumer dead-letters replay --reason TENANT_EXISTS --dry-run", "Connections of this program")
+		if got := strings.Contains(page, "Prepared boundaries"); got == d.sqlite() {
+			t.Errorf("prepared boundaries are shown: %v", got)
+		}
+		if strings.Contains(page, "Not known now") {
+			t.Errorf("something is not known:\n%s", page)
+		}
+		code, _ := get(t, url+"/static/page.js")
+		equal(t, "/static/page.js", code, http.StatusOK)
+		code, _ = get(t, url+"/index.html")
+		equal(t, "/index.html", code, http.StatusNotFound)
+	})
+}
+
+// The password of a database stands in no page.
+func TestPageKeepsSecrets(t *testing.T) {
+	t.Parallel()
+	env := settings(with("HTTP_ADDR", "127.0.0.1:0"), with("NATS_URL", "nats://me:hush-nats@"+freeAddr(t)),
+		with("DATABASE_URL", "postgres://me:hush-database@"+freeAddr(t)+"/x"))
+	service := start(t, env, "run")
+	url := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
+	var page string
+	eventually(t, "the page says what it waits for", func() bool {
+		_, page = get(t, url+"/")
+		return strings.Contains(page, "starting: waiting for NATS")
+	})
+	contains(t, "the page", page, "✗ Not taking requests", "postgres://me:xxxxx@", "the database is not opened yet", "no connection to NATS")
+	if strings.Contains(page, "hush") {
+		t.Errorf("a password is on the page:\n%s", page)
+	}
+}
+
+// NATS is there and does not answer: the page comes within its time, and nobody else waits for it.
+func TestPageWhileNATSStalls(t *testing.T) {
+	t.Parallel()
+	relay, through := newRelay(t, startNATS(t))
+	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", through), with("HTTP_ADDR", "127.0.0.1:0")))
+	url := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
+	proceed := relay.stall()
+	defer proceed()
+	pages := make(chan string, 5)
+	begin := time.Now()
+	for range cap(pages) {
+		go func() {
+			response, err := client.Get(url + "/")
+			if err != nil {
+				pages <- err.Error()
+				return
+			}
+			defer response.Body.Close()
+			var b strings.Builder
+			response.Write(&b)
+			pages <- b.String()
+		}()
+	}
+	time.Sleep(100 * time.Millisecond) // the page is being made
+	probed := time.Now()
+	code, _ := get(t, url+"/livez")
+	equal(t, "/livez", code, http.StatusOK)
+	if took := time.Since(probed); took > time.Second {
+		t.Errorf("/livez took %s", took)
+	}
+	for range cap(pages) {
+		contains(t, "the page", <-pages, "200 OK", "NATS gave no answer")
+	}
+	if took := time.Since(begin); took > 4*time.Second {
+		t.Errorf("the page took %s", took)
+	}
+	proceed()
+	relay.cut()
+}
