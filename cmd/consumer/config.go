@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
-	"os"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,34 +18,38 @@ import (
 )
 
 // Config is the whole configuration, from the environment. Every field has a default that works.
+//
+// A variable is one line here: its name and default, in the tag allowed what it may be (see [allowance]; what other
+// settings allow as well is checked in check), in the tag doc what it means. The reference, docs/configuration.md, and
+// the help of consumer config are made of these lines; the tag group begins a section of them.
 type Config struct {
-	NATSURL      string `env:"NATS_URL"` // empty: the embedded server
-	NATSCreds    string `env:"NATS_CREDS"`
-	NATSTLSCA    string `env:"NATS_TLS_CA"`
-	NATSTLSCert  string `env:"NATS_TLS_CERT"`
-	NATSTLSKey   string `env:"NATS_TLS_KEY"`
-	EmbeddedAddr string `env:"NATS_EMBEDDED_ADDR, default=127.0.0.1:4222"`
-	EmbeddedDir  string `env:"NATS_EMBEDDED_DIR, default=storage/nats"`
-	Replicas     int    `env:"NATS_REPLICAS, default=1"`
-	Manage       bool   `env:"NATS_MANAGE_STREAMS, default=true"`
+	NATSURL      string `env:"NATS_URL" group:"NATS" doc:"Servers, separated by commas: nats://[user:password@]host[:port]. Empty: the embedded server."`
+	NATSCreds    string `env:"NATS_CREDS" allowed:"a file" doc:"Credentials (JWT and seed) of the NATS user."`
+	NATSTLSCA    string `env:"NATS_TLS_CA" allowed:"a file" doc:"Certificates, in PEM, that the server's must be signed by; the system's if empty."`
+	NATSTLSCert  string `env:"NATS_TLS_CERT" allowed:"a file" doc:"Own certificate for the server, in PEM; with NATS_TLS_KEY."`
+	NATSTLSKey   string `env:"NATS_TLS_KEY" allowed:"a file" doc:"Key of NATS_TLS_CERT, in PEM."`
+	EmbeddedAddr string `env:"NATS_EMBEDDED_ADDR, default=127.0.0.1:4222" allowed:"host:port" doc:"Where the embedded server listens, and where commands look for it."`
+	EmbeddedDir  string `env:"NATS_EMBEDDED_DIR, default=storage/nats" allowed:"a directory" doc:"What the embedded server stores; every write is synced."`
+	Replicas     int    `env:"NATS_REPLICAS, default=1" allowed:"1 to 5" doc:"Replicas of streams that are created, and the least of those that are there. The embedded server has one."`
+	Manage       bool   `env:"NATS_MANAGE_STREAMS, default=true" doc:"Create streams and the consumer where they are missing. false: only check."`
 
-	DatabaseURL    string `env:"DATABASE_URL, default=sqlite:storage"`
-	RegistrySchema string `env:"REGISTRY_SCHEMA, default=docex_system"`
-	SchemaTemplate string `env:"SCHEMA_TEMPLATE, default=tenant_{tenant_id}"`
-	PathTemplate   string `env:"DATABASE_PATH_TEMPLATE, default=tenant_{tenant_id}/docex.db"`
+	DatabaseURL    string `env:"DATABASE_URL, default=sqlite:storage" group:"Database" doc:"postgres://user:password@host[,host…]/database, or sqlite:DIRECTORY."`
+	RegistrySchema string `env:"REGISTRY_SCHEMA, default=docex_system" doc:"PostgreSQL: the schema of registry and ledger. A lower-case name, not public, not pg_…."`
+	SchemaTemplate string `env:"SCHEMA_TEMPLATE, default=tenant_{tenant_id}" doc:"PostgreSQL: a tenant's schema. It must hold {tenant_id}; names over 63 bytes are cut and end in a hash."`
+	PathTemplate   string `env:"DATABASE_PATH_TEMPLATE, default=tenant_{tenant_id}/docex.db" doc:"SQLite: a tenant's file, below the directory of DATABASE_URL. It must hold {tenant_id}."`
+	Prepared       int    `env:"PREPARED_BOUNDARIES, default=0" allowed:"0 to 1000" doc:"PostgreSQL: finished schemas kept ready, which all replicas share. SQLite: 0, a file is made in milliseconds."`
 
-	EventSource  string        `env:"EVENT_SOURCE, default=/tenant-provisioner"`
-	Concurrency  int           `env:"CONCURRENCY, default=4"`
-	MaxAttempts  int           `env:"MAX_ATTEMPTS, default=8"`
-	BackoffMin   time.Duration `env:"BACKOFF_MIN, default=1s"`
-	BackoffMax   time.Duration `env:"BACKOFF_MAX, default=5m"`
-	AckWait      time.Duration `env:"ACK_WAIT, default=30s"`
-	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=25s"`
-	Prepared     int           `env:"PREPARED_BOUNDARIES, default=0"`
+	EventSource  string        `env:"EVENT_SOURCE, default=/tenant-provisioner" group:"Work" doc:"CloudEvents source of outcomes: a URI reference of at most 255 characters."`
+	Concurrency  int           `env:"CONCURRENCY, default=4" allowed:"1 to 1000" doc:"Tenants at once, and database connections for them."`
+	MaxAttempts  int           `env:"MAX_ATTEMPTS, default=8" allowed:"1 to 1000" doc:"Attempts of a request that meets transient errors. An outage costs none."`
+	BackoffMin   time.Duration `env:"BACKOFF_MIN, default=1s" allowed:"above 0s" doc:"Delay before the second attempt; it doubles with each."`
+	BackoffMax   time.Duration `env:"BACKOFF_MAX, default=5m" allowed:"above 0s" doc:"Longest delay between attempts; not below BACKOFF_MIN."`
+	AckWait      time.Duration `env:"ACK_WAIT, default=30s" allowed:"at least 100ms" doc:"After how long without a sign of life a request is delivered again. Long work gives signs."`
+	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=25s" allowed:"above 0s" doc:"How long running work may take after SIGTERM. The supervisor must wait longer."`
 
-	HTTPAddr  string     `env:"HTTP_ADDR, default=127.0.0.1:8080"` // empty: off
-	LogLevel  slog.Level `env:"LOG_LEVEL, default=info"`
-	LogFormat string     `env:"LOG_FORMAT"` // empty: text on a terminal, else json
+	HTTPAddr  string     `env:"HTTP_ADDR, default=127.0.0.1:8080" allowed:"host:port or empty" group:"Operation" doc:"/livez, /readyz, /metrics; empty: off. In a container 0.0.0.0:8080, since probes come from outside."`
+	LogLevel  slog.Level `env:"LOG_LEVEL, default=info" doc:"Least level that is logged, to stderr."`
+	LogFormat string     `env:"LOG_FORMAT" allowed:"text or json" doc:"Empty: text on a terminal, else json."`
 }
 
 // LoadConfig reads the configuration and reports every fault at once, each by the variable's name.
@@ -57,41 +58,22 @@ func LoadConfig(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 	var faults []error
 	// One field at a time: the library stops at the first fault it meets.
 	value := reflect.ValueOf(&c).Elem()
-	for _, field := range reflect.VisibleFields(value.Type()) {
+	for _, v := range variables() {
 		read := func(env envconfig.Lookuper) error {
-			one := reflect.New(reflect.StructOf([]reflect.StructField{field}))
+			one := reflect.New(reflect.StructOf([]reflect.StructField{value.Type().FieldByIndex(v.index)}))
 			err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: one.Interface(), Lookuper: env})
-			value.FieldByIndex(field.Index).Set(one.Elem().Field(0))
+			value.FieldByIndex(v.index).Set(one.Elem().Field(0))
 			return err
 		}
 		if err := read(env); err != nil {
-			given, _ := env.Lookup(variable(field))
-			faults = append(faults, fmt.Errorf("%s: %q is not %s", variable(field), given, kind(field.Type)))
+			given, _ := env.Lookup(v.name)
+			faults = append(faults, fmt.Errorf("%s: %q is not %s", v.name, given, v.kind))
 			if err := read(envconfig.MapLookuper(nil)); err != nil { // its default, so that the others can be judged
 				return c, err
 			}
 		}
 	}
 	return c, errors.Join(append(faults, c.check())...)
-}
-
-// kind says what a variable of that type must look like.
-func kind(t reflect.Type) string {
-	switch t {
-	case reflect.TypeFor[time.Duration]():
-		return "a duration such as 500ms, 30s or 5m"
-	case reflect.TypeFor[slog.Level]():
-		return "debug, info, warn or error"
-	case reflect.TypeFor[bool]():
-		return "true or false"
-	}
-	return "a whole number"
-}
-
-// variable is the name of the environment variable behind a field.
-func variable(field reflect.StructField) string {
-	name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
-	return name
 }
 
 // check judges values, each with what would be right.
@@ -102,19 +84,12 @@ func (c *Config) check() error {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
-	require(c.Replicas >= 1 && c.Replicas <= 5, "NATS_REPLICAS: %d is not 1 to 5", c.Replicas)
-	require((c.NATSTLSCert == "") == (c.NATSTLSKey == ""), "NATS_TLS_CERT and NATS_TLS_KEY: set both or neither")
-	for name, path := range map[string]string{
-		"NATS_CREDS": c.NATSCreds, "NATS_TLS_CA": c.NATSTLSCA, "NATS_TLS_CERT": c.NATSTLSCert, "NATS_TLS_KEY": c.NATSTLSKey,
-	} {
-		if path != "" {
-			_, err := os.Stat(path)
-			require(err == nil, "%s: %v", name, err)
-		}
+	value := reflect.ValueOf(c).Elem()
+	for _, v := range variables() {
+		err := v.allowed.judge(value.FieldByIndex(v.index))
+		require(err == nil, "%s: %w", v.name, err)
 	}
-	_, _, err := net.SplitHostPort(c.EmbeddedAddr)
-	require(err == nil, "NATS_EMBEDDED_ADDR: %q is not host:port", c.EmbeddedAddr)
-	require(c.EmbeddedDir != "", "NATS_EMBEDDED_DIR: name a directory")
+	require((c.NATSTLSCert == "") == (c.NATSTLSKey == ""), "NATS_TLS_CERT and NATS_TLS_KEY: set both or neither")
 	for i, server := range strings.Split(c.NATSURL, ",") {
 		require(c.NATSURL == "" || isNATSServer(strings.TrimSpace(server)), "NATS_URL: entry %d is not "+
 			"nats://[user:password@]host[:port]; in a password write / as %%2F and , as %%2C", i+1)
@@ -125,17 +100,7 @@ func (c *Config) check() error {
 	source, err := url.Parse(c.EventSource)
 	require(err == nil && c.EventSource != "" && len(c.EventSource) <= 255 && source.String() == c.EventSource,
 		"EVENT_SOURCE: %q is not a URI reference such as /tenant-provisioner", c.EventSource)
-	require(c.Concurrency >= 1 && c.Concurrency <= 1000, "CONCURRENCY: %d is not 1 to 1000", c.Concurrency)
-	require(c.MaxAttempts >= 1 && c.MaxAttempts <= 1000, "MAX_ATTEMPTS: %d is not 1 to 1000", c.MaxAttempts)
-	require(c.BackoffMin > 0, "BACKOFF_MIN: must be above zero")
 	require(c.BackoffMax >= c.BackoffMin, "BACKOFF_MAX: must not be below BACKOFF_MIN")
-	require(c.AckWait >= 100*time.Millisecond, "ACK_WAIT: must be at least 100ms")
-	require(c.DrainTimeout > 0, "DRAIN_TIMEOUT: must be above zero")
-	if c.HTTPAddr != "" {
-		_, _, err := net.SplitHostPort(c.HTTPAddr)
-		require(err == nil, "HTTP_ADDR: %q is not host:port", c.HTTPAddr)
-	}
-	require(slices.Contains([]string{"", "text", "json"}, c.LogFormat), "LOG_FORMAT: %q is not text or json", c.LogFormat)
 
 	root, isSQLite := strings.CutPrefix(c.DatabaseURL, "sqlite:")
 	switch {
@@ -169,7 +134,7 @@ func (c *Config) onPostgres() bool {
 func (c *Config) postgres() postgres.Config {
 	return postgres.Config{
 		URL: c.DatabaseURL, Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
-		Connections: max(c.Concurrency, 1), Prepared: c.Prepared, CreatedBy: program,
+		Connections: max(c.Concurrency, 1), Prepared: min(max(c.Prepared, 0), postgres.MostPrepared), CreatedBy: program,
 	}
 }
 
@@ -204,9 +169,8 @@ type setting struct{ Name, Value string }
 func (c *Config) settings() []setting {
 	value := reflect.ValueOf(c).Elem()
 	var list []setting
-	for _, field := range reflect.VisibleFields(value.Type()) {
-		name := variable(field)
-		list = append(list, setting{name, redact(name, fmt.Sprint(value.FieldByIndex(field.Index).Interface()))})
+	for _, v := range variables() {
+		list = append(list, setting{v.name, redact(v.name, fmt.Sprint(value.FieldByIndex(v.index).Interface()))})
 	}
 	return list
 }

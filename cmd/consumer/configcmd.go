@@ -8,13 +8,19 @@ import (
 )
 
 func configCommand(a *app) *cobra.Command {
-	var asJSON bool
+	var asJSON, asMarkdown bool
 	cmd := &cobra.Command{
-		Use:     "config",
-		Short:   "Show the effective configuration, secrets redacted",
+		Use:   "config",
+		Short: "Show the effective configuration, secrets redacted",
+		Long: "Shows the effective values of all environment variables, and reports what is wrong with them.\n\n" +
+			"The variables, and their defaults:\n\n" + reference(),
 		Example: "  DATABASE_URL=postgres://localhost/tenants consumer config",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asMarkdown {
+				_, err := fmt.Fprint(a.stdout, referencePage())
+				return err
+			}
 			c, _, err := a.configure(cmd.Context())
 			if err != nil {
 				return err
@@ -37,5 +43,6 @@ func configCommand(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "not the values, but what each variable means: docs/configuration.md")
 	return cmd
 }

@@ -63,8 +63,8 @@ type Store struct {
 	migrated atomic.Bool
 }
 
-// mostPrepared bounds the pool: each boundary is 63 relations in the catalogue.
-const mostPrepared = 1000
+// MostPrepared bounds the pool: each boundary is 63 relations in the catalogue.
+const MostPrepared = 1000
 
 // registryName is what a registry schema may be called: the migration library does not quote it.
 var registryName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
@@ -91,8 +91,8 @@ func (c Config) Check() error {
 	if err != nil {
 		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %w", err))
 	}
-	if c.Prepared < 0 || c.Prepared > mostPrepared {
-		faults = append(faults, fmt.Errorf("PREPARED_BOUNDARIES: %d is not 0 to %d", c.Prepared, mostPrepared))
+	if c.Prepared < 0 || c.Prepared > MostPrepared {
+		faults = append(faults, fmt.Errorf("PREPARED_BOUNDARIES: %d is not 0 to %d", c.Prepared, MostPrepared))
 	}
 	if c.Prepared > 0 && err == nil && !names.Preparable() {
 		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q holds a colon, which tells the names of prepared "+

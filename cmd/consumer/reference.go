@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// reference is what each variable means, for a terminal.
+func reference() string {
+	var b strings.Builder
+	for _, v := range variables() {
+		fmt.Fprintf(&b, "  %s\n      %s\n", strings.TrimSuffix(v.name+"="+v.fallback, "="), v.meaning)
+		if values := v.values(); values != "" {
+			fmt.Fprintf(&b, "      Allowed: %s.\n", values)
+		}
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// referencePage is docs/configuration.md.
+func referencePage() string {
+	var b strings.Builder
+	b.WriteString(`# Configuration
+
+Made from the program's source by ` + "`make docs`" + `; do not edit it here.
+
+All of it comes from the environment. Every variable has a default that works. What is wrong is reported at once,
+each by its name, and nothing is started then.
+
+` + "```sh\n" + `consumer config              # the effective values, secrets redacted
+consumer config --json
+consumer config --help       # this reference
+` + "```\n")
+	for _, v := range variables() {
+		if v.group != "" {
+			fmt.Fprintf(&b, "\n## %s\n\n| variable | default | allowed | |\n|---|---|---|---|\n", v.group)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.name, code(v.fallback), v.values(), v.meaning)
+	}
+	return b.String()
+}
+
+// code is text as code; nothing of nothing.
+func code(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "`" + text + "`"
+}

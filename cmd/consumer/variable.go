@@ -1,0 +1,61 @@
+package main
+
+import (
+	"log/slog"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// variable is one environment variable, as the tags of its field in [Config] say.
+type variable struct {
+	name     string
+	fallback string // its default; empty: none
+	kind     string // what a value looks like
+	allowed  allowance
+	meaning  string
+	group    string // of the section that begins with it; else empty
+	index    []int  // of the field
+}
+
+// variables lists all variables in the order of the fields.
+func variables() []variable {
+	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
+	list := make([]variable, len(fields))
+	for i, field := range fields {
+		name, options, _ := strings.Cut(field.Tag.Get("env"), ",")
+		_, fallback, _ := strings.Cut(options, "default=")
+		list[i] = variable{
+			name: name, fallback: fallback, kind: kind(field.Type),
+			allowed: allowance{text: field.Tag.Get("allowed"), always: fallback},
+			meaning: field.Tag.Get("doc"), group: field.Tag.Get("group"), index: field.Index,
+		}
+	}
+	return list
+}
+
+// kind says what a variable of that type must look like.
+func kind(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		return "a duration such as 500ms, 30s or 5m"
+	case reflect.TypeFor[slog.Level]():
+		return "debug, info, warn or error"
+	case reflect.TypeFor[bool]():
+		return "true or false"
+	case reflect.TypeFor[string]():
+		return "a text"
+	}
+	return "a whole number"
+}
+
+// values says what a variable may be: what is allowed, or where that says nothing, what its type takes.
+func (v variable) values() string {
+	switch {
+	case v.allowed.text != "":
+		return v.allowed.text
+	case v.kind == kind(reflect.TypeFor[string]()):
+		return ""
+	}
+	return v.kind
+}
