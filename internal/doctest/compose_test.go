@@ -1,0 +1,51 @@
+package doctest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// The compose file agrees with the program; where there is Docker, it also takes it.
+func TestComposeFile(t *testing.T) {
+	t.Parallel()
+	var file struct {
+		Services map[string]struct {
+			Environment map[string]string `json:"environment"`
+			Grace       string            `json:"stop_grace_period"`
+			Health      struct {
+				Test []string `json:"test"`
+			} `json:"healthcheck"`
+		} `json:"services"`
+	}
+	const name = "docker-compose.yml"
+	source, err := os.ReadFile(filepath.Join(root, name))
+	must(t, err)
+	must(t, yaml.Unmarshal(source, &file))
+	service := file.Services["consumer"]
+	knowsVariables(t, name, service.Environment)
+	hearsOthers(t, name, service.Environment["HTTP_ADDR"])
+	grace, err := time.ParseDuration(service.Grace)
+	must(t, err)
+	outlastsDraining(t, name, grace)
+	if test := service.Health.Test; len(test) != 3 || test[1] != "/consumer" || test[2] != "health" {
+		t.Errorf("the health check is %q", test)
+	}
+
+	for _, compose := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
+		if exec.Command(compose[0], append(compose[1:], "version")...).Run() != nil {
+			continue
+		}
+		cmd := exec.CommandContext(t.Context(), compose[0], append(compose[1:], "-f", name, "config", "-q")...)
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %v\n%s", compose, err, out)
+		}
+		return
+	}
+	t.Log("there is no Docker here to read it")
+}

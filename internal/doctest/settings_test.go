@@ -1,0 +1,51 @@
+package doctest
+
+import (
+	"encoding/json"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// settings are the program's variables with their defaults.
+func settings(t *testing.T) map[string]string {
+	t.Helper()
+	values := map[string]string{}
+	must(t, json.Unmarshal([]byte(output(t, consumer(t), "config", "--json")), &values))
+	return values
+}
+
+// knowsVariables fails for variables that the program does not have.
+func knowsVariables[V any](t *testing.T, where string, given map[string]V) {
+	t.Helper()
+	known := settings(t)
+	for name := range given {
+		if _, ok := known[name]; !ok && !strings.HasPrefix(name, "OTEL_") { // those are a library's
+			t.Errorf("%s: the program has no variable %s", where, name)
+		}
+	}
+}
+
+// outlastsDraining fails where a supervisor kills the program while it still drains.
+func outlastsDraining(t *testing.T, where string, patience time.Duration) {
+	t.Helper()
+	drain, err := time.ParseDuration(settings(t)["DRAIN_TIMEOUT"])
+	must(t, err)
+	if patience < drain+3*time.Second {
+		t.Errorf("%s: %s is not long enough for DRAIN_TIMEOUT, %s, and what follows it", where, patience, drain)
+	}
+}
+
+// hearsOthers fails where the address is one that only the machine itself reaches, or has another port than the default.
+func hearsOthers(t *testing.T, where, addr string) (port string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(addr)
+	must(t, err)
+	_, normal, err := net.SplitHostPort(settings(t)["HTTP_ADDR"])
+	must(t, err)
+	if host != "0.0.0.0" || port != normal {
+		t.Errorf("%s: HTTP_ADDR is %s, want 0.0.0.0:%s: probes come from outside of the container", where, addr, normal)
+	}
+	return port
+}

@@ -1,0 +1,55 @@
+package doctest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const unitPath = "deploy/systemd/tenant-provisioner.service"
+
+// assignments reads lines of NAME=VALUE; of a name that is there repeatedly, the last.
+func assignments(t *testing.T, path string) map[string]string {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join(root, path))
+	must(t, err)
+	values := map[string]string{}
+	for line := range strings.Lines(string(source)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(name, "#") {
+			values[name] = value
+		}
+	}
+	return values
+}
+
+// The unit agrees with the program and with the page.
+func TestUnit(t *testing.T) {
+	t.Parallel()
+	unit := assignments(t, unitPath)
+	stop, err := time.ParseDuration(unit["TimeoutStopSec"])
+	must(t, err)
+	outlastsDraining(t, unitPath, stop)
+	for name, want := range map[string]string{
+		"Restart": "always", "StartLimitIntervalSec": "0", "DynamicUser": "yes", "NoNewPrivileges": "yes",
+		"ProtectSystem": "strict", "StateDirectory": "tenant-provisioner", "KillMode": "mixed",
+	} {
+		if unit[name] != want {
+			t.Errorf("%s=%s, want %s", name, unit[name], want)
+		}
+	}
+	const environment = "deploy/systemd/environment.example"
+	given := assignments(t, environment)
+	knowsVariables(t, environment, given)
+	if len(given) < 3 {
+		t.Errorf("%s has %v", environment, given)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs/deploying.md"))
+	must(t, err)
+	for _, path := range []string{strings.Fields(unit["ExecStart"])[0], unit["EnvironmentFile"]} {
+		if !strings.Contains(string(page), path) {
+			t.Errorf("docs/deploying.md does not say what comes to %s", path)
+		}
+	}
+}
