@@ -7,7 +7,7 @@ GO_IMAGE ?= golang:1.26
 COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 LINT     := go tool -modfile=.ci/tools.mod golangci-lint
 
-.PHONY: help build demo test test-external soak bench fuzz lint fmt tidy-check docs image up down
+.PHONY: help build demo test test-external soak bench fuzz lint fmt tidy-check docs asyncapi image up down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,9 @@ tidy-check: ## fails if go.mod or go.sum are not as go mod tidy leaves them
 docs: ## docs/configuration.md, from the source
 	go run ./cmd/consumer config --markdown > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
+
+asyncapi: ## docs/asyncapi.yaml against the official schema, a copy of which ASYNCAPI_SCHEMA names
+	go test -count=1 -tags asyncapi -run OfficialSchema ./internal/doctest
 
 image: ## the container image
 	docker build --build-arg GO_IMAGE=$(GO_IMAGE) -t $(IMAGE) .

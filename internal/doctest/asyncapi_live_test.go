@@ -1,0 +1,130 @@
+package doctest
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Promise 6, of the program itself: what it takes, sends, buries and replays is what the document describes.
+func TestAsyncAPIDescribesWhatIsSent(t *testing.T) {
+	t.Parallel()
+	url := startNATS(t)
+	env := []string{
+		"HOME=" + t.TempDir(), "NATS_URL=" + url, "DATABASE_URL=sqlite:" + t.TempDir(), "HTTP_ADDR=", "LOG_FORMAT=json",
+	}
+	nc, err := nats.Connect(url)
+	must(t, err)
+	t.Cleanup(nc.Close)
+	all, err := nc.SubscribeSync("tenant.>") // sees what is published to streams, too
+	must(t, err)
+	must(t, nc.Flush())
+	startService(t, env)
+
+	js, err := jetstream.New(nc)
+	must(t, err)
+	for _, m := range requests(t) {
+		_, err := js.PublishMsg(t.Context(), m)
+		must(t, err)
+	}
+	a, _ := readAsyncAPI(t)
+	seen := map[string]int{}
+	watch := func(subject string, n int) {
+		for seen[subject] < n {
+			m, err := all.NextMsg(patience)
+			must(t, err)
+			channel, name := described(a, m)
+			if channel == "" {
+				t.Errorf("%s is no channel of the document", m.Subject)
+			}
+			seen[a.Channels[channel].Address]++
+			if name != "" {
+				judgeReal(t, a, name, m)
+			}
+		}
+	}
+	watch(events.TypeProvisioned, 2)
+	watch(events.TypeProvisioningFailed, 2)
+
+	replay := exec.CommandContext(t.Context(), consumer(t), "dead-letters", "replay", "--reason", "TENANT_EXISTS")
+	replay.Env = env
+	if out, err := replay.CombinedOutput(); err == nil || replay.ProcessState.ExitCode() != 1 {
+		t.Errorf("replay: %v\n%s", err, out)
+	}
+	watch(events.TypeProvisioningFailed, 3)
+	if seen[events.SubjectProgressPrefix+"{tenant_id}"] == 0 {
+		t.Error("no progress was told")
+	}
+	for address, want := range map[string]int{events.TypeRequested: 5, "tenant.dead_letter.{key}": 3} {
+		if seen[address] != want {
+			t.Errorf("%s: %d messages, want %d", address, seen[address], want)
+		}
+	}
+}
+
+// requests are two that succeed, in both modes, one that fails, and one that is no event.
+func requests(t *testing.T) []*nats.Msg {
+	t.Helper()
+	structured := func(id, tenant string) *nats.Msg {
+		e, err := events.NewRequested("/billing", id, events.Requested{TenantID: tenant, DisplayName: "A", CreatedBy: "me"})
+		must(t, err)
+		header, body, err := events.Encode(e)
+		must(t, err)
+		return &nats.Msg{Subject: events.TypeRequested, Header: header, Data: body}
+	}
+	return []*nats.Msg{
+		structured("1", "acme"),
+		{Subject: events.TypeRequested, Header: nats.Header{
+			"ce-specversion": {"1.0"}, "ce-type": {events.TypeRequested}, "ce-source": {"/billing"}, "ce-id": {"2"},
+		}, Data: []byte(`{"tenant_id":"umbrella","display_name":"Umbrella","created_by":"me"}`)},
+		structured("3", "acme"),
+		{Subject: events.TypeRequested, Data: []byte("hello")},
+	}
+}
+
+// described returns the channel and the message of the document that a real message must be; no message of what is
+// no event.
+func described(a asyncapi, m *nats.Msg) (channel, name string) {
+	for channel, c := range a.Channels {
+		prefix, _, hasParameter := strings.Cut(c.Address, "{")
+		if m.Subject != c.Address && !(hasParameter && strings.HasPrefix(m.Subject, prefix)) {
+			continue
+		}
+		mode := "structured"
+		if m.Header.Get("ce-id") != "" {
+			mode = "binary"
+		}
+		if _, err := events.Decode(m.Header, m.Data); err != nil && channel == "requested" {
+			return channel, ""
+		}
+		for message, ref := range c.Messages {
+			if len(c.Messages) == 1 || message == mode {
+				return channel, strings.TrimPrefix(ref.Ref, "#/components/messages/")
+			}
+		}
+	}
+	return "", ""
+}
+
+func judgeReal(t *testing.T, a asyncapi, name string, m *nats.Msg) {
+	t.Helper()
+	headers := map[string]string{}
+	_, tree := readAsyncAPI(t)
+	known := at(tree, "components", "schemas", strings.TrimPrefix(a.Components.Messages[name].Headers.Ref, "#/components/schemas/"), "properties")
+	for header := range m.Header {
+		headers[header] = m.Header.Get(header)
+		if at(known, header) == nil && (strings.HasPrefix(header, "Dead-Letter-") || name != "deadLetter") {
+			t.Errorf("%s: header %s is not in the document", name, header)
+		}
+	}
+	var payload any
+	if name != "deadLetter" {
+		payload = parse(t, string(m.Data))
+	}
+	judgeMessage(t, a, name, headers, payload)
+}
