@@ -1,0 +1,148 @@
+package doctest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+// Promise 1.
+func TestCommandsRun(t *testing.T) {
+	t.Parallel()
+	used := map[elsewhere]bool{}
+	type work struct {
+		document
+		statements []statement
+	}
+	var all []work
+	for _, d := range documents(t) {
+		statements, err := d.statements()
+		must(t, err)
+		here := slices.DeleteFunc(slices.Clone(statements), func(s statement) bool {
+			row, found := ranElsewhere(d.path, s)
+			used[row] = used[row] || found
+			if !found && notHere.MatchString(s.name) {
+				t.Errorf("%s:%d: %q is not run here; say in notRun where it is", d.path, s.line, s.name)
+				return true
+			}
+			return found
+		})
+		if len(here) > 0 {
+			all = append(all, work{d, here})
+		}
+	}
+	for _, row := range notRun() {
+		if !used[row] {
+			t.Errorf("%s has no command that begins with %q any more; take it from notRun", row.document, row.command)
+		}
+		row.check(t)
+	}
+	for _, w := range all {
+		t.Run(w.path, func(t *testing.T) {
+			t.Parallel()
+			perform(t, w.path, w.statements)
+		})
+	}
+}
+
+// perform runs the statements of a document, in a directory of their own.
+func perform(t *testing.T, path string, all []statement) {
+	t.Helper()
+	addr := freeAddr(t)
+	dir := newScratch(t, addr)
+	text := script(path, append(opening(all), all...))
+	for name, server := range servers(t, text, addr) {
+		text = strings.ReplaceAll(text, name, server)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "script"), []byte(text), 0o600))
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "script")
+	cmd.Dir = dir
+	cmd.Env = []string{
+		"HOME=" + dir, "TMPDIR=" + dir, "PATH=" + filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"), "NO_COLOR=1",
+		"NATS_EMBEDDED_ADDR=" + addr.nats, "HTTP_ADDR=" + addr.http,
+	}
+	// What the script starts in the background ends with it, also where it fails.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	said, write, err := os.Pipe()
+	must(t, err)
+	cmd.ExtraFiles = []*os.File{write}
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	must(t, cmd.Start())
+	must(t, write.Close())
+	defer syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whatever is left
+	err = cmd.Wait()
+	if err == nil {
+		must(t, said.Close())
+		return
+	}
+	must(t, said.SetReadDeadline(time.Now().Add(time.Second))) // what is left may hold it open
+	var reason bytes.Buffer
+	reason.ReadFrom(said) // up to the deadline
+	must(t, said.Close())
+	t.Errorf("%v: %s\n%s", err, strings.TrimSpace(reason.String()), tail(log.String()))
+}
+
+// opening is what a document finds that starts no service itself: one at work, a tenant, and a request that failed.
+func opening(all []statement) []statement {
+	if slices.ContainsFunc(all, statement.isService) {
+		return nil
+	}
+	const request = "consumer request acme --display-name 'Acme Inc.' --created-by billing --source /billing --wait 30s --id "
+	return []statement{
+		{text: "consumer", name: "consumer"},
+		{text: request + "order-1", exit: "0"},
+		{text: request + "order-2", exit: "1"},
+	}
+}
+
+// newScratch makes a directory with the programs, and with what an operator takes from the source.
+func newScratch(t *testing.T, addr addresses) string {
+	t.Helper()
+	dir := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
+	must(t, os.Symlink(consumer(t), filepath.Join(dir, "bin", "consumer")))
+	// By default it asks port 4222, where others may be.
+	nats := fmt.Sprintf("#!/bin/sh\nNATS_URL=${NATS_URL:-nats://%s} exec '%s' \"$@\"\n", addr.nats, natsCLI(t))
+	must(t, os.WriteFile(filepath.Join(dir, "bin", "nats"), []byte(nats), 0o755))
+	for _, name := range []string{"deploy", "docs", "events"} {
+		path, err := filepath.Abs(filepath.Join(root, name))
+		must(t, err)
+		must(t, os.Symlink(path, filepath.Join(dir, name)))
+	}
+	return dir
+}
+
+// servers are the names that stand in documents for servers, and those that take their place here. They are started
+// where the text has them.
+func servers(t *testing.T, text string, addr addresses) map[string]string {
+	t.Helper()
+	replace := map[string]string{
+		"127.0.0.1:4222": addr.nats,
+		"127.0.0.1:8080": addr.http,
+	}
+	for name, start := range map[string]func() string{
+		"nats://nats.internal:4222":                     func() string { return startNATS(t) },
+		"postgres://provisioner:secret@db1,db2/tenants": func() string { return postgrestest.Database(t) },
+	} {
+		if strings.Contains(text, name) {
+			replace[name] = start()
+		}
+	}
+	return replace
+}

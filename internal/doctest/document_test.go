@@ -1,0 +1,153 @@
+package doctest
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/text"
+)
+
+// document is a Markdown file, in the parts that tests look at.
+type document struct {
+	path     string // from root
+	headings []heading
+	blocks   []block
+	spans    []span // code within sentences
+	links    []span
+}
+
+type heading struct {
+	text  string
+	level int
+	line  int
+}
+
+// block is a code block; line is the number of its first line of code.
+type block struct {
+	language, code string
+	line           int
+}
+
+type span struct {
+	text string
+	line int
+}
+
+// documents reads README.md and everything below docs/.
+func documents(t *testing.T) []document {
+	t.Helper()
+	paths := []string{"README.md"}
+	must(t, fs.WalkDir(os.DirFS(root), "docs", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".md" {
+			paths = append(paths, path)
+		}
+		return err
+	}))
+	all := make([]document, len(paths))
+	for i, path := range paths {
+		all[i] = read(t, path)
+	}
+	return all
+}
+
+func read(t *testing.T, path string) document {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join(root, path))
+	must(t, err)
+	d := document{path: path}
+	line := func(offset int) int { return 1 + bytes.Count(source[:offset], []byte("\n")) }
+	near := 1 // inline nodes have no position of their own: that of the block around them
+	tree := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(source))
+	must(t, ast.Walk(tree, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		if n.Type() == ast.TypeBlock && n.Lines() != nil && n.Lines().Len() > 0 {
+			near = line(n.Lines().At(0).Start)
+		}
+		switch n := n.(type) {
+		case *ast.Heading:
+			d.headings = append(d.headings, heading{string(plain(n, source)), n.Level, near})
+		case *ast.FencedCodeBlock:
+			d.blocks = append(d.blocks, block{string(n.Language(source)), string(n.Lines().Value(source)), near})
+		case *ast.CodeBlock:
+			d.blocks = append(d.blocks, block{"", string(n.Lines().Value(source)), near})
+		case *ast.CodeSpan:
+			d.spans = append(d.spans, span{string(plain(n, source)), near})
+		case *ast.Link:
+			d.links = append(d.links, span{string(n.Destination), near})
+		case *ast.Image:
+			d.links = append(d.links, span{string(n.Destination), near})
+		}
+		return ast.WalkContinue, nil
+	}))
+	return d
+}
+
+// plain is the text of a node and of what it holds.
+func plain(n ast.Node, source []byte) []byte {
+	var b []byte
+	for child := n.FirstChild(); child != nil; child = child.NextSibling() {
+		switch child := child.(type) {
+		case *ast.Text:
+			b = append(b, child.Segment.Value(source)...)
+			if child.SoftLineBreak() {
+				b = append(b, ' ')
+			}
+		case *ast.String:
+			b = append(b, child.Value...)
+		default:
+			b = append(b, plain(child, source)...)
+		}
+	}
+	return b
+}
+
+// anchors are the fragments that lead to the headings, as GitHub makes them.
+func (d document) anchors() []string {
+	seen := map[string]int{}
+	anchors := make([]string, len(d.headings))
+	for i, h := range d.headings {
+		slug := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsNumber(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, h.text)
+		anchors[i] = slug
+		if n := seen[slug]; n > 0 {
+			anchors[i] += "-" + string(rune('0'+n))
+		}
+		seen[slug]++
+	}
+	return anchors
+}
+
+// section returns the headings of a level that stand below a heading, up to the next of its own level.
+func (d document) section(title string, level int) (below []heading) {
+	start := slices.IndexFunc(d.headings, func(h heading) bool { return h.text == title })
+	if start < 0 {
+		return nil
+	}
+	for _, h := range d.headings[start+1:] {
+		if h.level <= d.headings[start].level {
+			break
+		}
+		if h.level == level {
+			below = append(below, h)
+		}
+	}
+	return below
+}

@@ -1,0 +1,77 @@
+package doctest
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// elsewhere is a command of a document that is not run with the others, and what runs or checks it instead.
+type elsewhere struct {
+	document string
+	command  string // how it begins
+	why      string // why not with the others
+	instead  string // .ci/run with its step, or the test
+}
+
+// notRun are all commands that are not run with the others.
+func notRun() []elsewhere {
+	return []elsewhere{
+		{"README.md", "make demo", "it is CI's", ".ci/run demo"},
+		{"README.md", "make test", "it is CI's", ".ci/run test"},
+		{"README.md", "make up", "needs Docker and images", "TestComposeFile"},
+		{"README.md", "make down", "needs Docker and images", "TestComposeFile"},
+		{"docs/deploying.md", "make up", "needs Docker and images", "TestComposeFile"},
+		{"docs/deploying.md", "make down", "needs Docker and images", "TestComposeFile"},
+		{"docs/deploying.md", "sudo ", "changes the machine", "TestExternalUnit"},
+		{"docs/deploying.md", "sudoedit ", "changes the machine", "TestUnit"},
+		{"docs/deploying.md", "journalctl ", "needs a machine that runs systemd", "TestExternalUnit"},
+		{"docs/deploying.md", "kubectl ", "needs a cluster", "TestManifests"},
+	}
+}
+
+// notHere are programs that change the machine, or what others share; a command of theirs must have its row.
+var notHere = regexp.MustCompile(`^(sudo|sudoedit|apt-get|systemctl|journalctl|docker|docker-compose|kubectl|helm|make|go)\b`)
+
+// ranElsewhere returns the row for a command.
+func ranElsewhere(document string, s statement) (elsewhere, bool) {
+	for _, row := range notRun() {
+		if row.document == document && strings.HasPrefix(s.name, row.command) {
+			return row, true
+		}
+	}
+	return elsewhere{}, false
+}
+
+// check fails where what is named instead is not there.
+func (row elsewhere) check(t *testing.T) {
+	t.Helper()
+	if step, isCI := strings.CutPrefix(row.instead, ".ci/run "); isCI {
+		ci, err := os.ReadFile(filepath.Join(root, ".ci/run"))
+		must(t, err)
+		if !regexp.MustCompile(`(?m)^for step in .*\b` + step + `\b`).Match(ci) {
+			t.Errorf("%s: .ci/run has no step %s any more, for %q", row.document, step, row.command)
+		}
+		return
+	}
+	if !hasTest(t, row.instead) {
+		t.Errorf("%s: there is no %s any more, for %q", row.document, row.instead, row.command)
+	}
+}
+
+// hasTest reports whether a test of this package has that name, behind whatever build tag.
+func hasTest(t *testing.T, name string) bool {
+	t.Helper()
+	files, err := filepath.Glob("*_test.go")
+	must(t, err)
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		must(t, err)
+		if strings.Contains(string(source), "\nfunc "+name+"(") {
+			return true
+		}
+	}
+	return false
+}

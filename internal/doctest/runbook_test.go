@@ -1,0 +1,91 @@
+package doctest
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	runbookPath = "docs/runbook.md"
+	alertsPath  = "deploy/prometheus/alerts.yml"
+)
+
+// Promise 5.
+func TestRunbookCauses(t *testing.T) {
+	t.Parallel()
+	if diff := cmp.Diff(causeCodes(t), titles(read(t, runbookPath).section("Causes", 3))); diff != "" {
+		t.Errorf("sections of %s below Causes are not the cause codes:\n%s", runbookPath, diff)
+	}
+}
+
+// Promise 5: each alert leads to its section.
+func TestRunbookAlerts(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile(filepath.Join(root, alertsPath))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	must(t, err)
+	var file struct {
+		Groups []struct {
+			Rules []struct {
+				Alert       string
+				Annotations map[string]string
+			}
+		}
+	}
+	must(t, yaml.Unmarshal(source, &file))
+	var alerts []string
+	for _, group := range file.Groups {
+		for _, rule := range group.Rules {
+			if rule.Alert == "" { // it records
+				continue
+			}
+			alerts = append(alerts, rule.Alert)
+			if url := rule.Annotations["runbook_url"]; !strings.HasSuffix(url, runbookPath+"#"+strings.ToLower(rule.Alert)) {
+				t.Errorf("%s: runbook_url is %q", rule.Alert, url)
+			}
+		}
+	}
+	sections := titles(read(t, runbookPath).section("Alerts", 3))
+	slices.Sort(alerts)
+	slices.Sort(sections)
+	if diff := cmp.Diff(slices.Compact(alerts), sections); diff != "" {
+		t.Errorf("sections of %s below Alerts are not the alerts of %s:\n%s", runbookPath, alertsPath, diff)
+	}
+}
+
+// Every section says what it means, how to see more, what to do, and when it is over.
+func TestRunbookSections(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile(filepath.Join(root, runbookPath))
+	must(t, err)
+	sections := strings.Split(string(source), "\n### ")[1:]
+	if len(sections) < 20 {
+		t.Errorf("%d sections only", len(sections))
+	}
+	for _, section := range sections {
+		name, _, _ := strings.Cut(section, "\n")
+		for _, part := range []string{"**Means.**", "**See.**", "**Do.**", "**Over.**"} {
+			if strings.Count(section, "\n"+part+" ") != 1 {
+				t.Errorf("%s: %s is not there once", name, part)
+			}
+		}
+	}
+}
+
+func titles(headings []heading) []string {
+	all := make([]string, len(headings))
+	for i, h := range headings {
+		all[i] = h.text
+	}
+	return all
+}
