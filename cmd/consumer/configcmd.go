@@ -43,6 +43,6 @@ func configCommand(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
-	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "not the values, but what each variable means: docs/configuration.md")
+	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "what each variable means: docs/configuration.md")
 	return cmd
 }

@@ -37,6 +37,12 @@ consumer config --help       # this reference
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.name, code(v.fallback), v.values(), v.meaning)
 	}
+	b.WriteString(`
+## Traces
+
+Off unless one of these is set: ` + code(strings.Join(tracing, "`, `")) + `. They, and
+the other OTEL_… variables that OpenTelemetry defines, are read by its own library.
+`)
 	return b.String()
 }
 

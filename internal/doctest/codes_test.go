@@ -16,7 +16,7 @@ import (
 // causeCodes are the constants of package events, in their order, read from the source: a list would have to be kept.
 func causeCodes(t *testing.T) (codes []string) {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "events/causes.go"), nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "events", "causes.go"), nil, 0)
 	must(t, err)
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)

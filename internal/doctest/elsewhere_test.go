@@ -49,7 +49,7 @@ func ranElsewhere(document string, s statement) (elsewhere, bool) {
 func (row elsewhere) check(t *testing.T) {
 	t.Helper()
 	if step, isCI := strings.CutPrefix(row.instead, ".ci/run "); isCI {
-		ci, err := os.ReadFile(filepath.Join(root, ".ci/run"))
+		ci, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
 		must(t, err)
 		if !regexp.MustCompile(`(?m)^for step in .*\b` + step + `\b`).Match(ci) {
 			t.Errorf("%s: .ci/run has no step %s any more, for %q", row.document, step, row.command)

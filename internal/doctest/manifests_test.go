@@ -73,7 +73,7 @@ func readManifests(t *testing.T) (m manifests) {
 		"PodMonitor": &m.monitor, "Kustomization": &m.kustomize, "Namespace": &m.namespace,
 		"prometheus-adapter.yaml": &m.adapter,
 	}
-	files, err := filepath.Glob(filepath.Join(root, "deploy/kubernetes/*"))
+	files, err := filepath.Glob(filepath.Join(root, "deploy", "kubernetes", "*"))
 	must(t, err)
 	for _, file := range files {
 		source, err := os.ReadFile(file)

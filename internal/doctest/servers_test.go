@@ -38,11 +38,15 @@ func startNATS(t *testing.T) string {
 func freeAddr(t *testing.T) addresses {
 	t.Helper()
 	var two [2]string
+	var listeners [2]net.Listener // closed together: else both might get one port
 	for i := range two {
 		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		must(t, err)
-		defer l.Close()
+		listeners[i] = l
 		two[i] = l.Addr().String()
+	}
+	for _, l := range listeners {
+		must(t, l.Close())
 	}
 	return addresses{two[0], two[1]}
 }

@@ -32,7 +32,7 @@ func outlastsDraining(t *testing.T, where string, patience time.Duration) {
 	t.Helper()
 	drain, err := time.ParseDuration(settings(t)["DRAIN_TIMEOUT"])
 	must(t, err)
-	if patience < drain+3*time.Second {
+	if patience < drain+5*time.Second {
 		t.Errorf("%s: %s is not long enough for DRAIN_TIMEOUT, %s, and what follows it", where, patience, drain)
 	}
 }

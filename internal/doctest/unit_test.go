@@ -45,7 +45,7 @@ func TestUnit(t *testing.T) {
 	if len(given) < 3 {
 		t.Errorf("%s has %v", environment, given)
 	}
-	page, err := os.ReadFile(filepath.Join(root, "docs/deploying.md"))
+	page, err := os.ReadFile(filepath.Join(root, "docs", "deploying.md"))
 	must(t, err)
 	for _, path := range []string{strings.Fields(unit["ExecStart"])[0], unit["EnvironmentFile"]} {
 		if !strings.Contains(string(page), path) {
