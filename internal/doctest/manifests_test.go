@@ -40,6 +40,7 @@ type (
 		APIVersion, Kind string
 		Metadata         map[string]any
 		Spec             struct {
+			JobLabel string
 			Selector struct {
 				MatchLabels map[string]string
 			}
@@ -107,6 +108,7 @@ func TestManifests(t *testing.T) {
 	const where = "deploy/kubernetes"
 	pod := m.deployment.Spec.Template
 	container := pod.Spec.Containers[0]
+	labels := pod.Labels
 
 	// What it is given is what it knows.
 	knowsVariables(t, where, m.config.Data)
@@ -135,6 +137,9 @@ func TestManifests(t *testing.T) {
 	if e := m.monitor.Spec.PodMetricsEndpoints[0]; e.Port != "http" || e.Path != "/metrics" {
 		t.Errorf("scraped at %+v", e)
 	}
+	if job := labels[m.monitor.Spec.JobLabel]; job != "tenant-provisioner" {
+		t.Errorf("the job of its metrics is %q, which no alert rule goes by", job)
+	}
 	if p := m.service.Spec.Ports[0]; p.TargetPort.String() != "http" || fmt.Sprint(p.Port) != port {
 		t.Errorf("the service's port is %v", p)
 	}
@@ -143,7 +148,6 @@ func TestManifests(t *testing.T) {
 	}
 
 	// What is said of its pods is said of its pods.
-	labels := pod.Labels
 	for what, selector := range map[string]map[string]string{
 		"Deployment": m.deployment.Spec.Selector.MatchLabels, "Service": m.service.Spec.Selector,
 		"PodDisruptionBudget": m.budget.Spec.Selector.MatchLabels, "NetworkPolicy": m.network.Spec.PodSelector.MatchLabels,
