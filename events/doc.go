@@ -17,6 +17,15 @@
 // arrive repeatedly, always under one id, so remember ids and ignore what was seen. Branch on cause.code,
 // never on messages; ignore fields and codes that you do not know, since later versions may add them.
 //
+// # For who waits
+//
+// How a request gets on is told while it runs, on core NATS, on [ProgressSubject] of its tenant: an event at the
+// start and at the end of each step, read with [ProgressFrom]. Subscribe before you publish the request. It is
+// for screens, and lossy by design: it is stored nowhere, nothing waits for it, and what is told while a
+// connection is away is lost. Events may come late, twice or not at all; an attempt or replay with a higher number
+// makes those before it out of date. What counts is the outcome. A request without a valid tenant_id has no
+// subject, and no progress.
+//
 // # What holds
 //
 // Tests cite these numbers.

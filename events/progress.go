@@ -1,6 +1,7 @@
 package events
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,7 +23,8 @@ const (
 	StepFailed  = "failed"
 )
 
-// Progress is the data of a tenant.progress event: what a step of an attempt has come to.
+// Progress is the data of a tenant.progress event: what a step of an attempt has come to. An attempt begins with
+// step 0 and stops at the first step that fails; the next attempt, or replay, begins with step 0 again.
 type Progress struct {
 	TenantID   string  `json:"tenant_id"`
 	Request    Request `json:"request"`
@@ -36,14 +38,22 @@ type Progress struct {
 // ProgressSubject is the subject on which the progress of requests for a tenant is told. The id must be valid.
 func ProgressSubject(tenantID string) string { return SubjectProgressPrefix + tenantID }
 
-// NewProgress makes a tenant.progress event. Its id is a function of what it tells.
-func NewProgress(source string, at time.Time, data Progress) (event.Event, error) {
+// ProgressID is the id of the event that tells this of the request with that source and id: a UUIDv5, as
+// [OutcomeID] is. Who waits for a request compares it with the event's: in the data, source and id may be cut.
+func ProgressID(source, id string, data Progress) string {
 	what := fmt.Sprintf("%s/%d/%d/%s", TypeProgress, data.Attempt, data.Step.Number, data.State)
-	e, err := newEvent(map[string]any{
-		"id":     OutcomeID(data.Request.Source, data.Request.ID, data.Replay, what),
+	return OutcomeID(source, id, data.Replay, what)
+}
+
+// NewProgress makes a tenant.progress event. Texts in data are cut to 1 KiB.
+func NewProgress(source string, at time.Time, data Progress) (event.Event, error) {
+	attributes := map[string]any{
+		"id":     ProgressID(data.Request.Source, data.Request.ID, data),
 		"source": source, "type": TypeProgress, "subject": data.TenantID,
 		"causationid": cut(legal(data.Request.ID), maxText),
-	}, at, data)
+	}
+	data.Request = *boundRequest(&data.Request)
+	e, err := newEvent(attributes, at, data)
 	if err != nil {
 		return event.Event{}, fmt.Errorf("make %s: %w", TypeProgress, err)
 	}
@@ -51,7 +61,13 @@ func NewProgress(source string, at time.Time, data Progress) (event.Event, error
 }
 
 // ProgressFrom reads the data of a tenant.progress event.
-func ProgressFrom(e event.Event) (data Progress, err error) {
-	err = dataFrom(e, TypeProgress, &data)
-	return data, err
+func ProgressFrom(e event.Event) (Progress, error) {
+	var data Progress
+	if err := dataFrom(e, TypeProgress, &data); err != nil {
+		return Progress{}, err
+	}
+	if data.State == "" {
+		return Progress{}, errors.New(TypeProgress + ": data has no state")
+	}
+	return data, nil
 }

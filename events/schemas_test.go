@@ -50,7 +50,9 @@ func parse(t *testing.T, text []byte) any {
 	return v
 }
 
-var allTypes = []string{events.TypeRequested, events.TypeProvisioned, events.TypeProvisioningFailed}
+var allTypes = []string{
+	events.TypeRequested, events.TypeProvisioned, events.TypeProvisioningFailed, events.TypeProgress,
+}
 
 // Invariant 10: the examples are what the code writes, pass their schema and are read by the code.
 func TestExamples(t *testing.T) {
@@ -101,10 +103,14 @@ func TestExamples(t *testing.T) {
 			if _, err := events.FailedFrom(e); err != nil {
 				t.Errorf("%s: %v", file, err)
 			}
+		case events.TypeProgress:
+			if _, err := events.ProgressFrom(e); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
 		}
 	}
-	if !maps.Equal(seen, map[string]bool{allTypes[0]: true, allTypes[1]: true, allTypes[2]: true}) {
-		t.Errorf("examples of %v only", seen)
+	if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, slices.Sorted(slices.Values(allTypes))) {
+		t.Errorf("examples of %v only", got)
 	}
 }
 
@@ -136,6 +142,11 @@ func TestSchemasReject(t *testing.T) {
 		"failed_undecodable": {
 			"data/tenant_id": "acme", "data/request": map[string]any{"source": "/s", "id": "1"}, "data/cause/code": "TENANT_EXISTS",
 		},
+		"progress_started": {
+			"data/tenant_id": "a b", "data/request": remove{}, "data/attempt": json.Number("0"), "data/state": "running",
+			"data/step/number": json.Number("6"), "data/duration_ms": json.Number("1"), "subject": "",
+		},
+		"progress_done": {"data/duration_ms": json.Number("-1"), "data/replay": remove{}, "type": "tenant.progress.acme"},
 	} {
 		_, body := encode(t, all[sample])
 		s := schema(t, all[sample].Type(), "")
@@ -242,8 +253,14 @@ func TestSchemaEnumerations(t *testing.T) {
 		t.Errorf("warnings:\n%s", diff)
 	}
 	steps := at(events.TypeProvisioned, "$defs", "step", "properties", "name", "enum")
-	if diff := cmp.Diff(steps, at(events.TypeProvisioningFailed, "$defs", "step", "properties", "name", "enum")); diff != "" || len(steps) != 6 {
-		t.Errorf("steps:\n%s", diff)
+	for _, eventType := range allTypes[2:] {
+		if diff := cmp.Diff(steps, at(eventType, "$defs", "step", "properties", "name", "enum")); diff != "" || len(steps) != 6 {
+			t.Errorf("steps of %s:\n%s", eventType, diff)
+		}
+	}
+	states := []string{events.StepStarted, events.StepDone, events.StepFailed}
+	if diff := cmp.Diff(states, at(events.TypeProgress, "$defs", "data", "properties", "state", "enum")); diff != "" {
+		t.Errorf("states:\n%s", diff)
 	}
 	for _, eventType := range allTypes {
 		if got := at(eventType, "properties", "type", "const"); !slices.Equal(got, []string{eventType}) {

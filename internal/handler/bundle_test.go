@@ -103,6 +103,8 @@ type bundle struct {
 	db     *fakeDatabase
 	config Config
 	limit  pipeline.Limit
+
+	observer pipeline.Observer // nil: nobody looks
 }
 
 func newBundle(t *testing.T, change ...func(*server.Options)) *bundle {
@@ -151,6 +153,7 @@ func (b *bundle) start(change ...func(*Config)) *running {
 	config.Provisioner, err = pipeline.New(pipeline.Config{
 		Database: b.db, Source: events.DefaultSource, Limit: b.limit,
 		Log: config.Log, Now: time.Now, Steps: pipeline.Steps(), Workers: config.Workers,
+		Observer: b.observer,
 	})
 	must(b.t, err)
 	h, err := New(config)

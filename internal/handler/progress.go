@@ -10,8 +10,9 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// Progress tells on core NATS how steps get on, for who waits before a screen. Nothing waits for it, and what is
-// told while the connection is away is lost.
+// Progress tells on core NATS how steps get on, for who waits before a screen. Nothing waits for it: an event is a
+// few hundred bytes, 8 KiB at most, put into the connection's buffer, and what is told while the connection is away
+// is lost. A request without a valid tenant id has no subject, and none of it is told.
 type Progress struct {
 	conn   *nats.Conn
 	source string // CloudEvents source
@@ -36,7 +37,8 @@ func (p *Progress) StepEnded(r pipeline.Running, took time.Duration, err error) 
 }
 
 func (p *Progress) tell(r pipeline.Running, state string, took time.Duration) {
-	if r.TenantID == "" || !p.conn.IsConnected() { // there is no subject for it; or it would be told late
+	// Without a connection it would wait in the client's buffer, which is for what must not be lost, and be told late.
+	if r.TenantID == "" || !p.conn.IsConnected() {
 		return
 	}
 	e, err := events.NewProgress(p.source, time.Now(), events.Progress{

@@ -1,0 +1,78 @@
+package events_test
+
+import (
+	"strings"
+	"testing"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Whatever the request's identity: the event stays small, can be read, and its id tells whose it is.
+func TestProgressOfAnyRequest(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]events.Request{
+		"usual": {Source: billing, ID: requestID},
+		"long":  {Source: "/" + strings.Repeat("s", 100_000), ID: strings.Repeat("ü", 100_000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := events.Progress{
+				TenantID: "acme", Request: request, Attempt: 3, Replay: 1,
+				Step: events.Step{Number: 2, Name: "initialize_schema"}, State: events.StepFailed, DurationMS: 1.5,
+			}
+			header, body := encode(t, must(t)(events.NewProgress(events.DefaultSource, noon, data)))
+			if len(body) > 8<<10 {
+				t.Errorf("%d bytes", len(body))
+			}
+			e := must(t)(events.Decode(header, body))
+			read, err := events.ProgressFrom(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Subject() != "acme" || read.State != events.StepFailed || read.Attempt != 3 || read.Step != data.Step {
+				t.Errorf("subject %q, data %+v", e.Subject(), read)
+			}
+			if e.ID() != events.ProgressID(request.Source, request.ID, read) {
+				t.Error("the id is not that of the request")
+			}
+			if e.ID() == events.ProgressID(request.Source, request.ID+"x", read) {
+				t.Error("another request has the same id")
+			}
+		})
+	}
+}
+
+// What an event tells apart, its id tells apart.
+func TestProgressIDs(t *testing.T) {
+	t.Parallel()
+	base := events.Progress{Attempt: 1, Step: events.Step{Number: 1}, State: events.StepStarted}
+	ids := map[string]bool{events.ProgressID(billing, "1", base): true}
+	for _, change := range []func(*events.Progress){
+		func(p *events.Progress) { p.Attempt = 2 },
+		func(p *events.Progress) { p.Replay = 1 },
+		func(p *events.Progress) { p.Step.Number = 2 },
+		func(p *events.Progress) { p.State = events.StepDone },
+	} {
+		p := base
+		change(&p)
+		ids[events.ProgressID(billing, "1", p)] = true
+	}
+	if len(ids) != 5 {
+		t.Errorf("%d ids, want 5", len(ids))
+	}
+}
+
+func TestProgressFromRefuses(t *testing.T) {
+	t.Parallel()
+	all := samples(t)
+	if _, err := events.ProgressFrom(all["provisioned_schema"]); err == nil {
+		t.Error("an event of another type is read")
+	}
+	empty := all["progress_done"].Clone()
+	if err := empty.SetData("application/json", struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := events.ProgressFrom(empty); err == nil {
+		t.Error("data without a state is read")
+	}
+}

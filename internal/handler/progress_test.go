@@ -1,0 +1,132 @@
+package handler
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// teller tells progress, and looks at nothing else.
+type teller struct{ *Progress }
+
+func (teller) AttemptEnded(pipeline.AttemptResult) {}
+func (teller) Warned(string, string)               {}
+func (teller) Recorded(string, events.CauseCode)   {}
+
+// telling makes the bundle's handlers tell progress, on a connection of its own, and returns what is heard of it on
+// another.
+func (b *bundle) telling() (on, by *nats.Conn, _ <-chan events.Progress) {
+	b.t.Helper()
+	on = b.server.connect(b.t)
+	b.observer = teller{NewProgress(on, events.DefaultSource, slog.New(slog.DiscardHandler))}
+	heard := make(chan events.Progress, 1000)
+	by = b.server.connect(b.t)
+	_, err := by.Subscribe(events.SubjectProgressPrefix+">", func(msg *nats.Msg) {
+		e, err := events.Decode(msg.Header, msg.Data)
+		if err != nil {
+			b.t.Errorf("undecodable: %v", err)
+			return
+		}
+		p, err := events.ProgressFrom(e)
+		if err != nil || msg.Subject != events.ProgressSubject(p.TenantID) ||
+			e.ID() != events.ProgressID(p.Request.Source, p.Request.ID, p) {
+			b.t.Errorf("on %s: %v, error %v", msg.Subject, e, err)
+		}
+		heard <- p
+	})
+	must(b.t, err)
+	must(b.t, by.Flush())
+	return on, by, heard
+}
+
+// told are the next n, in words.
+func (b *bundle) told(heard <-chan events.Progress, n int) (all []string) {
+	b.t.Helper()
+	for range n {
+		p := receive(b.t, "progress is told", heard)
+		if ended := p.State != events.StepStarted; !ended && p.DurationMS != 0 {
+			b.t.Errorf("a step that has begun took %v ms", p.DurationMS)
+		}
+		all = append(all, fmt.Sprintf("%s %s/%d: %d %s", p.TenantID, p.Request.ID, p.Attempt, p.Step.Number, p.State))
+	}
+	return all
+}
+
+// whole is what is told of an attempt that succeeds.
+func whole(attempt string) (all []string) {
+	for number := range pipeline.Steps() {
+		for _, state := range []string{events.StepStarted, events.StepDone} {
+			all = append(all, fmt.Sprintf("%s: %d %s", attempt, number, state))
+		}
+	}
+	return all
+}
+
+func TestProgressIsToldInOrder(t *testing.T) {
+	b := newBundle(t)
+	on, _, heard := b.telling()
+	b.db.work = func(_ context.Context, _ string, attempt int) error {
+		if attempt == 1 {
+			return errTransient
+		}
+		return nil
+	}
+	b.start()
+	// Without a valid id there is no subject: the first two are decided, and nothing is heard of them.
+	b.publish(b.request("1", "../etc"), b.request("2", "_docex_x_"))
+	b.settled()
+	equal(t, "messages published", on.Stats().OutMsgs, 0)
+	b.publish(b.request("3", "acme"))
+	want := append(whole("acme 3/1")[:5:5], "acme 3/1: 2 failed")
+	want = append(want, whole("acme 3/2")...)
+	if diff := cmp.Diff(want, b.told(heard, len(want))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	b.settled()
+	b.counts(3, 2)
+}
+
+// While NATS is away the work goes on, and nothing of it is told later.
+func TestProgressWaitsForNobody(t *testing.T) {
+	b := newBundle(t)
+	on, by, heard := b.telling()
+	entered, release := b.block()
+	b.start()
+	b.publish(b.request("1", "acme"))
+	receive(t, "it is at work", entered)
+	b.told(heard, 5) // up to where it waits
+	b.server.stop()
+	b.eventually("the connection is away", func() bool { return !on.IsConnected() })
+	before := on.Stats().OutMsgs
+	begin := time.Now()
+	told := b.observer
+	told.StepBegan(pipeline.Running{TenantID: "acme", Step: events.Step{Number: 9}})
+	told.StepEnded(pipeline.Running{TenantID: "acme", Step: events.Step{Number: 9}}, 0, nil)
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("it took %s", took)
+	}
+	release()
+	b.eventually("the tenant is there", func() bool {
+		b.db.mu.Lock()
+		defer b.db.mu.Unlock()
+		return b.db.tenants["acme"]
+	})
+	equal(t, "messages kept for later", on.Stats().OutMsgs, before)
+	b.server.start(t)
+	b.settled()
+	b.eventually("both connections are back", func() bool { return on.IsConnected() && by.IsConnected() })
+	must(t, by.FlushTimeout(patience)) // the server has its subscription again
+	// What follows is heard, and before it nothing of what was lost. Its outcome is published again, untold.
+	b.publish(b.request("2", "umbrella"))
+	if diff := cmp.Diff(whole("umbrella 2/1"), b.told(heard, 12)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
