@@ -73,16 +73,12 @@ func (f *letterFlags) filter(cmd *cobra.Command, now time.Time) (handler.Filter,
 		f.since, now.UTC().Format(time.RFC3339)))
 }
 
-// cell is plain text of at most n characters.
+// cell is plain text on at most n columns.
 func cell(s string, n int) string {
 	if s == "" {
 		return "-"
 	}
-	s = plain(s)
-	if runes := []rune(s); len(runes) > n {
-		return string(runes[:n-1]) + "…"
-	}
-	return s
+	return fit(plain(s), n)
 }
 
 // shortKey is enough of a key for a person, and to name the dead letter by.

@@ -60,7 +60,7 @@ type letterTable struct {
 }
 
 func newLetterTable(a *app, asJSON bool) *letterTable {
-	t := &letterTable{app: a, rows: &table{w: a.stdout}}
+	t := &letterTable{app: a, rows: a.list()}
 	if asJSON {
 		t.lines = json.NewEncoder(a.stdout)
 	}

@@ -90,13 +90,13 @@ func (a *app) replay(ctx context.Context, f replayFlags, filter handler.Filter, 
 		selection, total = each(found), func() (int, error) { return len(found), nil }
 	}
 	report := newReplayReport(a, f.asJSON)
-	if isTerminal(a.stderr) && !f.asJSON && !f.dryRun {
+	if a.moves(a.stderr) && !f.asJSON && !f.dryRun {
 		n, err := total()
 		if err != nil {
 			return err
 		}
 		if n > 0 {
-			report.showProgress(newProgress(a.stderr, n, "replaying"), isTerminal(a.stdout))
+			report.showProgress(a.newProgress(n, "replaying", "dead letters"), isTerminal(a.stdout))
 		}
 	}
 	r := &replaying{replayFlags: f, letters: letters, report: report, limit: rate.NewLimiter(rate.Inf, 1)}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -97,10 +96,13 @@ func (a *app) showChecks(checks []check, asJSON bool) error {
 		encoder.SetEscapeHTML(false) // hints are for copying
 		return encoder.Encode(map[string][]check{"checks": checks})
 	}
-	marks := map[string]string{sound: "✓ ", warning: "! ", fault: "✗ "}
+	colours := a.palette(a.stdout)
+	marks := map[string]string{
+		sound: colours.mark(markGood) + " ", warning: colours.mark(markCareful) + " ", fault: colours.mark(markBad) + " ",
+	}
 	lines := &table{w: a.stdout, widths: make([]int, 1)}
 	for _, c := range checks { // as wide everywhere, though hints come between
-		lines.widths[0] = max(lines.widths[0], utf8.RuneCountInString(marks[c.Status]+c.Name))
+		lines.widths[0] = max(lines.widths[0], width(marks[c.Status]+c.Name))
 	}
 	var faults error
 	for _, c := range checks {

@@ -12,7 +12,9 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/sethvargo/go-envconfig"
 )
@@ -59,7 +61,17 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 }
 
 func complain(w io.Writer, err error) {
-	fmt.Fprintf(w, "consumer: %v\n", err) //nolint:errcheck // there is nowhere else to say it
+	fmt.Fprintf(w, "consumer: %s\n", printable(err.Error())) //nolint:errcheck // there is nowhere else to say it
+}
+
+// printable is text of several lines, perhaps a server's, without what would move a terminal's cursor.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // errNegative is a negative answer that has been shown already.

@@ -67,7 +67,7 @@ func TestServicePreparesBoundaries(t *testing.T) {
 		t.Errorf("%+v", data)
 	}
 	var shown strings.Builder
-	must(t, showOutcome(&shown, outcomes[0]))
+	must(t, showOutcome(&shown, newPalette(false), outcomes[0]))
 	contains(t, "what people see", shown.String(), "18 indexes, prepared, attempt 1,")
 	verified(t, d, 2)
 }

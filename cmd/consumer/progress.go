@@ -1,31 +1,24 @@
 package main
 
 import (
-	"io"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 const progressInterval = 100 * time.Millisecond
 
-// newProgress shows on w, if that is a terminal, how many of total are done, how fast, and when all will be.
-// Clear it before anything else is written to the terminal.
-func newProgress(w io.Writer, total int, what string) *progressbar.ProgressBar {
+// newProgress shows on stderr, if that is a terminal, how many of total are done, how many of the unit a second, and
+// the time that has passed and is left. Clear it before anything else is written to the terminal.
+func (a *app) newProgress(total int, what, unit string) *progressbar.ProgressBar {
 	return progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetVisibility(isTerminal(w)),
+		progressbar.OptionSetWriter(a.stderr),
+		progressbar.OptionSetVisibility(a.moves(a.stderr)),
 		progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString(unit),
 		progressbar.OptionThrottle(progressInterval),
 		progressbar.OptionClearOnFinish(),
 	)
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

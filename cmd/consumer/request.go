@@ -106,7 +106,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		if f.asJSON {
 			return writeJSON(a.stdout, e)
 		}
-		_, err := fmt.Fprintf(a.stdout, "requested %s: source %s, id %s\n", tenant, f.source, f.id)
+		_, err := fmt.Fprintf(a.stdout, "requested %s: source %s, id %s\n", plain(tenant), plain(f.source), plain(f.id))
 		return err
 	}
 	return a.awaitOutcome(ctx, stream, f)
@@ -137,7 +137,7 @@ func (a *app) awaitOutcome(ctx context.Context, stream *outcomes, f requestFlags
 	if err != nil {
 		return err
 	}
-	if err := show(a.stdout, outcome, f.asJSON); err != nil {
+	if err := a.show(outcome, f.asJSON); err != nil {
 		return err
 	}
 	if outcome.Type() != events.TypeProvisioned {

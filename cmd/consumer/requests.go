@@ -152,7 +152,10 @@ func (a *app) showHistory(turns []sql.Turn) error {
 			orNothing(turn.Step), orNothing(turn.Cause), orNothing(turn.Error),
 		})
 	}
-	return (&table{w: a.stdout, indent: "  "}).write(lines...)
+	rows := a.list()
+	rows.indent = "  "
+	rows.columns = 0 // errors are what one looks for here
+	return rows.write(lines...)
 }
 
 // orNothing is plain for a text that need not be there.

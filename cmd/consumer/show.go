@@ -11,65 +11,78 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// show writes an outcome for programs, as JSON, or for people.
-func show(w io.Writer, e event.Event, asJSON bool) error {
+// stepWidth is the width of the longest step's name.
+const stepWidth = 26
+
+// show writes an outcome to stdout: for programs, as JSON, or for people.
+func (a *app) show(e event.Event, asJSON bool) error {
 	if asJSON {
-		return writeJSON(w, e)
+		return writeJSON(a.stdout, e)
 	}
-	return showOutcome(w, e)
+	return showOutcome(a.stdout, a.palette(a.stdout), e)
 }
 
-// showOutcome writes an outcome for people.
-func showOutcome(w io.Writer, e event.Event) error {
+// showOutcome writes an outcome for people. Anybody may have put it into the stream.
+func showOutcome(w io.Writer, p palette, e event.Event) error {
 	var b strings.Builder
 	switch e.Type() {
 	case events.TypeProvisioned:
 		data, err := events.ProvisionedFrom(e)
 		if err != nil { // not ours; what follows it shall be seen
-			fmt.Fprintf(&b, "? %v\n", err)
+			fmt.Fprintf(&b, "%s %s\n", p.mark(markUnknown), plain(err.Error()))
 			break
 		}
-		fmt.Fprintf(&b, "✓ %s %s\n", e.Type(), data.TenantID)
-		prepared := ""
-		if data.Prepared {
-			prepared = "prepared, "
-		}
-		fmt.Fprintf(&b, "    %s%s, %d tables, %d indexes, %sattempt %d, %.1f ms\n",
-			data.SchemaName, data.DatabasePath, data.Tables, data.Indexes, prepared, data.Attempts, data.DurationMS)
-		for i, s := range data.Steps {
-			fmt.Fprintf(&b, "    Step %d/%d: %-26s %8.1f ms", s.Number, len(data.Steps), s.Name, s.DurationMS)
-			if i == len(data.Steps)-1 {
-				b.WriteString(" and its commit") // which the event, being part of it, cannot time
-			}
-			b.WriteByte('\n')
-		}
-		for _, w := range data.Warnings {
-			fmt.Fprintf(&b, "    warning %s: %s\n", w.Code, w.Message)
-		}
+		showProvisioned(&b, p, data)
 	case events.TypeProvisioningFailed:
 		data, err := events.FailedFrom(e)
 		if err != nil {
-			fmt.Fprintf(&b, "? %v\n", err)
+			fmt.Fprintf(&b, "%s %s\n", p.mark(markUnknown), plain(err.Error()))
 			break
 		}
-		tenant := ""
-		if data.TenantID != "" {
-			tenant = " " + events.Quote(data.TenantID)
-		}
-		fmt.Fprintf(&b, "✗ %s%s\n", e.Type(), tenant)
-		fmt.Fprintf(&b, "    step %d %s: %s\n", data.Step.Number, data.Step.Name, data.Cause.Code)
-		fmt.Fprintf(&b, "    %s\n", data.Cause.Message)
-		if data.Cause.Detail != "" {
-			fmt.Fprintf(&b, "    %s\n", data.Cause.Detail)
-		}
-		for _, left := range data.LeftBehind {
-			fmt.Fprintf(&b, "    left behind: %s\n", left)
-		}
-		fmt.Fprintf(&b, "    dead letter: %s\n", data.DeadLetter.Subject)
+		showFailed(&b, p, data)
 	}
-	fmt.Fprintf(&b, "    outcome id: %s\n", e.ID())
+	fmt.Fprintf(&b, "    %s\n", p.dim.Sprintf("outcome id: %s", plain(e.ID())))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func showProvisioned(b *strings.Builder, p palette, data events.Provisioned) {
+	fmt.Fprintf(b, "%s %s %s\n", p.mark(markGood), events.TypeProvisioned, plain(data.TenantID))
+	prepared := ""
+	if data.Prepared {
+		prepared = "prepared, "
+	}
+	fmt.Fprintf(b, "    %s, %d tables, %d indexes, %sattempt %d, %.1f ms\n", plain(data.SchemaName+data.DatabasePath),
+		data.Tables, data.Indexes, prepared, data.Attempts, data.DurationMS)
+	for i, s := range data.Steps {
+		fmt.Fprintf(b, "    Step %d/%d: %s %8.1f ms", s.Number, len(data.Steps), pad(plain(s.Name), stepWidth), s.DurationMS)
+		if i == len(data.Steps)-1 {
+			b.WriteString(" and its commit") // which the event, being part of it, cannot time
+		}
+		b.WriteByte('\n')
+	}
+	for _, w := range data.Warnings {
+		fmt.Fprintf(b, "    %s: %s\n", p.careful.Sprintf("warning %s", plain(w.Code)), plain(w.Message))
+	}
+}
+
+func showFailed(b *strings.Builder, p palette, data events.ProvisioningFailed) {
+	tenant := ""
+	if data.TenantID != "" {
+		tenant = " " + events.Quote(data.TenantID)
+	}
+	fmt.Fprintf(b, "%s %s%s\n", p.mark(markBad), events.TypeProvisioningFailed, tenant)
+	fmt.Fprintf(b, "    step %d %s: %s\n", data.Step.Number, plain(data.Step.Name),
+		p.bad.Sprint(plain(string(data.Cause.Code))))
+	for _, text := range []string{data.Cause.Message, data.Cause.Detail} {
+		if text != "" {
+			fmt.Fprintf(b, "    %s\n", plain(text))
+		}
+	}
+	for _, left := range data.LeftBehind {
+		fmt.Fprintf(b, "    left behind: %s\n", plain(left))
+	}
+	fmt.Fprintf(b, "    %s\n", p.dim.Sprintf("dead letter: %s", plain(data.DeadLetter.Subject)))
 }
 
 // writeJSON writes an event as one line of JSON.

@@ -91,10 +91,12 @@ func (s *showing) settled(ctx context.Context, sequence uint64) error {
 
 func (s *showing) show(e event.Event, again bool) error {
 	if again && !s.asJSON {
-		_, err := fmt.Fprintf(s.stdout, "✓ the outcome it had before\n    outcome id: %s\n", e.ID())
+		p := s.palette(s.stdout)
+		_, err := fmt.Fprintf(s.stdout, "%s the outcome it had before\n    %s\n", p.mark(markGood),
+			p.dim.Sprintf("outcome id: %s", e.ID()))
 		return err
 	}
-	return show(s.stdout, e, s.asJSON)
+	return s.app.show(e, s.asJSON)
 }
 
 // summary counts what the stream of outcomes really holds.

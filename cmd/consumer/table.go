@@ -9,11 +9,25 @@ import (
 	"unicode/utf8"
 )
 
+const (
+	columnGap = 2
+	// leastCut is how much of a table's last column is left on a narrow terminal; below that its lines wrap.
+	leastCut = 12
+)
+
 // table writes rows in columns. Its widths only grow, so that rows can be written as they come.
 type table struct {
-	w      io.Writer
-	indent string
-	widths []int
+	w       io.Writer
+	indent  string
+	widths  []int
+	heading func(...any) string // of the first row; nil: it is one like the others
+	columns int                 // cut the last cell to fit lines in so many; 0: as long as they are
+}
+
+// list is a table of many things, with a heading. On a terminal a line is a row: there the last column is cut, so
+// it must not be what a person would copy.
+func (a *app) list() *table {
+	return &table{w: a.stdout, heading: a.palette(a.stdout).dim.SprintFunc(), columns: columns(a.stdout)}
 }
 
 // write writes rows, all of one length.
@@ -23,19 +37,33 @@ func (t *table) write(rows ...[]string) error {
 			t.widths = append(t.widths, 0)
 		}
 		for i, cell := range row {
-			t.widths[i] = max(t.widths[i], utf8.RuneCountInString(cell))
+			t.widths[i] = max(t.widths[i], width(cell))
 		}
 	}
 	var b strings.Builder
 	for _, row := range rows {
-		line := t.indent
-		for i, cell := range row {
-			line += cell + strings.Repeat(" ", t.widths[i]-utf8.RuneCountInString(cell)+2)
+		line := t.line(row)
+		if t.heading != nil {
+			line = t.heading(line)
+			t.heading = nil
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		b.WriteString(line + "\n")
 	}
 	_, err := io.WriteString(t.w, b.String())
 	return err
+}
+
+func (t *table) line(row []string) string {
+	line, used := t.indent, width(t.indent)
+	for i, cell := range row[:len(row)-1] {
+		line += pad(cell, t.widths[i]+columnGap)
+		used += t.widths[i] + columnGap
+	}
+	last := row[len(row)-1]
+	if left := t.columns - used; left >= leastCut {
+		last = fit(last, left)
+	}
+	return strings.TrimRight(line+last, " ")
 }
 
 // plain is untrusted text for a terminal: quoted if there is anything in it that does not print.

@@ -102,7 +102,7 @@ func boundary(t sql.Registered) string {
 
 func (a *app) listTenants(ctx context.Context, r registry, asJSON bool) error {
 	encoder := json.NewEncoder(a.stdout)
-	rows := &table{w: a.stdout}
+	rows := a.list()
 	lines := [][]string{{"TENANT", "STRATEGY", "SCHEMA OR FILE", "CREATED", "CREATED BY", "DISPLAY NAME"}}
 	for page, err := range pages(ctx, r) {
 		if err != nil {
@@ -173,7 +173,9 @@ func (a *app) showTenant(ctx context.Context, r reader, id string, asJSON bool) 
 			strconv.Itoa(request.Attempts), clock(request.CreatedAt), request.LastCause,
 		})
 	}
-	return (&table{w: a.stdout, indent: "  "}).write(lines...)
+	rows := a.list()
+	rows.indent = "  "
+	return rows.write(lines...)
 }
 
 // findTenant is the row of a tenant, or an error that says what there is instead.

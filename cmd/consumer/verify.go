@@ -28,11 +28,17 @@ func verifyCommand(a *app) *cobra.Command {
 		Example: "  consumer tenants verify\n  consumer tenants verify acme --strict",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return a.look(cmd.Context(), func(ctx context.Context, c Config, r reader) error {
-				v := &verification{registry: r, workers: c.Concurrency, strict: strict, out: a.stdout, summary: a.stdout}
+				v := &verification{
+					registry: r, workers: c.Concurrency, strict: strict, out: a.stdout, summary: a.stdout,
+					colours: a.palette(a.stdout),
+					newBar: func(total int) *progressbar.ProgressBar {
+						return a.newProgress(total, "verifying", "tenants")
+					},
+				}
 				if asJSON {
 					v.encoder, v.summary = json.NewEncoder(a.stdout), a.stderr
 				}
-				return v.run(ctx, names, a.stderr)
+				return v.run(ctx, names)
 			})
 		},
 	}
@@ -69,16 +75,18 @@ type verification struct {
 	strict   bool
 	out      io.Writer
 	summary  io.Writer
+	colours  palette
 	encoder  *json.Encoder // nil: for people
+	newBar   func(total int) *progressbar.ProgressBar
 	bar      *progressbar.ProgressBar
 	counts   map[string]int
 }
 
 // run verifies the named tenants, or all. What is shown is complete up to where it ends: if the database is
 // away, at the first tenant that it was needed for, whose state nobody knows.
-func (v *verification) run(ctx context.Context, names []string, terminal io.Writer) error {
+func (v *verification) run(ctx context.Context, names []string) error {
 	v.counts = map[string]int{}
-	err := v.all(ctx, names, terminal)
+	err := v.all(ctx, names)
 	if v.bar == nil { // it has not begun
 		return err
 	}
@@ -99,14 +107,13 @@ func (v *verification) run(ctx context.Context, names []string, terminal io.Writ
 	return nil
 }
 
-func (v *verification) all(ctx context.Context, names []string, terminal io.Writer) error {
-	const what = "verifying"
+func (v *verification) all(ctx context.Context, names []string) error {
 	if len(names) > 0 {
 		rows, err := v.named(ctx, names)
 		if err != nil {
 			return err
 		}
-		v.bar = newProgress(terminal, len(rows), what)
+		v.bar = v.newBar(len(rows))
 		for page := range slices.Chunk(rows, pageSize) {
 			if err := v.page(ctx, page); err != nil {
 				return err
@@ -118,7 +125,7 @@ func (v *verification) all(ctx context.Context, names []string, terminal io.Writ
 	if err != nil {
 		return err
 	}
-	v.bar = newProgress(terminal, total, what)
+	v.bar = v.newBar(total)
 	for page, err := range pages(ctx, v.registry) {
 		if err != nil {
 			return err
@@ -215,12 +222,12 @@ func (v *verification) show(found verdict) error {
 	if v.encoder != nil {
 		return v.encoder.Encode(found)
 	}
-	marks := map[string]string{warned: "!", drifted: "✗", unreadable: "?"}
+	marks := map[string]string{warned: markCareful, drifted: markBad, unreadable: markUnknown}
 	if found.Result == inOrder {
 		return nil
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", marks[found.Result], plain(found.TenantID))
+	fmt.Fprintf(&b, "%s %s\n", v.colours.mark(marks[found.Result]), plain(found.TenantID))
 	for _, difference := range found.Differences {
 		fmt.Fprintf(&b, "    %s\n", plain(difference))
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
@@ -41,8 +43,11 @@ func (r fakeRegistry) Verify(ctx context.Context, t sql.Registered) (pipeline.In
 
 func (r fakeRegistry) verify(ctx context.Context, workers int) (stdout string, err error) {
 	var out output
-	v := &verification{registry: r, workers: workers, out: &out, summary: &out}
-	err = v.run(ctx, nil, io.Discard)
+	v := &verification{
+		registry: r, workers: workers, out: &out, summary: &out, colours: newPalette(false),
+		newBar: func(total int) *progressbar.ProgressBar { return progressbar.DefaultSilent(int64(total)) },
+	}
+	err = v.run(ctx, nil)
 	return out.String(), err
 }
 
@@ -107,7 +112,7 @@ func TestVerifyInterrupted(t *testing.T) {
 func TestProgressIsForTerminals(t *testing.T) {
 	t.Parallel()
 	var out output
-	bar := newProgress(&out, 2, "verifying")
+	bar := (&app{stderr: &out, env: envconfig.MapLookuper(nil)}).newProgress(2, "verifying", "tenants")
 	must(t, bar.Add(1))
 	must(t, bar.Clear())
 	must(t, bar.Add(1))

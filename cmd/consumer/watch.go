@@ -33,7 +33,7 @@ func watchCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := show(a.stdout, e, asJSON); err != nil {
+				if err := a.show(e, asJSON); err != nil {
 					return err
 				}
 			}

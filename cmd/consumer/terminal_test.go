@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/sethvargo/go-envconfig"
+)
+
+// terminal is a pseudo terminal, and what somebody before it sees.
+type terminal struct {
+	tty  *os.File // for the program
+	done chan struct{}
+
+	mu    sync.Mutex
+	raw   strings.Builder
+	lines [][]rune
+	row   int
+	col   int
+	fault string
+	rest  []byte // of a character or sequence that is not whole yet
+}
+
+func newTerminal(t *testing.T, columns, rows uint16) *terminal {
+	t.Helper()
+	master, tty, err := pty.Open()
+	must(t, err)
+	must(t, pty.Setsize(master, &pty.Winsize{Rows: rows, Cols: columns}))
+	s := &terminal{tty: tty, done: make(chan struct{}), lines: [][]rune{nil}}
+	go func() {
+		defer close(s.done)
+		buffer := make([]byte, 4096)
+		for {
+			n, err := master.Read(buffer)
+			s.take(buffer[:n])
+			if err != nil { // EIO, once the other end is closed
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		tty.Close() // a test may have done so
+		<-s.done
+		must(t, master.Close())
+		if s.fault != "" {
+			t.Errorf("the terminal was sent %s", s.fault)
+		}
+	})
+	return s
+}
+
+// sequence is what the program may send to a terminal beside text.
+var sequence = regexp.MustCompile(`^\x1b\[([0-9;]*)([A-Za-z])`)
+
+// take does what a terminal does, as far as this program goes. Anything else is a fault.
+func (s *terminal) take(text []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.raw.Write(text)
+	left := string(s.rest) + string(text)
+	for left != "" {
+		if left[0] == 0x1b {
+			m := sequence.FindStringSubmatch(left)
+			if m == nil {
+				break // the rest comes
+			}
+			left = left[len(m[0]):]
+			s.obey(m[1], m[2])
+			continue
+		}
+		r := []rune(left)[0]
+		if r == '\uFFFD' {
+			break
+		}
+		left = left[len(string(r)):]
+		s.put(r)
+	}
+	s.rest = []byte(left)
+}
+
+func (s *terminal) obey(argument, command string) {
+	n, _ := strconv.Atoi(argument)
+	switch command {
+	case "m": // a colour
+	case "A":
+		s.row = max(s.row-max(n, 1), 0)
+	case "J":
+		s.lines = s.lines[:s.row+1]
+		s.lines[s.row] = s.lines[s.row][:min(s.col, len(s.lines[s.row]))]
+	case "K":
+		s.lines[s.row] = s.lines[s.row][:min(s.col, len(s.lines[s.row]))]
+		if argument == "2" {
+			s.lines[s.row] = nil
+		}
+	default:
+		s.fault = fmt.Sprintf("ESC [ %s %s", argument, command)
+	}
+}
+
+func (s *terminal) put(r rune) {
+	switch {
+	case r == '\r':
+		s.col = 0
+	case r == '\n':
+		s.row++
+		if s.row == len(s.lines) {
+			s.lines = append(s.lines, nil)
+		}
+	case r < ' ':
+		s.fault = fmt.Sprintf("%q", r)
+	default:
+		for len(s.lines[s.row]) <= s.col {
+			s.lines[s.row] = append(s.lines[s.row], ' ')
+		}
+		s.lines[s.row][s.col] = r
+		s.col++
+	}
+}
+
+// shows is what is on the screen, without spaces at the ends of lines.
+func (s *terminal) shows() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, line := range s.lines {
+		all = append(all, strings.TrimRight(string(line), " "))
+	}
+	return strings.TrimRight(strings.Join(all, "\n"), "\n")
+}
+
+// sent is every byte that was sent so far.
+func (s *terminal) sent() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.raw.String()
+}
+
+// command runs a command on the terminal: its standard output and error are there, unless others are given.
+func (s *terminal) command(t *testing.T, env map[string]string, stdout, stderr io.Writer, args ...string) int {
+	t.Helper()
+	if stdout == nil {
+		stdout = s.tty
+	}
+	if stderr == nil {
+		stderr = s.tty
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return realMain(ctx, args, envconfig.MapLookuper(env), stdout, stderr)
+}
+
+// over closes the terminal for the program, and waits until all is shown.
+func (s *terminal) over(t *testing.T) {
+	t.Helper()
+	must(t, s.tty.Close())
+	select {
+	case <-s.done:
+	case <-time.After(patience):
+		t.Fatal("the terminal does not end")
+	}
+}
+
+// Colours are for terminals that want them: the writer decides, not the process.
+func TestColours(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		env      map[string]string
+		coloured bool
+	}{
+		"a terminal":                 {nil, true},
+		"NO_COLOR":                   {with("NO_COLOR", "1"), false},
+		"NO_COLOR, but empty":        {with("NO_COLOR", ""), true},
+		"TERM=dumb":                  {with("TERM", "dumb"), false},
+		"TERM=dumb, CLICOLOR_FORCE":  {map[string]string{"TERM": "dumb", "CLICOLOR_FORCE": "1"}, true},
+		"NO_COLOR is the last word":  {map[string]string{"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}, false},
+		"CLICOLOR_FORCE asks not to": {with("CLICOLOR_FORCE", "0"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newTerminal(t, 100, 24)
+			equal(t, "exit code", s.command(t, c.env, nil, nil, "demo"), 0)
+			s.over(t)
+			contains(t, "the screen", s.shows(), "✓ tenant.provisioned acme", "✗ tenant.provisioning_failed")
+			green, red := "\x1b[32m✓\x1b[0m", "\x1b[31m✗\x1b[0m"
+			if got := strings.Contains(s.sent(), green) && strings.Contains(s.sent(), red); got != c.coloured {
+				t.Errorf("coloured: %t\n%q", got, tail(s.sent()))
+			}
+			if !c.coloured && strings.Contains(s.sent(), "\x1b") {
+				t.Errorf("control codes:\n%q", tail(s.sent()))
+			}
+		})
+	}
+	for env, coloured := range map[string]bool{"TERM": false, "CLICOLOR_FORCE": true} {
+		code, stdout, _ := command(t, with(env, "xterm"), "demo")
+		equal(t, "exit code", code, 0)
+		equal(t, "piped, with "+env, strings.Contains(stdout, "\x1b"), coloured)
+	}
+}
