@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -34,7 +35,8 @@ func requestCommand(a *app) *cobra.Command {
 		Use:   "request TENANT",
 		Short: "Publish a request for a tenant",
 		Long: "Publishes a tenant.requested event. With --wait it shows the outcome and exits 0 if the tenant was\n" +
-			"provisioned, 1 if not. The same --source and --id are the same request, and have one outcome.",
+			"provisioned, 1 if not; on a terminal it shows the steps as they happen. The same --source and --id are the\n" +
+			"same request, and have one outcome.",
 		Example: "  consumer request acme --display-name 'Acme Inc.' --created-by billing --wait 30s",
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -58,6 +60,13 @@ func requestCommand(a *app) *cobra.Command {
 }
 
 func (a *app) request(ctx context.Context, tenant string, f requestFlags) error {
+	var screen *screen
+	if f.wait > 0 && !f.asJSON {
+		screen = a.screen()
+	}
+	if screen != nil { // logs must not tear it
+		a = &app{env: a.env, stdout: a.stdout, stderr: screen}
+	}
 	c, log, err := a.configure(ctx)
 	if err != nil {
 		return err
@@ -99,6 +108,11 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		}
 		defer stream.close()
 	}
+	stop := func() {}
+	if screen != nil { // before it is published: the first step may begin at once
+		stop = sync.OnceFunc(screen.follow(ctx, js.Conn(), tenant, f.source, f.id, a.palette(screen)))
+		defer stop()
+	}
 	if err := publishRequest(ctx, js, &nats.Msg{Subject: events.TypeRequested, Header: header, Data: body}); err != nil {
 		return err
 	}
@@ -109,7 +123,18 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		_, err := fmt.Fprintf(a.stdout, "requested %s: source %s, id %s\n", plain(tenant), plain(f.source), plain(f.id))
 		return err
 	}
-	return a.awaitOutcome(ctx, stream, f)
+	outcome, err := awaitOutcome(ctx, stream, f)
+	stop()
+	if err != nil {
+		return err
+	}
+	if err := a.show(outcome, f.asJSON); err != nil {
+		return err
+	}
+	if outcome.Type() != events.TypeProvisioned {
+		return errNegative
+	}
+	return nil
 }
 
 // publishRequest publishes a request and waits until the stream has it.
@@ -126,22 +151,13 @@ func publishRequest(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) 
 	return nil
 }
 
-func (a *app) awaitOutcome(ctx context.Context, stream *outcomes, f requestFlags) error {
+func awaitOutcome(ctx context.Context, stream *outcomes, f requestFlags) (event.Event, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.wait)
 	defer cancel()
 	outcome, err := stream.of(ctx, outcomeIDs(f.source, f.id, 0))
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("no outcome within %s; the request is in the stream and will be decided: "+
+		return outcome, fmt.Errorf("no outcome within %s; the request is in the stream and will be decided: "+
 			"ask again with --source %s --id %s", f.wait, f.source, f.id)
 	}
-	if err != nil {
-		return err
-	}
-	if err := a.show(outcome, f.asJSON); err != nil {
-		return err
-	}
-	if outcome.Type() != events.TypeProvisioned {
-		return errNegative
-	}
-	return nil
+	return outcome, err
 }

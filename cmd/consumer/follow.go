@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// toldAtOnce is how many events may wait to be shown: those of many attempts. More are lost, which does no harm.
+const toldAtOnce = 256
+
+// screen is the terminal on which steps can be shown as they happen; nil where there is none, or where the result
+// is read by somebody else.
+func (a *app) screen() *screen {
+	terminal, ok := a.stderr.(onTerminal)
+	if !ok || !a.moves(a.stderr) || !a.moves(a.stdout) {
+		return nil
+	}
+	return &screen{onTerminal: terminal}
+}
+
+// follow shows the steps of the request with that source and id as they happen, from before it is published until
+// it is stopped, which leaves nothing of them. Where nothing can be heard it shows that it waits.
+func (s *screen) follow(
+	ctx context.Context, nc *nats.Conn, tenant, source, id string, p palette,
+) (stop func()) {
+	told := make(chan *nats.Msg, toldAtOnce)
+	unsubscribe := func() {}
+	if events.ValidateTenantID(tenant) == nil { // else nothing is told of it
+		if sub, err := nc.ChanSubscribe(events.ProgressSubject(tenant), told); err == nil {
+			unsubscribe = func() { sub.Unsubscribe() } //nolint:errcheck // the connection ends with the command
+			ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+			defer cancel()
+			nc.FlushWithContext(ctx) //nolint:errcheck // what is published next will tell
+		}
+	}
+	var names []string
+	for _, step := range pipeline.Steps() {
+		names = append(names, step.Name)
+	}
+	known := newSteps(names)
+	ending, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer s.draw(nil)
+		turn := time.NewTicker(spinnerInterval)
+		defer turn.Stop()
+		for began := time.Now(); ; {
+			now := time.Now()
+			s.draw(known.lines(now, now.Sub(began), columns(s), p))
+			select {
+			case msg := <-told:
+				if data, ok := progressOf(msg, source, id); ok {
+					known.hear(data, time.Now())
+				}
+			case <-turn.C:
+			case <-ending:
+				return
+			}
+		}
+	}()
+	return func() {
+		unsubscribe()
+		close(ending)
+		<-ended
+	}
+}
+
+// progressOf is what a message tells of that request; of others, and what is no event, it tells nothing.
+func progressOf(msg *nats.Msg, source, id string) (events.Progress, bool) {
+	e, err := events.Decode(msg.Header, msg.Data)
+	if err != nil {
+		return events.Progress{}, false
+	}
+	data, err := events.ProgressFrom(e)
+	return data, err == nil && e.ID() == events.ProgressID(source, id, data)
+}

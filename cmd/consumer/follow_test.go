@@ -1,0 +1,215 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+func atoi(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	must(t, err)
+	return n
+}
+
+// servant does by hand what the service does, as slowly as the test likes.
+type servant struct {
+	t  *testing.T
+	js jetstream.JetStream
+}
+
+// newServant returns one, and the environment for commands that it serves.
+func newServant(t *testing.T) (*servant, map[string]string) {
+	t.Helper()
+	env := settings(with("NATS_URL", startNATS(t)))
+	s := &servant{t, dialJetStream(t, env["NATS_URL"])}
+	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Ensure(t.Context(), s.js)
+	must(t, err)
+	return s, env
+}
+
+// awaitRequest waits for the nth request.
+func (s *servant) awaitRequest(n uint64) {
+	s.t.Helper()
+	eventually(s.t, "the request is published", func() bool {
+		stream, err := s.js.Stream(s.t.Context(), events.StreamRequests)
+		must(s.t, err)
+		return stream.CachedInfo().State.Msgs >= n
+	})
+}
+
+// tell tells progress of a request for acme.
+func (s *servant) tell(id string, attempt, step int, state string, ms float64) {
+	s.t.Helper()
+	e, err := events.NewProgress(events.DefaultSource, time.Now(), events.Progress{
+		TenantID: "acme", Request: events.Request{Source: billing, ID: id}, Attempt: attempt, State: state, DurationMS: ms,
+		Step: events.Step{Number: step, Name: pipeline.Steps()[step].Name},
+	})
+	must(s.t, err)
+	header, body, err := events.Encode(e)
+	must(s.t, err)
+	must(s.t, s.js.Conn().PublishMsg(&nats.Msg{Subject: events.ProgressSubject("acme"), Header: header, Data: body}))
+	must(s.t, s.js.Conn().Flush())
+}
+
+// provision publishes the outcome.
+func (s *servant) provision(id string) {
+	s.t.Helper()
+	e, err := events.NewProvisioned(events.Outcome{
+		ID: events.OutcomeID(billing, id, 0, events.TypeProvisioned), Source: events.DefaultSource, Time: time.Now(),
+	}, events.Provisioned{
+		TenantID: "acme", DisplayName: "Acme", IsolationStrategy: events.IsolationSchema, SchemaName: "tenant_acme",
+		Request: events.Request{Source: billing, ID: id}, Attempts: 2,
+	})
+	must(s.t, err)
+	header, body, err := events.Encode(e)
+	must(s.t, err)
+	publish(s.t, s.js, &nats.Msg{Subject: e.Type(), Header: header, Data: body})
+}
+
+// The steps are shown as they happen, of this request only, and make way for the outcome.
+func TestRequestShowsStepsOnATerminal(t *testing.T) {
+	t.Parallel()
+	servant, env := newServant(t)
+	s := newTerminal(t, 80, 24)
+	ended := make(chan int, 1)
+	go func() {
+		ended <- s.command(t, env, nil, nil, requestArgs("acme", "--wait", "20s", "--source", billing, "--id", "order-1")...)
+	}()
+	shows := func(parts ...string) {
+		t.Helper()
+		eventually(t, "the screen shows "+strings.Join(parts, ", "), func() bool {
+			shown := s.shows()
+			for _, part := range parts {
+				if !strings.Contains(shown, part) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	servant.awaitRequest(1)
+	shows("published; no step has begun yet")
+	servant.tell("order-1", 1, 0, events.StepDone, 0.5)
+	servant.tell("order-1", 1, 1, events.StepStarted, 0)
+	shows("✓ Step 0/5: validate_request                0.5 ms", " Step 1/5: create_isolation_boundary", "· Step 5/5: register_tenant")
+	if strings.Contains(s.shows(), "published") || strings.Contains(s.shows(), "✓ Step 1/5") {
+		t.Errorf("the screen shows\n%s", s.shows())
+	}
+	servant.tell("another", 7, 3, events.StepFailed, 99) // for the same tenant
+	servant.tell("order-1", 1, 1, events.StepDone, 3.5)
+	servant.tell("order-1", 1, 2, events.StepFailed, 7)
+	shows("✓ Step 1/5: create_isolation_boundary       3.5 ms", "✗ Step 2/5: initialize_schema               7.0 ms")
+	servant.tell("order-1", 2, 0, events.StepStarted, 0)
+	servant.tell("order-1", 1, 2, events.StepFailed, 7) // late
+	shows("attempt 2", "· Step 1/5", "· Step 2/5")
+	if shown := s.shows(); strings.Contains(shown, "✗") || strings.Contains(shown, "attempt 7") ||
+		len(strings.Split(shown, "\n")) != 7 {
+		t.Errorf("the screen shows\n%s", shown)
+	}
+	servant.provision("order-1")
+	equal(t, "exit code", <-ended, 0)
+	s.over(t)
+	if shown := s.shows(); !strings.HasPrefix(shown, "✓ tenant.provisioned acme\n    tenant_acme, ") || strings.Contains(shown, "Step") {
+		t.Errorf("in the end the screen shows\n%s", shown)
+	}
+}
+
+// Without progress, as from a service of an earlier version, it waits for the outcome all the same.
+func TestRequestWithoutProgress(t *testing.T) {
+	t.Parallel()
+	servant, env := newServant(t)
+	s := newTerminal(t, 20, 5)
+	ended := make(chan int, 1)
+	go func() {
+		ended <- s.command(t, env, nil, nil, requestArgs("acme", "--wait", "20s", "--source", billing, "--id", "order-1")...)
+	}()
+	servant.awaitRequest(1)
+	must(t, servant.js.Conn().Publish(events.ProgressSubject("acme"), []byte("what?")))
+	servant.provision("order-1")
+	equal(t, "exit code", <-ended, 0)
+	s.over(t)
+	contains(t, "the screen", s.shows(), "✓ tenant.provisioned acme")
+}
+
+// What is read by somebody else has no control codes and no steps: neither when both are piped nor when one is, and
+// not with --json. The outcome is what it ever was.
+func TestRequestShowsNoStepsWhenPiped(t *testing.T) {
+	t.Parallel()
+	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
+	env := settings(with("NATS_URL", logged(t, &service.stderr, "embedded NATS server is up", "url")))
+	for name, c := range map[string]struct{ stdout, stderr, json bool }{
+		"stdout is piped": {stdout: true}, "stderr is piped": {stderr: true}, "json": {json: true},
+		"both are piped": {stdout: true, stderr: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newTerminal(t, 80, 24)
+			tenant := strings.ReplaceAll(name, " ", "_")
+			args := requestArgs(tenant, "--wait", "20s")
+			if c.json {
+				args = append(args, "--json")
+			}
+			var stdout, stderr output
+			equal(t, "exit code", s.command(t, env, piped(c.stdout, &stdout), piped(c.stderr, &stderr), args...), 0)
+			s.over(t)
+			contains(t, "what is written", stdout.String()+s.shows(), "tenant.provisioned", tenant)
+			sent := s.sent()
+			if !c.stdout && !c.json { // the outcome is on the terminal, in colours
+				sent = colours.ReplaceAllString(sent, "")
+			}
+			if strings.Contains(sent+stdout.String()+stderr.String(), "\x1b") || strings.Contains(sent, "⠋") {
+				t.Errorf("control codes or steps:\n%q\n%q\n%q", sent, stdout.String(), stderr.String())
+			}
+		})
+	}
+}
+
+// piped is the writer, or nil for a terminal.
+func piped(is bool, w *output) interface{ Write([]byte) (int, error) } {
+	if is {
+		return w
+	}
+	return nil
+}
+
+// On the real service: whatever was shown, the outcome is all that is left.
+func TestRequestOnATerminal(t *testing.T) {
+	t.Parallel()
+	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
+	env := settings(with("NATS_URL", logged(t, &service.stderr, "embedded NATS server is up", "url")))
+	for tenant, code := range map[string]int{"acme": 0, "not an id": 1} {
+		s := newTerminal(t, 80, 24)
+		equal(t, "exit code", s.command(t, env, nil, nil, requestArgs(tenant, "--wait", "20s")...), code)
+		s.over(t)
+		if !strings.HasPrefix(s.shows(), map[int]string{0: markGood, 1: markBad}[code]+" tenant.provision") {
+			t.Errorf("the screen shows\n%s", s.shows())
+		}
+	}
+}
+
+// Logs stand above what is drawn, whole.
+func TestScreenKeepsLogsWhole(t *testing.T) {
+	t.Parallel()
+	s := newTerminal(t, 40, 5)
+	view := &screen{onTerminal: s.tty}
+	view.draw([]string{"one", "two", "three"})
+	_, err := view.Write([]byte("a line of the log\n"))
+	must(t, err)
+	view.draw([]string{"one", "four"})
+	_, err = view.Write([]byte("another\n"))
+	must(t, err)
+	// What would not fit is left out at the top: it could not be erased.
+	view.draw([]string{"1", "2", "3", "4", "5", "6"})
+	view.draw([]string{"last"})
+	s.over(t)
+	equal(t, "the screen", s.shows(), "a line of the log\nanother\nlast")
+}

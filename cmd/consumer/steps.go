@@ -1,0 +1,105 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// steps are what is known of how a request gets on, from events that may come late, twice, in any order or not at
+// all. They are for a screen; what the request comes to, its outcome says.
+type steps struct {
+	names           []string // of all steps
+	replay, attempt int
+	states          []stepState
+}
+
+// stepState is what is known of one step. The zero value: nothing.
+type stepState struct {
+	state string
+	took  float64   // in milliseconds; 0: not known
+	began time.Time // heard of
+}
+
+func newSteps(names []string) *steps {
+	return &steps{names: names, states: make([]stepState, len(names))}
+}
+
+// hear takes what an event tells.
+func (s *steps) hear(p events.Progress, now time.Time) {
+	number := p.Step.Number
+	if number < 0 || number >= len(s.states) {
+		return // of another version
+	}
+	age := cmp.Or(cmp.Compare(p.Replay, s.replay), cmp.Compare(p.Attempt, s.attempt))
+	if age < 0 {
+		return // of an attempt that is over
+	}
+	// An attempt that an outage has held up begins again under its number.
+	if again := number == 0 && p.State == events.StepStarted && s.failed(); age > 0 || again {
+		s.replay, s.attempt = p.Replay, p.Attempt
+		clear(s.states)
+	}
+	at := &s.states[number]
+	switch {
+	case p.State != events.StepStarted:
+		at.state, at.took = p.State, p.DurationMS
+	case at.state == "":
+		at.state, at.began = p.State, now
+	}
+	for i := range number { // it would not have been begun if those before it were not done
+		if s.states[i].state != events.StepDone {
+			s.states[i].state = events.StepDone
+		}
+	}
+}
+
+func (s *steps) failed() bool {
+	for _, at := range s.states {
+		if at.state == events.StepFailed {
+			return true
+		}
+	}
+	return false
+}
+
+// spinner are the pictures of what is at work.
+var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
+
+const spinnerInterval = 100 * time.Millisecond
+
+// lines are the steps as a terminal of that many columns shows them.
+func (s *steps) lines(now time.Time, since time.Duration, columns int, p palette) []string {
+	working := string(spinner[int(since/spinnerInterval)%len(spinner)])
+	line := func(mark, text string) string { return mark + " " + fit(text, max(columns-3, 1)) }
+	if s.attempt == 0 {
+		return []string{line(working, fmt.Sprintf("published; no step has begun yet, %.1f s", since.Seconds()))}
+	}
+	var all []string
+	if s.attempt > 1 || s.replay > 0 {
+		heading := fmt.Sprintf("attempt %d", s.attempt)
+		if s.replay > 0 {
+			heading = fmt.Sprintf("replay %d, %s", s.replay, heading)
+		}
+		all = append(all, p.dim.Sprint(fit(heading, max(columns-1, 1))))
+	}
+	for i, at := range s.states {
+		text := fmt.Sprintf("Step %d/%d: %s", i, len(s.names)-1, pad(s.names[i], stepWidth))
+		if at.took > 0 {
+			text += fmt.Sprintf(" %8.1f ms", at.took)
+		}
+		switch at.state {
+		case events.StepDone:
+			all = append(all, line(p.mark(markGood), text))
+		case events.StepFailed:
+			all = append(all, line(p.mark(markBad), text))
+		case events.StepStarted:
+			all = append(all, line(working, text+fmt.Sprintf(" %8.1f s", now.Sub(at.began).Seconds())))
+		default:
+			all = append(all, p.dim.Sprint(line("·", text)))
+		}
+	}
+	return all
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// What is shown after events that came late, twice, in the wrong order or not at all. A word is
+// replay.attempt.step and s(tarted), d(one) or f(ailed).
+func TestStepsFromWhatIsHeard(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ heard, want string }{
+		"nothing":                            {"", "⠋ published; no step has begun yet, 0.0 s"},
+		"in order":                           {"0.1.0s 0.1.0d 0.1.1s", "✓a ⠋b ·c"},
+		"all":                                {"0.1.0s 0.1.0d 0.1.1s 0.1.1d 0.1.2s 0.1.2d", "✓a ✓b ✓c"},
+		"a failure":                          {"0.1.0s 0.1.0d 0.1.1s 0.1.1f", "✓a ✗b ·c"},
+		"an end is lost":                     {"0.1.0s 0.1.1s", "✓a ⠋b ·c"},
+		"a beginning is lost":                {"0.1.0s 0.1.1d", "✓a ✓b ·c"},
+		"all but the last are lost":          {"0.1.2s", "✓a ✓b ⠋c"},
+		"an end before its beginning":        {"0.1.0d 0.1.0s", "✓a ·b ·c"},
+		"the next step before the end":       {"0.1.0s 0.1.1s 0.1.0d", "✓a ⠋b ·c"},
+		"twice":                              {"0.1.0s 0.1.0s 0.1.0d 0.1.0d 0.1.0s", "✓a ·b ·c"},
+		"the next attempt":                   {"0.1.0d 0.1.1f 0.2.0s", "attempt_2 ⠋a ·b ·c"},
+		"the last attempt is late":           {"0.2.0s 0.1.1f 0.1.2d", "attempt_2 ⠋a ·b ·c"},
+		"a replay begins at attempt 1":       {"0.8.1f 1.1.0s", "replay_1,_attempt_1 ⠋a ·b ·c"},
+		"before the replay":                  {"1.1.0s 0.8.1f", "replay_1,_attempt_1 ⠋a ·b ·c"},
+		"an attempt goes on after an outage": {"0.1.0d 0.1.1f 0.1.0s 0.1.0d 0.1.1s", "✓a ⠋b ·c"},
+		"a step of another version":          {"0.1.0s 0.1.7s 0.1.-1s", "⠋a ·b ·c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, now := newSteps([]string{"a", "b", "c"}), time.Now()
+			for word := range strings.FieldsSeq(c.heard) {
+				s.hear(heardWord(t, word), now)
+			}
+			var got []string
+			for _, line := range s.lines(now, 0, 80, newPalette(false)) {
+				if mark, step, ok := strings.Cut(line, " Step "); ok {
+					line = mark + strings.Fields(step)[1]
+				} else if s.attempt > 0 {
+					line = strings.ReplaceAll(line, " ", "_")
+				}
+				got = append(got, line)
+			}
+			if diff := cmp.Diff(c.want, strings.Join(got, " ")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func heardWord(t *testing.T, word string) (p events.Progress) {
+	t.Helper()
+	parts := strings.Split(word, ".")
+	number := strings.TrimRight(parts[2], "sdf")
+	p.Replay, p.Attempt, p.Step.Number = atoi(t, parts[0]), atoi(t, parts[1]), atoi(t, number)
+	p.State = map[string]string{
+		"s": events.StepStarted, "d": events.StepDone, "f": events.StepFailed,
+	}[strings.TrimPrefix(parts[2], number)]
+	return p
+}
+
+// Each line has its duration, or how long it has taken so far, and fits the terminal.
+func TestStepsHaveDurations(t *testing.T) {
+	t.Parallel()
+	s, now := newSteps([]string{"validate_request", "株式会社"}), time.Now()
+	s.hear(events.Progress{Attempt: 2, State: events.StepDone, DurationMS: 12.34}, now)
+	s.hear(events.Progress{Attempt: 2, Step: events.Step{Number: 1}, State: events.StepStarted}, now)
+	later := now.Add(1500 * time.Millisecond)
+	want := []string{
+		"attempt 2",
+		"✓ Step 0/1: validate_request               12.3 ms",
+		"⠼ Step 1/1: 株式会社                        1.5 s",
+	}
+	if diff := cmp.Diff(want, s.lines(later, 400*time.Millisecond, 80, newPalette(false))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, columns := range []int{1, 5, 20, 40} {
+		for _, line := range s.lines(later, 0, columns, newPalette(true)) {
+			if width(line) >= max(columns, 4) {
+				t.Errorf("on %d columns: %q", columns, line)
+			}
+		}
+	}
+}
