@@ -43,11 +43,13 @@ type letterFlags struct {
 	since            string
 }
 
-func (f *letterFlags) define(cmd *cobra.Command) {
+func (f *letterFlags) define(a *app, cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.reasons, "reason", nil, "those with this cause code (repeatable)")
 	flags.StringArrayVar(&f.tenants, "tenant", nil, "those of this tenant id (repeatable)")
 	flags.StringVar(&f.since, "since", "", "those that failed since: a duration such as 24h, or a time as in RFC 3339")
+	completeFlag(cmd, "reason", cobra.FixedCompletions(causeCodes(), noFiles))
+	completeFlag(cmd, "tenant", a.completeLetterTenants)
 }
 
 // given reports whether any of the flags is there.

@@ -45,7 +45,7 @@ func listLettersCommand(a *app) *cobra.Command {
 			return table.end()
 		},
 	}
-	f.define(cmd)
+	f.define(a, cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	return cmd
 }

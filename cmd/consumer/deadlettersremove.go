@@ -17,6 +17,8 @@ func removeLettersCommand(a *app) *cobra.Command {
 			"but the stream of requests, for a while. Exits 1 if a KEY names no dead letter.",
 		Example: "  consumer dead-letters remove 3f2a9c51d07e",
 		Args:    func(cmd *cobra.Command, args []string) error { return misuse(cobra.MinimumNArgs(1)(cmd, args)) },
+
+		ValidArgsFunction: a.completeKeys(0),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			ctx := cmd.Context()
 			letters, _, end, err := a.openLetters(ctx)

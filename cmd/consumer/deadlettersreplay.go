@@ -40,6 +40,8 @@ func replayLettersCommand(a *app) *cobra.Command {
 		Example: "  consumer dead-letters replay 3f2a9c51d07e\n" +
 			"  consumer dead-letters replay --reason BOUNDARY_NOT_EMPTY --tenant acme\n" +
 			"  consumer dead-letters replay --all --since 24h --rate 5 --dry-run",
+
+		ValidArgsFunction: a.completeKeys(0),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			filter, err := f.check(cmd, names)
 			if err != nil {
@@ -49,7 +51,7 @@ func replayLettersCommand(a *app) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	f.define(cmd)
+	f.define(a, cmd)
 	flags.BoolVar(&f.all, "all", false, "all that match, or simply all")
 	flags.Float64Var(&f.rate, "rate", 0, "at most so many a second (0: as fast as possible)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would be replayed, and change nothing")

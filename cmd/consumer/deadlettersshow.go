@@ -32,6 +32,8 @@ func showLetterCommand(a *app) *cobra.Command {
 		Example: "  consumer dead-letters show 3f2a9c51d07e\n" +
 			"  consumer dead-letters show 3f2a9c51d07e --json | jq -r .body_base64 | base64 -d",
 		Args: exactly(1),
+
+		ValidArgsFunction: a.completeKeys(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			letters, _, end, err := a.openLetters(ctx)

@@ -28,6 +28,8 @@ func demoCommand(a *app) *cobra.Command {
 			"and shows what becomes of them. A FILE holds one event as JSON, or one a line; - is standard input.\n" +
 			"Without files it publishes samples, valid and invalid. Exits 0 if every request got an outcome.",
 		Example: "  consumer demo\n  consumer demo my-request.json --dir /tmp/demo",
+
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault), // files
 		RunE: func(cmd *cobra.Command, files []string) error {
 			messages, err := readMessages(files, cmd.InOrStdin())
 			if err != nil {
@@ -41,6 +43,7 @@ func demoCommand(a *app) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the outcome events, one a line")
 	cmd.Flags().StringVar(&dir, "dir", "", "a new or empty directory that is kept (default: one that is removed)")
+	completeFlag(cmd, "dir", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
 	return cmd
 }
 

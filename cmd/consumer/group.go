@@ -9,12 +9,13 @@ import (
 
 // group is a command that only has others below it. To name none of them is misuse.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
-	names := make([]string, len(commands))
+	names, examples := make([]string, len(commands)), make([]string, len(commands))
 	for i, c := range commands {
 		names[i] = c.Name()
+		examples[i], _, _ = strings.Cut(c.Example, "\n")
 	}
 	g := &cobra.Command{
-		Use: use, Short: short, Args: noArguments,
+		Use: use, Short: short, Args: noArguments, Example: strings.Join(examples, "\n"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return misuse(fmt.Errorf("%s: say what to do: %s", cmd.Name(), strings.Join(names, ", ")))
 		},

@@ -43,8 +43,6 @@ func main() {
 func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout, stderr io.Writer) int {
 	root := newRoot(&app{env: env, stdout: stdout, stderr: stderr}) //nolint:contextcheck // commands get it when they run
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var misuse *misuseError
 	switch {

@@ -20,7 +20,7 @@ const (
 
 // connect connects to the servers of the configuration, or to the embedded one. With wait it returns at
 // once and keeps trying in the background.
-func connect(c Config, e *embedded, log *slog.Logger, wait bool) (*nats.Conn, error) {
+func connect(c Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Option) (*nats.Conn, error) {
 	options := []nats.Option{
 		nats.Name(program), nats.Timeout(natsConnectTimeout),
 		nats.MaxReconnects(-1), nats.ReconnectWait(natsReconnectWait), nats.RetryOnFailedConnect(wait),
@@ -44,7 +44,7 @@ func connect(c Config, e *embedded, log *slog.Logger, wait bool) (*nats.Conn, er
 	if c.NATSTLSCert != "" {
 		options = append(options, nats.ClientCert(c.NATSTLSCert, c.NATSTLSKey))
 	}
-	nc, err := nats.Connect(c.NATSURL, options...)
+	nc, err := nats.Connect(c.NATSURL, append(options, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w", redact("NATS_URL", c.NATSURL), err)
 	}
@@ -52,12 +52,14 @@ func connect(c Config, e *embedded, log *slog.Logger, wait bool) (*nats.Conn, er
 }
 
 // dial connects a command to the servers that a running consumer uses. end hangs up.
-func dial(ctx context.Context, c Config, log *slog.Logger) (_ jetstream.JetStream, end func(), _ error) {
+func dial(
+	ctx context.Context, c Config, log *slog.Logger, more ...nats.Option,
+) (_ jetstream.JetStream, end func(), _ error) {
 	embedded := c.NATSURL == ""
 	if embedded {
 		c.NATSURL = "nats://" + c.EmbeddedAddr
 	}
-	nc, err := connect(c, nil, log, false)
+	nc, err := connect(c, nil, log, false, more...)
 	if err != nil && embedded {
 		return nil, nil, fmt.Errorf("%w; start the service there with: consumer run, or set NATS_URL", err)
 	}

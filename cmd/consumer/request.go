@@ -51,6 +51,8 @@ func requestCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.source, "source", requestSource, "the request's source")
 	flags.DurationVar(&f.wait, "wait", 0, "wait this long for the outcome")
 	flags.BoolVar(&f.asJSON, "json", false, "print events as JSON")
+	completeFlag(cmd, "isolation-strategy",
+		cobra.FixedCompletions([]cobra.Completion{events.IsolationSchema, events.IsolationDatabase}, noFiles))
 	for _, name := range []string{"display-name", "created-by"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // a flag that is not defined above

@@ -23,6 +23,8 @@ func newRoot(a *app) *cobra.Command {
 		Long: "Takes tenant.requested CloudEvents from NATS JetStream, builds each tenant's PostgreSQL schema or\n" +
 			"SQLite file, and publishes one outcome. Without a command it runs the service.\n" +
 			"Configuration comes from the environment; see: consumer config.",
+		Example: "  consumer\n  consumer demo\n" +
+			"  consumer request acme --display-name 'Acme Inc.' --created-by billing --wait 30s",
 		Args: noArguments,
 		RunE: run.RunE,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -34,7 +36,11 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse(err) })
 	root.AddCommand(run, demoCommand(a), requestCommand(a), watchCommand(a), tenantsCommand(a), requestsCommand(a),
-		deadLettersCommand(a), doctorCommand(a), configCommand(a), healthCommand(a))
+		deadLettersCommand(a), doctorCommand(a), configCommand(a), healthCommand(a), versionCommand(a))
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetVersionTemplate(versionLine())
+	addHelpers(root)
 	return root
 }
 

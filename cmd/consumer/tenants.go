@@ -45,6 +45,8 @@ func tenantsShowCommand(a *app) *cobra.Command {
 		Short:   "Show a tenant and the requests for it",
 		Example: "  consumer tenants show acme",
 		Args:    exactly(1),
+
+		ValidArgsFunction: a.completeTenants(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.look(cmd.Context(), func(ctx context.Context, _ Config, r reader) error {
 				return a.showTenant(ctx, r, args[0], asJSON)

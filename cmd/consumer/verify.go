@@ -26,6 +26,8 @@ func verifyCommand(a *app) *cobra.Command {
 			"written. Exits 0 if all are in order, 1 if one has drifted or could not be read. A missing index is a\n" +
 			"warning.",
 		Example: "  consumer tenants verify\n  consumer tenants verify acme --strict",
+
+		ValidArgsFunction: a.completeTenants(0),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return a.look(cmd.Context(), func(ctx context.Context, c Config, r reader) error {
 				v := &verification{

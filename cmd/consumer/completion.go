@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+const (
+	// completionTimeout is how long a shell's question waits for a server: somebody has pressed a key.
+	completionTimeout = 2 * time.Second
+	// completionsShown is how many answers one question has at most.
+	completionsShown = 100
+)
+
+// silent is for answers to a shell, which a log or an error would spoil. What cannot be looked up has no completions.
+func (a *app) silent() *app { return &app{env: a.env, stdout: io.Discard, stderr: io.Discard} }
+
+// noFiles ends completions: nothing else fits, and files least.
+const noFiles = cobra.ShellCompDirectiveNoFileComp
+
+// completeTenants completes ids of registered tenants, at most so many of them (0: any number).
+func (a *app) completeTenants(most int) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, given []string, begun string) (found []cobra.Completion, _ cobra.ShellCompDirective) {
+		if most > 0 && len(given) >= most {
+			return nil, noFiles
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+		defer cancel()
+		a.silent().look(ctx, func(ctx context.Context, _ Config, r reader) error { //nolint:errcheck // see silent
+			if t, err := r.Tenant(ctx, begun); err == nil && t.ID == begun {
+				found = append(found, completion(begun, t.DisplayName))
+			}
+			rows, err := r.Tenants(ctx, begun, completionsShown)
+			for _, t := range rows {
+				if strings.HasPrefix(t.ID, begun) && plain(t.ID) == t.ID && !slices.Contains(given, t.ID) {
+					found = append(found, completion(t.ID, t.DisplayName))
+				}
+			}
+			return err
+		})
+		return found, noFiles
+	}
+}
+
+// completeKeys completes keys of dead letters, at most so many of them (0: any number).
+func (a *app) completeKeys(most int) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, given []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if most > 0 && len(given) >= most {
+			return nil, noFiles
+		}
+		return a.completeLetters(cmd, begun, func(l handler.Letter) (value, description string) {
+			if value = shortKey(l.Key); len(begun) > len(value) {
+				value = plain(l.Key)
+			}
+			if slices.Contains(given, value) {
+				return "", ""
+			}
+			return value, cell(l.Reason, 30) + ", " + cell(l.Tenant, 40)
+		}), noFiles
+	}
+}
+
+// completeLetterTenants completes ids of tenants that have dead letters.
+func (a *app) completeLetterTenants(
+	cmd *cobra.Command, _ []string, begun string,
+) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeLetters(cmd, begun, func(l handler.Letter) (value, description string) {
+		if l.Tenant == "" || plain(l.Tenant) != l.Tenant {
+			return "", ""
+		}
+		return l.Tenant, cell(l.Reason, 30)
+	}), noFiles
+}
+
+// completeLetters completes what value makes of dead letters, each once.
+func (a *app) completeLetters(
+	cmd *cobra.Command, begun string, value func(handler.Letter) (value, description string),
+) (found []cobra.Completion) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	c, log, err := a.silent().configure(ctx)
+	if err != nil {
+		return nil
+	}
+	js, _, err := dial(ctx, c, log, nats.Timeout(completionTimeout))
+	if err != nil {
+		return nil
+	}
+	defer js.Conn().Close()
+	letters, err := handler.OpenLetters(ctx, js)
+	if err != nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	for letter, err := range letters.All(ctx, handler.Filter{}) {
+		if err != nil || len(found) == completionsShown {
+			break
+		}
+		text, description := value(letter)
+		if text == "" || seen[text] || !strings.HasPrefix(text, begun) {
+			continue
+		}
+		seen[text] = true
+		found = append(found, completion(text, description))
+	}
+	return found
+}
+
+// completion is a value with its description, which may be anybody's text.
+func completion(value, description string) cobra.Completion {
+	return cobra.CompletionWithDesc(value, cell(description, 60))
+}
+
+// causeCodes are the codes that --reason knows; those of later versions can be given too.
+func causeCodes() (all []cobra.Completion) {
+	for _, code := range []events.CauseCode{
+		events.CauseUndecodableEvent, events.CauseUnsupportedEventType, events.CauseInvalidRequest,
+		events.CauseInvalidTenantID, events.CauseReservedTenantID, events.CauseTenantExists,
+		events.CauseUnsupportedStrategy, events.CauseBoundaryNotEmpty, events.CauseSchemaInvalid,
+		events.CausePermissionDenied, events.CauseAttemptsExhausted,
+	} {
+		all = append(all, string(code))
+	}
+	return all
+}
+
+// completeFlag completes a flag's values.
+func completeFlag(cmd *cobra.Command, flag string, complete cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
+		panic(err) // a flag that the command does not have
+	}
+}
+
+// addHelpers adds what cobra has for every program: completion for shells, and help. They complain as the others do,
+// and have examples too.
+func addHelpers(root *cobra.Command) {
+	root.CompletionOptions.SetDefaultShellCompDirective(noFiles)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	files := map[string]string{
+		"bash":       "/etc/bash_completion.d/consumer",
+		"zsh":        "\"${fpath[1]}/_consumer\"",
+		"fish":       "~/.config/fish/completions/consumer.fish",
+		"powershell": "consumer.ps1",
+	}
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Example = "  consumer help dead-letters replay"
+		case "completion":
+			cmd.Args = noArguments
+			cmd.RunE = func(*cobra.Command, []string) error {
+				return misuse(errors.New("completion: say for which shell: bash, zsh, fish, powershell"))
+			}
+			cmd.Example = "  consumer completion bash > " + files["bash"]
+			for _, shell := range cmd.Commands() {
+				shell.Args = noArguments
+				shell.Example = "  consumer completion " + shell.Name() + " > " + files[shell.Name()]
+			}
+		}
+	}
+}

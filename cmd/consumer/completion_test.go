@@ -1,0 +1,129 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// completions are what a shell is told, and the directive.
+func completions(t *testing.T, env map[string]string, args ...string) (found []string, directive string) {
+	t.Helper()
+	code, stdout, _ := command(t, env, append([]string{"__complete"}, args...)...)
+	equal(t, "exit code", code, 0)
+	lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
+	return lines[:len(lines)-1], lines[len(lines)-1]
+}
+
+const (
+	anyFile = ":0"
+	noFile  = ":4"
+	aDir    = ":16"
+)
+
+func TestCompletion(t *testing.T) { //nolint:tparallel // newMailbox has it
+	m := newMailbox(t)
+	d := newSQLite(t)
+	serve(t, settings(d.env, with("NATS_URL", m.env["NATS_URL"])))
+	for i, tenant := range []string{"acme", "acme-2", "umbrella"} {
+		publish(t, m.js, requestFor(t, "order-"+string(rune('1'+i)), tenant))
+	}
+	publish(t, m.js, requestFor(t, "again", "acme"))
+	settled(t, m.js)
+	env := settings(d.env, with("NATS_URL", m.env["NATS_URL"]))
+	again := events.RequestKey(billing, "again")
+	long := m.plant("long", "acme", "INVALID_TENANT_ID", 0, "Tenant", "")
+	for name, c := range map[string]struct {
+		args      string
+		want      []string
+		directive string
+	}{
+		"tenants":                   {"tenants show ", []string{"_docex_system_\tDocEX System", "acme\tAcme", "acme-2\tAcme", "umbrella\tAcme"}, noFile},
+		"tenants that begin so":     {"tenants show ac", []string{"acme\tAcme", "acme-2\tAcme"}, noFile},
+		"a whole name":              {"tenants show acme", []string{"acme\tAcme", "acme-2\tAcme"}, noFile},
+		"one tenant is enough":      {"tenants show acme ", nil, noFile},
+		"each tenant once":          {"tenants verify acme ac", []string{"acme-2\tAcme"}, noFile},
+		"no such tenant":            {"tenants verify x", nil, noFile},
+		"keys":                      {"dead-letters replay ", []string{again[:12] + "\tTENANT_EXISTS, acme", long[:12] + "\tINVALID_TENANT_ID, -"}, noFile},
+		"keys that begin so":        {"dead-letters show " + again[:3], []string{again[:12] + "\tTENANT_EXISTS, acme"}, noFile},
+		"long keys":                 {"dead-letters show " + again[:13], []string{again + "\tTENANT_EXISTS, acme"}, noFile},
+		"one key is enough":         {"dead-letters show " + again[:12] + " ", nil, noFile},
+		"each key once":             {"dead-letters remove " + again[:12] + " " + again[:3], nil, noFile},
+		"tenants of dead letters":   {"dead-letters list --tenant ", []string{"acme\tTENANT_EXISTS"}, noFile},
+		"causes":                    {"dead-letters replay --reason ", causeCodes(), noFile},
+		"strategies":                {"request acme --isolation-strategy ", []string{"schema", "database"}, noFile},
+		"files":                     {"demo ", nil, anyFile},
+		"directories":               {"demo --dir ", nil, aDir},
+		"no files without a reason": {"watch ", nil, noFile},
+		"nor in free text":          {"request acme --display-name ", nil, noFile},
+		"commands":                  {"tenants ", []string{"list\tList the registered tenants", "show\tShow a tenant and the requests for it", "verify\tCompare what tenants have with the definition"}, noFile},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found, directive := completions(t, env, strings.Split(c.args, " ")...)
+			less := func(all []string) map[string]bool {
+				set := map[string]bool{}
+				for _, s := range all {
+					set[s] = true
+				}
+				return set
+			}
+			if diff := cmp.Diff(less(c.want), less(found)); diff != "" || len(found) != len(c.want) {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			equal(t, "directive", directive, c.directive)
+		})
+	}
+}
+
+// A shell is answered soon, with nothing, and told nothing: no server, one that is silent, a configuration that is
+// none.
+func TestCompletionWithoutServers(t *testing.T) {
+	t.Parallel()
+	silent, _ := silentServer(t)
+	for name, env := range map[string]map[string]string{
+		"no server": {"NATS_EMBEDDED_ADDR": freeAddr(t), "DATABASE_URL": "sqlite:" + t.TempDir()},
+		"silent":    {"NATS_URL": "nats://" + silent, "DATABASE_URL": "postgres://someone@" + silent + "/tenants"},
+		"misuse":    with("CONCURRENCY", "many"),
+	} {
+		for _, args := range []string{"tenants show ", "dead-letters show ", "dead-letters list --tenant "} {
+			t.Run(name+", "+args, func(t *testing.T) {
+				t.Parallel()
+				began := time.Now()
+				code, stdout, stderr := command(t, env, append([]string{"__complete"}, strings.Split(args, " ")...)...)
+				equal(t, "exit code", code, 0)
+				equal(t, "stdout", stdout, noFile+"\n")
+				equal(t, "stderr", stderr, "Completion ended with directive: ShellCompDirectiveNoFileComp\n")
+				if took := time.Since(began); took > 10*time.Second {
+					t.Errorf("it took %s", took)
+				}
+			})
+		}
+	}
+}
+
+// The scripts are what cobra writes; the causes are the contract's.
+func TestCompletionScripts(t *testing.T) {
+	t.Parallel()
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		code, stdout, stderr := command(t, nil, "completion", shell)
+		equal(t, "exit code", code, 0)
+		equal(t, "stderr", stderr, "")
+		contains(t, shell, stdout, "__complete", "consumer")
+	}
+	for _, args := range [][]string{{"completion"}, {"completion", "tcsh"}, {"completion", "bash", "x"}} {
+		code, stdout, _ := command(t, nil, args...)
+		equal(t, "exit code", code, 2)
+		equal(t, "stdout", stdout, "")
+	}
+	schema, err := events.Schemas.ReadFile("schemas/" + events.TypeProvisioningFailed + ".schema.json")
+	must(t, err)
+	for _, code := range causeCodes() {
+		contains(t, "the schema", string(schema), `"`+code+`"`)
+	}
+	equal(t, "causes", len(causeCodes()), 11)
+}
