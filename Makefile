@@ -5,9 +5,11 @@ FUZZTIME ?= 30s
 IMAGE    ?= tenant-provisioner
 GO_IMAGE ?= golang:1.26
 COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LINT     := go tool -modfile=.ci/tools.mod golangci-lint
 
-.PHONY: help build demo test test-external soak bench fuzz lint fmt tidy-check docs asyncapi image up down
+.PHONY: help build demo test test-external soak bench fuzz lint fmt tidy-check docs asyncapi image release release-check up down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -48,6 +50,7 @@ fmt: ## format the sources
 
 tidy-check: ## fails if go.mod or go.sum are not as go mod tidy leaves them
 	go mod tidy -diff
+	go -C .ci/release mod tidy -diff
 
 docs: ## docs/configuration.md, from the source
 	go run ./cmd/consumer config --markdown > docs/configuration.md.new
@@ -57,7 +60,13 @@ asyncapi: ## docs/asyncapi.yaml against the official schema, a copy of which ASY
 	go test -count=1 -tags asyncapi -run OfficialSchema ./internal/doctest
 
 image: ## the container image
-	docker build --build-arg GO_IMAGE=$(GO_IMAGE) -t $(IMAGE) .
+	docker build --build-arg GO_IMAGE=$(GO_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
+
+release: ## dist: archives for Linux on amd64 and arm64, the image for both, checksums; of what is committed
+	go -C .ci/release run . "$(CURDIR)"
+
+release-check: ## makes the release twice, in different places, and compares; minutes
+	.ci/release-check
 
 up: ## NATS, PostgreSQL and the program in containers, on ports of the loopback address
 	$(COMPOSE) up --build --detach

@@ -35,8 +35,8 @@ require (
 	github.com/exaring/otelpgx v0.13.0
 	github.com/fatih/color v1.19.0
 	github.com/prometheus/procfs v0.22.0
-	github.com/yuin/goldmark v1.8.7
 	github.com/rivo/uniseg v0.4.7
+	github.com/yuin/goldmark v1.8.7
 	go.opentelemetry.io/contrib/exporters/autoexport v0.72.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/sdk v1.47.0
