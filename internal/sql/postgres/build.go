@@ -62,7 +62,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 		batch.Queue(b.ddl(b.q.createSchema))
 	}
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, classify(err))
+		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, lacking(err, createRight))
 	}
 	if err := ledger.Vacant(b.claim, b.tenant, twin, "schema "+b.schema, holder); err != nil {
 		return pipeline.Boundary{}, err

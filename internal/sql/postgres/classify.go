@@ -22,7 +22,7 @@ type meaning struct {
 // neither is transient. Source: PostgreSQL documentation, appendix A.
 var meanings = map[string]meaning{
 	// The request, or what stands in its boundary, is at fault.
-	"42501": {
+	insufficientPrivilege: {
 		pipeline.Permanent, events.CausePermissionDenied,
 		"the database role lacks a right; grant it",
 	},
@@ -33,7 +33,8 @@ var meanings = map[string]meaning{
 	"08": {class: pipeline.Outage}, // connection exceptions
 	"28": {
 		pipeline.Outage, "",
-		"the server refuses the login; correct the role, its password file, or DATABASE_URL and start again",
+		"the server refuses the login; check user and password in DATABASE_URL, or the password file, and the server's "+
+			"pg_hba.conf",
 	},
 	"3D000": {pipeline.Outage, "", "there is no such database; create it, or correct DATABASE_URL and start again"},
 	"25006": {pipeline.Outage, "", "the database is read-only (a standby?)"},
@@ -91,6 +92,9 @@ func classify(err error) error {
 	var connecting *pgconn.ConnectError
 	if errors.As(err, &connecting) && !misconfigured[server.Code] {
 		m = meaning{class: pipeline.Outage, hint: m.hint}
+		if server.Code == insufficientPrivilege {
+			m.hint = lacks + "CONNECT on the database"
+		}
 	}
 	return &pipeline.Fault{Class: m.class, Code: m.code, Message: m.hint, Native: server.Code, Err: err}
 }

@@ -23,7 +23,7 @@ func (s *Store) Claim(
 		claim, err = s.claimKnown(ctx, r, tenantID, limit)
 	}
 	if err != nil {
-		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", classify(err))
+		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", lacking(err, rightsInRegistry(s.registry)))
 	}
 	return claim, nil
 }
@@ -91,7 +91,7 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 		return row.Scan(results.QueryRow())
 	})
 	if err != nil {
-		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", classify(err))
+		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", lacking(err, rightsInRegistry(s.registry)))
 	}
 	return row.Concluded()
 }
@@ -110,7 +110,7 @@ func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (
 		return false, pipeline.ErrBusy
 	}
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return false, fmt.Errorf("read the ledger: %w", classify(err))
+		return false, fmt.Errorf("read the ledger: %w", lacking(err, rightsInRegistry(s.registry)))
 	}
 	return suspect, nil
 }
@@ -128,7 +128,7 @@ func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) e
 	batch.Queue(s.q.laxCommit)
 	batch.Queue(query, args...)
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("note the %s in the ledger: %w", what, classify(err))
+		return fmt.Errorf("note the %s in the ledger: %w", what, lacking(err, rightsInRegistry(s.registry)))
 	}
 	return nil
 }

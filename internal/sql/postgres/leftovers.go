@@ -35,7 +35,7 @@ func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 	defer cancel()
 	rows, err := r.pool.Query(ctx, r.q.preparedBoundaries, r.q.definition(), sql.PreparedPrefix)
 	if err != nil {
-		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", classify(err))
+		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", r.lacking(err))
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b PreparedBoundary, err error) {
 		err = row.Scan(&b.Schema, &b.Pooled, &b.Current, &b.Exists, &b.Holds, &b.Owner)
@@ -43,7 +43,7 @@ func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 		return b, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", classify(err))
+		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", r.lacking(err))
 	}
 	return all, nil
 }

@@ -28,11 +28,11 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 			return err
 		}
 		if err := s.runMigrations(ctx, createdBy); err != nil {
-			return err
+			return lacking(err, s.rightsToMigrate())
 		}
 		// DocEX's registry must have the columns; its own migrations are its own business.
 		_, err = conn.Exec(ctx, s.q.checkRegistry)
-		return err
+		return lacking(err, s.rightsToMigrate())
 	})
 }
 
@@ -99,5 +99,10 @@ func (s *Store) createRegistrySchema(ctx context.Context, conn *pgxpool.Conn) er
 		return err
 	}
 	_, err := conn.Exec(ctx, s.q.createRegistry)
-	return err
+	return lacking(err, createRight+", or have the schema made: deploy/postgres/registry.sql")
+}
+
+// rightsToMigrate are what it takes to bring the registry up to date, in a schema that is somebody else's.
+func (s *Store) rightsToMigrate() string {
+	return "USAGE and CREATE on schema " + s.registry + ", and make it the owner of the tables that are there already"
 }

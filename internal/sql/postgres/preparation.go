@@ -64,7 +64,7 @@ func (b *build) beginFilling(ctx context.Context) (wanted bool, err error) {
 // fillIn makes the schema and everything in it, as the steps of an attempt do, and leaves no difference unnoticed.
 func (b *build) fillIn(ctx context.Context) error {
 	if err := b.exec(ctx, b.ddl(b.q.createSchema)); err != nil {
-		return err
+		return lacking(err, createRight)
 	}
 	if err := b.CreateTables(ctx); err != nil {
 		return err

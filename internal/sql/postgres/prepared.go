@@ -74,7 +74,7 @@ func (b *build) open(ctx context.Context) (existed bool, err error) {
 		crash.Point("boundary taken", b.tenant)
 		err := b.exec(ctx, b.ddl(render(b.q.renameSchema, "prepared", b.taken)))
 		if err != nil {
-			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, err)
+			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, lacking(err, createRight))
 		}
 		return false, nil
 	}
@@ -82,7 +82,7 @@ func (b *build) open(ctx context.Context) (existed bool, err error) {
 	batch.Queue(b.q.schemaExists, b.schema).QueryRow(func(row pgx.Row) error { return row.Scan(&existed) })
 	batch.Queue(b.ddl(b.q.createSchema))
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return false, fmt.Errorf("create schema %s: %w", b.schema, classify(err))
+		return false, fmt.Errorf("create schema %s: %w", b.schema, lacking(err, createRight))
 	}
 	return existed, nil
 }

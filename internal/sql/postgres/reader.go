@@ -84,7 +84,7 @@ func (r *Reader) Count(ctx context.Context) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := r.pool.QueryRow(ctx, r.q.countTenants).Scan(&n); err != nil {
-		return 0, fmt.Errorf("read the registry: %w", classify(err))
+		return 0, fmt.Errorf("read the registry: %w", r.lacking(err))
 	}
 	return n, nil
 }
@@ -95,14 +95,14 @@ func (r *Reader) Tenants(ctx context.Context, after string, limit int) ([]sql.Re
 	defer cancel()
 	rows, err := r.pool.Query(ctx, r.q.tenants, after, limit)
 	if err != nil {
-		return nil, fmt.Errorf("read the registry: %w", classify(err))
+		return nil, fmt.Errorf("read the registry: %w", r.lacking(err))
 	}
 	page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t sql.Registered, err error) {
 		err = t.Scan(row)
 		return t, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the registry: %w", classify(err))
+		return nil, fmt.Errorf("read the registry: %w", r.lacking(err))
 	}
 	return page, nil
 }
@@ -112,7 +112,7 @@ func (r *Reader) Tenant(ctx context.Context, id string) (t sql.Registered, err e
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := t.Scan(r.pool.QueryRow(ctx, r.q.tenant, id)); err != nil {
-		return t, fmt.Errorf("read the registry: %w", absent(err))
+		return t, fmt.Errorf("read the registry: %w", r.absent(err))
 	}
 	return t, nil
 }
@@ -125,7 +125,7 @@ func (r *Reader) Request(ctx context.Context, key string) (rec sql.Record, err e
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := rec.Scan(r.pool.QueryRow(ctx, r.q.record, key)); err != nil {
-		return rec, fmt.Errorf("read the ledger: %w", absent(err))
+		return rec, fmt.Errorf("read the ledger: %w", r.absent(err))
 	}
 	return rec, nil
 }
@@ -139,24 +139,30 @@ func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) ([]sq
 	defer cancel()
 	rows, err := r.pool.Query(ctx, r.q.records, tenantID, limit)
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", classify(err))
+		return nil, fmt.Errorf("read the ledger: %w", r.lacking(err))
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (rec sql.Record, err error) {
 		err = rec.Scan(row)
 		return rec, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", classify(err))
+		return nil, fmt.Errorf("read the ledger: %w", r.lacking(err))
 	}
 	return all, nil
 }
 
-// absent is classify, but for a row that is not there.
-func absent(err error) error {
+// absent is lacking, but for a row that is not there.
+func (r *Reader) absent(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return sql.ErrNotFound
 	}
-	return classify(err)
+	return r.lacking(err)
+}
+
+// lacking makes a fault of the error, and says which rights a reader needs where one is missing.
+func (r *Reader) lacking(err error) error {
+	return lacking(err, "USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests and "+
+		"prepared_boundaries in it")
 }
 
 // Verify compares the tenant's schema with the definition: step 4 on what exists. The schema is the

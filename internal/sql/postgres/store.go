@@ -257,19 +257,18 @@ func (s *Store) Ping(ctx context.Context) error {
 	defer cancel()
 	var readOnly, allowed bool
 	if err := s.pool.QueryRow(ctx, s.q.ping).Scan(&readOnly, &allowed); err != nil {
-		return classify(err)
+		return lacking(err, rightsInRegistry(s.registry))
 	}
 	if !allowed {
-		return &pipeline.Fault{Class: pipeline.Outage, Message: "the database role lacks a right; grant it SELECT, INSERT " +
-			"and UPDATE on tenant_registry and tenant_requests in " + s.registry}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: lacks + rightsInRegistry(s.registry)}
 	}
 	if s.prepared.target > 0 {
 		if err := s.pool.QueryRow(ctx, s.q.pingPrepared).Scan(&allowed); err != nil {
 			return classify(err)
 		}
 		if !allowed {
-			return &pipeline.Fault{Class: pipeline.Outage, Message: "the database role lacks a right; grant it SELECT, " +
-				"INSERT, UPDATE and DELETE on prepared_boundaries in " + s.registry + ", or set PREPARED_BOUNDARIES to 0"}
+			return &pipeline.Fault{Class: pipeline.Outage, Message: lacks + "SELECT, INSERT, UPDATE and DELETE on " +
+				"prepared_boundaries in " + s.registry + ", or set PREPARED_BOUNDARIES to 0"}
 		}
 	}
 	if readOnly {

@@ -1,0 +1,328 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+// The roles of deploy/postgres/roles.sql.
+const (
+	serviceRole  = "tenant_provisioner"
+	operatorRole = "tenant_operator"
+	docexRole    = "docex"
+)
+
+// roles is a server with the roles, in its database for tenants, and a NATS server.
+type roles struct {
+	t    *testing.T
+	s    *postgrestest.Server
+	nats string
+	ids  int
+}
+
+func newRoles(t *testing.T) *roles {
+	t.Helper()
+	r := &roles{t: t, s: postgrestest.Private(t), nats: startNATS(t)}
+	r.apply("roles.sql")
+	for _, role := range []string{serviceRole, operatorRole, docexRole} {
+		r.exec("ALTER ROLE " + role + " PASSWORD '" + secret + "'")
+	}
+	return r
+}
+
+// apply runs a file of deploy/postgres, as a database administrator does.
+func (r *roles) apply(file string) {
+	r.t.Helper()
+	text, err := os.ReadFile("../../deploy/postgres/" + file)
+	must(r.t, err)
+	must(r.t, r.as(r.s.URL, string(text)))
+}
+
+// exec runs statements as the administrator.
+func (r *roles) exec(statements ...string) {
+	r.t.Helper()
+	for _, statement := range statements {
+		must(r.t, r.as(r.s.URL, statement))
+	}
+}
+
+// as runs SQL, of several statements perhaps, as who the URL names.
+func (r *roles) as(url, text string) error {
+	r.t.Helper()
+	conn, err := pgx.Connect(r.t.Context(), url)
+	if err != nil {
+		return err
+	}
+	defer func() { must(r.t, conn.Close(r.t.Context())) }()
+	_, err = conn.PgConn().Exec(r.t.Context(), text).ReadAll()
+	return err
+}
+
+// may asserts that the role can run each statement, or is refused for want of a right.
+func (r *roles) may(role string, want bool, statements ...string) {
+	r.t.Helper()
+	for _, statement := range statements {
+		err := r.as(r.s.URLOf(role, secret), statement)
+		var refused *pgconn.PgError
+		switch {
+		case want && err != nil:
+			r.t.Errorf("%s cannot: %s: %v", role, statement, err)
+		case !want && (!errors.As(err, &refused) || refused.Code != "42501"):
+			r.t.Errorf("%s is not refused: %s: %v", role, statement, err)
+		}
+	}
+}
+
+func (r *roles) env(role string, more ...map[string]string) map[string]string {
+	return settings(append([]map[string]string{
+		with("DATABASE_URL", r.s.URLOf(role, secret)), with("NATS_URL", r.nats), with("CONCURRENCY", "1"),
+	}, more...)...)
+}
+
+// provision has a running service provision a tenant, and returns its only outcome.
+func (r *roles) provision(tenant string) (code int, outcome string) {
+	r.t.Helper()
+	r.ids++
+	code, outcome, _ = command(r.t, with("NATS_URL", r.nats), requestArgs(tenant, "--wait", "20s", "--json",
+		"--id", fmt.Sprint(r.ids))...)
+	return code, outcome
+}
+
+// The service works with the rights of the file and no others, whether it makes its registry or somebody has made it.
+func TestServiceRole(t *testing.T) {
+	t.Parallel()
+	for name, files := range map[string][]string{"registry of its own": nil, "registry of somebody else": {"registry.sql"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRoles(t)
+			for _, file := range files {
+				r.apply(file)
+			}
+			r.exec("CREATE TABLE public.somebody_elses (secret text)")
+			d := postgresAt(t, r.s.URL, r.s.URLOf(serviceRole, secret))
+			asked := serve(t, r.env(serviceRole))
+			code, outcome := r.provision("as_asked")
+			equal(t, "exit code as asked", code, 0)
+			contains(t, "outcome", outcome, `"prepared":false`, `"tables":11,"indexes":18`, `"warnings":[]`)
+			equal(t, "exit code", asked.stop(t), 0)
+
+			prepared := serve(t, r.env(serviceRole, with("PREPARED_BOUNDARIES", "1")))
+			d.holds(t, 1)
+			code, outcome = r.provision("from_the_pool")
+			equal(t, "exit code from the pool", code, 0)
+			contains(t, "outcome", outcome, `"prepared":true`)
+			equal(t, "exit code", prepared.stop(t), 0)
+
+			r.may(serviceRole, false,
+				"SELECT * FROM public.somebody_elses",
+				"CREATE TABLE public.mine ()",
+				"CREATE TEMPORARY TABLE mine ()",
+				"CREATE DATABASE mine",
+				"CREATE ROLE mine",
+				"GRANT pg_read_server_files TO "+serviceRole,
+				"ALTER ROLE "+serviceRole+" SUPERUSER",
+				"SELECT rolpassword FROM pg_authid",
+				"COPY (SELECT 1) TO '/dev/null'",
+			)
+			// The migrations have run: nothing is made in the registry until the next upgrade.
+			if len(files) > 0 {
+				r.exec("REVOKE CREATE ON SCHEMA docex_system FROM " + serviceRole)
+				again := serve(t, r.env(serviceRole))
+				code, _ = r.provision("later")
+				equal(t, "exit code without CREATE in the registry", code, 0)
+				equal(t, "exit code", again.stop(t), 0)
+			}
+		})
+	}
+}
+
+// Each right of the service is needed: without it something fails, and says which right it is.
+func TestServiceRoleWithoutARight(t *testing.T) {
+	t.Parallel()
+	r := newRoles(t)
+	const create = "CREATE ON DATABASE tenants"
+	run := func(right string, says ...string) {
+		t.Helper()
+		r.exec("REVOKE " + right + " FROM " + serviceRole)
+		defer r.exec("GRANT " + right + " TO " + serviceRole)
+		service := start(t, r.env(serviceRole), "run")
+		eventually(t, "without "+right+" it says so", func() bool {
+			for _, part := range says {
+				if !strings.Contains(service.stderr.String(), part) {
+					return false
+				}
+			}
+			return true
+		})
+		if strings.Contains(service.stderr.String(), "taking requests") {
+			t.Errorf("without %s it takes requests", right)
+		}
+		service.stop(t)
+	}
+	run("CONNECT ON DATABASE tenants", "waiting for the database", lacking("CONNECT on the database"))
+	run(create, lacking("CREATE on the database"), "registry.sql")
+	r.apply("registry.sql")
+	run("USAGE ON SCHEMA docex_system", lacking("USAGE and CREATE on schema docex_system"))
+	run("CREATE ON SCHEMA docex_system", lacking("USAGE and CREATE on schema docex_system"))
+
+	service := serve(t, r.env(serviceRole, with("HTTP_ADDR", "127.0.0.1:0")))
+	http := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
+	r.exec("REVOKE " + create + " FROM " + serviceRole)
+	code, outcome := r.provision("acme")
+	equal(t, "exit code without CREATE", code, 1)
+	contains(t, "outcome", outcome, string(events.CausePermissionDenied), lacking("CREATE on the database"), `"left_behind":[]`)
+	r.exec("GRANT " + create + " TO " + serviceRole)
+
+	for _, right := range []string{
+		"USAGE ON SCHEMA docex_system", "INSERT ON docex_system.tenant_requests", "UPDATE ON docex_system.tenant_registry",
+	} {
+		r.exec("REVOKE " + right + " FROM " + serviceRole)
+		notReady(t, http, lacking("USAGE on schema docex_system, and SELECT, INSERT and UPDATE on tenant_registry"))
+		r.exec("GRANT " + right + " TO " + serviceRole)
+		eventually(t, "it goes on", func() bool { code, _ := get(t, http+"/readyz"); return code == 200 })
+	}
+	code, _ = r.provision("acme")
+	equal(t, "exit code once all is granted", code, 0)
+}
+
+// lacking is how a missing right is named.
+func lacking(right string) string { return "the database role lacks a right; grant it " + right }
+
+// Who looks needs little, writes nothing and sees no tenant's rows.
+func TestOperatorRole(t *testing.T) {
+	t.Parallel()
+	r := newRoles(t)
+	service := serve(t, r.env(serviceRole, with("PREPARED_BOUNDARIES", "1")))
+	code, _ := r.provision("acme")
+	equal(t, "exit code", code, 0)
+	postgresAt(t, r.s.URL, r.s.URL).holds(t, 1)
+	equal(t, "exit code", service.stop(t), 0)
+
+	commands := [][]string{
+		{"tenants", "list"}, {"tenants", "show", "acme"}, {"tenants", "verify"}, {"requests", "show", requestSource, "1"}, {"doctor"},
+	}
+	env := r.env(operatorRole, with("PREPARED_BOUNDARIES", "1"))
+	looks := func(args []string) (int, string) {
+		t.Helper()
+		code, stdout, stderr := command(t, env, args...)
+		return code, stdout + stderr
+	}
+	code, said := looks(commands[0])
+	equal(t, "exit code before the registry is opened", code, 1)
+	contains(t, "what is said", said, lacking("USAGE on schema docex_system, and SELECT on tenant_registry"))
+	r.apply("roles.sql") // once there is a registry
+	r.apply("roles.sql")
+	for _, args := range commands {
+		code, said := looks(args)
+		if code != 0 {
+			t.Errorf("%v: exit code %d: %s", args, code, said)
+		}
+	}
+	r.may(operatorRole, false,
+		"INSERT INTO docex_system.tenant_registry SELECT * FROM docex_system.tenant_registry",
+		"UPDATE docex_system.tenant_registry SET display_name = ''",
+		"DELETE FROM docex_system.tenant_requests",
+		"DELETE FROM docex_system.prepared_boundaries",
+		"TRUNCATE docex_system.tenant_registry",
+		"CREATE TABLE docex_system.mine ()",
+		"DROP TABLE docex_system.tenant_registry",
+		"ALTER SCHEMA tenant_acme RENAME TO mine",
+		"CREATE SCHEMA mine",
+		"CREATE TEMPORARY TABLE mine ()",
+		"SELECT * FROM tenant_acme.docbasket",
+		"SELECT * FROM docex_system.docbasket",
+		"SET ROLE "+serviceRole,
+	)
+
+	// With each right taken away something fails, and says which right it is.
+	const registry = "USAGE on schema docex_system, and SELECT on tenant_registry, tenant_requests and prepared_boundaries"
+	for right, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"CONNECT ON DATABASE tenants":                {commands[0], lacking("CONNECT on the database")},
+		"USAGE ON SCHEMA docex_system":               {commands[0], lacking(registry)},
+		"SELECT ON docex_system.tenant_registry":     {commands[2], lacking(registry)},
+		"SELECT ON docex_system.tenant_requests":     {commands[3], lacking(registry)},
+		"SELECT ON docex_system.prepared_boundaries": {commands[4], lacking(registry)},
+	} {
+		r.exec("REVOKE " + right + " FROM " + operatorRole)
+		_, said := looks(c.args)
+		contains(t, "without "+right, said, c.says)
+		r.apply("roles.sql")
+	}
+	equal(t, "what the operator owns", len(postgresAt(t, r.s.URL, r.s.URL).rows(system,
+		"SELECT classid::text FROM pg_shdepend WHERE deptype = 'o' AND refobjid = '"+operatorRole+"'::regrole")), 0)
+}
+
+// DocEX gets rows and no structure, in tenants old and new, and reads who is registered.
+func TestRoleOfTheSystemInTheTenants(t *testing.T) {
+	t.Parallel()
+	r := newRoles(t)
+	service := serve(t, r.env(serviceRole, with("PREPARED_BOUNDARIES", "1")))
+	d := postgresAt(t, r.s.URL, r.s.URL)
+	d.holds(t, 1)
+	insert := func(schema string) string {
+		return "INSERT INTO " + schema + ".docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')"
+	}
+	for _, tenant := range []string{"one", "two"} { // the second was prepared after the first
+		code, _ := r.provision(tenant)
+		equal(t, "exit code", code, 0)
+		d.holds(t, 1)
+		r.may(docexRole, true, insert("tenant_"+tenant), "SELECT * FROM tenant_"+tenant+".docbasket",
+			"UPDATE tenant_"+tenant+".docbasket SET name = 'c'", "DELETE FROM tenant_"+tenant+".docbasket")
+	}
+	// Made before the rights were given, or taken from them since.
+	r.exec("REVOKE ALL ON SCHEMA tenant_one FROM docex", "REVOKE ALL ON ALL TABLES IN SCHEMA tenant_two FROM docex")
+	r.may(docexRole, false, insert("tenant_one"), insert("tenant_two"))
+	r.apply("roles.sql")
+	r.may(docexRole, true, insert("tenant_one"), insert("tenant_two"), insert("docex_system"),
+		"SELECT * FROM docex_system.tenant_registry")
+	r.may(docexRole, false,
+		"DELETE FROM docex_system.tenant_registry",
+		"UPDATE docex_system.tenant_registry SET display_name = ''",
+		"INSERT INTO docex_system.tenant_registry SELECT * FROM docex_system.tenant_registry",
+		"SELECT * FROM docex_system.tenant_requests",
+		"SELECT * FROM docex_system.prepared_boundaries",
+		"CREATE TABLE tenant_one.mine ()",
+		"DROP TABLE tenant_one.docbasket",
+		"ALTER TABLE tenant_one.docbasket ADD COLUMN mine text",
+		"TRUNCATE tenant_one.docbasket CASCADE",
+		"CREATE SCHEMA mine",
+		"ALTER SCHEMA tenant_one RENAME TO mine",
+	)
+	code, _, _ := command(t, r.env(operatorRole), "tenants", "verify")
+	equal(t, "exit code of verify", code, 0)
+	equal(t, "exit code", service.stop(t), 0)
+
+	for _, right := range []string{"SELECT", "INSERT", "UPDATE", "DELETE"} {
+		r.exec("REVOKE " + right + " ON tenant_one.docbasket FROM docex")
+		r.may(docexRole, false, map[string]string{
+			"SELECT": "SELECT * FROM tenant_one.docbasket", "INSERT": insert("tenant_one"),
+			"UPDATE": "UPDATE tenant_one.docbasket SET name = 'c'", "DELETE": "DELETE FROM tenant_one.docbasket",
+		}[right])
+	}
+}
+
+// A role that was there already and may more than it should is not taken over silently.
+func TestRolesThatMayTooMuchAreRefused(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t)
+	s.Exec("CREATE ROLE " + serviceRole + " CREATEDB")
+	r := &roles{t: t, s: s}
+	text, err := os.ReadFile("../../deploy/postgres/roles.sql")
+	must(t, err)
+	err = r.as(s.URL, string(text))
+	if err == nil || !strings.Contains(err.Error(), "more rights than it needs") {
+		t.Errorf("it is taken: %v", err)
+	}
+}

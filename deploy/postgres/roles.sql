@@ -1,0 +1,80 @@
+-- The roles of a database of tenants, with exactly the rights that they need:
+--
+--   tenant_provisioner  the service. Owns what it makes: the registry, and the schema of every tenant.
+--   tenant_operator     who looks: consumer tenants, requests and doctor. Reads the registry and the ledger, owns
+--                       nothing, writes nothing, and sees no tenant's rows.
+--   docex               an example of the system that works in the tenants' schemas. Reads and writes rows there,
+--                       in those that are made later as well, and changes no structure.
+--
+-- Run it in the database of the tenants, as a superuser or as the owner of the database who is a member of
+-- tenant_provisioner:
+--
+--   psql -v ON_ERROR_STOP=1 -d tenants -f roles.sql
+--
+-- before the service starts for the first time, and once more after it, because only then there is a registry whose
+-- rows can be opened to the others. It changes nothing that is right already. Run it again after an upgrade.
+--
+-- The roles get no password here: \password tenant_provisioner in psql, or log in by certificate.
+-- Other names: replace them throughout. The registry's schema is REGISTRY_SCHEMA of the service.
+
+DO $roles$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['tenant_provisioner', 'tenant_operator', 'docex'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = name) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', name);
+        END IF;
+        IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = name
+            AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)) THEN
+            RAISE EXCEPTION 'role % was there already, with more rights than it needs', name
+                USING HINT = 'Take another name, or: ALTER ROLE … NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS';
+        END IF;
+    END LOOP;
+
+    -- By default everybody who can log in may connect, and make temporary tables.
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    -- CREATE: a schema for each tenant; to rename one that was prepared asks for it as well.
+    EXECUTE format('GRANT CONNECT, CREATE ON DATABASE %I TO tenant_provisioner', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO tenant_operator, docex', current_database());
+END
+$roles$;
+
+-- Up to PostgreSQL 14 everybody may make tables here.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+
+-- For docex, of all that the service makes from now on. Rights are the schema's own, not its name's: those of a
+-- prepared one stay with it when it becomes a tenant's.
+ALTER DEFAULT PRIVILEGES FOR ROLE tenant_provisioner GRANT USAGE ON SCHEMAS TO docex;
+ALTER DEFAULT PRIVILEGES FOR ROLE tenant_provisioner GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO docex;
+
+-- What there is already.
+DO $existing$
+DECLARE
+    registry CONSTANT text := 'docex_system';
+    name text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = registry AND tablename = 'prepared_boundaries') THEN
+        RAISE NOTICE 'There is no registry yet: start the service once, then run this file again.';
+        RETURN;
+    END IF;
+
+    -- The bootstrap tenant is among these; its schema is the registry's.
+    FOR name IN
+        EXECUTE format('SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname IN ('
+            'SELECT schema_name FROM %1$I.tenant_registry UNION SELECT schema_name FROM %1$I.prepared_boundaries)', registry)
+    LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO docex', name);
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO docex', name);
+    END LOOP;
+
+    -- Registry, ledger and pool are the service's. docex reads who is registered.
+    EXECUTE format('REVOKE ALL ON %1$I.tenant_registry, %1$I.tenant_requests, %1$I.prepared_boundaries, '
+        '%1$I.tenant_provisioner_migrations FROM docex', registry);
+    EXECUTE format('GRANT SELECT ON %I.tenant_registry TO docex', registry);
+
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO tenant_operator', registry);
+    EXECUTE format('GRANT SELECT ON %1$I.tenant_registry, %1$I.tenant_requests, %1$I.prepared_boundaries '
+        'TO tenant_operator', registry);
+END
+$existing$;
