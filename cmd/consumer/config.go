@@ -28,6 +28,7 @@ type Config struct {
 	NATSTLSCA    string `env:"NATS_TLS_CA" allowed:"a file" doc:"Certificates, in PEM, that the server's must be signed by; the system's if empty."`
 	NATSTLSCert  string `env:"NATS_TLS_CERT" allowed:"a file" doc:"Own certificate for the server, in PEM; with NATS_TLS_KEY."`
 	NATSTLSKey   string `env:"NATS_TLS_KEY" allowed:"a file" doc:"Key of NATS_TLS_CERT, in PEM."`
+	NATSInbox    string `env:"NATS_INBOX_PREFIX" doc:"Beginning of the subjects that answers come on, where the NATS user may not have all of _INBOX. Empty: the client's, _INBOX."`
 	EmbeddedAddr string `env:"NATS_EMBEDDED_ADDR, default=127.0.0.1:4222" allowed:"host:port" doc:"Where the embedded server listens, and where commands look for it."`
 	EmbeddedDir  string `env:"NATS_EMBEDDED_DIR, default=storage/nats" allowed:"a directory" doc:"What the embedded server stores; every write is synced."`
 	Replicas     int    `env:"NATS_REPLICAS, default=1" allowed:"1 to 5" doc:"Replicas of streams that are created, and the least of those that are there. The embedded server has one."`
@@ -90,6 +91,8 @@ func (c *Config) check() error {
 		require(err == nil, "%s: %w", v.name, err)
 	}
 	require((c.NATSTLSCert == "") == (c.NATSTLSKey == ""), "NATS_TLS_CERT and NATS_TLS_KEY: set both or neither")
+	require(c.NATSInbox == "" || inboxPrefix.MatchString(c.NATSInbox), "NATS_INBOX_PREFIX: %q is not the beginning of "+
+		"a subject such as _INBOX_consumer: no wildcard, no space, no dot at the end", c.NATSInbox)
 	for i, server := range strings.Split(c.NATSURL, ",") {
 		require(c.NATSURL == "" || isNATSServer(strings.TrimSpace(server)), "NATS_URL: entry %d is not "+
 			"nats://[user:password@]host[:port]; in a password write / as %%2F and , as %%2C", i+1)
@@ -117,6 +120,9 @@ func (c *Config) check() error {
 	}
 	return errors.Join(faults...)
 }
+
+// inboxPrefix is what the client takes.
+var inboxPrefix = regexp.MustCompile(`^[^.*>\s]+(\.[^.*>\s]+)*$`)
 
 // isNATSServer judges one URL before the client does, whose errors repeat it with its password.
 func isNATSServer(server string) bool {

@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 	if config := os.Getenv(natsServerConfig); config != "" {
 		runNATSServer(config)
 	}
+	setNATSPasswords()
 	code := postgrestest.Run(m)
 	if err := programs.remove(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

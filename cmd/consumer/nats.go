@@ -26,7 +26,7 @@ func connect(c Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Op
 		nats.MaxReconnects(-1), nats.ReconnectWait(natsReconnectWait), nats.RetryOnFailedConnect(wait),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				log.Warn("NATS connection lost; reconnecting", "error", err)
+				log.Warn("NATS connection lost; reconnecting", "error", natsHint(err))
 			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) { log.Info("NATS connection is back") }),
@@ -34,6 +34,9 @@ func connect(c Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Op
 	}
 	if e != nil {
 		options = append(options, nats.InProcessServer(e))
+	}
+	if c.NATSInbox != "" {
+		options = append(options, nats.CustomInboxPrefix(c.NATSInbox))
 	}
 	if c.NATSCreds != "" {
 		options = append(options, nats.UserCredentials(c.NATSCreds))
@@ -46,7 +49,7 @@ func connect(c Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Op
 	}
 	nc, err := nats.Connect(c.NATSURL, append(options, more...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", redact("NATS_URL", c.NATSURL), err)
+		return nil, fmt.Errorf("connect to NATS at %s: %w", redact("NATS_URL", c.NATSURL), natsHint(err))
 	}
 	return nc, nil
 }
@@ -80,9 +83,9 @@ func connected(nc *nats.Conn) error {
 	case nc.IsConnected():
 		return nil
 	case nc.IsClosed(): // refused for good, such as by wrong credentials
-		return errors.Join(nats.ErrConnectionClosed, nc.LastError())
+		return errors.Join(nats.ErrConnectionClosed, natsHint(nc.LastError()))
 	}
-	return errors.Join(nats.ErrDisconnected, nc.LastError())
+	return errors.Join(nats.ErrDisconnected, natsHint(nc.LastError()))
 }
 
 // hangUp sends what is buffered and closes the connection.

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
 )
 
 // forgottenAfter is when the server forgets a reader that has gone.
@@ -28,7 +29,10 @@ func openOutcomes(ctx context.Context, js jetstream.JetStream, all bool, log *sl
 	if all {
 		policy = jetstream.DeliverAllPolicy
 	}
-	consumer, err := readOutcomes(ctx, js, jetstream.OrderedConsumerConfig{DeliverPolicy: policy})
+	// Without a limit the client asks for ever, also where it is not allowed to.
+	asking, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	consumer, err := readOutcomes(asking, js, jetstream.OrderedConsumerConfig{DeliverPolicy: policy})
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +53,7 @@ func readOutcomes(
 		return nil, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamEvents)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, err)
+		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, handler.RefusedAPI(js.Conn(), err))
 	}
 	return consumer, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
 )
 
 // requestSource is the CloudEvents source of requests made on the command line.
@@ -148,7 +149,7 @@ func publishRequest(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) 
 		return fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
 	}
 	if err != nil {
-		return fmt.Errorf("publish the request: %w", err)
+		return fmt.Errorf("publish the request: %w", handler.Refused(js.Conn(), err, msg.Subject))
 	}
 	return nil
 }

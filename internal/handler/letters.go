@@ -51,7 +51,7 @@ func OpenLetters(ctx context.Context, js jetstream.JetStream) (*Letters, error) 
 		return nil, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamDeadLetters)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, err)
+		return nil, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, RefusedAPI(js.Conn(), err))
 	}
 	return &Letters{js: js, stream: stream}, nil
 }
@@ -126,7 +126,8 @@ func (l *Letters) Remove(ctx context.Context, letter Letter) (gone bool, err err
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return true, nil
 	}
-	return false, fmt.Errorf("remove message %d of stream %s: %w", letter.Sequence, events.StreamDeadLetters, deletion)
+	return false, fmt.Errorf("remove message %d of stream %s: %w", letter.Sequence, events.StreamDeadLetters,
+		RefusedAPI(l.js.Conn(), deletion))
 }
 
 // Original returns the message that failed. Its headers are those that the dead letter has of it. Its error
@@ -186,7 +187,7 @@ func (l *Letters) on(ctx context.Context, subject string) iter.Seq2[Letter, erro
 				}
 			}
 			if err != nil {
-				yield(Letter{}, fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, err))
+				yield(Letter{}, fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, RefusedAPI(l.js.Conn(), err)))
 				return
 			}
 			if pending == 0 {

@@ -56,6 +56,7 @@ func (h *Handler) publish(ctx context.Context, msg *nats.Msg, stream string) (*j
 			return ack, nil
 		}
 		err = fmt.Errorf("publish to %s on stream %s: %w", msg.Subject, stream, err)
+		err = Refused(h.Conn, err, msg.Subject)
 		h.publishing.Store(&err)
 		if tooLarge(err) {
 			return nil, err

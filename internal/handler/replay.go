@@ -65,7 +65,7 @@ func (l *Letters) Replay(ctx context.Context, letter Letter) (Replayed, error) {
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
 		return Replayed{}, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
 	case err != nil:
-		return Replayed{}, fmt.Errorf("publish the replay: %w", err)
+		return Replayed{}, fmt.Errorf("publish the replay: %w", Refused(l.js.Conn(), err, msg.Subject))
 	}
 	r.Sequence, r.Repeated = ack.Sequence, ack.Duplicate
 	// It is published; the end of ctx is no reason to leave the dead letter.

@@ -33,7 +33,7 @@ var meanings = map[string]meaning{
 	"08": {class: pipeline.Outage}, // connection exceptions
 	"28": {
 		pipeline.Outage, "",
-		"the server refuses the login; check user and password in DATABASE_URL, or the password file, and the server's "+
+		"the server refuses the login; check user and password in DATABASE_URL, or the password file, and the server's " +
 			"pg_hba.conf",
 	},
 	"3D000": {pipeline.Outage, "", "there is no such database; create it, or correct DATABASE_URL and start again"},

@@ -1,0 +1,401 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+// natsUsers are the users of deploy/nats/server.conf, and what the file is told of their passwords. A hash will do:
+// this one is of "consumer-s3cr3t".
+var natsUsers = map[string]string{
+	"publisher": "publisher-s3cr3t", "subscriber": "subscriber-s3cr3t", "operator": "operator-s3cr3t",
+	"consumer": "$2a$04$YtoQ94Bq2EHCJj3hF3ynZ.JBkWr7oij0Tqt9XPUFE3YTEz29JZQTS",
+}
+
+// setNATSPasswords is for TestMain: the file reads them from the environment, which parallel tests share.
+func setNATSPasswords() {
+	for user, password := range natsUsers {
+		if err := os.Setenv("NATS_"+strings.ToUpper(user)+"_PASSWORD", password); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// guarded is a server of deploy/nats/server.conf.
+type guarded struct {
+	t    *testing.T
+	addr string
+}
+
+// startGuarded starts a server of the file, without the lines that end in one of the marks. dir is where it stores.
+func startGuarded(t *testing.T, dir string, without ...string) guarded {
+	t.Helper()
+	file := "../../deploy/nats/server.conf"
+	if len(without) > 0 {
+		file = fileWithout(t, file, without)
+	}
+	options, err := server.ProcessConfigFile(file)
+	must(t, err)
+	equal(t, "every write is synced", options.SyncAlways, true)
+	equal(t, "host", options.Host, "127.0.0.1")
+	options.Port, options.StoreDir, options.NoSigs, options.NoLog = server.RANDOM_PORT, dir, true, true
+	s, err := server.NewServer(options)
+	must(t, err)
+	s.Start()
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("the NATS server is not ready")
+	}
+	return guarded{t, s.Addr().String()}
+}
+
+// fileWithout is a copy of a file without the lines that end in one of the marks, of which there must be some.
+func fileWithout(t *testing.T, file string, marks []string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	must(t, err)
+	lines := strings.Split(string(text), "\n")
+	for _, mark := range marks {
+		before := len(lines)
+		lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasSuffix(line, "# "+mark) })
+		if len(lines) == before {
+			t.Fatalf("no line of %s is marked %s", file, mark)
+		}
+	}
+	copied := filepath.Join(t.TempDir(), "server.conf")
+	must(t, os.WriteFile(copied, []byte(strings.Join(lines, "\n")), 0o600))
+	return copied
+}
+
+// inboxOf is where a user is sent answers.
+func inboxOf(user string) string {
+	if user == "publisher" {
+		return nats.InboxPrefix[:len(nats.InboxPrefix)-1]
+	}
+	return "_INBOX_" + user
+}
+
+// as is the environment of a command that a user runs.
+func (g guarded) as(user string, more ...map[string]string) map[string]string {
+	return settings(append([]map[string]string{
+		with("NATS_URL", "nats://"+user+":"+user+"-s3cr3t@"+g.addr), with("NATS_INBOX_PREFIX", inboxOf(user)),
+	}, more...)...)
+}
+
+// connect is a connection of a user.
+func (g guarded) connect(user string) *nats.Conn {
+	g.t.Helper()
+	nc, err := nats.Connect("nats://"+g.addr, nats.UserInfo(user, user+"-s3cr3t"), nats.CustomInboxPrefix(inboxOf(user)),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // LastError is looked at
+	must(g.t, err)
+	g.t.Cleanup(nc.Close)
+	return nc
+}
+
+func (g guarded) jetStream(user string) jetstream.JetStream {
+	g.t.Helper()
+	js, err := jetstream.New(g.connect(user))
+	must(g.t, err)
+	return js
+}
+
+// run runs a user's command to its end, which is to come without a refusal.
+func (g guarded) run(user string, code int, args ...string) (stdout string) {
+	g.t.Helper()
+	got, stdout, stderr := command(g.t, g.as(user), args...)
+	if got != code || strings.Contains(stderr, "ermissions") {
+		g.t.Errorf("%s runs %v: exit code %d, want %d: %s%s", user, args, got, code, stdout, stderr)
+	}
+	return stdout
+}
+
+// Each user does its part, by the commands of this program or a client of its own, and is refused nothing on the way.
+func TestNATSUsersDoTheirPart(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t, t.TempDir())
+	d := newSQLite(t)
+	service := serve(t, g.as("consumer", d.env, with("HTTP_ADDR", "127.0.0.1:0")))
+	http := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
+
+	progress, err := g.connect("subscriber").SubscribeSync(events.ProgressSubject("*"))
+	must(t, err)
+	must(t, progress.SetPendingLimits(-1, -1))
+	_, err = g.jetStream("subscriber").Stream(t.Context(), events.StreamEvents) // the subscription is there by then
+	must(t, err)
+	watch := start(t, g.as("subscriber"), "watch", "--all", "--json")
+
+	contains(t, "request", g.run("publisher", 0, requestArgs("acme", "--id", "1")...), "requested acme")
+	contains(t, "request --wait", g.run("operator", 0, requestArgs("umbrella", "--wait", "20s")...), "tenant.provisioned umbrella")
+	g.run("operator", 1, requestArgs("acme", "--wait", "20s")...)
+	g.run("operator", 1, requestArgs("umbrella", "--wait", "20s")...)
+	msg, err := progress.NextMsg(patience)
+	must(t, err)
+	contains(t, "progress", string(msg.Data), "validate_request", "started")
+	eventually(t, "the subscriber watches", func() bool { return strings.Count(watch.stdout.String(), "\n") == 4 })
+
+	subscribes(t, g)
+
+	listed := g.run("operator", 0, "dead-letters", "list", "--json")
+	equal(t, "dead letters", strings.Count(listed, "\n"), 2)
+	key := strings.Split(listed, `"`)[3]
+	contains(t, "show", g.run("operator", 0, "dead-letters", "show", key), "TENANT_EXISTS")
+	contains(t, "replay", g.run("operator", 1, "dead-letters", "replay", key), "TENANT_EXISTS")
+	contains(t, "remove", g.run("operator", 0, "dead-letters", "remove", key), "removed")
+	eventually(t, "one dead letter is left", func() bool {
+		return strings.Count(g.run("operator", 0, "dead-letters", "list", "--json"), "\n") == 1
+	})
+	contains(t, "watch", g.run("operator", 0, requestArgs("third", "--wait", "20s", "--json")...), `"third"`)
+
+	code, stdout, stderr := command(t, g.as("operator", d.env), "doctor")
+	equal(t, "exit code of doctor", code, 0)
+	if strings.Contains(stdout+stderr, "ermissions") {
+		t.Errorf("the doctor is refused something: %s%s", stdout, stderr)
+	}
+	for _, path := range []string{"/readyz", "/metrics"} {
+		code, _ := get(t, http+path)
+		equal(t, path, code, 200)
+	}
+	for _, user := range []string{"consumer", "operator"} {
+		if q, err := handler.ReadQueue(t.Context(), g.jetStream(user)); err != nil || q.Lag() != 0 {
+			t.Errorf("%s looks at the queue: %+v, %v", user, q, err)
+		}
+	}
+	for what, r := range map[string]*running{"service": service, "watch": watch} {
+		equal(t, "exit code of "+what, r.stop(t), 0)
+		if strings.Contains(r.stderr.String(), "ermissions") {
+			t.Errorf("%s is refused something: %s", what, tail(r.stderr.String()))
+		}
+	}
+}
+
+// subscribes reads outcomes as other programs do.
+func subscribes(t *testing.T, g guarded) {
+	t.Helper()
+	js := g.jetStream("subscriber")
+	durable, err := js.CreateOrUpdateConsumer(t.Context(), events.StreamEvents, jetstream.ConsumerConfig{
+		Durable: "crm", AckPolicy: jetstream.AckExplicitPolicy,
+	})
+	must(t, err)
+	msg, err := durable.Next(jetstream.FetchMaxWait(patience))
+	must(t, err)
+	must(t, msg.DoubleAck(t.Context()))
+	filtered, err := js.CreateConsumer(t.Context(), events.StreamEvents, jetstream.ConsumerConfig{
+		FilterSubject: events.TypeProvisioningFailed, AckPolicy: jetstream.AckNonePolicy,
+	})
+	must(t, err)
+	msg, err = filtered.Next(jetstream.FetchMaxWait(patience))
+	must(t, err)
+	equal(t, "subject", msg.Subject(), events.TypeProvisioningFailed)
+	ordered, err := js.OrderedConsumer(t.Context(), events.StreamEvents, jetstream.OrderedConsumerConfig{})
+	must(t, err)
+	_, err = ordered.Next(jetstream.FetchMaxWait(patience))
+	must(t, err)
+	must(t, js.DeleteConsumer(t.Context(), events.StreamEvents, "crm"))
+}
+
+// What the service needs for its page, and for making streams, can be taken from it.
+func TestServiceWithLessOfNATS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	refused := startGuarded(t, t.TempDir(), "manage", "page")
+	r := start(t, refused.as("consumer", newSQLite(t).env), "run")
+	eventually(t, "it says what it may not do", func() bool {
+		text := r.stderr.String()
+		return strings.Contains(text, "$JS.API.STREAM.CREATE.TENANT_") && strings.Contains(text, "deploy/nats/server.conf")
+	})
+	equal(t, "exit code", r.stop(t), 0)
+
+	t.Run("who makes the streams", func(t *testing.T) {
+		g := startGuarded(t, dir)
+		r := serve(t, g.as("consumer", newSQLite(t).env))
+		equal(t, "exit code", r.stop(t), 0)
+	})
+	g := startGuarded(t, dir, "manage", "page")
+	for _, manage := range []string{"false", "true"} { // there is nothing to make
+		r := serve(t, g.as("consumer", newSQLite(t).env, with("NATS_MANAGE_STREAMS", manage)))
+		g.run("operator", 0, requestArgs("acme", "--wait", "20s", "--id", manage)...)
+		g.run("operator", 1, requestArgs("acme", "--wait", "20s", "--id", manage+" again")...)
+		equal(t, "exit code", r.stop(t), 0)
+		if strings.Contains(r.stderr.String(), "ermissions") {
+			t.Errorf("it is refused something: %s", tail(r.stderr.String()))
+		}
+	}
+}
+
+// Nobody can do another's part: every user on every subject, to publish to and to listen on.
+func TestNATSUsersDoNothingElse(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t, t.TempDir())
+	r := serve(t, g.as("consumer", newSQLite(t).env)) // makes streams and consumer
+	equal(t, "exit code", r.stop(t), 0)
+
+	var (
+		nobody    []string
+		service   = []string{"consumer"}
+		operator  = []string{"operator"}
+		reads     = []string{"consumer", "subscriber", "operator"} // outcomes
+		publishes = map[string][]string{
+			events.TypeRequested:                  {"publisher", "operator"},
+			events.TypeProvisioned:                service,
+			events.TypeProvisioningFailed:         service,
+			events.SubjectDeadLetterPrefix + "x":  service,
+			events.SubjectProgressPrefix + "acme": service,
+			"tenant.anything":                     nobody,
+			"anything":                            nobody,
+			"$SYS.REQ.SERVER.PING":                nobody,
+			"$JS.API.INFO":                        operator,
+			"$JS.API.STREAM.NAMES":                nobody,
+			"$JS.API.STREAM.CREATE.OTHER":         nobody,
+			"$JS.API.STREAM.INFO.OTHER":           nobody,
+			// Requests are taken by the service only, and only those who look after it may see them.
+			"$JS.API.CONSUMER.MSG.NEXT.TENANT_REQUESTS.tenant-provisioner": service,
+			"$JS.ACK.TENANT_REQUESTS.tenant-provisioner.1.1.1.1.0":         service,
+			"$JS.ACK.domain.hash.TENANT_REQUESTS.tenant-provisioner.1.1.1": service,
+			"$JS.API.CONSUMER.INFO.TENANT_REQUESTS.tenant-provisioner":     {"consumer", "operator"},
+			"$JS.API.CONSUMER.CREATE.TENANT_REQUESTS.tenant-provisioner":   service,
+			"$JS.API.CONSUMER.CREATE.TENANT_REQUESTS.spy":                  nobody,
+			"$JS.API.CONSUMER.CREATE.TENANT_REQUESTS":                      nobody,
+			"$JS.API.CONSUMER.CREATE.TENANT_EVENTS":                        nobody,
+			"$JS.API.CONSUMER.DURABLE.CREATE.TENANT_REQUESTS.spy":          nobody,
+			"$JS.API.CONSUMER.DURABLE.CREATE.TENANT_EVENTS.spy":            nobody,
+			"$JS.API.CONSUMER.DELETE.TENANT_REQUESTS.tenant-provisioner":   nobody,
+			"$JS.API.CONSUMER.PAUSE.TENANT_REQUESTS.tenant-provisioner":    nobody,
+			// Outcomes.
+			"$JS.API.CONSUMER.CREATE.TENANT_EVENTS.any":                    reads,
+			"$JS.API.CONSUMER.CREATE.TENANT_EVENTS.any.tenant.provisioned": reads,
+			"$JS.API.CONSUMER.MSG.NEXT.TENANT_EVENTS.any":                  reads,
+			"$JS.API.CONSUMER.DELETE.TENANT_EVENTS.any":                    reads,
+			"$JS.ACK.TENANT_EVENTS.any.1.1.1.1.0":                          {"subscriber"},
+			"$JS.API.CONSUMER.CREATE.TENANT_DEAD_LETTERS.any":              {"consumer", "operator"},
+			"$JS.API.CONSUMER.MSG.NEXT.TENANT_DEAD_LETTERS.any":            {"consumer", "operator"},
+			"$JS.API.STREAM.MSG.GET.TENANT_DEAD_LETTERS":                   {"consumer", "operator"},
+			"$JS.API.STREAM.MSG.GET.TENANT_REQUESTS":                       {"consumer", "operator"},
+			"$JS.API.STREAM.MSG.GET.TENANT_EVENTS":                         service,
+			"$JS.API.STREAM.MSG.DELETE.TENANT_REQUESTS":                    nobody,
+			"$JS.API.STREAM.MSG.DELETE.TENANT_EVENTS":                      nobody,
+			"$JS.API.STREAM.MSG.DELETE.TENANT_DEAD_LETTERS":                operator,
+		}
+		listens = map[string][]string{
+			">": nobody, "*": nobody, "tenant.>": nobody, "tenant.*": nobody, "$JS.>": nobody, "$SYS.>": nobody,
+			events.TypeRequested: nobody, events.SubjectDeadLetterPrefix + ">": nobody,
+			events.TypeProvisioned: operator, events.TypeProvisioningFailed: operator,
+			events.SubjectProgressPrefix + "*": {"subscriber", "operator"},
+			"_INBOX.>":                         {"publisher"}, // of an account of its own
+		}
+	)
+	for _, stream := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
+		publishes["$JS.API.STREAM.CREATE."+stream] = service
+		publishes["$JS.API.STREAM.INFO."+stream] = []string{"consumer", "operator"}
+		for _, call := range []string{
+			"STREAM.UPDATE.", "STREAM.DELETE.", "STREAM.PURGE.", "STREAM.SNAPSHOT.", "STREAM.RESTORE.",
+			"STREAM.LEADER.STEPDOWN.", "CONSUMER.NAMES.", "CONSUMER.LIST.",
+		} {
+			publishes["$JS.API."+call+stream] = nobody
+		}
+	}
+	publishes["$JS.API.STREAM.INFO."+events.StreamEvents] = reads
+	for user := range natsUsers {
+		if user != "publisher" {
+			listens[inboxOf(user)+".>"] = []string{user}
+			publishes[inboxOf(user)+".x"] = nobody // nobody answers for the server
+		}
+	}
+	for user := range natsUsers {
+		t.Run(user, func(t *testing.T) {
+			t.Parallel()
+			g := guarded{t, g.addr}
+			nc := g.connect(user)
+			refused := func(subject string) bool {
+				t.Helper()
+				must(t, nc.FlushTimeout(patience)) // a refusal comes before the answer
+				err := nc.LastError()
+				return err != nil && strings.Contains(err.Error(), fmt.Sprintf("%q", subject))
+			}
+			for subject, users := range publishes {
+				must(t, nc.Publish(subject, nil))
+				if may := slices.Contains(users, user); refused(subject) == may {
+					t.Errorf("%s publishes to %s: want %v", user, subject, may)
+				}
+			}
+			for subject, users := range listens {
+				_, err := nc.SubscribeSync(subject)
+				must(t, err)
+				if may := slices.Contains(users, user); refused(subject) == may {
+					t.Errorf("%s listens on %s: want %v", user, subject, may)
+				}
+			}
+		})
+	}
+}
+
+// A confirmation goes where the message that is confirmed says. A publisher's goes to its own account, and not to the
+// stream of outcomes, nor over somebody's dead letter.
+func TestPublisherCannotSendConfirmationsAnywhere(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t, t.TempDir())
+	r := serve(t, g.as("consumer", newSQLite(t).env))
+	equal(t, "exit code", r.stop(t), 0)
+	nc := g.connect("publisher")
+	for _, reply := range []string{
+		events.TypeProvisioned, events.SubjectDeadLetterPrefix + "x", "$JS.API.STREAM.PURGE." + events.StreamRequests,
+	} {
+		must(t, nc.PublishMsg(&nats.Msg{Subject: events.TypeRequested, Reply: reply, Data: []byte("{}")}))
+	}
+	g.run("publisher", 0, requestArgs("acme")...) // its confirmation comes after theirs
+	js := g.jetStream("operator")
+	for stream, want := range map[string]uint64{
+		events.StreamRequests: 4, events.StreamEvents: 0, events.StreamDeadLetters: 0,
+	} {
+		s, err := js.Stream(t.Context(), stream)
+		must(t, err)
+		equal(t, "messages in "+stream, s.CachedInfo().State.Msgs, want)
+	}
+}
+
+// Who tries another's part is told which subject it is, by every command.
+func TestRefusedUsersAreToldWhy(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t, t.TempDir())
+	r := serve(t, g.as("consumer", newSQLite(t).env))
+	equal(t, "exit code", r.stop(t), 0)
+	for name, c := range map[string]struct {
+		user    string
+		args    []string
+		subject string
+	}{
+		"watch":   {"publisher", []string{"watch"}, "$JS.API."},
+		"list":    {"publisher", []string{"dead-letters", "list"}, "$JS.API."},
+		"wait":    {"publisher", requestArgs("acme", "--wait", "20s"), "$JS.API."},
+		"request": {"subscriber", requestArgs("acme"), events.TypeRequested},
+		"replay":  {"subscriber", []string{"dead-letters", "replay", "--all"}, "$JS.API.STREAM.INFO.TENANT_DEAD_LETTERS"},
+		"service": {"consumer", requestArgs("acme"), events.TypeRequested},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begin := time.Now()
+			code, stdout, stderr := command(t, guarded{t, g.addr}.as(c.user), c.args...)
+			equal(t, "exit code", code, 1)
+			equal(t, "stdout", stdout, "")
+			last := strings.Split(strings.TrimSpace(stderr), "\n")
+			contains(t, "the error", last[len(last)-1], "consumer: ", `"`+c.subject, "deploy/nats/server.conf")
+			if took := time.Since(begin); took > 12*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}

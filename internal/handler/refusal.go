@@ -1,0 +1,29 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// apiSubjects begins the subjects on which JetStream is asked.
+const apiSubjects = "$JS.API."
+
+// Refused adds to an error why nobody has answered, where that is because the connection's user may not publish to
+// subjects that begin so: the server's refusal comes on its own, and who waits for an answer sees none.
+func Refused(conn *nats.Conn, err error, subject string) error {
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) {
+		return err
+	}
+	refusal := conn.LastError()
+	if !errors.Is(refusal, nats.ErrPermissionViolation) || !strings.Contains(refusal.Error(), `"`+subject) {
+		return err
+	}
+	return fmt.Errorf("%w: %w; permit it to the user, as deploy/nats/server.conf does", err, refusal)
+}
+
+// RefusedAPI is [Refused] for what is asked of JetStream.
+func RefusedAPI(conn *nats.Conn, err error) error { return Refused(conn, err, apiSubjects) }
