@@ -90,7 +90,7 @@ func (c *Config) check() error {
 		err := v.allowed.judge(value.FieldByIndex(v.index))
 		require(err == nil, "%s: %w", v.name, err)
 	}
-	require((c.NATSTLSCert == "") == (c.NATSTLSKey == ""), "NATS_TLS_CERT and NATS_TLS_KEY: set both or neither")
+	faults = append(faults, c.checkNATSFiles())
 	require(c.NATSInbox == "" || inboxPrefix.MatchString(c.NATSInbox), "NATS_INBOX_PREFIX: %q is not the beginning of "+
 		"a subject such as _INBOX_consumer: no wildcard, no space, no dot at the end", c.NATSInbox)
 	for i, server := range strings.Split(c.NATSURL, ",") {

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/nats-io/nats.go"
 )
@@ -15,15 +16,17 @@ func natsHint(err error) error {
 	var (
 		unverified *tls.CertificateVerificationError
 		misnamed   x509.HostnameError
-		refused    tls.AlertError
+		refused    *net.OpError
 	)
 	switch {
 	case errors.As(err, &misnamed):
 		hint = "the server's certificate is of another name: correct the host in NATS_URL"
 	case errors.As(err, &unverified):
 		hint = "the server's certificate is not of an authority that is trusted: check NATS_TLS_CA"
-	case errors.As(err, &refused):
+	case errors.As(err, &refused) && refused.Op == "remote error": // an alert of TLS
 		hint = "the server refuses this client's certificate, or wants one: check NATS_TLS_CERT and NATS_TLS_KEY"
+	case errors.Is(err, nats.ErrTLS): // it has hung up without a word, or the word was lost
+		hint = "the server has ended the connection: check NATS_TLS_CERT and NATS_TLS_KEY"
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		hint = "the server has no TLS: write nats:// in NATS_URL, and leave out NATS_TLS_…"
 	case errors.Is(err, nats.ErrAuthorization):

@@ -2,7 +2,10 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"net"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -81,7 +84,7 @@ func classify(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &pipeline.Fault{Class: pipeline.Outage, Message: "PostgreSQL does not answer", Err: err}
 	default:
-		return &pipeline.Fault{Class: pipeline.Outage, Err: err}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: tlsHint(err), Err: err}
 	}
 	m, ok := meanings[server.Code]
 	if !ok {
@@ -97,6 +100,24 @@ func classify(err error) error {
 		}
 	}
 	return &pipeline.Fault{Class: m.class, Code: m.code, Message: m.hint, Native: server.Code, Err: err}
+}
+
+// tlsHint says what to do where TLS is what has failed.
+func tlsHint(err error) string {
+	var (
+		unverified *tls.CertificateVerificationError
+		misnamed   x509.HostnameError
+		refused    *net.OpError
+	)
+	switch {
+	case errors.As(err, &misnamed):
+		return "the server's certificate is of another name; correct the host in DATABASE_URL, or have it certified"
+	case errors.As(err, &unverified):
+		return "the server's certificate is not of an authority that is trusted; check sslrootcert in DATABASE_URL"
+	case errors.As(err, &refused) && refused.Op == "remote error": // an alert of TLS
+		return "the server refuses this client's certificate, or wants one; check sslcert and sslkey in DATABASE_URL"
+	}
+	return ""
 }
 
 // misconfigured are the SQLSTATEs of a connection that asks for what there is not: a parameter that is unknown,

@@ -157,6 +157,33 @@ func (s *Server) Disconnect(role string) {
 		"'" + strings.ReplaceAll(role, "'", "''") + "'")
 }
 
+// Secure has the server take TLS, with this certificate, and let in who the lines of pg_hba.conf let in beside the
+// role postgres. What clients show of themselves must be of the authority. All of it is PEM.
+func (s *Server) Secure(certificate, key, authority []byte, access ...string) {
+	s.t.Helper()
+	s.Stop()
+	_, owner, err := processAttributes()
+	if err != nil {
+		s.t.Fatalf("postgrestest: %v", err)
+	}
+	lines := append([]string{"host all,replication postgres 127.0.0.1/32 trust"}, access...)
+	for name, content := range map[string][]byte{
+		"server.crt": certificate, "server.key": key, "root.crt": authority,
+		"pg_hba.conf": []byte(strings.Join(lines, "\n") + "\n"),
+	} {
+		path := filepath.Join(s.dir, "data", name)
+		err := os.WriteFile(path, content, 0o600)
+		if err == nil && owner != nil {
+			err = os.Chown(path, owner.uid, owner.gid)
+		}
+		if err != nil {
+			s.t.Fatalf("postgrestest: %v", err)
+		}
+	}
+	s.settings = append(s.settings, "ssl=on", "ssl_ca_file=root.crt")
+	s.Start()
+}
+
 // Synchronous makes every commit wait for a standby, which must be there.
 func (s *Server) Synchronous() {
 	s.t.Helper()

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/nats-io/nkeys"
+)
+
+// checkNATSFiles judges the files of the login before the client does, which would begin with the first server and
+// name no variable. Errors hold nothing of what is in them.
+func (c *Config) checkNATSFiles() error {
+	if (c.NATSTLSCert == "") != (c.NATSTLSKey == "") {
+		return errors.New("NATS_TLS_CERT and NATS_TLS_KEY: set both or neither")
+	}
+	var faults []error
+	check := func(name, path string, isOne func([]byte) bool, what string) {
+		if path == "" {
+			return
+		}
+		content, err := os.ReadFile(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // as the tag allowed has it said
+		case err != nil:
+			faults = append(faults, fmt.Errorf("%s: %w", name, err))
+		case !isOne(content):
+			faults = append(faults, fmt.Errorf("%s: %s is not %s", name, path, what))
+		}
+	}
+	check("NATS_CREDS", c.NATSCreds, isCreds, "a file of a user's credentials, as nsc makes it")
+	check("NATS_TLS_CA", c.NATSTLSCA, x509.NewCertPool().AppendCertsFromPEM, "a file of certificates (PEM)")
+	any := func([]byte) bool { return true }
+	check("NATS_TLS_CERT", c.NATSTLSCert, any, "")
+	check("NATS_TLS_KEY", c.NATSTLSKey, any, "")
+	if len(faults) == 0 && c.NATSTLSCert != "" {
+		if _, err := tls.LoadX509KeyPair(c.NATSTLSCert, c.NATSTLSKey); err != nil {
+			faults = append(faults, fmt.Errorf("NATS_TLS_CERT and NATS_TLS_KEY are not a certificate and its key (PEM): %w", err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func isCreds(content []byte) bool {
+	_, errJWT := nkeys.ParseDecoratedJWT(content)
+	_, errKey := nkeys.ParseDecoratedUserNKey(content)
+	return errJWT == nil && errKey == nil
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nkeys"
+)
+
+// byTLS has a server take TLS only, and clients only that show a certificate of the authority.
+func byTLS(t *testing.T, a *authority, name string) func(*server.Options) {
+	t.Helper()
+	own := a.issue(name)
+	certificate, err := tls.LoadX509KeyPair(own.certificate, own.key)
+	must(t, err)
+	clients := x509.NewCertPool()
+	clients.AppendCertsFromPEM(content(t, a.file))
+	return func(o *server.Options) {
+		o.TLSConfig = &tls.Config{
+			Certificates: []tls.Certificate{certificate}, ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert,
+			MinVersion: tls.VersionTLS12,
+		}
+		o.TLSTimeout = patience.Seconds()
+	}
+}
+
+// natsTLS are the variables of TLS to NATS; ca may be "", and the client none.
+func natsTLS(url, ca string, client pair) map[string]string {
+	return map[string]string{
+		"NATS_URL": strings.Replace(url, "nats://", "tls://", 1), "NATS_TLS_CA": ca,
+		"NATS_TLS_CERT": client.certificate, "NATS_TLS_KEY": client.key,
+	}
+}
+
+// provisionsOver has a service and a command work with these variables.
+func provisionsOver(t *testing.T, env map[string]string) {
+	t.Helper()
+	service := serve(t, settings(newSQLite(t).env, env))
+	code, _, stderr := command(t, settings(env), requestArgs("acme", "--wait", "20s")...)
+	equal(t, "exit code: "+stderr, code, 0)
+	equal(t, "exit code", service.stop(t), 0)
+}
+
+func TestNATSByTLS(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	url := startNATS(t, byTLS(t, a, "127.0.0.1"))
+	provisionsOver(t, natsTLS(url, a.file, a.issue("service")))
+}
+
+// Whatever is wrong with certificates, the log and /readyz say what to do, and the service waits; commands fail.
+func TestNATSRefusesCertificates(t *testing.T) {
+	t.Parallel()
+	a, stranger := newAuthority(t), newAuthority(t)
+	url, misnamed, plain := startNATS(t, byTLS(t, a, "127.0.0.1")), startNATS(t, byTLS(t, a, "elsewhere.example")), startNATS(t)
+	client := a.issue("service")
+	for name, c := range map[string]struct {
+		env  map[string]string
+		says string
+	}{
+		"authority":                        {natsTLS(url, stranger.file, client), "check NATS_TLS_CA"},
+		"no authority":                     {natsTLS(url, "", client), "check NATS_TLS_CA"},
+		"name":                             {natsTLS(misnamed, a.file, client), "correct the host in NATS_URL"},
+		"no certificate":                   {natsTLS(url, a.file, pair{}), "check NATS_TLS_CERT and NATS_TLS_KEY"},
+		"certificate of another authority": {natsTLS(url, a.file, stranger.issue("service")), "check NATS_TLS_CERT and NATS_TLS_KEY"},
+		"a server without TLS":             {natsTLS(plain, a.file, client), "the server has no TLS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			service := start(t, settings(newSQLite(t).env, c.env, with("HTTP_ADDR", "127.0.0.1:0")), "run")
+			http := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
+			notReady(t, http, c.says)
+			contains(t, "the log", service.stderr.String(), c.says)
+			equal(t, "exit code", service.stop(t), 0)
+			code, _, stderr := command(t, settings(c.env), "watch")
+			equal(t, "exit code", code, 1)
+			contains(t, "the command", stderr, c.says)
+		})
+	}
+}
+
+// A certificate without its key, and files that are not what they should be, are found before anything starts.
+func TestFilesOfCertificatesAreChecked(t *testing.T) {
+	t.Parallel()
+	junk := filepath.Join(t.TempDir(), "junk")
+	must(t, os.WriteFile(junk, []byte("-----BEGIN "+secret+"-----"), 0o600))
+	client := newAuthority(t).issue("service")
+	for name, env := range map[string]map[string]string{
+		"NATS_TLS_CERT": natsTLS("nats://127.0.0.1:1", "", pair{client.certificate, ""}),
+		"NATS_TLS_CA":   natsTLS("nats://127.0.0.1:1", junk, client),
+		"NATS_TLS_KEY":  natsTLS("nats://127.0.0.1:1", "", pair{client.certificate, junk}),
+		"NATS_CREDS":    {"NATS_URL": "nats://127.0.0.1:1", "NATS_CREDS": junk},
+	} {
+		code, _, stderr := command(t, settings(env), "run")
+		equal(t, "exit code of "+name, code, 2)
+		contains(t, "stderr", stderr, name)
+		if strings.Contains(stderr, secret) {
+			t.Errorf("what is in the file is shown: %s", stderr)
+		}
+	}
+}
+
+// issuer is an operator with one account, whose users log in by what they hold and no server knows.
+type issuer struct {
+	t                 *testing.T
+	operator, account nkeys.KeyPair
+}
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	operator, err := nkeys.CreateOperator()
+	must(t, err)
+	account, err := nkeys.CreateAccount()
+	must(t, err)
+	return &issuer{t, operator, account}
+}
+
+func (i *issuer) public(key nkeys.KeyPair) string {
+	i.t.Helper()
+	text, err := key.PublicKey()
+	must(i.t, err)
+	return text
+}
+
+// config is the part of a server's configuration that trusts the operator and knows the account.
+func (i *issuer) config() string {
+	i.t.Helper()
+	operator := jwt.NewOperatorClaims(i.public(i.operator))
+	token, err := operator.Encode(i.operator)
+	must(i.t, err)
+	account := jwt.NewAccountClaims(i.public(i.account))
+	account.Limits.JetStreamLimits = jwt.JetStreamLimits{
+		MemoryStorage: jwt.NoLimit, DiskStorage: jwt.NoLimit, Streams: jwt.NoLimit, Consumer: jwt.NoLimit,
+	}
+	accountToken, err := account.Encode(i.operator)
+	must(i.t, err)
+	system, err := nkeys.CreateAccount()
+	must(i.t, err)
+	systemToken, err := jwt.NewAccountClaims(i.public(system)).Encode(i.operator)
+	must(i.t, err)
+	return fmt.Sprintf("operator: %s\nsystem_account: %s\nresolver: MEMORY\nresolver_preload: { %s: %s, %s: %s }\n",
+		token, i.public(system), i.public(system), systemToken, i.public(i.account), accountToken)
+}
+
+// creds are a user's credentials, as a file, and the seed in it.
+func (i *issuer) creds() (file, seed string) {
+	i.t.Helper()
+	user, err := nkeys.CreateUser()
+	must(i.t, err)
+	token, err := jwt.NewUserClaims(i.public(user)).Encode(i.account)
+	must(i.t, err)
+	private, err := user.Seed()
+	must(i.t, err)
+	text, err := jwt.FormatUserConfig(token, private)
+	must(i.t, err)
+	file = filepath.Join(i.t.TempDir(), "user.creds")
+	must(i.t, os.WriteFile(file, text, 0o600))
+	return file, string(private)
+}
+
+// start starts a server of the operator.
+func (i *issuer) start() (url string) {
+	i.t.Helper()
+	file := filepath.Join(i.t.TempDir(), "server.conf")
+	must(i.t, os.WriteFile(file, []byte(i.config()), 0o600))
+	configured, err := server.ProcessConfigFile(file)
+	must(i.t, err)
+	return startNATS(i.t, func(o *server.Options) {
+		configured.Host, configured.Port, configured.JetStream, configured.StoreDir = o.Host, o.Port, true, o.StoreDir
+		configured.NoSigs, configured.NoLog = true, true
+		*o = *configured
+	})
+}
+
+func TestNATSByCreds(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	file, _ := i.creds()
+	provisionsOver(t, map[string]string{"NATS_URL": i.start(), "NATS_CREDS": file})
+}
+
+// Credentials of somebody else do not become right by waiting.
+func TestNATSRefusesCreds(t *testing.T) {
+	t.Parallel()
+	url := newIssuer(t).start()
+	file, seed := newIssuer(t).creds()
+	for name, env := range map[string]map[string]string{
+		"of another operator": {"NATS_URL": url, "NATS_CREDS": file},
+		"none":                {"NATS_URL": url},
+	} {
+		r := start(t, settings(newSQLite(t).env, env), "run")
+		equal(t, name+": exit code", r.wait(t), 1)
+		contains(t, name, r.stderr.String(), "check user and password in NATS_URL, or NATS_CREDS")
+		code, _, stderr := command(t, settings(env), "watch")
+		equal(t, name+": exit code", code, 1)
+		contains(t, name, stderr, "check user and password in NATS_URL, or NATS_CREDS")
+		if strings.Contains(r.stderr.String()+stderr, seed) {
+			t.Errorf("%s: the seed is shown", name)
+		}
+	}
+}
