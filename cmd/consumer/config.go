@@ -151,23 +151,6 @@ func (c *Config) sqlite() sqlite.Config {
 	}
 }
 
-var (
-	natsUser     = regexp.MustCompile(`(^|,)(\s*(?:\w+://)?)[^,]*@`)    // of each URL of a list: user, password or token
-	postgresPass = regexp.MustCompile(`(//[^:@/]*:).*@`)                // greedy: a password may hold an @
-	passwordArg  = regexp.MustCompile(`(?i)((?:ssl)?password=)[^&\s]*`) // as a parameter
-)
-
-// redact removes secrets from a value or message of a variable.
-func redact(name, text string) string {
-	switch name {
-	case "NATS_URL":
-		return natsUser.ReplaceAllString(text, "${1}${2}xxxxx@")
-	case "DATABASE_URL":
-		return passwordArg.ReplaceAllString(postgresPass.ReplaceAllString(text, "${1}xxxxx@"), "${1}xxxxx")
-	}
-	return text
-}
-
 // setting is one effective value, secrets redacted.
 type setting struct{ Name, Value string }
 

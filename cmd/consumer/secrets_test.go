@@ -1,0 +1,241 @@
+package main
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sethvargo/go-envconfig"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+// A secret that is recognised however it is written: what surrounds its core has to be encoded in a URL, and the core
+// has not.
+const (
+	secretCore = "Zq7kept8private"
+	hardSecret = secretCore + "/@:%,&?# é+" + secretCore
+)
+
+// inURL is a text as it may stand anywhere in a URL.
+func inURL(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
+
+// everything is all that comes out of a program that was given secrets.
+type everything struct {
+	t    *testing.T
+	text strings.Builder
+}
+
+// add takes the output of something into account.
+func (e *everything) add(what string, texts ...string) {
+	for _, text := range texts {
+		e.text.WriteString("\n== " + what + "\n" + text)
+	}
+}
+
+// holdsNo reports a secret in it.
+func (e *everything) holdsNo(secrets ...string) {
+	e.t.Helper()
+	text := e.text.String()
+	for _, s := range secrets {
+		for _, form := range []string{s, inURL(s), url.QueryEscape(s), url.PathEscape(s)} {
+			if at := strings.Index(text, form); at >= 0 {
+				e.t.Errorf("%q is shown:\n…%s", s, text[max(0, strings.LastIndex(text[:at], "\n==")):min(len(text), at+200)])
+				return
+			}
+		}
+	}
+}
+
+// tellingCommands are all that connect, or show the configuration.
+var tellingCommands = [][]string{
+	{"config"}, {"config", "--json"}, {"watch"}, requestArgs("acme"), requestArgs("acme", "--wait", "1ms"),
+	{"tenants", "list"}, {"tenants", "show", "acme"}, {"tenants", "verify"}, {"requests", "show", billing, "1"},
+	{"dead-letters", "list"}, {"dead-letters", "replay", "--all", "--wait", "0"}, {"doctor"}, {"doctor", "--json"}, {"health"},
+}
+
+// tell runs the service and every command in an environment, with all that they log, and returns all that they say.
+func tell(t *testing.T, env map[string]string) *everything {
+	t.Helper()
+	e := &everything{t: t}
+	env = settings(env, with("LOG_LEVEL", "debug"), with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
+	service := start(t, env, "run")
+	eventually(t, "the service has something to say", func() bool {
+		select {
+		case <-service.ended:
+			return true
+		default:
+		}
+		return strings.Contains(service.stderr.String(), "waiting for") || strings.Contains(service.stderr.String(), "taking requests")
+	})
+	select {
+	case <-service.ended:
+	default:
+		addr := logged(t, &service.stderr, "HTTP server is up", "addr")
+		for _, path := range []string{"/readyz", "/livez", "/metrics", "/"} {
+			_, body := get(t, "http://"+addr+path)
+			e.add(path, body)
+		}
+	}
+	env["HTTP_ADDR"] = freeAddr(t)
+	for _, args := range tellingCommands {
+		if args[0] == "watch" && !strings.Contains(service.stderr.String(), "waiting for NATS") { // it would not end
+			watch := start(t, env, args...)
+			watch.stop(t)
+			e.add("watch", watch.stdout.String(), watch.stderr.String())
+			continue
+		}
+		_, stdout, stderr := command(t, env, args...)
+		e.add(strings.Join(args, " "), stdout, stderr)
+	}
+	service.stop(t)
+	e.add("the service", service.stdout.String(), service.stderr.String())
+	return e
+}
+
+// Whatever is wrong with it, or where it leads: what is secret in the configuration comes out nowhere.
+func TestSecretsStayInside(t *testing.T) {
+	t.Parallel()
+	encoded := inURL(hardSecret)
+	nobody := freeAddr(t)
+	locked := startNATS(t, func(o *server.Options) { o.Username, o.Password = "me", "another" })
+	s := postgrestest.Private(t)
+	s.Exec("CREATE ROLE me LOGIN PASSWORD 'another'")
+	creds, seed := newIssuer(t).creds()
+	user := strings.NewReplacer("://", "://me:"+encoded+"@")
+	nats := func(url string) map[string]string { return with("NATS_URL", url) }
+	database := func(url string) map[string]string { return merge(nats("nats://"+nobody), with("DATABASE_URL", url)) }
+	for name, env := range map[string]map[string]string{
+		"NATS away":               nats("nats://me:" + encoded + "@" + nobody),
+		"NATS away, token":        nats("nats://" + encoded + "@" + nobody),
+		"NATS away, several":      nats("nats://me:" + encoded + "@" + nobody + ",tls://" + encoded + "@" + nobody),
+		"NATS, wrong password":    nats(user.Replace(locked)),
+		"NATS, wrong token":       nats(strings.Replace(locked, "://", "://"+encoded+"@", 1)),
+		"NATS, not encoded":       nats("nats://me:" + hardSecret + "@" + nobody),
+		"NATS, no host":           nats("nats://me:" + encoded + "@"),
+		"NATS, port":              nats("nats://me:" + encoded + "@127.0.0.1:port"),
+		"NATS, bad encoding":      nats("nats://me:" + secretCore + "%zz@" + nobody),
+		"NATS, parameter":         nats("nats://" + nobody + "/?password=" + encoded),
+		"NATS, wrong creds":       merge(nats(locked), with("NATS_CREDS", creds)),
+		"NATS, creds and away":    merge(nats("nats://"+nobody), with("NATS_CREDS", creds)),
+		"PostgreSQL away":         database("postgres://me:" + encoded + "@" + nobody + "/tenants"),
+		"PostgreSQL away, hosts":  database("postgres://me:" + encoded + "@" + nobody + "," + nobody + "/tenants"),
+		"PostgreSQL, parameter":   database("postgres://" + nobody + "/tenants?user=me&password=" + encoded),
+		"PostgreSQL, its key":     database("postgres://me@" + nobody + "/tenants?sslpassword=" + encoded),
+		"PostgreSQL, name hidden": database("postgres://" + nobody + "/tenants?user=me&pass%77ord=" + encoded),
+		"PostgreSQL, password":    database(s.URLOf("me", hardSecret)),
+		"PostgreSQL, not encoded": database("postgres://me:" + hardSecret + "@" + nobody + "/tenants"),
+		"PostgreSQL, port":        database("postgres://me:" + encoded + "@127.0.0.1:port/tenants"),
+		"PostgreSQL, mode":        database("postgres://me:" + encoded + "@" + nobody + "/tenants?sslmode=perhaps"),
+		"PostgreSQL, mode again":  database("postgres://" + nobody + "/tenants?sslmode=perhaps&password=" + encoded),
+		"PostgreSQL, encoding":    database("postgres://me:" + secretCore + "%zz@" + nobody + "/tenants"),
+		"PostgreSQL, encoding 2":  database("postgres://" + nobody + "/tenants?password=" + secretCore + "%zz"),
+		"PostgreSQL, spaces":      database("postgres://" + nobody + "/tenants?connect_timeout=x&password=a " + secretCore),
+		"PostgreSQL, certificate": database("postgres://me:" + encoded + "@" + nobody + "/tenants?sslmode=verify-full&sslrootcert=/nowhere"),
+		"PostgreSQL, unknown":     database("postgres://me:" + encoded + "@" + nobody + "/tenants?hostt=" + encoded),
+		"PostgreSQL, keywords":    database("host=127.0.0.1 user=me password=" + hardSecret),
+		"PostgreSQL, quoted":      database("host=127.0.0.1 user=me password='" + hardSecret + "'"),
+		"another database":        database("mysql://me:" + encoded + "@" + nobody + "/tenants"),
+		"no URL":                  database("me:" + hardSecret + "@" + nobody),
+		"headers of traces": merge(nats("nats://"+nobody), map[string]string{
+			"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer " + secretCore, "PGPASSWORD": secretCore,
+			"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "authorization=" + secretCore,
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if env["DATABASE_URL"] == "" {
+				env["DATABASE_URL"] = newSQLite(t).env["DATABASE_URL"]
+			} else if strings.HasPrefix(env["DATABASE_URL"], "postgres://") {
+				env["NATS_URL"] = startNATS(t) // the service gets as far as the database
+			}
+			e := tell(t, env)
+			e.holdsNo(secretCore, hardSecret, seed)
+			contains(t, "what was said", e.text.String(), "consumer: ")
+		})
+	}
+}
+
+// With the right secrets all works, and neither logs, metrics, events nor dead letters hold them.
+func TestSecretsAreNotPublished(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t)
+	s.Exec("CREATE ROLE me LOGIN PASSWORD '"+hardSecret+"'", "GRANT CREATE ON DATABASE tenants TO me")
+	parameters := strings.Replace(strings.Replace(s.URLOf("me", ""), "me:@", "", 1), "?", "?user=me&password="+inURL(hardSecret)+"&", 1)
+	i := newIssuer(t)
+	creds, seed := i.creds()
+	encoded := inURL(hardSecret)
+	withPassword := startNATS(t, func(o *server.Options) { o.Username, o.Password = "me", hardSecret })
+	withToken := startNATS(t, func(o *server.Options) { o.Authorization = hardSecret })
+	for name, env := range map[string]map[string]string{
+		"password": {
+			"NATS_URL": strings.Replace(withPassword, "://", "://me:"+encoded+"@", 1), "DATABASE_URL": s.URLOf("me", hardSecret),
+		},
+		"token": {"NATS_URL": strings.Replace(withToken, "://", "://"+encoded+"@", 1), "DATABASE_URL": parameters},
+		"creds": {"NATS_URL": i.start(), "NATS_CREDS": creds, "DATABASE_URL": s.URLOf("me", hardSecret)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env["REGISTRY_SCHEMA"], env["SCHEMA_TEMPLATE"] = "of_"+name, name+"_{tenant_id}"
+			service := serve(t, settings(env, with("LOG_LEVEL", "debug"), with("HTTP_ADDR", "127.0.0.1:0")))
+			for _, code := range []int{0, 1} { // the second time there is the tenant
+				got, _, stderr := command(t, settings(env), requestArgs("acme", "--wait", "20s")...)
+				equal(t, "exit code: "+stderr, got, code)
+			}
+			e := tell(t, env)
+			_, body := get(t, "http://"+logged(t, &service.stderr, "HTTP server is up", "addr")+"/metrics")
+			e.add("/metrics", body)
+			c, err := LoadConfig(t.Context(), envconfig.MapLookuper(env))
+			must(t, err)
+			js, end, err := dial(t.Context(), c, newLogger(os.Stderr, c.LogLevel, ""))
+			must(t, err)
+			defer end()
+			for _, stream := range []string{events.StreamEvents, events.StreamDeadLetters, events.StreamRequests} {
+				e.addStream(t, js, stream)
+			}
+			equal(t, "exit code", service.stop(t), 0)
+			e.add("the service", service.stderr.String())
+			e.holdsNo(secretCore, hardSecret, seed)
+			contains(t, "what was said", e.text.String(), "taking requests", "TENANT_EXISTS", "tenant.provisioned",
+				"tenant_provisioner_outcomes_total", "DATABASE_URL=postgres://")
+		})
+	}
+}
+
+// addStream takes the messages of a stream into account, of which there must be some.
+func (e *everything) addStream(t *testing.T, js jetstream.JetStream, name string) {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), name)
+	must(t, err)
+	state := stream.CachedInfo().State
+	for sequence := state.FirstSeq; sequence <= state.LastSeq; sequence++ {
+		msg, err := stream.GetMsg(t.Context(), sequence)
+		if err != nil {
+			continue // it was replaced
+		}
+		for header, values := range msg.Header {
+			e.add(name, header, strings.Join(values, ", "))
+		}
+		e.add(name, msg.Subject, string(msg.Data))
+	}
+	if state.LastSeq == 0 {
+		t.Errorf("nothing is in %s", name)
+	}
+}
+
+// A password in a file is none of the program's output either.
+func TestPasswordFile(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t)
+	s.Exec("CREATE ROLE me LOGIN PASSWORD '"+secretCore+"'", "GRANT CREATE ON DATABASE tenants TO me")
+	file := filepath.Join(t.TempDir(), "passwords")
+	must(t, os.WriteFile(file, []byte("*:*:*:me:"+secretCore+"\n"), 0o600))
+	through := strings.Replace(s.URLOf("me", ""), "me:@", "me@", 1) + "&passfile=" + url.QueryEscape(file)
+	e := tell(t, map[string]string{"DATABASE_URL": through, "NATS_URL": startNATS(t)})
+	e.holdsNo(secretCore)
+	contains(t, "what was said", e.text.String(), "taking requests")
+}
