@@ -49,7 +49,7 @@ func serveHTTP(
 	mux.Handle("GET /metrics", metrics)
 	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /static/", page)
-	server := &http.Server{Handler: mux, ReadTimeout: httpTimeout, WriteTimeout: httpTimeout}
+	server := hardened(mux)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -58,6 +58,7 @@ func serveHTTP(
 		}
 	}()
 	log.InfoContext(ctx, "HTTP server is up", "addr", listener.Addr().String())
+	warnIfOpen(ctx, listener.Addr(), log)
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpStopTimeout)
 		defer cancel()

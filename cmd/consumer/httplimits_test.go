@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+const openToTheNetwork = "HTTP_ADDR is open to the network"
+
+// By default nobody but this machine can ask, and an address that others reach is told in one line.
+func TestHTTPIsOnLoopbackUnlessToldOtherwise(t *testing.T) {
+	t.Parallel()
+	_, stdout, _ := command(t, nil, "config")
+	contains(t, "the default", stdout, "\nHTTP_ADDR=127.0.0.1:8080\n")
+	for addr, open := range map[string]int{
+		"127.0.0.1:0": 0, "localhost:0": 0, "[::1]:0": 0, "127.0.0.2:0": 0, "0.0.0.0:0": 1, ":0": 1, "[::]:0": 1,
+	} {
+		r := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", addr)))
+		bound := logged(t, &r.stderr, "HTTP server is up", "addr")
+		equal(t, "warnings of "+addr, strings.Count(r.stderr.String(), openToTheNetwork), open)
+		host, port, err := net.SplitHostPort(bound)
+		must(t, err)
+		if open == 0 && !net.ParseIP(host).IsLoopback() {
+			t.Errorf("%s is bound to %s", addr, bound)
+		}
+		code, _ := get(t, "http://"+map[bool]string{true: "127.0.0.1:" + port, false: bound}[open == 1]+"/livez")
+		equal(t, "/livez at "+addr, code, 200)
+		equal(t, "exit code", r.stop(t), 0)
+	}
+}
+
+// Who sends too much, slowly, or not at all, is not waited for, and disturbs nobody else.
+func TestHTTPLimits(t *testing.T) {
+	t.Parallel()
+	r := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0")))
+	addr := logged(t, &r.stderr, "HTTP server is up", "addr")
+	for name, c := range map[string]struct {
+		request string
+		want    int // status; 0: none has to come before the end
+	}{
+		"a large header":        {"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", 431},
+		"a header that stops":   {"GET /livez HTTP/1.1\r\nHost: a\r\n", 0},
+		"a body that stops":     {"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nxxx", 0},
+		"what changes anything": {"POST /readyz HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 405},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", addr)
+			must(t, err)
+			defer func() { must(t, conn.Close()) }()
+			must(t, conn.SetDeadline(time.Now().Add(patience)))
+			_, err = fmt.Fprint(conn, c.request)
+			must(t, err)
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if c.want != 0 {
+				must(t, err)
+				equal(t, "status", response.StatusCode, c.want)
+			}
+			if err == nil {
+				defer func() { must(t, response.Body.Close()) }()
+			}
+			// The connection ends on the server's side, within its timeouts.
+			if c.want != http.StatusMethodNotAllowed {
+				_, err = io.Copy(io.Discard, conn)
+				must(t, ignoreReset(err))
+			}
+			code, _ := get(t, "http://"+addr+"/livez")
+			equal(t, "/livez meanwhile", code, 200)
+		})
+	}
+}
+
+// ignoreReset makes no fault of a connection that the other side has dropped.
+func ignoreReset(err error) error {
+	if err != nil && strings.Contains(err.Error(), "reset") {
+		return nil
+	}
+	return err
+}
