@@ -8,8 +8,10 @@ COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compos
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LINT     := go tool -modfile=.ci/tools.mod golangci-lint
+VULNDB   ?= https://vuln.go.dev
+VULN     := go tool -modfile=.ci/tools.mod govulncheck
 
-.PHONY: help build demo test test-external soak bench fuzz lint fmt tidy-check docs asyncapi image release release-check up down
+.PHONY: help build demo test test-external soak bench fuzz lint vuln fmt tidy-check docs asyncapi image release release-check up down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -44,6 +46,9 @@ fuzz: ## every fuzz target for FUZZTIME
 
 lint: ## linters and formatting; the first run builds the linter, which takes minutes
 	$(LINT) run
+
+vuln: ## known vulnerabilities in what the program calls, by the database at VULNDB
+	$(VULN) -db $(VULNDB) ./...
 
 fmt: ## format the sources
 	$(LINT) fmt

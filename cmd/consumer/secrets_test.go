@@ -199,6 +199,9 @@ func TestSecretsAreNotPublished(t *testing.T) {
 			}
 			equal(t, "exit code", service.stop(t), 0)
 			e.add("the service", service.stderr.String())
+			if strings.Contains(service.stderr.String(), "Acme Inc.") {
+				t.Error("the log holds what a customer is called")
+			}
 			e.holdsNo(secretCore, hardSecret, seed)
 			contains(t, "what was said", e.text.String(), "taking requests", "TENANT_EXISTS", "tenant.provisioned",
 				"tenant_provisioner_outcomes_total", "DATABASE_URL=postgres://")
