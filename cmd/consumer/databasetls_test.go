@@ -45,6 +45,7 @@ func TestDatabaseByTLS(t *testing.T) {
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			registry := with("REGISTRY_SCHEMA", "of_"+name) // each role has its own
 			template := with("SCHEMA_TEMPLATE", name+"_{tenant_id}")
 			nats := startNATS(t)

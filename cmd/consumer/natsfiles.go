@@ -33,12 +33,13 @@ func (c *Config) checkNATSFiles() error {
 	}
 	check("NATS_CREDS", c.NATSCreds, isCreds, "a file of a user's credentials, as nsc makes it")
 	check("NATS_TLS_CA", c.NATSTLSCA, x509.NewCertPool().AppendCertsFromPEM, "a file of certificates (PEM)")
-	any := func([]byte) bool { return true }
-	check("NATS_TLS_CERT", c.NATSTLSCert, any, "")
-	check("NATS_TLS_KEY", c.NATSTLSKey, any, "")
+	readable := func([]byte) bool { return true }
+	check("NATS_TLS_CERT", c.NATSTLSCert, readable, "")
+	check("NATS_TLS_KEY", c.NATSTLSKey, readable, "")
 	if len(faults) == 0 && c.NATSTLSCert != "" {
 		if _, err := tls.LoadX509KeyPair(c.NATSTLSCert, c.NATSTLSKey); err != nil {
-			faults = append(faults, fmt.Errorf("NATS_TLS_CERT and NATS_TLS_KEY are not a certificate and its key (PEM): %w", err))
+			faults = append(faults,
+				fmt.Errorf("NATS_TLS_CERT and NATS_TLS_KEY are not a certificate and its key (PEM): %w", err))
 		}
 	}
 	return errors.Join(faults...)

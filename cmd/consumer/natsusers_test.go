@@ -37,6 +37,7 @@ func setNATSPasswords() {
 type guarded struct {
 	t    *testing.T
 	addr string
+	stop func() // at the test's end, unless before
 }
 
 // startGuarded starts a server of the file, without the lines that end in one of the marks. dir is where it stores.
@@ -54,14 +55,15 @@ func startGuarded(t *testing.T, dir string, without ...string) guarded {
 	s, err := server.NewServer(options)
 	must(t, err)
 	s.Start()
-	t.Cleanup(func() {
+	stop := func() {
 		s.Shutdown()
 		s.WaitForShutdown()
-	})
+	}
+	t.Cleanup(stop)
 	if !s.ReadyForConnections(patience) {
 		t.Fatal("the NATS server is not ready")
 	}
-	return guarded{t, s.Addr().String()}
+	return guarded{t, s.Addr().String(), stop}
 }
 
 // fileWithout is a copy of a file without the lines that end in one of the marks, of which there must be some.
@@ -220,11 +222,10 @@ func TestServiceWithLessOfNATS(t *testing.T) {
 	})
 	equal(t, "exit code", r.stop(t), 0)
 
-	t.Run("who makes the streams", func(t *testing.T) {
-		g := startGuarded(t, dir)
-		r := serve(t, g.as("consumer", newSQLite(t).env))
-		equal(t, "exit code", r.stop(t), 0)
-	})
+	maker := startGuarded(t, dir)
+	r = serve(t, maker.as("consumer", newSQLite(t).env))
+	equal(t, "exit code", r.stop(t), 0)
+	maker.stop()
 	g := startGuarded(t, dir, "manage", "page")
 	for _, manage := range []string{"false", "true"} { // there is nothing to make
 		r := serve(t, g.as("consumer", newSQLite(t).env, with("NATS_MANAGE_STREAMS", manage)))
@@ -318,7 +319,7 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 	for user := range natsUsers {
 		t.Run(user, func(t *testing.T) {
 			t.Parallel()
-			g := guarded{t, g.addr}
+			g := guarded{t: t, addr: g.addr}
 			nc := g.connect(user)
 			refused := func(subject string) bool {
 				t.Helper()
@@ -388,7 +389,7 @@ func TestRefusedUsersAreToldWhy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			begin := time.Now()
-			code, stdout, stderr := command(t, guarded{t, g.addr}.as(c.user), c.args...)
+			code, stdout, stderr := command(t, g.as(c.user), c.args...)
 			equal(t, "exit code", code, 1)
 			equal(t, "stdout", stdout, "")
 			last := strings.Split(strings.TrimSpace(stderr), "\n")

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -54,9 +55,19 @@ func (e *everything) holdsNo(secrets ...string) {
 
 // tellingCommands are all that connect, or show the configuration.
 var tellingCommands = [][]string{
-	{"config"}, {"config", "--json"}, {"watch"}, requestArgs("acme"), requestArgs("acme", "--wait", "1ms"),
-	{"tenants", "list"}, {"tenants", "show", "acme"}, {"tenants", "verify"}, {"requests", "show", billing, "1"},
-	{"dead-letters", "list"}, {"dead-letters", "replay", "--all", "--wait", "0"}, {"doctor"}, {"doctor", "--json"}, {"health"},
+	{"config"},
+	{"config", "--json"},
+	{"watch"},
+	requestArgs("acme"), requestArgs("acme", "--wait", "1ms"),
+	{"tenants", "list"},
+	{"tenants", "show", "acme"},
+	{"tenants", "verify"},
+	{"requests", "show", billing, "1"},
+	{"dead-letters", "list"},
+	{"dead-letters", "replay", "--all", "--wait", "0"},
+	{"doctor"},
+	{"doctor", "--json"},
+	{"health"},
 }
 
 // tell runs the service and every command in an environment, with all that they log, and returns all that they say.
@@ -180,6 +191,7 @@ func TestSecretsAreNotPublished(t *testing.T) {
 		"creds": {"NATS_URL": i.start(), "NATS_CREDS": creds, "DATABASE_URL": s.URLOf("me", hardSecret)},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			env["REGISTRY_SCHEMA"], env["SCHEMA_TEMPLATE"] = "of_"+name, name+"_{tenant_id}"
 			service := serve(t, settings(env, with("LOG_LEVEL", "debug"), with("HTTP_ADDR", "127.0.0.1:0")))
 			for _, code := range []int{0, 1} { // the second time there is the tenant
@@ -241,4 +253,35 @@ func TestPasswordFile(t *testing.T) {
 	e := tell(t, map[string]string{"DATABASE_URL": through, "NATS_URL": startNATS(t)})
 	e.holdsNo(secretCore)
 	contains(t, "what was said", e.text.String(), "taking requests")
+}
+
+// Spans go to somebody else's server: of logins they hold the names, and nothing of what is sent to the collector itself.
+func TestSecretsAreNotTraced(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t)
+	s.Exec("CREATE ROLE me LOGIN PASSWORD '"+hardSecret+"'", "GRANT CREATE ON DATABASE tenants TO me")
+	locked := startNATS(t, func(o *server.Options) { o.Username, o.Password = "me", hardSecret })
+	seen, collector := collectSpans(t)
+	env := settings(map[string]string{
+		"NATS_URL":     strings.Replace(locked, "://", "://me:"+inURL(hardSecret)+"@", 1),
+		"DATABASE_URL": s.URLOf("me", hardSecret), "PREPARED_BOUNDARIES": "1", "LOG_LEVEL": "debug",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": collector, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=" + secretCore,
+	})
+	p := launch(t, env)
+	logged(t, &p.stderr, "taking requests", "workers")
+	for _, code := range []int{0, 1} {
+		got, _, stderr := command(t, env, requestArgs("acme", "--wait", "20s")...)
+		equal(t, "exit code: "+stderr, got, code)
+	}
+	p.signal(t, syscall.SIGTERM)
+	equal(t, "exit code", p.wait(t), 0)
+	e := &everything{t: t}
+	e.add("the log", p.stderr.String())
+	if len(seen.all) == 0 {
+		t.Error("nothing was traced")
+	}
+	for _, span := range seen.all {
+		e.add("a span", span.String())
+	}
+	e.holdsNo(secretCore, hardSecret)
 }

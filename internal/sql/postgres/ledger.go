@@ -91,7 +91,8 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 		return row.Scan(results.QueryRow())
 	})
 	if err != nil {
-		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", lacking(err, rightsInRegistry(s.registry)))
+		err = lacking(err, rightsInRegistry(s.registry))
+		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
 	}
 	return row.Concluded()
 }
