@@ -172,6 +172,11 @@ func TestNATSUsersDoTheirPart(t *testing.T) {
 		code, _ := get(t, http+path)
 		equal(t, path, code, 200)
 	}
+	// The page shows outcomes and dead letters, which the service has to be allowed to read.
+	eventually(t, "the page shows what has become of requests", func() bool {
+		_, page := get(t, http+"/")
+		return strings.Contains(page, "umbrella") && strings.Contains(page, "TENANT_EXISTS")
+	})
 	for _, user := range []string{"consumer", "operator"} {
 		if q, err := handler.ReadQueue(t.Context(), g.jetStream(user)); err != nil || q.Lag() != 0 {
 			t.Errorf("%s looks at the queue: %+v, %v", user, q, err)
