@@ -2,6 +2,7 @@ package doctest
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,6 +24,12 @@ func TestCodeBlocks(t *testing.T) {
 			case "text":
 			case "json":
 				err = json.Unmarshal([]byte(b.code), new(any))
+			case "ini": // the program's environment
+				given := assignments(b.code)
+				knowsVariables(t, fmt.Sprintf("%s:%d", d.path, b.line), given)
+				if len(given) == 0 {
+					t.Errorf("%s:%d: no variable is set", d.path, b.line)
+				}
 			case "yaml":
 				err = yaml.UnmarshalStrict([]byte(b.code), new(any))
 			case "go":
@@ -31,8 +38,8 @@ func TestCodeBlocks(t *testing.T) {
 						d.path, b.line, b.code)
 				}
 			default:
-				t.Errorf("%s:%d: a code block in %q; fence it as sh (it is run), go (a part of an example), json, yaml "+
-					"or text", d.path, b.line, b.language)
+				t.Errorf("%s:%d: a code block in %q; fence it as sh (it is run), go (a part of an example), ini (the "+
+					"program's environment), json, yaml or text", d.path, b.line, b.language)
 			}
 			if err != nil {
 				t.Errorf("%s:%d: %v", d.path, b.line, err)

@@ -65,6 +65,11 @@ func perform(t *testing.T, path string, all []statement) {
 		text = strings.ReplaceAll(text, name, server)
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "script"), []byte(text), 0o600))
+	for _, program := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("%s is missing; on Debian: apt-get install %s", program, program)
+		}
+	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -98,9 +103,10 @@ func perform(t *testing.T, path string, all []statement) {
 	t.Errorf("%v: %s\n%s", err, strings.TrimSpace(reason.String()), tail(log.String()))
 }
 
-// opening is what a document finds that starts no service itself: one at work, a tenant, and a request that failed.
+// opening is what a document finds that does not begin with starting the service: one at work, a tenant, and a request
+// that failed.
 func opening(all []statement) []statement {
-	if slices.ContainsFunc(all, statement.isService) {
+	if all[0].isService() {
 		return nil
 	}
 	const request = "consumer request acme --display-name 'Acme Inc.' --created-by billing --source /billing --wait 30s --id "

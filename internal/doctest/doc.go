@@ -7,8 +7,8 @@
 //     at work, and ends as the document says: with exit code 0, or with the one that a comment behind it names
 //     ("# exits 1"). What cannot be run here (containers, clusters, other machines) stands in one table, with where it
 //     is run or checked instead.
-//  2. Every code block says what it is: sh is run; go is a part of a compiled example; json and yaml can be read; text
-//     is output, or a drawing.
+//  2. Every code block says what it is: sh is run; go is a part of a compiled example; ini is an environment whose
+//     variables the program has; json and yaml can be read; text is output, or a drawing.
 //  3. Every command, flag and make target that a sentence names is there, and so is every file.
 //  4. Every link leads somewhere: to a file that is there, to a heading that it has.
 //  5. The runbook has a section for every cause code and every alert, and no other.

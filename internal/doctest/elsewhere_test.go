@@ -29,11 +29,12 @@ func notRun() []elsewhere {
 		{"docs/deploying.md", "sudoedit ", "changes the machine", "TestUnit"},
 		{"docs/deploying.md", "journalctl ", "needs a machine that runs systemd", "TestExternalUnit"},
 		{"docs/deploying.md", "kubectl ", "needs a cluster", "TestManifests"},
+		{"docs/observability.md", "promtool ", "needs Prometheus", "TestExternalAlertRules"},
 	}
 }
 
 // notHere are programs that change the machine, or what others share; a command of theirs must have its row.
-var notHere = regexp.MustCompile(`^(sudo|sudoedit|apt-get|systemctl|journalctl|docker|docker-compose|kubectl|helm|make|go)\b`)
+var notHere = regexp.MustCompile(`^(sudo|sudoedit|apt-get|systemctl|journalctl|docker|docker-compose|kubectl|promtool|helm|make|go)\b`)
 
 // ranElsewhere returns the row for a command.
 func ranElsewhere(document string, s statement) (elsewhere, bool) {
@@ -61,16 +62,18 @@ func (row elsewhere) check(t *testing.T) {
 	}
 }
 
-// hasTest reports whether a test of this package has that name, behind whatever build tag.
+// hasTest reports whether a test of this package, or of the program, has that name, behind whatever build tag.
 func hasTest(t *testing.T, name string) bool {
 	t.Helper()
-	files, err := filepath.Glob("*_test.go")
-	must(t, err)
-	for _, file := range files {
-		source, err := os.ReadFile(file)
+	for _, pattern := range []string{"*_test.go", filepath.Join(root, "cmd", "consumer", "*_test.go")} {
+		files, err := filepath.Glob(pattern)
 		must(t, err)
-		if strings.Contains(string(source), "\nfunc "+name+"(") {
-			return true
+		for _, file := range files {
+			source, err := os.ReadFile(file)
+			must(t, err)
+			if strings.Contains(string(source), "\nfunc "+name+"(") {
+				return true
+			}
 		}
 	}
 	return false

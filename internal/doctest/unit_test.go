@@ -10,13 +10,18 @@ import (
 
 const unitPath = "deploy/systemd/tenant-provisioner.service"
 
-// assignments reads lines of NAME=VALUE; of a name that is there repeatedly, the last.
-func assignments(t *testing.T, path string) map[string]string {
+// assignmentsIn reads a file of assignments.
+func assignmentsIn(t *testing.T, path string) map[string]string {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(root, path))
 	must(t, err)
+	return assignments(string(source))
+}
+
+// assignments reads lines of NAME=VALUE; of a name that is there repeatedly, the last.
+func assignments(text string) map[string]string {
 	values := map[string]string{}
-	for line := range strings.Lines(string(source)) {
+	for line := range strings.Lines(text) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(name, "#") {
 			values[name] = value
 		}
@@ -27,7 +32,7 @@ func assignments(t *testing.T, path string) map[string]string {
 // The unit agrees with the program and with the page.
 func TestUnit(t *testing.T) {
 	t.Parallel()
-	unit := assignments(t, unitPath)
+	unit := assignmentsIn(t, unitPath)
 	stop, err := time.ParseDuration(unit["TimeoutStopSec"])
 	must(t, err)
 	outlastsDraining(t, unitPath, stop)
@@ -40,7 +45,7 @@ func TestUnit(t *testing.T) {
 		}
 	}
 	const environment = "deploy/systemd/environment.example"
-	given := assignments(t, environment)
+	given := assignmentsIn(t, environment)
 	knowsVariables(t, environment, given)
 	if len(given) < 3 {
 		t.Errorf("%s has %v", environment, given)
