@@ -56,7 +56,7 @@ func (h helps) text(command []string) string {
 }
 
 var (
-	subcommand = regexp.MustCompile(`^[a-z-]+$`)
+	subcommand = regexp.MustCompile(`^[a-z][a-z-]*$`)
 	anyFlag    = regexp.MustCompile(`^--[a-z-]+`)
 )
 
