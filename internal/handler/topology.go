@@ -73,14 +73,14 @@ func (t Topology) Ensure(ctx context.Context, js jetstream.JetStream) (jetstream
 	return consumer, nil
 }
 
-// errMissing is what is found missing where nothing may be created.
-var errMissing = errors.New("is missing; create it, or set NATS_MANAGE_STREAMS=true to have it created")
+// ErrMissing is what is found missing where nothing may be created.
+var ErrMissing = errors.New("is missing; create it, or set NATS_MANAGE_STREAMS=true to have it created")
 
 func (t Topology) ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if !t.Manage {
-			return errMissing
+			return ErrMissing
 		}
 		stream, err = js.CreateStream(ctx, want)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // by another replica, just now
@@ -127,7 +127,7 @@ func (t Topology) ensureConsumer(ctx context.Context, js jetstream.JetStream) (j
 	consumer, err := js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound) && !t.Manage:
-		return nil, errMissing
+		return nil, ErrMissing
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		return js.CreateOrUpdateConsumer(ctx, events.StreamRequests, want)
 	case err != nil:

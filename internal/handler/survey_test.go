@@ -1,0 +1,61 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// A survey finds what Ensure would refuse, goes on after it, and makes nothing.
+func TestSurvey(t *testing.T) {
+	js := bare(t)
+	asked := 0
+	look := func() Survey {
+		return managed.Survey(t.Context(), js, time.Now, func(ctx context.Context, fn func(context.Context) error) error {
+			asked++
+			return fn(ctx)
+		})
+	}
+	s := look()
+	for _, stream := range s.Streams {
+		if stream.Info != nil || !errors.Is(stream.Err, ErrMissing) {
+			t.Errorf("%+v", stream)
+		}
+	}
+	equal(t, "streams", len(s.Streams), 3)
+	equal(t, "questions", asked, 4)
+	if !errors.Is(s.Consumer.Err, ErrMissing) {
+		t.Error(s.Consumer.Err)
+	}
+	if _, err := js.Stream(t.Context(), events.StreamRequests); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("it has made a stream: %v", err)
+	}
+
+	spoilt := managed.streams()[1]
+	spoilt.Storage = jetstream.MemoryStorage
+	_, err := js.CreateStream(t.Context(), spoilt)
+	must(t, err)
+	_, err = js.CreateStream(t.Context(), managed.streams()[0])
+	must(t, err)
+	config := managed.consumer()
+	config.HeadersOnly = true
+	_, err = js.CreateConsumer(t.Context(), events.StreamRequests, config)
+	must(t, err)
+	s = look()
+	equal(t, "requests", s.Streams[0].Err, nil)
+	contains(t, "outcomes", s.Streams[1].Err, "storage", "Memory")
+	contains(t, "consumer", s.Consumer.Err, "headers_only")
+	for _, stream := range s.Streams[:2] {
+		if ahead := stream.Info.TimeStamp.Sub(stream.Asked).Abs(); ahead > stream.Unsure+time.Second {
+			t.Errorf("the server's clock, which is this one, is off by %s", ahead)
+		}
+	}
+	if s.Consumer.Info == nil || !errors.Is(s.Streams[2].Err, ErrMissing) {
+		t.Errorf("%+v", s)
+	}
+}
