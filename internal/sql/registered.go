@@ -10,6 +10,17 @@ import (
 // ErrNotFound says that registry or ledger have no such row.
 var ErrNotFound = errors.New("not found")
 
+// ErrNoRegistry says that there is no registry where the configuration has it.
+var ErrNoRegistry = errors.New("no registry")
+
+// Misplaced is a registered tenant whose boundary is not the one that the name template gives, where DocEX looks.
+type Misplaced struct {
+	TenantID   string
+	Registered string // its boundary by the registry; empty: by the template
+	Expected   string // its boundary by the template
+	Holder     string // for whom the expected one is registered; empty: for nobody else
+}
+
 // Registered is a row of the registry, whoever wrote it.
 type Registered struct {
 	pipeline.Tenant

@@ -21,6 +21,7 @@ type queries struct {
 	probe, countTenants, tenants, tenant, record, records, readOnly                    string
 	prepared, isQuiet, beginFilling, countPrepared, addPrepared, takePrepared          string
 	renameSchema, removePrepared, pingPrepared, preparedBoundaries                     string
+	vitals, lacking, session, clock, twins, holders                                    string
 }
 
 func loadQueries(registry string) (queries, error) {
@@ -49,6 +50,8 @@ func loadQueries(registry string) (queries, error) {
 		"queries/prepared_boundaries.sql": &q.preparedBoundaries,
 		"queries/probe.sql":               &q.probe, "queries/count_tenants.sql": &q.countTenants,
 		"queries/tenants.sql": &q.tenants, "queries/tenant.sql": &q.tenant,
+		"queries/vitals.sql": &q.vitals, "queries/lacking.sql": &q.lacking, "queries/session.sql": &q.session,
+		"queries/clock.sql": &q.clock, "queries/twins.sql": &q.twins, "queries/holders.sql": &q.holders,
 		"queries/record.sql": &q.record, "queries/records.sql": &q.records, "queries/read_only.sql": &q.readOnly,
 	} {
 		content, err := files.ReadFile(name)

@@ -67,8 +67,8 @@ func (r *Reader) probe(ctx context.Context) error {
 		return fmt.Errorf("read the database: %w", classify(err))
 	}
 	if !registry {
-		return fmt.Errorf("no registry in schema %s: has the service run with this DATABASE_URL and REGISTRY_SCHEMA?",
-			r.registry)
+		return fmt.Errorf("%w in schema %s: has the service run with this DATABASE_URL and REGISTRY_SCHEMA?",
+			sql.ErrNoRegistry, r.registry)
 	}
 	return nil
 }
@@ -165,16 +165,21 @@ func (r *Reader) lacking(err error) error {
 		"prepared_boundaries in it")
 }
 
+// expected is the schema in which DocEX looks for the tenant.
+func (r *Reader) expected(t sql.Registered) string {
+	if t.ID == sql.BootstrapTenant {
+		return r.registry
+	}
+	return r.names.Name(t.ID)
+}
+
 // Verify compares the tenant's schema with the definition: step 4 on what exists. The schema is the
 // registered one; that its name is another than the template's is a difference, because DocEX goes by the
 // template. An error means that it could not be read, never that something differs.
 func (r *Reader) Verify(ctx context.Context, t sql.Registered) (pipeline.Inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	expected := r.names.Name(t.ID)
-	if t.ID == sql.BootstrapTenant {
-		expected = r.registry
-	}
+	expected := r.expected(t)
 	schema := t.Boundary.SchemaName
 	if schema == "" {
 		schema = expected

@@ -69,21 +69,8 @@ func atRest(path string) (_ bool, _ fs.FileInfo, err error) {
 	if !info.Mode().IsRegular() { // to open a pipe would block
 		return false, nil, fmt.Errorf("%s: %w", path, errNoFile)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return false, nil, err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	var header [20]byte
-	if _, err := io.ReadFull(f, header[:]); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return false, info, nil
-		}
-		return false, nil, err
-	}
-	const wal = 2 // of the read version: https://www.sqlite.org/fileformat.html#file_format_version_numbers
-	if header[19] != wal {
-		return false, info, nil
+	if is, err := isWAL(path); err != nil || !is {
+		return false, info, err
 	}
 	resolved, err := filepath.EvalSymlinks(path) // beside which SQLite has the other files
 	if err != nil {
@@ -94,6 +81,24 @@ func atRest(path string) (_ bool, _ fs.FileInfo, err error) {
 		return true, info, nil
 	}
 	return false, info, err
+}
+
+// isWAL reports whether the header of the file says that it is in WAL mode.
+func isWAL(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	var header [20]byte
+	if _, err := io.ReadFull(f, header[:]); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return false, nil
+		}
+		return false, err
+	}
+	const wal = 2 // of the read version: https://www.sqlite.org/fileformat.html#file_format_version_numbers
+	return header[19] == wal, nil
 }
 
 // unmended explains the one error that only reading without the right to write can meet.

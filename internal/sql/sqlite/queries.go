@@ -56,6 +56,12 @@ var (
 	recordSQL string
 	//go:embed queries/records.sql
 	recordsSQL string
+	//go:embed queries/twins.sql
+	twinsSQL string
+	//go:embed queries/holders.sql
+	holdersSQL string
+	//go:embed queries/quick_check.sql
+	quickCheckSQL string
 	//go:embed migrations/00001_registry.sql
 	registryMigration string
 	//go:embed migrations/00002_bootstrap.sql

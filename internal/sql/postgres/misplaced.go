@@ -1,0 +1,61 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// Twins are registered ids that differ only in case, at most limit pairs.
+func (r *Reader) Twins(ctx context.Context, limit int) ([][2]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	rows, err := r.pool.Query(ctx, r.q.twins, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the registry: %w", classify(err))
+	}
+	pairs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p [2]string, err error) {
+		err = row.Scan(&p[0], &p[1])
+		return p, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the registry: %w", classify(err))
+	}
+	return pairs, nil
+}
+
+// Misplaced are those of a page of the registry that DocEX looks for where they are not, or where somebody else is.
+func (r *Reader) Misplaced(ctx context.Context, page []sql.Registered) (found []sql.Misplaced, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	names := make([]string, len(page))
+	for i, t := range page {
+		names[i] = r.expected(t)
+	}
+	rows, err := r.pool.Query(ctx, r.q.holders, names)
+	if err != nil {
+		return nil, fmt.Errorf("read the registry: %w", classify(err))
+	}
+	holders := map[string]string{}
+	var schema, id string
+	_, err = pgx.ForEachRow(rows, []any{&schema, &id}, func() error {
+		holders[schema] = id
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the registry: %w", classify(err))
+	}
+	for i, t := range page {
+		m := sql.Misplaced{TenantID: t.ID, Registered: t.Boundary.SchemaName, Expected: names[i]}
+		if holder := holders[names[i]]; holder != t.ID {
+			m.Holder = holder
+		}
+		if m.Holder != "" || m.Registered != "" && m.Registered != m.Expected {
+			found = append(found, m)
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,202 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// Vitals are what provisioning depends on in a server, a database and a role. They need no registry and no right but
+// to connect.
+type Vitals struct {
+	Version                  int // such as 150018
+	Release                  string
+	Role, Database           string
+	Superuser                bool
+	Standby, ReadOnly        bool // in recovery; transactions are read-only by default
+	Encoding                 string
+	Fsync, FullPageWrites    bool
+	SynchronousCommit        string // of sessions that do not choose
+	LocksPerTransaction      int64
+	PreparedTransactions     int64
+	Connections, Reserved    int64 // of the server, and those of them that are not for this role
+	RoleLimit, DatabaseLimit int64 // -1: none
+	Total, ByRole            int64 // sessions of others at this moment: all, this role's
+	InDatabase, Ours         int64 // those in this database, and those that the service has by their name
+	EventTriggers            []string
+
+	Registry bool          `db:"-"` // there is one
+	Migrated bool          `db:"-"` // it is of this version
+	Lacking  []Right       `db:"-"`
+	Pooler   Pooler        `db:"-"`
+	Skew     time.Duration `db:"-"` // by which the server's clock is ahead of this one
+	Unsure   time.Duration `db:"-"` // by how much the skew may be wrong, either way
+}
+
+// Right is something that the service needs and the role lacks.
+type Right struct {
+	Kind      string // DATABASE, SCHEMA, TABLE, or OWNER of a table that is to be migrated
+	Object    string
+	Privilege string // empty for OWNER
+	Grant     string // the SQL that gives it, for people to run
+}
+
+// OnlyLooks reports whether the role can read the registry, and neither write to it nor make a schema: it is an
+// operator's, and not the service's.
+func (v Vitals) OnlyLooks() bool {
+	lacks := func(kind, object, privilege string) bool {
+		return slices.ContainsFunc(v.Lacking, func(r Right) bool {
+			return r.Kind == kind && (r.Object == object || object == "") && r.Privilege == privilege
+		})
+	}
+	const registry = "tenant_registry"
+	return v.Registry && !lacks("SCHEMA", "", "USAGE") && !lacks("TABLE", registry, "SELECT") &&
+		lacks("DATABASE", "", "CREATE") && lacks("TABLE", registry, "INSERT") && lacks("TABLE", registry, "UPDATE")
+}
+
+// Pooler is what can be seen of a program between this one and the server.
+type Pooler struct {
+	Stands  bool // the server is not who answered
+	Changes bool // a session's settings are lost, or its server process changes: sessions are shared out
+}
+
+// clockTries is how often the clock is read: the quickest answer says most.
+const clockTries = 3
+
+// ReadVitals connects as the service does, and asks. Nothing is changed.
+func ReadVitals(ctx context.Context, c Config, now func() time.Time) (v Vitals, err error) {
+	_, q, err := c.prepare()
+	if err != nil {
+		return v, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	conn, application, err := connectForVitals(ctx, c)
+	if err != nil {
+		return v, fmt.Errorf("connect to PostgreSQL: %w", classify(err))
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // all is read
+	if v, err = readVitals(ctx, conn, q, c, application); err == nil {
+		v.Pooler, err = readPooler(ctx, conn, q)
+	}
+	if err == nil {
+		err = v.readClock(ctx, conn, q, now)
+	}
+	if err != nil {
+		return v, fmt.Errorf("ask PostgreSQL: %w", classify(err))
+	}
+	return v, nil
+}
+
+// connectForVitals opens a session as the service's are, under another name, and with the database's own default of
+// synchronous_commit. Of several hosts it takes the one that the service would, else any.
+func connectForVitals(ctx context.Context, c Config) (conn *pgx.Conn, application string, err error) {
+	pool, err := poolConfig(c)
+	if err != nil {
+		return nil, "", err
+	}
+	config := pool.ConnConfig
+	application = config.RuntimeParams["application_name"]
+	config.RuntimeParams["application_name"] = "tenant-provisioner doctor"
+	if own, err := pgxpool.ParseConfig(c.URL); err == nil {
+		if _, chosen := own.ConnConfig.RuntimeParams["synchronous_commit"]; !chosen {
+			delete(config.RuntimeParams, "synchronous_commit")
+		}
+	}
+	if len(config.Fallbacks) > 0 && config.ValidateConnect == nil {
+		writable := config.Copy()
+		writable.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+		if conn, err := pgx.ConnectConfig(ctx, writable); err == nil {
+			return conn, application, nil
+		}
+	}
+	conn, err = pgx.ConnectConfig(ctx, config)
+	return conn, application, err
+}
+
+func readVitals(ctx context.Context, conn *pgx.Conn, q queries, c Config, application string) (v Vitals, err error) {
+	rows, err := conn.Query(ctx, q.vitals, application)
+	if err != nil {
+		return v, err
+	}
+	if v, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Vitals]); err != nil {
+		return v, err
+	}
+	var ledger, pooled bool
+	if err := conn.QueryRow(ctx, q.probe, c.Registry).Scan(&v.Registry, &ledger, &pooled); err != nil {
+		return v, err
+	}
+	v.Migrated = v.Registry && ledger && pooled
+	rows, err = conn.Query(ctx, q.lacking, c.Registry, sql.MigrationsTable, c.Prepared > 0)
+	if err != nil {
+		return v, err
+	}
+	v.Lacking, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r Right, err error) {
+		var owner string
+		err = row.Scan(&r.Kind, &r.Object, &r.Privilege, &owner)
+		r.Grant = r.grant(c.Registry, owner, v.Role)
+		return r, err
+	})
+	return v, err
+}
+
+// grant is the SQL that gives the right to a role.
+func (r Right) grant(registry, owner, role string) string {
+	object := quote(r.Object)
+	switch r.Kind {
+	case "OWNER":
+		return "GRANT " + quote(owner) + " TO " + quote(role) + ";"
+	case "TABLE":
+		object = quote(registry, r.Object)
+	}
+	return "GRANT " + r.Privilege + " ON " + r.Kind + " " + object + " TO " + quote(role) + ";"
+}
+
+// readPooler compares what a session is told with what it must be. A pooler that shares sessions out by transaction
+// keeps no setting but a few, gives out keys for cancelling of its own, and may answer from several processes.
+func readPooler(ctx context.Context, conn *pgx.Conn, q queries) (p Pooler, err error) {
+	var first uint32
+	for i := range 3 {
+		var pid uint32
+		var kept bool
+		if err := conn.QueryRow(ctx, q.session).Scan(&pid, &kept); err != nil {
+			return p, err
+		}
+		if i == 0 {
+			first = pid
+		}
+		p.Stands = p.Stands || pid != conn.PgConn().PID()
+		p.Changes = p.Changes || pid != first || !kept
+	}
+	return p, nil
+}
+
+func (v *Vitals) readClock(ctx context.Context, conn *pgx.Conn, q queries, now func() time.Time) error {
+	for i := range clockTries {
+		var there time.Time
+		before := now()
+		if err := conn.QueryRow(ctx, q.clock).Scan(&there); err != nil {
+			return err
+		}
+		half := now().Sub(before) / 2
+		if i == 0 || half < v.Unsure {
+			v.Skew, v.Unsure = there.Sub(before.Add(half)), half
+		}
+	}
+	return nil
+}
+
+// StartupRefused reports whether an error is that of a pooler to which a setting of a session is unknown.
+func StartupRefused(err error) bool {
+	var connecting *pgconn.ConnectError
+	var server *pgconn.PgError
+	return errors.As(err, &connecting) && errors.As(err, &server) && server.Code == "08P01"
+}

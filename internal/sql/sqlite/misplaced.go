@@ -1,0 +1,58 @@
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"encoding/json"
+
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// Twins are registered ids that differ only in case, at most limit pairs.
+func (r *Reader) Twins(ctx context.Context, limit int) (pairs [][2]string, err error) {
+	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
+		pairs, err = collect(ctx, tx, twinsSQL, func(row scanner) (p [2]string, err error) {
+			err = row.Scan(&p[0], &p[1])
+			return p, err
+		}, limit)
+		return err
+	})
+	return pairs, err
+}
+
+// Misplaced are those of a page of the registry that DocEX looks for where they are not, or where somebody else is.
+// Who is registered there is told where the path is written as this program writes it.
+func (r *Reader) Misplaced(ctx context.Context, page []sql.Registered) (found []sql.Misplaced, err error) {
+	paths := make([]string, len(page))
+	for i, t := range page {
+		paths[i] = r.path(t.ID)
+	}
+	list, err := json.Marshal(paths)
+	if err != nil {
+		return nil, err
+	}
+	holders := map[string]string{}
+	err = r.read(ctx, "registry", func(tx *databasesql.Tx) error {
+		rows, err := collect(ctx, tx, holdersSQL, func(row scanner) (p [2]string, err error) {
+			err = row.Scan(&p[0], &p[1])
+			return p, err
+		}, string(list))
+		for _, p := range rows {
+			holders[p[0]] = p[1]
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range page {
+		m := sql.Misplaced{TenantID: t.ID, Registered: t.Boundary.DatabasePath, Expected: paths[i]}
+		if holder := holders[paths[i]]; holder != t.ID {
+			m.Holder = holder
+		}
+		if m.Holder != "" || m.Registered != "" && !r.isAt(t.ID, m.Registered) {
+			found = append(found, m)
+		}
+	}
+	return found, nil
+}

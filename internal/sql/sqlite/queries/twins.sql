@@ -1,0 +1,7 @@
+-- Ids that differ only in case. ?1 pairs
+SELECT min(tenant_id), max(tenant_id)
+FROM tenant_registry
+GROUP BY lower(tenant_id)
+HAVING count(*) > 1
+ORDER BY 1
+LIMIT ?1
