@@ -101,7 +101,7 @@ func examinePool(ctx context.Context, c Config, r poolReader) []check {
 	case errors.Is(err, postgres.ErrNoPool) && c.Prepared == 0:
 		return nil
 	case errors.Is(err, postgres.ErrNoPool):
-		return []check{{Name: name, Status: warning, Message: err.Error()}}
+		return []check{warn(name, "start the service once", "%s", err)}
 	case away(err):
 		return []check{unread(name, err)}
 	case err != nil: // such as a right that is missing: the service's role may have it

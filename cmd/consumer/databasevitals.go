@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"example.com/tenant-provisioner/internal/sql/postgres"
+)
+
+const (
+	// oldestPostgres is what the program's SQL needs, as server_version_num has it.
+	oldestPostgres = 130000
+	// locksPerTenant is what the transaction that builds a tenant takes: measured, 110; see docs/performance.md.
+	locksPerTenant = 110
+)
+
+// postgresCheck looks at one of the vitals.
+type postgresCheck func(c Config, v postgres.Vitals) check
+
+// postgresChecks are those that are made of every server.
+var postgresChecks = []postgresCheck{
+	checkVersion, checkPooler, checkWritable, checkDatabaseRights, checkRegistryRights, checkDurability, checkEncoding,
+	checkLocks, checkConnections,
+}
+
+// examinePostgres looks at server, database and role. What it returns as usable is whether more can be asked.
+func examinePostgres(ctx context.Context, c Config, now func() time.Time) (checks []check, usable bool) {
+	const name = "database"
+	v, err := postgres.ReadVitals(ctx, c.postgres(), now)
+	if err != nil {
+		found := unread(name, err)
+		found.Hint = "check DATABASE_URL, that the server runs, and that it lets the role in (pg_hba.conf)"
+		if postgres.StartupRefused(err) {
+			found.Hint = poolerHint
+		}
+		return []check{found}, false
+	}
+	checks = append(checks, well(name, "PostgreSQL %s, database %s, role %s", v.Release, v.Database, v.Role))
+	for _, look := range postgresChecks {
+		checks = append(checks, look(c, v))
+	}
+	if c.Prepared > 0 {
+		checks = append(checks, checkEventTriggers(v))
+	}
+	checks = append(checks, checkClock("database_clock", "the database server's", v.Skew, v.Unsure))
+	// What the reader sets on its sessions would be set on those of others.
+	return checks, !v.Pooler.Changes
+}
+
+func checkVersion(_ Config, v postgres.Vitals) check {
+	const name = "database_version"
+	if v.Version < oldestPostgres {
+		return fail(name, "upgrade the server, or choose another",
+			"PostgreSQL %s is too old: 13 or later is needed", v.Release)
+	}
+	return well(name, "%s; 13 or later is needed", v.Release)
+}
+
+const poolerHint = "connect to the server itself; if there must be a pooler, to one that gives each client a session " +
+	"of its own (PgBouncer: pool_mode = session) and passes settings on (not ignore_startup_parameters)"
+
+func checkPooler(_ Config, v postgres.Vitals) check {
+	const name = "database_pooler"
+	switch {
+	case v.Pooler.Changes:
+		return fail(name, poolerHint, "a pooler shares sessions out: their settings are lost, and with them timeouts, "+
+			"locks of migrations and prepared statements. The registry was not looked at")
+	case v.Pooler.Stands:
+		return warn(name, poolerHint, "something stands between this program and the server, such as a pooler. It keeps "+
+			"a session's settings, which is what is needed; one that shares sessions out will not do")
+	}
+	return well(name, "none: sessions are the server's own")
+}
+
+func checkWritable(_ Config, v postgres.Vitals) check {
+	const name = "database_writable"
+	switch {
+	case v.Standby:
+		return fail(name, "name the primary in DATABASE_URL, or all hosts: postgres://…@host1,host2/…; the writable one is "+
+			"used then", "the server is a standby: nothing can be written")
+	case v.ReadOnly:
+		return fail(name, "SELECT setdatabase::regclass, setrole::regrole, setconfig FROM pg_db_role_setting; -- find it\n"+
+			"ALTER DATABASE … RESET default_transaction_read_only; -- or ALTER ROLE …",
+			"default_transaction_read_only is on: nothing can be written")
+	}
+	return well(name, "can be written to")
+}
+
+// grants are the statements that give what is lacking, of some kinds.
+func grants(v postgres.Vitals, kinds ...string) (list []string) {
+	for _, right := range v.Lacking {
+		for _, kind := range kinds {
+			if right.Kind == kind {
+				list = append(list, right.Grant)
+			}
+		}
+	}
+	return list
+}
+
+func checkDatabaseRights(_ Config, v postgres.Vitals) check {
+	const name = "database_rights"
+	if v.OnlyLooks() {
+		return onlyLooks(name)
+	}
+	if missing := grants(v, "DATABASE"); len(missing) > 0 {
+		return fail(name, strings.Join(missing, "\n"), "the role may not create schemas in this database: every request "+
+			"fails with PERMISSION_DENIED")
+	}
+	if v.Superuser {
+		return warn(name, "use a role of the service's own, with CREATE on the database",
+			"the role is a superuser: it may do all, and far more than it needs")
+	}
+	return well(name, "the role may create schemas")
+}
+
+// onlyLooks is said of rights of a role that cannot be the service's.
+func onlyLooks(name string) check {
+	return warn(name, "to have the service's rights judged, look with its DATABASE_URL",
+		"the role can read, and no more. It is not the service's; as such it would be of no use")
+}
+
+func checkRegistryRights(c Config, v postgres.Vitals) check {
+	const name = "registry_rights"
+	if v.OnlyLooks() {
+		return onlyLooks(name)
+	}
+	missing := grants(v, "SCHEMA", "TABLE")
+	if !v.Migrated { // tables are still to be made or changed
+		missing = append(missing, grants(v, "OWNER")...)
+	}
+	creates := strings.Count(strings.Join(missing, "\n"), "GRANT CREATE ON SCHEMA")
+	hint := strings.Join(missing, "\n")
+	switch {
+	case !v.Registry && len(missing) == 0 && len(grants(v, "DATABASE")) > 0:
+		return fail(name, strings.Join(grants(v, "DATABASE"), "\n"),
+			"there is no registry in %s, and the role may not make its schema", c.RegistrySchema)
+	case !v.Registry && len(missing) == 0:
+		return well(name, "there is no registry in %s yet; the role may make it", c.RegistrySchema)
+	case len(missing) == 0:
+		return well(name, "the role has what it needs in %s", c.RegistrySchema)
+	case v.Migrated && creates == len(missing):
+		return warn(name, hint, "the role may not create tables in %s. This version needs no more; a later one that "+
+			"brings a table will not start", c.RegistrySchema)
+	}
+	return fail(name, hint, "the role lacks rights in %s: the service does not start, or takes nothing",
+		c.RegistrySchema)
+}
+
+func checkDurability(_ Config, v postgres.Vitals) check {
+	const name = "database_durability"
+	switch {
+	case !v.Fsync:
+		return fail(name, "ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf();",
+			"fsync is off: a crash of the machine can destroy the whole database, and tenants whose outcomes were published")
+	case !v.FullPageWrites:
+		return warn(name, "ALTER SYSTEM SET full_page_writes = on; SELECT pg_reload_conf();",
+			"full_page_writes is off: after a crash of the machine pages can be torn, unless the file system prevents it "+
+				"(ZFS does)")
+	case v.SynchronousCommit == "off":
+		return warn(name, "SELECT setdatabase, setrole::regrole, setconfig FROM pg_db_role_setting; -- find it\n"+
+			"ALTER ROLE … RESET synchronous_commit; -- or ALTER DATABASE …, ALTER SYSTEM …",
+			"synchronous_commit is off by default. What this program commits waits for the disk all the same; what "+
+				"applications commit in tenants does not, and a crash takes the last of it")
+	}
+	return well(name, "fsync and full_page_writes are on, commits wait for the disk")
+}
+
+func checkEncoding(_ Config, v postgres.Vitals) check {
+	const name = "database_encoding"
+	if v.Encoding != "UTF8" {
+		return warn(name, "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; -- and move what is there",
+			"the database's encoding is %s, not UTF8: names with characters that it lacks cannot be stored, and their "+
+				"requests fail", v.Encoding)
+	}
+	return well(name, "UTF8")
+}
+
+// builders are the transactions that build at the same time in one replica.
+func builders(c Config) int64 {
+	n := int64(c.Concurrency)
+	if c.Prepared > 0 {
+		n++
+	}
+	return n
+}
+
+func checkLocks(c Config, v postgres.Vitals) check {
+	const name = "database_locks"
+	slots := v.LocksPerTransaction * (v.Connections + v.PreparedTransactions)
+	need := builders(c) * locksPerTenant
+	said := fmt.Sprintf("%d of the server's %d slots for locks are needed by each replica", need, slots)
+	// Twice: other replicas and sessions take from the same.
+	hint := fmt.Sprintf("ALTER SYSTEM SET max_locks_per_transaction = %d; -- and restart the server; or lower CONCURRENCY",
+		max(2*need/max(v.Connections+v.PreparedTransactions, 1)+1, v.LocksPerTransaction))
+	switch {
+	case need > slots:
+		return fail(name, hint, "%s: requests run out of them (53200) and are tried again until they fail", said)
+	case 2*need > slots:
+		return warn(name, hint, "%s, more than half: a second replica, or a dump, may find none left", said)
+	}
+	return well(name, "%s", said)
+}
+
+func checkConnections(c Config, v postgres.Vitals) check {
+	const name = "database_connections"
+	need := builders(c) + 1
+	room := v.Connections - v.Reserved - v.Total
+	if v.RoleLimit >= 0 {
+		room = min(room, v.RoleLimit-v.ByRole)
+	}
+	if v.DatabaseLimit >= 0 {
+		room = min(room, v.DatabaseLimit-v.InDatabase)
+	}
+	room = max(room, 0)
+	said := fmt.Sprintf("%d are needed by each replica; the service has %d now and can get %d", need, v.Ours, room)
+	hint := "lower CONCURRENCY, or raise what limits it: max_connections (%d, of which %d are reserved and %d in use), " +
+		"ALTER ROLE … CONNECTION LIMIT (%s), ALTER DATABASE … CONNECTION LIMIT (%s)"
+	hint = fmt.Sprintf(hint, v.Connections, v.Reserved, v.Total, limited(v.RoleLimit), limited(v.DatabaseLimit))
+	switch have := v.Ours + room; {
+	case have < 2: // one to work and one to see whether the database is there
+		return fail(name, hint, "%s: it cannot work", said)
+	case have < need:
+		return warn(name, hint, "%s: it waits for connections when there is work for all", said)
+	}
+	return well(name, "%s", said)
+}
+
+func limited(n int64) string {
+	if n < 0 {
+		return "none"
+	}
+	return fmt.Sprint(n)
+}
+
+func checkEventTriggers(v postgres.Vitals) check {
+	const name = "database_event_triggers"
+	if n := len(v.EventTriggers); n > 0 {
+		return warn(name, "make them pass over schemas whose names begin with prepared:, or have them follow ALTER SCHEMA … "+
+			"RENAME; or set PREPARED_BOUNDARIES to 0", "%d (%s) see the tables of prepared boundaries in schemas named "+
+			"prepared:…, and a tenant's name only when one is renamed", n, strings.Join(v.EventTriggers, ", "))
+	}
+	return well(name, "none")
+}

@@ -1,0 +1,365 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/sethvargo/go-envconfig"
+
+	"example.com/tenant-provisioner/internal/sql/postgres"
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+// as is the URL of another role.
+func as(t *testing.T, where, role string) string {
+	t.Helper()
+	u, err := url.Parse(where)
+	must(t, err)
+	u.User = url.UserPassword(role, secret)
+	return u.String()
+}
+
+// newRoleAt makes a role without rights, for the time of the test.
+func newRoleAt(t *testing.T, where string) (role, url string) {
+	t.Helper()
+	role = "role_" + databaseAt(t, where)
+	execute(t, "pgx", where, "", "CREATE ROLE "+role+" LOGIN PASSWORD '"+secret+"'")
+	t.Cleanup(func() { rule(t, where, "DROP OWNED BY "+role+" CASCADE", "DROP ROLE "+role) })
+	return role, as(t, where, role)
+}
+
+// rule runs statements as the role of the URL, whatever a database's defaults are, also when the test has ended.
+func rule(t *testing.T, where string, statements ...string) {
+	t.Helper()
+	config, err := pgx.ParseConfig(where)
+	must(t, err)
+	config.RuntimeParams["default_transaction_read_only"] = "off"
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, config)
+	must(t, err)
+	defer conn.Close(ctx)
+	for _, statement := range statements {
+		_, err := conn.Exec(ctx, statement)
+		must(t, err)
+	}
+}
+
+func databaseAt(t *testing.T, where string) string {
+	t.Helper()
+	u, err := url.Parse(where)
+	must(t, err)
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+// What the server itself is set to.
+func TestDoctorOfAPostgresServer(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t, "max_locks_per_transaction=10", "max_connections=12", "superuser_reserved_connections=3",
+		"full_page_writes=on", "max_wal_senders=3")
+	newRole(s)
+	env := with("DATABASE_URL", s.URLOf(role, password))
+	checks := examined(t, env, with("CONCURRENCY", "1"))
+	equal(t, "findings", ailing(checks, "database"), "database_durability fault, database_locks warning")
+	contains(t, "what to do", checks["database_durability"].Hint, "SET fsync = on")
+	checks = examined(t, env, with("CONCURRENCY", "20"))
+	equal(t, "findings", ailing(checks, "database"),
+		"database_connections warning, database_durability fault, database_locks fault")
+	contains(t, "connections", checks["database_connections"].Message, "21 are needed", "can get 9")
+	contains(t, "locks", checks["database_locks"].Message, "2200 of the server's 120")
+	s.Exec(strings.Split(checks["database_locks"].Hint, ";")[0], "ALTER SYSTEM RESET max_locks_per_transaction")
+
+	// What takes connections from the service is counted, but not what the service has itself.
+	s.Exec("ALTER ROLE " + role + " CONNECTION LIMIT 1")
+	checks = examined(t, env, with("CONCURRENCY", "1"))
+	contains(t, "findings", ailing(checks, "database"), "database_connections fault")
+	contains(t, "what to do", checks["database_connections"].Hint, "ALTER ROLE … CONNECTION LIMIT (1)")
+	s.Exec("ALTER ROLE "+role+" CONNECTION LIMIT -1", "ALTER DATABASE tenants CONNECTION LIMIT 2")
+	contains(t, "findings", ailing(examined(t, env), "database"), "database_connections warning")
+	s.Exec("ALTER DATABASE tenants CONNECTION LIMIT -1")
+
+	s.Exec("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+	latin := strings.Replace(s.URL, "/tenants", "/latin", 1)
+	checks = examined(t, with("DATABASE_URL", latin))
+	equal(t, "findings", ailing(checks, "database_encoding"), "database_encoding warning")
+	contains(t, "encoding", checks["database_encoding"].Message, "LATIN1")
+	equal(t, "a superuser", checks["database_rights"].Status, warning)
+}
+
+// What a database or a role is set to, and what doctor says mends it.
+func TestDoctorOfAPostgresDatabase(t *testing.T) {
+	t.Parallel()
+	d := newPostgres(t)
+	where := d.env["DATABASE_URL"]
+	database := databaseAt(t, where)
+	run := func(statements ...string) { rule(t, where, statements...) }
+	role, url := newRoleAt(t, where)
+	env := with("DATABASE_URL", url)
+	about := []string{
+		"database_rights", "registry", "database_writable", "database_encoding", "database_connections", "database_pooler",
+		"database_version", "database_clock",
+	}
+	finds := func(want string) map[string]check {
+		t.Helper()
+		checks := examined(t, env)
+		equal(t, "findings", ailing(checks, about...), want)
+		return checks
+	}
+	mend := func(c check) { run(strings.Split(c.Hint, "\n")...) }
+
+	checks := finds("database_rights fault, registry warning, registry_rights fault")
+	contains(t, "what to do", checks["registry_rights"].Hint, fmt.Sprintf("GRANT CREATE ON DATABASE %q TO %q;", database, role))
+	mend(checks["database_rights"])
+	finds("registry warning")
+
+	// Somebody else has made the registry.
+	r := serve(t, settings(d.env, with("NATS_URL", startNATS(t))))
+	equal(t, "exit code", r.stop(t), 0)
+	checks = finds("registry fault, registry_rights fault")
+	contains(t, "what to do", checks["registry_rights"].Hint,
+		`GRANT USAGE ON SCHEMA "docex_system" TO "`+role+`";`,
+		`GRANT INSERT ON TABLE "docex_system"."tenant_requests" TO "`+role+`";`)
+	hints := strings.Split(checks["registry_rights"].Hint, "\n")
+	for _, hint := range hints {
+		if !strings.Contains(hint, "CREATE") {
+			run(hint)
+		}
+	}
+	checks = finds("registry_rights warning") // it can work now
+	mend(checks["registry_rights"])
+	finds("")
+	// A registry that is to be migrated needs its owner.
+	run("ALTER TABLE docex_system.tenant_requests DROP COLUMN history")
+	checks = finds("registry_rights fault")
+	contains(t, "what to do", checks["registry_rights"].Hint, `TO "`+role+`";`)
+	mend(checks["registry_rights"])
+	finds("")
+
+	run("ALTER DATABASE " + database + " SET default_transaction_read_only = on")
+	finds("database_writable fault")
+	run("ALTER DATABASE " + database + " RESET default_transaction_read_only")
+	finds("")
+
+	run("CREATE FUNCTION docex_system.f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+		"CREATE EVENT TRIGGER audit ON ddl_command_end EXECUTE FUNCTION docex_system.f()")
+	if _, made := examined(t, env)["database_event_triggers"]; made {
+		t.Error("event triggers are looked for although nothing is prepared")
+	}
+	checks = examined(t, env, with("PREPARED_BOUNDARIES", "1"))
+	equal(t, "findings", ailing(checks, "database_event"), "database_event_triggers warning")
+	contains(t, "the trigger", checks["database_event_triggers"].Message, "audit")
+	run("ALTER EVENT TRIGGER audit DISABLE")
+	equal(t, "findings", ailing(examined(t, env, with("PREPARED_BOUNDARIES", "1")), "database_event"), "")
+}
+
+// A standby takes nothing; where another host does, it is the one that is looked at, as it is the one that is used.
+func TestDoctorOfAStandby(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t)
+	newRole(s)
+	standby := s.Standby()
+	one := examined(t, with("DATABASE_URL", standby.URL))
+	equal(t, "findings", ailing(one, "database_writable"), "database_writable fault")
+	contains(t, "why", one["database_writable"].Message, "standby")
+	both := strings.Replace(s.URL, s.Addr, standby.Addr+","+s.Addr, 1)
+	equal(t, "findings", ailing(examined(t, with("DATABASE_URL", both)), "database_writable"), "")
+	s.Stop()
+	contains(t, "findings", ailing(examined(t, with("DATABASE_URL", both)), "database"), "database_writable fault")
+}
+
+func TestDoctorComparesClocks(t *testing.T) {
+	t.Parallel()
+	d, nats := newPostgres(t), startNATS(t)
+	env := settings(d.env, with("NATS_URL", nats))
+	r := serve(t, env)
+	equal(t, "exit code", r.stop(t), 0)
+	c, err := LoadConfig(t.Context(), envconfig.MapLookuper(env))
+	must(t, err)
+	for ahead, want := range map[time.Duration]string{
+		0:                 "",
+		3 * time.Second:   "database_clock warning, nats_clock warning",
+		-3 * time.Second:  "database_clock warning, nats_clock warning",
+		-40 * time.Second: "database_clock fault, nats_clock fault",
+	} {
+		checks := map[string]check{}
+		for _, found := range examine(t.Context(), c, func() time.Time { return time.Now().Add(ahead) }) {
+			checks[found.Name] = found
+		}
+		equal(t, fmt.Sprint("this clock is ahead by ", ahead), ailing(checks, "database_clock", "nats_clock"), want)
+		if ahead > 0 {
+			contains(t, "direction", checks["database_clock"].Message, "behind this machine's")
+		}
+	}
+}
+
+// A long way to the server says nothing about its clock.
+func TestClocksFarAway(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		skew, unsure time.Duration
+		want         string
+	}{
+		{0, 0, sound},
+		{1100 * time.Millisecond, 0, warning},
+		{-1100 * time.Millisecond, 0, warning},
+		{1100 * time.Millisecond, 200 * time.Millisecond, sound},
+		{31 * time.Second, 0, fault},
+		{31 * time.Second, 2 * time.Second, warning},
+	} {
+		equal(t, fmt.Sprint(c.skew, " ± ", c.unsure), checkClock("clock", "its", c.skew, c.unsure).Status, c.want)
+	}
+}
+
+func TestDoctorJudgesVitals(t *testing.T) {
+	t.Parallel()
+	type vitals = postgres.Vitals
+	sturdy := vitals{Fsync: true, FullPageWrites: true, SynchronousCommit: "on"}
+	change := func(fn func(*vitals)) vitals {
+		v := sturdy
+		fn(&v)
+		return v
+	}
+	for name, c := range map[string]struct {
+		look postgresCheck
+		v    vitals
+		want string
+	}{
+		"12":              {checkVersion, vitals{Version: 120022}, fault},
+		"13":              {checkVersion, vitals{Version: 130000}, sound},
+		"sturdy":          {checkDurability, sturdy, sound},
+		"no fsync":        {checkDurability, change(func(v *vitals) { v.Fsync = false }), fault},
+		"torn pages":      {checkDurability, change(func(v *vitals) { v.FullPageWrites = false }), warning},
+		"no waiting":      {checkDurability, change(func(v *vitals) { v.SynchronousCommit = "off" }), warning},
+		"half the locks":  {checkLocks, vitals{LocksPerTransaction: 64, Connections: 14}, sound},
+		"more than half":  {checkLocks, vitals{LocksPerTransaction: 64, Connections: 13}, warning},
+		"too few":         {checkLocks, vitals{LocksPerTransaction: 64, Connections: 6}, fault},
+		"prepared ones":   {checkLocks, vitals{LocksPerTransaction: 64, Connections: 4, PreparedTransactions: 10}, sound},
+		"five":            {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 2, RoleLimit: -1, DatabaseLimit: -1}, sound},
+		"four":            {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 3, RoleLimit: -1, DatabaseLimit: -1}, warning},
+		"one":             {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 6, RoleLimit: -1, DatabaseLimit: -1}, fault},
+		"the service has": {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 7, Ours: 5, RoleLimit: -1, DatabaseLimit: -1}, sound},
+	} {
+		equal(t, name, c.look(Config{Concurrency: 4}, c.v).Status, c.want)
+	}
+	equal(t, "one more to prepare", checkConnections(Config{Concurrency: 4, Prepared: 1},
+		vitals{Connections: 5, RoleLimit: -1, DatabaseLimit: -1}).Status, warning)
+}
+
+// A default that applications would commit by is read although this program's sessions choose.
+func TestDoctorSeesWhatApplicationsCommitBy(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t, "fsync=on", "full_page_writes=on")
+	newRole(s)
+	env := with("DATABASE_URL", s.URLOf(role, password))
+	equal(t, "findings", ailing(examined(t, env), "database"), "")
+	s.Exec("ALTER ROLE " + role + " SET synchronous_commit = off")
+	equal(t, "findings", ailing(examined(t, env), "database"), "database_durability warning")
+}
+
+// pooler is what stands between program and server. It has a key for cancelling of its own, as all of them have, and
+// may keep a setting from the server, or refuse those that it does not know.
+type pooler struct {
+	drops   string
+	refuses bool
+}
+
+func (p pooler) listen(t *testing.T, server string) (addr string) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	var served sync.WaitGroup
+	served.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			served.Go(func() { p.serve(client, server) })
+		}
+	})
+	t.Cleanup(func() {
+		must(t, l.Close())
+		served.Wait()
+	})
+	return l.Addr().String()
+}
+
+// serve ends where either side does.
+func (p pooler) serve(client net.Conn, addr string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", addr)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	backend := pgproto3.NewBackend(client, client)
+	for {
+		message, err := backend.ReceiveStartupMessage()
+		if err != nil {
+			return
+		}
+		start, ok := message.(*pgproto3.StartupMessage)
+		if !ok {
+			client.Write([]byte("N")) // no TLS
+			continue
+		}
+		if p.refuses {
+			backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "08P01", Message: "unsupported startup parameter: jit"})
+			backend.Flush()
+			return
+		}
+		delete(start.Parameters, p.drops)
+		frontend := pgproto3.NewFrontend(server, server)
+		frontend.Send(start)
+		if frontend.Flush() != nil {
+			return
+		}
+		break
+	}
+	go func() {
+		io.Copy(server, client)
+		server.Close()
+	}()
+	for header := make([]byte, 5); ; {
+		if _, err := io.ReadFull(server, header); err != nil {
+			return
+		}
+		body := make([]byte, binary.BigEndian.Uint32(header[1:])-4)
+		if _, err := io.ReadFull(server, body); err != nil {
+			return
+		}
+		if header[0] == 'K' {
+			binary.BigEndian.PutUint32(body, 1) // the process of nobody
+		}
+		client.Write(append(header[:5:5], body...))
+	}
+}
+
+func TestDoctorSeesAPooler(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t)
+	for drops, want := range map[string]string{
+		"": "database_pooler warning", "row_security": "database_pooler fault",
+	} {
+		through := strings.Replace(s.URL, s.Addr, pooler{drops: drops}.listen(t, s.Addr), 1)
+		checks := examined(t, with("DATABASE_URL", through))
+		equal(t, "findings", ailing(checks, "database_pooler"), want)
+		if _, looked := checks["registry"]; looked != (drops == "") {
+			t.Errorf("that the registry is looked at is %v", looked)
+		}
+	}
+	equal(t, "findings", ailing(examined(t, with("DATABASE_URL", s.URL)), "database_pooler"), "")
+	checks := examined(t, with("DATABASE_URL", strings.Replace(s.URL, s.Addr, pooler{refuses: true}.listen(t, s.Addr), 1)))
+	equal(t, "findings", ailing(checks, "database"), "database fault")
+	contains(t, "what to do", checks["database"].Hint, "pool_mode = session")
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// fileKinds are the file systems that are not simply a disk of this machine, by the numbers of statfs(2).
+var fileKinds = map[uint32]struct {
+	name  string
+	trait fileKind
+}{
+	unix.NFS_SUPER_MAGIC:       {"NFS", network},
+	unix.SMB_SUPER_MAGIC:       {"SMB", network},
+	unix.SMB2_SUPER_MAGIC:      {"SMB", network},
+	unix.CIFS_SUPER_MAGIC:      {"CIFS", network},
+	unix.CEPH_SUPER_MAGIC:      {"CephFS", network},
+	unix.AFS_SUPER_MAGIC:       {"AFS", network},
+	unix.AFS_FS_MAGIC:          {"AFS", network},
+	unix.CODA_SUPER_MAGIC:      {"Coda", network},
+	0x0bd00bd3:                 {"Lustre", network},
+	0x01161970:                 {"GFS2", network},
+	0x47504653:                 {"GPFS", network},
+	unix.V9FS_MAGIC:            {"9P", user}, // a virtual machine's host, as a rule
+	unix.FUSE_SUPER_MAGIC:      {"FUSE", user},
+	unix.TMPFS_MAGIC:           {"tmpfs", volatile},
+	unix.RAMFS_MAGIC:           {"ramfs", volatile},
+	unix.OVERLAYFS_SUPER_MAGIC: {"overlayfs", layer},
+}
+
+// diskOf tells what a directory is on.
+func diskOf(dir string) (disk, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return disk{}, fmt.Errorf("ask for the file system of %s: %w", dir, err)
+	}
+	kind := fileKinds[uint32(s.Type)] //nolint:gosec // the numbers are of 32 bits, in a field of 32 or 64
+	return disk{
+		kind: kind.name, trait: kind.trait, free: s.Bavail * uint64(s.Bsize), //nolint:gosec // not negative
+		files: s.Ffree, known: s.Files > 0,
+	}, nil
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// nearlyFull and full are shares of a limit.
+const (
+	nearlyFull = 0.8
+	full       = 0.95
+)
+
+// examineAccount looks whether there is JetStream, and how much of it is left. What it returns as usable is whether
+// there can be streams.
+func (n *nurse) examineAccount(ctx context.Context) (_ check, usable bool) {
+	const name = "jetstream"
+	var info *jetstream.AccountInfo
+	err := n.ask(ctx, func(ctx context.Context) (err error) {
+		info, err = n.js.AccountInfo(ctx)
+		return err
+	})
+	switch {
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return unseen(name, "allow the user to publish on $JS.API.INFO, to have the account's limits looked at", err), true
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fail(name, "jetstream: enabled # in the account's configuration, or choose another account",
+			"JetStream is not enabled for this account"), false
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
+		return fail(name, "jetstream { store_dir: … } # in the server's configuration, or start it with -js",
+			"JetStream is not enabled"), false
+	case err != nil:
+		found := unread(name, err)
+		found.Hint = "nats server report jetstream # as the system account: is there a leader?"
+		return found, false
+	}
+	return checkAccount(info), true
+}
+
+func checkAccount(info *jetstream.AccountInfo) check {
+	const name = "jetstream"
+	tiers := info.Tiers
+	if len(tiers) == 0 {
+		tiers = map[string]jetstream.Tier{"": info.Tier}
+	}
+	worst, said := 0.0, "no limit on what the account stores"
+	for tier, t := range tiers {
+		if t.Limits.MaxStore <= 0 {
+			continue
+		}
+		limit := uint64(t.Limits.MaxStore)
+		used := max(t.Store, t.ReservedStore)
+		if share := float64(used) / float64(limit); share >= worst {
+			worst = share
+			said = strings.TrimSpace(fmt.Sprintf("the account stores or reserves %s of %s %s", byteCount(used), byteCount(limit),
+				tier))
+		}
+	}
+	const hint = "raise the account's max_file, or store less: limits of other streams, nats stream purge"
+	switch {
+	case worst >= full:
+		return fail(name, hint, "%s: publishers and this program are refused, or will be soon", said)
+	case worst >= nearlyFull:
+		return warn(name, hint, "%s", said)
+	}
+	return well(name, "%s", said)
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+const (
+	// natsAskTimeout is how long NATS is given for one answer.
+	natsAskTimeout = 5 * time.Second
+	// natsSilence is how long answers of several servers may be apart.
+	natsSilence = 500 * time.Millisecond
+
+	// oldestNATS is the first server that ends a message with a reason (+TERM), as every failed request ends. An older
+	// one passes that over, and delivers the request again for ever.
+	oldestNATS = "2.10.4"
+	// testedNATS is what the tests run on.
+	testedNATS = server.VERSION
+)
+
+// examineNATS looks at NATS and what JetStream holds. Nothing is published but questions.
+func examineNATS(ctx context.Context, c Config, now func() time.Time) (checks []check) {
+	const name = "nats"
+	if c.NATSURL == "" {
+		checks = examineEmbedded(c)
+	}
+	js, end, err := dial(ctx, c, slog.New(slog.DiscardHandler))
+	switch {
+	case errors.Is(err, nats.ErrNoServers) && c.NATSURL == "": // nobody listens
+		found := unseen(name, "start the service, then look again", err)
+		found.Message = "the embedded server at " + c.EmbeddedAddr + " is not there; it runs as long as the service does. " +
+			"What is in its streams was not looked at"
+		return append(checks, found)
+	case err != nil:
+		found := unread(name, err)
+		found.Hint = "check NATS_URL (without it NATS_EMBEDDED_ADDR) and NATS_CREDS or NATS_TLS_…, that the server runs, " +
+			"and that it lets the user in"
+		return append(checks, found)
+	}
+	defer end()
+	n := &nurse{c: c, nc: js.Conn(), js: js, now: now}
+	n.nc.SetErrorHandler(n.hear)
+	where := n.nc.ConnectedServerName()
+	if cluster := n.nc.ConnectedClusterName(); cluster != "" {
+		where += " of cluster " + cluster
+	}
+	checks = append(checks, well(name, "%s at %s", plain(where), n.nc.ConnectedUrlRedacted()),
+		checkNATSVersion(n.nc.ConnectedServerVersion()))
+	if n.deaf(ctx) {
+		inbox := n.nc.NewInbox()
+		answers := inbox[:strings.LastIndexByte(inbox, '.')] + ".>"
+		return append(checks, fail("nats_permissions", "allow the user:\nsubscribe "+answers,
+			"the user may not receive answers. Nothing else was looked at"))
+	}
+	account, usable := n.examineAccount(ctx)
+	var survey handler.Survey
+	if usable {
+		survey = topology(c).Survey(ctx, js, now, n.ask)
+	}
+	checks = append(checks, n.examinePermissions(ctx, survey))
+	if usable {
+		checks = append(checks, checkNATSClock(survey))
+	}
+	checks = append(checks, n.examineSync(ctx, survey), account)
+	if !usable {
+		return checks
+	}
+	checks = append(checks, checkReplicas(survey, n.nc.ConnectedClusterName() != ""))
+	checks = append(checks, checkStreams(c, survey)...)
+	return append(checks, n.examineConsumer(ctx, survey)...)
+}
+
+func checkNATSVersion(version string) check {
+	const name = "nats_version"
+	if olderThan(version, oldestNATS) {
+		return fail(name, "upgrade the servers to "+oldestNATS+" or later",
+			"%s is too old: %s or later is needed, else failed requests are delivered again for ever", version, oldestNATS)
+	}
+	return well(name, "%s; %s or later is needed, tested with %s", version, oldestNATS, testedNATS)
+}
+
+// olderThan compares versions such as 2.10.4 or 2.11.0-RC.1, number by number.
+func olderThan(version, than string) bool {
+	a, aOK := numbers(version)
+	b, bOK := numbers(than)
+	return aOK && bOK && slices.Compare(a, b) < 0 // a version of somebody's own making is not judged
+}
+
+func numbers(version string) (_ []int, ok bool) {
+	n := make([]int, 3)
+	_, err := fmt.Sscanf(strings.TrimPrefix(version, "v"), "%d.%d.%d", &n[0], &n[1], &n[2])
+	return n, err == nil
+}
+
+func checkNATSClock(s handler.Survey) check {
+	const name = "nats_clock"
+	for _, stream := range s.Streams {
+		if stream.Info != nil && !stream.Info.TimeStamp.IsZero() {
+			return checkClock(name, "the NATS server's", stream.Info.TimeStamp.Sub(stream.Asked), stream.Unsure)
+		}
+	}
+	return warn(name, "create the streams, by starting the service, then look again",
+		"there is no stream to ask for the time")
+}

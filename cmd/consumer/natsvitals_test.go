@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+// configured is a NATS server with a configuration file's settings, which may be dialled as various users.
+func configured(t *testing.T, config string) (as func(user string) string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "nats.conf")
+	must(t, os.WriteFile(path, []byte(config), 0o600))
+	options, err := server.ProcessConfigFile(path)
+	must(t, err)
+	url := startNATS(t, func(o *server.Options) {
+		store, js := o.StoreDir, options.JetStream
+		*o = *options
+		o.Host, o.Port, o.StoreDir, o.JetStream, o.NoSigs, o.NoLog = "127.0.0.1", server.RANDOM_PORT, store, js, true, true
+	})
+	return func(user string) string {
+		return strings.Replace(url, "nats://", "nats://"+user+":"+secret+"@", 1)
+	}
+}
+
+// arranged is a server on which everything is as the contract has it.
+func arranged(t *testing.T, url string) jetstream.JetStream {
+	t.Helper()
+	js := dialJetStream(t, url)
+	topology := handler.Topology{Replicas: 1, Manage: true, AckWait: 30 * time.Second}
+	_, err := topology.Ensure(t.Context(), js)
+	must(t, err)
+	return js
+}
+
+func TestDoctorWithoutJetStream(t *testing.T) {
+	t.Parallel()
+	url := startNATS(t, func(o *server.Options) { o.JetStream = false })
+	checks := examined(t, with("NATS_URL", url))
+	equal(t, "findings", ailing(checks, "nats", "jetstream", "requests"), "jetstream fault, nats_sync warning")
+	contains(t, "what to do", checks["jetstream"].Hint, "store_dir")
+
+	as := configured(t, `
+		jetstream {}
+		accounts {
+			WITH { jetstream: enabled, users: [{user: admin, password: `+secret+`}] }
+			WITHOUT { users: [{user: other, password: `+secret+`}] }
+		}`)
+	checks = examined(t, with("NATS_URL", as("other")))
+	equal(t, "findings", ailing(checks, "jetstream", "requests"), "jetstream fault")
+	contains(t, "what to do", checks["jetstream"].Hint, "account")
+	equal(t, "findings", ailing(examined(t, with("NATS_URL", as("admin"))), "jetstream", "requests"), "requests_stream warning")
+	there := strings.TrimPrefix(as("admin"), "nats://admin:"+secret+"@")
+	equal(t, "somebody else at the embedded server's address", ailing(examined(t, with("NATS_EMBEDDED_ADDR", there)), "nats"), "nats fault")
+	equal(t, "a wrong user", ailing(examined(t, with("NATS_URL", as("nobody"))), "nats"), "nats fault")
+}
+
+func TestDoctorOfAnAccountsLimits(t *testing.T) {
+	t.Parallel()
+	as := configured(t, `
+		jetstream {}
+		accounts { A { jetstream: { max_file: 10M }, users: [{user: admin, password: `+secret+`}] } }`)
+	env := with("NATS_URL", as("admin"))
+	js := arranged(t, as("admin"))
+	equal(t, "findings", ailing(examined(t, env), "jetstream"), "")
+	for size, want := range map[int64]string{80: "jetstream warning", 95: "jetstream fault"} {
+		_, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}, MaxBytes: size * 100_000})
+		must(t, err)
+		checks := examined(t, env)
+		equal(t, "findings", ailing(checks, "jetstream"), want)
+		contains(t, "the account", checks["jetstream"].Message, "of 9.5 MiB")
+		must(t, js.DeleteStream(t.Context(), "OTHER"))
+	}
+}
+
+// What the service may do is what the server says of its user.
+func TestDoctorOfPermissions(t *testing.T) {
+	t.Parallel()
+	const needs = `"tenant.provisioned", "tenant.provisioning_failed", "tenant.dead_letter.*", "tenant.progress.*",
+		"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.TENANT_REQUESTS",
+		"$JS.API.CONSUMER.INFO.TENANT_REQUESTS.tenant-provisioner", "$JS.ACK.TENANT_REQUESTS.tenant-provisioner.>"`
+	const pull = `, "$JS.API.CONSUMER.MSG.NEXT.TENANT_REQUESTS.tenant-provisioner"`
+	user := func(name, publish, more string) string {
+		return fmt.Sprintf(`{user: %s, password: %s, permissions: {publish: {allow: [%s]}, %s}}`, name, secret, publish, more)
+	}
+	as := configured(t, `
+		jetstream {}
+		accounts { A { jetstream: enabled, users: [
+			{user: admin, password: `+secret+`},
+			`+user("enough", needs+pull+`, "$SYS.REQ.USER.INFO"`, `subscribe: "_INBOX.>"`)+`,
+			`+user("less", needs+`, "$SYS.REQ.USER.INFO"`, `subscribe: ["_INBOX.>", "tenant.>"]`)+`,
+			`+user("silent", needs+pull, `subscribe: "_INBOX.>"`)+`,
+			`+user("blind", `"$SYS.REQ.USER.INFO"`, `subscribe: "_INBOX.>"`)+`,
+			`+user("deaf", needs, `subscribe: "tenant.>"`)+`,
+			{user: denied, password: `+secret+`, permissions: {publish: {deny: "tenant.dead_letter.>"}}},
+		] } }`)
+	look := func(user string) map[string]check { t.Helper(); return examined(t, with("NATS_URL", as(user))) }
+
+	checks := look("enough") // to create what is missing it may not
+	equal(t, "findings", ailing(checks, "nats_perm"), "nats_permissions fault")
+	contains(t, "what is missing", checks["nats_permissions"].Hint, "publish $JS.API.STREAM.CREATE.TENANT_EVENTS",
+		"publish $JS.API.CONSUMER.CREATE.TENANT_REQUESTS.tenant-provisioner")
+	equal(t, "findings of who creates nothing",
+		ailing(examined(t, with("NATS_URL", as("enough")), with("NATS_MANAGE_STREAMS", "false")), "nats_perm", "requests"), "requests_stream fault")
+	arranged(t, as("admin"))
+	about := []string{"nats_perm", "jetstream", "requests", "events", "dead", "durable"}
+	equal(t, "findings of the admin", ailing(look("admin"), about...), "")
+	equal(t, "findings", ailing(look("enough"), about...), "")
+
+	checks = look("less")
+	equal(t, "findings", ailing(checks, about...), "nats_permissions fault")
+	equal(t, "what is missing", checks["nats_permissions"].Hint, "allow the user:\n"+
+		"publish $JS.API.CONSUMER.MSG.NEXT.TENANT_REQUESTS.tenant-provisioner")
+	equal(t, "findings", ailing(look("silent"), about...), "nats_permissions warning")
+	checks = look("denied")
+	equal(t, "findings", ailing(checks, about...), "nats_permissions fault")
+	contains(t, "what is missing", checks["nats_permissions"].Hint, "publish tenant.dead_letter.*")
+
+	// Who may ask nothing is told so at once, and of each question.
+	began := time.Now()
+	checks = look("deaf")
+	equal(t, "findings", ailing(checks, append(about, "nats")...), "nats_permissions fault")
+	contains(t, "what is missing", checks["nats_permissions"].Hint, "subscribe _INBOX.>")
+	checks = look("blind")
+	equal(t, "findings", ailing(checks, about...), "dead_letters_stream fault, durable_consumer fault, events_stream fault, "+
+		"jetstream warning, nats_permissions warning, requests_stream fault")
+	contains(t, "whose it is", checks["nats_permissions"].Message, "not the service's")
+	contains(t, "why", checks["events_stream"].Message, "Permissions Violation", "STREAM.INFO.TENANT_EVENTS")
+	if took := time.Since(began); took > natsAskTimeout {
+		t.Errorf("it has waited %s for answers that cannot come", took)
+	}
+}
+
+// Whether writes are synced is seen by those who may ask the system account.
+func TestDoctorOfSyncs(t *testing.T) {
+	t.Parallel()
+	for interval, want := range map[string]string{"always": "", `"2m"`: "nats_sync warning"} {
+		as := configured(t, `
+			jetstream { sync_interval: `+interval+` }
+			accounts {
+				SYS { users: [{user: sys, password: `+secret+`}], exports: [{service: "$SYS.REQ.SERVER.PING.VARZ", response: stream}] }
+				A {
+					jetstream: enabled, users: [{user: sees, password: `+secret+`}]
+					imports: [{service: {account: SYS, subject: "$SYS.REQ.SERVER.PING.VARZ"}}]
+				}
+				B { jetstream: enabled, users: [{user: blind, password: `+secret+`}] }
+			}
+			system_account: SYS`)
+		checks := examined(t, with("NATS_URL", as("sees")))
+		equal(t, "findings with "+interval, ailing(checks, "nats_sync"), want)
+		if want != "" {
+			contains(t, "what is said", checks["nats_sync"].Message, "every 2m0s")
+		}
+		checks = examined(t, with("NATS_URL", as("blind")))
+		equal(t, "findings", ailing(checks, "nats_sync"), "nats_sync warning")
+		contains(t, "what is said", checks["nats_sync"].Message, "not visible")
+	}
+	// Somebody else's server at the embedded one's address is none of ours.
+	other := strings.TrimPrefix(startNATS(t), "nats://")
+	equal(t, "findings", ailing(examined(t, with("NATS_EMBEDDED_ADDR", other)), "nats_sync"), "nats_sync warning")
+}
+
+func TestDoctorOfNATSVersions(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]string{
+		"2.10.3": fault, "2.9.25": fault, "1.4.1": fault, "2.10.4": sound, "2.10.4-RC.1": sound, "2.15.2": sound,
+		"3.0.0-dev": sound, "v2.9.0": fault, "ours": sound,
+	} {
+		equal(t, version, checkNATSVersion(version).Status, want)
+	}
+}
+
+// In a cluster each thing should be on three servers, all of them there.
+func TestDoctorOfACluster(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	env := with("NATS_URL", c.urls)
+	js := arranged(t, c.urls)
+	checks := examined(t, env)
+	equal(t, "findings", ailing(checks, "jetstream", "nats_sync"), "jetstream_replicas warning, nats_sync warning")
+	contains(t, "what has one", checks["jetstream_replicas"].Message, events.StreamRequests, events.StreamDeadLetters)
+	for _, name := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
+		stream, err := js.Stream(t.Context(), name)
+		must(t, err)
+		config := stream.CachedInfo().Config
+		config.Replicas = 3
+		_, err = js.UpdateStream(t.Context(), config)
+		must(t, err)
+	}
+	c.whole(t, js)
+	eventually(t, "all replicas are current", func() bool { return ailing(examined(t, env), "jetstream", "nats_sync") == "" })
+
+	for _, n := range c.nodes {
+		n.kill()
+		break
+	}
+	eventually(t, "one is missed", func() bool {
+		checks = examined(t, env)
+		return ailing(checks, "jetstream") == "jetstream_replicas warning"
+	})
+	contains(t, "what is missed", checks["jetstream_replicas"].Message, "offline or behind: ", events.StreamEvents+" on n")
+	contains(t, "what to do", checks["jetstream_replicas"].Hint, "nats server report jetstream")
+}
+
+// A question that is not answered has its limit.
+func TestNurseAsks(t *testing.T) {
+	t.Parallel()
+	n := &nurse{}
+	n.hear(nil, nil, nats.ErrPermissionViolation) // nothing is asked
+	err := n.ask(t.Context(), func(ctx context.Context) error {
+		deadline, ok := ctx.Deadline()
+		if !ok || time.Until(deadline) > natsAskTimeout {
+			t.Error("there is no limit")
+		}
+		n.hear(nil, nil, nats.ErrSlowConsumer) // which is none
+		equal(t, "the end", ctx.Err(), nil)
+		n.hear(nil, nil, fmt.Errorf("%w: to publish", nats.ErrPermissionViolation))
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	contains(t, "the error", err.Error(), "to publish")
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// nurse asks NATS on the doctor's behalf.
+type nurse struct {
+	c   Config
+	nc  *nats.Conn
+	js  jetstream.JetStream
+	now func() time.Time
+
+	mu     sync.Mutex
+	refuse context.CancelCauseFunc // ends the question that is being asked
+}
+
+// ask asks one question. One that may not be asked is never answered: what the server says of it, on the side, ends
+// it at once, and is its error.
+func (n *nurse) ask(ctx context.Context, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, natsAskTimeout)
+	defer cancel()
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	n.mu.Lock()
+	n.refuse = refuse
+	n.mu.Unlock()
+	err := fn(ctx)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, nats.ErrPermissionViolation) {
+		return cause
+	}
+	return err
+}
+
+// hear is told what is no answer.
+func (n *nurse) hear(_ *nats.Conn, _ *nats.Subscription, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.refuse != nil && errors.Is(err, nats.ErrPermissionViolation) {
+		n.refuse(err)
+	}
+}
+
+// deaf reports whether the user may not receive answers, all of which would be waited for in vain.
+func (n *nurse) deaf(ctx context.Context) bool {
+	err := n.ask(ctx, func(ctx context.Context) error {
+		sub, err := n.nc.SubscribeSync(n.nc.NewInbox() + ".*") // as the client's own are
+		if err != nil {
+			return err
+		}
+		defer sub.Unsubscribe() //nolint:errcheck // the connection ends soon
+		return n.nc.FlushWithContext(ctx)
+	})
+	// The server refuses before it answers the flush.
+	return errors.Is(err, nats.ErrPermissionViolation) || errors.Is(n.nc.LastError(), nats.ErrPermissionViolation)
+}

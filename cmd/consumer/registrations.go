@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+const (
+	// mostTenants is how many a PostgreSQL database is planned for: docs/performance.md, Capacity.
+	mostTenants = 10_000
+	// mostNamed is how many tenants a check names, which bounds its memory.
+	mostNamed = 100
+)
+
+// placeReader is a registry that can be asked where DocEX looks for tenants.
+type placeReader interface {
+	registry
+	Twins(ctx context.Context, limit int) ([][2]string, error)
+	Misplaced(ctx context.Context, page []sql.Registered) ([]sql.Misplaced, error)
+}
+
+// fileRegistry is a registry in a file of its own.
+type fileRegistry interface {
+	Damage(ctx context.Context) ([]string, error)
+	IsWAL() (bool, error)
+}
+
+// examineRegistry looks at registry and tenants, and for what was left behind.
+func examineRegistry(ctx context.Context, c Config) (checks []check) {
+	const name = "registry"
+	r, err := openReader(ctx, c)
+	if errors.Is(err, sql.ErrNoRegistry) {
+		return []check{warn(name, "start the service: it makes the registry. If it has run before, correct DATABASE_URL, "+
+			"REGISTRY_SCHEMA or DATABASE_PATH_TEMPLATE", "%s", err)}
+	}
+	if err != nil {
+		return []check{unread(name, err)}
+	}
+	defer func() {
+		if err := r.Close(); err != nil {
+			checks = append(checks, unread(name, err))
+		}
+	}()
+	n, err := r.Count(ctx)
+	if err != nil {
+		return []check{unread(name, err)}
+	}
+	checks = append(checks, well(name, "can be read; tenants: %d", n))
+	if r, ok := r.(fileRegistry); ok {
+		checks = append(checks, examineRegistryFile(ctx, r))
+	}
+	if c.onPostgres() {
+		checks = append(checks, checkTenants(n))
+	}
+	if r, ok := r.(placeReader); ok {
+		checks = append(checks, examineTwins(ctx, r))
+		checks = append(checks, examinePlaces(ctx, r)...)
+	}
+	return append(checks, examineLeftovers(ctx, c, r)...)
+}
+
+func examineRegistryFile(ctx context.Context, r fileRegistry) check {
+	const name = "registry_file"
+	found, err := r.Damage(ctx)
+	if err != nil {
+		return unread(name, err)
+	}
+	if len(found) > 0 {
+		return fail(name, "stop the service, then restore the file from a backup, or rescue what can be read:\n"+
+			"sqlite3 docex.db .recover | sqlite3 recovered.db", "the registry's file is damaged: %s", found[0])
+	}
+	wal, err := r.IsWAL()
+	if err != nil {
+		return unread(name, err)
+	}
+	if !wal {
+		return warn(name, "start the service again: it sets the mode. If that does not stay, the file system lacks "+
+			"what it needs", "the registry is not in WAL mode: who reads it and the service are in each other's way")
+	}
+	return well(name, "PRAGMA quick_check finds nothing wrong; in WAL mode")
+}
+
+func checkTenants(n int) check {
+	const name = "registry_tenants"
+	if n > mostTenants {
+		return warn(name, "docs/performance.md, Capacity: shard by database (each with its own consumer), or by schema "+
+			"(Citus)", "%d tenants in one database, planned for are %d: %d relations make autovacuum, dumps, upgrades and "+
+			"the start after a crash slow", n, mostTenants, n*63)
+	}
+	return well(name, "%d; planned for are up to %d in a database", n, mostTenants)
+}
+
+func examineTwins(ctx context.Context, r placeReader) check {
+	const name = "registry_twins"
+	pairs, err := r.Twins(ctx, mostNamed)
+	if err != nil {
+		return unread(name, err)
+	}
+	if len(pairs) == 0 {
+		return well(name, "no two ids differ only in case")
+	}
+	lines := make([]string, len(pairs))
+	for i, p := range pairs {
+		lines[i] = fmt.Sprintf("-- %s and %s: rename one in DocEX", plain(p[0]), plain(p[1]))
+	}
+	return warn(name, strings.Join(lines, "\n"), "%s of ids differ only in case; somebody else has registered them. They "+
+		"meet in one file where the file system ignores case, and in one schema where a long name is cut", atMost(len(pairs)))
+}
+
+// atMost is a number of things of which no more than mostNamed were looked for.
+func atMost(n int) string {
+	if n == mostNamed {
+		return fmt.Sprintf("%d or more", n)
+	}
+	return fmt.Sprint(n)
+}
+
+// examinePlaces goes through the registry, a page at a time.
+func examinePlaces(ctx context.Context, r placeReader) []check {
+	const name, collisions = "registry_names", "registry_collisions"
+	var moved, met []string
+	for page, err := range pages(ctx, r) {
+		var found []sql.Misplaced
+		if err == nil {
+			found, err = r.Misplaced(ctx, page)
+		}
+		if err != nil {
+			return []check{unread(name, err)}
+		}
+		for _, m := range found {
+			switch {
+			case m.Holder != "" && len(met) < mostNamed:
+				met = append(met, fmt.Sprintf("-- %s is sent to %s, which is registered for %s", plain(m.TenantID),
+					plain(m.Expected), plain(m.Holder)))
+			case m.Holder == "" && len(moved) < mostNamed:
+				moved = append(moved, fmt.Sprintf("-- %s is registered in %s, the template gives %s", plain(m.TenantID),
+					plain(m.Registered), plain(m.Expected)))
+			}
+		}
+	}
+	checks := []check{
+		well(name, "every tenant is registered where the template puts it"),
+		well(collisions, "no tenant is sent to another's boundary"),
+	}
+	if len(moved) > 0 {
+		checks[0] = warn(name, strings.Join(moved, "\n"), "%s registered under another name than the template gives: DocEX "+
+			"goes by the template and does not find them. Set the template that they were made by, or rename what they have",
+			atMost(len(moved)))
+	}
+	if len(met) > 0 {
+		checks[1] = fail(collisions, strings.Join(met, "\n"), "%s of which DocEX would open another tenant's boundary, "+
+			"because it goes by the template. Let nobody use them before one of each pair has been moved and registered anew",
+			atMost(len(met)))
+	}
+	return checks
+}

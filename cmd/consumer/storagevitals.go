@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/tenant-provisioner/internal/sql/sqlite"
+)
+
+const (
+	// leastSpace is what a directory should have free, in bytes: room for what comes while somebody reacts.
+	leastSpace = 1 << 30
+	// leastTenants is likewise how many more tenants should fit.
+	leastTenants = 1000
+	// spareSpaceFatal is what is as good as nothing, in bytes: a stream's block, or a transaction of the registry.
+	spareSpaceFatal = 16 << 20
+)
+
+// examineStorage looks at the directory of tenants' files.
+func examineStorage(ctx context.Context, c Config) []check {
+	root := c.sqlite().Root
+	checks, d := examineDirectory(root, "DATABASE_URL", "storage", "storage_filesystem")
+	if d == nil {
+		return checks
+	}
+	size, err := sqlite.FileSize(ctx)
+	if err != nil {
+		return append(checks, unread("storage_space", err))
+	}
+	return append(checks, checkSpace("storage_space", *d, size))
+}
+
+// examineEmbedded looks at the directory of the embedded NATS server.
+func examineEmbedded(c Config) []check {
+	checks, d := examineDirectory(c.EmbeddedDir, "NATS_EMBEDDED_DIR", "embedded_directory", "embedded_filesystem")
+	if d == nil {
+		return checks
+	}
+	return append(checks, checkSpace("embedded_space", *d, 0))
+}
+
+// examineDirectory looks whether a directory can be used, and what it is on. No disk: that could not be told.
+func examineDirectory(dir, variable, name, system string) (checks []check, found *disk) {
+	hint := fmt.Sprintf("make it a directory that the service's user may write to, or set %s", variable)
+	there, err := nearest(dir)
+	if err != nil {
+		return []check{fail(name, hint, "%s cannot be used: %s", plain(dir), err)}, nil
+	}
+	if err := unix.Access(there, unix.W_OK|unix.X_OK); err != nil {
+		return []check{fail(name, hint, "%s cannot be written to by this user: %s", plain(there), err)}, nil
+	}
+	if there == filepath.Clean(dir) {
+		checks = append(checks, well(name, "%s can be written to", plain(dir)))
+	} else {
+		checks = append(checks, well(name, "%s is not there yet; the service makes it", plain(dir)))
+	}
+	d, err := diskOf(there)
+	if err != nil {
+		return append(checks, unseen(system, "see by hand: df -hT "+there, err)), nil
+	}
+	return append(checks, checkFileSystem(system, d)), &d
+}
+
+// nearest is the directory itself or, where it is missing, the nearest of its parents that is there.
+func nearest(dir string) (string, error) {
+	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		switch {
+		case err == nil && info.IsDir():
+			return dir, nil
+		case err == nil:
+			return "", fmt.Errorf("%s is no directory", dir)
+		case !errors.Is(err, fs.ErrNotExist) || filepath.Dir(dir) == dir:
+			return "", err
+		}
+	}
+}
+
+// disk is what a directory is on.
+type disk struct {
+	kind  string   // of file system; empty: an ordinary one
+	trait fileKind // what that means
+	free  uint64   // bytes that this user may still write
+	files uint64   // files that may still be made
+	known bool     // whether files are counted at all
+}
+
+// fileKind is what matters about a kind of file system.
+type fileKind int
+
+const (
+	local    fileKind = iota // a disk of this machine, as far as one can tell
+	network                  // of another machine
+	user                     // served by a program: anything
+	volatile                 // in memory
+	layer                    // of a container
+)
+
+func checkFileSystem(name string, d disk) check {
+	const elsewhere = "keep it on a disk of this machine; in a container, on a volume"
+	switch d.trait {
+	case network:
+		return warn(name, elsewhere, "%s is a network file system: locks and syncs there often do not hold what they "+
+			"promise, and SQLite's write-ahead log does not work between machines", d.kind)
+	case user:
+		return warn(name, elsewhere, "%s: a program serves the file system. If that program asks another machine, locks may "+
+			"not hold", d.kind)
+	case volatile:
+		return warn(name, elsewhere, "%s: what is in memory is gone with the machine's power", d.kind)
+	case layer:
+		return warn(name, elsewhere, "%s: the container's own layer is gone with the container", d.kind)
+	case local:
+	}
+	return well(name, "a local disk")
+}
+
+// checkSpace judges what is free; size is what each tenant takes, or 0 where that is not known.
+func checkSpace(name string, d disk, size int64) check {
+	const hint = "make room, or move the directory to a larger disk"
+	said := fmt.Sprintf("%s free", byteCount(d.free))
+	few := false
+	if size > 0 {
+		fit := d.free / uint64(size)
+		if d.known {
+			fit = min(fit, d.files/2) // a directory and a file
+		}
+		said += fmt.Sprintf(", %d more tenants without rows", fit)
+		if few = fit < leastTenants; fit == 0 {
+			return fail(name, hint, "%s: none fits", said)
+		}
+	}
+	switch {
+	case d.free < spareSpaceFatal:
+		return fail(name, hint, "%s: as good as full", said)
+	case d.free < leastSpace || few:
+		return warn(name, hint, "%s", said)
+	}
+	return well(name, "%s", said)
+}
+
+// byteCount is a number of bytes for people.
+func byteCount(n uint64) string {
+	const units = "KMGTPE"
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, i := float64(n)/(1<<10), 0
+	for ; value >= 1<<10; i++ {
+		value /= 1 << 10
+	}
+	return fmt.Sprintf("%.1f %ciB", value, units[i])
+}

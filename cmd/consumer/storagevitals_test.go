@@ -1,0 +1,90 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func TestDoctorOfADirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	must(t, os.WriteFile(file, nil, 0o644))
+	for where, want := range map[string]string{
+		dir:                          "",
+		filepath.Join(dir, "a", "b"): "",
+		file:                         "embedded_directory fault, storage fault",
+		filepath.Join(file, "below"): "embedded_directory fault, storage fault",
+	} {
+		checks := examined(t, with("DATABASE_URL", "sqlite:"+where), with("NATS_EMBEDDED_DIR", where))
+		equal(t, "findings of "+where, ailing(checks, "storage", "embedded"), want)
+	}
+}
+
+// Root may write anywhere: the program is run as somebody else.
+func TestDoctorOfAForeignDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	must(t, os.Chmod(filepath.Dir(dir), 0o755))
+	program, err := os.ReadFile(realProgram(t))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "consumer"), program, 0o755)) // the other one is in a directory of our own
+	foreign := filepath.Join(dir, "foreign")
+	must(t, os.Mkdir(foreign, 0o555))
+	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "consumer"), "doctor")
+	cmd.Env = []string{"DATABASE_URL=sqlite:" + foreign, "NATS_EMBEDDED_DIR=" + foreign + "/nats", "NATS_EMBEDDED_ADDR=" + freeAddr(t)}
+	if os.Getuid() == 0 {
+		const nobody = 65534
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	out, err := cmd.Output()
+	equal(t, "exit code", exitCode(err), 1)
+	contains(t, "what is said", string(out), "✗ storage ", "✗ embedded_directory ", "permission denied")
+}
+
+// What kind of file system matters, and which is found, is told apart.
+func TestDoctorOfAFileSystem(t *testing.T) {
+	t.Parallel()
+	for trait, want := range map[fileKind]string{
+		local: sound, network: warning, user: warning, volatile: warning, layer: warning,
+	} {
+		equal(t, "status", checkFileSystem("x", disk{trait: trait}).Status, want)
+	}
+	equal(t, "NFS", fileKinds[0x6969].trait, network) // as statfs(2) has it
+	equal(t, "ext4", fileKinds[0xef53].trait, local)
+	const memory = "/dev/shm"
+	d, err := diskOf(memory)
+	must(t, err)
+	equal(t, memory, d.kind, "tmpfs")
+	checks := examined(t, with("DATABASE_URL", "sqlite:"+memory+"/tenants"))
+	equal(t, "findings", ailing(checks, "storage_filesystem"), "storage_filesystem warning")
+}
+
+func TestDoctorOfSpace(t *testing.T) {
+	t.Parallel()
+	const tenant = 200_000
+	for _, c := range []struct {
+		name string
+		d    disk
+		size int64
+		want string
+	}{
+		{"plenty", disk{free: 2 << 30}, tenant, sound},
+		{"a little", disk{free: 900 << 20}, tenant, warning},
+		{"large tenants", disk{free: 2 << 30}, 3 << 20, warning},
+		{"none fits", disk{free: 100_000}, tenant, fault},
+		{"few files", disk{free: 2 << 30, files: 100, known: true}, tenant, warning},
+		{"no files", disk{free: 2 << 30, files: 1, known: true}, tenant, fault},
+		{"plenty for NATS", disk{free: 2 << 30}, 0, sound},
+		{"a little for NATS", disk{free: 100 << 20}, 0, warning},
+		{"nothing for NATS", disk{free: 1 << 20}, 0, fault},
+	} {
+		equal(t, c.name, checkSpace("x", c.d, c.size).Status, c.want)
+	}
+	for n, want := range map[uint64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536 << 20: "1.5 GiB", 1 << 62: "4.0 EiB"} {
+		equal(t, "bytes", byteCount(n), want)
+	}
+}

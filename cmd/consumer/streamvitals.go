@@ -1,0 +1,151 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+// briefRetention is for how long subscribers should be able to be away, and operators not to look.
+const briefRetention = 24 * time.Hour
+
+// checkStreams judges each stream by the contract, and by what it will do when it fills.
+func checkStreams(c Config, s handler.Survey) (checks []check) {
+	for _, stream := range s.Streams {
+		prefix := strings.ToLower(strings.TrimPrefix(stream.Name, "TENANT_"))
+		checks = append(checks, checkContract(c, prefix+"_stream", stream.Name, stream.Info != nil, stream.Err,
+			"nats stream edit "+stream.Name+" # what cannot be edited (storage, retention): nats stream backup, rm, "+
+				"and a new one"))
+		switch {
+		case stream.Info == nil:
+		case stream.Name == events.StreamRequests:
+			checks = append(checks, checkRoom(stream))
+		default:
+			checks = append(checks, checkRetention(prefix+"_retention", stream))
+		}
+	}
+	return checks
+}
+
+// checkContract judges what a survey says of a stream or consumer: missing, contradicting, unreadable or right.
+func checkContract(c Config, name, what string, there bool, err error, edit string) check {
+	switch {
+	case err == nil:
+		return well(name, "%s is as the contract wants it", what)
+	case errors.Is(err, handler.ErrMissing) && c.Manage:
+		return warn(name, "start the service: it creates what is missing", "%s is missing", what)
+	case errors.Is(err, handler.ErrMissing):
+		return fail(name, "create it, or set NATS_MANAGE_STREAMS=true to have it created", "%s is missing", what)
+	case there:
+		return fail(name, edit, "%s contradicts the contract, and the service refuses to run: %s", what, err)
+	}
+	found := unread(name, fmt.Errorf("%s: %w", what, err))
+	found.Hint = "is there a leader, and may the user ask? nats stream info; nats server report jetstream"
+	return found
+}
+
+// filling is how full a stream is by its limits, and the limit that is nearest.
+func filling(info *jetstream.StreamInfo) (share float64, said string) {
+	said = "no limit on size or number"
+	for _, limit := range []struct {
+		name      string
+		used      uint64
+		most      int64
+		formatted func(uint64) string
+	}{
+		{"max_bytes", info.State.Bytes, info.Config.MaxBytes, byteCount},
+		{"max_msgs", info.State.Msgs, info.Config.MaxMsgs, func(n uint64) string { return fmt.Sprint(n) }},
+	} {
+		if limit.most <= 0 {
+			continue
+		}
+		if s := float64(limit.used) / float64(limit.most); s >= share {
+			share = s
+			said = fmt.Sprintf("%s of %s (%s)", limit.formatted(limit.used), limit.formatted(uint64(limit.most)), limit.name)
+		}
+	}
+	return share, said
+}
+
+// checkRoom is about the stream of requests, which refuses new ones when it is full. What has been served stays until
+// it is too old.
+func checkRoom(stream handler.SurveyedStream) check {
+	const name = "requests_room"
+	share, said := filling(stream.Info)
+	hint := "nats stream edit " + stream.Name + " --max-bytes=-1 --max-msgs=-1 # or larger; served requests stay for " +
+		stream.Info.Config.MaxAge.String()
+	switch {
+	case share >= full:
+		return fail(name, hint, "%s: publishers are refused, or will be soon", said)
+	case share >= nearlyFull:
+		return warn(name, hint, "%s: publishers are refused once it is full", said)
+	}
+	return well(name, "%s", said)
+}
+
+// checkRetention is about streams that drop the oldest when they are full, read or not.
+func checkRetention(name string, stream handler.SurveyedStream) check {
+	share, said := filling(stream.Info)
+	age := stream.Info.Config.MaxAge
+	hint := "nats stream edit " + stream.Name + " --max-bytes=-1 --max-msgs=-1 --max-age=90d # or larger"
+	switch {
+	case share >= nearlyFull:
+		return warn(name, hint, "%s: the oldest are dropped once it is full, whether somebody has read them or not", said)
+	case age > 0 && age < briefRetention:
+		return warn(name, hint, "what is older than %s is dropped: who is away for longer never learns of it", age)
+	case age > 0:
+		return well(name, "%s, kept for %s", said, age)
+	}
+	return well(name, "%s, kept for ever", said)
+}
+
+// checkReplicas looks at leaders and replicas of streams and consumer.
+func checkReplicas(s handler.Survey, clustered bool) check {
+	const name = "jetstream_replicas"
+	var single, leaderless, behind []string
+	look := func(what string, replicas int, cluster *jetstream.ClusterInfo) {
+		if cluster == nil || cluster.Name == "" && cluster.Leader == "" { // a server of its own
+			return
+		}
+		if replicas == 1 && clustered {
+			single = append(single, what)
+		}
+		if cluster.Leader == "" {
+			leaderless = append(leaderless, what)
+		}
+		for _, peer := range cluster.Replicas {
+			if peer.Offline || !peer.Current {
+				behind = append(behind, what+" on "+plain(peer.Name))
+			}
+		}
+	}
+	for _, stream := range s.Streams {
+		if stream.Info != nil {
+			look(stream.Name, stream.Info.Config.Replicas, stream.Info.Cluster)
+		}
+	}
+	if info := s.Consumer.Info; info != nil {
+		look(events.DurableConsumer, max(info.Config.Replicas, replicas(s)), info.Cluster)
+	}
+	switch {
+	case len(leaderless) > 0:
+		return fail(name, "nats server report jetstream # bring back a majority of the servers",
+			"without a leader: %s. Nothing can be stored or taken", strings.Join(leaderless, ", "))
+	case len(behind) > 0:
+		return warn(name, "nats server report jetstream # bring the servers back, or: nats stream cluster peer-remove",
+			"offline or behind: %s. One more loss may stop all", strings.Join(behind, ", "))
+	case len(single) > 0:
+		return warn(name, "set NATS_REPLICAS=3, and for each: nats stream edit STREAM --replicas=3",
+			"one replica only, in a cluster: %s. The loss of one server stops all, and may take what it stored",
+			strings.Join(single, ", "))
+	case !clustered:
+		return well(name, "a single server")
+	}
+	return well(name, "%d of each, all there", replicas(s))
+}
