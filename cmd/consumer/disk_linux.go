@@ -11,17 +11,17 @@ var fileKinds = map[uint32]struct {
 	name  string
 	trait fileKind
 }{
-	unix.NFS_SUPER_MAGIC:       {"NFS", network},
-	unix.SMB_SUPER_MAGIC:       {"SMB", network},
-	unix.SMB2_SUPER_MAGIC:      {"SMB", network},
-	unix.CIFS_SUPER_MAGIC:      {"CIFS", network},
-	unix.CEPH_SUPER_MAGIC:      {"CephFS", network},
-	unix.AFS_SUPER_MAGIC:       {"AFS", network},
-	unix.AFS_FS_MAGIC:          {"AFS", network},
-	unix.CODA_SUPER_MAGIC:      {"Coda", network},
-	0x0bd00bd3:                 {"Lustre", network},
-	0x01161970:                 {"GFS2", network},
-	0x47504653:                 {"GPFS", network},
+	unix.NFS_SUPER_MAGIC:       {"NFS", networkFS},
+	unix.SMB_SUPER_MAGIC:       {"SMB", networkFS},
+	unix.SMB2_SUPER_MAGIC:      {"SMB", networkFS},
+	unix.CIFS_SUPER_MAGIC:      {"CIFS", networkFS},
+	unix.CEPH_SUPER_MAGIC:      {"CephFS", networkFS},
+	unix.AFS_SUPER_MAGIC:       {"AFS", networkFS},
+	unix.AFS_FS_MAGIC:          {"AFS", networkFS},
+	unix.CODA_SUPER_MAGIC:      {"Coda", networkFS},
+	0x0bd00bd3:                 {"Lustre", networkFS},
+	0x01161970:                 {"GFS2", networkFS},
+	0x47504653:                 {"GPFS", networkFS},
 	unix.V9FS_MAGIC:            {"9P", user}, // a virtual machine's host, as a rule
 	unix.FUSE_SUPER_MAGIC:      {"FUSE", user},
 	unix.TMPFS_MAGIC:           {"tmpfs", volatile},

@@ -95,17 +95,17 @@ type disk struct {
 type fileKind int
 
 const (
-	local    fileKind = iota // a disk of this machine, as far as one can tell
-	network                  // of another machine
-	user                     // served by a program: anything
-	volatile                 // in memory
-	layer                    // of a container
+	local     fileKind = iota // a disk of this machine, as far as one can tell
+	networkFS                 // of another machine
+	user                      // served by a program: anything
+	volatile                  // in memory
+	layer                     // of a container
 )
 
 func checkFileSystem(name string, d disk) check {
 	const elsewhere = "keep it on a disk of this machine; in a container, on a volume"
 	switch d.trait {
-	case network:
+	case networkFS:
 		return warn(name, elsewhere, "%s is a network file system: locks and syncs there often do not hold what they "+
 			"promise, and SQLite's write-ahead log does not work between machines", d.kind)
 	case user:

@@ -49,11 +49,11 @@ func TestDoctorOfAForeignDirectory(t *testing.T) {
 func TestDoctorOfAFileSystem(t *testing.T) {
 	t.Parallel()
 	for trait, want := range map[fileKind]string{
-		local: sound, network: warning, user: warning, volatile: warning, layer: warning,
+		local: sound, networkFS: warning, user: warning, volatile: warning, layer: warning,
 	} {
 		equal(t, "status", checkFileSystem("x", disk{trait: trait}).Status, want)
 	}
-	equal(t, "NFS", fileKinds[0x6969].trait, network) // as statfs(2) has it
+	equal(t, "NFS", fileKinds[0x6969].trait, networkFS) // as statfs(2) has it
 	equal(t, "ext4", fileKinds[0xef53].trait, local)
 	const memory = "/dev/shm"
 	d, err := diskOf(memory)
