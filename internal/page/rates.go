@@ -11,8 +11,12 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// forgottenAfter is when the server forgets a consumer that could not be deleted.
-const forgottenAfter = 10 * time.Second
+const (
+	// deleteTimeout is for a consumer that has counted, also where the source's time is up.
+	deleteTimeout = 500 * time.Millisecond
+	// forgottenAfter is when the server forgets one that could not be deleted.
+	forgottenAfter = 10 * time.Second
+)
 
 // rates are outcomes counted over windows of time that end now.
 type rates struct {
@@ -77,6 +81,8 @@ func count(ctx context.Context, js jetstream.JetStream, subject string, since ti
 		return 0, err
 	}
 	info := consumer.CachedInfo()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
+	defer cancel()
 	js.DeleteConsumer(ctx, events.StreamEvents, info.Name) //nolint:errcheck // it is forgotten soon, anyway
 	return info.NumPending, nil
 }
