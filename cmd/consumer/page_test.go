@@ -83,16 +83,13 @@ func TestPageWhileNATSStalls(t *testing.T) {
 		}()
 	}
 	time.Sleep(100 * time.Millisecond) // the page is being made
-	probed := time.Now()
 	code, _ := get(t, url+"/livez")
 	equal(t, "/livez", code, http.StatusOK)
-	if took := time.Since(probed); took > time.Second {
-		t.Errorf("/livez took %s", took)
-	}
+	equal(t, "pages before /livez", len(pages), 0)
 	for range cap(pages) {
 		contains(t, "the page", <-pages, "200 OK", "NATS gave no answer")
 	}
-	if took := time.Since(begin); took > 4*time.Second {
+	if took := time.Since(begin); took > httpTimeout {
 		t.Errorf("the page took %s", took)
 	}
 	proceed()
