@@ -33,15 +33,15 @@ const name = "tenant-provisioner"
 var platforms = []string{"amd64", "arm64"}
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	if len(os.Args) != 2 {
 		fmt.Fprintln(os.Stderr, "release: name the repository: make release does")
 		os.Exit(2)
 	}
-	if err := release(ctx, os.Args[1], os.Stdout); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := release(ctx, os.Args[1], os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "release: %v\n", err)
-		stop()
 		os.Exit(1)
 	}
 }

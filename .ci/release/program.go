@@ -25,7 +25,8 @@ var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AA
 // build builds the program for a platform and looks whether it is what is promised.
 func (r *repository) build(ctx context.Context, platform, path string) (program, error) {
 	// -w leaves out what debuggers read, a quarter of it; symbols stay, for govulncheck -mode binary.
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=true", "-ldflags=-w", "-o", path, "./cmd/consumer")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=true", "-ldflags=-w",
+		"-o", path, "./cmd/consumer")
 	cmd.Dir = r.dir
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+platform, "CGO_ENABLED=0", "GOAMD64=v1", "GOARM64=v8.0",
 		"GOFLAGS=", "GOEXPERIMENT=", "GOWORK=off")
@@ -100,5 +101,6 @@ func completions(ctx context.Context, programs []program) (all []file, _ error) 
 		}
 		return all, nil
 	}
-	return nil, fmt.Errorf("one of the programs must run here, to write its completions: release on Linux, on one of %v", platforms)
+	return nil, fmt.Errorf("one of the programs must run here, to write its completions: release on Linux, on one of %v",
+		platforms)
 }

@@ -48,7 +48,8 @@ func entries(t *testing.T, r io.Reader) (headers []*tar.Header, texts map[string
 func TestArchiveIsTheSameInAnyOrder(t *testing.T) {
 	t.Parallel()
 	files := []file{
-		{path: "b/program", mode: 0o755, text: []byte("one")}, {path: "a", mode: 0o644, text: []byte("two")},
+		{path: "b/program", mode: 0o755, text: []byte("one")},
+		{path: "a", mode: 0o644, text: []byte("two")},
 		{path: "b/c/text", mode: 0o644},
 	}
 	dir := t.TempDir()
@@ -89,7 +90,8 @@ func TestImage(t *testing.T) {
 	t.Parallel()
 	r := &repository{revision: "0123abcd", time: noon}
 	programs := []program{
-		{platform: "amd64", version: "v1.2.3", text: []byte("amd64's")}, {platform: "arm64", version: "v1.2.3", text: []byte("arm64's")},
+		{platform: "amd64", version: "v1.2.3", text: []byte("amd64's")},
+		{platform: "arm64", version: "v1.2.3", text: []byte("arm64's")},
 	}
 	dir := t.TempDir()
 	var texts [2][]byte
