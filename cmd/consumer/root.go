@@ -23,7 +23,7 @@ func newRoot(a *app) *cobra.Command {
 		Long: "Takes tenant.requested CloudEvents from NATS JetStream, builds each tenant's PostgreSQL schema or\n" +
 			"SQLite file, and publishes one outcome. Without a command it runs the service.\n" +
 			"Configuration comes from the environment; see: consumer config.",
-		Example: "  consumer\n  consumer demo\n" +
+		Example: "  consumer run\n  consumer demo\n" +
 			"  consumer request acme --display-name 'Acme Inc.' --created-by billing --wait 30s",
 		Args: noArguments,
 		RunE: run.RunE,

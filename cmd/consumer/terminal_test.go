@@ -19,6 +19,7 @@ import (
 // terminal is a pseudo terminal, and what somebody before it sees.
 type terminal struct {
 	tty  *os.File // for the program
+	rows int
 	done chan struct{}
 
 	mu    sync.Mutex
@@ -35,7 +36,7 @@ func newTerminal(t *testing.T, columns, rows uint16) *terminal {
 	master, tty, err := pty.Open()
 	must(t, err)
 	must(t, pty.Setsize(master, &pty.Winsize{Rows: rows, Cols: columns}))
-	s := &terminal{tty: tty, done: make(chan struct{}), lines: [][]rune{nil}}
+	s := &terminal{tty: tty, rows: int(rows), done: make(chan struct{}), lines: [][]rune{nil}}
 	go func() {
 		defer close(s.done)
 		buffer := make([]byte, 4096)
@@ -92,7 +93,7 @@ func (s *terminal) obey(argument, command string) {
 	switch command {
 	case "m": // a colour
 	case "A":
-		s.row = max(s.row-max(n, 1), 0)
+		s.row = max(s.row-max(n, 1), len(s.lines)-s.rows, 0) // no further than its top
 	case "J":
 		s.lines = s.lines[:s.row+1]
 		s.lines[s.row] = s.lines[s.row][:min(s.col, len(s.lines[s.row]))]
@@ -166,6 +167,28 @@ func (s *terminal) over(t *testing.T) {
 	case <-s.done:
 	case <-time.After(patience):
 		t.Fatal("the terminal does not end")
+	}
+}
+
+// A bar says what it counts, how fast, and how long it takes; it is gone before anything else is written, and fits.
+func TestBarsOnATerminal(t *testing.T) {
+	t.Parallel()
+	for term, drawn := range map[string]bool{"xterm": true, "dumb": false} {
+		s := newTerminal(t, 70, 24)
+		a := &app{env: envconfig.MapLookuper(with("TERM", term)), stdout: s.tty, stderr: s.tty}
+		bar := a.newProgress(4, "verifying", "tenants")
+		must(t, bar.Add(1))
+		if drawn {
+			eventually(t, "the bar is drawn", func() bool { return strings.Contains(s.shows(), "verifying  25%") })
+			contains(t, "the bar", s.shows(), "(1/4, ", " tenants/", "s:")
+			if line := s.shows(); width(line) > 70 {
+				t.Errorf("%d columns: %s", width(line), line)
+			}
+		}
+		must(t, bar.Clear())
+		s.over(t)
+		equal(t, "what is left", s.shows(), "")
+		equal(t, "TERM="+term+": something was drawn", s.sent() != "", drawn)
 	}
 }
 

@@ -18,7 +18,8 @@ func TestBuildOf(t *testing.T) {
 	linked := build{Version: "v9.9.9", Revision: "linked", Time: "2026-01-01T00:00:00Z"}
 	platform := runtime.GOOS + "/" + runtime.GOARCH
 	vcs := []debug.BuildSetting{
-		{Key: "vcs.revision", Value: "0123abcd"}, {Key: "vcs.time", Value: "2026-03-04T12:00:00Z"},
+		{Key: "vcs.revision", Value: "0123abcd"},
+		{Key: "vcs.time", Value: "2026-03-04T12:00:00Z"},
 		{Key: "vcs.modified", Value: "true"},
 	}
 	for name, c := range map[string]struct {

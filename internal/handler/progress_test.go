@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,8 +86,7 @@ func TestProgressIsToldInOrder(t *testing.T) {
 	b.settled()
 	equal(t, "messages published", on.Stats().OutMsgs, 0)
 	b.publish(b.request("3", "acme"))
-	want := append(whole("acme 3/1")[:5:5], "acme 3/1: 2 failed")
-	want = append(want, whole("acme 3/2")...)
+	want := slices.Concat(whole("acme 3/1")[:5], []string{"acme 3/1: 2 failed"}, whole("acme 3/2"))
 	if diff := cmp.Diff(want, b.told(heard, len(want))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

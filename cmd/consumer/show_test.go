@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Anybody may have put an outcome into the stream: nothing that it holds moves the cursor or changes a colour.
+func TestShownTextHasNoControlCodes(t *testing.T) {
+	t.Parallel()
+	const evil = "a\x1b[2J\x1b]0;title\x07\rb\u202ec\u009b"
+	outcome := func(eventType string) events.Outcome {
+		return events.Outcome{
+			ID: events.OutcomeID(billing, "1", 0, eventType), Source: events.DefaultSource, Time: time.Now(),
+		}
+	}
+	step := events.Step{Number: 1, Name: evil}
+	provisioned, err := events.NewProvisioned(outcome(events.TypeProvisioned), events.Provisioned{
+		TenantID: evil, SchemaName: evil, Warnings: []events.Warning{{Step: step, Code: evil, Message: evil}},
+		Steps: []events.StepTiming{{Step: step}},
+	})
+	must(t, err)
+	failed, err := events.NewProvisioningFailed(outcome(events.TypeProvisioningFailed), events.ProvisioningFailed{
+		TenantID: evil, Step: step, Cause: events.Cause{Code: evil, Message: evil, Detail: evil},
+		LeftBehind: []string{evil}, DeadLetter: events.DeadLetter{Subject: evil},
+	})
+	must(t, err)
+	for _, e := range []event.Event{provisioned, failed} {
+		var b strings.Builder
+		must(t, showOutcome(&b, newPalette(false), e))
+		harmless(t, e.Type(), b.String())
+		b.Reset()
+		must(t, showOutcome(&b, newPalette(true), e))
+		harmless(t, e.Type()+" in colours", colours.ReplaceAllString(b.String(), ""))
+	}
+	var b strings.Builder
+	complain(&b, errors.New("a server says: "+evil))
+	harmless(t, "an error", b.String())
+	contains(t, "an error", b.String(), "consumer: a server says: a")
+	harmless(t, "a completion", strings.ReplaceAll(completion("acme", evil), "\t", ""))
+}
+
+func harmless(t *testing.T, what, text string) {
+	t.Helper()
+	if strings.ContainsAny(text, "\x1b\x07\r\u009b\u202e") {
+		t.Errorf("%s: %q", what, text)
+	}
+}
