@@ -71,7 +71,7 @@ release: ## dist: archives for Linux on amd64 and arm64, the image for both, che
 	go -C .ci/release run . "$(CURDIR)"
 
 release-check: ## makes the release twice, in different places, and compares; minutes
-	.ci/release-check
+	FRESH=1 .ci/release-check
 
 up: ## NATS, PostgreSQL and the program in containers, on ports of the loopback address
 	$(COMPOSE) up --build --detach
