@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sethvargo/go-envconfig"
+
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
 )
 
@@ -50,7 +52,7 @@ func examined(t *testing.T, envs ...map[string]string) map[string]check {
 	}
 
 	var out output
-	must(t, (&app{stdout: &out}).showChecks(object.Checks, false))
+	must(t, (&app{env: envconfig.MapLookuper(nil), stdout: &out}).showChecks(object.Checks, false))
 	shown := out.String()
 	lines := strings.Split(shown, "\n")
 	for _, c := range object.Checks {

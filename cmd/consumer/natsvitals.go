@@ -54,7 +54,7 @@ func examineNATS(ctx context.Context, c Config, now func() time.Time) (checks []
 	if cluster := n.nc.ConnectedClusterName(); cluster != "" {
 		where += " of cluster " + cluster
 	}
-	checks = append(checks, well(name, "%s at %s", plain(where), n.nc.ConnectedUrlRedacted()),
+	checks = append(checks, well(name, "%s at %s", plain(where), n.nc.ConnectedAddr()),
 		checkNATSVersion(n.nc.ConnectedServerVersion()))
 	if n.deaf(ctx) {
 		inbox := n.nc.NewInbox()
