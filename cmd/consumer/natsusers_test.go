@@ -165,9 +165,11 @@ func TestNATSUsersDoTheirPart(t *testing.T) {
 
 	code, stdout, stderr := command(t, g.as("operator", d.env), "doctor")
 	equal(t, "exit code of doctor", code, 0)
-	if strings.Contains(stdout+stderr, "ermissions") {
+	if strings.Contains(stdout+stderr, "ermissions violation") {
 		t.Errorf("the doctor is refused something: %s%s", stdout, stderr)
 	}
+	contains(t, "whose user it is", stdout, "! nats_permissions ", "not the service's")
+	equal(t, "findings of the service's user", ailing(examined(t, g.as("consumer", d.env)), "nats_perm", "jetstream", "requests"), "")
 	for _, path := range []string{"/readyz", "/metrics"} {
 		code, _ := get(t, http+path)
 		equal(t, path, code, 200)
@@ -264,7 +266,9 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 			"tenant.anything":                     nobody,
 			"anything":                            nobody,
 			"$SYS.REQ.SERVER.PING":                nobody,
-			"$JS.API.INFO":                        operator,
+			"$JS.API.INFO":                        {"consumer", "operator"},
+			"$SYS.REQ.USER.INFO":                  {"consumer", "operator"},
+			"$SYS.REQ.SERVER.PING.VARZ":           nobody,
 			"$JS.API.STREAM.NAMES":                nobody,
 			"$JS.API.STREAM.CREATE.OTHER":         nobody,
 			"$JS.API.STREAM.INFO.OTHER":           nobody,

@@ -31,7 +31,7 @@ type roles struct {
 
 func newRoles(t *testing.T) *roles {
 	t.Helper()
-	r := &roles{t: t, s: postgrestest.Private(t), nats: startNATS(t)}
+	r := &roles{t: t, s: postgrestest.Private(t, "fsync=on"), nats: startNATS(t)}
 	r.apply("roles.sql")
 	for _, role := range []string{serviceRole, operatorRole, docexRole} {
 		r.exec("ALTER ROLE " + role + " PASSWORD '" + secret + "'")
