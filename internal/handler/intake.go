@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -91,26 +90,23 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(jets
 	}
 }
 
-// askAgain is how long a message is waited for before the client is asked once more.
+// askAgain is how long a message is waited for before the client is asked once more, and asked again after ten times
+// that, until it is lookUp.
 const askAgain = 2 * time.Millisecond
 
 // next waits for a message, or until ctx ends. The client sends no pull request while it takes the one before to
 // be on its way, and that one's message may be here by then: nothing would be asked for, and nothing come, until
-// the missing heartbeat is noticed after seconds. Asked a second time, it sends what it has left out. (nats.go
-// 1.55.0, pull.go: checkPending, fetchInProgress)
+// the missing heartbeat is noticed after seconds. Asked again, it sends what it has left out. (nats.go 1.55.0, pull.go:
+// checkPending, fetchInProgress)
 func (h *Handler) next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
-	msg, err := messages.Next(jetstream.NextMaxWait(askAgain))
-	if !errors.Is(err, nats.ErrTimeout) {
-		return msg, err
-	}
-	for {
-		h.pulse.enter(placeServer)
-		wait, end := context.WithTimeout(ctx, lookUp)
-		msg, err = messages.Next(jetstream.NextContext(wait))
+	for wait := askAgain; ; wait = min(10*wait, lookUp) {
+		waiting, end := context.WithTimeout(ctx, wait)
+		msg, err := messages.Next(jetstream.NextContext(waiting))
 		end()
 		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			return msg, err
 		}
+		h.pulse.enter(placeServer)
 	}
 }
 
