@@ -205,9 +205,10 @@ func TestDoctorOfACluster(t *testing.T) {
 		n.kill()
 		break
 	}
-	eventually(t, "one is missed", func() bool {
+	eventually(t, "one is missed, of each stream", func() bool { // of which each notices by itself
 		checks = examined(t, env)
-		return ailing(checks, "jetstream") == "jetstream_replicas warning"
+		return ailing(checks, "jetstream") == "jetstream_replicas warning" &&
+			strings.Contains(checks["jetstream_replicas"].Message, events.StreamEvents+" on n")
 	})
 	contains(t, "what is missed", checks["jetstream_replicas"].Message, "offline or behind: ", events.StreamEvents+" on n")
 	contains(t, "what to do", checks["jetstream_replicas"].Hint, "nats server report jetstream")
