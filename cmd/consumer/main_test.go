@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,12 +25,13 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/porttest"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
 )
 
 const (
 	// patience bounds every wait: long enough for a slow machine, for a test that fails anyway.
-	patience = 30 * time.Second
+	patience = time.Minute
 	poll     = 10 * time.Millisecond
 
 	billing = "/billing"
@@ -77,7 +77,9 @@ func (b *builds) path(tags string) (string, error) {
 		build = sync.OnceValues(func() (string, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
-			out, err := exec.CommandContext(ctx, "go", "build", "-tags", tags, "-o", path, ".").CombinedOutput()
+			cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", tags, "-o", path, ".")
+			cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0") // as make build does, whose work this finds done
+			out, err := cmd.CombinedOutput()
 			if err != nil {
 				err = fmt.Errorf("go build: %w\n%s", err, out)
 			}
@@ -461,10 +463,9 @@ func eventually(t *testing.T, what string, condition func() bool) {
 // freeAddr is an address that nobody listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	addr, err := porttest.Free(t.Context())
 	must(t, err)
-	must(t, l.Close())
-	return l.Addr().String()
+	return addr.String()
 }
 
 func must(t *testing.T, err error) {

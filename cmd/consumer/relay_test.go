@@ -16,6 +16,7 @@ type relay struct {
 
 	mu       sync.Mutex
 	listener net.Listener
+	whole    bool // not cut
 	conns    map[net.Conn]bool
 	all      sync.WaitGroup
 }
@@ -25,7 +26,7 @@ func newRelay(t *testing.T, to string) (_ *relay, through string) {
 	t.Helper()
 	u, err := url.Parse(to)
 	must(t, err)
-	r := &relay{target: u.Host, addr: "127.0.0.1:0", conns: map[net.Conn]bool{}}
+	r := &relay{target: u.Host, addr: freeAddr(t), conns: map[net.Conn]bool{}}
 	r.mend(t)
 	t.Cleanup(r.cut)
 	u.Host = r.addr
@@ -39,7 +40,7 @@ func (r *relay) mend(t *testing.T) {
 	must(t, err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.listener, r.addr = listener, listener.Addr().String()
+	r.listener, r.whole = listener, true
 	r.all.Go(func() {
 		for {
 			client, err := listener.Accept()
@@ -59,8 +60,13 @@ func (r *relay) mend(t *testing.T) {
 // join copies in both directions until either side ends.
 func (r *relay) join(a, b net.Conn) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.whole { // it was cut while the server was dialled
+		a.Close() // likewise
+		b.Close()
+		return
+	}
 	r.conns[a], r.conns[b] = true, true
-	r.mu.Unlock()
 	for _, pair := range [][2]net.Conn{{a, b}, {b, a}} {
 		r.all.Go(func() {
 			io.Copy(gated{pair[0], &r.passing}, pair[1]) // an end is what it waits for
@@ -77,6 +83,7 @@ func (r *relay) join(a, b net.Conn) {
 // cut ends all connections and refuses new ones.
 func (r *relay) cut() {
 	r.mu.Lock()
+	r.whole = false
 	r.listener.Close() // it may be cut already
 	for c := range r.conns {
 		c.Close() // likewise

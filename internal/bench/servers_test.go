@@ -5,7 +5,6 @@ package bench
 import (
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"example.com/tenant-provisioner/internal/porttest"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
 )
 
@@ -125,10 +125,9 @@ func startNATS(t testing.TB) (url string, p *process) {
 
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := porttest.Free(t.Context())
 	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return addr.String()
 }
 
 // postgresSettings are those of a server that syncs and has the memory that its manual recommends: with less, what a

@@ -66,8 +66,9 @@ func (b *builds) path(name string, args ...string) (string, error) {
 		build = sync.OnceValue(func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", path}, args...)...)
+			cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-o", path}, args...)...)
 			cmd.Dir = root
+			cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0") // as make test does, whose work this finds done
 			if out, err := cmd.CombinedOutput(); err != nil {
 				return fmt.Errorf("build %s: %w\n%s", name, errors.Join(err, ctx.Err()), out)
 			}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"example.com/tenant-provisioner/internal/porttest"
 )
 
 type addresses struct{ nats, http string }
@@ -38,15 +39,10 @@ func startNATS(t *testing.T) string {
 func freeAddr(t *testing.T) addresses {
 	t.Helper()
 	var two [2]string
-	var listeners [2]net.Listener // closed together: else both might get one port
 	for i := range two {
-		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		addr, err := porttest.Free(t.Context())
 		must(t, err)
-		listeners[i] = l
-		two[i] = l.Addr().String()
-	}
-	for _, l := range listeners {
-		must(t, l.Close())
+		two[i] = addr.String()
 	}
 	return addresses{two[0], two[1]}
 }

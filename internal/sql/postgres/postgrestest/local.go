@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,9 +14,13 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"example.com/tenant-provisioner/internal/porttest"
 )
 
-const localTimeout = 60 * time.Second
+// localTimeout is for a server to be ready, or a directory to be made. A server that was killed syncs every file of its
+// directory first, of which a tenant has about sixty.
+const localTimeout = 4 * time.Minute
 
 // startLocal starts a private server from this machine's programs, in a temporary directory and on a free
 // port of the loopback address. Everybody on this machine may connect to it; it holds test data only.
@@ -174,12 +177,8 @@ func serve(ctx context.Context, bin, dir string, port int, settings []string) (*
 }
 
 func freePort(ctx context.Context) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	addr, err := netip.ParseAddrPort(l.Addr().String())
-	return int(addr.Port()), errors.Join(err, l.Close())
+	addr, err := porttest.Free(ctx)
+	return int(addr.Port()), err
 }
 
 // process is a running postgres.
