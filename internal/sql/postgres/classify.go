@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -108,6 +110,7 @@ func tlsHint(err error) string {
 		unverified *tls.CertificateVerificationError
 		misnamed   x509.HostnameError
 		refused    *net.OpError
+		connecting *pgconn.ConnectError
 	)
 	switch {
 	case errors.As(err, &misnamed):
@@ -116,8 +119,20 @@ func tlsHint(err error) string {
 		return "the server's certificate is not of an authority that is trusted; check sslrootcert in DATABASE_URL"
 	case errors.As(err, &refused) && refused.Op == "remote error": // an alert of TLS
 		return "the server refuses this client's certificate, or wants one; check sslcert and sslkey in DATABASE_URL"
+	case errors.As(err, &connecting) && showsCertificate(connecting.Config) && hungUp(err):
+		// In TLS 1.3 a certificate is refused after the handshake, by an alert that the end of the connection overtakes.
+		return "the server has ended the connection; if it goes on so, check sslcert and sslkey in DATABASE_URL"
 	}
 	return ""
+}
+
+func showsCertificate(c *pgconn.Config) bool {
+	return c != nil && c.TLSConfig != nil && len(c.TLSConfig.Certificates) > 0
+}
+
+func hungUp(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, io.EOF)
 }
 
 // misconfigured are the SQLSTATEs of a connection that asks for what there is not: a parameter that is unknown,

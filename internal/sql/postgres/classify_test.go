@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -48,6 +50,40 @@ func TestClasses(t *testing.T) {
 	}
 	if classify(nil) != nil {
 		t.Error("nothing wrong is no fault")
+	}
+}
+
+// What a server says of a client's certificate may be lost with the connection; who shows none is not told of one.
+func TestHungUpOnACertificate(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		certificates int
+		says         string
+	}{"shown": {1, "check sslcert and sslkey"}, "not shown": {0, ""}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = l.Close() }()
+			go func() {
+				for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+					_ = conn.Close()
+				}
+			}()
+			config, err := pgconn.ParseConfig("postgres://someone@" + l.Addr().String() + "/tenants?sslmode=require")
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.TLSConfig.Certificates = make([]tls.Certificate, c.certificates)
+			_, err = pgconn.ConnectConfig(t.Context(), config)
+			var f *pipeline.Fault
+			if !errors.As(classify(err), &f) || f.Class != pipeline.Outage || !strings.Contains(f.Message, c.says) ||
+				(f.Message == "") != (c.says == "") {
+				t.Errorf("%v: %+v", err, f)
+			}
+		})
 	}
 }
 

@@ -39,6 +39,13 @@ const (
 // connectionLifetime ends connections whose relation cache has grown: about 0.16 MB a tenant touched.
 const connectionLifetime = 10 * time.Minute
 
+// Where connections are scarce, those that one replica has no work for are what another one waits for. Probes keep one
+// in use.
+const (
+	connectionIdleTime  = 15 * time.Second
+	connectionLookEvery = 5 * time.Second
+)
+
 // Config is what a [Store] needs.
 type Config struct {
 	URL            string // postgres://…, several hosts allowed
@@ -186,6 +193,7 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	config.PingTimeout = pingTimeout
 	config.MaxConnLifetime = connectionLifetime
 	config.MaxConnLifetimeJitter = connectionLifetime / 5
+	config.MaxConnIdleTime, config.HealthCheckPeriod = connectionIdleTime, connectionLookEvery
 	conn := config.ConnConfig
 	// DDL differs from tenant to tenant: preparing it would cost a round trip and fill the cache.
 	conn.DefaultQueryExecMode = pgx.QueryExecModeExec
