@@ -59,7 +59,7 @@ func TestOutagePausesIntake(t *testing.T) {
 	for name, claimed := range map[string]bool{"before the claim": false, "in the middle of the work": true} {
 		t.Run(name, func(t *testing.T) {
 			b := newBundle(t)
-			b.config.Topology.AckWait = 300 * time.Millisecond
+			b.config.Topology.AckWait = keptAlive
 			var inside atomic.Int32
 			b.db.work = func(context.Context, string, int) error {
 				if inside.Add(1) == 1 {
@@ -80,7 +80,7 @@ func TestOutagePausesIntake(t *testing.T) {
 				return b.db.pings
 			}
 			b.eventually("it is probed", func() bool { return pings() > 5 })
-			several(t, 3*b.config.Topology.AckWait)
+			several(t, 2*keptAlive)
 			info := b.consumer()
 			if most := inHand * b.config.Workers; info.NumAckPending > most || info.NumRedelivered > 0 || b.delivered() > most {
 				t.Errorf("%d messages held, %d redelivered, %d delivered in all; there are %d workers",
