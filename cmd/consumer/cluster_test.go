@@ -164,7 +164,7 @@ func (c *cluster) whole(t *testing.T, js jetstream.JetStream) {
 // others; nothing is lost, doubled, or tried a second time.
 func TestNATSLeaderIsKilled(t *testing.T) {
 	t.Parallel()
-	killLeaders(t, newSQLite(t), 100, events.StreamRequests)
+	killLeaders(t, newSQLite(t), 60, events.StreamRequests)
 }
 
 // killLeaders kills the leaders of these streams one after the other, under load.

@@ -18,7 +18,7 @@ import (
 // before anybody has repaired anything, is in the ledger, with its tenant and all of its tables.
 func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 	t.Parallel()
-	const rounds, requests = 4, 100
+	const rounds, requests = 2, 40
 	s := postgrestest.Private(t, "fsync=on", "full_page_writes=on", "synchronous_commit=off") // the program's own counts
 	d, nats := postgresAt(t, s.URL, s.URL), startNATS(t)
 	env := settings(d.env, with("NATS_URL", nats), with("ACK_WAIT", "1s"))

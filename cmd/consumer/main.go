@@ -42,7 +42,7 @@ func main() {
 // realMain runs one command and returns its exit code.
 func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout, stderr io.Writer) int {
 	root := newRoot(&app{env: env, stdout: stdout, stderr: stderr}) //nolint:contextcheck // commands get it when they run
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // nil would be this process's own arguments
 	err := root.ExecuteContext(ctx)
 	var misuse *misuseError
 	switch {

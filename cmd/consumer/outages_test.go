@@ -125,7 +125,7 @@ func TestPostgresCannotBeUsed(t *testing.T) {
 	for name, o := range postgresOutages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o.under(t, postgrestest.Private(t), 60, 10*time.Millisecond, func([]*replica) {})
+			o.under(t, postgrestest.Private(t), 36, 20*time.Millisecond, func([]*replica) {})
 		})
 	}
 }
@@ -156,7 +156,7 @@ func TestServiceStartsWhilePostgresCannotBeUsed(t *testing.T) {
 // became of it.
 func TestConnectionsAreCut(t *testing.T) {
 	t.Parallel()
-	const requests, cuts = 100, 5
+	const requests, cuts = 60, 5
 	for _, what := range []string{"database", "NATS"} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

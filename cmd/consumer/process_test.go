@@ -80,14 +80,14 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 // is what the outcomes say.
 func TestKilledAndRestarted(t *testing.T) {
 	t.Parallel()
-	const requests, kills = 200, 3
+	const requests, kills = 120, 3
 	d, nats := newSQLite(t), t.TempDir()
 	env := settings(d.env, with("NATS_EMBEDDED_DIR", nats), with("ACK_WAIT", "1s"), with("NATS_EMBEDDED_ADDR", freeAddr(t)))
 	p := launch(t, env)
 	url := logged(t, &p.stderr, "embedded NATS server is up", "url")
 	logged(t, &p.stderr, "taking requests", "workers")
 	js := dialJetStream(t, url)
-	f := pour(t, js, requests, 5*time.Millisecond) // slowly enough that it is at work when it is killed the last time
+	f := pour(t, js, requests, 10*time.Millisecond) // slowly enough that it is at work when it is killed the last time
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	for range kills {
@@ -123,11 +123,12 @@ func TestKilledAndRestarted(t *testing.T) {
 
 func TestSignalsEndTheServiceInOrder(t *testing.T) {
 	t.Parallel()
+	const drain = 30 * time.Second
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			d := newSQLite(t)
-			p := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("DRAIN_TIMEOUT", "5s")))
+			p := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("DRAIN_TIMEOUT", drain.String())))
 			url := logged(t, &p.stderr, "embedded NATS server is up", "url")
 			logged(t, &p.stderr, "taking requests", "workers")
 			js := dialJetStream(t, url)
@@ -137,7 +138,7 @@ func TestSignalsEndTheServiceInOrder(t *testing.T) {
 			begin := time.Now()
 			p.signal(t, s)
 			equal(t, "exit code", p.wait(t), 0)
-			if took := time.Since(begin); took > 5*time.Second {
+			if took := time.Since(begin); took > drain {
 				t.Errorf("it ended after %s", took)
 			}
 			logged(t, &p.stderr, "stopped", "level")

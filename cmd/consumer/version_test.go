@@ -71,9 +71,9 @@ func TestVersionCommand(t *testing.T) {
 func TestLinkedVersion(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "consumer")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", path, "-ldflags",
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", path, "-ldflags",
 		"-X main.linkedVersion=v1.2.3 -X main.linkedRevision=0123abcd -X main.linkedTime=2026-03-04T12:00:00Z", ".")
-	cmd.Env = append(cmd.Environ(), "GOFLAGS=")
+	cmd.Env = append(cmd.Environ(), "GOFLAGS=", "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
