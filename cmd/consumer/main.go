@@ -42,7 +42,8 @@ func main() {
 // realMain runs one command and returns its exit code.
 func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout, stderr io.Writer) int {
 	root := newRoot(&app{env: env, stdout: stdout, stderr: stderr}) //nolint:contextcheck // commands get it when they run
-	root.SetArgs(append([]string{}, args...)) // nil would be this process's own arguments
+	// Not nil, which would be this process's own arguments.
+	root.SetArgs(append([]string{}, args...))
 	err := root.ExecuteContext(ctx)
 	var misuse *misuseError
 	switch {
