@@ -74,8 +74,9 @@ func (a *Attempt) end(ctx context.Context) (leftBehind []string) {
 
 func (a *Attempt) runStep(ctx context.Context, number int) error {
 	step := a.p.Steps[number]
-	a.stepStarted = a.p.Now()
-	a.p.moved.Store(&a.stepStarted)
+	began := a.p.Now()
+	a.stepStarted = began
+	a.p.moved.Store(&began) // not the field, which the next step writes while others read this
 	label := fmt.Sprintf("Step %d/%d: %s", number, len(a.p.Steps)-1, step.Name)
 	a.log.InfoContext(ctx, label+" …")
 	a.p.Observer.StepBegan(a.running())

@@ -59,6 +59,35 @@ func TestStepsRunInOrder(t *testing.T) {
 	})
 }
 
+// Others ask while steps run, which the race detector sees.
+func TestMoved(t *testing.T) {
+	t.Parallel()
+	b := newTestbed()
+	var p *Provisioner
+	var last time.Time
+	for i, s := range Steps() {
+		b.config.Steps[i].Run = func(ctx context.Context, a *Attempt) error {
+			asked := make(chan time.Time)
+			go func() { asked <- p.Moved() }()
+			if at := <-asked; at.Before(last) || at.IsZero() {
+				t.Errorf("step %d: moved at %s, before that at %s", i, at, last)
+			} else {
+				last = at
+			}
+			go p.Moved() // and when the next step begins
+			return s.Run(ctx, a)
+		}
+	}
+	p = b.provisioner(t)
+	if !p.Moved().IsZero() {
+		t.Error("moved before there was any work")
+	}
+	success(t, p.Job(request(t)).Run(t.Context()))
+	if !p.Moved().Equal(last) {
+		t.Errorf("moved at %s after the last step had begun at %s", p.Moved(), last)
+	}
+}
+
 func TestEachStepLogsItsPlace(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()

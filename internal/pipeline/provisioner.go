@@ -121,7 +121,7 @@ func New(c Config) (*Provisioner, error) {
 	}, nil
 }
 
-// Moved is when a step last began or ended; zero if none has.
+// Moved is when a step last began; zero if none has.
 func (p *Provisioner) Moved() time.Time {
 	if at := p.moved.Load(); at != nil {
 		return *at
