@@ -95,7 +95,7 @@ func (c *Config) check() error {
 		"a subject such as _INBOX_consumer: no wildcard, no space, no dot at the end", c.NATSInbox)
 	for i, server := range strings.Split(c.NATSURL, ",") {
 		require(c.NATSURL == "" || isNATSServer(strings.TrimSpace(server)), "NATS_URL: entry %d is not "+
-			"nats://[user:password@]host[:port]; in a password write / as %%2F and , as %%2C", i+1)
+			"nats://[user:password@]host[:port], or tls://, ws:// or wss://; in a password write / as %%2F and , as %%2C", i+1)
 	}
 	require(c.NATSURL != "" || c.Replicas == 1,
 		"NATS_REPLICAS: the embedded server has one replica; set NATS_URL for more")
@@ -124,13 +124,16 @@ func (c *Config) check() error {
 // inboxPrefix is what the client takes.
 var inboxPrefix = regexp.MustCompile(`^[^.*>\s]+(\.[^.*>\s]+)*$`)
 
+// natsSchemes are those that the client knows; it waits for ever for a server of another.
+var natsSchemes = map[string]bool{"nats": true, "tls": true, "ws": true, "wss": true}
+
 // isNATSServer judges one URL before the client does, whose errors repeat it with its password.
 func isNATSServer(server string) bool {
 	if !strings.Contains(server, "://") {
 		server = "nats://" + server // as the client does
 	}
 	u, err := url.Parse(server)
-	return err == nil && u.Hostname() != "" && strings.Trim(u.Path, "/") == ""
+	return err == nil && natsSchemes[u.Scheme] && u.Hostname() != "" && strings.Trim(u.Path, "/") == ""
 }
 
 func (c *Config) onPostgres() bool {

@@ -52,6 +52,10 @@ func TestConfigurationFaults(t *testing.T) {
 				"EVENT_SOURCE: ", "DATABASE_URL: ",
 			},
 		},
+		"NATS of another scheme": {with("NATS_URL", "nats://localhost,http://localhost"), []string{"NATS_URL: entry 2 "}},
+		"password with @": {
+			map[string]string{"DATABASE_URL": "postgres://me:p@ss@localhost/x"}, []string{"DATABASE_URL: ", "@ as %40"},
+		},
 		"registry schema": {
 			map[string]string{"DATABASE_URL": "postgres://localhost/x", "REGISTRY_SCHEMA": "public"}, []string{"REGISTRY_SCHEMA: "},
 		},

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -58,18 +61,14 @@ func connect(c Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Op
 func dial(
 	ctx context.Context, c Config, log *slog.Logger, more ...nats.Option,
 ) (_ jetstream.JetStream, end func(), _ error) {
-	embedded := c.NATSURL == ""
-	if embedded {
-		c.NATSURL = "nats://" + c.EmbeddedAddr
-	}
-	nc, err := connect(c, nil, log, false, more...)
-	if err != nil && embedded {
-		return nil, nil, fmt.Errorf("%w; start the service there with: consumer run, or set NATS_URL", err)
-	}
+	nc, err := reach(c, log, more...)
 	if err != nil {
 		return nil, nil, err
 	}
 	js, err := jetstream.New(nc)
+	if err == nil {
+		err = answered(ctx, nc)
+	}
 	if err != nil {
 		nc.Close()
 		return nil, nil, err
@@ -77,15 +76,80 @@ func dial(
 	return js, func() { hangUp(ctx, nc) }, nil
 }
 
+// reach connects to the servers that a running consumer uses.
+func reach(c Config, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
+	embedded := c.NATSURL == ""
+	if embedded {
+		c.NATSURL = "nats://" + c.EmbeddedAddr
+	}
+	nc, err := connect(c, nil, log, false, more...)
+	switch {
+	case err != nil && embedded:
+		return nil, fmt.Errorf("%w; start the service there with: consumer run, or set NATS_URL", err)
+	case errors.Is(err, nats.ErrNoServers):
+		return nil, fmt.Errorf("%w; %s", err, natsNotThere)
+	}
+	return nc, err
+}
+
+// unansweredError says that the user is sent no answers, all of which would be waited for in vain.
+type unansweredError struct{ inbox string }
+
+func (e *unansweredError) Error() string {
+	return "the NATS user may not receive answers, at " + e.inbox + "; " + ownInbox
+}
+
+// ownInbox comes first: who may subscribe to the common inbox can read what other users of the account are sent.
+const ownInbox = "set NATS_INBOX_PREFIX to the inbox that is the user's own, such as _INBOX_consumer for the service in " +
+	"deploy/nats/server.conf"
+
+// answered asks whether the user is sent answers. No answer for another reason is for others to tell.
+func answered(ctx context.Context, nc *nats.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, natsConnectTimeout)
+	defer cancel()
+	inbox := nc.NewInbox()
+	sub, err := nc.SubscribeSync(inbox + ".*") // as the client's own are
+	if err != nil {
+		return err
+	}
+	defer sub.Unsubscribe() //nolint:errcheck // a server that is away has forgotten it
+	// The server refuses before it answers the flush.
+	if nc.FlushWithContext(ctx) != nil {
+		return nil //nolint:nilerr // likewise
+	}
+	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), inbox) {
+		return &unansweredError{inbox[:strings.LastIndexByte(inbox, '.')] + ".>"}
+	}
+	return nil
+}
+
+// lastError is why NATS could not be reached the last time, which the client tells once and keeps to itself.
+type lastError struct{ atomic.Pointer[error] }
+
+// option has a connection tell its errors.
+func (l *lastError) option() nats.Option {
+	return nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { l.Store(&err) })
+}
+
+func (l *lastError) err() error {
+	if err := l.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // connected is nil if the connection is up. Asking the server otherwise takes a timeout, and says no reason.
-func connected(nc *nats.Conn) error {
+func connected(nc *nats.Conn, last *lastError) error {
 	switch {
 	case nc.IsConnected():
 		return nil
 	case nc.IsClosed(): // refused for good, such as by wrong credentials
 		return errors.Join(nats.ErrConnectionClosed, natsHint(nc.LastError()))
 	}
-	return errors.Join(nats.ErrDisconnected, natsHint(nc.LastError()))
+	if err := natsHint(cmp.Or(nc.LastError(), last.err())); err != nil {
+		return fmt.Errorf("%w: %w", nats.ErrDisconnected, err)
+	}
+	return nats.ErrDisconnected
 }
 
 // hangUp sends what is buffered and closes the connection.

@@ -10,20 +10,24 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+const natsNotThere = "check NATS_URL, and that the server runs"
+
 // natsHint adds to an error of connecting to NATS what to do about it. The server's words are about itself.
 func natsHint(err error) error {
 	hint := ""
 	var (
 		unverified *tls.CertificateVerificationError
 		misnamed   x509.HostnameError
-		refused    *net.OpError
+		network    *net.OpError
 	)
 	switch {
 	case errors.As(err, &misnamed):
 		hint = "the server's certificate is of another name: correct the host in NATS_URL"
 	case errors.As(err, &unverified):
 		hint = "the server's certificate is not of an authority that is trusted: check NATS_TLS_CA"
-	case errors.As(err, &refused) && refused.Op == "remote error": // an alert of TLS
+	case errors.As(err, &network) && network.Op == "dial": // no such host, nobody listens, no way
+		hint = natsNotThere
+	case errors.As(err, &network) && network.Op == "remote error": // an alert of TLS
 		hint = "the server refuses this client's certificate, or wants one: check NATS_TLS_CERT and NATS_TLS_KEY"
 	case errors.Is(err, nats.ErrTLS): // it has hung up without a word, or the word was lost
 		hint = "the server has ended the connection: check NATS_TLS_CERT and NATS_TLS_KEY"

@@ -377,6 +377,24 @@ func TestPublisherCannotSendConfirmationsAnywhere(t *testing.T) {
 	}
 }
 
+// Whoever forgets the inbox is told its variable at once, by every command and in /readyz, and not to listen to all.
+func TestForgottenInbox(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t, t.TempDir())
+	const says = "NATS_INBOX_PREFIX"
+	service := start(t, g.as("consumer", newSQLite(t).env, with(says, ""), with("HTTP_ADDR", "127.0.0.1:0")), "run")
+	notReady(t, "http://"+logged(t, &service.stderr, "HTTP server is up", "addr"), says)
+	contains(t, "the log", logged(t, &service.stderr, "waiting for NATS", "error"), says, "_INBOX.>")
+	equal(t, "exit code", service.stop(t), 0)
+	for _, args := range [][]string{{"watch"}, {"dead-letters", "list"}, requestArgs("acme", "--wait", "1m")} {
+		code, _, stderr := command(t, g.as("operator", with(says, "")), args...)
+		equal(t, "exit code", code, 1)
+		contains(t, args[0], stderr, "consumer: ", says, "_INBOX.>")
+	}
+	found := examined(t, g.as("operator", with(says, "")))["nats_permissions"]
+	contains(t, "the doctor's hint", found.Hint, says, "subscribe _INBOX.>")
+}
+
 // Who tries another's part is told which subject it is, by every command.
 func TestRefusedUsersAreToldWhy(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/internal/handler"
 )
@@ -34,7 +35,7 @@ func examineNATS(ctx context.Context, c Config, now func() time.Time) (checks []
 	if c.NATSURL == "" {
 		checks = examineEmbedded(c)
 	}
-	js, end, err := dial(ctx, c, slog.New(slog.DiscardHandler))
+	nc, err := reach(c, slog.New(slog.DiscardHandler))
 	switch {
 	case errors.Is(err, nats.ErrNoServers) && c.NATSURL == "": // nobody listens
 		found := unseen(name, "start the service, then look again", err)
@@ -47,8 +48,12 @@ func examineNATS(ctx context.Context, c Config, now func() time.Time) (checks []
 			"and that it lets the user in"
 		return append(checks, found)
 	}
-	defer end()
-	n := &nurse{c: c, nc: js.Conn(), js: js, now: now}
+	defer hangUp(ctx, nc)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return append(checks, unread(name, err))
+	}
+	n := &nurse{c: c, nc: nc, js: js, now: now}
 	n.nc.SetErrorHandler(n.hear)
 	where := n.nc.ConnectedServerName()
 	if cluster := n.nc.ConnectedClusterName(); cluster != "" {
@@ -56,10 +61,8 @@ func examineNATS(ctx context.Context, c Config, now func() time.Time) (checks []
 	}
 	checks = append(checks, well(name, "%s at %s", plain(where), n.nc.ConnectedAddr()),
 		checkNATSVersion(n.nc.ConnectedServerVersion()))
-	if n.deaf(ctx) {
-		inbox := n.nc.NewInbox()
-		answers := inbox[:strings.LastIndexByte(inbox, '.')] + ".>"
-		return append(checks, fail("nats_permissions", "allow the user:\nsubscribe "+answers,
+	if deaf, ok := errors.AsType[*unansweredError](answered(ctx, nc)); ok {
+		return append(checks, fail("nats_permissions", ownInbox+"; or allow the user:\nsubscribe "+deaf.inbox,
 			"the user may not receive answers. Nothing else was looked at"))
 	}
 	account, usable := n.examineAccount(ctx)

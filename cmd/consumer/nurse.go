@@ -46,17 +46,3 @@ func (n *nurse) hear(_ *nats.Conn, _ *nats.Subscription, err error) {
 		n.refuse(err)
 	}
 }
-
-// deaf reports whether the user may not receive answers, all of which would be waited for in vain.
-func (n *nurse) deaf(ctx context.Context) bool {
-	err := n.ask(ctx, func(ctx context.Context) error {
-		sub, err := n.nc.SubscribeSync(n.nc.NewInbox() + ".*") // as the client's own are
-		if err != nil {
-			return err
-		}
-		defer sub.Unsubscribe() //nolint:errcheck // the connection ends soon
-		return n.nc.FlushWithContext(ctx)
-	})
-	// The server refuses before it answers the flush.
-	return errors.Is(err, nats.ErrPermissionViolation) || errors.Is(n.nc.LastError(), nats.ErrPermissionViolation)
-}

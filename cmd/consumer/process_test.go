@@ -221,7 +221,7 @@ func TestServiceWaitsForNATS(t *testing.T) {
 	p := launch(t, settings(d.env, with("NATS_URL", "nats://"+addr), with("HTTP_ADDR", "127.0.0.1:0")))
 	http := "http://" + logged(t, &p.stderr, "HTTP server is up", "addr")
 	logged(t, &p.stderr, "waiting for NATS", "error")
-	notReady(t, http, "NATS")
+	notReady(t, http, "connection refused; check NATS_URL")
 	late := launch(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", addr)))
 	logged(t, &late.stderr, "embedded NATS server is up", "url")
 	logged(t, &p.stderr, "taking requests", "workers")

@@ -70,7 +70,8 @@ func run(ctx context.Context, env envconfig.Lookuper, c Config, log *slog.Logger
 		}
 		defer func() { err = errors.Join(err, server.stop()) }()
 	}
-	nc, err := connect(c, server, log, true)
+	var last lastError
+	nc, err := connect(c, server, log, true, last.option())
 	if err != nil {
 		return err
 	}
@@ -92,8 +93,11 @@ func run(ctx context.Context, env envconfig.Lookuper, c Config, log *slog.Logger
 	}
 	// Contradictions are refused here, before anything is taken.
 	err = up("NATS", func() error {
-		if err := connected(nc); err != nil {
+		if err := connected(nc, &last); err != nil {
 			return fmt.Errorf("no connection to %s: %w", cmp.Or(redact("NATS_URL", c.NATSURL), c.EmbeddedAddr), err)
+		}
+		if err := answered(ctx, nc); err != nil {
+			return err
 		}
 		_, err := topology(c).Ensure(ctx, js)
 		return err

@@ -110,6 +110,9 @@ func away(err error) bool {
 	if errors.As(err, &fault) {
 		return fault.Class == pipeline.Outage
 	}
+	if _, ok := errors.AsType[*unansweredError](err); ok { // until the user may
+		return true
+	}
 	for _, target := range []error{
 		nats.ErrNoResponders, nats.ErrTimeout, nats.ErrConnectionReconnecting, nats.ErrDisconnected,
 		context.DeadlineExceeded, jetstream.ErrJetStreamNotEnabled,

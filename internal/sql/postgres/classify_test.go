@@ -121,6 +121,29 @@ func TestIndexesAreInTheOrderOfTheDefinition(t *testing.T) {
 	}
 }
 
+// A password that would be taken for something else is refused, with what to write, and not repeated; what can be read
+// in one way only is left to the driver.
+func TestURLsThatCanBeMisread(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{
+		"postgres://me:hun@ter2@h/x", "postgres://me:hun@ter2/2@h:5432/x", "postgres://me:hun/ter2@h/x",
+		"postgres://me:5432/hunter2@h/x", "postgres://me:hunter2@@h/x", "postgresql://me:hun@ter2@h1:1,h2:2/x?a=b",
+	} {
+		err := Config{URL: url, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 1}.Check()
+		if err == nil || !strings.Contains(err.Error(), "@ as %40, / as %2F") || strings.Contains(err.Error(), "ter2") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	for _, url := range []string{
+		"postgres://me:hun%40ter%2F2@h/x", "postgres://me:a?b#c:d@h/x", "postgres://h/x?user=me@corp", "postgres://me@h1:1,h2:2/x?a=b@c",
+		"postgres:///x?host=/run/postgresql&password=a@b/c", "postgres://h", "host=h password=a@b/c",
+	} {
+		if err := (Config{URL: url, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 1}).Check(); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
 func TestCheckNamesEveryFault(t *testing.T) {
 	t.Parallel()
 	err := Config{URL: "postgres://u:hunter2@h:x/", Registry: "information_schema", SchemaTemplate: "{tenant_id}"}.Check()

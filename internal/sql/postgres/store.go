@@ -79,12 +79,18 @@ var registryName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 // notSynced are the values of synchronous_commit with which a commit is confirmed before it is on the disk.
 var notSynced = map[string]bool{"off": true, "false": true, "no": true, "0": true}
 
+// urlForm is what a URL is to look like, for who has a password with such characters in it.
+const urlForm = "postgres://user:password@host:port/database; in names and passwords write @ as %40, / as %2F, " +
+	"a space as %20 and % as %25"
+
 // Check reports every fault of the configuration that can be seen without a connection, by the name of
 // the variable. The error holds no password.
 func (c Config) Check() error {
 	var faults []error
-	if parsed, err := pgxpool.ParseConfig(c.URL); err != nil {
-		faults = append(faults, fmt.Errorf("DATABASE_URL: %w", err))
+	if !unambiguous(c.URL) {
+		faults = append(faults, errors.New("DATABASE_URL: not "+urlForm))
+	} else if parsed, err := pgxpool.ParseConfig(c.URL); err != nil {
+		faults = append(faults, fmt.Errorf("DATABASE_URL: %w; want %s", err, urlForm))
 	} else if notSynced[strings.ToLower(parsed.ConnConfig.RuntimeParams["synchronous_commit"])] {
 		faults = append(faults, errors.New("DATABASE_URL: with synchronous_commit=off a server that dies loses tenants "+
 			"whose outcomes were published; leave it out"))
@@ -109,6 +115,21 @@ func (c Config) Check() error {
 		faults = append(faults, fmt.Errorf("CONCURRENCY: %d will not do; at least 1", c.Connections))
 	}
 	return errors.Join(faults...)
+}
+
+// unambiguous reports whether a URL is read as it was meant: the driver takes what follows the first @ of a password
+// for a host, and what follows a / for a database, and those are shown.
+func unambiguous(raw string) bool {
+	_, rest, found := strings.Cut(raw, "://")
+	if !found {
+		return true // words, as in host=… user=…
+	}
+	authority, _, _ := strings.Cut(rest, "/")
+	if _, host, found := strings.Cut(authority, "@"); found {
+		rest = rest[len(authority)-len(host):]
+	}
+	where, _, _ := strings.Cut(rest, "?")
+	return !strings.Contains(where, "@")
 }
 
 // prepare makes what needs no connection.
