@@ -48,7 +48,7 @@ type Config struct {
 	AckWait      time.Duration `env:"ACK_WAIT, default=30s" allowed:"at least 100ms" doc:"After how long without a sign of life a request is delivered again. Long work gives signs."`
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=25s" allowed:"above 0s" doc:"How long running work may take after SIGTERM. The supervisor must wait longer."`
 
-	HTTPAddr  string     `env:"HTTP_ADDR, default=127.0.0.1:8080" allowed:"host:port or empty" group:"Operation" doc:"/livez, /readyz, /metrics; empty: off. In a container 0.0.0.0:8080, since probes come from outside."`
+	HTTPAddr  string     `env:"HTTP_ADDR, default=127.0.0.1:8080" allowed:"host:port or empty" group:"Operation" doc:"The page at / with names of tenants, /livez, /readyz, /metrics; empty: off. In a container 0.0.0.0:8080, since probes come from outside."`
 	LogLevel  slog.Level `env:"LOG_LEVEL, default=info" doc:"Least level that is logged, to stderr."`
 	LogFormat string     `env:"LOG_FORMAT" allowed:"text or json" doc:"Empty: text on a terminal, else json."`
 }
@@ -74,7 +74,7 @@ func LoadConfig(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 			}
 		}
 	}
-	return c, errors.Join(append(faults, c.check())...)
+	return c, errors.Join(append(faults, c.check(), checkTracing(env))...)
 }
 
 // check judges values, each with what would be right.

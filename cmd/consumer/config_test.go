@@ -56,6 +56,10 @@ func TestConfigurationFaults(t *testing.T) {
 		"password with @": {
 			map[string]string{"DATABASE_URL": "postgres://me:p@ss@localhost/x"}, []string{"DATABASE_URL: ", "@ as %40"},
 		},
+		"traces": {
+			map[string]string{"OTEL_TRACES_EXPORTER": "jaeger", "OTEL_EXPORTER_OTLP_PROTOCOL": "udp"},
+			[]string{`OTEL_TRACES_EXPORTER: "jaeger" is not one of otlp, console, none`, "OTEL_EXPORTER_OTLP_PROTOCOL: "},
+		},
 		"registry schema": {
 			map[string]string{"DATABASE_URL": "postgres://localhost/x", "REGISTRY_SCHEMA": "public"}, []string{"REGISTRY_SCHEMA: "},
 		},

@@ -60,7 +60,7 @@ type letterTable struct {
 }
 
 func newLetterTable(a *app, asJSON bool) *letterTable {
-	t := &letterTable{app: a, rows: a.list()}
+	t := &letterTable{app: a, rows: a.list(3, 5, 4, 1)} // STEP, REPLAY, ATTEMPTS, TIME
 	if asJSON {
 		t.lines = json.NewEncoder(a.stdout)
 	}

@@ -67,8 +67,9 @@ type poolCheck struct {
 var poolChecks = []poolCheck{
 	{
 		name: "prepared_unused", fine: "none is kept in vain",
-		has:  func(c Config, b postgres.PreparedBoundary) bool { return c.Prepared == 0 && b.Current },
-		text: "in the pool although PREPARED_BOUNDARIES is 0. Remove them, unless a replica runs with another value",
+		has: func(c Config, b postgres.PreparedBoundary) bool { return c.Prepared == 0 && b.Current },
+		text: "in the pool although PREPARED_BOUNDARIES is 0 here. Look with the service's own environment; remove them " +
+			"if it is 0 there too",
 	},
 	{
 		name: "prepared_definition", fine: "none is of another definition",

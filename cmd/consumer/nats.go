@@ -100,8 +100,8 @@ func (e *unansweredError) Error() string {
 }
 
 // ownInbox comes first: who may subscribe to the common inbox can read what other users of the account are sent.
-const ownInbox = "set NATS_INBOX_PREFIX to the inbox that is the user's own, such as _INBOX_consumer for the service in " +
-	"deploy/nats/server.conf"
+const ownInbox = "set NATS_INBOX_PREFIX to the inbox that is the user's own, such as _INBOX_consumer for the " +
+	"service in deploy/nats/server.conf"
 
 // answered asks whether the user is sent answers. No answer for another reason is for others to tell.
 func answered(ctx context.Context, nc *nats.Conn) error {
@@ -115,7 +115,7 @@ func answered(ctx context.Context, nc *nats.Conn) error {
 	defer sub.Unsubscribe() //nolint:errcheck // a server that is away has forgotten it
 	// The server refuses before it answers the flush.
 	if nc.FlushWithContext(ctx) != nil {
-		return nil //nolint:nilerr // likewise
+		return nil // likewise
 	}
 	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), inbox) {
 		return &unansweredError{inbox[:strings.LastIndexByte(inbox, '.')] + ".>"}

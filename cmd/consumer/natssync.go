@@ -51,8 +51,9 @@ func (n *nurse) examineSync(ctx context.Context, s handler.Survey) check {
 	case replicas >= 3:
 		return well(name, "each message is on %d servers; they should not share one power supply", replicas)
 	}
-	return warn(name, hint, "not visible to this user. By default a server syncs every two minutes, and a power failure "+
-		"takes what it confirmed since; see that it syncs every write")
+	return warn(name, "look into the servers' files, or look as a user of the system account. There is to be:\n"+hint,
+		"not visible to this user. By default a server syncs every two minutes, and a power failure "+
+			"takes what it confirmed since; see that it syncs every write")
 }
 
 // replicas is on how many servers each message is, at least; 0: nobody knows.

@@ -11,8 +11,9 @@ import (
 
 const (
 	columnGap = 2
-	// leastCut is how much of a table's last column is left on a narrow terminal; below that its lines wrap.
-	leastCut = 12
+	// leastCut is how much of a table's last column is left on a narrow terminal; below that columns are left out, and
+	// once there are none to spare its lines wrap.
+	leastCut = 20
 )
 
 // table writes rows in columns. Its widths only grow, so that rows can be written as they come.
@@ -22,12 +23,16 @@ type table struct {
 	widths  []int
 	heading func(...any) string // of the first row; nil: it is one like the others
 	columns int                 // cut the last cell to fit lines in so many; 0: as long as they are
+	spare   []int               // columns that are left out, the first first, where a line has no room for them
+	without map[int]bool        // those that are, from the first rows on
 }
 
 // list is a table of many things, with a heading. On a terminal a line is a row: there the last column is cut, so
-// it must not be what a person would copy.
-func (a *app) list() *table {
-	return &table{w: a.stdout, heading: a.palette(a.stdout).dim.SprintFunc(), columns: columns(a.stdout)}
+// it must not be what a person would copy, and a narrow one does without the columns that can be spared.
+func (a *app) list(spare ...int) *table {
+	return &table{
+		w: a.stdout, heading: a.palette(a.stdout).dim.SprintFunc(), columns: columns(a.stdout), spare: spare,
+	}
 }
 
 // write writes rows, all of one length.
@@ -39,6 +44,9 @@ func (t *table) write(rows ...[]string) error {
 		for i, cell := range row {
 			t.widths[i] = max(t.widths[i], width(cell))
 		}
+	}
+	if t.without == nil {
+		t.leaveOut()
 	}
 	var b strings.Builder
 	for _, row := range rows {
@@ -53,14 +61,36 @@ func (t *table) write(rows ...[]string) error {
 	return err
 }
 
+// used is what all columns but the last take.
+func (t *table) used() int {
+	used := width(t.indent)
+	for i, w := range t.widths[:max(len(t.widths)-1, 0)] {
+		if !t.without[i] {
+			used += w + columnGap
+		}
+	}
+	return used
+}
+
+func (t *table) leaveOut() {
+	t.without = map[int]bool{}
+	for _, column := range t.spare {
+		if t.columns == 0 || t.columns-t.used() >= leastCut {
+			return
+		}
+		t.without[column] = true
+	}
+}
+
 func (t *table) line(row []string) string {
-	line, used := t.indent, width(t.indent)
+	line := t.indent
 	for i, cell := range row[:len(row)-1] {
-		line += pad(cell, t.widths[i]+columnGap)
-		used += t.widths[i] + columnGap
+		if !t.without[i] {
+			line += pad(cell, t.widths[i]+columnGap)
+		}
 	}
 	last := row[len(row)-1]
-	if left := t.columns - used; left >= leastCut {
+	if left := t.columns - t.used(); left >= leastCut {
 		last = fit(last, left)
 	}
 	return strings.TrimRight(line+last, " ")

@@ -104,7 +104,7 @@ func boundary(t sql.Registered) string {
 
 func (a *app) listTenants(ctx context.Context, r registry, asJSON bool) error {
 	encoder := json.NewEncoder(a.stdout)
-	rows := a.list()
+	rows := a.list(1, 4, 3) // STRATEGY, CREATED BY, CREATED
 	lines := [][]string{{"TENANT", "STRATEGY", "SCHEMA OR FILE", "CREATED", "CREATED BY", "DISPLAY NAME"}}
 	for page, err := range pages(ctx, r) {
 		if err != nil {
@@ -175,7 +175,7 @@ func (a *app) showTenant(ctx context.Context, r reader, id string, asJSON bool) 
 			strconv.Itoa(request.Attempts), clock(request.CreatedAt), request.LastCause,
 		})
 	}
-	rows := a.list()
+	rows := a.list(3, 5) // REPLAY, CREATED
 	rows.indent = "  "
 	return rows.write(lines...)
 }

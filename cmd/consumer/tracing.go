@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,30 @@ func traced(env envconfig.Lookuper) bool {
 		}
 	}
 	return false
+}
+
+// tracingChoices are those variables of OpenTelemetry's that are a choice; its libraries do not say of which.
+var tracingChoices = []struct {
+	name    string
+	allowed []string
+}{
+	{"OTEL_TRACES_EXPORTER", []string{"otlp", "console", "none"}},
+	{"OTEL_EXPORTER_OTLP_PROTOCOL", []string{"http/protobuf", "grpc"}},
+	{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", []string{"http/protobuf", "grpc"}},
+}
+
+// checkTracing judges what is asked for, if traces are.
+func checkTracing(env envconfig.Lookuper) error {
+	if !traced(env) {
+		return nil
+	}
+	var faults []error
+	for _, c := range tracingChoices {
+		if value, _ := env.Lookup(c.name); value != "" && !slices.Contains(c.allowed, value) {
+			faults = append(faults, fmt.Errorf("%s: %q is not one of %s", c.name, value, strings.Join(c.allowed, ", ")))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // startTracing returns what makes spans, or nil where none are asked for, and what sends the last of them.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -58,14 +59,19 @@ func TestTableIsAligned(t *testing.T) {
 
 func TestTableFitsTheTerminal(t *testing.T) {
 	t.Parallel()
+	const whole = "KEY     TIME   STEP   MESSAGE\nabcdef  12:00  first  a message that is rather long\n"
 	for columns, want := range map[int]string{
-		0:  "KEY     MESSAGE\nabcdef  a message that is rather long\n",
+		0:  whole,
+		80: whole,
+		45: "KEY     TIME   STEP   MESSAGE\nabcdef  12:00  first  a message that is rath…\n",
+		40: "KEY     TIME   MESSAGE\nabcdef  12:00  a message that is rather…\n", // STEP can be spared first
 		30: "KEY     MESSAGE\nabcdef  a message that is rat…\n",
 		15: "KEY     MESSAGE\nabcdef  a message that is rather long\n", // too narrow for a row on a line
 	} {
 		var out output
-		rows := &table{w: &out, columns: columns}
-		must(t, rows.write([]string{"KEY", "MESSAGE"}, []string{"abcdef", "a message that is rather long"}))
-		equal(t, "the table", out.String(), want)
+		rows := &table{w: &out, columns: columns, spare: []int{2, 1}}
+		must(t, rows.write([]string{"KEY", "TIME", "STEP", "MESSAGE"},
+			[]string{"abcdef", "12:00", "first", "a message that is rather long"}))
+		equal(t, fmt.Sprint("the table in ", columns), out.String(), want)
 	}
 }

@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -85,7 +86,7 @@ func (h *Handler) Err() error {
 		return errors.New("NATS: " + h.Conn.Status().String())
 	}
 	if err := h.gate.err(); err != nil {
-		return err
+		return fmt.Errorf("waiting for the database: %w", err)
 	}
 	if err := h.publishing.Load(); err != nil {
 		return *err

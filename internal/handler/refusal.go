@@ -22,7 +22,8 @@ func Refused(conn *nats.Conn, err error, subject string) error {
 	if !errors.Is(refusal, nats.ErrPermissionViolation) || !strings.Contains(refusal.Error(), `"`+subject) {
 		return err
 	}
-	return fmt.Errorf("%w: %w; ask as a user that may, or permit it to this one; deploy/nats/server.conf has who needs what", err, refusal)
+	return fmt.Errorf("%w: %w; ask as a user that may, or permit it to this one: who needs what is in "+
+		"deploy/nats/server.conf", err, refusal)
 }
 
 // RefusedAPI is [Refused] for what is asked of JetStream.

@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ func functions(build string) template.FuncMap {
 		"build": func() string { return build },
 		"name":  func(s any) string { return shown(fmt.Sprint(s), mostName) },
 		"message": func(s any) string {
-			return shown(strings.TrimSpace(strings.ReplaceAll(fmt.Sprint(s), "\n", " · ")), mostMessage)
+			return shown(oneLine(fmt.Sprint(s)), mostMessage)
 		},
 		"clock": func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -39,6 +40,20 @@ func functions(build string) template.FuncMap {
 			return numbers
 		},
 	}
+}
+
+// oneLine has the lines of a message one after the other, each once: a driver tells of every try to connect.
+func oneLine(s string) string {
+	if len(s) > 4*mostMessage {
+		s = strings.ToValidUTF8(s[:4*mostMessage], "")
+	}
+	var all []string
+	for line := range strings.Lines(s) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(all, line) {
+			all = append(all, line)
+		}
+	}
+	return strings.ReplaceAll(strings.Join(all, " · "), ": · ", ": ")
 }
 
 // shown is untrusted text: quoted if there is anything in it that does not print, such as what turns the direction

@@ -26,6 +26,20 @@ func TestShown(t *testing.T) {
 	}
 }
 
+func TestOneLine(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"": "", "one": "one", " one\n\n\ttwo ": "one · two",
+		"failed to connect to `x`:\n\t1.2.3.4: refused\n\t1.2.3.4: refused\n\t5.6.7.8: refused": "failed to connect to `x`: " +
+			"1.2.3.4: refused · 5.6.7.8: refused",
+		strings.Repeat("a\n", 1<<20): "a",
+	} {
+		if got := oneLine(text); got != want {
+			t.Errorf("%.80q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestSpan(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
