@@ -26,12 +26,20 @@ func (b *build) startBeside() (err error) {
 	return lock(b.fresh)
 }
 
-// inspectFresh compares the file under construction with the definition: what SQLite reads in it, and not what
-// was written. Immutable: nobody else writes it, so that it can be read without locks.
+// inspectFresh compares the file under construction with the definition. What is in it is read again: where that is
+// the template to the byte, so is what SQLite finds in it, and where it is not, SQLite reads it. Immutable: nobody else
+// writes it, so that it can be read without locks.
 func (b *build) inspectFresh(ctx context.Context) (pipeline.Inspection, error) {
+	info, err := b.fresh.Stat()
+	if err != nil {
+		return pipeline.Inspection{}, err
+	}
+	if same, err := b.template.isIn(b.fresh, info.Size(), b.claim); same || err != nil {
+		return b.template.found, err
+	}
 	var inspection pipeline.Inspection
-	err := read(ctx, b.fresh.Name(), immutable, func(tx *databasesql.Tx) (err error) {
-		inspection, err = b.template.inspect(ctx, tx)
+	err = read(ctx, b.fresh.Name(), immutable, func(tx *databasesql.Tx) (err error) {
+		inspection, err = inspect(ctx, tx)
 		return err
 	})
 	return inspection, err

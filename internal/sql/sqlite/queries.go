@@ -34,8 +34,6 @@ var (
 	tablesSQL string
 	//go:embed queries/indexes.sql
 	indexesSQL string
-	//go:embed queries/schema.sql
-	schemaSQL string
 	//go:embed queries/inspect_columns.sql
 	inspectColumnsSQL string
 	//go:embed queries/inspect_indexes.sql

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	databasesql "database/sql"
 	"encoding/binary"
@@ -17,7 +18,6 @@ import (
 // write down the pages that come of it.
 type template struct {
 	content []byte
-	schema  string // what SQLite knows of the structure
 	found   pipeline.Inspection
 }
 
@@ -47,9 +47,6 @@ func newTemplate(ctx context.Context) (_ *template, err error) {
 	if wrong := t.found.Faults(); len(wrong) > 0 {
 		return nil, fmt.Errorf("a tenant's file differs from the definition: %s", strings.Join(wrong, "; "))
 	}
-	if t.schema, err = text(ctx, conn, schemaSQL); err != nil {
-		return nil, err
-	}
 	err = conn.Raw(func(c any) (err error) {
 		serializer, ok := c.(interface{ Serialize() ([]byte, error) })
 		if !ok {
@@ -70,16 +67,30 @@ func (t *template) write(to io.WriterAt, c pipeline.Claim) error {
 	return err
 }
 
-// inspect is what inspect finds in a file that should be the template's. Everything that it asks for, SQLite
-// derives from the rows of sqlite_schema: where they are the template's, so is the answer, and where they are
-// not, it is asked for.
-func (t *template) inspect(ctx context.Context, tx *databasesql.Tx) (pipeline.Inspection, error) {
-	schema, err := text(ctx, tx, schemaSQL)
-	if err == nil && schema == t.schema {
-		return t.found, nil
+// chunk is how much of a file is compared at once.
+const chunk = 64 << 10
+
+// isIn reports whether a file is what write has written, to the byte.
+func (t *template) isIn(file io.ReaderAt, size int64, c pipeline.Claim) (bool, error) {
+	if size != int64(len(t.content)) {
+		return false, nil
 	}
-	if err != nil {
-		return pipeline.Inspection{}, err
+	buffer := make([]byte, min(chunk, len(t.content)))
+	for at := 0; at < len(t.content); at += chunk {
+		want := t.content[at:min(at+chunk, len(t.content))]
+		got := buffer[:len(want)]
+		if _, err := file.ReadAt(got, int64(at)); err != nil && !errors.Is(err, io.EOF) {
+			return false, err
+		}
+		if at == 0 {
+			if binary.BigEndian.Uint32(got[applicationID:]) != mark(c) {
+				return false, nil
+			}
+			copy(got[applicationID:], want[applicationID:applicationID+4])
+		}
+		if !bytes.Equal(got, want) {
+			return false, nil
+		}
 	}
-	return inspect(ctx, tx)
+	return true, nil
 }

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"bytes"
-	"context"
 	databasesql "database/sql"
 	"fmt"
 	"os"
@@ -253,31 +252,85 @@ func TestTemplateIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A byte that differs anywhere, and the mark of another request, are seen.
+func TestTemplateIsComparedToTheByte(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	b := ready(t, s, "1", "acme")
+	is := func() bool {
+		t.Helper()
+		info, err := b.fresh.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		same, err := s.template.isIn(b.fresh, info.Size(), b.claim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return same
+	}
+	size := int64(len(s.template.content))
+	for _, at := range []int64{0, applicationID, applicationID + 3, applicationID + 4, chunk - 1, chunk, size / 2, size - 1} {
+		was := make([]byte, 1)
+		if _, err := b.fresh.ReadAt(was, at); err != nil {
+			t.Fatal(err)
+		}
+		if !is() {
+			t.Fatalf("what was written is not found, before byte %d is changed", at)
+		}
+		if _, err := b.fresh.WriteAt([]byte{was[0] ^ 1}, at); err != nil {
+			t.Fatal(err)
+		}
+		if is() {
+			t.Errorf("byte %d differs, and nobody has seen it", at)
+		}
+		if _, err := b.fresh.WriteAt(was, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, length := range []int64{size + 1, size - 1, 0} {
+		if err := b.fresh.Truncate(length); err != nil {
+			t.Fatal(err)
+		}
+		if is() {
+			t.Errorf("a file of %d bytes is taken for one of %d", length, size)
+		}
+	}
+}
+
 // BenchmarkInspect is step 4: of a new file, and of one that was there, where all is asked for.
 func BenchmarkInspect(b *testing.B) {
 	made, err := newTemplate(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	path := b.TempDir() + "/docex.db"
-	if err := os.WriteFile(path, made.content, 0o600); err != nil {
+	claim := pipeline.Claim{Key: "0123456789abcdef"}
+	file, err := os.Create(b.TempDir() + "/docex.db")
+	if err != nil {
 		b.Fatal(err)
 	}
-	for name, how := range map[string]func(context.Context, *databasesql.Tx) (pipeline.Inspection, error){
-		"new":   made.inspect,
-		"there": func(ctx context.Context, tx *databasesql.Tx) (pipeline.Inspection, error) { return inspect(ctx, tx) },
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				err := read(b.Context(), path, immutable, func(tx *databasesql.Tx) error {
-					_, err := how(b.Context(), tx)
-					return err
-				})
-				if err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+	defer func() { _ = file.Close() }()
+	if err := made.write(file, claim); err != nil {
+		b.Fatal(err)
 	}
+	b.Run("new", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if same, err := made.isIn(file, int64(len(made.content)), claim); !same || err != nil {
+				b.Fatal(same, err)
+			}
+		}
+	})
+	b.Run("there", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			err := read(b.Context(), file.Name(), immutable, func(tx *databasesql.Tx) error {
+				_, err := inspect(b.Context(), tx)
+				return err
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
