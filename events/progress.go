@@ -3,9 +3,11 @@ package events
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/cloudevents/sdk-go/v2/types"
 )
 
 // TypeProgress is the type of events that tell how a request gets on. They travel on core NATS, on
@@ -58,6 +60,51 @@ func NewProgress(source string, at time.Time, data Progress) (event.Event, error
 		return event.Event{}, fmt.Errorf("make %s: %w", TypeProgress, err)
 	}
 	return e, nil
+}
+
+// EncodeProgress is [Encode] of [NewProgress], to the byte, for who tells a dozen for each tenant: a tenth of the time.
+// The errors are theirs.
+func EncodeProgress(source string, at time.Time, data Progress) (header map[string][]string, body []byte, err error) {
+	whole := progressEvent{
+		SpecVersion: event.CloudEventsVersionV1, ID: ProgressID(data.Request.Source, data.Request.ID, data),
+		Source: source, Type: TypeProgress, Subject: data.TenantID, Time: types.FormatTime(at),
+		ContentType: jsonContentType, CausationID: cut(legal(data.Request.ID), maxText), Data: data,
+	}
+	whole.Data.Request = *boundRequest(&data.Request)
+	// Anything but the usual is left to what judges any event.
+	_, err = verbatimURL(source)
+	if err != nil || !printable(source) || !printable(data.TenantID) || at.UTC().Year() < 0 || at.UTC().Year() > 9999 {
+		return encodeEvent(NewProgress(source, at, data))
+	}
+	if body, err = marshal(whole); err != nil {
+		return nil, nil, fmt.Errorf("make %s: %w", TypeProgress, err)
+	}
+	return map[string][]string{headerContentType: {ContentType}}, body, nil
+}
+
+// progressEvent has the attributes in the order of [Encode].
+type progressEvent struct {
+	SpecVersion string   `json:"specversion"`
+	ID          string   `json:"id"`
+	Source      string   `json:"source"`
+	Type        string   `json:"type"`
+	Subject     string   `json:"subject,omitempty"`
+	Time        string   `json:"time"`
+	ContentType string   `json:"datacontenttype"`
+	CausationID string   `json:"causationid,omitempty"`
+	Data        Progress `json:"data"`
+}
+
+// printable reports whether a text is of ASCII's visible characters, and not empty.
+func printable(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' })
+}
+
+func encodeEvent(e event.Event, err error) (header map[string][]string, body []byte, _ error) {
+	if err != nil {
+		return nil, nil, err
+	}
+	return Encode(e)
 }
 
 // ProgressFrom reads the data of a tenant.progress event.

@@ -1,8 +1,10 @@
 package events_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/tenant-provisioner/events"
 )
@@ -39,6 +41,46 @@ func TestProgressOfAnyRequest(t *testing.T) {
 				t.Error("another request has the same id")
 			}
 		})
+	}
+}
+
+// There are two ways to the same bytes, and the same errors.
+func TestEncodeProgress(t *testing.T) {
+	t.Parallel()
+	texts := []string{"", "acme", "/billing", "a b", "ü…", "<&>\"\\", "\x00", "\xff", "\ufffe", "\u2028", " ", "%zz", "HTTP://x#", strings.Repeat("ü", 3000)}
+	times := []time.Time{noon, {}, time.Unix(1, 123456789), noon.In(time.FixedZone("", 3600)), time.Unix(1<<40, 0), time.Unix(-1<<40, 0)}
+	for _, a := range texts {
+		for _, b := range texts {
+			for i, at := range times {
+				data := events.Progress{
+					TenantID: a, Request: events.Request{Source: b, ID: a}, Attempt: i, Replay: 1 - i, State: events.StepDone,
+					Step: events.Step{Number: i, Name: b}, DurationMS: float64(i) / 3,
+				}
+				var header map[string][]string
+				var body []byte
+				e, err := events.NewProgress(b, at, data)
+				if err == nil {
+					header, body, err = events.Encode(e)
+				}
+				gotHeader, got, gotErr := events.EncodeProgress(b, at, data)
+				if string(got) != string(body) || fmt.Sprint(gotHeader, gotErr) != fmt.Sprint(header, err) {
+					t.Fatalf("tenant %.20q, source %.20q, at %s: got %s %v\nwant %s %v", a, b, at, got, gotErr, body, err)
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkEncodeProgress(b *testing.B) {
+	data := events.Progress{
+		TenantID: "acme", Request: events.Request{Source: billing, ID: requestID}, Attempt: 1,
+		Step: events.Step{Number: 2, Name: "initialize_schema"}, State: events.StepDone, DurationMS: 1.5,
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := events.EncodeProgress(events.DefaultSource, noon, data); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

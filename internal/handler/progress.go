@@ -41,15 +41,10 @@ func (p *Progress) tell(r pipeline.Running, state string, took time.Duration) {
 	if r.TenantID == "" || !p.conn.IsConnected() {
 		return
 	}
-	e, err := events.NewProgress(p.source, time.Now(), events.Progress{
+	header, body, err := events.EncodeProgress(p.source, time.Now(), events.Progress{
 		TenantID: r.TenantID, Request: r.Request, Attempt: r.Attempt, Replay: r.Replay, Step: r.Step,
 		State: state, DurationMS: float64(took.Microseconds()) / 1000,
 	})
-	if err != nil {
-		p.log.Debug("progress cannot be told", "error", err)
-		return
-	}
-	header, body, err := events.Encode(e)
 	if err == nil {
 		err = p.conn.PublishMsg(&nats.Msg{Subject: events.ProgressSubject(r.TenantID), Header: header, Data: body})
 	}
