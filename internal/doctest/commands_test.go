@@ -143,8 +143,8 @@ func servers(t *testing.T, text string, addr addresses) map[string]string {
 		"127.0.0.1:8080": addr.http,
 	}
 	for name, start := range map[string]func() string{
-		"nats://nats.internal:4222":                     func() string { return startNATS(t) },
-		"postgres://provisioner:secret@db1,db2/tenants": func() string { return postgrestest.Database(t) },
+		"nats.internal:4222": func() string { return strings.TrimPrefix(startNATS(t), "nats://") },
+		"postgres://tenant_provisioner:secret@db1,db2/tenants": func() string { return postgrestest.Database(t) },
 	} {
 		if strings.Contains(text, name) {
 			replace[name] = start()

@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +36,15 @@ func TestComposeFile(t *testing.T) {
 	outlastsDraining(t, name, grace)
 	if test := service.Health.Test; len(test) != 3 || test[1] != "/consumer" || test[2] != "health" {
 		t.Errorf("the health check is %q", test)
+	}
+
+	// README.md says how its database is reached from the host.
+	database := regexp.MustCompile(`\$\{\w+:-(\w+)\}`).ReplaceAllString(service.Environment["DATABASE_URL"], "$1")
+	database = strings.Replace(database, "@postgres:", "@127.0.0.1:", 1)
+	page, err := os.ReadFile(filepath.Join(root, "README.md"))
+	must(t, err)
+	if !strings.Contains(string(page), "DATABASE_URL='"+database+"' ") {
+		t.Errorf("README.md does not say DATABASE_URL='%s'", database)
 	}
 
 	for _, compose := range [][]string{{"docker", "compose"}, {"docker-compose"}} {

@@ -177,8 +177,24 @@ func TestManifests(t *testing.T) {
 	}
 
 	for _, file := range m.kustomize.Resources {
-		if _, err := os.Stat(filepath.Join(root, where, file)); err != nil {
-			t.Error(err)
+		source, err := os.ReadFile(filepath.Join(root, where, file))
+		must(t, err)
+		if bytes.Contains(source, []byte("kind: Secret")) {
+			t.Errorf("%s is applied with the others, and replaces the Secret that is there by an example", file)
+		}
+	}
+	if s := m.secret; s.Namespace != m.namespace.Name {
+		t.Errorf("the Secret is one of namespace %s", s.Namespace)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "deploying.md"))
+	must(t, err)
+	image := m.kustomize.Images[0].NewName + ":" + m.kustomize.Images[0].NewTag
+	for _, command := range []string{
+		"make image IMAGE=" + image, "docker push " + image,
+		"kubectl -n " + m.namespace.Name + " create secret generic " + container.EnvFrom[1].SecretRef.Name + " ",
+	} {
+		if !strings.Contains(string(page), command) {
+			t.Errorf("docs/deploying.md does not say %s", command)
 		}
 	}
 	if m.kustomize.Images[0].Name != container.Image || m.kustomize.Namespace != m.namespace.Name {

@@ -52,7 +52,8 @@ func TestUnit(t *testing.T) {
 	}
 	page, err := os.ReadFile(filepath.Join(root, "docs", "deploying.md"))
 	must(t, err)
-	for _, path := range []string{strings.Fields(unit["ExecStart"])[0], unit["EnvironmentFile"]} {
+	documents := filepath.Dir(strings.TrimPrefix(unit["Documentation"], "file://"))
+	for _, path := range []string{strings.Fields(unit["ExecStart"])[0], unit["EnvironmentFile"], documents} {
 		if !strings.Contains(string(page), path) {
 			t.Errorf("docs/deploying.md does not say what comes to %s", path)
 		}
