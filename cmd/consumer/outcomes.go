@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go/jetstream"
@@ -14,62 +13,42 @@ import (
 	"example.com/tenant-provisioner/internal/handler"
 )
 
-// forgottenAfter is when the server forgets a reader that has gone.
-const forgottenAfter = 30 * time.Second
-
 // outcomes reads the stream of outcomes, in order, without acknowledging.
 type outcomes struct {
-	messages jetstream.MessagesContext
-	log      *slog.Logger
+	reader *handler.Reader
+	log    *slog.Logger
 }
 
 // openOutcomes reads from now on, or all that the stream holds first.
 func openOutcomes(ctx context.Context, js jetstream.JetStream, all bool, log *slog.Logger) (*outcomes, error) {
-	policy := jetstream.DeliverNewPolicy
-	if all {
-		policy = jetstream.DeliverAllPolicy
-	}
-	// Without a limit the client asks for ever, also where it is not allowed to.
-	asking, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	consumer, err := readOutcomes(asking, js, jetstream.OrderedConsumerConfig{DeliverPolicy: policy})
-	if err != nil {
-		return nil, err
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, err)
-	}
-	return &outcomes{messages, log}, nil
+	reader, err := readOutcomes(ctx, js, handler.ReadFrom{Start: all})
+	return &outcomes{reader, log}, err
 }
 
-// readOutcomes is a reader of the stream of outcomes, from where the configuration says.
-func readOutcomes(
-	ctx context.Context, js jetstream.JetStream, from jetstream.OrderedConsumerConfig,
-) (jetstream.Consumer, error) {
-	from.InactiveThreshold = forgottenAfter
-	consumer, err := js.OrderedConsumer(ctx, events.StreamEvents, from)
+// readOutcomes opens a reader of the stream of outcomes.
+func readOutcomes(ctx context.Context, js jetstream.JetStream, from handler.ReadFrom) (*handler.Reader, error) {
+	// Without a limit the client asks for ever, also where it is not allowed to.
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	reader, err := handler.OpenReader(ctx, js, events.StreamEvents, from)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamEvents)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, handler.RefusedAPI(js.Conn(), err))
 	}
-	return consumer, nil
+	return reader, nil
 }
 
 // next waits for the next outcome, or until ctx ends. What somebody else has put into the stream is passed
 // over: it must not hide the outcomes behind it.
 func (o *outcomes) next(ctx context.Context) (event.Event, error) {
 	for {
-		msg, err := o.messages.Next(jetstream.NextContext(ctx))
-		if errors.Is(err, jetstream.ErrNoHeartbeat) { // the server is away; the consumer sees to it
-			continue
-		}
+		msg, err := o.reader.Next(ctx)
 		if err != nil {
 			return event.Event{}, err
 		}
-		e, err := events.Decode(msg.Headers(), msg.Data())
+		e, err := events.Decode(msg.Header, msg.Data)
 		if err != nil {
 			o.log.WarnContext(ctx, "a message in stream "+events.StreamEvents+" is no outcome", "error", err)
 			continue
@@ -88,7 +67,7 @@ func (o *outcomes) of(ctx context.Context, ids map[string]bool) (event.Event, er
 	}
 }
 
-func (o *outcomes) close() { o.messages.Stop() }
+func (o *outcomes) close() { o.reader.Close() }
 
 // outcomeIDs are the ids that the outcome of a request can have.
 func outcomeIDs(source, id string, replay int) map[string]bool {

@@ -207,13 +207,18 @@ func (o *replayOutcomes) end(ctx context.Context, wait time.Duration) (reconnect
 	return !o.js.Conn().IsConnected() || o.js.Conn().Stats().Reconnects > o.lost, err
 }
 
-// lookBack hears what the stream has since it began, and what comes. A server that is away is asked until ctx
-// ends.
+// lookBack hears what the stream has since it began, and what comes, until stop is called. A server that is
+// unavailable is asked until ctx ends.
 func (o *replayOutcomes) lookBack(ctx context.Context) (stop func(), err error) {
 	const again = 200 * time.Millisecond
 	for o.left() > 0 && ctx.Err() == nil {
-		if stop, err = o.readBack(ctx); err == nil {
-			return stop, nil
+		// A question that is lost with the connection has no answer.
+		const answer = 3 * time.Second
+		asking, cancel := context.WithTimeout(ctx, answer)
+		reader, err := readOutcomes(asking, o.js, handler.ReadFrom{Since: o.began})
+		cancel()
+		if err == nil {
+			return o.hearAll(ctx, reader), nil
 		}
 		if !away(err) {
 			return func() {}, err
@@ -226,27 +231,25 @@ func (o *replayOutcomes) lookBack(ctx context.Context) (stop func(), err error) 
 	return func() {}, nil // the summary says what was not seen
 }
 
-func (o *replayOutcomes) readBack(ctx context.Context) (stop func(), _ error) {
-	// A question that is lost with the connection has no answer.
-	const (
-		answer    = 3 * time.Second
-		expiry    = 4 * time.Second
-		heartbeat = time.Second
-	)
-	ctx, cancel := context.WithTimeout(ctx, answer)
-	defer cancel()
-	consumer, err := readOutcomes(ctx, o.js, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &o.began,
-	})
-	if err != nil {
-		return nil, err
+// hearAll hears what the reader reads, until stop is called.
+func (o *replayOutcomes) hearAll(ctx context.Context, reader *handler.Reader) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer reader.Close()
+		for {
+			msg, err := reader.Next(ctx)
+			if err != nil {
+				return
+			}
+			o.hear(msg.Header, msg.Data)
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
 	}
-	reading, err := consumer.Consume(func(msg jetstream.Msg) { o.hear(msg.Headers(), msg.Data()) },
-		jetstream.PullExpiry(expiry), jetstream.PullHeartbeat(heartbeat))
-	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, err)
-	}
-	return reading.Stop, nil
 }
 
 func (o *replayOutcomes) left() int {

@@ -35,7 +35,7 @@ func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the recorded outcome: %w", err)
 	}
-	header := originalHeader(d.msg.Headers())
+	header := originalHeader(d.msg.Header)
 	for name, value := range map[string]string{
 		"Key":      strings.TrimPrefix(failure.DeadLetter.Subject, events.SubjectDeadLetterPrefix),
 		"Reason":   string(failure.Cause.Code),
@@ -45,13 +45,13 @@ func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 		"Replay":   strconv.Itoa(failure.Replay),
 		"Stream":   d.stream,
 		"Sequence": strconv.FormatUint(d.sequence, 10),
-		"Subject":  d.msg.Subject(),
+		"Subject":  d.msg.Subject,
 		"Time":     e.Time().UTC().Format(time.RFC3339Nano),
 		"Tenant":   headerText(failure.TenantID),
 	} {
 		header[deadLetterPrefix+name] = []string{value}
 	}
-	return &nats.Msg{Subject: failure.DeadLetter.Subject, Header: header, Data: d.msg.Data()}, nil
+	return &nats.Msg{Subject: failure.DeadLetter.Subject, Header: header, Data: d.msg.Data}, nil
 }
 
 // originalHeader is the message's header without what the server would act on again: expectations, TTLs
@@ -123,11 +123,7 @@ func (h *Handler) bury(ctx context.Context, d delivery, o pipeline.Outcome) erro
 func (h *Handler) deadLetterIsThere(ctx context.Context, letter *nats.Msg) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	stream, err := h.JetStream.Stream(ctx, events.StreamDeadLetters)
-	if err != nil {
-		return false, err
-	}
-	last, err := stream.GetLastMsgForSubject(ctx, letter.Subject)
+	last, err := GetMessage(ctx, h.JetStream, events.StreamDeadLetters, StoredMessage{LastFor: letter.Subject})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
 	}

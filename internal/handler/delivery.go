@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // ReplayHeader is the number of an operator's replay, on a request: 1, 2, … It is absent on the original.
@@ -18,7 +17,7 @@ const ReplayHeader = "Replay-Number"
 
 // delivery is one message in the hands of a worker.
 type delivery struct {
-	msg      jetstream.Msg
+	msg      *Message
 	stream   string
 	sequence uint64    // in the stream
 	stored   time.Time // when the stream took it
@@ -27,14 +26,14 @@ type delivery struct {
 	deliveries int // this one included
 }
 
-func newDelivery(msg jetstream.Msg) (delivery, error) {
+func newDelivery(msg *Message) (delivery, error) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return delivery{}, fmt.Errorf("a message without JetStream metadata: %w", err)
 	}
 	return delivery{
 		msg: msg, stream: meta.Stream, sequence: meta.Sequence.Stream, stored: meta.Timestamp,
-		replay:     replayNumber(msg.Headers()),
+		replay:     replayNumber(msg.Header),
 		deliveries: int(min(meta.NumDelivered, math.MaxInt32)), // just bounded
 	}, nil
 }
@@ -61,7 +60,7 @@ func (d delivery) keepAlive(ctx context.Context, ackWait time.Duration, log *slo
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := d.msg.InProgress(); err != nil {
+			if err := d.msg.inProgress(); err != nil {
 				log.DebugContext(ctx, "the server could not be told that work goes on", "error", err)
 			}
 		}

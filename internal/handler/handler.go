@@ -113,7 +113,7 @@ func (h *Handler) Run(ctx context.Context) error {
 	var background, workers sync.WaitGroup
 	background.Go(func() { h.gate.run(work) })
 
-	err := h.intake(ctx, func(msg jetstream.Msg, done func()) {
+	err := h.intake(ctx, func(msg *Message, done func()) {
 		h.inHand.Add(1)
 		workers.Go(func() {
 			defer done()

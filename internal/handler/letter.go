@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
 )
@@ -35,19 +34,19 @@ type Letter struct {
 }
 
 // newLetter reads a message of the stream that was sent without its body.
-func newLetter(msg jetstream.Msg) (Letter, error) {
+func newLetter(msg *Message) (Letter, error) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return Letter{}, err
 	}
-	header := msg.Headers()
+	header := msg.Header
 	reason := func(name string) string { return header.Get(deadLetterPrefix + name) }
 	number := func(name string) int {
 		n, _ := count(reason(name)) // 0 it is
 		return n
 	}
 	l := Letter{
-		Key:      strings.TrimPrefix(msg.Subject(), events.SubjectDeadLetterPrefix),
+		Key:      strings.TrimPrefix(msg.Subject, events.SubjectDeadLetterPrefix),
 		Sequence: meta.Sequence.Stream,
 		Time:     meta.Timestamp.UTC(),
 		Reason:   reason("Reason"), Step: reason("Step"), Tenant: reason("Tenant"),
@@ -60,8 +59,10 @@ func newLetter(msg jetstream.Msg) (Letter, error) {
 		l.Time = t.UTC()
 	}
 	l.OriginalSequence, _ = strconv.ParseUint(reason("Sequence"), 10, 64) // 0, which no message has
-	l.Size, _ = count(header.Get(nats.MsgSize))                           // the server's own
-	delete(header, nats.MsgSize)
+	if sizes := header.Values(nats.MsgSize); len(sizes) > 0 {
+		l.Size, _ = count(sizes[len(sizes)-1]) // the server's own is the last
+		delete(header, nats.MsgSize)
+	}
 	return l, nil
 }
 

@@ -18,8 +18,8 @@ import (
 const (
 	// lettersAtOnce bounds what is read ahead, and so the memory: a header has 64 KiB at most.
 	lettersAtOnce = 256
-	// lookTimeout is how long one question to the stream of dead letters waits for its answer.
-	lookTimeout = 5 * time.Second
+	// readTimeout is how long one request to read from a stream waits for its answer.
+	readTimeout = 5 * time.Second
 	// pageTimeout is how long a page waits for letters that somebody may just have removed.
 	pageTimeout = 2 * time.Second
 	// minKey is how much of a key names a dead letter, in characters.
@@ -44,7 +44,7 @@ type Letters struct {
 
 // OpenLetters finds the stream.
 func OpenLetters(ctx context.Context, js jetstream.JetStream) (*Letters, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	stream, err := js.Stream(ctx, events.StreamDeadLetters)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -115,14 +115,14 @@ func canBeKey(key string) bool {
 // Remove removes this dead letter, and not one of the same request that has replaced it: its sequence names
 // it, where its subject would not. gone: somebody else was faster.
 func (l *Letters) Remove(ctx context.Context, letter Letter) (gone bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	deletion := l.stream.DeleteMsg(ctx, letter.Sequence)
 	if deletion == nil {
 		return false, nil
 	}
 	// The server's codes for "not there" and "not permitted" are one: look.
-	_, err = l.stream.GetMsg(ctx, letter.Sequence)
+	_, err = GetMessage(ctx, l.js, events.StreamDeadLetters, StoredMessage{Sequence: letter.Sequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return true, nil
 	}
@@ -133,9 +133,9 @@ func (l *Letters) Remove(ctx context.Context, letter Letter) (gone bool, err err
 // Original returns the message that failed. Its headers are those that the dead letter has of it. Its error
 // wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is.
 func (l *Letters) Original(ctx context.Context, letter Letter) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	stored, err := l.stream.GetMsg(ctx, letter.Sequence)
+	stored, err := GetMessage(ctx, l.js, events.StreamDeadLetters, StoredMessage{Sequence: letter.Sequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, ErrGone
 	}
@@ -154,11 +154,7 @@ func (l *Letters) omittedOriginal(ctx context.Context, letter Letter) (*jetstrea
 	if letter.Stream != events.StreamRequests || letter.OriginalSequence == 0 {
 		return nil, unreplayable("its headers do not say where in stream %s the original is", events.StreamRequests)
 	}
-	requests, err := l.js.Stream(ctx, letter.Stream)
-	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", letter.Stream, err)
-	}
-	stored, err := requests.GetMsg(ctx, letter.OriginalSequence)
+	stored, err := GetMessage(ctx, l.js, letter.Stream, StoredMessage{Sequence: letter.OriginalSequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, unreplayable("the original was left in stream %s at sequence %d and is not there any more; "+
 			"have it requested anew", letter.Stream, letter.OriginalSequence)
@@ -205,7 +201,7 @@ func (l *Letters) on(ctx context.Context, subject string) iter.Seq2[Letter, erro
 
 // last is the sequence of the newest dead letter.
 func (l *Letters) last(ctx context.Context) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	info, err := l.stream.Info(ctx)
 	if err != nil {
@@ -216,7 +212,7 @@ func (l *Letters) last(ctx context.Context) (uint64, error) {
 
 // page reads the headers of the next letters. pending is how many there were; without any it is the end.
 func (l *Letters) page(ctx context.Context, subject string, from uint64) (letters []Letter, pending uint64, _ error) {
-	looking, cancel := context.WithTimeout(ctx, lookTimeout)
+	looking, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	consumer, err := l.js.CreateConsumer(looking, events.StreamDeadLetters, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
@@ -227,7 +223,7 @@ func (l *Letters) page(ctx context.Context, subject string, from uint64) (letter
 		return nil, 0, err
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 		defer cancel()
 		// It is forgotten soon, anyway.
 		l.js.DeleteConsumer(ctx, events.StreamDeadLetters, consumer.CachedInfo().Name) //nolint:errcheck // likewise
@@ -237,16 +233,14 @@ func (l *Letters) page(ctx context.Context, subject string, from uint64) (letter
 	if pending == 0 {
 		return nil, 0, nil
 	}
-	batch, err := consumer.Fetch(int(min(pending, lettersAtOnce)), jetstream.FetchMaxWait(pageTimeout))
-	if err != nil {
-		return nil, 0, err
-	}
-	for msg := range batch.Messages() {
+	messages, err := fetch(ctx, l.js, events.StreamDeadLetters, consumer.CachedInfo().Name,
+		int(min(pending, lettersAtOnce)), pageTimeout)
+	for _, msg := range messages {
 		letter, err := newLetter(msg)
 		if err != nil {
 			return nil, 0, err
 		}
 		letters = append(letters, letter)
 	}
-	return letters, pending, errors.Join(batch.Error(), ctx.Err())
+	return letters, pending, err
 }

@@ -29,10 +29,6 @@ var places = map[place]struct {
 	placeEnd:     {"waiting for work to end", 3 * time.Minute},
 }
 
-// lookUp is how often intake says that it lives while it waits for a message. Each time the client begins to count
-// anew how long no heartbeat has come, so it is longer than that may take.
-const lookUp = 2*heartbeat + time.Second
-
 // pulse tells whether intake gets on. To wait for a server that is away is to get on, as long as somebody asks it:
 // what does not is a process that only a restart can help.
 type pulse struct {

@@ -59,7 +59,8 @@ func ReadQueue(ctx context.Context, js jetstream.JetStream) (q Queue, err error)
 		return q, nil
 	}
 	// The first one above what is settled; those between may have been removed.
-	oldest, err := stream.GetMsg(ctx, info.AckFloor.Stream+1, jetstream.WithGetMsgSubject(events.TypeRequested))
+	oldest, err := GetMessage(ctx, js, events.StreamRequests,
+		StoredMessage{Sequence: info.AckFloor.Stream + 1, NextFor: events.TypeRequested})
 	if errors.Is(err, jetstream.ErrMsgNotFound) { // it was settled, or dropped, just now
 		return q, nil
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/crash"
@@ -16,7 +15,7 @@ import (
 )
 
 // handle decides one message and settles it. intake ends when shutdown begins, work when it must be over.
-func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
+func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	d, err := newDelivery(msg)
 	if err != nil {
 		h.Log.ErrorContext(work, "not a message of the stream; it is left alone", "error", err)
@@ -57,13 +56,13 @@ func (h *Handler) handle(intake, work context.Context, msg jetstream.Msg) {
 }
 
 // decode reads the event. What makes the reader panic would do so at every delivery: it cannot be read.
-func decode(msg jetstream.Msg) (e event.Event, err error) {
+func decode(msg *Message) (e event.Event, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("%w: panic in the reader: %v", events.ErrUndecodable, cause)
 		}
 	}()
-	return events.Decode(msg.Headers(), msg.Data())
+	return events.Decode(msg.Header, msg.Data)
 }
 
 // decide runs the job of a message, which holds the event e or is malformed, until it is more than held up by an
@@ -127,13 +126,13 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 			return err
 		}
 		crash.Point("outcome published", "")
-		return d.msg.TermWithReason("dead letter " + key)
+		return h.term(ctx, d, "dead letter "+key)
 	case pipeline.Postpone:
 		delay := h.Backoff.Delay(h.failures(d, r))
 		h.Log.WarnContext(ctx, "the request goes back", "delay", delay.String(), "sequence", d.sequence, "error", r.Err)
-		return d.msg.NakWithDelay(delay)
+		return d.msg.nak(delay)
 	case pipeline.HandBack, pipeline.Pause:
-		return d.msg.NakWithDelay(atOnce)
+		return d.msg.nak(atOnce)
 	}
 	return nil
 }
@@ -154,7 +153,14 @@ func (h *Handler) failures(d delivery, r pipeline.Result) int {
 func (h *Handler) ack(ctx context.Context, d delivery) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackTimeout)
 	defer cancel()
-	return d.msg.DoubleAck(ctx)
+	return d.msg.ack(ctx)
+}
+
+// term ends the redelivery and waits likewise.
+func (h *Handler) term(ctx context.Context, d delivery, reason string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackTimeout)
+	defer cancel()
+	return d.msg.term(ctx, reason)
 }
 
 // atOnce is the delay of what is handed back. Not zero: the server keeps a negative acknowledgement without a
@@ -163,8 +169,8 @@ func (h *Handler) ack(ctx context.Context, d delivery) error {
 const atOnce = time.Millisecond
 
 // handBack returns a message after the delay; failing that, AckWait does.
-func (h *Handler) handBack(msg jetstream.Msg, delay time.Duration) {
-	if err := msg.NakWithDelay(max(delay, atOnce)); err != nil {
+func (h *Handler) handBack(msg *Message, delay time.Duration) {
+	if err := msg.nak(max(delay, atOnce)); err != nil {
 		h.Log.Warn("a message could not be handed back; it is delivered again after AckWait", "error", err)
 	}
 }

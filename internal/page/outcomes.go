@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
 )
 
 const (
@@ -66,7 +67,7 @@ func readOutcomes(ctx context.Context, js jetstream.JetStream, before outcomes) 
 				continue
 			}
 			group.Go(func() (err error) {
-				batch[i], err = readOutcome(ctx, stream, sequence)
+				batch[i], err = readOutcome(ctx, js, sequence)
 				return err
 			})
 		}
@@ -83,8 +84,8 @@ func readOutcomes(ctx context.Context, js jetstream.JetStream, before outcomes) 
 	return now, nil
 }
 
-func readOutcome(ctx context.Context, stream jetstream.Stream, sequence uint64) (outcome, error) {
-	msg, err := stream.GetMsg(ctx, sequence)
+func readOutcome(ctx context.Context, js jetstream.JetStream, sequence uint64) (outcome, error) {
+	msg, err := handler.GetMessage(ctx, js, events.StreamEvents, handler.StoredMessage{Sequence: sequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return outcome{gone: true}, nil
 	}

@@ -1,0 +1,240 @@
+package handler
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// rawPublisher writes what the client library would not: any header block.
+type rawPublisher struct {
+	t    *testing.T
+	conn net.Conn
+	from *bufio.Reader
+}
+
+func (s *natsServer) rawPublisher(t *testing.T) *rawPublisher {
+	t.Helper()
+	conn, err := s.InProcessConn()
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	p := &rawPublisher{t, conn, bufio.NewReader(conn)}
+	_, err = p.from.ReadString('\n') // INFO
+	must(t, err)
+	p.write(`CONNECT {"verbose":false,"pedantic":false,"headers":true}` + "\r\n")
+	return p
+}
+
+func (p *rawPublisher) write(text string) {
+	p.t.Helper()
+	must(p.t, p.conn.SetDeadline(time.Now().Add(patience)))
+	_, err := p.conn.Write([]byte(text))
+	must(p.t, err)
+}
+
+// publish publishes a message and waits until the server has taken it. header is the whole block, without the blank line
+// that ends it; empty: none.
+func (p *rawPublisher) publish(subject, header, body string) {
+	p.t.Helper()
+	if header != "" {
+		header += "\r\n\r\n"
+		p.write(fmt.Sprintf("HPUB %s %d %d\r\n%s%s\r\nPING\r\n", subject, len(header), len(header)+len(body), header, body))
+	} else {
+		p.write(fmt.Sprintf("PUB %s %d\r\n%s\r\nPING\r\n", subject, len(body), body))
+	}
+	for {
+		line, err := p.from.ReadString('\n')
+		must(p.t, err)
+		if strings.HasPrefix(line, "-ERR") {
+			p.t.Fatal(line)
+		}
+		if strings.HasPrefix(line, "PONG") {
+			return
+		}
+	}
+}
+
+// statusBlocks are header blocks that a client takes for a word of the server's, of every kind that nats.go knows
+// (message.go, checkMsg; pull.go, handleStatusMsg; stream.go, convertDirectGetMsgResponseToMsg).
+func statusBlocks() map[string]string {
+	blocks := map[string]string{
+		"inline":            "NATS/1.0 503",
+		"inline, text":      "NATS/1.0 409 Consumer Deleted",
+		"inline, unknown":   "NATS/1.0 777 Anything",
+		"description only":  "NATS/1.0\r\nDescription: Consumer Deleted",
+		"lower case":        "NATS/1.0\r\nstatus: 404",
+		"twice":             "NATS/1.0\r\nStatus: 100\r\nStatus: 404",
+		"blank":             "NATS/1.0\r\nStatus:   ",
+		"pin":               "NATS/1.0\r\nNats-Pin-Id: somebody",
+		"stalled":           "NATS/1.0\r\nStatus: 100\r\nNats-Consumer-Stalled: $JS.FC.x",
+		"last":              "NATS/1.0\r\nStatus: 100\r\nNats-Last-Consumer: 9\r\nNats-Last-Stream: 9",
+		"pending":           "NATS/1.0\r\nStatus: 408\r\nNats-Pending-Messages: 1000000\r\nNats-Pending-Bytes: 9",
+		"pending, not int":  "NATS/1.0\r\nStatus: 408\r\nNats-Pending-Messages: x\r\nNats-Pending-Bytes: x",
+		"size":              "NATS/1.0\r\nNats-Msg-Size: 5",
+		"with an identity":  "NATS/1.0\r\nStatus: 503\r\nce-id: 1\r\nce-source: /x\r\nce-specversion: 1.0\r\nce-type: tenant.requested",
+		"not a header":      "NATS/1.0\r\nStatus",
+		"not a header line": "NATS/1.0 5\r\nStatus: 503",
+	}
+	for _, code := range []string{
+		"100", "200", "204", "400", "404", "408", "409", "412", "413", "423", "429", "500", "503", "foo", "-1", "0",
+	} {
+		blocks["status "+code] = "NATS/1.0\r\nStatus: " + code
+	}
+	for _, text := range []string{
+		"Consumer Deleted", "Leadership Change", "Server Shutdown", "Batch Completed", "Message Size Exceeds MaxBytes",
+		"Exceeded MaxWaiting", "Exceeded MaxRequestBatch of 1", "Consumer is push based",
+	} {
+		blocks["409 "+text] = "NATS/1.0\r\nStatus: 409\r\nDescription: " + text
+	}
+	return blocks
+}
+
+// Whatever lies in the stream is a message: each has its outcome and is settled, and what is behind it is served.
+func TestMessagesThatLookLikeAStatusAreSettled(t *testing.T) {
+	b := newBundle(t)
+	b.start()
+	raw := b.server.rawPublisher(t)
+	blocks := statusBlocks()
+	for _, name := range slices.Sorted(maps.Keys(blocks)) {
+		raw.publish(events.TypeRequested, blocks[name], "")
+	}
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	equal(t, "outcomes", causes(t, b.outcomes()),
+		fmt.Sprintf("INVALID_REQUEST 1, PROVISIONED 1, UNDECODABLE_EVENT %d", len(blocks)-1))
+	equal(t, "delivered", b.delivered(), len(blocks)+1)
+	equal(t, "dead letters", len(b.list(Filter{})), len(blocks))
+}
+
+// The same for whoever reads what lies in a stream: in pages of headers, in order, one by one; also with allow_direct, by
+// which the client library reads another way.
+func TestReadersSeeMessagesThatLookLikeAStatus(t *testing.T) {
+	t.Parallel()
+	for name, direct := range map[string]bool{"plain": false, "allow_direct": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			for _, stream := range []string{events.StreamDeadLetters, events.StreamEvents, events.StreamRequests} {
+				config := b.streamOf(stream).CachedInfo().Config
+				config.AllowDirect = direct
+				_, err := b.js.UpdateStream(t.Context(), config)
+				must(t, err)
+			}
+			raw := b.server.rawPublisher(t)
+			blocks := statusBlocks()
+			names := slices.Sorted(maps.Keys(blocks))
+			for i, name := range names {
+				raw.publish(events.DeadLetterSubject(fmt.Sprintf("%064x", i)), blocks[name], "")
+				raw.publish(events.TypeProvisioned, blocks[name], "")
+			}
+			ctx := t.Context()
+
+			letters := b.list(Filter{})
+			equal(t, "dead letters listed", len(letters), len(blocks))
+			for i, letter := range letters {
+				found, err := b.letters().Find(ctx, letter.Key)
+				must(t, err)
+				equal(t, "dead letter found: "+names[i], found.Sequence, letter.Sequence)
+				if _, err := b.letters().Original(ctx, letter); err != nil {
+					t.Errorf("%s: %v", names[i], err)
+				}
+			}
+
+			reader, err := OpenReader(ctx, b.js, events.StreamEvents, ReadFrom{Start: true})
+			must(t, err)
+			defer reader.Close()
+			for i := range names {
+				msg, err := reader.Next(ctx)
+				must(t, err)
+				meta, err := msg.Metadata()
+				must(t, err)
+				equal(t, "read in order: "+names[i], meta.Sequence.Stream, uint64(i+1))
+				_, err = GetMessage(ctx, b.js, events.StreamEvents, StoredMessage{Sequence: meta.Sequence.Stream})
+				must(t, err)
+			}
+
+			raw.publish(events.TypeRequested, blocks["status 404"], "")
+			b.eventually("the oldest request is found", func() bool {
+				queue, err := ReadQueue(ctx, b.js)
+				must(t, err)
+				return !queue.Oldest.IsZero()
+			})
+		})
+	}
+}
+
+// A reader goes on where it was when its consumer is deleted, or the server restarts.
+func TestReaderGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	for name, from := range map[string]ReadFrom{
+		"start": {Start: true}, "since": {Since: time.Now().Add(-time.Hour)}, "new": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			n := 0
+			publish := func(count int) {
+				for range count {
+					n++
+					b.publish(&nats.Msg{Subject: events.TypeProvisioned, Data: fmt.Append(nil, n)})
+				}
+			}
+			ctx, read := t.Context(), 0
+			reader, err := OpenReader(ctx, b.js, events.StreamEvents, from)
+			must(t, err)
+			defer reader.Close()
+			readAll := func() {
+				for read < n {
+					msg, err := reader.Next(ctx)
+					must(t, err)
+					read++
+					equal(t, "message", string(msg.Data), fmt.Sprint(read))
+				}
+			}
+			// Before anything was read, in the middle of what was asked for, and where all is read.
+			must(t, b.js.DeleteConsumer(ctx, events.StreamEvents, reader.consumer))
+			publish(readAhead + 50)
+			readAll()
+			must(t, b.js.DeleteConsumer(ctx, events.StreamEvents, reader.consumer))
+			publish(3)
+			readAll()
+			b.server.stop()
+			b.server.start(t)
+			b.eventually("the server is back", func() bool {
+				_, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: events.TypeProvisioned, Data: fmt.Append(nil, n+1)})
+				if err == nil {
+					n++
+				}
+				return err == nil
+			})
+			publish(3)
+			// What was published while the server could not confirm it may be there twice: sequences count, not contents.
+			last := b.streamOf(events.StreamEvents).CachedInfo().State.LastSeq
+			for sequence := uint64(read + 1); sequence <= last; sequence++ {
+				msg, err := reader.Next(ctx)
+				must(t, err)
+				meta, err := msg.Metadata()
+				must(t, err)
+				equal(t, "sequence", meta.Sequence.Stream, sequence)
+			}
+		})
+	}
+}
+
+func TestReaderOfAStreamThatIsNotThere(t *testing.T) {
+	b := newBundle(t)
+	for _, from := range []ReadFrom{{}, {Start: true}} {
+		if _, err := OpenReader(t.Context(), b.js, "NOT_THERE", from); !errors.Is(err, jetstream.ErrStreamNotFound) {
+			t.Errorf("%+v: %v", from, err)
+		}
+	}
+}

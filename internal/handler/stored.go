@@ -1,0 +1,64 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// StoredMessage names a message that a stream holds. (nats-server, JSApiMsgGetRequest)
+type StoredMessage struct {
+	Sequence uint64 `json:"seq,omitempty"`
+	// NextFor is the subject, wildcards allowed, of the first message at Sequence or after it.
+	NextFor string `json:"next_by_subj,omitempty"`
+	// LastFor is the subject whose newest message is meant. Nothing else is set then.
+	LastFor string `json:"last_by_subj,omitempty"`
+}
+
+// GetMessage reads a message that the stream holds. Its error is [jetstream.ErrMsgNotFound] where there is none.
+//
+// The client library reads a stream that has allow_direct by a way on which it takes a message without a body and with a
+// header Status for the server's word that there is none. (nats.go 1.55.0, jetstream/stream.go:
+// convertDirectGetMsgResponseToMsg) GetMessage always uses the API whose answer is JSON.
+func GetMessage(
+	ctx context.Context, js jetstream.JetStream, stream string, which StoredMessage,
+) (*jetstream.RawStreamMsg, error) {
+	request, err := json.Marshal(which)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := js.Conn().RequestWithContext(ctx, apiSubject(js, "STREAM.MSG.GET."+stream), request)
+	if err != nil {
+		return nil, err
+	}
+	var response struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message *struct {
+			Subject  string    `json:"subject"`
+			Sequence uint64    `json:"seq"`
+			Header   []byte    `json:"hdrs"`
+			Data     []byte    `json:"data"`
+			Time     time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(answer.Data, &response); err != nil {
+		return nil, err
+	}
+	switch {
+	case response.Error != nil && response.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return nil, jetstream.ErrMsgNotFound
+	case response.Error != nil:
+		return nil, response.Error
+	case response.Message == nil:
+		return nil, jetstream.ErrInvalidJetStreamResponse
+	}
+	m := response.Message
+	// Headers that cannot be read are left out, as where a consumer delivers the message.
+	header, _ := nats.DecodeHeadersMsg(m.Header) //nolint:errcheck // likewise
+	return &jetstream.RawStreamMsg{
+		Subject: m.Subject, Sequence: m.Sequence, Header: header, Data: m.Data, Time: m.Time,
+	}, nil
+}
