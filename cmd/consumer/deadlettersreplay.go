@@ -180,7 +180,7 @@ func (r *replaying) publish(ctx context.Context, letter handler.Letter) (replayL
 	if r.faults++; err == nil || errors.Is(err, handler.ErrGone) || errors.Is(err, handler.ErrUnreplayable) {
 		r.faults = 0 // the others may fare better
 	}
-	line.Status, line.Replay = statusReplayed, replayed.Number
+	line.Status, line.Replay, line.NotRestored = statusReplayed, replayed.Number, replayed.NotRestored
 	if replayed.Repeated {
 		line.Status = statusRepeated
 	}

@@ -25,6 +25,7 @@ type metrics struct {
 	steps    *prometheus.HistogramVec
 	attempts *prometheus.CounterVec
 	requests *prometheus.HistogramVec
+	unstored prometheus.Counter
 }
 
 // durations are buckets in seconds, of which the first is half a millisecond, for servers that do not take native
@@ -60,6 +61,10 @@ func newMetrics() *metrics {
 			Help: "Attempts that have ended, by result: provisioned, failed for good, postponed after a transient fault, " +
 				"interrupted by an outage, handed_back because the process ends, overtaken by one of another delivery.",
 		}, []string{"result"}),
+		unstored: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tenant_provisioner_dead_letters_refused_total",
+			Help: "Failures without a dead letter, because NATS refused every form of it.",
+		}),
 	}
 	// All that can be counted is there from the start: what first appears as 1 has not increased, to Prometheus.
 	m.outcomes.WithLabelValues(events.TypeProvisioned, "")
@@ -73,7 +78,7 @@ func newMetrics() *metrics {
 	for _, step := range []string{"create_indexes", "validate_schema"} {
 		m.warnings.WithLabelValues(step, events.WarnIndexFailed)
 	}
-	m.registry.MustRegister(m.outcomes, m.warnings, m.steps, m.attempts, m.requests, buildInfo(),
+	m.registry.MustRegister(m.outcomes, m.warnings, m.steps, m.attempts, m.requests, m.unstored, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

@@ -57,7 +57,7 @@ func TestReplayByFilter(t *testing.T) {
 			Key: l.Key, Tenant: l.Tenant, Reason: "PERMISSION_DENIED", Replay: 1, Status: "replayed", Outcome: "provisioned",
 			OutcomeID: l.OutcomeID,
 		}
-		equal(t, "line", l, want)
+		equal(t, "line", fmt.Sprintf("%+v", l), fmt.Sprintf("%+v", want))
 	}
 	equal(t, "summary", fmt.Sprintf("%+v", summary),
 		fmt.Sprintf("%+v", replaySummary{Selected: 2, Replayed: 2, Provisioned: 2, Failed: map[string]int{}}))

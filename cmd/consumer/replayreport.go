@@ -43,7 +43,9 @@ type replayLine struct {
 	Outcome   string `json:"outcome,omitempty"`
 	Cause     string `json:"cause,omitempty"` // of its failure
 	OutcomeID string `json:"outcome_id,omitempty"`
-	Error     string `json:"error,omitempty"`
+	// NotRestored are headers of the original that the replay does not have under their own names.
+	NotRestored []string `json:"headers_not_restored,omitempty"`
+	Error       string   `json:"error,omitempty"`
 }
 
 func newReplayLine(l handler.Letter) replayLine {
@@ -86,6 +88,9 @@ func (l replayLine) text() string {
 		text += ": failed again, " + cell(l.Cause, 30)
 	case outcomeNone:
 		text += ": no outcome seen yet"
+	}
+	if len(l.NotRestored) > 0 {
+		text += "; without its headers " + cell(strings.Join(l.NotRestored, ", "), 100)
 	}
 	if l.Error != "" {
 		text += "; " + plain(l.Error)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync/atomic"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
@@ -71,7 +72,8 @@ func run(ctx context.Context, env envconfig.Lookuper, c Config, log *slog.Logger
 		defer func() { err = errors.Join(err, server.stop()) }()
 	}
 	var last lastError
-	nc, err := connect(c, server, log, true, last.option())
+	// Nothing is kept for a connection that comes back: what is published late may be out of date, and is looked at again.
+	nc, err := connect(c, server, log, true, last.option(), nats.ReconnectBufSize(-1))
 	if err != nil {
 		return err
 	}

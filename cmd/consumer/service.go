@@ -78,7 +78,8 @@ func newHandler(
 	return handler.New(handler.Config{
 		Conn: nc, JetStream: js, Topology: topology(c), Provisioner: provisioner, Workers: c.Concurrency,
 		Backoff: backoff(c), DrainTimeout: c.DrainTimeout, Log: log, Settled: counts.settled,
-		Tracer: tracer(traces),
+		Unstored: counts.unstored.Inc,
+		Tracer:   tracer(traces),
 	})
 }
 

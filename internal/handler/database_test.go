@@ -27,6 +27,7 @@ type fakeDatabase struct {
 
 type entry struct {
 	replay, attempts int
+	delivery         string
 	outcome          pipeline.Outcome
 	notes            []pipeline.Note
 }
@@ -87,9 +88,10 @@ func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, tenant strin
 		*e = entry{replay: r.Replay}
 	}
 	if e.outcome.ID != "" {
-		return pipeline.Claim{}, &pipeline.Settled{Outcome: e.outcome}
+		return pipeline.Claim{}, &pipeline.Settled{Outcome: e.recorded()}
 	}
 	e.attempts++
+	e.delivery = r.Delivery
 	c := pipeline.Claim{Key: r.Key(), Replay: e.replay, Attempt: e.attempts}
 	if d.tenants[tenant] {
 		c.Registered = tenant
@@ -107,7 +109,26 @@ func (d *fakeDatabase) Conclude(_ context.Context, c pipeline.Claim, f pipeline.
 	if e.outcome.ID == "" {
 		e.outcome = f.Outcome
 	}
-	return e.outcome, nil
+	return e.recorded(), nil
+}
+
+// recorded is the outcome with the delivery that it was decided by.
+func (e *entry) recorded() pipeline.Outcome {
+	o := e.outcome
+	o.Delivery = e.delivery
+	return o
+}
+
+func (d *fakeDatabase) Recorded(_ context.Context, key string) (pipeline.Outcome, error) {
+	unlock, err := d.lock()
+	if err != nil {
+		return pipeline.Outcome{}, err
+	}
+	defer unlock()
+	if e := d.entries[key]; e != nil && e.outcome.ID != "" {
+		return e.recorded(), nil
+	}
+	return pipeline.Outcome{}, nil
 }
 
 func (d *fakeDatabase) Note(_ context.Context, c pipeline.Claim, n pipeline.Note) error {
@@ -128,7 +149,7 @@ func (d *fakeDatabase) Suspect(context.Context, string, pipeline.Limit) (bool, e
 	return false, d.away
 }
 
-func (d *fakeDatabase) Buried(_ context.Context, key, _ string) error {
+func (d *fakeDatabase) Buried(_ context.Context, key, _, delivery string) error {
 	unlock, err := d.lock()
 	if err != nil {
 		return err
@@ -137,7 +158,7 @@ func (d *fakeDatabase) Buried(_ context.Context, key, _ string) error {
 	if d.unnoted {
 		return errTransient
 	}
-	d.entries[key].outcome.Buried = true
+	d.entries[key].outcome.Buried, d.entries[key].delivery = true, delivery
 	return nil
 }
 

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
@@ -35,7 +37,7 @@ func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the recorded outcome: %w", err)
 	}
-	header := originalHeader(d.msg.Header)
+	header := keepHeader(d.msg.Header)
 	for name, value := range map[string]string{
 		"Key":      strings.TrimPrefix(failure.DeadLetter.Subject, events.SubjectDeadLetterPrefix),
 		"Reason":   string(failure.Cause.Code),
@@ -48,26 +50,11 @@ func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 		"Subject":  d.msg.Subject,
 		"Time":     e.Time().UTC().Format(time.RFC3339Nano),
 		"Tenant":   headerText(failure.TenantID),
+		"Nonce":    rand.Text(), // by which a replay is known; see Letters.Replay
 	} {
 		header[deadLetterPrefix+name] = []string{value}
 	}
 	return &nats.Msg{Subject: failure.DeadLetter.Subject, Header: header, Data: d.msg.Data}, nil
-}
-
-// originalHeader is the message's header without what the server would act on again: expectations, TTLs
-// and schedules were for the stream of requests and would have the dead letter refused or dropped. The
-// Nats-Msg-Id stays, for who looks for it. Earlier reasons give way to the present ones.
-func originalHeader(original nats.Header) nats.Header {
-	header := nats.Header{}
-	for name, values := range original {
-		lower := strings.ToLower(name)
-		if lower != "nats-msg-id" && strings.HasPrefix(lower, "nats-") ||
-			strings.HasPrefix(lower, strings.ToLower(deadLetterPrefix)) {
-			continue
-		}
-		header[name] = values
-	}
-	return header
 }
 
 // headerText makes untrusted text fit a header: printable ASCII stays, the rest is escaped as in Go.
@@ -88,36 +75,115 @@ func readHeaderText(text string) string {
 	return text
 }
 
-// bury publishes the dead letter and waits until the stream has it.
-func (h *Handler) bury(ctx context.Context, d delivery, o pipeline.Outcome) error {
-	letter, err := deadLetter(d, o)
+// errConfirmed says that the stream has had the dead letter before: it is there, or was removed.
+var errConfirmed = errors.New("the dead letter is confirmed")
+
+// publishDeadLetter publishes the dead letter of a failure, as long as the ledger has that failure, and waits until the
+// stream has it. It returns [errSuperseded] where the ledger has something else.
+//
+// Each try is made against the last sequence of the stream, read before the ledger: whatever anybody has done with the
+// dead letter since is found by looking again. The last sequence of its subject would not do, because it is 0 again once
+// a dead letter has been removed. So a replica that was frozen or cut off at any moment neither brings back what an
+// operator has removed, nor replaces a newer one.
+//
+// A dead letter that is refused as it is, is published in a smaller form. Where all forms are refused the request goes on
+// without one, which the log says: nothing can hold a worker for ever.
+func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string, r pipeline.Result) error {
+	full, err := deadLetter(d, r.Outcome)
 	if err != nil {
 		return err
 	}
-	ack, err := h.publish(ctx, letter, events.StreamDeadLetters)
-	if tooLarge(err) {
-		reasons := nats.Header{omitted: {"the original is too large; it is in Dead-Letter-Stream at Dead-Letter-Sequence"}}
-		for name, values := range letter.Header {
-			if strings.HasPrefix(name, deadLetterPrefix) {
-				reasons[name] = values
+	// One at a time in this process: two would find the stream changed by the other.
+	select {
+	case h.deadLetters <- struct{}{}:
+		defer func() { <-h.deadLetters }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	again := isLaterReplay(d, r)
+	for _, form := range deadLetterForms(full) {
+		err = h.publishForm(ctx, form, func(ctx context.Context) ([]jetstream.PublishOpt, error) {
+			stream, err := h.JetStream.Stream(ctx, events.StreamDeadLetters)
+			if err != nil {
+				return nil, err
+			}
+			now, err := h.recorded(ctx, key, r)
+			if err == nil && now.Buried && !again {
+				err = errConfirmed
+			}
+			crash.Point("dead letter allowed", "")
+			return []jetstream.PublishOpt{jetstream.WithExpectLastSequence(stream.CachedInfo().State.LastSeq)}, err
+		})
+		if !isRefusal(err) {
+			break
+		}
+		h.Log.WarnContext(ctx, "a dead letter was refused; publishing less of it", "key", key, "error", err)
+	}
+	switch {
+	case errors.Is(err, errConfirmed):
+		return nil
+	case isRefusal(err):
+		h.Log.ErrorContext(ctx, "a request has failed without a dead letter, because its stream refuses every form of it; "+
+			"the original is in the stream of requests", "key", key, "sequence", d.sequence, "error", err)
+		h.Unstored()
+		return nil
+	case err != nil:
+		return err
+	}
+	crash.Point("dead letter published", "")
+	if r.Facts.Decoded { // else the ledger does not know of it
+		h.Provisioner.Buried(ctx, key, r.Outcome, d.name)
+	}
+	crash.Point("burial noted", "")
+	return nil
+}
+
+// isLaterReplay reports whether the message is a replay whose number the ledger had already decided by another message: an
+// operator has replayed a dead letter that was older than the ledger. Its own dead letter was removed for that, so there
+// must be one again.
+func isLaterReplay(d delivery, r pipeline.Result) bool {
+	decidedBy, named := messageOf(r.Outcome.Delivery)
+	return d.replay > 0 && r.Facts.Ledger == pipeline.Failed && named && decidedBy != d.message()
+}
+
+// deadLetterForms are a dead letter as it should be, and what to publish instead where it is refused: without the
+// original, and at last with no more than names it, of which nothing is free text.
+func deadLetterForms(full *nats.Msg) []*nats.Msg {
+	reasons, least := nats.Header{}, nats.Header{}
+	for name, values := range full.Header {
+		if reason, ok := strings.CutPrefix(name, deadLetterPrefix); ok && !hasPrefixFold(name, keptPrefix) {
+			reasons[name] = values
+			if reason != "Message" && reason != "Tenant" {
+				least[name] = values
 			}
 		}
-		letter = &nats.Msg{Subject: letter.Subject, Header: reasons}
-		ack, err = h.publish(ctx, letter, events.StreamDeadLetters)
 	}
-	if err != nil || !ack.Duplicate {
-		return err
+	reasons[omitted] = []string{"the original is too large; it is in Dead-Letter-Stream at Dead-Letter-Sequence"}
+	least[omitted] = []string{"yes"}
+	return []*nats.Msg{full, {Subject: full.Subject, Header: reasons}, {Subject: full.Subject, Header: least}}
+}
+
+// publishForm publishes one form of a dead letter and waits until the stream has it.
+func (h *Handler) publishForm(
+	ctx context.Context, letter *nats.Msg, allowed func(context.Context) ([]jetstream.PublishOpt, error),
+) error {
+	for {
+		ack, err := h.publish(ctx, letter, events.StreamDeadLetters, allowed)
+		if err != nil || !ack.Duplicate {
+			return err
+		}
+		// The stream dropped it as a duplicate of a Nats-Msg-Id: of this very dead letter, published before,
+		// or of another message's, whose publisher used that id twice.
+		there, err := h.deadLetterIsThere(ctx, letter)
+		if err != nil || there {
+			return err
+		}
+		// Another id, which no publisher can have used. The original's is kept.
+		if ids := letter.Header[jetstream.MsgIDHeader]; letter.Header[keptPrefix+jetstream.MsgIDHeader] == nil {
+			letter.Header[keptPrefix+jetstream.MsgIDHeader] = ids
+		}
+		letter.Header.Set(jetstream.MsgIDHeader, rand.Text())
 	}
-	// The stream dropped it as a duplicate of a Nats-Msg-Id: of this very dead letter, published before,
-	// or of another message's, whose publisher used that id twice.
-	there, err := h.deadLetterIsThere(ctx, letter)
-	if err != nil || there {
-		return err
-	}
-	letter.Header.Set(jetstream.MsgIDHeader,
-		letter.Header.Get(deadLetterPrefix+"Key")+"."+letter.Header.Get(deadLetterPrefix+"Sequence"))
-	_, err = h.publish(ctx, letter, events.StreamDeadLetters)
-	return err
 }
 
 func (h *Handler) deadLetterIsThere(ctx context.Context, letter *nats.Msg) (bool, error) {
@@ -127,6 +193,8 @@ func (h *Handler) deadLetterIsThere(ctx context.Context, letter *nats.Msg) (bool
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
 	}
-	const sequence = deadLetterPrefix + "Sequence"
-	return err == nil && last.Header.Get(sequence) == letter.Header.Get(sequence), err
+	same := func(reason string) bool {
+		return err == nil && last.Header.Get(deadLetterPrefix+reason) == letter.Header.Get(deadLetterPrefix+reason)
+	}
+	return same("Sequence") && same("Replay"), err
 }

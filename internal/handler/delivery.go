@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"math"
@@ -24,6 +25,8 @@ type delivery struct {
 	replay   int
 
 	deliveries int // this one included
+
+	name string // of this delivery, unlike any other's; see messageOf
 }
 
 func newDelivery(msg *Message) (delivery, error) {
@@ -31,11 +34,28 @@ func newDelivery(msg *Message) (delivery, error) {
 	if err != nil {
 		return delivery{}, fmt.Errorf("a message without JetStream metadata: %w", err)
 	}
-	return delivery{
+	d := delivery{
 		msg: msg, stream: meta.Stream, sequence: meta.Sequence.Stream, stored: meta.Timestamp,
 		replay:     replayNumber(msg.Header),
 		deliveries: int(min(meta.NumDelivered, math.MaxInt32)), // just bounded
-	}, nil
+	}
+	d.name = d.message() + nameSeparator + rand.Text()
+	return d, nil
+}
+
+const nameSeparator = "/"
+
+// message names the stored message, however often it is delivered: two of the same sequence, in a stream that was made
+// again, differ in their time.
+func (d delivery) message() string {
+	return strconv.FormatUint(d.sequence, 10) + "@" + strconv.FormatInt(d.stored.UnixNano(), 10)
+}
+
+// messageOf is the message that a delivery, by its name in the ledger, was of. Names that an earlier version gave say
+// nothing.
+func messageOf(delivery string) (message string, ok bool) {
+	message, _, ok = strings.Cut(delivery, nameSeparator)
+	return message, ok
 }
 
 // replayNumber reads the header; what is no such number is no replay.

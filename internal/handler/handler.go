@@ -40,19 +40,23 @@ type Config struct {
 	// Settled is told of each outcome that was published, by its type, and how long after the stream took the
 	// request, by the server's clock and this one. nil: nobody is told.
 	Settled func(eventType string, took time.Duration)
-	Tracer  trace.Tracer // nil: nothing is traced
+	// Unstored is called for each failure whose dead letter no form of could be stored. nil: nothing is called.
+	Unstored func()
+	Tracer   trace.Tracer // nil: nothing is traced
 }
 
 // Handler takes requests and settles them. Use it for one Run.
 type Handler struct {
 	Config
-	gate       *gate
-	pulse      *pulse
-	inHand     atomic.Int64
-	again      Backoff               // of what waits for a server
-	ackWait    atomic.Int64          // the consumer's, in nanoseconds: the operator's may differ from Topology's
-	pulling    atomic.Pointer[error] // why no request is taken; nil while intake is up
-	publishing atomic.Pointer[error] // why the last publication failed; nil after a success
+	gate   *gate
+	pulse  *pulse
+	inHand atomic.Int64
+	// deadLetters is held by the worker that publishes a dead letter.
+	deadLetters chan struct{}
+	again       Backoff               // of what waits for a server
+	ackWait     atomic.Int64          // the consumer's, in nanoseconds: the operator's may differ from Topology's
+	pulling     atomic.Pointer[error] // why no request is taken; nil while intake is up
+	publishing  atomic.Pointer[error] // why the last publication failed; nil after a success
 }
 
 var errNotTaking = errors.New("not taking requests")
@@ -72,9 +76,12 @@ func New(c Config) (*Handler, error) {
 	if c.Settled == nil {
 		c.Settled = func(string, time.Duration) {}
 	}
+	if c.Unstored == nil {
+		c.Unstored = func() {}
+	}
 	again := c.Backoff
 	again.Max = max(again.Min, min(again.Max, maxAway))
-	h := &Handler{Config: c, again: again, pulse: newPulse()}
+	h := &Handler{Config: c, again: again, pulse: newPulse(), deadLetters: make(chan struct{}, 1)}
 	h.gate = newGate(c.Provisioner.Ping, again, h.pulse.beat, c.Log)
 	h.pulling.Store(&errNotTaking)
 	return h, nil

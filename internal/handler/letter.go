@@ -31,6 +31,9 @@ type Letter struct {
 	OriginalSequence uint64
 	Omitted          bool // it was too large, and is still in its stream
 	Size             int  // of the body here, in bytes
+
+	stored time.Time // when the stream of dead letters took it
+	marker bool      // it is the server's own; see isMarker
 }
 
 // newLetter reads a message of the stream that was sent without its body.
@@ -48,8 +51,8 @@ func newLetter(msg *Message) (Letter, error) {
 	l := Letter{
 		Key:      strings.TrimPrefix(msg.Subject, events.SubjectDeadLetterPrefix),
 		Sequence: meta.Sequence.Stream,
-		Time:     meta.Timestamp.UTC(),
-		Reason:   reason("Reason"), Step: reason("Step"), Tenant: reason("Tenant"),
+		Time:     meta.Timestamp.UTC(), stored: meta.Timestamp,
+		Reason: reason("Reason"), Step: reason("Step"), Tenant: reason("Tenant"),
 		Message:  readHeaderText(reason("Message")),
 		Attempts: number("Attempts"), Replay: number("Replay"),
 		Subject: reason("Subject"), Stream: reason("Stream"),
@@ -63,6 +66,7 @@ func newLetter(msg *Message) (Letter, error) {
 		l.Size, _ = count(sizes[len(sizes)-1]) // the server's own is the last
 		delete(header, nats.MsgSize)
 	}
+	l.marker = l.Size == 0 && isMarker(msg)
 	return l, nil
 }
 

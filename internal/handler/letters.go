@@ -130,8 +130,8 @@ func (l *Letters) Remove(ctx context.Context, letter Letter) (gone bool, err err
 		RefusedAPI(l.js.Conn(), deletion))
 }
 
-// Original returns the message that failed. Its headers are those that the dead letter has of it. Its error
-// wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is.
+// Original returns the message that failed, with its own headers, which are those that the dead letter has kept of it. Its
+// error wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is.
 func (l *Letters) Original(ctx context.Context, letter Letter) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -142,12 +142,14 @@ func (l *Letters) Original(ctx context.Context, letter Letter) (*nats.Msg, error
 	if err != nil {
 		return nil, fmt.Errorf("read message %d of stream %s: %w", letter.Sequence, events.StreamDeadLetters, err)
 	}
+	header := originalHeader(stored.Header)
 	if letter.Omitted {
 		if stored, err = l.omittedOriginal(ctx, letter); err != nil {
 			return nil, err
 		}
+		header = stored.Header
 	}
-	return &nats.Msg{Subject: letter.Subject, Header: originalHeader(stored.Header), Data: stored.Data}, nil
+	return &nats.Msg{Subject: letter.Subject, Header: header, Data: stored.Data}, nil
 }
 
 func (l *Letters) omittedOriginal(ctx context.Context, letter Letter) (*jetstream.RawStreamMsg, error) {
@@ -190,10 +192,13 @@ func (l *Letters) on(ctx context.Context, subject string) iter.Seq2[Letter, erro
 				return
 			}
 			for _, letter := range letters {
-				if letter.Sequence > last || !yield(letter, nil) {
+				if letter.Sequence > last {
 					return
 				}
 				next, silent = letter.Sequence+1, 0
+				if !letter.marker && !yield(letter, nil) {
+					return
+				}
 			}
 		}
 	}

@@ -26,7 +26,9 @@ func isDelivered(msg *nats.Msg) bool { return strings.HasPrefix(msg.Reply, ackSu
 func (m *Message) ack(ctx context.Context) error { return m.settle(ctx, "+ACK") }
 
 // term ends the redelivery of the message, for the reason, which the server puts into its advisory. It waits as ack does.
-func (m *Message) term(ctx context.Context, reason string) error { return m.settle(ctx, "+TERM "+reason) }
+func (m *Message) term(ctx context.Context, reason string) error {
+	return m.settle(ctx, "+TERM "+reason)
+}
 
 func (m *Message) settle(ctx context.Context, word string) error {
 	_, err := m.conn.RequestWithContext(ctx, m.Reply, []byte(word))

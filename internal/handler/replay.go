@@ -1,10 +1,15 @@
 package handler
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,6 +35,9 @@ type Replayed struct {
 	Request  *events.Request // whole, however long; nil: undecodable
 	Number   int             // its Replay-Number
 	Sequence uint64          // in the stream of requests
+	// NotRestored are headers of the original that the replay has under another name only (see keepHeader), by their
+	// original names.
+	NotRestored []string
 	// Repeated: the stream had this replay already, from another operator or an interrupted run, and holds
 	// it once.
 	Repeated bool
@@ -40,12 +48,13 @@ type Replayed struct {
 //
 //  1. Publish, wait for the PubAck of the stream of requests, then remove. A publication that fails, or that
 //     another stream has taken, leaves the dead letter where it is.
-//  2. The Nats-Msg-Id is a function of the dead letter's key and the number of the replay. Two operators who
-//     replay at once, and an interrupted run that is repeated, put one message into the stream.
+//  2. The Nats-Msg-Id is made of what only those know who may read dead letters. Two operators who replay at once, and
+//     an interrupted run that is repeated, put one message into the stream; a publisher cannot use the id before them.
+//     Where the server drops the replay as a duplicate, what lies there is compared with it first.
 //  3. An interruption after the publication leaves the dead letter and the replay. Repeating it is safe for
 //     ever: after the stream's duplicate window it is a second message with the same number, which the ledger
-//     treats as a redelivery and answers with the outcome that it has. (What cannot be decoded is in no ledger:
-//     there it fails a second time, and has a second dead letter.)
+//     treats as a redelivery and answers with the outcome that it has, and with its dead letter where that is a
+//     failure. (What cannot be decoded is in no ledger: there it fails a second time, and has a second dead letter.)
 //  4. The dead letter is removed by its sequence. If the replay has failed by then, a newer one stands on the
 //     same subject, and stays.
 //  5. Nothing is published but requests, and a request only under its own key: what somebody else has put into
@@ -57,22 +66,49 @@ func (l *Letters) Replay(ctx context.Context, letter Letter) (Replayed, error) {
 	if err != nil {
 		return Replayed{}, err
 	}
-	ack, err := publishOnce(ctx, l.js, msg, events.StreamRequests)
-	switch {
-	case tooLarge(err):
-		return Replayed{}, unreplayable("with its new headers the original is larger than the server or stream %s "+
-			"takes (%w); raise max_payload or max_msg_size a little", events.StreamRequests, err)
-	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
-		return Replayed{}, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
-	case err != nil:
-		return Replayed{}, fmt.Errorf("publish the replay: %w", Refused(l.js.Conn(), err, msg.Subject))
+	for taken := true; taken; {
+		ack, err := publishOnce(ctx, l.js, msg, events.StreamRequests)
+		switch {
+		case isTooLarge(err):
+			return Replayed{}, unreplayable("with its new headers the original is larger than the server or stream %s "+
+				"takes (%w); raise max_payload or max_msg_size a little", events.StreamRequests, err)
+		case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
+			return Replayed{}, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
+		case err != nil:
+			return Replayed{}, fmt.Errorf("publish the replay: %w", Refused(l.js.Conn(), err, msg.Subject))
+		}
+		r.Sequence, r.Repeated = ack.Sequence, ack.Duplicate
+		if taken, err = l.isTaken(ctx, letter, ack, msg); err != nil {
+			return Replayed{}, fmt.Errorf("look at the message that the server takes the replay for: %w", err)
+		}
+		if taken {
+			msg.Header.Set(jetstream.MsgIDHeader, rand.Text())
+		}
 	}
-	r.Sequence, r.Repeated = ack.Sequence, ack.Duplicate
 	// It is published; the end of ctx is no reason to leave the dead letter.
 	if _, err := l.Remove(context.WithoutCancel(ctx), letter); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrNotRemoved, err)
 	}
 	return r, nil
+}
+
+// isTaken reports whether the server has dropped the replay because another message has its Nats-Msg-Id, which is not an
+// earlier replay of this dead letter.
+func (l *Letters) isTaken(ctx context.Context, letter Letter, ack *jetstream.PubAck, msg *nats.Msg) (bool, error) {
+	if !ack.Duplicate {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	there, err := GetMessage(ctx, l.js, events.StreamRequests, StoredMessage{Sequence: ack.Sequence})
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return true, nil // it was removed, unseen
+	}
+	if err != nil {
+		return false, err
+	}
+	same := !letter.stored.After(there.Time) && there.Subject == msg.Subject && bytes.Equal(there.Data, msg.Data) && maps.EqualFunc(there.Header, msg.Header, slices.Equal)
+	return !same, nil
 }
 
 // Check returns the number that a replay would have, or the error that it would return before it publishes.
@@ -113,8 +149,26 @@ func (l *Letters) prepare(ctx context.Context, letter Letter) (*nats.Msg, Replay
 			delete(msg.Header, name)
 		}
 	}
+	if msg.Header, err = replayable(msg.Header, msg.Data); err != nil {
+		return nil, Replayed{}, err
+	}
+	r.NotRestored = keptNames(msg.Header)
 	number := strconv.Itoa(r.Number)
 	msg.Header[ReplayHeader] = []string{number}
-	msg.Header[jetstream.MsgIDHeader] = []string{letter.Key + ".replay." + number}
+	// A dead letter of an earlier version has no nonce.
+	nonce := cmp.Or(letter.Header.Get(deadLetterPrefix+"Nonce"), rand.Text())
+	msg.Header[jetstream.MsgIDHeader] = []string{"replay." + number + "." + nonce}
 	return msg, r, nil
+}
+
+// replayable is the header of the original as it can be published. It must not make another event of the message.
+func replayable(original nats.Header, body []byte) (nats.Header, error) {
+	header := keepHeader(original)
+	before, undecodable := events.Decode(original, body)
+	after, err := events.Decode(header, body)
+	if (undecodable == nil) != (err == nil) || err == nil && (before.Source() != after.Source() || before.ID() != after.ID()) {
+		return nil, unreplayable("its headers %s cannot be written as they were, and without them it is another event; "+
+			"have it requested again", strings.Join(keptNames(header), ", "))
+	}
+	return header, nil
 }

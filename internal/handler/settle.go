@@ -2,12 +2,14 @@ package handler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/crash"
@@ -35,6 +37,12 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 			h.handBack(msg, h.Backoff.Delay(d.deliveries))
 		}
 	}()
+	if isMarker(msg) {
+		if err := h.ack(work, d); err != nil {
+			log.WarnContext(work, "a marker of the server's could not be acknowledged; it is delivered again", "error", err)
+		}
+		return
+	}
 	crash.Point("delivered", "")
 	e, malformed := decode(msg)
 	work, end := h.traceDelivery(work, d, e)
@@ -44,7 +52,12 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	}
 	err = h.perform(work, d, key, result)
 	end(result, err)
-	if err != nil {
+	switch {
+	case errors.Is(err, errSuperseded):
+		log.InfoContext(work, "the request was decided otherwise in the meantime; its next delivery finds the outcome",
+			"key", key, "outcome", result.Outcome.ID)
+		h.handBack(d.msg, h.Backoff.Delay(1))
+	case err != nil:
 		log.ErrorContext(work, "the request is not settled and will be delivered again", "verdict", result.Verdict.String(),
 			"key", key, "error", err)
 		delay := h.Backoff.Delay(d.deliveries)
@@ -53,6 +66,21 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 		}
 		h.handBack(d.msg, delay)
 	}
+}
+
+// isMarker reports whether the server has stored the message itself, to say that messages were removed: their time was over,
+// or they were purged. It is no request of anybody's. (nats-server 2.15.2, JSMarkerReason) A publisher's own message that
+// only looks so has no body and no event, and nothing is lost with it.
+func isMarker(msg *Message) bool {
+	if len(msg.Data) > 0 || msg.Header.Get(jetstream.MarkerReasonHeader) == "" {
+		return false
+	}
+	for name := range msg.Header {
+		if hasPrefixFold(name, "ce-") || hasPrefixFold(name, deadLetterPrefix) {
+			return false
+		}
+	}
+	return true
 }
 
 // decode reads the event. What makes the reader panic would do so at every delivery: it cannot be read.
@@ -81,7 +109,7 @@ func (h *Handler) decide(
 		facts := pipeline.Facts{Decoded: false}
 		return key, pipeline.Result{Verdict: pipeline.Settle(facts), Facts: facts, Outcome: outcome}
 	}
-	request := pipeline.Request{Event: e, Replay: d.replay, Again: d.deliveries > 1}
+	request := pipeline.Request{Event: e, Replay: d.replay, Delivery: d.name, Again: d.deliveries > 1}
 	job := h.Provisioner.Job(request)
 	for {
 		result := job.Run(work)
@@ -102,7 +130,7 @@ func (h *Handler) decide(
 func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipeline.Result) error {
 	switch r.Verdict {
 	case pipeline.Acknowledge:
-		if err := h.publishOutcome(ctx, d, r.Outcome); err != nil {
+		if err := h.publishOutcome(ctx, d, key, r); err != nil {
 			return err
 		}
 		crash.Point("outcome published", "")
@@ -112,17 +140,12 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 		crash.Point("acknowledged", "")
 		return nil
 	case pipeline.Terminate:
-		if !r.Outcome.Buried {
-			if err := h.bury(ctx, d, r.Outcome); err != nil {
+		if !r.Outcome.Buried || isLaterReplay(d, r) {
+			if err := h.publishDeadLetter(ctx, d, key, r); err != nil {
 				return err
 			}
-			crash.Point("dead letter published", "")
-			if r.Facts.Decoded { // else the ledger does not know of it
-				h.Provisioner.Buried(ctx, key, r.Outcome)
-			}
-			crash.Point("burial noted", "")
 		}
-		if err := h.publishOutcome(ctx, d, r.Outcome); err != nil {
+		if err := h.publishOutcome(ctx, d, key, r); err != nil {
 			return err
 		}
 		crash.Point("outcome published", "")

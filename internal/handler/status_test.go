@@ -110,6 +110,9 @@ func TestMessagesThatLookLikeAStatusAreSettled(t *testing.T) {
 		raw.publish(events.TypeRequested, blocks[name], "")
 	}
 	b.publish(b.request("order", "acme"))
+	b.eventually("all is stored", func() bool {
+		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == uint64(len(blocks)+1)
+	})
 	b.settled()
 	equal(t, "outcomes", causes(t, b.outcomes()),
 		fmt.Sprintf("INVALID_REQUEST 1, PROVISIONED 1, UNDECODABLE_EVENT %d", len(blocks)-1))
@@ -138,6 +141,11 @@ func TestReadersSeeMessagesThatLookLikeAStatus(t *testing.T) {
 				raw.publish(events.TypeProvisioned, blocks[name], "")
 			}
 			ctx := t.Context()
+			for _, stream := range []string{events.StreamDeadLetters, events.StreamEvents} {
+				b.eventually("all is stored", func() bool {
+					return b.streamOf(stream).CachedInfo().State.LastSeq == uint64(len(blocks))
+				})
+			}
 
 			letters := b.list(Filter{})
 			equal(t, "dead letters listed", len(letters), len(blocks))

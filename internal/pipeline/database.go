@@ -33,6 +33,9 @@ type Outcome struct {
 	// Buried: a failure whose dead letter was confirmed before. It is not published again, or one that an
 	// operator has removed would come back with a late redelivery.
 	Buried bool
+	// Delivery is [Request.Delivery] of the last attempt, or of the delivery whose dead letter was confirmed last.
+	// Empty: not read from the ledger.
+	Delivery string
 }
 
 // Provisioned reports whether the outcome is a success.
@@ -94,8 +97,11 @@ type Ledger interface {
 	Conclude(ctx context.Context, c Claim, failure Conclusion) (Outcome, error)
 	// Note records what became of an attempt that is to be repeated.
 	Note(ctx context.Context, c Claim, n Note) error
-	// Buried records that the dead letter of this failure, which stands, is confirmed.
-	Buried(ctx context.Context, key, outcomeID string) error
+	// Buried records that the dead letter of this failure, which stands, is confirmed, for the delivery of that name.
+	Buried(ctx context.Context, key, outcomeID, delivery string) error
+	// Recorded returns the outcome that the ledger has of the request now. Its ID is empty where there is none: the
+	// request runs, or is not known.
+	Recorded(ctx context.Context, key string) (Outcome, error)
 }
 
 // Database holds tenants, their registry and the ledger. Its errors are *[Fault]s.

@@ -74,8 +74,11 @@ func (f *fake) Note(_ context.Context, _ Claim, n Note) error {
 func (f *fake) Suspect(context.Context, string, Limit) (bool, error) {
 	return f.suspect, f.call("suspect")
 }
-func (f *fake) Buried(context.Context, string, string) error { return f.call("buried") }
-func (f *fake) Strategy() string                             { return events.IsolationSchema }
+func (f *fake) Buried(context.Context, string, string, string) error { return f.call("buried") }
+func (f *fake) Recorded(context.Context, string) (Outcome, error) {
+	return Outcome{}, f.call("recorded")
+}
+func (f *fake) Strategy() string { return events.IsolationSchema }
 
 func (f *fake) Begin(context.Context, Claim, string) (Build, error) {
 	if err := f.call("begin"); err != nil {

@@ -134,12 +134,17 @@ func (p *Provisioner) Ping(ctx context.Context) error { return p.Database.Ping(c
 
 // Buried tells the ledger that the dead letter of a recorded failure is confirmed. Where that cannot be told,
 // it is published once more by a redelivery, which changes nothing.
-func (p *Provisioner) Buried(ctx context.Context, key string, o Outcome) {
+func (p *Provisioner) Buried(ctx context.Context, key string, o Outcome, delivery string) {
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
-	if err := p.Database.Buried(tidy, key, o.ID); err != nil {
+	if err := p.Database.Buried(tidy, key, o.ID, delivery); err != nil {
 		p.Log.WarnContext(ctx, "the ledger could not be told of a dead letter", "key", key, "error", err)
 	}
+}
+
+// Recorded is [Ledger].Recorded: what is about to be published is compared with it.
+func (p *Provisioner) Recorded(ctx context.Context, key string) (Outcome, error) {
+	return p.Database.Recorded(ctx, key)
 }
 
 // errDraining says that an attempt was not begun because the process is about to end.

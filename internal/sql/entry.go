@@ -15,11 +15,12 @@ type Entry struct {
 	OutcomeID string // empty while running
 	Outcome   string // the event
 	Buried    bool   // a failure whose dead letter is confirmed
+	Delivery  string // see [pipeline.Outcome]
 }
 
 // Scan reads the row.
 func (e *Entry) Scan(row interface{ Scan(dest ...any) error }) error {
-	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome, &e.Buried)
+	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome, &e.Buried, &e.Delivery)
 }
 
 // Decided reports whether the replay with that number has its outcome, for good.
@@ -37,8 +38,16 @@ func (e *Entry) Settled() *pipeline.Settled {
 		kind = events.TypeProvisioningFailed
 	}
 	return &pipeline.Settled{Outcome: pipeline.Outcome{
-		ID: e.OutcomeID, Type: kind, Body: []byte(e.Outcome), Buried: e.Buried,
+		ID: e.OutcomeID, Type: kind, Body: []byte(e.Outcome), Buried: e.Buried, Delivery: e.Delivery,
 	}}
+}
+
+// Recorded is the outcome that the row holds; its ID is empty where there is none.
+func (e *Entry) Recorded() pipeline.Outcome {
+	if settled := e.Settled(); settled != nil {
+		return settled.Outcome
+	}
+	return pipeline.Outcome{}
 }
 
 // Vacant decides, from what the second look under the lock has found, whether the attempt may go on: nil, or

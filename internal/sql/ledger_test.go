@@ -309,11 +309,11 @@ func TestBurialIsNoted(t *testing.T) {
 		r := p.rig(t)
 		req := request(t, "not valid")
 		o := r.decide(t, req)
-		must(t, r.store.Buried(t.Context(), req.Key(), "00000000-0000-5000-8000-000000000000"))
+		must(t, r.store.Buried(t.Context(), req.Key(), "00000000-0000-5000-8000-000000000000", "delivery"))
 		if r.decide(t, req).Buried {
 			t.Error("the burial of another outcome")
 		}
-		must(t, r.store.Buried(t.Context(), req.Key(), o.ID))
+		must(t, r.store.Buried(t.Context(), req.Key(), o.ID, "delivery"))
 		if again := r.decide(t, req); !again.Buried || again.ID != o.ID {
 			t.Errorf("%+v", again)
 		}
@@ -329,7 +329,7 @@ func TestBurialIsOfOneOutcome(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
 		req := request(t, "not valid")
-		must(t, r.store.Buried(t.Context(), req.Key(), r.decide(t, req).ID))
+		must(t, r.store.Buried(t.Context(), req.Key(), r.decide(t, req).ID, "delivery"))
 		p.raw(t, "", "UPDATE {b}tenant_requests SET state = 'running', replay = 1, attempts = 1, outcome = NULL, outcome_id = NULL")
 		_, err := r.store.Conclude(t.Context(), pipeline.Claim{Key: req.Key(), Replay: 1, Attempt: 1}, pipeline.Conclusion{
 			Step: "validate_request", Cause: events.Cause{Code: events.CauseInvalidTenantID, Message: "no"},

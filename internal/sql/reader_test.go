@@ -170,7 +170,7 @@ func TestReaderTellsARequestsHistory(t *testing.T) {
 			first.OutcomeID != outcome.ID || string(first.Outcome) != string(outcome.Body) {
 			t.Errorf("%+v", first)
 		}
-		must(t, r.store.Buried(t.Context(), asked.Key(), outcome.ID))
+		must(t, r.store.Buried(t.Context(), asked.Key(), outcome.ID, "delivery"))
 		if got, err := read.Request(t.Context(), asked.Key()); err != nil || !got.Buried {
 			t.Errorf("%+v, %v", got, err)
 		}

@@ -117,8 +117,19 @@ func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (
 }
 
 // Buried implements [pipeline.Ledger].
-func (s *Store) Buried(ctx context.Context, key, outcomeID string) error {
-	return s.writeLax(ctx, "dead letter", s.q.buried, key, outcomeID)
+func (s *Store) Buried(ctx context.Context, key, outcomeID, delivery string) error {
+	return s.writeLax(ctx, "dead letter", s.q.buried, key, outcomeID, delivery)
+}
+
+// Recorded implements [pipeline.Ledger].
+func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var row sql.Entry
+	if err := row.Scan(s.pool.QueryRow(ctx, s.q.request, key)); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return pipeline.Outcome{}, fmt.Errorf("read the ledger: %w", lacking(err, rightsInRegistry(s.registry)))
+	}
+	return row.Recorded(), nil
 }
 
 // writeLax notes something in the ledger, without waiting for the disk.

@@ -76,8 +76,20 @@ func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (
 }
 
 // Buried implements [pipeline.Ledger].
-func (s *Store) Buried(ctx context.Context, key, outcomeID string) error {
-	return s.writeLax(ctx, "dead letter", buriedSQL, key, outcomeID)
+func (s *Store) Buried(ctx context.Context, key, outcomeID, delivery string) error {
+	return s.writeLax(ctx, "dead letter", buriedSQL, key, outcomeID, delivery)
+}
+
+// Recorded implements [pipeline.Ledger].
+func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, error) {
+	row, err := readEntry(ctx, s.reads, key)
+	if err == nil || errors.Is(err, databasesql.ErrNoRows) {
+		err = s.inPlace()
+	}
+	if err != nil {
+		return pipeline.Outcome{}, fmt.Errorf("read the ledger: %w", registryFault(err))
+	}
+	return row.Recorded(), nil
 }
 
 // writeLax notes something in the ledger, without waiting for the disk.

@@ -1,4 +1,5 @@
 -- What the ledger has of a request. ?1 key
-SELECT state, replay, attempts, coalesce(outcome_id, ''), coalesce(outcome, ''), coalesce(buried = outcome_id, false)
+SELECT state, replay, attempts, coalesce(outcome_id, ''), coalesce(outcome, ''), coalesce(buried = outcome_id, false),
+    coalesce(claim, '')
 FROM tenant_requests
 WHERE request_key = ?1

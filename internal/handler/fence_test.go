@@ -1,0 +1,419 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// intercepted is a JetStream that calls before before the first publication on a subject that begins so is sent: the
+// process may be frozen there for any time.
+type intercepted struct {
+	jetstream.JetStream
+	prefix string
+	before func() error // an error: that publication fails, unsent
+	once   sync.Once
+}
+
+func (i *intercepted) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	var err error
+	if strings.HasPrefix(msg.Subject, i.prefix) {
+		i.once.Do(func() { err = i.before() })
+	}
+	if err != nil {
+		return nil, err
+	}
+	return i.JetStream.PublishMsg(ctx, msg, opts...)
+}
+
+// ledger changes what the ledger has of the request "order", as another replica would.
+func (b *bundle) ledger(change func(e *entry)) {
+	b.db.mu.Lock()
+	defer b.db.mu.Unlock()
+	change(b.db.entries[events.RequestKey(billing, "order")])
+}
+
+// provisionedBy is the success that another replica has recorded at that replay.
+func provisionedBy(replay int) pipeline.Outcome {
+	e, err := events.NewProvisioned(events.Outcome{
+		ID: events.OutcomeID(billing, "order", replay, events.TypeProvisioned), Source: "/other", Time: time.Now(),
+	}, events.Provisioned{TenantID: "acme", Replay: replay, Request: events.Request{Source: billing, ID: "order"}})
+	if err != nil {
+		panic(err)
+	}
+	_, body, err := events.Encode(e)
+	if err != nil {
+		panic(err)
+	}
+	return pipeline.Outcome{ID: e.ID(), Type: e.Type(), Body: body}
+}
+
+// What others do while a replica is about to publish, or cut off from NATS: it is looked for before each try.
+func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
+	t.Parallel()
+	superseded := func(b *bundle) { // replayed, and provisioned
+		b.ledger(func(e *entry) { *e = entry{replay: 1, attempts: 1, outcome: provisionedBy(1)} })
+	}
+	running := func(b *bundle) { // replayed, and at work
+		b.ledger(func(e *entry) { *e = entry{replay: 1, attempts: 1} })
+	}
+	published := func(b *bundle) *jetstream.RawStreamMsg { // the dead letter, by another replica
+		msg := nats.NewMsg(events.DeadLetterSubject(events.RequestKey(billing, "order")))
+		msg.Header.Set("Dead-Letter-Replay", "0")
+		msg.Header.Set("Dead-Letter-By", "another replica")
+		b.publish(msg)
+		b.ledger(func(e *entry) { e.outcome.Buried = true })
+		return b.letter()
+	}
+	removed := func(b *bundle) { // and removed by an operator
+		must(b.t, b.streamOf(events.StreamDeadLetters).DeleteMsg(b.t.Context(), published(b).Sequence))
+	}
+	for name, c := range map[string]struct {
+		tenant   string // "not an id": the request fails
+		at       string // the publication before which it happens
+		fails    bool   // and that fails, unsent: the next try looks again
+		meantime func(b *bundle)
+		outcomes string
+		letters  int
+		by       string // Dead-Letter-By of what is left
+	}{
+		"dead letter, provisioned since": {
+			"not an id", events.SubjectDeadLetterPrefix, true, superseded, "PROVISIONED 1", 0, "",
+		},
+		"dead letter in flight, published and removed by others": {
+			"not an id", events.SubjectDeadLetterPrefix, false, removed, "INVALID_TENANT_ID 1", 0, "",
+		},
+		"dead letter in flight, published by others": {
+			"not an id", events.SubjectDeadLetterPrefix, false, func(b *bundle) { published(b) },
+			"INVALID_TENANT_ID 1", 1, "another replica",
+		},
+		"dead letter, published and removed by others": {
+			"not an id", events.SubjectDeadLetterPrefix, true, removed, "INVALID_TENANT_ID 1", 0, "",
+		},
+		"dead letter, replayed and at work": {
+			"not an id", events.SubjectDeadLetterPrefix, true, func(b *bundle) {
+				running(b)
+				b.db.set(nil)
+			}, "INVALID_TENANT_ID 1", 1, "", // at the replay, by the next delivery
+		},
+		"failed event, provisioned since": {
+			"not an id", events.TypeProvisioningFailed, true, func(b *bundle) {
+				must(b.t, b.streamOf(events.StreamDeadLetters).Purge(b.t.Context()))
+				superseded(b)
+			}, "PROVISIONED 1", 0, "",
+		},
+		"success, forgotten by the ledger": {
+			"acme", events.TypeProvisioned, true, func(b *bundle) {
+				b.db.mu.Lock()
+				defer b.db.mu.Unlock()
+				delete(b.db.entries, events.RequestKey(billing, "order"))
+				delete(b.db.tenants, "acme")
+			}, "PROVISIONED 1", 0, "", // of the attempt of the next delivery
+		},
+		"nothing": {"not an id", events.SubjectDeadLetterPrefix, true, func(*bundle) {}, "INVALID_TENANT_ID 1", 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			js := &intercepted{JetStream: b.js, prefix: c.at, before: func() error {
+				c.meantime(b)
+				if c.fails {
+					return errInjected
+				}
+				return nil
+			}}
+			b.start(func(c *Config) { c.JetStream = js })
+			b.publish(b.request("order", c.tenant))
+			b.settled()
+			equal(t, "outcomes", causes(t, b.outcomes()), c.outcomes)
+			letters := b.stored(events.StreamDeadLetters)
+			equal(t, "dead letters", len(letters), c.letters)
+			if len(letters) == 1 {
+				equal(t, "Dead-Letter-By", letters[0].Header.Get("Dead-Letter-By"), c.by)
+			}
+		})
+	}
+}
+
+// A ledger that cannot be read is waited for: nothing is published meanwhile.
+func TestNothingIsPublishedWhileTheLedgerCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for _, subject := range []string{events.SubjectDeadLetterPrefix, events.TypeProvisioningFailed} {
+		t.Run(subject, func(t *testing.T) {
+			b := newBundle(t)
+			var unplugged atomic.Bool
+			js := &intercepted{JetStream: b.js, prefix: subject, before: func() error {
+				b.db.unplug()
+				unplugged.Store(true)
+				return errInjected
+			}}
+			h := b.start(func(c *Config) { c.JetStream = js })
+			b.publish(b.request("order", "not an id"))
+			b.eventually("the service says what it waits for", func() bool {
+				err := h.Err()
+				return unplugged.Load() && err != nil && strings.Contains(err.Error(), errOutage.Message)
+			})
+			equal(t, "outcomes", len(b.outcomes()), 0)
+			b.db.plug()
+			b.settled()
+			b.counts(1, 1)
+			b.eventually("the service is ready", func() bool { return h.Err() == nil })
+		})
+	}
+}
+
+// Replicas that publish many dead letters at once find the stream changed by each other, and all get through.
+func TestManyDeadLettersOfManyReplicas(t *testing.T) {
+	b := newBundle(t)
+	b.config.Workers = 8
+	for range 3 {
+		b.start()
+	}
+	const n = 300
+	for i := range n {
+		_, err := b.js.PublishMsgAsync(b.request(fmt.Sprint(i), "not an id"))
+		must(t, err)
+	}
+	b.settled()
+	b.counts(n, n)
+	equal(t, "delivered", b.delivered(), n)
+}
+
+// Whatever makes a dead letter impossible, no worker is held by it: the request goes on with less of a dead letter, or
+// without one, and says so.
+func TestDeadLetterThatIsRefused(t *testing.T) {
+	t.Parallel()
+	limit := func(size int32) func(*jetstream.StreamConfig) {
+		return func(c *jetstream.StreamConfig) { c.MaxMsgSize = size }
+	}
+	for name, c := range map[string]struct {
+		change   func(*jetstream.StreamConfig)
+		letters  int
+		unstored int32
+	}{
+		"max_msg_size 1":    {limit(1), 0, 1},
+		"max_msg_size 100":  {limit(100), 0, 1},
+		"max_msg_size 900":  {limit(900), 1, 0}, // only what names it
+		"max_msg_size 4000": {limit(4000), 1, 0},
+		"sealed":            {func(c *jetstream.StreamConfig) { c.Sealed = true }, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			var unstored atomic.Int32
+			h := b.start(func(c *Config) { c.Unstored = func() { unstored.Add(1) } })
+			config := b.streamOf(events.StreamDeadLetters).CachedInfo().Config
+			c.change(&config)
+			_, err := b.js.UpdateStream(t.Context(), config)
+			must(t, err)
+			bad := b.request("order", strings.Repeat("not an id ", 200))
+			bad.Header["X-Large"] = []string{strings.Repeat("x", 8000)}
+			b.publish(bad, b.request("good", "acme"))
+			b.settled()
+			equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 1, PROVISIONED 1")
+			equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), c.letters)
+			equal(t, "failures without one", unstored.Load(), c.unstored)
+			if err := h.Err(); err != nil {
+				t.Errorf("not ready: %v", err)
+			}
+			if c.letters == 1 {
+				replayed := b.replay()
+				b.settled()
+				equal(t, "replay", replayed.Number, 1)
+				equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 2, PROVISIONED 1")
+			}
+		})
+	}
+}
+
+// The words of every publication that JetStream can refuse. A refusal is the message's own fault: the same one would be
+// refused for ever. What others can end is tried again.
+func TestEveryErrorOfPublishing(t *testing.T) {
+	t.Parallel()
+	passing := map[server.ErrorIdentifier]bool{ // of the 4xx
+		server.JSAccountResourcesExceededErr: true, server.JSStreamWrongLastSequenceErrF: true,
+		server.JSStreamWrongLastSequenceConstantErr: true,
+	}
+	for id, known := range server.ApiErrors {
+		api := &jetstream.APIError{Code: known.Code, ErrorCode: jetstream.ErrorCode(known.ErrCode), Description: known.Description}
+		want := (known.Code == 400 || known.Code == 412) && !passing[id]
+		if got := isRefusal(fmt.Errorf("publish: %w", api)); got != want {
+			t.Errorf("%d %s: refusal %v, want %v", known.ErrCode, known.Description, got, want)
+		}
+	}
+	for err, want := range map[error]bool{
+		nats.ErrMaxPayload: true, nats.ErrBadHeaderMsg: true, nats.ErrBadSubject: true, nats.ErrHeadersNotSupported: true,
+		nats.ErrTimeout: false, nats.ErrNoResponders: false, jetstream.ErrNoStreamResponse: false, nats.ErrDisconnected: false,
+		nats.ErrConnectionClosed: false, nats.ErrPermissionViolation: false, context.DeadlineExceeded: false,
+		errors.New("anything else"): false,
+	} {
+		if got := isRefusal(fmt.Errorf("publish: %w", err)); got != want {
+			t.Errorf("%v: refusal %v, want %v", err, got, want)
+		}
+	}
+}
+
+// Header names that the client library refuses to write hold nobody; a replay has them under other names, and says so.
+func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
+	b := newBundle(t)
+	grant := b.refusing()
+	b.start()
+	raw := b.server.rawPublisher(t)
+	names := []string{
+		"Content Type", "Ünï", "X\x1b[31m", "X\tY", "X\x00Y", "X\x7fY", " X", "X ", "X/Y", "X(Y)", "X@Y", "X\"Y", "X{Y}", "X\\Y",
+		"Status", "Description", "Nats-Pin-Id",
+	}
+	for i, name := range names {
+		body := string(b.request(fmt.Sprint(i), fmt.Sprintf("tenant_%d", i)).Data)
+		raw.publish(events.TypeRequested, "NATS/1.0\r\n"+name+": v%0A1\r\nX-Plain: stays", body)
+	}
+	b.eventually("all is stored", func() bool {
+		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == uint64(len(names))
+	})
+	b.settled()
+	b.counts(len(names), len(names))
+	letters := b.list(Filter{})
+	for _, letter := range letters {
+		original, err := b.letters().Original(t.Context(), letter)
+		must(t, err)
+		delete(original.Header, "X-Plain")
+		for name, values := range original.Header {
+			if !slices.Contains(names, name) || values[0] != "v%0A1" {
+				t.Errorf("the original has the header %q: %q", name, values)
+			}
+		}
+		equal(t, "headers", len(original.Header), 1)
+	}
+	// Fails once more under its escaped name, and succeeds then.
+	for _, letter := range letters {
+		_, err := b.letters().Replay(t.Context(), letter)
+		must(t, err)
+	}
+	b.settled()
+	b.counts(2*len(names), len(names))
+	grant()
+	seen := map[string]bool{}
+	for _, letter := range b.list(Filter{}) {
+		r, err := b.letters().Replay(t.Context(), letter)
+		must(t, err)
+		equal(t, "headers not restored", len(r.NotRestored), 1)
+		seen[r.NotRestored[0]] = true
+		equal(t, "a plain header", b.requested(r.Sequence).Header.Get("X-Plain"), "stays")
+	}
+	equal(t, "names", strings.Join(slices.Sorted(maps.Keys(seen)), "|"), strings.Join(slices.Sorted(slices.Values(names)), "|"))
+	b.settled()
+	equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", 2*len(names), len(names)))
+}
+
+// An attribute whose header cannot be written makes another event of the message where it is left out: that is refused.
+func TestReplayMakesNoOtherEvent(t *testing.T) {
+	b := newBundle(t)
+	b.start()
+	raw := b.server.rawPublisher(t)
+	raw.publish(events.TypeRequested, "NATS/1.0\r\nce-bad name: v\r\nX-Y: z", string(b.request("order", "acme").Data))
+	b.eventually("it is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 1 })
+	b.settled()
+	equal(t, "cause", b.failure().Cause.Code, events.CauseUndecodableEvent)
+	if _, err := b.letters().Replay(t.Context(), b.found()); !errors.Is(err, ErrUnreplayable) || !containsText(err, "ce-bad name") {
+		t.Errorf("replayed: %v", err)
+	}
+	b.counts(1, 1)
+}
+
+// Whoever can foresee the id of a replay could have the server drop it. Nobody can; and where the server calls it a
+// duplicate all the same, what lies there is looked at.
+func TestReplayWhoseIDIsTaken(t *testing.T) {
+	b := newBundle(t)
+	grant := b.refusing()
+	b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	grant()
+	letter := b.found()
+	taken := nats.NewMsg(events.TypeRequested)
+	taken.Header.Set(jetstream.MsgIDHeader, "replay.1."+reasons(b.letter())["Nonce"])
+	b.publish(taken)
+	r, err := b.letters().Replay(t.Context(), letter)
+	must(t, err)
+	equal(t, "repeated", r.Repeated, false)
+	b.settled()
+	equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1, UNDECODABLE_EVENT 1")
+}
+
+// An operator replays a dead letter that is older than what the ledger has: its number is known, so it is a redelivery. It
+// costs no dead letter.
+func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
+	b := newBundle(t)
+	grant := b.refusing()
+	b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	stale := b.letter()
+	b.replay() // fails: the ledger is at 1
+	b.settled()
+	// A version without fences, or whoever may publish dead letters, puts the first one back.
+	again := &nats.Msg{Subject: stale.Subject, Header: stale.Header, Data: stale.Data}
+	again.Header.Del(jetstream.ExpectedLastSeqHeader)
+	b.publish(again)
+	equal(t, "replay of the stale dead letter", b.found().Replay, 0)
+	equal(t, "number", b.replay().Number, 1)
+	b.settled()
+	equal(t, "replay of the dead letter", b.found().Replay, 1)
+	b.counts(2, 1)
+	// A redelivery of that message brings nothing back that was removed then.
+	must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.letter().Sequence))
+	must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
+	b.eventually("all is delivered again", func() bool {
+		consumer, err := b.js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
+		return err == nil && consumer.CachedInfo().AckFloor.Stream == b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq
+	})
+	grant()
+}
+
+// The same, as the server itself makes it.
+func TestMarkerOfAMessageThatHasLeftByItsAge(t *testing.T) {
+	b := newBundle(t)
+	config := b.streamOf(events.StreamRequests).CachedInfo().Config
+	config.AllowMsgTTL, config.SubjectDeleteMarkerTTL = true, 2*time.Second
+	_, err := b.js.UpdateStream(t.Context(), config)
+	must(t, err)
+	b.start()
+	request := b.request("order", "acme")
+	request.Header.Set("Nats-TTL", "1s")
+	b.publish(request)
+	b.eventually("the server has stored a marker", func() bool {
+		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 2
+	})
+	b.settled()
+	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1")
+}
+
+// What the server stores itself where messages have left by their age or by a purge is no request, and no dead letter.
+func TestMarkersAreNoRequests(t *testing.T) {
+	b := newBundle(t)
+	b.start()
+	raw := b.server.rawPublisher(t)
+	for _, reason := range []string{"MaxAge", "Purge", "Remove"} {
+		raw.publish(events.TypeRequested, "NATS/1.0\r\nNats-Marker-Reason: "+reason, "")
+		raw.publish(events.DeadLetterSubject(strings.ToLower(reason)), "NATS/1.0\r\nNats-Marker-Reason: "+reason, "")
+	}
+	// A publisher's own message is a request whatever it says.
+	forged := string(b.request("order", "acme").Data)
+	raw.publish(events.TypeRequested, "NATS/1.0\r\nNats-Marker-Reason: MaxAge", forged)
+	b.eventually("all is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 4 })
+	b.settled()
+	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1")
+	equal(t, "dead letters listed", len(b.list(Filter{})), 0)
+}
