@@ -50,7 +50,7 @@ func TestStepsRunInOrder(t *testing.T) {
 			t.Errorf("%v ms of %v ms", got.Steps[1].DurationMS, got.DurationMS)
 		}
 		if got.TenantID != "acme" || got.DisplayName != secretName || got.SchemaName != "tenant_acme" || got.Attempts != 1 ||
-			got.Request != (events.Request{Source: "/billing", ID: "order-1"}) || got.Tables != 11 || got.Indexes != 18 {
+			got.Request != (events.Request{Source: "/billing", ID: "order-1", Key: request(t).Key()}) || got.Tables != 11 || got.Indexes != 18 {
 			t.Errorf("%+v", got)
 		}
 		if row := b.tenants["acme"]; !row.CreatedAt.Equal(got.CreatedAt) || row.CreatedAt.Nanosecond()%1000 != 0 {
@@ -201,7 +201,7 @@ func TestFailedEvent(t *testing.T) {
 			}
 		}
 		want := events.ProvisioningFailed{
-			TenantID: "acme", Request: &events.Request{Source: "/billing", ID: "order-1"},
+			TenantID: "acme", Request: &events.Request{Source: "/billing", ID: "order-1", Key: r.Key()},
 			Step: events.Step{Number: 2, Name: "initialize_schema"},
 			Cause: events.Cause{
 				Code: events.CausePermissionDenied, Message: "grant it",
