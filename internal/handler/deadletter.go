@@ -46,6 +46,7 @@ func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 		"Stream":   d.stream,
 		"Sequence": strconv.FormatUint(d.sequence, 10),
 		"Subject":  d.msg.Subject(),
+		"Stored":   storedText(d.stored),
 		"Time":     e.Time().UTC().Format(time.RFC3339Nano),
 		"Tenant":   headerText(failure.TenantID),
 	} {
@@ -96,7 +97,10 @@ func (h *Handler) bury(ctx context.Context, d delivery, o pipeline.Outcome) erro
 	}
 	ack, err := h.publish(ctx, letter, events.StreamDeadLetters)
 	if tooLarge(err) {
-		reasons := nats.Header{omitted: {"the original is too large; it is in Dead-Letter-Stream at Dead-Letter-Sequence"}}
+		reasons := nats.Header{
+			omitted:    {"the original is too large; it is in Dead-Letter-Stream at Dead-Letter-Sequence"},
+			hashHeader: {bodyHash(d.msg.Data())},
+		}
 		for name, values := range letter.Header {
 			if strings.HasPrefix(name, deadLetterPrefix) {
 				reasons[name] = values

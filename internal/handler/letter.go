@@ -30,8 +30,9 @@ type Letter struct {
 	Subject          string
 	Stream           string
 	OriginalSequence uint64
-	Omitted          bool // it was too large, and is still in its stream
-	Size             int  // of the body here, in bytes
+	Stored           time.Time // by its stream; zero in dead letters of earlier versions
+	Omitted          bool      // it was too large, and is still in its stream
+	Size             int       // of the body here, in bytes
 }
 
 // newLetter reads a message of the stream that was sent without its body.
@@ -58,6 +59,9 @@ func newLetter(msg jetstream.Msg) (Letter, error) {
 	}
 	if t, err := time.Parse(time.RFC3339Nano, reason("Time")); err == nil {
 		l.Time = t.UTC()
+	}
+	if t, err := time.Parse(time.RFC3339Nano, header.Get(storedHeader)); err == nil {
+		l.Stored = t.UTC()
 	}
 	l.OriginalSequence, _ = strconv.ParseUint(reason("Sequence"), 10, 64) // 0, which no message has
 	l.Size, _ = count(header.Get(nats.MsgSize))                           // the server's own

@@ -131,7 +131,8 @@ func (l *Letters) Remove(ctx context.Context, letter Letter) (gone bool, err err
 }
 
 // Original returns the message that failed. Its headers are those that the dead letter has of it. Its error
-// wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is.
+// wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is gone, or another message
+// has its sequence.
 func (l *Letters) Original(ctx context.Context, letter Letter) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -165,6 +166,9 @@ func (l *Letters) omittedOriginal(ctx context.Context, letter Letter) (*jetstrea
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read message %d of stream %s: %w", letter.OriginalSequence, letter.Stream, err)
+	}
+	if err := letter.checkOriginal(stored); err != nil {
+		return nil, err
 	}
 	return stored, nil
 }
