@@ -13,7 +13,8 @@
 // # For subscribers
 //
 // Read a message with [Decode], then its data with [ProvisionedFrom] or [FailedFrom]. Find the request
-// again by its source and id in the data, or by correlationid. Delivery is at least once: an outcome may
+// again by request.key in the data ([RequestKey]; outcomes of earlier versions have none), by its source and id,
+// which are cut after 1 KiB, or by correlationid. Delivery is at least once: an outcome may
 // arrive repeatedly, always under one id, so remember ids and ignore what was seen. Branch on cause.code,
 // never on messages; ignore fields and codes that you do not know, since later versions may add them.
 //
@@ -47,7 +48,8 @@
 //  7. [RequestedFrom] is strict in what it knows (names by case, types, duplicates) and ignores what it
 //     does not know. Its errors name the field.
 //  8. An outcome's id is a function of request source, request id, replay and type ([OutcomeID]), in every
-//     version. So is a request's key ([RequestKey]).
+//     version. So is a request's key ([RequestKey]). No source and id lead to those of an undecodable message
+//     ([UndecodableKey], [UndecodableOutcomeID]).
 //  9. An outcome can always be published: whatever a request held, a failure is below 64 KiB. Lists are
 //     never null, times are UTC.
 //  10. The files in [Schemas] and the rules in Go accept the same requests; every file in [Examples] passes
@@ -59,5 +61,6 @@
 // for one tenant are two requests, and the later one fails with [CauseTenantExists].
 //
 // A message that could not be decoded has no source and id. Its failure carries neither request nor
-// tenant_id, and its ids are computed from the stream and the sequence of the message instead.
+// tenant_id. Its key and its outcome's id are computed from the stored message instead: stream, sequence, stored
+// time and body.
 package events

@@ -17,7 +17,7 @@ const DefaultSource = "/tenant-provisioner"
 // Outcome is what an outcome event says about itself, beside its data. ID, Time and Source are required;
 // of the rest, what is empty, not legal in a CloudEvent, or (the trace) too long, is left out.
 type Outcome struct {
-	ID            string    // from [OutcomeID], with the type of the event to be made
+	ID            string    // from [OutcomeID], with the type of the event to be made, or [UndecodableOutcomeID]
 	Source        string    // a URI reference, e.g. [DefaultSource]
 	Time          time.Time // written in UTC
 	CorrelationID string
@@ -42,10 +42,11 @@ func OutcomeFor(request event.Event) Outcome {
 	return o
 }
 
-// NewProvisioned makes a tenant.provisioned event. Errors: an attribute of o that [Decode] would refuse.
+// NewProvisioned makes a tenant.provisioned event. It takes the whole source and id in data.Request, computes the
+// key of them, and cuts them to 1 KiB. Errors: an attribute of o that [Decode] would refuse.
 func NewProvisioned(o Outcome, data Provisioned) (event.Event, error) {
 	data.CreatedAt = data.CreatedAt.UTC()
-	data.Request = *boundRequest(&data.Request)
+	data.Request = keyed(data.Request)
 	data.Warnings = nonNil(slices.Clone(data.Warnings))
 	for i := range data.Warnings {
 		data.Warnings[i].Message = cut(data.Warnings[i].Message, maxText)
@@ -54,12 +55,15 @@ func NewProvisioned(o Outcome, data Provisioned) (event.Event, error) {
 	return o.event(TypeProvisioned, data.TenantID, data)
 }
 
-// NewProvisioningFailed makes a tenant.provisioning_failed event. Texts in data are cut to 1 KiB and
-// LeftBehind to its first entries, so the event stays below 64 KiB whatever the request held. Errors: an
-// attribute of o that [Decode] would refuse.
+// NewProvisioningFailed makes a tenant.provisioning_failed event. It takes the whole source and id in
+// data.Request and computes the key of them. Texts in data are cut to 1 KiB and LeftBehind to its first entries,
+// so the event stays below 64 KiB whatever the request held. Errors: an attribute of o that [Decode] would refuse.
 func NewProvisioningFailed(o Outcome, data ProvisioningFailed) (event.Event, error) {
 	tenant := data.TenantID
-	data.Request = boundRequest(data.Request)
+	if data.Request != nil {
+		request := keyed(*data.Request)
+		data.Request = &request
+	}
 	for _, s := range []*string{
 		&data.TenantID, &data.Step.Name, (*string)(&data.Cause.Code), &data.Cause.Message, &data.Cause.Detail,
 		&data.DeadLetter.Stream, &data.DeadLetter.Subject,
@@ -138,11 +142,18 @@ func short(s string) string {
 	return s
 }
 
-func boundRequest(r *Request) *Request {
-	if r == nil {
-		return nil
-	}
-	return &Request{Source: cut(r.Source, maxText), ID: cut(r.ID, maxText)}
+// bounded is the request with source and id cut, and without its key.
+func bounded(r Request) Request {
+	return Request{Source: cut(r.Source, maxText), ID: cut(r.ID, maxText)}
+}
+
+// keyed is the request with source and id cut, and the key of the whole ones: two long ids with the same beginning
+// are cut to the same text.
+func keyed(r Request) Request {
+	key := RequestKey(r.Source, r.ID)
+	r = bounded(r)
+	r.Key = key
+	return r
 }
 
 // extensionText is an extension as text; publishers may send a correlationid that is a number.

@@ -170,7 +170,11 @@ func TestOutcomeIsBounded(t *testing.T) {
 				t.Errorf("binary: %d bytes", size)
 			}
 			checkRoundTrip(t, e)
+			key := events.RequestKey(long, long)
 			data, err := events.FailedFrom(e)
+			if data.Request == nil || data.Request.Key != key {
+				t.Errorf("request %.100q, key of the whole is %s", data.Request, key)
+			}
 			if err != nil || len(data.LeftBehind) != 17 || data.LeftBehind[16] != "… and 84 more" || left[16] != long {
 				t.Errorf("left behind: %d entries, %v", len(data.LeftBehind), err)
 			}
@@ -185,6 +189,9 @@ func TestOutcomeIsBounded(t *testing.T) {
 			if _, body := encode(t, e); len(body) > 16<<10 || warnings[0].Message != long {
 				t.Errorf("provisioned: %d bytes", len(body))
 			}
+			if data, err := events.ProvisionedFrom(e); err != nil || data.Request.Key != key {
+				t.Errorf("provisioned: key %s, %v", data.Request.Key, err)
+			}
 		})
 	}
 	e := must(t)(events.NewProvisioningFailed(
@@ -193,6 +200,34 @@ func TestOutcomeIsBounded(t *testing.T) {
 	))
 	if data, err := events.FailedFrom(e); err != nil || data.TenantID != strings.Repeat("x", 1024) {
 		t.Errorf("1024 bytes were cut: %v", err)
+	}
+}
+
+// Invariant 9: two requests whose ids are cut to the same text keep different keys. A key that the caller had is
+// computed again, from the whole source and id.
+func TestOutcomesOfCutIDsHaveTheirOwnKeys(t *testing.T) {
+	t.Parallel()
+	o := events.Outcome{ID: "1", Source: "/p", Time: noon}
+	long := strings.Repeat("x", 3000)
+	for _, id := range []string{"1", long + "1", long + "2", strings.Repeat("é", 600), "dots…"} {
+		request := events.Request{Source: billing, ID: id, Key: "of another"}
+		e := must(t)(events.NewProvisioned(o, events.Provisioned{TenantID: "a", Request: request}))
+		if data, err := events.ProvisionedFrom(e); err != nil || data.Request.Key != events.RequestKey(billing, id) {
+			t.Errorf("%.20s, %d bytes: %+v, %v", id, len(id), data.Request, err)
+		}
+		e = must(t)(events.NewProvisioningFailed(o, events.ProvisioningFailed{
+			Request: &request, Cause: events.Cause{Code: events.CauseTenantExists},
+		}))
+		if data, err := events.FailedFrom(e); err != nil || data.Request.Key != events.RequestKey(billing, id) {
+			t.Errorf("%.20s, %d bytes: %+v, %v", id, len(id), data.Request, err)
+		}
+		if request.Key != "of another" || request.ID != id {
+			t.Errorf("the caller's request was changed: %.100q", request)
+		}
+		e = must(t)(events.NewProgress(events.DefaultSource, noon, events.Progress{TenantID: "a", Request: request, State: "done"}))
+		if data, err := events.ProgressFrom(e); err != nil || data.Request.Key != "" {
+			t.Errorf("progress: %+v, %v", data.Request, err)
+		}
 	}
 }
 

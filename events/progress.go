@@ -54,7 +54,7 @@ func NewProgress(source string, at time.Time, data Progress) (event.Event, error
 		"source": source, "type": TypeProgress, "subject": data.TenantID,
 		"causationid": cut(legal(data.Request.ID), maxText),
 	}
-	data.Request = *boundRequest(&data.Request)
+	data.Request = bounded(data.Request)
 	e, err := newEvent(attributes, at, data)
 	if err != nil {
 		return event.Event{}, fmt.Errorf("make %s: %w", TypeProgress, err)
@@ -70,7 +70,7 @@ func EncodeProgress(source string, at time.Time, data Progress) (header map[stri
 		Source: source, Type: TypeProgress, Subject: data.TenantID, Time: types.FormatTime(at),
 		ContentType: jsonContentType, CausationID: cut(legal(data.Request.ID), maxText), Data: data,
 	}
-	whole.Data.Request = *boundRequest(&data.Request)
+	whole.Data.Request = bounded(data.Request)
 	// Anything but the usual is left to what judges any event.
 	_, err = verbatimURL(source)
 	if err != nil || !printable(source) || !printable(data.TenantID) || at.UTC().Year() < 0 || at.UTC().Year() > 9999 {

@@ -78,15 +78,13 @@ func samples(t *testing.T) map[string]event.Event {
 			},
 		},
 	}
-	deadLetter := func(source, id string) events.DeadLetter {
-		return events.DeadLetter{
-			Stream: events.StreamDeadLetters, Subject: events.DeadLetterSubject(events.RequestKey(source, id)),
-		}
+	deadLetter := func(key string) events.DeadLetter {
+		return events.DeadLetter{Stream: events.StreamDeadLetters, Subject: events.DeadLetterSubject(key)}
 	}
 	exists := events.ProvisioningFailed{
 		TenantID: "acme", Request: &events.Request{Source: billing, ID: requestID}, Step: steps[0].Step,
 		Cause:    events.Cause{Code: events.CauseTenantExists, Message: `"acme" is registered already; choose another tenant_id`},
-		Attempts: 1, DeadLetter: deadLetter(billing, requestID),
+		Attempts: 1, DeadLetter: deadLetter(events.RequestKey(billing, requestID)),
 	}
 	exhausted := events.ProvisioningFailed{
 		TenantID: "acme", Request: &events.Request{Source: billing, ID: requestID}, Step: steps[2].Step,
@@ -94,18 +92,19 @@ func samples(t *testing.T) map[string]event.Event {
 			Code: events.CauseAttemptsExhausted, Message: "8 of 8 attempts failed; replay the request once the cause is gone",
 			Detail: "55P03: canceling statement due to lock timeout",
 		},
-		Replayable: true, Attempts: 8, DeadLetter: deadLetter(billing, requestID),
+		Replayable: true, Attempts: 8, DeadLetter: deadLetter(events.RequestKey(billing, requestID)),
 		LeftBehind: []string{"storage/tenant_acme/docex.db.partial"},
 	}
+	unreadKey := events.UndecodableKey(events.StreamRequests, 1009, noon, []byte("[]"))
 	undecodable := events.ProvisioningFailed{
 		Step: steps[0].Step,
 		Cause: events.Cause{
 			Code: events.CauseUndecodableEvent, Message: "not a CloudEvent: batches are refused: publish each event on its own",
 		},
-		Attempts: 1, DeadLetter: deadLetter(events.StreamRequests, "1009"),
+		Attempts: 1, DeadLetter: deadLetter(unreadKey),
 	}
 	unread := events.OutcomeFor(event.Event{})
-	unread.ID = events.OutcomeID(events.StreamRequests, "1009", 0, events.TypeProvisioningFailed)
+	unread.ID = events.UndecodableOutcomeID(unreadKey, 0)
 	unread.Source, unread.Time = events.DefaultSource, noon
 
 	failed := outcome(acme, 0, events.TypeProvisioningFailed)

@@ -128,6 +128,7 @@ func TestSchemasReject(t *testing.T) {
 		"provisioned_schema": {
 			"id": remove{}, "time": remove{}, "datacontenttype": "text/plain", "data/tenant_id": remove{}, "data/schema_name": remove{},
 			"data/database_path": "x", "data/isolation_strategy": "database", "data/request": remove{}, "data/request/id": remove{},
+			"data/request/key": strings.Repeat("A", 64), "data/steps/0/name": "x",
 			"data/warnings": nil, "data/steps": nil, "data/attempts": json.Number("0"), "data/replay": json.Number("-1"),
 			"data/prepared": "no", "data/created_at": "now", "data/duration_ms": json.Number("-1"), "data/tables": json.Number("1.5"),
 		},
@@ -173,6 +174,24 @@ func TestSchemasReject(t *testing.T) {
 					t.Errorf("passes with %v", value)
 				}
 			})
+		}
+	}
+}
+
+// Invariant 10: the schemas accept outcomes of earlier versions, which have no request.key.
+func TestSchemasAcceptEarlierOutcomes(t *testing.T) {
+	t.Parallel()
+	all := samples(t)
+	for _, name := range []string{"provisioned_schema", "provisioned_database", "failed_tenant_exists", "failed_attempts_exhausted"} {
+		_, body := encode(t, all[name])
+		v := parse(t, body)
+		request := v.(map[string]any)["data"].(map[string]any)["request"].(map[string]any)
+		if request["key"] != events.RequestKey(billing, requestID) {
+			t.Errorf("%s: request %v", name, request)
+		}
+		delete(request, "key")
+		if err := schema(t, all[name].Type(), "").Validate(v); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -10,7 +10,7 @@ const (
 )
 
 // JetStream streams, the durable consumer that takes requests, and the subject under which dead letters
-// are kept, one subject a request (see [RequestKey]).
+// are kept, one subject for each request (see [RequestKey]).
 const (
 	StreamRequests          = "TENANT_REQUESTS"
 	StreamEvents            = "TENANT_EVENTS"
@@ -35,8 +35,12 @@ type Requested struct {
 
 // Request identifies a request: the CloudEvents source and id of its tenant.requested event.
 type Request struct {
+	// Source and ID are cut to 1 KiB in events.
 	Source string `json:"source"`
 	ID     string `json:"id"`
+	// Key is the [RequestKey] of the whole source and id. [NewProvisioned] and [NewProvisioningFailed] set it. It is
+	// empty in outcomes that an earlier version made, and in progress events.
+	Key string `json:"key,omitempty"`
 }
 
 // Step names one step of the pipeline: 0 is the validation of the request, 1 to 5 do the work.

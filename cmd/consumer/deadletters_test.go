@@ -92,6 +92,59 @@ func (m *mailbox) run(args ...string) (code int, stdout string) {
 	return code, stdout
 }
 
+// The dead letter of an undecodable message, made by this version and by an earlier one, in every command.
+func TestDeadLettersOfUndecodableMessages(t *testing.T) {
+	m := newMailbox(t)
+	body := "please make me a tenant"
+	d := newSQLite(t)
+	service := serve(t, settings(d.env, with("NATS_URL", m.env["NATS_URL"])))
+	msg := &nats.Msg{Subject: events.TypeRequested, Data: []byte(body)}
+	publish(t, m.js, msg)
+	settled(t, m.js)
+	stream, err := m.js.Stream(t.Context(), events.StreamRequests)
+	must(t, err)
+	original, err := stream.GetMsg(t.Context(), 1)
+	must(t, err)
+	stored := original.Time.UTC().Format(time.RFC3339Nano)
+	key := events.UndecodableKey(events.StreamRequests, 1, original.Time, []byte(body))
+	old := m.put(events.RequestKey(events.StreamRequests, "1"), &nats.Msg{Data: []byte(body)}, "", "UNDECODABLE_EVENT", 0)
+
+	_, stdout := m.run("list", "--reason", "UNDECODABLE_EVENT")
+	contains(t, "list", stdout, key[:12], old[:12])
+	_, stdout = m.run("show", key[:12])
+	contains(t, "show", stdout, key, body, "stored     "+stored)
+	_, stdout = m.run("show", old[:12])
+	contains(t, "show of the old one", stdout, old, body)
+	if strings.Contains(stdout, "stored") {
+		t.Errorf("it has a stored time:\n%s", stdout)
+	}
+	code, stdout := m.run("replay", key[:12], old[:12], "--dry-run")
+	equal(t, "exit code of a rehearsal", code, 0)
+	contains(t, "rehearsal", stdout, key[:12], old[:12])
+
+	code, stdout = m.run("replay", "--all", "--json")
+	equal(t, "exit code", code, 1)
+	lines, summary := replayed(t, stdout)
+	equal(t, "not seen", summary.NotSeen, 0)
+	for _, l := range lines {
+		equal(t, l.Key, l.Outcome+" "+l.Cause, "failed UNDECODABLE_EVENT")
+	}
+	settled(t, m.js)
+	service.stop(t)
+	m.holds(3, 2) // both under new keys
+	for sequence := uint64(2); sequence <= 3; sequence++ {
+		again, err := stream.GetMsg(t.Context(), sequence)
+		must(t, err)
+		fresh := events.UndecodableKey(events.StreamRequests, sequence, again.Time, []byte(body))
+		code, _ = m.run("remove", fresh)
+		equal(t, "exit code of remove", code, 0)
+	}
+	m.put(old, &nats.Msg{Data: []byte(body)}, "", "UNDECODABLE_EVENT", 0)
+	code, _ = m.run("remove", old[:12])
+	equal(t, "exit code of remove of an old one", code, 0)
+	m.holds(3, 0)
+}
+
 // The way of an operator: somebody's rows are in the way; they are moved, and the request is replayed.
 func TestDeadLettersEndToEnd(t *testing.T) {
 	t.Parallel()

@@ -13,6 +13,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
 )
 
 // replayed reads what replay --json has written.
@@ -162,8 +163,13 @@ func TestReplayFindsOutcomesOfOddRequests(t *testing.T) {
 		add(long+"3", "not an id"):  "failed INVALID_TENANT_ID",
 		add("dots…", "an_ellipsis"): "provisioned",
 	}
-	undecodable := events.RequestKey(events.StreamRequests, "1")
-	want[m.put(undecodable, &nats.Msg{Data: []byte("please")}, "", "UNDECODABLE_EVENT", 0)] = "failed UNDECODABLE_EVENT"
+	old := events.RequestKey(events.StreamRequests, "1") // of an earlier version
+	want[m.put(old, &nats.Msg{Data: []byte("please")}, "", "UNDECODABLE_EVENT", 0)] = "failed UNDECODABLE_EVENT"
+	for _, body := range []string{"please", ""} {
+		key := events.UndecodableKey(events.StreamRequests, 1, time.Unix(0, 1_700_000_000_123_456_789), []byte(body))
+		m.put(key, &nats.Msg{Data: []byte(body)}, "", "UNDECODABLE_EVENT", 0, "Stored", "2023-11-14T22:13:20.123456789Z")
+		want[key] = "failed UNDECODABLE_EVENT"
+	}
 	m.serve()
 	code, stdout := m.run("replay", "--all", "--json")
 	equal(t, "exit code", code, 1)
@@ -175,6 +181,62 @@ func TestReplayFindsOutcomesOfOddRequests(t *testing.T) {
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		equal(t, key, got[key], want[key])
 	}
+}
+
+// Outcomes that an earlier version made have no request.key: the request is found by its source and id, and where
+// these are cut by the outcome's id.
+func TestReplayFindsOutcomesOfEarlierVersions(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 3000)
+	for _, id := range []string{"1", long + "1", long + "2", "dots…"} {
+		for _, eventType := range []string{events.TypeProvisioned, events.TypeProvisioningFailed} {
+			for _, earlier := range []bool{true, false} {
+				settled := map[string]string{}
+				o := &replayOutcomes{
+					settle: func(l replayLine) { settled[l.Key] = l.Outcome }, waiting: map[string][]awaited{},
+					changed: make(chan struct{}, 1),
+				}
+				for _, id := range []string{"1", long + "1", long + "2", "dots…"} {
+					key := events.RequestKey(billing, id)
+					o.during(func() (replayLine, *handler.Replayed) {
+						return replayLine{Key: key}, &handler.Replayed{
+							Request: &events.Request{Source: billing, ID: id}, Key: key, Number: 1,
+						}
+					})
+				}
+				o.hear(outcomeOf(t, id, eventType, earlier))
+				want := map[string]string{events.RequestKey(billing, id): outcomeProvisioned}
+				if eventType == events.TypeProvisioningFailed {
+					want = map[string]string{events.RequestKey(billing, id): outcomeFailed}
+				}
+				equal(t, fmt.Sprintf("%.10s, %d bytes, %s, earlier: %v", id, len(id), eventType, earlier), fmt.Sprint(settled), fmt.Sprint(want))
+				equal(t, "left", o.left(), 3)
+			}
+		}
+	}
+}
+
+// outcomeOf is the outcome of replay 1 of a request, as this version makes it or as an earlier one did.
+func outcomeOf(t *testing.T, id, eventType string, earlier bool) (nats.Header, []byte) {
+	t.Helper()
+	o := events.Outcome{ID: events.OutcomeID(billing, id, 1, eventType), Source: events.DefaultSource, Time: time.Now()}
+	request := events.Request{Source: billing, ID: id}
+	e, err := events.NewProvisioned(o, events.Provisioned{TenantID: "acme", Request: request, Replay: 1})
+	if eventType == events.TypeProvisioningFailed {
+		e, err = events.NewProvisioningFailed(o, events.ProvisioningFailed{
+			Request: &request, Replay: 1, Cause: events.Cause{Code: events.CauseTenantExists},
+			DeadLetter: events.DeadLetter{Subject: events.DeadLetterSubject(events.RequestKey(billing, id))},
+		})
+	}
+	must(t, err)
+	header, body, err := events.Encode(e)
+	must(t, err)
+	if earlier {
+		key := `,"key":"` + events.RequestKey(billing, id) + `"`
+		equal(t, "keys in the event", strings.Count(string(body), key), 1)
+		body = []byte(strings.Replace(string(body), key, "", 1))
+	}
+	return header, body
 }
 
 // An event that merely says that it is the outcome is not believed.

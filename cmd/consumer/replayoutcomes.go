@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -31,7 +30,7 @@ type replayOutcomes struct {
 	subjects []*nats.Subscription
 
 	mu      sync.Mutex
-	waiting map[string][]awaited // by the request's key, or the outcome's id of what cannot be decoded
+	waiting map[string][]awaited // by key
 	n       int
 	changed chan struct{}
 }
@@ -47,7 +46,7 @@ func (a awaited) outcomeID(replay int, eventType string) string {
 	if r := a.replayed.Request; r != nil {
 		return events.OutcomeID(r.Source, r.ID, replay, eventType)
 	}
-	return events.OutcomeID(events.StreamRequests, strconv.FormatUint(a.replayed.Sequence, 10), replay, eventType)
+	return events.UndecodableOutcomeID(a.replayed.Key, replay)
 }
 
 // awaitReplays listens. settle gets each replay once, with its outcome or without.
@@ -85,8 +84,8 @@ func (o *replayOutcomes) listen(ctx context.Context) error {
 	return o.js.Conn().FlushWithContext(ctx)
 }
 
-// during publishes a replay and waits for its outcome from then on. No outcome is heard meanwhile: the id of
-// what cannot be decoded is known by the PubAck only.
+// during publishes a replay and waits for its outcome from then on. No outcome is processed in the meantime: the key
+// of an undecodable message is known only once it is stored.
 func (o *replayOutcomes) during(publish func() (replayLine, *handler.Replayed)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -95,12 +94,7 @@ func (o *replayOutcomes) during(publish func() (replayLine, *handler.Replayed)) 
 		o.settle(line)
 		return
 	}
-	a := awaited{line, *replayed}
-	key := a.outcomeID(replayed.Number, events.TypeProvisioningFailed)
-	if r := replayed.Request; r != nil {
-		key = events.RequestKey(r.Source, r.ID)
-	}
-	o.waiting[key] = append(o.waiting[key], a)
+	o.waiting[replayed.Key] = append(o.waiting[replayed.Key], awaited{line, *replayed})
 	o.n++
 }
 
@@ -124,11 +118,7 @@ func (o *replayOutcomes) hear(header nats.Header, body []byte) {
 }
 
 func (o *replayOutcomes) provisioned(e event.Event, data events.Provisioned) {
-	key := events.RequestKey(data.Request.Source, data.Request.ID)
-	if strings.HasSuffix(data.Request.Source, "…") || strings.HasSuffix(data.Request.ID, "…") {
-		key = o.keyOf(e, data.Replay) // they may have been cut
-	}
-	o.settled(key, e, func(a awaited) replayLine {
+	o.settled(o.keyOf(e, data), e, func(a awaited) replayLine {
 		a.line.Outcome = outcomeProvisioned
 		if data.Replay < a.replayed.Number {
 			a.line.Outcome = outcomeAlready
@@ -137,10 +127,18 @@ func (o *replayOutcomes) provisioned(e event.Event, data events.Provisioned) {
 	}, data.Replay)
 }
 
-// keyOf finds a request by the id of its outcome.
-func (o *replayOutcomes) keyOf(e event.Event, replay int) string {
+// keyOf is the key of the request that a success is the outcome of. Earlier versions did not write it, and cut long
+// sources and ids: those are found by the outcome's id.
+func (o *replayOutcomes) keyOf(e event.Event, data events.Provisioned) string {
+	r := data.Request
+	if r.Key != "" {
+		return r.Key
+	}
+	if !strings.HasSuffix(r.Source, "…") && !strings.HasSuffix(r.ID, "…") {
+		return events.RequestKey(r.Source, r.ID)
+	}
 	for key, all := range o.waiting {
-		if all[0].outcomeID(replay, e.Type()) == e.ID() {
+		if all[0].outcomeID(data.Replay, e.Type()) == e.ID() {
 			return key
 		}
 	}
@@ -148,10 +146,7 @@ func (o *replayOutcomes) keyOf(e event.Event, replay int) string {
 }
 
 func (o *replayOutcomes) failed(e event.Event, data events.ProvisioningFailed) {
-	key := e.ID()
-	if data.Request != nil {
-		key = strings.TrimPrefix(data.DeadLetter.Subject, events.SubjectDeadLetterPrefix)
-	}
+	key := strings.TrimPrefix(data.DeadLetter.Subject, events.SubjectDeadLetterPrefix)
 	if all := o.waiting[key]; len(all) > 0 && data.Replay < all[0].replayed.Number {
 		return // an earlier one, which is why there was a dead letter
 	}

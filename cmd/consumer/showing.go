@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strconv"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -49,9 +48,9 @@ func (s *showing) one(ctx context.Context, msg *nats.Msg) error {
 	if err := s.settled(ctx, ack.Sequence); err != nil {
 		return err
 	}
-	ids := outcomeIDs(events.StreamRequests, strconv.FormatUint(ack.Sequence, 10), 0)
-	if e, err := events.Decode(msg.Header, msg.Data); err == nil {
-		ids = outcomeIDs(e.Source(), e.ID(), 0)
+	ids, err := s.idsOf(ctx, msg, ack.Sequence)
+	if err != nil {
+		return err
 	}
 	for id := range maps.Keys(ids) {
 		if e, ok := s.seen[id]; ok {
@@ -68,6 +67,23 @@ func (s *showing) one(ctx context.Context, msg *nats.Msg) error {
 			return s.show(e, false)
 		}
 	}
+}
+
+// idsOf are the ids that the outcome of a message can have, which is in the stream of requests at that sequence.
+func (s *showing) idsOf(ctx context.Context, msg *nats.Msg, sequence uint64) (map[string]bool, error) {
+	if e, err := events.Decode(msg.Header, msg.Data); err == nil {
+		return outcomeIDs(e.Source(), e.ID(), 0), nil
+	}
+	requests, err := s.js.Stream(ctx, events.StreamRequests)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := requests.GetMsg(ctx, sequence)
+	if err != nil {
+		return nil, err
+	}
+	key := events.UndecodableKey(events.StreamRequests, sequence, stored.Time, stored.Data)
+	return map[string]bool{events.UndecodableOutcomeID(key, 0): true}, nil
 }
 
 // settled waits until the service has acknowledged everything up to the sequence.

@@ -48,6 +48,7 @@ func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 		"Stream":   d.stream,
 		"Sequence": strconv.FormatUint(d.sequence, 10),
 		"Subject":  d.msg.Subject,
+		"Stored":   storedText(d.stored),
 		"Time":     e.Time().UTC().Format(time.RFC3339Nano),
 		"Tenant":   headerText(failure.TenantID),
 		"Nonce":    rand.Text(), // by which a replay is known; see Letters.Replay
@@ -160,6 +161,9 @@ func deadLetterForms(full *nats.Msg) []*nats.Msg {
 	}
 	reasons[omitted] = []string{"the original is too large; it is in Dead-Letter-Stream at Dead-Letter-Sequence"}
 	least[omitted] = []string{"yes"}
+	for _, header := range []nats.Header{reasons, least} {
+		header[hashHeader] = []string{bodyHash(full.Data)}
+	}
 	return []*nats.Msg{full, {Subject: full.Subject, Header: reasons}, {Subject: full.Subject, Header: least}}
 }
 

@@ -77,6 +77,7 @@ func TestDeadLetterIsTheOriginalWithReasons(t *testing.T) {
 		"Stream": "TENANT_REQUESTS", "Sequence": fmt.Sprint(sequence), "Subject": "tenant.requested",
 		"Message": headerText(failed.Cause.Message), "Tenant": `Not an id\nat all`,
 		"Header-Dead-Letter-Reason": "an earlier one", "Header-dead-letter-step": "an earlier one",
+		"Stored": b.requested(sequence).Time.UTC().Format(time.RFC3339Nano),
 	}
 	equal(t, "reasons", fmt.Sprint(got), fmt.Sprint(want))
 	equal(t, "where the outcome says it is", failed.DeadLetter, events.DeadLetter{Stream: "TENANT_DEAD_LETTERS", Subject: letter.Subject})
@@ -236,8 +237,7 @@ func TestUndecodableMessages(t *testing.T) {
 			must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
 			b.start()
 			b.settled()
-			sum := sha256.Sum256(fmt.Appendf(nil, "TENANT_REQUESTS\n%d", sequence))
-			key := hex.EncodeToString(sum[:])
+			key := b.undecodableKey(sequence)
 			letter := b.letter()
 			got := reasons(letter)
 			equal(t, "subject", letter.Subject, "tenant.dead_letter."+key)
@@ -257,8 +257,7 @@ func TestUndecodableMessages(t *testing.T) {
 					t.Errorf("the failure names a request or a tenant: %+v", failed)
 				}
 				equal(t, "cause", failed.Cause.Code, events.CauseUndecodableEvent)
-				equal(t, "outcome id", e.ID(),
-					events.OutcomeID("TENANT_REQUESTS", fmt.Sprint(sequence), 0, events.TypeProvisioningFailed))
+				equal(t, "outcome id", e.ID(), events.UndecodableOutcomeID(key, 0))
 			}
 			equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2, UNDECODABLE_EVENT 1")
 		})

@@ -69,7 +69,9 @@ func TestEveryInputMode(t *testing.T) {
 			outcome := b.outcome()
 			got, err := events.ProvisionedFrom(outcome)
 			must(t, err)
-			equal(t, "request", got.Request, events.Request{Source: "/billing/ä b", ID: "order 1%"})
+			equal(t, "request", got.Request, events.Request{
+				Source: "/billing/ä b", ID: "order 1%", Key: events.RequestKey("/billing/ä b", "order 1%"),
+			})
 			equal(t, "display name", got.DisplayName, data.DisplayName)
 			equal(t, "outcome id", outcome.ID(), events.OutcomeID("/billing/ä b", "order 1%", 0, events.TypeProvisioned))
 			equal(t, "subject", outcome.Subject(), "acme")

@@ -29,10 +29,11 @@ type Letter struct {
 	Subject          string
 	Stream           string
 	OriginalSequence uint64
-	Omitted          bool // it was too large, and is still in its stream
-	Size             int  // of the body here, in bytes
+	Stored           time.Time // by its stream; zero in dead letters of earlier versions
+	Omitted          bool      // it was too large, and is still in its stream
+	Size             int       // of the body here, in bytes
 
-	stored time.Time // when the stream of dead letters took it
+	taken  time.Time // by the stream of dead letters
 	marker bool      // it is the server's own; see isMarker
 }
 
@@ -51,7 +52,7 @@ func newLetter(msg *Message) (Letter, error) {
 	l := Letter{
 		Key:      strings.TrimPrefix(msg.Subject, events.SubjectDeadLetterPrefix),
 		Sequence: meta.Sequence.Stream,
-		Time:     meta.Timestamp.UTC(), stored: meta.Timestamp,
+		Time:     meta.Timestamp.UTC(), taken: meta.Timestamp,
 		Reason: reason("Reason"), Step: reason("Step"), Tenant: reason("Tenant"),
 		Message:  readHeaderText(reason("Message")),
 		Attempts: number("Attempts"), Replay: number("Replay"),
@@ -60,6 +61,9 @@ func newLetter(msg *Message) (Letter, error) {
 	}
 	if t, err := time.Parse(time.RFC3339Nano, reason("Time")); err == nil {
 		l.Time = t.UTC()
+	}
+	if t, err := time.Parse(time.RFC3339Nano, header.Get(storedHeader)); err == nil {
+		l.Stored = t.UTC()
 	}
 	l.OriginalSequence, _ = strconv.ParseUint(reason("Sequence"), 10, 64) // 0, which no message has
 	if sizes := header.Values(nats.MsgSize); len(sizes) > 0 {

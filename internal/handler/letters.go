@@ -131,7 +131,8 @@ func (l *Letters) Remove(ctx context.Context, letter Letter) (gone bool, err err
 }
 
 // Original returns the message that failed, with its own headers, which are those that the dead letter has kept of it. Its
-// error wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is.
+// error wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is gone, or another message
+// has its sequence.
 func (l *Letters) Original(ctx context.Context, letter Letter) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -163,6 +164,9 @@ func (l *Letters) omittedOriginal(ctx context.Context, letter Letter) (*jetstrea
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read message %d of stream %s: %w", letter.OriginalSequence, letter.Stream, err)
+	}
+	if err := letter.checkOriginal(stored); err != nil {
+		return nil, err
 	}
 	return stored, nil
 }

@@ -32,9 +32,12 @@ func unreplayable(format string, args ...any) error {
 
 // Replayed is a replay that the stream of requests has.
 type Replayed struct {
-	Request  *events.Request // whole, however long; nil: undecodable
-	Number   int             // its Replay-Number
-	Sequence uint64          // in the stream of requests
+	Request *events.Request // whole, however long; nil: undecodable
+	// Key is the key of the replay, and of its dead letter if it fails. It is empty where the replay is undecodable and
+	// could not be read back: its outcome cannot be told from others.
+	Key      string
+	Number   int    // its Replay-Number
+	Sequence uint64 // in the stream of requests
 	// NotRestored are headers of the original that the replay has under another name only (see keepHeader), by their
 	// original names.
 	NotRestored []string
@@ -86,7 +89,12 @@ func (l *Letters) Replay(ctx context.Context, letter Letter) (Replayed, error) {
 		}
 	}
 	// It is published; the end of ctx is no reason to leave the dead letter.
-	if _, err := l.Remove(context.WithoutCancel(ctx), letter); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	_, err = l.Remove(ctx, letter)
+	if r.Request == nil { // the key has the time when the replay was stored, which the PubAck does not tell
+		r.Key = l.undecodableKey(ctx, r.Sequence)
+	}
+	if err != nil {
 		return r, fmt.Errorf("%w: %w", ErrNotRemoved, err)
 	}
 	return r, nil
@@ -107,7 +115,7 @@ func (l *Letters) isTaken(ctx context.Context, letter Letter, ack *jetstream.Pub
 	if err != nil {
 		return false, err
 	}
-	same := !letter.stored.After(there.Time) && there.Subject == msg.Subject && bytes.Equal(there.Data, msg.Data) && maps.EqualFunc(there.Header, msg.Header, slices.Equal)
+	same := !letter.taken.After(there.Time) && there.Subject == msg.Subject && bytes.Equal(there.Data, msg.Data) && maps.EqualFunc(there.Header, msg.Header, slices.Equal)
 	return !same, nil
 }
 
@@ -134,15 +142,15 @@ func (l *Letters) prepare(ctx context.Context, letter Letter) (*nats.Msg, Replay
 		return nil, Replayed{}, err
 	}
 	r := Replayed{Number: last + 1}
-	key := events.RequestKey(letter.Stream, strconv.FormatUint(letter.OriginalSequence, 10)) // of what is undecodable
 	e, err := events.Decode(msg.Header, msg.Data)
 	if err == nil {
 		r.Request = &events.Request{Source: e.Source(), ID: e.ID()}
+		r.Key = events.RequestKey(e.Source(), e.ID())
 	}
 	// An earlier version may not have been able to decode it.
-	if letter.Key != key && (r.Request == nil || letter.Key != events.RequestKey(e.Source(), e.ID())) {
-		return nil, Replayed{}, unreplayable("its key is not that of the request that it holds; somebody has changed it, " +
-			"or made the stream of requests anew")
+	if (r.Request == nil || letter.Key != r.Key) && !letter.isUndecodable(msg.Data) {
+		return nil, Replayed{}, unreplayable("its key is not that of the request that it holds; it was changed, " +
+			"or the stream of requests was deleted or restored since")
 	}
 	for name := range msg.Header {
 		if strings.EqualFold(name, ReplayHeader) || strings.EqualFold(name, jetstream.MsgIDHeader) {

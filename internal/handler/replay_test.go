@@ -402,7 +402,7 @@ func TestReplayOfAnOmittedOriginalThatIsGone(t *testing.T) {
 	equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 }
 
-// What cannot be decoded fails again, under another key, which its PubAck tells.
+// What cannot be decoded fails again, under another key.
 func TestReplayOfAnUndecodableMessage(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -419,8 +419,9 @@ func TestReplayOfAnUndecodableMessage(t *testing.T) {
 		t.Errorf("key %s, replay %d", fresh.Key, fresh.Replay)
 	}
 	b.counts(2, 1)
-	equal(t, "outcome id", b.outcomes()[1].ID(),
-		events.OutcomeID(events.StreamRequests, fmt.Sprint(r.Sequence), 1, events.TypeProvisioningFailed))
+	equal(t, "the new key", fresh.Key, b.undecodableKey(r.Sequence))
+	equal(t, "the key that the replay returned", r.Key, fresh.Key)
+	equal(t, "outcome id", b.outcomes()[1].ID(), events.UndecodableOutcomeID(fresh.Key, 1))
 }
 
 // Statement 5: what others put into the stream is refused, with the reason, and stays.

@@ -101,7 +101,7 @@ func (h *Handler) decide(
 	if malformed != nil {
 		h.Log.WarnContext(work, "a message could not be decoded", "sequence", d.sequence, "error", malformed)
 		key, outcome, err := h.Provisioner.Undecodable(pipeline.Message{
-			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored,
+			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored, Body: d.msg.Data,
 		}, malformed)
 		if err != nil {
 			return key, pipeline.Result{Verdict: pipeline.Postpone, Err: err}

@@ -68,16 +68,16 @@ type Message struct {
 	Sequence uint64
 	Replay   int
 	Time     time.Time // when it was stored
+	Body     []byte
 }
 
-// Undecodable is the outcome of a message that could not be decoded. It has no identity for a ledger, so
-// it is a pure function of the message: whenever it is made, it is the same event.
+// Undecodable is the outcome of a message that could not be decoded. The message has no row in the ledger, so
+// the outcome is a pure function of the stored message: every delivery, on any replica, makes the same event.
 func (p *Provisioner) Undecodable(m Message, why error) (key string, _ Outcome, _ error) {
-	sequence := fmt.Sprint(m.Sequence)
-	key = events.RequestKey(m.Stream, sequence)
+	key = events.UndecodableKey(m.Stream, m.Sequence, m.Time, m.Body)
 	p.Observer.Recorded(events.TypeProvisioningFailed, events.CauseUndecodableEvent)
 	envelope := events.Outcome{
-		ID:     events.OutcomeID(m.Stream, sequence, m.Replay, events.TypeProvisioningFailed),
+		ID:     events.UndecodableOutcomeID(key, m.Replay),
 		Source: p.Source, Time: m.Time,
 	}
 	outcome, err := encode(envelope.ID)(events.NewProvisioningFailed(envelope, events.ProvisioningFailed{

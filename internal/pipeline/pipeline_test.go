@@ -50,7 +50,7 @@ func TestStepsRunInOrder(t *testing.T) {
 			t.Errorf("%v ms of %v ms", got.Steps[1].DurationMS, got.DurationMS)
 		}
 		if got.TenantID != "acme" || got.DisplayName != secretName || got.SchemaName != "tenant_acme" || got.Attempts != 1 ||
-			got.Request != (events.Request{Source: "/billing", ID: "order-1"}) || got.Tables != 11 || got.Indexes != 18 {
+			got.Request != (events.Request{Source: "/billing", ID: "order-1", Key: request(t).Key()}) || got.Tables != 11 || got.Indexes != 18 {
 			t.Errorf("%+v", got)
 		}
 		if row := b.tenants["acme"]; !row.CreatedAt.Equal(got.CreatedAt) || row.CreatedAt.Nanosecond()%1000 != 0 {
@@ -201,7 +201,7 @@ func TestFailedEvent(t *testing.T) {
 			}
 		}
 		want := events.ProvisioningFailed{
-			TenantID: "acme", Request: &events.Request{Source: "/billing", ID: "order-1"},
+			TenantID: "acme", Request: &events.Request{Source: "/billing", ID: "order-1", Key: r.Key()},
 			Step: events.Step{Number: 2, Name: "initialize_schema"},
 			Cause: events.Cause{
 				Code: events.CausePermissionDenied, Message: "grant it",
@@ -386,7 +386,7 @@ func TestStoppedWhileConcluding(t *testing.T) {
 func TestUndecodableIsAFunctionOfTheMessage(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
-		m := Message{Stream: "TENANT_REQUESTS", Sequence: 7, Time: time.Now().Add(-time.Hour)}
+		m := Message{Stream: "TENANT_REQUESTS", Sequence: 7, Time: time.Now().Add(-time.Hour), Body: []byte("please")}
 		key, first, err := b.provisioner(t).Undecodable(m, errors.New("not JSON"))
 		if err != nil {
 			t.Fatal(err)
@@ -396,12 +396,23 @@ func TestUndecodableIsAFunctionOfTheMessage(t *testing.T) {
 		if key != again || first.ID != second.ID || string(first.Body) != string(second.Body) {
 			t.Errorf("%s\n%s", first.Body, second.Body)
 		}
-		if key != events.RequestKey("TENANT_REQUESTS", "7") {
-			t.Errorf("key %s", key)
+		if key != events.UndecodableKey("TENANT_REQUESTS", 7, m.Time, m.Body) || first.ID != events.UndecodableOutcomeID(key, 0) {
+			t.Errorf("key %s, outcome id %s", key, first.ID)
 		}
 		f := failure(t, Result{Verdict: Terminate, Outcome: first})
 		if f.Cause.Code != events.CauseUndecodableEvent || f.Request != nil || f.TenantID != "" || f.Replayable {
 			t.Errorf("%+v", f)
+		}
+		for what, change := range map[string]func(*Message){
+			"sequence": func(m *Message) { m.Sequence = 8 }, "time": func(m *Message) { m.Time = m.Time.Add(1) },
+			"body": func(m *Message) { m.Body = nil }, "stream": func(m *Message) { m.Stream = "OTHER" },
+		} {
+			other := m
+			change(&other)
+			otherKey, third, _ := b.provisioner(t).Undecodable(other, errors.New("not JSON"))
+			if otherKey == key || third.ID == first.ID {
+				t.Errorf("%s is not part of key %s or outcome id %s", what, otherKey, third.ID)
+			}
 		}
 		m.Replay = 1
 		if _, third, _ := b.provisioner(t).Undecodable(m, errors.New("not JSON")); third.ID == first.ID {

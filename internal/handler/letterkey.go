@@ -1,0 +1,63 @@
+package handler
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+)
+
+const (
+	// storedHeader is when the original's stream stored it: RFC 3339 with nanoseconds, UTC. Dead letters of earlier
+	// versions have none.
+	storedHeader = deadLetterPrefix + "Stored"
+	// hashHeader is the lower-case hex SHA-256 of the original's body. Only a dead letter without the original has it.
+	hashHeader = deadLetterPrefix + "Hash"
+)
+
+func storedText(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
+
+func bodyHash(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+// isUndecodable reports whether the key is that of an undecodable message with this body. Earlier versions made the
+// key of stream and sequence alone, which a publisher's source and id can be too. So that form counts only where they
+// made the dead letter, which then has no stored time.
+func (l Letter) isUndecodable(body []byte) bool {
+	if l.Header.Get(storedHeader) == "" {
+		return l.Key == events.RequestKey(l.Stream, strconv.FormatUint(l.OriginalSequence, 10))
+	}
+	return l.Key == events.UndecodableKey(l.Stream, l.OriginalSequence, l.Stored, body)
+}
+
+// checkOriginal returns an error if the message at the original's sequence is another one. A stream that was deleted
+// or restored uses its sequences again, and the message there may be another customer's. Dead letters of earlier
+// versions do not say enough to tell.
+func (l Letter) checkOriginal(there *jetstream.RawStreamMsg) error {
+	hash := l.Header.Get(hashHeader)
+	if (l.Header.Get(storedHeader) == "" || there.Time.Equal(l.Stored)) && (hash == "" || hash == bodyHash(there.Data)) {
+		return nil
+	}
+	return unreplayable("stream %s holds another message at sequence %d, stored at %s: the stream was deleted or "+
+		"restored since, and the original is lost; have it requested again",
+		l.Stream, l.OriginalSequence, storedText(there.Time))
+}
+
+// undecodableKey is the key of the undecodable message with that sequence in the stream of requests. It is empty if
+// the message cannot be read.
+func (l *Letters) undecodableKey(ctx context.Context, sequence uint64) string {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	stored, err := GetMessage(ctx, l.js, events.StreamRequests, StoredMessage{Sequence: sequence})
+	if err != nil {
+		return ""
+	}
+	return events.UndecodableKey(events.StreamRequests, sequence, stored.Time, stored.Data)
+}
