@@ -258,7 +258,7 @@ func (c frozenCase) ends(
 
 // isStopped reports whether SIGSTOP has stopped the process.
 func (p *process) isStopped() bool {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.Process.Pid), "stat"))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Pid))
 	if err != nil {
 		return false
 	}
