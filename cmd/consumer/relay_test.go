@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/url"
@@ -15,6 +16,7 @@ type relay struct {
 	passing sync.RWMutex // held for reading by what passes
 
 	mu       sync.Mutex
+	held     *hold // nil: nothing is
 	listener net.Listener
 	whole    bool // not cut
 	conns    map[net.Conn]bool
@@ -57,7 +59,7 @@ func (r *relay) mend(t *testing.T) {
 	})
 }
 
-// join copies in both directions until either side ends.
+// join copies in both directions between client and server until either side ends.
 func (r *relay) join(a, b net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,8 +70,12 @@ func (r *relay) join(a, b net.Conn) {
 	}
 	r.conns[a], r.conns[b] = true, true
 	for _, pair := range [][2]net.Conn{{a, b}, {b, a}} {
+		var to io.Writer = gated{pair[0], &r.passing}
+		if r.held != nil && pair[1] == a {
+			to = &holding{Writer: to, hold: r.held}
+		}
 		r.all.Go(func() {
-			io.Copy(gated{pair[0], &r.passing}, pair[1]) // an end is what it waits for
+			io.Copy(to, pair[1]) // an end is what it waits for
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			for _, c := range pair {
@@ -107,4 +113,60 @@ func (g gated) Write(p []byte) (int, error) {
 	g.gate.RLock()
 	defer g.gate.RUnlock()
 	return g.Writer.Write(p)
+}
+
+// hold holds back what a client sends, from the first occurrence of a text on, until it is released. What the server
+// sends passes.
+type hold struct {
+	text     []byte
+	reached  chan struct{} // closed once a client has sent the text
+	released chan struct{}
+	first    sync.Once
+	release  func()
+}
+
+// hold holds back what clients send that connect from now on.
+func (r *relay) hold(t *testing.T, text string) *hold {
+	t.Helper()
+	h := &hold{text: []byte(text), reached: make(chan struct{}), released: make(chan struct{})}
+	h.release = sync.OnceFunc(func() { close(h.released) })
+	t.Cleanup(h.release) // before the relay is cut, which waits for what passes
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = h
+	return h
+}
+
+// holding is one client's way to the server.
+type holding struct {
+	io.Writer
+	*hold
+	kept []byte // the end of what was sent, which may be the beginning of the text
+	done bool
+}
+
+func (h *holding) Write(p []byte) (int, error) {
+	if h.done {
+		return h.Writer.Write(p)
+	}
+	h.kept = append(h.kept, p...)
+	passes := bytes.Index(h.kept, h.text)
+	if h.done = passes >= 0; !h.done {
+		for passes = max(0, len(h.kept)-len(h.text)+1); !bytes.HasPrefix(h.text, h.kept[passes:]); {
+			passes++
+		}
+	}
+	if _, err := h.Writer.Write(h.kept[:passes]); err != nil {
+		return 0, err
+	}
+	h.kept = bytes.Clone(h.kept[passes:])
+	if !h.done {
+		return len(p), nil
+	}
+	h.first.Do(func() { close(h.reached) })
+	<-h.released
+	if _, err := h.Writer.Write(h.kept); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }

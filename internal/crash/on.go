@@ -4,19 +4,43 @@ package crash
 
 import (
 	"os"
+	"os/signal"
+	"sync/atomic"
 	"syscall"
 )
 
-// Point kills the process if it is the place that the environment names; about says with what in hand.
+// frozen is whether the process has been frozen. It happens once: what arrives at the place later goes on.
+var frozen atomic.Bool
+
+// Point kills or freezes the process if it is the place that the environment names; about is the subject of the
+// work there.
 func Point(place, about string) {
-	if place != os.Getenv("CRASH_AT") {
-		return
+	if isNamed("CRASH", place, about) {
+		send(syscall.SIGKILL)
+		select {} // until the signal has arrived
 	}
-	if only := os.Getenv("CRASH_ABOUT"); only != "" && only != about {
-		return
+	if isNamed("FREEZE", place, about) && frozen.CompareAndSwap(false, true) {
+		freeze()
 	}
-	if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
+}
+
+func isNamed(what, place, about string) bool {
+	only := os.Getenv(what + "_ABOUT")
+	return place == os.Getenv(what+"_AT") && (only == "" || only == about)
+}
+
+// freeze stops the whole process, and returns once it has been continued. Waiting for SIGCONT keeps the caller from
+// passing the place before SIGSTOP has arrived: another thread may be the one that receives it.
+func freeze() {
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	defer signal.Stop(continued)
+	send(syscall.SIGSTOP)
+	<-continued
+}
+
+func send(s syscall.Signal) {
+	if err := syscall.Kill(os.Getpid(), s); err != nil {
 		panic(err)
 	}
-	select {} // until the signal has arrived
 }
