@@ -13,11 +13,13 @@ VULNDB   ?= https://vuln.go.dev
 PACKAGES ?= ./...
 RUN      ?=
 TIMEOUT  ?= 15m
+# How often make stress runs it.
+N        ?= 5
 # SQLite is C that was translated: the race detector's check of every pointer costs a fifth of all time there.
 UNCHECKED := -gcflags=modernc.org/...=-d=checkptr=0
 VULN     := go tool -modfile=.ci/tools.mod govulncheck
 
-.PHONY: help build demo test test-external soak bench fuzz lint vuln fmt tidy-check docs asyncapi image release release-check up down
+.PHONY: help build demo test stress test-external soak bench fuzz lint vuln fmt tidy-check docs asyncapi image release release-check up down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -30,6 +32,9 @@ demo: build ## the whole path in one process, nothing else needed
 
 test: ## all tests, with the race detector; installs what they need, where that is allowed
 	.ci/test $(UNCHECKED) -shuffle=on -parallel 4 -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
+
+stress: ## make test N times beside as many busy loops as there are cores: about 10 minutes each
+	.ci/stress $(N)
 
 test-external: ## tests with programs of others: Chromium, Prometheus, systemd-analyze
 	.ci/setup go test external
