@@ -9,11 +9,17 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LINT     := go tool -modfile=.ci/tools.mod golangci-lint
 VULNDB   ?= https://vuln.go.dev
+# What make test runs: make test PACKAGES=./events RUN=Decode TIMEOUT=5m
+PACKAGES ?= ./...
+RUN      ?=
+TIMEOUT  ?= 15m
+# How often make stress runs it.
+N        ?= 5
 # SQLite is C that was translated: the race detector's check of every pointer costs a fifth of all time there.
 UNCHECKED := -gcflags=modernc.org/...=-d=checkptr=0
 VULN     := go tool -modfile=.ci/tools.mod govulncheck
 
-.PHONY: help build demo test test-external soak bench fuzz lint vuln fmt tidy-check docs asyncapi image release release-check up down
+.PHONY: help build demo test stress test-external soak bench fuzz lint vuln fmt tidy-check docs asyncapi image release release-check up down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -24,12 +30,14 @@ build: ## bin/consumer, static
 demo: build ## the whole path in one process, nothing else needed
 	bin/consumer demo
 
-# The programs that tests start are built first: a test that waits for a compiler waits for minutes.
-test: build ## all tests, with the race detector (needs a C compiler, and PostgreSQL from somewhere)
-	CGO_ENABLED=0 go build -trimpath -modfile=.ci/nats.mod -o /dev/null github.com/nats-io/natscli/nats
-	CGO_ENABLED=1 go test -race $(UNCHECKED) -shuffle=on -parallel 4 -timeout 15m ./...
+test: ## all tests, with the race detector; installs what they need, where that is allowed
+	.ci/test $(UNCHECKED) -shuffle=on -parallel 4 -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
+
+stress: ## make test N times beside as many busy loops as there are cores: about 10 minutes each
+	.ci/stress $(N)
 
 test-external: ## tests with programs of others: Chromium, Prometheus, systemd-analyze
+	.ci/setup go test external
 	CGO_ENABLED=1 go test -race $(UNCHECKED) -tags external -run External -timeout 15m ./...
 
 soak: ## the long tests, up to an hour

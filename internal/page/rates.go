@@ -50,22 +50,35 @@ func (p *Page) readRates(ctx context.Context, js jetstream.JetStream, _ rates) (
 	if state.FirstSeq > 1 && state.FirstTime.After(now.Add(-longest.length())) {
 		r.Since = state.FirstTime.UTC()
 	}
+	err = countWindows(ctx, r.Windows, now, func(ctx context.Context, subject string, since time.Time) (uint64, error) {
+		return count(ctx, js, subject, since)
+	})
+	if err != nil {
+		return r, fmt.Errorf("count in stream %s: %w", events.StreamEvents, err)
+	}
+	return r, nil
+}
+
+// countWindows fills the counters of all windows, side by side.
+func countWindows(
+	ctx context.Context, windows []window, now time.Time,
+	count func(ctx context.Context, subject string, since time.Time) (uint64, error),
+) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for i := range r.Windows {
-		w := &r.Windows[i]
+	for i := range windows {
+		w := &windows[i]
+		// Not in the goroutines: a method of the value reads all of it, also the counter that a sibling writes.
+		since := now.Add(-w.length())
 		for subject, n := range map[string]*uint64{
 			events.TypeProvisioned: &w.Provisioned, events.TypeProvisioningFailed: &w.Failed,
 		} {
 			group.Go(func() (err error) {
-				*n, err = count(ctx, js, subject, now.Add(-w.length()))
+				*n, err = count(ctx, subject, since)
 				return err
 			})
 		}
 	}
-	if err := group.Wait(); err != nil {
-		return r, fmt.Errorf("count in stream %s: %w", events.StreamEvents, err)
-	}
-	return r, nil
+	return group.Wait()
 }
 
 func (w window) length() time.Duration { return time.Duration(w.Minutes) * time.Minute }
