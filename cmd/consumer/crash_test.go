@@ -29,7 +29,7 @@ var courses = map[string]course{
 	"provisioned": {
 		places: []string{
 			"delivered", "claimed", "step 0 ended", "step 1 ended", "step 2 ended", "step 3 ended", "step 4 ended",
-			"step 5 ended", "outcome published", "acknowledged",
+			"step 5 ended", "outcome allowed", "outcome published", "acknowledged",
 		},
 		sqlite:  []string{"file finished", "file linked", "file placed", "directory synced"},
 		request: requestFor,
@@ -37,7 +37,8 @@ var courses = map[string]course{
 	"refused": {
 		cause: events.CauseInvalidTenantID,
 		places: []string{
-			"delivered", "claimed", "failure recorded", "dead letter published", "burial noted", "outcome published",
+			"delivered", "claimed", "failure recorded", "dead letter allowed", "dead letter published", "burial noted",
+			"outcome allowed", "outcome published",
 		},
 		request: func(t *testing.T, id, _ string) *nats.Msg {
 			t.Helper()
@@ -52,8 +53,11 @@ var courses = map[string]course{
 		plant:   func(d database, tenant string) { d.plant(tenant, "CREATE TABLE {b}docbasket (id INTEGER)") },
 	},
 	"undecodable": {
-		cause:  events.CauseUndecodableEvent,
-		places: []string{"delivered", "dead letter published", "outcome published"},
+		cause: events.CauseUndecodableEvent,
+		places: []string{
+			"delivered", "failure recorded", "dead letter allowed", "dead letter published", "burial noted", "outcome allowed",
+			"outcome published",
+		},
 		request: func(t *testing.T, id, _ string) *nats.Msg {
 			t.Helper()
 			return &nats.Msg{Subject: events.TypeRequested, Data: []byte("no event " + id)}

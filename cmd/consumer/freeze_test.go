@@ -50,7 +50,7 @@ type frozenCourse struct {
 }
 
 // failurePlaces are places that every failure passes, beside those of the crash matrix.
-var failurePlaces = []string{"burial noted", "outcome published"}
+var failurePlaces = []string{"dead letter allowed", "burial noted", "outcome allowed", "outcome published"}
 
 // frozenCourses are those of the crash matrix, with the places that matter to a frozen replica only. A place may be
 // limited to a subject: "place/subject".
@@ -134,6 +134,10 @@ func frozenCases() (all []frozenCase) {
 						all = append(all, frozenCase{
 							frozenCourse: c, open: open, place: place, then: then, waits: waits,
 							name: strings.Join([]string{engine, name, place, then.name}, "/"),
+							// An outcome that is on its way when a replay ends is dropped by the stream for an hour, and is a
+							// repetition to subscribers after that. What is not an event has an outcome without a request: that of a
+							// replay of it has nothing to do with it.
+							soon: place == "outcome allowed" || c.cause == events.CauseUndecodableEvent,
 						})
 					}
 				}
@@ -170,6 +174,10 @@ func TestFrozenReplica(t *testing.T) {
 		"postgres/exhausted/step 4 ended/fixed and replayed",
 		"sqlite/exhausted/file finished/removed",
 		"sqlite/undecodable/dead letter published/removed",
+		"postgres/undecodable/dead letter allowed/failed again and removed",
+		"sqlite/refused/dead letter allowed/removed",
+		"postgres/failed in step 4/dead letter allowed/fixed and replayed",
+		"postgres/refused/outcome allowed/failed again",
 	}
 	runFrozen(t, 3, slices.DeleteFunc(frozenCases(), func(c frozenCase) bool { return !slices.Contains(chosen, c.name) }))
 }

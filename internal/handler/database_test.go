@@ -112,6 +112,20 @@ func (d *fakeDatabase) Conclude(_ context.Context, c pipeline.Claim, f pipeline.
 	return e.recorded(), nil
 }
 
+func (d *fakeDatabase) Reject(_ context.Context, r pipeline.Rejection) (pipeline.Outcome, error) {
+	unlock, err := d.lock()
+	if err != nil {
+		return pipeline.Outcome{}, err
+	}
+	defer unlock()
+	e := d.entries[r.Key]
+	if e == nil {
+		e = &entry{replay: r.Message.Replay, attempts: 1, delivery: r.Delivery, outcome: r.Failure.Outcome}
+		d.entries[r.Key] = e
+	}
+	return e.recorded(), nil
+}
+
 // recorded is the outcome with the delivery that it was decided by.
 func (e *entry) recorded() pipeline.Outcome {
 	o := e.outcome

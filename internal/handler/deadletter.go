@@ -132,9 +132,7 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 		return err
 	}
 	crash.Point("dead letter published", "")
-	if r.Facts.Decoded { // else the ledger does not know of it
-		h.Provisioner.Buried(ctx, key, r.Outcome, d.name)
-	}
+	h.Provisioner.Buried(ctx, key, r.Outcome, d.name)
 	crash.Point("burial noted", "")
 	return nil
 }

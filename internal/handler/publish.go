@@ -42,11 +42,8 @@ func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r 
 }
 
 // recorded reads the ledger again. It returns the outcome if that is still the one that was decided, else
-// [errSuperseded]. What could not be decoded is in no ledger, and stands.
+// [errSuperseded].
 func (h *Handler) recorded(ctx context.Context, key string, r pipeline.Result) (pipeline.Outcome, error) {
-	if !r.Facts.Decoded {
-		return r.Outcome, nil
-	}
 	now, err := h.Provisioner.Recorded(ctx, key)
 	if err == nil && now.ID != r.Outcome.ID {
 		err = errSuperseded

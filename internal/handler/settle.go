@@ -98,30 +98,31 @@ func decode(msg *Message) (e event.Event, err error) {
 func (h *Handler) decide(
 	intake, work context.Context, d delivery, e event.Event, malformed error,
 ) (key string, _ pipeline.Result) {
+	run := func() (string, pipeline.Result) {
+		return h.Provisioner.Undecodable(work, pipeline.Message{
+			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored, Body: d.msg.Data,
+		}, d.name, malformed)
+	}
+	leave := func(r pipeline.Result) pipeline.Result { return r }
 	if malformed != nil {
 		h.Log.WarnContext(work, "a message could not be decoded", "sequence", d.sequence, "error", malformed)
-		key, outcome, err := h.Provisioner.Undecodable(pipeline.Message{
-			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored, Body: d.msg.Data,
-		}, malformed)
-		if err != nil {
-			return key, pipeline.Result{Verdict: pipeline.Postpone, Err: err}
-		}
-		facts := pipeline.Facts{Decoded: false}
-		return key, pipeline.Result{Verdict: pipeline.Settle(facts), Facts: facts, Outcome: outcome}
+	} else {
+		request := pipeline.Request{Event: e, Replay: d.replay, Delivery: d.name, Again: d.deliveries > 1}
+		job := h.Provisioner.Job(request)
+		run = func() (string, pipeline.Result) { return request.Key(), job.Run(work) }
+		leave = func(r pipeline.Result) pipeline.Result { return job.Leave(work, r) }
 	}
-	request := pipeline.Request{Event: e, Replay: d.replay, Delivery: d.name, Again: d.deliveries > 1}
-	job := h.Provisioner.Job(request)
 	for {
-		result := job.Run(work)
+		key, result := run()
 		if result.Verdict != pipeline.Pause {
 			if work.Err() == nil {
 				h.gate.succeeded()
 			}
-			return request.Key(), result
+			return key, result
 		}
 		h.gate.close(result.Err)
 		if h.gate.wait(intake) != nil { // waiting is over when shutdown begins
-			return request.Key(), job.Leave(work, result)
+			return key, leave(result)
 		}
 	}
 }

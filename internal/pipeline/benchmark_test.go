@@ -43,7 +43,7 @@ type nowhere struct{}
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 
 func BenchmarkSettle(b *testing.B) {
-	facts := Facts{Decoded: true, Ledger: Claimed, Ended: EndedTransient}
+	facts := Facts{Ledger: Claimed, Ended: EndedTransient}
 	b.ReportAllocs()
 	for b.Loop() {
 		if Settle(facts) != Postpone {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -76,12 +77,22 @@ type Conclusion struct {
 	Outcome Outcome
 }
 
-// Text is the cause for the ledger: the message, and the database's own words where there are some.
+// Rejection is a message that is not an event, as the ledger records it: failed at once.
+type Rejection struct {
+	Key      string
+	Message  Message
+	Failure  Conclusion
+	Delivery string // see [Request.Delivery]
+}
+
+// Text is the cause for the ledger: the message, and the database's own words where there are some. What no text column
+// can hold is U+FFFD.
 func (c Conclusion) Text() string {
-	if c.Cause.Detail == "" {
-		return c.Cause.Message
+	text := c.Cause.Message
+	if c.Cause.Detail != "" {
+		text += ": " + c.Cause.Detail
 	}
-	return c.Cause.Message + ": " + c.Cause.Detail
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // Ledger is inbox, outbox and audit trail of requests.
@@ -97,6 +108,9 @@ type Ledger interface {
 	Conclude(ctx context.Context, c Claim, failure Conclusion) (Outcome, error)
 	// Note records what became of an attempt that is to be repeated.
 	Note(ctx context.Context, c Claim, n Note) error
+	// Reject records the failure of a message that is not an event, unless that is recorded already, and returns the
+	// outcome that stands.
+	Reject(ctx context.Context, r Rejection) (Outcome, error)
 	// Buried records that the dead letter of this failure, which stands, is confirmed, for the delivery of that name.
 	Buried(ctx context.Context, key, outcomeID, delivery string) error
 	// Recorded returns the outcome that the ledger has of the request now. Its ID is empty where there is none: the

@@ -74,6 +74,17 @@ func (f *fake) Note(_ context.Context, _ Claim, n Note) error {
 func (f *fake) Suspect(context.Context, string, Limit) (bool, error) {
 	return f.suspect, f.call("suspect")
 }
+func (f *fake) Reject(_ context.Context, r Rejection) (Outcome, error) {
+	if err := f.call("reject"); err != nil {
+		return Outcome{}, err
+	}
+	if f.outcome == nil {
+		f.outcome = &r.Failure.Outcome
+		f.outcome.Delivery = r.Delivery
+	}
+	return *f.outcome, nil
+}
+
 func (f *fake) Buried(context.Context, string, string, string) error { return f.call("buried") }
 func (f *fake) Recorded(context.Context, string) (Outcome, error) {
 	return Outcome{}, f.call("recorded")

@@ -66,7 +66,7 @@ func (j *Job) Run(ctx context.Context) Result {
 		crash.Point("claimed", j.data.TenantID)
 	}
 	if j.claim.Attempt > j.p.Limit.Attempts {
-		return j.conclude(ctx, Facts{Decoded: true, Ledger: Spent}, 0, &Fault{
+		return j.conclude(ctx, Facts{Ledger: Spent}, 0, &Fault{
 			Class: Permanent, Code: events.CauseAttemptsExhausted,
 			Message: fmt.Sprintf("all %d attempts were begun and the last one has no result: did the process end "+
 				"while it ran?", j.p.Limit.Attempts),
@@ -170,7 +170,6 @@ func (j *Job) undecided(ctx context.Context, f Facts, err error, n Note) Result 
 }
 
 func (j *Job) result(f Facts) Result {
-	f.Decoded = true
 	r := Result{Verdict: Settle(f), Facts: f}
 	if j.claim != nil {
 		r.Attempt = j.claim.Attempt

@@ -1,12 +1,14 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/crash"
 )
 
 // provisioned makes the outcome of a tenant about to be registered. It is recorded in the commit that
@@ -62,7 +64,7 @@ func (j *Job) envelope(eventType string) events.Outcome {
 	return envelope
 }
 
-// Message identifies a stored message that is not a CloudEvent.
+// Message is a stored message that is not a CloudEvent.
 type Message struct {
 	Stream   string
 	Sequence uint64
@@ -71,21 +73,49 @@ type Message struct {
 	Body     []byte
 }
 
-// Undecodable is the outcome of a message that could not be decoded. The message has no row in the ledger, so
-// the outcome is a pure function of the stored message: every delivery, on any replica, makes the same event.
-func (p *Provisioner) Undecodable(m Message, why error) (key string, _ Outcome, _ error) {
+// Undecodable records the failure of a message that could not be decoded, and returns its key in the ledger and what is
+// to be done with the delivery of that name. The outcome is a pure function of the stored message: every delivery, on any
+// replica, makes the same event.
+func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery string, why error) (key string, _ Result) {
 	key = events.UndecodableKey(m.Stream, m.Sequence, m.Time, m.Body)
-	p.Observer.Recorded(events.TypeProvisioningFailed, events.CauseUndecodableEvent)
 	envelope := events.Outcome{
 		ID:     events.UndecodableOutcomeID(key, m.Replay),
 		Source: p.Source, Time: m.Time,
 	}
+	cause := events.Cause{Code: events.CauseUndecodableEvent, Message: why.Error()}
 	outcome, err := encode(envelope.ID)(events.NewProvisioningFailed(envelope, events.ProvisioningFailed{
-		Step:     events.Step{Name: validateName},
-		Cause:    events.Cause{Code: events.CauseUndecodableEvent, Message: why.Error()},
+		Step: events.Step{Name: validateName}, Cause: cause,
 		Attempts: 1, Replay: m.Replay, DeadLetter: deadLetter(key),
 	}))
-	return key, outcome, err
+	if err == nil {
+		outcome, err = p.Database.Reject(ctx, Rejection{
+			Key: key, Message: m, Delivery: delivery,
+			Failure: Conclusion{Step: validateName, Cause: cause, Outcome: outcome},
+		})
+	}
+	if err == nil {
+		crash.Point("failure recorded", "")
+		if outcome.Delivery == delivery { // and not recorded before
+			p.Observer.Recorded(outcome.Type, cause.Code)
+		}
+		facts := Facts{Ledger: Failed}
+		return key, Result{Verdict: Settle(facts), Facts: facts, Outcome: outcome}
+	}
+	return key, p.unrecorded(ctx, err)
+}
+
+// unrecorded is the result where the ledger could not be told of a message that is not an event.
+func (p *Provisioner) unrecorded(ctx context.Context, err error) Result {
+	facts := Facts{Ledger: Unread, Ended: ending(err)}
+	select {
+	case <-p.draining:
+		facts.Phase = Draining
+	default:
+	}
+	if ctx.Err() != nil {
+		facts.Phase, err = Stopping, context.Cause(ctx)
+	}
+	return Result{Verdict: Settle(facts), Facts: facts, Err: fmt.Errorf("record the failure: %w", err)}
 }
 
 func encode(id string) func(event.Event, error) (Outcome, error) {

@@ -383,16 +383,50 @@ func TestStoppedWhileConcluding(t *testing.T) {
 	}
 }
 
+// A message that is not an event waits for the ledger as a request does.
+func TestUndecodableWaitsForTheLedger(t *testing.T) {
+	t.Parallel()
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	for name, c := range map[string]struct {
+		ctx   context.Context
+		class Class
+		drain bool
+		want  Verdict
+	}{
+		"outage":                {t.Context(), Outage, false, Pause},
+		"outage while draining": {t.Context(), Outage, true, HandBack},
+		"transient":             {t.Context(), Transient, false, Postpone},
+		"a right is missing":    {t.Context(), Permanent, false, Pause},
+		"stopping":              {stopped, Transient, false, HandBack},
+	} {
+		b := newTestbed()
+		b.fail["reject"] = &Fault{Class: c.class, Message: "no"}
+		p := b.provisioner(t)
+		if c.drain {
+			p.Drain()
+		}
+		_, got := p.Undecodable(c.ctx, Message{Stream: "TENANT_REQUESTS", Sequence: 7, Time: time.Now()}, "delivery", errors.New("not JSON"))
+		if got.Verdict != c.want || got.Err == nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func TestUndecodableIsAFunctionOfTheMessage(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
 		m := Message{Stream: "TENANT_REQUESTS", Sequence: 7, Time: time.Now().Add(-time.Hour), Body: []byte("please")}
-		key, first, err := b.provisioner(t).Undecodable(m, errors.New("not JSON"))
-		if err != nil {
-			t.Fatal(err)
+		undecodable := func(b *testbed, m Message) (string, Outcome) {
+			key, result := b.provisioner(t).Undecodable(t.Context(), m, "delivery", errors.New("not JSON"))
+			if result.Verdict != Terminate {
+				t.Fatalf("%+v", result)
+			}
+			return key, result.Outcome
 		}
+		key, first := undecodable(b, m)
 		time.Sleep(time.Minute)
-		again, second, _ := newTestbed().provisioner(t).Undecodable(m, errors.New("not JSON"))
+		again, second := undecodable(newTestbed(), m)
 		if key != again || first.ID != second.ID || string(first.Body) != string(second.Body) {
 			t.Errorf("%s\n%s", first.Body, second.Body)
 		}
@@ -409,16 +443,16 @@ func TestUndecodableIsAFunctionOfTheMessage(t *testing.T) {
 		} {
 			other := m
 			change(&other)
-			otherKey, third, _ := b.provisioner(t).Undecodable(other, errors.New("not JSON"))
+			otherKey, third := undecodable(newTestbed(), other)
 			if otherKey == key || third.ID == first.ID {
 				t.Errorf("%s is not part of key %s or outcome id %s", what, otherKey, third.ID)
 			}
 		}
 		m.Replay = 1
-		if _, third, _ := b.provisioner(t).Undecodable(m, errors.New("not JSON")); third.ID == first.ID {
+		if _, third := undecodable(newTestbed(), m); third.ID == first.ID {
 			t.Error("a replay has an outcome of its own")
 		}
-		if len(b.calls) != 0 {
+		if !slices.Equal(b.calls, []string{"reject"}) {
 			t.Errorf("called %v", b.calls)
 		}
 	})

@@ -71,18 +71,17 @@ const (
 
 // Facts are all that the fate of a delivery depends on.
 type Facts struct {
-	Decoded bool // the message is a CloudEvent
-	Ledger  LedgerState
-	Ended   Ending // where Ledger is Unread or Claimed
-	Last    bool   // where Claimed: no attempt is left after this one
-	Phase   Phase
+	Ledger LedgerState
+	Ended  Ending // where Ledger is Unread or Claimed
+	Last   bool   // where Claimed: no attempt is left after this one
+	Phase  Phase
 }
 
 // Settle is the table that decides a delivery. It is total, and the only place that decides: whoever meets an
 // error adds a fact.
 //
 //  1. What was decided before is what is published: an outcome in the ledger outweighs everything else.
-//  2. A message that is no event has no identity to be tried again under.
+//  2. A message that is not an event has failed as soon as the ledger has it.
 //  3. A failure is permanent by its cause, or for want of attempts; never by an outage, and never by a fault
 //     that came while the process was being stopped.
 //  4. The ledger's own faults are nobody's request: none fails for them. What only a person can mend (a right
@@ -90,7 +89,7 @@ type Facts struct {
 //  5. Nobody who leaves keeps a message waiting, for the database or for a delay of his own making.
 func Settle(f Facts) Verdict {
 	switch {
-	case !f.Decoded, f.Ledger == Failed, f.Ledger == Spent:
+	case f.Ledger == Failed, f.Ledger == Spent:
 		return Terminate
 	case f.Ledger == Provisioned:
 		return Acknowledge

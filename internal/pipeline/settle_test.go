@@ -14,14 +14,12 @@ var (
 
 // everyFact calls fn with every combination there is.
 func everyFact(fn func(Facts)) (n int) {
-	for _, decoded := range both {
-		for _, ledger := range allStates {
-			for _, ended := range allEndings {
-				for _, last := range both {
-					for _, phase := range allPhases {
-						fn(Facts{decoded, ledger, ended, last, phase})
-						n++
-					}
+	for _, ledger := range allStates {
+		for _, ended := range allEndings {
+			for _, last := range both {
+				for _, phase := range allPhases {
+					fn(Facts{ledger, ended, last, phase})
+					n++
 				}
 			}
 		}
@@ -31,12 +29,11 @@ func everyFact(fn func(Facts)) (n int) {
 
 // rule is a line of the table as it would be written on paper: what it is silent about may be anything.
 type rule struct {
-	decoded *bool
-	ledger  []LedgerState
-	ended   []Ending
-	last    *bool
-	phase   []Phase
-	want    Verdict
+	ledger []LedgerState
+	ended  []Ending
+	last   *bool
+	phase  []Phase
+	want   Verdict
 }
 
 func in[T comparable](list []T, v T) bool {
@@ -51,7 +48,7 @@ func in[T comparable](list []T, v T) bool {
 func is(want *bool, v bool) bool { return want == nil || *want == v }
 
 func (r rule) covers(f Facts) bool {
-	return is(r.decoded, f.Decoded) && in(r.ledger, f.Ledger) && in(r.ended, f.Ended) && is(r.last, f.Last) &&
+	return in(r.ledger, f.Ledger) && in(r.ended, f.Ended) && is(r.last, f.Last) &&
 		in(r.phase, f.Phase)
 }
 
@@ -62,32 +59,30 @@ func rules() []rule {
 	e := func(s ...Ending) []Ending { return s }
 	p := func(s ...Phase) []Phase { return s }
 	return []rule{
-		{decoded: no, want: Terminate},
+		{ledger: l(Provisioned), want: Acknowledge},
+		{ledger: l(Failed, Spent), want: Terminate},
 
-		{decoded: yes, ledger: l(Provisioned), want: Acknowledge},
-		{decoded: yes, ledger: l(Failed, Spent), want: Terminate},
+		{ledger: l(Busy), phase: p(Serving, Draining), want: Postpone},
+		{ledger: l(Busy), phase: p(Stopping), want: HandBack},
 
-		{decoded: yes, ledger: l(Busy), phase: p(Serving, Draining), want: Postpone},
-		{decoded: yes, ledger: l(Busy), phase: p(Stopping), want: HandBack},
+		{ledger: l(Claimed), ended: e(Succeeded), want: Acknowledge},
+		{ledger: l(Claimed), ended: e(EndedPermanent), want: Terminate},
+		{ledger: l(Claimed), ended: e(EndedTransient), last: no, phase: p(Serving, Draining), want: Postpone},
+		{ledger: l(Claimed), ended: e(EndedTransient), last: yes, phase: p(Serving, Draining), want: Terminate},
+		{ledger: l(Claimed), ended: e(EndedTransient), phase: p(Stopping), want: HandBack},
+		{ledger: l(Claimed), ended: e(EndedOutage), phase: p(Serving), want: Pause},
+		{ledger: l(Claimed), ended: e(EndedOutage), phase: p(Draining, Stopping), want: HandBack},
 
-		{decoded: yes, ledger: l(Claimed), ended: e(Succeeded), want: Acknowledge},
-		{decoded: yes, ledger: l(Claimed), ended: e(EndedPermanent), want: Terminate},
-		{decoded: yes, ledger: l(Claimed), ended: e(EndedTransient), last: no, phase: p(Serving, Draining), want: Postpone},
-		{decoded: yes, ledger: l(Claimed), ended: e(EndedTransient), last: yes, phase: p(Serving, Draining), want: Terminate},
-		{decoded: yes, ledger: l(Claimed), ended: e(EndedTransient), phase: p(Stopping), want: HandBack},
-		{decoded: yes, ledger: l(Claimed), ended: e(EndedOutage), phase: p(Serving), want: Pause},
-		{decoded: yes, ledger: l(Claimed), ended: e(EndedOutage), phase: p(Draining, Stopping), want: HandBack},
-
-		{decoded: yes, ledger: l(Unread), ended: e(Succeeded), phase: p(Serving), want: Postpone},
-		{decoded: yes, ledger: l(Unread), ended: e(Succeeded), phase: p(Draining), want: HandBack},
-		{decoded: yes, ledger: l(Unread), ended: e(EndedTransient), phase: p(Serving, Draining), want: Postpone},
-		{decoded: yes, ledger: l(Unread), ended: e(EndedPermanent, EndedOutage), phase: p(Serving), want: Pause},
-		{decoded: yes, ledger: l(Unread), ended: e(EndedPermanent, EndedOutage), phase: p(Draining), want: HandBack},
-		{decoded: yes, ledger: l(Unread), phase: p(Stopping), want: HandBack},
+		{ledger: l(Unread), ended: e(Succeeded), phase: p(Serving), want: Postpone},
+		{ledger: l(Unread), ended: e(Succeeded), phase: p(Draining), want: HandBack},
+		{ledger: l(Unread), ended: e(EndedTransient), phase: p(Serving, Draining), want: Postpone},
+		{ledger: l(Unread), ended: e(EndedPermanent, EndedOutage), phase: p(Serving), want: Pause},
+		{ledger: l(Unread), ended: e(EndedPermanent, EndedOutage), phase: p(Draining), want: HandBack},
+		{ledger: l(Unread), phase: p(Stopping), want: HandBack},
 	}
 }
 
-// Invariant 8. Decode result × ledger state × ending × attempt × phase: every combination has one line, and its verdict.
+// Invariant 8. Ledger state × ending × attempt × phase: every combination has one line, and its verdict.
 func TestSettleIsTheTable(t *testing.T) {
 	t.Parallel()
 	table := rules()
@@ -108,7 +103,7 @@ func TestSettleIsTheTable(t *testing.T) {
 			t.Errorf("%+v: %d lines of the table", f, lines)
 		}
 	})
-	if n != 2*6*4*2*3 {
+	if n != 6*4*2*3 {
 		t.Errorf("%d combinations", n)
 	}
 	for i, u := range used {
@@ -128,19 +123,19 @@ func TestSettlePromises(t *testing.T) {
 		if v == Acknowledge && f.Ledger != Provisioned && (f.Ledger != Claimed || f.Ended != Succeeded) {
 			broken("acknowledged without a tenant")
 		}
-		if v == Terminate && f.Decoded && !decided && f.Ledger != Claimed {
+		if v == Terminate && !decided && f.Ledger != Claimed {
 			broken("failed for the ledger's trouble")
 		}
-		if v == Terminate && f.Decoded && f.Ledger == Claimed && f.Ended == EndedOutage {
+		if v == Terminate && f.Ledger == Claimed && f.Ended == EndedOutage {
 			broken("failed for an outage")
 		}
-		if v == Terminate && f.Decoded && f.Ledger == Claimed && f.Ended == EndedTransient && (!f.Last || f.Phase == Stopping) {
+		if v == Terminate && f.Ledger == Claimed && f.Ended == EndedTransient && (!f.Last || f.Phase == Stopping) {
 			broken("failed although it may be tried again")
 		}
 		if f.Phase != Serving && v == Pause || f.Phase == Stopping && v == Postpone {
 			broken("kept waiting by who leaves")
 		}
-		if f.Decoded && decided != (v == Acknowledge || v == Terminate) && f.Ledger != Claimed {
+		if decided != (v == Acknowledge || v == Terminate) && f.Ledger != Claimed {
 			broken("what was decided is not what is published")
 		}
 	})
@@ -159,7 +154,7 @@ func TestVerdictsHaveNames(t *testing.T) {
 		t.Error(got)
 	}
 	// Facts that nobody has thought of lose nothing.
-	if got := Settle(Facts{Decoded: true, Ledger: 99, Ended: 99, Phase: 99}); got != Postpone {
+	if got := Settle(Facts{Ledger: 99, Ended: 99, Phase: 99}); got != Postpone {
 		t.Error(fmt.Sprint(got))
 	}
 }

@@ -324,6 +324,39 @@ func TestBurialIsNoted(t *testing.T) {
 	})
 }
 
+// What is not an event is recorded once, whoever is first, and is otherwise a failure like any other.
+func TestRejection(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		rejection := func(delivery string) pipeline.Rejection {
+			return pipeline.Rejection{
+				Key: "a key", Message: pipeline.Message{Stream: "TENANT_REQUESTS", Sequence: 1 << 63, Replay: 2}, Delivery: delivery,
+				Failure: pipeline.Conclusion{
+					Step:    "validate_request",
+					Cause:   events.Cause{Code: events.CauseUndecodableEvent, Message: "not JSON: \x00 “\\"},
+					Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte(`{"a":"\u0000"}`)},
+				},
+			}
+		}
+		if got, err := r.store.Recorded(t.Context(), "a key"); err != nil || got.ID != "" {
+			t.Errorf("before it is recorded: %+v, %v", got, err)
+		}
+		for _, delivery := range []string{"first", "second"} {
+			got, err := r.store.Reject(t.Context(), rejection(delivery))
+			must(t, err)
+			if got.Delivery != "first" || got.Buried || got.Type != events.TypeProvisioningFailed || string(got.Body) != `{"a":"\u0000"}` {
+				t.Errorf("%s: %+v", delivery, got)
+			}
+		}
+		must(t, r.store.Buried(t.Context(), "a key", "00000000-0000-5000-8000-000000000000", "third"))
+		got, err := r.store.Recorded(t.Context(), "a key")
+		must(t, err)
+		if !got.Buried || got.Delivery != "third" {
+			t.Errorf("recorded: %+v", got)
+		}
+	})
+}
+
 // A replica of an earlier version reopens a request without a word of burials: what it then records is not buried.
 func TestBurialIsOfOneOutcome(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -78,12 +79,17 @@ func (s *Store) claimKnown(
 
 // Conclude implements [pipeline.Ledger].
 func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
+	batch := &pgx.Batch{}
+	s.queueConclude(batch, c, "failed", f)
+	return s.concluded(ctx, batch, c.Key)
+}
+
+// concluded sends one statement that records a failure, and returns the outcome that stands.
+func (s *Store) concluded(ctx context.Context, batch *pgx.Batch, key string) (pipeline.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var row sql.Entry
-	batch := &pgx.Batch{}
-	s.queueConclude(batch, c, "failed", f)
-	batch.Queue(s.q.request, c.Key)
+	batch.Queue(s.q.request, key)
 	err := s.send(ctx, batch, func(results pgx.BatchResults) error {
 		if _, err := results.Exec(); err != nil {
 			return err
@@ -95,6 +101,15 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
 	}
 	return row.Concluded()
+}
+
+// Reject implements [pipeline.Ledger].
+func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outcome, error) {
+	f, m := r.Failure, r.Message
+	batch := &pgx.Batch{}
+	batch.Queue(s.q.reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step, string(f.Cause.Code),
+		f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.Delivery)
+	return s.concluded(ctx, batch, r.Key)
 }
 
 // Note implements [pipeline.Ledger].

@@ -13,7 +13,7 @@ var files embed.FS
 // queries are the texts of the .sql files, with the registry's name filled in, and what several of them share:
 // {begin_request} and {find_tenant} stand for those files. {schema} and {relation} are filled in where they are used.
 type queries struct {
-	beginRequest, claim, claimNew, request, conclude, note, buried, suspect            string
+	beginRequest, claim, claimNew, request, conclude, reject, note, buried, suspect    string
 	findTenant, look, register, checkRegistry                                          string
 	laxCommit, lockTable, lockBoundary, schemaExists, createSchema, relations, hasRows string
 	tables, indexes, inspect, inspectNames, ping                                       string
@@ -29,7 +29,7 @@ func loadQueries(registry string) (queries, error) {
 	for name, text := range map[string]*string{
 		"queries/begin_request.sql": &q.beginRequest,
 		"queries/claim.sql":         &q.claim, "queries/claim_new.sql": &q.claimNew, "queries/request.sql": &q.request,
-		"queries/conclude.sql": &q.conclude, "queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
+		"queries/conclude.sql": &q.conclude, "queries/reject.sql": &q.reject, "queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
 		"queries/suspect.sql":     &q.suspect,
 		"queries/find_tenant.sql": &q.findTenant, "queries/look.sql": &q.look,
 		"queries/register.sql": &q.register, "queries/check_registry.sql": &q.checkRegistry,

@@ -5,6 +5,7 @@ import (
 	databasesql "database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
@@ -53,6 +54,24 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 			return err
 		}
 		row, err = readEntry(ctx, tx, c.Key)
+		return err
+	}})
+	if err != nil {
+		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
+	}
+	return row.Concluded()
+}
+
+// Reject implements [pipeline.Ledger].
+func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outcome, error) {
+	var row sql.Entry
+	f, m := r.Failure, r.Message
+	err := s.write(ctx, &change{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) error {
+		_, err := tx.ExecContext(ctx, rejectSQL, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step,
+			string(f.Cause.Code), f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.Delivery, stamp(s.Now()))
+		if err == nil {
+			row, err = readEntry(ctx, tx, r.Key)
+		}
 		return err
 	}})
 	if err != nil {

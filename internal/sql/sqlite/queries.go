@@ -10,6 +10,8 @@ var (
 	requestSQL string
 	//go:embed queries/conclude.sql
 	concludeSQL string
+	//go:embed queries/reject.sql
+	rejectSQL string
 	//go:embed queries/note.sql
 	noteSQL string
 	//go:embed queries/suspect.sql
