@@ -87,7 +87,8 @@ func startTracing(
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, nil, misuse(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err))
 	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(what))
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(boundedSpans{exporter}), sdktrace.WithResource(what),
+		sdktrace.WithRawSpanLimits(spanLimits()))
 	log.InfoContext(ctx, "traces are sent")
 	return provider, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), traceStopTimeout)
