@@ -178,8 +178,8 @@ func (e *embedded) watch(ctx context.Context) {
 		}
 		if bad++; bad > 1 { // once may be a stream that is just being made
 			e.setIll(fmt.Errorf("embedded NATS: %w", why))
-			e.faults.Failed(ctx, slog.LevelError, "the embedded NATS server stores nothing any more; free or add space for it",
-				why, slog.String("dir", e.options.StoreDir))
+			e.faults.Error("the embedded NATS server stores nothing any more; free or add space for it",
+				why, "dir", e.options.StoreDir)
 			e.revive(ctx)
 			bad = 0
 		}
@@ -214,11 +214,11 @@ func (e *embedded) revive(ctx context.Context) {
 		}
 		if err == nil {
 			e.setIll(nil)
-			e.faults.Recovered(ctx, "the embedded NATS server is back")
+			e.faults.Recovered("the embedded NATS server is back")
 			return
 		}
 		e.setIll(fmt.Errorf("embedded NATS: %w", err))
-		e.faults.Failed(ctx, slog.LevelWarn, "the embedded NATS server cannot be restarted yet", err)
+		e.faults.Warn("the embedded NATS server cannot be restarted yet", err)
 		select {
 		case <-time.After(pause.Delay(n)):
 		case <-ctx.Done():
@@ -272,13 +272,17 @@ type natsLog struct {
 	reports *repeatlog.Log
 }
 
-func (l natsLog) report(level slog.Level, format string, v []any) {
-	l.reports.Failed(context.Background(), level, "nats: "+fmt.Sprintf(format, v...), nil)
+func (l natsLog) Noticef(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
+func (l natsLog) Warnf(format string, v ...any) {
+	l.reports.Warn("nats: "+fmt.Sprintf(format, v...), nil)
 }
 
-func (l natsLog) Noticef(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Warnf(format string, v ...any)   { l.report(slog.LevelWarn, format, v) }
-func (l natsLog) Errorf(format string, v ...any)  { l.report(slog.LevelError, format, v) }
-func (l natsLog) Fatalf(format string, v ...any)  { l.report(slog.LevelError, format, v) }
-func (l natsLog) Debugf(format string, v ...any)  { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Tracef(format string, v ...any)  { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
+func (l natsLog) Errorf(format string, v ...any) {
+	l.reports.Error("nats: "+fmt.Sprintf(format, v...), nil)
+}
+
+func (l natsLog) Fatalf(format string, v ...any) {
+	l.reports.Error("nats: "+fmt.Sprintf(format, v...), nil)
+}
+func (l natsLog) Debugf(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
+func (l natsLog) Tracef(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }

@@ -63,7 +63,8 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 const maxComplaint = 16 << 10
 
 func complain(w io.Writer, err error) {
-	fmt.Fprintf(w, "consumer: %s\n", printable(bound(err.Error(), maxComplaint))) //nolint:errcheck // there is nowhere else to say it
+	text := printable(bound(err.Error(), maxComplaint))
+	fmt.Fprintf(w, "consumer: %s\n", text) //nolint:errcheck // there is nowhere else to say it
 }
 
 // printable is text of several lines, perhaps a server's, without what would move a terminal's cursor.

@@ -28,7 +28,6 @@ const (
 // connect connects to the servers of the configuration, or to the embedded one. With wait it returns at
 // once and keeps trying in the background.
 func connect(c Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Option) (*nats.Conn, error) {
-	ctx := context.Background() // the connection's handlers have none
 	losses := repeatlog.New(log)
 	faults := repeatlog.NewWithQuiet(log, natsQuiet, "no further NATS errors")
 	options := []nats.Option{
@@ -36,12 +35,12 @@ func connect(c Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Op
 		nats.MaxReconnects(-1), nats.ReconnectWait(natsReconnectWait), nats.RetryOnFailedConnect(wait),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				losses.Failed(ctx, slog.LevelWarn, "NATS connection lost; reconnecting", natsHint(err))
+				losses.Warn("NATS connection lost; reconnecting", natsHint(err))
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { losses.Recovered(ctx, "NATS connection is back") }),
+		nats.ReconnectHandler(func(*nats.Conn) { losses.Recovered("NATS connection is back") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			faults.Failed(ctx, slog.LevelWarn, "NATS", err)
+			faults.Warn("NATS", err)
 		}),
 	}
 	if e != nil {

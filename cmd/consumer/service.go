@@ -94,13 +94,13 @@ func untilUp(ctx context.Context, c Config, log *slog.Logger, what string, fn fu
 	for n := 1; ; n++ {
 		err := fn()
 		if err == nil {
-			faults.Recovered(ctx, what+" is available")
+			faults.Recovered(what + " is available")
 		}
 		if !away(err) {
 			return err
 		}
 		delay := min(backoff(c).Delay(n), 10*time.Second)
-		faults.Failed(ctx, slog.LevelWarn, "waiting for "+what, err, slog.String("again_in", delay.String()))
+		faults.Warn("waiting for "+what, err, "again_in", delay.String())
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():

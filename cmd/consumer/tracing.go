@@ -82,7 +82,7 @@ func startTracing(
 	// Spans that cannot be sent are lost, and nothing else.
 	faults := repeatlog.NewWithQuiet(log, traceQuiet, "no further OpenTelemetry errors")
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		faults.Failed(ctx, slog.LevelWarn, "OpenTelemetry", err)
+		faults.Warn("OpenTelemetry", err)
 	}))
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {

@@ -60,19 +60,15 @@ func (g *gate) closeLocked(reason error) {
 	switch {
 	case g.reason == nil:
 		g.whole = make(chan struct{})
-		g.failed(slog.LevelError, "intake is paused until the database is back", reason)
+		g.faults.Error("intake is paused until the database is back", reason)
 	case !g.ajar:
 		return
 	default:
-		g.failed(slog.LevelWarn, "the database answers, but work does not get through", reason)
+		g.faults.Warn("the database answers, but work does not get through", reason)
 	}
 	g.reason, g.ajar, g.open = reason, false, make(chan struct{})
 	g.streak++
 	g.shut <- struct{}{}
-}
-
-func (g *gate) failed(level slog.Level, message string, err error) {
-	g.faults.Failed(context.Background(), level, message, err)
 }
 
 // succeeded says that work got through.
@@ -92,7 +88,7 @@ func (g *gate) succeeded() {
 func (g *gate) over() {
 	g.reason, g.met, g.ajar = nil, false, false
 	close(g.whole)
-	g.faults.Recovered(context.Background(), "the database is back; intake resumes")
+	g.faults.Recovered("the database is back; intake resumes")
 }
 
 // err is the reason of the outage, or nil.
@@ -180,7 +176,7 @@ func (g *gate) untilAnswered(ctx context.Context) error {
 		if err == nil {
 			break
 		}
-		g.failed(slog.LevelWarn, "the database is still unavailable", err)
+		g.faults.Warn("the database is still unavailable", err)
 		g.mu.Lock()
 		g.reason = err // says more than the error that work met first
 		g.mu.Unlock()

@@ -1,16 +1,16 @@
 // Package repeatlog logs a fault that repeats once, with a count.
 //
-// A loop that retries has one [Log]. It reports every failure to [Log.Failed] and the end of the trouble to
-// [Log.Recovered]:
+// A loop that retries has one [Log]. It reports every failure to [Log.Warn] or [Log.Error], and the end of the trouble
+// to [Log.Recovered]:
 //
 //	faults := repeatlog.New(log)
 //	for {
 //		err := try()
 //		if err == nil {
-//			faults.Recovered(ctx, "requests are taken again")
+//			faults.Recovered("requests are taken again")
 //			return
 //		}
-//		faults.Failed(ctx, slog.LevelError, "cannot take requests; retrying", err)
+//		faults.Error("cannot take requests; retrying", err)
 //		...
 //	}
 //
@@ -18,15 +18,14 @@
 //
 //  1. The first failure is logged at once, and so is each failure whose text differs from those logged before.
 //  2. A failure that repeats one of the texts is counted and not logged. The next line has the count.
-//  3. No more than [maxTexts] texts are logged at once. After that, as where each message has a text of its own, one line
-//     a minute is logged.
+//  3. No more than [maxTexts] texts are logged at once. After that, as where each message has a text of its own, one
+//     line a minute is logged.
 //  4. The recovery is one line: how many failures there were, and for how long.
 //
 // Where nothing reports the recovery, use [NewWithQuiet].
 package repeatlog
 
 import (
-	"context"
 	"log/slog"
 	"slices"
 	"sync"
@@ -67,13 +66,20 @@ func NewWithQuiet(log *slog.Logger, quiet time.Duration, message string) *Log {
 	return &Log{log: log, quiet: quiet, recovered: message}
 }
 
-// Failed reports a failure: a message, which is constant or nearly so, and the error, which may be nil. Further
-// attributes are logged and not compared.
-func (l *Log) Failed(ctx context.Context, level slog.Level, message string, err error, attrs ...slog.Attr) {
+// Warn reports a failure at level warn: a message, which is constant or nearly so, and the error, which may be nil.
+// Further arguments are those of [slog.Logger.Warn]; they are logged and not compared.
+func (l *Log) Warn(message string, err error, args ...any) { l.failed(l.log.Warn, message, err, args) }
+
+// Error is Warn at level error.
+func (l *Log) Error(message string, err error, args ...any) {
+	l.failed(l.log.Error, message, err, args)
+}
+
+func (l *Log) failed(write func(string, ...any), message string, err error, args []any) {
 	text := message
 	if err != nil {
 		text += ": " + err.Error()
-		attrs = append([]slog.Attr{slog.Any("error", err)}, attrs...)
+		args = append([]any{"error", err}, args...)
 	}
 	text = text[:min(len(text), maxText)]
 
@@ -95,19 +101,19 @@ func (l *Log) Failed(ctx context.Context, level slog.Level, message string, err 
 	}
 	l.texts = append(l.texts, text)
 	if l.unlogged > 0 {
-		attrs = append(attrs, slog.Int("not_logged", l.unlogged))
+		args = append(args, "not_logged", l.unlogged)
 	}
 	l.unlogged, l.lastLine = 0, now
-	l.log.LogAttrs(ctx, level, message, attrs...)
+	write(message, args...)
 }
 
 // Recovered ends the episode with a line at level info. Without an episode it does nothing, so that each success may be
 // reported.
-func (l *Log) Recovered(ctx context.Context, message string) {
+func (l *Log) Recovered(message string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.count > 0 {
-		l.end(ctx, message, time.Now())
+		l.end(message, time.Now())
 	}
 }
 
@@ -132,13 +138,12 @@ func (l *Log) quietPassed() {
 		l.reset()
 		return
 	}
-	l.end(context.Background(), l.recovered, l.last)
+	l.end(l.recovered, l.last)
 }
 
 // end logs the end of the episode. The caller holds the lock.
-func (l *Log) end(ctx context.Context, message string, at time.Time) {
-	l.log.LogAttrs(ctx, slog.LevelInfo, message, slog.Int("failures", l.count),
-		slog.String("lasted", at.Sub(l.began).Round(time.Millisecond).String()))
+func (l *Log) end(message string, at time.Time) {
+	l.log.Info(message, "failures", l.count, "lasted", at.Sub(l.began).Round(time.Millisecond).String())
 	l.reset()
 }
 

@@ -2,7 +2,6 @@ package repeatlog
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,7 +36,7 @@ func run(t *testing.T, build func(*slog.Logger) *Log, test func(t *testing.T, r 
 }
 
 func (r *rig) fail(text string) {
-	r.Failed(context.Background(), slog.LevelWarn, "cannot do it; retrying", errors.New(text))
+	r.Warn("cannot do it; retrying", errors.New(text))
 }
 
 // wrote asserts what was logged since the last call.
@@ -58,7 +57,7 @@ func (r *rig) wrote(t *testing.T, lines ...string) {
 
 func TestRepeatedFaultIsLoggedOnce(t *testing.T) {
 	run(t, New, func(t *testing.T, r *rig) {
-		r.Recovered(t.Context(), "it works again") // it always has
+		r.Recovered("it works again") // it always has
 		r.wrote(t)
 		for range 100 {
 			r.fail("refused")
@@ -72,12 +71,12 @@ func TestRepeatedFaultIsLoggedOnce(t *testing.T) {
 			r.fail("refused")
 		}
 		r.wrote(t)
-		r.Recovered(t.Context(), "it works again")
+		r.Recovered("it works again")
 		r.wrote(t, `INFO msg="it works again" failures=107 lasted=1m40s`)
-		r.Recovered(t.Context(), "it works again")
+		r.Recovered("it works again")
 		r.wrote(t)
 		r.fail("refused") // a new episode
-		r.Recovered(t.Context(), "it works again")
+		r.Recovered("it works again")
 		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`, `INFO msg="it works again" failures=1 lasted=0s`)
 	})
 }
@@ -85,11 +84,11 @@ func TestRepeatedFaultIsLoggedOnce(t *testing.T) {
 // The message counts, the level and further attributes do not.
 func TestWhatIsTheSameFault(t *testing.T) {
 	run(t, New, func(t *testing.T, r *rig) {
-		r.Failed(t.Context(), slog.LevelError, "a", errors.New("x"), slog.String("again_in", "1s"))
-		r.Failed(t.Context(), slog.LevelWarn, "a", errors.New("x"), slog.String("again_in", "2s"))
-		r.Failed(t.Context(), slog.LevelWarn, "b", errors.New("x"))
-		r.Failed(t.Context(), slog.LevelWarn, "b", nil)
-		r.Failed(t.Context(), slog.LevelWarn, "b", nil)
+		r.Error("a", errors.New("x"), "again_in", "1s")
+		r.Warn("a", errors.New("x"), "again_in", "2s")
+		r.Warn("b", errors.New("x"))
+		r.Warn("b", nil)
+		r.Warn("b", nil)
 		r.wrote(t, `ERROR msg=a error=x again_in=1s`, `WARN msg=b error=x not_logged=1`, `WARN msg=b`)
 	})
 }
@@ -144,7 +143,7 @@ func TestEpisodeEndsByQuiet(t *testing.T) {
 		time.Sleep(31 * time.Second)
 		r.wrote(t, `INFO msg="no more faults" failures=4 lasted=1m30s`)
 		r.fail("refused")
-		r.Recovered(t.Context(), "reconnected") // or when it is reported
+		r.Recovered("reconnected") // or when it is reported
 		time.Sleep(2 * time.Minute)
 		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`, `INFO msg=reconnected failures=1 lasted=0s`)
 	})
@@ -161,7 +160,7 @@ func TestConcurrentFailures(t *testing.T) {
 			})
 		}
 		all.Wait()
-		r.Recovered(t.Context(), "it works again")
+		r.Recovered("it works again")
 		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`, `INFO msg="it works again" failures=1000 lasted=0s`)
 	})
 }

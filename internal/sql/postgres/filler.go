@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"example.com/tenant-provisioner/internal/repeatlog"
@@ -37,10 +36,10 @@ func (s *Store) Fill(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			faults.Failed(ctx, slog.LevelWarn, "boundaries cannot be prepared; requests take the ordinary way meanwhile", err)
+			faults.Warn("boundaries cannot be prepared; requests take the ordinary way meanwhile", err)
 			wait, pause, failing = pause, min(2*pause, fillBackoffMost), true
 		case failing && (wait == 0 || wait == lookInterval): // one was built, or none is missing
-			faults.Recovered(ctx, "boundaries are prepared again")
+			faults.Recovered("boundaries are prepared again")
 			pause, failing = fillBackoff, false
 		}
 		wake := s.prepared.wake

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -59,12 +58,12 @@ func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error)
 			{{Text: s.q.prepared}},
 		})
 		if err == nil {
-			faults.Recovered(ctx, "the migration of the registry waits no longer")
+			faults.Recovered("the migration of the registry waits no longer")
 		}
 		if !waitEnded(err) {
 			return err
 		}
-		faults.Failed(ctx, slog.LevelWarn, "a migration of the registry waits for a transaction to end", err)
+		faults.Warn("a migration of the registry waits for a transaction to end", err)
 		select {
 		case <-time.After(migrationPause):
 		case <-ctx.Done():
