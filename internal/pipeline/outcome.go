@@ -73,17 +73,17 @@ type Message struct {
 // Undecodable is the outcome of a message that could not be decoded. It has no identity for a ledger, so
 // it is a pure function of the message: whenever it is made, it is the same event.
 func (p *Provisioner) Undecodable(m Message, why error) (key string, _ Outcome, _ error) {
-	sequence := fmt.Sprint(m.Sequence)
+	sequence, replay := fmt.Sprint(m.Sequence), FirstReplay(m.Replay)
 	key = events.RequestKey(m.Stream, sequence)
 	p.Observer.Recorded(events.TypeProvisioningFailed, events.CauseUndecodableEvent)
 	envelope := events.Outcome{
-		ID:     events.OutcomeID(m.Stream, sequence, m.Replay, events.TypeProvisioningFailed),
+		ID:     events.OutcomeID(m.Stream, sequence, replay, events.TypeProvisioningFailed),
 		Source: p.Source, Time: m.Time,
 	}
 	outcome, err := encode(envelope.ID)(events.NewProvisioningFailed(envelope, events.ProvisioningFailed{
 		Step:     events.Step{Name: validateName},
 		Cause:    events.Cause{Code: events.CauseUndecodableEvent, Message: why.Error()},
-		Attempts: 1, Replay: m.Replay, DeadLetter: deadLetter(key),
+		Attempts: 1, Replay: replay, DeadLetter: deadLetter(key),
 	}))
 	return key, outcome, err
 }
