@@ -18,6 +18,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 const (
@@ -41,6 +42,8 @@ type embedded struct {
 	options server.Options
 	lock    *flock.Flock
 	log     *slog.Logger
+	faults  *repeatlog.Log // why it stores nothing
+	reports *repeatlog.Log // its own warnings and errors
 
 	mu     sync.Mutex
 	server *server.Server
@@ -59,6 +62,7 @@ func startEmbedded(ctx context.Context, addr, dir string, log *slog.Logger) (*em
 			NoSigs: true, DontListen: addr == "",
 		},
 		lock: flock.New(filepath.Join(dir, ".lock")), log: log, ended: make(chan struct{}),
+		faults: repeatlog.New(log), reports: repeatlog.NewWithQuiet(log, natsQuiet, "nats: no further warnings or errors"),
 	}
 	if addr != "" {
 		if err := listenOn(ctx, &e.options, addr); err != nil {
@@ -98,7 +102,7 @@ func (e *embedded) newServer() (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded NATS server: %w", err)
 	}
-	s.SetLoggerV2(natsLog{e.log}, false, false, false)
+	s.SetLoggerV2(natsLog{e.log, e.reports}, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(natsReadyTimeout) {
 		s.Shutdown()
@@ -174,8 +178,8 @@ func (e *embedded) watch(ctx context.Context) {
 		}
 		if bad++; bad > 1 { // once may be a stream that is just being made
 			e.setIll(fmt.Errorf("embedded NATS: %w", why))
-			e.log.ErrorContext(ctx, "the embedded NATS server stores nothing any more; free or add space for it",
-				"error", why, "dir", e.options.StoreDir)
+			e.faults.Error("the embedded NATS server stores nothing any more; free or add space for it",
+				why, "dir", e.options.StoreDir)
 			e.revive(ctx)
 			bad = 0
 		}
@@ -210,11 +214,11 @@ func (e *embedded) revive(ctx context.Context) {
 		}
 		if err == nil {
 			e.setIll(nil)
-			e.log.InfoContext(ctx, "the embedded NATS server is back")
+			e.faults.Recovered("the embedded NATS server is back")
 			return
 		}
 		e.setIll(fmt.Errorf("embedded NATS: %w", err))
-		e.log.WarnContext(ctx, "the embedded NATS server cannot be restarted yet", "error", err)
+		e.faults.Warn("the embedded NATS server cannot be restarted yet", err)
 		select {
 		case <-time.After(pause.Delay(n)):
 		case <-ctx.Done():
@@ -263,11 +267,22 @@ func (e *embedded) stop() error {
 }
 
 // natsLog writes the embedded server's log to ours. Its notices are about itself: debug.
-type natsLog struct{ *slog.Logger }
+type natsLog struct {
+	*slog.Logger
+	reports *repeatlog.Log
+}
 
 func (l natsLog) Noticef(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Warnf(format string, v ...any)   { l.Warn("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Errorf(format string, v ...any)  { l.Error("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Fatalf(format string, v ...any)  { l.Error("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Debugf(format string, v ...any)  { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
-func (l natsLog) Tracef(format string, v ...any)  { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
+func (l natsLog) Warnf(format string, v ...any) {
+	l.reports.Warn("nats: "+fmt.Sprintf(format, v...), nil)
+}
+
+func (l natsLog) Errorf(format string, v ...any) {
+	l.reports.Error("nats: "+fmt.Sprintf(format, v...), nil)
+}
+
+func (l natsLog) Fatalf(format string, v ...any) {
+	l.reports.Error("nats: "+fmt.Sprintf(format, v...), nil)
+}
+func (l natsLog) Debugf(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
+func (l natsLog) Tracef(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }

@@ -50,6 +50,7 @@ func serveHTTP(
 	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /static/", page)
 	server := hardened(mux)
+	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn) // it would write lines of its own to stderr
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

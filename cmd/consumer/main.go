@@ -59,8 +59,12 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 	return exitFailed
 }
 
+// maxComplaint is the longest text of an error that ends a command, in bytes: it may hold what others have published.
+const maxComplaint = 16 << 10
+
 func complain(w io.Writer, err error) {
-	fmt.Fprintf(w, "consumer: %s\n", printable(err.Error())) //nolint:errcheck // there is nowhere else to say it
+	text := printable(bound(err.Error(), maxComplaint))
+	fmt.Fprintf(w, "consumer: %s\n", text) //nolint:errcheck // there is nowhere else to say it
 }
 
 // printable is text of several lines, perhaps a server's, without what would move a terminal's cursor.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 // Timeouts of NATS. Reconnecting never ends: an outage is waited for.
@@ -19,21 +21,27 @@ const (
 	natsConnectTimeout = 5 * time.Second
 	natsReconnectWait  = time.Second
 	natsFlushTimeout   = 5 * time.Second
+	// natsQuiet is how long the client reports no error before those that repeated are over: nothing reports their end.
+	natsQuiet = time.Minute
 )
 
 // connect connects to the servers of the configuration, or to the embedded one. With wait it returns at
 // once and keeps trying in the background.
 func connect(c Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Option) (*nats.Conn, error) {
+	losses := repeatlog.New(log)
+	faults := repeatlog.NewWithQuiet(log, natsQuiet, "no further NATS errors")
 	options := []nats.Option{
 		nats.Name(program), nats.Timeout(natsConnectTimeout),
 		nats.MaxReconnects(-1), nats.ReconnectWait(natsReconnectWait), nats.RetryOnFailedConnect(wait),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				log.Warn("NATS connection lost; reconnecting", "error", natsHint(err))
+				losses.Warn("NATS connection lost; reconnecting", natsHint(err))
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { log.Info("NATS connection is back") }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Warn("NATS", "error", err) }),
+		nats.ReconnectHandler(func(*nats.Conn) { losses.Recovered("NATS connection is back") }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			faults.Warn("NATS", err)
+		}),
 	}
 	if e != nil {
 		options = append(options, nats.InProcessServer(e))

@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/repeatlog"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
 )
@@ -90,13 +91,17 @@ func backoff(c Config) handler.Backoff {
 // untilUp repeats fn while what it needs is away, which is no reason to give up: supervisors start
 // programs in any order. what names it in the log.
 func untilUp(ctx context.Context, c Config, log *slog.Logger, what string, fn func() error) error {
+	faults := repeatlog.New(log)
 	for n := 1; ; n++ {
 		err := fn()
+		if err == nil {
+			faults.Recovered(what + " is available")
+		}
 		if !away(err) {
 			return err
 		}
 		delay := min(backoff(c).Delay(n), 10*time.Second)
-		log.WarnContext(ctx, "waiting for "+what, "error", err, "again_in", delay.String())
+		faults.Warn("waiting for "+what, err, "again_in", delay.String())
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():

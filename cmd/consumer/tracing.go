@@ -16,10 +16,15 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 // traceStopTimeout bounds the wait for the last spans to be taken.
 const traceStopTimeout = 3 * time.Second
+
+// traceQuiet is how long no export fails before those that failed are over: longer than an export that is retried.
+const traceQuiet = 5 * time.Minute
 
 // tracing are the variables of which one turns traces on. All others of OpenTelemetry's are read by its libraries:
 // https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
@@ -75,7 +80,10 @@ func startTracing(
 		return nil, func() {}, nil
 	}
 	// Spans that cannot be sent are lost, and nothing else.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.WarnContext(ctx, "OpenTelemetry", "error", err) }))
+	faults := repeatlog.NewWithQuiet(log, traceQuiet, "no further OpenTelemetry errors")
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		faults.Warn("OpenTelemetry", err)
+	}))
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
 		return nil, nil, misuse(fmt.Errorf("OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_…: %w", err))
@@ -87,7 +95,8 @@ func startTracing(
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, nil, misuse(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err))
 	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(what))
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(boundedSpans{exporter}), sdktrace.WithResource(what),
+		sdktrace.WithRawSpanLimits(spanLimits()))
 	log.InfoContext(ctx, "traces are sent")
 	return provider, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), traceStopTimeout)

@@ -81,11 +81,11 @@ func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, tenant strin
 	}
 	e := d.entries[r.Key()]
 	if e == nil {
-		e = &entry{replay: r.Replay}
+		e = &entry{replay: pipeline.FirstReplay(r.Replay)}
 		d.entries[r.Key()] = e
 	}
-	if r.Replay > e.replay && !e.outcome.Provisioned() {
-		*e = entry{replay: r.Replay}
+	if n := pipeline.NextReplay(r.Replay, e.replay); n > e.replay && !e.outcome.Provisioned() {
+		*e = entry{replay: n}
 	}
 	if e.outcome.ID != "" {
 		return pipeline.Claim{}, &pipeline.Settled{Outcome: e.recorded()}

@@ -22,7 +22,7 @@ type delivery struct {
 	stream   string
 	sequence uint64    // in the stream
 	stored   time.Time // when the stream took it
-	replay   int
+	replay   int       // as the header has it; what it counts as is the ledger's to decide
 
 	deliveries int // this one included
 
@@ -58,17 +58,20 @@ func messageOf(delivery string) (message string, ok bool) {
 	return message, ok
 }
 
-// replayNumber reads the header; what is no such number is no replay.
-func replayNumber(header nats.Header) int {
+// replayNumber reads the header: decimal digits, with blanks around them or without, up to 2^31-1. Anything else is not
+// a replay. Where it is repeated, in whatever case, the largest number counts.
+func replayNumber(header nats.Header) (largest int) {
 	for name, values := range header {
-		if !strings.EqualFold(name, ReplayHeader) || len(values) == 0 {
+		if !strings.EqualFold(name, ReplayHeader) {
 			continue
 		}
-		if n, err := strconv.ParseInt(values[0], 10, 32); err == nil && n > 0 {
-			return int(n)
+		for _, value := range values {
+			if n, err := count(strings.Trim(value, " \t")); err == nil {
+				largest = max(largest, n)
+			}
 		}
 	}
-	return 0
+	return largest
 }
 
 // keepAlive tells the server, three times per AckWait, that the message is being worked on, until ctx ends.

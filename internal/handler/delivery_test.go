@@ -24,14 +24,45 @@ func TestReplayNumber(t *testing.T) {
 		{nats.Header{"Replay-Number": {"-1"}}, 0},
 		{nats.Header{"Replay-Number": {"0"}}, 0},
 		{nats.Header{"Replay-Number": {"1.5"}}, 0},
-		{nats.Header{"Replay-Number": {" 1"}}, 0},
+		{nats.Header{"Replay-Number": {"2147483646"}}, 2147483646},
+		{nats.Header{"Replay-Number": {"1000000000"}}, 1000000000},
+		{nats.Header{"Replay-Number": {"1000000001"}}, 1000000001}, // which the ledger judges
+		{nats.Header{"Replay-Number": {"4294967297"}}, 0},          // 1, where 32 bits are left
+		{nats.Header{"Replay-Number": {"9223372036854775807"}}, 0},
+		{nats.Header{"Replay-Number": {"9223372036854775808"}}, 0},
+		{nats.Header{"Replay-Number": {"18446744073709551617"}}, 0}, // 1, where 64 bits are left
+		{nats.Header{"Replay-Number": {"99999999999999999999"}}, 0},
+		{nats.Header{"Replay-Number": {"-2147483648"}}, 0},
+		{nats.Header{"Replay-Number": {" 1"}}, 1},
+		{nats.Header{"Replay-Number": {"1 "}}, 1},
+		{nats.Header{"Replay-Number": {"\t 1 \t"}}, 1},
+		{nats.Header{"Replay-Number": {"1 2"}}, 0},
+		{nats.Header{"Replay-Number": {"\u00a01"}}, 0}, // a blank of another kind
+		{nats.Header{"Replay-Number": {" "}}, 0},
+		{nats.Header{"Replay-Number": {"007"}}, 7},
+		{nats.Header{"Replay-Number": {"+1"}}, 0},
+		{nats.Header{"Replay-Number": {"-0"}}, 0},
+		{nats.Header{"Replay-Number": {"0x1"}}, 0},
+		{nats.Header{"Replay-Number": {"1e3"}}, 0},
+		{nats.Header{"Replay-Number": {"1_000"}}, 0},
+		{nats.Header{"Replay-Number": {"1,2"}}, 0},
+		{nats.Header{"Replay-Number": {"١"}}, 0},
+		{nats.Header{"Replay-Number": {"１"}}, 0},
+		{nats.Header{"Replay-Number": {"1\x00"}}, 0},
+		{nats.Header{"Replay-Number": {"1", "3", "2"}}, 3},
+		{nats.Header{"Replay-Number": {"x", "9223372036854775807", "2", "-7"}}, 2},
+		{nats.Header{"Replay-Number": {"1"}, "replay-number": {"3"}, "REPLAY-NUMBER": {"2"}}, 3},
+		{nats.Header{"Replay-Number": {"x"}, "rePlay-number": {"4", "5"}, "X-Replay-Number": {"9"}}, 5},
+		{nats.Header{"Replay-Number ": {"1"}}, 0},
 		{nats.Header{"Replay-Number": {"one"}}, 0},
 		{nats.Header{"Replay-Number": {""}}, 0},
 		{nats.Header{"Replay-Number": {}}, 0},
 		{nats.Header{"X-Replay-Number": {"1"}}, 0},
 	} {
-		if got := replayNumber(c.header); got != c.want {
-			t.Errorf("%v: got %d, want %d", c.header, got, c.want)
+		for range 20 { // the order of a map decides nothing
+			if got := replayNumber(c.header); got != c.want {
+				t.Errorf("%q: got %d, want %d", c.header, got, c.want)
+			}
 		}
 	}
 }

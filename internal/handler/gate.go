@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 // probeInterval is how often the database is asked while no work tells how it is: a replica that has nothing
@@ -24,7 +25,7 @@ type gate struct {
 	probe   func(context.Context) error
 	backoff Backoff
 	asked   func() // told after each probe of an outage
-	log     *slog.Logger
+	faults  *repeatlog.Log
 
 	mu     sync.Mutex
 	reason error         // of the outage; nil: there is none
@@ -39,7 +40,7 @@ type gate struct {
 
 func newGate(probe func(context.Context) error, backoff Backoff, asked func(), log *slog.Logger) *gate {
 	g := &gate{
-		probe: probe, backoff: backoff, asked: asked, log: log,
+		probe: probe, backoff: backoff, asked: asked, faults: repeatlog.New(log),
 		open: make(chan struct{}), whole: make(chan struct{}), shut: make(chan struct{}, 1),
 	}
 	close(g.open)
@@ -59,11 +60,11 @@ func (g *gate) closeLocked(reason error) {
 	switch {
 	case g.reason == nil:
 		g.whole = make(chan struct{})
-		g.log.Error("intake is paused until the database is back", "error", reason)
+		g.faults.Error("intake is paused until the database is back", reason)
 	case !g.ajar:
 		return
 	default:
-		g.log.Warn("the database answers, but work does not get through", "error", reason)
+		g.faults.Warn("the database answers, but work does not get through", reason)
 	}
 	g.reason, g.ajar, g.open = reason, false, make(chan struct{})
 	g.streak++
@@ -87,7 +88,7 @@ func (g *gate) succeeded() {
 func (g *gate) over() {
 	g.reason, g.met, g.ajar = nil, false, false
 	close(g.whole)
-	g.log.Info("the database is back; intake resumes")
+	g.faults.Recovered("the database is back; intake resumes")
 }
 
 // err is the reason of the outage, or nil.
@@ -175,7 +176,7 @@ func (g *gate) untilAnswered(ctx context.Context) error {
 		if err == nil {
 			break
 		}
-		g.log.WarnContext(ctx, "the database is still away", "error", err)
+		g.faults.Warn("the database is still unavailable", err)
 		g.mu.Lock()
 		g.reason = err // says more than the error that work met first
 		g.mu.Unlock()

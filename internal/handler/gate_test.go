@@ -1,9 +1,11 @@
 package handler
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,8 +18,9 @@ import (
 // gateRig is a gate with a prober on a clock of its own, and the database that it asks.
 type gateRig struct {
 	*gate
-	away   atomic.Pointer[error]
-	probes atomic.Int32
+	away    atomic.Pointer[error]
+	probes  atomic.Int32
+	written bytes.Buffer // the log
 }
 
 func atGate(t *testing.T, test func(t *testing.T, g *gateRig)) {
@@ -31,7 +34,7 @@ func atGate(t *testing.T, test func(t *testing.T, g *gateRig)) {
 				return *err
 			}
 			return nil
-		}, Backoff{Min: time.Second, Max: 10 * time.Second, Random: func() float64 { return 0 }}, func() {}, slog.New(slog.DiscardHandler))
+		}, Backoff{Min: time.Second, Max: 10 * time.Second, Random: func() float64 { return 0 }}, func() {}, slog.New(slog.NewTextHandler(&g.written, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); g.run(ctx) }()
@@ -152,5 +155,53 @@ func TestWorkMeetsWhatTheProberNoticed(t *testing.T) {
 		g.is(t, "answered", errOutage, true, false)
 		g.succeeded()
 		g.is(t, "got through", nil, true, true)
+	})
+}
+
+// logs asserts what was logged since the last call, by the parts of each line.
+func (g *gateRig) logs(t *testing.T, when string, lines ...string) {
+	t.Helper()
+	synctest.Wait()
+	g.mu.Lock() // the gate logs under it
+	defer g.mu.Unlock()
+	got := strings.Split(strings.TrimSuffix(g.written.String(), "\n"), "\n")
+	g.written.Reset()
+	if len(lines) == 0 {
+		lines = []string{""}
+	}
+	equal(t, when+": lines", len(got), len(lines))
+	for i := range min(len(got), len(lines)) {
+		if !strings.Contains(got[i], lines[i]) {
+			t.Errorf("%s: got %q, want %q", when, got[i], lines[i])
+		}
+	}
+}
+
+// However long an outage lasts, each of its reasons is one line, and so is its end.
+func TestOutageIsLoggedOnce(t *testing.T) {
+	atGate(t, func(t *testing.T, g *gateRig) {
+		full, other := errors.New("disk full"), errors.New("the server is starting up")
+		g.set(errOutage)
+		g.close(full)
+		time.Sleep(time.Hour)
+		g.logs(t, "an hour", `level=ERROR msg="intake is paused until the database is back" error="disk full"`,
+			`level=WARN msg="the database is still unavailable"`)
+		g.set(other)
+		time.Sleep(time.Hour)
+		g.logs(t, "another reason", `error="the server is starting up" not_logged=`)
+		g.set(nil)
+		for range 20 {
+			time.Sleep(maxAway)
+			synctest.Wait()
+			g.close(full)
+		}
+		g.logs(t, "it answers", `level=WARN msg="the database answers, but work does not get through" error="disk full"`)
+		time.Sleep(maxAway)
+		synctest.Wait()
+		g.succeeded()
+		g.logs(t, "the end", `level=INFO msg="the database is back; intake resumes" failures=`)
+		if g.probes.Load() < 700 {
+			t.Errorf("%d probes", g.probes.Load())
+		}
 	})
 }

@@ -74,7 +74,7 @@ func newLetter(msg *Message) (Letter, error) {
 	return l, nil
 }
 
-// count reads a number of times.
+// count reads a number of times, from 0 to 2^31-1: digits only.
 func count(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 31)
 	return int(n), err

@@ -60,7 +60,6 @@ func (h *Handler) recorded(ctx context.Context, key string, r pipeline.Result) (
 func (h *Handler) publish(
 	ctx context.Context, msg *nats.Msg, stream string, allowed func(context.Context) ([]jetstream.PublishOpt, error),
 ) (*jetstream.PubAck, error) {
-	began, logged := time.Now(), ""
 	for n := 1; ; n++ {
 		options, err := allowed(ctx)
 		if errors.Is(err, errSuperseded) || errors.Is(err, errConfirmed) {
@@ -73,10 +72,7 @@ func (h *Handler) publish(
 		h.pulse.beat()
 		if err == nil {
 			h.publishing.Store(nil)
-			if logged != "" {
-				h.Log.InfoContext(ctx, "an event is published after all", "subject", msg.Subject, "tries", n,
-					"after", time.Since(began).Round(time.Millisecond).String())
-			}
+			h.publishFaults.Recovered("events are published again")
 			return ack, nil
 		}
 		if isWrongSequence(err) && ctx.Err() == nil {
@@ -88,10 +84,7 @@ func (h *Handler) publish(
 			return nil, err
 		}
 		h.publishing.Store(&err)
-		if text := err.Error(); text != logged { // once, however often it fails
-			h.Log.WarnContext(ctx, "an event could not be published; trying again", "error", err)
-			logged = text
-		}
+		h.publishFaults.Warn("an event could not be published; trying again", err)
 		if sleep(ctx, h.again.Delay(n)) != nil {
 			return nil, err
 		}

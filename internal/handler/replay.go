@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
 )
 
 var (
@@ -134,8 +135,11 @@ func (l *Letters) prepare(ctx context.Context, letter Letter) (*nats.Msg, Replay
 	case letter.Subject != events.TypeRequested:
 		return nil, Replayed{}, unreplayable("its header %sSubject is %s, and requests are on %s",
 			deadLetterPrefix, events.Quote(letter.Subject), events.TypeRequested)
-	case err != nil || last == math.MaxInt32:
-		return nil, Replayed{}, unreplayable("its header %sReplay is no number of a replay", deadLetterPrefix)
+	case err != nil:
+		return nil, Replayed{}, unreplayable("its header %sReplay is not the number of a replay", deadLetterPrefix)
+	case last == math.MaxInt32:
+		return nil, Replayed{}, unreplayable("its header %sReplay is %d, and no number above that is left; publish "+
+			"the request again under a new id", deadLetterPrefix, last)
 	}
 	msg, err := l.Original(ctx, letter)
 	if err != nil {
@@ -143,9 +147,12 @@ func (l *Letters) prepare(ctx context.Context, letter Letter) (*nats.Msg, Replay
 	}
 	r := Replayed{Number: last + 1}
 	e, err := events.Decode(msg.Header, msg.Data)
-	if err == nil {
+	switch {
+	case err == nil:
 		r.Request = &events.Request{Source: e.Source(), ID: e.ID()}
 		r.Key = events.RequestKey(e.Source(), e.ID())
+	case last >= pipeline.MaxReplay: // in no ledger, of which a higher number would be the next
+		r.Number = 1
 	}
 	// An earlier version may not have been able to decode it.
 	if (r.Request == nil || letter.Key != r.Key) && !letter.isUndecodable(msg.Data) {

@@ -492,3 +492,62 @@ func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
 	b.settled()
 	b.counts(1, 0)
 }
+
+// What cannot be decoded has no ledger, so that no number is used up.
+func TestReplayNumberOfWhatCannotBeDecoded(t *testing.T) {
+	b := newBundle(t)
+	b.start()
+	for i, c := range []struct {
+		number string
+		want   int // of the dead letter
+		next   int // of the replay
+	}{
+		{"2147483647", 0, 1},
+		{"2147483646", 0, 1},
+		{"1000000001", 0, 1},
+		{"1000000000", 1_000_000_000, 1},
+		{"99999999999999999999", 0, 1},
+		{"999999999", 999_999_999, 1_000_000_000},
+	} {
+		b.publish(&nats.Msg{Subject: events.TypeRequested, Header: nats.Header{ReplayHeader: {c.number}}, Data: []byte("garbage")})
+		b.settled()
+		equal(t, c.number+": dead letter", b.found().Replay, c.want)
+		r := b.replay()
+		equal(t, c.number+": replay", r.Number, c.next)
+		b.settled()
+		equal(t, c.number+": the replay's dead letter", b.found().Replay, c.next)
+		equal(t, c.number+": outcomes", len(b.outcomes()), 2*(i+1))
+		_, err := b.letters().Remove(t.Context(), b.found())
+		must(t, err)
+	}
+}
+
+// An earlier version let a publisher use all numbers up.
+func TestNoReplayNumberIsLeft(t *testing.T) {
+	b := newBundle(t)
+	plant := func(replay string) {
+		t.Helper()
+		msg := b.request("order", "acme")
+		msg.Subject = events.DeadLetterSubject(events.RequestKey(billing, "order"))
+		for name, value := range map[string]string{"Replay": replay, "Subject": events.TypeRequested} {
+			msg.Header[deadLetterPrefix+name] = []string{value}
+		}
+		b.publish(msg)
+	}
+	for replay, want := range map[string]string{
+		"2147483647": "no number above that is left", "2147483648": "is not the number of a replay",
+		"-1": "is not the number of a replay", "": "is not the number of a replay",
+	} {
+		plant(replay)
+		_, err := b.letters().Check(t.Context(), b.found())
+		if !errors.Is(err, ErrUnreplayable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", replay, err)
+		}
+	}
+	for _, replay := range []int{2147483646, 1_000_000_000, 0} {
+		plant(fmt.Sprint(replay))
+		number, err := b.letters().Check(t.Context(), b.found())
+		must(t, err)
+		equal(t, "number", number, replay+1)
+	}
+}

@@ -84,11 +84,16 @@ func (h *Handler) traceOutcome(ctx context.Context, o pipeline.Outcome) (context
 	}
 }
 
+// maxTraceState is the longest tracestate that is passed on, in bytes: each span and the outcome carry it. W3C Trace
+// Context asks for 512 at least, and allows to drop what is longer.
+const maxTraceState = 1024
+
 // traceOf adds the trace context that an event carries; one that is not valid is none.
 func traceOf(ctx context.Context, e event.Event) context.Context {
 	carrier := propagation.MapCarrier{}
 	for _, name := range []string{"traceparent", "tracestate"} {
-		if text, err := types.Format(e.Extensions()[name]); err == nil {
+		text, err := types.Format(e.Extensions()[name])
+		if err == nil && (name != "tracestate" || len(text) <= maxTraceState) {
 			carrier[name] = text
 		}
 	}

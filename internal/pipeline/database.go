@@ -14,7 +14,7 @@ import (
 // Request is one delivery of a decoded CloudEvent. Source and id of the event are its identity.
 type Request struct {
 	Event  event.Event
-	Replay int // 0, or the number of the operator's replay
+	Replay int // 0, or the replay number that the message has; see [NextReplay] for what it counts as
 	// Delivery names this delivery among all there ever are: what claims an attempt twice under one name,
 	// because the first confirmation was lost, has one. [Provisioner.Job] names those that have no name.
 	Delivery string
@@ -24,6 +24,29 @@ type Request struct {
 
 // Key is the request's key in the ledger.
 func (r Request) Key() string { return events.RequestKey(r.Event.Source(), r.Event.ID()) }
+
+// MaxReplay is the highest replay number that reopens a request wherever the ledger is. A number above it counts only
+// as the ledger's next: a publisher could otherwise send the highest number that there is, and no operator could replay
+// that request again. Up to the ledger's own limit, 2^31-1, more than a thousand million replays are left above it.
+const MaxReplay = 1_000_000_000
+
+// FirstReplay returns what a message's replay number counts as where the ledger does not know the request: one that
+// does not count is the original.
+func FirstReplay(number int) int {
+	if number > MaxReplay {
+		return 0
+	}
+	return number
+}
+
+// NextReplay returns what a message's replay number counts as where the ledger has the request at this replay. A result
+// above the ledger's reopens a request that has failed, all others are a redelivery.
+func NextReplay(number, ledger int) int {
+	if number > MaxReplay && number-1 != ledger {
+		return min(number, ledger)
+	}
+	return number
+}
 
 // Outcome is the one event a request ends in, ready to be published: recorded once, published as often as
 // the request is delivered, always the same bytes.
@@ -45,7 +68,7 @@ func (o Outcome) Provisioned() bool { return o.Type == events.TypeProvisioned }
 // Claim is one attempt at a request, committed in the ledger.
 type Claim struct {
 	Key     string // [events.RequestKey]
-	Replay  int    // the ledger's, which may be above the message's
+	Replay  int    // the ledger's, which may differ from the message's
 	Attempt int    // 1, 2, …; above the limit where all attempts are spent
 	// Registered is the id in the registry that equals the tenant's without regard to case, or "", as it was then.
 	Registered string

@@ -77,6 +77,7 @@ type Message struct {
 // to be done with the delivery of that name. The outcome is a pure function of the stored message: every delivery, on any
 // replica, makes the same event.
 func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery string, why error) (key string, _ Result) {
+	m.Replay = FirstReplay(m.Replay)
 	key = events.UndecodableKey(m.Stream, m.Sequence, m.Time, m.Body)
 	envelope := events.Outcome{
 		ID:     events.UndecodableOutcomeID(key, m.Replay),

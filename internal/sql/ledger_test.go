@@ -2,9 +2,11 @@ package sql_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -115,6 +117,81 @@ func TestReplayReopensAFailedRequest(t *testing.T) {
 		}
 		if n := p.count(t, "", "SELECT replay FROM {b}tenant_requests"); n != 3 {
 			t.Errorf("the ledger is at replay %d, want 3", n)
+		}
+	})
+}
+
+// A publisher cannot use the replay numbers up: one above [pipeline.MaxReplay] counts only as the ledger's next.
+func TestHighReplayNumbers(t *testing.T) {
+	const most = math.MaxInt32
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		limit := pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute}
+		for i, c := range []struct {
+			deliver []int // the numbers of a failing request's deliveries
+			want    []int // the replay that the ledger is at after each
+		}{
+			{[]int{most, 1, 2}, []int{0, 1, 2}},
+			{[]int{most - 1, 1}, []int{0, 1}},
+			{[]int{0, most, most - 1, 1}, []int{0, 0, 0, 1}},
+			{[]int{0, pipeline.MaxReplay + 1, pipeline.MaxReplay + 2, 1}, []int{0, 0, 0, 1}},
+			{[]int{pipeline.MaxReplay + 1, pipeline.MaxReplay + 2, 1}, []int{0, 0, 1}},
+			{
+				[]int{pipeline.MaxReplay, pipeline.MaxReplay + 2, most, pipeline.MaxReplay + 1, pipeline.MaxReplay + 1},
+				[]int{pipeline.MaxReplay, pipeline.MaxReplay, pipeline.MaxReplay, pipeline.MaxReplay + 1, pipeline.MaxReplay + 1},
+			},
+			{
+				[]int{1, pipeline.MaxReplay, pipeline.MaxReplay + 1, pipeline.MaxReplay + 2, pipeline.MaxReplay, 7, pipeline.MaxReplay + 3},
+				[]int{
+					1, pipeline.MaxReplay, pipeline.MaxReplay + 1, pipeline.MaxReplay + 2, pipeline.MaxReplay + 2, pipeline.MaxReplay + 2,
+					pipeline.MaxReplay + 3,
+				},
+			},
+		} {
+			req := request(t, fmt.Sprintf("not valid %d", i)) // it fails each time
+			var before pipeline.Outcome
+			for n, replay := range c.deliver {
+				req.Replay = replay
+				got := r.decide(t, req)
+				if f := failed(t, got, events.CauseInvalidTenantID); f.Replay != c.want[n] {
+					t.Errorf("%v: replay %d after delivery %d, want %d", c.deliver, f.Replay, n+1, c.want[n])
+				}
+				if same := n > 0 && c.want[n] == c.want[n-1]; n > 0 && same != (got.ID == before.ID && string(got.Body) == string(before.Body)) {
+					t.Errorf("%v: delivery %d is a redelivery: %v", c.deliver, n+1, same)
+				}
+				before = got
+			}
+			if n := p.count(t, "", "SELECT replay FROM {b}tenant_requests WHERE request_key = '"+req.Key()+"'"); n != c.want[len(c.want)-1] {
+				t.Errorf("%v: the ledger is at replay %d", c.deliver, n)
+			}
+		}
+		// While an attempt is running, or has vanished, too: it is another attempt of the same replay.
+		req := request(t, "running")
+		for i, replay := range []int{0, most, pipeline.MaxReplay + 1} {
+			req.Replay, req.Delivery = replay, fmt.Sprint(i)
+			c, err := r.store.Claim(t.Context(), req, "running", limit)
+			must(t, err)
+			if c.Replay != 0 || c.Attempt != i+1 {
+				t.Errorf("%+v", c)
+			}
+		}
+		// The last number that there is: the ledger of an earlier version may be near it.
+		p.raw(t, "", fmt.Sprintf("UPDATE {b}tenant_requests SET replay = %d WHERE request_key = '%s'", most-1, req.Key()))
+		for _, n := range []struct{ replay, want, attempt int }{
+			{most - 1, most - 1, 0}, {most, most, 1}, {most, most, 2}, {0, most, 3},
+		} {
+			req.Replay, req.Delivery = n.replay, rand.Text()
+			c, err := r.store.Claim(t.Context(), req, "running", limit)
+			if n.attempt == 0 {
+				if !errors.Is(err, pipeline.ErrBusy) {
+					t.Errorf("%+v, %v", c, err)
+				}
+				continue
+			}
+			must(t, err)
+			if c.Replay != n.want || c.Attempt != n.attempt {
+				t.Errorf("replay %d: %+v", n.replay, c)
+			}
 		}
 	})
 }

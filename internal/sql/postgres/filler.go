@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 const (
@@ -19,26 +21,25 @@ const (
 )
 
 // Fill keeps the pool of prepared boundaries full, until ctx ends. It builds one at a time, only while no request
-// is worked on in any replica, and with one connection at most. An error is logged once until it succeeds again;
-// it never gives up. Where no boundaries are to be prepared it returns at once.
+// is worked on in any replica, and with one connection at most. A fault that repeats is logged once; it
+// never gives up. Where no boundaries are to be prepared it returns at once.
 func (s *Store) Fill(ctx context.Context) {
 	if s.prepared.target == 0 {
 		return
 	}
 	pause := fillBackoff
 	failing := false
+	faults := repeatlog.New(s.log)
 	for ctx.Err() == nil {
 		wait, err := s.fillUp(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			if !failing {
-				s.log.WarnContext(ctx, "boundaries cannot be prepared; requests take the ordinary way meanwhile", "error", err)
-			}
+			faults.Warn("boundaries cannot be prepared; requests take the ordinary way meanwhile", err)
 			wait, pause, failing = pause, min(2*pause, fillBackoffMost), true
 		case failing && (wait == 0 || wait == lookInterval): // one was built, or none is missing
-			s.log.InfoContext(ctx, "boundaries are prepared again")
+			faults.Recovered("boundaries are prepared again")
 			pause, failing = fillBackoff, false
 		}
 		wake := s.prepared.wake

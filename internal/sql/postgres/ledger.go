@@ -31,9 +31,9 @@ func (s *Store) Claim(
 
 // claimNew claims the first attempt at a request. It returns [pgx.ErrNoRows] where the ledger knows the request.
 func (s *Store) claimNew(ctx context.Context, r pipeline.Request, tenantID string) (pipeline.Claim, error) {
-	claim := pipeline.Claim{Key: r.Key(), Replay: r.Replay, Attempt: 1}
-	err := s.pool.QueryRow(ctx, s.q.claimNew, tenantID, claim.Key, r.Event.Source(), r.Event.ID(), r.Replay, r.Delivery).
-		Scan(nil, &claim.Registered)
+	claim := pipeline.Claim{Key: r.Key(), Replay: pipeline.FirstReplay(r.Replay), Attempt: 1}
+	err := s.pool.QueryRow(ctx, s.q.claimNew,
+		tenantID, claim.Key, r.Event.Source(), r.Event.ID(), claim.Replay, r.Delivery).Scan(nil, &claim.Registered)
 	return claim, err
 }
 
@@ -46,14 +46,16 @@ func (s *Store) claimKnown(
 	if err := row.Scan(s.pool.QueryRow(ctx, s.q.request, key)); err != nil {
 		return pipeline.Claim{}, err
 	}
-	if row.Decided(r.Replay) {
+	// The statement below compares it again: where another claim comes between, it is a redelivery.
+	replay := pipeline.NextReplay(r.Replay, row.Replay)
+	if row.Decided(replay) {
 		return row.Claimed(key, false, "")
 	}
 	var claimed bool
 	var registered string
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.laxCommit)
-	batch.Queue(s.q.claim, tenantID, key, r.Event.Source(), r.Event.ID(), r.Replay, r.Delivery,
+	batch.Queue(s.q.claim, tenantID, key, r.Event.Source(), r.Event.ID(), replay, r.Delivery,
 		limit.Attempts, limit.Lease.Seconds())
 	batch.Queue(s.q.request, key)
 	batch.Queue(s.q.findTenant, tenantID)

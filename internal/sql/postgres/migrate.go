@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
+	"example.com/tenant-provisioner/internal/repeatlog"
 	"example.com/tenant-provisioner/internal/sql"
 )
 
@@ -44,6 +45,7 @@ const migrationPause = time.Second
 func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error) {
 	db := stdlib.OpenDBFromPool(s.pool)
 	defer func() { err = errors.Join(err, db.Close()) }()
+	faults := repeatlog.New(s.log)
 	for {
 		err := sql.Migrate(ctx, goose.DialectPostgres, db, s.registry+"."+sql.MigrationsTable, s.log, [][]sql.Statement{
 			{{Text: s.q.registry}},
@@ -55,10 +57,13 @@ func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error)
 			{{Text: s.q.history}},
 			{{Text: s.q.prepared}},
 		})
+		if err == nil {
+			faults.Recovered("the migration of the registry waits no longer")
+		}
 		if !waitEnded(err) {
 			return err
 		}
-		s.log.WarnContext(ctx, "a migration of the registry waits for a transaction to end", "error", err)
+		faults.Warn("a migration of the registry waits for a transaction to end", err)
 		select {
 		case <-time.After(migrationPause):
 		case <-ctx.Done():

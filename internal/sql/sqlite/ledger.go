@@ -26,7 +26,11 @@ func (s *Store) Claim(
 	var claimed int64
 	var registered string
 	err := s.write(ctx, &change{do: func(ctx context.Context, tx *databasesql.Tx) error {
-		result, err := tx.ExecContext(ctx, claimSQL, key, r.Event.Source(), r.Event.ID(), tenantID, r.Replay,
+		replay, err := countedReplay(ctx, tx, key, r.Replay)
+		if err != nil {
+			return err
+		}
+		result, err := tx.ExecContext(ctx, claimSQL, key, r.Event.Source(), r.Event.ID(), tenantID, replay,
 			limit.Attempts, stamp(now), stamp(now.Add(-limit.Lease)), r.Delivery)
 		if err != nil {
 			return err
@@ -44,6 +48,22 @@ func (s *Store) Claim(
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", err)
 	}
 	return row.Claimed(key, claimed == 1, registered)
+}
+
+// countedReplay returns what a message's replay number counts as. Only one above [pipeline.MaxReplay], which is rare,
+// needs the ledger to be read first.
+func countedReplay(ctx context.Context, tx *databasesql.Tx, key string, number int) (int, error) {
+	if number <= pipeline.MaxReplay {
+		return number, nil
+	}
+	row, err := readEntry(ctx, tx, key)
+	switch {
+	case errors.Is(err, databasesql.ErrNoRows):
+		return pipeline.FirstReplay(number), nil
+	case err != nil:
+		return 0, err
+	}
+	return pipeline.NextReplay(number, row.Replay), nil
 }
 
 // Conclude implements [pipeline.Ledger].

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"example.com/tenant-provisioner/internal/repeatlog"
+)
+
+// An error that each message meets is logged once, or a few times where its text names the message.
+func TestNATSErrorsAreCounted(t *testing.T) {
+	t.Parallel()
+	url := startNATS(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Deny: []string{"denied.>"}},
+		}}}
+	})
+	var written output
+	nc, err := connect(Config{NATSURL: strings.Replace(url, "://", "://u:p@", 1)}, nil, newLogger(&written, 0, "json"), false)
+	must(t, err)
+	defer nc.Close()
+	lines := func() int { return strings.Count(written.String(), "denied.") }
+	for range 100 {
+		must(t, nc.Publish("denied.same", nil))
+	}
+	must(t, nc.Flush())
+	eventually(t, "the error is logged", func() bool { return lines() > 0 })
+	for i := range 1000 {
+		must(t, nc.Publish(fmt.Sprint("denied.", i), nil))
+	}
+	must(t, nc.Publish("denied.last", nil))
+	must(t, nc.Flush())
+	eventually(t, "the last error is known", func() bool {
+		err := nc.LastError()
+		return err != nil && strings.Contains(err.Error(), "denied.last")
+	})
+	if n := lines(); n > 20 {
+		t.Errorf("%d lines for 1101 errors", n)
+	}
+}
+
+// The embedded server's own warnings, which its clients can cause, are counted too.
+func TestReportsOfTheEmbeddedServerAreCounted(t *testing.T) {
+	t.Parallel()
+	var written output
+	log := newLogger(&written, 0, "json")
+	l := natsLog{log, repeatlog.NewWithQuiet(log, natsQuiet, "over")}
+	for range 100 {
+		l.Warnf("%s exceeded", "max_payload")
+		l.Errorf("%s", "disk full")
+	}
+	equal(t, "lines", strings.Count(written.String(), "\n"), 2)
+	contains(t, "the log", written.String(), `"level":"WARN","msg":"nats: max_payload exceeded"`,
+		`"level":"ERROR","msg":"nats: disk full"`)
+}

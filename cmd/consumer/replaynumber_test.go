@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Whatever number a publisher gives to a request, an operator can replay it once its cause is fixed.
+func TestReplayNumberOfAPublisher(t *testing.T) {
+	headers := []struct {
+		header      nats.Header
+		known, new_ int // the replay that its outcome has, where the ledger knows the request and where it does not
+	}{
+		{nats.Header{"Replay-Number": {"2147483647"}}, 0, 0},
+		{nats.Header{"Replay-Number": {"2147483646"}}, 0, 0},
+		{nats.Header{"Replay-Number": {"1000000000"}}, 1_000_000_000, 1_000_000_000},
+		{nats.Header{"Replay-Number": {"1000000001"}}, 0, 0},
+		{nats.Header{"Replay-Number": {"9223372036854775807"}}, 0, 0},
+		{nats.Header{"Replay-Number": {"99999999999999999999"}}, 0, 0},
+		{nats.Header{"Replay-Number": {"-1"}}, 0, 0},
+		{nats.Header{"Replay-Number": {" 1 "}}, 1, 1},
+		{nats.Header{"Replay-Number": {"1 "}}, 1, 1},
+		{nats.Header{"Replay-Number": {"+1"}}, 0, 0},
+		{nats.Header{"Replay-Number": {"0x1"}}, 0, 0},
+		{nats.Header{"Replay-Number": {"1e3"}}, 0, 0},
+		{nats.Header{"Replay-Number": {"١"}}, 0, 0},
+		{nats.Header{"Replay-Number": {"2", "2147483647", "3"}}, 0, 0}, // the largest, which does not count
+		{nats.Header{"Replay-Number": {"2"}, "replay-number": {"3"}}, 3, 3},
+	}
+	onBothEngines(t, func(t *testing.T, d database) {
+		url := startNATS(t)
+		env := settings(d.env, with("NATS_URL", url))
+		service := serve(t, env)
+		js := dialJetStream(t, url)
+		want := map[string]int{} // the replay of each tenant's last failure
+		for i, h := range headers {
+			for _, known := range []bool{true, false} {
+				tenant := fmt.Sprintf("t%d_%v", i, known)
+				d.plant(tenant, "CREATE TABLE {b}precious (n integer)", "INSERT INTO {b}precious VALUES (1)")
+				want[tenant] = h.new_
+				if known {
+					publish(t, js, requestFor(t, tenant, tenant))
+					settled(t, js)
+					want[tenant] = h.known
+				}
+				msg := requestFor(t, tenant, tenant)
+				for name, values := range h.header {
+					msg.Header[name] = values
+				}
+				publish(t, js, msg)
+				settled(t, js)
+			}
+		}
+		last := map[string]int{}
+		for _, e := range stored(t, js) {
+			data, err := events.FailedFrom(e)
+			must(t, err)
+			equal(t, "cause", data.Cause.Code, events.CauseBoundaryNotEmpty)
+			last[data.TenantID] = data.Replay
+		}
+		for tenant, replay := range want {
+			equal(t, fmt.Sprintf("replay of %s", tenant), last[tenant], replay)
+			d.rows(tenant, "DELETE FROM {b}precious RETURNING 'x'")
+		}
+		code, stdout, stderr := command(t, env, "dead-letters", "replay", "--all", "--wait", "30s")
+		equal(t, "exit code", code, 0)
+		contains(t, "stdout", stdout+stderr, fmt.Sprintf("%d selected", len(want)))
+		equal(t, "tenants", len(d.tenants()), len(want))
+		for _, e := range stored(t, js) {
+			if e.Type() != events.TypeProvisioned {
+				continue
+			}
+			data, err := events.ProvisionedFrom(e)
+			must(t, err)
+			equal(t, fmt.Sprintf("replay of %s", data.TenantID), data.Replay, want[data.TenantID]+1)
+		}
+		equal(t, "exit code", service.stop(t), 0)
+	})
+}

@@ -1,0 +1,166 @@
+package repeatlog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// rig is a log on a clock of its own, and what it has written.
+type rig struct {
+	*Log
+	written bytes.Buffer
+}
+
+func run(t *testing.T, build func(*slog.Logger) *Log, test func(t *testing.T, r *rig)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{}
+		r.Log = build(slog.New(slog.NewTextHandler(&r.written, &slog.HandlerOptions{
+			ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+				if a.Key == slog.TimeKey {
+					return slog.Attr{}
+				}
+				return a
+			},
+		})))
+		test(t, r)
+	})
+}
+
+func (r *rig) fail(text string) {
+	r.Warn("cannot do it; retrying", errors.New(text))
+}
+
+// wrote asserts what was logged since the last call.
+func (r *rig) wrote(t *testing.T, lines ...string) {
+	t.Helper()
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var want strings.Builder
+	for _, l := range lines {
+		want.WriteString("level=" + l + "\n")
+	}
+	if got := r.written.String(); got != want.String() {
+		t.Errorf("got\n%s\nwant\n%s", got, want.String())
+	}
+	r.written.Reset()
+}
+
+func TestRepeatedFaultIsLoggedOnce(t *testing.T) {
+	run(t, New, func(t *testing.T, r *rig) {
+		r.Recovered("it works again") // it always has
+		r.wrote(t)
+		for range 100 {
+			r.fail("refused")
+			time.Sleep(time.Second)
+		}
+		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`)
+		r.fail("no route")
+		r.wrote(t, `WARN msg="cannot do it; retrying" error="no route" not_logged=99`)
+		for range 3 { // both are known
+			r.fail("no route")
+			r.fail("refused")
+		}
+		r.wrote(t)
+		r.Recovered("it works again")
+		r.wrote(t, `INFO msg="it works again" failures=107 lasted=1m40s`)
+		r.Recovered("it works again")
+		r.wrote(t)
+		r.fail("refused") // a new episode
+		r.Recovered("it works again")
+		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`, `INFO msg="it works again" failures=1 lasted=0s`)
+	})
+}
+
+// The message counts, the level and further attributes do not.
+func TestWhatIsTheSameFault(t *testing.T) {
+	run(t, New, func(t *testing.T, r *rig) {
+		r.Error("a", errors.New("x"), "again_in", "1s")
+		r.Warn("a", errors.New("x"), "again_in", "2s")
+		r.Warn("b", errors.New("x"))
+		r.Warn("b", nil)
+		r.Warn("b", nil)
+		r.wrote(t, `ERROR msg=a error=x again_in=1s`, `WARN msg=b error=x not_logged=1`, `WARN msg=b`)
+	})
+}
+
+// Texts that differ each time, as with an id of the message, are a line a minute.
+func TestTextsThatAlwaysDiffer(t *testing.T) {
+	run(t, New, func(t *testing.T, r *rig) {
+		const seconds = 600
+		for i := range seconds {
+			r.fail(fmt.Sprint("no permission for ", i))
+			time.Sleep(time.Second)
+		}
+		lines := strings.Count(r.written.String(), "\n")
+		if most := maxTexts + seconds/60; lines < maxTexts || lines > most {
+			t.Errorf("%d lines, want at most %d", lines, most)
+		}
+		if !strings.Contains(r.written.String(), "not_logged=59") {
+			t.Error(r.written.String())
+		}
+		if n := len(r.texts); n != maxTexts {
+			t.Errorf("%d texts are kept", n)
+		}
+	})
+}
+
+// What the log would show in the same words is the same, and no long text is kept.
+func TestLongTexts(t *testing.T) {
+	run(t, New, func(t *testing.T, r *rig) {
+		for i := range 3 {
+			r.fail(strings.Repeat("x", 900_000) + fmt.Sprint(i))
+		}
+		if n := strings.Count(r.written.String(), "\n"); n != 1 {
+			t.Errorf("%d lines", n)
+		}
+		if n := len(r.texts[0]); n > maxText {
+			t.Errorf("%d bytes are kept", n)
+		}
+	})
+}
+
+func TestEpisodeEndsByQuiet(t *testing.T) {
+	const none = "no more faults"
+	run(t, func(l *slog.Logger) *Log { return NewWithQuiet(l, time.Minute, none) }, func(t *testing.T, r *rig) {
+		r.fail("refused")
+		time.Sleep(2 * time.Minute)
+		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`) // one needs no end
+		for range 4 {
+			r.fail("refused")
+			time.Sleep(30 * time.Second)
+		}
+		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`)
+		time.Sleep(31 * time.Second)
+		r.wrote(t, `INFO msg="no more faults" failures=4 lasted=1m30s`)
+		r.fail("refused")
+		r.Recovered("reconnected") // or when it is reported
+		time.Sleep(2 * time.Minute)
+		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`, `INFO msg=reconnected failures=1 lasted=0s`)
+	})
+}
+
+func TestConcurrentFailures(t *testing.T) {
+	run(t, New, func(t *testing.T, r *rig) {
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				for range 100 {
+					r.fail("refused")
+				}
+			})
+		}
+		all.Wait()
+		r.Recovered("it works again")
+		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`, `INFO msg="it works again" failures=1000 lasted=0s`)
+	})
+}
