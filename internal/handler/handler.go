@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 const (
@@ -57,6 +58,8 @@ type Handler struct {
 	ackWait     atomic.Int64          // the consumer's, in nanoseconds: the operator's may differ from Topology's
 	pulling     atomic.Pointer[error] // why no request is taken; nil while intake is up
 	publishing  atomic.Pointer[error] // why the last publication failed; nil after a success
+
+	intakeFaults, publishFaults *repeatlog.Log
 }
 
 var errNotTaking = errors.New("not taking requests")
@@ -82,6 +85,7 @@ func New(c Config) (*Handler, error) {
 	again := c.Backoff
 	again.Max = max(again.Min, min(again.Max, maxAway))
 	h := &Handler{Config: c, again: again, pulse: newPulse(), deadLetters: make(chan struct{}, 1)}
+	h.intakeFaults, h.publishFaults = repeatlog.New(c.Log), repeatlog.New(c.Log)
 	h.gate = newGate(c.Provisioner.Ping, again, h.pulse.beat, c.Log)
 	h.pulling.Store(&errNotTaking)
 	return h, nil

@@ -36,7 +36,7 @@ func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func
 			continue // which the connection has logged
 		}
 		// The consumer or the stream was deleted, or the server is unavailable.
-		h.Log.ErrorContext(ctx, "requests cannot be taken; trying again", "error", err)
+		h.intakeFaults.Error("requests cannot be taken; trying again", err)
 		if sleep(ctx, h.again.Delay(n)) != nil {
 			return nil //nolint:nilerr // likewise
 		}
@@ -85,6 +85,7 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(*Mes
 	}()
 	h.ackWait.Store(int64(consumer.CachedInfo().Config.AckWait))
 	h.pulling.Store(nil)
+	h.intakeFaults.Recovered("requests can be taken again")
 	h.Log.InfoContext(ctx, "taking requests", "workers", h.Workers)
 	for {
 		if err := h.ready(ctx, slots); err != nil {
