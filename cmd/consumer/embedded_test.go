@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"example.com/tenant-provisioner/events"
 )
 
 // newEmbedded starts the embedded server as the service does, for a service of another process.
@@ -73,5 +75,33 @@ func TestEmbeddedServerWithAForeignStream(t *testing.T) {
 	if status := e.current().Healthz(nil); status.Error == "" {
 		t.Fatal("the server does not mind it; this test shows nothing")
 	}
-	must(t, health(e.current()))
+	must(t, e.health())
+}
+
+// A stream that is being made has a directory before the server lists it, for seconds on a slow disk: that is no reason
+// to restart the server.
+func TestEmbeddedServerWithAStreamBeingMade(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e, _, _ := newEmbedded(t, dir)
+	must(t, os.MkdirAll(filepath.Join(dir, "jetstream", "$G", "streams", events.StreamDeadLetters), 0o755))
+	if status := e.current().Healthz(nil); status.Error == "" {
+		t.Fatal("the server does not mind it; this test shows nothing")
+	}
+	must(t, e.health())
+}
+
+// A stream that was there before the server, and that the server does not list, could not be recovered.
+func TestEmbeddedServerWithADamagedStream(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	stream := filepath.Join(dir, "jetstream", "$G", "streams", events.StreamDeadLetters)
+	must(t, os.MkdirAll(stream, 0o755))
+	for _, name := range []string{"meta.inf", "meta.sum"} {
+		must(t, os.WriteFile(filepath.Join(stream, name), []byte("garbage"), 0o644))
+	}
+	e, _, log := newEmbedded(t, dir)
+	why := logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
+	contains(t, "the reason", why, "could not be recovered")
+	contains(t, "what /readyz says", e.err().Error(), "could not be recovered")
 }
