@@ -14,7 +14,7 @@ import (
 func newEmbedded(t *testing.T, dir string) (_ *embedded, url string, _ *output) {
 	t.Helper()
 	log := &output{}
-	e, err := startEmbedded(t.Context(), "127.0.0.1:0", dir, slog.New(slog.NewJSONHandler(log, nil)))
+	e, err := startEmbedded(t.Context(), freeAddr(t), dir, slog.New(slog.NewJSONHandler(log, nil)))
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, e.stop())
@@ -37,7 +37,7 @@ func TestEmbeddedServerLosesJetStream(t *testing.T) {
 	f.reaches(t, 20)
 	must(t, e.current().ShutdownJetStream())
 	logged(t, log, "the embedded NATS server is back", "level")
-	f.ends(t, d, js, time.Minute)
+	f.ends(t, d, js, patience)
 	ready(t, fleet...)
 	must(t, e.err())
 }
