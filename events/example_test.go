@@ -20,7 +20,7 @@ import (
 func ExampleNewRequested() {
 	js, stop := startJetStream()
 	defer stop()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
 	request, err := events.NewRequested("/billing/signup", "order-1009", events.Requested{
@@ -53,7 +53,7 @@ func ExampleNewRequested() {
 func ExampleDecode() {
 	js, stop := startJetStream()
 	defer stop()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := publishOutcomes(ctx, js); err != nil {
 		log.Print(err)
@@ -152,7 +152,7 @@ func startJetStream() (js jetstream.JetStream, stop func()) {
 	s, err := server.NewServer(&server.Options{JetStream: true, StoreDir: dir, DontListen: true, NoSigs: true})
 	fail(err)
 	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(time.Minute) {
 		fail(errors.New("the server does not start"))
 	}
 	closed := make(chan struct{})
@@ -160,7 +160,7 @@ func startJetStream() (js jetstream.JetStream, stop func()) {
 	fail(err)
 	js, err = jetstream.New(nc)
 	fail(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for stream, subjects := range map[string][]string{
 		events.StreamRequests: {events.TypeRequested},

@@ -50,7 +50,7 @@ func TestDatabaseByTLS(t *testing.T) {
 			template := with("SCHEMA_TEMPLATE", name+"_{tenant_id}")
 			nats := startNATS(t)
 			service := serve(t, settings(env, registry, template, with("NATS_URL", nats)))
-			code, _, stderr := command(t, with("NATS_URL", nats), requestArgs("acme", "--wait", "20s")...)
+			code, _, stderr := command(t, with("NATS_URL", nats), requestArgs("acme", "--wait", outcomeWait)...)
 			equal(t, "exit code: "+stderr, code, 0)
 			equal(t, "exit code", service.stop(t), 0)
 			code, stdout, _ := command(t, settings(env, registry, template), "tenants", "verify")

@@ -16,7 +16,7 @@ import (
 )
 
 // demoTimeout is how long the demo waits for one outcome.
-const demoTimeout = 30 * time.Second
+const demoTimeout = 2 * time.Minute
 
 func demoCommand(a *app) *cobra.Command {
 	var asJSON bool

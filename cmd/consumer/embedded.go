@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -47,7 +48,8 @@ type embedded struct {
 
 	mu     sync.Mutex
 	server *server.Server
-	ill    error // why streams cannot be written to; nil: they can
+	found  []string // the streams whose directories were there when the server started
+	ill    error    // why streams cannot be written to; nil: they can
 
 	end   context.CancelFunc
 	ended chan struct{}
@@ -79,7 +81,6 @@ func startEmbedded(ctx context.Context, addr, dir string, log *slog.Logger) (*em
 	if err != nil {
 		return nil, errors.Join(err, e.lock.Unlock())
 	}
-	e.server = s
 	if addr != "" {
 		if bound, ok := s.Addr().(*net.TCPAddr); ok {
 			e.options.Port = bound.Port // a successor is found at the same
@@ -95,8 +96,14 @@ func startEmbedded(ctx context.Context, addr, dir string, log *slog.Logger) (*em
 	return e, nil
 }
 
-// newServer starts a server and waits until it takes connections.
+// newServer starts the server of the moment and waits until it takes connections.
 func (e *embedded) newServer() (*server.Server, error) {
+	var found []string
+	for _, stream := range ourStreams() {
+		if _, err := os.Stat(filepath.Join(e.options.StoreDir, "jetstream", server.DEFAULT_GLOBAL_ACCOUNT, "streams", stream)); err == nil {
+			found = append(found, stream)
+		}
+	}
 	options := e.options // the server makes it its own
 	s, err := server.NewServer(&options)
 	if err != nil {
@@ -109,6 +116,9 @@ func (e *embedded) newServer() (*server.Server, error) {
 		s.WaitForShutdown()
 		return nil, fmt.Errorf("the embedded NATS server is not ready after %s", natsReadyTimeout)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.server, e.found = s, found
 	return s, nil
 }
 
@@ -171,12 +181,12 @@ func (e *embedded) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		why := health(e.current())
+		why := e.health()
 		if why == nil {
 			bad = 0
 			continue
 		}
-		if bad++; bad > 1 { // once may be a stream that is just being made
+		if bad++; bad > 1 { // once may be a stream that is just being removed
 			e.setIll(fmt.Errorf("embedded NATS: %w", why))
 			e.faults.Error("the embedded NATS server stores nothing any more; free or add space for it",
 				why, "dir", e.options.StoreDir)
@@ -186,19 +196,38 @@ func (e *embedded) watch(ctx context.Context) {
 	}
 }
 
-// health is why the server does not store what it should. Streams of others are not looked at, nor missed
-// those that are yet to be made.
-func health(s *server.Server) error {
+// health is why the server does not store what it should. Streams of others are not looked at.
+//
+// A stream that is being made is passed over: its directory is there before the server lists it, and Healthz reports
+// that as a stream that could not be recovered. On a slow disk that takes seconds. What could not be recovered was
+// there when the server started.
+func (e *embedded) health() error {
+	e.mu.Lock()
+	s, known := e.server, slices.Clone(e.found)
+	e.mu.Unlock()
 	if !s.JetStreamEnabled() {
 		return errors.New("JetStream has been disabled")
 	}
-	for _, stream := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
+	account, err := s.JszAccount(&server.JSzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Streams: true})
+	if err == nil { // else the account has no JetStream yet
+		for _, stream := range account.Streams {
+			known = append(known, stream.Name)
+		}
+	}
+	for _, stream := range ourStreams() {
+		if !slices.Contains(known, stream) {
+			continue
+		}
 		status := s.Healthz(&server.HealthzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Stream: stream})
 		if status.Error != "" && status.StatusCode != http.StatusNotFound {
 			return errors.New(status.Error)
 		}
 	}
 	return nil
+}
+
+func ourStreams() []string {
+	return []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters}
 }
 
 // revive replaces the server as soon as that makes sense, or ctx ends.
@@ -246,14 +275,10 @@ func (e *embedded) replace() error {
 	old := e.current()
 	old.Shutdown()
 	old.WaitForShutdown()
-	s, err := e.newServer()
-	if err != nil {
+	if _, err := e.newServer(); err != nil {
 		return err
 	}
-	e.mu.Lock()
-	e.server = s
-	e.mu.Unlock()
-	return health(s)
+	return e.health()
 }
 
 // stop ends the server and waits for it.

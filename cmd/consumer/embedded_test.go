@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"example.com/tenant-provisioner/events"
 )
 
 // newEmbedded starts the embedded server as the service does, for a service of another process.
 func newEmbedded(t *testing.T, dir string) (_ *embedded, url string, _ *output) {
 	t.Helper()
 	log := &output{}
-	e, err := startEmbedded(t.Context(), "127.0.0.1:0", dir, slog.New(slog.NewJSONHandler(log, nil)))
+	e, err := startEmbedded(t.Context(), freeAddr(t), dir, slog.New(slog.NewJSONHandler(log, nil)))
 	must(t, err)
 	t.Cleanup(func() {
 		must(t, e.stop())
@@ -35,7 +37,7 @@ func TestEmbeddedServerLosesJetStream(t *testing.T) {
 	f.reaches(t, 20)
 	must(t, e.current().ShutdownJetStream())
 	logged(t, log, "the embedded NATS server is back", "level")
-	f.ends(t, d, js, time.Minute)
+	f.ends(t, d, js, patience)
 	ready(t, fleet...)
 	must(t, e.err())
 }
@@ -73,5 +75,33 @@ func TestEmbeddedServerWithAForeignStream(t *testing.T) {
 	if status := e.current().Healthz(nil); status.Error == "" {
 		t.Fatal("the server does not mind it; this test shows nothing")
 	}
-	must(t, health(e.current()))
+	must(t, e.health())
+}
+
+// A stream that is being made has a directory before the server lists it, for seconds on a slow disk: that is no reason
+// to restart the server.
+func TestEmbeddedServerWithAStreamBeingMade(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e, _, _ := newEmbedded(t, dir)
+	must(t, os.MkdirAll(filepath.Join(dir, "jetstream", "$G", "streams", events.StreamDeadLetters), 0o755))
+	if status := e.current().Healthz(nil); status.Error == "" {
+		t.Fatal("the server does not mind it; this test shows nothing")
+	}
+	must(t, e.health())
+}
+
+// A stream that was there before the server, and that the server does not list, could not be recovered.
+func TestEmbeddedServerWithADamagedStream(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	stream := filepath.Join(dir, "jetstream", "$G", "streams", events.StreamDeadLetters)
+	must(t, os.MkdirAll(stream, 0o755))
+	for _, name := range []string{"meta.inf", "meta.sum"} {
+		must(t, os.WriteFile(filepath.Join(stream, name), []byte("garbage"), 0o644))
+	}
+	e, _, log := newEmbedded(t, dir)
+	why := logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
+	contains(t, "the reason", why, "could not be recovered")
+	contains(t, "what /readyz says", e.err().Error(), "could not be recovered")
 }

@@ -132,8 +132,9 @@ func allProvisioned(
 
 func deadLetters(t *testing.T, js jetstream.JetStream) int {
 	t.Helper()
-	stream, err := js.Stream(t.Context(), events.StreamDeadLetters)
-	must(t, err)
+	stream := read(t, "stream "+events.StreamDeadLetters, func(ctx context.Context) (jetstream.Stream, error) {
+		return js.Stream(ctx, events.StreamDeadLetters)
+	})
 	return int(stream.CachedInfo().State.Msgs)
 }
 
@@ -163,7 +164,7 @@ func enlist(t *testing.T, n int, env map[string]string) []*replica {
 func ready(t *testing.T, fleet ...*replica) {
 	t.Helper()
 	for _, r := range fleet {
-		within(t, time.Minute, "it is ready again", func() bool {
+		eventually(t, "it is ready again", func() bool {
 			code, _ := get(t, r.http+"/readyz")
 			return code == http.StatusOK
 		})

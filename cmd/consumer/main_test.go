@@ -30,9 +30,12 @@ import (
 )
 
 const (
-	// patience bounds every wait: long enough for a slow machine, for a test that fails anyway.
-	patience = time.Minute
-	poll     = 10 * time.Millisecond
+	// patience bounds every wait: long enough for a machine that has ten times as much to do, for a test that fails
+	// anyway. What must not be waited for takes longer than that, or another test shows that it is not.
+	patience = 3 * time.Minute
+	// outcomeWait is the --wait of commands that get an outcome; shorter than patience, so that they can report it.
+	outcomeWait = "2m"
+	poll        = 10 * time.Millisecond
 
 	billing = "/billing"
 )
@@ -415,15 +418,36 @@ func settled(t *testing.T, js jetstream.JetStream) {
 	eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })
 }
 
+// read reads from JetStream, again where that fails: on a busy machine an answer may be late, and a leader be elected at
+// any time.
+func read[T any](t *testing.T, what string, from func(context.Context) (T, error)) (value T) {
+	t.Helper()
+	var err error
+	defer func() {
+		if err != nil {
+			t.Log(err)
+		}
+	}()
+	eventually(t, "read "+what, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // an answer may be lost as well
+		defer cancel()
+		value, err = from(ctx)
+		return err == nil
+	})
+	return value
+}
+
 // stored lists the outcomes in their stream, each of which must be there once.
 func stored(t *testing.T, js jetstream.JetStream) (all []event.Event) {
 	t.Helper()
-	stream, err := js.Stream(t.Context(), events.StreamEvents)
-	must(t, err)
+	stream := read(t, "stream "+events.StreamEvents, func(ctx context.Context) (jetstream.Stream, error) {
+		return js.Stream(ctx, events.StreamEvents)
+	})
 	ids := map[string]bool{}
 	for sequence := range stream.CachedInfo().State.LastSeq {
-		msg, err := stream.GetMsg(t.Context(), sequence+1)
-		must(t, err)
+		msg := read(t, fmt.Sprintf("outcome %d", sequence+1), func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+			return stream.GetMsg(ctx, sequence+1)
+		})
 		e, err := events.Decode(msg.Header, msg.Data)
 		must(t, err)
 		if ids[e.ID()] || msg.Subject != e.Type() {

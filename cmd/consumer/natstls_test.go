@@ -43,7 +43,7 @@ func natsTLS(url, ca string, client pair) map[string]string {
 func provisionsOver(t *testing.T, env map[string]string) {
 	t.Helper()
 	service := serve(t, settings(newSQLite(t).env, env))
-	code, _, stderr := command(t, settings(env), requestArgs("acme", "--wait", "20s")...)
+	code, _, stderr := command(t, settings(env), requestArgs("acme", "--wait", outcomeWait)...)
 	equal(t, "exit code: "+stderr, code, 0)
 	equal(t, "exit code", service.stop(t), 0)
 }

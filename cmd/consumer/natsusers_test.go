@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -142,9 +141,9 @@ func TestNATSUsersDoTheirPart(t *testing.T) {
 	watch := start(t, g.as("subscriber"), "watch", "--all", "--json")
 
 	contains(t, "request", g.run("publisher", 0, requestArgs("acme", "--id", "1")...), "requested acme")
-	contains(t, "request --wait", g.run("operator", 0, requestArgs("umbrella", "--wait", "20s")...), "tenant.provisioned umbrella")
-	g.run("operator", 1, requestArgs("acme", "--wait", "20s")...)
-	g.run("operator", 1, requestArgs("umbrella", "--wait", "20s")...)
+	contains(t, "request --wait", g.run("operator", 0, requestArgs("umbrella", "--wait", outcomeWait)...), "tenant.provisioned umbrella")
+	g.run("operator", 1, requestArgs("acme", "--wait", outcomeWait)...)
+	g.run("operator", 1, requestArgs("umbrella", "--wait", outcomeWait)...)
 	msg, err := progress.NextMsg(patience)
 	must(t, err)
 	contains(t, "progress", string(msg.Data), "validate_request", "started")
@@ -161,7 +160,7 @@ func TestNATSUsersDoTheirPart(t *testing.T) {
 	eventually(t, "one dead letter is left", func() bool {
 		return strings.Count(g.run("operator", 0, "dead-letters", "list", "--json"), "\n") == 1
 	})
-	contains(t, "watch", g.run("operator", 0, requestArgs("third", "--wait", "20s", "--json")...), `"third"`)
+	contains(t, "watch", g.run("operator", 0, requestArgs("third", "--wait", outcomeWait, "--json")...), `"third"`)
 
 	code, stdout, stderr := command(t, g.as("operator", d.env), "doctor")
 	equal(t, "exit code of doctor", code, 0)
@@ -236,8 +235,8 @@ func TestServiceWithLessOfNATS(t *testing.T) {
 	g := startGuarded(t, dir, "manage", "page")
 	for _, manage := range []string{"false", "true"} { // there is nothing to make
 		r := serve(t, g.as("consumer", newSQLite(t).env, with("NATS_MANAGE_STREAMS", manage)))
-		g.run("operator", 0, requestArgs("acme", "--wait", "20s", "--id", manage)...)
-		g.run("operator", 1, requestArgs("acme", "--wait", "20s", "--id", manage+" again")...)
+		g.run("operator", 0, requestArgs("acme", "--wait", outcomeWait, "--id", manage)...)
+		g.run("operator", 1, requestArgs("acme", "--wait", outcomeWait, "--id", manage+" again")...)
 		equal(t, "exit code", r.stop(t), 0)
 		if strings.Contains(r.stderr.String(), "ermissions") {
 			t.Errorf("it is refused something: %s", tail(r.stderr.String()))
@@ -386,7 +385,7 @@ func TestForgottenInbox(t *testing.T) {
 	notReady(t, "http://"+logged(t, &service.stderr, "HTTP server is up", "addr"), says)
 	contains(t, "the log", logged(t, &service.stderr, "waiting for NATS", "error"), says, "_INBOX.>")
 	equal(t, "exit code", service.stop(t), 0)
-	for _, args := range [][]string{{"watch"}, {"dead-letters", "list"}, requestArgs("acme", "--wait", "1m")} {
+	for _, args := range [][]string{{"watch"}, {"dead-letters", "list"}, requestArgs("acme", "--wait", "1h")} {
 		code, _, stderr := command(t, g.as("operator", with(says, "")), args...)
 		equal(t, "exit code", code, 1)
 		contains(t, args[0], stderr, "consumer: ", says, "_INBOX.>")
@@ -408,22 +407,18 @@ func TestRefusedUsersAreToldWhy(t *testing.T) {
 	}{
 		"watch":   {"publisher", []string{"watch"}, "$JS.API."},
 		"list":    {"publisher", []string{"dead-letters", "list"}, "$JS.API."},
-		"wait":    {"publisher", requestArgs("acme", "--wait", "1m"), "$JS.API."},
+		"wait":    {"publisher", requestArgs("acme", "--wait", "1h"), "$JS.API."},
 		"request": {"subscriber", requestArgs("acme"), events.TypeRequested},
 		"replay":  {"subscriber", []string{"dead-letters", "replay", "--all"}, "$JS.API.STREAM.INFO.TENANT_DEAD_LETTERS"},
 		"service": {"consumer", requestArgs("acme"), events.TypeRequested},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			begin := time.Now()
 			code, stdout, stderr := command(t, g.as(c.user), c.args...)
 			equal(t, "exit code", code, 1)
 			equal(t, "stdout", stdout, "")
 			last := strings.Split(strings.TrimSpace(stderr), "\n")
 			contains(t, "the error", last[len(last)-1], "consumer: ", `"`+c.subject, "deploy/nats/server.conf")
-			if took := time.Since(begin); took > 40*time.Second {
-				t.Errorf("it took %s", took)
-			}
 		})
 	}
 }

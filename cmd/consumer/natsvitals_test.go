@@ -128,7 +128,6 @@ func TestDoctorOfPermissions(t *testing.T) {
 	contains(t, "what is missing", checks["nats_permissions"].Hint, "publish tenant.dead_letter.*")
 
 	// Who may ask nothing is told so at once, and of each question.
-	began := time.Now()
 	checks = look("deaf")
 	equal(t, "findings", ailing(checks, append(about, "nats")...), "nats_permissions fault")
 	contains(t, "what is missing", checks["nats_permissions"].Hint, "subscribe _INBOX.>")
@@ -137,9 +136,6 @@ func TestDoctorOfPermissions(t *testing.T) {
 		"jetstream warning, nats_permissions warning, requests_stream fault")
 	contains(t, "whose it is", checks["nats_permissions"].Message, "not the service's")
 	contains(t, "why", checks["events_stream"].Message, "Permissions Violation", "STREAM.INFO.TENANT_EVENTS")
-	if took := time.Since(began); took > natsAskTimeout {
-		t.Errorf("it has waited %s for answers that cannot come", took)
-	}
 }
 
 // Whether writes are synced is seen by those who may ask the system account.
@@ -228,6 +224,7 @@ func TestNurseAsks(t *testing.T) {
 		equal(t, "the end", ctx.Err(), nil)
 		n.hear(nil, nil, fmt.Errorf("%w: to publish", nats.ErrPermissionViolation))
 		<-ctx.Done()
+		equal(t, "the end", ctx.Err(), context.Canceled) // and not the limit: the answer cannot come
 		return ctx.Err()
 	})
 	contains(t, "the error", err.Error(), "to publish")

@@ -100,7 +100,7 @@ func TestKilledAndRestarted(t *testing.T) {
 		p = launch(t, env)
 		logged(t, &p.stderr, "taking requests", "workers")
 	}
-	f.isPublished(t, time.Minute)
+	f.isPublished(t, patience)
 	js = dialJetStream(t, url)
 	settled(t, js)
 	outcomes := stored(t, js)
@@ -123,7 +123,7 @@ func TestKilledAndRestarted(t *testing.T) {
 
 func TestSignalsEndTheServiceInOrder(t *testing.T) {
 	t.Parallel()
-	const drain = 30 * time.Second
+	const drain = 2 * patience // which is not waited for
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
@@ -135,12 +135,8 @@ func TestSignalsEndTheServiceInOrder(t *testing.T) {
 			for i := range 20 {
 				publish(t, js, requestFor(t, fmt.Sprint(i), fmt.Sprintf("tenant_%d", i)))
 			}
-			begin := time.Now()
 			p.signal(t, s)
 			equal(t, "exit code", p.wait(t), 0)
-			if took := time.Since(begin); took > drain {
-				t.Errorf("it ended after %s", took)
-			}
 			logged(t, &p.stderr, "stopped", "level")
 			equal(t, "stdout", p.stdout.String(), "")
 			// What was begun was finished: nothing is under construction.

@@ -328,7 +328,12 @@ func TestReplayOverALostConnection(t *testing.T) {
 	m.plant("1", "acme", "PERMISSION_DENIED", 0)
 	way, through := newRelay(t, m.env["NATS_URL"])
 	r := start(t, settings(with("NATS_URL", through)), "dead-letters", "replay", "--all", "--json")
-	eventually(t, "it is replayed", func() bool { return m.messages(events.StreamDeadLetters) == 0 })
+	// And it knows that: the dead letter is removed before the answer that says so is there.
+	eventually(t, "it is replayed, and looks for the outcome", func() bool {
+		outcomes, err := m.js.Stream(t.Context(), events.StreamEvents)
+		must(t, err)
+		return m.messages(events.StreamDeadLetters) == 0 && outcomes.CachedInfo().State.Consumers > 0
+	})
 	way.cut()
 	m.serve()
 	settled(t, m.js)

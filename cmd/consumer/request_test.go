@@ -23,12 +23,12 @@ func TestRequestAndWait(t *testing.T) {
 	env := settings(with("NATS_URL", logged(t, &service.stderr, "embedded NATS server is up", "url")))
 	validate := validator(t)
 
-	code, stdout, stderr := command(t, env, requestArgs("acme", "--wait", "20s")...)
+	code, stdout, stderr := command(t, env, requestArgs("acme", "--wait", outcomeWait)...)
 	equal(t, "exit code", code, 0)
 	equal(t, "stderr", stderr, "")
 	contains(t, "stdout", stdout, "tenant.provisioned acme", "Step 5/5")
 
-	code, stdout, stderr = command(t, env, requestArgs("acme", "--wait", "20s")...)
+	code, stdout, stderr = command(t, env, requestArgs("acme", "--wait", outcomeWait)...)
 	equal(t, "exit code of a failure", code, 1)
 	equal(t, "stderr", stderr, "")
 	contains(t, "stdout", stdout, "TENANT_EXISTS")
@@ -36,7 +36,7 @@ func TestRequestAndWait(t *testing.T) {
 	// The same request again, and again: one outcome.
 	var first string
 	for range 2 {
-		code, stdout, _ = command(t, env, requestArgs("umbrella", "--wait", "20s", "--json", "--id", "order-1", "--source", billing)...)
+		code, stdout, _ = command(t, env, requestArgs("umbrella", "--wait", outcomeWait, "--json", "--id", "order-1", "--source", billing)...)
 		equal(t, "exit code", code, 0)
 		validate([]byte(stdout))
 		if first != "" {
@@ -45,20 +45,20 @@ func TestRequestAndWait(t *testing.T) {
 		first = stdout
 	}
 	// Another tenant under the same identity is still that request.
-	code, stdout, _ = command(t, env, requestArgs("other", "--wait", "20s", "--json", "--id", "order-1", "--source", billing)...)
+	code, stdout, _ = command(t, env, requestArgs("other", "--wait", outcomeWait, "--json", "--id", "order-1", "--source", billing)...)
 	equal(t, "exit code", code, 0)
 	equal(t, "the outcome of that identity", stdout, first)
 
-	code, stdout, _ = command(t, env, requestArgs("_docex_x_", "--wait", "20s", "--json")...)
+	code, stdout, _ = command(t, env, requestArgs("_docex_x_", "--wait", outcomeWait, "--json")...)
 	equal(t, "exit code of a reserved id", code, 1)
 	validate([]byte(stdout))
 	contains(t, "stdout", stdout, "RESERVED_TENANT_ID")
 
-	code, stdout, _ = command(t, env, requestArgs("schematic", "--wait", "20s", "--isolation-strategy", "schema")...)
+	code, stdout, _ = command(t, env, requestArgs("schematic", "--wait", outcomeWait, "--isolation-strategy", "schema")...)
 	equal(t, "exit code of a strategy that SQLite cannot do", code, 1)
 	contains(t, "stdout", stdout, "UNSUPPORTED_STRATEGY")
 
-	code, stdout, _ = command(t, env, requestArgs("spaced", "--wait", "20s", "--id", " order-3 ")...)
+	code, stdout, _ = command(t, env, requestArgs("spaced", "--wait", outcomeWait, "--id", " order-3 ")...)
 	equal(t, "exit code with spaces around the id", code, 0)
 	contains(t, "stdout", stdout, events.OutcomeID(requestSource, "order-3", 0, events.TypeProvisioned))
 
@@ -104,7 +104,7 @@ func TestRequestWithoutAService(t *testing.T) {
 	contains(t, "stderr", stderr, "no outcome within 100ms", "will be decided", "--id order-1", "--source "+requestSource)
 	// It comes, and asking again as told finds the outcome.
 	serve(t, settings(newSQLite(t).env, with("NATS_URL", env["NATS_URL"])))
-	code, stdout, _ = command(t, env, requestArgs("acme", "--wait", "20s", "--id", "order-1")...)
+	code, stdout, _ = command(t, env, requestArgs("acme", "--wait", outcomeWait, "--id", "order-1")...)
 	equal(t, "exit code", code, 0)
 	contains(t, "stdout", stdout, "tenant.provisioned acme", events.OutcomeID(requestSource, "order-1", 0, events.TypeProvisioned))
 }

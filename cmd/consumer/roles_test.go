@@ -92,7 +92,7 @@ func (r *roles) env(role string, more ...map[string]string) map[string]string {
 func (r *roles) provision(tenant string) (code int, outcome string) {
 	r.t.Helper()
 	r.ids++
-	code, outcome, _ = command(r.t, with("NATS_URL", r.nats), requestArgs(tenant, "--wait", "20s", "--json",
+	code, outcome, _ = command(r.t, with("NATS_URL", r.nats), requestArgs(tenant, "--wait", outcomeWait, "--json",
 		"--id", fmt.Sprint(r.ids))...)
 	return code, outcome
 }

@@ -195,7 +195,7 @@ func TestSecretsAreNotPublished(t *testing.T) {
 			env["REGISTRY_SCHEMA"], env["SCHEMA_TEMPLATE"] = "of_"+name, name+"_{tenant_id}"
 			service := serve(t, settings(env, with("LOG_LEVEL", "debug"), with("HTTP_ADDR", "127.0.0.1:0")))
 			for _, code := range []int{0, 1} { // the second time there is the tenant
-				got, _, stderr := command(t, settings(env), requestArgs("acme", "--wait", "20s")...)
+				got, _, stderr := command(t, settings(env), requestArgs("acme", "--wait", outcomeWait)...)
 				equal(t, "exit code: "+stderr, got, code)
 			}
 			e := tell(t, env)
@@ -270,7 +270,7 @@ func TestSecretsAreNotTraced(t *testing.T) {
 	p := launch(t, env)
 	logged(t, &p.stderr, "taking requests", "workers")
 	for _, code := range []int{0, 1} {
-		got, _, stderr := command(t, env, requestArgs("acme", "--wait", "20s")...)
+		got, _, stderr := command(t, env, requestArgs("acme", "--wait", outcomeWait)...)
 		equal(t, "exit code: "+stderr, got, code)
 	}
 	p.signal(t, syscall.SIGTERM)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -38,9 +37,14 @@ func (s *showing) all(ctx context.Context, messages []message) error {
 }
 
 // one publishes a message, waits until it is settled, and shows its outcome.
-func (s *showing) one(ctx context.Context, msg *nats.Msg) error {
+func (s *showing) one(ctx context.Context, msg *nats.Msg) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("no outcome within %s", demoTimeout))
 	defer cancel()
+	defer func() { // the time may be over in any of the calls
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+	}()
 	ack, err := s.js.PublishMsg(ctx, msg)
 	if err != nil {
 		return err
@@ -60,7 +64,7 @@ func (s *showing) one(ctx context.Context, msg *nats.Msg) error {
 	for {
 		e, err := s.stream.next(ctx)
 		if err != nil {
-			return errors.Join(err, context.Cause(ctx))
+			return err
 		}
 		s.seen[e.ID()] = e
 		if ids[e.ID()] {

@@ -154,6 +154,11 @@ func (s *terminal) command(t *testing.T, env map[string]string, stdout, stderr i
 	if stderr == nil {
 		stderr = s.tty
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("consumer %v on a terminal:\n%s", args, tail(s.shows()))
+		}
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	return realMain(ctx, args, envconfig.MapLookuper(env), stdout, stderr)

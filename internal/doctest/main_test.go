@@ -19,7 +19,7 @@ const root = "../.."
 
 const (
 	// patience bounds what a document does: long enough for a slow machine, for a test that fails anyway.
-	patience = 2 * time.Minute
+	patience = 5 * time.Minute
 	// buildTimeout is for a program that nobody has built here before, downloads included.
 	buildTimeout = 9 * time.Minute
 )

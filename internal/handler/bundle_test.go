@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	// patience bounds every wait: long enough for a slow machine, for a test that fails anyway.
-	patience = time.Minute
+	patience = 3 * time.Minute
 	poll     = 5 * time.Millisecond
 
 	billing = "/billing"

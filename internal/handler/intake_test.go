@@ -27,7 +27,7 @@ func several(t *testing.T, d time.Duration) {
 
 // keptAlive is the AckWait of tests in which work lasts longer: the first word that it goes on is due after a part of
 // it, and must not be late for want of a processor.
-const keptAlive = 3 * time.Second
+const keptAlive = 5 * time.Second
 
 // Invariants 2 and 3.
 func TestTwoMessagesForEachWorker(t *testing.T) {

@@ -350,11 +350,7 @@ func TestServerStalls(t *testing.T) {
 	proceed := f.stall()
 	asked := f.streams.Load()
 	for range 2 {
-		begin := time.Now()
 		b.shows("acme", "NATS gave no answer within 1.5s", "Shown is what was told at", "✓ Taking requests")
-		if took := time.Since(begin); took > 3*sourceTimeout { // room for a slow machine
-			t.Errorf("it took %s", took)
-		}
 	}
 	equal(t, "times that it was asked", f.streams.Load()-asked, 4)
 	proceed()
@@ -374,14 +370,16 @@ func TestManyLook(t *testing.T) {
 	b.html()
 	one := f.streams.Load()
 	b.pass(time.Minute)
+	begin := time.Now()
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() { b.get("/") })
 	}
 	all.Wait()
-	// The same again, or a few times that where the hundred took longer than a second.
-	if more := f.streams.Load() - one; more < one || more > 10*one {
-		t.Errorf("one look asks %d times, a hundred at once %d times", one, more)
+	// The same again, and once more for each second that the hundred took.
+	seconds := int64(time.Since(begin)/keep) + 1
+	if more := f.streams.Load() - one; more < one || more > (seconds+1)*one {
+		t.Errorf("one look asks %d times, a hundred within %d s %d times", one, seconds, more)
 	}
 }
 

@@ -1,4 +1,5 @@
-// Package porttest finds ports for the servers of tests.
+// Package porttest finds ports for the servers of tests. A port is given once: in a process, and among all processes of
+// this machine that are at work, which the tests of several packages are.
 package porttest
 
 import (
@@ -8,7 +9,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // The ports that are given. Those above, which a system picks itself where port 0 is asked for, it gives to outgoing
@@ -19,7 +23,7 @@ const (
 	last  = 32767
 )
 
-var given sync.Map // a port is given once in a process; others' processes are told apart by chance
+var given sync.Map // the ports that this process was given
 
 // Free returns a port of the loopback address on which nobody listens.
 func Free(ctx context.Context) (netip.AddrPort, error) {
@@ -27,7 +31,12 @@ func Free(ctx context.Context) (netip.AddrPort, error) {
 	for range 100 {
 		port := uint16(first + rand.IntN(last-first+1)) //nolint:gosec // it fits
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
-		if _, taken := given.LoadOrStore(port, true); taken {
+		reserved, err := reserve(port)
+		if err != nil {
+			errs = errors.Join(errs, err)
+			continue
+		}
+		if !reserved {
 			continue
 		}
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr.String())
@@ -37,4 +46,28 @@ func Free(ctx context.Context) (netip.AddrPort, error) {
 		errs = errors.Join(errs, err)
 	}
 	return netip.AddrPort{}, fmt.Errorf("porttest: no free port: %w", errs)
+}
+
+// locks is a file of which a process locks the byte at the number of each port that it was given. It stays open: the
+// locks end with the process, however that ends.
+var locks = sync.OnceValues(func() (*os.File, error) {
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("porttest-%d.lock", os.Getuid()))
+	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+})
+
+// reserve keeps a port for this process until it ends. A server that is yet to listen, or is to listen again, has
+// nothing on its port by which others could tell.
+func reserve(port uint16) (bool, error) {
+	if _, taken := given.LoadOrStore(port, true); taken {
+		return false, nil
+	}
+	file, err := locks()
+	if err != nil {
+		return false, err
+	}
+	err = syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK, Start: int64(port), Len: 1})
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) { // another process has it
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -1,8 +1,14 @@
 package porttest
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
 	"testing"
 )
 
@@ -26,5 +32,52 @@ func TestFree(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// holder names the variable that makes this test binary a process that was given a port, until its input ends.
+const holder = "PORTTEST_HOLDER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(holder) == "" {
+		os.Exit(m.Run())
+	}
+	addr, err := Free(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(addr.Port())
+	io.Copy(io.Discard, os.Stdin) // its end is what is waited for
+}
+
+// A port that another process was given is not given before that process has ended, whether it listens or not.
+func TestFreeAmongProcesses(t *testing.T) {
+	t.Parallel()
+	other := exec.CommandContext(t.Context(), os.Args[0])
+	other.Env = append(other.Environ(), holder+"=1")
+	input, err := other.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := other.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var port uint16
+	if _, err := fmt.Fscanln(output, &port); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := reserve(port); got || err != nil {
+		t.Errorf("given while another process has it: %t, %v", got, err)
+	}
+	if err := errors.Join(input.Close(), other.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	given.Delete(port)
+	if got, err := reserve(port); !got || err != nil {
+		t.Errorf("given after the other's end: %t, %v", got, err)
 	}
 }
