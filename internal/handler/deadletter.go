@@ -24,6 +24,10 @@ const deadLetterPrefix = "Dead-Letter-"
 // the stream takes. It is still in its stream, at Dead-Letter-Sequence.
 const omitted = deadLetterPrefix + "Omitted"
 
+// nonceHeader is a random text by which this dead letter is known: when it is published again because its confirmation was
+// lost, and when it is replayed. Only those know it who may read dead letters.
+const nonceHeader = deadLetterPrefix + "Nonce"
+
 // maxHeaderText bounds the free text in a header, in bytes.
 const maxHeaderText = 1024
 
@@ -51,9 +55,12 @@ func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 		"Stored":   storedText(d.stored),
 		"Time":     e.Time().UTC().Format(time.RFC3339Nano),
 		"Tenant":   headerText(failure.TenantID),
-		"Nonce":    rand.Text(), // by which a replay is known; see Letters.Replay
 	} {
 		header[deadLetterPrefix+name] = []string{value}
+	}
+	header.Set(nonceHeader, rand.Text())
+	if header.Get(jetstream.MsgIDHeader) == "" {
+		header.Set(jetstream.MsgIDHeader, ownID(header))
 	}
 	return &nats.Msg{Subject: failure.DeadLetter.Subject, Header: header, Data: d.msg.Data}, nil
 }
@@ -103,7 +110,8 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 	}
 	again := isLaterReplay(d, r)
 	for _, form := range deadLetterForms(full) {
-		err = h.publishForm(ctx, form, func(ctx context.Context) ([]jetstream.PublishOpt, error) {
+		tries := 0
+		err = h.publishForm(ctx, form, &tries, func(ctx context.Context) ([]jetstream.PublishOpt, error) {
 			stream, err := h.JetStream.Stream(ctx, events.StreamDeadLetters)
 			if err != nil {
 				return nil, err
@@ -111,6 +119,9 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 			now, err := h.recorded(ctx, key, r)
 			if err == nil && now.Buried && !again {
 				err = errConfirmed
+			}
+			if tries++; err == nil && tries > 1 { // the confirmation of the try before may have been lost
+				_, err = h.isStored(ctx, form, StoredMessage{LastFor: form.Subject})
 			}
 			crash.Point("dead letter allowed", "")
 			return []jetstream.PublishOpt{jetstream.WithExpectLastSequence(stream.CachedInfo().State.LastSeq)}, err
@@ -122,7 +133,6 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 	}
 	switch {
 	case errors.Is(err, errConfirmed):
-		return nil
 	case isRefusal(err):
 		h.Log.ErrorContext(ctx, "a request has failed without a dead letter, because its stream refuses every form of it; "+
 			"the original is in the stream of requests", "key", key, "sequence", d.sequence, "error", err)
@@ -165,38 +175,46 @@ func deadLetterForms(full *nats.Msg) []*nats.Msg {
 	return []*nats.Msg{full, {Subject: full.Subject, Header: reasons}, {Subject: full.Subject, Header: least}}
 }
 
-// publishForm publishes one form of a dead letter and waits until the stream has it.
+// publishForm publishes one form of a dead letter and waits until the stream has it. tries is how often it was tried.
 func (h *Handler) publishForm(
-	ctx context.Context, letter *nats.Msg, allowed func(context.Context) ([]jetstream.PublishOpt, error),
+	ctx context.Context, letter *nats.Msg, tries *int, allowed func(context.Context) ([]jetstream.PublishOpt, error),
 ) error {
 	for {
 		ack, err := h.publish(ctx, letter, events.StreamDeadLetters, allowed)
 		if err != nil || !ack.Duplicate {
 			return err
 		}
-		// The stream dropped it as a duplicate of a Nats-Msg-Id: of this very dead letter, published before,
-		// or of another message's, whose publisher used that id twice.
-		there, err := h.deadLetterIsThere(ctx, letter)
-		if err != nil || there {
+		// The stream knows the Nats-Msg-Id. If it is our own, this very dead letter was stored before, and perhaps removed
+		// since. If it is the original's, its publisher may have used it twice.
+		own := ownID(letter.Header)
+		if letter.Header.Get(jetstream.MsgIDHeader) == own {
+			return errConfirmed
+		}
+		there, err := h.isStored(ctx, letter, StoredMessage{Sequence: ack.Sequence})
+		if err != nil {
 			return err
 		}
-		// Another id, which no publisher can have used. The original's is kept.
-		if ids := letter.Header[jetstream.MsgIDHeader]; letter.Header[keptPrefix+jetstream.MsgIDHeader] == nil {
-			letter.Header[keptPrefix+jetstream.MsgIDHeader] = ids
+		if !there && *tries > 1 { // removed since: a try before this one has stored it
+			return errConfirmed
 		}
-		letter.Header.Set(jetstream.MsgIDHeader, rand.Text())
+		letter.Header[keptPrefix+jetstream.MsgIDHeader] = letter.Header[jetstream.MsgIDHeader]
+		letter.Header.Set(jetstream.MsgIDHeader, own)
 	}
 }
 
-func (h *Handler) deadLetterIsThere(ctx context.Context, letter *nats.Msg) (bool, error) {
+// ownID is the Nats-Msg-Id of a dead letter whose original has none, or one that is taken.
+func ownID(letter nats.Header) string { return "dead-letter." + letter.Get(nonceHeader) }
+
+// isStored returns [errConfirmed] if the message is this dead letter, and otherwise whether there is one.
+func (h *Handler) isStored(ctx context.Context, letter *nats.Msg, which StoredMessage) (there bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	last, err := GetMessage(ctx, h.JetStream, events.StreamDeadLetters, StoredMessage{LastFor: letter.Subject})
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	found, err := GetMessage(ctx, h.JetStream, events.StreamDeadLetters, which)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return false, nil
+	case err == nil && found.Subject == letter.Subject && found.Header.Get(nonceHeader) == letter.Header.Get(nonceHeader):
+		return true, errConfirmed
 	}
-	same := func(reason string) bool {
-		return err == nil && last.Header.Get(deadLetterPrefix+reason) == letter.Header.Get(deadLetterPrefix+reason)
-	}
-	return same("Sequence") && same("Replay"), err
+	return true, err
 }

@@ -26,13 +26,23 @@ type intercepted struct {
 	jetstream.JetStream
 	prefix string
 	before func() error // an error: that publication fails, unsent
+	after  func()       // the publication is stored, then this is called, and its confirmation is lost
 	once   sync.Once
 }
 
 func (i *intercepted) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 	var err error
 	if strings.HasPrefix(msg.Subject, i.prefix) {
-		i.once.Do(func() { err = i.before() })
+		i.once.Do(func() {
+			if i.before != nil {
+				err = i.before()
+				return
+			}
+			if _, err = i.JetStream.PublishMsg(ctx, msg, opts...); err == nil {
+				i.after()
+				err = errInjected
+			}
+		})
 	}
 	if err != nil {
 		return nil, err
@@ -144,6 +154,42 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 			if len(letters) == 1 {
 				equal(t, "Dead-Letter-By", letters[0].Header.Get("Dead-Letter-By"), c.by)
 			}
+		})
+	}
+}
+
+// One lost confirmation of a dead letter, and an operator who is quicker than the next try.
+func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		id     string // Nats-Msg-Id of the original
+		remove bool
+	}{
+		"removed": {"", true}, "removed, with an id": {"publisher-1", true}, "there": {"", false}, "there, with an id": {"publisher-1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			var sequence uint64
+			js := &intercepted{JetStream: b.js, prefix: events.SubjectDeadLetterPrefix, after: func() {
+				sequence = b.letter().Sequence
+				if c.remove {
+					must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
+				}
+			}}
+			b.start(func(config *Config) { config.JetStream = js })
+			msg := b.request("order", "not an id")
+			if c.id != "" {
+				msg.Header.Set(jetstream.MsgIDHeader, c.id)
+			}
+			b.publish(msg)
+			b.settled()
+			if c.remove {
+				b.counts(1, 0)
+			} else {
+				b.counts(1, 1)
+				equal(t, "sequence", b.letter().Sequence, sequence)
+			}
+			b.ledger(func(e *entry) { equal(t, "confirmed", e.outcome.Buried, true) })
 		})
 	}
 }
@@ -366,6 +412,7 @@ func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
 	// A version without fences, or whoever may publish dead letters, puts the first one back.
 	again := &nats.Msg{Subject: stale.Subject, Header: stale.Header, Data: stale.Data}
 	again.Header.Del(jetstream.ExpectedLastSeqHeader)
+	again.Header.Del(jetstream.MsgIDHeader)
 	b.publish(again)
 	equal(t, "replay of the stale dead letter", b.found().Replay, 0)
 	equal(t, "number", b.replay().Number, 1)

@@ -50,6 +50,9 @@ func originalHeader(copied nats.Header) nats.Header {
 			header[name] = values
 		}
 	}
+	if header.Get(jetstream.MsgIDHeader) == ownID(copied) {
+		delete(header, jetstream.MsgIDHeader)
+	}
 	for name, values := range copied {
 		if hasPrefixFold(name, keptPrefix) {
 			original := make([]string, len(values))

@@ -171,7 +171,7 @@ func (l *Letters) prepare(ctx context.Context, letter Letter) (*nats.Msg, Replay
 	number := strconv.Itoa(r.Number)
 	msg.Header[ReplayHeader] = []string{number}
 	// A dead letter of an earlier version has no nonce.
-	nonce := cmp.Or(letter.Header.Get(deadLetterPrefix+"Nonce"), rand.Text())
+	nonce := cmp.Or(letter.Header.Get(nonceHeader), rand.Text())
 	msg.Header[jetstream.MsgIDHeader] = []string{"replay." + number + "." + nonce}
 	return msg, r, nil
 }

@@ -283,6 +283,7 @@ func TestReplayRefusesAChangedUndecodableMessage(t *testing.T) {
 		},
 	} {
 		whole.Header.Del(jetstream.ExpectedLastSeqHeader)
+		whole.Header.Del(jetstream.MsgIDHeader)
 		msg := &nats.Msg{Subject: whole.Subject, Header: nats.Header{}, Data: whole.Data}
 		for name, values := range whole.Header {
 			msg.Header[name] = slices.Clone(values)
