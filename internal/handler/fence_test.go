@@ -194,6 +194,25 @@ func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
 	}
 }
 
+// Where nothing is left to publish after a try that failed, the service is ready again.
+func TestReadyAfterAPublicationThatIsDropped(t *testing.T) {
+	b := newBundle(t)
+	h := b.start()
+	for _, last := range []error{errSuperseded, errConfirmed, nats.ErrMaxPayload} {
+		tries := 0
+		_, err := h.publish(t.Context(), nats.NewMsg(events.TypeProvisioned), events.StreamEvents,
+			func(context.Context) ([]jetstream.PublishOpt, error) {
+				if tries++; tries > 1 {
+					return nil, last
+				}
+				return nil, errInjected
+			})
+		if !errors.Is(err, last) || h.Err() != nil {
+			t.Errorf("after %v: %v, not ready: %v", last, err, h.Err())
+		}
+	}
+}
+
 // A ledger that cannot be read is waited for: nothing is published meanwhile.
 func TestNothingIsPublishedWhileTheLedgerCannotBeRead(t *testing.T) {
 	t.Parallel()

@@ -35,6 +35,9 @@ func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r 
 		return nil, err
 	})
 	end(err)
+	if isRefusal(err) { // not for anything in the request: all outcomes are
+		h.publishing.Store(&err)
+	}
 	if err == nil {
 		h.Settled(o.Type, max(time.Since(d.stored), 0))
 	}
@@ -63,6 +66,7 @@ func (h *Handler) publish(
 	for n := 1; ; n++ {
 		options, err := allowed(ctx)
 		if errors.Is(err, errSuperseded) || errors.Is(err, errConfirmed) {
+			h.published()
 			return nil, err
 		}
 		var ack *jetstream.PubAck
@@ -71,8 +75,7 @@ func (h *Handler) publish(
 		}
 		h.pulse.beat()
 		if err == nil {
-			h.publishing.Store(nil)
-			h.publishFaults.Recovered("events are published again")
+			h.published()
 			return ack, nil
 		}
 		if isWrongSequence(err) && ctx.Err() == nil {
@@ -81,6 +84,7 @@ func (h *Handler) publish(
 		err = fmt.Errorf("publish to %s on stream %s: %w", msg.Subject, stream, err)
 		err = Refused(h.Conn, err, msg.Subject)
 		if isRefusal(err) {
+			h.published()
 			return nil, err
 		}
 		h.publishing.Store(&err)
@@ -89,6 +93,12 @@ func (h *Handler) publish(
 			return nil, err
 		}
 	}
+}
+
+// published says that publications get through: nothing waits for NATS or the ledger.
+func (h *Handler) published() {
+	h.publishing.Store(nil)
+	h.publishFaults.Recovered("events are published again")
 }
 
 func publishOnce(
