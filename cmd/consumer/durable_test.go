@@ -5,7 +5,6 @@ import (
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -23,8 +22,11 @@ func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 	d, nats := postgresAt(t, s.URL, s.URL), startNATS(t)
 	env := settings(d.env, with("NATS_URL", nats), with("ACK_WAIT", "1s"))
 	js := dialJetStream(t, nats)
-	prepared := 0
-	for round := range rounds {
+	prepared, total := 0, 0
+	for round, proven := 0, 0; proven < rounds; round++ {
+		if round == 10*rounds {
+			t.Fatal("it is never killed at work")
+		}
 		with := merge(env, with("PREPARED_BOUNDARIES", fmt.Sprint(20*(round%2))))
 		fleet := []*process{launch(t, with), launch(t, with)}
 		for _, p := range fleet {
@@ -36,6 +38,7 @@ func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 			})
 		}
 		before := published(t, js)
+		total += requests
 		for i := range requests {
 			publish(t, js, requestFor(t, fmt.Sprintf("order-%d-%d", round, i), fmt.Sprintf("tenant_%d_%d", round, i)))
 		}
@@ -47,8 +50,10 @@ func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 		}
 		outcomes := stored(t, js)
 		s.Start()
-		if len(outcomes) == before || len(outcomes) == (round+1)*requests {
-			t.Errorf("round %d: killed with %d outcomes published, which proves nothing", round, len(outcomes))
+		if len(outcomes) < total {
+			proven++
+		} else {
+			t.Logf("round %d: all was done before it was killed, which proves nothing; once more", round)
 		}
 		// All at once: asked for one by one it takes minutes.
 		there := d.rows(system, "SELECT t.tenant_id || ' ' || r.outcome_id || ' ' || t.schema_name || ' ' || s.tables "+
@@ -71,7 +76,7 @@ func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 	}
 	last := launch(t, env)
 	logged(t, &last.stderr, "taking requests", "workers")
-	allProvisioned(t, d, js, rounds*requests, time.Minute)
+	allProvisioned(t, d, js, total, patience)
 	equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -124,13 +125,16 @@ func (e *embedded) newServer() (*server.Server, error) {
 
 // listenOn sets the address, which must be free: the server itself would only log that it is not.
 func listenOn(ctx context.Context, options *server.Options, addr string) error {
+	// A process that is started in the meantime has a copy of the probe for a moment, and the address stays taken.
+	syscall.ForkLock.RLock()
 	probe, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err == nil {
+		err = probe.Close()
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return fmt.Errorf("NATS_EMBEDDED_ADDR: %w; if another consumer or a NATS server runs there, set "+
 			"NATS_URL=nats://%s to use it, else choose another address", err, addr)
-	}
-	if err := probe.Close(); err != nil {
-		return err
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -26,10 +26,16 @@ func TestMetricsAreDocumented(t *testing.T) {
 	js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	publish(t, js, requestFor(t, "order-1", "acme"))
 	settled(t, js)
-	_, metrics := get(t, "http://"+addr+"/metrics")
-	there := names(`(?m)^# TYPE (tenant_provisioner_\w+) `, metrics)
+	var there []string
 	documented := names("(?m)^\\| `(tenant_provisioner_\\w+)` \\|", string(text))
-	if !slices.Equal(there, documented) {
-		t.Errorf("metrics %q, documented %q", there, documented)
-	}
+	defer func() {
+		if t.Failed() {
+			t.Logf("metrics %q, documented %q", there, documented)
+		}
+	}()
+	eventually(t, "there is what is documented", func() bool { // a scrape does without what NATS tells too late
+		_, metrics := get(t, "http://"+addr+"/metrics")
+		there = names(`(?m)^# TYPE (tenant_provisioner_\w+) `, metrics)
+		return slices.Equal(there, documented)
+	})
 }

@@ -93,7 +93,9 @@ func TestKilledAndRestarted(t *testing.T) {
 	for range kills {
 		// At a random moment after a random step of a random request.
 		steps := strings.Count(p.stderr.String(), "Step ") + 1 + random.IntN(60)
-		eventually(t, "it is at work", func() bool { return strings.Count(p.stderr.String(), "Step ") >= steps })
+		eventually(t, "it is at work", func() bool {
+			return strings.Count(p.stderr.String(), "Step ") >= steps || f.published.Load() == requests && isSettled(t, js)
+		})
 		time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
 		p.signal(t, syscall.SIGKILL)
 		equal(t, "exit code", p.wait(t), -1)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -90,7 +91,9 @@ func (r *relay) join(a, b net.Conn) {
 func (r *relay) cut() {
 	r.mu.Lock()
 	r.whole = false
-	r.listener.Close() // it may be cut already
+	syscall.ForkLock.RLock() // no process that is being started has a copy of it: it is to listen again
+	r.listener.Close()       // it may be cut already
+	syscall.ForkLock.RUnlock()
 	for c := range r.conns {
 		c.Close() // likewise
 	}

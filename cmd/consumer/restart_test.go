@@ -14,7 +14,7 @@ import (
 // attempt does not count.
 func TestRestartOfTheEmbeddedServer(t *testing.T) {
 	t.Parallel()
-	const requests, ackWait = 60, 5 * time.Minute
+	const requests, ackWait = 60, 4 * patience // which is not waited for
 	d := newSQLite(t)
 	env := settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", freeAddr(t)),
 		with("DRAIN_TIMEOUT", "1ms"), with("ACK_WAIT", ackWait.String()), with("MAX_ATTEMPTS", "1"))

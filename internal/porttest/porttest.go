@@ -39,13 +39,24 @@ func Free(ctx context.Context) (netip.AddrPort, error) {
 		if !reserved {
 			continue
 		}
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr.String())
-		if err == nil {
-			return addr, l.Close()
+		if err = try(ctx, addr); err == nil {
+			return addr, nil
 		}
 		errs = errors.Join(errs, err)
 	}
 	return netip.AddrPort{}, fmt.Errorf("porttest: no free port: %w", errs)
+}
+
+// try listens on an address, and does so no more when it returns. A process that is started in the meantime has a copy
+// of the listener until it runs its program, and on a busy machine keeps the port taken for that long.
+func try(ctx context.Context, addr netip.AddrPort) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr.String())
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // locks is a file of which a process locks the byte at the number of each port that it was given. It stays open: the

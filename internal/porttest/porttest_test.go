@@ -9,12 +9,30 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 )
 
-// A port is given once, can be listened on, and is none that the system gives to connections.
+// A port is given once, can be listened on, also while processes are started, and is none that the system gives to
+// connections.
 func TestFree(t *testing.T) {
 	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	var starting sync.WaitGroup
+	defer starting.Wait()
+	defer stop()
+	for range 4 {
+		starting.Go(func() {
+			for ctx.Err() == nil {
+				other := exec.CommandContext(ctx, os.Args[0])
+				other.Env = append(other.Environ(), holder+"=1") // without input it ends at once
+				if err := other.Run(); err != nil && ctx.Err() == nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
 	seen := map[netip.AddrPort]bool{}
 	for range 200 {
 		addr, err := Free(t.Context())
