@@ -12,10 +12,10 @@
 //
 // # For subscribers
 //
-// Read a message with [Decode], then its data with [ProvisionedFrom] or [FailedFrom]. Find the request
-// again by request.key in the data ([RequestKey]; outcomes of earlier versions have none), by its source and id,
-// which are cut after 1 KiB, or by correlationid. Delivery is at least once: an outcome may
-// arrive repeatedly, always under one id, so remember ids and ignore what was seen. Order the events of one request by data.replay. Branch on cause.code,
+// Read a message with [Decode], then its data with [ProvisionedFrom] or [FailedFrom]. Find the request again by
+// request.key in the data ([RequestKey]; outcomes of earlier versions have none), by its source and id, which are cut
+// after 1 KiB, or by correlationid. Delivery is at least once: an outcome may arrive repeatedly, always under one id,
+// so remember ids and ignore what was seen. Order the events of one request by data.replay. Branch on cause.code,
 // never on messages; ignore fields and codes that you do not know, since later versions may add them.
 //
 // # For who waits

@@ -89,7 +89,7 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 	if err != nil {
 		return err
 	}
-	defer stream.close()
+	defer stream.close(ctx)
 
 	serving, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)

@@ -101,7 +101,8 @@ func startEmbedded(ctx context.Context, addr, dir string, log *slog.Logger) (*em
 func (e *embedded) newServer() (*server.Server, error) {
 	var found []string
 	for _, stream := range ourStreams() {
-		if _, err := os.Stat(filepath.Join(e.options.StoreDir, "jetstream", server.DEFAULT_GLOBAL_ACCOUNT, "streams", stream)); err == nil {
+		dir := filepath.Join(e.options.StoreDir, "jetstream", server.DEFAULT_GLOBAL_ACCOUNT, "streams", stream)
+		if _, err := os.Stat(dir); err == nil {
 			found = append(found, stream)
 		}
 	}

@@ -67,7 +67,7 @@ func (o *outcomes) of(ctx context.Context, ids map[string]bool) (event.Event, er
 	}
 }
 
-func (o *outcomes) close() { o.reader.Close() }
+func (o *outcomes) close(ctx context.Context) { o.reader.Close(ctx) }
 
 // outcomeIDs are the ids that the outcome of a request can have.
 func outcomeIDs(source, id string, replay int) map[string]bool {

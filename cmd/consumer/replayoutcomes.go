@@ -232,7 +232,7 @@ func (o *replayOutcomes) hearAll(ctx context.Context, reader *handler.Reader) (s
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		defer reader.Close()
+		defer reader.Close(ctx)
 		for {
 			msg, err := reader.Next(ctx)
 			if err != nil {

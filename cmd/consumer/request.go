@@ -109,7 +109,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		if stream, err = openOutcomes(ctx, js, again, log); err != nil {
 			return err
 		}
-		defer stream.close()
+		defer stream.close(ctx)
 	}
 	stop := func() {}
 	if screen != nil { // before it is published: the first step may begin at once

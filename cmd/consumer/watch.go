@@ -24,7 +24,7 @@ func watchCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer stream.close()
+			defer stream.close(ctx)
 			for {
 				e, err := stream.next(ctx)
 				if ctx.Err() != nil {

@@ -24,8 +24,8 @@ const deadLetterPrefix = "Dead-Letter-"
 // the stream takes. It is still in its stream, at Dead-Letter-Sequence.
 const omitted = deadLetterPrefix + "Omitted"
 
-// nonceHeader is a random text by which this dead letter is known: when it is published again because its confirmation was
-// lost, and when it is replayed. Only those know it who may read dead letters.
+// nonceHeader is a random text by which this dead letter is known: when it is published again because its
+// confirmation was lost, and when it is replayed. Only those know it who may read dead letters.
 const nonceHeader = deadLetterPrefix + "Nonce"
 
 // maxHeaderText bounds the free text in a header, in bytes.
@@ -89,13 +89,13 @@ var errConfirmed = errors.New("the dead letter is confirmed")
 // publishDeadLetter publishes the dead letter of a failure, as long as the ledger has that failure, and waits until the
 // stream has it. It returns [errSuperseded] where the ledger has something else.
 //
-// Each try is made against the last sequence of the stream, read before the ledger: whatever anybody has done with the
-// dead letter since is found by looking again. The last sequence of its subject would not do, because it is 0 again once
-// a dead letter has been removed. So a replica that was frozen or cut off at any moment neither brings back what an
-// operator has removed, nor replaces a newer one.
+// Each try is made against the last sequence of the stream, read before the ledger: whatever anybody has done with
+// the dead letter since is found by looking again. The last sequence of its subject would not do, because it is 0
+// again once a dead letter has been removed. So a replica that was frozen or cut off at any moment neither brings
+// back what an operator has removed, nor replaces a newer one.
 //
-// A dead letter that is refused as it is, is published in a smaller form. Where all forms are refused the request goes on
-// without one, which the log says: nothing can hold a worker for ever.
+// A dead letter that is refused as it is, is published in a smaller form. Where all forms are refused the request
+// goes on without one, which the log says: nothing can hold a worker for ever.
 func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string, r pipeline.Result) error {
 	full, err := deadLetter(d, r.Outcome)
 	if err != nil {
@@ -147,9 +147,9 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 	return nil
 }
 
-// isLaterReplay reports whether the message is a replay whose number the ledger had already decided by another message: an
-// operator has replayed a dead letter that was older than the ledger. Its own dead letter was removed for that, so there
-// must be one again.
+// isLaterReplay reports whether the message is a replay whose number the ledger had already decided by another
+// message: an operator has replayed a dead letter that was older than the ledger. Its own dead letter was removed for
+// that, so there must be one again.
 func isLaterReplay(d delivery, r pipeline.Result) bool {
 	decidedBy, named := messageOf(r.Outcome.Delivery)
 	return d.replay > 0 && r.Facts.Ledger == pipeline.Failed && named && decidedBy != d.message()

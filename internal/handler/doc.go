@@ -26,10 +26,10 @@
 //  8. A dead letter is published until it is confirmed once, and not again: one that an operator has removed
 //     does not come back with a late redelivery. Only a replay whose number the ledger had decided by another message
 //     publishes it again, since that replay has removed it.
-//  9. Before each try to publish, the ledger is read again; what it no longer has is dropped. A dead letter is published
-//     against the last sequence of its stream, read before the ledger. So a replica that was frozen or cut off for any
-//     time says nothing that is over. Between reading the ledger and the server's taking an outcome another replica may
-//     publish a newer one: subscribers order the events of a request by their replay.
+//  9. Before each try to publish, the ledger is read again; what it no longer has is dropped. A dead letter is
+//     published against the last sequence of its stream, read before the ledger. So a replica that was frozen or cut
+//     off for any time says nothing that is over. Between reading the ledger and the server's taking an outcome
+//     another replica may publish a newer one: subscribers order the events of a request by their replay.
 //  10. Whatever lies in the stream is a message, whatever its headers say: only the reply subject tells a status of the
 //     server's from a message. Markers that the server has stored itself are acknowledged and are no requests.
 //  11. No message can hold a worker: of an error of publishing, only what passes is tried again. A dead letter that is

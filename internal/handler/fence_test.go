@@ -20,7 +20,7 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// intercepted is a JetStream that calls before before the first publication on a subject that begins so is sent: the
+// intercepted is a JetStream that calls before ahead of the first publication on a subject that begins so: the
 // process may be frozen there for any time.
 type intercepted struct {
 	jetstream.JetStream

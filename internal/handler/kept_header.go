@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// keptPrefix begins the name under which a message that is published again keeps a header that it must not, or cannot,
-// have under its own name. The rest is that name. In the rest and in the value each byte that cannot be written is % and
-// two hex digits, and so is %.
+// keptPrefix begins the name under which a message that is published again keeps a header that it must not, or
+// cannot, have under its own name. The rest is that name. In the rest and in the value each byte that cannot be
+// written is % and two hex digits, and so is %.
 const keptPrefix = deadLetterPrefix + "Header-"
 
 // keepHeader is the header of a message as a copy of it can be published. Kept under another name is:
@@ -41,12 +41,13 @@ func keepHeader(original nats.Header) nats.Header {
 	return header
 }
 
-// originalHeader undoes [keepHeader]: the header of the original of a dead letter or a replay. Reasons of the dead letter
-// are left out, and so is what the copy itself was published with.
+// originalHeader undoes [keepHeader]: the header of the original of a dead letter or a replay. Reasons of the dead
+// letter are left out, and so is what the copy itself was published with.
 func originalHeader(copied nats.Header) nats.Header {
 	header := nats.Header{}
 	for name, values := range copied {
-		if !hasPrefixFold(name, deadLetterPrefix) && !hasPrefixFold(name, "Nats-") || strings.EqualFold(name, jetstream.MsgIDHeader) {
+		if strings.EqualFold(name, jetstream.MsgIDHeader) ||
+			!hasPrefixFold(name, deadLetterPrefix) && !hasPrefixFold(name, "Nats-") {
 			header[name] = values
 		}
 	}

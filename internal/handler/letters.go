@@ -130,9 +130,9 @@ func (l *Letters) Remove(ctx context.Context, letter Letter) (gone bool, err err
 		RefusedAPI(l.js.Conn(), deletion))
 }
 
-// Original returns the message that failed, with its own headers, which are those that the dead letter has kept of it. Its
-// error wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is gone, or another message
-// has its sequence.
+// Original returns the message that failed, with its own headers, which are those that the dead letter has kept of
+// it. Its error wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is gone, or
+// another message has its sequence.
 func (l *Letters) Original(ctx context.Context, letter Letter) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()

@@ -25,7 +25,8 @@ func isDelivered(msg *nats.Msg) bool { return strings.HasPrefix(msg.Reply, ackSu
 // ack acknowledges the message and waits until the server has confirmed that, or ctx ends.
 func (m *Message) ack(ctx context.Context) error { return m.settle(ctx, "+ACK") }
 
-// term ends the redelivery of the message, for the reason, which the server puts into its advisory. It waits as ack does.
+// term ends the redelivery of the message, for the reason, which the server puts into its advisory. It waits as ack
+// does.
 func (m *Message) term(ctx context.Context, reason string) error {
 	return m.settle(ctx, "+TERM "+reason)
 }

@@ -17,7 +17,8 @@ import (
 // publishTimeout is how long one publication waits for its PubAck.
 const publishTimeout = 5 * time.Second
 
-// errSuperseded says that the ledger has no more what was to be published: the request was replayed, or decided otherwise.
+// errSuperseded says that the ledger has no more what was to be published: the request was replayed, or decided
+// otherwise.
 var errSuperseded = errors.New("the ledger has another outcome of the request, or none")
 
 func outcomeHeader(o pipeline.Outcome) nats.Header {
@@ -54,12 +55,12 @@ func (h *Handler) recorded(ctx context.Context, key string, r pipeline.Result) (
 	return now, err
 }
 
-// publish publishes a message to the stream until it is confirmed or ctx ends. Each try begins with allowed, which looks
-// whether the message may still be published, and says against what the server is to check it.
+// publish publishes a message to the stream until it is confirmed or ctx ends. Each try begins with allowed, which
+// looks whether the message may still be published, and says against what the server is to check it.
 //
-// Trying again is what to do about all that passes: what is recorded in the ledger must get out, and the message is still
-// held. Returned at once are the errors of allowed that say that nothing is to be published, and what isRefusal knows:
-// the same message would be refused for ever.
+// Trying again is what to do about all that passes: what is recorded in the ledger must get out, and the message is
+// still held. Returned at once are the errors of allowed that say that nothing is to be published, and what isRefusal
+// knows: the same message would be refused for ever.
 func (h *Handler) publish(
 	ctx context.Context, msg *nats.Msg, stream string, allowed func(context.Context) ([]jetstream.PublishOpt, error),
 ) (*jetstream.PubAck, error) {
@@ -140,9 +141,9 @@ func isWrongSequence(err error) bool {
 		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
-// isRefusal reports whether the message itself is refused, by the client or the server, so that it would be refused as often
-// as it is published. Server: a bad request (4xx), but for what others can end: a stream that is missing, an account that is
-// full, a message id that is being processed, too many requests.
+// isRefusal reports whether the message itself is refused, by the client or the server, so that it would be refused
+// as often as it is published. Server: a bad request (4xx), but for what others can end: a stream that is missing, an
+// account that is full, a message id that is being processed, too many requests.
 func isRefusal(err error) bool {
 	if api := apiError(err); api != nil {
 		return (api.Code == 400 || api.Code == 412) && api.ErrorCode != accountResourcesExceeded && !isWrongSequence(err)

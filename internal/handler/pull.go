@@ -77,9 +77,9 @@ func newPuller(js jetstream.JetStream, stream, consumer string, r pullRequest) (
 	return p, nil
 }
 
-// next returns the next message. It blocks until there is one or ctx ends, and returns an error where the pull request has
-// failed: [errDisconnected], [jetstream.ErrNoHeartbeat], [jetstream.ErrConsumerDeleted], or the server's own words.
-// alive is called with each word of the server's.
+// next returns the next message. It blocks until there is one or ctx ends, and returns an error where the pull
+// request has failed: [errDisconnected], [jetstream.ErrNoHeartbeat], [jetstream.ErrConsumerDeleted], or the server's
+// own words. alive is called with each word of the server's.
 func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
 	silence := time.NewTimer(maxSilence)
 	defer silence.Stop()
@@ -122,7 +122,8 @@ func (p *puller) heed(status *nats.Msg) error {
 	case code == "100": // a heartbeat
 		return nil
 	case code == "404", code == "408", // no messages, expired
-		code == "409" && (says("batch completed") || says("leadership change") || says("server shutdown") || says("exceeds maxbytes")):
+		code == "409" && (says("batch completed") || says("exceeds maxbytes")),
+		code == "409" && (says("leadership change") || says("server shutdown")):
 		p.left = 0
 		return nil
 	case code == "409" && says("consumer deleted"):

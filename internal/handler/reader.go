@@ -19,9 +19,9 @@ const (
 	readAgainAfter = 500 * time.Millisecond
 )
 
-// Reader reads the messages of a stream in order, each once, and then those that come. It acknowledges nothing. It goes
-// on where it was when its consumer, the server or the connection was lost. Unlike the client library's ordered consumer
-// it returns every message, whatever its headers say; see puller.
+// Reader reads the messages of a stream in order, each once, and then those that come. It acknowledges nothing. It
+// goes on where it was when its consumer, the server or the connection was lost. Unlike the client library's ordered
+// consumer it returns every message, whatever its headers say; see puller.
 type Reader struct {
 	js     jetstream.JetStream
 	stream string
@@ -57,7 +57,8 @@ func OpenReader(ctx context.Context, js jetstream.JetStream, stream string, from
 		}
 		r.goOnAt(found.CachedInfo().State.LastSeq + 1)
 	}
-	return r, r.open(ctx)
+	err := r.open(ctx)
+	return r, err
 }
 
 func (r *Reader) goOnAt(sequence uint64) {
@@ -131,13 +132,13 @@ func (r *Reader) abandon() {
 	}
 }
 
-// Close ends the reader and has the server forget it. It takes a second at most.
-func (r *Reader) Close() {
+// Close ends the reader and has the server forget it, also where ctx has ended. It takes two seconds at most.
+func (r *Reader) Close(ctx context.Context) {
 	r.abandon()
 	if !r.js.Conn().IsConnected() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	r.js.DeleteConsumer(ctx, r.stream, r.consumer) //nolint:errcheck // the server forgets it soon
 }

@@ -77,7 +77,8 @@ func (l *Letters) Replay(ctx context.Context, letter Letter) (Replayed, error) {
 			return Replayed{}, unreplayable("with its new headers the original is larger than the server or stream %s "+
 				"takes (%w); raise max_payload or max_msg_size a little", events.StreamRequests, err)
 		case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
-			return Replayed{}, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
+			return Replayed{}, fmt.Errorf("stream %s is not there: run the service once, which creates it",
+				events.StreamRequests)
 		case err != nil:
 			return Replayed{}, fmt.Errorf("publish the replay: %w", Refused(l.js.Conn(), err, msg.Subject))
 		}
@@ -101,8 +102,8 @@ func (l *Letters) Replay(ctx context.Context, letter Letter) (Replayed, error) {
 	return r, nil
 }
 
-// isTaken reports whether the server has dropped the replay because another message has its Nats-Msg-Id, which is not an
-// earlier replay of this dead letter.
+// isTaken reports whether the server has dropped the replay because another message has its Nats-Msg-Id, which is not
+// an earlier replay of this dead letter.
 func (l *Letters) isTaken(ctx context.Context, letter Letter, ack *jetstream.PubAck, msg *nats.Msg) (bool, error) {
 	if !ack.Duplicate {
 		return false, nil
@@ -116,7 +117,8 @@ func (l *Letters) isTaken(ctx context.Context, letter Letter, ack *jetstream.Pub
 	if err != nil {
 		return false, err
 	}
-	same := !letter.taken.After(there.Time) && there.Subject == msg.Subject && bytes.Equal(there.Data, msg.Data) && maps.EqualFunc(there.Header, msg.Header, slices.Equal)
+	same := !letter.taken.After(there.Time) && there.Subject == msg.Subject && bytes.Equal(there.Data, msg.Data) &&
+		maps.EqualFunc(there.Header, msg.Header, slices.Equal)
 	return !same, nil
 }
 
@@ -181,7 +183,8 @@ func replayable(original nats.Header, body []byte) (nats.Header, error) {
 	header := keepHeader(original)
 	before, undecodable := events.Decode(original, body)
 	after, err := events.Decode(header, body)
-	if (undecodable == nil) != (err == nil) || err == nil && (before.Source() != after.Source() || before.ID() != after.ID()) {
+	if (undecodable == nil) != (err == nil) ||
+		err == nil && (before.Source() != after.Source() || before.ID() != after.ID()) {
 		return nil, unreplayable("its headers %s cannot be written as they were, and without them it is another event; "+
 			"have it requested again", strings.Join(keptNames(header), ", "))
 	}

@@ -160,7 +160,7 @@ func TestReadersSeeMessagesThatLookLikeAStatus(t *testing.T) {
 
 			reader, err := OpenReader(ctx, b.js, events.StreamEvents, ReadFrom{Start: true})
 			must(t, err)
-			defer reader.Close()
+			defer reader.Close(ctx)
 			for i := range names {
 				msg, err := reader.Next(ctx)
 				must(t, err)
@@ -199,7 +199,7 @@ func TestReaderGoesOnWhereItWas(t *testing.T) {
 			ctx, read := t.Context(), 0
 			reader, err := OpenReader(ctx, b.js, events.StreamEvents, from)
 			must(t, err)
-			defer reader.Close()
+			defer reader.Close(ctx)
 			readAll := func() {
 				for read < n {
 					msg, err := reader.Next(ctx)

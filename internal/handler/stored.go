@@ -20,8 +20,8 @@ type StoredMessage struct {
 
 // GetMessage reads a message that the stream holds. Its error is [jetstream.ErrMsgNotFound] where there is none.
 //
-// The client library reads a stream that has allow_direct by a way on which it takes a message without a body and with a
-// header Status for the server's word that there is none. (nats.go 1.55.0, jetstream/stream.go:
+// The client library reads a stream that has allow_direct by a way on which it takes a message without a body and
+// with a header Status for the server's word that there is none. (nats.go 1.55.0, jetstream/stream.go:
 // convertDirectGetMsgResponseToMsg) GetMessage always uses the API whose answer is JSON.
 func GetMessage(
 	ctx context.Context, js jetstream.JetStream, stream string, which StoredMessage,
@@ -57,7 +57,7 @@ func GetMessage(
 	}
 	m := response.Message
 	// Headers that cannot be read are left out, as where a consumer delivers the message.
-	header, _ := nats.DecodeHeadersMsg(m.Header) //nolint:errcheck // likewise
+	header, _ := nats.DecodeHeadersMsg(m.Header)
 	return &jetstream.RawStreamMsg{
 		Subject: m.Subject, Sequence: m.Sequence, Header: header, Data: m.Data, Time: m.Time,
 	}, nil

@@ -74,6 +74,7 @@ func (f *fake) Note(_ context.Context, _ Claim, n Note) error {
 func (f *fake) Suspect(context.Context, string, Limit) (bool, error) {
 	return f.suspect, f.call("suspect")
 }
+
 func (f *fake) Reject(_ context.Context, r Rejection) (Outcome, error) {
 	if err := f.call("reject"); err != nil {
 		return Outcome{}, err

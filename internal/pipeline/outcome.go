@@ -73,9 +73,9 @@ type Message struct {
 	Body     []byte
 }
 
-// Undecodable records the failure of a message that could not be decoded, and returns its key in the ledger and what is
-// to be done with the delivery of that name. The outcome is a pure function of the stored message: every delivery, on any
-// replica, makes the same event.
+// Undecodable records the failure of a message that could not be decoded, and returns its key in the ledger and what
+// is to be done with the delivery of that name. The outcome is a pure function of the stored message: every delivery,
+// on any replica, makes the same event.
 func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery string, why error) (key string, _ Result) {
 	m.Replay = FirstReplay(m.Replay)
 	key = events.UndecodableKey(m.Stream, m.Sequence, m.Time, m.Body)

@@ -389,24 +389,28 @@ func TestUndecodableWaitsForTheLedger(t *testing.T) {
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
 	for name, c := range map[string]struct {
-		ctx   context.Context
-		class Class
-		drain bool
-		want  Verdict
+		class       Class
+		drain, stop bool
+		want        Verdict
 	}{
-		"outage":                {t.Context(), Outage, false, Pause},
-		"outage while draining": {t.Context(), Outage, true, HandBack},
-		"transient":             {t.Context(), Transient, false, Postpone},
-		"a right is missing":    {t.Context(), Permanent, false, Pause},
-		"stopping":              {stopped, Transient, false, HandBack},
+		"outage":                {Outage, false, false, Pause},
+		"outage while draining": {Outage, true, false, HandBack},
+		"transient":             {Transient, false, false, Postpone},
+		"a right is missing":    {Permanent, false, false, Pause},
+		"stopping":              {Transient, false, true, HandBack},
 	} {
+		ctx := t.Context()
+		if c.stop {
+			ctx = stopped
+		}
 		b := newTestbed()
 		b.fail["reject"] = &Fault{Class: c.class, Message: "no"}
 		p := b.provisioner(t)
 		if c.drain {
 			p.Drain()
 		}
-		_, got := p.Undecodable(c.ctx, Message{Stream: "TENANT_REQUESTS", Sequence: 7, Time: time.Now()}, "delivery", errors.New("not JSON"))
+		_, got := p.Undecodable(ctx,
+			Message{Stream: "TENANT_REQUESTS", Sequence: 7, Time: time.Now()}, "delivery", errors.New("not JSON"))
 		if got.Verdict != c.want || got.Err == nil {
 			t.Errorf("%s: %+v", name, got)
 		}

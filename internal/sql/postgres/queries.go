@@ -29,7 +29,8 @@ func loadQueries(registry string) (queries, error) {
 	for name, text := range map[string]*string{
 		"queries/begin_request.sql": &q.beginRequest,
 		"queries/claim.sql":         &q.claim, "queries/claim_new.sql": &q.claimNew, "queries/request.sql": &q.request,
-		"queries/conclude.sql": &q.conclude, "queries/reject.sql": &q.reject, "queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
+		"queries/conclude.sql": &q.conclude, "queries/reject.sql": &q.reject,
+		"queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
 		"queries/suspect.sql":     &q.suspect,
 		"queries/find_tenant.sql": &q.findTenant, "queries/look.sql": &q.look,
 		"queries/register.sql": &q.register, "queries/check_registry.sql": &q.checkRegistry,
