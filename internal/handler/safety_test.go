@@ -31,7 +31,6 @@ func TestNothingIsSettledBeforeItsOutcomeIsStored(t *testing.T) {
 		"success, no outcome":         {message: valid, fails: events.TypeProvisioned, finally: 1},
 		"success, PubAck lost":        {message: valid, fails: events.TypeProvisioned, lost: true, outcomes: 1, finally: 1},
 		"failure, no dead letter":     {message: invalid, fails: events.SubjectDeadLetterPrefix, finally: 1, buried: 1},
-		"failure, letter's ack lost":  {message: invalid, fails: events.SubjectDeadLetterPrefix, lost: true, letters: 1, finally: 1, buried: 1},
 		"failure, no outcome":         {message: invalid, fails: events.TypeProvisioningFailed, letters: 1, finally: 1, buried: 1},
 		"failure, outcome's ack lost": {message: invalid, fails: events.TypeProvisioningFailed, lost: true, outcomes: 1, letters: 1, finally: 1, buried: 1},
 		"undecodable, no dead letter": {message: garbage, fails: events.SubjectDeadLetterPrefix, finally: 1, buried: 1},
