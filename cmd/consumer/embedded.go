@@ -96,8 +96,9 @@ func startEmbedded(ctx context.Context, addr, dir string, log *slog.Logger) (*em
 // newServer starts the server of the moment and waits until it takes connections.
 func (e *embedded) newServer() (*server.Server, error) {
 	var found []string
+	streams := filepath.Join(e.options.StoreDir, "jetstream", server.DEFAULT_GLOBAL_ACCOUNT, "streams")
 	for _, stream := range ourStreams() {
-		if _, err := os.Stat(filepath.Join(e.options.StoreDir, "jetstream", server.DEFAULT_GLOBAL_ACCOUNT, "streams", stream)); err == nil {
+		if _, err := os.Stat(filepath.Join(streams, stream)); err == nil {
 			found = append(found, stream)
 		}
 	}

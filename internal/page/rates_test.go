@@ -22,7 +22,7 @@ func TestWindowsAreCountedWithoutRace(t *testing.T) {
 		return n, nil
 	}))
 	for _, w := range windows {
-		if n := uint64(w.Minutes); w.Provisioned != n || w.Failed != 1000*n { //nolint:gosec // it is positive
+		if n := uint64(w.Minutes); w.Provisioned != n || w.Failed != 1000*n {
 			t.Errorf("counted: %+v", w)
 		}
 	}

@@ -76,7 +76,8 @@ func reserve(port uint16) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	err = syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK, Start: int64(port), Len: 1})
+	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Start: int64(port), Len: 1}
+	err = syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &lock)
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) { // another process has it
 		return false, nil
 	}
