@@ -172,8 +172,8 @@ func (l *Letters) prepare(ctx context.Context, letter Letter) (*nats.Msg, Replay
 	r.NotRestored = keptNames(msg.Header)
 	number := strconv.Itoa(r.Number)
 	msg.Header[ReplayHeader] = []string{number}
-	// A dead letter of an earlier version has no nonce.
-	nonce := cmp.Or(letter.Header.Get(nonceHeader), rand.Text())
+	// A dead letter of an earlier version has no nonce; its place and the nanosecond in which it was stored name it.
+	nonce := cmp.Or(letter.Header.Get(nonceHeader), fmt.Sprintf("%d.%d", letter.Sequence, letter.taken.UnixNano()))
 	msg.Header[jetstream.MsgIDHeader] = []string{"replay." + number + "." + nonce}
 	return msg, r, nil
 }
