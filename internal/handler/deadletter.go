@@ -207,8 +207,6 @@ func ownID(letter nats.Header) string { return "dead-letter." + letter.Get(nonce
 
 // isStored returns [errConfirmed] if the message is this dead letter, and otherwise whether there is one.
 func (h *Handler) isStored(ctx context.Context, letter *nats.Msg, which StoredMessage) (there bool, _ error) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
 	found, err := GetMessage(ctx, h.JetStream, events.StreamDeadLetters, which)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
