@@ -89,8 +89,8 @@ var errConfirmed = errors.New("the dead letter is confirmed")
 // publishDeadLetter publishes the dead letter of a failure, as long as the ledger has that failure, and waits until the
 // stream has it. It returns [errSuperseded] where the ledger has something else.
 //
-// Each try is made against the last sequence of the stream, read before the ledger: whatever anybody has done with
-// the dead letter since is found by looking again. The last sequence of its subject would not do, because it is 0
+// Each try is made against the last sequence of the stream, read before the ledger: whatever was done with the
+// dead letter since is found by reading again. The last sequence of its subject would not do, because it is 0
 // again once a dead letter has been removed. So a replica that was frozen or cut off at any moment neither brings
 // back what an operator has removed, nor replaces a newer one.
 //

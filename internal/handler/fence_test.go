@@ -276,7 +276,7 @@ func TestReadyAfterAPublicationThatIsDropped(t *testing.T) {
 	}
 }
 
-// A ledger that cannot be read is waited for: nothing is published meanwhile.
+// A ledger that cannot be read is waited for: nothing is published until then.
 func TestNothingIsPublishedWhileTheLedgerCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for _, subject := range []string{events.SubjectDeadLetterPrefix, events.TypeProvisioningFailed} {
@@ -366,7 +366,7 @@ func TestDeadLetterThatIsRefused(t *testing.T) {
 	}
 }
 
-// The words of every publication that JetStream can refuse. A refusal is the message's own fault: the same one would be
+// Every error with which JetStream can refuse a publication. A refusal is the message's own fault: the same one would be
 // refused for ever. What others can end is tried again.
 func TestEveryErrorOfPublishing(t *testing.T) {
 	t.Parallel()
@@ -393,7 +393,7 @@ func TestEveryErrorOfPublishing(t *testing.T) {
 	}
 }
 
-// Header names that the client library refuses to write hold nobody; a replay has them under other names, and says so.
+// Header names that the client library refuses to write hold no worker; a replay has them under other names, and says so.
 func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 	b := newBundle(t)
 	grant := b.refusing()
@@ -460,7 +460,7 @@ func TestReplayMakesNoOtherEvent(t *testing.T) {
 	b.counts(1, 1)
 }
 
-// Whoever can foresee the id of a replay could have the server drop it. Nobody can; and where the server calls it a
+// A publisher who could foresee the id of a replay could have the server drop it. None can; and where the server calls it a
 // duplicate all the same, what lies there is looked at.
 func TestReplayWhoseIDIsTaken(t *testing.T) {
 	b := newBundle(t)

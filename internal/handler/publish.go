@@ -17,7 +17,7 @@ import (
 // publishTimeout is how long one publication waits for its PubAck.
 const publishTimeout = 5 * time.Second
 
-// errSuperseded says that the ledger has no more what was to be published: the request was replayed, or decided
+// errSuperseded: the ledger no longer has what was to be published. The request was replayed, or decided
 // otherwise.
 var errSuperseded = errors.New("the ledger has another outcome of the request, or none")
 

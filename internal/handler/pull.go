@@ -81,7 +81,7 @@ func newPuller(js jetstream.JetStream, stream, consumer string, r pullRequest) (
 
 // next returns the next message. It blocks until there is one or ctx ends, and returns an error where the pull
 // request has failed: [errDisconnected], [jetstream.ErrNoHeartbeat], [jetstream.ErrConsumerDeleted], or the server's
-// own words. alive is called with each word of the server's.
+// own words. alive is called for everything that the server sends.
 func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
 	silence := time.NewTimer(maxSilence)
 	defer silence.Stop()

@@ -69,7 +69,7 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 }
 
 // isMarker reports whether the server has stored the message itself, to say that messages were removed: their time
-// was over, or they were purged. It is no request of anybody's. (nats-server 2.15.2, JSMarkerReason) A publisher's
+// was over, or they were purged. It is not a request. (nats-server 2.15.2, JSMarkerReason) A publisher's
 // own message that only looks so has no body and no event, and nothing is lost with it.
 func isMarker(msg *Message) bool {
 	if len(msg.Data) > 0 || msg.Header.Get(jetstream.MarkerReasonHeader) == "" {
