@@ -202,8 +202,8 @@ func (o *replayOutcomes) end(ctx context.Context, wait time.Duration) (reconnect
 	return !o.js.Conn().IsConnected() || o.js.Conn().Stats().Reconnects > o.lost, err
 }
 
-// lookBack hears what the stream has since it began, and what comes, until stop is called. A server that is
-// unavailable is asked until ctx ends.
+// lookBack takes what the stream has since it began, and what comes, until stop is called. While the server
+// is unavailable it tries again until ctx ends.
 func (o *replayOutcomes) lookBack(ctx context.Context) (stop func(), err error) {
 	const again = 200 * time.Millisecond
 	for o.left() > 0 && ctx.Err() == nil {
@@ -226,7 +226,7 @@ func (o *replayOutcomes) lookBack(ctx context.Context) (stop func(), err error) 
 	return func() {}, nil // the summary says what was not seen
 }
 
-// hearAll hears what the reader reads, until stop is called.
+// hearAll passes to hear what the reader reads, until stop is called.
 func (o *replayOutcomes) hearAll(ctx context.Context, reader *handler.Reader) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})

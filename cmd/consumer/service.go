@@ -121,6 +121,7 @@ func away(err error) bool {
 	}
 	for _, target := range []error{
 		nats.ErrNoResponders, nats.ErrTimeout, nats.ErrConnectionReconnecting, nats.ErrDisconnected,
+		nats.ErrReconnectBufExceeded, // which run does not fill: the connection was lost just now
 		context.DeadlineExceeded, jetstream.ErrJetStreamNotEnabled,
 	} {
 		if errors.Is(err, target) {

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
 )
 
 // showing publishes messages one after the other and shows the outcome of each.
@@ -78,11 +79,7 @@ func (s *showing) idsOf(ctx context.Context, msg *nats.Msg, sequence uint64) (ma
 	if e, err := events.Decode(msg.Header, msg.Data); err == nil {
 		return outcomeIDs(e.Source(), e.ID(), 0), nil
 	}
-	requests, err := s.js.Stream(ctx, events.StreamRequests)
-	if err != nil {
-		return nil, err
-	}
-	stored, err := requests.GetMsg(ctx, sequence)
+	stored, err := handler.GetMessage(ctx, s.js, events.StreamRequests, handler.StoredMessage{Sequence: sequence})
 	if err != nil {
 		return nil, err
 	}

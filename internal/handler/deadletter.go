@@ -89,8 +89,8 @@ var errConfirmed = errors.New("the dead letter is confirmed")
 // publishDeadLetter publishes the dead letter of a failure, as long as the ledger has that failure, and waits until the
 // stream has it. It returns [errSuperseded] where the ledger has something else.
 //
-// Each try is made against the last sequence of the stream, read before the ledger: whatever anybody has done with
-// the dead letter since is found by looking again. The last sequence of its subject would not do, because it is 0
+// Each try is made against the last sequence of the stream, read before the ledger: whatever was done with the
+// dead letter since is found by reading again. The last sequence of its subject would not do, because it is 0
 // again once a dead letter has been removed. So a replica that was frozen or cut off at any moment neither brings
 // back what an operator has removed, nor replaces a newer one.
 //
@@ -110,22 +110,7 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 	}
 	again := isLaterReplay(d, r)
 	for _, form := range deadLetterForms(full) {
-		tries := 0
-		err = h.publishForm(ctx, form, &tries, func(ctx context.Context) ([]jetstream.PublishOpt, error) {
-			stream, err := h.JetStream.Stream(ctx, events.StreamDeadLetters)
-			if err != nil {
-				return nil, err
-			}
-			now, err := h.recorded(ctx, key, r)
-			if err == nil && now.Buried && !again {
-				err = errConfirmed
-			}
-			if tries++; err == nil && tries > 1 { // the confirmation of the try before may have been lost
-				_, err = h.isStored(ctx, form, StoredMessage{LastFor: form.Subject})
-			}
-			crash.Point("dead letter allowed", "")
-			return []jetstream.PublishOpt{jetstream.WithExpectLastSequence(stream.CachedInfo().State.LastSeq)}, err
-		})
+		err = h.publishForm(ctx, form, key, r, again)
 		if !isRefusal(err) {
 			break
 		}
@@ -171,19 +156,58 @@ func deadLetterForms(full *nats.Msg) []*nats.Msg {
 	least[omitted] = []string{"yes"}
 	for _, header := range []nats.Header{reasons, least} {
 		header[hashHeader] = []string{bodyHash(full.Data)}
+		header.Set(jetstream.MsgIDHeader, ownID(header)) // for a confirmation that is lost
 	}
 	return []*nats.Msg{full, {Subject: full.Subject, Header: reasons}, {Subject: full.Subject, Header: least}}
 }
 
-// publishForm publishes one form of a dead letter and waits until the stream has it. tries is how often it was tried.
-func (h *Handler) publishForm(
-	ctx context.Context, letter *nats.Msg, tries *int, allowed func(context.Context) ([]jetstream.PublishOpt, error),
-) error {
-	for {
+// conflictBackoff is the pause before a dead letter is published again because something else came first: another
+// replica's, or whatever others publish to the stream.
+func (h *Handler) conflictBackoff() Backoff {
+	return Backoff{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond, Random: h.again.Random}
+}
+
+// manyConflicts is after how many in a row the service is not ready and logs why: some seconds.
+const manyConflicts = 30
+
+// publishForm publishes one form of a dead letter and waits until the stream has it. again: also where the ledger has it
+// as confirmed.
+func (h *Handler) publishForm(ctx context.Context, letter *nats.Msg, key string, r pipeline.Result, again bool) error {
+	unknown := 0 // tries that may have been stored
+	allowed := func(ctx context.Context) ([]jetstream.PublishOpt, error) {
+		stream, err := h.JetStream.Stream(ctx, events.StreamDeadLetters)
+		if err != nil {
+			return nil, err
+		}
+		now, err := h.recorded(ctx, key, r)
+		if err == nil && now.Buried && !again {
+			err = errConfirmed
+		}
+		if err == nil && unknown > 0 { // a confirmation may have been lost
+			_, err = h.isStored(ctx, letter, StoredMessage{LastFor: letter.Subject})
+		}
+		if err == nil {
+			unknown++
+		}
+		crash.Point("dead letter allowed", "")
+		return []jetstream.PublishOpt{jetstream.WithExpectLastSequence(stream.CachedInfo().State.LastSeq)}, err
+	}
+	for conflicts := 0; ; {
 		ack, err := h.publish(ctx, letter, events.StreamDeadLetters, allowed)
-		if err != nil || !ack.Duplicate {
+		switch {
+		case isWrongSequence(err):
+			unknown-- // this one was not stored
+			if conflicts++; conflicts >= manyConflicts {
+				h.failing(err)
+			}
+			if sleep(ctx, h.conflictBackoff().Delay(conflicts)) != nil {
+				return err
+			}
+			continue
+		case err != nil || !ack.Duplicate:
 			return err
 		}
+		unknown-- // nor this one
 		// The stream knows the Nats-Msg-Id. If it is our own, this very dead letter was stored before, and perhaps removed
 		// since. If it is the original's, its publisher may have used it twice.
 		own := ownID(letter.Header)
@@ -194,10 +218,12 @@ func (h *Handler) publishForm(
 		if err != nil {
 			return err
 		}
-		if !there && *tries > 1 { // removed since: a try before this one has stored it
+		if !there && unknown > 0 { // removed since: a try before this one has stored it
 			return errConfirmed
 		}
-		letter.Header[keptPrefix+jetstream.MsgIDHeader] = letter.Header[jetstream.MsgIDHeader]
+		for _, id := range letter.Header[jetstream.MsgIDHeader] {
+			letter.Header.Add(keptPrefix+jetstream.MsgIDHeader, escapeValue(id))
+		}
 		letter.Header.Set(jetstream.MsgIDHeader, own)
 	}
 }
@@ -207,8 +233,6 @@ func ownID(letter nats.Header) string { return "dead-letter." + letter.Get(nonce
 
 // isStored returns [errConfirmed] if the message is this dead letter, and otherwise whether there is one.
 func (h *Handler) isStored(ctx context.Context, letter *nats.Msg, which StoredMessage) (there bool, _ error) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
 	found, err := GetMessage(ctx, h.JetStream, events.StreamDeadLetters, which)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):

@@ -194,6 +194,69 @@ func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
 	}
 }
 
+// crowded is a JetStream where something else is published to the stream of dead letters ahead of each dead letter, as
+// often as left says.
+type crowded struct {
+	jetstream.JetStream
+	left atomic.Int64
+}
+
+func (c *crowded) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if strings.HasPrefix(msg.Subject, events.SubjectDeadLetterPrefix) && c.left.Add(-1) >= 0 {
+		if _, err := c.JetStream.Publish(ctx, events.DeadLetterSubject("other"), nil); err != nil {
+			return nil, err
+		}
+	}
+	return c.JetStream.PublishMsg(ctx, msg, opts...)
+}
+
+// A try that was refused because something else came first was not stored: where the Nats-Msg-Id of the original is that
+// of another dead letter, which was removed, this one is not taken for stored.
+func TestDeadLetterWithATakenIDAfterAConflict(t *testing.T) {
+	b := newBundle(t)
+	other := nats.NewMsg(events.DeadLetterSubject("other"))
+	other.Header.Set(jetstream.MsgIDHeader, "50%41")
+	ack, err := b.js.PublishMsg(t.Context(), other)
+	must(t, err)
+	must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), ack.Sequence))
+	js := &crowded{JetStream: b.js}
+	js.left.Store(1)
+	b.start(func(c *Config) { c.JetStream = js })
+	msg := b.request("order", "not an id")
+	msg.Header.Set(jetstream.MsgIDHeader, "50%41")
+	b.publish(msg)
+	b.settled()
+	letter, err := b.letters().Find(t.Context(), events.RequestKey(billing, "order"))
+	must(t, err)
+	original, err := b.letters().Original(t.Context(), letter)
+	must(t, err)
+	equal(t, "the original's id", original.Header.Get(jetstream.MsgIDHeader), "50%41")
+}
+
+// Whoever publishes to the stream of dead letters without a pause holds a dead letter up, and not silently.
+func TestNotReadyWhileSomethingElseAlwaysComesFirst(t *testing.T) {
+	b := newBundle(t)
+	js := &crowded{JetStream: b.js}
+	js.left.Store(1 << 30)
+	h := b.start(func(c *Config) { c.JetStream = js })
+	b.publish(b.request("order", "not an id"))
+	b.eventually("the service is not ready", func() bool { return isWrongSequence(h.Err()) })
+	js.left.Store(0)
+	b.settled()
+	b.eventually("the service is ready", func() bool { return h.Err() == nil })
+	equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 1")
+}
+
+// In each form a dead letter has an id by which the server knows it again where its confirmation was lost.
+func TestEachFormOfADeadLetterHasAnID(t *testing.T) {
+	full := nats.NewMsg(events.DeadLetterSubject("key"))
+	full.Header.Set(nonceHeader, "nonce")
+	full.Header.Set(jetstream.MsgIDHeader, "the publisher's")
+	for i, form := range deadLetterForms(full)[1:] {
+		equal(t, fmt.Sprint("id of form ", i), form.Header.Get(jetstream.MsgIDHeader), "dead-letter.nonce")
+	}
+}
+
 // Where nothing is left to publish after a try that failed, the service is ready again.
 func TestReadyAfterAPublicationThatIsDropped(t *testing.T) {
 	b := newBundle(t)
@@ -213,7 +276,7 @@ func TestReadyAfterAPublicationThatIsDropped(t *testing.T) {
 	}
 }
 
-// A ledger that cannot be read is waited for: nothing is published meanwhile.
+// A ledger that cannot be read is waited for: nothing is published until then.
 func TestNothingIsPublishedWhileTheLedgerCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for _, subject := range []string{events.SubjectDeadLetterPrefix, events.TypeProvisioningFailed} {
@@ -303,12 +366,12 @@ func TestDeadLetterThatIsRefused(t *testing.T) {
 	}
 }
 
-// The words of every publication that JetStream can refuse. A refusal is the message's own fault: the same one would be
+// Every error with which JetStream can refuse a publication. A refusal is the message's own fault: the same one would be
 // refused for ever. What others can end is tried again.
 func TestEveryErrorOfPublishing(t *testing.T) {
 	t.Parallel()
 	passing := map[server.ErrorIdentifier]bool{ // of the 4xx
-		server.JSAccountResourcesExceededErr: true, server.JSStreamWrongLastSequenceErrF: true,
+		server.JSAccountResourcesExceededErr: true, server.JSNoLimitsErr: true, server.JSStreamWrongLastSequenceErrF: true,
 		server.JSStreamWrongLastSequenceConstantErr: true,
 	}
 	for id, known := range server.ApiErrors {
@@ -330,7 +393,7 @@ func TestEveryErrorOfPublishing(t *testing.T) {
 	}
 }
 
-// Header names that the client library refuses to write hold nobody; a replay has them under other names, and says so.
+// Header names that the client library refuses to write hold no worker; a replay has them under other names, and says so.
 func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 	b := newBundle(t)
 	grant := b.refusing()
@@ -397,7 +460,7 @@ func TestReplayMakesNoOtherEvent(t *testing.T) {
 	b.counts(1, 1)
 }
 
-// Whoever can foresee the id of a replay could have the server drop it. Nobody can; and where the server calls it a
+// A publisher who could foresee the id of a replay could have the server drop it. None can; and where the server calls it a
 // duplicate all the same, what lies there is looked at.
 func TestReplayWhoseIDIsTaken(t *testing.T) {
 	b := newBundle(t)

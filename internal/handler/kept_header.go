@@ -124,7 +124,7 @@ func escape(s string, stays func(byte) bool) string {
 	return b.String()
 }
 
-// unescape undoes escape. A % without two hex digits is itself: somebody else has written it.
+// unescape undoes escape. A % without two hex digits is itself: another program has written it.
 func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

@@ -53,8 +53,6 @@ func (l Letter) checkOriginal(there *jetstream.RawStreamMsg) error {
 // undecodableKey is the key of the undecodable message with that sequence in the stream of requests. It is empty if
 // the message cannot be read.
 func (l *Letters) undecodableKey(ctx context.Context, sequence uint64) string {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	stored, err := GetMessage(ctx, l.js, events.StreamRequests, StoredMessage{Sequence: sequence})
 	if err != nil {
 		return ""

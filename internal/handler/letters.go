@@ -134,8 +134,6 @@ func (l *Letters) Remove(ctx context.Context, letter Letter) (gone bool, err err
 // it. Its error wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is gone, or
 // another message has its sequence.
 func (l *Letters) Original(ctx context.Context, letter Letter) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	stored, err := GetMessage(ctx, l.js, events.StreamDeadLetters, StoredMessage{Sequence: letter.Sequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, ErrGone

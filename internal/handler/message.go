@@ -22,7 +22,8 @@ type Message struct {
 // status of the server's, which has no reply subject. Headers do not count: every publisher can write them.
 func isDelivered(msg *nats.Msg) bool { return strings.HasPrefix(msg.Reply, ackSubjects) }
 
-// ack acknowledges the message and waits until the server has confirmed that, or ctx ends.
+// ack acknowledges the message and waits at most ackTimeout until the server has confirmed that, also where ctx has
+// ended in the meantime.
 func (m *Message) ack(ctx context.Context) error { return m.settle(ctx, "+ACK") }
 
 // term ends the redelivery of the message, for the reason, which the server puts into its advisory. It waits as ack
@@ -32,6 +33,8 @@ func (m *Message) term(ctx context.Context, reason string) error {
 }
 
 func (m *Message) settle(ctx context.Context, word string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackTimeout)
+	defer cancel()
 	_, err := m.conn.RequestWithContext(ctx, m.Reply, []byte(word))
 	return err
 }

@@ -17,7 +17,7 @@ import (
 // publishTimeout is how long one publication waits for its PubAck.
 const publishTimeout = 5 * time.Second
 
-// errSuperseded says that the ledger has no more what was to be published: the request was replayed, or decided
+// errSuperseded: the ledger no longer has what was to be published. The request was replayed, or decided
 // otherwise.
 var errSuperseded = errors.New("the ledger has another outcome of the request, or none")
 
@@ -59,8 +59,8 @@ func (h *Handler) recorded(ctx context.Context, key string, r pipeline.Result) (
 // looks whether the message may still be published, and says against what the server is to check it.
 //
 // Trying again is what to do about all that passes: what is recorded in the ledger must get out, and the message is
-// still held. Returned at once are the errors of allowed that say that nothing is to be published, and what isRefusal
-// knows: the same message would be refused for ever.
+// still held. Returned at once are the errors of allowed that say that nothing is to be published, what isRefusal knows
+// (the same message would be refused for ever), and what isWrongSequence knows (the caller looks again).
 func (h *Handler) publish(
 	ctx context.Context, msg *nats.Msg, stream string, allowed func(context.Context) ([]jetstream.PublishOpt, error),
 ) (*jetstream.PubAck, error) {
@@ -79,21 +79,26 @@ func (h *Handler) publish(
 			h.published()
 			return ack, nil
 		}
-		if isWrongSequence(err) && ctx.Err() == nil {
-			continue // something else came first: look again
-		}
 		err = fmt.Errorf("publish to %s on stream %s: %w", msg.Subject, stream, err)
 		err = Refused(h.Conn, err, msg.Subject)
-		if isRefusal(err) {
+		switch {
+		case isWrongSequence(err):
+			return nil, err
+		case isRefusal(err):
 			h.published()
 			return nil, err
 		}
-		h.publishing.Store(&err)
-		h.publishFaults.Warn("an event could not be published; trying again", err)
+		h.failing(err)
 		if sleep(ctx, h.again.Delay(n)) != nil {
 			return nil, err
 		}
 	}
+}
+
+// failing records why publications do not get through, until one does.
+func (h *Handler) failing(err error) {
+	h.publishing.Store(&err)
+	h.publishFaults.Warn("an event could not be published; trying again", err)
 }
 
 // published says that publications get through: nothing waits for NATS or the ledger.
@@ -123,6 +128,7 @@ func publishOnce(
 const (
 	accountResourcesExceeded jetstream.ErrorCode = 10002
 	headerExceedsMaximum     jetstream.ErrorCode = 10097
+	noLimits                 jetstream.ErrorCode = 10120
 )
 
 // apiError is JetStream's own error, or nil.
@@ -143,10 +149,11 @@ func isWrongSequence(err error) bool {
 
 // isRefusal reports whether the message itself is refused, by the client or the server, so that it would be refused
 // as often as it is published. Server: a bad request (4xx), but for what others can end: a stream that is missing, an
-// account that is full, a message id that is being processed, too many requests.
+// account that is full or has no limits, a message id that is being processed, too many requests.
 func isRefusal(err error) bool {
 	if api := apiError(err); api != nil {
-		return (api.Code == 400 || api.Code == 412) && api.ErrorCode != accountResourcesExceeded && !isWrongSequence(err)
+		return (api.Code == 400 || api.Code == 412) && !isWrongSequence(err) &&
+			api.ErrorCode != accountResourcesExceeded && api.ErrorCode != noLimits
 	}
 	for _, refusal := range []error{
 		nats.ErrMaxPayload, nats.ErrBadHeaderMsg, nats.ErrBadSubject, nats.ErrHeadersNotSupported, nats.ErrInvalidMsg,

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -72,14 +73,15 @@ func newPuller(js jetstream.JetStream, stream, consumer string, r pullRequest) (
 	if p.sub, err = p.conn.ChanSubscribe(p.conn.NewInbox(), p.arrived); err != nil {
 		return nil, err
 	}
-	p.sub.SetClosedHandler(func(string) { close(p.closed) })
+	closed := sync.OnceFunc(func() { close(p.closed) }) // the client may call it twice where the connection is closed
+	p.sub.SetClosedHandler(func(string) { closed() })
 	p.lost = p.conn.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
 	return p, nil
 }
 
 // next returns the next message. It blocks until there is one or ctx ends, and returns an error where the pull
 // request has failed: [errDisconnected], [jetstream.ErrNoHeartbeat], [jetstream.ErrConsumerDeleted], or the server's
-// own words. alive is called with each word of the server's.
+// own words. alive is called for everything that the server sends.
 func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
 	silence := time.NewTimer(maxSilence)
 	defer silence.Stop()
@@ -88,7 +90,11 @@ func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
 			if p.once && p.asked {
 				return nil, errPullExpired
 			}
-			if err := p.conn.PublishRequest(p.subject, p.sub.Subject, p.request); err != nil {
+			err := p.conn.PublishRequest(p.subject, p.sub.Subject, p.request)
+			if errors.Is(err, nats.ErrReconnectBufExceeded) {
+				return nil, errDisconnected
+			}
+			if err != nil {
 				return nil, err
 			}
 			p.asked, p.left = true, p.batch
@@ -122,7 +128,6 @@ func (p *puller) heed(status *nats.Msg) error {
 	case code == "100": // a heartbeat
 		return nil
 	case code == "404", code == "408", // no messages, expired
-		code == "409" && (says("batch completed") || says("exceeds maxbytes")),
 		code == "409" && (says("leadership change") || says("server shutdown")):
 		p.left = 0
 		return nil

@@ -108,8 +108,6 @@ func (l *Letters) isTaken(ctx context.Context, letter Letter, ack *jetstream.Pub
 	if !ack.Duplicate {
 		return false, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	there, err := GetMessage(ctx, l.js, events.StreamRequests, StoredMessage{Sequence: ack.Sequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return true, nil // it was removed, unseen

@@ -38,7 +38,7 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 		}
 	}()
 	if isMarker(msg) {
-		if err := h.ack(work, d); err != nil {
+		if err := msg.ack(work); err != nil {
 			log.WarnContext(work, "a marker of the server's could not be acknowledged; it is delivered again", "error", err)
 		}
 		return
@@ -69,7 +69,7 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 }
 
 // isMarker reports whether the server has stored the message itself, to say that messages were removed: their time
-// was over, or they were purged. It is no request of anybody's. (nats-server 2.15.2, JSMarkerReason) A publisher's
+// was over, or they were purged. It is not a request. (nats-server 2.15.2, JSMarkerReason) A publisher's
 // own message that only looks so has no body and no event, and nothing is lost with it.
 func isMarker(msg *Message) bool {
 	if len(msg.Data) > 0 || msg.Header.Get(jetstream.MarkerReasonHeader) == "" {
@@ -135,7 +135,7 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 			return err
 		}
 		crash.Point("outcome published", "")
-		if err := h.ack(ctx, d); err != nil {
+		if err := d.msg.ack(ctx); err != nil {
 			return err
 		}
 		crash.Point("acknowledged", "")
@@ -150,7 +150,7 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 			return err
 		}
 		crash.Point("outcome published", "")
-		return h.term(ctx, d, "dead letter "+key)
+		return d.msg.term(ctx, "dead letter "+key)
 	case pipeline.Postpone:
 		delay := h.Backoff.Delay(h.failures(d, r))
 		h.Log.WarnContext(ctx, "the request goes back", "delay", delay.String(), "sequence", d.sequence, "error", r.Err)
@@ -171,20 +171,6 @@ func (h *Handler) failures(d delivery, r pipeline.Result) int {
 	case pipeline.Claimed, pipeline.Spent, pipeline.Provisioned, pipeline.Failed:
 	}
 	return max(r.Attempt, 1)
-}
-
-// ack acknowledges and waits for the server's word, also during shutdown.
-func (h *Handler) ack(ctx context.Context, d delivery) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackTimeout)
-	defer cancel()
-	return d.msg.ack(ctx)
-}
-
-// term ends the redelivery and waits likewise.
-func (h *Handler) term(ctx context.Context, d delivery, reason string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackTimeout)
-	defer cancel()
-	return d.msg.term(ctx, reason)
 }
 
 // atOnce is the delay of what is handed back. Not zero: the server keeps a negative acknowledgement without a

@@ -18,14 +18,17 @@ type StoredMessage struct {
 	LastFor string `json:"last_by_subj,omitempty"`
 }
 
-// GetMessage reads a message that the stream holds. Its error is [jetstream.ErrMsgNotFound] where there is none.
+// GetMessage reads a message that the stream holds. It waits 5 seconds at most. Its error is [jetstream.ErrMsgNotFound]
+// where there is no such message.
 //
-// The client library reads a stream that has allow_direct by a way on which it takes a message without a body and
-// with a header Status for the server's word that there is none. (nats.go 1.55.0, jetstream/stream.go:
-// convertDirectGetMsgResponseToMsg) GetMessage always uses the API whose answer is JSON.
+// From a stream with allow_direct the client library reads directly, and takes a message without a body and with a
+// header Status for the server's answer that there is none. (nats.go 1.55.0, jetstream/stream.go:
+// convertDirectGetMsgResponseToMsg) GetMessage always uses the API that answers in JSON.
 func GetMessage(
 	ctx context.Context, js jetstream.JetStream, stream string, which StoredMessage,
 ) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	request, err := json.Marshal(which)
 	if err != nil {
 		return nil, err
@@ -57,7 +60,7 @@ func GetMessage(
 	}
 	m := response.Message
 	// Headers that cannot be read are left out, as where a consumer delivers the message.
-	header, _ := nats.DecodeHeadersMsg(m.Header)
+	header, _ := nats.DecodeHeadersMsg(m.Header) //nolint:errcheck // likewise
 	return &jetstream.RawStreamMsg{
 		Subject: m.Subject, Sequence: m.Sequence, Header: header, Data: m.Data, Time: m.Time,
 	}, nil

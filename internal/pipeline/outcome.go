@@ -105,7 +105,7 @@ func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery strin
 	return key, p.unrecorded(ctx, err)
 }
 
-// unrecorded is the result where the ledger could not be told of a message that is not an event.
+// unrecorded is the result where the failure of a message that is not an event could not be recorded.
 func (p *Provisioner) unrecorded(ctx context.Context, err error) Result {
 	facts := Facts{Ledger: Unread, Ended: ending(err)}
 	select {
