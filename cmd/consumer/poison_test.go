@@ -167,7 +167,7 @@ func TestPoison(t *testing.T) {
 		must(t, err)
 		for header := range letter.Header {
 			// The reasons, and what it was published with.
-			if strings.HasPrefix(header, "Dead-Letter-") || header == jetstream.ExpectedLastSeqHeader ||
+			if strings.HasPrefix(header, "Dead-Letter-") || header == jetstream.ExpectedLastSubjSeqHeader ||
 				header == jetstream.MsgIDHeader && original.Header[header] == nil {
 				delete(letter.Header, header)
 			}

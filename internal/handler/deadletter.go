@@ -3,6 +3,8 @@ package handler
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -24,9 +26,17 @@ const deadLetterPrefix = "Dead-Letter-"
 // the stream takes. It is still in its stream, at Dead-Letter-Sequence.
 const omitted = deadLetterPrefix + "Omitted"
 
-// nonceHeader is a random text by which this dead letter is known: when it is published again because its
-// confirmation was lost, and when it is replayed. Only those know it who may read dead letters.
+// nonceHeader is a text by which this dead letter is known: when it is published again, by this or another replica,
+// because its confirmation was lost, and when it is replayed. Only those know it who may read dead letters or the
+// ledger.
 const nonceHeader = deadLetterPrefix + "Nonce"
+
+// replayHeader is the number of the replay that failed.
+const replayHeader = deadLetterPrefix + "Replay"
+
+// unreadableHeader is set where the original has headers that the client library cannot read, such as a line without a
+// colon: it leaves out all of them.
+const unreadableHeader = deadLetterPrefix + "Unreadable-Headers"
 
 // maxHeaderText bounds the free text in a header, in bytes.
 const maxHeaderText = 1024
@@ -41,7 +51,7 @@ func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the recorded outcome: %w", err)
 	}
-	header := keepHeader(d.msg.Header)
+	header := keepHeader(d.msg.Header, d.replay > 0)
 	for name, value := range map[string]string{
 		"Key":      strings.TrimPrefix(failure.DeadLetter.Subject, events.SubjectDeadLetterPrefix),
 		"Reason":   string(failure.Cause.Code),
@@ -58,7 +68,10 @@ func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 	} {
 		header[deadLetterPrefix+name] = []string{value}
 	}
-	header.Set(nonceHeader, rand.Text())
+	header.Set(nonceHeader, nonce(o))
+	if d.unreadable {
+		header.Set(unreadableHeader, "they are in Dead-Letter-Stream at Dead-Letter-Sequence")
+	}
 	if header.Get(jetstream.MsgIDHeader) == "" {
 		header.Set(jetstream.MsgIDHeader, ownID(header))
 	}
@@ -83,16 +96,29 @@ func readHeaderText(text string) string {
 	return text
 }
 
+// nonce is made of the outcome and of the name that the ledger has of the delivery that decided it, which is random. So
+// all replicas make the same, and nobody else can.
+func nonce(o pipeline.Outcome) string {
+	if o.Delivery == "" { // decided by an earlier version
+		return rand.Text()
+	}
+	sum := sha256.Sum256([]byte(o.ID + "\n" + o.Delivery))
+	return hex.EncodeToString(sum[:16])
+}
+
+// ownID is the Nats-Msg-Id of a dead letter whose original has none, or one that is taken.
+func ownID(letter nats.Header) string { return "dead-letter." + letter.Get(nonceHeader) }
+
 // errConfirmed says that the stream has had the dead letter before: it is there, or was removed.
 var errConfirmed = errors.New("the dead letter is confirmed")
 
 // publishDeadLetter publishes the dead letter of a failure, as long as the ledger has that failure, and waits until the
 // stream has it. It returns [errSuperseded] where the ledger has something else.
 //
-// Each try is made against the last sequence of the stream, read before the ledger: whatever was done with the
-// dead letter since is found by reading again. The last sequence of its subject would not do, because it is 0
-// again once a dead letter has been removed. So a replica that was frozen or cut off at any moment neither brings
-// back what an operator has removed, nor replaces a newer one.
+// A replica may be frozen or cut off at any moment. So that it neither replaces a newer dead letter nor brings back what
+// an operator has removed, each try is made against the last sequence of the subject, read before the ledger. That is 0
+// again once a dead letter was removed: there the Nats-Msg-Id decides, which is the same for all replicas, so that the
+// server drops the second copy within the duplicate window of the stream.
 //
 // A dead letter that is refused as it is, is published in a smaller form. Where all forms are refused the request
 // goes on without one, which the log says: nothing can hold a worker for ever.
@@ -101,14 +127,10 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 	if err != nil {
 		return err
 	}
-	// One at a time in this process: two would find the stream changed by the other.
-	select {
-	case h.deadLetters <- struct{}{}:
-		defer func() { <-h.deadLetters }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	again := isLaterReplay(d, r, full)
+	if r.Outcome.Buried && !again {
+		return nil
 	}
-	again := isLaterReplay(d, r)
 	for _, form := range deadLetterForms(full) {
 		err = h.publishForm(ctx, form, key, r, again)
 		if !isRefusal(err) {
@@ -122,6 +144,7 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 		h.Log.ErrorContext(ctx, "a request has failed without a dead letter, because its stream refuses every form of it; "+
 			"the original is in the stream of requests", "key", key, "sequence", d.sequence, "error", err)
 		h.Unstored()
+		h.deadLetters.succeeded()
 		return nil
 	case err != nil:
 		return err
@@ -132,12 +155,18 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 	return nil
 }
 
-// isLaterReplay reports whether the message is a replay whose number the ledger had already decided by another
-// message: an operator has replayed a dead letter that was older than the ledger. Its own dead letter was removed for
-// that, so there must be one again.
-func isLaterReplay(d delivery, r pipeline.Result) bool {
+// isLaterReplay reports whether the message is a replay whose number is the ledger's, and was decided by another
+// message: an operator has replayed a dead letter that was older than the ledger, and removed it for that. There must be
+// one again.
+func isLaterReplay(d delivery, r pipeline.Result, letter *nats.Msg) bool {
 	decidedBy, named := messageOf(r.Outcome.Delivery)
-	return d.replay > 0 && r.Facts.Ledger == pipeline.Failed && named && decidedBy != d.message()
+	if letter.Header.Get(replayHeader) != strconv.Itoa(d.replay) || d.replay == 0 {
+		return false
+	}
+	if !named { // decided by an earlier version: by this message only if it was delivered before
+		return d.deliveries == 1
+	}
+	return decidedBy != d.message()
 }
 
 // deadLetterForms are a dead letter as it should be, and what to publish instead where it is refused: without the
@@ -156,13 +185,12 @@ func deadLetterForms(full *nats.Msg) []*nats.Msg {
 	least[omitted] = []string{"yes"}
 	for _, header := range []nats.Header{reasons, least} {
 		header[hashHeader] = []string{bodyHash(full.Data)}
-		header.Set(jetstream.MsgIDHeader, ownID(header)) // for a confirmation that is lost
+		header.Set(jetstream.MsgIDHeader, ownID(header))
 	}
 	return []*nats.Msg{full, {Subject: full.Subject, Header: reasons}, {Subject: full.Subject, Header: least}}
 }
 
-// conflictBackoff is the pause before a dead letter is published again because something else came first: another
-// replica's, or whatever others publish to the stream.
+// conflictBackoff is the pause before a dead letter is published again because another one of its subject came first.
 func (h *Handler) conflictBackoff() Backoff {
 	return Backoff{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond, Random: h.again.Random}
 }
@@ -171,34 +199,39 @@ func (h *Handler) conflictBackoff() Backoff {
 const manyConflicts = 30
 
 // publishForm publishes one form of a dead letter and waits until the stream has it. again: also where the ledger has it
-// as confirmed.
+// as confirmed, unless there is one of that replay.
 func (h *Handler) publishForm(ctx context.Context, letter *nats.Msg, key string, r pipeline.Result, again bool) error {
-	unknown := 0 // tries that may have been stored
+	var err error
+	var since *uint64 // the last sequence of the stream before the first try
+	own := ownID(letter.Header)
 	allowed := func(ctx context.Context) ([]jetstream.PublishOpt, error) {
-		stream, err := h.JetStream.Stream(ctx, events.StreamDeadLetters)
+		if since == nil && letter.Header.Get(jetstream.MsgIDHeader) != own {
+			stream, err := h.JetStream.Stream(ctx, events.StreamDeadLetters)
+			if err != nil {
+				return nil, err
+			}
+			since = &stream.CachedInfo().State.LastSeq
+		}
+		last, err := h.storedDeadLetter(ctx, StoredMessage{LastFor: letter.Subject})
 		if err != nil {
 			return nil, err
 		}
 		now, err := h.recorded(ctx, key, r)
-		if err == nil && now.Buried && !again {
+		switch {
+		case err != nil:
+		case now.Buried && !again, same(last, letter, nonceHeader), again && same(last, letter, replayHeader):
 			err = errConfirmed
 		}
-		if err == nil && unknown > 0 { // a confirmation may have been lost
-			_, err = h.isStored(ctx, letter, StoredMessage{LastFor: letter.Subject})
-		}
-		if err == nil {
-			unknown++
-		}
 		crash.Point("dead letter allowed", "")
-		return []jetstream.PublishOpt{jetstream.WithExpectLastSequence(stream.CachedInfo().State.LastSeq)}, err
+		return []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(last.Sequence)}, err
 	}
 	for conflicts := 0; ; {
-		ack, err := h.publish(ctx, letter, events.StreamDeadLetters, allowed)
+		var ack *jetstream.PubAck
+		ack, err = h.publish(ctx, letter, events.StreamDeadLetters, allowed)
 		switch {
 		case isWrongSequence(err):
-			unknown-- // this one was not stored
 			if conflicts++; conflicts >= manyConflicts {
-				h.failing(err)
+				h.deadLetters.failing(err)
 			}
 			if sleep(ctx, h.conflictBackoff().Delay(conflicts)) != nil {
 				return err
@@ -207,19 +240,17 @@ func (h *Handler) publishForm(ctx context.Context, letter *nats.Msg, key string,
 		case err != nil || !ack.Duplicate:
 			return err
 		}
-		unknown-- // nor this one
 		// The stream knows the Nats-Msg-Id. If it is our own, this very dead letter was stored before, and perhaps removed
 		// since. If it is the original's, its publisher may have used it twice.
-		own := ownID(letter.Header)
 		if letter.Header.Get(jetstream.MsgIDHeader) == own {
 			return errConfirmed
 		}
-		there, err := h.isStored(ctx, letter, StoredMessage{Sequence: ack.Sequence})
+		there, err := h.storedDeadLetter(ctx, StoredMessage{Sequence: ack.Sequence})
 		if err != nil {
 			return err
 		}
-		if !there && unknown > 0 { // removed since: a try before this one has stored it
-			return errConfirmed
+		if same(there, letter, nonceHeader) || there.Sequence == 0 && ack.Sequence > *since {
+			return errConfirmed // stored by a try before this one, and perhaps removed since
 		}
 		for _, id := range letter.Header[jetstream.MsgIDHeader] {
 			letter.Header.Add(keptPrefix+jetstream.MsgIDHeader, escapeValue(id))
@@ -228,17 +259,16 @@ func (h *Handler) publishForm(ctx context.Context, letter *nats.Msg, key string,
 	}
 }
 
-// ownID is the Nats-Msg-Id of a dead letter whose original has none, or one that is taken.
-func ownID(letter nats.Header) string { return "dead-letter." + letter.Get(nonceHeader) }
-
-// isStored returns [errConfirmed] if the message is this dead letter, and otherwise whether there is one.
-func (h *Handler) isStored(ctx context.Context, letter *nats.Msg, which StoredMessage) (there bool, _ error) {
+// storedDeadLetter reads a message of the stream of dead letters. Its sequence is 0 where there is none.
+func (h *Handler) storedDeadLetter(ctx context.Context, which StoredMessage) (*jetstream.RawStreamMsg, error) {
 	found, err := GetMessage(ctx, h.JetStream, events.StreamDeadLetters, which)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return false, nil
-	case err == nil && found.Subject == letter.Subject && found.Header.Get(nonceHeader) == letter.Header.Get(nonceHeader):
-		return true, errConfirmed
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return &jetstream.RawStreamMsg{}, nil
 	}
-	return true, err
+	return found, err
+}
+
+// same reports whether a stored message is a dead letter on that subject with the same value of the header.
+func same(stored *jetstream.RawStreamMsg, letter *nats.Msg, header string) bool {
+	return stored.Subject == letter.Subject && stored.Header.Get(header) == letter.Header.Get(header)
 }

@@ -26,6 +26,8 @@ type delivery struct {
 
 	deliveries int // this one included
 
+	unreadable bool // it has headers, which the client library cannot read
+
 	name string // of this delivery, unlike any other's; see messageOf
 }
 
@@ -39,6 +41,8 @@ func newDelivery(msg *Message) (delivery, error) {
 		replay:     replayNumber(msg.Header),
 		deliveries: int(min(meta.NumDelivered, math.MaxInt32)), // just bounded
 	}
+	body := len(msg.Subject) + len(msg.Reply) + len(msg.Data)
+	d.unreadable = msg.Header == nil && msg.Size() > body
 	d.name = d.message() + nameSeparator + rand.Text()
 	return d, nil
 }

@@ -24,12 +24,13 @@
 //     once and its attempts with it, and every goroutine started here has ended when Run returns. What is
 //     handed back comes back at once also where the server restarts meanwhile.
 //  8. A dead letter is published until it is confirmed once, and not again: one that an operator has removed
-//     does not come back with a late redelivery. Only a replay whose number the ledger had decided by another message
-//     publishes it again, since that replay has removed it.
+//     does not come back with a late redelivery. Only a replay whose number the ledger has, decided by another
+//     message, publishes it again where there is none, since that replay has removed it.
 //  9. Before each try to publish, the ledger is read again; what it no longer has is dropped. A dead letter is
-//     published against the last sequence of its stream, read before the ledger. So a replica that was frozen or cut
-//     off for any time publishes nothing that is out of date. Between reading the ledger and the server's taking an outcome
-//     another replica may publish a newer one: subscribers order the events of a request by their replay.
+//     published against the last sequence of its subject, read before the ledger, and under an id that is the same for
+//     all replicas. So a replica that was frozen or cut off publishes nothing that is over. Between reading the ledger
+//     and the server's taking an outcome another replica may publish a newer one: subscribers order the events of a
+//     request by their replay.
 //  10. Whatever lies in the stream is a message, whatever its headers say: only the reply subject distinguishes a status
 //     of the server from a message. Markers that the server has stored itself are acknowledged and are not requests.
 //  11. No message can hold a worker: of an error of publishing, only what passes is tried again. A dead letter that is

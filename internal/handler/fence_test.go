@@ -25,6 +25,7 @@ import (
 type intercepted struct {
 	jetstream.JetStream
 	prefix string
+	msg    *nats.Msg    // what is about to be published
 	before func() error // an error: that publication fails, unsent
 	after  func()       // the publication is stored, then this is called, and its confirmation is lost
 	once   sync.Once
@@ -34,6 +35,7 @@ func (i *intercepted) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jet
 	var err error
 	if strings.HasPrefix(msg.Subject, i.prefix) {
 		i.once.Do(func() {
+			i.msg = msg
 			if i.before != nil {
 				err = i.before()
 				return
@@ -75,28 +77,30 @@ func provisionedBy(replay int) pipeline.Outcome {
 // What others do while a replica is about to publish, or cut off from NATS: it is looked for before each try.
 func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 	t.Parallel()
-	superseded := func(b *bundle) { // replayed, and provisioned
+	superseded := func(b *bundle, _ *nats.Msg) { // replayed, and provisioned
 		b.ledger(func(e *entry) { *e = entry{replay: 1, attempts: 1, outcome: provisionedBy(1)} })
 	}
-	running := func(b *bundle) { // replayed, and at work
+	running := func(b *bundle, _ *nats.Msg) { // replayed, and at work
 		b.ledger(func(e *entry) { *e = entry{replay: 1, attempts: 1} })
 	}
-	published := func(b *bundle) *jetstream.RawStreamMsg { // the dead letter, by another replica
-		msg := nats.NewMsg(events.DeadLetterSubject(events.RequestKey(billing, "order")))
-		msg.Header.Set("Dead-Letter-Replay", "0")
+	published := func(b *bundle, by *nats.Msg) *jetstream.RawStreamMsg { // the same dead letter, by another replica
+		msg := nats.NewMsg(by.Subject)
+		for _, name := range []string{nonceHeader, replayHeader, jetstream.MsgIDHeader} {
+			msg.Header.Set(name, by.Header.Get(name))
+		}
 		msg.Header.Set("Dead-Letter-By", "another replica")
 		b.publish(msg)
 		b.ledger(func(e *entry) { e.outcome.Buried = true })
 		return b.letter()
 	}
-	removed := func(b *bundle) { // and removed by an operator
-		must(b.t, b.streamOf(events.StreamDeadLetters).DeleteMsg(b.t.Context(), published(b).Sequence))
+	removed := func(b *bundle, by *nats.Msg) { // and removed by an operator
+		must(b.t, b.streamOf(events.StreamDeadLetters).DeleteMsg(b.t.Context(), published(b, by).Sequence))
 	}
 	for name, c := range map[string]struct {
 		tenant   string // "not an id": the request fails
 		at       string // the publication before which it happens
 		fails    bool   // and that fails, unsent: the next try looks again
-		meantime func(b *bundle)
+		meantime func(b *bundle, by *nats.Msg)
 		outcomes string
 		letters  int
 		by       string // Dead-Letter-By of what is left
@@ -108,43 +112,44 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 			"not an id", events.SubjectDeadLetterPrefix, false, removed, "INVALID_TENANT_ID 1", 0, "",
 		},
 		"dead letter in flight, published by others": {
-			"not an id", events.SubjectDeadLetterPrefix, false, func(b *bundle) { published(b) },
+			"not an id", events.SubjectDeadLetterPrefix, false, func(b *bundle, by *nats.Msg) { published(b, by) },
 			"INVALID_TENANT_ID 1", 1, "another replica",
 		},
 		"dead letter, published and removed by others": {
 			"not an id", events.SubjectDeadLetterPrefix, true, removed, "INVALID_TENANT_ID 1", 0, "",
 		},
 		"dead letter, replayed and at work": {
-			"not an id", events.SubjectDeadLetterPrefix, true, func(b *bundle) {
-				running(b)
+			"not an id", events.SubjectDeadLetterPrefix, true, func(b *bundle, by *nats.Msg) {
+				running(b, by)
 				b.db.set(nil)
 			}, "INVALID_TENANT_ID 1", 1, "", // at the replay, by the next delivery
 		},
 		"failed event, provisioned since": {
-			"not an id", events.TypeProvisioningFailed, true, func(b *bundle) {
+			"not an id", events.TypeProvisioningFailed, true, func(b *bundle, by *nats.Msg) {
 				must(b.t, b.streamOf(events.StreamDeadLetters).Purge(b.t.Context()))
-				superseded(b)
+				superseded(b, by)
 			}, "PROVISIONED 1", 0, "",
 		},
 		"success, forgotten by the ledger": {
-			"acme", events.TypeProvisioned, true, func(b *bundle) {
+			"acme", events.TypeProvisioned, true, func(b *bundle, _ *nats.Msg) {
 				b.db.mu.Lock()
 				defer b.db.mu.Unlock()
 				delete(b.db.entries, events.RequestKey(billing, "order"))
 				delete(b.db.tenants, "acme")
 			}, "PROVISIONED 1", 0, "", // of the attempt of the next delivery
 		},
-		"nothing": {"not an id", events.SubjectDeadLetterPrefix, true, func(*bundle) {}, "INVALID_TENANT_ID 1", 1, ""},
+		"nothing": {"not an id", events.SubjectDeadLetterPrefix, true, func(*bundle, *nats.Msg) {}, "INVALID_TENANT_ID 1", 1, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBundle(t)
-			js := &intercepted{JetStream: b.js, prefix: c.at, before: func() error {
-				c.meantime(b)
+			js := &intercepted{JetStream: b.js, prefix: c.at}
+			js.before = func() error {
+				c.meantime(b, js.msg)
 				if c.fails {
 					return errInjected
 				}
 				return nil
-			}}
+			}
 			b.start(func(c *Config) { c.JetStream = js })
 			b.publish(b.request("order", c.tenant))
 			b.settled()
@@ -203,7 +208,7 @@ type crowded struct {
 
 func (c *crowded) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 	if strings.HasPrefix(msg.Subject, events.SubjectDeadLetterPrefix) && c.left.Add(-1) >= 0 {
-		if _, err := c.JetStream.Publish(ctx, events.DeadLetterSubject("other"), nil); err != nil {
+		if _, err := c.JetStream.Publish(ctx, msg.Subject, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -261,7 +266,7 @@ func TestEachFormOfADeadLetterHasAnID(t *testing.T) {
 func TestReadyAfterAPublicationThatIsDropped(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
-	for _, last := range []error{errSuperseded, errConfirmed, nats.ErrMaxPayload} {
+	for _, last := range []error{errSuperseded, errConfirmed} {
 		tries := 0
 		_, err := h.publish(t.Context(), nats.NewMsg(events.TypeProvisioned), events.StreamEvents,
 			func(context.Context) ([]jetstream.PublishOpt, error) {
@@ -493,7 +498,7 @@ func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
 	b.settled()
 	// A version without fences, or whoever may publish dead letters, puts the first one back.
 	again := &nats.Msg{Subject: stale.Subject, Header: stale.Header, Data: stale.Data}
-	again.Header.Del(jetstream.ExpectedLastSeqHeader)
+	again.Header.Del(jetstream.ExpectedLastSubjSeqHeader)
 	again.Header.Del(jetstream.MsgIDHeader)
 	b.publish(again)
 	equal(t, "replay of the stale dead letter", b.found().Replay, 0)
@@ -545,4 +550,84 @@ func TestMarkersAreNoRequests(t *testing.T) {
 	b.settled()
 	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1")
 	equal(t, "dead letters listed", len(b.list(Filter{})), 0)
+}
+
+// A message with the number that the ledger has is a redelivery: it replaces no dead letter with its own body.
+func TestReplayNumberReplacesNoDeadLetter(t *testing.T) {
+	b := newBundle(t)
+	b.refusing()
+	b.start()
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	b.replay()
+	b.settled()
+	letter := b.letter()
+	for _, number := range []string{"1", "0", "-1"} {
+		forged := b.request("order", "acme")
+		forged.Data = append(forged.Data, ' ')
+		forged.Header.Set(ReplayHeader, number)
+		b.publish(forged)
+	}
+	b.settled()
+	equal(t, "sequence of the dead letter", b.letter().Sequence, letter.Sequence)
+	b.counts(2, 1)
+}
+
+// Whoever may publish outcomes can use the id of one first, since it can be computed. It is published all the same.
+func TestOutcomeWhoseIDIsTaken(t *testing.T) {
+	b := newBundle(t)
+	b.start()
+	taken := nats.NewMsg(events.TypeProvisioned)
+	taken.Header.Set(jetstream.MsgIDHeader, events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
+	taken.Data = []byte("something else")
+	b.publish(taken)
+	b.publish(b.request("order", "acme"))
+	b.settled()
+	msg, err := GetMessage(t.Context(), b.js, events.StreamEvents, StoredMessage{LastFor: events.TypeProvisioned})
+	must(t, err)
+	e, err := events.Decode(msg.Header, msg.Data)
+	must(t, err)
+	equal(t, "id", e.ID(), events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
+}
+
+// Headers that the client cannot read are not there for it. The dead letter says where they are.
+func TestHeadersThatCannotBeRead(t *testing.T) {
+	b := newBundle(t)
+	b.start()
+	raw := b.server.rawPublisher(t)
+	raw.publish(events.TypeRequested, "NATS/1.0\r\nce-id: 1\r\nno colon\r\nX: y", "not JSON")
+	raw.publish(events.TypeRequested, "NATS/1.0\r\nno colon", string(b.request("order", "acme").Data))
+	b.eventually("all is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 2 })
+	b.settled()
+	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, UNDECODABLE_EVENT 1")
+	if got := reasons(b.letter()); got["Unreadable-Headers"] == "" || !strings.Contains(got["Message"], "headers cannot be read") {
+		t.Errorf("the dead letter does not say so: %v", got)
+	}
+	_, r, err := b.letters().prepare(t.Context(), b.found())
+	must(t, err)
+	equal(t, "not restored", strings.Join(r.NotRestored, "|"), "all, which cannot be read")
+}
+
+// A reader of a stream that was deleted and made again reads what the new one has.
+func TestReaderOfAStreamThatIsMadeAgain(t *testing.T) {
+	b := newBundle(t)
+	for range 5 {
+		b.publish(nats.NewMsg(events.TypeProvisioned))
+	}
+	reader, err := OpenReader(t.Context(), b.js, events.StreamEvents, ReadFrom{Start: true})
+	must(t, err)
+	defer reader.Close(t.Context())
+	for range 5 {
+		_, err := reader.Next(t.Context())
+		must(t, err)
+	}
+	must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
+	_, err = b.config.Topology.Ensure(t.Context(), b.js)
+	must(t, err)
+	msg := nats.NewMsg(events.TypeProvisioned)
+	msg.Data = []byte("new")
+	b.publish(msg)
+	got, err := reader.Next(t.Context())
+	must(t, err)
+	equal(t, "message", string(got.Data), "new")
 }

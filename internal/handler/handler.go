@@ -49,17 +49,14 @@ type Config struct {
 // Handler takes requests and settles them. Use it for one Run.
 type Handler struct {
 	Config
-	gate   *gate
-	pulse  *pulse
-	inHand atomic.Int64
-	// deadLetters is held by the worker that publishes a dead letter.
-	deadLetters chan struct{}
-	again       Backoff               // of what waits for a server
-	ackWait     atomic.Int64          // the consumer's, in nanoseconds: the operator's may differ from Topology's
-	pulling     atomic.Pointer[error] // why no request is taken; nil while intake is up
-	publishing  atomic.Pointer[error] // why the last publication failed; nil after a success
-
-	intakeFaults, publishFaults *repeatlog.Log
+	gate                  *gate
+	pulse                 *pulse
+	inHand                atomic.Int64
+	again                 Backoff               // of what waits for a server
+	ackWait               atomic.Int64          // the consumer's, in nanoseconds: the operator's may differ from Topology's
+	pulling               atomic.Pointer[error] // why no request is taken; nil while intake is up
+	intakeFaults          *repeatlog.Log
+	outcomes, deadLetters publications
 }
 
 var errNotTaking = errors.New("not taking requests")
@@ -84,8 +81,9 @@ func New(c Config) (*Handler, error) {
 	}
 	again := c.Backoff
 	again.Max = max(again.Min, min(again.Max, maxAway))
-	h := &Handler{Config: c, again: again, pulse: newPulse(), deadLetters: make(chan struct{}, 1)}
-	h.intakeFaults, h.publishFaults = repeatlog.New(c.Log), repeatlog.New(c.Log)
+	h := &Handler{Config: c, again: again, pulse: newPulse()}
+	h.intakeFaults = repeatlog.New(c.Log)
+	h.outcomes.faults, h.deadLetters.faults = repeatlog.New(c.Log), repeatlog.New(c.Log)
 	h.gate = newGate(c.Provisioner.Ping, again, h.pulse.beat, c.Log)
 	h.pulling.Store(&errNotTaking)
 	return h, nil
@@ -99,8 +97,10 @@ func (h *Handler) Err() error {
 	if err := h.gate.err(); err != nil {
 		return fmt.Errorf("waiting for the database: %w", err)
 	}
-	if err := h.publishing.Load(); err != nil {
-		return *err
+	for _, stream := range []*publications{&h.outcomes, &h.deadLetters} {
+		if err := stream.why.Load(); err != nil {
+			return *err
+		}
 	}
 	if err := h.pulling.Load(); err != nil {
 		return *err

@@ -20,15 +20,16 @@ const keptPrefix = deadLetterPrefix + "Header-"
 //
 //   - what instructs the server or a client: Nats-… (but for Nats-Msg-Id), Status, Description. On the copy it would be
 //     obeyed again: the server would refuse or drop it, a client would swallow it.
-//   - Dead-Letter-…, which is for the reasons of a dead letter. What is kept already stays as it is.
+//   - Dead-Letter-…, which is for the reasons of a dead letter. What is kept already stays as it is, where the message is
+//     a copy itself: a replay.
 //   - what the client library refuses to write (names with blanks, control characters and the like), or would change
 //     (line breaks in a value, blanks around it).
-func keepHeader(original nats.Header) nats.Header {
+func keepHeader(original nats.Header, copied bool) nats.Header {
 	header := nats.Header{}
 	for name, values := range original {
 		switch {
-		case hasPrefixFold(name, keptPrefix) && isWritable(name):
-			header[name] = values
+		case copied && hasPrefixFold(name, keptPrefix) && isWritable(name) && !slices.ContainsFunc(values, changes):
+			header[name] = append(header[name], values...)
 		case instructs(name), hasPrefixFold(name, deadLetterPrefix), !isWritable(name), slices.ContainsFunc(values, changes):
 			kept := keptPrefix + escape(name, isWritableByte)
 			for _, value := range values {

@@ -71,39 +71,44 @@ func (l *Letters) All(ctx context.Context, f Filter) iter.Seq2[Letter, error] {
 	}
 }
 
-// Find returns the dead letter with this key, or with this subject, or the only one whose key begins so.
-// Otherwise its error wraps [ErrNoLetter].
+// Find returns the dead letter with this key or subject, or the only one whose key begins so. What begins the keys of
+// several names none of them, also where it is one of these keys: a foreign message could stand for another's dead
+// letter. A subject names exactly its own. Otherwise the error wraps [ErrNoLetter].
 func (l *Letters) Find(ctx context.Context, name string) (Letter, error) {
-	key := strings.TrimPrefix(name, events.SubjectDeadLetterPrefix)
+	key, isSubject := strings.CutPrefix(name, events.SubjectDeadLetterPrefix)
 	if !canBeKey(key) {
 		return Letter{}, fmt.Errorf("%s %w: give a key as consumer dead-letters list shows it",
 			events.Quote(name), ErrNoLetter)
 	}
-	for letter, err := range l.on(ctx, events.DeadLetterSubject(key)) {
-		return letter, err
-	}
-	if len(key) < minKey {
-		return Letter{}, fmt.Errorf("%s %w: give at least %d characters of the key", events.Quote(name), ErrNoLetter, minKey)
-	}
-	var found []Letter
-	if len(key) < wholeKey {
-		for letter, err := range l.on(ctx, events.SubjectDeadLetterPrefix+">") {
-			if err != nil {
-				return Letter{}, err
-			}
-			if !strings.HasPrefix(letter.Key, key) {
-				continue
-			}
-			if found = append(found, letter); len(found) > 1 && found[0].Key != letter.Key {
-				return Letter{}, fmt.Errorf("%s %w alone: the keys %s and %s begin so; give more of it",
-					events.Quote(name), ErrNoLetter, events.Quote(found[0].Key), events.Quote(letter.Key))
-			}
+	subject := events.DeadLetterSubject(key)
+	if isSubject {
+		for letter, err := range l.on(ctx, subject) {
+			return letter, err
 		}
 	}
-	if len(found) == 0 {
-		return Letter{}, fmt.Errorf("%s %w; see consumer dead-letters list", events.Quote(name), ErrNoLetter)
+	if minKey <= len(key) && len(key) < wholeKey {
+		subject = events.SubjectDeadLetterPrefix + ">"
 	}
-	return found[len(found)-1], nil // replaced while it was looked for
+	var found []Letter
+	for letter, err := range l.on(ctx, subject) {
+		if err != nil {
+			return Letter{}, err
+		}
+		if !strings.HasPrefix(letter.Key, key) {
+			continue
+		}
+		if found = append(found, letter); found[0].Key != letter.Key {
+			return Letter{}, fmt.Errorf("%s %w alone: the keys %s and %s begin so; give more of it, or a whole subject",
+				events.Quote(name), ErrNoLetter, events.Quote(found[0].Key), events.Quote(letter.Key))
+		}
+	}
+	switch {
+	case len(found) > 0:
+		return found[len(found)-1], nil // replaced while it was looked for
+	case len(key) < minKey:
+		return Letter{}, fmt.Errorf("%s %w: give at least %d characters of the key", events.Quote(name), ErrNoLetter, minKey)
+	}
+	return Letter{}, fmt.Errorf("%s %w; see consumer dead-letters list", events.Quote(name), ErrNoLetter)
 }
 
 // canBeKey keeps wildcards out, which would name any.
@@ -146,7 +151,9 @@ func (l *Letters) Original(ctx context.Context, letter Letter) (*nats.Msg, error
 		if stored, err = l.omittedOriginal(ctx, letter); err != nil {
 			return nil, err
 		}
-		header = stored.Header
+		if header = stored.Header; letter.Replay > 0 { // that is a copy itself
+			header = originalHeader(header)
+		}
 	}
 	return &nats.Msg{Subject: letter.Subject, Header: header, Data: stored.Data}, nil
 }

@@ -1,9 +1,12 @@
 package handler
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,6 +15,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 // publishTimeout is how long one publication waits for its PubAck.
@@ -30,19 +34,36 @@ func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r 
 	o := r.Outcome
 	ctx, end := h.traceOutcome(ctx, o)
 	msg := &nats.Msg{Subject: o.Type, Header: outcomeHeader(o), Data: o.Body}
-	_, err := h.publish(ctx, msg, events.StreamEvents, func(ctx context.Context) ([]jetstream.PublishOpt, error) {
+	allowed := func(ctx context.Context) ([]jetstream.PublishOpt, error) {
 		_, err := h.recorded(ctx, key, r)
 		crash.Point("outcome allowed", "")
 		return nil, err
-	})
+	}
+	ack, err := h.publish(ctx, msg, events.StreamEvents, allowed)
+	if err == nil && ack.Duplicate && h.isTaken(ctx, ack, o) {
+		msg.Header.Set(jetstream.MsgIDHeader, rand.Text())
+		_, err = h.publish(ctx, msg, events.StreamEvents, allowed)
+	}
 	end(err)
-	if isRefusal(err) { // not for anything in the request: all outcomes are
-		h.publishing.Store(&err)
+	if isRefusal(err) { // it is short, and has nothing of the request that could be refused: the stream is wrong
+		h.outcomes.failing(err)
 	}
 	if err == nil {
 		h.Settled(o.Type, max(time.Since(d.stored), 0))
 	}
 	return err
+}
+
+// isTaken reports whether the stream has dropped the outcome because another message has its id as Nats-Msg-Id, which can
+// be computed. Where that message cannot be read, it is taken for the outcome, as nearly always.
+func (h *Handler) isTaken(ctx context.Context, ack *jetstream.PubAck, o pipeline.Outcome) bool {
+	there, err := GetMessage(ctx, h.JetStream, events.StreamEvents, StoredMessage{Sequence: ack.Sequence})
+	if err != nil || there.Subject == o.Type && bytes.Equal(there.Data, o.Body) {
+		return false
+	}
+	h.Log.WarnContext(ctx, "another message has the id of an outcome, which is published under another one",
+		"outcome", o.ID, "sequence", ack.Sequence)
+	return true
 }
 
 // recorded reads the ledger again. It returns the outcome if that is still the one that was decided, else
@@ -64,10 +85,11 @@ func (h *Handler) recorded(ctx context.Context, key string, r pipeline.Result) (
 func (h *Handler) publish(
 	ctx context.Context, msg *nats.Msg, stream string, allowed func(context.Context) ([]jetstream.PublishOpt, error),
 ) (*jetstream.PubAck, error) {
+	state := h.publicationsTo(stream)
 	for n := 1; ; n++ {
 		options, err := allowed(ctx)
 		if errors.Is(err, errSuperseded) || errors.Is(err, errConfirmed) {
-			h.published()
+			state.succeeded()
 			return nil, err
 		}
 		var ack *jetstream.PubAck
@@ -76,7 +98,7 @@ func (h *Handler) publish(
 		}
 		h.pulse.beat()
 		if err == nil {
-			h.published()
+			state.succeeded()
 			return ack, nil
 		}
 		err = fmt.Errorf("publish to %s on stream %s: %w", msg.Subject, stream, err)
@@ -85,26 +107,43 @@ func (h *Handler) publish(
 		case isWrongSequence(err):
 			return nil, err
 		case isRefusal(err):
-			h.published()
 			return nil, err
+		case isStreamMissing(err):
+			// Intake, which makes what is missing, may be waiting for this worker.
+			_, ensured := h.Topology.Ensure(ctx, h.JetStream)
+			err = errors.Join(err, ensured)
 		}
-		h.failing(err)
+		state.failing(err)
 		if sleep(ctx, h.again.Delay(n)) != nil {
 			return nil, err
 		}
 	}
 }
 
-// failing records why publications do not get through, until one does.
-func (h *Handler) failing(err error) {
-	h.publishing.Store(&err)
-	h.publishFaults.Warn("an event could not be published; trying again", err)
+// publications is how publishing to a stream gets on.
+type publications struct {
+	why    atomic.Pointer[error] // the last one failed; nil after a success
+	faults *repeatlog.Log
 }
 
-// published says that publications get through: nothing waits for NATS or the ledger.
-func (h *Handler) published() {
-	h.publishing.Store(nil)
-	h.publishFaults.Recovered("events are published again")
+// failing records why publications do not get through, until one does.
+func (p *publications) failing(err error) {
+	p.why.Store(&err)
+	p.faults.Warn("an event could not be published; trying again", err)
+}
+
+// succeeded records that publications get through: nothing waits for NATS or the ledger.
+func (p *publications) succeeded() {
+	p.why.Store(nil)
+	p.faults.Recovered("events are published again")
+}
+
+// publicationsTo are those to the stream.
+func (h *Handler) publicationsTo(stream string) *publications {
+	if stream == events.StreamDeadLetters {
+		return &h.deadLetters
+	}
+	return &h.outcomes
 }
 
 func publishOnce(
@@ -145,6 +184,12 @@ func isWrongSequence(err error) bool {
 	api := apiError(err)
 	return api != nil && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
 		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
+// isStreamMissing reports whether no stream takes the subject.
+func isStreamMissing(err error) bool {
+	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, jetstream.ErrStreamNotFound) ||
+		errors.Is(err, nats.ErrNoResponders)
 }
 
 // isRefusal reports whether the message itself is refused, by the client or the server, so that it would be refused

@@ -27,6 +27,7 @@ type Reader struct {
 	stream string
 	from   jetstream.ConsumerConfig // where the next consumer begins
 
+	created   time.Time // of the stream: in another one sequences mean other messages
 	consumer  string
 	puller    *puller // nil: there is no consumer now
 	delivered uint64  // by this consumer
@@ -67,6 +68,16 @@ func (r *Reader) goOnAt(sequence uint64) {
 }
 
 func (r *Reader) open(ctx context.Context) error {
+	stream, err := r.js.Stream(ctx, r.stream)
+	if err != nil {
+		return err
+	}
+	if created := stream.CachedInfo().Created; !created.Equal(r.created) {
+		if !r.created.IsZero() { // it was made again
+			r.goOnAt(1)
+		}
+		r.created = created
+	}
 	consumer, err := r.js.CreateConsumer(ctx, r.stream, r.from)
 	if err != nil {
 		return err

@@ -168,6 +168,9 @@ func (l *Letters) prepare(ctx context.Context, letter Letter) (*nats.Msg, Replay
 		return nil, Replayed{}, err
 	}
 	r.NotRestored = keptNames(msg.Header)
+	if letter.Header.Get(unreadableHeader) != "" {
+		r.NotRestored = append(r.NotRestored, "all, which cannot be read")
+	}
 	number := strconv.Itoa(r.Number)
 	msg.Header[ReplayHeader] = []string{number}
 	// A dead letter of an earlier version has no nonce; its place and the nanosecond in which it was stored name it.
@@ -178,7 +181,7 @@ func (l *Letters) prepare(ctx context.Context, letter Letter) (*nats.Msg, Replay
 
 // replayable is the header of the original as it can be published. It must not make another event of the message.
 func replayable(original nats.Header, body []byte) (nats.Header, error) {
-	header := keepHeader(original)
+	header := keepHeader(original, false)
 	before, undecodable := events.Decode(original, body)
 	after, err := events.Decode(header, body)
 	if (undecodable == nil) != (err == nil) ||

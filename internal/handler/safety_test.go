@@ -126,24 +126,35 @@ func TestTheNextProcessTakesOverBetweenAnyTwoSteps(t *testing.T) {
 	}
 }
 
-// The stream of outcomes is deleted under the handler: requests wait, and go on when it is there again.
-func TestDeletedStreamOfOutcomesStopsAcknowledging(t *testing.T) {
-	b := newBundle(t)
-	entered, release := b.block()
-	h := b.start()
-	b.publish(b.request("order", "acme"))
-	receive(t, "work begins", entered)
-	must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
-	release()
-	b.eventually("Err names the stream", func() bool {
-		err := h.Err()
-		return err != nil && strings.Contains(err.Error(), events.StreamEvents)
-	})
-	equal(t, "acknowledgements pending", b.consumer().NumAckPending, 1)
-	_, err := b.config.Topology.Ensure(t.Context(), b.js)
-	must(t, err)
-	b.settled()
-	equal(t, "outcome id", b.outcome().ID(), events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
+// A stream is deleted under the handler: requests wait. The handler makes it again, or goes on once an operator has,
+// where it may not.
+func TestDeletedStreamStopsAcknowledging(t *testing.T) {
+	t.Parallel()
+	for stream, tenant := range map[string]string{events.StreamEvents: "acme", events.StreamDeadLetters: "not an id"} {
+		for _, manage := range []bool{true, false} {
+			t.Run(fmt.Sprint(stream, ", managed ", manage), func(t *testing.T) {
+				b := newBundle(t)
+				b.config.Topology.Manage = manage
+				h := b.start()
+				must(t, b.js.DeleteStream(t.Context(), stream))
+				b.publish(b.request("order", tenant))
+				if !manage {
+					b.eventually("Err names the stream", func() bool {
+						err := h.Err()
+						return err != nil && strings.Contains(err.Error(), stream)
+					})
+					equal(t, "acknowledgements pending", b.consumer().NumAckPending, 1)
+					again := b.config.Topology
+					again.Manage = true
+					_, err := again.Ensure(t.Context(), b.js)
+					must(t, err)
+				}
+				b.settled()
+				equal(t, "outcomes", len(b.outcomes()), 1)
+				b.eventually("ready", func() bool { return h.Err() == nil })
+			})
+		}
+	}
 }
 
 // The server goes away while an outcome is to be published, and comes back with its files.

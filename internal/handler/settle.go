@@ -45,6 +45,9 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	}
 	crash.Point("delivered", "")
 	e, malformed := decode(msg)
+	if malformed != nil && d.unreadable {
+		malformed = fmt.Errorf("%w; its headers cannot be read, such as one without a colon", malformed)
+	}
 	work, end := h.traceDelivery(work, d, e)
 	key, result := h.decide(intake, work, d, e, malformed)
 	if result.Verdict == pipeline.Terminate {
@@ -141,10 +144,8 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 		crash.Point("acknowledged", "")
 		return nil
 	case pipeline.Terminate:
-		if !r.Outcome.Buried || isLaterReplay(d, r) {
-			if err := h.publishDeadLetter(ctx, d, key, r); err != nil {
-				return err
-			}
+		if err := h.publishDeadLetter(ctx, d, key, r); err != nil {
+			return err
 		}
 		if err := h.publishOutcome(ctx, d, key, r); err != nil {
 			return err

@@ -282,7 +282,7 @@ func TestReplayRefusesAChangedUndecodableMessage(t *testing.T) {
 			m.Subject = events.DeadLetterSubject(events.UndecodableKey("OTHER", 1, b.found().Stored, m.Data))
 		},
 	} {
-		whole.Header.Del(jetstream.ExpectedLastSeqHeader)
+		whole.Header.Del(jetstream.ExpectedLastSubjSeqHeader)
 		whole.Header.Del(jetstream.MsgIDHeader)
 		msg := &nats.Msg{Subject: whole.Subject, Header: nats.Header{}, Data: whole.Data}
 		for name, values := range whole.Header {
