@@ -115,10 +115,10 @@ var errConfirmed = errors.New("the dead letter is confirmed")
 // publishDeadLetter publishes the dead letter of a failure, as long as the ledger has that failure, and waits until the
 // stream has it. It returns [errSuperseded] where the ledger has something else.
 //
-// A replica may be frozen or cut off at any moment. So that it neither replaces a newer dead letter nor brings back what
-// an operator has removed, each try is made against the last sequence of the subject, read before the ledger. That is 0
-// again once a dead letter was removed: there the Nats-Msg-Id decides, which is the same for all replicas, so that the
-// server drops the second copy within the duplicate window of the stream.
+// A replica may be frozen or cut off at any moment. So that it neither replaces a newer dead letter nor brings back
+// what an operator has removed, each try is made against the last sequence of the subject, read before the ledger.
+// That is 0 again once a dead letter was removed: there the Nats-Msg-Id decides, which is the same for all replicas,
+// so that the server drops the second copy within the duplicate window of the stream.
 //
 // A dead letter that is refused as it is, is published in a smaller form. Where all forms are refused the request
 // goes on without one, which the log says: nothing can hold a worker for ever.
@@ -156,8 +156,8 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 }
 
 // isLaterReplay reports whether the message is a replay whose number is the ledger's, and was decided by another
-// message: an operator has replayed a dead letter that was older than the ledger, and removed it for that. There must be
-// one again.
+// message: an operator has replayed a dead letter that was older than the ledger, and removed it for that. There must
+// be one again.
 func isLaterReplay(d delivery, r pipeline.Result, letter *nats.Msg) bool {
 	decidedBy, named := messageOf(r.Outcome.Delivery)
 	if letter.Header.Get(replayHeader) != strconv.Itoa(d.replay) || d.replay == 0 {
@@ -198,8 +198,8 @@ func (h *Handler) conflictBackoff() Backoff {
 // manyConflicts is after how many in a row the service is not ready and logs why: some seconds.
 const manyConflicts = 30
 
-// publishForm publishes one form of a dead letter and waits until the stream has it. again: also where the ledger has it
-// as confirmed, unless there is one of that replay.
+// publishForm publishes one form of a dead letter and waits until the stream has it. again: also where the ledger has
+// it as confirmed, unless there is one of that replay.
 func (h *Handler) publishForm(ctx context.Context, letter *nats.Msg, key string, r pipeline.Result, again bool) error {
 	var err error
 	var since *uint64 // the last sequence of the stream before the first try

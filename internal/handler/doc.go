@@ -31,8 +31,9 @@
 //     all replicas. So a replica that was frozen or cut off publishes nothing that is over. Between reading the ledger
 //     and the server's taking an outcome another replica may publish a newer one: subscribers order the events of a
 //     request by their replay.
-//  10. Whatever lies in the stream is a message, whatever its headers say: only the reply subject distinguishes a status
-//     of the server from a message. Markers that the server has stored itself are acknowledged and are not requests.
+//  10. Whatever lies in the stream is a message, whatever its headers say: only the reply subject distinguishes a
+//     status of the server from a message. Markers that the server has stored itself are acknowledged and are not
+//     requests.
 //  11. No message can hold a worker: of an error of publishing, only what passes is tried again. A dead letter that is
 //     refused is published with less in it, and at last left out.
 //

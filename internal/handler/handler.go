@@ -53,7 +53,7 @@ type Handler struct {
 	pulse                 *pulse
 	inHand                atomic.Int64
 	again                 Backoff               // of what waits for a server
-	ackWait               atomic.Int64          // the consumer's, in nanoseconds: the operator's may differ from Topology's
+	ackWait               atomic.Int64          // the consumer's, in nanoseconds: that of Topology may differ
 	pulling               atomic.Pointer[error] // why no request is taken; nil while intake is up
 	intakeFaults          *repeatlog.Log
 	outcomes, deadLetters publications

@@ -18,10 +18,10 @@ const keptPrefix = deadLetterPrefix + "Header-"
 
 // keepHeader is the header of a message as a copy of it can be published. Kept under another name is:
 //
-//   - what instructs the server or a client: Nats-… (but for Nats-Msg-Id), Status, Description. On the copy it would be
-//     obeyed again: the server would refuse or drop it, a client would swallow it.
-//   - Dead-Letter-…, which is for the reasons of a dead letter. What is kept already stays as it is, where the message is
-//     a copy itself: a replay.
+//   - what instructs the server or a client: Nats-… (but for Nats-Msg-Id), Status, Description. On the copy it would
+//     be obeyed again: the server would refuse or drop it, a client would swallow it.
+//   - Dead-Letter-…, which is for the reasons of a dead letter. What is kept already stays as it is, where the
+//     message is a copy itself: a replay.
 //   - what the client library refuses to write (names with blanks, control characters and the like), or would change
 //     (line breaks in a value, blanks around it).
 func keepHeader(original nats.Header, copied bool) nats.Header {

@@ -54,8 +54,8 @@ func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r 
 	return err
 }
 
-// isTaken reports whether the stream has dropped the outcome because another message has its id as Nats-Msg-Id, which can
-// be computed. Where that message cannot be read, it is taken for the outcome, as nearly always.
+// isTaken reports whether the stream has dropped the outcome because another message has its id as Nats-Msg-Id, which
+// can be computed. Where that message cannot be read, it is taken for the outcome, as nearly always.
 func (h *Handler) isTaken(ctx context.Context, ack *jetstream.PubAck, o pipeline.Outcome) bool {
 	there, err := GetMessage(ctx, h.JetStream, events.StreamEvents, StoredMessage{Sequence: ack.Sequence})
 	if err != nil || there.Subject == o.Type && bytes.Equal(there.Data, o.Body) {

@@ -60,7 +60,7 @@ func GetMessage(
 	}
 	m := response.Message
 	// Headers that cannot be read are left out, as where a consumer delivers the message.
-	header, _ := nats.DecodeHeadersMsg(m.Header) //nolint:errcheck // likewise
+	header, _ := nats.DecodeHeadersMsg(m.Header)
 	return &jetstream.RawStreamMsg{
 		Subject: m.Subject, Sequence: m.Sequence, Header: header, Data: m.Data, Time: m.Time,
 	}, nil
