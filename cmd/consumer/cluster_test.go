@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -54,7 +55,7 @@ type node struct {
 	ended chan struct{}
 }
 
-// startCluster starts three servers that sync every write, and waits until they have a leader.
+// startCluster starts three servers that sync every write, and waits until they have a leader that knows of all three.
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	const size = 3
@@ -92,11 +93,16 @@ func startCluster(t *testing.T) *cluster {
 		})
 	}
 	js := dialJetStream(t, c.urls)
-	eventually(t, "the cluster has a leader", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := js.AccountInfo(ctx)
-		return err == nil
+	// A leader that has not heard of the others yet takes them to be offline, and places nothing on them.
+	const probe = "PROBE"
+	untilDone(t, "a stream on all servers", func(ctx context.Context) (jetstream.Stream, error) {
+		return js.CreateStream(ctx, jetstream.StreamConfig{Name: probe, Replicas: size, Storage: jetstream.MemoryStorage})
+	})
+	untilDone(t, "the stream is removed", func(ctx context.Context) (none any, err error) {
+		if err = js.DeleteStream(ctx, probe); errors.Is(err, jetstream.ErrStreamNotFound) {
+			err = nil
+		}
+		return none, err
 	})
 	return c
 }

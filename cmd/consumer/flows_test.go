@@ -132,7 +132,7 @@ func allProvisioned(
 
 func deadLetters(t *testing.T, js jetstream.JetStream) int {
 	t.Helper()
-	stream := read(t, "stream "+events.StreamDeadLetters, func(ctx context.Context) (jetstream.Stream, error) {
+	stream := untilDone(t, "stream "+events.StreamDeadLetters, func(ctx context.Context) (jetstream.Stream, error) {
 		return js.Stream(ctx, events.StreamDeadLetters)
 	})
 	return int(stream.CachedInfo().State.Msgs)

@@ -418,9 +418,9 @@ func settled(t *testing.T, js jetstream.JetStream) {
 	eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })
 }
 
-// read reads from JetStream, again where that fails: on a busy machine an answer may be late, and a leader be elected at
-// any time.
-func read[T any](t *testing.T, what string, from func(context.Context) (T, error)) (value T) {
+// untilDone asks JetStream again where it fails: on a busy machine an answer may be late, and a leader be elected at any
+// time. What it asks for may be done twice.
+func untilDone[T any](t *testing.T, what string, from func(context.Context) (T, error)) (value T) {
 	t.Helper()
 	var err error
 	defer func() {
@@ -428,7 +428,7 @@ func read[T any](t *testing.T, what string, from func(context.Context) (T, error
 			t.Log(err)
 		}
 	}()
-	eventually(t, "read "+what, func() bool {
+	eventually(t, what, func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // an answer may be lost as well
 		defer cancel()
 		value, err = from(ctx)
@@ -440,12 +440,12 @@ func read[T any](t *testing.T, what string, from func(context.Context) (T, error
 // stored lists the outcomes in their stream, each of which must be there once.
 func stored(t *testing.T, js jetstream.JetStream) (all []event.Event) {
 	t.Helper()
-	stream := read(t, "stream "+events.StreamEvents, func(ctx context.Context) (jetstream.Stream, error) {
+	stream := untilDone(t, "stream "+events.StreamEvents, func(ctx context.Context) (jetstream.Stream, error) {
 		return js.Stream(ctx, events.StreamEvents)
 	})
 	ids := map[string]bool{}
 	for sequence := range stream.CachedInfo().State.LastSeq {
-		msg := read(t, fmt.Sprintf("outcome %d", sequence+1), func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		msg := untilDone(t, fmt.Sprintf("outcome %d", sequence+1), func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 			return stream.GetMsg(ctx, sequence+1)
 		})
 		e, err := events.Decode(msg.Header, msg.Data)

@@ -39,8 +39,7 @@ func arranged(t *testing.T, url string) jetstream.JetStream {
 	t.Helper()
 	js := dialJetStream(t, url)
 	topology := handler.Topology{Replicas: 1, Manage: true, AckWait: 30 * time.Second}
-	_, err := topology.Ensure(t.Context(), js)
-	must(t, err)
+	untilDone(t, "the topology", func(ctx context.Context) (jetstream.Consumer, error) { return topology.Ensure(ctx, js) })
 	return js
 }
 
@@ -187,12 +186,15 @@ func TestDoctorOfACluster(t *testing.T) {
 	equal(t, "findings", ailing(checks, "jetstream", "nats_sync"), "jetstream_replicas warning, nats_sync warning")
 	contains(t, "what has one", checks["jetstream_replicas"].Message, events.StreamRequests, events.StreamDeadLetters)
 	for _, name := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
-		stream, err := js.Stream(t.Context(), name)
-		must(t, err)
-		config := stream.CachedInfo().Config
-		config.Replicas = 3
-		_, err = js.UpdateStream(t.Context(), config)
-		must(t, err)
+		untilDone(t, "three replicas of "+name, func(ctx context.Context) (jetstream.Stream, error) {
+			stream, err := js.Stream(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			config := stream.CachedInfo().Config
+			config.Replicas = 3
+			return js.UpdateStream(ctx, config)
+		})
 	}
 	c.whole(t, js)
 	eventually(t, "all replicas are current", func() bool { return ailing(examined(t, env), "jetstream", "nats_sync") == "" })

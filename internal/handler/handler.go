@@ -134,8 +134,8 @@ func (h *Handler) Run(ctx context.Context) error {
 		})
 	})
 	h.pulse.enter(placeEnd)
-	h.pulling.Store(&errNotTaking)
 	h.Provisioner.Drain()
+	h.pulling.Store(&errNotTaking)
 	if !finishes(&workers, h.DrainTimeout) {
 		h.Log.WarnContext(ctx, "the drain timeout has passed; handing back what still runs")
 		abort(errors.New("shutting down"))

@@ -170,5 +170,11 @@ func (p *Provisioner) acquire(ctx context.Context, s *semaphore.Weighted, share 
 	if s.Acquire(waiting, share) != nil {
 		return context.Cause(waiting)
 	}
-	return nil
+	select {
+	case <-p.draining: // and the share became free before the wait was ended
+		s.Release(share)
+		return errDraining
+	default:
+		return nil
+	}
 }

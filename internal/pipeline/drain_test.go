@@ -1,0 +1,31 @@
+package pipeline
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// A share that becomes free after the drain has begun is not taken by who waited for it, however close they are.
+func TestNoShareIsTakenAfterTheDrain(t *testing.T) {
+	t.Parallel()
+	for range 200 { // which of the two is noticed first is up to the scheduler
+		synctest.Test(t, func(t *testing.T) {
+			p, share := newTestbed().provisioner(t), semaphore.NewWeighted(1)
+			share.TryAcquire(1)
+			ended := make(chan error, 1)
+			go func() { ended <- p.acquire(t.Context(), share, 1) }()
+			synctest.Wait() // it waits
+			p.Drain()
+			share.Release(1)
+			if err := <-ended; !errors.Is(err, errDraining) {
+				t.Fatalf("got %v", err)
+			}
+			if !share.TryAcquire(1) {
+				t.Fatal("the share is not given back")
+			}
+		})
+	}
+}
