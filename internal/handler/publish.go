@@ -110,8 +110,9 @@ func (h *Handler) publish(
 			return nil, err
 		case isStreamMissing(err):
 			// Intake, which makes what is missing, may be waiting for this worker.
-			_, ensured := h.Topology.Ensure(ctx, h.JetStream)
-			err = errors.Join(err, ensured)
+			if _, failed := h.Topology.Ensure(ctx, h.JetStream); failed != nil {
+				err = fmt.Errorf("%w; %w", err, failed)
+			}
 		}
 		state.failing(err)
 		if sleep(ctx, h.again.Delay(n)) != nil {
