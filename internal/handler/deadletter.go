@@ -97,7 +97,7 @@ func readHeaderText(text string) string {
 }
 
 // nonce is made of the outcome and of the name that the ledger has of the delivery that decided it, which is random. So
-// all replicas make the same, and nobody else can.
+// all replicas make the same, and no publisher can.
 func nonce(o pipeline.Outcome) string {
 	if o.Delivery == "" { // decided by an earlier version
 		return rand.Text()
@@ -259,7 +259,7 @@ func (h *Handler) publishForm(ctx context.Context, letter *nats.Msg, key string,
 	}
 }
 
-// storedDeadLetter reads a message of the stream of dead letters. Its sequence is 0 where there is none.
+// storedDeadLetter reads a message of the stream of dead letters. Its sequence is 0 if it is not there.
 func (h *Handler) storedDeadLetter(ctx context.Context, which StoredMessage) (*jetstream.RawStreamMsg, error) {
 	found, err := GetMessage(ctx, h.JetStream, events.StreamDeadLetters, which)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {

@@ -11,7 +11,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// What is kept can be written, instructs nobody, and gives back the original.
+// What is kept can be written, instructs neither server nor client, and gives back the original.
 func checkKept(t *testing.T, original nats.Header) {
 	t.Helper()
 	kept := keepHeader(original, false)

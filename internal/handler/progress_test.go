@@ -110,7 +110,7 @@ func TestProgressWaitsForNobody(t *testing.T) {
 	told := b.observer
 	told.StepBegan(pipeline.Running{TenantID: "acme", Step: events.Step{Number: 9}})
 	told.StepEnded(pipeline.Running{TenantID: "acme", Step: events.Step{Number: 9}}, 0, nil)
-	if took := time.Since(begin); took > publishTimeout { // NATS is away until after this
+	if took := time.Since(begin); took > publishTimeout { // NATS is unavailable until after this
 		t.Errorf("it took %s", took)
 	}
 	release()

@@ -121,7 +121,7 @@ func (h *Handler) publish(
 	}
 }
 
-// publications is how publishing to a stream gets on.
+// publications is the state of publishing to one stream.
 type publications struct {
 	why    atomic.Pointer[error] // the last one failed; nil after a success
 	faults *repeatlog.Log

@@ -76,7 +76,7 @@ func statusBlocks() map[string]string {
 		"lower case":        "NATS/1.0\r\nstatus: 404",
 		"twice":             "NATS/1.0\r\nStatus: 100\r\nStatus: 404",
 		"blank":             "NATS/1.0\r\nStatus:   ",
-		"pin":               "NATS/1.0\r\nNats-Pin-Id: somebody",
+		"pin":               "NATS/1.0\r\nNats-Pin-Id: another",
 		"stalled":           "NATS/1.0\r\nStatus: 100\r\nNats-Consumer-Stalled: $JS.FC.x",
 		"last":              "NATS/1.0\r\nStatus: 100\r\nNats-Last-Consumer: 9\r\nNats-Last-Stream: 9",
 		"pending":           "NATS/1.0\r\nStatus: 408\r\nNats-Pending-Messages: 1000000\r\nNats-Pending-Bytes: 9",
