@@ -46,6 +46,8 @@ func launchBuilt(t *testing.T, tags string, env map[string]string, args ...strin
 	}
 	p.Dir = t.TempDir()
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr
+	// Once no shell waits for the tests, the kernel wakes what is stopped in their process group.
+	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: env["FREEZE_AT"] != ""}
 	must(t, p.Start())
 	go func() { p.ended <- p.Wait() }()
 	t.Cleanup(func() {
