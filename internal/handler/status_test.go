@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,28 +20,52 @@ import (
 
 // rawPublisher writes what the client library would not: any header block.
 type rawPublisher struct {
-	t    *testing.T
-	conn net.Conn
-	from *bufio.Reader
+	t       *testing.T
+	conn    net.Conn
+	answers chan string // the server's; closed with the connection
+	writing sync.Mutex
 }
 
 func (s *natsServer) rawPublisher(t *testing.T) *rawPublisher {
 	t.Helper()
 	conn, err := s.InProcessConn()
 	must(t, err)
-	t.Cleanup(func() { conn.Close() })
-	p := &rawPublisher{t, conn, bufio.NewReader(conn)}
-	_, err = p.from.ReadString('\n') // INFO
-	must(t, err)
-	p.write(`CONNECT {"verbose":false,"pedantic":false,"headers":true}` + "\r\n")
+	p := &rawPublisher{t: t, conn: conn, answers: make(chan string, 16)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.read()
+	}()
+	t.Cleanup(func() {
+		conn.Close()
+		<-ended
+	})
+	must(t, p.write(`CONNECT {"verbose":false,"pedantic":false,"headers":true}`+"\r\n"))
 	return p
 }
 
-func (p *rawPublisher) write(text string) {
-	p.t.Helper()
-	must(p.t, p.conn.SetDeadline(time.Now().Add(patience)))
+// read takes what the server says, and tells it that the client is alive: it ends the connection of one that is not.
+func (p *rawPublisher) read() {
+	defer close(p.answers)
+	for from := bufio.NewReader(p.conn); ; {
+		line, err := from.ReadString('\n')
+		switch {
+		case err != nil, strings.HasPrefix(line, "PING") && p.write("PONG\r\n") != nil:
+			return
+		case strings.HasPrefix(line, "PONG"), strings.HasPrefix(line, "-ERR"):
+			p.answers <- line
+		}
+	}
+}
+
+func (p *rawPublisher) write(text string) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	if err := p.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
 	_, err := p.conn.Write([]byte(text))
-	must(p.t, err)
+	return err
 }
 
 // publish publishes a message and waits until the server has taken it. header is the whole block, without the blank line
@@ -49,19 +74,17 @@ func (p *rawPublisher) publish(subject, header, body string) {
 	p.t.Helper()
 	if header != "" {
 		header += "\r\n\r\n"
-		p.write(fmt.Sprintf("HPUB %s %d %d\r\n%s%s\r\nPING\r\n", subject, len(header), len(header)+len(body), header, body))
+		must(p.t, p.write(fmt.Sprintf("HPUB %s %d %d\r\n%s%s\r\nPING\r\n", subject, len(header), len(header)+len(body), header, body)))
 	} else {
-		p.write(fmt.Sprintf("PUB %s %d\r\n%s\r\nPING\r\n", subject, len(body), body))
+		must(p.t, p.write(fmt.Sprintf("PUB %s %d\r\n%s\r\nPING\r\n", subject, len(body), body)))
 	}
-	for {
-		line, err := p.from.ReadString('\n')
-		must(p.t, err)
-		if strings.HasPrefix(line, "-ERR") {
-			p.t.Fatal(line)
+	select {
+	case answer := <-p.answers:
+		if !strings.HasPrefix(answer, "PONG") {
+			p.t.Fatalf("the server answers %q", answer)
 		}
-		if strings.HasPrefix(line, "PONG") {
-			return
-		}
+	case <-time.After(patience):
+		p.t.Fatal("the server does not answer")
 	}
 }
 
