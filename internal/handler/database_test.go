@@ -14,6 +14,8 @@ import (
 type fakeDatabase struct {
 	// work is step 2 of every build; nil: nothing to do.
 	work func(ctx context.Context, tenant string, attempt int) error
+	// fails is asked in every place for its error; nil: nothing fails. who is the tenant, or the request's key.
+	fails func(at faultPlace, who string) error
 
 	mu      sync.Mutex
 	away    error // what everything returns, if set
@@ -74,6 +76,9 @@ func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, tenant strin
 		return pipeline.Claim{}, err
 	}
 	defer unlock()
+	if err := d.fault("claim", tenant); err != nil {
+		return pipeline.Claim{}, err
+	}
 	d.claims++
 	if d.panics > 0 {
 		d.panics--
@@ -105,6 +110,9 @@ func (d *fakeDatabase) Conclude(_ context.Context, c pipeline.Claim, f pipeline.
 		return pipeline.Outcome{}, err
 	}
 	defer unlock()
+	if err := d.fault("conclusion", c.Key); err != nil {
+		return pipeline.Outcome{}, err
+	}
 	e := d.entries[c.Key]
 	if e.outcome.ID == "" {
 		e.outcome = f.Outcome
@@ -139,6 +147,9 @@ func (d *fakeDatabase) Recorded(_ context.Context, key string) (pipeline.Outcome
 		return pipeline.Outcome{}, err
 	}
 	defer unlock()
+	if err := d.fault("publication", key); err != nil {
+		return pipeline.Outcome{}, err
+	}
 	if e := d.entries[key]; e != nil && e.outcome.ID != "" {
 		return e.recorded(), nil
 	}
@@ -151,6 +162,9 @@ func (d *fakeDatabase) Note(_ context.Context, c pipeline.Claim, n pipeline.Note
 		return err
 	}
 	defer unlock()
+	if err := d.fault("note", c.Key); err != nil {
+		return err
+	}
 	e := d.entries[c.Key]
 	e.notes = append(e.notes, n)
 	if n.Refund {
@@ -189,6 +203,32 @@ func (d *fakeDatabase) Ping(context.Context) error {
 	return d.away
 }
 
+func (d *fakeDatabase) Rehearse(context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.away != nil {
+		return d.away
+	}
+	return d.fault("rehearsal", "")
+}
+
+// provisioned reports whether the tenant is registered.
+func (d *fakeDatabase) provisioned(tenant string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tenants[tenant]
+}
+
+// faultPlace is where a fault is met.
+type faultPlace string
+
+func (d *fakeDatabase) fault(at faultPlace, who string) error {
+	if d.fails == nil {
+		return nil
+	}
+	return d.fails(at, who)
+}
+
 type fakeBuild struct {
 	*fakeDatabase
 	claim  pipeline.Claim
@@ -196,20 +236,22 @@ type fakeBuild struct {
 }
 
 func (b *fakeBuild) CreateBoundary(context.Context) (pipeline.Boundary, error) {
-	return pipeline.Boundary{DatabasePath: "storage/" + b.tenant}, nil
+	return pipeline.Boundary{DatabasePath: "storage/" + b.tenant}, b.fault("boundary", b.tenant)
 }
 
 func (b *fakeBuild) CreateTables(ctx context.Context) error {
-	if b.work == nil {
-		return nil
+	if err := b.fault("tables", b.tenant); err != nil || b.work == nil {
+		return err
 	}
 	return b.work(ctx, b.tenant, b.claim.Attempt)
 }
 
-func (b *fakeBuild) CreateIndexes(context.Context) (map[string]error, error) { return nil, nil }
+func (b *fakeBuild) CreateIndexes(context.Context) (map[string]error, error) {
+	return nil, b.fault("indexes", b.tenant)
+}
 
 func (b *fakeBuild) Inspect(context.Context) (pipeline.Inspection, error) {
-	return pipeline.Inspection{Tables: 11, Indexes: 18}, nil
+	return pipeline.Inspection{Tables: 11, Indexes: 18}, b.fault("validation", b.tenant)
 }
 
 func (b *fakeBuild) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
@@ -226,6 +268,9 @@ func (b *fakeBuild) Register(ctx context.Context, t pipeline.Tenant, o pipeline.
 		return &pipeline.Settled{Outcome: e.outcome}
 	case b.tenants[t.ID]:
 		return pipeline.TenantExists(t.ID, t.ID)
+	}
+	if err := b.fault("registration", b.tenant); err != nil {
+		return err
 	}
 	b.tenants[t.ID], e.outcome = true, o
 	return nil

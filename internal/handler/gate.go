@@ -19,13 +19,14 @@ const probeInterval = 3 * time.Second
 // does. While it is closed one prober asks the database, ever more rarely.
 //
 // A database may answer probes and fail all work, such as one whose disk is full. So an outage that work has
-// met is over only when work has got through: the prober lets the interrupted work try, and intake and
-// readiness wait for its word.
+// met is over only when the same work, rehearsed for nobody, has got through, and then the interrupted work: the prober
+// lets it try, and intake and readiness wait for its word.
 type gate struct {
-	probe   func(context.Context) error
-	backoff Backoff
-	asked   func() // told after each probe of an outage
-	faults  *repeatlog.Log
+	probe    func(context.Context) error
+	rehearse func(context.Context) error // what work does, for nobody
+	backoff  Backoff
+	asked    func() // told after each probe of an outage
+	faults   *repeatlog.Log
 
 	mu     sync.Mutex
 	reason error         // of the outage; nil: there is none
@@ -38,9 +39,11 @@ type gate struct {
 	worked bool          // something succeeded since the prober last looked
 }
 
-func newGate(probe func(context.Context) error, backoff Backoff, asked func(), log *slog.Logger) *gate {
+func newGate(
+	probe, rehearse func(context.Context) error, backoff Backoff, asked func(), log *slog.Logger,
+) *gate {
 	g := &gate{
-		probe: probe, backoff: backoff, asked: asked, faults: repeatlog.New(log),
+		probe: probe, rehearse: rehearse, backoff: backoff, asked: asked, faults: repeatlog.New(log),
 		open: make(chan struct{}), whole: make(chan struct{}), shut: make(chan struct{}, 1),
 	}
 	close(g.open)
@@ -150,9 +153,7 @@ func (g *gate) look(ctx context.Context) {
 	if known {
 		return
 	}
-	err := g.probe(ctx)
-	var fault *pipeline.Fault
-	if errors.As(err, &fault) && fault.Class != pipeline.Transient && ctx.Err() == nil { // as [pipeline.Settle] would
+	if err := g.sound(ctx); err != nil && ctx.Err() == nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.closeLocked(err)
@@ -171,7 +172,7 @@ func (g *gate) untilAnswered(ctx context.Context) error {
 			return err
 		}
 		tries++
-		err := g.probe(ctx)
+		err := g.sound(ctx)
 		g.asked()
 		if err == nil {
 			break
@@ -187,6 +188,23 @@ func (g *gate) untilAnswered(ctx context.Context) error {
 	close(g.open)
 	if !g.met {
 		g.over()
+	}
+	return nil
+}
+
+// sound asks the database whether it can be used. It has to do the work that a request needs where it failed to do that
+// for a request, and where nothing is known of what the question itself has met.
+func (g *gate) sound(ctx context.Context) error {
+	err := g.probe(ctx)
+	var fault *pipeline.Fault
+	if err != nil && !(errors.As(err, &fault) && fault.Class == pipeline.Transient) {
+		return err
+	}
+	g.mu.Lock()
+	met := g.met
+	g.mu.Unlock()
+	if err != nil || met {
+		return g.rehearse(ctx)
 	}
 	return nil
 }

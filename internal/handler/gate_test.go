@@ -19,6 +19,7 @@ import (
 type gateRig struct {
 	*gate
 	away    atomic.Pointer[error]
+	failing atomic.Pointer[error] // of a rehearsal
 	probes  atomic.Int32
 	written bytes.Buffer // the log
 }
@@ -31,6 +32,11 @@ func atGate(t *testing.T, test func(t *testing.T, g *gateRig)) {
 		g.gate = newGate(func(context.Context) error {
 			g.probes.Add(1)
 			if err := g.away.Load(); err != nil {
+				return *err
+			}
+			return nil
+		}, func(context.Context) error {
+			if err := g.failing.Load(); err != nil {
 				return *err
 			}
 			return nil
@@ -116,6 +122,37 @@ func TestGateStaysOpenForATransientFault(t *testing.T) {
 		time.Sleep(2*probeInterval + time.Second)
 		equal(t, "probes", g.probes.Load(), 2)
 		g.is(t, "after it", nil, true, true)
+	})
+}
+
+// A probe's trouble of which nothing is known is an outage where a rehearsal meets it too.
+func TestGateClosesWhereARehearsalFails(t *testing.T) {
+	atGate(t, func(t *testing.T, g *gateRig) {
+		broken := errors.New("the registry is broken")
+		g.set(errTransient)
+		g.failing.Store(&broken)
+		time.Sleep(probeInterval + time.Second)
+		g.is(t, "broken", broken, false, false)
+		g.set(nil)
+		g.failing.Store(nil)
+		time.Sleep(maxAway)
+		g.is(t, "mended", nil, true, true)
+	})
+}
+
+// An outage that work has met lasts as long as a rehearsal fails, whatever probes are told.
+func TestOutageLastsWhileARehearsalFails(t *testing.T) {
+	atGate(t, func(t *testing.T, g *gateRig) {
+		full := errors.New("disk full")
+		g.failing.Store(&full)
+		g.close(full)
+		time.Sleep(time.Hour)
+		g.is(t, "probed for an hour", full, false, false)
+		g.failing.Store(nil)
+		time.Sleep(maxAway)
+		g.is(t, "rehearsed", full, true, false)
+		g.succeeded()
+		g.is(t, "over", nil, true, true)
 	})
 }
 

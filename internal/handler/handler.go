@@ -84,7 +84,7 @@ func New(c Config) (*Handler, error) {
 	h := &Handler{Config: c, again: again, pulse: newPulse()}
 	h.intakeFaults = repeatlog.New(c.Log)
 	h.outcomes.faults, h.deadLetters.faults = repeatlog.New(c.Log), repeatlog.New(c.Log)
-	h.gate = newGate(c.Provisioner.Ping, again, h.pulse.beat, c.Log)
+	h.gate = newGate(c.Provisioner.Ping, c.Provisioner.Rehearse, again, h.pulse.beat, c.Log)
 	h.pulling.Store(&errNotTaking)
 	return h, nil
 }

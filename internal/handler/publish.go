@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/crash"
+	"example.com/tenant-provisioner/internal/faults"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
@@ -164,12 +165,9 @@ func publishOnce(
 	return ack, err
 }
 
-// Error codes of JetStream for which the client has no name. (nats-server 2.15.2, server/errors.json)
-const (
-	accountResourcesExceeded jetstream.ErrorCode = 10002
-	headerExceedsMaximum     jetstream.ErrorCode = 10097
-	noLimits                 jetstream.ErrorCode = 10120
-)
+// headerExceedsMaximum is an error code of JetStream for which the client has no name. (nats-server 2.15.2,
+// server/errors.json)
+const headerExceedsMaximum jetstream.ErrorCode = 10097
 
 // apiError is JetStream's own error, or nil.
 func apiError(err error) *jetstream.APIError {
@@ -181,11 +179,7 @@ func apiError(err error) *jetstream.APIError {
 }
 
 // isWrongSequence reports whether the stream has taken another message since it was looked at.
-func isWrongSequence(err error) bool {
-	api := apiError(err)
-	return api != nil && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
-		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
-}
+func isWrongSequence(err error) bool { return isPublication(err, pipeline.Transient) }
 
 // isStreamMissing reports whether no stream takes the subject.
 func isStreamMissing(err error) bool {
@@ -194,21 +188,16 @@ func isStreamMissing(err error) bool {
 }
 
 // isRefusal reports whether the message itself is refused, by the client or the server, so that it would be refused
-// as often as it is published. Server: a bad request (4xx), but for what others can end: a stream that is missing, an
-// account that is full or has no limits, a message id that is being processed, too many requests.
-func isRefusal(err error) bool {
-	if api := apiError(err); api != nil {
-		return (api.Code == 400 || api.Code == 412) && !isWrongSequence(err) &&
-			api.ErrorCode != accountResourcesExceeded && api.ErrorCode != noLimits
+// as often as it is published.
+func isRefusal(err error) bool { return isPublication(err, pipeline.Permanent) }
+
+// isPublication reports whether an error of publishing is of the class, by the table of faults.
+func isPublication(err error, class pipeline.Class) bool {
+	if err == nil {
+		return false
 	}
-	for _, refusal := range []error{
-		nats.ErrMaxPayload, nats.ErrBadHeaderMsg, nats.ErrBadSubject, nats.ErrHeadersNotSupported, nats.ErrInvalidMsg,
-	} {
-		if errors.Is(err, refusal) {
-			return true
-		}
-	}
-	return false
+	row, _ := faults.ByPublication(err)
+	return row.Own.Class == class
 }
 
 // isTooLarge reports whether the message exceeds what the server, or the stream, takes.

@@ -72,6 +72,9 @@ type Claim struct {
 	Attempt int    // 1, 2, …; above the limit where all attempts are spent
 	// Registered is the id in the registry that equals the tenant's without regard to case, or "", as it was then.
 	Registered string
+	// Unstorable is why the database cannot store source and id of the request as they are; nil: it can. They are
+	// escaped in the ledger then.
+	Unstorable error
 }
 
 // Limit bounds the attempts of a request.
@@ -151,6 +154,9 @@ type Database interface {
 	Begin(ctx context.Context, c Claim, tenantID string) (Build, error)
 	// Ping reports whether the database can be reached and written to.
 	Ping(ctx context.Context) error
+	// Rehearse does all that an attempt does, up to the commit, for a tenant that nobody can ask for, and takes it back.
+	// Nobody else sees anything of it.
+	Rehearse(ctx context.Context) error
 }
 
 // Build is one attempt to build one tenant. Its methods are called in this order, each once.

@@ -98,7 +98,8 @@ func (f *fake) Begin(context.Context, Claim, string) (Build, error) {
 	}
 	return f, nil
 }
-func (f *fake) Ping(context.Context) error { return f.call("ping") }
+func (f *fake) Ping(context.Context) error     { return f.call("ping") }
+func (f *fake) Rehearse(context.Context) error { return f.call("rehearse") }
 
 func (f *fake) CreateBoundary(context.Context) (Boundary, error) {
 	return Boundary{SchemaName: "tenant_acme"}, f.call("boundary")

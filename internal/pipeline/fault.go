@@ -12,7 +12,8 @@ type Class int
 
 const (
 	// Transient faults are tried again, until the last attempt. An error nobody classified is transient:
-	// to fail a request for good takes knowledge.
+	// to fail a request for good takes knowledge. None is charged to a request before the same work has been rehearsed
+	// for nobody, and has succeeded: see [Provisioner.Rehearse].
 	Transient Class = iota
 	// Permanent faults fail the request with their cause code.
 	Permanent
@@ -27,6 +28,7 @@ type Fault struct {
 	Code    events.CauseCode // set where Class is Permanent
 	Message string           // for people: what is wrong and what to do
 	Native  string           // SQLSTATE or driver code, empty where there is none
+	Shared  bool             // met in what all requests share: registry, ledger, pool, connection
 	Err     error            // the original, may be nil
 }
 
@@ -41,6 +43,13 @@ func (f *Fault) Error() string {
 }
 
 func (f *Fault) Unwrap() error { return f.Err }
+
+// isDoubtful reports whether the fault may be everybody's although it looks like the request's own. Not so what was
+// understood here, without an error, nor a right that is missing: what to do is known then. A structure that is not as
+// defined may be anybody's: something may have changed what was made.
+func (f *Fault) isDoubtful() bool {
+	return f.Class != Outage && (f.Code == events.CauseSchemaInvalid || f.Err != nil && (f.Class == Transient || f.Shared))
+}
 
 // Detail is the database's own code and text, for the cause's detail.
 func (f *Fault) Detail() string {

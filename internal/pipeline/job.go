@@ -33,6 +33,7 @@ type Job struct {
 	data      events.Requested
 	malformed error
 	claim     *Claim
+	trips     int                    // how often an outage has held it up
 	trace     propagation.MapCarrier // the span in which it is decided; nil where nothing is traced
 	log       *slog.Logger
 }
@@ -139,11 +140,12 @@ func (j *Job) unclaimed(ctx context.Context, err error) Result {
 	case errors.Is(err, ErrBusy):
 		return j.undecided(ctx, Facts{Ledger: Busy}, err, Note{})
 	}
-	f := Facts{Ledger: Unread, Ended: ending(err)}
 	if errors.Is(err, errDraining) {
-		f.Ended, f.Phase = Succeeded, Draining // it was not begun
+		return j.undecided(ctx, Facts{Ledger: Unread, Phase: Draining}, fmt.Errorf("claim: %w", err), Note{}) // not begun
 	}
-	return j.undecided(ctx, f, fmt.Errorf("claim: %w", err), Note{Text: err.Error()})
+	fault, why := j.p.judge(ctx, err, j.trips)
+	f := Facts{Ledger: Unread, Ended: ending(fault)}
+	return j.undecided(ctx, f, fmt.Errorf("claim: %w", why), Note{Text: why.Error()})
 }
 
 // standing is the result where the ledger holds the outcome.
@@ -162,6 +164,9 @@ func (j *Job) undecided(ctx context.Context, f Facts, err error, n Note) Result 
 	}
 	r := j.result(f)
 	r.Err = err
+	if r.Verdict == Pause {
+		j.trips++
+	}
 	if r.Verdict == HandBack && j.claim != nil {
 		n.Refund = true
 		j.note(ctx, n)
@@ -184,12 +189,15 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 		j.log.InfoContext(ctx, "another worker finished this request", "outcome", settled.Outcome.ID)
 		return j.standing(settled.Outcome)
 	}
+	facts := Facts{Ledger: Claimed, Last: j.claim.Attempt >= j.p.Limit.Attempts}
 	fault := faultOf(err)
-	note := Note{Step: j.p.Steps[step].Name, Code: fault.Native, Text: fault.Error()}
-	facts := Facts{Ledger: Claimed, Ended: ending(err), Last: j.claim.Attempt >= j.p.Limit.Attempts}
 	if errors.Is(err, errDraining) {
 		facts.Ended, facts.Phase = EndedOutage, Draining // no fault of its own held it up
+	} else {
+		fault, err = j.p.judge(ctx, err, j.trips)
+		facts.Ended = ending(fault)
 	}
+	note := Note{Step: j.p.Steps[step].Name, Code: fault.Native, Text: fault.Error()}
 	result := j.undecided(ctx, facts, err, note)
 	switch result.Verdict {
 	case Terminate:
@@ -239,8 +247,9 @@ func (j *Job) conclude(ctx context.Context, f Facts, step int, fault *Fault, lef
 		}
 		return j.standing(outcome)
 	}
-	f.Ledger, f.Ended = Unread, ending(err)
-	return j.undecided(ctx, f, fmt.Errorf("record the failure: %w", err),
+	met, why := j.p.judge(ctx, err, j.trips)
+	f.Ledger, f.Ended = Unread, ending(met)
+	return j.undecided(ctx, f, fmt.Errorf("record the failure: %w", why),
 		Note{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
 }
 

@@ -107,7 +107,8 @@ func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery strin
 
 // unrecorded is the result where the failure of a message that is not an event could not be recorded.
 func (p *Provisioner) unrecorded(ctx context.Context, err error) Result {
-	facts := Facts{Ledger: Unread, Ended: ending(err)}
+	fault, err := p.judge(ctx, err, 0)
+	facts := Facts{Ledger: Unread, Ended: ending(fault)}
 	select {
 	case <-p.draining:
 		facts.Phase = Draining

@@ -95,6 +95,8 @@ type Provisioner struct {
 	draining chan struct{}
 	drain    func()
 	moved    atomic.Pointer[time.Time]
+
+	rehearsal *rehearsal
 }
 
 // New returns a provisioner, or an error that names what is missing.
@@ -118,6 +120,7 @@ func New(c Config) (*Provisioner, error) {
 	return &Provisioner{
 		Config: c, running: semaphore.NewWeighted(everyone), building: semaphore.NewWeighted(int64(c.Workers)),
 		draining: draining, drain: sync.OnceFunc(func() { close(draining) }),
+		rehearsal: newRehearsal(),
 	}, nil
 }
 

@@ -114,11 +114,8 @@ func Settle(f Facts) Verdict {
 }
 
 // ending is what a fault means to the table.
-func ending(err error) Ending {
-	if err == nil {
-		return Succeeded
-	}
-	switch faultOf(err).Class {
+func ending(f *Fault) Ending {
+	switch f.Class {
 	case Permanent:
 		return EndedPermanent
 	case Outage:

@@ -35,6 +35,12 @@ func Steps() []Step {
 
 func validateRequest(_ context.Context, a *Attempt) error {
 	e := a.request.Event
+	if why := a.claim.Unstorable; why != nil {
+		return &Fault{
+			Class: Permanent, Code: events.CauseInvalidRequest,
+			Message: "source or id holds what the database cannot store; send another one", Err: why,
+		}
+	}
 	if e.Type() != events.TypeRequested {
 		return Failure(events.CauseUnsupportedEventType,
 			"type %s is not %s; publish other events elsewhere", events.Quote(e.Type()), events.TypeRequested)

@@ -344,15 +344,16 @@ func TestClaimThatIsRepeated(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
 		lost := &pipeline.Fault{Class: pipeline.Outage, Message: "the connection broke"}
+		const times = 3
 		claims := 0
 		at := r.with(t, only(claimed, func(context.Context) error {
-			if claims++; claims < maxAttempts+2 {
+			if claims++; claims <= times {
 				return lost
 			}
 			return nil
 		}))
 		job := at.Job(request(t, "acme"))
-		for range maxAttempts + 1 {
+		for range times {
 			verdict(t, job, pipeline.Pause)
 		}
 		if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {

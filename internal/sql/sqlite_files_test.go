@@ -24,7 +24,7 @@ func TestFilePlacedButNotRegistered(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.rig(t)
-	p.raw(t, "", "CREATE TRIGGER refuse BEFORE INSERT ON tenant_registry BEGIN SELECT RAISE(ABORT, 'not now'); END")
+	p.raw(t, "", "CREATE TRIGGER refuse BEFORE INSERT ON tenant_registry WHEN NEW.tenant_id = 'placed' BEGIN SELECT RAISE(ABORT, 'not now'); END")
 	req := request(t, "placed")
 	verdict(t, r.provisioner.Job(req), pipeline.Postpone)
 	before, err := os.Stat(p.boundary("placed"))

@@ -23,6 +23,7 @@ type build struct {
 	tenant string
 	schema string
 	taken  string // the prepared boundary that the schema was made of; empty: none
+	found  bool   // the schema was there already
 }
 
 // Begin implements [pipeline.Database]. It takes a connection and sends nothing.
@@ -32,37 +33,49 @@ func (s *Store) Begin(ctx context.Context, c pipeline.Claim, tenantID string) (p
 	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect: %w", classify(err))
+		return nil, fmt.Errorf("connect: %w", sharedFault(err))
 	}
 	return &build{Store: s, conn: conn, claim: c, tenant: tenantID, schema: s.names.Name(tenantID)}, nil
 }
 
-// CreateBoundary locks the boundary, looks again, and creates the schema, in one round trip. Whatever the
-// look brings to light, nothing has happened yet: the transaction is rolled back. Where boundaries are prepared,
-// one of them is taken in that round trip, and becomes the schema in a second.
+// CreateBoundary locks the boundary, looks again, and creates the schema, in one round trip. Whatever the look brings
+// to light, nothing has happened yet: the transaction is rolled back. Where boundaries are prepared, one of them is
+// taken in that round trip, and becomes the schema in a second. Where that way is refused, the schema is made in the
+// ordinary one.
 func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	boundary, err := b.createBoundary(ctx, b.asksPool())
+	if !errors.Is(err, errPoolRefuses) {
+		return boundary, err
+	}
+	b.prepared.refuse(b.log, err)
+	b.taken = ""
+	if _, err := b.conn.Exec(ctx, "ROLLBACK"); err != nil {
+		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, sharedFault(err))
+	}
+	return b.createBoundary(ctx, false)
+}
+
+// createBoundary asks the pool for a prepared boundary or not. Where it asks, [errPoolRefuses] may be returned.
+func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundary, error) {
 	var (
 		ledger       sql.Entry
 		twin, holder string
 		existed      bool
 	)
-	batch := &pgx.Batch{}
-	batch.Queue("BEGIN")
-	batch.Queue(b.q.lockBoundary, lockKey("boundary", strings.ToLower(b.schema)), b.workKey())
-	batch.Queue(b.q.lockRequest(), b.claim.Key).QueryRow(func(row pgx.Row) error { return ledger.Scan(row) })
-	batch.Queue(b.q.look, b.tenant, b.schema).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&twin, &holder, &existed)
-	})
-	asks := b.asksPool()
+	batch := &placed{}
+	batch.queue(ofAll, nil, "BEGIN")
+	batch.queue(ofLock, nil, b.q.lockBoundary, lockKey("boundary", strings.ToLower(b.schema)), b.workKey())
+	batch.queue(ofAll, func(row pgx.Row) error { return ledger.Scan(row) }, b.q.lockRequest(), b.claim.Key)
+	batch.queue(ofAll, func(row pgx.Row) error { return row.Scan(&twin, &holder, &existed) }, b.q.look, b.tenant, b.schema)
 	if asks {
-		b.queueTake(batch)
+		batch.queue(ofPool, optional(&b.taken), b.q.takePrepared, b.prepared.definition, b.schema)
 	} else {
-		batch.Queue(b.ddl(b.q.createSchema))
+		batch.queue(ofTenant, nil, b.ddl(b.q.createSchema))
 	}
-	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, lacking(err, createRight))
+	if at, err := batch.send(ctx, b.conn); err != nil {
+		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, b.faultAt(at, err))
 	}
 	if err := ledger.Vacant(b.claim, b.tenant, twin, "schema "+b.schema, holder); err != nil {
 		return pipeline.Boundary{}, err
@@ -73,12 +86,35 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 			return pipeline.Boundary{}, err
 		}
 	}
-	if existed {
+	if b.found = existed; existed {
 		if err := b.requireEmpty(ctx); err != nil {
 			return pipeline.Boundary{}, err
 		}
 	}
 	return pipeline.Boundary{SchemaName: b.schema, Prepared: b.taken != ""}, nil
+}
+
+// errPoolRefuses is wrapped where the way of prepared boundaries has failed, and the ordinary one has not.
+var errPoolRefuses = errors.New("the prepared boundary could not be used")
+
+// faultAt is the fault of a statement that works in that place.
+func (b *build) faultAt(at place, err error) error {
+	switch at {
+	case ofTenant:
+		return lacking(classify(err), createRight)
+	case ofLock:
+		if waitEnded(err) {
+			return fmt.Errorf("the boundary is at work elsewhere: %w", pipeline.ErrBusy)
+		}
+	case ofPool:
+		var fault *pipeline.Fault
+		if err = sharedFault(err); errors.As(err, &fault) && fault.Class != pipeline.Outage {
+			return fmt.Errorf("%w: %w", errPoolRefuses, err)
+		}
+		return err
+	case ofAll:
+	}
+	return b.ledgerFault(err)
 }
 
 // optional scans a row that need not be there.
@@ -147,7 +183,7 @@ func (b *build) CreateTables(ctx context.Context) error {
 	if b.taken != "" {
 		return nil
 	}
-	failed, err := b.create(ctx, b.ddl(b.q.tables), conflicting)
+	failed, err := b.create(ctx, b.ddl(b.q.tables), b.inTheWay)
 	if err != nil {
 		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
 	}
@@ -196,10 +232,10 @@ func (b *build) create(ctx context.Context, ddl string, passOver func(error) boo
 	return failed, nil
 }
 
-// conflicting reports whether what stands in the schema is in the way of a table.
-func conflicting(err error) bool {
+// inTheWay reports whether what stood in the schema is in the way of a table.
+func (b *build) inTheWay(err error) bool {
 	var fault *pipeline.Fault
-	return errors.As(err, &fault) && fault.Code == events.CauseSchemaInvalid
+	return b.found && errors.As(err, &fault) && fault.Code == events.CauseSchemaInvalid
 }
 
 // permanent reports whether an index's error is its own: whatever would fail the whole transaction
@@ -227,15 +263,38 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	batch := &pgx.Batch{}
-	batch.Queue(b.q.register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName,
-		t.CreatedAt.UTC().Format(time.DateTime+".000000"), t.CreatedBy)
-	b.queueConclude(batch, b.claim, "provisioned", pipeline.Conclusion{Outcome: o})
+	b.queueRegister(batch, t, o)
 	batch.Queue("COMMIT")
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("register the tenant: %w", classify(err))
+		return fmt.Errorf("register the tenant: %w", b.registerFault(err))
 	}
 	return nil
 }
+
+// queueRegister writes both rows, and fails where one is not there then.
+func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) {
+	batch.Queue(b.q.register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName,
+		t.CreatedAt.UTC().Format(time.DateTime+".000000"), t.CreatedBy)
+	b.queueConclude(batch, b.claim, "provisioned", pipeline.Conclusion{Outcome: o})
+	batch.Queue(b.q.checkRows, t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID)
+}
+
+// registerFault is the fault of a registration: the registry's, but for what the request holds.
+func (b *build) registerFault(err error) error {
+	err = b.registryFault(err)
+	var fault *pipeline.Fault
+	if !errors.As(err, &fault) || fault.Native != rowsMissing {
+		return err
+	}
+	lost := *fault
+	lost.Class, lost.Code = pipeline.Transient, ""
+	lost.Message = "the registry or the ledger has not kept what was written; look for a trigger, a rule or a row policy " +
+		"on tenant_registry and tenant_requests in " + b.registry
+	return &lost
+}
+
+// rowsMissing is the SQLSTATE by which check_rows.sql fails: division by zero.
+const rowsMissing = "22012"
 
 // Close rolls back what was not committed. Nothing stays behind: if the rollback cannot be sent, the
 // server does it when the connection ends.

@@ -26,7 +26,7 @@ func TestClasses(t *testing.T) {
 		"42P07": pipeline.Transient, "XX000": pipeline.Transient, "99999": pipeline.Transient, "": pipeline.Transient,
 		"08006": pipeline.Outage, "57P01": pipeline.Outage, "57P02": pipeline.Outage, "57P03": pipeline.Outage,
 		"25006": pipeline.Outage, "53100": pipeline.Outage, "53300": pipeline.Outage, "57P04": pipeline.Outage, "57P05": pipeline.Outage, "28P01": pipeline.Outage, "3D000": pipeline.Outage,
-		"58030": pipeline.Outage,
+		"58030": pipeline.Transient, "58P01": pipeline.Transient, "XX001": pipeline.Transient, "0A000": pipeline.Transient,
 		"42501": pipeline.Permanent, "42804": pipeline.Permanent, "42P16": pipeline.Permanent, "42830": pipeline.Permanent,
 	} {
 		err := classify(fmt.Errorf("x: %w", &pgconn.PgError{Code: code}))

@@ -94,7 +94,7 @@ func (s *Store) countPrepared(ctx context.Context) (full bool, err error) {
 	defer cancel()
 	var n int64
 	if err := s.pool.QueryRow(ctx, s.q.countPrepared, s.prepared.definition).Scan(&n); err != nil {
-		return false, fmt.Errorf("count the prepared boundaries: %w", classify(err))
+		return false, fmt.Errorf("count the prepared boundaries: %w", sharedFault(err))
 	}
 	s.prepared.ready.Store(n)
 	return n >= int64(s.prepared.target), nil
@@ -117,7 +117,7 @@ func (s *Store) nobodyWorks(ctx context.Context) (quiet bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := s.pool.QueryRow(ctx, s.q.isQuiet, s.workKey()).Scan(&quiet); err != nil {
-		return false, fmt.Errorf("see whether requests are worked on: %w", classify(err))
+		return false, fmt.Errorf("see whether requests are worked on: %w", sharedFault(err))
 	}
 	return quiet, nil
 }

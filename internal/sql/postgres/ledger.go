@@ -19,27 +19,43 @@ func (s *Store) Claim(
 	s.activity.now()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	claim, err := s.claimNew(ctx, r, tenantID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		claim, err = s.claimKnown(ctx, r, tenantID, limit)
+	source, id := r.Event.Source(), r.Event.ID()
+	claim, err := s.claim(ctx, r, source, id, tenantID, limit)
+	if isUnstorable(err) {
+		why := err
+		claim, err = s.claim(ctx, r, escape(source), escape(id), tenantID, limit)
+		claim.Unstorable = why
 	}
 	if err != nil {
-		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", lacking(err, rightsInRegistry(s.registry)))
+		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", s.ledgerFault(err))
 	}
 	return claim, nil
 }
 
+// claim claims an attempt at the request, which the ledger shows with this source and id.
+func (s *Store) claim(
+	ctx context.Context, r pipeline.Request, source, id, tenantID string, limit pipeline.Limit,
+) (pipeline.Claim, error) {
+	claim, err := s.claimNew(ctx, r, source, id, tenantID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		claim, err = s.claimKnown(ctx, r, source, id, tenantID, limit)
+	}
+	return claim, err
+}
+
 // claimNew claims the first attempt at a request. It returns [pgx.ErrNoRows] where the ledger knows the request.
-func (s *Store) claimNew(ctx context.Context, r pipeline.Request, tenantID string) (pipeline.Claim, error) {
+func (s *Store) claimNew(
+	ctx context.Context, r pipeline.Request, source, id, tenantID string,
+) (pipeline.Claim, error) {
 	claim := pipeline.Claim{Key: r.Key(), Replay: pipeline.FirstReplay(r.Replay), Attempt: 1}
 	err := s.pool.QueryRow(ctx, s.q.claimNew,
-		tenantID, claim.Key, r.Event.Source(), r.Event.ID(), claim.Replay, r.Delivery).Scan(nil, &claim.Registered)
+		tenantID, claim.Key, source, id, claim.Replay, r.Delivery).Scan(nil, &claim.Registered)
 	return claim, err
 }
 
 // claimKnown claims a further attempt, unless there is an outcome.
 func (s *Store) claimKnown(
-	ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit,
+	ctx context.Context, r pipeline.Request, source, id, tenantID string, limit pipeline.Limit,
 ) (pipeline.Claim, error) {
 	key := r.Key()
 	var row sql.Entry
@@ -55,7 +71,7 @@ func (s *Store) claimKnown(
 	var registered string
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.laxCommit)
-	batch.Queue(s.q.claim, tenantID, key, r.Event.Source(), r.Event.ID(), replay, r.Delivery,
+	batch.Queue(s.q.claim, tenantID, key, source, id, replay, r.Delivery,
 		limit.Attempts, limit.Lease.Seconds())
 	batch.Queue(s.q.request, key)
 	batch.Queue(s.q.findTenant, tenantID)
@@ -81,25 +97,36 @@ func (s *Store) claimKnown(
 
 // Conclude implements [pipeline.Ledger].
 func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
-	batch := &pgx.Batch{}
-	s.queueConclude(batch, c, "failed", f)
-	return s.concluded(ctx, batch, c.Key)
+	return s.concluded(ctx, c.Key, f, func(batch *pgx.Batch, f pipeline.Conclusion) {
+		s.queueConclude(batch, c, "failed", f)
+	})
 }
 
-// concluded sends one statement that records a failure, and returns the outcome that stands.
-func (s *Store) concluded(ctx context.Context, batch *pgx.Batch, key string) (pipeline.Outcome, error) {
+// concluded sends one statement that records a failure, and returns the outcome that stands. What the database cannot
+// store as it is, it gets escaped.
+func (s *Store) concluded(
+	ctx context.Context, key string, f pipeline.Conclusion, queue func(*pgx.Batch, pipeline.Conclusion),
+) (pipeline.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var row sql.Entry
-	batch.Queue(s.q.request, key)
-	err := s.send(ctx, batch, func(results pgx.BatchResults) error {
-		if _, err := results.Exec(); err != nil {
-			return err
-		}
-		return row.Scan(results.QueryRow())
-	})
+	conclude := func(f pipeline.Conclusion) error {
+		batch := &pgx.Batch{}
+		queue(batch, f)
+		batch.Queue(s.q.request, key)
+		return s.send(ctx, batch, func(results pgx.BatchResults) error {
+			if _, err := results.Exec(); err != nil {
+				return err
+			}
+			return row.Scan(results.QueryRow())
+		})
+	}
+	err := conclude(f)
+	if isUnstorable(err) {
+		err = conclude(escaped(f))
+	}
 	if err != nil {
-		err = lacking(err, rightsInRegistry(s.registry))
+		err = s.ledgerFault(err)
 		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
 	}
 	return row.Concluded()
@@ -107,11 +134,11 @@ func (s *Store) concluded(ctx context.Context, batch *pgx.Batch, key string) (pi
 
 // Reject implements [pipeline.Ledger].
 func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outcome, error) {
-	f, m := r.Failure, r.Message
-	batch := &pgx.Batch{}
-	batch.Queue(s.q.reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step, string(f.Cause.Code),
-		f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.Delivery)
-	return s.concluded(ctx, batch, r.Key)
+	m := r.Message
+	return s.concluded(ctx, r.Key, r.Failure, func(batch *pgx.Batch, f pipeline.Conclusion) {
+		batch.Queue(s.q.reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step, string(f.Cause.Code),
+			f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.Delivery)
+	})
 }
 
 // Note implements [pipeline.Ledger].
@@ -128,7 +155,7 @@ func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (
 		return false, pipeline.ErrBusy
 	}
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return false, fmt.Errorf("read the ledger: %w", lacking(err, rightsInRegistry(s.registry)))
+		return false, fmt.Errorf("read the ledger: %w", s.ledgerFault(err))
 	}
 	return suspect, nil
 }
@@ -144,7 +171,7 @@ func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, err
 	defer cancel()
 	var row sql.Entry
 	if err := row.Scan(s.pool.QueryRow(ctx, s.q.request, key)); err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return pipeline.Outcome{}, fmt.Errorf("read the ledger: %w", lacking(err, rightsInRegistry(s.registry)))
+		return pipeline.Outcome{}, fmt.Errorf("read the ledger: %w", s.ledgerFault(err))
 	}
 	return row.Recorded(), nil
 }
@@ -157,7 +184,7 @@ func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) e
 	batch.Queue(s.q.laxCommit)
 	batch.Queue(query, args...)
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("note the %s in the ledger: %w", what, lacking(err, rightsInRegistry(s.registry)))
+		return fmt.Errorf("note the %s in the ledger: %w", what, s.ledgerFault(err))
 	}
 	return nil
 }
@@ -172,4 +199,29 @@ func (s *Store) send(ctx context.Context, batch *pgx.Batch, read func(pgx.BatchR
 	results := s.pool.SendBatch(ctx, batch)
 	defer func() { err = errors.Join(err, results.Close()) }()
 	return read(results)
+}
+
+// registryFault is sharedFault, and names the rights that registry and ledger ask for. Where a statement that the
+// session keeps fits no more what is there, all sessions are opened anew.
+func (s *Store) registryFault(err error) error {
+	err = lacking(sharedFault(err), rightsInRegistry(s.registry))
+	var fault *pipeline.Fault
+	if errors.As(err, &fault) && stale[fault.Native] {
+		s.pool.Reset()
+		fault.Class = pipeline.Outage
+	}
+	return err
+}
+
+// stale are the SQLSTATEs of a prepared statement whose tables were altered, or which is gone from its session.
+var stale = map[string]bool{"0A000": true, "26000": true}
+
+// ledgerFault is registryFault where the ledger alone was asked: no request fails for what cannot be recorded of it.
+func (s *Store) ledgerFault(err error) error {
+	err = s.registryFault(err)
+	var fault *pipeline.Fault
+	if errors.As(err, &fault) && fault.Class == pipeline.Permanent {
+		fault.Class, fault.Code = pipeline.Transient, ""
+	}
+	return err
 }

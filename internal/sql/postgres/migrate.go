@@ -29,11 +29,11 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 			return err
 		}
 		if err := s.runMigrations(ctx, createdBy); err != nil {
-			return lacking(err, s.rightsToMigrate())
+			return lacking(sharedFault(err), s.rightsToMigrate())
 		}
 		// DocEX's registry must have the columns; its own migrations are its own business.
 		_, err = conn.Exec(ctx, s.q.checkRegistry)
-		return lacking(err, s.rightsToMigrate())
+		return lacking(sharedFault(err), s.rightsToMigrate())
 	})
 }
 
@@ -104,7 +104,7 @@ func (s *Store) createRegistrySchema(ctx context.Context, conn *pgxpool.Conn) er
 		return err
 	}
 	_, err := conn.Exec(ctx, s.q.createRegistry)
-	return lacking(err, createRight+", or have the schema made: deploy/postgres/registry.sql")
+	return lacking(sharedFault(err), createRight+", or have the schema made: deploy/postgres/registry.sql")
 }
 
 // rightsToMigrate are what it takes to bring the registry up to date, in a schema that is somebody else's.

@@ -15,14 +15,14 @@ func (r *Reader) Twins(ctx context.Context, limit int) ([][2]string, error) {
 	defer cancel()
 	rows, err := r.pool.Query(ctx, r.q.twins, limit)
 	if err != nil {
-		return nil, fmt.Errorf("read the registry: %w", classify(err))
+		return nil, fmt.Errorf("read the registry: %w", sharedFault(err))
 	}
 	pairs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p [2]string, err error) {
 		err = row.Scan(&p[0], &p[1])
 		return p, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the registry: %w", classify(err))
+		return nil, fmt.Errorf("read the registry: %w", sharedFault(err))
 	}
 	return pairs, nil
 }
@@ -37,7 +37,7 @@ func (r *Reader) Misplaced(ctx context.Context, page []sql.Registered) (found []
 	}
 	rows, err := r.pool.Query(ctx, r.q.holders, names)
 	if err != nil {
-		return nil, fmt.Errorf("read the registry: %w", classify(err))
+		return nil, fmt.Errorf("read the registry: %w", sharedFault(err))
 	}
 	holders := map[string]string{}
 	var schema, id string
@@ -46,7 +46,7 @@ func (r *Reader) Misplaced(ctx context.Context, page []sql.Registered) (found []
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the registry: %w", classify(err))
+		return nil, fmt.Errorf("read the registry: %w", sharedFault(err))
 	}
 	for i, t := range page {
 		m := sql.Misplaced{TenantID: t.ID, Registered: t.Boundary.SchemaName, Expected: names[i]}

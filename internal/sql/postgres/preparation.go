@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"example.com/tenant-provisioner/internal/crash"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 )
 
@@ -18,7 +19,7 @@ import (
 func (s *Store) prepareOne(ctx context.Context) (built bool, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return false, fmt.Errorf("connect: %w", classify(err))
+		return false, fmt.Errorf("connect: %w", sharedFault(err))
 	}
 	b := &build{Store: s, conn: conn, schema: sql.PreparedName(rand.Text())}
 	defer func() {
@@ -56,34 +57,43 @@ func (b *build) beginFilling(ctx context.Context) (wanted bool, err error) {
 	batch.Queue(b.q.beginFilling, lockKey("pool", b.registry)).QueryRow(func(row pgx.Row) error { return row.Scan(&mine) })
 	batch.Queue(b.q.countPrepared, b.prepared.definition).QueryRow(func(row pgx.Row) error { return row.Scan(&ready) })
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return false, fmt.Errorf("begin to prepare a boundary: %w", classify(err))
+		return false, fmt.Errorf("begin to prepare a boundary: %w", sharedFault(err))
 	}
 	return mine && ready < int64(b.prepared.target), nil
 }
 
 // fillIn makes the schema and everything in it, as the steps of an attempt do, and leaves no difference unnoticed.
 func (b *build) fillIn(ctx context.Context) error {
-	if err := b.exec(ctx, b.ddl(b.q.createSchema)); err != nil {
-		return lacking(err, createRight)
-	}
-	if err := b.CreateTables(ctx); err != nil {
-		return err
-	}
-	failed, err := b.CreateIndexes(ctx)
+	failed, in, err := b.make(ctx)
 	if err != nil {
 		return err
 	}
 	for name, err := range failed {
 		return fmt.Errorf("index %s: %w", name, err)
 	}
-	in, err := b.Inspect(ctx)
-	if err != nil {
-		return err
+	return differing(in.Faults())
+}
+
+// make makes the schema and everything in it, and compares it. It returns the indexes that failed.
+func (b *build) make(ctx context.Context) (failed map[string]error, in pipeline.Inspection, err error) {
+	if err := b.exec(ctx, b.ddl(b.q.createSchema)); err != nil {
+		return nil, in, lacking(classify(err), createRight)
 	}
-	if differences := in.Faults(); len(differences) > 0 {
-		return errors.New("it differs from the definition: " + strings.Join(differences, "; "))
+	if err := b.CreateTables(ctx); err != nil {
+		return nil, in, err
 	}
-	return nil
+	if failed, err = b.CreateIndexes(ctx); err != nil {
+		return nil, in, err
+	}
+	in, err = b.Inspect(ctx)
+	return failed, in, err
+}
+
+func differing(differences []string) error {
+	if len(differences) == 0 {
+		return nil
+	}
+	return errors.New("it differs from the definition: " + strings.Join(differences, "; "))
 }
 
 // intoPool lets everybody take the boundary.
@@ -94,7 +104,7 @@ func (b *build) intoPool(ctx context.Context) error {
 	batch.Queue(b.q.addPrepared, b.schema, b.prepared.definition)
 	batch.Queue("COMMIT")
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("put %s into the pool: %w", b.schema, classify(err))
+		return fmt.Errorf("put %s into the pool: %w", b.schema, sharedFault(err))
 	}
 	return nil
 }

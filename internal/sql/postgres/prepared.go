@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,9 @@ type preparedPool struct {
 	ready      atomic.Int64
 	taken      atomic.Int64
 	misses     atomic.Int64
-	wake       chan struct{} // an attempt of this process that has asked it has ended
+
+	refusedUntil atomic.Int64  // nanoseconds since 1970: none is asked for until then
+	wake         chan struct{} // an attempt of this process that has asked it has ended
 }
 
 // Prepared is the state of the pool of prepared boundaries, for metrics.
@@ -59,11 +62,17 @@ func (s *Store) workKey() int64 { return lockKey("work", s.registry) }
 
 // asksPool reports whether the attempt asks for a prepared boundary. Only a first one does: whatever may be wrong
 // with the pool, it costs a request one attempt and no more.
-func (b *build) asksPool() bool { return b.prepared.target > 0 && b.claim.Attempt == 1 }
+func (b *build) asksPool() bool {
+	return b.prepared.target > 0 && b.claim.Attempt == 1 && time.Now().UnixNano() >= b.prepared.refusedUntil.Load()
+}
 
-// queueTake takes a boundary from the pool, if one can be had at once.
-func (b *build) queueTake(batch *pgx.Batch) {
-	batch.Queue(b.q.takePrepared, b.prepared.definition, b.schema).QueryRow(optional(&b.taken))
+// refusalPause is how long no boundary is asked for after one could not be used: what is refused is refused to all.
+const refusalPause = time.Minute
+
+// refuse notes that prepared boundaries cannot be used.
+func (p *preparedPool) refuse(log *slog.Logger, why error) {
+	p.refusedUntil.Store(time.Now().Add(refusalPause).UnixNano())
+	log.Warn("a prepared boundary could not be used; requests take the ordinary way for a minute", "error", why)
 }
 
 // open makes the tenant's schema of the boundary that was taken or, where there was none, from nothing. The
@@ -74,7 +83,7 @@ func (b *build) open(ctx context.Context) (existed bool, err error) {
 		crash.Point("boundary taken", b.tenant)
 		err := b.exec(ctx, b.ddl(render(b.q.renameSchema, "prepared", b.taken)))
 		if err != nil {
-			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, lacking(err, createRight))
+			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, b.faultAt(ofPool, err))
 		}
 		return false, nil
 	}
@@ -82,7 +91,7 @@ func (b *build) open(ctx context.Context) (existed bool, err error) {
 	batch.Queue(b.q.schemaExists, b.schema).QueryRow(func(row pgx.Row) error { return row.Scan(&existed) })
 	batch.Queue(b.ddl(b.q.createSchema))
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return false, fmt.Errorf("create schema %s: %w", b.schema, lacking(err, createRight))
+		return false, fmt.Errorf("create schema %s: %w", b.schema, lacking(classify(err), createRight))
 	}
 	return existed, nil
 }
@@ -97,7 +106,7 @@ func (b *build) reject(ctx context.Context, in pipeline.Inspection) error {
 	batch.Queue("ROLLBACK")
 	batch.Queue(b.q.removePrepared, b.taken)
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("remove schema %s from the pool: %w", b.taken, classify(err))
+		return fmt.Errorf("remove schema %s from the pool: %w", b.taken, sharedFault(err))
 	}
 	return &pipeline.Fault{Message: fmt.Sprintf("the prepared boundary %s differs from the definition and was put aside; "+
 		"the next attempt goes on without it: %s", b.taken, strings.Join(differences, "; "))}

@@ -14,7 +14,7 @@ var files embed.FS
 // {begin_request} and {find_tenant} stand for those files. {schema} and {relation} are filled in where they are used.
 type queries struct {
 	beginRequest, claim, claimNew, request, conclude, reject, note, buried, suspect    string
-	findTenant, look, register, checkRegistry                                          string
+	findTenant, look, register, checkRegistry, checkRows                               string
 	laxCommit, lockTable, lockBoundary, schemaExists, createSchema, relations, hasRows string
 	tables, indexes, inspect, inspectNames, ping                                       string
 	migrationLock, migrationUnlock, createRegistry, registry, bootstrap, history       string
@@ -33,8 +33,9 @@ func loadQueries(registry string) (queries, error) {
 		"queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
 		"queries/suspect.sql":     &q.suspect,
 		"queries/find_tenant.sql": &q.findTenant, "queries/look.sql": &q.look,
-		"queries/register.sql": &q.register, "queries/check_registry.sql": &q.checkRegistry,
-		"queries/lock_boundary.sql": &q.lockBoundary, "queries/schema_exists.sql": &q.schemaExists,
+		"queries/register.sql": &q.register, "queries/check_rows.sql": &q.checkRows,
+		"queries/check_registry.sql": &q.checkRegistry,
+		"queries/lock_boundary.sql":  &q.lockBoundary, "queries/schema_exists.sql": &q.schemaExists,
 		"queries/create_schema.sql": &q.createSchema, "queries/relations.sql": &q.relations,
 		"queries/lax_commit.sql": &q.laxCommit, "queries/lock_table.sql": &q.lockTable,
 		"queries/has_rows.sql": &q.hasRows, "queries/tables.sql": &q.tables, "queries/indexes.sql": &q.indexes,
@@ -78,5 +79,6 @@ func (q queries) lockRequest() string { return q.request + " FOR UPDATE" }
 func (q queries) hot() []string {
 	return []string{
 		q.claimNew, q.request, q.lockBoundary, q.lockRequest(), q.look, q.takePrepared, q.inspect, q.register, q.conclude,
+		q.checkRows,
 	}
 }

@@ -64,7 +64,7 @@ func (r *Reader) probe(ctx context.Context) error {
 	defer cancel()
 	var registry bool
 	if err := r.pool.QueryRow(ctx, r.q.probe, r.registry).Scan(&registry, &r.ledger, &r.pooled); err != nil {
-		return fmt.Errorf("read the database: %w", classify(err))
+		return fmt.Errorf("read the database: %w", sharedFault(err))
 	}
 	if !registry {
 		return fmt.Errorf("%w in schema %s: has the service run with this DATABASE_URL and REGISTRY_SCHEMA?",
@@ -161,7 +161,7 @@ func (r *Reader) absent(err error) error {
 
 // lacking makes a fault of the error, and says which rights a reader needs where one is missing.
 func (r *Reader) lacking(err error) error {
-	return lacking(err, "USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests and "+
+	return lacking(sharedFault(err), "USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests and "+
 		"prepared_boundaries in it")
 }
 

@@ -12,10 +12,9 @@ const insufficientPrivilege = "42501"
 // lacks begins what is said of a right that is missing.
 const lacks = "the database role lacks a right; grant it "
 
-// lacking is classify, and where a right is missing it says which: the server names the object only, in a language
-// of its own choice. rights are those that what was tried asks for.
+// lacking says of a fault that is a missing right which one: the server names the object only, in a language of its own
+// choice. rights are those that what was tried asks for.
 func lacking(err error, rights string) error {
-	err = classify(err)
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) || fault.Native != insufficientPrivilege || fault.Class == pipeline.Outage {
 		return err

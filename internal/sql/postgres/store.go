@@ -160,7 +160,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	if err := s.migrate(ctx, c.CreatedBy); err != nil {
 		s.pool.Close()
-		return nil, fmt.Errorf("prepare the registry %s: %w", c.Registry, classify(err))
+		return nil, fmt.Errorf("prepare the registry %s: %w", c.Registry, sharedFault(err))
 	}
 	s.migrated.Store(true)
 	s.pool.Reset()
@@ -231,6 +231,7 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	// security would hide rows from the check that a boundary has none.
 	conn.RuntimeParams["default_transaction_isolation"] = "read committed"
 	conn.RuntimeParams["row_security"] = "off"
+	conn.RuntimeParams["client_encoding"] = "UTF8" // that of the database is the default
 	// Every index is made on an empty table, and no query here reads much: planning for helpers and for compiled
 	// code would be in vain.
 	setDefault(conn.RuntimeParams, "max_parallel_maintenance_workers", "0")
@@ -286,14 +287,14 @@ func (s *Store) Ping(ctx context.Context) error {
 	defer cancel()
 	var readOnly, allowed bool
 	if err := s.pool.QueryRow(ctx, s.q.ping).Scan(&readOnly, &allowed); err != nil {
-		return lacking(err, rightsInRegistry(s.registry))
+		return s.ledgerFault(err)
 	}
 	if !allowed {
 		return &pipeline.Fault{Class: pipeline.Outage, Message: lacks + rightsInRegistry(s.registry)}
 	}
 	if s.prepared.target > 0 {
 		if err := s.pool.QueryRow(ctx, s.q.pingPrepared).Scan(&allowed); err != nil {
-			return classify(err)
+			return sharedFault(err)
 		}
 		if !allowed {
 			return &pipeline.Fault{Class: pipeline.Outage, Message: lacks + "SELECT, INSERT, UPDATE and DELETE on " +
@@ -303,7 +304,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if readOnly {
 		// What is pooled leads to the server that was the primary once. New connections look for the present one.
 		s.pool.Reset()
-		return &pipeline.Fault{Class: pipeline.Outage, Message: meanings["25006"].hint, Native: "25006"}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: readOnlyHint(), Native: readOnlyState}
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func ReadVitals(ctx context.Context, c Config, now func() time.Time) (v Vitals, 
 	defer cancel()
 	conn, application, err := connectForVitals(ctx, c)
 	if err != nil {
-		return v, fmt.Errorf("connect to PostgreSQL: %w", classify(err))
+		return v, fmt.Errorf("connect to PostgreSQL: %w", sharedFault(err))
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // all is read
 	if v, err = readVitals(ctx, conn, q, c, application); err == nil {
@@ -91,7 +91,7 @@ func ReadVitals(ctx context.Context, c Config, now func() time.Time) (v Vitals, 
 		err = v.readClock(ctx, conn, q, now)
 	}
 	if err != nil {
-		return v, fmt.Errorf("ask PostgreSQL: %w", classify(err))
+		return v, fmt.Errorf("ask PostgreSQL: %w", sharedFault(err))
 	}
 	return v, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	databasesql "database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/tenant-provisioner/internal/crash"
+	"example.com/tenant-provisioner/internal/pipeline"
 )
 
 // change is something to be written to the registry, which waits for a commit.
@@ -22,6 +24,7 @@ type change struct {
 	tenant string
 	do     func(ctx context.Context, registry *databasesql.Tx) error
 	err    error
+	unsync error // why the names of the file are not durable
 	told   chan error
 }
 
@@ -86,8 +89,9 @@ func (s *Store) write(ctx context.Context, c *change) error {
 	return <-c.told
 }
 
-// errAbandoned is what the others are told where one change of the batch panics.
-var errAbandoned = errors.New("the transaction was abandoned")
+// errAbandoned is what the others are told where one change of the batch panics, or its directory does not work. It
+// costs them nothing.
+var errAbandoned = fmt.Errorf("the transaction was abandoned for another one's fault: %w", pipeline.ErrBusy)
 
 // lead writes a batch and tells everybody what became of it. A transaction that is not committed has told no
 // change the truth, not even one that failed: what it met there may have been another's.
@@ -95,7 +99,10 @@ func (s *Store) lead(ctx context.Context, batch []*change) {
 	err := errAbandoned
 	defer func() {
 		for _, c := range batch {
-			if err != nil {
+			switch {
+			case c.unsync != nil:
+				c.err = c.unsync
+			case err != nil:
 				c.err = err
 			}
 			c.told <- c.err
@@ -129,7 +136,7 @@ func (s *Store) commit(ctx context.Context, batch []*change) error {
 		return registryFault(err)
 	}
 	if err := s.syncDirs(batch); err != nil {
-		return classify(err)
+		return err
 	}
 	return registryFault(tx.Commit())
 }
@@ -153,24 +160,35 @@ func apart(ctx context.Context, tx *databasesql.Tx, batch []*change) error {
 }
 
 // syncDirs makes the names of the batch's files durable. At once: a file system has one journal, and who waits
-// for it at the same time waits for the same write.
+// for it at the same time waits for the same write. Where a tenant's directory fails, the fault is that tenant's.
 func (s *Store) syncDirs(batch []*change) error {
 	var all errgroup.Group
-	begun := map[string]bool{}
+	begun, failed := map[string]bool{}, sync.Map{}
 	for _, c := range batch {
 		if c.err != nil || c.dir == "" {
 			continue
 		}
 		for dir := c.dir; !begun[dir]; dir = filepath.Dir(dir) {
 			begun[dir] = true
-			all.Go(func() error { return s.syncDir(dir) })
+			all.Go(func() error {
+				err := s.syncDir(dir)
+				if err != nil {
+					failed.Store(dir, err)
+				}
+				return err
+			})
 			if dir == s.Root {
 				break
 			}
 		}
 	}
 	if err := all.Wait(); err != nil {
-		return err
+		for _, c := range batch {
+			if why, ok := failed.Load(c.dir); ok && c.dir != s.Root {
+				c.unsync, err = classify(why.(error)), errAbandoned //nolint:forcetypeassert // stored above
+			}
+		}
+		return classify(err)
 	}
 	for _, c := range batch {
 		if c.err == nil && c.dir != "" {

@@ -154,12 +154,29 @@ func (b *build) enter(ctx context.Context, registry *databasesql.Tx, t pipeline.
 	if err := put(); err != nil {
 		return classify(err)
 	}
+	return b.enterRows(ctx, registry, t, o)
+}
+
+// enterRows writes both rows, and fails where one is not there then.
+func (b *build) enterRows(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome) error {
 	if _, err := registry.ExecContext(ctx, registerSQL, t.ID, t.DisplayName, t.IsolationStrategy,
 		t.Boundary.DatabasePath, stamp(t.CreatedAt), t.CreatedBy); err != nil {
 		return err
 	}
-	return b.conclude(ctx, registry, b.claim, "provisioned", pipeline.Conclusion{Outcome: o})
+	if err := b.conclude(ctx, registry, b.claim, "provisioned", pipeline.Conclusion{Outcome: o}); err != nil {
+		return err
+	}
+	var kept bool
+	err := registry.QueryRowContext(ctx, checkRowsSQL, t.ID, t.Boundary.DatabasePath, b.claim.Key, o.ID).Scan(&kept)
+	if err == nil && !kept {
+		err = &pipeline.Fault{Shared: true, Err: errNotKept}
+	}
+	return err
 }
+
+// errNotKept: a trigger has swallowed a row.
+var errNotKept = errors.New("the registry or the ledger has not kept what was written; look for a trigger on " +
+	"tenant_registry and tenant_requests")
 
 // Close gives up what was not registered. A file under construction is removed, and so is a directory that
 // was made for it; a file that has its final name stays, and is named if it is this request's.

@@ -24,6 +24,8 @@ var (
 	boundaryOwnerSQL string
 	//go:embed queries/register.sql
 	registerSQL string
+	//go:embed queries/check_rows.sql
+	checkRowsSQL string
 	//go:embed queries/check_registry.sql
 	checkRegistrySQL string
 	//go:embed queries/ping.sql

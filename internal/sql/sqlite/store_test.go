@@ -100,7 +100,7 @@ func TestClasses(t *testing.T) {
 		"no right":  {denied, pipeline.Permanent, events.CausePermissionDenied},
 		"not owner": {fmt.Errorf("x: %w", syscall.EPERM), pipeline.Permanent, events.CausePermissionDenied},
 		"disk full": {&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, pipeline.Outage, ""},
-		"read-only": {syscall.EROFS, pipeline.Outage, ""},
+		"read-only": {syscall.EROFS, pipeline.Transient, ""},
 		"too many":  {syscall.EMFILE, pipeline.Outage, ""},
 		"taken":     {fs.ErrExist, pipeline.Transient, ""},
 		"gone":      {fs.ErrNotExist, pipeline.Transient, ""},

@@ -31,19 +31,25 @@ var slots = newHolders(maxDatabases)
 // test that waits there while it holds a database keeps the place from those that it waits for.
 func Database(t testing.TB) string {
 	t.Helper()
+	return DatabaseIn(t, "UTF8")
+}
+
+// DatabaseIn is [Database] in another encoding.
+func DatabaseIn(t testing.TB, encoding string) string {
+	t.Helper()
 	s := sharedServer(t)
 	slots.acquire(t)
-	return s.database(t)
+	return s.database(t, encoding)
 }
 
 // database creates a database that is dropped when t ends.
-func (s *server) database(t testing.TB) string {
+func (s *server) database(t testing.TB, encoding string) string {
 	t.Helper()
 	name := "postgrestest_" + strings.ToLower(rand.Text())
 	quoted := pgx.Identifier{name}.Sanitize()
 
 	// template0 and not template1: nobody may connect to it, so nobody can be in the way of the copy.
-	s.exec(t, "CREATE DATABASE "+quoted+" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+	s.exec(t, "CREATE DATABASE "+quoted+" TEMPLATE template0 ENCODING '"+encoding+"' LOCALE 'C'")
 	t.Cleanup(func() {
 		t.Helper()
 		s.exec(t, "DROP DATABASE IF EXISTS "+quoted+" WITH (FORCE)")

@@ -1,0 +1,257 @@
+package faults
+
+import (
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// Family is a family of codes.
+type Family string
+
+// The families.
+const (
+	PostgreSQL Family = "SQLSTATE"  // five characters, or the two of a class, for what has no row of its own
+	SQLite     Family = "SQLite"    // names of primary result codes
+	System     Family = "errno"     // names of error numbers
+	Client     Family = "NATS"      // texts of the client library's errors
+	JetStream  Family = "JetStream" // error codes, or the code of three digits that comes with each
+)
+
+// Meaning is what an error asks for.
+type Meaning struct {
+	Class pipeline.Class
+	Code  events.CauseCode // where the class is Permanent, and the fault a database's
+	Hint  string           // for people: what is wrong and what to do; empty: the error's own text says it
+}
+
+// Row is a group of errors that mean the same. Of a database the meaning depends on where the error is met. Of NATS
+// and JetStream, in publications, it does not: Own and Shared are the same.
+type Row struct {
+	Family Family
+	Codes  []string
+	What   string
+	Own    Meaning // in what is one tenant's: its schema or file
+	Shared Meaning // in what all share: the connection, the registry, the ledger, the pool
+	Why    string
+}
+
+// What a meaning may be. Nothing that was met in what is shared fails a request, but for what the request itself holds.
+var (
+	outage = Meaning{Class: pipeline.Outage}
+	// A transient fault counts an attempt only if the same work, rehearsed, succeeds for nobody: see [pipeline.Database].
+	retried   = Meaning{Class: pipeline.Transient}
+	conflict  = fails(events.CauseSchemaInvalid, "what is in the schema conflicts with the tenant's definition")
+	damaged   = fails(events.CauseSchemaInvalid, "the tenant's file is damaged; restore it, or move it away")
+	forbidden = fails(events.CausePermissionDenied, "the file system refuses; grant the right")
+	refused   = Meaning{Class: pipeline.Permanent}
+)
+
+func fails(code events.CauseCode, hint string) Meaning {
+	return Meaning{Class: pipeline.Permanent, Code: code, Hint: hint}
+}
+
+func pauses(hint string) Meaning { return Meaning{Class: pipeline.Outage, Hint: hint} }
+
+func retry(hint string) Meaning { return Meaning{Class: pipeline.Transient, Hint: hint} }
+
+// everywhere is a row whose meaning does not depend on where the error is met.
+func everywhere(f Family, m Meaning, what, why string, codes ...string) Row {
+	return Row{Family: f, Codes: codes, What: what, Own: m, Shared: m, Why: why}
+}
+
+// Table is all that is known.
+//
+// Sources: PostgreSQL 18, appendix A; https://www.sqlite.org/rescode.html; errno(3); nats.go 1.55; nats-server 2.15.2,
+// server/errors.json.
+var Table = []Row{
+	// PostgreSQL: the service's own.
+	everywhere(PostgreSQL, outage, "connection exceptions", "the connection is gone", "08"),
+	everywhere(PostgreSQL, outage, "the server shuts down, has crashed, starts, or has ended this session",
+		"it comes back, or another server does", "57P01", "57P02", "57P03", "57P04", "57P05"),
+	everywhere(PostgreSQL, outage, "a transaction was silent, or ran, for too long",
+		"this process or the server was frozen", "25P03", "25P04"),
+	everywhere(PostgreSQL, pauses("the database is read-only (a standby?)"), "read-only transaction",
+		"nothing can be written for anybody", "25006"),
+	everywhere(PostgreSQL, pauses("the server refuses the login; check user and password in DATABASE_URL, or the "+
+		"password file, and the server's pg_hba.conf"), "the login is refused", "it is everybody's login", "28"),
+	everywhere(PostgreSQL, pauses("there is no such database; create it, or correct DATABASE_URL and start again"),
+		"no such database", "it is everybody's database", "3D"),
+	everywhere(PostgreSQL, pauses("the server's disk is full; make room"), "disk full", "it is everybody's disk", "53100"),
+	everywhere(PostgreSQL, pauses("no connection is left; see max_connections, the role's limit, CONCURRENCY"),
+		"too many connections", "it is everybody's server", "53300"),
+	// PostgreSQL: what the rehearsal tells apart.
+	everywhere(PostgreSQL, retry("the server's lock table or memory is full; see max_locks_per_transaction"),
+		"out of memory or locks", "somebody's dump holds them, or this tenant needs more than others", "53200"),
+	everywhere(PostgreSQL, retried, "other resources of the server",
+		"a limit of the server's, or of this tenant's", "53"),
+	everywhere(PostgreSQL, retried, "a limit of the program's is exceeded", "likewise", "54"),
+	everywhere(PostgreSQL, retried, "system errors: a file that cannot be read or is missing, input or output",
+		"one table's file, or the disk", "58"),
+	everywhere(PostgreSQL, retried, "internal errors, damaged data or indexes",
+		"one table's, or the catalogue's", "XX", "F0"),
+	everywhere(PostgreSQL, retried, "a lock was not got in time",
+		"a tenant's own, or that of the whole catalogue", "55P03"),
+	everywhere(PostgreSQL, retried, "an object is in use, or not in the state that it has to be in", "likewise", "55"),
+	everywhere(PostgreSQL, retried, "a statement was cancelled or took too long", "by hand, or since the server is slow",
+		"57014", "57"),
+	{
+		PostgreSQL,
+		[]string{"0A", "26"},
+		"a prepared statement that fits no more, or is gone; not supported", retried,
+		outage,
+		"a column of the registry was altered, or a pooler shares out sessions: they are opened anew",
+	},
+	everywhere(PostgreSQL, retried, "serialization failures, deadlocks", "they pass", "40"),
+	everywhere(PostgreSQL, retried, "a row or an object is there already, or a constraint refuses it",
+		"a race that was lost, such as with DocEX; the next attempt sees the winner", "23", "42P06", "42P07"),
+	everywhere(PostgreSQL, retried, "errors that functions raise: triggers, event triggers, extensions",
+		"they may concern one tenant or all", "P0", "38", "39", "2F", "09", "27", "44"),
+	// PostgreSQL: the request's own.
+	{
+		PostgreSQL,
+		[]string{"42501"},
+		"a right is missing",
+		fails(events.CausePermissionDenied, "the database role lacks a right; grant it"),
+		retry("the database role lacks a right; grant it"),
+		"a schema of somebody else's; on the registry it is everybody's right",
+	},
+	{
+		PostgreSQL,
+		[]string{"42P01", "42703", "42704", "42804", "42809", "42830", "42P16", "42P17", "42710"},
+		"objects that are missing, of another kind or type", conflict, retried,
+		"what stands in the schema is in the way; in the registry, something was changed by hand",
+	},
+	{
+		PostgreSQL,
+		[]string{"22"},
+		"data exceptions", retried,
+		fails(events.CauseInvalidRequest, "the database cannot store what the request holds; send other text"),
+		"such as text that the database's encoding does not have",
+	},
+	everywhere(PostgreSQL, retried, "other faults of a statement", "something was changed by hand", "42"),
+	everywhere(PostgreSQL, retried, "what no statement of this program meets",
+		"only a trigger, an extension or a proxy can send it",
+		"00", "01", "02", "03", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21", "24", "25", "2B", "2D", "34", "3B", "3F",
+		"72",
+		"HV"),
+
+	// SQLite.
+	everywhere(SQLite, pauses("the disk is full; make room"), "the disk is full", "it is everybody's disk", "FULL"),
+	everywhere(SQLite, outage, "out of memory", "it is everybody's memory", "NOMEM"),
+	{
+		SQLite,
+		[]string{"PERM", "AUTH"},
+		"the right to open or to do it is missing", forbidden, retried,
+		"one tenant's file; the registry is everybody's",
+	},
+	{
+		SQLite,
+		[]string{"CORRUPT"},
+		"the file is damaged", damaged, pauses("the registry is damaged; restore it"),
+		"one tenant's file; the registry is everybody's",
+	},
+	{
+		SQLite,
+		[]string{"NOTADB"},
+		"the file is not a database", damaged,
+		pauses("the registry is not a SQLite database; restore it"), "likewise",
+	},
+	{
+		SQLite,
+		[]string{"BUSY"},
+		"the file is locked by another process", retried,
+		pauses("the registry is locked by another process"), "likewise",
+	},
+	{
+		SQLite,
+		[]string{"ERROR"},
+		"a statement fits not what is there", retried,
+		pauses("the registry lacks what a statement needs; restore it"), "likewise",
+	},
+	{
+		SQLite,
+		[]string{"IOERR", "CANTOPEN", "READONLY"},
+		"the file, or one beside it, cannot be read, opened or written",
+		retried, outage, "one tenant's file, or the disk",
+	},
+	everywhere(SQLite, retried, "a constraint refuses a row", "a race that was lost, such as with DocEX", "CONSTRAINT"),
+	everywhere(SQLite, retried, "locked within this process, aborted, interrupted, changed meanwhile", "they pass",
+		"LOCKED", "ABORT", "INTERRUPT", "SCHEMA", "PROTOCOL"),
+	everywhere(SQLite, retried, "a value does not fit", "one tenant's", "TOOBIG", "MISMATCH", "RANGE"),
+	everywhere(SQLite, retried, "what no statement of this program meets", "only a fault of the program can be the reason",
+		"INTERNAL", "NOTFOUND", "EMPTY", "MISUSE", "NOLFS", "FORMAT", "NOTICE", "WARNING", "ROW", "DONE", "OK"),
+
+	// The operating system, in operations on files.
+	everywhere(System, pauses("the disk is full, or the quota used up; make room"), "no space, quota used up",
+		"it is everybody's disk", "ENOSPC", "EDQUOT"),
+	everywhere(System, outage, "no descriptor, memory or lock is left", "they are everybody's",
+		"EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ENOLCK"),
+	{
+		System,
+		[]string{"EACCES", "EPERM"},
+		"the right is missing", forbidden, retried,
+		"one tenant's file or directory; the registry is everybody's",
+	},
+	{
+		System,
+		[]string{
+			"EIO", "EROFS", "ESTALE", "ENODEV", "ENXIO", "ENOMEDIUM", "EMEDIUMTYPE", "EREMOTEIO", "EUCLEAN", "EFSCORRUPTED",
+			"ESHUTDOWN",
+			"ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "ECONNRESET", "ECONNREFUSED", "ECONNABORTED",
+			"ENOTCONN", "EREMCHG", "ENOLINK", "ECOMM", "EPROTO", "EBADMSG", "ENOKEY", "EKEYEXPIRED", "EKEYREVOKED",
+			"EKEYREJECTED", "EHWPOISON",
+		},
+		"the disk, or the machine that it is on, does not work", retried, outage, "one tenant's file or mount, or the disk",
+	},
+	{
+		System,
+		[]string{
+			"ENOENT", "EEXIST", "ENOTDIR", "EISDIR", "ENOTEMPTY", "ELOOP", "ENAMETOOLONG", "EXDEV", "EMLINK", "EBUSY",
+			"ETXTBSY",
+			"EFBIG", "EOVERFLOW", "ENOTSUP", "EAGAIN", "EINTR", "EINVAL", "EDEADLK", "EBADF", "ESPIPE", "EPIPE", "ENOSYS",
+			"ENOTTY", "ENOTBLK",
+		},
+		"something else is in the place, or it was changed meanwhile", "one tenant's path, or the storage's",
+	},
+	everywhere(System, retried, "what no operation on files meets", "only a fault of the program can be the reason",
+		"ESRCH", "E2BIG", "ENOEXEC", "ECHILD", "EFAULT", "EDOM", "ERANGE", "ENOMSG", "EIDRM", "ECHRNG", "EL2NSYNC",
+		"EL3HLT",
+		"EL3RST", "ELNRNG", "EUNATCH", "ENOCSI", "EL2HLT", "EBADE", "EBADR", "EXFULL", "ENOANO", "EBADRQC", "EBADSLT",
+		"EBFONT",
+		"ENOSTR", "ENODATA", "ETIME", "ENOSR", "ENONET", "ENOPKG", "EREMOTE", "EADV", "ESRMNT", "EMULTIHOP", "EDOTDOT",
+		"ENOTUNIQ", "EBADFD", "ELIBACC", "ELIBBAD", "ELIBSCN", "ELIBMAX", "ELIBEXEC", "EILSEQ", "ERESTART", "ESTRPIPE",
+		"EUSERS",
+		"ENOTSOCK", "EDESTADDRREQ", "EMSGSIZE", "EPROTOTYPE", "ENOPROTOOPT", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT",
+		"EPFNOSUPPORT",
+		"EAFNOSUPPORT", "EADDRINUSE", "EADDRNOTAVAIL", "ENETRESET", "EISCONN", "ETOOMANYREFS", "EALREADY", "EINPROGRESS",
+		"ENOTNAM", "ENAVAIL", "EISNAM", "ECANCELED", "EOWNERDEAD", "ENOTRECOVERABLE", "ERFKILL"),
+
+	// NATS: errors of the client library, in publications. All that is not the message's is tried again for as long as
+	// the message is held, and the service is not ready.
+	everywhere(Client, outage, "no connection, no answer, a right that is missing", "it comes back, or is given back",
+		"account authentication expired", "authentication expired", "authentication revoked", "authorization violation",
+		"connection closed", "connection draining", "connection is not tls", "connection reconnecting",
+		"draining connection timed out", "invalid jetstream api response", "invalid jetstream publish response",
+		"leadership change", "maximum account active connections exceeded", "no heartbeat received",
+		"no responders available for request", "no response from stream", "no servers available for connection",
+		"outbound buffer limit exceeded", "permissions violation", "protocol exception, INFO not received",
+		"secure connection not available", "secure connection required", "server is disconnected",
+		"server maximum connections exceeded", "slow consumer, messages dropped", "timeout", "tls error"),
+	everywhere(Client, refused, "the message cannot be sent as it is",
+		"a dead letter is published with less in it, and at last left out",
+		"headers not supported by this server", "invalid message or message nil", "invalid subject", "invalid subject name",
+		"maximum payload exceeded", "message could not decode headers"),
+	everywhere(Client, outage, "any other", "nothing is known to be wrong with the message", "*"),
+
+	// JetStream, in publications.
+	everywhere(JetStream, retried, "the stream has taken another message meanwhile", "the ledger is looked at again",
+		"10071", "10164"),
+	everywhere(JetStream, outage, "the account is full, or has no limits", "others can end it", "10002", "10120"),
+	everywhere(JetStream, outage, "no such stream", "it is made again, where the service may", "404"),
+	everywhere(JetStream, outage, "the same message id is being processed; too many requests", "it passes", "409", "429"),
+	everywhere(JetStream, outage, "the server's own fault, a full stream or disk, no leader",
+		"it passes, or somebody ends it",
+		"500", "503"),
+	everywhere(JetStream, refused, "the message is refused",
+		"a dead letter is published with less in it, and at last left out", "400", "412"),
+}

@@ -1,0 +1,149 @@
+package handler
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// faultKind is a kind of fault, for TestFaultsAndPlaces.
+type faultKind struct {
+	name  string
+	fault *pipeline.Fault
+	// everybodys: a rehearsal and other requests meet it too, until it is mended.
+	everybodys bool
+}
+
+var (
+	errReason  = errors.New("a reason")
+	faultKinds = []faultKind{
+		{"outage", &pipeline.Fault{Class: pipeline.Outage, Err: errReason}, true},
+		{"transient, everybody's", &pipeline.Fault{Native: "53200", Err: errReason}, true},
+		{"registry, permanent by its code", &pipeline.Fault{Native: "42703", Shared: true, Err: errReason}, true},
+		{
+			"conflict, everybody's",
+			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, Native: "42P16", Err: errReason}, true,
+		},
+		{"transient, one's own", &pipeline.Fault{Native: "58P01", Err: errReason}, false},
+		{"unclassified, one's own", &pipeline.Fault{Err: errReason}, false},
+		{"outage, one's own", &pipeline.Fault{Class: pipeline.Outage, Err: errReason}, false},
+		{
+			"right, one's own",
+			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CausePermissionDenied, Native: "42501", Err: errReason}, false,
+		},
+		{
+			"conflict, one's own",
+			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, Native: "42P16", Err: errReason}, false,
+		},
+	}
+	stepPlaces = []faultPlace{"boundary", "tables", "indexes", "validation", "registration"}
+)
+
+// Each kind of fault in each place: what is charged, what pauses, and what readiness says.
+func TestFaultsAndPlaces(t *testing.T) {
+	t.Parallel()
+	for _, kind := range faultKinds {
+		for _, at := range stepPlaces {
+			t.Run(kind.name+" at "+string(at), func(t *testing.T) {
+				b := newBundle(t)
+				b.limit.Attempts = 3
+				var mended atomic.Bool
+				b.db.fails = func(where faultPlace, who string) error {
+					if mended.Load() || where != at && where != "rehearsal" || who != "acme" && !kind.everybodys {
+						return nil
+					}
+					return kind.fault
+				}
+				h := b.start()
+				b.publish(b.request("1", "acme"))
+				if kind.everybodys {
+					b.eventually("it is not ready, and says why", func() bool { return errors.Is(h.Err(), errReason) })
+					b.publish(b.request("2", "umbrella"))
+					mended.Store(true)
+				} else {
+					b.publish(b.request("2", "umbrella"))
+				}
+				b.settled()
+				b.eventually("it is ready", func() bool { return h.Err() == nil })
+				switch {
+				case kind.everybodys:
+					equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2")
+					equal(t, "attempts", b.db.attempts("1"), 1)
+				case kind.fault.Class == pipeline.Permanent:
+					want := []string{"PROVISIONED 1", string(kind.fault.Code) + " 1"}
+					slices.Sort(want)
+					equal(t, "outcomes", causes(t, b.outcomes()), strings.Join(want, ", "))
+					equal(t, "attempts", b.db.attempts("1"), 1)
+				default:
+					equal(t, "outcomes", causes(t, b.outcomes()), "ATTEMPTS_EXHAUSTED 1, PROVISIONED 1")
+					equal(t, "attempts", b.db.attempts("1"), 3)
+				}
+				equal(t, "attempts of the other", b.db.attempts("2"), 1)
+			})
+		}
+	}
+}
+
+// The same where the ledger is asked or told: no request fails for what the ledger meets, and none is charged.
+func TestFaultsOfTheLedger(t *testing.T) {
+	t.Parallel()
+	for _, kind := range faultKinds {
+		if kind.fault.Class == pipeline.Permanent { // which the ledger's faults are not
+			continue
+		}
+		for _, at := range []faultPlace{"claim", "conclusion", "note", "publication"} {
+			t.Run(kind.name+" at "+string(at), func(t *testing.T) {
+				b := newBundle(t)
+				key := events.RequestKey(billing, "1")
+				var mended atomic.Bool
+				var met atomic.Int32
+				b.db.fails = func(where faultPlace, who string) error {
+					switch {
+					case where == "tables" && who == "acme": // so that there is something to conclude, or to note
+						if at == "conclusion" {
+							return pipeline.Failure(events.CauseSchemaInvalid, "it is so")
+						}
+						if at == "note" && met.Load() == 0 {
+							return errTransient
+						}
+						return nil
+					case mended.Load(), where != at && where != "rehearsal", who != "acme" && who != key && !kind.everybodys:
+						return nil
+					case where == "rehearsal" && at == "note": // it would be the outage
+						return nil
+					}
+					met.Add(1)
+					return kind.fault
+				}
+				h := b.start()
+				b.publish(b.request("1", "acme"), b.request("2", "umbrella"))
+				b.eventually("it is met", func() bool { return met.Load() > 0 })
+				if at != "note" && (kind.everybodys || at == "publication") {
+					b.eventually("it is not ready, and says why", func() bool { return errors.Is(h.Err(), errReason) })
+				}
+				if !kind.everybodys {
+					b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
+				}
+				mended.Store(true)
+				b.settled()
+				b.eventually("it is ready", func() bool { return h.Err() == nil })
+				want, attempts := "PROVISIONED 2", 1
+				switch at {
+				case "conclusion":
+					want = "PROVISIONED 1, SCHEMA_INVALID 1"
+				case "note":
+					attempts = 2 // by the fault of the step
+				}
+				equal(t, "outcomes", causes(t, b.outcomes()), want)
+				if at != "conclusion" { // a delivery that could not record a failure is followed by another attempt
+					equal(t, "attempts", b.db.attempts("1"), attempts)
+				}
+			})
+		}
+	}
+}

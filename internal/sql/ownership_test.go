@@ -1,0 +1,309 @@
+package sql_test
+
+import (
+	databasesql "database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+// A rehearsal does what a request needs, and leaves nothing.
+func TestRehearsal(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		all := func() (all []string) {
+			for _, table := range []string{"tenant_registry", "tenant_requests", "document"} {
+				all = append(all, r.lines(t, "", "SELECT count(*) || '' FROM {b}"+table)...)
+			}
+			if r.engine == "sqlite" {
+				return append(all, entries(t, r.where))
+			}
+			return append(all, r.lines(t, "", "SELECT nspname::text FROM pg_namespace ORDER BY 1")...)
+		}
+		before := strings.Join(all(), " ")
+		for range 3 {
+			must(t, r.store.Rehearse(t.Context()))
+		}
+		if after := strings.Join(all(), " "); after != before {
+			t.Errorf("before %s, after %s", before, after)
+		}
+		r.provision(t, "acme")
+		must(t, r.store.Rehearse(t.Context()))
+	})
+}
+
+// spoilt are ways in which all work fails, and what mends them.
+var spoilt = map[string]struct{ engine, spoil, mend string }{
+	"a column of the registry has another name": {
+		"", "ALTER TABLE {b}tenant_registry RENAME COLUMN created_by TO x", "ALTER TABLE {b}tenant_registry RENAME COLUMN x TO created_by",
+	},
+	"the ledger is gone": {
+		"", "ALTER TABLE {b}tenant_requests RENAME TO elsewhere", "ALTER TABLE {b}elsewhere RENAME TO tenant_requests",
+	},
+	"a trigger swallows the registry's row": {
+		"postgres", `CREATE FUNCTION {b}swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+			CREATE TRIGGER swallow BEFORE INSERT ON {b}tenant_registry FOR EACH ROW EXECUTE FUNCTION {b}swallow()`,
+		"DROP TRIGGER swallow ON {b}tenant_registry",
+	},
+	"a trigger deletes the registry's row": {
+		"postgres", `CREATE FUNCTION {b}undo() RETURNS trigger LANGUAGE plpgsql AS
+			'BEGIN DELETE FROM docex_system.tenant_registry WHERE tenant_id = NEW.tenant_id; RETURN NULL; END';
+			CREATE TRIGGER undo AFTER INSERT ON {b}tenant_registry FOR EACH ROW EXECUTE FUNCTION {b}undo()`,
+		"DROP TRIGGER undo ON {b}tenant_registry",
+	},
+	"a rule swallows the registry's row": {
+		"postgres", "CREATE RULE swallow AS ON INSERT TO {b}tenant_registry DO INSTEAD NOTHING", "DROP RULE swallow ON {b}tenant_registry",
+	},
+	"a trigger swallows the outcome": {
+		"postgres", `CREATE FUNCTION {b}keep() RETURNS trigger LANGUAGE plpgsql AS
+			'BEGIN IF NEW.state = ''running'' THEN RETURN NEW; END IF; RETURN NULL; END';
+			CREATE TRIGGER keep BEFORE UPDATE ON {b}tenant_requests FOR EACH ROW EXECUTE FUNCTION {b}keep()`,
+		"DROP TRIGGER keep ON {b}tenant_requests",
+	},
+	"a column of the registry is narrower": {
+		"postgres", "ALTER TABLE {b}tenant_registry ALTER COLUMN created_by TYPE varchar(3) USING left(created_by, 3)",
+		"ALTER TABLE {b}tenant_registry ALTER COLUMN created_by TYPE varchar(255)",
+	},
+	"a constraint refuses every row": {
+		"postgres", "ALTER TABLE {b}tenant_registry ADD CONSTRAINT closed CHECK (is_system) NOT VALID",
+		"ALTER TABLE {b}tenant_registry DROP CONSTRAINT closed",
+	},
+	"a trigger of SQLite's swallows the registry's row": {
+		"sqlite", "CREATE TRIGGER swallow BEFORE INSERT ON tenant_registry BEGIN SELECT RAISE(IGNORE); END", "DROP TRIGGER swallow",
+	},
+	"a trigger of SQLite's swallows the outcome": {
+		"sqlite", `CREATE TRIGGER swallow BEFORE UPDATE ON tenant_requests WHEN NEW.state = 'provisioned'
+			BEGIN SELECT RAISE(IGNORE); END`, "DROP TRIGGER swallow",
+	},
+}
+
+// What the registry or the ledger meets is no request's: nothing is charged, whatever its code, and it goes on by itself.
+func TestFaultOfTheRegistryIsAnOutage(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		r.provision(t, "before")
+		for name, c := range spoilt {
+			if c.engine != "" && c.engine != r.engine {
+				continue
+			}
+			t.Run(name, func(t *testing.T) {
+				r.raw(t, "", c.spoil)
+				req := request(t, fmt.Sprintf("acme_%d", r.registered(t)))
+				job := r.provisioner.Job(req)
+				for range 3 {
+					verdict(t, job, pipeline.Pause)
+				}
+				if err := r.provisioner.Rehearse(t.Context()); err == nil {
+					t.Error("a rehearsal succeeds")
+				}
+				r.raw(t, "", c.mend)
+				must(t, r.provisioner.Rehearse(t.Context()))
+				if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+					t.Errorf("%d attempts", got.Attempts)
+				}
+			})
+		}
+	})
+}
+
+// The same for a row policy, which a superuser does not meet.
+func TestRowPolicyOnTheRegistryIsAnOutage(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	must(t, p.open(t).Close())
+	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
+	where, err := url.Parse(p.where)
+	must(t, err)
+	p.raw(t, "", "GRANT CREATE ON DATABASE "+strings.TrimPrefix(where.Path, "/")+" TO "+role)
+	r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
+	r.provision(t, "before")
+	p.raw(t, "", "ALTER TABLE {b}tenant_registry ENABLE ROW LEVEL SECURITY")
+	job := r.provisioner.Job(request(t, "acme"))
+	verdict(t, job, pipeline.Pause)
+	p.raw(t, "", "ALTER TABLE {b}tenant_registry DISABLE ROW LEVEL SECURITY")
+	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+		t.Errorf("%d attempts", got.Attempts)
+	}
+}
+
+// The same where what all tenants are made of cannot be made, by an error of whatever code.
+func TestFaultOfEverySchemaIsAnOutage(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"0A000", "53000", "53200", "53400", "54000", "55P03", "XX001", "P0001", "42P16", "58P01", "57014"} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			p := newPostgres(t)
+			r := p.rig(t)
+			r.provision(t, "before")
+			r.raw(t, "", "CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS "+
+				"$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '"+code+"'; END$$",
+				"CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN tag IN ('CREATE TABLE') EXECUTE FUNCTION public.refuse()")
+			job := r.provisioner.Job(request(t, "acme"))
+			for range 3 {
+				verdict(t, job, pipeline.Pause)
+			}
+			r.raw(t, "", "DROP EVENT TRIGGER refuse")
+			if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+				t.Errorf("%d attempts", got.Attempts)
+			}
+		})
+	}
+}
+
+// One tenant's own trouble is that tenant's: its attempts count, and it ends.
+func TestFaultOfOneSchemaCounts(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.rig(t)
+	r.raw(t, "", `CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
+		IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE 'tenant\_poison%') THEN
+			RAISE EXCEPTION 'no' USING ERRCODE = '58P01'; END IF; END$$`,
+		"CREATE EVENT TRIGGER refuse ON ddl_command_end WHEN tag IN ('CREATE TABLE') EXECUTE FUNCTION public.refuse()")
+	req := request(t, "poison")
+	for range maxAttempts - 1 {
+		verdict(t, r.provisioner.Job(req), pipeline.Postpone)
+		r.provision(t, fmt.Sprintf("good_%d", r.registered(t)))
+	}
+	if f := failed(t, r.decide(t, req), events.CauseAttemptsExhausted); !strings.HasPrefix(f.Cause.Detail, "58P01") {
+		t.Errorf("%+v", f.Cause)
+	}
+}
+
+// What is in the place of one tenant's file fails alone, or is tried again alone.
+func TestFaultOfOneFile(t *testing.T) {
+	t.Parallel()
+	wal := func(t *testing.T, path string) {
+		t.Helper()
+		db, err := databasesql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)")
+		must(t, err)
+		_, err = db.Exec("CREATE TABLE x (a)")
+		must(t, errors.Join(err, db.Close()))
+	}
+	for name, c := range map[string]struct {
+		plant func(t *testing.T, path string)
+		want  events.CauseCode
+	}{
+		"a directory for a write-ahead log": {func(t *testing.T, path string) {
+			t.Helper()
+			wal(t, path)
+			must(t, os.Mkdir(path+"-wal", 0o755))
+		}, events.CauseAttemptsExhausted},
+		"a directory for a journal": {func(t *testing.T, path string) {
+			t.Helper()
+			wal(t, path)
+			must(t, os.Mkdir(path+"-journal", 0o755))
+		}, events.CauseAttemptsExhausted},
+		"damaged": {func(t *testing.T, path string) {
+			t.Helper()
+			wal(t, path)
+			content, err := os.ReadFile(path)
+			must(t, err)
+			for i := 100; i < len(content); i++ {
+				content[i] = 0xff
+			}
+			must(t, os.WriteFile(path, content, 0o644))
+		}, events.CauseSchemaInvalid},
+		"a directory": {func(t *testing.T, path string) {
+			t.Helper()
+			must(t, os.Mkdir(path, 0o755))
+		}, events.CauseBoundaryNotEmpty},
+		"a file for a directory": {func(t *testing.T, path string) {
+			t.Helper()
+			must(t, os.Remove(filepath.Dir(path)))
+			must(t, os.WriteFile(filepath.Dir(path), nil, 0o644))
+		}, events.CauseBoundaryNotEmpty},
+		"links that go round": {func(t *testing.T, path string) {
+			t.Helper()
+			must(t, os.Remove(filepath.Dir(path)))
+			must(t, os.Symlink(filepath.Dir(path), filepath.Dir(path)))
+		}, events.CauseAttemptsExhausted},
+		"no database": {func(t *testing.T, path string) {
+			t.Helper()
+			must(t, os.WriteFile(path, []byte(strings.Repeat("not a database", 100)), 0o644))
+		}, events.CauseBoundaryNotEmpty},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newSQLite(t).rig(t)
+			must(t, os.Mkdir(filepath.Dir(r.boundary("poison")), 0o755))
+			c.plant(t, r.boundary("poison"))
+			req := request(t, "poison")
+			for i := range maxAttempts {
+				got := r.provisioner.Job(req).Run(t.Context())
+				r.provision(t, fmt.Sprintf("good_%d", i))
+				if got.Decided() {
+					failed(t, got.Outcome, c.want)
+					return
+				}
+				if got.Verdict != pipeline.Postpone {
+					t.Fatalf("%s (%v)", got.Verdict, got.Err)
+				}
+			}
+			t.Error("it is not decided")
+		})
+	}
+}
+
+// Statements that a session keeps are made anew where what they speak of was altered.
+func TestRegistryIsAlteredMeanwhile(t *testing.T) {
+	t.Parallel()
+	r := newPostgres(t).rig(t)
+	r.provision(t, "acme")
+	r.raw(t, "", "ALTER TABLE {b}tenant_registry ALTER COLUMN tenant_id TYPE text",
+		"ALTER TABLE {b}tenant_requests ALTER COLUMN claim TYPE varchar(500)")
+	job := r.provisioner.Job(request(t, "beta"))
+	for range 3 {
+		got := job.Run(t.Context())
+		if got.Decided() {
+			if got := provisioned(t, got.Outcome); got.Attempts != 1 {
+				t.Errorf("%d attempts", got.Attempts)
+			}
+			return
+		}
+		if got.Verdict != pipeline.Pause {
+			t.Fatalf("%s (%v)", got.Verdict, got.Err)
+		}
+		must(t, r.provisioner.Rehearse(t.Context()))
+	}
+	t.Error("it is not decided")
+}
+
+// Source and id that the database cannot store fail the request, once, and are shown escaped.
+func TestUnstorableRequest(t *testing.T) {
+	t.Parallel()
+	store := openPostgres(t, postgrestest.DatabaseIn(t, "EUC_JP"))
+	t.Cleanup(func() { must(t, store.Close()) })
+	r := place{}.rigOn(t, store, store)
+	named := func(source, id, tenant string) pipeline.Request {
+		req := request(t, tenant)
+		e := event.New()
+		e.SetType(events.TypeRequested)
+		e.SetSource(source)
+		e.SetID(id)
+		must(t, e.SetData("application/json", req.Event.Data()))
+		return pipeline.Request{Event: e}
+	}
+	for _, id := range []string{"order-☃", "snow-😀"} {
+		req := named("/shop", id, "acme")
+		o := r.decide(t, req)
+		if f := failed(t, o, events.CauseInvalidRequest); f.Request.ID != id {
+			t.Errorf("%+v", f)
+		}
+		again := r.decide(t, req)
+		if again.ID != o.ID || string(again.Body) != string(o.Body) {
+			t.Errorf("at first %s, then %s", o.Body, again.Body)
+		}
+	}
+	provisioned(t, r.decide(t, named("/shop", "order-1", "acme")))
+	provisioned(t, r.decide(t, named("/shop", "注文", "umbrella"))) // which EUC_JP has
+}

@@ -1,0 +1,51 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// isUnstorable reports whether the database cannot store what was sent, such as a NUL, or a character that its encoding
+// does not have.
+func isUnstorable(err error) bool {
+	var server *pgconn.PgError
+	return errors.As(err, &server) && strings.HasPrefix(server.Code, "22")
+}
+
+// escape is a text in ASCII, which every encoding has, as Go writes it in quotes.
+func escape(text string) string {
+	quoted := strconv.QuoteToASCII(text)
+	return quoted[1 : len(quoted)-1]
+}
+
+// escaped is a failure in ASCII. Its event is the same to who reads JSON.
+func escaped(f pipeline.Conclusion) pipeline.Conclusion {
+	f.Cause.Message, f.Cause.Detail = escape(f.Cause.Message), escape(f.Cause.Detail)
+	f.Outcome.Body = escapeJSON(f.Outcome.Body)
+	return f
+}
+
+// escapeJSON writes what is not ASCII, which only stands within strings, as \u0000.
+func escapeJSON(text []byte) []byte {
+	var ascii []byte
+	for _, r := range string(text) {
+		switch {
+		case r < utf8.RuneSelf:
+			ascii = append(ascii, byte(r))
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			ascii = fmt.Appendf(ascii, `\u%04x\u%04x`, high, low)
+		default:
+			ascii = fmt.Appendf(ascii, `\u%04x`, r)
+		}
+	}
+	return ascii
+}

@@ -1,0 +1,118 @@
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+const (
+	// rehearsed is the id of the tenant of a rehearsal. It is reserved: nobody can ask for it.
+	rehearsed = "_docex_rehearsal_"
+	// rehearsalPrefix begins the names of the directories in which files are made for nobody.
+	rehearsalPrefix = ".rehearsal-"
+	// rehearsalAge is after what time such a directory has been left by a process that has ended.
+	rehearsalAge = time.Hour
+)
+
+// Rehearse implements [pipeline.Database]: a finished file in a directory of its own, which is removed, and rows in the
+// registry, which are taken back.
+func (s *Store) Rehearse(ctx context.Context) error {
+	err := s.rehearseFile(ctx)
+	if err == nil {
+		err = s.write(ctx, &change{durable: true, do: s.rehearseRows})
+	}
+	if err != nil {
+		return fmt.Errorf("the work fails for everybody: %w", registryFault(err))
+	}
+	return nil
+}
+
+// rehearseFile makes a tenant's file, as an attempt does.
+func (s *Store) rehearseFile(ctx context.Context) (err error) {
+	s.removeRehearsals()
+	dir, err := os.MkdirTemp(s.Root, rehearsalPrefix)
+	if err != nil {
+		return err
+	}
+	b := &build{Store: s, claim: rehearsalClaim(), path: filepath.Join(dir, "docex.db")}
+	defer func() {
+		if b.fresh != nil {
+			b.fresh.Close() //nolint:errcheck // its content is nobody's
+		}
+		err = errors.Join(err, os.RemoveAll(dir))
+	}()
+	if err := b.startBeside(); err != nil {
+		return err
+	}
+	if err := b.CreateTables(ctx); err != nil {
+		return err
+	}
+	in, err := b.Inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if len(in.Differences) > 0 {
+		return errors.New("it differs from the definition: " + strings.Join(in.Differences, "; "))
+	}
+	if err := b.finish(); err != nil {
+		return err
+	}
+	if err := place(b.fresh.Name(), b.path, ""); err != nil {
+		return err
+	}
+	return errors.Join(s.syncDir(dir), s.syncDir(s.Root))
+}
+
+// removeRehearsals removes what processes have left that have ended.
+func (s *Store) removeRehearsals() {
+	left, err := filepath.Glob(filepath.Join(s.Root, rehearsalPrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range left {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > rehearsalAge {
+			os.RemoveAll(dir) //nolint:errcheck // the next rehearsal tries again
+		}
+	}
+}
+
+func rehearsalClaim() pipeline.Claim {
+	return pipeline.Claim{Key: strings.Repeat("0", 64), Attempt: 1}
+}
+
+// rehearseRows writes what an attempt writes, takes it back, and leaves a commit that has to reach the disk.
+func (s *Store) rehearseRows(ctx context.Context, tx *databasesql.Tx) error {
+	now := stamp(s.Now())
+	if _, err := tx.ExecContext(ctx, "SAVEPOINT rehearsal"); err != nil {
+		return err
+	}
+	b := &build{Store: s, claim: rehearsalClaim(), tenant: rehearsed}
+	_, err := tx.ExecContext(ctx, claimSQL, b.claim.Key, "rehearsal", rehearsed, rehearsed, 0, 1, now, now, "")
+	if err != nil {
+		return err
+	}
+	err = b.enterRows(ctx, tx, pipeline.Tenant{
+		ID: rehearsed, DisplayName: rehearsed, IsolationStrategy: events.IsolationDatabase, CreatedBy: rehearsed,
+		CreatedAt: s.Now(), Boundary: pipeline.Boundary{DatabasePath: rehearsed},
+	}, pipeline.Outcome{ID: rehearsed, Body: []byte("{}")})
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "ROLLBACK TO rehearsal; RELEASE rehearsal"); err != nil {
+		return err
+	}
+	version, err := text(ctx, tx, "PRAGMA user_version")
+	if err == nil {
+		_, err = tx.ExecContext(ctx, "PRAGMA user_version = "+version) // the same, and yet it is written
+	}
+	return err
+}
