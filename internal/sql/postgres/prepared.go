@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -63,7 +64,12 @@ func (b *build) asksPool() bool { return b.prepared.target > 0 && b.claim.Attemp
 
 // queueTake takes a boundary from the pool, if one can be had at once.
 func (b *build) queueTake(batch *pgx.Batch) {
-	batch.Queue(b.q.takePrepared, b.prepared.definition, b.schema).QueryRow(optional(&b.taken))
+	batch.Queue(b.q.takePrepared, b.prepared.definition, b.schema).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(&b.taken, &b.takenStamped); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return nil
+	})
 }
 
 // open makes the tenant's schema of the boundary that was taken or, where there was none, from nothing. The
@@ -72,8 +78,17 @@ func (b *build) open(ctx context.Context) (existed bool, err error) {
 	b.prepared.counted(b.taken != "")
 	if b.taken != "" {
 		crash.Point("boundary taken", b.tenant)
-		err := b.exec(ctx, b.ddl(render(b.q.renameSchema, "prepared", b.taken)))
-		if err != nil {
+		rename := b.ddl(render(b.q.renameSchema, "prepared", b.taken))
+		if !b.takenStamped { // built by the earlier version
+			unstamped, err := b.isUnstamped(ctx)
+			if err != nil {
+				return false, err
+			}
+			if unstamped {
+				rename += ";\n" + b.stampSQL(b.schema)
+			}
+		}
+		if err := b.exec(ctx, rename); err != nil {
 			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, lacking(err, createRight))
 		}
 		return false, nil
