@@ -99,8 +99,12 @@ func TestConfigurationFaults(t *testing.T) {
 			[]string{"PREPARED_BOUNDARIES: 1001 is not 0 to 1000"},
 		},
 		"prepared, names that tenants could have": {
-			map[string]string{"DATABASE_URL": "postgres://localhost/x", "PREPARED_BOUNDARIES": "1", "SCHEMA_TEMPLATE": "prepared:{tenant_id}"},
+			map[string]string{"DATABASE_URL": "postgres://localhost/x", "PREPARED_BOUNDARIES": "1", "SCHEMA_TEMPLATE": "tenant:{tenant_id}"},
 			[]string{"SCHEMA_TEMPLATE: ", "colon", "PREPARED_BOUNDARIES"},
+		},
+		"names of what others have prepared": {
+			map[string]string{"DATABASE_URL": "postgres://localhost/x", "SCHEMA_TEMPLATE": "prepared:{tenant_id}"},
+			[]string{"SCHEMA_TEMPLATE: ", "prepared boundary"},
 		},
 		"files that are not": {
 			map[string]string{"NATS_CREDS": "/nowhere/a", "NATS_TLS_CA": "/nowhere/b"}, []string{"NATS_CREDS: ", "NATS_TLS_CA: "},

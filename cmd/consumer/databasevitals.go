@@ -22,7 +22,7 @@ type postgresCheck func(c Config, v postgres.Vitals) check
 // postgresChecks are those that are made of every server.
 var postgresChecks = []postgresCheck{
 	checkVersion, checkPooler, checkWritable, checkDatabaseRights, checkRegistryRights, checkDurability, checkEncoding,
-	checkLocks, checkConnections,
+	checkLocks, checkConnections, checkNeighbours,
 }
 
 // examinePostgres looks at server, database and role. What it returns as usable is whether more can be asked.
@@ -233,6 +233,46 @@ func limited(n int64) string {
 		return "none"
 	}
 	return fmt.Sprint(n)
+}
+
+// apart is what keeps the services of one database from each other's tenants.
+const apart = "give each service a SCHEMA_TEMPLATE of its own, or a database of its own"
+
+func checkNeighbours(_ Config, v postgres.Vitals) check {
+	const name = "database_neighbours"
+	if v.NeighboursErr != nil {
+		return unseen(name, "run doctor again", v.NeighboursErr)
+	}
+	var schemas, shared, meet []string
+	unread := false
+	for _, n := range v.Neighbours {
+		schema := plain(n.Schema)
+		schemas = append(schemas, schema)
+		unread = unread || !n.Readable
+		for _, s := range n.Shared {
+			shared = append(shared, "-- "+plain(s)+" is also registered in "+schema)
+		}
+		if n.Meets != "" {
+			meet = append(meet, fmt.Sprintf("%s has %s", schema, plain(n.Meets)))
+		}
+	}
+	others := strings.Join(schemas, ", ")
+	switch {
+	case len(schemas) == 0:
+		return well(name, "no other registry is in this database")
+	case len(shared) > 0:
+		return fail(name, strings.Join(shared, "\n")+"\n-- move the tenants of one registry, then "+apart,
+			"schemas are registered in this registry and in another of this database (%s): two tenants share each of them",
+			others)
+	case len(meet) > 0:
+		return warn(name, apart, "other registries are in this database, with tenants in schemas that SCHEMA_TEMPLATE can "+
+			"give (%s): requests for these names fail with BOUNDARY_NOT_EMPTY", strings.Join(meet, ", "))
+	case unread:
+		return warn(name, apart, "other registries are in this database (%s); what this role can see of them has no name "+
+			"that SCHEMA_TEMPLATE can give", others)
+	}
+	return warn(name, apart, "other registries are in this database (%s); no schema of theirs has a name that "+
+		"SCHEMA_TEMPLATE can give", others)
 }
 
 func checkEventTriggers(v postgres.Vitals) check {

@@ -363,3 +363,62 @@ func TestDoctorSeesAPooler(t *testing.T) {
 	equal(t, "findings", ailing(checks, "database"), "database fault")
 	contains(t, "what to do", checks["database"].Hint, "pool_mode = session")
 }
+
+// Another registry in the database is named, also before the service has made its own.
+func TestDoctorNamesTheNeighbour(t *testing.T) {
+	t.Parallel()
+	d, nats := newPostgres(t), with("NATS_URL", startNATS(t))
+	where := d.env["DATABASE_URL"]
+	shop, apart := with("REGISTRY_SCHEMA", "shop_system"), with("SCHEMA_TEMPLATE", "customer_{tenant_id}")
+	finds := func(want string, says []string, envs ...map[string]string) check {
+		t.Helper()
+		found := examined(t, append([]map[string]string{d.env}, envs...)...)["database_neighbours"]
+		equal(t, "status", found.Status, want)
+		contains(t, "message", found.Message, says...)
+		return found
+	}
+	r := serve(t, settings(d.env, nats))
+	code, _, _ := command(t, nats, requestArgs("acme", "--wait", outcomeWait)...)
+	equal(t, "exit code of the request", code, 0)
+	equal(t, "exit code", r.stop(t), 0)
+	finds(sound, []string{"no other registry"})
+
+	found := finds(warning, []string{"docex_system has tenant_acme", "BOUNDARY_NOT_EMPTY"}, shop)
+	contains(t, "what to do", found.Hint, "SCHEMA_TEMPLATE")
+	finds(warning, []string{"docex_system", "no schema of theirs"}, shop, apart)
+	r = serve(t, settings(d.env, shop, apart, with("NATS_URL", startNATS(t))))
+	equal(t, "exit code", r.stop(t), 0)
+	finds(warning, []string{"docex_system has tenant_acme"}, shop)
+	finds(warning, []string{"shop_system", "no schema of theirs"})
+
+	// The stamp tells a role that may not read the other registry.
+	role, url := newRoleAt(t, where)
+	rule(t, where, "GRANT USAGE ON SCHEMA shop_system TO "+role, "GRANT SELECT ON shop_system.tenant_registry TO "+role)
+	limited := with("DATABASE_URL", url)
+	finds(warning, []string{"docex_system has tenant_acme"}, shop, limited)
+	finds(warning, []string{"docex_system", "this role can see"}, shop, limited, apart)
+
+	// The earlier version has let both have one schema.
+	rule(t, where, "INSERT INTO shop_system.tenant_registry SELECT * FROM docex_system.tenant_registry WHERE NOT is_system")
+	found = finds(fault, []string{"shop_system"})
+	contains(t, "what to do", found.Hint, "-- tenant_acme is also registered in shop_system", "SCHEMA_TEMPLATE")
+	finds(fault, []string{"docex_system"}, shop)
+}
+
+// What another service has prepared is not for removal, whether it carries the stamp or is of the earlier version.
+func TestDoctorLeavesWhatANeighbourHasPrepared(t *testing.T) {
+	t.Parallel()
+	d := filled(t, 1)
+	shop := with("REGISTRY_SCHEMA", "shop_system")
+	r := serve(t, settings(d.env, shop, with("NATS_URL", startNATS(t))))
+	equal(t, "exit code", r.stop(t), 0)
+	equal(t, "findings", ailing(examined(t, d.env, shop), "prepared"), "")
+
+	prepared := d.pooled()[0]
+	rule(t, d.env["DATABASE_URL"], `COMMENT ON SCHEMA "`+prepared+`" IS NULL`)
+	checks := examined(t, d.env, shop)
+	equal(t, "findings", ailing(checks, "prepared"), "prepared_astray warning")
+	equal(t, "what to do", checks["prepared_astray"].Hint,
+		"-- "+prepared+" may be in the pool of another service in this database: run its doctor")
+	equal(t, "findings in its own registry", ailing(examined(t, d.env, with("PREPARED_BOUNDARIES", "1")), "prepared"), "")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,10 +151,14 @@ func examineAstray(found []postgres.PreparedBoundary) check {
 	if len(found) == 0 {
 		return check{Name: name, Status: sound, Message: "no schema is left that is in no pool"}
 	}
+	what := "put aside because of what differed, or taken out by somebody. This service will not use them. Remove them"
+	if slices.ContainsFunc(found, func(b postgres.PreparedBoundary) bool { return b.Unsure }) {
+		what = "put aside because of what differed, taken out by somebody, or in the pool of another service in this " +
+			"database. Remove those that are in no pool"
+	}
 	return check{
 		Name: name, Status: warning, Hint: removals(found),
-		Message: fmt.Sprintf("%d with the name of a prepared boundary, but not in the pool: put aside because of what "+
-			"differed, or taken out by somebody. Nobody will use them. Remove them", len(found)),
+		Message: fmt.Sprintf("%d with the name of a prepared boundary, but not in the pool: %s", len(found), what),
 	}
 }
 
@@ -161,7 +166,11 @@ func examineAstray(found []postgres.PreparedBoundary) check {
 func removals(found []postgres.PreparedBoundary) string {
 	lines := make([]string, len(found))
 	for i, b := range found {
-		if lines[i] = b.Remove; b.Remove == "" {
+		switch lines[i] = b.Remove; {
+		case b.Remove != "":
+		case b.Unsure:
+			lines[i] = "-- " + plain(b.Schema) + " may be in the pool of another service in this database: run its doctor"
+		default:
 			lines[i] = "-- " + plain(b.Schema) + " holds something: see what, before you drop it"
 		}
 	}

@@ -54,8 +54,8 @@ DECLARE
     registry CONSTANT text := 'docex_system';
     name text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = registry AND tablename = 'prepared_boundaries') THEN
-        RAISE NOTICE 'There is no registry yet: start the service once, then run this file again.';
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = registry AND tablename = 'registry_stamp') THEN
+        RAISE NOTICE 'There is no registry of this version yet: start the service once, then run this file again.';
         RETURN;
     END IF;
 
@@ -68,13 +68,13 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO docex', name);
     END LOOP;
 
-    -- Registry, ledger and pool are the service's. docex reads who is registered.
+    -- Registry, its id, ledger and pool are the service's. docex reads who is registered.
     EXECUTE format('REVOKE ALL ON %1$I.tenant_registry, %1$I.tenant_requests, %1$I.prepared_boundaries, '
-        '%1$I.tenant_provisioner_migrations FROM docex', registry);
+        '%1$I.registry_stamp, %1$I.tenant_provisioner_migrations FROM docex', registry);
     EXECUTE format('GRANT SELECT ON %I.tenant_registry TO docex', registry);
 
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO tenant_operator', registry);
-    EXECUTE format('GRANT SELECT ON %1$I.tenant_registry, %1$I.tenant_requests, %1$I.prepared_boundaries '
-        'TO tenant_operator', registry);
+    EXECUTE format('GRANT SELECT ON %1$I.tenant_registry, %1$I.tenant_requests, %1$I.prepared_boundaries, '
+        '%1$I.registry_stamp TO tenant_operator', registry);
 END
 $existing$;

@@ -63,6 +63,15 @@ func (t SchemaTemplate) Name(id string) string {
 	return shorten(strings.ReplaceAll(t.template, Placeholder, id), "", id, maxSchemaName)
 }
 
+// Affixes are what every name begins with, and ends in if it needs no cutting.
+func (t SchemaTemplate) Affixes() (prefix, suffix string) {
+	prefix, rest, _ := strings.Cut(t.template, Placeholder)
+	if last := strings.LastIndex(rest, Placeholder); last >= 0 {
+		rest = rest[last+len(Placeholder):]
+	}
+	return prefix, rest
+}
+
 // PreparedPrefix begins the names of prepared boundaries. Ids hold no colon: a template without one can never
 // give such a name.
 const PreparedPrefix = "prepared:"

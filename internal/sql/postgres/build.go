@@ -24,6 +24,10 @@ type build struct {
 	schema string
 	taken  string // the prepared boundary that the schema was made of; empty: none
 	found  bool   // the schema was there already
+	// takenStamped says that the boundary that was taken carries the registry's stamp.
+	takenStamped bool
+	// keepComment says that the schema has a comment already, or is another role's: it gets no stamp.
+	keepComment bool
 }
 
 // Begin implements [pipeline.Database]. It takes a connection and sends nothing.
@@ -70,7 +74,7 @@ func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundar
 	batch.queue(ofAll, func(row pgx.Row) error { return ledger.Scan(row) }, b.q.lockRequest(), b.claim.Key)
 	batch.queue(ofAll, func(row pgx.Row) error { return row.Scan(&twin, &holder, &existed) }, b.q.look, b.tenant, b.schema)
 	if asks {
-		batch.queue(ofPool, optional(&b.taken), b.q.takePrepared, b.prepared.definition, b.schema)
+		batch.queue(ofPool, b.scanTaken, b.q.takePrepared, b.prepared.definition, b.schema)
 	} else {
 		batch.queue(ofTenant, nil, b.ddl(b.q.createSchema))
 	}
@@ -127,18 +131,26 @@ func optional(into *string) func(pgx.Row) error {
 	}
 }
 
-// requireEmpty fails if anything in the schema holds rows. Tables are locked against writers first.
+// requireEmpty fails if the schema is another registry's, or anything in it holds rows. Tables are locked against
+// writers first, but not those of another registry.
 func (b *build) requireEmpty(ctx context.Context) error {
-	rows, err := b.conn.Query(ctx, b.q.relations, b.schema)
-	if err != nil {
-		return classify(err)
-	}
 	type relation struct{ Name, Kind string }
-	relations, err := pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
-	if err != nil {
+	var relations []relation
+	var whose ownership
+	batch := &pgx.Batch{}
+	b.queueOwnership(batch, b.schema, &whose)
+	batch.Queue(b.q.relations, b.schema).Query(func(rows pgx.Rows) (err error) {
+		relations, err = pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
+		return err
+	})
+	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("list what is in schema %s: %w", b.schema, classify(err))
 	}
-	batch := &pgx.Batch{}
+	if err := b.requireOwn(ctx, b.conn, b.schema, whose); err != nil {
+		return err
+	}
+	b.keepComment = !whose.unstamped()
+	batch = &pgx.Batch{}
 	full := make([]bool, len(relations))
 	for i, r := range relations {
 		if r.Kind == "f" { // asking would depend on another server, and that cannot be locked
@@ -183,7 +195,11 @@ func (b *build) CreateTables(ctx context.Context) error {
 	if b.taken != "" {
 		return nil
 	}
-	failed, err := b.create(ctx, b.ddl(b.q.tables), b.inTheWay)
+	stamp := ""
+	if !b.keepComment {
+		stamp = b.stampSQL(b.schema)
+	}
+	failed, err := b.create(ctx, stamp, b.ddl(b.q.tables), b.inTheWay)
 	if err != nil {
 		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
 	}
@@ -198,7 +214,7 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 	if b.taken != "" {
 		return nil, nil
 	}
-	failed, err := b.create(ctx, b.ddl(b.q.indexes), permanent)
+	failed, err := b.create(ctx, "", b.ddl(b.q.indexes), permanent)
 	if err != nil {
 		return nil, fmt.Errorf("create the indexes of schema %s: %w", b.schema, err)
 	}
@@ -206,9 +222,10 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 }
 
 // create runs the statements as one message if all goes well. After an error that may be passed over they
-// run one by one, each with a savepoint, and those that fail are returned by their place.
-func (b *build) create(ctx context.Context, ddl string, passOver func(error) bool) (map[int]error, error) {
-	err := b.exec(ctx, "SAVEPOINT step;\n"+ddl+"RELEASE SAVEPOINT step")
+// run one by one, each with a savepoint, and those that fail are returned by their place. What comes first must
+// succeed.
+func (b *build) create(ctx context.Context, first, ddl string, passOver func(error) bool) (map[int]error, error) {
+	err := b.exec(ctx, first+"SAVEPOINT step;\n"+ddl+"RELEASE SAVEPOINT step")
 	if err == nil || !passOver(err) {
 		return nil, err
 	}

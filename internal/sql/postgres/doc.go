@@ -45,4 +45,18 @@
 // commit does not wait for the disk: what a crash of the server takes is the schema with its row, unless a tenant
 // has it, whose commit came after it and has waited. Of an attempt that has taken one, nothing, and the boundary is
 // in the pool as before.
+//
+// # Other registries
+//
+// Services with registries of their own can share a database. Each registry has an id (migration 5), read by [Open].
+// Invariants:
+//
+//  12. A schema that the service makes gets the id as its comment, the stamp, in the transaction that makes it and in a
+//     message that is sent anyway: with its tables, or with the rename of a boundary that the earlier version has
+//     prepared. One that was there gets it if it has no comment and is ours to comment on. No other comment is
+//     overwritten.
+//  13. A schema that was there is used only if it does not carry another registry's stamp, is not a registry, and is
+//     not registered in another registry that the role may read. The same holds where a registry is to be made. The
+//     lock of invariant 1 is one for all registries of the database. Once a tenant is registered nobody reads its
+//     stamp.
 package postgres

@@ -11,7 +11,7 @@ import (
 // quote quotes identifiers, joined by dots. It is the only place that does.
 func quote(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
 
-// literal quotes a text, for SQL that is shown and not run: what is run has parameters.
+// literal quotes a text, for SQL that is shown, and for what takes no parameters.
 func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 // render fills the placeholders of a .sql file: {registry}, {schema} and {relation} stand for quoted names.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/tenant-provisioner/internal/sql"
 )
@@ -20,32 +21,66 @@ type PreparedBoundary struct {
 	Current bool   // in the pool, and of this program's definition
 	Exists  bool   // its schema is there
 	Holds   bool   // something in it has pages, and so may have rows, or is a foreign table
+	Unsure  bool   // it is not in the pool, but may be in that of another registry in this database
 	Owner   string // whose the schema is, if the role of this session cannot act for them and could create schemas
-	// Remove is the SQL that removes it. The schema of one that holds something is not dropped by it; empty: there is
-	// nothing to remove then.
+	// Remove is the SQL that removes it. The schema of one that holds something, or may be another registry's, is not
+	// dropped by it; empty: there is nothing to remove then.
 	Remove string
 }
 
-// Prepared lists the prepared boundaries, ready or not, by name.
+// Prepared lists the prepared boundaries, ready or not, by name, without those that carry the stamp of another registry
+// in this database.
 func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 	if !r.pooled {
 		return nil, ErrNoPool
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	own, alone, err := r.surroundings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the registries in this database: %w", r.lacking(err))
+	}
 	rows, err := r.pool.Query(ctx, r.q.preparedBoundaries, r.q.definition(), sql.PreparedPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", r.lacking(err))
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b PreparedBoundary, err error) {
-		err = row.Scan(&b.Schema, &b.Pooled, &b.Current, &b.Exists, &b.Holds, &b.Owner)
+	var all []PreparedBoundary
+	var b PreparedBoundary
+	var comment string
+	fields := []any{&b.Schema, &b.Pooled, &b.Current, &b.Exists, &b.Holds, &b.Owner, &comment}
+	_, err = pgx.ForEachRow(rows, fields, func() error {
+		stamp := stampOf(comment)
+		if !b.Pooled && !alone && own != "" && stamp != "" && stamp != own {
+			return nil
+		}
+		b.Unsure = !b.Pooled && (stamp == "" || own == "") && !alone
 		b.Remove = removal(r.registry, b)
-		return b, err
+		all = append(all, b)
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", r.lacking(err))
 	}
 	return all, nil
+}
+
+// surroundings reads the registry's id, empty where it is not to be had, and whether the registry is the only one in
+// this database. A role without SELECT on the id learns it from the comment on the registry's schema.
+func (r *Reader) surroundings(ctx context.Context) (own string, alone bool, err error) {
+	if r.stamped {
+		err = r.pool.QueryRow(ctx, r.q.stamp).Scan(&own)
+	}
+	var server *pgconn.PgError
+	if errors.As(err, &server) && server.Code == insufficientPrivilege || errors.Is(err, pgx.ErrNoRows) {
+		var o ownership
+		err = o.scan(r.pool.QueryRow(ctx, r.q.schemaComment, r.registry))
+		own = stampOf(o.comment)
+	}
+	if err != nil {
+		return "", false, err
+	}
+	tag, err := r.pool.Exec(ctx, r.q.registries, r.registry)
+	return own, tag.RowsAffected() == 0, err
 }
 
 // removal is the SQL that removes a boundary, for people to run. The row goes first: a replica that is about to
@@ -58,7 +93,7 @@ func removal(registry string, b PreparedBoundary) string {
 		return "BEGIN; " + forget + " " + drop + " COMMIT;"
 	case b.Pooled:
 		return forget
-	case b.Holds:
+	case b.Holds, b.Unsure:
 		return ""
 	}
 	return drop

@@ -32,8 +32,10 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 			return lacking(sharedFault(err), s.rightsToMigrate())
 		}
 		// DocEX's registry must have the columns; its own migrations are its own business.
-		_, err = conn.Exec(ctx, s.q.checkRegistry)
-		return lacking(sharedFault(err), s.rightsToMigrate())
+		if _, err = conn.Exec(ctx, s.q.checkRegistry); err != nil {
+			return lacking(sharedFault(err), s.rightsToMigrate())
+		}
+		return s.readStamp(ctx, conn)
 	})
 }
 
@@ -56,6 +58,7 @@ func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error)
 			},
 			{{Text: s.q.history}},
 			{{Text: s.q.prepared}},
+			{{Text: s.q.registryStamp}},
 		})
 		if err == nil {
 			faults.Recovered("the migration of the registry waits no longer")
@@ -100,8 +103,11 @@ func waitEnded(err error) bool {
 // to create schemas on every start.
 func (s *Store) createRegistrySchema(ctx context.Context, conn *pgxpool.Conn) error {
 	var exists bool
-	if err := conn.QueryRow(ctx, s.q.schemaExists, s.registry).Scan(&exists); err != nil || exists {
+	if err := conn.QueryRow(ctx, s.q.schemaExists, s.registry).Scan(&exists); err != nil {
 		return err
+	}
+	if exists {
+		return s.requireFree(ctx, conn)
 	}
 	_, err := conn.Exec(ctx, s.q.createRegistry)
 	return lacking(sharedFault(err), createRight+", or have the schema made: deploy/postgres/registry.sql")

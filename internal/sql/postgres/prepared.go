@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -75,14 +76,31 @@ func (p *preparedPool) refuse(log *slog.Logger, why error) {
 	log.Warn("a prepared boundary could not be used; requests take the ordinary way for a minute", "error", why)
 }
 
+// scanTaken reads which boundary was taken, if one was.
+func (b *build) scanTaken(row pgx.Row) error {
+	if err := row.Scan(&b.taken, &b.takenStamped); !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	return nil
+}
+
 // open makes the tenant's schema of the boundary that was taken or, where there was none, from nothing. The
 // transaction has seen that there was no such schema; whether one has come meanwhile is looked at again.
 func (b *build) open(ctx context.Context) (existed bool, err error) {
 	b.prepared.counted(b.taken != "")
 	if b.taken != "" {
 		crash.Point("boundary taken", b.tenant)
-		err := b.exec(ctx, b.ddl(render(b.q.renameSchema, "prepared", b.taken)))
-		if err != nil {
+		rename := b.ddl(render(b.q.renameSchema, "prepared", b.taken))
+		if !b.takenStamped { // built by the earlier version
+			unstamped, err := b.isUnstamped(ctx)
+			if err != nil {
+				return false, err
+			}
+			if unstamped {
+				rename += ";\n" + b.stampSQL(b.schema)
+			}
+		}
+		if err := b.exec(ctx, rename); err != nil {
 			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, b.faultAt(ofPool, err))
 		}
 		return false, nil

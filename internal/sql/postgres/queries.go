@@ -22,6 +22,8 @@ type queries struct {
 	prepared, isQuiet, beginFilling, countPrepared, addPrepared, takePrepared          string
 	renameSchema, removePrepared, pingPrepared, preparedBoundaries                     string
 	vitals, lacking, session, clock, twins, holders                                    string
+	registryStamp, stamp, schemaComment, registries, registeredElsewhere               string
+	sharedSchemas, meetingSchema, meetingStamped                                       string
 }
 
 func loadQueries(registry string) (queries, error) {
@@ -54,7 +56,12 @@ func loadQueries(registry string) (queries, error) {
 		"queries/tenants.sql": &q.tenants, "queries/tenant.sql": &q.tenant,
 		"queries/vitals.sql": &q.vitals, "queries/lacking.sql": &q.lacking, "queries/session.sql": &q.session,
 		"queries/clock.sql": &q.clock, "queries/twins.sql": &q.twins, "queries/holders.sql": &q.holders,
-		"queries/record.sql": &q.record, "queries/records.sql": &q.records, "queries/read_only.sql": &q.readOnly,
+		"migrations/00005_stamp.sql": &q.registryStamp, "queries/stamp.sql": &q.stamp,
+		"queries/schema_comment.sql": &q.schemaComment, "queries/registries.sql": &q.registries,
+		"queries/registered_elsewhere.sql": &q.registeredElsewhere,
+		"queries/shared_schemas.sql":       &q.sharedSchemas, "queries/meeting_schema.sql": &q.meetingSchema,
+		"queries/meeting_stamped.sql": &q.meetingStamped,
+		"queries/record.sql":          &q.record, "queries/records.sql": &q.records, "queries/read_only.sql": &q.readOnly,
 	} {
 		content, err := files.ReadFile(name)
 		if err != nil {

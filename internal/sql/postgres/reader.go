@@ -30,6 +30,7 @@ type Reader struct {
 	names    sql.SchemaTemplate
 	ledger   bool // there is one, with its history
 	pooled   bool // there is a pool of prepared boundaries
+	stamped  bool // the registry has an id
 }
 
 // OpenReader connects, and sees that there is a registry; it makes none. Close the reader after use.
@@ -63,7 +64,7 @@ func (r *Reader) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	var registry bool
-	if err := r.pool.QueryRow(ctx, r.q.probe, r.registry).Scan(&registry, &r.ledger, &r.pooled); err != nil {
+	if err := r.pool.QueryRow(ctx, r.q.probe, r.registry).Scan(&registry, &r.ledger, &r.pooled, &r.stamped); err != nil {
 		return fmt.Errorf("read the database: %w", sharedFault(err))
 	}
 	if !registry {

@@ -65,9 +65,11 @@ type Store struct {
 	registry string
 	names    sql.SchemaTemplate
 	log      *slog.Logger
-	prepared preparedPool
-	activity activity
-	migrated atomic.Bool
+	// registryID is that of the registry, with which boundaries are stamped.
+	registryID string
+	prepared   preparedPool
+	activity   activity
+	migrated   atomic.Bool
 }
 
 // MostPrepared bounds the pool: each boundary is 63 relations in the catalogue.
@@ -107,7 +109,10 @@ func (c Config) Check() error {
 	if c.Prepared < 0 || c.Prepared > MostPrepared {
 		faults = append(faults, fmt.Errorf("PREPARED_BOUNDARIES: %d is not 0 to %d", c.Prepared, MostPrepared))
 	}
-	if c.Prepared > 0 && err == nil && !names.Preparable() {
+	if strings.HasPrefix(c.SchemaTemplate, sql.PreparedPrefix) {
+		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q can give the name of a prepared boundary, of this or "+
+			"another service; begin it with something else, such as tenant_", c.SchemaTemplate))
+	} else if c.Prepared > 0 && err == nil && !names.Preparable() {
 		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q holds a colon, which tells the names of prepared "+
 			"boundaries from those of tenants; write it without one, or set PREPARED_BOUNDARIES to 0", c.SchemaTemplate))
 	}

@@ -33,6 +33,10 @@ type Vitals struct {
 	InDatabase, Ours         int64 // those in this database, and those that the service has by their name
 	EventTriggers            []string
 
+	Neighbours []Neighbour `db:"-"` // other registries in this database
+	// NeighboursErr says why the other registries could not be read, or not all of them.
+	NeighboursErr error `db:"-"`
+
 	Registry bool          `db:"-"` // there is one
 	Migrated bool          `db:"-"` // it is of this version
 	Lacking  []Right       `db:"-"`
@@ -62,6 +66,14 @@ func (v Vitals) OnlyLooks() bool {
 		lacks("DATABASE", "", "CREATE") && lacks("TABLE", registry, "INSERT") && lacks("TABLE", registry, "UPDATE")
 }
 
+// readsRegistry reports whether there is a registry that the role can read.
+func (v Vitals) readsRegistry() bool {
+	return v.Registry && !slices.ContainsFunc(v.Lacking, func(r Right) bool {
+		return r.Kind == "SCHEMA" && r.Privilege == "USAGE" ||
+			r.Kind == "TABLE" && r.Object == "tenant_registry" && r.Privilege == "SELECT"
+	})
+}
+
 // Pooler is what can be seen of a program between this one and the server.
 type Pooler struct {
 	Stands  bool // the server is not who answered
@@ -73,7 +85,7 @@ const clockTries = 3
 
 // ReadVitals connects as the service does, and asks. Nothing is changed.
 func ReadVitals(ctx context.Context, c Config, now func() time.Time) (v Vitals, err error) {
-	_, q, err := c.prepare()
+	names, q, err := c.prepare()
 	if err != nil {
 		return v, err
 	}
@@ -93,6 +105,7 @@ func ReadVitals(ctx context.Context, c Config, now func() time.Time) (v Vitals, 
 	if err != nil {
 		return v, fmt.Errorf("ask PostgreSQL: %w", sharedFault(err))
 	}
+	v.Neighbours, v.NeighboursErr = readNeighbours(ctx, conn, q, c.Registry, names, v.readsRegistry())
 	return v, nil
 }
 
@@ -130,11 +143,11 @@ func readVitals(ctx context.Context, conn *pgx.Conn, q queries, c Config, applic
 	if v, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Vitals]); err != nil {
 		return v, err
 	}
-	var ledger, pooled bool
-	if err := conn.QueryRow(ctx, q.probe, c.Registry).Scan(&v.Registry, &ledger, &pooled); err != nil {
+	var ledger, pooled, stamped bool
+	if err := conn.QueryRow(ctx, q.probe, c.Registry).Scan(&v.Registry, &ledger, &pooled, &stamped); err != nil {
 		return v, err
 	}
-	v.Migrated = v.Registry && ledger && pooled
+	v.Migrated = v.Registry && ledger && pooled && stamped
 	rows, err = conn.Query(ctx, q.lacking, c.Registry, sql.MigrationsTable, c.Prepared > 0)
 	if err != nil {
 		return v, err

@@ -83,7 +83,7 @@ func (b *build) stayInside() error {
 // was there is in the way of a table, the others are created: step 4 then names what differs.
 func (b *build) CreateTables(ctx context.Context) error {
 	if b.fresh != nil {
-		if err := b.template.write(b.fresh, b.claim); err != nil {
+		if err := b.template.write(b.fresh, b.mark(b.claim.Key)); err != nil {
 			return fmt.Errorf("write %s: %w", b.fresh.Name(), classify(err))
 		}
 		return nil
@@ -199,7 +199,7 @@ func (b *build) Close(ctx context.Context) []string {
 			break
 		}
 	}
-	if marked(ctx, b.path, b.claim) {
+	if b.marked(ctx) {
 		return []string{b.path}
 	}
 	return nil

@@ -34,7 +34,7 @@ func (b *build) inspectFresh(ctx context.Context) (pipeline.Inspection, error) {
 	if err != nil {
 		return pipeline.Inspection{}, err
 	}
-	if same, err := b.template.isIn(b.fresh, info.Size(), b.claim); same || err != nil {
+	if same, err := b.template.isIn(b.fresh, info.Size(), b.mark(b.claim.Key)); same || err != nil {
 		return b.template.found, err
 	}
 	var inspection pipeline.Inspection

@@ -15,7 +15,9 @@
 //     in it holds a row. Rows found mean a registered tenant (TENANT_EXISTS) or somebody's data
 //     (BOUNDARY_NOT_EMPTY), never a reason to go on.
 //  4. A file that this request placed and a crash kept from being registered is known by the mark in its
-//     header (application_id), and named as left behind if the request fails for good.
+//     header (application_id), and named as left behind if the request fails for good. The mark is made of the
+//     registry's id and the request's key. A file with a mark that no request of the ledger for this tenant explains
+//     may be registered by another service and is not used. One without a mark gets it when it is taken over.
 //  5. Pragmas are set through the DSN, for every connection. The registry is in WAL mode; claims and notes
 //     commit without waiting for the disk, the commit of an outcome waits.
 //  6. The content of new files is made when the store is opened, by the statements that complete a file that was

@@ -40,7 +40,7 @@ func (b *build) openExisting(ctx context.Context) error {
 		return b.notOurs(ctx, err)
 	}
 	if table == "" {
-		return nil
+		return b.takeOver(ctx)
 	}
 	return b.occupied(ctx, "holds rows in "+table)
 }

@@ -1,9 +1,6 @@
 package sqlite
 
 import (
-	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -131,29 +128,4 @@ func syncTree(dir, top string) error {
 		}
 		dir = parent
 	}
-}
-
-// mark is the application_id of a file made for the request: 31 bits of its key, not zero.
-func mark(c pipeline.Claim) uint32 {
-	bits, err := hex.DecodeString(c.Key[:8])
-	if err != nil {
-		return 1
-	}
-	return binary.BigEndian.Uint32(bits)&0x7fffffff | 1
-}
-
-// marked reports whether the file exists and carries the request's mark.
-func marked(ctx context.Context, path string, c pipeline.Claim) bool {
-	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() { // to open a pipe would block
-		return false
-	}
-	// Immutable: a file in WAL mode would else get files beside it. The mark does not change.
-	db, err := open(path, immutable, busyTimeout)
-	if err != nil {
-		return false
-	}
-	defer db.Close() //nolint:errcheck // only read
-	var id uint32
-	err = db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id)
-	return err == nil && id == mark(c)
 }

@@ -32,11 +32,14 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 			{Text: bootstrapMigration, Args: []any{registry, s.CreatedBy, stamp(s.Now())}},
 		},
 		{{Text: historyMigration}},
+		{{Text: stampMigration}},
 	})
 	if err != nil {
 		return err
 	}
 	// DocEX's registry must have the columns; its own migrations are its own business.
-	_, err = s.reads.ExecContext(ctx, checkRegistrySQL)
-	return err
+	if _, err = s.reads.ExecContext(ctx, checkRegistrySQL); err != nil {
+		return err
+	}
+	return s.readStamp(ctx)
 }

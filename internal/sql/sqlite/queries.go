@@ -4,6 +4,10 @@ import _ "embed"
 
 // The texts of the .sql files.
 var (
+	//go:embed queries/stamp.sql
+	stampSQL string
+	//go:embed queries/requests_of.sql
+	requestsOfSQL string
 	//go:embed queries/claim.sql
 	claimSQL string
 	//go:embed queries/request.sql
@@ -70,4 +74,6 @@ var (
 	bootstrapMigration string
 	//go:embed migrations/00003_history.sql
 	historyMigration string
+	//go:embed migrations/00004_stamp.sql
+	stampMigration string
 )

@@ -49,6 +49,8 @@ type Store struct {
 	queue    queue           // of what waits for it
 	syncDir  func(dir string) error
 	opened   fs.FileInfo // the registry's file
+	// registryID is that of the registry, on which the marks of files depend.
+	registryID string
 }
 
 // Check reports every fault of the configuration that can be seen without touching the disk, by the name
@@ -113,6 +115,9 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 		err = f.Close()
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	if err := requireFree(ctx, registry); err != nil {
 		return nil, err
 	}
 	by := opener(databasesql.Open)

@@ -56,8 +56,10 @@ func TestPragmas(t *testing.T) {
 		"lax": {s.lax, map[string]string{
 			"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000",
 		}},
-		"reads":    {s.reads, map[string]string{"journal_mode": "wal", "query_only": "1", "busy_timeout": "5000"}},
-		"existing": {existing.tx, map[string]string{"journal_mode": "delete", "synchronous": "3", "application_id": "0"}},
+		"reads": {s.reads, map[string]string{"journal_mode": "wal", "query_only": "1", "busy_timeout": "5000"}},
+		"existing": {existing.tx, map[string]string{
+			"journal_mode": "delete", "synchronous": "3", "application_id": fmt.Sprint(s.mark(existing.claim.Key)),
+		}},
 	} {
 		for pragma, want := range c.want {
 			if got, err := text(t.Context(), c.from, "PRAGMA "+pragma); err != nil || got != want {

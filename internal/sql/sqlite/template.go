@@ -59,11 +59,11 @@ func newTemplate(ctx context.Context) (_ *template, err error) {
 }
 
 // write writes the content, with the request's mark.
-func (t *template) write(to io.WriterAt, c pipeline.Claim) error {
+func (t *template) write(to io.WriterAt, mark uint32) error {
 	if _, err := to.WriteAt(t.content, 0); err != nil {
 		return err
 	}
-	_, err := to.WriteAt(binary.BigEndian.AppendUint32(nil, mark(c)), applicationID)
+	_, err := to.WriteAt(binary.BigEndian.AppendUint32(nil, mark), applicationID)
 	return err
 }
 
@@ -71,7 +71,7 @@ func (t *template) write(to io.WriterAt, c pipeline.Claim) error {
 const chunk = 64 << 10
 
 // isIn reports whether a file is what write has written, to the byte.
-func (t *template) isIn(file io.ReaderAt, size int64, c pipeline.Claim) (bool, error) {
+func (t *template) isIn(file io.ReaderAt, size int64, mark uint32) (bool, error) {
 	if size != int64(len(t.content)) {
 		return false, nil
 	}
@@ -83,7 +83,7 @@ func (t *template) isIn(file io.ReaderAt, size int64, c pipeline.Claim) (bool, e
 			return false, err
 		}
 		if at == 0 {
-			if binary.BigEndian.Uint32(got[applicationID:]) != mark(c) {
+			if binary.BigEndian.Uint32(got[applicationID:]) != mark {
 				return false, nil
 			}
 			copy(got[applicationID:], want[applicationID:applicationID+4])

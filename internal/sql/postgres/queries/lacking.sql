@@ -12,6 +12,7 @@ SELECT 'TABLE', c.relname::text, p, ''
 FROM (VALUES ('tenant_registry', ARRAY['SELECT', 'INSERT', 'UPDATE']),
         ('tenant_requests', ARRAY['SELECT', 'INSERT', 'UPDATE']),
         ($2::text, ARRAY['SELECT']),
+        ('registry_stamp', ARRAY['SELECT']),
         ('prepared_boundaries', CASE WHEN $3::boolean THEN ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] END)
     ) AS need (name, privileges),
     unnest(need.privileges) AS p, pg_catalog.pg_class c, pg_catalog.pg_namespace n
@@ -20,5 +21,5 @@ WHERE n.nspname = $1::text AND c.relnamespace = n.oid AND c.relname = need.name
 UNION ALL
 SELECT 'OWNER', c.relname::text, '', pg_catalog.pg_get_userbyid(c.relowner)::text
 FROM pg_catalog.pg_class c, pg_catalog.pg_namespace n
-WHERE n.nspname = $1::text AND c.relnamespace = n.oid AND c.relname IN ('tenant_registry', 'tenant_requests')
+WHERE n.nspname = $1::text AND c.relnamespace = n.oid AND c.relname IN ('tenant_registry', 'tenant_requests', 'prepared_boundaries')
     AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')

@@ -10,10 +10,13 @@ SELECT coalesce(p.schema_name, n.nspname::text), p.schema_name IS NOT NULL, coal
             AND (c.relkind = 'f' OR pg_catalog.pg_relation_size(c.oid) > 0)),
     CASE WHEN n.oid IS NULL OR pg_catalog.pg_has_role(n.nspowner, 'USAGE')
         OR NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') THEN ''
-        ELSE pg_catalog.pg_get_userbyid(n.nspowner)::text END
+        ELSE pg_catalog.pg_get_userbyid(n.nspowner)::text END,
+    coalesce(d.description, '')
 FROM {registry}.prepared_boundaries p
 FULL JOIN (SELECT oid, nspname, nspowner FROM pg_catalog.pg_namespace WHERE starts_with(nspname::text, $2::text)) n
     ON n.nspname = p.schema_name
+LEFT JOIN pg_catalog.pg_description d ON d.objoid = n.oid AND d.objsubid = 0
+    AND d.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
 WHERE p.schema_name IS NOT NULL
     OR NOT EXISTS (SELECT FROM {registry}.tenant_registry t WHERE t.schema_name = n.nspname)
 ORDER BY 1

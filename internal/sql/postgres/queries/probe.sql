@@ -1,4 +1,5 @@
--- Whether there is a registry in the schema $1, a ledger with its history, and a pool of prepared boundaries.
+-- Whether there is a registry in the schema $1, a ledger with its history, a pool of prepared
+-- boundaries, and an id of the registry.
 SELECT
     EXISTS (SELECT FROM pg_catalog.pg_class c
         WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)
@@ -9,4 +10,7 @@ SELECT
             AND c.relname = 'tenant_requests' AND a.attname = 'history' AND NOT a.attisdropped),
     EXISTS (SELECT FROM pg_catalog.pg_class c
         WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)
-            AND c.relname = 'prepared_boundaries')
+            AND c.relname = 'prepared_boundaries'),
+    EXISTS (SELECT FROM pg_catalog.pg_class c
+        WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)
+            AND c.relname = 'registry_stamp')

@@ -27,4 +27,4 @@ WHERE schema_name = (
     )
     LIMIT 1
 )
-RETURNING schema_name
+RETURNING schema_name, stamped

@@ -1,0 +1,1 @@
+SELECT registry_id::text FROM {registry}.registry_stamp

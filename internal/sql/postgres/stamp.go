@@ -1,0 +1,185 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// stampPrefix begins the comment on a schema that belongs to a registry. The registry's id follows.
+const stampPrefix = "tenant-provisioner registry "
+
+// stampOf is the id of the registry that the comment on a schema names; empty: none. What follows the id is ignored,
+// so that a stamp to which an operator has added a remark still protects its schema.
+func stampOf(comment string) (registryID string) {
+	rest, found := strings.CutPrefix(comment, stampPrefix)
+	const length = 36
+	if !found || len(rest) < length || len(rest) > length && !strings.ContainsRune(" \t\r\n", rune(rest[length])) {
+		return ""
+	}
+	id, err := uuid.Parse(rest[:length])
+	if err != nil {
+		return ""
+	}
+	return id.String()
+}
+
+// stampSQL stamps the schema. PostgreSQL takes no parameter there.
+func (s *Store) stampSQL(schema string) string {
+	return "COMMENT ON SCHEMA " + quote(schema) + " IS " + literal(stampPrefix+s.registryID) + ";\n"
+}
+
+// RegistryID identifies the registry. It is made once; a copy of the database has the same.
+func (s *Store) RegistryID() string { return s.registryID }
+
+// readStamp reads the registry's id, and stamps the registry's schema unless that has a comment or another owner.
+func (s *Store) readStamp(ctx context.Context, conn *pgxpool.Conn) error {
+	err := conn.QueryRow(ctx, s.q.stamp).Scan(&s.registryID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("the registry has lost its id; if it is not in a backup, make another: "+
+			"INSERT INTO %s DEFAULT VALUES", quote(s.registry, "registry_stamp"))
+	}
+	if err != nil {
+		return lacking(sharedFault(err), "SELECT on registry_stamp in schema "+s.registry)
+	}
+	var o ownership
+	if err := o.scan(conn.QueryRow(ctx, s.q.schemaComment, s.registry)); err != nil || !o.unstamped() {
+		return err
+	}
+	_, err = conn.Exec(ctx, s.stampSQL(s.registry))
+	return err
+}
+
+// ownership is what the database knows of whose a schema is that exists.
+type ownership struct {
+	comment string
+	ours    bool // this role may comment on it
+	others  []otherRegistry
+}
+
+// otherRegistry is a registry of another service, or of DocEX, in this database.
+type otherRegistry struct {
+	Schema, Comment string
+	Readable        bool
+}
+
+func (o *ownership) scan(row pgx.Row) error { return row.Scan(&o.comment, &o.ours) }
+
+// unstamped reports whether the schema is to get the stamp. A comment of somebody else stays.
+func (o *ownership) unstamped() bool { return o.comment == "" && o.ours }
+
+// isUnstamped reports whether the boundary that was taken is to get the stamp. It is given up if it has another
+// registry's.
+func (b *build) isUnstamped(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var o ownership
+	if err := o.scan(b.conn.QueryRow(ctx, b.q.schemaComment, b.taken)); err != nil {
+		return false, fmt.Errorf("read the comment on schema %s: %w", b.taken, b.faultAt(ofPool, err))
+	}
+	if id := stampOf(o.comment); id != "" && id != b.registryID {
+		return false, b.reject(ctx, pipeline.Inspection{Differences: []string{"it carries the stamp of another registry"}})
+	}
+	return o.unstamped(), nil
+}
+
+// queueOwnership reads whose the schema is, as far as that is known without reading other registries.
+func (s *Store) queueOwnership(batch *pgx.Batch, schema string, o *ownership) {
+	batch.Queue(s.q.schemaComment, schema).QueryRow(func(row pgx.Row) error {
+		if err := o.scan(row); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return nil // dropped meanwhile
+	})
+	batch.Queue(s.q.registries, s.registry).Query(func(rows pgx.Rows) (err error) {
+		o.others, err = pgx.CollectRows(rows, pgx.RowToStructByPos[otherRegistry])
+		return err
+	})
+}
+
+// batcher is a connection or pool to send a batch to.
+type batcher interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+// requireOwn fails if the tenant's schema belongs to another registry.
+func (s *Store) requireOwn(ctx context.Context, db batcher, schema string, o ownership) error {
+	why, err := s.ownedElsewhere(ctx, db, schema, o)
+	if err != nil || why == "" {
+		return err
+	}
+	return pipeline.Failure(events.CauseBoundaryNotEmpty, "schema %s belongs to another service in this database: it %s; "+
+		"nothing was touched: give each service a SCHEMA_TEMPLATE of its own, or choose another id", schema, why)
+}
+
+// requireFree fails if the registry is to be made in a schema that another registry has.
+func (s *Store) requireFree(ctx context.Context, conn *pgxpool.Conn) error {
+	var registry, stamped bool
+	if err := conn.QueryRow(ctx, s.q.probe, s.registry).Scan(&registry, nil, nil, &stamped); err != nil {
+		return err
+	}
+	if registry || stamped { // it is a registry, which others that name it share
+		return nil
+	}
+	var o ownership
+	batch := &pgx.Batch{}
+	s.queueOwnership(batch, s.registry, &o)
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+		return err
+	}
+	why, err := s.ownedElsewhere(ctx, conn, s.registry, o)
+	if err != nil || why == "" {
+		return err
+	}
+	return pipeline.Failure(events.CauseBoundaryNotEmpty, "schema %s belongs to another service in this database: it %s; "+
+		"nothing was touched: choose another REGISTRY_SCHEMA, or drop the schema if nothing is in it", s.registry, why)
+}
+
+// ownedElsewhere says why the schema belongs to another registry: by its stamp, because it is one, or because it is
+// registered there; empty: it does not. To look there costs a round trip, and only where there are other registries.
+// One that this role may not read protects only what it has stamped.
+func (s *Store) ownedElsewhere(ctx context.Context, db batcher, schema string, o ownership) (why string, err error) {
+	if id := stampOf(o.comment); id != "" && id != s.registryID {
+		return "carries the stamp of " + namedRegistry(o.others, id), nil
+	}
+	batch := &pgx.Batch{}
+	holders := make([]string, len(o.others))
+	for i, other := range o.others {
+		if other.Schema == schema {
+			return "is a registry", nil
+		}
+		if other.Readable {
+			batch.Queue(render(s.q.registeredElsewhere, "neighbour", other.Schema), schema).QueryRow(optional(&holders[i]))
+		}
+	}
+	if batch.Len() == 0 {
+		return "", nil
+	}
+	if err := db.SendBatch(ctx, batch).Close(); err != nil {
+		return "", fmt.Errorf("read the other registries in this database: %w", sharedFault(err))
+	}
+	for i, holder := range holders {
+		if holder != "" {
+			return fmt.Sprintf("is registered for tenant %q in another registry, schema %s", holder, o.others[i].Schema), nil
+		}
+	}
+	return "", nil
+}
+
+// namedRegistry names the registry with that id, if it is in this database and its schema is stamped.
+func namedRegistry(others []otherRegistry, id string) string {
+	for _, other := range others {
+		if stampOf(other.Comment) == id {
+			return "another registry, schema " + other.Schema
+		}
+	}
+	return "another registry, " + id
+}

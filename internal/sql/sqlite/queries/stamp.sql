@@ -1,0 +1,1 @@
+SELECT registry_id FROM registry_stamp

@@ -1,0 +1,134 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	databasesql "database/sql"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// RegistryID identifies the registry. It is made once; a copy of the registry has the same.
+func (s *Store) RegistryID() string { return s.registryID }
+
+func (s *Store) readStamp(ctx context.Context) error {
+	err := s.reads.QueryRowContext(ctx, stampSQL).Scan(&s.registryID)
+	if errors.Is(err, databasesql.ErrNoRows) {
+		return errors.New("the registry has lost its id; if it is not in a backup, make another: " +
+			"INSERT INTO registry_stamp (registry_id) VALUES ('a UUID')")
+	}
+	return err
+}
+
+// mark is the application_id of a file that this registry has made for the request with that key: 31 bits, not zero.
+// Two services may both have a request with that key.
+func (s *Store) mark(key string) uint32 {
+	sum := sha256.Sum256([]byte(s.registryID + "\n" + key))
+	return binary.BigEndian.Uint32(sum[:])&0x7fffffff | 1
+}
+
+// earlierMark is what the earlier version, which had no id of the registry, made of the key.
+func earlierMark(key string) uint32 {
+	bits, err := hex.DecodeString(key[:8])
+	if err != nil {
+		return 1
+	}
+	return binary.BigEndian.Uint32(bits)&0x7fffffff | 1
+}
+
+// isOwn reports whether a file with this mark was made for the attempt's request. A mark of the earlier version may be
+// another registry's, made for a request with the same key: it counts only where an earlier attempt can have left it.
+func (b *build) isOwn(mark uint32) bool {
+	return mark == b.mark(b.claim.Key) || b.claim.Attempt > 1 && mark == earlierMark(b.claim.Key)
+}
+
+// applicationIDSQL reads and, with a number behind it, writes the mark of a file.
+const applicationIDSQL = "PRAGMA application_id"
+
+func readMark(ctx context.Context, from rower) (uint32, error) {
+	var id int64 // signed, in files of other programs
+	err := from.QueryRowContext(ctx, applicationIDSQL).Scan(&id)
+	return uint32(id), err //nolint:gosec // 32 bits of the header
+}
+
+// marked reports whether the file exists and was made for the attempt's request.
+func (b *build) marked(ctx context.Context) bool {
+	if info, err := os.Lstat(b.path); err != nil || !info.Mode().IsRegular() { // to open a pipe would block
+		return false
+	}
+	// Immutable: a file in WAL mode would else get files beside it. The mark does not change.
+	db, err := open(b.path, immutable, busyTimeout)
+	if err != nil {
+		return false
+	}
+	defer db.Close() //nolint:errcheck // only read
+	mark, err := readMark(ctx, db)
+	return err == nil && b.isOwn(mark)
+}
+
+// takeOver fails if another registry has made the file: it may be registered there. A file without a mark, which DocEX
+// or an operator has made, gets this request's, and so does one with a mark of the earlier version.
+func (b *build) takeOver(ctx context.Context) error {
+	mark, err := readMark(ctx, b.tx)
+	if err != nil || mark == b.mark(b.claim.Key) {
+		return err
+	}
+	if mark != 0 && !b.isOwn(mark) {
+		stamped, known, err := b.madeHere(ctx, mark)
+		switch {
+		case err != nil:
+			return registryFault(err)
+		case !known:
+			return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s belongs to another service, or was made for a request "+
+				"that the ledger no longer has; nothing was touched: give each service a DATABASE_PATH_TEMPLATE or a storage "+
+				"directory of its own, choose another id or, if no service has the file, move it away", b.path)
+		case stamped:
+			return nil
+		}
+	}
+	_, err = b.tx.ExecContext(ctx, fmt.Sprintf("%s = %d", applicationIDSQL, b.mark(b.claim.Key)))
+	return err
+}
+
+// madeHere reports whether this registry has made the file with this mark for another request for the tenant, and
+// whether the mark depends on its id.
+func (b *build) madeHere(ctx context.Context, mark uint32) (stamped, known bool, err error) {
+	type request struct {
+		key         string
+		provisioned bool
+	}
+	all, err := collect(ctx, b.reads, requestsOfSQL, func(row scanner) (r request, err error) {
+		err = row.Scan(&r.key, &r.provisioned)
+		return r, err
+	}, b.tenant)
+	for _, r := range all {
+		stamped = stamped || mark == b.mark(r.key)
+		known = known || stamped || r.provisioned && mark == earlierMark(r.key)
+	}
+	return stamped, known, err
+}
+
+// requireFree fails if the registry is to be made in a file of a tenant of another service.
+func requireFree(ctx context.Context, registry string) (err error) {
+	db, err := open(registry, "rw", busyTimeout, "query_only(1)") // after a crash only a writer can open it
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var exists, ledger bool
+	if err := db.QueryRowContext(ctx, probeSQL).Scan(&exists, &ledger); err != nil || exists {
+		return err
+	}
+	mark, err := readMark(ctx, db)
+	if err != nil || mark == 0 {
+		return err
+	}
+	return pipeline.Failure(events.CauseBoundaryNotEmpty, "the file belongs to a tenant of another service; nothing was "+
+		"touched: choose another DATABASE_PATH_TEMPLATE or storage directory")
+}

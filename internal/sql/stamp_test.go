@@ -1,0 +1,594 @@
+package sql_test
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql/postgres"
+	"example.com/tenant-provisioner/internal/sql/sqlite"
+)
+
+// stamped is a store that knows the id of its registry.
+type stamped interface{ RegistryID() string }
+
+func registryID(t *testing.T, store database) string {
+	t.Helper()
+	s, ok := store.(stamped)
+	if !ok {
+		t.Fatal("the store does not know its registry's id")
+	}
+	return s.RegistryID()
+}
+
+// Processes that start at once on a new database make one id, and later ones read it.
+func TestRegistryHasOneID(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		const replicas = 4
+		ids := make([]string, replicas+1)
+		var starts sync.WaitGroup
+		for i := range replicas {
+			starts.Go(func() {
+				store := p.open(t)
+				defer store.Close()
+				ids[i] = registryID(t, store)
+			})
+		}
+		starts.Wait()
+		store := p.open(t)
+		defer store.Close()
+		ids[replicas] = registryID(t, store)
+		slices.Sort(ids)
+		if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(ids[0]) ||
+			len(slices.Compact(ids)) != 1 {
+			t.Errorf("ids %q", ids)
+		}
+		if n := p.count(t, "", "SELECT count(*) FROM {b}registry_stamp"); n != 1 {
+			t.Errorf("%d rows", n)
+		}
+	})
+}
+
+// A registry of DocEX or of the earlier version gets an id of its own.
+func TestRegistryWithoutAnIDGetsOne(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		store := p.open(t)
+		first := registryID(t, store)
+		must(t, store.Close())
+		// Without these it is what DocEX has made.
+		p.raw(t, "", "DROP TABLE {b}registry_stamp", "DROP TABLE {b}tenant_requests", "DROP TABLE {b}tenant_provisioner_migrations")
+		if p.engine == "postgres" {
+			p.raw(t, "", "DROP TABLE {b}prepared_boundaries", "COMMENT ON SCHEMA docex_system IS NULL")
+		}
+		r := p.rig(t)
+		if second := registryID(t, r.store); second == first || second == "" {
+			t.Errorf("id %q, and it was %q", second, first)
+		}
+		r.provision(t, "acme")
+	})
+}
+
+// A registry whose id was deleted would take its own boundaries for those of others.
+func TestRegistryThatHasLostItsID(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	must(t, p.open(t).Close())
+	p.raw(t, "", "DELETE FROM {b}registry_stamp")
+	_, err := postgres.Open(t.Context(), postgres.Config{
+		URL: p.where, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 1, Log: quiet(),
+	})
+	if err == nil || !strings.Contains(err.Error(), `INSERT INTO "docex_system"."registry_stamp" DEFAULT VALUES`) {
+		t.Error(err)
+	}
+}
+
+// configured is the place on PostgreSQL with another configuration.
+func (p place) configured(change func(*postgres.Config)) place {
+	c := postgres.Config{
+		URL: p.where, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet(),
+	}
+	change(&c)
+	p.open = func(t *testing.T) database {
+		t.Helper()
+		s, err := postgres.Open(t.Context(), c)
+		must(t, err)
+		return s
+	}
+	return p
+}
+
+// neighbour is another service in the database, with a registry of its own and the same template.
+func (p place) neighbour() place {
+	return p.configured(func(c *postgres.Config) { c.Registry = "shop_system" })
+}
+
+// comment is the comment on the tenant's schema.
+func (p place) comment(t *testing.T, tenant string) string {
+	t.Helper()
+	return strings.Join(p.lines(t, "", "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace "+
+		"WHERE nspname = 'tenant_"+tenant+"'"), " ")
+}
+
+// owns fails the test unless the tenant's schema carries the registry's stamp.
+func (r rig) owns(t *testing.T, tenant string) {
+	t.Helper()
+	if got, want := r.comment(t, tenant), "tenant-provisioner registry "+registryID(t, r.store); got != want {
+		t.Errorf("the comment on the schema of %s is %q, want %q", tenant, got, want)
+	}
+}
+
+// refusedFor expects that the tenant's boundary is another registry's, and untouched.
+func (r rig) refusedFor(t *testing.T, tenant string, says ...string) {
+	t.Helper()
+	before, comment := r.picture(t, tenant), r.comment(t, tenant)
+	f := r.refuse(t, tenant, events.CauseBoundaryNotEmpty)
+	for _, text := range append(says, "schema tenant_"+tenant+" belongs to another service", "SCHEMA_TEMPLATE") {
+		if !strings.Contains(f.Cause.Message, text) {
+			t.Errorf("says %q, want %q", f.Cause.Message, text)
+		}
+	}
+	if f.Step.Number != 1 || f.Attempts != 1 || !f.Replayable || len(f.LeftBehind) != 0 {
+		t.Errorf("%+v", f)
+	}
+	if r.picture(t, tenant) != before || r.comment(t, tenant) != comment {
+		t.Error("the schema was touched")
+	}
+}
+
+// Two services in one database with one template: who comes first has the schema, also where the same event is
+// published to both.
+func TestTwoRegistriesShareNoSchema(t *testing.T) {
+	t.Parallel()
+	for name, prepared := range map[string]int{"as asked": 0, "prepared": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPostgres(t)
+			ours, theirs := p.filled(t, prepared), p.neighbour().rig(t)
+			req := request(t, "acme")
+			provisioned(t, theirs.decide(t, req))
+			theirs.owns(t, "acme")
+			ours.refusedFor(t, "acme", "schema shop_system", "carries the stamp")
+			failed(t, ours.decide(t, req), events.CauseBoundaryNotEmpty)
+			if n := ours.registered(t); n != 0 {
+				t.Errorf("%d tenants are registered", n)
+			}
+			if held := len(p.pooled(t)); held != prepared {
+				t.Errorf("the pool holds %d boundaries, want %d", held, prepared)
+			}
+			if got := ours.provision(t, "umbrella"); got.Prepared != (prepared > 0) {
+				t.Errorf("%+v", got)
+			}
+			ours.owns(t, "umbrella")
+			theirs.refusedFor(t, "umbrella", "schema docex_system", "carries the stamp")
+		})
+	}
+}
+
+// At the same moment, too.
+func TestTwoRegistriesRaceForASchema(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	rigs := []rig{p.filled(t, 1), p.neighbour().rig(t)}
+	for _, tenant := range []string{"a", "b", "c"} {
+		outcomes := atOnce(t, len(rigs), func(i int) pipeline.Outcome { return settle(t, rigs[i], request(t, tenant)) })
+		if outcomes[0].Provisioned() == outcomes[1].Provisioned() {
+			t.Errorf("%s:\n%s\n%s", tenant, outcomes[0].Body, outcomes[1].Body)
+		}
+	}
+}
+
+// The earlier version made schemas without a stamp. The registry in which one is registered protects it, as far as it
+// can be read.
+func TestSchemaOfANeighbourWithoutAStamp(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	ours, theirs := p.rig(t), p.neighbour().rig(t)
+	for tenant, comment := range map[string]string{"acme": "NULL", "umbrella": "'billing, ask Ann'"} {
+		theirs.provision(t, tenant)
+		p.raw(t, "", "COMMENT ON SCHEMA tenant_"+tenant+" IS "+comment)
+		ours.refusedFor(t, tenant, "is registered for tenant \""+tenant+"\"", "schema shop_system")
+	}
+	// Registered there, although it carries our stamp: the earlier version does not look for one.
+	ours.provision(t, "beta")
+	p.raw(t, "", "INSERT INTO shop_system.tenant_registry SELECT * FROM docex_system.tenant_registry WHERE tenant_id = 'beta'")
+	ours.unregister(t, "beta")
+	ours.refusedFor(t, "beta", "is registered for tenant \"beta\"", "schema shop_system")
+
+	// A registry that cannot be read protects what carries its stamp, and is in nobody's way.
+	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
+	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role,
+		"CREATE SCHEMA tenant_planted AUTHORIZATION "+role)
+	t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") })
+	limited := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
+	limited.provision(t, "planted")
+	limited.owns(t, "planted")
+	theirs.provision(t, "gamma")
+	limited.refusedFor(t, "gamma", "carries the stamp", "schema shop_system")
+}
+
+// A fault of the other registry is not the tenant's: the request is tried again.
+func TestRegistryOfANeighbourThatIsLocked(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	must(t, p.neighbour().open(t).Close())
+	r := p.withURL(t, func(u *url.URL) {
+		query := u.Query()
+		query.Set("lock_timeout", "300")
+		u.RawQuery = query.Encode()
+	}).rig(t)
+	p.plant(t, "acme")
+	tx, err := connect(t, p.where).Begin()
+	must(t, err)
+	_, err = tx.Exec("LOCK TABLE shop_system.tenant_registry")
+	must(t, err)
+	req := request(t, "acme")
+	if got := verdict(t, r.provisioner.Job(req), pipeline.Postpone); !strings.Contains(got.Err.Error(), "55P03") {
+		t.Error(got.Err)
+	}
+	must(t, tx.Rollback())
+	provisioned(t, r.decide(t, req))
+}
+
+// What is there and nobody's is used as before, and stamped unless somebody has written a comment or owns it.
+func TestStampOfAnExistingSchema(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.rig(t)
+	must(t, p.neighbour().open(t).Close())
+
+	p.plant(t, "planted")
+	r.provision(t, "planted")
+	r.owns(t, "planted")
+
+	const remark = "for the branch in Graz"
+	p.plant(t, "noted")
+	p.raw(t, "", "COMMENT ON SCHEMA tenant_noted IS '"+remark+"'")
+	r.provision(t, "noted")
+	if got := r.comment(t, "noted"); got != remark {
+		t.Errorf("the comment is now %q", got)
+	}
+
+	// Unregistered and empty again, it is our own.
+	r.provision(t, "again")
+	before := p.count(t, "", "SELECT oid::integer FROM pg_namespace WHERE nspname = 'tenant_again'")
+	r.unregister(t, "again")
+	r.provision(t, "again")
+	r.owns(t, "again")
+	if now := p.count(t, "", "SELECT oid::integer FROM pg_namespace WHERE nspname = 'tenant_again'"); now != before {
+		t.Error("it is another schema")
+	}
+	p.raw(t, "", "COMMENT ON SCHEMA tenant_again IS 'tenant-provisioner registry "+registryID(t, r.store)+"\nand a remark'")
+	r.unregister(t, "again")
+	r.provision(t, "again")
+
+	// A failed request leaves it as it was.
+	p.plant(t, "spoilt")
+	p.raw(t, "spoilt", "CREATE TABLE {b}docbasket (id integer PRIMARY KEY)")
+	r.refuse(t, "spoilt", events.CauseSchemaInvalid)
+	if got := r.comment(t, "spoilt"); got != "" {
+		t.Errorf("the comment is now %q", got)
+	}
+
+	// Whoever may create in it need not own it.
+	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
+	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
+	p.plant(t, "theirs")
+	p.raw(t, "", "GRANT USAGE, CREATE ON SCHEMA tenant_theirs TO "+role)
+	limited := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
+	limited.provision(t, "theirs")
+	if got := r.comment(t, "theirs"); got != "" {
+		t.Errorf("the comment is now %q", got)
+	}
+}
+
+// A comment is not part of the definition.
+func TestCommentIsNoDifference(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.rig(t)
+	r.provision(t, "acme")
+	for _, comment := range []string{"NULL", "'x'", "'tenant-provisioner registry 00000000-0000-4000-8000-000000000000'"} {
+		p.raw(t, "", "COMMENT ON SCHEMA tenant_acme IS "+comment)
+		if in := verify(t, p.reader(t), "acme"); len(in.Differences)+len(in.MissingIndexes) > 0 {
+			t.Errorf("%s: %+v", comment, in)
+		}
+		r.refuse(t, "acme", events.CauseTenantExists)
+	}
+}
+
+// A boundary that the earlier version has prepared is stamped when it is taken.
+func TestStampOfAPreparedBoundary(t *testing.T) {
+	t.Parallel()
+	const remark = "do not touch"
+	for name, c := range map[string]struct {
+		comment string // on the boundary in the pool
+		want    string // on the tenant's schema; empty: the stamp
+	}{
+		"earlier version": {comment: "NULL"},
+		"remark":          {comment: "'" + remark + "'", want: remark},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPostgres(t)
+			r := p.filled(t, 1)
+			p.raw(t, "", `COMMENT ON SCHEMA "`+p.pooled(t)[0]+`" IS `+c.comment, "UPDATE {b}prepared_boundaries SET stamped = false")
+			if got := r.provision(t, "acme"); !got.Prepared {
+				t.Errorf("%+v", got)
+			}
+			if c.want == "" {
+				r.owns(t, "acme")
+			} else if got := r.comment(t, "acme"); got != c.want {
+				t.Errorf("the comment is %q", got)
+			}
+		})
+	}
+	t.Run("another registry", func(t *testing.T) {
+		t.Parallel()
+		p := newPostgres(t)
+		r := p.filled(t, 1)
+		spoilt := p.pooled(t)[0]
+		p.raw(t, "", `COMMENT ON SCHEMA "`+spoilt+`" IS 'tenant-provisioner registry 00000000-0000-4000-8000-000000000000'`,
+			"UPDATE {b}prepared_boundaries SET stamped = false")
+		req := request(t, "acme")
+		if got := verdict(t, r.provisioner.Job(req), pipeline.Postpone); !strings.Contains(got.Err.Error(), spoilt) {
+			t.Error(got.Err)
+		}
+		if got := provisioned(t, r.decide(t, req)); got.Prepared || len(p.pooled(t)) != 0 {
+			t.Errorf("%+v, the pool holds %v", got, p.pooled(t))
+		}
+	})
+}
+
+// Neither the registry of a neighbour nor what it has prepared can become a tenant's schema.
+func TestTemplateThatGivesSchemasOfANeighbour(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	neighbour := p.neighbour()
+	must(t, neighbour.open(t).Close())
+	r := p.configured(func(c *postgres.Config) { c.SchemaTemplate = "shop_{tenant_id}" }).rig(t)
+	for _, comment := range []string{"", "COMMENT ON SCHEMA shop_system IS NULL", "DELETE FROM shop_system.tenant_registry"} {
+		if comment != "" {
+			p.raw(t, "", comment)
+		}
+		f := r.refuse(t, "system", events.CauseBoundaryNotEmpty)
+		if !strings.Contains(f.Cause.Message, "schema shop_system belongs to another service") {
+			t.Errorf("%+v", f)
+		}
+	}
+	for template, ok := range map[string]bool{
+		"prepared:{tenant_id}": false, "prepared:x{tenant_id}": false, "prepared_{tenant_id}": true, "t:{tenant_id}": true,
+	} {
+		err := postgres.Config{Registry: "docex_system", SchemaTemplate: template, Connections: 1}.Check()
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", template, err)
+		}
+	}
+}
+
+// Nor is a registry made in the schema of a neighbour's tenant.
+func TestRegistryIsNotMadeInANeighboursSchema(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	theirs := p.neighbour().rig(t)
+	open := func(registry string) error {
+		s, err := postgres.Open(t.Context(), postgres.Config{
+			URL: p.where, Registry: registry, SchemaTemplate: "t_{tenant_id}", Connections: 1, Log: quiet(),
+		})
+		if err == nil {
+			return s.Close()
+		}
+		return err
+	}
+	theirs.provision(t, "acme")
+	before := p.picture(t, "acme")
+	for _, statement := range []string{"", "COMMENT ON SCHEMA tenant_acme IS NULL"} {
+		if statement != "" {
+			p.raw(t, "", statement)
+		}
+		if err := open("tenant_acme"); err == nil || !strings.Contains(err.Error(), "REGISTRY_SCHEMA") {
+			t.Error(err)
+		}
+		if p.picture(t, "acme") != before {
+			t.Error("the schema was touched")
+		}
+	}
+	p.plant(t, "empty")
+	must(t, open("tenant_empty"))
+	must(t, open("tenant_empty"))
+}
+
+// What a neighbour has prepared is not for removal.
+func TestPreparedBoundariesOfANeighbour(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	p.filled(t, 1)
+	own := p.pooled(t)[0]
+	reader := func(registry string) *postgres.Reader {
+		r, err := postgres.OpenReader(t.Context(), postgres.Config{
+			URL: p.where, Registry: registry, SchemaTemplate: "tenant_{tenant_id}", Connections: 1, Log: quiet(),
+		})
+		must(t, err)
+		t.Cleanup(func() { must(t, r.Close()) })
+		return r
+	}
+	must(t, p.neighbour().open(t).Close())
+	theirs := reader("shop_system")
+	list := func() []postgres.PreparedBoundary {
+		all, err := theirs.Prepared(t.Context())
+		must(t, err)
+		return all
+	}
+	if got := list(); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+	p.raw(t, "", `COMMENT ON SCHEMA "`+own+`" IS NULL`) // of the earlier version
+	if got := list(); len(got) != 1 || !got[0].Unsure || got[0].Remove != "" {
+		t.Errorf("%+v", got)
+	}
+	all, err := reader("docex_system").Prepared(t.Context())
+	must(t, err)
+	if len(all) != 1 || all[0].Unsure || all[0].Remove == "" {
+		t.Errorf("%+v", all)
+	}
+}
+
+// templated is a rig on SQLite with another template.
+func templated(t *testing.T, root, template string) rig {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), sqlite.Config{
+		Root: root, PathTemplate: template, Connections: 4, CreatedBy: "test", Log: quiet(), Now: time.Now,
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, store.Close()) })
+	return newSQLiteAt(root).rigOn(t, store, store)
+}
+
+// mark is the application_id of the tenant's file.
+func (p place) mark(t *testing.T, tenant string) int {
+	t.Helper()
+	return p.count(t, tenant, "PRAGMA application_id")
+}
+
+// earlierMark is what the earlier version made of a request.
+func earlierMark(req pipeline.Request) string {
+	sum := sha256.Sum256([]byte(req.Event.Source() + "\n" + req.Event.ID()))
+	return strconv.Itoa(int(binary.BigEndian.Uint32(sum[:])&0x7fffffff | 1))
+}
+
+// Two services in one storage directory whose templates meet: who comes first has the file, also where both requests
+// have one key.
+func TestTwoRegistriesShareNoFile(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	ours, theirs := p.rig(t), templated(t, p.where, "{tenant_id}/docex.db")
+	refuses := func(r rig, tenant string, req pipeline.Request) {
+		t.Helper()
+		before := p.picture(t, tenant)
+		f := failed(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
+		if f.Step.Number != 1 || f.Attempts != 1 || len(f.LeftBehind) != 0 ||
+			!strings.Contains(f.Cause.Message, "belongs to another service") ||
+			!strings.Contains(f.Cause.Message, "DATABASE_PATH_TEMPLATE") {
+			t.Errorf("%s: %+v", tenant, f)
+		}
+		if p.picture(t, tenant) != before {
+			t.Error("the file was touched")
+		}
+	}
+	for i, tenant := range []string{"acme", "umbrella"} {
+		req, same := request(t, tenant), request(t, "tenant_"+tenant)
+		same.Event.SetID(req.Event.ID())
+		first, second := ours, theirs
+		if i == 1 {
+			first, second, req, same = theirs, ours, same, req
+		}
+		provisioned(t, first.decide(t, req))
+		refuses(second, tenant, same)
+		other := "tenant_" + tenant
+		if i == 1 {
+			other = tenant
+		}
+		refuses(second, tenant, request(t, other))
+	}
+}
+
+// What DocEX or an operator has made is used, and then protected like any other.
+func TestFileWithoutAMark(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	ours, theirs := p.rig(t), templated(t, p.where, "{tenant_id}/docex.db")
+	p.plant(t, "planted")
+	theirs.provision(t, "tenant_planted")
+	if p.mark(t, "planted") == 0 {
+		t.Error("it has no mark")
+	}
+	ours.refuse(t, "planted", events.CauseBoundaryNotEmpty)
+
+	p.plant(t, "other")
+	p.raw(t, "other", "PRAGMA application_id = -5") // another program's
+	ours.refuse(t, "other", events.CauseBoundaryNotEmpty)
+}
+
+// Our own file, without its registration, is used again, as long as the ledger knows for what it was made.
+func TestOwnFileIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	r.provision(t, "acme")
+	mark := p.mark(t, "acme")
+	r.unregister(t, "acme")
+	r.provision(t, "acme")
+	if got := p.mark(t, "acme"); got != mark {
+		t.Errorf("the mark is %d, and was %d", got, mark)
+	}
+	r.unregister(t, "acme")
+	p.raw(t, "", "DELETE FROM tenant_requests WHERE tenant_id = 'acme'")
+	if f := r.refuse(t, "acme", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, "the ledger no longer has") {
+		t.Errorf("%+v", f)
+	}
+}
+
+// Marks of the earlier version do not depend on the registry: they count where this one can have made them.
+func TestFileMarkedByTheEarlierVersion(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.rig(t)
+	marked := func(tenant string, req pipeline.Request) {
+		t.Helper()
+		p.plant(t, tenant)
+		p.raw(t, tenant, "PRAGMA application_id = "+earlierMark(req))
+	}
+	// A request that is new here did not make the file, although another service may have one with this key.
+	req := request(t, "new")
+	marked("new", req)
+	if f := failed(t, r.decide(t, req), events.CauseBoundaryNotEmpty); len(f.LeftBehind) != 0 {
+		t.Errorf("%+v", f)
+	}
+	req.Replay = 1
+	failed(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
+	// A crash left the file of an earlier attempt.
+	req = request(t, "crashed")
+	marked("crashed", req)
+	_, err := r.store.Claim(t.Context(), req, "crashed", pipeline.Limit{Attempts: 9, Lease: time.Nanosecond})
+	must(t, err)
+	provisioned(t, r.decide(t, req))
+	if strconv.Itoa(p.mark(t, "crashed")) == earlierMark(req) {
+		t.Error("it has the earlier version's mark")
+	}
+	// It was provisioned for an earlier request.
+	req = request(t, "known")
+	provisioned(t, r.decide(t, req))
+	p.raw(t, "known", "PRAGMA application_id = "+earlierMark(req))
+	r.unregister(t, "known")
+	r.provision(t, "known")
+	if strconv.Itoa(p.mark(t, "known")) == earlierMark(req) {
+		t.Error("it has the earlier version's mark")
+	}
+}
+
+// A registry is not made in the file of another service's tenant.
+func TestRegistryIsNotMadeInANeighboursFile(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	theirs := templated(t, p.where, "{tenant_id}/docex.db")
+	theirs.provision(t, "tenant__docex_system_")
+	before := p.picture(t, "_docex_system_")
+	if _, err := tryOpenSQLite(t, p.where); err == nil || !strings.Contains(err.Error(), "DATABASE_PATH_TEMPLATE") {
+		t.Error(err)
+	}
+	names, err := os.ReadDir(filepath.Dir(p.boundary("_docex_system_")))
+	must(t, err)
+	if p.picture(t, "_docex_system_") != before || len(names) != 1 {
+		t.Errorf("the file was touched; beside it are %v", names)
+	}
+}
