@@ -78,8 +78,9 @@ type Settled struct{ Outcome Outcome }
 func (s *Settled) Error() string { return "the request has its outcome already" }
 
 // ErrBusy is returned by [Ledger].Claim where the last attempt that the limit allows may still be running
-// on another worker. It is neither a failure nor an attempt: ask again later.
-var ErrBusy = errors.New("the last attempt may still be running on another worker")
+// on another worker, and by [Build].CreateBoundary where another worker holds the boundary or the request. It is
+// neither a failure nor an attempt: ask again later.
+var ErrBusy = errors.New("the request or its boundary is in the hands of another worker")
 
 // causes is the table of cause codes: whether the same request may succeed later, and where the cause has
 // a step of its own rather than the step that met it.
