@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,11 +29,13 @@ func (s *Store) Begin(ctx context.Context, c pipeline.Claim, tenantID string) (p
 	s.activity.now()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	schema := s.names.Name(tenantID)
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", classify(err))
 	}
-	return &build{Store: s, conn: conn, claim: c, tenant: tenantID, schema: s.names.Name(tenantID)}, nil
+	s.endLost(ctx, conn)
+	return &build{Store: s, conn: conn, claim: c, tenant: tenantID, schema: schema}, nil
 }
 
 // CreateBoundary locks the boundary, looks again, and creates the schema, in one round trip. Whatever the
@@ -50,7 +51,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	)
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
-	batch.Queue(b.q.lockBoundary, lockKey("boundary", strings.ToLower(b.schema)), b.workKey())
+	batch.Queue(b.q.lockBoundary, b.boundaryKey(), b.workKey())
 	batch.Queue(b.q.lockRequest(), b.claim.Key).QueryRow(func(row pgx.Row) error { return ledger.Scan(row) })
 	batch.Queue(b.q.look, b.tenant, b.schema).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&twin, &holder, &existed)
@@ -61,7 +62,8 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	} else {
 		batch.Queue(b.ddl(b.q.createSchema))
 	}
-	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+	sent := time.Now()
+	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
 		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, lacking(err, createRight))
 	}
 	if err := ledger.Vacant(b.claim, b.tenant, twin, "schema "+b.schema, holder); err != nil {
@@ -116,7 +118,8 @@ func (b *build) requireEmpty(ctx context.Context) error {
 			return row.Scan(&full[i])
 		})
 	}
-	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+	sent := time.Now()
+	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
 		return fmt.Errorf("see whether schema %s holds rows: %w", b.schema, classify(err))
 	}
 	for i, r := range relations {
@@ -136,8 +139,9 @@ func (b *build) ddl(text string) string { return render(text, "schema", b.schema
 func (b *build) exec(ctx context.Context, statements string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	sent := time.Now()
 	_, err := b.conn.Conn().PgConn().Exec(ctx, statements).ReadAll()
-	return classify(err)
+	return classify(stall(err, sent, b.timeouts))
 }
 
 // CreateTables implements [pipeline.Build] in one round trip. Where something that was there is in the way
@@ -215,7 +219,9 @@ func permanent(err error) bool {
 func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	sent := time.Now()
 	in, err := inspect(ctx, b.conn, b.q, b.schema)
+	err = stall(err, sent, b.timeouts)
 	if err == nil && b.taken != "" && len(in.Faults()) > 0 {
 		err = b.reject(ctx, in)
 	}
@@ -231,7 +237,8 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 		t.CreatedAt.UTC().Format(time.DateTime+".000000"), t.CreatedBy)
 	b.queueConclude(batch, b.claim, "provisioned", pipeline.Conclusion{Outcome: o})
 	batch.Queue("COMMIT")
-	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+	sent := time.Now()
+	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
 		return fmt.Errorf("register the tenant: %w", classify(err))
 	}
 	return nil
@@ -250,10 +257,13 @@ func (b *build) Close(ctx context.Context) []string {
 
 // rollback ends the transaction, if there is one, and gives the connection back.
 func (b *build) rollback(ctx context.Context) {
+	defer b.conn.Release() // destroys a connection that is not idle
 	if b.conn.Conn().PgConn().TxStatus() != 'I' {
 		if _, err := b.conn.Exec(ctx, "ROLLBACK"); err != nil {
 			b.log.DebugContext(ctx, "rollback", "error", err)
 		}
 	}
-	b.conn.Release() // destroys a connection that is not idle
+	if b.conn.Conn().IsClosed() {
+		b.noteLost()
+	}
 }

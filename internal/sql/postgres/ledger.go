@@ -19,6 +19,7 @@ func (s *Store) Claim(
 	s.activity.now()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	s.endLost(ctx, s.pool)
 	claim, err := s.claimNew(ctx, r, tenantID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		claim, err = s.claimKnown(ctx, r, tenantID, limit)
@@ -126,6 +127,7 @@ func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) err
 func (s *Store) Suspect(ctx context.Context, r pipeline.Request, limit pipeline.Limit) (suspect bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	s.endLost(ctx, s.pool)
 	var busy bool
 	err := s.pool.QueryRow(ctx, s.q.suspect, r.Key(), limit.Ended().Seconds(), limit.Attempts, r.Message(),
 		limit.Lease.Seconds(), limit.ForCopies().Seconds(), r.Delivery, r.Replay).Scan(&suspect, &busy)
