@@ -25,6 +25,10 @@ type fakeDatabase struct {
 	pings   int
 	unnoted bool // burials are not noted
 	panics  int  // how many claims panic
+
+	renewals  int
+	unprobed  error // what probes get, if set
+	forgetful int   // how many looks for a recorded outcome panic
 }
 
 type entry struct {
@@ -150,6 +154,10 @@ func (d *fakeDatabase) Recorded(_ context.Context, key string) (pipeline.Outcome
 	if err := d.fault("publication", key); err != nil {
 		return pipeline.Outcome{}, err
 	}
+	if d.forgetful > 0 {
+		d.forgetful--
+		panic("out of cheese")
+	}
 	if e := d.entries[key]; e != nil && e.outcome.ID != "" {
 		return e.recorded(), nil
 	}
@@ -173,7 +181,19 @@ func (d *fakeDatabase) Note(_ context.Context, c pipeline.Claim, n pipeline.Note
 	return nil
 }
 
-func (d *fakeDatabase) Suspect(context.Context, string, pipeline.Limit) (bool, error) {
+func (d *fakeDatabase) Renew(_ context.Context, c pipeline.Claim) error {
+	unlock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if e := d.entries[c.Key]; e.attempts == c.Attempt && e.outcome.ID == "" {
+		d.renewals++
+	}
+	return nil
+}
+
+func (d *fakeDatabase) Suspect(context.Context, pipeline.Request, pipeline.Limit) (bool, error) {
 	return false, d.away
 }
 
@@ -200,6 +220,9 @@ func (d *fakeDatabase) Ping(context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.pings++
+	if d.unprobed != nil {
+		return d.unprobed
+	}
 	return d.away
 }
 

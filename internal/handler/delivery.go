@@ -8,9 +8,13 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/internal/pipeline"
 )
 
 // ReplayHeader is the number of an operator's replay, on a request: 1, 2, … It is absent on the original.
@@ -29,6 +33,8 @@ type delivery struct {
 	unreadable bool // it has headers, which the client library cannot read
 
 	name string // of this delivery, unlike any other's; see messageOf
+
+	job *atomic.Pointer[pipeline.Job] // once there is one
 }
 
 func newDelivery(msg *Message) (delivery, error) {
@@ -40,6 +46,7 @@ func newDelivery(msg *Message) (delivery, error) {
 		msg: msg, stream: meta.Stream, sequence: meta.Sequence.Stream, stored: meta.Timestamp,
 		replay:     replayNumber(msg.Header),
 		deliveries: int(min(meta.NumDelivered, math.MaxInt32)), // just bounded
+		job:        new(atomic.Pointer[pipeline.Job]),
 	}
 	body := len(msg.Subject) + len(msg.Reply) + len(msg.Data)
 	d.unreadable = msg.Header == nil && msg.Size() > body
@@ -47,7 +54,7 @@ func newDelivery(msg *Message) (delivery, error) {
 	return d, nil
 }
 
-const nameSeparator = "/"
+const nameSeparator = pipeline.DeliverySeparator
 
 // message names the stored message, however often it is delivered: two of the same sequence, in a stream that was made
 // again, differ in their time.
@@ -78,10 +85,14 @@ func replayNumber(header nats.Header) (largest int) {
 	return largest
 }
 
-// keepAlive tells the server, three times per AckWait, that the message is being worked on, until ctx ends.
+// keepAlive tells the server, three times per AckWait, that the message is being worked on, until ctx ends. As often it
+// renews the lease of the attempt in the ledger. That never delays the word to the server.
 func (d delivery) keepAlive(ctx context.Context, ackWait time.Duration, log *slog.Logger) {
 	ticker := time.NewTicker(max(ackWait/3, time.Millisecond))
 	defer ticker.Stop()
+	var renewal sync.WaitGroup
+	defer renewal.Wait()
+	renewing := make(chan struct{}, 1)
 	for {
 		select {
 		case <-ctx.Done():
@@ -90,6 +101,31 @@ func (d delivery) keepAlive(ctx context.Context, ackWait time.Duration, log *slo
 			if err := d.msg.inProgress(); err != nil {
 				log.DebugContext(ctx, "the server could not be told that work goes on", "error", err)
 			}
+			select {
+			case renewing <- struct{}{}:
+				renewal.Go(func() {
+					defer func() { <-renewing }()
+					d.renew(ctx, log)
+				})
+			default: // the last one still waits for the database
+			}
 		}
+	}
+}
+
+// renewTimeout bounds a renewal: one that takes longer is made again with the next tick.
+const renewTimeout = 5 * time.Second
+
+// renew renews the lease of the attempt, if there is one. What the database cannot take now is renewed by the next
+// tick, or when the database is back.
+func (d delivery) renew(ctx context.Context, log *slog.Logger) {
+	job := d.job.Load()
+	if job == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	defer cancel()
+	if err := job.Renew(ctx); err != nil {
+		log.DebugContext(ctx, "the lease of the attempt could not be renewed", "error", err)
 	}
 }

@@ -26,6 +26,9 @@ const publishTimeout = 5 * time.Second
 // otherwise.
 var errSuperseded = errors.New("the ledger has another outcome of the request, or none")
 
+// errNoAnswer: the publication was given up before the server has answered.
+var errNoAnswer = errors.New("the publication was given up")
+
 func outcomeHeader(o pipeline.Outcome) nats.Header {
 	return nats.Header{"content-type": {events.ContentType}, jetstream.MsgIDHeader: {o.ID}}
 }
@@ -34,18 +37,20 @@ func outcomeHeader(o pipeline.Outcome) nats.Header {
 func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r pipeline.Result) error {
 	o := r.Outcome
 	ctx, end := h.traceOutcome(ctx, o)
+	err := errNoAnswer // where it panics
+	defer func() { end(err) }()
 	msg := &nats.Msg{Subject: o.Type, Header: outcomeHeader(o), Data: o.Body}
 	allowed := func(ctx context.Context) ([]jetstream.PublishOpt, error) {
 		_, err := h.recorded(ctx, key, r)
 		crash.Point("outcome allowed", "")
 		return nil, err
 	}
-	ack, err := h.publish(ctx, msg, events.StreamEvents, allowed)
+	var ack *jetstream.PubAck
+	ack, err = h.publish(ctx, msg, events.StreamEvents, allowed)
 	if err == nil && ack.Duplicate && h.isTaken(ctx, ack, o) {
 		msg.Header.Set(jetstream.MsgIDHeader, rand.Text())
 		_, err = h.publish(ctx, msg, events.StreamEvents, allowed)
 	}
-	end(err)
 	if isRefusal(err) { // it is short, and has nothing of the request that could be refused: the stream is wrong
 		h.outcomes.failing(err)
 	}

@@ -30,8 +30,10 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	defer lease.Wait()
 	defer stop()
 
+	endSpan := func(pipeline.Result, error) {}
 	defer func() { // one message's trouble is not the end of the others' work
 		if cause := recover(); cause != nil {
+			endSpan(pipeline.Result{Verdict: pipeline.HandBack}, fmt.Errorf("panic: %v", cause))
 			log.ErrorContext(work, "panic; the message goes back", "panic", cause, "stack", string(debug.Stack()))
 			h.gate.succeeded() // it may be the one whose word the gate waits for
 			h.handBack(msg, h.Backoff.Delay(d.deliveries))
@@ -48,13 +50,13 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	if malformed != nil && d.unreadable {
 		malformed = fmt.Errorf("%w; its headers cannot be read, such as one without a colon", malformed)
 	}
-	work, end := h.traceDelivery(work, d, e)
+	work, endSpan = h.traceDelivery(work, d, e)
 	key, result := h.decide(intake, work, d, e, malformed)
 	if result.Verdict == pipeline.Terminate {
 		log.WarnContext(work, "the request has failed; its dead letter tells why", "key", key, "outcome", result.Outcome.ID)
 	}
 	err = h.perform(work, d, key, result)
-	end(result, err)
+	endSpan(result, err)
 	switch {
 	case errors.Is(err, errSuperseded):
 		log.InfoContext(work, "the request was decided otherwise in the meantime; its next delivery finds the outcome",
@@ -112,6 +114,7 @@ func (h *Handler) decide(
 	} else {
 		request := pipeline.Request{Event: e, Replay: d.replay, Delivery: d.name, Again: d.deliveries > 1}
 		job := h.Provisioner.Job(request)
+		d.job.Store(job)
 		run = func() (string, pipeline.Result) { return request.Key(), job.Run(work) }
 		leave = func(r pipeline.Result) pipeline.Result { return job.Leave(work, r) }
 	}

@@ -31,8 +31,10 @@ func newAttempt(j *Job) *Attempt {
 	return &Attempt{Job: j, started: j.p.Now()}
 }
 
-// run runs the steps. Nothing is opened before step 0 has passed.
-func (a *Attempt) run(ctx context.Context) error {
+// run runs the steps. Nothing is opened before step 0 has passed. A panic, wherever it comes from, is this attempt's
+// error: what is open is closed by end.
+func (a *Attempt) run(ctx context.Context) (err error) {
+	defer a.recovered(ctx, "the attempt", &err)
 	for number := range a.p.Steps {
 		a.step = number
 		if number == 1 {
@@ -54,19 +56,27 @@ func (a *Attempt) begin(ctx context.Context) (err error) {
 	if err := a.p.acquire(ctx, a.p.building, 1); err != nil {
 		return err
 	}
+	defer func() {
+		if a.build == nil { // an error, or a panic
+			a.p.building.Release(1)
+		}
+	}()
 	a.started = a.started.Add(a.p.Now().Sub(waiting)) // the outcome tells how long it took, not how busy it was
-	if a.build, err = a.p.Database.Begin(ctx, *a.claim, a.data.TenantID); err != nil {
-		a.p.building.Release(1)
+	build, err := a.p.Database.Begin(ctx, *a.claim, a.data.TenantID)
+	if err == nil {
+		a.build = build
 	}
 	return err
 }
 
-// end closes the build, if there is one, and frees the worker. It returns what exists now that did not before.
+// end closes the build, if there is one, and frees the worker. It returns what exists now that did not before. A panic
+// is only logged: what the attempt came to is known.
 func (a *Attempt) end(ctx context.Context) (leftBehind []string) {
 	if a.build == nil {
 		return nil
 	}
 	defer a.p.building.Release(1)
+	defer a.recovered(ctx, "the end of the attempt", new(error))
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
 	return a.build.Close(tidy)
@@ -80,9 +90,7 @@ func (a *Attempt) runStep(ctx context.Context, number int) error {
 	label := fmt.Sprintf("Step %d/%d: %s", number, len(a.p.Steps)-1, step.Name)
 	a.log.InfoContext(ctx, label+" …")
 	a.p.Observer.StepBegan(a.running())
-	spanned, end := a.traceStep(ctx, step)
-	err := a.guarded(spanned, step)
-	end(err)
+	err := a.guarded(ctx, step)
 	took := a.p.Now().Sub(a.stepStarted)
 	a.p.Observer.StepEnded(a.running(), took, err)
 	timing := a.timing(took)
@@ -98,15 +106,20 @@ func (a *Attempt) runStep(ctx context.Context, number int) error {
 	return nil
 }
 
-// guarded runs a step. A panic is this attempt's error and not the end of the other requests' work.
+// guarded runs a step in its span. A panic is this attempt's error and not the end of the other requests' work.
 func (a *Attempt) guarded(ctx context.Context, step Step) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			a.log.ErrorContext(ctx, "panic in "+step.Name, "panic", cause, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic in %s: %v", step.Name, cause)
-		}
-	}()
+	ctx, end := a.traceStep(ctx, step)
+	defer func() { end(err) }()
+	defer a.recovered(ctx, step.Name, &err)
 	return step.Run(ctx, a)
+}
+
+// recovered is deferred: it makes a panic the error of what has panicked.
+func (a *Attempt) recovered(ctx context.Context, what string, err *error) {
+	if cause := recover(); cause != nil {
+		a.log.ErrorContext(ctx, "panic in "+what, "panic", cause, "stack", string(debug.Stack()))
+		*err = fmt.Errorf("panic in %s: %v", what, cause)
+	}
 }
 
 // running is the running step, for who looks on.

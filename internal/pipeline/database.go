@@ -16,10 +16,23 @@ type Request struct {
 	Event  event.Event
 	Replay int // 0, or the replay number that the message has; see [NextReplay] for what it counts as
 	// Delivery names this delivery among all there ever are: what claims an attempt twice under one name,
-	// because the first confirmation was lost, has one. [Provisioner.Job] names those that have no name.
+	// because the first confirmation was lost, has one. [Provisioner.Job] names those that have no name. Up to
+	// [DeliverySeparator] it names the stored message.
 	Delivery string
 	// Again: the message was delivered before, and something may have become of it.
 	Again bool
+}
+
+// DeliverySeparator stands in the name of a delivery after that of the stored message.
+const DeliverySeparator = "/"
+
+// Message is what the names of all deliveries of the same stored message begin with, and no others. Empty: the name
+// does not say.
+func (r Request) Message() string {
+	if i := strings.Index(r.Delivery, DeliverySeparator); i > 0 {
+		return r.Delivery[:i+len(DeliverySeparator)]
+	}
+	return ""
 }
 
 // Key is the request's key in the ledger.
@@ -70,6 +83,8 @@ type Claim struct {
 	Key     string // [events.RequestKey]
 	Replay  int    // the ledger's, which may differ from the message's
 	Attempt int    // 1, 2, …; above the limit where all attempts are spent
+	// Delivery is [Request.Delivery] of the delivery that claimed it.
+	Delivery string
 	// Registered is the id in the registry that equals the tenant's without regard to case, or "", as it was then.
 	Registered string
 	// Unstorable is why the database cannot store source and id of the request as they are; nil: it can. They are
@@ -80,8 +95,23 @@ type Claim struct {
 // Limit bounds the attempts of a request.
 type Limit struct {
 	Attempts int
-	// Lease is how long an attempt without a sign of life may still be running.
+	// Lease is how long an attempt without a sign of life may still be running, where its own message is delivered
+	// again: its worker keeps that message no more.
 	Lease time.Duration
+	// CopyLease is the same where another message of the request is delivered; 0: see [Limit.ForCopies].
+	CopyLease time.Duration
+}
+
+// ForCopies is how long an attempt without a sign of life may still be running where another message of its request is
+// delivered. That a publisher repeats a request says nothing of the worker that has the first message: it may be cut
+// off from the database, and cannot renew its lease. It takes nine minutes at most to find that out, if each of the
+// six calls of an attempt ends only at its own limit of 90 seconds; then it asks every few seconds, and renews as soon
+// as it is answered. Only copies of a request whose attempts have all begun wait that long.
+func (l Limit) ForCopies() time.Duration {
+	if l.CopyLease > 0 {
+		return l.CopyLease
+	}
+	return max(10*l.Lease, 10*time.Minute)
 }
 
 // Ended is the age at which an attempt that nothing became of has ended with its process, if its message
@@ -128,11 +158,15 @@ type Ledger interface {
 	// registry, and for the record; it may be empty.
 	Claim(ctx context.Context, r Request, tenantID string, limit Limit) (Claim, error)
 	// Suspect reports whether the last attempt at the request began and nothing became of it, and it cannot be
-	// running any more: perhaps it took the process with it.
-	Suspect(ctx context.Context, key string, limit Limit) (bool, error)
-	// Conclude records a failure and returns the outcome that stands: this one, or one that was there.
+	// running any more: perhaps it took the process with it. It returns [ErrBusy] where Claim would.
+	Suspect(ctx context.Context, r Request, limit Limit) (bool, error)
+	// Renew says that the attempt is alive: its lease counts from now. Where its transaction holds the row, that says
+	// so already. It does nothing for an attempt that is not the request's last, and waits for no lock.
+	Renew(ctx context.Context, c Claim) error
+	// Conclude records a failure and returns the outcome that stands: this one, or one that was there. It fails where a
+	// later attempt has begun: that one decides.
 	Conclude(ctx context.Context, c Claim, failure Conclusion) (Outcome, error)
-	// Note records what became of an attempt that is to be repeated.
+	// Note records what became of an attempt that is to be repeated, unless another one has begun.
 	Note(ctx context.Context, c Claim, n Note) error
 	// Reject records the failure of a message that is not an event, unless that is recorded already, and returns the
 	// outcome that stands.

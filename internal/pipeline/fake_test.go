@@ -28,6 +28,7 @@ type fake struct {
 	found   Inspection
 	left    []string
 	suspect bool
+	panics  string // the call that panics
 }
 
 func newFake() *fake {
@@ -42,6 +43,9 @@ func (f *fake) call(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, name)
+	if f.panics == name {
+		panic("out of cheese")
+	}
 	return f.fail[name]
 }
 
@@ -71,7 +75,9 @@ func (f *fake) Note(_ context.Context, _ Claim, n Note) error {
 	return f.call("note")
 }
 
-func (f *fake) Suspect(context.Context, string, Limit) (bool, error) {
+func (f *fake) Renew(context.Context, Claim) error { return f.call("renew") }
+
+func (f *fake) Suspect(context.Context, Request, Limit) (bool, error) {
 	return f.suspect, f.call("suspect")
 }
 

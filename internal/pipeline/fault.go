@@ -29,6 +29,7 @@ type Fault struct {
 	Message string           // for people: what is wrong and what to do
 	Native  string           // SQLSTATE or driver code, empty where there is none
 	Shared  bool             // met in what all requests share: registry, ledger, pool, connection
+	Remote  bool             // no connection could be made: whatever was to be done is not the reason
 	Err     error            // the original, may be nil
 }
 
@@ -87,8 +88,9 @@ type Settled struct{ Outcome Outcome }
 func (s *Settled) Error() string { return "the request has its outcome already" }
 
 // ErrBusy is returned by [Ledger].Claim where the last attempt that the limit allows may still be running
-// on another worker. It is neither a failure nor an attempt: ask again later.
-var ErrBusy = errors.New("the last attempt may still be running on another worker")
+// on another worker, and by [Build].CreateBoundary where another worker holds the boundary or the request. It is
+// neither a failure nor an attempt: ask again later.
+var ErrBusy = errors.New("the request or its boundary is in the hands of another worker")
 
 // causes is the table of cause codes: whether the same request may succeed later, and where the cause has
 // a step of its own rather than the step that met it.

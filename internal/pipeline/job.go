@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/propagation"
 
@@ -34,6 +35,8 @@ type Job struct {
 	malformed error
 	claim     *Claim
 	trips     int                    // how often an outage has held it up
+	held      atomic.Pointer[Claim]  // the claim while the attempt is alive; for Renew
+	alone     bool                   // the attempt runs alone, also when it is run again
 	trace     propagation.MapCarrier // the span in which it is decided; nil where nothing is traced
 	log       *slog.Logger
 }
@@ -50,8 +53,13 @@ func (p *Provisioner) Job(r Request) *Job {
 
 // Run claims the request and runs the pipeline until it is decided, or returns why that has to wait. It
 // blocks as long as the database does; ending ctx stops it, and gives the attempt back.
-func (j *Job) Run(ctx context.Context) Result {
+func (j *Job) Run(ctx context.Context) (result Result) {
 	j.follow(ctx)
+	defer func() {
+		if result.Verdict != Pause { // it is not run again
+			j.held.Store(nil)
+		}
+	}()
 	end, err := j.room(ctx)
 	if err != nil {
 		return j.unclaimed(ctx, err)
@@ -63,6 +71,7 @@ func (j *Job) Run(ctx context.Context) Result {
 			return j.unclaimed(ctx, err)
 		}
 		j.claim = &claim
+		j.held.Store(&claim)
 		j.log = j.log.With("attempt", claim.Attempt, "replay", claim.Replay)
 		crash.Point("claimed", j.data.TenantID)
 	}
@@ -76,7 +85,7 @@ func (j *Job) Run(ctx context.Context) Result {
 	a := newAttempt(j)
 	err = a.run(ctx)
 	leftBehind := a.end(ctx)
-	result := j.ended(ctx, a, err, leftBehind)
+	result = j.ended(ctx, a, err, leftBehind)
 	j.p.Observer.AttemptEnded(attemptResult(result.Verdict, err))
 	return result
 }
@@ -114,16 +123,17 @@ func (j *Job) ended(ctx context.Context, a *Attempt, err error, leftBehind []str
 // room waits until the attempt may begin, before it is counted. A suspect runs alone: if it takes the process
 // with it once more, only its own attempt is spent, and the requests that it was delivered with still run.
 func (j *Job) room(ctx context.Context) (end func(), err error) {
-	share := int64(1)
 	if j.claim == nil && j.request.Again { // else it is this job's own attempt that has no end yet
-		suspect, err := j.p.Database.Suspect(ctx, j.request.Key(), j.p.Limit)
-		if err != nil {
+		if j.alone, err = j.p.Database.Suspect(ctx, j.request, j.p.Limit); err != nil {
 			return nil, err
 		}
-		if suspect {
-			share = everyone
+		if j.alone {
 			j.log.WarnContext(ctx, "nothing became of the last attempt: did it end the process? The next one runs alone")
 		}
+	}
+	share := int64(1)
+	if j.alone {
+		share = everyone
 	}
 	if err := j.p.acquire(ctx, j.p.running, share); err != nil {
 		return nil, err
@@ -189,6 +199,9 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 		j.log.InfoContext(ctx, "another worker finished this request", "outcome", settled.Outcome.ID)
 		return j.standing(settled.Outcome)
 	}
+	if errors.Is(err, ErrBusy) {
+		return j.busy(ctx, step, err)
+	}
 	facts := Facts{Ledger: Claimed, Last: j.claim.Attempt >= j.p.Limit.Attempts}
 	fault := faultOf(err)
 	if errors.Is(err, errDraining) {
@@ -219,6 +232,7 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 // Leave ends a job that was to be run again once the database is back, because the process ends first: the
 // attempt is given back, if the database can be told. If it cannot, that attempt stays counted.
 func (j *Job) Leave(ctx context.Context, paused Result) Result {
+	j.held.Store(nil)
 	paused.Facts.Phase = Draining
 	fault := faultOf(paused.Err)
 	return j.undecided(ctx, paused.Facts, paused.Err, Note{Code: fault.Native, Text: fault.Error()})

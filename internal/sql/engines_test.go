@@ -52,8 +52,9 @@ type place struct {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func newPostgres(t *testing.T) place {
-	url := postgrestest.Database(t)
+func newPostgres(t *testing.T) place { return newPostgresAt(t, postgrestest.Database(t)) }
+
+func newPostgresAt(t *testing.T, url string) place {
 	db, err := databasesql.Open("pgx", url)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
@@ -252,7 +253,7 @@ func (p place) rigWith(t *testing.T, store database, db pipeline.Database, lease
 	t.Helper()
 	provisioner, err := pipeline.New(pipeline.Config{
 		Database: db, Source: events.DefaultSource, Log: quiet(), Now: time.Now, Steps: pipeline.Steps(),
-		Limit: pipeline.Limit{Attempts: maxAttempts, Lease: lease}, Workers: 100,
+		Limit: pipeline.Limit{Attempts: maxAttempts, Lease: lease, CopyLease: lease}, Workers: 100,
 	})
 	must(t, err)
 	return rig{place: p, store: store, provisioner: provisioner}

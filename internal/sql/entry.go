@@ -72,7 +72,9 @@ func (e *Entry) Vacant(c pipeline.Claim, tenant, twin, boundary, holder string) 
 // that is there, else busy. registered is the id in the registry that equals the tenant's but for case.
 func (e *Entry) Claimed(key string, granted bool, registered string) (pipeline.Claim, error) {
 	if granted {
-		return pipeline.Claim{Key: key, Replay: e.Replay, Attempt: e.Attempts, Registered: registered}, nil
+		return pipeline.Claim{
+			Key: key, Replay: e.Replay, Attempt: e.Attempts, Delivery: e.Delivery, Registered: registered,
+		}, nil
 	}
 	if settled := e.Settled(); settled != nil {
 		return pipeline.Claim{}, settled
@@ -80,9 +82,9 @@ func (e *Entry) Claimed(key string, granted bool, registered string) (pipeline.C
 	return pipeline.Claim{}, pipeline.ErrBusy
 }
 
-// ErrReopened says that a replay has begun the request anew: whoever works on what went before has no say
-// any more. The next delivery finds the replay, or its outcome.
-var ErrReopened = errors.New("a replay has reopened this request meanwhile")
+// ErrReopened says that a replay has begun the request anew, or a later attempt: whoever works on what went before has
+// no say any more. The next delivery finds the replay, the attempt, or the outcome.
+var ErrReopened = errors.New("a replay or a later attempt has begun this request again")
 
 // Concluded is the outcome that stands after a conclusion was tried. An outcome that is not in the ledger
 // is none: published, it could differ from one that went out under the same id.

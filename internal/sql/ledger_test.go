@@ -322,7 +322,7 @@ func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
 		}
 		suspect := func(want bool, lease time.Duration, when string) {
 			t.Helper()
-			if got, err := r.store.Suspect(t.Context(), req.Key(), pipeline.Limit{Attempts: 100, Lease: lease}); err != nil || got != want {
+			if got, err := r.store.Suspect(t.Context(), req, pipeline.Limit{Attempts: 100, Lease: lease}); err != nil || got != want {
 				t.Errorf("%s: %v, %v", when, got, err)
 			}
 		}

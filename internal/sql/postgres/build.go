@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,11 +34,13 @@ func (s *Store) Begin(ctx context.Context, c pipeline.Claim, tenantID string) (p
 	s.activity.now()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	schema := s.names.Name(tenantID)
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect: %w", sharedFault(err))
+		return nil, connectFault(err)
 	}
-	return &build{Store: s, conn: conn, claim: c, tenant: tenantID, schema: s.names.Name(tenantID)}, nil
+	s.endLost(ctx, conn)
+	return &build{Store: s, conn: conn, claim: c, tenant: tenantID, schema: schema}, nil
 }
 
 // CreateBoundary locks the boundary, looks again, and creates the schema, in one round trip. Whatever the look brings
@@ -70,7 +71,7 @@ func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundar
 	)
 	batch := &placed{}
 	batch.queue(ofAll, nil, "BEGIN")
-	batch.queue(ofLock, nil, b.q.lockBoundary, lockKey("boundary", strings.ToLower(b.schema)), b.workKey())
+	batch.queue(ofLock, nil, b.q.lockBoundary, b.boundaryKey(), b.workKey())
 	batch.queue(ofAll, func(row pgx.Row) error { return ledger.Scan(row) }, b.q.lockRequest(), b.claim.Key)
 	batch.queue(ofAll, func(row pgx.Row) error { return row.Scan(&twin, &holder, &existed) }, b.q.look, b.tenant, b.schema)
 	if asks {
@@ -78,8 +79,9 @@ func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundar
 	} else {
 		batch.queue(ofTenant, nil, b.ddl(b.q.createSchema))
 	}
+	sent := time.Now()
 	if at, err := batch.send(ctx, b.conn); err != nil {
-		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, b.faultAt(at, err))
+		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, b.faultAt(at, stall(err, sent, b.timeouts)))
 	}
 	if err := ledger.Vacant(b.claim, b.tenant, twin, "schema "+b.schema, holder); err != nil {
 		return pipeline.Boundary{}, err
@@ -164,7 +166,8 @@ func (b *build) requireEmpty(ctx context.Context) error {
 			return row.Scan(&full[i])
 		})
 	}
-	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+	sent := time.Now()
+	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
 		return fmt.Errorf("see whether schema %s holds rows: %w", b.schema, classify(err))
 	}
 	for i, r := range relations {
@@ -184,8 +187,9 @@ func (b *build) ddl(text string) string { return render(text, "schema", b.schema
 func (b *build) exec(ctx context.Context, statements string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	sent := time.Now()
 	_, err := b.conn.Conn().PgConn().Exec(ctx, statements).ReadAll()
-	return classify(err)
+	return classify(stall(err, sent, b.timeouts))
 }
 
 // CreateTables implements [pipeline.Build] in one round trip. Where something that was there is in the way
@@ -268,7 +272,9 @@ func permanent(err error) bool {
 func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	sent := time.Now()
 	in, err := inspect(ctx, b.conn, b.q, b.schema)
+	err = stall(err, sent, b.timeouts)
 	if err == nil && b.taken != "" && len(in.Faults()) > 0 {
 		err = b.reject(ctx, in)
 	}
@@ -282,7 +288,8 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	batch := &pgx.Batch{}
 	b.queueRegister(batch, t, o)
 	batch.Queue("COMMIT")
-	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+	sent := time.Now()
+	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
 		return fmt.Errorf("register the tenant: %w", b.registerFault(err))
 	}
 	return nil
@@ -326,10 +333,13 @@ func (b *build) Close(ctx context.Context) []string {
 
 // rollback ends the transaction, if there is one, and gives the connection back.
 func (b *build) rollback(ctx context.Context) {
+	defer b.conn.Release() // destroys a connection that is not idle
 	if b.conn.Conn().PgConn().TxStatus() != 'I' {
 		if _, err := b.conn.Exec(ctx, "ROLLBACK"); err != nil {
 			b.log.DebugContext(ctx, "rollback", "error", err)
 		}
 	}
-	b.conn.Release() // destroys a connection that is not idle
+	if b.conn.Conn().IsClosed() {
+		b.noteLost()
+	}
 }

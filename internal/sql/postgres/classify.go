@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"syscall"
@@ -36,9 +37,11 @@ func fault(err error, shared bool) error {
 	case errors.Is(err, pgx.ErrNoRows): // somebody removed the request from the ledger
 		return &pipeline.Fault{Class: pipeline.Transient, Shared: shared, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &pipeline.Fault{Class: pipeline.Outage, Message: "PostgreSQL does not answer", Shared: true, Err: err}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: "PostgreSQL does not answer", Shared: shared, Err: err}
 	case isOfConnection(err):
-		return &pipeline.Fault{Class: pipeline.Outage, Message: tlsHint(err), Shared: true, Err: err}
+		return &pipeline.Fault{
+			Class: pipeline.Outage, Message: tlsHint(err), Shared: shared, Remote: isConnecting(err), Err: err,
+		}
 	default: // such as an answer that the driver cannot read
 		return &pipeline.Fault{Class: pipeline.Transient, Shared: shared, Err: err}
 	}
@@ -49,14 +52,31 @@ func fault(err error, shared bool) error {
 	}
 	// Whatever the server says while it refuses a connection, it says to everybody. Not so where it refuses
 	// what DATABASE_URL asks of the session: that does not become right by waiting.
-	var connecting *pgconn.ConnectError
-	if errors.As(err, &connecting) && !misconfigured[server.Code] {
+	if isConnecting(err) && !misconfigured[server.Code] {
 		m = faults.Meaning{Class: pipeline.Outage, Hint: m.Hint}
 		if server.Code == insufficientPrivilege {
 			m.Hint = lacks + "CONNECT on the database"
 		}
 	}
-	return &pipeline.Fault{Class: m.Class, Code: m.Code, Message: m.Hint, Native: server.Code, Shared: shared, Err: err}
+	return &pipeline.Fault{
+		Class: m.Class, Code: m.Code, Message: m.Hint, Native: server.Code, Shared: shared, Remote: isConnecting(err), Err: err,
+	}
+}
+
+// connectFault is the fault of a connection that could not be had.
+func connectFault(err error) error {
+	err = sharedFault(err)
+	var fault *pipeline.Fault
+	if errors.As(err, &fault) {
+		fault.Remote = true
+	}
+	return fmt.Errorf("connect: %w", err)
+}
+
+// isConnecting reports whether no connection could be made.
+func isConnecting(err error) bool {
+	var connecting *pgconn.ConnectError
+	return errors.As(err, &connecting)
 }
 
 // readOnlyState is the SQLSTATE of a database that cannot be written to.
@@ -70,9 +90,8 @@ func readOnlyHint() string {
 // isOfConnection reports whether an error that the server did not send is that of a connection which was lost, or could
 // not be made.
 func isOfConnection(err error) bool {
-	var connecting *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &connecting) || errors.As(err, &network) || hungUp(err) || pgconn.SafeToRetry(err) ||
+	return isConnecting(err) || errors.As(err, &network) || hungUp(err) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)
 }
 

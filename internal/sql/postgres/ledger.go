@@ -19,6 +19,7 @@ func (s *Store) Claim(
 	s.activity.now()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	s.endLost(ctx, s.pool)
 	source, id := r.Event.Source(), r.Event.ID()
 	claim, err := s.claim(ctx, r, source, id, tenantID, limit)
 	if isUnstorable(err) {
@@ -47,7 +48,7 @@ func (s *Store) claim(
 func (s *Store) claimNew(
 	ctx context.Context, r pipeline.Request, source, id, tenantID string,
 ) (pipeline.Claim, error) {
-	claim := pipeline.Claim{Key: r.Key(), Replay: pipeline.FirstReplay(r.Replay), Attempt: 1}
+	claim := pipeline.Claim{Key: r.Key(), Replay: pipeline.FirstReplay(r.Replay), Attempt: 1, Delivery: r.Delivery}
 	err := s.pool.QueryRow(ctx, s.q.claimNew,
 		tenantID, claim.Key, source, id, claim.Replay, r.Delivery).Scan(nil, &claim.Registered)
 	return claim, err
@@ -72,7 +73,7 @@ func (s *Store) claimKnown(
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.laxCommit)
 	batch.Queue(s.q.claim, tenantID, key, source, id, replay, r.Delivery,
-		limit.Attempts, limit.Lease.Seconds())
+		limit.Attempts, limit.Lease.Seconds(), r.Message(), limit.ForCopies().Seconds())
 	batch.Queue(s.q.request, key)
 	batch.Queue(s.q.findTenant, tenantID)
 	err := s.send(ctx, batch, func(results pgx.BatchResults) error {
@@ -89,7 +90,10 @@ func (s *Store) claimKnown(
 		}
 		return optional(&registered)(results.QueryRow())
 	})
-	if err != nil {
+	switch {
+	case waitEnded(err): // an attempt's transaction holds the row
+		return pipeline.Claim{}, pipeline.ErrBusy
+	case err != nil:
 		return pipeline.Claim{}, err
 	}
 	return row.Claimed(key, claimed, registered)
@@ -143,15 +147,18 @@ func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outc
 
 // Note implements [pipeline.Ledger].
 func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) error {
-	return s.writeLax(ctx, "attempt", s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund)
+	return s.writeLax(ctx, "attempt", s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, c.Attempt, c.Delivery)
 }
 
 // Suspect implements [pipeline.Ledger].
-func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (suspect bool, _ error) {
+func (s *Store) Suspect(ctx context.Context, r pipeline.Request, limit pipeline.Limit) (suspect bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := s.pool.QueryRow(ctx, s.q.suspect, key, limit.Ended().Seconds()).Scan(&suspect)
-	if waitEnded(err) {
+	s.endLost(ctx, s.pool)
+	var busy bool
+	err := s.pool.QueryRow(ctx, s.q.suspect, r.Key(), limit.Ended().Seconds(), limit.Attempts, r.Message(),
+		limit.Lease.Seconds(), limit.ForCopies().Seconds(), r.Delivery, r.Replay).Scan(&suspect, &busy)
+	if waitEnded(err) || busy {
 		return false, pipeline.ErrBusy
 	}
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
@@ -191,7 +198,7 @@ func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) e
 
 func (s *Store) queueConclude(batch *pgx.Batch, c pipeline.Claim, state string, f pipeline.Conclusion) {
 	batch.Queue(s.q.conclude, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
-		f.Outcome.ID, string(f.Outcome.Body))
+		f.Outcome.ID, string(f.Outcome.Body), c.Attempt)
 }
 
 // send sends the batch as one implicit transaction and reads its results.

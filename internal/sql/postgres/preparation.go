@@ -19,7 +19,7 @@ import (
 func (s *Store) prepareOne(ctx context.Context) (built bool, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return false, fmt.Errorf("connect: %w", sharedFault(err))
+		return false, connectFault(err)
 	}
 	b := &build{Store: s, conn: conn, schema: sql.PreparedName(rand.Text())}
 	defer func() {

@@ -108,7 +108,8 @@ func (b *build) open(ctx context.Context) (existed bool, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(b.q.schemaExists, b.schema).QueryRow(func(row pgx.Row) error { return row.Scan(&existed) })
 	batch.Queue(b.ddl(b.q.createSchema))
-	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+	sent := time.Now()
+	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
 		return false, fmt.Errorf("create schema %s: %w", b.schema, lacking(classify(err), createRight))
 	}
 	return existed, nil

@@ -14,6 +14,7 @@ var files embed.FS
 // {begin_request} and {find_tenant} stand for those files. {schema} and {relation} are filled in where they are used.
 type queries struct {
 	beginRequest, claim, claimNew, request, conclude, reject, note, buried, suspect    string
+	renew, endLost, timeouts                                                           string
 	findTenant, look, register, checkRegistry, checkRows                               string
 	laxCommit, lockTable, lockBoundary, schemaExists, createSchema, relations, hasRows string
 	tables, indexes, inspect, inspectNames, ping                                       string
@@ -33,7 +34,8 @@ func loadQueries(registry string) (queries, error) {
 		"queries/claim.sql":         &q.claim, "queries/claim_new.sql": &q.claimNew, "queries/request.sql": &q.request,
 		"queries/conclude.sql": &q.conclude, "queries/reject.sql": &q.reject,
 		"queries/note.sql": &q.note, "queries/buried.sql": &q.buried,
-		"queries/suspect.sql":     &q.suspect,
+		"queries/suspect.sql": &q.suspect, "queries/renew.sql": &q.renew,
+		"queries/end_lost.sql": &q.endLost, "queries/timeouts.sql": &q.timeouts,
 		"queries/find_tenant.sql": &q.findTenant, "queries/look.sql": &q.look,
 		"queries/register.sql": &q.register, "queries/check_rows.sql": &q.checkRows,
 		"queries/check_registry.sql": &q.checkRegistry,

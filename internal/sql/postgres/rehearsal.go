@@ -25,7 +25,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("connect: %w", sharedFault(err))
+		return connectFault(err)
 	}
 	tenant := rehearsed + strings.ToLower(rand.Text()) + "_"
 	b := &build{

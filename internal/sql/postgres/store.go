@@ -70,6 +70,8 @@ type Store struct {
 	prepared   preparedPool
 	activity   activity
 	migrated   atomic.Bool
+	lost       lostSessions
+	timeouts   timeouts
 }
 
 // MostPrepared bounds the pool: each boundary is 63 relations in the catalogue.
@@ -169,6 +171,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s.migrated.Store(true)
 	s.pool.Reset()
+	if s.timeouts, err = s.readTimeouts(ctx); err != nil {
+		s.pool.Close()
+		return nil, classify(err)
+	}
 	return s, nil
 }
 

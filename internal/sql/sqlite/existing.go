@@ -4,7 +4,6 @@ import (
 	"context"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -13,13 +12,10 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// readWrite is R_OK|W_OK of access(2).
-const readWrite = 6
-
 // openExisting takes the write lock of the file that is there and sees that it holds no rows. Only SQLite
 // opens it: for any other to close it would end the locks that this process has on it (fcntl(2)).
 func (b *build) openExisting(ctx context.Context) error {
-	if err := syscall.Access(b.path, readWrite); err != nil {
+	if err := mayWrite(b.path); err != nil {
 		return err
 	}
 	// A process that died while it placed the file has left its other name.

@@ -31,7 +31,8 @@ func (s *Store) Claim(
 			return err
 		}
 		result, err := tx.ExecContext(ctx, claimSQL, key, r.Event.Source(), r.Event.ID(), tenantID, replay,
-			limit.Attempts, stamp(now), stamp(now.Add(-limit.Lease)), r.Delivery)
+			limit.Attempts, stamp(now), stamp(now.Add(-limit.Lease)), r.Delivery,
+			r.Message(), stamp(now.Add(-limit.ForCopies())))
 		if err != nil {
 			return err
 		}
@@ -102,12 +103,18 @@ func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outc
 
 // Note implements [pipeline.Ledger].
 func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) error {
-	return s.writeLax(ctx, "attempt", noteSQL, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, stamp(s.Now()))
+	return s.writeLax(ctx, "attempt", noteSQL, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, stamp(s.Now()),
+		c.Attempt, c.Delivery)
 }
 
 // Suspect implements [pipeline.Ledger].
-func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (suspect bool, _ error) {
-	err := s.reads.QueryRowContext(ctx, suspectSQL, key, stamp(s.Now().Add(-limit.Ended()))).Scan(&suspect)
+func (s *Store) Suspect(ctx context.Context, r pipeline.Request, limit pipeline.Limit) (suspect bool, _ error) {
+	now, busy := s.Now(), false
+	err := s.reads.QueryRowContext(ctx, suspectSQL, r.Key(), stamp(now.Add(-limit.Ended())), limit.Attempts, r.Message(),
+		stamp(now.Add(-limit.Lease)), stamp(now.Add(-limit.ForCopies())), r.Delivery, r.Replay).Scan(&suspect, &busy)
+	if busy {
+		return false, pipeline.ErrBusy
+	}
 	if err != nil && !errors.Is(err, databasesql.ErrNoRows) {
 		return false, fmt.Errorf("read the ledger: %w", registryFault(err))
 	}
@@ -148,7 +155,7 @@ func (s *Store) conclude(
 	ctx context.Context, tx *databasesql.Tx, c pipeline.Claim, state string, f pipeline.Conclusion,
 ) error {
 	_, err := tx.ExecContext(ctx, concludeSQL, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
-		f.Outcome.ID, string(f.Outcome.Body), stamp(s.Now()))
+		f.Outcome.ID, string(f.Outcome.Body), stamp(s.Now()), c.Attempt)
 	return err
 }
 

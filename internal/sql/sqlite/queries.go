@@ -18,6 +18,8 @@ var (
 	rejectSQL string
 	//go:embed queries/note.sql
 	noteSQL string
+	//go:embed queries/renew.sql
+	renewSQL string
 	//go:embed queries/suspect.sql
 	suspectSQL string
 	//go:embed queries/buried.sql

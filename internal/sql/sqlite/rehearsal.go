@@ -96,7 +96,7 @@ func (s *Store) rehearseRows(ctx context.Context, tx *databasesql.Tx) error {
 		return err
 	}
 	b := &build{Store: s, claim: rehearsalClaim(), tenant: rehearsed}
-	_, err := tx.ExecContext(ctx, claimSQL, b.claim.Key, "rehearsal", rehearsed, rehearsed, 0, 1, now, now, "")
+	_, err := tx.ExecContext(ctx, claimSQL, b.claim.Key, "rehearsal", rehearsed, rehearsed, 0, 1, now, now, "", "", now)
 	if err != nil {
 		return err
 	}

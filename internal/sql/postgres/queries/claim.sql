@@ -1,6 +1,8 @@
 -- One more attempt, unless there is an outcome already, or the last attempt may still be running. A claim that
 -- is repeated, because its confirmation was lost, is the same attempt.
--- Parameters: those of begin_request.sql, $7 most attempts, $8 lease in seconds
+-- A lease is short where the message of the last attempt is delivered again, and long for all others.
+-- Parameters: those of begin_request.sql, $7 most attempts, $8 lease in seconds, $9 what the names of deliveries of this
+-- message begin with or '', $10 lease for others
 {begin_request}
 ON CONFLICT (request_key) DO UPDATE SET
     state = 'running',
@@ -24,4 +26,6 @@ WHERE r.state <> 'provisioned'
     AND (excluded.replay > r.replay
         OR r.state = 'running' AND (r.attempts < $7::integer
             OR r.claim = excluded.claim
-            OR r.updated_at <= clock_timestamp() AT TIME ZONE 'utc' - make_interval(secs => $8::double precision)))
+            OR r.updated_at <= clock_timestamp() AT TIME ZONE 'utc' - make_interval(secs => CASE
+                WHEN $9::text <> '' AND starts_with(r.claim, $9::text) THEN $8::double precision
+                ELSE $10::double precision END)))

@@ -1,5 +1,6 @@
--- Record the outcome of a request, unless there is one already.
--- $1 key, $2 replay, $3 state, $4 step, $5 cause code, $6 message, $7 outcome id, $8 outcome
+-- Record the outcome of a request, unless there is one already. A failure is recorded by the last attempt alone: one
+-- that comes late must not end another that is at work. Who provisions has the row locked, and has done the work.
+-- $1 key, $2 replay, $3 state, $4 step, $5 cause code, $6 message, $7 outcome id, $8 outcome, $9 attempt
 UPDATE {registry}.tenant_requests SET
     state = $3::text,
     last_step = nullif($4::text, ''),
@@ -13,3 +14,4 @@ UPDATE {registry}.tenant_requests SET
             'step', nullif($4::text, ''), 'cause', nullif($5::text, ''), 'error', nullif(left($6::text, 1000), ''))),
     updated_at = clock_timestamp() AT TIME ZONE 'utc'
 WHERE request_key = $1::text AND replay = $2::integer AND outcome IS NULL
+    AND ($3::text <> 'failed' OR attempts = $9::integer)

@@ -1,5 +1,6 @@
--- What became of an attempt that is to be repeated; a refunded one does not count.
--- $1 key, $2 replay, $3 step, $4 code, $5 text, $6 give the attempt back
+-- What became of an attempt that is to be repeated; a refunded one does not count. One that is not the last any more has
+-- nothing to say.
+-- $1 key, $2 replay, $3 step, $4 code, $5 text, $6 give the attempt back, $7 attempt, $8 its claim or ''
 UPDATE {registry}.tenant_requests SET
     last_step = nullif($3::text, ''),
     last_cause = nullif(left($4::text, 50), ''),
@@ -11,3 +12,4 @@ UPDATE {registry}.tenant_requests SET
             'step', nullif($3::text, ''), 'cause', nullif($4::text, ''), 'error', nullif(left($5::text, 1000), ''))),
     updated_at = clock_timestamp() AT TIME ZONE 'utc'
 WHERE request_key = $1::text AND replay = $2::integer AND outcome IS NULL
+    AND attempts = $7::integer AND coalesce(claim, '') = $8::text

@@ -1,5 +1,6 @@
--- Record the outcome of a request, unless there is one already.
--- ?1 key, ?2 replay, ?3 state, ?4 step, ?5 cause code, ?6 message, ?7 outcome id, ?8 outcome, ?9 now
+-- Record the outcome of a request, unless there is one already. A failure is recorded by the last attempt alone: one
+-- that comes late must not end another that is at work. Who provisions has done the work.
+-- ?1 key, ?2 replay, ?3 state, ?4 step, ?5 cause code, ?6 message, ?7 outcome id, ?8 outcome, ?9 now, ?10 attempt
 UPDATE tenant_requests SET
     state = ?3,
     last_step = nullif(?4, ''),
@@ -12,4 +13,4 @@ UPDATE tenant_requests SET
         '$[#]', json_patch('{}', json_object('at', ?9, 'event', ?3, 'replay', replay, 'attempt', attempts,
             'step', nullif(?4, ''), 'cause', nullif(?5, ''), 'error', nullif(substr(?6, 1, 1000), '')))),
     updated_at = ?9
-WHERE request_key = ?1 AND replay = ?2 AND outcome IS NULL
+WHERE request_key = ?1 AND replay = ?2 AND outcome IS NULL AND (?3 <> 'failed' OR attempts = ?10)

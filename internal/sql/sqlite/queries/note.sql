@@ -1,5 +1,6 @@
--- What became of an attempt that is to be repeated; a refunded one does not count.
--- ?1 key, ?2 replay, ?3 step, ?4 code, ?5 text, ?6 give the attempt back: 1 or 0, ?7 now
+-- What became of an attempt that is to be repeated; a refunded one does not count. One that is not the last any more has
+-- nothing to say.
+-- ?1 key, ?2 replay, ?3 step, ?4 code, ?5 text, ?6 give the attempt back: 1 or 0, ?7 now, ?8 attempt, ?9 its claim or ''
 UPDATE tenant_requests SET
     last_step = nullif(?3, ''),
     last_cause = nullif(?4, ''),
@@ -11,4 +12,4 @@ UPDATE tenant_requests SET
             'replay', replay, 'attempt', attempts, 'step', nullif(?3, ''), 'cause', nullif(?4, ''),
             'error', nullif(substr(?5, 1, 1000), '')))),
     updated_at = ?7
-WHERE request_key = ?1 AND replay = ?2 AND outcome IS NULL
+WHERE request_key = ?1 AND replay = ?2 AND outcome IS NULL AND attempts = ?8 AND coalesce(claim, '') = ?9

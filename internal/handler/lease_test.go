@@ -1,0 +1,78 @@
+package handler
+
+import (
+	"context"
+	"testing"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+)
+
+// The lease of an attempt is renewed while its worker lives: while it works, and while it waits for the end of an
+// outage, as soon as the database takes it.
+func TestLeaseIsRenewedWhileTheWorkerLives(t *testing.T) {
+	b := newBundle(t)
+	b.config.Topology.AckWait = keptAlive
+	renewals := func() int {
+		b.db.mu.Lock()
+		defer b.db.mu.Unlock()
+		return b.db.renewals
+	}
+	b.db.work = func(context.Context, string, int) error {
+		if renewals() == 0 {
+			b.eventually("the lease is renewed while it works", func() bool { return renewals() >= 2 })
+			return errOutage
+		}
+		return nil
+	}
+	b.db.unprobed = errOutage // all else is answered, so that renewals can be counted
+	h := b.start()
+	b.publish(b.request("order", "acme"))
+	b.eventually("an outage", func() bool { return h.Err() != nil })
+	paused := renewals()
+	b.eventually("the lease is renewed during the outage", func() bool { return renewals() >= paused+2 })
+	b.db.mu.Lock()
+	b.db.unprobed = nil
+	b.db.mu.Unlock()
+	b.settled()
+	b.counts(1, 0)
+	equal(t, "attempts", b.db.attempts("order"), 1)
+	ended := renewals()
+	b.publish(b.request("another", "other")) // a fast one costs no renewal
+	b.settled()
+	equal(t, "renewals", renewals(), ended)
+}
+
+// A panic between the steps ends the span of its delivery.
+func TestPanicEndsItsSpan(t *testing.T) {
+	b := newBundle(t)
+	b.db.panics = 1
+	spans := tracetest.NewSpanRecorder()
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
+	h := b.start(func(c *Config) { c.Tracer = tracer })
+	b.publishTenants(1)
+	b.settled()
+	h.stop(t)
+	failed := 0
+	for _, span := range spans.Ended() {
+		if span.Status().Description == "panic: out of cheese" {
+			failed++
+		}
+	}
+	equal(t, "spans that were not ended", len(spans.Started())-len(spans.Ended()), 0)
+	equal(t, "spans of a panic", failed, 1)
+}
+
+// So does one in the publication of an outcome.
+func TestPanicWhilePublishingEndsItsSpans(t *testing.T) {
+	b := newBundle(t)
+	spans := tracetest.NewSpanRecorder()
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
+	b.db.forgetful = 1
+	h := b.start(func(c *Config) { c.Tracer = tracer })
+	b.publishTenants(1)
+	b.settled()
+	h.stop(t)
+	b.counts(1, 0)
+	equal(t, "spans that were not ended", len(spans.Started())-len(spans.Ended()), 0)
+}

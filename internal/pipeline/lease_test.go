@@ -1,0 +1,137 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A suspect whose attempt an outage has interrupted still runs alone afterwards.
+func TestSuspectRunsAloneAfterAnOutage(t *testing.T) {
+	still(t, func(t *testing.T) {
+		b := newTestbed()
+		b.fail["tables"] = &Fault{Class: Outage, Native: "57P01", Message: "away"}
+		b.suspect = true
+		p := b.provisioner(t)
+		r := request(t)
+		r.Again = true
+		j := p.Job(r)
+		if got := j.Run(t.Context()); got.Verdict != Pause {
+			t.Fatal(got.Verdict)
+		}
+		b.suspect = false // its own attempt says nothing of it
+		delete(b.fail, "tables")
+		if !p.running.TryAcquire(1) { // another request is at work
+			t.Fatal("no room")
+		}
+		ended := make(chan Result, 1)
+		go func() { ended <- j.Run(t.Context()) }()
+		synctest.Wait()
+		select {
+		case got := <-ended:
+			t.Fatalf("it does not run alone: %s", got.Verdict)
+		default:
+		}
+		p.running.Release(1)
+		if got := <-ended; got.Verdict != Acknowledge || got.Attempt != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// A boundary that another worker holds costs no attempt, and fails nothing at the last one.
+func TestBusyBoundaryCostsNoAttempt(t *testing.T) {
+	t.Parallel()
+	b := newTestbed()
+	b.config.Limit.Attempts = 1
+	b.fail["boundary"] = fmt.Errorf("create schema tenant_acme: %w", ErrBusy)
+	got := b.run(t)
+	if got.Verdict != Postpone || got.Facts != (Facts{Ledger: Busy}) || got.Attempt != 0 || !errors.Is(got.Err, ErrBusy) {
+		t.Errorf("%+v", got)
+	}
+	if len(b.notes) != 1 || !b.notes[0].Refund || b.notes[0].Step != "create_isolation_boundary" ||
+		slices.Contains(b.calls, "conclude") {
+		t.Errorf("notes %+v, calls %v", b.notes, b.calls)
+	}
+
+	b = newTestbed() // and where the process ends it is given back once
+	ctx, stop := context.WithCancel(t.Context())
+	b.fail["boundary"] = ErrBusy
+	b.config.Steps[1].Run = func(ctx context.Context, a *Attempt) error {
+		defer stop()
+		return createBoundary(ctx, a)
+	}
+	got = b.provisioner(t).Job(request(t)).Run(ctx)
+	if got.Verdict != HandBack || len(b.notes) != 1 || !b.notes[0].Refund {
+		t.Errorf("%+v, notes %+v", got, b.notes)
+	}
+}
+
+// The lease is renewed from the claim until the job is over, also while it waits for a worker or for the end of an
+// outage.
+func TestRenewal(t *testing.T) {
+	still(t, func(t *testing.T) {
+		b := newTestbed()
+		b.config.Workers = 1
+		b.fail["tables"] = &Fault{Class: Outage, Message: "away"}
+		p := b.provisioner(t)
+		j := p.Job(request(t))
+		renewed := func(when string, want bool) {
+			t.Helper()
+			b.mu.Lock()
+			b.calls = nil
+			b.mu.Unlock()
+			if err := j.Renew(t.Context()); err != nil {
+				t.Error(err)
+			}
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if slices.Contains(b.calls, "renew") != want {
+				t.Errorf("%s: %v", when, b.calls)
+			}
+		}
+		renewed("before the claim", false)
+		if !p.building.TryAcquire(1) {
+			t.Fatal("no worker")
+		}
+		paused := make(chan Result, 1)
+		go func() { paused <- j.Run(t.Context()) }()
+		synctest.Wait()
+		renewed("while it waits for a worker", true)
+		p.building.Release(1)
+		if got := <-paused; got.Verdict != Pause {
+			t.Fatal(got.Verdict)
+		}
+		renewed("during the outage", true)
+		b.mu.Lock()
+		delete(b.fail, "tables")
+		b.mu.Unlock()
+		b.slow["tables"] = time.Minute
+		ended := make(chan Result, 1)
+		go func() { ended <- j.Run(t.Context()) }()
+		synctest.Wait()
+		renewed("while it builds", true)
+		if got := <-ended; got.Verdict != Acknowledge {
+			t.Fatal(got.Verdict)
+		}
+		renewed("after its end", false)
+	})
+}
+
+func TestLeaseForCopies(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ lease, set, want time.Duration }{
+		{lease: time.Second, want: 10 * time.Minute},
+		{lease: 30 * time.Second, want: 10 * time.Minute},
+		{lease: 5 * time.Minute, want: 50 * time.Minute},
+		{lease: time.Minute, set: time.Hour, want: time.Hour},
+	} {
+		if got := (Limit{Attempts: 1, Lease: c.lease, CopyLease: c.set}).ForCopies(); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package pipeline
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// startled is an Observer that panics in one of its methods.
+type startled struct{ in string }
+
+func (s startled) at(method string) {
+	if s.in == method {
+		panic("out of cheese")
+	}
+}
+
+func (s startled) StepBegan(Running)                       { s.at("StepBegan") }
+func (s startled) StepEnded(Running, time.Duration, error) { s.at("StepEnded") }
+func (s startled) AttemptEnded(AttemptResult)              { s.at("AttemptEnded") }
+func (s startled) Warned(string, string)                   { s.at("Warned") }
+func (s startled) Recorded(string, events.CauseCode)       { s.at("Recorded") }
+
+// Wherever a panic comes from, nothing stays behind: room, worker, build and spans are those of the next request. What
+// panics before the outcome is recorded is tried again, as an error of the attempt or as a panic of the delivery.
+func TestPanicLeaksNothing(t *testing.T) {
+	t.Parallel()
+	for _, place := range []string{
+		"suspect", "claim", "begin", "boundary", "tables", "indexes", "inspect", "register", "close", "note", "conclude",
+		"StepBegan", "StepEnded", "AttemptEnded", "Warned", "Recorded",
+	} {
+		t.Run(place, func(t *testing.T) {
+			t.Parallel()
+			b := newTestbed()
+			b.panics, b.config.Observer = place, startled{in: place}
+			spans := tracetest.NewSpanRecorder()
+			b.config.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
+			b.failing = map[string]error{"idx_documents_status": context.Canceled} // for Warned
+			switch place {
+			case "note":
+				b.fail["tables"] = &Fault{Class: Transient, Message: "deadlock"}
+			case "conclude":
+				b.fail["tables"] = &Fault{Class: Permanent, Code: events.CauseSchemaInvalid, Message: "no"}
+			}
+			p := b.provisioner(t)
+			run := func() (result Result, panicked bool) {
+				defer func() { panicked = recover() != nil }()
+				r := request(t)
+				r.Again = true
+				return p.Job(r).Run(t.Context()), false
+			}
+			result, panicked := run()
+			switch {
+			case slices.Contains([]string{"suspect", "claim", "note", "conclude", "AttemptEnded", "Warned", "Recorded"}, place):
+				if !panicked {
+					t.Errorf("%s, %v", result.Verdict, result.Err)
+				}
+			case place == "close":
+				if panicked || result.Verdict != Acknowledge {
+					t.Errorf("%s, %v", result.Verdict, result.Err)
+				}
+			default:
+				if panicked || result.Verdict != Postpone || len(b.notes) != 1 {
+					t.Errorf("%s, %v, notes %v", result.Verdict, result.Err, b.notes)
+				}
+			}
+			if !p.running.TryAcquire(everyone) || !p.building.TryAcquire(int64(b.config.Workers)) {
+				t.Fatal("room or a worker is not given back")
+			}
+			p.running.Release(everyone)
+			p.building.Release(int64(b.config.Workers))
+			if began, ended := len(spans.Started()), len(spans.Ended()); began != ended {
+				t.Errorf("%d spans begun, %d ended", began, ended)
+			}
+			if slices.Contains(b.calls, "boundary") && !slices.Contains(b.calls, "close") {
+				t.Errorf("the build is not closed: %v", b.calls)
+			}
+			b.panics, b.config.Observer, p.Observer, b.fail = "", nil, nobody{}, map[string]error{}
+			if result, panicked := run(); panicked || !result.Decided() {
+				t.Errorf("the next delivery: %s, %v", result.Verdict, result.Err)
+			}
+		})
+	}
+}

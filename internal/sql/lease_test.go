@@ -1,0 +1,170 @@
+package sql_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// named is a request whose attempts are claimed by deliveries of that name.
+func named(t *testing.T, tenant, delivery string) pipeline.Request {
+	t.Helper()
+	req := request(t, tenant)
+	req.Delivery = delivery
+	return req
+}
+
+// under is the request as another delivery has it.
+func under(req pipeline.Request, delivery string) pipeline.Request {
+	req.Delivery = delivery
+	return req
+}
+
+var anyFailure = pipeline.Conclusion{
+	Step:    "validate_schema",
+	Cause:   events.Cause{Code: events.CauseSchemaInvalid, Message: "no"},
+	Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")},
+}
+
+// What comes late from an attempt that is not the last any more changes nothing: neither its refund, nor its note, nor
+// its renewal, nor its failure.
+func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		limit := pipeline.Limit{Attempts: 5, Lease: time.Minute}
+		claim := func(req pipeline.Request) pipeline.Claim {
+			t.Helper()
+			c, err := r.store.Claim(t.Context(), req, "acme", limit)
+			must(t, err)
+			return c
+		}
+		req := named(t, "acme", "1@1/a")
+		picture := func() string {
+			t.Helper()
+			return p.lines(t, "", "SELECT attempts || ' ' || coalesce(last_error, '-') || ' ' || state || ' ' || updated_at || ' ' || history "+
+				"FROM {b}tenant_requests WHERE request_key = '"+req.Key()+"'")[0]
+		}
+		first := claim(req)
+		second := claim(under(req, "1@1/b"))
+		refunded := claim(under(req, "1@1/c"))
+		must(t, r.store.Note(t.Context(), refunded, pipeline.Note{Refund: true, Text: "stopped"}))
+		third := claim(under(req, "1@1/d")) // has the number of the one that was given back
+		if first.Attempt != 1 || second.Attempt != 2 || refunded.Attempt != 3 || third.Attempt != 3 {
+			t.Fatalf("attempts %d %d %d %d", first.Attempt, second.Attempt, refunded.Attempt, third.Attempt)
+		}
+		before := picture()
+		for name, late := range map[string]pipeline.Claim{"first": first, "second": second, "refunded": refunded} {
+			must(t, r.store.Note(t.Context(), late, pipeline.Note{Refund: true, Text: name}))
+			must(t, r.store.Note(t.Context(), late, pipeline.Note{Text: name}))
+			must(t, r.store.Renew(t.Context(), late))
+			if late.Attempt != third.Attempt {
+				if o, err := r.store.Conclude(t.Context(), late, anyFailure); err == nil {
+					t.Errorf("%s: its failure ends a later attempt: %+v", name, o)
+				}
+			}
+			if after := picture(); after != before {
+				t.Errorf("%s: before %s\nafter %s", name, before, after)
+			}
+		}
+		must(t, r.store.Note(t.Context(), third, pipeline.Note{Text: "deadlock"}))
+		if n := p.count(t, "", "SELECT attempts FROM {b}tenant_requests WHERE last_error = 'deadlock'"); n != 3 {
+			t.Errorf("%d attempts", n)
+		}
+		must(t, r.store.Note(t.Context(), third, pipeline.Note{Refund: true}))
+		if n := p.count(t, "", "SELECT attempts FROM {b}tenant_requests"); n != 2 {
+			t.Errorf("%d attempts after a refund", n)
+		}
+		last := claim(under(req, "1@1/e"))
+		o, err := r.store.Conclude(t.Context(), last, anyFailure)
+		if err != nil || o.ID != anyFailure.Outcome.ID {
+			t.Errorf("%+v, %v", o, err)
+		}
+		// An attempt that was overtaken and has done the work has done it.
+		req = request(t, "swift")
+		at := r.with(t, only(claimed, once(func(ctx context.Context) error {
+			_, err := r.store.Claim(ctx, under(req, "1@1/b"), "swift", limit)
+			return err
+		})))
+		if got := provisioned(t, decided(t, at.Job(req)).Outcome); got.Attempts != 1 {
+			t.Errorf("%d attempts", got.Attempts)
+		}
+	})
+}
+
+// The last attempt may be alive as long as its lease is not over: a short one for its own message, which is delivered
+// again only where its worker is gone, and a long one for every other.
+func TestLeaseOfTheLastAttempt(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		const short, long = 10 * time.Minute, time.Hour
+		limit := pipeline.Limit{Attempts: 1, Lease: short, CopyLease: long}
+		for name, c := range map[string]struct {
+			by    string
+			age   time.Duration
+			renew bool
+			spent bool
+		}{
+			"own message, soon":              {by: "7@9/b", age: short / 2},
+			"own message, lease over":        {by: "7@9/b", age: short + time.Minute, spent: true},
+			"own message, renewed":           {by: "7@9/b", age: short + time.Minute, renew: true},
+			"a copy, lease over":             {by: "8@9/b", age: short + time.Minute},
+			"a copy, long lease over":        {by: "8@9/b", age: long + time.Minute, spent: true},
+			"a copy, renewed":                {by: "8@9/b", age: long + time.Minute, renew: true},
+			"a copy, its sequence is a part": {by: "7@99/b", age: short + time.Minute},
+			"a name that does not say":       {by: "x", age: short + time.Minute},
+		} {
+			req := named(t, "acme", "7@9/a")
+			first, err := r.store.Claim(t.Context(), req, "acme", limit)
+			must(t, err)
+			if first.Delivery != "7@9/a" {
+				t.Errorf("%s: claimed by %q", name, first.Delivery)
+			}
+			p.age(t, req, c.age)
+			if c.renew {
+				must(t, r.store.Renew(t.Context(), first))
+			}
+			// Who is only busy does not wait until it runs alone.
+			if _, err := r.store.Suspect(t.Context(), under(req, c.by), limit); errors.Is(err, pipeline.ErrBusy) == c.spent {
+				t.Errorf("%s: suspect: %v", name, err)
+			}
+			if _, err := r.store.Suspect(t.Context(), req, limit); err != nil { // its own claim, not confirmed
+				t.Errorf("%s: suspect, itself: %v", name, err)
+			}
+			got, err := r.store.Claim(t.Context(), under(req, c.by), "acme", limit)
+			switch {
+			case c.spent && (err != nil || got.Attempt != 2):
+				t.Errorf("%s: not spent: %+v, %v", name, got, err)
+			case !c.spent && !errors.Is(err, pipeline.ErrBusy):
+				t.Errorf("%s: %+v, %v", name, got, err)
+			}
+		}
+		// A replay begins anew: it is not busy.
+		replayed := named(t, "acme", "7@9/a")
+		_, err := r.store.Claim(t.Context(), replayed, "acme", limit)
+		must(t, err)
+		replayed.Replay, replayed.Delivery = 1, "8@9/a"
+		if _, err := r.store.Suspect(t.Context(), replayed, limit); err != nil {
+			t.Errorf("a replay: %v", err)
+		}
+		// What is renewed has not vanished.
+		req := named(t, "acme", "7@9/a")
+		c, err := r.store.Claim(t.Context(), req, "acme", limit)
+		must(t, err)
+		p.age(t, req, time.Hour)
+		must(t, r.store.Renew(t.Context(), c))
+		if suspect, err := r.store.Suspect(t.Context(), req, limit); err != nil || suspect {
+			t.Errorf("suspect: %v, %v", suspect, err)
+		}
+	})
+}
+
+// age makes the last sign of life of a request's attempt so much older.
+func (p place) age(t *testing.T, req pipeline.Request, by time.Duration) {
+	t.Helper()
+	at := time.Now().UTC().Add(-by).Format("2006-01-02 15:04:05.000000")
+	p.raw(t, "", "UPDATE {b}tenant_requests SET updated_at = '"+at+"' WHERE request_key = '"+req.Key()+"'")
+}

@@ -1,0 +1,12 @@
+package postgres
+
+import (
+	"context"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// Renew implements [pipeline.Ledger].
+func (s *Store) Renew(ctx context.Context, c pipeline.Claim) error {
+	return s.writeLax(ctx, "lease", s.q.renew, c.Key, c.Replay, c.Attempt, c.Delivery)
+}

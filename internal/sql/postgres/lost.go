@@ -1,0 +1,90 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// lostSession is a session of this process whose connection was lost in the middle of an attempt. Its backend may be
+// alive on the server, and hold boundary and request until the server notices.
+type lostSession struct {
+	pid      uint32
+	boundary int64 // key of the lock
+}
+
+// mostLost bounds what is remembered: the oldest have been given up by the server (frozenTimeout).
+const mostLost = 1000
+
+// lostSessions are those that were not looked for yet.
+type lostSessions struct {
+	mutex sync.Mutex
+	all   []lostSession
+}
+
+func (l *lostSessions) add(s lostSession) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.all = append(l.all, s)
+	l.all = l.all[max(len(l.all)-mostLost, 0):]
+}
+
+func (l *lostSessions) snapshot() []lostSession {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return slices.Clone(l.all)
+}
+
+func (l *lostSessions) remove(done []lostSession) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.all = slices.DeleteFunc(l.all, func(s lostSession) bool { return slices.Contains(done, s) })
+}
+
+// boundaryKey is the lock of the boundary that is built.
+func (b *build) boundaryKey() int64 { return lockKey("boundary", strings.ToLower(b.schema)) }
+
+// noteLost remembers the session of a build whose connection was lost.
+func (b *build) noteLost() {
+	if pg := b.conn.Conn().PgConn(); b.claim.Key != "" && pg.PID() != 0 {
+		b.lost.add(lostSession{pid: pg.PID(), boundary: b.boundaryKey()})
+	}
+}
+
+// endLost ends the lost sessions of this process that still hold their boundary, or wait for it: no attempt is spent
+// on waiting for one's own dead session. Where nothing was lost nothing is sent. What fails here shows in what
+// follows.
+func (s *Store) endLost(ctx context.Context, by interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+},
+) {
+	lost := s.lost.snapshot()
+	if len(lost) == 0 {
+		return
+	}
+	pids, keys := make([]int64, len(lost)), make([]int64, len(lost))
+	for i, l := range lost {
+		pids[i], keys[i] = int64(l.pid), l.boundary
+	}
+	rows, err := by.Query(ctx, s.q.endLost, pids, keys)
+	if err == nil {
+		var pid int64
+		_, err = pgx.ForEachRow(rows, []any{&pid, nil}, func() error {
+			s.log.InfoContext(ctx, "a session whose connection was lost is ended on the server", "pid", pid)
+			return nil
+		})
+	}
+	if err != nil {
+		s.log.DebugContext(ctx, "lost sessions could not be ended", "error", err)
+		var server *pgconn.PgError
+		if !errors.As(err, &server) {
+			return // the connection is lost again; the next one tries
+		}
+	}
+	s.lost.remove(lost)
+}

@@ -1,0 +1,171 @@
+package sql_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+// An attempt whose transaction holds the row is alive: its renewal does not wait for itself, and a copy finds it busy,
+// however old the last renewal is.
+func TestAttemptInItsTransactionIsAlive(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	r := p.withParameter(t, "lock_timeout", "300").rig(t)
+	limit := pipeline.Limit{Attempts: 1, Lease: time.Nanosecond, CopyLease: time.Nanosecond}
+	req := named(t, "acme", "1@1/a")
+	var claim pipeline.Claim
+	at := r.with(t, only(tables, once(func(ctx context.Context) error {
+		begin := time.Now()
+		if err := r.store.Renew(ctx, pipeline.Claim{Key: req.Key(), Attempt: 1, Delivery: "1@1/a"}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("the renewal has waited %s", took)
+		}
+		for _, by := range []string{"1@1/b", "2@2/a"} {
+			var err error
+			if claim, err = r.store.Claim(ctx, under(req, by), "acme", limit); !errors.Is(err, pipeline.ErrBusy) {
+				t.Errorf("%s: %+v, %v", by, claim, err)
+			}
+		}
+		return nil
+	})))
+	if got := provisioned(t, decided(t, at.Job(req)).Outcome); got.Attempts != 1 {
+		t.Errorf("%d attempts", got.Attempts)
+	}
+}
+
+// losing makes the place reached through a proxy. What lose does to its connections the server does not notice.
+func (p place) losing(t *testing.T) (_ place, lose func()) {
+	t.Helper()
+	u, err := url.Parse(p.where)
+	must(t, err)
+	server := u.Host
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	var (
+		all            sync.WaitGroup
+		mutex          sync.Mutex
+		clients, backs []net.Conn
+	)
+	closeAll := func(conns *[]net.Conn) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		for _, c := range *conns {
+			c.Close()
+		}
+		*conns = nil
+	}
+	all.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			back, err := net.Dial("tcp", server)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			mutex.Lock()
+			clients, backs = append(clients, client), append(backs, back)
+			mutex.Unlock()
+			all.Go(func() { _, _ = io.Copy(back, client) })
+			all.Go(func() { _, _ = io.Copy(client, back); client.Close() })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		closeAll(&clients)
+		closeAll(&backs)
+		all.Wait()
+	})
+	return p.withURL(t, func(u *url.URL) {
+		u.Host = l.Addr().String()
+		q := u.Query()
+		q.Set("sslmode", "disable")
+		u.RawQuery = q.Encode()
+	}), func() { closeAll(&clients) }
+}
+
+// The connection is lost in the middle of an attempt, and the server does not notice: the session keeps boundary and
+// row. The same job, and a redelivery to the same process, do not wait for it.
+func TestOwnLostSessionIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	p, lose := p.losing(t)
+	r := p.withParameter(t, "idle_in_transaction_session_timeout", "0").withParameter(t, "lock_timeout", "20s").rig(t)
+	for name, again := range map[string]func(j *pipeline.Job, req pipeline.Request) pipeline.Result{
+		"same_job": func(j *pipeline.Job, _ pipeline.Request) pipeline.Result { return j.Run(t.Context()) },
+		"redelivery": func(_ *pipeline.Job, req pipeline.Request) (got pipeline.Result) {
+			for range 100 { // the session ends a little later than it is told to
+				next := under(req, "1@1/b")
+				next.Again = true
+				got = r.provisioner.Job(next).Run(t.Context())
+				if got.Decided() {
+					break
+				}
+			}
+			return got
+		},
+	} {
+		at := r.with(t, only(tables, once(func(context.Context) error { lose(); return nil })))
+		req := named(t, name, "1@1/a")
+		j := at.Job(req)
+		verdict(t, j, pipeline.Pause)
+		begin := time.Now()
+		got := again(j, req)
+		if took := time.Since(begin); !got.Decided() || took > 15*time.Second {
+			t.Fatalf("%s: %s after %s: %v", name, got.Verdict, took, got.Err)
+		}
+		if n := p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' "+
+			"AND datname = current_database()"); n != 0 {
+			t.Errorf("%s: %d sessions in a transaction", name, n)
+		}
+		provisioned(t, got.Outcome)
+	}
+}
+
+// The server stands still for longer than the lock timeout while an attempt waits for a lock: that is not the request's
+// fault, and costs no attempt.
+func TestServerThatStandsStillCostsNoAttempt(t *testing.T) {
+	t.Parallel()
+	const timeout = 4 * time.Second
+	server := postgrestest.Private(t)
+	p := newPostgresAt(t, server.URL)
+	r := p.withParameter(t, "lock_timeout", timeout.String()).rig(t)
+	db := connect(t, p.where)
+	tx, err := db.BeginTx(t.Context(), nil)
+	must(t, err)
+	_, err = tx.ExecContext(t.Context(), `CREATE SCHEMA tenant_acme`) // by another program, not committed
+	must(t, err)
+	job := r.provisioner.Job(request(t, "acme"))
+	ended := make(chan pipeline.Result, 1)
+	begin := time.Now()
+	go func() { ended <- job.Run(t.Context()) }()
+	for p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") == 0 {
+		if time.Since(begin) > timeout {
+			t.Skip("this machine is too busy: the wait was over before it was seen")
+		}
+	}
+	server.Freeze()
+	<-time.After(time.Until(begin.Add(2 * timeout))) // time itself is what is tested
+	server.Thaw()
+	got := <-ended
+	if got.Verdict != pipeline.Pause {
+		t.Errorf("%s: %v", got.Verdict, got.Err)
+	}
+	must(t, tx.Rollback())
+	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+		t.Errorf("%d attempts", got.Attempts)
+	}
+}

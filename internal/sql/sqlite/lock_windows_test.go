@@ -1,0 +1,3 @@
+package sqlite
+
+var otherLockings map[string]locking
