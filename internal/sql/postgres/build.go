@@ -62,10 +62,10 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 		batch.Queue(b.ddl(b.q.createSchema))
 	}
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, lacking(err, createRight))
+		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, lacking(b.blocked(ctx, err), createRight))
 	}
 	if err := ledger.Vacant(b.claim, b.tenant, twin, "schema "+b.schema, holder); err != nil {
-		return pipeline.Boundary{}, err
+		return pipeline.Boundary{}, b.confirmed(ctx, err)
 	}
 	if asks && (!existed || b.taken != "") {
 		var err error
@@ -227,11 +227,12 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	batch := &pgx.Batch{}
+	batch.Queue(b.q.durableCommit)
 	batch.Queue(b.q.register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName,
 		t.CreatedAt.UTC().Format(time.DateTime+".000000"), t.CreatedBy)
 	b.queueConclude(batch, b.claim, "provisioned", pipeline.Conclusion{Outcome: o})
 	batch.Queue("COMMIT")
-	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+	if err := sendDurable(ctx, b.conn.Conn(), batch); err != nil {
 		return fmt.Errorf("register the tenant: %w", classify(err))
 	}
 	return nil

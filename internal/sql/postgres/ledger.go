@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
@@ -23,7 +24,7 @@ func (s *Store) Claim(
 	if errors.Is(err, pgx.ErrNoRows) {
 		claim, err = s.claimKnown(ctx, r, tenantID, limit)
 	}
-	if err != nil {
+	if err = s.confirmed(ctx, r.Key(), s.blocked(ctx, s.pool, err)); err != nil {
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", lacking(err, rightsInRegistry(s.registry)))
 	}
 	return claim, nil
@@ -81,37 +82,49 @@ func (s *Store) claimKnown(
 
 // Conclude implements [pipeline.Ledger].
 func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
-	batch := &pgx.Batch{}
-	s.queueConclude(batch, c, "failed", f)
-	return s.concluded(ctx, batch, c.Key)
+	return s.concluded(ctx, c.Key, func(batch *pgx.Batch) *pgx.QueuedQuery {
+		return s.queueConclude(batch, c, "failed", f)
+	})
 }
 
 // concluded sends one statement that records a failure, and returns the outcome that stands.
-func (s *Store) concluded(ctx context.Context, batch *pgx.Batch, key string) (pipeline.Outcome, error) {
+func (s *Store) concluded(
+	ctx context.Context, key string, queue func(*pgx.Batch) *pgx.QueuedQuery,
+) (pipeline.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var row sql.Entry
-	batch.Queue(s.q.request, key)
-	err := s.send(ctx, batch, func(results pgx.BatchResults) error {
-		if _, err := results.Exec(); err != nil {
-			return err
-		}
-		return row.Scan(results.QueryRow())
+	var recorded bool
+	batch := &pgx.Batch{}
+	batch.Queue(s.q.durableCommit)
+	queue(batch).Exec(func(tag pgconn.CommandTag) error {
+		recorded = tag.RowsAffected() == 1
+		return nil
 	})
+	batch.Queue(s.q.request, key).QueryRow(func(r pgx.Row) error { return row.Scan(r) })
+	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		err = lacking(err, rightsInRegistry(s.registry))
+		return pipeline.Outcome{}, fmt.Errorf("connect: %w", classify(err))
+	}
+	defer conn.Release()
+	if err := sendDurable(ctx, conn.Conn(), batch); err != nil {
+		err = lacking(s.blocked(ctx, conn, err), rightsInRegistry(s.registry))
 		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
 	}
-	return row.Concluded()
+	outcome, err := row.Concluded()
+	if err == nil && !recorded { // it was there: nothing was committed here
+		err = s.confirm(ctx, conn.Conn(), key)
+	}
+	return outcome, err
 }
 
 // Reject implements [pipeline.Ledger].
 func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outcome, error) {
 	f, m := r.Failure, r.Message
-	batch := &pgx.Batch{}
-	batch.Queue(s.q.reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step, string(f.Cause.Code),
-		f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.Delivery)
-	return s.concluded(ctx, batch, r.Key)
+	return s.concluded(ctx, r.Key, func(batch *pgx.Batch) *pgx.QueuedQuery {
+		return batch.Queue(s.q.reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step,
+			string(f.Cause.Code), f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.Delivery)
+	})
 }
 
 // Note implements [pipeline.Ledger].
@@ -123,8 +136,15 @@ func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) err
 func (s *Store) Suspect(ctx context.Context, key string, limit pipeline.Limit) (suspect bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := s.pool.QueryRow(ctx, s.q.suspect, key, limit.Ended().Seconds()).Scan(&suspect)
+	batch := &pgx.Batch{}
+	batch.Queue(s.q.laxCommit) // it locks the row, and need not wait for that to be on a standby
+	batch.Queue(s.q.suspect, key, limit.Ended().Seconds()).QueryRow(func(r pgx.Row) error { return r.Scan(&suspect) })
+	err := s.pool.SendBatch(ctx, batch).Close()
 	if waitEnded(err) {
+		var fault *pipeline.Fault
+		if errors.As(s.blocked(ctx, s.pool, err), &fault) {
+			return false, fault
+		}
 		return false, pipeline.ErrBusy
 	}
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
@@ -162,8 +182,10 @@ func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) e
 	return nil
 }
 
-func (s *Store) queueConclude(batch *pgx.Batch, c pipeline.Claim, state string, f pipeline.Conclusion) {
-	batch.Queue(s.q.conclude, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
+func (s *Store) queueConclude(
+	batch *pgx.Batch, c pipeline.Claim, state string, f pipeline.Conclusion,
+) *pgx.QueuedQuery {
+	return batch.Queue(s.q.conclude, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
 		f.Outcome.ID, string(f.Outcome.Body))
 }
 

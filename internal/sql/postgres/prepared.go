@@ -95,6 +95,7 @@ func (b *build) reject(ctx context.Context, in pipeline.Inspection) error {
 		"schema", b.taken, "differences", differences)
 	batch := &pgx.Batch{}
 	batch.Queue("ROLLBACK")
+	batch.Queue(b.q.laxCommit) // what is lost with it is found again
 	batch.Queue(b.q.removePrepared, b.taken)
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("remove schema %s from the pool: %w", b.taken, classify(err))
