@@ -133,6 +133,12 @@ func TestKilledBetweenTheFilesOfABatch(t *testing.T) {
 	}
 }
 
+// preparedPlaces are those of an attempt that takes a prepared boundary, and of the filler.
+var preparedPlaces = []string{
+	"delivered", "claimed", "step 0 ended", "boundary taken", "step 1 ended", "step 2 ended", "step 3 ended",
+	"step 4 ended", "step 5 ended", "outcome published", "acknowledged", "boundary prepared", "boundary pooled",
+}
+
 // The crash matrix of prepared boundaries: killed at every place of an attempt that takes one, and of the filler.
 // None is half built, registered twice, or lost.
 func TestKilledWithPreparedBoundaries(t *testing.T) {
@@ -151,11 +157,7 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 	equal(t, "exit code of who prepares the first", first.wait(t), -1)
 	end(launch(t, env))
 	js := dialJetStream(t, url)
-	places := []string{
-		"delivered", "claimed", "step 0 ended", "boundary taken", "step 1 ended", "step 2 ended", "step 3 ended",
-		"step 4 ended", "step 5 ended", "outcome published", "acknowledged", "boundary prepared", "boundary pooled",
-	}
-	for i, place := range places {
+	for i, place := range preparedPlaces {
 		killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", place)))
 		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
 		equal(t, "exit code at "+place, killed.wait(t), -1)
@@ -166,7 +168,7 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 		equal(t, "leftovers after "+place, fmt.Sprint(d.leftovers()), "[]")
 	}
 	outcomes := stored(t, js)
-	whole(t, d, outcomes, "", len(places))
+	whole(t, d, outcomes, "", len(preparedPlaces))
 	equal(t, "boundaries in the pool", len(d.pooled()), pool)
 	equal(t, "schemas", fmt.Sprint(d.rows(system, `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%' ORDER BY 1`)),
 		fmt.Sprint(d.rows(system, "SELECT schema_name FROM {b}tenant_registry WHERE NOT is_system ORDER BY 1")))

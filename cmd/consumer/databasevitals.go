@@ -21,8 +21,8 @@ type postgresCheck func(c Config, v postgres.Vitals) check
 
 // postgresChecks are those that are made of every server.
 var postgresChecks = []postgresCheck{
-	checkVersion, checkPooler, checkWritable, checkDatabaseRights, checkRegistryRights, checkDurability, checkEncoding,
-	checkLocks, checkConnections, checkNeighbours,
+	checkVersion, checkPooler, checkWritable, checkDatabaseRights, checkRegistryRights, checkDurability, checkStandby,
+	checkEncoding, checkLocks, checkConnections, checkNeighbours,
 }
 
 // examinePostgres looks at server, database and role. What it returns as usable is whether more can be asked.
@@ -166,6 +166,21 @@ func checkDurability(_ Config, v postgres.Vitals) check {
 				"applications commit in tenants does not, and a crash takes the last of it")
 	}
 	return well(name, "fsync and full_page_writes are on, commits wait for the disk")
+}
+
+func checkStandby(_ Config, v postgres.Vitals) check {
+	const name = "database_standby"
+	switch {
+	case v.Waiting > 0:
+		return fail(name, "SELECT application_name, state, sync_state FROM pg_stat_replication; -- start the one that is "+
+			"missing; or, if failing over to it may lose what it has not received,\n"+
+			"ALTER SYSTEM SET synchronous_standby_names = …; SELECT pg_reload_conf();",
+			"commits wait for a synchronous standby (synchronous_standby_names = '%s'): nothing is taken until it confirms them",
+			v.SynchronousStandbys)
+	case v.SynchronousStandbys == "":
+		return well(name, "commits wait for no standby: one that takes over may lack the newest tenants")
+	}
+	return well(name, "no commit of the service waits for a synchronous standby")
 }
 
 func checkEncoding(_ Config, v postgres.Vitals) check {

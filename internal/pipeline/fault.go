@@ -29,7 +29,6 @@ type Fault struct {
 	Message string           // for people: what is wrong and what to do
 	Native  string           // SQLSTATE or driver code, empty where there is none
 	Shared  bool             // met in what all requests share: registry, ledger, pool, connection
-	Remote  bool             // no connection could be made: whatever was to be done is not the reason
 	Err     error            // the original, may be nil
 }
 

@@ -49,7 +49,7 @@ func (p *Provisioner) judge(ctx context.Context, err error, trips int) (_ *Fault
 	switch {
 	case ctx.Err() != nil: // the faults of who is stopped may be our own doing
 		return fault, err
-	case fault.Class == Outage && !fault.Remote && trips >= mostTrips:
+	case fault.Class == Outage && !fault.Shared && trips >= mostTrips:
 		own := *fault
 		own.Class = Transient
 		return &own, err

@@ -81,10 +81,11 @@ func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundar
 	}
 	sent := time.Now()
 	if at, err := batch.send(ctx, b.conn); err != nil {
-		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, b.faultAt(at, stall(err, sent, b.timeouts)))
+		err = b.faultAt(ctx, at, stall(err, sent, b.timeouts))
+		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, err)
 	}
 	if err := ledger.Vacant(b.claim, b.tenant, twin, "schema "+b.schema, holder); err != nil {
-		return pipeline.Boundary{}, err
+		return pipeline.Boundary{}, b.confirmed(ctx, err)
 	}
 	if asks && (!existed || b.taken != "") {
 		var err error
@@ -104,12 +105,14 @@ func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundar
 var errPoolRefuses = errors.New("the prepared boundary could not be used")
 
 // faultAt is the fault of a statement that works in that place.
-func (b *build) faultAt(at place, err error) error {
+func (b *build) faultAt(ctx context.Context, at place, err error) error {
 	switch at {
 	case ofTenant:
 		return lacking(classify(err), createRight)
-	case ofLock:
-		if waitEnded(err) {
+	case ofLock, ofAll:
+		err = b.blocked(ctx, err)
+		var outage *pipeline.Fault
+		if at == ofLock && waitEnded(err) && !errors.As(err, &outage) {
 			return fmt.Errorf("the boundary is at work elsewhere: %w", pipeline.ErrBusy)
 		}
 	case ofPool:
@@ -118,7 +121,6 @@ func (b *build) faultAt(at place, err error) error {
 			return fmt.Errorf("%w: %w", errPoolRefuses, err)
 		}
 		return err
-	case ofAll:
 	}
 	return b.ledgerFault(err)
 }
@@ -286,10 +288,11 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	batch := &pgx.Batch{}
+	batch.Queue(b.q.durableCommit)
 	b.queueRegister(batch, t, o)
 	batch.Queue("COMMIT")
 	sent := time.Now()
-	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
+	if err := stall(sendDurable(ctx, b.conn.Conn(), batch), sent, b.timeouts); err != nil {
 		return fmt.Errorf("register the tenant: %w", b.registerFault(err))
 	}
 	return nil

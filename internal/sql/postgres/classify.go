@@ -40,7 +40,7 @@ func fault(err error, shared bool) error {
 		return &pipeline.Fault{Class: pipeline.Outage, Message: "PostgreSQL does not answer", Shared: shared, Err: err}
 	case isOfConnection(err):
 		return &pipeline.Fault{
-			Class: pipeline.Outage, Message: tlsHint(err), Shared: shared, Remote: isConnecting(err), Err: err,
+			Class: pipeline.Outage, Message: tlsHint(err), Shared: shared, Err: err,
 		}
 	default: // such as an answer that the driver cannot read
 		return &pipeline.Fault{Class: pipeline.Transient, Shared: shared, Err: err}
@@ -59,19 +59,12 @@ func fault(err error, shared bool) error {
 		}
 	}
 	return &pipeline.Fault{
-		Class: m.Class, Code: m.Code, Message: m.Hint, Native: server.Code, Shared: shared, Remote: isConnecting(err), Err: err,
+		Class: m.Class, Code: m.Code, Message: m.Hint, Native: server.Code, Shared: shared, Err: err,
 	}
 }
 
 // connectFault is the fault of a connection that could not be had.
-func connectFault(err error) error {
-	err = sharedFault(err)
-	var fault *pipeline.Fault
-	if errors.As(err, &fault) {
-		fault.Remote = true
-	}
-	return fmt.Errorf("connect: %w", err)
-}
+func connectFault(err error) error { return fmt.Errorf("connect: %w", sharedFault(err)) }
 
 // isConnecting reports whether no connection could be made.
 func isConnecting(err error) bool {

@@ -17,7 +17,8 @@
 //  4. Every statement names its schema; nothing depends on search_path. Identifiers are quoted in
 //     identifier.go and nowhere else.
 //  5. Claims and notes commit without waiting for the disk: they only count attempts. The commit of step 5,
-//     and that of a failure, waits, and makes durable all that came before it.
+//     and that of a failure, waits, for the synchronous standby too, and makes durable all that came before it. An
+//     outcome that is found in the ledger is returned after such a commit (durable.go).
 //  6. The sessions of a [Reader] are read-only. It takes no locks, migrates nothing, and needs no more than
 //     USAGE and SELECT in the registry's schema: boundaries are compared by catalogue.
 //

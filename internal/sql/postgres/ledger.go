@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
@@ -27,7 +28,7 @@ func (s *Store) Claim(
 		claim, err = s.claim(ctx, r, escape(source), escape(id), tenantID, limit)
 		claim.Unstorable = why
 	}
-	if err != nil {
+	if err = s.confirmed(ctx, r.Key(), s.blocked(ctx, s.pool, err)); err != nil {
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", s.ledgerFault(err))
 	}
 	return claim, nil
@@ -101,47 +102,57 @@ func (s *Store) claimKnown(
 
 // Conclude implements [pipeline.Ledger].
 func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
-	return s.concluded(ctx, c.Key, f, func(batch *pgx.Batch, f pipeline.Conclusion) {
-		s.queueConclude(batch, c, "failed", f)
+	return s.concluded(ctx, c.Key, f, func(batch *pgx.Batch, f pipeline.Conclusion) *pgx.QueuedQuery {
+		return s.queueConclude(batch, c, "failed", f)
 	})
 }
 
 // concluded sends one statement that records a failure, and returns the outcome that stands. What the database cannot
 // store as it is, it gets escaped.
 func (s *Store) concluded(
-	ctx context.Context, key string, f pipeline.Conclusion, queue func(*pgx.Batch, pipeline.Conclusion),
+	ctx context.Context, key string, f pipeline.Conclusion,
+	queue func(*pgx.Batch, pipeline.Conclusion) *pgx.QueuedQuery,
 ) (pipeline.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var row sql.Entry
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return pipeline.Outcome{}, connectFault(err)
+	}
+	defer conn.Release()
+	var recorded bool
 	conclude := func(f pipeline.Conclusion) error {
 		batch := &pgx.Batch{}
-		queue(batch, f)
-		batch.Queue(s.q.request, key)
-		return s.send(ctx, batch, func(results pgx.BatchResults) error {
-			if _, err := results.Exec(); err != nil {
-				return err
-			}
-			return row.Scan(results.QueryRow())
+		batch.Queue(s.q.durableCommit)
+		queue(batch, f).Exec(func(tag pgconn.CommandTag) error {
+			recorded = tag.RowsAffected() == 1
+			return nil
 		})
+		batch.Queue(s.q.request, key).QueryRow(func(r pgx.Row) error { return row.Scan(r) })
+		return sendDurable(ctx, conn.Conn(), batch)
 	}
-	err := conclude(f)
+	err = conclude(f)
 	if isUnstorable(err) {
 		err = conclude(escaped(f))
 	}
 	if err != nil {
-		err = s.ledgerFault(err)
+		err = s.ledgerFault(s.blocked(ctx, conn, err))
 		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
 	}
-	return row.Concluded()
+	outcome, err := row.Concluded()
+	if err == nil && !recorded { // it was there: nothing was committed here
+		err = s.confirm(ctx, conn.Conn(), key)
+	}
+	return outcome, err
 }
 
 // Reject implements [pipeline.Ledger].
 func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outcome, error) {
 	m := r.Message
-	return s.concluded(ctx, r.Key, r.Failure, func(batch *pgx.Batch, f pipeline.Conclusion) {
-		batch.Queue(s.q.reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step, string(f.Cause.Code),
-			f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.Delivery)
+	return s.concluded(ctx, r.Key, r.Failure, func(batch *pgx.Batch, f pipeline.Conclusion) *pgx.QueuedQuery {
+		return batch.Queue(s.q.reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step,
+			string(f.Cause.Code), f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.Delivery)
 	})
 }
 
@@ -156,8 +167,19 @@ func (s *Store) Suspect(ctx context.Context, r pipeline.Request, limit pipeline.
 	defer cancel()
 	s.endLost(ctx, s.pool)
 	var busy bool
-	err := s.pool.QueryRow(ctx, s.q.suspect, r.Key(), limit.Ended().Seconds(), limit.Attempts, r.Message(),
-		limit.Lease.Seconds(), limit.ForCopies().Seconds(), r.Delivery, r.Replay).Scan(&suspect, &busy)
+	batch := &pgx.Batch{}
+	batch.Queue(s.q.laxCommit) // it locks the row, and need not wait for that to be on a standby
+	batch.Queue(s.q.suspect, r.Key(), limit.Ended().Seconds(), limit.Attempts, r.Message(), limit.Lease.Seconds(),
+		limit.ForCopies().Seconds(), r.Delivery, r.Replay).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&suspect, &busy)
+	})
+	err := s.pool.SendBatch(ctx, batch).Close()
+	if waitEnded(err) {
+		var fault *pipeline.Fault
+		if errors.As(s.blocked(ctx, s.pool, err), &fault) {
+			return false, fault
+		}
+	}
 	if waitEnded(err) || busy {
 		return false, pipeline.ErrBusy
 	}
@@ -196,8 +218,10 @@ func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) e
 	return nil
 }
 
-func (s *Store) queueConclude(batch *pgx.Batch, c pipeline.Claim, state string, f pipeline.Conclusion) {
-	batch.Queue(s.q.conclude, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
+func (s *Store) queueConclude(
+	batch *pgx.Batch, c pipeline.Claim, state string, f pipeline.Conclusion,
+) *pgx.QueuedQuery {
+	return batch.Queue(s.q.conclude, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
 		f.Outcome.ID, string(f.Outcome.Body), c.Attempt)
 }
 

@@ -1,9 +1,10 @@
 package postgres
 
 import (
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(postgrestest.Run(m)) }

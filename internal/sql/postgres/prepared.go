@@ -101,7 +101,7 @@ func (b *build) open(ctx context.Context) (existed bool, err error) {
 			}
 		}
 		if err := b.exec(ctx, rename); err != nil {
-			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, b.faultAt(ofPool, err))
+			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, b.faultAt(ctx, ofPool, err))
 		}
 		return false, nil
 	}
@@ -123,6 +123,7 @@ func (b *build) reject(ctx context.Context, in pipeline.Inspection) error {
 		"schema", b.taken, "differences", differences)
 	batch := &pgx.Batch{}
 	batch.Queue("ROLLBACK")
+	batch.Queue(b.q.laxCommit) // what is lost with it is found again
 	batch.Queue(b.q.removePrepared, b.taken)
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("remove schema %s from the pool: %w", b.taken, sharedFault(err))

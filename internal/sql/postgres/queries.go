@@ -11,7 +11,8 @@ import (
 var files embed.FS
 
 // queries are the texts of the .sql files, with the registry's name filled in, and what several of them share:
-// {begin_request} and {find_tenant} stand for those files. {schema} and {relation} are filled in where they are used.
+// {begin_request}, {find_tenant} and {commits_wait} stand for those files. {schema} and {relation} are filled in where
+// they are used.
 type queries struct {
 	beginRequest, claim, claimNew, request, conclude, reject, note, buried, suspect    string
 	renew, endLost, timeouts                                                           string
@@ -25,6 +26,7 @@ type queries struct {
 	vitals, lacking, session, clock, twins, holders                                    string
 	registryStamp, stamp, schemaComment, registries, registeredElsewhere               string
 	sharedSchemas, meetingSchema, meetingStamped                                       string
+	durableCommit, confirm, commitsWait                                                string
 }
 
 func loadQueries(registry string) (queries, error) {
@@ -63,7 +65,9 @@ func loadQueries(registry string) (queries, error) {
 		"queries/registered_elsewhere.sql": &q.registeredElsewhere,
 		"queries/shared_schemas.sql":       &q.sharedSchemas, "queries/meeting_schema.sql": &q.meetingSchema,
 		"queries/meeting_stamped.sql": &q.meetingStamped,
-		"queries/record.sql":          &q.record, "queries/records.sql": &q.records, "queries/read_only.sql": &q.readOnly,
+		"queries/durable_commit.sql":  &q.durableCommit, "queries/confirm.sql": &q.confirm,
+		"queries/commits_wait.sql": &q.commitsWait,
+		"queries/record.sql":       &q.record, "queries/records.sql": &q.records, "queries/read_only.sql": &q.readOnly,
 	} {
 		content, err := files.ReadFile(name)
 		if err != nil {
@@ -71,8 +75,9 @@ func loadQueries(registry string) (queries, error) {
 		}
 		*text = render(string(content), "registry", registry)
 	}
-	shared := strings.NewReplacer("{begin_request}", q.beginRequest, "{find_tenant}", q.findTenant)
-	for _, text := range []*string{&q.claimNew, &q.claim, &q.look} {
+	shared := strings.NewReplacer("{begin_request}", q.beginRequest, "{find_tenant}", q.findTenant,
+		"{commits_wait}", q.commitsWait)
+	for _, text := range []*string{&q.claimNew, &q.claim, &q.look, &q.ping} {
 		*text = shared.Replace(*text)
 	}
 	return q, nil
@@ -87,7 +92,7 @@ func (q queries) lockRequest() string { return q.request + " FOR UPDATE" }
 // hot are the statements of every request, less the DDL.
 func (q queries) hot() []string {
 	return []string{
-		q.claimNew, q.request, q.lockBoundary, q.lockRequest(), q.look, q.takePrepared, q.inspect, q.register, q.conclude,
-		q.checkRows,
+		q.claimNew, q.request, q.lockBoundary, q.lockRequest(), q.look, q.takePrepared, q.inspect,
+		q.durableCommit, q.register, q.conclude, q.checkRows,
 	}
 }

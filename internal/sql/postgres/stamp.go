@@ -83,7 +83,7 @@ func (b *build) isUnstamped(ctx context.Context) (bool, error) {
 	defer cancel()
 	var o ownership
 	if err := o.scan(b.conn.QueryRow(ctx, b.q.schemaComment, b.taken)); err != nil {
-		return false, fmt.Errorf("read the comment on schema %s: %w", b.taken, b.faultAt(ofPool, err))
+		return false, fmt.Errorf("read the comment on schema %s: %w", b.taken, b.faultAt(ctx, ofPool, err))
 	}
 	if id := stampOf(o.comment); id != "" && id != b.registryID {
 		return false, b.reject(ctx, pipeline.Inspection{Differences: []string{"it carries the stamp of another registry"}})

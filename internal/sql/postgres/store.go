@@ -206,6 +206,7 @@ func openPool(
 		config.MaxConns++
 	}
 	conn := config.ConnConfig
+	conn.OnNotice = noteUnconfirmed
 	if len(conn.Fallbacks) > 0 && conn.ValidateConnect == nil {
 		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
@@ -236,8 +237,6 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	setDefault(conn.RuntimeParams, "lock_timeout", milliseconds(lockTimeout))
 	setDefault(conn.RuntimeParams, "statement_timeout", milliseconds(statementTimeout))
 	setDefault(conn.RuntimeParams, "idle_in_transaction_session_timeout", milliseconds(frozenTimeout))
-	// What is published is on the disk, whatever a database's or role's default makes of it.
-	setDefault(conn.RuntimeParams, "synchronous_commit", "on")
 	// A session default of another isolation level would blind the second look under the lock; row
 	// security would hide rows from the check that a boundary has none.
 	conn.RuntimeParams["default_transaction_isolation"] = "read committed"
@@ -292,19 +291,21 @@ func (s *Store) Stat() *pgxpool.Stat { return s.pool.Stat() }
 // Strategy is [events.IsolationSchema].
 func (s *Store) Strategy() string { return events.IsolationSchema }
 
-// Ping reports whether the database answers and can be written to.
+// Ping reports whether the database answers and can be written to, and whether commits get through.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	var readOnly, allowed bool
-	if err := s.pool.QueryRow(ctx, s.q.ping).Scan(&readOnly, &allowed); err != nil {
+	on, done := s.probe(ctx)
+	defer done()
+	var readOnly, allowed, wait bool
+	if err := on.QueryRow(ctx, s.q.ping).Scan(&readOnly, &allowed, &wait); err != nil {
 		return s.ledgerFault(err)
 	}
 	if !allowed {
 		return &pipeline.Fault{Class: pipeline.Outage, Message: lacks + rightsInRegistry(s.registry)}
 	}
 	if s.prepared.target > 0 {
-		if err := s.pool.QueryRow(ctx, s.q.pingPrepared).Scan(&allowed); err != nil {
+		if err := on.QueryRow(ctx, s.q.pingPrepared).Scan(&allowed); err != nil {
 			return sharedFault(err)
 		}
 		if !allowed {
@@ -316,6 +317,9 @@ func (s *Store) Ping(ctx context.Context) error {
 		// What is pooled leads to the server that was the primary once. New connections look for the present one.
 		s.pool.Reset()
 		return &pipeline.Fault{Class: pipeline.Outage, Message: readOnlyHint(), Native: readOnlyState}
+	}
+	if wait {
+		return &pipeline.Fault{Class: pipeline.Outage, Message: commitsWait}
 	}
 	return nil
 }

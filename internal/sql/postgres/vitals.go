@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/tenant-provisioner/internal/sql"
 )
@@ -25,12 +24,14 @@ type Vitals struct {
 	Encoding                 string
 	Fsync, FullPageWrites    bool
 	SynchronousCommit        string // of sessions that do not choose
+	SynchronousStandbys      string // synchronous_standby_names
 	LocksPerTransaction      int64
 	PreparedTransactions     int64
 	Connections, Reserved    int64 // of the server, and those of them that are not for this role
 	RoleLimit, DatabaseLimit int64 // -1: none
 	Total, ByRole            int64 // sessions of others at this moment: all, this role's
 	InDatabase, Ours         int64 // those in this database, and those that the service has by their name
+	Waiting                  int64 // of the service's, those whose commit waits for a synchronous standby
 	EventTriggers            []string
 
 	Neighbours []Neighbour `db:"-"` // other registries in this database
@@ -109,8 +110,8 @@ func ReadVitals(ctx context.Context, c Config, now func() time.Time) (v Vitals, 
 	return v, nil
 }
 
-// connectForVitals opens a session as the service's are, under another name, and with the database's own default of
-// synchronous_commit. Of several hosts it takes the one that the service would, else any.
+// connectForVitals opens a session as the service's are, under another name. Of several hosts it takes the one that the
+// service would, else any.
 func connectForVitals(ctx context.Context, c Config) (conn *pgx.Conn, application string, err error) {
 	pool, err := poolConfig(c)
 	if err != nil {
@@ -119,11 +120,6 @@ func connectForVitals(ctx context.Context, c Config) (conn *pgx.Conn, applicatio
 	config := pool.ConnConfig
 	application = config.RuntimeParams["application_name"]
 	config.RuntimeParams["application_name"] = "tenant-provisioner doctor"
-	if own, err := pgxpool.ParseConfig(c.URL); err == nil {
-		if _, chosen := own.ConnConfig.RuntimeParams["synchronous_commit"]; !chosen {
-			delete(config.RuntimeParams, "synchronous_commit")
-		}
-	}
 	if len(config.Fallbacks) > 0 && config.ValidateConnect == nil {
 		writable := config.Copy()
 		writable.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite

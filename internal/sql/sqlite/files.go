@@ -104,6 +104,19 @@ func place(from, to, tenant string) error {
 	return os.Remove(from)
 }
 
+// syncLog makes durable what SQLite has found in a database's log when it opened it: a process that died between
+// writing a commit and syncing it has left one that counts.
+func syncLog(database string) error {
+	f, err := os.OpenFile(database+"-wal", os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close()) // closing it gives up no lock: SQLite has none on the log
+}
+
 // syncDir makes the names in a directory durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -136,6 +136,9 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	if err := s.migrate(ctx, registry); err != nil {
 		return nil, err
 	}
+	if err := syncLog(registry); err != nil {
+		return nil, err
+	}
 	if s.opened, err = os.Stat(registry); err != nil {
 		return nil, err
 	}

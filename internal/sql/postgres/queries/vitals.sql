@@ -12,6 +12,7 @@ SELECT
     current_setting('fsync')::boolean AS fsync,
     current_setting('full_page_writes')::boolean AS full_page_writes,
     current_setting('synchronous_commit') AS synchronous_commit,
+    current_setting('synchronous_standby_names') AS synchronous_standbys,
     current_setting('max_locks_per_transaction')::bigint AS locks_per_transaction,
     current_setting('max_prepared_transactions')::bigint AS prepared_transactions,
     current_setting('max_connections')::bigint AS connections,
@@ -19,7 +20,7 @@ SELECT
         + coalesce(current_setting('reserved_connections', true)::bigint, 0) END AS reserved, -- the second from 16 on
     CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END::bigint AS role_limit,
     CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END::bigint AS database_limit,
-    a.total, a.by_role, a.in_database, a.ours,
+    a.total, a.by_role, a.in_database, a.ours, a.waiting,
     ARRAY(SELECT e.evtname::text FROM pg_catalog.pg_event_trigger e
         WHERE e.evtenabled IN ('O', 'A') ORDER BY 1) AS event_triggers
 FROM pg_catalog.pg_roles r, pg_catalog.pg_database d,
@@ -27,7 +28,10 @@ FROM pg_catalog.pg_roles r, pg_catalog.pg_database d,
         count(*) FILTER (WHERE s.usename = current_user) AS by_role,
         count(*) FILTER (WHERE s.datname = current_database()) AS in_database,
         count(*) FILTER (WHERE s.usename = current_user AND s.datname = current_database()
-            AND s.application_name = $1::text) AS ours
+            AND s.application_name = $1::text) AS ours,
+        count(*) FILTER (WHERE s.usename = current_user AND s.datname = current_database()
+            AND s.application_name = $1::text AND s.wait_event = 'SyncRep'
+            AND s.query_start < clock_timestamp() - interval '1 second') AS waiting
     FROM pg_catalog.pg_stat_activity s
     WHERE s.datid IS NOT NULL AND s.usesysid IS NOT NULL AND s.pid <> pg_backend_pid()) a
 WHERE r.rolname = current_user AND d.datname = current_database()

@@ -1,0 +1,277 @@
+package main
+
+import (
+	databasesql "database/sql"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+)
+
+// replicatedServer is a server and its synchronous standby.
+type replicatedServer struct {
+	primary, standby *postgrestest.Server
+	env              map[string]string // of the service, which reaches both
+}
+
+func newReplicatedServer(t *testing.T, roleDefaults ...string) replicatedServer {
+	t.Helper()
+	p := replicatedServer{primary: postgrestest.Private(t)}
+	newRole(p.primary)
+	for _, d := range roleDefaults {
+		p.primary.Exec("ALTER ROLE " + role + " SET " + d)
+	}
+	p.standby = p.primary.Standby()
+	p.primary.Synchronous()
+	hosts, err := url.Parse(p.primary.URLOf(role, password))
+	must(t, err)
+	hosts.Host = p.primary.Addr + "," + p.standby.Addr
+	// Shorter than the default, longer than a commit may wait before that is an outage.
+	hosts.RawQuery += "&lock_timeout=3000"
+	p.env = settings(with("DATABASE_URL", hosts.String()), with("ACK_WAIT", "1s"))
+	return p
+}
+
+func (p replicatedServer) failOver() {
+	p.primary.Kill()
+	p.standby.Start()
+	p.standby.Promote()
+}
+
+// isWaiting are the sessions of the service whose commit waits for the standby.
+const isWaiting = "FROM pg_stat_activity WHERE usename = '" + role + "' AND wait_event = 'SyncRep'"
+
+// waits returns when that many commits of the service wait, and among them so many with such a last statement.
+func (p replicatedServer) waits(t *testing.T, n, like int, statement string) {
+	t.Helper()
+	db, err := databasesql.Open("pgx", p.primary.URL)
+	must(t, err)
+	defer func() { must(t, db.Close()) }()
+	found := []string{fmt.Sprintf("%d %d", n, like)}
+	eventually(t, fmt.Sprintf("%d commits wait, %d of them after %s", n, like, statement), func() bool {
+		return slices.Equal(found, column(t, db, "SELECT count(*) || ' ' || count(*) FILTER (WHERE query LIKE '"+statement+"') "+isWaiting))
+	})
+}
+
+// wayOut is how the waiting of commits ends.
+type wayOut struct {
+	name     string
+	role     string // setting of the role
+	with     string // function of the server
+	kill     bool   // the service is killed before that
+	failOver bool   // in the end; else the standby comes back
+}
+
+// While the standby is gone every commit waits; something ends the wait, and the server calls the transaction
+// committed. Nothing is published until the standby has it; after a failover that has lost it nothing was announced.
+func TestStandbyIsGone(t *testing.T) {
+	t.Parallel()
+	for _, w := range []wayOut{
+		{name: "cancelled", role: "synchronous_commit = off", with: "pg_cancel_backend"},
+		{name: "cancelled, failed over", role: "synchronous_commit = local", with: "pg_cancel_backend", failOver: true},
+		{name: "terminated, failed over", role: "client_min_messages = error", with: "pg_terminate_backend", failOver: true},
+		{name: "killed", role: "client_min_messages = error", with: "pg_terminate_backend", kill: true},
+	} {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			w.test(t)
+		})
+	}
+}
+
+func (w wayOut) test(t *testing.T) {
+	p := newReplicatedServer(t, w.role, "client_min_messages = error")
+	natsURL := startNATS(t)
+	env := merge(p.env, with("NATS_URL", natsURL))
+	r := enlist(t, 1, env)[0]
+	js := dialJetStream(t, natsURL)
+	publish(t, js, requestFor(t, "order-before", "before"))
+	settled(t, js)
+
+	p.standby.Stop()
+	publish(t, js, requestFor(t, "order-waits", "waits"))
+	p.waits(t, 1, 1, "COMMIT")
+	found, waiting, want := 1, 1, "provisioned 2" // outcomes that the ledger has after the first waits, commits that wait then
+	if !w.kill {                                  // a process that is started meanwhile does not take so many
+		// One for each further way in which an outcome is recorded, and one that waits for a lock of the first.
+		publish(t, js, courses["refused"].request(t, "order-refused", ""),
+			courses["undecodable"].request(t, "order-undecodable", ""))
+		p.waits(t, 3, 1, "COMMIT")
+		publish(t, js, requestFor(t, "order-behind", "waits"))
+		found, waiting, want = 3, 4, "INVALID_TENANT_ID 1, TENANT_EXISTS 1, UNDECODABLE_EVENT 1, provisioned 2"
+	}
+	notReady(t, r.http, "synchronous standby")
+	equal(t, "findings", ailing(examined(t, env), "database_standby"), "database_standby fault")
+	if w.kill {
+		r.signal(t, syscall.SIGKILL)
+		r.wait(t)
+		r = enlist(t, 1, env)[0]
+		notReady(t, r.http, "synchronous standby")
+	}
+	// What the ends of the confirmations leave is no confirmation either.
+	for _, confirmed := range []int{found, waiting} {
+		p.primary.Exec("SELECT " + w.with + "(pid) " + isWaiting)
+		p.waits(t, waiting, confirmed, "%FOR KEY SHARE%")
+		notReady(t, r.http, "synchronous standby")
+	}
+	equal(t, "outcomes", census(t, stored(t, js)), "provisioned 1")
+	equal(t, "dead letters", deadLetters(t, js), 0)
+
+	d := postgresAt(t, p.primary.URL, env["DATABASE_URL"])
+	if w.failOver {
+		p.failOver()
+		d = postgresAt(t, p.standby.URL, env["DATABASE_URL"])
+	} else {
+		p.standby.Start()
+	}
+	settled(t, js)
+	ready(t, r)
+	outcomes := stored(t, js)
+	equal(t, "outcomes", census(t, outcomes), want)
+	equal(t, "dead letters", deadLetters(t, js), waiting-1)
+	equal(t, "registered tenants", strings.Join(d.tenants(), " "), "before waits")
+	verified(t, d, 3)
+	for _, e := range outcomes {
+		if e.Type() == events.TypeProvisioningFailed && !w.failOver && !w.kill {
+			data, err := events.FailedFrom(e)
+			must(t, err)
+			equal(t, "attempts at "+string(data.Cause.Code), data.Attempts, 1)
+		}
+	}
+}
+
+// A role whose commits wait until the standby shows them is not overruled. They take all connections of the pool, and
+// the service sees them all the same.
+func TestCommitsWaitUntilTheStandbyAppliesThem(t *testing.T) {
+	t.Parallel()
+	p := newReplicatedServer(t, "synchronous_commit = remote_apply")
+	natsURL := startNATS(t)
+	r := enlist(t, 1, merge(p.env, with("NATS_URL", natsURL), with("CONCURRENCY", "1")))[0]
+	js := dialJetStream(t, natsURL)
+	p.standby.Exec("SELECT pg_wal_replay_pause()")
+	publish(t, js, requestFor(t, "order-1", "late"), courses["refused"].request(t, "order-2", ""))
+	p.waits(t, 2, 1, "COMMIT")
+	notReady(t, r.http, "synchronous standby")
+	equal(t, "outcomes", published(t, js), 0)
+	p.standby.Exec("SELECT pg_wal_replay_resume()")
+	settled(t, js)
+	ready(t, r)
+	equal(t, "registered on the standby", fmt.Sprint(postgresAt(t, p.standby.URL, "").tenants()), "[late]")
+}
+
+// failedOver is a case of the crash matrix with a synchronous standby: the service is killed at a place between two
+// durable effects, the server dies with it, the standby takes over, and the service is started again. What was announced
+// before is there, and each request has one outcome.
+type failedOver struct {
+	course
+	name, place string
+	pool        int // boundaries that are prepared
+}
+
+// failedOverCases are all places of all courses on PostgreSQL.
+func failedOverCases() (all []failedOver) {
+	for name, c := range courses {
+		for _, place := range c.places {
+			all = append(all, failedOver{course: c, name: name + "/" + place, place: place})
+		}
+	}
+	for _, place := range preparedPlaces {
+		all = append(all, failedOver{
+			course: courses["provisioned"], name: "prepared/" + place, place: place, pool: 2,
+		})
+	}
+	return all
+}
+
+// All of them: make soak.
+func TestServiceAndServerAreLost(t *testing.T) {
+	t.Parallel()
+	chosen := map[string]bool{
+		"provisioned/step 5 ended": true, "failed in step 4/failure recorded": true, "undecodable/outcome published": true,
+	}
+	for _, c := range failedOverCases() {
+		if chosen[c.name] {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				c.run(t)
+			})
+		}
+	}
+}
+
+func (c failedOver) run(t *testing.T) {
+	const tenant = "acme"
+	p := newReplicatedServer(t)
+	natsURL := startNATS(t)
+	env := merge(p.env, with("PREPARED_BOUNDARIES", fmt.Sprint(c.pool)), with("NATS_URL", natsURL))
+	js := dialJetStream(t, natsURL)
+	serve := func(d database, messages ...*nats.Msg) {
+		t.Helper()
+		service := launch(t, env)
+		logged(t, &service.stderr, "taking requests", "workers")
+		publish(t, js, messages...)
+		settled(t, js)
+		if c.pool > 0 {
+			d.holds(t, c.pool)
+		}
+		service.signal(t, syscall.SIGTERM)
+		equal(t, "exit code", service.wait(t), 0)
+	}
+	url := p.primary.URLOf(role, password)
+	d := postgresAt(t, url, url)
+	serve(d, requestFor(t, "order-before", "before"))
+	if c.plant != nil {
+		c.plant(d, tenant)
+	}
+	killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", c.place)))
+	publish(t, js, c.request(t, "order-1", tenant))
+	equal(t, "exit code at "+c.place, killed.wait(t), -1)
+	p.primary.Kill()
+	p.standby.Promote()
+	url = p.standby.URLOf(role, password)
+	d = postgresAt(t, url, url)
+	announced := stored(t, js)
+	c.isThere(t, d, announced)
+	serve(d)
+	outcomes := stored(t, js)
+	c.isThere(t, d, outcomes)
+	want := "provisioned 2"
+	if c.cause != "" {
+		want = string(c.cause) + " 1, provisioned 1"
+	}
+	equal(t, "outcomes", census(t, outcomes), want)
+	t.Logf("%d of %d outcomes were announced before the failover", len(announced), len(outcomes))
+}
+
+// isThere compares the registry, the ledger and the schemas with the outcomes that speak of them.
+func (c failedOver) isThere(t *testing.T, d database, outcomes []event.Event) {
+	t.Helper()
+	recorded := fmt.Sprint(d.rows(system, "SELECT outcome_id::text FROM {b}tenant_requests WHERE outcome_id IS NOT NULL"))
+	provisioned := 0
+	for _, e := range outcomes {
+		if !strings.Contains(recorded, e.ID()) {
+			t.Errorf("outcome %s is not in the ledger", e.ID())
+		}
+		if e.Type() != events.TypeProvisioned {
+			continue
+		}
+		provisioned++
+		data, err := events.ProvisionedFrom(e)
+		must(t, err)
+		if !slices.Contains(d.tenants(), data.TenantID) {
+			t.Errorf("tenant %s is not registered", data.TenantID)
+		}
+	}
+	if n := len(d.tenants()); n < provisioned {
+		t.Errorf("%d tenants are registered, %d announced", n, provisioned)
+	}
+	verified(t, d, len(d.tenants())+1)
+}

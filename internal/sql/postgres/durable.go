@@ -1,0 +1,140 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// Where the server replicates synchronously, a commit waits for the standby. The transaction is committed on the server
+// before that wait. Whatever ends the wait (pg_cancel_backend, statement_timeout, the end of the session or of the
+// server) leaves it committed and visible here, and perhaps nowhere else: a failover loses it. So
+//
+//  1. a commit that must last reports an outage if its wait was ended,
+//  2. an outcome that was found in the ledger counts after a commit of this process, which waits for all before it.
+
+// syncRepRoutine is the server's function in which a commit waits. Its only messages to clients are warnings that the
+// wait was ended although the transaction is committed. (PostgreSQL 13 to 18, syncrep.c)
+const syncRepRoutine = "SyncRepWaitForLSN"
+
+// unconfirmedKey marks a connection that has received such a warning.
+const unconfirmedKey = "example.com/tenant-provisioner: unconfirmed commit"
+
+// What the operator reads while commits wait, and after a wait was ended.
+const (
+	standbyRemedy = "start the standby; or, if failing over to it may lose what it has not received, remove it from " +
+		"synchronous_standby_names and reload the server's configuration"
+	commitsWait = "commits wait for a synchronous standby; " + standbyRemedy
+	unconfirmed = "a synchronous standby has not confirmed the commit; " + standbyRemedy
+	unanswered  = "the commit is not confirmed: PostgreSQL does not answer, or it waits for a synchronous standby"
+)
+
+// noteUnconfirmed is for the notices of a connection.
+func noteUnconfirmed(conn *pgconn.PgConn, notice *pgconn.Notice) {
+	if notice.Routine == syncRepRoutine {
+		conn.CustomData()[unconfirmedKey] = true
+	}
+}
+
+// sendDurable sends a batch that has [queries.durableCommit] before it commits. Without an error what it has committed
+// is on the disk, and on the standbys that the server waits for.
+func sendDurable(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
+	data := conn.PgConn().CustomData()
+	delete(data, unconfirmedKey)
+	err := conn.SendBatch(ctx, batch).Close()
+	if _, found := data[unconfirmedKey]; found { // the end of the session comes with an error as well
+		return &pipeline.Fault{Class: pipeline.Outage, Message: unconfirmed, Shared: true, Err: err}
+	}
+	if errors.Is(err, context.DeadlineExceeded) { // statement_timeout does not count the wait of a commit
+		return &pipeline.Fault{Class: pipeline.Outage, Message: unanswered, Shared: true, Err: err}
+	}
+	return err
+}
+
+// confirm returns nil once all that was committed before it is on the disk and on the standbys. The row of the request
+// must be there.
+func (s *Store) confirm(ctx context.Context, conn *pgx.Conn, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	batch := &pgx.Batch{}
+	batch.Queue(s.q.durableCommit)
+	batch.Queue(s.q.confirm, key).QueryRow(func(row pgx.Row) error { return row.Scan(nil) })
+	if err := sendDurable(ctx, conn, batch); err != nil {
+		err = s.ledgerFault(s.blocked(ctx, conn, err))
+		return fmt.Errorf("confirm the outcome in the ledger: %w", err)
+	}
+	return nil
+}
+
+// confirmed confirms the outcome that a *[pipeline.Settled] in err has found in the ledger. It returns err, or why the
+// outcome must not be published yet.
+func (s *Store) confirmed(ctx context.Context, key string, err error) error {
+	var settled *pipeline.Settled
+	if !errors.As(err, &settled) {
+		return err
+	}
+	conn, failed := s.pool.Acquire(ctx)
+	if failed != nil {
+		return connectFault(failed)
+	}
+	defer conn.Release()
+	if failed := s.confirm(ctx, conn.Conn(), key); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// confirmed is that of the store, on the connection of the attempt, whose transaction is rolled back: it holds the row.
+func (b *build) confirmed(ctx context.Context, err error) error {
+	var settled *pipeline.Settled
+	if !errors.As(err, &settled) {
+		return err
+	}
+	if err := b.exec(ctx, "ROLLBACK"); err != nil {
+		return err
+	}
+	if failed := b.confirm(ctx, b.conn.Conn(), b.claim.Key); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// blocked returns an outage in place of the error of a wait for a lock that has ended while commits wait for a standby:
+// they hold their locks until then, and no request is at fault.
+func (s *Store) blocked(ctx context.Context, on querier, err error) error {
+	var wait bool
+	if !waitEnded(err) || on.QueryRow(ctx, s.q.commitsWait).Scan(&wait) != nil || !wait {
+		return err
+	}
+	return &pipeline.Fault{Class: pipeline.Outage, Message: commitsWait, Shared: true, Err: err}
+}
+
+// blocked is that of the store, on the connection of the attempt, whose transaction has failed and is rolled back.
+func (b *build) blocked(ctx context.Context, err error) error {
+	if !waitEnded(err) || b.exec(ctx, "ROLLBACK") != nil {
+		return err
+	}
+	return b.Store.blocked(ctx, b.conn, err)
+}
+
+// probe returns what a probe is sent on: the pool, or a connection of its own where all of the pool's are in use, such
+// as by commits that wait.
+func (s *Store) probe(ctx context.Context) (on querier, done func()) {
+	if stat := s.pool.Stat(); stat.AcquiredConns() == stat.MaxConns() {
+		config := s.pool.Config()
+		err := config.BeforeConnect(ctx, config.ConnConfig)
+		if err == nil {
+			var conn *pgx.Conn
+			if conn, err = pgx.ConnectConfig(ctx, config.ConnConfig); err == nil {
+				return conn, func() { _ = conn.Close(context.WithoutCancel(ctx)) }
+			}
+		}
+		s.log.DebugContext(ctx, "no connection of its own for a probe", "error", err)
+	}
+	return s.pool, func() {}
+}
