@@ -315,8 +315,8 @@ func (b *build) registerFault(err error) error {
 	}
 	lost := *fault
 	lost.Class, lost.Code = pipeline.Transient, ""
-	lost.Message = "the registry or the ledger has not kept what was written; look for a trigger, a rule or a row policy " +
-		"on tenant_registry and tenant_requests in " + b.registry
+	lost.Message = "the registry or the ledger has not kept what was written; look for a trigger, a rule or a row " +
+		"policy on tenant_registry and tenant_requests in " + b.registry
 	return &lost
 }
 

@@ -39,7 +39,7 @@ func escapeJSON(text []byte) []byte {
 	for _, r := range string(text) {
 		switch {
 		case r < utf8.RuneSelf:
-			ascii = append(ascii, byte(r))
+			ascii = utf8.AppendRune(ascii, r)
 		case r > 0xffff:
 			high, low := utf16.EncodeRune(r)
 			ascii = fmt.Appendf(ascii, `\u%04x\u%04x`, high, low)

@@ -163,7 +163,9 @@ func apart(ctx context.Context, tx *databasesql.Tx, batch []*change) error {
 // for it at the same time waits for the same write. Where a tenant's directory fails, the fault is that tenant's.
 func (s *Store) syncDirs(batch []*change) error {
 	var all errgroup.Group
-	begun, failed := map[string]bool{}, sync.Map{}
+	begun := map[string]bool{}
+	var mutex sync.Mutex
+	failed := map[string]error{}
 	for _, c := range batch {
 		if c.err != nil || c.dir == "" {
 			continue
@@ -173,7 +175,9 @@ func (s *Store) syncDirs(batch []*change) error {
 			all.Go(func() error {
 				err := s.syncDir(dir)
 				if err != nil {
-					failed.Store(dir, err)
+					mutex.Lock()
+					defer mutex.Unlock()
+					failed[dir] = err
 				}
 				return err
 			})
@@ -184,8 +188,8 @@ func (s *Store) syncDirs(batch []*change) error {
 	}
 	if err := all.Wait(); err != nil {
 		for _, c := range batch {
-			if why, ok := failed.Load(c.dir); ok && c.dir != s.Root {
-				c.unsync, err = classify(why.(error)), errAbandoned //nolint:forcetypeassert // stored above
+			if why := failed[c.dir]; why != nil && c.dir != s.Root {
+				c.unsync, err = classify(why), errAbandoned
 			}
 		}
 		return classify(err)
