@@ -130,6 +130,9 @@ func (d *fakeDatabase) Reject(_ context.Context, r pipeline.Rejection) (pipeline
 		return pipeline.Outcome{}, err
 	}
 	defer unlock()
+	if err := d.fault("rejection", r.Key); err != nil {
+		return pipeline.Outcome{}, err
+	}
 	e := d.entries[r.Key]
 	if e == nil {
 		e = &entry{replay: r.Message.Replay, attempts: 1, delivery: r.Delivery, outcome: r.Failure.Outcome}

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
@@ -32,6 +34,7 @@ var (
 		{"transient, one's own", &pipeline.Fault{Native: "58P01", Err: errReason}, false},
 		{"unclassified, one's own", &pipeline.Fault{Err: errReason}, false},
 		{"outage, one's own", &pipeline.Fault{Class: pipeline.Outage, Err: errReason}, false},
+		{"outage of what all share, one's own", &pipeline.Fault{Class: pipeline.Outage, Shared: true, Err: errReason}, false},
 		{
 			"right, one's own",
 			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CausePermissionDenied, Native: "42501", Err: errReason}, false,
@@ -61,6 +64,10 @@ func TestFaultsAndPlaces(t *testing.T) {
 				}
 				h := b.start()
 				b.publish(b.request("1", "acme"))
+				if kind.fault.Shared && !kind.everybodys { // that a step cannot tell
+					b.eventually("it is not ready, and says why", func() bool { return errors.Is(h.Err(), errReason) })
+					mended.Store(true)
+				}
 				if kind.everybodys {
 					b.eventually("it is not ready, and says why", func() bool { return errors.Is(h.Err(), errReason) })
 					b.publish(b.request("2", "umbrella"))
@@ -71,7 +78,7 @@ func TestFaultsAndPlaces(t *testing.T) {
 				b.settled()
 				b.eventually("it is ready", func() bool { return h.Err() == nil })
 				switch {
-				case kind.everybodys:
+				case kind.everybodys, kind.fault.Shared:
 					equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2")
 					equal(t, "attempts", b.db.attempts("1"), 1)
 				case kind.fault.Class == pipeline.Permanent:
@@ -145,5 +152,35 @@ func TestFaultsOfTheLedger(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A message that is not an event keeps nobody waiting either, whatever the ledger meets when it is to record it.
+func TestFaultsOfARejection(t *testing.T) {
+	t.Parallel()
+	for _, kind := range faultKinds {
+		if kind.fault.Class == pipeline.Permanent {
+			continue
+		}
+		t.Run(kind.name, func(t *testing.T) {
+			b := newBundle(t)
+			var mended atomic.Bool
+			b.db.fails = func(where faultPlace, _ string) error {
+				if mended.Load() || where != "rejection" && !(where == "rehearsal" && kind.everybodys) {
+					return nil
+				}
+				return kind.fault
+			}
+			h := b.start()
+			b.publish(&nats.Msg{Subject: events.TypeRequested, Data: []byte("not an event")}, b.request("1", "umbrella"))
+			if kind.everybodys {
+				b.eventually("it is not ready, and says why", func() bool { return errors.Is(h.Err(), errReason) })
+			} else {
+				b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
+			}
+			mended.Store(true)
+			b.settled()
+			equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, UNDECODABLE_EVENT 1")
+		})
 	}
 }

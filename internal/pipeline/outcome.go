@@ -71,6 +71,7 @@ type Message struct {
 	Replay   int
 	Time     time.Time // when it was stored
 	Body     []byte
+	Held     int // how often an outage has held it up already
 }
 
 // Undecodable records the failure of a message that could not be decoded, and returns its key in the ledger and what
@@ -102,12 +103,12 @@ func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery strin
 		facts := Facts{Ledger: Failed}
 		return key, Result{Verdict: Settle(facts), Facts: facts, Outcome: outcome}
 	}
-	return key, p.unrecorded(ctx, err)
+	return key, p.unrecorded(ctx, m, err)
 }
 
 // unrecorded is the result where the failure of a message that is not an event could not be recorded.
-func (p *Provisioner) unrecorded(ctx context.Context, err error) Result {
-	fault, err := p.judge(ctx, err, 0)
+func (p *Provisioner) unrecorded(ctx context.Context, m Message, err error) Result {
+	fault, err := p.judge(ctx, err, m.Held, false)
 	facts := Facts{Ledger: Unread, Ended: ending(fault)}
 	select {
 	case <-p.draining:

@@ -43,13 +43,14 @@ func (p *Provisioner) Rehearse(ctx context.Context) error {
 
 // judge decides whose a fault is, where that cannot be told by its code: what fails in a rehearsal as well is
 // everybody's, and an outage. trips is how often an outage has held up the same work already, while the database was
-// sound: what stays then is the request's. why is what there is to say.
-func (p *Provisioner) judge(ctx context.Context, err error, trips int) (_ *Fault, why error) {
+// sound: what stays then holds up this request alone. Where that would be charged to it, not so for what all share. why
+// is what there is to say.
+func (p *Provisioner) judge(ctx context.Context, err error, trips int, charged bool) (_ *Fault, why error) {
 	fault := faultOf(err)
 	switch {
 	case ctx.Err() != nil: // the faults of who is stopped may be our own doing
 		return fault, err
-	case fault.Class == Outage && !fault.Shared && trips >= mostTrips:
+	case fault.Class == Outage && trips >= mostTrips && (!fault.Shared || !charged):
 		own := *fault
 		own.Class = Transient
 		return &own, err
