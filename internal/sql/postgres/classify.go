@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
@@ -37,11 +38,9 @@ func fault(err error, shared bool) error {
 	case errors.Is(err, pgx.ErrNoRows): // somebody removed the request from the ledger
 		return &pipeline.Fault{Class: pipeline.Transient, Shared: shared, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &pipeline.Fault{Class: pipeline.Outage, Message: "PostgreSQL does not answer", Shared: shared, Err: err}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: "PostgreSQL does not answer", Shared: true, Err: err}
 	case isOfConnection(err):
-		return &pipeline.Fault{
-			Class: pipeline.Outage, Message: tlsHint(err), Shared: shared, Err: err,
-		}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: tlsHint(err), Shared: true, Err: err}
 	default: // such as an answer that the driver cannot read
 		return &pipeline.Fault{Class: pipeline.Transient, Shared: shared, Err: err}
 	}
@@ -59,8 +58,13 @@ func fault(err error, shared bool) error {
 		}
 	}
 	return &pipeline.Fault{
-		Class: m.Class, Code: m.Code, Message: m.Hint, Native: server.Code, Shared: shared, Err: err,
+		Class: m.Class, Code: m.Code, Message: m.Hint, Native: server.Code, Shared: shared || endsSession(server.Code), Err: err,
 	}
+}
+
+// endsSession reports whether the server ends the session with this SQLSTATE, whatever it was used for.
+func endsSession(code string) bool {
+	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P") || strings.HasPrefix(code, "25P")
 }
 
 // connectFault is the fault of a connection that could not be had.
