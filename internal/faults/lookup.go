@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sys/unix"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -60,7 +59,7 @@ func ByErrno(err error) (_ *Row, ok bool) {
 	if !errors.As(err, &number) {
 		return &unknown, false
 	}
-	return find(System, unix.ErrnoName(number))
+	return find(System, errnoName(number))
 }
 
 // ByPublication is the row of an error of publishing to a stream.
@@ -68,7 +67,10 @@ func ByPublication(err error) (*Row, bool) {
 	var refusal jetstream.JetStreamError
 	if errors.As(err, &refusal) && refusal.APIError() != nil {
 		api := refusal.APIError()
-		return find(JetStream, strconv.Itoa(int(api.ErrorCode)), strconv.Itoa(api.Code))
+		if row, ok := find(JetStream, strconv.Itoa(int(api.ErrorCode)), strconv.Itoa(api.Code)); ok {
+			return row, true
+		}
+		return find(Client, other)
 	}
 	for _, known := range refusals {
 		if errors.Is(err, known) {

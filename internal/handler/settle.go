@@ -103,10 +103,10 @@ func decode(msg *Message) (e event.Event, err error) {
 func (h *Handler) decide(
 	intake, work context.Context, d delivery, e event.Event, malformed error,
 ) (key string, _ pipeline.Result) {
-	held := 0
+	trips := 0
 	run := func() (string, pipeline.Result) {
 		return h.Provisioner.Undecodable(work, pipeline.Message{
-			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored, Body: d.msg.Data, Held: held,
+			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored, Body: d.msg.Data, Trips: trips,
 		}, d.name, malformed)
 	}
 	leave := func(r pipeline.Result) pipeline.Result { return r }
@@ -127,7 +127,7 @@ func (h *Handler) decide(
 			}
 			return key, result
 		}
-		held++
+		trips++
 		h.gate.close(result.Err)
 		if h.gate.wait(intake) != nil { // waiting is over when shutdown begins
 			return key, leave(result)

@@ -104,9 +104,8 @@ type Limit struct {
 
 // ForCopies is how long an attempt without a sign of life may still be running where another message of its request is
 // delivered. That a publisher repeats a request says nothing of the worker that has the first message: it may be cut
-// off from the database, and cannot renew its lease. It takes nine minutes at most to find that out, if each of the
-// six calls of an attempt ends only at its own limit of 90 seconds; then it asks every few seconds, and renews as soon
-// as it is answered. Only copies of a request whose attempts have all begun wait that long.
+// off from the database, and cannot renew its lease. One that is cut off for longer than this loses its last attempt to
+// a copy. Only copies of a request whose attempts have all begun wait that long.
 func (l Limit) ForCopies() time.Duration {
 	if l.CopyLease > 0 {
 		return l.CopyLease

@@ -29,6 +29,7 @@ type Fault struct {
 	Message string           // for people: what is wrong and what to do
 	Native  string           // SQLSTATE or driver code, empty where there is none
 	Shared  bool             // met in what all requests share: registry, ledger, pool, connection
+	Waited  bool             // a wait was given up: for a lock, or for the end of a statement
 	Err     error            // the original, may be nil
 }
 
@@ -86,9 +87,9 @@ type Settled struct{ Outcome Outcome }
 
 func (s *Settled) Error() string { return "the request has its outcome already" }
 
-// ErrBusy is returned by [Ledger].Claim where the last attempt that the limit allows may still be running
-// on another worker, and by [Build].CreateBoundary where another worker holds the boundary or the request. It is
-// neither a failure nor an attempt: ask again later.
+// ErrBusy is wrapped where somebody else's work is in the way: the last attempt that the limit allows may still be
+// running on another worker, another worker holds the boundary or the request, or what was to be shared is of no use.
+// It is neither a failure nor an attempt: ask again later.
 var ErrBusy = errors.New("the request or its boundary is in the hands of another worker")
 
 // causes is the table of cause codes: whether the same request may succeed later, and where the cause has

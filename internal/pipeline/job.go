@@ -153,7 +153,7 @@ func (j *Job) unclaimed(ctx context.Context, err error) Result {
 	if errors.Is(err, errDraining) {
 		return j.undecided(ctx, Facts{Ledger: Unread, Phase: Draining}, fmt.Errorf("claim: %w", err), Note{}) // not begun
 	}
-	fault, why := j.p.judge(ctx, err, j.trips, false)
+	fault, why := j.p.judge(ctx, err, j.trips)
 	f := Facts{Ledger: Unread, Ended: ending(fault)}
 	return j.undecided(ctx, f, fmt.Errorf("claim: %w", why), Note{Text: why.Error()})
 }
@@ -207,7 +207,11 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 	if errors.Is(err, errDraining) {
 		facts.Ended, facts.Phase = EndedOutage, Draining // no fault of its own held it up
 	} else {
-		fault, err = j.p.judge(ctx, err, j.trips, true)
+		met := fault
+		fault, err = j.p.judge(ctx, err, j.trips)
+		if met.Class == Outage && met.Shared && fault.Class == Transient {
+			return j.busy(ctx, step, err) // it holds up this request alone, and may be anybody's: nothing is charged
+		}
 		facts.Ended = ending(fault)
 	}
 	note := Note{Step: j.p.Steps[step].Name, Code: fault.Native, Text: fault.Error()}
@@ -261,7 +265,7 @@ func (j *Job) conclude(ctx context.Context, f Facts, step int, fault *Fault, lef
 		}
 		return j.standing(outcome)
 	}
-	met, why := j.p.judge(ctx, err, j.trips, false)
+	met, why := j.p.judge(ctx, err, j.trips)
 	f.Ledger, f.Ended = Unread, ending(met)
 	return j.undecided(ctx, f, fmt.Errorf("record the failure: %w", why),
 		Note{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})

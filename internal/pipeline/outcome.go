@@ -71,7 +71,7 @@ type Message struct {
 	Replay   int
 	Time     time.Time // when it was stored
 	Body     []byte
-	Held     int // how often an outage has held it up already
+	Trips    int // how often an outage has held it up already
 }
 
 // Undecodable records the failure of a message that could not be decoded, and returns its key in the ledger and what
@@ -108,7 +108,7 @@ func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery strin
 
 // unrecorded is the result where the failure of a message that is not an event could not be recorded.
 func (p *Provisioner) unrecorded(ctx context.Context, m Message, err error) Result {
-	fault, err := p.judge(ctx, err, m.Held, false)
+	fault, err := p.judge(ctx, err, m.Trips)
 	facts := Facts{Ledger: Unread, Ended: ending(fault)}
 	select {
 	case <-p.draining:

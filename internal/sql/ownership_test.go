@@ -7,14 +7,19 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/sql/sqlite"
 )
 
 // A rehearsal does what a request needs, and leaves nothing.
@@ -197,12 +202,17 @@ func TestFaultOfOneFile(t *testing.T) {
 			t.Helper()
 			wal(t, path)
 			must(t, os.Mkdir(path+"-wal", 0o755))
-		}, events.CauseAttemptsExhausted},
+		}, events.CauseBoundaryNotEmpty},
 		"a directory for a journal": {func(t *testing.T, path string) {
 			t.Helper()
 			wal(t, path)
 			must(t, os.Mkdir(path+"-journal", 0o755))
-		}, events.CauseAttemptsExhausted},
+		}, events.CauseBoundaryNotEmpty},
+		"a pipe for a journal": {func(t *testing.T, path string) {
+			t.Helper()
+			wal(t, path)
+			must(t, syscall.Mkfifo(path+"-journal", 0o644))
+		}, events.CauseBoundaryNotEmpty},
 		"damaged": {func(t *testing.T, path string) {
 			t.Helper()
 			wal(t, path)
@@ -306,4 +316,84 @@ func TestUnstorableRequest(t *testing.T) {
 	}
 	provisioned(t, r.decide(t, named("/shop", "order-1", "acme")))
 	provisioned(t, r.decide(t, named("/shop", "注文", "umbrella"))) // which EUC_JP has
+}
+
+// A rehearsal works where tenants' files are, and removes only what it has made.
+func TestRehearsalOfSQLiteLeavesTheRest(t *testing.T) {
+	t.Parallel()
+	for _, template := range []string{"tenant_{tenant_id}/docex.db", "eu/west/tenant_{tenant_id}/docex.db", "files/{tenant_id}.db"} {
+		t.Run(template, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir() + "/storage"
+			store, err := sqlite.Open(t.Context(), sqlite.Config{
+				Root: root, PathTemplate: template, Connections: 4, CreatedBy: "test", Log: quiet(), Now: time.Now,
+			})
+			must(t, err)
+			t.Cleanup(func() { must(t, store.Close()) })
+			r := place{engine: "sqlite", where: root}.rigOn(t, store, store)
+			r.provision(t, "acme")
+			tree := func() (all []string) {
+				must(t, filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+					all = append(all, path)
+					return err
+				}))
+				return all
+			}
+			before := tree()
+			constant, _, _ := strings.Cut(template, "{tenant_id}")
+			left := filepath.Join(root, constant[:strings.LastIndex(constant, "/")+1])
+			old := filepath.Join(left, ".rehearsal-1")
+			must(t, os.Mkdir(old, 0o755))
+			must(t, os.WriteFile(filepath.Join(old, ".rehearsed.db"), nil, 0o644))
+			long := time.Now().Add(-2 * time.Hour)
+			must(t, os.Chtimes(old, long, long))
+			for range 2 {
+				must(t, store.Rehearse(t.Context()))
+			}
+			if after := tree(); !slices.Equal(after, before) {
+				t.Errorf("before %v, after %v", before, after)
+			}
+			if runtime.GOOS == "linux" && os.Getuid() == 0 {
+				return // root may write anywhere
+			}
+			must(t, os.Chmod(left, 0o555))
+			t.Cleanup(func() { must(t, os.Chmod(left, 0o755)) })
+			if store.Rehearse(t.Context()) == nil {
+				t.Error("a directory that cannot be written to is not noticed")
+			}
+		})
+	}
+}
+
+// What looks like everybody's outage and is met by one request alone, although rehearsals succeed, keeps nobody waiting:
+// after three pauses it goes back, and nothing is charged.
+func TestOutageOfOneRow(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p place) {
+		r := p.rig(t)
+		if r.engine == "postgres" {
+			r.raw(t, "", "CREATE FUNCTION {b}refuse() RETURNS trigger LANGUAGE plpgsql AS "+
+				"$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END$$",
+				"CREATE TRIGGER refuse BEFORE INSERT ON {b}tenant_registry FOR EACH ROW WHEN (NEW.tenant_id = 'poison') "+
+					"EXECUTE FUNCTION {b}refuse()")
+		} else {
+			r.raw(t, "", "CREATE TRIGGER refuse BEFORE INSERT ON tenant_registry WHEN NEW.tenant_id = 'poison' "+
+				"BEGIN SELECT abs(-9223372036854775808); END") // SQLITE_ERROR
+		}
+		req := request(t, "poison")
+		for i := range 2 {
+			job := r.provisioner.Job(req)
+			for range 3 {
+				verdict(t, job, pipeline.Pause)
+				must(t, r.provisioner.Rehearse(t.Context()))
+			}
+			if got := verdict(t, job, pipeline.Postpone); got.Attempt != 0 {
+				t.Errorf("%+v", got)
+			}
+			r.provision(t, fmt.Sprintf("good_%d", i))
+		}
+		r.raw(t, "", map[string]string{"postgres": "DROP TRIGGER refuse ON {b}tenant_registry", "sqlite": "DROP TRIGGER refuse"}[r.engine])
+		if got := provisioned(t, r.decide(t, req)); got.Attempts != 1 {
+			t.Errorf("%d attempts", got.Attempts)
+		}
+	})
 }

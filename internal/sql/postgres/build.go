@@ -117,7 +117,8 @@ func (b *build) faultAt(ctx context.Context, at place, err error) error {
 		}
 	case ofPool:
 		var fault *pipeline.Fault
-		if err = sharedFault(err); errors.As(err, &fault) && fault.Class != pipeline.Outage {
+		err = b.registryFault(err)
+		if errors.As(err, &fault) && (fault.Class != pipeline.Outage || stale[fault.Native]) {
 			return fmt.Errorf("%w: %w", errPoolRefuses, err)
 		}
 		return err
@@ -155,6 +156,7 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	}
 	b.keepComment = !whose.unstamped()
 	batch = &pgx.Batch{}
+	batch.Queue(b.q.lockTimeout, milliseconds(ownLockTimeout))
 	full := make([]bool, len(relations))
 	for i, r := range relations {
 		if r.Kind == "f" { // asking would depend on another server, and that cannot be locked
@@ -180,6 +182,10 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	}
 	return nil
 }
+
+// ownLockTimeout is how long the locks on one tenant's tables are waited for: a worker is not there for others
+// meanwhile.
+const ownLockTimeout = time.Second
 
 // ddl fills in the schema's name.
 func (b *build) ddl(text string) string { return render(text, "schema", b.schema) }
@@ -266,7 +272,7 @@ func (b *build) inTheWay(err error) bool {
 func permanent(err error) bool {
 	var fault *pipeline.Fault
 	return errors.As(err, &fault) && fault.Native != "" && fault.Class != pipeline.Outage &&
-		!passing[fault.Native] && !passing[fault.Native[:2]]
+		!passing[fault.Native[:2]]
 }
 
 // Inspect implements [pipeline.Build]. That a prepared boundary has been changed is no fault of the request: the

@@ -58,7 +58,8 @@ func fault(err error, shared bool) error {
 		}
 	}
 	return &pipeline.Fault{
-		Class: m.Class, Code: m.Code, Message: m.Hint, Native: server.Code, Shared: shared || endsSession(server.Code), Err: err,
+		Class: m.Class, Code: m.Code, Message: m.Hint, Native: server.Code,
+		Shared: shared || endsSession(server.Code), Waited: waitEnded(err), Err: err,
 	}
 }
 
@@ -127,5 +128,5 @@ func hungUp(err error) bool {
 // or a value that it cannot have.
 var misconfigured = map[string]bool{"42704": true, "22023": true}
 
-// passing are the SQLSTATEs and classes after which the same statement may succeed on the next attempt.
-var passing = map[string]bool{"40": true, "53": true, "55P03": true, "57014": true}
+// passing are the classes of SQLSTATEs after which the same statement may succeed on the next attempt.
+var passing = map[string]bool{"40": true, "53": true, "55": true, "57": true, "58": true}

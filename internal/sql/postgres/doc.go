@@ -33,7 +33,7 @@
 //     hold no colon, and a template that holds one is refused.
 //  8. A boundary is taken only if it is of this program's definition, to the letter, its schema is there and ours
 //     to rename, and nothing in it has a page. Step 4 inspects it like any other. One that somebody has changed
-//     is put aside, out of the pool; a request loses one attempt by it at most, because only first ones ask.
+//     is put aside, out of the pool; a request is delayed by it, and loses no attempt.
 //  9. Nobody waits for the pool: rows that are locked are passed over, and where there is none the attempt builds
 //     its boundary as ever. Where a schema of the tenant's name is there already, nothing is taken.
 //  10. One replica builds at a time, one boundary at a time, and counts under the lock that makes it the one: the

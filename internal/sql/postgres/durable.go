@@ -114,6 +114,15 @@ func (s *Store) blocked(ctx context.Context, on querier, err error) error {
 	return &pipeline.Fault{Class: pipeline.Outage, Message: commitsWait, Shared: true, Err: err}
 }
 
+// busy is what the end of a wait for a row means: commits wait for a standby, or another worker has it.
+func (s *Store) busy(ctx context.Context, on querier, err error) error {
+	var outage *pipeline.Fault
+	if errors.As(s.blocked(ctx, on, err), &outage) {
+		return outage
+	}
+	return pipeline.ErrBusy
+}
+
 // blocked is that of the store, on the connection of the attempt, whose transaction has failed and is rolled back.
 func (b *build) blocked(ctx context.Context, err error) error {
 	if !waitEnded(err) || b.exec(ctx, "ROLLBACK") != nil {

@@ -93,7 +93,7 @@ func (s *Store) claimKnown(
 	})
 	switch {
 	case waitEnded(err): // an attempt's transaction holds the row
-		return pipeline.Claim{}, pipeline.ErrBusy
+		return pipeline.Claim{}, s.busy(ctx, s.pool, err)
 	case err != nil:
 		return pipeline.Claim{}, err
 	}
@@ -175,12 +175,9 @@ func (s *Store) Suspect(ctx context.Context, r pipeline.Request, limit pipeline.
 	})
 	err := s.pool.SendBatch(ctx, batch).Close()
 	if waitEnded(err) {
-		var fault *pipeline.Fault
-		if errors.As(s.blocked(ctx, s.pool, err), &fault) {
-			return false, fault
-		}
+		return false, s.busy(ctx, s.pool, err)
 	}
-	if waitEnded(err) || busy {
+	if busy {
 		return false, pipeline.ErrBusy
 	}
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {

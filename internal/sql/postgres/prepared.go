@@ -62,7 +62,7 @@ func (p *preparedPool) asked() {
 func (s *Store) workKey() int64 { return lockKey("work", s.registry) }
 
 // asksPool reports whether the attempt asks for a prepared boundary. Only a first one does: whatever may be wrong
-// with the pool, it costs a request one attempt and no more.
+// with the pool, it costs a request a delay and no more.
 func (b *build) asksPool() bool {
 	return b.prepared.target > 0 && b.claim.Attempt == 1 && time.Now().UnixNano() >= b.prepared.refusedUntil.Load()
 }
@@ -115,6 +115,9 @@ func (b *build) open(ctx context.Context) (existed bool, err error) {
 	return existed, nil
 }
 
+// errSpoilt costs the request nothing: the next attempt goes on without that boundary.
+var errSpoilt = fmt.Errorf("it is not the request's: %w", pipeline.ErrBusy)
+
 // reject gives up the attempt because the boundary that was taken is not as defined: somebody has changed it. It
 // leaves the pool, so that nobody meets it again.
 func (b *build) reject(ctx context.Context, in pipeline.Inspection) error {
@@ -128,8 +131,8 @@ func (b *build) reject(ctx context.Context, in pipeline.Inspection) error {
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("remove schema %s from the pool: %w", b.taken, sharedFault(err))
 	}
-	return &pipeline.Fault{Message: fmt.Sprintf("the prepared boundary %s differs from the definition and was put aside; "+
-		"the next attempt goes on without it: %s", b.taken, strings.Join(differences, "; "))}
+	return fmt.Errorf("%w: the prepared boundary %s differs from the definition and was put aside: %s",
+		errSpoilt, b.taken, strings.Join(differences, "; "))
 }
 
 // activity is when this process last began or ended something for a request.

@@ -26,7 +26,7 @@ type queries struct {
 	vitals, lacking, session, clock, twins, holders                                    string
 	registryStamp, stamp, schemaComment, registries, registeredElsewhere               string
 	sharedSchemas, meetingSchema, meetingStamped                                       string
-	durableCommit, confirm, commitsWait                                                string
+	lockTimeout, durableCommit, confirm, commitsWait                                   string
 }
 
 func loadQueries(registry string) (queries, error) {
@@ -65,6 +65,7 @@ func loadQueries(registry string) (queries, error) {
 		"queries/registered_elsewhere.sql": &q.registeredElsewhere,
 		"queries/shared_schemas.sql":       &q.sharedSchemas, "queries/meeting_schema.sql": &q.meetingSchema,
 		"queries/meeting_stamped.sql": &q.meetingStamped,
+		"queries/lock_timeout.sql":    &q.lockTimeout,
 		"queries/durable_commit.sql":  &q.durableCommit, "queries/confirm.sql": &q.confirm,
 		"queries/commits_wait.sql": &q.commitsWait,
 		"queries/record.sql":       &q.record, "queries/records.sql": &q.records, "queries/read_only.sql": &q.readOnly,

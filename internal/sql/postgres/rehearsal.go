@@ -16,6 +16,10 @@ import (
 // rehearsed begins the id of the tenant of a rehearsal. It is reserved: nobody can ask for it.
 const rehearsed = "_docex_rehearsal_"
 
+// rehearsalLockTimeout is how long a rehearsal waits for a lock. Nobody else has what it makes: whatever it waits for,
+// all wait for.
+const rehearsalLockTimeout = 2 * time.Second
+
 // noOutcome is the id of the outcome of a rehearsal.
 const noOutcome = "00000000-0000-0000-0000-000000000000"
 
@@ -46,6 +50,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 func (b *build) rehearse(ctx context.Context) error {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
+	batch.Queue(b.q.lockTimeout, milliseconds(rehearsalLockTimeout))
 	batch.Queue(b.q.claimNew, b.tenant, b.claim.Key, "rehearsal", b.tenant, 0, "")
 	batch.Queue(b.q.lockRequest(), b.claim.Key)
 	batch.Queue(b.q.look, b.tenant, b.schema)

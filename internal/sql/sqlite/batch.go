@@ -59,11 +59,22 @@ func (q *queue) take() (batch []*change) {
 	return batch
 }
 
-// write makes the change in a write transaction of the registry and returns when that is committed. Who gets the
+// write is writeOnce, again for a change that can be made again where another one's fault had it abandoned.
+func (s *Store) write(ctx context.Context, c *change) (err error) {
+	for range 3 {
+		if err = s.writeOnce(ctx, c); !errors.Is(err, errAbandoned) || c.dir != "" {
+			break
+		}
+		c.err = nil
+	}
+	return err
+}
+
+// writeOnce makes the change in a write transaction of the registry and returns when that is committed. Who gets the
 // turn takes along all that wait for it: they share one transaction, and one wait for the disk. Nobody waits for
 // others to come. A caller whose context ends leaves the queue; once its change is being written it waits for
 // the result, which is the truth.
-func (s *Store) write(ctx context.Context, c *change) error {
+func (s *Store) writeOnce(ctx context.Context, c *change) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -189,10 +200,10 @@ func (s *Store) syncDirs(batch []*change) error {
 	if err := all.Wait(); err != nil {
 		for _, c := range batch {
 			if why := failed[c.dir]; why != nil && c.dir != s.Root {
-				c.unsync, err = classify(why), errAbandoned
+				c.unsync, err = registryFault(why), errAbandoned // a rehearsal tells whether it is that tenant's
 			}
 		}
-		return classify(err)
+		return registryFault(err)
 	}
 	for _, c := range batch {
 		if c.err == nil && c.dir != "" {

@@ -296,8 +296,9 @@ func TestPanicWhileWriting(t *testing.T) {
 	}
 	fine := func() *change { return &change{do: func(context.Context, *databasesql.Tx) error { return nil }} }
 	crowd(t, s, call(fine()), call(failing), call(fine()))
-	if n := panics.Load(); n != 1 {
-		t.Errorf("%d panics, want one", n)
+	// Who has the turn panics, and then the change's own caller, who makes it again.
+	if n := panics.Load(); n < 1 || n > 2 {
+		t.Errorf("%d panics, want one or two", n)
 	}
 	if err := s.write(t.Context(), fine()); err != nil {
 		t.Error(err)

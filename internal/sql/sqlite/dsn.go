@@ -16,6 +16,9 @@ import (
 // busyTimeout is how long a statement waits for another process's lock, as a rule.
 const busyTimeout = 5 * time.Second
 
+// ownBusyTimeout is the same for one tenant's file: while that is waited for, a worker is not there for others.
+const ownBusyTimeout = time.Second
+
 // immutable is the mode ro without locks, and without files beside the database, for one that nobody writes.
 const immutable = "immutable"
 

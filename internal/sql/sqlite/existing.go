@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -15,6 +16,9 @@ import (
 // openExisting takes the write lock of the file that is there and sees that it holds no rows. Only SQLite
 // opens it: for any other to close it would end the locks that this process has on it (fcntl(2)).
 func (b *build) openExisting(ctx context.Context) error {
+	if err := b.requireFiles(); err != nil {
+		return err
+	}
 	if err := mayWrite(b.path); err != nil {
 		return err
 	}
@@ -23,7 +27,7 @@ func (b *build) openExisting(ctx context.Context) error {
 		return err
 	}
 	// EXTRA: the commit also survives losing power right after it.
-	db, err := open(b.path, "rw", busyTimeout, "synchronous(EXTRA)")
+	db, err := open(b.path, "rw", ownBusyTimeout, "synchronous(EXTRA)")
 	if err != nil {
 		return err
 	}
@@ -39,6 +43,18 @@ func (b *build) openExisting(ctx context.Context) error {
 		return b.takeOver(ctx)
 	}
 	return b.occupied(ctx, "holds rows in "+table)
+}
+
+// requireFiles fails if something else is where SQLite has its files beside the tenant's: it would open it, and wait
+// for ever at a pipe.
+func (b *build) requireFiles() error {
+	for _, suffix := range []string{"-journal", "-wal", "-shm"} {
+		if info, err := os.Stat(b.path + suffix); err == nil && !info.Mode().IsRegular() {
+			return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s is no file; nothing was touched: move it away or choose "+
+				"another id", b.path+suffix)
+		}
+	}
+	return nil
 }
 
 // notOurs turns "not a SQLite database" into what it means here.

@@ -5,6 +5,7 @@ import (
 	databasesql "database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,8 @@ const (
 	rehearsed = "_docex_rehearsal_"
 	// rehearsalPrefix begins the names of the directories in which files are made for nobody.
 	rehearsalPrefix = ".rehearsal-"
+	// rehearsalFile is the name of the file in it.
+	rehearsalFile = ".rehearsed.db"
 	// rehearsalAge is after what time such a directory has been left by a process that has ended.
 	rehearsalAge = time.Hour
 )
@@ -38,17 +41,21 @@ func (s *Store) Rehearse(ctx context.Context) error {
 
 // rehearseFile makes a tenant's file, as an attempt does.
 func (s *Store) rehearseFile(ctx context.Context) (err error) {
-	s.removeRehearsals()
-	dir, err := os.MkdirTemp(s.Root, rehearsalPrefix)
+	shared := s.sharedDir()
+	if _, err := makeDirs(shared); err != nil {
+		return err
+	}
+	removeRehearsals(shared)
+	dir, err := os.MkdirTemp(shared, rehearsalPrefix)
 	if err != nil {
 		return err
 	}
-	b := &build{Store: s, claim: rehearsalClaim(), path: filepath.Join(dir, "docex.db")}
+	b := &build{Store: s, claim: rehearsalClaim(), path: filepath.Join(dir, rehearsalFile)}
 	defer func() {
 		if b.fresh != nil {
 			b.fresh.Close() //nolint:errcheck // its content is nobody's
 		}
-		err = errors.Join(err, os.RemoveAll(dir))
+		err = errors.Join(err, removeRehearsal(dir))
 	}()
 	if err := b.startBeside(); err != nil {
 		return err
@@ -69,20 +76,47 @@ func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	if err := place(b.fresh.Name(), b.path, ""); err != nil {
 		return err
 	}
-	return errors.Join(s.syncDir(dir), s.syncDir(s.Root))
+	for names := dir; ; names = filepath.Dir(names) {
+		if err := s.syncDir(names); err != nil || names == s.Root {
+			return err
+		}
+	}
 }
 
-// removeRehearsals removes what processes have left that have ended.
-func (s *Store) removeRehearsals() {
-	left, err := filepath.Glob(filepath.Join(s.Root, rehearsalPrefix+"*"))
+// sharedDir is the deepest directory in which the files of all tenants are, or the directories that hold them.
+func (s *Store) sharedDir() string {
+	one, other := filepath.Dir(s.path("a")), filepath.Dir(s.path("b"))
+	for one != other {
+		one, other = filepath.Dir(one), filepath.Dir(other)
+	}
+	return one
+}
+
+// removeRehearsals removes from a directory what processes have left that have ended.
+func removeRehearsals(shared string) {
+	entries, err := os.ReadDir(shared)
 	if err != nil {
 		return
 	}
-	for _, dir := range left {
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), rehearsalPrefix) {
+			continue
+		}
+		dir := filepath.Join(shared, entry.Name())
 		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > rehearsalAge {
-			os.RemoveAll(dir) //nolint:errcheck // the next rehearsal tries again
+			removeRehearsal(dir) //nolint:errcheck // the next rehearsal tries again
 		}
 	}
+}
+
+// removeRehearsal removes what a rehearsal makes, by its names, and its directory if that is empty then.
+func removeRehearsal(dir string) error {
+	for _, name := range []string{rehearsalFile, buildingName(rehearsalClaim())} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return os.Remove(dir)
 }
 
 func rehearsalClaim() pipeline.Claim {

@@ -64,6 +64,10 @@ func (c Config) Check() error {
 	if err != nil {
 		faults = append(faults, fmt.Errorf("DATABASE_PATH_TEMPLATE: %w", err))
 	}
+	if strings.Contains(c.PathTemplate, rehearsalPrefix) {
+		faults = append(faults, fmt.Errorf("DATABASE_PATH_TEMPLATE: names with %q in them are for the service's own use",
+			rehearsalPrefix))
+	}
 	path := filepath.Join(c.Root, names.Path(strings.Repeat("x", events.MaxTenantID)))
 	if len(path) > sql.MaxDatabasePath || absoluteLength(path) > maxPathname {
 		faults = append(faults, fmt.Errorf("DATABASE_URL: paths of tenants can get longer than the registry (%d "+

@@ -1,0 +1,112 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// rehearsing is a database whose rehearsal takes that long and ends so.
+type rehearsing struct {
+	*fake
+	takes time.Duration
+	err   error
+	times int
+}
+
+func (r *rehearsing) Rehearse(ctx context.Context) error {
+	r.times++
+	select {
+	case <-time.After(r.takes):
+		return r.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func rehearsed(t *testing.T, r *rehearsing) *Provisioner {
+	t.Helper()
+	b := newTestbed()
+	b.config.Database = r
+	p, err := New(b.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Whose a fault is, by its class, by what a rehearsal meets, and by how often it has held up the same work.
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	why := errors.New("why")
+	everybodys := &Fault{Native: "42703", Err: why}
+	denied := &Fault{Class: Permanent, Code: events.CausePermissionDenied, Err: why}
+	conflict := &Fault{Class: Permanent, Code: events.CauseSchemaInvalid, Native: "42P16", Err: why}
+	for name, c := range map[string]struct {
+		fault     *Fault
+		trips     int
+		rehearsal error
+		takes     time.Duration
+		want      Class
+		times     int
+	}{
+		"transient, its own":                {fault: &Fault{Err: why}, want: Transient, times: 1},
+		"transient, everybody's":            {fault: &Fault{Err: why}, rehearsal: everybodys, want: Outage, times: 1},
+		"understood":                        {fault: &Fault{Message: "x"}, rehearsal: everybodys, want: Transient},
+		"outage":                            {fault: &Fault{Class: Outage}, want: Outage},
+		"outage, often, but a sound base":   {fault: &Fault{Class: Outage}, trips: mostTrips, want: Transient, times: 1},
+		"outage, often, and everybody's":    {fault: &Fault{Class: Outage}, trips: mostTrips, rehearsal: everybodys, want: Outage, times: 1},
+		"a right":                           {fault: denied, rehearsal: everybodys, want: Permanent},
+		"a conflict, its own":               {fault: conflict, want: Permanent, times: 1},
+		"a conflict, everybody's":           {fault: conflict, rehearsal: everybodys, want: Outage, times: 1},
+		"a right is missing in a rehearsal": {fault: &Fault{Err: why}, rehearsal: denied, want: Transient, times: 1},
+		"a wait, its own":                   {fault: &Fault{Waited: true, Err: why}, takes: time.Second / 2, want: Transient, times: 1},
+		"a wait that the rehearsal shares":  {fault: &Fault{Waited: true, Err: why}, takes: 2 * time.Second, want: Outage, times: 1},
+		"a slow machine":                    {fault: &Fault{Err: why}, takes: 2 * time.Second, want: Transient, times: 1},
+		"a rehearsal without an end":        {fault: &Fault{Err: why}, takes: time.Hour, want: Outage, times: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := &rehearsing{fake: newFake(), err: c.rehearsal, takes: c.takes}
+				got, err := rehearsed(t, r).judge(t.Context(), c.fault, c.trips)
+				if got.Class != c.want || r.times != c.times || err == nil {
+					t.Errorf("class %v after %d rehearsals (%v), want %v after %d", got.Class, r.times, err, c.want, c.times)
+				}
+			})
+		})
+	}
+}
+
+// Who asks while a rehearsal runs waits for one that began later, and shares it, also where it ends at its limit.
+func TestRehearsalsAreShared(t *testing.T) {
+	t.Parallel()
+	for name, takes := range map[string]time.Duration{"quick": time.Second, "without an end": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := &rehearsing{fake: newFake(), takes: takes}
+				p := rehearsed(t, r)
+				ended := make(chan error)
+				ask := func() { ended <- p.Rehearse(t.Context()) }
+				go ask()
+				synctest.Wait()
+				for range 10 {
+					go ask()
+				}
+				for range 11 {
+					if err := <-ended; (err == nil) != (takes < rehearsalTimeout) {
+						t.Error(err)
+					}
+				}
+				if r.times != 2 {
+					t.Errorf("%d rehearsals, want 2", r.times)
+				}
+			})
+		})
+	}
+}
