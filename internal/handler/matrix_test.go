@@ -34,7 +34,8 @@ var (
 		{"transient, one's own", &pipeline.Fault{Native: "58P01", Err: errReason}, false},
 		{"unclassified, one's own", &pipeline.Fault{Err: errReason}, false},
 		{"outage, one's own", &pipeline.Fault{Class: pipeline.Outage, Err: errReason}, false},
-		{"outage of what all share, one's own", &pipeline.Fault{Class: pipeline.Outage, Shared: true, Err: errReason}, false},
+		{"outage of the registry, one's own", &pipeline.Fault{Class: pipeline.Outage, Shared: true, Err: errReason}, false},
+		{"lost connections, one's own", &pipeline.Fault{Class: pipeline.Outage, Lost: true, Err: errReason}, false},
 		{
 			"right, one's own",
 			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CausePermissionDenied, Native: "42501", Err: errReason}, false,
@@ -72,13 +73,13 @@ func TestFaultsAndPlaces(t *testing.T) {
 					b.publish(b.request("2", "umbrella"))
 					b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
 				}
-				if kind.fault.Shared { // and nobody knows whose it is
+				if kind.fault.Lost { // which is never charged
 					mended.Store(true)
 				}
 				b.settled()
 				b.eventually("it is ready", func() bool { return h.Err() == nil })
 				switch {
-				case kind.everybodys, kind.fault.Shared:
+				case kind.everybodys, kind.fault.Lost:
 					equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2")
 					equal(t, "attempts", b.db.attempts("1"), 1)
 				case kind.fault.Class == pipeline.Permanent:

@@ -209,8 +209,8 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 	} else {
 		met := fault
 		fault, err = j.p.judge(ctx, err, j.trips)
-		if met.Class == Outage && met.Shared && fault.Class == Transient {
-			return j.busy(ctx, step, err) // it holds up this request alone, and may be anybody's: nothing is charged
+		if met.Lost && fault.Class == Transient {
+			return j.busy(ctx, step, err)
 		}
 		facts.Ended = ending(fault)
 	}

@@ -366,7 +366,7 @@ func TestRehearsalOfSQLiteLeavesTheRest(t *testing.T) {
 }
 
 // What looks like everybody's outage and is met by one request alone, although rehearsals succeed, keeps nobody waiting:
-// after three pauses it goes back, and nothing is charged.
+// after three pauses its attempts count.
 func TestOutageOfOneRow(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -380,20 +380,18 @@ func TestOutageOfOneRow(t *testing.T) {
 				"BEGIN SELECT abs(-9223372036854775808); END") // SQLITE_ERROR
 		}
 		req := request(t, "poison")
-		for i := range 2 {
+		for i := range maxAttempts {
 			job := r.provisioner.Job(req)
 			for range 3 {
 				verdict(t, job, pipeline.Pause)
 				must(t, r.provisioner.Rehearse(t.Context()))
 			}
-			if got := verdict(t, job, pipeline.Postpone); got.Attempt != 0 {
-				t.Errorf("%+v", got)
+			got := job.Run(t.Context())
+			if last := i == maxAttempts-1; last != got.Decided() || !last && got.Verdict != pipeline.Postpone || got.Attempt != i+1 {
+				t.Errorf("%s (%v), attempt %d", got.Verdict, got.Err, got.Attempt)
 			}
 			r.provision(t, fmt.Sprintf("good_%d", i))
 		}
-		r.raw(t, "", map[string]string{"postgres": "DROP TRIGGER refuse ON {b}tenant_registry", "sqlite": "DROP TRIGGER refuse"}[r.engine])
-		if got := provisioned(t, r.decide(t, req)); got.Attempts != 1 {
-			t.Errorf("%d attempts", got.Attempts)
-		}
+		failed(t, r.decide(t, req), events.CauseAttemptsExhausted)
 	})
 }

@@ -38,9 +38,9 @@ func fault(err error, shared bool) error {
 	case errors.Is(err, pgx.ErrNoRows): // somebody removed the request from the ledger
 		return &pipeline.Fault{Class: pipeline.Transient, Shared: shared, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &pipeline.Fault{Class: pipeline.Outage, Message: "PostgreSQL does not answer", Shared: true, Err: err}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: "PostgreSQL does not answer", Shared: shared, Lost: true, Err: err}
 	case isOfConnection(err):
-		return &pipeline.Fault{Class: pipeline.Outage, Message: tlsHint(err), Shared: true, Err: err}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: tlsHint(err), Shared: shared, Lost: true, Err: err}
 	default: // such as an answer that the driver cannot read
 		return &pipeline.Fault{Class: pipeline.Transient, Shared: shared, Err: err}
 	}
@@ -59,7 +59,7 @@ func fault(err error, shared bool) error {
 	}
 	return &pipeline.Fault{
 		Class: m.Class, Code: m.Code, Message: m.Hint, Native: server.Code,
-		Shared: shared || endsSession(server.Code), Waited: waitEnded(err), Err: err,
+		Shared: shared, Lost: isConnecting(err) || endsSession(server.Code), Waited: waitEnded(err), Err: err,
 	}
 }
 

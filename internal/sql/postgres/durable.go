@@ -48,10 +48,10 @@ func sendDurable(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 	delete(data, unconfirmedKey)
 	err := conn.SendBatch(ctx, batch).Close()
 	if _, found := data[unconfirmedKey]; found { // the end of the session comes with an error as well
-		return &pipeline.Fault{Class: pipeline.Outage, Message: unconfirmed, Shared: true, Err: err}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: unconfirmed, Shared: true, Lost: true, Err: err}
 	}
 	if errors.Is(err, context.DeadlineExceeded) { // statement_timeout does not count the wait of a commit
-		return &pipeline.Fault{Class: pipeline.Outage, Message: unanswered, Shared: true, Err: err}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: unanswered, Shared: true, Lost: true, Err: err}
 	}
 	return err
 }
@@ -111,7 +111,7 @@ func (s *Store) blocked(ctx context.Context, on querier, err error) error {
 	if !waitEnded(err) || on.QueryRow(ctx, s.q.commitsWait).Scan(&wait) != nil || !wait {
 		return err
 	}
-	return &pipeline.Fault{Class: pipeline.Outage, Message: commitsWait, Shared: true, Err: err}
+	return &pipeline.Fault{Class: pipeline.Outage, Message: commitsWait, Shared: true, Lost: true, Err: err}
 }
 
 // busy is what the end of a wait for a row means: commits wait for a standby, or another worker has it.
