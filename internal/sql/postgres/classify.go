@@ -38,7 +38,9 @@ func fault(err error, shared bool) error {
 	case errors.Is(err, pgx.ErrNoRows): // somebody removed the request from the ledger
 		return &pipeline.Fault{Class: pipeline.Transient, Shared: shared, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &pipeline.Fault{Class: pipeline.Outage, Message: "PostgreSQL does not answer", Shared: shared, Lost: true, Err: err}
+		return &pipeline.Fault{
+			Class: pipeline.Outage, Message: "PostgreSQL does not answer", Shared: shared, Lost: true, Err: err,
+		}
 	case isOfConnection(err):
 		return &pipeline.Fault{Class: pipeline.Outage, Message: tlsHint(err), Shared: shared, Lost: true, Err: err}
 	default: // such as an answer that the driver cannot read
