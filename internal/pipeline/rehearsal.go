@@ -62,7 +62,11 @@ func (p *Provisioner) rehearse(ctx context.Context) (took time.Duration, err err
 // is what there is to say.
 func (p *Provisioner) judge(ctx context.Context, err error, trips int) (fault *Fault, why error) {
 	fault = faultOf(err)
-	alone := fault.Class == Outage && trips >= mostTrips
+	most := mostTrips
+	if fault.Lost {
+		most = mostLosses
+	}
+	alone := fault.Class == Outage && trips >= most
 	// The faults of who is stopped may be our own doing.
 	if ctx.Err() != nil || !alone && !fault.isDoubtful() {
 		return fault, err
@@ -86,8 +90,13 @@ func (p *Provisioner) judge(ctx context.Context, err error, trips int) (fault *F
 	return fault, err
 }
 
-// mostTrips is how often one request's outage may pause everybody while a rehearsal succeeds.
-const mostTrips = 3
+const (
+	// mostTrips is how often one request's outage may pause everybody while a rehearsal succeeds.
+	mostTrips = 3
+	// mostLosses is the same for lost connections: where they are scarce, or cut again and again, a few in a row say
+	// nothing of a request, and its attempt cannot be given back without one.
+	mostLosses = 30
+)
 
 // slowRehearsal is what a rehearsal takes that has waited, too, such as for a lock on the catalogue that was given free
 // just then: that it succeeds says nothing of the wait before. The usual one takes a twentieth of it.
