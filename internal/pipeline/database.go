@@ -187,8 +187,8 @@ type Database interface {
 	Begin(ctx context.Context, c Claim, tenantID string) (Build, error)
 	// Ping reports whether the database can be reached and written to.
 	Ping(ctx context.Context) error
-	// Rehearse does all that an attempt does, up to the commit, for a tenant that nobody can ask for, and takes it back.
-	// Nobody else sees anything of it.
+	// Rehearse does all that an attempt does, up to the commit, for a tenant with a reserved id, and rolls it back. Other
+	// sessions see nothing of it.
 	Rehearse(ctx context.Context) error
 }
 

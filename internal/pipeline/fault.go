@@ -88,10 +88,10 @@ type Settled struct{ Outcome Outcome }
 
 func (s *Settled) Error() string { return "the request has its outcome already" }
 
-// ErrBusy is wrapped where somebody else's work is in the way: the last attempt that the limit allows may still be
+// ErrBusy is wrapped where other work has to finish first: the last attempt that the limit allows may still be
 // running on another worker, another worker holds the boundary or the request, or what was to be shared is of no use.
 // It is neither a failure nor an attempt: ask again later.
-var ErrBusy = errors.New("the request or its boundary is in the hands of another worker")
+var ErrBusy = errors.New("another worker holds the request or its boundary")
 
 // causes is the table of cause codes: whether the same request may succeed later, and where the cause has
 // a step of its own rather than the step that met it.

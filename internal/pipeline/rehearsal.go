@@ -21,9 +21,9 @@ type rehearsal struct {
 
 func newRehearsal() *rehearsal { return &rehearsal{turn: make(chan struct{}, 1)} }
 
-// Rehearse does the work of a request for nobody, and leaves nothing behind. What fails then is no request's fault. Who
-// asks at the same time shares one rehearsal, which began after all of them had asked. That the role may not make
-// schemas is no outage by the contract: each request fails for it, and is told which right is missing.
+// Rehearse provisions a scratch tenant and rolls it back. If that fails, the fault is not one request's. Concurrent
+// callers share one rehearsal that begins after all of their calls. A missing permission to create schemas is not an
+// outage: by the contract each request fails with PERMISSION_DENIED, which names it.
 func (p *Provisioner) Rehearse(ctx context.Context) error {
 	_, err := p.rehearse(ctx)
 	return err
@@ -56,10 +56,10 @@ func (p *Provisioner) rehearse(ctx context.Context) (took time.Duration, err err
 	return took, err
 }
 
-// judge decides whose a fault is, where that cannot be told by its code: what fails in a rehearsal as well is
-// everybody's, and an outage. trips is how often an outage has held up the same work already, while the database was
-// sound: what stays then, although a rehearsal succeeds once more, holds up this request alone, and is transient. why
-// is what there is to say.
+// judge decides whether a fault is an outage or one request's own, where its code does not tell: if a rehearsal fails
+// as well, it is an outage. trips counts the outages that have already interrupted this work while rehearsals
+// succeeded. Once they reach the limit and another rehearsal succeeds, the fault is transient. why is the error to
+// report.
 func (p *Provisioner) judge(ctx context.Context, err error, trips int) (fault *Fault, why error) {
 	fault = faultOf(err)
 	most := mostTrips
@@ -67,21 +67,21 @@ func (p *Provisioner) judge(ctx context.Context, err error, trips int) (fault *F
 		most = mostLosses
 	}
 	alone := fault.Class == Outage && trips >= most
-	// The faults of who is stopped may be our own doing.
+	// After a cancellation the error may be its effect.
 	if ctx.Err() != nil || !alone && !fault.isDoubtful() {
 		return fault, err
 	}
-	took, everybodys := p.rehearse(ctx)
-	if everybodys == nil && fault.Waited && took > slowRehearsal && !alone {
-		everybodys = fmt.Errorf("the work takes %s for nobody's tenant", took.Round(time.Millisecond))
+	took, shared := p.rehearse(ctx)
+	if shared == nil && fault.Waited && took > slowRehearsal && !alone {
+		shared = fmt.Errorf("rehearsal was blocked as well, for %s", took.Round(time.Millisecond))
 	}
 	switch {
 	case ctx.Err() != nil:
 		return fault, err
-	case everybodys != nil:
-		outage := *faultOf(everybodys)
+	case shared != nil:
+		outage := *faultOf(shared)
 		outage.Class, outage.Code = Outage, ""
-		return &outage, fmt.Errorf("%w (met first: %w)", everybodys, err)
+		return &outage, fmt.Errorf("%w (first error: %w)", shared, err)
 	case alone:
 		own := *fault
 		own.Class = Transient
@@ -91,7 +91,7 @@ func (p *Provisioner) judge(ctx context.Context, err error, trips int) (fault *F
 }
 
 const (
-	// mostTrips is how often one request's outage may pause everybody while a rehearsal succeeds.
+	// mostTrips is how often an outage that only one request meets may pause intake while rehearsals succeed.
 	mostTrips = 3
 	// mostLosses is the same for lost connections: where they are scarce, or cut again and again, a few in a row say
 	// nothing of a request, and its attempt cannot be given back without one.

@@ -41,7 +41,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 		b.rollback(tidy)
 	}()
 	if err := b.rehearse(ctx); err != nil {
-		return fmt.Errorf("the work fails for everybody: %w", sharedFault(err))
+		return fmt.Errorf("rehearsal failed: %w", sharedFault(err))
 	}
 	return nil
 }

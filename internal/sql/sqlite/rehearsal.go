@@ -34,7 +34,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 		err = s.write(ctx, &change{durable: true, do: s.rehearseRows})
 	}
 	if err != nil {
-		return fmt.Errorf("the work fails for everybody: %w", registryFault(err))
+		return fmt.Errorf("rehearsal failed: %w", registryFault(err))
 	}
 	return nil
 }
