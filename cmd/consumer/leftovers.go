@@ -151,9 +151,9 @@ func examineAstray(found []postgres.PreparedBoundary) check {
 	if len(found) == 0 {
 		return check{Name: name, Status: sound, Message: "no schema is left that is in no pool"}
 	}
-	what := "put aside because of what differed, or taken out by somebody. This service will not use them. Remove them"
+	what := "removed from the pool because they differed, or by hand. This service will not use them. Remove them"
 	if slices.ContainsFunc(found, func(b postgres.PreparedBoundary) bool { return b.Unsure }) {
-		what = "put aside because of what differed, taken out by somebody, or in the pool of another service in this " +
+		what = "removed from the pool because they differed or by hand, or in the pool of another service in this " +
 			"database. Remove those that are in no pool"
 	}
 	return check{

@@ -29,7 +29,7 @@ type Fault struct {
 	Message string           // for people: what is wrong and what to do
 	Native  string           // SQLSTATE or driver code, empty where there is none
 	Shared  bool             // met in what all requests share: registry, ledger, pool, connection
-	Lost    bool             // the connection, or the word that a commit lasts: no request is the reason, however often
+	Lost    bool             // the connection was lost, or a commit not confirmed: never charged to a request
 	Waited  bool             // a wait was given up: for a lock, or for the end of a statement
 	Err     error            // the original, may be nil
 }

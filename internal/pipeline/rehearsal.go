@@ -8,7 +8,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// rehearsalTimeout bounds a rehearsal: that of a lock which is not given free is bounded by the database.
+// rehearsalTimeout bounds a rehearsal. Waits for locks are bounded by the database, and shorter.
 const rehearsalTimeout = 30 * time.Second
 
 // rehearsal is the last one that was made.
@@ -29,7 +29,7 @@ func (p *Provisioner) Rehearse(ctx context.Context) error {
 	return err
 }
 
-// rehearse is Rehearse, and tells how long it took.
+// rehearse is Rehearse and also returns its duration.
 func (p *Provisioner) rehearse(ctx context.Context) (took time.Duration, err error) {
 	asked := time.Now()
 	r := p.rehearsal
