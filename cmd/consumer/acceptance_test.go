@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // twoConsumers starts two services on one NATS and one database.
@@ -22,7 +23,7 @@ func twoConsumers(t *testing.T, d database) jetstream.JetStream {
 	// At once: they meet while they create streams and registry.
 	first, second := start(t, env, "run"), start(t, env)
 	for _, r := range []*running{first, second} {
-		eventually(t, "both take requests", func() bool { return strings.Contains(r.stderr.String(), "taking requests") })
+		testkit.Eventually(t, "both take requests", func() bool { return strings.Contains(r.stderr.String(), "taking requests") })
 	}
 	return dialJetStream(t, url)
 }
@@ -55,14 +56,14 @@ func TestOneTenantRequestedEightTimesAtOnce(t *testing.T) {
 		}
 		settled(t, js)
 		outcomes := stored(t, js)
-		equal(t, "outcomes", census(t, outcomes), "TENANT_EXISTS 21, provisioned 3")
-		equal(t, "registered tenants", strings.Join(d.tenants(), " "), "acme_0 acme_1 acme_2")
+		testkit.Equal(t, "outcomes", census(t, outcomes), "TENANT_EXISTS 21, provisioned 3")
+		testkit.Equal(t, "registered tenants", strings.Join(d.tenants(), " "), "acme_0 acme_1 acme_2")
 		for _, e := range outcomes {
 			if e.Type() == events.TypeProvisioned {
 				continue
 			}
 			data, err := events.FailedFrom(e)
-			must(t, err)
+			testkit.Must(t, err)
 			if data.Step.Number != 0 || len(data.LeftBehind) > 0 {
 				t.Errorf("the loser %s failed at step %d and left behind %v", e.ID(), data.Step.Number, data.LeftBehind)
 			}
@@ -83,14 +84,14 @@ func TestOneRequestPublishedEightTimesAtOnce(t *testing.T) {
 		atOnce(t, js, messages)
 		settled(t, js)
 		outcomes := stored(t, js)
-		equal(t, "outcomes", census(t, outcomes), "provisioned 3")
+		testkit.Equal(t, "outcomes", census(t, outcomes), "provisioned 3")
 		for round := range 3 {
 			want := events.OutcomeID(billing, fmt.Sprintf("order-%d", round), 0, events.TypeProvisioned)
 			if !slices.ContainsFunc(outcomes, func(e event.Event) bool { return e.ID() == want }) {
 				t.Errorf("no outcome %s", want)
 			}
 		}
-		equal(t, "registered tenants", strings.Join(d.tenants(), " "), "acme_0 acme_1 acme_2")
+		testkit.Equal(t, "registered tenants", strings.Join(d.tenants(), " "), "acme_0 acme_1 acme_2")
 	})
 }
 
@@ -100,37 +101,37 @@ func TestServiceEndToEnd(t *testing.T) {
 		service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir())))
 		url := logged(t, &service.stderr, "embedded NATS server is up", "url")
 		subscriber, err := nats.Connect(url)
-		must(t, err)
+		testkit.Must(t, err)
 		t.Cleanup(subscriber.Close)
 		outcomes, err := subscriber.SubscribeSync("tenant.*")
-		must(t, err)
-		must(t, subscriber.Flush())
+		testkit.Must(t, err)
+		testkit.Must(t, subscriber.Flush())
 
 		publisher := dialJetStream(t, url)
 		for mode, msg := range modes(t) {
 			tenant := "tenant_" + mode
 			publish(t, publisher, msg)
 			got := nextOutcome(t, outcomes)
-			equal(t, "content-type", got.Header.Get("content-type"), events.ContentType)
+			testkit.Equal(t, "content-type", got.Header.Get("content-type"), events.ContentType)
 			e, err := events.Decode(got.Header, got.Data)
-			must(t, err)
+			testkit.Must(t, err)
 			data, err := events.ProvisionedFrom(e)
-			must(t, err)
-			equal(t, "tenant", data.TenantID, tenant)
-			equal(t, "outcome id", e.ID(), events.OutcomeID(billing, mode, 0, events.TypeProvisioned))
-			equal(t, "correlationid", fmt.Sprint(e.Extensions()["correlationid"]), mode)
-			equal(t, "steps", len(data.Steps), 5)
-			equal(t, "tables and indexes", fmt.Sprint(data.Tables, data.Indexes), "11 18")
-			equal(t, "registry rows", fmt.Sprint(d.rows(system,
+			testkit.Must(t, err)
+			testkit.Equal(t, "tenant", data.TenantID, tenant)
+			testkit.Equal(t, "outcome id", e.ID(), events.OutcomeID(billing, mode, 0, events.TypeProvisioned))
+			testkit.Equal(t, "correlationid", fmt.Sprint(e.Extensions()["correlationid"]), mode)
+			testkit.Equal(t, "steps", len(data.Steps), 5)
+			testkit.Equal(t, "tables and indexes", fmt.Sprint(data.Tables, data.Indexes), "11 18")
+			testkit.Equal(t, "registry rows", fmt.Sprint(d.rows(system,
 				"SELECT display_name FROM {b}tenant_registry WHERE tenant_id = '"+tenant+"'")), "[Acme]")
 			// The tenant can be used.
-			equal(t, "rows of a basket", fmt.Sprint(d.rows(tenant,
+			testkit.Equal(t, "rows of a basket", fmt.Sprint(d.rows(tenant,
 				"INSERT INTO {b}docbasket (id, name, storage_config) VALUES ('1', 'inbox', '{}') RETURNING status")), "[active]")
 		}
 		settled(t, publisher)
-		equal(t, "outcomes", census(t, stored(t, publisher)), "provisioned 3")
-		equal(t, "exit code", service.stop(t), 0)
-		equal(t, "stdout of the service", service.stdout.String(), "")
+		testkit.Equal(t, "outcomes", census(t, stored(t, publisher)), "provisioned 3")
+		testkit.Equal(t, "exit code", service.stop(t), 0)
+		testkit.Equal(t, "stdout of the service", service.stdout.String(), "")
 	})
 }
 
@@ -138,8 +139,8 @@ func TestServiceEndToEnd(t *testing.T) {
 func nextOutcome(t *testing.T, from *nats.Subscription) *nats.Msg {
 	t.Helper()
 	for {
-		msg, err := from.NextMsg(patience)
-		must(t, err)
+		msg, err := from.NextMsg(testkit.Patience)
+		testkit.Must(t, err)
 		if msg.Subject != events.TypeRequested {
 			return msg
 		}
@@ -153,13 +154,13 @@ func modes(t *testing.T) map[string]*nats.Msg {
 	for _, mode := range []string{"binary", "structured", "bare"} {
 		e, err := events.NewRequested(billing, mode,
 			events.Requested{TenantID: "tenant_" + mode, DisplayName: "Acme", CreatedBy: "test"})
-		must(t, err)
+		testkit.Must(t, err)
 		encode := events.Encode
 		if mode == "binary" {
 			encode = events.EncodeBinary
 		}
 		header, body, err := encode(e)
-		must(t, err)
+		testkit.Must(t, err)
 		if mode == "bare" {
 			header = nil
 		}

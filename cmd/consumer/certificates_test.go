@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // authority signs certificates of a test.
@@ -44,19 +46,19 @@ func newAuthority(t *testing.T) *authority {
 func (a *authority) sign(template *x509.Certificate, parent *ecdsa.PrivateKey) (key *ecdsa.PrivateKey, der []byte) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(a.t, err)
+	testkit.Must(a.t, err)
 	if parent == nil {
 		parent = key
 	}
 	der, err = x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), parent)
-	must(a.t, err)
+	testkit.Must(a.t, err)
 	return key, der
 }
 
 func (a *authority) write(kind string, der []byte) (path string) {
 	a.t.Helper()
 	path = filepath.Join(a.t.TempDir(), "file.pem")
-	must(a.t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	testkit.Must(a.t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
 	return path
 }
 
@@ -74,13 +76,13 @@ func (a *authority) issue(name string) pair {
 	}
 	key, der := a.sign(template, a.key)
 	secretKey, err := x509.MarshalPKCS8PrivateKey(key)
-	must(a.t, err)
+	testkit.Must(a.t, err)
 	return pair{a.write("CERTIFICATE", der), a.write("PRIVATE KEY", secretKey)}
 }
 
 func content(t *testing.T, file string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(file)
-	must(t, err)
+	testkit.Must(t, err)
 	return text
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // natsServerConfig names the file that makes this test binary a NATS server, in a process that can be killed.
@@ -61,13 +62,13 @@ func startCluster(t *testing.T) *cluster {
 	const size = 3
 	var urls, routes []string
 	for range size {
-		urls, routes = append(urls, "nats://"+freeAddr(t)), append(routes, "nats://"+freeAddr(t))
+		urls, routes = append(urls, "nats://"+testkit.FreeAddr(t)), append(routes, "nats://"+testkit.FreeAddr(t))
 	}
 	c := &cluster{urls: strings.Join(urls, ","), nodes: map[string]*node{}}
 	for i := range size {
 		n, dir := &node{name: fmt.Sprintf("n%d", i)}, t.TempDir()
 		n.config = filepath.Join(dir, "nats.conf")
-		must(t, os.WriteFile(n.config, fmt.Appendf(nil, `
+		testkit.Must(t, os.WriteFile(n.config, fmt.Appendf(nil, `
 			server_name: %s
 			listen: %q
 			jetstream { store_dir: %q, sync_interval: always }
@@ -79,12 +80,12 @@ func startCluster(t *testing.T) *cluster {
 		t.Cleanup(func() {
 			n.kill()
 			if t.Failed() {
-				t.Logf("server %s:\n%s", n.name, tail(n.log.String()))
+				t.Logf("server %s:\n%s", n.name, testkit.Tail(n.log.String()))
 			}
 		})
 	}
 	for _, url := range urls {
-		eventually(t, "the server listens", func() bool {
+		testkit.Eventually(t, "the server listens", func() bool {
 			conn, err := net.Dial("tcp", strings.TrimPrefix(url, "nats://"))
 			if err == nil {
 				err = conn.Close()
@@ -113,8 +114,8 @@ func (n *node) start(t *testing.T) {
 	n.Env = []string{natsServerConfig + "=" + n.config}
 	n.Stdout, n.Stderr = &n.log, &n.log
 	_, err := n.StdinPipe() // closed by this process's end, however it comes
-	must(t, err)
-	must(t, n.Cmd.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, n.Cmd.Start())
 	n.ended = make(chan struct{})
 	go func() {
 		defer close(n.ended)
@@ -131,7 +132,7 @@ func (n *node) kill() {
 func (c *cluster) leader(t *testing.T, js jetstream.JetStream, stream string) *node {
 	t.Helper()
 	var leader *node
-	eventually(t, stream+" has a leader", func() bool {
+	testkit.Eventually(t, stream+" has a leader", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		s, err := js.Stream(ctx, stream)
@@ -148,7 +149,7 @@ func (c *cluster) leader(t *testing.T, js jetstream.JetStream, stream string) *n
 func (c *cluster) whole(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	for _, stream := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
-		eventually(t, "all replicas of "+stream+" are current", func() bool {
+		testkit.Eventually(t, "all replicas of "+stream+" are current", func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
 			s, err := js.Stream(ctx, stream)
@@ -190,7 +191,7 @@ func killLeaders(t *testing.T, d database, requests int, streams ...string) {
 		c.leader(t, js, stream)
 		leader.start(t)
 	}
-	f.isPublished(t, patience)
+	f.isPublished(t, testkit.Patience)
 	c.whole(t, js)
-	f.ends(t, d, js, patience)
+	f.ends(t, d, js, testkit.Patience)
 }

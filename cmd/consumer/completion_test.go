@@ -7,13 +7,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // completions are what a shell is told, and the directive.
 func completions(t *testing.T, env map[string]string, args ...string) (found []string, directive string) {
 	t.Helper()
 	code, stdout, _ := command(t, env, append([]string{"__complete"}, args...)...)
-	equal(t, "exit code", code, 0)
+	testkit.Equal(t, "exit code", code, 0)
 	lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
 	return lines[:len(lines)-1], lines[len(lines)-1]
 }
@@ -66,7 +67,7 @@ func TestCompletion(t *testing.T) {
 			t.Parallel()
 			found, directive := completions(t, env, strings.Split(c.args, " ")...)
 			if len(c.want) > 0 { // a server that answers too late is passed over
-				eventually(t, "the servers are in time", func() bool {
+				testkit.Eventually(t, "the servers are in time", func() bool {
 					found, directive = completions(t, env, strings.Split(c.args, " ")...)
 					return len(found) > 0
 				})
@@ -81,7 +82,7 @@ func TestCompletion(t *testing.T) {
 			if diff := cmp.Diff(less(c.want), less(found)); diff != "" || len(found) != len(c.want) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			equal(t, "directive", directive, c.directive)
+			testkit.Equal(t, "directive", directive, c.directive)
 		})
 	}
 }
@@ -92,7 +93,7 @@ func TestCompletionWithoutServers(t *testing.T) {
 	t.Parallel()
 	silent, _ := silentServer(t)
 	for name, env := range map[string]map[string]string{
-		"no server": {"NATS_EMBEDDED_ADDR": freeAddr(t), "DATABASE_URL": "sqlite:" + t.TempDir()},
+		"no server": {"NATS_EMBEDDED_ADDR": testkit.FreeAddr(t), "DATABASE_URL": "sqlite:" + t.TempDir()},
 		"silent":    {"NATS_URL": "nats://" + silent, "DATABASE_URL": "postgres://someone@" + silent + "/tenants"},
 		"misuse":    with("CONCURRENCY", "many"),
 	} {
@@ -100,9 +101,9 @@ func TestCompletionWithoutServers(t *testing.T) {
 			t.Run(name+", "+args, func(t *testing.T) {
 				t.Parallel()
 				code, stdout, stderr := command(t, env, append([]string{"__complete"}, strings.Split(args, " ")...)...)
-				equal(t, "exit code", code, 0)
-				equal(t, "stdout", stdout, noFile+"\n")
-				equal(t, "stderr", stderr, "Completion ended with directive: ShellCompDirectiveNoFileComp\n")
+				testkit.Equal(t, "exit code", code, 0)
+				testkit.Equal(t, "stdout", stdout, noFile+"\n")
+				testkit.Equal(t, "stderr", stderr, "Completion ended with directive: ShellCompDirectiveNoFileComp\n")
 			})
 		}
 	}
@@ -113,19 +114,19 @@ func TestCompletionScripts(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		code, stdout, stderr := command(t, nil, "completion", shell)
-		equal(t, "exit code", code, 0)
-		equal(t, "stderr", stderr, "")
-		contains(t, shell, stdout, "__complete", "consumer")
+		testkit.Equal(t, "exit code", code, 0)
+		testkit.Equal(t, "stderr", stderr, "")
+		testkit.Contains(t, shell, stdout, "__complete", "consumer")
 	}
 	for _, args := range [][]string{{"completion"}, {"completion", "tcsh"}, {"completion", "bash", "x"}} {
 		code, stdout, _ := command(t, nil, args...)
-		equal(t, "exit code", code, 2)
-		equal(t, "stdout", stdout, "")
+		testkit.Equal(t, "exit code", code, 2)
+		testkit.Equal(t, "stdout", stdout, "")
 	}
 	schema, err := events.Schemas.ReadFile("schemas/" + events.TypeProvisioningFailed + ".schema.json")
-	must(t, err)
+	testkit.Must(t, err)
 	for _, code := range causeCodes() {
-		contains(t, "the schema", string(schema), `"`+code+`"`)
+		testkit.Contains(t, "the schema", string(schema), `"`+code+`"`)
 	}
-	equal(t, "causes", len(causeCodes()), 11)
+	testkit.Equal(t, "causes", len(causeCodes()), 11)
 }

@@ -6,13 +6,15 @@ import (
 	"testing"
 
 	"github.com/sethvargo/go-envconfig"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := command(t, nil, "config")
-	equal(t, "exit code", code, 0)
-	equal(t, "stderr", stderr, "")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Equal(t, "stderr", stderr, "")
 	for name, want := range map[string]string{ // the contract, section 6
 		"NATS_URL": "", "NATS_CREDS": "", "NATS_TLS_CA": "", "NATS_TLS_CERT": "", "NATS_TLS_KEY": "",
 		"NATS_EMBEDDED_ADDR": "127.0.0.1:4222", "NATS_EMBEDDED_DIR": "storage/nats",
@@ -116,9 +118,9 @@ func TestConfigurationFaults(t *testing.T) {
 			t.Parallel()
 			for _, args := range [][]string{{"config"}, {"run"}, {}, {"watch"}} {
 				code, stdout, stderr := command(t, c.env, args...)
-				equal(t, "exit code", code, 2)
-				equal(t, "stdout", stdout, "")
-				contains(t, "stderr", stderr, c.says...)
+				testkit.Equal(t, "exit code", code, 2)
+				testkit.Equal(t, "stdout", stdout, "")
+				testkit.Contains(t, "stderr", stderr, c.says...)
 			}
 		})
 	}
@@ -158,13 +160,13 @@ func TestSecretsAreRedacted(t *testing.T) {
 			}
 			if code != 0 || code2 != 0 {
 				// What is refused is not shown; that the refusal holds no secret has been seen.
-				equal(t, "exit code", code, 2)
+				testkit.Equal(t, "exit code", code, 2)
 				return
 			}
-			contains(t, "config", stdout, c.variable+"="+c.shown+"\n")
+			testkit.Contains(t, "config", stdout, c.variable+"="+c.shown+"\n")
 			var values map[string]string
-			must(t, json.Unmarshal([]byte(asJSON), &values))
-			equal(t, "in JSON", values[c.variable], c.shown)
+			testkit.Must(t, json.Unmarshal([]byte(asJSON), &values))
+			testkit.Equal(t, "in JSON", values[c.variable], c.shown)
 		})
 	}
 }
@@ -220,9 +222,9 @@ func TestMisuse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			code, stdout, stderr := command(t, settings(with("NATS_EMBEDDED_ADDR", freeAddr(t))), args...)
-			equal(t, "exit code", code, 2)
-			equal(t, "stdout", stdout, "")
+			code, stdout, stderr := command(t, settings(with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t))), args...)
+			testkit.Equal(t, "exit code", code, 2)
+			testkit.Equal(t, "stdout", stdout, "")
 			if !strings.HasPrefix(stderr, "consumer: ") {
 				t.Errorf("stderr: %q", stderr)
 			}
@@ -234,7 +236,7 @@ func TestMisuse(t *testing.T) {
 func TestSettingsListEveryField(t *testing.T) {
 	t.Parallel()
 	c, err := LoadConfig(t.Context(), envconfig.MapLookuper(nil))
-	must(t, err)
+	testkit.Must(t, err)
 	for _, s := range c.settings() {
 		if s.Name == "" || strings.ToUpper(s.Name) != s.Name {
 			t.Errorf("a field without variable: %+v", s)

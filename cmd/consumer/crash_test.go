@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // course is a way that a request can take, with the places between its durable effects (package crash).
@@ -81,7 +82,7 @@ func TestKilledBetweenDurableEffects(t *testing.T) {
 				first := launch(t, env)
 				logged(t, &first.stderr, "taking requests", "workers")
 				first.signal(t, syscall.SIGTERM)
-				equal(t, "exit code", first.wait(t), 0)
+				testkit.Equal(t, "exit code", first.wait(t), 0)
 				js := dialJetStream(t, url)
 				for i, place := range places {
 					if f.plant != nil {
@@ -89,19 +90,19 @@ func TestKilledBetweenDurableEffects(t *testing.T) {
 					}
 					killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", place)))
 					publish(t, js, f.request(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
-					equal(t, "exit code at "+place, killed.wait(t), -1)
+					testkit.Equal(t, "exit code at "+place, killed.wait(t), -1)
 					again := launch(t, env)
 					logged(t, &again.stderr, "taking requests", "workers")
 					settled(t, js)
 					again.signal(t, syscall.SIGTERM)
-					equal(t, "exit code", again.wait(t), 0)
+					testkit.Equal(t, "exit code", again.wait(t), 0)
 				}
 				whole(t, d, stored(t, js), f.cause, len(places))
 				letters := 0
 				if f.cause != "" {
 					letters = len(places)
 				}
-				equal(t, "dead letters", deadLetters(t, js), letters)
+				testkit.Equal(t, "dead letters", deadLetters(t, js), letters)
 			})
 		})
 	}
@@ -123,11 +124,11 @@ func TestKilledBetweenTheFilesOfABatch(t *testing.T) {
 			for i := range tenants {
 				publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
 			}
-			equal(t, "exit code at "+place, killed.wait(t), -1)
+			testkit.Equal(t, "exit code at "+place, killed.wait(t), -1)
 			again := launch(t, env)
 			settled(t, js)
 			again.signal(t, syscall.SIGTERM)
-			equal(t, "exit code", again.wait(t), 0)
+			testkit.Equal(t, "exit code", again.wait(t), 0)
 			whole(t, d, stored(t, js), "", tenants)
 		})
 	}
@@ -151,33 +152,33 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 		t.Helper()
 		d.holds(t, pool)
 		p.signal(t, syscall.SIGTERM)
-		equal(t, "exit code", p.wait(t), 0)
+		testkit.Equal(t, "exit code", p.wait(t), 0)
 	}
 	first := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", "boundary prepared")))
-	equal(t, "exit code of who prepares the first", first.wait(t), -1)
+	testkit.Equal(t, "exit code of who prepares the first", first.wait(t), -1)
 	end(launch(t, env))
 	js := dialJetStream(t, url)
 	for i, place := range preparedPlaces {
 		killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", place)))
 		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
-		equal(t, "exit code at "+place, killed.wait(t), -1)
+		testkit.Equal(t, "exit code at "+place, killed.wait(t), -1)
 		again := launch(t, env)
 		logged(t, &again.stderr, "taking requests", "workers")
 		settled(t, js)
 		end(again)
-		equal(t, "leftovers after "+place, fmt.Sprint(d.leftovers()), "[]")
+		testkit.Equal(t, "leftovers after "+place, fmt.Sprint(d.leftovers()), "[]")
 	}
 	outcomes := stored(t, js)
 	whole(t, d, outcomes, "", len(preparedPlaces))
-	equal(t, "boundaries in the pool", len(d.pooled()), pool)
-	equal(t, "schemas", fmt.Sprint(d.rows(system, `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%' ORDER BY 1`)),
+	testkit.Equal(t, "boundaries in the pool", len(d.pooled()), pool)
+	testkit.Equal(t, "schemas", fmt.Sprint(d.rows(system, `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%' ORDER BY 1`)),
 		fmt.Sprint(d.rows(system, "SELECT schema_name FROM {b}tenant_registry WHERE NOT is_system ORDER BY 1")))
 	// Of those killed before they began, and of those whose first attempt has ended with the process, the second one
 	// goes the ordinary way.
 	prepared := 0
 	for _, e := range outcomes {
 		data, err := events.ProvisionedFrom(e)
-		must(t, err)
+		testkit.Must(t, err)
 		if data.Prepared != (data.Attempts == 1) {
 			t.Errorf("tenant %s: attempt %d, prepared %v", data.TenantID, data.Attempts, data.Prepared)
 		}
@@ -194,13 +195,13 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 // request, and the registry and the tenants that they speak of.
 func whole(t *testing.T, d database, outcomes []event.Event, cause events.CauseCode, n int) {
 	t.Helper()
-	equal(t, "outcomes", len(outcomes), n)
+	testkit.Equal(t, "outcomes", len(outcomes), n)
 	var named []string
 	requests := map[string]bool{}
 	for _, e := range outcomes {
 		if e.Type() == events.TypeProvisioned {
 			data, err := events.ProvisionedFrom(e)
-			must(t, err)
+			testkit.Must(t, err)
 			named = append(named, data.TenantID)
 			if requests[data.Request.ID] || cause != "" {
 				t.Errorf("request %s: provisioned", data.Request.ID)
@@ -209,8 +210,8 @@ func whole(t *testing.T, d database, outcomes []event.Event, cause events.CauseC
 			continue
 		}
 		data, err := events.FailedFrom(e)
-		must(t, err)
-		equal(t, "cause", data.Cause.Code, cause)
+		testkit.Must(t, err)
+		testkit.Equal(t, "cause", data.Cause.Code, cause)
 		if data.Request != nil && requests[data.Request.ID] {
 			t.Errorf("request %s has two outcomes", data.Request.ID)
 		}
@@ -219,19 +220,19 @@ func whole(t *testing.T, d database, outcomes []event.Event, cause events.CauseC
 		}
 	}
 	slices.Sort(named)
-	equal(t, "registered tenants", strings.Join(d.tenants(), " "), strings.Join(named, " "))
+	testkit.Equal(t, "registered tenants", strings.Join(d.tenants(), " "), strings.Join(named, " "))
 	verified(t, d, len(named)+1)
-	equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
+	testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 }
 
 // verified compares all tenants, the bootstrap tenant among them, with the definition.
 func verified(t *testing.T, d database, n int) {
 	t.Helper()
 	// A thousand take long where the race detector looks on.
-	limit := patience + time.Duration(n)*100*time.Millisecond
+	limit := testkit.Patience + time.Duration(n)*100*time.Millisecond
 	code, stdout, stderr := commandWithin(t, limit, settings(d.env), "tenants", "verify", "--strict")
 	if want := fmt.Sprintf("checked %d, in order %d,", n, n); code != 0 || !strings.Contains(stdout, want) {
-		t.Errorf("tenants verify: exit code %d, not %q: %s%s", code, want, tail(stdout), stderr)
+		t.Errorf("tenants verify: exit code %d, not %q: %s%s", code, want, testkit.Tail(stdout), stderr)
 	}
 }
 
@@ -253,31 +254,31 @@ func TestRequestThatKillsTheProcess(t *testing.T) {
 			}
 		}
 		kills := 0
-		eventually(t, "all requests are settled", func() bool {
+		testkit.Eventually(t, "all requests are settled", func() bool {
 			select {
 			case err := <-p.ended:
 				p.ended <- err
-				equal(t, "exit code", exitCode(err), -1)
+				testkit.Equal(t, "exit code", exitCode(err), -1)
 				kills++
 				p = launchBuilt(t, "crashpoints", env)
 			default:
 			}
 			return isSettled(t, js)
 		})
-		equal(t, "kills", kills, attempts)
+		testkit.Equal(t, "kills", kills, attempts)
 		outcomes := stored(t, js)
-		equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("ATTEMPTS_EXHAUSTED 1, provisioned %d", others))
+		testkit.Equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("ATTEMPTS_EXHAUSTED 1, provisioned %d", others))
 		for _, e := range outcomes {
 			if e.Type() == events.TypeProvisioningFailed {
 				data, err := events.FailedFrom(e)
-				must(t, err)
-				equal(t, "tenant", data.TenantID, "poison")
-				equal(t, "attempts", data.Attempts, attempts)
+				testkit.Must(t, err)
+				testkit.Equal(t, "tenant", data.TenantID, "poison")
+				testkit.Equal(t, "attempts", data.Attempts, attempts)
 			}
 		}
-		equal(t, "registered tenants", len(d.tenants()), others)
+		testkit.Equal(t, "registered tenants", len(d.tenants()), others)
 		verified(t, d, others+1)
-		equal(t, "dead letters", deadLetters(t, js), 1)
+		testkit.Equal(t, "dead letters", deadLetters(t, js), 1)
 	})
 }
 

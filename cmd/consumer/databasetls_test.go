@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // secured is a PostgreSQL that is reached by TLS only: by password, or, as the role certified, by certificate.
@@ -24,7 +25,7 @@ func secured(t *testing.T, a *authority, name string) *postgrestest.Server {
 func through(t *testing.T, raw string, parameters map[string]string) map[string]string {
 	t.Helper()
 	u, err := url.Parse(raw)
-	must(t, err)
+	testkit.Must(t, err)
 	query := url.Values{}
 	for name, value := range parameters {
 		query.Set(name, value)
@@ -51,11 +52,11 @@ func TestDatabaseByTLS(t *testing.T) {
 			nats := startNATS(t)
 			service := serve(t, settings(env, registry, template, with("NATS_URL", nats)))
 			code, _, stderr := command(t, with("NATS_URL", nats), requestArgs("acme", "--wait", outcomeWait)...)
-			equal(t, "exit code: "+stderr, code, 0)
-			equal(t, "exit code", service.stop(t), 0)
+			testkit.Equal(t, "exit code: "+stderr, code, 0)
+			testkit.Equal(t, "exit code", service.stop(t), 0)
 			code, stdout, _ := command(t, settings(env, registry, template), "tenants", "verify")
-			equal(t, "exit code of verify", code, 0)
-			contains(t, "verify", stdout, "in order 2")
+			testkit.Equal(t, "exit code of verify", code, 0)
+			testkit.Contains(t, "verify", stdout, "in order 2")
 		})
 	}
 }
@@ -89,13 +90,13 @@ func TestDatabaseRefuses(t *testing.T) {
 			t.Parallel()
 			service := start(t, settings(c.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0")), "run")
 			http := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
-			contains(t, "the log", logged(t, &service.stderr, "waiting for the database", "error"), c.says)
+			testkit.Contains(t, "the log", logged(t, &service.stderr, "waiting for the database", "error"), c.says)
 			notReady(t, http, c.says)
 			_, ready := get(t, http+"/readyz")
-			equal(t, "exit code", service.stop(t), 0)
+			testkit.Equal(t, "exit code", service.stop(t), 0)
 			code, stdout, stderr := command(t, settings(c.env), "tenants", "list")
-			equal(t, "exit code", code, 1)
-			contains(t, "the command", stderr, c.says)
+			testkit.Equal(t, "exit code", code, 1)
+			testkit.Contains(t, "the command", stderr, c.says)
 			if said := service.stderr.String() + ready + stdout + stderr; strings.Contains(said, secret) {
 				t.Errorf("the password is shown: %s", said)
 			}

@@ -18,13 +18,14 @@ import (
 
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // as is the URL of another role.
 func as(t *testing.T, where, role string) string {
 	t.Helper()
 	u, err := url.Parse(where)
-	must(t, err)
+	testkit.Must(t, err)
 	u.User = url.UserPassword(role, secret)
 	return u.String()
 }
@@ -42,23 +43,23 @@ func newRoleAt(t *testing.T, where string) (role, url string) {
 func rule(t *testing.T, where string, statements ...string) {
 	t.Helper()
 	config, err := pgx.ParseConfig(where)
-	must(t, err)
+	testkit.Must(t, err)
 	config.RuntimeParams["default_transaction_read_only"] = "off"
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config)
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(ctx)
 	for _, statement := range statements {
 		_, err := conn.Exec(ctx, statement)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 }
 
 func databaseAt(t *testing.T, where string) string {
 	t.Helper()
 	u, err := url.Parse(where)
-	must(t, err)
+	testkit.Must(t, err)
 	return strings.TrimPrefix(u.Path, "/")
 }
 
@@ -67,11 +68,11 @@ func databaseAt(t *testing.T, where string) string {
 func sessionsEnd(t *testing.T, s *postgrestest.Server) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.URL)
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close(context.WithoutCancel(t.Context()))
-	eventually(t, "the sessions of the role have ended", func() bool {
+	testkit.Eventually(t, "the sessions of the role have ended", func() bool {
 		var n int
-		must(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1", role).Scan(&n))
+		testkit.Must(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1", role).Scan(&n))
 		return n == 0
 	})
 }
@@ -84,35 +85,35 @@ func TestDoctorOfAPostgresServer(t *testing.T) {
 	newRole(s)
 	env := with("DATABASE_URL", s.URLOf(role, password))
 	checks := examined(t, env, with("CONCURRENCY", "1"))
-	equal(t, "findings", ailing(checks, "database"), "database_durability fault, database_locks warning")
-	contains(t, "what to do", checks["database_durability"].Hint, "SET fsync = on")
-	eventually(t, "the server knows of no other session", func() bool {
+	testkit.Equal(t, "findings", ailing(checks, "database"), "database_durability fault, database_locks warning")
+	testkit.Contains(t, "what to do", checks["database_durability"].Hint, "SET fsync = on")
+	testkit.Eventually(t, "the server knows of no other session", func() bool {
 		checks = examined(t, env, with("CONCURRENCY", "20"))
 		return strings.Contains(checks["database_connections"].Message, "can get 9")
 	})
-	equal(t, "findings", ailing(checks, "database"),
+	testkit.Equal(t, "findings", ailing(checks, "database"),
 		"database_connections warning, database_durability fault, database_locks fault")
-	contains(t, "connections", checks["database_connections"].Message, "21 are needed")
-	contains(t, "locks", checks["database_locks"].Message, "2200 of the server's 120")
+	testkit.Contains(t, "connections", checks["database_connections"].Message, "21 are needed")
+	testkit.Contains(t, "locks", checks["database_locks"].Message, "2200 of the server's 120")
 	s.Exec(strings.Split(checks["database_locks"].Hint, ";")[0], "ALTER SYSTEM RESET max_locks_per_transaction")
 
 	// What takes connections from the service is counted, but not what the service has itself.
 	s.Exec("ALTER ROLE " + role + " CONNECTION LIMIT 1")
 	sessionsEnd(t, s)
 	checks = examined(t, env, with("CONCURRENCY", "1"))
-	contains(t, "findings", ailing(checks, "database"), "database_connections fault")
-	contains(t, "what to do", checks["database_connections"].Hint, "ALTER ROLE … CONNECTION LIMIT (1)")
+	testkit.Contains(t, "findings", ailing(checks, "database"), "database_connections fault")
+	testkit.Contains(t, "what to do", checks["database_connections"].Hint, "ALTER ROLE … CONNECTION LIMIT (1)")
 	s.Exec("ALTER ROLE "+role+" CONNECTION LIMIT -1", "ALTER DATABASE tenants CONNECTION LIMIT 2")
 	sessionsEnd(t, s)
-	contains(t, "findings", ailing(examined(t, env), "database"), "database_connections warning")
+	testkit.Contains(t, "findings", ailing(examined(t, env), "database"), "database_connections warning")
 	s.Exec("ALTER DATABASE tenants CONNECTION LIMIT -1")
 
 	s.Exec("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
 	latin := strings.Replace(s.URL, "/tenants", "/latin", 1)
 	checks = examined(t, with("DATABASE_URL", latin))
-	equal(t, "findings", ailing(checks, "database_encoding"), "database_encoding warning")
-	contains(t, "encoding", checks["database_encoding"].Message, "LATIN1")
-	equal(t, "a superuser", checks["database_rights"].Status, warning)
+	testkit.Equal(t, "findings", ailing(checks, "database_encoding"), "database_encoding warning")
+	testkit.Contains(t, "encoding", checks["database_encoding"].Message, "LATIN1")
+	testkit.Equal(t, "a superuser", checks["database_rights"].Status, warning)
 }
 
 // What a database or a role is set to, and what doctor says mends it.
@@ -131,21 +132,21 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	finds := func(want string) map[string]check {
 		t.Helper()
 		checks := examined(t, env)
-		equal(t, "findings", ailing(checks, about...), want)
+		testkit.Equal(t, "findings", ailing(checks, about...), want)
 		return checks
 	}
 	mend := func(c check) { run(strings.Split(c.Hint, "\n")...) }
 
 	checks := finds("database_rights fault, registry warning, registry_rights fault")
-	contains(t, "what to do", checks["registry_rights"].Hint, fmt.Sprintf("GRANT CREATE ON DATABASE %q TO %q;", database, role))
+	testkit.Contains(t, "what to do", checks["registry_rights"].Hint, fmt.Sprintf("GRANT CREATE ON DATABASE %q TO %q;", database, role))
 	mend(checks["database_rights"])
 	finds("registry warning")
 
 	// Somebody else has made the registry.
 	r := serve(t, settings(d.env, with("NATS_URL", startNATS(t))))
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 	checks = finds("registry fault, registry_rights fault")
-	contains(t, "what to do", checks["registry_rights"].Hint,
+	testkit.Contains(t, "what to do", checks["registry_rights"].Hint,
 		`GRANT USAGE ON SCHEMA "docex_system" TO "`+role+`";`,
 		`GRANT INSERT ON TABLE "docex_system"."tenant_requests" TO "`+role+`";`)
 	hints := strings.Split(checks["registry_rights"].Hint, "\n")
@@ -160,7 +161,7 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	// A registry that is to be migrated needs its owner.
 	run("ALTER TABLE docex_system.tenant_requests DROP COLUMN history")
 	checks = finds("registry_rights fault")
-	contains(t, "what to do", checks["registry_rights"].Hint, `TO "`+role+`";`)
+	testkit.Contains(t, "what to do", checks["registry_rights"].Hint, `TO "`+role+`";`)
 	mend(checks["registry_rights"])
 	finds("")
 
@@ -175,10 +176,10 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 		t.Error("event triggers are looked for although nothing is prepared")
 	}
 	checks = examined(t, env, with("PREPARED_BOUNDARIES", "1"))
-	equal(t, "findings", ailing(checks, "database_event"), "database_event_triggers warning")
-	contains(t, "the trigger", checks["database_event_triggers"].Message, "audit")
+	testkit.Equal(t, "findings", ailing(checks, "database_event"), "database_event_triggers warning")
+	testkit.Contains(t, "the trigger", checks["database_event_triggers"].Message, "audit")
 	run("ALTER EVENT TRIGGER audit DISABLE")
-	equal(t, "findings", ailing(examined(t, env, with("PREPARED_BOUNDARIES", "1")), "database_event"), "")
+	testkit.Equal(t, "findings", ailing(examined(t, env, with("PREPARED_BOUNDARIES", "1")), "database_event"), "")
 }
 
 // A standby takes nothing; where another host does, it is the one that is looked at, as it is the one that is used.
@@ -188,12 +189,12 @@ func TestDoctorOfAStandby(t *testing.T) {
 	newRole(s)
 	standby := s.Standby()
 	one := examined(t, with("DATABASE_URL", standby.URL))
-	equal(t, "findings", ailing(one, "database_writable"), "database_writable fault")
-	contains(t, "why", one["database_writable"].Message, "standby")
+	testkit.Equal(t, "findings", ailing(one, "database_writable"), "database_writable fault")
+	testkit.Contains(t, "why", one["database_writable"].Message, "standby")
 	both := strings.Replace(s.URL, s.Addr, standby.Addr+","+s.Addr, 1)
-	equal(t, "findings", ailing(examined(t, with("DATABASE_URL", both)), "database_writable"), "")
+	testkit.Equal(t, "findings", ailing(examined(t, with("DATABASE_URL", both)), "database_writable"), "")
 	s.Stop()
-	contains(t, "findings", ailing(examined(t, with("DATABASE_URL", both)), "database"), "database_writable fault")
+	testkit.Contains(t, "findings", ailing(examined(t, with("DATABASE_URL", both)), "database"), "database_writable fault")
 }
 
 func TestDoctorComparesClocks(t *testing.T) {
@@ -201,9 +202,9 @@ func TestDoctorComparesClocks(t *testing.T) {
 	d, nats := newPostgres(t), startNATS(t)
 	env := settings(d.env, with("NATS_URL", nats))
 	r := serve(t, env)
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 	c, err := LoadConfig(t.Context(), envconfig.MapLookuper(env))
-	must(t, err)
+	testkit.Must(t, err)
 	for ahead, want := range map[time.Duration]string{
 		0:                 "",
 		3 * time.Second:   "database_clock warning, nats_clock warning",
@@ -214,9 +215,9 @@ func TestDoctorComparesClocks(t *testing.T) {
 		for _, found := range examine(t.Context(), c, func() time.Time { return time.Now().Add(ahead) }) {
 			checks[found.Name] = found
 		}
-		equal(t, fmt.Sprint("this clock is ahead by ", ahead), ailing(checks, "database_clock", "nats_clock"), want)
+		testkit.Equal(t, fmt.Sprint("this clock is ahead by ", ahead), ailing(checks, "database_clock", "nats_clock"), want)
 		if ahead > 0 {
-			contains(t, "direction", checks["database_clock"].Message, "behind this machine's")
+			testkit.Contains(t, "direction", checks["database_clock"].Message, "behind this machine's")
 		}
 	}
 }
@@ -235,7 +236,7 @@ func TestClocksFarAway(t *testing.T) {
 		{31 * time.Second, 0, fault},
 		{31 * time.Second, 2 * time.Second, warning},
 	} {
-		equal(t, fmt.Sprint(c.skew, " ± ", c.unsure), checkClock("clock", "its", c.skew, c.unsure).Status, c.want)
+		testkit.Equal(t, fmt.Sprint(c.skew, " ± ", c.unsure), checkClock("clock", "its", c.skew, c.unsure).Status, c.want)
 	}
 }
 
@@ -271,9 +272,9 @@ func TestDoctorJudgesVitals(t *testing.T) {
 		"one":             {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 6, RoleLimit: -1, DatabaseLimit: -1}, fault},
 		"the service has": {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 7, Ours: 5, RoleLimit: -1, DatabaseLimit: -1}, sound},
 	} {
-		equal(t, name, c.look(Config{Concurrency: 4}, c.v).Status, c.want)
+		testkit.Equal(t, name, c.look(Config{Concurrency: 4}, c.v).Status, c.want)
 	}
-	equal(t, "one more to prepare", checkConnections(Config{Concurrency: 4, Prepared: 1},
+	testkit.Equal(t, "one more to prepare", checkConnections(Config{Concurrency: 4, Prepared: 1},
 		vitals{Connections: 5, RoleLimit: -1, DatabaseLimit: -1}).Status, warning)
 }
 
@@ -283,9 +284,9 @@ func TestDoctorSeesWhatApplicationsCommitBy(t *testing.T) {
 	s := postgrestest.Private(t, "fsync=on", "full_page_writes=on")
 	newRole(s)
 	env := with("DATABASE_URL", s.URLOf(role, password))
-	equal(t, "findings", ailing(examined(t, env), "database"), "")
+	testkit.Equal(t, "findings", ailing(examined(t, env), "database"), "")
 	s.Exec("ALTER ROLE " + role + " SET synchronous_commit = off")
-	equal(t, "findings", ailing(examined(t, env), "database"), "database_durability warning")
+	testkit.Equal(t, "findings", ailing(examined(t, env), "database"), "database_durability warning")
 }
 
 // pooler is what stands between program and server. It has a key for cancelling of its own, as all of them have, and
@@ -298,7 +299,7 @@ type pooler struct {
 func (p pooler) listen(t *testing.T, server string) (addr string) {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	var served sync.WaitGroup
 	served.Go(func() {
 		for {
@@ -310,7 +311,7 @@ func (p pooler) listen(t *testing.T, server string) (addr string) {
 		}
 	})
 	t.Cleanup(func() {
-		must(t, l.Close())
+		testkit.Must(t, l.Close())
 		served.Wait()
 	})
 	return l.Addr().String()
@@ -375,15 +376,15 @@ func TestDoctorSeesAPooler(t *testing.T) {
 	} {
 		through := strings.Replace(s.URL, s.Addr, pooler{drops: drops}.listen(t, s.Addr), 1)
 		checks := examined(t, with("DATABASE_URL", through))
-		equal(t, "findings", ailing(checks, "database_pooler"), want)
+		testkit.Equal(t, "findings", ailing(checks, "database_pooler"), want)
 		if _, looked := checks["registry"]; looked != (drops == "") {
 			t.Errorf("that the registry is looked at is %v", looked)
 		}
 	}
-	equal(t, "findings", ailing(examined(t, with("DATABASE_URL", s.URL)), "database_pooler"), "")
+	testkit.Equal(t, "findings", ailing(examined(t, with("DATABASE_URL", s.URL)), "database_pooler"), "")
 	checks := examined(t, with("DATABASE_URL", strings.Replace(s.URL, s.Addr, pooler{refuses: true}.listen(t, s.Addr), 1)))
-	equal(t, "findings", ailing(checks, "database"), "database fault")
-	contains(t, "what to do", checks["database"].Hint, "pool_mode = session")
+	testkit.Equal(t, "findings", ailing(checks, "database"), "database fault")
+	testkit.Contains(t, "what to do", checks["database"].Hint, "pool_mode = session")
 }
 
 // Another registry in the database is named, also before the service has made its own.
@@ -395,21 +396,21 @@ func TestDoctorNamesTheNeighbour(t *testing.T) {
 	finds := func(want string, says []string, envs ...map[string]string) check {
 		t.Helper()
 		found := examined(t, append([]map[string]string{d.env}, envs...)...)["database_neighbours"]
-		equal(t, "status", found.Status, want)
-		contains(t, "message", found.Message, says...)
+		testkit.Equal(t, "status", found.Status, want)
+		testkit.Contains(t, "message", found.Message, says...)
 		return found
 	}
 	r := serve(t, settings(d.env, nats))
 	code, _, _ := command(t, nats, requestArgs("acme", "--wait", outcomeWait)...)
-	equal(t, "exit code of the request", code, 0)
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code of the request", code, 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 	finds(sound, []string{"no other registry"})
 
 	found := finds(warning, []string{"docex_system has tenant_acme", "BOUNDARY_NOT_EMPTY"}, shop)
-	contains(t, "what to do", found.Hint, "SCHEMA_TEMPLATE")
+	testkit.Contains(t, "what to do", found.Hint, "SCHEMA_TEMPLATE")
 	finds(warning, []string{"docex_system", "no schema of theirs"}, shop, apart)
 	r = serve(t, settings(d.env, shop, apart, with("NATS_URL", startNATS(t))))
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 	finds(warning, []string{"docex_system has tenant_acme"}, shop)
 	finds(warning, []string{"shop_system", "no schema of theirs"})
 
@@ -423,7 +424,7 @@ func TestDoctorNamesTheNeighbour(t *testing.T) {
 	// The earlier version has let both have one schema.
 	rule(t, where, "INSERT INTO shop_system.tenant_registry SELECT * FROM docex_system.tenant_registry WHERE NOT is_system")
 	found = finds(fault, []string{"shop_system"})
-	contains(t, "what to do", found.Hint, "-- tenant_acme is also registered in shop_system", "SCHEMA_TEMPLATE")
+	testkit.Contains(t, "what to do", found.Hint, "-- tenant_acme is also registered in shop_system", "SCHEMA_TEMPLATE")
 	finds(fault, []string{"docex_system"}, shop)
 }
 
@@ -433,14 +434,14 @@ func TestDoctorLeavesWhatANeighbourHasPrepared(t *testing.T) {
 	d := filled(t, 1)
 	shop := with("REGISTRY_SCHEMA", "shop_system")
 	r := serve(t, settings(d.env, shop, with("NATS_URL", startNATS(t))))
-	equal(t, "exit code", r.stop(t), 0)
-	equal(t, "findings", ailing(examined(t, d.env, shop), "prepared"), "")
+	testkit.Equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "findings", ailing(examined(t, d.env, shop), "prepared"), "")
 
 	prepared := d.pooled()[0]
 	rule(t, d.env["DATABASE_URL"], `COMMENT ON SCHEMA "`+prepared+`" IS NULL`)
 	checks := examined(t, d.env, shop)
-	equal(t, "findings", ailing(checks, "prepared"), "prepared_astray warning")
-	equal(t, "what to do", checks["prepared_astray"].Hint,
+	testkit.Equal(t, "findings", ailing(checks, "prepared"), "prepared_astray warning")
+	testkit.Equal(t, "what to do", checks["prepared_astray"].Hint,
 		"-- "+prepared+" may be in the pool of another service in this database: run its doctor")
-	equal(t, "findings in its own registry", ailing(examined(t, d.env, with("PREPARED_BOUNDARIES", "1")), "prepared"), "")
+	testkit.Equal(t, "findings in its own registry", ailing(examined(t, d.env, with("PREPARED_BOUNDARIES", "1")), "prepared"), "")
 }

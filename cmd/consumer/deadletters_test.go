@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // mailbox is a server with the streams, and dead letters in them, without a service.
@@ -31,7 +32,7 @@ func newMailbox(t *testing.T) *mailbox {
 	url := startNATS(t)
 	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: dialJetStream(t, url)}
 	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Ensure(t.Context(), m.js)
-	must(t, err)
+	testkit.Must(t, err)
 	return m
 }
 
@@ -73,22 +74,22 @@ func (m *mailbox) serve() database {
 func (m *mailbox) messages(stream string) uint64 {
 	m.t.Helper()
 	s, err := m.js.Stream(m.t.Context(), stream)
-	must(m.t, err)
+	testkit.Must(m.t, err)
 	return s.CachedInfo().State.Msgs
 }
 
 // holds asserts how many requests and dead letters there are.
 func (m *mailbox) holds(requests, letters uint64) {
 	m.t.Helper()
-	equal(m.t, "requests", m.messages(events.StreamRequests), requests)
-	equal(m.t, "dead letters", m.messages(events.StreamDeadLetters), letters)
+	testkit.Equal(m.t, "requests", m.messages(events.StreamRequests), requests)
+	testkit.Equal(m.t, "dead letters", m.messages(events.StreamDeadLetters), letters)
 }
 
 // run runs consumer dead-letters.
 func (m *mailbox) run(args ...string) (code int, stdout string) {
 	m.t.Helper()
 	code, stdout, stderr := command(m.t, m.env, append([]string{"dead-letters"}, args...)...)
-	equal(m.t, fmt.Sprint("stderr of ", args), stderr, "")
+	testkit.Equal(m.t, fmt.Sprint("stderr of ", args), stderr, "")
 	return code, stdout
 }
 
@@ -102,46 +103,46 @@ func TestDeadLettersOfUndecodableMessages(t *testing.T) {
 	publish(t, m.js, msg)
 	settled(t, m.js)
 	stream, err := m.js.Stream(t.Context(), events.StreamRequests)
-	must(t, err)
+	testkit.Must(t, err)
 	original, err := stream.GetMsg(t.Context(), 1)
-	must(t, err)
+	testkit.Must(t, err)
 	stored := original.Time.UTC().Format(time.RFC3339Nano)
 	key := events.UndecodableKey(events.StreamRequests, 1, original.Time, []byte(body))
 	old := m.put(events.RequestKey(events.StreamRequests, "1"), &nats.Msg{Data: []byte(body)}, "", "UNDECODABLE_EVENT", 0)
 
 	_, stdout := m.run("list", "--reason", "UNDECODABLE_EVENT")
-	contains(t, "list", stdout, key[:12], old[:12])
+	testkit.Contains(t, "list", stdout, key[:12], old[:12])
 	_, stdout = m.run("show", key[:12])
-	contains(t, "show", stdout, key, body, "stored     "+stored)
+	testkit.Contains(t, "show", stdout, key, body, "stored     "+stored)
 	_, stdout = m.run("show", old[:12])
-	contains(t, "show of the old one", stdout, old, body)
+	testkit.Contains(t, "show of the old one", stdout, old, body)
 	if strings.Contains(stdout, "stored") {
 		t.Errorf("it has a stored time:\n%s", stdout)
 	}
 	code, stdout := m.run("replay", key[:12], old[:12], "--dry-run")
-	equal(t, "exit code of a rehearsal", code, 0)
-	contains(t, "rehearsal", stdout, key[:12], old[:12])
+	testkit.Equal(t, "exit code of a rehearsal", code, 0)
+	testkit.Contains(t, "rehearsal", stdout, key[:12], old[:12])
 
 	code, stdout = m.run("replay", "--all", "--json")
-	equal(t, "exit code", code, 1)
+	testkit.Equal(t, "exit code", code, 1)
 	lines, summary := replayed(t, stdout)
-	equal(t, "not seen", summary.NotSeen, 0)
+	testkit.Equal(t, "not seen", summary.NotSeen, 0)
 	for _, l := range lines {
-		equal(t, l.Key, l.Outcome+" "+l.Cause, "failed UNDECODABLE_EVENT")
+		testkit.Equal(t, l.Key, l.Outcome+" "+l.Cause, "failed UNDECODABLE_EVENT")
 	}
 	settled(t, m.js)
 	service.stop(t)
 	m.holds(3, 2) // both under new keys
 	for sequence := uint64(2); sequence <= 3; sequence++ {
 		again, err := stream.GetMsg(t.Context(), sequence)
-		must(t, err)
+		testkit.Must(t, err)
 		fresh := events.UndecodableKey(events.StreamRequests, sequence, again.Time, []byte(body))
 		code, _ = m.run("remove", fresh)
-		equal(t, "exit code of remove", code, 0)
+		testkit.Equal(t, "exit code of remove", code, 0)
 	}
 	m.put(old, &nats.Msg{Data: []byte(body)}, "", "UNDECODABLE_EVENT", 0)
 	code, _ = m.run("remove", old[:12])
-	equal(t, "exit code of remove of an old one", code, 0)
+	testkit.Equal(t, "exit code of remove of an old one", code, 0)
 	m.holds(3, 0)
 }
 
@@ -153,62 +154,62 @@ func TestDeadLettersEndToEnd(t *testing.T) {
 	url := logged(t, &service.stderr, "embedded NATS server is up", "url")
 	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: dialJetStream(t, url)}
 	dir := filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"), "tenant_acme")
-	must(t, os.MkdirAll(dir, 0o755))
+	testkit.Must(t, os.MkdirAll(dir, 0o755))
 	db, err := databasesql.Open("sqlite", "file:"+filepath.Join(dir, "docex.db"))
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = db.ExecContext(t.Context(), "CREATE TABLE invoices (id integer); INSERT INTO invoices VALUES (1)")
-	must(t, err)
-	must(t, db.Close())
+	testkit.Must(t, err)
+	testkit.Must(t, db.Close())
 	msg := requestFor(t, "order-1", "acme")
 	publish(t, m.js, msg)
 	settled(t, m.js)
 	key := events.RequestKey(billing, "order-1")
 
 	code, stdout := m.run("list")
-	equal(t, "exit code of list", code, 0)
-	contains(t, "list", stdout, "KEY", key[:12], "BOUNDARY_NOT_EMPTY", "create_isolation_boundary", "acme")
+	testkit.Equal(t, "exit code of list", code, 0)
+	testkit.Contains(t, "list", stdout, "KEY", key[:12], "BOUNDARY_NOT_EMPTY", "create_isolation_boundary", "acme")
 	code, stdout = m.run("list", "--json")
-	equal(t, "exit code of list --json", code, 0)
+	testkit.Equal(t, "exit code of list --json", code, 0)
 	listed := objects[letterJSON](t, stdout)
-	equal(t, "dead letters", len(listed), 1)
-	equal(t, "key", listed[0].Key, key)
-	equal(t, "reason", listed[0].Reason, "BOUNDARY_NOT_EMPTY")
+	testkit.Equal(t, "dead letters", len(listed), 1)
+	testkit.Equal(t, "key", listed[0].Key, key)
+	testkit.Equal(t, "reason", listed[0].Reason, "BOUNDARY_NOT_EMPTY")
 
 	code, stdout = m.run("show", key[:12])
-	equal(t, "exit code of show", code, 0)
-	contains(t, "show", stdout, "tenant.dead_letter."+key, "BOUNDARY_NOT_EMPTY", "content-type: application/cloudevents+json",
+	testkit.Equal(t, "exit code of show", code, 0)
+	testkit.Contains(t, "show", stdout, "tenant.dead_letter."+key, "BOUNDARY_NOT_EMPTY", "content-type: application/cloudevents+json",
 		string(msg.Data), fmt.Sprintf("%d bytes", len(msg.Data)))
 	code, stdout = m.run("show", "tenant.dead_letter."+key, "--json")
-	equal(t, "exit code of show --json", code, 0)
+	testkit.Equal(t, "exit code of show --json", code, 0)
 	var shown struct {
 		letterJSON
 		Body string `json:"body_base64"`
 	}
-	must(t, json.Unmarshal([]byte(stdout), &shown))
+	testkit.Must(t, json.Unmarshal([]byte(stdout), &shown))
 	body, err := base64.StdEncoding.DecodeString(shown.Body)
-	must(t, err)
-	equal(t, "body", string(body), string(msg.Data))
-	equal(t, "headers", fmt.Sprint(shown.Headers), fmt.Sprint(msg.Header))
+	testkit.Must(t, err)
+	testkit.Equal(t, "body", string(body), string(msg.Data))
+	testkit.Equal(t, "headers", fmt.Sprint(shown.Headers), fmt.Sprint(msg.Header))
 
 	// Nothing is mended yet.
 	code, stdout = m.run("replay", key[:12])
-	equal(t, "exit code of a replay that fails", code, 1)
-	contains(t, "replay", stdout, "replayed, as replay 1: failed again, BOUNDARY_NOT_EMPTY", "1 outcomes: failed again")
+	testkit.Equal(t, "exit code of a replay that fails", code, 1)
+	testkit.Contains(t, "replay", stdout, "replayed, as replay 1: failed again, BOUNDARY_NOT_EMPTY", "1 outcomes: failed again")
 	settled(t, m.js)
 	m.holds(2, 1)
 
-	must(t, os.Rename(dir, dir+".old"))
+	testkit.Must(t, os.Rename(dir, dir+".old"))
 	code, stdout = m.run("replay", key)
-	equal(t, "exit code of a replay that succeeds", code, 0)
-	contains(t, "replay", stdout, "acme BOUNDARY_NOT_EMPTY: replayed, as replay 2: provisioned", "1 outcomes: provisioned")
-	equal(t, "registered tenants", fmt.Sprint(d.tenants()), "[acme]")
-	equal(t, "outcomes", census(t, stored(t, m.js)), "BOUNDARY_NOT_EMPTY 2, provisioned 1")
+	testkit.Equal(t, "exit code of a replay that succeeds", code, 0)
+	testkit.Contains(t, "replay", stdout, "acme BOUNDARY_NOT_EMPTY: replayed, as replay 2: provisioned", "1 outcomes: provisioned")
+	testkit.Equal(t, "registered tenants", fmt.Sprint(d.tenants()), "[acme]")
+	testkit.Equal(t, "outcomes", census(t, stored(t, m.js)), "BOUNDARY_NOT_EMPTY 2, provisioned 1")
 	code, stdout = m.run("list")
-	equal(t, "exit code of list", code, 0)
-	equal(t, "list", stdout, "no dead letters\n")
+	testkit.Equal(t, "exit code of list", code, 0)
+	testkit.Equal(t, "list", stdout, "no dead letters\n")
 	code, stdout = m.run("list", "--json")
-	equal(t, "exit code of list --json", code, 0)
-	equal(t, "list --json", stdout, "")
+	testkit.Equal(t, "exit code of list --json", code, 0)
+	testkit.Equal(t, "list --json", stdout, "")
 }
 
 func TestDeadLettersMisuse(t *testing.T) {
@@ -242,9 +243,9 @@ func TestDeadLettersMisuse(t *testing.T) {
 		{"replay --all --since tomorrow", "--since"},
 	} {
 		code, stdout, stderr := command(t, env, strings.Fields("dead-letters "+c.args)...)
-		equal(t, "exit code of "+c.args, code, 2)
-		equal(t, "stdout of "+c.args, stdout, "")
-		contains(t, "stderr of "+c.args, stderr, c.want)
+		testkit.Equal(t, "exit code of "+c.args, code, 2)
+		testkit.Equal(t, "stdout of "+c.args, stdout, "")
+		testkit.Contains(t, "stderr of "+c.args, stderr, c.want)
 	}
 }
 
@@ -252,12 +253,12 @@ func TestDeadLettersWithoutAService(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{"list", "show abcdef", "remove abcdef", "replay --all"} {
 		args := strings.Fields("dead-letters " + args)
-		code, _, stderr := command(t, settings(with("NATS_EMBEDDED_ADDR", freeAddr(t))), args...)
-		equal(t, "exit code", code, 1)
-		contains(t, "stderr", stderr, "consumer run", "NATS_URL")
+		code, _, stderr := command(t, settings(with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t))), args...)
+		testkit.Equal(t, "exit code", code, 1)
+		testkit.Contains(t, "stderr", stderr, "consumer run", "NATS_URL")
 		code, _, stderr = command(t, settings(with("NATS_URL", startNATS(t))), args...)
-		equal(t, "exit code", code, 1)
-		contains(t, "stderr", stderr, "run the service once")
+		testkit.Equal(t, "exit code", code, 1)
+		testkit.Contains(t, "stderr", stderr, "run the service once")
 	}
 }
 
@@ -281,7 +282,7 @@ func TestDeadLettersList(t *testing.T) {
 		"--reason TENANT_EXISTS --reason OTHER": "3",
 	} {
 		code, stdout := m.run(append([]string{"list", "--json"}, strings.Fields(args)...)...)
-		equal(t, "exit code", code, 0)
+		testkit.Equal(t, "exit code", code, 0)
 		var ids []string
 		for _, l := range objects[letterJSON](t, stdout) {
 			for _, id := range []string{"1", "2", "3"} {
@@ -290,7 +291,7 @@ func TestDeadLettersList(t *testing.T) {
 				}
 			}
 		}
-		equal(t, args, strings.Join(ids, " "), want)
+		testkit.Equal(t, args, strings.Join(ids, " "), want)
 	}
 }
 
@@ -312,23 +313,23 @@ func TestDeadLettersOfSomebodyElse(t *testing.T) {
 		{"replay", "--all", "--wait", "0"},
 	} {
 		code, stdout := m.run(args...)
-		equal(t, fmt.Sprint("exit code of ", args), code == 0, args[0] != "replay")
+		testkit.Equal(t, fmt.Sprint("exit code of ", args), code == 0, args[0] != "replay")
 		for _, r := range stdout {
 			if isJSON := args[len(args)-1] == "--json"; r < ' ' && r != '\n' || r == '\u202e' && !isJSON {
 				t.Errorf("%v: %q in %q", args, r, stdout)
 			}
 		}
-		contains(t, fmt.Sprint(args), stdout, "foreign.one")
+		testkit.Contains(t, fmt.Sprint(args), stdout, "foreign.one")
 	}
 	m.holds(0, 2)
 	_, stdout := m.run("replay", "foreign.one", "--wait", "0")
-	contains(t, "replay", stdout, "no header Dead-Letter-Subject")
+	testkit.Contains(t, "replay", stdout, "no header Dead-Letter-Subject")
 	_, stdout = m.run("show", "foreign.one")
-	contains(t, "show", stdout, "2 bytes: not text; --json has it as base64")
+	testkit.Contains(t, "show", stdout, "2 bytes: not text; --json has it as base64")
 	var all letterJSON
 	_, stdout = m.run("list", "--json")
-	must(t, json.Unmarshal([]byte(strings.Split(stdout, "\n")[1]), &all))
-	equal(t, "its key", all.Key, "foreign\x1btwo")
+	testkit.Must(t, json.Unmarshal([]byte(strings.Split(stdout, "\n")[1]), &all))
+	testkit.Equal(t, "its key", all.Key, "foreign\x1btwo")
 }
 
 func TestDeadLettersShowCutsALongBody(t *testing.T) {
@@ -336,18 +337,18 @@ func TestDeadLettersShowCutsALongBody(t *testing.T) {
 	long := strings.Repeat("zwölf\n", 2000)
 	key := m.put(strings.Repeat("ab", 32), &nats.Msg{Data: []byte(long)}, "acme", "UNDECODABLE_EVENT", 0)
 	code, stdout := m.run("show", key)
-	equal(t, "exit code", code, 0)
+	testkit.Equal(t, "exit code", code, 0)
 	if len(stdout) > maxShown+2000 {
 		t.Errorf("%d bytes are shown", len(stdout))
 	}
-	contains(t, "show", stdout, "14000 bytes, of which the first; --json has all")
+	testkit.Contains(t, "show", stdout, "14000 bytes, of which the first; --json has all")
 	_, stdout = m.run("show", key, "--json")
 	var j letterJSON
-	must(t, json.Unmarshal([]byte(stdout), &j))
-	equal(t, "body", string(j.Body), long)
+	testkit.Must(t, json.Unmarshal([]byte(stdout), &j))
+	testkit.Equal(t, "body", string(j.Body), long)
 	code, _, stderr := command(t, m.env, "dead-letters", "show", "abcdef")
-	equal(t, "exit code of no such key", code, 1)
-	contains(t, "stderr", stderr, "names no dead letter", "list")
+	testkit.Equal(t, "exit code of no such key", code, 1)
+	testkit.Contains(t, "stderr", stderr, "names no dead letter", "list")
 }
 
 func TestDeadLettersRemove(t *testing.T) {
@@ -356,15 +357,15 @@ func TestDeadLettersRemove(t *testing.T) {
 	two := m.plant("2", "umbrella", "TENANT_EXISTS", 0)
 	m.plant("3", "other", "TENANT_EXISTS", 0)
 	code, stdout, stderr := command(t, m.env, "dead-letters", "remove", one[:8], "abcdefabcdef", two, one)
-	equal(t, "exit code", code, 1)
-	contains(t, "stdout", stdout, one[:12]+" acme TENANT_EXISTS: removed", two[:12]+" umbrella TENANT_EXISTS: removed")
-	equal(t, "lines", strings.Count(stdout, "\n"), 2)
-	contains(t, "stderr", stderr, `"abcdefabcdef" names no dead letter`)
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Contains(t, "stdout", stdout, one[:12]+" acme TENANT_EXISTS: removed", two[:12]+" umbrella TENANT_EXISTS: removed")
+	testkit.Equal(t, "lines", strings.Count(stdout, "\n"), 2)
+	testkit.Contains(t, "stderr", stderr, `"abcdefabcdef" names no dead letter`)
 	m.holds(0, 1)
 	code, _, _ = command(t, m.env, "dead-letters", "remove", one)
-	equal(t, "exit code", code, 1)
+	testkit.Equal(t, "exit code", code, 1)
 	code, stdout = m.run("remove", events.DeadLetterSubject(events.RequestKey(billing, "3")))
-	equal(t, "exit code", code, 0)
-	contains(t, "stdout", stdout, "removed")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Contains(t, "stdout", stdout, "removed")
 	m.holds(0, 0)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // sections splits the output of the demo by its numbered messages.
@@ -26,23 +27,23 @@ func TestDemoShowsTheWholePath(t *testing.T) {
 	// Whatever else the environment says: the demo is on defaults and touches nothing of the service's.
 	env := map[string]string{"DATABASE_URL": "postgres://nowhere/x", "NATS_URL": "nats://nowhere", "CONCURRENCY": "many"}
 	code, stdout, stderr := command(t, env, "demo")
-	equal(t, "exit code", code, 0)
-	equal(t, "stderr", stderr, "")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Equal(t, "stderr", stderr, "")
 	shown := sections(stdout)
 	if len(shown) != 8 {
 		t.Fatalf("%d messages:\n%s", len(shown), stdout)
 	}
-	contains(t, "a new tenant", shown[0], "tenant.provisioned acme", "11 tables, 18 indexes",
+	testkit.Contains(t, "a new tenant", shown[0], "tenant.provisioned acme", "11 tables, 18 indexes",
 		"Step 1/5: create_isolation_boundary", "Step 2/5: initialize_schema", "Step 3/5: create_indexes",
 		"Step 4/5: validate_schema", "Step 5/5: register_tenant")
-	contains(t, "the duplicate", shown[1], "outcome id: "+outcomeID.FindStringSubmatch(shown[0])[1])
-	contains(t, "the id that exists", shown[2], "step 0 validate_request: TENANT_EXISTS", "dead letter: tenant.dead_letter.")
-	contains(t, "the id in other case", shown[3], "step 0 validate_request: TENANT_EXISTS", "case")
-	contains(t, "the long id", shown[4], "tenant.provisioned", "NOT_DOCEX_COMPATIBLE")
-	contains(t, "the reserved id", shown[5], "step 0 validate_request: RESERVED_TENANT_ID")
-	contains(t, "the malformed id", shown[6], "step 0 validate_request: INVALID_TENANT_ID")
-	contains(t, "no event", shown[7], "step 0 validate_request: UNDECODABLE_EVENT")
-	contains(t, "the sum", stdout, "Messages published: 8", "Outcomes in the stream: 7")
+	testkit.Contains(t, "the duplicate", shown[1], "outcome id: "+outcomeID.FindStringSubmatch(shown[0])[1])
+	testkit.Contains(t, "the id that exists", shown[2], "step 0 validate_request: TENANT_EXISTS", "dead letter: tenant.dead_letter.")
+	testkit.Contains(t, "the id in other case", shown[3], "step 0 validate_request: TENANT_EXISTS", "case")
+	testkit.Contains(t, "the long id", shown[4], "tenant.provisioned", "NOT_DOCEX_COMPATIBLE")
+	testkit.Contains(t, "the reserved id", shown[5], "step 0 validate_request: RESERVED_TENANT_ID")
+	testkit.Contains(t, "the malformed id", shown[6], "step 0 validate_request: INVALID_TENANT_ID")
+	testkit.Contains(t, "no event", shown[7], "step 0 validate_request: UNDECODABLE_EVENT")
+	testkit.Contains(t, "the sum", stdout, "Messages published: 8", "Outcomes in the stream: 7")
 	ids := map[string]bool{}
 	for i, section := range shown {
 		id := outcomeID.FindStringSubmatch(section)[1]
@@ -58,27 +59,27 @@ func validator(t *testing.T) func(line []byte) {
 	t.Helper()
 	schemas := map[string]*jsonschema.Schema{}
 	files, err := events.Schemas.ReadDir("schemas")
-	must(t, err)
+	testkit.Must(t, err)
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
 	for _, f := range files {
 		content, err := events.Schemas.ReadFile("schemas/" + f.Name())
-		must(t, err)
+		testkit.Must(t, err)
 		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(content))
-		must(t, err)
-		must(t, compiler.AddResource(f.Name(), document))
+		testkit.Must(t, err)
+		testkit.Must(t, compiler.AddResource(f.Name(), document))
 	}
 	for _, f := range files {
 		schema, err := compiler.Compile(f.Name())
-		must(t, err)
+		testkit.Must(t, err)
 		schemas[strings.TrimSuffix(f.Name(), ".schema.json")] = schema
 	}
 	return func(line []byte) {
 		t.Helper()
 		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
-		must(t, err)
+		testkit.Must(t, err)
 		var kind struct{ Type string }
-		must(t, json.Unmarshal(line, &kind))
+		testkit.Must(t, json.Unmarshal(line, &kind))
 		schema := schemas[kind.Type]
 		if schema == nil {
 			t.Fatalf("no schema for %q", kind.Type)
@@ -92,10 +93,10 @@ func validator(t *testing.T) func(line []byte) {
 func TestDemoInJSON(t *testing.T) {
 	t.Parallel()
 	code, stdout, _ := command(t, nil, "demo", "--json")
-	equal(t, "exit code", code, 0)
+	testkit.Equal(t, "exit code", code, 0)
 	validate := validator(t)
 	lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
-	equal(t, "lines", len(lines), 8)
+	testkit.Equal(t, "lines", len(lines), 8)
 	for _, line := range lines {
 		validate([]byte(line))
 	}
@@ -106,10 +107,10 @@ func TestDemoOfLinesOneOfThemBad(t *testing.T) {
 	t.Parallel()
 	line := func(id, tenant string) string { return string(requestFor(t, id, tenant).Data) }
 	path := filepath.Join(t.TempDir(), "lines")
-	must(t, os.WriteFile(path, []byte(line("1", "one")+"\nnot json\n"+line("2", "two")+"\n"), 0o600))
+	testkit.Must(t, os.WriteFile(path, []byte(line("1", "one")+"\nnot json\n"+line("2", "two")+"\n"), 0o600))
 	code, stdout, _ := command(t, nil, "demo", path)
-	equal(t, "exit code", code, 0)
-	contains(t, "stdout", stdout, "provisioned one", "UNDECODABLE_EVENT", "provisioned two", "Messages published: 3")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Contains(t, "stdout", stdout, "provisioned one", "UNDECODABLE_EVENT", "provisioned two", "Messages published: 3")
 }
 
 func TestDemoOfFiles(t *testing.T) {
@@ -117,12 +118,12 @@ func TestDemoOfFiles(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, content ...string) string {
 		path := filepath.Join(dir, name)
-		must(t, os.WriteFile(path, []byte(strings.Join(content, "\n")), 0o600))
+		testkit.Must(t, os.WriteFile(path, []byte(strings.Join(content, "\n")), 0o600))
 		return path
 	}
 	acme, umbrella := string(requestFor(t, "order-1", "acme").Data), string(requestFor(t, "order-2", "umbrella").Data)
 	var pretty bytes.Buffer
-	must(t, json.Indent(&pretty, []byte(acme), "", "  "))
+	testkit.Must(t, json.Indent(&pretty, []byte(acme), "", "  "))
 
 	for name, c := range map[string]struct {
 		files []string
@@ -140,52 +141,52 @@ func TestDemoOfFiles(t *testing.T) {
 			t.Parallel()
 			code, stdout, stderr := command(t, nil, append([]string{"demo"}, c.files...)...)
 			if c.says == nil { // nothing to publish is a mistake of the caller's
-				equal(t, "exit code", code, 2)
+				testkit.Equal(t, "exit code", code, 2)
 				return
 			}
-			equal(t, "exit code", code, 0)
-			equal(t, "stderr", stderr, "")
+			testkit.Equal(t, "exit code", code, 0)
+			testkit.Equal(t, "stderr", stderr, "")
 			shown := sections(stdout)
 			if len(shown) != len(c.says) {
 				t.Fatalf("%d outcomes, want %d:\n%s", len(shown), len(c.says), stdout)
 			}
 			for i, part := range c.says {
-				contains(t, "outcome", shown[i], part)
+				testkit.Contains(t, "outcome", shown[i], part)
 			}
 		})
 	}
 	code, _, stderr := command(t, nil, "demo", filepath.Join(dir, "nothing"))
-	equal(t, "exit code of a missing file", code, 2)
-	contains(t, "stderr", stderr, "nothing")
+	testkit.Equal(t, "exit code of a missing file", code, 2)
+	testkit.Contains(t, "stderr", stderr, "nothing")
 }
 
 func TestDemoKeepsANamedDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "demo")
 	one := filepath.Join(t.TempDir(), "one.json")
-	must(t, os.WriteFile(one, requestFor(t, "order-1", "acme").Data, 0o600))
+	testkit.Must(t, os.WriteFile(one, requestFor(t, "order-1", "acme").Data, 0o600))
 	code, _, _ := command(t, nil, "demo", one, "--dir", dir)
-	equal(t, "exit code", code, 0)
+	testkit.Equal(t, "exit code", code, 0)
 	for _, path := range []string{"storage/tenant_acme/docex.db", "storage/tenant_" + system + "/docex.db", "nats/jetstream"} {
 		if _, err := os.Stat(filepath.Join(dir, path)); err != nil {
 			t.Error(err)
 		}
 	}
 	code, stdout, stderr := command(t, nil, "demo", one, "--dir", dir)
-	equal(t, "exit code the second time", code, 2)
-	equal(t, "stdout", stdout, "")
-	contains(t, "stderr", stderr, dir, "not empty")
+	testkit.Equal(t, "exit code the second time", code, 2)
+	testkit.Equal(t, "stdout", stdout, "")
+	testkit.Contains(t, "stderr", stderr, dir, "not empty")
 	code, _, stderr = command(t, nil, "demo", one, "--dir", one)
-	equal(t, "exit code for a file", code, 2)
-	contains(t, "stderr", stderr, one)
+	testkit.Equal(t, "exit code for a file", code, 2)
+	testkit.Contains(t, "stderr", stderr, one)
 }
 
 // The demo heeds only what is about logs.
 func TestDemoLogsOnDemand(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := command(t, map[string]string{"LOG_LEVEL": "info", "LOG_FORMAT": "text"}, "demo")
-	equal(t, "exit code", code, 0)
-	contains(t, "stderr", stderr, "Step 2/5: initialize_schema", "level=INFO")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Contains(t, "stderr", stderr, "Step 2/5: initialize_schema", "level=INFO")
 	code, _, _ = command(t, with("LOG_LEVEL", "loud"), "demo")
-	equal(t, "exit code of a bad level", code, 2)
+	testkit.Equal(t, "exit code of a bad level", code, 2)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // examined runs the doctor and returns what it tells programs, once it is clear that people are shown the same. It exits
@@ -22,11 +23,11 @@ import (
 func examined(t *testing.T, envs ...map[string]string) map[string]check {
 	t.Helper()
 	code, text, stderr := command(t, settings(envs...), "doctor", "--json")
-	equal(t, "stderr", stderr, "")
+	testkit.Equal(t, "stderr", stderr, "")
 	var object struct{ Checks []check }
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
-	must(t, decoder.Decode(&object))
+	testkit.Must(t, decoder.Decode(&object))
 	checks, width, faults := map[string]check{}, 0, 0
 	for _, c := range object.Checks {
 		checks[c.Name] = c
@@ -38,7 +39,7 @@ func examined(t *testing.T, envs ...map[string]string) map[string]check {
 			t.Errorf("%s does not say what to do: %s", c.Name, c.Message)
 		}
 	}
-	equal(t, "exit code", code, faults)
+	testkit.Equal(t, "exit code", code, faults)
 	last := -1
 	for _, c := range object.Checks {
 		place := slices.Index(checkNames, c.Name)
@@ -52,7 +53,7 @@ func examined(t *testing.T, envs ...map[string]string) map[string]check {
 	}
 
 	var out output
-	must(t, (&app{env: envconfig.MapLookuper(nil), stdout: &out}).showChecks(object.Checks, false))
+	testkit.Must(t, (&app{env: envconfig.MapLookuper(nil), stdout: &out}).showChecks(object.Checks, false))
 	shown := out.String()
 	lines := strings.Split(shown, "\n")
 	for _, c := range object.Checks {
@@ -60,7 +61,7 @@ func examined(t *testing.T, envs ...map[string]string) map[string]check {
 		if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, begins) }) {
 			t.Errorf("people are not shown %q:\n%s", begins, shown)
 		}
-		contains(t, "what people see", shown, c.Hint[:strings.IndexByte(c.Hint+"\n", '\n')])
+		testkit.Contains(t, "what people see", shown, c.Hint[:strings.IndexByte(c.Hint+"\n", '\n')])
 	}
 	return checks
 }
@@ -90,18 +91,18 @@ func TestDoctorOfWhatIsSound(t *testing.T) {
 		"postgres": {with("DATABASE_URL", s.URLOf(role, password)), with("PREPARED_BOUNDARIES", "1")},
 		"sqlite":   {newSQLite(t).env, nil},
 	} {
-		env := merge(c.env, c.pool, with("NATS_EMBEDDED_ADDR", freeAddr(t)), with("NATS_EMBEDDED_DIR", t.TempDir()))
+		env := merge(c.env, c.pool, with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)), with("NATS_EMBEDDED_DIR", t.TempDir()))
 		r := serve(t, settings(env))
 		var checks map[string]check
-		eventually(t, "somebody pulls, and the pool is full", func() bool {
+		testkit.Eventually(t, "somebody pulls, and the pool is full", func() bool {
 			checks = examined(t, env)
 			return ailing(checks) == "" && !strings.HasPrefix(checks["prepared_boundaries"].Message, "0 ready")
 		})
-		equal(t, "findings on "+name, ailing(checks), "")
+		testkit.Equal(t, "findings on "+name, ailing(checks), "")
 		for name := range checks {
 			seen[name] = true
 		}
-		equal(t, "exit code", r.stop(t), 0)
+		testkit.Equal(t, "exit code", r.stop(t), 0)
 	}
 	for _, name := range checkNames {
 		if !seen[name] {
@@ -114,7 +115,7 @@ func TestDoctorOfWhatIsSound(t *testing.T) {
 func TestDoctorIsDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/doctor.md")
-	must(t, err)
+	testkit.Must(t, err)
 	var explained []string
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|([^|]+)\\|([^|]+)\\|$").FindAllStringSubmatch(string(text), -1) {
 		explained = append(explained, row[1])
@@ -122,32 +123,32 @@ func TestDoctorIsDocumented(t *testing.T) {
 			t.Errorf("a cell of %s is empty", row[1])
 		}
 	}
-	equal(t, "the table", strings.Join(explained, "\n"), strings.Join(checkNames, "\n"))
+	testkit.Equal(t, "the table", strings.Join(explained, "\n"), strings.Join(checkNames, "\n"))
 }
 
 // One side that is away does not keep the other from being looked at.
 func TestDoctorWithOneSideAway(t *testing.T) {
 	t.Parallel()
-	away := with("DATABASE_URL", "postgres://someone:"+secret+"@"+freeAddr(t)+"/x")
+	away := with("DATABASE_URL", "postgres://someone:"+secret+"@"+testkit.FreeAddr(t)+"/x")
 	nats := with("NATS_URL", startNATS(t))
 	db := newSQLite(t)
 	serve(t, settings(db.env, nats))
 
 	checks := examined(t, away, nats)
-	equal(t, "findings", ailing(checks, "database", "storage", "registry", "jetstream", "requests"), "database fault")
-	equal(t, "the streams", checks["requests_stream"].Status, sound)
+	testkit.Equal(t, "findings", ailing(checks, "database", "storage", "registry", "jetstream", "requests"), "database fault")
+	testkit.Equal(t, "the streams", checks["requests_stream"].Status, sound)
 
-	checks = examined(t, db.env, with("NATS_URL", "nats://someone:"+secret+"@"+freeAddr(t)))
-	equal(t, "findings", ailing(checks), "nats fault")
-	equal(t, "the registry", checks["registry_names"].Status, sound)
+	checks = examined(t, db.env, with("NATS_URL", "nats://someone:"+secret+"@"+testkit.FreeAddr(t)))
+	testkit.Equal(t, "findings", ailing(checks), "nats fault")
+	testkit.Equal(t, "the registry", checks["registry_names"].Status, sound)
 
-	code, shown, _ := command(t, settings(db.env, with("NATS_URL", "nats://"+freeAddr(t))), "doctor")
-	equal(t, "exit code for people", code, 1)
-	contains(t, "what people see", shown, "✓ registry_names ", "✗ nats ")
+	code, shown, _ := command(t, settings(db.env, with("NATS_URL", "nats://"+testkit.FreeAddr(t))), "doctor")
+	testkit.Equal(t, "exit code for people", code, 1)
+	testkit.Contains(t, "what people see", shown, "✓ registry_names ", "✗ nats ")
 
 	checks = examined(t, db.env) // the embedded server that is not there is no fault
-	equal(t, "findings", ailing(checks), "nats warning")
-	equal(t, "findings of both", ailing(examined(t, away)), "database fault, nats warning")
+	testkit.Equal(t, "findings", ailing(checks), "nats warning")
+	testkit.Equal(t, "findings of both", ailing(examined(t, away)), "database fault, nats warning")
 }
 
 // Each thing that can be wrong with prepared boundaries is found, and what doctor says to do mends it.
@@ -156,9 +157,9 @@ func TestDoctorFindsLeftoversOfThePool(t *testing.T) {
 	d := filled(t, 2)
 	two := with("PREPARED_BOUNDARIES", "2")
 	checks := examined(t, d.env, two)
-	equal(t, "findings", ailing(checks, "registry", "prepared"), "")
-	equal(t, "the registry", checks["registry"].Message, "can be read; tenants: 1")
-	equal(t, "the pool", checks["prepared_boundaries"].Message, "2 ready, of 2 wanted")
+	testkit.Equal(t, "findings", ailing(checks, "registry", "prepared"), "")
+	testkit.Equal(t, "the registry", checks["registry"].Message, "can be read; tenants: 1")
+	testkit.Equal(t, "the pool", checks["prepared_boundaries"].Message, "2 ready, of 2 wanted")
 
 	for name, do := range map[string]string{
 		"prepared_definition": "UPDATE {b}prepared_boundaries SET definition = 'another' WHERE schema_name = '{s}'",
@@ -171,28 +172,28 @@ func TestDoctorFindsLeftoversOfThePool(t *testing.T) {
 		schema := d.pooled()[1]
 		run(strings.ReplaceAll(do, "{s}", schema))
 		checks := examined(t, d.env, two)
-		equal(t, "findings", ailing(checks, "registry", "prepared", "files"), name+" warning")
-		contains(t, "what to do", checks[name].Hint, schema)
-		contains(t, "the pool", checks["prepared_boundaries"].Message, "1 ready, of 2 wanted")
+		testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), name+" warning")
+		testkit.Contains(t, "what to do", checks[name].Hint, schema)
+		testkit.Contains(t, "the pool", checks["prepared_boundaries"].Message, "1 ready, of 2 wanted")
 		run(checks[name].Hint)
 		checks = examined(t, d.env, two)
 		if name == "prepared_contents" { // what holds rows is not dropped by anything that doctor says
-			equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "prepared_astray warning")
-			contains(t, "what to do", checks["prepared_astray"].Hint, "-- "+schema, "holds something")
+			testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "prepared_astray warning")
+			testkit.Contains(t, "what to do", checks["prepared_astray"].Hint, "-- "+schema, "holds something")
 			continue
 		}
-		equal(t, "findings of "+name, ailing(checks, "registry", "prepared", "files"), "")
-		equal(t, "schemas", len(d.rows(system, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'prepared:%'")), 1)
+		testkit.Equal(t, "findings of "+name, ailing(checks, "registry", "prepared", "files"), "")
+		testkit.Equal(t, "schemas", len(d.rows(system, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'prepared:%'")), 1)
 	}
 
 	// Nothing uses them any more.
 	checks = examined(t, d.env)
-	equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "prepared_unused warning")
+	testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "prepared_unused warning")
 	for line := range strings.Lines(checks["prepared_unused"].Hint) {
 		execute(t, "pgx", d.env["DATABASE_URL"], "", line)
 	}
 	checks = examined(t, d.env)
-	equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "")
+	testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "")
 }
 
 // Whose a schema is concerns roles that could be the service's. Others may look all the same.
@@ -200,7 +201,7 @@ func TestDoctorAsAnotherRole(t *testing.T) {
 	t.Parallel()
 	d := filled(t, 1)
 	u, err := url.Parse(d.env["DATABASE_URL"])
-	must(t, err)
+	testkit.Must(t, err)
 	name := strings.TrimPrefix(u.Path, "/")
 	role := "reader_" + name
 	execute(t, "pgx", u.String(), "docex_system.", "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'",
@@ -211,18 +212,18 @@ func TestDoctorAsAnotherRole(t *testing.T) {
 	env, one := with("DATABASE_URL", as.String()), with("PREPARED_BOUNDARIES", "1")
 
 	checks := examined(t, env, one)
-	equal(t, "findings", ailing(checks, "prepared"), "prepared_boundaries warning")
-	contains(t, "what is missing", checks["prepared_boundaries"].Message, "grant")
+	testkit.Equal(t, "findings", ailing(checks, "prepared"), "prepared_boundaries warning")
+	testkit.Contains(t, "what is missing", checks["prepared_boundaries"].Message, "grant")
 
 	execute(t, "pgx", u.String(), "docex_system.", "GRANT SELECT ON {b}prepared_boundaries TO "+role)
 	checks = examined(t, env, one)
-	equal(t, "findings of who only looks", ailing(checks, "prepared", "registry", "database_r"),
+	testkit.Equal(t, "findings of who only looks", ailing(checks, "prepared", "registry", "database_r"),
 		"database_rights warning, registry_rights warning")
 
 	execute(t, "pgx", u.String(), "", "GRANT CREATE ON DATABASE "+name+" TO "+role)
 	checks = examined(t, env, one)
-	equal(t, "findings", ailing(checks, "prepared"), "prepared_owner warning")
-	contains(t, "what to do", checks["prepared_owner"].Hint, `DROP SCHEMA "prepared:`)
+	testkit.Equal(t, "findings", ailing(checks, "prepared"), "prepared_owner warning")
+	testkit.Contains(t, "what to do", checks["prepared_owner"].Hint, `DROP SCHEMA "prepared:`)
 }
 
 // A registry of an earlier version has no pool.
@@ -236,17 +237,17 @@ func TestDoctorWithoutAPool(t *testing.T) {
 		}
 	}
 	checks := examined(t, d.env, with("PREPARED_BOUNDARIES", "1"))
-	equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "prepared_boundaries warning")
+	testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "prepared_boundaries warning")
 	code, _, _ := command(t, settings(d.env), "tenants", "verify")
-	equal(t, "exit code of verify", code, 0)
+	testkit.Equal(t, "exit code of verify", code, 0)
 }
 
 func TestDoctorIsMisusedLikeEverythingElse(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"doctor", "now"}, {"doctor", "--fix"}} {
 		code, stdout, _ := command(t, settings(), args...)
-		equal(t, "exit code of misuse", code, 2)
-		equal(t, "stdout", stdout, "")
+		testkit.Equal(t, "exit code of misuse", code, 2)
+		testkit.Equal(t, "stdout", stdout, "")
 	}
 }
 
@@ -254,20 +255,20 @@ func TestDoctorFindsFilesUnderConstruction(t *testing.T) {
 	t.Parallel()
 	d := newSQLite(t)
 	r := serve(t, settings(d.env, with("NATS_URL", startNATS(t))))
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 	dir := filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"), "tenant_o'hara")
-	must(t, os.MkdirAll(dir, 0o755))
+	testkit.Must(t, os.MkdirAll(dir, 0o755))
 	old, fresh := filepath.Join(dir, ".building-0123456789abcdef-0-1"), filepath.Join(dir, ".building-fedcba9876543210-0-1")
 	for _, path := range []string{old, fresh, filepath.Join(dir, "docex.db")} {
-		must(t, os.WriteFile(path, nil, 0o644))
+		testkit.Must(t, os.WriteFile(path, nil, 0o644))
 	}
 	longAgo := time.Now().Add(-2 * abandonedAfter)
 	for _, path := range []string{old, filepath.Join(dir, "docex.db")} {
-		must(t, os.Chtimes(path, longAgo, longAgo))
+		testkit.Must(t, os.Chtimes(path, longAgo, longAgo))
 	}
 	checks := examined(t, d.env)
-	equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "files_under_construction warning")
-	equal(t, "what to do", checks["files_under_construction"].Hint, "rm -- '"+strings.ReplaceAll(old, "'", `'\''`)+"'")
-	must(t, os.Remove(old))
-	equal(t, "findings", ailing(examined(t, d.env), "files"), "")
+	testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "files_under_construction warning")
+	testkit.Equal(t, "what to do", checks["files_under_construction"].Hint, "rm -- '"+strings.ReplaceAll(old, "'", `'\''`)+"'")
+	testkit.Must(t, os.Remove(old))
+	testkit.Equal(t, "findings", ailing(examined(t, d.env), "files"), "")
 }

@@ -10,6 +10,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Outcome published, therefore committed and synced: the server is stopped as if its machine had lost its power, and
@@ -33,7 +34,7 @@ func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 			logged(t, &p.stderr, "taking requests", "workers")
 		}
 		if round%2 == 1 {
-			eventually(t, "boundaries are prepared", func() bool {
+			testkit.Eventually(t, "boundaries are prepared", func() bool {
 				return len(d.rows(system, "SELECT schema_name FROM {b}prepared_boundaries")) >= 10
 			})
 		}
@@ -42,7 +43,7 @@ func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 		for i := range requests {
 			publish(t, js, requestFor(t, fmt.Sprintf("order-%d-%d", round, i), fmt.Sprintf("tenant_%d_%d", round, i)))
 		}
-		eventually(t, "it is at work", func() bool { return published(t, js) >= before+5 })
+		testkit.Eventually(t, "it is at work", func() bool { return published(t, js) >= before+5 })
 		s.Kill()
 		for _, p := range fleet {
 			p.signal(t, syscall.SIGKILL)
@@ -60,9 +61,9 @@ func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 			"FROM {b}tenant_registry t JOIN {b}tenant_requests r ON r.tenant_id = t.tenant_id JOIN (SELECT schemaname, "+
 			"count(*) AS tables FROM pg_tables GROUP BY schemaname) s ON s.schemaname = t.schema_name")
 		for _, e := range outcomes {
-			equal(t, "type", e.Type(), events.TypeProvisioned)
+			testkit.Equal(t, "type", e.Type(), events.TypeProvisioned)
 			data, err := events.ProvisionedFrom(e)
-			must(t, err)
+			testkit.Must(t, err)
 			if data.Prepared {
 				prepared++
 			}
@@ -76,14 +77,14 @@ func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 	}
 	last := launch(t, env)
 	logged(t, &last.stderr, "taking requests", "workers")
-	allProvisioned(t, d, js, total, patience)
-	equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
+	allProvisioned(t, d, js, total, testkit.Patience)
+	testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 }
 
 // published is how many outcomes are in their stream.
 func published(t *testing.T, js jetstream.JetStream) int {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), events.StreamEvents)
-	must(t, err)
+	testkit.Must(t, err)
 	return int(stream.CachedInfo().State.Msgs)
 }

@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // newEmbedded starts the embedded server as the service does, for a service of another process.
 func newEmbedded(t *testing.T, dir string) (_ *embedded, url string, _ *output) {
 	t.Helper()
 	log := &output{}
-	e, err := startEmbedded(t.Context(), freeAddr(t), dir, slog.New(slog.NewJSONHandler(log, nil)))
-	must(t, err)
+	e, err := startEmbedded(t.Context(), testkit.FreeAddr(t), dir, slog.New(slog.NewJSONHandler(log, nil)))
+	testkit.Must(t, err)
 	t.Cleanup(func() {
-		must(t, e.stop())
+		testkit.Must(t, e.stop())
 		if t.Failed() {
-			t.Logf("embedded server:\n%s", tail(log.String()))
+			t.Logf("embedded server:\n%s", testkit.Tail(log.String()))
 		}
 	})
 	return e, e.current().ClientURL(), log
@@ -35,11 +36,11 @@ func TestEmbeddedServerLosesJetStream(t *testing.T) {
 	js := dialJetStream(t, url)
 	f := pour(t, js, 60, 10*time.Millisecond)
 	f.reaches(t, 20)
-	must(t, e.current().ShutdownJetStream())
+	testkit.Must(t, e.current().ShutdownJetStream())
 	logged(t, log, "the embedded NATS server is back", "level")
-	f.ends(t, d, js, patience)
+	f.ends(t, d, js, testkit.Patience)
 	ready(t, fleet...)
-	must(t, e.err())
+	testkit.Must(t, e.err())
 }
 
 // While its directory takes nothing the server is left as it is, and says why; a stop does not wait for that.
@@ -50,14 +51,14 @@ func TestEmbeddedServerWaitsForItsDirectory(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "nats")
 			e, _, log := newEmbedded(t, dir)
-			must(t, os.Rename(dir, dir+".away"))
-			must(t, e.current().ShutdownJetStream())
+			testkit.Must(t, os.Rename(dir, dir+".away"))
+			testkit.Must(t, e.current().ShutdownJetStream())
 			logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
-			contains(t, "the reason", e.err().Error(), "no such file")
-			must(t, os.Rename(dir+".away", dir))
+			testkit.Contains(t, "the reason", e.err().Error(), "no such file")
+			testkit.Must(t, os.Rename(dir+".away", dir))
 			if back {
 				logged(t, log, "the embedded NATS server is back", "level")
-				must(t, e.err())
+				testkit.Must(t, e.err())
 			}
 		})
 	}
@@ -68,14 +69,14 @@ func TestEmbeddedServerWithAForeignStream(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	foreign := filepath.Join(dir, "jetstream", "$G", "streams", "OTHER")
-	must(t, os.MkdirAll(foreign, 0o755))
-	must(t, os.WriteFile(filepath.Join(foreign, "meta.inf"), []byte("garbage"), 0o644))
-	must(t, os.WriteFile(filepath.Join(foreign, "meta.sum"), []byte("garbage"), 0o644))
+	testkit.Must(t, os.MkdirAll(foreign, 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(foreign, "meta.inf"), []byte("garbage"), 0o644))
+	testkit.Must(t, os.WriteFile(filepath.Join(foreign, "meta.sum"), []byte("garbage"), 0o644))
 	e, _, _ := newEmbedded(t, dir)
 	if status := e.current().Healthz(nil); status.Error == "" {
 		t.Fatal("the server does not mind it; this test shows nothing")
 	}
-	must(t, e.health())
+	testkit.Must(t, e.health())
 }
 
 // A stream that is being made has a directory before the server lists it, for seconds on a slow disk: that is no reason
@@ -84,11 +85,11 @@ func TestEmbeddedServerWithAStreamBeingMade(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	e, _, _ := newEmbedded(t, dir)
-	must(t, os.MkdirAll(filepath.Join(dir, "jetstream", "$G", "streams", events.StreamDeadLetters), 0o755))
+	testkit.Must(t, os.MkdirAll(filepath.Join(dir, "jetstream", "$G", "streams", events.StreamDeadLetters), 0o755))
 	if status := e.current().Healthz(nil); status.Error == "" {
 		t.Fatal("the server does not mind it; this test shows nothing")
 	}
-	must(t, e.health())
+	testkit.Must(t, e.health())
 }
 
 // A stream that was there before the server, and that the server does not list, could not be recovered.
@@ -96,12 +97,12 @@ func TestEmbeddedServerWithADamagedStream(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	stream := filepath.Join(dir, "jetstream", "$G", "streams", events.StreamDeadLetters)
-	must(t, os.MkdirAll(stream, 0o755))
+	testkit.Must(t, os.MkdirAll(stream, 0o755))
 	for _, name := range []string{"meta.inf", "meta.sum"} {
-		must(t, os.WriteFile(filepath.Join(stream, name), []byte("garbage"), 0o644))
+		testkit.Must(t, os.WriteFile(filepath.Join(stream, name), []byte("garbage"), 0o644))
 	}
 	e, _, log := newEmbedded(t, dir)
 	why := logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
-	contains(t, "the reason", why, "could not be recovered")
-	contains(t, "what /readyz says", e.err().Error(), "could not be recovered")
+	testkit.Contains(t, "the reason", why, "could not be recovered")
+	testkit.Contains(t, "what /readyz says", e.err().Error(), "could not be recovered")
 }

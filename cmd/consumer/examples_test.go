@@ -7,6 +7,8 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Every command has an example in its help, and every example could be typed as it stands.
@@ -40,9 +42,9 @@ func TestHelpShowsExamples(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{"", "tenants", "dead-letters replay", "completion zsh", "version"} {
 		code, stdout, stderr := command(t, nil, append(strings.Fields(args), "--help")...)
-		equal(t, "exit code", code, 0)
-		equal(t, "stderr", stderr, "")
-		contains(t, args, stdout, "Examples:\n  consumer")
+		testkit.Equal(t, "exit code", code, 0)
+		testkit.Equal(t, "stderr", stderr, "")
+		testkit.Contains(t, args, stdout, "Examples:\n  consumer")
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // flow is requests that arrive steadily, each valid and for a tenant of its own.
@@ -72,12 +73,12 @@ func pour(t *testing.T, js jetstream.JetStream, requests int, every time.Duratio
 // reaches waits until so many requests have been published.
 func (f *flow) reaches(t *testing.T, n int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d requests are published", n), func() bool { return f.published.Load() >= int64(n) })
+	testkit.Eventually(t, fmt.Sprintf("%d requests are published", n), func() bool { return f.published.Load() >= int64(n) })
 }
 
 func (f *flow) isPublished(t *testing.T, limit time.Duration) {
 	t.Helper()
-	within(t, limit, "all requests are published", func() bool { return f.published.Load() == int64(f.requests) })
+	testkit.Within(t, limit, "all requests are published", func() bool { return f.published.Load() == int64(f.requests) })
 }
 
 // ends waits until all requests are published and settled, and judges.
@@ -92,7 +93,7 @@ func (f *flow) ends(t *testing.T, d database, js jetstream.JetStream, limit time
 func allAtFirst(t *testing.T, d database, js jetstream.JetStream, requests int, limit time.Duration) {
 	t.Helper()
 	attempts := allProvisioned(t, d, js, requests, limit)
-	equal(t, "requests by attempts", fmt.Sprint(attempts), fmt.Sprintf("map[1:%d]", requests))
+	testkit.Equal(t, "requests by attempts", fmt.Sprint(attempts), fmt.Sprintf("map[1:%d]", requests))
 }
 
 // allProvisioned waits until all requests are settled, and judges: each was provisioned, with one outcome;
@@ -102,9 +103,9 @@ func allProvisioned(
 	t *testing.T, d database, js jetstream.JetStream, requests int, limit time.Duration,
 ) (attempts map[int]int) {
 	t.Helper()
-	within(t, limit, "all requests are settled", func() bool { return isSettled(t, js) })
+	testkit.Within(t, limit, "all requests are settled", func() bool { return isSettled(t, js) })
 	outcomes := stored(t, js)
-	equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
+	testkit.Equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
 	attempts = map[int]int{}
 	seen := map[string]bool{}
 	var named []string
@@ -113,7 +114,7 @@ func allProvisioned(
 			continue
 		}
 		data, err := events.ProvisionedFrom(e)
-		must(t, err)
+		testkit.Must(t, err)
 		attempts[data.Attempts]++
 		seen[data.Request.ID] = true
 		named = append(named, data.TenantID)
@@ -124,7 +125,7 @@ func allProvisioned(
 	}
 	verified(t, d, requests+1)
 	letters := deadLetters(t, js)
-	equal(t, "dead letters", letters, 0)
+	testkit.Equal(t, "dead letters", letters, 0)
 	t.Logf("requests %d, lost %d, doubled %d, dead letters %d, by attempts %v", requests, requests-len(seen),
 		len(outcomes)-len(seen), letters, attempts)
 	return attempts
@@ -164,7 +165,7 @@ func enlist(t *testing.T, n int, env map[string]string) []*replica {
 func ready(t *testing.T, fleet ...*replica) {
 	t.Helper()
 	for _, r := range fleet {
-		eventually(t, "it is ready again", func() bool {
+		testkit.Eventually(t, "it is ready again", func() bool {
 			code, _ := get(t, r.http+"/readyz")
 			return code == http.StatusOK
 		})
@@ -185,20 +186,4 @@ func isSettled(t *testing.T, js jetstream.JetStream) bool {
 	// just now.
 	consumer, err := js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
 	return err == nil && consumer.CachedInfo().AckFloor.Stream == stream.CachedInfo().State.LastSeq
-}
-
-// within is eventually with a limit of its own.
-func within(t *testing.T, limit time.Duration, what string, condition func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
-	for !condition() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("not within %s: %s", limit, what)
-		}
-	}
 }

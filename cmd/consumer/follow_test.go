@@ -11,12 +11,13 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func atoi(t *testing.T, s string) int {
 	t.Helper()
 	n, err := strconv.Atoi(s)
-	must(t, err)
+	testkit.Must(t, err)
 	return n
 }
 
@@ -32,16 +33,16 @@ func newServant(t *testing.T) (*servant, map[string]string) {
 	env := settings(with("NATS_URL", startNATS(t)))
 	s := &servant{t, dialJetStream(t, env["NATS_URL"])}
 	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Ensure(t.Context(), s.js)
-	must(t, err)
+	testkit.Must(t, err)
 	return s, env
 }
 
 // awaitRequest waits for the nth request.
 func (s *servant) awaitRequest(n uint64) {
 	s.t.Helper()
-	eventually(s.t, "the request is published", func() bool {
+	testkit.Eventually(s.t, "the request is published", func() bool {
 		stream, err := s.js.Stream(s.t.Context(), events.StreamRequests)
-		must(s.t, err)
+		testkit.Must(s.t, err)
 		return stream.CachedInfo().State.Msgs >= n
 	})
 }
@@ -53,11 +54,11 @@ func (s *servant) tell(id string, attempt, step int, state string, ms float64) {
 		TenantID: "acme", Request: events.Request{Source: billing, ID: id}, Attempt: attempt, State: state, DurationMS: ms,
 		Step: events.Step{Number: step, Name: pipeline.Steps()[step].Name},
 	})
-	must(s.t, err)
+	testkit.Must(s.t, err)
 	header, body, err := events.Encode(e)
-	must(s.t, err)
-	must(s.t, s.js.Conn().PublishMsg(&nats.Msg{Subject: events.ProgressSubject("acme"), Header: header, Data: body}))
-	must(s.t, s.js.Conn().Flush())
+	testkit.Must(s.t, err)
+	testkit.Must(s.t, s.js.Conn().PublishMsg(&nats.Msg{Subject: events.ProgressSubject("acme"), Header: header, Data: body}))
+	testkit.Must(s.t, s.js.Conn().Flush())
 }
 
 // provision publishes the outcome.
@@ -69,9 +70,9 @@ func (s *servant) provision(id string) {
 		TenantID: "acme", DisplayName: "Acme", IsolationStrategy: events.IsolationSchema, SchemaName: "tenant_acme",
 		Request: events.Request{Source: billing, ID: id}, Attempts: 2,
 	})
-	must(s.t, err)
+	testkit.Must(s.t, err)
 	header, body, err := events.Encode(e)
-	must(s.t, err)
+	testkit.Must(s.t, err)
 	publish(s.t, s.js, &nats.Msg{Subject: e.Type(), Header: header, Data: body})
 }
 
@@ -87,7 +88,7 @@ func TestRequestShowsStepsOnATerminal(t *testing.T) {
 	// The last part is of the last line, where more is said of the screen: it may be looked at while it is drawn.
 	shows := func(parts ...string) (shown string) {
 		t.Helper()
-		eventually(t, "the screen shows "+strings.Join(parts, ", "), func() bool {
+		testkit.Eventually(t, "the screen shows "+strings.Join(parts, ", "), func() bool {
 			shown = s.shows()
 			for _, part := range parts {
 				if !strings.Contains(shown, part) {
@@ -119,7 +120,7 @@ func TestRequestShowsStepsOnATerminal(t *testing.T) {
 		t.Errorf("the screen shows\n%s", shown)
 	}
 	servant.provision("order-1")
-	equal(t, "exit code", <-ended, 0)
+	testkit.Equal(t, "exit code", <-ended, 0)
 	s.over(t)
 	if shown := s.shows(); !strings.HasPrefix(shown, "✓ tenant.provisioned acme\n    tenant_acme, ") || strings.Contains(shown, "Step") {
 		t.Errorf("in the end the screen shows\n%s", shown)
@@ -136,11 +137,11 @@ func TestRequestWithoutProgress(t *testing.T) {
 		ended <- s.command(t, env, nil, nil, requestArgs("acme", "--wait", outcomeWait, "--source", billing, "--id", "order-1")...)
 	}()
 	servant.awaitRequest(1)
-	must(t, servant.js.Conn().Publish(events.ProgressSubject("acme"), []byte("what?")))
+	testkit.Must(t, servant.js.Conn().Publish(events.ProgressSubject("acme"), []byte("what?")))
 	servant.provision("order-1")
-	equal(t, "exit code", <-ended, 0)
+	testkit.Equal(t, "exit code", <-ended, 0)
 	s.over(t)
-	contains(t, "the screen", s.shows(), "✓ tenant.provisioned acme")
+	testkit.Contains(t, "the screen", s.shows(), "✓ tenant.provisioned acme")
 }
 
 // What is read by somebody else has no control codes and no steps: neither when both are piped nor when one is, and
@@ -162,9 +163,9 @@ func TestRequestShowsNoStepsWhenPiped(t *testing.T) {
 				args = append(args, "--json")
 			}
 			var stdout, stderr output
-			equal(t, "exit code", s.command(t, env, piped(c.stdout, &stdout), piped(c.stderr, &stderr), args...), 0)
+			testkit.Equal(t, "exit code", s.command(t, env, piped(c.stdout, &stdout), piped(c.stderr, &stderr), args...), 0)
 			s.over(t)
-			contains(t, "what is written", stdout.String()+s.shows(), "tenant.provisioned", tenant)
+			testkit.Contains(t, "what is written", stdout.String()+s.shows(), "tenant.provisioned", tenant)
 			sent := s.sent()
 			if !c.stdout && !c.json { // the outcome is on the terminal, in colours
 				sent = colours.ReplaceAllString(sent, "")
@@ -191,7 +192,7 @@ func TestRequestOnATerminal(t *testing.T) {
 	env := settings(with("NATS_URL", logged(t, &service.stderr, "embedded NATS server is up", "url")))
 	for tenant, code := range map[string]int{"acme": 0, "not an id": 1} {
 		s := newTerminal(t, 80, 24)
-		equal(t, "exit code", s.command(t, env, nil, nil, requestArgs(tenant, "--wait", outcomeWait)...), code)
+		testkit.Equal(t, "exit code", s.command(t, env, nil, nil, requestArgs(tenant, "--wait", outcomeWait)...), code)
 		s.over(t)
 		if !strings.HasPrefix(s.shows(), map[int]string{0: markGood, 1: markBad}[code]+" tenant.provision") {
 			t.Errorf("the screen shows\n%s", s.shows())
@@ -206,13 +207,13 @@ func TestScreenKeepsLogsWhole(t *testing.T) {
 	view := &screen{onTerminal: s.tty}
 	view.draw([]string{"one", "two", "three"})
 	_, err := view.Write([]byte("a line of the log\n"))
-	must(t, err)
+	testkit.Must(t, err)
 	view.draw([]string{"one", "four"})
 	_, err = view.Write([]byte("another\n"))
-	must(t, err)
+	testkit.Must(t, err)
 	// What would not fit is left out at the top: it could not be erased.
 	view.draw([]string{"1", "2", "3", "4", "5", "6"})
 	view.draw([]string{"last"})
 	s.over(t)
-	equal(t, "the screen", s.shows(), "a line of the log\nanother\nlast")
+	testkit.Equal(t, "the screen", s.shows(), "a line of the log\nanother\nlast")
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The freeze matrix: a replica is stopped at a place between two durable effects, beyond AckWait and every lease.
@@ -215,7 +216,7 @@ func (c frozenCase) run(t *testing.T) {
 	b := launch(t, env)
 	want := []events.CauseCode{c.cause} // of the outcome of each replay
 	if c.waits {
-		eventually(t, "the other replica waits for the lock", func() bool { return strings.Contains(b.stderr.String(), "SQLITE_BUSY") })
+		testkit.Eventually(t, "the other replica waits for the lock", func() bool { return strings.Contains(b.stderr.String(), "SQLITE_BUSY") })
 	} else {
 		settled(t, js)
 		want = append(want, c.interfere(t, d, env, js)...)
@@ -232,7 +233,7 @@ func (c frozenCase) frozen(t *testing.T, d database, js jetstream.JetStream, env
 	t.Helper()
 	place, about, _ := strings.Cut(c.place, "/")
 	r := c.started(t, d, js, merge(env, with("FREEZE_AT", place), with("FREEZE_ABOUT", about)))
-	eventually(t, "the replica is frozen: "+c.place, r.isStopped)
+	testkit.Eventually(t, "the replica is frozen: "+c.place, r.isStopped)
 	return r
 }
 
@@ -257,10 +258,10 @@ func (c frozenCase) ends(
 	publish(t, js, requestFor(t, "order-1", "tenant_1"))
 	settled(t, js)
 	other.signal(t, syscall.SIGTERM)
-	equal(t, "exit code of the other replica", other.wait(t), 0)
+	testkit.Equal(t, "exit code of the other replica", other.wait(t), 0)
 	stale.rests(t, js)
 	stale.signal(t, syscall.SIGTERM)
-	equal(t, "exit code of the stale replica", stale.wait(t), 0)
+	testkit.Equal(t, "exit code of the stale replica", stale.wait(t), 0)
 	c.judge(t, d, js, want)
 }
 
@@ -315,15 +316,15 @@ func passDuplicateWindow(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	const shortest = 100 * time.Millisecond // that the server allows
 	stream, err := js.Stream(t.Context(), events.StreamEvents)
-	must(t, err)
+	testkit.Must(t, err)
 	probe := func() (known bool) {
 		t.Helper()
 		msg := nats.NewMsg(events.TypeProvisioned)
 		msg.Header.Set(jetstream.MsgIDHeader, "probe")
 		ack, err := js.PublishMsg(t.Context(), msg)
-		must(t, err)
+		testkit.Must(t, err)
 		if !ack.Duplicate {
-			must(t, stream.DeleteMsg(t.Context(), ack.Sequence))
+			testkit.Must(t, stream.DeleteMsg(t.Context(), ack.Sequence))
 		}
 		return ack.Duplicate
 	}
@@ -332,13 +333,13 @@ func passDuplicateWindow(t *testing.T, js jetstream.JetStream) {
 		config := stream.CachedInfo().Config
 		config.Duplicates = window
 		_, err := js.UpdateStream(t.Context(), config)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	probe()
 	// An update starts the timer that removes ids. It may fire before the new window is in place, and then not for an
 	// hour, so that one update is not enough. (nats-server 2.15.2, stream.go, update and purgeMsgIds)
 	window := shortest
-	eventually(t, "the stream has forgotten the ids", func() bool {
+	testkit.Eventually(t, "the stream has forgotten the ids", func() bool {
 		window = 2*shortest + time.Millisecond - window
 		set(window)
 		return !probe()
@@ -352,7 +353,7 @@ func (r *replica) rests(t *testing.T, js jetstream.JetStream) {
 	// Messages arrive in order: once this one is settled, those from before have been received.
 	publish(t, js, requestFor(t, "order-2", "tenant_2"))
 	settled(t, js)
-	eventually(t, "the replica has nothing in hand and is ready", func() bool {
+	testkit.Eventually(t, "the replica has nothing in hand and is ready", func() bool {
 		_, counts := get(t, r.http+"/metrics")
 		code, _ := get(t, r.http+"/readyz")
 		return strings.Contains(counts, "\ntenant_provisioner_requests_in_hand 0\n") && code == http.StatusOK
@@ -371,7 +372,7 @@ func (c frozenCase) judge(t *testing.T, d database, js jetstream.JetStream, want
 	for _, other := range []string{"order-1", "order-2"} {
 		judgeOutcomes(t, other, all[other], []events.CauseCode{""}, true)
 	}
-	equal(t, "requests with outcomes", len(all), 3)
+	testkit.Equal(t, "requests with outcomes", len(all), 3)
 
 	last := len(want) - 1
 	letters, tenants := []string{}, []string{"tenant_1", "tenant_2"}
@@ -385,10 +386,10 @@ func (c frozenCase) judge(t *testing.T, d database, js jetstream.JetStream, want
 	for _, header := range deadLetterHeaders(t, js) {
 		replays = append(replays, header.Get("Dead-Letter-Replay"))
 	}
-	equal(t, "dead letters, by replay", fmt.Sprint(replays), fmt.Sprint(letters))
-	equal(t, "registered tenants", fmt.Sprint(d.tenants()), fmt.Sprint(tenants))
+	testkit.Equal(t, "dead letters, by replay", fmt.Sprint(replays), fmt.Sprint(letters))
+	testkit.Equal(t, "registered tenants", fmt.Sprint(d.tenants()), fmt.Sprint(tenants))
 	verified(t, d, len(tenants)+1)
-	equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
+	testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 }
 
 // publishedOutcome is a message of the stream of outcomes.
@@ -409,24 +410,24 @@ func (o publishedOutcome) String() string {
 func outcomesByRequest(t *testing.T, js jetstream.JetStream) map[string][]publishedOutcome {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), events.StreamEvents)
-	must(t, err)
+	testkit.Must(t, err)
 	all := map[string][]publishedOutcome{}
 	for sequence := range stream.CachedInfo().State.LastSeq {
 		msg, err := stream.GetMsg(t.Context(), sequence+1)
 		if errors.Is(err, jetstream.ErrMsgNotFound) { // a probe
 			continue
 		}
-		must(t, err)
+		testkit.Must(t, err)
 		e, err := events.Decode(msg.Header, msg.Data)
-		must(t, err)
+		testkit.Must(t, err)
 		outcome, request := publishedOutcome{id: e.ID()}, ""
 		if e.Type() == events.TypeProvisioned {
 			data, err := events.ProvisionedFrom(e)
-			must(t, err)
+			testkit.Must(t, err)
 			outcome.replay, request = data.Replay, data.Request.ID
 		} else {
 			data, err := events.FailedFrom(e)
-			must(t, err)
+			testkit.Must(t, err)
 			outcome.replay, outcome.cause = data.Replay, data.Cause.Code
 			if data.Request != nil {
 				request = data.Request.ID
@@ -461,14 +462,14 @@ func judgeOutcomes(t *testing.T, request string, got []publishedOutcome, want []
 func deadLetterHeaders(t *testing.T, js jetstream.JetStream) (all []nats.Header) {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), events.StreamDeadLetters)
-	must(t, err)
+	testkit.Must(t, err)
 	state := stream.CachedInfo().State
 	for sequence := state.FirstSeq; sequence <= state.LastSeq && state.Msgs > 0; sequence++ {
 		msg, err := stream.GetMsg(t.Context(), sequence)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}
-		must(t, err)
+		testkit.Must(t, err)
 		all = append(all, msg.Header)
 	}
 	return all
@@ -481,7 +482,7 @@ func impatient(t *testing.T, d database) database {
 		return d
 	}
 	u, err := url.Parse(d.env["DATABASE_URL"])
-	must(t, err)
+	testkit.Must(t, err)
 	query := u.Query()
 	query.Set("idle_in_transaction_session_timeout", "1500") // ms
 	u.RawQuery = query.Encode()
@@ -493,7 +494,7 @@ func impatient(t *testing.T, d database) database {
 func removeBoundary(t *testing.T, d database) {
 	t.Helper()
 	if d.sqlite() {
-		must(t, os.RemoveAll(filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"), "tenant_"+frozenTenant)))
+		testkit.Must(t, os.RemoveAll(filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"), "tenant_"+frozenTenant)))
 		return
 	}
 	execute(t, "pgx", d.env["DATABASE_URL"], "", `DROP SCHEMA "tenant_`+frozenTenant+`" CASCADE`)

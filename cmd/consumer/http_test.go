@@ -10,19 +10,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
-var client = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+var client = &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func get(t *testing.T, url string) (code int, body string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
-	must(t, err)
+	testkit.Must(t, err)
 	response, err := client.Do(request)
-	must(t, err)
-	defer func() { must(t, response.Body.Close()) }()
+	testkit.Must(t, err)
+	defer func() { testkit.Must(t, response.Body.Close()) }()
 	text, err := io.ReadAll(response.Body)
-	must(t, err)
+	testkit.Must(t, err)
 	return response.StatusCode, string(text)
 }
 
@@ -36,7 +37,7 @@ func notReady(t *testing.T, base, names string) {
 			t.Logf("/readyz: %d %s", code, body)
 		}
 	}()
-	eventually(t, "/readyz says that "+names+" is missing", func() bool {
+	testkit.Eventually(t, "/readyz says that "+names+" is missing", func() bool {
 		code, body = get(t, base+"/readyz")
 		return code == http.StatusServiceUnavailable && strings.Contains(body, names)
 	})
@@ -48,10 +49,10 @@ func scrape(t *testing.T, base string, parts ...string) (body string) {
 	t.Helper()
 	defer func() {
 		if t.Failed() {
-			contains(t, "/metrics", body, parts...)
+			testkit.Contains(t, "/metrics", body, parts...)
 		}
 	}()
-	eventually(t, "the metrics have what they should", func() bool {
+	testkit.Eventually(t, "the metrics have what they should", func() bool {
 		var code int
 		code, body = get(t, base+"/metrics")
 		return code == http.StatusOK && !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(body, part) })
@@ -67,19 +68,19 @@ func TestProbes(t *testing.T) {
 	health := func() (int, string) {
 		t.Helper()
 		code, stdout, stderr := command(t, settings(with("HTTP_ADDR", addr)), "health")
-		equal(t, "stderr of health", stderr, "")
+		testkit.Equal(t, "stderr of health", stderr, "")
 		return code, stdout
 	}
 	for _, path := range []string{"/livez", "/readyz"} {
 		code, body := get(t, "http://"+addr+path)
-		equal(t, path, code, http.StatusOK)
-		equal(t, path, body, "ok\n")
+		testkit.Equal(t, path, code, http.StatusOK)
+		testkit.Equal(t, path, body, "ok\n")
 	}
 	code, text := health()
-	equal(t, "health", code, 0)
-	equal(t, "health", text, "ok\n")
+	testkit.Equal(t, "health", code, 0)
+	testkit.Equal(t, "health", text, "ok\n")
 	code, _ = get(t, "http://"+addr+"/nothing")
-	equal(t, "/nothing", code, http.StatusNotFound)
+	testkit.Equal(t, "/nothing", code, http.StatusNotFound)
 }
 
 // NATS is away when the service is told to stop: the drain does not wait for it beyond its own timeout.
@@ -89,7 +90,7 @@ func TestStopWhileNATSIsAway(t *testing.T) {
 	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", through), with("DRAIN_TIMEOUT", "1s")))
 	relay.cut()
 	logged(t, &service.stderr, "NATS connection lost; reconnecting", "error")
-	equal(t, "exit code", service.stop(t), 0)
+	testkit.Equal(t, "exit code", service.stop(t), 0)
 }
 
 // Outcomes are counted once each, however often they are delivered.
@@ -127,7 +128,7 @@ func TestMetrics(t *testing.T) {
 		`go_sql_max_open_connections{db_name="commits"} `,
 	)
 	problems, err := promlint.New(strings.NewReader(body)).Lint()
-	must(t, err)
+	testkit.Must(t, err)
 	for _, p := range problems {
 		if strings.HasPrefix(p.Metric, "tenant_provisioner_") {
 			t.Errorf("%s: %s", p.Metric, p.Text)
@@ -167,30 +168,30 @@ func TestReadinessFollowsTheDatabase(t *testing.T) {
 	publish(t, js, requestFor(t, "order-2", "umbrella"))
 	notReady(t, "http://"+addr, "connect")
 	code, stdout, _ := command(t, with("HTTP_ADDR", addr), "health")
-	equal(t, "exit code of health", code, 1)
-	contains(t, "health", stdout, "connect")
+	testkit.Equal(t, "exit code of health", code, 1)
+	testkit.Contains(t, "health", stdout, "connect")
 	code, _ = get(t, "http://"+addr+"/livez")
-	equal(t, "/livez", code, http.StatusOK)
+	testkit.Equal(t, "/livez", code, http.StatusOK)
 
 	relay.mend(t)
-	eventually(t, "ready again", func() bool {
+	testkit.Eventually(t, "ready again", func() bool {
 		code, _ := get(t, "http://"+addr+"/readyz")
 		return code == http.StatusOK
 	})
 	settled(t, js)
 	outcomes := stored(t, js)
-	equal(t, "outcomes", census(t, outcomes), "provisioned 2")
+	testkit.Equal(t, "outcomes", census(t, outcomes), "provisioned 2")
 	data, err := events.ProvisionedFrom(outcomes[1])
-	must(t, err)
-	equal(t, "attempts", data.Attempts, 1)
+	testkit.Must(t, err)
+	testkit.Equal(t, "attempts", data.Attempts, 1)
 }
 
 func TestHealthOfNobody(t *testing.T) {
 	t.Parallel()
-	code, _, stderr := command(t, settings(with("HTTP_ADDR", freeAddr(t))), "health")
-	equal(t, "exit code", code, 1)
-	contains(t, "stderr", stderr, "refused")
+	code, _, stderr := command(t, settings(with("HTTP_ADDR", testkit.FreeAddr(t))), "health")
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Contains(t, "stderr", stderr, "refused")
 	code, _, stderr = command(t, settings(), "health")
-	equal(t, "exit code without HTTP_ADDR", code, 2)
-	contains(t, "stderr", stderr, "HTTP_ADDR")
+	testkit.Equal(t, "exit code without HTTP_ADDR", code, 2)
+	testkit.Contains(t, "stderr", stderr, "HTTP_ADDR")
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 const openToTheNetwork = "HTTP_ADDR is open to the network"
@@ -17,21 +19,21 @@ const openToTheNetwork = "HTTP_ADDR is open to the network"
 func TestHTTPIsOnLoopbackUnlessToldOtherwise(t *testing.T) {
 	t.Parallel()
 	_, stdout, _ := command(t, nil, "config")
-	contains(t, "the default", stdout, "\nHTTP_ADDR=127.0.0.1:8080\n")
+	testkit.Contains(t, "the default", stdout, "\nHTTP_ADDR=127.0.0.1:8080\n")
 	for addr, open := range map[string]int{
 		"127.0.0.1:0": 0, "localhost:0": 0, "[::1]:0": 0, "127.0.0.2:0": 0, "0.0.0.0:0": 1, ":0": 1, "[::]:0": 1,
 	} {
 		r := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", addr)))
 		bound := logged(t, &r.stderr, "HTTP server is up", "addr")
-		equal(t, "warnings of "+addr, strings.Count(r.stderr.String(), openToTheNetwork), open)
+		testkit.Equal(t, "warnings of "+addr, strings.Count(r.stderr.String(), openToTheNetwork), open)
 		host, port, err := net.SplitHostPort(bound)
-		must(t, err)
+		testkit.Must(t, err)
 		if open == 0 && !net.ParseIP(host).IsLoopback() {
 			t.Errorf("%s is bound to %s", addr, bound)
 		}
 		code, _ := get(t, "http://"+map[bool]string{true: "127.0.0.1:" + port, false: bound}[open == 1]+"/livez")
-		equal(t, "/livez at "+addr, code, 200)
-		equal(t, "exit code", r.stop(t), 0)
+		testkit.Equal(t, "/livez at "+addr, code, 200)
+		testkit.Equal(t, "exit code", r.stop(t), 0)
 	}
 }
 
@@ -52,26 +54,26 @@ func TestHTTPLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conn, err := net.Dial("tcp", addr)
-			must(t, err)
-			defer func() { must(t, conn.Close()) }()
-			must(t, conn.SetDeadline(time.Now().Add(patience)))
+			testkit.Must(t, err)
+			defer func() { testkit.Must(t, conn.Close()) }()
+			testkit.Must(t, conn.SetDeadline(time.Now().Add(testkit.Patience)))
 			_, err = fmt.Fprint(conn, c.request)
-			must(t, err)
+			testkit.Must(t, err)
 			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if c.want != 0 {
-				must(t, err)
-				equal(t, "status", response.StatusCode, c.want)
+				testkit.Must(t, err)
+				testkit.Equal(t, "status", response.StatusCode, c.want)
 			}
 			if err == nil {
-				defer func() { must(t, response.Body.Close()) }()
+				defer func() { testkit.Must(t, response.Body.Close()) }()
 			}
 			// The connection ends on the server's side, within its timeouts.
 			if c.want != http.StatusMethodNotAllowed {
 				_, err = io.Copy(io.Discard, conn)
-				must(t, ignoreReset(err))
+				testkit.Must(t, ignoreReset(err))
 			}
 			code, _ := get(t, "http://"+addr+"/livez")
-			equal(t, "/livez meanwhile", code, 200)
+			testkit.Equal(t, "/livez meanwhile", code, 200)
 		})
 	}
 }

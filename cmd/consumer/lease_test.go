@@ -8,6 +8,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // One replica is cut off from PostgreSQL in the middle of the only attempt that there may be, and keeps its message. A
@@ -24,39 +25,39 @@ func TestCopyWaitsForALastAttemptThatIsAlive(t *testing.T) {
 	js := dialJetStream(t, nats)
 
 	db, err := databasesql.Open("pgx", url)
-	must(t, err)
-	t.Cleanup(func() { must(t, db.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, db.Close()) })
 	tx, err := db.BeginTx(t.Context(), nil)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = tx.ExecContext(t.Context(), "INSERT INTO docex_system.tenant_registry (tenant_id, display_name, is_system, "+
 		"isolation_strategy, schema_name, created_at, created_by, last_updated_at) "+
 		"VALUES ('acme', 'x', false, 'schema', 'tenant_acme', now(), 'x', now())")
-	must(t, err)
+	testkit.Must(t, err)
 	publish(t, js, requestFor(t, "order", "acme"))
 	const mine = " FROM pg_stat_activity WHERE application_name = 'tenant-provisioner' AND datname = current_database()"
-	eventually(t, "the attempt waits for the registration", func() bool {
+	testkit.Eventually(t, "the attempt waits for the registration", func() bool {
 		return d.rows(system, "SELECT count(*)"+mine+" AND wait_event_type = 'Lock'")[0] != "0"
 	})
 	relay.cut()
 	d.rows(system, "SELECT pg_terminate_backend(pid)"+mine)
-	must(t, tx.Rollback())
+	testkit.Must(t, tx.Rollback())
 	notReady(t, cutOff.http, "")
 
 	other := enlist(t, 1, merge(env, with("DATABASE_URL", url)))[0]
 	// The first replica may still take as many as it holds; it settles them afterwards.
 	begin := time.Now()
-	eventually(t, "a copy is postponed for longer than the lease", func() bool {
+	testkit.Eventually(t, "a copy is postponed for longer than the lease", func() bool {
 		if !strings.Contains(other.stderr.String(), "another worker") {
 			publish(t, js, requestFor(t, "order", "acme"))
 			begin = time.Now()
 		}
 		return time.Since(begin) > 3*ackWait
 	})
-	equal(t, "the ledger", d.rows(system, "SELECT state || ' ' || attempts FROM {b}tenant_requests")[0], "running 1")
+	testkit.Equal(t, "the ledger", d.rows(system, "SELECT state || ' ' || attempts FROM {b}tenant_requests")[0], "running 1")
 	relay.mend(t)
 	settled(t, js)
 	outcomes := stored(t, js)
-	equal(t, "outcomes", len(outcomes), 1)
-	equal(t, "type", outcomes[0].Type(), events.TypeProvisioned)
-	equal(t, "the ledger", d.rows(system, "SELECT state || ' ' || attempts FROM {b}tenant_requests")[0], "provisioned 1")
+	testkit.Equal(t, "outcomes", len(outcomes), 1)
+	testkit.Equal(t, "type", outcomes[0].Type(), events.TypeProvisioned)
+	testkit.Equal(t, "the ledger", d.rows(system, "SELECT state || ' ' || attempts FROM {b}tenant_requests")[0], "provisioned 1")
 }

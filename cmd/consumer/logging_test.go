@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestBound(t *testing.T) {
@@ -31,7 +33,7 @@ func TestBound(t *testing.T) {
 		{"\xff\xff", 6, "\xff… (2 bytes)"},
 		{"\U000e0001x", 10, "\U000e0001… (5 bytes)"},
 	} {
-		equal(t, fmt.Sprintf("%q in %d", c.text, c.limit), bound(c.text, c.limit), c.want)
+		testkit.Equal(t, fmt.Sprintf("%q in %d", c.text, c.limit), bound(c.text, c.limit), c.want)
 	}
 }
 
@@ -131,7 +133,7 @@ func TestShortLogLineIsUnchanged(t *testing.T) {
 			if name == "Stringer" && format == "json" {
 				continue // slog writes its fields
 			}
-			equal(t, name+" as "+format, g, w)
+			testkit.Equal(t, name+" as "+format, g, w)
 		}
 	}
 }
@@ -140,7 +142,7 @@ func TestLogSaysHowLongATextWas(t *testing.T) {
 	t.Parallel()
 	log, written := logTo("json")
 	log.With("source", strings.Repeat("s", 5000)).Info("m", "differences", slices.Repeat([]string{"column a.b is missing"}, 1000))
-	contains(t, "the log", written.String(), strings.Repeat("s", maxLogText)+"… (5000 bytes)", `"… and 958 more"]`)
+	testkit.Contains(t, "the log", written.String(), strings.Repeat("s", maxLogText)+"… (5000 bytes)", `"… and 958 more"]`)
 	if strings.Contains(written.String(), strings.Repeat("s", maxLogText+1)) {
 		t.Error("more than the limit")
 	}
@@ -153,8 +155,8 @@ func TestStackIsLoggedLonger(t *testing.T) {
 	stack := string(debug.Stack()) + strings.Repeat("frame\n", 400)
 	log.Error("panic", "panic", strings.Repeat("x", 90_000), logStack, stack)
 	var line map[string]string
-	must(t, json.Unmarshal(written.Bytes(), &line))
-	equal(t, "stack", line[logStack], stack)
+	testkit.Must(t, json.Unmarshal(written.Bytes(), &line))
+	testkit.Equal(t, "stack", line[logStack], stack)
 	written.Reset()
 	log.Error("panic", logStack, strings.Repeat("x", 90_000))
 	if written.Len() > maxLogStack+maxLogText {

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // mostLog is what one request may write to the log, in bytes, however it is made.
@@ -128,11 +129,11 @@ func TestLogOfALongError(t *testing.T) {
 	publish(t, js, requestFor(t, "long error", "acme"))
 	settled(t, js)
 	log := service.stderr.String()[before:]
-	contains(t, "the log", log, "… (9000")
+	testkit.Contains(t, "the log", log, "… (9000")
 	if len(log) > mostLog {
 		t.Errorf("%d bytes of log", len(log))
 	}
-	equal(t, "outcomes", census(t, stored(t, js)), "ATTEMPTS_EXHAUSTED 1")
+	testkit.Equal(t, "outcomes", census(t, stored(t, js)), "ATTEMPTS_EXHAUSTED 1")
 }
 
 // The same holds for spans, whatever makes them: of a delivery, a step, a statement.
@@ -159,11 +160,11 @@ func TestSpansOfALargeRequest(t *testing.T) {
 			msg.Data = []byte(strings.Replace(string(msg.Data), `"data":`,
 				fmt.Sprintf(`"traceparent":%q,"tracestate":%q,"data":`, parent, state), 1))
 			_, err := js.PublishMsg(t.Context(), msg)
-			must(t, err)
+			testkit.Must(t, err)
 			settled(t, js)
 		}
 		p.signal(t, syscall.SIGTERM)
-		equal(t, "exit code", p.wait(t), 0)
+		testkit.Equal(t, "exit code", p.wait(t), 0)
 		if len(seen.all) < 50 {
 			t.Fatalf("%d spans", len(seen.all))
 		}

@@ -25,17 +25,13 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/events"
-	"example.com/tenant-provisioner/internal/porttest"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 const (
-	// patience bounds every wait: long enough for a machine that has ten times as much to do, for a test that fails
-	// anyway. What must not be waited for takes longer than that, or another test shows that it is not.
-	patience = 3 * time.Minute
 	// outcomeWait is the --wait of commands that get an outcome; shorter than patience, so that they can report it.
 	outcomeWait = "2m"
-	poll        = 10 * time.Millisecond
 
 	billing = "/billing"
 )
@@ -105,7 +101,7 @@ func (b *builds) remove() error {
 func realProgram(t *testing.T) string {
 	t.Helper()
 	path, err := programs.path("")
-	must(t, err)
+	testkit.Must(t, err)
 	return path
 }
 
@@ -130,7 +126,7 @@ func (o *output) String() string {
 // command runs one command to its end.
 func command(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	return commandWithin(t, patience, env, args...)
+	return commandWithin(t, testkit.Patience, env, args...)
 }
 
 // commandWithin is command with a limit of its own.
@@ -165,7 +161,7 @@ func start(t *testing.T, env map[string]string, args ...string) *running {
 	t.Cleanup(func() {
 		r.stop(t)
 		if t.Failed() {
-			t.Logf("consumer %v\nstdout:\n%s\nstderr:\n%s", args, &r.stdout, tail(r.stderr.String()))
+			t.Logf("consumer %v\nstdout:\n%s\nstderr:\n%s", args, &r.stdout, testkit.Tail(r.stderr.String()))
 		}
 	})
 	return r
@@ -182,7 +178,7 @@ func (r *running) wait(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-r.ended:
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		t.Fatal("the command does not end")
 	}
 	return r.code
@@ -191,7 +187,7 @@ func (r *running) wait(t *testing.T) int {
 // logged waits for a line of the JSON log with this message and returns the attribute.
 func logged(t *testing.T, from fmt.Stringer, message, attribute string) (value string) {
 	t.Helper()
-	eventually(t, "the log says "+message, func() bool {
+	testkit.Eventually(t, "the log says "+message, func() bool {
 		for line := range strings.Lines(from.String()) {
 			var fields map[string]any
 			if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == message {
@@ -208,7 +204,7 @@ func logged(t *testing.T, from fmt.Stringer, message, attribute string) (value s
 func serve(t *testing.T, env map[string]string) *running {
 	t.Helper()
 	r := start(t, env, "run")
-	eventually(t, "the service takes requests", func() bool {
+	testkit.Eventually(t, "the service takes requests", func() bool {
 		select {
 		case <-r.ended:
 			t.Fatalf("the service has ended with %d", r.code)
@@ -275,14 +271,14 @@ func sqliteIn(t *testing.T, root string) database {
 			t.Helper()
 			db, err := databasesql.Open("sqlite",
 				"file:"+filepath.Join(root, "tenant_"+tenant, "docex.db")+"?mode=rw&_pragma=busy_timeout(5000)")
-			must(t, err)
-			defer func() { must(t, db.Close()) }()
+			testkit.Must(t, err)
+			defer func() { testkit.Must(t, db.Close()) }()
 			return column(t, db, strings.ReplaceAll(query, "{b}", ""))
 		},
 		plant: func(tenant string, statements ...string) {
 			t.Helper()
 			file := filepath.Join(root, "tenant_"+tenant, "docex.db")
-			must(t, os.MkdirAll(filepath.Dir(file), 0o755))
+			testkit.Must(t, os.MkdirAll(filepath.Dir(file), 0o755))
 			execute(t, "sqlite", "file:"+file, "", statements...)
 		},
 	}
@@ -302,8 +298,8 @@ func postgresAt(t *testing.T, url, through string) database {
 		rows: func(tenant, query string) []string {
 			t.Helper()
 			db, err := databasesql.Open("pgx", url)
-			must(t, err)
-			defer func() { must(t, db.Close()) }()
+			testkit.Must(t, err)
+			defer func() { testkit.Must(t, db.Close()) }()
 			prefix := `"tenant_` + tenant + `".`
 			if tenant == system {
 				prefix = "docex_system."
@@ -322,25 +318,25 @@ func postgresAt(t *testing.T, url, through string) database {
 func execute(t *testing.T, driver, source, prefix string, statements ...string) {
 	t.Helper()
 	db, err := databasesql.Open(driver, source)
-	must(t, err)
-	defer func() { must(t, db.Close()) }()
+	testkit.Must(t, err)
+	defer func() { testkit.Must(t, db.Close()) }()
 	for _, s := range statements {
 		_, err := db.ExecContext(t.Context(), strings.ReplaceAll(s, "{b}", prefix))
-		must(t, err)
+		testkit.Must(t, err)
 	}
 }
 
 func column(t *testing.T, db *databasesql.DB, query string) (values []string) {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), query)
-	must(t, err)
-	defer func() { must(t, rows.Close()) }()
+	testkit.Must(t, err)
+	defer func() { testkit.Must(t, rows.Close()) }()
 	for rows.Next() {
 		var v string
-		must(t, rows.Scan(&v))
+		testkit.Must(t, rows.Scan(&v))
 		values = append(values, v)
 	}
-	must(t, rows.Err())
+	testkit.Must(t, rows.Err())
 	return values
 }
 
@@ -371,13 +367,13 @@ func startNATS(t *testing.T, change ...func(*server.Options)) string {
 		fn(options)
 	}
 	s, err := server.NewServer(options)
-	must(t, err)
+	testkit.Must(t, err)
 	s.Start()
 	t.Cleanup(func() {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	if !s.ReadyForConnections(patience) {
+	if !s.ReadyForConnections(testkit.Patience) {
 		t.Fatal("the NATS server is not ready")
 	}
 	return s.ClientURL()
@@ -386,10 +382,10 @@ func startNATS(t *testing.T, change ...func(*server.Options)) string {
 func dialJetStream(t *testing.T, url string) jetstream.JetStream {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
-	must(t, err)
+	testkit.Must(t, err)
 	return js
 }
 
@@ -398,9 +394,9 @@ func requestFor(t *testing.T, id, tenant string) *nats.Msg {
 	t.Helper()
 	e, err := events.NewRequested(billing, id,
 		events.Requested{TenantID: tenant, DisplayName: "Acme", CreatedBy: "test"})
-	must(t, err)
+	testkit.Must(t, err)
 	header, body, err := events.Encode(e)
-	must(t, err)
+	testkit.Must(t, err)
 	return &nats.Msg{Subject: events.TypeRequested, Header: header, Data: body}
 }
 
@@ -408,14 +404,14 @@ func publish(t *testing.T, js jetstream.JetStream, messages ...*nats.Msg) {
 	t.Helper()
 	for _, msg := range messages {
 		_, err := js.PublishMsg(t.Context(), msg)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 }
 
 // settled waits until the service has settled everything that the stream of requests holds.
 func settled(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })
+	testkit.Eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })
 }
 
 // untilDone asks JetStream again where it fails: on a busy machine an answer may be late, and a leader be elected at any
@@ -428,7 +424,7 @@ func untilDone[T any](t *testing.T, what string, from func(context.Context) (T, 
 			t.Log(err)
 		}
 	}()
-	eventually(t, what, func() bool {
+	testkit.Eventually(t, what, func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // an answer may be lost as well
 		defer cancel()
 		value, err = from(ctx)
@@ -449,7 +445,7 @@ func stored(t *testing.T, js jetstream.JetStream) (all []event.Event) {
 			return stream.GetMsg(ctx, sequence+1)
 		})
 		e, err := events.Decode(msg.Header, msg.Data)
-		must(t, err)
+		testkit.Must(t, err)
 		if ids[e.ID()] || msg.Subject != e.Type() {
 			t.Errorf("outcome %s is there twice, or is not on subject %s", e.ID(), e.Type())
 		}
@@ -469,7 +465,7 @@ func census(t *testing.T, all []event.Event) string {
 			continue
 		}
 		data, err := events.FailedFrom(e)
-		must(t, err)
+		testkit.Must(t, err)
 		found[string(data.Cause.Code)]++
 	}
 	var parts []string
@@ -477,51 +473,6 @@ func census(t *testing.T, all []event.Event) string {
 		parts = append(parts, fmt.Sprintf("%s %d", name, found[name]))
 	}
 	return strings.Join(parts, ", ")
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	within(t, patience, what, condition)
-}
-
-// freeAddr is an address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	addr, err := porttest.Free(t.Context())
-	must(t, err)
-	return addr.String()
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
-// contains asserts that the text holds every part.
-func contains(t *testing.T, what, text string, parts ...string) {
-	t.Helper()
-	for _, part := range parts {
-		if !strings.Contains(text, part) {
-			t.Errorf("%s does not contain %q:\n%s", what, part, tail(text))
-		}
-	}
-}
-
-func tail(text string) string {
-	const most = 8000
-	if len(text) > most {
-		return "…" + text[len(text)-most:]
-	}
-	return text
 }
 
 // exitCode is how a process ended.

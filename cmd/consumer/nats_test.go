@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"example.com/tenant-provisioner/internal/repeatlog"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // An error that each message meets is logged once, or a few times where its text names the message.
@@ -20,20 +21,20 @@ func TestNATSErrorsAreCounted(t *testing.T) {
 	})
 	var written output
 	nc, err := connect(Config{NATSURL: strings.Replace(url, "://", "://u:p@", 1)}, nil, newLogger(&written, 0, "json"), false)
-	must(t, err)
+	testkit.Must(t, err)
 	defer nc.Close()
 	lines := func() int { return strings.Count(written.String(), "denied.") }
 	for range 100 {
-		must(t, nc.Publish("denied.same", nil))
+		testkit.Must(t, nc.Publish("denied.same", nil))
 	}
-	must(t, nc.Flush())
-	eventually(t, "the error is logged", func() bool { return lines() > 0 })
+	testkit.Must(t, nc.Flush())
+	testkit.Eventually(t, "the error is logged", func() bool { return lines() > 0 })
 	for i := range 1000 {
-		must(t, nc.Publish(fmt.Sprint("denied.", i), nil))
+		testkit.Must(t, nc.Publish(fmt.Sprint("denied.", i), nil))
 	}
-	must(t, nc.Publish("denied.last", nil))
-	must(t, nc.Flush())
-	eventually(t, "the last error is known", func() bool {
+	testkit.Must(t, nc.Publish("denied.last", nil))
+	testkit.Must(t, nc.Flush())
+	testkit.Eventually(t, "the last error is known", func() bool {
 		err := nc.LastError()
 		return err != nil && strings.Contains(err.Error(), "denied.last")
 	})
@@ -52,7 +53,7 @@ func TestReportsOfTheEmbeddedServerAreCounted(t *testing.T) {
 		l.Warnf("%s exceeded", "max_payload")
 		l.Errorf("%s", "disk full")
 	}
-	equal(t, "lines", strings.Count(written.String(), "\n"), 2)
-	contains(t, "the log", written.String(), `"level":"WARN","msg":"nats: max_payload exceeded"`,
+	testkit.Equal(t, "lines", strings.Count(written.String(), "\n"), 2)
+	testkit.Contains(t, "the log", written.String(), `"level":"WARN","msg":"nats: max_payload exceeded"`,
 		`"level":"ERROR","msg":"nats: disk full"`)
 }

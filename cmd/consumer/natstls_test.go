@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // byTLS has a server take TLS only, and clients only that show a certificate of the authority.
@@ -19,7 +21,7 @@ func byTLS(t *testing.T, a *authority, name string) func(*server.Options) {
 	t.Helper()
 	own := a.issue(name)
 	certificate, err := tls.LoadX509KeyPair(own.certificate, own.key)
-	must(t, err)
+	testkit.Must(t, err)
 	clients := x509.NewCertPool()
 	clients.AppendCertsFromPEM(content(t, a.file))
 	return func(o *server.Options) {
@@ -27,7 +29,7 @@ func byTLS(t *testing.T, a *authority, name string) func(*server.Options) {
 			Certificates: []tls.Certificate{certificate}, ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert,
 			MinVersion: tls.VersionTLS12,
 		}
-		o.TLSTimeout = patience.Seconds()
+		o.TLSTimeout = testkit.Patience.Seconds()
 	}
 }
 
@@ -44,8 +46,8 @@ func provisionsOver(t *testing.T, env map[string]string) {
 	t.Helper()
 	service := serve(t, settings(newSQLite(t).env, env))
 	code, _, stderr := command(t, settings(env), requestArgs("acme", "--wait", outcomeWait)...)
-	equal(t, "exit code: "+stderr, code, 0)
-	equal(t, "exit code", service.stop(t), 0)
+	testkit.Equal(t, "exit code: "+stderr, code, 0)
+	testkit.Equal(t, "exit code", service.stop(t), 0)
 }
 
 func TestNATSByTLS(t *testing.T) {
@@ -77,11 +79,11 @@ func TestNATSRefusesCertificates(t *testing.T) {
 			service := start(t, settings(newSQLite(t).env, c.env, with("HTTP_ADDR", "127.0.0.1:0")), "run")
 			http := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
 			notReady(t, http, c.says)
-			contains(t, "the log", service.stderr.String(), c.says)
-			equal(t, "exit code", service.stop(t), 0)
+			testkit.Contains(t, "the log", service.stderr.String(), c.says)
+			testkit.Equal(t, "exit code", service.stop(t), 0)
 			code, _, stderr := command(t, settings(c.env), "watch")
-			equal(t, "exit code", code, 1)
-			contains(t, "the command", stderr, c.says)
+			testkit.Equal(t, "exit code", code, 1)
+			testkit.Contains(t, "the command", stderr, c.says)
 		})
 	}
 }
@@ -90,7 +92,7 @@ func TestNATSRefusesCertificates(t *testing.T) {
 func TestFilesOfCertificatesAreChecked(t *testing.T) {
 	t.Parallel()
 	junk := filepath.Join(t.TempDir(), "junk")
-	must(t, os.WriteFile(junk, []byte("-----BEGIN "+secret+"-----"), 0o600))
+	testkit.Must(t, os.WriteFile(junk, []byte("-----BEGIN "+secret+"-----"), 0o600))
 	client := newAuthority(t).issue("service")
 	for name, env := range map[string]map[string]string{
 		"NATS_TLS_CERT": natsTLS("nats://127.0.0.1:1", "", pair{client.certificate, ""}),
@@ -99,8 +101,8 @@ func TestFilesOfCertificatesAreChecked(t *testing.T) {
 		"NATS_CREDS":    {"NATS_URL": "nats://127.0.0.1:1", "NATS_CREDS": junk},
 	} {
 		code, _, stderr := command(t, settings(env), "run")
-		equal(t, "exit code of "+name, code, 2)
-		contains(t, "stderr", stderr, name)
+		testkit.Equal(t, "exit code of "+name, code, 2)
+		testkit.Contains(t, "stderr", stderr, name)
 		if strings.Contains(stderr, secret) {
 			t.Errorf("what is in the file is shown: %s", stderr)
 		}
@@ -116,16 +118,16 @@ type issuer struct {
 func newIssuer(t *testing.T) *issuer {
 	t.Helper()
 	operator, err := nkeys.CreateOperator()
-	must(t, err)
+	testkit.Must(t, err)
 	account, err := nkeys.CreateAccount()
-	must(t, err)
+	testkit.Must(t, err)
 	return &issuer{t, operator, account}
 }
 
 func (i *issuer) public(key nkeys.KeyPair) string {
 	i.t.Helper()
 	text, err := key.PublicKey()
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	return text
 }
 
@@ -134,17 +136,17 @@ func (i *issuer) config() string {
 	i.t.Helper()
 	operator := jwt.NewOperatorClaims(i.public(i.operator))
 	token, err := operator.Encode(i.operator)
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	account := jwt.NewAccountClaims(i.public(i.account))
 	account.Limits.JetStreamLimits = jwt.JetStreamLimits{
 		MemoryStorage: jwt.NoLimit, DiskStorage: jwt.NoLimit, Streams: jwt.NoLimit, Consumer: jwt.NoLimit,
 	}
 	accountToken, err := account.Encode(i.operator)
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	system, err := nkeys.CreateAccount()
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	systemToken, err := jwt.NewAccountClaims(i.public(system)).Encode(i.operator)
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	return fmt.Sprintf("operator: %s\nsystem_account: %s\nresolver: MEMORY\nresolver_preload: { %s: %s, %s: %s }\n",
 		token, i.public(system), i.public(system), systemToken, i.public(i.account), accountToken)
 }
@@ -153,15 +155,15 @@ func (i *issuer) config() string {
 func (i *issuer) creds() (file, seed string) {
 	i.t.Helper()
 	user, err := nkeys.CreateUser()
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	token, err := jwt.NewUserClaims(i.public(user)).Encode(i.account)
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	private, err := user.Seed()
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	text, err := jwt.FormatUserConfig(token, private)
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	file = filepath.Join(i.t.TempDir(), "user.creds")
-	must(i.t, os.WriteFile(file, text, 0o600))
+	testkit.Must(i.t, os.WriteFile(file, text, 0o600))
 	return file, string(private)
 }
 
@@ -169,9 +171,9 @@ func (i *issuer) creds() (file, seed string) {
 func (i *issuer) start() (url string) {
 	i.t.Helper()
 	file := filepath.Join(i.t.TempDir(), "server.conf")
-	must(i.t, os.WriteFile(file, []byte(i.config()), 0o600))
+	testkit.Must(i.t, os.WriteFile(file, []byte(i.config()), 0o600))
 	configured, err := server.ProcessConfigFile(file)
-	must(i.t, err)
+	testkit.Must(i.t, err)
 	return startNATS(i.t, func(o *server.Options) {
 		configured.Host, configured.Port, configured.JetStream, configured.StoreDir = o.Host, o.Port, true, o.StoreDir
 		configured.NoSigs, configured.NoLog = true, true
@@ -196,11 +198,11 @@ func TestNATSRefusesCreds(t *testing.T) {
 		"none":                {"NATS_URL": url},
 	} {
 		r := start(t, settings(newSQLite(t).env, env), "run")
-		equal(t, name+": exit code", r.wait(t), 1)
-		contains(t, name, r.stderr.String(), "check user and password in NATS_URL, or NATS_CREDS")
+		testkit.Equal(t, name+": exit code", r.wait(t), 1)
+		testkit.Contains(t, name, r.stderr.String(), "check user and password in NATS_URL, or NATS_CREDS")
 		code, _, stderr := command(t, settings(env), "watch")
-		equal(t, name+": exit code", code, 1)
-		contains(t, name, stderr, "check user and password in NATS_URL, or NATS_CREDS")
+		testkit.Equal(t, name+": exit code", code, 1)
+		testkit.Contains(t, name, stderr, "check user and password in NATS_URL, or NATS_CREDS")
 		if strings.Contains(r.stderr.String()+stderr, seed) {
 			t.Errorf("%s: the seed is shown", name)
 		}

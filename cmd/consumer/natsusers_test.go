@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // natsUsers are the users of deploy/nats/server.conf, and what the file is told of their passwords. A hash will do:
@@ -47,19 +48,19 @@ func startGuarded(t *testing.T, dir string, without ...string) guarded {
 		file = fileWithout(t, file, without)
 	}
 	options, err := server.ProcessConfigFile(file)
-	must(t, err)
-	equal(t, "every write is synced", options.SyncAlways, true)
-	equal(t, "host", options.Host, "127.0.0.1")
+	testkit.Must(t, err)
+	testkit.Equal(t, "every write is synced", options.SyncAlways, true)
+	testkit.Equal(t, "host", options.Host, "127.0.0.1")
 	options.Port, options.StoreDir, options.NoSigs, options.NoLog = server.RANDOM_PORT, dir, true, true
 	s, err := server.NewServer(options)
-	must(t, err)
+	testkit.Must(t, err)
 	s.Start()
 	stop := func() {
 		s.Shutdown()
 		s.WaitForShutdown()
 	}
 	t.Cleanup(stop)
-	if !s.ReadyForConnections(patience) {
+	if !s.ReadyForConnections(testkit.Patience) {
 		t.Fatal("the NATS server is not ready")
 	}
 	return guarded{t, s.Addr().String(), stop}
@@ -69,7 +70,7 @@ func startGuarded(t *testing.T, dir string, without ...string) guarded {
 func fileWithout(t *testing.T, file string, marks []string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
-	must(t, err)
+	testkit.Must(t, err)
 	lines := strings.Split(string(text), "\n")
 	for _, mark := range marks {
 		before := len(lines)
@@ -79,7 +80,7 @@ func fileWithout(t *testing.T, file string, marks []string) string {
 		}
 	}
 	copied := filepath.Join(t.TempDir(), "server.conf")
-	must(t, os.WriteFile(copied, []byte(strings.Join(lines, "\n")), 0o600))
+	testkit.Must(t, os.WriteFile(copied, []byte(strings.Join(lines, "\n")), 0o600))
 	return copied
 }
 
@@ -103,7 +104,7 @@ func (g guarded) connect(user string) *nats.Conn {
 	g.t.Helper()
 	nc, err := nats.Connect("nats://"+g.addr, nats.UserInfo(user, user+"-s3cr3t"), nats.CustomInboxPrefix(inboxOf(user)),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // LastError is looked at
-	must(g.t, err)
+	testkit.Must(g.t, err)
 	g.t.Cleanup(nc.Close)
 	return nc
 }
@@ -111,7 +112,7 @@ func (g guarded) connect(user string) *nats.Conn {
 func (g guarded) jetStream(user string) jetstream.JetStream {
 	g.t.Helper()
 	js, err := jetstream.New(g.connect(user))
-	must(g.t, err)
+	testkit.Must(g.t, err)
 	return js
 }
 
@@ -134,47 +135,47 @@ func TestNATSUsersDoTheirPart(t *testing.T) {
 	http := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
 
 	progress, err := g.connect("subscriber").SubscribeSync(events.ProgressSubject("*"))
-	must(t, err)
-	must(t, progress.SetPendingLimits(-1, -1))
+	testkit.Must(t, err)
+	testkit.Must(t, progress.SetPendingLimits(-1, -1))
 	_, err = g.jetStream("subscriber").Stream(t.Context(), events.StreamEvents) // the subscription is there by then
-	must(t, err)
+	testkit.Must(t, err)
 	watch := start(t, g.as("subscriber"), "watch", "--all", "--json")
 
-	contains(t, "request", g.run("publisher", 0, requestArgs("acme", "--id", "1")...), "requested acme")
-	contains(t, "request --wait", g.run("operator", 0, requestArgs("umbrella", "--wait", outcomeWait)...), "tenant.provisioned umbrella")
+	testkit.Contains(t, "request", g.run("publisher", 0, requestArgs("acme", "--id", "1")...), "requested acme")
+	testkit.Contains(t, "request --wait", g.run("operator", 0, requestArgs("umbrella", "--wait", outcomeWait)...), "tenant.provisioned umbrella")
 	g.run("operator", 1, requestArgs("acme", "--wait", outcomeWait)...)
 	g.run("operator", 1, requestArgs("umbrella", "--wait", outcomeWait)...)
-	msg, err := progress.NextMsg(patience)
-	must(t, err)
-	contains(t, "progress", string(msg.Data), "validate_request", "started")
-	eventually(t, "the subscriber watches", func() bool { return strings.Count(watch.stdout.String(), "\n") == 4 })
+	msg, err := progress.NextMsg(testkit.Patience)
+	testkit.Must(t, err)
+	testkit.Contains(t, "progress", string(msg.Data), "validate_request", "started")
+	testkit.Eventually(t, "the subscriber watches", func() bool { return strings.Count(watch.stdout.String(), "\n") == 4 })
 
 	subscribes(t, g)
 
 	listed := g.run("operator", 0, "dead-letters", "list", "--json")
-	equal(t, "dead letters", strings.Count(listed, "\n"), 2)
+	testkit.Equal(t, "dead letters", strings.Count(listed, "\n"), 2)
 	key := strings.Split(listed, `"`)[3]
-	contains(t, "show", g.run("operator", 0, "dead-letters", "show", key), "TENANT_EXISTS")
-	contains(t, "replay", g.run("operator", 1, "dead-letters", "replay", key), "TENANT_EXISTS")
-	contains(t, "remove", g.run("operator", 0, "dead-letters", "remove", key), "removed")
-	eventually(t, "one dead letter is left", func() bool {
+	testkit.Contains(t, "show", g.run("operator", 0, "dead-letters", "show", key), "TENANT_EXISTS")
+	testkit.Contains(t, "replay", g.run("operator", 1, "dead-letters", "replay", key), "TENANT_EXISTS")
+	testkit.Contains(t, "remove", g.run("operator", 0, "dead-letters", "remove", key), "removed")
+	testkit.Eventually(t, "one dead letter is left", func() bool {
 		return strings.Count(g.run("operator", 0, "dead-letters", "list", "--json"), "\n") == 1
 	})
-	contains(t, "watch", g.run("operator", 0, requestArgs("third", "--wait", outcomeWait, "--json")...), `"third"`)
+	testkit.Contains(t, "watch", g.run("operator", 0, requestArgs("third", "--wait", outcomeWait, "--json")...), `"third"`)
 
 	code, stdout, stderr := command(t, g.as("operator", d.env), "doctor")
-	equal(t, "exit code of doctor", code, 0)
+	testkit.Equal(t, "exit code of doctor", code, 0)
 	if strings.Contains(stdout+stderr, "ermissions violation") {
 		t.Errorf("the doctor is refused something: %s%s", stdout, stderr)
 	}
-	contains(t, "whose user it is", stdout, "! nats_permissions ", "not the service's")
-	equal(t, "findings of the service's user", ailing(examined(t, g.as("consumer", d.env)), "nats_perm", "jetstream", "requests"), "")
+	testkit.Contains(t, "whose user it is", stdout, "! nats_permissions ", "not the service's")
+	testkit.Equal(t, "findings of the service's user", ailing(examined(t, g.as("consumer", d.env)), "nats_perm", "jetstream", "requests"), "")
 	for _, path := range []string{"/readyz", "/metrics"} {
 		code, _ := get(t, http+path)
-		equal(t, path, code, 200)
+		testkit.Equal(t, path, code, 200)
 	}
 	// The page shows outcomes and dead letters, which the service has to be allowed to read.
-	eventually(t, "the page shows what has become of requests", func() bool {
+	testkit.Eventually(t, "the page shows what has become of requests", func() bool {
 		_, page := get(t, http+"/")
 		return strings.Contains(page, "umbrella") && strings.Contains(page, "TENANT_EXISTS")
 	})
@@ -184,9 +185,9 @@ func TestNATSUsersDoTheirPart(t *testing.T) {
 		}
 	}
 	for what, r := range map[string]*running{"service": service, "watch": watch} {
-		equal(t, "exit code of "+what, r.stop(t), 0)
+		testkit.Equal(t, "exit code of "+what, r.stop(t), 0)
 		if strings.Contains(r.stderr.String(), "ermissions") {
-			t.Errorf("%s is refused something: %s", what, tail(r.stderr.String()))
+			t.Errorf("%s is refused something: %s", what, testkit.Tail(r.stderr.String()))
 		}
 	}
 }
@@ -198,22 +199,22 @@ func subscribes(t *testing.T, g guarded) {
 	durable, err := js.CreateOrUpdateConsumer(t.Context(), events.StreamEvents, jetstream.ConsumerConfig{
 		Durable: "crm", AckPolicy: jetstream.AckExplicitPolicy,
 	})
-	must(t, err)
-	msg, err := durable.Next(jetstream.FetchMaxWait(patience))
-	must(t, err)
-	must(t, msg.DoubleAck(t.Context()))
+	testkit.Must(t, err)
+	msg, err := durable.Next(jetstream.FetchMaxWait(testkit.Patience))
+	testkit.Must(t, err)
+	testkit.Must(t, msg.DoubleAck(t.Context()))
 	filtered, err := js.CreateConsumer(t.Context(), events.StreamEvents, jetstream.ConsumerConfig{
 		FilterSubject: events.TypeProvisioningFailed, AckPolicy: jetstream.AckNonePolicy,
 	})
-	must(t, err)
-	msg, err = filtered.Next(jetstream.FetchMaxWait(patience))
-	must(t, err)
-	equal(t, "subject", msg.Subject(), events.TypeProvisioningFailed)
+	testkit.Must(t, err)
+	msg, err = filtered.Next(jetstream.FetchMaxWait(testkit.Patience))
+	testkit.Must(t, err)
+	testkit.Equal(t, "subject", msg.Subject(), events.TypeProvisioningFailed)
 	ordered, err := js.OrderedConsumer(t.Context(), events.StreamEvents, jetstream.OrderedConsumerConfig{})
-	must(t, err)
-	_, err = ordered.Next(jetstream.FetchMaxWait(patience))
-	must(t, err)
-	must(t, js.DeleteConsumer(t.Context(), events.StreamEvents, "crm"))
+	testkit.Must(t, err)
+	_, err = ordered.Next(jetstream.FetchMaxWait(testkit.Patience))
+	testkit.Must(t, err)
+	testkit.Must(t, js.DeleteConsumer(t.Context(), events.StreamEvents, "crm"))
 }
 
 // What the service needs for its page, and for making streams, can be taken from it.
@@ -222,24 +223,24 @@ func TestServiceWithLessOfNATS(t *testing.T) {
 	dir := t.TempDir()
 	refused := startGuarded(t, t.TempDir(), "manage", "page")
 	r := start(t, refused.as("consumer", newSQLite(t).env), "run")
-	eventually(t, "it says what it may not do", func() bool {
+	testkit.Eventually(t, "it says what it may not do", func() bool {
 		text := r.stderr.String()
 		return strings.Contains(text, "$JS.API.STREAM.CREATE.TENANT_") && strings.Contains(text, "deploy/nats/server.conf")
 	})
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 
 	maker := startGuarded(t, dir)
 	r = serve(t, maker.as("consumer", newSQLite(t).env))
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 	maker.stop()
 	g := startGuarded(t, dir, "manage", "page")
 	for _, manage := range []string{"false", "true"} { // there is nothing to make
 		r := serve(t, g.as("consumer", newSQLite(t).env, with("NATS_MANAGE_STREAMS", manage)))
 		g.run("operator", 0, requestArgs("acme", "--wait", outcomeWait, "--id", manage)...)
 		g.run("operator", 1, requestArgs("acme", "--wait", outcomeWait, "--id", manage+" again")...)
-		equal(t, "exit code", r.stop(t), 0)
+		testkit.Equal(t, "exit code", r.stop(t), 0)
 		if strings.Contains(r.stderr.String(), "ermissions") {
-			t.Errorf("it is refused something: %s", tail(r.stderr.String()))
+			t.Errorf("it is refused something: %s", testkit.Tail(r.stderr.String()))
 		}
 	}
 }
@@ -249,7 +250,7 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t, t.TempDir())
 	r := serve(t, g.as("consumer", newSQLite(t).env)) // makes streams and consumer
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 
 	var (
 		nobody    []string
@@ -331,19 +332,19 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 			nc := g.connect(user)
 			refused := func(subject string) bool {
 				t.Helper()
-				must(t, nc.FlushTimeout(patience)) // a refusal comes before the answer
+				testkit.Must(t, nc.FlushTimeout(testkit.Patience)) // a refusal comes before the answer
 				err := nc.LastError()
 				return err != nil && strings.Contains(err.Error(), fmt.Sprintf("%q", subject))
 			}
 			for subject, users := range publishes {
-				must(t, nc.Publish(subject, nil))
+				testkit.Must(t, nc.Publish(subject, nil))
 				if may := slices.Contains(users, user); refused(subject) == may {
 					t.Errorf("%s publishes to %s: want %v", user, subject, may)
 				}
 			}
 			for subject, users := range listens {
 				_, err := nc.SubscribeSync(subject)
-				must(t, err)
+				testkit.Must(t, err)
 				if may := slices.Contains(users, user); refused(subject) == may {
 					t.Errorf("%s listens on %s: want %v", user, subject, may)
 				}
@@ -358,12 +359,12 @@ func TestPublisherCannotSendConfirmationsAnywhere(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t, t.TempDir())
 	r := serve(t, g.as("consumer", newSQLite(t).env))
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 	nc := g.connect("publisher")
 	for _, reply := range []string{
 		events.TypeProvisioned, events.SubjectDeadLetterPrefix + "x", "$JS.API.STREAM.PURGE." + events.StreamRequests,
 	} {
-		must(t, nc.PublishMsg(&nats.Msg{Subject: events.TypeRequested, Reply: reply, Data: []byte("{}")}))
+		testkit.Must(t, nc.PublishMsg(&nats.Msg{Subject: events.TypeRequested, Reply: reply, Data: []byte("{}")}))
 	}
 	g.run("publisher", 0, requestArgs("acme")...) // its confirmation comes after theirs
 	js := g.jetStream("operator")
@@ -371,8 +372,8 @@ func TestPublisherCannotSendConfirmationsAnywhere(t *testing.T) {
 		events.StreamRequests: 4, events.StreamEvents: 0, events.StreamDeadLetters: 0,
 	} {
 		s, err := js.Stream(t.Context(), stream)
-		must(t, err)
-		equal(t, "messages in "+stream, s.CachedInfo().State.Msgs, want)
+		testkit.Must(t, err)
+		testkit.Equal(t, "messages in "+stream, s.CachedInfo().State.Msgs, want)
 	}
 }
 
@@ -383,15 +384,15 @@ func TestForgottenInbox(t *testing.T) {
 	const says = "NATS_INBOX_PREFIX"
 	service := start(t, g.as("consumer", newSQLite(t).env, with(says, ""), with("HTTP_ADDR", "127.0.0.1:0")), "run")
 	notReady(t, "http://"+logged(t, &service.stderr, "HTTP server is up", "addr"), says)
-	contains(t, "the log", logged(t, &service.stderr, "waiting for NATS", "error"), says, "_INBOX.>")
-	equal(t, "exit code", service.stop(t), 0)
+	testkit.Contains(t, "the log", logged(t, &service.stderr, "waiting for NATS", "error"), says, "_INBOX.>")
+	testkit.Equal(t, "exit code", service.stop(t), 0)
 	for _, args := range [][]string{{"watch"}, {"dead-letters", "list"}, requestArgs("acme", "--wait", "1h")} {
 		code, _, stderr := command(t, g.as("operator", with(says, "")), args...)
-		equal(t, "exit code", code, 1)
-		contains(t, args[0], stderr, "consumer: ", says, "_INBOX.>")
+		testkit.Equal(t, "exit code", code, 1)
+		testkit.Contains(t, args[0], stderr, "consumer: ", says, "_INBOX.>")
 	}
 	found := examined(t, g.as("operator", with(says, "")))["nats_permissions"]
-	contains(t, "the doctor's hint", found.Hint, says, "subscribe _INBOX.>")
+	testkit.Contains(t, "the doctor's hint", found.Hint, says, "subscribe _INBOX.>")
 }
 
 // Who tries another's part is told which subject it is, by every command.
@@ -399,7 +400,7 @@ func TestRefusedUsersAreToldWhy(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t, t.TempDir())
 	r := serve(t, g.as("consumer", newSQLite(t).env))
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 	for name, c := range map[string]struct {
 		user    string
 		args    []string
@@ -415,10 +416,10 @@ func TestRefusedUsersAreToldWhy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			code, stdout, stderr := command(t, g.as(c.user), c.args...)
-			equal(t, "exit code", code, 1)
-			equal(t, "stdout", stdout, "")
+			testkit.Equal(t, "exit code", code, 1)
+			testkit.Equal(t, "stdout", stdout, "")
 			last := strings.Split(strings.TrimSpace(stderr), "\n")
-			contains(t, "the error", last[len(last)-1], "consumer: ", `"`+c.subject, "deploy/nats/server.conf")
+			testkit.Contains(t, "the error", last[len(last)-1], "consumer: ", `"`+c.subject, "deploy/nats/server.conf")
 		})
 	}
 }

@@ -15,15 +15,16 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // configured is a NATS server with a configuration file's settings, which may be dialled as various users.
 func configured(t *testing.T, config string) (as func(user string) string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "nats.conf")
-	must(t, os.WriteFile(path, []byte(config), 0o600))
+	testkit.Must(t, os.WriteFile(path, []byte(config), 0o600))
 	options, err := server.ProcessConfigFile(path)
-	must(t, err)
+	testkit.Must(t, err)
 	url := startNATS(t, func(o *server.Options) {
 		store, js := o.StoreDir, options.JetStream
 		*o = *options
@@ -47,8 +48,8 @@ func TestDoctorWithoutJetStream(t *testing.T) {
 	t.Parallel()
 	url := startNATS(t, func(o *server.Options) { o.JetStream = false })
 	checks := examined(t, with("NATS_URL", url))
-	equal(t, "findings", ailing(checks, "nats", "jetstream", "requests"), "jetstream fault, nats_sync warning")
-	contains(t, "what to do", checks["jetstream"].Hint, "store_dir")
+	testkit.Equal(t, "findings", ailing(checks, "nats", "jetstream", "requests"), "jetstream fault, nats_sync warning")
+	testkit.Contains(t, "what to do", checks["jetstream"].Hint, "store_dir")
 
 	as := configured(t, `
 		jetstream {}
@@ -57,12 +58,12 @@ func TestDoctorWithoutJetStream(t *testing.T) {
 			WITHOUT { users: [{user: other, password: `+secret+`}] }
 		}`)
 	checks = examined(t, with("NATS_URL", as("other")))
-	equal(t, "findings", ailing(checks, "jetstream", "requests"), "jetstream fault")
-	contains(t, "what to do", checks["jetstream"].Hint, "account")
-	equal(t, "findings", ailing(examined(t, with("NATS_URL", as("admin"))), "jetstream", "requests"), "requests_stream warning")
+	testkit.Equal(t, "findings", ailing(checks, "jetstream", "requests"), "jetstream fault")
+	testkit.Contains(t, "what to do", checks["jetstream"].Hint, "account")
+	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_URL", as("admin"))), "jetstream", "requests"), "requests_stream warning")
 	there := strings.TrimPrefix(as("admin"), "nats://admin:"+secret+"@")
-	equal(t, "somebody else at the embedded server's address", ailing(examined(t, with("NATS_EMBEDDED_ADDR", there)), "nats"), "nats fault")
-	equal(t, "a wrong user", ailing(examined(t, with("NATS_URL", as("nobody"))), "nats"), "nats fault")
+	testkit.Equal(t, "somebody else at the embedded server's address", ailing(examined(t, with("NATS_EMBEDDED_ADDR", there)), "nats"), "nats fault")
+	testkit.Equal(t, "a wrong user", ailing(examined(t, with("NATS_URL", as("nobody"))), "nats"), "nats fault")
 }
 
 func TestDoctorOfAnAccountsLimits(t *testing.T) {
@@ -72,14 +73,14 @@ func TestDoctorOfAnAccountsLimits(t *testing.T) {
 		accounts { A { jetstream: { max_file: 10M }, users: [{user: admin, password: `+secret+`}] } }`)
 	env := with("NATS_URL", as("admin"))
 	js := arranged(t, as("admin"))
-	equal(t, "findings", ailing(examined(t, env), "jetstream"), "")
+	testkit.Equal(t, "findings", ailing(examined(t, env), "jetstream"), "")
 	for size, want := range map[int64]string{80: "jetstream warning", 95: "jetstream fault"} {
 		_, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}, MaxBytes: size * 100_000})
-		must(t, err)
+		testkit.Must(t, err)
 		checks := examined(t, env)
-		equal(t, "findings", ailing(checks, "jetstream"), want)
-		contains(t, "the account", checks["jetstream"].Message, "of 9.5 MiB")
-		must(t, js.DeleteStream(t.Context(), "OTHER"))
+		testkit.Equal(t, "findings", ailing(checks, "jetstream"), want)
+		testkit.Contains(t, "the account", checks["jetstream"].Message, "of 9.5 MiB")
+		testkit.Must(t, js.DeleteStream(t.Context(), "OTHER"))
 	}
 }
 
@@ -107,34 +108,34 @@ func TestDoctorOfPermissions(t *testing.T) {
 	look := func(user string) map[string]check { t.Helper(); return examined(t, with("NATS_URL", as(user))) }
 
 	checks := look("enough") // to create what is missing it may not
-	equal(t, "findings", ailing(checks, "nats_perm"), "nats_permissions fault")
-	contains(t, "what is missing", checks["nats_permissions"].Hint, "publish $JS.API.STREAM.CREATE.TENANT_EVENTS",
+	testkit.Equal(t, "findings", ailing(checks, "nats_perm"), "nats_permissions fault")
+	testkit.Contains(t, "what is missing", checks["nats_permissions"].Hint, "publish $JS.API.STREAM.CREATE.TENANT_EVENTS",
 		"publish $JS.API.CONSUMER.CREATE.TENANT_REQUESTS.tenant-provisioner")
-	equal(t, "findings of who creates nothing",
+	testkit.Equal(t, "findings of who creates nothing",
 		ailing(examined(t, with("NATS_URL", as("enough")), with("NATS_MANAGE_STREAMS", "false")), "nats_perm", "requests"), "requests_stream fault")
 	arranged(t, as("admin"))
 	about := []string{"nats_perm", "jetstream", "requests", "events", "dead", "durable"}
-	equal(t, "findings of the admin", ailing(look("admin"), about...), "")
-	equal(t, "findings", ailing(look("enough"), about...), "")
+	testkit.Equal(t, "findings of the admin", ailing(look("admin"), about...), "")
+	testkit.Equal(t, "findings", ailing(look("enough"), about...), "")
 
 	checks = look("less")
-	equal(t, "findings", ailing(checks, about...), "nats_permissions fault")
-	equal(t, "what is missing", checks["nats_permissions"].Hint, "allow the user:\n"+
+	testkit.Equal(t, "findings", ailing(checks, about...), "nats_permissions fault")
+	testkit.Equal(t, "what is missing", checks["nats_permissions"].Hint, "allow the user:\n"+
 		"publish $JS.API.CONSUMER.MSG.NEXT.TENANT_REQUESTS.tenant-provisioner")
-	equal(t, "findings", ailing(look("silent"), about...), "nats_permissions warning")
+	testkit.Equal(t, "findings", ailing(look("silent"), about...), "nats_permissions warning")
 	checks = look("denied")
-	equal(t, "findings", ailing(checks, about...), "nats_permissions fault")
-	contains(t, "what is missing", checks["nats_permissions"].Hint, "publish tenant.dead_letter.*")
+	testkit.Equal(t, "findings", ailing(checks, about...), "nats_permissions fault")
+	testkit.Contains(t, "what is missing", checks["nats_permissions"].Hint, "publish tenant.dead_letter.*")
 
 	// Who may ask nothing is told so at once, and of each question.
 	checks = look("deaf")
-	equal(t, "findings", ailing(checks, append(about, "nats")...), "nats_permissions fault")
-	contains(t, "what is missing", checks["nats_permissions"].Hint, "subscribe _INBOX.>")
+	testkit.Equal(t, "findings", ailing(checks, append(about, "nats")...), "nats_permissions fault")
+	testkit.Contains(t, "what is missing", checks["nats_permissions"].Hint, "subscribe _INBOX.>")
 	checks = look("blind")
-	equal(t, "findings", ailing(checks, about...), "dead_letters_stream fault, durable_consumer fault, events_stream fault, "+
+	testkit.Equal(t, "findings", ailing(checks, about...), "dead_letters_stream fault, durable_consumer fault, events_stream fault, "+
 		"jetstream warning, nats_permissions warning, requests_stream fault")
-	contains(t, "whose it is", checks["nats_permissions"].Message, "not the service's")
-	contains(t, "why", checks["events_stream"].Message, "Permissions Violation", "STREAM.INFO.TENANT_EVENTS")
+	testkit.Contains(t, "whose it is", checks["nats_permissions"].Message, "not the service's")
+	testkit.Contains(t, "why", checks["events_stream"].Message, "Permissions Violation", "STREAM.INFO.TENANT_EVENTS")
 }
 
 // Whether writes are synced is seen by those who may ask the system account.
@@ -153,17 +154,17 @@ func TestDoctorOfSyncs(t *testing.T) {
 			}
 			system_account: SYS`)
 		checks := examined(t, with("NATS_URL", as("sees")))
-		equal(t, "findings with "+interval, ailing(checks, "nats_sync"), want)
+		testkit.Equal(t, "findings with "+interval, ailing(checks, "nats_sync"), want)
 		if want != "" {
-			contains(t, "what is said", checks["nats_sync"].Message, "every 2m0s")
+			testkit.Contains(t, "what is said", checks["nats_sync"].Message, "every 2m0s")
 		}
 		checks = examined(t, with("NATS_URL", as("blind")))
-		equal(t, "findings", ailing(checks, "nats_sync"), "nats_sync warning")
-		contains(t, "what is said", checks["nats_sync"].Message, "not visible")
+		testkit.Equal(t, "findings", ailing(checks, "nats_sync"), "nats_sync warning")
+		testkit.Contains(t, "what is said", checks["nats_sync"].Message, "not visible")
 	}
 	// Somebody else's server at the embedded one's address is none of ours.
 	other := strings.TrimPrefix(startNATS(t), "nats://")
-	equal(t, "findings", ailing(examined(t, with("NATS_EMBEDDED_ADDR", other)), "nats_sync"), "nats_sync warning")
+	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_EMBEDDED_ADDR", other)), "nats_sync"), "nats_sync warning")
 }
 
 func TestDoctorOfNATSVersions(t *testing.T) {
@@ -172,7 +173,7 @@ func TestDoctorOfNATSVersions(t *testing.T) {
 		"2.10.3": fault, "2.9.25": fault, "1.4.1": fault, "2.10.4": sound, "2.10.4-RC.1": sound, "2.15.2": sound,
 		"3.0.0-dev": sound, "v2.9.0": fault, "ours": sound,
 	} {
-		equal(t, version, checkNATSVersion(version).Status, want)
+		testkit.Equal(t, version, checkNATSVersion(version).Status, want)
 	}
 }
 
@@ -183,8 +184,8 @@ func TestDoctorOfACluster(t *testing.T) {
 	env := with("NATS_URL", c.urls)
 	js := arranged(t, c.urls)
 	checks := examined(t, env)
-	equal(t, "findings", ailing(checks, "jetstream", "nats_sync"), "jetstream_replicas warning, nats_sync warning")
-	contains(t, "what has one", checks["jetstream_replicas"].Message, events.StreamRequests, events.StreamDeadLetters)
+	testkit.Equal(t, "findings", ailing(checks, "jetstream", "nats_sync"), "jetstream_replicas warning, nats_sync warning")
+	testkit.Contains(t, "what has one", checks["jetstream_replicas"].Message, events.StreamRequests, events.StreamDeadLetters)
 	for _, name := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
 		untilDone(t, "three replicas of "+name, func(ctx context.Context) (jetstream.Stream, error) {
 			stream, err := js.Stream(ctx, name)
@@ -197,19 +198,19 @@ func TestDoctorOfACluster(t *testing.T) {
 		})
 	}
 	c.whole(t, js)
-	eventually(t, "all replicas are current", func() bool { return ailing(examined(t, env), "jetstream", "nats_sync") == "" })
+	testkit.Eventually(t, "all replicas are current", func() bool { return ailing(examined(t, env), "jetstream", "nats_sync") == "" })
 
 	for _, n := range c.nodes {
 		n.kill()
 		break
 	}
-	eventually(t, "one is missed, of each stream", func() bool { // of which each notices by itself
+	testkit.Eventually(t, "one is missed, of each stream", func() bool { // of which each notices by itself
 		checks = examined(t, env)
 		return ailing(checks, "jetstream") == "jetstream_replicas warning" &&
 			strings.Contains(checks["jetstream_replicas"].Message, events.StreamEvents+" on n")
 	})
-	contains(t, "what is missed", checks["jetstream_replicas"].Message, "offline or behind: ", events.StreamEvents+" on n")
-	contains(t, "what to do", checks["jetstream_replicas"].Hint, "nats server report jetstream")
+	testkit.Contains(t, "what is missed", checks["jetstream_replicas"].Message, "offline or behind: ", events.StreamEvents+" on n")
+	testkit.Contains(t, "what to do", checks["jetstream_replicas"].Hint, "nats server report jetstream")
 }
 
 // A question that is not answered has its limit.
@@ -223,11 +224,11 @@ func TestNurseAsks(t *testing.T) {
 			t.Error("there is no limit")
 		}
 		n.hear(nil, nil, nats.ErrSlowConsumer) // which is none
-		equal(t, "the end", ctx.Err(), nil)
+		testkit.Equal(t, "the end", ctx.Err(), nil)
 		n.hear(nil, nil, fmt.Errorf("%w: to publish", nats.ErrPermissionViolation))
 		<-ctx.Done()
-		equal(t, "the end", ctx.Err(), context.Canceled) // and not the limit: the answer cannot come
+		testkit.Equal(t, "the end", ctx.Err(), context.Canceled) // and not the limit: the answer cannot come
 		return ctx.Err()
 	})
-	contains(t, "the error", err.Error(), "to publish")
+	testkit.Contains(t, "the error", err.Error(), "to publish")
 }

@@ -6,13 +6,15 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The document names every metric that there is, and no other.
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/observability.md")
-	must(t, err)
+	testkit.Must(t, err)
 	names := func(pattern, text string) []string {
 		found := map[string]bool{}
 		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
@@ -33,7 +35,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 			t.Logf("metrics %q, documented %q", there, documented)
 		}
 	}()
-	eventually(t, "there is what is documented", func() bool { // a scrape does without what NATS tells too late
+	testkit.Eventually(t, "there is what is documented", func() bool { // a scrape does without what NATS tells too late
 		_, metrics := get(t, "http://"+addr+"/metrics")
 		there = names(`(?m)^# TYPE (tenant_provisioner_\w+) `, metrics)
 		return slices.Equal(there, documented)

@@ -12,6 +12,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 const (
@@ -47,9 +48,9 @@ func (o outage) under(
 		notReady(t, r.http, o.says)
 	}
 	last(fleet)
-	f.isPublished(t, patience)
+	f.isPublished(t, testkit.Patience)
 	o.end(s)
-	f.ends(t, d, js, patience)
+	f.ends(t, d, js, testkit.Patience)
 	ready(t, fleet...)
 }
 
@@ -148,7 +149,7 @@ func TestServiceStartsWhilePostgresCannotBeUsed(t *testing.T) {
 		o.end(s)
 		ready(t, r)
 		r.signal(t, syscall.SIGTERM)
-		equal(t, name+": exit code", r.wait(t), 0)
+		testkit.Equal(t, name+": exit code", r.wait(t), 0)
 	}
 }
 
@@ -169,17 +170,17 @@ func TestConnectionsAreCut(t *testing.T) {
 			js := dialJetStream(t, nats)
 			f := pour(t, js, requests, 10*time.Millisecond)
 			outcomes, err := js.Stream(t.Context(), events.StreamEvents)
-			must(t, err)
+			testkit.Must(t, err)
 			for i := range cuts {
-				eventually(t, "some more are done", func() bool {
+				testkit.Eventually(t, "some more are done", func() bool {
 					info, err := outcomes.Info(t.Context())
-					must(t, err)
+					testkit.Must(t, err)
 					return info.State.Msgs >= uint64(i*requests/(cuts+5))
 				})
 				relay.cut()
 				relay.mend(t)
 			}
-			f.isPublished(t, patience)
+			f.isPublished(t, testkit.Patience)
 			allAtFirst(t, d, js, requests, time.Minute)
 			ready(t, fleet...)
 		})
@@ -203,10 +204,10 @@ func TestPostgresDoesNotAnswer(t *testing.T) {
 	}
 	// Nor is it waited for in the end.
 	fleet[2].signal(t, syscall.SIGTERM)
-	equal(t, "exit code", fleet[2].wait(t), 0)
+	testkit.Equal(t, "exit code", fleet[2].wait(t), 0)
 	f.reaches(t, 60)
 	proceed()
-	allProvisioned(t, d, js, 60, patience) // who is cut short cannot give its attempts back
+	allProvisioned(t, d, js, 60, testkit.Patience) // who is cut short cannot give its attempts back
 	ready(t, fleet[:2]...)
 }
 
@@ -221,16 +222,16 @@ func TestSQLiteRegistryIsLocked(t *testing.T) {
 	f.reaches(t, 10)
 	registry, err := databasesql.Open("sqlite", "file:"+filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"),
 		"tenant_"+system, "docex.db")+"?mode=rw&_txlock=exclusive&_pragma=busy_timeout(30000)")
-	must(t, err)
-	defer func() { must(t, registry.Close()) }()
+	testkit.Must(t, err)
+	defer func() { testkit.Must(t, registry.Close()) }()
 	lock, err := registry.BeginTx(t.Context(), nil)
-	must(t, err)
+	testkit.Must(t, err)
 	for _, r := range fleet {
 		notReady(t, r.http, "locked")
 	}
 	f.reaches(t, 60)
-	must(t, lock.Rollback())
-	f.ends(t, d, js, patience)
+	testkit.Must(t, lock.Rollback())
+	f.ends(t, d, js, testkit.Patience)
 	ready(t, fleet...)
 }
 
@@ -245,10 +246,10 @@ func TestFewerConnectionsThanWorkers(t *testing.T) {
 	s.Disconnect(role)
 	js := dialJetStream(t, nats)
 	f := pour(t, js, 60, 10*time.Millisecond)
-	f.isPublished(t, patience)
-	eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })
+	f.isPublished(t, testkit.Patience)
+	testkit.Eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })
 	s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1") // the judge needs some as well
-	f.ends(t, d, js, patience)
+	f.ends(t, d, js, testkit.Patience)
 	ready(t, fleet...)
 }
 
@@ -261,7 +262,7 @@ func TestPostgresFailsOver(t *testing.T) {
 	standby := primary.Standby()
 	primary.Synchronous() // else what was confirmed may be lost
 	hosts, err := url.Parse(primary.URLOf(role, password))
-	must(t, err)
+	testkit.Must(t, err)
 	hosts.Host = primary.Addr + "," + standby.Addr
 	d, nats := postgresAt(t, standby.URL, hosts.String()), startNATS(t)
 	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
@@ -273,6 +274,6 @@ func TestPostgresFailsOver(t *testing.T) {
 		notReady(t, r.http, "")
 	}
 	standby.Promote()
-	f.ends(t, d, js, patience)
+	f.ends(t, d, js, testkit.Patience)
 	ready(t, fleet...)
 }

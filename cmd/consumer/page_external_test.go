@@ -32,6 +32,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // pictures names a directory for pictures of the page; empty: none are taken.
@@ -63,18 +64,18 @@ func openBrowser(t *testing.T) (openTab func() *tab) {
 	t.Cleanup(end)
 	browser, end := chromedp.NewContext(allocator)
 	t.Cleanup(end)
-	must(t, chromedp.Do(browser))
+	testkit.Must(t, chromedp.Do(browser))
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(browser, patience)
+		ctx, cancel := context.WithTimeout(browser, testkit.Patience)
 		defer cancel()
-		must(t, chromedp.Cancel(ctx)) // before its directory is removed
+		testkit.Must(t, chromedp.Cancel(ctx)) // before its directory is removed
 	})
 	return func() *tab {
 		t.Helper()
 		ctx, end := chromedp.NewContext(browser)
 		t.Cleanup(end)
 		b := &tab{t: t, ctx: ctx}
-		must(t, chromedp.Listen(ctx, b.hear))
+		testkit.Must(t, chromedp.Listen(ctx, b.hear))
 		return b
 	}
 }
@@ -98,10 +99,10 @@ func (b *tab) hear(event any) {
 // result runs an action that has one.
 func result[T any](b *tab, action chromedp.Action[T]) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, testkit.Patience)
 	defer cancel()
 	value, err := chromedp.Run(ctx, action)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return value
 }
 
@@ -116,10 +117,10 @@ func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 // call runs a command of the browser's protocol.
 func call[P, R any](b *tab, command cdp.Command[P, R], params P) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, testkit.Patience)
 	defer cancel()
 	_, err := chromedp.Call(ctx, command, params)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 }
 
 // eval is what an expression comes to in the page, past its policy.
@@ -144,7 +145,7 @@ func (b *tab) text() string {
 func (b *tab) shows(parts ...string) {
 	b.t.Helper()
 	for _, part := range parts {
-		eventually(b.t, "the page shows "+part, func() bool { return strings.Contains(b.text(), part) })
+		testkit.Eventually(b.t, "the page shows "+part, func() bool { return strings.Contains(b.text(), part) })
 	}
 }
 
@@ -168,9 +169,9 @@ func (b *tab) takePictures() {
 	}
 	for _, scheme := range []string{"light", "dark"} {
 		b.as(1280, 1300, scheme)
-		must(b.t, os.WriteFile(filepath.Join(dir, "page-"+scheme+".png"), b.picture(), 0o644))
+		testkit.Must(b.t, os.WriteFile(filepath.Join(dir, "page-"+scheme+".png"), b.picture(), 0o644))
 		b.as(360, 780, scheme)
-		must(b.t, os.WriteFile(filepath.Join(dir, "page-"+scheme+"-phone.png"), b.picture(), 0o644))
+		testkit.Must(b.t, os.WriteFile(filepath.Join(dir, "page-"+scheme+"-phone.png"), b.picture(), 0o644))
 	}
 }
 
@@ -178,7 +179,7 @@ func (b *tab) takePictures() {
 func (b *tab) picture() []byte {
 	b.t.Helper()
 	full, err := png.Decode(bytes.NewReader(result(b, chromedp.CaptureScreenshot())))
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	area, frequency := full.Bounds(), map[color.Color]int{}
 	for y := area.Min.Y; y < area.Max.Y; y++ {
 		for x := area.Min.X; x < area.Max.X; x++ {
@@ -189,7 +190,7 @@ func (b *tab) picture() []byte {
 	small := image.NewPaletted(area, colors[:min(len(colors), 256)])
 	draw.Draw(small, area, full, area.Min, draw.Src)
 	var written bytes.Buffer
-	must(b.t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&written, small))
+	testkit.Must(b.t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&written, small))
 	return written.Bytes()
 }
 
@@ -249,7 +250,7 @@ func unchecked(t *testing.T, id, tenant string) *nats.Msg {
 		"specversion": "1.0", "type": events.TypeRequested, "source": billing, "id": id,
 		"data": events.Requested{TenantID: tenant, DisplayName: "Acme", CreatedBy: "test"},
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	return &nats.Msg{Subject: events.TypeRequested, Data: body}
 }
 
@@ -285,7 +286,7 @@ func TestExternalPage(t *testing.T) {
 		testHidden(b)
 		testWithoutScript(openTab(), url, js)
 
-		equal(t, "exit code", service.stop(t), 0)
+		testkit.Equal(t, "exit code", service.stop(t), 0)
 		b.shows("The service cannot be reached")
 	})
 }
@@ -306,7 +307,7 @@ func testReadable(b *tab) {
 			grounds[eval[string](b, "getComputedStyle(document.body).backgroundColor")] = true
 		}
 	}
-	equal(b.t, "grounds", len(grounds), 2)
+	testkit.Equal(b.t, "grounds", len(grounds), 2)
 	b.as(1280, 900, "light")
 
 	// Whoever has a keyboard only gets everywhere, and sees where he is.
@@ -324,7 +325,7 @@ func testReadable(b *tab) {
 		}
 		reached = append(reached, where)
 	}
-	equal(b.t, "reached by keyboard", strings.Join(reached, " "), "skip pause outcomes-box metrics readyz livez")
+	testkit.Equal(b.t, "reached by keyboard", strings.Join(reached, " "), "skip pause outcomes-box metrics readyz livez")
 }
 
 // testHostile has somebody write what would run, turn round or push everything aside, if it were not text.
@@ -341,9 +342,9 @@ func testHostile(b *tab, js jetstream.JetStream) {
 			TenantID: text, DisplayName: text, Steps: []events.StepTiming{{Step: events.Step{Number: 1, Name: text}, DurationMS: 1e300}},
 			Warnings: []events.Warning{{Code: text, Message: text}},
 		})
-		must(b.t, err)
+		testkit.Must(b.t, err)
 		_, body, err := events.Encode(e)
-		must(b.t, err)
+		testkit.Must(b.t, err)
 		letter := nats.Header{"Dead-Letter-Reason": {text}, "Dead-Letter-Time": {"0001-01-01T00:00:00Z"}}
 		publish(b.t, js, &nats.Msg{Subject: events.TypeProvisioned, Data: body},
 			&nats.Msg{Subject: events.DeadLetterSubject(id), Header: letter})
@@ -373,8 +374,8 @@ func testLive(b *tab, js jetstream.JetStream) {
 	if !eval[bool](b, "window.marker === true") {
 		b.t.Error("the page was loaded anew")
 	}
-	equal(b.t, "place on the page", eval[int](b, "window.scrollY"), 150)
-	equal(b.t, "focus", eval[string](b, "document.activeElement.id"), "outcomes-box")
+	testkit.Equal(b.t, "place on the page", eval[int](b, "window.scrollY"), 150)
+	testkit.Equal(b.t, "focus", eval[string](b, "document.activeElement.id"), "outcomes-box")
 
 	// Paused, or with something selected, the page stands still.
 	for how, actions := range map[string][2]string{
@@ -441,7 +442,7 @@ func testNoMoreThanNeeded(b *tab, url string) {
 		await new Promise((resolve) => setTimeout(resolve, 100));
 		return refused.sort().concat(window.ran ? ["but a script ran"] : []);
 	})()`)
-	equal(b.t, "refused", strings.Join(refused, " "), "connect-src img-src script-src-elem style-src-attr")
+	testkit.Equal(b.t, "refused", strings.Join(refused, " "), "connect-src img-src script-src-elem style-src-attr")
 }
 
 // testHidden: nobody looks, nothing is asked.
@@ -465,7 +466,7 @@ func testWithoutScript(b *tab, url string, js jetstream.JetStream) {
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	b.do(chromedp.Navigate(url))
 	source := func() string {
-		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		ctx, cancel := context.WithTimeout(b.ctx, testkit.Patience)
 		defer cancel()
 		html, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("html")))
 		if err != nil { // the page has gone just now, for the next one
@@ -473,7 +474,7 @@ func testWithoutScript(b *tab, url string, js jetstream.JetStream) {
 		}
 		return html
 	}
-	contains(t, "the page", source(), "came_meanwhile")
+	testkit.Contains(t, "the page", source(), "came_meanwhile")
 	publish(t, js, requestFor(t, "plain-1", "came_without_script"))
-	eventually(t, "the page has loaded itself", func() bool { return strings.Contains(source(), "came_without_script") })
+	testkit.Eventually(t, "the page has loaded itself", func() bool { return strings.Contains(source(), "came_without_script") })
 }

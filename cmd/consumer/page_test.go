@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The page of a service at work: every part is wired to what it tells of.
@@ -21,11 +23,11 @@ func TestPage(t *testing.T) {
 		publish(t, js, requestFor(t, "order-2", "acme"))
 		settled(t, js)
 		var page string
-		eventually(t, "the page shows both outcomes", func() bool {
+		testkit.Eventually(t, "the page shows both outcomes", func() bool {
 			_, page = get(t, url+"/")
 			return strings.Contains(page, "<bdi>TENANT_EXISTS</bdi></b>") && strings.Contains(page, "✓ provisioned</b>")
 		})
-		contains(t, "the page", page, "✓ Taking requests", "embedded at", "(1)</small>", "<dt>Pull requests that wait</dt><dd>1</dd>",
+		testkit.Contains(t, "the page", page, "✓ Taking requests", "embedded at", "(1)</small>", "<dt>Pull requests that wait</dt><dd>1</dd>",
 			"consumer dead-letters replay --reason TENANT_EXISTS --dry-run", "Connections of this program")
 		if got := strings.Contains(page, "Prepared boundaries"); got == d.sqlite() {
 			t.Errorf("prepared boundaries are shown: %v", got)
@@ -34,26 +36,26 @@ func TestPage(t *testing.T) {
 			t.Errorf("something is not known:\n%s", page)
 		}
 		code, _ := get(t, url+"/static/page.js")
-		equal(t, "/static/page.js", code, http.StatusOK)
+		testkit.Equal(t, "/static/page.js", code, http.StatusOK)
 		code, _ = get(t, url+"/index.html")
-		equal(t, "/index.html", code, http.StatusNotFound)
+		testkit.Equal(t, "/index.html", code, http.StatusNotFound)
 	})
 }
 
 // The password of a database stands in no page.
 func TestPageKeepsSecrets(t *testing.T) {
 	t.Parallel()
-	env := settings(with("HTTP_ADDR", "127.0.0.1:0"), with("NATS_URL", "nats://me:hush-nats@"+freeAddr(t)),
-		with("DATABASE_URL", "postgres://me:hush-database@"+freeAddr(t)+"/x"))
+	env := settings(with("HTTP_ADDR", "127.0.0.1:0"), with("NATS_URL", "nats://me:hush-nats@"+testkit.FreeAddr(t)),
+		with("DATABASE_URL", "postgres://me:hush-database@"+testkit.FreeAddr(t)+"/x"))
 	service := start(t, env, "run")
 	url := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
 	var page string
-	eventually(t, "the page says what it waits for", func() bool {
+	testkit.Eventually(t, "the page says what it waits for", func() bool {
 		_, page = get(t, url+"/")
 		// A moment before, the page has only heard of the first failure.
 		return strings.Contains(page, "starting: waiting for NATS") && strings.Contains(page, "there is no connection to NATS")
 	})
-	contains(t, "the page", page, "✗ Not taking requests", "postgres://me:xxxxx@", "the database is not opened yet")
+	testkit.Contains(t, "the page", page, "✗ Not taking requests", "postgres://me:xxxxx@", "the database is not opened yet")
 	if strings.Contains(page, "hush") {
 		t.Errorf("a password is on the page:\n%s", page)
 	}
@@ -69,7 +71,7 @@ func TestPageWhileNATSStalls(t *testing.T) {
 	defer proceed()
 	pages := make(chan string, 5)
 	// A probe that waited for pages would be answered after them each time; on a busy machine another one may be.
-	eventually(t, "/livez is answered before the pages", func() bool {
+	testkit.Eventually(t, "/livez is answered before the pages", func() bool {
 		for range cap(pages) {
 			go func() {
 				response, err := client.Get(url + "/")
@@ -84,10 +86,10 @@ func TestPageWhileNATSStalls(t *testing.T) {
 			}()
 		}
 		code, _ := get(t, url+"/livez")
-		equal(t, "/livez", code, http.StatusOK)
+		testkit.Equal(t, "/livez", code, http.StatusOK)
 		before := len(pages)
 		for range cap(pages) {
-			contains(t, "the page", <-pages, "200 OK", "NATS gave no answer")
+			testkit.Contains(t, "the page", <-pages, "200 OK", "NATS gave no answer")
 		}
 		return before == 0
 	})

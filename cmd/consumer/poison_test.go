@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 const maxPayload = 1 << 20 // the server's default
@@ -139,7 +140,7 @@ func TestPoison(t *testing.T) {
 	settled(t, js)
 
 	requests, err := js.Stream(t.Context(), events.StreamRequests)
-	must(t, err)
+	testkit.Must(t, err)
 	letters := lettersBySequence(t, js)
 	failures := failuresByLetter(t, js)
 	provisioned := 1
@@ -156,15 +157,15 @@ func TestPoison(t *testing.T) {
 			t.Errorf("%s: no dead letter", name)
 			continue
 		}
-		equal(t, name+": reason", letter.Header.Get("Dead-Letter-Reason"), string(p.cause))
+		testkit.Equal(t, name+": reason", letter.Header.Get("Dead-Letter-Reason"), string(p.cause))
 		outcomes := failures[letter.Subject]
-		equal(t, name+": failed events", len(outcomes), 1)
+		testkit.Equal(t, name+": failed events", len(outcomes), 1)
 		for _, o := range outcomes {
-			equal(t, name+": cause", o.Cause.Code, p.cause)
+			testkit.Equal(t, name+": cause", o.Cause.Code, p.cause)
 		}
-		equal(t, name+": is omitted", letter.Header.Get("Dead-Letter-Omitted") != "", p.tooBig)
+		testkit.Equal(t, name+": is omitted", letter.Header.Get("Dead-Letter-Omitted") != "", p.tooBig)
 		original, err := requests.GetMsg(t.Context(), sequences[name])
-		must(t, err)
+		testkit.Must(t, err)
 		for header := range letter.Header {
 			// The reasons, and what it was published with.
 			if strings.HasPrefix(header, "Dead-Letter-") || header == jetstream.ExpectedLastSubjSeqHeader ||
@@ -176,24 +177,24 @@ func TestPoison(t *testing.T) {
 			t.Errorf("%s: the dead letter is not the original", name)
 		}
 	}
-	equal(t, "dead letters", len(letters), len(all)+1-provisioned)
+	testkit.Equal(t, "dead letters", len(letters), len(all)+1-provisioned)
 	if found := census(t, stored(t, js)); !strings.HasSuffix(found, fmt.Sprintf("provisioned %d", provisioned)) {
 		t.Errorf("outcomes: %s, want %d provisioned", found, provisioned)
 	}
-	equal(t, "exit code", service.stop(t), 0)
+	testkit.Equal(t, "exit code", service.stop(t), 0)
 }
 
 // lettersBySequence are the dead letters by the place of the original in its stream.
 func lettersBySequence(t *testing.T, js jetstream.JetStream) map[uint64]*jetstream.RawStreamMsg {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), events.StreamDeadLetters)
-	must(t, err)
+	testkit.Must(t, err)
 	letters := map[uint64]*jetstream.RawStreamMsg{}
 	for sequence := range stream.CachedInfo().State.LastSeq {
 		msg, err := stream.GetMsg(t.Context(), sequence+1)
-		must(t, err)
+		testkit.Must(t, err)
 		of, err := strconv.ParseUint(msg.Header.Get("Dead-Letter-Sequence"), 10, 64)
-		must(t, err)
+		testkit.Must(t, err)
 		letters[of] = msg
 	}
 	return letters
@@ -207,7 +208,7 @@ func failuresByLetter(t *testing.T, js jetstream.JetStream) map[string][]events.
 			continue
 		}
 		data, err := events.FailedFrom(e)
-		must(t, err)
+		testkit.Must(t, err)
 		failures[data.DeadLetter.Subject] = append(failures[data.DeadLetter.Subject], data)
 	}
 	return failures

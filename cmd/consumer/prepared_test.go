@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // pooled is the schemas in the pool of prepared boundaries.
@@ -16,7 +17,7 @@ func (d database) pooled() []string {
 // holds waits until the pool holds n boundaries.
 func (d database) holds(t *testing.T, n int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("the pool holds %d boundaries", n), func() bool { return len(d.pooled()) == n })
+	testkit.Eventually(t, fmt.Sprintf("the pool holds %d boundaries", n), func() bool { return len(d.pooled()) == n })
 }
 
 // filled is a database with a registry and n prepared boundaries, and no service at work.
@@ -25,7 +26,7 @@ func filled(t *testing.T, n int) database {
 	d := newPostgres(t)
 	r := serve(t, settings(d.env, with("NATS_URL", startNATS(t)), with("PREPARED_BOUNDARIES", fmt.Sprint(n))))
 	d.holds(t, n)
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 	return d
 }
 
@@ -39,13 +40,13 @@ func TestServicePreparesBoundaries(t *testing.T) {
 	if strings.Contains(metrics, "_prepared_") {
 		t.Error("there are metrics of a pool that is none")
 	}
-	equal(t, "exit code", without.stop(t), 0)
+	testkit.Equal(t, "exit code", without.stop(t), 0)
 
 	r := serve(t, merge(env, with("PREPARED_BOUNDARIES", "1")))
 	http := "http://" + logged(t, &r.stderr, "HTTP server is up", "addr")
 	says := func(what string) {
 		t.Helper()
-		eventually(t, "the metrics say "+what, func() bool {
+		testkit.Eventually(t, "the metrics say "+what, func() bool {
 			_, text := get(t, http+"/metrics")
 			return strings.Contains(text, "\ntenant_provisioner_prepared_"+what+"\n")
 		})
@@ -60,14 +61,14 @@ func TestServicePreparesBoundaries(t *testing.T) {
 	says("misses_total 0")
 	says("boundaries 1") // again
 	outcomes := stored(t, js)
-	equal(t, "outcomes", len(outcomes), 1)
+	testkit.Equal(t, "outcomes", len(outcomes), 1)
 	data, err := events.ProvisionedFrom(outcomes[0])
-	must(t, err)
+	testkit.Must(t, err)
 	if !data.Prepared || data.Tables != 11 || data.Indexes != 18 || len(data.Steps) != 5 {
 		t.Errorf("%+v", data)
 	}
 	var shown strings.Builder
-	must(t, showOutcome(&shown, newPalette(false), outcomes[0]))
-	contains(t, "what people see", shown.String(), "18 indexes, prepared, attempt 1,")
+	testkit.Must(t, showOutcome(&shown, newPalette(false), outcomes[0]))
+	testkit.Contains(t, "what people see", shown.String(), "18 indexes, prepared, attempt 1,")
 	verified(t, d, 2)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // process is the real program at work.
@@ -38,7 +39,7 @@ func launch(t *testing.T, env map[string]string, args ...string) *process {
 func launchBuilt(t *testing.T, tags string, env map[string]string, args ...string) *process {
 	t.Helper()
 	path, err := programs.path(tags)
-	must(t, err)
+	testkit.Must(t, err)
 	p := &process{Cmd: exec.Command(path, args...), ended: make(chan error, 1)} // killed below
 	p.Env = []string{"HOME=" + t.TempDir()}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -48,13 +49,13 @@ func launchBuilt(t *testing.T, tags string, env map[string]string, args ...strin
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr
 	// Once no shell waits for the tests, the kernel wakes what is stopped in their process group.
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: env["FREEZE_AT"] != ""}
-	must(t, p.Start())
+	testkit.Must(t, p.Start())
 	go func() { p.ended <- p.Wait() }()
 	t.Cleanup(func() {
 		p.Process.Kill() // it may have ended
 		p.wait(t)
 		if t.Failed() {
-			t.Logf("consumer %v\nstdout:\n%s\nstderr:\n%s", args, &p.stdout, tail(p.stderr.String()))
+			t.Logf("consumer %v\nstdout:\n%s\nstderr:\n%s", args, &p.stdout, testkit.Tail(p.stderr.String()))
 		}
 	})
 	return p
@@ -67,7 +68,7 @@ func (p *process) wait(t *testing.T) int {
 	case err := <-p.ended:
 		p.ended <- err
 		return exitCode(err)
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		t.Fatal("the process does not end")
 		return 0
 	}
@@ -75,7 +76,7 @@ func (p *process) wait(t *testing.T) int {
 
 func (p *process) signal(t *testing.T, s os.Signal) {
 	t.Helper()
-	must(t, p.Process.Signal(s))
+	testkit.Must(t, p.Process.Signal(s))
 }
 
 // However often it is killed, and wherever in its work: every request gets one outcome, and the registry
@@ -84,7 +85,7 @@ func TestKilledAndRestarted(t *testing.T) {
 	t.Parallel()
 	const requests, kills = 120, 3
 	d, nats := newSQLite(t), t.TempDir()
-	env := settings(d.env, with("NATS_EMBEDDED_DIR", nats), with("ACK_WAIT", "1s"), with("NATS_EMBEDDED_ADDR", freeAddr(t)))
+	env := settings(d.env, with("NATS_EMBEDDED_DIR", nats), with("ACK_WAIT", "1s"), with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)))
 	p := launch(t, env)
 	url := logged(t, &p.stderr, "embedded NATS server is up", "url")
 	logged(t, &p.stderr, "taking requests", "workers")
@@ -95,20 +96,20 @@ func TestKilledAndRestarted(t *testing.T) {
 	for range kills {
 		// At a random moment after a random step of a random request.
 		steps := strings.Count(p.stderr.String(), "Step ") + 1 + random.IntN(60)
-		eventually(t, "it is at work", func() bool {
+		testkit.Eventually(t, "it is at work", func() bool {
 			return strings.Count(p.stderr.String(), "Step ") >= steps || f.published.Load() == requests && isSettled(t, js)
 		})
 		time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
 		p.signal(t, syscall.SIGKILL)
-		equal(t, "exit code", p.wait(t), -1)
+		testkit.Equal(t, "exit code", p.wait(t), -1)
 		p = launch(t, env)
 		logged(t, &p.stderr, "taking requests", "workers")
 	}
-	f.isPublished(t, patience)
+	f.isPublished(t, testkit.Patience)
 	js = dialJetStream(t, url)
 	settled(t, js)
 	outcomes := stored(t, js)
-	equal(t, fmt.Sprintf("outcomes (seed %d)", seed), census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
+	testkit.Equal(t, fmt.Sprintf("outcomes (seed %d)", seed), census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
 	var named []string
 	for _, e := range outcomes {
 		named = append(named, e.Subject())
@@ -118,16 +119,16 @@ func TestKilledAndRestarted(t *testing.T) {
 		t.Errorf("seed %d: registered %v, outcomes for %v", seed, registered, named)
 	}
 	for _, tenant := range named {
-		equal(t, "tables of "+tenant, fmt.Sprint(d.rows(tenant, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'")), "[11]")
+		testkit.Equal(t, "tables of "+tenant, fmt.Sprint(d.rows(tenant, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'")), "[11]")
 	}
-	equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
+	testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 	p.signal(t, syscall.SIGTERM)
-	equal(t, "exit code", p.wait(t), 0)
+	testkit.Equal(t, "exit code", p.wait(t), 0)
 }
 
 func TestSignalsEndTheServiceInOrder(t *testing.T) {
 	t.Parallel()
-	const drain = 2 * patience // which is not waited for
+	const drain = 2 * testkit.Patience // which is not waited for
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
@@ -140,11 +141,11 @@ func TestSignalsEndTheServiceInOrder(t *testing.T) {
 				publish(t, js, requestFor(t, fmt.Sprint(i), fmt.Sprintf("tenant_%d", i)))
 			}
 			p.signal(t, s)
-			equal(t, "exit code", p.wait(t), 0)
+			testkit.Equal(t, "exit code", p.wait(t), 0)
 			logged(t, &p.stderr, "stopped", "level")
-			equal(t, "stdout", p.stdout.String(), "")
+			testkit.Equal(t, "stdout", p.stdout.String(), "")
 			// What was begun was finished: nothing is under construction.
-			equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
+			testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 		})
 	}
 }
@@ -163,19 +164,19 @@ func TestRealProgram(t *testing.T) {
 		"config":    {args: []string{"config"}, stdout: "CONCURRENCY=4\n"},
 		"misuse":    {args: []string{"provision"}, code: 2, stderr: "provision"},
 		"bad value": {args: []string{"run"}, env: with("CONCURRENCY", "many"), code: 2, stderr: "CONCURRENCY"},
-		"no server": {args: []string{"watch"}, env: with("NATS_EMBEDDED_ADDR", freeAddr(t)), code: 1, stderr: "consumer run"},
+		"no server": {args: []string{"watch"}, env: with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)), code: 1, stderr: "consumer run"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := launch(t, c.env, c.args...)
-			equal(t, "exit code", p.wait(t), c.code)
+			testkit.Equal(t, "exit code", p.wait(t), c.code)
 			for what, text := range map[string][2]string{
 				"stdout": {p.stdout.String(), c.stdout}, "stderr": {p.stderr.String(), c.stderr},
 			} {
 				if c.stdout == "" && what == "stdout" || c.stderr == "" && what == "stderr" {
-					equal(t, what, text[0], "")
+					testkit.Equal(t, what, text[0], "")
 				}
-				contains(t, what, text[0], text[1])
+				testkit.Contains(t, what, text[0], text[1])
 			}
 		})
 	}
@@ -184,7 +185,7 @@ func TestRealProgram(t *testing.T) {
 // A second instance is told what is taken, and the first one does not notice.
 func TestSecondInstanceIsRefused(t *testing.T) {
 	t.Parallel()
-	d, dir, addr := newSQLite(t), t.TempDir(), freeAddr(t)
+	d, dir, addr := newSQLite(t), t.TempDir(), testkit.FreeAddr(t)
 	first := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", dir), with("NATS_EMBEDDED_ADDR", addr)))
 	logged(t, &first.stderr, "taking requests", "workers")
 
@@ -193,31 +194,31 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 		says      []string
 	}{
 		"same address":           {t.TempDir(), addr, []string{"NATS_EMBEDDED_ADDR", addr, "NATS_URL=nats://" + addr}},
-		"same directory":         {dir, freeAddr(t), []string{"NATS_EMBEDDED_DIR", dir, "in use"}},
+		"same directory":         {dir, testkit.FreeAddr(t), []string{"NATS_EMBEDDED_DIR", dir, "in use"}},
 		"same address and files": {dir, addr, []string{"NATS_EMBEDDED_ADDR"}},
 	} {
 		second := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", c.dir), with("NATS_EMBEDDED_ADDR", c.addr)))
-		equal(t, name+": exit code", second.wait(t), 1)
-		contains(t, name, second.stderr.String(), c.says...)
+		testkit.Equal(t, name+": exit code", second.wait(t), 1)
+		testkit.Contains(t, name, second.stderr.String(), c.says...)
 	}
 	// As it says: on the first one's server.
 	third := launch(t, settings(d.env, with("NATS_URL", "nats://"+addr)))
 	logged(t, &third.stderr, "taking requests", "workers")
 	third.signal(t, syscall.SIGTERM)
-	equal(t, "exit code", third.wait(t), 0)
+	testkit.Equal(t, "exit code", third.wait(t), 0)
 
 	js := dialJetStream(t, "nats://"+addr)
 	publish(t, js, requestFor(t, "order", "acme"))
 	settled(t, js)
-	equal(t, "outcomes", census(t, stored(t, js)), "provisioned 1")
+	testkit.Equal(t, "outcomes", census(t, stored(t, js)), "provisioned 1")
 	first.signal(t, syscall.SIGTERM)
-	equal(t, "exit code", first.wait(t), 0)
+	testkit.Equal(t, "exit code", first.wait(t), 0)
 }
 
 // Servers may come up in any order.
 func TestServiceWaitsForNATS(t *testing.T) {
 	t.Parallel()
-	d, addr := newSQLite(t), freeAddr(t)
+	d, addr := newSQLite(t), testkit.FreeAddr(t)
 	p := launch(t, settings(d.env, with("NATS_URL", "nats://"+addr), with("HTTP_ADDR", "127.0.0.1:0")))
 	http := "http://" + logged(t, &p.stderr, "HTTP server is up", "addr")
 	logged(t, &p.stderr, "waiting for NATS", "error")
@@ -225,23 +226,23 @@ func TestServiceWaitsForNATS(t *testing.T) {
 	late := launch(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", addr)))
 	logged(t, &late.stderr, "embedded NATS server is up", "url")
 	logged(t, &p.stderr, "taking requests", "workers")
-	eventually(t, "ready", func() bool { code, _ := get(t, http+"/readyz"); return code == 200 })
+	testkit.Eventually(t, "ready", func() bool { code, _ := get(t, http+"/readyz"); return code == 200 })
 	p.signal(t, syscall.SIGTERM)
-	equal(t, "exit code", p.wait(t), 0)
+	testkit.Equal(t, "exit code", p.wait(t), 0)
 }
 
 func TestServiceWaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
 	env := settings(with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"),
-		with("DATABASE_URL", "postgres://someone:s3cret@"+freeAddr(t)+"/tenants"))
+		with("DATABASE_URL", "postgres://someone:s3cret@"+testkit.FreeAddr(t)+"/tenants"))
 	p := launch(t, env)
 	http := "http://" + logged(t, &p.stderr, "HTTP server is up", "addr")
 	logged(t, &p.stderr, "waiting for the database", "error")
 	notReady(t, http, "database")
 	code, _ := get(t, http+"/livez")
-	equal(t, "/livez", code, 200)
+	testkit.Equal(t, "/livez", code, 200)
 	p.signal(t, syscall.SIGTERM)
-	equal(t, "exit code", p.wait(t), 0)
+	testkit.Equal(t, "exit code", p.wait(t), 0)
 	if strings.Contains(p.stderr.String(), "s3cret") {
 		t.Error("the log holds the password")
 	}
@@ -261,11 +262,11 @@ func TestStopWhileConnecting(t *testing.T) {
 			p := launch(t, env)
 			select {
 			case <-connected:
-			case <-time.After(patience):
+			case <-time.After(testkit.Patience):
 				t.Fatal("nobody connects")
 			}
 			p.signal(t, syscall.SIGTERM)
-			equal(t, "exit code", p.wait(t), 0)
+			testkit.Equal(t, "exit code", p.wait(t), 0)
 		})
 	}
 }
@@ -274,8 +275,8 @@ func TestStopWhileConnecting(t *testing.T) {
 func silentServer(t *testing.T) (addr string, connected <-chan struct{}) {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	t.Cleanup(func() { must(t, l.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, l.Close()) })
 	first := make(chan struct{}, 100)
 	go func() {
 		for {
@@ -301,13 +302,13 @@ func TestRealDemoReadsStandardInput(t *testing.T) {
 	cmd.Env = []string{"TMPDIR=" + temp}
 	cmd.Stdin = bytes.NewReader(requestFor(t, "order", "acme").Data)
 	out, err := cmd.Output()
-	must(t, err)
+	testkit.Must(t, err)
 	e, err := events.Decode(nats.Header{"content-type": {events.ContentType}}, out)
-	must(t, err)
-	equal(t, "outcome", e.ID(), events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
+	testkit.Must(t, err)
+	testkit.Equal(t, "outcome", e.ID(), events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
 	entries, err := os.ReadDir(temp)
-	must(t, err)
-	equal(t, "what is left", len(entries), 0)
+	testkit.Must(t, err)
+	testkit.Equal(t, "what is left", len(entries), 0)
 }
 
 // Wrong credentials do not become right by waiting: the reason is told, and the supervisor sees a failure.
@@ -316,14 +317,14 @@ func TestRefusedByNATS(t *testing.T) {
 	s := startNATS(t, func(o *server.Options) { o.Username, o.Password = "me", "right" })
 	addr := strings.TrimPrefix(s, "nats://")
 	r := start(t, settings(newSQLite(t).env, with("NATS_URL", "nats://me:"+secret+"@"+addr)), "run")
-	equal(t, "exit code", r.wait(t), 1)
-	contains(t, "stderr", strings.ToLower(r.stderr.String()), "authorization")
+	testkit.Equal(t, "exit code", r.wait(t), 1)
+	testkit.Contains(t, "stderr", strings.ToLower(r.stderr.String()), "authorization")
 	if strings.Contains(r.stderr.String(), secret) {
 		t.Error("the log holds the password")
 	}
 	for _, args := range [][]string{{"watch"}, requestArgs("acme")} {
 		code, _, stderr := command(t, with("NATS_URL", "nats://me:"+secret+"@"+addr), args...)
-		equal(t, "exit code", code, 1)
-		contains(t, "stderr", strings.ToLower(stderr), "authorization")
+		testkit.Equal(t, "exit code", code, 1)
+		testkit.Contains(t, "stderr", strings.ToLower(stderr), "authorization")
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // installed is the path of a program of Prometheus'.
@@ -57,8 +59,8 @@ type ruleGroups struct {
 func alertRules(t *testing.T) (r ruleGroups) {
 	t.Helper()
 	text, err := os.ReadFile(rules + "/alerts.yml")
-	must(t, err)
-	must(t, yaml.Unmarshal(text, &r))
+	testkit.Must(t, err)
+	testkit.Must(t, yaml.Unmarshal(text, &r))
 	return r
 }
 
@@ -66,14 +68,14 @@ func alertRules(t *testing.T) (r ruleGroups) {
 func panels(t *testing.T) map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/grafana/dashboard.json")
-	must(t, err)
+	testkit.Must(t, err)
 	var dashboard struct {
 		Panels []struct {
 			Title   string
 			Targets []struct{ Expr string }
 		}
 	}
-	must(t, json.Unmarshal(text, &dashboard))
+	testkit.Must(t, json.Unmarshal(text, &dashboard))
 	found := map[string][]string{}
 	for _, p := range dashboard.Panels {
 		for _, target := range p.Targets {
@@ -89,20 +91,20 @@ type prometheusServer struct{ url string }
 
 func startPrometheus(t *testing.T, replica string, args ...string) prometheusServer {
 	t.Helper()
-	dir, addr := t.TempDir(), freeAddr(t)
+	dir, addr := t.TempDir(), testkit.FreeAddr(t)
 	config := filepath.Join(dir, "prometheus.yml")
-	must(t, os.WriteFile(config, []byte("global: {scrape_interval: 1s}\nscrape_configs:\n"+
+	testkit.Must(t, os.WriteFile(config, []byte("global: {scrape_interval: 1s}\nscrape_configs:\n"+
 		"  - {job_name: tenant-provisioner, static_configs: [{targets: ['"+replica+"']}]}\n"), 0o600))
 	server := exec.Command(installed(t, "prometheus"), append(args, "--config.file="+config,
 		"--web.listen-address="+addr, "--storage.tsdb.path="+filepath.Join(dir, "data"))...)
 	var log output
 	server.Stdout, server.Stderr = &log, &log
-	must(t, server.Start())
+	testkit.Must(t, server.Start())
 	t.Cleanup(func() {
 		server.Process.Kill()
 		server.Wait()
 		if t.Failed() {
-			t.Log(tail(log.String()))
+			t.Log(testkit.Tail(log.String()))
 		}
 	})
 	return prometheusServer{"http://" + addr}
@@ -149,7 +151,7 @@ func TestExternalDashboardHasData(t *testing.T) {
 			t.Log(missing)
 		}
 	}()
-	within(t, time.Minute, "every query has data", func() bool {
+	testkit.Within(t, time.Minute, "every query has data", func() bool {
 		n++ // load, good and bad, goes on while it is looked
 		publish(t, js, requestFor(t, fmt.Sprint("good-", n), fmt.Sprint("tenant-", n)),
 			requestFor(t, fmt.Sprint("bad-", n), "tenant-1"))

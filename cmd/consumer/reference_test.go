@@ -8,16 +8,17 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/sql/postgres"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The page is what the source says.
 func TestReferencePage(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := command(t, nil, "config", "--markdown")
-	equal(t, "exit code", code, 0)
-	equal(t, "stderr", stderr, "")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Equal(t, "stderr", stderr, "")
 	page, err := os.ReadFile("../../docs/configuration.md")
-	must(t, err)
+	testkit.Must(t, err)
 	if string(page) != stdout {
 		t.Error("docs/configuration.md is not what the source says; run: make docs")
 	}
@@ -31,9 +32,9 @@ func TestVariablesAreDescribed(t *testing.T) {
 		if v.meaning == "" || i == 0 && v.group == "" {
 			t.Errorf("%s: the tag doc says what it means, the tag group begins a section", v.name)
 		}
-		contains(t, "the help", help, v.name, v.meaning, v.allowed.text)
+		testkit.Contains(t, "the help", help, v.name, v.meaning, v.allowed.text)
 	}
-	equal(t, "bound of the pool", postgres.MostPrepared, 1000)
+	testkit.Equal(t, "bound of the pool", postgres.MostPrepared, 1000)
 }
 
 func TestAllowances(t *testing.T) {

@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // registered is a database whose registry the service has made.
 func registered(t *testing.T, d database) database {
 	t.Helper()
 	r := serve(t, settings(d.env, with("NATS_URL", startNATS(t))))
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 	return d
 }
 
@@ -53,26 +55,26 @@ func TestDoctorFindsTenantsThatMeet(t *testing.T) {
 		registered(t, d)
 		about := []string{"registry_names", "registry_twins", "registry_collisions"}
 		d.enter(t, map[string]string{"a": "tenant_a", "b": ""})
-		equal(t, "findings", ailing(examined(t, d.env), about...), "")
+		testkit.Equal(t, "findings", ailing(examined(t, d.env), about...), "")
 
 		d.enter(t, map[string]string{"moved": "elsewhere"})
 		checks := examined(t, d.env)
-		equal(t, "findings", ailing(checks, about...), "registry_names warning")
-		equal(t, "who", checks["registry_names"].Hint,
+		testkit.Equal(t, "findings", ailing(checks, about...), "registry_names warning")
+		testkit.Equal(t, "who", checks["registry_names"].Hint,
 			"-- moved is registered in "+d.boundary("elsewhere")+", the template gives "+d.boundary("tenant_moved"))
 
 		d.enter(t, map[string]string{"guest": "", "host": "tenant_guest"})
 		checks = examined(t, d.env)
-		equal(t, "findings", ailing(checks, about...), "registry_collisions fault, registry_names warning")
-		equal(t, "who", checks["registry_collisions"].Hint,
+		testkit.Equal(t, "findings", ailing(checks, about...), "registry_collisions fault, registry_names warning")
+		testkit.Equal(t, "who", checks["registry_collisions"].Hint,
 			"-- guest is sent to "+d.boundary("tenant_guest")+", which is registered for host")
-		contains(t, "who", checks["registry_names"].Hint, "host is registered", "moved is registered")
+		testkit.Contains(t, "who", checks["registry_names"].Hint, "host is registered", "moved is registered")
 
 		d.registry(t, "DELETE FROM {b}tenant_registry WHERE tenant_id IN ('guest', 'host', 'moved')")
 		d.enter(t, map[string]string{"Acme": "tenant_Acme", "acme": "tenant_acme", "acmE": "tenant_acmE"})
 		checks = examined(t, d.env)
-		equal(t, "findings", ailing(checks, about...), "registry_twins warning")
-		equal(t, "who", checks["registry_twins"].Hint, "-- Acme and acme: rename one in DocEX")
+		testkit.Equal(t, "findings", ailing(checks, about...), "registry_twins warning")
+		testkit.Equal(t, "who", checks["registry_twins"].Hint, "-- Acme and acme: rename one in DocEX")
 	})
 }
 
@@ -84,45 +86,45 @@ func TestDoctorOfManyTenants(t *testing.T) {
 		"created_by, last_updated_at) SELECT 't' || n, 'x', 'schema', 'tenant_t' || n, now(), 'DocEX', now() "+
 		"FROM generate_series(2, 10000) AS n")
 	checks := examined(t, d.env)
-	equal(t, "findings", ailing(checks, "registry"), "") // 10,000 with the system's own
+	testkit.Equal(t, "findings", ailing(checks, "registry"), "") // 10,000 with the system's own
 	d.enter(t, map[string]string{"t1": "tenant_t1"})
 	checks = examined(t, d.env)
-	equal(t, "findings", ailing(checks, "registry"), "registry_tenants warning")
-	contains(t, "where to read on", checks["registry_tenants"].Hint, "docs/performance.md")
+	testkit.Equal(t, "findings", ailing(checks, "registry"), "registry_tenants warning")
+	testkit.Contains(t, "where to read on", checks["registry_tenants"].Hint, "docs/performance.md")
 
 	d.registry(t, "UPDATE {b}tenant_registry SET schema_name = 'other_' || tenant_id WHERE tenant_id LIKE 't%0'")
 	checks = examined(t, d.env)
-	contains(t, "how many", checks["registry_names"].Message, "100 or more")
-	equal(t, "how many are named", strings.Count(checks["registry_names"].Hint, "\n"), mostNamed-1)
+	testkit.Contains(t, "how many", checks["registry_names"].Message, "100 or more")
+	testkit.Equal(t, "how many are named", strings.Count(checks["registry_names"].Hint, "\n"), mostNamed-1)
 }
 
 func TestDoctorOfARegistryFile(t *testing.T) {
 	t.Parallel()
 	d := newSQLite(t)
 	checks := examined(t, d.env)
-	equal(t, "findings", ailing(checks), "nats warning, registry warning") // nothing has run yet
-	contains(t, "the directory", checks["storage"].Message, "is not there yet")
+	testkit.Equal(t, "findings", ailing(checks), "nats warning, registry warning") // nothing has run yet
+	testkit.Contains(t, "the directory", checks["storage"].Message, "is not there yet")
 	registered(t, d)
-	equal(t, "findings", ailing(examined(t, d.env)), "nats warning")
+	testkit.Equal(t, "findings", ailing(examined(t, d.env)), "nats warning")
 
 	d.registry(t, "PRAGMA journal_mode = DELETE")
-	equal(t, "findings", ailing(examined(t, d.env)), "nats warning, registry_file warning")
+	testkit.Equal(t, "findings", ailing(examined(t, d.env)), "nats warning, registry_file warning")
 	d.registry(t, "PRAGMA journal_mode = WAL")
-	equal(t, "findings", ailing(examined(t, d.env)), "nats warning")
+	testkit.Equal(t, "findings", ailing(examined(t, d.env)), "nats warning")
 
 	// A page of an index goes bad.
 	path := d.boundary("tenant_" + system)
 	content, err := os.ReadFile(path)
-	must(t, err)
+	testkit.Must(t, err)
 	pages := d.rows(system, "SELECT rootpage FROM sqlite_schema WHERE name = 'tenant_requests_tenant_id'")
 	var page int
 	_, err = fmt.Sscan(pages[0], &page)
-	must(t, err)
+	testkit.Must(t, err)
 	for i := range 512 {
 		content[4096*(page-1)+i] = 0xff
 	}
-	must(t, os.WriteFile(path, content, 0o644))
+	testkit.Must(t, os.WriteFile(path, content, 0o644))
 	checks = examined(t, d.env)
-	equal(t, "findings", ailing(checks), "nats warning, registry_file fault")
-	contains(t, "what to do", checks["registry_file"].Hint, "backup", ".recover")
+	testkit.Equal(t, "findings", ailing(checks), "nats warning, registry_file fault")
+	testkit.Contains(t, "what to do", checks["registry_file"].Hint, "backup", ".recover")
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // relay stands between the program and a server, to take the server away.
@@ -28,8 +30,8 @@ type relay struct {
 func newRelay(t *testing.T, to string) (_ *relay, through string) {
 	t.Helper()
 	u, err := url.Parse(to)
-	must(t, err)
-	r := &relay{target: u.Host, addr: freeAddr(t), conns: map[net.Conn]bool{}}
+	testkit.Must(t, err)
+	r := &relay{target: u.Host, addr: testkit.FreeAddr(t), conns: map[net.Conn]bool{}}
 	r.mend(t)
 	t.Cleanup(r.cut)
 	u.Host = r.addr
@@ -40,7 +42,7 @@ func newRelay(t *testing.T, to string) (_ *relay, through string) {
 func (r *relay) mend(t *testing.T) {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", r.addr)
-	must(t, err)
+	testkit.Must(t, err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.listener, r.whole = listener, true

@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // replayed reads what replay --json has written.
@@ -45,42 +46,42 @@ func TestReplayByFilter(t *testing.T) {
 
 	// Nothing is changed by a rehearsal.
 	code, stdout := m.run("replay", "--all", "--dry-run")
-	equal(t, "exit code of a dry run", code, 0)
-	contains(t, "dry run", stdout, "acme PERMISSION_DENIED: would be replayed, as replay 1", "4 would be replayed")
+	testkit.Equal(t, "exit code of a dry run", code, 0)
+	testkit.Contains(t, "dry run", stdout, "acme PERMISSION_DENIED: would be replayed, as replay 1", "4 would be replayed")
 	m.holds(0, 4)
 
 	code, stdout = m.run("replay", "--reason", "PERMISSION_DENIED", "--reason", "TENANT_EXISTS", "--since", "1h", "--json")
-	equal(t, "exit code", code, 0)
+	testkit.Equal(t, "exit code", code, 0)
 	lines, summary := replayed(t, stdout)
-	equal(t, "lines", len(lines), 2)
+	testkit.Equal(t, "lines", len(lines), 2)
 	for _, l := range lines {
 		want := replayLine{
 			Key: l.Key, Tenant: l.Tenant, Reason: "PERMISSION_DENIED", Replay: 1, Status: "replayed", Outcome: "provisioned",
 			OutcomeID: l.OutcomeID,
 		}
-		equal(t, "line", fmt.Sprintf("%+v", l), fmt.Sprintf("%+v", want))
+		testkit.Equal(t, "line", fmt.Sprintf("%+v", l), fmt.Sprintf("%+v", want))
 	}
-	equal(t, "summary", fmt.Sprintf("%+v", summary),
+	testkit.Equal(t, "summary", fmt.Sprintf("%+v", summary),
 		fmt.Sprintf("%+v", replaySummary{Selected: 2, Replayed: 2, Provisioned: 2, Failed: map[string]int{}}))
 	m.holds(2, 2)
 
 	// All, which takes what can never succeed too.
 	code, stdout = m.run("replay", "--all")
-	equal(t, "exit code where one fails", code, 1)
-	contains(t, "stdout", stdout, "other ATTEMPTS_EXHAUSTED: replayed, as replay 1: provisioned",
+	testkit.Equal(t, "exit code where one fails", code, 1)
+	testkit.Contains(t, "stdout", stdout, "other ATTEMPTS_EXHAUSTED: replayed, as replay 1: provisioned",
 		"not an id INVALID_TENANT_ID: replayed, as replay 1: failed again, INVALID_TENANT_ID",
 		"2 selected", "1 outcomes: provisioned", "1 outcomes: failed again, INVALID_TENANT_ID")
 	settled(t, m.js)
 	m.holds(4, 1)
-	equal(t, "registered tenants", fmt.Sprint(d.tenants()), "[acme other umbrella]")
+	testkit.Equal(t, "registered tenants", fmt.Sprint(d.tenants()), "[acme other umbrella]")
 
 	for _, args := range [][]string{{"replay", "--tenant", "nobody"}, {"replay", "--since", "0s", "--dry-run"}} {
 		code, stdout = m.run(args...)
-		equal(t, "exit code of nothing to do", code, 0)
-		contains(t, "stdout", stdout, "nothing to do")
+		testkit.Equal(t, "exit code of nothing to do", code, 0)
+		testkit.Contains(t, "stdout", stdout, "nothing to do")
 	}
 	_, stdout = m.run("replay", "--tenant", "nobody", "--json")
-	contains(t, "stdout", stdout, `"summary"`, `"selected":0`)
+	testkit.Contains(t, "stdout", stdout, `"summary"`, `"selected":0`)
 }
 
 func TestReplayByKey(t *testing.T) {
@@ -89,8 +90,8 @@ func TestReplayByKey(t *testing.T) {
 	m.plant("2", "umbrella", "PERMISSION_DENIED", 0)
 	m.serve()
 	code, stdout := m.run("replay", "abcdefabcdef", one[:6], one, events.DeadLetterSubject(one))
-	equal(t, "exit code where a key names none", code, 1)
-	contains(t, "stdout", stdout, `"abcdefabcdef" names no dead letter`, "acme PERMISSION_DENIED: replayed, as replay 1: provisioned",
+	testkit.Equal(t, "exit code where a key names none", code, 1)
+	testkit.Contains(t, "stdout", stdout, `"abcdefabcdef" names no dead letter`, "acme PERMISSION_DENIED: replayed, as replay 1: provisioned",
 		"2 selected", "1 replayed", "1 not found")
 	m.holds(1, 1)
 }
@@ -104,15 +105,15 @@ func TestReplayOfWhatHadSucceeded(t *testing.T) {
 	settled(t, m.js)
 	m.plant("1", "acme", "PERMISSION_DENIED", 0, "Replay", "4")
 	code, stdout := m.run("replay", "--all", "--json")
-	equal(t, "exit code", code, 0)
+	testkit.Equal(t, "exit code", code, 0)
 	lines, summary := replayed(t, stdout)
-	equal(t, "outcome", lines[0].Outcome, "had_succeeded_already")
-	equal(t, "replay", lines[0].Replay, 5)
-	equal(t, "outcome id", lines[0].OutcomeID, events.OutcomeID(billing, "1", 0, events.TypeProvisioned))
-	equal(t, "count", summary.Already, 1)
+	testkit.Equal(t, "outcome", lines[0].Outcome, "had_succeeded_already")
+	testkit.Equal(t, "replay", lines[0].Replay, 5)
+	testkit.Equal(t, "outcome id", lines[0].OutcomeID, events.OutcomeID(billing, "1", 0, events.TypeProvisioned))
+	testkit.Equal(t, "count", summary.Already, 1)
 	settled(t, m.js)
 	m.holds(2, 0)
-	equal(t, "outcomes", census(t, stored(t, m.js)), "provisioned 1")
+	testkit.Equal(t, "outcomes", census(t, stored(t, m.js)), "provisioned 1")
 }
 
 // A dead letter that is back after its replay is replayed once more: the ledger answers with the outcome that it has.
@@ -121,16 +122,16 @@ func TestReplayOfADeadLetterThatIsBack(t *testing.T) {
 	m.serve()
 	m.plant("1", "acme", "PERMISSION_DENIED", 0)
 	code, stdout := m.run("replay", "--all", "--wait", "0")
-	equal(t, "exit code", code, 0)
-	contains(t, "stdout", stdout, "replayed, as replay 1\n")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Contains(t, "stdout", stdout, "replayed, as replay 1\n")
 	settled(t, m.js)
 	m.plant("1", "acme", "PERMISSION_DENIED", 0)
 	code, stdout = m.run("replay", "--all")
-	equal(t, "exit code", code, 0)
-	contains(t, "stdout", stdout, "replayed, as replay 1: provisioned", "1 outcomes: provisioned")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Contains(t, "stdout", stdout, "replayed, as replay 1: provisioned", "1 outcomes: provisioned")
 	m.holds(2, 0)
 	settled(t, m.js)
-	equal(t, "outcomes", census(t, stored(t, m.js)), "provisioned 1")
+	testkit.Equal(t, "outcomes", census(t, stored(t, m.js)), "provisioned 1")
 }
 
 func TestReplayWithoutAService(t *testing.T) {
@@ -138,11 +139,11 @@ func TestReplayWithoutAService(t *testing.T) {
 	m.plant("1", "acme", "PERMISSION_DENIED", 0)
 	m.plant("2", "umbrella", "PERMISSION_DENIED", 0)
 	code, stdout := m.run("replay", "--tenant", "acme", "--wait", "50ms")
-	equal(t, "exit code", code, 1)
-	contains(t, "stdout", stdout, "replayed, as replay 1: no outcome seen yet", "1 outcomes not seen yet", "consumer watch --all",
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Contains(t, "stdout", stdout, "replayed, as replay 1: no outcome seen yet", "1 outcomes not seen yet", "consumer watch --all",
 		"the service must be running")
 	code, stdout = m.run("replay", "--all", "--wait", "0")
-	equal(t, "exit code without waiting", code, 0)
+	testkit.Equal(t, "exit code without waiting", code, 0)
 	if strings.Contains(stdout, "outcome") {
 		t.Errorf("it tells of outcomes:\n%s", stdout)
 	}
@@ -173,14 +174,14 @@ func TestReplayFindsOutcomesOfOddRequests(t *testing.T) {
 	}
 	m.serve()
 	code, stdout := m.run("replay", "--all", "--json")
-	equal(t, "exit code", code, 1)
+	testkit.Equal(t, "exit code", code, 1)
 	got := map[string]string{}
 	lines, _ := replayed(t, stdout)
 	for _, l := range lines {
 		got[l.Key] = strings.TrimSpace(l.Outcome + " " + l.Cause)
 	}
 	for _, key := range slices.Sorted(maps.Keys(want)) {
-		equal(t, key, got[key], want[key])
+		testkit.Equal(t, key, got[key], want[key])
 	}
 }
 
@@ -210,8 +211,8 @@ func TestReplayFindsOutcomesOfEarlierVersions(t *testing.T) {
 				if eventType == events.TypeProvisioningFailed {
 					want = map[string]string{events.RequestKey(billing, id): outcomeFailed}
 				}
-				equal(t, fmt.Sprintf("%.10s, %d bytes, %s, earlier: %v", id, len(id), eventType, earlier), fmt.Sprint(settled), fmt.Sprint(want))
-				equal(t, "left", o.left(), 3)
+				testkit.Equal(t, fmt.Sprintf("%.10s, %d bytes, %s, earlier: %v", id, len(id), eventType, earlier), fmt.Sprint(settled), fmt.Sprint(want))
+				testkit.Equal(t, "left", o.left(), 3)
 			}
 		}
 	}
@@ -229,12 +230,12 @@ func outcomeOf(t *testing.T, id, eventType string, earlier bool) (nats.Header, [
 			DeadLetter: events.DeadLetter{Subject: events.DeadLetterSubject(events.RequestKey(billing, id))},
 		})
 	}
-	must(t, err)
+	testkit.Must(t, err)
 	header, body, err := events.Encode(e)
-	must(t, err)
+	testkit.Must(t, err)
 	if earlier {
 		key := `,"key":"` + events.RequestKey(billing, id) + `"`
-		equal(t, "keys in the event", strings.Count(string(body), key), 1)
+		testkit.Equal(t, "keys in the event", strings.Count(string(body), key), 1)
 		body = []byte(strings.Replace(string(body), key, "", 1))
 	}
 	return header, body
@@ -248,16 +249,16 @@ func TestReplayIsNotFooledByAForgedOutcome(t *testing.T) {
 	forged.SetID("1")
 	forged.SetSource("/forger")
 	forged.SetType(events.TypeProvisioned)
-	must(t, forged.SetData(event.ApplicationJSON, events.Provisioned{
+	testkit.Must(t, forged.SetData(event.ApplicationJSON, events.Provisioned{
 		TenantID: "acme", Replay: 1, Request: events.Request{Source: billing, ID: "1"},
 	}))
 	header, body, err := events.Encode(forged)
-	must(t, err)
+	testkit.Must(t, err)
 	publish(t, m.js, &nats.Msg{Subject: events.TypeProvisioned, Header: header, Data: body},
 		&nats.Msg{Subject: events.TypeProvisioningFailed, Data: []byte("garbage")})
 	code, stdout := m.run("replay", "--all", "--wait", "200ms")
-	equal(t, "exit code", code, 1)
-	contains(t, "stdout", stdout, "no outcome seen yet")
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Contains(t, "stdout", stdout, "no outcome seen yet")
 }
 
 func TestReplayRate(t *testing.T) {
@@ -267,7 +268,7 @@ func TestReplayRate(t *testing.T) {
 	}
 	begin := time.Now()
 	code, _ := m.run("replay", "--all", "--rate", "20", "--wait", "0")
-	equal(t, "exit code", code, 0)
+	testkit.Equal(t, "exit code", code, 0)
 	if took := time.Since(begin); took < 200*time.Millisecond {
 		t.Errorf("5 at 20 a second took %s", took)
 	}
@@ -281,20 +282,20 @@ func TestReplayInterrupted(t *testing.T) {
 		m.plant(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
 	}
 	r := start(t, m.env, "dead-letters", "replay", "--all", "--rate", "0.001", "--wait", "0")
-	eventually(t, "the first is replayed", func() bool { return strings.Contains(r.stdout.String(), "as replay 1") })
-	equal(t, "exit code", r.stop(t), 1)
-	contains(t, "stdout", r.stdout.String(), "1 selected", "Interrupted", "safe to repeat")
-	equal(t, "stderr", r.stderr.String(), "")
+	testkit.Eventually(t, "the first is replayed", func() bool { return strings.Contains(r.stdout.String(), "as replay 1") })
+	testkit.Equal(t, "exit code", r.stop(t), 1)
+	testkit.Contains(t, "stdout", r.stdout.String(), "1 selected", "Interrupted", "safe to repeat")
+	testkit.Equal(t, "stderr", r.stderr.String(), "")
 	m.holds(1, 2)
 
 	// While it waits for outcomes.
 	r = start(t, m.env, "dead-letters", "replay", "--all", "--wait", "1h", "--json")
-	eventually(t, "all are replayed", func() bool { return m.messages(events.StreamDeadLetters) == 0 })
-	equal(t, "exit code", r.stop(t), 1)
+	testkit.Eventually(t, "all are replayed", func() bool { return m.messages(events.StreamDeadLetters) == 0 })
+	testkit.Equal(t, "exit code", r.stop(t), 1)
 	lines, summary := replayed(t, r.stdout.String())
-	equal(t, "lines", len(lines), 2)
-	equal(t, "not seen", summary.NotSeen, 2)
-	equal(t, "interrupted", summary.Interrupted, true)
+	testkit.Equal(t, "lines", len(lines), 2)
+	testkit.Equal(t, "not seen", summary.NotSeen, 2)
+	testkit.Equal(t, "interrupted", summary.Interrupted, true)
 }
 
 // Two operators replay everything at once: one replay each, and both are told how it went.
@@ -311,16 +312,16 @@ func TestTwoOperatorsReplay(t *testing.T) {
 	}
 	published := 0
 	for _, r := range operators {
-		equal(t, "exit code", r.wait(t), 0)
+		testkit.Equal(t, "exit code", r.wait(t), 0)
 		lines, summary := replayed(t, r.stdout.String())
 		published += summary.Replayed
-		equal(t, "outcomes seen", summary.Provisioned, summary.Replayed+summary.Repeated)
-		equal(t, "lines", len(lines), summary.Selected)
+		testkit.Equal(t, "outcomes seen", summary.Provisioned, summary.Replayed+summary.Repeated)
+		testkit.Equal(t, "lines", len(lines), summary.Selected)
 	}
-	equal(t, "replays", published, n)
+	testkit.Equal(t, "replays", published, n)
 	m.holds(n, 0)
-	equal(t, "registered tenants", len(d.tenants()), n)
-	equal(t, "outcomes", census(t, stored(t, m.js)), fmt.Sprintf("provisioned %d", n))
+	testkit.Equal(t, "registered tenants", len(d.tenants()), n)
+	testkit.Equal(t, "outcomes", census(t, stored(t, m.js)), fmt.Sprintf("provisioned %d", n))
 }
 
 // The connection is lost while outcomes come: the stream has them.
@@ -330,19 +331,19 @@ func TestReplayOverALostConnection(t *testing.T) {
 	way, through := newRelay(t, m.env["NATS_URL"])
 	r := start(t, settings(with("NATS_URL", through)), "dead-letters", "replay", "--all", "--json")
 	// And it knows that: the dead letter is removed before the answer that says so is there.
-	eventually(t, "it is replayed, and looks for the outcome", func() bool {
+	testkit.Eventually(t, "it is replayed, and looks for the outcome", func() bool {
 		outcomes, err := m.js.Stream(t.Context(), events.StreamEvents)
-		must(t, err)
+		testkit.Must(t, err)
 		return m.messages(events.StreamDeadLetters) == 0 && outcomes.CachedInfo().State.Consumers > 0
 	})
 	way.cut()
 	m.serve()
 	settled(t, m.js)
 	way.mend(t)
-	equal(t, "exit code", r.wait(t), 0)
+	testkit.Equal(t, "exit code", r.wait(t), 0)
 	lines, summary := replayed(t, r.stdout.String())
-	equal(t, "outcome", lines[0].Outcome, "provisioned")
-	equal(t, "reconnected", summary.Reconnected, true)
+	testkit.Equal(t, "outcome", lines[0].Outcome, "provisioned")
+	testkit.Equal(t, "reconnected", summary.Reconnected, true)
 }
 
 // Without its stream every publication fails: it gives up, and no dead letter is lost.
@@ -351,15 +352,15 @@ func TestReplayGivesUp(t *testing.T) {
 	for i := range 5 {
 		m.plant(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
 	}
-	must(t, m.js.DeleteStream(t.Context(), events.StreamRequests))
+	testkit.Must(t, m.js.DeleteStream(t.Context(), events.StreamRequests))
 	code, _, stderr := command(t, m.env, "dead-letters", "replay", "--all")
-	equal(t, "exit code", code, 1)
-	contains(t, "stderr", stderr, "TENANT_REQUESTS is not there")
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Contains(t, "stderr", stderr, "TENANT_REQUESTS is not there")
 	code, stdout, stderr := command(t, m.env, "dead-letters", "replay", "--all", "--wait", "0")
-	equal(t, "exit code", code, 1)
-	contains(t, "stderr", stderr, "given up after 3 faults in a row")
-	contains(t, "stdout", stdout, "not replayed: stream TENANT_REQUESTS is not there", "3 not replayed")
-	equal(t, "dead letters", m.messages(events.StreamDeadLetters), uint64(5))
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Contains(t, "stderr", stderr, "given up after 3 faults in a row")
+	testkit.Contains(t, "stdout", stdout, "not replayed: stream TENANT_REQUESTS is not there", "3 not replayed")
+	testkit.Equal(t, "dead letters", m.messages(events.StreamDeadLetters), uint64(5))
 }
 
 // On a terminal there is a bar; what goes wrong is written beside it.
@@ -372,9 +373,9 @@ func TestReplayProgress(t *testing.T) {
 	report.add(replayLine{Key: "one", Status: statusReplayed, Replay: 1})
 	report.add(replayLine{Key: "two", Status: statusNotReplayed, Error: "no header"})
 	report.add(replayLine{Key: "three", Status: statusReplayed, Replay: 1}) // one more than was counted
-	equal(t, "the end", report.end(replayFlags{}), errNegative)
-	contains(t, "stderr", stderr.String(), "replaying", "1/2")
-	contains(t, "stdout", stdout.String(), "two - -: not replayed: no header", "3 selected")
+	testkit.Equal(t, "the end", report.end(replayFlags{}), errNegative)
+	testkit.Contains(t, "stderr", stderr.String(), "replaying", "1/2")
+	testkit.Contains(t, "stdout", stdout.String(), "two - -: not replayed: no header", "3 selected")
 	if strings.Contains(stdout.String(), "one") {
 		t.Errorf("the bar says that already:\n%s", stdout.String())
 	}

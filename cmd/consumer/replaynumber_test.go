@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Whatever number a publisher gives to a request, an operator can replay it once its cause is fixed.
@@ -58,26 +59,26 @@ func TestReplayNumberOfAPublisher(t *testing.T) {
 		last := map[string]int{}
 		for _, e := range stored(t, js) {
 			data, err := events.FailedFrom(e)
-			must(t, err)
-			equal(t, "cause", data.Cause.Code, events.CauseBoundaryNotEmpty)
+			testkit.Must(t, err)
+			testkit.Equal(t, "cause", data.Cause.Code, events.CauseBoundaryNotEmpty)
 			last[data.TenantID] = data.Replay
 		}
 		for tenant, replay := range want {
-			equal(t, fmt.Sprintf("replay of %s", tenant), last[tenant], replay)
+			testkit.Equal(t, fmt.Sprintf("replay of %s", tenant), last[tenant], replay)
 			d.rows(tenant, "DELETE FROM {b}precious RETURNING 'x'")
 		}
 		code, stdout, stderr := command(t, env, "dead-letters", "replay", "--all", "--wait", "30s")
-		equal(t, "exit code", code, 0)
-		contains(t, "stdout", stdout+stderr, fmt.Sprintf("%d selected", len(want)))
-		equal(t, "tenants", len(d.tenants()), len(want))
+		testkit.Equal(t, "exit code", code, 0)
+		testkit.Contains(t, "stdout", stdout+stderr, fmt.Sprintf("%d selected", len(want)))
+		testkit.Equal(t, "tenants", len(d.tenants()), len(want))
 		for _, e := range stored(t, js) {
 			if e.Type() != events.TypeProvisioned {
 				continue
 			}
 			data, err := events.ProvisionedFrom(e)
-			must(t, err)
-			equal(t, fmt.Sprintf("replay of %s", data.TenantID), data.Replay, want[data.TenantID]+1)
+			testkit.Must(t, err)
+			testkit.Equal(t, fmt.Sprintf("replay of %s", data.TenantID), data.Replay, want[data.TenantID]+1)
 		}
-		equal(t, "exit code", service.stop(t), 0)
+		testkit.Equal(t, "exit code", service.stop(t), 0)
 	})
 }

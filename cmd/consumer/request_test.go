@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // requestArgs asks for a tenant.
@@ -24,89 +25,89 @@ func TestRequestAndWait(t *testing.T) {
 	validate := validator(t)
 
 	code, stdout, stderr := command(t, env, requestArgs("acme", "--wait", outcomeWait)...)
-	equal(t, "exit code", code, 0)
-	equal(t, "stderr", stderr, "")
-	contains(t, "stdout", stdout, "tenant.provisioned acme", "Step 5/5")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Equal(t, "stderr", stderr, "")
+	testkit.Contains(t, "stdout", stdout, "tenant.provisioned acme", "Step 5/5")
 
 	code, stdout, stderr = command(t, env, requestArgs("acme", "--wait", outcomeWait)...)
-	equal(t, "exit code of a failure", code, 1)
-	equal(t, "stderr", stderr, "")
-	contains(t, "stdout", stdout, "TENANT_EXISTS")
+	testkit.Equal(t, "exit code of a failure", code, 1)
+	testkit.Equal(t, "stderr", stderr, "")
+	testkit.Contains(t, "stdout", stdout, "TENANT_EXISTS")
 
 	// The same request again, and again: one outcome.
 	var first string
 	for range 2 {
 		code, stdout, _ = command(t, env, requestArgs("umbrella", "--wait", outcomeWait, "--json", "--id", "order-1", "--source", billing)...)
-		equal(t, "exit code", code, 0)
+		testkit.Equal(t, "exit code", code, 0)
 		validate([]byte(stdout))
 		if first != "" {
-			equal(t, "the outcome again", stdout, first)
+			testkit.Equal(t, "the outcome again", stdout, first)
 		}
 		first = stdout
 	}
 	// Another tenant under the same identity is still that request.
 	code, stdout, _ = command(t, env, requestArgs("other", "--wait", outcomeWait, "--json", "--id", "order-1", "--source", billing)...)
-	equal(t, "exit code", code, 0)
-	equal(t, "the outcome of that identity", stdout, first)
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Equal(t, "the outcome of that identity", stdout, first)
 
 	code, stdout, _ = command(t, env, requestArgs("_docex_x_", "--wait", outcomeWait, "--json")...)
-	equal(t, "exit code of a reserved id", code, 1)
+	testkit.Equal(t, "exit code of a reserved id", code, 1)
 	validate([]byte(stdout))
-	contains(t, "stdout", stdout, "RESERVED_TENANT_ID")
+	testkit.Contains(t, "stdout", stdout, "RESERVED_TENANT_ID")
 
 	code, stdout, _ = command(t, env, requestArgs("schematic", "--wait", outcomeWait, "--isolation-strategy", "schema")...)
-	equal(t, "exit code of a strategy that SQLite cannot do", code, 1)
-	contains(t, "stdout", stdout, "UNSUPPORTED_STRATEGY")
+	testkit.Equal(t, "exit code of a strategy that SQLite cannot do", code, 1)
+	testkit.Contains(t, "stdout", stdout, "UNSUPPORTED_STRATEGY")
 
 	code, stdout, _ = command(t, env, requestArgs("spaced", "--wait", outcomeWait, "--id", " order-3 ")...)
-	equal(t, "exit code with spaces around the id", code, 0)
-	contains(t, "stdout", stdout, events.OutcomeID(requestSource, "order-3", 0, events.TypeProvisioned))
+	testkit.Equal(t, "exit code with spaces around the id", code, 0)
+	testkit.Contains(t, "stdout", stdout, events.OutcomeID(requestSource, "order-3", 0, events.TypeProvisioned))
 
 	// Without --wait the exit code says that the request is in the stream.
 	code, stdout, stderr = command(t, env, requestArgs("later", "--id", "order-2")...)
-	equal(t, "exit code", code, 0)
-	equal(t, "stderr", stderr, "")
-	contains(t, "stdout", stdout, "requested later", "order-2")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Equal(t, "stderr", stderr, "")
+	testkit.Contains(t, "stdout", stdout, "requested later", "order-2")
 	code, stdout, _ = command(t, env, requestArgs("even_later", "--json")...)
-	equal(t, "exit code", code, 0)
+	testkit.Equal(t, "exit code", code, 0)
 	validate([]byte(stdout))
 	code, _, stderr = command(t, env, requestArgs("not an id")...)
-	equal(t, "exit code", code, 0)
-	contains(t, "stderr", stderr, "will refuse")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Contains(t, "stderr", stderr, "will refuse")
 }
 
 func TestRequestWithoutAService(t *testing.T) {
 	t.Parallel()
 	// No server at all.
-	code, stdout, stderr := command(t, settings(with("NATS_EMBEDDED_ADDR", freeAddr(t))), requestArgs("acme")...)
-	equal(t, "exit code", code, 1)
-	equal(t, "stdout", stdout, "")
-	contains(t, "stderr", stderr, "consumer run", "NATS_URL")
+	code, stdout, stderr := command(t, settings(with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t))), requestArgs("acme")...)
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Equal(t, "stdout", stdout, "")
+	testkit.Contains(t, "stderr", stderr, "consumer run", "NATS_URL")
 
 	// A server on which the service has never been.
 	env := settings(with("NATS_URL", startNATS(t)))
 	for _, args := range [][]string{requestArgs("acme"), requestArgs("acme", "--wait", "5s")} {
 		code, stdout, stderr = command(t, env, args...)
-		equal(t, "exit code", code, 1)
-		equal(t, "stdout", stdout, "")
-		contains(t, "stderr", stderr, "run the service once")
+		testkit.Equal(t, "exit code", code, 1)
+		testkit.Equal(t, "stdout", stdout, "")
+		testkit.Contains(t, "stderr", stderr, "run the service once")
 	}
 	code, _, stderr = command(t, env, "watch")
-	equal(t, "exit code of watch", code, 1)
-	contains(t, "stderr", stderr, "run the service once")
+	testkit.Equal(t, "exit code of watch", code, 1)
+	testkit.Contains(t, "stderr", stderr, "run the service once")
 
 	// A service that is not running now: the request waits in the stream.
 	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: time.Second}).Ensure(t.Context(), dialJetStream(t, env["NATS_URL"]))
-	must(t, err)
+	testkit.Must(t, err)
 	code, stdout, stderr = command(t, env, requestArgs("acme", "--wait", "100ms", "--id", "order-1")...)
-	equal(t, "exit code", code, 1)
-	equal(t, "stdout", stdout, "")
-	contains(t, "stderr", stderr, "no outcome within 100ms", "will be decided", "--id order-1", "--source "+requestSource)
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Equal(t, "stdout", stdout, "")
+	testkit.Contains(t, "stderr", stderr, "no outcome within 100ms", "will be decided", "--id order-1", "--source "+requestSource)
 	// It comes, and asking again as told finds the outcome.
 	serve(t, settings(newSQLite(t).env, with("NATS_URL", env["NATS_URL"])))
 	code, stdout, _ = command(t, env, requestArgs("acme", "--wait", outcomeWait, "--id", "order-1")...)
-	equal(t, "exit code", code, 0)
-	contains(t, "stdout", stdout, "tenant.provisioned acme", events.OutcomeID(requestSource, "order-1", 0, events.TypeProvisioned))
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Contains(t, "stdout", stdout, "tenant.provisioned acme", events.OutcomeID(requestSource, "order-1", 0, events.TypeProvisioned))
 }
 
 // Being told to stop while it waits is a failure: the answer is not known.
@@ -115,15 +116,15 @@ func TestRequestInterrupted(t *testing.T) {
 	env := settings(with("NATS_URL", startNATS(t)))
 	js := dialJetStream(t, env["NATS_URL"])
 	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: time.Second}).Ensure(t.Context(), js)
-	must(t, err)
+	testkit.Must(t, err)
 	r := start(t, env, requestArgs("acme", "--wait", "1m")...)
-	eventually(t, "it has published", func() bool {
+	testkit.Eventually(t, "it has published", func() bool {
 		stream, err := js.Stream(t.Context(), events.StreamRequests)
-		must(t, err)
+		testkit.Must(t, err)
 		return stream.CachedInfo().State.Msgs == 1
 	})
-	equal(t, "exit code", r.stop(t), 1)
-	equal(t, "stdout", r.stdout.String(), "")
+	testkit.Equal(t, "exit code", r.stop(t), 1)
+	testkit.Equal(t, "stdout", r.stdout.String(), "")
 }
 
 func TestWatch(t *testing.T) {
@@ -136,30 +137,30 @@ func TestWatch(t *testing.T) {
 	settled(t, js)
 
 	all := start(t, env, "watch", "--all")
-	eventually(t, "what was before", func() bool { return strings.Contains(all.stdout.String(), "tenant.provisioned acme") })
+	testkit.Eventually(t, "what was before", func() bool { return strings.Contains(all.stdout.String(), "tenant.provisioned acme") })
 	fresh := start(t, env, "watch", "--json")
 	consumers := func() int {
 		stream, err := js.Stream(t.Context(), events.StreamEvents)
-		must(t, err)
+		testkit.Must(t, err)
 		return stream.CachedInfo().State.Consumers
 	}
-	eventually(t, "both watch", func() bool { return consumers() == 2 })
+	testkit.Eventually(t, "both watch", func() bool { return consumers() == 2 })
 	publish(t, js, requestFor(t, "order-2", "acme"), &nats.Msg{Subject: events.TypeRequested, Data: []byte("{}")})
-	eventually(t, "two more outcomes", func() bool {
+	testkit.Eventually(t, "two more outcomes", func() bool {
 		return strings.Count(all.stdout.String(), "outcome id") == 3 && strings.Count(fresh.stdout.String(), "\n") == 2
 	})
-	contains(t, "watch --all", all.stdout.String(), "TENANT_EXISTS", "UNDECODABLE_EVENT")
+	testkit.Contains(t, "watch --all", all.stdout.String(), "TENANT_EXISTS", "UNDECODABLE_EVENT")
 	validate := validator(t)
 	for line := range strings.Lines(fresh.stdout.String()) {
 		validate([]byte(line))
 	}
 	for _, r := range []*running{all, fresh} {
-		equal(t, "exit code", r.stop(t), 0)
-		equal(t, "stderr", r.stderr.String(), "")
+		testkit.Equal(t, "exit code", r.stop(t), 0)
+		testkit.Equal(t, "stderr", r.stderr.String(), "")
 	}
 	// Nothing of it stays on the server for long.
 	stream, err := js.Stream(t.Context(), events.StreamEvents)
-	must(t, err)
+	testkit.Must(t, err)
 	for info := range stream.ListConsumers(t.Context()).Info() {
 		if keep := info.Config.InactiveThreshold; keep <= 0 || keep > time.Minute {
 			t.Errorf("consumer %s is kept for %s", info.Name, keep)
@@ -173,24 +174,24 @@ func TestWatchSurvivesGarbage(t *testing.T) {
 	env := settings(with("NATS_URL", startNATS(t)))
 	js := dialJetStream(t, env["NATS_URL"])
 	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Ensure(t.Context(), js)
-	must(t, err)
+	testkit.Must(t, err)
 	r := start(t, env, "watch", "--all")
 	for _, body := range []string{"garbage", `{"specversion":"1.0","id":"1","source":"/x","type":"tenant.provisioned","data":{}}`} {
 		_, err := js.Publish(context.Background(), events.TypeProvisioned, []byte(body))
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	serve(t, settings(newSQLite(t).env, with("NATS_URL", env["NATS_URL"])))
 	publish(t, js, requestFor(t, "order-1", "acme"))
-	eventually(t, "the outcome behind", func() bool { return strings.Contains(r.stdout.String(), "tenant.provisioned acme") })
-	equal(t, "exit code", r.stop(t), 0)
+	testkit.Eventually(t, "the outcome behind", func() bool { return strings.Contains(r.stdout.String(), "tenant.provisioned acme") })
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 }
 
 func TestJSONIsOneLineAnEvent(t *testing.T) {
 	t.Parallel()
 	e, err := events.Decode(requestFor(t, "1", "acme").Header, requestFor(t, "1", "acme").Data)
-	must(t, err)
+	testkit.Must(t, err)
 	var b strings.Builder
-	must(t, writeJSON(&b, e))
+	testkit.Must(t, writeJSON(&b, e))
 	if !json.Valid([]byte(b.String())) || strings.Count(b.String(), "\n") != 1 {
 		t.Errorf("%q", b.String())
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
@@ -23,13 +24,13 @@ func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
 
 		var code int
 		var stdout, stderr string
-		eventually(t, "the dead letter is confirmed", func() bool {
+		testkit.Eventually(t, "the dead letter is confirmed", func() bool {
 			code, stdout, stderr = show("order-2")
 			return strings.Contains(stdout, "confirmed, key "+key) && !strings.Contains(stdout, "not confirmed")
 		})
-		equal(t, "exit code", code, 0)
-		equal(t, "stderr", stderr, "")
-		contains(t, "a failed request", stdout, "source       "+billing+"\n", "key          "+key+"\n", "tenant       acme\n",
+		testkit.Equal(t, "exit code", code, 0)
+		testkit.Equal(t, "stderr", stderr, "")
+		testkit.Contains(t, "a failed request", stdout, "source       "+billing+"\n", "key          "+key+"\n", "tenant       acme\n",
 			"state        failed\n", "replay       1\n", "last cause   TENANT_EXISTS\n", "last step    validate_request\n",
 			"outcome      "+events.OutcomeID(billing, "order-2", 1, events.TypeProvisioningFailed)+" tenant.provisioning_failed\n",
 			"history\n")
@@ -37,7 +38,7 @@ func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
 			t.Errorf("the outcome is shown:\n%s", stdout)
 		}
 		code, stdout, _ = show("order-2", "--json")
-		equal(t, "exit code", code, 0)
+		testkit.Equal(t, "exit code", code, 0)
 		view := objects[requestView](t, stdout)[0]
 		var turns []string
 		for _, turn := range view.History {
@@ -46,7 +47,7 @@ func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
 				t.Errorf("at %s", turn.At)
 			}
 		}
-		equal(t, "history", strings.Join(turns, ", "), "begun 0 1 , failed 0 1 TENANT_EXISTS, begun 1 1 , failed 1 1 TENANT_EXISTS")
+		testkit.Equal(t, "history", strings.Join(turns, ", "), "begun 0 1 , failed 0 1 TENANT_EXISTS, begun 1 1 , failed 1 1 TENANT_EXISTS")
 		validator(t)(view.Outcome)
 		if view.Key != key || view.State != "failed" || view.Replay != 1 || !view.Buried || view.TenantID != "acme" ||
 			view.OutcomeType != events.TypeProvisioningFailed {
@@ -54,13 +55,13 @@ func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
 		}
 
 		code, stdout, _ = show("order-1")
-		equal(t, "exit code", code, 0)
-		contains(t, "a request that succeeded", stdout, "state        provisioned\n", "dead letter  none\n", "begun", "provisioned")
+		testkit.Equal(t, "exit code", code, 0)
+		testkit.Contains(t, "a request that succeeded", stdout, "state        provisioned\n", "dead letter  none\n", "begun", "provisioned")
 
 		code, stdout, stderr = show("order-9")
-		equal(t, "exit code of one that is not there", code, 1)
-		equal(t, "stdout", stdout, "")
-		contains(t, "stderr", stderr, `no request with source "/billing" and id "order-9"`)
+		testkit.Equal(t, "exit code of one that is not there", code, 1)
+		testkit.Equal(t, "stdout", stdout, "")
+		testkit.Contains(t, "stderr", stderr, `no request with source "/billing" and id "order-9"`)
 	})
 }
 
@@ -70,7 +71,7 @@ func TestUntrustedTextOnATerminal(t *testing.T) {
 		"Acme Ünïted 株式会社": "Acme Ünïted 株式会社", "": `""`, "a\nb": `"a\nb"`, "\x1b[2J": `"\x1b[2J"`, " a": `" a"`,
 		"\u202eevil": `"\u202eevil"`, "\xff": `"\xff"`,
 	} {
-		equal(t, text, plain(text), want)
+		testkit.Equal(t, text, plain(text), want)
 	}
-	equal(t, "a time that could not be read", clock(time.Time{}), "?")
+	testkit.Equal(t, "a time that could not be read", clock(time.Time{}), "?")
 }

@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // What a stopped service hands back to its own embedded server is there at once after a restart, and the
 // attempt does not count.
 func TestRestartOfTheEmbeddedServer(t *testing.T) {
 	t.Parallel()
-	const requests, ackWait = 60, 4 * patience // which is not waited for
+	const requests, ackWait = 60, 4 * testkit.Patience // which is not waited for
 	d := newSQLite(t)
-	env := settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", freeAddr(t)),
+	env := settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)),
 		with("DRAIN_TIMEOUT", "1ms"), with("ACK_WAIT", ackWait.String()), with("MAX_ATTEMPTS", "1"))
 	p := launch(t, env)
 	url := logged(t, &p.stderr, "embedded NATS server is up", "url")
@@ -28,11 +29,11 @@ func TestRestartOfTheEmbeddedServer(t *testing.T) {
 	begin := time.Now()
 	for range 5 {
 		steps := strings.Count(p.stderr.String(), "Step ") + 20
-		eventually(t, "it is at work", func() bool {
+		testkit.Eventually(t, "it is at work", func() bool {
 			return strings.Count(p.stderr.String(), "Step ") >= steps || isSettled(t, js)
 		})
 		p.signal(t, syscall.SIGTERM)
-		equal(t, "exit code", p.wait(t), 0)
+		testkit.Equal(t, "exit code", p.wait(t), 0)
 		p = launch(t, env)
 		logged(t, &p.stderr, "taking requests", "workers")
 		js = dialJetStream(t, url)
@@ -42,10 +43,10 @@ func TestRestartOfTheEmbeddedServer(t *testing.T) {
 		t.Errorf("settled after %s", took)
 	}
 	outcomes := stored(t, js)
-	equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
+	testkit.Equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
 	for _, e := range outcomes {
 		data, err := events.ProvisionedFrom(e)
-		must(t, err)
-		equal(t, "attempts of "+data.TenantID, data.Attempts, 1)
+		testkit.Must(t, err)
+		testkit.Equal(t, "attempts of "+data.TenantID, data.Attempts, 1)
 	}
 }

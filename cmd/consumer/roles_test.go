@@ -12,6 +12,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The roles of deploy/postgres/roles.sql.
@@ -43,15 +44,15 @@ func newRoles(t *testing.T) *roles {
 func (r *roles) apply(file string) {
 	r.t.Helper()
 	text, err := os.ReadFile("../../deploy/postgres/" + file)
-	must(r.t, err)
-	must(r.t, r.as(r.s.URL, string(text)))
+	testkit.Must(r.t, err)
+	testkit.Must(r.t, r.as(r.s.URL, string(text)))
 }
 
 // exec runs statements as the administrator.
 func (r *roles) exec(statements ...string) {
 	r.t.Helper()
 	for _, statement := range statements {
-		must(r.t, r.as(r.s.URL, statement))
+		testkit.Must(r.t, r.as(r.s.URL, statement))
 	}
 }
 
@@ -62,7 +63,7 @@ func (r *roles) as(url, text string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { must(r.t, conn.Close(r.t.Context())) }()
+	defer func() { testkit.Must(r.t, conn.Close(r.t.Context())) }()
 	_, err = conn.PgConn().Exec(r.t.Context(), text).ReadAll()
 	return err
 }
@@ -111,16 +112,16 @@ func TestServiceRole(t *testing.T) {
 			d := postgresAt(t, r.s.URL, r.s.URLOf(serviceRole, secret))
 			asked := serve(t, r.env(serviceRole))
 			code, outcome := r.provision("as_asked")
-			equal(t, "exit code as asked", code, 0)
-			contains(t, "outcome", outcome, `"prepared":false`, `"tables":11,"indexes":18`, `"warnings":[]`)
-			equal(t, "exit code", asked.stop(t), 0)
+			testkit.Equal(t, "exit code as asked", code, 0)
+			testkit.Contains(t, "outcome", outcome, `"prepared":false`, `"tables":11,"indexes":18`, `"warnings":[]`)
+			testkit.Equal(t, "exit code", asked.stop(t), 0)
 
 			prepared := serve(t, r.env(serviceRole, with("PREPARED_BOUNDARIES", "1")))
 			d.holds(t, 1)
 			code, outcome = r.provision("from_the_pool")
-			equal(t, "exit code from the pool", code, 0)
-			contains(t, "outcome", outcome, `"prepared":true`)
-			equal(t, "exit code", prepared.stop(t), 0)
+			testkit.Equal(t, "exit code from the pool", code, 0)
+			testkit.Contains(t, "outcome", outcome, `"prepared":true`)
+			testkit.Equal(t, "exit code", prepared.stop(t), 0)
 
 			r.may(serviceRole, false,
 				"SELECT * FROM public.somebody_elses",
@@ -138,8 +139,8 @@ func TestServiceRole(t *testing.T) {
 				r.exec("REVOKE CREATE ON SCHEMA docex_system FROM " + serviceRole)
 				again := serve(t, r.env(serviceRole))
 				code, _ = r.provision("later")
-				equal(t, "exit code without CREATE in the registry", code, 0)
-				equal(t, "exit code", again.stop(t), 0)
+				testkit.Equal(t, "exit code without CREATE in the registry", code, 0)
+				testkit.Equal(t, "exit code", again.stop(t), 0)
 			}
 		})
 	}
@@ -155,7 +156,7 @@ func TestServiceRoleWithoutARight(t *testing.T) {
 		r.exec("REVOKE " + right + " FROM " + serviceRole)
 		defer r.exec("GRANT " + right + " TO " + serviceRole)
 		service := start(t, r.env(serviceRole), "run")
-		eventually(t, "without "+right+" it says so", func() bool {
+		testkit.Eventually(t, "without "+right+" it says so", func() bool {
 			for _, part := range says {
 				if !strings.Contains(service.stderr.String(), part) {
 					return false
@@ -178,8 +179,8 @@ func TestServiceRoleWithoutARight(t *testing.T) {
 	http := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
 	r.exec("REVOKE " + create + " FROM " + serviceRole)
 	code, outcome := r.provision("acme")
-	equal(t, "exit code without CREATE", code, 1)
-	contains(t, "outcome", outcome, string(events.CausePermissionDenied), lacking("CREATE on the database"), `"left_behind":[]`)
+	testkit.Equal(t, "exit code without CREATE", code, 1)
+	testkit.Contains(t, "outcome", outcome, string(events.CausePermissionDenied), lacking("CREATE on the database"), `"left_behind":[]`)
 	r.exec("GRANT " + create + " TO " + serviceRole)
 
 	for _, right := range []string{
@@ -188,10 +189,10 @@ func TestServiceRoleWithoutARight(t *testing.T) {
 		r.exec("REVOKE " + right + " FROM " + serviceRole)
 		notReady(t, http, lacking("USAGE on schema docex_system, and SELECT, INSERT and UPDATE on tenant_registry"))
 		r.exec("GRANT " + right + " TO " + serviceRole)
-		eventually(t, "it goes on", func() bool { code, _ := get(t, http+"/readyz"); return code == 200 })
+		testkit.Eventually(t, "it goes on", func() bool { code, _ := get(t, http+"/readyz"); return code == 200 })
 	}
 	code, _ = r.provision("acme")
-	equal(t, "exit code once all is granted", code, 0)
+	testkit.Equal(t, "exit code once all is granted", code, 0)
 }
 
 // lacking is how a missing right is named.
@@ -203,9 +204,9 @@ func TestOperatorRole(t *testing.T) {
 	r := newRoles(t)
 	service := serve(t, r.env(serviceRole, with("PREPARED_BOUNDARIES", "1")))
 	code, _ := r.provision("acme")
-	equal(t, "exit code", code, 0)
+	testkit.Equal(t, "exit code", code, 0)
 	postgresAt(t, r.s.URL, r.s.URL).holds(t, 1)
-	equal(t, "exit code", service.stop(t), 0)
+	testkit.Equal(t, "exit code", service.stop(t), 0)
 
 	commands := [][]string{
 		{"tenants", "list"}, {"tenants", "show", "acme"}, {"tenants", "verify"}, {"requests", "show", requestSource, "1"}, {"doctor"},
@@ -217,8 +218,8 @@ func TestOperatorRole(t *testing.T) {
 		return code, stdout + stderr
 	}
 	code, said := looks(commands[0])
-	equal(t, "exit code before the registry is opened", code, 1)
-	contains(t, "what is said", said, lacking("USAGE on schema docex_system, and SELECT on tenant_registry"))
+	testkit.Equal(t, "exit code before the registry is opened", code, 1)
+	testkit.Contains(t, "what is said", said, lacking("USAGE on schema docex_system, and SELECT on tenant_registry"))
 	r.apply("roles.sql") // once there is a registry
 	r.apply("roles.sql")
 	for _, args := range commands {
@@ -257,10 +258,10 @@ func TestOperatorRole(t *testing.T) {
 	} {
 		r.exec("REVOKE " + right + " FROM " + operatorRole)
 		_, said := looks(c.args)
-		contains(t, "without "+right, said, c.says)
+		testkit.Contains(t, "without "+right, said, c.says)
 		r.apply("roles.sql")
 	}
-	equal(t, "what the operator owns", len(postgresAt(t, r.s.URL, r.s.URL).rows(system,
+	testkit.Equal(t, "what the operator owns", len(postgresAt(t, r.s.URL, r.s.URL).rows(system,
 		"SELECT classid::text FROM pg_shdepend WHERE deptype = 'o' AND refobjid = '"+operatorRole+"'::regrole")), 0)
 }
 
@@ -276,7 +277,7 @@ func TestRoleOfTheSystemInTheTenants(t *testing.T) {
 	}
 	for _, tenant := range []string{"one", "two"} { // the second was prepared after the first
 		code, _ := r.provision(tenant)
-		equal(t, "exit code", code, 0)
+		testkit.Equal(t, "exit code", code, 0)
 		d.holds(t, 1)
 		r.may(docexRole, true, insert("tenant_"+tenant), "SELECT * FROM tenant_"+tenant+".docbasket",
 			"UPDATE tenant_"+tenant+".docbasket SET name = 'c'", "DELETE FROM tenant_"+tenant+".docbasket")
@@ -301,8 +302,8 @@ func TestRoleOfTheSystemInTheTenants(t *testing.T) {
 		"ALTER SCHEMA tenant_one RENAME TO mine",
 	)
 	code, _, _ := command(t, r.env(operatorRole), "tenants", "verify")
-	equal(t, "exit code of verify", code, 0)
-	equal(t, "exit code", service.stop(t), 0)
+	testkit.Equal(t, "exit code of verify", code, 0)
+	testkit.Equal(t, "exit code", service.stop(t), 0)
 
 	for _, right := range []string{"SELECT", "INSERT", "UPDATE", "DELETE"} {
 		r.exec("REVOKE " + right + " ON tenant_one.docbasket FROM docex")
@@ -320,7 +321,7 @@ func TestRolesThatMayTooMuchAreRefused(t *testing.T) {
 	s.Exec("CREATE ROLE " + serviceRole + " CREATEDB")
 	r := &roles{t: t, s: s}
 	text, err := os.ReadFile("../../deploy/postgres/roles.sql")
-	must(t, err)
+	testkit.Must(t, err)
 	err = r.as(s.URL, string(text))
 	if err == nil || !strings.Contains(err.Error(), "more rights than it needs") {
 		t.Errorf("it is taken: %v", err)

@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // A secret that is recognised however it is written: what surrounds its core has to be encoded in a URL, and the core
@@ -76,7 +77,7 @@ func tell(t *testing.T, env map[string]string) *everything {
 	e := &everything{t: t}
 	env = settings(env, with("LOG_LEVEL", "debug"), with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
 	service := start(t, env, "run")
-	eventually(t, "the service has something to say", func() bool {
+	testkit.Eventually(t, "the service has something to say", func() bool {
 		select {
 		case <-service.ended:
 			return true
@@ -93,7 +94,7 @@ func tell(t *testing.T, env map[string]string) *everything {
 			e.add(path, body)
 		}
 	}
-	env["HTTP_ADDR"] = freeAddr(t)
+	env["HTTP_ADDR"] = testkit.FreeAddr(t)
 	for _, args := range tellingCommands {
 		if args[0] == "watch" && !strings.Contains(service.stderr.String(), "waiting for NATS") { // it would not end
 			watch := start(t, env, args...)
@@ -113,7 +114,7 @@ func tell(t *testing.T, env map[string]string) *everything {
 func TestSecretsStayInside(t *testing.T) {
 	t.Parallel()
 	encoded := inURL(hardSecret)
-	nobody := freeAddr(t)
+	nobody := testkit.FreeAddr(t)
 	locked := startNATS(t, func(o *server.Options) { o.Username, o.Password = "me", "another" })
 	s := postgrestest.Private(t)
 	s.Exec("CREATE ROLE me LOGIN PASSWORD 'another'")
@@ -167,7 +168,7 @@ func TestSecretsStayInside(t *testing.T) {
 			}
 			e := tell(t, env)
 			e.holdsNo(secretCore, hardSecret, seed)
-			contains(t, "what was said", e.text.String(), "consumer: ")
+			testkit.Contains(t, "what was said", e.text.String(), "consumer: ")
 		})
 	}
 }
@@ -196,26 +197,26 @@ func TestSecretsAreNotPublished(t *testing.T) {
 			service := serve(t, settings(env, with("LOG_LEVEL", "debug"), with("HTTP_ADDR", "127.0.0.1:0")))
 			for _, code := range []int{0, 1} { // the second time there is the tenant
 				got, _, stderr := command(t, settings(env), requestArgs("acme", "--wait", outcomeWait)...)
-				equal(t, "exit code: "+stderr, got, code)
+				testkit.Equal(t, "exit code: "+stderr, got, code)
 			}
 			e := tell(t, env)
 			_, body := get(t, "http://"+logged(t, &service.stderr, "HTTP server is up", "addr")+"/metrics")
 			e.add("/metrics", body)
 			c, err := LoadConfig(t.Context(), envconfig.MapLookuper(env))
-			must(t, err)
+			testkit.Must(t, err)
 			js, end, err := dial(t.Context(), c, newLogger(os.Stderr, c.LogLevel, ""))
-			must(t, err)
+			testkit.Must(t, err)
 			defer end()
 			for _, stream := range []string{events.StreamEvents, events.StreamDeadLetters, events.StreamRequests} {
 				e.addStream(t, js, stream)
 			}
-			equal(t, "exit code", service.stop(t), 0)
+			testkit.Equal(t, "exit code", service.stop(t), 0)
 			e.add("the service", service.stderr.String())
 			if strings.Contains(service.stderr.String(), "Acme Inc.") {
 				t.Error("the log holds what a customer is called")
 			}
 			e.holdsNo(secretCore, hardSecret, seed)
-			contains(t, "what was said", e.text.String(), "taking requests", "TENANT_EXISTS", "tenant.provisioned",
+			testkit.Contains(t, "what was said", e.text.String(), "taking requests", "TENANT_EXISTS", "tenant.provisioned",
 				"tenant_provisioner_outcomes_total", "DATABASE_URL=postgres://")
 		})
 	}
@@ -225,7 +226,7 @@ func TestSecretsAreNotPublished(t *testing.T) {
 func (e *everything) addStream(t *testing.T, js jetstream.JetStream, name string) {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), name)
-	must(t, err)
+	testkit.Must(t, err)
 	state := stream.CachedInfo().State
 	for sequence := state.FirstSeq; sequence <= state.LastSeq; sequence++ {
 		msg, err := stream.GetMsg(t.Context(), sequence)
@@ -248,11 +249,11 @@ func TestPasswordFile(t *testing.T) {
 	s := postgrestest.Private(t)
 	s.Exec("CREATE ROLE me LOGIN PASSWORD '"+secretCore+"'", "GRANT CREATE ON DATABASE tenants TO me")
 	file := filepath.Join(t.TempDir(), "passwords")
-	must(t, os.WriteFile(file, []byte("*:*:*:me:"+secretCore+"\n"), 0o600))
+	testkit.Must(t, os.WriteFile(file, []byte("*:*:*:me:"+secretCore+"\n"), 0o600))
 	through := strings.Replace(s.URLOf("me", ""), "me:@", "me@", 1) + "&passfile=" + url.QueryEscape(file)
 	e := tell(t, map[string]string{"DATABASE_URL": through, "NATS_URL": startNATS(t)})
 	e.holdsNo(secretCore)
-	contains(t, "what was said", e.text.String(), "taking requests")
+	testkit.Contains(t, "what was said", e.text.String(), "taking requests")
 }
 
 // Spans go to somebody else's server: of logins they hold the names, and nothing of what is sent to the collector itself.
@@ -271,10 +272,10 @@ func TestSecretsAreNotTraced(t *testing.T) {
 	logged(t, &p.stderr, "taking requests", "workers")
 	for _, code := range []int{0, 1} {
 		got, _, stderr := command(t, env, requestArgs("acme", "--wait", outcomeWait)...)
-		equal(t, "exit code: "+stderr, got, code)
+		testkit.Equal(t, "exit code: "+stderr, got, code)
 	}
 	p.signal(t, syscall.SIGTERM)
-	equal(t, "exit code", p.wait(t), 0)
+	testkit.Equal(t, "exit code", p.wait(t), 0)
 	e := &everything{t: t}
 	e.add("the log", p.stderr.String())
 	if len(seen.all) == 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Anybody may have put an outcome into the stream: nothing that it holds moves the cursor or changes a colour.
@@ -25,24 +26,24 @@ func TestShownTextHasNoControlCodes(t *testing.T) {
 		TenantID: evil, SchemaName: evil, Warnings: []events.Warning{{Step: step, Code: evil, Message: evil}},
 		Steps: []events.StepTiming{{Step: step}},
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	failed, err := events.NewProvisioningFailed(outcome(events.TypeProvisioningFailed), events.ProvisioningFailed{
 		TenantID: evil, Step: step, Cause: events.Cause{Code: evil, Message: evil, Detail: evil},
 		LeftBehind: []string{evil}, DeadLetter: events.DeadLetter{Subject: evil},
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	for _, e := range []event.Event{provisioned, failed} {
 		var b strings.Builder
-		must(t, showOutcome(&b, newPalette(false), e))
+		testkit.Must(t, showOutcome(&b, newPalette(false), e))
 		harmless(t, e.Type(), b.String())
 		b.Reset()
-		must(t, showOutcome(&b, newPalette(true), e))
+		testkit.Must(t, showOutcome(&b, newPalette(true), e))
 		harmless(t, e.Type()+" in colours", colours.ReplaceAllString(b.String(), ""))
 	}
 	var b strings.Builder
 	complain(&b, errors.New("a server says: "+evil))
 	harmless(t, "an error", b.String())
-	contains(t, "an error", b.String(), "consumer: a server says: a")
+	testkit.Contains(t, "an error", b.String(), "consumer: a server says: a")
 	harmless(t, "a completion", strings.ReplaceAll(completion("acme", evil), "\t", ""))
 }
 

@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // tmpfs mounts a small file system, for a test to fill. It takes root.
 func tmpfs(t *testing.T, dir, size string) string {
 	t.Helper()
-	must(t, os.MkdirAll(dir, 0o755))
+	testkit.Must(t, os.MkdirAll(dir, 0o755))
 	mount(t, "-t", "tmpfs", "-o", "size="+size, "tmpfs", dir)
 	t.Cleanup(func() {
 		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
@@ -40,12 +41,12 @@ func mount(t *testing.T, args ...string) {
 func fill(t *testing.T, dir string) (empty func()) {
 	t.Helper()
 	filler, err := os.Create(filepath.Join(dir, "filler"))
-	must(t, err)
+	testkit.Must(t, err)
 	defer filler.Close()
 	if _, err := io.Copy(filler, zeros{}); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("filling %s: %v", dir, err)
 	}
-	return func() { must(t, os.Remove(filler.Name())) }
+	return func() { testkit.Must(t, os.Remove(filler.Name())) }
 }
 
 type zeros struct{}
@@ -84,7 +85,7 @@ func TestSoakDiskReadOnly(t *testing.T) {
 	js := dialJetStream(t, url)
 	f := pour(t, js, 100, 20*time.Millisecond)
 	f.reaches(t, 30)
-	eventually(t, "nobody writes just now", func() bool {
+	testkit.Eventually(t, "nobody writes just now", func() bool {
 		out, err := exec.Command("mount", "-o", "remount,ro", dir).CombinedOutput()
 		if err != nil && !strings.Contains(string(out), "busy") {
 			t.Fatalf("%v: %s", err, out)
@@ -125,8 +126,8 @@ func TestSoakEmbeddedDiskFull(t *testing.T) {
 // The disk of the database is full, and not that of its log: it answers probes, and fails all work.
 func TestSoakPostgresDiskFull(t *testing.T) {
 	dir, err := os.MkdirTemp("", "consumer-test-") //nolint:usetesting // that of the test is closed to the server's user
-	must(t, err)
-	t.Cleanup(func() { must(t, os.Remove(dir)) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, os.Remove(dir)) })
 	tmpfs(t, dir, "192m")
 	s := postgrestest.Private(t)
 	s.MoveTo(dir)

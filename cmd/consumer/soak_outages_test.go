@@ -9,6 +9,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The database is away for a minute, with the delays of production.
@@ -20,7 +21,7 @@ func TestSoakPostgresIsStoppedForAMinute(t *testing.T) {
 		for until := time.Now().Add(away); time.Now().Before(until); time.Sleep(time.Second) {
 			for _, r := range fleet {
 				code, _ := get(t, r.http+"/readyz")
-				equal(t, "/readyz", code, http.StatusServiceUnavailable)
+				testkit.Equal(t, "/readyz", code, http.StatusServiceUnavailable)
 				asked++
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Three replicas are killed at random moments while they work off requests of which some are duplicates,
@@ -40,7 +41,7 @@ func TestSoakRandomKills(t *testing.T) {
 				fleet[i] = launch(t, env)
 			}
 			js := dialJetStream(t, url)
-			eventually(t, "the streams are there", func() bool {
+			testkit.Eventually(t, "the streams are there", func() bool {
 				_, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
 				return err == nil
 			})
@@ -111,7 +112,7 @@ func publishMix(
 func idle(t *testing.T, js jetstream.JetStream) bool {
 	t.Helper()
 	consumer, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
-	must(t, err)
+	testkit.Must(t, err)
 	info := consumer.CachedInfo()
 	return info.NumPending == 0 && info.NumAckPending == 0
 }
@@ -128,11 +129,11 @@ func judge(
 		var cause events.CauseCode
 		if e.Type() == events.TypeProvisioned {
 			data, err := events.ProvisionedFrom(e)
-			must(t, err)
+			testkit.Must(t, err)
 			request, provisioned[data.TenantID] = &data.Request, true
 		} else {
 			data, err := events.FailedFrom(e)
-			must(t, err)
+			testkit.Must(t, err)
 			if request, cause = data.Request, data.Cause.Code; request == nil {
 				undecodable--
 				continue
@@ -145,18 +146,18 @@ func judge(
 			continue
 		}
 		delete(want, request.ID)
-		equal(t, "cause of "+request.ID, cause, expected)
+		testkit.Equal(t, "cause of "+request.ID, cause, expected)
 	}
-	equal(t, "requests without an outcome", len(want), 0)
-	equal(t, "undecodable messages without an outcome", undecodable, 0)
+	testkit.Equal(t, "requests without an outcome", len(want), 0)
+	testkit.Equal(t, "undecodable messages without an outcome", undecodable, 0)
 	registered := d.tenants()
-	equal(t, "registered tenants", len(registered), len(provisioned))
+	testkit.Equal(t, "registered tenants", len(registered), len(provisioned))
 	for _, tenant := range registered {
 		if !provisioned[tenant] {
 			t.Errorf("%s is registered and has no outcome", tenant)
 		}
 		for _, table := range []string{"docbasket", "route_operations"} {
-			equal(t, "rows of "+tenant, fmt.Sprint(d.rows(tenant, "SELECT count(*) FROM {b}"+table)), "[0]")
+			testkit.Equal(t, "rows of "+tenant, fmt.Sprint(d.rows(tenant, "SELECT count(*) FROM {b}"+table)), "[0]")
 		}
 	}
 	return len(want) + max(undecodable, 0), doubled + max(-undecodable, 0)

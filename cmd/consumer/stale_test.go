@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // A publication is delayed on its way to NATS while another replica settles the request and an operator acts. What
@@ -37,7 +38,7 @@ func TestPublicationThatArrivesLate(t *testing.T) {
 			a := c.started(t, d, js, merge(env, with("NATS_URL", through)))
 			select {
 			case <-held.reached:
-			case <-time.After(patience):
+			case <-time.After(testkit.Patience):
 				t.Fatal("the publication is not on its way")
 			}
 			b := launch(t, env)
@@ -66,7 +67,7 @@ func TestPublicationWithoutAConnection(t *testing.T) {
 			a.signal(t, syscall.SIGCONT)
 			logged(t, &a.stderr, "NATS connection lost; reconnecting", "error")
 			// The first one may have been written to the connection that was cut. The next is kept by the client.
-			eventually(t, "a publication has failed", func() bool { return strings.Contains(a.stderr.String(), "could not be published") })
+			testkit.Eventually(t, "a publication has failed", func() bool { return strings.Contains(a.stderr.String(), "could not be published") })
 			b := launch(t, env)
 			settled(t, js)
 			want := append([]events.CauseCode{c.cause}, c.interfere(t, d, env, js)...)

@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // replicatedServer is a server and its synchronous standby.
@@ -32,7 +33,7 @@ func newReplicatedServer(t *testing.T, roleDefaults ...string) replicatedServer 
 	p.standby = p.primary.Standby()
 	p.primary.Synchronous()
 	hosts, err := url.Parse(p.primary.URLOf(role, password))
-	must(t, err)
+	testkit.Must(t, err)
 	hosts.Host = p.primary.Addr + "," + p.standby.Addr
 	// Shorter than the default, longer than a commit may wait before that is an outage.
 	hosts.RawQuery += "&lock_timeout=3000"
@@ -53,10 +54,10 @@ const isWaiting = "FROM pg_stat_activity WHERE usename = '" + role + "' AND wait
 func (p replicatedServer) waits(t *testing.T, n, like int, statement string) {
 	t.Helper()
 	db, err := databasesql.Open("pgx", p.primary.URL)
-	must(t, err)
-	defer func() { must(t, db.Close()) }()
+	testkit.Must(t, err)
+	defer func() { testkit.Must(t, db.Close()) }()
 	found := []string{fmt.Sprintf("%d %d", n, like)}
-	eventually(t, fmt.Sprintf("%d commits wait, %d of them after %s", n, like, statement), func() bool {
+	testkit.Eventually(t, fmt.Sprintf("%d commits wait, %d of them after %s", n, like, statement), func() bool {
 		return slices.Equal(found, column(t, db, "SELECT count(*) || ' ' || count(*) FILTER (WHERE query LIKE '"+statement+"') "+isWaiting))
 	})
 }
@@ -109,7 +110,7 @@ func (w wayOut) test(t *testing.T) {
 		found, waiting, want = 3, 4, "INVALID_TENANT_ID 1, TENANT_EXISTS 1, UNDECODABLE_EVENT 1, provisioned 2"
 	}
 	notReady(t, r.http, "synchronous standby")
-	equal(t, "findings", ailing(examined(t, env), "database_standby"), "database_standby fault")
+	testkit.Equal(t, "findings", ailing(examined(t, env), "database_standby"), "database_standby fault")
 	if w.kill {
 		r.signal(t, syscall.SIGKILL)
 		r.wait(t)
@@ -122,8 +123,8 @@ func (w wayOut) test(t *testing.T) {
 		p.waits(t, waiting, confirmed, "%FOR KEY SHARE%")
 		notReady(t, r.http, "synchronous standby")
 	}
-	equal(t, "outcomes", census(t, stored(t, js)), "provisioned 1")
-	equal(t, "dead letters", deadLetters(t, js), 0)
+	testkit.Equal(t, "outcomes", census(t, stored(t, js)), "provisioned 1")
+	testkit.Equal(t, "dead letters", deadLetters(t, js), 0)
 
 	d := postgresAt(t, p.primary.URL, env["DATABASE_URL"])
 	if w.failOver {
@@ -135,15 +136,15 @@ func (w wayOut) test(t *testing.T) {
 	settled(t, js)
 	ready(t, r)
 	outcomes := stored(t, js)
-	equal(t, "outcomes", census(t, outcomes), want)
-	equal(t, "dead letters", deadLetters(t, js), waiting-1)
-	equal(t, "registered tenants", strings.Join(d.tenants(), " "), "before waits")
+	testkit.Equal(t, "outcomes", census(t, outcomes), want)
+	testkit.Equal(t, "dead letters", deadLetters(t, js), waiting-1)
+	testkit.Equal(t, "registered tenants", strings.Join(d.tenants(), " "), "before waits")
 	verified(t, d, 3)
 	for _, e := range outcomes {
 		if e.Type() == events.TypeProvisioningFailed && !w.failOver && !w.kill {
 			data, err := events.FailedFrom(e)
-			must(t, err)
-			equal(t, "attempts at "+string(data.Cause.Code), data.Attempts, 1)
+			testkit.Must(t, err)
+			testkit.Equal(t, "attempts at "+string(data.Cause.Code), data.Attempts, 1)
 		}
 	}
 }
@@ -160,11 +161,11 @@ func TestCommitsWaitUntilTheStandbyAppliesThem(t *testing.T) {
 	publish(t, js, requestFor(t, "order-1", "late"), courses["refused"].request(t, "order-2", ""))
 	p.waits(t, 2, 1, "COMMIT")
 	notReady(t, r.http, "synchronous standby")
-	equal(t, "outcomes", published(t, js), 0)
+	testkit.Equal(t, "outcomes", published(t, js), 0)
 	p.standby.Exec("SELECT pg_wal_replay_resume()")
 	settled(t, js)
 	ready(t, r)
-	equal(t, "registered on the standby", fmt.Sprint(postgresAt(t, p.standby.URL, "").tenants()), "[late]")
+	testkit.Equal(t, "registered on the standby", fmt.Sprint(postgresAt(t, p.standby.URL, "").tenants()), "[late]")
 }
 
 // failedOver is a case of the crash matrix with a synchronous standby: the service is killed at a place between two
@@ -223,7 +224,7 @@ func (c failedOver) run(t *testing.T) {
 			d.holds(t, c.pool)
 		}
 		service.signal(t, syscall.SIGTERM)
-		equal(t, "exit code", service.wait(t), 0)
+		testkit.Equal(t, "exit code", service.wait(t), 0)
 	}
 	url := p.primary.URLOf(role, password)
 	d := postgresAt(t, url, url)
@@ -233,7 +234,7 @@ func (c failedOver) run(t *testing.T) {
 	}
 	killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", c.place)))
 	publish(t, js, c.request(t, "order-1", tenant))
-	equal(t, "exit code at "+c.place, killed.wait(t), -1)
+	testkit.Equal(t, "exit code at "+c.place, killed.wait(t), -1)
 	p.primary.Kill()
 	p.standby.Promote()
 	url = p.standby.URLOf(role, password)
@@ -247,7 +248,7 @@ func (c failedOver) run(t *testing.T) {
 	if c.cause != "" {
 		want = string(c.cause) + " 1, provisioned 1"
 	}
-	equal(t, "outcomes", census(t, outcomes), want)
+	testkit.Equal(t, "outcomes", census(t, outcomes), want)
 	t.Logf("%d of %d outcomes were announced before the failover", len(announced), len(outcomes))
 }
 
@@ -265,7 +266,7 @@ func (c failedOver) isThere(t *testing.T, d database, outcomes []event.Event) {
 		}
 		provisioned++
 		data, err := events.ProvisionedFrom(e)
-		must(t, err)
+		testkit.Must(t, err)
 		if !slices.Contains(d.tenants(), data.TenantID) {
 			t.Errorf("tenant %s is not registered", data.TenantID)
 		}

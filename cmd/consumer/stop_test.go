@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Who is told to stop finishes what runs and hands back the rest at once: the next process does not wait for
 // AckWait, and nothing was tried that did not get its result.
 func TestStopUnderLoad(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d database) {
-		const requests, ackWait, drain = 60, 4 * patience, 2 * patience // neither is waited for
+		const requests, ackWait, drain = 60, 4 * testkit.Patience, 2 * testkit.Patience // neither is waited for
 		url := startNATS(t)
 		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", ackWait.String()), with("DRAIN_TIMEOUT", drain.String()))
 		js := dialJetStream(t, url)
@@ -28,9 +30,9 @@ func TestStopUnderLoad(t *testing.T) {
 				messages[i] = requestFor(t, fmt.Sprintf("order_%d", total+i), fmt.Sprintf("tenant_order_%d", total+i))
 			}
 			atOnce(t, js, messages)
-			eventually(t, "some are done", func() bool { return published(t, js) >= total+10 })
+			testkit.Eventually(t, "some are done", func() bool { return published(t, js) >= total+10 })
 			first.signal(t, syscall.SIGTERM)
-			equal(t, "exit code", first.wait(t), 0)
+			testkit.Equal(t, "exit code", first.wait(t), 0)
 			total, done = total+requests, published(t, js)
 		}
 		told := time.Now()
@@ -52,7 +54,7 @@ func TestRollingRestart(t *testing.T) {
 		for i, old := range fleet {
 			f.reaches(t, requests*(i+1)/(len(fleet)+1))
 			old.signal(t, syscall.SIGTERM)
-			equal(t, "exit code", old.wait(t), 0)
+			testkit.Equal(t, "exit code", old.wait(t), 0)
 			enlist(t, 1, env)
 		}
 		f.ends(t, d, js, ackWait/2) // earlier than what was not handed back

@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestDoctorOfADirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
-	must(t, os.WriteFile(file, nil, 0o644))
+	testkit.Must(t, os.WriteFile(file, nil, 0o644))
 	for where, want := range map[string]string{
 		dir:                          "",
 		filepath.Join(dir, "a", "b"): "",
@@ -20,7 +22,7 @@ func TestDoctorOfADirectory(t *testing.T) {
 		filepath.Join(file, "below"): "embedded_directory fault, storage fault",
 	} {
 		checks := examined(t, with("DATABASE_URL", "sqlite:"+where), with("NATS_EMBEDDED_DIR", where))
-		equal(t, "findings of "+where, ailing(checks, "storage", "embedded"), want)
+		testkit.Equal(t, "findings of "+where, ailing(checks, "storage", "embedded"), want)
 	}
 }
 
@@ -28,21 +30,21 @@ func TestDoctorOfADirectory(t *testing.T) {
 func TestDoctorOfAForeignDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	must(t, os.Chmod(filepath.Dir(dir), 0o755))
+	testkit.Must(t, os.Chmod(filepath.Dir(dir), 0o755))
 	program, err := os.ReadFile(realProgram(t))
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(dir, "consumer"), program, 0o755)) // the other one is in a directory of our own
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "consumer"), program, 0o755)) // the other one is in a directory of our own
 	foreign := filepath.Join(dir, "foreign")
-	must(t, os.Mkdir(foreign, 0o555))
+	testkit.Must(t, os.Mkdir(foreign, 0o555))
 	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "consumer"), "doctor")
-	cmd.Env = []string{"DATABASE_URL=sqlite:" + foreign, "NATS_EMBEDDED_DIR=" + foreign + "/nats", "NATS_EMBEDDED_ADDR=" + freeAddr(t)}
+	cmd.Env = []string{"DATABASE_URL=sqlite:" + foreign, "NATS_EMBEDDED_DIR=" + foreign + "/nats", "NATS_EMBEDDED_ADDR=" + testkit.FreeAddr(t)}
 	if os.Getuid() == 0 {
 		const nobody = 65534
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
 	out, err := cmd.Output()
-	equal(t, "exit code", exitCode(err), 1)
-	contains(t, "what is said", string(out), "✗ storage ", "✗ embedded_directory ", "permission denied")
+	testkit.Equal(t, "exit code", exitCode(err), 1)
+	testkit.Contains(t, "what is said", string(out), "✗ storage ", "✗ embedded_directory ", "permission denied")
 }
 
 // What kind of file system matters, and which is found, is told apart.
@@ -51,16 +53,16 @@ func TestDoctorOfAFileSystem(t *testing.T) {
 	for trait, want := range map[fileKind]string{
 		local: sound, networkFS: warning, user: warning, volatile: warning, layer: warning,
 	} {
-		equal(t, "status", checkFileSystem("x", disk{trait: trait}).Status, want)
+		testkit.Equal(t, "status", checkFileSystem("x", disk{trait: trait}).Status, want)
 	}
-	equal(t, "NFS", fileKinds[0x6969].trait, networkFS) // as statfs(2) has it
-	equal(t, "ext4", fileKinds[0xef53].trait, local)
-	equal(t, "tmpfs", fileKinds[0x01021994].trait, volatile)
+	testkit.Equal(t, "NFS", fileKinds[0x6969].trait, networkFS) // as statfs(2) has it
+	testkit.Equal(t, "ext4", fileKinds[0xef53].trait, local)
+	testkit.Equal(t, "tmpfs", fileKinds[0x01021994].trait, volatile)
 	dir := t.TempDir()
 	d, err := diskOf(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	checks := examined(t, with("DATABASE_URL", "sqlite:"+dir))
-	equal(t, "what doctor says", checks["storage_filesystem"], checkFileSystem("storage_filesystem", d))
+	testkit.Equal(t, "what doctor says", checks["storage_filesystem"], checkFileSystem("storage_filesystem", d))
 }
 
 func TestDoctorOfSpace(t *testing.T) {
@@ -82,9 +84,9 @@ func TestDoctorOfSpace(t *testing.T) {
 		{"a little for NATS", disk{free: 100 << 20}, 0, warning},
 		{"nothing for NATS", disk{free: 1 << 20}, 0, fault},
 	} {
-		equal(t, c.name, checkSpace("x", c.d, c.size).Status, c.want)
+		testkit.Equal(t, c.name, checkSpace("x", c.d, c.size).Status, c.want)
 	}
 	for n, want := range map[uint64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536 << 20: "1.5 GiB", 1 << 62: "4.0 EiB"} {
-		equal(t, "bytes", byteCount(n), want)
+		testkit.Equal(t, "bytes", byteCount(n), want)
 	}
 }

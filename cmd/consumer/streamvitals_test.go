@@ -11,6 +11,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // aboutStreams are the checks of streams and consumer.
@@ -22,17 +23,17 @@ const nobodyTakes = "consumer_service warning"
 func TestDoctorOfMissingStreams(t *testing.T) {
 	t.Parallel()
 	url := startNATS(t)
-	equal(t, "findings", ailing(examined(t, with("NATS_URL", url)), aboutStreams...),
+	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_URL", url)), aboutStreams...),
 		"dead_letters_stream warning, durable_consumer warning, events_stream warning, requests_stream warning")
 	unmanaged := examined(t, with("NATS_URL", url), with("NATS_MANAGE_STREAMS", "false"))
-	equal(t, "findings", ailing(unmanaged, aboutStreams...),
+	testkit.Equal(t, "findings", ailing(unmanaged, aboutStreams...),
 		"dead_letters_stream fault, durable_consumer fault, events_stream fault, requests_stream fault")
 	js := dialJetStream(t, url)
 	if _, err := js.Stream(t.Context(), events.StreamRequests); err == nil {
 		t.Error("it has made a stream")
 	}
 	arranged(t, url)
-	equal(t, "findings", ailing(examined(t, with("NATS_URL", url)), aboutStreams...), nobodyTakes)
+	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_URL", url)), aboutStreams...), nobodyTakes)
 }
 
 // What the service would refuse to run on, or what loses messages, is told before.
@@ -64,11 +65,11 @@ func TestDoctorOfStreams(t *testing.T) {
 			url := startNATS(t)
 			js := arranged(t, url)
 			stream, err := js.Stream(t.Context(), c.stream)
-			must(t, err)
+			testkit.Must(t, err)
 			config := stream.CachedInfo().Config
 			c.change(&config)
 			_, err = js.UpdateStream(t.Context(), config)
-			must(t, err)
+			testkit.Must(t, err)
 			for range c.publish {
 				_, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: config.Subjects[0], Data: make([]byte, 500)})
 				if err != nil {
@@ -76,9 +77,9 @@ func TestDoctorOfStreams(t *testing.T) {
 				}
 			}
 			checks := examined(t, with("NATS_URL", url))
-			equal(t, "findings", ailing(checks, "jetstream", "requests", "events", "dead_letters", "durable"), c.want)
+			testkit.Equal(t, "findings", ailing(checks, "jetstream", "requests", "events", "dead_letters", "durable"), c.want)
 			if check, _, _ := strings.Cut(c.want, " "); check != "" {
-				contains(t, "what is said", checks[check].Message, c.says)
+				testkit.Contains(t, "what is said", checks[check].Message, c.says)
 			}
 		})
 	}
@@ -109,14 +110,14 @@ func TestDoctorOfTheConsumer(t *testing.T) {
 			url := startNATS(t)
 			js := arranged(t, url)
 			consumer, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
-			must(t, err)
+			testkit.Must(t, err)
 			config := consumer.CachedInfo().Config
 			c.change(&config)
-			must(t, js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
+			testkit.Must(t, js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
 			_, err = js.CreateConsumer(t.Context(), events.StreamRequests, config)
-			must(t, err)
+			testkit.Must(t, err)
 			checks := examined(t, with("NATS_URL", url), c.env)
-			equal(t, "findings", ailing(checks, "consumer", "durable"), c.want)
+			testkit.Equal(t, "findings", ailing(checks, "consumer", "durable"), c.want)
 		})
 	}
 }
@@ -133,26 +134,26 @@ func TestDoctorOfTheQueue(t *testing.T) {
 		publish(t, js, &nats.Msg{Subject: events.TypeRequested})
 	}
 	checks := examined(t, env)
-	equal(t, "findings", ailing(checks, about...), nobodyTakes)
-	contains(t, "what waits", checks["consumer_service"].Message, "10 wait")
-	contains(t, "what waits", checks["requests_age"].Message, "10 are not settled", "dropped after 2160h")
+	testkit.Equal(t, "findings", ailing(checks, about...), nobodyTakes)
+	testkit.Contains(t, "what waits", checks["consumer_service"].Message, "10 wait")
+	testkit.Contains(t, "what waits", checks["requests_age"].Message, "10 are not settled", "dropped after 2160h")
 
 	consumer, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
-	must(t, err)
+	testkit.Must(t, err)
 	batch, err := consumer.Fetch(requests)
-	must(t, err)
+	testkit.Must(t, err)
 	taken := 0
 	for range batch.Messages() { // and held
 		taken++
 	}
-	equal(t, "taken", taken, requests)
+	testkit.Equal(t, "taken", taken, requests)
 	checks = examined(t, env) // they are at work: no pull waits, and that is well
-	equal(t, "findings", ailing(checks, about...), "")
-	contains(t, "what is said", checks["consumer_service"].Message, "all hands are full: 10 in hand")
+	testkit.Equal(t, "findings", ailing(checks, about...), "")
+	testkit.Contains(t, "what is said", checks["consumer_service"].Message, "all hands are full: 10 in hand")
 
 	// The hands are gone, and the time in which they should have said something is over.
 	c, err := LoadConfig(t.Context(), envconfig.MapLookuper(settings(env)))
-	must(t, err)
+	testkit.Must(t, err)
 	const day = 24 * time.Hour
 	for later, want := range map[time.Duration]string{
 		time.Second: "",
@@ -164,28 +165,28 @@ func TestDoctorOfTheQueue(t *testing.T) {
 		for _, one := range examine(t.Context(), c, func() time.Time { return time.Now().Add(later) }) {
 			found[one.Name] = one
 		}
-		equal(t, "findings after "+later.String(), ailing(found, about...), want)
+		testkit.Equal(t, "findings after "+later.String(), ailing(found, about...), want)
 	}
 
 	info, err := consumer.Info(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	config := info.Config
 	config.AckWait = 100 * time.Millisecond // those that are held are given out again
 	_, err = js.UpdateConsumer(t.Context(), events.StreamRequests, config)
-	must(t, err)
-	eventually(t, "all are delivered again", func() bool {
+	testkit.Must(t, err)
+	testkit.Eventually(t, "all are delivered again", func() bool {
 		batch, err := consumer.Fetch(requests, jetstream.FetchMaxWait(time.Second))
-		must(t, err)
+		testkit.Must(t, err)
 		for range batch.Messages() {
 			taken++ // and held again
 		}
 		q, err := handler.ReadQueue(t.Context(), js)
-		must(t, err)
+		testkit.Must(t, err)
 		return q.Redelivered == requests
 	})
 	checks = examined(t, env)
-	contains(t, "findings", ailing(checks, about...), "consumer_redelivered warning")
-	contains(t, "what to do", checks["consumer_redelivered"].Hint, "consumer requests show")
+	testkit.Contains(t, "findings", ailing(checks, about...), "consumer_redelivered warning")
+	testkit.Contains(t, "what to do", checks["consumer_redelivered"].Hint, "consumer requests show")
 }
 
 func TestDoctorOfReplicas(t *testing.T) {
@@ -209,7 +210,7 @@ func TestDoctorOfReplicas(t *testing.T) {
 			Config: jetstream.StreamConfig{Replicas: 3}, Cluster: c.cluster,
 		}}}}
 		got := checkReplicas(survey, c.cluster != nil)
-		equal(t, name, got.Status, c.want)
-		contains(t, name, got.Message, c.says)
+		testkit.Equal(t, name, got.Status, c.want)
+		testkit.Contains(t, name, got.Message, c.says)
 	}
 }

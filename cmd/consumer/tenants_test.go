@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // provisioned is a running service that has provisioned acme and beta, and refused acme a second time.
@@ -34,7 +35,7 @@ func objects[T any](t *testing.T, text string) (all []T) {
 		var one T
 		decoder := json.NewDecoder(strings.NewReader(line))
 		decoder.DisallowUnknownFields()
-		must(t, decoder.Decode(&one))
+		testkit.Must(t, decoder.Decode(&one))
 		all = append(all, one)
 	}
 	return all
@@ -44,45 +45,45 @@ func TestTenantsListAndShow(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d database) {
 		env, _ := provisioned(t, d)
 		code, stdout, stderr := command(t, env, "tenants", "list")
-		equal(t, "exit code", code, 0)
-		equal(t, "stderr", stderr, "")
+		testkit.Equal(t, "exit code", code, 0)
+		testkit.Equal(t, "stderr", stderr, "")
 		lines := strings.Split(strings.TrimSpace(stdout), "\n")
-		equal(t, "lines", len(lines), 4)
-		contains(t, "the header", lines[0], "TENANT", "STRATEGY", "SCHEMA OR FILE", "CREATED", "CREATED BY", "DISPLAY NAME")
-		contains(t, "the system's line", lines[1], system+" (system)", "DocEX System", program)
-		contains(t, "a tenant's line", lines[2], "acme", "tenant_acme", "test", "Acme", "Z  ")
+		testkit.Equal(t, "lines", len(lines), 4)
+		testkit.Contains(t, "the header", lines[0], "TENANT", "STRATEGY", "SCHEMA OR FILE", "CREATED", "CREATED BY", "DISPLAY NAME")
+		testkit.Contains(t, "the system's line", lines[1], system+" (system)", "DocEX System", program)
+		testkit.Contains(t, "a tenant's line", lines[2], "acme", "tenant_acme", "test", "Acme", "Z  ")
 		if strings.LastIndex(lines[2], "Acme") != strings.LastIndex(lines[3], "Acme") {
 			t.Errorf("not aligned:\n%s", stdout)
 		}
 
 		code, stdout, _ = command(t, env, "tenants", "list", "--json")
-		equal(t, "exit code", code, 0)
+		testkit.Equal(t, "exit code", code, 0)
 		all := objects[tenantView](t, stdout)
-		equal(t, "tenants", len(all), 3)
-		equal(t, "the system's", all[0].IsSystem, true)
+		testkit.Equal(t, "tenants", len(all), 3)
+		testkit.Equal(t, "the system's", all[0].IsSystem, true)
 		acme := all[1]
 		if acme.TenantID != "acme" || acme.IsSystem || acme.DisplayName != "Acme" || acme.CreatedBy != "test" ||
 			!strings.Contains(acme.SchemaName+acme.DatabasePath, "tenant_acme") || time.Since(acme.CreatedAt).Abs() > 10*time.Minute {
 			t.Errorf("%+v", acme)
 		}
-		contains(t, "times", stdout, acme.CreatedAt.UTC().Format(time.RFC3339Nano))
+		testkit.Contains(t, "times", stdout, acme.CreatedAt.UTC().Format(time.RFC3339Nano))
 
 		code, stdout, _ = command(t, env, "tenants", "show", "acme")
-		equal(t, "exit code", code, 0)
-		contains(t, "a tenant", stdout, "tenant          acme\n", "Z by test\n", "tenant_acme",
+		testkit.Equal(t, "exit code", code, 0)
+		testkit.Contains(t, "a tenant", stdout, "tenant          acme\n", "Z by test\n", "tenant_acme",
 			billing, "order-1", "order-2", "provisioned", "TENANT_EXISTS")
 		code, stdout, _ = command(t, env, "tenants", "show", "acme", "--json")
-		equal(t, "exit code", code, 0)
+		testkit.Equal(t, "exit code", code, 0)
 		shown := objects[tenantView](t, stdout)[0]
-		equal(t, "requests", len(shown.Requests), 2)
-		equal(t, "the latest", shown.Requests[0].ID, "order-2")
-		equal(t, "its key", shown.Requests[0].Key, events.RequestKey(billing, "order-2"))
+		testkit.Equal(t, "requests", len(shown.Requests), 2)
+		testkit.Equal(t, "the latest", shown.Requests[0].ID, "order-2")
+		testkit.Equal(t, "its key", shown.Requests[0].Key, events.RequestKey(billing, "order-2"))
 
 		for id, says := range map[string]string{"aCMe": `differs only in case from "acme"`, "nobody": `no tenant "nobody"`} {
 			code, stdout, stderr = command(t, env, "tenants", "show", id)
-			equal(t, "exit code", code, 1)
-			equal(t, "stdout", stdout, "")
-			contains(t, "stderr", stderr, says)
+			testkit.Equal(t, "exit code", code, 1)
+			testkit.Equal(t, "stdout", stdout, "")
+			testkit.Contains(t, "stderr", stderr, says)
 		}
 	})
 }
@@ -91,41 +92,41 @@ func TestTenantsVerify(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d database) {
 		env, _ := provisioned(t, d)
 		code, stdout, stderr := command(t, env, "tenants", "verify")
-		equal(t, "exit code", code, 0)
-		equal(t, "stderr", stderr, "")
-		equal(t, "stdout", stdout, "checked 3, in order 3, with warnings 0, drifted 0, could not be read 0\n")
+		testkit.Equal(t, "exit code", code, 0)
+		testkit.Equal(t, "stderr", stderr, "")
+		testkit.Equal(t, "stdout", stdout, "checked 3, in order 3, with warnings 0, drifted 0, could not be read 0\n")
 
 		d.rows("beta", "DROP INDEX {b}idx_documents_status")
 		code, stdout, _ = command(t, env, "tenants", "verify", "beta", "acme", "beta")
-		equal(t, "exit code with a warning", code, 0)
-		equal(t, "stdout", stdout, "! beta\n    index idx_documents_status is missing\n"+
+		testkit.Equal(t, "exit code with a warning", code, 0)
+		testkit.Equal(t, "stdout", stdout, "! beta\n    index idx_documents_status is missing\n"+
 			"checked 2, in order 1, with warnings 1, drifted 0, could not be read 0\n")
 		code, stdout, _ = command(t, env, "tenants", "verify", "beta", "--strict")
-		equal(t, "exit code with --strict", code, 1)
-		contains(t, "stdout", stdout, "✗ beta\n", "drifted 1")
+		testkit.Equal(t, "exit code with --strict", code, 1)
+		testkit.Contains(t, "stdout", stdout, "✗ beta\n", "drifted 1")
 
 		d.rows("acme", "ALTER TABLE {b}document DROP COLUMN checksum")
 		d.rows("acme", "DROP TABLE {b}route_operations")
 		code, stdout, _ = command(t, env, "tenants", "verify")
-		equal(t, "exit code with drift", code, 1)
-		equal(t, "stdout", stdout, "✗ acme\n    document.checksum is missing\n    table route_operations is missing\n"+
+		testkit.Equal(t, "exit code with drift", code, 1)
+		testkit.Equal(t, "stdout", stdout, "✗ acme\n    document.checksum is missing\n    table route_operations is missing\n"+
 			"! beta\n    index idx_documents_status is missing\n"+
 			"checked 3, in order 1, with warnings 1, drifted 1, could not be read 0\n")
 		code, stdout, stderr = command(t, env, "tenants", "verify", "--json")
-		equal(t, "exit code with drift", code, 1)
-		contains(t, "stderr", stderr, "checked 3, in order 1")
+		testkit.Equal(t, "exit code with drift", code, 1)
+		testkit.Contains(t, "stderr", stderr, "checked 3, in order 1")
 		all := objects[verdict](t, stdout)
-		equal(t, "tenants", len(all), 3)
+		testkit.Equal(t, "tenants", len(all), 3)
 		for i, result := range []string{inOrder, drifted, warned} {
-			equal(t, all[i].TenantID, all[i].Result, result)
+			testkit.Equal(t, all[i].TenantID, all[i].Result, result)
 		}
-		equal(t, "differences", strings.Join(all[1].Differences, "|"), "document.checksum is missing|table route_operations is missing")
-		equal(t, "tables", all[1].Tables, 10)
+		testkit.Equal(t, "differences", strings.Join(all[1].Differences, "|"), "document.checksum is missing|table route_operations is missing")
+		testkit.Equal(t, "tables", all[1].Tables, 10)
 
 		code, stdout, stderr = command(t, env, "tenants", "verify", "nobody", "acme", "ACME")
-		equal(t, "exit code of one that is not there", code, 1)
-		equal(t, "stdout", stdout, "")
-		contains(t, "stderr", stderr, `no tenant "nobody"`, `differs only in case from "acme"`)
+		testkit.Equal(t, "exit code of one that is not there", code, 1)
+		testkit.Equal(t, "stdout", stdout, "")
+		testkit.Contains(t, "stderr", stderr, `no tenant "nobody"`, `differs only in case from "acme"`)
 	})
 }
 
@@ -142,20 +143,20 @@ func TestLookingWithoutARegistry(t *testing.T) {
 		cmd.Dir = dir
 		var stdout, stderr output
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		equal(t, "exit code", exitCode(cmd.Run()), 1)
-		equal(t, "stdout", stdout.String(), "")
-		contains(t, "stderr", stderr.String(), "no registry at storage", "has the service run")
+		testkit.Equal(t, "exit code", exitCode(cmd.Run()), 1)
+		testkit.Equal(t, "stdout", stdout.String(), "")
+		testkit.Contains(t, "stderr", stderr.String(), "no registry at storage", "has the service run")
 	}
 	entries, err := os.ReadDir(dir)
-	must(t, err)
-	equal(t, "what is in the directory", len(entries), 0)
+	testkit.Must(t, err)
+	testkit.Equal(t, "what is in the directory", len(entries), 0)
 
 	d := newPostgres(t)
 	for _, args := range looks {
 		code, stdout, stderr := command(t, settings(d.env), args...)
-		equal(t, "exit code", code, 1)
-		equal(t, "stdout", stdout, "")
-		contains(t, "stderr", stderr, "no registry in schema docex_system")
+		testkit.Equal(t, "exit code", code, 1)
+		testkit.Equal(t, "stdout", stdout, "")
+		testkit.Contains(t, "stderr", stderr, "no registry in schema docex_system")
 	}
 }
 
@@ -173,14 +174,14 @@ func TestLookingIsMisusedLikeEverythingElse(t *testing.T) {
 		{"requests", "list"},
 	} {
 		code, stdout, stderr := command(t, settings(), args...)
-		equal(t, strings.Join(args, " "), code, 2)
-		equal(t, "stdout", stdout, "")
-		contains(t, "stderr", stderr, "consumer: ")
+		testkit.Equal(t, strings.Join(args, " "), code, 2)
+		testkit.Equal(t, "stdout", stdout, "")
+		testkit.Contains(t, "stderr", stderr, "consumer: ")
 	}
 	for _, args := range looks {
 		code, _, stderr := command(t, settings(with("DATABASE_URL", "mysql://x"), with("CONCURRENCY", "0")), args...)
-		equal(t, strings.Join(args, " "), code, 2)
-		contains(t, "stderr", stderr, "DATABASE_URL", "CONCURRENCY")
+		testkit.Equal(t, strings.Join(args, " "), code, 2)
+		testkit.Contains(t, "stderr", stderr, "DATABASE_URL", "CONCURRENCY")
 	}
 }
 
@@ -188,13 +189,13 @@ func TestLookingIsMisusedLikeEverythingElse(t *testing.T) {
 func TestLookingAtAServerThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	defer l.Close()
 	const hosts = 60 // one after the other they would take longer than a command may
 	code, _, stderr := command(t, settings(with("DATABASE_URL",
 		"postgres://reader:secret@"+strings.Repeat(l.Addr().String()+",", hosts-1)+l.Addr().String()+"/x")), "tenants", "list")
-	equal(t, "exit code", code, 1)
-	contains(t, "stderr", stderr, "read the database")
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Contains(t, "stderr", stderr, "read the database")
 	if strings.Contains(stderr, "secret") {
 		t.Errorf("the error has the password: %s", stderr)
 	}

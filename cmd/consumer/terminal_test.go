@@ -14,6 +14,8 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/sethvargo/go-envconfig"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // terminal is a pseudo terminal, and what somebody before it sees.
@@ -34,8 +36,8 @@ type terminal struct {
 func newTerminal(t *testing.T, columns, rows uint16) *terminal {
 	t.Helper()
 	master, tty, err := pty.Open()
-	must(t, err)
-	must(t, pty.Setsize(master, &pty.Winsize{Rows: rows, Cols: columns}))
+	testkit.Must(t, err)
+	testkit.Must(t, pty.Setsize(master, &pty.Winsize{Rows: rows, Cols: columns}))
 	s := &terminal{tty: tty, rows: int(rows), done: make(chan struct{}), lines: [][]rune{nil}}
 	go func() {
 		defer close(s.done)
@@ -51,7 +53,7 @@ func newTerminal(t *testing.T, columns, rows uint16) *terminal {
 	t.Cleanup(func() {
 		tty.Close() // a test may have done so
 		<-s.done
-		must(t, master.Close())
+		testkit.Must(t, master.Close())
 		if s.fault != "" {
 			t.Errorf("the terminal was sent %s", s.fault)
 		}
@@ -156,10 +158,10 @@ func (s *terminal) command(t *testing.T, env map[string]string, stdout, stderr i
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("consumer %v on a terminal:\n%s", args, tail(s.shows()))
+			t.Logf("consumer %v on a terminal:\n%s", args, testkit.Tail(s.shows()))
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	return realMain(ctx, args, envconfig.MapLookuper(env), stdout, stderr)
 }
@@ -167,10 +169,10 @@ func (s *terminal) command(t *testing.T, env map[string]string, stdout, stderr i
 // over closes the terminal for the program, and waits until all is shown.
 func (s *terminal) over(t *testing.T) {
 	t.Helper()
-	must(t, s.tty.Close())
+	testkit.Must(t, s.tty.Close())
 	select {
 	case <-s.done:
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		t.Fatal("the terminal does not end")
 	}
 }
@@ -182,18 +184,18 @@ func TestBarsOnATerminal(t *testing.T) {
 		s := newTerminal(t, 70, 24)
 		a := &app{env: envconfig.MapLookuper(with("TERM", term)), stdout: s.tty, stderr: s.tty}
 		bar := a.newProgress(4, "verifying", "tenants")
-		must(t, bar.Add(1))
+		testkit.Must(t, bar.Add(1))
 		if drawn {
-			eventually(t, "the bar is drawn", func() bool { return strings.Contains(s.shows(), "verifying  25%") })
-			contains(t, "the bar", s.shows(), "(1/4, ", " tenants/", "s:")
+			testkit.Eventually(t, "the bar is drawn", func() bool { return strings.Contains(s.shows(), "verifying  25%") })
+			testkit.Contains(t, "the bar", s.shows(), "(1/4, ", " tenants/", "s:")
 			if line := s.shows(); width(line) > 70 {
 				t.Errorf("%d columns: %s", width(line), line)
 			}
 		}
-		must(t, bar.Clear())
+		testkit.Must(t, bar.Clear())
 		s.over(t)
-		equal(t, "what is left", s.shows(), "")
-		equal(t, "TERM="+term+": something was drawn", s.sent() != "", drawn)
+		testkit.Equal(t, "what is left", s.shows(), "")
+		testkit.Equal(t, "TERM="+term+": something was drawn", s.sent() != "", drawn)
 	}
 }
 
@@ -215,21 +217,21 @@ func TestColours(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newTerminal(t, 100, 24)
-			equal(t, "exit code", s.command(t, c.env, nil, nil, "demo"), 0)
+			testkit.Equal(t, "exit code", s.command(t, c.env, nil, nil, "demo"), 0)
 			s.over(t)
-			contains(t, "the screen", s.shows(), "✓ tenant.provisioned acme", "✗ tenant.provisioning_failed")
+			testkit.Contains(t, "the screen", s.shows(), "✓ tenant.provisioned acme", "✗ tenant.provisioning_failed")
 			green, red := "\x1b[32m✓\x1b[0m", "\x1b[31m✗\x1b[0m"
 			if got := strings.Contains(s.sent(), green) && strings.Contains(s.sent(), red); got != c.coloured {
-				t.Errorf("coloured: %t\n%q", got, tail(s.sent()))
+				t.Errorf("coloured: %t\n%q", got, testkit.Tail(s.sent()))
 			}
 			if !c.coloured && strings.Contains(s.sent(), "\x1b") {
-				t.Errorf("control codes:\n%q", tail(s.sent()))
+				t.Errorf("control codes:\n%q", testkit.Tail(s.sent()))
 			}
 		})
 	}
 	for env, coloured := range map[string]bool{"TERM": false, "CLICOLOR_FORCE": true} {
 		code, stdout, _ := command(t, with(env, "xterm"), "demo")
-		equal(t, "exit code", code, 0)
-		equal(t, "piped, with "+env, strings.Contains(stdout, "\x1b"), coloured)
+		testkit.Equal(t, "exit code", code, 0)
+		testkit.Equal(t, "piped, with "+env, strings.Contains(stdout, "\x1b"), coloured)
 	}
 }

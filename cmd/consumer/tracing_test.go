@@ -18,6 +18,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // spans is a collector of OpenTelemetry's, as far as spans go.
@@ -93,10 +94,10 @@ func spanID(span *otlp.Span) string { return hex.EncodeToString(span.GetSpanId()
 func tracedRequest(t *testing.T, id, tenant, traceParent string) *nats.Msg {
 	t.Helper()
 	e, err := events.NewRequested("/billing", id, events.Requested{TenantID: tenant, DisplayName: secretDisplay, CreatedBy: "test"})
-	must(t, err)
+	testkit.Must(t, err)
 	e.SetExtension("traceparent", traceParent)
 	header, body, err := events.Encode(e)
-	must(t, err)
+	testkit.Must(t, err)
 	return &nats.Msg{Subject: events.TypeRequested, Header: header, Data: body}
 }
 
@@ -121,42 +122,42 @@ func TestTraces(t *testing.T) {
 			outcomes[e.Extensions()["causationid"].(string)] = e
 		}
 		p.signal(t, syscall.SIGTERM)
-		equal(t, "exit code", p.wait(t), 0)
+		testkit.Equal(t, "exit code", p.wait(t), 0)
 
-		equal(t, "service", seen.service, "tenant-provisioner")
-		equal(t, "authorization", seen.header.Get("Authorization"), "Bearer xyzzy")
+		testkit.Equal(t, "service", seen.service, "tenant-provisioner")
+		testkit.Equal(t, "authorization", seen.header.Get("Authorization"), "Bearer xyzzy")
 		if strings.Contains(p.stderr.String(), "xyzzy") {
 			t.Error("the log has the collector's password")
 		}
-		contains(t, "the log", p.stderr.String(), `"trace_id":"`+trace+`"`)
+		testkit.Contains(t, "the log", p.stderr.String(), `"trace_id":"`+trace+`"`)
 
 		deliveries := seen.named(trace, "process tenant.requested")
-		equal(t, "deliveries", len(deliveries), 2)
+		testkit.Equal(t, "deliveries", len(deliveries), 2)
 		decided := deliveries[0]
-		equal(t, "the request's span is the parent", parent(decided), caller)
+		testkit.Equal(t, "the request's span is the parent", parent(decided), caller)
 		var last *otlp.Span
 		for _, step := range pipeline.Steps() {
 			last = seen.one(t, trace, step.Name)
-			equal(t, "parent of "+step.Name, parent(last), spanID(decided))
+			testkit.Equal(t, "parent of "+step.Name, parent(last), spanID(decided))
 		}
 		if len(seen.children(last)) == 0 {
 			t.Errorf("no statement was traced below %s", last.GetName())
 		}
-		equal(t, "the outcome goes on from there", outcomes["1"].Extensions()["traceparent"],
+		testkit.Equal(t, "the outcome goes on from there", outcomes["1"].Extensions()["traceparent"],
 			any("00-"+trace+"-"+spanID(decided)+"-01"))
-		equal(t, "one that is not to be kept says so", strings.HasSuffix(
+		testkit.Equal(t, "one that is not to be kept says so", strings.HasSuffix(
 			outcomes["2"].Extensions()["traceparent"].(string), "-00"), true)
-		equal(t, "spans of what is not to be kept", len(seen.named(unwanted, "*")), 0)
+		testkit.Equal(t, "spans of what is not to be kept", len(seen.named(unwanted, "*")), 0)
 		// Both publications point to where the outcome was decided.
 		publications := seen.named(trace, "publish tenant.provisioned")
-		equal(t, "publications", len(publications), 2)
+		testkit.Equal(t, "publications", len(publications), 2)
 		for _, span := range publications {
 			if len(span.GetLinks()) != 1 || hex.EncodeToString(span.GetLinks()[0].GetSpanId()) != spanID(decided) {
 				t.Errorf("links of a publication: %v", span.GetLinks())
 			}
 		}
 		failed := seen.one(t, strings.Repeat("2", 32), "process tenant.requested")
-		equal(t, "status of a failure", failed.GetStatus().GetCode(), otlp.Status_STATUS_CODE_ERROR)
+		testkit.Equal(t, "status of a failure", failed.GetStatus().GetCode(), otlp.Status_STATUS_CODE_ERROR)
 		for _, span := range seen.all {
 			if text := span.String(); strings.Contains(text, secretDisplay) {
 				t.Errorf("a span holds the payload: %s", text)

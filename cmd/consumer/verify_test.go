@@ -13,6 +13,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // fakeRegistry has tenants t0000, t0001, …; check says what comes of each.
@@ -67,7 +68,7 @@ func TestVerifyShowsTenantsInOrderAcrossPages(t *testing.T) {
 		fmt.Fprintf(&want, "✗ t%04d\n    x\n", n)
 	}
 	fmt.Fprintf(&want, "checked %d, in order 0, with warnings 0, drifted %[1]d, could not be read 0\n", 3*pageSize+7)
-	equal(t, "stdout", stdout, want.String())
+	testkit.Equal(t, "stdout", stdout, want.String())
 }
 
 // What is wrong with one tenant does not keep the others from being looked at; a database that is away does,
@@ -88,7 +89,7 @@ func TestVerifyTellsAnOutageFromATenantsFault(t *testing.T) {
 	if err == nil || errors.Is(err, errNegative) || err.Error() != `tenant "t0004": the server is gone` {
 		t.Error(err)
 	}
-	equal(t, "stdout", stdout, "? t0001\n    could not be read: denied\n? t0002\n    could not be read: \"locked\\n\\x1b[2J\"\n"+
+	testkit.Equal(t, "stdout", stdout, "? t0001\n    could not be read: denied\n? t0002\n    could not be read: \"locked\\n\\x1b[2J\"\n"+
 		"checked 4, in order 2, with warnings 0, drifted 0, could not be read 2\n")
 }
 
@@ -106,15 +107,15 @@ func TestVerifyInterrupted(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Error(err)
 	}
-	equal(t, "stdout", stdout, "checked 3, in order 3, with warnings 0, drifted 0, could not be read 0\n")
+	testkit.Equal(t, "stdout", stdout, "checked 3, in order 3, with warnings 0, drifted 0, could not be read 0\n")
 }
 
 func TestProgressIsForTerminals(t *testing.T) {
 	t.Parallel()
 	var out output
 	bar := (&app{stderr: &out, env: envconfig.MapLookuper(nil)}).newProgress(2, "verifying", "tenants")
-	must(t, bar.Add(1))
-	must(t, bar.Clear())
-	must(t, bar.Add(1))
-	equal(t, "what is no terminal shows", out.String(), "")
+	testkit.Must(t, bar.Add(1))
+	testkit.Must(t, bar.Clear())
+	testkit.Must(t, bar.Add(1))
+	testkit.Equal(t, "what is no terminal shows", out.String(), "")
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // What the compiler has noted goes before what the linker was told.
@@ -48,7 +50,7 @@ func TestBuildOf(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			equal(t, "the line", got.line(), c.line)
+			testkit.Equal(t, "the line", got.line(), c.line)
 		})
 	}
 }
@@ -56,15 +58,15 @@ func TestBuildOf(t *testing.T) {
 func TestVersionCommand(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := command(t, nil, "version", "--json")
-	equal(t, "exit code", code, 0)
-	equal(t, "stderr", stderr, "")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Equal(t, "stderr", stderr, "")
 	var b build
-	must(t, json.Unmarshal([]byte(stdout), &b))
-	equal(t, "go", b.Go, runtime.Version())
+	testkit.Must(t, json.Unmarshal([]byte(stdout), &b))
+	testkit.Equal(t, "go", b.Go, runtime.Version())
 	_, stdout, _ = command(t, nil, "version")
-	contains(t, "stdout", stdout, "version ", "revision ", "modified ", "time ", runtime.Version(), b.Platform)
+	testkit.Contains(t, "stdout", stdout, "version ", "revision ", "modified ", "time ", runtime.Version(), b.Platform)
 	_, stdout, _ = command(t, nil, "--version")
-	equal(t, "stdout", stdout, "consumer "+b.line()+"\n")
+	testkit.Equal(t, "stdout", stdout, "consumer "+b.line()+"\n")
 }
 
 // The linker's names are those that the Dockerfile writes.
@@ -79,7 +81,7 @@ func TestLinkedVersion(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	out, err = exec.CommandContext(t.Context(), path, "--version").Output()
-	must(t, err)
+	testkit.Must(t, err)
 	if !strings.HasPrefix(string(out), "consumer v1.2.3, revision 0123abcd, of 2026-03-04T12:00:00Z, ") {
 		t.Errorf("%s", out)
 	}

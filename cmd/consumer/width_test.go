@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestWidth(t *testing.T) {
@@ -12,7 +14,7 @@ func TestWidth(t *testing.T) {
 		"": 0, "acme": 4, "Zürich": 6, "Zu\u0308rich": 6, "株式会社": 8, "ｱｸﾒ": 3, "🚀": 2, "🇨🇭": 2, "👍🏽": 2,
 		"\x1b[32m✓\x1b[0m": 1, "각": 2, "e\u0301\u0302\u0303": 1,
 	} {
-		equal(t, text, width(text), want)
+		testkit.Equal(t, text, width(text), want)
 	}
 }
 
@@ -33,7 +35,7 @@ func TestFit(t *testing.T) {
 		{"acme", 1, "…"},
 	} {
 		got := fit(c.text, c.n)
-		equal(t, c.text, got, c.want)
+		testkit.Equal(t, c.text, got, c.want)
 		if width(got) > c.n {
 			t.Errorf("%q is wider than %d", got, c.n)
 		}
@@ -45,15 +47,15 @@ func TestTableIsAligned(t *testing.T) {
 	t.Parallel()
 	var out output
 	rows := &table{w: &out, indent: "  ", heading: newPalette(true).dim.SprintFunc()}
-	must(t, rows.write(
+	testkit.Must(t, rows.write(
 		[]string{"NAME", "END"}, []string{"acme", "|"}, []string{"株式会社アクメ", "|"}, []string{"Zu\u0308rich 🚀", "|"},
 		[]string{newPalette(true).mark(markGood) + " good", "|"},
 	))
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
-	equal(t, "the heading", lines[0], "\x1b[2m  NAME            END\x1b[22m")
+	testkit.Equal(t, "the heading", lines[0], "\x1b[2m  NAME            END\x1b[22m")
 	for _, line := range lines[1:] {
 		before, _, _ := strings.Cut(line, "|")
-		equal(t, line, width(before), 2+14+2)
+		testkit.Equal(t, line, width(before), 2+14+2)
 	}
 }
 
@@ -70,8 +72,8 @@ func TestTableFitsTheTerminal(t *testing.T) {
 	} {
 		var out output
 		rows := &table{w: &out, columns: columns, spare: []int{2, 1}}
-		must(t, rows.write([]string{"KEY", "TIME", "STEP", "MESSAGE"},
+		testkit.Must(t, rows.write([]string{"KEY", "TIME", "STEP", "MESSAGE"},
 			[]string{"abcdef", "12:00", "first", "a message that is rather long"}))
-		equal(t, fmt.Sprint("the table in ", columns), out.String(), want)
+		testkit.Equal(t, fmt.Sprint("the table in ", columns), out.String(), want)
 	}
 }

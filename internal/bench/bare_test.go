@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The other side of each ratio: the same effect with nothing around it.
@@ -63,7 +65,7 @@ func newBareDDL(t testing.TB, url string, connections int) *bareDDL {
 	b := &bareDDL{text: "BEGIN; CREATE SCHEMA {schema};\n"}
 	for _, file := range []string{"tables", "indexes"} {
 		text, err := os.ReadFile("../sql/postgres/queries/" + file + ".sql")
-		must(t, err)
+		testkit.Must(t, err)
 		b.text += string(text)
 	}
 	b.text += bareRegistration
@@ -76,7 +78,7 @@ func newBareDDL(t testing.TB, url string, connections int) *bareDDL {
 func connect(t testing.TB, url string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(context.Background(), url)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { conn.Close(context.Background()) })
 	return conn
 }
@@ -111,7 +113,7 @@ func (b *bareDDL) burst(t testing.TB, n int) time.Duration {
 		_, err := b.one(worker)
 		return err
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	return took
 }
 
@@ -121,7 +123,7 @@ func (b *bareDDL) latencies(t testing.TB) (all []float64) {
 	for range single {
 		began := time.Now()
 		_, err := b.one(0)
-		must(t, err)
+		testkit.Must(t, err)
 		all = append(all, milliseconds(time.Since(began)))
 	}
 	return all
@@ -146,7 +148,7 @@ func newBareRename(t testing.TB, url string, n int) *bareRename {
 		r.schemas = append(r.schemas, schema)
 		return err
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	return r
 }
 
@@ -156,7 +158,7 @@ func (r *bareRename) burst(t testing.TB) time.Duration {
 	for i, schema := range r.schemas {
 		tenant := newTenant()
 		r.schemas[i] = "bare_" + tenant
-		must(t, run(r.conn, strings.NewReplacer("{from}", schema, "{schema}", r.schemas[i], "{tenant}", tenant).Replace(
+		testkit.Must(t, run(r.conn, strings.NewReplacer("{from}", schema, "{schema}", r.schemas[i], "{tenant}", tenant).Replace(
 			"BEGIN; ALTER SCHEMA {from} RENAME TO {schema}; "+bareRegistration)))
 	}
 	return time.Since(began)
@@ -172,7 +174,7 @@ type bareCopy struct {
 func newBareCopy(t testing.TB, finished string) *bareCopy {
 	t.Helper()
 	content, err := os.ReadFile(finished)
-	must(t, err)
+	testkit.Must(t, err)
 	return &bareCopy{content: content, root: t.TempDir()}
 }
 
@@ -206,7 +208,7 @@ func (c *bareCopy) one() error {
 func (c *bareCopy) burst(t testing.TB, n, workers int) time.Duration {
 	t.Helper()
 	took, err := spread(n, workers, func(int) error { return c.one() })
-	must(t, err)
+	testkit.Must(t, err)
 	return took
 }
 
@@ -221,11 +223,11 @@ type barePull struct {
 func newBarePull(t testing.TB, js jetstream.JetStream, answer *nats.Msg) *barePull {
 	t.Helper()
 	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "BARE", Subjects: []string{"bare"}})
-	must(t, err)
+	testkit.Must(t, err)
 	consumer, err := js.CreateConsumer(t.Context(), "BARE", jetstream.ConsumerConfig{
 		Durable: "bare", AckPolicy: jetstream.AckExplicitPolicy,
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	return &barePull{js: js, consumer: consumer, answer: answer}
 }
 
@@ -234,7 +236,7 @@ func (p *barePull) burst(t testing.TB, n, workers int, message []byte) time.Dura
 	t.Helper()
 	publishAll(t, p.js, n, func(int) *nats.Msg { return &nats.Msg{Subject: "bare", Data: message} })
 	messages, err := p.consumer.Messages(jetstream.PullMaxMessages(1))
-	must(t, err)
+	testkit.Must(t, err)
 	defer messages.Stop()
 	took, err := spread(n, workers, func(int) error {
 		msg, err := messages.Next()
@@ -246,7 +248,7 @@ func (p *barePull) burst(t testing.TB, n, workers int, message []byte) time.Dura
 		}
 		return msg.DoubleAck(context.Background())
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	return took
 }
 
@@ -256,7 +258,7 @@ func publishAll(t testing.TB, js jetstream.JetStream, n int, message func(i int)
 	acks := make([]jetstream.PubAckFuture, n)
 	for i := range acks {
 		ack, err := js.PublishMsgAsync(message(i))
-		must(t, err)
+		testkit.Must(t, err)
 		acks[i] = ack
 	}
 	for _, ack := range acks {
@@ -264,8 +266,8 @@ func publishAll(t testing.TB, js jetstream.JetStream, n int, message func(i int)
 		case <-ack.Ok():
 		case err := <-ack.Err():
 			t.Fatal(err)
-		case <-time.After(patience):
-			t.Fatal(fmt.Errorf("a publication is not confirmed after %s", patience))
+		case <-time.After(Patience):
+			t.Fatal(fmt.Errorf("a publication is not confirmed after %s", Patience))
 		}
 	}
 }

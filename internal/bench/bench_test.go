@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 var (
@@ -31,7 +32,7 @@ const few = 100
 func TestBench(t *testing.T) {
 	r := &report{dir: *out}
 	if r.dir != "" {
-		must(t, os.MkdirAll(r.dir, 0o755))
+		testkit.Must(t, os.MkdirAll(r.dir, 0o755))
 	}
 	versions.nats = server.VERSION
 	b := &bench{report: r, program: program(t)}
@@ -77,7 +78,7 @@ func (b *bench) postgres(t *testing.T) {
 	b.open(t)
 	small := &bench{report: b.report, program: b.program, database: strings.Replace(pg.URL, "/tenants?", "/small?", 1)}
 	small.open(t)
-	must(t, b.db.QueryRow(t.Context(), "SHOW server_version").Scan(&versions.postgres))
+	testkit.Must(t, b.db.QueryRow(t.Context(), "SHOW server_version").Scan(&versions.postgres))
 
 	small.grow(t, few)
 	b.grow(t, few)
@@ -165,7 +166,7 @@ func mebibytes(n int) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)
 // pooled is how many boundaries are ready.
 func (b *bench) pooled(t testing.TB) (n int) {
 	t.Helper()
-	must(t, b.db.QueryRow(context.Background(), "SELECT count(*) FROM docex_system.prepared_boundaries").Scan(&n))
+	testkit.Must(t, b.db.QueryRow(context.Background(), "SELECT count(*) FROM docex_system.prepared_boundaries").Scan(&n))
 	return n
 }
 
@@ -173,8 +174,8 @@ func (b *bench) pooled(t testing.TB) (n int) {
 func (b *bench) filled(t testing.TB, n int) {
 	t.Helper()
 	for began := time.Now(); b.pooled(t) < n; time.Sleep(50 * time.Millisecond) {
-		if time.Since(began) > patience {
-			t.Fatalf("%d of %d boundaries after %s", b.pooled(t), n, patience)
+		if time.Since(began) > Patience {
+			t.Fatalf("%d of %d boundaries after %s", b.pooled(t), n, Patience)
 		}
 	}
 }
@@ -279,9 +280,9 @@ func (b *bench) duplicates(t *testing.T) {
 	defer p.stop()
 	_, arrivals := b.load.burst(t, 1)
 	stream, err := b.load.js.Stream(t.Context(), events.StreamEvents)
-	must(t, err)
+	testkit.Must(t, err)
 	stored, err := stream.GetLastMsgForSubject(t.Context(), events.TypeProvisioned)
-	must(t, err)
+	testkit.Must(t, err)
 	if !strings.Contains(string(stored.Data), arrivals[0].data.TenantID) {
 		t.Fatal("the last outcome is another request's")
 	}
@@ -301,7 +302,7 @@ func (b *bench) duplicates(t *testing.T) {
 // count is how many tenants are registered.
 func (b *bench) count(t testing.TB) (n int) {
 	t.Helper()
-	must(t, b.db.QueryRow(context.Background(), "SELECT count(*) FROM docex_system.tenant_registry").Scan(&n))
+	testkit.Must(t, b.db.QueryRow(context.Background(), "SELECT count(*) FROM docex_system.tenant_registry").Scan(&n))
 	return n
 }
 
@@ -341,7 +342,7 @@ func (b *bench) start(t *testing.T) {
 	var took []float64
 	answers := make(chan time.Time, 1)
 	subscription, err := b.load.nc.Subscribe(events.TypeProvisioned, func(*nats.Msg) { answers <- time.Now() })
-	must(t, err)
+	testkit.Must(t, err)
 	defer subscription.Unsubscribe()
 	for range *rounds {
 		publishAll(t, b.load.js, 1, func(int) *nats.Msg { return b.load.last })
@@ -365,7 +366,7 @@ func (b *bench) meter(t testing.TB, p *process) meter {
 func (b *bench) sqlite(t *testing.T) {
 	const workers, n = 4, 500
 	storage := filepath.Join(t.TempDir(), "storage")
-	addr := freeAddr(t)
+	addr := testkit.FreeAddr(t)
 	p := startConsumer(t, b.program, "DATABASE_URL=sqlite:"+storage, "NATS_EMBEDDED_ADDR="+addr, fmt.Sprint("CONCURRENCY=", workers),
 		"NATS_EMBEDDED_DIR="+filepath.Join(t.TempDir(), "nats"))
 	defer p.stop()

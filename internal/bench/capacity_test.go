@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // size is what a database holds.
@@ -27,14 +28,14 @@ func (b *bench) size(t testing.TB) size {
 	s := size{rows: map[string]int64{}}
 	for _, name := range []string{"pg_class", "pg_attribute", "pg_depend", "pg_constraint", "pg_index", "pg_trigger", "pg_type", "pg_attrdef"} {
 		var n int64
-		must(t, b.db.QueryRow(ctx, "SELECT count(*) FROM pg_catalog."+name).Scan(&n))
+		testkit.Must(t, b.db.QueryRow(ctx, "SELECT count(*) FROM pg_catalog."+name).Scan(&n))
 		s.rows[name] = n
 	}
-	must(t, b.db.QueryRow(ctx, `SELECT
+	testkit.Must(t, b.db.QueryRow(ctx, `SELECT
 		sum(pg_total_relation_size(c.oid)) FILTER (WHERE n.nspname = 'pg_catalog'),
 		sum(pg_total_relation_size(c.oid)) FILTER (WHERE n.nspname <> 'pg_catalog')
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'`).Scan(&s.catalogues, &s.relations))
-	must(t, b.db.QueryRow(ctx, "SELECT count(*) FROM pg_class WHERE pg_relation_filepath(oid) IS NOT NULL").Scan(&s.files))
+	testkit.Must(t, b.db.QueryRow(ctx, "SELECT count(*) FROM pg_class WHERE pg_relation_filepath(oid) IS NOT NULL").Scan(&s.files))
 	return s
 }
 
@@ -67,14 +68,14 @@ func (b *bench) locks(t testing.TB, prepared bool) (n int) {
 	ddl := newBareDDL(t, b.database, 1)
 	defer ddl.close()
 	schema, err := ddl.one(0)
-	must(t, err)
+	testkit.Must(t, err)
 	text := "BEGIN; ALTER SCHEMA " + schema + " RENAME TO locks_" + schema
 	if !prepared {
 		text = ddl.statements("locks_" + schema)
 	}
-	must(t, run(ddl.conns[0], text))
-	must(t, ddl.conns[0].QueryRow(context.Background(), "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()").Scan(&n))
-	must(t, run(ddl.conns[0], "ROLLBACK"))
+	testkit.Must(t, run(ddl.conns[0], text))
+	testkit.Must(t, ddl.conns[0].QueryRow(context.Background(), "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()").Scan(&n))
+	testkit.Must(t, run(ddl.conns[0], "ROLLBACK"))
 	return n
 }
 
@@ -83,22 +84,22 @@ func (b *bench) sessionMemory(t testing.TB) float64 {
 	t.Helper()
 	ctx := context.Background()
 	rows, err := b.db.Query(ctx, "SELECT schema_name FROM docex_system.tenant_registry WHERE NOT is_system ORDER BY tenant_id LIMIT 200")
-	must(t, err)
+	testkit.Must(t, err)
 	var schemas []string
 	for rows.Next() {
 		var s string
-		must(t, rows.Scan(&s))
+		testkit.Must(t, rows.Scan(&s))
 		schemas = append(schemas, s)
 	}
-	must(t, rows.Err())
+	testkit.Must(t, rows.Err())
 	conn := connect(t, b.database)
 	used := func() (n int64) {
-		must(t, conn.QueryRow(ctx, "SELECT sum(used_bytes) FROM pg_backend_memory_contexts").Scan(&n))
+		testkit.Must(t, conn.QueryRow(ctx, "SELECT sum(used_bytes) FROM pg_backend_memory_contexts").Scan(&n))
 		return n
 	}
 	read := func(schema string) {
 		for _, table := range definedTables() {
-			must(t, run(conn, fmt.Sprintf(`SELECT FROM %s WHERE id = ''`, pgx.Identifier{schema, table}.Sanitize())))
+			testkit.Must(t, run(conn, fmt.Sprintf(`SELECT FROM %s WHERE id = ''`, pgx.Identifier{schema, table}.Sanitize())))
 		}
 	}
 	read(schemas[0])

@@ -13,10 +13,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// patience is how long a round may take.
-const patience = 15 * time.Minute
+// Patience is how long a round may take.
+const Patience = 15 * time.Minute
 
 // load publishes requests and receives their outcomes, as a signup system does.
 type load struct {
@@ -40,15 +41,15 @@ func newTenant() string { return fmt.Sprintf("t%07d", serial.Add(1)) }
 func newLoad(t testing.TB, url string) *load {
 	t.Helper()
 	nc, err := nats.Connect(url)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(4000))
-	must(t, err)
+	testkit.Must(t, err)
 	l := &load{nc: nc, js: js, received: make(chan arrival, 20000)}
 	consumer, err := js.OrderedConsumer(t.Context(), events.StreamEvents, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverNewPolicy,
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	subscription, err := consumer.Consume(func(msg jetstream.Msg) {
 		at := time.Now()
 		e, err := events.Decode(msg.Headers(), msg.Data())
@@ -61,7 +62,7 @@ func newLoad(t testing.TB, url string) *load {
 		}
 		l.received <- arrival{at, data}
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(subscription.Stop)
 	return l
 }
@@ -72,9 +73,9 @@ func (l *load) request(t testing.TB) *nats.Msg {
 	e, err := events.NewRequested("/bench", "order-"+tenant, events.Requested{
 		TenantID: tenant, DisplayName: "Bench Inc.", CreatedBy: "bench",
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	header, body, err := events.Encode(e)
-	must(t, err)
+	testkit.Must(t, err)
 	l.last = &nats.Msg{Subject: events.TypeRequested, Header: header, Data: body}
 	return l.last
 }
@@ -98,7 +99,7 @@ func (l *load) one(t testing.TB) (time.Duration, arrival) {
 	t.Helper()
 	request := l.request(t)
 	_, err := l.js.PublishMsg(context.Background(), request)
-	must(t, err)
+	testkit.Must(t, err)
 	began := time.Now()
 	a := l.wait(t, 1)[0]
 	return a.at.Sub(began), a
@@ -120,13 +121,13 @@ func (l *load) latencies(t testing.TB) (all []float64, arrivals []arrival) {
 func (l *load) wait(t testing.TB, n int) []arrival {
 	t.Helper()
 	arrivals := make([]arrival, 0, n)
-	limit := time.After(patience)
+	limit := time.After(Patience)
 	for len(arrivals) < n {
 		select {
 		case a := <-l.received:
 			arrivals = append(arrivals, a)
 		case <-limit:
-			t.Fatalf("%d of %d outcomes after %s", len(arrivals), n, patience)
+			t.Fatalf("%d of %d outcomes after %s", len(arrivals), n, Patience)
 		}
 	}
 	return arrivals
@@ -140,19 +141,19 @@ func (l *load) duplicates(t testing.TB, n int) time.Duration {
 	answers := make(chan time.Time, n)
 	// The stream keeps an outcome once. That it was published is seen on its subject.
 	subscription, err := l.nc.Subscribe(events.TypeProvisioned, func(*nats.Msg) { answers <- time.Now() })
-	must(t, err)
+	testkit.Must(t, err)
 	defer subscription.Unsubscribe()
-	must(t, l.nc.Flush())
-	_, err = l.js.PauseConsumer(t.Context(), events.StreamRequests, events.DurableConsumer, time.Now().Add(patience))
-	must(t, err)
+	testkit.Must(t, l.nc.Flush())
+	_, err = l.js.PauseConsumer(t.Context(), events.StreamRequests, events.DurableConsumer, time.Now().Add(Patience))
+	testkit.Must(t, err)
 	publishAll(t, l.js, n, func(int) *nats.Msg { return l.last })
 	_, err = l.js.ResumeConsumer(t.Context(), events.StreamRequests, events.DurableConsumer)
-	must(t, err)
+	testkit.Must(t, err)
 	var first, last time.Time
 	for range n {
 		select {
 		case last = <-answers:
-		case <-time.After(patience):
+		case <-time.After(Patience):
 			t.Fatal("a duplicate has no answer")
 		}
 		if first.IsZero() {

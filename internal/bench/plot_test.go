@@ -14,6 +14,8 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The two sides of a plot, told apart by people who do not see colours, too: one is much darker.
@@ -29,7 +31,7 @@ func (r *report) save(t testing.TB, p *plot.Plot, name string) {
 		return
 	}
 	p.BackgroundColor = color.White
-	must(t, p.Save(18*vg.Centimeter, 9*vg.Centimeter, filepath.Join(r.dir, name)))
+	testkit.Must(t, p.Save(18*vg.Centimeter, 9*vg.Centimeter, filepath.Join(r.dir, name)))
 	r.plots = append(r.plots, name)
 }
 
@@ -54,11 +56,11 @@ func (r *report) plotThroughput(t testing.TB, levels []level) {
 			})
 		}
 		bars, err := plotter.NewBarChart(values, width)
-		must(t, err)
+		testkit.Must(t, err)
 		bars.Color, bars.LineStyle.Width = shade, 0
 		bars.Offset = vg.Length((float64(side) - 0.5) * width)
 		errors, err := plotter.NewYErrorBars(spreads)
-		must(t, err)
+		testkit.Must(t, err)
 		p.Add(bars, errors)
 		p.Legend.Add([]string{"request to outcome", "bare DDL"}[side], bars)
 	}
@@ -94,7 +96,7 @@ func (b *bench) plotLatencies(t testing.TB) {
 			points[i] = plotter.XY{X: ms, Y: float64(i+1) / float64(len(all))}
 		}
 		line, err := plotter.NewLine(points)
-		must(t, err)
+		testkit.Must(t, err)
 		line.Width, line.Color = 2, dark
 		if strings.HasPrefix(name, "bare") {
 			line.Color = light

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // row is a line of the report: a ratio of two sides, or one figure of ours.
@@ -151,7 +153,7 @@ func (r *report) write(t testing.TB) {
 	for _, one := range r.tables {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", one.title, one.text, markdown(one.head, one.lines))
 	}
-	must(t, os.WriteFile(filepath.Join(r.dir, "README.md"), []byte(b.String()), 0o644))
+	testkit.Must(t, os.WriteFile(filepath.Join(r.dir, "README.md"), []byte(b.String()), 0o644))
 }
 
 // machine says on what this ran.
@@ -167,7 +169,7 @@ func machine(t testing.TB) string {
 		}
 	}
 	kernel, err := exec.Command("uname", "-sr").Output()
-	must(t, err)
+	testkit.Must(t, err)
 	return fmt.Sprintf("- %d × %s, %s, %s\n- PostgreSQL %s with `%s`, nats-server %s with `sync_interval: always`, all on this "+
 		"machine and its one disk\n- one fsync of 8 KiB takes %s ms (median)\n",
 		runtime.NumCPU(), cpu, strings.TrimSpace(string(kernel)), runtime.Version(), versions.postgres,
@@ -181,15 +183,15 @@ var versions struct{ postgres, nats string }
 func syncTime(t testing.TB) float64 {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "probe"))
-	must(t, err)
+	testkit.Must(t, err)
 	defer f.Close()
 	block := make([]byte, 8192)
 	var took []float64
 	for range 200 {
 		_, err := f.Write(block)
-		must(t, err)
+		testkit.Must(t, err)
 		began := time.Now()
-		must(t, f.Sync())
+		testkit.Must(t, f.Sync())
 		took = append(took, milliseconds(time.Since(began)))
 	}
 	return median(took)

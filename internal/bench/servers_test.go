@@ -15,8 +15,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"example.com/tenant-provisioner/internal/porttest"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // natsConfig names the file that makes this test binary a NATS server, in a process of its own.
@@ -56,12 +56,12 @@ func start(t testing.TB, dir string, env []string, path string, args ...string) 
 	t.Helper()
 	p := &process{Cmd: exec.Command(path, args...), log: filepath.Join(t.TempDir(), "log"), ended: make(chan struct{})}
 	log, err := os.Create(p.log)
-	must(t, err)
+	testkit.Must(t, err)
 	defer log.Close()
 	p.Env, p.Dir, p.Stdout, p.Stderr = env, dir, log, log
 	_, err = p.StdinPipe() // closed by this process's end, however it comes
-	must(t, err)
-	must(t, p.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, p.Start())
 	go func() {
 		defer close(p.ended)
 		p.Wait()
@@ -96,7 +96,7 @@ func (p *process) until(t testing.TB, words string) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
 		text, err := os.ReadFile(p.log)
-		must(t, err)
+		testkit.Must(t, err)
 		if strings.Contains(string(text), words) {
 			return
 		}
@@ -114,20 +114,13 @@ func (p *process) until(t testing.TB, words string) {
 // startNATS starts a server that syncs every write, and returns its URL.
 func startNATS(t testing.TB) (url string, p *process) {
 	t.Helper()
-	addr, dir := freeAddr(t), t.TempDir()
+	addr, dir := testkit.FreeAddr(t), t.TempDir()
 	config := filepath.Join(dir, "nats.conf")
-	must(t, os.WriteFile(config, fmt.Appendf(nil,
+	testkit.Must(t, os.WriteFile(config, fmt.Appendf(nil,
 		"listen: %q\njetstream { store_dir: %q, sync_interval: always }\n", addr, dir), 0o600))
 	p = start(t, dir, []string{natsConfig + "=" + config}, os.Args[0])
 	p.until(t, "Server is ready")
 	return "nats://" + addr, p
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	addr, err := porttest.Free(t.Context())
-	must(t, err)
-	return addr.String()
 }
 
 // postgresSettings are those of a server that syncs and has the memory that its manual recommends: with less, what a
@@ -157,11 +150,4 @@ func startConsumer(t testing.TB, path string, env ...string) *process {
 	p := start(t, t.TempDir(), append([]string{"HTTP_ADDR=", "LOG_FORMAT=json"}, env...), path)
 	p.until(t, "taking requests")
 	return p
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

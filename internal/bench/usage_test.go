@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // usage is the CPU time that programs have taken, by what they are.
@@ -24,9 +26,9 @@ const tick = 10 * time.Millisecond
 func (m meter) read(t testing.TB) usage {
 	t.Helper()
 	fs, err := procfs.NewDefaultFS()
-	must(t, err)
+	testkit.Must(t, err)
 	all, err := fs.AllProcs()
-	must(t, err)
+	testkit.Must(t, err)
 	u := usage{}
 	for _, p := range all {
 		s, err := p.Stat()
@@ -78,9 +80,9 @@ func (u usage) per(n int) usage {
 func resident(t testing.TB, pid int) int {
 	t.Helper()
 	p, err := procfs.NewProc(pid)
-	must(t, err)
+	testkit.Must(t, err)
 	s, err := p.Stat()
-	must(t, err)
+	testkit.Must(t, err)
 	return s.ResidentMemory()
 }
 
@@ -88,9 +90,9 @@ func resident(t testing.TB, pid int) int {
 func parent(t testing.TB, pid int) int {
 	t.Helper()
 	p, err := procfs.NewProc(pid)
-	must(t, err)
+	testkit.Must(t, err)
 	s, err := p.Stat()
-	must(t, err)
+	testkit.Must(t, err)
 	return s.PPID
 }
 

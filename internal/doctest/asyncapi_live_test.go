@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Promise 6, of the program itself: what it takes, sends, buries and replays is what the document describes.
@@ -19,25 +20,25 @@ func TestAsyncAPIDescribesWhatIsSent(t *testing.T) {
 		"HOME=" + t.TempDir(), "NATS_URL=" + url, "DATABASE_URL=sqlite:" + t.TempDir(), "HTTP_ADDR=", "LOG_FORMAT=json",
 	}
 	nc, err := nats.Connect(url)
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(nc.Close)
 	all, err := nc.SubscribeSync("tenant.>") // sees what is published to streams, too
-	must(t, err)
-	must(t, nc.Flush())
+	testkit.Must(t, err)
+	testkit.Must(t, nc.Flush())
 	startService(t, env)
 
 	js, err := jetstream.New(nc)
-	must(t, err)
+	testkit.Must(t, err)
 	for _, m := range requests(t) {
 		_, err := js.PublishMsg(t.Context(), m)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	a, _ := readAsyncAPI(t)
 	seen := map[string]int{}
 	watch := func(subject string, n int) {
 		for seen[subject] < n {
-			m, err := all.NextMsg(patience)
-			must(t, err)
+			m, err := all.NextMsg(Patience)
+			testkit.Must(t, err)
 			channel, name := described(a, m)
 			if channel == "" {
 				t.Errorf("%s is no channel of the document", m.Subject)
@@ -72,9 +73,9 @@ func requests(t *testing.T) []*nats.Msg {
 	t.Helper()
 	structured := func(id, tenant string) *nats.Msg {
 		e, err := events.NewRequested("/billing", id, events.Requested{TenantID: tenant, DisplayName: "A", CreatedBy: "me"})
-		must(t, err)
+		testkit.Must(t, err)
 		header, body, err := events.Encode(e)
-		must(t, err)
+		testkit.Must(t, err)
 		return &nats.Msg{Subject: events.TypeRequested, Header: header, Data: body}
 	}
 	return []*nats.Msg{

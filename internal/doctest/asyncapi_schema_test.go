@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The official schema of AsyncAPI 3.0, schemas/3.0.0.json of asyncapi/spec-json-schemas, accepts the document. It is in
@@ -19,12 +21,12 @@ func TestAsyncAPIAgainstTheOfficialSchema(t *testing.T) {
 			"https://github.com/asyncapi/spec-json-schemas")
 	}
 	text, err := os.ReadFile(file)
-	must(t, err)
+	testkit.Must(t, err)
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft7)
-	must(t, c.AddResource("file:///asyncapi.json", parse(t, string(text))))
+	testkit.Must(t, c.AddResource("file:///asyncapi.json", parse(t, string(text))))
 	s, err := c.Compile("file:///asyncapi.json")
-	must(t, err)
+	testkit.Must(t, err)
 	_, tree := readAsyncAPI(t)
 	if err := s.Validate(tree); err != nil {
 		t.Error(err)

@@ -18,6 +18,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 const asyncapiPath = "docs/asyncapi.yaml"
@@ -76,8 +77,8 @@ type (
 func readAsyncAPI(t *testing.T) (a asyncapi, tree any) {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(root, asyncapiPath))
-	must(t, err)
-	must(t, yaml.UnmarshalStrict(source, &a))
+	testkit.Must(t, err)
+	testkit.Must(t, yaml.UnmarshalStrict(source, &a))
 	return a, readYAML(t, asyncapiPath)
 }
 
@@ -85,16 +86,16 @@ func readAsyncAPI(t *testing.T) (a asyncapi, tree any) {
 func readYAML(t *testing.T, name string) any {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(root, name))
-	must(t, err)
+	testkit.Must(t, err)
 	text, err := yaml.YAMLToJSONStrict(source)
-	must(t, err)
+	testkit.Must(t, err)
 	return parse(t, string(text))
 }
 
 func parse(t *testing.T, text string) any {
 	t.Helper()
 	value, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
-	must(t, err)
+	testkit.Must(t, err)
 	return value
 }
 
@@ -186,13 +187,13 @@ func judge(t *testing.T) func(place string, value any) error {
 	_, tree := readAsyncAPI(t)
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()
-	must(t, c.AddResource(base+asyncapiPath, tree))
+	testkit.Must(t, c.AddResource(base+asyncapiPath, tree))
 	files, err := fs.Glob(events.Schemas, "schemas/*.json")
-	must(t, err)
+	testkit.Must(t, err)
 	for _, file := range files {
 		text, err := events.Schemas.ReadFile(file)
-		must(t, err)
-		must(t, c.AddResource(base+"events/"+file, parse(t, string(text))))
+		testkit.Must(t, err)
+		testkit.Must(t, c.AddResource(base+"events/"+file, parse(t, string(text))))
 	}
 	return func(place string, value any) error {
 		s, err := c.Compile(base + asyncapiPath + place)
@@ -238,7 +239,7 @@ func TestAsyncAPIExamples(t *testing.T) {
 			payload := list[i].(map[string]any)["payload"]
 			judgeMessage(t, a, name, e.Headers, payload)
 			text, err := json.Marshal(payload)
-			must(t, err)
+			testkit.Must(t, err)
 			header := map[string][]string{}
 			for key, value := range e.Headers {
 				header[key] = []string{value}
@@ -249,9 +250,9 @@ func TestAsyncAPIExamples(t *testing.T) {
 				continue
 			}
 			original, err := events.Examples.ReadFile("examples/" + e.Name + ".json")
-			must(t, err)
+			testkit.Must(t, err)
 			want, err := events.Decode(nil, original)
-			must(t, err)
+			testkit.Must(t, err)
 			if diff := cmp.Diff(encoded(t, want), encoded(t, got)); diff != "" {
 				t.Errorf("%s, %s is not events/examples/%s.json:\n%s", name, e.Name, e.Name, diff)
 			}
@@ -259,7 +260,7 @@ func TestAsyncAPIExamples(t *testing.T) {
 		}
 	}
 	files, err := fs.Glob(events.Examples, "examples/*.json")
-	must(t, err)
+	testkit.Must(t, err)
 	for _, file := range files {
 		if !seen[path.Base(file)] {
 			t.Errorf("%s is in no message of %s", file, asyncapiPath)

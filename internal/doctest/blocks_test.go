@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Promise 2.
@@ -51,7 +53,7 @@ func TestCodeBlocks(t *testing.T) {
 // exampleFiles are the sources of compiled examples, without indentation.
 func exampleFiles(t *testing.T) (all []string) {
 	t.Helper()
-	must(t, fs.WalkDir(os.DirFS(root), ".", func(path string, _ fs.DirEntry, err error) error {
+	testkit.Must(t, fs.WalkDir(os.DirFS(root), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Base(path) != "example_test.go" {
 			return err
 		}

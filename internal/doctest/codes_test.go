@@ -6,6 +6,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // causeCodes are those of package events, in their order.
@@ -20,6 +21,6 @@ func causeCodes() (codes []string) {
 func encoded(t *testing.T, e event.Event) any {
 	t.Helper()
 	_, body, err := events.Encode(e)
-	must(t, err)
+	testkit.Must(t, err)
 	return parse(t, string(body))
 }

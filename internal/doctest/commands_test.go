@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Promise 1.
@@ -27,7 +28,7 @@ func TestCommandsRun(t *testing.T) {
 	var all []work
 	for _, d := range documents(t) {
 		statements, err := d.statements()
-		must(t, err)
+		testkit.Must(t, err)
 		here := slices.DeleteFunc(slices.Clone(statements), func(s statement) bool {
 			row, found := ranElsewhere(d.path, s)
 			used[row] = used[row] || found
@@ -58,20 +59,20 @@ func TestCommandsRun(t *testing.T) {
 // perform runs the statements of a document, in a directory of their own.
 func perform(t *testing.T, path string, all []statement) {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := FreeAddr(t)
 	dir := newScratch(t, addr)
 	text := script(path, append(opening(all), all...))
 	for name, server := range servers(t, text, addr) {
 		text = strings.ReplaceAll(text, name, server)
 	}
-	must(t, os.WriteFile(filepath.Join(dir, "script"), []byte(text), 0o600))
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "script"), []byte(text), 0o600))
 	for _, program := range []string{"bash", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Fatalf("%s is missing; on Debian: apt-get install %s", program, program)
 		}
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "script")
 	cmd.Dir = dir
@@ -84,22 +85,22 @@ func perform(t *testing.T, path string, all []statement) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	said, write, err := os.Pipe()
-	must(t, err)
+	testkit.Must(t, err)
 	cmd.ExtraFiles = []*os.File{write}
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
-	must(t, cmd.Start())
-	must(t, write.Close())
+	testkit.Must(t, cmd.Start())
+	testkit.Must(t, write.Close())
 	defer syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whatever is left
 	err = cmd.Wait()
 	if err == nil {
-		must(t, said.Close())
+		testkit.Must(t, said.Close())
 		return
 	}
-	must(t, said.SetReadDeadline(time.Now().Add(time.Second))) // what is left may hold it open
+	testkit.Must(t, said.SetReadDeadline(time.Now().Add(time.Second))) // what is left may hold it open
 	var reason bytes.Buffer
 	reason.ReadFrom(said) // up to the deadline
-	must(t, said.Close())
+	testkit.Must(t, said.Close())
 	t.Errorf("%v: %s\n%s", err, strings.TrimSpace(reason.String()), tail(log.String()))
 }
 
@@ -121,15 +122,15 @@ func opening(all []statement) []statement {
 func newScratch(t *testing.T, addr addresses) string {
 	t.Helper()
 	dir := t.TempDir()
-	must(t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
-	must(t, os.Symlink(consumer(t), filepath.Join(dir, "bin", "consumer")))
+	testkit.Must(t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
+	testkit.Must(t, os.Symlink(consumer(t), filepath.Join(dir, "bin", "consumer")))
 	// By default it asks port 4222, where others may be.
 	nats := fmt.Sprintf("#!/bin/sh\nNATS_URL=${NATS_URL:-nats://%s} exec '%s' \"$@\"\n", addr.nats, natsCLI(t))
-	must(t, os.WriteFile(filepath.Join(dir, "bin", "nats"), []byte(nats), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "bin", "nats"), []byte(nats), 0o755))
 	for _, name := range []string{"deploy", "docs", "events"} {
 		path, err := filepath.Abs(filepath.Join(root, name))
-		must(t, err)
-		must(t, os.Symlink(path, filepath.Join(dir, name)))
+		testkit.Must(t, err)
+		testkit.Must(t, os.Symlink(path, filepath.Join(dir, name)))
 	}
 	return dir
 }

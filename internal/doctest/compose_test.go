@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The compose file agrees with the program; where there is Docker, it also takes it.
@@ -26,13 +28,13 @@ func TestComposeFile(t *testing.T) {
 	}
 	const name = "docker-compose.yml"
 	source, err := os.ReadFile(filepath.Join(root, name))
-	must(t, err)
-	must(t, yaml.Unmarshal(source, &file))
+	testkit.Must(t, err)
+	testkit.Must(t, yaml.Unmarshal(source, &file))
 	service := file.Services["consumer"]
 	knowsVariables(t, name, service.Environment)
 	hearsOthers(t, name, service.Environment["HTTP_ADDR"])
 	grace, err := time.ParseDuration(service.Grace)
-	must(t, err)
+	testkit.Must(t, err)
 	outlastsDraining(t, name, grace)
 	if test := service.Health.Test; len(test) != 3 || test[1] != "/consumer" || test[2] != "health" {
 		t.Errorf("the health check is %q", test)
@@ -42,7 +44,7 @@ func TestComposeFile(t *testing.T) {
 	database := regexp.MustCompile(`\$\{\w+:-(\w+)\}`).ReplaceAllString(service.Environment["DATABASE_URL"], "$1")
 	database = strings.Replace(database, "@postgres:", "@127.0.0.1:", 1)
 	page, err := os.ReadFile(filepath.Join(root, "README.md"))
-	must(t, err)
+	testkit.Must(t, err)
 	if !strings.Contains(string(page), "DATABASE_URL='"+database+"' ") {
 		t.Errorf("README.md does not say DATABASE_URL='%s'", database)
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
 	"github.com/yuin/goldmark/text"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // document is a Markdown file, in the parts that tests look at.
@@ -46,7 +48,7 @@ type span struct {
 func documents(t *testing.T) []document {
 	t.Helper()
 	paths := []string{"README.md"}
-	must(t, fs.WalkDir(os.DirFS(root), "docs", func(path string, _ fs.DirEntry, err error) error {
+	testkit.Must(t, fs.WalkDir(os.DirFS(root), "docs", func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".md" {
 			paths = append(paths, path)
 		}
@@ -62,12 +64,12 @@ func documents(t *testing.T) []document {
 func read(t *testing.T, path string) document {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(root, path))
-	must(t, err)
+	testkit.Must(t, err)
 	d := document{path: path}
 	line := func(offset int) int { return 1 + bytes.Count(source[:offset], []byte("\n")) }
 	near := 1 // inline nodes have no position of their own: that of the block around them
 	tree := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(source))
-	must(t, ast.Walk(tree, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+	testkit.Must(t, ast.Walk(tree, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}

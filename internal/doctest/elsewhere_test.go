@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // elsewhere is a command of a document that is not run with the others, and what runs or checks it instead.
@@ -55,7 +57,7 @@ func (row elsewhere) check(t *testing.T) {
 	t.Helper()
 	if step, isCI := strings.CutPrefix(row.instead, ".ci/run "); isCI {
 		ci, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
-		must(t, err)
+		testkit.Must(t, err)
 		if !regexp.MustCompile(`(?m)^for step in .*\b` + step + `\b`).Match(ci) {
 			t.Errorf("%s: .ci/run has no step %s any more, for %q", row.document, step, row.command)
 		}
@@ -71,10 +73,10 @@ func hasTest(t *testing.T, name string) bool {
 	t.Helper()
 	for _, pattern := range []string{"*_test.go", filepath.Join(root, "cmd", "consumer", "*_test.go")} {
 		files, err := filepath.Glob(pattern)
-		must(t, err)
+		testkit.Must(t, err)
 		for _, file := range files {
 			source, err := os.ReadFile(file)
-			must(t, err)
+			testkit.Must(t, err)
 			if strings.Contains(string(source), "\nfunc "+name+"(") {
 				return true
 			}

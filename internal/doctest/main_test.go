@@ -12,14 +12,15 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // root is the directory of the module, from here.
 const root = "../.."
 
 const (
-	// patience bounds what a document does: long enough for a slow machine, for a test that fails anyway.
-	patience = 5 * time.Minute
+	// Patience bounds what a document does: long enough for a slow machine, for a test that fails anyway.
+	Patience = 5 * time.Minute
 	// buildTimeout is for a program that nobody has built here before, downloads included.
 	buildTimeout = 9 * time.Minute
 )
@@ -84,7 +85,7 @@ func (b *builds) path(name string, args ...string) (string, error) {
 func consumer(t *testing.T) string {
 	t.Helper()
 	path, err := programs.path("consumer", "./cmd/consumer")
-	must(t, err)
+	testkit.Must(t, err)
 	return path
 }
 
@@ -92,7 +93,7 @@ func consumer(t *testing.T) string {
 func natsCLI(t *testing.T) string {
 	t.Helper()
 	path, err := programs.path("nats", "-modfile=.ci/nats.mod", "github.com/nats-io/natscli/nats")
-	must(t, err)
+	testkit.Must(t, err)
 	return path
 }
 
@@ -106,11 +107,4 @@ func output(t *testing.T, name string, args ...string) string {
 		t.Fatalf("%s %q: %v", name, args, err)
 	}
 	return string(out)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -17,6 +17,8 @@ import (
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
 	"sigs.k8s.io/yaml"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // manifests are the files of deploy/kubernetes, read into the types of Kubernetes and others.
@@ -75,13 +77,13 @@ func readManifests(t *testing.T) (m manifests) {
 		"prometheus-adapter.yaml": &m.adapter,
 	}
 	files, err := filepath.Glob(filepath.Join(root, "deploy", "kubernetes", "*"))
-	must(t, err)
+	testkit.Must(t, err)
 	for _, file := range files {
 		source, err := os.ReadFile(file)
-		must(t, err)
+		testkit.Must(t, err)
 		for i, part := range bytes.Split(source, []byte("\n---\n")) {
 			var head struct{ Kind string }
-			must(t, yaml.Unmarshal(part, &head))
+			testkit.Must(t, yaml.Unmarshal(part, &head))
 			kind := head.Kind
 			if kind == "" {
 				kind = filepath.Base(file)
@@ -178,7 +180,7 @@ func TestManifests(t *testing.T) {
 
 	for _, file := range m.kustomize.Resources {
 		source, err := os.ReadFile(filepath.Join(root, where, file))
-		must(t, err)
+		testkit.Must(t, err)
 		if bytes.Contains(source, []byte("kind: Secret")) {
 			t.Errorf("%s is applied with the others, and replaces the Secret that is there by an example", file)
 		}
@@ -187,7 +189,7 @@ func TestManifests(t *testing.T) {
 		t.Errorf("the Secret is one of namespace %s", s.Namespace)
 	}
 	page, err := os.ReadFile(filepath.Join(root, "docs", "deploying.md"))
-	must(t, err)
+	testkit.Must(t, err)
 	image := m.kustomize.Images[0].NewName + ":" + m.kustomize.Images[0].NewTag
 	for _, command := range []string{
 		"make image IMAGE=" + image, "docker push " + image,
@@ -206,7 +208,7 @@ func TestManifests(t *testing.T) {
 func TestScalingFollowsAMetric(t *testing.T) {
 	t.Parallel()
 	m := readManifests(t)
-	addr := freeAddr(t)
+	addr := FreeAddr(t)
 	startService(t, []string{
 		"HOME=" + t.TempDir(), "NATS_URL=" + startNATS(t), "DATABASE_URL=sqlite:" + t.TempDir(), "HTTP_ADDR=" + addr.http,
 		"LOG_FORMAT=json",

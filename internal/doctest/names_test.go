@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Promise 3.
@@ -13,7 +15,7 @@ func TestNamedCommandsExist(t *testing.T) {
 	t.Parallel()
 	h := helps{t: t, program: consumer(t), texts: map[string]string{}}
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
-	must(t, err)
+	testkit.Must(t, err)
 	file := regexp.MustCompile(`^(docs|deploy|internal|cmd|events|\.ci)(/[\w.-]+)+$`)
 	found := 0
 	for _, d := range documents(t) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 const (
@@ -28,7 +30,7 @@ func TestRunbookCauses(t *testing.T) {
 func TestRunbookAlerts(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile(filepath.Join(root, alertsPath))
-	must(t, err)
+	testkit.Must(t, err)
 	var file struct {
 		Groups []struct {
 			Rules []struct {
@@ -37,7 +39,7 @@ func TestRunbookAlerts(t *testing.T) {
 			}
 		}
 	}
-	must(t, yaml.Unmarshal(source, &file))
+	testkit.Must(t, yaml.Unmarshal(source, &file))
 	var alerts []string
 	for _, group := range file.Groups {
 		for _, rule := range group.Rules {
@@ -62,7 +64,7 @@ func TestRunbookAlerts(t *testing.T) {
 func TestRunbookSections(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile(filepath.Join(root, runbookPath))
-	must(t, err)
+	testkit.Must(t, err)
 	sections := strings.Split(string(source), "\n### ")[1:]
 	if len(sections) < 20 {
 		t.Errorf("%d sections only", len(sections))

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"example.com/tenant-provisioner/internal/porttest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 type addresses struct{ nats, http string }
@@ -23,25 +24,25 @@ func startNATS(t *testing.T) string {
 	s, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	s.Start()
 	t.Cleanup(func() {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	if !s.ReadyForConnections(patience) {
+	if !s.ReadyForConnections(Patience) {
 		t.Fatal("the NATS server is not ready")
 	}
 	return s.ClientURL()
 }
 
-// freeAddr are addresses that nobody listens on.
-func freeAddr(t *testing.T) addresses {
+// FreeAddr are addresses that nobody listens on.
+func FreeAddr(t *testing.T) addresses {
 	t.Helper()
 	var two [2]string
 	for i := range two {
 		addr, err := porttest.Free(t.Context())
-		must(t, err)
+		testkit.Must(t, err)
 		two[i] = addr.String()
 	}
 	return addresses{two[0], two[1]}
@@ -61,10 +62,10 @@ func startService(t *testing.T, env []string) {
 	cmd := exec.Command(consumer(t))
 	cmd.Env = env
 	read, write, err := os.Pipe()
-	must(t, err)
+	testkit.Must(t, err)
 	cmd.Stderr = write
-	must(t, cmd.Start())
-	must(t, write.Close())
+	testkit.Must(t, cmd.Start())
+	testkit.Must(t, write.Close())
 	var log bytes.Buffer
 	ready, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -96,7 +97,7 @@ func startService(t *testing.T, env []string) {
 	})
 	select {
 	case <-ready:
-	case <-time.After(patience):
+	case <-time.After(Patience):
 		t.Fatal("the service does not start")
 	case <-ended:
 		t.Fatal("the service has ended")
@@ -107,13 +108,13 @@ func startService(t *testing.T, env []string) {
 func get(t *testing.T, url string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
-	must(t, err)
+	testkit.Must(t, err)
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // which would outlive the test
 	response, err := client.Do(request)
-	must(t, err)
+	testkit.Must(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	must(t, err)
+	testkit.Must(t, err)
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s\n%s", url, response.Status, body)
 	}

@@ -6,13 +6,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // settings are the program's variables with their defaults.
 func settings(t *testing.T) map[string]string {
 	t.Helper()
 	values := map[string]string{}
-	must(t, json.Unmarshal([]byte(output(t, consumer(t), "config", "--json")), &values))
+	testkit.Must(t, json.Unmarshal([]byte(output(t, consumer(t), "config", "--json")), &values))
 	return values
 }
 
@@ -31,7 +33,7 @@ func knowsVariables[V any](t *testing.T, where string, given map[string]V) {
 func outlastsDraining(t *testing.T, where string, patience time.Duration) {
 	t.Helper()
 	drain, err := time.ParseDuration(settings(t)["DRAIN_TIMEOUT"])
-	must(t, err)
+	testkit.Must(t, err)
 	if patience < drain+5*time.Second {
 		t.Errorf("%s: %s is not long enough for DRAIN_TIMEOUT, %s, and what follows it", where, patience, drain)
 	}
@@ -41,9 +43,9 @@ func outlastsDraining(t *testing.T, where string, patience time.Duration) {
 func hearsOthers(t *testing.T, where, addr string) (port string) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(addr)
-	must(t, err)
+	testkit.Must(t, err)
 	_, normal, err := net.SplitHostPort(settings(t)["HTTP_ADDR"])
-	must(t, err)
+	testkit.Must(t, err)
 	if host != "0.0.0.0" || port != normal {
 		t.Errorf("%s: HTTP_ADDR is %s, want 0.0.0.0:%s: probes come from outside of the container", where, addr, normal)
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // systemd accepts the unit, and rates it as well as it was.
@@ -18,11 +20,11 @@ func TestExternalUnit(t *testing.T) {
 		t.Fatal("systemd-analyze is missing; on Debian: apt-get install systemd")
 	}
 	source, err := os.ReadFile(filepath.Join(root, unitPath))
-	must(t, err)
+	testkit.Must(t, err)
 	// It wants to see the program where the unit has it.
 	unit := filepath.Join(t.TempDir(), filepath.Base(unitPath))
 	text := strings.ReplaceAll(string(source), "/usr/local/bin/consumer", consumer(t))
-	must(t, os.WriteFile(unit, []byte(text), 0o600))
+	testkit.Must(t, os.WriteFile(unit, []byte(text), 0o600))
 	for _, args := range [][]string{
 		{"verify", "--man=no", unit},
 		{"security", "--offline=true", "--threshold=13", "--no-pager", unit}, // exposure of 1.3 at most, of 10

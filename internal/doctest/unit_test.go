@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 const unitPath = "deploy/systemd/tenant-provisioner.service"
@@ -14,7 +16,7 @@ const unitPath = "deploy/systemd/tenant-provisioner.service"
 func assignmentsIn(t *testing.T, path string) map[string]string {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(root, path))
-	must(t, err)
+	testkit.Must(t, err)
 	return assignments(string(source))
 }
 
@@ -34,7 +36,7 @@ func TestUnit(t *testing.T) {
 	t.Parallel()
 	unit := assignmentsIn(t, unitPath)
 	stop, err := time.ParseDuration(unit["TimeoutStopSec"])
-	must(t, err)
+	testkit.Must(t, err)
 	outlastsDraining(t, unitPath, stop)
 	for name, want := range map[string]string{
 		"Restart": "always", "StartLimitIntervalSec": "0", "DynamicUser": "yes", "NoNewPrivileges": "yes",
@@ -51,7 +53,7 @@ func TestUnit(t *testing.T) {
 		t.Errorf("%s has %v", environment, given)
 	}
 	page, err := os.ReadFile(filepath.Join(root, "docs", "deploying.md"))
-	must(t, err)
+	testkit.Must(t, err)
 	documents := filepath.Dir(strings.TrimPrefix(unit["Documentation"], "file://"))
 	for _, path := range []string{strings.Fields(unit["ExecStart"])[0], unit["EnvironmentFile"], documents} {
 		if !strings.Contains(string(page), path) {

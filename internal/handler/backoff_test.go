@@ -67,6 +67,6 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 		config := whole
 		spoil(&config)
 		_, err := New(config)
-		contains(t, "New without "+name, err, name)
+		Contains(t, "New without "+name, err, name)
 	}
 }

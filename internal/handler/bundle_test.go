@@ -23,15 +23,12 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	// patience bounds every wait: long enough for a slow machine, for a test that fails anyway.
-	patience = 3 * time.Minute
-	poll     = 5 * time.Millisecond
-
 	billing = "/billing"
 )
 
@@ -60,9 +57,9 @@ func (s *natsServer) start(t *testing.T) {
 	t.Helper()
 	options := s.options
 	started, err := server.NewServer(&options)
-	must(t, err)
+	testkit.Must(t, err)
 	started.Start()
-	if !started.ReadyForConnections(patience) {
+	if !started.ReadyForConnections(testkit.Patience) {
 		t.Fatal("the NATS server is not ready")
 	}
 	s.mu.Lock()
@@ -90,7 +87,7 @@ func (s *natsServer) InProcessConn() (net.Conn, error) {
 func (s *natsServer) connect(t *testing.T) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect("", nats.InProcessServer(s), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(nc.Close)
 	return nc
 }
@@ -119,18 +116,18 @@ func newBundleAlone(t *testing.T, change ...func(*server.Options)) *bundle {
 	s := startNATS(t, change...)
 	nc := s.connect(t)
 	js, err := jetstream.New(nc)
-	must(t, err)
+	testkit.Must(t, err)
 	b := &bundle{
 		t: t, server: s, js: js, db: newFakeDatabase(), limit: pipeline.Limit{Attempts: 8, Lease: time.Minute},
 		config: Config{
-			Conn: nc, JetStream: js, Workers: 2, DrainTimeout: patience,
-			Topology: Topology{Replicas: 1, Manage: true, AckWait: patience},
+			Conn: nc, JetStream: js, Workers: 2, DrainTimeout: testkit.Patience,
+			Topology: Topology{Replicas: 1, Manage: true, AckWait: testkit.Patience},
 			Backoff:  Backoff{Min: 10 * time.Millisecond, Max: 40 * time.Millisecond, Random: func() float64 { return 0 }},
 			Log:      slog.New(slog.DiscardHandler),
 		},
 	}
 	_, err = b.config.Topology.Ensure(t.Context(), js)
-	must(t, err)
+	testkit.Must(t, err)
 	return b
 }
 
@@ -155,9 +152,9 @@ func (b *bundle) start(change ...func(*Config)) *running {
 		Log: config.Log, Now: time.Now, Steps: pipeline.Steps(), Workers: config.Workers,
 		Observer: b.observer,
 	})
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	h, err := New(config)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{Handler: h, cancel: cancel, ended: make(chan struct{})}
 	go func() {
@@ -175,8 +172,8 @@ func (r *running) stop(t *testing.T) {
 	r.cancel()
 	select {
 	case <-r.ended:
-		must(t, r.err)
-	case <-time.After(patience + abortTimeout):
+		testkit.Must(t, r.err)
+	case <-time.After(testkit.Patience + abortTimeout):
 		t.Error("Run did not return")
 	}
 }
@@ -188,7 +185,7 @@ func (b *bundle) request(id, tenant string) *nats.Msg {
 		"specversion": "1.0", "type": events.TypeRequested, "source": billing, "id": id,
 		"data": events.Requested{TenantID: tenant, DisplayName: "Acme", CreatedBy: "test"},
 	})
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return &nats.Msg{Subject: events.TypeRequested, Header: nats.Header{"content-type": {events.ContentType}}, Data: body}
 }
 
@@ -197,49 +194,22 @@ func (b *bundle) publish(messages ...*nats.Msg) (sequence uint64) {
 	b.t.Helper()
 	for _, msg := range messages {
 		ack, err := b.js.PublishMsg(b.t.Context(), msg)
-		must(b.t, err)
+		testkit.Must(b.t, err)
 		sequence = ack.Sequence
 	}
 	return sequence
 }
 
-// eventually polls until the condition holds.
+// Eventually polls until the condition holds.
 func (b *bundle) eventually(what string, condition func() bool) {
 	b.t.Helper()
-	eventually(b.t, what, condition)
-}
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
-	for !condition() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
-}
-
-// receive waits for a signal.
-func receive[T any](t *testing.T, what string, from <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("not within %s: %s", patience, what)
-		panic("unreachable")
-	}
+	testkit.Eventually(b.t, what, condition)
 }
 
 func (b *bundle) consumer() *jetstream.ConsumerInfo {
 	b.t.Helper()
 	consumer, err := b.js.Consumer(context.Background(), events.StreamRequests, events.DurableConsumer)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return consumer.CachedInfo()
 }
 
@@ -261,7 +231,7 @@ func (b *bundle) stored(name string) []*jetstream.RawStreamMsg {
 	// A dead letter may be replaced just now, and be neither here nor there.
 	b.eventually("all of "+name+" is read", func() bool {
 		stream, err := b.js.Stream(ctx, name)
-		must(b.t, err)
+		testkit.Must(b.t, err)
 		all = b.read(ctx, stream)
 		return len(all) == int(stream.CachedInfo().State.Msgs) // a handful
 	})
@@ -279,7 +249,7 @@ func (b *bundle) read(ctx context.Context, stream jetstream.Stream) (all []*jets
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}
-		must(b.t, err)
+		testkit.Must(b.t, err)
 		all = append(all, msg)
 	}
 	return all
@@ -293,7 +263,7 @@ func (b *bundle) outcomes() []event.Event {
 	ids := map[string]bool{}
 	for _, msg := range b.stored(events.StreamEvents) {
 		e, err := events.Decode(msg.Header, msg.Data)
-		must(b.t, err)
+		testkit.Must(b.t, err)
 		if msg.Subject != e.Type() || msg.Header.Get(jetstream.MsgIDHeader) != e.ID() || ids[e.ID()] {
 			b.t.Errorf("outcome %s of type %s: on subject %s, Nats-Msg-Id %s, there before: %v",
 				e.ID(), e.Type(), msg.Subject, msg.Header.Get(jetstream.MsgIDHeader), ids[e.ID()])
@@ -318,7 +288,7 @@ func (b *bundle) outcome() event.Event {
 func (b *bundle) failure() events.ProvisioningFailed {
 	b.t.Helper()
 	data, err := events.FailedFrom(b.outcome())
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return data
 }
 
@@ -412,20 +382,6 @@ func (f *faulty) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstrea
 	return ack, nil
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
-
 func tenants(n int) []string {
 	var names []string
 	for i := range n {
@@ -450,7 +406,7 @@ func causes(t *testing.T, all []event.Event) string {
 			continue
 		}
 		data, err := events.FailedFrom(e)
-		must(t, err)
+		testkit.Must(t, err)
 		found[string(data.Cause.Code)]++
 	}
 	var parts []string

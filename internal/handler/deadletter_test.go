@@ -16,6 +16,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // headers lists a dead letter's own headers by name, without their prefix.
@@ -46,7 +47,7 @@ func TestDeadLetterIsTheOriginalWithReasons(t *testing.T) {
 	letter := b.letter()
 	sum := sha256.Sum256([]byte(billing + "\norder"))
 	key := hex.EncodeToString(sum[:])
-	equal(t, "subject", letter.Subject, "tenant.dead_letter."+key)
+	testkit.Equal(t, "subject", letter.Subject, "tenant.dead_letter."+key)
 	if !bytes.Equal(letter.Data, msg.Data) {
 		t.Errorf("data: got %q, want %q", letter.Data, msg.Data)
 	}
@@ -54,20 +55,20 @@ func TestDeadLetterIsTheOriginalWithReasons(t *testing.T) {
 		"content-type": events.ContentType, "X-Trace": "one|two", "x-lower": "kept as it is",
 		ReplayHeader: "3", jetstream.MsgIDHeader: "publisher-1", "dead-letter-step": "",
 	} {
-		equal(t, name, strings.Join(letter.Header[name], "|"), want)
+		testkit.Equal(t, name, strings.Join(letter.Header[name], "|"), want)
 	}
 	var failed events.ProvisioningFailed
 	for _, e := range b.outcomes() {
 		if e.Type() == events.TypeProvisioningFailed {
 			var err error
 			failed, err = events.FailedFrom(e)
-			must(t, err)
+			testkit.Must(t, err)
 		}
 	}
 	got := reasons(letter)
 	when, err := time.Parse(time.RFC3339Nano, got["Time"])
-	must(t, err)
-	if age := time.Since(when); age < 0 || age > patience || when.Location() != time.UTC {
+	testkit.Must(t, err)
+	if age := time.Since(when); age < 0 || age > testkit.Patience || when.Location() != time.UTC {
 		t.Errorf("Dead-Letter-Time is %s", got["Time"])
 	}
 	delete(got, "Time")
@@ -79,8 +80,8 @@ func TestDeadLetterIsTheOriginalWithReasons(t *testing.T) {
 		"Header-Dead-Letter-Reason": "an earlier one", "Header-dead-letter-step": "an earlier one",
 		"Stored": b.requested(sequence).Time.UTC().Format(time.RFC3339Nano),
 	}
-	equal(t, "reasons", fmt.Sprint(got), fmt.Sprint(want))
-	equal(t, "where the outcome says it is", failed.DeadLetter, events.DeadLetter{Stream: "TENANT_DEAD_LETTERS", Subject: letter.Subject})
+	testkit.Equal(t, "reasons", fmt.Sprint(got), fmt.Sprint(want))
+	testkit.Equal(t, "where the outcome says it is", failed.DeadLetter, events.DeadLetter{Stream: "TENANT_DEAD_LETTERS", Subject: letter.Subject})
 }
 
 // Instructions to the server on the original were for its own stream.
@@ -106,7 +107,7 @@ func TestDeadLetterObeysNoInstructionOfTheOriginal(t *testing.T) {
 	b.start()
 	b.settled()
 	b.counts(1, 1)
-	equal(t, "deliveries", b.delivered(), 1)
+	testkit.Equal(t, "deliveries", b.delivered(), 1)
 }
 
 // A publisher that uses a Nats-Msg-Id twice, for two requests (the requests' stream remembers an id for
@@ -114,18 +115,18 @@ func TestDeadLetterObeysNoInstructionOfTheOriginal(t *testing.T) {
 func TestTwoRequestsWithOneMsgIDHaveTwoDeadLetters(t *testing.T) {
 	b := newBundle(t)
 	stream, err := b.js.Stream(t.Context(), events.StreamRequests)
-	must(t, err)
+	testkit.Must(t, err)
 	config := stream.CachedInfo().Config
 	config.Duplicates = 100 * time.Millisecond
 	_, err = b.js.UpdateStream(t.Context(), config)
-	must(t, err)
+	testkit.Must(t, err)
 	b.start()
 	for _, id := range []string{"order-1", "order-2"} {
 		msg := b.request(id, "not an id")
 		msg.Header[jetstream.MsgIDHeader] = []string{"the same"}
 		b.eventually("the stream has forgotten the id", func() bool {
 			ack, err := b.js.PublishMsg(t.Context(), msg)
-			must(t, err)
+			testkit.Must(t, err)
 			return !ack.Duplicate
 		})
 	}
@@ -143,8 +144,8 @@ func TestRepeatedRequestHasOneDeadLetter(t *testing.T) {
 	b.settled()
 	b.counts(1, 1)
 	letter := b.letter()
-	equal(t, "sequence", reasons(letter)["Sequence"], fmt.Sprint(first))
-	must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), letter.Sequence))
+	testkit.Equal(t, "sequence", reasons(letter)["Sequence"], fmt.Sprint(first))
+	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), letter.Sequence))
 	b.publish(b.request("order", "not an id"))
 	b.settled()
 	b.counts(1, 0)
@@ -157,7 +158,7 @@ func TestBurialThatIsNotNoted(t *testing.T) {
 	b.start()
 	b.publish(b.request("order", "not an id"))
 	b.settled()
-	must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.letter().Sequence))
+	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.letter().Sequence))
 	b.publish(b.request("order", "not an id"))
 	b.settled()
 	b.counts(1, 0)
@@ -174,14 +175,14 @@ func TestDeadLetterOfTheLargestRequest(t *testing.T) {
 	b.settled()
 	letter := b.letter()
 	got := reasons(letter)
-	equal(t, "data", len(letter.Data), 0)
-	equal(t, "sequence", got["Sequence"], fmt.Sprint(sequence))
-	equal(t, "reason", got["Reason"], "UNDECODABLE_EVENT")
+	testkit.Equal(t, "data", len(letter.Data), 0)
+	testkit.Equal(t, "sequence", got["Sequence"], fmt.Sprint(sequence))
+	testkit.Equal(t, "reason", got["Reason"], "UNDECODABLE_EVENT")
 	if got["Omitted"] == "" {
 		t.Error("it does not say that the original was left out")
 	}
-	equal(t, "cause", b.failure().Cause.Code, events.CauseUndecodableEvent)
-	equal(t, "deliveries", b.delivered(), 1)
+	testkit.Equal(t, "cause", b.failure().Cause.Code, events.CauseUndecodableEvent)
+	testkit.Equal(t, "deliveries", b.delivered(), 1)
 }
 
 // The operator has limited the size of dead letters in their stream.
@@ -197,17 +198,17 @@ func TestDeadLetterOfARequestFullOfHeaders(t *testing.T) {
 	if reasons(b.letter())["Omitted"] == "" {
 		t.Error("it does not say that the original was left out")
 	}
-	equal(t, "deliveries", b.delivered(), 1)
+	testkit.Equal(t, "deliveries", b.delivered(), 1)
 }
 
 func TestDeadLetterLargerThanItsStreamTakes(t *testing.T) {
 	b := newBundle(t)
 	stream, err := b.js.Stream(t.Context(), events.StreamDeadLetters)
-	must(t, err)
+	testkit.Must(t, err)
 	config := stream.CachedInfo().Config
 	config.MaxMsgSize = 4000
 	_, err = b.js.UpdateStream(t.Context(), config)
-	must(t, err)
+	testkit.Must(t, err)
 	b.start()
 	msg := b.request("order", "not an id")
 	msg.Header["X-Large"] = []string{strings.Repeat("x", 8000)}
@@ -234,16 +235,16 @@ func TestUndecodableMessages(t *testing.T) {
 			b.publishTenants(2) // so that the sequence is another number than the only one
 			msg.Subject = events.TypeRequested
 			sequence := b.publish(msg)
-			must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
+			testkit.Must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
 			b.start()
 			b.settled()
 			key := b.undecodableKey(sequence)
 			letter := b.letter()
 			got := reasons(letter)
-			equal(t, "subject", letter.Subject, "tenant.dead_letter."+key)
-			equal(t, "key", got["Key"], key)
-			equal(t, "reason", got["Reason"], "UNDECODABLE_EVENT")
-			equal(t, "tenant", got["Tenant"], "")
+			testkit.Equal(t, "subject", letter.Subject, "tenant.dead_letter."+key)
+			testkit.Equal(t, "key", got["Key"], key)
+			testkit.Equal(t, "reason", got["Reason"], "UNDECODABLE_EVENT")
+			testkit.Equal(t, "tenant", got["Tenant"], "")
 			if !bytes.Equal(letter.Data, msg.Data) {
 				t.Errorf("data: got %q, want %q", letter.Data, msg.Data)
 			}
@@ -252,14 +253,14 @@ func TestUndecodableMessages(t *testing.T) {
 					continue
 				}
 				failed, err := events.FailedFrom(e)
-				must(t, err)
+				testkit.Must(t, err)
 				if failed.Request != nil || failed.TenantID != "" || e.Subject() != "" {
 					t.Errorf("the failure names a request or a tenant: %+v", failed)
 				}
-				equal(t, "cause", failed.Cause.Code, events.CauseUndecodableEvent)
-				equal(t, "outcome id", e.ID(), events.UndecodableOutcomeID(key, 0))
+				testkit.Equal(t, "cause", failed.Cause.Code, events.CauseUndecodableEvent)
+				testkit.Equal(t, "outcome id", e.ID(), events.UndecodableOutcomeID(key, 0))
 			}
-			equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2, UNDECODABLE_EVENT 1")
+			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2, UNDECODABLE_EVENT 1")
 		})
 	}
 }
@@ -267,7 +268,7 @@ func TestUndecodableMessages(t *testing.T) {
 func (b *bundle) streamOf(name string) jetstream.Stream {
 	b.t.Helper()
 	stream, err := b.js.Stream(b.t.Context(), name)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return stream
 }
 
@@ -282,8 +283,8 @@ func TestReasonsAreSafeInAHeader(t *testing.T) {
 		"\xff\x00":           `\xff\x00`,
 		`\"\\"`:              `\\"\\\\"`,
 	} {
-		equal(t, fmt.Sprintf("%q", in), headerText(in), want)
-		equal(t, "read again", readHeaderText(want), in)
+		testkit.Equal(t, fmt.Sprintf("%q", in), headerText(in), want)
+		testkit.Equal(t, "read again", readHeaderText(want), in)
 	}
 	if n := len(headerText(strings.Repeat("ü", 10_000))); n > maxHeaderText+3 {
 		t.Errorf("%d bytes", n)
@@ -298,10 +299,10 @@ func TestReasonsAreSafeInAHeader(t *testing.T) {
 	b.settled()
 	letter := b.letter()
 	got := reasons(letter)
-	equal(t, "Message", got["Message"], `no right\r\nInjected: yes\r\n\r\nto Z\u00fcrich`)
-	equal(t, "Reason", got["Reason"], "PERMISSION_DENIED")
-	equal(t, "Step", got["Step"], "initialize_schema")
-	equal(t, "Tenant", got["Tenant"], "acme")
-	equal(t, "Injected", letter.Header.Get("Injected"), "")
-	contains(t, "the cause in the outcome", fmt.Errorf("%s", b.failure().Cause.Message), "Zürich")
+	testkit.Equal(t, "Message", got["Message"], `no right\r\nInjected: yes\r\n\r\nto Z\u00fcrich`)
+	testkit.Equal(t, "Reason", got["Reason"], "PERMISSION_DENIED")
+	testkit.Equal(t, "Step", got["Step"], "initialize_schema")
+	testkit.Equal(t, "Tenant", got["Tenant"], "acme")
+	testkit.Equal(t, "Injected", letter.Header.Get("Injected"), "")
+	Contains(t, "the cause in the outcome", fmt.Errorf("%s", b.failure().Cause.Message), "Zürich")
 }

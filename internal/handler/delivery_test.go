@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestReplayNumber(t *testing.T) {
@@ -72,13 +73,13 @@ func TestEveryInputMode(t *testing.T) {
 	t.Parallel()
 	data := events.Requested{TenantID: "acme", DisplayName: "Zürich “North”", CreatedBy: "test"}
 	e, err := events.NewRequested("/billing/ä b", "order 1%", data)
-	must(t, err)
+	testkit.Must(t, err)
 	e.SetExtension("correlationid", "c-1")
 	e.SetExtension("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	header, structured, err := events.Encode(e)
-	must(t, err)
+	testkit.Must(t, err)
 	binaryHeader, body, err := events.EncodeBinary(e)
-	must(t, err)
+	testkit.Must(t, err)
 	upper := nats.Header{}
 	for name, values := range binaryHeader {
 		upper[strings.ToUpper(name)] = values
@@ -99,17 +100,17 @@ func TestEveryInputMode(t *testing.T) {
 			b.settled()
 			outcome := b.outcome()
 			got, err := events.ProvisionedFrom(outcome)
-			must(t, err)
-			equal(t, "request", got.Request, events.Request{
+			testkit.Must(t, err)
+			testkit.Equal(t, "request", got.Request, events.Request{
 				Source: "/billing/ä b", ID: "order 1%", Key: events.RequestKey("/billing/ä b", "order 1%"),
 			})
-			equal(t, "display name", got.DisplayName, data.DisplayName)
-			equal(t, "outcome id", outcome.ID(), events.OutcomeID("/billing/ä b", "order 1%", 0, events.TypeProvisioned))
-			equal(t, "subject", outcome.Subject(), "acme")
+			testkit.Equal(t, "display name", got.DisplayName, data.DisplayName)
+			testkit.Equal(t, "outcome id", outcome.ID(), events.OutcomeID("/billing/ä b", "order 1%", 0, events.TypeProvisioned))
+			testkit.Equal(t, "subject", outcome.Subject(), "acme")
 			for extension, want := range map[string]any{
 				"correlationid": "c-1", "causationid": "order 1%", "traceparent": e.Extensions()["traceparent"],
 			} {
-				equal(t, extension, outcome.Extensions()[extension], want)
+				testkit.Equal(t, extension, outcome.Extensions()[extension], want)
 			}
 		})
 	}
@@ -119,18 +120,18 @@ func TestUnsupportedEventType(t *testing.T) {
 	b := newBundle(t)
 	msg := b.request("order", "acme")
 	var fields map[string]any
-	must(t, json.Unmarshal(msg.Data, &fields))
+	testkit.Must(t, json.Unmarshal(msg.Data, &fields))
 	fields["type"] = "tenant.deleted"
 	var err error
 	msg.Data, err = json.Marshal(fields)
-	must(t, err)
+	testkit.Must(t, err)
 	b.publish(msg)
 	b.start()
 	b.settled()
 	failed := b.failure()
-	equal(t, "cause", failed.Cause.Code, events.CauseUnsupportedEventType)
-	equal(t, "step", failed.Step, events.Step{Number: 0, Name: "validate_request"})
-	equal(t, "reason", reasons(b.letter())["Reason"], "UNSUPPORTED_EVENT_TYPE")
+	testkit.Equal(t, "cause", failed.Cause.Code, events.CauseUnsupportedEventType)
+	testkit.Equal(t, "step", failed.Step, events.Step{Number: 0, Name: "validate_request"})
+	testkit.Equal(t, "reason", reasons(b.letter())["Reason"], "UNSUPPORTED_EVENT_TYPE")
 }
 
 // Delivered again after the end: the outcome that was recorded, once.
@@ -147,21 +148,21 @@ func TestFinishedRequestKeepsItsOutcome(t *testing.T) {
 			b.settled()
 			first := b.outcome()
 			// Once the stream of outcomes has forgotten it, it is published again: the same bytes.
-			must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
+			testkit.Must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
 			b.publish(b.request("order", c.tenant), b.request("order", c.tenant))
 			b.settled()
 			// Within the duplicate window the stream takes an id once, and remembers it.
 			b.counts(0, c.letters)
-			equal(t, "deliveries", b.delivered(), 3)
-			equal(t, "attempts", b.db.attempts("order"), 1)
+			testkit.Equal(t, "deliveries", b.delivered(), 3)
+			testkit.Equal(t, "attempts", b.db.attempts("order"), 1)
 
-			must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
+			testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
 			_, err := b.config.Topology.Ensure(t.Context(), b.js)
-			must(t, err)
+			testkit.Must(t, err)
 			b.publish(b.request("order", c.tenant))
 			b.settled()
 			again := b.outcome()
-			equal(t, "outcome", again.String(), first.String())
+			testkit.Equal(t, "outcome", again.String(), first.String())
 		})
 	}
 }
@@ -185,10 +186,10 @@ func TestReplay(t *testing.T) {
 		b.publish(again)
 		b.settled()
 		all := b.outcomes()
-		equal(t, "outcomes", causes(t, all), "PROVISIONED 1, TENANT_EXISTS 1")
+		testkit.Equal(t, "outcomes", causes(t, all), "PROVISIONED 1, TENANT_EXISTS 1")
 		data, err := events.ProvisionedFrom(all[1])
-		must(t, err)
-		equal(t, "replay", data.Replay, 1)
-		equal(t, "outcome id", all[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
+		testkit.Must(t, err)
+		testkit.Equal(t, "replay", data.Replay, 1)
+		testkit.Equal(t, "outcome id", all[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
 	}
 }

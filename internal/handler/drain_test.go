@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Invariant 7.
@@ -12,8 +14,8 @@ func TestDrainLetsRunningWorkFinish(t *testing.T) {
 	entered, release := b.block()
 	h := b.start()
 	b.publishTenants(5)
-	receive(t, "work begins", entered)
-	receive(t, "work begins", entered)
+	testkit.Receive(t, "work begins", entered)
+	testkit.Receive(t, "work begins", entered)
 	b.eventually("two more are claimed", func() bool {
 		b.db.mu.Lock()
 		defer b.db.mu.Unlock()
@@ -27,15 +29,15 @@ func TestDrainLetsRunningWorkFinish(t *testing.T) {
 	default:
 	}
 	release()
-	receive(t, "the end of Run", h.ended)
-	must(t, h.err)
+	testkit.Receive(t, "the end of Run", h.ended)
+	testkit.Must(t, h.err)
 	b.counts(2, 0) // and not those that waited for a worker
-	equal(t, "claims", b.db.claims, 4)
+	testkit.Equal(t, "claims", b.db.claims, 4)
 	b.start()
 	b.settled()
 	b.counts(5, 0)
 	for _, name := range tenants(5) {
-		equal(t, "attempts of "+name, b.db.attempts("order-"+name), 1)
+		testkit.Equal(t, "attempts of "+name, b.db.attempts("order-"+name), 1)
 	}
 }
 
@@ -45,8 +47,8 @@ func TestDrainTimeoutHandsBack(t *testing.T) {
 	entered, release := b.block()
 	h := b.start(func(c *Config) { c.DrainTimeout = 50 * time.Millisecond })
 	b.publishTenants(2)
-	receive(t, "work begins", entered)
-	receive(t, "work begins", entered)
+	testkit.Receive(t, "work begins", entered)
+	testkit.Receive(t, "work begins", entered)
 	begin := time.Now()
 	h.stop(t)
 	release()
@@ -58,7 +60,7 @@ func TestDrainTimeoutHandsBack(t *testing.T) {
 	}
 	b.counts(2, 0)
 	// Being cut short is no attempt: with one allowed, both were still done.
-	equal(t, "attempts", b.db.attempts("order-tenant_0"), 1)
+	testkit.Equal(t, "attempts", b.db.attempts("order-tenant_0"), 1)
 }
 
 // Work that does not heed its context is left behind, and Run says so.
@@ -72,10 +74,10 @@ func TestWorkThatDoesNotEndIsReported(t *testing.T) {
 	}
 	h := b.start(func(c *Config) { c.DrainTimeout = time.Millisecond })
 	b.publish(b.request("order", "acme"))
-	receive(t, "work begins", entered)
+	testkit.Receive(t, "work begins", entered)
 	h.cancel()
-	receive(t, "the end of Run", h.ended)
-	contains(t, "Run", h.err, "did not stop")
+	testkit.Receive(t, "the end of Run", h.ended)
+	Contains(t, "Run", h.err, "did not stop")
 	h.err = nil
 	close(stuck)
 	b.start()
@@ -105,7 +107,7 @@ func TestMessagesInFlightAreHandedBack(t *testing.T) {
 	if took := time.Since(begin); took > b.config.Topology.AckWait {
 		t.Errorf("after %s: some message was delivered again by AckWait only", took)
 	}
-	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, TENANT_EXISTS 89")
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, TENANT_EXISTS 89")
 }
 
 func TestRunEndsWhereNothingIsToBeDone(t *testing.T) {
@@ -122,7 +124,7 @@ func TestClosedConnectionEndsRun(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
 	b.config.Conn.Close()
-	receive(t, "the end of Run", h.ended)
-	contains(t, "Run", h.err, "take requests", "closed")
+	testkit.Receive(t, "the end of Run", h.ended)
+	Contains(t, "Run", h.err, "take requests", "closed")
 	h.err = nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // intercepted is a JetStream that calls before ahead of the first publication on a subject that begins so: the
@@ -94,7 +95,7 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 		return b.letter()
 	}
 	removed := func(b *bundle, by *nats.Msg) { // and removed by an operator
-		must(b.t, b.streamOf(events.StreamDeadLetters).DeleteMsg(b.t.Context(), published(b, by).Sequence))
+		testkit.Must(b.t, b.streamOf(events.StreamDeadLetters).DeleteMsg(b.t.Context(), published(b, by).Sequence))
 	}
 	for name, c := range map[string]struct {
 		tenant   string // "not an id": the request fails
@@ -126,7 +127,7 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 		},
 		"failed event, provisioned since": {
 			"not an id", events.TypeProvisioningFailed, true, func(b *bundle, by *nats.Msg) {
-				must(b.t, b.streamOf(events.StreamDeadLetters).Purge(b.t.Context()))
+				testkit.Must(b.t, b.streamOf(events.StreamDeadLetters).Purge(b.t.Context()))
 				superseded(b, by)
 			}, "PROVISIONED 1", 0, "",
 		},
@@ -153,11 +154,11 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 			b.start(func(c *Config) { c.JetStream = js })
 			b.publish(b.request("order", c.tenant))
 			b.settled()
-			equal(t, "outcomes", causes(t, b.outcomes()), c.outcomes)
+			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), c.outcomes)
 			letters := b.stored(events.StreamDeadLetters)
-			equal(t, "dead letters", len(letters), c.letters)
+			testkit.Equal(t, "dead letters", len(letters), c.letters)
 			if len(letters) == 1 {
-				equal(t, "Dead-Letter-By", letters[0].Header.Get("Dead-Letter-By"), c.by)
+				testkit.Equal(t, "Dead-Letter-By", letters[0].Header.Get("Dead-Letter-By"), c.by)
 			}
 		})
 	}
@@ -178,7 +179,7 @@ func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
 			js := &intercepted{JetStream: b.js, prefix: events.SubjectDeadLetterPrefix, after: func() {
 				sequence = b.letter().Sequence
 				if c.remove {
-					must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
+					testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
 				}
 			}}
 			b.start(func(config *Config) { config.JetStream = js })
@@ -192,9 +193,9 @@ func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
 				b.counts(1, 0)
 			} else {
 				b.counts(1, 1)
-				equal(t, "sequence", b.letter().Sequence, sequence)
+				testkit.Equal(t, "sequence", b.letter().Sequence, sequence)
 			}
-			b.ledger(func(e *entry) { equal(t, "confirmed", e.outcome.Buried, true) })
+			b.ledger(func(e *entry) { testkit.Equal(t, "confirmed", e.outcome.Buried, true) })
 		})
 	}
 }
@@ -222,8 +223,8 @@ func TestDeadLetterWithATakenIDAfterAConflict(t *testing.T) {
 	other := nats.NewMsg(events.DeadLetterSubject("other"))
 	other.Header.Set(jetstream.MsgIDHeader, "50%41")
 	ack, err := b.js.PublishMsg(t.Context(), other)
-	must(t, err)
-	must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), ack.Sequence))
+	testkit.Must(t, err)
+	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), ack.Sequence))
 	js := &crowded{JetStream: b.js}
 	js.left.Store(1)
 	b.start(func(c *Config) { c.JetStream = js })
@@ -232,10 +233,10 @@ func TestDeadLetterWithATakenIDAfterAConflict(t *testing.T) {
 	b.publish(msg)
 	b.settled()
 	letter, err := b.letters().Find(t.Context(), events.RequestKey(billing, "order"))
-	must(t, err)
+	testkit.Must(t, err)
 	original, err := b.letters().Original(t.Context(), letter)
-	must(t, err)
-	equal(t, "the original's id", original.Header.Get(jetstream.MsgIDHeader), "50%41")
+	testkit.Must(t, err)
+	testkit.Equal(t, "the original's id", original.Header.Get(jetstream.MsgIDHeader), "50%41")
 }
 
 // Whoever publishes to the stream of dead letters without a pause holds a dead letter up, and not silently.
@@ -249,7 +250,7 @@ func TestNotReadyWhileSomethingElseAlwaysComesFirst(t *testing.T) {
 	js.left.Store(0)
 	b.settled()
 	b.eventually("the service is ready", func() bool { return h.Err() == nil })
-	equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 1")
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 1")
 }
 
 // In each form a dead letter has an id by which the server knows it again where its confirmation was lost.
@@ -258,7 +259,7 @@ func TestEachFormOfADeadLetterHasAnID(t *testing.T) {
 	full.Header.Set(nonceHeader, "nonce")
 	full.Header.Set(jetstream.MsgIDHeader, "the publisher's")
 	for i, form := range deadLetterForms(full)[1:] {
-		equal(t, fmt.Sprint("id of form ", i), form.Header.Get(jetstream.MsgIDHeader), "dead-letter.nonce")
+		testkit.Equal(t, fmt.Sprint("id of form ", i), form.Header.Get(jetstream.MsgIDHeader), "dead-letter.nonce")
 	}
 }
 
@@ -299,7 +300,7 @@ func TestNothingIsPublishedWhileTheLedgerCannotBeRead(t *testing.T) {
 				err := h.Err()
 				return unplugged.Load() && err != nil && strings.Contains(err.Error(), errOutage.Message)
 			})
-			equal(t, "outcomes", len(b.outcomes()), 0)
+			testkit.Equal(t, "outcomes", len(b.outcomes()), 0)
 			b.db.plug()
 			b.settled()
 			b.counts(1, 1)
@@ -318,11 +319,11 @@ func TestManyDeadLettersOfManyReplicas(t *testing.T) {
 	const n = 300
 	for i := range n {
 		_, err := b.js.PublishMsgAsync(b.request(fmt.Sprint(i), "not an id"))
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	b.settled()
 	b.counts(n, n)
-	equal(t, "delivered", b.delivered(), n)
+	testkit.Equal(t, "delivered", b.delivered(), n)
 }
 
 // Whatever makes a dead letter impossible, no worker is held by it: the request goes on with less of a dead letter, or
@@ -350,22 +351,22 @@ func TestDeadLetterThatIsRefused(t *testing.T) {
 			config := b.streamOf(events.StreamDeadLetters).CachedInfo().Config
 			c.change(&config)
 			_, err := b.js.UpdateStream(t.Context(), config)
-			must(t, err)
+			testkit.Must(t, err)
 			bad := b.request("order", strings.Repeat("not an id ", 200))
 			bad.Header["X-Large"] = []string{strings.Repeat("x", 8000)}
 			b.publish(bad, b.request("good", "acme"))
 			b.settled()
-			equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 1, PROVISIONED 1")
-			equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), c.letters)
-			equal(t, "failures without one", unstored.Load(), c.unstored)
+			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 1, PROVISIONED 1")
+			testkit.Equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), c.letters)
+			testkit.Equal(t, "failures without one", unstored.Load(), c.unstored)
 			if err := h.Err(); err != nil {
 				t.Errorf("not ready: %v", err)
 			}
 			if c.letters == 1 {
 				replayed := b.replay()
 				b.settled()
-				equal(t, "replay", replayed.Number, 1)
-				equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 2, PROVISIONED 1")
+				testkit.Equal(t, "replay", replayed.Number, 1)
+				testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 2, PROVISIONED 1")
 			}
 		})
 	}
@@ -420,19 +421,19 @@ func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 	letters := b.list(Filter{})
 	for _, letter := range letters {
 		original, err := b.letters().Original(t.Context(), letter)
-		must(t, err)
+		testkit.Must(t, err)
 		delete(original.Header, "X-Plain")
 		for name, values := range original.Header {
 			if !slices.Contains(names, name) || values[0] != "v%0A1" {
 				t.Errorf("the original has the header %q: %q", name, values)
 			}
 		}
-		equal(t, "headers", len(original.Header), 1)
+		testkit.Equal(t, "headers", len(original.Header), 1)
 	}
 	// Fails once more under its escaped name, and succeeds then.
 	for _, letter := range letters {
 		_, err := b.letters().Replay(t.Context(), letter)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	b.settled()
 	b.counts(2*len(names), len(names))
@@ -440,14 +441,14 @@ func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 	seen := map[string]bool{}
 	for _, letter := range b.list(Filter{}) {
 		r, err := b.letters().Replay(t.Context(), letter)
-		must(t, err)
-		equal(t, "headers not restored", len(r.NotRestored), 1)
+		testkit.Must(t, err)
+		testkit.Equal(t, "headers not restored", len(r.NotRestored), 1)
 		seen[r.NotRestored[0]] = true
-		equal(t, "a plain header", b.requested(r.Sequence).Header.Get("X-Plain"), "stays")
+		testkit.Equal(t, "a plain header", b.requested(r.Sequence).Header.Get("X-Plain"), "stays")
 	}
-	equal(t, "names", strings.Join(slices.Sorted(maps.Keys(seen)), "|"), strings.Join(slices.Sorted(slices.Values(names)), "|"))
+	testkit.Equal(t, "names", strings.Join(slices.Sorted(maps.Keys(seen)), "|"), strings.Join(slices.Sorted(slices.Values(names)), "|"))
 	b.settled()
-	equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", 2*len(names), len(names)))
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", 2*len(names), len(names)))
 }
 
 // An attribute whose header cannot be written makes another event of the message where it is left out: that is refused.
@@ -458,7 +459,7 @@ func TestReplayMakesNoOtherEvent(t *testing.T) {
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nce-bad name: v\r\nX-Y: z", string(b.request("order", "acme").Data))
 	b.eventually("it is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 1 })
 	b.settled()
-	equal(t, "cause", b.failure().Cause.Code, events.CauseUndecodableEvent)
+	testkit.Equal(t, "cause", b.failure().Cause.Code, events.CauseUndecodableEvent)
 	if _, err := b.letters().Replay(t.Context(), b.found()); !errors.Is(err, ErrUnreplayable) || !containsText(err, "ce-bad name") {
 		t.Errorf("replayed: %v", err)
 	}
@@ -479,10 +480,10 @@ func TestReplayWhoseIDIsTaken(t *testing.T) {
 	taken.Header.Set(jetstream.MsgIDHeader, "replay.1."+reasons(b.letter())["Nonce"])
 	b.publish(taken)
 	r, err := b.letters().Replay(t.Context(), letter)
-	must(t, err)
-	equal(t, "repeated", r.Repeated, false)
+	testkit.Must(t, err)
+	testkit.Equal(t, "repeated", r.Repeated, false)
 	b.settled()
-	equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1, UNDECODABLE_EVENT 1")
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1, UNDECODABLE_EVENT 1")
 }
 
 // An operator replays a dead letter that is older than what the ledger has: its number is known, so it is a redelivery. It
@@ -501,14 +502,14 @@ func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
 	again.Header.Del(jetstream.ExpectedLastSubjSeqHeader)
 	again.Header.Del(jetstream.MsgIDHeader)
 	b.publish(again)
-	equal(t, "replay of the stale dead letter", b.found().Replay, 0)
-	equal(t, "number", b.replay().Number, 1)
+	testkit.Equal(t, "replay of the stale dead letter", b.found().Replay, 0)
+	testkit.Equal(t, "number", b.replay().Number, 1)
 	b.settled()
-	equal(t, "replay of the dead letter", b.found().Replay, 1)
+	testkit.Equal(t, "replay of the dead letter", b.found().Replay, 1)
 	b.counts(2, 1)
 	// A redelivery of that message brings nothing back that was removed then.
-	must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.letter().Sequence))
-	must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
+	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.letter().Sequence))
+	testkit.Must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
 	b.eventually("all is delivered again", func() bool {
 		consumer, err := b.js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
 		return err == nil && consumer.CachedInfo().AckFloor.Stream == b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq
@@ -522,7 +523,7 @@ func TestMarkerOfAMessageThatHasLeftByItsAge(t *testing.T) {
 	config := b.streamOf(events.StreamRequests).CachedInfo().Config
 	config.AllowMsgTTL, config.SubjectDeleteMarkerTTL = true, 2*time.Second
 	_, err := b.js.UpdateStream(t.Context(), config)
-	must(t, err)
+	testkit.Must(t, err)
 	b.start()
 	request := b.request("order", "acme")
 	request.Header.Set("Nats-TTL", "1s")
@@ -531,7 +532,7 @@ func TestMarkerOfAMessageThatHasLeftByItsAge(t *testing.T) {
 		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 2
 	})
 	b.settled()
-	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1")
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1")
 }
 
 // What the server stores itself where messages have left by their age or by a purge is no request, and no dead letter.
@@ -548,8 +549,8 @@ func TestMarkersAreNoRequests(t *testing.T) {
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nNats-Marker-Reason: MaxAge", forged)
 	b.eventually("all is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 4 })
 	b.settled()
-	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1")
-	equal(t, "dead letters listed", len(b.list(Filter{})), 0)
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1")
+	testkit.Equal(t, "dead letters listed", len(b.list(Filter{})), 0)
 }
 
 // A message with the number that the ledger has is a redelivery: it replaces no dead letter with its own body.
@@ -569,7 +570,7 @@ func TestReplayNumberReplacesNoDeadLetter(t *testing.T) {
 		b.publish(forged)
 	}
 	b.settled()
-	equal(t, "sequence of the dead letter", b.letter().Sequence, letter.Sequence)
+	testkit.Equal(t, "sequence of the dead letter", b.letter().Sequence, letter.Sequence)
 	b.counts(2, 1)
 }
 
@@ -584,10 +585,10 @@ func TestOutcomeWhoseIDIsTaken(t *testing.T) {
 	b.publish(b.request("order", "acme"))
 	b.settled()
 	msg, err := GetMessage(t.Context(), b.js, events.StreamEvents, StoredMessage{LastFor: events.TypeProvisioned})
-	must(t, err)
+	testkit.Must(t, err)
 	e, err := events.Decode(msg.Header, msg.Data)
-	must(t, err)
-	equal(t, "id", e.ID(), events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
+	testkit.Must(t, err)
+	testkit.Equal(t, "id", e.ID(), events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
 }
 
 // Headers that the client cannot read are not there for it. The dead letter says where they are.
@@ -599,13 +600,13 @@ func TestHeadersThatCannotBeRead(t *testing.T) {
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nno colon", string(b.request("order", "acme").Data))
 	b.eventually("all is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 2 })
 	b.settled()
-	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, UNDECODABLE_EVENT 1")
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, UNDECODABLE_EVENT 1")
 	if got := reasons(b.letter()); got["Unreadable-Headers"] == "" || !strings.Contains(got["Message"], "headers cannot be read") {
 		t.Errorf("the dead letter does not say so: %v", got)
 	}
 	_, r, err := b.letters().prepare(t.Context(), b.found())
-	must(t, err)
-	equal(t, "not restored", strings.Join(r.NotRestored, "|"), "all, which cannot be read")
+	testkit.Must(t, err)
+	testkit.Equal(t, "not restored", strings.Join(r.NotRestored, "|"), "all, which cannot be read")
 }
 
 // A reader of a stream that was deleted and made again reads what the new one has.
@@ -615,19 +616,19 @@ func TestReaderOfAStreamThatIsMadeAgain(t *testing.T) {
 		b.publish(nats.NewMsg(events.TypeProvisioned))
 	}
 	reader, err := OpenReader(t.Context(), b.js, events.StreamEvents, ReadFrom{Start: true})
-	must(t, err)
+	testkit.Must(t, err)
 	defer reader.Close(t.Context())
 	for range 5 {
 		_, err := reader.Next(t.Context())
-		must(t, err)
+		testkit.Must(t, err)
 	}
-	must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
+	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
 	_, err = b.config.Topology.Ensure(t.Context(), b.js)
-	must(t, err)
+	testkit.Must(t, err)
 	msg := nats.NewMsg(events.TypeProvisioned)
 	msg.Data = []byte("new")
 	b.publish(msg)
 	got, err := reader.Next(t.Context())
-	must(t, err)
-	equal(t, "message", string(got.Data), "new")
+	testkit.Must(t, err)
+	testkit.Equal(t, "message", string(got.Data), "new")
 }

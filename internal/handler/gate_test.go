@@ -13,6 +13,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // gateRig is a gate with a prober on a clock of its own, and the database that it asks.
@@ -73,15 +74,15 @@ func (g *gateRig) is(t *testing.T, when string, reason error, work, intake bool)
 	if err := g.err(); !errors.Is(err, reason) || (err == nil) != (reason == nil) {
 		t.Errorf("%s: reason %v, want %v", when, err, reason)
 	}
-	equal(t, when+": work passes", passes(g.wait), work)
-	equal(t, when+": intake passes", passes(g.ready), intake)
+	testkit.Equal(t, when+": work passes", passes(g.wait), work)
+	testkit.Equal(t, when+": intake passes", passes(g.ready), intake)
 }
 
 // A replica without work learns of an outage by asking, and of its end.
 func TestIdleGateAsks(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		time.Sleep(10*probeInterval + time.Second)
-		equal(t, "probes", g.probes.Load(), 10)
+		testkit.Equal(t, "probes", g.probes.Load(), 10)
 		g.is(t, "at first", nil, true, true)
 		g.set(errOutage)
 		time.Sleep(probeInterval)
@@ -98,7 +99,7 @@ func TestGateDoesNotAskWhileWorkTells(t *testing.T) {
 			g.succeeded()
 			time.Sleep(probeInterval / 2)
 		}
-		equal(t, "probes", g.probes.Load(), 0)
+		testkit.Equal(t, "probes", g.probes.Load(), 0)
 	})
 }
 
@@ -120,7 +121,7 @@ func TestGateStaysOpenForATransientFault(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		g.set(errTransient)
 		time.Sleep(2*probeInterval + time.Second)
-		equal(t, "probes", g.probes.Load(), 2)
+		testkit.Equal(t, "probes", g.probes.Load(), 2)
 		g.is(t, "after it", nil, true, true)
 	})
 }
@@ -206,7 +207,7 @@ func (g *gateRig) logs(t *testing.T, when string, lines ...string) {
 	if len(lines) == 0 {
 		lines = []string{""}
 	}
-	equal(t, when+": lines", len(got), len(lines))
+	testkit.Equal(t, when+": lines", len(got), len(lines))
 	for i := range min(len(got), len(lines)) {
 		if !strings.Contains(got[i], lines[i]) {
 			t.Errorf("%s: got %q, want %q", when, got[i], lines[i])

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // delivered counts deliveries, redeliveries included.
@@ -36,18 +37,18 @@ func TestTwoMessagesForEachWorker(t *testing.T) {
 	entered, release := b.block()
 	b.start()
 	b.publishTenants(8)
-	receive(t, "the first worker begins", entered)
-	receive(t, "the second worker begins", entered)
+	testkit.Receive(t, "the first worker begins", entered)
+	testkit.Receive(t, "the second worker begins", entered)
 	several(t, 2*keptAlive)
 	info := b.consumer()
-	equal(t, "acknowledgements pending", info.NumAckPending, 4)
-	equal(t, "redelivered", info.NumRedelivered, 0)
-	equal(t, "delivered", b.delivered(), 4)
-	equal(t, "waiting", info.NumPending, 4)
-	equal(t, "at work", len(entered), 0) // beside the two that were received above
+	testkit.Equal(t, "acknowledgements pending", info.NumAckPending, 4)
+	testkit.Equal(t, "redelivered", info.NumRedelivered, 0)
+	testkit.Equal(t, "delivered", b.delivered(), 4)
+	testkit.Equal(t, "waiting", info.NumPending, 4)
+	testkit.Equal(t, "at work", len(entered), 0) // beside the two that were received above
 	release()
 	b.settled()
-	equal(t, "delivered in the end", b.delivered(), 8)
+	testkit.Equal(t, "delivered in the end", b.delivered(), 8)
 	b.counts(8, 0)
 }
 
@@ -57,14 +58,14 @@ func TestWorkIsKeptAliveByTheConsumersOwnAckWait(t *testing.T) {
 	managed := b.config.Topology
 	managed.AckWait = keptAlive
 	_, err := managed.Ensure(t.Context(), b.js)
-	must(t, err)
+	testkit.Must(t, err)
 	b.config.Topology.Manage = false // and AckWait is longer
 	entered, release := b.block()
 	b.start()
 	b.publish(b.request("order", "acme"))
-	receive(t, "work begins", entered)
+	testkit.Receive(t, "work begins", entered)
 	several(t, 2*keptAlive)
-	equal(t, "delivered", b.delivered(), 1)
+	testkit.Equal(t, "delivered", b.delivered(), 1)
 	release()
 	b.settled()
 	b.counts(1, 0)
@@ -77,14 +78,14 @@ func TestTwoHandlersShareTheWork(t *testing.T) {
 	b.start()
 	b.publishTenants(20)
 	for range 4 { // two handlers with two workers each
-		receive(t, "a worker begins", entered)
+		testkit.Receive(t, "a worker begins", entered)
 	}
 	b.eventually("each holds two for a worker", func() bool { return b.consumer().NumAckPending == 8 })
 	release()
 	b.settled()
 	b.counts(20, 0)
-	equal(t, "delivered", b.delivered(), 20)
-	equal(t, "claims", b.db.claims, 20)
+	testkit.Equal(t, "delivered", b.delivered(), 20)
+	testkit.Equal(t, "claims", b.db.claims, 20)
 }
 
 // The consumer is deleted under the handler: while it waits for messages, or while all workers are busy.
@@ -99,12 +100,12 @@ func TestDeletedConsumerIsCreatedAgain(t *testing.T) {
 			}
 			h := b.start()
 			b.publishTenants(2)
-			receive(t, "work begins", entered)
-			receive(t, "work begins", entered)
+			testkit.Receive(t, "work begins", entered)
+			testkit.Receive(t, "work begins", entered)
 			if !busy {
 				b.settled()
 			}
-			must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
+			testkit.Must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
 			release()
 			b.eventually("the consumer is there again", func() bool {
 				_, err := b.js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
@@ -124,13 +125,13 @@ func TestContradictionAtRunTimeStopsIntake(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
 	ctx := t.Context()
-	must(t, b.js.DeleteStream(ctx, events.StreamRequests))
+	testkit.Must(t, b.js.DeleteStream(ctx, events.StreamRequests))
 	wrong := b.config.Topology.streams()[0]
 	wrong.Storage = jetstream.MemoryStorage
 	b.eventually("the wrong stream is there, and intake has stopped for it", func() bool {
 		_, err := b.js.CreateStream(ctx, wrong)
 		if err != nil { // the handler was first
-			must(t, b.js.DeleteStream(ctx, events.StreamRequests))
+			testkit.Must(t, b.js.DeleteStream(ctx, events.StreamRequests))
 			return false
 		}
 		return true
@@ -144,7 +145,7 @@ func TestContradictionAtRunTimeStopsIntake(t *testing.T) {
 		err = h.Err()
 		return err != nil && containsText(err, "storage")
 	})
-	must(t, b.js.DeleteStream(ctx, events.StreamRequests))
+	testkit.Must(t, b.js.DeleteStream(ctx, events.StreamRequests))
 	b.eventually("requests are taken", func() bool { return h.Err() == nil })
 	b.publish(b.request("order", "acme"))
 	b.settled()
@@ -167,8 +168,8 @@ func TestManyRequestsAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	b.settled()
-	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 10, TENANT_EXISTS 90")
-	equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), 90)
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 10, TENANT_EXISTS 90")
+	testkit.Equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), 90)
 }
 
 // Where the server answers at once the client forgets a pull request, about one in ten thousand; see next. make soak
@@ -186,8 +187,8 @@ func rememberPulls(t *testing.T, thousands int) {
 	b.start()
 	for range thousands {
 		for range 1000 {
-			_, err := b.js.PublishMsgAsync(b.request("order", "acme"), jetstream.WithStallWait(patience))
-			must(t, err)
+			_, err := b.js.PublishMsgAsync(b.request("order", "acme"), jetstream.WithStallWait(testkit.Patience))
+			testkit.Must(t, err)
 		}
 		b.settled()
 	}

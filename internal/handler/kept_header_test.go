@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // What is kept can be written, instructs neither server nor client, and gives back the original.
@@ -64,8 +65,8 @@ func TestHeadersAreKeptReversibly(t *testing.T) {
 		"Dead-Letter-Header-Content%20Type": {"a"}, "Dead-Letter-Header-Status": {"503"}, "Dead-Letter-Header-Nats-TTL": {"1s"},
 		"Nats-Msg-Id": {"id"}, "X-Trace": {"stays"},
 	}
-	equal(t, "kept", fmt.Sprint(kept), fmt.Sprint(want))
-	equal(t, "names", strings.Join(keptNames(kept), "|"), "Content Type|Nats-TTL|Status")
+	testkit.Equal(t, "kept", fmt.Sprint(kept), fmt.Sprint(want))
+	testkit.Equal(t, "names", strings.Join(keptNames(kept), "|"), "Content Type|Nats-TTL|Status")
 }
 
 func FuzzKeepHeader(f *testing.F) {
@@ -86,6 +87,6 @@ func TestWritableNamesAreThoseOfTheClient(t *testing.T) {
 	for c := range 256 {
 		name := "X" + string([]byte{byte(c)})
 		msg := &nats.Msg{Subject: events.TypeRequested + ".none", Header: nats.Header{name: {"v"}}}
-		equal(t, fmt.Sprintf("%q is writable", name), isWritable(name), b.config.Conn.PublishMsg(msg) == nil)
+		testkit.Equal(t, fmt.Sprintf("%q is writable", name), isWritable(name), b.config.Conn.PublishMsg(msg) == nil)
 	}
 }

@@ -6,6 +6,8 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The lease of an attempt is renewed while its worker lives: while it works, and while it waits for the end of an
@@ -36,11 +38,11 @@ func TestLeaseIsRenewedWhileTheWorkerLives(t *testing.T) {
 	b.db.mu.Unlock()
 	b.settled()
 	b.counts(1, 0)
-	equal(t, "attempts", b.db.attempts("order"), 1)
+	testkit.Equal(t, "attempts", b.db.attempts("order"), 1)
 	ended := renewals()
 	b.publish(b.request("another", "other")) // a fast one costs no renewal
 	b.settled()
-	equal(t, "renewals", renewals(), ended)
+	testkit.Equal(t, "renewals", renewals(), ended)
 }
 
 // A panic between the steps ends the span of its delivery.
@@ -59,8 +61,8 @@ func TestPanicEndsItsSpan(t *testing.T) {
 			failed++
 		}
 	}
-	equal(t, "spans that were not ended", len(spans.Started())-len(spans.Ended()), 0)
-	equal(t, "spans of a panic", failed, 1)
+	testkit.Equal(t, "spans that were not ended", len(spans.Started())-len(spans.Ended()), 0)
+	testkit.Equal(t, "spans of a panic", failed, 1)
 }
 
 // So does one in the publication of an outcome.
@@ -74,5 +76,5 @@ func TestPanicWhilePublishingEndsItsSpans(t *testing.T) {
 	b.settled()
 	h.stop(t)
 	b.counts(1, 0)
-	equal(t, "spans that were not ended", len(spans.Started())-len(spans.Ended()), 0)
+	testkit.Equal(t, "spans that were not ended", len(spans.Started())-len(spans.Ended()), 0)
 }

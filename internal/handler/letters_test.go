@@ -10,13 +10,14 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // letters opens the stream of dead letters.
 func (b *bundle) letters() *Letters {
 	b.t.Helper()
 	l, err := OpenLetters(b.t.Context(), b.js)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return l
 }
 
@@ -24,7 +25,7 @@ func (b *bundle) letters() *Letters {
 func (b *bundle) list(f Filter) (all []Letter) {
 	b.t.Helper()
 	for letter, err := range b.letters().All(b.t.Context(), f) {
-		must(b.t, err)
+		testkit.Must(b.t, err)
 		all = append(all, letter)
 	}
 	return all
@@ -53,23 +54,23 @@ func TestLettersSayWhatTheirHeadersSay(t *testing.T) {
 	sequence := b.publish(msg)
 	b.settled()
 	all := b.list(Filter{})
-	equal(t, "dead letters", len(all), 1)
+	testkit.Equal(t, "dead letters", len(all), 1)
 	l := all[0]
-	equal(t, "key", l.Key, events.RequestKey(billing, "order"))
-	equal(t, "sequence", l.Sequence, b.letter().Sequence)
-	equal(t, "reason, step, tenant", fmt.Sprint(l.Reason, " ", l.Step, " ", l.Tenant), `INVALID_TENANT_ID validate_request not an id\n`)
-	equal(t, "attempts and replay", fmt.Sprint(l.Attempts, l.Replay), "1 0")
-	equal(t, "original", fmt.Sprint(l.Subject, l.Stream, l.OriginalSequence), fmt.Sprint("tenant.requested", "TENANT_REQUESTS", sequence))
-	equal(t, "size", l.Size, len(msg.Data))
-	equal(t, "omitted", l.Omitted, false)
-	equal(t, "the original's header", l.Header.Get("X-Trace"), "one")
+	testkit.Equal(t, "key", l.Key, events.RequestKey(billing, "order"))
+	testkit.Equal(t, "sequence", l.Sequence, b.letter().Sequence)
+	testkit.Equal(t, "reason, step, tenant", fmt.Sprint(l.Reason, " ", l.Step, " ", l.Tenant), `INVALID_TENANT_ID validate_request not an id\n`)
+	testkit.Equal(t, "attempts and replay", fmt.Sprint(l.Attempts, l.Replay), "1 0")
+	testkit.Equal(t, "original", fmt.Sprint(l.Subject, l.Stream, l.OriginalSequence), fmt.Sprint("tenant.requested", "TENANT_REQUESTS", sequence))
+	testkit.Equal(t, "size", l.Size, len(msg.Data))
+	testkit.Equal(t, "omitted", l.Omitted, false)
+	testkit.Equal(t, "the original's header", l.Header.Get("X-Trace"), "one")
 	if l.Time.Before(begin.Add(-time.Second)) || l.Time.After(time.Now().Add(time.Second)) {
 		t.Errorf("time: %s", l.Time)
 	}
 	original, err := b.letters().Original(t.Context(), l)
-	must(t, err)
-	equal(t, "body", string(original.Data), string(msg.Data))
-	equal(t, "header", fmt.Sprint(original.Header), fmt.Sprint(msg.Header))
+	testkit.Must(t, err)
+	testkit.Equal(t, "body", string(original.Data), string(msg.Data))
+	testkit.Equal(t, "header", fmt.Sprint(original.Header), fmt.Sprint(msg.Header))
 }
 
 // However many there are, all are read, and none that comes after the reading has begun.
@@ -81,43 +82,43 @@ func TestLettersAreReadByPages(t *testing.T) {
 	}
 	// Gaps, at the ends of pages too.
 	for _, sequence := range []uint64{1, lettersAtOnce, lettersAtOnce + 1, n} {
-		must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
+		testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
 	}
 	read := 0
 	for letter, err := range b.letters().All(t.Context(), Filter{}) {
-		must(t, err)
+		testkit.Must(t, err)
 		if read == 0 {
-			equal(t, "first", letter.Key, "key000001")
+			testkit.Equal(t, "first", letter.Key, "key000001")
 			b.plant("later", nil, "")
 			// One that this page does not hold yet.
-			must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), n-1))
+			testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), n-1))
 		}
 		read++
 	}
-	equal(t, "dead letters", read, n-5)
+	testkit.Equal(t, "dead letters", read, n-5)
 	for range b.letters().All(t.Context(), Filter{}) {
 		break // whoever has seen enough may go
 	}
-	equal(t, "consumers left", b.streamOf(events.StreamDeadLetters).CachedInfo().State.Consumers, 0)
+	testkit.Equal(t, "consumers left", b.streamOf(events.StreamDeadLetters).CachedInfo().State.Consumers, 0)
 }
 
 func TestEmptyStreamOfLetters(t *testing.T) {
 	b := newBundle(t)
-	equal(t, "dead letters", len(b.list(Filter{})), 0)
+	testkit.Equal(t, "dead letters", len(b.list(Filter{})), 0)
 	sequence := b.plant("gone", nil, "")
-	must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
+	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
 	b.eventually("once there is no wait for letters that cannot come", func() bool { // which would be there each time
 		begin := time.Now()
-		equal(t, "dead letters", len(b.list(Filter{})), 0)
+		testkit.Equal(t, "dead letters", len(b.list(Filter{})), 0)
 		return time.Since(begin) < pageTimeout
 	})
 	_, err := b.letters().Find(t.Context(), "abcdef")
 	if !errors.Is(err, ErrNoLetter) {
 		t.Errorf("Find: %v", err)
 	}
-	must(t, b.js.DeleteStream(t.Context(), events.StreamDeadLetters))
+	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamDeadLetters))
 	_, err = OpenLetters(t.Context(), b.js)
-	contains(t, "a missing stream", err, "run the service once")
+	Contains(t, "a missing stream", err, "run the service once")
 }
 
 func TestFilter(t *testing.T) {
@@ -152,7 +153,7 @@ func TestFilter(t *testing.T) {
 		"all three":        {Filter{Reasons: []string{"TENANT_EXISTS"}, Tenants: []string{"acme"}, Since: now}, ""},
 		"in other case":    {Filter{Reasons: []string{"tenant_exists"}}, ""},
 	} {
-		equal(t, name, keys(b.list(c.filter)), c.want)
+		testkit.Equal(t, name, keys(b.list(c.filter)), c.want)
 	}
 }
 
@@ -173,8 +174,8 @@ func TestFind(t *testing.T) {
 		"two.to":                         "two.tokens",
 	} {
 		letter, err := b.letters().Find(t.Context(), name)
-		must(t, err)
-		equal(t, name, letter.Key, want)
+		testkit.Must(t, err)
+		testkit.Equal(t, name, letter.Key, want)
 	}
 	for name, want := range map[string]string{
 		"abababab":               "alone", // both
@@ -195,7 +196,7 @@ func TestFind(t *testing.T) {
 		if !errors.Is(err, ErrNoLetter) {
 			t.Errorf("%q: %v", name, err)
 		}
-		contains(t, name, err, want)
+		Contains(t, name, err, want)
 	}
 }
 
@@ -204,19 +205,19 @@ func TestRemove(t *testing.T) {
 	b := newBundle(t)
 	b.plant("key", nil, "old")
 	old, err := b.letters().Find(t.Context(), "key")
-	must(t, err)
+	testkit.Must(t, err)
 	b.plant("key", nil, "new")
 	gone, err := b.letters().Remove(t.Context(), old)
-	must(t, err)
-	equal(t, "the old one was gone", gone, true)
-	equal(t, "what is there", string(b.letter().Data), "new")
+	testkit.Must(t, err)
+	testkit.Equal(t, "the old one was gone", gone, true)
+	testkit.Equal(t, "what is there", string(b.letter().Data), "new")
 
 	fresh, err := b.letters().Find(t.Context(), "key")
-	must(t, err)
+	testkit.Must(t, err)
 	for _, again := range []bool{false, true} {
 		gone, err := b.letters().Remove(t.Context(), fresh)
-		must(t, err)
-		equal(t, "gone", gone, again)
+		testkit.Must(t, err)
+		testkit.Equal(t, "gone", gone, again)
 	}
 	b.counts(0, 0)
 }
@@ -224,14 +225,14 @@ func TestRemove(t *testing.T) {
 // A stream that the operator protects says so.
 func TestRemoveThatIsNotPermitted(t *testing.T) {
 	b := newBundle(t)
-	must(t, b.js.DeleteStream(t.Context(), events.StreamDeadLetters))
+	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamDeadLetters))
 	config := b.config.Topology.streams()[2]
 	config.DenyDelete = true
 	_, err := b.js.CreateStream(t.Context(), config)
-	must(t, err)
+	testkit.Must(t, err)
 	b.plant("key", nil, "")
 	letter, err := b.letters().Find(t.Context(), "key")
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = b.letters().Remove(t.Context(), letter)
-	contains(t, "its error", err, "remove message 1 of stream TENANT_DEAD_LETTERS", "not permitted")
+	Contains(t, "its error", err, "remove message 1 of stream TENANT_DEAD_LETTERS", "not permitted")
 }

@@ -11,6 +11,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // faultKind is a kind of fault, for TestFaultsAndPlaces.
@@ -80,18 +81,18 @@ func TestFaultsAndPlaces(t *testing.T) {
 				b.eventually("it is ready", func() bool { return h.Err() == nil })
 				switch {
 				case kind.everybodys, kind.fault.Lost:
-					equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2")
-					equal(t, "attempts", b.db.attempts("1"), 1)
+					testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2")
+					testkit.Equal(t, "attempts", b.db.attempts("1"), 1)
 				case kind.fault.Class == pipeline.Permanent:
 					want := []string{"PROVISIONED 1", string(kind.fault.Code) + " 1"}
 					slices.Sort(want)
-					equal(t, "outcomes", causes(t, b.outcomes()), strings.Join(want, ", "))
-					equal(t, "attempts", b.db.attempts("1"), 1)
+					testkit.Equal(t, "outcomes", causes(t, b.outcomes()), strings.Join(want, ", "))
+					testkit.Equal(t, "attempts", b.db.attempts("1"), 1)
 				default:
-					equal(t, "outcomes", causes(t, b.outcomes()), "ATTEMPTS_EXHAUSTED 1, PROVISIONED 1")
-					equal(t, "attempts", b.db.attempts("1"), 3)
+					testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "ATTEMPTS_EXHAUSTED 1, PROVISIONED 1")
+					testkit.Equal(t, "attempts", b.db.attempts("1"), 3)
 				}
-				equal(t, "attempts of the other", b.db.attempts("2"), 1)
+				testkit.Equal(t, "attempts of the other", b.db.attempts("2"), 1)
 			})
 		}
 	}
@@ -147,9 +148,9 @@ func TestFaultsOfTheLedger(t *testing.T) {
 				case "note":
 					attempts = 2 // by the fault of the step
 				}
-				equal(t, "outcomes", causes(t, b.outcomes()), want)
+				testkit.Equal(t, "outcomes", causes(t, b.outcomes()), want)
 				if at != "conclusion" { // a delivery that could not record a failure is followed by another attempt
-					equal(t, "attempts", b.db.attempts("1"), attempts)
+					testkit.Equal(t, "attempts", b.db.attempts("1"), attempts)
 				}
 			})
 		}
@@ -181,7 +182,7 @@ func TestFaultsOfARejection(t *testing.T) {
 			}
 			mended.Store(true)
 			b.settled()
-			equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, UNDECODABLE_EVENT 1")
+			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, UNDECODABLE_EVENT 1")
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestTransientFaultIsTriedAgainLater(t *testing.T) {
@@ -26,12 +27,12 @@ func TestTransientFaultIsTriedAgainLater(t *testing.T) {
 	b.publish(b.request("order", "acme"))
 	b.settled()
 	data, err := events.ProvisionedFrom(b.outcome())
-	must(t, err)
-	equal(t, "attempts", data.Attempts, 3)
-	equal(t, "deliveries", b.delivered(), 3)
+	testkit.Must(t, err)
+	testkit.Equal(t, "attempts", data.Attempts, 3)
+	testkit.Equal(t, "deliveries", b.delivered(), 3)
 	b.counts(1, 0)
 	for i, least := range []time.Duration{100 * time.Millisecond, 200 * time.Millisecond} {
-		if waited := attempts[i+1].Sub(attempts[i]); waited < least || waited > least+patience/2 {
+		if waited := attempts[i+1].Sub(attempts[i]); waited < least || waited > least+testkit.Patience/2 {
 			t.Errorf("attempt %d came after %s, want at least %s", i+2, waited, least)
 		}
 	}
@@ -45,10 +46,10 @@ func TestAttemptsEnd(t *testing.T) {
 	b.publish(b.request("order", "acme"))
 	b.settled()
 	failed := b.failure()
-	equal(t, "cause", failed.Cause.Code, events.CauseAttemptsExhausted)
-	equal(t, "detail", failed.Cause.Detail, "40P01: deadlock")
-	equal(t, "attempts", failed.Attempts, 3)
-	equal(t, "deliveries", b.delivered(), 3)
+	testkit.Equal(t, "cause", failed.Cause.Code, events.CauseAttemptsExhausted)
+	testkit.Equal(t, "detail", failed.Cause.Detail, "40P01: deadlock")
+	testkit.Equal(t, "attempts", failed.Attempts, 3)
+	testkit.Equal(t, "deliveries", b.delivered(), 3)
 	b.counts(1, 1)
 }
 
@@ -92,9 +93,9 @@ func TestOutagePausesIntake(t *testing.T) {
 			b.counts(8, 0)
 			b.eventually("Err is nil again", func() bool { return h.Err() == nil })
 			for _, name := range tenants(8) {
-				equal(t, "attempts of "+name, b.db.attempts("order-"+name), 1)
+				testkit.Equal(t, "attempts of "+name, b.db.attempts("order-"+name), 1)
 			}
-			equal(t, "delivered", b.delivered(), 8)
+			testkit.Equal(t, "delivered", b.delivered(), 8)
 		})
 	}
 }

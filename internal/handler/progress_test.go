@@ -13,6 +13,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // teller tells progress, and looks at nothing else.
@@ -43,8 +44,8 @@ func (b *bundle) telling() (on, by *nats.Conn, _ <-chan events.Progress) {
 		}
 		heard <- p
 	})
-	must(b.t, err)
-	must(b.t, by.Flush())
+	testkit.Must(b.t, err)
+	testkit.Must(b.t, by.Flush())
 	return on, by, heard
 }
 
@@ -52,7 +53,7 @@ func (b *bundle) telling() (on, by *nats.Conn, _ <-chan events.Progress) {
 func (b *bundle) told(heard <-chan events.Progress, n int) (all []string) {
 	b.t.Helper()
 	for range n {
-		p := receive(b.t, "progress is told", heard)
+		p := testkit.Receive(b.t, "progress is told", heard)
 		if ended := p.State != events.StepStarted; !ended && p.DurationMS != 0 {
 			b.t.Errorf("a step that has begun took %v ms", p.DurationMS)
 		}
@@ -84,7 +85,7 @@ func TestProgressIsToldInOrder(t *testing.T) {
 	// Without a valid id there is no subject: the first two are decided, and nothing is heard of them.
 	b.publish(b.request("1", "../etc"), b.request("2", "_docex_x_"))
 	b.settled()
-	equal(t, "messages published", on.Stats().OutMsgs, 0)
+	testkit.Equal(t, "messages published", on.Stats().OutMsgs, 0)
 	b.publish(b.request("3", "acme"))
 	want := slices.Concat(whole("acme 3/1")[:5], []string{"acme 3/1: 2 failed"}, whole("acme 3/2"))
 	if diff := cmp.Diff(want, b.told(heard, len(want))); diff != "" {
@@ -101,7 +102,7 @@ func TestProgressWaitsForNobody(t *testing.T) {
 	entered, release := b.block()
 	b.start()
 	b.publish(b.request("1", "acme"))
-	receive(t, "it is at work", entered)
+	testkit.Receive(t, "it is at work", entered)
 	b.told(heard, 5) // up to where it waits
 	b.server.stop()
 	b.eventually("the connection is away", func() bool { return !on.IsConnected() })
@@ -119,11 +120,11 @@ func TestProgressWaitsForNobody(t *testing.T) {
 		defer b.db.mu.Unlock()
 		return b.db.tenants["acme"]
 	})
-	equal(t, "messages kept for later", on.Stats().OutMsgs, before)
+	testkit.Equal(t, "messages kept for later", on.Stats().OutMsgs, before)
 	b.server.start(t)
 	b.settled()
 	b.eventually("both connections are back", func() bool { return on.IsConnected() && by.IsConnected() })
-	must(t, by.FlushTimeout(patience)) // the server has its subscription again
+	testkit.Must(t, by.FlushTimeout(testkit.Patience)) // the server has its subscription again
 	// What follows is heard, and before it nothing of what was lost. Its outcome is published again, untold.
 	b.publish(b.request("2", "umbrella"))
 	if diff := cmp.Diff(whole("umbrella 2/1"), b.told(heard, 12)); diff != "" {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestPulse(t *testing.T) {
@@ -51,18 +53,18 @@ func TestAlive(t *testing.T) {
 	b := newBundle(t)
 	entered, release := b.block()
 	h := b.start()
-	must(t, h.Alive())
+	testkit.Must(t, h.Alive())
 	h.pulse.hang()
 	b.eventually("intake looks up where there is nothing to do", func() bool { return h.Alive() == nil })
 
 	b.publishTenants(5)
-	receive(t, "work begins", entered)
+	testkit.Receive(t, "work begins", entered)
 	b.eventually("intake waits for workers", func() bool {
 		h.pulse.hang()
 		err := h.pulse.err(time.Time{})
 		return h.InHand() == 4 && err != nil && strings.Contains(err.Error(), places[placeWorkers].name)
 	})
-	must(t, h.Alive()) // a step has begun just now
+	testkit.Must(t, h.Alive()) // a step has begun just now
 	release()
 	b.settled()
 	b.eventually("nothing is in hand", func() bool { return h.InHand() == 0 })

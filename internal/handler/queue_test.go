@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestQueue(t *testing.T) {
@@ -14,7 +15,7 @@ func TestQueue(t *testing.T) {
 	look := func() Queue {
 		t.Helper()
 		q, err := ReadQueue(t.Context(), b.js)
-		must(t, err)
+		testkit.Must(t, err)
 		return q
 	}
 	if q := look(); q.Lag() != 0 || !q.Oldest.IsZero() || q.Age(time.Now()) != 0 || q.Pulls != 0 ||
@@ -25,7 +26,7 @@ func TestQueue(t *testing.T) {
 	b.publish(b.request("2", "two"), b.request("3", "three"))
 	stream := b.streamOf(events.StreamRequests)
 	stored, err := stream.GetMsg(t.Context(), first)
-	must(t, err)
+	testkit.Must(t, err)
 	b.eventually("three wait", func() bool { // the consumer hears of them a little later
 		q := look()
 		return q.Pending == 3 && q.Lag() == 3 && q.Oldest.Equal(stored.Time) &&
@@ -33,15 +34,15 @@ func TestQueue(t *testing.T) {
 	})
 	// What is settled does not count, nor what somebody has removed; what is in somebody's hands does.
 	consumer, err := stream.Consumer(t.Context(), events.DurableConsumer)
-	must(t, err)
+	testkit.Must(t, err)
 	msg, err := consumer.Next()
-	must(t, err)
-	must(t, msg.DoubleAck(t.Context()))
-	must(t, stream.DeleteMsg(t.Context(), first+1))
-	_, err = consumer.Next(jetstream.FetchMaxWait(patience))
-	must(t, err)
+	testkit.Must(t, err)
+	testkit.Must(t, msg.DoubleAck(t.Context()))
+	testkit.Must(t, stream.DeleteMsg(t.Context(), first+1))
+	_, err = consumer.Next(jetstream.FetchMaxWait(testkit.Patience))
+	testkit.Must(t, err)
 	stored, err = stream.GetMsg(t.Context(), first+2)
-	must(t, err)
+	testkit.Must(t, err)
 	b.eventually("the third is what is left", func() bool {
 		q := look()
 		return q.Pending == 0 && q.InFlight == 1 && q.Lag() == 1 && q.Oldest.Equal(stored.Time)
@@ -50,7 +51,7 @@ func TestQueue(t *testing.T) {
 	h := b.start()
 	b.eventually("somebody pulls", func() bool { return look().Pulls > 0 })
 	h.stop(t) // it would make the stream anew
-	must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
+	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
 	if _, err := ReadQueue(t.Context(), b.js); err == nil {
 		t.Error("there is no stream, and no error")
 	}

@@ -18,6 +18,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // refusing makes every attempt fail until grant is called.
@@ -46,7 +47,7 @@ func (b *bundle) found() Letter {
 func (b *bundle) replay() Replayed {
 	b.t.Helper()
 	r, err := b.letters().Replay(b.t.Context(), b.found())
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return r
 }
 
@@ -54,7 +55,7 @@ func (b *bundle) replay() Replayed {
 func (b *bundle) requested(sequence uint64) *jetstream.RawStreamMsg {
 	b.t.Helper()
 	msg, err := b.streamOf(events.StreamRequests).GetMsg(b.t.Context(), sequence)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return msg
 }
 
@@ -75,16 +76,16 @@ func TestReplayThatSucceeds(t *testing.T) {
 	grant()
 	r := b.replay()
 	b.settled()
-	equal(t, "number", r.Number, 1)
-	equal(t, "repeated", r.Repeated, false)
-	equal(t, "request", *r.Request, events.Request{Source: billing, ID: "order"})
+	testkit.Equal(t, "number", r.Number, 1)
+	testkit.Equal(t, "repeated", r.Repeated, false)
+	testkit.Equal(t, "request", *r.Request, events.Request{Source: billing, ID: "order"})
 	b.counts(2, 0)
-	equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1")
-	equal(t, "outcome id", b.outcomes()[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1")
+	testkit.Equal(t, "outcome id", b.outcomes()[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
 
 	// The contract, header by header.
 	replayed := b.requested(r.Sequence)
-	equal(t, "subject", replayed.Subject, "tenant.requested")
+	testkit.Equal(t, "subject", replayed.Subject, "tenant.requested")
 	if !bytes.Equal(replayed.Data, msg.Data) {
 		t.Errorf("data: got %q, want %q", replayed.Data, msg.Data)
 	}
@@ -92,7 +93,7 @@ func TestReplayThatSucceeds(t *testing.T) {
 		"content-type": {events.ContentType}, "X-Trace": {"one", "two"}, "x-lower": {"kept as it is"},
 		"Replay-Number": {"1"}, "Nats-Msg-Id": {"replay.1." + nonce},
 	}
-	equal(t, "header", fmt.Sprint(replayed.Header), fmt.Sprint(want))
+	testkit.Equal(t, "header", fmt.Sprint(replayed.Header), fmt.Sprint(want))
 }
 
 // Each replay that fails has the next number, and no header is left of the one before.
@@ -109,19 +110,19 @@ func TestReplayThatFailsAgain(t *testing.T) {
 		nonce := reasons(b.letter())["Nonce"]
 		r := b.replay()
 		b.settled()
-		equal(t, "number", r.Number, n)
+		testkit.Equal(t, "number", r.Number, n)
 		header := b.requested(r.Sequence).Header
-		equal(t, "header", fmt.Sprint(header), fmt.Sprint(nats.Header{
+		testkit.Equal(t, "header", fmt.Sprint(header), fmt.Sprint(nats.Header{
 			"content-type": {events.ContentType}, ReplayHeader: {fmt.Sprint(n)},
 			"Nats-Msg-Id": {fmt.Sprintf("replay.%d.%s", n, nonce)},
 		}))
-		equal(t, "replay of the new dead letter", b.found().Replay, n)
+		testkit.Equal(t, "replay of the new dead letter", b.found().Replay, n)
 	}
 	grant()
 	b.replay()
 	b.settled()
 	b.counts(5, 0)
-	equal(t, "outcome id", b.outcomes()[4].ID(), events.OutcomeID(billing, "order", 4, events.TypeProvisioned))
+	testkit.Equal(t, "outcome id", b.outcomes()[4].ID(), events.OutcomeID(billing, "order", 4, events.TypeProvisioned))
 }
 
 // Statement 2: two operators who replay everything at once.
@@ -159,13 +160,13 @@ func TestTwoOperatorsReplayAtOnce(t *testing.T) {
 	}
 	close(begin)
 	operators.Wait()
-	equal(t, "replays", published.Load(), int32(n))
-	equal(t, "replays that were there already", repeated.Load()+gone.Load(), int32(n))
-	equal(t, "messages in the stream of requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(2*n))
+	testkit.Equal(t, "replays", published.Load(), int32(n))
+	testkit.Equal(t, "replays that were there already", repeated.Load()+gone.Load(), int32(n))
+	testkit.Equal(t, "messages in the stream of requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(2*n))
 	b.start()
 	b.settled()
 	b.counts(2*n, 0)
-	equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", n, n))
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", n, n))
 }
 
 // undying is a JetStream in which no message is removed, as if the operator's process had ended before.
@@ -200,7 +201,7 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 				config := b.streamOf(events.StreamRequests).CachedInfo().Config
 				config.Duplicates = 100 * time.Millisecond
 				_, err := b.js.UpdateStream(t.Context(), config)
-				must(t, err)
+				testkit.Must(t, err)
 			}
 			b.config.Workers = 1 // the fake ledger lets two work on one request at once
 			grant := b.refusing()
@@ -215,7 +216,7 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 				grant()
 			}
 			interrupted, err := OpenLetters(t.Context(), undying{b.js})
-			must(t, err)
+			testkit.Must(t, err)
 			r, err := interrupted.Replay(t.Context(), letter)
 			if c.works && !c.grants {
 				// It may have failed already, and a newer one be there.
@@ -223,15 +224,15 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else {
-				contains(t, "its error", err, "could not be removed", "again is safe", "injected")
-				equal(t, "dead letter", b.found().Sequence, letter.Sequence)
+				Contains(t, "its error", err, "could not be removed", "again is safe", "injected")
+				testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 			}
-			equal(t, "number", r.Number, 1)
+			testkit.Equal(t, "number", r.Number, 1)
 			if c.works {
 				b.settled()
 			}
 			if c.letters > 0 { // another number: that is a new replay
-				equal(t, "number", b.replay().Number, 2)
+				testkit.Equal(t, "number", b.replay().Number, 2)
 				b.settled()
 				b.counts(c.outcomes, c.letters)
 				return
@@ -244,16 +245,16 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 				return again.Repeated == !c.forgets && again.Number == 1
 			})
 			_, err = b.letters().Replay(t.Context(), letter)
-			must(t, err)
+			testkit.Must(t, err)
 			if !c.works {
 				b.start()
 			}
 			b.settled()
 			b.counts(c.outcomes, c.letters)
 			if !c.forgets { // else there are two messages, and the second may be claimed while the first is worked on
-				equal(t, "attempts", b.db.attempts("order"), 1)
+				testkit.Equal(t, "attempts", b.db.attempts("order"), 1)
 			}
-			equal(t, "outcome id", b.outcomes()[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
+			testkit.Equal(t, "outcome id", b.outcomes()[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
 		})
 	}
 }
@@ -271,13 +272,13 @@ func TestReplayOfWhatHasSucceededMeanwhile(t *testing.T) {
 	b.publish(msg) // by hand
 	b.settled()
 	answers, err := b.config.Conn.SubscribeSync(events.TypeProvisioned)
-	must(t, err)
+	testkit.Must(t, err)
 	r := b.replay()
-	answer, err := answers.NextMsg(patience)
-	must(t, err)
+	answer, err := answers.NextMsg(testkit.Patience)
+	testkit.Must(t, err)
 	e, err := events.Decode(answer.Header, answer.Data)
-	must(t, err)
-	equal(t, "outcome id", e.ID(), events.OutcomeID(billing, "order", r.Number, events.TypeProvisioned))
+	testkit.Must(t, err)
+	testkit.Equal(t, "outcome id", e.ID(), events.OutcomeID(billing, "order", r.Number, events.TypeProvisioned))
 	b.settled()
 	b.counts(2, 0)
 }
@@ -293,15 +294,15 @@ func TestReplayLeavesANewerDeadLetter(t *testing.T) {
 	b.replay()
 	b.settled()
 	fresh := b.found()
-	equal(t, "its replay", fresh.Replay, 1)
+	testkit.Equal(t, "its replay", fresh.Replay, 1)
 	gone, err := b.letters().Remove(t.Context(), old)
-	must(t, err)
-	equal(t, "the old one is gone", gone, true)
+	testkit.Must(t, err)
+	testkit.Equal(t, "the old one is gone", gone, true)
 	if _, err := b.letters().Replay(t.Context(), old); !errors.Is(err, ErrGone) {
 		t.Errorf("replay of the old one: %v", err)
 	}
-	equal(t, "the newer one", b.found().Sequence, fresh.Sequence)
-	equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(2))
+	testkit.Equal(t, "the newer one", b.found().Sequence, fresh.Sequence)
+	testkit.Equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(2))
 }
 
 // Statement 1.
@@ -315,12 +316,12 @@ func TestReplayThatIsNotPublishedLeavesTheDeadLetter(t *testing.T) {
 	js := newFaulty(b.js)
 	js.before[events.TypeRequested] = 1
 	faulty, err := OpenLetters(t.Context(), js)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = faulty.Replay(t.Context(), letter)
 	if !errors.Is(err, errInjected) {
 		t.Errorf("its error: %v", err)
 	}
-	equal(t, "dead letter", b.found().Sequence, letter.Sequence)
+	testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 
 	// Stored, and the PubAck lost: the same.
 	h.stop(t)
@@ -329,11 +330,11 @@ func TestReplayThatIsNotPublishedLeavesTheDeadLetter(t *testing.T) {
 	if !errors.Is(err, errInjected) {
 		t.Errorf("its error: %v", err)
 	}
-	equal(t, "dead letter", b.found().Sequence, letter.Sequence)
+	testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 	r, err := faulty.Replay(t.Context(), letter)
-	must(t, err)
-	equal(t, "repeated", r.Repeated, true)
-	equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(2))
+	testkit.Must(t, err)
+	testkit.Equal(t, "repeated", r.Repeated, true)
+	testkit.Equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(2))
 	b.counts(1, 0)
 }
 
@@ -346,14 +347,14 @@ func TestReplayThatAnotherStreamTakes(t *testing.T) {
 	b.settled()
 	h.stop(t)
 	letter := b.found()
-	must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
+	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
 	_, err := b.letters().Replay(t.Context(), letter)
-	contains(t, "no stream", err, "TENANT_REQUESTS is not there")
+	Contains(t, "no stream", err, "TENANT_REQUESTS is not there")
 	_, err = b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"tenant.requested"}})
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = b.letters().Replay(t.Context(), letter)
-	contains(t, "another stream", err, "it went to stream OTHER")
-	equal(t, "dead letter", b.found().Sequence, letter.Sequence)
+	Contains(t, "another stream", err, "it went to stream OTHER")
+	testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 }
 
 func TestReplayOfAnOmittedOriginal(t *testing.T) {
@@ -367,7 +368,7 @@ func TestReplayOfAnOmittedOriginal(t *testing.T) {
 	b.publish(msg)
 	b.settled()
 	letter := b.found()
-	equal(t, "omitted", letter.Omitted, true)
+	testkit.Equal(t, "omitted", letter.Omitted, true)
 	grant()
 	r := b.replay()
 	b.settled()
@@ -375,10 +376,10 @@ func TestReplayOfAnOmittedOriginal(t *testing.T) {
 	if !bytes.Equal(replayed.Data, msg.Data) {
 		t.Errorf("data: got %q, want %q", replayed.Data, msg.Data)
 	}
-	equal(t, "large header", len(replayed.Header.Get("X-Large")), 64<<10-300)
-	equal(t, "an instruction of the original", replayed.Header.Get("Nats-Expected-Last-Sequence"), "")
+	testkit.Equal(t, "large header", len(replayed.Header.Get("X-Large")), 64<<10-300)
+	testkit.Equal(t, "an instruction of the original", replayed.Header.Get("Nats-Expected-Last-Sequence"), "")
 	b.counts(2, 0)
-	equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1")
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1")
 }
 
 func TestReplayOfAnOmittedOriginalThatIsGone(t *testing.T) {
@@ -389,17 +390,17 @@ func TestReplayOfAnOmittedOriginalThatIsGone(t *testing.T) {
 	b.settled()
 	letter := b.found()
 	_, err := b.letters().Replay(t.Context(), letter)
-	contains(t, "no room for its new headers", err, "max_payload")
+	Contains(t, "no room for its new headers", err, "max_payload")
 	if !errors.Is(err, ErrUnreplayable) {
 		t.Errorf("%v", err)
 	}
-	must(t, b.streamOf(events.StreamRequests).DeleteMsg(t.Context(), first))
+	testkit.Must(t, b.streamOf(events.StreamRequests).DeleteMsg(t.Context(), first))
 	_, err = b.letters().Replay(t.Context(), letter)
-	contains(t, "the original is gone", err, "TENANT_REQUESTS at sequence 1", "requested anew")
+	Contains(t, "the original is gone", err, "TENANT_REQUESTS at sequence 1", "requested anew")
 	if !errors.Is(err, ErrUnreplayable) {
 		t.Errorf("%v", err)
 	}
-	equal(t, "dead letter", b.found().Sequence, letter.Sequence)
+	testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 }
 
 // What cannot be decoded fails again, under another key.
@@ -419,9 +420,9 @@ func TestReplayOfAnUndecodableMessage(t *testing.T) {
 		t.Errorf("key %s, replay %d", fresh.Key, fresh.Replay)
 	}
 	b.counts(2, 1)
-	equal(t, "the new key", fresh.Key, b.undecodableKey(r.Sequence))
-	equal(t, "the key that the replay returned", r.Key, fresh.Key)
-	equal(t, "outcome id", b.outcomes()[1].ID(), events.UndecodableOutcomeID(fresh.Key, 1))
+	testkit.Equal(t, "the new key", fresh.Key, b.undecodableKey(r.Sequence))
+	testkit.Equal(t, "the key that the replay returned", r.Key, fresh.Key)
+	testkit.Equal(t, "outcome id", b.outcomes()[1].ID(), events.UndecodableOutcomeID(fresh.Key, 1))
 }
 
 // Statement 5: what others put into the stream is refused, with the reason, and stays.
@@ -463,30 +464,30 @@ func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
 		sequence := b.plant(c.key, c.header, string(order.Data))
 		letter := b.found()
 		_, err := b.letters().Replay(t.Context(), letter)
-		contains(t, c.name, err, c.want)
+		Contains(t, c.name, err, c.want)
 		if !errors.Is(err, ErrUnreplayable) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		_, err = b.letters().Check(t.Context(), letter)
-		contains(t, c.name+", checked", err, c.want)
-		equal(t, c.name, b.found().Sequence, sequence)
+		Contains(t, c.name+", checked", err, c.want)
+		testkit.Equal(t, c.name, b.found().Sequence, sequence)
 		_, err = b.letters().Remove(t.Context(), letter)
-		must(t, err)
+		testkit.Must(t, err)
 	}
-	equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(0))
+	testkit.Equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(0))
 	names := []string{}
 	for name := range b.js.StreamNames(t.Context()).Name() {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	equal(t, "streams", fmt.Sprint(names), "[TENANT_DEAD_LETTERS TENANT_EVENTS TENANT_REQUESTS]")
+	testkit.Equal(t, "streams", fmt.Sprint(names), "[TENANT_DEAD_LETTERS TENANT_EVENTS TENANT_REQUESTS]")
 
 	// Nothing is wrong with this one.
 	b.plant(key, with("", ""), string(order.Data))
 	number, err := b.letters().Check(t.Context(), b.found())
-	must(t, err)
-	equal(t, "number", number, 1)
-	equal(t, "requests after a check", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(0))
+	testkit.Must(t, err)
+	testkit.Equal(t, "number", number, 1)
+	testkit.Equal(t, "requests after a check", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(0))
 	b.replay()
 	b.start()
 	b.settled()
@@ -511,14 +512,14 @@ func TestReplayNumberOfWhatCannotBeDecoded(t *testing.T) {
 	} {
 		b.publish(&nats.Msg{Subject: events.TypeRequested, Header: nats.Header{ReplayHeader: {c.number}}, Data: []byte("garbage")})
 		b.settled()
-		equal(t, c.number+": dead letter", b.found().Replay, c.want)
+		testkit.Equal(t, c.number+": dead letter", b.found().Replay, c.want)
 		r := b.replay()
-		equal(t, c.number+": replay", r.Number, c.next)
+		testkit.Equal(t, c.number+": replay", r.Number, c.next)
 		b.settled()
-		equal(t, c.number+": the replay's dead letter", b.found().Replay, c.next)
-		equal(t, c.number+": outcomes", len(b.outcomes()), 2*(i+1))
+		testkit.Equal(t, c.number+": the replay's dead letter", b.found().Replay, c.next)
+		testkit.Equal(t, c.number+": outcomes", len(b.outcomes()), 2*(i+1))
 		_, err := b.letters().Remove(t.Context(), b.found())
-		must(t, err)
+		testkit.Must(t, err)
 	}
 }
 
@@ -547,7 +548,7 @@ func TestNoReplayNumberIsLeft(t *testing.T) {
 	for _, replay := range []int{2147483646, 1_000_000_000, 0} {
 		plant(fmt.Sprint(replay))
 		number, err := b.letters().Check(t.Context(), b.found())
-		must(t, err)
-		equal(t, "number", number, replay+1)
+		testkit.Must(t, err)
+		testkit.Equal(t, "number", number, replay+1)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // A handler that has ended holds nothing any more, here or at the server.
@@ -32,14 +33,14 @@ func TestThousandStartsAndStops(t *testing.T) { //nolint:paralleltest // it coun
 		return now.subscriptions <= level.subscriptions && now.files <= level.files
 	})
 	t.Logf("at first %+v, after %d times %+v", level, most, b.level())
-	equal(t, "consumers", b.streamOf(events.StreamRequests).CachedInfo().State.Consumers, 1)
-	equal(t, "connections", b.server.NumClients(), 1)
+	testkit.Equal(t, "consumers", b.streamOf(events.StreamRequests).CachedInfo().State.Consumers, 1)
+	testkit.Equal(t, "connections", b.server.NumClients(), 1)
 	// And the next one is served.
 	b.start()
 	b.publish(b.request("order", "acme"))
 	b.settled()
 	b.counts(1, 0)
-	equal(t, "deliveries", b.delivered(), 1)
+	testkit.Equal(t, "deliveries", b.delivered(), 1)
 }
 
 // held is what a handler could leave behind.

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // A request is settled only after what it ends in is stored: invariant 1.
@@ -47,9 +48,9 @@ func TestNothingIsSettledBeforeItsOutcomeIsStored(t *testing.T) {
 			h := b.start(func(c *Config) { c.JetStream = js })
 			b.publish(c.message(b))
 			for range 3 {
-				receive(t, "a failed publication", js.failed)
+				testkit.Receive(t, "a failed publication", js.failed)
 			}
-			equal(t, "acknowledgements pending", b.consumer().NumAckPending, 1)
+			testkit.Equal(t, "acknowledgements pending", b.consumer().NumAckPending, 1)
 			b.counts(c.outcomes, c.letters)
 			if err := h.Err(); !errors.Is(err, errInjected) {
 				t.Errorf("Err is %v and does not say why nothing gets out", err)
@@ -58,7 +59,7 @@ func TestNothingIsSettledBeforeItsOutcomeIsStored(t *testing.T) {
 			b.settled()
 			b.counts(c.finally, c.buried)
 			b.eventually("ready again", func() bool { return h.Err() == nil })
-			equal(t, "deliveries", b.consumer().Delivered.Consumer, 1)
+			testkit.Equal(t, "deliveries", b.consumer().Delivered.Consumer, 1)
 		})
 	}
 }
@@ -72,7 +73,7 @@ func TestDeadLetterComesBeforeTheOutcome(t *testing.T) {
 	b.settled()
 	js.mu.Lock()
 	defer js.mu.Unlock()
-	equal(t, "publications", strings.Join(js.published, " "),
+	testkit.Equal(t, "publications", strings.Join(js.published, " "),
 		events.DeadLetterSubject(events.RequestKey(billing, "order"))+" "+events.TypeProvisioningFailed)
 }
 
@@ -106,7 +107,7 @@ func TestTheNextProcessTakesOverBetweenAnyTwoSteps(t *testing.T) {
 				msg.Header.Set(jetstream.MsgIDHeader, "publisher-1")
 			}
 			b.publish(msg)
-			receive(t, "a failed publication", js.failed)
+			testkit.Receive(t, "a failed publication", js.failed)
 			first.stop(t)
 
 			begin := time.Now()
@@ -120,7 +121,7 @@ func TestTheNextProcessTakesOverBetweenAnyTwoSteps(t *testing.T) {
 			if c.tenant == "acme" {
 				want, letters = events.OutcomeID(billing, "order", 0, events.TypeProvisioned), 0
 			}
-			equal(t, "outcome id", b.outcome().ID(), want)
+			testkit.Equal(t, "outcome id", b.outcome().ID(), want)
 			b.counts(1, letters)
 		})
 	}
@@ -136,21 +137,21 @@ func TestDeletedStreamStopsAcknowledging(t *testing.T) {
 				b := newBundle(t)
 				b.config.Topology.Manage = manage
 				h := b.start()
-				must(t, b.js.DeleteStream(t.Context(), stream))
+				testkit.Must(t, b.js.DeleteStream(t.Context(), stream))
 				b.publish(b.request("order", tenant))
 				if !manage {
 					b.eventually("Err names the stream", func() bool {
 						err := h.Err()
 						return err != nil && strings.Contains(err.Error(), stream)
 					})
-					equal(t, "acknowledgements pending", b.consumer().NumAckPending, 1)
+					testkit.Equal(t, "acknowledgements pending", b.consumer().NumAckPending, 1)
 					again := b.config.Topology
 					again.Manage = true
 					_, err := again.Ensure(t.Context(), b.js)
-					must(t, err)
+					testkit.Must(t, err)
 				}
 				b.settled()
-				equal(t, "outcomes", len(b.outcomes()), 1)
+				testkit.Equal(t, "outcomes", len(b.outcomes()), 1)
 				b.eventually("ready", func() bool { return h.Err() == nil })
 			})
 		}
@@ -163,8 +164,8 @@ func TestServerRestartLosesNothing(t *testing.T) {
 	entered, release := b.block()
 	h := b.start()
 	b.publishTenants(4)
-	receive(t, "work begins", entered)
-	receive(t, "work begins on the second worker", entered)
+	testkit.Receive(t, "work begins", entered)
+	testkit.Receive(t, "work begins on the second worker", entered)
 	b.server.stop()
 	release()
 	b.eventually("not ready", func() bool { return h.Err() != nil })
@@ -173,7 +174,7 @@ func TestServerRestartLosesNothing(t *testing.T) {
 	b.settled()
 	b.counts(4, 0)
 	b.eventually("ready", func() bool { return h.Err() == nil })
-	equal(t, "attempts of a request", b.db.attempts("order-tenant_0"), 1)
+	testkit.Equal(t, "attempts of a request", b.db.attempts("order-tenant_0"), 1)
 }
 
 // A PubAck that never comes ends by the publication's own timeout, and by the end of the drain.
@@ -182,9 +183,9 @@ func TestPublicationWaitsNoLongerThanTheDrain(t *testing.T) {
 	js := &silent{JetStream: b.js, asked: make(chan struct{}, 10), ended: make(chan error, 10)}
 	h := b.start(func(c *Config) { c.JetStream, c.DrainTimeout = js, time.Millisecond })
 	b.publish(b.request("order", "acme"))
-	receive(t, "a publication", js.asked)
+	testkit.Receive(t, "a publication", js.asked)
 	h.stop(t)
-	equal(t, "the end of the publication", receive(t, "it", js.ended), context.Canceled) // and not its own timeout
+	testkit.Equal(t, "the end of the publication", testkit.Receive(t, "it", js.ended), context.Canceled) // and not its own timeout
 	b.start()
 	b.settled()
 	b.counts(1, 0)
@@ -211,8 +212,8 @@ func TestPanicIsOneDeliverysTrouble(t *testing.T) {
 	b.start()
 	b.publishTenants(5)
 	b.settled()
-	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 5")
-	equal(t, "deliveries", b.delivered(), 7)
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 5")
+	testkit.Equal(t, "deliveries", b.delivered(), 7)
 }
 
 // The worker whose word the gate waits for may panic instead of giving it.
@@ -228,7 +229,7 @@ func TestPanicWhileTheGateWaitsForWork(t *testing.T) {
 	b.db.mu.Unlock()
 	b.publish(b.request("order-b", "b"))
 	b.settled()
-	equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2")
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2")
 	b.eventually("Err is nil again", func() bool { return h.Err() == nil })
 }
 
@@ -237,10 +238,10 @@ func TestPostponedRequestsStopNobody(t *testing.T) {
 	b := newBundle(t)
 	const most, postponed = 10, 30
 	was := b.consumer().Config
-	equal(t, "max_ack_pending of a consumer that was made here", was.MaxAckPending, -1)
+	testkit.Equal(t, "max_ack_pending of a consumer that was made here", was.MaxAckPending, -1)
 	was.MaxAckPending = most // as an earlier version left it, on a smaller scale
 	_, err := b.js.UpdateConsumer(t.Context(), events.StreamRequests, was)
-	must(t, err)
+	testkit.Must(t, err)
 	b.config.Backoff.Min, b.config.Backoff.Max = time.Hour, time.Hour
 	b.db.work = func(_ context.Context, tenant string, _ int) error {
 		if tenant == "good" {

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // rawPublisher writes what the client library would not: any header block.
@@ -29,7 +30,7 @@ type rawPublisher struct {
 func (s *natsServer) rawPublisher(t *testing.T) *rawPublisher {
 	t.Helper()
 	conn, err := s.InProcessConn()
-	must(t, err)
+	testkit.Must(t, err)
 	p := &rawPublisher{t: t, conn: conn, answers: make(chan string, 16)}
 	ended := make(chan struct{})
 	go func() {
@@ -40,7 +41,7 @@ func (s *natsServer) rawPublisher(t *testing.T) *rawPublisher {
 		conn.Close()
 		<-ended
 	})
-	must(t, p.write(`CONNECT {"verbose":false,"pedantic":false,"headers":true}`+"\r\n"))
+	testkit.Must(t, p.write(`CONNECT {"verbose":false,"pedantic":false,"headers":true}`+"\r\n"))
 	return p
 }
 
@@ -61,7 +62,7 @@ func (p *rawPublisher) read() {
 func (p *rawPublisher) write(text string) error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
-	if err := p.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+	if err := p.conn.SetWriteDeadline(time.Now().Add(testkit.Patience)); err != nil {
 		return err
 	}
 	_, err := p.conn.Write([]byte(text))
@@ -74,16 +75,16 @@ func (p *rawPublisher) publish(subject, header, body string) {
 	p.t.Helper()
 	if header != "" {
 		header += "\r\n\r\n"
-		must(p.t, p.write(fmt.Sprintf("HPUB %s %d %d\r\n%s%s\r\nPING\r\n", subject, len(header), len(header)+len(body), header, body)))
+		testkit.Must(p.t, p.write(fmt.Sprintf("HPUB %s %d %d\r\n%s%s\r\nPING\r\n", subject, len(header), len(header)+len(body), header, body)))
 	} else {
-		must(p.t, p.write(fmt.Sprintf("PUB %s %d\r\n%s\r\nPING\r\n", subject, len(body), body)))
+		testkit.Must(p.t, p.write(fmt.Sprintf("PUB %s %d\r\n%s\r\nPING\r\n", subject, len(body), body)))
 	}
 	select {
 	case answer := <-p.answers:
 		if !strings.HasPrefix(answer, "PONG") {
 			p.t.Fatalf("the server answers %q", answer)
 		}
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		p.t.Fatal("the server does not answer")
 	}
 }
@@ -137,10 +138,10 @@ func TestMessagesThatLookLikeAStatusAreSettled(t *testing.T) {
 		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == uint64(len(blocks)+1)
 	})
 	b.settled()
-	equal(t, "outcomes", causes(t, b.outcomes()),
+	testkit.Equal(t, "outcomes", causes(t, b.outcomes()),
 		fmt.Sprintf("INVALID_REQUEST 1, PROVISIONED 1, UNDECODABLE_EVENT %d", len(blocks)-1))
-	equal(t, "delivered", b.delivered(), len(blocks)+1)
-	equal(t, "dead letters", len(b.list(Filter{})), len(blocks))
+	testkit.Equal(t, "delivered", b.delivered(), len(blocks)+1)
+	testkit.Equal(t, "dead letters", len(b.list(Filter{})), len(blocks))
 }
 
 // The same for whoever reads what lies in a stream: in pages of headers, in order, one by one; also with allow_direct, by
@@ -154,7 +155,7 @@ func TestReadersSeeMessagesThatLookLikeAStatus(t *testing.T) {
 				config := b.streamOf(stream).CachedInfo().Config
 				config.AllowDirect = direct
 				_, err := b.js.UpdateStream(t.Context(), config)
-				must(t, err)
+				testkit.Must(t, err)
 			}
 			raw := b.server.rawPublisher(t)
 			blocks := statusBlocks()
@@ -171,33 +172,33 @@ func TestReadersSeeMessagesThatLookLikeAStatus(t *testing.T) {
 			}
 
 			letters := b.list(Filter{})
-			equal(t, "dead letters listed", len(letters), len(blocks))
+			testkit.Equal(t, "dead letters listed", len(letters), len(blocks))
 			for i, letter := range letters {
 				found, err := b.letters().Find(ctx, letter.Key)
-				must(t, err)
-				equal(t, "dead letter found: "+names[i], found.Sequence, letter.Sequence)
+				testkit.Must(t, err)
+				testkit.Equal(t, "dead letter found: "+names[i], found.Sequence, letter.Sequence)
 				if _, err := b.letters().Original(ctx, letter); err != nil {
 					t.Errorf("%s: %v", names[i], err)
 				}
 			}
 
 			reader, err := OpenReader(ctx, b.js, events.StreamEvents, ReadFrom{Start: true})
-			must(t, err)
+			testkit.Must(t, err)
 			defer reader.Close(ctx)
 			for i := range names {
 				msg, err := reader.Next(ctx)
-				must(t, err)
+				testkit.Must(t, err)
 				meta, err := msg.Metadata()
-				must(t, err)
-				equal(t, "read in order: "+names[i], meta.Sequence.Stream, uint64(i+1))
+				testkit.Must(t, err)
+				testkit.Equal(t, "read in order: "+names[i], meta.Sequence.Stream, uint64(i+1))
 				_, err = GetMessage(ctx, b.js, events.StreamEvents, StoredMessage{Sequence: meta.Sequence.Stream})
-				must(t, err)
+				testkit.Must(t, err)
 			}
 
 			raw.publish(events.TypeRequested, blocks["status 404"], "")
 			b.eventually("the oldest request is found", func() bool {
 				queue, err := ReadQueue(ctx, b.js)
-				must(t, err)
+				testkit.Must(t, err)
 				return !queue.Oldest.IsZero()
 			})
 		})
@@ -221,21 +222,21 @@ func TestReaderGoesOnWhereItWas(t *testing.T) {
 			}
 			ctx, read := t.Context(), 0
 			reader, err := OpenReader(ctx, b.js, events.StreamEvents, from)
-			must(t, err)
+			testkit.Must(t, err)
 			defer reader.Close(ctx)
 			readAll := func() {
 				for read < n {
 					msg, err := reader.Next(ctx)
-					must(t, err)
+					testkit.Must(t, err)
 					read++
-					equal(t, "message", string(msg.Data), fmt.Sprint(read))
+					testkit.Equal(t, "message", string(msg.Data), fmt.Sprint(read))
 				}
 			}
 			// Before anything was read, in the middle of what was asked for, and where all is read.
-			must(t, b.js.DeleteConsumer(ctx, events.StreamEvents, reader.consumer))
+			testkit.Must(t, b.js.DeleteConsumer(ctx, events.StreamEvents, reader.consumer))
 			publish(readAhead + 50)
 			readAll()
-			must(t, b.js.DeleteConsumer(ctx, events.StreamEvents, reader.consumer))
+			testkit.Must(t, b.js.DeleteConsumer(ctx, events.StreamEvents, reader.consumer))
 			publish(3)
 			readAll()
 			b.server.stop()
@@ -252,10 +253,10 @@ func TestReaderGoesOnWhereItWas(t *testing.T) {
 			last := b.streamOf(events.StreamEvents).CachedInfo().State.LastSeq
 			for sequence := uint64(read + 1); sequence <= last; sequence++ {
 				msg, err := reader.Next(ctx)
-				must(t, err)
+				testkit.Must(t, err)
 				meta, err := msg.Metadata()
-				must(t, err)
-				equal(t, "sequence", meta.Sequence.Stream, sequence)
+				testkit.Must(t, err)
+				testkit.Equal(t, "sequence", meta.Sequence.Stream, sequence)
 			}
 		})
 	}

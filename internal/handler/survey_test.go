@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // A survey finds what Ensure would refuse, goes on after it, and makes nothing.
@@ -27,8 +28,8 @@ func TestSurvey(t *testing.T) {
 			t.Errorf("%+v", stream)
 		}
 	}
-	equal(t, "streams", len(s.Streams), 3)
-	equal(t, "questions", asked, 4)
+	testkit.Equal(t, "streams", len(s.Streams), 3)
+	testkit.Equal(t, "questions", asked, 4)
 	if !errors.Is(s.Consumer.Err, ErrMissing) {
 		t.Error(s.Consumer.Err)
 	}
@@ -39,17 +40,17 @@ func TestSurvey(t *testing.T) {
 	spoilt := managed.streams()[1]
 	spoilt.Storage = jetstream.MemoryStorage
 	_, err := js.CreateStream(t.Context(), spoilt)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = js.CreateStream(t.Context(), managed.streams()[0])
-	must(t, err)
+	testkit.Must(t, err)
 	config := managed.consumer()
 	config.HeadersOnly = true
 	_, err = js.CreateConsumer(t.Context(), events.StreamRequests, config)
-	must(t, err)
+	testkit.Must(t, err)
 	s = look()
-	equal(t, "requests", s.Streams[0].Err, nil)
-	contains(t, "outcomes", s.Streams[1].Err, "storage", "Memory")
-	contains(t, "consumer", s.Consumer.Err, "headers_only")
+	testkit.Equal(t, "requests", s.Streams[0].Err, nil)
+	Contains(t, "outcomes", s.Streams[1].Err, "storage", "Memory")
+	Contains(t, "consumer", s.Consumer.Err, "headers_only")
 	for _, stream := range s.Streams[:2] {
 		if ahead := stream.Info.TimeStamp.Sub(stream.Asked).Abs(); ahead > stream.Unsure+time.Second {
 			t.Errorf("the server's clock, which is this one, is off by %s", ahead)

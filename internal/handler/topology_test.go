@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 const days = 24 * time.Hour
@@ -18,7 +19,7 @@ func bare(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	t.Parallel()
 	js, err := jetstream.New(startNATS(t).connect(t))
-	must(t, err)
+	testkit.Must(t, err)
 	return js
 }
 
@@ -27,12 +28,12 @@ var managed = Topology{Replicas: 1, Manage: true, AckWait: 30 * time.Second}
 func config(t *testing.T, js jetstream.JetStream, stream string) jetstream.StreamConfig {
 	t.Helper()
 	s, err := js.Stream(t.Context(), stream)
-	must(t, err)
+	testkit.Must(t, err)
 	return s.CachedInfo().Config
 }
 
-// contains asserts that an error says all of this.
-func contains(t *testing.T, what string, err error, parts ...string) {
+// Contains asserts that an error says all of this.
+func Contains(t *testing.T, what string, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
 		t.Errorf("%s: no error", what)
@@ -49,7 +50,7 @@ func contains(t *testing.T, what string, err error, parts ...string) {
 func TestEnsureCreatesWhatTheContractSays(t *testing.T) {
 	js := bare(t)
 	_, err := managed.Ensure(t.Context(), js)
-	must(t, err)
+	testkit.Must(t, err)
 	for name, want := range map[string]jetstream.StreamConfig{
 		"TENANT_REQUESTS": {
 			Subjects: []string{"tenant.requested"}, MaxAge: 90 * days, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: -1,
@@ -61,52 +62,52 @@ func TestEnsureCreatesWhatTheContractSays(t *testing.T) {
 		"TENANT_DEAD_LETTERS": {Subjects: []string{"tenant.dead_letter.>"}, MaxMsgsPerSubject: 1},
 	} {
 		got := config(t, js, name)
-		equal(t, name+" subjects", strings.Join(got.Subjects, " "), strings.Join(want.Subjects, " "))
-		equal(t, name+" retention", got.Retention, jetstream.LimitsPolicy)
-		equal(t, name+" storage", got.Storage, jetstream.FileStorage)
-		equal(t, name+" replicas", got.Replicas, 1)
-		equal(t, name+" max age", got.MaxAge, want.MaxAge)
-		equal(t, name+" discard", got.Discard, want.Discard)
-		equal(t, name+" max messages per subject", got.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
-		equal(t, name+" no ack", got.NoAck, false)
+		testkit.Equal(t, name+" subjects", strings.Join(got.Subjects, " "), strings.Join(want.Subjects, " "))
+		testkit.Equal(t, name+" retention", got.Retention, jetstream.LimitsPolicy)
+		testkit.Equal(t, name+" storage", got.Storage, jetstream.FileStorage)
+		testkit.Equal(t, name+" replicas", got.Replicas, 1)
+		testkit.Equal(t, name+" max age", got.MaxAge, want.MaxAge)
+		testkit.Equal(t, name+" discard", got.Discard, want.Discard)
+		testkit.Equal(t, name+" max messages per subject", got.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
+		testkit.Equal(t, name+" no ack", got.NoAck, false)
 		if want.Duplicates > 0 {
-			equal(t, name+" duplicate window", got.Duplicates, want.Duplicates)
+			testkit.Equal(t, name+" duplicate window", got.Duplicates, want.Duplicates)
 		}
 	}
 	consumer, err := js.Consumer(t.Context(), "TENANT_REQUESTS", "tenant-provisioner")
-	must(t, err)
+	testkit.Must(t, err)
 	got := consumer.CachedInfo().Config
-	equal(t, "durable", got.Durable, "tenant-provisioner")
-	equal(t, "ack policy", got.AckPolicy, jetstream.AckExplicitPolicy)
-	equal(t, "ack wait", got.AckWait, managed.AckWait)
-	equal(t, "max deliver", got.MaxDeliver, -1)
-	equal(t, "backoff", len(got.BackOff), 0)
-	equal(t, "deliver policy", got.DeliverPolicy, jetstream.DeliverAllPolicy)
-	equal(t, "deliver subject", got.DeliverSubject, "")
-	equal(t, "filter", got.FilterSubject, "")
+	testkit.Equal(t, "durable", got.Durable, "tenant-provisioner")
+	testkit.Equal(t, "ack policy", got.AckPolicy, jetstream.AckExplicitPolicy)
+	testkit.Equal(t, "ack wait", got.AckWait, managed.AckWait)
+	testkit.Equal(t, "max deliver", got.MaxDeliver, -1)
+	testkit.Equal(t, "backoff", len(got.BackOff), 0)
+	testkit.Equal(t, "deliver policy", got.DeliverPolicy, jetstream.DeliverAllPolicy)
+	testkit.Equal(t, "deliver subject", got.DeliverSubject, "")
+	testkit.Equal(t, "filter", got.FilterSubject, "")
 }
 
 func TestEnsureAgainChangesNothing(t *testing.T) {
 	js := bare(t)
 	_, err := managed.Ensure(t.Context(), js)
-	must(t, err)
+	testkit.Must(t, err)
 	created := func() (times []time.Time) {
 		for _, name := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
 			s, err := js.Stream(t.Context(), name)
-			must(t, err)
+			testkit.Must(t, err)
 			times = append(times, s.CachedInfo().Created)
 		}
 		c, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
-		must(t, err)
+		testkit.Must(t, err)
 		return append(times, c.CachedInfo().Created)
 	}
 	before := created()
 	for _, topology := range []Topology{managed, {Replicas: 1, AckWait: managed.AckWait}} {
 		_, err = topology.Ensure(t.Context(), js)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	for i, after := range created() {
-		equal(t, "created", after, before[i])
+		testkit.Equal(t, "created", after, before[i])
 	}
 }
 
@@ -129,12 +130,12 @@ func TestEnsureKeepsTheOperatorsSettings(t *testing.T) {
 	want := managed.streams()[0]
 	want.MaxBytes, want.Description, want.Metadata = 1<<30, "ours", map[string]string{"team": "tenants"}
 	_, err := js.CreateStream(t.Context(), want)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = managed.Ensure(t.Context(), js)
-	must(t, err)
+	testkit.Must(t, err)
 	got := config(t, js, want.Name)
-	equal(t, "max bytes", got.MaxBytes, want.MaxBytes)
-	equal(t, "description", got.Description, "ours")
+	testkit.Equal(t, "max bytes", got.MaxBytes, want.MaxBytes)
+	testkit.Equal(t, "description", got.Description, "ours")
 }
 
 func TestEnsureRefusesContradictions(t *testing.T) {
@@ -170,12 +171,12 @@ func TestEnsureRefusesContradictions(t *testing.T) {
 					c.change(&s)
 				}
 				_, err := js.CreateStream(t.Context(), s)
-				must(t, err)
+				testkit.Must(t, err)
 			}
 			for _, manage := range []bool{true, false} {
 				topology := Topology{Replicas: c.replicas, Manage: manage, AckWait: time.Minute}
 				_, err := topology.Ensure(t.Context(), js)
-				contains(t, name, err, append(c.says, managed.streams()[c.stream].Name)...)
+				Contains(t, name, err, append(c.says, managed.streams()[c.stream].Name)...)
 			}
 			if _, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer); err == nil {
 				t.Error("the consumer was created on refused streams")
@@ -189,10 +190,10 @@ func TestEnsureNamesEveryContradictingStream(t *testing.T) {
 	for _, s := range managed.streams() {
 		s.Storage = jetstream.MemoryStorage
 		_, err := js.CreateStream(t.Context(), s)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	_, err := managed.Ensure(t.Context(), js)
-	contains(t, "Ensure", err, events.StreamRequests, events.StreamEvents, events.StreamDeadLetters)
+	Contains(t, "Ensure", err, events.StreamRequests, events.StreamEvents, events.StreamDeadLetters)
 }
 
 func TestEnsureRefusesAContradictingConsumer(t *testing.T) {
@@ -214,17 +215,17 @@ func TestEnsureRefusesAContradictingConsumer(t *testing.T) {
 			js := bare(t)
 			for _, s := range managed.streams() {
 				_, err := js.CreateStream(t.Context(), s)
-				must(t, err)
+				testkit.Must(t, err)
 			}
 			config := managed.consumer()
 			c.change(&config)
 			_, err := js.CreateConsumer(t.Context(), events.StreamRequests, config)
-			must(t, err)
+			testkit.Must(t, err)
 			for _, manage := range []bool{true, false} {
 				topology := managed
 				topology.Manage = manage
 				_, err = topology.Ensure(t.Context(), js)
-				contains(t, name, err, append(c.says, events.DurableConsumer)...)
+				Contains(t, name, err, append(c.says, events.DurableConsumer)...)
 			}
 		})
 	}
@@ -234,31 +235,31 @@ func TestEnsureThatMayNotCreateSaysWhatToDo(t *testing.T) {
 	js := bare(t)
 	checking := Topology{Replicas: 1, AckWait: time.Minute}
 	_, err := checking.Ensure(t.Context(), js)
-	contains(t, "nothing there", err, events.StreamRequests, events.StreamEvents, events.StreamDeadLetters,
+	Contains(t, "nothing there", err, events.StreamRequests, events.StreamEvents, events.StreamDeadLetters,
 		"NATS_MANAGE_STREAMS=true")
 	for _, s := range managed.streams() {
 		_, err := js.CreateStream(t.Context(), s)
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	_, err = checking.Ensure(t.Context(), js)
-	contains(t, "no consumer", err, events.DurableConsumer, "NATS_MANAGE_STREAMS=true")
+	Contains(t, "no consumer", err, events.DurableConsumer, "NATS_MANAGE_STREAMS=true")
 }
 
 func TestEnsureSetsAckWaitWhereItManages(t *testing.T) {
 	js := bare(t)
 	ackWait := func() time.Duration {
 		c, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
-		must(t, err)
+		testkit.Must(t, err)
 		return c.CachedInfo().Config.AckWait
 	}
 	_, err := managed.Ensure(t.Context(), js)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = Topology{Replicas: 1, AckWait: time.Minute}.Ensure(t.Context(), js)
-	must(t, err)
-	equal(t, "unmanaged", ackWait(), managed.AckWait)
+	testkit.Must(t, err)
+	testkit.Equal(t, "unmanaged", ackWait(), managed.AckWait)
 	_, err = Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), js)
-	must(t, err)
-	equal(t, "managed", ackWait(), time.Minute)
+	testkit.Must(t, err)
+	testkit.Equal(t, "managed", ackWait(), time.Minute)
 }
 
 func containsText(err error, part string) bool { return strings.Contains(err.Error(), part) }

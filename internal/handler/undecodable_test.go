@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // garbage is a message that cannot be decoded. msgID may be empty.
@@ -29,7 +30,7 @@ func garbage(body, msgID string) *nats.Msg {
 func (b *bundle) requestOf(source, id string) *nats.Msg {
 	b.t.Helper()
 	text, err := json.Marshal(source)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	msg := b.request(id, "not an id")
 	msg.Data = bytes.Replace(msg.Data, []byte(`"`+billing+`"`), text, 1)
 	return msg
@@ -61,12 +62,12 @@ func (b *bundle) keysOf() string {
 	}
 	for _, e := range b.outcomes() {
 		failed, err := events.FailedFrom(e)
-		must(b.t, err)
+		testkit.Must(b.t, err)
 		outcomes = append(outcomes, failed.DeadLetter.Subject)
 	}
 	slices.Sort(letters)
 	slices.Sort(outcomes)
-	equal(b.t, "keys of dead letters and of outcomes", strings.Join(letters, "\n"), strings.Join(outcomes, "\n"))
+	testkit.Equal(b.t, "keys of dead letters and of outcomes", strings.Join(letters, "\n"), strings.Join(outcomes, "\n"))
 	return strings.Join(letters, "\n")
 }
 
@@ -76,9 +77,9 @@ func (b *bundle) keysOf() string {
 func (b *bundle) makeRequestsAgain() {
 	b.t.Helper()
 	b.eventually("the stream of requests is empty", func() bool {
-		must(b.t, b.js.DeleteStream(b.t.Context(), events.StreamRequests))
+		testkit.Must(b.t, b.js.DeleteStream(b.t.Context(), events.StreamRequests))
 		_, err := b.config.Topology.Ensure(b.t.Context(), b.js)
-		must(b.t, err)
+		testkit.Must(b.t, err)
 		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 0
 	})
 }
@@ -97,7 +98,7 @@ func TestNoPublisherTakesTheKeyOfAnUndecodableMessage(t *testing.T) {
 				b.requestOf(source, "3"), b.requestOf(source, "5"), garbage("of a third", "5"))
 			b.settled()
 			b.counts(6, 6)
-			equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 3, UNDECODABLE_EVENT 3")
+			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 3, UNDECODABLE_EVENT 3")
 			for _, body := range []string{"of a customer", "of another", "of a third"} {
 				if !slices.Contains(b.bodies(), body) {
 					t.Errorf("the dead letter of the message %q is gone", body)
@@ -129,16 +130,16 @@ func TestEachUndecodableMessageHasItsOwnDeadLetter(t *testing.T) {
 				want = append(want, events.DeadLetterSubject(b.undecodableKey(sequence+1)))
 			}
 			slices.Sort(want)
-			equal(t, "keys", b.keysOf(), strings.Join(want, "\n"))
+			testkit.Equal(t, "keys", b.keysOf(), strings.Join(want, "\n"))
 			for _, letter := range b.list(Filter{}) {
-				equal(t, "stored", letter.Stored, b.requested(letter.OriginalSequence).Time)
+				testkit.Equal(t, "stored", letter.Stored, b.requested(letter.OriginalSequence).Time)
 				original, err := b.letters().Original(t.Context(), letter)
-				must(t, err)
+				testkit.Must(t, err)
 				want := messages[letter.OriginalSequence-1].Header
 				for header, values := range want {
-					equal(t, header, strings.Join(original.Header[header], "|"), strings.Join(values, "|"))
+					testkit.Equal(t, header, strings.Join(original.Header[header], "|"), strings.Join(values, "|"))
 				}
-				equal(t, "headers", len(original.Header), len(want))
+				testkit.Equal(t, "headers", len(original.Header), len(want))
 			}
 		})
 	}
@@ -159,7 +160,7 @@ func TestUndecodableMessagesOfAStreamThatWasMadeAgain(t *testing.T) {
 	b.publish(garbage("the same", ""), garbage("sixth", "m3"), garbage("the same", "m4"), garbage("another", ""), garbage("", ""))
 	b.settled()
 	b.counts(10, 10)
-	equal(t, "bodies", fmt.Sprintf("%q", b.bodies()),
+	testkit.Equal(t, "bodies", fmt.Sprintf("%q", b.bodies()),
 		`["" "" "another" "one" "sixth" "the same" "the same" "the same" "the same" "third"]`)
 	after := b.keysOf()
 	for _, key := range strings.Split(before, "\n") {
@@ -185,7 +186,7 @@ func TestUndecodableMessageHasOneKey(t *testing.T) {
 		func() { b.server.stop(); b.server.start(t) },
 	} {
 		h.stop(t)
-		must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
+		testkit.Must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
 		between()
 		b.eventually("the server answers", func() bool {
 			_, err := b.js.Stream(t.Context(), events.StreamRequests)
@@ -193,9 +194,9 @@ func TestUndecodableMessageHasOneKey(t *testing.T) {
 		})
 		h = b.start()
 		b.settled()
-		equal(t, "deliveries of the new consumer", b.delivered(), 2)
+		testkit.Equal(t, "deliveries of the new consumer", b.delivered(), 2)
 		b.counts(2, 2)
-		equal(t, "keys", b.keysOf(), keys)
+		testkit.Equal(t, "keys", b.keysOf(), keys)
 	}
 }
 
@@ -224,36 +225,36 @@ func TestDeadLettersOfEarlierVersions(t *testing.T) {
 	b.plantOld(oldKey(first+2), first+2, "third")
 	for sequence, body := range map[uint64]string{first: "first", first + 1: "left there", first + 2: "third"} {
 		letter, err := b.letters().Find(t.Context(), oldKey(sequence)[:12])
-		must(t, err)
-		equal(t, "original sequence", letter.OriginalSequence, sequence)
-		equal(t, "stored", letter.Stored, time.Time{})
+		testkit.Must(t, err)
+		testkit.Equal(t, "original sequence", letter.OriginalSequence, sequence)
+		testkit.Equal(t, "stored", letter.Stored, time.Time{})
 		original, err := b.letters().Original(t.Context(), letter)
-		must(t, err)
-		equal(t, "body", string(original.Data), body)
+		testkit.Must(t, err)
+		testkit.Equal(t, "body", string(original.Data), body)
 		number, err := b.letters().Check(t.Context(), letter)
-		must(t, err)
-		equal(t, "number", number, 1)
+		testkit.Must(t, err)
+		testkit.Equal(t, "number", number, 1)
 	}
 	third, err := b.letters().Find(t.Context(), oldKey(first+2))
-	must(t, err)
+	testkit.Must(t, err)
 	gone, err := b.letters().Remove(t.Context(), third)
-	must(t, err)
-	equal(t, "gone before", gone, false)
+	testkit.Must(t, err)
+	testkit.Equal(t, "gone before", gone, false)
 
 	for _, sequence := range []uint64{first, first + 1} {
 		letter, err := b.letters().Find(t.Context(), oldKey(sequence))
-		must(t, err)
+		testkit.Must(t, err)
 		r, err := b.letters().Replay(t.Context(), letter)
-		must(t, err)
-		equal(t, "key of the replay", r.Key, b.undecodableKey(r.Sequence))
+		testkit.Must(t, err)
+		testkit.Equal(t, "key of the replay", r.Key, b.undecodableKey(r.Sequence))
 	}
-	equal(t, "dead letters after the replays", len(b.list(Filter{})), 0)
+	testkit.Equal(t, "dead letters after the replays", len(b.list(Filter{})), 0)
 	for sequence := first; sequence <= first+2; sequence++ { // earlier versions had settled them
-		must(t, b.streamOf(events.StreamRequests).DeleteMsg(t.Context(), sequence))
+		testkit.Must(t, b.streamOf(events.StreamRequests).DeleteMsg(t.Context(), sequence))
 	}
 	b.start()
 	b.settled()
-	equal(t, "bodies", strings.Join(b.bodies(), ", "), "first, left there")
+	testkit.Equal(t, "bodies", strings.Join(b.bodies(), ", "), "first, left there")
 	if keys := b.keysOf(); strings.Contains(keys, oldKey(first)) || strings.Contains(keys, oldKey(first+1)) {
 		t.Errorf("a replay failed under an old key:\n%s", keys)
 	}
@@ -289,19 +290,19 @@ func TestReplayRefusesAChangedUndecodableMessage(t *testing.T) {
 			msg.Header[name] = slices.Clone(values)
 		}
 		change(msg)
-		must(t, b.streamOf(events.StreamDeadLetters).Purge(t.Context()))
+		testkit.Must(t, b.streamOf(events.StreamDeadLetters).Purge(t.Context()))
 		b.publish(msg)
 		_, err := b.letters().Replay(t.Context(), b.found())
-		contains(t, name, err, "its key is not that of the request that it holds")
+		Contains(t, name, err, "its key is not that of the request that it holds")
 		if !errors.Is(err, ErrUnreplayable) {
 			t.Errorf("%s: %v", name, err)
 		}
-		must(t, b.streamOf(events.StreamDeadLetters).Purge(t.Context()))
+		testkit.Must(t, b.streamOf(events.StreamDeadLetters).Purge(t.Context()))
 		b.publish(&nats.Msg{Subject: events.DeadLetterSubject(key), Header: whole.Header, Data: whole.Data})
 	}
-	equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(1))
+	testkit.Equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(1))
 	r := b.replay()
-	equal(t, "the unchanged one", r.Number, 1)
+	testkit.Equal(t, "the unchanged one", r.Number, 1)
 }
 
 // large is a message whose headers leave no room for the reasons of a dead letter.
@@ -323,17 +324,17 @@ func TestReplayRefusesAnotherMessageInTheOriginalsPlace(t *testing.T) {
 			sequence := b.publish(msg(b))
 			b.settled()
 			letter := b.found()
-			equal(t, "omitted", letter.Omitted, true)
-			equal(t, "hash", letter.Header.Get(hashHeader), bodyHash(msg(b).Data))
+			testkit.Equal(t, "omitted", letter.Omitted, true)
+			testkit.Equal(t, "hash", letter.Header.Get(hashHeader), bodyHash(msg(b).Data))
 			number, err := b.letters().Check(t.Context(), letter)
-			must(t, err)
-			equal(t, "number", number, 1)
+			testkit.Must(t, err)
+			testkit.Equal(t, "number", number, 1)
 			h.stop(t)
 
 			refused := func(what string) {
 				t.Helper()
 				_, err := b.letters().Replay(t.Context(), letter)
-				contains(t, what, err, fmt.Sprintf("another message at sequence %d", sequence), "requested again")
+				Contains(t, what, err, fmt.Sprintf("another message at sequence %d", sequence), "requested again")
 				if !errors.Is(err, ErrUnreplayable) {
 					t.Errorf("%s: %v", what, err)
 				}
@@ -343,23 +344,23 @@ func TestReplayRefusesAnotherMessageInTheOriginalsPlace(t *testing.T) {
 				if original, err := b.letters().Original(t.Context(), letter); !errors.Is(err, ErrUnreplayable) {
 					t.Errorf("%s: the original is %.100v, %v", what, original, err)
 				}
-				equal(t, "dead letter", b.found().Sequence, letter.Sequence)
+				testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 			}
 			letter.Header.Set(hashHeader, bodyHash([]byte("other")))
 			refused("another hash")
 			letter.Header.Del(hashHeader)
-			must(t, func() error { _, err := b.letters().Check(t.Context(), letter); return err }())
+			testkit.Must(t, func() error { _, err := b.letters().Check(t.Context(), letter); return err }())
 			letter.Stored = letter.Stored.Add(time.Nanosecond)
 			refused("another time")
 			letter = b.found()
 
 			b.makeRequestsAgain()
-			equal(t, "sequence of another customer's", b.publish(b.request("another", "umbrella")), sequence)
+			testkit.Equal(t, "sequence of another customer's", b.publish(b.request("another", "umbrella")), sequence)
 			refused("another message")
 			b.makeRequestsAgain()
-			equal(t, "sequence of the same again", b.publish(msg(b)), sequence)
+			testkit.Equal(t, "sequence of the same again", b.publish(msg(b)), sequence)
 			refused("the same body, stored later")
-			equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(1))
+			testkit.Equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(1))
 
 			// An earlier version did not say enough, and stays as replayable as it was.
 			letter.Header.Del(storedHeader)
@@ -368,8 +369,8 @@ func TestReplayRefusesAnotherMessageInTheOriginalsPlace(t *testing.T) {
 				letter.Key = events.RequestKey(events.StreamRequests, fmt.Sprint(sequence))
 			}
 			number, err = b.letters().Check(t.Context(), letter)
-			must(t, err)
-			equal(t, "number", number, 1)
+			testkit.Must(t, err)
+			testkit.Equal(t, "number", number, 1)
 		})
 	}
 }
@@ -381,13 +382,13 @@ func TestReplayOfAnOmittedUndecodableMessage(t *testing.T) {
 	sequence := b.publish(large(garbage("please", "")))
 	b.settled()
 	old := b.found()
-	equal(t, "omitted", old.Omitted, true)
-	equal(t, "key", old.Key, b.undecodableKey(sequence))
+	testkit.Equal(t, "omitted", old.Omitted, true)
+	testkit.Equal(t, "key", old.Key, b.undecodableKey(sequence))
 	r := b.replay()
 	b.settled()
 	fresh := b.found()
-	equal(t, "key of the replay", fresh.Key, b.undecodableKey(r.Sequence))
-	equal(t, "returned", r.Key, fresh.Key)
-	equal(t, "replay", fresh.Replay, 1)
+	testkit.Equal(t, "key of the replay", fresh.Key, b.undecodableKey(r.Sequence))
+	testkit.Equal(t, "returned", r.Key, fresh.Key)
+	testkit.Equal(t, "replay", fresh.Replay, 1)
 	b.counts(2, 1)
 }

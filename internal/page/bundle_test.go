@@ -18,12 +18,10 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience bounds every wait.
-const patience = 3 * time.Minute
 
 // bundle is a page on a real server, with a clock that the test moves.
 type bundle struct {
@@ -51,7 +49,7 @@ func newBundle(t *testing.T) *bundle {
 		},
 		Now: func() time.Time { return time.Now().Add(time.Duration(b.offset.Load())) },
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(b.Close)
 	return b
 }
@@ -64,22 +62,22 @@ func newConnected(t *testing.T) *bundle {
 	b.server, err = server.NewServer(&server.Options{
 		ServerName: "test", JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true,
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	b.server.Start()
 	t.Cleanup(func() {
 		b.server.Shutdown()
 		b.server.WaitForShutdown()
 	})
-	if !b.server.ReadyForConnections(patience) {
+	if !b.server.ReadyForConnections(testkit.Patience) {
 		t.Fatal("the NATS server is not ready")
 	}
 	nc, err := nats.Connect("", nats.InProcessServer(b.server), nats.MaxReconnects(-1))
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(nc.Close)
 	b.js, err = jetstream.New(nc)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
-	must(t, err)
+	testkit.Must(t, err)
 	b.Connect(b.js)
 	b.Watch(func() Database { return Database{} })
 	return b
@@ -122,38 +120,20 @@ func (b *bundle) shows(parts ...string) (html string) {
 	b.t.Helper()
 	html = b.html()
 	lacking := func(part string) bool { return !strings.Contains(html, part) }
-	for begin := time.Now(); slices.ContainsFunc(parts, lacking) && time.Since(begin) < patience; {
+	for begin := time.Now(); slices.ContainsFunc(parts, lacking) && time.Since(begin) < testkit.Patience; {
 		time.Sleep(keep / 10)
 		b.pass(-time.Minute) // the next page is of the same time
 		html = b.html()
 	}
-	contains(b.t, html, parts...)
+	testkit.Contains(b.t, "the page", html, parts...)
 	return html
-}
-
-func contains(t *testing.T, html string, parts ...string) {
-	t.Helper()
-	for _, part := range parts {
-		if !strings.Contains(html, part) {
-			t.Errorf("the page does not have %q:\n%s", part, html)
-		}
-	}
-}
-
-func lacks(t *testing.T, html string, parts ...string) {
-	t.Helper()
-	for _, part := range parts {
-		if strings.Contains(html, part) {
-			t.Errorf("the page has %q:\n%s", part, html)
-		}
-	}
 }
 
 // publish puts an event into the stream of outcomes.
 func (b *bundle) publish(subject, body string) (sequence uint64) {
 	b.t.Helper()
 	ack, err := b.js.Publish(b.t.Context(), subject, []byte(body))
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return ack.Sequence
 }
 
@@ -171,9 +151,9 @@ func (b *bundle) provisioned(tenant string, change func(*events.Provisioned)) (s
 		change(&data)
 	}
 	e, err := events.NewProvisioned(outcomeOf(tenant, events.TypeProvisioned), data)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	_, body, err := events.Encode(e)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	return b.publish(events.TypeProvisioned, string(body))
 }
 
@@ -186,9 +166,9 @@ func (b *bundle) failed(tenant string, code events.CauseCode, message string) (k
 		Step: events.Step{Number: 4, Name: "validate_schema"}, Cause: events.Cause{Code: code, Message: message},
 		DeadLetter: events.DeadLetter{Stream: events.StreamDeadLetters, Subject: events.DeadLetterSubject(key)},
 	})
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	_, body, err := events.Encode(e)
-	must(b.t, err)
+	testkit.Must(b.t, err)
 	b.publish(events.TypeProvisioningFailed, string(body))
 	return key
 }
@@ -208,7 +188,7 @@ func (b *bundle) bury(key, reason string, age time.Duration) {
 			"Dead-Letter-Reason": {reason}, "Dead-Letter-Time": {b.Now().Add(-age).Format(time.RFC3339Nano)},
 		},
 	})
-	must(b.t, err)
+	testkit.Must(b.t, err)
 }
 
 // faulty is JetStream with a fault: what is asked is counted, and waits while stalled, whatever its context says.
@@ -256,17 +236,3 @@ func (f *faulty) CreateConsumer(
 }
 
 var errDown = errors.New("the database is down")
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}

@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestNewNamesWhatIsMissing(t *testing.T) {
@@ -31,18 +32,18 @@ func TestAddresses(t *testing.T) {
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			w := b.request(method, path, nil)
-			equal(t, method+" "+path, w.Code, http.StatusOK)
-			equal(t, path+": Content-Type", w.Header().Get("Content-Type"), want)
-			equal(t, path+": X-Content-Type-Options", w.Header().Get("X-Content-Type-Options"), "nosniff")
-			equal(t, path+": Referrer-Policy", w.Header().Get("Referrer-Policy"), "no-referrer")
-			equal(t, path+": Set-Cookie", w.Header().Get("Set-Cookie"), "")
+			testkit.Equal(t, method+" "+path, w.Code, http.StatusOK)
+			testkit.Equal(t, path+": Content-Type", w.Header().Get("Content-Type"), want)
+			testkit.Equal(t, path+": X-Content-Type-Options", w.Header().Get("X-Content-Type-Options"), "nosniff")
+			testkit.Equal(t, path+": Referrer-Policy", w.Header().Get("Referrer-Policy"), "no-referrer")
+			testkit.Equal(t, path+": Set-Cookie", w.Header().Get("Set-Cookie"), "")
 			if got := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(got,
 				"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'") || strings.Contains(got, "unsafe") {
 				t.Errorf("%s: Content-Security-Policy: %s", path, got)
 			}
 		}
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
-			equal(t, method+" "+path, b.request(method, path, nil).Code, http.StatusMethodNotAllowed)
+			testkit.Equal(t, method+" "+path, b.request(method, path, nil).Code, http.StatusMethodNotAllowed)
 		}
 	}
 	for _, path := range []string{"/index.html", "/static/", "/static/page.html", "/x", "//"} {
@@ -50,7 +51,7 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s is there", path)
 		}
 	}
-	equal(t, "Cache-Control of the page", b.get("/").Header().Get("Cache-Control"), "no-store")
+	testkit.Equal(t, "Cache-Control of the page", b.get("/").Header().Get("Cache-Control"), "no-store")
 }
 
 // A browser keeps style and script for as long as they are the same.
@@ -59,10 +60,10 @@ func TestAssetsAreKept(t *testing.T) {
 	first := b.get("/static/page.css")
 	tag := first.Header().Get("ETag")
 	again := b.request(http.MethodGet, "/static/page.css", http.Header{"If-None-Match": {tag}})
-	equal(t, "code", again.Code, http.StatusNotModified)
-	equal(t, "body", again.Body.Len(), 0)
-	equal(t, "Cache-Control", first.Header().Get("Cache-Control"), "no-cache")
-	equal(t, "code with another tag", b.request(http.MethodGet, "/static/page.css",
+	testkit.Equal(t, "code", again.Code, http.StatusNotModified)
+	testkit.Equal(t, "body", again.Body.Len(), 0)
+	testkit.Equal(t, "Cache-Control", first.Header().Get("Cache-Control"), "no-cache")
+	testkit.Equal(t, "code with another tag", b.request(http.MethodGet, "/static/page.css",
 		http.Header{"If-None-Match": {`"x"`}}).Code, http.StatusOK)
 	if tag == b.get("/static/page.js").Header().Get("ETag") {
 		t.Error("script and style have one tag")
@@ -72,7 +73,7 @@ func TestAssetsAreKept(t *testing.T) {
 // The sources name no other host, and no style or script stands in the page itself.
 func TestSourcesAreSelfContained(t *testing.T) {
 	t.Parallel()
-	must(t, fs.WalkDir(os.DirFS("."), ".", func(path string, entry fs.DirEntry, err error) error {
+	testkit.Must(t, fs.WalkDir(os.DirFS("."), ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || strings.HasSuffix(path, ".go") {
 			return err
 		}
@@ -92,28 +93,28 @@ func TestBeforeTheFirstConnection(t *testing.T) {
 	b.reason.Store(&errDown)
 	html := b.shows("✗ Not taking requests", "the database is down", "v1.2.3", "nats://xxxxx@nats.example", "sqlite:storage",
 		"NATS is not connected yet", "the database is not opened yet")
-	lacks(t, html, "✓ Taking requests", "Pending", "Shown is what was told")
+	testkit.Lacks(t, "the page", html, "✓ Taking requests", "Pending", "Shown is what was told")
 	b.reason.Store(nil)
 	b.Watch(func() Database { return Database{InUse: 1, Idle: 2, Most: 1234, Waits: 3, Waited: 90 * time.Second} })
 	html = b.shows("✓ Taking requests", "1,234", "No boundaries are prepared ahead", "1\u00a0min 30\u00a0s altogether")
-	lacks(t, html, "not opened yet", "Not taking requests")
+	testkit.Lacks(t, "the page", html, "not opened yet", "Not taking requests")
 	b.Watch(func() Database { return Database{Prepared: &Prepared{Ready: 7, Target: 8, Taken: 90, Misses: 11}} })
 	html = b.shows("Prepared boundaries", ">7<", ">8<", ">90<", ">11<")
-	lacks(t, html, "No boundaries are prepared")
+	testkit.Lacks(t, "the page", html, "No boundaries are prepared")
 }
 
 func TestNothingHasHappenedYet(t *testing.T) {
 	b := newConnected(t)
 	html := b.shows(`<dd id="pending">0</dd>`, "older than 90\u00a0d", "on a single server", "None: no request has failed",
 		"consumer request acme", ">0.00 <small>(0)</small>", "Up for", "1\u00a0min")
-	lacks(t, html, "Not known now", "≥", "The stream holds only")
+	testkit.Lacks(t, "the page", html, "Not known now", "≥", "The stream holds only")
 }
 
 func TestWhatHasHappened(t *testing.T) {
 	b := newConnected(t)
 	publish := func(subject string) {
 		_, err := b.js.Publish(t.Context(), subject, []byte("x"))
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	for range 1234 {
 		publish(events.TypeRequested)
@@ -129,7 +130,7 @@ func TestWhatHasHappened(t *testing.T) {
 
 	// The consumer may not have heard yet of what was stored just now.
 	pending := `<dd id="pending">1,234</dd>`
-	for deadline := time.Now().Add(patience); !strings.Contains(b.html(), pending) && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(testkit.Patience); !strings.Contains(b.html(), pending) && time.Now().Before(deadline); {
 		b.pass(-time.Minute)
 	}
 	b.pass(-time.Minute)
@@ -148,7 +149,7 @@ func TestWhatHasHappened(t *testing.T) {
 		t.Error("the most frequent cause is not the first")
 	}
 	// The clock says that a minute has passed since, or somewhat more.
-	contains(t, html, `title="`, ">2\u00a0h 1\u00a0min</time>", ">3\u00a0h 1\u00a0min</time>")
+	testkit.Contains(t, "the page", html, `title="`, ">2\u00a0h 1\u00a0min</time>", ">3\u00a0h 1\u00a0min</time>")
 }
 
 // Outcomes are counted from a time on, and those of another type are not among them.
@@ -163,17 +164,17 @@ func TestRates(t *testing.T) {
 			minutes, provisioned, failed)
 	}
 	html := b.get("/").Body.String()
-	contains(t, html, row(1, "30.00 <small>(30)", "1.00 <small>(1)"), row(5, "6.00 <small>(30)", "0.20 <small>(1)"),
+	testkit.Contains(t, "the page", html, row(1, "30.00 <small>(30)", "1.00 <small>(1)"), row(5, "6.00 <small>(30)", "0.20 <small>(1)"),
 		row(60, "0.50 <small>(30)", "0.02 <small>(1)"))
 	b.pass(2 * time.Minute)
 	b.provisioned("late", nil) // by the server's clock, which has not moved
 	html = b.get("/").Body.String()
-	contains(t, html, row(1, "0.00 <small>(0)", "0.00 <small>(0)"), row(5, "6.20 <small>(31)", "0.20 <small>(1)"))
+	testkit.Contains(t, "the page", html, row(1, "0.00 <small>(0)", "0.00 <small>(0)"), row(5, "6.20 <small>(31)", "0.20 <small>(1)"))
 	stream, err := b.js.Stream(t.Context(), events.StreamEvents)
-	must(t, err)
+	testkit.Must(t, err)
 	for deadline := time.Now().Add(forgottenAfter / 2); ; { // before the server would have forgotten them
 		info, err := stream.Info(t.Context())
-		must(t, err)
+		testkit.Must(t, err)
 		if info.State.Consumers == 0 {
 			break
 		}
@@ -182,7 +183,7 @@ func TestRates(t *testing.T) {
 		}
 	}
 	// What the stream has dropped was never counted, and the page says so.
-	must(t, stream.Purge(t.Context(), jetstream.WithPurgeKeep(3)))
+	testkit.Must(t, stream.Purge(t.Context(), jetstream.WithPurgeKeep(3)))
 	b.shows("The stream holds only what came since")
 }
 
@@ -190,35 +191,35 @@ func TestRates(t *testing.T) {
 func TestRecentOutcomes(t *testing.T) {
 	b := newConnected(t)
 	stream, err := b.js.Stream(t.Context(), events.StreamEvents)
-	must(t, err)
+	testkit.Must(t, err)
 	var sequences []uint64
 	for i := range 50 {
 		sequences = append(sequences, b.provisioned(fmt.Sprintf("tenant%02d", i), nil))
 	}
 	for _, i := range []int{49, 45, 31} {
-		must(t, stream.DeleteMsg(t.Context(), sequences[i]))
+		testkit.Must(t, stream.DeleteMsg(t.Context(), sequences[i]))
 	}
 	html := b.shows("tenant48", "tenant46", "tenant44", "tenant27", "The newest 20,")
-	lacks(t, html, "tenant49", "tenant45", "tenant31", "tenant26")
+	testkit.Lacks(t, "the page", html, "tenant49", "tenant45", "tenant31", "tenant26")
 	b.provisioned("newer", nil)
 	html = b.shows("newer", "tenant48", "tenant28", "The newest 20,")
-	lacks(t, html, "tenant27")
+	testkit.Lacks(t, "the page", html, "tenant27")
 	b.publish(events.TypeProvisioned, "not an event")
 	b.publish(events.TypeProvisioned, `{"specversion":"1.0","id":"1","source":"/x","type":"else","data":{}}`)
 	b.shows("? no outcome", "not a JSON object", "tenant48")
-	equal(t, "outcomes", strings.Count(b.html(), "? no outcome"), 2)
+	testkit.Equal(t, "outcomes", strings.Count(b.html(), "? no outcome"), 2)
 
 	// Another stream of that name: what was read of the one before is not of this one.
-	must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
+	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
 	html = b.shows("stream TENANT_EVENTS: ", "Shown is what was told at", "tenant48")
-	contains(t, html, "✓ Taking requests")
+	testkit.Contains(t, "the page", html, "✓ Taking requests")
 	_, err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
-	must(t, err)
+	testkit.Must(t, err)
 	for i := range 60 {
 		b.provisioned(fmt.Sprintf("other%02d", i), nil)
 	}
 	html = b.shows("other59", "other40")
-	lacks(t, html, "tenant48", "Not known now")
+	testkit.Lacks(t, "the page", html, "tenant48", "Not known now")
 }
 
 // However many dead letters there are, a bounded number is read, and none a second time while nothing has changed.
@@ -239,15 +240,15 @@ func TestManyDeadLetters(t *testing.T) {
 			break
 		}
 	}
-	contains(t, html, "of the oldest 2,000 that were read: there are at least as many", "≥ 1,800<", "2,007 in the stream", ">others</th>")
-	equal(t, "rows", strings.Count(html, `class="cause"`), mostCauses+1)
+	testkit.Contains(t, "the page", html, "of the oldest 2,000 that were read: there are at least as many", "≥ 1,800<", "2,007 in the stream", ">others</th>")
+	testkit.Equal(t, "rows", strings.Count(html, `class="cause"`), mostCauses+1)
 
 	lists := func() int64 { // without those that count outcomes
 		before := f.consumers.Load()
 		b.html()
 		return f.consumers.Load() - before - 6
 	}
-	equal(t, "lists read of a stream that has not changed", lists(), 0)
+	testkit.Equal(t, "lists read of a stream that has not changed", lists(), 0)
 	b.bury("new", "TENANT_EXISTS", 0)
 	if lists() == 0 {
 		t.Error("a new dead letter is not read")
@@ -277,10 +278,10 @@ func TestHostileText(t *testing.T) {
 	errHostile := fmt.Errorf("%s %s\n%s", script, turned, long)
 	b.reason.Store(&errHostile)
 	html := b.html()
-	equal(t, "scripts", strings.Count(html, "<script"), 1)
-	equal(t, "titles", strings.Count(html, "</title>"), 1+strings.Count(html, "<title>")-1)
-	lacks(t, html, "<img", attribute, turned, "\u202e", "\x00", long[:300], "reboot --")
-	contains(t, html, "<bdi>{{.}}</bdi>", "<bdi>שלום</bdi>", "&lt;script&gt;alert(1)", `user\u202egnp.exe`, strings.Repeat("W", 40))
+	testkit.Equal(t, "scripts", strings.Count(html, "<script"), 1)
+	testkit.Equal(t, "titles", strings.Count(html, "</title>"), 1+strings.Count(html, "<title>")-1)
+	testkit.Lacks(t, "the page", html, "<img", attribute, turned, "\u202e", "\x00", long[:300], "reboot --")
+	testkit.Contains(t, "the page", html, "<bdi>{{.}}</bdi>", "<bdi>שלום</bdi>", "&lt;script&gt;alert(1)", `user\u202egnp.exe`, strings.Repeat("W", 40))
 	for line := range strings.Lines(html) {
 		_, after, is := strings.Cut(line, "<code>")
 		command, _, _ := strings.Cut(after, "</code>")
@@ -289,8 +290,8 @@ func TestHostileText(t *testing.T) {
 		}
 	}
 	// What is not a cause of this program has a command that names none.
-	contains(t, html, "not a cause of this program", "<code>consumer dead-letters list</code>")
-	lacks(t, html, "--reason TENANT_EXISTS")
+	testkit.Contains(t, "the page", html, "not a cause of this program", "<code>consumer dead-letters list</code>")
+	testkit.Lacks(t, "the page", html, "--reason TENANT_EXISTS")
 }
 
 func printable(r rune) rune {
@@ -307,20 +308,20 @@ func TestReplicas(t *testing.T) {
 		t.Helper()
 		var html strings.Builder
 		v := view{Config: b.Config, At: time.Now(), Queue: answer[queue]{Value: queue{q}, At: time.Now()}}
-		must(t, b.template.Execute(&html, v))
+		testkit.Must(t, b.template.Execute(&html, v))
 		return html.String()
 	}
 	html := render(handler.Queue{Pulls: 3, Cluster: &jetstream.ClusterInfo{Leader: "n1", Replicas: []*jetstream.PeerInfo{
 		{Name: "n2", Current: true}, {Name: "n3", Lag: 1500, Active: 75 * time.Second}, {Name: "n4", Offline: true, Lag: 7},
 	}}})
-	contains(t, html, "<bdi>n1</bdi> <small>leader</small></th><td>✓ current</td>", "<bdi>n2</bdi> <small>replica</small></th><td>✓ current</td>",
+	testkit.Contains(t, "the page", html, "<bdi>n1</bdi> <small>leader</small></th><td>✓ current</td>", "<bdi>n2</bdi> <small>replica</small></th><td>✓ current</td>",
 		`✗ behind</span> <small>seen 1`+"\u00a0min 15\u00a0s ago</small></td><td class=\"n\">1,500</td>", `✗ offline</span></td><td class="n">7</td>`,
 		"<dt>Pull requests that wait</dt><dd>3</dd>")
-	lacks(t, html, "single server", "Paused", "More than half")
+	testkit.Lacks(t, "the page", html, "single server", "Paused", "More than half")
 	html = render(handler.Queue{Cluster: &jetstream.ClusterInfo{}, Paused: true})
-	contains(t, html, "✗ none is elected: requests cannot be taken", "⚠ Paused by an operator")
+	testkit.Contains(t, "the page", html, "✗ none is elected: requests cannot be taken", "⚠ Paused by an operator")
 	html = render(handler.Queue{Pending: 1, Oldest: time.Now().Add(-50 * 24 * time.Hour), MaxAge: 90 * 24 * time.Hour})
-	contains(t, html, "50\u00a0d", "⚠ More than half of the time has passed")
+	testkit.Contains(t, "the page", html, "50\u00a0d", "⚠ More than half of the time has passed")
 }
 
 // The server goes away. The page has what was known, and says why there is no more; nobody waits for it.
@@ -336,8 +337,8 @@ func TestServerAway(t *testing.T) {
 	}
 	f := b.spoil()
 	html := b.shows("acme", "TENANT_EXISTS", "there is no connection to NATS", "Shown is what was told at", "✓ Taking requests")
-	equal(t, "times that nobody was asked", f.streams.Load(), 0)
-	equal(t, "parts that are not known", strings.Count(html, "Not known now"), 5)
+	testkit.Equal(t, "times that nobody was asked", f.streams.Load(), 0)
+	testkit.Equal(t, "parts that are not known", strings.Count(html, "Not known now"), 5)
 }
 
 // The server is there and says nothing. The page comes all the same, and the server is not asked again before it has
@@ -352,10 +353,10 @@ func TestServerStalls(t *testing.T) {
 	for range 2 {
 		b.shows("acme", "NATS gave no answer within 1.5s", "Shown is what was told at", "✓ Taking requests")
 	}
-	equal(t, "times that it was asked", f.streams.Load()-asked, 4)
+	testkit.Equal(t, "times that it was asked", f.streams.Load()-asked, 4)
 	proceed()
 	b.provisioned("umbrella", nil)
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testkit.Patience)
 	for !strings.Contains(b.html(), "umbrella") {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not recover")
@@ -405,8 +406,8 @@ func TestViewerLeaves(t *testing.T) {
 	<-gone
 	proceed()
 	html := b.get("/").Body.String()
-	contains(t, html, "acme")
-	lacks(t, html, "Not known now")
+	testkit.Contains(t, "the page", html, "acme")
+	testkit.Lacks(t, "the page", html, "Not known now")
 }
 
 // Once closed it asks nobody, and still answers.
@@ -418,5 +419,5 @@ func TestClosed(t *testing.T) {
 	b.Close()
 	asked := f.streams.Load()
 	b.shows("acme")
-	equal(t, "asked after the end", f.streams.Load(), asked)
+	testkit.Equal(t, "asked after the end", f.streams.Load(), asked)
 }

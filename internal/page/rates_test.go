@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // No counter is read while another is written. The race detector sees this here, where nothing orders the goroutines;
@@ -14,7 +15,7 @@ func TestWindowsAreCountedWithoutRace(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	windows := []window{{Minutes: 1}, {Minutes: 60}}
-	must(t, countWindows(t.Context(), windows, now, func(_ context.Context, subject string, since time.Time) (uint64, error) {
+	testkit.Must(t, countWindows(t.Context(), windows, now, func(_ context.Context, subject string, since time.Time) (uint64, error) {
 		n := uint64(now.Sub(since) / time.Minute)
 		if subject == events.TypeProvisioningFailed {
 			n *= 1000

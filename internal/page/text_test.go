@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
@@ -22,7 +23,7 @@ func TestShown(t *testing.T) {
 		"שלום": "שלום", "\xff": `"\xff"`, "<b>": "<b>", "0123456789": "0123456789", "0123456789x": "012345678…",
 		strings.Repeat("é", 1<<20): strings.Repeat("é", 9) + "…",
 	} {
-		equal(t, given[:min(len(given), 20)], shown(given, 10), want)
+		testkit.Equal(t, given[:min(len(given), 20)], shown(given, 10), want)
 	}
 }
 
@@ -48,7 +49,7 @@ func TestSpan(t *testing.T) {
 		3661 * time.Second: "1 h 1 min", 47*time.Hour + 59*time.Minute: "47 h 59 min", 2 * day: "2 d", 90*day + 5*time.Hour: "90 d 5 h",
 		math.MaxInt64: "106,751 d 23 h",
 	} {
-		equal(t, d.String(), strings.ReplaceAll(span(d), "\u00a0", " "), want)
+		testkit.Equal(t, d.String(), strings.ReplaceAll(span(d), "\u00a0", " "), want)
 	}
 }
 
@@ -57,12 +58,12 @@ func TestNumbers(t *testing.T) {
 	for n, want := range map[int]string{
 		0: "0", 999: "999", 1000: "1,000", -1000: "-1,000", -100: "-100", 1234567: "1,234,567", 12345678: "12,345,678",
 	} {
-		equal(t, "group", group(n), want)
+		testkit.Equal(t, "group", group(n), want)
 	}
 	for ms, want := range map[float64]string{
 		0: "0.0", 4.56: "4.6", 1234.56: "1,234.6", 999999.96: "1,000,000.0", -1: "-1", 1e300: "1e+300", math.Inf(1): "+Inf", math.NaN(): "NaN",
 	} {
-		equal(t, "ms", milliseconds(ms), want)
+		testkit.Equal(t, "ms", milliseconds(ms), want)
 	}
 }
 
@@ -72,9 +73,9 @@ func TestBar(t *testing.T) {
 		return events.StepTiming{Step: events.Step{Number: number, Name: "x"}, DurationMS: ms}
 	}
 	b := newBar(&events.Provisioned{DurationMS: 10, Steps: []events.StepTiming{step(1, 2), step(2, 5)}})
-	equal(t, "text", b.Text, "1 x 2.0 ms, 2 x 5.0 ms")
-	equal(t, "first", b.Parts[0], part{Number: 1, X: 0, Width: 200, MS: 2, Text: "1 x 2.0 ms"})
-	equal(t, "second", b.Parts[1], part{Number: 2, X: 200, Width: 500, MS: 5, Text: "2 x 5.0 ms"})
+	testkit.Equal(t, "text", b.Text, "1 x 2.0 ms, 2 x 5.0 ms")
+	testkit.Equal(t, "first", b.Parts[0], part{Number: 1, X: 0, Width: 200, MS: 2, Text: "1 x 2.0 ms"})
+	testkit.Equal(t, "second", b.Parts[1], part{Number: 2, X: 200, Width: 500, MS: 5, Text: "2 x 5.0 ms"})
 
 	// Whatever somebody writes there, it stays inside the drawing.
 	var many []events.StepTiming

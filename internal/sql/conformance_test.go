@@ -11,12 +11,13 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func decode(t *testing.T, o pipeline.Outcome) event.Event {
 	t.Helper()
 	e, err := events.Decode(map[string][]string{"content-type": {"application/cloudevents+json"}}, o.Body)
-	must(t, err)
+	testkit.Must(t, err)
 	if e.ID() != o.ID || e.Type() != o.Type {
 		t.Fatalf("the event says %s %s, the outcome %s %s", e.ID(), e.Type(), o.ID, o.Type)
 	}
@@ -123,7 +124,7 @@ func TestInjection(t *testing.T) {
 		}
 		req := request(t, "quotes")
 		nasty := `O'Hara "; DROP TABLE tenant_registry; -- $1 ?1 {schema} {registry}`
-		must(t, req.Event.SetData("application/json", map[string]string{
+		testkit.Must(t, req.Event.SetData("application/json", map[string]string{
 			"tenant_id": "quotes", "display_name": nasty, "created_by": nasty,
 		}))
 		if got := provisioned(t, r.decide(t, req)); got.DisplayName != nasty {
@@ -147,7 +148,7 @@ func TestReservedAndMalformed(t *testing.T) {
 			other: events.CauseUnsupportedStrategy, "row": events.CauseUnsupportedStrategy,
 		} {
 			req := request(t, "x")
-			must(t, req.Event.SetData("application/json", map[string]string{
+			testkit.Must(t, req.Event.SetData("application/json", map[string]string{
 				"tenant_id": "x", "display_name": "X", "created_by": "x", "isolation_strategy": strategy,
 			}))
 			failed(t, r.decide(t, req), want)
@@ -155,7 +156,7 @@ func TestReservedAndMalformed(t *testing.T) {
 		req := request(t, "x")
 		req.Event.SetType("order.created")
 		failed(t, r.decide(t, req), events.CauseUnsupportedEventType)
-		must(t, req.Event.SetData("application/json", map[string]any{"tenant_id": 5}))
+		testkit.Must(t, req.Event.SetData("application/json", map[string]any{"tenant_id": 5}))
 		req.Event.SetType(events.TypeRequested)
 		req.Event.SetID("another")
 		failed(t, r.decide(t, req), events.CauseInvalidRequest)
@@ -370,7 +371,7 @@ func TestRegistryMadeByDocEX(t *testing.T) {
 		if p.engine == "postgres" {
 			p.raw(t, "", "CREATE SCHEMA docex_system")
 		} else {
-			must(t, os.MkdirAll(filepath.Dir(p.boundary("_docex_system_")), 0o755))
+			testkit.Must(t, os.MkdirAll(filepath.Dir(p.boundary("_docex_system_")), 0o755))
 		}
 		p.raw(t, "", registry,
 			"CREATE TABLE {b}docbasket (id VARCHAR(36) NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE)",

@@ -18,6 +18,7 @@ import (
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Run(m)) }
@@ -56,8 +57,8 @@ func newPostgres(t *testing.T) place { return newPostgresAt(t, postgrestest.Data
 
 func newPostgresAt(t *testing.T, url string) place {
 	db, err := databasesql.Open("pgx", url)
-	must(t, err)
-	t.Cleanup(func() { must(t, db.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, db.Close()) })
 	prefix := func(tenant string) string {
 		if tenant == "" {
 			return "docex_system."
@@ -72,7 +73,7 @@ func newPostgresAt(t *testing.T, url string) place {
 	}
 	text := func(t *testing.T, query, tenant string) (s string) {
 		t.Helper()
-		must(t, db.QueryRow(query, "tenant_"+tenant).Scan(&s))
+		testkit.Must(t, db.QueryRow(query, "tenant_"+tenant).Scan(&s))
 		return s
 	}
 	return place{
@@ -88,7 +89,7 @@ func newPostgresAt(t *testing.T, url string) place {
 		},
 		count: func(t *testing.T, tenant, query string) (n int) {
 			t.Helper()
-			must(t, db.QueryRow(strings.ReplaceAll(query, "{b}", prefix(tenant))).Scan(&n))
+			testkit.Must(t, db.QueryRow(strings.ReplaceAll(query, "{b}", prefix(tenant))).Scan(&n))
 			return n
 		},
 		lines: func(t *testing.T, tenant, query string) []string {
@@ -110,14 +111,14 @@ func newPostgresAt(t *testing.T, url string) place {
 func collect(t *testing.T, db *databasesql.DB, query string) (all []string) {
 	t.Helper()
 	rows, err := db.Query(query)
-	must(t, err)
+	testkit.Must(t, err)
 	defer rows.Close()
 	for rows.Next() {
 		var s string
-		must(t, rows.Scan(&s))
+		testkit.Must(t, rows.Scan(&s))
 		all = append(all, s)
 	}
-	must(t, rows.Err())
+	testkit.Must(t, rows.Err())
 	return all
 }
 
@@ -127,7 +128,7 @@ func openPostgres(t *testing.T, url string) *postgres.Store {
 		URL: url, Registry: "docex_system",
 		SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet(),
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	return s
 }
 
@@ -143,7 +144,7 @@ func newSQLiteAt(root string) place {
 	with := func(t *testing.T, tenant string, fn func(*databasesql.DB)) {
 		t.Helper()
 		db, err := databasesql.Open("sqlite", "file:"+file(tenant)+"?_pragma=busy_timeout(5000)")
-		must(t, err)
+		testkit.Must(t, err)
 		defer db.Close()
 		fn(db)
 	}
@@ -166,7 +167,7 @@ func newSQLiteAt(root string) place {
 		count: func(t *testing.T, tenant, query string) (n int) {
 			t.Helper()
 			with(t, tenant, func(db *databasesql.DB) {
-				must(t, db.QueryRow(strings.ReplaceAll(query, "{b}", "")).Scan(&n))
+				testkit.Must(t, db.QueryRow(strings.ReplaceAll(query, "{b}", "")).Scan(&n))
 			})
 			return n
 		},
@@ -177,12 +178,12 @@ func newSQLiteAt(root string) place {
 		},
 		plant: func(t *testing.T, tenant string) {
 			t.Helper()
-			must(t, os.MkdirAll(filepath.Dir(file(tenant)), 0o755))
+			testkit.Must(t, os.MkdirAll(filepath.Dir(file(tenant)), 0o755))
 			raw(t, tenant, "PRAGMA user_version = 0")
 		},
 		remains: func(t *testing.T, tenant string) string {
 			entries, err := os.ReadDir(root)
-			must(t, err)
+			testkit.Must(t, err)
 			var found []string
 			for _, e := range entries {
 				if e.Name() == "tenant_"+tenant || strings.HasPrefix(e.Name(), ".building-") {
@@ -193,7 +194,7 @@ func newSQLiteAt(root string) place {
 		},
 		picture: func(t *testing.T, tenant string) string {
 			content, err := os.ReadFile(file(tenant))
-			must(t, err)
+			testkit.Must(t, err)
 			return string(content)
 		},
 	}
@@ -202,7 +203,7 @@ func newSQLiteAt(root string) place {
 func openSQLite(t *testing.T, root string) *sqlite.Store {
 	t.Helper()
 	s, err := tryOpenSQLite(t, root)
-	must(t, err)
+	testkit.Must(t, err)
 	return s
 }
 
@@ -238,7 +239,7 @@ const maxAttempts = 3
 func (p place) rig(t *testing.T) rig {
 	t.Helper()
 	store := p.open(t)
-	t.Cleanup(func() { must(t, store.Close()) })
+	t.Cleanup(func() { testkit.Must(t, store.Close()) })
 	return p.rigOn(t, store, store)
 }
 
@@ -255,7 +256,7 @@ func (p place) rigWith(t *testing.T, store database, db pipeline.Database, lease
 		Database: db, Source: events.DefaultSource, Log: quiet(), Now: time.Now, Steps: pipeline.Steps(),
 		Limit: pipeline.Limit{Attempts: maxAttempts, Lease: lease, CopyLease: lease}, Workers: 100,
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	return rig{place: p, store: store, provisioner: provisioner}
 }
 
@@ -266,10 +267,10 @@ func request(t *testing.T, tenant string) pipeline.Request {
 	t.Helper()
 	e, err := events.NewRequested("/test", fmt.Sprintf("r-%d", serial.Add(1)),
 		events.Requested{TenantID: "placeholder", DisplayName: "A Customer", CreatedBy: "billing"})
-	must(t, err)
+	testkit.Must(t, err)
 	e.Context = e.Context.Clone()
-	must(t, e.Context.SetSubject(""))
-	must(t, e.SetData("application/json", map[string]string{
+	testkit.Must(t, e.Context.SetSubject(""))
+	testkit.Must(t, e.SetData("application/json", map[string]string{
 		"tenant_id": tenant, "display_name": "A Customer", "created_by": "billing",
 	}))
 	return pipeline.Request{Event: e}
@@ -304,7 +305,7 @@ func provisioned(t *testing.T, o pipeline.Outcome) events.Provisioned {
 		t.Fatalf("not provisioned: %s", o.Body)
 	}
 	data, err := events.ProvisionedFrom(e)
-	must(t, err)
+	testkit.Must(t, err)
 	return data
 }
 
@@ -315,7 +316,7 @@ func failed(t *testing.T, o pipeline.Outcome, want events.CauseCode) events.Prov
 		t.Fatalf("provisioned, want %s", want)
 	}
 	data, err := events.FailedFrom(e)
-	must(t, err)
+	testkit.Must(t, err)
 	if data.Cause.Code != want {
 		t.Fatalf("cause %s (%s; %s), want %s", data.Cause.Code, data.Cause.Message, data.Cause.Detail, want)
 	}
@@ -325,13 +326,6 @@ func failed(t *testing.T, o pipeline.Outcome, want events.CauseCode) events.Prov
 func (r rig) registered(t *testing.T) int {
 	t.Helper()
 	return r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE NOT is_system")
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // unregister makes a provisioned tenant's boundary one that nobody knows of.

@@ -9,6 +9,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // point is a moment in a request's life: right after the call of that name has succeeded.
@@ -345,7 +346,7 @@ func TestUnreadableRegistryIsAnOutage(t *testing.T) {
 			t.Error("a probe finds nothing wrong")
 		}
 		p.raw(t, "", "ALTER TABLE {b}hidden RENAME TO tenant_registry")
-		must(t, r.provisioner.Ping(t.Context()))
+		testkit.Must(t, r.provisioner.Ping(t.Context()))
 		if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
 			t.Errorf("%d attempts", got.Attempts)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // named is a request whose attempts are claimed by deliveries of that name.
@@ -39,7 +40,7 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 		claim := func(req pipeline.Request) pipeline.Claim {
 			t.Helper()
 			c, err := r.store.Claim(t.Context(), req, "acme", limit)
-			must(t, err)
+			testkit.Must(t, err)
 			return c
 		}
 		req := named(t, "acme", "1@1/a")
@@ -51,16 +52,16 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 		first := claim(req)
 		second := claim(under(req, "1@1/b"))
 		refunded := claim(under(req, "1@1/c"))
-		must(t, r.store.Note(t.Context(), refunded, pipeline.Note{Refund: true, Text: "stopped"}))
+		testkit.Must(t, r.store.Note(t.Context(), refunded, pipeline.Note{Refund: true, Text: "stopped"}))
 		third := claim(under(req, "1@1/d")) // has the number of the one that was given back
 		if first.Attempt != 1 || second.Attempt != 2 || refunded.Attempt != 3 || third.Attempt != 3 {
 			t.Fatalf("attempts %d %d %d %d", first.Attempt, second.Attempt, refunded.Attempt, third.Attempt)
 		}
 		before := picture()
 		for name, late := range map[string]pipeline.Claim{"first": first, "second": second, "refunded": refunded} {
-			must(t, r.store.Note(t.Context(), late, pipeline.Note{Refund: true, Text: name}))
-			must(t, r.store.Note(t.Context(), late, pipeline.Note{Text: name}))
-			must(t, r.store.Renew(t.Context(), late))
+			testkit.Must(t, r.store.Note(t.Context(), late, pipeline.Note{Refund: true, Text: name}))
+			testkit.Must(t, r.store.Note(t.Context(), late, pipeline.Note{Text: name}))
+			testkit.Must(t, r.store.Renew(t.Context(), late))
 			if late.Attempt != third.Attempt {
 				if o, err := r.store.Conclude(t.Context(), late, anyFailure); err == nil {
 					t.Errorf("%s: its failure ends a later attempt: %+v", name, o)
@@ -70,11 +71,11 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 				t.Errorf("%s: before %s\nafter %s", name, before, after)
 			}
 		}
-		must(t, r.store.Note(t.Context(), third, pipeline.Note{Text: "deadlock"}))
+		testkit.Must(t, r.store.Note(t.Context(), third, pipeline.Note{Text: "deadlock"}))
 		if n := p.count(t, "", "SELECT attempts FROM {b}tenant_requests WHERE last_error = 'deadlock'"); n != 3 {
 			t.Errorf("%d attempts", n)
 		}
-		must(t, r.store.Note(t.Context(), third, pipeline.Note{Refund: true}))
+		testkit.Must(t, r.store.Note(t.Context(), third, pipeline.Note{Refund: true}))
 		if n := p.count(t, "", "SELECT attempts FROM {b}tenant_requests"); n != 2 {
 			t.Errorf("%d attempts after a refund", n)
 		}
@@ -119,13 +120,13 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 		} {
 			req := named(t, "acme", "7@9/a")
 			first, err := r.store.Claim(t.Context(), req, "acme", limit)
-			must(t, err)
+			testkit.Must(t, err)
 			if first.Delivery != "7@9/a" {
 				t.Errorf("%s: claimed by %q", name, first.Delivery)
 			}
 			p.age(t, req, c.age)
 			if c.renew {
-				must(t, r.store.Renew(t.Context(), first))
+				testkit.Must(t, r.store.Renew(t.Context(), first))
 			}
 			// Who is only busy does not wait until it runs alone.
 			if _, err := r.store.Suspect(t.Context(), under(req, c.by), limit); errors.Is(err, pipeline.ErrBusy) == c.spent {
@@ -145,7 +146,7 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 		// A replay begins anew: it is not busy.
 		replayed := named(t, "acme", "7@9/a")
 		_, err := r.store.Claim(t.Context(), replayed, "acme", limit)
-		must(t, err)
+		testkit.Must(t, err)
 		replayed.Replay, replayed.Delivery = 1, "8@9/a"
 		if _, err := r.store.Suspect(t.Context(), replayed, limit); err != nil {
 			t.Errorf("a replay: %v", err)
@@ -153,9 +154,9 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 		// What is renewed has not vanished.
 		req := named(t, "acme", "7@9/a")
 		c, err := r.store.Claim(t.Context(), req, "acme", limit)
-		must(t, err)
+		testkit.Must(t, err)
 		p.age(t, req, time.Hour)
-		must(t, r.store.Renew(t.Context(), c))
+		testkit.Must(t, r.store.Renew(t.Context(), c))
 		if suspect, err := r.store.Suspect(t.Context(), req, limit); err != nil || suspect {
 			t.Errorf("suspect: %v, %v", suspect, err)
 		}

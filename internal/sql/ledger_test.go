@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Invariant 2.
@@ -40,7 +41,7 @@ func TestAttemptsThatNeverEnd(t *testing.T) {
 		limit := pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute}
 		for want := 1; want <= maxAttempts; want++ {
 			c, err := r.store.Claim(t.Context(), req, "killer", limit)
-			must(t, err)
+			testkit.Must(t, err)
 			if c.Attempt != want || c.Replay != 0 || c.Key != req.Key() {
 				t.Errorf("%+v, want attempt %d", c, want)
 			}
@@ -170,7 +171,7 @@ func TestHighReplayNumbers(t *testing.T) {
 		for i, replay := range []int{0, most, pipeline.MaxReplay + 1} {
 			req.Replay, req.Delivery = replay, fmt.Sprint(i)
 			c, err := r.store.Claim(t.Context(), req, "running", limit)
-			must(t, err)
+			testkit.Must(t, err)
 			if c.Replay != 0 || c.Attempt != i+1 {
 				t.Errorf("%+v", c)
 			}
@@ -188,7 +189,7 @@ func TestHighReplayNumbers(t *testing.T) {
 				}
 				continue
 			}
-			must(t, err)
+			testkit.Must(t, err)
 			if c.Replay != n.want || c.Attempt != n.attempt {
 				t.Errorf("replay %d: %+v", n.replay, c)
 			}
@@ -222,10 +223,10 @@ func TestReplayDuringAnAttempt(t *testing.T) {
 		// Likewise where it has failed for good.
 		req := request(t, "stale")
 		c, err := r.store.Claim(t.Context(), req, "stale", pipeline.Limit{Attempts: 1, Lease: time.Minute})
-		must(t, err)
+		testkit.Must(t, err)
 		req.Replay = 1
 		_, err = r.store.Claim(t.Context(), req, "stale", pipeline.Limit{Attempts: 1, Lease: time.Minute})
-		must(t, err)
+		testkit.Must(t, err)
 		o, err := r.store.Conclude(t.Context(), c, pipeline.Conclusion{
 			Step:    "validate_request",
 			Cause:   events.Cause{Code: events.CauseSchemaInvalid, Message: "old"},
@@ -266,7 +267,7 @@ func TestLedgerKeepsTheHistory(t *testing.T) {
 		history := func() []string {
 			t.Helper()
 			var entries []map[string]any
-			must(t, json.Unmarshal([]byte(p.lines(t, "", "SELECT history FROM {b}tenant_requests")[0]), &entries))
+			testkit.Must(t, json.Unmarshal([]byte(p.lines(t, "", "SELECT history FROM {b}tenant_requests")[0]), &entries))
 			var told []string
 			for _, e := range entries {
 				if _, err := time.Parse("2006-01-02 15:04:05.999999", fmt.Sprint(e["at"])); err != nil {
@@ -300,8 +301,8 @@ func TestLedgerKeepsTheHistory(t *testing.T) {
 		busy := request(t, "busy")
 		for range 120 { // each attempt given back: there is no end to them
 			c, err := r.store.Claim(t.Context(), busy, "busy", pipeline.Limit{Attempts: 3, Lease: time.Minute})
-			must(t, err)
-			must(t, r.store.Note(t.Context(), c, pipeline.Note{Refund: true, Text: strings.Repeat("x", 5000)}))
+			testkit.Must(t, err)
+			testkit.Must(t, r.store.Note(t.Context(), c, pipeline.Note{Refund: true, Text: strings.Repeat("x", 5000)}))
 		}
 		if got := history(); len(got) != 100 || !strings.HasPrefix(got[99], "refunded 0.1") {
 			t.Errorf("%d entries, the last %.80s", len(got), got[len(got)-1])
@@ -317,7 +318,7 @@ func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
 		claim := func() pipeline.Claim {
 			t.Helper()
 			c, err := r.store.Claim(t.Context(), req, "acme", pipeline.Limit{Attempts: 100, Lease: time.Minute})
-			must(t, err)
+			testkit.Must(t, err)
 			return c
 		}
 		suspect := func(want bool, lease time.Duration, when string) {
@@ -330,7 +331,7 @@ func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
 		c := claim()
 		suspect(false, time.Minute, "while it may be running")
 		suspect(true, time.Nanosecond, "when it cannot be running")
-		must(t, r.store.Note(t.Context(), c, pipeline.Note{Step: "x"}))
+		testkit.Must(t, r.store.Note(t.Context(), c, pipeline.Note{Step: "x"}))
 		suspect(false, time.Nanosecond, "after it has ended")
 		claim()
 		suspect(true, time.Nanosecond, "likewise of the second")
@@ -369,7 +370,7 @@ func TestClaimThatIsRepeated(t *testing.T) {
 			var err error
 			req.Delivery = delivery
 			got, err = r.store.Claim(t.Context(), req, "umbrella", pipeline.Limit{Attempts: 3, Lease: time.Minute})
-			must(t, err)
+			testkit.Must(t, err)
 		}
 		if got.Attempt != 3 {
 			t.Errorf("attempt %d of three deliveries", got.Attempt)
@@ -387,11 +388,11 @@ func TestBurialIsNoted(t *testing.T) {
 		r := p.rig(t)
 		req := request(t, "not valid")
 		o := r.decide(t, req)
-		must(t, r.store.Buried(t.Context(), req.Key(), "00000000-0000-5000-8000-000000000000", "delivery"))
+		testkit.Must(t, r.store.Buried(t.Context(), req.Key(), "00000000-0000-5000-8000-000000000000", "delivery"))
 		if r.decide(t, req).Buried {
 			t.Error("the burial of another outcome")
 		}
-		must(t, r.store.Buried(t.Context(), req.Key(), o.ID, "delivery"))
+		testkit.Must(t, r.store.Buried(t.Context(), req.Key(), o.ID, "delivery"))
 		if again := r.decide(t, req); !again.Buried || again.ID != o.ID {
 			t.Errorf("%+v", again)
 		}
@@ -421,14 +422,14 @@ func TestRejection(t *testing.T) {
 		}
 		for _, delivery := range []string{"first", "second"} {
 			got, err := r.store.Reject(t.Context(), rejection(delivery))
-			must(t, err)
+			testkit.Must(t, err)
 			if got.Delivery != "first" || got.Buried || got.Type != events.TypeProvisioningFailed || string(got.Body) != `{"a":"\u0000"}` {
 				t.Errorf("%s: %+v", delivery, got)
 			}
 		}
-		must(t, r.store.Buried(t.Context(), "a key", "00000000-0000-5000-8000-000000000000", "third"))
+		testkit.Must(t, r.store.Buried(t.Context(), "a key", "00000000-0000-5000-8000-000000000000", "third"))
 		got, err := r.store.Recorded(t.Context(), "a key")
-		must(t, err)
+		testkit.Must(t, err)
 		if !got.Buried || got.Delivery != "third" {
 			t.Errorf("recorded: %+v", got)
 		}
@@ -440,13 +441,13 @@ func TestBurialIsOfOneOutcome(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
 		req := request(t, "not valid")
-		must(t, r.store.Buried(t.Context(), req.Key(), r.decide(t, req).ID, "delivery"))
+		testkit.Must(t, r.store.Buried(t.Context(), req.Key(), r.decide(t, req).ID, "delivery"))
 		p.raw(t, "", "UPDATE {b}tenant_requests SET state = 'running', replay = 1, attempts = 1, outcome = NULL, outcome_id = NULL")
 		_, err := r.store.Conclude(t.Context(), pipeline.Claim{Key: req.Key(), Replay: 1, Attempt: 1}, pipeline.Conclusion{
 			Step: "validate_request", Cause: events.Cause{Code: events.CauseInvalidTenantID, Message: "no"},
 			Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")},
 		})
-		must(t, err)
+		testkit.Must(t, err)
 		req.Replay = 1
 		if r.decide(t, req).Buried {
 			t.Error("buried by the burial of another outcome")

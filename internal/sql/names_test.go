@@ -9,6 +9,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestSchemaTemplates(t *testing.T) {
@@ -61,7 +62,7 @@ func TestPreparedNames(t *testing.T) {
 		strings.Repeat("x", 45) + "{tenant_id}": true,
 	} {
 		names, err := sql.NewSchemaTemplate(template, "docex_system")
-		must(t, err)
+		testkit.Must(t, err)
 		if names.Preparable() != ok {
 			t.Errorf("%q: %v", template, !ok)
 		}
@@ -122,9 +123,9 @@ func TestPathTemplates(t *testing.T) {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	schemas, err := sql.NewSchemaTemplate("tenant_{tenant_id}", "docex_system")
-	must(t, err)
+	testkit.Must(t, err)
 	paths, err := sql.NewPathTemplate("tenant_{tenant_id}/docex.db")
-	must(t, err)
+	testkit.Must(t, err)
 	x56, x57, x255 := strings.Repeat("x", 56), strings.Repeat("x", 57), strings.Repeat("x", 255)
 	for id, want := range map[string]string{
 		"acme": "tenant_acme",
@@ -145,12 +146,12 @@ func TestNames(t *testing.T) {
 		}
 	}
 	flat, err := sql.NewPathTemplate("{tenant_id}.db")
-	must(t, err)
+	testkit.Must(t, err)
 	if got := flat.Path(x255); len(got) != 255 || !strings.HasSuffix(got, "_d22609da3ae3956c.db") {
 		t.Errorf("a component that is cut keeps its extension: %q", got)
 	}
 	umlauts, err := sql.NewSchemaTemplate("ä"+strings.Repeat("ö", 20)+"{tenant_id}ü", "docex_system")
-	must(t, err)
+	testkit.Must(t, err)
 	if got := umlauts.Name(x255); len(got) > 63 || strings.ContainsRune(got, '\uFFFD') {
 		t.Errorf("cut within a character: %q", got)
 	}
@@ -160,9 +161,9 @@ func TestNames(t *testing.T) {
 func TestNamesDiffer(t *testing.T) {
 	t.Parallel()
 	schemas, err := sql.NewSchemaTemplate("tenant_{tenant_id}", "docex_system")
-	must(t, err)
+	testkit.Must(t, err)
 	paths, err := sql.NewPathTemplate("tenant_{tenant_id}/docex.db")
-	must(t, err)
+	testkit.Must(t, err)
 	seen := map[string]string{}
 	for _, stem := range []string{
 		"a", "_", "-", strings.Repeat("x", 40), strings.Repeat("x", 55), strings.Repeat("x", 200),
@@ -188,7 +189,7 @@ func FuzzSchemaName(f *testing.F) {
 	f.Add("acme")
 	f.Add(strings.Repeat(mixed, 20))
 	schemas, err := sql.NewSchemaTemplate("tenant_{tenant_id}", "docex_system")
-	must(f, err)
+	testkit.Must(f, err)
 	f.Fuzz(func(t *testing.T, id string) {
 		if events.ValidateTenantID(id) != nil {
 			t.Skip()
@@ -209,7 +210,7 @@ func FuzzDatabasePath(f *testing.F) {
 	f.Add("acme")
 	f.Add(strings.Repeat(mixed, 20))
 	paths, err := sql.NewPathTemplate("tenant_{tenant_id}/docex.db")
-	must(f, err)
+	testkit.Must(f, err)
 	f.Fuzz(func(t *testing.T, id string) {
 		if events.ValidateTenantID(id) != nil {
 			t.Skip()

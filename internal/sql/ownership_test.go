@@ -20,6 +20,7 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // A rehearsal does what a request needs, and leaves nothing.
@@ -37,13 +38,13 @@ func TestRehearsal(t *testing.T) {
 		}
 		before := strings.Join(all(), " ")
 		for range 3 {
-			must(t, r.store.Rehearse(t.Context()))
+			testkit.Must(t, r.store.Rehearse(t.Context()))
 		}
 		if after := strings.Join(all(), " "); after != before {
 			t.Errorf("before %s, after %s", before, after)
 		}
 		r.provision(t, "acme")
-		must(t, r.store.Rehearse(t.Context()))
+		testkit.Must(t, r.store.Rehearse(t.Context()))
 	})
 }
 
@@ -112,7 +113,7 @@ func TestFaultOfTheRegistryIsAnOutage(t *testing.T) {
 					t.Error("a rehearsal succeeds")
 				}
 				r.raw(t, "", c.mend)
-				must(t, r.provisioner.Rehearse(t.Context()))
+				testkit.Must(t, r.provisioner.Rehearse(t.Context()))
 				if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
 					t.Errorf("%d attempts", got.Attempts)
 				}
@@ -125,10 +126,10 @@ func TestFaultOfTheRegistryIsAnOutage(t *testing.T) {
 func TestRowPolicyOnTheRegistryIsAnOutage(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	must(t, p.open(t).Close())
+	testkit.Must(t, p.open(t).Close())
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 	where, err := url.Parse(p.where)
-	must(t, err)
+	testkit.Must(t, err)
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+strings.TrimPrefix(where.Path, "/")+" TO "+role)
 	r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
 	r.provision(t, "before")
@@ -190,9 +191,9 @@ func TestFaultOfOneFile(t *testing.T) {
 	wal := func(t *testing.T, path string) {
 		t.Helper()
 		db, err := databasesql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)")
-		must(t, err)
+		testkit.Must(t, err)
 		_, err = db.Exec("CREATE TABLE x (a)")
-		must(t, errors.Join(err, db.Close()))
+		testkit.Must(t, errors.Join(err, db.Close()))
 	}
 	for name, c := range map[string]struct {
 		plant func(t *testing.T, path string)
@@ -201,51 +202,51 @@ func TestFaultOfOneFile(t *testing.T) {
 		"a directory for a write-ahead log": {func(t *testing.T, path string) {
 			t.Helper()
 			wal(t, path)
-			must(t, os.Mkdir(path+"-wal", 0o755))
+			testkit.Must(t, os.Mkdir(path+"-wal", 0o755))
 		}, events.CauseBoundaryNotEmpty},
 		"a directory for a journal": {func(t *testing.T, path string) {
 			t.Helper()
 			wal(t, path)
-			must(t, os.Mkdir(path+"-journal", 0o755))
+			testkit.Must(t, os.Mkdir(path+"-journal", 0o755))
 		}, events.CauseBoundaryNotEmpty},
 		"a pipe for a journal": {func(t *testing.T, path string) {
 			t.Helper()
 			wal(t, path)
-			must(t, syscall.Mkfifo(path+"-journal", 0o644))
+			testkit.Must(t, syscall.Mkfifo(path+"-journal", 0o644))
 		}, events.CauseBoundaryNotEmpty},
 		"damaged": {func(t *testing.T, path string) {
 			t.Helper()
 			wal(t, path)
 			content, err := os.ReadFile(path)
-			must(t, err)
+			testkit.Must(t, err)
 			for i := 100; i < len(content); i++ {
 				content[i] = 0xff
 			}
-			must(t, os.WriteFile(path, content, 0o644))
+			testkit.Must(t, os.WriteFile(path, content, 0o644))
 		}, events.CauseSchemaInvalid},
 		"a directory": {func(t *testing.T, path string) {
 			t.Helper()
-			must(t, os.Mkdir(path, 0o755))
+			testkit.Must(t, os.Mkdir(path, 0o755))
 		}, events.CauseBoundaryNotEmpty},
 		"a file for a directory": {func(t *testing.T, path string) {
 			t.Helper()
-			must(t, os.Remove(filepath.Dir(path)))
-			must(t, os.WriteFile(filepath.Dir(path), nil, 0o644))
+			testkit.Must(t, os.Remove(filepath.Dir(path)))
+			testkit.Must(t, os.WriteFile(filepath.Dir(path), nil, 0o644))
 		}, events.CauseBoundaryNotEmpty},
 		"links that go round": {func(t *testing.T, path string) {
 			t.Helper()
-			must(t, os.Remove(filepath.Dir(path)))
-			must(t, os.Symlink(filepath.Dir(path), filepath.Dir(path)))
+			testkit.Must(t, os.Remove(filepath.Dir(path)))
+			testkit.Must(t, os.Symlink(filepath.Dir(path), filepath.Dir(path)))
 		}, events.CauseAttemptsExhausted},
 		"no database": {func(t *testing.T, path string) {
 			t.Helper()
-			must(t, os.WriteFile(path, []byte(strings.Repeat("not a database", 100)), 0o644))
+			testkit.Must(t, os.WriteFile(path, []byte(strings.Repeat("not a database", 100)), 0o644))
 		}, events.CauseBoundaryNotEmpty},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newSQLite(t).rig(t)
-			must(t, os.Mkdir(filepath.Dir(r.boundary("poison")), 0o755))
+			testkit.Must(t, os.Mkdir(filepath.Dir(r.boundary("poison")), 0o755))
 			c.plant(t, r.boundary("poison"))
 			req := request(t, "poison")
 			for i := range maxAttempts {
@@ -283,7 +284,7 @@ func TestRegistryIsAlteredMeanwhile(t *testing.T) {
 		if got.Verdict != pipeline.Pause {
 			t.Fatalf("%s (%v)", got.Verdict, got.Err)
 		}
-		must(t, r.provisioner.Rehearse(t.Context()))
+		testkit.Must(t, r.provisioner.Rehearse(t.Context()))
 	}
 	t.Error("it is not decided")
 }
@@ -292,7 +293,7 @@ func TestRegistryIsAlteredMeanwhile(t *testing.T) {
 func TestUnstorableRequest(t *testing.T) {
 	t.Parallel()
 	store := openPostgres(t, postgrestest.DatabaseIn(t, "EUC_JP"))
-	t.Cleanup(func() { must(t, store.Close()) })
+	t.Cleanup(func() { testkit.Must(t, store.Close()) })
 	r := place{}.rigOn(t, store, store)
 	named := func(source, id, tenant string) pipeline.Request {
 		req := request(t, tenant)
@@ -300,7 +301,7 @@ func TestUnstorableRequest(t *testing.T) {
 		e.SetType(events.TypeRequested)
 		e.SetSource(source)
 		e.SetID(id)
-		must(t, e.SetData("application/json", req.Event.Data()))
+		testkit.Must(t, e.SetData("application/json", req.Event.Data()))
 		return pipeline.Request{Event: e}
 	}
 	for _, id := range []string{"order-☃", "snow-😀"} {
@@ -328,12 +329,12 @@ func TestRehearsalOfSQLiteLeavesTheRest(t *testing.T) {
 			store, err := sqlite.Open(t.Context(), sqlite.Config{
 				Root: root, PathTemplate: template, Connections: 4, CreatedBy: "test", Log: quiet(), Now: time.Now,
 			})
-			must(t, err)
-			t.Cleanup(func() { must(t, store.Close()) })
+			testkit.Must(t, err)
+			t.Cleanup(func() { testkit.Must(t, store.Close()) })
 			r := place{engine: "sqlite", where: root}.rigOn(t, store, store)
 			r.provision(t, "acme")
 			tree := func() (all []string) {
-				must(t, filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+				testkit.Must(t, filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
 					all = append(all, path)
 					return err
 				}))
@@ -343,12 +344,12 @@ func TestRehearsalOfSQLiteLeavesTheRest(t *testing.T) {
 			constant, _, _ := strings.Cut(template, "{tenant_id}")
 			left := filepath.Join(root, constant[:strings.LastIndex(constant, "/")+1])
 			old := filepath.Join(left, ".rehearsal-1")
-			must(t, os.Mkdir(old, 0o755))
-			must(t, os.WriteFile(filepath.Join(old, ".rehearsed.db"), nil, 0o644))
+			testkit.Must(t, os.Mkdir(old, 0o755))
+			testkit.Must(t, os.WriteFile(filepath.Join(old, ".rehearsed.db"), nil, 0o644))
 			long := time.Now().Add(-2 * time.Hour)
-			must(t, os.Chtimes(old, long, long))
+			testkit.Must(t, os.Chtimes(old, long, long))
 			for range 2 {
-				must(t, store.Rehearse(t.Context()))
+				testkit.Must(t, store.Rehearse(t.Context()))
 			}
 			if after := tree(); !slices.Equal(after, before) {
 				t.Errorf("before %v, after %v", before, after)
@@ -356,8 +357,8 @@ func TestRehearsalOfSQLiteLeavesTheRest(t *testing.T) {
 			if runtime.GOOS == "linux" && os.Getuid() == 0 {
 				return // root may write anywhere
 			}
-			must(t, os.Chmod(left, 0o555))
-			t.Cleanup(func() { must(t, os.Chmod(left, 0o755)) })
+			testkit.Must(t, os.Chmod(left, 0o555))
+			t.Cleanup(func() { testkit.Must(t, os.Chmod(left, 0o755)) })
 			if store.Rehearse(t.Context()) == nil {
 				t.Error("a directory that cannot be written to is not noticed")
 			}
@@ -384,7 +385,7 @@ func TestOutageOfOneRow(t *testing.T) {
 			job := r.provisioner.Job(req)
 			for range 3 {
 				verdict(t, job, pipeline.Pause)
-				must(t, r.provisioner.Rehearse(t.Context()))
+				testkit.Must(t, r.provisioner.Rehearse(t.Context()))
 			}
 			got := job.Run(t.Context())
 			if last := i == maxAttempts-1; last != got.Decided() || !last && got.Verdict != pipeline.Postpone || got.Attempt != i+1 {

@@ -12,6 +12,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // An attempt whose transaction holds the row is alive: its renewal does not wait for itself, and a copy finds it busy,
@@ -48,10 +49,10 @@ func TestAttemptInItsTransactionIsAlive(t *testing.T) {
 func (p place) losing(t *testing.T) (_ place, lose func()) {
 	t.Helper()
 	u, err := url.Parse(p.where)
-	must(t, err)
+	testkit.Must(t, err)
 	server := u.Host
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	var (
 		all            sync.WaitGroup
 		mutex          sync.Mutex
@@ -145,9 +146,9 @@ func TestServerThatStandsStillCostsNoAttempt(t *testing.T) {
 	r := p.withParameter(t, "lock_timeout", timeout.String()).rig(t)
 	db := connect(t, p.where)
 	tx, err := db.BeginTx(t.Context(), nil)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = tx.ExecContext(t.Context(), `CREATE SCHEMA tenant_acme`) // by another program, not committed
-	must(t, err)
+	testkit.Must(t, err)
 	job := r.provisioner.Job(request(t, "acme"))
 	ended := make(chan pipeline.Result, 1)
 	begin := time.Now()
@@ -164,7 +165,7 @@ func TestServerThatStandsStillCostsNoAttempt(t *testing.T) {
 	if got.Verdict != pipeline.Pause {
 		t.Errorf("%s: %v", got.Verdict, got.Err)
 	}
-	must(t, tx.Rollback())
+	testkit.Must(t, tx.Rollback())
 	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
 		t.Errorf("%d attempts", got.Attempts)
 	}

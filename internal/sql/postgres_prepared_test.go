@@ -15,6 +15,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // preparing is the place whose stores keep n boundaries ready.
@@ -28,7 +29,7 @@ func (p place) preparingWith(n int, log *slog.Logger) place {
 			URL: where, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 4, Prepared: n,
 			CreatedBy: "test", Log: log,
 		})
-		must(t, err)
+		testkit.Must(t, err)
 		return s
 	}
 	return p
@@ -256,7 +257,7 @@ func TestSpoiltBoundary(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPostgres(t)
-			must(t, p.open(t).Close())
+			testkit.Must(t, p.open(t).Close())
 			role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
 			p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
 			t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") }) // with what others put there
@@ -399,7 +400,7 @@ func (w *warnings) Handle(_ context.Context, r slog.Record) error {
 func TestFillerThatFails(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	must(t, p.open(t).Close())
+	testkit.Must(t, p.open(t).Close())
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
 	log := &warnings{count: map[string]int{}}
 	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
@@ -424,10 +425,10 @@ func TestFillerThatFails(t *testing.T) {
 func TestPingSeesWhatThePoolNeeds(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	must(t, p.open(t).Close())
+	testkit.Must(t, p.open(t).Close())
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
-	must(t, as.rig(t).store.Ping(t.Context()))
+	testkit.Must(t, as.rig(t).store.Ping(t.Context()))
 	err := as.preparing(1).rig(t).store.Ping(t.Context())
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) || fault.Class != pipeline.Outage || !strings.Contains(fault.Message, "prepared_boundaries") {

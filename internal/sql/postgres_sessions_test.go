@@ -18,13 +18,14 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // withURL is the place reached by a changed URL.
 func (p place) withURL(t *testing.T, change func(*url.URL)) place {
 	t.Helper()
 	u, err := url.Parse(p.where)
-	must(t, err)
+	testkit.Must(t, err)
 	change(u)
 	p.where = u.String()
 	p.open = func(t *testing.T) database { return openPostgres(t, p.where) }
@@ -44,8 +45,8 @@ func (p place) withParameter(t *testing.T, name, value string) place {
 func connect(t *testing.T, url string) *databasesql.DB {
 	t.Helper()
 	db, err := databasesql.Open("pgx", url)
-	must(t, err)
-	t.Cleanup(func() { must(t, db.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, db.Close()) })
 	return db
 }
 
@@ -64,7 +65,7 @@ func (p place) limitedRole(t *testing.T, rights string) string {
 func TestRoleThatMayNotCreateSchemas(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	must(t, p.open(t).Close())
+	testkit.Must(t, p.open(t).Close())
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 	r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
 	f := r.refuse(t, "acme", events.CausePermissionDenied)
@@ -86,7 +87,7 @@ func TestRoleThatMayNotCreateSchemas(t *testing.T) {
 func databaseName(t *testing.T, p place) string {
 	t.Helper()
 	u, err := url.Parse(p.where)
-	must(t, err)
+	testkit.Must(t, err)
 	return strings.TrimPrefix(u.Path, "/")
 }
 
@@ -112,14 +113,14 @@ func TestRowThatIsNotCommittedYet(t *testing.T) {
 	p.plant(t, "busy")
 	p.raw(t, "busy", "CREATE TABLE {b}precious (n integer)")
 	tx, err := connect(t, p.where).Begin()
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = tx.Exec(`INSERT INTO "tenant_busy".precious VALUES (1)`)
-	must(t, err)
+	testkit.Must(t, err)
 	req := request(t, "busy")
 	if got := verdict(t, r.provisioner.Job(req), pipeline.Postpone); !strings.Contains(got.Err.Error(), "55P03") {
 		t.Error(got.Err)
 	}
-	must(t, tx.Commit())
+	testkit.Must(t, tx.Commit())
 	failed(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
 }
 
@@ -188,15 +189,15 @@ func TestMoreJobsThanConnections(t *testing.T) {
 func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t).withParameter(t, "lock_timeout", "50")
-	must(t, p.open(t).Close())
+	testkit.Must(t, p.open(t).Close())
 	db := connect(t, p.where)
 	conn, err := db.Conn(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	defer conn.Close()
 	// The key is not known here: hold the locks that the program takes when it starts.
 	key := migrationKey(t, p)
 	_, err = conn.ExecContext(t.Context(), "SELECT pg_advisory_lock($1)", key)
-	must(t, err)
+	testkit.Must(t, err)
 	opened := make(chan error)
 	go func() {
 		s := openPostgres(t, p.where)
@@ -207,7 +208,7 @@ func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
 		n += p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "+
 			"AND wait_event = 'advisory' AND datname = current_database()")
 		_, err := db.ExecContext(t.Context(), "SELECT pg_sleep(0.02)")
-		must(t, err)
+		testkit.Must(t, err)
 		select {
 		case err := <-opened:
 			t.Fatalf("it did not wait: %v", err)
@@ -215,8 +216,8 @@ func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
 		}
 	}
 	_, err = conn.ExecContext(t.Context(), "SELECT pg_advisory_unlock($1)", key)
-	must(t, err)
-	must(t, <-opened)
+	testkit.Must(t, err)
+	testkit.Must(t, <-opened)
 }
 
 // migrationKey learns the key of the migration lock from a start that meets a table it cannot get.
@@ -224,9 +225,9 @@ func migrationKey(t *testing.T, p place) (key int64) {
 	t.Helper()
 	db := connect(t, p.where)
 	tx, err := db.Begin()
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = tx.Exec("LOCK TABLE docex_system.tenant_provisioner_migrations")
-	must(t, err)
+	testkit.Must(t, err)
 	done := make(chan struct{})
 	slow := p.withParameter(t, "lock_timeout", "20000")
 	go func() {
@@ -241,7 +242,7 @@ func migrationKey(t *testing.T, p place) (key int64) {
 			break
 		}
 	}
-	must(t, tx.Rollback())
+	testkit.Must(t, tx.Rollback())
 	<-done
 	return key
 }
@@ -256,10 +257,10 @@ type roundTrips struct {
 func (p place) proxy(t *testing.T) (place, *roundTrips) {
 	t.Helper()
 	u, err := url.Parse(p.where)
-	must(t, err)
+	testkit.Must(t, err)
 	server := u.Host
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	trips := &roundTrips{}
 	trips.wg.Go(func() {
 		for {
@@ -399,13 +400,13 @@ func TestFrozenProcessLosesItsTransaction(t *testing.T) {
 func (p place) holdLedger(t *testing.T) (db *databasesql.DB, let func()) {
 	t.Helper()
 	db, err := databasesql.Open("pgx", p.where)
-	must(t, err)
-	t.Cleanup(func() { must(t, db.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, db.Close()) })
 	tx, err := db.BeginTx(t.Context(), nil)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = tx.ExecContext(t.Context(), "SELECT FROM docex_system.tenant_requests FOR UPDATE")
-	must(t, err)
-	return db, func() { must(t, tx.Rollback()) }
+	testkit.Must(t, err)
+	return db, func() { testkit.Must(t, tx.Rollback()) }
 }
 
 // A request whose row another transaction holds is at work there: it is not waited for, neither by its own
@@ -414,11 +415,11 @@ func TestRequestHeldElsewhereIsBusy(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	store := p.open(t)
-	t.Cleanup(func() { must(t, store.Close()) })
+	t.Cleanup(func() { testkit.Must(t, store.Close()) })
 	r := p.rigWith(t, store, store, time.Nanosecond)
 	req := request(t, "acme")
 	_, err := store.Claim(t.Context(), req, "acme", pipeline.Limit{Attempts: 9, Lease: time.Nanosecond})
-	must(t, err)
+	testkit.Must(t, err)
 	_, let := p.holdLedger(t)
 	req.Again = true
 	got := r.provisioner.Job(req).Run(t.Context()) // a wait would end by lock_timeout, and not as Busy
@@ -442,10 +443,10 @@ func TestPingSeesWhatWorkNeeds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPostgres(t)
-			must(t, p.open(t).Close())
+			testkit.Must(t, p.open(t).Close())
 			role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
-			must(t, r.store.Ping(t.Context()))
+			testkit.Must(t, r.store.Ping(t.Context()))
 			p.raw(t, "", strings.ReplaceAll(spoil, "{role}", role))
 			if err := r.store.Ping(t.Context()); err == nil {
 				t.Error("nothing was seen")
@@ -469,7 +470,7 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 	for range 3 { // while it tries
 		time.Sleep(700 * time.Millisecond)
 		_, err := db.ExecContext(t.Context(), "SELECT FROM docex_system.tenant_requests")
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	select {
 	case <-opened:
@@ -478,7 +479,7 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 	}
 	let()
 	store := <-opened
-	t.Cleanup(func() { must(t, store.Close()) })
+	t.Cleanup(func() { testkit.Must(t, store.Close()) })
 	p.rigOn(t, store, store).provision(t, "umbrella")
 }
 
@@ -486,7 +487,7 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 func TestRegistryOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	must(t, p.open(t).Close())
+	testkit.Must(t, p.open(t).Close())
 	p.raw(t, "", "INSERT INTO {b}tenant_provisioner_migrations (version_id, is_applied) "+
 		"SELECT max(version_id) + 1, true FROM {b}tenant_provisioner_migrations")
 	p.rig(t).provision(t, "acme")

@@ -19,6 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // reader is what both engines offer to those who only look.
@@ -50,8 +51,8 @@ func opened[R reader](r R, err error) (reader, error) { return r, err }
 func (p place) reader(t *testing.T) reader {
 	t.Helper()
 	r, err := p.readerAt(t, p.where, "tenant_")
-	must(t, err)
-	t.Cleanup(func() { must(t, r.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, r.Close()) })
 	return r
 }
 
@@ -59,9 +60,9 @@ func (p place) reader(t *testing.T) reader {
 func verify(t *testing.T, r reader, tenant string) pipeline.Inspection {
 	t.Helper()
 	row, err := r.Tenant(t.Context(), tenant)
-	must(t, err)
+	testkit.Must(t, err)
 	in, err := r.Verify(t.Context(), row)
-	must(t, err)
+	testkit.Must(t, err)
 	return in
 }
 
@@ -90,7 +91,7 @@ func TestReaderPagesThroughTheRegistry(t *testing.T) {
 		p.enter(t, ids...)
 		r := p.reader(t)
 		n, err := r.Count(t.Context())
-		must(t, err)
+		testkit.Must(t, err)
 		if n != 252 {
 			t.Errorf("%d tenants", n)
 		}
@@ -101,7 +102,7 @@ func TestReaderPagesThroughTheRegistry(t *testing.T) {
 				after = found[len(found)-1].ID
 			}
 			page, err := r.Tenants(t.Context(), after, 100)
-			must(t, err)
+			testkit.Must(t, err)
 			found = append(found, page...)
 			if len(page) < 100 {
 				if pages != 3 {
@@ -137,7 +138,7 @@ func TestReaderPagesThroughTheRegistry(t *testing.T) {
 
 func TestReaderFindsATenant(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
-		must(t, p.open(t).Close())
+		testkit.Must(t, p.open(t).Close())
 		p.enter(t, "Acme", "twin", "Twin")
 		r := p.reader(t)
 		for asked, want := range map[string]string{"Acme": "Acme", "aCME": "Acme", "Twin": "Twin", "twin": "twin"} {
@@ -164,13 +165,13 @@ func TestReaderTellsARequestsHistory(t *testing.T) {
 		read := p.reader(t)
 
 		first, err := read.Request(t.Context(), asked.Key())
-		must(t, err)
+		testkit.Must(t, err)
 		if first.State != "failed" || first.Buried || first.LastCause != "BOUNDARY_NOT_EMPTY" ||
 			first.LastStep != "create_isolation_boundary" || !strings.Contains(first.LastError, "mine") ||
 			first.OutcomeID != outcome.ID || string(first.Outcome) != string(outcome.Body) {
 			t.Errorf("%+v", first)
 		}
-		must(t, r.store.Buried(t.Context(), asked.Key(), outcome.ID, "delivery"))
+		testkit.Must(t, r.store.Buried(t.Context(), asked.Key(), outcome.ID, "delivery"))
 		if got, err := read.Request(t.Context(), asked.Key()); err != nil || !got.Buried {
 			t.Errorf("%+v, %v", got, err)
 		}
@@ -181,7 +182,7 @@ func TestReaderTellsARequestsHistory(t *testing.T) {
 		r.refuse(t, "acme", events.CauseTenantExists)
 		r.provision(t, "other")
 		got, err := read.Request(t.Context(), asked.Key())
-		must(t, err)
+		testkit.Must(t, err)
 		if got.Source != "/test" || got.ID != asked.Event.ID() || got.TenantID != "acme" || got.State != "provisioned" ||
 			got.Replay != 1 || got.Attempts != 1 || got.Buried || got.UpdatedAt.Before(got.CreatedAt) ||
 			time.Since(got.CreatedAt).Abs() > 10*time.Minute {
@@ -200,7 +201,7 @@ func TestReaderTellsARequestsHistory(t *testing.T) {
 		}
 
 		all, err := read.Requests(t.Context(), "acme", 10)
-		must(t, err)
+		testkit.Must(t, err)
 		if len(all) != 2 || all[0].LastCause != "TENANT_EXISTS" || all[1].ID != asked.Event.ID() {
 			t.Errorf("%+v", all)
 		}
@@ -247,7 +248,7 @@ func TestVerifyNamesWhatDiffers(t *testing.T) {
 
 func TestVerifyWithoutABoundary(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
-		must(t, p.open(t).Close())
+		testkit.Must(t, p.open(t).Close())
 		p.enter(t, "gone")
 		got := verify(t, p.reader(t), "gone")
 		want := map[string]string{
@@ -268,10 +269,10 @@ func TestVerifyNoticesAnotherTemplate(t *testing.T) {
 		p.rig(t).provision(t, "acme")
 		where := p.where
 		if p.engine == "sqlite" { // the registry moves with the template
-			must(t, os.CopyFS(filepath.Join(where, "new__docex_system_"), os.DirFS(filepath.Join(where, "tenant__docex_system_"))))
+			testkit.Must(t, os.CopyFS(filepath.Join(where, "new__docex_system_"), os.DirFS(filepath.Join(where, "tenant__docex_system_"))))
 		}
 		r, err := p.readerAt(t, where, "new_")
-		must(t, err)
+		testkit.Must(t, err)
 		defer r.Close()
 		got := verify(t, r, "acme")
 		if len(got.Differences) != 1 || got.Tables != 11 || !strings.Contains(got.Differences[0], p.boundary("acme")) ||
@@ -343,10 +344,10 @@ func TestReaderNeedsFewRights(t *testing.T) {
 	p := newPostgres(t)
 	p.rig(t).provision(t, "acme")
 	u, err := url.Parse(p.where)
-	must(t, err)
+	testkit.Must(t, err)
 	u.User = url.UserPassword(p.limitedRole(t, "SELECT"), "secret")
 	r, err := p.readerAt(t, u.String(), "tenant_")
-	must(t, err)
+	testkit.Must(t, err)
 	defer r.Close()
 	if got := verify(t, r, "acme"); len(got.Differences) > 0 || got.Indexes != 18 {
 		t.Errorf("%+v", got)
@@ -372,11 +373,11 @@ func TestReaderTakesAServerThatIsReadOnly(t *testing.T) {
 	p := newPostgres(t)
 	p.rig(t).provision(t, "acme")
 	u, err := url.Parse(p.where)
-	must(t, err)
+	testkit.Must(t, err)
 	p.raw(t, "", fmt.Sprintf("ALTER DATABASE %s SET default_transaction_read_only = on", strings.Trim(u.Path, "/")))
 	u.Host = "127.0.0.1:1," + u.Host
 	r, err := p.readerAt(t, u.String(), "tenant_")
-	must(t, err)
+	testkit.Must(t, err)
 	defer r.Close()
 	if got := verify(t, r, "acme"); len(got.Differences) > 0 {
 		t.Errorf("%+v", got)
@@ -387,10 +388,10 @@ func TestReaderTakesAServerThatIsReadOnly(t *testing.T) {
 func listing(t *testing.T, dir string) string {
 	t.Helper()
 	var b strings.Builder
-	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		must(t, err)
+	testkit.Must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		testkit.Must(t, err)
 		info, err := d.Info()
-		must(t, err)
+		testkit.Must(t, err)
 		fmt.Fprintln(&b, path, info.Size(), info.ModTime(), info.Mode())
 		return nil
 	}))
@@ -405,7 +406,7 @@ func TestReaderLeavesFilesAlone(t *testing.T) {
 	r := p.rigOn(t, store, store)
 	r.provision(t, "acme")
 	r.provision(t, "walled")
-	must(t, store.Close())
+	testkit.Must(t, store.Close())
 	p.raw(t, "walled", "PRAGMA journal_mode = WAL", "INSERT INTO docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')")
 	p.enter(t, "gone")
 	before := listing(t, p.where)
@@ -431,13 +432,13 @@ func TestVerifyFileInUseInWALMode(t *testing.T) {
 	p.rig(t).provision(t, "acme")
 	read := p.reader(t)
 	db, err := databasesql.Open("sqlite", p.boundary("acme")+"?_pragma=journal_mode(WAL)")
-	must(t, err)
+	testkit.Must(t, err)
 	defer db.Close()
 	_, err = db.Exec("DROP TABLE file_history")
-	must(t, err)
+	testkit.Must(t, err)
 	p.enter(t, "linked")
-	must(t, os.MkdirAll(filepath.Dir(p.boundary("linked")), 0o755))
-	must(t, os.Symlink(p.boundary("acme"), p.boundary("linked")))
+	testkit.Must(t, os.MkdirAll(filepath.Dir(p.boundary("linked")), 0o755))
+	testkit.Must(t, os.Symlink(p.boundary("acme"), p.boundary("linked")))
 	for _, tenant := range []string{"acme", "linked"} {
 		if got := verify(t, read, tenant); !slices.Equal(got.Differences, []string{"table file_history is missing"}) {
 			t.Errorf("%s: %+v", tenant, got)
@@ -448,14 +449,14 @@ func TestVerifyFileInUseInWALMode(t *testing.T) {
 func TestVerifyWhatIsNoDatabase(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	must(t, p.open(t).Close())
+	testkit.Must(t, p.open(t).Close())
 	p.enter(t, "text", "empty", "directory", "below")
 	for tenant, content := range map[string]string{"text": strings.Repeat("not a database\n", 100), "empty": ""} {
-		must(t, os.MkdirAll(filepath.Dir(p.boundary(tenant)), 0o755))
-		must(t, os.WriteFile(p.boundary(tenant), []byte(content), 0o644))
+		testkit.Must(t, os.MkdirAll(filepath.Dir(p.boundary(tenant)), 0o755))
+		testkit.Must(t, os.WriteFile(p.boundary(tenant), []byte(content), 0o644))
 	}
-	must(t, os.MkdirAll(p.boundary("directory"), 0o755))
-	must(t, os.WriteFile(filepath.Dir(p.boundary("below")), nil, 0o644))
+	testkit.Must(t, os.MkdirAll(p.boundary("directory"), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Dir(p.boundary("below")), nil, 0o644))
 	read := p.reader(t)
 	for tenant, want := range map[string]string{
 		"text": "is not a SQLite database", "empty": "table docbasket is missing", "directory": "is not a file",
@@ -473,7 +474,7 @@ func TestVerifyTakesAnotherWayToTheSameFile(t *testing.T) {
 	p := newSQLite(t)
 	p.rig(t).provision(t, "acme")
 	link := filepath.Join(filepath.Dir(p.where), "link")
-	must(t, os.Symlink(p.where, link))
+	testkit.Must(t, os.Symlink(p.where, link))
 	read := p.reader(t)
 	for path, same := range map[string]bool{
 		"storage/tenant_acme/docex.db": true, "tenant_acme/docex.db": true, link + "/tenant_acme/docex.db": true,
@@ -492,14 +493,14 @@ func TestVerifyLockedFile(t *testing.T) {
 	p := newSQLite(t)
 	p.rig(t).provision(t, "acme")
 	db, err := databasesql.Open("sqlite", p.boundary("acme")+"?_txlock=exclusive")
-	must(t, err)
+	testkit.Must(t, err)
 	defer db.Close()
 	tx, err := db.Begin()
-	must(t, err)
+	testkit.Must(t, err)
 	defer tx.Rollback()
 	read := p.reader(t)
 	row, err := read.Tenant(t.Context(), "acme")
-	must(t, err)
+	testkit.Must(t, err)
 	got, err := read.Verify(t.Context(), row)
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) || len(got.Differences) > 0 {
@@ -515,11 +516,11 @@ func TestReaderAfterACrash(t *testing.T) {
 	for name, left := range map[string][]string{"whole": {"", "-wal", "-shm"}, "copied": {"", "-wal"}} {
 		dead := newSQLiteAt(filepath.Join(t.TempDir(), "storage"))
 		registry := dead.boundary(sql.BootstrapTenant)
-		must(t, os.MkdirAll(filepath.Dir(registry), 0o755))
+		testkit.Must(t, os.MkdirAll(filepath.Dir(registry), 0o755))
 		for _, suffix := range left {
 			content, err := os.ReadFile(p.boundary(sql.BootstrapTenant) + suffix)
-			must(t, err)
-			must(t, os.WriteFile(registry+suffix, content, 0o644))
+			testkit.Must(t, err)
+			testkit.Must(t, os.WriteFile(registry+suffix, content, 0o644))
 		}
 		before := listing(t, registry) + listing(t, registry+"-wal")
 		if _, err := dead.reader(t).Tenant(t.Context(), "acme"); err != nil {
@@ -537,23 +538,23 @@ func TestVerifyFileLeftWithAJournal(t *testing.T) {
 	p := newSQLite(t)
 	p.rig(t).provision(t, "acme")
 	db, err := databasesql.Open("sqlite", p.boundary("acme")+"?_pragma=cache_size(1)")
-	must(t, err)
+	testkit.Must(t, err)
 	defer db.Close()
 	tx, err := db.Begin()
-	must(t, err)
+	testkit.Must(t, err)
 	for i := range 200 { // more than the cache holds
 		_, err = tx.Exec("INSERT INTO docbasket (id, name, storage_config, description) VALUES (?1, ?1, '{}', ?2)",
 			i, strings.Repeat("x", 3000))
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	p.enter(t, "dead")
 	dir := filepath.Dir(p.boundary("dead"))
-	must(t, os.CopyFS(dir, os.DirFS(filepath.Dir(p.boundary("acme")))))
-	must(t, tx.Rollback())
+	testkit.Must(t, os.CopyFS(dir, os.DirFS(filepath.Dir(p.boundary("acme")))))
+	testkit.Must(t, tx.Rollback())
 	before := listing(t, dir)
 	read := p.reader(t)
 	row, err := read.Tenant(t.Context(), "dead")
-	must(t, err)
+	testkit.Must(t, err)
 	got, err := read.Verify(t.Context(), row)
 	if err == nil || !strings.Contains(err.Error(), "only one that may write can mend it") || len(got.Differences) > 0 {
 		t.Errorf("%+v, %v", got, err)

@@ -14,6 +14,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // BenchmarkSQLite provisions tenants, and beside it does with bare hands what cannot be left out: copy a
@@ -29,10 +30,10 @@ func BenchmarkSQLite(b *testing.B) {
 		b.Run(fmt.Sprint("bare/workers=", workers), func(b *testing.B) {
 			root := b.TempDir()
 			store := benchStore(b, root)
-			must(b, provisionBare(b.Context(), store, "model"))
-			must(b, store.Close())
+			testkit.Must(b, provisionBare(b.Context(), store, "model"))
+			testkit.Must(b, store.Close())
 			finished, err := os.ReadFile(filepath.Join(root, "tenant_model", "docex.db"))
-			must(b, err)
+			testkit.Must(b, err)
 			measure(b, workers, func(i int) error { return copyBare(finished, filepath.Join(root, fmt.Sprint("bare_", i))) })
 		})
 	}
@@ -63,7 +64,7 @@ func benchStore(b *testing.B, root string) *sqlite.Store {
 	store, err := sqlite.Open(b.Context(), sqlite.Config{
 		Root: root, PathTemplate: "tenant_{tenant_id}/docex.db", Connections: 8, CreatedBy: "test", Log: quiet(), Now: time.Now,
 	})
-	must(b, err)
+	testkit.Must(b, err)
 	return store
 }
 

@@ -16,6 +16,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // Between placing the file and the registry's commit the process can die. What stays is named when the
@@ -28,7 +29,7 @@ func TestFilePlacedButNotRegistered(t *testing.T) {
 	req := request(t, "placed")
 	verdict(t, r.provisioner.Job(req), pipeline.Postpone)
 	before, err := os.Stat(p.boundary("placed"))
-	must(t, err)
+	testkit.Must(t, err)
 	verdict(t, r.provisioner.Job(req), pipeline.Postpone)
 	f := failed(t, r.decide(t, req), events.CauseAttemptsExhausted)
 	if len(f.LeftBehind) != 1 || f.LeftBehind[0] != p.boundary("placed") || f.Step.Number != 5 {
@@ -45,7 +46,7 @@ func TestFilePlacedButNotRegistered(t *testing.T) {
 	p.raw(t, "", "DROP TRIGGER refuse")
 	r.provision(t, "placed")
 	after, err := os.Stat(p.boundary("placed"))
-	must(t, err)
+	testkit.Must(t, err)
 	if !os.SameFile(before, after) {
 		t.Error("the file was replaced")
 	}
@@ -55,7 +56,7 @@ func TestFilePlacedButNotRegistered(t *testing.T) {
 func entries(t *testing.T, dir string) string {
 	t.Helper()
 	list, err := os.ReadDir(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	var names []string
 	for _, e := range list {
 		names = append(names, e.Name())
@@ -69,13 +70,13 @@ func TestLeftoversOfADeadAttempt(t *testing.T) {
 	r := p.rig(t)
 	req := request(t, "again")
 	dir := filepath.Dir(p.boundary("again"))
-	must(t, os.MkdirAll(dir, 0o755))
+	testkit.Must(t, os.MkdirAll(dir, 0o755))
 	ours := filepath.Join(dir, ".building-"+req.Key()[:16]+"-0-")
 	const theirs = ".building-0123456789abcdef-0-1"
 	for name, content := range map[string]string{
 		ours + "1": "", ours + "9": "torn", filepath.Join(dir, theirs): "torn",
 	} {
-		must(t, os.WriteFile(name, []byte(content), 0o644))
+		testkit.Must(t, os.WriteFile(name, []byte(content), 0o644))
 	}
 	provisioned(t, r.decide(t, req))
 	if got := entries(t, dir); got != theirs+" docex.db" {
@@ -103,9 +104,9 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 	req = request(t, "swift")
 	at = r.with(t, only(inspected, once(func(ctx context.Context) error {
 		c, err := second.store.Claim(ctx, req, "swift", pipeline.Limit{Attempts: 9, Lease: 1})
-		must(t, err)
+		testkit.Must(t, err)
 		b, err := second.store.Begin(ctx, c, "swift")
-		must(t, err)
+		testkit.Must(t, err)
 		defer b.Close(ctx)
 		_, err = b.CreateBoundary(ctx)
 		return err
@@ -154,8 +155,8 @@ func TestPathThatIsTaken(t *testing.T) {
 		},
 	} {
 		path := p.boundary(name)
-		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		must(t, plant(path))
+		testkit.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		testkit.Must(t, plant(path))
 		before, beforeErr := os.Lstat(path)
 		f := r.refuse(t, name, events.CauseBoundaryNotEmpty)
 		if f.Step.Number != 1 || !f.Replayable || len(f.LeftBehind) != 0 {
@@ -178,7 +179,7 @@ func TestDirectoriesAreTakenBack(t *testing.T) {
 	p := newSQLite(t)
 	r := p.rig(t)
 	at := r.with(t, only(tables, func(context.Context) error { return errPermanent }))
-	must(t, os.Mkdir(filepath.Dir(p.boundary("made")), 0o700))
+	testkit.Must(t, os.Mkdir(filepath.Dir(p.boundary("made")), 0o700))
 	for _, tenant := range []string{"made", "unmade"} {
 		failed(t, decided(t, at.Job(request(t, tenant))).Outcome, events.CausePermissionDenied)
 	}
@@ -195,7 +196,7 @@ func TestRootsOfEveryName(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir() + "/" + name
 			store := openSQLite(t, root)
-			defer func() { must(t, store.Close()) }()
+			defer func() { testkit.Must(t, store.Close()) }()
 			r := newSQLiteAt(root).rigOn(t, store, store)
 			got := r.provision(t, "acme")
 			r.refuse(t, "acme", events.CauseTenantExists)
@@ -221,7 +222,7 @@ func TestRelativeRoot(t *testing.T) { //nolint:paralleltest // the working direc
 		if got := r.provision(t, tenant).DatabasePath; got != filepath.Join(root, "tenant_"+tenant, "docex.db") {
 			t.Errorf("in %q: %q", root, got)
 		}
-		must(t, store.Close())
+		testkit.Must(t, store.Close())
 	}
 }
 
@@ -234,7 +235,7 @@ func TestDeepRoots(t *testing.T) {
 	check := func(root string) error {
 		return sqlite.Config{Root: root, PathTemplate: "tenant_{tenant_id}/docex.db"}.Check()
 	}
-	must(t, check(root))
+	testkit.Must(t, check(root))
 	for check(root+"d") == nil {
 		root += "d"
 	}
@@ -242,7 +243,7 @@ func TestDeepRoots(t *testing.T) {
 		t.Error(err)
 	}
 	store := openSQLite(t, root)
-	defer func() { must(t, store.Close()) }()
+	defer func() { testkit.Must(t, store.Close()) }()
 	newSQLiteAt(root).rigOn(t, store, store).provision(t, id)
 }
 
@@ -252,14 +253,14 @@ func TestRegistryLockedByAnother(t *testing.T) {
 	p := newSQLite(t)
 	r := p.rig(t)
 	db, err := databasesql.Open("sqlite", p.boundary("_docex_system_"))
-	must(t, err)
+	testkit.Must(t, err)
 	defer db.Close()
 	lock := func() (unlock func()) {
 		conn, err := db.Conn(t.Context())
-		must(t, err)
+		testkit.Must(t, err)
 		_, err = conn.ExecContext(t.Context(), "BEGIN IMMEDIATE")
-		must(t, err)
-		return func() { must(t, conn.Close()) } // the driver rolls back
+		testkit.Must(t, err)
+		return func() { testkit.Must(t, conn.Close()) } // the driver rolls back
 	}
 	at := r.with(t, only(ready, once(func(context.Context) error { t.Cleanup(lock()); return nil })))
 	job := at.Job(request(t, "acme"))
@@ -275,15 +276,15 @@ func TestExistingFileInUse(t *testing.T) {
 	p.plant(t, "used")
 	p.raw(t, "used", "CREATE TABLE mine (n integer)")
 	db, err := databasesql.Open("sqlite", p.boundary("used"))
-	must(t, err)
+	testkit.Must(t, err)
 	defer db.Close()
 	tx, err := db.Begin()
-	must(t, err)
+	testkit.Must(t, err)
 	var n int
-	must(t, tx.QueryRow("SELECT count(*) FROM mine").Scan(&n)) // holds a shared lock: nobody can commit
+	testkit.Must(t, tx.QueryRow("SELECT count(*) FROM mine").Scan(&n)) // holds a shared lock: nobody can commit
 	req := request(t, "used")
 	verdict(t, r.provisioner.Job(req), pipeline.Postpone)
-	must(t, tx.Rollback())
+	testkit.Must(t, tx.Rollback())
 	if got := provisioned(t, r.decide(t, req)); got.Attempts != 2 {
 		t.Errorf("%+v", got)
 	}
@@ -320,7 +321,7 @@ func TestTwoProcesses(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	self, err := os.Executable()
-	must(t, err)
+	testkit.Must(t, err)
 	other := exec.Command(self, "-test.run=^TestHelperProcess$", "-test.v")
 	other.Env = append(os.Environ(), helperRoot+"="+p.where)
 	var wg sync.WaitGroup
@@ -352,18 +353,18 @@ func TestLinkedDirectoryIsNotFollowedOut(t *testing.T) {
 	p := newSQLite(t)
 	r := p.rig(t)
 	outside := t.TempDir()
-	must(t, os.Symlink(outside, filepath.Dir(p.boundary("linked"))))
+	testkit.Must(t, os.Symlink(outside, filepath.Dir(p.boundary("linked"))))
 	if f := r.refuse(t, "linked", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, outside) {
 		t.Errorf("%+v", f)
 	}
 	entries, err := os.ReadDir(outside)
-	must(t, err)
+	testkit.Must(t, err)
 	if len(entries) != 0 {
 		t.Errorf("written outside: %v", entries)
 	}
 	// A link that stays inside is the operator's way of arranging things.
-	must(t, os.Mkdir(filepath.Join(p.where, "disk"), 0o755))
-	must(t, os.Symlink(filepath.Join(p.where, "disk"), filepath.Dir(p.boundary("inside"))))
+	testkit.Must(t, os.Mkdir(filepath.Join(p.where, "disk"), 0o755))
+	testkit.Must(t, os.Symlink(filepath.Join(p.where, "disk"), filepath.Dir(p.boundary("inside"))))
 	r.provision(t, "inside")
 }
 
@@ -377,7 +378,7 @@ func TestForeignWALFileIsNotTouched(t *testing.T) {
 	names := func() (all []string) {
 		t.Helper()
 		entries, err := os.ReadDir(filepath.Dir(p.boundary("acme")))
-		must(t, err)
+		testkit.Must(t, err)
 		for _, e := range entries {
 			all = append(all, e.Name())
 		}
@@ -406,11 +407,11 @@ func TestRegistryFileIsTakenAway(t *testing.T) {
 	}
 	req := request(t, "acme")
 	job := r.provisioner.Job(req)
-	must(t, os.Rename(p.where, p.where+".moved"))
+	testkit.Must(t, os.Rename(p.where, p.where+".moved"))
 	away()
 	verdict(t, job, pipeline.Pause)
-	must(t, os.Rename(p.where+".moved", p.where))
-	must(t, r.store.Ping(t.Context()))
+	testkit.Must(t, os.Rename(p.where+".moved", p.where))
+	testkit.Must(t, r.store.Ping(t.Context()))
 	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
 		t.Errorf("%+v", got)
 	}
@@ -419,15 +420,15 @@ func TestRegistryFileIsTakenAway(t *testing.T) {
 	at := r.with(t, only(ready, once(func(context.Context) error { return os.Rename(p.where, p.where+".moved") })))
 	job = at.Job(request(t, "umbrella"))
 	verdict(t, job, pipeline.Pause)
-	must(t, os.Rename(p.where+".moved", p.where))
+	testkit.Must(t, os.Rename(p.where+".moved", p.where))
 	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
 		t.Errorf("%+v", got)
 	}
 
 	// Restored from a backup: the same content in another file.
-	must(t, os.CopyFS(p.where+".backup", os.DirFS(p.where)))
-	must(t, os.RemoveAll(p.where))
-	must(t, os.Rename(p.where+".backup", p.where))
+	testkit.Must(t, os.CopyFS(p.where+".backup", os.DirFS(p.where)))
+	testkit.Must(t, os.RemoveAll(p.where))
+	testkit.Must(t, os.Rename(p.where+".backup", p.where))
 	away()
 	verdict(t, r.provisioner.Job(request(t, "lost")), pipeline.Pause)
 	if n := p.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = 'lost'"); n != 0 {

@@ -18,6 +18,7 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // stamped is a store that knows the id of its registry.
@@ -65,7 +66,7 @@ func TestRegistryWithoutAnIDGetsOne(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		store := p.open(t)
 		first := registryID(t, store)
-		must(t, store.Close())
+		testkit.Must(t, store.Close())
 		// Without these it is what DocEX has made.
 		p.raw(t, "", "DROP TABLE {b}registry_stamp", "DROP TABLE {b}tenant_requests", "DROP TABLE {b}tenant_provisioner_migrations")
 		if p.engine == "postgres" {
@@ -83,7 +84,7 @@ func TestRegistryWithoutAnIDGetsOne(t *testing.T) {
 func TestRegistryThatHasLostItsID(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	must(t, p.open(t).Close())
+	testkit.Must(t, p.open(t).Close())
 	p.raw(t, "", "DELETE FROM {b}registry_stamp")
 	_, err := postgres.Open(t.Context(), postgres.Config{
 		URL: p.where, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 1, Log: quiet(),
@@ -102,7 +103,7 @@ func (p place) configured(change func(*postgres.Config)) place {
 	p.open = func(t *testing.T) database {
 		t.Helper()
 		s, err := postgres.Open(t.Context(), c)
-		must(t, err)
+		testkit.Must(t, err)
 		return s
 	}
 	return p
@@ -221,7 +222,7 @@ func TestSchemaOfANeighbourWithoutAStamp(t *testing.T) {
 func TestRegistryOfANeighbourThatIsLocked(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	must(t, p.neighbour().open(t).Close())
+	testkit.Must(t, p.neighbour().open(t).Close())
 	r := p.withURL(t, func(u *url.URL) {
 		query := u.Query()
 		query.Set("lock_timeout", "300")
@@ -229,14 +230,14 @@ func TestRegistryOfANeighbourThatIsLocked(t *testing.T) {
 	}).rig(t)
 	p.plant(t, "acme")
 	tx, err := connect(t, p.where).Begin()
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = tx.Exec("LOCK TABLE shop_system.tenant_registry")
-	must(t, err)
+	testkit.Must(t, err)
 	req := request(t, "acme")
 	if got := verdict(t, r.provisioner.Job(req), pipeline.Postpone); !strings.Contains(got.Err.Error(), "55P03") {
 		t.Error(got.Err)
 	}
-	must(t, tx.Rollback())
+	testkit.Must(t, tx.Rollback())
 	provisioned(t, r.decide(t, req))
 }
 
@@ -245,7 +246,7 @@ func TestStampOfAnExistingSchema(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	r := p.rig(t)
-	must(t, p.neighbour().open(t).Close())
+	testkit.Must(t, p.neighbour().open(t).Close())
 
 	p.plant(t, "planted")
 	r.provision(t, "planted")
@@ -355,7 +356,7 @@ func TestTemplateThatGivesSchemasOfANeighbour(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	neighbour := p.neighbour()
-	must(t, neighbour.open(t).Close())
+	testkit.Must(t, neighbour.open(t).Close())
 	r := p.configured(func(c *postgres.Config) { c.SchemaTemplate = "shop_{tenant_id}" }).rig(t)
 	for _, comment := range []string{"", "COMMENT ON SCHEMA shop_system IS NULL", "DELETE FROM shop_system.tenant_registry"} {
 		if comment != "" {
@@ -404,8 +405,8 @@ func TestRegistryIsNotMadeInANeighboursSchema(t *testing.T) {
 		}
 	}
 	p.plant(t, "empty")
-	must(t, open("tenant_empty"))
-	must(t, open("tenant_empty"))
+	testkit.Must(t, open("tenant_empty"))
+	testkit.Must(t, open("tenant_empty"))
 }
 
 // What a neighbour has prepared is not for removal.
@@ -418,15 +419,15 @@ func TestPreparedBoundariesOfANeighbour(t *testing.T) {
 		r, err := postgres.OpenReader(t.Context(), postgres.Config{
 			URL: p.where, Registry: registry, SchemaTemplate: "tenant_{tenant_id}", Connections: 1, Log: quiet(),
 		})
-		must(t, err)
-		t.Cleanup(func() { must(t, r.Close()) })
+		testkit.Must(t, err)
+		t.Cleanup(func() { testkit.Must(t, r.Close()) })
 		return r
 	}
-	must(t, p.neighbour().open(t).Close())
+	testkit.Must(t, p.neighbour().open(t).Close())
 	theirs := reader("shop_system")
 	list := func() []postgres.PreparedBoundary {
 		all, err := theirs.Prepared(t.Context())
-		must(t, err)
+		testkit.Must(t, err)
 		return all
 	}
 	if got := list(); len(got) != 0 {
@@ -437,7 +438,7 @@ func TestPreparedBoundariesOfANeighbour(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	all, err := reader("docex_system").Prepared(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	if len(all) != 1 || all[0].Unsure || all[0].Remove == "" {
 		t.Errorf("%+v", all)
 	}
@@ -449,8 +450,8 @@ func templated(t *testing.T, root, template string) rig {
 	store, err := sqlite.Open(t.Context(), sqlite.Config{
 		Root: root, PathTemplate: template, Connections: 4, CreatedBy: "test", Log: quiet(), Now: time.Now,
 	})
-	must(t, err)
-	t.Cleanup(func() { must(t, store.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, store.Close()) })
 	return newSQLiteAt(root).rigOn(t, store, store)
 }
 
@@ -560,7 +561,7 @@ func TestFileMarkedByTheEarlierVersion(t *testing.T) {
 	req = request(t, "crashed")
 	marked("crashed", req)
 	_, err := r.store.Claim(t.Context(), req, "crashed", pipeline.Limit{Attempts: 9, Lease: time.Nanosecond})
-	must(t, err)
+	testkit.Must(t, err)
 	provisioned(t, r.decide(t, req))
 	if strconv.Itoa(p.mark(t, "crashed")) == earlierMark(req) {
 		t.Error("it has the earlier version's mark")
@@ -587,7 +588,7 @@ func TestRegistryIsNotMadeInANeighboursFile(t *testing.T) {
 		t.Error(err)
 	}
 	names, err := os.ReadDir(filepath.Dir(p.boundary("_docex_system_")))
-	must(t, err)
+	testkit.Must(t, err)
 	if p.picture(t, "_docex_system_") != before || len(names) != 1 {
 		t.Errorf("the file was touched; beside it are %v", names)
 	}

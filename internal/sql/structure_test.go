@@ -10,6 +10,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // The DDL of each engine and the definition in Go say the same, to the last default.
@@ -98,7 +99,7 @@ type mutation struct {
 func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // the mutations share one database
 	t.Parallel()
 	p := newPostgres(t)
-	must(t, p.open(t).Close())
+	testkit.Must(t, p.open(t).Close())
 	// A complete tenant stands in the search_path. What is missing must not be found there.
 	p.where += "&search_path=tenant_elsewhere"
 	p.open = func(t *testing.T) database { return openPostgres(t, p.where) }
@@ -564,13 +565,13 @@ func TestExistingFileInWALMode(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.rig(t)
-	must(t, os.MkdirAll(filepath.Dir(p.boundary("wal")), 0o755))
+	testkit.Must(t, os.MkdirAll(filepath.Dir(p.boundary("wal")), 0o755))
 	db, err := databasesql.Open("sqlite", p.boundary("wal")+"?_pragma=journal_mode(WAL)")
-	must(t, err)
+	testkit.Must(t, err)
 	defer db.Close()
 	_, err = db.Exec("CREATE TABLE mine (n integer)")
-	must(t, err)
+	testkit.Must(t, err)
 	r.provision(t, "wal")
 	_, err = db.Exec("INSERT INTO docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')")
-	must(t, err)
+	testkit.Must(t, err)
 }
