@@ -16,8 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/sethvargo/go-envconfig"
 
+	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/sql/postgres"
-	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
-	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 

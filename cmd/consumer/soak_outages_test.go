@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
-	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 

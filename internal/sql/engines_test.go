@@ -15,8 +15,8 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/sql/postgres"
-	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
 	"example.com/tenant-provisioner/internal/testkit"
 )

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/pipeline"
-	"example.com/tenant-provisioner/internal/sql/postgres/postgrestest"
+	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
