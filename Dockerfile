@@ -6,11 +6,12 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-# The repository is not here to be looked at. Symbols stay, for govulncheck; what debuggers read does not.
+# The image has no repository to read the version from. -w omits what only debuggers read; govulncheck needs symbols.
 ARG VERSION=dev
 ARG REVISION=unknown
-RUN CGO_ENABLED=0 go build -trimpath \
-      -ldflags="-w -X main.linkedVersion=${VERSION} -X main.linkedRevision=${REVISION}" -o /root-of-image/consumer ./cmd/consumer
+ARG BUILDINFO=example.com/tenant-provisioner/internal/buildinfo
+RUN CGO_ENABLED=0 go build -trimpath -o /root-of-image/consumer \
+      -ldflags="-w -X ${BUILDINFO}.linkedVersion=${VERSION} -X ${BUILDINFO}.linkedRevision=${REVISION}" ./cmd/consumer
 # Certificates for TLS to NATS and PostgreSQL, where the builder has them; /tmp, because the image has nothing.
 RUN mkdir -p /root-of-image/tmp /root-of-image/etc/ssl/certs /data-of-image \
  && chmod 1777 /root-of-image/tmp \

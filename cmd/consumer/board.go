@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/page"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
@@ -13,7 +14,7 @@ import (
 // newBoard is the operator's page. It is there from the first moment on, and says what the service waits for.
 func newBoard(c Config, serving *atomic.Pointer[probes]) (*page.Page, error) {
 	return page.New(page.Config{
-		Version: version(), Now: time.Now, Ready: func() error { return serving.Load().ready() },
+		Version: buildinfo.Version(), Now: time.Now, Ready: func() error { return serving.Load().ready() },
 		NATS:     cmp.Or(redact("NATS_URL", c.NATSURL), "embedded at "+c.EmbeddedAddr),
 		Database: redact("DATABASE_URL", c.DatabaseURL),
 	})

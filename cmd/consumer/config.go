@@ -13,6 +13,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
+	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
 )
@@ -143,14 +144,14 @@ func (c *Config) onPostgres() bool {
 func (c *Config) postgres() postgres.Config {
 	return postgres.Config{
 		URL: c.DatabaseURL, Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
-		Connections: max(c.Concurrency, 1), Prepared: min(max(c.Prepared, 0), postgres.MostPrepared), CreatedBy: program,
+		Connections: max(c.Concurrency, 1), Prepared: min(max(c.Prepared, 0), postgres.MostPrepared), CreatedBy: buildinfo.Name,
 	}
 }
 
 func (c *Config) sqlite() sqlite.Config {
 	return sqlite.Config{
 		Root: strings.TrimPrefix(c.DatabaseURL, "sqlite:"), PathTemplate: c.PathTemplate,
-		Connections: max(c.Concurrency, 1), CreatedBy: program, Now: time.Now,
+		Connections: max(c.Concurrency, 1), CreatedBy: buildinfo.Name, Now: time.Now,
 	}
 }
 

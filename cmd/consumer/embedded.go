@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
@@ -61,7 +62,7 @@ type embedded struct {
 func startEmbedded(ctx context.Context, addr, dir string, log *slog.Logger) (*embedded, error) {
 	e := &embedded{
 		options: server.Options{
-			ServerName: program, JetStream: true, StoreDir: dir, SyncAlways: true,
+			ServerName: buildinfo.Name, JetStream: true, StoreDir: dir, SyncAlways: true,
 			NoSigs: true, DontListen: addr == "",
 		},
 		lock: flock.New(filepath.Join(dir, ".lock")), log: log, ended: make(chan struct{}),

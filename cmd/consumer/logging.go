@@ -9,9 +9,6 @@ import (
 	"reflect"
 )
 
-// program names this program where it signs: in the registry, to NATS and to the database.
-const program = "tenant-provisioner"
-
 // Limits of a text in the log, in bytes. A request is as long as max_payload allows, and what it holds is logged with
 // each of its steps: without a limit 900 KB of id are 11 MB of log.
 const (

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
@@ -31,7 +32,7 @@ func connect(c Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Op
 	losses := repeatlog.New(log)
 	faults := repeatlog.NewWithQuiet(log, natsQuiet, "no further NATS errors")
 	options := []nats.Option{
-		nats.Name(program), nats.Timeout(natsConnectTimeout),
+		nats.Name(buildinfo.Name), nats.Timeout(natsConnectTimeout),
 		nats.MaxReconnects(-1), nats.ReconnectWait(natsReconnectWait), nats.RetryOnFailedConnect(wait),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/handler"
 )
 
@@ -29,7 +30,7 @@ func (n *nurse) examineSync(ctx context.Context, s handler.Survey) check {
 		name = "nats_sync"
 		hint = "jetstream { sync_interval: always } # on each server; or three servers, and NATS_REPLICAS=3"
 	)
-	if n.c.NATSURL == "" && n.nc.ConnectedServerName() == program {
+	if n.c.NATSURL == "" && n.nc.ConnectedServerName() == buildinfo.Name {
 		return well(name, "the embedded server syncs every write")
 	}
 	replicas := replicas(s)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/internal/buildinfo"
 )
 
 // app is what every command gets from outside.
@@ -32,7 +34,7 @@ func newRoot(a *app) *cobra.Command {
 		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       version(),
+		Version:       buildinfo.Version(),
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse(err) })
 	root.AddCommand(run, demoCommand(a), requestCommand(a), watchCommand(a), tenantsCommand(a), requestsCommand(a),

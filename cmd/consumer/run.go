@@ -14,6 +14,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 
+	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/page"
 )
 
@@ -43,7 +44,7 @@ func run(ctx context.Context, env envconfig.Lookuper, c Config, log *slog.Logger
 			err = nil
 		}
 	}()
-	log.InfoContext(ctx, "starting", "version", version(), "nats", cmp.Or(redact("NATS_URL", c.NATSURL), "embedded"),
+	log.InfoContext(ctx, "starting", "version", buildinfo.Version(), "nats", cmp.Or(redact("NATS_URL", c.NATSURL), "embedded"),
 		"database", redact("DATABASE_URL", c.DatabaseURL))
 	traces, stopTracing, err := startTracing(ctx, env, log)
 	if err != nil {

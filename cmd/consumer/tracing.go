@@ -17,6 +17,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
@@ -90,7 +91,7 @@ func startTracing(
 	}
 	what, err := resource.New(ctx,
 		resource.WithAttributes(
-			attribute.String("service.name", program), attribute.String("service.version", version())),
+			attribute.String("service.name", buildinfo.Name), attribute.String("service.version", buildinfo.Version())),
 		resource.WithHost(), resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, nil, misuse(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err))

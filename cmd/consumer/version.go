@@ -4,28 +4,12 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"runtime"
-	"runtime/debug"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
-)
 
-// line is all of it on one line.
-func (b build) line() string {
-	parts := []string{b.Version}
-	if b.Revision != "" {
-		parts = append(parts, "revision "+b.Revision)
-	}
-	if b.Modified {
-		parts = append(parts, "modified")
-	}
-	if b.Time != "" {
-		parts = append(parts, "of "+b.Time)
-	}
-	return strings.Join(append(parts, b.Go, b.Platform), ", ")
-}
+	"example.com/tenant-provisioner/internal/buildinfo"
+)
 
 func versionCommand(a *app) *cobra.Command {
 	var asJSON bool
@@ -37,7 +21,7 @@ func versionCommand(a *app) *cobra.Command {
 		Example: "  consumer version\n  consumer version --json | jq -r .revision",
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			b := readBuild()
+			b := buildinfo.Read()
 			if asJSON {
 				return json.NewEncoder(a.stdout).Encode(b)
 			}
@@ -56,4 +40,4 @@ func versionCommand(a *app) *cobra.Command {
 }
 
 // versionLine is what --version shows.
-func versionLine() string { return fmt.Sprintf("consumer %s\n", readBuild().line()) }
+func versionLine() string { return fmt.Sprintf("consumer %s\n", buildinfo.Read().Line()) }
