@@ -17,7 +17,8 @@
 // From the first failure to the recovery is one episode. Within an episode:
 //
 //  1. The first failure is logged at once, and so is each failure whose text differs from those logged before.
-//  2. A failure that repeats one of the texts is counted and not logged. The next line has the count.
+//  2. A failure that repeats one of the texts is counted and not logged. The next line has the count. Texts are compared
+//     without what differs each time: random names, UUIDs, long numbers, and the client's own port.
 //  3. No more than [maxTexts] texts are logged at once. After that, as where each message has a text of its own, one
 //     line a minute is logged.
 //  4. The recovery is one line: how many failures there were, and for how long.
@@ -27,6 +28,7 @@ package repeatlog
 
 import (
 	"log/slog"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -40,6 +42,12 @@ const (
 	// maxText is how much of a text is compared, in bytes: as much as the log shows.
 	maxText = 1024
 )
+
+// changing matches what differs each time in the text of one fault: the client's own address in "read tcp
+// 10.0.0.5:40312->10.0.0.9:5432", a name of 20 or more random letters and digits, a UUID, and a number of six or more
+// digits, such as a process id.
+var changing = regexp.MustCompile(
+	`\S+->|[[:alnum:]]{20,}|[[:xdigit:]]{8}(-[[:xdigit:]]{4}){3}-[[:xdigit:]]{12}|[[:digit:]]{6,}`)
 
 // Log logs the failures of one loop, or of one source of errors. Its methods may be called concurrently.
 type Log struct {
@@ -81,7 +89,7 @@ func (l *Log) failed(write func(string, ...any), message string, err error, args
 		text += ": " + err.Error()
 		args = append([]any{"error", err}, args...)
 	}
-	text = text[:min(len(text), maxText)]
+	text = changing.ReplaceAllString(text[:min(len(text), maxText)], "*")
 
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -93,6 +93,51 @@ func TestWhatIsTheSameFault(t *testing.T) {
 	})
 }
 
+// What differs each time in the text of one fault does not make it another fault. What names a server does.
+func TestSameFaultInOtherWords(t *testing.T) {
+	for name, c := range map[string]struct {
+		texts [2]string
+		same  bool
+	}{
+		"own port": {[2]string{
+			"read tcp 10.0.0.5:40312->10.0.0.9:5432: read: connection reset by peer",
+			"read tcp 10.0.0.5:51944->10.0.0.9:5432: read: connection reset by peer",
+		}, true},
+		"random name": {[2]string{
+			"schema tenant_zpb6neowstabea2ke6axl4fn7o: permission denied",
+			"schema tenant_yomqw7ghlhl5lyongq4htgt6vg: permission denied",
+		}, true},
+		"UUID": {[2]string{
+			"registry 1b4e28ba-2fa1-11d2-883f-0016d3cca427 is another",
+			"registry 0a5c1f3e-9d2b-4c7e-8f6a-3b2d1e0f9c8b is another",
+		}, true},
+		"temporary directory": {[2]string{
+			"mkdir /data/.rehearsal-3829104756: read-only file system",
+			"mkdir /data/.rehearsal-982710465: read-only file system",
+		}, true},
+		"process id": {[2]string{"Process 1829304 waits", "Process 1829377 waits"}, true},
+		"other server": {[2]string{
+			"dial tcp 10.0.0.9:5432: connect: connection refused",
+			"dial tcp 10.0.0.10:5432: connect: connection refused",
+		}, false},
+		"other port": {[2]string{
+			"dial tcp 127.0.0.1:5432: connect: connection refused",
+			"dial tcp 127.0.0.1:6432: connect: connection refused",
+		}, false},
+		"other SQLSTATE": {[2]string{"ERROR: refused (SQLSTATE 42501)", "ERROR: refused (SQLSTATE 53300)"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, New, func(t *testing.T, r *rig) {
+				r.fail(c.texts[0])
+				r.fail(c.texts[1])
+				if lines := strings.Count(r.written.String(), "\n"); lines != 1 && c.same || lines != 2 && !c.same {
+					t.Errorf("%d lines:\n%s", lines, r.written.String())
+				}
+			})
+		})
+	}
+}
+
 // Texts that differ each time, as with an id of the message, are a line a minute.
 func TestTextsThatAlwaysDiffer(t *testing.T) {
 	run(t, New, func(t *testing.T, r *rig) {

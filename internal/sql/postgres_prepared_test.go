@@ -378,11 +378,11 @@ func TestExistingSchemaIsUsedInsteadOfThePool(t *testing.T) {
 	}
 }
 
-// warnings counts what is logged at that level, by message.
+// warnings keeps what is logged at that level.
 type warnings struct {
 	slog.Handler
 	mu    sync.Mutex
-	count map[string]int
+	texts []string // message and attributes
 }
 
 func (w *warnings) Enabled(context.Context, slog.Level) bool { return true }
@@ -391,7 +391,12 @@ func (w *warnings) Handle(_ context.Context, r slog.Record) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if r.Level >= slog.LevelWarn {
-		w.count[r.Message]++
+		text := r.Message
+		r.Attrs(func(a slog.Attr) bool {
+			text += " " + a.String()
+			return true
+		})
+		w.texts = append(w.texts, text)
 	}
 	return nil
 }
@@ -402,13 +407,13 @@ func TestFillerThatFails(t *testing.T) {
 	p := newPostgres(t)
 	testkit.Must(t, p.open(t).Close())
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
-	log := &warnings{count: map[string]int{}}
+	log := &warnings{}
 	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
 	filling(t, as.preparingWith(1, slog.New(log)).rig(t).pool(t))
 	for said := 0; said == 0; {
 		p.count(t, "", "SELECT count(*) FROM pg_sleep(0.01)")
 		log.mu.Lock()
-		said = len(log.count)
+		said = len(log.texts)
 		log.mu.Unlock()
 	}
 	p.rig(t).provision(t, "acme")
@@ -416,8 +421,9 @@ func TestFillerThatFails(t *testing.T) {
 	p.holds(t, 1)
 	log.mu.Lock()
 	defer log.mu.Unlock()
-	if len(log.count) != 1 || log.count["boundaries cannot be prepared; requests take the ordinary way meanwhile"] != 1 {
-		t.Errorf("%v", log.count)
+	if len(log.texts) != 1 ||
+		!strings.HasPrefix(log.texts[0], "boundaries cannot be prepared; requests take the ordinary way meanwhile") {
+		t.Errorf("logged:\n%s", strings.Join(log.texts, "\n"))
 	}
 }
 

@@ -31,7 +31,7 @@ func (s *Store) prepareOne(ctx context.Context) (built bool, err error) {
 		return false, err
 	}
 	if err := b.fillIn(ctx); err != nil {
-		return false, fmt.Errorf("prepare the boundary %s: %w", b.schema, err)
+		return false, fmt.Errorf("prepare a boundary: %w", err)
 	}
 	crash.Point("boundary prepared", b.schema)
 	if err := b.intoPool(ctx); err != nil {
