@@ -13,6 +13,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 )
 
 // silent is for answers to a shell, which a log or an error would spoil. What cannot be looked up has no completions.
-func (a *app) silent() *app { return &app{env: a.env, stdout: io.Discard, stderr: io.Discard} }
+func (a *app) silent() *app { return &app{terminal.IO{Env: a.Env, Out: io.Discard, Err: io.Discard}} }
 
 // noFiles ends completions: nothing else fits, and files least.
 const noFiles = cobra.ShellCompDirectiveNoFileComp
@@ -42,7 +43,7 @@ func (a *app) completeTenants(most int) cobra.CompletionFunc {
 			}
 			rows, err := r.Tenants(ctx, begun, completionsShown)
 			for _, t := range rows {
-				if strings.HasPrefix(t.ID, begun) && plain(t.ID) == t.ID && !slices.Contains(given, t.ID) {
+				if strings.HasPrefix(t.ID, begun) && terminal.Plain(t.ID) == t.ID && !slices.Contains(given, t.ID) {
 					found = append(found, completion(t.ID, t.DisplayName))
 				}
 			}
@@ -60,7 +61,7 @@ func (a *app) completeKeys(most int) cobra.CompletionFunc {
 		}
 		return a.completeLetters(cmd, begun, func(l handler.Letter) (value, description string) {
 			if value = shortKey(l.Key); len(begun) > len(value) {
-				value = plain(l.Key)
+				value = terminal.Plain(l.Key)
 			}
 			if slices.Contains(given, value) {
 				return "", ""
@@ -75,7 +76,7 @@ func (a *app) completeLetterTenants(
 	cmd *cobra.Command, _ []string, begun string,
 ) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return a.completeLetters(cmd, begun, func(l handler.Letter) (value, description string) {
-		if l.Tenant == "" || plain(l.Tenant) != l.Tenant {
+		if l.Tenant == "" || terminal.Plain(l.Tenant) != l.Tenant {
 			return "", ""
 		}
 		return l.Tenant, cell(l.Reason, 30)

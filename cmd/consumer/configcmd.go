@@ -18,7 +18,7 @@ func configCommand(a *app) *cobra.Command {
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asMarkdown {
-				_, err := fmt.Fprint(a.stdout, referencePage())
+				_, err := fmt.Fprint(a.Out, referencePage())
 				return err
 			}
 			c, _, err := a.configure(cmd.Context())
@@ -30,12 +30,12 @@ func configCommand(a *app) *cobra.Command {
 				for _, s := range c.settings() {
 					values[s.Name] = s.Value
 				}
-				encoder := json.NewEncoder(a.stdout)
+				encoder := json.NewEncoder(a.Out)
 				encoder.SetIndent("", "  ")
 				return encoder.Encode(values)
 			}
 			for _, s := range c.settings() {
-				if _, err := fmt.Fprintf(a.stdout, "%s=%s\n", s.Name, s.Value); err != nil {
+				if _, err := fmt.Fprintf(a.Out, "%s=%s\n", s.Name, s.Value); err != nil {
 					return err
 				}
 			}

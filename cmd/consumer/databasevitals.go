@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/sql/postgres"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 const (
@@ -261,14 +262,14 @@ func checkNeighbours(_ Config, v postgres.Vitals) check {
 	var schemas, shared, meet []string
 	unread := false
 	for _, n := range v.Neighbours {
-		schema := plain(n.Schema)
+		schema := terminal.Plain(n.Schema)
 		schemas = append(schemas, schema)
 		unread = unread || !n.Readable
 		for _, s := range n.Shared {
-			shared = append(shared, "-- "+plain(s)+" is also registered in "+schema)
+			shared = append(shared, "-- "+terminal.Plain(s)+" is also registered in "+schema)
 		}
 		if n.Meets != "" {
-			meet = append(meet, fmt.Sprintf("%s has %s", schema, plain(n.Meets)))
+			meet = append(meet, fmt.Sprintf("%s has %s", schema, terminal.Plain(n.Meets)))
 		}
 	}
 	others := strings.Join(schemas, ", ")

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 func deadLettersCommand(a *app) *cobra.Command {
@@ -80,13 +81,13 @@ func cell(s string, n int) string {
 	if s == "" {
 		return "-"
 	}
-	return fit(plain(s), n)
+	return terminal.Fit(terminal.Plain(s), n)
 }
 
 // shortKey is enough of a key for a person, and to name the dead letter by.
 func shortKey(key string) string {
 	const enough = 12
-	if key = plain(key); len(key) == 64 {
+	if key = terminal.Plain(key); len(key) == 64 {
 		return key[:enough]
 	}
 	return key // not one of ours: its beginning may be anybody's

@@ -11,6 +11,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 func listLettersCommand(a *app) *cobra.Command {
@@ -54,15 +55,15 @@ func listLettersCommand(a *app) *cobra.Command {
 type letterTable struct {
 	*app
 	lines *json.Encoder // nil: a table
-	rows  *table
+	rows  *terminal.Table
 	page  [][]string // rows not written yet
 	n     int
 }
 
 func newLetterTable(a *app, asJSON bool) *letterTable {
-	t := &letterTable{app: a, rows: a.list(3, 5, 4, 1)} // STEP, REPLAY, ATTEMPTS, TIME
+	t := &letterTable{app: a, rows: a.List(3, 5, 4, 1)} // STEP, REPLAY, ATTEMPTS, TIME
 	if asJSON {
-		t.lines = json.NewEncoder(a.stdout)
+		t.lines = json.NewEncoder(a.Out)
 	}
 	return t
 }
@@ -76,7 +77,7 @@ func (t *letterTable) add(l handler.Letter) error {
 		t.page = append(t.page, []string{"KEY", "TIME", "REASON", "STEP", "ATTEMPTS", "REPLAY", "TENANT", "MESSAGE"})
 	}
 	t.page = append(t.page, []string{
-		shortKey(l.Key), clock(l.Time), cell(l.Reason, 30), cell(l.Step, 30), strconv.Itoa(l.Attempts),
+		shortKey(l.Key), terminal.Time(l.Time), cell(l.Reason, 30), cell(l.Step, 30), strconv.Itoa(l.Attempts),
 		strconv.Itoa(l.Replay), cell(l.Tenant, 40), cell(l.Message, 80),
 	})
 	if len(t.page) < pageSize {
@@ -88,12 +89,12 @@ func (t *letterTable) add(l handler.Letter) error {
 func (t *letterTable) flush() error {
 	page := t.page
 	t.page = nil
-	return t.rows.write(page...)
+	return t.rows.Write(page...)
 }
 
 func (t *letterTable) end() error {
 	if t.n == 0 && t.lines == nil {
-		_, err := fmt.Fprintln(t.stdout, "no dead letters")
+		_, err := fmt.Fprintln(t.Out, "no dead letters")
 		return err
 	}
 	return t.flush()

@@ -51,6 +51,6 @@ func (a *app) removeLetter(cmd *cobra.Command, letters *handler.Letters, l handl
 	if gone {
 		said = "gone meanwhile: removed, replayed or replaced by somebody else"
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s %s %s: %s\n", shortKey(l.Key), cell(l.Tenant, 40), cell(l.Reason, 30), said)
+	_, err = fmt.Fprintf(a.Out, "%s %s %s: %s\n", shortKey(l.Key), cell(l.Tenant, 40), cell(l.Reason, 30), said)
 	return err
 }

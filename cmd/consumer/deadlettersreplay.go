@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // maxFaults in a row end a replay: the next would fare no better.
@@ -92,13 +93,13 @@ func (a *app) replay(ctx context.Context, f replayFlags, filter handler.Filter, 
 		selection, total = each(found), func() (int, error) { return len(found), nil }
 	}
 	report := newReplayReport(a, f.asJSON)
-	if a.moves(a.stderr) && !f.asJSON && !f.dryRun {
+	if a.IsInteractive(a.Err) && !f.asJSON && !f.dryRun {
 		n, err := total()
 		if err != nil {
 			return err
 		}
 		if n > 0 {
-			report.showProgress(a.newProgress(n, "replaying", "dead letters"), isTerminal(a.stdout))
+			report.showProgress(a.ProgressBar(n, "replaying", "dead letters"), terminal.IsTerminal(a.Out))
 		}
 	}
 	r := &replaying{replayFlags: f, letters: letters, report: report, limit: rate.NewLimiter(rate.Inf, 1)}

@@ -17,6 +17,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // maxShown is how much of a body is shown to a person, in bytes.
@@ -50,9 +51,9 @@ func showLetterCommand(a *app) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return errors.Join(err, showLetterJSON(a.stdout, letter, original))
+				return errors.Join(err, showLetterJSON(a.Out, letter, original))
 			}
-			return errors.Join(showLetter(a.stdout, letter, original), err)
+			return errors.Join(showLetter(a.Out, letter, original), err)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object, the whole body as base64")
@@ -70,7 +71,7 @@ func showLetterJSON(w io.Writer, l handler.Letter, original *nats.Msg) error {
 // showLetter writes a dead letter for people; original is nil where it is gone.
 func showLetter(w io.Writer, l handler.Letter, original *nats.Msg) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", plain(events.DeadLetterSubject(l.Key)))
+	fmt.Fprintf(&b, "%s\n", terminal.Plain(events.DeadLetterSubject(l.Key)))
 	fmt.Fprintf(&b, "    %-10s %s\n", "failed", l.Time.Format(time.RFC3339Nano))
 	const prefix = "Dead-Letter-"
 	for _, name := range slices.Sorted(maps.Keys(l.Header)) {
@@ -82,13 +83,13 @@ func showLetter(w io.Writer, l handler.Letter, original *nats.Msg) error {
 		if reason == "Message" {
 			text = l.Message // in a header it is escaped
 		}
-		fmt.Fprintf(&b, "    %-10s %s\n", plain(strings.ToLower(reason)), plain(text))
+		fmt.Fprintf(&b, "    %-10s %s\n", terminal.Plain(strings.ToLower(reason)), terminal.Plain(text))
 	}
 	if original != nil {
 		b.WriteString("the original's headers\n")
 		for _, name := range slices.Sorted(maps.Keys(original.Header)) {
 			for _, value := range original.Header[name] {
-				fmt.Fprintf(&b, "    %s: %s\n", plain(name), plain(value))
+				fmt.Fprintf(&b, "    %s: %s\n", terminal.Plain(name), terminal.Plain(value))
 			}
 		}
 		writeBody(&b, original.Data)

@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // demoTimeout is how long the demo waits for one outcome.
@@ -105,11 +107,11 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 func (a *app) demoConfig(ctx context.Context) (Config, *slog.Logger, error) {
 	own := map[string]string{"LOG_LEVEL": "error"}
 	for _, name := range []string{"LOG_LEVEL", "LOG_FORMAT"} {
-		if value, ok := a.env.Lookup(name); ok {
+		if value, ok := a.Env.Lookup(name); ok {
 			own[name] = value
 		}
 	}
-	demo := app{env: envconfig.MapLookuper(own), stdout: a.stdout, stderr: a.stderr}
+	demo := app{terminal.IO{Env: envconfig.MapLookuper(own), Out: a.Out, Err: a.Err}}
 	return demo.configure(ctx)
 }
 

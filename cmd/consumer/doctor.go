@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 func doctorCommand(a *app) *cobra.Command {
@@ -133,22 +135,22 @@ func (a *app) report(checks []check, asJSON bool) error {
 
 func (a *app) showChecks(checks []check, asJSON bool) error {
 	if asJSON {
-		encoder := json.NewEncoder(a.stdout)
+		encoder := json.NewEncoder(a.Out)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false) // hints are for copying
 		return encoder.Encode(map[string][]check{"checks": checks})
 	}
-	colours := a.palette(a.stdout)
+	colours := a.Palette(a.Out)
 	marks := map[string]string{
-		sound: colours.mark(markGood) + " ", warning: colours.mark(markCareful) + " ", fault: colours.mark(markBad) + " ",
+		sound: colours.Mark(terminal.MarkOK) + " ", warning: colours.Mark(terminal.MarkWarning) + " ", fault: colours.Mark(terminal.MarkFailed) + " ",
 	}
-	lines := &table{w: a.stdout, widths: make([]int, 1)}
+	lines := &terminal.Table{W: a.Out, Widths: make([]int, 1)}
 	for _, c := range checks { // as wide everywhere, though hints come between
-		lines.widths[0] = max(lines.widths[0], width(marks[c.Status]+c.Name))
+		lines.Widths[0] = max(lines.Widths[0], terminal.Width(marks[c.Status]+c.Name))
 	}
 	var faults error
 	for _, c := range checks {
-		faults = cmp.Or(faults, lines.write([]string{marks[c.Status] + c.Name, plain(c.Message)}), a.showHint(c.Hint))
+		faults = cmp.Or(faults, lines.Write([]string{marks[c.Status] + c.Name, terminal.Plain(c.Message)}), a.showHint(c.Hint))
 	}
 	return faults
 }
@@ -162,11 +164,11 @@ func (a *app) showHint(hint string) error {
 	}
 	lines := strings.Split(hint, "\n")
 	for i, line := range lines {
-		lines[i] = plain(line)
+		lines[i] = terminal.Plain(line)
 	}
 	if n := len(lines) - hintsShown; n > 0 {
 		lines = append(lines[:hintsShown:hintsShown], fmt.Sprintf("… and %d more; --json has them all", n))
 	}
-	_, err := fmt.Fprintf(a.stdout, "    %s\n", strings.Join(lines, "\n    "))
+	_, err := fmt.Fprintf(a.Out, "    %s\n", strings.Join(lines, "\n    "))
 	return err
 }

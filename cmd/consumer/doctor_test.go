@@ -15,6 +15,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/internal/postgrestest"
+	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -53,7 +54,7 @@ func examined(t *testing.T, envs ...map[string]string) map[string]check {
 	}
 
 	var out output
-	testkit.Must(t, (&app{env: envconfig.MapLookuper(nil), stdout: &out}).showChecks(object.Checks, false))
+	testkit.Must(t, (&app{terminal.IO{Env: envconfig.MapLookuper(nil), Out: &out}}).showChecks(object.Checks, false))
 	shown := out.String()
 	lines := strings.Split(shown, "\n")
 	for _, c := range object.Checks {

@@ -8,6 +8,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 
+	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -63,7 +64,7 @@ func TestExamplesAreJudged(t *testing.T) {
 }
 
 func emptyRoot() *cobra.Command {
-	return newRoot(&app{env: envconfig.MapLookuper(nil), stdout: new(output), stderr: new(output)})
+	return newRoot(&app{terminal.IO{Env: envconfig.MapLookuper(nil), Out: new(output), Err: new(output)}})
 }
 
 // words are what a shell makes of a line, up to the end of its first command.

@@ -8,25 +8,16 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // toldAtOnce is how many events may wait to be shown: those of many attempts. More are lost, which does no harm.
 const toldAtOnce = 256
 
-// screen is the terminal on which steps can be shown as they happen; nil where there is none, or where the result
-// is read by somebody else.
-func (a *app) screen() *screen {
-	terminal, ok := a.stderr.(onTerminal)
-	if !ok || !a.moves(a.stderr) || !a.moves(a.stdout) {
-		return nil
-	}
-	return &screen{onTerminal: terminal}
-}
-
 // follow shows the steps of the request with that source and id as they happen, from before it is published until
 // it is stopped, which leaves nothing of them. Where nothing can be heard it shows that it waits.
-func (s *screen) follow(
-	ctx context.Context, nc *nats.Conn, tenant, source, id string, p palette,
+func follow(
+	ctx context.Context, s *terminal.Live, nc *nats.Conn, tenant, source, id string, p terminal.Palette,
 ) (stop func()) {
 	told := make(chan *nats.Msg, toldAtOnce)
 	unsubscribe := func() {}
@@ -46,12 +37,12 @@ func (s *screen) follow(
 	ending, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		defer s.draw(nil)
+		defer s.Draw(nil)
 		turn := time.NewTicker(spinnerInterval)
 		defer turn.Stop()
 		for began := time.Now(); ; {
 			now := time.Now()
-			s.draw(known.lines(now, now.Sub(began), columns(s), p))
+			s.Draw(known.lines(now, now.Sub(began), terminal.Columns(s), p))
 			select {
 			case msg := <-told:
 				if data, ok := progressOf(msg, source, id); ok {

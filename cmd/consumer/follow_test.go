@@ -11,6 +11,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -168,7 +169,7 @@ func TestRequestShowsNoStepsWhenPiped(t *testing.T) {
 			testkit.Contains(t, "what is written", stdout.String()+s.shows(), "tenant.provisioned", tenant)
 			sent := s.sent()
 			if !c.stdout && !c.json { // the outcome is on the terminal, in colours
-				sent = colours.ReplaceAllString(sent, "")
+				sent = colorCodes.ReplaceAllString(sent, "")
 			}
 			if strings.Contains(sent+stdout.String()+stderr.String(), "\x1b") || strings.Contains(sent, "⠋") {
 				t.Errorf("control codes or steps:\n%q\n%q\n%q", sent, stdout.String(), stderr.String())
@@ -194,7 +195,7 @@ func TestRequestOnATerminal(t *testing.T) {
 		s := newTerminal(t, 80, 24)
 		testkit.Equal(t, "exit code", s.command(t, env, nil, nil, requestArgs(tenant, "--wait", outcomeWait)...), code)
 		s.over(t)
-		if !strings.HasPrefix(s.shows(), map[int]string{0: markGood, 1: markBad}[code]+" tenant.provision") {
+		if !strings.HasPrefix(s.shows(), map[int]string{0: terminal.MarkOK, 1: terminal.MarkFailed}[code]+" tenant.provision") {
 			t.Errorf("the screen shows\n%s", s.shows())
 		}
 	}
@@ -204,16 +205,16 @@ func TestRequestOnATerminal(t *testing.T) {
 func TestScreenKeepsLogsWhole(t *testing.T) {
 	t.Parallel()
 	s := newTerminal(t, 40, 5)
-	view := &screen{onTerminal: s.tty}
-	view.draw([]string{"one", "two", "three"})
+	view := &terminal.Live{File: s.tty}
+	view.Draw([]string{"one", "two", "three"})
 	_, err := view.Write([]byte("a line of the log\n"))
 	testkit.Must(t, err)
-	view.draw([]string{"one", "four"})
+	view.Draw([]string{"one", "four"})
 	_, err = view.Write([]byte("another\n"))
 	testkit.Must(t, err)
 	// What would not fit is left out at the top: it could not be erased.
-	view.draw([]string{"1", "2", "3", "4", "5", "6"})
-	view.draw([]string{"last"})
+	view.Draw([]string{"1", "2", "3", "4", "5", "6"})
+	view.Draw([]string{"last"})
 	s.over(t)
 	testkit.Equal(t, "the screen", s.shows(), "a line of the log\nanother\nlast")
 }

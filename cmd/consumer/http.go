@@ -99,7 +99,7 @@ func healthCommand(a *app) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("no service answers at HTTP_ADDR %s: %w", c.HTTPAddr, err)
 			}
-			fmt.Fprint(a.stdout, text) //nolint:errcheck // the exit code says it too
+			fmt.Fprint(a.Out, text) //nolint:errcheck // the exit code says it too
 			if !ready {
 				return errNegative
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/sql/postgres"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // abandonedAfter is the age at which nobody builds a file any more: an attempt takes seconds, and its lease ends
@@ -169,9 +170,9 @@ func removals(found []postgres.PreparedBoundary) string {
 		switch lines[i] = b.Remove; {
 		case b.Remove != "":
 		case b.Unsure:
-			lines[i] = "-- " + plain(b.Schema) + " may be in the pool of another service in this database: run its doctor"
+			lines[i] = "-- " + terminal.Plain(b.Schema) + " may be in the pool of another service in this database: run its doctor"
 		default:
-			lines[i] = "-- " + plain(b.Schema) + " holds something: see what, before you drop it"
+			lines[i] = "-- " + terminal.Plain(b.Schema) + " holds something: see what, before you drop it"
 		}
 	}
 	return strings.Join(lines, "\n")

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // Limits of a text in the log, in bytes. A request is as long as max_payload allows, and what it holds is logged with
@@ -25,7 +27,7 @@ func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: boundAttr}
 	if format == "" {
 		format = "json"
-		if isTerminal(w) {
+		if terminal.IsTerminal(w) {
 			format = "text"
 		}
 	}

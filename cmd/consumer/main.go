@@ -17,6 +17,8 @@ import (
 	"unicode"
 
 	"github.com/sethvargo/go-envconfig"
+
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // Exit codes.
@@ -41,7 +43,7 @@ func main() {
 
 // realMain runs one command and returns its exit code.
 func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout, stderr io.Writer) int {
-	root := newRoot(&app{env: env, stdout: stdout, stderr: stderr}) //nolint:contextcheck // commands get it when they run
+	root := newRoot(&app{terminal.IO{Env: env, Out: stdout, Err: stderr}}) //nolint:contextcheck // commands get it when they run
 	// Not nil, which would be this process's own arguments.
 	root.SetArgs(append([]string{}, args...))
 	err := root.ExecuteContext(ctx)

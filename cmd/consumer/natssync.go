@@ -9,6 +9,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // syncing is whether a server syncs what it stores before it confirms it.
@@ -39,7 +40,7 @@ func (n *nurse) examineSync(ctx context.Context, s handler.Survey) check {
 		if config := found.Data.JetStream.Config; config != nil {
 			seen = append(seen, found.Server.Name)
 			if !config.Always {
-				lax = append(lax, fmt.Sprintf("%s (every %s)", plain(found.Server.Name), config.Interval))
+				lax = append(lax, fmt.Sprintf("%s (every %s)", terminal.Plain(found.Server.Name), config.Interval))
 			}
 		}
 	}

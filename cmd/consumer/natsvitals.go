@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 const (
@@ -59,7 +60,7 @@ func examineNATS(ctx context.Context, c Config, now func() time.Time) (checks []
 	if cluster := n.nc.ConnectedClusterName(); cluster != "" {
 		where += " of cluster " + cluster
 	}
-	checks = append(checks, well(name, "%s at %s", plain(where), n.nc.ConnectedAddr()),
+	checks = append(checks, well(name, "%s at %s", terminal.Plain(where), n.nc.ConnectedAddr()),
 		checkNATSVersion(n.nc.ConnectedServerVersion()))
 	if deaf, ok := errors.AsType[*unansweredError](answered(ctx, nc)); ok {
 		return append(checks, fail("nats_permissions", ownInbox+"; or allow the user:\nsubscribe "+deaf.inbox,

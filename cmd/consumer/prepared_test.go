@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -68,7 +69,7 @@ func TestServicePreparesBoundaries(t *testing.T) {
 		t.Errorf("%+v", data)
 	}
 	var shown strings.Builder
-	testkit.Must(t, showOutcome(&shown, newPalette(false), outcomes[0]))
+	testkit.Must(t, showOutcome(&shown, terminal.NewPalette(false), outcomes[0]))
 	testkit.Contains(t, "what people see", shown.String(), "18 indexes, prepared, attempt 1,")
 	verified(t, d, 2)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 const (
@@ -105,7 +106,7 @@ func examineTwins(ctx context.Context, r placeReader) check {
 	}
 	lines := make([]string, len(pairs))
 	for i, p := range pairs {
-		lines[i] = fmt.Sprintf("-- %s and %s: rename one in DocEX", plain(p[0]), plain(p[1]))
+		lines[i] = fmt.Sprintf("-- %s and %s: rename one in DocEX", terminal.Plain(p[0]), terminal.Plain(p[1]))
 	}
 	return warn(name, strings.Join(lines, "\n"), "%s of ids differ only in case; somebody else has registered them. They "+
 		"meet in one file where the file system ignores case, and in one schema where a long name is cut", atMost(len(pairs)))
@@ -134,11 +135,11 @@ func examinePlaces(ctx context.Context, r placeReader) []check {
 		for _, m := range found {
 			switch {
 			case m.Holder != "" && len(met) < mostNamed:
-				met = append(met, fmt.Sprintf("-- %s is sent to %s, which is registered for %s", plain(m.TenantID),
-					plain(m.Expected), plain(m.Holder)))
+				met = append(met, fmt.Sprintf("-- %s is sent to %s, which is registered for %s", terminal.Plain(m.TenantID),
+					terminal.Plain(m.Expected), terminal.Plain(m.Holder)))
 			case m.Holder == "" && len(moved) < mostNamed:
-				moved = append(moved, fmt.Sprintf("-- %s is registered in %s, the template gives %s", plain(m.TenantID),
-					plain(m.Registered), plain(m.Expected)))
+				moved = append(moved, fmt.Sprintf("-- %s is registered in %s, the template gives %s", terminal.Plain(m.TenantID),
+					terminal.Plain(m.Registered), terminal.Plain(m.Expected)))
 			}
 		}
 	}

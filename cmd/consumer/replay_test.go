@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -367,7 +368,7 @@ func TestReplayGivesUp(t *testing.T) {
 func TestReplayProgress(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr output
-	report := newReplayReport(&app{stdout: &stdout}, false)
+	report := newReplayReport(&app{terminal.IO{Out: &stdout}}, false)
 	report.showProgress(progressbar.NewOptions(2, progressbar.OptionSetWriter(&stderr),
 		progressbar.OptionSetDescription("replaying"), progressbar.OptionShowCount()), true)
 	report.add(replayLine{Key: "one", Status: statusReplayed, Replay: 1})

@@ -13,6 +13,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // What became of a dead letter.
@@ -64,14 +65,14 @@ func (l replayLine) refused(err error) replayLine {
 // text is the line for people.
 func (l replayLine) text() string {
 	if l.Status == statusNotFound {
-		return plain(l.Error)
+		return terminal.Plain(l.Error)
 	}
 	text := fmt.Sprintf("%s %s %s: ", shortKey(l.Key), cell(l.Tenant, 40), cell(l.Reason, 30))
 	switch l.Status {
 	case statusGone:
 		return text + "gone meanwhile: replayed, removed or replaced by somebody else"
 	case statusNotReplayed:
-		return text + "not replayed: " + plain(l.Error)
+		return text + "not replayed: " + terminal.Plain(l.Error)
 	case statusWouldReplay:
 		return fmt.Sprintf("%swould be replayed, as replay %d", text, l.Replay)
 	case statusRepeated:
@@ -93,7 +94,7 @@ func (l replayLine) text() string {
 		text += "; without its headers " + cell(strings.Join(l.NotRestored, ", "), 100)
 	}
 	if l.Error != "" {
-		text += "; " + plain(l.Error)
+		text += "; " + terminal.Plain(l.Error)
 	}
 	return text
 }
@@ -131,9 +132,9 @@ type replaySummary struct {
 }
 
 func newReplayReport(a *app, asJSON bool) *replayReport {
-	r := &replayReport{out: a.stdout, sum: replaySummary{Failed: map[string]int{}}}
+	r := &replayReport{out: a.Out, sum: replaySummary{Failed: map[string]int{}}}
 	if asJSON {
-		r.lines = json.NewEncoder(a.stdout)
+		r.lines = json.NewEncoder(a.Out)
 	}
 	return r
 }

@@ -15,6 +15,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // requestSource is the CloudEvents source of requests made on the command line.
@@ -63,12 +64,12 @@ func requestCommand(a *app) *cobra.Command {
 }
 
 func (a *app) request(ctx context.Context, tenant string, f requestFlags) error {
-	var screen *screen
+	var live *terminal.Live
 	if f.wait > 0 && !f.asJSON {
-		screen = a.screen()
+		live = a.Live()
 	}
-	if screen != nil { // logs must not tear it
-		a = &app{env: a.env, stdout: a.stdout, stderr: screen}
+	if live != nil { // logs must not tear it
+		a = &app{terminal.IO{Env: a.Env, Out: a.Out, Err: live}}
 	}
 	c, log, err := a.configure(ctx)
 	if err != nil {
@@ -84,7 +85,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	}
 	// The service judges requests, and its verdict is what --wait shows. Here is only a word in advance.
 	if err := data.Validate(); err != nil && f.wait <= 0 {
-		fmt.Fprintf(a.stderr, "consumer: the service will refuse this request: %v\n", err) //nolint:errcheck // advice
+		fmt.Fprintf(a.Err, "consumer: the service will refuse this request: %v\n", err) //nolint:errcheck // advice
 	}
 	e := event.New()
 	e.SetType(events.TypeRequested)
@@ -112,8 +113,8 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		defer stream.close(ctx)
 	}
 	stop := func() {}
-	if screen != nil { // before it is published: the first step may begin at once
-		stop = sync.OnceFunc(screen.follow(ctx, js.Conn(), tenant, f.source, f.id, a.palette(screen)))
+	if live != nil { // before it is published: the first step may begin at once
+		stop = sync.OnceFunc(follow(ctx, live, js.Conn(), tenant, f.source, f.id, a.Palette(live)))
 		defer stop()
 	}
 	if err := publishRequest(ctx, js, &nats.Msg{Subject: events.TypeRequested, Header: header, Data: body}); err != nil {
@@ -121,9 +122,9 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	}
 	if f.wait <= 0 {
 		if f.asJSON {
-			return writeJSON(a.stdout, e)
+			return writeJSON(a.Out, e)
 		}
-		_, err := fmt.Fprintf(a.stdout, "requested %s: source %s, id %s\n", plain(tenant), plain(f.source), plain(f.id))
+		_, err := fmt.Fprintf(a.Out, "requested %s: source %s, id %s\n", terminal.Plain(tenant), terminal.Plain(f.source), terminal.Plain(f.id))
 		return err
 	}
 	outcome, err := awaitOutcome(ctx, stream, f)

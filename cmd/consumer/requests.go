@@ -13,6 +13,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 func requestsCommand(a *app) *cobra.Command {
@@ -102,7 +103,7 @@ func (a *app) showRequest(ctx context.Context, l ledger, source, id string, asJS
 	case err != nil:
 		return err
 	case asJSON:
-		return json.NewEncoder(a.stdout).Encode(viewRequest(r))
+		return json.NewEncoder(a.Out).Encode(viewRequest(r))
 	}
 	outcome := "none yet"
 	if r.OutcomeID != "" {
@@ -116,8 +117,8 @@ func (a *app) showRequest(ctx context.Context, l ledger, source, id string, asJS
 		deadLetter = "not confirmed, key " + r.Key
 	}
 	facts := [][]string{
-		{"source", plain(r.Source)},
-		{"id", plain(r.ID)},
+		{"source", terminal.Plain(r.Source)},
+		{"id", terminal.Plain(r.ID)},
 		{"key", r.Key},
 		{"tenant", cmp.Or(r.TenantID, "none that is valid")},
 		{"state", r.State},
@@ -126,36 +127,36 @@ func (a *app) showRequest(ctx context.Context, l ledger, source, id string, asJS
 	}
 	for _, last := range [][]string{{"last step", r.LastStep}, {"last cause", r.LastCause}, {"last error", r.LastError}} {
 		if last[1] != "" {
-			facts = append(facts, []string{last[0], plain(last[1])})
+			facts = append(facts, []string{last[0], terminal.Plain(last[1])})
 		}
 	}
 	facts = append(facts, [][]string{
-		{"created", clock(r.CreatedAt)},
-		{"updated", clock(r.UpdatedAt)},
+		{"created", terminal.Time(r.CreatedAt)},
+		{"updated", terminal.Time(r.UpdatedAt)},
 		{"outcome", outcome},
 		{"dead letter", deadLetter},
 	}...)
-	if err := (&table{w: a.stdout}).write(facts...); err != nil {
+	if err := (&terminal.Table{W: a.Out}).Write(facts...); err != nil {
 		return err
 	}
 	return a.showHistory(r.History)
 }
 
 func (a *app) showHistory(turns []sql.Turn) error {
-	if _, err := fmt.Fprintln(a.stdout, "history"); err != nil {
+	if _, err := fmt.Fprintln(a.Out, "history"); err != nil {
 		return err
 	}
 	lines := [][]string{{"AT", "EVENT", "REPLAY", "ATTEMPT", "STEP", "CAUSE", "ERROR"}}
 	for _, turn := range turns {
 		lines = append(lines, []string{
-			instant(turn.At), plain(turn.Event), strconv.Itoa(turn.Replay), strconv.Itoa(turn.Attempt),
+			terminal.TimeMillis(turn.At), terminal.Plain(turn.Event), strconv.Itoa(turn.Replay), strconv.Itoa(turn.Attempt),
 			orNothing(turn.Step), orNothing(turn.Cause), orNothing(turn.Error),
 		})
 	}
-	rows := a.list()
-	rows.indent = "  "
-	rows.columns = 0 // errors are what one looks for here
-	return rows.write(lines...)
+	rows := a.List()
+	rows.Indent = "  "
+	rows.Columns = 0 // errors are what one looks for here
+	return rows.Write(lines...)
 }
 
 // orNothing is plain for a text that need not be there.
@@ -163,5 +164,5 @@ func orNothing(text string) string {
 	if text == "" {
 		return ""
 	}
-	return plain(text)
+	return terminal.Plain(text)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -71,7 +72,7 @@ func TestUntrustedTextOnATerminal(t *testing.T) {
 		"Acme Ünïted 株式会社": "Acme Ünïted 株式会社", "": `""`, "a\nb": `"a\nb"`, "\x1b[2J": `"\x1b[2J"`, " a": `" a"`,
 		"\u202eevil": `"\u202eevil"`, "\xff": `"\xff"`,
 	} {
-		testkit.Equal(t, text, plain(text), want)
+		testkit.Equal(t, text, terminal.Plain(text), want)
 	}
-	testkit.Equal(t, "a time that could not be read", clock(time.Time{}), "?")
+	testkit.Equal(t, "a time that could not be read", terminal.Time(time.Time{}), "?")
 }

@@ -2,19 +2,17 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
 
-	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // app is what every command gets from outside.
 type app struct {
-	env            envconfig.Lookuper
-	stdout, stderr io.Writer
+	terminal.IO
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -39,8 +37,8 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse(err) })
 	root.AddCommand(run, demoCommand(a), requestCommand(a), watchCommand(a), tenantsCommand(a), requestsCommand(a),
 		deadLettersCommand(a), doctorCommand(a), configCommand(a), healthCommand(a), versionCommand(a))
-	root.SetOut(a.stdout)
-	root.SetErr(a.stderr)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
 	root.SetVersionTemplate(versionLine())
 	addHelpers(root)
 	return root
@@ -53,9 +51,9 @@ func noArguments(cmd *cobra.Command, args []string) error {
 
 // configure loads the configuration, whose faults are misuse, and makes the logger.
 func (a *app) configure(ctx context.Context) (Config, *slog.Logger, error) {
-	c, err := LoadConfig(ctx, a.env)
+	c, err := LoadConfig(ctx, a.Env)
 	if err != nil {
 		return c, nil, misuse(err)
 	}
-	return c, newLogger(a.stderr, c.LogLevel, c.LogFormat), nil
+	return c, newLogger(a.Err, c.LogLevel, c.LogFormat), nil
 }

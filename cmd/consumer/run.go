@@ -31,7 +31,7 @@ func runCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), a.env, c, log)
+			return run(cmd.Context(), a.Env, c, log)
 		},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // stepWidth is the width of the longest step's name.
@@ -17,72 +18,72 @@ const stepWidth = 26
 // show writes an outcome to stdout: for programs, as JSON, or for people.
 func (a *app) show(e event.Event, asJSON bool) error {
 	if asJSON {
-		return writeJSON(a.stdout, e)
+		return writeJSON(a.Out, e)
 	}
-	return showOutcome(a.stdout, a.palette(a.stdout), e)
+	return showOutcome(a.Out, a.Palette(a.Out), e)
 }
 
 // showOutcome writes an outcome for people. Anybody may have put it into the stream.
-func showOutcome(w io.Writer, p palette, e event.Event) error {
+func showOutcome(w io.Writer, p terminal.Palette, e event.Event) error {
 	var b strings.Builder
 	switch e.Type() {
 	case events.TypeProvisioned:
 		data, err := events.ProvisionedFrom(e)
 		if err != nil { // not ours; what follows it shall be seen
-			fmt.Fprintf(&b, "%s %s\n", p.mark(markUnknown), plain(err.Error()))
+			fmt.Fprintf(&b, "%s %s\n", p.Mark(terminal.MarkUnknown), terminal.Plain(err.Error()))
 			break
 		}
 		showProvisioned(&b, p, data)
 	case events.TypeProvisioningFailed:
 		data, err := events.FailedFrom(e)
 		if err != nil {
-			fmt.Fprintf(&b, "%s %s\n", p.mark(markUnknown), plain(err.Error()))
+			fmt.Fprintf(&b, "%s %s\n", p.Mark(terminal.MarkUnknown), terminal.Plain(err.Error()))
 			break
 		}
 		showFailed(&b, p, data)
 	}
-	fmt.Fprintf(&b, "    %s\n", p.dim.Sprintf("outcome id: %s", plain(e.ID())))
+	fmt.Fprintf(&b, "    %s\n", p.Dim.Sprintf("outcome id: %s", terminal.Plain(e.ID())))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func showProvisioned(b *strings.Builder, p palette, data events.Provisioned) {
-	fmt.Fprintf(b, "%s %s %s\n", p.mark(markGood), events.TypeProvisioned, plain(data.TenantID))
+func showProvisioned(b *strings.Builder, p terminal.Palette, data events.Provisioned) {
+	fmt.Fprintf(b, "%s %s %s\n", p.Mark(terminal.MarkOK), events.TypeProvisioned, terminal.Plain(data.TenantID))
 	prepared := ""
 	if data.Prepared {
 		prepared = "prepared, "
 	}
-	fmt.Fprintf(b, "    %s, %d tables, %d indexes, %sattempt %d, %.1f ms\n", plain(data.SchemaName+data.DatabasePath),
+	fmt.Fprintf(b, "    %s, %d tables, %d indexes, %sattempt %d, %.1f ms\n", terminal.Plain(data.SchemaName+data.DatabasePath),
 		data.Tables, data.Indexes, prepared, data.Attempts, data.DurationMS)
 	for i, s := range data.Steps {
-		fmt.Fprintf(b, "    Step %d/%d: %s %8.1f ms", s.Number, len(data.Steps), pad(plain(s.Name), stepWidth), s.DurationMS)
+		fmt.Fprintf(b, "    Step %d/%d: %s %8.1f ms", s.Number, len(data.Steps), terminal.Pad(terminal.Plain(s.Name), stepWidth), s.DurationMS)
 		if i == len(data.Steps)-1 {
 			b.WriteString(" and its commit") // which the event, being part of it, cannot time
 		}
 		b.WriteByte('\n')
 	}
 	for _, w := range data.Warnings {
-		fmt.Fprintf(b, "    %s: %s\n", p.careful.Sprintf("warning %s", plain(w.Code)), plain(w.Message))
+		fmt.Fprintf(b, "    %s: %s\n", p.Warning.Sprintf("warning %s", terminal.Plain(w.Code)), terminal.Plain(w.Message))
 	}
 }
 
-func showFailed(b *strings.Builder, p palette, data events.ProvisioningFailed) {
+func showFailed(b *strings.Builder, p terminal.Palette, data events.ProvisioningFailed) {
 	tenant := ""
 	if data.TenantID != "" {
 		tenant = " " + events.Quote(data.TenantID)
 	}
-	fmt.Fprintf(b, "%s %s%s\n", p.mark(markBad), events.TypeProvisioningFailed, tenant)
-	fmt.Fprintf(b, "    step %d %s: %s\n", data.Step.Number, plain(data.Step.Name),
-		p.bad.Sprint(plain(string(data.Cause.Code))))
+	fmt.Fprintf(b, "%s %s%s\n", p.Mark(terminal.MarkFailed), events.TypeProvisioningFailed, tenant)
+	fmt.Fprintf(b, "    step %d %s: %s\n", data.Step.Number, terminal.Plain(data.Step.Name),
+		p.Failed.Sprint(terminal.Plain(string(data.Cause.Code))))
 	for _, text := range []string{data.Cause.Message, data.Cause.Detail} {
 		if text != "" {
-			fmt.Fprintf(b, "    %s\n", plain(text))
+			fmt.Fprintf(b, "    %s\n", terminal.Plain(text))
 		}
 	}
 	for _, left := range data.LeftBehind {
-		fmt.Fprintf(b, "    left behind: %s\n", plain(left))
+		fmt.Fprintf(b, "    left behind: %s\n", terminal.Plain(left))
 	}
-	fmt.Fprintf(b, "    %s\n", p.dim.Sprintf("dead letter: %s", plain(data.DeadLetter.Subject)))
+	fmt.Fprintf(b, "    %s\n", p.Dim.Sprintf("dead letter: %s", terminal.Plain(data.DeadLetter.Subject)))
 }
 
 // writeJSON writes an event as one line of JSON.

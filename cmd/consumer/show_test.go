@@ -9,6 +9,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -34,11 +35,11 @@ func TestShownTextHasNoControlCodes(t *testing.T) {
 	testkit.Must(t, err)
 	for _, e := range []event.Event{provisioned, failed} {
 		var b strings.Builder
-		testkit.Must(t, showOutcome(&b, newPalette(false), e))
+		testkit.Must(t, showOutcome(&b, terminal.NewPalette(false), e))
 		harmless(t, e.Type(), b.String())
 		b.Reset()
-		testkit.Must(t, showOutcome(&b, newPalette(true), e))
-		harmless(t, e.Type()+" in colours", colours.ReplaceAllString(b.String(), ""))
+		testkit.Must(t, showOutcome(&b, terminal.NewPalette(true), e))
+		harmless(t, e.Type()+" in colours", colorCodes.ReplaceAllString(b.String(), ""))
 	}
 	var b strings.Builder
 	complain(&b, errors.New("a server says: "+evil))

@@ -12,6 +12,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // showing publishes messages one after the other and shows the outcome of each.
@@ -26,7 +27,7 @@ type showing struct {
 func (s *showing) all(ctx context.Context, messages []message) error {
 	for i, m := range messages {
 		if !s.asJSON {
-			if _, err := fmt.Fprintf(s.stdout, "%d. %s\n", i+1, m.title); err != nil {
+			if _, err := fmt.Fprintf(s.Out, "%d. %s\n", i+1, m.title); err != nil {
 				return err
 			}
 		}
@@ -108,9 +109,9 @@ func (s *showing) settled(ctx context.Context, sequence uint64) error {
 
 func (s *showing) show(e event.Event, again bool) error {
 	if again && !s.asJSON {
-		p := s.palette(s.stdout)
-		_, err := fmt.Fprintf(s.stdout, "%s the outcome it had before\n    %s\n", p.mark(markGood),
-			p.dim.Sprintf("outcome id: %s", e.ID()))
+		p := s.Palette(s.Out)
+		_, err := fmt.Fprintf(s.Out, "%s the outcome it had before\n    %s\n", p.Mark(terminal.MarkOK),
+			p.Dim.Sprintf("outcome id: %s", e.ID()))
 		return err
 	}
 	return s.app.show(e, s.asJSON)
@@ -132,7 +133,7 @@ func (s *showing) summary(ctx context.Context, published int) error {
 	if s.asJSON {
 		return nil
 	}
-	_, err = fmt.Fprintf(s.stdout, "\nMessages published: %d, every one has its outcome. "+
+	_, err = fmt.Fprintf(s.Out, "\nMessages published: %d, every one has its outcome. "+
 		"Outcomes in the stream: %d, no id twice.\n",
 		published, info.State.Msgs)
 	return err

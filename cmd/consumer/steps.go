@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // steps are what is known of how a request gets on, from events that may come late, twice, in any order or not at
@@ -71,9 +72,9 @@ var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 const spinnerInterval = 100 * time.Millisecond
 
 // lines are the steps as a terminal of that many columns shows them.
-func (s *steps) lines(now time.Time, since time.Duration, columns int, p palette) []string {
+func (s *steps) lines(now time.Time, since time.Duration, columns int, p terminal.Palette) []string {
 	working := string(spinner[int(since/spinnerInterval)%len(spinner)])
-	line := func(mark, text string) string { return mark + " " + fit(text, max(columns-3, 1)) }
+	line := func(mark, text string) string { return mark + " " + terminal.Fit(text, max(columns-3, 1)) }
 	if s.attempt == 0 {
 		return []string{line(working, fmt.Sprintf("published; no step has begun yet, %.1f s", since.Seconds()))}
 	}
@@ -83,22 +84,22 @@ func (s *steps) lines(now time.Time, since time.Duration, columns int, p palette
 		if s.replay > 0 {
 			heading = fmt.Sprintf("replay %d, %s", s.replay, heading)
 		}
-		all = append(all, p.dim.Sprint(fit(heading, max(columns-1, 1))))
+		all = append(all, p.Dim.Sprint(terminal.Fit(heading, max(columns-1, 1))))
 	}
 	for i, at := range s.states {
-		text := fmt.Sprintf("Step %d/%d: %s", i, len(s.names)-1, pad(s.names[i], stepWidth))
+		text := fmt.Sprintf("Step %d/%d: %s", i, len(s.names)-1, terminal.Pad(s.names[i], stepWidth))
 		if at.took > 0 {
 			text += fmt.Sprintf(" %8.1f ms", at.took)
 		}
 		switch at.state {
 		case events.StepDone:
-			all = append(all, line(p.mark(markGood), text))
+			all = append(all, line(p.Mark(terminal.MarkOK), text))
 		case events.StepFailed:
-			all = append(all, line(p.mark(markBad), text))
+			all = append(all, line(p.Mark(terminal.MarkFailed), text))
 		case events.StepStarted:
 			all = append(all, line(working, text+fmt.Sprintf(" %8.1f s", now.Sub(at.began).Seconds())))
 		default:
-			all = append(all, p.dim.Sprint(line("·", text)))
+			all = append(all, p.Dim.Sprint(line("·", text)))
 		}
 	}
 	return all

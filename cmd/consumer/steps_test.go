@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // What is shown after events that came late, twice, in the wrong order or not at all. A word is
@@ -39,7 +40,7 @@ func TestStepsFromWhatIsHeard(t *testing.T) {
 				s.hear(heardWord(t, word), now)
 			}
 			var got []string
-			for _, line := range s.lines(now, 0, 80, newPalette(false)) {
+			for _, line := range s.lines(now, 0, 80, terminal.NewPalette(false)) {
 				if mark, step, ok := strings.Cut(line, " Step "); ok {
 					line = mark + strings.Fields(step)[1]
 				} else if s.attempt > 0 {
@@ -77,12 +78,12 @@ func TestStepsHaveDurations(t *testing.T) {
 		"✓ Step 0/1: validate_request               12.3 ms",
 		"⠼ Step 1/1: 株式会社                        1.5 s",
 	}
-	if diff := cmp.Diff(want, s.lines(later, 400*time.Millisecond, 80, newPalette(false))); diff != "" {
+	if diff := cmp.Diff(want, s.lines(later, 400*time.Millisecond, 80, terminal.NewPalette(false))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, columns := range []int{1, 5, 20, 40} {
-		for _, line := range s.lines(later, 0, columns, newPalette(true)) {
-			if width(line) >= max(columns, 4) {
+		for _, line := range s.lines(later, 0, columns, terminal.NewPalette(true)) {
+			if terminal.Width(line) >= max(columns, 4) {
 				t.Errorf("on %d columns: %q", columns, line)
 			}
 		}

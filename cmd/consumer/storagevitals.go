@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/tenant-provisioner/internal/sql/sqlite"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 const (
@@ -50,15 +51,15 @@ func examineDirectory(dir, variable, name, system string) (checks []check, found
 	hint := fmt.Sprintf("make it a directory that the service's user may write to, or set %s", variable)
 	there, err := nearest(dir)
 	if err != nil {
-		return []check{fail(name, hint, "%s cannot be used: %s", plain(dir), err)}, nil
+		return []check{fail(name, hint, "%s cannot be used: %s", terminal.Plain(dir), err)}, nil
 	}
 	if err := unix.Access(there, unix.W_OK|unix.X_OK); err != nil {
-		return []check{fail(name, hint, "%s cannot be written to by this user: %s", plain(there), err)}, nil
+		return []check{fail(name, hint, "%s cannot be written to by this user: %s", terminal.Plain(there), err)}, nil
 	}
 	if there == filepath.Clean(dir) {
-		checks = append(checks, well(name, "%s can be written to", plain(dir)))
+		checks = append(checks, well(name, "%s can be written to", terminal.Plain(dir)))
 	} else {
-		checks = append(checks, well(name, "%s is not there yet; the service makes it", plain(dir)))
+		checks = append(checks, well(name, "%s is not there yet; the service makes it", terminal.Plain(dir)))
 	}
 	d, err := diskOf(there)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // briefRetention is for how long subscribers should be able to be away, and operators not to look.
@@ -121,7 +122,7 @@ func checkReplicas(s handler.Survey, clustered bool) check {
 		}
 		for _, peer := range cluster.Replicas {
 			if peer.Offline || !peer.Current {
-				behind = append(behind, what+" on "+plain(peer.Name))
+				behind = append(behind, what+" on "+terminal.Plain(peer.Name))
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // requestsShown is how many of a tenant's requests are shown, the latest.
@@ -97,14 +98,14 @@ func viewTenant(t sql.Registered) tenantView {
 // boundary is the registered schema or file, for people.
 func boundary(t sql.Registered) string {
 	if name := cmp.Or(t.Boundary.SchemaName, t.Boundary.DatabasePath); name != "" {
-		return plain(name)
+		return terminal.Plain(name)
 	}
 	return "-"
 }
 
 func (a *app) listTenants(ctx context.Context, r registry, asJSON bool) error {
-	encoder := json.NewEncoder(a.stdout)
-	rows := a.list(1, 4, 3) // STRATEGY, CREATED BY, CREATED
+	encoder := json.NewEncoder(a.Out)
+	rows := a.List(1, 4, 3) // STRATEGY, CREATED BY, CREATED
 	lines := [][]string{{"TENANT", "STRATEGY", "SCHEMA OR FILE", "CREATED", "CREATED BY", "DISPLAY NAME"}}
 	for page, err := range pages(ctx, r) {
 		if err != nil {
@@ -117,18 +118,18 @@ func (a *app) listTenants(ctx context.Context, r registry, asJSON bool) error {
 				}
 				continue
 			}
-			id := plain(t.ID)
+			id := terminal.Plain(t.ID)
 			if t.System {
 				id += " (system)"
 			}
 			lines = append(lines, []string{
-				id, plain(t.IsolationStrategy), boundary(t), clock(t.CreatedAt), plain(t.CreatedBy), plain(t.DisplayName),
+				id, terminal.Plain(t.IsolationStrategy), boundary(t), terminal.Time(t.CreatedAt), terminal.Plain(t.CreatedBy), terminal.Plain(t.DisplayName),
 			})
 		}
 		if asJSON {
 			continue
 		}
-		if err := rows.write(lines...); err != nil {
+		if err := rows.Write(lines...); err != nil {
 			return err
 		}
 		lines = nil
@@ -150,34 +151,34 @@ func (a *app) showTenant(ctx context.Context, r reader, id string, asJSON bool) 
 		for _, request := range requests {
 			view.Requests = append(view.Requests, viewRequest(request))
 		}
-		return json.NewEncoder(a.stdout).Encode(view)
+		return json.NewEncoder(a.Out).Encode(view)
 	}
-	facts := &table{w: a.stdout}
-	err = facts.write([][]string{
-		{"tenant", plain(t.ID)},
-		{"display name", plain(t.DisplayName)},
+	facts := &terminal.Table{W: a.Out}
+	err = facts.Write([][]string{
+		{"tenant", terminal.Plain(t.ID)},
+		{"display name", terminal.Plain(t.DisplayName)},
 		{"system", strconv.FormatBool(t.System)},
-		{"strategy", plain(t.IsolationStrategy)},
+		{"strategy", terminal.Plain(t.IsolationStrategy)},
 		{"schema or file", boundary(t)},
-		{"created", by(t.CreatedAt, t.CreatedBy)},
-		{"last updated", by(t.UpdatedAt, t.UpdatedBy)},
+		{"created", terminal.By(t.CreatedAt, t.CreatedBy)},
+		{"last updated", terminal.By(t.UpdatedAt, t.UpdatedBy)},
 	}...)
 	if err != nil || len(requests) == 0 {
 		return err
 	}
-	if _, err := fmt.Fprintln(a.stdout, "requests, the latest first"); err != nil {
+	if _, err := fmt.Fprintln(a.Out, "requests, the latest first"); err != nil {
 		return err
 	}
 	lines := [][]string{{"SOURCE", "ID", "STATE", "REPLAY", "ATTEMPTS", "CREATED", "CAUSE"}}
 	for _, request := range requests {
 		lines = append(lines, []string{
-			plain(request.Source), plain(request.ID), request.State, strconv.Itoa(request.Replay),
-			strconv.Itoa(request.Attempts), clock(request.CreatedAt), request.LastCause,
+			terminal.Plain(request.Source), terminal.Plain(request.ID), request.State, strconv.Itoa(request.Replay),
+			strconv.Itoa(request.Attempts), terminal.Time(request.CreatedAt), request.LastCause,
 		})
 	}
-	rows := a.list(3, 5) // REPLAY, CREATED
-	rows.indent = "  "
-	return rows.write(lines...)
+	rows := a.List(3, 5) // REPLAY, CREATED
+	rows.Indent = "  "
+	return rows.Write(lines...)
 }
 
 // findTenant is the row of a tenant, or an error that says what there is instead.

@@ -15,11 +15,12 @@ import (
 	"github.com/creack/pty"
 	"github.com/sethvargo/go-envconfig"
 
+	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// terminal is a pseudo terminal, and what somebody before it sees.
-type terminal struct {
+// testScreen is a pseudo terminal, and what somebody before it sees.
+type testScreen struct {
 	tty  *os.File // for the program
 	rows int
 	done chan struct{}
@@ -33,12 +34,12 @@ type terminal struct {
 	rest  []byte // of a character or sequence that is not whole yet
 }
 
-func newTerminal(t *testing.T, columns, rows uint16) *terminal {
+func newTerminal(t *testing.T, columns, rows uint16) *testScreen {
 	t.Helper()
 	master, tty, err := pty.Open()
 	testkit.Must(t, err)
 	testkit.Must(t, pty.Setsize(master, &pty.Winsize{Rows: rows, Cols: columns}))
-	s := &terminal{tty: tty, rows: int(rows), done: make(chan struct{}), lines: [][]rune{nil}}
+	s := &testScreen{tty: tty, rows: int(rows), done: make(chan struct{}), lines: [][]rune{nil}}
 	go func() {
 		defer close(s.done)
 		buffer := make([]byte, 4096)
@@ -65,7 +66,7 @@ func newTerminal(t *testing.T, columns, rows uint16) *terminal {
 var sequence = regexp.MustCompile(`^\x1b\[([0-9;]*)([A-Za-z])`)
 
 // take does what a terminal does, as far as this program goes. Anything else is a fault.
-func (s *terminal) take(text []byte) {
+func (s *testScreen) take(text []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.raw.Write(text)
@@ -90,7 +91,7 @@ func (s *terminal) take(text []byte) {
 	s.rest = []byte(left)
 }
 
-func (s *terminal) obey(argument, command string) {
+func (s *testScreen) obey(argument, command string) {
 	n, _ := strconv.Atoi(argument)
 	switch command {
 	case "m": // a colour
@@ -109,7 +110,7 @@ func (s *terminal) obey(argument, command string) {
 	}
 }
 
-func (s *terminal) put(r rune) {
+func (s *testScreen) put(r rune) {
 	switch {
 	case r == '\r':
 		s.col = 0
@@ -130,7 +131,7 @@ func (s *terminal) put(r rune) {
 }
 
 // shows is what is on the screen, without spaces at the ends of lines.
-func (s *terminal) shows() string {
+func (s *testScreen) shows() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []string
@@ -141,14 +142,16 @@ func (s *terminal) shows() string {
 }
 
 // sent is every byte that was sent so far.
-func (s *terminal) sent() string {
+func (s *testScreen) sent() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.raw.String()
 }
 
+var colorCodes = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
 // command runs a command on the terminal: its standard output and error are there, unless others are given.
-func (s *terminal) command(t *testing.T, env map[string]string, stdout, stderr io.Writer, args ...string) int {
+func (s *testScreen) command(t *testing.T, env map[string]string, stdout, stderr io.Writer, args ...string) int {
 	t.Helper()
 	if stdout == nil {
 		stdout = s.tty
@@ -167,7 +170,7 @@ func (s *terminal) command(t *testing.T, env map[string]string, stdout, stderr i
 }
 
 // over closes the terminal for the program, and waits until all is shown.
-func (s *terminal) over(t *testing.T) {
+func (s *testScreen) over(t *testing.T) {
 	t.Helper()
 	testkit.Must(t, s.tty.Close())
 	select {
@@ -182,14 +185,14 @@ func TestBarsOnATerminal(t *testing.T) {
 	t.Parallel()
 	for term, drawn := range map[string]bool{"xterm": true, "dumb": false} {
 		s := newTerminal(t, 70, 24)
-		a := &app{env: envconfig.MapLookuper(with("TERM", term)), stdout: s.tty, stderr: s.tty}
-		bar := a.newProgress(4, "verifying", "tenants")
+		a := &app{terminal.IO{Env: envconfig.MapLookuper(with("TERM", term)), Out: s.tty, Err: s.tty}}
+		bar := a.ProgressBar(4, "verifying", "tenants")
 		testkit.Must(t, bar.Add(1))
 		if drawn {
 			testkit.Eventually(t, "the bar is drawn", func() bool { return strings.Contains(s.shows(), "verifying  25%") })
 			testkit.Contains(t, "the bar", s.shows(), "(1/4, ", " tenants/", "s:")
-			if line := s.shows(); width(line) > 70 {
-				t.Errorf("%d columns: %s", width(line), line)
+			if line := s.shows(); terminal.Width(line) > 70 {
+				t.Errorf("%d columns: %s", terminal.Width(line), line)
 			}
 		}
 		testkit.Must(t, bar.Clear())

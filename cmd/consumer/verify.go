@@ -15,6 +15,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 func verifyCommand(a *app) *cobra.Command {
@@ -31,14 +32,14 @@ func verifyCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return a.look(cmd.Context(), func(ctx context.Context, c Config, r reader) error {
 				v := &verification{
-					registry: r, workers: c.Concurrency, strict: strict, out: a.stdout, summary: a.stdout,
-					colours: a.palette(a.stdout),
+					registry: r, workers: c.Concurrency, strict: strict, out: a.Out, summary: a.Out,
+					colours: a.Palette(a.Out),
 					newBar: func(total int) *progressbar.ProgressBar {
-						return a.newProgress(total, "verifying", "tenants")
+						return a.ProgressBar(total, "verifying", "tenants")
 					},
 				}
 				if asJSON {
-					v.encoder, v.summary = json.NewEncoder(a.stdout), a.stderr
+					v.encoder, v.summary = json.NewEncoder(a.Out), a.Err
 				}
 				return v.run(ctx, names)
 			})
@@ -77,7 +78,7 @@ type verification struct {
 	strict   bool
 	out      io.Writer
 	summary  io.Writer
-	colours  palette
+	colours  terminal.Palette
 	encoder  *json.Encoder // nil: for people
 	newBar   func(total int) *progressbar.ProgressBar
 	bar      *progressbar.ProgressBar
@@ -224,20 +225,20 @@ func (v *verification) show(found verdict) error {
 	if v.encoder != nil {
 		return v.encoder.Encode(found)
 	}
-	marks := map[string]string{warned: markCareful, drifted: markBad, unreadable: markUnknown}
+	marks := map[string]string{warned: terminal.MarkWarning, drifted: terminal.MarkFailed, unreadable: terminal.MarkUnknown}
 	if found.Result == inOrder {
 		return nil
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", v.colours.mark(marks[found.Result]), plain(found.TenantID))
+	fmt.Fprintf(&b, "%s %s\n", v.colours.Mark(marks[found.Result]), terminal.Plain(found.TenantID))
 	for _, difference := range found.Differences {
-		fmt.Fprintf(&b, "    %s\n", plain(difference))
+		fmt.Fprintf(&b, "    %s\n", terminal.Plain(difference))
 	}
 	for _, index := range found.MissingIndexes {
-		fmt.Fprintf(&b, "    index %s is missing\n", plain(index))
+		fmt.Fprintf(&b, "    index %s is missing\n", terminal.Plain(index))
 	}
 	if found.Error != "" {
-		fmt.Fprintf(&b, "    could not be read: %s\n", plain(found.Error))
+		fmt.Fprintf(&b, "    could not be read: %s\n", terminal.Plain(found.Error))
 	}
 	_, err := io.WriteString(v.out, b.String())
 	return err

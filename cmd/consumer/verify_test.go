@@ -13,6 +13,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -45,7 +46,7 @@ func (r fakeRegistry) Verify(ctx context.Context, t sql.Registered) (pipeline.In
 func (r fakeRegistry) verify(ctx context.Context, workers int) (stdout string, err error) {
 	var out output
 	v := &verification{
-		registry: r, workers: workers, out: &out, summary: &out, colours: newPalette(false),
+		registry: r, workers: workers, out: &out, summary: &out, colours: terminal.NewPalette(false),
 		newBar: func(total int) *progressbar.ProgressBar { return progressbar.DefaultSilent(int64(total)) },
 	}
 	err = v.run(ctx, nil)
@@ -113,7 +114,7 @@ func TestVerifyInterrupted(t *testing.T) {
 func TestProgressIsForTerminals(t *testing.T) {
 	t.Parallel()
 	var out output
-	bar := (&app{stderr: &out, env: envconfig.MapLookuper(nil)}).newProgress(2, "verifying", "tenants")
+	bar := (&app{terminal.IO{Err: &out, Env: envconfig.MapLookuper(nil)}}).ProgressBar(2, "verifying", "tenants")
 	testkit.Must(t, bar.Add(1))
 	testkit.Must(t, bar.Clear())
 	testkit.Must(t, bar.Add(1))

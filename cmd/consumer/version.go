@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 func versionCommand(a *app) *cobra.Command {
@@ -23,9 +24,9 @@ func versionCommand(a *app) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			b := buildinfo.Read()
 			if asJSON {
-				return json.NewEncoder(a.stdout).Encode(b)
+				return json.NewEncoder(a.Out).Encode(b)
 			}
-			return (&table{w: a.stdout}).write([][]string{
+			return (&terminal.Table{W: a.Out}).Write([][]string{
 				{"version", b.Version},
 				{"revision", cmp.Or(b.Revision, "unknown")},
 				{"modified", strconv.FormatBool(b.Modified)},
