@@ -6,17 +6,18 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/page"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
 )
 
 // newBoard is the operator's page. It is there from the first moment on, and says what the service waits for.
-func newBoard(c Config, serving *atomic.Pointer[probes]) (*page.Page, error) {
+func newBoard(c config.Config, serving *atomic.Pointer[probes]) (*page.Page, error) {
 	return page.New(page.Config{
 		Version: buildinfo.Version(), Now: time.Now, Ready: func() error { return serving.Load().ready() },
-		NATS:     cmp.Or(redact("NATS_URL", c.NATSURL), "embedded at "+c.EmbeddedAddr),
-		Database: redact("DATABASE_URL", c.DatabaseURL),
+		NATS:     cmp.Or(config.Redact("NATS_URL", c.NATSURL), "embedded at "+c.EmbeddedAddr),
+		Database: config.Redact("DATABASE_URL", c.DatabaseURL),
 	})
 }
 

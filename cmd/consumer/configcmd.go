@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/internal/config"
 )
 
 func configCommand(a *app) *cobra.Command {
@@ -13,12 +15,12 @@ func configCommand(a *app) *cobra.Command {
 		Use:   "config",
 		Short: "Show the effective configuration, secrets redacted",
 		Long: "Shows the effective values of all environment variables, and reports what is wrong with them.\n\n" +
-			"The variables, and their defaults:\n\n" + reference(),
+			"The variables, and their defaults:\n\n" + config.Reference(),
 		Example: "  DATABASE_URL=postgres://localhost/tenants consumer config",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asMarkdown {
-				_, err := fmt.Fprint(a.Out, referencePage())
+				_, err := fmt.Fprint(a.Out, config.ReferencePage())
 				return err
 			}
 			c, _, err := a.configure(cmd.Context())
@@ -27,14 +29,14 @@ func configCommand(a *app) *cobra.Command {
 			}
 			if asJSON {
 				values := map[string]string{}
-				for _, s := range c.settings() {
+				for _, s := range c.Settings() {
 					values[s.Name] = s.Value
 				}
 				encoder := json.NewEncoder(a.Out)
 				encoder.SetIndent("", "  ")
 				return encoder.Encode(values)
 			}
-			for _, s := range c.settings() {
+			for _, s := range c.Settings() {
 				if _, err := fmt.Fprintf(a.Out, "%s=%s\n", s.Name, s.Value); err != nil {
 					return err
 				}

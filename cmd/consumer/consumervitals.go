@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/handler"
 )
 
@@ -43,7 +44,7 @@ func (n *nurse) examineConsumer(ctx context.Context, s handler.Survey) []check {
 	return append(checks, checkService(queue, info, n.now()), checkRedelivered(queue), checkAge(queue, n.now()))
 }
 
-func checkConsumerLimits(c Config, config jetstream.ConsumerConfig) check {
+func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) check {
 	const name = "consumer_limits"
 	edit := func(flag string) string {
 		if c.Manage {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -18,7 +19,7 @@ const (
 )
 
 // postgresCheck looks at one of the vitals.
-type postgresCheck func(c Config, v postgres.Vitals) check
+type postgresCheck func(c config.Config, v postgres.Vitals) check
 
 // postgresChecks are those that are made of every server.
 var postgresChecks = []postgresCheck{
@@ -27,9 +28,9 @@ var postgresChecks = []postgresCheck{
 }
 
 // examinePostgres looks at server, database and role. What it returns as usable is whether more can be asked.
-func examinePostgres(ctx context.Context, c Config, now func() time.Time) (checks []check, usable bool) {
+func examinePostgres(ctx context.Context, c config.Config, now func() time.Time) (checks []check, usable bool) {
 	const name = "database"
-	v, err := postgres.ReadVitals(ctx, c.postgres(), now)
+	v, err := postgres.ReadVitals(ctx, c.Postgres(), now)
 	if err != nil {
 		found := unread(name, err)
 		found.Hint = "check DATABASE_URL, that the server runs, and that it lets the role in (pg_hba.conf)"
@@ -50,7 +51,7 @@ func examinePostgres(ctx context.Context, c Config, now func() time.Time) (check
 	return checks, !v.Pooler.Changes
 }
 
-func checkVersion(_ Config, v postgres.Vitals) check {
+func checkVersion(_ config.Config, v postgres.Vitals) check {
 	const name = "database_version"
 	if v.Version < oldestPostgres {
 		return fail(name, "upgrade the server, or choose another",
@@ -62,7 +63,7 @@ func checkVersion(_ Config, v postgres.Vitals) check {
 const poolerHint = "connect to the server itself; if there must be a pooler, to one that gives each client a session " +
 	"of its own (PgBouncer: pool_mode = session) and passes settings on (not ignore_startup_parameters)"
 
-func checkPooler(_ Config, v postgres.Vitals) check {
+func checkPooler(_ config.Config, v postgres.Vitals) check {
 	const name = "database_pooler"
 	switch {
 	case v.Pooler.Changes:
@@ -75,7 +76,7 @@ func checkPooler(_ Config, v postgres.Vitals) check {
 	return well(name, "none: sessions are the server's own")
 }
 
-func checkWritable(_ Config, v postgres.Vitals) check {
+func checkWritable(_ config.Config, v postgres.Vitals) check {
 	const name = "database_writable"
 	switch {
 	case v.Standby:
@@ -101,7 +102,7 @@ func grants(v postgres.Vitals, kinds ...string) (list []string) {
 	return list
 }
 
-func checkDatabaseRights(_ Config, v postgres.Vitals) check {
+func checkDatabaseRights(_ config.Config, v postgres.Vitals) check {
 	const name = "database_rights"
 	if v.OnlyLooks() {
 		return onlyLooks(name)
@@ -123,7 +124,7 @@ func onlyLooks(name string) check {
 		"the role can read, and no more. It is not the service's; as such it would be of no use")
 }
 
-func checkRegistryRights(c Config, v postgres.Vitals) check {
+func checkRegistryRights(c config.Config, v postgres.Vitals) check {
 	const name = "registry_rights"
 	if v.OnlyLooks() {
 		return onlyLooks(name)
@@ -150,7 +151,7 @@ func checkRegistryRights(c Config, v postgres.Vitals) check {
 		c.RegistrySchema)
 }
 
-func checkDurability(_ Config, v postgres.Vitals) check {
+func checkDurability(_ config.Config, v postgres.Vitals) check {
 	const name = "database_durability"
 	switch {
 	case !v.Fsync:
@@ -169,7 +170,7 @@ func checkDurability(_ Config, v postgres.Vitals) check {
 	return well(name, "fsync and full_page_writes are on, commits wait for the disk")
 }
 
-func checkStandby(_ Config, v postgres.Vitals) check {
+func checkStandby(_ config.Config, v postgres.Vitals) check {
 	const name = "database_standby"
 	switch {
 	case v.Waiting > 0:
@@ -184,7 +185,7 @@ func checkStandby(_ Config, v postgres.Vitals) check {
 	return well(name, "no commit of the service waits for a synchronous standby")
 }
 
-func checkEncoding(_ Config, v postgres.Vitals) check {
+func checkEncoding(_ config.Config, v postgres.Vitals) check {
 	const name = "database_encoding"
 	if v.Encoding != "UTF8" {
 		return warn(name, "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; -- and move what is there",
@@ -195,7 +196,7 @@ func checkEncoding(_ Config, v postgres.Vitals) check {
 }
 
 // builders are the transactions that build at the same time in one replica.
-func builders(c Config) int64 {
+func builders(c config.Config) int64 {
 	n := int64(c.Concurrency)
 	if c.Prepared > 0 {
 		n++
@@ -203,7 +204,7 @@ func builders(c Config) int64 {
 	return n
 }
 
-func checkLocks(c Config, v postgres.Vitals) check {
+func checkLocks(c config.Config, v postgres.Vitals) check {
 	const name = "database_locks"
 	slots := v.LocksPerTransaction * (v.Connections + v.PreparedTransactions)
 	need := builders(c) * locksPerTenant
@@ -220,7 +221,7 @@ func checkLocks(c Config, v postgres.Vitals) check {
 	return well(name, "%s", said)
 }
 
-func checkConnections(c Config, v postgres.Vitals) check {
+func checkConnections(c config.Config, v postgres.Vitals) check {
 	const name = "database_connections"
 	need := builders(c) + 1
 	room := v.Connections - v.Reserved - v.Total
@@ -254,7 +255,7 @@ func limited(n int64) string {
 // apart is what keeps the services of one database from each other's tenants.
 const apart = "give each service a SCHEMA_TEMPLATE of its own, or a database of its own"
 
-func checkNeighbours(_ Config, v postgres.Vitals) check {
+func checkNeighbours(_ config.Config, v postgres.Vitals) check {
 	const name = "database_neighbours"
 	if v.NeighboursErr != nil {
 		return unseen(name, "run doctor again", v.NeighboursErr)

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/sethvargo/go-envconfig"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -203,7 +204,7 @@ func TestDoctorComparesClocks(t *testing.T) {
 	env := settings(d.env, with("NATS_URL", nats))
 	r := serve(t, env)
 	testkit.Equal(t, "exit code", r.stop(t), 0)
-	c, err := LoadConfig(t.Context(), envconfig.MapLookuper(env))
+	c, err := config.Load(t.Context(), envconfig.MapLookuper(env))
 	testkit.Must(t, err)
 	for ahead, want := range map[time.Duration]string{
 		0:                 "",
@@ -272,9 +273,9 @@ func TestDoctorJudgesVitals(t *testing.T) {
 		"one":             {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 6, RoleLimit: -1, DatabaseLimit: -1}, fault},
 		"the service has": {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 7, Ours: 5, RoleLimit: -1, DatabaseLimit: -1}, sound},
 	} {
-		testkit.Equal(t, name, c.look(Config{Concurrency: 4}, c.v).Status, c.want)
+		testkit.Equal(t, name, c.look(config.Config{Concurrency: 4}, c.v).Status, c.want)
 	}
-	testkit.Equal(t, "one more to prepare", checkConnections(Config{Concurrency: 4, Prepared: 1},
+	testkit.Equal(t, "one more to prepare", checkConnections(config.Config{Concurrency: 4, Prepared: 1},
 		vitals{Connections: 5, RoleLimit: -1, DatabaseLimit: -1}).Status, warning)
 }
 

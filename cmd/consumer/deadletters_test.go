@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -31,7 +32,7 @@ func newMailbox(t *testing.T) *mailbox {
 	t.Parallel()
 	url := startNATS(t)
 	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: dialJetStream(t, url)}
-	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Ensure(t.Context(), m.js)
+	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), m.js)
 	testkit.Must(t, err)
 	return m
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -84,7 +85,7 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 	if err != nil {
 		return err
 	}
-	if _, err := topology(c).Ensure(ctx, js); err != nil {
+	if _, err := c.Topology().Ensure(ctx, js); err != nil {
 		return err
 	}
 	stream, err := openOutcomes(ctx, js, true, log)
@@ -104,7 +105,7 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 
 // demoConfig is the default configuration, with logs as the environment wants them; errors only, unless
 // it says otherwise, because the outcomes tell the story.
-func (a *app) demoConfig(ctx context.Context) (Config, *slog.Logger, error) {
+func (a *app) demoConfig(ctx context.Context) (config.Config, *slog.Logger, error) {
 	own := map[string]string{"LOG_LEVEL": "error"}
 	for _, name := range []string{"LOG_LEVEL", "LOG_FORMAT"} {
 		if value, ok := a.Env.Lookup(name); ok {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -92,12 +93,12 @@ func fail(name, hint, format string, args ...any) check {
 
 // examine makes all checks. What cannot be looked at is a finding too, and not the end of the others. now is this
 // machine's clock.
-func examine(ctx context.Context, c Config, now func() time.Time) []check {
+func examine(ctx context.Context, c config.Config, now func() time.Time) []check {
 	return append(examineDatabase(ctx, c, now), examineNATS(ctx, c, now)...)
 }
 
-func examineDatabase(ctx context.Context, c Config, now func() time.Time) []check {
-	if !c.onPostgres() {
+func examineDatabase(ctx context.Context, c config.Config, now func() time.Time) []check {
+	if !c.OnPostgres() {
 		return append(examineStorage(ctx, c), examineRegistry(ctx, c)...)
 	}
 	checks, usable := examinePostgres(ctx, c, now)

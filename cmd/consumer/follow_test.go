@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -33,7 +34,7 @@ func newServant(t *testing.T) (*servant, map[string]string) {
 	t.Helper()
 	env := settings(with("NATS_URL", startNATS(t)))
 	s := &servant{t, dialJetStream(t, env["NATS_URL"])}
-	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Ensure(t.Context(), s.js)
+	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), s.js)
 	testkit.Must(t, err)
 	return s, env
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -27,7 +28,7 @@ type fileReader interface {
 }
 
 // examineLeftovers looks for what no tenant has and nobody will use.
-func examineLeftovers(ctx context.Context, c Config, r reader) []check {
+func examineLeftovers(ctx context.Context, c config.Config, r reader) []check {
 	switch r := r.(type) {
 	case poolReader:
 		return examinePool(ctx, c, r)
@@ -61,7 +62,7 @@ func examineFiles(ctx context.Context, r fileReader) check {
 type poolCheck struct {
 	name string
 	fine string // said where there is none
-	has  func(c Config, b postgres.PreparedBoundary) bool
+	has  func(c config.Config, b postgres.PreparedBoundary) bool
 	text string // what it means and what to do, after the number of them
 }
 
@@ -69,35 +70,35 @@ type poolCheck struct {
 var poolChecks = []poolCheck{
 	{
 		name: "prepared_unused", fine: "none is kept in vain",
-		has: func(c Config, b postgres.PreparedBoundary) bool { return c.Prepared == 0 && b.Current },
+		has: func(c config.Config, b postgres.PreparedBoundary) bool { return c.Prepared == 0 && b.Current },
 		text: "in the pool although PREPARED_BOUNDARIES is 0 here. Look with the service's own environment; remove them " +
 			"if it is 0 there too",
 	},
 	{
 		name: "prepared_definition", fine: "none is of another definition",
-		has:  func(_ Config, b postgres.PreparedBoundary) bool { return !b.Current },
+		has:  func(_ config.Config, b postgres.PreparedBoundary) bool { return !b.Current },
 		text: "of another version's definition. Remove them once no replica of that version runs: no other will use them",
 	},
 	{
 		name: "prepared_missing", fine: "none has lost its schema",
-		has:  func(_ Config, b postgres.PreparedBoundary) bool { return !b.Exists },
+		has:  func(_ config.Config, b postgres.PreparedBoundary) bool { return !b.Exists },
 		text: "in the pool without a schema; somebody has dropped it. They are passed over. Remove them from the pool",
 	},
 	{
 		name: "prepared_contents", fine: "none holds anything",
-		has: func(_ Config, b postgres.PreparedBoundary) bool { return b.Holds },
+		has: func(_ config.Config, b postgres.PreparedBoundary) bool { return b.Holds },
 		text: "that hold, or held, somebody's rows. They are passed over. Take them out of the pool, and see what is in " +
 			"the schemas before you drop them",
 	},
 	{
 		name: "prepared_owner", fine: "none is owned by another role",
-		has: func(_ Config, b postgres.PreparedBoundary) bool { return b.Owner != "" },
+		has: func(_ config.Config, b postgres.PreparedBoundary) bool { return b.Owner != "" },
 		text: "owned by a role that this one is not a member of. If the service's role is this one it passes them over. " +
 			"Remove them as their owner",
 	},
 }
 
-func examinePool(ctx context.Context, c Config, r poolReader) []check {
+func examinePool(ctx context.Context, c config.Config, r poolReader) []check {
 	const name = "prepared_boundaries"
 	all, err := r.Prepared(ctx)
 	switch {

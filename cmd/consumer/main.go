@@ -18,6 +18,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -47,13 +48,16 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 	// Not nil, which would be this process's own arguments.
 	root.SetArgs(append([]string{}, args...))
 	err := root.ExecuteContext(ctx)
-	var misuse *misuseError
+	var (
+		misuse      *misuseError
+		environment *config.Error
+	)
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.Is(err, errNegative):
 		return exitFailed
-	case errors.As(err, &misuse):
+	case errors.As(err, &misuse), errors.As(err, &environment):
 		complain(stderr, err)
 		return exitMisuse
 	}

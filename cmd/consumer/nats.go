@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
@@ -28,7 +29,7 @@ const (
 
 // connect connects to the servers of the configuration, or to the embedded one. With wait it returns at
 // once and keeps trying in the background.
-func connect(c Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Option) (*nats.Conn, error) {
+func connect(c config.Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Option) (*nats.Conn, error) {
 	losses := repeatlog.New(log)
 	faults := repeatlog.NewWithQuiet(log, natsQuiet, "no further NATS errors")
 	options := []nats.Option{
@@ -61,14 +62,14 @@ func connect(c Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Op
 	}
 	nc, err := nats.Connect(c.NATSURL, append(options, more...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", redact("NATS_URL", c.NATSURL), natsHint(err))
+		return nil, fmt.Errorf("connect to NATS at %s: %w", config.Redact("NATS_URL", c.NATSURL), natsHint(err))
 	}
 	return nc, nil
 }
 
 // dial connects a command to the servers that a running consumer uses. end hangs up.
 func dial(
-	ctx context.Context, c Config, log *slog.Logger, more ...nats.Option,
+	ctx context.Context, c config.Config, log *slog.Logger, more ...nats.Option,
 ) (_ jetstream.JetStream, end func(), _ error) {
 	nc, err := reach(c, log, more...)
 	if err != nil {
@@ -86,7 +87,7 @@ func dial(
 }
 
 // reach connects to the servers that a running consumer uses.
-func reach(c Config, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
+func reach(c config.Config, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
 	embedded := c.NATSURL == ""
 	if embedded {
 		c.NATSURL = "nats://" + c.EmbeddedAddr

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/repeatlog"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -20,7 +21,7 @@ func TestNATSErrorsAreCounted(t *testing.T) {
 		}}}
 	})
 	var written output
-	nc, err := connect(Config{NATSURL: strings.Replace(url, "://", "://u:p@", 1)}, nil, newLogger(&written, 0, "json"), false)
+	nc, err := connect(config.Config{NATSURL: strings.Replace(url, "://", "://u:p@", 1)}, nil, newLogger(&written, 0, "json"), false)
 	testkit.Must(t, err)
 	defer nc.Close()
 	lines := func() int { return strings.Count(written.String(), "denied.") }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/handler"
 )
 
@@ -59,7 +60,7 @@ const (
 
 // publications are the subjects that the service publishes on, the questions to JetStream included. To make
 // or change something it asks only where that is to be done.
-func publications(c Config, s handler.Survey) []string {
+func publications(c config.Config, s handler.Survey) []string {
 	subjects := []string{
 		events.TypeProvisioned, events.TypeProvisioningFailed, events.SubjectDeadLetterPrefix + "*",
 		events.SubjectProgressPrefix + "*",
@@ -79,7 +80,7 @@ func publications(c Config, s handler.Survey) []string {
 }
 
 // toBeSet reports whether the service changes the consumer at its next start.
-func toBeSet(c Config, info *jetstream.ConsumerInfo) bool {
+func toBeSet(c config.Config, info *jetstream.ConsumerInfo) bool {
 	return info != nil && (info.Config.AckWait != c.AckWait || info.Config.MaxAckPending > 0)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -31,7 +32,7 @@ const (
 )
 
 // examineNATS looks at NATS and what JetStream holds. Nothing is published but questions.
-func examineNATS(ctx context.Context, c Config, now func() time.Time) (checks []check) {
+func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (checks []check) {
 	const name = "nats"
 	if c.NATSURL == "" {
 		checks = examineEmbedded(c)
@@ -69,7 +70,7 @@ func examineNATS(ctx context.Context, c Config, now func() time.Time) (checks []
 	account, usable := n.examineAccount(ctx)
 	var survey handler.Survey
 	if usable {
-		survey = topology(c).Survey(ctx, js, now, n.ask)
+		survey = c.Topology().Survey(ctx, js, now, n.ask)
 	}
 	checks = append(checks, n.examinePermissions(ctx, survey))
 	if usable {

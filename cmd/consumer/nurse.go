@@ -8,11 +8,13 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/internal/config"
 )
 
 // nurse asks NATS on the doctor's behalf.
 type nurse struct {
-	c   Config
+	c   config.Config
 	nc  *nats.Conn
 	js  jetstream.JetStream
 	now func() time.Time

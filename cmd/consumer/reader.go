@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/sql/postgres"
@@ -32,11 +33,11 @@ type reader interface {
 }
 
 // openReader opens the configured database for reading. Nothing is created or migrated.
-func openReader(ctx context.Context, c Config) (reader, error) {
-	if c.onPostgres() {
-		return opened(postgres.OpenReader(ctx, c.postgres()))
+func openReader(ctx context.Context, c config.Config) (reader, error) {
+	if c.OnPostgres() {
+		return opened(postgres.OpenReader(ctx, c.Postgres()))
 	}
-	return opened(sqlite.OpenReader(ctx, c.sqlite()))
+	return opened(sqlite.OpenReader(ctx, c.SQLite()))
 }
 
 // opened keeps a nil pointer from looking like a reader.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -31,7 +32,7 @@ type fileRegistry interface {
 }
 
 // examineRegistry looks at registry and tenants, and for what was left behind.
-func examineRegistry(ctx context.Context, c Config) (checks []check) {
+func examineRegistry(ctx context.Context, c config.Config) (checks []check) {
 	const name = "registry"
 	r, err := openReader(ctx, c)
 	if errors.Is(err, sql.ErrNoRegistry) {
@@ -54,7 +55,7 @@ func examineRegistry(ctx context.Context, c Config) (checks []check) {
 	if r, ok := r.(fileRegistry); ok {
 		checks = append(checks, examineRegistryFile(ctx, r))
 	}
-	if c.onPostgres() {
+	if c.OnPostgres() {
 		checks = append(checks, checkTenants(n))
 	}
 	if r, ok := r.(placeReader); ok {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -97,7 +98,7 @@ func TestRequestWithoutAService(t *testing.T) {
 	testkit.Contains(t, "stderr", stderr, "run the service once")
 
 	// A service that is not running now: the request waits in the stream.
-	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: time.Second}).Ensure(t.Context(), dialJetStream(t, env["NATS_URL"]))
+	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: time.Second}).Topology().Ensure(t.Context(), dialJetStream(t, env["NATS_URL"]))
 	testkit.Must(t, err)
 	code, stdout, stderr = command(t, env, requestArgs("acme", "--wait", "100ms", "--id", "order-1")...)
 	testkit.Equal(t, "exit code", code, 1)
@@ -115,7 +116,7 @@ func TestRequestInterrupted(t *testing.T) {
 	t.Parallel()
 	env := settings(with("NATS_URL", startNATS(t)))
 	js := dialJetStream(t, env["NATS_URL"])
-	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: time.Second}).Ensure(t.Context(), js)
+	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: time.Second}).Topology().Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	r := start(t, env, requestArgs("acme", "--wait", "1m")...)
 	testkit.Eventually(t, "it has published", func() bool {
@@ -173,7 +174,7 @@ func TestWatchSurvivesGarbage(t *testing.T) {
 	t.Parallel()
 	env := settings(with("NATS_URL", startNATS(t)))
 	js := dialJetStream(t, env["NATS_URL"])
-	_, err := topology(Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Ensure(t.Context(), js)
+	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	r := start(t, env, "watch", "--all")
 	for _, body := range []string{"garbage", `{"specversion":"1.0","id":"1","source":"/x","type":"tenant.provisioned","data":{}}`} {

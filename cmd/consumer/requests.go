@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -30,7 +31,7 @@ func requestsShowCommand(a *app) *cobra.Command {
 		Example: "  consumer requests show /billing order-1",
 		Args:    exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, _ Config, r reader) error {
+			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r reader) error {
 				return a.showRequest(ctx, r, args[0], args[1], asJSON)
 			})
 		},

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -49,11 +50,11 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return misuse(cobra.NoArgs(cmd, args))
 }
 
-// configure loads the configuration, whose faults are misuse, and makes the logger.
-func (a *app) configure(ctx context.Context) (Config, *slog.Logger, error) {
-	c, err := LoadConfig(ctx, a.Env)
+// configure loads the configuration and makes the logger.
+func (a *app) configure(ctx context.Context) (config.Config, *slog.Logger, error) {
+	c, err := config.Load(ctx, a.Env)
 	if err != nil {
-		return c, nil, misuse(err)
+		return c, nil, err
 	}
 	return c, newLogger(a.Err, c.LogLevel, c.LogFormat), nil
 }

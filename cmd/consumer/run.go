@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/page"
 )
 
@@ -37,15 +38,15 @@ func runCommand(a *app) *cobra.Command {
 }
 
 // run is the service, until ctx ends.
-func run(ctx context.Context, env envconfig.Lookuper, c Config, log *slog.Logger) (err error) {
+func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog.Logger) (err error) {
 	defer func() { // being told to stop while still waiting for a server is no failure
 		// Not context.Cause, which libraries do not return: a signal's cause is Canceled, but not the reverse.
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			err = nil
 		}
 	}()
-	log.InfoContext(ctx, "starting", "version", buildinfo.Version(), "nats", cmp.Or(redact("NATS_URL", c.NATSURL), "embedded"),
-		"database", redact("DATABASE_URL", c.DatabaseURL))
+	log.InfoContext(ctx, "starting", "version", buildinfo.Version(), "nats", cmp.Or(config.Redact("NATS_URL", c.NATSURL), "embedded"),
+		"database", config.Redact("DATABASE_URL", c.DatabaseURL))
 	traces, stopTracing, err := startTracing(ctx, env, log)
 	if err != nil {
 		return err
@@ -97,12 +98,12 @@ func run(ctx context.Context, env envconfig.Lookuper, c Config, log *slog.Logger
 	// Contradictions are refused here, before anything is taken.
 	err = up("NATS", func() error {
 		if err := connected(nc, &last); err != nil {
-			return fmt.Errorf("no connection to %s: %w", cmp.Or(redact("NATS_URL", c.NATSURL), c.EmbeddedAddr), err)
+			return fmt.Errorf("no connection to %s: %w", cmp.Or(config.Redact("NATS_URL", c.NATSURL), c.EmbeddedAddr), err)
 		}
 		if err := answered(ctx, nc); err != nil {
 			return err
 		}
-		_, err := topology(c).Ensure(ctx, js)
+		_, err := c.Topology().Ensure(ctx, js)
 		return err
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -202,7 +203,7 @@ func TestSecretsAreNotPublished(t *testing.T) {
 			e := tell(t, env)
 			_, body := get(t, "http://"+logged(t, &service.stderr, "HTTP server is up", "addr")+"/metrics")
 			e.add("/metrics", body)
-			c, err := LoadConfig(t.Context(), envconfig.MapLookuper(env))
+			c, err := config.Load(t.Context(), envconfig.MapLookuper(env))
 			testkit.Must(t, err)
 			js, end, err := dial(t.Context(), c, newLogger(os.Stderr, c.LogLevel, ""))
 			testkit.Must(t, err)

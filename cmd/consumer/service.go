@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/trace"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/repeatlog"
@@ -26,13 +26,13 @@ type store interface {
 }
 
 // openStore opens the configured database and brings its registry up to date.
-func openStore(ctx context.Context, c Config, traces trace.TracerProvider, log *slog.Logger) (store, error) {
-	if c.onPostgres() {
-		config := c.postgres()
+func openStore(ctx context.Context, c config.Config, traces trace.TracerProvider, log *slog.Logger) (store, error) {
+	if c.OnPostgres() {
+		config := c.Postgres()
 		config.Log, config.Traces = log, traces
 		return postgres.Open(ctx, config)
 	}
-	config := c.sqlite()
+	config := c.SQLite()
 	config.Log, config.Traces = log, traces
 	return sqlite.Open(ctx, config)
 }
@@ -55,14 +55,9 @@ func prepareAhead(ctx context.Context, db store) (stop func()) {
 	}
 }
 
-// topology is what the configuration wants of JetStream.
-func topology(c Config) handler.Topology {
-	return handler.Topology{Replicas: c.Replicas, Manage: c.Manage, AckWait: c.AckWait}
-}
-
 // newHandler wires a handler to a connection and a database.
 func newHandler(
-	c Config, nc *nats.Conn, db store, counts *metrics, traces trace.TracerProvider, log *slog.Logger,
+	c config.Config, nc *nats.Conn, db store, counts *metrics, traces trace.TracerProvider, log *slog.Logger,
 ) (*handler.Handler, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -77,20 +72,16 @@ func newHandler(
 		return nil, err
 	}
 	return handler.New(handler.Config{
-		Conn: nc, JetStream: js, Topology: topology(c), Provisioner: provisioner, Workers: c.Concurrency,
-		Backoff: backoff(c), DrainTimeout: c.DrainTimeout, Log: log, Settled: counts.settled,
+		Conn: nc, JetStream: js, Topology: c.Topology(), Provisioner: provisioner, Workers: c.Concurrency,
+		Backoff: c.Backoff(), DrainTimeout: c.DrainTimeout, Log: log, Settled: counts.settled,
 		Unstored: counts.unstored.Inc,
 		Tracer:   tracer(traces),
 	})
 }
 
-func backoff(c Config) handler.Backoff {
-	return handler.Backoff{Min: c.BackoffMin, Max: c.BackoffMax, Random: rand.Float64}
-}
-
 // untilUp repeats fn while what it needs is away, which is no reason to give up: supervisors start
 // programs in any order. what names it in the log.
-func untilUp(ctx context.Context, c Config, log *slog.Logger, what string, fn func() error) error {
+func untilUp(ctx context.Context, c config.Config, log *slog.Logger, what string, fn func() error) error {
 	faults := repeatlog.New(log)
 	for n := 1; ; n++ {
 		err := fn()
@@ -100,7 +91,7 @@ func untilUp(ctx context.Context, c Config, log *slog.Logger, what string, fn fu
 		if !away(err) {
 			return err
 		}
-		delay := min(backoff(c).Delay(n), 10*time.Second)
+		delay := min(c.Backoff().Delay(n), 10*time.Second)
 		faults.Warn("waiting for "+what, err, "again_in", delay.String())
 		select {
 		case <-time.After(delay):

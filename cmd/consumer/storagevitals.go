@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -24,8 +25,8 @@ const (
 )
 
 // examineStorage looks at the directory of tenants' files.
-func examineStorage(ctx context.Context, c Config) []check {
-	root := c.sqlite().Root
+func examineStorage(ctx context.Context, c config.Config) []check {
+	root := c.SQLite().Root
 	checks, d := examineDirectory(root, "DATABASE_URL", "storage", "storage_filesystem")
 	if d == nil {
 		return checks
@@ -38,7 +39,7 @@ func examineStorage(ctx context.Context, c Config) []check {
 }
 
 // examineEmbedded looks at the directory of the embedded NATS server.
-func examineEmbedded(c Config) []check {
+func examineEmbedded(c config.Config) []check {
 	checks, d := examineDirectory(c.EmbeddedDir, "NATS_EMBEDDED_DIR", "embedded_directory", "embedded_filesystem")
 	if d == nil {
 		return checks

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -17,7 +18,7 @@ import (
 const briefRetention = 24 * time.Hour
 
 // checkStreams judges each stream by the contract, and by what it will do when it fills.
-func checkStreams(c Config, s handler.Survey) (checks []check) {
+func checkStreams(c config.Config, s handler.Survey) (checks []check) {
 	for _, stream := range s.Streams {
 		prefix := strings.ToLower(strings.TrimPrefix(stream.Name, "TENANT_"))
 		checks = append(checks, checkContract(c, prefix+"_stream", stream.Name, stream.Info != nil, stream.Err,
@@ -35,7 +36,7 @@ func checkStreams(c Config, s handler.Survey) (checks []check) {
 }
 
 // checkContract judges what a survey says of a stream or consumer: missing, contradicting, unreadable or right.
-func checkContract(c Config, name, what string, there bool, err error, edit string) check {
+func checkContract(c config.Config, name, what string, there bool, err error, edit string) check {
 	switch {
 	case err == nil:
 		return well(name, "%s is as the contract wants it", what)

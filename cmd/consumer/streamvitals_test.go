@@ -10,6 +10,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -152,7 +153,7 @@ func TestDoctorOfTheQueue(t *testing.T) {
 	testkit.Contains(t, "what is said", checks["consumer_service"].Message, "all hands are full: 10 in hand")
 
 	// The hands are gone, and the time in which they should have said something is over.
-	c, err := LoadConfig(t.Context(), envconfig.MapLookuper(settings(env)))
+	c, err := config.Load(t.Context(), envconfig.MapLookuper(settings(env)))
 	testkit.Must(t, err)
 	const day = 24 * time.Hour
 	for later, want := range map[time.Duration]string{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -30,7 +31,7 @@ func tenantsListCommand(a *app) *cobra.Command {
 		Example: "  consumer tenants list\n  consumer tenants list --json | jq -r .tenant_id",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, _ Config, r reader) error {
+			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r reader) error {
 				return a.listTenants(ctx, r, asJSON)
 			})
 		},
@@ -49,7 +50,7 @@ func tenantsShowCommand(a *app) *cobra.Command {
 
 		ValidArgsFunction: a.completeTenants(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, _ Config, r reader) error {
+			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r reader) error {
 				return a.showTenant(ctx, r, args[0], asJSON)
 			})
 		},
@@ -59,7 +60,7 @@ func tenantsShowCommand(a *app) *cobra.Command {
 }
 
 // look opens the configured database for reading while fn runs.
-func (a *app) look(ctx context.Context, fn func(context.Context, Config, reader) error) (err error) {
+func (a *app) look(ctx context.Context, fn func(context.Context, config.Config, reader) error) (err error) {
 	c, _, err := a.configure(ctx)
 	if err != nil {
 		return err

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/sethvargo/go-envconfig"
@@ -18,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
@@ -27,57 +26,11 @@ const traceStopTimeout = 3 * time.Second
 // traceQuiet is how long no export fails before those that failed are over: longer than an export that is retried.
 const traceQuiet = 5 * time.Minute
 
-// tracing are the variables of which one turns traces on. All others of OpenTelemetry's are read by its libraries:
-// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
-var tracing = []string{
-	"OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-}
-
-// traced reports whether the environment asks for traces.
-func traced(env envconfig.Lookuper) bool {
-	if disabled, _ := env.Lookup("OTEL_SDK_DISABLED"); strings.EqualFold(disabled, "true") {
-		return false
-	}
-	if exporter, _ := env.Lookup("OTEL_TRACES_EXPORTER"); exporter == "none" {
-		return false
-	}
-	for _, name := range tracing {
-		if value, _ := env.Lookup(name); value != "" {
-			return true
-		}
-	}
-	return false
-}
-
-// tracingChoices are those variables of OpenTelemetry's that are a choice; its libraries do not say of which.
-var tracingChoices = []struct {
-	name    string
-	allowed []string
-}{
-	{"OTEL_TRACES_EXPORTER", []string{"otlp", "console", "none"}},
-	{"OTEL_EXPORTER_OTLP_PROTOCOL", []string{"http/protobuf", "grpc"}},
-	{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", []string{"http/protobuf", "grpc"}},
-}
-
-// checkTracing judges what is asked for, if traces are.
-func checkTracing(env envconfig.Lookuper) error {
-	if !traced(env) {
-		return nil
-	}
-	var faults []error
-	for _, c := range tracingChoices {
-		if value, _ := env.Lookup(c.name); value != "" && !slices.Contains(c.allowed, value) {
-			faults = append(faults, fmt.Errorf("%s: %q is not one of %s", c.name, value, strings.Join(c.allowed, ", ")))
-		}
-	}
-	return errors.Join(faults...)
-}
-
 // startTracing returns what makes spans, or nil where none are asked for, and what sends the last of them.
 func startTracing(
 	ctx context.Context, env envconfig.Lookuper, log *slog.Logger,
 ) (_ trace.TracerProvider, stop func(), _ error) {
-	if !traced(env) {
+	if !config.TracesEnabled(env) {
 		return nil, func() {}, nil
 	}
 	// Spans that cannot be sent are lost, and nothing else.
@@ -87,14 +40,14 @@ func startTracing(
 	}))
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
-		return nil, nil, misuse(fmt.Errorf("OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_…: %w", err))
+		return nil, nil, config.NewError(fmt.Errorf("OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_…: %w", err))
 	}
 	what, err := resource.New(ctx,
 		resource.WithAttributes(
 			attribute.String("service.name", buildinfo.Name), attribute.String("service.version", buildinfo.Version())),
 		resource.WithHost(), resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
-		return nil, nil, misuse(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err))
+		return nil, nil, config.NewError(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err))
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(boundedSpans{exporter}), sdktrace.WithResource(what),
 		sdktrace.WithRawSpanLimits(spanLimits()))

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/terminal"
@@ -30,7 +31,7 @@ func verifyCommand(a *app) *cobra.Command {
 
 		ValidArgsFunction: a.completeTenants(0),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, c Config, r reader) error {
+			return a.look(cmd.Context(), func(ctx context.Context, c config.Config, r reader) error {
 				v := &verification{
 					registry: r, workers: c.Concurrency, strict: strict, out: a.Out, summary: a.Out,
 					colours: a.Palette(a.Out),

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"log/slog"
@@ -9,16 +9,16 @@ import (
 
 // variable is one environment variable, as the tags of its field in [Config] say.
 type variable struct {
-	name     string
-	fallback string // its default; empty: none
-	kind     string // what a value looks like
-	allowed  allowance
-	meaning  string
-	group    string // of the section that begins with it; else empty
-	index    []int  // of the field
+	name       string
+	fallback   string // its default; empty: none
+	kind       string // what a value looks like
+	constraint constraint
+	meaning    string
+	group      string // the section that begins with it; empty: none begins
+	index      []int  // of the field
 }
 
-// variables lists all variables in the order of the fields.
+// Variables lists all variables in the order of the fields.
 func variables() []variable {
 	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
 	list := make([]variable, len(fields))
@@ -27,14 +27,14 @@ func variables() []variable {
 		_, fallback, _ := strings.Cut(options, "default=")
 		list[i] = variable{
 			name: name, fallback: fallback, kind: kind(field.Type),
-			allowed: allowance{text: field.Tag.Get("allowed"), always: fallback},
-			meaning: field.Tag.Get("doc"), group: field.Tag.Get("group"), index: field.Index,
+			constraint: constraintOf(field.Tag, fallback),
+			meaning:    field.Tag.Get("doc"), group: field.Tag.Get("group"), index: field.Index,
 		}
 	}
 	return list
 }
 
-// kind says what a variable of that type must look like.
+// kind is what a value of that type looks like.
 func kind(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[time.Duration]():
@@ -49,11 +49,11 @@ func kind(t reflect.Type) string {
 	return "a whole number"
 }
 
-// values says what a variable may be: what is allowed, or where that says nothing, what its type takes.
+// values is what a variable may be: its constraint, or where it has none, what its type takes.
 func (v variable) values() string {
 	switch {
-	case v.allowed.text != "":
-		return v.allowed.text
+	case v.constraint.String() != "":
+		return v.constraint.String()
 	case v.kind == kind(reflect.TypeFor[string]()):
 		return ""
 	}

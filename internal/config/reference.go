@@ -1,12 +1,12 @@
-package main
+package config
 
 import (
 	"fmt"
 	"strings"
 )
 
-// reference is what each variable means, for a terminal.
-func reference() string {
+// Reference is what each variable means, for a terminal.
+func Reference() string {
 	var b strings.Builder
 	for _, v := range variables() {
 		fmt.Fprintf(&b, "  %s\n      %s\n", strings.TrimSuffix(v.name+"="+v.fallback, "="), v.meaning)
@@ -17,8 +17,8 @@ func reference() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// referencePage is docs/configuration.md.
-func referencePage() string {
+// ReferencePage is docs/configuration.md.
+func ReferencePage() string {
 	var b strings.Builder
 	b.WriteString(`# Configuration
 
@@ -40,7 +40,7 @@ consumer config --help       # this reference
 	b.WriteString(`
 ## Traces
 
-Off unless one of these is set: ` + code(strings.Join(tracing, "`, `")) + `. They, and
+Off unless one of these is set: ` + code(strings.Join(traceVariables, "`, `")) + `. They, and
 the other OTEL_… variables that OpenTelemetry defines, are read by its own library.
 `)
 	return b.String()

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"net/url"
@@ -26,9 +26,9 @@ var shownParameters = map[string]bool{
 	"target_session_attrs": true, "user": true,
 }
 
-// redact removes secrets from the value of a variable. What a later variable holds is not known here: of headers
+// Redact removes secrets from the value of a variable. What a later variable holds is not known here: of headers
 // nothing is shown, and of URLs no user.
-func redact(name, text string) string {
+func Redact(name, text string) string {
 	switch {
 	case name == "NATS_URL":
 		return natsRest.ReplaceAllString(natsUser.ReplaceAllString(text, "${1}${2}"+redacted+"@"), "?"+redacted)

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// constraint is what a variable may be, from the tags of its field. The reference is made of the same tags, so that the
+// two cannot differ:
+//
+//	min, max      bounds of a number, inclusive; min also of a duration
+//	above         a lower bound of a duration, exclusive
+//	oneof         words, separated by blanks
+//	is            file: the path of an existing file; directory: a path, which need not exist; host:port: an address
+//	optional      true: empty is allowed too
+//
+// The default is always allowed.
+type constraint struct {
+	min, max, above, is string
+	oneOf               []string
+	optional            bool
+	fallback            string
+}
+
+func constraintOf(tag reflect.StructTag, fallback string) constraint {
+	return constraint{
+		min: tag.Get("min"), max: tag.Get("max"), above: tag.Get("above"), is: tag.Get("is"),
+		oneOf: strings.Fields(tag.Get("oneof")), optional: tag.Get("optional") == "true", fallback: fallback,
+	}
+}
+
+// String is the constraint for people, such as "1 to 5", "at least 100ms" or "text or json"; empty: there is none.
+func (c constraint) String() string {
+	text := ""
+	switch {
+	case c.max != "":
+		text = c.min + " to " + c.max
+	case c.min != "":
+		text = "at least " + c.min
+	case c.above != "":
+		text = "above " + c.above
+	case c.is == "host:port":
+		text = c.is
+	case c.is != "":
+		text = "a " + c.is
+	case len(c.oneOf) > 0:
+		text = strings.Join(c.oneOf, " or ")
+	}
+	if c.optional {
+		text += " or empty"
+	}
+	return text
+}
+
+// check returns why the value is not allowed, and what is. A tag that cannot be read panics: it is a mistake in the
+// source, which the first start shows.
+func (c constraint) check(value reflect.Value) error {
+	given := fmt.Sprint(value.Interface())
+	if given == c.fallback || c.optional && given == "" {
+		return nil
+	}
+	switch v := value.Interface().(type) {
+	case time.Duration:
+		if c.min != "" && v < mustDuration(c.min) || c.above != "" && v <= mustDuration(c.above) {
+			return fmt.Errorf("%s must be %s", given, c)
+		}
+	case int:
+		if c.max != "" && (v < mustInt(c.min) || v > mustInt(c.max)) {
+			return fmt.Errorf("%s is not %s", given, c)
+		}
+	case string:
+		if c.is == "file" && v != "" {
+			_, err := os.Stat(v)
+			return err
+		}
+		if !c.allowsText(v) {
+			return fmt.Errorf("%q is not %s", given, c)
+		}
+	}
+	return nil
+}
+
+func (c constraint) allowsText(text string) bool {
+	switch {
+	case c.is == "host:port":
+		_, _, err := net.SplitHostPort(text)
+		return err == nil
+	case c.is != "":
+		return text != ""
+	}
+	return len(c.oneOf) == 0 || slices.Contains(c.oneOf, text)
+}
+
+func mustDuration(tag string) time.Duration {
+	d, err := time.ParseDuration(tag)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func mustInt(tag string) int {
+	n, err := strconv.Atoi(cmp.Or(tag, "0"))
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
