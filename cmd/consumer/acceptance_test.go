@@ -99,7 +99,7 @@ func TestOneRequestPublishedEightTimesAtOnce(t *testing.T) {
 func TestServiceEndToEnd(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d database) {
 		service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir())))
-		url := logged(t, &service.stderr, "embedded NATS server is up", "url")
+		url := testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")
 		subscriber, err := nats.Connect(url)
 		testkit.Must(t, err)
 		t.Cleanup(subscriber.Close)

@@ -52,7 +52,7 @@ type cluster struct {
 type node struct {
 	name, config string
 	*exec.Cmd
-	log   output
+	log   testkit.Output
 	ended chan struct{}
 }
 

@@ -152,7 +152,7 @@ func TestDeadLettersEndToEnd(t *testing.T) {
 	t.Parallel()
 	d := newSQLite(t)
 	service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir())))
-	url := logged(t, &service.stderr, "embedded NATS server is up", "url")
+	url := testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")
 	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: dialJetStream(t, url)}
 	dir := filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"), "tenant_acme")
 	testkit.Must(t, os.MkdirAll(dir, 0o755))

@@ -53,7 +53,7 @@ func examined(t *testing.T, envs ...map[string]string) map[string]check {
 		t.Errorf("a password is shown: %s", text)
 	}
 
-	var out output
+	var out testkit.Output
 	testkit.Must(t, (&app{terminal.IO{Env: envconfig.MapLookuper(nil), Out: &out}}).showChecks(object.Checks, false))
 	shown := out.String()
 	lines := strings.Split(shown, "\n")

@@ -31,7 +31,7 @@ func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 		with := merge(env, with("PREPARED_BOUNDARIES", fmt.Sprint(20*(round%2))))
 		fleet := []*process{launch(t, with), launch(t, with)}
 		for _, p := range fleet {
-			logged(t, &p.stderr, "taking requests", "workers")
+			testkit.Logged(t, &p.stderr, "taking requests", "workers")
 		}
 		if round%2 == 1 {
 			testkit.Eventually(t, "boundaries are prepared", func() bool {
@@ -76,7 +76,7 @@ func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 		t.Error("no tenant was prepared")
 	}
 	last := launch(t, env)
-	logged(t, &last.stderr, "taking requests", "workers")
+	testkit.Logged(t, &last.stderr, "taking requests", "workers")
 	allProvisioned(t, d, js, total, testkit.Patience)
 	testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 }

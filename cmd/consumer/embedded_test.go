@@ -12,9 +12,9 @@ import (
 )
 
 // newEmbedded starts the embedded server as the service does, for a service of another process.
-func newEmbedded(t *testing.T, dir string) (_ *embedded, url string, _ *output) {
+func newEmbedded(t *testing.T, dir string) (_ *embedded, url string, _ *testkit.Output) {
 	t.Helper()
-	log := &output{}
+	log := &testkit.Output{}
 	e, err := startEmbedded(t.Context(), testkit.FreeAddr(t), dir, slog.New(slog.NewJSONHandler(log, nil)))
 	testkit.Must(t, err)
 	t.Cleanup(func() {
@@ -37,7 +37,7 @@ func TestEmbeddedServerLosesJetStream(t *testing.T) {
 	f := pour(t, js, 60, 10*time.Millisecond)
 	f.reaches(t, 20)
 	testkit.Must(t, e.current().ShutdownJetStream())
-	logged(t, log, "the embedded NATS server is back", "level")
+	testkit.Logged(t, log, "the embedded NATS server is back", "level")
 	f.ends(t, d, js, testkit.Patience)
 	ready(t, fleet...)
 	testkit.Must(t, e.err())
@@ -53,11 +53,11 @@ func TestEmbeddedServerWaitsForItsDirectory(t *testing.T) {
 			e, _, log := newEmbedded(t, dir)
 			testkit.Must(t, os.Rename(dir, dir+".away"))
 			testkit.Must(t, e.current().ShutdownJetStream())
-			logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
+			testkit.Logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
 			testkit.Contains(t, "the reason", e.err().Error(), "no such file")
 			testkit.Must(t, os.Rename(dir+".away", dir))
 			if back {
-				logged(t, log, "the embedded NATS server is back", "level")
+				testkit.Logged(t, log, "the embedded NATS server is back", "level")
 				testkit.Must(t, e.err())
 			}
 		})
@@ -102,7 +102,7 @@ func TestEmbeddedServerWithADamagedStream(t *testing.T) {
 		testkit.Must(t, os.WriteFile(filepath.Join(stream, name), []byte("garbage"), 0o644))
 	}
 	e, _, log := newEmbedded(t, dir)
-	why := logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
+	why := testkit.Logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
 	testkit.Contains(t, "the reason", why, "could not be recovered")
 	testkit.Contains(t, "what /readyz says", e.err().Error(), "could not be recovered")
 }

@@ -64,7 +64,7 @@ func TestExamplesAreJudged(t *testing.T) {
 }
 
 func emptyRoot() *cobra.Command {
-	return newRoot(&app{terminal.IO{Env: envconfig.MapLookuper(nil), Out: new(output), Err: new(output)}})
+	return newRoot(&app{terminal.IO{Env: envconfig.MapLookuper(nil), Out: new(testkit.Output), Err: new(testkit.Output)}})
 }
 
 // words are what a shell makes of a line, up to the end of its first command.

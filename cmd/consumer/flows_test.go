@@ -155,8 +155,8 @@ func enlist(t *testing.T, n int, env map[string]string) []*replica {
 		fleet[i] = &replica{process: launch(t, env)}
 	}
 	for _, r := range fleet {
-		r.http = "http://" + logged(t, &r.stderr, "HTTP server is up", "addr")
-		logged(t, &r.stderr, "taking requests", "workers")
+		r.http = "http://" + testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
+		testkit.Logged(t, &r.stderr, "taking requests", "workers")
 	}
 	return fleet
 }

@@ -151,7 +151,7 @@ func TestRequestWithoutProgress(t *testing.T) {
 func TestRequestShowsNoStepsWhenPiped(t *testing.T) {
 	t.Parallel()
 	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
-	env := settings(with("NATS_URL", logged(t, &service.stderr, "embedded NATS server is up", "url")))
+	env := settings(with("NATS_URL", testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")))
 	for name, c := range map[string]struct{ stdout, stderr, json bool }{
 		"stdout is piped": {stdout: true}, "stderr is piped": {stderr: true}, "json": {json: true},
 		"both are piped": {stdout: true, stderr: true},
@@ -164,7 +164,7 @@ func TestRequestShowsNoStepsWhenPiped(t *testing.T) {
 			if c.json {
 				args = append(args, "--json")
 			}
-			var stdout, stderr output
+			var stdout, stderr testkit.Output
 			testkit.Equal(t, "exit code", s.command(t, env, piped(c.stdout, &stdout), piped(c.stderr, &stderr), args...), 0)
 			s.over(t)
 			testkit.Contains(t, "what is written", stdout.String()+s.shows(), "tenant.provisioned", tenant)
@@ -180,7 +180,7 @@ func TestRequestShowsNoStepsWhenPiped(t *testing.T) {
 }
 
 // piped is the writer, or nil for a terminal.
-func piped(is bool, w *output) interface{ Write([]byte) (int, error) } {
+func piped(is bool, w *testkit.Output) interface{ Write([]byte) (int, error) } {
 	if is {
 		return w
 	}
@@ -191,7 +191,7 @@ func piped(is bool, w *output) interface{ Write([]byte) (int, error) } {
 func TestRequestOnATerminal(t *testing.T) {
 	t.Parallel()
 	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
-	env := settings(with("NATS_URL", logged(t, &service.stderr, "embedded NATS server is up", "url")))
+	env := settings(with("NATS_URL", testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")))
 	for tenant, code := range map[string]int{"acme": 0, "not an id": 1} {
 		s := newTerminal(t, 80, 24)
 		testkit.Equal(t, "exit code", s.command(t, env, nil, nil, requestArgs(tenant, "--wait", outcomeWait)...), code)

@@ -223,7 +223,7 @@ func (c frozenCase) run(t *testing.T) {
 	}
 	a.signal(t, syscall.SIGCONT)
 	if c.drop {
-		logged(t, &a.stderr, "NATS connection lost; reconnecting", "error")
+		testkit.Logged(t, &a.stderr, "NATS connection lost; reconnecting", "error")
 	}
 	c.ends(t, d, js, a, b, want)
 }
@@ -241,8 +241,8 @@ func (c frozenCase) frozen(t *testing.T, d database, js jetstream.JetStream, env
 func (c frozenCase) started(t *testing.T, d database, js jetstream.JetStream, env map[string]string) *replica {
 	t.Helper()
 	r := &replica{process: launchBuilt(t, "crashpoints", merge(env, with("HTTP_ADDR", "127.0.0.1:0")))}
-	r.http = "http://" + logged(t, &r.stderr, "HTTP server is up", "addr")
-	logged(t, &r.stderr, "taking requests", "workers")
+	r.http = "http://" + testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
+	testkit.Logged(t, &r.stderr, "taking requests", "workers")
 	if c.plant != nil {
 		c.plant(d, frozenTenant)
 	}

@@ -64,7 +64,7 @@ func TestProbes(t *testing.T) {
 	t.Parallel()
 	d := newSQLite(t)
 	service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0")))
-	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
+	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	health := func() (int, string) {
 		t.Helper()
 		code, stdout, stderr := command(t, settings(with("HTTP_ADDR", addr)), "health")
@@ -89,7 +89,7 @@ func TestStopWhileNATSIsAway(t *testing.T) {
 	relay, through := newRelay(t, startNATS(t))
 	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", through), with("DRAIN_TIMEOUT", "1s")))
 	relay.cut()
-	logged(t, &service.stderr, "NATS connection lost; reconnecting", "error")
+	testkit.Logged(t, &service.stderr, "NATS connection lost; reconnecting", "error")
 	testkit.Equal(t, "exit code", service.stop(t), 0)
 }
 
@@ -98,8 +98,8 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	d := newSQLite(t)
 	service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0")))
-	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
-	js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
+	js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	long := "a-tenant-that-DocEX-cannot-open"
 	publish(t, js, requestFor(t, "order-1", long), requestFor(t, "order-1", long))
 	settled(t, js)
@@ -142,10 +142,10 @@ func TestMetricsWhileNATSIsAway(t *testing.T) {
 	d := newPostgres(t)
 	relay, through := newRelay(t, startNATS(t))
 	service := serve(t, settings(d.env, with("NATS_URL", through), with("HTTP_ADDR", "127.0.0.1:0")))
-	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
+	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	scrape(t, "http://"+addr, "tenant_provisioner_queue_up 1", "pgxpool_max_conns 5")
 	relay.cut()
-	logged(t, &service.stderr, "NATS connection lost; reconnecting", "error")
+	testkit.Logged(t, &service.stderr, "NATS connection lost; reconnecting", "error")
 	body := scrape(t, "http://"+addr, "tenant_provisioner_queue_up 0", "tenant_provisioner_ready 0", "tenant_provisioner_alive 1")
 	if strings.Contains(body, "tenant_provisioner_queue_pending_requests") {
 		t.Error("an old value is shown")
@@ -159,8 +159,8 @@ func TestReadinessFollowsTheDatabase(t *testing.T) {
 	relay, through := newRelay(t, d.env["DATABASE_URL"])
 	env := settings(with("DATABASE_URL", through), with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
 	service := serve(t, env)
-	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
-	js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
+	js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	publish(t, js, requestFor(t, "order-1", "acme"))
 	settled(t, js)
 

@@ -24,7 +24,7 @@ func TestHTTPIsOnLoopbackUnlessToldOtherwise(t *testing.T) {
 		"127.0.0.1:0": 0, "localhost:0": 0, "[::1]:0": 0, "127.0.0.2:0": 0, "0.0.0.0:0": 1, ":0": 1, "[::]:0": 1,
 	} {
 		r := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", addr)))
-		bound := logged(t, &r.stderr, "HTTP server is up", "addr")
+		bound := testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
 		testkit.Equal(t, "warnings of "+addr, strings.Count(r.stderr.String(), openToTheNetwork), open)
 		host, port, err := net.SplitHostPort(bound)
 		testkit.Must(t, err)
@@ -41,7 +41,7 @@ func TestHTTPIsOnLoopbackUnlessToldOtherwise(t *testing.T) {
 func TestHTTPLimits(t *testing.T) {
 	t.Parallel()
 	r := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0")))
-	addr := logged(t, &r.stderr, "HTTP server is up", "addr")
+	addr := testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
 	for name, c := range map[string]struct {
 		request string
 		want    int // status; 0: none has to come before the end

@@ -142,8 +142,8 @@ func TestSpansOfALargeRequest(t *testing.T) {
 		seen, url := collectSpans(t)
 		p := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("PREPARED_BOUNDARIES", "0"),
 			with("OTEL_EXPORTER_OTLP_ENDPOINT", url)))
-		js := dialJetStream(t, logged(t, &p.stderr, "embedded NATS server is up", "url"))
-		logged(t, &p.stderr, "taking requests", "workers")
+		js := dialJetStream(t, testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url"))
+		testkit.Logged(t, &p.stderr, "taking requests", "workers")
 		if !d.sqlite() {
 			refuseRegistrations(t, d)
 		}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	databasesql "database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -105,24 +103,6 @@ func realProgram(t *testing.T) string {
 	return path
 }
 
-// output is what a running command has written so far.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // command runs one command to its end.
 func command(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
@@ -136,14 +116,14 @@ func commandWithin(
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	var out, err output
+	var out, err testkit.Output
 	code = realMain(ctx, args, envconfig.MapLookuper(env), &out, &err)
 	return code, out.String(), err.String()
 }
 
 // running is a command at work within this process.
 type running struct {
-	stdout, stderr output
+	stdout, stderr testkit.Output
 	cancel         context.CancelFunc // as SIGTERM does
 	ended          chan struct{}
 	code           int // once it has ended
@@ -182,22 +162,6 @@ func (r *running) wait(t *testing.T) int {
 		t.Fatal("the command does not end")
 	}
 	return r.code
-}
-
-// logged waits for a line of the JSON log with this message and returns the attribute.
-func logged(t *testing.T, from fmt.Stringer, message, attribute string) (value string) {
-	t.Helper()
-	testkit.Eventually(t, "the log says "+message, func() bool {
-		for line := range strings.Lines(from.String()) {
-			var fields map[string]any
-			if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == message {
-				value = fmt.Sprint(fields[attribute])
-				return true
-			}
-		}
-		return false
-	})
-	return value
 }
 
 // serve starts the service and waits until it takes requests.

@@ -20,7 +20,7 @@ func TestNATSErrorsAreCounted(t *testing.T) {
 			Publish: &server.SubjectPermission{Deny: []string{"denied.>"}},
 		}}}
 	})
-	var written output
+	var written testkit.Output
 	nc, err := connect(config.Config{NATSURL: strings.Replace(url, "://", "://u:p@", 1)}, nil, newLogger(&written, 0, "json"), false)
 	testkit.Must(t, err)
 	defer nc.Close()
@@ -47,7 +47,7 @@ func TestNATSErrorsAreCounted(t *testing.T) {
 // The embedded server's own warnings, which its clients can cause, are counted too.
 func TestReportsOfTheEmbeddedServerAreCounted(t *testing.T) {
 	t.Parallel()
-	var written output
+	var written testkit.Output
 	log := newLogger(&written, 0, "json")
 	l := natsLog{log, repeatlog.NewWithQuiet(log, natsQuiet, "over")}
 	for range 100 {

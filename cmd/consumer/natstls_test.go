@@ -77,7 +77,7 @@ func TestNATSRefusesCertificates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			service := start(t, settings(newSQLite(t).env, c.env, with("HTTP_ADDR", "127.0.0.1:0")), "run")
-			http := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
+			http := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 			notReady(t, http, c.says)
 			testkit.Contains(t, "the log", service.stderr.String(), c.says)
 			testkit.Equal(t, "exit code", service.stop(t), 0)

@@ -132,7 +132,7 @@ func TestNATSUsersDoTheirPart(t *testing.T) {
 	g := startGuarded(t, t.TempDir())
 	d := newSQLite(t)
 	service := serve(t, g.as("consumer", d.env, with("HTTP_ADDR", "127.0.0.1:0")))
-	http := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
+	http := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 
 	progress, err := g.connect("subscriber").SubscribeSync(events.ProgressSubject("*"))
 	testkit.Must(t, err)
@@ -383,8 +383,8 @@ func TestForgottenInbox(t *testing.T) {
 	g := startGuarded(t, t.TempDir())
 	const says = "NATS_INBOX_PREFIX"
 	service := start(t, g.as("consumer", newSQLite(t).env, with(says, ""), with("HTTP_ADDR", "127.0.0.1:0")), "run")
-	notReady(t, "http://"+logged(t, &service.stderr, "HTTP server is up", "addr"), says)
-	testkit.Contains(t, "the log", logged(t, &service.stderr, "waiting for NATS", "error"), says, "_INBOX.>")
+	notReady(t, "http://"+testkit.Logged(t, &service.stderr, "HTTP server is up", "addr"), says)
+	testkit.Contains(t, "the log", testkit.Logged(t, &service.stderr, "waiting for NATS", "error"), says, "_INBOX.>")
 	testkit.Equal(t, "exit code", service.stop(t), 0)
 	for _, args := range [][]string{{"watch"}, {"dead-letters", "list"}, requestArgs("acme", "--wait", "1h")} {
 		code, _, stderr := command(t, g.as("operator", with(says, "")), args...)

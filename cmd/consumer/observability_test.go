@@ -24,8 +24,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	service := serve(t, settings(newPostgres(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()),
 		with("HTTP_ADDR", "127.0.0.1:0"), with("PREPARED_BOUNDARIES", "1")))
-	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
-	js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
+	js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	publish(t, js, requestFor(t, "order-1", "acme"))
 	settled(t, js)
 	var there []string

@@ -144,7 +144,7 @@ func TestServiceStartsWhilePostgresCannotBeUsed(t *testing.T) {
 		o := postgresOutages[name]
 		o.begin(s)
 		r := &replica{process: launch(t, env)}
-		r.http = "http://" + logged(t, &r.stderr, "HTTP server is up", "addr")
+		r.http = "http://" + testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
 		notReady(t, r.http, o.says)
 		o.end(s)
 		ready(t, r)

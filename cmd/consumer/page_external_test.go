@@ -263,8 +263,8 @@ func TestExternalPage(t *testing.T) {
 			env["PREPARED_BOUNDARIES"] = "3"
 		}
 		service := serve(t, env)
-		url := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr") + "/"
-		js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
+		url := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr") + "/"
+		js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 		provisionSamples(t, d, js)
 
 		b := openTab()

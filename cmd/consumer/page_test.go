@@ -16,8 +16,8 @@ func TestPage(t *testing.T) {
 			env["PREPARED_BOUNDARIES"] = "1"
 		}
 		service := serve(t, env)
-		url := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
-		js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
+		url := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
+		js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 		publish(t, js, requestFor(t, "order-1", "acme"))
 		settled(t, js)
 		publish(t, js, requestFor(t, "order-2", "acme"))
@@ -48,7 +48,7 @@ func TestPageKeepsSecrets(t *testing.T) {
 	env := settings(with("HTTP_ADDR", "127.0.0.1:0"), with("NATS_URL", "nats://me:hush-nats@"+testkit.FreeAddr(t)),
 		with("DATABASE_URL", "postgres://me:hush-database@"+testkit.FreeAddr(t)+"/x"))
 	service := start(t, env, "run")
-	url := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
+	url := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	var page string
 	testkit.Eventually(t, "the page says what it waits for", func() bool {
 		_, page = get(t, url+"/")
@@ -66,7 +66,7 @@ func TestPageWhileNATSStalls(t *testing.T) {
 	t.Parallel()
 	relay, through := newRelay(t, startNATS(t))
 	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", through), with("HTTP_ADDR", "127.0.0.1:0")))
-	url := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
+	url := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	proceed := relay.stall()
 	defer proceed()
 	pages := make(chan string, 5)

@@ -37,14 +37,14 @@ func TestServicePreparesBoundaries(t *testing.T) {
 	d := newPostgres(t)
 	env := settings(d.env, with("NATS_URL", startNATS(t)), with("HTTP_ADDR", "127.0.0.1:0"))
 	without := serve(t, env)
-	_, metrics := get(t, "http://"+logged(t, &without.stderr, "HTTP server is up", "addr")+"/metrics")
+	_, metrics := get(t, "http://"+testkit.Logged(t, &without.stderr, "HTTP server is up", "addr")+"/metrics")
 	if strings.Contains(metrics, "_prepared_") {
 		t.Error("there are metrics of a pool that is none")
 	}
 	testkit.Equal(t, "exit code", without.stop(t), 0)
 
 	r := serve(t, merge(env, with("PREPARED_BOUNDARIES", "1")))
-	http := "http://" + logged(t, &r.stderr, "HTTP server is up", "addr")
+	http := "http://" + testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
 	says := func(what string) {
 		t.Helper()
 		testkit.Eventually(t, "the metrics say "+what, func() bool {

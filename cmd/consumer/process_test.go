@@ -25,7 +25,7 @@ import (
 // process is the real program at work.
 type process struct {
 	*exec.Cmd
-	stdout, stderr output
+	stdout, stderr testkit.Output
 	ended          chan error
 }
 
@@ -87,8 +87,8 @@ func TestKilledAndRestarted(t *testing.T) {
 	d, nats := newSQLite(t), t.TempDir()
 	env := settings(d.env, with("NATS_EMBEDDED_DIR", nats), with("ACK_WAIT", "1s"), with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)))
 	p := launch(t, env)
-	url := logged(t, &p.stderr, "embedded NATS server is up", "url")
-	logged(t, &p.stderr, "taking requests", "workers")
+	url := testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url")
+	testkit.Logged(t, &p.stderr, "taking requests", "workers")
 	js := dialJetStream(t, url)
 	f := pour(t, js, requests, 10*time.Millisecond) // slowly enough that it is at work when it is killed the last time
 	seed := rand.Uint64()
@@ -103,7 +103,7 @@ func TestKilledAndRestarted(t *testing.T) {
 		p.signal(t, syscall.SIGKILL)
 		testkit.Equal(t, "exit code", p.wait(t), -1)
 		p = launch(t, env)
-		logged(t, &p.stderr, "taking requests", "workers")
+		testkit.Logged(t, &p.stderr, "taking requests", "workers")
 	}
 	f.isPublished(t, testkit.Patience)
 	js = dialJetStream(t, url)
@@ -134,15 +134,15 @@ func TestSignalsEndTheServiceInOrder(t *testing.T) {
 			t.Parallel()
 			d := newSQLite(t)
 			p := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("DRAIN_TIMEOUT", drain.String())))
-			url := logged(t, &p.stderr, "embedded NATS server is up", "url")
-			logged(t, &p.stderr, "taking requests", "workers")
+			url := testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url")
+			testkit.Logged(t, &p.stderr, "taking requests", "workers")
 			js := dialJetStream(t, url)
 			for i := range 20 {
 				publish(t, js, requestFor(t, fmt.Sprint(i), fmt.Sprintf("tenant_%d", i)))
 			}
 			p.signal(t, s)
 			testkit.Equal(t, "exit code", p.wait(t), 0)
-			logged(t, &p.stderr, "stopped", "level")
+			testkit.Logged(t, &p.stderr, "stopped", "level")
 			testkit.Equal(t, "stdout", p.stdout.String(), "")
 			// What was begun was finished: nothing is under construction.
 			testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
@@ -187,7 +187,7 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	t.Parallel()
 	d, dir, addr := newSQLite(t), t.TempDir(), testkit.FreeAddr(t)
 	first := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", dir), with("NATS_EMBEDDED_ADDR", addr)))
-	logged(t, &first.stderr, "taking requests", "workers")
+	testkit.Logged(t, &first.stderr, "taking requests", "workers")
 
 	for name, c := range map[string]struct {
 		dir, addr string
@@ -203,7 +203,7 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	}
 	// As it says: on the first one's server.
 	third := launch(t, settings(d.env, with("NATS_URL", "nats://"+addr)))
-	logged(t, &third.stderr, "taking requests", "workers")
+	testkit.Logged(t, &third.stderr, "taking requests", "workers")
 	third.signal(t, syscall.SIGTERM)
 	testkit.Equal(t, "exit code", third.wait(t), 0)
 
@@ -220,12 +220,12 @@ func TestServiceWaitsForNATS(t *testing.T) {
 	t.Parallel()
 	d, addr := newSQLite(t), testkit.FreeAddr(t)
 	p := launch(t, settings(d.env, with("NATS_URL", "nats://"+addr), with("HTTP_ADDR", "127.0.0.1:0")))
-	http := "http://" + logged(t, &p.stderr, "HTTP server is up", "addr")
-	logged(t, &p.stderr, "waiting for NATS", "error")
+	http := "http://" + testkit.Logged(t, &p.stderr, "HTTP server is up", "addr")
+	testkit.Logged(t, &p.stderr, "waiting for NATS", "error")
 	notReady(t, http, "connection refused; check NATS_URL")
 	late := launch(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", addr)))
-	logged(t, &late.stderr, "embedded NATS server is up", "url")
-	logged(t, &p.stderr, "taking requests", "workers")
+	testkit.Logged(t, &late.stderr, "embedded NATS server is up", "url")
+	testkit.Logged(t, &p.stderr, "taking requests", "workers")
 	testkit.Eventually(t, "ready", func() bool { code, _ := get(t, http+"/readyz"); return code == 200 })
 	p.signal(t, syscall.SIGTERM)
 	testkit.Equal(t, "exit code", p.wait(t), 0)
@@ -236,8 +236,8 @@ func TestServiceWaitsForTheDatabase(t *testing.T) {
 	env := settings(with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"),
 		with("DATABASE_URL", "postgres://someone:s3cret@"+testkit.FreeAddr(t)+"/tenants"))
 	p := launch(t, env)
-	http := "http://" + logged(t, &p.stderr, "HTTP server is up", "addr")
-	logged(t, &p.stderr, "waiting for the database", "error")
+	http := "http://" + testkit.Logged(t, &p.stderr, "HTTP server is up", "addr")
+	testkit.Logged(t, &p.stderr, "waiting for the database", "error")
 	notReady(t, http, "database")
 	code, _ := get(t, http+"/livez")
 	testkit.Equal(t, "/livez", code, 200)

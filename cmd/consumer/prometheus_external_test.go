@@ -97,7 +97,7 @@ func startPrometheus(t *testing.T, replica string, args ...string) prometheusSer
 		"  - {job_name: tenant-provisioner, static_configs: [{targets: ['"+replica+"']}]}\n"), 0o600))
 	server := exec.Command(installed(t, "prometheus"), append(args, "--config.file="+config,
 		"--web.listen-address="+addr, "--storage.tsdb.path="+filepath.Join(dir, "data"))...)
-	var log output
+	var log testkit.Output
 	server.Stdout, server.Stderr = &log, &log
 	testkit.Must(t, server.Start())
 	t.Cleanup(func() {
@@ -140,11 +140,11 @@ func TestExternalDashboardHasData(t *testing.T) {
 	d := newPostgres(t)
 	service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"),
 		with("PREPARED_BOUNDARIES", "2")))
-	addr := logged(t, &service.stderr, "HTTP server is up", "addr")
+	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	servers := []prometheusServer{
 		startPrometheus(t, addr), startPrometheus(t, addr, "--enable-feature=native-histograms"),
 	}
-	js := dialJetStream(t, logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	n, missing := 0, ""
 	defer func() {
 		if t.Failed() {

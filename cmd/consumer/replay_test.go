@@ -367,7 +367,7 @@ func TestReplayGivesUp(t *testing.T) {
 // On a terminal there is a bar; what goes wrong is written beside it.
 func TestReplayProgress(t *testing.T) {
 	t.Parallel()
-	var stdout, stderr output
+	var stdout, stderr testkit.Output
 	report := newReplayReport(&app{terminal.IO{Out: &stdout}}, false)
 	report.showProgress(progressbar.NewOptions(2, progressbar.OptionSetWriter(&stderr),
 		progressbar.OptionSetDescription("replaying"), progressbar.OptionShowCount()), true)

@@ -22,7 +22,7 @@ func requestArgs(tenant string, more ...string) []string {
 func TestRequestAndWait(t *testing.T) {
 	t.Parallel()
 	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
-	env := settings(with("NATS_URL", logged(t, &service.stderr, "embedded NATS server is up", "url")))
+	env := settings(with("NATS_URL", testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")))
 	validate := validator(t)
 
 	code, stdout, stderr := command(t, env, requestArgs("acme", "--wait", outcomeWait)...)
@@ -131,7 +131,7 @@ func TestRequestInterrupted(t *testing.T) {
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
-	url := logged(t, &service.stderr, "embedded NATS server is up", "url")
+	url := testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")
 	env := settings(with("NATS_URL", url))
 	js := dialJetStream(t, url)
 	publish(t, js, requestFor(t, "order-1", "acme"))

@@ -20,8 +20,8 @@ func TestRestartOfTheEmbeddedServer(t *testing.T) {
 	env := settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)),
 		with("DRAIN_TIMEOUT", "1ms"), with("ACK_WAIT", ackWait.String()), with("MAX_ATTEMPTS", "1"))
 	p := launch(t, env)
-	url := logged(t, &p.stderr, "embedded NATS server is up", "url")
-	logged(t, &p.stderr, "taking requests", "workers")
+	url := testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url")
+	testkit.Logged(t, &p.stderr, "taking requests", "workers")
 	js := dialJetStream(t, url)
 	for i := range requests {
 		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
@@ -35,7 +35,7 @@ func TestRestartOfTheEmbeddedServer(t *testing.T) {
 		p.signal(t, syscall.SIGTERM)
 		testkit.Equal(t, "exit code", p.wait(t), 0)
 		p = launch(t, env)
-		logged(t, &p.stderr, "taking requests", "workers")
+		testkit.Logged(t, &p.stderr, "taking requests", "workers")
 		js = dialJetStream(t, url)
 	}
 	settled(t, js)

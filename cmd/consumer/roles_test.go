@@ -176,7 +176,7 @@ func TestServiceRoleWithoutARight(t *testing.T) {
 	run("CREATE ON SCHEMA docex_system", lacking("USAGE and CREATE on schema docex_system"))
 
 	service := serve(t, r.env(serviceRole, with("HTTP_ADDR", "127.0.0.1:0")))
-	http := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
+	http := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	r.exec("REVOKE " + create + " FROM " + serviceRole)
 	code, outcome := r.provision("acme")
 	testkit.Equal(t, "exit code without CREATE", code, 1)

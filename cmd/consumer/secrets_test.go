@@ -89,7 +89,7 @@ func tell(t *testing.T, env map[string]string) *everything {
 	select {
 	case <-service.ended:
 	default:
-		addr := logged(t, &service.stderr, "HTTP server is up", "addr")
+		addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 		for _, path := range []string{"/readyz", "/livez", "/metrics", "/"} {
 			_, body := get(t, "http://"+addr+path)
 			e.add(path, body)
@@ -201,7 +201,7 @@ func TestSecretsAreNotPublished(t *testing.T) {
 				testkit.Equal(t, "exit code: "+stderr, got, code)
 			}
 			e := tell(t, env)
-			_, body := get(t, "http://"+logged(t, &service.stderr, "HTTP server is up", "addr")+"/metrics")
+			_, body := get(t, "http://"+testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")+"/metrics")
 			e.add("/metrics", body)
 			c, err := config.Load(t.Context(), envconfig.MapLookuper(env))
 			testkit.Must(t, err)
@@ -270,7 +270,7 @@ func TestSecretsAreNotTraced(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_ENDPOINT": collector, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=" + secretCore,
 	})
 	p := launch(t, env)
-	logged(t, &p.stderr, "taking requests", "workers")
+	testkit.Logged(t, &p.stderr, "taking requests", "workers")
 	for _, code := range []int{0, 1} {
 		got, _, stderr := command(t, env, requestArgs("acme", "--wait", outcomeWait)...)
 		testkit.Equal(t, "exit code: "+stderr, got, code)

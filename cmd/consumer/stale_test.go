@@ -65,14 +65,14 @@ func TestPublicationWithoutAConnection(t *testing.T) {
 			a := c.frozen(t, d, js, merge(env, with("NATS_URL", through)))
 			way.cut()
 			a.signal(t, syscall.SIGCONT)
-			logged(t, &a.stderr, "NATS connection lost; reconnecting", "error")
+			testkit.Logged(t, &a.stderr, "NATS connection lost; reconnecting", "error")
 			// The first one may have been written to the connection that was cut. The next is kept by the client.
 			testkit.Eventually(t, "a publication has failed", func() bool { return strings.Contains(a.stderr.String(), "could not be published") })
 			b := launch(t, env)
 			settled(t, js)
 			want := append([]events.CauseCode{c.cause}, c.interfere(t, d, env, js)...)
 			way.mend(t)
-			logged(t, &a.stderr, "NATS connection is back", "level")
+			testkit.Logged(t, &a.stderr, "NATS connection is back", "level")
 			c.ends(t, d, js, a, b, want)
 		})
 	}

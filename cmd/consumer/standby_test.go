@@ -217,7 +217,7 @@ func (c failedOver) run(t *testing.T) {
 	serve := func(d database, messages ...*nats.Msg) {
 		t.Helper()
 		service := launch(t, env)
-		logged(t, &service.stderr, "taking requests", "workers")
+		testkit.Logged(t, &service.stderr, "taking requests", "workers")
 		publish(t, js, messages...)
 		settled(t, js)
 		if c.pool > 0 {

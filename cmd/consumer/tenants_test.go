@@ -142,7 +142,7 @@ func TestLookingWithoutARegistry(t *testing.T) {
 	for _, args := range looks {
 		cmd := exec.CommandContext(t.Context(), program, args...)
 		cmd.Dir = dir
-		var stdout, stderr output
+		var stdout, stderr testkit.Output
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		testkit.Equal(t, "exit code", exitCode(cmd.Run()), 1)
 		testkit.Equal(t, "stdout", stdout.String(), "")

@@ -44,7 +44,7 @@ func (r fakeRegistry) Verify(ctx context.Context, t sql.Registered) (pipeline.In
 }
 
 func (r fakeRegistry) verify(ctx context.Context, workers int) (stdout string, err error) {
-	var out output
+	var out testkit.Output
 	v := &verification{
 		registry: r, workers: workers, out: &out, summary: &out, colours: terminal.NewPalette(false),
 		newBar: func(total int) *progressbar.ProgressBar { return progressbar.DefaultSilent(int64(total)) },
@@ -113,7 +113,7 @@ func TestVerifyInterrupted(t *testing.T) {
 
 func TestProgressIsForTerminals(t *testing.T) {
 	t.Parallel()
-	var out output
+	var out testkit.Output
 	bar := (&app{terminal.IO{Err: &out, Env: envconfig.MapLookuper(nil)}}).ProgressBar(2, "verifying", "tenants")
 	testkit.Must(t, bar.Add(1))
 	testkit.Must(t, bar.Clear())
