@@ -12,20 +12,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // twoConsumers starts two services on one NATS and one database.
 func twoConsumers(t *testing.T, d database) jetstream.JetStream {
 	t.Helper()
-	url := startNATS(t)
+	url := natstest.Start(t)
 	env := settings(d.env, with("NATS_URL", url))
 	// At once: they meet while they create streams and registry.
 	first, second := start(t, env, "run"), start(t, env)
 	for _, r := range []*running{first, second} {
 		testkit.Eventually(t, "both take requests", func() bool { return strings.Contains(r.stderr.String(), "taking requests") })
 	}
-	return dialJetStream(t, url)
+	return natstest.JetStream(t, url)
 }
 
 // atOnce publishes messages from as many goroutines.
@@ -107,7 +108,7 @@ func TestServiceEndToEnd(t *testing.T) {
 		testkit.Must(t, err)
 		testkit.Must(t, subscriber.Flush())
 
-		publisher := dialJetStream(t, url)
+		publisher := natstest.JetStream(t, url)
 		for mode, msg := range modes(t) {
 			tenant := "tenant_" + mode
 			publish(t, publisher, msg)

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -52,8 +53,8 @@ type cluster struct {
 type node struct {
 	name, config string
 	*exec.Cmd
-	log   testkit.Output
-	ended chan struct{}
+	log  testkit.Output
+	done chan struct{}
 }
 
 // startCluster starts three servers that sync every write, and waits until they have a leader that knows of all three.
@@ -93,7 +94,7 @@ func startCluster(t *testing.T) *cluster {
 			return err == nil
 		})
 	}
-	js := dialJetStream(t, c.urls)
+	js := natstest.JetStream(t, c.urls)
 	// A leader that has not heard of the others yet takes them to be offline, and places nothing on them.
 	const probe = "PROBE"
 	untilDone(t, "a stream on all servers", func(ctx context.Context) (jetstream.Stream, error) {
@@ -116,16 +117,16 @@ func (n *node) start(t *testing.T) {
 	_, err := n.StdinPipe() // closed by this process's end, however it comes
 	testkit.Must(t, err)
 	testkit.Must(t, n.Cmd.Start())
-	n.ended = make(chan struct{})
+	n.done = make(chan struct{})
 	go func() {
-		defer close(n.ended)
+		defer close(n.done)
 		n.Wait() // how it ended is known
 	}()
 }
 
 func (n *node) kill() {
 	n.Process.Kill() // it may have ended
-	<-n.ended
+	<-n.done
 }
 
 // leader is the server that leads a stream.
@@ -179,7 +180,7 @@ func killLeaders(t *testing.T, d database, requests int, streams ...string) {
 	t.Helper()
 	c := startCluster(t)
 	enlist(t, 2, settings(d.env, with("NATS_URL", c.urls), with("NATS_REPLICAS", "3")))
-	js := dialJetStream(t, c.urls)
+	js := natstest.JetStream(t, c.urls)
 	f := pour(t, js, requests, 20*time.Millisecond)
 	for i, stream := range streams {
 		f.reaches(t, requests*(i+1)/(len(streams)+1))

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -77,13 +78,13 @@ func TestKilledBetweenDurableEffects(t *testing.T) {
 				if d.sqlite() {
 					places = slices.Concat(places, f.sqlite)
 				}
-				url := startNATS(t)
+				url := natstest.Start(t)
 				env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"))
 				first := launch(t, env)
 				testkit.Logged(t, &first.stderr, "taking requests", "workers")
 				first.signal(t, syscall.SIGTERM)
 				testkit.Equal(t, "exit code", first.wait(t), 0)
-				js := dialJetStream(t, url)
+				js := natstest.JetStream(t, url)
 				for i, place := range places {
 					if f.plant != nil {
 						f.plant(d, fmt.Sprintf("tenant_%d", i))
@@ -116,11 +117,11 @@ func TestKilledBetweenTheFilesOfABatch(t *testing.T) {
 		t.Run(place, func(t *testing.T) {
 			t.Parallel()
 			d := newSQLite(t)
-			url := startNATS(t)
+			url := natstest.Start(t)
 			env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("CONCURRENCY", "8"))
 			killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", place), with("CRASH_ABOUT", "tenant_7")))
 			testkit.Logged(t, &killed.stderr, "taking requests", "workers")
-			js := dialJetStream(t, url)
+			js := natstest.JetStream(t, url)
 			for i := range tenants {
 				publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
 			}
@@ -146,7 +147,7 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 	t.Parallel()
 	const pool = 2
 	d := newPostgres(t)
-	url := startNATS(t)
+	url := natstest.Start(t)
 	env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("PREPARED_BOUNDARIES", fmt.Sprint(pool)))
 	end := func(p *process) {
 		t.Helper()
@@ -157,7 +158,7 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 	first := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", "boundary prepared")))
 	testkit.Equal(t, "exit code of who prepares the first", first.wait(t), -1)
 	end(launch(t, env))
-	js := dialJetStream(t, url)
+	js := natstest.JetStream(t, url)
 	for i, place := range preparedPlaces {
 		killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", place)))
 		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
@@ -241,12 +242,12 @@ func verified(t *testing.T, d database, n int) {
 func TestRequestThatKillsTheProcess(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d database) {
 		const attempts, others = 3, 12
-		url := startNATS(t)
+		url := natstest.Start(t)
 		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("MAX_ATTEMPTS", fmt.Sprint(attempts)),
 			with("CRASH_AT", "step 2 ended"), with("CRASH_ABOUT", "poison"))
 		p := launchBuilt(t, "crashpoints", env)
 		testkit.Logged(t, &p.stderr, "taking requests", "workers")
-		js := dialJetStream(t, url)
+		js := natstest.JetStream(t, url)
 		for i := range others {
 			publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
 			if i == 1 {
@@ -256,8 +257,8 @@ func TestRequestThatKillsTheProcess(t *testing.T) {
 		kills := 0
 		testkit.Eventually(t, "all requests are settled", func() bool {
 			select {
-			case err := <-p.ended:
-				p.ended <- err
+			case err := <-p.done:
+				p.done <- err
 				testkit.Equal(t, "exit code", exitCode(err), -1)
 				kills++
 				p = launchBuilt(t, "crashpoints", env)

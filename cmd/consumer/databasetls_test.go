@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -49,7 +50,7 @@ func TestDatabaseByTLS(t *testing.T) {
 			t.Parallel()
 			registry := with("REGISTRY_SCHEMA", "of_"+name) // each role has its own
 			template := with("SCHEMA_TEMPLATE", name+"_{tenant_id}")
-			nats := startNATS(t)
+			nats := natstest.Start(t)
 			service := serve(t, settings(env, registry, template, with("NATS_URL", nats)))
 			code, _, stderr := command(t, with("NATS_URL", nats), requestArgs("acme", "--wait", outcomeWait)...)
 			testkit.Equal(t, "exit code: "+stderr, code, 0)

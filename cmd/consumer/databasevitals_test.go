@@ -17,6 +17,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -144,7 +145,7 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	finds("registry warning")
 
 	// Somebody else has made the registry.
-	r := serve(t, settings(d.env, with("NATS_URL", startNATS(t))))
+	r := serve(t, settings(d.env, with("NATS_URL", natstest.Start(t))))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	checks = finds("registry fault, registry_rights fault")
 	testkit.Contains(t, "what to do", checks["registry_rights"].Hint,
@@ -200,7 +201,7 @@ func TestDoctorOfAStandby(t *testing.T) {
 
 func TestDoctorComparesClocks(t *testing.T) {
 	t.Parallel()
-	d, nats := newPostgres(t), startNATS(t)
+	d, nats := newPostgres(t), natstest.Start(t)
 	env := settings(d.env, with("NATS_URL", nats))
 	r := serve(t, env)
 	testkit.Equal(t, "exit code", r.stop(t), 0)
@@ -391,7 +392,7 @@ func TestDoctorSeesAPooler(t *testing.T) {
 // Another registry in the database is named, also before the service has made its own.
 func TestDoctorNamesTheNeighbour(t *testing.T) {
 	t.Parallel()
-	d, nats := newPostgres(t), with("NATS_URL", startNATS(t))
+	d, nats := newPostgres(t), with("NATS_URL", natstest.Start(t))
 	where := d.env["DATABASE_URL"]
 	shop, apart := with("REGISTRY_SCHEMA", "shop_system"), with("SCHEMA_TEMPLATE", "customer_{tenant_id}")
 	finds := func(want string, says []string, envs ...map[string]string) check {
@@ -410,7 +411,7 @@ func TestDoctorNamesTheNeighbour(t *testing.T) {
 	found := finds(warning, []string{"docex_system has tenant_acme", "BOUNDARY_NOT_EMPTY"}, shop)
 	testkit.Contains(t, "what to do", found.Hint, "SCHEMA_TEMPLATE")
 	finds(warning, []string{"docex_system", "no schema of theirs"}, shop, apart)
-	r = serve(t, settings(d.env, shop, apart, with("NATS_URL", startNATS(t))))
+	r = serve(t, settings(d.env, shop, apart, with("NATS_URL", natstest.Start(t))))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	finds(warning, []string{"docex_system has tenant_acme"}, shop)
 	finds(warning, []string{"shop_system", "no schema of theirs"})
@@ -434,7 +435,7 @@ func TestDoctorLeavesWhatANeighbourHasPrepared(t *testing.T) {
 	t.Parallel()
 	d := filled(t, 1)
 	shop := with("REGISTRY_SCHEMA", "shop_system")
-	r := serve(t, settings(d.env, shop, with("NATS_URL", startNATS(t))))
+	r := serve(t, settings(d.env, shop, with("NATS_URL", natstest.Start(t))))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	testkit.Equal(t, "findings", ailing(examined(t, d.env, shop), "prepared"), "")
 

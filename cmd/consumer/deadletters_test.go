@@ -17,6 +17,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -30,8 +31,8 @@ type mailbox struct {
 func newMailbox(t *testing.T) *mailbox {
 	t.Helper()
 	t.Parallel()
-	url := startNATS(t)
-	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: dialJetStream(t, url)}
+	url := natstest.Start(t)
+	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: natstest.JetStream(t, url)}
 	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), m.js)
 	testkit.Must(t, err)
 	return m
@@ -153,7 +154,7 @@ func TestDeadLettersEndToEnd(t *testing.T) {
 	d := newSQLite(t)
 	service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir())))
 	url := testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")
-	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: dialJetStream(t, url)}
+	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: natstest.JetStream(t, url)}
 	dir := filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"), "tenant_acme")
 	testkit.Must(t, os.MkdirAll(dir, 0o755))
 	db, err := databasesql.Open("sqlite", "file:"+filepath.Join(dir, "docex.db"))
@@ -257,7 +258,7 @@ func TestDeadLettersWithoutAService(t *testing.T) {
 		code, _, stderr := command(t, settings(with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t))), args...)
 		testkit.Equal(t, "exit code", code, 1)
 		testkit.Contains(t, "stderr", stderr, "consumer run", "NATS_URL")
-		code, _, stderr = command(t, settings(with("NATS_URL", startNATS(t))), args...)
+		code, _, stderr = command(t, settings(with("NATS_URL", natstest.Start(t))), args...)
 		testkit.Equal(t, "exit code", code, 1)
 		testkit.Contains(t, "stderr", stderr, "run the service once")
 	}

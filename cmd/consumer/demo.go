@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/natsserver"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -62,11 +63,11 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	c.DatabaseURL, c.EmbeddedDir = "sqlite:"+filepath.Join(dir, "storage"), filepath.Join(dir, "nats")
-	server, err := startEmbedded(ctx, "", c.EmbeddedDir, log)
+	server, err := natsserver.Start(ctx, "", c.EmbeddedDir, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.stop()) }()
+	defer func() { err = errors.Join(err, server.Stop()) }()
 	nc, err := connect(c, server, log, false)
 	if err != nil {
 		return err

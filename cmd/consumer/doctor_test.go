@@ -14,6 +14,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -131,7 +132,7 @@ func TestDoctorIsDocumented(t *testing.T) {
 func TestDoctorWithOneSideAway(t *testing.T) {
 	t.Parallel()
 	away := with("DATABASE_URL", "postgres://someone:"+secret+"@"+testkit.FreeAddr(t)+"/x")
-	nats := with("NATS_URL", startNATS(t))
+	nats := with("NATS_URL", natstest.Start(t))
 	db := newSQLite(t)
 	serve(t, settings(db.env, nats))
 
@@ -255,7 +256,7 @@ func TestDoctorIsMisusedLikeEverythingElse(t *testing.T) {
 func TestDoctorFindsFilesUnderConstruction(t *testing.T) {
 	t.Parallel()
 	d := newSQLite(t)
-	r := serve(t, settings(d.env, with("NATS_URL", startNATS(t))))
+	r := serve(t, settings(d.env, with("NATS_URL", natstest.Start(t))))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	dir := filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"), "tenant_o'hara")
 	testkit.Must(t, os.MkdirAll(dir, 0o755))

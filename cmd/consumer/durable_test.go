@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -20,9 +21,9 @@ func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 	t.Parallel()
 	const rounds, requests = 2, 40
 	s := postgrestest.Private(t, "fsync=on", "full_page_writes=on", "synchronous_commit=off") // the program's own counts
-	d, nats := postgresAt(t, s.URL, s.URL), startNATS(t)
+	d, nats := postgresAt(t, s.URL, s.URL), natstest.Start(t)
 	env := settings(d.env, with("NATS_URL", nats), with("ACK_WAIT", "1s"))
-	js := dialJetStream(t, nats)
+	js := natstest.JetStream(t, nats)
 	prepared, total := 0, 0
 	for round, proven := 0, 0; proven < rounds; round++ {
 		if round == 10*rounds {

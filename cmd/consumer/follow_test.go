@@ -11,6 +11,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -32,8 +33,8 @@ type servant struct {
 // newServant returns one, and the environment for commands that it serves.
 func newServant(t *testing.T) (*servant, map[string]string) {
 	t.Helper()
-	env := settings(with("NATS_URL", startNATS(t)))
-	s := &servant{t, dialJetStream(t, env["NATS_URL"])}
+	env := settings(with("NATS_URL", natstest.Start(t)))
+	s := &servant{t, natstest.JetStream(t, env["NATS_URL"])}
 	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), s.js)
 	testkit.Must(t, err)
 	return s, env

@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -204,13 +205,13 @@ func runFrozen(t *testing.T, atOnce int, cases []frozenCase) {
 
 func (c frozenCase) run(t *testing.T) {
 	d := impatient(t, c.open(t))
-	natsURL := startNATS(t, func(o *server.Options) {
+	natsURL := natstest.Start(t, func(o *server.Options) {
 		if c.drop {
 			o.PingInterval, o.MaxPingsOut = 500*time.Millisecond, 1
 		}
 	})
 	env := settings(d.env, c.env, with("NATS_URL", natsURL), with("ACK_WAIT", "1s"))
-	js := dialJetStream(t, natsURL)
+	js := natstest.JetStream(t, natsURL)
 	a := c.frozen(t, d, js, env)
 
 	b := launch(t, env)

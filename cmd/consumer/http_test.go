@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -86,7 +87,7 @@ func TestProbes(t *testing.T) {
 // NATS is away when the service is told to stop: the drain does not wait for it beyond its own timeout.
 func TestStopWhileNATSIsAway(t *testing.T) {
 	t.Parallel()
-	relay, through := newRelay(t, startNATS(t))
+	relay, through := newRelay(t, natstest.Start(t))
 	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", through), with("DRAIN_TIMEOUT", "1s")))
 	relay.cut()
 	testkit.Logged(t, &service.stderr, "NATS connection lost; reconnecting", "error")
@@ -99,7 +100,7 @@ func TestMetrics(t *testing.T) {
 	d := newSQLite(t)
 	service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0")))
 	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
-	js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	js := natstest.JetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	long := "a-tenant-that-DocEX-cannot-open"
 	publish(t, js, requestFor(t, "order-1", long), requestFor(t, "order-1", long))
 	settled(t, js)
@@ -140,7 +141,7 @@ func TestMetrics(t *testing.T) {
 func TestMetricsWhileNATSIsAway(t *testing.T) {
 	t.Parallel()
 	d := newPostgres(t)
-	relay, through := newRelay(t, startNATS(t))
+	relay, through := newRelay(t, natstest.Start(t))
 	service := serve(t, settings(d.env, with("NATS_URL", through), with("HTTP_ADDR", "127.0.0.1:0")))
 	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	scrape(t, "http://"+addr, "tenant_provisioner_queue_up 1", "pgxpool_max_conns 5")
@@ -160,7 +161,7 @@ func TestReadinessFollowsTheDatabase(t *testing.T) {
 	env := settings(with("DATABASE_URL", through), with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
 	service := serve(t, env)
 	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
-	js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	js := natstest.JetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	publish(t, js, requestFor(t, "order-1", "acme"))
 	settled(t, js)
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -16,13 +17,13 @@ import (
 func TestCopyWaitsForALastAttemptThatIsAlive(t *testing.T) {
 	t.Parallel()
 	const ackWait = 2 * time.Second
-	url, nats := postgrestest.Database(t), startNATS(t)
+	url, nats := postgrestest.Database(t), natstest.Start(t)
 	relay, through := newRelay(t, url)
 	d := postgresAt(t, url, through)
 	env := settings(d.env, with("NATS_URL", nats), with("ACK_WAIT", ackWait.String()), with("MAX_ATTEMPTS", "1"),
 		with("BACKOFF_MIN", "200ms"), with("BACKOFF_MAX", "400ms"))
 	cutOff := enlist(t, 1, env)[0]
-	js := dialJetStream(t, nats)
+	js := natstest.JetStream(t, nats)
 
 	db, err := databasesql.Open("pgx", url)
 	testkit.Must(t, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -106,7 +107,7 @@ func examinePool(ctx context.Context, c config.Config, r poolReader) []check {
 		return nil
 	case errors.Is(err, postgres.ErrNoPool):
 		return []check{warn(name, "start the service once", "%s", err)}
-	case away(err):
+	case pipeline.IsOutage(err):
 		return []check{unread(name, err)}
 	case err != nil: // such as a right that is missing: the service's role may have it
 		found := unread(name, err)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -90,9 +91,9 @@ func TestLogOfALargeRequest(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			d, url := newSQLite(t), startNATS(t)
+			d, url := newSQLite(t), natstest.Start(t)
 			service := serve(t, settings(d.env, with("NATS_URL", url), with("LOG_FORMAT", format), with("LOG_LEVEL", "debug")))
-			js := dialJetStream(t, url)
+			js := natstest.JetStream(t, url)
 			for name, msg := range largeRequests() {
 				before := len(service.stderr.String())
 				msg.Subject = events.TypeRequested
@@ -121,9 +122,9 @@ func refuseRegistrations(t *testing.T, d database) {
 // A database's words may be long too, and are logged with each attempt.
 func TestLogOfALongError(t *testing.T) {
 	t.Parallel()
-	d, url := newPostgres(t), startNATS(t)
+	d, url := newPostgres(t), natstest.Start(t)
 	service := serve(t, settings(d.env, with("NATS_URL", url), with("PREPARED_BOUNDARIES", "0")))
-	js := dialJetStream(t, url)
+	js := natstest.JetStream(t, url)
 	refuseRegistrations(t, d)
 	before := len(service.stderr.String())
 	publish(t, js, requestFor(t, "long error", "acme"))
@@ -142,7 +143,7 @@ func TestSpansOfALargeRequest(t *testing.T) {
 		seen, url := collectSpans(t)
 		p := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("PREPARED_BOUNDARIES", "0"),
 			with("OTEL_EXPORTER_OTLP_ENDPOINT", url)))
-		js := dialJetStream(t, testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url"))
+		js := natstest.JetStream(t, testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url"))
 		testkit.Logged(t, &p.stderr, "taking requests", "workers")
 		if !d.sqlite() {
 			refuseRegistrations(t, d)

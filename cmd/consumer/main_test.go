@@ -17,7 +17,6 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	_ "github.com/jackc/pgx/v5/stdlib"
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
@@ -125,7 +124,7 @@ func commandWithin(
 type running struct {
 	stdout, stderr testkit.Output
 	cancel         context.CancelFunc // as SIGTERM does
-	ended          chan struct{}
+	done           chan struct{}
 	code           int // once it has ended
 }
 
@@ -133,9 +132,9 @@ type running struct {
 func start(t *testing.T, env map[string]string, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{cancel: cancel, ended: make(chan struct{})}
+	r := &running{cancel: cancel, done: make(chan struct{})}
 	go func() {
-		defer close(r.ended)
+		defer close(r.done)
 		r.code = realMain(ctx, args, envconfig.MapLookuper(env), &r.stdout, &r.stderr)
 	}()
 	t.Cleanup(func() {
@@ -157,7 +156,7 @@ func (r *running) stop(t *testing.T) int {
 func (r *running) wait(t *testing.T) int {
 	t.Helper()
 	select {
-	case <-r.ended:
+	case <-r.done:
 	case <-time.After(testkit.Patience):
 		t.Fatal("the command does not end")
 	}
@@ -170,7 +169,7 @@ func serve(t *testing.T, env map[string]string) *running {
 	r := start(t, env, "run")
 	testkit.Eventually(t, "the service takes requests", func() bool {
 		select {
-		case <-r.ended:
+		case <-r.done:
 			t.Fatalf("the service has ended with %d", r.code)
 		default:
 		}
@@ -319,38 +318,6 @@ func onBothEngines(t *testing.T, test func(t *testing.T, d database)) {
 			test(t, open(t))
 		})
 	}
-}
-
-// startNATS starts a server that other programs could use too, and returns its URL.
-func startNATS(t *testing.T, change ...func(*server.Options)) string {
-	t.Helper()
-	options := &server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-	}
-	for _, fn := range change {
-		fn(options)
-	}
-	s, err := server.NewServer(options)
-	testkit.Must(t, err)
-	s.Start()
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(testkit.Patience) {
-		t.Fatal("the NATS server is not ready")
-	}
-	return s.ClientURL()
-}
-
-func dialJetStream(t *testing.T, url string) jetstream.JetStream {
-	t.Helper()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
-	testkit.Must(t, err)
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	testkit.Must(t, err)
-	return js
 }
 
 // requestFor is a valid request, structured.

@@ -29,7 +29,9 @@ const (
 
 // connect connects to the servers of the configuration, or to the embedded one. With wait it returns at
 // once and keeps trying in the background.
-func connect(c config.Config, e *embedded, log *slog.Logger, wait bool, more ...nats.Option) (*nats.Conn, error) {
+func connect(
+	c config.Config, server nats.InProcessConnProvider, log *slog.Logger, wait bool, more ...nats.Option,
+) (*nats.Conn, error) {
 	losses := repeatlog.New(log)
 	faults := repeatlog.NewWithQuiet(log, natsQuiet, "no further NATS errors")
 	options := []nats.Option{
@@ -45,8 +47,8 @@ func connect(c config.Config, e *embedded, log *slog.Logger, wait bool, more ...
 			faults.Warn("NATS", err)
 		}),
 	}
-	if e != nil {
-		options = append(options, nats.InProcessServer(e))
+	if server != nil {
+		options = append(options, nats.InProcessServer(server))
 	}
 	if c.NATSInbox != "" {
 		options = append(options, nats.CustomInboxPrefix(c.NATSInbox))

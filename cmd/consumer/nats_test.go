@@ -8,14 +8,14 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"example.com/tenant-provisioner/internal/config"
-	"example.com/tenant-provisioner/internal/repeatlog"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // An error that each message meets is logged once, or a few times where its text names the message.
 func TestNATSErrorsAreCounted(t *testing.T) {
 	t.Parallel()
-	url := startNATS(t, func(o *server.Options) {
+	url := natstest.Start(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
 			Publish: &server.SubjectPermission{Deny: []string{"denied.>"}},
 		}}}
@@ -42,19 +42,4 @@ func TestNATSErrorsAreCounted(t *testing.T) {
 	if n := lines(); n > 20 {
 		t.Errorf("%d lines for 1101 errors", n)
 	}
-}
-
-// The embedded server's own warnings, which its clients can cause, are counted too.
-func TestReportsOfTheEmbeddedServerAreCounted(t *testing.T) {
-	t.Parallel()
-	var written testkit.Output
-	log := newLogger(&written, 0, "json")
-	l := natsLog{log, repeatlog.NewWithQuiet(log, natsQuiet, "over")}
-	for range 100 {
-		l.Warnf("%s exceeded", "max_payload")
-		l.Errorf("%s", "disk full")
-	}
-	testkit.Equal(t, "lines", strings.Count(written.String(), "\n"), 2)
-	testkit.Contains(t, "the log", written.String(), `"level":"WARN","msg":"nats: max_payload exceeded"`,
-		`"level":"ERROR","msg":"nats: disk full"`)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
 
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -53,7 +54,7 @@ func provisionsOver(t *testing.T, env map[string]string) {
 func TestNATSByTLS(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	url := startNATS(t, byTLS(t, a, "127.0.0.1"))
+	url := natstest.Start(t, byTLS(t, a, "127.0.0.1"))
 	provisionsOver(t, natsTLS(url, a.file, a.issue("service")))
 }
 
@@ -61,7 +62,7 @@ func TestNATSByTLS(t *testing.T) {
 func TestNATSRefusesCertificates(t *testing.T) {
 	t.Parallel()
 	a, stranger := newAuthority(t), newAuthority(t)
-	url, misnamed, plain := startNATS(t, byTLS(t, a, "127.0.0.1")), startNATS(t, byTLS(t, a, "elsewhere.example")), startNATS(t)
+	url, misnamed, plain := natstest.Start(t, byTLS(t, a, "127.0.0.1")), natstest.Start(t, byTLS(t, a, "elsewhere.example")), natstest.Start(t)
 	client := a.issue("service")
 	for name, c := range map[string]struct {
 		env  map[string]string
@@ -174,7 +175,7 @@ func (i *issuer) start() (url string) {
 	testkit.Must(i.t, os.WriteFile(file, []byte(i.config()), 0o600))
 	configured, err := server.ProcessConfigFile(file)
 	testkit.Must(i.t, err)
-	return startNATS(i.t, func(o *server.Options) {
+	return natstest.Start(i.t, func(o *server.Options) {
 		configured.Host, configured.Port, configured.JetStream, configured.StoreDir = o.Host, o.Port, true, o.StoreDir
 		configured.NoSigs, configured.NoLog = true, true
 		*o = *configured

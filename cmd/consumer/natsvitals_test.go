@@ -15,6 +15,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -25,7 +26,7 @@ func configured(t *testing.T, config string) (as func(user string) string) {
 	testkit.Must(t, os.WriteFile(path, []byte(config), 0o600))
 	options, err := server.ProcessConfigFile(path)
 	testkit.Must(t, err)
-	url := startNATS(t, func(o *server.Options) {
+	url := natstest.Start(t, func(o *server.Options) {
 		store, js := o.StoreDir, options.JetStream
 		*o = *options
 		o.Host, o.Port, o.StoreDir, o.JetStream, o.NoSigs, o.NoLog = "127.0.0.1", server.RANDOM_PORT, store, js, true, true
@@ -38,7 +39,7 @@ func configured(t *testing.T, config string) (as func(user string) string) {
 // arranged is a server on which everything is as the contract has it.
 func arranged(t *testing.T, url string) jetstream.JetStream {
 	t.Helper()
-	js := dialJetStream(t, url)
+	js := natstest.JetStream(t, url)
 	topology := handler.Topology{Replicas: 1, Manage: true, AckWait: 30 * time.Second}
 	untilDone(t, "the topology", func(ctx context.Context) (jetstream.Consumer, error) { return topology.Ensure(ctx, js) })
 	return js
@@ -46,7 +47,7 @@ func arranged(t *testing.T, url string) jetstream.JetStream {
 
 func TestDoctorWithoutJetStream(t *testing.T) {
 	t.Parallel()
-	url := startNATS(t, func(o *server.Options) { o.JetStream = false })
+	url := natstest.Start(t, func(o *server.Options) { o.JetStream = false })
 	checks := examined(t, with("NATS_URL", url))
 	testkit.Equal(t, "findings", ailing(checks, "nats", "jetstream", "requests"), "jetstream fault, nats_sync warning")
 	testkit.Contains(t, "what to do", checks["jetstream"].Hint, "store_dir")
@@ -163,7 +164,7 @@ func TestDoctorOfSyncs(t *testing.T) {
 		testkit.Contains(t, "what is said", checks["nats_sync"].Message, "not visible")
 	}
 	// Somebody else's server at the embedded one's address is none of ours.
-	other := strings.TrimPrefix(startNATS(t), "nats://")
+	other := strings.TrimPrefix(natstest.Start(t), "nats://")
 	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_EMBEDDED_ADDR", other)), "nats_sync"), "nats_sync warning")
 }
 

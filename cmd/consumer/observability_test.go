@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -25,7 +26,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	service := serve(t, settings(newPostgres(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()),
 		with("HTTP_ADDR", "127.0.0.1:0"), with("PREPARED_BOUNDARIES", "1")))
 	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
-	js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	js := natstest.JetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	publish(t, js, requestFor(t, "order-1", "acme"))
 	settled(t, js)
 	var there []string

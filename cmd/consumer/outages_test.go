@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -27,8 +28,8 @@ func newRole(s *postgrestest.Server) {
 
 // outage is a way in which a server cannot be used for a while.
 type outage struct {
-	begin, end func(*postgrestest.Server)
-	says       string // in /readyz meanwhile
+	begin, stopWatching func(*postgrestest.Server)
+	says                string // in /readyz meanwhile
 }
 
 // under has two replicas work on a server that goes through the outage, which lasts until all requests are
@@ -38,9 +39,9 @@ func (o outage) under(
 ) {
 	t.Helper()
 	newRole(s)
-	d, nats := postgresAt(t, s.URL, s.URLOf(role, password)), startNATS(t)
+	d, nats := postgresAt(t, s.URL, s.URLOf(role, password)), natstest.Start(t)
 	fleet := enlist(t, 2, settings(append(change, d.env, with("NATS_URL", nats))...))
-	js := dialJetStream(t, nats)
+	js := natstest.JetStream(t, nats)
 	f := pour(t, js, requests, every)
 	f.reaches(t, requests/6)
 	o.begin(s)
@@ -49,7 +50,7 @@ func (o outage) under(
 	}
 	last(fleet)
 	f.isPublished(t, testkit.Patience)
-	o.end(s)
+	o.stopWatching(s)
 	f.ends(t, d, js, testkit.Patience)
 	ready(t, fleet...)
 }
@@ -57,52 +58,52 @@ func (o outage) under(
 // postgresOutages are the ways in which PostgreSQL cannot be used.
 var postgresOutages = map[string]outage{
 	"stopped": {
-		begin: (*postgrestest.Server).Stop,
-		end:   (*postgrestest.Server).Start,
-		says:  "connect",
+		begin:        (*postgrestest.Server).Stop,
+		stopWatching: (*postgrestest.Server).Start,
+		says:         "connect",
 	},
 	"killed": {
-		begin: (*postgrestest.Server).Kill,
-		end:   (*postgrestest.Server).Start,
-		says:  "connect",
+		begin:        (*postgrestest.Server).Kill,
+		stopWatching: (*postgrestest.Server).Start,
+		says:         "connect",
 	},
 	"password changed": {
 		begin: func(s *postgrestest.Server) {
 			s.Exec("ALTER ROLE provisioner PASSWORD 'second'")
 			s.Disconnect(role)
 		},
-		end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner PASSWORD '" + password + "'") },
-		says: "28P01",
+		stopWatching: func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner PASSWORD '" + password + "'") },
+		says:         "28P01",
 	},
 	"role locked": {
 		begin: func(s *postgrestest.Server) {
 			s.Exec("ALTER ROLE provisioner NOLOGIN")
 			s.Disconnect(role)
 		},
-		end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner LOGIN") },
-		says: "28000",
+		stopWatching: func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner LOGIN") },
+		says:         "28000",
 	},
 	"no connection left": {
 		begin: func(s *postgrestest.Server) {
 			s.Exec("ALTER ROLE provisioner CONNECTION LIMIT 0")
 			s.Disconnect(role)
 		},
-		end:  func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1") },
-		says: "53300",
+		stopWatching: func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1") },
+		says:         "53300",
 	},
 	"database closed": {
 		begin: func(s *postgrestest.Server) {
 			s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS false")
 			s.Disconnect(role)
 		},
-		end:  func(s *postgrestest.Server) { s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS true") },
-		says: "55000",
+		stopWatching: func(s *postgrestest.Server) { s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS true") },
+		says:         "55000",
 	},
 	"server read-only": {
 		begin: func(s *postgrestest.Server) {
 			s.Exec("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_catalog.pg_reload_conf()")
 		},
-		end: func(s *postgrestest.Server) {
+		stopWatching: func(s *postgrestest.Server) {
 			s.Exec("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_catalog.pg_reload_conf()")
 		},
 		says: "read-only",
@@ -112,7 +113,7 @@ var postgresOutages = map[string]outage{
 			s.Exec("ALTER ROLE provisioner SET default_transaction_read_only = on")
 			s.Disconnect(role)
 		},
-		end: func(s *postgrestest.Server) {
+		stopWatching: func(s *postgrestest.Server) {
 			s.Exec("ALTER ROLE provisioner RESET default_transaction_read_only")
 		},
 		says: "read-only",
@@ -136,7 +137,7 @@ func TestServiceStartsWhilePostgresCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
 	newRole(s)
-	env := settings(with("DATABASE_URL", s.URLOf(role, password)), with("NATS_URL", startNATS(t)), with("HTTP_ADDR", "127.0.0.1:0"))
+	env := settings(with("DATABASE_URL", s.URLOf(role, password)), with("NATS_URL", natstest.Start(t)), with("HTTP_ADDR", "127.0.0.1:0"))
 	enlist(t, 1, env)[0].signal(t, syscall.SIGTERM) // the registry is there
 	for _, name := range []string{
 		"stopped", "password changed", "role locked", "no connection left", "database closed", "server read-only", "role read-only",
@@ -146,7 +147,7 @@ func TestServiceStartsWhilePostgresCannotBeUsed(t *testing.T) {
 		r := &replica{process: launch(t, env)}
 		r.http = "http://" + testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
 		notReady(t, r.http, o.says)
-		o.end(s)
+		o.stopWatching(s)
 		ready(t, r)
 		r.signal(t, syscall.SIGTERM)
 		testkit.Equal(t, name+": exit code", r.wait(t), 0)
@@ -161,13 +162,13 @@ func TestConnectionsAreCut(t *testing.T) {
 	for _, what := range []string{"database", "NATS"} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			url, nats := postgrestest.Database(t), startNATS(t)
+			url, nats := postgrestest.Database(t), natstest.Start(t)
 			to := map[string]string{"database": url, "NATS": nats}
 			relay, through := newRelay(t, to[what])
 			to[what] = through
 			d := postgresAt(t, url, to["database"])
 			fleet := enlist(t, 2, settings(d.env, with("NATS_URL", to["NATS"]), with("ACK_WAIT", "2s")))
-			js := dialJetStream(t, nats)
+			js := natstest.JetStream(t, nats)
 			f := pour(t, js, requests, 10*time.Millisecond)
 			outcomes, err := js.Stream(t.Context(), events.StreamEvents)
 			testkit.Must(t, err)
@@ -190,11 +191,11 @@ func TestConnectionsAreCut(t *testing.T) {
 // A server that takes connections and says nothing is away as well, which only a timeout can tell.
 func TestPostgresDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	url, nats := postgrestest.Database(t), startNATS(t)
+	url, nats := postgrestest.Database(t), natstest.Start(t)
 	relay, through := newRelay(t, url)
 	d := postgresAt(t, url, through)
 	fleet := enlist(t, 3, settings(d.env, with("NATS_URL", nats), with("DRAIN_TIMEOUT", "2s")))
-	js := dialJetStream(t, nats)
+	js := natstest.JetStream(t, nats)
 	f := pour(t, js, 60, 10*time.Millisecond)
 	f.reaches(t, 10)
 	proceed := relay.stall()
@@ -215,9 +216,9 @@ func TestPostgresDoesNotAnswer(t *testing.T) {
 // outage as well.
 func TestSQLiteRegistryIsLocked(t *testing.T) {
 	t.Parallel()
-	d, nats := newSQLite(t), startNATS(t)
+	d, nats := newSQLite(t), natstest.Start(t)
 	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
-	js := dialJetStream(t, nats)
+	js := natstest.JetStream(t, nats)
 	f := pour(t, js, 60, 10*time.Millisecond)
 	f.reaches(t, 10)
 	registry, err := databasesql.Open("sqlite", "file:"+filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"),
@@ -240,11 +241,11 @@ func TestFewerConnectionsThanWorkers(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
 	newRole(s)
-	d, nats := postgresAt(t, s.URL, s.URLOf(role, password)), startNATS(t)
+	d, nats := postgresAt(t, s.URL, s.URLOf(role, password)), natstest.Start(t)
 	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
 	s.Exec("ALTER ROLE provisioner CONNECTION LIMIT 3")
 	s.Disconnect(role)
-	js := dialJetStream(t, nats)
+	js := natstest.JetStream(t, nats)
 	f := pour(t, js, 60, 10*time.Millisecond)
 	f.isPublished(t, testkit.Patience)
 	testkit.Eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })
@@ -264,9 +265,9 @@ func TestPostgresFailsOver(t *testing.T) {
 	hosts, err := url.Parse(primary.URLOf(role, password))
 	testkit.Must(t, err)
 	hosts.Host = primary.Addr + "," + standby.Addr
-	d, nats := postgresAt(t, standby.URL, hosts.String()), startNATS(t)
+	d, nats := postgresAt(t, standby.URL, hosts.String()), natstest.Start(t)
 	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
-	js := dialJetStream(t, nats)
+	js := natstest.JetStream(t, nats)
 	f := pour(t, js, 100, 10*time.Millisecond)
 	f.reaches(t, 30)
 	primary.Kill()

@@ -32,6 +32,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -264,7 +265,7 @@ func TestExternalPage(t *testing.T) {
 		}
 		service := serve(t, env)
 		url := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr") + "/"
-		js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
+		js := natstest.JetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 		provisionSamples(t, d, js)
 
 		b := openTab()

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -17,7 +18,7 @@ func TestPage(t *testing.T) {
 		}
 		service := serve(t, env)
 		url := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
-		js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
+		js := natstest.JetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 		publish(t, js, requestFor(t, "order-1", "acme"))
 		settled(t, js)
 		publish(t, js, requestFor(t, "order-2", "acme"))
@@ -64,7 +65,7 @@ func TestPageKeepsSecrets(t *testing.T) {
 // NATS is there and does not answer: the page comes within its time, and nobody else waits for it.
 func TestPageWhileNATSStalls(t *testing.T) {
 	t.Parallel()
-	relay, through := newRelay(t, startNATS(t))
+	relay, through := newRelay(t, natstest.Start(t))
 	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", through), with("HTTP_ADDR", "127.0.0.1:0")))
 	url := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	proceed := relay.stall()

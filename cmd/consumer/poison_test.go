@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -122,9 +123,9 @@ func poisons() map[string]poison {
 // Whatever is published, it is decided once, the original is kept, and the next request is provisioned.
 func TestPoison(t *testing.T) {
 	t.Parallel()
-	d, url := newSQLite(t), startNATS(t)
+	d, url := newSQLite(t), natstest.Start(t)
 	service := serve(t, settings(d.env, with("NATS_URL", url)))
-	js := dialJetStream(t, url)
+	js := natstest.JetStream(t, url)
 	all := poisons()
 	sequences := map[string]uint64{}
 	for _, name := range slices.Sorted(maps.Keys(all)) {

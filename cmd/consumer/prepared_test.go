@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -25,7 +26,7 @@ func (d database) holds(t *testing.T, n int) {
 func filled(t *testing.T, n int) database {
 	t.Helper()
 	d := newPostgres(t)
-	r := serve(t, settings(d.env, with("NATS_URL", startNATS(t)), with("PREPARED_BOUNDARIES", fmt.Sprint(n))))
+	r := serve(t, settings(d.env, with("NATS_URL", natstest.Start(t)), with("PREPARED_BOUNDARIES", fmt.Sprint(n))))
 	d.holds(t, n)
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	return d
@@ -35,7 +36,7 @@ func filled(t *testing.T, n int) database {
 func TestServicePreparesBoundaries(t *testing.T) {
 	t.Parallel()
 	d := newPostgres(t)
-	env := settings(d.env, with("NATS_URL", startNATS(t)), with("HTTP_ADDR", "127.0.0.1:0"))
+	env := settings(d.env, with("NATS_URL", natstest.Start(t)), with("HTTP_ADDR", "127.0.0.1:0"))
 	without := serve(t, env)
 	_, metrics := get(t, "http://"+testkit.Logged(t, &without.stderr, "HTTP server is up", "addr")+"/metrics")
 	if strings.Contains(metrics, "_prepared_") {
@@ -55,7 +56,7 @@ func TestServicePreparesBoundaries(t *testing.T) {
 	says("boundaries 1")
 	says("boundaries_target 1")
 	says("taken_total 0")
-	js := dialJetStream(t, env["NATS_URL"])
+	js := natstest.JetStream(t, env["NATS_URL"])
 	publish(t, js, requestFor(t, "order-1", "acme"))
 	settled(t, js)
 	says("taken_total 1")

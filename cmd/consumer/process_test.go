@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -26,7 +27,7 @@ import (
 type process struct {
 	*exec.Cmd
 	stdout, stderr testkit.Output
-	ended          chan error
+	done           chan error
 }
 
 // launch starts the real program with nothing in its environment but env; the test's end kills it.
@@ -40,7 +41,7 @@ func launchBuilt(t *testing.T, tags string, env map[string]string, args ...strin
 	t.Helper()
 	path, err := programs.path(tags)
 	testkit.Must(t, err)
-	p := &process{Cmd: exec.Command(path, args...), ended: make(chan error, 1)} // killed below
+	p := &process{Cmd: exec.Command(path, args...), done: make(chan error, 1)} // killed below
 	p.Env = []string{"HOME=" + t.TempDir()}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		p.Env = append(p.Env, name+"="+env[name])
@@ -50,7 +51,7 @@ func launchBuilt(t *testing.T, tags string, env map[string]string, args ...strin
 	// Once no shell waits for the tests, the kernel wakes what is stopped in their process group.
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: env["FREEZE_AT"] != ""}
 	testkit.Must(t, p.Start())
-	go func() { p.ended <- p.Wait() }()
+	go func() { p.done <- p.Wait() }()
 	t.Cleanup(func() {
 		p.Process.Kill() // it may have ended
 		p.wait(t)
@@ -65,8 +66,8 @@ func launchBuilt(t *testing.T, tags string, env map[string]string, args ...strin
 func (p *process) wait(t *testing.T) int {
 	t.Helper()
 	select {
-	case err := <-p.ended:
-		p.ended <- err
+	case err := <-p.done:
+		p.done <- err
 		return exitCode(err)
 	case <-time.After(testkit.Patience):
 		t.Fatal("the process does not end")
@@ -89,7 +90,7 @@ func TestKilledAndRestarted(t *testing.T) {
 	p := launch(t, env)
 	url := testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url")
 	testkit.Logged(t, &p.stderr, "taking requests", "workers")
-	js := dialJetStream(t, url)
+	js := natstest.JetStream(t, url)
 	f := pour(t, js, requests, 10*time.Millisecond) // slowly enough that it is at work when it is killed the last time
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -106,7 +107,7 @@ func TestKilledAndRestarted(t *testing.T) {
 		testkit.Logged(t, &p.stderr, "taking requests", "workers")
 	}
 	f.isPublished(t, testkit.Patience)
-	js = dialJetStream(t, url)
+	js = natstest.JetStream(t, url)
 	settled(t, js)
 	outcomes := stored(t, js)
 	testkit.Equal(t, fmt.Sprintf("outcomes (seed %d)", seed), census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
@@ -136,7 +137,7 @@ func TestSignalsEndTheServiceInOrder(t *testing.T) {
 			p := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("DRAIN_TIMEOUT", drain.String())))
 			url := testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url")
 			testkit.Logged(t, &p.stderr, "taking requests", "workers")
-			js := dialJetStream(t, url)
+			js := natstest.JetStream(t, url)
 			for i := range 20 {
 				publish(t, js, requestFor(t, fmt.Sprint(i), fmt.Sprintf("tenant_%d", i)))
 			}
@@ -207,7 +208,7 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	third.signal(t, syscall.SIGTERM)
 	testkit.Equal(t, "exit code", third.wait(t), 0)
 
-	js := dialJetStream(t, "nats://"+addr)
+	js := natstest.JetStream(t, "nats://"+addr)
 	publish(t, js, requestFor(t, "order", "acme"))
 	settled(t, js)
 	testkit.Equal(t, "outcomes", census(t, stored(t, js)), "provisioned 1")
@@ -314,7 +315,7 @@ func TestRealDemoReadsStandardInput(t *testing.T) {
 // Wrong credentials do not become right by waiting: the reason is told, and the supervisor sees a failure.
 func TestRefusedByNATS(t *testing.T) {
 	t.Parallel()
-	s := startNATS(t, func(o *server.Options) { o.Username, o.Password = "me", "right" })
+	s := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "me", "right" })
 	addr := strings.TrimPrefix(s, "nats://")
 	r := start(t, settings(newSQLite(t).env, with("NATS_URL", "nats://me:"+secret+"@"+addr)), "run")
 	testkit.Equal(t, "exit code", r.wait(t), 1)

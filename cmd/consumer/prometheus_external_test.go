@@ -17,6 +17,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -144,7 +145,7 @@ func TestExternalDashboardHasData(t *testing.T) {
 	servers := []prometheusServer{
 		startPrometheus(t, addr), startPrometheus(t, addr, "--enable-feature=native-histograms"),
 	}
-	js := dialJetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
+	js := natstest.JetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	n, missing := 0, ""
 	defer func() {
 		if t.Failed() {

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // registered is a database whose registry the service has made.
 func registered(t *testing.T, d database) database {
 	t.Helper()
-	r := serve(t, settings(d.env, with("NATS_URL", startNATS(t))))
+	r := serve(t, settings(d.env, with("NATS_URL", natstest.Start(t))))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	return d
 }

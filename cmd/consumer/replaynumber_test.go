@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -33,10 +34,10 @@ func TestReplayNumberOfAPublisher(t *testing.T) {
 		{nats.Header{"Replay-Number": {"2"}, "replay-number": {"3"}}, 3, 3},
 	}
 	onBothEngines(t, func(t *testing.T, d database) {
-		url := startNATS(t)
+		url := natstest.Start(t)
 		env := settings(d.env, with("NATS_URL", url))
 		service := serve(t, env)
-		js := dialJetStream(t, url)
+		js := natstest.JetStream(t, url)
 		want := map[string]int{} // the replay of each tenant's last failure
 		for i, h := range headers {
 			for _, known := range []bool{true, false} {

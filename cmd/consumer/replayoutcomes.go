@@ -215,7 +215,7 @@ func (o *replayOutcomes) lookBack(ctx context.Context) (stop func(), err error) 
 		if err == nil {
 			return o.hearAll(ctx, reader), nil
 		}
-		if !away(err) {
+		if !unavailable(err) {
 			return func() {}, err
 		}
 		select {

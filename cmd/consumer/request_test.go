@@ -11,6 +11,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -86,7 +87,7 @@ func TestRequestWithoutAService(t *testing.T) {
 	testkit.Contains(t, "stderr", stderr, "consumer run", "NATS_URL")
 
 	// A server on which the service has never been.
-	env := settings(with("NATS_URL", startNATS(t)))
+	env := settings(with("NATS_URL", natstest.Start(t)))
 	for _, args := range [][]string{requestArgs("acme"), requestArgs("acme", "--wait", "5s")} {
 		code, stdout, stderr = command(t, env, args...)
 		testkit.Equal(t, "exit code", code, 1)
@@ -98,7 +99,7 @@ func TestRequestWithoutAService(t *testing.T) {
 	testkit.Contains(t, "stderr", stderr, "run the service once")
 
 	// A service that is not running now: the request waits in the stream.
-	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: time.Second}).Topology().Ensure(t.Context(), dialJetStream(t, env["NATS_URL"]))
+	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: time.Second}).Topology().Ensure(t.Context(), natstest.JetStream(t, env["NATS_URL"]))
 	testkit.Must(t, err)
 	code, stdout, stderr = command(t, env, requestArgs("acme", "--wait", "100ms", "--id", "order-1")...)
 	testkit.Equal(t, "exit code", code, 1)
@@ -114,8 +115,8 @@ func TestRequestWithoutAService(t *testing.T) {
 // Being told to stop while it waits is a failure: the answer is not known.
 func TestRequestInterrupted(t *testing.T) {
 	t.Parallel()
-	env := settings(with("NATS_URL", startNATS(t)))
-	js := dialJetStream(t, env["NATS_URL"])
+	env := settings(with("NATS_URL", natstest.Start(t)))
+	js := natstest.JetStream(t, env["NATS_URL"])
 	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: time.Second}).Topology().Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	r := start(t, env, requestArgs("acme", "--wait", "1m")...)
@@ -133,7 +134,7 @@ func TestWatch(t *testing.T) {
 	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
 	url := testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")
 	env := settings(with("NATS_URL", url))
-	js := dialJetStream(t, url)
+	js := natstest.JetStream(t, url)
 	publish(t, js, requestFor(t, "order-1", "acme"))
 	settled(t, js)
 
@@ -172,8 +173,8 @@ func TestWatch(t *testing.T) {
 // A stream may hold what somebody else put there: watch shows the rest.
 func TestWatchSurvivesGarbage(t *testing.T) {
 	t.Parallel()
-	env := settings(with("NATS_URL", startNATS(t)))
-	js := dialJetStream(t, env["NATS_URL"])
+	env := settings(with("NATS_URL", natstest.Start(t)))
+	js := natstest.JetStream(t, env["NATS_URL"])
 	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	r := start(t, env, "watch", "--all")

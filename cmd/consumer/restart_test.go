@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -22,7 +23,7 @@ func TestRestartOfTheEmbeddedServer(t *testing.T) {
 	p := launch(t, env)
 	url := testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url")
 	testkit.Logged(t, &p.stderr, "taking requests", "workers")
-	js := dialJetStream(t, url)
+	js := natstest.JetStream(t, url)
 	for i := range requests {
 		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
 	}
@@ -36,7 +37,7 @@ func TestRestartOfTheEmbeddedServer(t *testing.T) {
 		testkit.Equal(t, "exit code", p.wait(t), 0)
 		p = launch(t, env)
 		testkit.Logged(t, &p.stderr, "taking requests", "workers")
-		js = dialJetStream(t, url)
+		js = natstest.JetStream(t, url)
 	}
 	settled(t, js)
 	if took := time.Since(begin); took > ackWait/2 {

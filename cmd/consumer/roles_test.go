@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -32,7 +33,7 @@ type roles struct {
 
 func newRoles(t *testing.T) *roles {
 	t.Helper()
-	r := &roles{t: t, s: postgrestest.Private(t, "fsync=on"), nats: startNATS(t)}
+	r := &roles{t: t, s: postgrestest.Private(t, "fsync=on"), nats: natstest.Start(t)}
 	r.apply("roles.sql")
 	for _, role := range []string{serviceRole, operatorRole, docexRole} {
 		r.exec("ALTER ROLE " + role + " PASSWORD '" + secret + "'")

@@ -16,7 +16,9 @@ import (
 
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/natsserver"
 	"example.com/tenant-provisioner/internal/page"
+	"example.com/tenant-provisioner/internal/pipeline"
 )
 
 func runCommand(a *app) *cobra.Command {
@@ -66,16 +68,18 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	}
 	defer stopHTTP()
 
-	var server *embedded
+	var server *natsserver.Server
+	var inProcess nats.InProcessConnProvider
 	if c.NATSURL == "" {
-		if server, err = startEmbedded(ctx, c.EmbeddedAddr, c.EmbeddedDir, log); err != nil {
+		if server, err = natsserver.Start(ctx, c.EmbeddedAddr, c.EmbeddedDir, log); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, server.stop()) }()
+		inProcess = server
+		defer func() { err = errors.Join(err, server.Stop()) }()
 	}
 	var last lastError
 	// Nothing is kept for a connection that comes back: what is published late may be out of date, and is looked at again.
-	nc, err := connect(c, server, log, true, last.option(), nats.ReconnectBufSize(-1))
+	nc, err := connect(c, inProcess, log, true, last.option(), nats.ReconnectBufSize(-1))
 	if err != nil {
 		return err
 	}
@@ -86,8 +90,8 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	}
 	counts.registry.MustRegister(&queueMetrics{js, log})
 	board.Connect(js)
-	up := func(what string, fn func() error) error {
-		return untilUp(ctx, c, log, what, func() error {
+	up := func(what string, unavailable func(error) bool, fn func() error) error {
+		return retryUntilUp(ctx, c, log, what, unavailable, func() error {
 			err := fn()
 			if err != nil {
 				serving.Store(starting(fmt.Errorf("starting: waiting for %s: %w", what, err)))
@@ -96,7 +100,7 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 		})
 	}
 	// Contradictions are refused here, before anything is taken.
-	err = up("NATS", func() error {
+	err = up("NATS", unavailable, func() error {
 		if err := connected(nc, &last); err != nil {
 			return fmt.Errorf("no connection to %s: %w", cmp.Or(config.Redact("NATS_URL", c.NATSURL), c.EmbeddedAddr), err)
 		}
@@ -111,7 +115,7 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	}
 
 	var db store
-	err = up("the database", func() (err error) {
+	err = up("the database", pipeline.IsOutage, func() (err error) {
 		db, err = openStore(ctx, c, traces, log)
 		return err
 	})
@@ -128,7 +132,7 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 		return err
 	}
 	// The embedded server's own word: the handler notices only when there is work.
-	ready := func() error { return cmp.Or(server.err(), h.Err()) }
+	ready := func() error { return cmp.Or(server.Err(), h.Err()) }
 	serving.Store(&probes{alive: h.Alive, ready: ready})
 	counts.watchHandler(h, ready)
 	err = h.Run(ctx)

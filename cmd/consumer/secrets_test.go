@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -80,14 +81,14 @@ func tell(t *testing.T, env map[string]string) *everything {
 	service := start(t, env, "run")
 	testkit.Eventually(t, "the service has something to say", func() bool {
 		select {
-		case <-service.ended:
+		case <-service.done:
 			return true
 		default:
 		}
 		return strings.Contains(service.stderr.String(), "waiting for") || strings.Contains(service.stderr.String(), "taking requests")
 	})
 	select {
-	case <-service.ended:
+	case <-service.done:
 	default:
 		addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 		for _, path := range []string{"/readyz", "/livez", "/metrics", "/"} {
@@ -116,7 +117,7 @@ func TestSecretsStayInside(t *testing.T) {
 	t.Parallel()
 	encoded := inURL(hardSecret)
 	nobody := testkit.FreeAddr(t)
-	locked := startNATS(t, func(o *server.Options) { o.Username, o.Password = "me", "another" })
+	locked := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "me", "another" })
 	s := postgrestest.Private(t)
 	s.Exec("CREATE ROLE me LOGIN PASSWORD 'another'")
 	creds, seed := newIssuer(t).creds()
@@ -165,7 +166,7 @@ func TestSecretsStayInside(t *testing.T) {
 			if env["DATABASE_URL"] == "" {
 				env["DATABASE_URL"] = newSQLite(t).env["DATABASE_URL"]
 			} else if strings.HasPrefix(env["DATABASE_URL"], "postgres://") {
-				env["NATS_URL"] = startNATS(t) // the service gets as far as the database
+				env["NATS_URL"] = natstest.Start(t) // the service gets as far as the database
 			}
 			e := tell(t, env)
 			e.holdsNo(secretCore, hardSecret, seed)
@@ -183,8 +184,8 @@ func TestSecretsAreNotPublished(t *testing.T) {
 	i := newIssuer(t)
 	creds, seed := i.creds()
 	encoded := inURL(hardSecret)
-	withPassword := startNATS(t, func(o *server.Options) { o.Username, o.Password = "me", hardSecret })
-	withToken := startNATS(t, func(o *server.Options) { o.Authorization = hardSecret })
+	withPassword := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "me", hardSecret })
+	withToken := natstest.Start(t, func(o *server.Options) { o.Authorization = hardSecret })
 	for name, env := range map[string]map[string]string{
 		"password": {
 			"NATS_URL": strings.Replace(withPassword, "://", "://me:"+encoded+"@", 1), "DATABASE_URL": s.URLOf("me", hardSecret),
@@ -252,7 +253,7 @@ func TestPasswordFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "passwords")
 	testkit.Must(t, os.WriteFile(file, []byte("*:*:*:me:"+secretCore+"\n"), 0o600))
 	through := strings.Replace(s.URLOf("me", ""), "me:@", "me@", 1) + "&passfile=" + url.QueryEscape(file)
-	e := tell(t, map[string]string{"DATABASE_URL": through, "NATS_URL": startNATS(t)})
+	e := tell(t, map[string]string{"DATABASE_URL": through, "NATS_URL": natstest.Start(t)})
 	e.holdsNo(secretCore)
 	testkit.Contains(t, "what was said", e.text.String(), "taking requests")
 }
@@ -262,7 +263,7 @@ func TestSecretsAreNotTraced(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
 	s.Exec("CREATE ROLE me LOGIN PASSWORD '"+hardSecret+"'", "GRANT CREATE ON DATABASE tenants TO me")
-	locked := startNATS(t, func(o *server.Options) { o.Username, o.Password = "me", hardSecret })
+	locked := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "me", hardSecret })
 	seen, collector := collectSpans(t)
 	env := settings(map[string]string{
 		"NATS_URL":     strings.Replace(locked, "://", "://me:"+inURL(hardSecret)+"@", 1),

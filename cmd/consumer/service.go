@@ -79,16 +79,18 @@ func newHandler(
 	})
 }
 
-// untilUp repeats fn while what it needs is away, which is no reason to give up: supervisors start
-// programs in any order. what names it in the log.
-func untilUp(ctx context.Context, c config.Config, log *slog.Logger, what string, fn func() error) error {
+// retryUntilUp repeats fn while what it needs is unavailable: supervisors start programs in any order. what names it in
+// the log.
+func retryUntilUp(
+	ctx context.Context, c config.Config, log *slog.Logger, what string, unavailable func(error) bool, fn func() error,
+) error {
 	faults := repeatlog.New(log)
 	for n := 1; ; n++ {
 		err := fn()
 		if err == nil {
 			faults.Recovered(what + " is available")
 		}
-		if !away(err) {
+		if !unavailable(err) {
 			return err
 		}
 		delay := min(c.Backoff().Delay(n), 10*time.Second)
@@ -99,25 +101,4 @@ func untilUp(ctx context.Context, c config.Config, log *slog.Logger, what string
 			return fmt.Errorf("%s was not there: %w", what, errors.Join(err, context.Cause(ctx)))
 		}
 	}
-}
-
-// away reports whether an error means that a server cannot be reached now.
-func away(err error) bool {
-	var fault *pipeline.Fault
-	if errors.As(err, &fault) {
-		return fault.Class == pipeline.Outage
-	}
-	if _, ok := errors.AsType[*unansweredError](err); ok { // until the user may
-		return true
-	}
-	for _, target := range []error{
-		nats.ErrNoResponders, nats.ErrTimeout, nats.ErrConnectionReconnecting, nats.ErrDisconnected,
-		nats.ErrReconnectBufExceeded, // which run does not fill: the connection was lost just now
-		context.DeadlineExceeded, jetstream.ErrJetStreamNotEnabled,
-	} {
-		if errors.Is(err, target) {
-			return true
-		}
-	}
-	return false
 }

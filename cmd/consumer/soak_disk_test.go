@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -60,9 +61,9 @@ func (zeros) Read(p []byte) (int, error) {
 func TestSoakDiskFull(t *testing.T) {
 	dir := tmpfs(t, t.TempDir(), "32m")
 	d := sqliteIn(t, filepath.Join(dir, "storage"))
-	url := startNATS(t)
+	url := natstest.Start(t)
 	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", url)))
-	js := dialJetStream(t, url)
+	js := natstest.JetStream(t, url)
 	f := pour(t, js, 100, 20*time.Millisecond)
 	f.reaches(t, 30)
 	empty := fill(t, dir)
@@ -80,9 +81,9 @@ func TestSoakDiskReadOnly(t *testing.T) {
 	dir := tmpfs(t, t.TempDir(), "32m")
 	tmpfs(t, filepath.Join(dir, "tenant_"+system), "32m")
 	d := sqliteIn(t, dir)
-	url := startNATS(t)
+	url := natstest.Start(t)
 	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", url)))
-	js := dialJetStream(t, url)
+	js := natstest.JetStream(t, url)
 	f := pour(t, js, 100, 20*time.Millisecond)
 	f.reaches(t, 30)
 	testkit.Eventually(t, "nobody writes just now", func() bool {
@@ -110,7 +111,7 @@ func TestSoakEmbeddedDiskFull(t *testing.T) {
 	first := enlist(t, 1, settings(env, with("NATS_EMBEDDED_DIR", filepath.Join(dir, "nats"))))[0]
 	url := testkit.Logged(t, &first.stderr, "embedded NATS server is up", "url")
 	fleet := append(enlist(t, 1, settings(env, with("NATS_URL", url))), first)
-	js := dialJetStream(t, url)
+	js := natstest.JetStream(t, url)
 	f := pour(t, js, 200, 20*time.Millisecond)
 	f.reaches(t, 50)
 	empty := fill(t, dir)
@@ -133,8 +134,8 @@ func TestSoakPostgresDiskFull(t *testing.T) {
 	s.MoveTo(dir)
 	var empty func()
 	outage{
-		begin: func(*postgrestest.Server) { empty = fill(t, dir) },
-		end:   func(*postgrestest.Server) { empty() },
-		says:  "53100",
+		begin:        func(*postgrestest.Server) { empty = fill(t, dir) },
+		stopWatching: func(*postgrestest.Server) { empty() },
+		says:         "53100",
 	}.under(t, s, 120, 20*time.Millisecond, func([]*replica) {})
 }

@@ -15,7 +15,7 @@ import (
 // The database is away for a minute, with the delays of production.
 func TestSoakPostgresIsStoppedForAMinute(t *testing.T) {
 	const away = time.Minute
-	o := outage{begin: (*postgrestest.Server).Stop, end: (*postgrestest.Server).Start, says: "connect"}
+	o := outage{begin: (*postgrestest.Server).Stop, stopWatching: (*postgrestest.Server).Start, says: "connect"}
 	asked := 0
 	o.under(t, postgrestest.Private(t), 200, 200*time.Millisecond, func(fleet []*replica) {
 		for until := time.Now().Add(away); time.Now().Before(until); time.Sleep(time.Second) {

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -32,7 +33,7 @@ func TestSoakRandomKills(t *testing.T) {
 	}{"postgres": {newPostgres, 2040}, "sqlite": {newSQLite, 6000}} {
 		t.Run(name, func(t *testing.T) {
 			requests := engine.requests
-			d, url := engine.open(t), startNATS(t)
+			d, url := engine.open(t), natstest.Start(t)
 			// Kills are the only thing that spends attempts here; the limit is not what this test is about.
 			env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "2s"), with("MAX_ATTEMPTS", "100"),
 				with("LOG_LEVEL", "warn"))
@@ -40,7 +41,7 @@ func TestSoakRandomKills(t *testing.T) {
 			for i := range fleet {
 				fleet[i] = launch(t, env)
 			}
-			js := dialJetStream(t, url)
+			js := natstest.JetStream(t, url)
 			testkit.Eventually(t, "the streams are there", func() bool {
 				_, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
 				return err == nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -29,12 +30,12 @@ func TestPublicationThatArrivesLate(t *testing.T) {
 	for name, late := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, natsURL := newSQLite(t), startNATS(t)
+			d, natsURL := newSQLite(t), natstest.Start(t)
 			way, through := newRelay(t, natsURL)
 			held := way.hold(t, late.held)
 			c := frozenCase{frozenCourse: frozenCourses()[late.course], then: late.then, soon: true}
 			env := settings(d.env, with("NATS_URL", natsURL), with("ACK_WAIT", "1s"))
-			js := dialJetStream(t, natsURL)
+			js := natstest.JetStream(t, natsURL)
 			a := c.started(t, d, js, merge(env, with("NATS_URL", through)))
 			select {
 			case <-held.reached:
@@ -57,11 +58,11 @@ func TestPublicationWithoutAConnection(t *testing.T) {
 	for _, place := range []string{"failure recorded"} {
 		t.Run(place, func(t *testing.T) {
 			t.Parallel()
-			d, natsURL := newSQLite(t), startNATS(t)
+			d, natsURL := newSQLite(t), natstest.Start(t)
 			way, through := newRelay(t, natsURL)
 			c := frozenCase{frozenCourse: frozenCourses()["refused"], place: place, then: interference{remove: true}}
 			env := settings(d.env, with("NATS_URL", natsURL), with("ACK_WAIT", "1s"))
-			js := dialJetStream(t, natsURL)
+			js := natstest.JetStream(t, natsURL)
 			a := c.frozen(t, d, js, merge(env, with("NATS_URL", through)))
 			way.cut()
 			a.signal(t, syscall.SIGCONT)

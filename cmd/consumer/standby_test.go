@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -90,10 +91,10 @@ func TestStandbyIsGone(t *testing.T) {
 
 func (w wayOut) test(t *testing.T) {
 	p := newReplicatedServer(t, w.role, "client_min_messages = error")
-	natsURL := startNATS(t)
+	natsURL := natstest.Start(t)
 	env := merge(p.env, with("NATS_URL", natsURL))
 	r := enlist(t, 1, env)[0]
-	js := dialJetStream(t, natsURL)
+	js := natstest.JetStream(t, natsURL)
 	publish(t, js, requestFor(t, "order-before", "before"))
 	settled(t, js)
 
@@ -154,9 +155,9 @@ func (w wayOut) test(t *testing.T) {
 func TestCommitsWaitUntilTheStandbyAppliesThem(t *testing.T) {
 	t.Parallel()
 	p := newReplicatedServer(t, "synchronous_commit = remote_apply")
-	natsURL := startNATS(t)
+	natsURL := natstest.Start(t)
 	r := enlist(t, 1, merge(p.env, with("NATS_URL", natsURL), with("CONCURRENCY", "1")))[0]
-	js := dialJetStream(t, natsURL)
+	js := natstest.JetStream(t, natsURL)
 	p.standby.Exec("SELECT pg_wal_replay_pause()")
 	publish(t, js, requestFor(t, "order-1", "late"), courses["refused"].request(t, "order-2", ""))
 	p.waits(t, 2, 1, "COMMIT")
@@ -211,9 +212,9 @@ func TestServiceAndServerAreLost(t *testing.T) {
 func (c failedOver) run(t *testing.T) {
 	const tenant = "acme"
 	p := newReplicatedServer(t)
-	natsURL := startNATS(t)
+	natsURL := natstest.Start(t)
 	env := merge(p.env, with("PREPARED_BOUNDARIES", fmt.Sprint(c.pool)), with("NATS_URL", natsURL))
-	js := dialJetStream(t, natsURL)
+	js := natstest.JetStream(t, natsURL)
 	serve := func(d database, messages ...*nats.Msg) {
 		t.Helper()
 		service := launch(t, env)

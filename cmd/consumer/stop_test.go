@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -16,9 +17,9 @@ import (
 func TestStopUnderLoad(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d database) {
 		const requests, ackWait, drain = 60, 4 * testkit.Patience, 2 * testkit.Patience // neither is waited for
-		url := startNATS(t)
+		url := natstest.Start(t)
 		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", ackWait.String()), with("DRAIN_TIMEOUT", drain.String()))
-		js := dialJetStream(t, url)
+		js := natstest.JetStream(t, url)
 		total, done := 0, 0
 		for done == total { // until it has not done everything before it is told to stop
 			if total == 10*requests {
@@ -46,10 +47,10 @@ func TestStopUnderLoad(t *testing.T) {
 func TestRollingRestart(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d database) {
 		const requests, ackWait = 60, 5 * time.Minute
-		url := startNATS(t)
+		url := natstest.Start(t)
 		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", ackWait.String()))
 		fleet := enlist(t, 3, env)
-		js := dialJetStream(t, url)
+		js := natstest.JetStream(t, url)
 		f := pour(t, js, requests, 20*time.Millisecond)
 		for i, old := range fleet {
 			f.reaches(t, requests*(i+1)/(len(fleet)+1))

@@ -12,6 +12,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -23,13 +24,13 @@ const nobodyTakes = "consumer_service warning"
 
 func TestDoctorOfMissingStreams(t *testing.T) {
 	t.Parallel()
-	url := startNATS(t)
+	url := natstest.Start(t)
 	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_URL", url)), aboutStreams...),
 		"dead_letters_stream warning, durable_consumer warning, events_stream warning, requests_stream warning")
 	unmanaged := examined(t, with("NATS_URL", url), with("NATS_MANAGE_STREAMS", "false"))
 	testkit.Equal(t, "findings", ailing(unmanaged, aboutStreams...),
 		"dead_letters_stream fault, durable_consumer fault, events_stream fault, requests_stream fault")
-	js := dialJetStream(t, url)
+	js := natstest.JetStream(t, url)
 	if _, err := js.Stream(t.Context(), events.StreamRequests); err == nil {
 		t.Error("it has made a stream")
 	}
@@ -63,7 +64,7 @@ func TestDoctorOfStreams(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			url := startNATS(t)
+			url := natstest.Start(t)
 			js := arranged(t, url)
 			stream, err := js.Stream(t.Context(), c.stream)
 			testkit.Must(t, err)
@@ -108,7 +109,7 @@ func TestDoctorOfTheConsumer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			url := startNATS(t)
+			url := natstest.Start(t)
 			js := arranged(t, url)
 			consumer, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
 			testkit.Must(t, err)
@@ -126,7 +127,7 @@ func TestDoctorOfTheConsumer(t *testing.T) {
 // Who takes requests, how often, and for how long the oldest has waited.
 func TestDoctorOfTheQueue(t *testing.T) {
 	t.Parallel()
-	url := startNATS(t)
+	url := natstest.Start(t)
 	js := arranged(t, url)
 	env := with("NATS_URL", url)
 	about := []string{"consumer", "requests"}

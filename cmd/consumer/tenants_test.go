@@ -13,15 +13,16 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // provisioned is a running service that has provisioned acme and beta, and refused acme a second time.
 func provisioned(t *testing.T, d database) (env map[string]string, js jetstream.JetStream) {
 	t.Helper()
-	env = settings(d.env, with("NATS_URL", startNATS(t)))
+	env = settings(d.env, with("NATS_URL", natstest.Start(t)))
 	serve(t, env)
-	js = dialJetStream(t, env["NATS_URL"])
+	js = natstest.JetStream(t, env["NATS_URL"])
 	publish(t, js, requestFor(t, "order-1", "acme"))
 	settled(t, js)
 	publish(t, js, requestFor(t, "order-2", "acme"), requestFor(t, "order-3", "beta"))

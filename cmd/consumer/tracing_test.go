@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -107,7 +108,7 @@ func TestTraces(t *testing.T) {
 		p := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", "127.0.0.1:0"),
 			with("OTEL_EXPORTER_OTLP_ENDPOINT", url), with("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20xyzzy"),
 			with("LOG_LEVEL", "debug")))
-		js := dialJetStream(t, testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url"))
+		js := natstest.JetStream(t, testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url"))
 		testkit.Logged(t, &p.stderr, "taking requests", "workers")
 		const trace, caller, unwanted = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "1af7651916cd43dd8448eb211c80319c"
 		publish(t, js,

@@ -150,7 +150,7 @@ func (v *verification) named(ctx context.Context, names []string) ([]sql.Registe
 			continue
 		}
 		row, err := findTenant(ctx, v.registry, name)
-		if away(err) {
+		if pipeline.IsOutage(err) {
 			return nil, err
 		}
 		faults = append(faults, err)
@@ -196,7 +196,7 @@ func (v *verification) one(ctx context.Context, t sql.Registered) (verdict, erro
 	if ctx.Err() != nil {
 		return verdict{}, context.Cause(ctx)
 	}
-	if away(err) {
+	if pipeline.IsOutage(err) {
 		return verdict{}, err
 	}
 	found := verdict{

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -111,4 +112,13 @@ var causes = map[events.CauseCode]struct {
 	events.CauseSchemaInvalid:       {replayable: true}, // once the boundary is mended
 	events.CausePermissionDenied:    {replayable: true}, // once the right is granted
 	events.CauseAttemptsExhausted:   {replayable: true},
+}
+
+// IsOutage reports whether an error means that the database is unavailable: a fault of class [Outage], or no answer in
+// time.
+func IsOutage(err error) bool {
+	if fault, ok := errors.AsType[*Fault](err); ok {
+		return fault.Class == Outage
+	}
+	return errors.Is(err, context.DeadlineExceeded)
 }

@@ -1,0 +1,126 @@
+package natsserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/handler"
+)
+
+// watch asks the server how it is, and replaces it where it is ill, until ctx ends.
+func (e *Server) watch(ctx context.Context) {
+	ticker := time.NewTicker(healthInterval)
+	defer ticker.Stop()
+	for bad := 0; ; {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		why := e.health()
+		if why == nil {
+			bad = 0
+			continue
+		}
+		if bad++; bad > 1 { // once may be a stream that is just being removed
+			e.setCause(fmt.Errorf("embedded NATS: %w", why))
+			e.faults.Error("the embedded NATS server stores nothing any more; free or add space for it",
+				why, "dir", e.options.StoreDir)
+			e.restartUntilHealthy(ctx)
+			bad = 0
+		}
+	}
+}
+
+// health is why the server does not store what it should. Streams of others are not looked at.
+//
+// A stream that is being made is passed over: its directory is there before the server lists it, and Healthz reports
+// that as a stream that could not be recovered. On a slow disk that takes seconds. What could not be recovered was
+// there when the server started.
+func (e *Server) health() error {
+	e.mu.Lock()
+	s, known := e.server, slices.Clone(e.found)
+	e.mu.Unlock()
+	if !s.JetStreamEnabled() {
+		return errors.New("JetStream has been disabled")
+	}
+	account, err := s.JszAccount(&server.JSzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Streams: true})
+	if err == nil { // else the account has no JetStream yet
+		for _, stream := range account.Streams {
+			known = append(known, stream.Name)
+		}
+	}
+	for _, stream := range ourStreams() {
+		if !slices.Contains(known, stream) {
+			continue
+		}
+		status := s.Healthz(&server.HealthzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Stream: stream})
+		if status.Error != "" && status.StatusCode != http.StatusNotFound {
+			return errors.New(status.Error)
+		}
+	}
+	return nil
+}
+
+func ourStreams() []string {
+	return []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters}
+}
+
+// restartUntilHealthy replaces the server as soon as that makes sense, or ctx ends.
+func (e *Server) restartUntilHealthy(ctx context.Context) {
+	always := func() float64 { return 1 }
+	pause := handler.Backoff{Min: healthInterval, Max: maxRestartDelay, Random: always}
+	for n := 1; ; n++ {
+		err := checkWritable(e.options.StoreDir)
+		if err == nil {
+			if err = e.replace(); err != nil { // it was no matter of space, and each time costs everybody the connection
+				pause = handler.Backoff{Min: maxRestartDelay, Max: maxUselessDelay, Random: always}
+			}
+		}
+		if err == nil {
+			e.setCause(nil)
+			e.faults.Recovered("the embedded NATS server is back")
+			return
+		}
+		e.setCause(fmt.Errorf("embedded NATS: %w", err))
+		e.faults.Warn("the embedded NATS server cannot be restarted yet", err)
+		select {
+		case <-time.After(pause.Delay(n)):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// checkWritable tries whether the directory takes files. A server that stops where it does not would leave its own
+// notes as they were before.
+func checkWritable(dir string) (err error) {
+	file, err := os.CreateTemp(dir, ".space-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+	if _, err = file.Write(make([]byte, spaceNeeded)); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// replace stops the server and starts its successor.
+func (e *Server) replace() error {
+	old := e.Current()
+	old.Shutdown()
+	old.WaitForShutdown()
+	if _, err := e.newServer(); err != nil {
+		return err
+	}
+	return e.health()
+}

@@ -1,0 +1,32 @@
+package natsserver
+
+import (
+	"fmt"
+	"log/slog"
+
+	"example.com/tenant-provisioner/internal/repeatlog"
+)
+
+// serverLog writes the embedded server's log to ours. Its notices are about itself: debug.
+type serverLog struct {
+	*slog.Logger
+	reports *repeatlog.Log
+}
+
+func (l serverLog) Noticef(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
+
+func (l serverLog) Warnf(format string, v ...any) {
+	l.reports.Warn("nats: "+fmt.Sprintf(format, v...), nil)
+}
+
+func (l serverLog) Errorf(format string, v ...any) {
+	l.reports.Error("nats: "+fmt.Sprintf(format, v...), nil)
+}
+
+func (l serverLog) Fatalf(format string, v ...any) {
+	l.reports.Error("nats: "+fmt.Sprintf(format, v...), nil)
+}
+
+func (l serverLog) Debugf(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
+
+func (l serverLog) Tracef(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }

@@ -1,0 +1,187 @@
+// Package natsserver runs a NATS server with JetStream inside the process, for a service without one of its own.
+package natsserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/nats-io/nats-server/v2/server"
+
+	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/repeatlog"
+)
+
+const (
+	readyTimeout = 30 * time.Second
+	// quiet is how long the server must report nothing before an episode of repeated reports is over.
+	quiet = time.Minute
+	// healthInterval is the time between two checks of the server's health.
+	healthInterval = time.Second
+	// maxRestartDelay is the longest delay between two tries to restart a server whose directory cannot be written to.
+	maxRestartDelay = 15 * time.Second
+	// maxUselessDelay is the longest delay where a restart did not help.
+	maxUselessDelay = 10 * time.Minute
+	// spaceNeeded is how many bytes must be writable before a restart: more than the server's own files about consumers
+	// and streams, which it writes when it stops.
+	spaceNeeded = 4 << 20
+)
+
+// Server is a NATS server within this process. After a failed write, as on a full disk, a nats-server never writes to that
+// stream again. So Server replaces it, with the same files and address, once the directory is writable. Confirmed
+// messages are kept; clients reconnect.
+type Server struct {
+	options server.Options
+	lock    *flock.Flock
+	log     *slog.Logger
+	faults  *repeatlog.Log // why the server stores nothing
+	reports *repeatlog.Log // warnings and errors of the server itself
+
+	mu     sync.Mutex
+	server *server.Server
+	found  []string // our streams whose directories existed when the server started
+	cause  error    // why streams cannot be written to, or nil
+
+	stopWatching context.CancelFunc
+	done         chan struct{}
+}
+
+// Start starts a server with JetStream in dir; every write is synced. Other programs reach it at addr; if addr is empty,
+// none can.
+func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, error) {
+	e := &Server{
+		options: server.Options{
+			ServerName: buildinfo.Name, JetStream: true, StoreDir: dir, SyncAlways: true,
+			NoSigs: true, DontListen: addr == "",
+		},
+		lock: flock.New(filepath.Join(dir, ".lock")), log: log, done: make(chan struct{}),
+		faults: repeatlog.New(log), reports: repeatlog.NewWithQuiet(log, quiet, "nats: no further warnings or errors"),
+	}
+	if addr != "" {
+		if err := listenOn(ctx, &e.options, addr); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("NATS_EMBEDDED_DIR: %w", err)
+	}
+	if locked, err := e.lock.TryLock(); err != nil || !locked {
+		return nil, errors.Join(fmt.Errorf("NATS_EMBEDDED_DIR: %s is in use by another process", dir), err)
+	}
+	s, err := e.newServer()
+	if err != nil {
+		return nil, errors.Join(err, e.lock.Unlock())
+	}
+	if addr != "" {
+		if bound, ok := s.Addr().(*net.TCPAddr); ok {
+			e.options.Port = bound.Port // a successor is found at the same
+		}
+		log.InfoContext(ctx, "embedded NATS server is up", "url", s.ClientURL(), "dir", dir)
+	}
+	alive, end := context.WithCancel(context.WithoutCancel(ctx))
+	e.stopWatching = end
+	go func() {
+		defer close(e.done)
+		e.watch(alive)
+	}()
+	return e, nil
+}
+
+// newServer starts the server of the moment and waits until it takes connections.
+func (e *Server) newServer() (*server.Server, error) {
+	var found []string
+	for _, stream := range ourStreams() {
+		dir := filepath.Join(e.options.StoreDir, "jetstream", server.DEFAULT_GLOBAL_ACCOUNT, "streams", stream)
+		if _, err := os.Stat(dir); err == nil {
+			found = append(found, stream)
+		}
+	}
+	options := e.options // the server makes it its own
+	s, err := server.NewServer(&options)
+	if err != nil {
+		return nil, fmt.Errorf("start the embedded NATS server: %w", err)
+	}
+	s.SetLoggerV2(serverLog{e.log, e.reports}, false, false, false)
+	s.Start()
+	if !s.ReadyForConnections(readyTimeout) {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, fmt.Errorf("the embedded NATS server is not ready after %s", readyTimeout)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.server, e.found = s, found
+	return s, nil
+}
+
+// listenOn sets the address, which must be free: the server itself would only log that it is not.
+func listenOn(ctx context.Context, options *server.Options, addr string) error {
+	// A process that is started in the meantime has a copy of the probe for a moment, and the address stays taken.
+	syscall.ForkLock.RLock()
+	probe, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err == nil {
+		err = probe.Close()
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return fmt.Errorf("NATS_EMBEDDED_ADDR: %w; if another consumer or a NATS server runs there, set "+
+			"NATS_URL=nats://%s to use it, else choose another address", err, addr)
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("NATS_EMBEDDED_ADDR: %w", err)
+	}
+	options.Host = host
+	if options.Port, err = strconv.Atoi(port); err != nil {
+		return fmt.Errorf("NATS_EMBEDDED_ADDR: %w", err)
+	}
+	if options.Port == 0 {
+		options.Port = server.RANDOM_PORT
+	}
+	return nil
+}
+
+// InProcessConn connects to the running server.
+func (e *Server) InProcessConn() (net.Conn, error) { return e.Current().InProcessConn() }
+
+// Current is the running server, until the next restart.
+func (e *Server) Current() *server.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.server
+}
+
+// Err is why requests and outcomes cannot be stored, or nil, also where there is no embedded server.
+func (e *Server) Err() error {
+	if e == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.cause
+}
+
+func (e *Server) setCause(why error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cause = why
+}
+
+// Stop ends the server and waits for it.
+func (e *Server) Stop() error {
+	e.stopWatching()
+	<-e.done
+	s := e.Current()
+	s.Shutdown()
+	s.WaitForShutdown()
+	return e.lock.Unlock()
+}

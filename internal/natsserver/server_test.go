@@ -1,0 +1,108 @@
+package natsserver
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/repeatlog"
+	"example.com/tenant-provisioner/internal/testkit"
+)
+
+// The embedded server's own warnings, which its clients can cause, are counted too.
+func TestReportsOfTheEmbeddedServerAreCounted(t *testing.T) {
+	t.Parallel()
+	var written testkit.Output
+	log := slog.New(slog.NewJSONHandler(&written, nil))
+	l := serverLog{log, repeatlog.NewWithQuiet(log, time.Minute, "over")}
+	for range 100 {
+		l.Warnf("%s exceeded", "max_payload")
+		l.Errorf("%s", "disk full")
+	}
+	testkit.Equal(t, "lines", strings.Count(written.String(), "\n"), 2)
+	testkit.Contains(t, "the log", written.String(), `"level":"WARN","msg":"nats: max_payload exceeded"`,
+		`"level":"ERROR","msg":"nats: disk full"`)
+}
+
+// newEmbedded starts the embedded server as the service does, for a service of another process.
+func newEmbedded(t *testing.T, dir string) (_ *Server, url string, _ *testkit.Output) {
+	t.Helper()
+	log := &testkit.Output{}
+	e, err := Start(t.Context(), testkit.FreeAddr(t), dir, slog.New(slog.NewJSONHandler(log, nil)))
+	testkit.Must(t, err)
+	t.Cleanup(func() {
+		testkit.Must(t, e.Stop())
+		if t.Failed() {
+			t.Logf("embedded server:\n%s", testkit.Tail(log.String()))
+		}
+	})
+	return e, e.Current().ClientURL(), log
+}
+
+// While its directory takes nothing the server is left as it is, and says why; a stop does not wait for that.
+func TestEmbeddedServerWaitsForItsDirectory(t *testing.T) {
+	t.Parallel()
+	for name, back := range map[string]bool{"until it is back": true, "until it is stopped": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "nats")
+			e, _, log := newEmbedded(t, dir)
+			testkit.Must(t, os.Rename(dir, dir+".away"))
+			testkit.Must(t, e.Current().ShutdownJetStream())
+			testkit.Logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
+			testkit.Contains(t, "the reason", e.Err().Error(), "no such file")
+			testkit.Must(t, os.Rename(dir+".away", dir))
+			if back {
+				testkit.Logged(t, log, "the embedded NATS server is back", "level")
+				testkit.Must(t, e.Err())
+			}
+		})
+	}
+}
+
+// A stream of somebody else's that cannot be recovered is no reason to restart the server: ours are stored.
+func TestEmbeddedServerWithAForeignStream(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	foreign := filepath.Join(dir, "jetstream", "$G", "streams", "OTHER")
+	testkit.Must(t, os.MkdirAll(foreign, 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(foreign, "meta.inf"), []byte("garbage"), 0o644))
+	testkit.Must(t, os.WriteFile(filepath.Join(foreign, "meta.sum"), []byte("garbage"), 0o644))
+	e, _, _ := newEmbedded(t, dir)
+	if status := e.Current().Healthz(nil); status.Error == "" {
+		t.Fatal("the server does not mind it; this test shows nothing")
+	}
+	testkit.Must(t, e.health())
+}
+
+// A stream that is being made has a directory before the server lists it, for seconds on a slow disk: that is no reason
+// to restart the server.
+func TestEmbeddedServerWithAStreamBeingMade(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e, _, _ := newEmbedded(t, dir)
+	testkit.Must(t, os.MkdirAll(filepath.Join(dir, "jetstream", "$G", "streams", events.StreamDeadLetters), 0o755))
+	if status := e.Current().Healthz(nil); status.Error == "" {
+		t.Fatal("the server does not mind it; this test shows nothing")
+	}
+	testkit.Must(t, e.health())
+}
+
+// A stream that was there before the server, and that the server does not list, could not be recovered.
+func TestEmbeddedServerWithADamagedStream(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	stream := filepath.Join(dir, "jetstream", "$G", "streams", events.StreamDeadLetters)
+	testkit.Must(t, os.MkdirAll(stream, 0o755))
+	for _, name := range []string{"meta.inf", "meta.sum"} {
+		testkit.Must(t, os.WriteFile(filepath.Join(stream, name), []byte("garbage"), 0o644))
+	}
+	e, _, log := newEmbedded(t, dir)
+	why := testkit.Logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
+	testkit.Contains(t, "the reason", why, "could not be recovered")
+	testkit.Contains(t, "what /readyz says", e.Err().Error(), "could not be recovered")
+}
