@@ -14,6 +14,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -94,7 +95,7 @@ func (a *app) completeLetters(
 	if err != nil {
 		return nil
 	}
-	js, _, err := dial(ctx, c, log, nats.Timeout(completionTimeout))
+	js, _, err := natsconn.Open(ctx, c, log, nats.Timeout(completionTimeout))
 	if err != nil {
 		return nil
 	}

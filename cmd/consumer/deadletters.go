@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -26,7 +27,7 @@ func (a *app) openLetters(ctx context.Context) (_ *handler.Letters, _ jetstream.
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	js, end, err := dial(ctx, c, log)
+	js, end, err := natsconn.Open(ctx, c, log)
 	if err != nil {
 		return nil, nil, nil, err
 	}

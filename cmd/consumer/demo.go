@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/natsserver"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -68,11 +69,11 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	nc, err := connect(c, server, log, false)
+	nc, err := natsconn.Connect(c, server, log, false)
 	if err != nil {
 		return err
 	}
-	defer hangUp(ctx, nc)
+	defer natsconn.Close(ctx, nc)
 	db, err := openStore(ctx, c, nil, log)
 	if err != nil {
 		return err

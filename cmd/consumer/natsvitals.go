@@ -15,6 +15,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -37,7 +38,7 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	if c.NATSURL == "" {
 		checks = examineEmbedded(c)
 	}
-	nc, err := reach(c, slog.New(slog.DiscardHandler))
+	nc, err := natsconn.Dial(c, slog.New(slog.DiscardHandler))
 	switch {
 	case errors.Is(err, nats.ErrNoServers) && c.NATSURL == "": // nobody listens
 		found := unseen(name, "start the service, then look again", err)
@@ -50,7 +51,7 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 			"and that it lets the user in"
 		return append(checks, found)
 	}
-	defer hangUp(ctx, nc)
+	defer natsconn.Close(ctx, nc)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return append(checks, unread(name, err))
@@ -63,8 +64,8 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	}
 	checks = append(checks, well(name, "%s at %s", terminal.Plain(where), n.nc.ConnectedAddr()),
 		checkNATSVersion(n.nc.ConnectedServerVersion()))
-	if deaf, ok := errors.AsType[*unansweredError](answered(ctx, nc)); ok {
-		return append(checks, fail("nats_permissions", ownInbox+"; or allow the user:\nsubscribe "+deaf.inbox,
+	if deaf, ok := errors.AsType[*natsconn.InboxError](natsconn.CheckInbox(ctx, nc)); ok {
+		return append(checks, fail("nats_permissions", natsconn.SetInboxPrefix+"; or allow the user:\nsubscribe "+deaf.Inbox,
 			"the user may not receive answers. Nothing else was looked at"))
 	}
 	account, usable := n.examineAccount(ctx)

@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/natsconn"
 )
 
 // replayOutcomes waits for the outcomes of replays. It listens to the subjects, because the stream drops an
@@ -215,7 +216,7 @@ func (o *replayOutcomes) lookBack(ctx context.Context) (stop func(), err error) 
 		if err == nil {
 			return o.hearAll(ctx, reader), nil
 		}
-		if !unavailable(err) {
+		if !natsconn.Unavailable(err) {
 			return func() {}, err
 		}
 		select {

@@ -15,6 +15,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -100,7 +101,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	if err != nil {
 		return misuse(err)
 	}
-	js, end, err := dial(ctx, c, log)
+	js, end, err := natsconn.Open(ctx, c, log)
 	if err != nil {
 		return err
 	}

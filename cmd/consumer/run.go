@@ -16,6 +16,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/natsserver"
 	"example.com/tenant-provisioner/internal/page"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -77,13 +78,13 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 		inProcess = server
 		defer func() { err = errors.Join(err, server.Stop()) }()
 	}
-	var last lastError
+	var last natsconn.LastError
 	// Nothing is kept for a connection that comes back: what is published late may be out of date, and is looked at again.
-	nc, err := connect(c, inProcess, log, true, last.option(), nats.ReconnectBufSize(-1))
+	nc, err := natsconn.Connect(c, inProcess, log, true, last.Option(), nats.ReconnectBufSize(-1))
 	if err != nil {
 		return err
 	}
-	defer hangUp(ctx, nc)
+	defer natsconn.Close(ctx, nc)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return err
@@ -100,11 +101,11 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 		})
 	}
 	// Contradictions are refused here, before anything is taken.
-	err = up("NATS", unavailable, func() error {
-		if err := connected(nc, &last); err != nil {
+	err = up("NATS", natsconn.Unavailable, func() error {
+		if err := natsconn.Connected(nc, &last); err != nil {
 			return fmt.Errorf("no connection to %s: %w", cmp.Or(config.Redact("NATS_URL", c.NATSURL), c.EmbeddedAddr), err)
 		}
-		if err := answered(ctx, nc); err != nil {
+		if err := natsconn.CheckInbox(ctx, nc); err != nil {
 			return err
 		}
 		_, err := c.Topology().Ensure(ctx, js)

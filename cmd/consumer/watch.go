@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"example.com/tenant-provisioner/internal/natsconn"
+)
 
 func watchCommand(a *app) *cobra.Command {
 	var asJSON, all bool
@@ -15,7 +19,7 @@ func watchCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			js, end, err := dial(ctx, c, log)
+			js, end, err := natsconn.Open(ctx, c, log)
 			if err != nil {
 				return err
 			}

@@ -1,7 +1,8 @@
-package main
+package natsconn
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -21,7 +22,7 @@ func TestNATSErrorsAreCounted(t *testing.T) {
 		}}}
 	})
 	var written testkit.Output
-	nc, err := connect(config.Config{NATSURL: strings.Replace(url, "://", "://u:p@", 1)}, nil, newLogger(&written, 0, "json"), false)
+	nc, err := Connect(config.Config{NATSURL: strings.Replace(url, "://", "://u:p@", 1)}, nil, slog.New(slog.NewJSONHandler(&written, nil)), false)
 	testkit.Must(t, err)
 	defer nc.Close()
 	lines := func() int { return strings.Count(written.String(), "denied.") }

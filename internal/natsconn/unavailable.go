@@ -1,4 +1,4 @@
-package main
+package natsconn
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// unavailable reports whether an error means that NATS cannot be reached now, or does not answer.
-func unavailable(err error) bool {
-	if _, ok := errors.AsType[*unansweredError](err); ok { // the user's permissions may change
+// Unavailable reports whether an error means that NATS cannot be reached now, or does not answer.
+func Unavailable(err error) bool {
+	if _, ok := errors.AsType[*InboxError](err); ok { // the user's permissions may change
 		return true
 	}
 	for _, target := range []error{

@@ -1,0 +1,47 @@
+package natsconn
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/nats-io/nats.go"
+)
+
+// NotReachable is what to do where no server answers.
+const NotReachable = "check NATS_URL, and that the server runs"
+
+// explain adds to a connection error what to do about it. The server's own text does not name our variables.
+func explain(err error) error {
+	hint := ""
+	var (
+		unverified *tls.CertificateVerificationError
+		misnamed   x509.HostnameError
+		network    *net.OpError
+	)
+	switch {
+	case errors.As(err, &misnamed):
+		hint = "the server's certificate is for another name: correct the host in NATS_URL"
+	case errors.As(err, &unverified):
+		hint = "the server's certificate is not signed by a trusted authority: check NATS_TLS_CA"
+	case errors.As(err, &network) && network.Op == "dial": // no such host, connection refused, no route
+		hint = NotReachable
+	case errors.As(err, &network) && network.Op == "remote error": // a TLS alert
+		hint = "the server rejects the client certificate, or requires one: check NATS_TLS_CERT and NATS_TLS_KEY"
+	case errors.Is(err, nats.ErrTLS): // it closed the connection without an alert, or the alert was lost
+		hint = "the server closed the connection: check NATS_TLS_CERT and NATS_TLS_KEY"
+	case errors.Is(err, nats.ErrSecureConnWanted):
+		hint = "the server has no TLS: write nats:// in NATS_URL, and unset NATS_TLS_…"
+	case errors.Is(err, nats.ErrAuthorization):
+		hint = "check user and password in NATS_URL, or NATS_CREDS"
+	case errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked),
+		errors.Is(err, nats.ErrAccountAuthExpired):
+		hint = "the credentials have expired or were revoked: replace the file NATS_CREDS"
+	}
+	if hint == "" {
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, hint)
+}
