@@ -17,7 +17,7 @@ import (
 )
 
 // twoConsumers starts two services on one NATS and one database.
-func twoConsumers(t *testing.T, d database) jetstream.JetStream {
+func twoConsumers(t *testing.T, d testDatabase) jetstream.JetStream {
 	t.Helper()
 	url := natstest.Start(t)
 	env := settings(d.env, with("NATS_URL", url))
@@ -45,7 +45,7 @@ func atOnce(t *testing.T, js jetstream.JetStream, messages []*nats.Msg) {
 
 // Of several requests for one tenant, on several consumers, one wins and the others are told.
 func TestOneTenantRequestedEightTimesAtOnce(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		js := twoConsumers(t, d)
 		for round := range 3 {
 			tenant := fmt.Sprintf("acme_%d", round)
@@ -74,7 +74,7 @@ func TestOneTenantRequestedEightTimesAtOnce(t *testing.T) {
 
 // One request, however often it is published and wherever it is worked on, has one outcome.
 func TestOneRequestPublishedEightTimesAtOnce(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		js := twoConsumers(t, d)
 		var messages []*nats.Msg
 		for round := range 3 {
@@ -98,7 +98,7 @@ func TestOneRequestPublishedEightTimesAtOnce(t *testing.T) {
 
 // The service on its own NATS, with publisher and subscriber on connections of their own.
 func TestServiceEndToEnd(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir())))
 		url := testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")
 		subscriber, err := nats.Connect(url)

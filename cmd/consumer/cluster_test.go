@@ -176,7 +176,7 @@ func TestNATSLeaderIsKilled(t *testing.T) {
 }
 
 // killLeaders kills the leaders of these streams one after the other, under load.
-func killLeaders(t *testing.T, d database, requests int, streams ...string) {
+func killLeaders(t *testing.T, d testDatabase, requests int, streams ...string) {
 	t.Helper()
 	c := startCluster(t)
 	enlist(t, 2, settings(d.env, with("NATS_URL", c.urls), with("NATS_REPLICAS", "3")))

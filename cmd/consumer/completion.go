@@ -13,6 +13,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/terminal"
@@ -39,7 +40,7 @@ func (a *app) completeTenants(most int) cobra.CompletionFunc {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 		defer cancel()
-		a.silent().look(ctx, func(ctx context.Context, _ config.Config, r reader) error { //nolint:errcheck // see silent
+		a.silent().look(ctx, func(ctx context.Context, _ config.Config, r database.Reader) error { //nolint:errcheck // see silent
 			if t, err := r.Tenant(ctx, begun); err == nil && t.ID == begun {
 				found = append(found, completion(begun, t.DisplayName))
 			}

@@ -24,7 +24,7 @@ type course struct {
 	sqlite []string // places that SQLite has beside
 	// request makes one; plant prepares what it meets.
 	request func(t *testing.T, id, tenant string) *nats.Msg
-	plant   func(d database, tenant string)
+	plant   func(d testDatabase, tenant string)
 }
 
 var courses = map[string]course{
@@ -52,7 +52,7 @@ var courses = map[string]course{
 		cause:   events.CauseSchemaInvalid,
 		places:  []string{"step 1 ended", "step 3 ended", "failure recorded", "dead letter published"},
 		request: requestFor,
-		plant:   func(d database, tenant string) { d.plant(tenant, "CREATE TABLE {b}docbasket (id INTEGER)") },
+		plant:   func(d testDatabase, tenant string) { d.plant(tenant, "CREATE TABLE {b}docbasket (id INTEGER)") },
 	},
 	"undecodable": {
 		cause: events.CauseUndecodableEvent,
@@ -73,7 +73,7 @@ func TestKilledBetweenDurableEffects(t *testing.T) {
 	t.Parallel()
 	for name, f := range courses {
 		t.Run(name, func(t *testing.T) {
-			onBothEngines(t, func(t *testing.T, d database) {
+			onBothEngines(t, func(t *testing.T, d testDatabase) {
 				places := f.places
 				if d.sqlite() {
 					places = slices.Concat(places, f.sqlite)
@@ -194,7 +194,7 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 
 // whole judges what is there after all requests are settled: n outcomes with that cause, no two for one
 // request, and the registry and the tenants that they speak of.
-func whole(t *testing.T, d database, outcomes []event.Event, cause events.CauseCode, n int) {
+func whole(t *testing.T, d testDatabase, outcomes []event.Event, cause events.CauseCode, n int) {
 	t.Helper()
 	testkit.Equal(t, "outcomes", len(outcomes), n)
 	var named []string
@@ -227,7 +227,7 @@ func whole(t *testing.T, d database, outcomes []event.Event, cause events.CauseC
 }
 
 // verified compares all tenants, the bootstrap tenant among them, with the definition.
-func verified(t *testing.T, d database, n int) {
+func verified(t *testing.T, d testDatabase, n int) {
 	t.Helper()
 	// A thousand take long where the race detector looks on.
 	limit := testkit.Patience + time.Duration(n)*100*time.Millisecond
@@ -240,7 +240,7 @@ func verified(t *testing.T, d database, n int) {
 // A request that kills the process each time runs out of attempts like any other, and takes nobody with it:
 // not those behind it, and not those that were at work beside it.
 func TestRequestThatKillsTheProcess(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		const attempts, others = 3, 12
 		url := natstest.Start(t)
 		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("MAX_ATTEMPTS", fmt.Sprint(attempts)),

@@ -65,7 +65,7 @@ func (m *mailbox) put(key string, msg *nats.Msg, tenant, reason string, age time
 }
 
 // serve starts the service on the server and a database of its own.
-func (m *mailbox) serve() database {
+func (m *mailbox) serve() testDatabase {
 	m.t.Helper()
 	d := newSQLite(m.t)
 	serve(m.t, settings(d.env, with("NATS_URL", m.env["NATS_URL"])))

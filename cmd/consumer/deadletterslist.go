@@ -68,6 +68,9 @@ func newLetterTable(a *app, asJSON bool) *letterTable {
 	return t
 }
 
+// rowsAtOnce is how many rows the table aligns together.
+const rowsAtOnce = 200
+
 func (t *letterTable) add(l handler.Letter) error {
 	t.n++
 	if t.lines != nil {
@@ -80,7 +83,7 @@ func (t *letterTable) add(l handler.Letter) error {
 		shortKey(l.Key), terminal.Time(l.Time), cell(l.Reason, 30), cell(l.Step, 30), strconv.Itoa(l.Attempts),
 		strconv.Itoa(l.Replay), cell(l.Tenant, 40), cell(l.Message, 80),
 	})
-	if len(t.page) < pageSize {
+	if len(t.page) < rowsAtOnce {
 		return nil
 	}
 	return t.flush()

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/natsserver"
 	"example.com/tenant-provisioner/internal/terminal"
@@ -74,7 +75,7 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 		return err
 	}
 	defer natsconn.Close(ctx, nc)
-	db, err := openStore(ctx, c, nil, log)
+	db, err := database.Open(ctx, c, nil, log)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (f *flow) isPublished(t *testing.T, limit time.Duration) {
 }
 
 // ends waits until all requests are published and settled, and judges.
-func (f *flow) ends(t *testing.T, d database, js jetstream.JetStream, limit time.Duration) {
+func (f *flow) ends(t *testing.T, d testDatabase, js jetstream.JetStream, limit time.Duration) {
 	t.Helper()
 	f.isPublished(t, limit)
 	allAtFirst(t, d, js, f.requests, limit)
@@ -90,7 +90,7 @@ func (f *flow) ends(t *testing.T, d database, js jetstream.JetStream, limit time
 }
 
 // allAtFirst is allProvisioned, each at the first attempt.
-func allAtFirst(t *testing.T, d database, js jetstream.JetStream, requests int, limit time.Duration) {
+func allAtFirst(t *testing.T, d testDatabase, js jetstream.JetStream, requests int, limit time.Duration) {
 	t.Helper()
 	attempts := allProvisioned(t, d, js, requests, limit)
 	testkit.Equal(t, "requests by attempts", fmt.Sprint(attempts), fmt.Sprintf("map[1:%d]", requests))
@@ -100,7 +100,7 @@ func allAtFirst(t *testing.T, d database, js jetstream.JetStream, requests int, 
 // none is in the dead letters; and the registry is what the outcomes say. It returns how many requests took
 // how many attempts.
 func allProvisioned(
-	t *testing.T, d database, js jetstream.JetStream, requests int, limit time.Duration,
+	t *testing.T, d testDatabase, js jetstream.JetStream, requests int, limit time.Duration,
 ) (attempts map[int]int) {
 	t.Helper()
 	testkit.Within(t, limit, "all requests are settled", func() bool { return isSettled(t, js) })

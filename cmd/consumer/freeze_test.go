@@ -46,7 +46,7 @@ type frozenCourse struct {
 	// cannot be settled before the frozen process goes on.
 	locked []string
 	// fix removes the cause, so that a replay succeeds; nil where nothing can.
-	fix func(t *testing.T, d database)
+	fix func(t *testing.T, d testDatabase)
 	// passes is set where a replay succeeds although nothing was fixed.
 	passes bool
 }
@@ -88,7 +88,7 @@ func frozenCourses() map[string]frozenCourse {
 			request: requestFor,
 		},
 		env:    with("MAX_ATTEMPTS", "1"),
-		fix:    func(*testing.T, database) {},
+		fix:    func(*testing.T, testDatabase) {},
 		passes: true,
 	}
 	return all
@@ -111,7 +111,7 @@ var interferences = []interference{
 // frozenCase is one case of the matrix.
 type frozenCase struct {
 	frozenCourse
-	open  func(*testing.T) database
+	open  func(*testing.T) testDatabase
 	name  string // engine, course, place and interference
 	place string
 	then  interference
@@ -122,7 +122,7 @@ type frozenCase struct {
 
 // frozenCases are all cases on both engines.
 func frozenCases() (all []frozenCase) {
-	for engine, open := range map[string]func(*testing.T) database{"postgres": newPostgres, "sqlite": newSQLite} {
+	for engine, open := range map[string]func(*testing.T) testDatabase{"postgres": newPostgres, "sqlite": newSQLite} {
 		for name, c := range frozenCourses() {
 			places := slices.Clone(c.places)
 			if engine == "sqlite" {
@@ -230,7 +230,7 @@ func (c frozenCase) run(t *testing.T) {
 }
 
 // frozen returns a replica that has been stopped at the place, with the request in hand.
-func (c frozenCase) frozen(t *testing.T, d database, js jetstream.JetStream, env map[string]string) *replica {
+func (c frozenCase) frozen(t *testing.T, d testDatabase, js jetstream.JetStream, env map[string]string) *replica {
 	t.Helper()
 	place, about, _ := strings.Cut(c.place, "/")
 	r := c.started(t, d, js, merge(env, with("FREEZE_AT", place), with("FREEZE_ABOUT", about)))
@@ -239,7 +239,7 @@ func (c frozenCase) frozen(t *testing.T, d database, js jetstream.JetStream, env
 }
 
 // started returns a replica, and publishes the request.
-func (c frozenCase) started(t *testing.T, d database, js jetstream.JetStream, env map[string]string) *replica {
+func (c frozenCase) started(t *testing.T, d testDatabase, js jetstream.JetStream, env map[string]string) *replica {
 	t.Helper()
 	r := &replica{process: launchBuilt(t, "crashpoints", merge(env, with("HTTP_ADDR", "127.0.0.1:0")))}
 	r.http = "http://" + testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
@@ -253,7 +253,7 @@ func (c frozenCase) started(t *testing.T, d database, js jetstream.JetStream, en
 
 // ends waits until the stale replica has come to rest, ends both, and judges.
 func (c frozenCase) ends(
-	t *testing.T, d database, js jetstream.JetStream, stale *replica, other *process, want []events.CauseCode,
+	t *testing.T, d testDatabase, js jetstream.JetStream, stale *replica, other *process, want []events.CauseCode,
 ) {
 	t.Helper()
 	publish(t, js, requestFor(t, "order-1", "tenant_1"))
@@ -278,7 +278,7 @@ func (p *process) isStopped() bool {
 }
 
 // interfere is what the operator does. It returns the cause of the outcome of the replay, if there is one.
-func (c frozenCase) interfere(t *testing.T, d database, env map[string]string, js jetstream.JetStream) (more []events.CauseCode) {
+func (c frozenCase) interfere(t *testing.T, d testDatabase, env map[string]string, js jetstream.JetStream) (more []events.CauseCode) {
 	t.Helper()
 	operate := func(args ...string) {
 		t.Helper()
@@ -362,7 +362,7 @@ func (r *replica) rests(t *testing.T, js jetstream.JetStream) {
 }
 
 // judge compares all that is there with the causes of the outcomes of the request, one for each replay; "" for success.
-func (c frozenCase) judge(t *testing.T, d database, js jetstream.JetStream, want []events.CauseCode) {
+func (c frozenCase) judge(t *testing.T, d testDatabase, js jetstream.JetStream, want []events.CauseCode) {
 	t.Helper()
 	request := frozenOrder
 	if c.cause == events.CauseUndecodableEvent {
@@ -477,7 +477,7 @@ func deadLetterHeaders(t *testing.T, js jetstream.JetStream) (all []nats.Header)
 }
 
 // impatient has PostgreSQL end the transactions of a frozen client soon.
-func impatient(t *testing.T, d database) database {
+func impatient(t *testing.T, d testDatabase) testDatabase {
 	t.Helper()
 	if d.sqlite() {
 		return d
@@ -492,7 +492,7 @@ func impatient(t *testing.T, d database) database {
 }
 
 // removeBoundary removes what plant has made.
-func removeBoundary(t *testing.T, d database) {
+func removeBoundary(t *testing.T, d testDatabase) {
 	t.Helper()
 	if d.sqlite() {
 		testkit.Must(t, os.RemoveAll(filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"), "tenant_"+frozenTenant)))

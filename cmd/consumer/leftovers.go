@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/terminal"
@@ -18,28 +19,18 @@ import (
 // long before.
 const abandonedAfter = time.Hour
 
-// poolReader is a database that can hold prepared boundaries.
-type poolReader interface {
-	Prepared(ctx context.Context) ([]postgres.PreparedBoundary, error)
-}
-
-// fileReader is a database whose tenants are files.
-type fileReader interface {
-	UnderConstruction(ctx context.Context, before time.Time) ([]string, error)
-}
-
 // examineLeftovers looks for what no tenant has and nobody will use.
-func examineLeftovers(ctx context.Context, c config.Config, r reader) []check {
+func examineLeftovers(ctx context.Context, c config.Config, r database.Reader) []check {
 	switch r := r.(type) {
-	case poolReader:
+	case database.PoolReader:
 		return examinePool(ctx, c, r)
-	case fileReader:
+	case database.FileReader:
 		return []check{examineFiles(ctx, r)}
 	}
 	return nil
 }
 
-func examineFiles(ctx context.Context, r fileReader) check {
+func examineFiles(ctx context.Context, r database.FileReader) check {
 	const name = "files_under_construction"
 	paths, err := r.UnderConstruction(ctx, time.Now().Add(-abandonedAfter))
 	if err != nil {
@@ -99,7 +90,7 @@ var poolChecks = []poolCheck{
 	},
 }
 
-func examinePool(ctx context.Context, c config.Config, r poolReader) []check {
+func examinePool(ctx context.Context, c config.Config, r database.PoolReader) []check {
 	const name = "prepared_boundaries"
 	all, err := r.Prepared(ctx)
 	switch {

@@ -111,7 +111,7 @@ func TestLogOfALargeRequest(t *testing.T) {
 
 // refuseRegistrations makes PostgreSQL refuse each registration of a tenant, but not that of a rehearsal, with an error of
 // 900 KB.
-func refuseRegistrations(t *testing.T, d database) {
+func refuseRegistrations(t *testing.T, d testDatabase) {
 	t.Helper()
 	execute(t, "pgx", d.env["DATABASE_URL"], "docex_system.",
 		"CREATE FUNCTION {b}refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION '%', repeat('x', 900000); END$$",
@@ -139,7 +139,7 @@ func TestLogOfALongError(t *testing.T) {
 
 // The same holds for spans, whatever makes them: of a delivery, a step, a statement.
 func TestSpansOfALargeRequest(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		seen, url := collectSpans(t)
 		p := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("PREPARED_BOUNDARIES", "0"),
 			with("OTEL_EXPORTER_OTLP_ENDPOINT", url)))

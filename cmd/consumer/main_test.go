@@ -192,8 +192,8 @@ func settings(changes ...map[string]string) map[string]string {
 
 func with(name, value string) map[string]string { return map[string]string{name: value} }
 
-// database is where the tenants of a test live, and a way around the program to look at it.
-type database struct {
+// testDatabase is where the tenants of a test live, and a way around the program to look at it.
+type testDatabase struct {
 	env map[string]string
 	// rows runs a query in a tenant's boundary and returns the first column; {b} stands for a prefix to its
 	// tables. The registry is the tenant _docex_system_.
@@ -202,11 +202,11 @@ type database struct {
 	plant func(tenant string, statements ...string)
 }
 
-func (d database) sqlite() bool { return strings.HasPrefix(d.env["DATABASE_URL"], "sqlite:") }
+func (d testDatabase) sqlite() bool { return strings.HasPrefix(d.env["DATABASE_URL"], "sqlite:") }
 
 // leftovers are files that somebody has left under construction, or prepared boundaries whose schema and place in
 // the pool are not both there.
-func (d database) leftovers() []string {
+func (d testDatabase) leftovers() []string {
 	if !d.sqlite() {
 		return d.rows(system, "SELECT coalesce(nspname::text, schema_name) FROM {b}prepared_boundaries "+
 			"FULL JOIN (SELECT nspname FROM pg_namespace WHERE nspname LIKE 'prepared:%') s ON nspname = schema_name "+
@@ -221,14 +221,14 @@ func (d database) leftovers() []string {
 
 const system = "_docex_system_"
 
-func newSQLite(t *testing.T) database {
+func newSQLite(t *testing.T) testDatabase {
 	t.Helper()
 	return sqliteIn(t, filepath.Join(t.TempDir(), "storage"))
 }
 
-func sqliteIn(t *testing.T, root string) database {
+func sqliteIn(t *testing.T, root string) testDatabase {
 	t.Helper()
-	return database{
+	return testDatabase{
 		env: with("DATABASE_URL", "sqlite:"+root),
 		rows: func(tenant, query string) []string {
 			t.Helper()
@@ -247,16 +247,16 @@ func sqliteIn(t *testing.T, root string) database {
 	}
 }
 
-func newPostgres(t *testing.T) database {
+func newPostgres(t *testing.T) testDatabase {
 	t.Helper()
 	url := postgrestest.Database(t)
 	return postgresAt(t, url, url)
 }
 
 // postgresAt is a database at url, which the program reaches through another.
-func postgresAt(t *testing.T, url, through string) database {
+func postgresAt(t *testing.T, url, through string) testDatabase {
 	t.Helper()
-	return database{
+	return testDatabase{
 		env: with("DATABASE_URL", through),
 		rows: func(tenant, query string) []string {
 			t.Helper()
@@ -304,15 +304,15 @@ func column(t *testing.T, db *databasesql.DB, query string) (values []string) {
 }
 
 // tenants are the registered ids, but for the bootstrap tenant.
-func (d database) tenants() []string {
+func (d testDatabase) tenants() []string {
 	return d.rows(system, "SELECT tenant_id FROM {b}tenant_registry WHERE NOT is_system ORDER BY tenant_id")
 }
 
 // onBothEngines runs one test on both.
-func onBothEngines(t *testing.T, test func(t *testing.T, d database)) {
+func onBothEngines(t *testing.T, test func(t *testing.T, d testDatabase)) {
 	t.Helper()
 	t.Parallel()
-	for name, open := range map[string]func(*testing.T) database{"postgres": newPostgres, "sqlite": newSQLite} {
+	for name, open := range map[string]func(*testing.T) testDatabase{"postgres": newPostgres, "sqlite": newSQLite} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, open(t))

@@ -5,17 +5,16 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/IBM/pgxpoolprometheus"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres"
-	"example.com/tenant-provisioner/internal/sql/sqlite"
 )
 
 // metrics counts what the pipeline does, by the conventions of Prometheus.
@@ -120,18 +119,14 @@ func (m *metrics) gauge(name, help string, value func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(opts, value))
 }
 
-// watchStore shows the store's connections and its pool of prepared boundaries.
-func (m *metrics) watchStore(db store) {
-	switch db := db.(type) {
-	case *postgres.Store:
-		m.registry.MustRegister(pgxpoolprometheus.NewCollector(db, nil))
-		if db.Prepared().Target > 0 {
-			m.watchPool(db.Prepared)
-		}
-	case *sqlite.Store:
-		for name, pool := range db.Pools() {
-			m.registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
-		}
+// watchStore registers the metrics of the store's connections and of its pool of prepared boundaries.
+func (m *metrics) watchStore(db database.Store) {
+	m.registry.MustRegister(database.Collectors(db)...)
+	if _, ok := database.Prepared(db); ok {
+		m.watchPool(func() postgres.Prepared {
+			p, _ := database.Prepared(db)
+			return p
+		})
 	}
 }
 

@@ -232,7 +232,7 @@ const faint = `(() => {
 })()`
 
 // provisionSamples has tenants provisioned and refused, each for a reason of its own.
-func provisionSamples(t *testing.T, d database, js jetstream.JetStream) {
+func provisionSamples(t *testing.T, d testDatabase, js jetstream.JetStream) {
 	t.Helper()
 	d.plant("legacy", "CREATE TABLE {b}docbasket (id integer)", "INSERT INTO {b}docbasket VALUES (1)")
 	for i, tenant := range []string{
@@ -257,7 +257,7 @@ func unchecked(t *testing.T, id, tenant string) *nats.Msg {
 
 // The page in a real browser: what it shows, that it keeps itself up to date, and that it can be read by everybody.
 func TestExternalPage(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		openTab := openBrowser(t)
 		env := settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
 		if !d.sqlite() {

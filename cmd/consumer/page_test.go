@@ -11,7 +11,7 @@ import (
 
 // The page of a service at work: every part is wired to what it tells of.
 func TestPage(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		env := settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
 		if !d.sqlite() {
 			env["PREPARED_BOUNDARIES"] = "1"

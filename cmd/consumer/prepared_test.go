@@ -12,18 +12,18 @@ import (
 )
 
 // pooled is the schemas in the pool of prepared boundaries.
-func (d database) pooled() []string {
+func (d testDatabase) pooled() []string {
 	return d.rows(system, "SELECT schema_name FROM {b}prepared_boundaries ORDER BY schema_name")
 }
 
 // holds waits until the pool holds n boundaries.
-func (d database) holds(t *testing.T, n int) {
+func (d testDatabase) holds(t *testing.T, n int) {
 	t.Helper()
 	testkit.Eventually(t, fmt.Sprintf("the pool holds %d boundaries", n), func() bool { return len(d.pooled()) == n })
 }
 
 // filled is a database with a registry and n prepared boundaries, and no service at work.
-func filled(t *testing.T, n int) database {
+func filled(t *testing.T, n int) testDatabase {
 	t.Helper()
 	d := newPostgres(t)
 	r := serve(t, settings(d.env, with("NATS_URL", natstest.Start(t)), with("PREPARED_BOUNDARIES", fmt.Sprint(n))))

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -18,23 +19,10 @@ const (
 	mostNamed = 100
 )
 
-// placeReader is a registry that can be asked where DocEX looks for tenants.
-type placeReader interface {
-	registry
-	Twins(ctx context.Context, limit int) ([][2]string, error)
-	Misplaced(ctx context.Context, page []sql.Registered) ([]sql.Misplaced, error)
-}
-
-// fileRegistry is a registry in a file of its own.
-type fileRegistry interface {
-	Damage(ctx context.Context) ([]string, error)
-	IsWAL() (bool, error)
-}
-
 // examineRegistry looks at registry and tenants, and for what was left behind.
 func examineRegistry(ctx context.Context, c config.Config) (checks []check) {
 	const name = "registry"
-	r, err := openReader(ctx, c)
+	r, err := database.OpenReader(ctx, c)
 	if errors.Is(err, sql.ErrNoRegistry) {
 		return []check{warn(name, "start the service: it makes the registry. If it has run before, correct DATABASE_URL, "+
 			"REGISTRY_SCHEMA or DATABASE_PATH_TEMPLATE", "%s", err)}
@@ -52,20 +40,18 @@ func examineRegistry(ctx context.Context, c config.Config) (checks []check) {
 		return []check{unread(name, err)}
 	}
 	checks = append(checks, well(name, "can be read; tenants: %d", n))
-	if r, ok := r.(fileRegistry); ok {
+	if r, ok := r.(database.FileReader); ok {
 		checks = append(checks, examineRegistryFile(ctx, r))
 	}
 	if c.OnPostgres() {
 		checks = append(checks, checkTenants(n))
 	}
-	if r, ok := r.(placeReader); ok {
-		checks = append(checks, examineTwins(ctx, r))
-		checks = append(checks, examinePlaces(ctx, r)...)
-	}
+	checks = append(checks, examineTwins(ctx, r))
+	checks = append(checks, examinePlaces(ctx, r)...)
 	return append(checks, examineLeftovers(ctx, c, r)...)
 }
 
-func examineRegistryFile(ctx context.Context, r fileRegistry) check {
+func examineRegistryFile(ctx context.Context, r database.FileReader) check {
 	const name = "registry_file"
 	found, err := r.Damage(ctx)
 	if err != nil {
@@ -96,7 +82,7 @@ func checkTenants(n int) check {
 	return well(name, "%d; planned for are up to %d in a database", n, mostTenants)
 }
 
-func examineTwins(ctx context.Context, r placeReader) check {
+func examineTwins(ctx context.Context, r database.Registry) check {
 	const name = "registry_twins"
 	pairs, err := r.Twins(ctx, mostNamed)
 	if err != nil {
@@ -122,10 +108,10 @@ func atMost(n int) string {
 }
 
 // examinePlaces goes through the registry, a page at a time.
-func examinePlaces(ctx context.Context, r placeReader) []check {
+func examinePlaces(ctx context.Context, r database.Registry) []check {
 	const name, collisions = "registry_names", "registry_collisions"
 	var moved, met []string
-	for page, err := range pages(ctx, r) {
+	for page, err := range database.Pages(ctx, r) {
 		var found []sql.Misplaced
 		if err == nil {
 			found, err = r.Misplaced(ctx, page)

@@ -12,7 +12,7 @@ import (
 )
 
 // registered is a database whose registry the service has made.
-func registered(t *testing.T, d database) database {
+func registered(t *testing.T, d testDatabase) testDatabase {
 	t.Helper()
 	r := serve(t, settings(d.env, with("NATS_URL", natstest.Start(t))))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
@@ -20,7 +20,7 @@ func registered(t *testing.T, d database) database {
 }
 
 // enter registers tenants as somebody else would, each with its boundary; empty: none.
-func (d database) enter(t *testing.T, boundaries map[string]string) {
+func (d testDatabase) enter(t *testing.T, boundaries map[string]string) {
 	t.Helper()
 	for id, boundary := range boundaries {
 		value := "NULL"
@@ -34,7 +34,7 @@ func (d database) enter(t *testing.T, boundaries map[string]string) {
 }
 
 // registry runs statements in the registry; {b} stands for a prefix to its tables.
-func (d database) registry(t *testing.T, statements ...string) {
+func (d testDatabase) registry(t *testing.T, statements ...string) {
 	t.Helper()
 	if d.sqlite() {
 		execute(t, "sqlite", "file:"+d.boundary("tenant_"+system), "", statements...)
@@ -44,7 +44,7 @@ func (d database) registry(t *testing.T, statements ...string) {
 }
 
 // boundary is what the template tenant_{tenant_id} makes of a name.
-func (d database) boundary(name string) string {
+func (d testDatabase) boundary(name string) string {
 	if d.sqlite() {
 		return filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"), name, "docex.db")
 	}
@@ -52,7 +52,7 @@ func (d database) boundary(name string) string {
 }
 
 func TestDoctorFindsTenantsThatMeet(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		registered(t, d)
 		about := []string{"registry_names", "registry_twins", "registry_collisions"}
 		d.enter(t, map[string]string{"a": "tenant_a", "b": ""})

@@ -33,7 +33,7 @@ func TestReplayNumberOfAPublisher(t *testing.T) {
 		{nats.Header{"Replay-Number": {"2", "2147483647", "3"}}, 0, 0}, // the largest, which does not count
 		{nats.Header{"Replay-Number": {"2"}, "replay-number": {"3"}}, 3, 3},
 	}
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		url := natstest.Start(t)
 		env := settings(d.env, with("NATS_URL", url))
 		service := serve(t, env)

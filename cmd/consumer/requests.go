@@ -13,6 +13,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -31,7 +32,7 @@ func requestsShowCommand(a *app) *cobra.Command {
 		Example: "  consumer requests show /billing order-1",
 		Args:    exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r reader) error {
+			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r database.Reader) error {
 				return a.showRequest(ctx, r, args[0], args[1], asJSON)
 			})
 		},
@@ -95,7 +96,7 @@ func outcomeType(r sql.Record) string {
 	return ""
 }
 
-func (a *app) showRequest(ctx context.Context, l ledger, source, id string, asJSON bool) error {
+func (a *app) showRequest(ctx context.Context, l database.Ledger, source, id string, asJSON bool) error {
 	r, err := l.Request(ctx, events.RequestKey(source, id))
 	switch {
 	case errors.Is(err, sql.ErrNotFound):

@@ -12,7 +12,7 @@ import (
 )
 
 func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		env, js := provisioned(t, d)
 		show := func(id string, more ...string) (code int, stdout, stderr string) {
 			return command(t, env, append([]string{"requests", "show", billing, id}, more...)...)

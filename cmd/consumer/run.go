@@ -16,6 +16,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/natsserver"
 	"example.com/tenant-provisioner/internal/page"
@@ -58,12 +59,12 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	var serving atomic.Pointer[probes]
 	serving.Store(starting(errors.New("starting")))
 	counts := newMetrics()
-	board, err := newBoard(c, &serving)
+	operatorPage, err := newPage(c, &serving)
 	if err != nil {
 		return err
 	}
-	defer board.Close()
-	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, counts.handler(), board, log)
+	defer operatorPage.Close()
+	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, counts.handler(), operatorPage, log)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 		return err
 	}
 	counts.registry.MustRegister(&queueMetrics{js, log})
-	board.Connect(js)
+	operatorPage.Connect(js)
 	up := func(what string, unavailable func(error) bool, fn func() error) error {
 		return retryUntilUp(ctx, c, log, what, unavailable, func() error {
 			err := fn()
@@ -115,18 +116,18 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 		return fmt.Errorf("JetStream: %w", err)
 	}
 
-	var db store
+	var db database.Store
 	err = up("the database", pipeline.IsOutage, func() (err error) {
-		db, err = openStore(ctx, c, traces, log)
+		db, err = database.Open(ctx, c, traces, log)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	defer prepareAhead(ctx, db)()
+	defer database.FillPool(ctx, db)()
 	counts.watchStore(db)
-	board.Watch(func() page.Database { return boardDatabase(db) })
+	operatorPage.Watch(func() page.Database { return pageDatabase(db) })
 
 	h, err := newHandler(c, nc, db, counts, traces, log)
 	if err != nil {

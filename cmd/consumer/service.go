@@ -12,52 +12,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/repeatlog"
-	"example.com/tenant-provisioner/internal/sql/postgres"
-	"example.com/tenant-provisioner/internal/sql/sqlite"
 )
-
-// store is a database together with its end.
-type store interface {
-	pipeline.Database
-	Close() error
-}
-
-// openStore opens the configured database and brings its registry up to date.
-func openStore(ctx context.Context, c config.Config, traces trace.TracerProvider, log *slog.Logger) (store, error) {
-	if c.OnPostgres() {
-		config := c.Postgres()
-		config.Log, config.Traces = log, traces
-		return postgres.Open(ctx, config)
-	}
-	config := c.SQLite()
-	config.Log, config.Traces = log, traces
-	return sqlite.Open(ctx, config)
-}
-
-// prepareAhead prepares boundaries in the background, if the store is to. The returned function ends that and waits.
-func prepareAhead(ctx context.Context, db store) (stop func()) {
-	pg, ok := db.(*postgres.Store)
-	if !ok || pg.Prepared().Target == 0 {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		pg.Fill(ctx)
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
-}
 
 // newHandler wires a handler to a connection and a database.
 func newHandler(
-	c config.Config, nc *nats.Conn, db store, counts *metrics, traces trace.TracerProvider, log *slog.Logger,
+	c config.Config, nc *nats.Conn, db database.Store, counts *metrics, traces trace.TracerProvider, log *slog.Logger,
 ) (*handler.Handler, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {

@@ -31,7 +31,7 @@ func TestSoakPostgresIsStoppedForAMinute(t *testing.T) {
 
 // The servers that lead are killed again and again.
 func TestSoakNATSLeadersAreKilled(t *testing.T) {
-	for name, open := range map[string]func(*testing.T) database{"postgres": newPostgres, "sqlite": newSQLite} {
+	for name, open := range map[string]func(*testing.T) testDatabase{"postgres": newPostgres, "sqlite": newSQLite} {
 		t.Run(name, func(t *testing.T) {
 			killLeaders(t, open(t), 1000, events.StreamRequests, events.StreamEvents, events.StreamRequests,
 				events.StreamEvents, events.StreamDeadLetters, events.StreamRequests)

@@ -28,7 +28,7 @@ func TestSoakRandomKills(t *testing.T) {
 		soakLimit = 10 * time.Minute
 	)
 	for name, engine := range map[string]struct {
-		open     func(*testing.T) database
+		open     func(*testing.T) testDatabase
 		requests int // what takes it about a minute
 	}{"postgres": {newPostgres, 2040}, "sqlite": {newSQLite, 6000}} {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +121,7 @@ func idle(t *testing.T, js jetstream.JetStream) bool {
 // judge compares outcomes with requests, the registry with outcomes, and every tenant with its definition. It
 // returns how many requests have no outcome, and how many outcomes are one too many.
 func judge(
-	t *testing.T, d database, outcomes []event.Event, want map[string]events.CauseCode, undecodable int,
+	t *testing.T, d testDatabase, outcomes []event.Event, want map[string]events.CauseCode, undecodable int,
 ) (lost, doubled int) {
 	t.Helper()
 	provisioned := map[string]bool{}

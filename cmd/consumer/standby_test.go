@@ -215,7 +215,7 @@ func (c failedOver) run(t *testing.T) {
 	natsURL := natstest.Start(t)
 	env := merge(p.env, with("PREPARED_BOUNDARIES", fmt.Sprint(c.pool)), with("NATS_URL", natsURL))
 	js := natstest.JetStream(t, natsURL)
-	serve := func(d database, messages ...*nats.Msg) {
+	serve := func(d testDatabase, messages ...*nats.Msg) {
 		t.Helper()
 		service := launch(t, env)
 		testkit.Logged(t, &service.stderr, "taking requests", "workers")
@@ -254,7 +254,7 @@ func (c failedOver) run(t *testing.T) {
 }
 
 // isThere compares the registry, the ledger and the schemas with the outcomes that speak of them.
-func (c failedOver) isThere(t *testing.T, d database, outcomes []event.Event) {
+func (c failedOver) isThere(t *testing.T, d testDatabase, outcomes []event.Event) {
 	t.Helper()
 	recorded := fmt.Sprint(d.rows(system, "SELECT outcome_id::text FROM {b}tenant_requests WHERE outcome_id IS NOT NULL"))
 	provisioned := 0

@@ -15,7 +15,7 @@ import (
 // Who is told to stop finishes what runs and hands back the rest at once: the next process does not wait for
 // AckWait, and nothing was tried that did not get its result.
 func TestStopUnderLoad(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		const requests, ackWait, drain = 60, 4 * testkit.Patience, 2 * testkit.Patience // neither is waited for
 		url := natstest.Start(t)
 		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", ackWait.String()), with("DRAIN_TIMEOUT", drain.String()))
@@ -45,7 +45,7 @@ func TestStopUnderLoad(t *testing.T) {
 
 // Three replicas are replaced one after the other under load, and nobody notices.
 func TestRollingRestart(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		const requests, ackWait = 60, 5 * time.Minute
 		url := natstest.Start(t)
 		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", ackWait.String()))

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -31,7 +32,7 @@ func tenantsListCommand(a *app) *cobra.Command {
 		Example: "  consumer tenants list\n  consumer tenants list --json | jq -r .tenant_id",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r reader) error {
+			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r database.Reader) error {
 				return a.listTenants(ctx, r, asJSON)
 			})
 		},
@@ -50,7 +51,7 @@ func tenantsShowCommand(a *app) *cobra.Command {
 
 		ValidArgsFunction: a.completeTenants(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r reader) error {
+			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r database.Reader) error {
 				return a.showTenant(ctx, r, args[0], asJSON)
 			})
 		},
@@ -60,12 +61,12 @@ func tenantsShowCommand(a *app) *cobra.Command {
 }
 
 // look opens the configured database for reading while fn runs.
-func (a *app) look(ctx context.Context, fn func(context.Context, config.Config, reader) error) (err error) {
+func (a *app) look(ctx context.Context, fn func(context.Context, config.Config, database.Reader) error) (err error) {
 	c, _, err := a.configure(ctx)
 	if err != nil {
 		return err
 	}
-	r, err := openReader(ctx, c)
+	r, err := database.OpenReader(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -104,11 +105,11 @@ func boundary(t sql.Registered) string {
 	return "-"
 }
 
-func (a *app) listTenants(ctx context.Context, r registry, asJSON bool) error {
+func (a *app) listTenants(ctx context.Context, r database.Registry, asJSON bool) error {
 	encoder := json.NewEncoder(a.Out)
 	rows := a.List(1, 4, 3) // STRATEGY, CREATED BY, CREATED
 	lines := [][]string{{"TENANT", "STRATEGY", "SCHEMA OR FILE", "CREATED", "CREATED BY", "DISPLAY NAME"}}
-	for page, err := range pages(ctx, r) {
+	for page, err := range database.Pages(ctx, r) {
 		if err != nil {
 			return err
 		}
@@ -138,7 +139,7 @@ func (a *app) listTenants(ctx context.Context, r registry, asJSON bool) error {
 	return nil
 }
 
-func (a *app) showTenant(ctx context.Context, r reader, id string, asJSON bool) error {
+func (a *app) showTenant(ctx context.Context, r database.Reader, id string, asJSON bool) error {
 	t, err := findTenant(ctx, r, id)
 	if err != nil {
 		return err
@@ -183,7 +184,7 @@ func (a *app) showTenant(ctx context.Context, r reader, id string, asJSON bool) 
 }
 
 // findTenant is the row of a tenant, or an error that says what there is instead.
-func findTenant(ctx context.Context, r registry, id string) (sql.Registered, error) {
+func findTenant(ctx context.Context, r database.Registry, id string) (sql.Registered, error) {
 	t, err := r.Tenant(ctx, id)
 	switch {
 	case errors.Is(err, sql.ErrNotFound):

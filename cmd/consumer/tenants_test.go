@@ -18,7 +18,7 @@ import (
 )
 
 // provisioned is a running service that has provisioned acme and beta, and refused acme a second time.
-func provisioned(t *testing.T, d database) (env map[string]string, js jetstream.JetStream) {
+func provisioned(t *testing.T, d testDatabase) (env map[string]string, js jetstream.JetStream) {
 	t.Helper()
 	env = settings(d.env, with("NATS_URL", natstest.Start(t)))
 	serve(t, env)
@@ -44,7 +44,7 @@ func objects[T any](t *testing.T, text string) (all []T) {
 }
 
 func TestTenantsListAndShow(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		env, _ := provisioned(t, d)
 		code, stdout, stderr := command(t, env, "tenants", "list")
 		testkit.Equal(t, "exit code", code, 0)
@@ -91,7 +91,7 @@ func TestTenantsListAndShow(t *testing.T) {
 }
 
 func TestTenantsVerify(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		env, _ := provisioned(t, d)
 		code, stdout, stderr := command(t, env, "tenants", "verify")
 		testkit.Equal(t, "exit code", code, 0)

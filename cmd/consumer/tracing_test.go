@@ -103,7 +103,7 @@ func tracedRequest(t *testing.T, id, tenant, traceParent string) *nats.Msg {
 }
 
 func TestTraces(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d database) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		seen, url := collectSpans(t)
 		p := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", "127.0.0.1:0"),
 			with("OTEL_EXPORTER_OTLP_ENDPOINT", url), with("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20xyzzy"),

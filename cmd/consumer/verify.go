@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/terminal"
@@ -31,7 +32,7 @@ func verifyCommand(a *app) *cobra.Command {
 
 		ValidArgsFunction: a.completeTenants(0),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, c config.Config, r reader) error {
+			return a.look(cmd.Context(), func(ctx context.Context, c config.Config, r database.Reader) error {
 				v := &verification{
 					registry: r, workers: c.Concurrency, strict: strict, out: a.Out, summary: a.Out,
 					colours: a.Palette(a.Out),
@@ -74,7 +75,7 @@ type verdict struct {
 
 // verification compares tenants, several at once, and shows them in order.
 type verification struct {
-	registry registry
+	registry database.Registry
 	workers  int
 	strict   bool
 	out      io.Writer
@@ -118,7 +119,7 @@ func (v *verification) all(ctx context.Context, names []string) error {
 			return err
 		}
 		v.bar = v.newBar(len(rows))
-		for page := range slices.Chunk(rows, pageSize) {
+		for page := range slices.Chunk(rows, database.PageSize) {
 			if err := v.page(ctx, page); err != nil {
 				return err
 			}
@@ -130,7 +131,7 @@ func (v *verification) all(ctx context.Context, names []string) error {
 		return err
 	}
 	v.bar = v.newBar(total)
-	for page, err := range pages(ctx, v.registry) {
+	for page, err := range database.Pages(ctx, v.registry) {
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/sethvargo/go-envconfig"
 
+	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/terminal"
@@ -19,7 +20,7 @@ import (
 
 // fakeRegistry has tenants t0000, t0001, …; check says what comes of each.
 type fakeRegistry struct {
-	registry
+	database.Registry
 	tenants int
 	check   func(ctx context.Context, number int) (pipeline.Inspection, error)
 }
@@ -56,7 +57,7 @@ func (r fakeRegistry) verify(ctx context.Context, workers int) (stdout string, e
 func TestVerifyShowsTenantsInOrderAcrossPages(t *testing.T) {
 	t.Parallel()
 	var running, most atomic.Int64
-	stdout, err := fakeRegistry{tenants: 3*pageSize + 7, check: func(context.Context, int) (pipeline.Inspection, error) {
+	stdout, err := fakeRegistry{tenants: 3*database.PageSize + 7, check: func(context.Context, int) (pipeline.Inspection, error) {
 		most.Store(max(most.Load(), running.Add(1)))
 		defer running.Add(-1)
 		return pipeline.Inspection{Differences: []string{"x"}}, nil
@@ -65,10 +66,10 @@ func TestVerifyShowsTenantsInOrderAcrossPages(t *testing.T) {
 		t.Errorf("%v, %d at once", err, most.Load())
 	}
 	var want strings.Builder
-	for n := range 3*pageSize + 7 {
+	for n := range 3*database.PageSize + 7 {
 		fmt.Fprintf(&want, "✗ t%04d\n    x\n", n)
 	}
-	fmt.Fprintf(&want, "checked %d, in order 0, with warnings 0, drifted %[1]d, could not be read 0\n", 3*pageSize+7)
+	fmt.Fprintf(&want, "checked %d, in order 0, with warnings 0, drifted %[1]d, could not be read 0\n", 3*database.PageSize+7)
 	testkit.Equal(t, "stdout", stdout, want.String())
 }
 

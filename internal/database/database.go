@@ -1,0 +1,122 @@
+// Package database is the one place that chooses an engine: PostgreSQL or SQLite. It opens the configured one for the
+// service ([Open]) or for reading ([OpenReader]), and declares what a reader can do. That each engine can do it is checked
+// by the compiler, in postgres.go and sqlite.go: a method that drifts does not compile, and no check is skipped unseen.
+package database
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/sql/postgres"
+	"example.com/tenant-provisioner/internal/sql/sqlite"
+)
+
+// Store is a database for the service.
+type Store interface {
+	pipeline.Database
+	Close() error
+}
+
+// Open opens the configured database and migrates its registry.
+func Open(ctx context.Context, c config.Config, traces trace.TracerProvider, log *slog.Logger) (Store, error) {
+	if c.OnPostgres() {
+		settings := c.Postgres()
+		settings.Log, settings.Traces = log, traces
+		db, err := postgres.Open(ctx, settings)
+		if err != nil {
+			return nil, err // not db: a nil pointer in an interface is not nil
+		}
+		return db, nil
+	}
+	settings := c.SQLite()
+	settings.Log, settings.Traces = log, traces
+	db, err := sqlite.Open(ctx, settings)
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// Registry reads the registered tenants.
+type Registry interface {
+	Count(ctx context.Context) (int, error)
+	// Tenants returns at most limit tenants with an id above after, in the order of their ids.
+	Tenants(ctx context.Context, after string, limit int) ([]sql.Registered, error)
+	Tenant(ctx context.Context, id string) (sql.Registered, error)
+	// Verify compares what a tenant has with the definition.
+	Verify(ctx context.Context, t sql.Registered) (pipeline.Inspection, error)
+	// Twins returns pairs of ids that differ only in case, at most limit.
+	Twins(ctx context.Context, limit int) ([][2]string, error)
+	// Misplaced returns those of the page whose boundary is not where the template puts it.
+	Misplaced(ctx context.Context, page []sql.Registered) ([]sql.Misplaced, error)
+}
+
+// Ledger reads the requests.
+type Ledger interface {
+	Request(ctx context.Context, key string) (sql.Record, error)
+	Requests(ctx context.Context, tenantID string, limit int) ([]sql.Record, error)
+}
+
+// Reader is a database that is only read.
+type Reader interface {
+	Registry
+	Ledger
+	Close() error
+}
+
+// PoolReader is a [Reader] of PostgreSQL, which has prepared boundaries.
+type PoolReader interface {
+	Prepared(ctx context.Context) ([]postgres.PreparedBoundary, error)
+}
+
+// FileReader is a [Reader] of SQLite, where registry and tenants are files.
+type FileReader interface {
+	// UnderConstruction returns the temporary files of attempts that are older than before.
+	UnderConstruction(ctx context.Context, before time.Time) ([]string, error)
+	// Damage returns what SQLite finds wrong with the registry's file.
+	Damage(ctx context.Context) ([]string, error)
+	IsWAL() (bool, error)
+}
+
+// OpenReader opens the configured database for reading. It creates and migrates nothing.
+func OpenReader(ctx context.Context, c config.Config) (Reader, error) {
+	if c.OnPostgres() {
+		r, err := postgres.OpenReader(ctx, c.Postgres())
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
+	r, err := sqlite.OpenReader(ctx, c.SQLite())
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// PageSize is how many rows of the registry are in memory at a time.
+const PageSize = 200
+
+// Pages iterates over all rows of the registry, in the order of their ids. An error is the last.
+func Pages(ctx context.Context, r Registry) iter.Seq2[[]sql.Registered, error] {
+	return func(yield func([]sql.Registered, error) bool) {
+		for after := ""; ; {
+			page, err := r.Tenants(ctx, after, PageSize)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if len(page) > 0 && !yield(page, nil) || len(page) < PageSize {
+				return
+			}
+			after = page[len(page)-1].ID
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package database
+
+import (
+	"context"
+
+	"example.com/tenant-provisioner/internal/sql/postgres"
+)
+
+var (
+	_ Store      = (*postgres.Store)(nil)
+	_ Reader     = (*postgres.Reader)(nil)
+	_ PoolReader = (*postgres.Reader)(nil)
+)
+
+// FillPool keeps the pool of prepared boundaries full, in the background. stop ends that and waits. It does nothing where
+// none are to be prepared.
+func FillPool(ctx context.Context, db Store) (stop func()) {
+	if _, ok := Prepared(db); !ok {
+		return func() {}
+	}
+	pg := db.(*postgres.Store) //nolint:errcheck,forcetypeassert // only it has prepared boundaries
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pg.Fill(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// Prepared is the state of the pool of prepared boundaries; false where none are to be prepared.
+func Prepared(db Store) (postgres.Prepared, bool) {
+	pg, ok := db.(*postgres.Store)
+	if !ok {
+		return postgres.Prepared{}, false
+	}
+	p := pg.Prepared()
+	return p, p.Target > 0
+}
