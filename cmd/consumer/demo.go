@@ -18,6 +18,7 @@ import (
 	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/natsserver"
+	"example.com/tenant-provisioner/internal/telemetry"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -80,7 +81,7 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	h, err := newHandler(c, nc, db, newMetrics(), nil, log)
+	h, err := newHandler(c, nc, db, telemetry.NewMetrics(), nil, log)
 	if err != nil {
 		return err
 	}

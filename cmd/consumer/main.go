@@ -19,6 +19,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/telemetry"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -69,7 +70,7 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 const maxComplaint = 16 << 10
 
 func complain(w io.Writer, err error) {
-	text := printable(bound(err.Error(), maxComplaint))
+	text := printable(telemetry.Bound(err.Error(), maxComplaint))
 	fmt.Fprintf(w, "consumer: %s\n", text) //nolint:errcheck // there is nowhere else to say it
 }
 

@@ -5,17 +5,18 @@ import (
 
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/telemetry"
 )
 
 // observer counts what the pipeline does, and tells who waits how its steps get on. It is a [pipeline.Observer].
 type observer struct {
-	*metrics
+	*telemetry.Metrics
 	progress *handler.Progress
 }
 
 func (o *observer) StepBegan(r pipeline.Running) { o.progress.StepBegan(r) }
 
 func (o *observer) StepEnded(r pipeline.Running, took time.Duration, err error) {
-	o.metrics.stepEnded(r.Step.Name, took, err)
+	o.Metrics.StepEnded(r.Step.Name, took, err)
 	o.progress.StepEnded(r, took, err)
 }

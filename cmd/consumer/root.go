@@ -8,6 +8,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/telemetry"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -56,5 +57,5 @@ func (a *app) configure(ctx context.Context) (config.Config, *slog.Logger, error
 	if err != nil {
 		return c, nil, err
 	}
-	return c, newLogger(a.Err, c.LogLevel, c.LogFormat), nil
+	return c, telemetry.NewLogger(a.Err, c.LogLevel, c.LogFormat), nil
 }

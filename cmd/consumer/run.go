@@ -21,6 +21,7 @@ import (
 	"example.com/tenant-provisioner/internal/natsserver"
 	"example.com/tenant-provisioner/internal/page"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/telemetry"
 )
 
 func runCommand(a *app) *cobra.Command {
@@ -51,20 +52,20 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	}()
 	log.InfoContext(ctx, "starting", "version", buildinfo.Version(), "nats", cmp.Or(config.Redact("NATS_URL", c.NATSURL), "embedded"),
 		"database", config.Redact("DATABASE_URL", c.DatabaseURL))
-	traces, stopTracing, err := startTracing(ctx, env, log)
+	traces, stopTracing, err := telemetry.StartTraces(ctx, env, log)
 	if err != nil {
 		return err
 	}
 	defer stopTracing()
 	var serving atomic.Pointer[probes]
 	serving.Store(starting(errors.New("starting")))
-	counts := newMetrics()
+	counts := telemetry.NewMetrics()
 	operatorPage, err := newPage(c, &serving)
 	if err != nil {
 		return err
 	}
 	defer operatorPage.Close()
-	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, counts.handler(), operatorPage, log)
+	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, counts.Handler(), operatorPage, log)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	if err != nil {
 		return err
 	}
-	counts.registry.MustRegister(&queueMetrics{js, log})
+	counts.WatchQueue(js, log)
 	operatorPage.Connect(js)
 	up := func(what string, unavailable func(error) bool, fn func() error) error {
 		return retryUntilUp(ctx, c, log, what, unavailable, func() error {
@@ -126,7 +127,7 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	defer database.FillPool(ctx, db)()
-	counts.watchStore(db)
+	counts.WatchStore(db)
 	operatorPage.Watch(func() page.Database { return pageDatabase(db) })
 
 	h, err := newHandler(c, nc, db, counts, traces, log)
@@ -136,7 +137,7 @@ func run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	// The embedded server's own word: the handler notices only when there is work.
 	ready := func() error { return cmp.Or(server.Err(), h.Err()) }
 	serving.Store(&probes{alive: h.Alive, ready: ready})
-	counts.watchHandler(h, ready)
+	counts.WatchHandler(h, ready)
 	err = h.Run(ctx)
 	log.InfoContext(ctx, "stopped")
 	return err

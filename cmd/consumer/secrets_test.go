@@ -17,6 +17,7 @@ import (
 	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
+	"example.com/tenant-provisioner/internal/telemetry"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -207,7 +208,7 @@ func TestSecretsAreNotPublished(t *testing.T) {
 			e.add("/metrics", body)
 			c, err := config.Load(t.Context(), envconfig.MapLookuper(env))
 			testkit.Must(t, err)
-			js, end, err := natsconn.Open(t.Context(), c, newLogger(os.Stderr, c.LogLevel, ""))
+			js, end, err := natsconn.Open(t.Context(), c, telemetry.NewLogger(os.Stderr, c.LogLevel, ""))
 			testkit.Must(t, err)
 			defer end()
 			for _, stream := range []string{events.StreamEvents, events.StreamDeadLetters, events.StreamRequests} {

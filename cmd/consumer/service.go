@@ -16,11 +16,12 @@ import (
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/repeatlog"
+	"example.com/tenant-provisioner/internal/telemetry"
 )
 
 // newHandler wires a handler to a connection and a database.
 func newHandler(
-	c config.Config, nc *nats.Conn, db database.Store, counts *metrics, traces trace.TracerProvider, log *slog.Logger,
+	c config.Config, nc *nats.Conn, db database.Store, counts *telemetry.Metrics, traces trace.TracerProvider, log *slog.Logger,
 ) (*handler.Handler, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -29,16 +30,16 @@ func newHandler(
 	provisioner, err := pipeline.New(pipeline.Config{
 		Database: db, Source: c.EventSource, Log: log, Now: time.Now, Steps: pipeline.Steps(),
 		Observer: &observer{counts, handler.NewProgress(nc, c.EventSource, log)}, Workers: c.Concurrency,
-		Limit: pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait}, Tracer: tracer(traces),
+		Limit: pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait}, Tracer: telemetry.Tracer(traces),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return handler.New(handler.Config{
 		Conn: nc, JetStream: js, Topology: c.Topology(), Provisioner: provisioner, Workers: c.Concurrency,
-		Backoff: c.Backoff(), DrainTimeout: c.DrainTimeout, Log: log, Settled: counts.settled,
-		Unstored: counts.unstored.Inc,
-		Tracer:   tracer(traces),
+		Backoff: c.Backoff(), DrainTimeout: c.DrainTimeout, Log: log, Settled: counts.ObserveRequest,
+		Unstored: counts.DeadLetterRefused,
+		Tracer:   telemetry.Tracer(traces),
 	})
 }
 

@@ -1,4 +1,4 @@
-package main
+package telemetry
 
 import (
 	"context"
@@ -26,8 +26,8 @@ const traceStopTimeout = 3 * time.Second
 // traceQuiet is how long no export fails before those that failed are over: longer than an export that is retried.
 const traceQuiet = 5 * time.Minute
 
-// startTracing returns what makes spans, or nil where none are asked for, and what sends the last of them.
-func startTracing(
+// StartTraces returns what makes spans, or nil where none are asked for, and what sends the last of them.
+func StartTraces(
 	ctx context.Context, env envconfig.Lookuper, log *slog.Logger,
 ) (_ trace.TracerProvider, stop func(), _ error) {
 	if !config.TracesEnabled(env) {
@@ -61,8 +61,8 @@ func startTracing(
 	}, nil
 }
 
-// tracer is the program's own, or nil.
-func tracer(provider trace.TracerProvider) trace.Tracer {
+// Tracer is the program's own, or nil.
+func Tracer(provider trace.TracerProvider) trace.Tracer {
 	if provider == nil {
 		return nil
 	}

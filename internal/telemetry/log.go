@@ -1,4 +1,4 @@
-package main
+package telemetry
 
 import (
 	"encoding"
@@ -21,9 +21,9 @@ const (
 // logStack is the key of a panic's stack.
 const logStack = "stack"
 
-// newLogger logs to w: text on a terminal, else JSON, unless the format says which. No text that it writes is longer
+// NewLogger logs to w: text on a terminal, else JSON, unless the format says which. No text that it writes is longer
 // than the limits, whoever made it: messages, attributes, and what is inside groups and lists.
-func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
+func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: boundAttr}
 	if format == "" {
 		format = "json"
@@ -46,7 +46,7 @@ func boundAttr(_ []string, a slog.Attr) slog.Attr {
 	}
 	switch a.Value.Kind() {
 	case slog.KindString:
-		a.Value = slog.StringValue(bound(a.Value.String(), limit))
+		a.Value = slog.StringValue(Bound(a.Value.String(), limit))
 	case slog.KindAny:
 		a.Value = boundAny(a.Value.Any(), limit)
 	case slog.KindBool, slog.KindDuration, slog.KindFloat64, slog.KindInt64, slog.KindTime, slog.KindUint64,
@@ -64,33 +64,33 @@ func boundAny(value any, limit int) (bounded slog.Value) {
 				bounded = slog.AnyValue(nil)
 				return
 			}
-			bounded = slog.StringValue(bound(fmt.Sprintf("!PANIC: %v", cause), limit))
+			bounded = slog.StringValue(Bound(fmt.Sprintf("!PANIC: %v", cause), limit))
 		}
 	}()
 	switch v := value.(type) {
 	case error:
-		return slog.StringValue(bound(v.Error(), limit))
+		return slog.StringValue(Bound(v.Error(), limit))
 	case []string:
 		return slog.AnyValue(boundList(v, limit))
 	case []byte:
-		return slog.StringValue(bound(string(v), limit))
+		return slog.StringValue(Bound(string(v), limit))
 	case encoding.TextMarshaler:
 		if text, err := v.MarshalText(); err == nil {
-			return slog.StringValue(bound(string(text), limit))
+			return slog.StringValue(Bound(string(text), limit))
 		}
 	case fmt.Stringer:
-		return slog.StringValue(bound(v.String(), limit))
+		return slog.StringValue(Bound(v.String(), limit))
 	}
 	// The JSON handler writes the first, the text handler the second.
 	encoded, err := json.Marshal(value)
 	printed := fmt.Sprintf("%+v", value)
-	if err == nil && len(encoded) <= limit && bound(printed, limit) == printed {
+	if err == nil && len(encoded) <= limit && Bound(printed, limit) == printed {
 		return slog.AnyValue(value)
 	}
 	if err == nil {
 		printed = string(encoded)
 	}
-	return slog.StringValue(bound(printed, limit))
+	return slog.StringValue(Bound(printed, limit))
 }
 
 // boundList cuts each text of a list, and the list where all together are longer than the limit.
@@ -98,7 +98,7 @@ func boundList(list []string, limit int) []string {
 	bounded := make([]string, 0, min(len(list), limit))
 	written := 0
 	for i, text := range list {
-		text = bound(text, limit)
+		text = Bound(text, limit)
 		for _, r := range text {
 			written += writtenLen(r, len(string(r)))
 		}

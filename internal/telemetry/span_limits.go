@@ -1,4 +1,4 @@
-package main
+package telemetry
 
 import (
 	"context"
@@ -39,12 +39,12 @@ func (b boundedSpans) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnly
 type boundedSpan struct{ sdktrace.ReadOnlySpan }
 
 // Name implements [sdktrace.ReadOnlySpan].
-func (b boundedSpan) Name() string { return bound(b.ReadOnlySpan.Name(), maxSpanText) }
+func (b boundedSpan) Name() string { return Bound(b.ReadOnlySpan.Name(), maxSpanText) }
 
 // Status implements [sdktrace.ReadOnlySpan].
 func (b boundedSpan) Status() sdktrace.Status {
 	status := b.ReadOnlySpan.Status()
-	status.Description = bound(status.Description, maxSpanText)
+	status.Description = Bound(status.Description, maxSpanText)
 	return status
 }
 
@@ -52,11 +52,11 @@ func (b boundedSpan) Status() sdktrace.Status {
 func (b boundedSpan) Events() []sdktrace.Event {
 	events := slices.Clone(b.ReadOnlySpan.Events())
 	for i := range events {
-		events[i].Name = bound(events[i].Name, maxSpanText)
+		events[i].Name = Bound(events[i].Name, maxSpanText)
 		events[i].Attributes = slices.Clone(events[i].Attributes)
 		for j, a := range events[i].Attributes {
 			if a.Value.Type() == attribute.STRING {
-				events[i].Attributes[j].Value = attribute.StringValue(bound(a.Value.AsString(), maxSpanText))
+				events[i].Attributes[j].Value = attribute.StringValue(Bound(a.Value.AsString(), maxSpanText))
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package telemetry
 
 import (
 	"bytes"
@@ -16,27 +16,6 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-func TestBound(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		text  string
-		limit int
-		want  string
-	}{
-		{"", 10, ""},
-		{"short", 5, "short"},
-		{"longer", 5, "longe… (6 bytes)"},
-		{"äöü", 5, "äö… (6 bytes)"}, // not within a rune
-		{"日本語", 8, "日本… (9 bytes)"},
-		{"\x00\x00\x00", 12, "\x00\x00… (3 bytes)"}, // as long as \u0000
-		{`""""`, 6, `"""… (4 bytes)`},
-		{"\xff\xff", 6, "\xff… (2 bytes)"},
-		{"\U000e0001x", 10, "\U000e0001… (5 bytes)"},
-	} {
-		testkit.Equal(t, fmt.Sprintf("%q in %d", c.text, c.limit), bound(c.text, c.limit), c.want)
-	}
-}
-
 type (
 	record  struct{ Name, Note string }
 	spoken  string
@@ -46,18 +25,22 @@ type (
 )
 
 func (s spoken) String() string { return string(s) }
+
 func (m marshal) MarshalText() ([]byte, error) { //nolint:unparam // an interface's
 	return []byte(m), nil
 }
+
 func (l lazy) LogValue() slog.Value { return slog.StringValue(string(l)) }
-func (f *failing) Error() string    { panic(strings.Repeat("p", 90_000)) }
+
+func (f *failing) Error() string { panic(strings.Repeat("p", 90_000)) }
+
 func (f failing) MarshalJSON() ([]byte, error) { //nolint:unparam // an interface's
 	return nil, errors.New(strings.Repeat("m", 90_000))
 }
 
 func logTo(format string) (*slog.Logger, *bytes.Buffer) {
 	var written bytes.Buffer
-	return newLogger(&written, slog.LevelDebug, format), &written
+	return NewLogger(&written, slog.LevelDebug, format), &written
 }
 
 // Whatever a line is made of, it stays short.

@@ -1,4 +1,4 @@
-package main
+package telemetry
 
 import (
 	"context"
@@ -43,6 +43,11 @@ var (
 	lettersWaiting = queueGauge("dead_letters",
 		"Dead letters that wait for a replay, or for being removed.")
 )
+
+// WatchQueue registers the metrics of the queue.
+func (m *Metrics) WatchQueue(js jetstream.JetStream, log *slog.Logger) {
+	m.registry.MustRegister(&queueMetrics{js, log})
+}
 
 // Describe implements [prometheus.Collector].
 func (m *queueMetrics) Describe(descs chan<- *prometheus.Desc) {

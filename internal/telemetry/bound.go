@@ -1,4 +1,4 @@
-package main
+package telemetry
 
 import (
 	"fmt"
@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// bound returns text if it takes at most limit bytes where it is written, else as much of its beginning as does and how
+// Bound returns text if it takes at most limit bytes where it is written, else as much of its beginning as does and how
 // long the whole is. It cuts between runes. A character that JSON and quoting escape counts as long as its escape:
 // 1 KiB of control characters would otherwise be 6 KiB of log.
-func bound(text string, limit int) string {
+func Bound(text string, limit int) string {
 	const longest = len(`\U0010ffff`)
 	if len(text)*longest <= limit {
 		return text

@@ -1,4 +1,4 @@
-package main
+package telemetry
 
 import (
 	"net/http"
@@ -11,14 +11,11 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/buildinfo"
-	"example.com/tenant-provisioner/internal/database"
-	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/pipeline"
-	"example.com/tenant-provisioner/internal/sql/postgres"
 )
 
-// metrics counts what the pipeline does, by the conventions of Prometheus.
-type metrics struct {
+// Metrics counts what the pipeline does, by the conventions of Prometheus.
+type Metrics struct {
 	registry *prometheus.Registry
 	outcomes *prometheus.CounterVec
 	warnings *prometheus.CounterVec
@@ -40,8 +37,8 @@ func durations(name, help string, count int, labels ...string) *prometheus.Histo
 	}, labels)
 }
 
-func newMetrics() *metrics {
-	m := &metrics{
+func NewMetrics() *Metrics {
+	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tenant_provisioner_outcomes_total",
@@ -84,7 +81,7 @@ func newMetrics() *metrics {
 	return m
 }
 
-func (m *metrics) stepEnded(step string, took time.Duration, err error) {
+func (m *Metrics) StepEnded(step string, took time.Duration, err error) {
 	result := "ok"
 	if err != nil {
 		result = "error"
@@ -92,17 +89,19 @@ func (m *metrics) stepEnded(step string, took time.Duration, err error) {
 	m.steps.WithLabelValues(step, result).Observe(took.Seconds())
 }
 
-func (m *metrics) AttemptEnded(r pipeline.AttemptResult) { m.attempts.WithLabelValues(string(r)).Inc() }
+func (m *Metrics) AttemptEnded(r pipeline.AttemptResult) { m.attempts.WithLabelValues(string(r)).Inc() }
 
-func (m *metrics) Warned(step, code string) { m.warnings.WithLabelValues(step, code).Inc() }
+func (m *Metrics) Warned(step, code string) { m.warnings.WithLabelValues(step, code).Inc() }
 
-func (m *metrics) Recorded(eventType string, cause events.CauseCode) {
+func (m *Metrics) Recorded(eventType string, cause events.CauseCode) {
 	m.outcomes.WithLabelValues(eventType, string(cause)).Inc()
 }
 
-func (m *metrics) settled(eventType string, took time.Duration) {
+func (m *Metrics) ObserveRequest(eventType string, took time.Duration) {
 	m.requests.WithLabelValues(eventType).Observe(took.Seconds())
 }
+
+func (m *Metrics) DeadLetterRefused() { m.unstored.Inc() }
 
 // buildInfo tells which build runs.
 func buildInfo() prometheus.Collector {
@@ -113,64 +112,7 @@ func buildInfo() prometheus.Collector {
 	}, func() float64 { return 1 })
 }
 
-// gauge shows what value tells at each scrape.
-func (m *metrics) gauge(name, help string, value func() float64) {
-	opts := prometheus.GaugeOpts{Name: "tenant_provisioner_" + name, Help: help}
-	m.registry.MustRegister(prometheus.NewGaugeFunc(opts, value))
-}
-
-// watchStore registers the metrics of the store's connections and of its pool of prepared boundaries.
-func (m *metrics) watchStore(db database.Store) {
-	m.registry.MustRegister(database.Collectors(db)...)
-	if _, ok := database.Prepared(db); ok {
-		m.watchPool(func() postgres.Prepared {
-			p, _ := database.Prepared(db)
-			return p
-		})
-	}
-}
-
-// watchHandler shows what the handler has in hand, and how it is.
-func (m *metrics) watchHandler(h *handler.Handler, ready func() error) {
-	m.gauge("requests_in_hand", "Requests that this process has pulled and not yet settled.",
-		func() float64 { return float64(h.InHand()) })
-	m.gauge("workers", "Tenants that this process builds at once (CONCURRENCY).",
-		func() float64 { return float64(h.Workers) })
-	m.gauge("ready", "Whether this process takes requests, as /readyz tells.",
-		func() float64 { return truth(ready() == nil) })
-	m.gauge("alive", "Whether intake gets on, as /livez tells.", func() float64 { return truth(h.Alive() == nil) })
-}
-
-func truth(is bool) float64 {
-	if is {
-		return 1
-	}
-	return 0
-}
-
-// watchPool shows the pool of prepared boundaries as pool tells it.
-func (m *metrics) watchPool(pool func() postgres.Prepared) {
-	m.registry.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "tenant_provisioner_prepared_boundaries",
-			Help: "Prepared boundaries that are ready, of all replicas, as last counted.",
-		}, func() float64 { return float64(pool().Ready) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "tenant_provisioner_prepared_boundaries_target",
-			Help: "Prepared boundaries that are to be ready (PREPARED_BOUNDARIES).",
-		}, func() float64 { return float64(pool().Target) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "tenant_provisioner_prepared_taken_total",
-			Help: "Attempts of this process that took a prepared boundary; one that fails gives it back.",
-		}, func() float64 { return float64(pool().Taken) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "tenant_provisioner_prepared_misses_total",
-			Help: "Attempts of this process that found no prepared boundary and built their own.",
-		}, func() float64 { return float64(pool().Misses) }),
-	)
-}
-
-// handler serves the metrics in Prometheus' text format.
-func (m *metrics) handler() http.Handler {
+// Handler serves the metrics in Prometheus' text format.
+func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }

@@ -1,0 +1,66 @@
+package telemetry
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/tenant-provisioner/internal/database"
+	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/sql/postgres"
+)
+
+// gauge shows what value tells at each scrape.
+func (m *Metrics) gauge(name, help string, value func() float64) {
+	opts := prometheus.GaugeOpts{Name: "tenant_provisioner_" + name, Help: help}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(opts, value))
+}
+
+// WatchStore registers the metrics of the store's connections and of its pool of prepared boundaries.
+func (m *Metrics) WatchStore(db database.Store) {
+	m.registry.MustRegister(database.Collectors(db)...)
+	if _, ok := database.Prepared(db); ok {
+		m.watchPool(func() postgres.Prepared {
+			p, _ := database.Prepared(db)
+			return p
+		})
+	}
+}
+
+// WatchHandler shows what the handler has in hand, and how it is.
+func (m *Metrics) WatchHandler(h *handler.Handler, ready func() error) {
+	m.gauge("requests_in_hand", "Requests that this process has pulled and not yet settled.",
+		func() float64 { return float64(h.InHand()) })
+	m.gauge("workers", "Tenants that this process builds at once (CONCURRENCY).",
+		func() float64 { return float64(h.Workers) })
+	m.gauge("ready", "Whether this process takes requests, as /readyz tells.",
+		func() float64 { return boolToFloat(ready() == nil) })
+	m.gauge("alive", "Whether intake gets on, as /livez tells.", func() float64 { return boolToFloat(h.Alive() == nil) })
+}
+
+func boolToFloat(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// watchPool shows the pool of prepared boundaries as pool tells it.
+func (m *Metrics) watchPool(pool func() postgres.Prepared) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "tenant_provisioner_prepared_boundaries",
+			Help: "Prepared boundaries that are ready, of all replicas, as last counted.",
+		}, func() float64 { return float64(pool().Ready) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "tenant_provisioner_prepared_boundaries_target",
+			Help: "Prepared boundaries that are to be ready (PREPARED_BOUNDARIES).",
+		}, func() float64 { return float64(pool().Target) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "tenant_provisioner_prepared_taken_total",
+			Help: "Attempts of this process that took a prepared boundary; one that fails gives it back.",
+		}, func() float64 { return float64(pool().Taken) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "tenant_provisioner_prepared_misses_total",
+			Help: "Attempts of this process that found no prepared boundary and built their own.",
+		}, func() float64 { return float64(pool().Misses) }),
+	)
+}
