@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 	"example.com/tenant-provisioner/internal/telemetry"
 )
 
-// newHandler wires a handler to a connection and a database.
-func newHandler(
+// NewHandler wires a handler to a connection and a database.
+func NewHandler(
 	c config.Config, nc *nats.Conn, db database.Store, counts *telemetry.Metrics, traces trace.TracerProvider, log *slog.Logger,
 ) (*handler.Handler, error) {
 	js, err := jetstream.New(nc)

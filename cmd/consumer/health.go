@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// healthTimeout limits the wait for the answer.
+const healthTimeout = 5 * time.Second
+
+func healthCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "health",
+		Short:   "Ask the service on this machine whether it takes requests",
+		Long:    "Asks /readyz at HTTP_ADDR and exits 0 or 1: a health check for images that hold nothing but this program.",
+		Example: "  consumer health",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, _, err := a.configure(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if c.HTTPAddr == "" {
+				return misuse(errors.New("HTTP_ADDR is empty: there is nobody to ask"))
+			}
+			ready, text, err := askHealth(cmd.Context(), c.HTTPAddr)
+			if err != nil {
+				return fmt.Errorf("no service answers at HTTP_ADDR %s: %w", c.HTTPAddr, err)
+			}
+			fmt.Fprint(a.Out, text) //nolint:errcheck // the exit code says it too
+			if !ready {
+				return errNegative
+			}
+			return nil
+		},
+	}
+}
+
+func askHealth(ctx context.Context, addr string) (ready bool, text string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false, "", err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	url := "http://" + net.JoinHostPort(host, port) + "/readyz"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return false, "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false, "", err
+	}
+	defer response.Body.Close() //nolint:errcheck // read below
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+	return response.StatusCode == http.StatusOK, strings.TrimSpace(string(body)) + "\n", err
+}

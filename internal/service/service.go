@@ -1,0 +1,124 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sethvargo/go-envconfig"
+
+	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
+	"example.com/tenant-provisioner/internal/natsconn"
+	"example.com/tenant-provisioner/internal/natsserver"
+	"example.com/tenant-provisioner/internal/page"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/telemetry"
+)
+
+// Run is the service, until ctx ends.
+func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog.Logger) (err error) {
+	defer func() { // being told to stop while still waiting for a server is no failure
+		// Not context.Cause, which libraries do not return: a signal's cause is Canceled, but not the reverse.
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			err = nil
+		}
+	}()
+	log.InfoContext(ctx, "starting", "version", buildinfo.Version(), "nats", cmp.Or(config.Redact("NATS_URL", c.NATSURL), "embedded"),
+		"database", config.Redact("DATABASE_URL", c.DatabaseURL))
+	traces, stopTracing, err := telemetry.StartTraces(ctx, env, log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	var serving atomic.Pointer[probes]
+	serving.Store(starting(errors.New("starting")))
+	counts := telemetry.NewMetrics()
+	operatorPage, err := newPage(c, &serving)
+	if err != nil {
+		return err
+	}
+	defer operatorPage.Close()
+	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, counts.Handler(), operatorPage, log)
+	if err != nil {
+		return err
+	}
+	defer stopHTTP()
+
+	var server *natsserver.Server
+	var inProcess nats.InProcessConnProvider
+	if c.NATSURL == "" {
+		if server, err = natsserver.Start(ctx, c.EmbeddedAddr, c.EmbeddedDir, log); err != nil {
+			return err
+		}
+		inProcess = server
+		defer func() { err = errors.Join(err, server.Stop()) }()
+	}
+	var last natsconn.LastError
+	// Nothing is kept for a connection that comes back: what is published late may be out of date, and is looked at again.
+	nc, err := natsconn.Connect(c, inProcess, log, true, last.Option(), nats.ReconnectBufSize(-1))
+	if err != nil {
+		return err
+	}
+	defer natsconn.Close(ctx, nc)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	counts.WatchQueue(js, log)
+	operatorPage.Connect(js)
+	up := func(what string, unavailable func(error) bool, fn func() error) error {
+		return retryUntilUp(ctx, c, log, what, unavailable, func() error {
+			err := fn()
+			if err != nil {
+				serving.Store(starting(fmt.Errorf("starting: waiting for %s: %w", what, err)))
+			}
+			return err
+		})
+	}
+	// Contradictions are refused here, before anything is taken.
+	err = up("NATS", natsconn.Unavailable, func() error {
+		if err := natsconn.Connected(nc, &last); err != nil {
+			return fmt.Errorf("no connection to %s: %w", cmp.Or(config.Redact("NATS_URL", c.NATSURL), c.EmbeddedAddr), err)
+		}
+		if err := natsconn.CheckInbox(ctx, nc); err != nil {
+			return err
+		}
+		_, err := c.Topology().Ensure(ctx, js)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("JetStream: %w", err)
+	}
+
+	var db database.Store
+	err = up("the database", pipeline.IsOutage, func() (err error) {
+		db, err = database.Open(ctx, c, traces, log)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	defer database.FillPool(ctx, db)()
+	counts.WatchStore(db)
+	operatorPage.Watch(func() page.Database { return pageDatabase(db) })
+
+	h, err := NewHandler(c, nc, db, counts, traces, log)
+	if err != nil {
+		return err
+	}
+	// The embedded server's own word: the handler notices only when there is work.
+	ready := func() error { return cmp.Or(server.Err(), h.Err()) }
+	serving.Store(&probes{alive: h.Alive, ready: ready})
+	counts.WatchHandler(h, ready)
+	err = h.Run(ctx)
+	log.InfoContext(ctx, "stopped")
+	return err
+}
