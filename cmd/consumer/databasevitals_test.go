@@ -17,9 +17,9 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/doctor"
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
-	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -115,7 +115,7 @@ func TestDoctorOfAPostgresServer(t *testing.T) {
 	checks = examined(t, with("DATABASE_URL", latin))
 	testkit.Equal(t, "findings", ailing(checks, "database_encoding"), "database_encoding warning")
 	testkit.Contains(t, "encoding", checks["database_encoding"].Message, "LATIN1")
-	testkit.Equal(t, "a superuser", checks["database_rights"].Status, warning)
+	testkit.Equal(t, "a superuser", checks["database_rights"].Status, doctor.Warning)
 }
 
 // What a database or a role is set to, and what doctor says mends it.
@@ -131,13 +131,13 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 		"database_rights", "registry", "database_writable", "database_encoding", "database_connections", "database_pooler",
 		"database_version", "database_clock",
 	}
-	finds := func(want string) map[string]check {
+	finds := func(want string) map[string]doctor.Finding {
 		t.Helper()
 		checks := examined(t, env)
 		testkit.Equal(t, "findings", ailing(checks, about...), want)
 		return checks
 	}
-	mend := func(c check) { run(strings.Split(c.Hint, "\n")...) }
+	mend := func(c doctor.Finding) { run(strings.Split(c.Hint, "\n")...) }
 
 	checks := finds("database_rights fault, registry warning, registry_rights fault")
 	testkit.Contains(t, "what to do", checks["registry_rights"].Hint, fmt.Sprintf("GRANT CREATE ON DATABASE %q TO %q;", database, role))
@@ -213,8 +213,8 @@ func TestDoctorComparesClocks(t *testing.T) {
 		-3 * time.Second:  "database_clock warning, nats_clock warning",
 		-40 * time.Second: "database_clock fault, nats_clock fault",
 	} {
-		checks := map[string]check{}
-		for _, found := range examine(t.Context(), c, func() time.Time { return time.Now().Add(ahead) }) {
+		checks := map[string]doctor.Finding{}
+		for _, found := range doctor.Examine(t.Context(), c, func() time.Time { return time.Now().Add(ahead) }) {
 			checks[found.Name] = found
 		}
 		testkit.Equal(t, fmt.Sprint("this clock is ahead by ", ahead), ailing(checks, "database_clock", "nats_clock"), want)
@@ -222,62 +222,6 @@ func TestDoctorComparesClocks(t *testing.T) {
 			testkit.Contains(t, "direction", checks["database_clock"].Message, "behind this machine's")
 		}
 	}
-}
-
-// A long way to the server says nothing about its clock.
-func TestClocksFarAway(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		skew, unsure time.Duration
-		want         string
-	}{
-		{0, 0, sound},
-		{1100 * time.Millisecond, 0, warning},
-		{-1100 * time.Millisecond, 0, warning},
-		{1100 * time.Millisecond, 200 * time.Millisecond, sound},
-		{31 * time.Second, 0, fault},
-		{31 * time.Second, 2 * time.Second, warning},
-	} {
-		testkit.Equal(t, fmt.Sprint(c.skew, " ± ", c.unsure), checkClock("clock", "its", c.skew, c.unsure).Status, c.want)
-	}
-}
-
-func TestDoctorJudgesVitals(t *testing.T) {
-	t.Parallel()
-	type vitals = postgres.Vitals
-	sturdy := vitals{Fsync: true, FullPageWrites: true, SynchronousCommit: "on"}
-	change := func(fn func(*vitals)) vitals {
-		v := sturdy
-		fn(&v)
-		return v
-	}
-	for name, c := range map[string]struct {
-		look postgresCheck
-		v    vitals
-		want string
-	}{
-		"12":              {checkVersion, vitals{Version: 120022}, fault},
-		"13":              {checkVersion, vitals{Version: 130000}, sound},
-		"sturdy":          {checkDurability, sturdy, sound},
-		"no fsync":        {checkDurability, change(func(v *vitals) { v.Fsync = false }), fault},
-		"torn pages":      {checkDurability, change(func(v *vitals) { v.FullPageWrites = false }), warning},
-		"no waiting":      {checkDurability, change(func(v *vitals) { v.SynchronousCommit = "off" }), warning},
-		"no standby":      {checkStandby, sturdy, sound},
-		"a standby":       {checkStandby, change(func(v *vitals) { v.SynchronousStandbys = "*" }), sound},
-		"commits wait":    {checkStandby, change(func(v *vitals) { v.SynchronousStandbys, v.Waiting = "*", 1 }), fault},
-		"half the locks":  {checkLocks, vitals{LocksPerTransaction: 64, Connections: 14}, sound},
-		"more than half":  {checkLocks, vitals{LocksPerTransaction: 64, Connections: 13}, warning},
-		"too few":         {checkLocks, vitals{LocksPerTransaction: 64, Connections: 6}, fault},
-		"prepared ones":   {checkLocks, vitals{LocksPerTransaction: 64, Connections: 4, PreparedTransactions: 10}, sound},
-		"five":            {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 2, RoleLimit: -1, DatabaseLimit: -1}, sound},
-		"four":            {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 3, RoleLimit: -1, DatabaseLimit: -1}, warning},
-		"one":             {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 6, RoleLimit: -1, DatabaseLimit: -1}, fault},
-		"the service has": {checkConnections, vitals{Connections: 10, Reserved: 3, Total: 7, Ours: 5, RoleLimit: -1, DatabaseLimit: -1}, sound},
-	} {
-		testkit.Equal(t, name, c.look(config.Config{Concurrency: 4}, c.v).Status, c.want)
-	}
-	testkit.Equal(t, "one more to prepare", checkConnections(config.Config{Concurrency: 4, Prepared: 1},
-		vitals{Connections: 5, RoleLimit: -1, DatabaseLimit: -1}).Status, warning)
 }
 
 // A default that applications would commit by is read although this program's sessions choose.
@@ -395,7 +339,7 @@ func TestDoctorNamesTheNeighbour(t *testing.T) {
 	d, nats := newPostgres(t), with("NATS_URL", natstest.Start(t))
 	where := d.env["DATABASE_URL"]
 	shop, apart := with("REGISTRY_SCHEMA", "shop_system"), with("SCHEMA_TEMPLATE", "customer_{tenant_id}")
-	finds := func(want string, says []string, envs ...map[string]string) check {
+	finds := func(want string, says []string, envs ...map[string]string) doctor.Finding {
 		t.Helper()
 		found := examined(t, append([]map[string]string{d.env}, envs...)...)["database_neighbours"]
 		testkit.Equal(t, "status", found.Status, want)
@@ -406,28 +350,28 @@ func TestDoctorNamesTheNeighbour(t *testing.T) {
 	code, _, _ := command(t, nats, requestArgs("acme", "--wait", outcomeWait)...)
 	testkit.Equal(t, "exit code of the request", code, 0)
 	testkit.Equal(t, "exit code", r.stop(t), 0)
-	finds(sound, []string{"no other registry"})
+	finds(doctor.OK, []string{"no other registry"})
 
-	found := finds(warning, []string{"docex_system has tenant_acme", "BOUNDARY_NOT_EMPTY"}, shop)
+	found := finds(doctor.Warning, []string{"docex_system has tenant_acme", "BOUNDARY_NOT_EMPTY"}, shop)
 	testkit.Contains(t, "what to do", found.Hint, "SCHEMA_TEMPLATE")
-	finds(warning, []string{"docex_system", "no schema of theirs"}, shop, apart)
+	finds(doctor.Warning, []string{"docex_system", "no schema of theirs"}, shop, apart)
 	r = serve(t, settings(d.env, shop, apart, with("NATS_URL", natstest.Start(t))))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
-	finds(warning, []string{"docex_system has tenant_acme"}, shop)
-	finds(warning, []string{"shop_system", "no schema of theirs"})
+	finds(doctor.Warning, []string{"docex_system has tenant_acme"}, shop)
+	finds(doctor.Warning, []string{"shop_system", "no schema of theirs"})
 
 	// The stamp tells a role that may not read the other registry.
 	role, url := newRoleAt(t, where)
 	rule(t, where, "GRANT USAGE ON SCHEMA shop_system TO "+role, "GRANT SELECT ON shop_system.tenant_registry TO "+role)
 	limited := with("DATABASE_URL", url)
-	finds(warning, []string{"docex_system has tenant_acme"}, shop, limited)
-	finds(warning, []string{"docex_system", "this role can see"}, shop, limited, apart)
+	finds(doctor.Warning, []string{"docex_system has tenant_acme"}, shop, limited)
+	finds(doctor.Warning, []string{"docex_system", "this role can see"}, shop, limited, apart)
 
 	// The earlier version has let both have one schema.
 	rule(t, where, "INSERT INTO shop_system.tenant_registry SELECT * FROM docex_system.tenant_registry WHERE NOT is_system")
-	found = finds(fault, []string{"shop_system"})
+	found = finds(doctor.Fault, []string{"shop_system"})
 	testkit.Contains(t, "what to do", found.Hint, "-- tenant_acme is also registered in shop_system", "SCHEMA_TEMPLATE")
-	finds(fault, []string{"docex_system"}, shop)
+	finds(doctor.Fault, []string{"docex_system"}, shop)
 }
 
 // What another service has prepared is not for removal, whether it carries the stamp or is of the earlier version.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
+	"example.com/tenant-provisioner/internal/doctor"
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/terminal"
@@ -22,29 +23,29 @@ import (
 
 // examined runs the doctor and returns what it tells programs, once it is clear that people are shown the same. It exits
 // with 1 exactly if something is a fault.
-func examined(t *testing.T, envs ...map[string]string) map[string]check {
+func examined(t *testing.T, envs ...map[string]string) map[string]doctor.Finding {
 	t.Helper()
 	code, text, stderr := command(t, settings(envs...), "doctor", "--json")
 	testkit.Equal(t, "stderr", stderr, "")
-	var object struct{ Checks []check }
+	var object struct{ Checks []doctor.Finding }
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	testkit.Must(t, decoder.Decode(&object))
-	checks, width, faults := map[string]check{}, 0, 0
+	checks, width, faults := map[string]doctor.Finding{}, 0, 0
 	for _, c := range object.Checks {
 		checks[c.Name] = c
 		width = max(width, len(c.Name))
-		if c.Status == fault {
+		if c.Status == doctor.Fault {
 			faults = 1
 		}
-		if c.Status != sound && c.Hint == "" && !strings.HasPrefix(c.Message, "could not be looked at") {
+		if c.Status != doctor.OK && c.Hint == "" && !strings.HasPrefix(c.Message, "could not be looked at") {
 			t.Errorf("%s does not say what to do: %s", c.Name, c.Message)
 		}
 	}
 	testkit.Equal(t, "exit code", code, faults)
 	last := -1
 	for _, c := range object.Checks {
-		place := slices.Index(checkNames, c.Name)
+		place := slices.Index(doctor.Names, c.Name)
 		if place <= last {
 			t.Errorf("%s is not in its place, or not in the list", c.Name)
 		}
@@ -59,7 +60,7 @@ func examined(t *testing.T, envs ...map[string]string) map[string]check {
 	shown := out.String()
 	lines := strings.Split(shown, "\n")
 	for _, c := range object.Checks {
-		begins := fmt.Sprintf("%s%-*s  ", map[string]string{sound: "✓ ", warning: "! ", fault: "✗ "}[c.Status], width, c.Name)
+		begins := fmt.Sprintf("%s%-*s  ", map[string]string{doctor.OK: "✓ ", doctor.Warning: "! ", doctor.Fault: "✗ "}[c.Status], width, c.Name)
 		if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, begins) }) {
 			t.Errorf("people are not shown %q:\n%s", begins, shown)
 		}
@@ -70,12 +71,12 @@ func examined(t *testing.T, envs ...map[string]string) map[string]check {
 
 // ailing lists the checks that are not in order: those whose names begin with one of the prefixes or, without any, all
 // but what depends on the machine that runs the tests.
-func ailing(checks map[string]check, about ...string) string {
+func ailing(checks map[string]doctor.Finding, about ...string) string {
 	var names []string
 	for name, c := range checks {
 		machine := strings.HasSuffix(name, "_filesystem") || strings.HasSuffix(name, "_space")
 		begins := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
-		if c.Status != sound && (len(about) == 0 && !machine || slices.ContainsFunc(about, begins)) {
+		if c.Status != doctor.OK && (len(about) == 0 && !machine || slices.ContainsFunc(about, begins)) {
 			names = append(names, name+" "+c.Status)
 		}
 	}
@@ -95,7 +96,7 @@ func TestDoctorOfWhatIsSound(t *testing.T) {
 	} {
 		env := merge(c.env, c.pool, with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)), with("NATS_EMBEDDED_DIR", t.TempDir()))
 		r := serve(t, settings(env))
-		var checks map[string]check
+		var checks map[string]doctor.Finding
 		testkit.Eventually(t, "somebody pulls, and the pool is full", func() bool {
 			checks = examined(t, env)
 			return ailing(checks) == "" && !strings.HasPrefix(checks["prepared_boundaries"].Message, "0 ready")
@@ -106,7 +107,7 @@ func TestDoctorOfWhatIsSound(t *testing.T) {
 		}
 		testkit.Equal(t, "exit code", r.stop(t), 0)
 	}
-	for _, name := range checkNames {
+	for _, name := range doctor.Names {
 		if !seen[name] {
 			t.Errorf("%s was not made", name)
 		}
@@ -125,7 +126,7 @@ func TestDoctorIsDocumented(t *testing.T) {
 			t.Errorf("a cell of %s is empty", row[1])
 		}
 	}
-	testkit.Equal(t, "the table", strings.Join(explained, "\n"), strings.Join(checkNames, "\n"))
+	testkit.Equal(t, "the table", strings.Join(explained, "\n"), strings.Join(doctor.Names, "\n"))
 }
 
 // One side that is away does not keep the other from being looked at.
@@ -138,11 +139,11 @@ func TestDoctorWithOneSideAway(t *testing.T) {
 
 	checks := examined(t, away, nats)
 	testkit.Equal(t, "findings", ailing(checks, "database", "storage", "registry", "jetstream", "requests"), "database fault")
-	testkit.Equal(t, "the streams", checks["requests_stream"].Status, sound)
+	testkit.Equal(t, "the streams", checks["requests_stream"].Status, doctor.OK)
 
 	checks = examined(t, db.env, with("NATS_URL", "nats://someone:"+secret+"@"+testkit.FreeAddr(t)))
 	testkit.Equal(t, "findings", ailing(checks), "nats fault")
-	testkit.Equal(t, "the registry", checks["registry_names"].Status, sound)
+	testkit.Equal(t, "the registry", checks["registry_names"].Status, doctor.OK)
 
 	code, shown, _ := command(t, settings(db.env, with("NATS_URL", "nats://"+testkit.FreeAddr(t))), "doctor")
 	testkit.Equal(t, "exit code for people", code, 1)
@@ -264,7 +265,7 @@ func TestDoctorFindsFilesUnderConstruction(t *testing.T) {
 	for _, path := range []string{old, fresh, filepath.Join(dir, "docex.db")} {
 		testkit.Must(t, os.WriteFile(path, nil, 0o644))
 	}
-	longAgo := time.Now().Add(-2 * abandonedAfter)
+	longAgo := time.Now().Add(-2 * time.Hour)
 	for _, path := range []string{old, filepath.Join(dir, "docex.db")} {
 		testkit.Must(t, os.Chtimes(path, longAgo, longAgo))
 	}

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/doctor"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -106,7 +106,10 @@ func TestDoctorOfPermissions(t *testing.T) {
 			`+user("deaf", needs, `subscribe: "tenant.>"`)+`,
 			{user: denied, password: `+secret+`, permissions: {publish: {deny: "tenant.dead_letter.>"}}},
 		] } }`)
-	look := func(user string) map[string]check { t.Helper(); return examined(t, with("NATS_URL", as(user))) }
+	look := func(user string) map[string]doctor.Finding {
+		t.Helper()
+		return examined(t, with("NATS_URL", as(user)))
+	}
 
 	checks := look("enough") // to create what is missing it may not
 	testkit.Equal(t, "findings", ailing(checks, "nats_perm"), "nats_permissions fault")
@@ -168,16 +171,6 @@ func TestDoctorOfSyncs(t *testing.T) {
 	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_EMBEDDED_ADDR", other)), "nats_sync"), "nats_sync warning")
 }
 
-func TestDoctorOfNATSVersions(t *testing.T) {
-	t.Parallel()
-	for version, want := range map[string]string{
-		"2.10.3": fault, "2.9.25": fault, "1.4.1": fault, "2.10.4": sound, "2.10.4-RC.1": sound, "2.15.2": sound,
-		"3.0.0-dev": sound, "v2.9.0": fault, "ours": sound,
-	} {
-		testkit.Equal(t, version, checkNATSVersion(version).Status, want)
-	}
-}
-
 // In a cluster each thing should be on three servers, all of them there.
 func TestDoctorOfACluster(t *testing.T) {
 	t.Parallel()
@@ -212,24 +205,4 @@ func TestDoctorOfACluster(t *testing.T) {
 	})
 	testkit.Contains(t, "what is missed", checks["jetstream_replicas"].Message, "offline or behind: ", events.StreamEvents+" on n")
 	testkit.Contains(t, "what to do", checks["jetstream_replicas"].Hint, "nats server report jetstream")
-}
-
-// A question that is not answered has its limit.
-func TestNurseAsks(t *testing.T) {
-	t.Parallel()
-	n := &nurse{}
-	n.hear(nil, nil, nats.ErrPermissionViolation) // nothing is asked
-	err := n.ask(t.Context(), func(ctx context.Context) error {
-		deadline, ok := ctx.Deadline()
-		if !ok || time.Until(deadline) > natsAskTimeout {
-			t.Error("there is no limit")
-		}
-		n.hear(nil, nil, nats.ErrSlowConsumer) // which is none
-		testkit.Equal(t, "the end", ctx.Err(), nil)
-		n.hear(nil, nil, fmt.Errorf("%w: to publish", nats.ErrPermissionViolation))
-		<-ctx.Done()
-		testkit.Equal(t, "the end", ctx.Err(), context.Canceled) // and not the limit: the answer cannot come
-		return ctx.Err()
-	})
-	testkit.Contains(t, "the error", err.Error(), "to publish")
 }

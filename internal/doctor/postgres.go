@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -19,7 +19,7 @@ const (
 )
 
 // postgresCheck looks at one of the vitals.
-type postgresCheck func(c config.Config, v postgres.Vitals) check
+type postgresCheck func(c config.Config, v postgres.Vitals) Finding
 
 // postgresChecks are those that are made of every server.
 var postgresChecks = []postgresCheck{
@@ -28,18 +28,18 @@ var postgresChecks = []postgresCheck{
 }
 
 // examinePostgres looks at server, database and role. What it returns as usable is whether more can be asked.
-func examinePostgres(ctx context.Context, c config.Config, now func() time.Time) (checks []check, usable bool) {
+func examinePostgres(ctx context.Context, c config.Config, now func() time.Time) (checks []Finding, usable bool) {
 	const name = "database"
 	v, err := postgres.ReadVitals(ctx, c.Postgres(), now)
 	if err != nil {
-		found := unread(name, err)
+		found := unreadable(name, err)
 		found.Hint = "check DATABASE_URL, that the server runs, and that it lets the role in (pg_hba.conf)"
 		if postgres.StartupRefused(err) {
 			found.Hint = poolerHint
 		}
-		return []check{found}, false
+		return []Finding{found}, false
 	}
-	checks = append(checks, well(name, "PostgreSQL %s, database %s, role %s", v.Release, v.Database, v.Role))
+	checks = append(checks, ok(name, "PostgreSQL %s, database %s, role %s", v.Release, v.Database, v.Role))
 	for _, look := range postgresChecks {
 		checks = append(checks, look(c, v))
 	}
@@ -51,43 +51,43 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 	return checks, !v.Pooler.Changes
 }
 
-func checkVersion(_ config.Config, v postgres.Vitals) check {
+func checkVersion(_ config.Config, v postgres.Vitals) Finding {
 	const name = "database_version"
 	if v.Version < oldestPostgres {
-		return fail(name, "upgrade the server, or choose another",
+		return fault(name, "upgrade the server, or choose another",
 			"PostgreSQL %s is too old: 13 or later is needed", v.Release)
 	}
-	return well(name, "%s; 13 or later is needed", v.Release)
+	return ok(name, "%s; 13 or later is needed", v.Release)
 }
 
 const poolerHint = "connect to the server itself; if there must be a pooler, to one that gives each client a session " +
 	"of its own (PgBouncer: pool_mode = session) and passes settings on (not ignore_startup_parameters)"
 
-func checkPooler(_ config.Config, v postgres.Vitals) check {
+func checkPooler(_ config.Config, v postgres.Vitals) Finding {
 	const name = "database_pooler"
 	switch {
 	case v.Pooler.Changes:
-		return fail(name, poolerHint, "a pooler shares sessions out: their settings are lost, and with them timeouts, "+
+		return fault(name, poolerHint, "a pooler shares sessions out: their settings are lost, and with them timeouts, "+
 			"locks of migrations and prepared statements. The registry was not looked at")
 	case v.Pooler.Stands:
-		return warn(name, poolerHint, "something stands between this program and the server, such as a pooler. It keeps "+
+		return warning(name, poolerHint, "something stands between this program and the server, such as a pooler. It keeps "+
 			"a session's settings, which is what is needed; one that shares sessions out will not do")
 	}
-	return well(name, "none: sessions are the server's own")
+	return ok(name, "none: sessions are the server's own")
 }
 
-func checkWritable(_ config.Config, v postgres.Vitals) check {
+func checkWritable(_ config.Config, v postgres.Vitals) Finding {
 	const name = "database_writable"
 	switch {
 	case v.Standby:
-		return fail(name, "name the primary in DATABASE_URL, or all hosts: postgres://…@host1,host2/…; the writable one is "+
+		return fault(name, "name the primary in DATABASE_URL, or all hosts: postgres://…@host1,host2/…; the writable one is "+
 			"used then", "the server is a standby: nothing can be written")
 	case v.ReadOnly:
-		return fail(name, "SELECT setdatabase::regclass, setrole::regrole, setconfig FROM pg_db_role_setting; -- find it\n"+
+		return fault(name, "SELECT setdatabase::regclass, setrole::regrole, setconfig FROM pg_db_role_setting; -- find it\n"+
 			"ALTER DATABASE … RESET default_transaction_read_only; -- or ALTER ROLE …",
 			"default_transaction_read_only is on: nothing can be written")
 	}
-	return well(name, "can be written to")
+	return ok(name, "can be written to")
 }
 
 // grants are the statements that give what is lacking, of some kinds.
@@ -102,29 +102,29 @@ func grants(v postgres.Vitals, kinds ...string) (list []string) {
 	return list
 }
 
-func checkDatabaseRights(_ config.Config, v postgres.Vitals) check {
+func checkDatabaseRights(_ config.Config, v postgres.Vitals) Finding {
 	const name = "database_rights"
 	if v.OnlyLooks() {
 		return onlyLooks(name)
 	}
 	if missing := grants(v, "DATABASE"); len(missing) > 0 {
-		return fail(name, strings.Join(missing, "\n"), "the role may not create schemas in this database: every request "+
+		return fault(name, strings.Join(missing, "\n"), "the role may not create schemas in this database: every request "+
 			"fails with PERMISSION_DENIED")
 	}
 	if v.Superuser {
-		return warn(name, "use a role of the service's own, with CREATE on the database",
+		return warning(name, "use a role of the service's own, with CREATE on the database",
 			"the role is a superuser: it may do all, and far more than it needs")
 	}
-	return well(name, "the role may create schemas")
+	return ok(name, "the role may create schemas")
 }
 
 // onlyLooks is said of rights of a role that cannot be the service's.
-func onlyLooks(name string) check {
-	return warn(name, "to have the service's rights judged, look with its DATABASE_URL",
+func onlyLooks(name string) Finding {
+	return warning(name, "to have the service's rights judged, look with its DATABASE_URL",
 		"the role can read, and no more. It is not the service's; as such it would be of no use")
 }
 
-func checkRegistryRights(c config.Config, v postgres.Vitals) check {
+func checkRegistryRights(c config.Config, v postgres.Vitals) Finding {
 	const name = "registry_rights"
 	if v.OnlyLooks() {
 		return onlyLooks(name)
@@ -137,62 +137,62 @@ func checkRegistryRights(c config.Config, v postgres.Vitals) check {
 	hint := strings.Join(missing, "\n")
 	switch {
 	case !v.Registry && len(missing) == 0 && len(grants(v, "DATABASE")) > 0:
-		return fail(name, strings.Join(grants(v, "DATABASE"), "\n"),
+		return fault(name, strings.Join(grants(v, "DATABASE"), "\n"),
 			"there is no registry in %s, and the role may not make its schema", c.RegistrySchema)
 	case !v.Registry && len(missing) == 0:
-		return well(name, "there is no registry in %s yet; the role may make it", c.RegistrySchema)
+		return ok(name, "there is no registry in %s yet; the role may make it", c.RegistrySchema)
 	case len(missing) == 0:
-		return well(name, "the role has what it needs in %s", c.RegistrySchema)
+		return ok(name, "the role has what it needs in %s", c.RegistrySchema)
 	case v.Migrated && creates == len(missing):
-		return warn(name, hint, "the role may not create tables in %s. This version needs no more; a later one that "+
+		return warning(name, hint, "the role may not create tables in %s. This version needs no more; a later one that "+
 			"brings a table will not start", c.RegistrySchema)
 	}
-	return fail(name, hint, "the role lacks rights in %s: the service does not start, or takes nothing",
+	return fault(name, hint, "the role lacks rights in %s: the service does not start, or takes nothing",
 		c.RegistrySchema)
 }
 
-func checkDurability(_ config.Config, v postgres.Vitals) check {
+func checkDurability(_ config.Config, v postgres.Vitals) Finding {
 	const name = "database_durability"
 	switch {
 	case !v.Fsync:
-		return fail(name, "ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf();",
+		return fault(name, "ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf();",
 			"fsync is off: a crash of the machine can destroy the whole database, and tenants whose outcomes were published")
 	case !v.FullPageWrites:
-		return warn(name, "ALTER SYSTEM SET full_page_writes = on; SELECT pg_reload_conf();",
+		return warning(name, "ALTER SYSTEM SET full_page_writes = on; SELECT pg_reload_conf();",
 			"full_page_writes is off: after a crash of the machine pages can be torn, unless the file system prevents it "+
 				"(ZFS does)")
 	case v.SynchronousCommit == "off":
-		return warn(name, "SELECT setdatabase, setrole::regrole, setconfig FROM pg_db_role_setting; -- find it\n"+
+		return warning(name, "SELECT setdatabase, setrole::regrole, setconfig FROM pg_db_role_setting; -- find it\n"+
 			"ALTER ROLE … RESET synchronous_commit; -- or ALTER DATABASE …, ALTER SYSTEM …",
 			"synchronous_commit is off by default. What this program commits waits for the disk all the same; what "+
 				"applications commit in tenants does not, and a crash takes the last of it")
 	}
-	return well(name, "fsync and full_page_writes are on, commits wait for the disk")
+	return ok(name, "fsync and full_page_writes are on, commits wait for the disk")
 }
 
-func checkStandby(_ config.Config, v postgres.Vitals) check {
+func checkStandby(_ config.Config, v postgres.Vitals) Finding {
 	const name = "database_standby"
 	switch {
 	case v.Waiting > 0:
-		return fail(name, "SELECT application_name, state, sync_state FROM pg_stat_replication; -- start the one that is "+
+		return fault(name, "SELECT application_name, state, sync_state FROM pg_stat_replication; -- start the one that is "+
 			"missing; or, if failing over to it may lose what it has not received,\n"+
 			"ALTER SYSTEM SET synchronous_standby_names = …; SELECT pg_reload_conf();",
 			"commits wait for a synchronous standby (synchronous_standby_names = '%s'): nothing is taken until it confirms them",
 			v.SynchronousStandbys)
 	case v.SynchronousStandbys == "":
-		return well(name, "commits wait for no standby: one that takes over may lack the newest tenants")
+		return ok(name, "commits wait for no standby: one that takes over may lack the newest tenants")
 	}
-	return well(name, "no commit of the service waits for a synchronous standby")
+	return ok(name, "no commit of the service waits for a synchronous standby")
 }
 
-func checkEncoding(_ config.Config, v postgres.Vitals) check {
+func checkEncoding(_ config.Config, v postgres.Vitals) Finding {
 	const name = "database_encoding"
 	if v.Encoding != "UTF8" {
-		return warn(name, "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; -- and move what is there",
+		return warning(name, "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; -- and move what is there",
 			"the database's encoding is %s, not UTF8: names with characters that it lacks cannot be stored, and their "+
 				"requests fail", v.Encoding)
 	}
-	return well(name, "UTF8")
+	return ok(name, "UTF8")
 }
 
 // builders are the transactions that build at the same time in one replica.
@@ -204,7 +204,7 @@ func builders(c config.Config) int64 {
 	return n
 }
 
-func checkLocks(c config.Config, v postgres.Vitals) check {
+func checkLocks(c config.Config, v postgres.Vitals) Finding {
 	const name = "database_locks"
 	slots := v.LocksPerTransaction * (v.Connections + v.PreparedTransactions)
 	need := builders(c) * locksPerTenant
@@ -214,14 +214,14 @@ func checkLocks(c config.Config, v postgres.Vitals) check {
 		max(2*need/max(v.Connections+v.PreparedTransactions, 1)+1, v.LocksPerTransaction))
 	switch {
 	case need > slots:
-		return fail(name, hint, "%s: requests run out of them (53200) and are tried again until they fail", said)
+		return fault(name, hint, "%s: requests run out of them (53200) and are tried again until they fail", said)
 	case 2*need > slots:
-		return warn(name, hint, "%s, more than half: a second replica, or a dump, may find none left", said)
+		return warning(name, hint, "%s, more than half: a second replica, or a dump, may find none left", said)
 	}
-	return well(name, "%s", said)
+	return ok(name, "%s", said)
 }
 
-func checkConnections(c config.Config, v postgres.Vitals) check {
+func checkConnections(c config.Config, v postgres.Vitals) Finding {
 	const name = "database_connections"
 	need := builders(c) + 1
 	room := v.Connections - v.Reserved - v.Total
@@ -238,11 +238,11 @@ func checkConnections(c config.Config, v postgres.Vitals) check {
 	hint = fmt.Sprintf(hint, v.Connections, v.Reserved, v.Total, limited(v.RoleLimit), limited(v.DatabaseLimit))
 	switch have := v.Ours + room; {
 	case have < 2: // one to work and one to see whether the database is there
-		return fail(name, hint, "%s: it cannot work", said)
+		return fault(name, hint, "%s: it cannot work", said)
 	case have < need:
-		return warn(name, hint, "%s: it waits for connections when there is work for all", said)
+		return warning(name, hint, "%s: it waits for connections when there is work for all", said)
 	}
-	return well(name, "%s", said)
+	return ok(name, "%s", said)
 }
 
 func limited(n int64) string {
@@ -255,10 +255,10 @@ func limited(n int64) string {
 // apart is what keeps the services of one database from each other's tenants.
 const apart = "give each service a SCHEMA_TEMPLATE of its own, or a database of its own"
 
-func checkNeighbours(_ config.Config, v postgres.Vitals) check {
+func checkNeighbours(_ config.Config, v postgres.Vitals) Finding {
 	const name = "database_neighbours"
 	if v.NeighboursErr != nil {
-		return unseen(name, "run doctor again", v.NeighboursErr)
+		return unreadableByUser(name, "run doctor again", v.NeighboursErr)
 	}
 	var schemas, shared, meet []string
 	unread := false
@@ -276,28 +276,28 @@ func checkNeighbours(_ config.Config, v postgres.Vitals) check {
 	others := strings.Join(schemas, ", ")
 	switch {
 	case len(schemas) == 0:
-		return well(name, "no other registry is in this database")
+		return ok(name, "no other registry is in this database")
 	case len(shared) > 0:
-		return fail(name, strings.Join(shared, "\n")+"\n-- move the tenants of one registry, then "+apart,
+		return fault(name, strings.Join(shared, "\n")+"\n-- move the tenants of one registry, then "+apart,
 			"schemas are registered in this registry and in another of this database (%s): two tenants share each of them",
 			others)
 	case len(meet) > 0:
-		return warn(name, apart, "other registries are in this database, with tenants in schemas that SCHEMA_TEMPLATE can "+
+		return warning(name, apart, "other registries are in this database, with tenants in schemas that SCHEMA_TEMPLATE can "+
 			"give (%s): requests for these names fail with BOUNDARY_NOT_EMPTY", strings.Join(meet, ", "))
 	case unread:
-		return warn(name, apart, "other registries are in this database (%s); what this role can see of them has no name "+
+		return warning(name, apart, "other registries are in this database (%s); what this role can see of them has no name "+
 			"that SCHEMA_TEMPLATE can give", others)
 	}
-	return warn(name, apart, "other registries are in this database (%s); no schema of theirs has a name that "+
+	return warning(name, apart, "other registries are in this database (%s); no schema of theirs has a name that "+
 		"SCHEMA_TEMPLATE can give", others)
 }
 
-func checkEventTriggers(v postgres.Vitals) check {
+func checkEventTriggers(v postgres.Vitals) Finding {
 	const name = "database_event_triggers"
 	if n := len(v.EventTriggers); n > 0 {
-		return warn(name, "make them pass over schemas whose names begin with prepared:, or have them follow ALTER SCHEMA … "+
+		return warning(name, "make them pass over schemas whose names begin with prepared:, or have them follow ALTER SCHEMA … "+
 			"RENAME; or set PREPARED_BOUNDARIES to 0", "%d (%s) see the tables of prepared boundaries in schemas named "+
 			"prepared:…, and a tenant's name only when one is renamed", n, strings.Join(v.EventTriggers, ", "))
 	}
-	return well(name, "none")
+	return ok(name, "none")
 }

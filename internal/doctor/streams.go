@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ import (
 const briefRetention = 24 * time.Hour
 
 // checkStreams judges each stream by the contract, and by what it will do when it fills.
-func checkStreams(c config.Config, s handler.Survey) (checks []check) {
+func checkStreams(c config.Config, s handler.Survey) (checks []Finding) {
 	for _, stream := range s.Streams {
 		prefix := strings.ToLower(strings.TrimPrefix(stream.Name, "TENANT_"))
 		checks = append(checks, checkContract(c, prefix+"_stream", stream.Name, stream.Info != nil, stream.Err,
@@ -36,18 +36,18 @@ func checkStreams(c config.Config, s handler.Survey) (checks []check) {
 }
 
 // checkContract judges what a survey says of a stream or consumer: missing, contradicting, unreadable or right.
-func checkContract(c config.Config, name, what string, there bool, err error, edit string) check {
+func checkContract(c config.Config, name, what string, there bool, err error, edit string) Finding {
 	switch {
 	case err == nil:
-		return well(name, "%s is as the contract wants it", what)
+		return ok(name, "%s is as the contract wants it", what)
 	case errors.Is(err, handler.ErrMissing) && c.Manage:
-		return warn(name, "start the service: it creates what is missing", "%s is missing", what)
+		return warning(name, "start the service: it creates what is missing", "%s is missing", what)
 	case errors.Is(err, handler.ErrMissing):
-		return fail(name, "create it, or set NATS_MANAGE_STREAMS=true to have it created", "%s is missing", what)
+		return fault(name, "create it, or set NATS_MANAGE_STREAMS=true to have it created", "%s is missing", what)
 	case there:
-		return fail(name, edit, "%s contradicts the contract, and the service refuses to run: %s", what, err)
+		return fault(name, edit, "%s contradicts the contract, and the service refuses to run: %s", what, err)
 	}
-	found := unread(name, fmt.Errorf("%s: %w", what, err))
+	found := unreadable(name, fmt.Errorf("%s: %w", what, err))
 	found.Hint = "is there a leader, and may the user ask? nats stream info; nats server report jetstream"
 	return found
 }
@@ -77,38 +77,38 @@ func filling(info *jetstream.StreamInfo) (share float64, said string) {
 
 // checkRoom is about the stream of requests, which refuses new ones when it is full. What has been served stays until
 // it is too old.
-func checkRoom(stream handler.SurveyedStream) check {
+func checkRoom(stream handler.SurveyedStream) Finding {
 	const name = "requests_room"
 	share, said := filling(stream.Info)
 	hint := "nats stream edit " + stream.Name + " --max-bytes=-1 --max-msgs=-1 # or larger; served requests stay for " +
 		stream.Info.Config.MaxAge.String()
 	switch {
 	case share >= full:
-		return fail(name, hint, "%s: publishers are refused, or will be soon", said)
+		return fault(name, hint, "%s: publishers are refused, or will be soon", said)
 	case share >= nearlyFull:
-		return warn(name, hint, "%s: publishers are refused once it is full", said)
+		return warning(name, hint, "%s: publishers are refused once it is full", said)
 	}
-	return well(name, "%s", said)
+	return ok(name, "%s", said)
 }
 
 // checkRetention is about streams that drop the oldest when they are full, read or not.
-func checkRetention(name string, stream handler.SurveyedStream) check {
+func checkRetention(name string, stream handler.SurveyedStream) Finding {
 	share, said := filling(stream.Info)
 	age := stream.Info.Config.MaxAge
 	hint := "nats stream edit " + stream.Name + " --max-bytes=-1 --max-msgs=-1 --max-age=90d # or larger"
 	switch {
 	case share >= nearlyFull:
-		return warn(name, hint, "%s: the oldest are dropped once it is full, whether somebody has read them or not", said)
+		return warning(name, hint, "%s: the oldest are dropped once it is full, whether somebody has read them or not", said)
 	case age > 0 && age < briefRetention:
-		return warn(name, hint, "what is older than %s is dropped: who is away for longer never learns of it", age)
+		return warning(name, hint, "what is older than %s is dropped: who is away for longer never learns of it", age)
 	case age > 0:
-		return well(name, "%s, kept for %s", said, age)
+		return ok(name, "%s, kept for %s", said, age)
 	}
-	return well(name, "%s, kept for ever", said)
+	return ok(name, "%s, kept for ever", said)
 }
 
 // checkReplicas looks at leaders and replicas of streams and consumer.
-func checkReplicas(s handler.Survey, clustered bool) check {
+func checkReplicas(s handler.Survey, clustered bool) Finding {
 	const name = "jetstream_replicas"
 	var single, leaderless, behind []string
 	look := func(what string, replicas int, cluster *jetstream.ClusterInfo) {
@@ -137,17 +137,17 @@ func checkReplicas(s handler.Survey, clustered bool) check {
 	}
 	switch {
 	case len(leaderless) > 0:
-		return fail(name, "nats server report jetstream # bring back a majority of the servers",
+		return fault(name, "nats server report jetstream # bring back a majority of the servers",
 			"without a leader: %s. Nothing can be stored or taken", strings.Join(leaderless, ", "))
 	case len(behind) > 0:
-		return warn(name, "nats server report jetstream # bring the servers back, or: nats stream cluster peer-remove",
+		return warning(name, "nats server report jetstream # bring the servers back, or: nats stream cluster peer-remove",
 			"offline or behind: %s. One more loss may stop all", strings.Join(behind, ", "))
 	case len(single) > 0:
-		return warn(name, "set NATS_REPLICAS=3, and for each: nats stream edit STREAM --replicas=3",
+		return warning(name, "set NATS_REPLICAS=3, and for each: nats stream edit STREAM --replicas=3",
 			"one replica only, in a cluster: %s. The loss of one server stops all, and may take what it stored",
 			strings.Join(single, ", "))
 	case !clustered:
-		return well(name, "a single server")
+		return ok(name, "a single server")
 	}
-	return well(name, "%d of each, all there", replicas(s))
+	return ok(name, "%d of each, all there", replicas(s))
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"example.com/tenant-provisioner/internal/handler"
 )
 
-func (n *nurse) examinePermissions(ctx context.Context, s handler.Survey) check {
+func (n *prober) examinePermissions(ctx context.Context, s handler.Survey) Finding {
 	const name = "nats_permissions"
 	var answer struct {
 		Data struct {
@@ -32,7 +32,7 @@ func (n *nurse) examinePermissions(ctx context.Context, s handler.Survey) check 
 		return json.Unmarshal(msg.Data, &answer)
 	})
 	if err != nil {
-		return unseen(name, "allow the user to publish on $SYS.REQ.USER.INFO, which tells it about itself only", err)
+		return unreadableByUser(name, "allow the user to publish on $SYS.REQ.USER.INFO, which tells it about itself only", err)
 	}
 	publish := answer.Data.Permissions.Publish
 	var missing []string
@@ -42,14 +42,14 @@ func (n *nurse) examinePermissions(ctx context.Context, s handler.Survey) check 
 		}
 	}
 	if slices.Contains(missing, "publish "+events.TypeProvisioned) && slices.Contains(missing, "publish "+nextRequest) {
-		return warn(name, "to have the service's permissions judged, look as its user", "the user takes no requests and "+
+		return warning(name, "to have the service's permissions judged, look as its user", "the user takes no requests and "+
 			"publishes no outcomes. It is not the service's; as such it would be of no use")
 	}
 	if len(missing) > 0 {
-		return fail(name, "allow the user:\n"+strings.Join(missing, "\n"),
+		return fault(name, "allow the user:\n"+strings.Join(missing, "\n"),
 			"%d that the service needs are refused to this user", len(missing))
 	}
-	return well(name, "the user may do what the service needs")
+	return ok(name, "the user may do what the service needs")
 }
 
 // Questions to JetStream about the durable consumer end in durableSubject. nextRequest asks for work.

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"example.com/tenant-provisioner/internal/config"
 )
 
-// nurse asks NATS on the doctor's behalf.
-type nurse struct {
+// prober asks NATS on the doctor's behalf.
+type prober struct {
 	c   config.Config
 	nc  *nats.Conn
 	js  jetstream.JetStream
@@ -25,7 +25,7 @@ type nurse struct {
 
 // ask asks one question. One that may not be asked is never answered: what the server says of it, on the side, ends
 // it at once, and is its error.
-func (n *nurse) ask(ctx context.Context, fn func(context.Context) error) error {
+func (n *prober) ask(ctx context.Context, fn func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, natsAskTimeout)
 	defer cancel()
 	ctx, refuse := context.WithCancelCause(ctx)
@@ -41,7 +41,7 @@ func (n *nurse) ask(ctx context.Context, fn func(context.Context) error) error {
 }
 
 // hear is told what is no answer.
-func (n *nurse) hear(_ *nats.Conn, _ *nats.Subscription, err error) {
+func (n *prober) hear(_ *nats.Conn, _ *nats.Subscription, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.refuse != nil && errors.Is(err, nats.ErrPermissionViolation) {

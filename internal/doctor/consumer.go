@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -24,9 +24,9 @@ const (
 )
 
 // examineConsumer looks at the durable consumer, and at who takes from it.
-func (n *nurse) examineConsumer(ctx context.Context, s handler.Survey) []check {
+func (n *prober) examineConsumer(ctx context.Context, s handler.Survey) []Finding {
 	info := s.Consumer.Info
-	checks := []check{checkContract(n.c, "durable_consumer", events.DurableConsumer, info != nil, s.Consumer.Err,
+	checks := []Finding{checkContract(n.c, "durable_consumer", events.DurableConsumer, info != nil, s.Consumer.Err,
 		"stop the service, then: nats consumer rm "+durableName+" # it is made anew, and the ledger knows what was served")}
 	if info == nil {
 		return checks
@@ -38,13 +38,13 @@ func (n *nurse) examineConsumer(ctx context.Context, s handler.Survey) []check {
 		return err
 	})
 	if err != nil {
-		return append(checks, unseen("requests_age", "allow the user to publish on $JS.API.STREAM.MSG.GET."+
+		return append(checks, unreadableByUser("requests_age", "allow the user to publish on $JS.API.STREAM.MSG.GET."+
 			events.StreamRequests, err))
 	}
 	return append(checks, checkService(queue, info, n.now()), checkRedelivered(queue), checkAge(queue, n.now()))
 }
 
-func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) check {
+func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) Finding {
 	const name = "consumer_limits"
 	edit := func(flag string) string {
 		if c.Manage {
@@ -55,77 +55,77 @@ func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) check
 	hold := heldPerWorker * c.Concurrency
 	switch most := config.MaxAckPending; {
 	case most > 0 && most < hold:
-		return warn(name, edit("--max-pending=-1"), "max_ack_pending is %d: one replica alone can hold %d requests, and "+
+		return warning(name, edit("--max-pending=-1"), "max_ack_pending is %d: one replica alone can hold %d requests, and "+
 			"what waits for its next attempt counts as well", most, hold)
 	case most > 0:
-		return warn(name, edit("--max-pending=-1"), "max_ack_pending is %d: when as many requests wait for their next "+
+		return warning(name, edit("--max-pending=-1"), "max_ack_pending is %d: when as many requests wait for their next "+
 			"attempt, no other is taken", most)
 	case config.AckWait != c.AckWait:
-		return warn(name, edit("--wait="+c.AckWait.String())+"\nor set ACK_WAIT="+config.AckWait.String(),
+		return warning(name, edit("--wait="+c.AckWait.String())+"\nor set ACK_WAIT="+config.AckWait.String(),
 			"ack_wait is %s, ACK_WAIT is %s: they should be equal, leases of attempts go by the latter",
 			config.AckWait, c.AckWait)
 	case config.AckWait < shortAckWait:
-		return warn(name, "set ACK_WAIT to 30s", "ack_wait is %s: a pause of the process or of the network as long as that "+
+		return warning(name, "set ACK_WAIT to 30s", "ack_wait is %s: a pause of the process or of the network as long as that "+
 			"has requests delivered twice", config.AckWait)
 	}
-	return well(name, "ack_wait is %s, any number may be in hand", config.AckWait)
+	return ok(name, "ack_wait is %s, any number may be in hand", config.AckWait)
 }
 
-func checkPaused(info *jetstream.ConsumerInfo) check {
+func checkPaused(info *jetstream.ConsumerInfo) Finding {
 	const name = "consumer_paused"
 	if info.Paused {
-		return fail(name, "nats consumer resume "+durableName, "somebody has paused it, for another %s: nothing is taken",
+		return fault(name, "nats consumer resume "+durableName, "somebody has paused it, for another %s: nothing is taken",
 			info.PauseRemaining.Round(time.Second))
 	}
-	return well(name, "it is not paused")
+	return ok(name, "it is not paused")
 }
 
 // checkService tells whether somebody takes requests. A replica that has all hands full pulls nothing: what was
 // delivered lately tells it from one that is gone.
-func checkService(q handler.Queue, info *jetstream.ConsumerInfo, now time.Time) check {
+func checkService(q handler.Queue, info *jetstream.ConsumerInfo, now time.Time) Finding {
 	const name = "consumer_service"
 	busy := q.InFlight > 0 && info.Delivered.Last != nil && now.Sub(*info.Delivered.Last) < info.Config.AckWait
 	switch {
 	case q.Paused: // it gives out nothing, whoever asks
-		return well(name, "cannot be told while the consumer is paused")
+		return ok(name, "cannot be told while the consumer is paused")
 	case q.Pulls == 0 && !busy:
-		return warn(name, "start the service; if it runs, look at its /readyz and its log", "nobody takes requests: the "+
+		return warning(name, "start the service; if it runs, look at its /readyz and its log", "nobody takes requests: the "+
 			"service does not run here, or is not ready; %d wait", q.Lag())
 	case q.Pulls == 0:
-		return well(name, "all hands are full: %d in hand, %d wait", q.InFlight, q.Pending)
+		return ok(name, "all hands are full: %d in hand, %d wait", q.InFlight, q.Pending)
 	}
-	return well(name, "requests are taken: %d in hand, %d wait", q.InFlight, q.Pending)
+	return ok(name, "requests are taken: %d in hand, %d wait", q.InFlight, q.Pending)
 }
 
-func checkRedelivered(q handler.Queue) check {
+func checkRedelivered(q handler.Queue) Finding {
 	const name = "consumer_redelivered"
 	if q.Redelivered >= manyRedelivered {
-		return warn(name, "consumer requests show SOURCE ID # the causes of its attempts; the service's log has them too",
+		return warning(name, "consumer requests show SOURCE ID # the causes of its attempts; the service's log has them too",
 			"%d of the %d requests in hand are not at their first delivery: attempts fail, or replicas end while they work",
 			q.Redelivered, q.InFlight)
 	}
-	return well(name, "%d of %d in hand", q.Redelivered, q.InFlight)
+	return ok(name, "%d of %d in hand", q.Redelivered, q.InFlight)
 }
 
 // checkAge compares how long the oldest request waits with when the stream drops it.
-func checkAge(q handler.Queue, now time.Time) check {
+func checkAge(q handler.Queue, now time.Time) Finding {
 	const name = "requests_age"
 	if q.Lag() == 0 {
-		return well(name, "all requests are settled")
+		return ok(name, "all requests are settled")
 	}
 	age := q.Age(now).Round(time.Second)
 	said := fmt.Sprintf("%d are not settled, the oldest for %s", q.Lag(), age)
 	if q.MaxAge <= 0 {
-		return well(name, "%s", said)
+		return ok(name, "%s", said)
 	}
 	said += fmt.Sprintf("; dropped after %s", q.MaxAge)
 	const hint = "have the service take them: see consumer_service, /readyz and its log; start more replicas, or " +
 		"raise CONCURRENCY"
 	switch share := float64(age) / float64(q.MaxAge); {
 	case share >= 0.9:
-		return fail(name, hint, "%s: requests are about to be lost", said)
+		return fault(name, hint, "%s: requests are about to be lost", said)
 	case share >= 0.5:
-		return warn(name, hint, "%s", said)
+		return warning(name, hint, "%s", said)
 	}
-	return well(name, "%s", said)
+	return ok(name, "%s", said)
 }

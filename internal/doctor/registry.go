@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -20,26 +20,26 @@ const (
 )
 
 // examineRegistry looks at registry and tenants, and for what was left behind.
-func examineRegistry(ctx context.Context, c config.Config) (checks []check) {
+func examineRegistry(ctx context.Context, c config.Config) (checks []Finding) {
 	const name = "registry"
 	r, err := database.OpenReader(ctx, c)
 	if errors.Is(err, sql.ErrNoRegistry) {
-		return []check{warn(name, "start the service: it makes the registry. If it has run before, correct DATABASE_URL, "+
+		return []Finding{warning(name, "start the service: it makes the registry. If it has run before, correct DATABASE_URL, "+
 			"REGISTRY_SCHEMA or DATABASE_PATH_TEMPLATE", "%s", err)}
 	}
 	if err != nil {
-		return []check{unread(name, err)}
+		return []Finding{unreadable(name, err)}
 	}
 	defer func() {
 		if err := r.Close(); err != nil {
-			checks = append(checks, unread(name, err))
+			checks = append(checks, unreadable(name, err))
 		}
 	}()
 	n, err := r.Count(ctx)
 	if err != nil {
-		return []check{unread(name, err)}
+		return []Finding{unreadable(name, err)}
 	}
-	checks = append(checks, well(name, "can be read; tenants: %d", n))
+	checks = append(checks, ok(name, "can be read; tenants: %d", n))
 	if r, ok := r.(database.FileReader); ok {
 		checks = append(checks, examineRegistryFile(ctx, r))
 	}
@@ -51,51 +51,51 @@ func examineRegistry(ctx context.Context, c config.Config) (checks []check) {
 	return append(checks, examineLeftovers(ctx, c, r)...)
 }
 
-func examineRegistryFile(ctx context.Context, r database.FileReader) check {
+func examineRegistryFile(ctx context.Context, r database.FileReader) Finding {
 	const name = "registry_file"
 	found, err := r.Damage(ctx)
 	if err != nil {
-		return unread(name, err)
+		return unreadable(name, err)
 	}
 	if len(found) > 0 {
-		return fail(name, "stop the service, then restore the file from a backup, or rescue what can be read:\n"+
+		return fault(name, "stop the service, then restore the file from a backup, or rescue what can be read:\n"+
 			"sqlite3 docex.db .recover | sqlite3 recovered.db", "the registry's file is damaged: %s", found[0])
 	}
 	wal, err := r.IsWAL()
 	if err != nil {
-		return unread(name, err)
+		return unreadable(name, err)
 	}
 	if !wal {
-		return warn(name, "start the service again: it sets the mode. If that does not stay, the file system lacks "+
+		return warning(name, "start the service again: it sets the mode. If that does not stay, the file system lacks "+
 			"what it needs", "the registry is not in WAL mode: who reads it and the service are in each other's way")
 	}
-	return well(name, "PRAGMA quick_check finds nothing wrong; in WAL mode")
+	return ok(name, "PRAGMA quick_check finds nothing wrong; in WAL mode")
 }
 
-func checkTenants(n int) check {
+func checkTenants(n int) Finding {
 	const name = "registry_tenants"
 	if n > mostTenants {
-		return warn(name, "docs/performance.md, Capacity: shard by database (each with its own consumer), or by schema "+
+		return warning(name, "docs/performance.md, Capacity: shard by database (each with its own consumer), or by schema "+
 			"(Citus)", "%d tenants in one database, planned for are %d: %d relations make autovacuum, dumps, upgrades and "+
 			"the start after a crash slow", n, mostTenants, n*63)
 	}
-	return well(name, "%d; planned for are up to %d in a database", n, mostTenants)
+	return ok(name, "%d; planned for are up to %d in a database", n, mostTenants)
 }
 
-func examineTwins(ctx context.Context, r database.Registry) check {
+func examineTwins(ctx context.Context, r database.Registry) Finding {
 	const name = "registry_twins"
 	pairs, err := r.Twins(ctx, mostNamed)
 	if err != nil {
-		return unread(name, err)
+		return unreadable(name, err)
 	}
 	if len(pairs) == 0 {
-		return well(name, "no two ids differ only in case")
+		return ok(name, "no two ids differ only in case")
 	}
 	lines := make([]string, len(pairs))
 	for i, p := range pairs {
 		lines[i] = fmt.Sprintf("-- %s and %s: rename one in DocEX", terminal.Plain(p[0]), terminal.Plain(p[1]))
 	}
-	return warn(name, strings.Join(lines, "\n"), "%s of ids differ only in case; somebody else has registered them. They "+
+	return warning(name, strings.Join(lines, "\n"), "%s of ids differ only in case; somebody else has registered them. They "+
 		"meet in one file where the file system ignores case, and in one schema where a long name is cut", atMost(len(pairs)))
 }
 
@@ -108,7 +108,7 @@ func atMost(n int) string {
 }
 
 // examinePlaces goes through the registry, a page at a time.
-func examinePlaces(ctx context.Context, r database.Registry) []check {
+func examinePlaces(ctx context.Context, r database.Registry) []Finding {
 	const name, collisions = "registry_names", "registry_collisions"
 	var moved, met []string
 	for page, err := range database.Pages(ctx, r) {
@@ -117,7 +117,7 @@ func examinePlaces(ctx context.Context, r database.Registry) []check {
 			found, err = r.Misplaced(ctx, page)
 		}
 		if err != nil {
-			return []check{unread(name, err)}
+			return []Finding{unreadable(name, err)}
 		}
 		for _, m := range found {
 			switch {
@@ -130,17 +130,17 @@ func examinePlaces(ctx context.Context, r database.Registry) []check {
 			}
 		}
 	}
-	checks := []check{
-		well(name, "every tenant is registered where the template puts it"),
-		well(collisions, "no tenant is sent to another's boundary"),
+	checks := []Finding{
+		ok(name, "every tenant is registered where the template puts it"),
+		ok(collisions, "no tenant is sent to another's boundary"),
 	}
 	if len(moved) > 0 {
-		checks[0] = warn(name, strings.Join(moved, "\n"), "%s registered under another name than the template gives: DocEX "+
+		checks[0] = warning(name, strings.Join(moved, "\n"), "%s registered under another name than the template gives: DocEX "+
 			"goes by the template and does not find them. Set the template that they were made by, or rename what they have",
 			atMost(len(moved)))
 	}
 	if len(met) > 0 {
-		checks[1] = fail(collisions, strings.Join(met, "\n"), "%s of which DocEX would open another tenant's boundary, "+
+		checks[1] = fault(collisions, strings.Join(met, "\n"), "%s of which DocEX would open another tenant's boundary, "+
 			"because it goes by the template. Let nobody use them before one of each pair has been moved and registered anew",
 			atMost(len(met)))
 	}

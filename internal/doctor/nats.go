@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -33,7 +33,7 @@ const (
 )
 
 // examineNATS looks at NATS and what JetStream holds. Nothing is published but questions.
-func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (checks []check) {
+func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (checks []Finding) {
 	const name = "nats"
 	if c.NATSURL == "" {
 		checks = examineEmbedded(c)
@@ -41,12 +41,12 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	nc, err := natsconn.Dial(c, slog.New(slog.DiscardHandler))
 	switch {
 	case errors.Is(err, nats.ErrNoServers) && c.NATSURL == "": // nobody listens
-		found := unseen(name, "start the service, then look again", err)
+		found := unreadableByUser(name, "start the service, then look again", err)
 		found.Message = "the embedded server at " + c.EmbeddedAddr + " is not there; it runs as long as the service does. " +
 			"What is in its streams was not looked at"
 		return append(checks, found)
 	case err != nil:
-		found := unread(name, err)
+		found := unreadable(name, err)
 		found.Hint = "check NATS_URL (without it NATS_EMBEDDED_ADDR) and NATS_CREDS or NATS_TLS_…, that the server runs, " +
 			"and that it lets the user in"
 		return append(checks, found)
@@ -54,18 +54,18 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	defer natsconn.Close(ctx, nc)
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return append(checks, unread(name, err))
+		return append(checks, unreadable(name, err))
 	}
-	n := &nurse{c: c, nc: nc, js: js, now: now}
+	n := &prober{c: c, nc: nc, js: js, now: now}
 	n.nc.SetErrorHandler(n.hear)
 	where := n.nc.ConnectedServerName()
 	if cluster := n.nc.ConnectedClusterName(); cluster != "" {
 		where += " of cluster " + cluster
 	}
-	checks = append(checks, well(name, "%s at %s", terminal.Plain(where), n.nc.ConnectedAddr()),
+	checks = append(checks, ok(name, "%s at %s", terminal.Plain(where), n.nc.ConnectedAddr()),
 		checkNATSVersion(n.nc.ConnectedServerVersion()))
 	if deaf, ok := errors.AsType[*natsconn.InboxError](natsconn.CheckInbox(ctx, nc)); ok {
-		return append(checks, fail("nats_permissions", natsconn.SetInboxPrefix+"; or allow the user:\nsubscribe "+deaf.Inbox,
+		return append(checks, fault("nats_permissions", natsconn.SetInboxPrefix+"; or allow the user:\nsubscribe "+deaf.Inbox,
 			"the user may not receive answers. Nothing else was looked at"))
 	}
 	account, usable := n.examineAccount(ctx)
@@ -86,13 +86,13 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	return append(checks, n.examineConsumer(ctx, survey)...)
 }
 
-func checkNATSVersion(version string) check {
+func checkNATSVersion(version string) Finding {
 	const name = "nats_version"
 	if olderThan(version, oldestNATS) {
-		return fail(name, "upgrade the servers to "+oldestNATS+" or later",
+		return fault(name, "upgrade the servers to "+oldestNATS+" or later",
 			"%s is too old: %s or later is needed, else failed requests are delivered again for ever", version, oldestNATS)
 	}
-	return well(name, "%s; %s or later is needed, tested with %s", version, oldestNATS, testedNATS)
+	return ok(name, "%s; %s or later is needed, tested with %s", version, oldestNATS, testedNATS)
 }
 
 // olderThan compares versions such as 2.10.4 or 2.11.0-RC.1, number by number.
@@ -108,13 +108,13 @@ func numbers(version string) (_ []int, ok bool) {
 	return n, err == nil
 }
 
-func checkNATSClock(s handler.Survey) check {
+func checkNATSClock(s handler.Survey) Finding {
 	const name = "nats_clock"
 	for _, stream := range s.Streams {
 		if stream.Info != nil && !stream.Info.TimeStamp.IsZero() {
 			return checkClock(name, "the NATS server's", stream.Info.TimeStamp.Sub(stream.Asked), stream.Unsure)
 		}
 	}
-	return warn(name, "create the streams, by starting the service, then look again",
+	return warning(name, "create the streams, by starting the service, then look again",
 		"there is no stream to ask for the time")
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -25,7 +25,7 @@ const (
 )
 
 // examineStorage looks at the directory of tenants' files.
-func examineStorage(ctx context.Context, c config.Config) []check {
+func examineStorage(ctx context.Context, c config.Config) []Finding {
 	root := c.SQLite().Root
 	checks, d := examineDirectory(root, "DATABASE_URL", "storage", "storage_filesystem")
 	if d == nil {
@@ -33,13 +33,13 @@ func examineStorage(ctx context.Context, c config.Config) []check {
 	}
 	size, err := sqlite.FileSize(ctx)
 	if err != nil {
-		return append(checks, unread("storage_space", err))
+		return append(checks, unreadable("storage_space", err))
 	}
 	return append(checks, checkSpace("storage_space", *d, size))
 }
 
 // examineEmbedded looks at the directory of the embedded NATS server.
-func examineEmbedded(c config.Config) []check {
+func examineEmbedded(c config.Config) []Finding {
 	checks, d := examineDirectory(c.EmbeddedDir, "NATS_EMBEDDED_DIR", "embedded_directory", "embedded_filesystem")
 	if d == nil {
 		return checks
@@ -48,23 +48,23 @@ func examineEmbedded(c config.Config) []check {
 }
 
 // examineDirectory looks whether a directory can be used, and what it is on. No disk: that could not be told.
-func examineDirectory(dir, variable, name, system string) (checks []check, found *disk) {
+func examineDirectory(dir, variable, name, system string) (checks []Finding, found *disk) {
 	hint := fmt.Sprintf("make it a directory that the service's user may write to, or set %s", variable)
 	there, err := nearest(dir)
 	if err != nil {
-		return []check{fail(name, hint, "%s cannot be used: %s", terminal.Plain(dir), err)}, nil
+		return []Finding{fault(name, hint, "%s cannot be used: %s", terminal.Plain(dir), err)}, nil
 	}
 	if err := unix.Access(there, unix.W_OK|unix.X_OK); err != nil {
-		return []check{fail(name, hint, "%s cannot be written to by this user: %s", terminal.Plain(there), err)}, nil
+		return []Finding{fault(name, hint, "%s cannot be written to by this user: %s", terminal.Plain(there), err)}, nil
 	}
 	if there == filepath.Clean(dir) {
-		checks = append(checks, well(name, "%s can be written to", terminal.Plain(dir)))
+		checks = append(checks, ok(name, "%s can be written to", terminal.Plain(dir)))
 	} else {
-		checks = append(checks, well(name, "%s is not there yet; the service makes it", terminal.Plain(dir)))
+		checks = append(checks, ok(name, "%s is not there yet; the service makes it", terminal.Plain(dir)))
 	}
 	d, err := diskOf(there)
 	if err != nil {
-		return append(checks, unseen(system, "see by hand: df -hT "+there, err)), nil
+		return append(checks, unreadableByUser(system, "see by hand: df -hT "+there, err)), nil
 	}
 	return append(checks, checkFileSystem(system, d)), &d
 }
@@ -104,26 +104,26 @@ const (
 	layer                     // of a container
 )
 
-func checkFileSystem(name string, d disk) check {
+func checkFileSystem(name string, d disk) Finding {
 	const elsewhere = "keep it on a disk of this machine; in a container, on a volume"
 	switch d.trait {
 	case networkFS:
-		return warn(name, elsewhere, "%s is a network file system: locks and syncs there often do not hold what they "+
+		return warning(name, elsewhere, "%s is a network file system: locks and syncs there often do not hold what they "+
 			"promise, and SQLite's write-ahead log does not work between machines", d.kind)
 	case user:
-		return warn(name, elsewhere, "%s: a program serves the file system. If that program asks another machine, locks may "+
+		return warning(name, elsewhere, "%s: a program serves the file system. If that program asks another machine, locks may "+
 			"not hold", d.kind)
 	case volatile:
-		return warn(name, elsewhere, "%s: what is in memory is gone with the machine's power", d.kind)
+		return warning(name, elsewhere, "%s: what is in memory is gone with the machine's power", d.kind)
 	case layer:
-		return warn(name, elsewhere, "%s: the container's own layer is gone with the container", d.kind)
+		return warning(name, elsewhere, "%s: the container's own layer is gone with the container", d.kind)
 	case local:
 	}
-	return well(name, "a local disk")
+	return ok(name, "a local disk")
 }
 
 // checkSpace judges what is free; size is what each tenant takes, or 0 where that is not known.
-func checkSpace(name string, d disk, size int64) check {
+func checkSpace(name string, d disk, size int64) Finding {
 	const hint = "make room, or move the directory to a larger disk"
 	said := fmt.Sprintf("%s free", byteCount(d.free))
 	few := false
@@ -134,16 +134,16 @@ func checkSpace(name string, d disk, size int64) check {
 		}
 		said += fmt.Sprintf(", %d more tenants without rows", fit)
 		if few = fit < leastTenants; fit == 0 {
-			return fail(name, hint, "%s: none fits", said)
+			return fault(name, hint, "%s: none fits", said)
 		}
 	}
 	switch {
 	case d.free < spareSpaceFatal:
-		return fail(name, hint, "%s: as good as full", said)
+		return fault(name, hint, "%s: as good as full", said)
 	case d.free < leastSpace || few:
-		return warn(name, hint, "%s", said)
+		return warning(name, hint, "%s", said)
 	}
-	return well(name, "%s", said)
+	return ok(name, "%s", said)
 }
 
 // byteCount is a number of bytes for people.

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import "time"
 
@@ -12,7 +12,7 @@ const (
 )
 
 // checkClock judges by how much a clock is ahead of this machine's, unsure by so much either way.
-func checkClock(name, whose string, skew, unsure time.Duration) check {
+func checkClock(name, whose string, skew, unsure time.Duration) Finding {
 	const hint = "timedatectl status # on both machines; have both follow NTP (systemd-timesyncd, chrony)"
 	least := skew.Abs() - unsure
 	direction := "ahead of"
@@ -22,12 +22,12 @@ func checkClock(name, whose string, skew, unsure time.Duration) check {
 	skew = skew.Abs().Round(time.Millisecond)
 	switch {
 	case least > skewFatal:
-		return fail(name, hint, "%s clock is %s %s this machine's: what is fresh by one is expired by the other", whose,
+		return fault(name, hint, "%s clock is %s %s this machine's: what is fresh by one is expired by the other", whose,
 			skew, direction)
 	case least > skewWarned:
-		return warn(name, hint, "%s clock is %s %s this machine's: times in ledger, events and logs contradict each other",
+		return warning(name, hint, "%s clock is %s %s this machine's: times in ledger, events and logs contradict each other",
 			whose, skew, direction)
 	}
 	within := max(skew, unsure.Round(time.Millisecond), time.Millisecond)
-	return well(name, "%s clock is within %s of this machine's", whose, within)
+	return ok(name, "%s clock is within %s of this machine's", whose, within)
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -26,13 +26,13 @@ type syncing struct {
 }
 
 // examineSync looks whether a power failure takes what was confirmed. Only who may ask the system account can see it.
-func (n *nurse) examineSync(ctx context.Context, s handler.Survey) check {
+func (n *prober) examineSync(ctx context.Context, s handler.Survey) Finding {
 	const (
 		name = "nats_sync"
 		hint = "jetstream { sync_interval: always } # on each server; or three servers, and NATS_REPLICAS=3"
 	)
 	if n.c.NATSURL == "" && n.nc.ConnectedServerName() == buildinfo.Name {
-		return well(name, "the embedded server syncs every write")
+		return ok(name, "the embedded server syncs every write")
 	}
 	replicas := replicas(s)
 	var lax, seen []string
@@ -46,14 +46,14 @@ func (n *nurse) examineSync(ctx context.Context, s handler.Survey) check {
 	}
 	switch {
 	case len(seen) > 0 && len(lax) == 0:
-		return well(name, "every write is synced: %s", strings.Join(seen, ", "))
+		return ok(name, "every write is synced: %s", strings.Join(seen, ", "))
 	case len(lax) > 0 && replicas < 3:
-		return warn(name, hint, "not every write is synced: %s. A power failure takes what was confirmed since",
+		return warning(name, hint, "not every write is synced: %s. A power failure takes what was confirmed since",
 			strings.Join(lax, ", "))
 	case replicas >= 3:
-		return well(name, "each message is on %d servers; they should not share one power supply", replicas)
+		return ok(name, "each message is on %d servers; they should not share one power supply", replicas)
 	}
-	return warn(name, "look into the servers' files, or look as a user of the system account. There is to be:\n"+hint,
+	return warning(name, "look into the servers' files, or look as a user of the system account. There is to be:\n"+hint,
 		"not visible to this user. By default a server syncs every two minutes, and a power failure "+
 			"takes what it confirmed since; see that it syncs every write")
 }
@@ -72,7 +72,7 @@ func replicas(s handler.Survey) (least int) {
 }
 
 // syncing asks all servers, if this user may.
-func (n *nurse) syncing(ctx context.Context) (answers []syncing) {
+func (n *prober) syncing(ctx context.Context) (answers []syncing) {
 	_ = n.ask(ctx, func(ctx context.Context) error { // what is not answered is not visible
 		inbox := n.nc.NewInbox()
 		sub, err := n.nc.SubscribeSync(inbox)

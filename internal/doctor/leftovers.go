@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -20,31 +20,31 @@ import (
 const abandonedAfter = time.Hour
 
 // examineLeftovers looks for what no tenant has and nobody will use.
-func examineLeftovers(ctx context.Context, c config.Config, r database.Reader) []check {
+func examineLeftovers(ctx context.Context, c config.Config, r database.Reader) []Finding {
 	switch r := r.(type) {
 	case database.PoolReader:
 		return examinePool(ctx, c, r)
 	case database.FileReader:
-		return []check{examineFiles(ctx, r)}
+		return []Finding{examineFiles(ctx, r)}
 	}
 	return nil
 }
 
-func examineFiles(ctx context.Context, r database.FileReader) check {
+func examineFiles(ctx context.Context, r database.FileReader) Finding {
 	const name = "files_under_construction"
 	paths, err := r.UnderConstruction(ctx, time.Now().Add(-abandonedAfter))
 	if err != nil {
-		return unread(name, err)
+		return unreadable(name, err)
 	}
 	if len(paths) == 0 {
-		return check{Name: name, Status: sound, Message: "none was left"}
+		return Finding{Name: name, Status: OK, Message: "none was left"}
 	}
 	commands := make([]string, len(paths))
 	for i, path := range paths {
 		commands[i] = "rm -- '" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 	}
-	return check{
-		Name: name, Status: warning, Hint: strings.Join(commands, "\n"),
+	return Finding{
+		Name: name, Status: Warning, Hint: strings.Join(commands, "\n"),
 		Message: fmt.Sprintf("%d that nobody has worked on for an hour: an attempt ended with its process. Remove them",
 			len(paths)),
 	}
@@ -90,20 +90,20 @@ var poolChecks = []poolCheck{
 	},
 }
 
-func examinePool(ctx context.Context, c config.Config, r database.PoolReader) []check {
+func examinePool(ctx context.Context, c config.Config, r database.PoolReader) []Finding {
 	const name = "prepared_boundaries"
 	all, err := r.Prepared(ctx)
 	switch {
 	case errors.Is(err, postgres.ErrNoPool) && c.Prepared == 0:
 		return nil
 	case errors.Is(err, postgres.ErrNoPool):
-		return []check{warn(name, "start the service once", "%s", err)}
+		return []Finding{warning(name, "start the service once", "%s", err)}
 	case pipeline.IsOutage(err):
-		return []check{unread(name, err)}
+		return []Finding{unreadable(name, err)}
 	case err != nil: // such as a right that is missing: the service's role may have it
-		found := unread(name, err)
-		found.Status = warning
-		return []check{found}
+		found := unreadable(name, err)
+		found.Status = Warning
+		return []Finding{found}
 	}
 	var ready int
 	var astray []postgres.PreparedBoundary
@@ -124,7 +124,7 @@ func examinePool(ctx context.Context, c config.Config, r database.PoolReader) []
 			ready++
 		}
 	}
-	checks := []check{{Name: name, Status: sound, Message: fmt.Sprintf("%d ready, of %d wanted", ready, c.Prepared)}}
+	checks := []Finding{{Name: name, Status: OK, Message: fmt.Sprintf("%d ready, of %d wanted", ready, c.Prepared)}}
 	for _, p := range poolChecks {
 		checks = append(checks, p.result(found[p.name]))
 	}
@@ -132,26 +132,26 @@ func examinePool(ctx context.Context, c config.Config, r database.PoolReader) []
 }
 
 // result is the check of those that have this fault.
-func (p poolCheck) result(found []postgres.PreparedBoundary) check {
+func (p poolCheck) result(found []postgres.PreparedBoundary) Finding {
 	if len(found) == 0 {
-		return check{Name: p.name, Status: sound, Message: p.fine}
+		return Finding{Name: p.name, Status: OK, Message: p.fine}
 	}
-	return check{Name: p.name, Status: warning, Message: fmt.Sprintf("%d %s", len(found), p.text), Hint: removals(found)}
+	return Finding{Name: p.name, Status: Warning, Message: fmt.Sprintf("%d %s", len(found), p.text), Hint: removals(found)}
 }
 
 // examineAstray judges schemas that have the name of a prepared boundary and are neither in the pool nor a tenant's.
-func examineAstray(found []postgres.PreparedBoundary) check {
+func examineAstray(found []postgres.PreparedBoundary) Finding {
 	const name = "prepared_astray"
 	if len(found) == 0 {
-		return check{Name: name, Status: sound, Message: "no schema is left that is in no pool"}
+		return Finding{Name: name, Status: OK, Message: "no schema is left that is in no pool"}
 	}
 	what := "removed from the pool because they differed, or by hand. This service will not use them. Remove them"
 	if slices.ContainsFunc(found, func(b postgres.PreparedBoundary) bool { return b.Unsure }) {
 		what = "removed from the pool because they differed or by hand, or in the pool of another service in this " +
 			"database. Remove those that are in no pool"
 	}
-	return check{
-		Name: name, Status: warning, Hint: removals(found),
+	return Finding{
+		Name: name, Status: Warning, Hint: removals(found),
 		Message: fmt.Sprintf("%d with the name of a prepared boundary, but not in the pool: %s", len(found), what),
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -18,7 +18,7 @@ const (
 
 // examineAccount looks whether there is JetStream, and how much of it is left. What it returns as usable is whether
 // there can be streams.
-func (n *nurse) examineAccount(ctx context.Context) (_ check, usable bool) {
+func (n *prober) examineAccount(ctx context.Context) (_ Finding, usable bool) {
 	const name = "jetstream"
 	var info *jetstream.AccountInfo
 	err := n.ask(ctx, func(ctx context.Context) (err error) {
@@ -27,22 +27,22 @@ func (n *nurse) examineAccount(ctx context.Context) (_ check, usable bool) {
 	})
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
-		return unseen(name, "allow the user to publish on $JS.API.INFO, to have the account's limits looked at", err), true
+		return unreadableByUser(name, "allow the user to publish on $JS.API.INFO, to have the account's limits looked at", err), true
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fail(name, "jetstream: enabled # in the account's configuration, or choose another account",
+		return fault(name, "jetstream: enabled # in the account's configuration, or choose another account",
 			"JetStream is not enabled for this account"), false
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
-		return fail(name, "jetstream { store_dir: … } # in the server's configuration, or start it with -js",
+		return fault(name, "jetstream { store_dir: … } # in the server's configuration, or start it with -js",
 			"JetStream is not enabled"), false
 	case err != nil:
-		found := unread(name, err)
+		found := unreadable(name, err)
 		found.Hint = "nats server report jetstream # as the system account: is there a leader?"
 		return found, false
 	}
 	return checkAccount(info), true
 }
 
-func checkAccount(info *jetstream.AccountInfo) check {
+func checkAccount(info *jetstream.AccountInfo) Finding {
 	const name = "jetstream"
 	tiers := info.Tiers
 	if len(tiers) == 0 {
@@ -64,9 +64,9 @@ func checkAccount(info *jetstream.AccountInfo) check {
 	const hint = "raise the account's max_file, or store less: limits of other streams, nats stream purge"
 	switch {
 	case worst >= full:
-		return fail(name, hint, "%s: publishers and this program are refused, or will be soon", said)
+		return fault(name, hint, "%s: publishers and this program are refused, or will be soon", said)
 	case worst >= nearlyFull:
-		return warn(name, hint, "%s", said)
+		return warning(name, hint, "%s", said)
 	}
-	return well(name, "%s", said)
+	return ok(name, "%s", said)
 }

@@ -1,0 +1,95 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/tenant-provisioner/internal/config"
+)
+
+// What a check finds.
+const (
+	OK      = "ok"
+	Warning = "warning" // nothing that a request would notice now
+	Fault   = "fault"   // requests cannot be served, or what was confirmed can be lost
+)
+
+// Finding is one thing that was looked at, for programs.
+type Finding struct {
+	Name    string `json:"name"` // one of Names
+	Status  string `json:"status"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"` // what to do: commands, SQL or a sentence, one a line
+}
+
+// Names are all checks, in the order in which they are shown. docs/doctor.md explains each.
+var Names = slices.Concat(
+	[]string{
+		"database", "database_version", "database_pooler", "database_writable", "database_rights", "registry_rights",
+		"database_durability", "database_standby", "database_encoding", "database_locks", "database_connections",
+		"database_neighbours", "database_event_triggers", "database_clock",
+	},
+	[]string{"storage", "storage_filesystem", "storage_space"},
+	[]string{
+		"registry", "registry_file", "registry_tenants", "registry_twins", "registry_names", "registry_collisions",
+	},
+	[]string{
+		"prepared_boundaries", "prepared_unused", "prepared_definition", "prepared_missing", "prepared_contents",
+		"prepared_owner", "prepared_astray", "files_under_construction",
+	},
+	[]string{
+		"embedded_directory", "embedded_filesystem", "embedded_space",
+		"nats", "nats_version", "nats_permissions", "nats_clock", "nats_sync", "jetstream", "jetstream_replicas",
+		"requests_stream", "requests_room", "events_stream", "events_retention", "dead_letters_stream",
+		"dead_letters_retention", "durable_consumer", "consumer_limits", "consumer_paused", "consumer_service",
+		"consumer_redelivered", "requests_age",
+	},
+)
+
+// ok is a check that found nothing wrong.
+func ok(name, format string, args ...any) Finding {
+	return Finding{Name: name, Status: OK, Message: fmt.Sprintf(format, args...)}
+}
+
+// warning is a check that found something to be mended some day, by what hint says.
+func warning(name, hint, format string, args ...any) Finding {
+	return Finding{Name: name, Status: Warning, Hint: hint, Message: fmt.Sprintf(format, args...)}
+}
+
+// fault is a check that found something to be mended now.
+func fault(name, hint, format string, args ...any) Finding {
+	return Finding{Name: name, Status: Fault, Hint: hint, Message: fmt.Sprintf(format, args...)}
+}
+
+// Examine makes all checks. What cannot be looked at is a finding too, and not the end of the others. now is this
+// machine's clock.
+func Examine(ctx context.Context, c config.Config, now func() time.Time) []Finding {
+	return append(examineDatabase(ctx, c, now), examineNATS(ctx, c, now)...)
+}
+
+func examineDatabase(ctx context.Context, c config.Config, now func() time.Time) []Finding {
+	if !c.OnPostgres() {
+		return append(examineStorage(ctx, c), examineRegistry(ctx, c)...)
+	}
+	checks, usable := examinePostgres(ctx, c, now)
+	if !usable {
+		return checks
+	}
+	return append(checks, examineRegistry(ctx, c)...)
+}
+
+// unreadable is the finding that something could not be looked at. Errors of several hosts come in several lines.
+func unreadable(name string, err error) Finding {
+	why := strings.Join(strings.Fields(err.Error()), " ")
+	return Finding{Name: name, Status: Fault, Message: "could not be looked at: " + why}
+}
+
+// unreadableByUser is unread where that says nothing about the service, such as for want of a right that only looking needs.
+func unreadableByUser(name, hint string, err error) Finding {
+	found := unreadable(name, err)
+	found.Status, found.Hint = Warning, hint
+	return found
+}
