@@ -31,11 +31,14 @@ func FillPool(ctx context.Context, db Store) (stop func()) {
 	}
 }
 
+// Pool is the state of the pool of prepared boundaries.
+type Pool = postgres.Prepared
+
 // Prepared is the state of the pool of prepared boundaries; false where none are to be prepared.
-func Prepared(db Store) (postgres.Prepared, bool) {
+func Prepared(db Store) (Pool, bool) {
 	pg, ok := db.(*postgres.Store)
 	if !ok {
-		return postgres.Prepared{}, false
+		return Pool{}, false
 	}
 	p := pg.Prepared()
 	return p, p.Target > 0

@@ -5,7 +5,6 @@ import (
 
 	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/handler"
-	"example.com/tenant-provisioner/internal/sql/postgres"
 )
 
 // gauge shows what value tells at each scrape.
@@ -18,7 +17,7 @@ func (m *Metrics) gauge(name, help string, value func() float64) {
 func (m *Metrics) WatchStore(db database.Store) {
 	m.registry.MustRegister(database.Collectors(db)...)
 	if _, ok := database.Prepared(db); ok {
-		m.watchPool(func() postgres.Prepared {
+		m.watchPool(func() database.Pool {
 			p, _ := database.Prepared(db)
 			return p
 		})
@@ -44,7 +43,7 @@ func boolToFloat(is bool) float64 {
 }
 
 // watchPool shows the pool of prepared boundaries as pool tells it.
-func (m *Metrics) watchPool(pool func() postgres.Prepared) {
+func (m *Metrics) watchPool(pool func() database.Pool) {
 	m.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "tenant_provisioner_prepared_boundaries",
