@@ -29,8 +29,8 @@ func twoConsumers(t *testing.T, d testDatabase) jetstream.JetStream {
 	return natstest.JetStream(t, url)
 }
 
-// atOnce publishes messages from as many goroutines.
-func atOnce(t *testing.T, js jetstream.JetStream, messages []*nats.Msg) {
+// immediately publishes messages from as many goroutines.
+func immediately(t *testing.T, js jetstream.JetStream, messages []*nats.Msg) {
 	t.Helper()
 	var all sync.WaitGroup
 	for _, msg := range messages {
@@ -53,7 +53,7 @@ func TestOneTenantRequestedEightTimesAtOnce(t *testing.T) {
 			for i := range 8 {
 				messages = append(messages, requestFor(t, fmt.Sprintf("order-%d-%d", round, i), tenant))
 			}
-			atOnce(t, js, messages)
+			immediately(t, js, messages)
 		}
 		settled(t, js)
 		outcomes := stored(t, js)
@@ -82,7 +82,7 @@ func TestOneRequestPublishedEightTimesAtOnce(t *testing.T) {
 				messages = append(messages, requestFor(t, fmt.Sprintf("order-%d", round), fmt.Sprintf("acme_%d", round)))
 			}
 		}
-		atOnce(t, js, messages)
+		immediately(t, js, messages)
 		settled(t, js)
 		outcomes := stored(t, js)
 		testkit.Equal(t, "outcomes", census(t, outcomes), "provisioned 3")

@@ -62,7 +62,7 @@ func (a *app) completeKeys(most int) cobra.CompletionFunc {
 		if most > 0 && len(given) >= most {
 			return nil, noFiles
 		}
-		return a.completeLetters(cmd, begun, func(l handler.Letter) (value, description string) {
+		return a.completeLetters(cmd, begun, func(l handler.DeadLetter) (value, description string) {
 			if value = shortKey(l.Key); len(begun) > len(value) {
 				value = terminal.Plain(l.Key)
 			}
@@ -78,7 +78,7 @@ func (a *app) completeKeys(most int) cobra.CompletionFunc {
 func (a *app) completeLetterTenants(
 	cmd *cobra.Command, _ []string, begun string,
 ) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return a.completeLetters(cmd, begun, func(l handler.Letter) (value, description string) {
+	return a.completeLetters(cmd, begun, func(l handler.DeadLetter) (value, description string) {
 		if l.Tenant == "" || terminal.Plain(l.Tenant) != l.Tenant {
 			return "", ""
 		}
@@ -88,7 +88,7 @@ func (a *app) completeLetterTenants(
 
 // completeLetters completes what value makes of dead letters, each once.
 func (a *app) completeLetters(
-	cmd *cobra.Command, begun string, value func(handler.Letter) (value, description string),
+	cmd *cobra.Command, begun string, value func(handler.DeadLetter) (value, description string),
 ) (found []cobra.Completion) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()

@@ -22,7 +22,7 @@ func deadLettersCommand(a *app) *cobra.Command {
 }
 
 // openLetters connects to the stream of dead letters. end hangs up.
-func (a *app) openLetters(ctx context.Context) (_ *handler.Letters, _ jetstream.JetStream, end func(), _ error) {
+func (a *app) openLetters(ctx context.Context) (_ *handler.DeadLetters, _ jetstream.JetStream, end func(), _ error) {
 	c, log, err := a.configure(ctx)
 	if err != nil {
 		return nil, nil, nil, err

@@ -71,7 +71,7 @@ func newLetterTable(a *app, asJSON bool) *letterTable {
 // rowsAtOnce is how many rows the table aligns together.
 const rowsAtOnce = 200
 
-func (t *letterTable) add(l handler.Letter) error {
+func (t *letterTable) add(l handler.DeadLetter) error {
 	t.n++
 	if t.lines != nil {
 		return t.lines.Encode(newLetterJSON(l))
@@ -126,7 +126,7 @@ type letterJSON struct {
 	Body    []byte      `json:"body_base64,omitempty"`
 }
 
-func newLetterJSON(l handler.Letter) letterJSON {
+func newLetterJSON(l handler.DeadLetter) letterJSON {
 	j := letterJSON{
 		Key: l.Key, Subject: events.DeadLetterSubject(l.Key), Sequence: l.Sequence, Time: l.Time,
 		Reason: l.Reason, Step: l.Step, Message: l.Message, Attempts: l.Attempts, Replay: l.Replay, Tenant: l.Tenant,

@@ -42,7 +42,7 @@ func removeLettersCommand(a *app) *cobra.Command {
 	}
 }
 
-func (a *app) removeLetter(cmd *cobra.Command, letters *handler.Letters, l handler.Letter) error {
+func (a *app) removeLetter(cmd *cobra.Command, letters *handler.DeadLetters, l handler.DeadLetter) error {
 	gone, err := letters.Remove(cmd.Context(), l)
 	if err != nil {
 		return fmt.Errorf("%s: %w", shortKey(l.Key), err)

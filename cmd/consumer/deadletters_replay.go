@@ -130,7 +130,7 @@ func (a *app) replay(ctx context.Context, f replayFlags, filter handler.Filter, 
 // replaying replays one dead letter after the other.
 type replaying struct {
 	replayFlags
-	letters  *handler.Letters
+	letters  *handler.DeadLetters
 	outcomes *replayOutcomes // nil: they are not waited for
 	report   *replayReport
 	limit    *rate.Limiter
@@ -138,7 +138,7 @@ type replaying struct {
 }
 
 // all replays a selection until ctx ends.
-func (r *replaying) all(ctx context.Context, selection iter.Seq2[handler.Letter, error]) error {
+func (r *replaying) all(ctx context.Context, selection iter.Seq2[handler.DeadLetter, error]) error {
 	for letter, err := range selection {
 		switch {
 		case ctx.Err() != nil:
@@ -165,7 +165,7 @@ func (r *replaying) all(ctx context.Context, selection iter.Seq2[handler.Letter,
 	return nil
 }
 
-func (r *replaying) one(ctx context.Context, letter handler.Letter) {
+func (r *replaying) one(ctx context.Context, letter handler.DeadLetter) {
 	if r.outcomes == nil {
 		line, _ := r.publish(ctx, letter)
 		r.report.add(line)
@@ -175,7 +175,7 @@ func (r *replaying) one(ctx context.Context, letter handler.Letter) {
 }
 
 // publish replays a dead letter; where there is no replay whose outcome may come, it returns nil.
-func (r *replaying) publish(ctx context.Context, letter handler.Letter) (replayLine, *handler.Replayed) {
+func (r *replaying) publish(ctx context.Context, letter handler.DeadLetter) (replayLine, *handler.Replayed) {
 	line := newReplayLine(letter)
 	replayed, err := r.letters.Replay(ctx, letter)
 	if r.faults++; err == nil || errors.Is(err, handler.ErrGone) || errors.Is(err, handler.ErrUnreplayable) {
@@ -196,7 +196,7 @@ func (r *replaying) publish(ctx context.Context, letter handler.Letter) (replayL
 }
 
 // rehearse says what a replay would do.
-func (r *replaying) rehearse(ctx context.Context, letter handler.Letter) replayLine {
+func (r *replaying) rehearse(ctx context.Context, letter handler.DeadLetter) replayLine {
 	line := newReplayLine(letter)
 	number, err := r.letters.Check(ctx, letter)
 	if err != nil {
@@ -208,12 +208,12 @@ func (r *replaying) rehearse(ctx context.Context, letter handler.Letter) replayL
 
 // namedLetter is a dead letter that was asked for by its key, or why there is none.
 type namedLetter struct {
-	letter handler.Letter
+	letter handler.DeadLetter
 	err    error
 }
 
 // named finds dead letters by their keys, each once however often it is named.
-func named(ctx context.Context, letters *handler.Letters, names []string) (all []namedLetter) {
+func named(ctx context.Context, letters *handler.DeadLetters, names []string) (all []namedLetter) {
 	seen := map[uint64]bool{}
 	for _, name := range names {
 		letter, err := letters.Find(ctx, name)
@@ -226,8 +226,8 @@ func named(ctx context.Context, letters *handler.Letters, names []string) (all [
 	return all
 }
 
-func each(all []namedLetter) iter.Seq2[handler.Letter, error] {
-	return func(yield func(handler.Letter, error) bool) {
+func each(all []namedLetter) iter.Seq2[handler.DeadLetter, error] {
+	return func(yield func(handler.DeadLetter, error) bool) {
 		for _, n := range all {
 			if !yield(n.letter, n.err) {
 				return
@@ -236,7 +236,7 @@ func each(all []namedLetter) iter.Seq2[handler.Letter, error] {
 	}
 }
 
-func count(selection iter.Seq2[handler.Letter, error]) (n int, _ error) {
+func count(selection iter.Seq2[handler.DeadLetter, error]) (n int, _ error) {
 	for _, err := range selection {
 		if err != nil {
 			return 0, err

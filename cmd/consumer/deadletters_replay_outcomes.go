@@ -71,7 +71,7 @@ func (o *replayOutcomes) listen(ctx context.Context) error {
 		return fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
 	}
 	if err != nil {
-		return fmt.Errorf("stream %s: %w", events.StreamRequests, handler.RefusedAPI(o.js.Conn(), err))
+		return fmt.Errorf("stream %s: %w", events.StreamRequests, handler.ExplainAPIPermission(o.js.Conn(), err))
 	}
 	info := requests.CachedInfo()
 	o.began = info.TimeStamp.Add(-info.Config.Duplicates)

@@ -49,7 +49,7 @@ type replayLine struct {
 	Error       string   `json:"error,omitempty"`
 }
 
-func newReplayLine(l handler.Letter) replayLine {
+func newReplayLine(l handler.DeadLetter) replayLine {
 	return replayLine{Key: l.Key, Tenant: l.Tenant, Reason: l.Reason}
 }
 

@@ -60,7 +60,7 @@ func showLetterCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func showLetterJSON(w io.Writer, l handler.Letter, original *nats.Msg) error {
+func showLetterJSON(w io.Writer, l handler.DeadLetter, original *nats.Msg) error {
 	j := newLetterJSON(l)
 	if original != nil {
 		j.Headers, j.Body = original.Header, original.Data
@@ -69,7 +69,7 @@ func showLetterJSON(w io.Writer, l handler.Letter, original *nats.Msg) error {
 }
 
 // showLetter writes a dead letter for people; original is nil where it is gone.
-func showLetter(w io.Writer, l handler.Letter, original *nats.Msg) error {
+func showLetter(w io.Writer, l handler.DeadLetter, original *nats.Msg) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", terminal.Plain(events.DeadLetterSubject(l.Key)))
 	fmt.Fprintf(&b, "    %-10s %s\n", "failed", l.Time.Format(time.RFC3339Nano))

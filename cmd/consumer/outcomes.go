@@ -35,7 +35,7 @@ func readOutcomes(ctx context.Context, js jetstream.JetStream, from handler.Read
 		return nil, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamEvents)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, handler.RefusedAPI(js.Conn(), err))
+		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, handler.ExplainAPIPermission(js.Conn(), err))
 	}
 	return reader, nil
 }

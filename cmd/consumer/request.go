@@ -151,7 +151,7 @@ func publishRequest(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) 
 		return fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
 	}
 	if err != nil {
-		return fmt.Errorf("publish the request: %w", handler.Refused(js.Conn(), err, msg.Subject))
+		return fmt.Errorf("publish the request: %w", handler.ExplainPermission(js.Conn(), err, msg.Subject))
 	}
 	return nil
 }

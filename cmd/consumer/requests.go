@@ -43,23 +43,23 @@ func requestsShowCommand(a *app) *cobra.Command {
 
 // requestView is a row of the ledger, for programs.
 type requestView struct {
-	Key         string          `json:"key"`
-	Source      string          `json:"source"`
-	ID          string          `json:"id"`
-	TenantID    string          `json:"tenant_id,omitempty"`
-	State       string          `json:"state"`
-	Replay      int             `json:"replay"`
-	Attempts    int             `json:"attempts"`
-	LastStep    string          `json:"last_step,omitempty"`
-	LastCause   string          `json:"last_cause,omitempty"`
-	LastError   string          `json:"last_error,omitempty"`
-	CreatedAt   time.Time       `json:"created_at,omitzero"`
-	UpdatedAt   time.Time       `json:"updated_at,omitzero"`
-	OutcomeID   string          `json:"outcome_id,omitempty"`
-	OutcomeType string          `json:"outcome_type,omitempty"`
-	Buried      bool            `json:"dead_letter_confirmed"`
-	Outcome     json.RawMessage `json:"outcome,omitempty"`
-	History     []turnView      `json:"history,omitempty"`
+	Key                 string          `json:"key"`
+	Source              string          `json:"source"`
+	ID                  string          `json:"id"`
+	TenantID            string          `json:"tenant_id,omitempty"`
+	State               string          `json:"state"`
+	Replay              int             `json:"replay"`
+	Attempts            int             `json:"attempts"`
+	LastStep            string          `json:"last_step,omitempty"`
+	LastCause           string          `json:"last_cause,omitempty"`
+	LastError           string          `json:"last_error,omitempty"`
+	CreatedAt           time.Time       `json:"created_at,omitzero"`
+	UpdatedAt           time.Time       `json:"updated_at,omitzero"`
+	OutcomeID           string          `json:"outcome_id,omitempty"`
+	OutcomeType         string          `json:"outcome_type,omitempty"`
+	DeadLetterConfirmed bool            `json:"dead_letter_confirmed"`
+	Outcome             json.RawMessage `json:"outcome,omitempty"`
+	History             []turnView      `json:"history,omitempty"`
 }
 
 type turnView struct {
@@ -72,12 +72,12 @@ type turnView struct {
 	Error   string    `json:"error,omitempty"`
 }
 
-func viewRequest(r sql.Record) requestView {
+func viewRequest(r sql.RequestRecord) requestView {
 	view := requestView{
 		Key: r.Key, Source: r.Source, ID: r.ID, TenantID: r.TenantID, State: r.State, Replay: r.Replay,
 		Attempts: r.Attempts, LastStep: r.LastStep, LastCause: r.LastCause, LastError: r.LastError,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, OutcomeID: r.OutcomeID, OutcomeType: outcomeType(r),
-		Buried: r.Buried, Outcome: r.Outcome,
+		DeadLetterConfirmed: r.DeadLetterConfirmed, Outcome: r.Outcome,
 	}
 	for _, turn := range r.History {
 		view.History = append(view.History, turnView(turn))
@@ -86,7 +86,7 @@ func viewRequest(r sql.Record) requestView {
 }
 
 // outcomeType is the type of the outcome that the row holds, or "".
-func outcomeType(r sql.Record) string {
+func outcomeType(r sql.RequestRecord) string {
 	switch r.State {
 	case "provisioned":
 		return events.TypeProvisioned
@@ -113,7 +113,7 @@ func (a *app) showRequest(ctx context.Context, l database.Ledger, source, id str
 	}
 	deadLetter := "none"
 	switch {
-	case r.Buried:
+	case r.DeadLetterConfirmed:
 		deadLetter = "confirmed, key " + r.Key
 	case r.State == "failed":
 		deadLetter = "not confirmed, key " + r.Key
@@ -144,7 +144,7 @@ func (a *app) showRequest(ctx context.Context, l database.Ledger, source, id str
 	return a.showHistory(r.History)
 }
 
-func (a *app) showHistory(turns []sql.Turn) error {
+func (a *app) showHistory(turns []sql.HistoryEntry) error {
 	if _, err := fmt.Fprintln(a.Out, "history"); err != nil {
 		return err
 	}

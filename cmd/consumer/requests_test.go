@@ -50,7 +50,7 @@ func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
 		}
 		testkit.Equal(t, "history", strings.Join(turns, ", "), "begun 0 1 , failed 0 1 TENANT_EXISTS, begun 1 1 , failed 1 1 TENANT_EXISTS")
 		validator(t)(view.Outcome)
-		if view.Key != key || view.State != "failed" || view.Replay != 1 || !view.Buried || view.TenantID != "acme" ||
+		if view.Key != key || view.State != "failed" || view.Replay != 1 || !view.DeadLetterConfirmed || view.TenantID != "acme" ||
 			view.OutcomeType != events.TypeProvisioningFailed {
 			t.Errorf("%+v", view)
 		}

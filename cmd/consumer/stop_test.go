@@ -30,7 +30,7 @@ func TestStopUnderLoad(t *testing.T) {
 			for i := range messages {
 				messages[i] = requestFor(t, fmt.Sprintf("order_%d", total+i), fmt.Sprintf("tenant_order_%d", total+i))
 			}
-			atOnce(t, js, messages)
+			immediately(t, js, messages)
 			testkit.Eventually(t, "some are done", func() bool { return published(t, js) >= total+10 })
 			first.signal(t, syscall.SIGTERM)
 			testkit.Equal(t, "exit code", first.wait(t), 0)

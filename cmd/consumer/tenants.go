@@ -89,7 +89,7 @@ type tenantView struct {
 	Requests          []requestView `json:"requests,omitempty"`
 }
 
-func viewTenant(t sql.Registered) tenantView {
+func viewTenant(t sql.TenantRow) tenantView {
 	return tenantView{
 		TenantID: t.ID, DisplayName: t.DisplayName, IsSystem: t.System, IsolationStrategy: t.IsolationStrategy,
 		SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
@@ -98,7 +98,7 @@ func viewTenant(t sql.Registered) tenantView {
 }
 
 // boundary is the registered schema or file, for people.
-func boundary(t sql.Registered) string {
+func boundary(t sql.TenantRow) string {
 	if name := cmp.Or(t.Boundary.SchemaName, t.Boundary.DatabasePath); name != "" {
 		return terminal.Plain(name)
 	}
@@ -184,7 +184,7 @@ func (a *app) showTenant(ctx context.Context, r database.Reader, id string, asJS
 }
 
 // findTenant is the row of a tenant, or an error that says what there is instead.
-func findTenant(ctx context.Context, r database.Registry, id string) (sql.Registered, error) {
+func findTenant(ctx context.Context, r database.Registry, id string) (sql.TenantRow, error) {
 	t, err := r.Tenant(ctx, id)
 	switch {
 	case errors.Is(err, sql.ErrNotFound):

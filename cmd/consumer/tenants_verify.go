@@ -143,8 +143,8 @@ func (v *verification) all(ctx context.Context, names []string) error {
 }
 
 // named looks up every name before anything is verified; none may be missing.
-func (v *verification) named(ctx context.Context, names []string) ([]sql.Registered, error) {
-	var rows []sql.Registered
+func (v *verification) named(ctx context.Context, names []string) ([]sql.TenantRow, error) {
+	var rows []sql.TenantRow
 	var faults []error
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
@@ -161,7 +161,7 @@ func (v *verification) named(ctx context.Context, names []string) ([]sql.Registe
 }
 
 // page verifies tenants and shows them, as far as it comes.
-func (v *verification) page(ctx context.Context, rows []sql.Registered) error {
+func (v *verification) page(ctx context.Context, rows []sql.TenantRow) error {
 	verdicts := make([]verdict, len(rows))
 	workers, working := errgroup.WithContext(ctx)
 	workers.SetLimit(v.workers)
@@ -192,7 +192,7 @@ func (v *verification) page(ctx context.Context, rows []sql.Registered) error {
 }
 
 // one verifies a tenant. An error means that there is no use in going on to others.
-func (v *verification) one(ctx context.Context, t sql.Registered) (verdict, error) {
+func (v *verification) one(ctx context.Context, t sql.TenantRow) (verdict, error) {
 	in, err := v.registry.Verify(ctx, t)
 	if ctx.Err() != nil {
 		return verdict{}, context.Cause(ctx)

@@ -27,16 +27,16 @@ type fakeRegistry struct {
 
 func (r fakeRegistry) Count(context.Context) (int, error) { return r.tenants, nil }
 
-func (r fakeRegistry) Tenants(_ context.Context, after string, limit int) (page []sql.Registered, err error) {
+func (r fakeRegistry) Tenants(_ context.Context, after string, limit int) (page []sql.TenantRow, err error) {
 	for n := range r.tenants {
 		if id := fmt.Sprintf("t%04d", n); id > after && len(page) < limit {
-			page = append(page, sql.Registered{Tenant: pipeline.Tenant{ID: id}})
+			page = append(page, sql.TenantRow{Tenant: pipeline.Tenant{ID: id}})
 		}
 	}
 	return page, nil
 }
 
-func (r fakeRegistry) Verify(ctx context.Context, t sql.Registered) (pipeline.Inspection, error) {
+func (r fakeRegistry) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error) {
 	var number int
 	if _, err := fmt.Sscanf(t.ID, "t%d", &number); err != nil {
 		return pipeline.Inspection{}, err

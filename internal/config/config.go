@@ -148,7 +148,7 @@ func (c *Config) OnPostgres() bool {
 func (c *Config) Postgres() postgres.Config {
 	return postgres.Config{
 		URL: c.DatabaseURL, Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
-		Connections: max(c.Concurrency, 1), Prepared: min(max(c.Prepared, 0), postgres.MostPrepared),
+		Connections: max(c.Concurrency, 1), Prepared: min(max(c.Prepared, 0), postgres.MaxPrepared),
 		CreatedBy: buildinfo.Name,
 	}
 }

@@ -79,5 +79,5 @@ func TestVariablesAreDescribed(t *testing.T) {
 		_ = v.constraint.check(zero) // panics on a tag that cannot be read
 		testkit.Contains(t, "the help", help, v.name, v.meaning, v.constraint.String())
 	}
-	testkit.Equal(t, "bound of the pool", postgres.MostPrepared, 1000)
+	testkit.Equal(t, "bound of the pool", postgres.MaxPrepared, 1000)
 }

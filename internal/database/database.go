@@ -48,20 +48,20 @@ func Open(ctx context.Context, c config.Config, traces trace.TracerProvider, log
 type Registry interface {
 	Count(ctx context.Context) (int, error)
 	// Tenants returns at most limit tenants with an id above after, in the order of their ids.
-	Tenants(ctx context.Context, after string, limit int) ([]sql.Registered, error)
-	Tenant(ctx context.Context, id string) (sql.Registered, error)
+	Tenants(ctx context.Context, after string, limit int) ([]sql.TenantRow, error)
+	Tenant(ctx context.Context, id string) (sql.TenantRow, error)
 	// Verify compares what a tenant has with the definition.
-	Verify(ctx context.Context, t sql.Registered) (pipeline.Inspection, error)
+	Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error)
 	// Twins returns pairs of ids that differ only in case, at most limit.
 	Twins(ctx context.Context, limit int) ([][2]string, error)
 	// Misplaced returns those of the page whose boundary is not where the template puts it.
-	Misplaced(ctx context.Context, page []sql.Registered) ([]sql.Misplaced, error)
+	Misplaced(ctx context.Context, page []sql.TenantRow) ([]sql.Misplaced, error)
 }
 
 // Ledger reads the requests.
 type Ledger interface {
-	Request(ctx context.Context, key string) (sql.Record, error)
-	Requests(ctx context.Context, tenantID string, limit int) ([]sql.Record, error)
+	Request(ctx context.Context, key string) (sql.RequestRecord, error)
+	Requests(ctx context.Context, tenantID string, limit int) ([]sql.RequestRecord, error)
 }
 
 // Reader is a database that is only read.
@@ -105,8 +105,8 @@ func OpenReader(ctx context.Context, c config.Config) (Reader, error) {
 const PageSize = 200
 
 // Pages iterates over all rows of the registry, in the order of their ids. An error is the last.
-func Pages(ctx context.Context, r Registry) iter.Seq2[[]sql.Registered, error] {
-	return func(yield func([]sql.Registered, error) bool) {
+func Pages(ctx context.Context, r Registry) iter.Seq2[[]sql.TenantRow, error] {
+	return func(yield func([]sql.TenantRow, error) bool) {
 		for after := ""; ; {
 			page, err := r.Tenants(ctx, after, PageSize)
 			if err != nil {

@@ -23,7 +23,7 @@ func FillPool(ctx context.Context, db Store) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		pg.Fill(ctx)
+		pg.FillPool(ctx)
 	}()
 	return func() {
 		cancel()

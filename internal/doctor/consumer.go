@@ -24,7 +24,7 @@ const (
 )
 
 // examineConsumer looks at the durable consumer, and at who takes from it.
-func (n *prober) examineConsumer(ctx context.Context, s handler.Survey) []Finding {
+func (n *prober) examineConsumer(ctx context.Context, s handler.TopologyStatus) []Finding {
 	info := s.Consumer.Info
 	checks := []Finding{checkContract(n.c, "durable_consumer", events.DurableConsumer, info != nil, s.Consumer.Err,
 		"stop the service, then: nats consumer rm "+durableName+" # it is made anew, and the ledger knows what was served")}

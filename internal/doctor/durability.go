@@ -26,7 +26,7 @@ type syncing struct {
 }
 
 // examineSync looks whether a power failure takes what was confirmed. Only who may ask the system account can see it.
-func (n *prober) examineSync(ctx context.Context, s handler.Survey) Finding {
+func (n *prober) examineSync(ctx context.Context, s handler.TopologyStatus) Finding {
 	const (
 		name = "nats_sync"
 		hint = "jetstream { sync_interval: always } # on each server; or three servers, and NATS_REPLICAS=3"
@@ -59,7 +59,7 @@ func (n *prober) examineSync(ctx context.Context, s handler.Survey) Finding {
 }
 
 // replicas is on how many servers each message is, at least; 0: nobody knows.
-func replicas(s handler.Survey) (least int) {
+func replicas(s handler.TopologyStatus) (least int) {
 	for i, stream := range s.Streams {
 		if stream.Info == nil {
 			return 0

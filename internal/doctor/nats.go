@@ -69,9 +69,9 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 			"the user may not receive answers. Nothing else was looked at"))
 	}
 	account, usable := n.examineAccount(ctx)
-	var survey handler.Survey
+	var survey handler.TopologyStatus
 	if usable {
-		survey = c.Topology().Survey(ctx, js, now, n.ask)
+		survey = c.Topology().Status(ctx, js, now, n.ask)
 	}
 	checks = append(checks, n.examinePermissions(ctx, survey))
 	if usable {
@@ -108,7 +108,7 @@ func numbers(version string) (_ []int, ok bool) {
 	return n, err == nil
 }
 
-func checkNATSClock(s handler.Survey) Finding {
+func checkNATSClock(s handler.TopologyStatus) Finding {
 	const name = "nats_clock"
 	for _, stream := range s.Streams {
 		if stream.Info != nil && !stream.Info.TimeStamp.IsZero() {

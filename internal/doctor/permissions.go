@@ -15,7 +15,7 @@ import (
 	"example.com/tenant-provisioner/internal/handler"
 )
 
-func (n *prober) examinePermissions(ctx context.Context, s handler.Survey) Finding {
+func (n *prober) examinePermissions(ctx context.Context, s handler.TopologyStatus) Finding {
 	const name = "nats_permissions"
 	var answer struct {
 		Data struct {
@@ -60,7 +60,7 @@ const (
 
 // publications are the subjects that the service publishes on, the questions to JetStream included. To make
 // or change something it asks only where that is to be done.
-func publications(c config.Config, s handler.Survey) []string {
+func publications(c config.Config, s handler.TopologyStatus) []string {
 	subjects := []string{
 		events.TypeProvisioned, events.TypeProvisioningFailed, events.SubjectDeadLetterPrefix + "*",
 		events.SubjectProgressPrefix + "*",

@@ -19,7 +19,7 @@ const (
 )
 
 // postgresCheck looks at one of the vitals.
-type postgresCheck func(c config.Config, v postgres.Vitals) Finding
+type postgresCheck func(c config.Config, v postgres.ServerInfo) Finding
 
 // postgresChecks are those that are made of every server.
 var postgresChecks = []postgresCheck{
@@ -30,7 +30,7 @@ var postgresChecks = []postgresCheck{
 // examinePostgres looks at server, database and role. What it returns as usable is whether more can be asked.
 func examinePostgres(ctx context.Context, c config.Config, now func() time.Time) (checks []Finding, usable bool) {
 	const name = "database"
-	v, err := postgres.ReadVitals(ctx, c.Postgres(), now)
+	v, err := postgres.ReadServerInfo(ctx, c.Postgres(), now)
 	if err != nil {
 		found := unreadable(name, err)
 		found.Hint = "check DATABASE_URL, that the server runs, and that it lets the role in (pg_hba.conf)"
@@ -51,7 +51,7 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 	return checks, !v.Pooler.Changes
 }
 
-func checkVersion(_ config.Config, v postgres.Vitals) Finding {
+func checkVersion(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_version"
 	if v.Version < oldestPostgres {
 		return fault(name, "upgrade the server, or choose another",
@@ -63,7 +63,7 @@ func checkVersion(_ config.Config, v postgres.Vitals) Finding {
 const poolerHint = "connect to the server itself; if there must be a pooler, to one that gives each client a session " +
 	"of its own (PgBouncer: pool_mode = session) and passes settings on (not ignore_startup_parameters)"
 
-func checkPooler(_ config.Config, v postgres.Vitals) Finding {
+func checkPooler(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_pooler"
 	switch {
 	case v.Pooler.Changes:
@@ -76,7 +76,7 @@ func checkPooler(_ config.Config, v postgres.Vitals) Finding {
 	return ok(name, "none: sessions are the server's own")
 }
 
-func checkWritable(_ config.Config, v postgres.Vitals) Finding {
+func checkWritable(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_writable"
 	switch {
 	case v.Standby:
@@ -91,8 +91,8 @@ func checkWritable(_ config.Config, v postgres.Vitals) Finding {
 }
 
 // grants are the statements that give what is lacking, of some kinds.
-func grants(v postgres.Vitals, kinds ...string) (list []string) {
-	for _, right := range v.Lacking {
+func grants(v postgres.ServerInfo, kinds ...string) (list []string) {
+	for _, right := range v.MissingPrivileges {
 		for _, kind := range kinds {
 			if right.Kind == kind {
 				list = append(list, right.Grant)
@@ -102,9 +102,9 @@ func grants(v postgres.Vitals, kinds ...string) (list []string) {
 	return list
 }
 
-func checkDatabaseRights(_ config.Config, v postgres.Vitals) Finding {
+func checkDatabaseRights(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_rights"
-	if v.OnlyLooks() {
+	if v.IsReadOnlyRole() {
 		return onlyLooks(name)
 	}
 	if missing := grants(v, "DATABASE"); len(missing) > 0 {
@@ -124,9 +124,9 @@ func onlyLooks(name string) Finding {
 		"the role can read, and no more. It is not the service's; as such it would be of no use")
 }
 
-func checkRegistryRights(c config.Config, v postgres.Vitals) Finding {
+func checkRegistryRights(c config.Config, v postgres.ServerInfo) Finding {
 	const name = "registry_rights"
-	if v.OnlyLooks() {
+	if v.IsReadOnlyRole() {
 		return onlyLooks(name)
 	}
 	missing := grants(v, "SCHEMA", "TABLE")
@@ -151,7 +151,7 @@ func checkRegistryRights(c config.Config, v postgres.Vitals) Finding {
 		c.RegistrySchema)
 }
 
-func checkDurability(_ config.Config, v postgres.Vitals) Finding {
+func checkDurability(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_durability"
 	switch {
 	case !v.Fsync:
@@ -170,7 +170,7 @@ func checkDurability(_ config.Config, v postgres.Vitals) Finding {
 	return ok(name, "fsync and full_page_writes are on, commits wait for the disk")
 }
 
-func checkStandby(_ config.Config, v postgres.Vitals) Finding {
+func checkStandby(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_standby"
 	switch {
 	case v.Waiting > 0:
@@ -185,7 +185,7 @@ func checkStandby(_ config.Config, v postgres.Vitals) Finding {
 	return ok(name, "no commit of the service waits for a synchronous standby")
 }
 
-func checkEncoding(_ config.Config, v postgres.Vitals) Finding {
+func checkEncoding(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_encoding"
 	if v.Encoding != "UTF8" {
 		return warning(name, "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; -- and move what is there",
@@ -204,7 +204,7 @@ func builders(c config.Config) int64 {
 	return n
 }
 
-func checkLocks(c config.Config, v postgres.Vitals) Finding {
+func checkLocks(c config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_locks"
 	slots := v.LocksPerTransaction * (v.Connections + v.PreparedTransactions)
 	need := builders(c) * locksPerTenant
@@ -221,7 +221,7 @@ func checkLocks(c config.Config, v postgres.Vitals) Finding {
 	return ok(name, "%s", said)
 }
 
-func checkConnections(c config.Config, v postgres.Vitals) Finding {
+func checkConnections(c config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_connections"
 	need := builders(c) + 1
 	room := v.Connections - v.Reserved - v.Total
@@ -255,7 +255,7 @@ func limited(n int64) string {
 // apart is what keeps the services of one database from each other's tenants.
 const apart = "give each service a SCHEMA_TEMPLATE of its own, or a database of its own"
 
-func checkNeighbours(_ config.Config, v postgres.Vitals) Finding {
+func checkNeighbours(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_neighbours"
 	if v.NeighboursErr != nil {
 		return unreadableByUser(name, "run doctor again", v.NeighboursErr)
@@ -292,7 +292,7 @@ func checkNeighbours(_ config.Config, v postgres.Vitals) Finding {
 		"SCHEMA_TEMPLATE can give", others)
 }
 
-func checkEventTriggers(v postgres.Vitals) Finding {
+func checkEventTriggers(v postgres.ServerInfo) Finding {
 	const name = "database_event_triggers"
 	if n := len(v.EventTriggers); n > 0 {
 		return warning(name, "make them pass over schemas whose names begin with prepared:, or have them follow ALTER SCHEMA … "+

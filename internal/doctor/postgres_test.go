@@ -10,7 +10,7 @@ import (
 
 func TestDoctorJudgesVitals(t *testing.T) {
 	t.Parallel()
-	type vitals = postgres.Vitals
+	type vitals = postgres.ServerInfo
 	sturdy := vitals{Fsync: true, FullPageWrites: true, SynchronousCommit: "on"}
 	change := func(fn func(*vitals)) vitals {
 		v := sturdy

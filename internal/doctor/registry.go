@@ -96,11 +96,11 @@ func examineTwins(ctx context.Context, r database.Registry) Finding {
 		lines[i] = fmt.Sprintf("-- %s and %s: rename one in DocEX", terminal.Plain(p[0]), terminal.Plain(p[1]))
 	}
 	return warning(name, strings.Join(lines, "\n"), "%s of ids differ only in case; somebody else has registered them. They "+
-		"meet in one file where the file system ignores case, and in one schema where a long name is cut", atMost(len(pairs)))
+		"meet in one file where the file system ignores case, and in one schema where a long name is cut", countOrMore(len(pairs)))
 }
 
-// atMost is a number of things of which no more than mostNamed were looked for.
-func atMost(n int) string {
+// countOrMore is a number of things of which no more than mostNamed were looked for.
+func countOrMore(n int) string {
 	if n == mostNamed {
 		return fmt.Sprintf("%d or more", n)
 	}
@@ -121,12 +121,12 @@ func examinePlaces(ctx context.Context, r database.Registry) []Finding {
 		}
 		for _, m := range found {
 			switch {
-			case m.Holder != "" && len(met) < mostNamed:
+			case m.Owner != "" && len(met) < mostNamed:
 				met = append(met, fmt.Sprintf("-- %s is sent to %s, which is registered for %s", terminal.Plain(m.TenantID),
-					terminal.Plain(m.Expected), terminal.Plain(m.Holder)))
-			case m.Holder == "" && len(moved) < mostNamed:
+					terminal.Plain(m.Expected), terminal.Plain(m.Owner)))
+			case m.Owner == "" && len(moved) < mostNamed:
 				moved = append(moved, fmt.Sprintf("-- %s is registered in %s, the template gives %s", terminal.Plain(m.TenantID),
-					terminal.Plain(m.Registered), terminal.Plain(m.Expected)))
+					terminal.Plain(m.RegisteredAs), terminal.Plain(m.Expected)))
 			}
 		}
 	}
@@ -137,12 +137,12 @@ func examinePlaces(ctx context.Context, r database.Registry) []Finding {
 	if len(moved) > 0 {
 		checks[0] = warning(name, strings.Join(moved, "\n"), "%s registered under another name than the template gives: DocEX "+
 			"goes by the template and does not find them. Set the template that they were made by, or rename what they have",
-			atMost(len(moved)))
+			countOrMore(len(moved)))
 	}
 	if len(met) > 0 {
 		checks[1] = fault(collisions, strings.Join(met, "\n"), "%s of which DocEX would open another tenant's boundary, "+
 			"because it goes by the template. Let nobody use them before one of each pair has been moved and registered anew",
-			atMost(len(met)))
+			countOrMore(len(met)))
 	}
 	return checks
 }

@@ -18,7 +18,7 @@ import (
 const briefRetention = 24 * time.Hour
 
 // checkStreams judges each stream by the contract, and by what it will do when it fills.
-func checkStreams(c config.Config, s handler.Survey) (checks []Finding) {
+func checkStreams(c config.Config, s handler.TopologyStatus) (checks []Finding) {
 	for _, stream := range s.Streams {
 		prefix := strings.ToLower(strings.TrimPrefix(stream.Name, "TENANT_"))
 		checks = append(checks, checkContract(c, prefix+"_stream", stream.Name, stream.Info != nil, stream.Err,
@@ -77,7 +77,7 @@ func filling(info *jetstream.StreamInfo) (share float64, said string) {
 
 // checkRoom is about the stream of requests, which refuses new ones when it is full. What has been served stays until
 // it is too old.
-func checkRoom(stream handler.SurveyedStream) Finding {
+func checkRoom(stream handler.StreamStatus) Finding {
 	const name = "requests_room"
 	share, said := filling(stream.Info)
 	hint := "nats stream edit " + stream.Name + " --max-bytes=-1 --max-msgs=-1 # or larger; served requests stay for " +
@@ -92,7 +92,7 @@ func checkRoom(stream handler.SurveyedStream) Finding {
 }
 
 // checkRetention is about streams that drop the oldest when they are full, read or not.
-func checkRetention(name string, stream handler.SurveyedStream) Finding {
+func checkRetention(name string, stream handler.StreamStatus) Finding {
 	share, said := filling(stream.Info)
 	age := stream.Info.Config.MaxAge
 	hint := "nats stream edit " + stream.Name + " --max-bytes=-1 --max-msgs=-1 --max-age=90d # or larger"
@@ -108,7 +108,7 @@ func checkRetention(name string, stream handler.SurveyedStream) Finding {
 }
 
 // checkReplicas looks at leaders and replicas of streams and consumer.
-func checkReplicas(s handler.Survey, clustered bool) Finding {
+func checkReplicas(s handler.TopologyStatus, clustered bool) Finding {
 	const name = "jetstream_replicas"
 	var single, leaderless, behind []string
 	look := func(what string, replicas int, cluster *jetstream.ClusterInfo) {

@@ -27,7 +27,7 @@ func TestDoctorOfReplicas(t *testing.T) {
 		"one behind":          {peer(false, false), Warning, "TENANT_EVENTS on n1"},
 		"no leader":           {&info{Name: "c"}, Fault, "without a leader: TENANT_EVENTS"},
 	} {
-		survey := handler.Survey{Streams: []handler.SurveyedStream{{Name: events.StreamEvents, Info: &jetstream.StreamInfo{
+		survey := handler.TopologyStatus{Streams: []handler.StreamStatus{{Name: events.StreamEvents, Info: &jetstream.StreamInfo{
 			Config: jetstream.StreamConfig{Replicas: 3}, Cluster: c.cluster,
 		}}}}
 		got := checkReplicas(survey, c.cluster != nil)

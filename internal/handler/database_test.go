@@ -35,7 +35,7 @@ type entry struct {
 	replay, attempts int
 	delivery         string
 	outcome          pipeline.Outcome
-	notes            []pipeline.Note
+	notes            []pipeline.AttemptNote
 }
 
 func newFakeDatabase() *fakeDatabase {
@@ -97,10 +97,10 @@ func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, tenant strin
 		*e = entry{replay: n}
 	}
 	if e.outcome.ID != "" {
-		return pipeline.Claim{}, &pipeline.Settled{Outcome: e.recorded()}
+		return pipeline.Claim{}, &pipeline.AlreadyDecidedError{Outcome: e.recorded()}
 	}
 	e.attempts++
-	e.delivery = r.Delivery
+	e.delivery = r.DeliveryID
 	c := pipeline.Claim{Key: r.Key(), Replay: e.replay, Attempt: e.attempts}
 	if d.tenants[tenant] {
 		c.Registered = tenant
@@ -108,7 +108,7 @@ func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, tenant strin
 	return c, nil
 }
 
-func (d *fakeDatabase) Conclude(_ context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
+func (d *fakeDatabase) RecordFailure(_ context.Context, c pipeline.Claim, f pipeline.Failure) (pipeline.Outcome, error) {
 	unlock, err := d.lock()
 	if err != nil {
 		return pipeline.Outcome{}, err
@@ -135,7 +135,7 @@ func (d *fakeDatabase) Reject(_ context.Context, r pipeline.Rejection) (pipeline
 	}
 	e := d.entries[r.Key]
 	if e == nil {
-		e = &entry{replay: r.Message.Replay, attempts: 1, delivery: r.Delivery, outcome: r.Failure.Outcome}
+		e = &entry{replay: r.Message.Replay, attempts: 1, delivery: r.DeliveryID, outcome: r.Failure.Outcome}
 		d.entries[r.Key] = e
 	}
 	return e.recorded(), nil
@@ -144,7 +144,7 @@ func (d *fakeDatabase) Reject(_ context.Context, r pipeline.Rejection) (pipeline
 // recorded is the outcome with the delivery that it was decided by.
 func (e *entry) recorded() pipeline.Outcome {
 	o := e.outcome
-	o.Delivery = e.delivery
+	o.DeliveryID = e.delivery
 	return o
 }
 
@@ -167,7 +167,7 @@ func (d *fakeDatabase) Recorded(_ context.Context, key string) (pipeline.Outcome
 	return pipeline.Outcome{}, nil
 }
 
-func (d *fakeDatabase) Note(_ context.Context, c pipeline.Claim, n pipeline.Note) error {
+func (d *fakeDatabase) Note(_ context.Context, c pipeline.Claim, n pipeline.AttemptNote) error {
 	unlock, err := d.lock()
 	if err != nil {
 		return err
@@ -196,11 +196,11 @@ func (d *fakeDatabase) Renew(_ context.Context, c pipeline.Claim) error {
 	return nil
 }
 
-func (d *fakeDatabase) Suspect(context.Context, pipeline.Request, pipeline.Limit) (bool, error) {
+func (d *fakeDatabase) LastAttemptVanished(context.Context, pipeline.Request, pipeline.Limit) (bool, error) {
 	return false, d.away
 }
 
-func (d *fakeDatabase) Buried(_ context.Context, key, _, delivery string) error {
+func (d *fakeDatabase) DeadLetterConfirmed(_ context.Context, key, _, delivery string) error {
 	unlock, err := d.lock()
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func (d *fakeDatabase) Buried(_ context.Context, key, _, delivery string) error 
 	if d.unnoted {
 		return errTransient
 	}
-	d.entries[key].outcome.Buried, d.entries[key].delivery = true, delivery
+	d.entries[key].outcome.DeadLetterConfirmed, d.entries[key].delivery = true, delivery
 	return nil
 }
 
@@ -291,7 +291,7 @@ func (b *fakeBuild) Register(ctx context.Context, t pipeline.Tenant, o pipeline.
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case e.outcome.ID != "":
-		return &pipeline.Settled{Outcome: e.outcome}
+		return &pipeline.AlreadyDecidedError{Outcome: e.outcome}
 	case b.tenants[t.ID]:
 		return pipeline.TenantExists(t.ID, t.ID)
 	}
@@ -304,4 +304,4 @@ func (b *fakeBuild) Register(ctx context.Context, t pipeline.Tenant, o pipeline.
 
 func (b *fakeBuild) Close(context.Context) []string { return nil }
 
-var errTransient = &pipeline.Fault{Class: pipeline.Transient, Native: "40P01", Err: errors.New("deadlock")}
+var errTransient = &pipeline.Fault{Class: pipeline.Transient, DriverCode: "40P01", Err: errors.New("deadlock")}

@@ -99,10 +99,10 @@ func readHeaderText(text string) string {
 // nonce is made of the outcome and of the name that the ledger has of the delivery that decided it, which is random. So
 // all replicas make the same, and no publisher can.
 func nonce(o pipeline.Outcome) string {
-	if o.Delivery == "" { // decided by an earlier version
+	if o.DeliveryID == "" { // decided by an earlier version
 		return rand.Text()
 	}
-	sum := sha256.Sum256([]byte(o.ID + "\n" + o.Delivery))
+	sum := sha256.Sum256([]byte(o.ID + "\n" + o.DeliveryID))
 	return hex.EncodeToString(sum[:16])
 }
 
@@ -122,13 +122,13 @@ var errConfirmed = errors.New("the dead letter is confirmed")
 //
 // A dead letter that is refused as it is, is published in a smaller form. Where all forms are refused the request
 // goes on without one, which the log says: nothing can hold a worker for ever.
-func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string, r pipeline.Result) error {
+func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string, r pipeline.Decision) error {
 	full, err := deadLetter(d, r.Outcome)
 	if err != nil {
 		return err
 	}
 	again := isLaterReplay(d, r, full)
-	if r.Outcome.Buried && !again {
+	if r.Outcome.DeadLetterConfirmed && !again {
 		return nil
 	}
 	for _, form := range deadLetterForms(full) {
@@ -143,14 +143,14 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 	case isRefusal(err):
 		h.Log.ErrorContext(ctx, "a request has failed without a dead letter, because its stream refuses every form of it; "+
 			"the original is in the stream of requests", "key", key, "sequence", d.sequence, "error", err)
-		h.Unstored()
+		h.OnDeadLetterRefused()
 		h.deadLetters.succeeded()
 		return nil
 	case err != nil:
 		return err
 	}
 	crash.Point("dead letter published", "")
-	h.Provisioner.Buried(ctx, key, r.Outcome, d.name)
+	h.Provisioner.DeadLetterConfirmed(ctx, key, r.Outcome, d.name)
 	crash.Point("burial noted", "")
 	return nil
 }
@@ -158,8 +158,8 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 // isLaterReplay reports whether the message is a replay whose number is the ledger's, and was decided by another
 // message: an operator has replayed a dead letter that was older than the ledger, and removed it for that. There must
 // be one again.
-func isLaterReplay(d delivery, r pipeline.Result, letter *nats.Msg) bool {
-	decidedBy, named := messageOf(r.Outcome.Delivery)
+func isLaterReplay(d delivery, r pipeline.Decision, letter *nats.Msg) bool {
+	decidedBy, named := messageOf(r.Outcome.DeliveryID)
 	if letter.Header.Get(replayHeader) != strconv.Itoa(d.replay) || d.replay == 0 {
 		return false
 	}
@@ -192,7 +192,7 @@ func deadLetterForms(full *nats.Msg) []*nats.Msg {
 
 // conflictBackoff is the pause before a dead letter is published again because another one of its subject came first.
 func (h *Handler) conflictBackoff() Backoff {
-	return Backoff{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond, Random: h.again.Random}
+	return Backoff{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond, Random: h.serverBackoff.Random}
 }
 
 // manyConflicts is after how many in a row the service is not ready and logs why: some seconds.
@@ -200,7 +200,7 @@ const manyConflicts = 30
 
 // publishForm publishes one form of a dead letter and waits until the stream has it. again: also where the ledger has
 // it as confirmed, unless there is one of that replay.
-func (h *Handler) publishForm(ctx context.Context, letter *nats.Msg, key string, r pipeline.Result, again bool) error {
+func (h *Handler) publishForm(ctx context.Context, letter *nats.Msg, key string, r pipeline.Decision, again bool) error {
 	var err error
 	var since *uint64 // the last sequence of the stream before the first try
 	own := ownID(letter.Header)
@@ -219,7 +219,7 @@ func (h *Handler) publishForm(ctx context.Context, letter *nats.Msg, key string,
 		now, err := h.recorded(ctx, key, r)
 		switch {
 		case err != nil:
-		case now.Buried && !again, same(last, letter, nonceHeader), again && same(last, letter, replayHeader):
+		case now.DeadLetterConfirmed && !again, same(last, letter, nonceHeader), again && same(last, letter, replayHeader):
 			err = errConfirmed
 		}
 		crash.Point("dead letter allowed", "")

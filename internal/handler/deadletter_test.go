@@ -292,7 +292,7 @@ func TestReasonsAreSafeInAHeader(t *testing.T) {
 
 	b := newBundle(t)
 	b.db.work = func(context.Context, string, int) error {
-		return pipeline.Failure(events.CausePermissionDenied, "no right\r\nInjected: yes\r\n\r\nto Zürich")
+		return pipeline.Permanentf(events.CausePermissionDenied, "no right\r\nInjected: yes\r\n\r\nto Zürich")
 	}
 	b.start()
 	b.publish(b.request("order", "acme"))

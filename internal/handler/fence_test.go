@@ -91,7 +91,7 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 		}
 		msg.Header.Set("Dead-Letter-By", "another replica")
 		b.publish(msg)
-		b.ledger(func(e *entry) { e.outcome.Buried = true })
+		b.ledger(func(e *entry) { e.outcome.DeadLetterConfirmed = true })
 		return b.letter()
 	}
 	removed := func(b *bundle, by *nats.Msg) { // and removed by an operator
@@ -195,7 +195,7 @@ func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
 				b.counts(1, 1)
 				testkit.Equal(t, "sequence", b.letter().Sequence, sequence)
 			}
-			b.ledger(func(e *entry) { testkit.Equal(t, "confirmed", e.outcome.Buried, true) })
+			b.ledger(func(e *entry) { testkit.Equal(t, "confirmed", e.outcome.DeadLetterConfirmed, true) })
 		})
 	}
 }
@@ -347,7 +347,7 @@ func TestDeadLetterThatIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBundle(t)
 			var unstored atomic.Int32
-			h := b.start(func(c *Config) { c.Unstored = func() { unstored.Add(1) } })
+			h := b.start(func(c *Config) { c.OnDeadLetterRefused = func() { unstored.Add(1) } })
 			config := b.streamOf(events.StreamDeadLetters).CachedInfo().Config
 			c.change(&config)
 			_, err := b.js.UpdateStream(t.Context(), config)

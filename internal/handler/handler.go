@@ -23,9 +23,9 @@ const (
 	ackTimeout = 5 * time.Second
 	// abortTimeout is how long workers get to hand back what the drain timeout cut short.
 	abortTimeout = 5 * time.Second
-	// maxAway is the longest pause before a server that is away is asked again. Requests may wait longer
+	// maxServerBackoff is the longest pause before a server that is away is asked again. Requests may wait longer
 	// (Backoff.Max), but what holds up all of them is to be noticed soon once it is over.
-	maxAway = 10 * time.Second
+	maxServerBackoff = 10 * time.Second
 )
 
 // Config is what a [Handler] needs.
@@ -38,21 +38,21 @@ type Config struct {
 	Backoff      Backoff
 	DrainTimeout time.Duration
 	Log          *slog.Logger
-	// Settled is told of each outcome that was published, by its type, and how long after the stream took the
+	// OnPublished is told of each outcome that was published, by its type, and how long after the stream took the
 	// request, by the server's clock and this one. nil: nobody is told.
-	Settled func(eventType string, took time.Duration)
-	// Unstored is called for each failure whose dead letter no form of could be stored. nil: nothing is called.
-	Unstored func()
-	Tracer   trace.Tracer // nil: nothing is traced
+	OnPublished func(eventType string, took time.Duration)
+	// OnDeadLetterRefused is called for each failure whose dead letter no form of could be stored. nil: nothing is called.
+	OnDeadLetterRefused func()
+	Tracer              trace.Tracer // nil: nothing is traced
 }
 
 // Handler takes requests and settles them. Use it for one Run.
 type Handler struct {
 	Config
-	gate                  *gate
-	pulse                 *pulse
-	inHand                atomic.Int64
-	again                 Backoff               // of what waits for a server
+	breaker               *breaker
+	watchdog              *watchdog
+	inFlight              atomic.Int64
+	serverBackoff         Backoff               // of what waits for a server
 	ackWait               atomic.Int64          // the consumer's, in nanoseconds: that of Topology may differ
 	pulling               atomic.Pointer[error] // why no request is taken; nil while intake is up
 	intakeFaults          *repeatlog.Log
@@ -73,18 +73,18 @@ func New(c Config) (*Handler, error) {
 	case c.DrainTimeout <= 0, c.Topology.AckWait <= 0:
 		return nil, errors.New("handler: DrainTimeout and AckWait must be above zero")
 	}
-	if c.Settled == nil {
-		c.Settled = func(string, time.Duration) {}
+	if c.OnPublished == nil {
+		c.OnPublished = func(string, time.Duration) {}
 	}
-	if c.Unstored == nil {
-		c.Unstored = func() {}
+	if c.OnDeadLetterRefused == nil {
+		c.OnDeadLetterRefused = func() {}
 	}
 	again := c.Backoff
-	again.Max = max(again.Min, min(again.Max, maxAway))
-	h := &Handler{Config: c, again: again, pulse: newPulse()}
+	again.Max = max(again.Min, min(again.Max, maxServerBackoff))
+	h := &Handler{Config: c, serverBackoff: again, watchdog: newWatchdog()}
 	h.intakeFaults = repeatlog.New(c.Log)
 	h.outcomes.faults, h.deadLetters.faults = repeatlog.New(c.Log), repeatlog.New(c.Log)
-	h.gate = newGate(c.Provisioner.Ping, c.Provisioner.Rehearse, again, h.pulse.beat, c.Log)
+	h.breaker = newBreaker(c.Provisioner.Ping, c.Provisioner.Rehearse, again, h.watchdog.touch, c.Log)
 	h.pulling.Store(&errNotTaking)
 	return h, nil
 }
@@ -94,7 +94,7 @@ func (h *Handler) Err() error {
 	if !h.Conn.IsConnected() {
 		return errors.New("NATS: " + h.Conn.Status().String())
 	}
-	if err := h.gate.err(); err != nil {
+	if err := h.breaker.err(); err != nil {
 		return fmt.Errorf("waiting for the database: %w", err)
 	}
 	for _, stream := range []*publications{&h.outcomes, &h.deadLetters} {
@@ -108,12 +108,12 @@ func (h *Handler) Err() error {
 	return nil
 }
 
-// Alive is nil while the program gets on, be it that it waits for a server which is away; else it tells where it
+// Liveness is nil while the program gets on, be it that it waits for a server which is away; else it tells where it
 // hangs. What hangs has to be restarted.
-func (h *Handler) Alive() error { return h.pulse.err(h.Provisioner.Moved()) }
+func (h *Handler) Liveness() error { return h.watchdog.err(h.Provisioner.LastProgress()) }
 
-// InHand is how many requests are in hand: pulled, and not yet settled.
-func (h *Handler) InHand() int { return int(h.inHand.Load()) }
+// InFlight is how many requests are in hand: pulled, and not yet settled.
+func (h *Handler) InFlight() int { return int(h.inFlight.Load()) }
 
 // Run takes requests until ctx ends, then drains: it returns when the running work is finished or handed
 // back, at the latest a few seconds after the drain timeout. Its error is what made intake impossible;
@@ -122,18 +122,18 @@ func (h *Handler) Run(ctx context.Context) error {
 	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer abort(nil)
 	var background, workers sync.WaitGroup
-	background.Go(func() { h.gate.run(work) })
+	background.Go(func() { h.breaker.run(work) })
 
 	err := h.intake(ctx, func(msg *Message, done func()) {
-		h.inHand.Add(1)
+		h.inFlight.Add(1)
 		workers.Go(func() {
 			defer done()
-			defer h.inHand.Add(-1)
+			defer h.inFlight.Add(-1)
 			h.handle(ctx, work, msg)
-			h.pulse.beat()
+			h.watchdog.touch()
 		})
 	})
-	h.pulse.enter(placeEnd)
+	h.watchdog.setState(placeEnd)
 	h.Provisioner.Drain()
 	h.pulling.Store(&errNotTaking)
 	if !finishes(&workers, h.DrainTimeout) {

@@ -12,14 +12,14 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// inHand is how many messages are held for each worker: while it builds one tenant, the request before it is
+// messagesPerWorker is how many messages are held for each worker: while it builds one tenant, the request before it is
 // published and acknowledged, and the request after it is pulled and claimed.
-const inHand = 2
+const messagesPerWorker = 2
 
 // intake pulls messages while fewer are in hand than may be, and hands each to start, until ctx ends. start must
 // call done when it is no more in hand.
 func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func())) error {
-	slots := make(chan struct{}, inHand*h.Workers)
+	slots := make(chan struct{}, messagesPerWorker*h.Workers)
 	for n := 1; ctx.Err() == nil; n++ {
 		if err := h.awaitConnection(ctx); err != nil {
 			return err
@@ -37,7 +37,7 @@ func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func
 		}
 		// The consumer or the stream was deleted, or the server is unavailable.
 		h.intakeFaults.Error("requests cannot be taken; trying again", err)
-		if sleep(ctx, h.again.Delay(n)) != nil {
+		if sleep(ctx, h.serverBackoff.Delay(n)) != nil {
 			return nil //nolint:nilerr // likewise
 		}
 	}
@@ -54,7 +54,7 @@ func (h *Handler) awaitConnection(ctx context.Context) error {
 		if h.Conn.IsClosed() {
 			return fmt.Errorf("take requests: %w", jetstream.ErrConnectionClosed)
 		}
-		h.pulse.enter(placeServer)
+		h.watchdog.setState(stateServer)
 		select {
 		case <-changed:
 		case <-alive.C:
@@ -66,7 +66,7 @@ func (h *Handler) awaitConnection(ctx context.Context) error {
 
 // pull makes sure that the consumer is there and pulls from it until that fails or ctx ends.
 func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(*Message, func())) error {
-	h.pulse.enter(placeServer)
+	h.watchdog.setState(stateServer)
 	consumer, err := h.Topology.Ensure(ctx, h.JetStream)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(*Mes
 	}
 	defer func() {
 		for _, msg := range messages.drain() {
-			h.handBack(msg, 0)
+			h.release(msg, 0)
 		}
 	}()
 	h.ackWait.Store(int64(consumer.CachedInfo().Config.AckWait))
@@ -91,8 +91,8 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(*Mes
 		if err := h.ready(ctx, slots); err != nil {
 			return err
 		}
-		h.pulse.enter(placeServer)
-		msg, err := messages.next(ctx, func() { h.pulse.enter(placeServer) })
+		h.watchdog.setState(stateServer)
+		msg, err := messages.next(ctx, func() { h.watchdog.setState(stateServer) })
 		if err != nil {
 			<-slots
 			return err
@@ -103,11 +103,11 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(*Mes
 
 // ready waits for the gate to be open and a slot to be free.
 func (h *Handler) ready(ctx context.Context, slots chan struct{}) error {
-	h.pulse.enter(placeGate)
-	if err := h.gate.ready(ctx); err != nil {
+	h.watchdog.setState(placeGate)
+	if err := h.breaker.ready(ctx); err != nil {
 		return err
 	}
-	h.pulse.enter(placeWorkers)
+	h.watchdog.setState(placeWorkers)
 	select {
 	case slots <- struct{}{}:
 	case <-ctx.Done():

@@ -11,9 +11,9 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Letter is a dead letter without its body, as its headers have it. They are not to be trusted, and may be
+// DeadLetter is a dead letter without its body, as its headers have it. They are not to be trusted, and may be
 // missing: anybody who may publish can put a message into the stream. What is missing is empty or 0.
-type Letter struct {
+type DeadLetter struct {
 	Key      string // the rest of its subject
 	Sequence uint64 // in the stream of dead letters
 	Time     time.Time
@@ -38,10 +38,10 @@ type Letter struct {
 }
 
 // newLetter reads a message of the stream that was sent without its body.
-func newLetter(msg *Message) (Letter, error) {
+func newLetter(msg *Message) (DeadLetter, error) {
 	meta, err := msg.Metadata()
 	if err != nil {
-		return Letter{}, err
+		return DeadLetter{}, err
 	}
 	header := msg.Header
 	reason := func(name string) string { return header.Get(deadLetterPrefix + name) }
@@ -49,7 +49,7 @@ func newLetter(msg *Message) (Letter, error) {
 		n, _ := count(reason(name)) // 0 it is
 		return n
 	}
-	l := Letter{
+	l := DeadLetter{
 		Key:      strings.TrimPrefix(msg.Subject, events.SubjectDeadLetterPrefix),
 		Sequence: meta.Sequence.Stream,
 		Time:     meta.Timestamp.UTC(), taken: meta.Timestamp,
@@ -88,7 +88,7 @@ type Filter struct {
 }
 
 // Match reports whether the filter selects the dead letter.
-func (f Filter) Match(l Letter) bool {
+func (f Filter) Match(l DeadLetter) bool {
 	// The header has the id escaped and cut.
 	isTenant := func(id string) bool { return headerText(id) == l.Tenant }
 	return (len(f.Reasons) == 0 || slices.Contains(f.Reasons, l.Reason)) &&

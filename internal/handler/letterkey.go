@@ -30,7 +30,7 @@ func bodyHash(body []byte) string {
 // isUndecodable reports whether the key is that of an undecodable message with this body. Earlier versions made the
 // key of stream and sequence alone, which a publisher's source and id can be too. So that form counts only where they
 // made the dead letter, which then has no stored time.
-func (l Letter) isUndecodable(body []byte) bool {
+func (l DeadLetter) isUndecodable(body []byte) bool {
 	if l.Header.Get(storedHeader) == "" {
 		return l.Key == events.RequestKey(l.Stream, strconv.FormatUint(l.OriginalSequence, 10))
 	}
@@ -40,7 +40,7 @@ func (l Letter) isUndecodable(body []byte) bool {
 // checkOriginal returns an error if the message at the original's sequence is another one. A stream that was deleted
 // or restored uses its sequences again, and the message there may be another customer's. Dead letters of earlier
 // versions do not say enough to tell.
-func (l Letter) checkOriginal(there *jetstream.RawStreamMsg) error {
+func (l DeadLetter) checkOriginal(there *jetstream.RawStreamMsg) error {
 	hash := l.Header.Get(hashHeader)
 	if (l.Header.Get(storedHeader) == "" || there.Time.Equal(l.Stored)) && (hash == "" || hash == bodyHash(there.Data)) {
 		return nil
@@ -52,7 +52,7 @@ func (l Letter) checkOriginal(there *jetstream.RawStreamMsg) error {
 
 // undecodableKey is the key of the undecodable message with that sequence in the stream of requests. It is empty if
 // the message cannot be read.
-func (l *Letters) undecodableKey(ctx context.Context, sequence uint64) string {
+func (l *DeadLetters) undecodableKey(ctx context.Context, sequence uint64) string {
 	stored, err := GetMessage(ctx, l.js, events.StreamRequests, StoredMessage{Sequence: sequence})
 	if err != nil {
 		return ""

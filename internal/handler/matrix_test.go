@@ -26,24 +26,24 @@ var (
 	errReason  = errors.New("a reason")
 	faultKinds = []faultKind{
 		{"outage", &pipeline.Fault{Class: pipeline.Outage, Err: errReason}, true},
-		{"transient, everybody's", &pipeline.Fault{Native: "53200", Err: errReason}, true},
-		{"registry, permanent by its code", &pipeline.Fault{Native: "42703", Shared: true, Err: errReason}, true},
+		{"transient, everybody's", &pipeline.Fault{DriverCode: "53200", Err: errReason}, true},
+		{"registry, permanent by its code", &pipeline.Fault{DriverCode: "42703", Shared: true, Err: errReason}, true},
 		{
 			"conflict, everybody's",
-			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, Native: "42P16", Err: errReason}, true,
+			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, DriverCode: "42P16", Err: errReason}, true,
 		},
-		{"transient, one's own", &pipeline.Fault{Native: "58P01", Err: errReason}, false},
+		{"transient, one's own", &pipeline.Fault{DriverCode: "58P01", Err: errReason}, false},
 		{"unclassified, one's own", &pipeline.Fault{Err: errReason}, false},
 		{"outage, one's own", &pipeline.Fault{Class: pipeline.Outage, Err: errReason}, false},
 		{"outage of the registry, one's own", &pipeline.Fault{Class: pipeline.Outage, Shared: true, Err: errReason}, false},
 		{"lost connections, one's own", &pipeline.Fault{Class: pipeline.Outage, Lost: true, Err: errReason}, false},
 		{
 			"right, one's own",
-			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CausePermissionDenied, Native: "42501", Err: errReason}, false,
+			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CausePermissionDenied, DriverCode: "42501", Err: errReason}, false,
 		},
 		{
 			"conflict, one's own",
-			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, Native: "42P16", Err: errReason}, false,
+			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, DriverCode: "42P16", Err: errReason}, false,
 		},
 	}
 	stepPlaces = []faultPlace{"boundary", "tables", "indexes", "validation", "registration"}
@@ -115,7 +115,7 @@ func TestFaultsOfTheLedger(t *testing.T) {
 					switch {
 					case where == "tables" && who == "acme": // so that there is something to conclude, or to note
 						if at == "conclusion" {
-							return pipeline.Failure(events.CauseSchemaInvalid, "it is so")
+							return pipeline.Permanentf(events.CauseSchemaInvalid, "it is so")
 						}
 						if at == "note" && met.Load() == 0 {
 							return errTransient

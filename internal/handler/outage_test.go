@@ -83,7 +83,7 @@ func TestOutagePausesIntake(t *testing.T) {
 			b.eventually("it is probed", func() bool { return pings() > 5 })
 			several(t, 2*keptAlive)
 			info := b.consumer()
-			if most := inHand * b.config.Workers; info.NumAckPending > most || info.NumRedelivered > 0 || b.delivered() > most {
+			if most := messagesPerWorker * b.config.Workers; info.NumAckPending > most || info.NumRedelivered > 0 || b.delivered() > most {
 				t.Errorf("%d messages held, %d redelivered, %d delivered in all; there are %d workers",
 					info.NumAckPending, info.NumRedelivered, b.delivered(), b.config.Workers)
 			}

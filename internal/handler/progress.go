@@ -25,10 +25,10 @@ func NewProgress(conn *nats.Conn, source string, log *slog.Logger) *Progress {
 }
 
 // StepBegan tells that a step has begun.
-func (p *Progress) StepBegan(r pipeline.Running) { p.tell(r, events.StepStarted, 0) }
+func (p *Progress) StepBegan(r pipeline.StepEvent) { p.tell(r, events.StepStarted, 0) }
 
 // StepEnded tells that a step has ended.
-func (p *Progress) StepEnded(r pipeline.Running, took time.Duration, err error) {
+func (p *Progress) StepEnded(r pipeline.StepEvent, took time.Duration, err error) {
 	state := events.StepDone
 	if err != nil {
 		state = events.StepFailed
@@ -36,7 +36,7 @@ func (p *Progress) StepEnded(r pipeline.Running, took time.Duration, err error) 
 	p.tell(r, state, took)
 }
 
-func (p *Progress) tell(r pipeline.Running, state string, took time.Duration) {
+func (p *Progress) tell(r pipeline.StepEvent, state string, took time.Duration) {
 	// Without a connection it would wait in the client's buffer, which is for what must not be lost, and be told late.
 	if r.TenantID == "" || !p.conn.IsConnected() {
 		return

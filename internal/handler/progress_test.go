@@ -109,8 +109,8 @@ func TestProgressWaitsForNobody(t *testing.T) {
 	before := on.Stats().OutMsgs
 	begin := time.Now()
 	told := b.observer
-	told.StepBegan(pipeline.Running{TenantID: "acme", Step: events.Step{Number: 9}})
-	told.StepEnded(pipeline.Running{TenantID: "acme", Step: events.Step{Number: 9}}, 0, nil)
+	told.StepBegan(pipeline.StepEvent{TenantID: "acme", Step: events.Step{Number: 9}})
+	told.StepEnded(pipeline.StepEvent{TenantID: "acme", Step: events.Step{Number: 9}}, 0, nil)
 	if took := time.Since(begin); took > publishTimeout { // NATS is unavailable until after this
 		t.Errorf("it took %s", took)
 	}

@@ -34,7 +34,7 @@ func outcomeHeader(o pipeline.Outcome) nats.Header {
 }
 
 // publishOutcome publishes the outcome, as long as the ledger has it, and waits until the stream has it.
-func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r pipeline.Result) error {
+func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r pipeline.Decision) error {
 	o := r.Outcome
 	ctx, end := h.traceOutcome(ctx, o)
 	err := errNoAnswer // where it panics
@@ -55,7 +55,7 @@ func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r 
 		h.outcomes.failing(err)
 	}
 	if err == nil {
-		h.Settled(o.Type, max(time.Since(d.stored), 0))
+		h.OnPublished(o.Type, max(time.Since(d.stored), 0))
 	}
 	return err
 }
@@ -74,7 +74,7 @@ func (h *Handler) isTaken(ctx context.Context, ack *jetstream.PubAck, o pipeline
 
 // recorded reads the ledger again. It returns the outcome if that is still the one that was decided, else
 // [errSuperseded].
-func (h *Handler) recorded(ctx context.Context, key string, r pipeline.Result) (pipeline.Outcome, error) {
+func (h *Handler) recorded(ctx context.Context, key string, r pipeline.Decision) (pipeline.Outcome, error) {
 	now, err := h.Provisioner.Recorded(ctx, key)
 	if err == nil && now.ID != r.Outcome.ID {
 		err = errSuperseded
@@ -102,13 +102,13 @@ func (h *Handler) publish(
 		if err == nil {
 			ack, err = publishOnce(ctx, h.JetStream, msg, stream, options...)
 		}
-		h.pulse.beat()
+		h.watchdog.touch()
 		if err == nil {
 			state.succeeded()
 			return ack, nil
 		}
 		err = fmt.Errorf("publish to %s on stream %s: %w", msg.Subject, stream, err)
-		err = Refused(h.Conn, err, msg.Subject)
+		err = ExplainPermission(h.Conn, err, msg.Subject)
 		switch {
 		case isWrongSequence(err):
 			return nil, err
@@ -121,7 +121,7 @@ func (h *Handler) publish(
 			}
 		}
 		state.failing(err)
-		if sleep(ctx, h.again.Delay(n)) != nil {
+		if sleep(ctx, h.serverBackoff.Delay(n)) != nil {
 			return nil, err
 		}
 	}

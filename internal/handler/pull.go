@@ -55,7 +55,7 @@ type puller struct {
 	arrived chan *nats.Msg
 	lost    chan nats.Status // the connection
 	closed  chan struct{}    // the subscription, after which nothing arrives
-	asked   bool
+	probed  bool
 	left    int // messages that the pull request may still bring
 }
 
@@ -87,7 +87,7 @@ func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
 	defer silence.Stop()
 	for {
 		if p.left == 0 {
-			if p.once && p.asked {
+			if p.once && p.probed {
 				return nil, errPullExpired
 			}
 			err := p.conn.PublishRequest(p.subject, p.sub.Subject, p.request)
@@ -97,7 +97,7 @@ func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
 			if err != nil {
 				return nil, err
 			}
-			p.asked, p.left = true, p.batch
+			p.probed, p.left = true, p.batch
 		}
 		select {
 		case msg := <-p.arrived:

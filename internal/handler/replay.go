@@ -65,7 +65,7 @@ type Replayed struct {
 //     the stream is not carried to a subject of his choice, nor does it reopen the request of another.
 //
 // The error wraps [ErrGone], [ErrUnreplayable] or [ErrNotRemoved]; only after the last there is a replay.
-func (l *Letters) Replay(ctx context.Context, letter Letter) (Replayed, error) {
+func (l *DeadLetters) Replay(ctx context.Context, letter DeadLetter) (Replayed, error) {
 	msg, r, err := l.prepare(ctx, letter)
 	if err != nil {
 		return Replayed{}, err
@@ -80,7 +80,7 @@ func (l *Letters) Replay(ctx context.Context, letter Letter) (Replayed, error) {
 			return Replayed{}, fmt.Errorf("stream %s is not there: run the service once, which creates it",
 				events.StreamRequests)
 		case err != nil:
-			return Replayed{}, fmt.Errorf("publish the replay: %w", Refused(l.js.Conn(), err, msg.Subject))
+			return Replayed{}, fmt.Errorf("publish the replay: %w", ExplainPermission(l.js.Conn(), err, msg.Subject))
 		}
 		r.Sequence, r.Repeated = ack.Sequence, ack.Duplicate
 		if taken, err = l.isTaken(ctx, letter, ack, msg); err != nil {
@@ -104,7 +104,7 @@ func (l *Letters) Replay(ctx context.Context, letter Letter) (Replayed, error) {
 
 // isTaken reports whether the server has dropped the replay because another message has its Nats-Msg-Id, which is not
 // an earlier replay of this dead letter.
-func (l *Letters) isTaken(ctx context.Context, letter Letter, ack *jetstream.PubAck, msg *nats.Msg) (bool, error) {
+func (l *DeadLetters) isTaken(ctx context.Context, letter DeadLetter, ack *jetstream.PubAck, msg *nats.Msg) (bool, error) {
 	if !ack.Duplicate {
 		return false, nil
 	}
@@ -121,13 +121,13 @@ func (l *Letters) isTaken(ctx context.Context, letter Letter, ack *jetstream.Pub
 }
 
 // Check returns the number that a replay would have, or the error that it would return before it publishes.
-func (l *Letters) Check(ctx context.Context, letter Letter) (number int, err error) {
+func (l *DeadLetters) Check(ctx context.Context, letter DeadLetter) (number int, err error) {
 	_, r, err := l.prepare(ctx, letter)
 	return r.Number, err
 }
 
 // prepare makes the message of the replay.
-func (l *Letters) prepare(ctx context.Context, letter Letter) (*nats.Msg, Replayed, error) {
+func (l *DeadLetters) prepare(ctx context.Context, letter DeadLetter) (*nats.Msg, Replayed, error) {
 	last, err := count(letter.Header.Get(deadLetterPrefix + "Replay"))
 	switch {
 	case letter.Subject == "":

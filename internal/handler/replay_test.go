@@ -28,13 +28,13 @@ func (b *bundle) refusing() (grant func()) {
 		if granted.Load() {
 			return nil
 		}
-		return pipeline.Failure(events.CausePermissionDenied, "no right")
+		return pipeline.Permanentf(events.CausePermissionDenied, "no right")
 	}
 	return func() { granted.Store(true) }
 }
 
 // found is the only dead letter.
-func (b *bundle) found() Letter {
+func (b *bundle) found() DeadLetter {
 	b.t.Helper()
 	all := b.list(Filter{})
 	if len(all) != 1 {

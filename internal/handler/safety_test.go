@@ -180,10 +180,10 @@ func TestServerRestartLosesNothing(t *testing.T) {
 // A PubAck that never comes ends by the publication's own timeout, and by the end of the drain.
 func TestPublicationWaitsNoLongerThanTheDrain(t *testing.T) {
 	b := newBundle(t)
-	js := &silent{JetStream: b.js, asked: make(chan struct{}, 10), ended: make(chan error, 10)}
+	js := &silent{JetStream: b.js, probed: make(chan struct{}, 10), ended: make(chan error, 10)}
 	h := b.start(func(c *Config) { c.JetStream, c.DrainTimeout = js, time.Millisecond })
 	b.publish(b.request("order", "acme"))
-	testkit.Receive(t, "a publication", js.asked)
+	testkit.Receive(t, "a publication", js.probed)
 	h.stop(t)
 	testkit.Equal(t, "the end of the publication", testkit.Receive(t, "it", js.ended), context.Canceled) // and not its own timeout
 	b.start()
@@ -194,12 +194,12 @@ func TestPublicationWaitsNoLongerThanTheDrain(t *testing.T) {
 // silent is a JetStream that never confirms.
 type silent struct {
 	jetstream.JetStream
-	asked chan struct{}
-	ended chan error
+	probed chan struct{}
+	ended  chan error
 }
 
 func (s *silent) PublishMsg(ctx context.Context, _ *nats.Msg, _ ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	s.asked <- struct{}{}
+	s.probed <- struct{}{}
 	<-ctx.Done()
 	s.ended <- ctx.Err()
 	return nil, ctx.Err()

@@ -30,13 +30,13 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	defer lease.Wait()
 	defer stop()
 
-	endSpan := func(pipeline.Result, error) {}
+	endSpan := func(pipeline.Decision, error) {}
 	defer func() { // one message's trouble is not the end of the others' work
 		if cause := recover(); cause != nil {
-			endSpan(pipeline.Result{Verdict: pipeline.HandBack}, fmt.Errorf("panic: %v", cause))
+			endSpan(pipeline.Decision{Verdict: pipeline.Release}, fmt.Errorf("panic: %v", cause))
 			log.ErrorContext(work, "panic; the message goes back", "panic", cause, "stack", string(debug.Stack()))
-			h.gate.succeeded() // it may be the one whose word the gate waits for
-			h.handBack(msg, h.Backoff.Delay(d.deliveries))
+			h.breaker.succeeded() // it may be the one whose word the gate waits for
+			h.release(msg, h.Backoff.Delay(d.deliveries))
 		}
 	}()
 	if isMarker(msg) {
@@ -61,7 +61,7 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	case errors.Is(err, errSuperseded):
 		log.InfoContext(work, "the request was decided otherwise in the meantime; its next delivery finds the outcome",
 			"key", key, "outcome", result.Outcome.ID)
-		h.handBack(d.msg, h.Backoff.Delay(1))
+		h.release(d.msg, h.Backoff.Delay(1))
 	case err != nil:
 		log.ErrorContext(work, "the request is not settled and will be delivered again", "verdict", result.Verdict.String(),
 			"key", key, "error", err)
@@ -69,7 +69,7 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 		if work.Err() != nil {
 			delay = 0 // it was not the message's fault
 		}
-		h.handBack(d.msg, delay)
+		h.release(d.msg, delay)
 	}
 }
 
@@ -102,41 +102,41 @@ func decode(msg *Message) (e event.Event, err error) {
 // outage.
 func (h *Handler) decide(
 	intake, work context.Context, d delivery, e event.Event, malformed error,
-) (key string, _ pipeline.Result) {
+) (key string, _ pipeline.Decision) {
 	trips := 0
-	run := func() (string, pipeline.Result) {
+	run := func() (string, pipeline.Decision) {
 		return h.Provisioner.Undecodable(work, pipeline.Message{
 			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored, Body: d.msg.Data, Trips: trips,
 		}, d.name, malformed)
 	}
-	leave := func(r pipeline.Result) pipeline.Result { return r }
+	leave := func(r pipeline.Decision) pipeline.Decision { return r }
 	if malformed != nil {
 		h.Log.WarnContext(work, "a message could not be decoded", "sequence", d.sequence, "error", malformed)
 	} else {
-		request := pipeline.Request{Event: e, Replay: d.replay, Delivery: d.name, Again: d.deliveries > 1}
+		request := pipeline.Request{Event: e, Replay: d.replay, DeliveryID: d.name, Redelivered: d.deliveries > 1}
 		job := h.Provisioner.Job(request)
 		d.job.Store(job)
-		run = func() (string, pipeline.Result) { return request.Key(), job.Run(work) }
-		leave = func(r pipeline.Result) pipeline.Result { return job.Leave(work, r) }
+		run = func() (string, pipeline.Decision) { return request.Key(), job.Run(work) }
+		leave = func(r pipeline.Decision) pipeline.Decision { return job.Abandon(work, r) }
 	}
 	for {
 		key, result := run()
 		if result.Verdict != pipeline.Pause {
 			if work.Err() == nil {
-				h.gate.succeeded()
+				h.breaker.succeeded()
 			}
 			return key, result
 		}
 		trips++
-		h.gate.close(result.Err)
-		if h.gate.wait(intake) != nil { // waiting is over when shutdown begins
+		h.breaker.trip(result.Err)
+		if h.breaker.wait(intake) != nil { // waiting is over when shutdown begins
 			return key, leave(result)
 		}
 	}
 }
 
 // perform does what was decided. After an error the message is still unacknowledged.
-func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipeline.Result) error {
+func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipeline.Decision) error {
 	switch r.Verdict {
 	case pipeline.Acknowledge:
 		if err := h.publishOutcome(ctx, d, key, r); err != nil {
@@ -157,18 +157,18 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 		}
 		crash.Point("outcome published", "")
 		return d.msg.term(ctx, "dead letter "+key)
-	case pipeline.Postpone:
+	case pipeline.Retry:
 		delay := h.Backoff.Delay(h.failures(d, r))
 		h.Log.WarnContext(ctx, "the request goes back", "delay", delay.String(), "sequence", d.sequence, "error", r.Err)
 		return d.msg.nak(delay)
-	case pipeline.HandBack, pipeline.Pause:
-		return d.msg.nak(atOnce)
+	case pipeline.Release, pipeline.Pause:
+		return d.msg.nak(immediately)
 	}
 	return nil
 }
 
 // failures is how often the request has failed in this way, for its delay.
-func (h *Handler) failures(d delivery, r pipeline.Result) int {
+func (h *Handler) failures(d delivery, r pipeline.Decision) int {
 	switch r.Facts.Ledger {
 	case pipeline.Busy: // it has not failed: somebody is at work on it
 		return 1
@@ -179,14 +179,14 @@ func (h *Handler) failures(d delivery, r pipeline.Result) int {
 	return max(r.Attempt, 1)
 }
 
-// atOnce is the delay of what is handed back. Not zero: the server keeps a negative acknowledgement without a
+// immediately is the delay of what is handed back. Not zero: the server keeps a negative acknowledgement without a
 // delay in memory alone, and forgets it when it restarts or loses the lead; one with a delay is stored.
 // (nats-server 2.15.2, consumer.go, processNak)
-const atOnce = time.Millisecond
+const immediately = time.Millisecond
 
-// handBack returns a message after the delay; failing that, AckWait does.
-func (h *Handler) handBack(msg *Message, delay time.Duration) {
-	if err := msg.nak(max(delay, atOnce)); err != nil {
+// release returns a message after the delay; failing that, AckWait does.
+func (h *Handler) release(msg *Message, delay time.Duration) {
+	if err := msg.nak(max(delay, immediately)); err != nil {
 		h.Log.Warn("a message could not be handed back; it is delivered again after AckWait", "error", err)
 	}
 }

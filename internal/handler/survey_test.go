@@ -16,8 +16,8 @@ import (
 func TestSurvey(t *testing.T) {
 	js := bare(t)
 	asked := 0
-	look := func() Survey {
-		return managed.Survey(t.Context(), js, time.Now, func(ctx context.Context, fn func(context.Context) error) error {
+	look := func() TopologyStatus {
+		return managed.Status(t.Context(), js, time.Now, func(ctx context.Context, fn func(context.Context) error) error {
 			asked++
 			return fn(ctx)
 		})

@@ -64,11 +64,11 @@ func (t Topology) Ensure(ctx context.Context, js jetstream.JetStream) (jetstream
 		}
 	}
 	if len(faults) > 0 {
-		return nil, RefusedAPI(js.Conn(), errors.Join(faults...))
+		return nil, ExplainAPIPermission(js.Conn(), errors.Join(faults...))
 	}
 	consumer, err := t.ensureConsumer(ctx, js)
 	if err != nil {
-		err = RefusedAPI(js.Conn(), err)
+		err = ExplainAPIPermission(js.Conn(), err)
 		return nil, fmt.Errorf("consumer %s on %s: %w", events.DurableConsumer, events.StreamRequests, err)
 	}
 	return consumer, nil

@@ -21,9 +21,9 @@ import (
 // function ends it. Without a tracer nothing is done.
 func (h *Handler) traceDelivery(
 	ctx context.Context, d delivery, e event.Event,
-) (context.Context, func(pipeline.Result, error)) {
+) (context.Context, func(pipeline.Decision, error)) {
 	if h.Tracer == nil {
-		return ctx, func(pipeline.Result, error) {}
+		return ctx, func(pipeline.Decision, error) {}
 	}
 	ctx, span := h.Tracer.Start(traceOf(ctx, e), "process "+events.TypeRequested,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
@@ -38,7 +38,7 @@ func (h *Handler) traceDelivery(
 			attribute.Int("tenant_provisioner.delivery", d.deliveries),
 			attribute.Int("tenant_provisioner.replay", d.replay),
 		))
-	return ctx, func(r pipeline.Result, err error) {
+	return ctx, func(r pipeline.Decision, err error) {
 		span.SetAttributes(attribute.String("tenant_provisioner.verdict", r.Verdict.String()))
 		if r.Decided() {
 			span.SetAttributes(

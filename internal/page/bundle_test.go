@@ -121,7 +121,7 @@ func (b *bundle) shows(parts ...string) (html string) {
 	html = b.html()
 	lacking := func(part string) bool { return !strings.Contains(html, part) }
 	for begin := time.Now(); slices.ContainsFunc(parts, lacking) && time.Since(begin) < testkit.Patience; {
-		time.Sleep(keep / 10)
+		time.Sleep(cacheFor / 10)
 		b.pass(-time.Minute) // the next page is of the same time
 		html = b.html()
 	}

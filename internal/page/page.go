@@ -16,8 +16,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// keep is how long an answer serves all that look.
-const keep = time.Second
+// cacheFor is how long an answer serves all that look.
+const cacheFor = time.Second
 
 // policy is what a browser may do with the page. The first four say what it may load; the rest is what default-src
 // does not cover: it is in no frame, sends no form, and its addresses are its own.
@@ -70,7 +70,7 @@ func New(c Config) (*Page, error) {
 	p := &Page{
 		Config: c, started: c.Now(), mux: http.NewServeMux(), turn: make(chan struct{}, 1),
 		// What needs many questions, or consumers, is asked less often.
-		rates: source[rates]{every: 5 * keep}, letters: source[letters]{every: 5 * keep},
+		rates: source[rates]{every: 5 * cacheFor}, letters: source[letters]{every: 5 * cacheFor},
 	}
 	names := []string{"page.css", "page.js"}
 	build := sha256.New()
@@ -141,7 +141,7 @@ func (p *Page) current(ctx context.Context) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if p.html != nil && p.Now().Sub(p.made) < keep {
+	if p.html != nil && p.Now().Sub(p.made) < cacheFor {
 		return p.html, nil
 	}
 	v := p.look(ctx)

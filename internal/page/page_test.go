@@ -378,7 +378,7 @@ func TestManyLook(t *testing.T) {
 	}
 	all.Wait()
 	// The same again, and once more for each second that the hundred took.
-	seconds := int64(time.Since(begin)/keep) + 1
+	seconds := int64(time.Since(begin)/cacheFor) + 1
 	if more := f.streams.Load() - one; more < one || more > (seconds+1)*one {
 		t.Errorf("one look asks %d times, a hundred within %d s %d times", one, seconds, more)
 	}

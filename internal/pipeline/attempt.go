@@ -86,13 +86,13 @@ func (a *Attempt) runStep(ctx context.Context, number int) error {
 	step := a.p.Steps[number]
 	began := a.p.Now()
 	a.stepStarted = began
-	a.p.moved.Store(&began) // not the field, which the next step writes while others read this
+	a.p.lastProgress.Store(&began) // not the field, which the next step writes while others read this
 	label := fmt.Sprintf("Step %d/%d: %s", number, len(a.p.Steps)-1, step.Name)
 	a.log.InfoContext(ctx, label+" …")
-	a.p.Observer.StepBegan(a.running())
-	err := a.guarded(ctx, step)
+	a.p.Observer.StepBegan(a.stepEvent())
+	err := a.runRecovering(ctx, step)
 	took := a.p.Now().Sub(a.stepStarted)
-	a.p.Observer.StepEnded(a.running(), took, err)
+	a.p.Observer.StepEnded(a.stepEvent(), took, err)
 	timing := a.timing(took)
 	if err != nil {
 		a.log.WarnContext(ctx, label+" failed", "duration_ms", timing.DurationMS, "error", err)
@@ -106,8 +106,8 @@ func (a *Attempt) runStep(ctx context.Context, number int) error {
 	return nil
 }
 
-// guarded runs a step in its span. A panic is this attempt's error and not the end of the other requests' work.
-func (a *Attempt) guarded(ctx context.Context, step Step) (err error) {
+// runRecovering runs a step in its span. A panic is this attempt's error and not the end of the other requests' work.
+func (a *Attempt) runRecovering(ctx context.Context, step Step) (err error) {
 	ctx, end := a.traceStep(ctx, step)
 	defer func() { end(err) }()
 	defer a.recovered(ctx, step.Name, &err)
@@ -122,11 +122,11 @@ func (a *Attempt) recovered(ctx context.Context, what string, err *error) {
 	}
 }
 
-// running is the running step, for who looks on.
-func (a *Attempt) running() Running {
-	return Running{
+// stepEvent is the running step, for who looks on.
+func (a *Attempt) stepEvent() StepEvent {
+	return StepEvent{
 		Request:  events.Request{Source: a.request.Event.Source(), ID: a.request.Event.ID()},
-		TenantID: recordable(a.data.TenantID), Attempt: a.claim.Attempt, Replay: a.claim.Replay, Step: a.eventStep(a.step),
+		TenantID: safeTenantID(a.data.TenantID), Attempt: a.claim.Attempt, Replay: a.claim.Replay, Step: a.eventStep(a.step),
 	}
 }
 

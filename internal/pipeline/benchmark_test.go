@@ -43,10 +43,10 @@ type nowhere struct{}
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 
 func BenchmarkSettle(b *testing.B) {
-	facts := Facts{Ledger: Claimed, Ended: EndedTransient}
+	facts := Facts{Ledger: Claimed, Result: ResultTransient}
 	b.ReportAllocs()
 	for b.Loop() {
-		if Settle(facts) != Postpone {
+		if Settle(facts) != Retry {
 			b.Fatal("another verdict")
 		}
 	}

@@ -15,12 +15,12 @@ import (
 type Request struct {
 	Event  event.Event
 	Replay int // 0, or the replay number that the message has; see [NextReplay] for what it counts as
-	// Delivery names this delivery among all there ever are: what claims an attempt twice under one name,
+	// DeliveryID names this delivery among all there ever are: what claims an attempt twice under one name,
 	// because the first confirmation was lost, has one. [Provisioner.Job] names those that have no name. Up to
 	// [DeliverySeparator] it names the stored message.
-	Delivery string
+	DeliveryID string
 	// Again: the message was delivered before, and something may have become of it.
-	Again bool
+	Redelivered bool
 }
 
 // DeliverySeparator stands in the name of a delivery after that of the stored message.
@@ -29,8 +29,8 @@ const DeliverySeparator = "/"
 // Message is what the names of all deliveries of the same stored message begin with, and no others. Empty: the name
 // does not say.
 func (r Request) Message() string {
-	if i := strings.Index(r.Delivery, DeliverySeparator); i > 0 {
-		return r.Delivery[:i+len(DeliverySeparator)]
+	if i := strings.Index(r.DeliveryID, DeliverySeparator); i > 0 {
+		return r.DeliveryID[:i+len(DeliverySeparator)]
 	}
 	return ""
 }
@@ -69,10 +69,10 @@ type Outcome struct {
 	Body []byte // CloudEvent, structured mode
 	// Buried: a failure whose dead letter was confirmed before. It is not published again, or one that an
 	// operator has removed would come back with a late redelivery.
-	Buried bool
-	// Delivery is [Request.Delivery] of the last attempt, or of the delivery whose dead letter was confirmed last.
+	DeadLetterConfirmed bool
+	// DeliveryID is [Request.Delivery] of the last attempt, or of the delivery whose dead letter was confirmed last.
 	// Empty: not read from the ledger.
-	Delivery string
+	DeliveryID string
 }
 
 // Provisioned reports whether the outcome is a success.
@@ -83,8 +83,8 @@ type Claim struct {
 	Key     string // [events.RequestKey]
 	Replay  int    // the ledger's, which may differ from the message's
 	Attempt int    // 1, 2, …; above the limit where all attempts are spent
-	// Delivery is [Request.Delivery] of the delivery that claimed it.
-	Delivery string
+	// DeliveryID is [Request.Delivery] of the delivery that claimed it.
+	DeliveryID string
 	// Registered is the id in the registry that equals the tenant's without regard to case, or "", as it was then.
 	Registered string
 	// Unstorable is why the database cannot store source and id of the request as they are; nil: it can. They are
@@ -113,20 +113,20 @@ func (l Limit) ForCopies() time.Duration {
 	return max(10*l.Lease, 10*time.Minute)
 }
 
-// Ended is the age at which an attempt that nothing became of has ended with its process, if its message
+// StaleAfter is the age at which an attempt that nothing became of has ended with its process, if its message
 // comes again. Half a lease: that is counted from the delivery, which is a little before the claim.
-func (l Limit) Ended() time.Duration { return l.Lease / 2 }
+func (l Limit) StaleAfter() time.Duration { return l.Lease / 2 }
 
-// Note is what the ledger keeps of an attempt that did not end the request.
-type Note struct {
+// AttemptNote is what the ledger keeps of an attempt that did not end the request.
+type AttemptNote struct {
 	Step   string
 	Code   string // the database's own code
 	Text   string
 	Refund bool // the attempt does not count: the process was told to stop
 }
 
-// Conclusion is a failed request as the ledger records it.
-type Conclusion struct {
+// Failure is a failed request as the ledger records it.
+type Failure struct {
 	Step    string
 	Cause   events.Cause
 	Outcome Outcome
@@ -134,15 +134,15 @@ type Conclusion struct {
 
 // Rejection is a message that is not an event, as the ledger records it: failed at once.
 type Rejection struct {
-	Key      string
-	Message  Message
-	Failure  Conclusion
-	Delivery string // see [Request.Delivery]
+	Key        string
+	Message    Message
+	Failure    Failure
+	DeliveryID string // see [Request.Delivery]
 }
 
 // Text is the cause for the ledger: the message, and the database's own words where there are some. What no text column
 // can hold is U+FFFD.
-func (c Conclusion) Text() string {
+func (c Failure) Text() string {
 	text := c.Cause.Message
 	if c.Cause.Detail != "" {
 		text += ": " + c.Cause.Detail
@@ -156,22 +156,22 @@ type Ledger interface {
 	// [ErrBusy]. A replay number above the ledger's reopens a failed request. tenantID is looked for in the
 	// registry, and for the record; it may be empty.
 	Claim(ctx context.Context, r Request, tenantID string, limit Limit) (Claim, error)
-	// Suspect reports whether the last attempt at the request began and nothing became of it, and it cannot be
+	// LastAttemptVanished reports whether the last attempt at the request began and nothing became of it, and it cannot be
 	// running any more: perhaps it took the process with it. It returns [ErrBusy] where Claim would.
-	Suspect(ctx context.Context, r Request, limit Limit) (bool, error)
+	LastAttemptVanished(ctx context.Context, r Request, limit Limit) (bool, error)
 	// Renew says that the attempt is alive: its lease counts from now. Where its transaction holds the row, that says
 	// so already. It does nothing for an attempt that is not the request's last, and waits for no lock.
 	Renew(ctx context.Context, c Claim) error
-	// Conclude records a failure and returns the outcome that stands: this one, or one that was there. It fails where a
+	// RecordFailure records a failure and returns the outcome that stands: this one, or one that was there. It fails where a
 	// later attempt has begun: that one decides.
-	Conclude(ctx context.Context, c Claim, failure Conclusion) (Outcome, error)
-	// Note records what became of an attempt that is to be repeated, unless another one has begun.
-	Note(ctx context.Context, c Claim, n Note) error
+	RecordFailure(ctx context.Context, c Claim, failure Failure) (Outcome, error)
+	// AttemptNote records what became of an attempt that is to be repeated, unless another one has begun.
+	Note(ctx context.Context, c Claim, n AttemptNote) error
 	// Reject records the failure of a message that is not an event, unless that is recorded already, and returns the
 	// outcome that stands.
 	Reject(ctx context.Context, r Rejection) (Outcome, error)
-	// Buried records that the dead letter of this failure, which stands, is confirmed, for the delivery of that name.
-	Buried(ctx context.Context, key, outcomeID, delivery string) error
+	// DeadLetterConfirmed records that the dead letter of this failure, which stands, is confirmed, for the delivery of that name.
+	DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery string) error
 	// Recorded returns the outcome that the ledger has of the request now. Its ID is empty where there is none: the
 	// request runs, or is not known.
 	Recorded(ctx context.Context, key string) (Outcome, error)

@@ -22,8 +22,8 @@ type fake struct {
 	tenants map[string]Tenant
 	outcome *Outcome
 	claim   Claim
-	notes   []Note
-	failed  Conclusion
+	notes   []AttemptNote
+	failed  Failure
 	failing map[string]error // indexes
 	found   Inspection
 	left    []string
@@ -54,13 +54,13 @@ func (f *fake) Claim(_ context.Context, r Request, tenant string, _ Limit) (Clai
 		return Claim{}, err
 	}
 	if f.outcome != nil {
-		return Claim{}, &Settled{*f.outcome}
+		return Claim{}, &AlreadyDecidedError{*f.outcome}
 	}
 	f.claim = Claim{Key: r.Key(), Replay: r.Replay, Attempt: f.claim.Attempt + 1, Registered: f.tenants[tenant].ID}
 	return f.claim, nil
 }
 
-func (f *fake) Conclude(_ context.Context, _ Claim, c Conclusion) (Outcome, error) {
+func (f *fake) RecordFailure(_ context.Context, _ Claim, c Failure) (Outcome, error) {
 	if err := f.call("conclude"); err != nil {
 		return Outcome{}, err
 	}
@@ -70,14 +70,14 @@ func (f *fake) Conclude(_ context.Context, _ Claim, c Conclusion) (Outcome, erro
 	return *f.outcome, nil
 }
 
-func (f *fake) Note(_ context.Context, _ Claim, n Note) error {
+func (f *fake) Note(_ context.Context, _ Claim, n AttemptNote) error {
 	f.notes = append(f.notes, n)
 	return f.call("note")
 }
 
 func (f *fake) Renew(context.Context, Claim) error { return f.call("renew") }
 
-func (f *fake) Suspect(context.Context, Request, Limit) (bool, error) {
+func (f *fake) LastAttemptVanished(context.Context, Request, Limit) (bool, error) {
 	return f.suspect, f.call("suspect")
 }
 
@@ -87,12 +87,12 @@ func (f *fake) Reject(_ context.Context, r Rejection) (Outcome, error) {
 	}
 	if f.outcome == nil {
 		f.outcome = &r.Failure.Outcome
-		f.outcome.Delivery = r.Delivery
+		f.outcome.DeliveryID = r.DeliveryID
 	}
 	return *f.outcome, nil
 }
 
-func (f *fake) Buried(context.Context, string, string, string) error { return f.call("buried") }
+func (f *fake) DeadLetterConfirmed(context.Context, string, string, string) error { return f.call("buried") }
 func (f *fake) Recorded(context.Context, string) (Outcome, error) {
 	return Outcome{}, f.call("recorded")
 }
@@ -157,7 +157,7 @@ func (b *testbed) provisioner(t *testing.T) *Provisioner {
 	return p
 }
 
-func (b *testbed) run(t *testing.T) Result {
+func (b *testbed) run(t *testing.T) Decision {
 	t.Helper()
 	return b.provisioner(t).Job(request(t)).Run(t.Context())
 }
@@ -175,7 +175,7 @@ func request(t testing.TB) Request {
 }
 
 // failure is the data of a decided failure.
-func failure(t *testing.T, r Result) events.ProvisioningFailed {
+func failure(t *testing.T, r Decision) events.ProvisioningFailed {
 	t.Helper()
 	data, err := events.FailedFrom(decoded(t, r))
 	if err != nil {
@@ -184,7 +184,7 @@ func failure(t *testing.T, r Result) events.ProvisioningFailed {
 	return data
 }
 
-func success(t *testing.T, r Result) events.Provisioned {
+func success(t *testing.T, r Decision) events.Provisioned {
 	t.Helper()
 	data, err := events.ProvisionedFrom(decoded(t, r))
 	if err != nil {

@@ -25,14 +25,14 @@ const (
 // Fault is an error together with what it means. Databases return faults; they match SQLSTATEs and driver
 // codes to make them, never message text.
 type Fault struct {
-	Class   Class
-	Code    events.CauseCode // set where Class is Permanent
-	Message string           // for people: what is wrong and what to do
-	Native  string           // SQLSTATE or driver code, empty where there is none
-	Shared  bool             // met in what all requests share: registry, ledger, pool, connection
-	Lost    bool             // the connection was lost, or a commit not confirmed: never charged to a request
-	Waited  bool             // a wait was given up: for a lock, or for the end of a statement
-	Err     error            // the original, may be nil
+	Class      Class
+	Code       events.CauseCode // set where Class is Permanent
+	Message    string           // for people: what is wrong and what to do
+	DriverCode string           // SQLSTATE or driver code, empty where there is none
+	Shared     bool             // met in what all requests share: registry, ledger, pool, connection
+	Lost       bool             // the connection was lost, or a commit not confirmed: never charged to a request
+	Waited     bool             // a wait was given up: for a lock, or for the end of a statement
+	Err        error            // the original, may be nil
 }
 
 func (f *Fault) Error() string {
@@ -58,15 +58,15 @@ func (f *Fault) isDoubtful() bool {
 func (f *Fault) Detail() string {
 	switch {
 	case f.Err == nil:
-		return f.Native
-	case f.Native == "":
+		return f.DriverCode
+	case f.DriverCode == "":
 		return f.Err.Error()
 	}
-	return f.Native + ": " + f.Err.Error()
+	return f.DriverCode + ": " + f.Err.Error()
 }
 
-// Failure is a permanent fault without an underlying error.
-func Failure(code events.CauseCode, format string, args ...any) *Fault {
+// Permanentf is a permanent fault without an underlying error.
+func Permanentf(code events.CauseCode, format string, args ...any) *Fault {
 	return &Fault{Class: Permanent, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
@@ -83,11 +83,11 @@ func faultOf(err error) *Fault {
 	return &Fault{Class: Transient, Err: err}
 }
 
-// Settled is returned by a database that finds, under its lock, that the request has its outcome already:
+// AlreadyDecidedError is returned by a database that finds, under its lock, that the request has its outcome already:
 // another worker finished it meanwhile. It is not a failure.
-type Settled struct{ Outcome Outcome }
+type AlreadyDecidedError struct{ Outcome Outcome }
 
-func (s *Settled) Error() string { return "the request has its outcome already" }
+func (s *AlreadyDecidedError) Error() string { return "the request has its outcome already" }
 
 // ErrBusy is wrapped where other work has to finish first: the last attempt that the limit allows may still be
 // running on another worker, another worker holds the boundary or the request, or what was to be shared is of no use.

@@ -14,8 +14,8 @@ import (
 	"example.com/tenant-provisioner/internal/crash"
 )
 
-// Result is what [Job.Run] returns.
-type Result struct {
+// Decision is what [Job.Run] returns.
+type Decision struct {
 	Verdict Verdict
 	Facts   Facts   // what the verdict was made of
 	Outcome Outcome // where the verdict is Acknowledge or Terminate
@@ -24,7 +24,7 @@ type Result struct {
 }
 
 // Decided reports whether there is an outcome to publish.
-func (r Result) Decided() bool { return r.Verdict == Acknowledge || r.Verdict == Terminate }
+func (r Decision) Decided() bool { return r.Verdict == Acknowledge || r.Verdict == Terminate }
 
 // Job is one delivery of one request. It remembers its claim, so that running it again after an outage is
 // the same attempt.
@@ -44,31 +44,31 @@ type Job struct {
 // Job prepares a job; nothing happens before [Job.Run].
 func (p *Provisioner) Job(r Request) *Job {
 	data, err := events.RequestedFrom(r.Event)
-	if r.Delivery == "" {
-		r.Delivery = rand.Text()
+	if r.DeliveryID == "" {
+		r.DeliveryID = rand.Text()
 	}
 	return &Job{p: p, request: r, data: data, malformed: err, log: p.Log.With(
-		"source", r.Event.Source(), "request", r.Event.ID(), "tenant", recordable(data.TenantID))}
+		"source", r.Event.Source(), "request", r.Event.ID(), "tenant", safeTenantID(data.TenantID))}
 }
 
 // Run claims the request and runs the pipeline until it is decided, or returns why that has to wait. It
 // blocks as long as the database does; ending ctx stops it, and gives the attempt back.
-func (j *Job) Run(ctx context.Context) (result Result) {
-	j.follow(ctx)
+func (j *Job) Run(ctx context.Context) (result Decision) {
+	j.captureTrace(ctx)
 	defer func() {
 		if result.Verdict != Pause { // it is not run again
 			j.held.Store(nil)
 		}
 	}()
-	end, err := j.room(ctx)
+	end, err := j.admit(ctx)
 	if err != nil {
-		return j.unclaimed(ctx, err)
+		return j.claimFailed(ctx, err)
 	}
 	defer end()
 	if j.claim == nil {
-		claim, err := j.p.Database.Claim(ctx, j.request, recordable(j.data.TenantID), j.p.Limit)
+		claim, err := j.p.Database.Claim(ctx, j.request, safeTenantID(j.data.TenantID), j.p.Limit)
 		if err != nil {
-			return j.unclaimed(ctx, err)
+			return j.claimFailed(ctx, err)
 		}
 		j.claim = &claim
 		j.held.Store(&claim)
@@ -76,7 +76,7 @@ func (j *Job) Run(ctx context.Context) (result Result) {
 		crash.Point("claimed", j.data.TenantID)
 	}
 	if j.claim.Attempt > j.p.Limit.Attempts {
-		return j.conclude(ctx, Facts{Ledger: Spent}, 0, &Fault{
+		return j.recordFailure(ctx, Facts{Ledger: Spent}, 0, &Fault{
 			Class: Permanent, Code: events.CauseAttemptsExhausted,
 			Message: fmt.Sprintf("all %d attempts were begun and the last one has no result: did the process end "+
 				"while it ran?", j.p.Limit.Attempts),
@@ -85,14 +85,14 @@ func (j *Job) Run(ctx context.Context) (result Result) {
 	a := newAttempt(j)
 	err = a.run(ctx)
 	leftBehind := a.end(ctx)
-	result = j.ended(ctx, a, err, leftBehind)
+	result = j.finish(ctx, a, err, leftBehind)
 	j.p.Observer.AttemptEnded(attemptResult(result.Verdict, err))
 	return result
 }
 
 // attemptResult is what an attempt came to that ended with this error.
 func attemptResult(v Verdict, err error) AttemptResult {
-	var settled *Settled
+	var settled *AlreadyDecidedError
 	switch {
 	case errors.As(err, &settled):
 		return AttemptOvertaken
@@ -102,29 +102,29 @@ func attemptResult(v Verdict, err error) AttemptResult {
 		return AttemptFailed
 	case v == Pause:
 		return AttemptInterrupted
-	case v == HandBack:
+	case v == Release:
 		return AttemptHandedBack
 	}
 	return AttemptPostponed
 }
 
-// ended judges an attempt that has run.
-func (j *Job) ended(ctx context.Context, a *Attempt, err error, leftBehind []string) Result {
+// finish judges an attempt that has run.
+func (j *Job) finish(ctx context.Context, a *Attempt, err error, leftBehind []string) Decision {
 	if err != nil {
-		return j.failed(ctx, a.step, err, leftBehind)
+		return j.attemptFailed(ctx, a.step, err, leftBehind)
 	}
 	for _, w := range a.warnings {
 		j.p.Observer.Warned(w.Step.Name, w.Code)
 	}
 	j.p.Observer.Recorded(a.outcome.Type, "")
-	return j.standing(a.outcome)
+	return j.alreadyDecided(a.outcome)
 }
 
-// room waits until the attempt may begin, before it is counted. A suspect runs alone: if it takes the process
+// admit waits until the attempt may begin, before it is counted. A suspect runs alone: if it takes the process
 // with it once more, only its own attempt is spent, and the requests that it was delivered with still run.
-func (j *Job) room(ctx context.Context) (end func(), err error) {
-	if j.claim == nil && j.request.Again { // else it is this job's own attempt that has no end yet
-		if j.alone, err = j.p.Database.Suspect(ctx, j.request, j.p.Limit); err != nil {
+func (j *Job) admit(ctx context.Context) (end func(), err error) {
+	if j.claim == nil && j.request.Redelivered { // else it is this job's own attempt that has no end yet
+		if j.alone, err = j.p.Database.LastAttemptVanished(ctx, j.request, j.p.Limit); err != nil {
 			return nil, err
 		}
 		if j.alone {
@@ -133,7 +133,7 @@ func (j *Job) room(ctx context.Context) (end func(), err error) {
 	}
 	share := int64(1)
 	if j.alone {
-		share = everyone
+		share = exclusive
 	}
 	if err := j.p.acquire(ctx, j.p.running, share); err != nil {
 		return nil, err
@@ -141,34 +141,34 @@ func (j *Job) room(ctx context.Context) (end func(), err error) {
 	return func() { j.p.running.Release(share) }, nil
 }
 
-// unclaimed judges an error of the claim itself. No attempt was spent.
-func (j *Job) unclaimed(ctx context.Context, err error) Result {
-	var settled *Settled
+// claimFailed judges an error of the claim itself. No attempt was spent.
+func (j *Job) claimFailed(ctx context.Context, err error) Decision {
+	var settled *AlreadyDecidedError
 	switch {
 	case errors.As(err, &settled):
-		return j.standing(settled.Outcome)
+		return j.alreadyDecided(settled.Outcome)
 	case errors.Is(err, ErrBusy):
-		return j.undecided(ctx, Facts{Ledger: Busy}, err, Note{})
+		return j.notDecided(ctx, Facts{Ledger: Busy}, err, AttemptNote{})
 	}
 	if errors.Is(err, errDraining) {
-		return j.undecided(ctx, Facts{Ledger: Unread, Phase: Draining}, fmt.Errorf("claim: %w", err), Note{}) // not begun
+		return j.notDecided(ctx, Facts{Ledger: Unread, Phase: Draining}, fmt.Errorf("claim: %w", err), AttemptNote{}) // not begun
 	}
 	fault, why := j.p.judge(ctx, err, j.trips)
-	f := Facts{Ledger: Unread, Ended: ending(fault)}
-	return j.undecided(ctx, f, fmt.Errorf("claim: %w", why), Note{Text: why.Error()})
+	f := Facts{Ledger: Unread, Result: resultOf(fault)}
+	return j.notDecided(ctx, f, fmt.Errorf("claim: %w", why), AttemptNote{Text: why.Error()})
 }
 
-// standing is the result where the ledger holds the outcome.
-func (j *Job) standing(o Outcome) Result {
+// alreadyDecided is the result where the ledger holds the outcome.
+func (j *Job) alreadyDecided(o Outcome) Decision {
 	r := j.result(Facts{Ledger: stateOf(o)})
 	r.Outcome = o
 	return r
 }
 
-// undecided is the result where there is no outcome yet. Where the message is handed back, so is the attempt,
+// notDecided is the result where there is no outcome yet. Where the message is handed back, so is the attempt,
 // with the note; where the database has committed the outcome after all, nothing is given back, and the next
 // delivery finds it.
-func (j *Job) undecided(ctx context.Context, f Facts, err error, n Note) Result {
+func (j *Job) notDecided(ctx context.Context, f Facts, err error, n AttemptNote) Decision {
 	if ctx.Err() != nil {
 		f.Phase, err = Stopping, context.Cause(ctx)
 	}
@@ -177,27 +177,27 @@ func (j *Job) undecided(ctx context.Context, f Facts, err error, n Note) Result 
 	if r.Verdict == Pause {
 		j.trips++
 	}
-	if r.Verdict == HandBack && j.claim != nil {
+	if r.Verdict == Release && j.claim != nil {
 		n.Refund = true
 		j.note(ctx, n)
 	}
 	return r
 }
 
-func (j *Job) result(f Facts) Result {
-	r := Result{Verdict: Settle(f), Facts: f}
+func (j *Job) result(f Facts) Decision {
+	r := Decision{Verdict: Settle(f), Facts: f}
 	if j.claim != nil {
 		r.Attempt = j.claim.Attempt
 	}
 	return r
 }
 
-// failed judges an error of the attempt, at the step with this number.
-func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []string) Result {
-	var settled *Settled
+// attemptFailed judges an error of the attempt, at the step with this number.
+func (j *Job) attemptFailed(ctx context.Context, step int, err error, leftBehind []string) Decision {
+	var settled *AlreadyDecidedError
 	if errors.As(err, &settled) {
 		j.log.InfoContext(ctx, "another worker finished this request", "outcome", settled.Outcome.ID)
-		return j.standing(settled.Outcome)
+		return j.alreadyDecided(settled.Outcome)
 	}
 	if errors.Is(err, ErrBusy) {
 		return j.busy(ctx, step, err)
@@ -205,45 +205,45 @@ func (j *Job) failed(ctx context.Context, step int, err error, leftBehind []stri
 	facts := Facts{Ledger: Claimed, Last: j.claim.Attempt >= j.p.Limit.Attempts}
 	fault := faultOf(err)
 	if errors.Is(err, errDraining) {
-		facts.Ended, facts.Phase = EndedOutage, Draining // no fault of its own held it up
+		facts.Result, facts.Phase = ResultOutage, Draining // no fault of its own held it up
 	} else {
 		met := fault
 		fault, err = j.p.judge(ctx, err, j.trips)
 		if met.Lost && fault.Class == Transient {
 			return j.busy(ctx, step, err)
 		}
-		facts.Ended = ending(fault)
+		facts.Result = resultOf(fault)
 	}
-	note := Note{Step: j.p.Steps[step].Name, Code: fault.Native, Text: fault.Error()}
-	result := j.undecided(ctx, facts, err, note)
+	note := AttemptNote{Step: j.p.Steps[step].Name, Code: fault.DriverCode, Text: fault.Error()}
+	result := j.notDecided(ctx, facts, err, note)
 	switch result.Verdict {
 	case Terminate:
 		if fault.Class != Permanent {
 			fault = &Fault{
 				Class: Permanent, Code: events.CauseAttemptsExhausted,
-				Message: fmt.Sprintf("%d attempts failed; the last error is in detail", j.claim.Attempt),
-				Native:  fault.Native, Err: err,
+				Message:    fmt.Sprintf("%d attempts failed; the last error is in detail", j.claim.Attempt),
+				DriverCode: fault.DriverCode, Err: err,
 			}
 		}
-		return j.conclude(ctx, result.Facts, step, fault, leftBehind)
-	case Postpone:
+		return j.recordFailure(ctx, result.Facts, step, fault, leftBehind)
+	case Retry:
 		j.note(ctx, note)
-	case Acknowledge, HandBack, Pause:
+	case Acknowledge, Release, Pause:
 	}
 	return result
 }
 
-// Leave ends a job that was to be run again once the database is back, because the process ends first: the
+// Abandon ends a job that was to be run again once the database is back, because the process ends first: the
 // attempt is given back, if the database can be told. If it cannot, that attempt stays counted.
-func (j *Job) Leave(ctx context.Context, paused Result) Result {
+func (j *Job) Abandon(ctx context.Context, paused Decision) Decision {
 	j.held.Store(nil)
 	paused.Facts.Phase = Draining
 	fault := faultOf(paused.Err)
-	return j.undecided(ctx, paused.Facts, paused.Err, Note{Code: fault.Native, Text: fault.Error()})
+	return j.notDecided(ctx, paused.Facts, paused.Err, AttemptNote{Code: fault.DriverCode, Text: fault.Error()})
 }
 
 // note writes to the ledger what would be nice to have there; losing it loses no request.
-func (j *Job) note(ctx context.Context, n Note) {
+func (j *Job) note(ctx context.Context, n AttemptNote) {
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
 	if err := j.p.Database.Note(tidy, *j.claim, n); err != nil {
@@ -251,28 +251,28 @@ func (j *Job) note(ctx context.Context, n Note) {
 	}
 }
 
-// conclude records a failure for good; until it is recorded there is none.
-func (j *Job) conclude(ctx context.Context, f Facts, step int, fault *Fault, leftBehind []string) Result {
+// recordFailure records a failure for good; until it is recorded there is none.
+func (j *Job) recordFailure(ctx context.Context, f Facts, step int, fault *Fault, leftBehind []string) Decision {
 	failure, err := j.failure(step, fault, leftBehind)
 	if err != nil {
-		return j.undecided(ctx, Facts{Ledger: Unread, Ended: EndedTransient}, err, Note{Text: err.Error()})
+		return j.notDecided(ctx, Facts{Ledger: Unread, Result: ResultTransient}, err, AttemptNote{Text: err.Error()})
 	}
-	outcome, err := j.p.Database.Conclude(ctx, *j.claim, failure)
+	outcome, err := j.p.Database.RecordFailure(ctx, *j.claim, failure)
 	if err == nil {
 		crash.Point("failure recorded", j.data.TenantID)
 		if outcome.ID == failure.Outcome.ID { // and not one that was there
 			j.p.Observer.Recorded(outcome.Type, failure.Cause.Code)
 		}
-		return j.standing(outcome)
+		return j.alreadyDecided(outcome)
 	}
 	met, why := j.p.judge(ctx, err, j.trips)
-	f.Ledger, f.Ended = Unread, ending(met)
-	return j.undecided(ctx, f, fmt.Errorf("record the failure: %w", why),
-		Note{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
+	f.Ledger, f.Result = Unread, resultOf(met)
+	return j.notDecided(ctx, f, fmt.Errorf("record the failure: %w", why),
+		AttemptNote{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
 }
 
-// recordable is a tenant id as ledger and log may keep it: untrusted text stays out.
-func recordable(tenantID string) string {
+// safeTenantID is a tenant id as ledger and log may keep it: untrusted text stays out.
+func safeTenantID(tenantID string) string {
 	if events.ValidateTenantID(tenantID) != nil {
 		return ""
 	}

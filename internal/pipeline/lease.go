@@ -14,10 +14,10 @@ func (j *Job) Renew(ctx context.Context) error {
 }
 
 // busy gives back an attempt that found the boundary or the request in another worker's hands.
-func (j *Job) busy(ctx context.Context, step int, err error) Result {
-	note := Note{Step: j.p.Steps[step].Name, Text: err.Error(), Refund: true}
-	result := j.undecided(ctx, Facts{Ledger: Busy}, err, note)
-	if result.Verdict == Postpone { // else undecided has given it back
+func (j *Job) busy(ctx context.Context, step int, err error) Decision {
+	note := AttemptNote{Step: j.p.Steps[step].Name, Text: err.Error(), Refund: true}
+	result := j.notDecided(ctx, Facts{Ledger: Busy}, err, note)
+	if result.Verdict == Retry { // else undecided has given it back
 		j.note(ctx, note)
 	}
 	result.Attempt = 0

@@ -14,11 +14,11 @@ import (
 func TestSuspectRunsAloneAfterAnOutage(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
-		b.fail["tables"] = &Fault{Class: Outage, Native: "57P01", Message: "away"}
+		b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "away"}
 		b.suspect = true
 		p := b.provisioner(t)
 		r := request(t)
-		r.Again = true
+		r.Redelivered = true
 		j := p.Job(r)
 		if got := j.Run(t.Context()); got.Verdict != Pause {
 			t.Fatal(got.Verdict)
@@ -28,7 +28,7 @@ func TestSuspectRunsAloneAfterAnOutage(t *testing.T) {
 		if !p.running.TryAcquire(1) { // another request is at work
 			t.Fatal("no room")
 		}
-		ended := make(chan Result, 1)
+		ended := make(chan Decision, 1)
 		go func() { ended <- j.Run(t.Context()) }()
 		synctest.Wait()
 		select {
@@ -50,7 +50,7 @@ func TestBusyBoundaryCostsNoAttempt(t *testing.T) {
 	b.config.Limit.Attempts = 1
 	b.fail["boundary"] = fmt.Errorf("create schema tenant_acme: %w", ErrBusy)
 	got := b.run(t)
-	if got.Verdict != Postpone || got.Facts != (Facts{Ledger: Busy}) || got.Attempt != 0 || !errors.Is(got.Err, ErrBusy) {
+	if got.Verdict != Retry || got.Facts != (Facts{Ledger: Busy}) || got.Attempt != 0 || !errors.Is(got.Err, ErrBusy) {
 		t.Errorf("%+v", got)
 	}
 	if len(b.notes) != 1 || !b.notes[0].Refund || b.notes[0].Step != "create_isolation_boundary" ||
@@ -66,7 +66,7 @@ func TestBusyBoundaryCostsNoAttempt(t *testing.T) {
 		return createBoundary(ctx, a)
 	}
 	got = b.provisioner(t).Job(request(t)).Run(ctx)
-	if got.Verdict != HandBack || len(b.notes) != 1 || !b.notes[0].Refund {
+	if got.Verdict != Release || len(b.notes) != 1 || !b.notes[0].Refund {
 		t.Errorf("%+v, notes %+v", got, b.notes)
 	}
 }
@@ -98,7 +98,7 @@ func TestRenewal(t *testing.T) {
 		if !p.building.TryAcquire(1) {
 			t.Fatal("no worker")
 		}
-		paused := make(chan Result, 1)
+		paused := make(chan Decision, 1)
 		go func() { paused <- j.Run(t.Context()) }()
 		synctest.Wait()
 		renewed("while it waits for a worker", true)
@@ -111,7 +111,7 @@ func TestRenewal(t *testing.T) {
 		delete(b.fail, "tables")
 		b.mu.Unlock()
 		b.slow["tables"] = time.Minute
-		ended := make(chan Result, 1)
+		ended := make(chan Decision, 1)
 		go func() { ended <- j.Run(t.Context()) }()
 		synctest.Wait()
 		renewed("while it builds", true)

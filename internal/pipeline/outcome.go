@@ -30,7 +30,7 @@ func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 }
 
 // failure makes the conclusion of a request that failed at the step with this number.
-func (j *Job) failure(number int, fault *Fault, leftBehind []string) (Conclusion, error) {
+func (j *Job) failure(number int, fault *Fault, leftBehind []string) (Failure, error) {
 	if causes[fault.Code].atStep0 {
 		number = 0
 	}
@@ -49,7 +49,7 @@ func (j *Job) failure(number int, fault *Fault, leftBehind []string) (Conclusion
 	}
 	envelope := j.envelope(events.TypeProvisioningFailed)
 	outcome, err := encode(envelope.ID)(events.NewProvisioningFailed(envelope, data))
-	return Conclusion{Step: data.Step.Name, Cause: cause, Outcome: outcome}, err
+	return Failure{Step: data.Step.Name, Cause: cause, Outcome: outcome}, err
 }
 
 // envelope holds the context attributes of this request's outcome.
@@ -77,7 +77,7 @@ type Message struct {
 // Undecodable records the failure of a message that could not be decoded, and returns its key in the ledger and what
 // is to be done with the delivery of that name. The outcome is a pure function of the stored message: every delivery,
 // on any replica, makes the same event.
-func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery string, why error) (key string, _ Result) {
+func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery string, why error) (key string, _ Decision) {
 	m.Replay = FirstReplay(m.Replay)
 	key = events.UndecodableKey(m.Stream, m.Sequence, m.Time, m.Body)
 	envelope := events.Outcome{
@@ -91,25 +91,25 @@ func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery strin
 	}))
 	if err == nil {
 		outcome, err = p.Database.Reject(ctx, Rejection{
-			Key: key, Message: m, Delivery: delivery,
-			Failure: Conclusion{Step: validateName, Cause: cause, Outcome: outcome},
+			Key: key, Message: m, DeliveryID: delivery,
+			Failure: Failure{Step: validateName, Cause: cause, Outcome: outcome},
 		})
 	}
 	if err == nil {
 		crash.Point("failure recorded", "")
-		if outcome.Delivery == delivery { // and not recorded before
+		if outcome.DeliveryID == delivery { // and not recorded before
 			p.Observer.Recorded(outcome.Type, cause.Code)
 		}
 		facts := Facts{Ledger: Failed}
-		return key, Result{Verdict: Settle(facts), Facts: facts, Outcome: outcome}
+		return key, Decision{Verdict: Settle(facts), Facts: facts, Outcome: outcome}
 	}
 	return key, p.unrecorded(ctx, m, err)
 }
 
 // unrecorded is the result where the failure of a message that is not an event could not be recorded.
-func (p *Provisioner) unrecorded(ctx context.Context, m Message, err error) Result {
+func (p *Provisioner) unrecorded(ctx context.Context, m Message, err error) Decision {
 	fault, err := p.judge(ctx, err, m.Trips)
-	facts := Facts{Ledger: Unread, Ended: ending(fault)}
+	facts := Facts{Ledger: Unread, Result: resultOf(fault)}
 	select {
 	case <-p.draining:
 		facts.Phase = Draining
@@ -118,7 +118,7 @@ func (p *Provisioner) unrecorded(ctx context.Context, m Message, err error) Resu
 	if ctx.Err() != nil {
 		facts.Phase, err = Stopping, context.Cause(ctx)
 	}
-	return Result{Verdict: Settle(facts), Facts: facts, Err: fmt.Errorf("record the failure: %w", err)}
+	return Decision{Verdict: Settle(facts), Facts: facts, Err: fmt.Errorf("record the failure: %w", err)}
 }
 
 func encode(id string) func(event.Event, error) (Outcome, error) {

@@ -21,11 +21,11 @@ func (s startled) at(method string) {
 	}
 }
 
-func (s startled) StepBegan(Running)                       { s.at("StepBegan") }
-func (s startled) StepEnded(Running, time.Duration, error) { s.at("StepEnded") }
-func (s startled) AttemptEnded(AttemptResult)              { s.at("AttemptEnded") }
-func (s startled) Warned(string, string)                   { s.at("Warned") }
-func (s startled) Recorded(string, events.CauseCode)       { s.at("Recorded") }
+func (s startled) StepBegan(StepEvent)                       { s.at("StepBegan") }
+func (s startled) StepEnded(StepEvent, time.Duration, error) { s.at("StepEnded") }
+func (s startled) AttemptEnded(AttemptResult)                { s.at("AttemptEnded") }
+func (s startled) Warned(string, string)                     { s.at("Warned") }
+func (s startled) Recorded(string, events.CauseCode)         { s.at("Recorded") }
 
 // Wherever a panic comes from, nothing stays behind: room, worker, build and spans are those of the next request. What
 // panics before the outcome is recorded is tried again, as an error of the attempt or as a panic of the delivery.
@@ -49,10 +49,10 @@ func TestPanicLeaksNothing(t *testing.T) {
 				b.fail["tables"] = &Fault{Class: Permanent, Code: events.CauseSchemaInvalid, Message: "no"}
 			}
 			p := b.provisioner(t)
-			run := func() (result Result, panicked bool) {
+			run := func() (result Decision, panicked bool) {
 				defer func() { panicked = recover() != nil }()
 				r := request(t)
-				r.Again = true
+				r.Redelivered = true
 				return p.Job(r).Run(t.Context()), false
 			}
 			result, panicked := run()
@@ -66,14 +66,14 @@ func TestPanicLeaksNothing(t *testing.T) {
 					t.Errorf("%s, %v", result.Verdict, result.Err)
 				}
 			default:
-				if panicked || result.Verdict != Postpone || len(b.notes) != 1 {
+				if panicked || result.Verdict != Retry || len(b.notes) != 1 {
 					t.Errorf("%s, %v, notes %v", result.Verdict, result.Err, b.notes)
 				}
 			}
-			if !p.running.TryAcquire(everyone) || !p.building.TryAcquire(int64(b.config.Workers)) {
+			if !p.running.TryAcquire(exclusive) || !p.building.TryAcquire(int64(b.config.Workers)) {
 				t.Fatal("room or a worker is not given back")
 			}
-			p.running.Release(everyone)
+			p.running.Release(exclusive)
 			p.building.Release(int64(b.config.Workers))
 			if began, ended := len(spans.Started()), len(spans.Ended()); began != ended {
 				t.Errorf("%d spans begun, %d ended", began, ended)
@@ -81,7 +81,7 @@ func TestPanicLeaksNothing(t *testing.T) {
 			if slices.Contains(b.calls, "boundary") && !slices.Contains(b.calls, "close") {
 				t.Errorf("the build is not closed: %v", b.calls)
 			}
-			b.panics, b.config.Observer, p.Observer, b.fail = "", nil, nobody{}, map[string]error{}
+			b.panics, b.config.Observer, p.Observer, b.fail = "", nil, noopObserver{}, map[string]error{}
 			if result, panicked := run(); panicked || !result.Decided() {
 				t.Errorf("the next delivery: %s, %v", result.Verdict, result.Err)
 			}

@@ -19,7 +19,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-func decoded(t *testing.T, r Result) event.Event {
+func decoded(t *testing.T, r Decision) event.Event {
 	t.Helper()
 	if !r.Decided() {
 		t.Fatalf("%s: %v", r.Verdict, r.Err)
@@ -68,23 +68,23 @@ func TestMoved(t *testing.T) {
 	for i, s := range Steps() {
 		b.config.Steps[i].Run = func(ctx context.Context, a *Attempt) error {
 			asked := make(chan time.Time)
-			go func() { asked <- p.Moved() }()
+			go func() { asked <- p.LastProgress() }()
 			if at := <-asked; at.Before(last) || at.IsZero() {
 				t.Errorf("step %d: moved at %s, before that at %s", i, at, last)
 			} else {
 				last = at
 			}
-			go p.Moved() // and when the next step begins
+			go p.LastProgress() // and when the next step begins
 			return s.Run(ctx, a)
 		}
 	}
 	p = b.provisioner(t)
-	if !p.Moved().IsZero() {
+	if !p.LastProgress().IsZero() {
 		t.Error("moved before there was any work")
 	}
 	success(t, p.Job(request(t)).Run(t.Context()))
-	if !p.Moved().Equal(last) {
-		t.Errorf("moved at %s after the last step had begun at %s", p.Moved(), last)
+	if !p.LastProgress().Equal(last) {
+		t.Errorf("moved at %s after the last step had begun at %s", p.LastProgress(), last)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestFailedEvent(t *testing.T) {
 		b.left = []string{"storage/tenant_acme/docex.db"}
 		b.fail["tables"] = fmt.Errorf("create the tables: %w", &Fault{
 			Class: Permanent, Code: events.CausePermissionDenied,
-			Message: "grant it", Native: "42501", Err: errors.New("permission denied"),
+			Message: "grant it", DriverCode: "42501", Err: errors.New("permission denied"),
 		})
 		r := request(t)
 		r.Replay = 2
@@ -246,7 +246,7 @@ func TestSettledElsewhere(t *testing.T) {
 	theirs := Outcome{ID: "x", Type: events.TypeProvisioned, Body: []byte("theirs")}
 	for _, at := range []string{"claim", "boundary", "register"} {
 		b := newTestbed()
-		b.fail[at] = fmt.Errorf("look again: %w", &Settled{theirs})
+		b.fail[at] = fmt.Errorf("look again: %w", &AlreadyDecidedError{theirs})
 		if got := b.run(t); got.Verdict != Acknowledge || string(got.Outcome.Body) != "theirs" ||
 			slices.Contains(b.calls, "conclude") {
 			t.Errorf("%s: %+v after %v", at, got, b.calls)
@@ -313,8 +313,8 @@ func TestWhatAnErrorMeans(t *testing.T) {
 	}{
 		"unknown": {plain, Fault{Class: Transient, Err: plain}},
 		"busy":    {ErrBusy, Fault{Class: Transient, Err: ErrBusy}},
-		"wrapped": {fmt.Errorf("x: %w", &Fault{Class: Outage, Native: "57P01"}), Fault{Class: Outage, Native: "57P01"}},
-		"permanent": {Failure(events.CauseSchemaInvalid, "a %s", "b"), Fault{
+		"wrapped": {fmt.Errorf("x: %w", &Fault{Class: Outage, DriverCode: "57P01"}), Fault{Class: Outage, DriverCode: "57P01"}},
+		"permanent": {Permanentf(events.CauseSchemaInvalid, "a %s", "b"), Fault{
 			Class: Permanent, Code: events.CauseSchemaInvalid, Message: "a b",
 		}},
 		"request": {fmt.Errorf("x: %w", events.ValidateTenantID("_docex_x_")), Fault{
@@ -327,9 +327,9 @@ func TestWhatAnErrorMeans(t *testing.T) {
 		}
 	}
 	for f, want := range map[*Fault][2]string{
-		{Message: "m"}:                          {"m", ""},
-		{Err: plain}:                            {"plain", "plain"},
-		{Message: "m", Native: "n", Err: plain}: {"m: plain", "n: plain"},
+		{Message: "m"}: {"m", ""},
+		{Err: plain}:   {"plain", "plain"},
+		{Message: "m", DriverCode: "n", Err: plain}: {"m: plain", "n: plain"},
 	} {
 		if f.Error() != want[0] || f.Detail() != want[1] {
 			t.Errorf("%q %q, want %q", f.Error(), f.Detail(), want)
@@ -341,7 +341,7 @@ func TestWhatAnErrorMeans(t *testing.T) {
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	outage := &Fault{Class: Outage, Err: errors.New("away")}
-	denied := Failure(events.CausePermissionDenied, "no")
+	denied := Permanentf(events.CausePermissionDenied, "no")
 	for _, c := range []struct {
 		at      string
 		err     error
@@ -350,10 +350,10 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{"claim", outage, Pause, 0},
 		{"claim", denied, Pause, 0}, // the ledger's trouble is not the request's
-		{"claim", errors.New("x"), Postpone, 0},
-		{"claim", ErrBusy, Postpone, 0},
+		{"claim", errors.New("x"), Retry, 0},
+		{"claim", ErrBusy, Retry, 0},
 		{"begin", outage, Pause, 1},
-		{"begin", errors.New("x"), Postpone, 1},
+		{"begin", errors.New("x"), Retry, 1},
 		{"tables", denied, Terminate, 1},
 		{"note", errors.New("x"), Acknowledge, 1}, // losing a note loses no request
 	} {
@@ -374,11 +374,11 @@ func TestStoppedWhileConcluding(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
 	ctx, stop := context.WithCancel(t.Context())
-	b.fail["tables"] = Failure(events.CauseSchemaInvalid, "no")
+	b.fail["tables"] = Permanentf(events.CauseSchemaInvalid, "no")
 	b.fail["conclude"] = context.Canceled
 	b.config.Steps[2].Run = func(context.Context, *Attempt) error { stop(); return b.fail["tables"] }
 	got := b.provisioner(t).Job(request(t)).Run(ctx)
-	if got.Verdict != HandBack || len(b.notes) != 1 || !b.notes[0].Refund {
+	if got.Verdict != Release || len(b.notes) != 1 || !b.notes[0].Refund {
 		t.Errorf("%+v, notes %+v", got, b.notes)
 	}
 }
@@ -394,10 +394,10 @@ func TestUndecodableWaitsForTheLedger(t *testing.T) {
 		want        Verdict
 	}{
 		"outage":                {Outage, false, false, Pause},
-		"outage while draining": {Outage, true, false, HandBack},
-		"transient":             {Transient, false, false, Postpone},
+		"outage while draining": {Outage, true, false, Release},
+		"transient":             {Transient, false, false, Retry},
 		"a right is missing":    {Permanent, false, false, Pause},
-		"stopping":              {Transient, false, true, HandBack},
+		"stopping":              {Transient, false, true, Release},
 	} {
 		ctx := t.Context()
 		if c.stop {
@@ -437,7 +437,7 @@ func TestUndecodableIsAFunctionOfTheMessage(t *testing.T) {
 		if key != events.UndecodableKey("TENANT_REQUESTS", 7, m.Time, m.Body) || first.ID != events.UndecodableOutcomeID(key, 0) {
 			t.Errorf("key %s, outcome id %s", key, first.ID)
 		}
-		f := failure(t, Result{Verdict: Terminate, Outcome: first})
+		f := failure(t, Decision{Verdict: Terminate, Outcome: first})
 		if f.Cause.Code != events.CauseUndecodableEvent || f.Request != nil || f.TenantID != "" || f.Replayable {
 			t.Errorf("%+v", f)
 		}
@@ -555,7 +555,7 @@ func TestPanicIsAnErrorOfTheAttempt(t *testing.T) {
 	b := newTestbed()
 	b.config.Steps[3].Run = func(context.Context, *Attempt) error { panic("out of cheese") }
 	result := b.run(t)
-	if result.Verdict != Postpone || !strings.Contains(fmt.Sprint(result.Err), "out of cheese") {
+	if result.Verdict != Retry || !strings.Contains(fmt.Sprint(result.Err), "out of cheese") {
 		t.Errorf("%s, error %v", result.Verdict, result.Err)
 	}
 	if !slices.Contains(b.calls, "close") {
@@ -566,11 +566,11 @@ func TestPanicIsAnErrorOfTheAttempt(t *testing.T) {
 // observed remembers what an Observer is told.
 type observed []string
 
-func (o *observed) StepBegan(r Running) {
+func (o *observed) StepBegan(r StepEvent) {
 	*o = append(*o, fmt.Sprintf("%s of %s for %s, attempt %d", r.Step.Name, r.Request.ID, r.TenantID, r.Attempt))
 }
 
-func (o *observed) StepEnded(r Running, took time.Duration, err error) {
+func (o *observed) StepEnded(r StepEvent, took time.Duration, err error) {
 	*o = append(*o, fmt.Sprint(r.Step.Number, " ", took, " ", err))
 }
 func (o *observed) AttemptEnded(r AttemptResult) { *o = append(*o, string(r)) }

@@ -30,8 +30,8 @@ type Config struct {
 	Tracer   trace.Tracer // nil: nothing is traced
 }
 
-// Running is a step of an attempt that runs, or has just ended.
-type Running struct {
+// StepEvent is a step of an attempt that runs, or has just ended.
+type StepEvent struct {
 	Request  events.Request
 	TenantID string // empty where the request names none that is valid
 	Attempt  int
@@ -62,9 +62,9 @@ func AttemptResults() []AttemptResult {
 // Observer is told what happens, for metrics and for who waits. Its methods return at once.
 type Observer interface {
 	// StepBegan tells that a step has begun.
-	StepBegan(r Running)
+	StepBegan(r StepEvent)
 	// StepEnded tells how long a step took, and its error.
-	StepEnded(r Running, took time.Duration, err error)
+	StepEnded(r StepEvent, took time.Duration, err error)
 	// AttemptEnded tells what an attempt came to, once it has run. One that is held up by an outage, and goes on
 	// after it, has ended with each.
 	AttemptEnded(result AttemptResult)
@@ -75,26 +75,26 @@ type Observer interface {
 	Recorded(eventType string, cause events.CauseCode)
 }
 
-type nobody struct{}
+type noopObserver struct{}
 
-func (nobody) StepBegan(Running)                       {}
-func (nobody) StepEnded(Running, time.Duration, error) {}
-func (nobody) AttemptEnded(AttemptResult)              {}
-func (nobody) Warned(string, string)                   {}
-func (nobody) Recorded(string, events.CauseCode)       {}
+func (noopObserver) StepBegan(StepEvent)                       {}
+func (noopObserver) StepEnded(StepEvent, time.Duration, error) {}
+func (noopObserver) AttemptEnded(AttemptResult)                {}
+func (noopObserver) Warned(string, string)                     {}
+func (noopObserver) Recorded(string, events.CauseCode)         {}
 
-// everyone is the share of an attempt that runs alone: far more than there are workers.
-const everyone = 1 << 30
+// exclusive is the share of an attempt that runs alone: far more than there are workers.
+const exclusive = 1 << 30
 
 // Provisioner runs the pipeline. It is safe for concurrent use; all that it remembers is how many attempts
 // are running and building, and that it has been told to begin no more.
 type Provisioner struct {
 	Config
-	running  *semaphore.Weighted
-	building *semaphore.Weighted
-	draining chan struct{}
-	drain    func()
-	moved    atomic.Pointer[time.Time]
+	running      *semaphore.Weighted
+	building     *semaphore.Weighted
+	draining     chan struct{}
+	drain        func()
+	lastProgress atomic.Pointer[time.Time]
 
 	rehearsal *rehearsal
 }
@@ -114,19 +114,19 @@ func New(c Config) (*Provisioner, error) {
 		return nil, errors.New("pipeline: Steps needs step 0 and at least one more")
 	}
 	if c.Observer == nil {
-		c.Observer = nobody{}
+		c.Observer = noopObserver{}
 	}
 	draining := make(chan struct{})
 	return &Provisioner{
-		Config: c, running: semaphore.NewWeighted(everyone), building: semaphore.NewWeighted(int64(c.Workers)),
+		Config: c, running: semaphore.NewWeighted(exclusive), building: semaphore.NewWeighted(int64(c.Workers)),
 		draining: draining, drain: sync.OnceFunc(func() { close(draining) }),
 		rehearsal: newRehearsal(),
 	}, nil
 }
 
-// Moved is when a step last began; zero if none has.
-func (p *Provisioner) Moved() time.Time {
-	if at := p.moved.Load(); at != nil {
+// LastProgress is when a step last began; zero if none has.
+func (p *Provisioner) LastProgress() time.Time {
+	if at := p.lastProgress.Load(); at != nil {
 		return *at
 	}
 	return time.Time{}
@@ -135,12 +135,12 @@ func (p *Provisioner) Moved() time.Time {
 // Ping reports whether the database can be reached and written to.
 func (p *Provisioner) Ping(ctx context.Context) error { return p.Database.Ping(ctx) }
 
-// Buried tells the ledger that the dead letter of a recorded failure is confirmed. Where that cannot be told,
+// DeadLetterConfirmed tells the ledger that the dead letter of a recorded failure is confirmed. Where that cannot be told,
 // it is published once more by a redelivery, which changes nothing.
-func (p *Provisioner) Buried(ctx context.Context, key string, o Outcome, delivery string) {
+func (p *Provisioner) DeadLetterConfirmed(ctx context.Context, key string, o Outcome, delivery string) {
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
-	if err := p.Database.Buried(tidy, key, o.ID, delivery); err != nil {
+	if err := p.Database.DeadLetterConfirmed(tidy, key, o.ID, delivery); err != nil {
 		p.Log.WarnContext(ctx, "the ledger could not be told of a dead letter", "key", key, "error", err)
 	}
 }

@@ -43,9 +43,9 @@ func rehearsed(t *testing.T, r *rehearsing) *Provisioner {
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	why := errors.New("why")
-	everybodys := &Fault{Native: "42703", Err: why}
+	everybodys := &Fault{DriverCode: "42703", Err: why}
 	denied := &Fault{Class: Permanent, Code: events.CausePermissionDenied, Err: why}
-	conflict := &Fault{Class: Permanent, Code: events.CauseSchemaInvalid, Native: "42P16", Err: why}
+	conflict := &Fault{Class: Permanent, Code: events.CauseSchemaInvalid, DriverCode: "42P16", Err: why}
 	for name, c := range map[string]struct {
 		fault     *Fault
 		trips     int

@@ -12,9 +12,9 @@ const (
 	// Terminate: the request has failed. Publish dead letter and outcome, then end its redelivery.
 	Terminate
 	// Postpone: deliver again, after a delay that grows.
-	Postpone
+	Retry
 	// HandBack: deliver again at once, to a process that goes on.
-	HandBack
+	Release
 	// Pause: keep the message, take no others, and run the same job again once the database is back.
 	Pause
 )
@@ -25,9 +25,9 @@ func (v Verdict) String() string {
 		return "acknowledge"
 	case Terminate:
 		return "terminate"
-	case Postpone:
+	case Retry:
 		return "postpone"
-	case HandBack:
+	case Release:
 		return "hand back"
 	case Pause:
 		return "pause"
@@ -48,15 +48,15 @@ const (
 	Failed                         // there is an outcome: a failure
 )
 
-// Ending is how the last thing ended that was asked of the database.
-type Ending int
+// Result is how the last thing ended that was asked of the database.
+type Result int
 
 // The endings: success, and the classes of faults.
 const (
-	Succeeded Ending = iota
-	EndedTransient
-	EndedPermanent
-	EndedOutage
+	ResultOK Result = iota
+	ResultTransient
+	ResultPermanent
+	ResultOutage
 )
 
 // Phase is how far the process is on its way to its end.
@@ -72,7 +72,7 @@ const (
 // Facts are all that the fate of a delivery depends on.
 type Facts struct {
 	Ledger LedgerState
-	Ended  Ending // where Ledger is Unread or Claimed
+	Result Result // where Ledger is Unread or Claimed
 	Last   bool   // where Claimed: no attempt is left after this one
 	Phase  Phase
 }
@@ -93,36 +93,36 @@ func Settle(f Facts) Verdict {
 		return Terminate
 	case f.Ledger == Provisioned:
 		return Acknowledge
-	case f.Ledger == Claimed && f.Ended == Succeeded:
+	case f.Ledger == Claimed && f.Result == ResultOK:
 		return Acknowledge
-	case f.Ledger == Claimed && f.Ended == EndedPermanent:
+	case f.Ledger == Claimed && f.Result == ResultPermanent:
 		return Terminate
 	case f.Phase == Stopping:
-		return HandBack
+		return Release
 	case f.Ledger == Busy:
-		return Postpone
-	case f.Ended == EndedTransient && f.Ledger == Claimed && f.Last:
+		return Retry
+	case f.Result == ResultTransient && f.Ledger == Claimed && f.Last:
 		return Terminate
-	case f.Ended == EndedTransient:
-		return Postpone
+	case f.Result == ResultTransient:
+		return Retry
 	case f.Phase == Draining:
-		return HandBack
-	case f.Ended == EndedOutage, f.Ended == EndedPermanent:
+		return Release
+	case f.Result == ResultOutage, f.Result == ResultPermanent:
 		return Pause
 	}
-	return Postpone // Unread without a fault, while nobody leaves: nobody says so; nothing is lost
+	return Retry // Unread without a fault, while nobody leaves: nobody says so; nothing is lost
 }
 
-// ending is what a fault means to the table.
-func ending(f *Fault) Ending {
+// resultOf is what a fault means to the table.
+func resultOf(f *Fault) Result {
 	switch f.Class {
 	case Permanent:
-		return EndedPermanent
+		return ResultPermanent
 	case Outage:
-		return EndedOutage
+		return ResultOutage
 	case Transient:
 	}
-	return EndedTransient
+	return ResultTransient
 }
 
 // stateOf is the ledger's state of a request that has this outcome.

@@ -7,7 +7,7 @@ import (
 
 var (
 	allStates  = []LedgerState{Unread, Claimed, Spent, Busy, Provisioned, Failed}
-	allEndings = []Ending{Succeeded, EndedTransient, EndedPermanent, EndedOutage}
+	allEndings = []Result{ResultOK, ResultTransient, ResultPermanent, ResultOutage}
 	allPhases  = []Phase{Serving, Draining, Stopping}
 	both       = []bool{false, true}
 )
@@ -30,7 +30,7 @@ func everyFact(fn func(Facts)) (n int) {
 // rule is a line of the table as it would be written on paper: what it is silent about may be anything.
 type rule struct {
 	ledger []LedgerState
-	ended  []Ending
+	ended  []Result
 	last   *bool
 	phase  []Phase
 	want   Verdict
@@ -48,7 +48,7 @@ func in[T comparable](list []T, v T) bool {
 func is(want *bool, v bool) bool { return want == nil || *want == v }
 
 func (r rule) covers(f Facts) bool {
-	return in(r.ledger, f.Ledger) && in(r.ended, f.Ended) && is(r.last, f.Last) &&
+	return in(r.ledger, f.Ledger) && in(r.ended, f.Result) && is(r.last, f.Last) &&
 		in(r.phase, f.Phase)
 }
 
@@ -56,29 +56,29 @@ func (r rule) covers(f Facts) bool {
 func rules() []rule {
 	yes, no := new(true), new(false)
 	l := func(s ...LedgerState) []LedgerState { return s }
-	e := func(s ...Ending) []Ending { return s }
+	e := func(s ...Result) []Result { return s }
 	p := func(s ...Phase) []Phase { return s }
 	return []rule{
 		{ledger: l(Provisioned), want: Acknowledge},
 		{ledger: l(Failed, Spent), want: Terminate},
 
-		{ledger: l(Busy), phase: p(Serving, Draining), want: Postpone},
-		{ledger: l(Busy), phase: p(Stopping), want: HandBack},
+		{ledger: l(Busy), phase: p(Serving, Draining), want: Retry},
+		{ledger: l(Busy), phase: p(Stopping), want: Release},
 
-		{ledger: l(Claimed), ended: e(Succeeded), want: Acknowledge},
-		{ledger: l(Claimed), ended: e(EndedPermanent), want: Terminate},
-		{ledger: l(Claimed), ended: e(EndedTransient), last: no, phase: p(Serving, Draining), want: Postpone},
-		{ledger: l(Claimed), ended: e(EndedTransient), last: yes, phase: p(Serving, Draining), want: Terminate},
-		{ledger: l(Claimed), ended: e(EndedTransient), phase: p(Stopping), want: HandBack},
-		{ledger: l(Claimed), ended: e(EndedOutage), phase: p(Serving), want: Pause},
-		{ledger: l(Claimed), ended: e(EndedOutage), phase: p(Draining, Stopping), want: HandBack},
+		{ledger: l(Claimed), ended: e(ResultOK), want: Acknowledge},
+		{ledger: l(Claimed), ended: e(ResultPermanent), want: Terminate},
+		{ledger: l(Claimed), ended: e(ResultTransient), last: no, phase: p(Serving, Draining), want: Retry},
+		{ledger: l(Claimed), ended: e(ResultTransient), last: yes, phase: p(Serving, Draining), want: Terminate},
+		{ledger: l(Claimed), ended: e(ResultTransient), phase: p(Stopping), want: Release},
+		{ledger: l(Claimed), ended: e(ResultOutage), phase: p(Serving), want: Pause},
+		{ledger: l(Claimed), ended: e(ResultOutage), phase: p(Draining, Stopping), want: Release},
 
-		{ledger: l(Unread), ended: e(Succeeded), phase: p(Serving), want: Postpone},
-		{ledger: l(Unread), ended: e(Succeeded), phase: p(Draining), want: HandBack},
-		{ledger: l(Unread), ended: e(EndedTransient), phase: p(Serving, Draining), want: Postpone},
-		{ledger: l(Unread), ended: e(EndedPermanent, EndedOutage), phase: p(Serving), want: Pause},
-		{ledger: l(Unread), ended: e(EndedPermanent, EndedOutage), phase: p(Draining), want: HandBack},
-		{ledger: l(Unread), phase: p(Stopping), want: HandBack},
+		{ledger: l(Unread), ended: e(ResultOK), phase: p(Serving), want: Retry},
+		{ledger: l(Unread), ended: e(ResultOK), phase: p(Draining), want: Release},
+		{ledger: l(Unread), ended: e(ResultTransient), phase: p(Serving, Draining), want: Retry},
+		{ledger: l(Unread), ended: e(ResultPermanent, ResultOutage), phase: p(Serving), want: Pause},
+		{ledger: l(Unread), ended: e(ResultPermanent, ResultOutage), phase: p(Draining), want: Release},
+		{ledger: l(Unread), phase: p(Stopping), want: Release},
 	}
 }
 
@@ -120,19 +120,19 @@ func TestSettlePromises(t *testing.T) {
 		v := Settle(f)
 		broken := func(promise string) { t.Errorf("%+v: %s: %s", f, v, promise) }
 		decided := f.Ledger == Provisioned || f.Ledger == Failed || f.Ledger == Spent
-		if v == Acknowledge && f.Ledger != Provisioned && (f.Ledger != Claimed || f.Ended != Succeeded) {
+		if v == Acknowledge && f.Ledger != Provisioned && (f.Ledger != Claimed || f.Result != ResultOK) {
 			broken("acknowledged without a tenant")
 		}
 		if v == Terminate && !decided && f.Ledger != Claimed {
 			broken("failed for the ledger's trouble")
 		}
-		if v == Terminate && f.Ledger == Claimed && f.Ended == EndedOutage {
+		if v == Terminate && f.Ledger == Claimed && f.Result == ResultOutage {
 			broken("failed for an outage")
 		}
-		if v == Terminate && f.Ledger == Claimed && f.Ended == EndedTransient && (!f.Last || f.Phase == Stopping) {
+		if v == Terminate && f.Ledger == Claimed && f.Result == ResultTransient && (!f.Last || f.Phase == Stopping) {
 			broken("failed although it may be tried again")
 		}
-		if f.Phase != Serving && v == Pause || f.Phase == Stopping && v == Postpone {
+		if f.Phase != Serving && v == Pause || f.Phase == Stopping && v == Retry {
 			broken("kept waiting by who leaves")
 		}
 		if decided != (v == Acknowledge || v == Terminate) && f.Ledger != Claimed {
@@ -154,7 +154,7 @@ func TestVerdictsHaveNames(t *testing.T) {
 		t.Error(got)
 	}
 	// Facts that nobody has thought of lose nothing.
-	if got := Settle(Facts{Ledger: 99, Ended: 99, Phase: 99}); got != Postpone {
+	if got := Settle(Facts{Ledger: 99, Result: 99, Phase: 99}); got != Retry {
 		t.Error(fmt.Sprint(got))
 	}
 }

@@ -42,7 +42,7 @@ func validateRequest(_ context.Context, a *Attempt) error {
 		}
 	}
 	if e.Type() != events.TypeRequested {
-		return Failure(events.CauseUnsupportedEventType,
+		return Permanentf(events.CauseUnsupportedEventType,
 			"type %s is not %s; publish other events elsewhere", events.Quote(e.Type()), events.TypeRequested)
 	}
 	if a.malformed != nil {
@@ -64,7 +64,7 @@ func validateRequest(_ context.Context, a *Attempt) error {
 	}
 	strategy := a.p.Database.Strategy()
 	if s := a.data.IsolationStrategy; s != "" && s != strategy {
-		return Failure(events.CauseUnsupportedStrategy,
+		return Permanentf(events.CauseUnsupportedStrategy,
 			"isolation_strategy %s cannot be done by this database; ask for %q or leave it out", events.Quote(s), strategy)
 	}
 	return nil
@@ -73,9 +73,9 @@ func validateRequest(_ context.Context, a *Attempt) error {
 // TenantExists is the failure of a request whose tenant is registered, as existing.
 func TenantExists(id, existing string) *Fault {
 	if id == existing {
-		return Failure(events.CauseTenantExists, "tenant %q is registered already", id)
+		return Permanentf(events.CauseTenantExists, "tenant %q is registered already", id)
 	}
-	return Failure(events.CauseTenantExists,
+	return Permanentf(events.CauseTenantExists,
 		"tenant %q differs only in case from %q, which is registered; choose another id", id, existing)
 }
 
@@ -105,7 +105,7 @@ func validateSchema(ctx context.Context, a *Attempt) error {
 	}
 	if len(found.Differences) > 0 {
 		a.log.WarnContext(ctx, "the structure differs from the definition", "differences", found.Differences)
-		return Failure(events.CauseSchemaInvalid, "the structure differs from the definition: %s",
+		return Permanentf(events.CauseSchemaInvalid, "the structure differs from the definition: %s",
 			summary(found.Differences))
 	}
 	for _, name := range found.MissingIndexes {

@@ -23,7 +23,7 @@ func (a *Attempt) traceStep(ctx context.Context, step Step) (context.Context, fu
 	ctx, span := a.p.Tracer.Start(ctx, step.Name, trace.WithAttributes(
 		attribute.Int("tenant_provisioner.step", a.step),
 		attribute.Int("tenant_provisioner.attempt", a.claim.Attempt),
-		attribute.String("tenant_provisioner.tenant_id", recordable(a.data.TenantID)),
+		attribute.String("tenant_provisioner.tenant_id", safeTenantID(a.data.TenantID)),
 	))
 	return ctx, func(err error) {
 		if err != nil {
@@ -33,9 +33,9 @@ func (a *Attempt) traceStep(ctx context.Context, step Step) (context.Context, fu
 	}
 }
 
-// follow notes the span in which the request is decided, if it is traced. Its outcome carries it, so that who
+// captureTrace notes the span in which the request is decided, if it is traced. Its outcome carries it, so that who
 // receives that goes on from there; else the request's own trace context is passed on.
-func (j *Job) follow(ctx context.Context) {
+func (j *Job) captureTrace(ctx context.Context) {
 	span := trace.SpanContextFromContext(ctx)
 	if !span.IsValid() || j.trace != nil {
 		return

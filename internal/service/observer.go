@@ -14,9 +14,9 @@ type observer struct {
 	progress *handler.Progress
 }
 
-func (o *observer) StepBegan(r pipeline.Running) { o.progress.StepBegan(r) }
+func (o *observer) StepBegan(r pipeline.StepEvent) { o.progress.StepBegan(r) }
 
-func (o *observer) StepEnded(r pipeline.Running, took time.Duration, err error) {
+func (o *observer) StepEnded(r pipeline.StepEvent, took time.Duration, err error) {
 	o.Metrics.StepEnded(r.Step.Name, took, err)
 	o.progress.StepEnded(r, took, err)
 }

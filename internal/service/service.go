@@ -116,7 +116,7 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	}
 	// The embedded server's own word: the handler notices only when there is work.
 	ready := func() error { return cmp.Or(server.Err(), h.Err()) }
-	serving.Store(&probes{alive: h.Alive, ready: ready})
+	serving.Store(&probes{alive: h.Liveness, ready: ready})
 	counts.WatchHandler(h, ready)
 	err = h.Run(ctx)
 	log.InfoContext(ctx, "stopped")

@@ -37,9 +37,9 @@ func NewHandler(
 	}
 	return handler.New(handler.Config{
 		Conn: nc, JetStream: js, Topology: c.Topology(), Provisioner: provisioner, Workers: c.Concurrency,
-		Backoff: c.Backoff(), DrainTimeout: c.DrainTimeout, Log: log, Settled: counts.ObserveRequest,
-		Unstored: counts.DeadLetterRefused,
-		Tracer:   telemetry.Tracer(traces),
+		Backoff: c.Backoff(), DrainTimeout: c.DrainTimeout, Log: log, OnPublished: counts.ObserveRequest,
+		OnDeadLetterRefused: counts.DeadLetterRefused,
+		Tracer:              telemetry.Tracer(traces),
 	})
 }
 

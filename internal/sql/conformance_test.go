@@ -286,7 +286,7 @@ func TestRequestHasOneOutcome(t *testing.T) {
 func TestOneTenantRequestedByMany(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		rigs := []rig{p.rig(t), p.rig(t)}
-		outcomes := atOnce(t, 8, func(i int) pipeline.Outcome {
+		outcomes := immediately(t, 8, func(i int) pipeline.Outcome {
 			return settle(t, rigs[i%2], request(t, []string{"busy", "Busy"}[i/4]))
 		})
 		won := 0
@@ -308,7 +308,7 @@ func TestOneRequestOnManyWorkers(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		rigs := []rig{p.rig(t), p.rig(t)}
 		req := request(t, "popular")
-		outcomes := atOnce(t, 8, func(i int) pipeline.Outcome { return settle(t, rigs[i%2], req) })
+		outcomes := immediately(t, 8, func(i int) pipeline.Outcome { return settle(t, rigs[i%2], req) })
 		for _, o := range outcomes {
 			if string(o.Body) != string(outcomes[0].Body) {
 				t.Fatalf("two outcomes:\n%s\n%s", outcomes[0].Body, o.Body)
@@ -328,7 +328,7 @@ func settle(t *testing.T, r rig, req pipeline.Request) pipeline.Outcome {
 	return pipeline.Outcome{}
 }
 
-func atOnce(t *testing.T, n int, do func(i int) pipeline.Outcome) []pipeline.Outcome {
+func immediately(t *testing.T, n int, do func(i int) pipeline.Outcome) []pipeline.Outcome {
 	t.Helper()
 	outcomes := make([]pipeline.Outcome, n)
 	var wg sync.WaitGroup

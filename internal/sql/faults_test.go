@@ -42,8 +42,8 @@ func (s shell) Claim(ctx context.Context, r pipeline.Request, tenant string, l p
 	return c, err
 }
 
-func (s shell) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
-	o, err := s.Database.Conclude(ctx, c, f)
+func (s shell) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Failure) (pipeline.Outcome, error) {
+	o, err := s.Database.RecordFailure(ctx, c, f)
 	if err == nil {
 		err = s.at(ctx, concluded)
 	}
@@ -131,12 +131,12 @@ func once(do func(ctx context.Context) error) func(context.Context) error {
 }
 
 var (
-	errTransient = &pipeline.Fault{Class: pipeline.Transient, Native: "40P01", Err: errors.New("deadlock detected")}
+	errTransient = &pipeline.Fault{Class: pipeline.Transient, DriverCode: "40P01", Err: errors.New("deadlock detected")}
 	errPermanent = &pipeline.Fault{
-		Class: pipeline.Permanent, Code: events.CausePermissionDenied, Native: "42501",
+		Class: pipeline.Permanent, Code: events.CausePermissionDenied, DriverCode: "42501",
 		Message: "not allowed", Err: errors.New("permission denied"),
 	}
-	errOutage = &pipeline.Fault{Class: pipeline.Outage, Native: "57P01", Err: errors.New("terminating connection")}
+	errOutage = &pipeline.Fault{Class: pipeline.Outage, DriverCode: "57P01", Err: errors.New("terminating connection")}
 )
 
 // inTheSteps are the points at which nothing may remain, and the step that an error there belongs to.
@@ -154,7 +154,7 @@ func (r rig) nothing(t *testing.T, tenant string) {
 }
 
 // verdict runs the job and expects that verdict.
-func verdict(t *testing.T, j *pipeline.Job, want pipeline.Verdict) pipeline.Result {
+func verdict(t *testing.T, j *pipeline.Job, want pipeline.Verdict) pipeline.Decision {
 	t.Helper()
 	got := j.Run(t.Context())
 	if got.Verdict != want {
@@ -164,7 +164,7 @@ func verdict(t *testing.T, j *pipeline.Job, want pipeline.Verdict) pipeline.Resu
 }
 
 // decided runs the job to its outcome.
-func decided(t *testing.T, j *pipeline.Job) pipeline.Result {
+func decided(t *testing.T, j *pipeline.Job) pipeline.Decision {
 	t.Helper()
 	got := j.Run(t.Context())
 	if !got.Decided() {
@@ -196,7 +196,7 @@ func TestTransientFaultIsTriedAgain(t *testing.T) {
 	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
 		p := r.with(t, only(at, once(func(context.Context) error { return errTransient })))
 		req := request(t, tenant)
-		if got := verdict(t, p.Job(req), pipeline.Postpone); got.Attempt != 1 || !errors.Is(got.Err, errTransient) {
+		if got := verdict(t, p.Job(req), pipeline.Retry); got.Attempt != 1 || !errors.Is(got.Err, errTransient) {
 			t.Errorf("%+v", got)
 		}
 		r.nothing(t, tenant)
@@ -211,7 +211,7 @@ func TestTransientFaultsExhaustTheAttempts(t *testing.T) {
 		p := r.with(t, only(at, func(context.Context) error { return errTransient }))
 		req := request(t, tenant)
 		for range maxAttempts - 1 {
-			verdict(t, p.Job(req), pipeline.Postpone)
+			verdict(t, p.Job(req), pipeline.Retry)
 			r.nothing(t, tenant)
 		}
 		o := decided(t, p.Job(req)).Outcome
@@ -274,7 +274,7 @@ func TestBeingStoppedSpendsNoAttempt(t *testing.T) {
 				return nil // the next call meets the end of the context
 			}))
 			got := p.Job(req).Run(ctx)
-			if got.Verdict != pipeline.HandBack || got.Err.Error() != "told to stop" {
+			if got.Verdict != pipeline.Release || got.Err.Error() != "told to stop" {
 				t.Fatalf("%+v", got)
 			}
 			r.nothing(t, tenant)
@@ -367,7 +367,7 @@ func TestStoppedAtAnyMoment(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), whole*time.Duration(i)/(moments-3))
 			got := r.provisioner.Job(req).Run(ctx)
 			stop()
-			if !got.Decided() && got.Verdict != pipeline.HandBack {
+			if !got.Decided() && got.Verdict != pipeline.Release {
 				t.Errorf("%s: %v", got.Verdict, got.Err)
 			}
 			// Only an attempt whose claim was never answered cannot be given back.

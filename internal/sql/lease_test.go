@@ -15,17 +15,17 @@ import (
 func named(t *testing.T, tenant, delivery string) pipeline.Request {
 	t.Helper()
 	req := request(t, tenant)
-	req.Delivery = delivery
+	req.DeliveryID = delivery
 	return req
 }
 
 // under is the request as another delivery has it.
 func under(req pipeline.Request, delivery string) pipeline.Request {
-	req.Delivery = delivery
+	req.DeliveryID = delivery
 	return req
 }
 
-var anyFailure = pipeline.Conclusion{
+var anyFailure = pipeline.Failure{
 	Step:    "validate_schema",
 	Cause:   events.Cause{Code: events.CauseSchemaInvalid, Message: "no"},
 	Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")},
@@ -52,18 +52,18 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 		first := claim(req)
 		second := claim(under(req, "1@1/b"))
 		refunded := claim(under(req, "1@1/c"))
-		testkit.Must(t, r.store.Note(t.Context(), refunded, pipeline.Note{Refund: true, Text: "stopped"}))
+		testkit.Must(t, r.store.Note(t.Context(), refunded, pipeline.AttemptNote{Refund: true, Text: "stopped"}))
 		third := claim(under(req, "1@1/d")) // has the number of the one that was given back
 		if first.Attempt != 1 || second.Attempt != 2 || refunded.Attempt != 3 || third.Attempt != 3 {
 			t.Fatalf("attempts %d %d %d %d", first.Attempt, second.Attempt, refunded.Attempt, third.Attempt)
 		}
 		before := picture()
 		for name, late := range map[string]pipeline.Claim{"first": first, "second": second, "refunded": refunded} {
-			testkit.Must(t, r.store.Note(t.Context(), late, pipeline.Note{Refund: true, Text: name}))
-			testkit.Must(t, r.store.Note(t.Context(), late, pipeline.Note{Text: name}))
+			testkit.Must(t, r.store.Note(t.Context(), late, pipeline.AttemptNote{Refund: true, Text: name}))
+			testkit.Must(t, r.store.Note(t.Context(), late, pipeline.AttemptNote{Text: name}))
 			testkit.Must(t, r.store.Renew(t.Context(), late))
 			if late.Attempt != third.Attempt {
-				if o, err := r.store.Conclude(t.Context(), late, anyFailure); err == nil {
+				if o, err := r.store.RecordFailure(t.Context(), late, anyFailure); err == nil {
 					t.Errorf("%s: its failure ends a later attempt: %+v", name, o)
 				}
 			}
@@ -71,16 +71,16 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 				t.Errorf("%s: before %s\nafter %s", name, before, after)
 			}
 		}
-		testkit.Must(t, r.store.Note(t.Context(), third, pipeline.Note{Text: "deadlock"}))
+		testkit.Must(t, r.store.Note(t.Context(), third, pipeline.AttemptNote{Text: "deadlock"}))
 		if n := p.count(t, "", "SELECT attempts FROM {b}tenant_requests WHERE last_error = 'deadlock'"); n != 3 {
 			t.Errorf("%d attempts", n)
 		}
-		testkit.Must(t, r.store.Note(t.Context(), third, pipeline.Note{Refund: true}))
+		testkit.Must(t, r.store.Note(t.Context(), third, pipeline.AttemptNote{Refund: true}))
 		if n := p.count(t, "", "SELECT attempts FROM {b}tenant_requests"); n != 2 {
 			t.Errorf("%d attempts after a refund", n)
 		}
 		last := claim(under(req, "1@1/e"))
-		o, err := r.store.Conclude(t.Context(), last, anyFailure)
+		o, err := r.store.RecordFailure(t.Context(), last, anyFailure)
 		if err != nil || o.ID != anyFailure.Outcome.ID {
 			t.Errorf("%+v, %v", o, err)
 		}
@@ -121,18 +121,18 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 			req := named(t, "acme", "7@9/a")
 			first, err := r.store.Claim(t.Context(), req, "acme", limit)
 			testkit.Must(t, err)
-			if first.Delivery != "7@9/a" {
-				t.Errorf("%s: claimed by %q", name, first.Delivery)
+			if first.DeliveryID != "7@9/a" {
+				t.Errorf("%s: claimed by %q", name, first.DeliveryID)
 			}
 			p.age(t, req, c.age)
 			if c.renew {
 				testkit.Must(t, r.store.Renew(t.Context(), first))
 			}
 			// Who is only busy does not wait until it runs alone.
-			if _, err := r.store.Suspect(t.Context(), under(req, c.by), limit); errors.Is(err, pipeline.ErrBusy) == c.spent {
+			if _, err := r.store.LastAttemptVanished(t.Context(), under(req, c.by), limit); errors.Is(err, pipeline.ErrBusy) == c.spent {
 				t.Errorf("%s: suspect: %v", name, err)
 			}
-			if _, err := r.store.Suspect(t.Context(), req, limit); err != nil { // its own claim, not confirmed
+			if _, err := r.store.LastAttemptVanished(t.Context(), req, limit); err != nil { // its own claim, not confirmed
 				t.Errorf("%s: suspect, itself: %v", name, err)
 			}
 			got, err := r.store.Claim(t.Context(), under(req, c.by), "acme", limit)
@@ -147,8 +147,8 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 		replayed := named(t, "acme", "7@9/a")
 		_, err := r.store.Claim(t.Context(), replayed, "acme", limit)
 		testkit.Must(t, err)
-		replayed.Replay, replayed.Delivery = 1, "8@9/a"
-		if _, err := r.store.Suspect(t.Context(), replayed, limit); err != nil {
+		replayed.Replay, replayed.DeliveryID = 1, "8@9/a"
+		if _, err := r.store.LastAttemptVanished(t.Context(), replayed, limit); err != nil {
 			t.Errorf("a replay: %v", err)
 		}
 		// What is renewed has not vanished.
@@ -157,7 +157,7 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 		testkit.Must(t, err)
 		p.age(t, req, time.Hour)
 		testkit.Must(t, r.store.Renew(t.Context(), c))
-		if suspect, err := r.store.Suspect(t.Context(), req, limit); err != nil || suspect {
+		if suspect, err := r.store.LastAttemptVanished(t.Context(), req, limit); err != nil || suspect {
 			t.Errorf("suspect: %v, %v", suspect, err)
 		}
 	})

@@ -49,7 +49,7 @@ func TestAttemptsThatNeverEnd(t *testing.T) {
 		if _, err := r.store.Claim(t.Context(), req, "killer", limit); !errors.Is(err, pipeline.ErrBusy) {
 			t.Errorf("the last attempt may still be running, but: %v", err)
 		}
-		if got := verdict(t, r.provisioner.Job(req), pipeline.Postpone); got.Attempt != 0 ||
+		if got := verdict(t, r.provisioner.Job(req), pipeline.Retry); got.Attempt != 0 ||
 			!errors.Is(got.Err, pipeline.ErrBusy) {
 			t.Errorf("%+v", got)
 		}
@@ -169,7 +169,7 @@ func TestHighReplayNumbers(t *testing.T) {
 		// While an attempt is running, or has vanished, too: it is another attempt of the same replay.
 		req := request(t, "running")
 		for i, replay := range []int{0, most, pipeline.MaxReplay + 1} {
-			req.Replay, req.Delivery = replay, fmt.Sprint(i)
+			req.Replay, req.DeliveryID = replay, fmt.Sprint(i)
 			c, err := r.store.Claim(t.Context(), req, "running", limit)
 			testkit.Must(t, err)
 			if c.Replay != 0 || c.Attempt != i+1 {
@@ -181,7 +181,7 @@ func TestHighReplayNumbers(t *testing.T) {
 		for _, n := range []struct{ replay, want, attempt int }{
 			{most - 1, most - 1, 0}, {most, most, 1}, {most, most, 2}, {0, most, 3},
 		} {
-			req.Replay, req.Delivery = n.replay, rand.Text()
+			req.Replay, req.DeliveryID = n.replay, rand.Text()
 			c, err := r.store.Claim(t.Context(), req, "running", limit)
 			if n.attempt == 0 {
 				if !errors.Is(err, pipeline.ErrBusy) {
@@ -215,7 +215,7 @@ func TestReplayDuringAnAttempt(t *testing.T) {
 				_, err := r.store.Claim(ctx, replay, tenant, pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute})
 				return err
 			})))
-			verdict(t, at.Job(req), pipeline.Postpone)
+			verdict(t, at.Job(req), pipeline.Retry)
 			if got := provisioned(t, r.decide(t, replay)); got.Replay != 1 {
 				t.Errorf("%+v", got)
 			}
@@ -227,7 +227,7 @@ func TestReplayDuringAnAttempt(t *testing.T) {
 		req.Replay = 1
 		_, err = r.store.Claim(t.Context(), req, "stale", pipeline.Limit{Attempts: 1, Lease: time.Minute})
 		testkit.Must(t, err)
-		o, err := r.store.Conclude(t.Context(), c, pipeline.Conclusion{
+		o, err := r.store.RecordFailure(t.Context(), c, pipeline.Failure{
 			Step:    "validate_request",
 			Cause:   events.Cause{Code: events.CauseSchemaInvalid, Message: "old"},
 			Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")},
@@ -249,7 +249,7 @@ func TestLedgerTellsTheStory(t *testing.T) {
 		}
 		at := r.with(t, only(tables, once(func(context.Context) error { return errTransient })))
 		req := request(t, "acme")
-		verdict(t, at.Job(req), pipeline.Postpone)
+		verdict(t, at.Job(req), pipeline.Retry)
 		if got, want := story(), "running 1 acme initialize_schema 40P01 deadlock detected"; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
@@ -280,10 +280,10 @@ func TestLedgerKeepsTheHistory(t *testing.T) {
 		req := request(t, "acme")
 		stopped, stop := context.WithCancel(t.Context())
 		at := r.with(t, only(tables, once(func(context.Context) error { stop(); return context.Canceled })))
-		if got := at.Job(req).Run(stopped); got.Verdict != pipeline.HandBack {
+		if got := at.Job(req).Run(stopped); got.Verdict != pipeline.Release {
 			t.Errorf("%s", got.Verdict)
 		}
-		verdict(t, r.with(t, only(indexes, once(func(context.Context) error { return errTransient }))).Job(req), pipeline.Postpone)
+		verdict(t, r.with(t, only(indexes, once(func(context.Context) error { return errTransient }))).Job(req), pipeline.Retry)
 		decided(t, r.with(t, only(inspected, once(func(context.Context) error { return errPermanent }))).Job(req))
 		req.Replay = 1
 		decided(t, r.provisioner.Job(req))
@@ -302,7 +302,7 @@ func TestLedgerKeepsTheHistory(t *testing.T) {
 		for range 120 { // each attempt given back: there is no end to them
 			c, err := r.store.Claim(t.Context(), busy, "busy", pipeline.Limit{Attempts: 3, Lease: time.Minute})
 			testkit.Must(t, err)
-			testkit.Must(t, r.store.Note(t.Context(), c, pipeline.Note{Refund: true, Text: strings.Repeat("x", 5000)}))
+			testkit.Must(t, r.store.Note(t.Context(), c, pipeline.AttemptNote{Refund: true, Text: strings.Repeat("x", 5000)}))
 		}
 		if got := history(); len(got) != 100 || !strings.HasPrefix(got[99], "refunded 0.1") {
 			t.Errorf("%d entries, the last %.80s", len(got), got[len(got)-1])
@@ -323,7 +323,7 @@ func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
 		}
 		suspect := func(want bool, lease time.Duration, when string) {
 			t.Helper()
-			if got, err := r.store.Suspect(t.Context(), req, pipeline.Limit{Attempts: 100, Lease: lease}); err != nil || got != want {
+			if got, err := r.store.LastAttemptVanished(t.Context(), req, pipeline.Limit{Attempts: 100, Lease: lease}); err != nil || got != want {
 				t.Errorf("%s: %v, %v", when, got, err)
 			}
 		}
@@ -331,7 +331,7 @@ func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
 		c := claim()
 		suspect(false, time.Minute, "while it may be running")
 		suspect(true, time.Nanosecond, "when it cannot be running")
-		testkit.Must(t, r.store.Note(t.Context(), c, pipeline.Note{Step: "x"}))
+		testkit.Must(t, r.store.Note(t.Context(), c, pipeline.AttemptNote{Step: "x"}))
 		suspect(false, time.Nanosecond, "after it has ended")
 		claim()
 		suspect(true, time.Nanosecond, "likewise of the second")
@@ -368,14 +368,14 @@ func TestClaimThatIsRepeated(t *testing.T) {
 		var got pipeline.Claim
 		for _, delivery := range []string{"a", "a", "b", "b", "c", "c"} {
 			var err error
-			req.Delivery = delivery
+			req.DeliveryID = delivery
 			got, err = r.store.Claim(t.Context(), req, "umbrella", pipeline.Limit{Attempts: 3, Lease: time.Minute})
 			testkit.Must(t, err)
 		}
 		if got.Attempt != 3 {
 			t.Errorf("attempt %d of three deliveries", got.Attempt)
 		}
-		req.Delivery = "d"
+		req.DeliveryID = "d"
 		if _, err := r.store.Claim(t.Context(), req, "umbrella", pipeline.Limit{Attempts: 3, Lease: time.Minute}); !errors.Is(err, pipeline.ErrBusy) {
 			t.Errorf("a fourth: %v", err)
 		}
@@ -388,16 +388,16 @@ func TestBurialIsNoted(t *testing.T) {
 		r := p.rig(t)
 		req := request(t, "not valid")
 		o := r.decide(t, req)
-		testkit.Must(t, r.store.Buried(t.Context(), req.Key(), "00000000-0000-5000-8000-000000000000", "delivery"))
-		if r.decide(t, req).Buried {
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), "00000000-0000-5000-8000-000000000000", "delivery"))
+		if r.decide(t, req).DeadLetterConfirmed {
 			t.Error("the burial of another outcome")
 		}
-		testkit.Must(t, r.store.Buried(t.Context(), req.Key(), o.ID, "delivery"))
-		if again := r.decide(t, req); !again.Buried || again.ID != o.ID {
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), o.ID, "delivery"))
+		if again := r.decide(t, req); !again.DeadLetterConfirmed || again.ID != o.ID {
 			t.Errorf("%+v", again)
 		}
 		req.Replay = 1
-		if r.decide(t, req).Buried {
+		if r.decide(t, req).DeadLetterConfirmed {
 			t.Error("buried before it failed again")
 		}
 	})
@@ -409,8 +409,8 @@ func TestRejection(t *testing.T) {
 		r := p.rig(t)
 		rejection := func(delivery string) pipeline.Rejection {
 			return pipeline.Rejection{
-				Key: "a key", Message: pipeline.Message{Stream: "TENANT_REQUESTS", Sequence: 1 << 63, Replay: 2}, Delivery: delivery,
-				Failure: pipeline.Conclusion{
+				Key: "a key", Message: pipeline.Message{Stream: "TENANT_REQUESTS", Sequence: 1 << 63, Replay: 2}, DeliveryID: delivery,
+				Failure: pipeline.Failure{
 					Step:    "validate_request",
 					Cause:   events.Cause{Code: events.CauseUndecodableEvent, Message: "not JSON: \x00 “\\"},
 					Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte(`{"a":"\u0000"}`)},
@@ -423,14 +423,14 @@ func TestRejection(t *testing.T) {
 		for _, delivery := range []string{"first", "second"} {
 			got, err := r.store.Reject(t.Context(), rejection(delivery))
 			testkit.Must(t, err)
-			if got.Delivery != "first" || got.Buried || got.Type != events.TypeProvisioningFailed || string(got.Body) != `{"a":"\u0000"}` {
+			if got.DeliveryID != "first" || got.DeadLetterConfirmed || got.Type != events.TypeProvisioningFailed || string(got.Body) != `{"a":"\u0000"}` {
 				t.Errorf("%s: %+v", delivery, got)
 			}
 		}
-		testkit.Must(t, r.store.Buried(t.Context(), "a key", "00000000-0000-5000-8000-000000000000", "third"))
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), "a key", "00000000-0000-5000-8000-000000000000", "third"))
 		got, err := r.store.Recorded(t.Context(), "a key")
 		testkit.Must(t, err)
-		if !got.Buried || got.Delivery != "third" {
+		if !got.DeadLetterConfirmed || got.DeliveryID != "third" {
 			t.Errorf("recorded: %+v", got)
 		}
 	})
@@ -441,15 +441,15 @@ func TestBurialIsOfOneOutcome(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
 		req := request(t, "not valid")
-		testkit.Must(t, r.store.Buried(t.Context(), req.Key(), r.decide(t, req).ID, "delivery"))
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), r.decide(t, req).ID, "delivery"))
 		p.raw(t, "", "UPDATE {b}tenant_requests SET state = 'running', replay = 1, attempts = 1, outcome = NULL, outcome_id = NULL")
-		_, err := r.store.Conclude(t.Context(), pipeline.Claim{Key: req.Key(), Replay: 1, Attempt: 1}, pipeline.Conclusion{
+		_, err := r.store.RecordFailure(t.Context(), pipeline.Claim{Key: req.Key(), Replay: 1, Attempt: 1}, pipeline.Failure{
 			Step: "validate_request", Cause: events.Cause{Code: events.CauseInvalidTenantID, Message: "no"},
 			Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")},
 		})
 		testkit.Must(t, err)
 		req.Replay = 1
-		if r.decide(t, req).Buried {
+		if r.decide(t, req).DeadLetterConfirmed {
 			t.Error("buried by the burial of another outcome")
 		}
 	})
@@ -499,7 +499,7 @@ func TestRequestRemovedFromTheLedger(t *testing.T) {
 			return nil
 		})))
 		req := request(t, "acme")
-		verdict(t, at.Job(req), pipeline.Postpone)
+		verdict(t, at.Job(req), pipeline.Retry)
 		provisioned(t, decided(t, at.Job(req)).Outcome)
 	})
 }

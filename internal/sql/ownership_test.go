@@ -177,7 +177,7 @@ func TestFaultOfOneSchemaCounts(t *testing.T) {
 		"CREATE EVENT TRIGGER refuse ON ddl_command_end WHEN tag IN ('CREATE TABLE') EXECUTE FUNCTION public.refuse()")
 	req := request(t, "poison")
 	for range maxAttempts - 1 {
-		verdict(t, r.provisioner.Job(req), pipeline.Postpone)
+		verdict(t, r.provisioner.Job(req), pipeline.Retry)
 		r.provision(t, fmt.Sprintf("good_%d", r.registered(t)))
 	}
 	if f := failed(t, r.decide(t, req), events.CauseAttemptsExhausted); !strings.HasPrefix(f.Cause.Detail, "58P01") {
@@ -256,7 +256,7 @@ func TestFaultOfOneFile(t *testing.T) {
 					failed(t, got.Outcome, c.want)
 					return
 				}
-				if got.Verdict != pipeline.Postpone {
+				if got.Verdict != pipeline.Retry {
 					t.Fatalf("%s (%v)", got.Verdict, got.Err)
 				}
 			}
@@ -388,7 +388,7 @@ func TestOutageOfOneRow(t *testing.T) {
 				testkit.Must(t, r.provisioner.Rehearse(t.Context()))
 			}
 			got := job.Run(t.Context())
-			if last := i == maxAttempts-1; last != got.Decided() || !last && got.Verdict != pipeline.Postpone || got.Attempt != i+1 {
+			if last := i == maxAttempts-1; last != got.Decided() || !last && got.Verdict != pipeline.Retry || got.Attempt != i+1 {
 				t.Errorf("%s (%v), attempt %d", got.Verdict, got.Err, got.Attempt)
 			}
 			r.provision(t, fmt.Sprintf("good_%d", i))

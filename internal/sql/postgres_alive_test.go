@@ -26,7 +26,7 @@ func TestAttemptInItsTransactionIsAlive(t *testing.T) {
 	var claim pipeline.Claim
 	at := r.with(t, only(tables, once(func(ctx context.Context) error {
 		begin := time.Now()
-		if err := r.store.Renew(ctx, pipeline.Claim{Key: req.Key(), Attempt: 1, Delivery: "1@1/a"}); err != nil {
+		if err := r.store.Renew(ctx, pipeline.Claim{Key: req.Key(), Attempt: 1, DeliveryID: "1@1/a"}); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(begin); took > 10*time.Second {
@@ -105,12 +105,12 @@ func TestOwnLostSessionIsNotWaitedFor(t *testing.T) {
 	p := newPostgres(t)
 	p, lose := p.losing(t)
 	r := p.withParameter(t, "idle_in_transaction_session_timeout", "0").withParameter(t, "lock_timeout", "20s").rig(t)
-	for name, again := range map[string]func(j *pipeline.Job, req pipeline.Request) pipeline.Result{
-		"same_job": func(j *pipeline.Job, _ pipeline.Request) pipeline.Result { return j.Run(t.Context()) },
-		"redelivery": func(_ *pipeline.Job, req pipeline.Request) (got pipeline.Result) {
+	for name, again := range map[string]func(j *pipeline.Job, req pipeline.Request) pipeline.Decision{
+		"same_job": func(j *pipeline.Job, _ pipeline.Request) pipeline.Decision { return j.Run(t.Context()) },
+		"redelivery": func(_ *pipeline.Job, req pipeline.Request) (got pipeline.Decision) {
 			for range 100 { // the session ends a little later than it is told to
 				next := under(req, "1@1/b")
-				next.Again = true
+				next.Redelivered = true
 				got = r.provisioner.Job(next).Run(t.Context())
 				if got.Decided() {
 					break
@@ -150,7 +150,7 @@ func TestServerThatStandsStillCostsNoAttempt(t *testing.T) {
 	_, err = tx.ExecContext(t.Context(), `CREATE SCHEMA tenant_acme`) // by another program, not committed
 	testkit.Must(t, err)
 	job := r.provisioner.Job(request(t, "acme"))
-	ended := make(chan pipeline.Result, 1)
+	ended := make(chan pipeline.Decision, 1)
 	begin := time.Now()
 	go func() { ended <- job.Run(t.Context()) }()
 	for p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") == 0 {

@@ -51,7 +51,7 @@ func filling(t *testing.T, stores ...*postgres.Store) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var fillers sync.WaitGroup
 	for _, s := range stores {
-		fillers.Go(func() { s.Fill(ctx) })
+		fillers.Go(func() { s.FillPool(ctx) })
 	}
 	stop = sync.OnceFunc(func() {
 		cancel()
@@ -161,7 +161,7 @@ func TestReplicasShareOnePool(t *testing.T) {
 	one := p.filled(t, ready)
 	rigs := []rig{one, p.preparing(ready).rig(t)}
 	oids := p.lines(t, "", "SELECT oid::text FROM pg_namespace WHERE nspname LIKE 'prepared:%'")
-	outcomes := atOnce(t, takers, func(i int) pipeline.Outcome {
+	outcomes := immediately(t, takers, func(i int) pipeline.Outcome {
 		return settle(t, rigs[i%2], request(t, fmt.Sprintf("t%d", i)))
 	})
 	var prepared []string
@@ -268,7 +268,7 @@ func TestSpoiltBoundary(t *testing.T) {
 			}
 			req := request(t, "acme")
 			if c.noticed != "" {
-				got := verdict(t, r.provisioner.Job(req), pipeline.Postpone)
+				got := verdict(t, r.provisioner.Job(req), pipeline.Retry)
 				if !strings.Contains(got.Err.Error(), c.noticed) || !strings.Contains(got.Err.Error(), spoilt) {
 					t.Error(got.Err)
 				}
@@ -350,7 +350,7 @@ func TestAttemptGivesItsBoundaryBack(t *testing.T) {
 		meanwhile()
 		return errTransient
 	}))
-	verdict(t, at.Job(request(t, "acme")), pipeline.Postpone)
+	verdict(t, at.Job(request(t, "acme")), pipeline.Retry)
 	if now := p.pooled(t); !slices.Equal(now, pooled[:1]) {
 		t.Errorf("the pool holds %v, want %v", now, pooled[:1])
 	}

@@ -117,7 +117,7 @@ func TestRowThatIsNotCommittedYet(t *testing.T) {
 	_, err = tx.Exec(`INSERT INTO "tenant_busy".precious VALUES (1)`)
 	testkit.Must(t, err)
 	req := request(t, "busy")
-	if got := verdict(t, r.provisioner.Job(req), pipeline.Postpone); !strings.Contains(got.Err.Error(), "55P03") {
+	if got := verdict(t, r.provisioner.Job(req), pipeline.Retry); !strings.Contains(got.Err.Error(), "55P03") {
 		t.Error(got.Err)
 	}
 	testkit.Must(t, tx.Commit())
@@ -172,7 +172,7 @@ func TestMoreJobsThanConnections(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	r := p.rig(t)
-	atOnce(t, 16, func(i int) pipeline.Outcome {
+	immediately(t, 16, func(i int) pipeline.Outcome {
 		result := r.provisioner.Job(request(t, strings.Repeat("x", i+1))).Run(t.Context())
 		if !result.Decided() {
 			t.Errorf("%+v", result)
@@ -362,8 +362,8 @@ func TestDateStyleOfTheDatabase(t *testing.T) {
 	p.raw(t, "", "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET DateStyle = ''German, DMY''', current_database()); END $$")
 	r := p.rig(t)
 	req := request(t, "acme")
-	verdict(t, r.with(t, only(tables, once(func(context.Context) error { return errTransient }))).Job(req), pipeline.Postpone)
-	req.Again = true
+	verdict(t, r.with(t, only(tables, once(func(context.Context) error { return errTransient }))).Job(req), pipeline.Retry)
+	req.Redelivered = true
 	provisioned(t, r.decide(t, req))
 	if n := p.count(t, "", `SELECT count(*) FROM {b}tenant_requests WHERE history::text LIKE '%"at": "20__-__-__ %'`); n != 1 {
 		t.Error("the history is not in ISO style")
@@ -421,9 +421,9 @@ func TestRequestHeldElsewhereIsBusy(t *testing.T) {
 	_, err := store.Claim(t.Context(), req, "acme", pipeline.Limit{Attempts: 9, Lease: time.Nanosecond})
 	testkit.Must(t, err)
 	_, let := p.holdLedger(t)
-	req.Again = true
+	req.Redelivered = true
 	got := r.provisioner.Job(req).Run(t.Context()) // a wait would end by lock_timeout, and not as Busy
-	if got.Verdict != pipeline.Postpone || got.Facts.Ledger != pipeline.Busy {
+	if got.Verdict != pipeline.Retry || got.Facts.Ledger != pipeline.Busy {
 		t.Errorf("%+v", got)
 	}
 	let()

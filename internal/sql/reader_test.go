@@ -25,11 +25,11 @@ import (
 // reader is what both engines offer to those who only look.
 type reader interface {
 	Count(ctx context.Context) (int, error)
-	Tenants(ctx context.Context, after string, limit int) ([]sql.Registered, error)
-	Tenant(ctx context.Context, id string) (sql.Registered, error)
-	Request(ctx context.Context, key string) (sql.Record, error)
-	Requests(ctx context.Context, tenantID string, limit int) ([]sql.Record, error)
-	Verify(ctx context.Context, t sql.Registered) (pipeline.Inspection, error)
+	Tenants(ctx context.Context, after string, limit int) ([]sql.TenantRow, error)
+	Tenant(ctx context.Context, id string) (sql.TenantRow, error)
+	Request(ctx context.Context, key string) (sql.RequestRecord, error)
+	Requests(ctx context.Context, tenantID string, limit int) ([]sql.RequestRecord, error)
+	Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error)
 	Close() error
 }
 
@@ -95,7 +95,7 @@ func TestReaderPagesThroughTheRegistry(t *testing.T) {
 		if n != 252 {
 			t.Errorf("%d tenants", n)
 		}
-		var found []sql.Registered
+		var found []sql.TenantRow
 		for pages := 1; ; pages++ {
 			after := ""
 			if len(found) > 0 {
@@ -112,7 +112,7 @@ func TestReaderPagesThroughTheRegistry(t *testing.T) {
 			}
 		}
 		got := make([]string, len(found))
-		byID := map[string]sql.Registered{}
+		byID := map[string]sql.TenantRow{}
 		for i, row := range found {
 			got[i] = row.ID
 			byID[row.ID] = row
@@ -166,13 +166,13 @@ func TestReaderTellsARequestsHistory(t *testing.T) {
 
 		first, err := read.Request(t.Context(), asked.Key())
 		testkit.Must(t, err)
-		if first.State != "failed" || first.Buried || first.LastCause != "BOUNDARY_NOT_EMPTY" ||
+		if first.State != "failed" || first.DeadLetterConfirmed || first.LastCause != "BOUNDARY_NOT_EMPTY" ||
 			first.LastStep != "create_isolation_boundary" || !strings.Contains(first.LastError, "mine") ||
 			first.OutcomeID != outcome.ID || string(first.Outcome) != string(outcome.Body) {
 			t.Errorf("%+v", first)
 		}
-		testkit.Must(t, r.store.Buried(t.Context(), asked.Key(), outcome.ID, "delivery"))
-		if got, err := read.Request(t.Context(), asked.Key()); err != nil || !got.Buried {
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), asked.Key(), outcome.ID, "delivery"))
+		if got, err := read.Request(t.Context(), asked.Key()); err != nil || !got.DeadLetterConfirmed {
 			t.Errorf("%+v, %v", got, err)
 		}
 
@@ -184,7 +184,7 @@ func TestReaderTellsARequestsHistory(t *testing.T) {
 		got, err := read.Request(t.Context(), asked.Key())
 		testkit.Must(t, err)
 		if got.Source != "/test" || got.ID != asked.Event.ID() || got.TenantID != "acme" || got.State != "provisioned" ||
-			got.Replay != 1 || got.Attempts != 1 || got.Buried || got.UpdatedAt.Before(got.CreatedAt) ||
+			got.Replay != 1 || got.Attempts != 1 || got.DeadLetterConfirmed || got.UpdatedAt.Before(got.CreatedAt) ||
 			time.Since(got.CreatedAt).Abs() > 10*time.Minute {
 			t.Errorf("%+v", got)
 		}

@@ -27,10 +27,10 @@ func TestFilePlacedButNotRegistered(t *testing.T) {
 	r := p.rig(t)
 	p.raw(t, "", "CREATE TRIGGER refuse BEFORE INSERT ON tenant_registry WHEN NEW.tenant_id = 'placed' BEGIN SELECT RAISE(ABORT, 'not now'); END")
 	req := request(t, "placed")
-	verdict(t, r.provisioner.Job(req), pipeline.Postpone)
+	verdict(t, r.provisioner.Job(req), pipeline.Retry)
 	before, err := os.Stat(p.boundary("placed"))
 	testkit.Must(t, err)
-	verdict(t, r.provisioner.Job(req), pipeline.Postpone)
+	verdict(t, r.provisioner.Job(req), pipeline.Retry)
 	f := failed(t, r.decide(t, req), events.CauseAttemptsExhausted)
 	if len(f.LeftBehind) != 1 || f.LeftBehind[0] != p.boundary("placed") || f.Step.Number != 5 {
 		t.Errorf("%+v", f)
@@ -38,7 +38,7 @@ func TestFilePlacedButNotRegistered(t *testing.T) {
 	// Another request's failure does not name what it has not made.
 	other := request(t, "placed")
 	for range maxAttempts - 1 {
-		verdict(t, r.provisioner.Job(other), pipeline.Postpone)
+		verdict(t, r.provisioner.Job(other), pipeline.Retry)
 	}
 	if f := failed(t, r.decide(t, other), events.CauseAttemptsExhausted); len(f.LeftBehind) != 0 {
 		t.Errorf("left behind: %v", f.LeftBehind)
@@ -126,7 +126,7 @@ func TestFileThatAppearsMeanwhile(t *testing.T) {
 		return os.WriteFile(p.boundary("raced"), []byte("precious"), 0o600)
 	})))
 	req := request(t, "raced")
-	verdict(t, at.Job(req), pipeline.Postpone)
+	verdict(t, at.Job(req), pipeline.Retry)
 	f := failed(t, decided(t, at.Job(req)).Outcome, events.CauseBoundaryNotEmpty)
 	if f.Attempts != 2 || len(f.LeftBehind) != 0 || p.picture(t, "raced") != "precious" {
 		t.Errorf("%+v", f)
@@ -283,7 +283,7 @@ func TestExistingFileInUse(t *testing.T) {
 	var n int
 	testkit.Must(t, tx.QueryRow("SELECT count(*) FROM mine").Scan(&n)) // holds a shared lock: nobody can commit
 	req := request(t, "used")
-	verdict(t, r.provisioner.Job(req), pipeline.Postpone)
+	verdict(t, r.provisioner.Job(req), pipeline.Retry)
 	testkit.Must(t, tx.Rollback())
 	if got := provisioned(t, r.decide(t, req)); got.Attempts != 2 {
 		t.Errorf("%+v", got)

@@ -182,7 +182,7 @@ func TestTwoRegistriesRaceForASchema(t *testing.T) {
 	p := newPostgres(t)
 	rigs := []rig{p.filled(t, 1), p.neighbour().rig(t)}
 	for _, tenant := range []string{"a", "b", "c"} {
-		outcomes := atOnce(t, len(rigs), func(i int) pipeline.Outcome { return settle(t, rigs[i], request(t, tenant)) })
+		outcomes := immediately(t, len(rigs), func(i int) pipeline.Outcome { return settle(t, rigs[i], request(t, tenant)) })
 		if outcomes[0].Provisioned() == outcomes[1].Provisioned() {
 			t.Errorf("%s:\n%s\n%s", tenant, outcomes[0].Body, outcomes[1].Body)
 		}
@@ -234,7 +234,7 @@ func TestRegistryOfANeighbourThatIsLocked(t *testing.T) {
 	_, err = tx.Exec("LOCK TABLE shop_system.tenant_registry")
 	testkit.Must(t, err)
 	req := request(t, "acme")
-	if got := verdict(t, r.provisioner.Job(req), pipeline.Postpone); !strings.Contains(got.Err.Error(), "55P03") {
+	if got := verdict(t, r.provisioner.Job(req), pipeline.Retry); !strings.Contains(got.Err.Error(), "55P03") {
 		t.Error(got.Err)
 	}
 	testkit.Must(t, tx.Rollback())
@@ -342,7 +342,7 @@ func TestStampOfAPreparedBoundary(t *testing.T) {
 		p.raw(t, "", `COMMENT ON SCHEMA "`+spoilt+`" IS 'tenant-provisioner registry 00000000-0000-4000-8000-000000000000'`,
 			"UPDATE {b}prepared_boundaries SET stamped = false")
 		req := request(t, "acme")
-		if got := verdict(t, r.provisioner.Job(req), pipeline.Postpone); !strings.Contains(got.Err.Error(), spoilt) {
+		if got := verdict(t, r.provisioner.Job(req), pipeline.Retry); !strings.Contains(got.Err.Error(), spoilt) {
 			t.Error(got.Err)
 		}
 		if got := provisioned(t, r.decide(t, req)); got.Prepared || len(p.pooled(t)) != 0 {

@@ -27,12 +27,12 @@ func (m *Metrics) WatchStore(db database.Store) {
 // WatchHandler shows what the handler has in hand, and how it is.
 func (m *Metrics) WatchHandler(h *handler.Handler, ready func() error) {
 	m.gauge("requests_in_hand", "Requests that this process has pulled and not yet settled.",
-		func() float64 { return float64(h.InHand()) })
+		func() float64 { return float64(h.InFlight()) })
 	m.gauge("workers", "Tenants that this process builds at once (CONCURRENCY).",
 		func() float64 { return float64(h.Workers) })
 	m.gauge("ready", "Whether this process takes requests, as /readyz tells.",
 		func() float64 { return boolToFloat(ready() == nil) })
-	m.gauge("alive", "Whether intake gets on, as /livez tells.", func() float64 { return boolToFloat(h.Alive() == nil) })
+	m.gauge("alive", "Whether intake gets on, as /livez tells.", func() float64 { return boolToFloat(h.Liveness() == nil) })
 }
 
 func boolToFloat(is bool) float64 {

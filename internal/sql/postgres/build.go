@@ -31,7 +31,7 @@ type build struct {
 
 // Begin implements [pipeline.Database]. It takes a connection and sends nothing.
 func (s *Store) Begin(ctx context.Context, c pipeline.Claim, tenantID string) (pipeline.Build, error) {
-	s.activity.now()
+	s.activity.touch()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	schema := s.names.Name(tenantID)
@@ -65,7 +65,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 // createBoundary asks the pool for a prepared boundary or not. Where it asks, [errPoolRefuses] may be returned.
 func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundary, error) {
 	var (
-		ledger       sql.Entry
+		ledger       sql.LedgerRow
 		twin, holder string
 		existed      bool
 	)
@@ -84,7 +84,7 @@ func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundar
 		err = b.faultAt(ctx, at, stall(err, sent, b.timeouts))
 		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, err)
 	}
-	if err := ledger.Vacant(b.claim, b.tenant, twin, "schema "+b.schema, holder); err != nil {
+	if err := ledger.CheckAvailable(b.claim, b.tenant, twin, "schema "+b.schema, holder); err != nil {
 		return pipeline.Boundary{}, b.confirmed(ctx, err)
 	}
 	if asks && (!existed || b.taken != "") {
@@ -108,7 +108,7 @@ var errPoolRefuses = errors.New("the prepared boundary could not be used")
 func (b *build) faultAt(ctx context.Context, at place, err error) error {
 	switch at {
 	case ofTenant:
-		return lacking(classify(err), createRight)
+		return withMissingPrivilege(classify(err), createRight)
 	case ofLock, ofAll:
 		err = b.blocked(ctx, err)
 		var outage *pipeline.Fault
@@ -118,7 +118,7 @@ func (b *build) faultAt(ctx context.Context, at place, err error) error {
 	case ofPool:
 		var fault *pipeline.Fault
 		err = b.registryFault(err)
-		if errors.As(err, &fault) && (fault.Class != pipeline.Outage || stale[fault.Native]) {
+		if errors.As(err, &fault) && (fault.Class != pipeline.Outage || stale[fault.DriverCode]) {
 			return fmt.Errorf("%w: %w", errPoolRefuses, err)
 		}
 		return err
@@ -176,7 +176,7 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	}
 	for i, r := range relations {
 		if full[i] {
-			return pipeline.Failure(events.CauseBoundaryNotEmpty, "schema %s exists, is not registered, and holds "+
+			return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "schema %s exists, is not registered, and holds "+
 				"rows or a foreign table: %s; nothing was touched: move them away or choose another id", b.schema, r.Name)
 		}
 	}
@@ -271,8 +271,8 @@ func (b *build) inTheWay(err error) bool {
 // anyway, or would pass on the next attempt, is not a reason to go on without the index.
 func permanent(err error) bool {
 	var fault *pipeline.Fault
-	return errors.As(err, &fault) && fault.Native != "" && fault.Class != pipeline.Outage &&
-		!passing[fault.Native[:2]]
+	return errors.As(err, &fault) && fault.DriverCode != "" && fault.Class != pipeline.Outage &&
+		!passing[fault.DriverCode[:2]]
 }
 
 // Inspect implements [pipeline.Build]. That a prepared boundary has been changed is no fault of the request: the
@@ -308,7 +308,7 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) {
 	batch.Queue(b.q.register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName,
 		t.CreatedAt.UTC().Format(time.DateTime+".000000"), t.CreatedBy)
-	b.queueConclude(batch, b.claim, "provisioned", pipeline.Conclusion{Outcome: o})
+	b.queueConclude(batch, b.claim, "provisioned", pipeline.Failure{Outcome: o})
 	batch.Queue(b.q.checkRows, t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID)
 }
 
@@ -316,7 +316,7 @@ func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Ou
 func (b *build) registerFault(err error) error {
 	err = b.registryFault(err)
 	var fault *pipeline.Fault
-	if !errors.As(err, &fault) || fault.Native != rowsMissing {
+	if !errors.As(err, &fault) || fault.DriverCode != rowsMissing {
 		return err
 	}
 	lost := *fault
@@ -333,9 +333,9 @@ const rowsMissing = "22012"
 // server does it when the connection ends.
 func (b *build) Close(ctx context.Context) []string {
 	b.rollback(ctx)
-	b.activity.now()
+	b.activity.touch()
 	if b.asksPool() {
-		b.prepared.asked()
+		b.prepared.attemptEnded()
 	}
 	return nil
 }

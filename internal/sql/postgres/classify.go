@@ -28,7 +28,7 @@ func sharedFault(err error) error { return fault(err, true) }
 // they are outages.
 func fault(err error, shared bool) error {
 	var known *pipeline.Fault
-	var settled *pipeline.Settled
+	var settled *pipeline.AlreadyDecidedError
 	if err == nil || errors.As(err, &known) || errors.As(err, &settled) || errors.Is(err, pipeline.ErrBusy) {
 		return err
 	}
@@ -60,7 +60,7 @@ func fault(err error, shared bool) error {
 		}
 	}
 	return &pipeline.Fault{
-		Class: m.Class, Code: m.Code, Message: m.Hint, Native: server.Code,
+		Class: m.Class, Code: m.Code, Message: m.Hint, DriverCode: server.Code,
 		Shared: shared, Lost: isConnecting(err) || endsSession(server.Code), Waited: waitEnded(err), Err: err,
 	}
 }

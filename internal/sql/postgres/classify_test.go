@@ -31,7 +31,7 @@ func TestClasses(t *testing.T) {
 	} {
 		err := classify(fmt.Errorf("x: %w", &pgconn.PgError{Code: code}))
 		var f *pipeline.Fault
-		if !errors.As(err, &f) || f.Class != want || f.Native != code || (f.Class == pipeline.Permanent) != (f.Code != "") {
+		if !errors.As(err, &f) || f.Class != want || f.DriverCode != code || (f.Class == pipeline.Permanent) != (f.Code != "") {
 			t.Errorf("%s: %+v", code, f)
 		}
 	}

@@ -74,7 +74,7 @@ func (s *Store) confirm(ctx context.Context, conn *pgx.Conn, key string) error {
 // confirmed confirms the outcome that a *[pipeline.Settled] in err has found in the ledger. It returns err, or why the
 // outcome must not be published yet.
 func (s *Store) confirmed(ctx context.Context, key string, err error) error {
-	var settled *pipeline.Settled
+	var settled *pipeline.AlreadyDecidedError
 	if !errors.As(err, &settled) {
 		return err
 	}
@@ -91,7 +91,7 @@ func (s *Store) confirmed(ctx context.Context, key string, err error) error {
 
 // confirmed is that of the store, on the connection of the attempt, whose transaction is rolled back: it holds the row.
 func (b *build) confirmed(ctx context.Context, err error) error {
-	var settled *pipeline.Settled
+	var settled *pipeline.AlreadyDecidedError
 	if !errors.As(err, &settled) {
 		return err
 	}

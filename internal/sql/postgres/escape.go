@@ -27,7 +27,7 @@ func escape(text string) string {
 }
 
 // escaped is a failure in ASCII. Its event is the same to who reads JSON.
-func escaped(f pipeline.Conclusion) pipeline.Conclusion {
+func escaped(f pipeline.Failure) pipeline.Failure {
 	f.Cause.Message, f.Cause.Detail = escape(f.Cause.Message), escape(f.Cause.Detail)
 	f.Outcome.Body = escapeJSON(f.Outcome.Body)
 	return f

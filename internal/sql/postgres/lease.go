@@ -8,5 +8,5 @@ import (
 
 // Renew implements [pipeline.Ledger].
 func (s *Store) Renew(ctx context.Context, c pipeline.Claim) error {
-	return s.writeLax(ctx, "lease", s.q.renew, c.Key, c.Replay, c.Attempt, c.Delivery)
+	return s.writeAsync(ctx, "lease", s.q.renew, c.Key, c.Replay, c.Attempt, c.DeliveryID)
 }

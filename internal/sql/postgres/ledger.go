@@ -17,7 +17,7 @@ import (
 func (s *Store) Claim(
 	ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit,
 ) (pipeline.Claim, error) {
-	s.activity.now()
+	s.activity.touch()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	s.endLost(ctx, s.pool)
@@ -49,9 +49,9 @@ func (s *Store) claim(
 func (s *Store) claimNew(
 	ctx context.Context, r pipeline.Request, source, id, tenantID string,
 ) (pipeline.Claim, error) {
-	claim := pipeline.Claim{Key: r.Key(), Replay: pipeline.FirstReplay(r.Replay), Attempt: 1, Delivery: r.Delivery}
+	claim := pipeline.Claim{Key: r.Key(), Replay: pipeline.FirstReplay(r.Replay), Attempt: 1, DeliveryID: r.DeliveryID}
 	err := s.pool.QueryRow(ctx, s.q.claimNew,
-		tenantID, claim.Key, source, id, claim.Replay, r.Delivery).Scan(nil, &claim.Registered)
+		tenantID, claim.Key, source, id, claim.Replay, r.DeliveryID).Scan(nil, &claim.Registered)
 	return claim, err
 }
 
@@ -60,20 +60,20 @@ func (s *Store) claimKnown(
 	ctx context.Context, r pipeline.Request, source, id, tenantID string, limit pipeline.Limit,
 ) (pipeline.Claim, error) {
 	key := r.Key()
-	var row sql.Entry
+	var row sql.LedgerRow
 	if err := row.Scan(s.pool.QueryRow(ctx, s.q.request, key)); err != nil {
 		return pipeline.Claim{}, err
 	}
 	// The statement below compares it again: where another claim comes between, it is a redelivery.
 	replay := pipeline.NextReplay(r.Replay, row.Replay)
 	if row.Decided(replay) {
-		return row.Claimed(key, false, "")
+		return row.ClaimResult(key, false, "")
 	}
 	var claimed bool
 	var registered string
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.laxCommit)
-	batch.Queue(s.q.claim, tenantID, key, source, id, replay, r.Delivery,
+	batch.Queue(s.q.claim, tenantID, key, source, id, replay, r.DeliveryID,
 		limit.Attempts, limit.Lease.Seconds(), r.Message(), limit.ForCopies().Seconds())
 	batch.Queue(s.q.request, key)
 	batch.Queue(s.q.findTenant, tenantID)
@@ -97,12 +97,12 @@ func (s *Store) claimKnown(
 	case err != nil:
 		return pipeline.Claim{}, err
 	}
-	return row.Claimed(key, claimed, registered)
+	return row.ClaimResult(key, claimed, registered)
 }
 
-// Conclude implements [pipeline.Ledger].
-func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
-	return s.concluded(ctx, c.Key, f, func(batch *pgx.Batch, f pipeline.Conclusion) *pgx.QueuedQuery {
+// RecordFailure implements [pipeline.Ledger].
+func (s *Store) RecordFailure(ctx context.Context, c pipeline.Claim, f pipeline.Failure) (pipeline.Outcome, error) {
+	return s.concluded(ctx, c.Key, f, func(batch *pgx.Batch, f pipeline.Failure) *pgx.QueuedQuery {
 		return s.queueConclude(batch, c, "failed", f)
 	})
 }
@@ -110,19 +110,19 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 // concluded sends one statement that records a failure, and returns the outcome that stands. What the database cannot
 // store as it is, it gets escaped.
 func (s *Store) concluded(
-	ctx context.Context, key string, f pipeline.Conclusion,
-	queue func(*pgx.Batch, pipeline.Conclusion) *pgx.QueuedQuery,
+	ctx context.Context, key string, f pipeline.Failure,
+	queue func(*pgx.Batch, pipeline.Failure) *pgx.QueuedQuery,
 ) (pipeline.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	var row sql.Entry
+	var row sql.LedgerRow
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return pipeline.Outcome{}, connectFault(err)
 	}
 	defer conn.Release()
 	var recorded bool
-	conclude := func(f pipeline.Conclusion) error {
+	conclude := func(f pipeline.Failure) error {
 		batch := &pgx.Batch{}
 		batch.Queue(s.q.durableCommit)
 		queue(batch, f).Exec(func(tag pgconn.CommandTag) error {
@@ -140,7 +140,7 @@ func (s *Store) concluded(
 		err = s.ledgerFault(s.blocked(ctx, conn, err))
 		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
 	}
-	outcome, err := row.Concluded()
+	outcome, err := row.StoredOutcome()
 	if err == nil && !recorded { // it was there: nothing was committed here
 		err = s.confirm(ctx, conn.Conn(), key)
 	}
@@ -150,27 +150,27 @@ func (s *Store) concluded(
 // Reject implements [pipeline.Ledger].
 func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outcome, error) {
 	m := r.Message
-	return s.concluded(ctx, r.Key, r.Failure, func(batch *pgx.Batch, f pipeline.Conclusion) *pgx.QueuedQuery {
+	return s.concluded(ctx, r.Key, r.Failure, func(batch *pgx.Batch, f pipeline.Failure) *pgx.QueuedQuery {
 		return batch.Queue(s.q.reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step,
-			string(f.Cause.Code), f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.Delivery)
+			string(f.Cause.Code), f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.DeliveryID)
 	})
 }
 
-// Note implements [pipeline.Ledger].
-func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) error {
-	return s.writeLax(ctx, "attempt", s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, c.Attempt, c.Delivery)
+// AttemptNote implements [pipeline.Ledger].
+func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.AttemptNote) error {
+	return s.writeAsync(ctx, "attempt", s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, c.Attempt, c.DeliveryID)
 }
 
-// Suspect implements [pipeline.Ledger].
-func (s *Store) Suspect(ctx context.Context, r pipeline.Request, limit pipeline.Limit) (suspect bool, _ error) {
+// LastAttemptVanished implements [pipeline.Ledger].
+func (s *Store) LastAttemptVanished(ctx context.Context, r pipeline.Request, limit pipeline.Limit) (suspect bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	s.endLost(ctx, s.pool)
 	var busy bool
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.laxCommit) // it locks the row, and need not wait for that to be on a standby
-	batch.Queue(s.q.suspect, r.Key(), limit.Ended().Seconds(), limit.Attempts, r.Message(), limit.Lease.Seconds(),
-		limit.ForCopies().Seconds(), r.Delivery, r.Replay).QueryRow(func(row pgx.Row) error {
+	batch.Queue(s.q.suspect, r.Key(), limit.StaleAfter().Seconds(), limit.Attempts, r.Message(), limit.Lease.Seconds(),
+		limit.ForCopies().Seconds(), r.DeliveryID, r.Replay).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&suspect, &busy)
 	})
 	err := s.pool.SendBatch(ctx, batch).Close()
@@ -186,24 +186,24 @@ func (s *Store) Suspect(ctx context.Context, r pipeline.Request, limit pipeline.
 	return suspect, nil
 }
 
-// Buried implements [pipeline.Ledger].
-func (s *Store) Buried(ctx context.Context, key, outcomeID, delivery string) error {
-	return s.writeLax(ctx, "dead letter", s.q.buried, key, outcomeID, delivery)
+// DeadLetterConfirmed implements [pipeline.Ledger].
+func (s *Store) DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery string) error {
+	return s.writeAsync(ctx, "dead letter", s.q.buried, key, outcomeID, delivery)
 }
 
-// Recorded implements [pipeline.Ledger].
+// Outcome implements [pipeline.Ledger].
 func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	var row sql.Entry
+	var row sql.LedgerRow
 	if err := row.Scan(s.pool.QueryRow(ctx, s.q.request, key)); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return pipeline.Outcome{}, fmt.Errorf("read the ledger: %w", s.ledgerFault(err))
 	}
-	return row.Recorded(), nil
+	return row.CurrentOutcome(), nil
 }
 
-// writeLax notes something in the ledger, without waiting for the disk.
-func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) error {
+// writeAsync notes something in the ledger, without waiting for the disk.
+func (s *Store) writeAsync(ctx context.Context, what, query string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	batch := &pgx.Batch{}
@@ -216,7 +216,7 @@ func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) e
 }
 
 func (s *Store) queueConclude(
-	batch *pgx.Batch, c pipeline.Claim, state string, f pipeline.Conclusion,
+	batch *pgx.Batch, c pipeline.Claim, state string, f pipeline.Failure,
 ) *pgx.QueuedQuery {
 	return batch.Queue(s.q.conclude, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
 		f.Outcome.ID, string(f.Outcome.Body), c.Attempt)
@@ -232,9 +232,9 @@ func (s *Store) send(ctx context.Context, batch *pgx.Batch, read func(pgx.BatchR
 // registryFault is sharedFault, and names the rights that registry and ledger ask for. Where a statement that the
 // session keeps fits no more what is there, all sessions are opened anew.
 func (s *Store) registryFault(err error) error {
-	err = lacking(sharedFault(err), rightsInRegistry(s.registry))
+	err = withMissingPrivilege(sharedFault(err), rightsInRegistry(s.registry))
 	var fault *pipeline.Fault
-	if errors.As(err, &fault) && stale[fault.Native] {
+	if errors.As(err, &fault) && stale[fault.DriverCode] {
 		s.pool.Reset()
 		fault.Class = pipeline.Outage
 	}

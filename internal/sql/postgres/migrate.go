@@ -29,11 +29,11 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 			return err
 		}
 		if err := s.runMigrations(ctx, createdBy); err != nil {
-			return lacking(sharedFault(err), s.rightsToMigrate())
+			return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
 		}
 		// DocEX's registry must have the columns; its own migrations are its own business.
 		if _, err = conn.Exec(ctx, s.q.checkRegistry); err != nil {
-			return lacking(sharedFault(err), s.rightsToMigrate())
+			return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
 		}
 		return s.readStamp(ctx, conn)
 	})
@@ -110,7 +110,7 @@ func (s *Store) createRegistrySchema(ctx context.Context, conn *pgxpool.Conn) er
 		return s.requireFree(ctx, conn)
 	}
 	_, err := conn.Exec(ctx, s.q.createRegistry)
-	return lacking(sharedFault(err), createRight+", or have the schema made: deploy/postgres/registry.sql")
+	return withMissingPrivilege(sharedFault(err), createRight+", or have the schema made: deploy/postgres/registry.sql")
 }
 
 // rightsToMigrate are what it takes to bring the registry up to date, in a schema that is somebody else's.

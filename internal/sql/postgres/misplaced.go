@@ -28,7 +28,7 @@ func (r *Reader) Twins(ctx context.Context, limit int) ([][2]string, error) {
 }
 
 // Misplaced are those of a page of the registry that DocEX looks for where they are not, or where somebody else is.
-func (r *Reader) Misplaced(ctx context.Context, page []sql.Registered) (found []sql.Misplaced, err error) {
+func (r *Reader) Misplaced(ctx context.Context, page []sql.TenantRow) (found []sql.Misplaced, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	names := make([]string, len(page))
@@ -49,11 +49,11 @@ func (r *Reader) Misplaced(ctx context.Context, page []sql.Registered) (found []
 		return nil, fmt.Errorf("read the registry: %w", sharedFault(err))
 	}
 	for i, t := range page {
-		m := sql.Misplaced{TenantID: t.ID, Registered: t.Boundary.SchemaName, Expected: names[i]}
+		m := sql.Misplaced{TenantID: t.ID, RegisteredAs: t.Boundary.SchemaName, Expected: names[i]}
 		if holder := holders[names[i]]; holder != t.ID {
-			m.Holder = holder
+			m.Owner = holder
 		}
-		if m.Holder != "" || m.Registered != "" && m.Registered != m.Expected {
+		if m.Owner != "" || m.RegisteredAs != "" && m.RegisteredAs != m.Expected {
 			found = append(found, m)
 		}
 	}

@@ -91,14 +91,14 @@ func (r *Reader) Count(ctx context.Context) (n int, err error) {
 }
 
 // Tenants is a page of the registry: at most limit rows, by id, after that id.
-func (r *Reader) Tenants(ctx context.Context, after string, limit int) ([]sql.Registered, error) {
+func (r *Reader) Tenants(ctx context.Context, after string, limit int) ([]sql.TenantRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	rows, err := r.pool.Query(ctx, r.q.tenants, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the registry: %w", r.lacking(err))
 	}
-	page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t sql.Registered, err error) {
+	page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t sql.TenantRow, err error) {
 		err = t.Scan(row)
 		return t, err
 	})
@@ -109,7 +109,7 @@ func (r *Reader) Tenants(ctx context.Context, after string, limit int) ([]sql.Re
 }
 
 // Tenant is the row whose id equals id without regard to case, the same spelling first, or [sql.ErrNotFound].
-func (r *Reader) Tenant(ctx context.Context, id string) (t sql.Registered, err error) {
+func (r *Reader) Tenant(ctx context.Context, id string) (t sql.TenantRow, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := t.Scan(r.pool.QueryRow(ctx, r.q.tenant, id)); err != nil {
@@ -119,7 +119,7 @@ func (r *Reader) Tenant(ctx context.Context, id string) (t sql.Registered, err e
 }
 
 // Request is the ledger's row with this key, or [sql.ErrNotFound].
-func (r *Reader) Request(ctx context.Context, key string) (rec sql.Record, err error) {
+func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord, err error) {
 	if !r.ledger {
 		return rec, sql.ErrNoLedger
 	}
@@ -132,7 +132,7 @@ func (r *Reader) Request(ctx context.Context, key string) (rec sql.Record, err e
 }
 
 // Requests are the latest requests for the tenant, without outcome and history.
-func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) ([]sql.Record, error) {
+func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) ([]sql.RequestRecord, error) {
 	if !r.ledger {
 		return nil, sql.ErrNoLedger
 	}
@@ -142,7 +142,7 @@ func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) ([]sq
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", r.lacking(err))
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (rec sql.Record, err error) {
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (rec sql.RequestRecord, err error) {
 		err = rec.Scan(row)
 		return rec, err
 	})
@@ -160,14 +160,14 @@ func (r *Reader) absent(err error) error {
 	return r.lacking(err)
 }
 
-// lacking makes a fault of the error, and says which rights a reader needs where one is missing.
+// withMissingPrivilege makes a fault of the error, and says which rights a reader needs where one is missing.
 func (r *Reader) lacking(err error) error {
-	return lacking(sharedFault(err), "USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests and "+
+	return withMissingPrivilege(sharedFault(err), "USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests and "+
 		"prepared_boundaries in it")
 }
 
 // expected is the schema in which DocEX looks for the tenant.
-func (r *Reader) expected(t sql.Registered) string {
+func (r *Reader) expected(t sql.TenantRow) string {
 	if t.ID == sql.BootstrapTenant {
 		return r.registry
 	}
@@ -177,7 +177,7 @@ func (r *Reader) expected(t sql.Registered) string {
 // Verify compares the tenant's schema with the definition: step 4 on what exists. The schema is the
 // registered one; that its name is another than the template's is a difference, because DocEX goes by the
 // template. An error means that it could not be read, never that something differs.
-func (r *Reader) Verify(ctx context.Context, t sql.Registered) (pipeline.Inspection, error) {
+func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	expected := r.expected(t)

@@ -49,7 +49,7 @@ func stall(err error, sent time.Time, t timeouts) error {
 		return err
 	}
 	return &pipeline.Fault{
-		Class: pipeline.Outage, Native: server.Code, Err: err,
+		Class: pipeline.Outage, DriverCode: server.Code, Err: err,
 		Message: fmt.Sprintf("the server stood still: a timeout of %s has ended a statement after %s",
 			timeout, took.Round(time.Millisecond)),
 	}

@@ -48,7 +48,7 @@ func (s *Store) readStamp(ctx context.Context, conn *pgxpool.Conn) error {
 			"INSERT INTO %s DEFAULT VALUES", quote(s.registry, "registry_stamp"))
 	}
 	if err != nil {
-		return lacking(sharedFault(err), "SELECT on registry_stamp in schema "+s.registry)
+		return withMissingPrivilege(sharedFault(err), "SELECT on registry_stamp in schema "+s.registry)
 	}
 	var o ownership
 	if err := o.scan(conn.QueryRow(ctx, s.q.schemaComment, s.registry)); err != nil || !o.unstamped() {
@@ -116,7 +116,7 @@ func (s *Store) requireOwn(ctx context.Context, db batcher, schema string, o own
 	if err != nil || why == "" {
 		return err
 	}
-	return pipeline.Failure(events.CauseBoundaryNotEmpty, "schema %s belongs to another service in this database: it %s; "+
+	return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "schema %s belongs to another service in this database: it %s; "+
 		"nothing was touched: give each service a SCHEMA_TEMPLATE of its own, or choose another id", schema, why)
 }
 
@@ -139,7 +139,7 @@ func (s *Store) requireFree(ctx context.Context, conn *pgxpool.Conn) error {
 	if err != nil || why == "" {
 		return err
 	}
-	return pipeline.Failure(events.CauseBoundaryNotEmpty, "schema %s belongs to another service in this database: it %s; "+
+	return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "schema %s belongs to another service in this database: it %s; "+
 		"nothing was touched: choose another REGISTRY_SCHEMA, or drop the schema if nothing is in it", s.registry, why)
 }
 

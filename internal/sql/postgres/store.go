@@ -74,8 +74,8 @@ type Store struct {
 	timeouts   timeouts
 }
 
-// MostPrepared bounds the pool: each boundary is 63 relations in the catalogue.
-const MostPrepared = 1000
+// MaxPrepared bounds the pool: each boundary is 63 relations in the catalogue.
+const MaxPrepared = 1000
 
 // registryName is what a registry schema may be called: the migration library does not quote it.
 var registryName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
@@ -108,8 +108,8 @@ func (c Config) Check() error {
 	if err != nil {
 		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %w", err))
 	}
-	if c.Prepared < 0 || c.Prepared > MostPrepared {
-		faults = append(faults, fmt.Errorf("PREPARED_BOUNDARIES: %d is not 0 to %d", c.Prepared, MostPrepared))
+	if c.Prepared < 0 || c.Prepared > MaxPrepared {
+		faults = append(faults, fmt.Errorf("PREPARED_BOUNDARIES: %d is not 0 to %d", c.Prepared, MaxPrepared))
 	}
 	if strings.HasPrefix(c.SchemaTemplate, sql.PreparedPrefix) {
 		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q can give the name of a prepared boundary, of this or "+
@@ -162,7 +162,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		q: q, registry: c.Registry, names: names, log: c.Log, activity: activity{start: time.Now()},
 		prepared: preparedPool{target: c.Prepared, definition: q.definition(), wake: make(chan struct{}, 1)},
 	}
-	if s.pool, err = openPool(ctx, c, s.parse); err != nil {
+	if s.pool, err = openPool(ctx, c, s.prepareStatements); err != nil {
 		return nil, err
 	}
 	if err := s.migrate(ctx, c.CreatedBy); err != nil {
@@ -178,9 +178,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// parse has the server keep what every request needs, under the statements' own texts, by which the driver finds
+// prepareStatements has the server keep what every request needs, under the statements' own texts, by which the driver finds
 // them: a third of what they cost is to be understood. They are planned anew whenever a schema is made anywhere.
-func (s *Store) parse(ctx context.Context, conn *pgx.Conn) error {
+func (s *Store) prepareStatements(ctx context.Context, conn *pgx.Conn) error {
 	if !s.migrated.Load() { // what they speak of is not there yet
 		return nil
 	}
@@ -316,7 +316,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if readOnly {
 		// What is pooled leads to the server that was the primary once. New connections look for the present one.
 		s.pool.Reset()
-		return &pipeline.Fault{Class: pipeline.Outage, Message: readOnlyHint(), Native: readOnlyState}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: readOnlyHint(), DriverCode: readOnlyState}
 	}
 	if wait {
 		return &pipeline.Fault{Class: pipeline.Outage, Message: commitsWait}

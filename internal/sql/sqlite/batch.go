@@ -15,8 +15,8 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// change is something to be written to the registry, which waits for a commit.
-type change struct {
+// pendingChange is something to be written to the registry, which waits for a commit.
+type pendingChange struct {
 	durable bool // the caller is told when it is on the disk
 	// dir holds a tenant's file. Its names, and those in its parents, are durable before the commit is:
 	// all the way up, since a directory may be one that an attempt made which then died.
@@ -28,20 +28,20 @@ type change struct {
 	told   chan error
 }
 
-// queue is the changes that wait.
-type queue struct {
+// commitQueue is the changes that wait.
+type commitQueue struct {
 	mutex   sync.Mutex
-	waiting []*change
+	waiting []*pendingChange
 }
 
-func (q *queue) join(c *change) {
+func (q *commitQueue) enqueue(c *pendingChange) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	q.waiting = append(q.waiting, c)
 }
 
-// leave reports whether the change was still waiting.
-func (q *queue) leave(c *change) bool {
+// withdraw reports whether the change was still waiting.
+func (q *commitQueue) withdraw(c *pendingChange) bool {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	i := slices.Index(q.waiting, c)
@@ -51,8 +51,8 @@ func (q *queue) leave(c *change) bool {
 	return i >= 0
 }
 
-// take empties the queue.
-func (q *queue) take() (batch []*change) {
+// drain empties the queue.
+func (q *commitQueue) drain() (batch []*pendingChange) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	batch, q.waiting = q.waiting, nil
@@ -60,7 +60,7 @@ func (q *queue) take() (batch []*change) {
 }
 
 // write is writeOnce, again for a change that can be made again where another one's fault had it abandoned.
-func (s *Store) write(ctx context.Context, c *change) (err error) {
+func (s *Store) write(ctx context.Context, c *pendingChange) (err error) {
 	for range 3 {
 		if err = s.writeOnce(ctx, c); !errors.Is(err, errAbandoned) || c.dir != "" {
 			break
@@ -74,19 +74,19 @@ func (s *Store) write(ctx context.Context, c *change) (err error) {
 // turn takes along all that wait for it: they share one transaction, and one wait for the disk. Nobody waits for
 // others to come. A caller whose context ends leaves the queue; once its change is being written it waits for
 // the result, which is the truth.
-func (s *Store) writeOnce(ctx context.Context, c *change) error {
+func (s *Store) writeOnce(ctx context.Context, c *pendingChange) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	c.told = make(chan error, 1)
-	s.queue.join(c)
+	s.queue.enqueue(c)
 	select {
 	case err := <-c.told:
 		return err
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		if s.queue.leave(c) {
+		if s.queue.withdraw(c) {
 			return context.Cause(ctx)
 		}
 		return <-c.told
@@ -96,7 +96,7 @@ func (s *Store) writeOnce(ctx context.Context, c *change) error {
 		return err
 	default:
 	}
-	s.lead(ctx, s.queue.take())
+	s.leader(ctx, s.queue.drain())
 	return <-c.told
 }
 
@@ -104,9 +104,9 @@ func (s *Store) writeOnce(ctx context.Context, c *change) error {
 // costs them nothing.
 var errAbandoned = fmt.Errorf("the transaction was abandoned for another one's fault: %w", pipeline.ErrBusy)
 
-// lead writes a batch and tells everybody what became of it. A transaction that is not committed has told no
+// leader writes a batch and tells everybody what became of it. A transaction that is not committed has told no
 // change the truth, not even one that failed: what it met there may have been another's.
-func (s *Store) lead(ctx context.Context, batch []*change) {
+func (s *Store) leader(ctx context.Context, batch []*pendingChange) {
 	err := errAbandoned
 	defer func() {
 		for _, c := range batch {
@@ -126,12 +126,12 @@ func (s *Store) lead(ctx context.Context, batch []*change) {
 }
 
 // commit writes a batch in one transaction.
-func (s *Store) commit(ctx context.Context, batch []*change) error {
+func (s *Store) commit(ctx context.Context, batch []*pendingChange) error {
 	if err := s.inPlace(); err != nil {
 		return err
 	}
 	db := s.lax
-	if slices.ContainsFunc(batch, func(c *change) bool { return c.durable }) {
+	if slices.ContainsFunc(batch, func(c *pendingChange) bool { return c.durable }) {
 		db = s.durable
 	}
 	tx, err := db.BeginTx(ctx, nil)
@@ -143,7 +143,7 @@ func (s *Store) commit(ctx context.Context, batch []*change) error {
 		if err := batch[0].do(ctx, tx); err != nil {
 			return registryFault(errors.Join(err, tx.Rollback()))
 		}
-	} else if err := apart(ctx, tx, batch); err != nil {
+	} else if err := withSavepoints(ctx, tx, batch); err != nil {
 		return registryFault(err)
 	}
 	if err := s.syncDirs(batch); err != nil {
@@ -152,8 +152,8 @@ func (s *Store) commit(ctx context.Context, batch []*change) error {
 	return registryFault(tx.Commit())
 }
 
-// apart makes each change so that it can fail without the others. An error is the transaction's.
-func apart(ctx context.Context, tx *databasesql.Tx, batch []*change) error {
+// withSavepoints makes each change so that it can fail without the others. An error is the transaction's.
+func withSavepoints(ctx context.Context, tx *databasesql.Tx, batch []*pendingChange) error {
 	for _, c := range batch {
 		if _, err := tx.ExecContext(ctx, "SAVEPOINT change"); err != nil {
 			return err
@@ -172,7 +172,7 @@ func apart(ctx context.Context, tx *databasesql.Tx, batch []*change) error {
 
 // syncDirs makes the names of the batch's files durable. At once: a file system has one journal, and who waits
 // for it at the same time waits for the same write. Where a tenant's directory fails, the fault is that tenant's.
-func (s *Store) syncDirs(batch []*change) error {
+func (s *Store) syncDirs(batch []*pendingChange) error {
 	var all errgroup.Group
 	begun := map[string]bool{}
 	var mutex sync.Mutex

@@ -97,7 +97,7 @@ func TestThoseThatWaitShareACommit(t *testing.T) {
 	results := crowd(t, s,
 		registering(builds["a"]), registering(builds["taken"]), registering(builds["b"]), registering(builds["twin"]),
 		registering(late), func() error {
-			o, err := s.Conclude(t.Context(), failing.claim, pipeline.Conclusion{Outcome: pipeline.Outcome{ID: "failure"}})
+			o, err := s.RecordFailure(t.Context(), failing.claim, pipeline.Failure{Outcome: pipeline.Outcome{ID: "failure"}})
 			if err == nil && o.ID != "failure" {
 				err = fmt.Errorf("%+v", o)
 			}
@@ -151,7 +151,7 @@ func TestWhoIsStoppedWhileWaitingLeaves(t *testing.T) {
 	if got := tenants(t, s); got != "stays" {
 		t.Errorf("registered: %s", got)
 	}
-	if err := s.write(ctx, &change{}); !errors.Is(err, told) { // nor does it begin to wait
+	if err := s.write(ctx, &pendingChange{}); !errors.Is(err, told) { // nor does it begin to wait
 		t.Error(err)
 	}
 }
@@ -283,8 +283,8 @@ func TestPanicWhileWriting(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	var panics atomic.Int32
-	failing := &change{do: func(context.Context, *databasesql.Tx) error { panic("a fault in the program") }}
-	call := func(c *change) func() error {
+	failing := &pendingChange{do: func(context.Context, *databasesql.Tx) error { panic("a fault in the program") }}
+	call := func(c *pendingChange) func() error {
 		return func() error {
 			defer func() {
 				if recover() != nil {
@@ -294,7 +294,9 @@ func TestPanicWhileWriting(t *testing.T) {
 			return s.write(t.Context(), c)
 		}
 	}
-	fine := func() *change { return &change{do: func(context.Context, *databasesql.Tx) error { return nil }} }
+	fine := func() *pendingChange {
+		return &pendingChange{do: func(context.Context, *databasesql.Tx) error { return nil }}
+	}
 	crowd(t, s, call(fine()), call(failing), call(fine()))
 	// Who has the turn panics, and then the change's own caller, who makes it again.
 	if n := panics.Load(); n < 1 || n > 2 {

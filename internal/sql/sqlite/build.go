@@ -43,7 +43,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		err = b.startBeside()
 	case errors.Is(err, syscall.ENOTDIR), err == nil && !info.Mode().IsRegular():
-		err = pipeline.Failure(events.CauseBoundaryNotEmpty, "%s, or the directory it should be in, exists and is "+
+		err = pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s, or the directory it should be in, exists and is "+
 			"something else; nothing was touched", b.path)
 	case err == nil:
 		err = b.openExisting(ctx)
@@ -72,7 +72,7 @@ func (b *build) stayInside() error {
 			return err
 		}
 		if below, err := filepath.Rel(root, target); err != nil || !filepath.IsLocal(below) {
-			return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s is a link to %s, which is outside the storage "+
+			return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s is a link to %s, which is outside the storage "+
 				"directory; nothing was touched", dir, target)
 		}
 		return nil
@@ -131,7 +131,7 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 			return err
 		}
 	}
-	err := b.write(ctx, &change{
+	err := b.write(ctx, &pendingChange{
 		durable: true, dir: filepath.Dir(b.path), tenant: b.tenant,
 		do: func(ctx context.Context, registry *databasesql.Tx) error { return b.enter(ctx, registry, t, o) },
 	})
@@ -163,7 +163,7 @@ func (b *build) enterRows(ctx context.Context, registry *databasesql.Tx, t pipel
 		t.Boundary.DatabasePath, stamp(t.CreatedAt), t.CreatedBy); err != nil {
 		return err
 	}
-	if err := b.conclude(ctx, registry, b.claim, "provisioned", pipeline.Conclusion{Outcome: o}); err != nil {
+	if err := b.conclude(ctx, registry, b.claim, "provisioned", pipeline.Failure{Outcome: o}); err != nil {
 		return err
 	}
 	var kept bool

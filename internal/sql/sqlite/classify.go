@@ -20,7 +20,7 @@ func registryFault(err error) error { return fault(err, true) }
 // operating system's error.
 func fault(err error, shared bool) error {
 	var known *pipeline.Fault
-	var settled *pipeline.Settled
+	var settled *pipeline.AlreadyDecidedError
 	if err == nil || errors.As(err, &known) || errors.As(err, &settled) || errors.Is(err, pipeline.ErrBusy) {
 		return err
 	}
@@ -34,7 +34,7 @@ func fault(err error, shared bool) error {
 	if shared {
 		m = row.Shared
 	}
-	return &pipeline.Fault{Class: m.Class, Code: m.Code, Message: m.Hint, Native: native, Shared: shared, Err: err}
+	return &pipeline.Fault{Class: m.Class, Code: m.Code, Message: m.Hint, DriverCode: native, Shared: shared, Err: err}
 }
 
 // primary is the primary result code of a driver's error, or 0.

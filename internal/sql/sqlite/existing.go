@@ -50,7 +50,7 @@ func (b *build) openExisting(ctx context.Context) error {
 func (b *build) requireFiles() error {
 	for _, suffix := range []string{"-journal", "-wal", "-shm"} {
 		if info, err := os.Stat(b.path + suffix); err == nil && !info.Mode().IsRegular() {
-			return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s is no file; nothing was touched: move it away or choose "+
+			return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s is no file; nothing was touched: move it away or choose "+
 				"another id", b.path+suffix)
 		}
 	}
@@ -71,7 +71,7 @@ func (b *build) occupied(ctx context.Context, why string) error {
 	if err := b.lookAgain(ctx, b.reads, b.claim, b.tenant, b.path); err != nil {
 		return err
 	}
-	return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s exists, is not registered, and %s; nothing was "+
+	return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s exists, is not registered, and %s; nothing was "+
 		"touched: move it away or choose another id", b.path, why)
 }
 

@@ -11,7 +11,7 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-func readEntry(ctx context.Context, from rower, key string) (e sql.Entry, err error) {
+func readEntry(ctx context.Context, from queryRower, key string) (e sql.LedgerRow, err error) {
 	err = e.Scan(from.QueryRowContext(ctx, requestSQL, key))
 	return e, err
 }
@@ -22,16 +22,16 @@ func (s *Store) Claim(
 ) (pipeline.Claim, error) {
 	key := r.Key()
 	now := s.Now()
-	var row sql.Entry
+	var row sql.LedgerRow
 	var claimed int64
 	var registered string
-	err := s.write(ctx, &change{do: func(ctx context.Context, tx *databasesql.Tx) error {
+	err := s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *databasesql.Tx) error {
 		replay, err := countedReplay(ctx, tx, key, r.Replay)
 		if err != nil {
 			return err
 		}
 		result, err := tx.ExecContext(ctx, claimSQL, key, r.Event.Source(), r.Event.ID(), tenantID, replay,
-			limit.Attempts, stamp(now), stamp(now.Add(-limit.Lease)), r.Delivery,
+			limit.Attempts, stamp(now), stamp(now.Add(-limit.Lease)), r.DeliveryID,
 			r.Message(), stamp(now.Add(-limit.ForCopies())))
 		if err != nil {
 			return err
@@ -48,7 +48,7 @@ func (s *Store) Claim(
 	if err != nil {
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", err)
 	}
-	return row.Claimed(key, claimed == 1, registered)
+	return row.ClaimResult(key, claimed == 1, registered)
 }
 
 // countedReplay returns what a message's replay number counts as. Only one above [pipeline.MaxReplay], which is rare,
@@ -67,10 +67,10 @@ func countedReplay(ctx context.Context, tx *databasesql.Tx, key string, number i
 	return pipeline.NextReplay(number, row.Replay), nil
 }
 
-// Conclude implements [pipeline.Ledger].
-func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Conclusion) (pipeline.Outcome, error) {
-	var row sql.Entry
-	err := s.write(ctx, &change{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) (err error) {
+// RecordFailure implements [pipeline.Ledger].
+func (s *Store) RecordFailure(ctx context.Context, c pipeline.Claim, f pipeline.Failure) (pipeline.Outcome, error) {
+	var row sql.LedgerRow
+	err := s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) (err error) {
 		if err := s.conclude(ctx, tx, c, "failed", f); err != nil {
 			return err
 		}
@@ -80,16 +80,16 @@ func (s *Store) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Concl
 	if err != nil {
 		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
 	}
-	return row.Concluded()
+	return row.StoredOutcome()
 }
 
 // Reject implements [pipeline.Ledger].
 func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outcome, error) {
-	var row sql.Entry
+	var row sql.LedgerRow
 	f, m := r.Failure, r.Message
-	err := s.write(ctx, &change{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) error {
+	err := s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) error {
 		_, err := tx.ExecContext(ctx, rejectSQL, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step,
-			string(f.Cause.Code), f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.Delivery, stamp(s.Now()))
+			string(f.Cause.Code), f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.DeliveryID, stamp(s.Now()))
 		if err == nil {
 			row, err = readEntry(ctx, tx, r.Key)
 		}
@@ -98,20 +98,20 @@ func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outc
 	if err != nil {
 		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
 	}
-	return row.Concluded()
+	return row.StoredOutcome()
 }
 
-// Note implements [pipeline.Ledger].
-func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.Note) error {
-	return s.writeLax(ctx, "attempt", noteSQL, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, stamp(s.Now()),
-		c.Attempt, c.Delivery)
+// AttemptNote implements [pipeline.Ledger].
+func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.AttemptNote) error {
+	return s.writeAsync(ctx, "attempt", noteSQL, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, stamp(s.Now()),
+		c.Attempt, c.DeliveryID)
 }
 
-// Suspect implements [pipeline.Ledger].
-func (s *Store) Suspect(ctx context.Context, r pipeline.Request, limit pipeline.Limit) (suspect bool, _ error) {
+// LastAttemptVanished implements [pipeline.Ledger].
+func (s *Store) LastAttemptVanished(ctx context.Context, r pipeline.Request, limit pipeline.Limit) (suspect bool, _ error) {
 	now, busy := s.Now(), false
-	err := s.reads.QueryRowContext(ctx, suspectSQL, r.Key(), stamp(now.Add(-limit.Ended())), limit.Attempts, r.Message(),
-		stamp(now.Add(-limit.Lease)), stamp(now.Add(-limit.ForCopies())), r.Delivery, r.Replay).Scan(&suspect, &busy)
+	err := s.reads.QueryRowContext(ctx, suspectSQL, r.Key(), stamp(now.Add(-limit.StaleAfter())), limit.Attempts, r.Message(),
+		stamp(now.Add(-limit.Lease)), stamp(now.Add(-limit.ForCopies())), r.DeliveryID, r.Replay).Scan(&suspect, &busy)
 	if busy {
 		return false, pipeline.ErrBusy
 	}
@@ -121,12 +121,12 @@ func (s *Store) Suspect(ctx context.Context, r pipeline.Request, limit pipeline.
 	return suspect, nil
 }
 
-// Buried implements [pipeline.Ledger].
-func (s *Store) Buried(ctx context.Context, key, outcomeID, delivery string) error {
-	return s.writeLax(ctx, "dead letter", buriedSQL, key, outcomeID, delivery)
+// DeadLetterConfirmed implements [pipeline.Ledger].
+func (s *Store) DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery string) error {
+	return s.writeAsync(ctx, "dead letter", buriedSQL, key, outcomeID, delivery)
 }
 
-// Recorded implements [pipeline.Ledger].
+// Outcome implements [pipeline.Ledger].
 func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, error) {
 	row, err := readEntry(ctx, s.reads, key)
 	if err == nil || errors.Is(err, databasesql.ErrNoRows) {
@@ -135,12 +135,12 @@ func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, err
 	if err != nil {
 		return pipeline.Outcome{}, fmt.Errorf("read the ledger: %w", registryFault(err))
 	}
-	return row.Recorded(), nil
+	return row.CurrentOutcome(), nil
 }
 
-// writeLax notes something in the ledger, without waiting for the disk.
-func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) error {
-	err := s.write(ctx, &change{do: func(ctx context.Context, tx *databasesql.Tx) error {
+// writeAsync notes something in the ledger, without waiting for the disk.
+func (s *Store) writeAsync(ctx context.Context, what, query string, args ...any) error {
+	err := s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *databasesql.Tx) error {
 		_, err := tx.ExecContext(ctx, query, args...)
 		return err
 	}})
@@ -152,7 +152,7 @@ func (s *Store) writeLax(ctx context.Context, what, query string, args ...any) e
 
 // conclude records an outcome within a write transaction.
 func (s *Store) conclude(
-	ctx context.Context, tx *databasesql.Tx, c pipeline.Claim, state string, f pipeline.Conclusion,
+	ctx context.Context, tx *databasesql.Tx, c pipeline.Claim, state string, f pipeline.Failure,
 ) error {
 	_, err := tx.ExecContext(ctx, concludeSQL, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
 		f.Outcome.ID, string(f.Outcome.Body), stamp(s.Now()), c.Attempt)
@@ -161,7 +161,7 @@ func (s *Store) conclude(
 
 // lookAgain returns why the tenant must not be registered after all: the request is settled, or somebody
 // has registered the tenant or its file. Inside a write transaction the answer stays true until its end.
-func (s *Store) lookAgain(ctx context.Context, from rower, c pipeline.Claim, tenant, path string) error {
+func (s *Store) lookAgain(ctx context.Context, from queryRower, c pipeline.Claim, tenant, path string) error {
 	row, err := readEntry(ctx, from, c.Key)
 	if err != nil {
 		return err
@@ -174,5 +174,5 @@ func (s *Store) lookAgain(ctx context.Context, from rower, c pipeline.Claim, ten
 	if err != nil {
 		return err
 	}
-	return row.Vacant(c, tenant, twin, path, holder)
+	return row.CheckAvailable(c, tenant, twin, path, holder)
 }

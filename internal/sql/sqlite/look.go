@@ -109,6 +109,6 @@ func unmended(err error) error {
 	return &pipeline.Fault{
 		Message: "a process that wrote it has died, and only one that may write can mend it: open it once with " +
 			"DocEX or sqlite3 or, if it is the registry, start the service",
-		Native: "SQLITE 8", Err: err,
+		DriverCode: "SQLITE 8", Err: err,
 	}
 }

@@ -22,7 +22,7 @@ func (r *Reader) Twins(ctx context.Context, limit int) (pairs [][2]string, err e
 
 // Misplaced are those of a page of the registry that DocEX looks for where they are not, or where somebody else is.
 // Who is registered there is told where the path is written as this program writes it.
-func (r *Reader) Misplaced(ctx context.Context, page []sql.Registered) (found []sql.Misplaced, err error) {
+func (r *Reader) Misplaced(ctx context.Context, page []sql.TenantRow) (found []sql.Misplaced, err error) {
 	paths := make([]string, len(page))
 	for i, t := range page {
 		paths[i] = r.path(t.ID)
@@ -46,11 +46,11 @@ func (r *Reader) Misplaced(ctx context.Context, page []sql.Registered) (found []
 		return nil, err
 	}
 	for i, t := range page {
-		m := sql.Misplaced{TenantID: t.ID, Registered: t.Boundary.DatabasePath, Expected: paths[i]}
+		m := sql.Misplaced{TenantID: t.ID, RegisteredAs: t.Boundary.DatabasePath, Expected: paths[i]}
 		if holder := holders[paths[i]]; holder != t.ID {
-			m.Holder = holder
+			m.Owner = holder
 		}
-		if m.Holder != "" || m.Registered != "" && !r.isAt(t.ID, m.Registered) {
+		if m.Owner != "" || m.RegisteredAs != "" && !r.isAt(t.ID, m.RegisteredAs) {
 			found = append(found, m)
 		}
 	}

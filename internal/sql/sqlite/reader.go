@@ -81,9 +81,9 @@ func (r *Reader) Count(ctx context.Context) (n int, err error) {
 }
 
 // Tenants is a page of the registry: at most limit rows, by id, after that id.
-func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []sql.Registered, err error) {
+func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []sql.TenantRow, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
-		page, err = collect(ctx, tx, tenantsSQL, func(row scanner) (t sql.Registered, err error) {
+		page, err = collect(ctx, tx, tenantsSQL, func(row scanner) (t sql.TenantRow, err error) {
 			err = t.Scan(row)
 			return t, err
 		}, after, limit)
@@ -93,7 +93,7 @@ func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []s
 }
 
 // Tenant is the row whose id equals id without regard to case, the same spelling first, or [sql.ErrNotFound].
-func (r *Reader) Tenant(ctx context.Context, id string) (t sql.Registered, err error) {
+func (r *Reader) Tenant(ctx context.Context, id string) (t sql.TenantRow, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) error {
 		return t.Scan(tx.QueryRowContext(ctx, tenantSQL, id))
 	})
@@ -101,7 +101,7 @@ func (r *Reader) Tenant(ctx context.Context, id string) (t sql.Registered, err e
 }
 
 // Request is the ledger's row with this key, or [sql.ErrNotFound].
-func (r *Reader) Request(ctx context.Context, key string) (rec sql.Record, err error) {
+func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord, err error) {
 	if !r.ledger {
 		return rec, sql.ErrNoLedger
 	}
@@ -112,12 +112,12 @@ func (r *Reader) Request(ctx context.Context, key string) (rec sql.Record, err e
 }
 
 // Requests are the latest requests for the tenant, without outcome and history.
-func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) (all []sql.Record, err error) {
+func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) (all []sql.RequestRecord, err error) {
 	if !r.ledger {
 		return nil, sql.ErrNoLedger
 	}
 	err = r.read(ctx, "ledger", func(tx *databasesql.Tx) (err error) {
-		all, err = collect(ctx, tx, recordsSQL, func(row scanner) (rec sql.Record, err error) {
+		all, err = collect(ctx, tx, recordsSQL, func(row scanner) (rec sql.RequestRecord, err error) {
 			err = rec.Scan(row)
 			return rec, err
 		}, tenantID, limit)
@@ -130,7 +130,7 @@ func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) (all 
 // template names, because DocEX goes by the template, else the registered one. That those are not the same
 // is a difference, and so is a file that is missing or no database. An error means that it could not be
 // read, never that something differs.
-func (r *Reader) Verify(ctx context.Context, t sql.Registered) (pipeline.Inspection, error) {
+func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error) {
 	expected, registered := r.path(t.ID), t.Boundary.DatabasePath
 	in, err := verifyFile(ctx, expected)
 	moved := registered != "" && !r.isAt(t.ID, registered)

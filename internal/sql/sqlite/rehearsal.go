@@ -31,7 +31,7 @@ const (
 func (s *Store) Rehearse(ctx context.Context) error {
 	err := s.rehearseFile(ctx)
 	if err == nil {
-		err = s.write(ctx, &change{durable: true, do: s.rehearseRows})
+		err = s.write(ctx, &pendingChange{durable: true, do: s.rehearseRows})
 	}
 	if err != nil {
 		return fmt.Errorf("rehearsal failed: %w", registryFault(err))

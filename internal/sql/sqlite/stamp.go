@@ -51,7 +51,7 @@ func (b *build) isOwn(mark uint32) bool {
 // applicationIDSQL reads and, with a number behind it, writes the mark of a file.
 const applicationIDSQL = "PRAGMA application_id"
 
-func readMark(ctx context.Context, from rower) (uint32, error) {
+func readMark(ctx context.Context, from queryRower) (uint32, error) {
 	var id int64 // signed, in files of other programs
 	err := from.QueryRowContext(ctx, applicationIDSQL).Scan(&id)
 	return uint32(id), err //nolint:gosec // 32 bits of the header
@@ -85,7 +85,7 @@ func (b *build) takeOver(ctx context.Context) error {
 		case err != nil:
 			return registryFault(err)
 		case !known:
-			return pipeline.Failure(events.CauseBoundaryNotEmpty, "%s belongs to another service, or was made for a request "+
+			return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s belongs to another service, or was made for a request "+
 				"that the ledger no longer has; nothing was touched: give each service a DATABASE_PATH_TEMPLATE or a storage "+
 				"directory of its own, choose another id or, if no service has the file, move it away", b.path)
 		case stamped:
@@ -129,6 +129,6 @@ func requireFree(ctx context.Context, registry string) (err error) {
 	if err != nil || mark == 0 {
 		return err
 	}
-	return pipeline.Failure(events.CauseBoundaryNotEmpty, "the file belongs to a tenant of another service; nothing was "+
+	return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "the file belongs to a tenant of another service; nothing was "+
 		"touched: choose another DATABASE_PATH_TEMPLATE or storage directory")
 }

@@ -46,7 +46,7 @@ type Store struct {
 	lax      *databasesql.DB // commits are in the operating system's hands
 	durable  *databasesql.DB // commits are on the disk
 	turn     chan struct{}   // the write lock within this process: SQLite's own is polled
-	queue    queue           // of what waits for it
+	queue    commitQueue     // of what waits for it
 	syncDir  func(dir string) error
 	opened   fs.FileInfo // the registry's file
 	// registryID is that of the registry, on which the marks of files depend.
@@ -189,7 +189,7 @@ func (s *Store) Strategy() string { return events.IsolationDatabase }
 
 // Ping reports whether the registry can be written to.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.write(ctx, &change{do: func(ctx context.Context, registry *databasesql.Tx) error {
+	return s.write(ctx, &pendingChange{do: func(ctx context.Context, registry *databasesql.Tx) error {
 		_, err := registry.ExecContext(ctx, pingSQL)
 		return err
 	}})
@@ -212,13 +212,13 @@ func (s *Store) inPlace() error {
 	return nil
 }
 
-// rower is a database, connection or transaction to read through.
-type rower interface {
+// queryRower is a database, connection or transaction to read through.
+type queryRower interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *databasesql.Row
 }
 
 // text reads a text that need not be there.
-func text(ctx context.Context, from rower, query string, args ...any) (found string, err error) {
+func text(ctx context.Context, from queryRower, query string, args ...any) (found string, err error) {
 	err = from.QueryRowContext(ctx, query, args...).Scan(&found)
 	if errors.Is(err, databasesql.ErrNoRows) {
 		return "", nil

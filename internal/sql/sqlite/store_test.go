@@ -47,7 +47,7 @@ func TestPragmas(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		from rower
+		from queryRower
 		want map[string]string
 	}{
 		"durable": {s.durable, map[string]string{
@@ -109,7 +109,7 @@ func TestClasses(t *testing.T) {
 		"unknown":   {errors.New("x"), pipeline.Transient, ""},
 		"no row":    {databasesql.ErrNoRows, pipeline.Transient, ""},
 		"already said": {
-			fmt.Errorf("x: %w", pipeline.Failure(events.CauseSchemaInvalid, "y")), pipeline.Permanent,
+			fmt.Errorf("x: %w", pipeline.Permanentf(events.CauseSchemaInvalid, "y")), pipeline.Permanent,
 			events.CauseSchemaInvalid,
 		},
 	} {
@@ -121,7 +121,7 @@ func TestClasses(t *testing.T) {
 	if classify(nil) != nil || registryFault(nil) != nil {
 		t.Error("nothing wrong is no fault")
 	}
-	settled := &pipeline.Settled{}
+	settled := &pipeline.AlreadyDecidedError{}
 	if err := classify(settled); !errors.Is(err, settled) {
 		t.Error(err)
 	}

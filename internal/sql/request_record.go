@@ -11,28 +11,28 @@ import (
 var ErrNoLedger = errors.New("the registry has no ledger of requests, or one of an earlier version: start the " +
 	"service once, which creates and migrates it")
 
-// Record is a request as the ledger has it, for people to read.
-type Record struct {
-	Key       string // also of its dead letter
-	Source    string
-	ID        string
-	TenantID  string // empty where the id asked for is not one
-	State     string // running, provisioned or failed
-	Replay    int
-	Attempts  int
-	LastStep  string
-	LastCause string // a cause code, or the database's own code while running
-	LastError string
-	CreatedAt time.Time
-	UpdatedAt time.Time
-	OutcomeID string          // empty while running
-	Outcome   json.RawMessage // the event; nil while running
-	Buried    bool            // a failure whose dead letter is confirmed
-	History   []Turn          // the last hundred, the oldest first
+// RequestRecord is a request as the ledger has it, for people to read.
+type RequestRecord struct {
+	Key                 string // also of its dead letter
+	Source              string
+	ID                  string
+	TenantID            string // empty where the id asked for is not one
+	State               string // running, provisioned or failed
+	Replay              int
+	Attempts            int
+	LastStep            string
+	LastCause           string // a cause code, or the database's own code while running
+	LastError           string
+	CreatedAt           time.Time
+	UpdatedAt           time.Time
+	OutcomeID           string          // empty while running
+	Outcome             json.RawMessage // the event; nil while running
+	DeadLetterConfirmed bool            // a failure whose dead letter is confirmed
+	History             []HistoryEntry  // the last hundred, the oldest first
 }
 
-// Turn is one entry of a request's history.
-type Turn struct {
+// HistoryEntry is one entry of a request's history.
+type HistoryEntry struct {
 	At      time.Time
 	Event   string // begun, retry, refunded, provisioned or failed
 	Replay  int
@@ -43,11 +43,11 @@ type Turn struct {
 }
 
 // Scan reads the row as record.sql and records.sql of each engine select it.
-func (r *Record) Scan(row interface{ Scan(dest ...any) error }) error {
+func (r *RequestRecord) Scan(row interface{ Scan(dest ...any) error }) error {
 	var outcome, history string
 	err := row.Scan(&r.Key, &r.Source, &r.ID, &r.TenantID, &r.State, &r.Replay, &r.Attempts,
 		&r.LastStep, &r.LastCause, &r.LastError, (*utc)(&r.CreatedAt), (*utc)(&r.UpdatedAt),
-		&r.OutcomeID, &outcome, &r.Buried, &history)
+		&r.OutcomeID, &outcome, &r.DeadLetterConfirmed, &history)
 	if err != nil {
 		return err
 	}
@@ -61,8 +61,8 @@ func (r *Record) Scan(row interface{ Scan(dest ...any) error }) error {
 }
 
 // UnmarshalJSON reads an entry; its time is text in UTC without a zone, which encoding/json would refuse.
-func (t *Turn) UnmarshalJSON(text []byte) error {
-	type plain Turn
+func (t *HistoryEntry) UnmarshalJSON(text []byte) error {
+	type plain HistoryEntry
 	entry := struct {
 		*plain
 		At string

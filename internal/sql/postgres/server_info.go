@@ -13,9 +13,9 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Vitals are what provisioning depends on in a server, a database and a role. They need no registry and no right but
+// ServerInfo are what provisioning depends on in a server, a database and a role. They need no registry and no right but
 // to connect.
-type Vitals struct {
+type ServerInfo struct {
 	Version                  int // such as 150018
 	Release                  string
 	Role, Database           string
@@ -38,27 +38,27 @@ type Vitals struct {
 	// NeighboursErr says why the other registries could not be read, or not all of them.
 	NeighboursErr error `db:"-"`
 
-	Registry bool          `db:"-"` // there is one
-	Migrated bool          `db:"-"` // it is of this version
-	Lacking  []Right       `db:"-"`
-	Pooler   Pooler        `db:"-"`
-	Skew     time.Duration `db:"-"` // by which the server's clock is ahead of this one
-	Unsure   time.Duration `db:"-"` // by how much the skew may be wrong, either way
+	Registry          bool          `db:"-"` // there is one
+	Migrated          bool          `db:"-"` // it is of this version
+	MissingPrivileges []Privilege   `db:"-"`
+	Pooler            Pooler        `db:"-"`
+	Skew              time.Duration `db:"-"` // by which the server's clock is ahead of this one
+	Unsure            time.Duration `db:"-"` // by how much the skew may be wrong, either way
 }
 
-// Right is something that the service needs and the role lacks.
-type Right struct {
+// Privilege is something that the service needs and the role lacks.
+type Privilege struct {
 	Kind      string // DATABASE, SCHEMA, TABLE, or OWNER of a table that is to be migrated
 	Object    string
 	Privilege string // empty for OWNER
 	Grant     string // the SQL that gives it, for people to run
 }
 
-// OnlyLooks reports whether the role can read the registry, and neither write to it nor make a schema: it is an
+// IsReadOnlyRole reports whether the role can read the registry, and neither write to it nor make a schema: it is an
 // operator's, and not the service's.
-func (v Vitals) OnlyLooks() bool {
+func (v ServerInfo) IsReadOnlyRole() bool {
 	lacks := func(kind, object, privilege string) bool {
-		return slices.ContainsFunc(v.Lacking, func(r Right) bool {
+		return slices.ContainsFunc(v.MissingPrivileges, func(r Privilege) bool {
 			return r.Kind == kind && (r.Object == object || object == "") && r.Privilege == privilege
 		})
 	}
@@ -68,8 +68,8 @@ func (v Vitals) OnlyLooks() bool {
 }
 
 // readsRegistry reports whether there is a registry that the role can read.
-func (v Vitals) readsRegistry() bool {
-	return v.Registry && !slices.ContainsFunc(v.Lacking, func(r Right) bool {
+func (v ServerInfo) readsRegistry() bool {
+	return v.Registry && !slices.ContainsFunc(v.MissingPrivileges, func(r Privilege) bool {
 		return r.Kind == "SCHEMA" && r.Privilege == "USAGE" ||
 			r.Kind == "TABLE" && r.Object == "tenant_registry" && r.Privilege == "SELECT"
 	})
@@ -84,20 +84,20 @@ type Pooler struct {
 // clockTries is how often the clock is read: the quickest answer says most.
 const clockTries = 3
 
-// ReadVitals connects as the service does, and asks. Nothing is changed.
-func ReadVitals(ctx context.Context, c Config, now func() time.Time) (v Vitals, err error) {
+// ReadServerInfo connects as the service does, and asks. Nothing is changed.
+func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v ServerInfo, err error) {
 	names, q, err := c.prepare()
 	if err != nil {
 		return v, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	conn, application, err := connectForVitals(ctx, c)
+	conn, application, err := connectForServerInfo(ctx, c)
 	if err != nil {
 		return v, fmt.Errorf("connect to PostgreSQL: %w", sharedFault(err))
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // all is read
-	if v, err = readVitals(ctx, conn, q, c, application); err == nil {
+	if v, err = readServerInfo(ctx, conn, q, c, application); err == nil {
 		v.Pooler, err = readPooler(ctx, conn, q)
 	}
 	if err == nil {
@@ -110,9 +110,9 @@ func ReadVitals(ctx context.Context, c Config, now func() time.Time) (v Vitals, 
 	return v, nil
 }
 
-// connectForVitals opens a session as the service's are, under another name. Of several hosts it takes the one that the
+// connectForServerInfo opens a session as the service's are, under another name. Of several hosts it takes the one that the
 // service would, else any.
-func connectForVitals(ctx context.Context, c Config) (conn *pgx.Conn, application string, err error) {
+func connectForServerInfo(ctx context.Context, c Config) (conn *pgx.Conn, application string, err error) {
 	pool, err := poolConfig(c)
 	if err != nil {
 		return nil, "", err
@@ -131,12 +131,12 @@ func connectForVitals(ctx context.Context, c Config) (conn *pgx.Conn, applicatio
 	return conn, application, err
 }
 
-func readVitals(ctx context.Context, conn *pgx.Conn, q queries, c Config, application string) (v Vitals, err error) {
+func readServerInfo(ctx context.Context, conn *pgx.Conn, q queries, c Config, application string) (v ServerInfo, err error) {
 	rows, err := conn.Query(ctx, q.vitals, application)
 	if err != nil {
 		return v, err
 	}
-	if v, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Vitals]); err != nil {
+	if v, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[ServerInfo]); err != nil {
 		return v, err
 	}
 	var ledger, pooled, stamped bool
@@ -148,7 +148,7 @@ func readVitals(ctx context.Context, conn *pgx.Conn, q queries, c Config, applic
 	if err != nil {
 		return v, err
 	}
-	v.Lacking, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r Right, err error) {
+	v.MissingPrivileges, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r Privilege, err error) {
 		var owner string
 		err = row.Scan(&r.Kind, &r.Object, &r.Privilege, &owner)
 		r.Grant = r.grant(c.Registry, owner, v.Role)
@@ -158,7 +158,7 @@ func readVitals(ctx context.Context, conn *pgx.Conn, q queries, c Config, applic
 }
 
 // grant is the SQL that gives the right to a role.
-func (r Right) grant(registry, owner, role string) string {
+func (r Privilege) grant(registry, owner, role string) string {
 	object := quote(r.Object)
 	switch r.Kind {
 	case "OWNER":
@@ -188,7 +188,7 @@ func readPooler(ctx context.Context, conn *pgx.Conn, q queries) (p Pooler, err e
 	return p, nil
 }
 
-func (v *Vitals) readClock(ctx context.Context, conn *pgx.Conn, q queries, now func() time.Time) error {
+func (v *ServerInfo) readClock(ctx context.Context, conn *pgx.Conn, q queries, now func() time.Time) error {
 	for i := range clockTries {
 		var there time.Time
 		before := now()

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// place is where intake stands: what it waits for there tells who has to get on.
-type place int
+// state is where intake stands: what it waits for there tells who has to get on.
+type state int
 
 // The places.
 const (
-	placeServer  place = iota // for a message, or the server's word on streams and consumer; intake looks up now and then
+	stateServer  state = iota // for a message, or the server's word on streams and consumer; intake looks up now and then
 	placeGate                 // for the database; the prober asks, and interrupted work tries
 	placeWorkers              // for a free slot; workers end steps, publish and acknowledge
 	placeEnd                  // for work to end or be handed back
@@ -19,48 +19,48 @@ const (
 
 // places tells of each what it is called, and the longest time without a sign of life that can be explained: no call
 // of a server goes on for longer than a minute and a half.
-var places = map[place]struct {
+var places = map[state]struct {
 	name     string
 	patience time.Duration
 }{
-	placeServer:  {"waiting for NATS", 2 * time.Minute},
+	stateServer:  {"waiting for NATS", 2 * time.Minute},
 	placeGate:    {"waiting for the database", 3 * time.Minute},
 	placeWorkers: {"waiting for a worker", 3 * time.Minute},
 	placeEnd:     {"waiting for work to end", 3 * time.Minute},
 }
 
-// pulse tells whether intake gets on. To wait for a server that is away is to get on, as long as somebody asks it:
+// watchdog tells whether intake gets on. To wait for a server that is away is to get on, as long as somebody asks it:
 // what does not is a process that only a restart can help.
-type pulse struct {
+type watchdog struct {
 	mu   sync.Mutex
-	at   place
+	at   state
 	last time.Time
 }
 
-func newPulse() *pulse { return &pulse{last: time.Now()} }
+func newWatchdog() *watchdog { return &watchdog{last: time.Now()} }
 
-// enter says that intake itself has got on, to this place.
-func (p *pulse) enter(at place) {
+// setState says that intake itself has got on, to this place.
+func (p *watchdog) setState(at state) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.at, p.last = at, time.Now()
 }
 
-// beat says that a worker or the prober got on, which counts where intake waits for them.
-func (p *pulse) beat() {
+// touch says that a worker or the prober got on, which counts where intake waits for them.
+func (p *watchdog) touch() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.at != placeServer {
+	if p.at != stateServer {
 		p.last = time.Now()
 	}
 }
 
 // err is nil while intake gets on. worked is when the pipeline last did.
-func (p *pulse) err(worked time.Time) error {
+func (p *watchdog) err(worked time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := p.last
-	if p.at != placeServer && worked.After(last) {
+	if p.at != stateServer && worked.After(last) {
 		last = worked
 	}
 	where := places[p.at]

@@ -10,14 +10,14 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Survey is what JetStream holds of the topology.
-type Survey struct {
-	Streams  []SurveyedStream // of requests, of outcomes, of dead letters
-	Consumer SurveyedConsumer
+// TopologyStatus is what JetStream holds of the topology.
+type TopologyStatus struct {
+	Streams  []StreamStatus // of requests, of outcomes, of dead letters
+	Consumer ConsumerStatus
 }
 
-// SurveyedStream is one stream.
-type SurveyedStream struct {
+// StreamStatus is one stream.
+type StreamStatus struct {
 	Name string
 	Info *jetstream.StreamInfo // nil: it could not be read
 	// Err is [ErrMissing], what contradicts the contract (Info is set then), or why it could not be read.
@@ -27,20 +27,20 @@ type SurveyedStream struct {
 	Unsure time.Duration
 }
 
-// SurveyedConsumer is the durable consumer.
-type SurveyedConsumer struct {
+// ConsumerStatus is the durable consumer.
+type ConsumerStatus struct {
 	Info *jetstream.ConsumerInfo // nil: it could not be read
 	Err  error                   // as of a stream
 }
 
-// Survey looks at all of the topology, and goes on where something cannot be looked at. It changes nothing. Each
+// TopologyStatus looks at all of the topology, and goes on where something cannot be looked at. It changes nothing. Each
 // question is asked through ask, which gives it a limit in time.
-func (t Topology) Survey(
+func (t Topology) Status(
 	ctx context.Context, js jetstream.JetStream, now func() time.Time,
 	ask func(context.Context, func(context.Context) error) error,
-) (s Survey) {
+) (s TopologyStatus) {
 	for _, want := range t.streams() {
-		found := SurveyedStream{Name: want.Name}
+		found := StreamStatus{Name: want.Name}
 		err := ask(ctx, func(ctx context.Context) error {
 			before := now()
 			stream, err := js.Stream(ctx, want.Name)

@@ -13,9 +13,9 @@ func TestPulse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var never time.Time
-		p := newPulse()
+		p := newWatchdog()
 		for at, where := range places {
-			p.enter(at)
+			p.setState(at)
 			time.Sleep(where.patience)
 			if err := p.err(never); err != nil {
 				t.Errorf("%s, within patience: %v", where.name, err)
@@ -25,15 +25,15 @@ func TestPulse(t *testing.T) {
 				t.Errorf("%s, after patience: %v", where.name, err)
 			}
 			// What others do is a sign of life where intake waits for them, and only there.
-			p.beat()
-			if err := p.err(never); (err != nil) != (at == placeServer) {
+			p.touch()
+			if err := p.err(never); (err != nil) != (at == stateServer) {
 				t.Errorf("%s, others got on: %v", where.name, err)
 			}
 			time.Sleep(where.patience + time.Second)
-			if err := p.err(time.Now()); (err != nil) != (at == placeServer) {
+			if err := p.err(time.Now()); (err != nil) != (at == stateServer) {
 				t.Errorf("%s, a step has moved: %v", where.name, err)
 			}
-			p.enter(at)
+			p.setState(at)
 			if err := p.err(never); err != nil {
 				t.Errorf("%s, intake got on: %v", where.name, err)
 			}
@@ -42,7 +42,7 @@ func TestPulse(t *testing.T) {
 }
 
 // hang makes it look as if intake, and those it waits for, had not moved for an hour.
-func (p *pulse) hang() {
+func (p *watchdog) hang() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last = time.Now().Add(-time.Hour)
@@ -53,25 +53,25 @@ func TestAlive(t *testing.T) {
 	b := newBundle(t)
 	entered, release := b.block()
 	h := b.start()
-	testkit.Must(t, h.Alive())
-	h.pulse.hang()
-	b.eventually("intake looks up where there is nothing to do", func() bool { return h.Alive() == nil })
+	testkit.Must(t, h.Liveness())
+	h.watchdog.hang()
+	b.eventually("intake looks up where there is nothing to do", func() bool { return h.Liveness() == nil })
 
 	b.publishTenants(5)
 	testkit.Receive(t, "work begins", entered)
 	b.eventually("intake waits for workers", func() bool {
-		h.pulse.hang()
-		err := h.pulse.err(time.Time{})
-		return h.InHand() == 4 && err != nil && strings.Contains(err.Error(), places[placeWorkers].name)
+		h.watchdog.hang()
+		err := h.watchdog.err(time.Time{})
+		return h.InFlight() == 4 && err != nil && strings.Contains(err.Error(), places[placeWorkers].name)
 	})
-	testkit.Must(t, h.Alive()) // a step has begun just now
+	testkit.Must(t, h.Liveness()) // a step has begun just now
 	release()
 	b.settled()
-	b.eventually("nothing is in hand", func() bool { return h.InHand() == 0 })
+	b.eventually("nothing is in hand", func() bool { return h.InFlight() == 0 })
 
 	b.db.unplug()
 	b.publishTenants(6)
-	b.eventually("intake pauses", func() bool { return h.gate.err() != nil })
-	h.pulse.hang()
-	b.eventually("the prober asks", func() bool { return h.pulse.err(time.Time{}) == nil })
+	b.eventually("intake pauses", func() bool { return h.breaker.err() != nil })
+	h.watchdog.hang()
+	b.eventually("the prober asks", func() bool { return h.watchdog.err(time.Time{}) == nil })
 }

@@ -15,104 +15,104 @@ import (
 // to do is to know as well.
 const probeInterval = 3 * time.Second
 
-// gate is open while the database can be used. Work that an outage has interrupted waits at it, and intake
+// breaker is open while the database can be used. Work that an outage has interrupted waits at it, and intake
 // does. While it is closed one prober asks the database, ever more rarely.
 //
 // A database may answer probes and fail all work, such as one whose disk is full. So an outage that work has
 // met is over only when the same work, rehearsed for nobody, has got through, and then the interrupted work: the prober
 // lets it try, and intake and readiness wait for its word.
-type gate struct {
+type breaker struct {
 	probe    func(context.Context) error
 	rehearse func(context.Context) error // what work does, for nobody
 	backoff  Backoff
-	asked    func() // told after each probe of an outage
+	probed   func() // told after each probe of an outage
 	faults   *repeatlog.Log
 
-	mu     sync.Mutex
-	reason error         // of the outage; nil: there is none
-	met    bool          // by work: work must get through
-	ajar   bool          // the prober has been answered, and work tries
-	open   chan struct{} // closed while interrupted work may go on
-	whole  chan struct{} // closed while there is no outage
-	shut   chan struct{} // tells the prober
-	streak int           // closings since something last succeeded
-	worked bool          // something succeeded since the prober last looked
+	mu               sync.Mutex
+	reason           error         // of the outage; nil: there is none
+	byWork           bool          // by work: work must get through
+	halfOpen         bool          // the prober has been answered, and work tries
+	resumed          chan struct{} // closed while interrupted work may go on
+	untripped        chan struct{} // closed while there is no outage
+	tripped          chan struct{} // tells the prober
+	consecutiveTrips int           // closings since something last succeeded
+	worked           bool          // something succeeded since the prober last looked
 }
 
-func newGate(
+func newBreaker(
 	probe, rehearse func(context.Context) error, backoff Backoff, asked func(), log *slog.Logger,
-) *gate {
-	g := &gate{
-		probe: probe, rehearse: rehearse, backoff: backoff, asked: asked, faults: repeatlog.New(log),
-		open: make(chan struct{}), whole: make(chan struct{}), shut: make(chan struct{}, 1),
+) *breaker {
+	g := &breaker{
+		probe: probe, rehearse: rehearse, backoff: backoff, probed: asked, faults: repeatlog.New(log),
+		resumed: make(chan struct{}), untripped: make(chan struct{}), tripped: make(chan struct{}, 1),
 	}
-	close(g.open)
-	close(g.whole)
+	close(g.resumed)
+	close(g.untripped)
 	return g
 }
 
-// close closes the gate for an outage that work has met; closing it again changes nothing.
-func (g *gate) close(reason error) {
+// trip closes the gate for an outage that work has met; closing it again changes nothing.
+func (g *breaker) trip(reason error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.met = true
-	g.closeLocked(reason)
+	g.byWork = true
+	g.tripLocked(reason)
 }
 
-func (g *gate) closeLocked(reason error) {
+func (g *breaker) tripLocked(reason error) {
 	switch {
 	case g.reason == nil:
-		g.whole = make(chan struct{})
+		g.untripped = make(chan struct{})
 		g.faults.Error("intake is paused until the database is back", reason)
-	case !g.ajar:
+	case !g.halfOpen:
 		return
 	default:
 		g.faults.Warn("the database answers, but work does not get through", reason)
 	}
-	g.reason, g.ajar, g.open = reason, false, make(chan struct{})
-	g.streak++
-	g.shut <- struct{}{}
+	g.reason, g.halfOpen, g.resumed = reason, false, make(chan struct{})
+	g.consecutiveTrips++
+	g.tripped <- struct{}{}
 }
 
 // succeeded says that work got through.
-func (g *gate) succeeded() {
+func (g *breaker) succeeded() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.worked = true
 	switch {
 	case g.reason == nil:
-		g.streak = 0
-	case g.ajar:
-		g.over()
+		g.consecutiveTrips = 0
+	case g.halfOpen:
+		g.reset()
 	}
 }
 
-// over ends the outage. The caller holds the lock.
-func (g *gate) over() {
-	g.reason, g.met, g.ajar = nil, false, false
-	close(g.whole)
+// reset ends the outage. The caller holds the lock.
+func (g *breaker) reset() {
+	g.reason, g.byWork, g.halfOpen = nil, false, false
+	close(g.untripped)
 	g.faults.Recovered("the database is back; intake resumes")
 }
 
 // err is the reason of the outage, or nil.
-func (g *gate) err() error {
+func (g *breaker) err() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.reason
 }
 
 // wait returns when interrupted work may go on, or with the context's cause.
-func (g *gate) wait(ctx context.Context) error {
+func (g *breaker) wait(ctx context.Context) error {
 	g.mu.Lock()
-	open := g.open
+	open := g.resumed
 	g.mu.Unlock()
 	return until(ctx, open)
 }
 
 // ready returns when there is no outage, or with the context's cause.
-func (g *gate) ready(ctx context.Context) error {
+func (g *breaker) ready(ctx context.Context) error {
 	g.mu.Lock()
-	whole := g.whole
+	whole := g.untripped
 	g.mu.Unlock()
 	return until(ctx, whole)
 }
@@ -127,25 +127,25 @@ func until(ctx context.Context, open <-chan struct{}) error {
 }
 
 // run probes until ctx ends: all the time while the gate is closed, else now and then.
-func (g *gate) run(ctx context.Context) {
+func (g *breaker) run(ctx context.Context) {
 	idle := time.NewTicker(probeInterval)
 	defer idle.Stop()
 	for {
 		select {
-		case <-g.shut:
-			if g.untilAnswered(ctx) != nil {
+		case <-g.tripped:
+			if g.probeUntilAnswered(ctx) != nil {
 				return
 			}
 		case <-idle.C:
-			g.look(ctx)
+			g.probeIfIdle(ctx)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// look asks the database if nothing else has, and closes the gate if it is away.
-func (g *gate) look(ctx context.Context) {
+// probeIfIdle asks the database if nothing else has, and closes the gate if it is away.
+func (g *breaker) probeIfIdle(ctx context.Context) {
 	g.mu.Lock()
 	known := g.worked || g.reason != nil
 	g.worked = false
@@ -153,27 +153,27 @@ func (g *gate) look(ctx context.Context) {
 	if known {
 		return
 	}
-	if err := g.sound(ctx); err != nil && ctx.Err() == nil {
+	if err := g.check(ctx); err != nil && ctx.Err() == nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.closeLocked(err)
+		g.tripLocked(err)
 	}
 }
 
-// untilAnswered asks the database until it answers, then lets interrupted work try, and intake too if no
+// probeUntilAnswered asks the database until it answers, then lets interrupted work try, and intake too if no
 // work was interrupted.
-func (g *gate) untilAnswered(ctx context.Context) error {
+func (g *breaker) probeUntilAnswered(ctx context.Context) error {
 	// A database that answers probes but fails all work would else be tried without a pause.
 	g.mu.Lock()
-	tries := g.streak
+	tries := g.consecutiveTrips
 	g.mu.Unlock()
 	for {
 		if err := sleep(ctx, g.backoff.Delay(tries)); err != nil {
 			return err
 		}
 		tries++
-		err := g.sound(ctx)
-		g.asked()
+		err := g.check(ctx)
+		g.probed()
 		if err == nil {
 			break
 		}
@@ -184,24 +184,24 @@ func (g *gate) untilAnswered(ctx context.Context) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.ajar = true
-	close(g.open)
-	if !g.met {
-		g.over()
+	g.halfOpen = true
+	close(g.resumed)
+	if !g.byWork {
+		g.reset()
 	}
 	return nil
 }
 
-// sound asks the database whether it can be used. It has to do the work that a request needs where it failed to do that
+// check asks the database whether it can be used. It has to do the work that a request needs where it failed to do that
 // for a request, and where nothing is known of what the question itself has met.
-func (g *gate) sound(ctx context.Context) error {
+func (g *breaker) check(ctx context.Context) error {
 	err := g.probe(ctx)
 	var fault *pipeline.Fault
 	if err != nil && !(errors.As(err, &fault) && fault.Class == pipeline.Transient) {
 		return err
 	}
 	g.mu.Lock()
-	met := g.met
+	met := g.byWork
 	g.mu.Unlock()
 	if err != nil || met {
 		return g.rehearse(ctx)

@@ -12,11 +12,11 @@ const insufficientPrivilege = "42501"
 // lacks begins what is said of a right that is missing.
 const lacks = "the database role lacks a right; grant it "
 
-// lacking says of a fault that is a missing right which one: the server names the object only, in a language of its own
+// withMissingPrivilege says of a fault that is a missing right which one: the server names the object only, in a language of its own
 // choice. rights are those that what was tried asks for.
-func lacking(err error, rights string) error {
+func withMissingPrivilege(err error, rights string) error {
 	var fault *pipeline.Fault
-	if !errors.As(err, &fault) || fault.Native != insufficientPrivilege || fault.Class == pipeline.Outage {
+	if !errors.As(err, &fault) || fault.DriverCode != insufficientPrivilege || fault.Class == pipeline.Outage {
 		return err
 	}
 	named := *fault

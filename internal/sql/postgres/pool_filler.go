@@ -20,10 +20,10 @@ const (
 	fillBackoffMost = 10 * time.Second
 )
 
-// Fill keeps the pool of prepared boundaries full, until ctx ends. It builds one at a time, only while no request
+// FillPool keeps the pool of prepared boundaries full, until ctx ends. It builds one at a time, only while no request
 // is worked on in any replica, and with one connection at most. A fault that repeats is logged once; it
 // never gives up. Where no boundaries are to be prepared it returns at once.
-func (s *Store) Fill(ctx context.Context) {
+func (s *Store) FillPool(ctx context.Context) {
 	if s.prepared.target == 0 {
 		return
 	}
@@ -31,7 +31,7 @@ func (s *Store) Fill(ctx context.Context) {
 	failing := false
 	faults := repeatlog.New(s.log)
 	for ctx.Err() == nil {
-		wait, err := s.fillUp(ctx)
+		wait, err := s.fillOnce(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -61,9 +61,9 @@ func pauseUntil(ctx context.Context, wait time.Duration, wake <-chan struct{}) {
 	}
 }
 
-// fillUp builds a boundary if one is missing and nobody is at work, and returns how long to wait before the next
+// fillOnce builds a boundary if one is missing and nobody is at work, and returns how long to wait before the next
 // look: not at all where it has built one.
-func (s *Store) fillUp(ctx context.Context) (wait time.Duration, err error) {
+func (s *Store) fillOnce(ctx context.Context) (wait time.Duration, err error) {
 	if idle := s.activity.idle(); idle < quietTime { // nothing is built now: not even a count is worth its while
 		return quietTime - idle, nil
 	}
@@ -102,18 +102,18 @@ func (s *Store) countPrepared(ctx context.Context) (full bool, err error) {
 
 // isQuiet reports whether nobody was at work for a while: here, nor, at its beginning and its end, elsewhere.
 func (s *Store) isQuiet(ctx context.Context) (bool, error) {
-	if quiet, err := s.nobodyWorks(ctx); err != nil || !quiet {
+	if quiet, err := s.noAttemptRuns(ctx); err != nil || !quiet {
 		return false, err
 	}
 	pauseUntil(ctx, quietTime, nil)
 	if s.activity.idle() < quietTime {
 		return false, nil
 	}
-	return s.nobodyWorks(ctx)
+	return s.noAttemptRuns(ctx)
 }
 
-// nobodyWorks reports whether no attempt of any replica is in its transaction at this moment.
-func (s *Store) nobodyWorks(ctx context.Context) (quiet bool, err error) {
+// noAttemptRuns reports whether no attempt of any replica is in its transaction at this moment.
+func (s *Store) noAttemptRuns(ctx context.Context) (quiet bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := s.pool.QueryRow(ctx, s.q.isQuiet, s.workKey()).Scan(&quiet); err != nil {

@@ -15,14 +15,14 @@ var ErrNoRegistry = errors.New("no registry")
 
 // Misplaced is a registered tenant whose boundary is not the one that the name template gives, where DocEX looks.
 type Misplaced struct {
-	TenantID   string
-	Registered string // its boundary by the registry; empty: by the template
-	Expected   string // its boundary by the template
-	Holder     string // for whom the expected one is registered; empty: for nobody else
+	TenantID     string
+	RegisteredAs string // its boundary by the registry; empty: by the template
+	Expected     string // its boundary by the template
+	Owner        string // for whom the expected one is registered; empty: for nobody else
 }
 
-// Registered is a row of the registry, whoever wrote it.
-type Registered struct {
+// TenantRow is a row of the registry, whoever wrote it.
+type TenantRow struct {
 	pipeline.Tenant
 	System    bool
 	UpdatedAt time.Time
@@ -30,7 +30,7 @@ type Registered struct {
 }
 
 // Scan reads the row as tenant.sql and tenants.sql of each engine select it.
-func (r *Registered) Scan(row interface{ Scan(dest ...any) error }) error {
+func (r *TenantRow) Scan(row interface{ Scan(dest ...any) error }) error {
 	return row.Scan(&r.ID, &r.DisplayName, &r.System, &r.IsolationStrategy,
 		&r.Boundary.SchemaName, &r.Boundary.DatabasePath,
 		(*utc)(&r.CreatedAt), &r.CreatedBy, (*utc)(&r.UpdatedAt), &r.UpdatedBy)

@@ -36,14 +36,14 @@ var (
 	ErrGone = errors.New("the dead letter is gone: replayed, removed or replaced meanwhile")
 )
 
-// Letters is the stream of dead letters in the hands of an operator.
-type Letters struct {
+// DeadLetters is the stream of dead letters in the hands of an operator.
+type DeadLetters struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 }
 
 // OpenLetters finds the stream.
-func OpenLetters(ctx context.Context, js jetstream.JetStream) (*Letters, error) {
+func OpenLetters(ctx context.Context, js jetstream.JetStream) (*DeadLetters, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	stream, err := js.Stream(ctx, events.StreamDeadLetters)
@@ -51,15 +51,15 @@ func OpenLetters(ctx context.Context, js jetstream.JetStream) (*Letters, error) 
 		return nil, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamDeadLetters)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, RefusedAPI(js.Conn(), err))
+		return nil, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js.Conn(), err))
 	}
-	return &Letters{js: js, stream: stream}, nil
+	return &DeadLetters{js: js, stream: stream}, nil
 }
 
 // All are the dead letters that match, oldest first, of those that the stream holds when it begins: what fails
 // meanwhile, such as a replay, is not among them. An error is the last.
-func (l *Letters) All(ctx context.Context, f Filter) iter.Seq2[Letter, error] {
-	return func(yield func(Letter, error) bool) {
+func (l *DeadLetters) All(ctx context.Context, f Filter) iter.Seq2[DeadLetter, error] {
+	return func(yield func(DeadLetter, error) bool) {
 		for letter, err := range l.on(ctx, events.SubjectDeadLetterPrefix+">") {
 			if err == nil && !f.Match(letter) {
 				continue
@@ -74,10 +74,10 @@ func (l *Letters) All(ctx context.Context, f Filter) iter.Seq2[Letter, error] {
 // Find returns the dead letter with this key or subject, or the only one whose key begins so. What begins the keys of
 // several names none of them, also where it is one of these keys: a foreign message could stand for another's dead
 // letter. A subject names exactly its own. Otherwise the error wraps [ErrNoLetter].
-func (l *Letters) Find(ctx context.Context, name string) (Letter, error) {
+func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error) {
 	key, isSubject := strings.CutPrefix(name, events.SubjectDeadLetterPrefix)
 	if !canBeKey(key) {
-		return Letter{}, fmt.Errorf("%s %w: give a key as consumer dead-letters list shows it",
+		return DeadLetter{}, fmt.Errorf("%s %w: give a key as consumer dead-letters list shows it",
 			events.Quote(name), ErrNoLetter)
 	}
 	subject := events.DeadLetterSubject(key)
@@ -89,16 +89,16 @@ func (l *Letters) Find(ctx context.Context, name string) (Letter, error) {
 	if minKey <= len(key) && len(key) < wholeKey {
 		subject = events.SubjectDeadLetterPrefix + ">"
 	}
-	var found []Letter
+	var found []DeadLetter
 	for letter, err := range l.on(ctx, subject) {
 		if err != nil {
-			return Letter{}, err
+			return DeadLetter{}, err
 		}
 		if !strings.HasPrefix(letter.Key, key) {
 			continue
 		}
 		if found = append(found, letter); found[0].Key != letter.Key {
-			return Letter{}, fmt.Errorf("%s %w alone: the keys %s and %s begin so; give more of it, or a whole subject",
+			return DeadLetter{}, fmt.Errorf("%s %w alone: the keys %s and %s begin so; give more of it, or a whole subject",
 				events.Quote(name), ErrNoLetter, events.Quote(found[0].Key), events.Quote(letter.Key))
 		}
 	}
@@ -106,9 +106,9 @@ func (l *Letters) Find(ctx context.Context, name string) (Letter, error) {
 	case len(found) > 0:
 		return found[len(found)-1], nil // replaced while it was looked for
 	case len(key) < minKey:
-		return Letter{}, fmt.Errorf("%s %w: give at least %d characters of the key", events.Quote(name), ErrNoLetter, minKey)
+		return DeadLetter{}, fmt.Errorf("%s %w: give at least %d characters of the key", events.Quote(name), ErrNoLetter, minKey)
 	}
-	return Letter{}, fmt.Errorf("%s %w; see consumer dead-letters list", events.Quote(name), ErrNoLetter)
+	return DeadLetter{}, fmt.Errorf("%s %w; see consumer dead-letters list", events.Quote(name), ErrNoLetter)
 }
 
 // canBeKey keeps wildcards out, which would name any.
@@ -119,7 +119,7 @@ func canBeKey(key string) bool {
 
 // Remove removes this dead letter, and not one of the same request that has replaced it: its sequence names
 // it, where its subject would not. gone: somebody else was faster.
-func (l *Letters) Remove(ctx context.Context, letter Letter) (gone bool, err error) {
+func (l *DeadLetters) Remove(ctx context.Context, letter DeadLetter) (gone bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	deletion := l.stream.DeleteMsg(ctx, letter.Sequence)
@@ -132,13 +132,13 @@ func (l *Letters) Remove(ctx context.Context, letter Letter) (gone bool, err err
 		return true, nil
 	}
 	return false, fmt.Errorf("remove message %d of stream %s: %w", letter.Sequence, events.StreamDeadLetters,
-		RefusedAPI(l.js.Conn(), deletion))
+		ExplainAPIPermission(l.js.Conn(), deletion))
 }
 
 // Original returns the message that failed, with its own headers, which are those that the dead letter has kept of
 // it. Its error wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is gone, or
 // another message has its sequence.
-func (l *Letters) Original(ctx context.Context, letter Letter) (*nats.Msg, error) {
+func (l *DeadLetters) Original(ctx context.Context, letter DeadLetter) (*nats.Msg, error) {
 	stored, err := GetMessage(ctx, l.js, events.StreamDeadLetters, StoredMessage{Sequence: letter.Sequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, ErrGone
@@ -158,7 +158,7 @@ func (l *Letters) Original(ctx context.Context, letter Letter) (*nats.Msg, error
 	return &nats.Msg{Subject: letter.Subject, Header: header, Data: stored.Data}, nil
 }
 
-func (l *Letters) omittedOriginal(ctx context.Context, letter Letter) (*jetstream.RawStreamMsg, error) {
+func (l *DeadLetters) omittedOriginal(ctx context.Context, letter DeadLetter) (*jetstream.RawStreamMsg, error) {
 	if letter.Stream != events.StreamRequests || letter.OriginalSequence == 0 {
 		return nil, unreplayable("its headers do not say where in stream %s the original is", events.StreamRequests)
 	}
@@ -178,11 +178,11 @@ func (l *Letters) omittedOriginal(ctx context.Context, letter Letter) (*jetstrea
 
 // on reads what the stream holds on a subject when it begins, by pages. Between them nothing is open: whoever
 // reads may take hours, as a replay at a low rate does.
-func (l *Letters) on(ctx context.Context, subject string) iter.Seq2[Letter, error] {
-	return func(yield func(Letter, error) bool) {
+func (l *DeadLetters) on(ctx context.Context, subject string) iter.Seq2[DeadLetter, error] {
+	return func(yield func(DeadLetter, error) bool) {
 		last, err := l.last(ctx)
 		if err != nil {
-			yield(Letter{}, err)
+			yield(DeadLetter{}, err)
 			return
 		}
 		for next, silent := uint64(1), 0; next <= last; {
@@ -194,7 +194,7 @@ func (l *Letters) on(ctx context.Context, subject string) iter.Seq2[Letter, erro
 				}
 			}
 			if err != nil {
-				yield(Letter{}, fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, RefusedAPI(l.js.Conn(), err)))
+				yield(DeadLetter{}, fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(l.js.Conn(), err)))
 				return
 			}
 			if pending == 0 {
@@ -214,7 +214,7 @@ func (l *Letters) on(ctx context.Context, subject string) iter.Seq2[Letter, erro
 }
 
 // last is the sequence of the newest dead letter.
-func (l *Letters) last(ctx context.Context) (uint64, error) {
+func (l *DeadLetters) last(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	info, err := l.stream.Info(ctx)
@@ -225,7 +225,7 @@ func (l *Letters) last(ctx context.Context) (uint64, error) {
 }
 
 // page reads the headers of the next letters. pending is how many there were; without any it is the end.
-func (l *Letters) page(ctx context.Context, subject string, from uint64) (letters []Letter, pending uint64, _ error) {
+func (l *DeadLetters) page(ctx context.Context, subject string, from uint64) (letters []DeadLetter, pending uint64, _ error) {
 	looking, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	consumer, err := l.js.CreateConsumer(looking, events.StreamDeadLetters, jetstream.ConsumerConfig{

@@ -41,8 +41,8 @@ func (s *Store) Prepared() Prepared {
 	return Prepared{Ready: p.ready.Load(), Target: p.target, Taken: p.taken.Load(), Misses: p.misses.Load()}
 }
 
-// counted notes whether an attempt has had a boundary of the pool.
-func (p *preparedPool) counted(taken bool) {
+// countUse notes whether an attempt has had a boundary of the pool.
+func (p *preparedPool) countUse(taken bool) {
 	if taken {
 		p.taken.Add(1)
 	} else {
@@ -50,8 +50,8 @@ func (p *preparedPool) counted(taken bool) {
 	}
 }
 
-// asked tells who fills the pool that an attempt that asked it has ended: one boundary may be missing.
-func (p *preparedPool) asked() {
+// attemptEnded tells who fills the pool that an attempt that asked it has ended: one boundary may be missing.
+func (p *preparedPool) attemptEnded() {
 	select {
 	case p.wake <- struct{}{}:
 	default: // it will look anyway
@@ -87,7 +87,7 @@ func (b *build) scanTaken(row pgx.Row) error {
 // open makes the tenant's schema of the boundary that was taken or, where there was none, from nothing. The
 // transaction has seen that there was no such schema; whether one has come meanwhile is looked at again.
 func (b *build) open(ctx context.Context) (existed bool, err error) {
-	b.prepared.counted(b.taken != "")
+	b.prepared.countUse(b.taken != "")
 	if b.taken != "" {
 		crash.Point("boundary taken", b.tenant)
 		rename := b.ddl(render(b.q.renameSchema, "prepared", b.taken))
@@ -110,13 +110,13 @@ func (b *build) open(ctx context.Context) (existed bool, err error) {
 	batch.Queue(b.ddl(b.q.createSchema))
 	sent := time.Now()
 	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
-		return false, fmt.Errorf("create schema %s: %w", b.schema, lacking(classify(err), createRight))
+		return false, fmt.Errorf("create schema %s: %w", b.schema, withMissingPrivilege(classify(err), createRight))
 	}
 	return existed, nil
 }
 
-// errSpoilt costs the request nothing: the next attempt goes on without that boundary.
-var errSpoilt = fmt.Errorf("it is not the request's: %w", pipeline.ErrBusy)
+// errUnusable costs the request nothing: the next attempt goes on without that boundary.
+var errUnusable = fmt.Errorf("it is not the request's: %w", pipeline.ErrBusy)
 
 // reject gives up the attempt because the boundary that was taken is not as defined: somebody has changed it. It
 // leaves the pool, so that nobody meets it again.
@@ -132,7 +132,7 @@ func (b *build) reject(ctx context.Context, in pipeline.Inspection) error {
 		return fmt.Errorf("remove schema %s from the pool: %w", b.taken, sharedFault(err))
 	}
 	return fmt.Errorf("%w: the prepared boundary %s differs from the definition and was put aside: %s",
-		errSpoilt, b.taken, strings.Join(differences, "; "))
+		errUnusable, b.taken, strings.Join(differences, "; "))
 }
 
 // activity is when this process last began or ended something for a request.
@@ -141,7 +141,7 @@ type activity struct {
 	last  atomic.Int64 // nanoseconds since start: by the clock that nobody sets
 }
 
-func (a *activity) now() { a.last.Store(int64(time.Since(a.start))) }
+func (a *activity) touch() { a.last.Store(int64(time.Since(a.start))) }
 
 // idle is how long nothing has begun or ended.
 func (a *activity) idle() time.Duration { return time.Since(a.start) - time.Duration(a.last.Load()) }

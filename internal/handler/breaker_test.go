@@ -18,7 +18,7 @@ import (
 
 // gateRig is a gate with a prober on a clock of its own, and the database that it asks.
 type gateRig struct {
-	*gate
+	*breaker
 	away    atomic.Pointer[error]
 	failing atomic.Pointer[error] // of a rehearsal
 	probes  atomic.Int32
@@ -30,7 +30,7 @@ func atGate(t *testing.T, test func(t *testing.T, g *gateRig)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := &gateRig{}
-		g.gate = newGate(func(context.Context) error {
+		g.breaker = newBreaker(func(context.Context) error {
 			g.probes.Add(1)
 			if err := g.away.Load(); err != nil {
 				return *err
@@ -88,7 +88,7 @@ func TestIdleGateAsks(t *testing.T) {
 		time.Sleep(probeInterval)
 		g.is(t, "away", errOutage, false, false)
 		g.set(nil)
-		time.Sleep(maxAway)
+		time.Sleep(maxServerBackoff)
 		g.is(t, "back", nil, true, true)
 	})
 }
@@ -106,12 +106,12 @@ func TestGateDoesNotAskWhileWorkTells(t *testing.T) {
 // What only a person can mend keeps everybody waiting as an outage does.
 func TestGateClosesForAMissingRight(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
-		denied := pipeline.Failure(events.CausePermissionDenied, "no")
+		denied := pipeline.Permanentf(events.CausePermissionDenied, "no")
 		g.set(denied)
 		time.Sleep(probeInterval + time.Second)
 		g.is(t, "denied", denied, false, false)
 		g.set(nil)
-		time.Sleep(maxAway)
+		time.Sleep(maxServerBackoff)
 		g.is(t, "granted", nil, true, true)
 	})
 }
@@ -136,7 +136,7 @@ func TestGateClosesWhereARehearsalFails(t *testing.T) {
 		g.is(t, "broken", broken, false, false)
 		g.set(nil)
 		g.failing.Store(nil)
-		time.Sleep(maxAway)
+		time.Sleep(maxServerBackoff)
 		g.is(t, "mended", nil, true, true)
 	})
 }
@@ -146,11 +146,11 @@ func TestOutageLastsWhileARehearsalFails(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		full := errors.New("disk full")
 		g.failing.Store(&full)
-		g.close(full)
+		g.trip(full)
 		time.Sleep(time.Hour)
 		g.is(t, "probed for an hour", full, false, false)
 		g.failing.Store(nil)
-		time.Sleep(maxAway)
+		time.Sleep(maxServerBackoff)
 		g.is(t, "rehearsed", full, true, false)
 		g.succeeded()
 		g.is(t, "over", nil, true, true)
@@ -161,14 +161,14 @@ func TestOutageLastsWhileARehearsalFails(t *testing.T) {
 func TestOutageIsOverWhenWorkGetsThrough(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		full := errors.New("disk full")
-		g.close(full)
+		g.trip(full)
 		g.is(t, "closed", full, false, false)
 		g.succeeded() // what was begun before the outage
 		g.is(t, "an old success", full, false, false)
 		time.Sleep(time.Second)
 		g.is(t, "answered", full, true, false)
 		for range 4 { // ever more rarely
-			g.close(full)
+			g.trip(full)
 			g.is(t, "failed again", full, false, false)
 			time.Sleep(8 * time.Second)
 			g.is(t, "answered again", full, true, false)
@@ -187,9 +187,9 @@ func TestWorkMeetsWhatTheProberNoticed(t *testing.T) {
 		g.set(errOutage)
 		time.Sleep(probeInterval)
 		synctest.Wait()
-		g.close(errTransient)
+		g.trip(errTransient)
 		g.set(nil)
-		time.Sleep(maxAway)
+		time.Sleep(maxServerBackoff)
 		g.is(t, "answered", errOutage, true, false)
 		g.succeeded()
 		g.is(t, "got through", nil, true, true)
@@ -220,7 +220,7 @@ func TestOutageIsLoggedOnce(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		full, other := errors.New("disk full"), errors.New("the server is starting up")
 		g.set(errOutage)
-		g.close(full)
+		g.trip(full)
 		time.Sleep(time.Hour)
 		g.logs(t, "an hour", `level=ERROR msg="intake is paused until the database is back" error="disk full"`,
 			`level=WARN msg="the database is still unavailable"`)
@@ -229,12 +229,12 @@ func TestOutageIsLoggedOnce(t *testing.T) {
 		g.logs(t, "another reason", `error="the server is starting up" not_logged=`)
 		g.set(nil)
 		for range 20 {
-			time.Sleep(maxAway)
+			time.Sleep(maxServerBackoff)
 			synctest.Wait()
-			g.close(full)
+			g.trip(full)
 		}
 		g.logs(t, "it answers", `level=WARN msg="the database answers, but work does not get through" error="disk full"`)
-		time.Sleep(maxAway)
+		time.Sleep(maxServerBackoff)
 		synctest.Wait()
 		g.succeeded()
 		g.logs(t, "the end", `level=INFO msg="the database is back; intake resumes" failures=`)

@@ -12,9 +12,9 @@ import (
 // apiSubjects begins the subjects on which JetStream is asked.
 const apiSubjects = "$JS.API."
 
-// Refused adds to an error why nobody has answered, where that is because the connection's user may not publish to
+// ExplainPermission adds to an error why nobody has answered, where that is because the connection's user may not publish to
 // subjects that begin so: the server's refusal comes on its own, and who waits for an answer sees none.
-func Refused(conn *nats.Conn, err error, subject string) error {
+func ExplainPermission(conn *nats.Conn, err error, subject string) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) {
 		return err
 	}
@@ -26,5 +26,7 @@ func Refused(conn *nats.Conn, err error, subject string) error {
 		"deploy/nats/server.conf", err, refusal)
 }
 
-// RefusedAPI is [Refused] for what is asked of JetStream.
-func RefusedAPI(conn *nats.Conn, err error) error { return Refused(conn, err, apiSubjects) }
+// ExplainAPIPermission is [ExplainPermission] for what is asked of JetStream.
+func ExplainAPIPermission(conn *nats.Conn, err error) error {
+	return ExplainPermission(conn, err, apiSubjects)
+}

@@ -48,7 +48,7 @@ func TestSuspectRunsAlone(t *testing.T) {
 		begin(request(t))
 		claims()
 		again := request(t)
-		again.Again = true
+		again.Redelivered = true
 		b.suspect = true
 		begin(again)
 		if n := claims(); n != 2 {
@@ -84,11 +84,11 @@ func TestStoppedWhileWaitingForRoom(t *testing.T) {
 		synctest.Wait()
 		b.suspect = true
 		again := request(t)
-		again.Again = true
+		again.Redelivered = true
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
 		got := p.Job(again).Run(ctx)
-		if got.Verdict != HandBack || got.Attempt != 0 || len(b.notes) != 0 {
+		if got.Verdict != Release || got.Attempt != 0 || len(b.notes) != 0 {
 			t.Errorf("%+v, notes %v", got, b.notes)
 		}
 		time.Sleep(2 * time.Minute)
@@ -99,20 +99,20 @@ func TestStoppedWhileWaitingForRoom(t *testing.T) {
 func TestLeavingDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
-	b.fail["tables"] = &Fault{Class: Outage, Native: "57P01", Message: "away"}
+	b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "away"}
 	j := b.provisioner(t).Job(request(t))
 	paused := j.Run(t.Context())
 	if paused.Verdict != Pause {
 		t.Fatal(paused.Verdict)
 	}
-	left := j.Leave(t.Context(), paused)
-	if left.Verdict != HandBack || len(b.notes) != 1 || !b.notes[0].Refund || b.notes[0].Code != "57P01" {
+	left := j.Abandon(t.Context(), paused)
+	if left.Verdict != Release || len(b.notes) != 1 || !b.notes[0].Refund || b.notes[0].Code != "57P01" {
 		t.Errorf("%+v, notes %+v", left, b.notes)
 	}
 	b = newTestbed()
 	b.fail["claim"] = &Fault{Class: Outage, Message: "away"}
 	j = b.provisioner(t).Job(request(t))
-	if left := j.Leave(t.Context(), j.Run(t.Context())); left.Verdict != HandBack || len(b.notes) != 0 {
+	if left := j.Abandon(t.Context(), j.Run(t.Context())); left.Verdict != Release || len(b.notes) != 0 {
 		t.Errorf("without a claim: %+v, notes %+v", left, b.notes)
 	}
 }
@@ -123,17 +123,17 @@ func TestDrainingWhileWaitingForRoom(t *testing.T) {
 		b := newTestbed()
 		b.config.Steps[2].Run = func(context.Context, *Attempt) error { time.Sleep(time.Minute); return nil }
 		p := b.provisioner(t)
-		running := make(chan Result, 1)
+		running := make(chan Decision, 1)
 		go func() { running <- p.Job(request(t)).Run(t.Context()) }()
 		synctest.Wait()
 		b.suspect = true
 		again := request(t)
-		again.Again = true
-		waiting := make(chan Result, 1)
+		again.Redelivered = true
+		waiting := make(chan Decision, 1)
 		go func() { waiting <- p.Job(again).Run(t.Context()) }()
 		synctest.Wait()
 		p.Drain()
-		if got := <-waiting; got.Verdict != HandBack || got.Attempt != 0 || len(b.notes) != 0 {
+		if got := <-waiting; got.Verdict != Release || got.Attempt != 0 || len(b.notes) != 0 {
 			t.Errorf("%+v, notes %v", got, b.notes)
 		}
 		if got := <-running; got.Verdict != Acknowledge {
@@ -147,10 +147,10 @@ func TestDrainingWhileWaitingForRoom(t *testing.T) {
 func TestInterruptedAttemptIsNoSuspect(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
-		b.fail["tables"] = &Fault{Class: Outage, Native: "57P01", Message: "away"}
+		b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "away"}
 		p := b.provisioner(t)
 		r := request(t)
-		r.Again = true
+		r.Redelivered = true
 		j := p.Job(r)
 		if got := j.Run(t.Context()); got.Verdict != Pause {
 			t.Fatal(got.Verdict)
@@ -167,16 +167,16 @@ func TestInterruptedAttemptIsNoSuspect(t *testing.T) {
 		}
 
 		b = newTestbed()
-		b.fail["tables"] = &Fault{Class: Outage, Native: "57P01", Message: "away"}
+		b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "away"}
 		p = b.provisioner(t)
 		j = p.Job(request(t))
 		j.Run(t.Context())
-		if !p.running.TryAcquire(everyone) { // a suspect is at work
+		if !p.running.TryAcquire(exclusive) { // a suspect is at work
 			t.Fatal("no room")
 		}
 		ctx, stop = context.WithTimeout(t.Context(), time.Second)
 		defer stop()
-		if got := j.Run(ctx); got.Verdict != HandBack || len(b.notes) != 1 || !b.notes[0].Refund {
+		if got := j.Run(ctx); got.Verdict != Release || len(b.notes) != 1 || !b.notes[0].Refund {
 			t.Errorf("%+v, notes %+v", got, b.notes)
 		}
 	})

@@ -14,7 +14,7 @@ import (
 )
 
 // letters opens the stream of dead letters.
-func (b *bundle) letters() *Letters {
+func (b *bundle) letters() *DeadLetters {
 	b.t.Helper()
 	l, err := OpenLetters(b.t.Context(), b.js)
 	testkit.Must(b.t, err)
@@ -22,7 +22,7 @@ func (b *bundle) letters() *Letters {
 }
 
 // list reads the dead letters that match.
-func (b *bundle) list(f Filter) (all []Letter) {
+func (b *bundle) list(f Filter) (all []DeadLetter) {
 	b.t.Helper()
 	for letter, err := range b.letters().All(b.t.Context(), f) {
 		testkit.Must(b.t, err)
@@ -37,7 +37,7 @@ func (b *bundle) plant(key string, header nats.Header, body string) uint64 {
 	return b.publish(&nats.Msg{Subject: events.DeadLetterSubject(key), Header: header, Data: []byte(body)})
 }
 
-func keys(all []Letter) string {
+func keys(all []DeadLetter) string {
 	var list []string
 	for _, l := range all {
 		list = append(list, l.Key)

@@ -77,7 +77,7 @@ func (b *build) fillIn(ctx context.Context) error {
 // make makes the schema and everything in it, and compares it. It returns the indexes that failed.
 func (b *build) make(ctx context.Context) (failed map[string]error, in pipeline.Inspection, err error) {
 	if err := b.exec(ctx, b.ddl(b.q.createSchema)); err != nil {
-		return nil, in, lacking(classify(err), createRight)
+		return nil, in, withMissingPrivilege(classify(err), createRight)
 	}
 	if err := b.CreateTables(ctx); err != nil {
 		return nil, in, err
