@@ -204,6 +204,15 @@ func logged(t *testing.T, from fmt.Stringer, message, attribute string) (value s
 	return value
 }
 
+// logs waits until the log has every part: a fault may first be known without its reason, and is logged after /readyz
+// has it.
+func logs(t *testing.T, from fmt.Stringer, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		eventually(t, "the log has "+part, func() bool { return strings.Contains(from.String(), part) })
+	}
+}
+
 // serve starts the service and waits until it takes requests.
 func serve(t *testing.T, env map[string]string) *running {
 	t.Helper()

@@ -77,7 +77,7 @@ func TestNATSRefusesCertificates(t *testing.T) {
 			service := start(t, settings(newSQLite(t).env, c.env, with("HTTP_ADDR", "127.0.0.1:0")), "run")
 			http := "http://" + logged(t, &service.stderr, "HTTP server is up", "addr")
 			notReady(t, http, c.says)
-			contains(t, "the log", service.stderr.String(), c.says)
+			logs(t, &service.stderr, c.says)
 			equal(t, "exit code", service.stop(t), 0)
 			code, _, stderr := command(t, settings(c.env), "watch")
 			equal(t, "exit code", code, 1)
