@@ -80,7 +80,7 @@ func TestNATSRefusesCertificates(t *testing.T) {
 			service := start(t, settings(newSQLite(t).env, c.env, with("HTTP_ADDR", "127.0.0.1:0")), "run")
 			http := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 			notReady(t, http, c.says)
-			testkit.Contains(t, "the log", service.stderr.String(), c.says)
+			testkit.Logs(t, &service.stderr, c.says)
 			testkit.Equal(t, "exit code", service.stop(t), 0)
 			code, _, stderr := command(t, settings(c.env), "watch")
 			testkit.Equal(t, "exit code", code, 1)

@@ -17,8 +17,8 @@
 // From the first failure to the recovery is one episode. Within an episode:
 //
 //  1. The first failure is logged at once, and so is each failure whose text differs from those logged before.
-//  2. A failure that repeats one of the texts is counted and not logged. The next line has the count. Texts are compared
-//     without what differs each time: random names, UUIDs, long numbers, and the client's own port.
+//  2. A failure that repeats one of the texts is counted and not logged. The next line has the count. Texts are
+//     compared without what differs each time: random names, UUIDs, long numbers, and the client's own port.
 //  3. No more than [maxTexts] texts are logged at once. After that, as where each message has a text of its own, one
 //     line a minute is logged.
 //  4. The recovery is one line: how many failures there were, and for how long.

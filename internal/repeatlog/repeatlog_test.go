@@ -95,6 +95,7 @@ func TestWhatIsTheSameFault(t *testing.T) {
 
 // What differs each time in the text of one fault does not make it another fault. What names a server does.
 func TestSameFaultInOtherWords(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		texts [2]string
 		same  bool

@@ -42,3 +42,12 @@ func Logged(t *testing.T, from fmt.Stringer, message, attribute string) (value s
 	})
 	return value
 }
+
+// Logs waits until the log has every part: a fault may first be known without its reason, and is logged after /readyz
+// has it.
+func Logs(t *testing.T, from fmt.Stringer, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		Eventually(t, "the log has "+part, func() bool { return strings.Contains(from.String(), part) })
+	}
+}
