@@ -40,7 +40,8 @@ func (a *app) completeTenants(most int) cobra.CompletionFunc {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 		defer cancel()
-		a.silent().look(ctx, func(ctx context.Context, _ config.Config, r database.Reader) error { //nolint:errcheck // see silent
+		//nolint:errcheck // see silent
+		a.silent().look(ctx, func(ctx context.Context, _ config.Config, r database.Reader) error {
 			if t, err := r.Tenant(ctx, begun); err == nil && t.ID == begun {
 				found = append(found, completion(begun, t.DisplayName))
 			}

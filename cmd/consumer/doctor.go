@@ -57,7 +57,9 @@ func (a *app) showChecks(checks []doctor.Finding, asJSON bool) error {
 	}
 	colours := a.Palette(a.Out)
 	marks := map[string]string{
-		doctor.OK: colours.Mark(terminal.MarkOK) + " ", doctor.Warning: colours.Mark(terminal.MarkWarning) + " ", doctor.Fault: colours.Mark(terminal.MarkFailed) + " ",
+		doctor.OK:      colours.Mark(terminal.MarkOK) + " ",
+		doctor.Warning: colours.Mark(terminal.MarkWarning) + " ",
+		doctor.Fault:   colours.Mark(terminal.MarkFailed) + " ",
 	}
 	lines := &terminal.Table{W: a.Out, Widths: make([]int, 1)}
 	for _, c := range checks { // as wide everywhere, though hints come between
@@ -65,7 +67,8 @@ func (a *app) showChecks(checks []doctor.Finding, asJSON bool) error {
 	}
 	var faults error
 	for _, c := range checks {
-		faults = cmp.Or(faults, lines.Write([]string{marks[c.Status] + c.Name, terminal.Plain(c.Message)}), a.showHint(c.Hint))
+		row := []string{marks[c.Status] + c.Name, terminal.Plain(c.Message)}
+		faults = cmp.Or(faults, lines.Write(row), a.showHint(c.Hint))
 	}
 	return faults
 }

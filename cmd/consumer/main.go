@@ -45,7 +45,8 @@ func main() {
 
 // realMain runs one command and returns its exit code.
 func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout, stderr io.Writer) int {
-	root := newRoot(&app{terminal.IO{Env: env, Out: stdout, Err: stderr}}) //nolint:contextcheck // commands get it when they run
+	a := &app{terminal.IO{Env: env, Out: stdout, Err: stderr}}
+	root := newRoot(a) //nolint:contextcheck // commands get it when they run
 	// Not nil, which would be this process's own arguments.
 	root.SetArgs(append([]string{}, args...))
 	err := root.ExecuteContext(ctx)

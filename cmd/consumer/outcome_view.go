@@ -53,10 +53,12 @@ func showProvisioned(b *strings.Builder, p terminal.Palette, data events.Provisi
 	if data.Prepared {
 		prepared = "prepared, "
 	}
-	fmt.Fprintf(b, "    %s, %d tables, %d indexes, %sattempt %d, %.1f ms\n", terminal.Plain(data.SchemaName+data.DatabasePath),
-		data.Tables, data.Indexes, prepared, data.Attempts, data.DurationMS)
+	fmt.Fprintf(b, "    %s, %d tables, %d indexes, %sattempt %d, %.1f ms\n",
+		terminal.Plain(data.SchemaName+data.DatabasePath), data.Tables, data.Indexes, prepared, data.Attempts,
+		data.DurationMS)
 	for i, s := range data.Steps {
-		fmt.Fprintf(b, "    Step %d/%d: %s %8.1f ms", s.Number, len(data.Steps), terminal.Pad(terminal.Plain(s.Name), stepWidth), s.DurationMS)
+		fmt.Fprintf(b, "    Step %d/%d: %s %8.1f ms", s.Number, len(data.Steps),
+			terminal.Pad(terminal.Plain(s.Name), stepWidth), s.DurationMS)
 		if i == len(data.Steps)-1 {
 			b.WriteString(" and its commit") // which the event, being part of it, cannot time
 		}

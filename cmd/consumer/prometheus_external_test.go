@@ -81,7 +81,8 @@ func panels(t *testing.T) map[string][]string {
 	for _, p := range dashboard.Panels {
 		for _, target := range p.Targets {
 			found[p.Title] = append(found[p.Title], strings.NewReplacer(
-				"$__rate_interval", "15s", "[5m]", "[15s]", "$instance", ".*").Replace(target.Expr))
+				"$__rate_interval", "15s", "[5m]", "[15s]", "$instance", ".*",
+			).Replace(target.Expr))
 		}
 	}
 	return found

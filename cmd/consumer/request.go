@@ -125,7 +125,8 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		if f.asJSON {
 			return writeJSON(a.Out, e)
 		}
-		_, err := fmt.Fprintf(a.Out, "requested %s: source %s, id %s\n", terminal.Plain(tenant), terminal.Plain(f.source), terminal.Plain(f.id))
+		_, err := fmt.Fprintf(a.Out, "requested %s: source %s, id %s\n",
+			terminal.Plain(tenant), terminal.Plain(f.source), terminal.Plain(f.id))
 		return err
 	}
 	outcome, err := awaitOutcome(ctx, stream, f)

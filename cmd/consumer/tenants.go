@@ -125,7 +125,8 @@ func (a *app) listTenants(ctx context.Context, r database.Registry, asJSON bool)
 				id += " (system)"
 			}
 			lines = append(lines, []string{
-				id, terminal.Plain(t.IsolationStrategy), boundary(t), terminal.Time(t.CreatedAt), terminal.Plain(t.CreatedBy), terminal.Plain(t.DisplayName),
+				id, terminal.Plain(t.IsolationStrategy), boundary(t), terminal.Time(t.CreatedAt),
+				terminal.Plain(t.CreatedBy), terminal.Plain(t.DisplayName),
 			})
 		}
 		if asJSON {

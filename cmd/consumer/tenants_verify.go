@@ -227,7 +227,9 @@ func (v *verification) show(found verdict) error {
 	if v.encoder != nil {
 		return v.encoder.Encode(found)
 	}
-	marks := map[string]string{warned: terminal.MarkWarning, drifted: terminal.MarkFailed, unreadable: terminal.MarkUnknown}
+	marks := map[string]string{
+		warned: terminal.MarkWarning, drifted: terminal.MarkFailed, unreadable: terminal.MarkUnknown,
+	}
 	if found.Result == inOrder {
 		return nil
 	}

@@ -147,7 +147,8 @@ func TestTraces(t *testing.T) {
 		testkit.Equal(t, "the outcome goes on from there", outcomes["1"].Extensions()["traceparent"],
 			any("00-"+trace+"-"+spanID(decided)+"-01"))
 		testkit.Equal(t, "one that is not to be kept says so", strings.HasSuffix(
-			outcomes["2"].Extensions()["traceparent"].(string), "-00"), true)
+			outcomes["2"].Extensions()["traceparent"].(string), "-00",
+		), true)
 		testkit.Equal(t, "spans of what is not to be kept", len(seen.named(unwanted, "*")), 0)
 		// Both publications point to where the outcome was decided.
 		publications := seen.named(trace, "publish tenant.provisioned")

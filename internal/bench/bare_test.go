@@ -159,7 +159,8 @@ func (r *bareRename) burst(t testing.TB) time.Duration {
 		tenant := newTenant()
 		r.schemas[i] = "bare_" + tenant
 		testkit.Must(t, run(r.conn, strings.NewReplacer("{from}", schema, "{schema}", r.schemas[i], "{tenant}", tenant).Replace(
-			"BEGIN; ALTER SCHEMA {from} RENAME TO {schema}; "+bareRegistration)))
+			"BEGIN; ALTER SCHEMA {from} RENAME TO {schema}; "+bareRegistration,
+		)))
 	}
 	return time.Since(began)
 }

@@ -23,8 +23,8 @@ import (
 // Config is the whole configuration, from the environment. Every field has a default that works.
 //
 // A variable is one line here: its name and default, the constraints on its value (see [constraint]; those that depend
-// on other variables are in check), and in the tag doc its meaning. The reference, docs/configuration.md, and the help of
-// consumer config are made of these lines; the tag group begins a section of them.
+// on other variables are in check), and in the tag doc its meaning. The reference, docs/configuration.md, and the help
+// of consumer config are made of these lines; the tag group begins a section of them.
 type Config struct {
 	NATSURL      string `env:"NATS_URL" group:"NATS" doc:"Servers, separated by commas: nats://[user:password@]host[:port]. Empty: the embedded server."`
 	NATSCreds    string `env:"NATS_CREDS" is:"file" doc:"Credentials (JWT and seed) of the NATS user."`

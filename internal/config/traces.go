@@ -9,8 +9,8 @@ import (
 	"github.com/sethvargo/go-envconfig"
 )
 
-// traceVariables are the variables of which one turns traces on. All others of OpenTelemetry's are read by its libraries:
-// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+// traceVariables are the variables of which one turns traces on. All others of OpenTelemetry's are read by its
+// libraries: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 var traceVariables = []string{
 	"OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 }

@@ -1,6 +1,7 @@
 // Package database is the one place that chooses an engine: PostgreSQL or SQLite. It opens the configured one for the
-// service ([Open]) or for reading ([OpenReader]), and declares what a reader can do. That each engine can do it is checked
-// by the compiler, in postgres.go and sqlite.go: a method that drifts does not compile, and no check is skipped unseen.
+// service ([Open]) or for reading ([OpenReader]), and declares what a reader can do. That each engine can do it is
+// checked by the compiler, in postgres.go and sqlite.go: a method that drifts does not compile, and no check is skipped
+// unseen.
 package database
 
 import (

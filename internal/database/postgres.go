@@ -12,8 +12,8 @@ var (
 	_ PoolReader = (*postgres.Reader)(nil)
 )
 
-// FillPool keeps the pool of prepared boundaries full, in the background. stop ends that and waits. It does nothing where
-// none are to be prepared.
+// FillPool keeps the pool of prepared boundaries full, in the background. stop ends that and waits. It does nothing
+// where none are to be prepared.
 func FillPool(ctx context.Context, db Store) (stop func()) {
 	if _, ok := Prepared(db); !ok {
 		return func() {}

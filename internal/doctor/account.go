@@ -27,7 +27,8 @@ func (n *prober) examineAccount(ctx context.Context) (_ Finding, usable bool) {
 	})
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
-		return unreadableByUser(name, "allow the user to publish on $JS.API.INFO, to have the account's limits looked at", err), true
+		return unreadableByUser(name,
+			"allow the user to publish on $JS.API.INFO, to have the account's limits checked", err), true
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fault(name, "jetstream: enabled # in the account's configuration, or choose another account",
 			"JetStream is not enabled for this account"), false

@@ -65,8 +65,9 @@ func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) Findi
 			"ack_wait is %s, ACK_WAIT is %s: they should be equal, leases of attempts go by the latter",
 			config.AckWait, c.AckWait)
 	case config.AckWait < shortAckWait:
-		return warning(name, "set ACK_WAIT to 30s", "ack_wait is %s: a pause of the process or of the network as long as that "+
-			"has requests delivered twice", config.AckWait)
+		return warning(name, "set ACK_WAIT to 30s",
+			"ack_wait is %s: a pause of the process or of the network as long as that "+
+				"has requests delivered twice", config.AckWait)
 	}
 	return ok(name, "ack_wait is %s, any number may be in hand", config.AckWait)
 }

@@ -1,3 +1,5 @@
+// Package doctor checks what the service depends on: database, registry, NATS, streams, files, clocks. It starts and
+// changes nothing, needs no running service, and prints nothing: each check returns a [Finding].
 package doctor
 
 import (
@@ -87,7 +89,8 @@ func unreadable(name string, err error) Finding {
 	return Finding{Name: name, Status: Fault, Message: "could not be looked at: " + why}
 }
 
-// unreadableByUser is unread where that says nothing about the service, such as for want of a right that only looking needs.
+// unreadableByUser is unread where that says nothing about the service, such as for want of a right that only looking
+// needs.
 func unreadableByUser(name, hint string, err error) Finding {
 	found := unreadable(name, err)
 	found.Status, found.Hint = Warning, hint

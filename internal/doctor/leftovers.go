@@ -163,7 +163,8 @@ func removals(found []postgres.PreparedBoundary) string {
 		switch lines[i] = b.Remove; {
 		case b.Remove != "":
 		case b.Unsure:
-			lines[i] = "-- " + terminal.Plain(b.Schema) + " may be in the pool of another service in this database: run its doctor"
+			lines[i] = "-- " + terminal.Plain(b.Schema) +
+				" may be in the pool of another service in this database: run its doctor"
 		default:
 			lines[i] = "-- " + terminal.Plain(b.Schema) + " holds something: see what, before you drop it"
 		}

@@ -32,7 +32,8 @@ func (n *prober) examinePermissions(ctx context.Context, s handler.TopologyStatu
 		return json.Unmarshal(msg.Data, &answer)
 	})
 	if err != nil {
-		return unreadableByUser(name, "allow the user to publish on $SYS.REQ.USER.INFO, which tells it about itself only", err)
+		return unreadableByUser(name,
+			"allow the user to publish on $SYS.REQ.USER.INFO, which reports only its own permissions", err)
 	}
 	publish := answer.Data.Permissions.Publish
 	var missing []string

@@ -80,8 +80,9 @@ func checkWritable(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_writable"
 	switch {
 	case v.Standby:
-		return fault(name, "name the primary in DATABASE_URL, or all hosts: postgres://…@host1,host2/…; the writable one is "+
-			"used then", "the server is a standby: nothing can be written")
+		return fault(name,
+			"name the primary in DATABASE_URL, or all hosts: postgres://…@host1,host2/…; the writable one is "+
+				"used then", "the server is a standby: nothing can be written")
 	case v.ReadOnly:
 		return fault(name, "SELECT setdatabase::regclass, setrole::regrole, setconfig FROM pg_db_role_setting; -- find it\n"+
 			"ALTER DATABASE … RESET default_transaction_read_only; -- or ALTER ROLE …",
@@ -282,8 +283,9 @@ func checkNeighbours(_ config.Config, v postgres.ServerInfo) Finding {
 			"schemas are registered in this registry and in another of this database (%s): two tenants share each of them",
 			others)
 	case len(meet) > 0:
-		return warning(name, apart, "other registries are in this database, with tenants in schemas that SCHEMA_TEMPLATE can "+
-			"give (%s): requests for these names fail with BOUNDARY_NOT_EMPTY", strings.Join(meet, ", "))
+		return warning(name, apart,
+			"other registries are in this database, with tenants in schemas that SCHEMA_TEMPLATE can "+
+				"give (%s): requests for these names fail with BOUNDARY_NOT_EMPTY", strings.Join(meet, ", "))
 	case unread:
 		return warning(name, apart, "other registries are in this database (%s); what this role can see of them has no name "+
 			"that SCHEMA_TEMPLATE can give", others)
@@ -295,9 +297,10 @@ func checkNeighbours(_ config.Config, v postgres.ServerInfo) Finding {
 func checkEventTriggers(v postgres.ServerInfo) Finding {
 	const name = "database_event_triggers"
 	if n := len(v.EventTriggers); n > 0 {
-		return warning(name, "make them pass over schemas whose names begin with prepared:, or have them follow ALTER SCHEMA … "+
-			"RENAME; or set PREPARED_BOUNDARIES to 0", "%d (%s) see the tables of prepared boundaries in schemas named "+
-			"prepared:…, and a tenant's name only when one is renamed", n, strings.Join(v.EventTriggers, ", "))
+		return warning(name,
+			"make them pass over schemas whose names begin with prepared:, or have them follow ALTER SCHEMA … "+
+				"RENAME; or set PREPARED_BOUNDARIES to 0", "%d (%s) see the tables of prepared boundaries in schemas named "+
+				"prepared:…, and a tenant's name only when one is renamed", n, strings.Join(v.EventTriggers, ", "))
 	}
 	return ok(name, "none")
 }

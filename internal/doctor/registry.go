@@ -24,8 +24,8 @@ func examineRegistry(ctx context.Context, c config.Config) (checks []Finding) {
 	const name = "registry"
 	r, err := database.OpenReader(ctx, c)
 	if errors.Is(err, sql.ErrNoRegistry) {
-		return []Finding{warning(name, "start the service: it makes the registry. If it has run before, correct DATABASE_URL, "+
-			"REGISTRY_SCHEMA or DATABASE_PATH_TEMPLATE", "%s", err)}
+		return []Finding{warning(name, "start the service: it creates the registry. If it has run before, correct "+
+			"DATABASE_URL, REGISTRY_SCHEMA or DATABASE_PATH_TEMPLATE", "%s", err)}
 	}
 	if err != nil {
 		return []Finding{unreadable(name, err)}
@@ -95,8 +95,10 @@ func examineTwins(ctx context.Context, r database.Registry) Finding {
 	for i, p := range pairs {
 		lines[i] = fmt.Sprintf("-- %s and %s: rename one in DocEX", terminal.Plain(p[0]), terminal.Plain(p[1]))
 	}
-	return warning(name, strings.Join(lines, "\n"), "%s of ids differ only in case; somebody else has registered them. They "+
-		"meet in one file where the file system ignores case, and in one schema where a long name is cut", countOrMore(len(pairs)))
+	return warning(name, strings.Join(lines, "\n"),
+		"%s of ids differ only in case; somebody else has registered them. They "+
+			"meet in one file where the file system ignores case, and in one schema where a long name is cut",
+		countOrMore(len(pairs)))
 }
 
 // countOrMore is a number of things of which no more than mostNamed were looked for.
@@ -135,8 +137,9 @@ func examinePlaces(ctx context.Context, r database.Registry) []Finding {
 		ok(collisions, "no tenant is sent to another's boundary"),
 	}
 	if len(moved) > 0 {
-		checks[0] = warning(name, strings.Join(moved, "\n"), "%s registered under another name than the template gives: DocEX "+
-			"goes by the template and does not find them. Set the template that they were made by, or rename what they have",
+		checks[0] = warning(name, strings.Join(moved, "\n"),
+			"%s registered under another name than the template gives: DocEX "+
+				"goes by the template and does not find them. Set the template that they were made by, or rename what they have",
 			countOrMore(len(moved)))
 	}
 	if len(met) > 0 {

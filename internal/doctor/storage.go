@@ -111,8 +111,9 @@ func checkFileSystem(name string, d disk) Finding {
 		return warning(name, elsewhere, "%s is a network file system: locks and syncs there often do not hold what they "+
 			"promise, and SQLite's write-ahead log does not work between machines", d.kind)
 	case user:
-		return warning(name, elsewhere, "%s: a program serves the file system. If that program asks another machine, locks may "+
-			"not hold", d.kind)
+		return warning(name, elsewhere,
+			"%s: a program serves the file system. If that program asks another machine, locks may "+
+				"not hold", d.kind)
 	case volatile:
 		return warning(name, elsewhere, "%s: what is in memory is gone with the machine's power", d.kind)
 	case layer:

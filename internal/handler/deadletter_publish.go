@@ -200,7 +200,9 @@ const manyConflicts = 30
 
 // publishForm publishes one form of a dead letter and waits until the stream has it. again: also where the ledger has
 // it as confirmed, unless there is one of that replay.
-func (h *Handler) publishForm(ctx context.Context, letter *nats.Msg, key string, r pipeline.Decision, again bool) error {
+func (h *Handler) publishForm(
+	ctx context.Context, letter *nats.Msg, key string, r pipeline.Decision, again bool,
+) error {
 	var err error
 	var since *uint64 // the last sequence of the stream before the first try
 	own := ownID(letter.Header)

@@ -106,7 +106,8 @@ func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error)
 	case len(found) > 0:
 		return found[len(found)-1], nil // replaced while it was looked for
 	case len(key) < minKey:
-		return DeadLetter{}, fmt.Errorf("%s %w: give at least %d characters of the key", events.Quote(name), ErrNoLetter, minKey)
+		return DeadLetter{}, fmt.Errorf("%s %w: give at least %d characters of the key",
+			events.Quote(name), ErrNoLetter, minKey)
 	}
 	return DeadLetter{}, fmt.Errorf("%s %w; see consumer dead-letters list", events.Quote(name), ErrNoLetter)
 }
@@ -194,7 +195,8 @@ func (l *DeadLetters) on(ctx context.Context, subject string) iter.Seq2[DeadLett
 				}
 			}
 			if err != nil {
-				yield(DeadLetter{}, fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(l.js.Conn(), err)))
+				err = ExplainAPIPermission(l.js.Conn(), err)
+				yield(DeadLetter{}, fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, err))
 				return
 			}
 			if pending == 0 {
@@ -225,7 +227,9 @@ func (l *DeadLetters) last(ctx context.Context) (uint64, error) {
 }
 
 // page reads the headers of the next letters. pending is how many there were; without any it is the end.
-func (l *DeadLetters) page(ctx context.Context, subject string, from uint64) (letters []DeadLetter, pending uint64, _ error) {
+func (l *DeadLetters) page(
+	ctx context.Context, subject string, from uint64,
+) (letters []DeadLetter, pending uint64, _ error) {
 	looking, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	consumer, err := l.js.CreateConsumer(looking, events.StreamDeadLetters, jetstream.ConsumerConfig{

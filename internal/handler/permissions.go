@@ -12,8 +12,8 @@ import (
 // apiSubjects begins the subjects on which JetStream is asked.
 const apiSubjects = "$JS.API."
 
-// ExplainPermission adds to an error why nobody has answered, where that is because the connection's user may not publish to
-// subjects that begin so: the server's refusal comes on its own, and who waits for an answer sees none.
+// ExplainPermission adds to an error why nobody has answered, where that is because the connection's user may not
+// publish to subjects that begin so: the server's refusal comes on its own, and who waits for an answer sees none.
 func ExplainPermission(conn *nats.Conn, err error, subject string) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) {
 		return err

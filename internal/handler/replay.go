@@ -104,7 +104,9 @@ func (l *DeadLetters) Replay(ctx context.Context, letter DeadLetter) (Replayed, 
 
 // isTaken reports whether the server has dropped the replay because another message has its Nats-Msg-Id, which is not
 // an earlier replay of this dead letter.
-func (l *DeadLetters) isTaken(ctx context.Context, letter DeadLetter, ack *jetstream.PubAck, msg *nats.Msg) (bool, error) {
+func (l *DeadLetters) isTaken(
+	ctx context.Context, letter DeadLetter, ack *jetstream.PubAck, msg *nats.Msg,
+) (bool, error) {
 	if !ack.Duplicate {
 		return false, nil
 	}

@@ -33,8 +33,8 @@ type ConsumerStatus struct {
 	Err  error                   // as of a stream
 }
 
-// TopologyStatus looks at all of the topology, and goes on where something cannot be looked at. It changes nothing. Each
-// question is asked through ask, which gives it a limit in time.
+// Status looks at all of the topology, and goes on where something cannot be looked at. It changes nothing.
+// Each question is asked through ask, which gives it a limit in time.
 func (t Topology) Status(
 	ctx context.Context, js jetstream.JetStream, now func() time.Time,
 	ask func(context.Context, func(context.Context) error) error,

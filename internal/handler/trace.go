@@ -43,7 +43,8 @@ func (h *Handler) traceDelivery(
 		if r.Decided() {
 			span.SetAttributes(
 				attribute.String("tenant_provisioner.outcome.type", r.Outcome.Type),
-				attribute.String("tenant_provisioner.outcome.id", r.Outcome.ID))
+				attribute.String("tenant_provisioner.outcome.id", r.Outcome.ID),
+			)
 		}
 		switch {
 		case err != nil:

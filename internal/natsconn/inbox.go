@@ -15,13 +15,13 @@ func (e *InboxError) Error() string {
 	return "the NATS user may not subscribe to its inbox (" + e.Inbox + "), so it receives no replies; " + SetInboxPrefix
 }
 
-// SetInboxPrefix is the first remedy: a user who may subscribe to _INBOX.> can read the replies to all other users of the
-// account.
+// SetInboxPrefix is the first remedy: a user who may subscribe to _INBOX.> can read the replies to all other users of
+// the account.
 const SetInboxPrefix = "set NATS_INBOX_PREFIX to the user's own inbox, such as _INBOX_consumer for the service in " +
 	"deploy/nats/server.conf"
 
-// CheckInbox returns an [InboxError] if the user may not subscribe to its inbox. It returns nil where the server does not
-// answer: the next request reports that.
+// CheckInbox returns an [InboxError] if the user may not subscribe to its inbox. It returns nil where the server does
+// not answer: the next request reports that.
 func CheckInbox(ctx context.Context, nc *nats.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()

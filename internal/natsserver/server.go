@@ -36,8 +36,8 @@ const (
 	spaceNeeded = 4 << 20
 )
 
-// Server is a NATS server within this process. After a failed write, as on a full disk, a nats-server never writes to that
-// stream again. So Server replaces it, with the same files and address, once the directory is writable. Confirmed
+// Server is a NATS server within this process. After a failed write, as on a full disk, a nats-server never writes to
+// that stream again. So Server replaces it, with the same files and address, once the directory is writable. Confirmed
 // messages are kept; clients reconnect.
 type Server struct {
 	options server.Options
@@ -55,8 +55,8 @@ type Server struct {
 	done         chan struct{}
 }
 
-// Start starts a server with JetStream in dir; every write is synced. Other programs reach it at addr; if addr is empty,
-// none can.
+// Start starts a server with JetStream in dir; every write is synced. Other programs reach it at addr; if addr is
+// empty, none can.
 func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, error) {
 	e := &Server{
 		options: server.Options{

@@ -29,7 +29,7 @@ func TestReportsOfTheEmbeddedServerAreCounted(t *testing.T) {
 }
 
 // newEmbedded starts the embedded server as the service does, for a service of another process.
-func newEmbedded(t *testing.T, dir string) (_ *Server, url string, _ *testkit.Output) {
+func newEmbedded(t *testing.T, dir string) (*Server, *testkit.Output) {
 	t.Helper()
 	log := &testkit.Output{}
 	e, err := Start(t.Context(), testkit.FreeAddr(t), dir, slog.New(slog.NewJSONHandler(log, nil)))
@@ -40,7 +40,7 @@ func newEmbedded(t *testing.T, dir string) (_ *Server, url string, _ *testkit.Ou
 			t.Logf("embedded server:\n%s", testkit.Tail(log.String()))
 		}
 	})
-	return e, e.Current().ClientURL(), log
+	return e, log
 }
 
 // While its directory takes nothing the server is left as it is, and says why; a stop does not wait for that.
@@ -50,7 +50,7 @@ func TestEmbeddedServerWaitsForItsDirectory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "nats")
-			e, _, log := newEmbedded(t, dir)
+			e, log := newEmbedded(t, dir)
 			testkit.Must(t, os.Rename(dir, dir+".away"))
 			testkit.Must(t, e.Current().ShutdownJetStream())
 			testkit.Logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
@@ -72,7 +72,7 @@ func TestEmbeddedServerWithAForeignStream(t *testing.T) {
 	testkit.Must(t, os.MkdirAll(foreign, 0o755))
 	testkit.Must(t, os.WriteFile(filepath.Join(foreign, "meta.inf"), []byte("garbage"), 0o644))
 	testkit.Must(t, os.WriteFile(filepath.Join(foreign, "meta.sum"), []byte("garbage"), 0o644))
-	e, _, _ := newEmbedded(t, dir)
+	e, _ := newEmbedded(t, dir)
 	if status := e.Current().Healthz(nil); status.Error == "" {
 		t.Fatal("the server does not mind it; this test shows nothing")
 	}
@@ -84,7 +84,7 @@ func TestEmbeddedServerWithAForeignStream(t *testing.T) {
 func TestEmbeddedServerWithAStreamBeingMade(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	e, _, _ := newEmbedded(t, dir)
+	e, _ := newEmbedded(t, dir)
 	testkit.Must(t, os.MkdirAll(filepath.Join(dir, "jetstream", "$G", "streams", events.StreamDeadLetters), 0o755))
 	if status := e.Current().Healthz(nil); status.Error == "" {
 		t.Fatal("the server does not mind it; this test shows nothing")
@@ -101,7 +101,7 @@ func TestEmbeddedServerWithADamagedStream(t *testing.T) {
 	for _, name := range []string{"meta.inf", "meta.sum"} {
 		testkit.Must(t, os.WriteFile(filepath.Join(stream, name), []byte("garbage"), 0o644))
 	}
-	e, _, log := newEmbedded(t, dir)
+	e, log := newEmbedded(t, dir)
 	why := testkit.Logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
 	testkit.Contains(t, "the reason", why, "could not be recovered")
 	testkit.Contains(t, "what /readyz says", e.Err().Error(), "could not be recovered")

@@ -162,15 +162,16 @@ type Ledger interface {
 	// Renew says that the attempt is alive: its lease counts from now. Where its transaction holds the row, that says
 	// so already. It does nothing for an attempt that is not the request's last, and waits for no lock.
 	Renew(ctx context.Context, c Claim) error
-	// RecordFailure records a failure and returns the outcome that stands: this one, or one that was there. It fails where a
-	// later attempt has begun: that one decides.
+	// RecordFailure records a failure and returns the outcome that stands: this one, or one that was there. It fails where
+	// a later attempt has begun: that one decides.
 	RecordFailure(ctx context.Context, c Claim, failure Failure) (Outcome, error)
 	// AttemptNote records what became of an attempt that is to be repeated, unless another one has begun.
 	Note(ctx context.Context, c Claim, n AttemptNote) error
 	// Reject records the failure of a message that is not an event, unless that is recorded already, and returns the
 	// outcome that stands.
 	Reject(ctx context.Context, r Rejection) (Outcome, error)
-	// DeadLetterConfirmed records that the dead letter of this failure, which stands, is confirmed, for the delivery of that name.
+	// DeadLetterConfirmed records that the dead letter of this failure, which stands, is confirmed, for the delivery of
+	// that name.
 	DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery string) error
 	// Recorded returns the outcome that the ledger has of the request now. Its ID is empty where there is none: the
 	// request runs, or is not known.

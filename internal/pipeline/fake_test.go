@@ -92,7 +92,10 @@ func (f *fake) Reject(_ context.Context, r Rejection) (Outcome, error) {
 	return *f.outcome, nil
 }
 
-func (f *fake) DeadLetterConfirmed(context.Context, string, string, string) error { return f.call("buried") }
+func (f *fake) DeadLetterConfirmed(context.Context, string, string, string) error {
+	return f.call("buried")
+}
+
 func (f *fake) Recorded(context.Context, string) (Outcome, error) {
 	return Outcome{}, f.call("recorded")
 }

@@ -48,7 +48,8 @@ func (p *Provisioner) Job(r Request) *Job {
 		r.DeliveryID = rand.Text()
 	}
 	return &Job{p: p, request: r, data: data, malformed: err, log: p.Log.With(
-		"source", r.Event.Source(), "request", r.Event.ID(), "tenant", safeTenantID(data.TenantID))}
+		"source", r.Event.Source(), "request", r.Event.ID(), "tenant", safeTenantID(data.TenantID),
+	)}
 }
 
 // Run claims the request and runs the pipeline until it is decided, or returns why that has to wait. It
@@ -151,7 +152,8 @@ func (j *Job) claimFailed(ctx context.Context, err error) Decision {
 		return j.notDecided(ctx, Facts{Ledger: Busy}, err, AttemptNote{})
 	}
 	if errors.Is(err, errDraining) {
-		return j.notDecided(ctx, Facts{Ledger: Unread, Phase: Draining}, fmt.Errorf("claim: %w", err), AttemptNote{}) // not begun
+		f := Facts{Ledger: Unread, Phase: Draining}
+		return j.notDecided(ctx, f, fmt.Errorf("claim: %w", err), AttemptNote{}) // not begun
 	}
 	fault, why := j.p.judge(ctx, err, j.trips)
 	f := Facts{Ledger: Unread, Result: resultOf(fault)}

@@ -135,8 +135,8 @@ func (p *Provisioner) LastProgress() time.Time {
 // Ping reports whether the database can be reached and written to.
 func (p *Provisioner) Ping(ctx context.Context) error { return p.Database.Ping(ctx) }
 
-// DeadLetterConfirmed tells the ledger that the dead letter of a recorded failure is confirmed. Where that cannot be told,
-// it is published once more by a redelivery, which changes nothing.
+// DeadLetterConfirmed tells the ledger that the dead letter of a recorded failure is confirmed. Where that cannot be
+// told, it is published once more by a redelivery, which changes nothing.
 func (p *Provisioner) DeadLetterConfirmed(ctx context.Context, key string, o Outcome, delivery string) {
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()

@@ -47,7 +47,8 @@ const (
 // 10.0.0.5:40312->10.0.0.9:5432", a name of 20 or more random letters and digits, a UUID, and a number of six or more
 // digits, such as a process id.
 var changing = regexp.MustCompile(
-	`\S+->|[[:alnum:]]{20,}|[[:xdigit:]]{8}(-[[:xdigit:]]{4}){3}-[[:xdigit:]]{12}|[[:digit:]]{6,}`)
+	`\S+->|[[:alnum:]]{20,}|[[:xdigit:]]{8}(-[[:xdigit:]]{4}){3}-[[:xdigit:]]{12}|[[:digit:]]{6,}`,
+)
 
 // Log logs the failures of one loop, or of one source of errors. Its methods may be called concurrently.
 type Log struct {

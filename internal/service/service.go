@@ -1,3 +1,5 @@
+// Package service wires the rooms together and runs the service: it starts them in order, answers HTTP from the first
+// moment, and drains.
 package service
 
 import (
@@ -30,7 +32,8 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 			err = nil
 		}
 	}()
-	log.InfoContext(ctx, "starting", "version", buildinfo.Version(), "nats", cmp.Or(config.Redact("NATS_URL", c.NATSURL), "embedded"),
+	log.InfoContext(ctx, "starting", "version", buildinfo.Version(),
+		"nats", cmp.Or(config.Redact("NATS_URL", c.NATSURL), "embedded"),
 		"database", config.Redact("DATABASE_URL", c.DatabaseURL))
 	traces, stopTracing, err := telemetry.StartTraces(ctx, env, log)
 	if err != nil {

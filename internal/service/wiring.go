@@ -21,7 +21,8 @@ import (
 
 // NewHandler wires a handler to a connection and a database.
 func NewHandler(
-	c config.Config, nc *nats.Conn, db database.Store, counts *telemetry.Metrics, traces trace.TracerProvider, log *slog.Logger,
+	c config.Config, nc *nats.Conn, db database.Store, counts *telemetry.Metrics, traces trace.TracerProvider,
+	log *slog.Logger,
 ) (*handler.Handler, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {

@@ -38,7 +38,8 @@ func (e *LedgerRow) AlreadyDecided() *pipeline.AlreadyDecidedError {
 		kind = events.TypeProvisioningFailed
 	}
 	return &pipeline.AlreadyDecidedError{Outcome: pipeline.Outcome{
-		ID: e.OutcomeID, Type: kind, Body: []byte(e.Outcome), DeadLetterConfirmed: e.DeadLetterConfirmed, DeliveryID: e.Delivery,
+		ID: e.OutcomeID, Type: kind, Body: []byte(e.Outcome),
+		DeadLetterConfirmed: e.DeadLetterConfirmed, DeliveryID: e.Delivery,
 	}}
 }
 

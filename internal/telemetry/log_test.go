@@ -26,7 +26,7 @@ type (
 
 func (s spoken) String() string { return string(s) }
 
-func (m marshal) MarshalText() ([]byte, error) { //nolint:unparam // an interface's
+func (m marshal) MarshalText() ([]byte, error) {
 	return []byte(m), nil
 }
 
@@ -34,7 +34,7 @@ func (l lazy) LogValue() slog.Value { return slog.StringValue(string(l)) }
 
 func (f *failing) Error() string { panic(strings.Repeat("p", 90_000)) }
 
-func (f failing) MarshalJSON() ([]byte, error) { //nolint:unparam // an interface's
+func (f failing) MarshalJSON() ([]byte, error) {
 	return nil, errors.New(strings.Repeat("m", 90_000))
 }
 

@@ -1,3 +1,5 @@
+// Package telemetry has the metrics, the traces and the logger of the service. No text that it writes is longer than its
+// limits, whatever a request contains.
 package telemetry
 
 import (
@@ -37,6 +39,7 @@ func durations(name, help string, count int, labels ...string) *prometheus.Histo
 	}, labels)
 }
 
+// NewMetrics returns metrics that are registered, all at zero.
 func NewMetrics() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -81,6 +84,7 @@ func NewMetrics() *Metrics {
 	return m
 }
 
+// StepEnded counts a step and observes its duration.
 func (m *Metrics) StepEnded(step string, took time.Duration, err error) {
 	result := "ok"
 	if err != nil {
@@ -89,18 +93,23 @@ func (m *Metrics) StepEnded(step string, took time.Duration, err error) {
 	m.steps.WithLabelValues(step, result).Observe(took.Seconds())
 }
 
+// AttemptEnded implements [pipeline.Observer].
 func (m *Metrics) AttemptEnded(r pipeline.AttemptResult) { m.attempts.WithLabelValues(string(r)).Inc() }
 
+// Warned implements [pipeline.Observer].
 func (m *Metrics) Warned(step, code string) { m.warnings.WithLabelValues(step, code).Inc() }
 
+// Recorded implements [pipeline.Observer].
 func (m *Metrics) Recorded(eventType string, cause events.CauseCode) {
 	m.outcomes.WithLabelValues(eventType, string(cause)).Inc()
 }
 
+// ObserveRequest observes the time from a request in the stream to its published outcome.
 func (m *Metrics) ObserveRequest(eventType string, took time.Duration) {
 	m.requests.WithLabelValues(eventType).Observe(took.Seconds())
 }
 
+// DeadLetterRefused counts a failure without a dead letter.
 func (m *Metrics) DeadLetterRefused() { m.unstored.Inc() }
 
 // buildInfo tells which build runs.

@@ -44,7 +44,8 @@ func StartTraces(
 	}
 	what, err := resource.New(ctx,
 		resource.WithAttributes(
-			attribute.String("service.name", buildinfo.Name), attribute.String("service.version", buildinfo.Version())),
+			attribute.String("service.name", buildinfo.Name), attribute.String("service.version", buildinfo.Version()),
+		),
 		resource.WithHost(), resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, nil, config.NewError(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err))

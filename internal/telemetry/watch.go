@@ -32,7 +32,8 @@ func (m *Metrics) WatchHandler(h *handler.Handler, ready func() error) {
 		func() float64 { return float64(h.Workers) })
 	m.gauge("ready", "Whether this process takes requests, as /readyz tells.",
 		func() float64 { return boolToFloat(ready() == nil) })
-	m.gauge("alive", "Whether intake gets on, as /livez tells.", func() float64 { return boolToFloat(h.Liveness() == nil) })
+	m.gauge("alive", "Whether intake makes progress, as /livez reports.",
+		func() float64 { return boolToFloat(h.Liveness() == nil) })
 }
 
 func boolToFloat(is bool) float64 {

@@ -35,7 +35,8 @@ func (s *Live) Draw(lines []string) {
 	s.paint("") //nolint:errcheck // see above
 }
 
-// paint erases the block, writes text in its place and draws the block below it, in one write, so that nothing flickers.
+// paint erases the block, writes text in its place and draws the block below it, in one write, so that nothing
+// flickers.
 func (s *Live) paint(text string) error {
 	var b strings.Builder
 	if s.drawn > 0 {

@@ -8,8 +8,8 @@ import (
 
 const barInterval = 100 * time.Millisecond
 
-// ProgressBar shows on Err, if that is interactive, how many of total are done, the rate in units a second, and the time
-// elapsed and remaining. Clear it before you write anything else to the terminal.
+// ProgressBar shows on Err, if that is interactive, how many of total are done, the rate in units a second, and the
+// time elapsed and remaining. Clear it before you write anything else to the terminal.
 func (t IO) ProgressBar(total int, what, unit string) *progressbar.ProgressBar {
 	return progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(t.Err),

@@ -20,7 +20,7 @@ type Table struct {
 	Columns int   // the width to cut the last cell to; 0: do not cut
 
 	heading  func(...any) string // formats the first row; nil: it has no special format
-	optional []int               // columns to omit on a narrow terminal, the first first
+	optional []int               // columns to omit on a narrow terminal, in this order
 	omitted  map[int]bool        // decided at the first Write
 }
 

@@ -17,8 +17,8 @@ func Width(text string) int { return uniseg.StringWidth(colorCodes.ReplaceAllStr
 // Pad adds spaces up to n columns.
 func Pad(text string, n int) string { return text + strings.Repeat(" ", max(n-Width(text), 0)) }
 
-// Fit cuts the text to n columns, with "…" at the end. It cuts between characters as people see them. The text must have
-// no colour codes.
+// Fit cuts the text to n columns, with "…" at the end. It cuts between characters as people see them. The text must
+// have no colour codes.
 func Fit(text string, n int) string {
 	if Width(text) <= n {
 		return text

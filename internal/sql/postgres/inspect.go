@@ -27,7 +27,8 @@ func inspect(ctx context.Context, db querier, q queries, schema string) (pipelin
 	var rows rowsOfSchema
 	// In binary: to take arrays of texts apart as text costs ten times as much.
 	err := db.QueryRow(ctx, q.inspect, pgx.QueryResultFormats{pgx.BinaryFormatCode}, schema, relationNames).Scan(
-		&rows.relations, &rows.columns, &rows.defaults, &rows.constraints, &rows.indexes, &rows.triggers)
+		&rows.relations, &rows.columns, &rows.defaults, &rows.constraints, &rows.indexes, &rows.triggers,
+	)
 	if err != nil {
 		return pipeline.Inspection{}, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}

@@ -156,13 +156,16 @@ func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outc
 	})
 }
 
-// AttemptNote implements [pipeline.Ledger].
+// Note implements [pipeline.Ledger].
 func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.AttemptNote) error {
-	return s.writeAsync(ctx, "attempt", s.q.note, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, c.Attempt, c.DeliveryID)
+	return s.writeAsync(ctx, "attempt", s.q.note,
+		c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, c.Attempt, c.DeliveryID)
 }
 
 // LastAttemptVanished implements [pipeline.Ledger].
-func (s *Store) LastAttemptVanished(ctx context.Context, r pipeline.Request, limit pipeline.Limit) (suspect bool, _ error) {
+func (s *Store) LastAttemptVanished(
+	ctx context.Context, r pipeline.Request, limit pipeline.Limit,
+) (vanished bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	s.endLost(ctx, s.pool)
@@ -171,7 +174,7 @@ func (s *Store) LastAttemptVanished(ctx context.Context, r pipeline.Request, lim
 	batch.Queue(s.q.laxCommit) // it locks the row, and need not wait for that to be on a standby
 	batch.Queue(s.q.suspect, r.Key(), limit.StaleAfter().Seconds(), limit.Attempts, r.Message(), limit.Lease.Seconds(),
 		limit.ForCopies().Seconds(), r.DeliveryID, r.Replay).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&suspect, &busy)
+		return row.Scan(&vanished, &busy)
 	})
 	err := s.pool.SendBatch(ctx, batch).Close()
 	if waitEnded(err) {
@@ -183,7 +186,7 @@ func (s *Store) LastAttemptVanished(ctx context.Context, r pipeline.Request, lim
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return false, fmt.Errorf("read the ledger: %w", s.ledgerFault(err))
 	}
-	return suspect, nil
+	return vanished, nil
 }
 
 // DeadLetterConfirmed implements [pipeline.Ledger].
@@ -191,7 +194,7 @@ func (s *Store) DeadLetterConfirmed(ctx context.Context, key, outcomeID, deliver
 	return s.writeAsync(ctx, "dead letter", s.q.buried, key, outcomeID, delivery)
 }
 
-// Outcome implements [pipeline.Ledger].
+// Recorded implements [pipeline.Ledger].
 func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -12,8 +12,8 @@ const insufficientPrivilege = "42501"
 // lacks begins what is said of a right that is missing.
 const lacks = "the database role lacks a right; grant it "
 
-// withMissingPrivilege says of a fault that is a missing right which one: the server names the object only, in a language of its own
-// choice. rights are those that what was tried asks for.
+// withMissingPrivilege says of a fault that is a missing right which one: the server names the object only, in a
+// language of its own choice. rights are those that what was tried asks for.
 func withMissingPrivilege(err error, rights string) error {
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) || fault.DriverCode != insufficientPrivilege || fault.Class == pipeline.Outage {

@@ -162,8 +162,9 @@ func (r *Reader) absent(err error) error {
 
 // withMissingPrivilege makes a fault of the error, and says which rights a reader needs where one is missing.
 func (r *Reader) lacking(err error) error {
-	return withMissingPrivilege(sharedFault(err), "USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests and "+
-		"prepared_boundaries in it")
+	return withMissingPrivilege(sharedFault(err),
+		"USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests and "+
+			"prepared_boundaries in it")
 }
 
 // expected is the schema in which DocEX looks for the tenant.

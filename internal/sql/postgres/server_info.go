@@ -13,8 +13,8 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// ServerInfo are what provisioning depends on in a server, a database and a role. They need no registry and no right but
-// to connect.
+// ServerInfo are what provisioning depends on in a server, a database and a role. They need no registry and no right
+// but to connect.
 type ServerInfo struct {
 	Version                  int // such as 150018
 	Release                  string
@@ -110,8 +110,8 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	return v, nil
 }
 
-// connectForServerInfo opens a session as the service's are, under another name. Of several hosts it takes the one that the
-// service would, else any.
+// connectForServerInfo opens a session as the service's are, under another name. Of several hosts it takes the one that
+// the service would, else any.
 func connectForServerInfo(ctx context.Context, c Config) (conn *pgx.Conn, application string, err error) {
 	pool, err := poolConfig(c)
 	if err != nil {
@@ -131,7 +131,9 @@ func connectForServerInfo(ctx context.Context, c Config) (conn *pgx.Conn, applic
 	return conn, application, err
 }
 
-func readServerInfo(ctx context.Context, conn *pgx.Conn, q queries, c Config, application string) (v ServerInfo, err error) {
+func readServerInfo(
+	ctx context.Context, conn *pgx.Conn, q queries, c Config, application string,
+) (v ServerInfo, err error) {
 	rows, err := conn.Query(ctx, q.vitals, application)
 	if err != nil {
 		return v, err

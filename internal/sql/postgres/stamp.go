@@ -116,8 +116,9 @@ func (s *Store) requireOwn(ctx context.Context, db batcher, schema string, o own
 	if err != nil || why == "" {
 		return err
 	}
-	return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "schema %s belongs to another service in this database: it %s; "+
-		"nothing was touched: give each service a SCHEMA_TEMPLATE of its own, or choose another id", schema, why)
+	return pipeline.Permanentf(events.CauseBoundaryNotEmpty,
+		"schema %s belongs to another service in this database: it %s; "+
+			"nothing was touched: give each service a SCHEMA_TEMPLATE of its own, or choose another id", schema, why)
 }
 
 // requireFree fails if the registry is to be made in a schema that another registry has.
@@ -139,8 +140,9 @@ func (s *Store) requireFree(ctx context.Context, conn *pgxpool.Conn) error {
 	if err != nil || why == "" {
 		return err
 	}
-	return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "schema %s belongs to another service in this database: it %s; "+
-		"nothing was touched: choose another REGISTRY_SCHEMA, or drop the schema if nothing is in it", s.registry, why)
+	return pipeline.Permanentf(events.CauseBoundaryNotEmpty,
+		"schema %s belongs to another service in this database: it %s; "+
+			"nothing was touched: choose another REGISTRY_SCHEMA, or drop the schema if nothing is in it", s.registry, why)
 }
 
 // ownedElsewhere says why the schema belongs to another registry: by its stamp, because it is one, or because it is

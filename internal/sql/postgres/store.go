@@ -178,8 +178,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// prepareStatements has the server keep what every request needs, under the statements' own texts, by which the driver finds
-// them: a third of what they cost is to be understood. They are planned anew whenever a schema is made anywhere.
+// prepareStatements has the server keep what every request needs, under the statements' own texts, by which the driver
+// finds them: a third of what they cost is to be understood. They are planned anew whenever a schema is made anywhere.
 func (s *Store) prepareStatements(ctx context.Context, conn *pgx.Conn) error {
 	if !s.migrated.Load() { // what they speak of is not there yet
 		return nil

@@ -101,24 +101,27 @@ func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outc
 	return row.StoredOutcome()
 }
 
-// AttemptNote implements [pipeline.Ledger].
+// Note implements [pipeline.Ledger].
 func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.AttemptNote) error {
 	return s.writeAsync(ctx, "attempt", noteSQL, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, stamp(s.Now()),
 		c.Attempt, c.DeliveryID)
 }
 
 // LastAttemptVanished implements [pipeline.Ledger].
-func (s *Store) LastAttemptVanished(ctx context.Context, r pipeline.Request, limit pipeline.Limit) (suspect bool, _ error) {
+func (s *Store) LastAttemptVanished(
+	ctx context.Context, r pipeline.Request, limit pipeline.Limit,
+) (vanished bool, _ error) {
 	now, busy := s.Now(), false
-	err := s.reads.QueryRowContext(ctx, suspectSQL, r.Key(), stamp(now.Add(-limit.StaleAfter())), limit.Attempts, r.Message(),
-		stamp(now.Add(-limit.Lease)), stamp(now.Add(-limit.ForCopies())), r.DeliveryID, r.Replay).Scan(&suspect, &busy)
+	err := s.reads.QueryRowContext(ctx, suspectSQL,
+		r.Key(), stamp(now.Add(-limit.StaleAfter())), limit.Attempts, r.Message(),
+		stamp(now.Add(-limit.Lease)), stamp(now.Add(-limit.ForCopies())), r.DeliveryID, r.Replay).Scan(&vanished, &busy)
 	if busy {
 		return false, pipeline.ErrBusy
 	}
 	if err != nil && !errors.Is(err, databasesql.ErrNoRows) {
 		return false, fmt.Errorf("read the ledger: %w", registryFault(err))
 	}
-	return suspect, nil
+	return vanished, nil
 }
 
 // DeadLetterConfirmed implements [pipeline.Ledger].
@@ -126,7 +129,7 @@ func (s *Store) DeadLetterConfirmed(ctx context.Context, key, outcomeID, deliver
 	return s.writeAsync(ctx, "dead letter", buriedSQL, key, outcomeID, delivery)
 }
 
-// Outcome implements [pipeline.Ledger].
+// Recorded implements [pipeline.Ledger].
 func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, error) {
 	row, err := readEntry(ctx, s.reads, key)
 	if err == nil || errors.Is(err, databasesql.ErrNoRows) {

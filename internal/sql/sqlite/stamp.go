@@ -129,6 +129,7 @@ func requireFree(ctx context.Context, registry string) (err error) {
 	if err != nil || mark == 0 {
 		return err
 	}
-	return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "the file belongs to a tenant of another service; nothing was "+
-		"touched: choose another DATABASE_PATH_TEMPLATE or storage directory")
+	return pipeline.Permanentf(events.CauseBoundaryNotEmpty,
+		"the file belongs to a tenant of another service; nothing was "+
+			"touched: choose another DATABASE_PATH_TEMPLATE or storage directory")
 }
