@@ -1,5 +1,5 @@
-// Package telemetry has the metrics, the traces and the logger of the service. No text that it writes is longer than its
-// limits, whatever a request contains.
+// Package telemetry has the metrics, the traces and the logger of the service. No text that it writes is longer than
+// its limits, whatever a request contains.
 package telemetry
 
 import (
