@@ -134,7 +134,7 @@ func TestSchemasReject(t *testing.T) {
 		},
 		"provisioned_database": {
 			"data/database_path": remove{}, "data/schema_name": "x", "data/warnings/0/code": remove{}, "data/warnings/0/step/name": "x",
-			"data/steps/0/duration_ms": remove{}, "data/steps/0/number": json.Number("6"),
+			"data/steps/0/duration_ms": remove{}, "data/steps/0/number": json.Number("1000"),
 		},
 		"failed_tenant_exists": {
 			"data/cause": remove{}, "data/cause/code": "OTHER", "data/cause/message": "", "data/step": remove{}, "data/replayable": remove{},
@@ -273,7 +273,7 @@ func TestSchemaEnumerations(t *testing.T) {
 	}
 	steps := at(events.TypeProvisioned, "$defs", "step", "properties", "name", "enum")
 	for _, eventType := range allTypes[2:] {
-		if diff := cmp.Diff(steps, at(eventType, "$defs", "step", "properties", "name", "enum")); diff != "" || len(steps) != 6 {
+		if diff := cmp.Diff(steps, at(eventType, "$defs", "step", "properties", "name", "enum")); diff != "" || len(steps) == 0 {
 			t.Errorf("steps of %s:\n%s", eventType, diff)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/natsserver"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/service"
 	"example.com/tenant-provisioner/internal/telemetry"
 	"example.com/tenant-provisioner/internal/terminal"
@@ -82,7 +83,8 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	h, err := service.NewHandler(c, nc, db, telemetry.NewMetrics(), nil, log)
+	steps := pipeline.Steps()
+	h, err := service.NewHandler(c, steps, nc, db, telemetry.NewMetrics(steps), nil, log)
 	if err != nil {
 		return err
 	}

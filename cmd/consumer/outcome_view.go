@@ -12,8 +12,13 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// stepWidth is the width of the longest step's name.
-const stepWidth = 26
+// stepWidth is the width of the longest name.
+func stepWidth(names []string) (columns int) {
+	for _, name := range names {
+		columns = max(columns, terminal.Width(terminal.Plain(name)))
+	}
+	return columns
+}
 
 // show writes an outcome to stdout: for programs, as JSON, or for people.
 func (a *app) show(e event.Event, asJSON bool) error {
@@ -56,9 +61,14 @@ func showProvisioned(b *strings.Builder, p terminal.Palette, data events.Provisi
 	fmt.Fprintf(b, "    %s, %d tables, %d indexes, %sattempt %d, %.1f ms\n",
 		terminal.Plain(data.SchemaName+data.DatabasePath), data.Tables, data.Indexes, prepared, data.Attempts,
 		data.DurationMS)
+	var names []string
+	for _, s := range data.Steps {
+		names = append(names, s.Name)
+	}
+	width := stepWidth(names)
 	for i, s := range data.Steps {
 		fmt.Fprintf(b, "    Step %d/%d: %s %8.1f ms", s.Number, len(data.Steps),
-			terminal.Pad(terminal.Plain(s.Name), stepWidth), s.DurationMS)
+			terminal.Pad(terminal.Plain(s.Name), width), s.DurationMS)
 		if i == len(data.Steps)-1 {
 			b.WriteString(" and its commit") // which the event, being part of it, cannot time
 		}

@@ -86,8 +86,9 @@ func (s *steps) lines(now time.Time, since time.Duration, columns int, p termina
 		}
 		all = append(all, p.Dim.Sprint(terminal.Fit(heading, max(columns-1, 1))))
 	}
+	width := stepWidth(s.names)
 	for i, at := range s.states {
-		text := fmt.Sprintf("Step %d/%d: %s", i, len(s.names)-1, terminal.Pad(s.names[i], stepWidth))
+		text := fmt.Sprintf("Step %d/%d: %s", i, len(s.names)-1, terminal.Pad(s.names[i], width))
 		if at.took > 0 {
 			text += fmt.Sprintf(" %8.1f ms", at.took)
 		}

@@ -2,6 +2,7 @@ package doctest
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -306,6 +307,17 @@ func TestAsyncAPINames(t *testing.T) {
 	var steps []string
 	for _, s := range pipeline.Steps() {
 		steps = append(steps, s.Name)
+	}
+	for _, name := range []string{events.TypeProgress, events.TypeProvisioned, events.TypeProvisioningFailed} {
+		text, err := events.Schemas.ReadFile("schemas/" + name + ".schema.json")
+		testkit.Must(t, err)
+		step := at(parse(t, string(text)), "$defs", "step", "properties")
+		if diff := cmp.Diff(steps, texts(at(step, "name", "enum"))); diff != "" {
+			t.Errorf("steps in the schema of %s:\n%s", name, diff)
+		}
+		if got := at(step, "number", "maximum"); fmt.Sprint(got) != strconv.Itoa(len(steps)-1) {
+			t.Errorf("the schema of %s allows step numbers up to %v, want %d", name, got, len(steps)-1)
+		}
 	}
 	if diff := cmp.Diff(steps, texts(at(deadLetter, "Dead-Letter-Step", "enum"))); diff != "" {
 		t.Errorf("steps:\n%s", diff)

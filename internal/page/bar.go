@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	barWidth      = 1000 // in the drawing's own units
-	pipelineSteps = 5    // that have a colour
-	mostSteps     = 8    // that are drawn
+	barWidth  = 1000 // in the drawing's own units
+	colors    = 5    // of steps; a further step has the first one's again
+	mostSteps = 12   // that are drawn
 )
 
 // bar is the time that an attempt took, divided into its steps. It is drawn by attributes of SVG: the policy allows
@@ -22,13 +22,21 @@ type bar struct {
 
 // part is one step in the bar.
 type part struct {
-	Number, X, Width int
-	MS               float64
-	Text             string
+	Color, X, Width int
+	MS              float64
+	Text            string
 }
 
-// newBar divides the attempt's time, or the steps' own if they took longer, which they do not.
-func newBar(p *events.Provisioned) bar {
+// colorOf is the colour of the step with that number, of a pipeline with so many steps; 0 for one that it does not have.
+func colorOf(number, steps int) int {
+	if number < 1 || number > steps {
+		return 0
+	}
+	return (number-1)%colors + 1
+}
+
+// newBar divides the attempt's time, of a pipeline with known steps, or the steps' own if they took longer, which they do not.
+func newBar(p *events.Provisioned, known int) bar {
 	steps := p.Steps[:min(len(p.Steps), mostSteps)]
 	sum := 0.0
 	for _, s := range steps {
@@ -45,11 +53,9 @@ func newBar(p *events.Provisioned) bar {
 		if whole > 0 {
 			width = barWidth * (max(s.DurationMS, 0) / whole)
 		}
-		number := s.Number
-		if number < 1 || number > pipelineSteps {
-			number = 0
-		}
-		b.Parts = append(b.Parts, part{Number: number, X: int(x), Width: int(x+width) - int(x), MS: s.DurationMS, Text: text})
+		b.Parts = append(b.Parts, part{
+			Color: colorOf(s.Number, known), X: int(x), Width: int(x+width) - int(x), MS: s.DurationMS, Text: text,
+		})
 		x += width
 	}
 	b.Text = strings.Join(texts, ", ")

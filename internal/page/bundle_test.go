@@ -41,6 +41,7 @@ func newBundle(t *testing.T) *bundle {
 	var err error
 	b.Page, err = New(Config{
 		Version: "v1.2.3", NATS: "nats://xxxxx@nats.example", Database: "sqlite:storage",
+		Steps: []string{"boundary", "tables", "indexes", "validate", "register"},
 		Ready: func() error {
 			if reason := b.reason.Load(); reason != nil {
 				return *reason

@@ -35,6 +35,7 @@ type Config struct {
 	Version  string
 	NATS     string       // where it is, without secrets
 	Database string       // likewise
+	Steps    []string     // titles of the pipeline's steps, from step 1
 	Ready    func() error // nil while requests are taken, else the reason why they are not
 	Now      func() time.Time
 }
@@ -83,7 +84,7 @@ func New(c Config) (*Page, error) {
 		p.mux.Handle("GET /static/"+name, asset(name, content))
 	}
 	var err error
-	if p.template, err = template.New("page").Funcs(functions(tag(build.Sum(nil)))).Parse(text); err != nil {
+	if p.template, err = template.New("page").Funcs(functions(tag(build.Sum(nil)), c.Steps)).Parse(text); err != nil {
 		return nil, err
 	}
 	p.mux.HandleFunc("GET /{$}", p.show)

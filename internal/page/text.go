@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"example.com/tenant-provisioner/events"
 )
 
 // How much is shown of what others wrote, in characters.
@@ -17,8 +19,14 @@ const (
 	mostMessage = 240
 )
 
+// legend explains the colour of a step.
+type legend struct {
+	Number, Color int
+	Title         string
+}
+
 // functions are what the template is written with. build tells one version of the page from another.
-func functions(build string) template.FuncMap {
+func functions(build string, steps []string) template.FuncMap {
 	return template.FuncMap{
 		"build": func() string { return build },
 		"name":  func(s any) string { return shown(fmt.Sprint(s), mostName) },
@@ -32,12 +40,12 @@ func functions(build string) template.FuncMap {
 		"group": group,
 		"rate":  func(r float64) string { return strconv.FormatFloat(r, 'f', 2, 64) },
 		"ms":    milliseconds,
-		"bar":   newBar,
-		"steps": func() (numbers []int) {
-			for n := range pipelineSteps {
-				numbers = append(numbers, n+1)
+		"bar":   func(p *events.Provisioned) bar { return newBar(p, len(steps)) },
+		"steps": func() (all []legend) {
+			for i, title := range steps {
+				all = append(all, legend{Number: i + 1, Color: colorOf(i+1, len(steps)), Title: title})
 			}
-			return numbers
+			return all
 		},
 	}
 }

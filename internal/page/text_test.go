@@ -72,10 +72,10 @@ func TestBar(t *testing.T) {
 	step := func(number int, ms float64) events.StepTiming {
 		return events.StepTiming{Step: events.Step{Number: number, Name: "x"}, DurationMS: ms}
 	}
-	b := newBar(&events.Provisioned{DurationMS: 10, Steps: []events.StepTiming{step(1, 2), step(2, 5)}})
+	b := newBar(&events.Provisioned{DurationMS: 10, Steps: []events.StepTiming{step(1, 2), step(2, 5)}}, 2)
 	testkit.Equal(t, "text", b.Text, "1 x 2.0 ms, 2 x 5.0 ms")
-	testkit.Equal(t, "first", b.Parts[0], part{Number: 1, X: 0, Width: 200, MS: 2, Text: "1 x 2.0 ms"})
-	testkit.Equal(t, "second", b.Parts[1], part{Number: 2, X: 200, Width: 500, MS: 5, Text: "2 x 5.0 ms"})
+	testkit.Equal(t, "first", b.Parts[0], part{Color: 1, X: 0, Width: 200, MS: 2, Text: "1 x 2.0 ms"})
+	testkit.Equal(t, "second", b.Parts[1], part{Color: 2, X: 200, Width: 500, MS: 5, Text: "2 x 5.0 ms"})
 
 	// Whatever somebody writes there, it stays inside the drawing.
 	var many []events.StepTiming
@@ -83,12 +83,12 @@ func TestBar(t *testing.T) {
 		many = append(many, step(77, ms))
 	}
 	for _, steps := range [][]events.StepTiming{nil, many, many[:1], many[:2], many[:3]} {
-		b := newBar(&events.Provisioned{DurationMS: 0.5, Steps: steps})
+		b := newBar(&events.Provisioned{DurationMS: 0.5, Steps: steps}, 5)
 		if len(b.Parts) > mostSteps {
 			t.Errorf("%d parts", len(b.Parts))
 		}
 		for _, p := range b.Parts {
-			if p.Number != 0 || p.X < 0 || p.Width < 0 || p.X+p.Width > barWidth {
+			if p.Color != 0 || p.X < 0 || p.Width < 0 || p.X+p.Width > barWidth {
 				t.Errorf("%+v", p)
 			}
 		}

@@ -37,7 +37,7 @@ func (a *Attempt) run(ctx context.Context) (err error) {
 	defer a.recovered(ctx, "the attempt", &err)
 	for number := range a.p.Steps {
 		a.step = number
-		if number == 1 {
+		if a.build == nil && number > 0 { // step 0 touches nothing
 			if err := a.begin(ctx); err != nil {
 				return err
 			}

@@ -92,7 +92,7 @@ func TestEachStepLogsItsPlace(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
 		steps := Steps()
-		b.config.Steps = slices.Insert(steps, len(steps)-1, Step{"notify", func(context.Context, *Attempt) error {
+		b.config.Steps = slices.Insert(steps, len(steps)-1, Step{Name: "notify", Run: func(context.Context, *Attempt) error {
 			return nil
 		}})
 		success(t, b.run(t))

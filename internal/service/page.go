@@ -2,19 +2,24 @@ package service
 
 import (
 	"cmp"
-	"sync/atomic"
 	"time"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/page"
+	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// newPage is the operator's page. It is there from the first moment on, and says what the service waits for.
-func newPage(c config.Config, serving *atomic.Pointer[probes]) (*page.Page, error) {
+// newPage returns the operator's page for a pipeline with these steps. It is served from the first moment, and shows
+// what the service waits for. ready returns why no requests are taken, or nil.
+func newPage(c config.Config, steps []pipeline.Step, ready func() error) (*page.Page, error) {
+	var titles []string
+	for _, step := range steps[1:] {
+		titles = append(titles, step.Title)
+	}
 	return page.New(page.Config{
-		Version: buildinfo.Version(), Now: time.Now, Ready: func() error { return serving.Load().ready() },
+		Version: buildinfo.Version(), Now: time.Now, Ready: ready, Steps: titles,
 		NATS:     cmp.Or(config.Redact("NATS_URL", c.NATSURL), "embedded at "+c.EmbeddedAddr),
 		Database: config.Redact("DATABASE_URL", c.DatabaseURL),
 	})

@@ -42,8 +42,9 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	defer stopTracing()
 	var serving atomic.Pointer[probes]
 	serving.Store(starting(errors.New("starting")))
-	counts := telemetry.NewMetrics()
-	operatorPage, err := newPage(c, &serving)
+	steps := pipeline.Steps()
+	counts := telemetry.NewMetrics(steps)
+	operatorPage, err := newPage(c, steps, func() error { return serving.Load().ready() })
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	counts.WatchStore(db)
 	operatorPage.Watch(func() page.Database { return pageDatabase(db) })
 
-	h, err := NewHandler(c, nc, db, counts, traces, log)
+	h, err := NewHandler(c, steps, nc, db, counts, traces, log)
 	if err != nil {
 		return err
 	}

@@ -19,9 +19,9 @@ import (
 	"example.com/tenant-provisioner/internal/telemetry"
 )
 
-// NewHandler wires a handler to a connection and a database.
+// NewHandler wires a handler that runs these steps to a connection and a database.
 func NewHandler(
-	c config.Config, nc *nats.Conn, db database.Store, counts *telemetry.Metrics, traces trace.TracerProvider,
+	c config.Config, steps []pipeline.Step, nc *nats.Conn, db database.Store, counts *telemetry.Metrics, traces trace.TracerProvider,
 	log *slog.Logger,
 ) (*handler.Handler, error) {
 	js, err := jetstream.New(nc)
@@ -29,7 +29,7 @@ func NewHandler(
 		return nil, err
 	}
 	provisioner, err := pipeline.New(pipeline.Config{
-		Database: db, Source: c.EventSource, Log: log, Now: time.Now, Steps: pipeline.Steps(),
+		Database: db, Source: c.EventSource, Log: log, Now: time.Now, Steps: steps,
 		Observer: &observer{counts, handler.NewProgress(nc, c.EventSource, log)}, Workers: c.Concurrency,
 		Limit: pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait}, Tracer: telemetry.Tracer(traces),
 	})

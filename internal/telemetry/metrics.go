@@ -39,8 +39,8 @@ func durations(name, help string, count int, labels ...string) *prometheus.Histo
 	}, labels)
 }
 
-// NewMetrics returns metrics that are registered, all at zero.
-func NewMetrics() *Metrics {
+// NewMetrics returns metrics of a pipeline with these steps; they are registered, all at zero.
+func NewMetrics(steps []pipeline.Step) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -74,9 +74,10 @@ func NewMetrics() *Metrics {
 	for _, result := range pipeline.AttemptResults() {
 		m.attempts.WithLabelValues(string(result))
 	}
-	m.warnings.WithLabelValues("validate_request", events.WarnNotDocEXCompatible)
-	for _, step := range []string{"create_indexes", "validate_schema"} {
-		m.warnings.WithLabelValues(step, events.WarnIndexFailed)
+	for _, step := range steps {
+		for _, code := range step.Warnings {
+			m.warnings.WithLabelValues(step.Name, code)
+		}
 	}
 	m.registry.MustRegister(m.outcomes, m.warnings, m.steps, m.attempts, m.requests, m.unstored, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),

@@ -1,0 +1,22 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+)
+
+func registerTenant(ctx context.Context, a *Attempt) error {
+	tenant := Tenant{
+		ID: a.data.TenantID, DisplayName: a.data.DisplayName, IsolationStrategy: a.p.Database.Strategy(),
+		Boundary: a.boundary, CreatedAt: a.p.Now().UTC().Truncate(time.Microsecond), CreatedBy: a.data.CreatedBy,
+	}
+	outcome, err := a.provisioned(tenant)
+	if err != nil {
+		return err
+	}
+	if err := a.build.Register(ctx, tenant, outcome); err != nil {
+		return err
+	}
+	a.outcome = outcome
+	return nil
+}

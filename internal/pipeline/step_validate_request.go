@@ -1,0 +1,53 @@
+package pipeline
+
+import (
+	"context"
+
+	"example.com/tenant-provisioner/events"
+)
+
+func validateRequest(_ context.Context, a *Attempt) error {
+	e := a.request.Event
+	if why := a.claim.Unstorable; why != nil {
+		return &Fault{
+			Class: Permanent, Code: events.CauseInvalidRequest,
+			Message: "source or id holds what the database cannot store; send another one", Err: why,
+		}
+	}
+	if e.Type() != events.TypeRequested {
+		return Permanentf(events.CauseUnsupportedEventType,
+			"type %s is not %s; publish other events elsewhere", events.Quote(e.Type()), events.TypeRequested)
+	}
+	if a.malformed != nil {
+		// A bad id has its own cause, whatever else is wrong.
+		if err := events.ValidateTenantID(a.data.TenantID); err != nil && a.data.TenantID != "" {
+			return err
+		}
+		return a.malformed
+	}
+	if err := a.data.Validate(); err != nil {
+		return err
+	}
+	if !events.DocEXCompatible(a.data.TenantID) {
+		a.warn(events.WarnNotDocEXCompatible,
+			"DocEX itself accepts ids of 1 to 30 of A–Z a–z 0–9 _ only; it cannot open this tenant")
+	}
+	if existing := a.claim.Registered; existing != "" {
+		return TenantExists(a.data.TenantID, existing)
+	}
+	strategy := a.p.Database.Strategy()
+	if s := a.data.IsolationStrategy; s != "" && s != strategy {
+		return Permanentf(events.CauseUnsupportedStrategy,
+			"isolation_strategy %s cannot be done by this database; ask for %q or leave it out", events.Quote(s), strategy)
+	}
+	return nil
+}
+
+// TenantExists is the failure of a request whose tenant is registered, as existing.
+func TenantExists(id, existing string) *Fault {
+	if id == existing {
+		return Permanentf(events.CauseTenantExists, "tenant %q is registered already", id)
+	}
+	return Permanentf(events.CauseTenantExists,
+		"tenant %q differs only in case from %q, which is registered; choose another id", id, existing)
+}

@@ -1,0 +1,38 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/tenant-provisioner/events"
+)
+
+func validateSchema(ctx context.Context, a *Attempt) error {
+	found, err := a.build.Inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if len(found.Differences) > 0 {
+		a.log.WarnContext(ctx, "the structure differs from the definition", "differences", found.Differences)
+		return Permanentf(events.CauseSchemaInvalid, "the structure differs from the definition: %s",
+			summary(found.Differences))
+	}
+	for _, name := range found.MissingIndexes {
+		if _, known := a.failedIndexes[name]; !known { // one warning an index
+			a.warn(events.WarnIndexFailed, "index "+name+" is missing or not as defined")
+		}
+	}
+	a.tables, a.indexes = found.Tables, found.Indexes
+	return nil
+}
+
+// summary joins differences, cut to what an event can carry; the log has them all.
+func summary(differences []string) string {
+	const most = 20
+	if n := len(differences); n > most {
+		differences = append(slices.Clone(differences[:most]), fmt.Sprintf("and %d more", n-most))
+	}
+	return strings.Join(differences, "; ")
+}
