@@ -267,8 +267,8 @@ func publishAll(t testing.TB, js jetstream.JetStream, n int, message func(i int)
 		case <-ack.Ok():
 		case err := <-ack.Err():
 			t.Fatal(err)
-		case <-time.After(Patience):
-			t.Fatal(fmt.Errorf("a publication is not confirmed after %s", Patience))
+		case <-time.After(patience):
+			t.Fatal(fmt.Errorf("a publication is not confirmed after %s", patience))
 		}
 	}
 }

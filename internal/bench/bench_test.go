@@ -174,8 +174,8 @@ func (b *bench) pooled(t testing.TB) (n int) {
 func (b *bench) filled(t testing.TB, n int) {
 	t.Helper()
 	for began := time.Now(); b.pooled(t) < n; time.Sleep(50 * time.Millisecond) {
-		if time.Since(began) > Patience {
-			t.Fatalf("%d of %d boundaries after %s", b.pooled(t), n, Patience)
+		if time.Since(began) > patience {
+			t.Fatalf("%d of %d boundaries after %s", b.pooled(t), n, patience)
 		}
 	}
 }

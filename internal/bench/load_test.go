@@ -16,8 +16,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// Patience is how long a round may take.
-const Patience = 15 * time.Minute
+// patience is how long a round may take.
+const patience = 15 * time.Minute
 
 // load publishes requests and receives their outcomes, as a signup system does.
 type load struct {
@@ -121,13 +121,13 @@ func (l *load) latencies(t testing.TB) (all []float64, arrivals []arrival) {
 func (l *load) wait(t testing.TB, n int) []arrival {
 	t.Helper()
 	arrivals := make([]arrival, 0, n)
-	limit := time.After(Patience)
+	limit := time.After(patience)
 	for len(arrivals) < n {
 		select {
 		case a := <-l.received:
 			arrivals = append(arrivals, a)
 		case <-limit:
-			t.Fatalf("%d of %d outcomes after %s", len(arrivals), n, Patience)
+			t.Fatalf("%d of %d outcomes after %s", len(arrivals), n, patience)
 		}
 	}
 	return arrivals
@@ -144,7 +144,7 @@ func (l *load) duplicates(t testing.TB, n int) time.Duration {
 	testkit.Must(t, err)
 	defer subscription.Unsubscribe()
 	testkit.Must(t, l.nc.Flush())
-	_, err = l.js.PauseConsumer(t.Context(), events.StreamRequests, events.DurableConsumer, time.Now().Add(Patience))
+	_, err = l.js.PauseConsumer(t.Context(), events.StreamRequests, events.DurableConsumer, time.Now().Add(patience))
 	testkit.Must(t, err)
 	publishAll(t, l.js, n, func(int) *nats.Msg { return l.last })
 	_, err = l.js.ResumeConsumer(t.Context(), events.StreamRequests, events.DurableConsumer)
@@ -153,7 +153,7 @@ func (l *load) duplicates(t testing.TB, n int) time.Duration {
 	for range n {
 		select {
 		case last = <-answers:
-		case <-time.After(Patience):
+		case <-time.After(patience):
 			t.Fatal("a duplicate has no answer")
 		}
 		if first.IsZero() {

@@ -37,7 +37,7 @@ func TestAsyncAPIDescribesWhatIsSent(t *testing.T) {
 	seen := map[string]int{}
 	watch := func(subject string, n int) {
 		for seen[subject] < n {
-			m, err := all.NextMsg(Patience)
+			m, err := all.NextMsg(patience)
 			testkit.Must(t, err)
 			channel, name := described(a, m)
 			if channel == "" {

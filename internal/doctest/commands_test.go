@@ -59,7 +59,7 @@ func TestCommandsRun(t *testing.T) {
 // perform runs the statements of a document, in a directory of their own.
 func perform(t *testing.T, path string, all []statement) {
 	t.Helper()
-	addr := FreeAddr(t)
+	addr := freeAddr(t)
 	dir := newScratch(t, addr)
 	text := script(path, append(opening(all), all...))
 	for name, server := range servers(t, text, addr) {
@@ -72,7 +72,7 @@ func perform(t *testing.T, path string, all []statement) {
 		}
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "script")
 	cmd.Dir = dir

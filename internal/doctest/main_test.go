@@ -19,8 +19,8 @@ import (
 const root = "../.."
 
 const (
-	// Patience bounds what a document does: long enough for a slow machine, for a test that fails anyway.
-	Patience = 5 * time.Minute
+	// patience bounds what a document does: long enough for a slow machine, for a test that fails anyway.
+	patience = 5 * time.Minute
 	// buildTimeout is for a program that nobody has built here before, downloads included.
 	buildTimeout = 9 * time.Minute
 )

@@ -208,7 +208,7 @@ func TestManifests(t *testing.T) {
 func TestScalingFollowsAMetric(t *testing.T) {
 	t.Parallel()
 	m := readManifests(t)
-	addr := FreeAddr(t)
+	addr := freeAddr(t)
 	startService(t, []string{
 		"HOME=" + t.TempDir(), "NATS_URL=" + startNATS(t), "DATABASE_URL=sqlite:" + t.TempDir(), "HTTP_ADDR=" + addr.http,
 		"LOG_FORMAT=json",

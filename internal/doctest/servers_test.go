@@ -30,14 +30,14 @@ func startNATS(t *testing.T) string {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	if !s.ReadyForConnections(Patience) {
+	if !s.ReadyForConnections(patience) {
 		t.Fatal("the NATS server is not ready")
 	}
 	return s.ClientURL()
 }
 
-// FreeAddr are addresses that nobody listens on.
-func FreeAddr(t *testing.T) addresses {
+// freeAddr are addresses that nobody listens on.
+func freeAddr(t *testing.T) addresses {
 	t.Helper()
 	var two [2]string
 	for i := range two {
@@ -97,7 +97,7 @@ func startService(t *testing.T, env []string) {
 	})
 	select {
 	case <-ready:
-	case <-time.After(Patience):
+	case <-time.After(patience):
 		t.Fatal("the service does not start")
 	case <-ended:
 		t.Fatal("the service has ended")
