@@ -49,7 +49,7 @@ func checkName(name string) error {
 		legal = legal && ('a' <= c && c <= 'z' || '0' <= c && c <= '9')
 	}
 	if !legal {
-		return fmt.Errorf("%s is no attribute name; use a–z and 0–9", Quote(name))
+		return fmt.Errorf("%s is not an attribute name; use a–z and 0–9", Quote(name))
 	}
 	return nil
 }

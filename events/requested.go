@@ -58,7 +58,7 @@ func RequestedFrom(e event.Event) (Requested, error) {
 		}
 	}
 	if malformed != nil {
-		return r, invalid("data", "%s; mend the JSON and publish it as a new request", malformed)
+		return r, invalid("data", "%s; fix the JSON and publish it as a new request", malformed)
 	}
 	if first != nil {
 		return r, first

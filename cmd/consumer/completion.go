@@ -165,7 +165,7 @@ func addHelpers(root *cobra.Command) {
 		case "completion":
 			cmd.Args = noArguments
 			cmd.RunE = func(*cobra.Command, []string) error {
-				return misuse(errors.New("completion: say for which shell: bash, zsh, fish, powershell"))
+				return misuse(errors.New("completion: name the shell: bash, zsh, fish, powershell"))
 			}
 			cmd.Example = "  consumer completion bash > " + files["bash"]
 			for _, shell := range cmd.Commands() {

@@ -49,7 +49,7 @@ func (a *app) removeLetter(cmd *cobra.Command, letters *handler.DeadLetters, l h
 	}
 	said := "removed"
 	if gone {
-		said = "gone meanwhile: removed, replayed or replaced by somebody else"
+		said = "no longer exists: removed, replayed or replaced by another process"
 	}
 	_, err = fmt.Fprintf(a.Out, "%s %s %s: %s\n", shortKey(l.Key), cell(l.Tenant, 40), cell(l.Reason, 30), said)
 	return err

@@ -32,8 +32,8 @@ func replayLettersCommand(a *app) *cobra.Command {
 		Short: "Publish failed requests again",
 		Long: "Publishes the originals again, as the next replay of their requests, and removes their dead letters.\n" +
 			"Says which by KEY, or by --reason, --tenant and --since, or takes --all. What can never succeed, such\n" +
-			"as an invalid id, is replayed too if it matches; it fails again. Dead letters that arise meanwhile are\n" +
-			"left alone. It is safe to interrupt it, to repeat it, and to do it twice at once: each dead letter has\n" +
+			"as an invalid id, is replayed too if it matches; it fails again. Dead letters that arrive in the meantime\n" +
+			"are not replayed. It is safe to interrupt it, to repeat it, and to do it twice at once: each dead letter has\n" +
 			"one replay.\n\n" +
 			"Then it waits for outcomes. Exits 0 if every dead letter was replayed, by this or another operator, and\n" +
 			"every tenant is provisioned, or was already; 1 if not, if an outcome was not seen within --wait, or if a\n" +
@@ -55,7 +55,7 @@ func replayLettersCommand(a *app) *cobra.Command {
 	f.define(a, cmd)
 	flags.BoolVar(&f.all, "all", false, "all that match, or simply all")
 	flags.Float64Var(&f.rate, "rate", 0, "at most so many a second (0: as fast as possible)")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would be replayed, and change nothing")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would be replayed, and change nothing")
 	flags.DurationVar(&f.wait, "wait", 30*time.Second, "wait so long after the last for outcomes (0: do not wait)")
 	flags.BoolVar(&f.asJSON, "json", false, "one JSON object a line, and a summary as the last")
 	return cmd
@@ -72,7 +72,7 @@ func (f *replayFlags) check(cmd *cobra.Command, names []string) (handler.Filter,
 	case len(names) > 0 && selects:
 		return filter, misuse(errors.New("replay: give either keys, or --all, --reason, --tenant and --since"))
 	case len(names) == 0 && !selects:
-		return filter, misuse(errors.New("replay: say which: give keys, or --reason, --tenant or --since, or --all"))
+		return filter, misuse(errors.New("replay: name the dead letters: keys, or --reason, --tenant or --since, or --all"))
 	case !(f.rate >= 0 && f.rate <= maxRate): // so that it catches what is not a number
 		return filter, misuse(fmt.Errorf("--rate: %v is not 0 to %v a second", f.rate, maxRate))
 	case f.wait < 0:
@@ -159,7 +159,7 @@ func (r *replaying) all(ctx context.Context, selection iter.Seq2[handler.DeadLet
 		// To be stopped is no reason to leave one half done; each of its steps has a timeout.
 		r.one(context.WithoutCancel(ctx), letter)
 		if r.faults == maxFaults {
-			return fmt.Errorf("given up after %d faults in a row; repeat it once they are mended, which is safe", maxFaults)
+			return fmt.Errorf("stopped after %d faults in a row; fix them and repeat the command, which is safe", maxFaults)
 		}
 	}
 	return nil

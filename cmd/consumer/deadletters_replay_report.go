@@ -70,13 +70,13 @@ func (l replayLine) text() string {
 	text := fmt.Sprintf("%s %s %s: ", shortKey(l.Key), cell(l.Tenant, 40), cell(l.Reason, 30))
 	switch l.Status {
 	case statusGone:
-		return text + "gone meanwhile: replayed, removed or replaced by somebody else"
+		return text + "no longer exists: replayed, removed or replaced by another process"
 	case statusNotReplayed:
 		return text + "not replayed: " + terminal.Plain(l.Error)
 	case statusWouldReplay:
 		return fmt.Sprintf("%swould be replayed, as replay %d", text, l.Replay)
 	case statusRepeated:
-		text += fmt.Sprintf("replayed before by somebody else or an interrupted run, as replay %d", l.Replay)
+		text += fmt.Sprintf("replayed before, by another process or an interrupted run, as replay %d", l.Replay)
 	default:
 		text += fmt.Sprintf("replayed, as replay %d", l.Replay)
 	}
@@ -241,8 +241,8 @@ func (s replaySummary) text(f replayFlags) string {
 	fmt.Fprintf(&b, "\n%8d selected\n", s.Selected)
 	row(s.WouldReplay, "would be replayed")
 	row(s.Replayed, "replayed")
-	row(s.Repeated, "replayed before by somebody else or an interrupted run")
-	row(s.Gone, "gone meanwhile: replayed, removed or replaced by somebody else")
+	row(s.Repeated, "replayed before, by another process or an interrupted run")
+	row(s.Gone, "no longer exists: replayed, removed or replaced by another process")
 	row(s.NotReplayed, "not replayed; see above")
 	row(s.NotFound, "not found")
 	if f.wait > 0 && !f.dryRun {
@@ -254,7 +254,7 @@ func (s replaySummary) text(f replayFlags) string {
 		row(s.NotSeen, "outcomes not seen yet; the requests are in the stream and will be decided: "+
 			"consumer watch --all shows what is, and the service must be running")
 		if s.NotSeen > 0 && s.Reconnected {
-			b.WriteString("The connection to NATS was lost meanwhile, and an outcome may have been missed.\n")
+			b.WriteString("The connection to NATS was lost in the meantime; an outcome may have been missed.\n")
 		}
 	}
 	if s.Interrupted {

@@ -87,6 +87,6 @@ func samples() []message {
 		{"an id longer than DocEX takes", binary("order-4", "a-tenant-with-quite-a-long-id-indeed")},
 		{"a reserved id", binary("order-5", "_docex_backup_")},
 		{"a malformed id", binary("order-6", "../../etc/passwd")},
-		{"a message that is no CloudEvent", &nats.Msg{Subject: events.TypeRequested, Data: []byte("a tenant, please")}},
+		{"a message that is not a CloudEvent", &nats.Msg{Subject: events.TypeRequested, Data: []byte("a tenant, please")}},
 	}
 }

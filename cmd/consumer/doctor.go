@@ -17,8 +17,8 @@ func doctorCommand(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look for what endangers provisioning, and for what was left behind",
-		Long: "Looks at the database and at NATS, whether the service runs or not, and says of each finding what to do.\n" +
+		Short: "Check what endangers provisioning, and what was left behind",
+		Long: "Checks the database and NATS, whether the service runs or not, and shows what to do about each finding.\n" +
 			"Nothing is written or changed. Give it the service's environment. Exits 1 if something endangers\n" +
 			"provisioning; the rest is a warning.",
 		Example: "  consumer doctor\n  consumer doctor --json | jq '.checks[] | select(.status != \"ok\")'",

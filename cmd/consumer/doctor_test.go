@@ -38,7 +38,7 @@ func examined(t *testing.T, envs ...map[string]string) map[string]doctor.Finding
 		if c.Status == doctor.Fault {
 			faults = 1
 		}
-		if c.Status != doctor.OK && c.Hint == "" && !strings.HasPrefix(c.Message, "could not be looked at") {
+		if c.Status != doctor.OK && c.Hint == "" && !strings.HasPrefix(c.Message, "could not be checked") {
 			t.Errorf("%s does not say what to do: %s", c.Name, c.Message)
 		}
 	}

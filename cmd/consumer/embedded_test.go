@@ -25,7 +25,7 @@ func TestEmbeddedServerLosesJetStream(t *testing.T) {
 	f := pour(t, js, 60, 10*time.Millisecond)
 	f.reaches(t, 20)
 	testkit.Must(t, e.Current().ShutdownJetStream())
-	testkit.Logged(t, log, "the embedded NATS server is back", "level")
+	testkit.Logged(t, log, "embedded NATS server is available again", "level")
 	f.ends(t, d, js, testkit.Patience)
 	ready(t, fleet...)
 	testkit.Must(t, e.Err())

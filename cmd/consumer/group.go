@@ -17,7 +17,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{
 		Use: use, Short: short, Args: noArguments, Example: strings.Join(examples, "\n"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return misuse(fmt.Errorf("%s: say what to do: %s", cmd.Name(), strings.Join(names, ", ")))
+			return misuse(fmt.Errorf("%s: name a subcommand: %s", cmd.Name(), strings.Join(names, ", ")))
 		},
 	}
 	g.AddCommand(commands...)

@@ -29,7 +29,7 @@ func healthCommand(a *app) *cobra.Command {
 				return err
 			}
 			if c.HTTPAddr == "" {
-				return misuse(errors.New("HTTP_ADDR is empty: there is nobody to ask"))
+				return misuse(errors.New("HTTP_ADDR is empty: the service has no HTTP server to query"))
 			}
 			ready, text, err := askHealth(cmd.Context(), c.HTTPAddr)
 			if err != nil {

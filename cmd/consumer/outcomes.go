@@ -50,7 +50,7 @@ func (o *outcomes) next(ctx context.Context) (event.Event, error) {
 		}
 		e, err := events.Decode(msg.Header, msg.Data)
 		if err != nil {
-			o.log.WarnContext(ctx, "a message in stream "+events.StreamEvents+" is no outcome", "error", err)
+			o.log.WarnContext(ctx, "a message in stream "+events.StreamEvents+" is not an outcome", "error", err)
 			continue
 		}
 		return e, nil

@@ -48,7 +48,7 @@ func requestCommand(a *app) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.displayName, "display-name", "", "the customer's name (required)")
-	flags.StringVar(&f.createdBy, "created-by", "", "who asks (required)")
+	flags.StringVar(&f.createdBy, "created-by", "", "the person or system that asks (required)")
 	flags.StringVar(&f.strategy, "isolation-strategy", "", "schema or database (default: what the database can do)")
 	flags.StringVar(&f.id, "id", "", "the request's id (default: a new one)")
 	flags.StringVar(&f.source, "source", requestSource, "the request's source")
@@ -163,7 +163,7 @@ func awaitOutcome(ctx context.Context, stream *outcomes, f requestFlags) (event.
 	outcome, err := stream.of(ctx, outcomeIDs(f.source, f.id, 0))
 	if errors.Is(err, context.DeadlineExceeded) {
 		return outcome, fmt.Errorf("no outcome within %s; the request is in the stream and will be decided: "+
-			"ask again with --source %s --id %s", f.wait, f.source, f.id)
+			"repeat the command with --source %s --id %s", f.wait, f.source, f.id)
 	}
 	return outcome, err
 }

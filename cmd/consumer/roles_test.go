@@ -197,7 +197,7 @@ func TestServiceRoleWithoutARight(t *testing.T) {
 }
 
 // lacking is how a missing right is named.
-func lacking(right string) string { return "the database role lacks a right; grant it " + right }
+func lacking(right string) string { return "the database role lacks a permission; grant it " + right }
 
 // Who looks needs little, writes nothing and sees no tenant's rows.
 func TestOperatorRole(t *testing.T) {

@@ -115,7 +115,7 @@ func TestSoakEmbeddedDiskFull(t *testing.T) {
 	f := pour(t, js, 200, 20*time.Millisecond)
 	f.reaches(t, 50)
 	empty := fill(t, dir)
-	why := testkit.Logged(t, &first.stderr, "the embedded NATS server stores nothing any more; free or add space for it", "error")
+	why := testkit.Logged(t, &first.stderr, "embedded NATS server cannot store messages; free or add disk space", "error")
 	notReady(t, first.http, "embedded NATS")
 	notReady(t, fleet[0].http, "")
 	t.Logf("%d published when the disk was full: %s", f.published.Load(), why)

@@ -27,7 +27,8 @@ const (
 func (n *prober) examineConsumer(ctx context.Context, s handler.TopologyStatus) []Finding {
 	info := s.Consumer.Info
 	checks := []Finding{checkContract(n.c, "durable_consumer", events.DurableConsumer, info != nil, s.Consumer.Err,
-		"stop the service, then: nats consumer rm "+durableName+" # it is made anew, and the ledger knows what was served")}
+		"stop the service, then: nats consumer rm "+durableName+
+			" # it is created again, and the ledger knows what was served")}
 	if info == nil {
 		return checks
 	}
@@ -69,16 +70,16 @@ func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) Findi
 			"ack_wait is %s: a pause of the process or of the network as long as that "+
 				"has requests delivered twice", config.AckWait)
 	}
-	return ok(name, "ack_wait is %s, any number may be in hand", config.AckWait)
+	return ok(name, "ack_wait is %s, no limit on messages in flight", config.AckWait)
 }
 
 func checkPaused(info *jetstream.ConsumerInfo) Finding {
 	const name = "consumer_paused"
 	if info.Paused {
-		return fault(name, "nats consumer resume "+durableName, "somebody has paused it, for another %s: nothing is taken",
+		return fault(name, "nats consumer resume "+durableName, "it is paused for another %s: no requests are taken",
 			info.PauseRemaining.Round(time.Second))
 	}
-	return ok(name, "it is not paused")
+	return ok(name, "not paused")
 }
 
 // checkService tells whether somebody takes requests. A replica that has all hands full pulls nothing: what was
@@ -88,24 +89,24 @@ func checkService(q handler.Queue, info *jetstream.ConsumerInfo, now time.Time) 
 	busy := q.InFlight > 0 && info.Delivered.Last != nil && now.Sub(*info.Delivered.Last) < info.Config.AckWait
 	switch {
 	case q.Paused: // it gives out nothing, whoever asks
-		return ok(name, "cannot be told while the consumer is paused")
+		return ok(name, "unknown while the consumer is paused")
 	case q.Pulls == 0 && !busy:
-		return warning(name, "start the service; if it runs, look at its /readyz and its log", "nobody takes requests: the "+
+		return warning(name, "start the service; if it runs, check its /readyz and its log", "no client takes requests: the "+
 			"service does not run here, or is not ready; %d wait", q.Lag())
 	case q.Pulls == 0:
-		return ok(name, "all hands are full: %d in hand, %d wait", q.InFlight, q.Pending)
+		return ok(name, "all workers are busy: %d in flight, %d waiting", q.InFlight, q.Pending)
 	}
-	return ok(name, "requests are taken: %d in hand, %d wait", q.InFlight, q.Pending)
+	return ok(name, "requests are taken: %d in flight, %d waiting", q.InFlight, q.Pending)
 }
 
 func checkRedelivered(q handler.Queue) Finding {
 	const name = "consumer_redelivered"
 	if q.Redelivered >= manyRedelivered {
 		return warning(name, "consumer requests show SOURCE ID # the causes of its attempts; the service's log has them too",
-			"%d of the %d requests in hand are not at their first delivery: attempts fail, or replicas end while they work",
+			"%d of the %d requests in flight are redeliveries: attempts fail, or replicas stop while they work",
 			q.Redelivered, q.InFlight)
 	}
-	return ok(name, "%d of %d in hand", q.Redelivered, q.InFlight)
+	return ok(name, "%d of %d in flight", q.Redelivered, q.InFlight)
 }
 
 // checkAge compares how long the oldest request waits with when the stream drops it.

@@ -33,7 +33,7 @@ var fileKinds = map[uint32]struct {
 func diskOf(dir string) (disk, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
-		return disk{}, fmt.Errorf("ask for the file system of %s: %w", dir, err)
+		return disk{}, fmt.Errorf("query the file system of %s: %w", dir, err)
 	}
 	kind := fileKinds[uint32(s.Type)] //nolint:gosec // the numbers are of 32 bits, in a field of 32 or 64
 	return disk{

@@ -83,10 +83,10 @@ func examineDatabase(ctx context.Context, c config.Config, now func() time.Time)
 	return append(checks, examineRegistry(ctx, c)...)
 }
 
-// unreadable is the finding that something could not be looked at. Errors of several hosts come in several lines.
+// unreadable is the finding that something could not be checked. Errors of several hosts come in several lines.
 func unreadable(name string, err error) Finding {
 	why := strings.Join(strings.Fields(err.Error()), " ")
-	return Finding{Name: name, Status: Fault, Message: "could not be looked at: " + why}
+	return Finding{Name: name, Status: Fault, Message: "could not be checked: " + why}
 }
 
 // unreadableByUser is unread where that says nothing about the service, such as for want of a right that only looking

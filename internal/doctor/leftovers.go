@@ -45,7 +45,7 @@ func examineFiles(ctx context.Context, r database.FileReader) Finding {
 	}
 	return Finding{
 		Name: name, Status: Warning, Hint: strings.Join(commands, "\n"),
-		Message: fmt.Sprintf("%d that nobody has worked on for an hour: an attempt ended with its process. Remove them",
+		Message: fmt.Sprintf("%d untouched for an hour: the process died during an attempt. Remove them",
 			len(paths)),
 	}
 }
@@ -61,7 +61,7 @@ type poolCheck struct {
 // poolChecks are all that can be wrong. One boundary may have several faults.
 var poolChecks = []poolCheck{
 	{
-		name: "prepared_unused", fine: "none is kept in vain",
+		name: "prepared_unused", fine: "none is kept unnecessarily",
 		has: func(c config.Config, b postgres.PreparedBoundary) bool { return c.Prepared == 0 && b.Current },
 		text: "in the pool although PREPARED_BOUNDARIES is 0 here. Look with the service's own environment; remove them " +
 			"if it is 0 there too",
@@ -74,12 +74,12 @@ var poolChecks = []poolCheck{
 	{
 		name: "prepared_missing", fine: "none has lost its schema",
 		has:  func(_ config.Config, b postgres.PreparedBoundary) bool { return !b.Exists },
-		text: "in the pool without a schema; somebody has dropped it. They are passed over. Remove them from the pool",
+		text: "in the pool without a schema, which was dropped. The service skips them. Remove them from the pool",
 	},
 	{
 		name: "prepared_contents", fine: "none holds anything",
 		has: func(_ config.Config, b postgres.PreparedBoundary) bool { return b.Holds },
-		text: "that hold, or held, somebody's rows. They are passed over. Take them out of the pool, and see what is in " +
+		text: "that hold, or held, rows. The service skips them. Take them out of the pool, and check what is in " +
 			"the schemas before you drop them",
 	},
 	{

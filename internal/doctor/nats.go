@@ -43,7 +43,7 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	case errors.Is(err, nats.ErrNoServers) && c.NATSURL == "": // nobody listens
 		found := unreadableByUser(name, "start the service, then look again", err)
 		found.Message = "the embedded server at " + c.EmbeddedAddr + " is not there; it runs as long as the service does. " +
-			"What is in its streams was not looked at"
+			"Its streams were not checked"
 		return append(checks, found)
 	case err != nil:
 		found := unreadable(name, err)
@@ -66,7 +66,7 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 		checkNATSVersion(n.nc.ConnectedServerVersion()))
 	if deaf, ok := errors.AsType[*natsconn.InboxError](natsconn.CheckInbox(ctx, nc)); ok {
 		return append(checks, fault("nats_permissions", natsconn.SetInboxPrefix+"; or allow the user:\nsubscribe "+deaf.Inbox,
-			"the user may not receive answers. Nothing else was looked at"))
+			"the user may not subscribe to its inbox, so it receives no replies. Nothing else was checked"))
 	}
 	account, usable := n.examineAccount(ctx)
 	var survey handler.TopologyStatus
@@ -116,5 +116,5 @@ func checkNATSClock(s handler.TopologyStatus) Finding {
 		}
 	}
 	return warning(name, "create the streams, by starting the service, then look again",
-		"there is no stream to ask for the time")
+		"there is no stream to read the time from")
 }

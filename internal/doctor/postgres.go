@@ -67,10 +67,11 @@ func checkPooler(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_pooler"
 	switch {
 	case v.Pooler.Changes:
-		return fault(name, poolerHint, "a pooler shares sessions out: their settings are lost, and with them timeouts, "+
-			"locks of migrations and prepared statements. The registry was not looked at")
+		return fault(name, poolerHint, "a pooler shares sessions between clients: they lose their settings, and with them "+
+			"timeouts, "+
+			"migration locks and prepared statements. The registry was not checked")
 	case v.Pooler.Stands:
-		return warning(name, poolerHint, "something stands between this program and the server, such as a pooler. It keeps "+
+		return warning(name, poolerHint, "something is between this program and the server, such as a pooler. It keeps "+
 			"a session's settings, which is what is needed; one that shares sessions out will not do")
 	}
 	return ok(name, "none: sessions are the server's own")
@@ -113,16 +114,16 @@ func checkDatabaseRights(_ config.Config, v postgres.ServerInfo) Finding {
 			"fails with PERMISSION_DENIED")
 	}
 	if v.Superuser {
-		return warning(name, "use a role of the service's own, with CREATE on the database",
-			"the role is a superuser: it may do all, and far more than it needs")
+		return warning(name, "use the service's own role, with CREATE on the database",
+			"the role is a superuser: it has far more permissions than it needs")
 	}
 	return ok(name, "the role may create schemas")
 }
 
 // onlyLooks is said of rights of a role that cannot be the service's.
 func onlyLooks(name string) Finding {
-	return warning(name, "to have the service's rights judged, look with its DATABASE_URL",
-		"the role can read, and no more. It is not the service's; as such it would be of no use")
+	return warning(name, "to check the service's permissions, run doctor with its DATABASE_URL",
+		"the role is read-only, so it cannot be the service's role")
 }
 
 func checkRegistryRights(c config.Config, v postgres.ServerInfo) Finding {
@@ -139,16 +140,16 @@ func checkRegistryRights(c config.Config, v postgres.ServerInfo) Finding {
 	switch {
 	case !v.Registry && len(missing) == 0 && len(grants(v, "DATABASE")) > 0:
 		return fault(name, strings.Join(grants(v, "DATABASE"), "\n"),
-			"there is no registry in %s, and the role may not make its schema", c.RegistrySchema)
+			"there is no registry in %s, and the role may not create its schema", c.RegistrySchema)
 	case !v.Registry && len(missing) == 0:
-		return ok(name, "there is no registry in %s yet; the role may make it", c.RegistrySchema)
+		return ok(name, "there is no registry in %s yet; the role may create it", c.RegistrySchema)
 	case len(missing) == 0:
 		return ok(name, "the role has what it needs in %s", c.RegistrySchema)
 	case v.Migrated && creates == len(missing):
-		return warning(name, hint, "the role may not create tables in %s. This version needs no more; a later one that "+
+		return warning(name, hint, "the role may not create tables in %s. This version does not need to; a later one that "+
 			"brings a table will not start", c.RegistrySchema)
 	}
-	return fault(name, hint, "the role lacks rights in %s: the service does not start, or takes nothing",
+	return fault(name, hint, "the role lacks permissions in %s: the service does not start, or takes no requests",
 		c.RegistrySchema)
 }
 
@@ -181,7 +182,7 @@ func checkStandby(_ config.Config, v postgres.ServerInfo) Finding {
 			"commits wait for a synchronous standby (synchronous_standby_names = '%s'): nothing is taken until it confirms them",
 			v.SynchronousStandbys)
 	case v.SynchronousStandbys == "":
-		return ok(name, "commits wait for no standby: one that takes over may lack the newest tenants")
+		return ok(name, "commits wait for no standby: after a failover the newest tenants may be missing")
 	}
 	return ok(name, "no commit of the service waits for a synchronous standby")
 }
@@ -190,7 +191,7 @@ func checkEncoding(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_encoding"
 	if v.Encoding != "UTF8" {
 		return warning(name, "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; -- and move what is there",
-			"the database's encoding is %s, not UTF8: names with characters that it lacks cannot be stored, and their "+
+			"the database's encoding is %s, not UTF8: names with characters outside of it cannot be stored, and their "+
 				"requests fail", v.Encoding)
 	}
 	return ok(name, "UTF8")
@@ -298,7 +299,7 @@ func checkEventTriggers(v postgres.ServerInfo) Finding {
 	const name = "database_event_triggers"
 	if n := len(v.EventTriggers); n > 0 {
 		return warning(name,
-			"make them pass over schemas whose names begin with prepared:, or have them follow ALTER SCHEMA … "+
+			"make them skip schemas whose names begin with prepared:, or handle ALTER SCHEMA … "+
 				"RENAME; or set PREPARED_BOUNDARIES to 0", "%d (%s) see the tables of prepared boundaries in schemas named "+
 				"prepared:…, and a tenant's name only when one is renamed", n, strings.Join(v.EventTriggers, ", "))
 	}

@@ -66,8 +66,8 @@ func examineRegistryFile(ctx context.Context, r database.FileReader) Finding {
 		return unreadable(name, err)
 	}
 	if !wal {
-		return warning(name, "start the service again: it sets the mode. If that does not stay, the file system lacks "+
-			"what it needs", "the registry is not in WAL mode: who reads it and the service are in each other's way")
+		return warning(name, "restart the service: it sets the mode. If the mode does not stay, the file system lacks "+
+			"what it needs", "the registry is not in WAL mode: readers and the service block each other")
 	}
 	return ok(name, "PRAGMA quick_check finds nothing wrong; in WAL mode")
 }
@@ -96,7 +96,7 @@ func examineTwins(ctx context.Context, r database.Registry) Finding {
 		lines[i] = fmt.Sprintf("-- %s and %s: rename one in DocEX", terminal.Plain(p[0]), terminal.Plain(p[1]))
 	}
 	return warning(name, strings.Join(lines, "\n"),
-		"%s of ids differ only in case; somebody else has registered them. They "+
+		"%s of ids differ only in case; another program registered them. They "+
 			"meet in one file where the file system ignores case, and in one schema where a long name is cut",
 		countOrMore(len(pairs)))
 }
@@ -144,7 +144,7 @@ func examinePlaces(ctx context.Context, r database.Registry) []Finding {
 	}
 	if len(met) > 0 {
 		checks[1] = fault(collisions, strings.Join(met, "\n"), "%s of which DocEX would open another tenant's boundary, "+
-			"because it goes by the template. Let nobody use them before one of each pair has been moved and registered anew",
+			"because it uses the template. Use none of them before one of each pair has been moved and registered again",
 			countOrMore(len(met)))
 	}
 	return checks

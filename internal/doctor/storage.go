@@ -64,7 +64,7 @@ func examineDirectory(dir, variable, name, system string) (checks []Finding, fou
 	}
 	d, err := diskOf(there)
 	if err != nil {
-		return append(checks, unreadableByUser(system, "see by hand: df -hT "+there, err)), nil
+		return append(checks, unreadableByUser(system, "check by hand: df -hT "+there, err)), nil
 	}
 	return append(checks, checkFileSystem(system, d)), &d
 }
@@ -77,7 +77,7 @@ func nearest(dir string) (string, error) {
 		case err == nil && info.IsDir():
 			return dir, nil
 		case err == nil:
-			return "", fmt.Errorf("%s is no directory", dir)
+			return "", fmt.Errorf("%s is not a directory", dir)
 		case !errors.Is(err, fs.ErrNotExist) || filepath.Dir(dir) == dir:
 			return "", err
 		}
@@ -112,12 +112,12 @@ func checkFileSystem(name string, d disk) Finding {
 			"promise, and SQLite's write-ahead log does not work between machines", d.kind)
 	case user:
 		return warning(name, elsewhere,
-			"%s: a program serves the file system. If that program asks another machine, locks may "+
+			"%s: a program serves the file system. If that program uses another machine, locks may "+
 				"not hold", d.kind)
 	case volatile:
-		return warning(name, elsewhere, "%s: what is in memory is gone with the machine's power", d.kind)
+		return warning(name, elsewhere, "%s: its content is lost when the machine loses power", d.kind)
 	case layer:
-		return warning(name, elsewhere, "%s: the container's own layer is gone with the container", d.kind)
+		return warning(name, elsewhere, "%s: the container's own layer is lost with the container", d.kind)
 	case local:
 	}
 	return ok(name, "a local disk")

@@ -48,7 +48,7 @@ func checkContract(c config.Config, name, what string, there bool, err error, ed
 		return fault(name, edit, "%s contradicts the contract, and the service refuses to run: %s", what, err)
 	}
 	found := unreadable(name, fmt.Errorf("%s: %w", what, err))
-	found.Hint = "is there a leader, and may the user ask? nats stream info; nats server report jetstream"
+	found.Hint = "check that there is a leader, and the user's permissions: nats stream info; nats server report jetstream"
 	return found
 }
 
@@ -98,9 +98,10 @@ func checkRetention(name string, stream handler.StreamStatus) Finding {
 	hint := "nats stream edit " + stream.Name + " --max-bytes=-1 --max-msgs=-1 --max-age=90d # or larger"
 	switch {
 	case share >= nearlyFull:
-		return warning(name, hint, "%s: the oldest are dropped once it is full, whether somebody has read them or not", said)
+		return warning(name, hint, "%s: once it is full the oldest messages are dropped, read or not", said)
 	case age > 0 && age < briefRetention:
-		return warning(name, hint, "what is older than %s is dropped: who is away for longer never learns of it", age)
+		return warning(name, hint,
+			"messages older than %s are dropped: a subscriber that is offline for longer misses them", age)
 	case age > 0:
 		return ok(name, "%s, kept for %s", said, age)
 	}

@@ -63,11 +63,11 @@ func (g *breaker) tripLocked(reason error) {
 	switch {
 	case g.reason == nil:
 		g.untripped = make(chan struct{})
-		g.faults.Error("intake is paused until the database is back", reason)
+		g.faults.Error("database is unavailable; intake paused", reason)
 	case !g.halfOpen:
 		return
 	default:
-		g.faults.Warn("the database answers, but work does not get through", reason)
+		g.faults.Warn("database answers probes, but work fails; intake stays paused", reason)
 	}
 	g.reason, g.halfOpen, g.resumed = reason, false, make(chan struct{})
 	g.consecutiveTrips++
@@ -91,7 +91,7 @@ func (g *breaker) succeeded() {
 func (g *breaker) reset() {
 	g.reason, g.byWork, g.halfOpen = nil, false, false
 	close(g.untripped)
-	g.faults.Recovered("the database is back; intake resumes")
+	g.faults.Recovered("database is available; intake resumed")
 }
 
 // err is the reason of the outage, or nil.
@@ -177,7 +177,7 @@ func (g *breaker) probeUntilAnswered(ctx context.Context) error {
 		if err == nil {
 			break
 		}
-		g.faults.Warn("the database is still unavailable", err)
+		g.faults.Warn("database is still unavailable", err)
 		g.mu.Lock()
 		g.reason = err // says more than the error that work met first
 		g.mu.Unlock()

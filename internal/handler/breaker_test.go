@@ -222,8 +222,8 @@ func TestOutageIsLoggedOnce(t *testing.T) {
 		g.set(errOutage)
 		g.trip(full)
 		time.Sleep(time.Hour)
-		g.logs(t, "an hour", `level=ERROR msg="intake is paused until the database is back" error="disk full"`,
-			`level=WARN msg="the database is still unavailable"`)
+		g.logs(t, "an hour", `level=ERROR msg="database is unavailable; intake paused" error="disk full"`,
+			`level=WARN msg="database is still unavailable"`)
 		g.set(other)
 		time.Sleep(time.Hour)
 		g.logs(t, "another reason", `error="the server is starting up" not_logged=`)
@@ -233,11 +233,11 @@ func TestOutageIsLoggedOnce(t *testing.T) {
 			synctest.Wait()
 			g.trip(full)
 		}
-		g.logs(t, "it answers", `level=WARN msg="the database answers, but work does not get through" error="disk full"`)
+		g.logs(t, "it answers", `level=WARN msg="database answers probes, but work fails; intake stays paused" error="disk full"`)
 		time.Sleep(maxServerBackoff)
 		synctest.Wait()
 		g.succeeded()
-		g.logs(t, "the end", `level=INFO msg="the database is back; intake resumes" failures=`)
+		g.logs(t, "the end", `level=INFO msg="database is available; intake resumed" failures=`)
 		if g.probes.Load() < 700 {
 			t.Errorf("%d probes", g.probes.Load())
 		}

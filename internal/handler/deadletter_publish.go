@@ -136,7 +136,7 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 		if !isRefusal(err) {
 			break
 		}
-		h.Log.WarnContext(ctx, "a dead letter was refused; publishing less of it", "key", key, "error", err)
+		h.Log.WarnContext(ctx, "NATS rejected dead letter; publishing a smaller form", "key", key, "error", err)
 	}
 	switch {
 	case errors.Is(err, errConfirmed):

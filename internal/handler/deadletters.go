@@ -33,7 +33,7 @@ var (
 	ErrNoLetter = errors.New("names no dead letter")
 	// ErrGone is wrapped where somebody has replayed or removed the dead letter since it was read, or the
 	// request has failed again and a newer one has replaced it.
-	ErrGone = errors.New("the dead letter is gone: replayed, removed or replaced meanwhile")
+	ErrGone = errors.New("the dead letter no longer exists: it was replayed, removed or replaced")
 )
 
 // DeadLetters is the stream of dead letters in the hands of an operator.
@@ -161,12 +161,12 @@ func (l *DeadLetters) Original(ctx context.Context, letter DeadLetter) (*nats.Ms
 
 func (l *DeadLetters) omittedOriginal(ctx context.Context, letter DeadLetter) (*jetstream.RawStreamMsg, error) {
 	if letter.Stream != events.StreamRequests || letter.OriginalSequence == 0 {
-		return nil, unreplayable("its headers do not say where in stream %s the original is", events.StreamRequests)
+		return nil, unreplayable("its headers do not name the original's place in stream %s", events.StreamRequests)
 	}
 	stored, err := GetMessage(ctx, l.js, letter.Stream, StoredMessage{Sequence: letter.OriginalSequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, unreplayable("the original was left in stream %s at sequence %d and is not there any more; "+
-			"have it requested anew", letter.Stream, letter.OriginalSequence)
+			"ask the publisher to request it again", letter.Stream, letter.OriginalSequence)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read message %d of stream %s: %w", letter.OriginalSequence, letter.Stream, err)

@@ -99,7 +99,7 @@ func (d delivery) keepAlive(ctx context.Context, ackWait time.Duration, log *slo
 			return
 		case <-ticker.C:
 			if err := d.msg.inProgress(); err != nil {
-				log.DebugContext(ctx, "the server could not be told that work goes on", "error", err)
+				log.DebugContext(ctx, "could not extend ack deadline", "error", err)
 			}
 			select {
 			case renewing <- struct{}{}:
@@ -126,6 +126,6 @@ func (d delivery) renew(ctx context.Context, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
 	defer cancel()
 	if err := job.Renew(ctx); err != nil {
-		log.DebugContext(ctx, "the lease of the attempt could not be renewed", "error", err)
+		log.DebugContext(ctx, "could not renew lease of the attempt", "error", err)
 	}
 }

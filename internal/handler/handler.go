@@ -137,7 +137,7 @@ func (h *Handler) Run(ctx context.Context) error {
 	h.Provisioner.Drain()
 	h.pulling.Store(&errNotTaking)
 	if !finishes(&workers, h.DrainTimeout) {
-		h.Log.WarnContext(ctx, "the drain timeout has passed; handing back what still runs")
+		h.Log.WarnContext(ctx, "drain timeout reached; returning running requests to the stream")
 		abort(errors.New("shutting down"))
 		if !finishes(&workers, abortTimeout) {
 			return errors.Join(err, errors.New("workers did not stop; what they held is delivered again after AckWait"))

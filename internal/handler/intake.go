@@ -36,7 +36,7 @@ func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func
 			continue // which the connection has logged
 		}
 		// The consumer or the stream was deleted, or the server is unavailable.
-		h.intakeFaults.Error("requests cannot be taken; trying again", err)
+		h.intakeFaults.Error("cannot take requests; retrying", err)
 		if sleep(ctx, h.serverBackoff.Delay(n)) != nil {
 			return nil //nolint:nilerr // likewise
 		}

@@ -22,7 +22,7 @@ func ExplainPermission(conn *nats.Conn, err error, subject string) error {
 	if !errors.Is(refusal, nats.ErrPermissionViolation) || !strings.Contains(refusal.Error(), `"`+subject) {
 		return err
 	}
-	return fmt.Errorf("%w: %w; ask as a user that may, or permit it to this one: who needs what is in "+
+	return fmt.Errorf("%w: %w; use a user with this permission, or grant it: each user's permissions are in "+
 		"deploy/nats/server.conf", err, refusal)
 }
 

@@ -49,6 +49,6 @@ func (p *Progress) tell(r pipeline.StepEvent, state string, took time.Duration) 
 		err = p.conn.PublishMsg(&nats.Msg{Subject: events.ProgressSubject(r.TenantID), Header: header, Data: body})
 	}
 	if err != nil {
-		p.log.Debug("progress cannot be told", "error", err)
+		p.log.Debug("could not publish progress", "error", err)
 	}
 }

@@ -67,7 +67,7 @@ func (h *Handler) isTaken(ctx context.Context, ack *jetstream.PubAck, o pipeline
 	if err != nil || there.Subject == o.Type && bytes.Equal(there.Data, o.Body) {
 		return false
 	}
-	h.Log.WarnContext(ctx, "another message has the id of an outcome, which is published under another one",
+	h.Log.WarnContext(ctx, "outcome id is taken by another message; publishing the outcome under another id",
 		"outcome", o.ID, "sequence", ack.Sequence)
 	return true
 }
@@ -136,13 +136,13 @@ type publications struct {
 // failing records why publications do not get through, until one does.
 func (p *publications) failing(err error) {
 	p.why.Store(&err)
-	p.faults.Warn("an event could not be published; trying again", err)
+	p.faults.Warn("could not publish event; retrying", err)
 }
 
 // succeeded records that publications get through: nothing waits for NATS or the ledger.
 func (p *publications) succeeded() {
 	p.why.Store(nil)
-	p.faults.Recovered("events are published again")
+	p.faults.Recovered("publishing events again")
 }
 
 // publicationsTo are those to the stream.

@@ -39,7 +39,7 @@ func (q Queue) Age(now time.Time) time.Duration {
 func ReadQueue(ctx context.Context, js jetstream.JetStream) (q Queue, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("look at the queue of requests: %w", ExplainAPIPermission(js.Conn(), err))
+			err = fmt.Errorf("read the queue of requests: %w", ExplainAPIPermission(js.Conn(), err))
 		}
 	}()
 	stream, err := js.Stream(ctx, events.StreamRequests)

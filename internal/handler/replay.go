@@ -84,7 +84,7 @@ func (l *DeadLetters) Replay(ctx context.Context, letter DeadLetter) (Replayed, 
 		}
 		r.Sequence, r.Repeated = ack.Sequence, ack.Duplicate
 		if taken, err = l.isTaken(ctx, letter, ack, msg); err != nil {
-			return Replayed{}, fmt.Errorf("look at the message that the server takes the replay for: %w", err)
+			return Replayed{}, fmt.Errorf("read the message that the server considers the same as the replay: %w", err)
 		}
 		if taken {
 			msg.Header.Set(jetstream.MsgIDHeader, rand.Text())
@@ -133,7 +133,7 @@ func (l *DeadLetters) prepare(ctx context.Context, letter DeadLetter) (*nats.Msg
 	last, err := count(letter.Header.Get(deadLetterPrefix + "Replay"))
 	switch {
 	case letter.Subject == "":
-		return nil, Replayed{}, unreplayable("it has no header %sSubject; somebody else has put it there", deadLetterPrefix)
+		return nil, Replayed{}, unreplayable("it has no header %sSubject; another program published it", deadLetterPrefix)
 	case letter.Subject != events.TypeRequested:
 		return nil, Replayed{}, unreplayable("its header %sSubject is %s, and requests are on %s",
 			deadLetterPrefix, events.Quote(letter.Subject), events.TypeRequested)

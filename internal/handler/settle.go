@@ -53,7 +53,7 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	work, endSpan = h.traceDelivery(work, d, e)
 	key, result := h.decide(intake, work, d, e, malformed)
 	if result.Verdict == pipeline.Terminate {
-		log.WarnContext(work, "the request has failed; its dead letter tells why", "key", key, "outcome", result.Outcome.ID)
+		log.WarnContext(work, "request failed; see its dead letter", "key", key, "outcome", result.Outcome.ID)
 	}
 	err = h.perform(work, d, key, result)
 	endSpan(result, err)
@@ -159,7 +159,8 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 		return d.msg.term(ctx, "dead letter "+key)
 	case pipeline.Retry:
 		delay := h.Backoff.Delay(h.failures(d, r))
-		h.Log.WarnContext(ctx, "the request goes back", "delay", delay.String(), "sequence", d.sequence, "error", r.Err)
+		h.Log.WarnContext(ctx, "returning request to the stream",
+			"delay", delay.String(), "sequence", d.sequence, "error", r.Err)
 		return d.msg.nak(delay)
 	case pipeline.Release, pipeline.Pause:
 		return d.msg.nak(immediately)
@@ -187,6 +188,6 @@ const immediately = time.Millisecond
 // release returns a message after the delay; failing that, AckWait does.
 func (h *Handler) release(msg *Message, delay time.Duration) {
 	if err := msg.nak(max(delay, immediately)); err != nil {
-		h.Log.Warn("a message could not be handed back; it is delivered again after AckWait", "error", err)
+		h.Log.Warn("could not return message to the stream; it will be redelivered after ack_wait", "error", err)
 	}
 }

@@ -65,7 +65,7 @@ func (p *watchdog) err(worked time.Time) error {
 	}
 	where := places[p.at]
 	if quiet := time.Since(last); quiet > where.patience {
-		return fmt.Errorf("intake has not moved for %s, %s; restart the process: SIGQUIT has it say what it hangs in",
+		return fmt.Errorf("intake has made no progress for %s, %s; restart the process (SIGQUIT prints where it hangs)",
 			quiet.Round(time.Second), where.name)
 	}
 	return nil

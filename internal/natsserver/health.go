@@ -32,7 +32,7 @@ func (e *Server) watch(ctx context.Context) {
 		}
 		if bad++; bad > 1 { // once may be a stream that is just being removed
 			e.setCause(fmt.Errorf("embedded NATS: %w", why))
-			e.faults.Error("the embedded NATS server stores nothing any more; free or add space for it",
+			e.faults.Error("embedded NATS server cannot store messages; free or add disk space",
 				why, "dir", e.options.StoreDir)
 			e.restartUntilHealthy(ctx)
 			bad = 0
@@ -87,11 +87,11 @@ func (e *Server) restartUntilHealthy(ctx context.Context) {
 		}
 		if err == nil {
 			e.setCause(nil)
-			e.faults.Recovered("the embedded NATS server is back")
+			e.faults.Recovered("embedded NATS server is available again")
 			return
 		}
 		e.setCause(fmt.Errorf("embedded NATS: %w", err))
-		e.faults.Warn("the embedded NATS server cannot be restarted yet", err)
+		e.faults.Warn("could not restart embedded NATS server; retrying", err)
 		select {
 		case <-time.After(pause.Delay(n)):
 		case <-ctx.Done():

@@ -53,11 +53,11 @@ func TestEmbeddedServerWaitsForItsDirectory(t *testing.T) {
 			e, log := newEmbedded(t, dir)
 			testkit.Must(t, os.Rename(dir, dir+".away"))
 			testkit.Must(t, e.Current().ShutdownJetStream())
-			testkit.Logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
+			testkit.Logged(t, log, "could not restart embedded NATS server; retrying", "error")
 			testkit.Contains(t, "the reason", e.Err().Error(), "no such file")
 			testkit.Must(t, os.Rename(dir+".away", dir))
 			if back {
-				testkit.Logged(t, log, "the embedded NATS server is back", "level")
+				testkit.Logged(t, log, "embedded NATS server is available again", "level")
 				testkit.Must(t, e.Err())
 			}
 		})
@@ -102,7 +102,7 @@ func TestEmbeddedServerWithADamagedStream(t *testing.T) {
 		testkit.Must(t, os.WriteFile(filepath.Join(stream, name), []byte("garbage"), 0o644))
 	}
 	e, log := newEmbedded(t, dir)
-	why := testkit.Logged(t, log, "the embedded NATS server cannot be restarted yet", "error")
+	why := testkit.Logged(t, log, "could not restart embedded NATS server; retrying", "error")
 	testkit.Contains(t, "the reason", why, "could not be recovered")
 	testkit.Contains(t, "what /readyz says", e.Err().Error(), "could not be recovered")
 }

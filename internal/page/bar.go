@@ -27,7 +27,8 @@ type part struct {
 	Text            string
 }
 
-// colorOf is the colour of the step with that number, of a pipeline with so many steps; 0 for one that it does not have.
+// colorOf is the colour of the step with that number, of a pipeline with so many steps; 0 for one that it does not
+// have.
 func colorOf(number, steps int) int {
 	if number < 1 || number > steps {
 		return 0
@@ -35,7 +36,8 @@ func colorOf(number, steps int) int {
 	return (number-1)%colors + 1
 }
 
-// newBar divides the attempt's time, of a pipeline with known steps, or the steps' own if they took longer, which they do not.
+// newBar divides the attempt's time, of a pipeline with known steps, or the steps' own if they took longer, which they
+// do not.
 func newBar(p *events.Provisioned, known int) bar {
 	steps := p.Steps[:min(len(p.Steps), mostSteps)]
 	sum := 0.0

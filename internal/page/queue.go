@@ -40,7 +40,7 @@ func (q queue) Peers() []peer {
 	}
 	leader := peer{Name: c.Leader, Role: "leader", State: "current"}
 	if c.Leader == "" {
-		leader = peer{Name: "nobody", Role: "leader", State: "none is elected: requests cannot be taken", Fault: true}
+		leader = peer{Name: "none", Role: "leader", State: "not elected: requests cannot be taken", Fault: true}
 	}
 	peers := []peer{leader}
 	for _, r := range c.Replicas {

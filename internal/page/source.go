@@ -21,8 +21,8 @@ const (
 
 var (
 	errNotConnected = errors.New("NATS is not connected yet")
-	errNoAnswer     = fmt.Errorf("NATS gave no answer within %s: it is slow or away, or its permissions do not let "+
-		"this program ask", sourceTimeout)
+	errNoAnswer     = fmt.Errorf("NATS did not answer within %s: it is slow or unavailable, or the user lacks "+
+		"permission for the request", sourceTimeout)
 )
 
 // answer is what a source has told. Where it tells nothing now, what it told before stands, with the reason.

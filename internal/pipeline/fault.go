@@ -83,11 +83,11 @@ func faultOf(err error) *Fault {
 	return &Fault{Class: Transient, Err: err}
 }
 
-// AlreadyDecidedError is returned by a database that finds, under its lock, that the request has its outcome already:
+// AlreadyDecidedError is returned by a database that finds, under its lock, that the request already has its outcome:
 // another worker finished it meanwhile. It is not a failure.
 type AlreadyDecidedError struct{ Outcome Outcome }
 
-func (s *AlreadyDecidedError) Error() string { return "the request has its outcome already" }
+func (s *AlreadyDecidedError) Error() string { return "the request already has its outcome" }
 
 // ErrBusy is wrapped where other work has to finish first: the last attempt that the limit allows may still be
 // running on another worker, another worker holds the boundary or the request, or what was to be shared is of no use.

@@ -79,8 +79,8 @@ func (j *Job) Run(ctx context.Context) (result Decision) {
 	if j.claim.Attempt > j.p.Limit.Attempts {
 		return j.recordFailure(ctx, Facts{Ledger: Spent}, 0, &Fault{
 			Class: Permanent, Code: events.CauseAttemptsExhausted,
-			Message: fmt.Sprintf("all %d attempts were begun and the last one has no result: did the process end "+
-				"while it ran?", j.p.Limit.Attempts),
+			Message: fmt.Sprintf("all %d attempts have started and the last one left no result; it may have crashed "+
+				"the process", j.p.Limit.Attempts),
 		}, nil)
 	}
 	a := newAttempt(j)
@@ -129,7 +129,8 @@ func (j *Job) admit(ctx context.Context) (end func(), err error) {
 			return nil, err
 		}
 		if j.alone {
-			j.log.WarnContext(ctx, "nothing became of the last attempt: did it end the process? The next one runs alone")
+			j.log.WarnContext(ctx, "previous attempt left no result and may have crashed the process; "+
+				"running the next one in isolation")
 		}
 	}
 	share := int64(1)
@@ -249,7 +250,7 @@ func (j *Job) note(ctx context.Context, n AttemptNote) {
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
 	if err := j.p.Database.Note(tidy, *j.claim, n); err != nil {
-		j.log.WarnContext(ctx, "the ledger could not be told of this attempt", "error", err)
+		j.log.WarnContext(ctx, "could not record attempt in the ledger", "error", err)
 	}
 }
 

@@ -141,7 +141,7 @@ func (p *Provisioner) DeadLetterConfirmed(ctx context.Context, key string, o Out
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
 	if err := p.Database.DeadLetterConfirmed(tidy, key, o.ID, delivery); err != nil {
-		p.Log.WarnContext(ctx, "the ledger could not be told of a dead letter", "key", key, "error", err)
+		p.Log.WarnContext(ctx, "could not record confirmed dead letter in the ledger", "key", key, "error", err)
 	}
 }
 
@@ -151,7 +151,7 @@ func (p *Provisioner) Recorded(ctx context.Context, key string) (Outcome, error)
 }
 
 // errDraining says that an attempt was not begun because the process is about to end.
-var errDraining = errors.New("no attempt is begun any more: the process ends")
+var errDraining = errors.New("no new attempts: the process is stopping")
 
 // Drain keeps attempts from beginning that still wait for room or for a worker. Those that build are not touched.
 func (p *Provisioner) Drain() { p.drain() }

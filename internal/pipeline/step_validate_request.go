@@ -11,7 +11,7 @@ func validateRequest(_ context.Context, a *Attempt) error {
 	if why := a.claim.Unstorable; why != nil {
 		return &Fault{
 			Class: Permanent, Code: events.CauseInvalidRequest,
-			Message: "source or id holds what the database cannot store; send another one", Err: why,
+			Message: "the database cannot store this source or id; use another one", Err: why,
 		}
 	}
 	if e.Type() != events.TypeRequested {
@@ -38,7 +38,7 @@ func validateRequest(_ context.Context, a *Attempt) error {
 	strategy := a.p.Database.Strategy()
 	if s := a.data.IsolationStrategy; s != "" && s != strategy {
 		return Permanentf(events.CauseUnsupportedStrategy,
-			"isolation_strategy %s cannot be done by this database; ask for %q or leave it out", events.Quote(s), strategy)
+			"this database does not support isolation_strategy %s; use %q or omit it", events.Quote(s), strategy)
 	}
 	return nil
 }
@@ -46,7 +46,7 @@ func validateRequest(_ context.Context, a *Attempt) error {
 // TenantExists is the failure of a request whose tenant is registered, as existing.
 func TenantExists(id, existing string) *Fault {
 	if id == existing {
-		return Permanentf(events.CauseTenantExists, "tenant %q is registered already", id)
+		return Permanentf(events.CauseTenantExists, "tenant %q is already registered", id)
 	}
 	return Permanentf(events.CauseTenantExists,
 		"tenant %q differs only in case from %q, which is registered; choose another id", id, existing)

@@ -15,7 +15,7 @@ func validateSchema(ctx context.Context, a *Attempt) error {
 		return err
 	}
 	if len(found.Differences) > 0 {
-		a.log.WarnContext(ctx, "the structure differs from the definition", "differences", found.Differences)
+		a.log.WarnContext(ctx, "structure differs from the definition", "differences", found.Differences)
 		return Permanentf(events.CauseSchemaInvalid, "the structure differs from the definition: %s",
 			summary(found.Differences))
 	}

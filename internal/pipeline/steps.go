@@ -6,8 +6,8 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Step is one step of the pipeline. Its name is its identity, for subscribers, metrics and documents alike. Its number is
-// its position in the list that runs.
+// Step is one step of the pipeline. Its name is its identity, for subscribers, metrics and documents alike. Its number
+// is its position in the list that runs.
 type Step struct {
 	Name     string
 	Title    string   // a word or two, for the page

@@ -52,7 +52,7 @@ func serveHTTP(
 	go func() {
 		defer close(done)
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.ErrorContext(ctx, "the HTTP server has ended", "error", err)
+			log.ErrorContext(ctx, "HTTP server stopped unexpectedly", "error", err)
 		}
 	}()
 	log.InfoContext(ctx, "HTTP server is up", "addr", listener.Addr().String())

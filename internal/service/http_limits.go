@@ -30,6 +30,6 @@ func warnIfOpen(ctx context.Context, addr net.Addr, log *slog.Logger) {
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
 		return
 	}
-	log.WarnContext(ctx, "HTTP_ADDR is open to the network, without a login: have only probes and monitoring reach it",
+	log.WarnContext(ctx, "HTTP_ADDR is open to the network and has no login; allow only probes and monitoring",
 		"addr", addr.String())
 }

@@ -21,8 +21,8 @@ import (
 
 // NewHandler wires a handler that runs these steps to a connection and a database.
 func NewHandler(
-	c config.Config, steps []pipeline.Step, nc *nats.Conn, db database.Store, counts *telemetry.Metrics, traces trace.TracerProvider,
-	log *slog.Logger,
+	c config.Config, steps []pipeline.Step, nc *nats.Conn, db database.Store, counts *telemetry.Metrics,
+	traces trace.TracerProvider, log *slog.Logger,
 ) (*handler.Handler, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {

@@ -85,7 +85,7 @@ func (e *LedgerRow) ClaimResult(key string, granted bool, registered string) (pi
 
 // ErrReopened says that a replay has begun the request anew, or a later attempt: whoever works on what went before has
 // no say any more. The next delivery finds the replay, the attempt, or the outcome.
-var ErrReopened = errors.New("a replay or a later attempt has begun this request again")
+var ErrReopened = errors.New("a replay or a later attempt has restarted this request")
 
 // StoredOutcome is the outcome that stands after a conclusion was tried. An outcome that is not in the ledger
 // is none: published, it could differ from one that went out under the same id.

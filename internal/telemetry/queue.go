@@ -27,11 +27,11 @@ func queueGauge(name, help string) *prometheus.Desc {
 
 var (
 	queueUp = queueGauge("queue_up",
-		"Whether NATS has said how the queue is; if it is 0, the other queue metrics are left out.")
+		"Whether NATS has answered for the queue; if it is 0, the other queue metrics are missing.")
 	queuePending = queueGauge("queue_pending_requests",
 		"Requests in the stream that were never delivered, of all replicas together.")
 	queueInFlight = queueGauge("queue_in_flight_requests",
-		"Requests that were delivered and are not settled: at work, or waiting for their delay.")
+		"Requests that were delivered and are not settled: running, or waiting for their delay.")
 	queueRedelivered = queueGauge("queue_redelivered_requests",
 		"Of the requests in flight, those that were delivered more than once.")
 	queueOldest = queueGauge("queue_oldest_request_age_seconds",
@@ -67,7 +67,7 @@ func (m *queueMetrics) Collect(to chan<- prometheus.Metric) {
 		letters, err = m.js.Stream(ctx, events.StreamDeadLetters)
 	}
 	if err != nil {
-		m.log.DebugContext(ctx, "the metrics lack the queue", "error", err)
+		m.log.DebugContext(ctx, "could not read queue metrics", "error", err)
 		gauge(queueUp, 0)
 		return
 	}

@@ -52,12 +52,12 @@ func StartTraces(
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(boundedSpans{exporter}), sdktrace.WithResource(what),
 		sdktrace.WithRawSpanLimits(spanLimits()))
-	log.InfoContext(ctx, "traces are sent")
+	log.InfoContext(ctx, "sending traces")
 	return provider, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), traceStopTimeout)
 		defer cancel()
 		if err := provider.Shutdown(ctx); err != nil {
-			log.WarnContext(ctx, "the last spans were not sent", "error", err)
+			log.WarnContext(ctx, "could not send the last spans", "error", err)
 		}
 	}, nil
 }

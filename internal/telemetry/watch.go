@@ -28,9 +28,9 @@ func (m *Metrics) WatchStore(db database.Store) {
 func (m *Metrics) WatchHandler(h *handler.Handler, ready func() error) {
 	m.gauge("requests_in_hand", "Requests that this process has pulled and not yet settled.",
 		func() float64 { return float64(h.InFlight()) })
-	m.gauge("workers", "Tenants that this process builds at once (CONCURRENCY).",
+	m.gauge("workers", "Tenants that this process builds at the same time (CONCURRENCY).",
 		func() float64 { return float64(h.Workers) })
-	m.gauge("ready", "Whether this process takes requests, as /readyz tells.",
+	m.gauge("ready", "Whether this process takes requests, as /readyz reports.",
 		func() float64 { return boolToFloat(ready() == nil) })
 	m.gauge("alive", "Whether intake makes progress, as /livez reports.",
 		func() float64 { return boolToFloat(h.Liveness() == nil) })

@@ -113,7 +113,7 @@ func (b *build) faultAt(ctx context.Context, at place, err error) error {
 		err = b.blocked(ctx, err)
 		var outage *pipeline.Fault
 		if at == ofLock && waitEnded(err) && !errors.As(err, &outage) {
-			return fmt.Errorf("the boundary is at work elsewhere: %w", pipeline.ErrBusy)
+			return fmt.Errorf("another session is working on the boundary: %w", pipeline.ErrBusy)
 		}
 	case ofPool:
 		var fault *pipeline.Fault
@@ -216,7 +216,7 @@ func (b *build) CreateTables(ctx context.Context) error {
 		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
 	}
 	for i, err := range failed {
-		b.log.WarnContext(ctx, "a table could not be created", "schema", b.schema, "table", sql.Tables[i].Name, "error", err)
+		b.log.WarnContext(ctx, "could not create table", "schema", b.schema, "table", sql.Tables[i].Name, "error", err)
 	}
 	return nil
 }
@@ -345,7 +345,7 @@ func (b *build) rollback(ctx context.Context) {
 	defer b.conn.Release() // destroys a connection that is not idle
 	if b.conn.Conn().PgConn().TxStatus() != 'I' {
 		if _, err := b.conn.Exec(ctx, "ROLLBACK"); err != nil {
-			b.log.DebugContext(ctx, "rollback", "error", err)
+			b.log.DebugContext(ctx, "could not roll back", "error", err)
 		}
 	}
 	if b.conn.Conn().IsClosed() {

@@ -105,14 +105,14 @@ func tlsHint(err error) string {
 	)
 	switch {
 	case errors.As(err, &misnamed):
-		return "the server's certificate is of another name; correct the host in DATABASE_URL, or have it certified"
+		return "the server's certificate is for another name; correct the host in DATABASE_URL, or certify that name"
 	case errors.As(err, &unverified):
-		return "the server's certificate is not of an authority that is trusted; check sslrootcert in DATABASE_URL"
+		return "the server's certificate is not signed by a trusted authority; check sslrootcert in DATABASE_URL"
 	case errors.As(err, &refused) && refused.Op == "remote error": // an alert of TLS
-		return "the server refuses this client's certificate, or wants one; check sslcert and sslkey in DATABASE_URL"
+		return "the server rejects the client certificate, or requires one; check sslcert and sslkey in DATABASE_URL"
 	case errors.As(err, &connecting) && showsCertificate(connecting.Config) && hungUp(err):
 		// In TLS 1.3 a certificate is refused after the handshake, by an alert that the end of the connection overtakes.
-		return "the server has ended the connection; if it goes on so, check sslcert and sslkey in DATABASE_URL"
+		return "the server closed the connection; if this repeats, check sslcert and sslkey in DATABASE_URL"
 	}
 	return ""
 }

@@ -143,7 +143,7 @@ func (s *Store) probe(ctx context.Context) (on querier, done func()) {
 				return conn, func() { _ = conn.Close(context.WithoutCancel(ctx)) }
 			}
 		}
-		s.log.DebugContext(ctx, "no connection of its own for a probe", "error", err)
+		s.log.DebugContext(ctx, "no separate connection for a probe", "error", err)
 	}
 	return s.pool, func() {}
 }

@@ -75,12 +75,12 @@ func (s *Store) endLost(ctx context.Context, by interface {
 	if err == nil {
 		var pid int64
 		_, err = pgx.ForEachRow(rows, []any{&pid, nil}, func() error {
-			s.log.InfoContext(ctx, "a session whose connection was lost is ended on the server", "pid", pid)
+			s.log.InfoContext(ctx, "terminating session whose connection was lost", "pid", pid)
 			return nil
 		})
 	}
 	if err != nil {
-		s.log.DebugContext(ctx, "lost sessions could not be ended", "error", err)
+		s.log.DebugContext(ctx, "could not terminate lost sessions", "error", err)
 		var server *pgconn.PgError
 		if !errors.As(err, &server) {
 			return // the connection is lost again; the next one tries

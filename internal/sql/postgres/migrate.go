@@ -61,12 +61,12 @@ func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error)
 			{{Text: s.q.registryStamp}},
 		})
 		if err == nil {
-			faults.Recovered("the migration of the registry waits no longer")
+			faults.Recovered("migration of the registry continues")
 		}
 		if !waitEnded(err) {
 			return err
 		}
-		faults.Warn("a migration of the registry waits for a transaction to end", err)
+		faults.Warn("migration of the registry is waiting for a transaction to end", err)
 		select {
 		case <-time.After(migrationPause):
 		case <-ctx.Done():

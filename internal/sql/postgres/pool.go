@@ -73,7 +73,7 @@ const refusalPause = time.Minute
 // refuse notes that prepared boundaries cannot be used.
 func (p *preparedPool) refuse(log *slog.Logger, why error) {
 	p.refusedUntil.Store(time.Now().Add(refusalPause).UnixNano())
-	log.Warn("a prepared boundary could not be used; requests take the ordinary way for a minute", "error", why)
+	log.Warn("could not use prepared boundary; building boundaries on demand for one minute", "error", why)
 }
 
 // scanTaken reads which boundary was taken, if one was.
@@ -122,7 +122,7 @@ var errUnusable = fmt.Errorf("it is not the request's: %w", pipeline.ErrBusy)
 // leaves the pool, so that nobody meets it again.
 func (b *build) reject(ctx context.Context, in pipeline.Inspection) error {
 	differences := in.Faults()
-	b.log.WarnContext(ctx, "a prepared boundary has been changed by somebody; it is not used, and leaves the pool",
+	b.log.WarnContext(ctx, "prepared boundary was changed; removing it from the pool",
 		"schema", b.taken, "differences", differences)
 	batch := &pgx.Batch{}
 	batch.Queue("ROLLBACK")

@@ -39,7 +39,7 @@ func (s *Store) prepareOne(ctx context.Context) (built bool, err error) {
 	}
 	crash.Point("boundary pooled", b.schema)
 	s.prepared.ready.Add(1)
-	s.log.DebugContext(ctx, "a boundary was prepared", "schema", b.schema)
+	s.log.DebugContext(ctx, "boundary prepared", "schema", b.schema)
 	return true, nil
 }
 

@@ -36,10 +36,10 @@ func (s *Store) FillPool(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			faults.Warn("boundaries cannot be prepared; requests take the ordinary way meanwhile", err)
+			faults.Warn("could not prepare boundaries; building them on demand; retrying", err)
 			wait, pause, failing = pause, min(2*pause, fillBackoffMost), true
 		case failing && (wait == 0 || wait == lookInterval): // one was built, or none is missing
-			faults.Recovered("boundaries are prepared again")
+			faults.Recovered("preparing boundaries again")
 			pause, failing = fillBackoff, false
 		}
 		wake := s.prepared.wake

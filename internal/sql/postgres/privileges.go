@@ -10,7 +10,7 @@ import (
 const insufficientPrivilege = "42501"
 
 // lacks begins what is said of a right that is missing.
-const lacks = "the database role lacks a right; grant it "
+const lacks = "the database role lacks a permission; grant it "
 
 // withMissingPrivilege says of a fault that is a missing right which one: the server names the object only, in a
 // language of its own choice. rights are those that what was tried asks for.

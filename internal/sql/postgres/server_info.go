@@ -104,7 +104,7 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 		err = v.readClock(ctx, conn, q, now)
 	}
 	if err != nil {
-		return v, fmt.Errorf("ask PostgreSQL: %w", sharedFault(err))
+		return v, fmt.Errorf("query PostgreSQL: %w", sharedFault(err))
 	}
 	v.Neighbours, v.NeighboursErr = readNeighbours(ctx, conn, q, c.Registry, names, v.readsRegistry())
 	return v, nil

@@ -186,7 +186,7 @@ func (s *Store) prepareStatements(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for _, text := range s.q.hot() {
 		if _, err := conn.Prepare(ctx, text, text); err != nil {
-			s.log.DebugContext(ctx, "a statement is not kept; who sends it learns why", "error", err)
+			s.log.DebugContext(ctx, "could not prepare statement; it will be sent unprepared", "error", err)
 			return nil
 		}
 	}
@@ -280,7 +280,7 @@ func (s *Store) Close() error {
 	case <-closed:
 		return nil
 	case <-time.After(closeTimeout):
-		s.log.Warn("connections to PostgreSQL were left open: the server does not answer")
+		s.log.Warn("PostgreSQL does not answer; leaving connections open")
 		return nil
 	}
 }

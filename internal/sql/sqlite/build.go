@@ -58,7 +58,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 func (b *build) stayInside() error {
 	root, err := filepath.EvalSymlinks(b.Root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &pipeline.Fault{Class: pipeline.Outage, Message: "the storage directory is gone; put it back", Err: err}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: "the storage directory is missing; put it back", Err: err}
 	}
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (b *build) CreateTables(ctx context.Context) error {
 		return fmt.Errorf("create the tables of %s: %w", b.path, classify(err))
 	}
 	for i, err := range failed {
-		b.Log.WarnContext(ctx, "a table could not be created", "file", b.path, "table", sql.Tables[i].Name, "error", err)
+		b.Log.WarnContext(ctx, "could not create table", "file", b.path, "table", sql.Tables[i].Name, "error", err)
 	}
 	return nil
 }

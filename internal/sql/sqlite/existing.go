@@ -51,7 +51,7 @@ func (b *build) requireFiles() error {
 	for _, suffix := range []string{"-journal", "-wal", "-shm"} {
 		if info, err := os.Stat(b.path + suffix); err == nil && !info.Mode().IsRegular() {
 			return pipeline.Permanentf(events.CauseBoundaryNotEmpty,
-				"%s is no file; nothing was touched: move it away or choose "+
+				"%s is not a file; nothing was touched: move it away or choose "+
 					"another id", b.path+suffix)
 		}
 	}

@@ -27,7 +27,7 @@ func isLockedWhole(f *os.File) (bool, error) {
 	if err == nil {
 		err = flockCall(f, syscall.LOCK_UN)
 	}
-	return false, os.NewSyscallError("ask for the lock", err)
+	return false, os.NewSyscallError("query the lock", err)
 }
 
 // flockCall is flock(2), also where a signal interrupts it.

@@ -28,5 +28,5 @@ func lock(f *os.File) error {
 func isLocked(f *os.File) (bool, error) {
 	found := reservedLock()
 	err := syscall.FcntlFlock(f.Fd(), ofdGetLock, found)
-	return found.Type != syscall.F_UNLCK, os.NewSyscallError("ask for the lock", err)
+	return found.Type != syscall.F_UNLCK, os.NewSyscallError("query the lock", err)
 }

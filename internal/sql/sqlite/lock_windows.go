@@ -32,5 +32,5 @@ func isLocked(f *os.File) (bool, error) {
 	if err == nil {
 		err = windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, &windows.Overlapped{Offset: reservedByte})
 	}
-	return false, os.NewSyscallError("ask for the lock", err)
+	return false, os.NewSyscallError("query the lock", err)
 }

@@ -107,7 +107,7 @@ func unmended(err error) error {
 		return err
 	}
 	return &pipeline.Fault{
-		Message: "a process that wrote it has died, and only one that may write can mend it: open it once with " +
+		Message: "a process died while writing it, and only a writer can recover it: open it once with " +
 			"DocEX or sqlite3 or, if it is the registry, start the service",
 		DriverCode: "SQLITE 8", Err: err,
 	}

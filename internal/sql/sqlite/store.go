@@ -202,7 +202,7 @@ func (s *Store) inPlace() error {
 	now, err := os.Stat(registry) // which opens nothing, so that no locks are lost
 	switch {
 	case err != nil:
-		return &pipeline.Fault{Class: pipeline.Outage, Message: "the registry is gone; put it back", Err: err}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: "the registry's file is missing; put it back", Err: err}
 	case !os.SameFile(now, s.opened):
 		return &pipeline.Fault{
 			Class:   pipeline.Outage,
