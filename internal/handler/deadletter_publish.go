@@ -141,7 +141,7 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 	switch {
 	case errors.Is(err, errConfirmed):
 	case isRefusal(err):
-		h.Log.ErrorContext(ctx, "a request has failed without a dead letter, because its stream refuses every form of it; "+
+		h.Log.ErrorContext(ctx, "request failed without a dead letter: its stream rejects every form of it; "+
 			"the original is in the stream of requests", "key", key, "sequence", d.sequence, "error", err)
 		h.OnDeadLetterRefused()
 		h.deadLetters.succeeded()
