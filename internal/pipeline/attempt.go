@@ -31,8 +31,8 @@ func newAttempt(j *Job) *Attempt {
 	return &Attempt{Job: j, started: j.p.Now()}
 }
 
-// run runs the steps. Nothing is opened before step 0 has passed. A panic, wherever it comes from, is this attempt's
-// error: what is open is closed by end.
+// run runs the steps. The build opens after step 0 has passed. A panic anywhere becomes this attempt's error; end still
+// closes what is open.
 func (a *Attempt) run(ctx context.Context) (err error) {
 	defer a.recovered(ctx, "the attempt", &err)
 	for number := range a.p.Steps {
@@ -49,8 +49,8 @@ func (a *Attempt) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// begin opens the build once a worker is free for it. Until then the request waits here, claimed and looked at, so
-// that the worker loses no time with that.
+// begin opens the build once a worker is free. The request waits here after its claim and step 0, so that no worker
+// spends time on those.
 func (a *Attempt) begin(ctx context.Context) (err error) {
 	waiting := a.p.Now()
 	if err := a.p.acquire(ctx, a.p.building, 1); err != nil {
@@ -61,7 +61,7 @@ func (a *Attempt) begin(ctx context.Context) (err error) {
 			a.p.building.Release(1)
 		}
 	}()
-	a.started = a.started.Add(a.p.Now().Sub(waiting)) // the outcome tells how long it took, not how busy it was
+	a.started = a.started.Add(a.p.Now().Sub(waiting)) // the outcome's duration excludes this wait
 	build, err := a.p.Database.Begin(ctx, *a.claim, a.data.TenantID)
 	if err == nil {
 		a.build = build
@@ -69,8 +69,8 @@ func (a *Attempt) begin(ctx context.Context) (err error) {
 	return err
 }
 
-// end closes the build, if there is one, and frees the worker. It returns what exists now that did not before. A panic
-// is only logged: what the attempt came to is known.
+// end closes the build, if there is one, and releases the worker. It returns what exists now that did not before. A
+// panic is only logged, because the result of the attempt is already known.
 func (a *Attempt) end(ctx context.Context) (leftBehind []string) {
 	if a.build == nil {
 		return nil
@@ -86,7 +86,7 @@ func (a *Attempt) runStep(ctx context.Context, number int) error {
 	step := a.p.Steps[number]
 	began := a.p.Now()
 	a.stepStarted = began
-	a.p.lastProgress.Store(&began) // not the field, which the next step writes while others read this
+	a.p.lastProgress.Store(&began) // not &a.stepStarted: the next step writes it while others read
 	label := fmt.Sprintf("Step %d/%d: %s", number, len(a.p.Steps)-1, step.Name)
 	a.log.InfoContext(ctx, label+" …")
 	a.p.Observer.StepBegan(a.stepEvent())
@@ -106,7 +106,8 @@ func (a *Attempt) runStep(ctx context.Context, number int) error {
 	return nil
 }
 
-// runRecovering runs a step in its span. A panic is this attempt's error and not the end of the other requests' work.
+// runRecovering runs a step in its span. A panic becomes this attempt's error, so that the process and its other
+// requests survive.
 func (a *Attempt) runRecovering(ctx context.Context, step Step) (err error) {
 	ctx, end := a.traceStep(ctx, step)
 	defer func() { end(err) }()
@@ -114,7 +115,7 @@ func (a *Attempt) runRecovering(ctx context.Context, step Step) (err error) {
 	return step.Run(ctx, a)
 }
 
-// recovered is deferred: it makes a panic the error of what has panicked.
+// recovered is deferred. It turns a panic into the error of the function that panicked.
 func (a *Attempt) recovered(ctx context.Context, what string, err *error) {
 	if cause := recover(); cause != nil {
 		a.log.ErrorContext(ctx, "panic in "+what, "panic", cause, "stack", string(debug.Stack()))
@@ -122,7 +123,7 @@ func (a *Attempt) recovered(ctx context.Context, what string, err *error) {
 	}
 }
 
-// stepEvent is the running step, for who looks on.
+// stepEvent describes the running step for the observer.
 func (a *Attempt) stepEvent() StepEvent {
 	return StepEvent{
 		Request:  events.Request{Source: a.request.Event.Source(), ID: a.request.Event.ID()},
@@ -130,7 +131,7 @@ func (a *Attempt) stepEvent() StepEvent {
 	}
 }
 
-// timing is the running step and how long it took.
+// timing is the running step with its duration.
 func (a *Attempt) timing(took time.Duration) events.StepTiming {
 	return events.StepTiming{Step: a.eventStep(a.step), DurationMS: milliseconds(took)}
 }
@@ -145,5 +146,5 @@ func (j *Job) eventStep(number int) events.Step {
 	return events.Step{Number: number, Name: j.p.Steps[number].Name}
 }
 
-// milliseconds renders a duration for an event, to the microsecond.
+// milliseconds converts a duration to milliseconds for an event, to the microsecond.
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -14,20 +14,20 @@ import (
 // Request is one delivery of a decoded CloudEvent. Source and id of the event are its identity.
 type Request struct {
 	Event  event.Event
-	Replay int // 0, or the replay number that the message has; see [NextReplay] for what it counts as
-	// DeliveryID names this delivery among all there ever are: what claims an attempt twice under one name,
-	// because the first confirmation was lost, has one. [Provisioner.Job] names those that have no name. Up to
-	// [DeliverySeparator] it names the stored message.
+	Replay int // 0, or the message's replay number; see [NextReplay] for its effect
+	// DeliveryID names this delivery uniquely among all deliveries. A claim that is repeated because its confirmation was
+	// lost has the same name. [Provisioner.Job] names deliveries that have no name. The part before [DeliverySeparator]
+	// names the stored message.
 	DeliveryID string
-	// Again: the message was delivered before, and something may have become of it.
+	// Redelivered: the message was delivered before, so the ledger may have an attempt or an outcome of its request.
 	Redelivered bool
 }
 
-// DeliverySeparator stands in the name of a delivery after that of the stored message.
+// DeliverySeparator follows the name of the stored message in the name of a delivery.
 const DeliverySeparator = "/"
 
-// Message is what the names of all deliveries of the same stored message begin with, and no others. Empty: the name
-// does not say.
+// Message is the prefix, up to and including [DeliverySeparator], that the names of all deliveries of one stored
+// message have, and no others. It is empty where the name does not identify the message.
 func (r Request) Message() string {
 	if i := strings.Index(r.DeliveryID, DeliverySeparator); i > 0 {
 		return r.DeliveryID[:i+len(DeliverySeparator)]
@@ -38,13 +38,14 @@ func (r Request) Message() string {
 // Key is the request's key in the ledger.
 func (r Request) Key() string { return events.RequestKey(r.Event.Source(), r.Event.ID()) }
 
-// MaxReplay is the highest replay number that reopens a request wherever the ledger is. A number above it counts only
-// as the ledger's next: a publisher could otherwise send the highest number that there is, and no operator could replay
-// that request again. Up to the ledger's own limit, 2^31-1, more than a thousand million replays are left above it.
+// MaxReplay is the highest replay number that reopens a request whatever the ledger's number is. A higher number counts
+// only if it is exactly the ledger's next. Otherwise a publisher could send the highest possible number, and no
+// operator could replay that request again. Above MaxReplay more than 1,000 million replays are left, up to the
+// ledger's own limit of 2^31-1.
 const MaxReplay = 1_000_000_000
 
-// FirstReplay returns what a message's replay number counts as where the ledger does not know the request: one that
-// does not count is the original.
+// FirstReplay returns the effective replay number of a message whose request is not in the ledger. A number above
+// [MaxReplay] has no effect: the message counts as the original, 0.
 func FirstReplay(number int) int {
 	if number > MaxReplay {
 		return 0
@@ -52,8 +53,8 @@ func FirstReplay(number int) int {
 	return number
 }
 
-// NextReplay returns what a message's replay number counts as where the ledger has the request at this replay. A result
-// above the ledger's reopens a request that has failed, all others are a redelivery.
+// NextReplay returns the effective replay number of a message whose request is in the ledger at this replay. A result
+// above the ledger's number reopens a failed request. Any other result is a redelivery.
 func NextReplay(number, ledger int) int {
 	if number > MaxReplay && number-1 != ledger {
 		return min(number, ledger)
@@ -61,17 +62,17 @@ func NextReplay(number, ledger int) int {
 	return number
 }
 
-// Outcome is the one event a request ends in, ready to be published: recorded once, published as often as
-// the request is delivered, always the same bytes.
+// Outcome is the one event that ends a request, ready to be published. It is recorded once and published at every
+// delivery of the request, always with the same bytes.
 type Outcome struct {
 	ID   string // event id and Nats-Msg-Id
 	Type string // event type and subject
 	Body []byte // CloudEvent, structured mode
-	// Buried: a failure whose dead letter was confirmed before. It is not published again, or one that an
-	// operator has removed would come back with a late redelivery.
+	// DeadLetterConfirmed: the dead letter of this failure was confirmed before. It is not published again: otherwise a
+	// late redelivery would restore a dead letter that an operator has removed.
 	DeadLetterConfirmed bool
-	// DeliveryID is [Request.Delivery] of the last attempt, or of the delivery whose dead letter was confirmed last.
-	// Empty: not read from the ledger.
+	// DeliveryID is the [Request.DeliveryID] of the last attempt, or of the delivery whose dead letter was confirmed last.
+	// It is empty where it was not read from the ledger.
 	DeliveryID string
 }
 
@@ -83,29 +84,30 @@ type Claim struct {
 	Key     string // [events.RequestKey]
 	Replay  int    // the ledger's, which may differ from the message's
 	Attempt int    // 1, 2, …; above the limit where all attempts are spent
-	// DeliveryID is [Request.Delivery] of the delivery that claimed it.
+	// DeliveryID is the [Request.DeliveryID] of the delivery that made the claim.
 	DeliveryID string
-	// Registered is the id in the registry that equals the tenant's without regard to case, or "", as it was then.
+	// Registered is the registered id that equals the tenant's without regard to case, as of the claim, or "" if there is
+	// none.
 	Registered string
-	// Unstorable is why the database cannot store source and id of the request as they are; nil: it can. They are
-	// escaped in the ledger then.
+	// Unstorable is the reason why the database cannot store the request's source and id unchanged, so that the ledger has
+	// them escaped. It is nil if the database can.
 	Unstorable error
 }
 
 // Limit bounds the attempts of a request.
 type Limit struct {
 	Attempts int
-	// Lease is how long an attempt without a sign of life may still be running, where its own message is delivered
-	// again: its worker keeps that message no more.
+	// Lease is how long an attempt that is not renewed may still be running when its own message is delivered again. The
+	// redelivery means that its worker no longer holds the message.
 	Lease time.Duration
-	// CopyLease is the same where another message of the request is delivered; 0: see [Limit.ForCopies].
+	// CopyLease is the same when another message of the request is delivered; 0: see [Limit.ForCopies].
 	CopyLease time.Duration
 }
 
-// ForCopies is how long an attempt without a sign of life may still be running where another message of its request is
-// delivered. That a publisher repeats a request says nothing of the worker that has the first message: it may be cut
-// off from the database, and cannot renew its lease. One that is cut off for longer than this loses its last attempt to
-// a copy. Only copies of a request whose attempts have all begun wait that long.
+// ForCopies is how long an attempt that is not renewed may still be running when another message of its request is
+// delivered. A publisher that repeats a request says nothing about the worker that holds the first message: that worker
+// may be disconnected from the database and unable to renew its lease. If it is disconnected for longer than this, it
+// loses its last attempt to a copy. Only copies of a request whose attempts have all begun wait that long.
 func (l Limit) ForCopies() time.Duration {
 	if l.CopyLease > 0 {
 		return l.CopyLease
@@ -113,16 +115,16 @@ func (l Limit) ForCopies() time.Duration {
 	return max(10*l.Lease, 10*time.Minute)
 }
 
-// StaleAfter is the age at which an attempt that nothing became of has ended with its process, if its message
-// comes again. Half a lease: that is counted from the delivery, which is a little before the claim.
+// StaleAfter is the age at which an attempt without a result has ended with its process, if its message is delivered
+// again. It is half a lease, because the lease counts from the delivery, which is shortly before the claim.
 func (l Limit) StaleAfter() time.Duration { return l.Lease / 2 }
 
-// AttemptNote is what the ledger keeps of an attempt that did not end the request.
+// AttemptNote is what the ledger records about an attempt that did not decide the request.
 type AttemptNote struct {
 	Step   string
 	Code   string // the database's own code
 	Text   string
-	Refund bool // the attempt does not count: the process was told to stop
+	Refund bool // the attempt does not count: the process stops, or another worker is busy with it
 }
 
 // Failure is a failed request as the ledger records it.
@@ -132,16 +134,16 @@ type Failure struct {
 	Outcome Outcome
 }
 
-// Rejection is a message that is not an event, as the ledger records it: failed at once.
+// Rejection is a message that is not a CloudEvent, as the ledger records it: failed at once.
 type Rejection struct {
 	Key        string
 	Message    Message
 	Failure    Failure
-	DeliveryID string // see [Request.Delivery]
+	DeliveryID string // see [Request.DeliveryID]
 }
 
-// Text is the cause for the ledger: the message, and the database's own words where there are some. What no text column
-// can hold is U+FFFD.
+// Text is the cause for the ledger: the message, and the database's own text if there is one. Characters that no text
+// column can hold become U+FFFD.
 func (c Failure) Text() string {
 	text := c.Cause.Message
 	if c.Cause.Detail != "" {
@@ -150,64 +152,64 @@ func (c Failure) Text() string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// Ledger is inbox, outbox and audit trail of requests.
+// Ledger is the inbox, outbox and audit trail of requests.
 type Ledger interface {
-	// Claim commits one more attempt at the request, or returns *[Settled] where it has its outcome, or
-	// [ErrBusy]. A replay number above the ledger's reopens a failed request. tenantID is looked for in the
-	// registry, and for the record; it may be empty.
+	// Claim commits one more attempt at the request. It returns an *[AlreadyDecidedError] if the request has its outcome,
+	// or [ErrBusy]. A replay number above the ledger's reopens a failed request. tenantID is looked up in the registry and
+	// recorded; it may be empty.
 	Claim(ctx context.Context, r Request, tenantID string, limit Limit) (Claim, error)
-	// LastAttemptVanished reports whether the last attempt at the request began and nothing became of it, and it cannot be
-	// running any more: perhaps it took the process with it. It returns [ErrBusy] where Claim would.
+	// LastAttemptVanished reports whether the last attempt at the request began, left no result and cannot be running any
+	// more: it may have crashed its process. It returns [ErrBusy] where Claim would.
 	LastAttemptVanished(ctx context.Context, r Request, limit Limit) (bool, error)
-	// Renew says that the attempt is alive: its lease counts from now. Where its transaction holds the row, that says
-	// so already. It does nothing for an attempt that is not the request's last, and waits for no lock.
+	// Renew restarts the lease of a running attempt. An attempt whose transaction locks the ledger row counts as running
+	// without it, so Renew waits for no lock. It does nothing for an attempt that is not the request's last.
 	Renew(ctx context.Context, c Claim) error
-	// RecordFailure records a failure and returns the outcome that stands: this one, or one that was there. It fails where
-	// a later attempt has begun: that one decides.
+	// RecordFailure records a failure and returns the outcome that stands: this one, or one recorded earlier. It fails if
+	// a later attempt has begun, because that attempt decides.
 	RecordFailure(ctx context.Context, c Claim, failure Failure) (Outcome, error)
-	// AttemptNote records what became of an attempt that is to be repeated, unless another one has begun.
+	// Note records the result of an attempt that is to be repeated, unless a later attempt has begun.
 	Note(ctx context.Context, c Claim, n AttemptNote) error
-	// Reject records the failure of a message that is not an event, unless that is recorded already, and returns the
+	// Reject records the failure of a message that is not a CloudEvent, unless it is already recorded, and returns the
 	// outcome that stands.
 	Reject(ctx context.Context, r Rejection) (Outcome, error)
-	// DeadLetterConfirmed records that the dead letter of this failure, which stands, is confirmed, for the delivery of
-	// that name.
+	// DeadLetterConfirmed records that the named delivery has confirmed the dead letter of this failure, which must be the
+	// outcome that stands.
 	DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery string) error
-	// Recorded returns the outcome that the ledger has of the request now. Its ID is empty where there is none: the
-	// request runs, or is not known.
+	// Recorded returns the request's current outcome in the ledger. Its ID is empty if there is none: the request is
+	// running or unknown.
 	Recorded(ctx context.Context, key string) (Outcome, error)
 }
 
 // Database holds tenants, their registry and the ledger. Its errors are *[Fault]s.
 type Database interface {
 	Ledger
-	// Strategy is the one isolation strategy it can do.
+	// Strategy is the one isolation strategy that the database supports.
 	Strategy() string
-	// Begin opens the attempt to build the boundary of a tenant. Nothing is touched yet. The caller ends
-	// it with Close, whatever happened.
+	// Begin opens an attempt to build a tenant's boundary. It changes nothing yet. The caller always calls Close, whatever
+	// happens in between.
 	Begin(ctx context.Context, c Claim, tenantID string) (Build, error)
 	// Ping reports whether the database can be reached and written to.
 	Ping(ctx context.Context) error
-	// Rehearse does all that an attempt does, up to the commit, for a tenant with a reserved id, and rolls it back. Other
-	// sessions see nothing of it.
+	// Rehearse does everything that an attempt does, up to the commit, for a tenant with a reserved id, and rolls it back.
+	// Other sessions see nothing of it.
 	Rehearse(ctx context.Context) error
 }
 
 // Build is one attempt to build one tenant. Its methods are called in this order, each once.
 type Build interface {
-	// CreateBoundary locks the boundary, looks again whether the request is settled (*[Settled]) or the
-	// tenant registered, and creates the boundary or takes one over that holds no rows.
+	// CreateBoundary locks the boundary and checks again whether the request is decided (*[AlreadyDecidedError]) or the
+	// tenant registered. It then creates the boundary, or adopts one that holds no rows.
 	CreateBoundary(ctx context.Context) (Boundary, error)
-	// CreateTables creates those of the tenant's tables that are missing.
+	// CreateTables creates the tenant's missing tables.
 	CreateTables(ctx context.Context) error
-	// CreateIndexes creates the missing indexes and returns those that failed by name, with the reason.
+	// CreateIndexes creates the missing indexes. It returns those that failed, by name, with the reason.
 	CreateIndexes(ctx context.Context) (map[string]error, error)
-	// Inspect compares what is there with the definition, by catalogue.
+	// Inspect compares the boundary with the definition, by the database's catalogue.
 	Inspect(ctx context.Context) (Inspection, error)
-	// Register enters the tenant in the registry and the outcome in the ledger, in one commit. When it
-	// returns nil, both are durable.
+	// Register adds the tenant to the registry and the outcome to the ledger, in one commit. When it returns nil, both are
+	// durable.
 	Register(ctx context.Context, t Tenant, o Outcome) error
-	// Close gives up what was not registered and returns what exists now that did not before.
+	// Close abandons what was not registered and returns what exists now that did not before.
 	Close(ctx context.Context) (leftBehind []string)
 }
 
@@ -220,13 +222,13 @@ type Boundary struct {
 
 // Inspection is the result of comparing a boundary with the definition.
 type Inspection struct {
-	Differences    []string // each names table, column or constraint, what it is and what it must be
+	Differences    []string // each names a table, column or constraint, its state and the required state
 	MissingIndexes []string
-	Tables         int // tables of the definition that are there
-	Indexes        int // likewise
+	Tables         int // tables of the definition that exist
+	Indexes        int // indexes of the definition that exist
 }
 
-// Faults are all that keeps the boundary from being as defined, missing indexes among it.
+// Faults are all deviations from the definition, including missing indexes.
 func (i Inspection) Faults() []string { return slices.Concat(i.Differences, i.MissingIndexes) }
 
 // Tenant is a row of the registry.

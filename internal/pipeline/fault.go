@@ -8,22 +8,21 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Class says what a fault asks for.
+// Class is how a fault is handled.
 type Class int
 
 const (
-	// Transient faults are tried again, until the last attempt. An error nobody classified is transient:
-	// to fail a request for good takes knowledge. None is charged to a request before the same work has been rehearsed
-	// for nobody, and has succeeded: see [Provisioner.Rehearse].
+	// Transient faults are retried until the last attempt. An unclassified error is transient: only a known cause may fail
+	// a request permanently. A transient fault is charged to a request only after a rehearsal of the same work for a
+	// scratch tenant has succeeded: see [Provisioner.Rehearse].
 	Transient Class = iota
 	// Permanent faults fail the request with their cause code.
 	Permanent
-	// Outage faults are not the request's: intake pauses, and no attempt is spent.
+	// Outage faults are not caused by one request: intake pauses, and no attempt is spent.
 	Outage
 )
 
-// Fault is an error together with what it means. Databases return faults; they match SQLSTATEs and driver
-// codes to make them, never message text.
+// Fault is an error and its meaning. Databases derive faults from SQLSTATEs and driver codes, never from message text.
 type Fault struct {
 	Class      Class
 	Code       events.CauseCode // set where Class is Permanent
@@ -31,7 +30,7 @@ type Fault struct {
 	DriverCode string           // SQLSTATE or driver code, empty where there is none
 	Shared     bool             // met in what all requests share: registry, ledger, pool, connection
 	Lost       bool             // the connection was lost, or a commit not confirmed: never charged to a request
-	Waited     bool             // a wait was given up: for a lock, or for the end of a statement
+	Waited     bool             // a wait ended without success: for a lock, or for the end of a statement
 	Err        error            // the original, may be nil
 }
 
@@ -47,14 +46,15 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// isDoubtful reports whether the fault may be everybody's although it looks like the request's own. Not so what was
-// understood here, without an error, nor a right that is missing: what to do is known then. A structure that is not as
-// defined may be anybody's: something may have changed what was made.
+// isDoubtful reports whether the fault may affect all requests although it looks like this request's own. A fault that
+// this program found itself, without an underlying error, is not doubtful. Neither is a missing permission: its fix is
+// known. A structure that differs from the definition is doubtful: something may alter every boundary after its
+// creation.
 func (f *Fault) isDoubtful() bool {
 	return f.Class != Outage && (f.Code == events.CauseSchemaInvalid || f.Err != nil && (f.Class == Transient || f.Shared))
 }
 
-// Detail is the database's own code and text, for the cause's detail.
+// Detail is the database's own code and text, for the detail of a cause.
 func (f *Fault) Detail() string {
 	switch {
 	case f.Err == nil:
@@ -65,12 +65,12 @@ func (f *Fault) Detail() string {
 	return f.DriverCode + ": " + f.Err.Error()
 }
 
-// Permanentf is a permanent fault without an underlying error.
+// Permanentf returns a permanent fault without an underlying error.
 func Permanentf(code events.CauseCode, format string, args ...any) *Fault {
 	return &Fault{Class: Permanent, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// faultOf finds the fault in err; an error without one is transient.
+// faultOf returns the fault in err. An error without one is transient.
 func faultOf(err error) *Fault {
 	var fault *Fault
 	if errors.As(err, &fault) {
@@ -83,19 +83,19 @@ func faultOf(err error) *Fault {
 	return &Fault{Class: Transient, Err: err}
 }
 
-// AlreadyDecidedError is returned by a database that finds, under its lock, that the request already has its outcome:
-// another worker finished it meanwhile. It is not a failure.
+// AlreadyDecidedError is returned by a database that finds, under its lock, that the request already has its outcome
+// because another worker has finished it. It is not a failure.
 type AlreadyDecidedError struct{ Outcome Outcome }
 
 func (s *AlreadyDecidedError) Error() string { return "the request already has its outcome" }
 
-// ErrBusy is wrapped where other work has to finish first: the last attempt that the limit allows may still be
-// running on another worker, another worker holds the boundary or the request, or what was to be shared is of no use.
-// It is neither a failure nor an attempt: ask again later.
+// ErrBusy is wrapped where other work has to finish first: the last allowed attempt may still be running on another
+// worker, another worker holds the boundary or the request, or a shared resource (a prepared boundary, a group commit)
+// failed for a reason that is not the request's. It is neither a failure nor an attempt: retry later.
 var ErrBusy = errors.New("another worker holds the request or its boundary")
 
-// causes is the table of cause codes: whether the same request may succeed later, and where the cause has
-// a step of its own rather than the step that met it.
+// causes is the table of cause codes: whether the same request may succeed later, and whether the failure is reported
+// at step 0 whichever step met it.
 var causes = map[events.CauseCode]struct {
 	replayable bool
 	atStep0    bool
@@ -105,17 +105,16 @@ var causes = map[events.CauseCode]struct {
 	events.CauseInvalidRequest:       {},
 	events.CauseInvalidTenantID:      {},
 	events.CauseReservedTenantID:     {},
-	// Existence is step 0's question, also where a race made a later step ask it again under the lock.
+	// Existence is checked by step 0. A race may make a later step find it, when it checks again under the lock.
 	events.CauseTenantExists:        {atStep0: true},
 	events.CauseUnsupportedStrategy: {},
 	events.CauseBoundaryNotEmpty:    {replayable: true}, // once an operator has moved the rows away
-	events.CauseSchemaInvalid:       {replayable: true}, // once the boundary is mended
-	events.CausePermissionDenied:    {replayable: true}, // once the right is granted
+	events.CauseSchemaInvalid:       {replayable: true}, // once the boundary is fixed
+	events.CausePermissionDenied:    {replayable: true}, // once the permission is granted
 	events.CauseAttemptsExhausted:   {replayable: true},
 }
 
-// IsOutage reports whether an error means that the database is unavailable: a fault of class [Outage], or no answer in
-// time.
+// IsOutage reports whether an error means that the database is unavailable: a fault of class [Outage], or a timeout.
 func IsOutage(err error) bool {
 	if fault, ok := errors.AsType[*Fault](err); ok {
 		return fault.Class == Outage

@@ -17,31 +17,31 @@ import (
 // Decision is what [Job.Run] returns.
 type Decision struct {
 	Verdict Verdict
-	Facts   Facts   // what the verdict was made of
+	Facts   Facts   // what the verdict is based on
 	Outcome Outcome // where the verdict is Acknowledge or Terminate
-	Attempt int     // the attempt that this was; 0 where none was spent
+	Attempt int     // the number of the attempt; 0 if none was spent
 	Err     error   // the fault, for the other verdicts
 }
 
 // Decided reports whether there is an outcome to publish.
 func (r Decision) Decided() bool { return r.Verdict == Acknowledge || r.Verdict == Terminate }
 
-// Job is one delivery of one request. It remembers its claim, so that running it again after an outage is
-// the same attempt.
+// Job is one delivery of one request. It keeps its claim, so that running it again after an outage continues the same
+// attempt.
 type Job struct {
 	p         *Provisioner
 	request   Request
 	data      events.Requested
 	malformed error
 	claim     *Claim
-	trips     int                    // how often an outage has held it up
+	trips     int                    // how often an outage has interrupted it
 	held      atomic.Pointer[Claim]  // the claim while the attempt is alive; for Renew
-	alone     bool                   // the attempt runs alone, also when it is run again
-	trace     propagation.MapCarrier // the span in which it is decided; nil where nothing is traced
+	alone     bool                   // the attempt runs in isolation, also when it is run again
+	trace     propagation.MapCarrier // the span in which it is decided; nil: not traced
 	log       *slog.Logger
 }
 
-// Job prepares a job; nothing happens before [Job.Run].
+// Job prepares a job. Nothing happens before [Job.Run].
 func (p *Provisioner) Job(r Request) *Job {
 	data, err := events.RequestedFrom(r.Event)
 	if r.DeliveryID == "" {
@@ -52,12 +52,12 @@ func (p *Provisioner) Job(r Request) *Job {
 	)}
 }
 
-// Run claims the request and runs the pipeline until it is decided, or returns why that has to wait. It
-// blocks as long as the database does; ending ctx stops it, and gives the attempt back.
+// Run claims the request and runs the pipeline until the request is decided, or returns why that has to wait. It blocks
+// as long as the database does. A cancelled ctx stops it and refunds the attempt.
 func (j *Job) Run(ctx context.Context) (result Decision) {
 	j.captureTrace(ctx)
 	defer func() {
-		if result.Verdict != Pause { // it is not run again
+		if result.Verdict != Pause { // the job is not run again
 			j.held.Store(nil)
 		}
 	}()
@@ -91,7 +91,7 @@ func (j *Job) Run(ctx context.Context) (result Decision) {
 	return result
 }
 
-// attemptResult is what an attempt came to that ended with this error.
+// attemptResult is the result of an attempt that ended with this verdict and error.
 func attemptResult(v Verdict, err error) AttemptResult {
 	var settled *AlreadyDecidedError
 	switch {
@@ -109,7 +109,7 @@ func attemptResult(v Verdict, err error) AttemptResult {
 	return AttemptPostponed
 }
 
-// finish judges an attempt that has run.
+// finish returns the decision on an attempt that has run.
 func (j *Job) finish(ctx context.Context, a *Attempt, err error, leftBehind []string) Decision {
 	if err != nil {
 		return j.attemptFailed(ctx, a.step, err, leftBehind)
@@ -121,10 +121,11 @@ func (j *Job) finish(ctx context.Context, a *Attempt, err error, leftBehind []st
 	return j.alreadyDecided(a.outcome)
 }
 
-// admit waits until the attempt may begin, before it is counted. A suspect runs alone: if it takes the process
-// with it once more, only its own attempt is spent, and the requests that it was delivered with still run.
+// admit waits until the attempt may begin, before it is counted. An attempt after one that vanished runs in isolation:
+// if it crashes the process again, it spends only its own attempt, and the requests delivered together with it can
+// still run.
 func (j *Job) admit(ctx context.Context) (end func(), err error) {
-	if j.claim == nil && j.request.Redelivered { // else it is this job's own attempt that has no end yet
+	if j.claim == nil && j.request.Redelivered { // otherwise the attempt without a result is this job's own
 		if j.alone, err = j.p.Database.LastAttemptVanished(ctx, j.request, j.p.Limit); err != nil {
 			return nil, err
 		}
@@ -143,7 +144,7 @@ func (j *Job) admit(ctx context.Context) (end func(), err error) {
 	return func() { j.p.running.Release(share) }, nil
 }
 
-// claimFailed judges an error of the claim itself. No attempt was spent.
+// claimFailed returns the decision on an error of the claim itself. No attempt was spent.
 func (j *Job) claimFailed(ctx context.Context, err error) Decision {
 	var settled *AlreadyDecidedError
 	switch {
@@ -161,16 +162,16 @@ func (j *Job) claimFailed(ctx context.Context, err error) Decision {
 	return j.notDecided(ctx, f, fmt.Errorf("claim: %w", why), AttemptNote{Text: why.Error()})
 }
 
-// alreadyDecided is the result where the ledger holds the outcome.
+// alreadyDecided is the decision if the ledger has the outcome.
 func (j *Job) alreadyDecided(o Outcome) Decision {
 	r := j.result(Facts{Ledger: stateOf(o)})
 	r.Outcome = o
 	return r
 }
 
-// notDecided is the result where there is no outcome yet. Where the message is handed back, so is the attempt,
-// with the note; where the database has committed the outcome after all, nothing is given back, and the next
-// delivery finds it.
+// notDecided is the decision if there is no outcome yet. If the message is released, the attempt is refunded, with the
+// note. If the database has committed the outcome after all, nothing is refunded, and the next delivery finds the
+// outcome.
 func (j *Job) notDecided(ctx context.Context, f Facts, err error, n AttemptNote) Decision {
 	if ctx.Err() != nil {
 		f.Phase, err = Stopping, context.Cause(ctx)
@@ -195,7 +196,7 @@ func (j *Job) result(f Facts) Decision {
 	return r
 }
 
-// attemptFailed judges an error of the attempt, at the step with this number.
+// attemptFailed returns the decision on an error of the attempt, at the step with this number.
 func (j *Job) attemptFailed(ctx context.Context, step int, err error, leftBehind []string) Decision {
 	var settled *AlreadyDecidedError
 	if errors.As(err, &settled) {
@@ -208,7 +209,7 @@ func (j *Job) attemptFailed(ctx context.Context, step int, err error, leftBehind
 	facts := Facts{Ledger: Claimed, Last: j.claim.Attempt >= j.p.Limit.Attempts}
 	fault := faultOf(err)
 	if errors.Is(err, errDraining) {
-		facts.Result, facts.Phase = ResultOutage, Draining // no fault of its own held it up
+		facts.Result, facts.Phase = ResultOutage, Draining // it was not interrupted by a fault
 	} else {
 		met := fault
 		fault, err = j.p.judge(ctx, err, j.trips)
@@ -236,8 +237,8 @@ func (j *Job) attemptFailed(ctx context.Context, step int, err error, leftBehind
 	return result
 }
 
-// Abandon ends a job that was to be run again once the database is back, because the process ends first: the
-// attempt is given back, if the database can be told. If it cannot, that attempt stays counted.
+// Abandon ends a paused job because the process ends before the database is back. It refunds the attempt if it can
+// reach the database; otherwise that attempt stays counted.
 func (j *Job) Abandon(ctx context.Context, paused Decision) Decision {
 	j.held.Store(nil)
 	paused.Facts.Phase = Draining
@@ -245,7 +246,7 @@ func (j *Job) Abandon(ctx context.Context, paused Decision) Decision {
 	return j.notDecided(ctx, paused.Facts, paused.Err, AttemptNote{Code: fault.DriverCode, Text: fault.Error()})
 }
 
-// note writes to the ledger what would be nice to have there; losing it loses no request.
+// note records an attempt's result in the ledger. It may fail: a lost note loses no request.
 func (j *Job) note(ctx context.Context, n AttemptNote) {
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
@@ -254,7 +255,7 @@ func (j *Job) note(ctx context.Context, n AttemptNote) {
 	}
 }
 
-// recordFailure records a failure for good; until it is recorded there is none.
+// recordFailure records a permanent failure. The request has not failed before that is recorded.
 func (j *Job) recordFailure(ctx context.Context, f Facts, step int, fault *Fault, leftBehind []string) Decision {
 	failure, err := j.failure(step, fault, leftBehind)
 	if err != nil {
@@ -263,7 +264,7 @@ func (j *Job) recordFailure(ctx context.Context, f Facts, step int, fault *Fault
 	outcome, err := j.p.Database.RecordFailure(ctx, *j.claim, failure)
 	if err == nil {
 		crash.Point("failure recorded", j.data.TenantID)
-		if outcome.ID == failure.Outcome.ID { // and not one that was there
+		if outcome.ID == failure.Outcome.ID { // not one recorded earlier
 			j.p.Observer.Recorded(outcome.Type, failure.Cause.Code)
 		}
 		return j.alreadyDecided(outcome)
@@ -274,7 +275,7 @@ func (j *Job) recordFailure(ctx context.Context, f Facts, step int, fault *Fault
 		AttemptNote{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
 }
 
-// safeTenantID is a tenant id as ledger and log may keep it: untrusted text stays out.
+// safeTenantID is the tenant id for the ledger and the log: "" if it is not valid, so that untrusted text stays out.
 func safeTenantID(tenantID string) string {
 	if events.ValidateTenantID(tenantID) != nil {
 		return ""

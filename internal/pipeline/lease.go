@@ -2,9 +2,9 @@ package pipeline
 
 import "context"
 
-// Renew tells the ledger that the attempt of this job is alive, if there is one: also while it waits for a worker or
-// for the end of an outage. It may be called beside Run. A process that is frozen does not renew, and neither does
-// one that is gone.
+// Renew renews the lease of this job's attempt in the ledger, if it has one, also while the job waits for a worker or
+// for the end of an outage. It may be called concurrently with Run. A process that is frozen or has crashed does not
+// renew.
 func (j *Job) Renew(ctx context.Context) error {
 	claim := j.held.Load()
 	if claim == nil {
@@ -13,11 +13,11 @@ func (j *Job) Renew(ctx context.Context) error {
 	return j.p.Database.Renew(ctx, *claim)
 }
 
-// busy gives back an attempt that found the boundary or the request in another worker's hands.
+// busy refunds an attempt that met [ErrBusy] or lost its connection.
 func (j *Job) busy(ctx context.Context, step int, err error) Decision {
 	note := AttemptNote{Step: j.p.Steps[step].Name, Text: err.Error(), Refund: true}
 	result := j.notDecided(ctx, Facts{Ledger: Busy}, err, note)
-	if result.Verdict == Retry { // else undecided has given it back
+	if result.Verdict == Retry { // otherwise notDecided has refunded it
 		j.note(ctx, note)
 	}
 	result.Attempt = 0

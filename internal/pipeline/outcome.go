@@ -11,8 +11,8 @@ import (
 	"example.com/tenant-provisioner/internal/crash"
 )
 
-// provisioned makes the outcome of a tenant about to be registered. It is recorded in the commit that
-// registers the tenant, so the time of step 5 in it ends where that commit is sent.
+// provisioned makes the outcome of a tenant that is about to be registered. It is recorded in the commit that registers
+// the tenant, so its duration of step 5 ends when that commit is sent.
 func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 	e := a.request.Event
 	data := events.Provisioned{
@@ -29,7 +29,7 @@ func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 	return encode(envelope.ID)(events.NewProvisioned(envelope, data))
 }
 
-// failure makes the conclusion of a request that failed at the step with this number.
+// failure returns the failure of this request at the step with this number.
 func (j *Job) failure(number int, fault *Fault, leftBehind []string) (Failure, error) {
 	if causes[fault.Code].atStep0 {
 		number = 0
@@ -43,7 +43,7 @@ func (j *Job) failure(number int, fault *Fault, leftBehind []string) (Failure, e
 		TenantID: j.data.TenantID,
 		Request:  &events.Request{Source: e.Source(), ID: e.ID()},
 		Step:     j.eventStep(number), Cause: cause, Replayable: causes[fault.Code].replayable,
-		// A claim above the limit is no attempt: it only found that none is left.
+		// A claim above the limit is not an attempt: it only shows that none is left.
 		Attempts: min(j.claim.Attempt, j.p.Limit.Attempts), Replay: j.claim.Replay,
 		DeadLetter: deadLetter(j.claim.Key), LeftBehind: leftBehind,
 	}
@@ -71,12 +71,12 @@ type Message struct {
 	Replay   int
 	Time     time.Time // when it was stored
 	Body     []byte
-	Trips    int // how often an outage has held it up already
+	Trips    int // how often an outage has already interrupted it
 }
 
-// Undecodable records the failure of a message that could not be decoded, and returns its key in the ledger and what
-// is to be done with the delivery of that name. The outcome is a pure function of the stored message: every delivery,
-// on any replica, makes the same event.
+// Undecodable records the failure of a message that could not be decoded. It returns the message's key in the ledger
+// and the decision on the named delivery. The outcome is a pure function of the stored message: every delivery, on any
+// replica, makes the same event.
 func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery string, why error) (key string, _ Decision) {
 	m.Replay = FirstReplay(m.Replay)
 	key = events.UndecodableKey(m.Stream, m.Sequence, m.Time, m.Body)
@@ -97,7 +97,7 @@ func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery strin
 	}
 	if err == nil {
 		crash.Point("failure recorded", "")
-		if outcome.DeliveryID == delivery { // and not recorded before
+		if outcome.DeliveryID == delivery { // not recorded before
 			p.Observer.Recorded(outcome.Type, cause.Code)
 		}
 		facts := Facts{Ledger: Failed}
@@ -106,7 +106,7 @@ func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery strin
 	return key, p.unrecorded(ctx, m, err)
 }
 
-// unrecorded is the result where the failure of a message that is not an event could not be recorded.
+// unrecorded is the decision if the failure of an undecodable message could not be recorded.
 func (p *Provisioner) unrecorded(ctx context.Context, m Message, err error) Decision {
 	fault, err := p.judge(ctx, err, m.Trips)
 	facts := Facts{Ledger: Unread, Result: resultOf(fault)}

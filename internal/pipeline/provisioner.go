@@ -14,7 +14,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// tidyTimeout bounds what is still said to the database after the caller's context has ended.
+// tidyTimeout bounds database calls that are made after the caller's context has ended.
 const tidyTimeout = 2 * time.Second
 
 // Config is what a [Provisioner] needs.
@@ -22,34 +22,34 @@ type Config struct {
 	Database Database
 	Source   string // CloudEvents source of the outcomes
 	Limit    Limit
-	Workers  int // tenants built at once
+	Workers  int // how many tenants are built concurrently
 	Log      *slog.Logger
 	Now      func() time.Time
 	Steps    []Step       // see [Steps]
-	Observer Observer     // nil: nobody looks
-	Tracer   trace.Tracer // nil: nothing is traced
+	Observer Observer     // nil: no observer
+	Tracer   trace.Tracer // nil: no tracing
 }
 
-// StepEvent is a step of an attempt that runs, or has just ended.
+// StepEvent describes a step of an attempt that is running or has just ended.
 type StepEvent struct {
 	Request  events.Request
-	TenantID string // empty where the request names none that is valid
+	TenantID string // empty if the request has no valid one
 	Attempt  int
 	Replay   int
 	Step     events.Step
 }
 
-// AttemptResult is what an attempt came to.
+// AttemptResult is how an attempt ended.
 type AttemptResult string
 
 // The results of attempts.
 const (
 	AttemptProvisioned AttemptResult = "provisioned"
-	AttemptFailed      AttemptResult = "failed"      // for good
+	AttemptFailed      AttemptResult = "failed"      // permanently
 	AttemptPostponed   AttemptResult = "postponed"   // after a transient fault
 	AttemptInterrupted AttemptResult = "interrupted" // by an outage
-	AttemptHandedBack  AttemptResult = "handed_back" // because the process ends
-	AttemptOvertaken   AttemptResult = "overtaken"   // another delivery's attempt has decided the request
+	AttemptHandedBack  AttemptResult = "handed_back" // because the process stops
+	AttemptOvertaken   AttemptResult = "overtaken"   // another delivery's attempt decided the request
 )
 
 // AttemptResults are all results of attempts.
@@ -59,19 +59,18 @@ func AttemptResults() []AttemptResult {
 	}
 }
 
-// Observer is told what happens, for metrics and for who waits. Its methods return at once.
+// Observer receives what happens, for metrics and progress events. Its methods must return at once.
 type Observer interface {
-	// StepBegan tells that a step has begun.
+	// StepBegan is called when a step begins.
 	StepBegan(r StepEvent)
-	// StepEnded tells how long a step took, and its error.
+	// StepEnded is called when a step ends, with its duration and error.
 	StepEnded(r StepEvent, took time.Duration, err error)
-	// AttemptEnded tells what an attempt came to, once it has run. One that is held up by an outage, and goes on
-	// after it, has ended with each.
+	// AttemptEnded is called each time an attempt has run. An attempt that an outage interrupts is reported once for each
+	// interruption, and once more when it ends.
 	AttemptEnded(result AttemptResult)
-	// Warned tells of a warning that an outcome carries.
+	// Warned is called for each warning of a recorded success.
 	Warned(step, code string)
-	// Recorded tells of an outcome that this process has recorded; cause is empty for a success. That of an
-	// undecodable message is recorded nowhere, and told of at each delivery.
+	// Recorded is called for each outcome that this process has recorded; cause is empty for a success.
 	Recorded(eventType string, cause events.CauseCode)
 }
 
@@ -83,11 +82,11 @@ func (noopObserver) AttemptEnded(AttemptResult)                {}
 func (noopObserver) Warned(string, string)                     {}
 func (noopObserver) Recorded(string, events.CauseCode)         {}
 
-// exclusive is the share of an attempt that runs alone: far more than there are workers.
+// exclusive is the share of an attempt that runs in isolation: all of them, far more than there are workers.
 const exclusive = 1 << 30
 
-// Provisioner runs the pipeline. It is safe for concurrent use; all that it remembers is how many attempts
-// are running and building, and that it has been told to begin no more.
+// Provisioner runs the pipeline. It is safe for concurrent use. Its only state is how many attempts are running and
+// building, the last rehearsal, and whether it is draining.
 type Provisioner struct {
 	Config
 	running      *semaphore.Weighted
@@ -124,7 +123,7 @@ func New(c Config) (*Provisioner, error) {
 	}, nil
 }
 
-// LastProgress is when a step last began; zero if none has.
+// LastProgress is the time when a step last began; zero if none has.
 func (p *Provisioner) LastProgress() time.Time {
 	if at := p.lastProgress.Load(); at != nil {
 		return *at
@@ -135,8 +134,8 @@ func (p *Provisioner) LastProgress() time.Time {
 // Ping reports whether the database can be reached and written to.
 func (p *Provisioner) Ping(ctx context.Context) error { return p.Database.Ping(ctx) }
 
-// DeadLetterConfirmed tells the ledger that the dead letter of a recorded failure is confirmed. Where that cannot be
-// told, it is published once more by a redelivery, which changes nothing.
+// DeadLetterConfirmed records in the ledger that the dead letter of a recorded failure is confirmed. If that fails, a
+// redelivery publishes the dead letter once more, which changes nothing.
 func (p *Provisioner) DeadLetterConfirmed(ctx context.Context, key string, o Outcome, delivery string) {
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
@@ -145,18 +144,19 @@ func (p *Provisioner) DeadLetterConfirmed(ctx context.Context, key string, o Out
 	}
 }
 
-// Recorded is [Ledger].Recorded: what is about to be published is compared with it.
+// Recorded is [Ledger].Recorded, to compare an outcome with before it is published.
 func (p *Provisioner) Recorded(ctx context.Context, key string) (Outcome, error) {
 	return p.Database.Recorded(ctx, key)
 }
 
-// errDraining says that an attempt was not begun because the process is about to end.
+// errDraining means that an attempt did not begin because the process is stopping.
 var errDraining = errors.New("no new attempts: the process is stopping")
 
-// Drain keeps attempts from beginning that still wait for room or for a worker. Those that build are not touched.
+// Drain prevents attempts that wait for admission or for a worker from beginning. Attempts that are being built
+// continue.
 func (p *Provisioner) Drain() { p.drain() }
 
-// acquire waits for a share of s until ctx ends or the process drains.
+// acquire waits for a share of s until ctx ends or the provisioner drains.
 func (p *Provisioner) acquire(ctx context.Context, s *semaphore.Weighted, share int64) error {
 	if s.TryAcquire(share) {
 		return nil
@@ -174,7 +174,7 @@ func (p *Provisioner) acquire(ctx context.Context, s *semaphore.Weighted, share 
 		return context.Cause(waiting)
 	}
 	select {
-	case <-p.draining: // and the share became free before the wait was ended
+	case <-p.draining: // the share became free before the wait was cancelled
 		s.Release(share)
 		return errDraining
 	default:

@@ -11,9 +11,9 @@ import (
 // rehearsalTimeout bounds a rehearsal. Waits for locks are bounded by the database, and shorter.
 const rehearsalTimeout = 30 * time.Second
 
-// rehearsal is the last one that was made.
+// rehearsal is the last rehearsal.
 type rehearsal struct {
-	turn  chan struct{} // one at a time
+	turn  chan struct{} // held while one runs
 	began time.Time
 	took  time.Duration
 	err   error
@@ -29,7 +29,7 @@ func (p *Provisioner) Rehearse(ctx context.Context) error {
 	return err
 }
 
-// rehearse is Rehearse and also returns its duration.
+// rehearse is Rehearse, and also returns its duration.
 func (p *Provisioner) rehearse(ctx context.Context) (took time.Duration, err error) {
 	asked := time.Now()
 	r := p.rehearsal
@@ -56,7 +56,7 @@ func (p *Provisioner) rehearse(ctx context.Context) (took time.Duration, err err
 	return took, err
 }
 
-// judge decides whether a fault is an outage or one request's own, where its code does not tell: if a rehearsal fails
+// judge decides whether a fault is an outage or one request's own, where its code does not decide: if a rehearsal fails
 // as well, it is an outage. trips counts the outages that have already interrupted this work while rehearsals
 // succeeded. Once they reach the limit and another rehearsal succeeds, the fault is transient. why is the error to
 // report.
@@ -67,7 +67,7 @@ func (p *Provisioner) judge(ctx context.Context, err error, trips int) (fault *F
 		most = mostLosses
 	}
 	alone := fault.Class == Outage && trips >= most
-	// After a cancellation the error may be its effect.
+	// After a cancellation the error may be a result of it.
 	if ctx.Err() != nil || !alone && !fault.isDoubtful() {
 		return fault, err
 	}
@@ -91,13 +91,14 @@ func (p *Provisioner) judge(ctx context.Context, err error, trips int) (fault *F
 }
 
 const (
-	// mostTrips is how often an outage that only one request meets may pause intake while rehearsals succeed.
+	// mostTrips is how often an outage that affects only one request may pause intake while rehearsals succeed.
 	mostTrips = 3
-	// mostLosses is the same for lost connections: where they are scarce, or cut again and again, a few in a row say
-	// nothing of a request, and its attempt cannot be given back without one.
+	// mostLosses is the same for lost connections. If connections are scarce or are cut repeatedly, a few losses in a row
+	// are no evidence against a request, and its attempt cannot be refunded without a connection.
 	mostLosses = 30
 )
 
-// slowRehearsal is what a rehearsal takes that has waited, too, such as for a lock on the catalogue that was given free
-// just then: that it succeeds says nothing of the wait before. The usual one takes a twentieth of it.
+// slowRehearsal is the duration above which a successful rehearsal has itself waited, for example for a lock on the
+// catalogue that was then released. Its success is then no evidence about the earlier wait. A usual rehearsal takes a
+// twentieth of it.
 const slowRehearsal = time.Second

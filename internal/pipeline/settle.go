@@ -2,20 +2,20 @@ package pipeline
 
 import "fmt"
 
-// Verdict says what is to be done with a delivery.
+// Verdict is what to do with a delivery.
 type Verdict int
 
-// The verdicts. In JetStream's words: ack, term, nak with delay, nak; and pause, which answers nothing yet.
+// The verdicts. In JetStream's terms: ack, term, nak with delay, nak. Pause sends no answer yet.
 const (
 	// Acknowledge: the tenant is provisioned. Publish the outcome, then acknowledge.
 	Acknowledge Verdict = iota
-	// Terminate: the request has failed. Publish dead letter and outcome, then end its redelivery.
+	// Terminate: the request has failed. Publish dead letter and outcome, then stop its redelivery.
 	Terminate
-	// Postpone: deliver again, after a delay that grows.
+	// Retry: have it redelivered after a delay that grows.
 	Retry
-	// HandBack: deliver again at once, to a process that goes on.
+	// Release: have it redelivered at once, to a process that is not stopping.
 	Release
-	// Pause: keep the message, take no others, and run the same job again once the database is back.
+	// Pause: keep the message, take no others, and run the same job again once the database is available.
 	Pause
 )
 
@@ -35,23 +35,23 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("verdict %d", int(v))
 }
 
-// LedgerState is what the ledger has said of a request.
+// LedgerState is the state of a request in the ledger.
 type LedgerState int
 
 // The ledger's states of a request.
 const (
-	Unread      LedgerState = iota // the ledger was not asked, or could not be, or told: Ended says why
-	Claimed                        // this delivery has an attempt: Ended says how it went
-	Spent                          // all attempts were begun, and the last one cannot be running any more
-	Busy                           // the last attempt may be running on another worker
+	Unread      LedgerState = iota // the ledger was not queried, or could not be read or written: see Result
+	Claimed                        // this delivery has an attempt: see Result
+	Spent                          // all attempts have begun, and the last one cannot be running any more
+	Busy                           // another worker may be running the last attempt, or holds the request or its boundary
 	Provisioned                    // there is an outcome: a success
 	Failed                         // there is an outcome: a failure
 )
 
-// Result is how the last thing ended that was asked of the database.
+// Result is how the last database operation ended.
 type Result int
 
-// The endings: success, and the classes of faults.
+// The results: success, and the classes of faults.
 const (
 	ResultOK Result = iota
 	ResultTransient
@@ -59,34 +59,35 @@ const (
 	ResultOutage
 )
 
-// Phase is how far the process is on its way to its end.
+// Phase is how far the process has stopped.
 type Phase int
 
 // The phases.
 const (
 	Serving  Phase = iota
-	Draining       // no requests are taken; what runs may finish, nothing is waited for
-	Stopping       // what runs is cut short: its faults may be our own doing
+	Draining       // no requests are taken; running attempts may finish, but nothing may wait
+	Stopping       // running attempts are cancelled, which may be the cause of their faults
 )
 
-// Facts are all that the fate of a delivery depends on.
+// Facts are everything that the verdict on a delivery depends on.
 type Facts struct {
 	Ledger LedgerState
-	Result Result // where Ledger is Unread or Claimed
-	Last   bool   // where Claimed: no attempt is left after this one
+	Result Result // if Ledger is Unread or Claimed
+	Last   bool   // if Claimed: no attempt is left after this one
 	Phase  Phase
 }
 
-// Settle is the table that decides a delivery. It is total, and the only place that decides: whoever meets an
-// error adds a fact.
+// Settle is the table that decides a delivery. It is total, and the only place that decides: code that meets an error
+// only adds a fact.
 //
-//  1. What was decided before is what is published: an outcome in the ledger outweighs everything else.
-//  2. A message that is not an event has failed as soon as the ledger has it.
-//  3. A failure is permanent by its cause, or for want of attempts; never by an outage, and never by a fault
-//     that came while the process was being stopped.
-//  4. The ledger's own faults are nobody's request: none fails for them. What only a person can mend (a right
-//     that is missing) is waited for like an outage.
-//  5. Nobody who leaves keeps a message waiting, for the database or for a delay of his own making.
+//  1. A recorded outcome outweighs everything else: what was decided before is what is published.
+//  2. A message that is not a CloudEvent has failed as soon as its failure is in the ledger.
+//  3. A failure is permanent because of its cause, or because no attempt is left. It is never permanent because of an
+//     outage, or of a fault that occurs while attempts are being cancelled.
+//  4. No request fails because of a fault of the ledger. One that only an operator can fix, such as a missing
+//     permission, is handled as an outage.
+//  5. A process that drains keeps no message for an outage. One that cancels attempts releases without a delay, because
+//     it may have caused the faults itself.
 func Settle(f Facts) Verdict {
 	switch {
 	case f.Ledger == Failed, f.Ledger == Spent:
@@ -110,10 +111,10 @@ func Settle(f Facts) Verdict {
 	case f.Result == ResultOutage, f.Result == ResultPermanent:
 		return Pause
 	}
-	return Retry // Unread without a fault, while nobody leaves: nobody says so; nothing is lost
+	return Retry // Unread without a fault while serving: no caller reports it, and a retry loses nothing
 }
 
-// resultOf is what a fault means to the table.
+// resultOf is the result that a fault is in the table.
 func resultOf(f *Fault) Result {
 	switch f.Class {
 	case Permanent:
@@ -125,7 +126,7 @@ func resultOf(f *Fault) Result {
 	return ResultTransient
 }
 
-// stateOf is the ledger's state of a request that has this outcome.
+// stateOf is the ledger's state of a request with this outcome.
 func stateOf(o Outcome) LedgerState {
 	if o.Provisioned() {
 		return Provisioned

@@ -19,7 +19,7 @@ func validateRequest(_ context.Context, a *Attempt) error {
 			"type %s is not %s; publish other events elsewhere", events.Quote(e.Type()), events.TypeRequested)
 	}
 	if a.malformed != nil {
-		// A bad id has its own cause, whatever else is wrong.
+		// An invalid id has its own cause, whatever else is wrong.
 		if err := events.ValidateTenantID(a.data.TenantID); err != nil && a.data.TenantID != "" {
 			return err
 		}
@@ -43,7 +43,7 @@ func validateRequest(_ context.Context, a *Attempt) error {
 	return nil
 }
 
-// TenantExists is the failure of a request whose tenant is registered, as existing.
+// TenantExists is the fault of a request for a tenant that is already registered, under the id existing.
 func TenantExists(id, existing string) *Fault {
 	if id == existing {
 		return Permanentf(events.CauseTenantExists, "tenant %q is already registered", id)

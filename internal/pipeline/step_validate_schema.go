@@ -20,7 +20,7 @@ func validateSchema(ctx context.Context, a *Attempt) error {
 			summary(found.Differences))
 	}
 	for _, name := range found.MissingIndexes {
-		if _, known := a.failedIndexes[name]; !known { // one warning an index
+		if _, known := a.failedIndexes[name]; !known { // one warning per index
 			a.warn(events.WarnIndexFailed, "index "+name+" is missing or not as defined")
 		}
 	}
@@ -28,7 +28,7 @@ func validateSchema(ctx context.Context, a *Attempt) error {
 	return nil
 }
 
-// summary joins differences, cut to what an event can carry; the log has them all.
+// summary joins differences, limited to what an event can carry. The log has all of them.
 func summary(differences []string) string {
 	const most = 20
 	if n := len(differences); n > most {

@@ -6,8 +6,8 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Step is one step of the pipeline. Its name is its identity, for subscribers, metrics and documents alike. Its number
-// is its position in the list that runs.
+// Step is one step of the pipeline. Its name is its identity for subscribers, metrics and documents. Its number is its
+// position in the list that runs.
 type Step struct {
 	Name     string
 	Title    string   // a word or two, for the page
@@ -15,12 +15,12 @@ type Step struct {
 	Run      func(ctx context.Context, a *Attempt) error
 }
 
-// validateName is the name of step 0, which also stands for what fails before there is a request.
+// validateName is the name of step 0, which also reports failures that occur before there is a request.
 const validateName = "validate_request"
 
-// Steps is the ordered list of steps. Step 0 touches nothing; the last one commits. Everything else that knows steps
-// (numbers, "n/m", metrics, the page, events) derives from this list; docs and schemas are compared with it by tests.
-// To add a step, add it here: what stands before register_tenant is rolled back if it fails.
+// Steps is the ordered list of steps. Step 0 touches nothing; the last one commits. Everything else that depends on
+// steps (numbers, "n/m", metrics, the page, events) derives from this list; tests compare docs and schemas with it. To
+// add a step, add it here. On failure everything before register_tenant is rolled back.
 func Steps() []Step {
 	return []Step{
 		{

@@ -9,13 +9,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Names of W3C Trace Context, as CloudEvents extensions have them.
+// Names of the fields of W3C Trace Context, as CloudEvents extensions.
 const (
 	traceParent = "traceparent"
 	traceState  = "tracestate"
 )
 
-// traceStep begins the span of a step. The returned function ends it. Without a tracer nothing is done.
+// traceStep begins the span of a step and returns the function that ends it. Without a tracer it does nothing.
 func (a *Attempt) traceStep(ctx context.Context, step Step) (context.Context, func(error)) {
 	if a.p.Tracer == nil {
 		return ctx, func(error) {}
@@ -33,8 +33,8 @@ func (a *Attempt) traceStep(ctx context.Context, step Step) (context.Context, fu
 	}
 }
 
-// captureTrace notes the span in which the request is decided, if it is traced. Its outcome carries it, so that who
-// receives that goes on from there; else the request's own trace context is passed on.
+// captureTrace keeps the span in which the request is decided, if it is traced. The outcome carries it, so that a
+// subscriber can continue the trace. Without it, the outcome carries the request's own trace context.
 func (j *Job) captureTrace(ctx context.Context) {
 	span := trace.SpanContextFromContext(ctx)
 	if !span.IsValid() || j.trace != nil {
