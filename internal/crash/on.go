@@ -9,11 +9,10 @@ import (
 	"syscall"
 )
 
-// frozen is whether the process has been frozen. It happens once: what arrives at the place later goes on.
+// frozen is whether the process has been frozen. That happens once: later arrivals at the place continue.
 var frozen atomic.Bool
 
-// Point kills or freezes the process if it is the place that the environment names; about is the subject of the
-// work there.
+// Point kills or freezes the process if the environment names this place. about is the subject of the work there.
 func Point(place, about string) {
 	if isNamed("CRASH", place, about) {
 		send(syscall.SIGKILL)
@@ -29,8 +28,8 @@ func isNamed(what, place, about string) bool {
 	return place == os.Getenv(what+"_AT") && (only == "" || only == about)
 }
 
-// freeze stops the whole process, and returns once it has been continued. Waiting for SIGCONT keeps the caller from
-// passing the place before SIGSTOP has arrived: another thread may be the one that receives it.
+// freeze stops the whole process and returns once it has been continued. SIGSTOP may be delivered to another thread:
+// waiting for SIGCONT keeps the caller from passing the place before it arrives.
 func freeze() {
 	continued := make(chan os.Signal, 1)
 	signal.Notify(continued, syscall.SIGCONT)

@@ -1,22 +1,21 @@
-// Package doctest keeps the documents and the files of deploy/ true. It has no code but its tests; make test runs
-// them.
+// Package doctest checks that the documents and the files of deploy/ are true. It has only tests; make test runs them.
 //
-// What it promises of README.md and of every document below docs/:
+// README.md and every document below docs/:
 //
-//  1. Every shell command is run as it stands, document by document, from the first to the last, against a service
-//     at work, and ends as the document says: with exit code 0, or with the one that a comment behind it names
-//     ("# exits 1"). What cannot be run here (containers, clusters, other machines) stands in one table, with where it
-//     is run or checked instead.
-//  2. Every code block says what it is: sh is run; go is a part of a compiled example; ini is an environment whose
-//     variables the program has; json and yaml can be read; text is output, or a drawing.
-//  3. Every command, flag and make target that a sentence names is there, and so is every file.
-//  4. Every link leads somewhere: to a file that is there, to a heading that it has.
+//  1. Every shell command is run as it is written, document by document, from the first to the last, against a running
+//     service. It must exit with code 0, or with the code that a comment after it names ("# exits 1"). Commands that
+//     cannot be run here (containers, clusters, other machines) are in one table, with the place where each is run or
+//     checked instead.
+//  2. Every code block names its language: sh is run; go is part of a compiled example; ini is an environment whose
+//     variables the program has; json and yaml must parse; text is output, or a drawing.
+//  3. Every command, flag, make target and file that a sentence names exists.
+//  4. Every link leads to a file that exists, and to a heading in it.
 //  5. The runbook has a section for every cause code and every alert, and no other.
 //  6. docs/asyncapi.yaml is AsyncAPI 3, its references resolve, its examples are those of package events and pass their
 //     schemas, and its names are those of the code.
 //
-// And of deploy/: the manifests hold only fields that Kubernetes knows, and they and the unit agree with the program on
-// ports, paths, variables and how long a stop may take.
+// deploy/: the manifests have only fields that Kubernetes knows. The manifests and the unit agree with the program on
+// ports, paths, variables and the time that a stop may take.
 //
-// Documents name servers that are nobody's, which stand for servers of the tests: see servers in commands_test.go.
+// Documents use example host names, which the tests replace by servers of their own: see servers in commands_test.go.
 package doctest

@@ -2,5 +2,5 @@ package faults
 
 import "syscall"
 
-// errnoName knows no names: what there is stays unclassified.
+// errnoName has no names: an error number stays unclassified.
 func errnoName(syscall.Errno) string { return "" }

@@ -12,7 +12,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// other is the code of a row for what has no row of its own.
+// other is the code of the row for errors that have no row of their own.
 const other = "*"
 
 type key struct {
@@ -20,7 +20,7 @@ type key struct {
 	code   string
 }
 
-// index finds rows.
+// index is the table by family and code.
 var index = sync.OnceValue(func() map[key]*Row {
 	rows := map[key]*Row{}
 	for i := range Table {
@@ -31,8 +31,8 @@ var index = sync.OnceValue(func() map[key]*Row {
 	return rows
 })
 
-// unknown is the row of what the table does not name: it is transient, since to fail a request for good takes
-// knowledge, and the rehearsal tells whether it is everybody's.
+// unknown is the row of an error that the table does not have. It is transient: only a known cause may fail a request
+// permanently, and the rehearsal shows whether the fault affects all requests.
 var unknown = everywhere("", retried, "unclassified", "nothing is known about it")
 
 // find returns the row of the first of the codes that has one.
@@ -53,7 +53,7 @@ func BySQLite(code int) (*Row, bool) {
 	return find(SQLite, sqliteNames[code])
 }
 
-// ByErrno is the row of an error number in err. ok is false where there is none, or it is not known.
+// ByErrno is the row of the error number in err. ok is false if err has none, or the table does not have it.
 func ByErrno(err error) (_ *Row, ok bool) {
 	var number syscall.Errno
 	if !errors.As(err, &number) {
@@ -80,7 +80,7 @@ func ByPublication(err error) (*Row, bool) {
 	return find(Client, other)
 }
 
-// refusals are the errors of the client library that are told from others.
+// refusals are the client library's errors that concern the message itself.
 var refusals = []error{
 	nats.ErrMaxPayload, nats.ErrBadHeaderMsg, nats.ErrBadSubject, nats.ErrHeadersNotSupported, nats.ErrInvalidMsg,
 	jetstream.ErrInvalidSubject,

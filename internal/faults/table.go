@@ -10,35 +10,36 @@ type Family string
 
 // The families.
 const (
-	PostgreSQL Family = "SQLSTATE"  // five characters, or the two of a class, for what has no row of its own
+	PostgreSQL Family = "SQLSTATE"  // five characters, or the two of a class for codes without a row of their own
 	SQLite     Family = "SQLite"    // names of primary result codes
 	System     Family = "errno"     // names of error numbers
 	Client     Family = "NATS"      // texts of the client library's errors
-	JetStream  Family = "JetStream" // error codes, or the code of three digits that comes with each
+	JetStream  Family = "JetStream" // error codes, or the three-digit code that comes with each
 )
 
-// Meaning is what an error asks for.
+// Meaning is how an error is handled.
 type Meaning struct {
 	Class pipeline.Class
-	Code  events.CauseCode // where the class is Permanent, and the fault a database's
-	Hint  string           // for people: what is wrong and what to do; empty: the error's own text says it
+	Code  events.CauseCode // if the class is Permanent and the fault a database's
+	Hint  string           // for people: what is wrong and what to do; empty: the error's own text is enough
 }
 
-// Row is a group of errors that mean the same. Of a database the meaning depends on where the error is met. Of NATS
-// and JetStream, in publications, it does not: Own and Shared are the same.
+// Row is a group of errors with the same meaning. For a database the meaning depends on where the error occurs. For
+// NATS and JetStream, whose errors occur in publications, it does not: Own and Shared are equal.
 type Row struct {
 	Family Family
 	Codes  []string
 	What   string
-	Own    Meaning // in what is one tenant's: its schema or file
-	Shared Meaning // in what all share: the connection, the registry, the ledger, the pool
+	Own    Meaning // in what belongs to one tenant: its schema or file
+	Shared Meaning // in what all requests share: the connection, the registry, the ledger, the pool
 	Why    string
 }
 
-// What a meaning may be. Nothing that was met in what is shared fails a request, but for what the request itself holds.
+// The possible meanings. An error in what all requests share fails no request, unless the request's own content causes
+// it.
 var (
 	outage = Meaning{Class: pipeline.Outage}
-	// A transient fault counts an attempt only if the same work, rehearsed, succeeds for nobody: see [pipeline.Database].
+	// A transient fault costs an attempt only if a rehearsal for a scratch tenant succeeds: see [pipeline.Database].
 	retried   = Meaning{Class: pipeline.Transient}
 	conflict  = fails(events.CauseSchemaInvalid, "what is in the schema conflicts with the tenant's definition")
 	damaged   = fails(events.CauseSchemaInvalid, "the tenant's file is damaged; restore it, or move it away")
@@ -54,17 +55,17 @@ func pauses(hint string) Meaning { return Meaning{Class: pipeline.Outage, Hint: 
 
 func retry(hint string) Meaning { return Meaning{Class: pipeline.Transient, Hint: hint} }
 
-// everywhere is a row whose meaning does not depend on where the error is met.
+// everywhere returns a row whose meaning does not depend on where the error occurs.
 func everywhere(f Family, m Meaning, what, why string, codes ...string) Row {
 	return Row{Family: f, Codes: codes, What: what, Own: m, Shared: m, Why: why}
 }
 
-// Table is all that is known.
+// Table has all known errors.
 //
 // Sources: PostgreSQL 18, appendix A; https://www.sqlite.org/rescode.html; errno(3); nats.go 1.55; nats-server 2.15.2,
 // server/errors.json.
 var Table = []Row{
-	// PostgreSQL: the service's own.
+	// PostgreSQL: faults of the service.
 	everywhere(PostgreSQL, outage, "connection exceptions", "the connection is lost", "08"),
 	everywhere(PostgreSQL, outage, "the server shuts down, has crashed, starts, or has ended this session",
 		"it comes back, or another server does", "57P01", "57P02", "57P03", "57P04", "57P05"),
@@ -80,7 +81,7 @@ var Table = []Row{
 		"all requests share the disk", "53100"),
 	everywhere(PostgreSQL, pauses("no connection is left; see max_connections, the role's limit, CONCURRENCY"),
 		"too many connections", "all requests share the server", "53300"),
-	// PostgreSQL: what the rehearsal tells apart.
+	// PostgreSQL: faults that the rehearsal attributes to one request or to all.
 	everywhere(PostgreSQL, retry("the server's lock table or memory is full; see max_locks_per_transaction"),
 		"out of memory or locks",
 		"another session, such as pg_dump, holds them, or this tenant needs more than others", "53200"),
@@ -109,7 +110,7 @@ var Table = []Row{
 		"a race that was lost, such as with DocEX; the next attempt sees the winner", "23", "42P06", "42P07"),
 	everywhere(PostgreSQL, retried, "errors that functions raise: triggers, event triggers, extensions",
 		"they may concern one tenant or all", "P0", "38", "39", "2F", "09", "27", "44"),
-	// PostgreSQL: the request's own.
+	// PostgreSQL: faults of one request.
 	{
 		PostgreSQL,
 		[]string{"42501"},
@@ -228,8 +229,8 @@ var Table = []Row{
 		"EAFNOSUPPORT", "EADDRINUSE", "EADDRNOTAVAIL", "ENETRESET", "EISCONN", "ETOOMANYREFS", "EALREADY", "EINPROGRESS",
 		"ENOTNAM", "ENAVAIL", "EISNAM", "ECANCELED", "EOWNERDEAD", "ENOTRECOVERABLE", "ERFKILL"),
 
-	// NATS: errors of the client library, in publications. All that is not the message's is tried again for as long as
-	// the message is held, and the service is not ready.
+	// NATS: errors of the client library, in publications. An error that does not concern the message is retried for as
+	// long as the message is held; until it ends, the service is not ready.
 	everywhere(Client, outage, "no connection, no answer, a right that is missing", "it comes back, or is given back",
 		"account authentication expired", "authentication expired", "authentication revoked", "authorization violation",
 		"connection closed", "connection draining", "connection is not tls", "connection reconnecting",

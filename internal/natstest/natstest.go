@@ -12,7 +12,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// Start starts a server on a free port, with changes to its options, and returns its URL. It stops with the test.
+// Start starts a server on a free port, with changes to its options, and returns its URL. The server stops when the
+// test ends.
 func Start(t *testing.T, change ...func(*server.Options)) string {
 	t.Helper()
 	options := &server.Options{
@@ -34,7 +35,7 @@ func Start(t *testing.T, change ...func(*server.Options)) string {
 	return s.ClientURL()
 }
 
-// JetStream connects to the server at url. The connection is closed with the test.
+// JetStream connects to the server at url. The connection is closed when the test ends.
 func JetStream(t *testing.T, url string) jetstream.JetStream {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))

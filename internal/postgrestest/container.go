@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	// dockerTimeout is for questions that a daemon answers at once, if there is one.
+	// dockerTimeout bounds requests that a running daemon answers at once.
 	dockerTimeout = 10 * time.Second
-	// containerTimeout covers the download of the image too.
+	// containerTimeout includes the download of the image.
 	containerTimeout = 90 * time.Second
-	// reachTimeout is for the way to a server that has said to be ready; pingTimeout for each try.
+	// reachTimeout bounds connecting to a server that has reported to be ready; pingTimeout bounds each try.
 	reachTimeout = 20 * time.Second
 	pingTimeout  = 2 * time.Second
 )
 
-// GoleakOptions names the goroutines that testcontainers leaves running for the life of the process, for
-// packages that look for leaks without Run.
+// GoleakOptions names the goroutines that testcontainers leaves running for the life of the process, for packages that
+// check for leaks without Run.
 func GoleakOptions() []goleak.Option {
 	return []goleak.Option{
 		// The connection to the reaper, which removes the container when it breaks.
@@ -36,26 +36,26 @@ func GoleakOptions() []goleak.Option {
 	}
 }
 
-// startContainer starts the image, and has it removed again by stop; should the test binary be killed, by
-// testcontainers' reaper.
+// startContainer starts the image; stop removes the container. If the test binary is killed, testcontainers' reaper
+// removes it.
 func startContainer(ctx context.Context, image string) (_ *server, err error) {
 	ctx, cancel := context.WithTimeout(ctx, containerTimeout)
 	defer cancel()
-	// testcontainers panics where it finds no Docker socket.
+	// testcontainers panics if it finds no Docker socket.
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("testcontainers: %v", r)
 		}
 	}()
-	log.SetDefault(log.NewNoopLogger()) // it tells at length about the Docker that it found
+	log.SetDefault(log.NewNoopLogger()) // it logs the Docker installation that it found at length
 
 	images := []string{image}
 	config := testcontainers.ReadConfig()
 	if !config.RyukDisabled {
-		//nolint:staticcheck // deprecated, and there is no other way to know it
+		//nolint:staticcheck // deprecated, and there is no other source of the name
 		images = append(images, testcontainers.ReaperDefaultImage)
 	}
-	if config.Config.HubImageNamePrefix == "" { // else testcontainers alone knows the names
+	if config.Config.HubImageNamePrefix == "" { // otherwise only testcontainers knows the names
 		if err := haveImages(ctx, images); err != nil {
 			return nil, err
 		}
@@ -67,7 +67,7 @@ func startContainer(ctx context.Context, image string) (_ *server, err error) {
 	}
 	c, err := postgres.Run(ctx, image,
 		testcontainers.WithCmd(cmd...),
-		// The image starts the server twice: for its own preparations, without TCP, and then for good.
+		// The image starts the server twice: for its own initialisation, without TCP, and then permanently.
 		testcontainers.WithWaitStrategyAndDeadline(containerTimeout,
 			wait.ForLog("database system is ready to accept connections").WithOccurrence(2)),
 	)
@@ -102,11 +102,11 @@ func startContainer(ctx context.Context, image string) (_ *server, err error) {
 	return &server{name: "container " + image, url: u, stop: remove}, nil
 }
 
-// reach waits for the port of the host, which may take connections a moment later than the server, and returns
-// the URL that leads there.
+// reach waits for the port of the host, which may accept connections a moment later than the server, and returns the
+// URL that works.
 //
-// Inside a container testcontainers takes the Docker daemon to be outside, and names the gateway. The daemon
-// may just as well run beside the tests; then the port is on the loopback address.
+// Inside a container testcontainers assumes that the Docker daemon is outside, and returns the gateway. The daemon may
+// also run beside the tests; then the port is on the loopback address.
 func reach(ctx context.Context, u *url.URL) (*url.URL, error) {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
@@ -137,8 +137,8 @@ func ping(ctx context.Context, u *url.URL) error {
 	return withConn(ctx, u, func(c *pgx.Conn) error { return c.Ping(ctx) })
 }
 
-// haveImages pulls what is missing, and asks once only: testcontainers itself would try again and again until
-// the deadline, also where no registry can be reached at all.
+// haveImages pulls missing images and tries each once: testcontainers itself would retry until the deadline, even if no
+// registry is reachable.
 func haveImages(ctx context.Context, images []string) error {
 	docker, err := dockerClient(ctx)
 	if err != nil {

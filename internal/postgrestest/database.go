@@ -11,24 +11,23 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// maxDatabases is how many tests may hold a database at once. -parallel follows the number of processors: on
-// a large machine unbounded tests would run into max_connections, and fail each other for a reason that none
-// of them has caused.
+// maxDatabases is how many tests may hold a database at once. -parallel follows the number of processors: on a large
+// machine unlimited tests would exceed max_connections and make each other fail.
 const maxDatabases = 4
 
-// statementTimeout is for statements about a whole database: to drop one with thousands of schemas takes a minute.
+// statementTimeout bounds statements on a whole database: dropping one with thousands of schemas takes a minute.
 const statementTimeout = 3 * time.Minute
 
 var slots = newHolders(maxDatabases)
 
-// Database creates an empty database and returns its URL. The database is dropped when t ends, whoever is
-// still connected.
+// Database creates an empty database and returns its URL. The database is dropped when t ends, whatever connections it
+// still has.
 //
-// Its search_path is empty, set on the database and thus in force for every connection that does not choose
-// another. Its encoding is UTF8 and its locale C, wherever the server comes from.
+// Its search_path is empty. It is set on the database, so it applies to every connection that does not set another. Its
+// encoding is UTF8 and its locale C, whatever the source of the server.
 //
-// At most four tests hold a database at the same time; Database waits for a place. Call t.Parallel first: a
-// test that waits there while it holds a database keeps the place from those that it waits for.
+// At most four tests hold a database at the same time; Database waits for a place. Call t.Parallel first: a test that
+// waits there while it holds a database keeps the place from the tests that it waits for.
 func Database(t testing.TB) string {
 	t.Helper()
 	return DatabaseIn(t, "UTF8")
@@ -48,7 +47,7 @@ func (s *server) database(t testing.TB, encoding string) string {
 	name := "postgrestest_" + strings.ToLower(rand.Text())
 	quoted := pgx.Identifier{name}.Sanitize()
 
-	// template0 and not template1: nobody may connect to it, so nobody can be in the way of the copy.
+	// template0, not template1: it accepts no connections, and a connection to the template would block the copy.
 	s.exec(t, "CREATE DATABASE "+quoted+" TEMPLATE template0 ENCODING '"+encoding+"' LOCALE 'C'")
 	t.Cleanup(func() {
 		t.Helper()
@@ -61,8 +60,8 @@ func (s *server) database(t testing.TB, encoding string) string {
 	return u.String()
 }
 
-// exec runs one statement on the maintenance database. It does not use t.Context, which has ended already
-// when databases are dropped.
+// exec runs one statement on the maintenance database. It does not use t.Context, which has already ended when
+// databases are dropped.
 func (s *server) exec(t testing.TB, statement string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
@@ -76,8 +75,8 @@ func (s *server) exec(t testing.TB, statement string) {
 	}
 }
 
-// holders is a semaphore that knows who holds it. A test that holds a place, and every subtest of it, gets
-// further ones without waiting: whoever waits while holding can wait for itself.
+// holders is a semaphore that knows its holders. A test that holds a place, and every subtest of it, gets further
+// places without waiting: a test that waits while it holds a place can deadlock with itself.
 type holders struct {
 	free chan struct{}
 
@@ -89,8 +88,8 @@ func newHolders(n int) *holders {
 	return &holders{free: make(chan struct{}, n), places: make(map[string]int)}
 }
 
-// acquire takes a place for t until t ends. It gives up shortly before the test binary's own deadline, so
-// that the reason is told instead of a dump of all goroutines.
+// acquire takes a place for t until t ends. It gives up shortly before the test binary's own deadline, so that the test
+// reports the reason instead of a dump of all goroutines.
 func (h *holders) acquire(t testing.TB) {
 	t.Helper()
 	if h.holds(t.Name()) {
@@ -108,7 +107,7 @@ func (h *holders) acquire(t testing.TB) {
 	case h.free <- struct{}{}:
 	case <-giveUp:
 		t.Fatalf("postgrestest: %d other tests hold a database and none has ended; "+
-			"do they call t.Parallel after Database?", cap(h.free))
+			"call t.Parallel before Database", cap(h.free))
 	}
 	h.add(t.Name(), 1)
 	t.Cleanup(func() {
@@ -125,7 +124,7 @@ func (h *holders) add(test string, n int) {
 	}
 }
 
-// holds tells whether the test, or one that it is a part of, has a place.
+// holds reports whether the test, or a test that contains it, has a place.
 func (h *holders) holds(test string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

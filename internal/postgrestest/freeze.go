@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Freeze stops all processes of the server where they are, as a machine that stands still does; Thaw has them go on.
-// It skips the test where processes cannot be listed.
+// Freeze suspends all processes of the server, as when its machine freezes; Thaw continues them. It skips the test if
+// processes cannot be listed.
 func (s *Server) Freeze() {
 	s.t.Helper()
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
@@ -19,13 +19,13 @@ func (s *Server) Freeze() {
 	s.signal(syscall.SIGSTOP)
 }
 
-// Thaw ends what Freeze has begun.
+// Thaw continues the processes that Freeze has suspended.
 func (s *Server) Thaw() {
 	s.t.Helper()
 	s.signal(syscall.SIGCONT)
 }
 
-// signal sends a signal to the server, first to the process that starts the others, and then to those.
+// signal sends a signal to the server: first to the process that starts the others, then to those.
 func (s *Server) signal(what syscall.Signal) {
 	s.t.Helper()
 	if s.process == nil {
@@ -40,7 +40,7 @@ func (s *Server) signal(what syscall.Signal) {
 	}
 }
 
-// children are the processes that this one has started.
+// children are the direct child processes of parent.
 func children(parent int) (all []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -52,7 +52,7 @@ func children(parent int) (all []int) {
 		if err != nil {
 			continue
 		}
-		// The name of the program, in parentheses, may hold anything. Behind it are the state and the parent.
+		// The name of the program, in parentheses, may contain anything. It is followed by the state and the parent.
 		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 		if len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
 			all = append(all, pid)

@@ -18,12 +18,12 @@ import (
 	"example.com/tenant-provisioner/internal/porttest"
 )
 
-// localTimeout is for a server to be ready, or a directory to be made. A server that was killed syncs every file of its
-// directory first, of which a tenant has about sixty.
+// localTimeout bounds the start of a server and the creation of its directory. A server that was killed first syncs
+// every file of its directory; a tenant has about sixty.
 const localTimeout = 4 * time.Minute
 
-// startLocal starts a private server from this machine's programs, in a temporary directory and on a free
-// port of the loopback address. Everybody on this machine may connect to it; it holds test data only.
+// startLocal starts a private server from this machine's programs, in a temporary directory and on a free port of the
+// loopback address. Every user of this machine may connect to it; it holds test data only.
 func startLocal(ctx context.Context) (*server, error) {
 	ctx, cancel := context.WithTimeout(ctx, localTimeout)
 	defer cancel()
@@ -35,8 +35,8 @@ func startLocal(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A free port can be taken by another test binary before the server has bound it. The server then ends at
-	// once, as it does for other reasons, which a few more tries do not make worse.
+	// Another test binary can take a free port before the server has bound it. The server then exits at once, as it does
+	// for other reasons, so a few more tries do no harm.
 	for range 3 {
 		var port int
 		if port, err = freePort(ctx); err != nil {
@@ -61,11 +61,11 @@ func localURL(port int, database string) *url.URL {
 	}
 }
 
-// installations is where Debian keeps the programs of each version; they are not on its PATH.
+// installations is where Debian installs the programs of each version; it does not add them to PATH.
 const installations = "/usr/lib/postgresql/*/bin"
 
-// findPrograms returns the directory of initdb and postgres: of the highest version that the pattern finds,
-// else the one on PATH.
+// findPrograms returns the directory of initdb and postgres: that of the highest version that matches the pattern,
+// otherwise the one on PATH.
 func findPrograms(pattern string, lookPath func(string) (string, error)) (string, error) {
 	dirs, err := filepath.Glob(pattern)
 	if err != nil {
@@ -99,11 +99,10 @@ func hasPrograms(dir string) bool {
 	return true
 }
 
-// initdb are the arguments of the program of that name.
+// initdb has the arguments of the program of that name.
 var initdb = []string{"--username=postgres", "--auth=trust", "--locale=C", "--encoding=UTF8", "--no-sync"}
 
-// newDirectory makes the directory of a server, with its files in data, which the program makes, and its
-// messages in log.
+// newDirectory makes the directory of a server: the program creates its files in data, and the server logs to log.
 func newDirectory(ctx context.Context, bin, program string, args ...string) (string, error) {
 	attr, owner, err := processAttributes()
 	if err != nil {
@@ -120,7 +119,7 @@ func newDirectory(ctx context.Context, bin, program string, args ...string) (str
 		cmd := exec.CommandContext(ctx, filepath.Join(bin, program),
 			append([]string{"--pgdata=" + filepath.Join(dir, "data")}, args...)...)
 		cmd.SysProcAttr = attr
-		cmd.Dir = dir // the directory of the test may be closed to the owner
+		cmd.Dir = dir // the owner may have no access to the directory of the test
 		var out []byte
 		if out, err = cmd.CombinedOutput(); err != nil {
 			err = fmt.Errorf("%s: %w: %s", program, err, lastLines(out))
@@ -132,7 +131,7 @@ func newDirectory(ctx context.Context, bin, program string, args ...string) (str
 	return dir, nil
 }
 
-// tempDir returns the directory for temporary files, or /tmp where another user could not get into that.
+// tempDir returns the directory for temporary files, or /tmp if another user could not enter that.
 func tempDir(forAnotherUser bool) string {
 	tmp := os.TempDir()
 	if !forAnotherUser {
@@ -148,7 +147,7 @@ func tempDir(forAnotherUser bool) string {
 	}
 }
 
-// serve starts the server of the directory on the port and waits until it takes connections.
+// serve starts the server of the directory on the port and waits until it accepts connections.
 func serve(ctx context.Context, bin, dir string, port int, settings []string) (*process, error) {
 	messages, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -156,7 +155,7 @@ func serve(ctx context.Context, bin, dir string, port int, settings []string) (*
 	}
 	defer func() { _ = messages.Close() }()
 
-	// No Unix socket: the path of one may be 107 bytes long, which TMPDIR does not promise to keep.
+	// No Unix socket: its path may have at most 107 bytes, and TMPDIR may be longer.
 	args := []string{
 		"-D", filepath.Join(dir, "data"), "-c", "unix_socket_directories=",
 		"-c", "listen_addresses=127.0.0.1", "-c", "port=" + strconv.Itoa(port),
@@ -187,7 +186,7 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-// startProcess starts the command as a user that postgres agrees to run as. It ends with this process.
+// startProcess starts the command as a user that postgres accepts. The command ends with this process.
 func startProcess(cmd *exec.Cmd) (*process, error) {
 	attr, _, err := processAttributes()
 	if err != nil {
@@ -197,22 +196,22 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The system means the thread that started a process when it speaks of the death of its parent. So
-		// that thread is kept until the process has ended.
+		// The parent-death signal is sent when the thread that started the process ends. So that thread is kept until the
+		// process has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // how it ended is in its ProcessState
+			_ = cmd.Wait() // its ProcessState has the result
 		}
 		close(p.done)
 	}()
 	return p, <-started
 }
 
-// untilReady reads what the server notes about itself in its directory. To connect would prove less: whoever
-// took the port may be a PostgreSQL that answers just as well.
+// untilReady reads the status that the server writes to its directory. A connection would prove less: another
+// PostgreSQL may have taken the port.
 func (p *process) untilReady(ctx context.Context, dir string) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -235,7 +234,7 @@ func (p *process) untilReady(ctx context.Context, dir string) error {
 	}
 }
 
-// end stops the server without its saving anything, and waits for its end.
+// end stops the server without a checkpoint and waits until it has ended.
 func (p *process) end(ctx context.Context) error {
 	return p.endBy(ctx, syscall.SIGQUIT) // postgres calls this an immediate shutdown
 }
@@ -252,7 +251,7 @@ func (p *process) endBy(ctx context.Context, s os.Signal) error {
 	}
 }
 
-// lastLines returns the end of a program's messages, for an error.
+// lastLines returns the end of a program's output, for an error.
 func lastLines(messages []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(messages)), "\n")
 	return strings.Join(lines[max(0, len(lines)-5):], "; ")

@@ -1,7 +1,6 @@
 // Package postgrestest gives tests a real PostgreSQL. Only tests import it.
 //
-// A package's TestMain hands over to Run, which owns the server; each test asks Database for a database of
-// its own:
+// A package's TestMain calls Run, which owns the server. Each test calls Database for a database of its own:
 //
 //	func TestMain(m *testing.M) { os.Exit(postgrestest.Run(m)) }
 //
@@ -11,30 +10,28 @@
 //		…
 //	}
 //
-// What it promises:
+// Guarantees:
 //
-//  1. No server is started for tests that do not ask for one, and one at most for each test binary. Binaries
-//     that run at the same time do not meet, unless TEST_DATABASE_URL sends them all to one server; even then
-//     their databases differ.
-//  2. A database is empty, is nobody else's, and is dropped when its test ends.
-//  3. Its search_path is empty: SQL that forgets to name its schema fails here, and not on the first server
-//     whose search_path is set otherwise.
-//  4. Where there is no PostgreSQL to be had, tests fail and say what was tried; they are never skipped.
-//  5. A server that this package started ends with the test binary, also when that is killed (a container
-//     through testcontainers' reaper, unless TESTCONTAINERS_RYUK_DISABLED; programs on Linux only).
+//  1. A server is started only when a test needs one, and at most one for each test binary. Binaries that run at the
+//     same time use different servers, unless TEST_DATABASE_URL names one for all; even then their databases differ.
+//  2. A database is empty, belongs to one test, and is dropped when that test ends.
+//  3. Its search_path is empty: SQL that omits its schema fails here, not on the first server with another search_path.
+//  4. If no PostgreSQL is available, tests fail and report what was tried; they are never skipped.
+//  5. A server that this package started ends with the test binary, even if that is killed (a container through
+//     testcontainers' reaper, unless TESTCONTAINERS_RYUK_DISABLED; programs on Linux only).
 //
-// The server is the first of these that can be had:
+// The server is the first of these that is available:
 //
-//   - TEST_DATABASE_URL: a URL of a running server and a role with CREATEDB. Once it is set nothing else is
-//     tried: whoever names a server wants to test against that one.
+//   - TEST_DATABASE_URL: a URL of a running server and a role with CREATEDB. If it is set, nothing else is tried: the
+//     tests must run against that server.
 //   - A container of TEST_POSTGRES_IMAGE, by default postgres:17-alpine.
-//   - The programs initdb and postgres of this machine, the highest version under /usr/lib/postgresql, or
-//     else those on PATH.
+//   - The programs initdb and postgres of this machine: the highest version under /usr/lib/postgresql, otherwise those
+//     on PATH.
 //
 // The servers started here do not sync to disk. Durability cannot be tested on them.
 //
-// A test of outages asks Private for a server of its own instead, to stop, kill and start it, and to have a
-// standby follow it.
+// A test of outages calls Private for a server of its own, which it can stop, kill and start, and which a standby can
+// follow.
 package postgrestest
 
 import (
@@ -49,13 +46,13 @@ import (
 )
 
 const (
-	// startTimeout covers all sources together; each has a limit of its own within it.
+	// startTimeout bounds all sources together; each has its own limit within it.
 	startTimeout = 3 * time.Minute
 	stopTimeout  = 30 * time.Second
 )
 
-// shared is the server of this test binary. A global because Database is called from tests, which TestMain
-// can hand nothing to.
+// shared is the server of this test binary. It is global because TestMain cannot pass anything to the tests that call
+// Database.
 var shared struct {
 	running bool // Run has been called and will stop the server
 
@@ -64,14 +61,14 @@ var shared struct {
 	err    error
 }
 
-// Run runs the tests of a package, stops the server if a test made it start, and then looks for goroutines
-// that the tests left running. It returns the exit code, which is 1 if anything of that failed. ignore names
-// further goroutines that are no leak.
+// Run runs the tests of a package, stops the server if a test has started it, and then checks for goroutines that the
+// tests left running. It returns the exit code, which is 1 if any of that failed. ignore names further goroutines that
+// are not leaks.
 func Run(m *testing.M, ignore ...goleak.Option) int {
 	shared.running = true
 	code := m.Run()
 
-	shared.once.Do(func() {}) // from here on nothing is started any more
+	shared.once.Do(func() {}) // from here on no server is started
 	if s := shared.server; s != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
@@ -81,7 +78,7 @@ func Run(m *testing.M, ignore ...goleak.Option) int {
 		}
 	}
 	if code != 0 {
-		return code // a failed test leaves goroutines behind; a report of them would only hide the reason
+		return code // a failed test leaves goroutines behind; reporting them would only hide the reason
 	}
 	if err := goleak.Find(append(GoleakOptions(), ignore...)...); err != nil {
 		fmt.Fprintf(os.Stderr, "postgrestest: goroutines left by the tests: %v\n", err)
@@ -90,8 +87,8 @@ func Run(m *testing.M, ignore ...goleak.Option) int {
 	return 0
 }
 
-// sharedServer starts the server on first use. Whoever comes later waits, and gets the same server or the
-// same error: a second try would only take as long again.
+// sharedServer starts the server on first use. Later callers wait for it and get the same server or the same error: a
+// second try would take as long again.
 func sharedServer(t testing.TB) *server {
 	t.Helper()
 	if !shared.running {

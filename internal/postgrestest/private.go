@@ -16,10 +16,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Server is a PostgreSQL of one test's own, which the test may stop, kill and start again. The role postgres
-// needs no password; every other one does.
+// Server is a PostgreSQL of one test's own, which the test may stop, kill and start again. The role postgres needs no
+// password; every other role does.
 type Server struct {
-	// URL leads the role postgres to a database that is empty at first, with an empty search_path.
+	// URL connects the role postgres to a database that is empty at first, with an empty search_path.
 	URL string
 	// Addr is its host and port.
 	Addr string
@@ -34,9 +34,9 @@ type Server struct {
 // privateDatabase is the database of every [Server].
 const privateDatabase = "tenants"
 
-// Private starts a server from this machine's programs: no container can be stopped and started so fast. It
-// is removed when t ends. Settings are added to those of all servers here; fsync=on is one for tests in which
-// the machine itself would fail.
+// Private starts a server from this machine's programs, because a container cannot be stopped and started as fast. The
+// server is removed when t ends. settings are added to those of all servers here; tests in which the machine itself
+// would fail need fsync=on.
 func Private(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	s := newServer(t, settings, "initdb", initdb...)
@@ -59,14 +59,14 @@ func (s *Server) Standby(settings ...string) *Server {
 	return standby
 }
 
-// newServer makes a server of the data that a program makes.
+// newServer makes a server from the data directory that the program creates.
 func newServer(t testing.TB, added []string, program string, args ...string) *Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), localTimeout)
 	defer cancel()
 	bin, err := findPrograms(installations, exec.LookPath)
 	if err != nil {
-		t.Fatalf("postgrestest: a private server is started from programs: %v; apt-get install postgresql", err)
+		t.Fatalf("postgrestest: a private server needs the PostgreSQL programs: %v; apt-get install postgresql", err)
 	}
 	dir, err := newDirectory(ctx, bin, program, args...)
 	if err != nil {
@@ -87,12 +87,12 @@ func newServer(t testing.TB, added []string, program string, args ...string) *Se
 	return s
 }
 
-// Start starts the server, on the port that it had before, and waits until it takes connections.
+// Start starts the server, on the same port as before, and waits until it accepts connections.
 func (s *Server) Start() {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), localTimeout)
 	defer cancel()
-	// A server that was killed leaves its note that it is ready.
+	// A server that was killed leaves its ready status behind.
 	err := os.Remove(filepath.Join(s.dir, "data", "postmaster.pid"))
 	if err == nil || errors.Is(err, os.ErrNotExist) {
 		s.process, err = serve(ctx, s.bin, s.dir, s.port, s.settings)
@@ -105,7 +105,7 @@ func (s *Server) Start() {
 // Stop ends all connections and then the server, as an operator does.
 func (s *Server) Stop() { s.end(syscall.SIGINT) }
 
-// Kill ends the server without its saving anything: it recovers when it is started.
+// Kill ends the server without a checkpoint: it recovers when it is started.
 func (s *Server) Kill() { s.end(syscall.SIGQUIT) }
 
 func (s *Server) end(how os.Signal) {
@@ -121,7 +121,7 @@ func (s *Server) end(how os.Signal) {
 	s.process = nil
 }
 
-// Promote makes a standby a server that can be written to.
+// Promote makes a standby writable.
 func (s *Server) Promote() {
 	s.t.Helper()
 	s.Exec("SELECT pg_catalog.pg_promote()")
@@ -136,7 +136,7 @@ func (s *Server) Exec(statements ...string) {
 	}
 }
 
-// MoveTo has the database of URL in a directory, such as one of a small file system.
+// MoveTo moves the database of URL into a directory, for example one on a small file system.
 func (s *Server) MoveTo(dir string) {
 	s.t.Helper()
 	_, owner, err := processAttributes()
@@ -157,8 +157,8 @@ func (s *Server) Disconnect(role string) {
 		"'" + strings.ReplaceAll(role, "'", "''") + "'")
 }
 
-// Secure has the server take TLS, with this certificate, and let in who the lines of pg_hba.conf let in beside the
-// role postgres. What clients show of themselves must be of the authority. All of it is PEM.
+// Secure makes the server accept TLS with this certificate, and replaces pg_hba.conf: it admits the role postgres and
+// what the access lines admit. Client certificates must be signed by the authority. All of it is PEM.
 func (s *Server) Secure(certificate, key, authority []byte, access ...string) {
 	s.t.Helper()
 	s.Stop()
@@ -184,7 +184,7 @@ func (s *Server) Secure(certificate, key, authority []byte, access ...string) {
 	s.Start()
 }
 
-// Synchronous makes every commit wait for a standby, which must be there.
+// Synchronous makes every commit wait for a standby, which must exist.
 func (s *Server) Synchronous() {
 	s.t.Helper()
 	s.Exec("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_catalog.pg_reload_conf()")
@@ -204,7 +204,7 @@ func (s *Server) Synchronous() {
 		}
 	})
 	if err != nil {
-		s.t.Fatalf("postgrestest: no standby follows: %v", err)
+		s.t.Fatalf("postgrestest: no synchronous standby: %v", err)
 	}
 }
 

@@ -8,11 +8,11 @@ import (
 	"syscall"
 )
 
-// owner is the user that the programs run as where that is not this process's.
+// owner is the user that runs the programs, if it is not this process's user.
 type owner struct{ uid, gid int }
 
-// processAttributes makes a program end with the thread that started it. PostgreSQL refuses to run as root:
-// for root they name another user, which must own the directory of the server.
+// processAttributes makes a program end with the thread that started it. PostgreSQL refuses to run as root: for root
+// the result names another user, which must own the directory of the server.
 func processAttributes() (*syscall.SysProcAttr, *owner, error) {
 	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
 	if os.Getuid() != 0 {

@@ -11,11 +11,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// settings of the servers that are started here.
+// settings are those of the servers that are started here.
 var settings = []string{
-	"fsync=off", // what is written is thrown away in any case
+	"fsync=off", // the data is discarded in any case
 	"full_page_writes=off",
-	"synchronous_commit=on", // as in production: code that switches it off for a statement must say so
+	"synchronous_commit=on", // as in production: code must switch it off explicitly
 	"max_connections=200",   // maxDatabases times the pools of a test that runs several programs
 	// One provisioning transaction takes about 110 locks; tests also put hundreds of tenants into one.
 	"max_locks_per_transaction=256",
@@ -24,7 +24,7 @@ var settings = []string{
 // server is a running PostgreSQL with a role that may create databases.
 type server struct {
 	name   string   // for people: where it comes from
-	passed string   // for people: what was tried before, and why it was passed over
+	passed string   // for people: what was tried before, and why it failed
 	url    *url.URL // of its maintenance database
 	stop   func(context.Context) error
 }
@@ -32,13 +32,13 @@ type server struct {
 // source is one way to get a server.
 type source struct {
 	name string
-	// start returns a server, or the reason why there is none here.
+	// start returns a server, or the reason why it is not available here.
 	start func(context.Context) (*server, error)
-	// only: no other source may stand in for this one.
+	// only: no other source may replace this one.
 	only bool
 }
 
-// sources returns the ways to get a server, in the order in which they are tried.
+// sources returns the sources in the order in which they are tried.
 func sources(getenv func(string) string) []source {
 	if u := getenv("TEST_DATABASE_URL"); u != "" {
 		return []source{{
@@ -67,8 +67,8 @@ func sources(getenv func(string) string) []source {
 	}
 }
 
-// firstOf returns the server of the first source that has one. Its error names every source that was tried,
-// the reason of each, and what to do.
+// firstOf returns the server of the first source that has one. Its error names every source that was tried, its reason,
+// and what to do.
 func firstOf(ctx context.Context, from []source) (*server, error) {
 	var tried strings.Builder
 	for _, s := range from {
@@ -79,7 +79,7 @@ func firstOf(ctx context.Context, from []source) (*server, error) {
 		}
 		fmt.Fprintf(&tried, "\n  %s: %v", s.name, err)
 		if s.only {
-			return nil, fmt.Errorf("postgrestest: the PostgreSQL that was asked for is not usable:%s"+
+			return nil, fmt.Errorf("postgrestest: the PostgreSQL of TEST_DATABASE_URL is not usable:%s"+
 				"\nCorrect TEST_DATABASE_URL, or unset it to have a server started", tried.String())
 		}
 	}
@@ -91,7 +91,7 @@ func firstOf(ctx context.Context, from []source) (*server, error) {
 		tried.String())
 }
 
-// connectTo uses a server that runs already, and is not stopped.
+// connectTo uses a server that is already running; it is not stopped.
 func connectTo(ctx context.Context, rawURL string) (*server, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -121,8 +121,8 @@ func connectTo(ctx context.Context, rawURL string) (*server, error) {
 	}, nil
 }
 
-// withConn runs f on a connection of its own. Administration here is too rare for a pool, and a pool would
-// have to be closed before the search for leaked goroutines.
+// withConn runs f on a connection of its own. These administrative calls are too rare for a pool, and a pool would have
+// to be closed before the check for leaked goroutines.
 func withConn(ctx context.Context, u *url.URL, f func(*pgx.Conn) error) error {
 	c, err := pgx.Connect(ctx, u.String())
 	if err != nil {

@@ -30,7 +30,7 @@ func (o *Output) String() string {
 // Logged waits for a line of the JSON log with this message and returns the attribute.
 func Logged(t *testing.T, from fmt.Stringer, message, attribute string) (value string) {
 	t.Helper()
-	Eventually(t, "the log says "+message, func() bool {
+	Eventually(t, "the log has "+message, func() bool {
 		for line := range strings.Lines(from.String()) {
 			var fields map[string]any
 			if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == message {
@@ -43,8 +43,8 @@ func Logged(t *testing.T, from fmt.Stringer, message, attribute string) (value s
 	return value
 }
 
-// Logs waits until the log has every part: a fault may first be known without its reason, and is logged after /readyz
-// has it.
+// Logs waits until the log has every part. A fault may first be known without its reason, and is logged after /readyz
+// reports it.
 func Logs(t *testing.T, from fmt.Stringer, parts ...string) {
 	t.Helper()
 	for _, part := range parts {

@@ -10,11 +10,11 @@ import (
 	"example.com/tenant-provisioner/internal/porttest"
 )
 
-// Patience limits every wait of a test: long enough for a machine with ten times as much to do, for a test that fails
-// anyway.
+// Patience limits every wait of a test. Only a failing test waits that long, so it allows for a machine with ten times
+// the load.
 const Patience = 3 * time.Minute
 
-// poll is the time between two looks at a condition.
+// poll is the time between two evaluations of a condition.
 const poll = 10 * time.Millisecond
 
 // Must ends the test on an error.
@@ -53,7 +53,7 @@ func Lacks(t testing.TB, what, text string, parts ...string) {
 	}
 }
 
-// Tail is the end of a text that is too long for the report of a test.
+// Tail is the end of a text that is too long for a test report.
 func Tail(text string) string {
 	const most = 8000
 	if len(text) > most {
@@ -68,7 +68,7 @@ func Eventually(t testing.TB, what string, condition func() bool) {
 	Within(t, Patience, what, condition)
 }
 
-// Within is eventually with a limit of its own.
+// Within is Eventually with a limit of its own.
 func Within(t testing.TB, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
