@@ -11,10 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// rfc3339 is stricter than package time, which takes a comma, one-digit hours and zones of any size.
+// rfc3339 is stricter than package time, which accepts a comma, one-digit hours and zone offsets of any size.
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
-// parseTime reads RFC 3339, in either case, as UTC. Years that UTC cannot write in four digits are refused.
+// parseTime parses an RFC 3339 time, in either case, and returns it in UTC. It rejects times whose year in UTC does not
+// have four digits.
 func parseTime(s string) (time.Time, error) {
 	upper := strings.ToUpper(s)
 	t, err := time.Parse(time.RFC3339Nano, upper)
@@ -25,8 +26,8 @@ func parseTime(s string) (time.Time, error) {
 	return t, nil
 }
 
-// verbatimURL parses a URI reference so that String gives back s itself. net/url would normalise (escape
-// spaces, lower the scheme, drop an empty fragment), and then two sources could become one.
+// verbatimURL parses a URI reference so that String returns s unchanged. net/url alone would normalise it (escape
+// spaces, lower the scheme, drop an empty fragment), and two different sources could become equal.
 func verbatimURL(s string) (url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -42,7 +43,7 @@ func verbatimURL(s string) (url.URL, error) {
 	return url.URL{Scheme: scheme, Opaque: rest}, nil
 }
 
-// checkName applies the naming rule of attributes: a–z and 0–9, and not data, which is no attribute.
+// checkName applies the naming rule of attributes: a–z and 0–9. data is not an attribute.
 func checkName(name string) error {
 	legal := name != "" && name != "data"
 	for _, c := range name {

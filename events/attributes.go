@@ -9,14 +9,14 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// attribute is one context attribute as it is written; value is a string, bool or int32.
+// attribute is one context attribute as it is encoded; value is a string, bool or int32.
 type attribute struct {
 	name  string
 	value any
 }
 
-// fromAttributes makes an event without data from attribute values (string, bool or int32). The context is
-// filled directly, since sdk-go's setters trim: the identity of a request is what was sent, byte for byte.
+// fromAttributes makes an event without data from attribute values (string, bool or int32). It fills the context
+// directly, because sdk-go's setters trim: the identity of a request is what was sent, byte for byte.
 func fromAttributes(values map[string]any) (event.Event, error) {
 	core := map[string]string{}
 	extensions := map[string]any{}
@@ -74,8 +74,8 @@ func fromAttributes(values map[string]any) (event.Event, error) {
 	return e, validate(e)
 }
 
-// attributesOf lists the attributes of an event in the order in which they are written, after judging
-// them by the rules of [Decode]: what this package writes it can read.
+// attributesOf lists the attributes of an event in the order in which they are encoded. It first applies the rules of
+// [Decode], so that this package can decode whatever it encodes.
 func attributesOf(e event.Event) ([]attribute, error) {
 	if err := validate(e); err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func attributesOf(e event.Event) ([]attribute, error) {
 	return written, err
 }
 
-// extensionValue brings a value of the CloudEvents type system to how the JSON format writes it.
+// extensionValue converts a value of the CloudEvents type system to the form that the JSON format has for it.
 func extensionValue(v any) (any, error) {
 	v, err := types.Validate(v)
 	if err != nil {
@@ -143,7 +143,7 @@ func timeText(e event.Event) string {
 	return ""
 }
 
-// validate is the last judgement, by sdk-go, in one short line.
+// validate is the final check, by sdk-go, with a short error of one line.
 func validate(e event.Event) error {
 	err := e.Validate()
 	var faults event.ValidationError

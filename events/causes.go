@@ -10,15 +10,15 @@ const (
 	CauseInvalidRequest       CauseCode = "INVALID_REQUEST"        // a field is missing, of the wrong type or too long
 	CauseInvalidTenantID      CauseCode = "INVALID_TENANT_ID"      // not 1 to 255 of A–Z a–z 0–9 _ -
 	CauseReservedTenantID     CauseCode = "RESERVED_TENANT_ID"     // _docex_…_
-	CauseTenantExists         CauseCode = "TENANT_EXISTS"          // registered already, perhaps in other case
+	CauseTenantExists         CauseCode = "TENANT_EXISTS"          // already registered, perhaps in other case
 	CauseUnsupportedStrategy  CauseCode = "UNSUPPORTED_STRATEGY"   // this database cannot isolate that way
-	CauseBoundaryNotEmpty     CauseCode = "BOUNDARY_NOT_EMPTY"     // the schema or file holds somebody's rows
+	CauseBoundaryNotEmpty     CauseCode = "BOUNDARY_NOT_EMPTY"     // the schema or file already holds rows
 	CauseSchemaInvalid        CauseCode = "SCHEMA_INVALID"         // the structure differs from the definition
-	CausePermissionDenied     CauseCode = "PERMISSION_DENIED"      // the database or file system refuses us
+	CausePermissionDenied     CauseCode = "PERMISSION_DENIED"      // the database or file system denies access
 	CauseAttemptsExhausted    CauseCode = "ATTEMPTS_EXHAUSTED"     // transient errors until the last attempt
 )
 
-// CauseCodes are all cause codes of this version, in the order above. Later versions may have more.
+// CauseCodes returns all cause codes of this version, in the order above. Later versions may add codes.
 func CauseCodes() []CauseCode {
 	return []CauseCode{
 		CauseUndecodableEvent, CauseUnsupportedEventType, CauseInvalidRequest, CauseInvalidTenantID, CauseReservedTenantID,

@@ -19,19 +19,20 @@ const (
 		", or ce-* headers with the data as body"
 )
 
-// ErrUndecodable is wrapped by every error of [Decode]: the message is not a CloudEvent by the rules of
-// this package, and the same bytes never will be.
+// ErrUndecodable is wrapped by every error of [Decode]. It is permanent: by the rules of this package the message is
+// not a CloudEvent, and the same bytes never will be.
 var ErrUndecodable = errors.New("not a CloudEvent")
 
 var errBatch = errors.New("batches are refused: publish each event on its own")
 
-// Decode reads a CloudEvent 1.0 from a NATS message (invariants 1 to 5 of the package document). The
-// content mode is structured if the content-type says so, else binary if there is any ce-* header, else a
-// bare JSON object with specversion.
+// Decode reads a CloudEvent 1.0 from a NATS message, by invariants 1 to 5 of the package documentation. The content
+// mode is structured if the content-type says so. Otherwise it is binary if there is any ce-* header. Otherwise the
+// body must be a JSON object with specversion.
 //
-// sdk-go's own JSON reader is not used: it panics on some input, drops what follows an empty key, lets the
-// last of duplicate keys win and refuses JSON data of +json media types.
+// The error wraps [ErrUndecodable].
 func Decode(header map[string][]string, body []byte) (event.Event, error) {
+	// sdk-go's own JSON reader is not used: it panics on some input, drops what follows an empty key, accepts the last of
+	// duplicate keys, and rejects JSON data of +json media types.
 	e, err := decode(header, body)
 	if err != nil {
 		return event.Event{}, fmt.Errorf("%w: %w", ErrUndecodable, err)
@@ -73,7 +74,7 @@ func decode(header map[string][]string, body []byte) (event.Event, error) {
 	return decodeStructured(body)
 }
 
-// decodeBinary reads the attributes from the folded ce-* headers; the body is the data as it is.
+// decodeBinary reads the attributes from the folded ce-* headers. The body is the data, unchanged.
 func decodeBinary(fields map[string]string, body []byte) (event.Event, error) {
 	values := make(map[string]any, len(fields))
 	for _, name := range sortedKeys(fields) {
@@ -97,8 +98,8 @@ func decodeBinary(fields map[string]string, body []byte) (event.Event, error) {
 	return e, nil
 }
 
-// decodeStructured reads an event in the JSON format. An attribute that is null is unset, as the format
-// demands; data that is null is the JSON value null.
+// decodeStructured reads an event in the JSON format. By that format an attribute that is null is unset; data that is
+// null is the JSON value null.
 func decodeStructured(body []byte) (event.Event, error) {
 	members, err := readObject(body)
 	if err != nil {
@@ -132,15 +133,15 @@ func decodeStructured(body []byte) (event.Event, error) {
 	case data64 == nil || string(data64) == "null":
 		err = setData(&e, data)
 	case data != nil:
-		err = errors.New("data and data_base64 are both there; send one")
+		err = errors.New("data and data_base64 are both present; send one")
 	default:
 		err = setBase64(&e, data64)
 	}
 	return e, err
 }
 
-// Encode writes an event in structured mode, with its content-type header: the same bytes for equal
-// events. Errors say which attribute breaks the rules that [Decode] has.
+// Encode encodes an event in structured mode, with its content-type header. Equal events give equal bytes. The error
+// names the attribute that breaks a rule of [Decode].
 func Encode(e event.Event) (header map[string][]string, body []byte, err error) {
 	attributes, err := attributesOf(e)
 	if err != nil {
@@ -161,8 +162,8 @@ func Encode(e event.Event) (header map[string][]string, body []byte, err error) 
 	return map[string][]string{headerContentType: {ContentType}}, b.Bytes(), nil
 }
 
-// EncodeBinary writes an event in binary mode: a ce-* header for each attribute, the data as body. An
-// extension that is a number or boolean arrives as text, since headers have no types. Errors: see [Encode].
+// EncodeBinary encodes an event in binary mode: a ce-* header for each attribute, and the data as body. Headers have no
+// types, so an extension that is a number or boolean is decoded as text. For errors see [Encode].
 func EncodeBinary(e event.Event) (header map[string][]string, body []byte, err error) {
 	attributes, err := attributesOf(e)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 )
 
-// isJSON reports whether data of this content type is JSON; CloudEvents says that none means JSON.
+// isJSON reports whether data of this content type is JSON. By CloudEvents a missing content type means JSON.
 func isJSON(contentType string) bool {
 	t := mediaType(contentType)
 	return t == "" || t == "application/json" || t == "text/json" || strings.HasSuffix(t, "+json")
 }
 
-// setData takes the data member: as it stands if its content type is JSON, else the text of the string.
+// setData sets the data from the data member: unchanged if its content type is JSON, otherwise the text of the string.
 func setData(e *event.Event, raw json.RawMessage) error {
 	if raw == nil {
 		return nil
@@ -31,7 +31,7 @@ func setData(e *event.Event, raw json.RawMessage) error {
 	if err != nil {
 		return fmt.Errorf("data %w, and datacontenttype is not JSON; send a string or data_base64", err)
 	}
-	if s != "" { // as in binary mode, where no body is no data
+	if s != "" { // as in binary mode, where an empty body means no data
 		e.DataEncoded = []byte(s)
 	}
 	return nil
@@ -52,7 +52,7 @@ func setBase64(e *event.Event, raw json.RawMessage) error {
 	return nil
 }
 
-// writeData writes the member data, or data_base64 where the bytes could not stand in JSON as they are.
+// writeData writes the member data, or data_base64 if the bytes cannot be part of a JSON text unchanged.
 func writeData(b *bytes.Buffer, e event.Event) {
 	jsonData := isJSON(e.DataContentType())
 	switch data := e.DataEncoded; {
@@ -68,7 +68,7 @@ func writeData(b *bytes.Buffer, e event.Event) {
 	}
 }
 
-// isInlineJSON reports whether data can stand as it is in a JSON event that [Decode] accepts.
+// isInlineJSON reports whether data can be part, unchanged, of a JSON event that [Decode] accepts.
 func isInlineJSON(data []byte) bool {
 	return utf8.Valid(data) && depth(data) < maxDepth && json.Valid(data)
 }

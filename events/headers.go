@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// foldHeader keeps the headers that mean something here, content-type and ce-*, under their names in
-// lower case: look-ups in NATS headers are case-sensitive, names in the binding are not. Two values for
-// one name are an error, because which of them counted would decide the identity of the request.
+// foldHeader keeps content-type and the ce-* headers, under their names in lower case. NATS headers are looked up by
+// case, but the names of the binding are case-insensitive. Two values for one name are an error, because the choice
+// between them would decide the identity of the request.
 func foldHeader(header map[string][]string) (map[string]string, error) {
 	fields := map[string]string{}
 	for _, name := range sortedKeys(header) {
@@ -21,7 +21,7 @@ func foldHeader(header map[string][]string) (map[string]string, error) {
 		}
 		for _, value := range header[name] {
 			if _, twice := fields[folded]; twice {
-				return nil, fmt.Errorf("header %s is there more than once; send it once", Quote(folded))
+				return nil, fmt.Errorf("header %s appears more than once; send it once", Quote(folded))
 			}
 			fields[folded] = value
 		}
@@ -29,8 +29,8 @@ func foldHeader(header map[string][]string) (map[string]string, error) {
 	return fields, nil
 }
 
-// percentDecode undoes [percentEncode], once. Characters that should have been encoded and were not are
-// taken as they are, as long as the whole is UTF-8.
+// percentDecode reverses [percentEncode], once. It accepts characters that should have been encoded, if the result is
+// UTF-8.
 func percentDecode(s string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -50,7 +50,7 @@ func percentDecode(s string) (string, error) {
 	return b.String(), nil
 }
 
-// percentEncode writes space, double quote, percent and all outside U+0021–7E as the binding wants it.
+// percentEncode encodes space, double quote, percent and everything outside U+0021–7E, as the NATS binding requires.
 func percentEncode(s string) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder
@@ -77,5 +77,5 @@ func unhex(c byte) byte {
 	return c&^0x20 - 'A' + 10
 }
 
-// sortedKeys makes what is said about the first fault the same on every run.
+// sortedKeys makes the first error that is found the same in every run.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -11,12 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth bounds the nesting of JSON, counted over the whole text. A request is two levels deep.
+// maxDepth limits the nesting of JSON, counted over the whole text. A request has two levels.
 const maxDepth = 64
 
-// readObject reads exactly one JSON object, strictly: UTF-8, no key twice, nothing behind it, not nested
-// beyond maxDepth. encoding/json alone accepts the first two. With an error it returns the members it
-// could read; one whose key is there twice is none of them.
+// readObject reads exactly one JSON object, strictly: UTF-8, no duplicate key, nothing after it, nesting up to
+// maxDepth. encoding/json alone accepts invalid UTF-8 and duplicate keys. With an error it returns the members that it
+// could read, without those whose key is duplicate.
 func readObject(text []byte) (map[string]json.RawMessage, error) {
 	switch {
 	case !utf8.Valid(text):
@@ -55,13 +55,13 @@ func readObject(text []byte) (map[string]json.RawMessage, error) {
 		delete(members, name)
 	}
 	if len(twice) > 0 {
-		return members, fmt.Errorf("%s is there more than once", Quote(twice[0]))
+		return members, fmt.Errorf("%s appears more than once", Quote(twice[0]))
 	}
 	return members, nil
 }
 
-// attributeValue reads what the JSON format allows as attribute: a string, a boolean, an integer of 32
-// bits, or null for unset (nil).
+// attributeValue reads a value that the JSON format allows for an attribute: a string, a boolean, a 32-bit integer, or
+// null for unset (nil).
 func attributeValue(raw json.RawMessage) (any, error) {
 	switch c := raw[0]; {
 	case c == '"':
@@ -80,7 +80,7 @@ func attributeValue(raw json.RawMessage) (any, error) {
 	return int32(n), nil
 }
 
-// readString reads a JSON string; encoding/json would replace an unpaired surrogate by U+FFFD.
+// readString reads a JSON string. encoding/json would replace an unpaired surrogate by U+FFFD.
 func readString(raw json.RawMessage) (string, error) {
 	var s string
 	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
@@ -92,7 +92,7 @@ func readString(raw json.RawMessage) (string, error) {
 	return s, nil
 }
 
-// hasLoneSurrogate looks at the escapes of a valid JSON string.
+// hasLoneSurrogate reports whether the escapes of a valid JSON string contain an unpaired surrogate.
 func hasLoneSurrogate(raw string) bool {
 	high := false // the escape before this one was the first half of a pair
 	for i := 0; i < len(raw); i++ {
@@ -116,7 +116,7 @@ func hasLoneSurrogate(raw string) bool {
 	return false
 }
 
-// depth is how deep the text nests, counted before anything parses it.
+// depth is the nesting of the text, counted before anything parses it.
 func depth(text []byte) int {
 	deepest, level, inString := 0, 0, false
 	for i := 0; i < len(text); i++ {
@@ -140,7 +140,7 @@ func depth(text []byte) int {
 func writeJSON(b *bytes.Buffer, v any) {
 	text, err := marshal(v)
 	if err != nil {
-		panic(err) // only strings, booleans and integers come here
+		panic(err) // callers pass only strings, booleans and integers
 	}
 	b.Write(text)
 }

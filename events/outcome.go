@@ -11,13 +11,13 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// DefaultSource is the source of outcomes unless the operator sets another (EVENT_SOURCE).
+// DefaultSource is the source of outcomes unless the operator sets EVENT_SOURCE.
 const DefaultSource = "/tenant-provisioner"
 
-// Outcome is what an outcome event says about itself, beside its data. ID, Time and Source are required;
-// of the rest, what is empty, not legal in a CloudEvent, or (the trace) too long, is left out.
+// Outcome has the context attributes of an outcome event. ID, Source and Time are required. An optional field is
+// omitted if it is empty or not legal in a CloudEvent; a trace field also if it is longer than 1 KiB.
 type Outcome struct {
-	ID            string    // from [OutcomeID], with the type of the event to be made, or [UndecodableOutcomeID]
+	ID            string    // from [OutcomeID], with the type of the event to make, or [UndecodableOutcomeID]
 	Source        string    // a URI reference, e.g. [DefaultSource]
 	Time          time.Time // written in UTC
 	CorrelationID string
@@ -26,9 +26,9 @@ type Outcome struct {
 	TraceState    string
 }
 
-// OutcomeFor takes from a request what its outcome repeats: its correlationid, else its id, as
-// correlationid; its id as causationid; its trace. ID, Source and Time are left to the caller. A message
-// that could not be decoded has nothing to repeat: its Outcome starts empty.
+// OutcomeFor returns the attributes that an outcome repeats from its request: correlationid (or else the id) as
+// correlationid, the id as causationid, and the trace context. The caller sets ID, Source and Time. A message that
+// could not be decoded has nothing to repeat: use an empty Outcome.
 func OutcomeFor(request event.Event) Outcome {
 	o := Outcome{
 		CorrelationID: extensionText(request, "correlationid"),
@@ -42,8 +42,8 @@ func OutcomeFor(request event.Event) Outcome {
 	return o
 }
 
-// NewProvisioned makes a tenant.provisioned event. It takes the whole source and id in data.Request, computes the
-// key of them, and cuts them to 1 KiB. Errors: an attribute of o that [Decode] would refuse.
+// NewProvisioned makes a tenant.provisioned event. data.Request must have the whole source and id: NewProvisioned
+// computes the key from them and cuts them to 1 KiB. The error names an attribute of o that [Decode] would reject.
 func NewProvisioned(o Outcome, data Provisioned) (event.Event, error) {
 	data.CreatedAt = data.CreatedAt.UTC()
 	data.Request = keyed(data.Request)
@@ -55,9 +55,10 @@ func NewProvisioned(o Outcome, data Provisioned) (event.Event, error) {
 	return o.event(TypeProvisioned, data.TenantID, data)
 }
 
-// NewProvisioningFailed makes a tenant.provisioning_failed event. It takes the whole source and id in
-// data.Request and computes the key of them. Texts in data are cut to 1 KiB and LeftBehind to its first entries,
-// so the event stays below 64 KiB whatever the request held. Errors: an attribute of o that [Decode] would refuse.
+// NewProvisioningFailed makes a tenant.provisioning_failed event. data.Request must have the whole source and id:
+// NewProvisioningFailed computes the key from them. It cuts texts in data to 1 KiB and LeftBehind to its first entries,
+// so that the event stays below 64 KiB whatever the request contained. The error names an attribute of o that [Decode]
+// would reject.
 func NewProvisioningFailed(o Outcome, data ProvisioningFailed) (event.Event, error) {
 	tenant := data.TenantID
 	if data.Request != nil {
@@ -117,7 +118,7 @@ func (o Outcome) event(eventType, tenant string, data any) (event.Event, error) 
 		"subject":       cut(legal(tenant), maxText),
 		"correlationid": cut(legal(o.CorrelationID), maxText),
 		"causationid":   cut(legal(o.CausationID), maxText),
-		// Half a trace context is none.
+		// A truncated trace context is useless.
 		"traceparent": short(legal(o.TraceParent)),
 		"tracestate":  short(legal(o.TraceState)),
 	}, o.Time, data)
@@ -142,12 +143,12 @@ func short(s string) string {
 	return s
 }
 
-// bounded is the request with source and id cut, and without its key.
+// bounded returns the request with source and id cut, and without its key.
 func bounded(r Request) Request {
 	return Request{Source: cut(r.Source, maxText), ID: cut(r.ID, maxText)}
 }
 
-// keyed is the request with source and id cut, and the key of the whole ones: two long ids with the same beginning
+// keyed returns the request with source and id cut, and the key of the whole ones: two long ids with the same beginning
 // are cut to the same text.
 func keyed(r Request) Request {
 	key := RequestKey(r.Source, r.ID)
@@ -156,7 +157,7 @@ func keyed(r Request) Request {
 	return r
 }
 
-// extensionText is an extension as text; publishers may send a correlationid that is a number.
+// extensionText is an extension as text. A publisher may send a correlationid that is a number.
 func extensionText(e event.Event, name string) string {
 	s, err := types.Format(e.Extensions()[name])
 	if err != nil {
@@ -165,7 +166,7 @@ func extensionText(e event.Event, name string) string {
 	return s
 }
 
-// nonNil makes a list that is written as [] where there is nothing.
+// nonNil makes an empty list encode as [], not null.
 func nonNil[T any](list []T) []T {
 	if list == nil {
 		return []T{}

@@ -10,9 +10,8 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// TypeProgress is the type of events that tell how a request gets on. They travel on core NATS, on
-// [ProgressSubject], and are lossy by design: nobody stores them, nobody waits for them, and what counts is the
-// outcome.
+// TypeProgress is the type of progress events. They are published on core NATS, on [ProgressSubject], and are lossy by
+// design: they are not stored, nothing waits for them, and only the outcome counts.
 const (
 	TypeProgress          = "tenant.progress"
 	SubjectProgressPrefix = "tenant.progress."
@@ -25,8 +24,8 @@ const (
 	StepFailed  = "failed"
 )
 
-// Progress is the data of a tenant.progress event: what a step of an attempt has come to. An attempt begins with
-// step 0 and stops at the first step that fails; the next attempt, or replay, begins with step 0 again.
+// Progress is the data of a tenant.progress event: the state of one step of an attempt. An attempt begins with step 0
+// and stops at the first step that fails. The next attempt, or replay, begins with step 0 again.
 type Progress struct {
 	TenantID   string  `json:"tenant_id"`
 	Request    Request `json:"request"`
@@ -37,17 +36,18 @@ type Progress struct {
 	DurationMS float64 `json:"duration_ms,omitempty"` // of the step, in milliseconds, once it has ended
 }
 
-// ProgressSubject is the subject on which the progress of requests for a tenant is told. The id must be valid.
+// ProgressSubject is the subject of progress events of a tenant's requests. The id must be valid.
 func ProgressSubject(tenantID string) string { return SubjectProgressPrefix + tenantID }
 
-// ProgressID is the id of the event that tells this of the request with that source and id: a UUIDv5, as
-// [OutcomeID] is. Who waits for a request compares it with the event's: in the data, source and id may be cut.
+// ProgressID is the id of the progress event with this data, of the request with this source and id. It is a UUIDv5,
+// like [OutcomeID]. Compare it with an event's id to find the events of your request: source and id in the data may be
+// cut.
 func ProgressID(source, id string, data Progress) string {
 	what := fmt.Sprintf("%s/%d/%d/%s", TypeProgress, data.Attempt, data.Step.Number, data.State)
 	return OutcomeID(source, id, data.Replay, what)
 }
 
-// NewProgress makes a tenant.progress event. Texts in data are cut to 1 KiB.
+// NewProgress makes a tenant.progress event. Source and id of the request in data are cut to 1 KiB.
 func NewProgress(source string, at time.Time, data Progress) (event.Event, error) {
 	attributes := map[string]any{
 		"id":     ProgressID(data.Request.Source, data.Request.ID, data),
@@ -62,8 +62,8 @@ func NewProgress(source string, at time.Time, data Progress) (event.Event, error
 	return e, nil
 }
 
-// EncodeProgress is [Encode] of [NewProgress], to the byte, for who tells a dozen for each tenant: a tenth of the time.
-// The errors are theirs.
+// EncodeProgress returns the same bytes and errors as [NewProgress] followed by [Encode], in a tenth of the time: the
+// service publishes a dozen progress events for each tenant.
 func EncodeProgress(source string, at time.Time, data Progress) (header map[string][]string, body []byte, err error) {
 	whole := progressEvent{
 		SpecVersion: event.CloudEventsVersionV1, ID: ProgressID(data.Request.Source, data.Request.ID, data),
@@ -71,7 +71,7 @@ func EncodeProgress(source string, at time.Time, data Progress) (header map[stri
 		ContentType: jsonContentType, CausationID: cut(legal(data.Request.ID), maxText), Data: data,
 	}
 	whole.Data.Request = bounded(data.Request)
-	// Anything but the usual is left to what judges any event.
+	// Unusual values take the path that applies all rules.
 	_, err = verbatimURL(source)
 	if err != nil || !printable(source) || !printable(data.TenantID) || at.UTC().Year() < 0 || at.UTC().Year() > 9999 {
 		return encodeEvent(NewProgress(source, at, data))
@@ -95,7 +95,7 @@ type progressEvent struct {
 	Data        Progress `json:"data"`
 }
 
-// printable reports whether a text is of ASCII's visible characters, and not empty.
+// printable reports whether a text is not empty and has only visible ASCII characters.
 func printable(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' })
 }

@@ -20,11 +20,11 @@ var (
 	docexID    = regexp.MustCompile(`^[A-Za-z0-9_]{1,30}$`)
 )
 
-// RequestError says which rule a request breaks. It is permanent: the same request fails again.
+// RequestError is a rule that a request breaks. It is permanent: the same request fails again.
 type RequestError struct {
 	Code    CauseCode
-	Field   string // the data field or CloudEvents attribute at fault
-	Message string // what is wrong and what would be right
+	Field   string // the data field or CloudEvents attribute that is wrong
+	Message string // what is wrong and what is allowed
 }
 
 func (e *RequestError) Error() string { return e.Field + ": " + e.Message }
@@ -33,8 +33,8 @@ func invalid(field, format string, args ...any) *RequestError {
 	return &RequestError{Code: CauseInvalidRequest, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// ValidateTenantID reports whether id may name a tenant: nil, or a *[RequestError] with
-// CauseInvalidTenantID or CauseReservedTenantID.
+// ValidateTenantID checks whether id is a valid tenant id. The error is a *[RequestError] with CauseInvalidTenantID or
+// CauseReservedTenantID.
 func ValidateTenantID(id string) error {
 	switch {
 	case !tenantID.MatchString(id):
@@ -54,8 +54,9 @@ func ValidateTenantID(id string) error {
 // DocEXCompatible reports whether DocEX itself accepts the id: 1 to 30 of A–Z a–z 0–9 _.
 func DocEXCompatible(id string) bool { return docexID.MatchString(id) }
 
-// Validate checks the rules that need no database: nil, or a *[RequestError]. Publishers can call it
-// before they publish; the consumer calls it as step 0. The isolation strategy is judged by the database.
+// Validate checks all rules that need no database. The error is a *[RequestError]. Publishers can call it before they
+// publish; the service calls it as step 0. Whether the isolation strategy is supported depends on the service's
+// database.
 func (r Requested) Validate() error {
 	if err := ValidateTenantID(r.TenantID); err != nil {
 		return err
@@ -81,7 +82,7 @@ func text(field, s string, limit int) error {
 	return nil
 }
 
-// Quote renders untrusted text for a message: quoted, control characters escaped, at most 64 characters.
+// Quote formats untrusted text for a message: quoted, with control characters escaped, at most 64 characters of it.
 func Quote(s string) string {
 	const limit = 64
 	n := 0

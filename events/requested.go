@@ -12,12 +12,12 @@ import (
 
 const jsonContentType = "application/json"
 
-// NewRequested makes a tenant.requested event. Source (a URI reference) and id together identify the
-// request: publish it again with the same two and nothing happens twice. The time is now; a caller with a
-// better one sets it with SetTime.
+// NewRequested makes a tenant.requested event. Source (a URI reference) and id together identify the request:
+// publishing it again with the same two has no further effect. The event's time is the current time; use SetTime for
+// another.
 //
-// The error is a *[RequestError] if the data breaks a rule of [Requested.Validate], else it names the
-// attribute that [Decode] would refuse.
+// The error is a *[RequestError] if the data breaks a rule of [Requested.Validate]. Otherwise it names the attribute
+// that [Decode] would reject.
 func NewRequested(source, id string, data Requested) (event.Event, error) {
 	if err := data.Validate(); err != nil {
 		return event.Event{}, err
@@ -27,11 +27,11 @@ func NewRequested(source, id string, data Requested) (event.Event, error) {
 	}, time.Now(), data)
 }
 
-// RequestedFrom reads the data of a tenant.requested event: types and presence of fields, not their
-// content, which [Requested.Validate] judges. Names are case-sensitive; unknown fields are ignored.
+// RequestedFrom reads the data of a tenant.requested event. It checks the presence and types of fields, but not their
+// content: see [Requested.Validate]. Names are case-sensitive; unknown fields are ignored.
 //
-// The error is a *[RequestError] with CauseInvalidRequest that names the field. The Requested then holds
-// what could be read, so that the outcome can still name the tenant.
+// The error is a *[RequestError] with CauseInvalidRequest that names the field. The Requested then has the fields that
+// could be read, so that the outcome can name the tenant.
 func RequestedFrom(e event.Event) (Requested, error) {
 	if !isJSON(e.DataContentType()) {
 		return Requested{}, invalid("datacontenttype", "is %s; send %s", Quote(e.DataContentType()), jsonContentType)
@@ -63,7 +63,7 @@ func RequestedFrom(e event.Event) (Requested, error) {
 	if first != nil {
 		return r, first
 	}
-	// A malformed id gets its own cause from Validate, whatever the subject says.
+	// An invalid id gets its own cause from Validate, whatever the subject is.
 	if s := e.Subject(); s != "" && s != r.TenantID && ValidateTenantID(r.TenantID) == nil {
 		return r, invalid("subject", "is %s but tenant_id is %s; send the same, or no subject", Quote(s), Quote(r.TenantID))
 	}
@@ -84,14 +84,13 @@ func readField(fields map[string]json.RawMessage, name string, required bool, va
 		return invalid(name, "%s", err)
 	}
 	*value = s
-	if s == "" && !required { // a required one is judged by Validate
-		return invalid(name, "is empty; leave it out, or name one")
+	if s == "" && !required { // Validate checks a required one
+		return invalid(name, "is empty; omit it or set a value")
 	}
 	return nil
 }
 
-// newEvent makes an event with JSON data. Attributes are judged by the rules of [Decode]; those that are
-// the empty string are left out.
+// newEvent makes an event with JSON data. Attributes must satisfy the rules of [Decode]; empty strings are omitted.
 func newEvent(attributes map[string]any, at time.Time, data any) (event.Event, error) {
 	for name, value := range attributes {
 		if value == "" {
@@ -109,8 +108,8 @@ func newEvent(attributes map[string]any, at time.Time, data any) (event.Event, e
 	return e, err
 }
 
-// dataFrom reads the data of an event of the given type, for subscribers: fields that a later version adds
-// are ignored.
+// dataFrom reads the data of an event of the given type, for subscribers. It ignores unknown fields, which a later
+// version may add.
 func dataFrom(e event.Event, eventType string, data any) error {
 	if e.Type() != eventType {
 		return fmt.Errorf("event type is %s, not %s", Quote(e.Type()), eventType)

@@ -2,15 +2,15 @@ package events
 
 import "time"
 
-// Event types. The subject an event travels on equals its type, and for a request likewise.
+// Event types. Each is also the subject on which its events are published.
 const (
 	TypeRequested          = "tenant.requested"
 	TypeProvisioned        = "tenant.provisioned"
 	TypeProvisioningFailed = "tenant.provisioning_failed"
 )
 
-// JetStream streams, the durable consumer that takes requests, and the subject under which dead letters
-// are kept, one subject for each request (see [RequestKey]).
+// Names in JetStream: the streams, the durable consumer of requests, and the subject prefix of dead letters. Each dead
+// letter has a subject of its own (see [DeadLetterSubject]).
 const (
 	StreamRequests          = "TENANT_REQUESTS"
 	StreamEvents            = "TENANT_EVENTS"
@@ -25,7 +25,7 @@ const (
 	IsolationDatabase = "database" // a SQLite file
 )
 
-// Requested is the data of a tenant.requested event. [Requested.Validate] states its rules.
+// Requested is the data of a tenant.requested event. For its rules see [Requested.Validate].
 type Requested struct {
 	TenantID          string `json:"tenant_id"`
 	DisplayName       string `json:"display_name"`
@@ -38,18 +38,18 @@ type Request struct {
 	// Source and ID are cut to 1 KiB in events.
 	Source string `json:"source"`
 	ID     string `json:"id"`
-	// Key is the [RequestKey] of the whole source and id. [NewProvisioned] and [NewProvisioningFailed] set it. It is
-	// empty in outcomes that an earlier version made, and in progress events.
+	// Key is the [RequestKey] of the whole source and id. [NewProvisioned] and [NewProvisioningFailed] set it. It is empty
+	// in outcomes of earlier versions and in progress events.
 	Key string `json:"key,omitempty"`
 }
 
-// Step names one step of the pipeline: 0 is the validation of the request, 1 to 5 do the work.
+// Step is one step of the pipeline: 0 validates the request, 1 to 5 do the work.
 type Step struct {
 	Number int    `json:"number"`
 	Name   string `json:"name"`
 }
 
-// StepTiming is a finished step and how long it took, in milliseconds.
+// StepTiming is a finished step and its duration in milliseconds.
 type StepTiming struct {
 	Step
 	DurationMS float64 `json:"duration_ms"`
@@ -57,13 +57,13 @@ type StepTiming struct {
 
 // Warning codes.
 const (
-	// WarnIndexFailed: an index could not be created, or is missing or invalid; the tenant works without.
+	// WarnIndexFailed: an index could not be created, or is missing or invalid; the tenant works without it.
 	WarnIndexFailed = "INDEX_FAILED"
-	// WarnNotDocEXCompatible: the id is outside DocEX's own rule (30 characters, no hyphen).
+	// WarnNotDocEXCompatible: the id breaks DocEX's own rule (at most 30 characters, no hyphen).
 	WarnNotDocEXCompatible = "NOT_DOCEX_COMPATIBLE"
 )
 
-// Warning is something short of a failure that an operator should know of.
+// Warning is a problem that does not fail the request, but that an operator should know.
 type Warning struct {
 	Step    Step   `json:"step"`
 	Code    string `json:"code"`
@@ -80,8 +80,8 @@ type Provisioned struct {
 	CreatedAt         time.Time    `json:"created_at"`
 	CreatedBy         string       `json:"created_by"`
 	Request           Request      `json:"request"`
-	Attempts          int          `json:"attempts"` // deliveries that started work, this one included
-	Replay            int          `json:"replay"`   // 0: the first publication; n: an operator's nth replay
+	Attempts          int          `json:"attempts"` // attempts that started, this one included
+	Replay            int          `json:"replay"`   // 0: the original request; n: its nth replay
 	Prepared          bool         `json:"prepared"` // taken from the pool of prepared boundaries
 	Tables            int          `json:"tables"`
 	Indexes           int          `json:"indexes"`
@@ -103,14 +103,14 @@ type ProvisioningFailed struct {
 	LeftBehind []string   `json:"left_behind"` // what exists now that did not before
 }
 
-// Cause says why a request failed. Message is for people; programs branch on Code.
+// Cause is the reason of a failure. Message is for people; programs branch on Code.
 type Cause struct {
 	Code    CauseCode `json:"code"`
 	Message string    `json:"message"`
-	Detail  string    `json:"detail,omitempty"` // the database's own code and text, where there is one
+	Detail  string    `json:"detail,omitempty"` // the database's own code and text, if there is one
 }
 
-// DeadLetter says where the original request is kept.
+// DeadLetter is where the original request is stored.
 type DeadLetter struct {
 	Stream  string `json:"stream"`
 	Subject string `json:"subject"`
