@@ -111,7 +111,7 @@ func TestDecodeReads(t *testing.T) {
 	}
 }
 
-// Invariants 2 to 5: what is refused, and that the message says why.
+// Invariants 2 to 5: what is rejected, and that the error has the reason.
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	core := func(id, source, eventType string) string {
@@ -222,7 +222,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// Invariant 6: nothing that Decode would refuse is written.
+// Invariant 6: nothing that Decode would reject is encoded.
 func TestEncodeRefuses(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*event.Event){
@@ -256,7 +256,7 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 }
 
-// Invariant 6: data that cannot stand in JSON, and every type an extension can have.
+// Invariant 6: data that cannot be part of a JSON text, and every type that an extension can have.
 func TestRoundTripOfSDKEvents(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*event.Event) error{

@@ -15,8 +15,8 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// A publisher asks for a tenant. JetStream's answer means that the request is stored; its outcome follows
-// as an event of its own. If the answer is lost, publish the same event again.
+// A publisher requests a tenant. JetStream's acknowledgement means that the request is stored; its outcome follows as a
+// separate event. If the acknowledgement is lost, publish the same event again.
 func ExampleNewRequested() {
 	js, stop := startJetStream()
 	defer stop()
@@ -48,8 +48,8 @@ func ExampleNewRequested() {
 	// Output: TENANT_REQUESTS 1
 }
 
-// A subscriber reacts to outcomes. It acknowledges after it has acted, and remembers ids, because an
-// outcome can arrive again.
+// A subscriber reacts to outcomes. It acknowledges after it has acted, and stores ids, because an outcome can arrive
+// repeatedly.
 func ExampleDecode() {
 	js, stop := startJetStream()
 	defer stop()
@@ -105,7 +105,7 @@ func ExampleDecode() {
 	// acme failed: TENANT_EXISTS
 }
 
-// A rule that a request breaks is known before anything is published.
+// Validate finds the rule that a request breaks before the request is published.
 func ExampleRequested_Validate() {
 	err := events.Requested{TenantID: "acme corp", DisplayName: "Acme", CreatedBy: "me"}.Validate()
 	var broken *events.RequestError

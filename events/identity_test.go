@@ -23,7 +23,7 @@ func TestOutcomeIDIsStable(t *testing.T) {
 		{"/billing", "1", 0, events.TypeProvisioningFailed, "80078b80-20da-5f90-8cc1-538f05aa602d"},
 		{"/billing", "11", 0, events.TypeProvisioned, "48b0488a-1d25-5986-8095-8167802c5f37"},
 		{"/billing1", "1", 0, events.TypeProvisioned, "69ce7f91-3e64-54b2-bd4f-e484579c12a2"},
-		// A source as any other. Earlier versions gave this id to the undecodable message 1009 too.
+		// A source like any other. Earlier versions gave this id to the undecodable message 1009 too.
 		{events.StreamRequests, "1009", 0, events.TypeProvisioningFailed, "87dfc45a-c23e-5368-a9ce-75fd47d4cfbf"},
 	} {
 		got := events.OutcomeID(c.source, c.id, c.replay, c.eventType)

@@ -43,7 +43,7 @@ func TestWireFormat(t *testing.T) {
 	}
 }
 
-// Invariant 9: what a request says about itself is repeated, what it does not say is absent.
+// Invariant 9: an outcome repeats attributes of its request, and omits those that the request lacks.
 func TestOutcomeAttributes(t *testing.T) {
 	t.Parallel()
 	request := func(extensions map[string]any) event.Event {
@@ -203,8 +203,8 @@ func TestOutcomeIsBounded(t *testing.T) {
 	}
 }
 
-// Invariant 9: two requests whose ids are cut to the same text keep different keys. A key that the caller had is
-// computed again, from the whole source and id.
+// Invariant 9: two requests whose ids are cut to the same text keep different keys. A key that the caller has set is
+// replaced by that of the whole source and id.
 func TestOutcomesOfCutIDsHaveTheirOwnKeys(t *testing.T) {
 	t.Parallel()
 	o := events.Outcome{ID: "1", Source: "/p", Time: noon}

@@ -9,7 +9,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Invariant 5: messages that kill consumers elsewhere.
+// Invariant 5: messages that crash other consumers.
 func TestPoison(t *testing.T) {
 	t.Parallel()
 	big := strings.Repeat("x", 1<<20)
@@ -84,7 +84,7 @@ func TestPoison(t *testing.T) {
 	}
 }
 
-// Invariant 7: NUL in a tenant id passes as JSON and is refused as an id.
+// Invariant 7: NUL in a tenant id is valid JSON and rejected as an id.
 func TestNULInTenantID(t *testing.T) {
 	t.Parallel()
 	e, err := events.Decode(structured, []byte(bare(`"data":{"tenant_id":"a\u0000b","display_name":"A","created_by":"me"}`)))

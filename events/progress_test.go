@@ -9,7 +9,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Whatever the request's identity: the event stays small, can be read, and its id tells whose it is.
+// For any identity of the request the event is small and readable, and its id identifies the request.
 func TestProgressOfAnyRequest(t *testing.T) {
 	t.Parallel()
 	for name, request := range map[string]events.Request{
@@ -44,7 +44,7 @@ func TestProgressOfAnyRequest(t *testing.T) {
 	}
 }
 
-// There are two ways to the same bytes, and the same errors.
+// EncodeProgress gives the same bytes and errors as NewProgress and Encode.
 func TestEncodeProgress(t *testing.T) {
 	t.Parallel()
 	texts := []string{"", "acme", "/billing", "a b", "ü…", "<&>\"\\", "\x00", "\xff", "\ufffe", "\u2028", " ", "%zz", "HTTP://x#", strings.Repeat("ü", 3000)}
@@ -84,7 +84,7 @@ func BenchmarkEncodeProgress(b *testing.B) {
 	}
 }
 
-// What an event tells apart, its id tells apart.
+// Events that differ in attempt, replay, step or state have different ids.
 func TestProgressIDs(t *testing.T) {
 	t.Parallel()
 	base := events.Progress{Attempt: 1, Step: events.Step{Number: 1}, State: events.StepStarted}

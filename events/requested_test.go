@@ -56,7 +56,7 @@ func TestRequestedFromReads(t *testing.T) {
 	}
 }
 
-// Invariant 7: the field is named and the tenant is read if it can be.
+// Invariant 7: the error names the field, and the tenant is read if possible.
 func TestRequestedFromRefuses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -103,7 +103,7 @@ func TestRequestedFromRefuses(t *testing.T) {
 	}
 }
 
-// Invariants 1 and 7: what a publisher makes, the consumer reads.
+// Invariants 1 and 7: the consumer reads what a publisher makes.
 func TestNewRequested(t *testing.T) {
 	t.Parallel()
 	acme := events.Requested{TenantID: "acme", DisplayName: "Acme <&> Söhne", CreatedBy: "me", IsolationStrategy: "database"}

@@ -54,7 +54,7 @@ var allTypes = []string{
 	events.TypeRequested, events.TypeProvisioned, events.TypeProvisioningFailed, events.TypeProgress,
 }
 
-// Invariant 10: the examples are what the code writes, pass their schema and are read by the code.
+// Invariant 10: the code writes the examples, they pass their schema, and the code reads them.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	all := samples(t)
@@ -114,8 +114,8 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// Invariant 10: for each sample, what breaks it breaks the schema. A change names the path and the new
-// value; nil removes.
+// Invariant 10: a change that breaks a sample fails its schema. A change is a path and the new value; remove{} removes
+// the member.
 func TestSchemasReject(t *testing.T) {
 	t.Parallel()
 	type remove struct{}

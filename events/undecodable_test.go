@@ -81,9 +81,9 @@ func TestUndecodableKeysDiffer(t *testing.T) {
 	}
 }
 
-// checkOutOfReach is the second sentence of invariant 8. Keys and outcome ids are hashes of a text. That of a request
-// begins with its source, that of an undecodable message with NUL (TestUndecodableKeyIsStable), so it is enough that
-// no source begins so.
+// checkOutOfReach checks the last sentence of invariant 8. Keys and outcome ids are hashes of a text. The text of a
+// request begins with its source, that of an undecodable message with NUL (TestUndecodableKeyIsStable), so it is enough
+// that no source begins with NUL.
 func checkOutOfReach(t *testing.T, source string) {
 	t.Helper()
 	if source == "" || source[0] < ' ' {
@@ -96,7 +96,7 @@ type spelling struct {
 	body   string
 }
 
-// spellings are the ways to write a source and an id, also wrong ones.
+// spellings are the ways to write a source and an id, including invalid ones.
 func spellings(t *testing.T, source, id string) []spelling {
 	t.Helper()
 	text := func(s string) string {
@@ -153,7 +153,7 @@ func TestNoSourceReachesAnUndecodableMessage(t *testing.T) {
 	}
 }
 
-// Invariant 8, second sentence.
+// Invariant 8, last sentence.
 func FuzzSourceReachesNoUndecodableMessage(f *testing.F) {
 	f.Add("/billing", "1")
 	f.Add("\x00undecodable\n15\nTENANT_REQUESTS", "17\n2026-03-04T12:00:00.25Z\nplease")

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// What deciding a delivery costs beside the database: the whole pipeline on a database that answers at once, with
-// the log as it is by default, written to nowhere.
+// BenchmarkJob measures a delivery without the database: the whole pipeline on a database that answers at once, with
+// the default log, discarded.
 func BenchmarkJob(b *testing.B) {
 	for name, prepare := range map[string]func(*fake){
 		"provisioned": func(*fake) {},
@@ -37,7 +37,7 @@ func BenchmarkJob(b *testing.B) {
 	}
 }
 
-// nowhere is written to and keeps nothing; unlike with a handler that discards, records are made and rendered.
+// nowhere discards what is written. Unlike with a handler that discards, records are made and formatted.
 type nowhere struct{}
 
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// A share that becomes free after the drain has begun is not taken by who waited for it, however close they are.
+// A share that is released after the drain has begun is not taken by a waiter, however close the two events are.
 func TestNoShareIsTakenAfterTheDrain(t *testing.T) {
 	t.Parallel()
 	for range 200 { // which of the two is noticed first is up to the scheduler

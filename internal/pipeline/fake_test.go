@@ -12,8 +12,8 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// fake is a database in memory with one request and no rules of its own. It remembers what was called. The
-// engines' behaviour is tested on the engines.
+// fake is a database in memory with one request and no rules of its own. It records its calls. The engines' behaviour
+// is tested on the engines.
 type fake struct {
 	mu      sync.Mutex
 	calls   []string
@@ -196,7 +196,7 @@ func success(t *testing.T, r Decision) events.Provisioned {
 	return data
 }
 
-// still runs a test in which time passes only where something sleeps.
+// still runs a test on a fake clock, which advances only while every goroutine waits.
 func still(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	t.Parallel()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Invariant 7: a suspect waits until nobody is at work, uncounted, and nobody begins beside it.
+// Invariant 7: an attempt after one that vanished waits, uncounted, until no other runs. No other begins beside it.
 func TestSuspectRunsAlone(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
@@ -30,7 +30,7 @@ func TestSuspectRunsAlone(t *testing.T) {
 			return nil
 		}
 		b.config.Limit.Attempts = 10
-		b.config.Steps[5].Run = func(context.Context, *Attempt) error { return nil } // or the others would be settled
+		b.config.Steps[5].Run = func(context.Context, *Attempt) error { return nil } // otherwise the others would be decided
 		p := b.provisioner(t)
 		begin := func(r Request) { go p.Job(r).Run(t.Context()) }
 		claims := func() (n int) {
@@ -74,7 +74,7 @@ func TestSuspectRunsAlone(t *testing.T) {
 	})
 }
 
-// Told to stop while it waits for room: no attempt was spent, and the message goes back at once.
+// A job that is stopped while it waits for admission spends no attempt, and its message is released at once.
 func TestStoppedWhileWaitingForRoom(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
@@ -95,7 +95,7 @@ func TestStoppedWhileWaitingForRoom(t *testing.T) {
 	})
 }
 
-// Who leaves while the database is away gives the attempt back, if it can be told.
+// A job that is abandoned during an outage refunds its attempt, if it can reach the database.
 func TestLeavingDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
@@ -117,7 +117,7 @@ func TestLeavingDuringAnOutage(t *testing.T) {
 	}
 }
 
-// Told to begin no more while it waits for room: it was not begun, and goes back at once; what runs may finish.
+// A job that waits for admission when the drain begins is released at once. Running attempts may finish.
 func TestDrainingWhileWaitingForRoom(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
@@ -142,8 +142,8 @@ func TestDrainingWhileWaitingForRoom(t *testing.T) {
 	})
 }
 
-// A job whose attempt an outage has interrupted does not take that for a crash, and gives it back if the
-// process ends before it goes on.
+// A job does not take its own attempt, interrupted by an outage, for one that vanished. It refunds the attempt if the
+// process ends before it continues.
 func TestInterruptedAttemptIsNoSuspect(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
@@ -155,9 +155,9 @@ func TestInterruptedAttemptIsNoSuspect(t *testing.T) {
 		if got := j.Run(t.Context()); got.Verdict != Pause {
 			t.Fatal(got.Verdict)
 		}
-		b.suspect = true // as the ledger would say of it
+		b.suspect = true // as the ledger would report it
 		delete(b.fail, "tables")
-		if !p.running.TryAcquire(1) { // somebody is at work
+		if !p.running.TryAcquire(1) { // another attempt is running
 			t.Fatal("no room")
 		}
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
@@ -171,7 +171,7 @@ func TestInterruptedAttemptIsNoSuspect(t *testing.T) {
 		p = b.provisioner(t)
 		j = p.Job(request(t))
 		j.Run(t.Context())
-		if !p.running.TryAcquire(exclusive) { // a suspect is at work
+		if !p.running.TryAcquire(exclusive) { // an isolated attempt is running
 			t.Fatal("no room")
 		}
 		ctx, stop = context.WithTimeout(t.Context(), time.Second)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A suspect whose attempt an outage has interrupted still runs alone afterwards.
+// An isolated attempt that an outage has interrupted still runs in isolation afterwards.
 func TestSuspectRunsAloneAfterAnOutage(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
@@ -23,9 +23,9 @@ func TestSuspectRunsAloneAfterAnOutage(t *testing.T) {
 		if got := j.Run(t.Context()); got.Verdict != Pause {
 			t.Fatal(got.Verdict)
 		}
-		b.suspect = false // its own attempt says nothing of it
+		b.suspect = false // its own attempt has not vanished
 		delete(b.fail, "tables")
-		if !p.running.TryAcquire(1) { // another request is at work
+		if !p.running.TryAcquire(1) { // another attempt is running
 			t.Fatal("no room")
 		}
 		ended := make(chan Decision, 1)
@@ -43,7 +43,7 @@ func TestSuspectRunsAloneAfterAnOutage(t *testing.T) {
 	})
 }
 
-// A boundary that another worker holds costs no attempt, and fails nothing at the last one.
+// A boundary that another worker holds costs no attempt, and does not fail the request on its last one.
 func TestBusyBoundaryCostsNoAttempt(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
@@ -58,7 +58,7 @@ func TestBusyBoundaryCostsNoAttempt(t *testing.T) {
 		t.Errorf("notes %+v, calls %v", b.notes, b.calls)
 	}
 
-	b = newTestbed() // and where the process ends it is given back once
+	b = newTestbed() // if the process stops, the attempt is refunded once
 	ctx, stop := context.WithCancel(t.Context())
 	b.fail["boundary"] = ErrBusy
 	b.config.Steps[1].Run = func(ctx context.Context, a *Attempt) error {

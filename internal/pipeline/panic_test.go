@@ -27,8 +27,8 @@ func (s startled) AttemptEnded(AttemptResult)                { s.at("AttemptEnde
 func (s startled) Warned(string, string)                     { s.at("Warned") }
 func (s startled) Recorded(string, events.CauseCode)         { s.at("Recorded") }
 
-// Wherever a panic comes from, nothing stays behind: room, worker, build and spans are those of the next request. What
-// panics before the outcome is recorded is tried again, as an error of the attempt or as a panic of the delivery.
+// A panic anywhere leaks nothing: admission, worker and build are released, and spans end. A request that panics before
+// its outcome is recorded is retried, after an error of the attempt or a panic of the delivery.
 func TestPanicLeaksNothing(t *testing.T) {
 	t.Parallel()
 	for _, place := range []string{

@@ -45,7 +45,7 @@ func TestStepsRunInOrder(t *testing.T) {
 				t.Errorf("step %d is %+v", i+1, s)
 			}
 		}
-		// The outcome is recorded in the commit of step 5, so it cannot know how long that took.
+		// The outcome is recorded in the commit of step 5, so it cannot include the duration of that commit.
 		if got.Steps[1].DurationMS != 1.234 || got.DurationMS != 1.234 {
 			t.Errorf("%v ms of %v ms", got.Steps[1].DurationMS, got.DurationMS)
 		}
@@ -59,7 +59,7 @@ func TestStepsRunInOrder(t *testing.T) {
 	})
 }
 
-// Others ask while steps run, which the race detector sees.
+// LastProgress is called while steps run, so that the race detector sees it.
 func TestMoved(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
@@ -114,7 +114,7 @@ func TestEachStepLogsItsPlace(t *testing.T) {
 	})
 }
 
-// Invariant 3: nothing is opened for a request that step 0 refuses.
+// Invariant 3: nothing is opened for a request that step 0 rejects.
 func TestRefusedRequestsOpenNothing(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -228,7 +228,7 @@ func asJSON(t *testing.T, v any) string {
 	return string(text)
 }
 
-// A race may make a later step ask again whether the tenant exists. It stays step 0's question.
+// A race may make a later step find that the tenant exists. The failure is still reported at step 0.
 func TestTenantExistsIsStepZeroWhereverFound(t *testing.T) {
 	t.Parallel()
 	for _, at := range []string{"boundary", "register"} {
@@ -260,7 +260,7 @@ func TestWarnings(t *testing.T) {
 	b.failing = map[string]error{"idx_b": errors.New("no room"), "idx_a": errors.New("no right")}
 	b.found = Inspection{Tables: 11, Indexes: 15, MissingIndexes: []string{"idx_a", "idx_b", "idx_c"}}
 	got := success(t, b.run(t))
-	if got.Indexes != 15 || len(got.Warnings) != 3 { // one an index
+	if got.Indexes != 15 || len(got.Warnings) != 3 { // one per index
 		t.Fatalf("%+v", got)
 	}
 	for i, want := range []events.Warning{
@@ -274,7 +274,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// The event says what it can hold, the log says all.
+// The event has as many differences as fit; the log has all.
 func TestManyDifferences(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
@@ -337,7 +337,7 @@ func TestWhatAnErrorMeans(t *testing.T) {
 	}
 }
 
-// Verdicts that need no engine: what an error at a point makes of the job.
+// Verdicts that need no engine, by the call that fails.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	outage := &Fault{Class: Outage, Err: errors.New("away")}
@@ -349,7 +349,7 @@ func TestVerdicts(t *testing.T) {
 		attempt int
 	}{
 		{"claim", outage, Pause, 0},
-		{"claim", denied, Pause, 0}, // the ledger's trouble is not the request's
+		{"claim", denied, Pause, 0}, // a fault of the ledger is not the request's
 		{"claim", errors.New("x"), Retry, 0},
 		{"claim", ErrBusy, Retry, 0},
 		{"begin", outage, Pause, 1},
@@ -369,7 +369,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// Told to stop while a failure is being recorded: the attempt is given back all the same (invariant 5).
+// A job that is stopped while its failure is being recorded still refunds the attempt (invariant 5).
 func TestStoppedWhileConcluding(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
@@ -383,7 +383,7 @@ func TestStoppedWhileConcluding(t *testing.T) {
 	}
 }
 
-// A message that is not an event waits for the ledger as a request does.
+// A message that is not a CloudEvent waits for the ledger as a request does.
 func TestUndecodableWaitsForTheLedger(t *testing.T) {
 	t.Parallel()
 	stopped, stop := context.WithCancel(t.Context())
@@ -549,7 +549,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// A panic in a step is an error of that attempt: what it opened is closed, and the request is tried again.
+// A panic in a step is an error of that attempt: what it opened is closed, and the request is retried.
 func TestPanicIsAnErrorOfTheAttempt(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
@@ -563,7 +563,7 @@ func TestPanicIsAnErrorOfTheAttempt(t *testing.T) {
 	}
 }
 
-// observed remembers what an Observer is told.
+// observed records the calls of an Observer.
 type observed []string
 
 func (o *observed) StepBegan(r StepEvent) {

@@ -10,7 +10,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// rehearsing is a database whose rehearsal takes that long and ends so.
+// rehearsing is a database whose rehearsal has this duration and result.
 type rehearsing struct {
 	*fake
 	takes time.Duration
@@ -39,7 +39,8 @@ func rehearsed(t *testing.T, r *rehearsing) *Provisioner {
 	return p
 }
 
-// Whose a fault is, by its class, by what a rehearsal meets, and by how often it has held up the same work.
+// The class that judge decides on, by the fault's own class, by the result of a rehearsal, and by how often the fault
+// has interrupted the same work.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	why := errors.New("why")
@@ -82,7 +83,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Who asks while a rehearsal runs waits for one that began later, and shares it, also where it ends at its limit.
+// Calls during a rehearsal wait for one that begins after them, and share it, also if it ends at its timeout.
 func TestRehearsalsAreShared(t *testing.T) {
 	t.Parallel()
 	for name, takes := range map[string]time.Duration{"quick": time.Second, "without an end": time.Hour} {

@@ -12,7 +12,7 @@ var (
 	both       = []bool{false, true}
 )
 
-// everyFact calls fn with every combination there is.
+// everyFact calls fn with every combination of facts.
 func everyFact(fn func(Facts)) (n int) {
 	for _, ledger := range allStates {
 		for _, ended := range allEndings {
@@ -27,7 +27,7 @@ func everyFact(fn func(Facts)) (n int) {
 	return n
 }
 
-// rule is a line of the table as it would be written on paper: what it is silent about may be anything.
+// rule is a row of the table as a document would have it: an unset field matches any value.
 type rule struct {
 	ledger []LedgerState
 	ended  []Result
@@ -52,7 +52,8 @@ func (r rule) covers(f Facts) bool {
 		in(r.phase, f.Phase)
 }
 
-// The table on paper. Its lines do not overlap and leave nothing out, so that order decides nothing.
+// rules is the table as a document would have it. Its rows neither overlap nor leave gaps, so their order does not
+// matter.
 func rules() []rule {
 	yes, no := new(true), new(false)
 	l := func(s ...LedgerState) []LedgerState { return s }
@@ -82,7 +83,7 @@ func rules() []rule {
 	}
 }
 
-// Invariant 8. Ledger state × ending × attempt × phase: every combination has one line, and its verdict.
+// Invariant 8. Ledger state × result × last attempt × phase: every combination has exactly one row, and its verdict.
 func TestSettleIsTheTable(t *testing.T) {
 	t.Parallel()
 	table := rules()
@@ -113,7 +114,7 @@ func TestSettleIsTheTable(t *testing.T) {
 	}
 }
 
-// What must hold whatever the table says.
+// Promises that hold whatever the table contains.
 func TestSettlePromises(t *testing.T) {
 	t.Parallel()
 	everyFact(func(f Facts) {
@@ -153,7 +154,7 @@ func TestVerdictsHaveNames(t *testing.T) {
 	if got := Verdict(99).String(); got != "verdict 99" {
 		t.Error(got)
 	}
-	// Facts that nobody has thought of lose nothing.
+	// Unknown facts lose no request.
 	if got := Settle(Facts{Ledger: 99, Result: 99, Phase: 99}); got != Retry {
 		t.Error(fmt.Sprint(got))
 	}
