@@ -26,8 +26,8 @@ var ErrUndecodable = errors.New("not a CloudEvent")
 var errBatch = errors.New("batches are refused: publish each event on its own")
 
 // Decode reads a CloudEvent 1.0 from a NATS message, by invariants 1 to 5 of the package documentation. The content
-// mode is structured if the content-type says so. Otherwise it is binary if there is any ce-* header. Otherwise the
-// body must be a JSON object with specversion.
+// mode is structured if the content-type is [ContentType]. Otherwise it is binary if there is any ce-* header.
+// Otherwise the body must be a JSON object with specversion.
 //
 // The error wraps [ErrUndecodable].
 func Decode(header map[string][]string, body []byte) (event.Event, error) {

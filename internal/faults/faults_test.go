@@ -21,7 +21,7 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// Whatever can come has a row: what is new in an upgrade is to be judged by a person.
+// Every code has a row: a person must classify the new codes of an upgrade.
 func TestNoneFallsThroughUnseen(t *testing.T) {
 	t.Parallel()
 	unseen := func(what any) { t.Errorf("%v has no row in the table", what) }
@@ -162,7 +162,8 @@ func TestEachCodeHasOneRow(t *testing.T) {
 	}
 }
 
-// What fails a request says by what cause; what is met in what all share fails none, but for what the request holds.
+// An error that fails a request has a cause code. One in what all requests share fails none, unless the request's own
+// content causes it.
 func TestMeanings(t *testing.T) {
 	t.Parallel()
 	for _, row := range Table {

@@ -83,7 +83,7 @@ type Facts struct {
 //  1. A recorded outcome outweighs everything else: what was decided before is what is published.
 //  2. A message that is not a CloudEvent has failed as soon as its failure is in the ledger.
 //  3. A failure is permanent because of its cause, or because no attempt is left. It is never permanent because of an
-//     outage, or of a fault that occurs while attempts are being cancelled.
+//     outage, or of a transient fault that occurs while attempts are being cancelled.
 //  4. No request fails because of a fault of the ledger. One that only an operator can fix, such as a missing
 //     permission, is handled as an outage.
 //  5. A process that drains keeps no message for an outage. One that cancels attempts releases without a delay, because
@@ -114,7 +114,7 @@ func Settle(f Facts) Verdict {
 	return Retry // Unread without a fault while serving: no caller reports it, and a retry loses nothing
 }
 
-// resultOf is the result that a fault is in the table.
+// resultOf maps the class of a fault to a result.
 func resultOf(f *Fault) Result {
 	switch f.Class {
 	case Permanent:

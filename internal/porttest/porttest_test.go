@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// A port is given once, can be listened on, also while processes are started, and is none that the system gives to
-// connections.
+// A port is given out once, can be listened on even while processes are started, and is not one that the system assigns
+// to connections.
 func TestFree(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
@@ -68,7 +68,7 @@ func TestMain(m *testing.M) {
 	io.Copy(io.Discard, os.Stdin) // its end is what is waited for
 }
 
-// A port that another process was given is not given before that process has ended, whether it listens or not.
+// A port that another process holds is not given out before that process has ended, whether it listens or not.
 func TestFreeAmongProcesses(t *testing.T) {
 	t.Parallel()
 	other := exec.CommandContext(t.Context(), os.Args[0])
