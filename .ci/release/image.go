@@ -22,8 +22,8 @@ import (
 // nobody runs the program in the image; by number, as in the Dockerfile.
 const nobody = 65532
 
-// writeImage writes the image for all platforms as an OCI layout, in a tar. It has the same files as the Dockerfile's. A
-// manifest.json beside it lets docker load read the images even if it does not support OCI layouts.
+// writeImage writes the image for all platforms as an OCI layout, in a tar. It has the layout of the Dockerfile's.
+// A manifest.json beside it lets docker load read the images even if it does not support OCI layouts.
 func writeImage(name string, r *repository, programs []program, work string) error {
 	var index v1.ImageIndex = mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	var legacy []legacyImage
