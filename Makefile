@@ -1,4 +1,4 @@
-# make help lists what there is.
+# make help lists the targets.
 
 .DEFAULT_GOAL := build
 FUZZTIME ?= 30s
@@ -15,40 +15,40 @@ RUN      ?=
 TIMEOUT  ?= 15m
 # How often make stress runs it.
 N        ?= 5
-# SQLite is C that was translated: the race detector's check of every pointer costs a fifth of all time there.
+# SQLite is C translated to Go: the race detector's check of every pointer costs a fifth of all time there.
 UNCHECKED := -gcflags=modernc.org/...=-d=checkptr=0
 VULN     := go tool -modfile=.ci/tools.mod govulncheck
 
 .PHONY: help build demo test stress test-external soak bench fuzz lint vuln fmt tidy-check docs asyncapi image release release-check up down
 
-help: ## this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
 
-build: ## bin/consumer, static
+build: ## build bin/consumer, static
 	CGO_ENABLED=0 go build -trimpath -o bin/consumer ./cmd/consumer
 
-demo: build ## the whole path in one process, nothing else needed
+demo: build ## run the whole path in one process, nothing else needed
 	bin/consumer demo
 
-test: ## all tests, with the race detector; installs what they need, where that is allowed
+test: ## run all tests, with the race detector; installs what they need, where that is allowed
 	.ci/test $(UNCHECKED) -shuffle=on -parallel 4 -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
 
-stress: ## make test N times beside as many busy loops as there are cores: about 10 minutes each
+stress: ## run make test N times, beside one busy loop per core: about 10 minutes each
 	.ci/stress $(N)
 
-test-external: ## tests with programs of others: Chromium, Prometheus, systemd-analyze
+test-external: ## run the tests with other programs: Chromium, Prometheus, systemd-analyze
 	.ci/setup go test external
 	CGO_ENABLED=1 go test -race $(UNCHECKED) -tags external -run External -timeout 15m ./...
 
-soak: ## the long tests, up to an hour
+soak: ## run the long tests, up to an hour
 	CGO_ENABLED=1 go test -race $(UNCHECKED) -tags soak -run Soak -v -timeout 60m ./cmd/consumer ./internal/handler
 
-bench: ## ratios against the bare work, side by side: about 20 minutes, 10 GB of disk; writes docs/benchmarks
+bench: ## measure ratios against the bare work, side by side: about 20 minutes, 10 GB of disk; writes docs/benchmarks
 	go test -tags bench -count=1 -timeout 120m -run '^TestBench$$' -v ./internal/bench -args -out "$(CURDIR)/docs/benchmarks"
 	go test -run '^$$' -bench . -benchmem ./events ./internal/pipeline ./internal/sql/...
 
 # go test -fuzz takes one target of one package at a time.
-fuzz: ## every fuzz target for FUZZTIME
+fuzz: ## run every fuzz target for FUZZTIME
 	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do \
 		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
 			echo "$$target in $$(dirname "$$file")"; \
@@ -56,37 +56,37 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-lint: ## linters and formatting; the first run builds the linter, which takes minutes
+lint: ## run linters and check formatting; the first run builds the linter, which takes minutes
 	$(LINT) run
 
-vuln: ## known vulnerabilities in what the program calls, by the database at VULNDB
+vuln: ## find known vulnerabilities in the code that the program calls, by the database at VULNDB
 	$(VULN) -db $(VULNDB) ./...
 
 fmt: ## format the sources
 	$(LINT) fmt
 
-tidy-check: ## fails if go.mod or go.sum are not as go mod tidy leaves them
+tidy-check: ## fail if go mod tidy would change go.mod or go.sum
 	go mod tidy -diff
 	go -C .ci/release mod tidy -diff
 
-docs: ## docs/configuration.md, from the source
+docs: ## write docs/configuration.md from the source
 	go run ./cmd/consumer config --markdown > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
 
-asyncapi: ## docs/asyncapi.yaml against the official schema, a copy of which ASYNCAPI_SCHEMA names
+asyncapi: ## check docs/asyncapi.yaml against the official schema; ASYNCAPI_SCHEMA names a copy of it
 	go test -count=1 -tags asyncapi -run OfficialSchema ./internal/doctest
 
-image: ## the container image
+image: ## build the container image
 	docker build --build-arg GO_IMAGE=$(GO_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
 
-release: ## dist: archives for Linux on amd64 and arm64, the image for both, checksums; of what is committed
+release: ## build dist from the commit: archives for Linux on amd64 and arm64, the image for both, checksums
 	go -C .ci/release run . "$(CURDIR)"
 
-release-check: ## makes the release twice, in different places, and compares; minutes
+release-check: ## build the release twice, in different places, and compare; takes minutes
 	FRESH=1 .ci/release-check
 
-up: ## NATS, PostgreSQL and the program in containers, on ports of the loopback address
+up: ## start NATS, PostgreSQL and the program in containers, on ports of the loopback address
 	$(COMPOSE) up --build --detach
 
-down: ## stops them and removes them; their data stays (docker volume ls)
+down: ## stop and remove these containers; their data stays (docker volume ls)
 	$(COMPOSE) down

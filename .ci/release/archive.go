@@ -30,7 +30,7 @@ func below(dir string, files []file) (all []file) {
 	return all
 }
 
-// writeTar writes files in the order of their names, with the directories that they are in, all of that time.
+// writeTar writes files in the order of their names, with their parent directories, all with that time.
 func writeTar(w io.Writer, files []file, at time.Time) error {
 	named := map[string]bool{}
 	for _, f := range files {

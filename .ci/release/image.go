@@ -22,8 +22,8 @@ import (
 // nobody runs the program in the image; by number, as in the Dockerfile.
 const nobody = 65532
 
-// writeImage writes the image for all platforms as an OCI layout, in a tar. It has the layout of the Dockerfile's. A
-// manifest.json stands beside it, by which docker load takes the images also where it knows no OCI layout.
+// writeImage writes the image for all platforms as an OCI layout, in a tar. It has the layout of the Dockerfile's.
+// A manifest.json beside it lets docker load read the images even if it does not support OCI layouts.
 func writeImage(name string, r *repository, programs []program, work string) error {
 	var index v1.ImageIndex = mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	var legacy []legacyImage
@@ -80,15 +80,15 @@ func writeImage(name string, r *repository, programs []program, work string) err
 	return os.WriteFile(name, b.Bytes(), 0o644)
 }
 
-// tag is the image's name with that version. A tag holds no +.
+// tag is the image's name with that version. A tag cannot contain +.
 func tag(version string) string { return name + ":" + strings.ReplaceAll(version, "+", "-") }
 
-// image is the image for one platform: as the Dockerfile has it, but in one layer.
+// image is the image for one platform: as the Dockerfile builds it, but in one layer.
 func (r *repository) image(p program) (v1.Image, error) {
 	files := []file{
 		p.file("consumer"),
 		{path: "data", mode: 0o755, owner: nobody, dir: true},
-		{path: "tmp", mode: 0o1777, dir: true}, // because the image has nothing
+		{path: "tmp", mode: 0o1777, dir: true}, // because the image starts empty
 		{path: "etc/ssl/certs/ca-certificates.crt", mode: 0o644, text: certificates()},
 	}
 	var b bytes.Buffer
@@ -107,7 +107,7 @@ func (r *repository) image(p program) (v1.Image, error) {
 		OS: "linux", Architecture: p.platform, Created: created, RootFS: v1.RootFS{Type: "layers"},
 		Config: v1.Config{
 			User:       "65532:65532",
-			Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, // as docker build has it
+			Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, // as docker build sets it
 			Entrypoint: []string{"/consumer"}, WorkingDir: "/data", Volumes: map[string]struct{}{"/data": {}},
 			Labels: map[string]string{
 				"org.opencontainers.image.title": name,
@@ -127,7 +127,7 @@ func (r *repository) image(p program) (v1.Image, error) {
 	})
 }
 
-// certificates are Mozilla's roots, but for those that are trusted under conditions, which a file cannot tell.
+// certificates are Mozilla's roots, except those that are trusted under conditions, which a file cannot express.
 func certificates() []byte {
 	var b bytes.Buffer
 	for root := range bundle.Roots() {
@@ -165,5 +165,5 @@ func legacyOf(image v1.Image, p program) (legacyImage, error) {
 	return l, nil
 }
 
-// blob is where the layout keeps what has that digest.
+// blob is the layout's path of the content with that digest.
 func blob(digest v1.Hash) string { return "blobs/" + digest.Algorithm + "/" + digest.Hex }

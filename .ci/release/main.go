@@ -1,13 +1,13 @@
-// Command release makes what is published: a static program for each platform with what belongs to it in an archive,
-// the image for all of them, and their checksums. make release runs it.
+// Command release builds the published files: for each platform an archive with a static program and its documents, the
+// image for all platforms, and their checksums. make release runs it.
 //
 // # What it promises
 //
-// From one commit and one version of Go, anybody anywhere gets the same bytes, which make release-check shows:
+// One commit and one version of Go give the same bytes on every machine, which make release-check shows:
 //
-//  1. What is built is committed: a tree with changes is refused, and so is a program that says otherwise.
-//  2. Nothing of the machine gets in: paths are trimmed, owners and times are fixed (SOURCE_DATE_EPOCH, by default
-//     the commit's time), names are sorted, and the environment's settings for Go are put aside.
+//  1. It builds only a commit: it rejects a tree with changes, and a program that reports another commit.
+//  2. The result does not depend on the machine: paths are trimmed, owners and times are fixed (SOURCE_DATE_EPOCH, by
+//     default the commit's time), names are sorted, and the environment's settings for Go are ignored.
 //  3. Certificates in the image come from a module, at the version in go.mod, and not from the machine.
 //
 // A run that fails leaves no checksums behind.
@@ -46,7 +46,7 @@ func main() {
 	}
 }
 
-// release makes all of dist in the repository.
+// release builds all of dist in the repository.
 func release(ctx context.Context, dir string, out io.Writer) error {
 	repository, err := openRepository(ctx, dir)
 	if err != nil {
@@ -102,7 +102,7 @@ func release(ctx context.Context, dir string, out io.Writer) error {
 	return nil
 }
 
-// writeSums writes SHA256SUMS of all that is in the directory, as sha256sum does.
+// writeSums writes SHA256SUMS of all files in the directory, as sha256sum does.
 func writeSums(dist string) (string, error) {
 	entries, err := os.ReadDir(dist) // sorted
 	if err != nil {

@@ -22,9 +22,9 @@ type program struct {
 // machines are the platforms as ELF names them.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
-// build builds the program for a platform and looks whether it is what is promised.
+// build builds the program for a platform and checks that it keeps the promises.
 func (r *repository) build(ctx context.Context, platform, path string) (program, error) {
-	// -w leaves out what debuggers read, a quarter of it; symbols stay, for govulncheck -mode binary.
+	// -w omits debug information, a quarter of the size; symbols stay, for govulncheck -mode binary.
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=true", "-ldflags=-w",
 		"-o", path, "./cmd/consumer")
 	cmd.Dir = r.dir
@@ -44,7 +44,7 @@ func (r *repository) build(ctx context.Context, platform, path string) (program,
 	return program{platform, path, version, text}, err
 }
 
-// checkStatic looks whether the program is of that machine and needs nothing of it.
+// checkStatic checks that the program is for that machine and is static: it needs no interpreter and no libraries.
 func checkStatic(path string, machine elf.Machine) error {
 	f, err := elf.Open(path)
 	if err != nil {
@@ -65,7 +65,7 @@ func checkStatic(path string, machine elf.Machine) error {
 	return nil
 }
 
-// checkBuild looks whether the program says that it is this commit's, and returns its version.
+// checkBuild checks that the program reports this commit, and returns its version.
 func checkBuild(path, revision string) (version string, err error) {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {

@@ -85,7 +85,7 @@ func TestArchiveIsTheSameInAnyOrder(t *testing.T) {
 	}
 }
 
-// The image is valid, is what the Dockerfile makes, and is the same each time.
+// The image is valid, equals the Dockerfile's, and is the same each time.
 func TestImage(t *testing.T) {
 	t.Parallel()
 	r := &repository{revision: "0123abcd", time: noon}
@@ -183,7 +183,7 @@ func TestStatic(t *testing.T) {
 	}
 }
 
-// Nothing is released that no commit has.
+// Only committed files are released.
 func TestRepositoryWithChangesIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("SOURCE_DATE_EPOCH", "")

@@ -19,7 +19,7 @@ type repository struct {
 	time     time.Time // SOURCE_DATE_EPOCH, else the commit's
 }
 
-// openRepository looks at the clone in dir, which must hold nothing that is not committed.
+// openRepository inspects the clone in dir, which must not have uncommitted changes.
 func openRepository(ctx context.Context, dir string) (*repository, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -64,7 +64,7 @@ func (r *repository) git(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimRight(string(out), "\n"), nil
 }
 
-// documents are the files of the repository that an operator takes away.
+// documents are the files of the repository that an archive includes for operators.
 func (r *repository) documents(ctx context.Context) (all []file, _ error) {
 	listed, err := r.git(ctx, "ls-files", "-z", "--stage", "README.md", "CHANGELOG.md", "docs", "deploy")
 	if err != nil {

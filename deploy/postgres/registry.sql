@@ -1,7 +1,7 @@
--- The registry's schema, where it is not to be the service's own: its owner is who runs this. Run it after roles.sql
--- and before the service starts for the first time. Without it the service makes the schema, and owns it.
+-- Creates the registry's schema, for a service that must not own it: the role that runs this file owns it. Run it after
+-- roles.sql and before the service starts for the first time. Without it the service creates the schema, and owns it.
 --
--- Once the service has started, CREATE may be revoked until the next upgrade:
+-- Once the service has started, you may revoke CREATE until the next upgrade:
 --
 --   REVOKE CREATE ON SCHEMA docex_system FROM tenant_provisioner;
 

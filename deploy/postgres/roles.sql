@@ -1,20 +1,20 @@
--- The roles of a database of tenants, with exactly the rights that they need:
+-- The roles of a database of tenants, with exactly the permissions that they need:
 --
---   tenant_provisioner  the service. Owns what it makes: the registry, and the schema of every tenant.
---   tenant_operator     who looks: consumer tenants, requests and doctor. Reads the registry and the ledger, owns
---                       nothing, writes nothing, and sees no tenant's rows.
+--   tenant_provisioner  the service. Owns what it creates: the registry, and the schema of every tenant.
+--   tenant_operator     operators: consumer tenants, requests and doctor. Reads the registry and the ledger, owns
+--                       nothing, writes nothing, and reads no tenant's rows.
 --   docex               an example of the system that works in the tenants' schemas. Reads and writes rows there,
---                       in those that are made later as well, and changes no structure.
+--                       also in schemas that are created later, and changes no structure.
 --
--- Run it in the database of the tenants, as a superuser or as the owner of the database who is a member of
+-- Run it in the database of the tenants, as a superuser, or as the owner of the database if that role is a member of
 -- tenant_provisioner:
 --
 --   psql -v ON_ERROR_STOP=1 -d tenants -f roles.sql
 --
--- before the service starts for the first time, and once more after it, because only then there is a registry whose
--- rows can be opened to the others. It changes nothing that is right already. Run it again after an upgrade.
+-- before the service starts for the first time, and once more after it, because only then there is a registry that the
+-- other roles can get permissions on. It changes nothing that is already correct. Run it again after an upgrade.
 --
--- The roles get no password here: \password tenant_provisioner in psql, or log in by certificate.
+-- This file sets no passwords: use \password tenant_provisioner in psql, or log in by certificate.
 -- Other names: replace them throughout. The registry's schema is REGISTRY_SCHEMA of the service.
 
 DO $roles$
@@ -32,23 +32,23 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- By default everybody who can log in may connect, and make temporary tables.
+    -- By default every role that can log in may connect and create temporary tables.
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
-    -- CREATE: a schema for each tenant; to rename one that was prepared asks for it as well.
+    -- CREATE: for a schema for each tenant, and to rename a prepared schema.
     EXECUTE format('GRANT CONNECT, CREATE ON DATABASE %I TO tenant_provisioner', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO tenant_operator, docex', current_database());
 END
 $roles$;
 
--- Up to PostgreSQL 14 everybody may make tables here.
+-- Up to PostgreSQL 14 every role may create tables in public.
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 
--- For docex, of all that the service makes from now on. Rights are the schema's own, not its name's: those of a
--- prepared one stay with it when it becomes a tenant's.
+-- For docex, on everything that the service creates from now on. Permissions belong to the schema, not to its name: a
+-- prepared schema keeps them when it becomes a tenant's.
 ALTER DEFAULT PRIVILEGES FOR ROLE tenant_provisioner GRANT USAGE ON SCHEMAS TO docex;
 ALTER DEFAULT PRIVILEGES FOR ROLE tenant_provisioner GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO docex;
 
--- What there is already.
+-- For docex and tenant_operator, on everything that exists already.
 DO $existing$
 DECLARE
     registry CONSTANT text := 'docex_system';
@@ -68,7 +68,7 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO docex', name);
     END LOOP;
 
-    -- Registry, its id, ledger and pool are the service's. docex reads who is registered.
+    -- Registry, its id, ledger and pool belong to the service. docex reads which tenants are registered.
     EXECUTE format('REVOKE ALL ON %1$I.tenant_registry, %1$I.tenant_requests, %1$I.prepared_boundaries, '
         '%1$I.registry_stamp, %1$I.tenant_provisioner_migrations FROM docex', registry);
     EXECUTE format('GRANT SELECT ON %I.tenant_registry TO docex', registry);
