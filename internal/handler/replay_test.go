@@ -353,7 +353,7 @@ func TestReplayThatAnotherStreamTakes(t *testing.T) {
 	_, err = b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"tenant.requested"}})
 	testkit.Must(t, err)
 	_, err = b.letters().Replay(t.Context(), letter)
-	Contains(t, "another stream", err, "it went to stream OTHER")
+	Contains(t, "another stream", err, "it was stored by stream OTHER")
 	testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 }
 
@@ -396,7 +396,7 @@ func TestReplayOfAnOmittedOriginalThatIsGone(t *testing.T) {
 	}
 	testkit.Must(t, b.streamOf(events.StreamRequests).DeleteMsg(t.Context(), first))
 	_, err = b.letters().Replay(t.Context(), letter)
-	Contains(t, "the original is gone", err, "TENANT_REQUESTS at sequence 1", "requested anew")
+	Contains(t, "the original is gone", err, "TENANT_REQUESTS at sequence 1", "request it again")
 	if !errors.Is(err, ErrUnreplayable) {
 		t.Errorf("%v", err)
 	}
@@ -459,7 +459,7 @@ func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
 			header := with("Dead-Letter-Omitted", "yes")
 			header["Dead-Letter-Stream"] = []string{"OTHER"}
 			return header
-		}(), "do not say where"},
+		}(), "do not name the original's place"},
 	} {
 		sequence := b.plant(c.key, c.header, string(order.Data))
 		letter := b.found()
@@ -536,8 +536,8 @@ func TestNoReplayNumberIsLeft(t *testing.T) {
 		b.publish(msg)
 	}
 	for replay, want := range map[string]string{
-		"2147483647": "no number above that is left", "2147483648": "is not the number of a replay",
-		"-1": "is not the number of a replay", "": "is not the number of a replay",
+		"2147483647": "the highest possible number", "2147483648": "is not a replay number",
+		"-1": "is not a replay number", "": "is not a replay number",
 	} {
 		plant(replay)
 		_, err := b.letters().Check(t.Context(), b.found())

@@ -334,7 +334,7 @@ func TestReplayRefusesAnotherMessageInTheOriginalsPlace(t *testing.T) {
 			refused := func(what string) {
 				t.Helper()
 				_, err := b.letters().Replay(t.Context(), letter)
-				Contains(t, what, err, fmt.Sprintf("another message at sequence %d", sequence), "requested again")
+				Contains(t, what, err, fmt.Sprintf("another message at sequence %d", sequence), "request it again")
 				if !errors.Is(err, ErrUnreplayable) {
 					t.Errorf("%s: %v", what, err)
 				}
