@@ -92,22 +92,22 @@ func TestBeforeTheFirstConnection(t *testing.T) {
 	b := newBundle(t)
 	b.reason.Store(&errDown)
 	html := b.shows("✗ Not taking requests", "the database is down", "v1.2.3", "nats://xxxxx@nats.example", "sqlite:storage",
-		"NATS is not connected yet", "the database is not opened yet")
-	testkit.Lacks(t, "the page", html, "✓ Taking requests", "Pending", "Shown is what was told")
+		"NATS is not connected yet", "the database is not open yet")
+	testkit.Lacks(t, "the page", html, "✓ Taking requests", "Pending", "Last known values")
 	b.reason.Store(nil)
 	b.Watch(func() Database { return Database{InUse: 1, Idle: 2, Most: 1234, Waits: 3, Waited: 90 * time.Second} })
-	html = b.shows("✓ Taking requests", "1,234", "No boundaries are prepared ahead", "1\u00a0min 30\u00a0s altogether")
-	testkit.Lacks(t, "the page", html, "not opened yet", "Not taking requests")
+	html = b.shows("✓ Taking requests", "1,234", "No pool of prepared boundaries", "1\u00a0min 30\u00a0s in total")
+	testkit.Lacks(t, "the page", html, "not open yet", "Not taking requests")
 	b.Watch(func() Database { return Database{Prepared: &Prepared{Ready: 7, Target: 8, Taken: 90, Misses: 11}} })
 	html = b.shows("Prepared boundaries", ">7<", ">8<", ">90<", ">11<")
-	testkit.Lacks(t, "the page", html, "No boundaries are prepared")
+	testkit.Lacks(t, "the page", html, "No pool of prepared boundaries")
 }
 
 func TestNothingHasHappenedYet(t *testing.T) {
 	b := newConnected(t)
-	html := b.shows(`<dd id="pending">0</dd>`, "older than 90\u00a0d", "on a single server", "None: no request has failed",
+	html := b.shows(`<dd id="pending">0</dd>`, "older than 90\u00a0d", "on a single server", "None: no failed request",
 		"consumer request acme", ">0.00 <small>(0)</small>", "Up for", "1\u00a0min")
-	testkit.Lacks(t, "the page", html, "Not known now", "≥", "The stream holds only")
+	testkit.Lacks(t, "the page", html, "Not available:", "≥", "The stream holds only")
 }
 
 func TestWhatHasHappened(t *testing.T) {
@@ -184,7 +184,7 @@ func TestRates(t *testing.T) {
 	}
 	// What the stream has dropped was never counted, and the page says so.
 	testkit.Must(t, stream.Purge(t.Context(), jetstream.WithPurgeKeep(3)))
-	b.shows("The stream holds only what came since")
+	b.shows("The stream holds only outcomes since")
 }
 
 // There is always something newer than what was read last, and something that somebody has removed.
@@ -206,12 +206,12 @@ func TestRecentOutcomes(t *testing.T) {
 	testkit.Lacks(t, "the page", html, "tenant27")
 	b.publish(events.TypeProvisioned, "not an event")
 	b.publish(events.TypeProvisioned, `{"specversion":"1.0","id":"1","source":"/x","type":"else","data":{}}`)
-	b.shows("? no outcome", "not a JSON object", "tenant48")
-	testkit.Equal(t, "outcomes", strings.Count(b.html(), "? no outcome"), 2)
+	b.shows("? not an outcome", "not a JSON object", "tenant48")
+	testkit.Equal(t, "outcomes", strings.Count(b.html(), "? not an outcome"), 2)
 
 	// Another stream of that name: what was read of the one before is not of this one.
 	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
-	html = b.shows("stream TENANT_EVENTS: ", "Shown is what was told at", "tenant48")
+	html = b.shows("stream TENANT_EVENTS: ", "Last known values, read at", "tenant48")
 	testkit.Contains(t, "the page", html, "✓ Taking requests")
 	_, err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
@@ -219,7 +219,7 @@ func TestRecentOutcomes(t *testing.T) {
 		b.provisioned(fmt.Sprintf("other%02d", i), nil)
 	}
 	html = b.shows("other59", "other40")
-	testkit.Lacks(t, "the page", html, "tenant48", "Not known now")
+	testkit.Lacks(t, "the page", html, "tenant48", "Not available:")
 }
 
 // However many dead letters there are, a bounded number is read, and none a second time while nothing has changed.
@@ -236,11 +236,11 @@ func TestManyDeadLetters(t *testing.T) {
 	}
 	var html string
 	for range 20 { // on a slow machine it is not done at once
-		if html = b.html(); strings.Contains(html, "of the oldest 2,000 that were read") {
+		if html = b.html(); strings.Contains(html, "counts are minimums, from the oldest 2,000 only") {
 			break
 		}
 	}
-	testkit.Contains(t, "the page", html, "of the oldest 2,000 that were read: there are at least as many", "≥ 1,800<", "2,007 in the stream", ">others</th>")
+	testkit.Contains(t, "the page", html, "counts are minimums, from the oldest 2,000 only", "≥ 1,800<", "2,007 in the stream", ">others</th>")
 	testkit.Equal(t, "rows", strings.Count(html, `class="cause"`), mostCauses+1)
 
 	lists := func() int64 { // without those that count outcomes
@@ -289,8 +289,8 @@ func TestHostileText(t *testing.T) {
 			t.Errorf("this would run in a shell: %s", command)
 		}
 	}
-	// What is not a cause of this program has a command that names none.
-	testkit.Contains(t, "the page", html, "not a cause of this program", "<code>consumer dead-letters list</code>")
+	// What is not a known cause code has a command that names none.
+	testkit.Contains(t, "the page", html, "not a known cause code", "<code>consumer dead-letters list</code>")
 	testkit.Lacks(t, "the page", html, "--reason TENANT_EXISTS")
 }
 
@@ -316,12 +316,12 @@ func TestReplicas(t *testing.T) {
 	}}})
 	testkit.Contains(t, "the page", html, "<bdi>n1</bdi> <small>leader</small></th><td>✓ current</td>", "<bdi>n2</bdi> <small>replica</small></th><td>✓ current</td>",
 		`✗ behind</span> <small>seen 1`+"\u00a0min 15\u00a0s ago</small></td><td class=\"n\">1,500</td>", `✗ offline</span></td><td class="n">7</td>`,
-		"<dt>Pull requests that wait</dt><dd>3</dd>")
-	testkit.Lacks(t, "the page", html, "single server", "Paused", "More than half")
+		"<dt>Waiting pull requests</dt><dd>3</dd>")
+	testkit.Lacks(t, "the page", html, "single server", "Paused", "passed half")
 	html = render(handler.Queue{Cluster: &jetstream.ClusterInfo{}, Paused: true})
-	testkit.Contains(t, "the page", html, "✗ none is elected: requests cannot be taken", "⚠ Paused by an operator")
+	testkit.Contains(t, "the page", html, "✗ not elected: requests cannot be taken", "⚠ Paused by an operator")
 	html = render(handler.Queue{Pending: 1, Oldest: time.Now().Add(-50 * 24 * time.Hour), MaxAge: 90 * 24 * time.Hour})
-	testkit.Contains(t, "the page", html, "50\u00a0d", "⚠ More than half of the time has passed")
+	testkit.Contains(t, "the page", html, "50\u00a0d", "⚠ The oldest request has passed half")
 }
 
 // The server goes away. The page has what was known, and says why there is no more; nobody waits for it.
@@ -336,9 +336,9 @@ func TestServerAway(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	f := b.spoil()
-	html := b.shows("acme", "TENANT_EXISTS", "there is no connection to NATS", "Shown is what was told at", "✓ Taking requests")
+	html := b.shows("acme", "TENANT_EXISTS", "there is no connection to NATS", "Last known values, read at", "✓ Taking requests")
 	testkit.Equal(t, "times that nobody was asked", f.streams.Load(), 0)
-	testkit.Equal(t, "parts that are not known", strings.Count(html, "Not known now"), 5)
+	testkit.Equal(t, "parts that are not known", strings.Count(html, "Not available:"), 5)
 }
 
 // The server is there and says nothing. The page comes all the same, and the server is not asked again before it has
@@ -351,7 +351,7 @@ func TestServerStalls(t *testing.T) {
 	proceed := f.stall()
 	asked := f.streams.Load()
 	for range 2 {
-		b.shows("acme", "NATS gave no answer within 1.5s", "Shown is what was told at", "✓ Taking requests")
+		b.shows("acme", "NATS did not answer within 1.5s", "Last known values, read at", "✓ Taking requests")
 	}
 	testkit.Equal(t, "times that it was asked", f.streams.Load()-asked, 4)
 	proceed()
@@ -407,7 +407,7 @@ func TestViewerLeaves(t *testing.T) {
 	proceed()
 	html := b.get("/").Body.String()
 	testkit.Contains(t, "the page", html, "acme")
-	testkit.Lacks(t, "the page", html, "Not known now")
+	testkit.Lacks(t, "the page", html, "Not available:")
 }
 
 // Once closed it asks nobody, and still answers.
