@@ -349,7 +349,7 @@ func TestReplayThatAnotherStreamTakes(t *testing.T) {
 	letter := b.found()
 	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
 	_, err := b.letters().Replay(t.Context(), letter)
-	Contains(t, "no stream", err, "TENANT_REQUESTS is not there")
+	Contains(t, "no stream", err, "TENANT_REQUESTS does not exist")
 	_, err = b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"tenant.requested"}})
 	testkit.Must(t, err)
 	_, err = b.letters().Replay(t.Context(), letter)
