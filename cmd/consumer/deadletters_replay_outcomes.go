@@ -68,7 +68,7 @@ func awaitReplays(ctx context.Context, js jetstream.JetStream, settle func(repla
 func (o *replayOutcomes) listen(ctx context.Context) error {
 	requests, err := o.js.Stream(ctx, events.StreamRequests)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
+		return fmt.Errorf("stream %s does not exist; run the service once to create it", events.StreamRequests)
 	}
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", events.StreamRequests, handler.ExplainAPIPermission(o.js.Conn(), err))

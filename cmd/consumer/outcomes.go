@@ -32,7 +32,7 @@ func readOutcomes(ctx context.Context, js jetstream.JetStream, from handler.Read
 	defer cancel()
 	reader, err := handler.OpenReader(ctx, js, events.StreamEvents, from)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamEvents)
+		return nil, fmt.Errorf("stream %s does not exist; run the service once to create it", events.StreamEvents)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, handler.ExplainAPIPermission(js.Conn(), err))

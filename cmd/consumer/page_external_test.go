@@ -272,7 +272,7 @@ func TestExternalPage(t *testing.T) {
 		b.as(1280, 900, "light")
 		b.do(chromedp.Navigate(url))
 		b.shows("✓ Taking requests", "Pending", "on a single server", "acme", "✓ provisioned", "✗ TENANT_EXISTS",
-			"⚠ NOT_DOCEX_COMPATIBLE", "consumer dead-letters replay --reason TENANT_EXISTS --dry-run", "Connections of this program")
+			"⚠ NOT_DOCEX_COMPATIBLE", "consumer dead-letters replay --reason TENANT_EXISTS --dry-run", "Connections of this replica")
 		if !d.sqlite() {
 			b.shows("Prepared boundaries")
 		}
@@ -288,7 +288,7 @@ func TestExternalPage(t *testing.T) {
 		testWithoutScript(openTab(), url, js)
 
 		testkit.Equal(t, "exit code", service.stop(t), 0)
-		b.shows("The service cannot be reached")
+		b.shows("Cannot reach the service")
 	})
 }
 
@@ -350,7 +350,7 @@ func testHostile(b *tab, js jetstream.JetStream) {
 		publish(b.t, js, &nats.Msg{Subject: events.TypeProvisioned, Data: body},
 			&nats.Msg{Subject: events.DeadLetterSubject(id), Header: letter})
 	}
-	b.shows("</title><script>window.ran", "not a cause of this program", `user\u202egnp.exe`, "WWW…")
+	b.shows("</title><script>window.ran", "not a known cause code", `user\u202egnp.exe`, "WWW…")
 	for _, width := range []int64{360, 740, 1280} {
 		b.as(width, 800, "light")
 		for _, what := range eval[[]string](b, overflow) {

@@ -28,12 +28,12 @@ func TestPage(t *testing.T) {
 			_, page = get(t, url+"/")
 			return strings.Contains(page, "<bdi>TENANT_EXISTS</bdi></b>") && strings.Contains(page, "✓ provisioned</b>")
 		})
-		testkit.Contains(t, "the page", page, "✓ Taking requests", "embedded at", "(1)</small>", "<dt>Pull requests that wait</dt><dd>1</dd>",
-			"consumer dead-letters replay --reason TENANT_EXISTS --dry-run", "Connections of this program")
+		testkit.Contains(t, "the page", page, "✓ Taking requests", "embedded at", "(1)</small>", "<dt>Waiting pull requests</dt><dd>1</dd>",
+			"consumer dead-letters replay --reason TENANT_EXISTS --dry-run", "Connections of this replica")
 		if got := strings.Contains(page, "Prepared boundaries"); got == d.sqlite() {
 			t.Errorf("prepared boundaries are shown: %v", got)
 		}
-		if strings.Contains(page, "Not known now") {
+		if strings.Contains(page, "Not available:") {
 			t.Errorf("something is not known:\n%s", page)
 		}
 		code, _ := get(t, url+"/static/page.js")
@@ -56,7 +56,7 @@ func TestPageKeepsSecrets(t *testing.T) {
 		// A moment before, the page has only heard of the first failure.
 		return strings.Contains(page, "starting: waiting for NATS") && strings.Contains(page, "there is no connection to NATS")
 	})
-	testkit.Contains(t, "the page", page, "✗ Not taking requests", "postgres://me:xxxxx@", "the database is not opened yet")
+	testkit.Contains(t, "the page", page, "✗ Not taking requests", "postgres://me:xxxxx@", "the database is not open yet")
 	if strings.Contains(page, "hush") {
 		t.Errorf("a password is on the page:\n%s", page)
 	}
@@ -90,7 +90,7 @@ func TestPageWhileNATSStalls(t *testing.T) {
 		testkit.Equal(t, "/livez", code, http.StatusOK)
 		before := len(pages)
 		for range cap(pages) {
-			testkit.Contains(t, "the page", <-pages, "200 OK", "NATS gave no answer")
+			testkit.Contains(t, "the page", <-pages, "200 OK", "NATS did not answer")
 		}
 		return before == 0
 	})

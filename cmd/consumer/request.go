@@ -149,7 +149,7 @@ func publishRequest(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) 
 	defer cancel()
 	_, err := js.PublishMsg(ctx, msg)
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
-		return fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamRequests)
+		return fmt.Errorf("stream %s does not exist; run the service once to create it", events.StreamRequests)
 	}
 	if err != nil {
 		return fmt.Errorf("publish the request: %w", handler.ExplainPermission(js.Conn(), err, msg.Subject))

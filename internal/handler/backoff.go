@@ -2,14 +2,14 @@ package handler
 
 import "time"
 
-// Backoff is the delay before something is tried again: doubling from Min to Max, of which between half
-// and all is waited, so that those who failed together do not return together.
+// Backoff is the delay before a retry. It doubles from Min to Max. A random part between half and all of it is waited,
+// so that workers that failed together do not retry together.
 type Backoff struct {
 	Min, Max time.Duration
 	Random   func() float64 // in [0, 1)
 }
 
-// Delay is the delay after the nth failure, from 1.
+// Delay is the delay after the nth failure, counted from 1.
 func (b Backoff) Delay(n int) time.Duration {
 	delay := b.Min
 	for ; n > 1 && delay <= b.Max/2; n-- {

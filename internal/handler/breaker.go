@@ -11,32 +11,32 @@ import (
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
-// probeInterval is how often the database is asked while no work tells how it is: a replica that has nothing
-// to do is to know as well.
+// probeInterval is how often the database is probed while no work shows its state, so that an idle replica also notices
+// an outage.
 const probeInterval = 3 * time.Second
 
-// breaker is open while the database can be used. Work that an outage has interrupted waits at it, and intake
-// does. While it is closed one prober asks the database, ever more rarely.
+// breaker is the circuit breaker for the database. An outage trips it: interrupted work and intake wait until it is
+// reset. In the meantime one prober probes the database with backoff.
 //
-// A database may answer probes and fail all work, such as one whose disk is full. So an outage that work has
-// met is over only when the same work, rehearsed for nobody, has got through, and then the interrupted work: the prober
-// lets it try, and intake and readiness wait for its word.
+// A database may answer probes but fail all work, for example because its disk is full. So an outage that interrupted
+// work ends in two steps. First a rehearsal must succeed; the breaker is then half-open and lets the interrupted work
+// retry. Intake and readiness wait until some of that work succeeds.
 type breaker struct {
 	probe    func(context.Context) error
-	rehearse func(context.Context) error // what work does, for nobody
+	rehearse func(context.Context) error // does what a request's work does, without effect
 	backoff  Backoff
-	probed   func() // told after each probe of an outage
+	probed   func() // called after each probe during an outage
 	faults   *repeatlog.Log
 
 	mu               sync.Mutex
 	reason           error         // of the outage; nil: there is none
-	byWork           bool          // by work: work must get through
-	halfOpen         bool          // the prober has been answered, and work tries
-	resumed          chan struct{} // closed while interrupted work may go on
+	byWork           bool          // the outage interrupted work, so work must succeed to end it
+	halfOpen         bool          // a probe succeeded, and interrupted work retries
+	resumed          chan struct{} // closed while interrupted work may continue
 	untripped        chan struct{} // closed while there is no outage
-	tripped          chan struct{} // tells the prober
-	consecutiveTrips int           // closings since something last succeeded
-	worked           bool          // something succeeded since the prober last looked
+	tripped          chan struct{} // wakes the prober
+	consecutiveTrips int           // trips since work last succeeded
+	worked           bool          // work succeeded since the last tick of the prober
 }
 
 func newBreaker(
@@ -51,7 +51,7 @@ func newBreaker(
 	return g
 }
 
-// trip closes the gate for an outage that work has met; closing it again changes nothing.
+// trip trips the breaker because an outage interrupted work. If it is tripped already, this only sets byWork.
 func (g *breaker) trip(reason error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -74,7 +74,7 @@ func (g *breaker) tripLocked(reason error) {
 	g.tripped <- struct{}{}
 }
 
-// succeeded says that work got through.
+// succeeded records that work succeeded.
 func (g *breaker) succeeded() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -101,7 +101,7 @@ func (g *breaker) err() error {
 	return g.reason
 }
 
-// wait returns when interrupted work may go on, or with the context's cause.
+// wait returns when interrupted work may continue, or with the context's cause.
 func (g *breaker) wait(ctx context.Context) error {
 	g.mu.Lock()
 	open := g.resumed
@@ -126,7 +126,7 @@ func until(ctx context.Context, open <-chan struct{}) error {
 	}
 }
 
-// run probes until ctx ends: all the time while the gate is closed, else now and then.
+// run probes until ctx ends: with backoff during an outage, else every probeInterval if idle.
 func (g *breaker) run(ctx context.Context) {
 	idle := time.NewTicker(probeInterval)
 	defer idle.Stop()
@@ -144,7 +144,7 @@ func (g *breaker) run(ctx context.Context) {
 	}
 }
 
-// probeIfIdle asks the database if nothing else has, and closes the gate if it is away.
+// probeIfIdle probes the database if no work has shown its state, and trips the breaker if it is unavailable.
 func (g *breaker) probeIfIdle(ctx context.Context) {
 	g.mu.Lock()
 	known := g.worked || g.reason != nil
@@ -160,10 +160,10 @@ func (g *breaker) probeIfIdle(ctx context.Context) {
 	}
 }
 
-// probeUntilAnswered asks the database until it answers, then lets interrupted work try, and intake too if no
-// work was interrupted.
+// probeUntilAnswered probes the database until a probe succeeds, then makes the breaker half-open. If no work was
+// interrupted it resets the breaker.
 func (g *breaker) probeUntilAnswered(ctx context.Context) error {
-	// A database that answers probes but fails all work would else be tried without a pause.
+	// Without this count, a database that answers probes but fails all work would be retried without a pause.
 	g.mu.Lock()
 	tries := g.consecutiveTrips
 	g.mu.Unlock()
@@ -179,7 +179,7 @@ func (g *breaker) probeUntilAnswered(ctx context.Context) error {
 		}
 		g.faults.Warn("database is still unavailable", err)
 		g.mu.Lock()
-		g.reason = err // says more than the error that work met first
+		g.reason = err // more specific than the error that interrupted the work
 		g.mu.Unlock()
 	}
 	g.mu.Lock()
@@ -192,8 +192,8 @@ func (g *breaker) probeUntilAnswered(ctx context.Context) error {
 	return nil
 }
 
-// check asks the database whether it can be used. It has to do the work that a request needs where it failed to do that
-// for a request, and where nothing is known of what the question itself has met.
+// check probes the database. It also rehearses a request's work in two cases: the outage interrupted work, or the probe
+// failed with a transient fault, which does not show whether the database is unavailable.
 func (g *breaker) check(ctx context.Context) error {
 	err := g.probe(ctx)
 	var fault *pipeline.Fault

@@ -16,7 +16,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// gateRig is a gate with a prober on a clock of its own, and the database that it asks.
+// gateRig is a breaker and its prober, on a clock of their own, with a fake database.
 type gateRig struct {
 	*breaker
 	away    atomic.Pointer[error]
@@ -78,7 +78,7 @@ func (g *gateRig) is(t *testing.T, when string, reason error, work, intake bool)
 	testkit.Equal(t, when+": intake passes", passes(g.ready), intake)
 }
 
-// A replica without work learns of an outage by asking, and of its end.
+// An idle replica notices an outage, and its end, by probing.
 func TestIdleGateAsks(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		time.Sleep(10*probeInterval + time.Second)
@@ -103,7 +103,7 @@ func TestGateDoesNotAskWhileWorkTells(t *testing.T) {
 	})
 }
 
-// What only a person can mend keeps everybody waiting as an outage does.
+// A fault that only an operator can fix pauses everything, as an outage does.
 func TestGateClosesForAMissingRight(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		denied := pipeline.Permanentf(events.CausePermissionDenied, "no")
@@ -116,7 +116,7 @@ func TestGateClosesForAMissingRight(t *testing.T) {
 	})
 }
 
-// A probe's own trouble that passes closes nothing.
+// A fault of the probe alone does not trip the breaker.
 func TestGateStaysOpenForATransientFault(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		g.set(errTransient)
@@ -126,7 +126,7 @@ func TestGateStaysOpenForATransientFault(t *testing.T) {
 	})
 }
 
-// A probe's trouble of which nothing is known is an outage where a rehearsal meets it too.
+// An unclassified fault of a probe is an outage if a rehearsal has it too.
 func TestGateClosesWhereARehearsalFails(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		broken := errors.New("the registry is broken")
@@ -141,7 +141,7 @@ func TestGateClosesWhereARehearsalFails(t *testing.T) {
 	})
 }
 
-// An outage that work has met lasts as long as a rehearsal fails, whatever probes are told.
+// An outage that interrupted work lasts as long as a rehearsal fails, whatever probes return.
 func TestOutageLastsWhileARehearsalFails(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		full := errors.New("disk full")
@@ -157,17 +157,17 @@ func TestOutageLastsWhileARehearsalFails(t *testing.T) {
 	})
 }
 
-// What work has met is over when work gets through, not when a probe does.
+// An outage that interrupted work ends when work succeeds, not when a probe does.
 func TestOutageIsOverWhenWorkGetsThrough(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		full := errors.New("disk full")
 		g.trip(full)
 		g.is(t, "closed", full, false, false)
-		g.succeeded() // what was begun before the outage
+		g.succeeded() // began before the outage
 		g.is(t, "an old success", full, false, false)
 		time.Sleep(time.Second)
 		g.is(t, "answered", full, true, false)
-		for range 4 { // ever more rarely
+		for range 4 { // with backoff
 			g.trip(full)
 			g.is(t, "failed again", full, false, false)
 			time.Sleep(8 * time.Second)
@@ -181,7 +181,7 @@ func TestOutageIsOverWhenWorkGetsThrough(t *testing.T) {
 	})
 }
 
-// What the prober has noticed and work has met since is work's to end.
+// If work meets an outage that the prober found first, only work can end it.
 func TestWorkMeetsWhatTheProberNoticed(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		g.set(errOutage)
@@ -200,7 +200,7 @@ func TestWorkMeetsWhatTheProberNoticed(t *testing.T) {
 func (g *gateRig) logs(t *testing.T, when string, lines ...string) {
 	t.Helper()
 	synctest.Wait()
-	g.mu.Lock() // the gate logs under it
+	g.mu.Lock() // the breaker logs under it
 	defer g.mu.Unlock()
 	got := strings.Split(strings.TrimSuffix(g.written.String(), "\n"), "\n")
 	g.written.Reset()
@@ -215,7 +215,7 @@ func (g *gateRig) logs(t *testing.T, when string, lines ...string) {
 	}
 }
 
-// However long an outage lasts, each of its reasons is one line, and so is its end.
+// However long an outage lasts, each of its reasons is logged once, and so is its end.
 func TestOutageIsLoggedOnce(t *testing.T) {
 	atGate(t, func(t *testing.T, g *gateRig) {
 		full, other := errors.New("disk full"), errors.New("the server is starting up")

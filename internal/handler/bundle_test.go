@@ -32,7 +32,7 @@ const (
 	billing = "/billing"
 )
 
-// natsServer is a real server in this process, which can be stopped and started again on its files.
+// natsServer is a real server in this process. It can be stopped, and started again with its files.
 type natsServer struct {
 	options server.Options
 
@@ -74,7 +74,7 @@ func (s *natsServer) stop() {
 	s.WaitForShutdown()
 }
 
-// InProcessConn makes the server an address that outlives a restart.
+// InProcessConn makes the server's address outlive a restart.
 func (s *natsServer) InProcessConn() (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +92,7 @@ func (s *natsServer) connect(t *testing.T) *nats.Conn {
 	return nc
 }
 
-// bundle is a server, a database, and what a handler on them is configured with.
+// bundle is a server, a database, and the configuration of a handler on them.
 type bundle struct {
 	t      *testing.T
 	server *natsServer
@@ -101,7 +101,7 @@ type bundle struct {
 	config Config
 	limit  pipeline.Limit
 
-	observer pipeline.Observer // nil: nobody looks
+	observer pipeline.Observer // nil: no observer
 }
 
 func newBundle(t *testing.T, change ...func(*server.Options)) *bundle {
@@ -110,7 +110,7 @@ func newBundle(t *testing.T, change ...func(*server.Options)) *bundle {
 	return newBundleAlone(t, change...)
 }
 
-// newBundleAlone is for a test that counts what the whole process holds.
+// newBundleAlone is for a test that counts resources of the whole process.
 func newBundleAlone(t *testing.T, change ...func(*server.Options)) *bundle {
 	t.Helper()
 	s := startNATS(t, change...)
@@ -131,15 +131,15 @@ func newBundleAlone(t *testing.T, change ...func(*server.Options)) *bundle {
 	return b
 }
 
-// running is a handler at work.
+// running is a handler that runs.
 type running struct {
 	*Handler
-	cancel context.CancelFunc // asks it to end, as SIGTERM does
+	cancel context.CancelFunc // ends it, as SIGTERM does
 	ended  chan struct{}
 	err    error // of Run, once it has ended
 }
 
-// start starts a handler; the test's end stops it.
+// start starts a handler, which is stopped at the end of the test.
 func (b *bundle) start(change ...func(*Config)) *running {
 	b.t.Helper()
 	config := b.config
@@ -166,7 +166,7 @@ func (b *bundle) start(change ...func(*Config)) *running {
 	return r
 }
 
-// stop ends the handler and waits.
+// stop stops the handler and waits until it has ended.
 func (r *running) stop(t *testing.T) {
 	t.Helper()
 	r.cancel()
@@ -178,7 +178,7 @@ func (r *running) stop(t *testing.T) {
 	}
 }
 
-// request is a request for a tenant as a message, structured. What is wrong with it goes out too.
+// request is a request for a tenant as a structured-mode message. Invalid values are not rejected.
 func (b *bundle) request(id, tenant string) *nats.Msg {
 	b.t.Helper()
 	body, err := json.Marshal(map[string]any{
@@ -213,8 +213,8 @@ func (b *bundle) consumer() *jetstream.ConsumerInfo {
 	return consumer.CachedInfo()
 }
 
-// settled waits until everything in the stream of requests has been acknowledged. The counters of pending
-// messages would not do: the consumer may not have heard yet of what was stored just now.
+// settled waits until everything in the stream of requests has been acknowledged. The counters of pending messages do
+// not suffice: the consumer may not have counted a message that was just stored.
 func (b *bundle) settled() {
 	b.t.Helper()
 	b.eventually("all requests are settled", func() bool {
@@ -223,12 +223,12 @@ func (b *bundle) settled() {
 	})
 }
 
-// stored lists what a stream holds.
+// stored returns the messages of a stream.
 func (b *bundle) stored(name string) []*jetstream.RawStreamMsg {
 	b.t.Helper()
 	ctx := context.Background()
 	var all []*jetstream.RawStreamMsg
-	// A dead letter may be replaced just now, and be neither here nor there.
+	// While a dead letter is replaced, neither the old nor the new one may be listed.
 	b.eventually("all of "+name+" is read", func() bool {
 		stream, err := b.js.Stream(ctx, name)
 		testkit.Must(b.t, err)
@@ -255,8 +255,8 @@ func (b *bundle) read(ctx context.Context, stream jetstream.Stream) (all []*jets
 	return all
 }
 
-// outcomes are the outcomes in their stream. Each must be on the subject that is its type, under the
-// Nats-Msg-Id that is its id, and there once.
+// outcomes returns the outcomes in their stream. Each must be on the subject that equals its type, with its id as
+// Nats-Msg-Id, and be stored once.
 func (b *bundle) outcomes() []event.Event {
 	b.t.Helper()
 	var all []event.Event
@@ -310,7 +310,7 @@ func (b *bundle) counts(outcomes, letters int) {
 	}
 }
 
-// block makes every attempt wait until release is called or its context ends. entered tells of each.
+// block makes every attempt wait until release is called or its context ends. entered receives a value from each.
 func (b *bundle) block() (entered <-chan string, release func()) {
 	in, out := make(chan string, 100), make(chan struct{})
 	b.db.work = func(ctx context.Context, tenant string, _ int) error {
@@ -327,14 +327,14 @@ func (b *bundle) block() (entered <-chan string, release func()) {
 	return in, release
 }
 
-// faulty is a JetStream whose publications can be made to fail, before they are sent or after.
+// faulty is a JetStream whose publications can fail, before or after they are sent.
 type faulty struct {
 	jetstream.JetStream
 	mu        sync.Mutex
-	before    map[string]int // by the beginning of the subject: how many publications fail unsent
-	after     map[string]int // likewise: how many are stored and their PubAck is lost
-	published []string       // subjects, in order, of what was stored
-	failed    chan string    // subjects of what failed
+	before    map[string]int // by prefix of the subject: how many publications fail unsent
+	after     map[string]int // by prefix of the subject: how many are stored, with their PubAck lost
+	published []string       // subjects of stored messages, in order
+	failed    chan string    // subjects of failed publications
 }
 
 func newFaulty(js jetstream.JetStream) *faulty {
@@ -343,7 +343,7 @@ func newFaulty(js jetstream.JetStream) *faulty {
 
 var errInjected = errors.New("injected")
 
-// take uses up one fault of those for the subject.
+// take consumes one fault for the subject.
 func (f *faulty) take(faults map[string]int, subject string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

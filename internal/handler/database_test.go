@@ -9,26 +9,26 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// fakeDatabase is registry and ledger in memory, to inject verdicts and to count. It keeps the promises of
-// [pipeline.Database]; the real ones have a suite of their own.
+// fakeDatabase is a registry and ledger in memory, which injects faults and counts calls. It implements
+// [pipeline.Database]; the real implementations have their own tests.
 type fakeDatabase struct {
 	// work is step 2 of every build; nil: nothing to do.
 	work func(ctx context.Context, tenant string, attempt int) error
-	// fails is asked in every place for its error; nil: nothing fails. who is the tenant, or the request's key.
+	// fails returns the error of a place; nil: nothing fails. who is the tenant, or the request's key.
 	fails func(at faultPlace, who string) error
 
 	mu      sync.Mutex
-	away    error // what everything returns, if set
+	away    error // what every method returns, if set
 	entries map[string]*entry
 	tenants map[string]bool
 	claims  int
 	pings   int
-	unnoted bool // burials are not noted
+	unnoted bool // confirmations of dead letters are not recorded
 	panics  int  // how many claims panic
 
 	renewals  int
-	unprobed  error // what probes get, if set
-	forgetful int   // how many looks for a recorded outcome panic
+	unprobed  error // what probes return, if set
+	forgetful int   // how many reads of a recorded outcome panic
 }
 
 type entry struct {
@@ -42,7 +42,7 @@ func newFakeDatabase() *fakeDatabase {
 	return &fakeDatabase{entries: map[string]*entry{}, tenants: map[string]bool{}}
 }
 
-// lock locks the database, or says that it is away.
+// lock locks the database, or returns an error while it is unavailable.
 func (d *fakeDatabase) lock() (unlock func(), err error) {
 	d.mu.Lock()
 	if d.away != nil {
@@ -54,7 +54,7 @@ func (d *fakeDatabase) lock() (unlock func(), err error) {
 
 var errOutage = &pipeline.Fault{Class: pipeline.Outage, Message: "the test has unplugged the database"}
 
-// unplug makes the database go away, plug brings it back.
+// unplug makes the database unavailable, plug available again.
 func (d *fakeDatabase) unplug() { d.set(errOutage) }
 func (d *fakeDatabase) plug()   { d.set(nil) }
 
@@ -64,7 +64,7 @@ func (d *fakeDatabase) set(away error) {
 	d.away = away
 }
 
-// attempts is how many attempts at the request, by its id, the ledger holds.
+// attempts returns how many attempts at the request with this id the ledger holds.
 func (d *fakeDatabase) attempts(id string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -141,7 +141,7 @@ func (d *fakeDatabase) Reject(_ context.Context, r pipeline.Rejection) (pipeline
 	return e.recorded(), nil
 }
 
-// recorded is the outcome with the delivery that it was decided by.
+// recorded returns the outcome with the DeliveryID of the delivery that decided it.
 func (e *entry) recorded() pipeline.Outcome {
 	o := e.outcome
 	o.DeliveryID = e.delivery
@@ -245,7 +245,7 @@ func (d *fakeDatabase) provisioned(tenant string) bool {
 	return d.tenants[tenant]
 }
 
-// faultPlace is where a fault is met.
+// faultPlace is where a fault is injected.
 type faultPlace string
 
 func (d *fakeDatabase) fault(at faultPlace, who string) error {

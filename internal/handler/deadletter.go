@@ -11,8 +11,8 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// DeadLetter is a dead letter without its body, as its headers have it. They are not to be trusted, and may be
-// missing: anybody who may publish can put a message into the stream. What is missing is empty or 0.
+// DeadLetter is a dead letter without its body, as its headers describe it. The headers are untrusted and may be
+// missing: any client with publish permission can put a message into the stream. A missing value is empty or 0.
 type DeadLetter struct {
 	Key      string // the rest of its subject
 	Sequence uint64 // in the stream of dead letters
@@ -23,21 +23,21 @@ type DeadLetter struct {
 	Tenant   string
 	Attempts int
 	Replay   int
-	Header   nats.Header // all of it
+	Header   nats.Header // all headers
 
-	// Of the original. Subject is where a replay goes.
+	// Of the original. A replay is published to Subject.
 	Subject          string
 	Stream           string
 	OriginalSequence uint64
 	Stored           time.Time // by its stream; zero in dead letters of earlier versions
-	Omitted          bool      // it was too large, and is still in its stream
+	Omitted          bool      // the original was too large, and is only in its stream
 	Size             int       // of the body here, in bytes
 
-	taken  time.Time // by the stream of dead letters
-	marker bool      // it is the server's own; see isMarker
+	taken  time.Time // stored by the stream of dead letters
+	marker bool      // stored by the server itself; see isMarker
 }
 
-// newLetter reads a message of the stream that was sent without its body.
+// newLetter reads a message of the stream that was delivered without its body.
 func newLetter(msg *Message) (DeadLetter, error) {
 	meta, err := msg.Metadata()
 	if err != nil {
@@ -46,7 +46,7 @@ func newLetter(msg *Message) (DeadLetter, error) {
 	header := msg.Header
 	reason := func(name string) string { return header.Get(deadLetterPrefix + name) }
 	number := func(name string) int {
-		n, _ := count(reason(name)) // 0 it is
+		n, _ := count(reason(name)) // 0 if it is not a number
 		return n
 	}
 	l := DeadLetter{
@@ -65,31 +65,31 @@ func newLetter(msg *Message) (DeadLetter, error) {
 	if t, err := time.Parse(time.RFC3339Nano, header.Get(storedHeader)); err == nil {
 		l.Stored = t.UTC()
 	}
-	l.OriginalSequence, _ = strconv.ParseUint(reason("Sequence"), 10, 64) // 0, which no message has
+	l.OriginalSequence, _ = strconv.ParseUint(reason("Sequence"), 10, 64) // on an error 0, which no message has
 	if sizes := header.Values(nats.MsgSize); len(sizes) > 0 {
-		l.Size, _ = count(sizes[len(sizes)-1]) // the server's own is the last
+		l.Size, _ = count(sizes[len(sizes)-1]) // the last one is the server's own
 		delete(header, nats.MsgSize)
 	}
 	l.marker = l.Size == 0 && isMarker(msg)
 	return l, nil
 }
 
-// count reads a number of times, from 0 to 2^31-1: digits only.
+// count parses a count from 0 to 2^31-1: digits only.
 func count(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 31)
 	return int(n), err
 }
 
-// Filter selects dead letters. Where a list is empty and Since zero, all match.
+// Filter selects dead letters. An empty list, or a zero Since, matches all.
 type Filter struct {
 	Reasons []string  // cause codes, any of them
-	Tenants []string  // ids as they were requested, any of them
-	Since   time.Time // failed then or later; a message that does not say when: stored then or later
+	Tenants []string  // ids as requested, any of them
+	Since   time.Time // failed at or after it; without a failure time: stored at or after it
 }
 
 // Match reports whether the filter selects the dead letter.
 func (f Filter) Match(l DeadLetter) bool {
-	// The header has the id escaped and cut.
+	// In the header the id is escaped and truncated.
 	isTenant := func(id string) bool { return headerText(id) == l.Tenant }
 	return (len(f.Reasons) == 0 || slices.Contains(f.Reasons, l.Reason)) &&
 		(len(f.Tenants) == 0 || slices.ContainsFunc(f.Tenants, isTenant)) &&

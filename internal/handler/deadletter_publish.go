@@ -19,29 +19,28 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// deadLetterPrefix begins the headers that are added to a dead letter.
+// deadLetterPrefix is the prefix of the headers that are added to a dead letter.
 const deadLetterPrefix = "Dead-Letter-"
 
-// omitted is set where a request is so large that it and its reasons exceed the server's max_payload, or what
-// the stream takes. It is still in its stream, at Dead-Letter-Sequence.
+// omitted is set if the request together with its reasons exceeds the server's max_payload or the stream's limit. The
+// original is still in its stream, at Dead-Letter-Sequence.
 const omitted = deadLetterPrefix + "Omitted"
 
-// nonceHeader is a text by which this dead letter is known: when it is published again, by this or another replica,
-// because its confirmation was lost, and when it is replayed. Only those know it who may read dead letters or the
-// ledger.
+// nonceHeader identifies this dead letter: when this or another replica publishes it again because the confirmation was
+// lost, and when it is replayed. Only clients that may read dead letters or the ledger know it.
 const nonceHeader = deadLetterPrefix + "Nonce"
 
 // replayHeader is the number of the replay that failed.
 const replayHeader = deadLetterPrefix + "Replay"
 
-// unreadableHeader is set where the original has headers that the client library cannot read, such as a line without a
-// colon: it leaves out all of them.
+// unreadableHeader is set if the client library cannot parse the original's headers, for example because a line has no
+// colon: it then drops all of them.
 const unreadableHeader = deadLetterPrefix + "Unreadable-Headers"
 
-// maxHeaderText bounds the free text in a header, in bytes.
+// maxHeaderText is the maximum length of free text in a header, in bytes.
 const maxHeaderText = 1024
 
-// deadLetter is the original message with the reasons as headers, addressed.
+// deadLetter returns the message to publish: the original with the reasons as headers, on the dead letter's subject.
 func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 	e, err := events.Decode(outcomeHeader(o), o.Body)
 	if err != nil {
@@ -78,7 +77,7 @@ func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 	return &nats.Msg{Subject: failure.DeadLetter.Subject, Header: header, Data: d.msg.Data}, nil
 }
 
-// headerText makes untrusted text fit a header: printable ASCII stays, the rest is escaped as in Go.
+// headerText makes untrusted text fit a header: printable ASCII is kept, the rest is escaped as in Go.
 func headerText(s string) string {
 	quoted := strconv.QuoteToASCII(s)
 	text := strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
@@ -88,7 +87,7 @@ func headerText(s string) string {
 	return text
 }
 
-// readHeaderText is what headerText was given, or what it made of it where that was cut in the middle of an escape.
+// readHeaderText undoes headerText. It returns the text as it is if it was truncated within an escape.
 func readHeaderText(text string) string {
 	if s, err := strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`); err == nil {
 		return s
@@ -96,8 +95,8 @@ func readHeaderText(text string) string {
 	return text
 }
 
-// nonce is made of the outcome and of the name that the ledger has of the delivery that decided it, which is random. So
-// all replicas make the same, and no publisher can.
+// nonce hashes the outcome's id and the DeliveryID that the ledger stores for it, which is random. So all replicas
+// compute the same nonce, and no publisher can.
 func nonce(o pipeline.Outcome) string {
 	if o.DeliveryID == "" { // decided by an earlier version
 		return rand.Text()
@@ -106,22 +105,22 @@ func nonce(o pipeline.Outcome) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// ownID is the Nats-Msg-Id of a dead letter whose original has none, or one that is taken.
+// ownID is the Nats-Msg-Id of a dead letter whose original has none, or has one that another message uses.
 func ownID(letter nats.Header) string { return "dead-letter." + letter.Get(nonceHeader) }
 
-// errConfirmed says that the stream has had the dead letter before: it is there, or was removed.
+// errConfirmed means that the stream has already stored the dead letter, which may have been removed since.
 var errConfirmed = errors.New("the dead letter is confirmed")
 
-// publishDeadLetter publishes the dead letter of a failure, as long as the ledger has that failure, and waits until the
-// stream has it. It returns [errSuperseded] where the ledger has something else.
+// publishDeadLetter publishes the dead letter of a failure and waits for its confirmation, as long as the ledger still
+// has that failure. Otherwise it returns [errSuperseded].
 //
-// A replica may be frozen or cut off at any moment. So that it neither replaces a newer dead letter nor brings back
-// what an operator has removed, each try is made against the last sequence of the subject, read before the ledger.
-// That is 0 again once a dead letter was removed: there the Nats-Msg-Id decides, which is the same for all replicas,
-// so that the server drops the second copy within the duplicate window of the stream.
+// A replica may be frozen or cut off at any moment. It must not replace a newer dead letter, or restore one that an
+// operator has removed. So each try is conditional on the last sequence of the subject, read before the ledger. That
+// sequence is 0 again after a removal. Then the Nats-Msg-Id decides: it is the same for all replicas, so the server
+// drops the second copy within the duplicate window of the stream.
 //
-// A dead letter that is refused as it is, is published in a smaller form. Where all forms are refused the request
-// goes on without one, which the log says: nothing can hold a worker for ever.
+// A rejected dead letter is published in a smaller form. If every form is rejected, the request continues without one
+// and an error is logged: no message may block a worker for ever.
 func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string, r pipeline.Decision) error {
 	full, err := deadLetter(d, r.Outcome)
 	if err != nil {
@@ -155,9 +154,9 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 	return nil
 }
 
-// isLaterReplay reports whether the message is a replay whose number is the ledger's, and was decided by another
-// message: an operator has replayed a dead letter that was older than the ledger, and removed it for that. There must
-// be one again.
+// isLaterReplay reports whether the message is a replay with the ledger's number that another message decided. In that
+// case an operator replayed a dead letter older than the ledger's state, which removed it, so it must be published
+// again.
 func isLaterReplay(d delivery, r pipeline.Decision, letter *nats.Msg) bool {
 	decidedBy, named := messageOf(r.Outcome.DeliveryID)
 	if letter.Header.Get(replayHeader) != strconv.Itoa(d.replay) || d.replay == 0 {
@@ -169,8 +168,8 @@ func isLaterReplay(d delivery, r pipeline.Decision, letter *nats.Msg) bool {
 	return decidedBy != d.message()
 }
 
-// deadLetterForms are a dead letter as it should be, and what to publish instead where it is refused: without the
-// original, and at last with no more than names it, of which nothing is free text.
+// deadLetterForms are the forms of a dead letter, to be tried in this order: complete; without the original; and with
+// only the headers that identify it, none of which is free text.
 func deadLetterForms(full *nats.Msg) []*nats.Msg {
 	reasons, least := nats.Header{}, nats.Header{}
 	for name, values := range full.Header {
@@ -190,16 +189,18 @@ func deadLetterForms(full *nats.Msg) []*nats.Msg {
 	return []*nats.Msg{full, {Subject: full.Subject, Header: reasons}, {Subject: full.Subject, Header: least}}
 }
 
-// conflictBackoff is the pause before a dead letter is published again because another one of its subject came first.
+// conflictBackoff is the delay before a dead letter is published again after another message on its subject was stored
+// first.
 func (h *Handler) conflictBackoff() Backoff {
 	return Backoff{Min: 2 * time.Millisecond, Max: 200 * time.Millisecond, Random: h.serverBackoff.Random}
 }
 
-// manyConflicts is after how many in a row the service is not ready and logs why: some seconds.
+// manyConflicts is the number of consecutive conflicts after which the service is not ready and logs the reason. They
+// take some seconds.
 const manyConflicts = 30
 
-// publishForm publishes one form of a dead letter and waits until the stream has it. again: also where the ledger has
-// it as confirmed, unless there is one of that replay.
+// publishForm publishes one form of a dead letter and waits for its confirmation. With again it also publishes a dead
+// letter that the ledger has as confirmed, unless the stream holds one of that replay.
 func (h *Handler) publishForm(
 	ctx context.Context, letter *nats.Msg, key string, r pipeline.Decision, again bool,
 ) error {
@@ -242,8 +243,8 @@ func (h *Handler) publishForm(
 		case err != nil || !ack.Duplicate:
 			return err
 		}
-		// The stream knows the Nats-Msg-Id. If it is our own, this very dead letter was stored before, and perhaps removed
-		// since. If it is the original's, its publisher may have used it twice.
+		// The stream has stored this Nats-Msg-Id before. If the id is our own, it was this dead letter, which may have been
+		// removed since. If it is the original's, its publisher may have used it twice.
 		if letter.Header.Get(jetstream.MsgIDHeader) == own {
 			return errConfirmed
 		}
@@ -252,7 +253,7 @@ func (h *Handler) publishForm(
 			return err
 		}
 		if same(there, letter, nonceHeader) || there.Sequence == 0 && ack.Sequence > *since {
-			return errConfirmed // stored by a try before this one, and perhaps removed since
+			return errConfirmed // stored by an earlier try, and perhaps removed since
 		}
 		for _, id := range letter.Header[jetstream.MsgIDHeader] {
 			letter.Header.Add(keptPrefix+jetstream.MsgIDHeader, escapeValue(id))
@@ -261,7 +262,7 @@ func (h *Handler) publishForm(
 	}
 }
 
-// storedDeadLetter reads a message of the stream of dead letters. Its sequence is 0 if it is not there.
+// storedDeadLetter reads a message of the stream of dead letters. A missing message is returned with sequence 0.
 func (h *Handler) storedDeadLetter(ctx context.Context, which StoredMessage) (*jetstream.RawStreamMsg, error) {
 	found, err := GetMessage(ctx, h.JetStream, events.StreamDeadLetters, which)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -270,7 +271,7 @@ func (h *Handler) storedDeadLetter(ctx context.Context, which StoredMessage) (*j
 	return found, err
 }
 
-// same reports whether a stored message is a dead letter on that subject with the same value of the header.
+// same reports whether a stored message is on the dead letter's subject and has the same value of the header.
 func same(stored *jetstream.RawStreamMsg, letter *nats.Msg, header string) bool {
 	return stored.Subject == letter.Subject && stored.Header.Get(header) == letter.Header.Get(header)
 }

@@ -19,7 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// headers lists a dead letter's own headers by name, without their prefix.
+// headers returns a dead letter's own headers by name, without their prefix.
 func reasons(letter *jetstream.RawStreamMsg) map[string]string {
 	all := map[string]string{}
 	for name, values := range letter.Header {
@@ -84,11 +84,11 @@ func TestDeadLetterIsTheOriginalWithReasons(t *testing.T) {
 	testkit.Equal(t, "where the outcome says it is", failed.DeadLetter, events.DeadLetter{Stream: "TENANT_DEAD_LETTERS", Subject: letter.Subject})
 }
 
-// Instructions to the server on the original were for its own stream.
+// Instructions to the server on the original applied to its own stream only.
 func TestDeadLetterObeysNoInstructionOfTheOriginal(t *testing.T) {
 	b := newBundle(t)
-	// JetStream acts on these when they are published to it, so the original gets them by another way: a
-	// stream that the operator feeds.
+	// JetStream acts on these at publication, so the original arrives in another way: through a stream that the operator
+	// sources from.
 	original := nats.Header{
 		"Nats-Expected-Stream": {"TENANT_REQUESTS"}, "Nats-Expected-Last-Sequence": {"0"},
 		"nats-expected-last-msg-id": {"x"}, "Nats-TTL": {"1s"}, "Nats-Rollup": {"all"},
@@ -110,8 +110,8 @@ func TestDeadLetterObeysNoInstructionOfTheOriginal(t *testing.T) {
 	testkit.Equal(t, "deliveries", b.delivered(), 1)
 }
 
-// A publisher that uses a Nats-Msg-Id twice, for two requests (the requests' stream remembers an id for
-// 2 minutes at most, and not at all once the operator purges it).
+// A publisher uses a Nats-Msg-Id for two requests. The stream of requests remembers an id for 2 minutes at most, and
+// not at all after a purge.
 func TestTwoRequestsWithOneMsgIDHaveTwoDeadLetters(t *testing.T) {
 	b := newBundle(t)
 	stream, err := b.js.Stream(t.Context(), events.StreamRequests)
@@ -134,7 +134,7 @@ func TestTwoRequestsWithOneMsgIDHaveTwoDeadLetters(t *testing.T) {
 	b.counts(2, 2)
 }
 
-// Invariant 8: the same request, delivered twice, has one dead letter; removed, it does not come back with a redelivery.
+// Invariant 8: a request that is delivered twice has one dead letter. Once removed, a redelivery does not restore it.
 func TestRepeatedRequestHasOneDeadLetter(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -151,7 +151,7 @@ func TestRepeatedRequestHasOneDeadLetter(t *testing.T) {
 	b.counts(1, 0)
 }
 
-// Where the ledger could not be told that the dead letter is confirmed, the stream knows it, also where it was removed.
+// If the ledger could not record the confirmation, the stream knows the dead letter, even after its removal.
 func TestBurialThatIsNotNoted(t *testing.T) {
 	b := newBundle(t)
 	b.db.unnoted = true
@@ -164,7 +164,7 @@ func TestBurialThatIsNotNoted(t *testing.T) {
 	b.counts(1, 0)
 }
 
-// A request that fits into the server's max_payload, but not together with the reasons.
+// The request alone is within the server's max_payload, but not together with the reasons.
 func TestDeadLetterOfTheLargestRequest(t *testing.T) {
 	const most = 100_000
 	b := newBundle(t, func(o *server.Options) { o.MaxPayload = most })
@@ -185,8 +185,7 @@ func TestDeadLetterOfTheLargestRequest(t *testing.T) {
 	testkit.Equal(t, "deliveries", b.delivered(), 1)
 }
 
-// The operator has limited the size of dead letters in their stream.
-// A server takes 64 KiB of headers, the reasons of a dead letter included.
+// The operator has limited the size of messages in the stream of dead letters.
 func TestDeadLetterOfARequestFullOfHeaders(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -232,7 +231,7 @@ func TestUndecodableMessages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBundle(t)
-			b.publishTenants(2) // so that the sequence is another number than the only one
+			b.publishTenants(2) // so that the two sequences differ
 			msg.Subject = events.TypeRequested
 			sequence := b.publish(msg)
 			testkit.Must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
@@ -272,7 +271,7 @@ func (b *bundle) streamOf(name string) jetstream.Stream {
 	return stream
 }
 
-// Headers end at a newline, and NATS does not escape: what comes from outside must not make headers.
+// A newline ends a header, and NATS does not escape it: untrusted text must not inject headers.
 func TestReasonsAreSafeInAHeader(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                   "",

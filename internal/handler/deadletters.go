@@ -16,39 +16,39 @@ import (
 )
 
 const (
-	// lettersAtOnce bounds what is read ahead, and so the memory: a header has 64 KiB at most.
+	// lettersAtOnce is the page size, which bounds memory: the headers of a message are at most 64 KiB.
 	lettersAtOnce = 256
-	// readTimeout is how long one request to read from a stream waits for its answer.
+	// readTimeout is the timeout of one read request to a stream.
 	readTimeout = 5 * time.Second
-	// pageTimeout is how long a page waits for letters that somebody may just have removed.
+	// pageTimeout is the timeout of a page whose dead letters may just have been removed.
 	pageTimeout = 2 * time.Second
-	// minKey is how much of a key names a dead letter, in characters.
+	// minKey is the least number of characters of a key that can select a dead letter.
 	minKey = 6
-	// wholeKey is the length of a key.
+	// wholeKey is the number of characters of a key.
 	wholeKey = 64
 )
 
 var (
-	// ErrNoLetter is wrapped where no dead letter, or more than one, has the key that was given.
+	// ErrNoLetter is wrapped if no dead letter, or more than one, matches the given key.
 	ErrNoLetter = errors.New("names no dead letter")
-	// ErrGone is wrapped where somebody has replayed or removed the dead letter since it was read, or the
-	// request has failed again and a newer one has replaced it.
+	// ErrGone is wrapped if the dead letter was replayed or removed after it was read, or if the request has failed again
+	// and a newer one has replaced it.
 	ErrGone = errors.New("the dead letter no longer exists: it was replayed, removed or replaced")
 )
 
-// DeadLetters is the stream of dead letters in the hands of an operator.
+// DeadLetters gives an operator access to the stream of dead letters.
 type DeadLetters struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 }
 
-// OpenLetters finds the stream.
+// OpenLetters returns the stream of dead letters.
 func OpenLetters(ctx context.Context, js jetstream.JetStream) (*DeadLetters, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	stream, err := js.Stream(ctx, events.StreamDeadLetters)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("stream %s is not there: run the service once, which creates it", events.StreamDeadLetters)
+		return nil, fmt.Errorf("stream %s does not exist; run the service once to create it", events.StreamDeadLetters)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js.Conn(), err))
@@ -56,8 +56,8 @@ func OpenLetters(ctx context.Context, js jetstream.JetStream) (*DeadLetters, err
 	return &DeadLetters{js: js, stream: stream}, nil
 }
 
-// All are the dead letters that match, oldest first, of those that the stream holds when it begins: what fails
-// meanwhile, such as a replay, is not among them. An error is the last.
+// All returns the matching dead letters, oldest first, of those that the stream holds when iteration starts. Later
+// ones, for example of a replay that fails, are not included. An error ends the iteration.
 func (l *DeadLetters) All(ctx context.Context, f Filter) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
 		for letter, err := range l.on(ctx, events.SubjectDeadLetterPrefix+">") {
@@ -71,9 +71,9 @@ func (l *DeadLetters) All(ctx context.Context, f Filter) iter.Seq2[DeadLetter, e
 	}
 }
 
-// Find returns the dead letter with this key or subject, or the only one whose key begins so. What begins the keys of
-// several names none of them, also where it is one of these keys: a foreign message could stand for another's dead
-// letter. A subject names exactly its own. Otherwise the error wraps [ErrNoLetter].
+// Find returns the dead letter with this key or subject, or the only one whose key has this prefix. A prefix of several
+// keys matches none of them, even if it equals one of them: a forged message could otherwise pass for another request's
+// dead letter. A subject matches exactly. If none matches, the error wraps [ErrNoLetter].
 func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error) {
 	key, isSubject := strings.CutPrefix(name, events.SubjectDeadLetterPrefix)
 	if !canBeKey(key) {
@@ -104,7 +104,7 @@ func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error)
 	}
 	switch {
 	case len(found) > 0:
-		return found[len(found)-1], nil // replaced while it was looked for
+		return found[len(found)-1], nil // replaced during the search
 	case len(key) < minKey:
 		return DeadLetter{}, fmt.Errorf("%s %w: give at least %d characters of the key",
 			events.Quote(name), ErrNoLetter, minKey)
@@ -112,14 +112,14 @@ func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error)
 	return DeadLetter{}, fmt.Errorf("%s %w; see consumer dead-letters list", events.Quote(name), ErrNoLetter)
 }
 
-// canBeKey keeps wildcards out, which would name any.
+// canBeKey rejects wildcards, which would match every dead letter.
 func canBeKey(key string) bool {
 	return key != "" && !strings.ContainsAny(key, "*>") && !strings.Contains("."+key+".", "..") &&
 		!strings.ContainsFunc(key, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
-// Remove removes this dead letter, and not one of the same request that has replaced it: its sequence names
-// it, where its subject would not. gone: somebody else was faster.
+// Remove removes this dead letter by its sequence, so that a newer one of the same request stays. gone reports that it
+// no longer existed.
 func (l *DeadLetters) Remove(ctx context.Context, letter DeadLetter) (gone bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -127,7 +127,7 @@ func (l *DeadLetters) Remove(ctx context.Context, letter DeadLetter) (gone bool,
 	if deletion == nil {
 		return false, nil
 	}
-	// The server's codes for "not there" and "not permitted" are one: look.
+	// The server uses one error code for "not found" and "not permitted", so a read decides.
 	_, err = GetMessage(ctx, l.js, events.StreamDeadLetters, StoredMessage{Sequence: letter.Sequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return true, nil
@@ -136,9 +136,9 @@ func (l *DeadLetters) Remove(ctx context.Context, letter DeadLetter) (gone bool,
 		ExplainAPIPermission(l.js.Conn(), deletion))
 }
 
-// Original returns the message that failed, with its own headers, which are those that the dead letter has kept of
-// it. Its error wraps [ErrGone] where the dead letter is gone, and [ErrUnreplayable] where the original is gone, or
-// another message has its sequence.
+// Original returns the message that failed, with its own headers as the dead letter has kept them. Its error wraps
+// [ErrGone] if the dead letter no longer exists, and [ErrUnreplayable] if the original no longer exists or another
+// message has its sequence.
 func (l *DeadLetters) Original(ctx context.Context, letter DeadLetter) (*nats.Msg, error) {
 	stored, err := GetMessage(ctx, l.js, events.StreamDeadLetters, StoredMessage{Sequence: letter.Sequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -152,7 +152,7 @@ func (l *DeadLetters) Original(ctx context.Context, letter DeadLetter) (*nats.Ms
 		if stored, err = l.omittedOriginal(ctx, letter); err != nil {
 			return nil, err
 		}
-		if header = stored.Header; letter.Replay > 0 { // that is a copy itself
+		if header = stored.Header; letter.Replay > 0 { // it is a copy itself
 			header = originalHeader(header)
 		}
 	}
@@ -177,8 +177,8 @@ func (l *DeadLetters) omittedOriginal(ctx context.Context, letter DeadLetter) (*
 	return stored, nil
 }
 
-// on reads what the stream holds on a subject when it begins, by pages. Between them nothing is open: whoever
-// reads may take hours, as a replay at a low rate does.
+// on reads in pages the messages on a subject that the stream holds when it starts. No consumer stays open between
+// pages: the caller may take hours, for example to replay at a low rate.
 func (l *DeadLetters) on(ctx context.Context, subject string) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
 		last, err := l.last(ctx)
@@ -189,9 +189,9 @@ func (l *DeadLetters) on(ctx context.Context, subject string) iter.Seq2[DeadLett
 		for next, silent := uint64(1), 0; next <= last; {
 			letters, pending, err := l.page(ctx, subject, next)
 			if err == nil && pending > 0 && len(letters) == 0 {
-				// All of them were removed just now, or the server has gone quiet.
+				// Either all of them were just removed, or the server has stopped responding.
 				if silent++; silent > 1 {
-					err = errors.New("the server announces messages and sends none")
+					err = errors.New("the server reports pending messages but sends none")
 				}
 			}
 			if err != nil {
@@ -215,7 +215,7 @@ func (l *DeadLetters) on(ctx context.Context, subject string) iter.Seq2[DeadLett
 	}
 }
 
-// last is the sequence of the newest dead letter.
+// last returns the sequence of the newest dead letter.
 func (l *DeadLetters) last(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -226,7 +226,8 @@ func (l *DeadLetters) last(ctx context.Context) (uint64, error) {
 	return info.State.LastSeq, nil
 }
 
-// page reads the headers of the next letters. pending is how many there were; without any it is the end.
+// page reads the headers of the next dead letters. pending is the number of dead letters left before the read; 0 means
+// the end.
 func (l *DeadLetters) page(
 	ctx context.Context, subject string, from uint64,
 ) (letters []DeadLetter, pending uint64, _ error) {
@@ -243,10 +244,10 @@ func (l *DeadLetters) page(
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 		defer cancel()
-		// It is forgotten soon, anyway.
-		l.js.DeleteConsumer(ctx, events.StreamDeadLetters, consumer.CachedInfo().Name) //nolint:errcheck // likewise
+		// If this fails, the consumer expires by its InactiveThreshold.
+		l.js.DeleteConsumer(ctx, events.StreamDeadLetters, consumer.CachedInfo().Name) //nolint:errcheck // see above
 	}()
-	// Never more than there are: the stream's end would be waited for.
+	// Request no more messages than there are: the pull request would wait for further ones.
 	pending = consumer.CachedInfo().NumPending
 	if pending == 0 {
 		return nil, 0, nil

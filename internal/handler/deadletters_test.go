@@ -21,7 +21,7 @@ func (b *bundle) letters() *DeadLetters {
 	return l
 }
 
-// list reads the dead letters that match.
+// list returns the dead letters that match.
 func (b *bundle) list(f Filter) (all []DeadLetter) {
 	b.t.Helper()
 	for letter, err := range b.letters().All(b.t.Context(), f) {
@@ -31,7 +31,7 @@ func (b *bundle) list(f Filter) (all []DeadLetter) {
 	return all
 }
 
-// plant puts a message into the stream of dead letters, as somebody else may.
+// plant publishes a message to the stream of dead letters, as another client may.
 func (b *bundle) plant(key string, header nats.Header, body string) uint64 {
 	b.t.Helper()
 	return b.publish(&nats.Msg{Subject: events.DeadLetterSubject(key), Header: header, Data: []byte(body)})
@@ -73,14 +73,14 @@ func TestLettersSayWhatTheirHeadersSay(t *testing.T) {
 	testkit.Equal(t, "header", fmt.Sprint(original.Header), fmt.Sprint(msg.Header))
 }
 
-// However many there are, all are read, and none that comes after the reading has begun.
+// All dead letters are read, however many, but none that is stored after the read has begun.
 func TestLettersAreReadByPages(t *testing.T) {
 	b := newBundle(t)
 	const n = 2*lettersAtOnce + 10
 	for i := range n {
 		b.plant(fmt.Sprintf("key%06d", i), nil, "x")
 	}
-	// Gaps, at the ends of pages too.
+	// Gaps, also at the ends of pages.
 	for _, sequence := range []uint64{1, lettersAtOnce, lettersAtOnce + 1, n} {
 		testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
 	}
@@ -90,14 +90,14 @@ func TestLettersAreReadByPages(t *testing.T) {
 		if read == 0 {
 			testkit.Equal(t, "first", letter.Key, "key000001")
 			b.plant("later", nil, "")
-			// One that this page does not hold yet.
+			// One that is not on this page yet.
 			testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), n-1))
 		}
 		read++
 	}
 	testkit.Equal(t, "dead letters", read, n-5)
 	for range b.letters().All(t.Context(), Filter{}) {
-		break // whoever has seen enough may go
+		break // a caller may stop early
 	}
 	testkit.Equal(t, "consumers left", b.streamOf(events.StreamDeadLetters).CachedInfo().State.Consumers, 0)
 }
@@ -107,7 +107,7 @@ func TestEmptyStreamOfLetters(t *testing.T) {
 	testkit.Equal(t, "dead letters", len(b.list(Filter{})), 0)
 	sequence := b.plant("gone", nil, "")
 	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
-	b.eventually("once there is no wait for letters that cannot come", func() bool { // which would be there each time
+	b.eventually("once there is no wait for letters that cannot come", func() bool { // the wait would occur each time
 		begin := time.Now()
 		testkit.Equal(t, "dead letters", len(b.list(Filter{})), 0)
 		return time.Since(begin) < pageTimeout
@@ -200,7 +200,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// Its sequence says which: a newer one of the same request stays.
+// The sequence selects the dead letter: a newer one of the same request stays.
 func TestRemove(t *testing.T) {
 	b := newBundle(t)
 	b.plant("key", nil, "old")
@@ -222,7 +222,7 @@ func TestRemove(t *testing.T) {
 	b.counts(0, 0)
 }
 
-// A stream that the operator protects says so.
+// If the operator protects the stream, the error names the cause.
 func TestRemoveThatIsNotPermitted(t *testing.T) {
 	b := newBundle(t)
 	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamDeadLetters))

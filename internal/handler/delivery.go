@@ -17,24 +17,24 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// ReplayHeader is the number of an operator's replay, on a request: 1, 2, … It is absent on the original.
+// ReplayHeader is the header with the number of an operator's replay on a request: 1, 2, … The original has none.
 const ReplayHeader = "Replay-Number"
 
-// delivery is one message in the hands of a worker.
+// delivery is one delivery of a message, held by a worker.
 type delivery struct {
 	msg      *Message
 	stream   string
 	sequence uint64    // in the stream
-	stored   time.Time // when the stream took it
-	replay   int       // as the header has it; what it counts as is the ledger's to decide
+	stored   time.Time // when the stream stored it
+	replay   int       // from the header; the ledger decides what it counts as
 
-	deliveries int // this one included
+	deliveries int // including this one
 
-	unreadable bool // it has headers, which the client library cannot read
+	unreadable bool // it has headers that the client library cannot parse
 
-	name string // of this delivery, unlike any other's; see messageOf
+	name string // of this delivery, unique; see messageOf
 
-	job *atomic.Pointer[pipeline.Job] // once there is one
+	job *atomic.Pointer[pipeline.Job] // nil until the job exists
 }
 
 func newDelivery(msg *Message) (delivery, error) {
@@ -45,7 +45,7 @@ func newDelivery(msg *Message) (delivery, error) {
 	d := delivery{
 		msg: msg, stream: meta.Stream, sequence: meta.Sequence.Stream, stored: meta.Timestamp,
 		replay:     replayNumber(msg.Header),
-		deliveries: int(min(meta.NumDelivered, math.MaxInt32)), // just bounded
+		deliveries: int(min(meta.NumDelivered, math.MaxInt32)), // just a bound
 		job:        new(atomic.Pointer[pipeline.Job]),
 	}
 	body := len(msg.Subject) + len(msg.Reply) + len(msg.Data)
@@ -56,21 +56,21 @@ func newDelivery(msg *Message) (delivery, error) {
 
 const nameSeparator = pipeline.DeliverySeparator
 
-// message names the stored message, however often it is delivered: two of the same sequence, in a stream that was made
-// again, differ in their time.
+// message names the stored message, the same at every delivery. If the stream was recreated, messages with the same
+// sequence differ in their time.
 func (d delivery) message() string {
 	return strconv.FormatUint(d.sequence, 10) + "@" + strconv.FormatInt(d.stored.UnixNano(), 10)
 }
 
-// messageOf is the message that a delivery, by its name in the ledger, was of. Names that an earlier version gave say
-// nothing.
+// messageOf returns the message name within the name of a delivery, as the ledger stores it. Names of earlier versions
+// have none.
 func messageOf(delivery string) (message string, ok bool) {
 	message, _, ok = strings.Cut(delivery, nameSeparator)
 	return message, ok
 }
 
-// replayNumber reads the header: decimal digits, with blanks around them or without, up to 2^31-1. Anything else is not
-// a replay. Where it is repeated, in whatever case, the largest number counts.
+// replayNumber parses the header: decimal digits up to 2^31-1, with or without surrounding blanks. Any other value is
+// not a replay. The name matches without regard to case. Of several values the largest counts.
 func replayNumber(header nats.Header) (largest int) {
 	for name, values := range header {
 		if !strings.EqualFold(name, ReplayHeader) {
@@ -85,8 +85,8 @@ func replayNumber(header nats.Header) (largest int) {
 	return largest
 }
 
-// keepAlive tells the server, three times per AckWait, that the message is being worked on, until ctx ends. As often it
-// renews the lease of the attempt in the ledger. That never delays the word to the server.
+// keepAlive extends the ack deadline three times per AckWait until ctx ends. At the same times it renews the lease of
+// the attempt in the ledger, without delaying the next extension.
 func (d delivery) keepAlive(ctx context.Context, ackWait time.Duration, log *slog.Logger) {
 	ticker := time.NewTicker(max(ackWait/3, time.Millisecond))
 	defer ticker.Stop()
@@ -107,17 +107,16 @@ func (d delivery) keepAlive(ctx context.Context, ackWait time.Duration, log *slo
 					defer func() { <-renewing }()
 					d.renew(ctx, log)
 				})
-			default: // the last one still waits for the database
+			default: // the previous renewal still waits for the database
 			}
 		}
 	}
 }
 
-// renewTimeout bounds a renewal: one that takes longer is made again with the next tick.
+// renewTimeout is the timeout of a renewal. The next tick repeats one that timed out.
 const renewTimeout = 5 * time.Second
 
-// renew renews the lease of the attempt, if there is one. What the database cannot take now is renewed by the next
-// tick, or when the database is back.
+// renew renews the lease of the attempt, if there is one. After a failure the next tick retries.
 func (d delivery) renew(ctx context.Context, log *slog.Logger) {
 	job := d.job.Load()
 	if job == nil {

@@ -27,18 +27,18 @@ func TestReplayNumber(t *testing.T) {
 		{nats.Header{"Replay-Number": {"1.5"}}, 0},
 		{nats.Header{"Replay-Number": {"2147483646"}}, 2147483646},
 		{nats.Header{"Replay-Number": {"1000000000"}}, 1000000000},
-		{nats.Header{"Replay-Number": {"1000000001"}}, 1000000001}, // which the ledger judges
-		{nats.Header{"Replay-Number": {"4294967297"}}, 0},          // 1, where 32 bits are left
+		{nats.Header{"Replay-Number": {"1000000001"}}, 1000000001}, // the ledger decides whether it counts
+		{nats.Header{"Replay-Number": {"4294967297"}}, 0},          // truncated to 32 bits it would be 1
 		{nats.Header{"Replay-Number": {"9223372036854775807"}}, 0},
 		{nats.Header{"Replay-Number": {"9223372036854775808"}}, 0},
-		{nats.Header{"Replay-Number": {"18446744073709551617"}}, 0}, // 1, where 64 bits are left
+		{nats.Header{"Replay-Number": {"18446744073709551617"}}, 0}, // truncated to 64 bits it would be 1
 		{nats.Header{"Replay-Number": {"99999999999999999999"}}, 0},
 		{nats.Header{"Replay-Number": {"-2147483648"}}, 0},
 		{nats.Header{"Replay-Number": {" 1"}}, 1},
 		{nats.Header{"Replay-Number": {"1 "}}, 1},
 		{nats.Header{"Replay-Number": {"\t 1 \t"}}, 1},
 		{nats.Header{"Replay-Number": {"1 2"}}, 0},
-		{nats.Header{"Replay-Number": {"\u00a01"}}, 0}, // a blank of another kind
+		{nats.Header{"Replay-Number": {"\u00a01"}}, 0}, // a different kind of blank
 		{nats.Header{"Replay-Number": {" "}}, 0},
 		{nats.Header{"Replay-Number": {"007"}}, 7},
 		{nats.Header{"Replay-Number": {"+1"}}, 0},
@@ -60,7 +60,7 @@ func TestReplayNumber(t *testing.T) {
 		{nats.Header{"Replay-Number": {}}, 0},
 		{nats.Header{"X-Replay-Number": {"1"}}, 0},
 	} {
-		for range 20 { // the order of a map decides nothing
+		for range 20 { // the order of a map must not matter
 			if got := replayNumber(c.header); got != c.want {
 				t.Errorf("%q: got %d, want %d", c.header, got, c.want)
 			}
@@ -68,7 +68,7 @@ func TestReplayNumber(t *testing.T) {
 	}
 }
 
-// All ways in which a request may be sent lead to the same.
+// All encodings of a request have the same result.
 func TestEveryInputMode(t *testing.T) {
 	t.Parallel()
 	data := events.Requested{TenantID: "acme", DisplayName: "Zürich “North”", CreatedBy: "test"}
@@ -134,7 +134,7 @@ func TestUnsupportedEventType(t *testing.T) {
 	testkit.Equal(t, "reason", reasons(b.letter())["Reason"], "UNSUPPORTED_EVENT_TYPE")
 }
 
-// Delivered again after the end: the outcome that was recorded, once.
+// A redelivery after the end publishes the recorded outcome, once.
 func TestFinishedRequestKeepsItsOutcome(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -147,11 +147,11 @@ func TestFinishedRequestKeepsItsOutcome(t *testing.T) {
 			b.publish(b.request("order", c.tenant))
 			b.settled()
 			first := b.outcome()
-			// Once the stream of outcomes has forgotten it, it is published again: the same bytes.
+			// Once the stream of outcomes no longer has it, it is published again: the same bytes.
 			testkit.Must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
 			b.publish(b.request("order", c.tenant), b.request("order", c.tenant))
 			b.settled()
-			// Within the duplicate window the stream takes an id once, and remembers it.
+			// Within the duplicate window the stream stores an id once.
 			b.counts(0, c.letters)
 			testkit.Equal(t, "deliveries", b.delivered(), 3)
 			testkit.Equal(t, "attempts", b.db.attempts("order"), 1)
@@ -167,8 +167,7 @@ func TestFinishedRequestKeepsItsOutcome(t *testing.T) {
 	}
 }
 
-// A replay above the ledger's number is a new run with an outcome of its own; the same number again is a
-// redelivery of it.
+// A replay above the ledger's number is a new run with its own outcome; the same number again is a redelivery of it.
 func TestReplay(t *testing.T) {
 	b := newBundle(t)
 	b.db.tenants["acme"] = true

@@ -1,48 +1,47 @@
-// Package handler is the JetStream side of the provisioner: it takes requests from the durable consumer, has the
-// pipeline decide them, publishes the outcomes, and acknowledges. It knows no database.
+// Package handler is the JetStream side of the provisioner. It pulls requests from the durable consumer, runs the
+// pipeline on them, publishes the outcomes, and acknowledges. It has no database code.
 //
 // # Authority
 //
-// The ledger behind the pipeline decides what a request's outcome is; this package publishes it as often
-// as the request is delivered. Outcome ids are deterministic, so publishing again changes nothing for
-// subscribers. An acknowledgement is no fence and is never relied on as one.
+// The ledger behind the pipeline decides the outcome of a request. This package publishes that outcome at every
+// delivery of the request. Outcome ids are deterministic, so a repeated publication changes nothing for subscribers. An
+// acknowledgement is not a fence, and nothing relies on it as one.
 //
 // # Invariants
 //
-//  1. A request is acknowledged only after its outcome is confirmed by the stream of outcomes (PubAck). For
-//     a failure the dead letter is confirmed first, then the outcome, and only then is the request
-//     terminated: a crash in between repeats what was not confirmed and loses nothing.
-//  2. Two messages are held for each worker and no more: one is built, while the one before it is published and
-//     acknowledged, and the one after it is claimed. Nothing else waits in this process and ages.
-//  3. While a worker holds a message it says so (InProgress) three times per AckWait.
-//  4. What can not be decoded gets the same treatment as any failure: dead letter, failed event, terminate.
-//  5. What is done with a message is the verdict of [pipeline.Settle], and nobody else's.
-//  6. Transient errors go back with a jittered, exponentially growing delay. An outage pauses intake; the
-//     message stays with its worker, which carries on when the database is back. An outage that work has met
-//     is over when work gets through, not when a probe is answered.
-//  7. On shutdown intake stops, what runs is finished within the drain timeout, the rest is handed back at
-//     once and its attempts with it, and every goroutine started here has ended when Run returns. What is
-//     handed back comes back at once also where the server restarts meanwhile.
-//  8. A dead letter is published until it is confirmed once, and not again: one that an operator has removed
-//     does not come back with a late redelivery. Only a replay whose number the ledger has, decided by another
-//     message, publishes it again where there is none, since that replay has removed it.
-//  9. Before each try to publish, the ledger is read again; what it no longer has is dropped. A dead letter is
+//  1. A request is acknowledged only after the stream of outcomes has confirmed its outcome (PubAck). A failure has
+//     three steps: the dead letter is confirmed, then the outcome, and only then is the request terminated. A crash in
+//     between repeats what was not confirmed and loses nothing.
+//  2. The process holds two messages for each worker, no more: while one is built, the one before it is published and
+//     acknowledged, and the one after it is claimed. No other message waits and ages in this process.
+//  3. While a worker holds a message it extends the ack deadline (InProgress) three times per AckWait.
+//  4. A message that cannot be decoded is treated like any failure: dead letter, failed event, terminate.
+//  5. The verdict of [pipeline.Settle] alone decides what happens to a message.
+//  6. A request with a transient error is returned to the stream with a jittered, exponentially growing delay. An
+//     outage trips the circuit breaker, which pauses intake; workers keep their messages and resume when the database
+//     is available. An outage that interrupted work ends when work succeeds, not when a probe succeeds.
+//  7. On shutdown intake stops, and running work may finish within the drain timeout. The rest is released at once, and
+//     its attempts do not count. Every goroutine that Run started has ended when Run returns. A released message is
+//     redelivered at once even if the server restarts in between.
+//  8. A dead letter is published until it is confirmed once, and not again: a late redelivery must not restore one that
+//     an operator has removed. The exception is a replay whose number the ledger has, decided by another message: it
+//     publishes the dead letter again if there is none, because that replay removed it.
+//  9. Before each try to publish, the ledger is read again; what it no longer has is not published. A dead letter is
 //     published against the last sequence of its subject, read before the ledger, and under an id that is the same for
-//     all replicas. So a replica that was frozen or cut off publishes nothing that is over. Between reading the ledger
-//     and the server's taking an outcome another replica may publish a newer one: subscribers order the events of a
-//     request by their replay.
-//  10. Whatever lies in the stream is a message, whatever its headers say: only the reply subject distinguishes a
-//     status of the server from a message. Markers that the server has stored itself are acknowledged and are not
-//     requests.
-//  11. No message can hold a worker: of an error of publishing, only what passes is tried again. A dead letter that is
-//     refused is published with less in it, and at last left out.
+//     all replicas. So a replica that was frozen or cut off publishes nothing obsolete. One gap is left: between
+//     reading the ledger and the server's storing an outcome another replica may publish a newer one. Subscribers
+//     therefore order the events of a request by their replay.
+//  10. Every stored message is a message, whatever its headers say: only the reply subject distinguishes a status of
+//     the server from a message. Markers that the server itself stored are acknowledged; they are not requests.
+//  11. No message can block a worker: a failed publication is retried only if the error can pass. A rejected dead
+//     letter is published in a smaller form, and in the end omitted.
 //
 // # What a crash leaves
 //
-// An unacknowledged message, which JetStream delivers again after AckWait, to this or another replica.
+// An unacknowledged message, which JetStream redelivers after AckWait, to this or another replica.
 //
 // # Replay
 //
-// Operators list, replay and remove dead letters through [Letters], beside a running handler or without one.
-// What an interruption leaves is stated at [Letters.Replay].
+// Operators list, replay and remove dead letters through [DeadLetters], whether or not a handler runs. See
+// [DeadLetters.Replay] for what an interruption leaves.
 package handler

@@ -31,7 +31,7 @@ func TestDrainLetsRunningWorkFinish(t *testing.T) {
 	release()
 	testkit.Receive(t, "the end of Run", h.ended)
 	testkit.Must(t, h.err)
-	b.counts(2, 0) // and not those that waited for a worker
+	b.counts(2, 0) // not those that waited for a worker
 	testkit.Equal(t, "claims", b.db.claims, 4)
 	b.start()
 	b.settled()
@@ -59,11 +59,11 @@ func TestDrainTimeoutHandsBack(t *testing.T) {
 		t.Errorf("the messages came back after %s", took)
 	}
 	b.counts(2, 0)
-	// Being cut short is no attempt: with one allowed, both were still done.
+	// Work that the drain timeout ended does not count as an attempt: with one attempt allowed, both still succeeded.
 	testkit.Equal(t, "attempts", b.db.attempts("order-tenant_0"), 1)
 }
 
-// Work that does not heed its context is left behind, and Run says so.
+// Work that ignores its context is abandoned, and Run reports that.
 func TestWorkThatDoesNotEndIsReported(t *testing.T) {
 	b := newBundle(t)
 	entered, stuck := make(chan struct{}, 2), make(chan struct{})
@@ -85,7 +85,7 @@ func TestWorkThatDoesNotEndIsReported(t *testing.T) {
 	b.counts(1, 0)
 }
 
-// Stopped at any moment, between asking for a message and having it: nothing waits for AckWait.
+// Run is stopped at any moment between a pull request and its message: nothing waits for AckWait.
 func TestMessagesInFlightAreHandedBack(t *testing.T) {
 	b := newBundle(t)
 	begin := time.Now()
@@ -119,7 +119,7 @@ func TestRunEndsWhereNothingIsToBeDone(t *testing.T) {
 	}
 }
 
-// A connection that is closed for good ends Run with an error: a supervisor has to see to it.
+// A connection that is closed permanently ends Run with an error, so that a supervisor can act.
 func TestClosedConnectionEndsRun(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()

@@ -21,14 +21,14 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// intercepted is a JetStream that calls before ahead of the first publication on a subject that begins so: the
-// process may be frozen there for any time.
+// intercepted is a JetStream that calls before ahead of the first publication on a subject with the prefix, as if the
+// process were frozen there for any time.
 type intercepted struct {
 	jetstream.JetStream
 	prefix string
-	msg    *nats.Msg    // what is about to be published
-	before func() error // an error: that publication fails, unsent
-	after  func()       // the publication is stored, then this is called, and its confirmation is lost
+	msg    *nats.Msg    // the message to be published
+	before func() error // on an error that publication fails, unsent
+	after  func()       // called once the publication is stored; its confirmation is lost
 	once   sync.Once
 }
 
@@ -53,14 +53,14 @@ func (i *intercepted) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jet
 	return i.JetStream.PublishMsg(ctx, msg, opts...)
 }
 
-// ledger changes what the ledger has of the request "order", as another replica would.
+// ledger changes the ledger's entry of the request "order", as another replica would.
 func (b *bundle) ledger(change func(e *entry)) {
 	b.db.mu.Lock()
 	defer b.db.mu.Unlock()
 	change(b.db.entries[events.RequestKey(billing, "order")])
 }
 
-// provisionedBy is the success that another replica has recorded at that replay.
+// provisionedBy is the success that another replica has recorded for that replay.
 func provisionedBy(replay int) pipeline.Outcome {
 	e, err := events.NewProvisioned(events.Outcome{
 		ID: events.OutcomeID(billing, "order", replay, events.TypeProvisioned), Source: "/other", Time: time.Now(),
@@ -75,13 +75,13 @@ func provisionedBy(replay int) pipeline.Outcome {
 	return pipeline.Outcome{ID: e.ID(), Type: e.Type(), Body: body}
 }
 
-// What others do while a replica is about to publish, or cut off from NATS: it is looked for before each try.
+// Other processes act while a replica is about to publish, or cut off from NATS: each try checks again.
 func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 	t.Parallel()
 	superseded := func(b *bundle, _ *nats.Msg) { // replayed, and provisioned
 		b.ledger(func(e *entry) { *e = entry{replay: 1, attempts: 1, outcome: provisionedBy(1)} })
 	}
-	running := func(b *bundle, _ *nats.Msg) { // replayed, and at work
+	running := func(b *bundle, _ *nats.Msg) { // replayed, and running
 		b.ledger(func(e *entry) { *e = entry{replay: 1, attempts: 1} })
 	}
 	published := func(b *bundle, by *nats.Msg) *jetstream.RawStreamMsg { // the same dead letter, by another replica
@@ -99,12 +99,12 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		tenant   string // "not an id": the request fails
-		at       string // the publication before which it happens
-		fails    bool   // and that fails, unsent: the next try looks again
+		at       string // the publication before which meantime happens
+		fails    bool   // that publication fails, unsent: the next try checks again
 		meantime func(b *bundle, by *nats.Msg)
 		outcomes string
 		letters  int
-		by       string // Dead-Letter-By of what is left
+		by       string // Dead-Letter-By of the dead letter that is left
 	}{
 		"dead letter, provisioned since": {
 			"not an id", events.SubjectDeadLetterPrefix, true, superseded, "PROVISIONED 1", 0, "",
@@ -164,7 +164,7 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 	}
 }
 
-// One lost confirmation of a dead letter, and an operator who is quicker than the next try.
+// The confirmation of a dead letter is lost, and an operator acts before the next try.
 func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -200,8 +200,8 @@ func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
 	}
 }
 
-// crowded is a JetStream where something else is published to the stream of dead letters ahead of each dead letter, as
-// often as left says.
+// crowded is a JetStream in which another message is published to the stream of dead letters ahead of each dead letter,
+// as often as left says.
 type crowded struct {
 	jetstream.JetStream
 	left atomic.Int64
@@ -216,8 +216,8 @@ func (c *crowded) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstre
 	return c.JetStream.PublishMsg(ctx, msg, opts...)
 }
 
-// A try that was refused because something else came first was not stored: where the Nats-Msg-Id of the original is that
-// of another dead letter, which was removed, this one is not taken for stored.
+// A try that was rejected because another message came first was not stored. Here the Nats-Msg-Id of the original is
+// that of another dead letter, which was removed; this one must not count as stored.
 func TestDeadLetterWithATakenIDAfterAConflict(t *testing.T) {
 	b := newBundle(t)
 	other := nats.NewMsg(events.DeadLetterSubject("other"))
@@ -239,7 +239,7 @@ func TestDeadLetterWithATakenIDAfterAConflict(t *testing.T) {
 	testkit.Equal(t, "the original's id", original.Header.Get(jetstream.MsgIDHeader), "50%41")
 }
 
-// Whoever publishes to the stream of dead letters without a pause holds a dead letter up, and not silently.
+// A client that publishes to the stream of dead letters without a pause delays a dead letter, but not silently.
 func TestNotReadyWhileSomethingElseAlwaysComesFirst(t *testing.T) {
 	b := newBundle(t)
 	js := &crowded{JetStream: b.js}
@@ -253,7 +253,7 @@ func TestNotReadyWhileSomethingElseAlwaysComesFirst(t *testing.T) {
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 1")
 }
 
-// In each form a dead letter has an id by which the server knows it again where its confirmation was lost.
+// In each form a dead letter has an id by which the server detects a duplicate after a lost confirmation.
 func TestEachFormOfADeadLetterHasAnID(t *testing.T) {
 	full := nats.NewMsg(events.DeadLetterSubject("key"))
 	full.Header.Set(nonceHeader, "nonce")
@@ -263,7 +263,7 @@ func TestEachFormOfADeadLetterHasAnID(t *testing.T) {
 	}
 }
 
-// Where nothing is left to publish after a try that failed, the service is ready again.
+// If nothing is left to publish after a failed try, the service is ready again.
 func TestReadyAfterAPublicationThatIsDropped(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
@@ -282,7 +282,7 @@ func TestReadyAfterAPublicationThatIsDropped(t *testing.T) {
 	}
 }
 
-// A ledger that cannot be read is waited for: nothing is published until then.
+// While the ledger cannot be read, nothing is published.
 func TestNothingIsPublishedWhileTheLedgerCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for _, subject := range []string{events.SubjectDeadLetterPrefix, events.TypeProvisioningFailed} {
@@ -309,7 +309,7 @@ func TestNothingIsPublishedWhileTheLedgerCannotBeRead(t *testing.T) {
 	}
 }
 
-// Replicas that publish many dead letters at once find the stream changed by each other, and all get through.
+// Replicas that publish many dead letters at once conflict with each other, and all of them succeed.
 func TestManyDeadLettersOfManyReplicas(t *testing.T) {
 	b := newBundle(t)
 	b.config.Workers = 8
@@ -326,8 +326,8 @@ func TestManyDeadLettersOfManyReplicas(t *testing.T) {
 	testkit.Equal(t, "delivered", b.delivered(), n)
 }
 
-// Whatever makes a dead letter impossible, no worker is held by it: the request goes on with less of a dead letter, or
-// without one, and says so.
+// Whatever makes a dead letter impossible, it blocks no worker: the request continues with a smaller dead letter or
+// without one, and that is logged.
 func TestDeadLetterThatIsRefused(t *testing.T) {
 	t.Parallel()
 	limit := func(size int32) func(*jetstream.StreamConfig) {
@@ -340,7 +340,7 @@ func TestDeadLetterThatIsRefused(t *testing.T) {
 	}{
 		"max_msg_size 1":    {limit(1), 0, 1},
 		"max_msg_size 100":  {limit(100), 0, 1},
-		"max_msg_size 900":  {limit(900), 1, 0}, // only what names it
+		"max_msg_size 900":  {limit(900), 1, 0}, // only the headers that identify it
 		"max_msg_size 4000": {limit(4000), 1, 0},
 		"sealed":            {func(c *jetstream.StreamConfig) { c.Sealed = true }, 0, 1},
 	} {
@@ -372,8 +372,8 @@ func TestDeadLetterThatIsRefused(t *testing.T) {
 	}
 }
 
-// Every error with which JetStream can refuse a publication. A refusal is the message's own fault: the same one would be
-// refused for ever. What others can end is tried again.
+// Every error with which JetStream can reject a publication. A refusal is permanent, because the message itself is at
+// fault. Other errors, which can end, are retried.
 func TestEveryErrorOfPublishing(t *testing.T) {
 	t.Parallel()
 	passing := map[server.ErrorIdentifier]bool{ // of the 4xx
@@ -399,7 +399,8 @@ func TestEveryErrorOfPublishing(t *testing.T) {
 	}
 }
 
-// Header names that the client library refuses to write hold no worker; a replay has them under other names, and says so.
+// Header names that the client library refuses to write block no worker. A replay has them under other names, and
+// reports them.
 func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 	b := newBundle(t)
 	grant := b.refusing()
@@ -430,7 +431,7 @@ func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 		}
 		testkit.Equal(t, "headers", len(original.Header), 1)
 	}
-	// Fails once more under its escaped name, and succeeds then.
+	// Fails again under its escaped name, then succeeds.
 	for _, letter := range letters {
 		_, err := b.letters().Replay(t.Context(), letter)
 		testkit.Must(t, err)
@@ -451,7 +452,8 @@ func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", 2*len(names), len(names)))
 }
 
-// An attribute whose header cannot be written makes another event of the message where it is left out: that is refused.
+// If an attribute's header cannot be written, omitting it would make a different event of the message: that is
+// rejected.
 func TestReplayMakesNoOtherEvent(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -466,8 +468,8 @@ func TestReplayMakesNoOtherEvent(t *testing.T) {
 	b.counts(1, 1)
 }
 
-// A publisher who could foresee the id of a replay could have the server drop it. None can; and where the server calls it a
-// duplicate all the same, what lies there is looked at.
+// A publisher that could predict the id of a replay could make the server drop it. No publisher can; and if the server
+// still reports a duplicate, the stored message is compared.
 func TestReplayWhoseIDIsTaken(t *testing.T) {
 	b := newBundle(t)
 	grant := b.refusing()
@@ -486,8 +488,8 @@ func TestReplayWhoseIDIsTaken(t *testing.T) {
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1, UNDECODABLE_EVENT 1")
 }
 
-// An operator replays a dead letter that is older than what the ledger has: its number is known, so it is a redelivery. It
-// costs no dead letter.
+// An operator replays a dead letter that is older than the ledger's state. Its number is known, so it is a redelivery,
+// and no dead letter is lost.
 func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
 	b := newBundle(t)
 	grant := b.refusing()
@@ -497,7 +499,7 @@ func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
 	stale := b.letter()
 	b.replay() // fails: the ledger is at 1
 	b.settled()
-	// A version without fences, or whoever may publish dead letters, puts the first one back.
+	// An earlier version, or another client with permission, publishes the first one again.
 	again := &nats.Msg{Subject: stale.Subject, Header: stale.Header, Data: stale.Data}
 	again.Header.Del(jetstream.ExpectedLastSubjSeqHeader)
 	again.Header.Del(jetstream.MsgIDHeader)
@@ -507,7 +509,7 @@ func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
 	b.settled()
 	testkit.Equal(t, "replay of the dead letter", b.found().Replay, 1)
 	b.counts(2, 1)
-	// A redelivery of that message brings nothing back that was removed then.
+	// A redelivery of that message does not restore what was removed then.
 	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.letter().Sequence))
 	testkit.Must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
 	b.eventually("all is delivered again", func() bool {
@@ -517,7 +519,7 @@ func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
 	grant()
 }
 
-// The same, as the server itself makes it.
+// The same marker, as the server itself stores it.
 func TestMarkerOfAMessageThatHasLeftByItsAge(t *testing.T) {
 	b := newBundle(t)
 	config := b.streamOf(events.StreamRequests).CachedInfo().Config
@@ -535,7 +537,7 @@ func TestMarkerOfAMessageThatHasLeftByItsAge(t *testing.T) {
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1")
 }
 
-// What the server stores itself where messages have left by their age or by a purge is no request, and no dead letter.
+// A marker that the server stores for messages that expired or were purged is not a request, and has no dead letter.
 func TestMarkersAreNoRequests(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -544,7 +546,7 @@ func TestMarkersAreNoRequests(t *testing.T) {
 		raw.publish(events.TypeRequested, "NATS/1.0\r\nNats-Marker-Reason: "+reason, "")
 		raw.publish(events.DeadLetterSubject(strings.ToLower(reason)), "NATS/1.0\r\nNats-Marker-Reason: "+reason, "")
 	}
-	// A publisher's own message is a request whatever it says.
+	// A publisher's own message is a request, whatever its headers.
 	forged := string(b.request("order", "acme").Data)
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nNats-Marker-Reason: MaxAge", forged)
 	b.eventually("all is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 4 })
@@ -553,7 +555,7 @@ func TestMarkersAreNoRequests(t *testing.T) {
 	testkit.Equal(t, "dead letters listed", len(b.list(Filter{})), 0)
 }
 
-// A message with the number that the ledger has is a redelivery: it replaces no dead letter with its own body.
+// A message with the ledger's number is a redelivery: it replaces no dead letter with its own body.
 func TestReplayNumberReplacesNoDeadLetter(t *testing.T) {
 	b := newBundle(t)
 	b.refusing()
@@ -574,7 +576,7 @@ func TestReplayNumberReplacesNoDeadLetter(t *testing.T) {
 	b.counts(2, 1)
 }
 
-// Whoever may publish outcomes can use the id of one first, since it can be computed. It is published all the same.
+// A client that may publish outcomes can use the computable id of one first. The outcome is published all the same.
 func TestOutcomeWhoseIDIsTaken(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -591,7 +593,7 @@ func TestOutcomeWhoseIDIsTaken(t *testing.T) {
 	testkit.Equal(t, "id", e.ID(), events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
 }
 
-// Headers that the client cannot read are not there for it. The dead letter says where they are.
+// Headers that the client cannot parse are dropped. The dead letter names the place of the original.
 func TestHeadersThatCannotBeRead(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -609,7 +611,7 @@ func TestHeadersThatCannotBeRead(t *testing.T) {
 	testkit.Equal(t, "not restored", strings.Join(r.NotRestored, "|"), "all, which cannot be read")
 }
 
-// A reader of a stream that was deleted and made again reads what the new one has.
+// A reader of a stream that was deleted and recreated reads the messages of the new one.
 func TestReaderOfAStreamThatIsMadeAgain(t *testing.T) {
 	b := newBundle(t)
 	for range 5 {

@@ -6,7 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Whatever a request holds, it is printable ASCII in a header, and reads again what it was.
+// Any text becomes printable ASCII in a header, and is restored when it is read.
 func FuzzHeaderText(f *testing.F) {
 	for _, s := range []string{"", "plain", `with "quotes"`, "two\r\nlines", "Zürich", `back\slash\"`, "\xff\x00"} {
 		f.Add(s)
@@ -21,11 +21,11 @@ func FuzzHeaderText(f *testing.F) {
 		if len(text) <= maxHeaderText && readHeaderText(text) != s {
 			t.Errorf("%q reads %q, was %q", text, readHeaderText(text), s)
 		}
-		readHeaderText(s) // anybody may put a letter into the stream
+		readHeaderText(s) // any client may publish to the stream
 	})
 }
 
-// A number of a replay is one, or there is none.
+// A header either is a replay number or counts as none.
 func FuzzReplayNumber(f *testing.F) {
 	for _, s := range []string{"1", "0", "-1", "007", "2147483647", "2147483648", "1e3", " 1", ""} {
 		f.Add("Replay-Number", s)

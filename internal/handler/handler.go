@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// ackTimeout is how long an acknowledgement waits for the server's word. Without it the message is
-	// delivered again, which the ledger catches.
+	// ackTimeout is how long an acknowledgement waits for the server's confirmation. Without a confirmation the message
+	// may be redelivered, which the ledger detects.
 	ackTimeout = 5 * time.Second
-	// abortTimeout is how long workers get to hand back what the drain timeout cut short.
+	// abortTimeout is how long workers may take, after the drain timeout, to release their messages.
 	abortTimeout = 5 * time.Second
-	// maxServerBackoff is the longest pause before a server that is away is asked again. Requests may wait longer
-	// (Backoff.Max), but what holds up all of them is to be noticed soon once it is over.
+	// maxServerBackoff is the longest delay before an unavailable server is probed again. Requests may be delayed longer
+	// (Backoff.Max), but the end of a fault that blocks all of them must be noticed soon.
 	maxServerBackoff = 10 * time.Second
 )
 
@@ -34,34 +34,34 @@ type Config struct {
 	JetStream    jetstream.JetStream
 	Topology     Topology
 	Provisioner  *pipeline.Provisioner
-	Workers      int // requests worked on at once
+	Workers      int // requests that run at once
 	Backoff      Backoff
 	DrainTimeout time.Duration
 	Log          *slog.Logger
-	// OnPublished is told of each outcome that was published, by its type, and how long after the stream took the
-	// request, by the server's clock and this one. nil: nobody is told.
+	// OnPublished is called for each published outcome with its type and the time since the stream stored the request.
+	// That time is the difference between the server's clock and the local one. nil: no callback.
 	OnPublished func(eventType string, took time.Duration)
-	// OnDeadLetterRefused is called for each failure whose dead letter no form of could be stored. nil: nothing is called.
+	// OnDeadLetterRefused is called for each failure whose dead letter could not be stored in any form. nil: no callback.
 	OnDeadLetterRefused func()
-	Tracer              trace.Tracer // nil: nothing is traced
+	Tracer              trace.Tracer // nil: no traces
 }
 
-// Handler takes requests and settles them. Use it for one Run.
+// Handler pulls requests, runs them, and publishes their outcomes. Use it for one Run.
 type Handler struct {
 	Config
 	breaker               *breaker
 	watchdog              *watchdog
 	inFlight              atomic.Int64
-	serverBackoff         Backoff               // of what waits for a server
-	ackWait               atomic.Int64          // the consumer's, in nanoseconds: that of Topology may differ
-	pulling               atomic.Pointer[error] // why no request is taken; nil while intake is up
+	serverBackoff         Backoff               // of operations that wait for a server
+	ackWait               atomic.Int64          // the consumer's, in nanoseconds; Topology may have another
+	pulling               atomic.Pointer[error] // why no request is pulled; nil while intake is up
 	intakeFaults          *repeatlog.Log
 	outcomes, deadLetters publications
 }
 
 var errNotTaking = errors.New("not taking requests")
 
-// New returns a handler, or an error that names what is missing.
+// New returns a handler, or an error that names the missing or invalid setting.
 func New(c Config) (*Handler, error) {
 	switch {
 	case c.Conn == nil, c.JetStream == nil, c.Provisioner == nil, c.Log == nil:
@@ -89,7 +89,7 @@ func New(c Config) (*Handler, error) {
 	return h, nil
 }
 
-// Err is nil while requests are taken, else the reason why they are not.
+// Err returns nil while requests are taken, else the reason why not.
 func (h *Handler) Err() error {
 	if !h.Conn.IsConnected() {
 		return errors.New("NATS: " + h.Conn.Status().String())
@@ -108,16 +108,15 @@ func (h *Handler) Err() error {
 	return nil
 }
 
-// Liveness is nil while the program gets on, be it that it waits for a server which is away; else it tells where it
-// hangs. What hangs has to be restarted.
+// Liveness returns nil while the process makes progress, which includes waiting for an unavailable server. Otherwise it
+// names the state in which the process hangs; restart it then.
 func (h *Handler) Liveness() error { return h.watchdog.err(h.Provisioner.LastProgress()) }
 
-// InFlight is how many requests are in hand: pulled, and not yet settled.
+// InFlight is the number of requests that were pulled and that no worker has finished.
 func (h *Handler) InFlight() int { return int(h.inFlight.Load()) }
 
-// Run takes requests until ctx ends, then drains: it returns when the running work is finished or handed
-// back, at the latest a few seconds after the drain timeout. Its error is what made intake impossible;
-// the end of ctx is none.
+// Run takes requests until ctx ends, then drains. It returns when running work is finished or released, at most a few
+// seconds after the drain timeout. Its error is what made intake impossible; the end of ctx is not an error.
 func (h *Handler) Run(ctx context.Context) error {
 	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer abort(nil)
@@ -140,7 +139,7 @@ func (h *Handler) Run(ctx context.Context) error {
 		h.Log.WarnContext(ctx, "drain timeout reached; returning running requests to the stream")
 		abort(errors.New("shutting down"))
 		if !finishes(&workers, abortTimeout) {
-			return errors.Join(err, errors.New("workers did not stop; what they held is delivered again after AckWait"))
+			return errors.Join(err, errors.New("workers did not stop; their messages will be redelivered after ack_wait"))
 		}
 	}
 	abort(nil)
@@ -148,7 +147,7 @@ func (h *Handler) Run(ctx context.Context) error {
 	return err
 }
 
-// finishes waits for the group, but not longer than the timeout.
+// finishes reports whether the group ends within the timeout.
 func finishes(group *sync.WaitGroup, timeout time.Duration) bool {
 	done := make(chan struct{})
 	go func() {

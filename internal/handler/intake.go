@@ -12,12 +12,12 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// messagesPerWorker is how many messages are held for each worker: while it builds one tenant, the request before it is
+// messagesPerWorker is how many messages are held for each worker. While it builds one tenant, the request before it is
 // published and acknowledged, and the request after it is pulled and claimed.
 const messagesPerWorker = 2
 
-// intake pulls messages while fewer are in hand than may be, and hands each to start, until ctx ends. start must
-// call done when it is no more in hand.
+// intake pulls messages and passes each to start, until ctx ends. At most messagesPerWorker for each worker are in
+// flight: start must call done when its message no longer is.
 func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func())) error {
 	slots := make(chan struct{}, messagesPerWorker*h.Workers)
 	for n := 1; ctx.Err() == nil; n++ {
@@ -26,25 +26,26 @@ func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func
 		}
 		err := h.pull(ctx, slots, start)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the end of ctx is none
+			return nil //nolint:nilerr // the end of ctx is not an error
 		}
 		why := fmt.Errorf("take requests: %w", err)
 		if h.pulling.Swap(&why) == nil {
-			n = 1 // it worked for a while: this is a new fault
+			n = 1 // it worked in between: this is a new fault
 		}
 		if errors.Is(err, errDisconnected) {
-			continue // which the connection has logged
+			continue // the connection has logged it
 		}
 		// The consumer or the stream was deleted, or the server is unavailable.
 		h.intakeFaults.Error("cannot take requests; retrying", err)
 		if sleep(ctx, h.serverBackoff.Delay(n)) != nil {
-			return nil //nolint:nilerr // likewise
+			return nil //nolint:nilerr // the end of ctx is not an error
 		}
 	}
 	return nil
 }
 
-// awaitConnection waits until the connection is up or ctx ends. Its error is that of a connection closed for good.
+// awaitConnection waits until the connection is up or ctx ends. It returns an error if the connection is closed, which
+// is permanent.
 func (h *Handler) awaitConnection(ctx context.Context) error {
 	changed := h.Conn.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer h.Conn.RemoveStatusListener(changed)
@@ -64,14 +65,14 @@ func (h *Handler) awaitConnection(ctx context.Context) error {
 	return nil
 }
 
-// pull makes sure that the consumer is there and pulls from it until that fails or ctx ends.
+// pull ensures that the consumer exists, and pulls from it until that fails or ctx ends.
 func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(*Message, func())) error {
 	h.watchdog.setState(stateServer)
 	consumer, err := h.Topology.Ensure(ctx, h.JetStream)
 	if err != nil {
 		return err
 	}
-	// One at a time: the next pull request is sent once there is room for its message.
+	// One message per pull request: the next request is sent only once a slot is free for its message.
 	messages, err := newPuller(h.JetStream, events.StreamRequests, events.DurableConsumer, pullRequest{
 		Batch: 1, Expires: pullExpiry, Heartbeat: heartbeat,
 	})
@@ -101,7 +102,7 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(*Mes
 	}
 }
 
-// ready waits for the gate to be open and a slot to be free.
+// ready waits until there is no outage and a slot is free.
 func (h *Handler) ready(ctx context.Context, slots chan struct{}) error {
 	h.watchdog.setState(placeGate)
 	if err := h.breaker.ready(ctx); err != nil {
@@ -112,5 +113,5 @@ func (h *Handler) ready(ctx context.Context, slots chan struct{}) error {
 	case slots <- struct{}{}:
 	case <-ctx.Done():
 	}
-	return context.Cause(ctx) // which a free slot does not outweigh
+	return context.Cause(ctx) // the end of ctx takes precedence over a free slot
 }

@@ -20,14 +20,14 @@ func (b *bundle) delivered() int {
 	return int(b.consumer().Delivered.Consumer) // a handful
 }
 
-// several waits until at least so much time has passed: here time itself is what is tested.
+// several waits for a real duration, because the test is about time itself.
 func several(t *testing.T, d time.Duration) {
 	t.Helper()
 	<-time.After(d)
 }
 
-// keptAlive is the AckWait of tests in which work lasts longer: the first word that it goes on is due after a part of
-// it, and must not be late for want of a processor.
+// keptAlive is the AckWait of tests in which work lasts longer. The first extension is due after a part of it, and must
+// not be late on a busy machine.
 const keptAlive = 5 * time.Second
 
 // Invariants 2 and 3.
@@ -45,14 +45,14 @@ func TestTwoMessagesForEachWorker(t *testing.T) {
 	testkit.Equal(t, "redelivered", info.NumRedelivered, 0)
 	testkit.Equal(t, "delivered", b.delivered(), 4)
 	testkit.Equal(t, "waiting", info.NumPending, 4)
-	testkit.Equal(t, "at work", len(entered), 0) // beside the two that were received above
+	testkit.Equal(t, "at work", len(entered), 0) // besides the two received above
 	release()
 	b.settled()
 	testkit.Equal(t, "delivered in the end", b.delivered(), 8)
 	b.counts(8, 0)
 }
 
-// Where the operator manages the consumer, it is the operator's AckWait that counts.
+// If the operator manages the consumer, the operator's AckWait applies.
 func TestWorkIsKeptAliveByTheConsumersOwnAckWait(t *testing.T) {
 	b := newBundle(t)
 	managed := b.config.Topology
@@ -88,7 +88,7 @@ func TestTwoHandlersShareTheWork(t *testing.T) {
 	testkit.Equal(t, "claims", b.db.claims, 20)
 }
 
-// The consumer is deleted under the handler: while it waits for messages, or while all workers are busy.
+// The consumer is deleted while the handler waits for messages, or while all workers are busy.
 func TestDeletedConsumerIsCreatedAgain(t *testing.T) {
 	t.Parallel()
 	for name, busy := range map[string]bool{"idle": false, "busy": true} {
@@ -113,14 +113,14 @@ func TestDeletedConsumerIsCreatedAgain(t *testing.T) {
 			})
 			b.eventually("requests are taken", func() bool { return h.Err() == nil })
 			b.publish(b.request("order", "late"))
-			// The new consumer begins with the first message: those that were settled get the outcome they had.
+			// The new consumer starts at the first message: requests that were already decided get the same outcome.
 			b.settled()
 			b.counts(3, 0)
 		})
 	}
 }
 
-// The stream of requests is deleted and something else has its place: the handler says so.
+// The stream of requests is deleted, and another stream has its subject: the handler reports that.
 func TestContradictionAtRunTimeStopsIntake(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
@@ -137,7 +137,7 @@ func TestContradictionAtRunTimeStopsIntake(t *testing.T) {
 		return true
 	})
 	b.eventually("Err names the setting", func() bool {
-		// In case the handler has looked at its own stream, and made its consumer on this one.
+		// The handler may have checked its own stream and then created its consumer on this one.
 		err := b.js.DeleteConsumer(ctx, events.StreamRequests, events.DurableConsumer)
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			t.Fatal(err)
@@ -172,11 +172,11 @@ func TestManyRequestsAtOnce(t *testing.T) {
 	testkit.Equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), 90)
 }
 
-// Where the server answers at once the client forgets a pull request, about one in ten thousand; see next. make soak
-// asks for many more.
+// If the server answers at once, the client loses a pull request, about one in ten thousand; see next. make soak sends
+// many more.
 func TestNoPullRequestIsForgotten(t *testing.T) { rememberPulls(t, 3) }
 
-// rememberPulls has thousands of messages taken that are answered at once; no silence may be noticed meanwhile.
+// rememberPulls pulls thousands of messages that are answered at once; no silence may be detected in between.
 func rememberPulls(t *testing.T, thousands int) {
 	t.Helper()
 	b := newBundle(t)
@@ -197,7 +197,7 @@ func rememberPulls(t *testing.T, thousands int) {
 	}
 }
 
-// lines are what was written, each by one call.
+// lines are the writes, one for each call.
 type lines chan string
 
 func (l lines) Write(p []byte) (int, error) {

@@ -11,19 +11,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// keptPrefix begins the name under which a message that is published again keeps a header that it must not, or
-// cannot, have under its own name. The rest is that name. In the rest and in the value each byte that cannot be
-// written is % and two hex digits, and so is %.
+// keptPrefix is the prefix under which a copy of a message keeps a header that it must not, or cannot, have under its
+// own name. The original name follows it. In that name and in the value each byte that cannot be written, and each %,
+// is replaced by % and two hex digits.
 const keptPrefix = deadLetterPrefix + "Header-"
 
-// keepHeader is the header of a message as a copy of it can be published. Kept under another name is:
+// keepHeader returns the header with which a copy of a message can be published. It keeps under another name:
 //
-//   - what instructs the server or a client: Nats-… (but for Nats-Msg-Id), Status, Description. On the copy it would
-//     be obeyed again: the server would refuse or drop it, a client would swallow it.
-//   - Dead-Letter-…, which is for the reasons of a dead letter. What is kept already stays as it is, where the
-//     message is a copy itself: a replay.
-//   - what the client library refuses to write (names with blanks, control characters and the like), or would change
-//     (line breaks in a value, blanks around it).
+//   - Instructions to the server or a client: Nats-… (except Nats-Msg-Id), Status, Description. On the copy they would
+//     act again: the server would reject or drop it, or a client would discard it.
+//   - Dead-Letter-…, which is reserved for the reasons of a dead letter. If the message is a copy itself (a replay),
+//     what is already kept stays as it is.
+//   - Headers that the client library refuses to write (names with blanks, control characters and the like), or would
+//     change (line breaks in a value, blanks around it).
 func keepHeader(original nats.Header, copied bool) nats.Header {
 	header := nats.Header{}
 	for name, values := range original {
@@ -42,8 +42,8 @@ func keepHeader(original nats.Header, copied bool) nats.Header {
 	return header
 }
 
-// originalHeader undoes [keepHeader]: the header of the original of a dead letter or a replay. Reasons of the dead
-// letter are left out, and so is what the copy itself was published with.
+// originalHeader undoes [keepHeader]: it returns the header of the original of a dead letter or a replay. It omits the
+// reasons of the dead letter and the headers with which the copy itself was published.
 func originalHeader(copied nats.Header) nats.Header {
 	header := nats.Header{}
 	for name, values := range copied {
@@ -67,7 +67,7 @@ func originalHeader(copied nats.Header) nats.Header {
 	return header
 }
 
-// keptNames lists the original names of what a header has under another name, in order.
+// keptNames returns the sorted original names of the headers that are kept under another name.
 func keptNames(header nats.Header) (names []string) {
 	for name := range header {
 		if hasPrefixFold(name, keptPrefix) {
@@ -84,7 +84,7 @@ func instructs(name string) bool {
 		strings.EqualFold(name, "Status") || strings.EqualFold(name, "Description")
 }
 
-// isWritable reports whether the client library writes a header of this name. (nats.go 1.55.0, nats.go:
+// isWritable reports whether the client library writes a header with this name. (nats.go 1.55.0, nats.go:
 // validHeaderKeyChars)
 func isWritable(name string) bool {
 	for i := range len(name) {
@@ -99,7 +99,7 @@ func isWritableByte(c byte) bool {
 	return '!' <= c && c <= '~' && !strings.ContainsRune("%\"()/,:;<=>?@[\\]{}", rune(c))
 }
 
-// changes reports whether the client library would write another value than this.
+// changes reports whether the client library would write a different value.
 func changes(value string) bool {
 	return strings.ContainsAny(value, "\r\n") || textproto.TrimString(value) != value
 }
@@ -125,7 +125,7 @@ func escape(s string, stays func(byte) bool) string {
 	return b.String()
 }
 
-// unescape undoes escape. A % without two hex digits is itself: another program has written it.
+// unescape undoes escape. A % without two hex digits is kept: another program wrote it.
 func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

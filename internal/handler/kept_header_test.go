@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// What is kept can be written, instructs neither server nor client, and gives back the original.
+// A kept header can be written, instructs neither server nor client, and restores the original.
 func checkKept(t *testing.T, original nats.Header) {
 	t.Helper()
 	kept := keepHeader(original, false)
@@ -80,8 +80,8 @@ func FuzzKeepHeader(f *testing.F) {
 	})
 }
 
-// The client library must be able to write every name that is said to be writable, and refuses every other: else a dead
-// letter could not be published, or would be kept under another name for nothing.
+// isWritable must agree with the client library. Otherwise a dead letter could not be published, or a header would be
+// kept under another name unnecessarily.
 func TestWritableNamesAreThoseOfTheClient(t *testing.T) {
 	b := newBundle(t)
 	for c := range 256 {

@@ -11,7 +11,7 @@ import (
 )
 
 // The lease of an attempt is renewed while its worker lives: while it works, and while it waits for the end of an
-// outage, as soon as the database takes it.
+// outage, as soon as the database accepts it.
 func TestLeaseIsRenewedWhileTheWorkerLives(t *testing.T) {
 	b := newBundle(t)
 	b.config.Topology.AckWait = keptAlive
@@ -27,7 +27,7 @@ func TestLeaseIsRenewedWhileTheWorkerLives(t *testing.T) {
 		}
 		return nil
 	}
-	b.db.unprobed = errOutage // all else is answered, so that renewals can be counted
+	b.db.unprobed = errOutage // only probes fail, so that renewals can be counted
 	h := b.start()
 	b.publish(b.request("order", "acme"))
 	b.eventually("an outage", func() bool { return h.Err() != nil })
@@ -40,7 +40,7 @@ func TestLeaseIsRenewedWhileTheWorkerLives(t *testing.T) {
 	b.counts(1, 0)
 	testkit.Equal(t, "attempts", b.db.attempts("order"), 1)
 	ended := renewals()
-	b.publish(b.request("another", "other")) // a fast one costs no renewal
+	b.publish(b.request("another", "other")) // a short one needs no renewal
 	b.settled()
 	testkit.Equal(t, "renewals", renewals(), ended)
 }
@@ -65,7 +65,7 @@ func TestPanicEndsItsSpan(t *testing.T) {
 	testkit.Equal(t, "spans of a panic", failed, 1)
 }
 
-// So does one in the publication of an outcome.
+// A panic in the publication of an outcome does so too.
 func TestPanicWhilePublishingEndsItsSpans(t *testing.T) {
 	b := newBundle(t)
 	spans := tracetest.NewSpanRecorder()

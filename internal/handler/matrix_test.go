@@ -18,7 +18,7 @@ import (
 type faultKind struct {
 	name  string
 	fault *pipeline.Fault
-	// everybodys: a rehearsal and other requests meet it too, until it is mended.
+	// everybodys means that a rehearsal and other requests have the fault too, until it is fixed.
 	everybodys bool
 }
 
@@ -49,7 +49,7 @@ var (
 	stepPlaces = []faultPlace{"boundary", "tables", "indexes", "validation", "registration"}
 )
 
-// Each kind of fault in each place: what is charged, what pauses, and what readiness says.
+// Each kind of fault in each place: what is charged, what pauses, and what readiness reports.
 func TestFaultsAndPlaces(t *testing.T) {
 	t.Parallel()
 	for _, kind := range faultKinds {
@@ -74,7 +74,7 @@ func TestFaultsAndPlaces(t *testing.T) {
 					b.publish(b.request("2", "umbrella"))
 					b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
 				}
-				if kind.fault.Lost { // which is never charged
+				if kind.fault.Lost { // never charged
 					mended.Store(true)
 				}
 				b.settled()
@@ -98,11 +98,11 @@ func TestFaultsAndPlaces(t *testing.T) {
 	}
 }
 
-// The same where the ledger is asked or told: no request fails for what the ledger meets, and none is charged.
+// The same for reads and writes of the ledger: no request fails for a fault of the ledger, and none is charged.
 func TestFaultsOfTheLedger(t *testing.T) {
 	t.Parallel()
 	for _, kind := range faultKinds {
-		if kind.fault.Class == pipeline.Permanent { // which the ledger's faults are not
+		if kind.fault.Class == pipeline.Permanent { // the ledger has no such faults
 			continue
 		}
 		for _, at := range []faultPlace{"claim", "conclusion", "note", "publication"} {
@@ -113,7 +113,7 @@ func TestFaultsOfTheLedger(t *testing.T) {
 				var met atomic.Int32
 				b.db.fails = func(where faultPlace, who string) error {
 					switch {
-					case where == "tables" && who == "acme": // so that there is something to conclude, or to note
+					case where == "tables" && who == "acme": // so that there is a failure or a note to record
 						if at == "conclusion" {
 							return pipeline.Permanentf(events.CauseSchemaInvalid, "it is so")
 						}
@@ -123,7 +123,7 @@ func TestFaultsOfTheLedger(t *testing.T) {
 						return nil
 					case mended.Load(), where != at && where != "rehearsal", who != "acme" && who != key && !kind.everybodys:
 						return nil
-					case where == "rehearsal" && at == "note": // it would be the outage
+					case where == "rehearsal" && at == "note": // otherwise it would be an outage
 						return nil
 					}
 					met.Add(1)
@@ -146,7 +146,7 @@ func TestFaultsOfTheLedger(t *testing.T) {
 				case "conclusion":
 					want = "PROVISIONED 1, SCHEMA_INVALID 1"
 				case "note":
-					attempts = 2 // by the fault of the step
+					attempts = 2 // for the fault of the step
 				}
 				testkit.Equal(t, "outcomes", causes(t, b.outcomes()), want)
 				if at != "conclusion" { // a delivery that could not record a failure is followed by another attempt
@@ -157,7 +157,7 @@ func TestFaultsOfTheLedger(t *testing.T) {
 	}
 }
 
-// A message that is not an event keeps nobody waiting either, whatever the ledger meets when it is to record it.
+// An undecodable message does not block other work either, whatever fault the ledger has when it records the failure.
 func TestFaultsOfARejection(t *testing.T) {
 	t.Parallel()
 	for _, kind := range faultKinds {

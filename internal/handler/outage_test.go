@@ -53,8 +53,7 @@ func TestAttemptsEnd(t *testing.T) {
 	b.counts(1, 1)
 }
 
-// Invariant 6: the worker keeps its message, nothing more is taken than workers have, and no attempt is
-// spent.
+// Invariant 6: the worker keeps its message, no more is pulled than workers hold, and no attempt is spent.
 func TestOutagePausesIntake(t *testing.T) {
 	t.Parallel()
 	for name, claimed := range map[string]bool{"before the claim": false, "in the middle of the work": true} {
@@ -66,7 +65,7 @@ func TestOutagePausesIntake(t *testing.T) {
 				if inside.Add(1) == 1 {
 					b.db.unplug()
 				}
-				return nil // and the registration finds it away
+				return nil // the registration fails with the outage
 			}
 			if !claimed {
 				b.db.work = nil
@@ -100,7 +99,7 @@ func TestOutagePausesIntake(t *testing.T) {
 	}
 }
 
-// A database that answers probes and fails all work is not tried without a pause.
+// A database that answers probes but fails all work is retried with backoff.
 func TestProbesThatLieAreTriedEverMoreRarely(t *testing.T) {
 	b := newBundle(t)
 	b.config.Backoff.Max = 10 * time.Second
@@ -121,7 +120,8 @@ func TestProbesThatLieAreTriedEverMoreRarely(t *testing.T) {
 	}
 }
 
-// Who shuts down while it waits for the database hands back at once: another process may reach it.
+// A process that shuts down while it waits for the database releases its requests at once: another process may have a
+// connection.
 func TestShutdownDuringAnOutageHandsBack(t *testing.T) {
 	b := newBundle(t)
 	b.db.unplug()
@@ -139,7 +139,7 @@ func TestShutdownDuringAnOutageHandsBack(t *testing.T) {
 	b.counts(2, 0)
 }
 
-// What the prober finds says more than the error that work met first.
+// The prober's error is more specific than the error that interrupted the work.
 func TestErrTellsTheNewestReason(t *testing.T) {
 	b := newBundle(t)
 	b.db.unplug()

@@ -9,11 +9,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// apiSubjects begins the subjects on which JetStream is asked.
+// apiSubjects is the prefix of the subjects of the JetStream API.
 const apiSubjects = "$JS.API."
 
-// ExplainPermission adds to an error why nobody has answered, where that is because the connection's user may not
-// publish to subjects that begin so: the server's refusal comes on its own, and who waits for an answer sees none.
+// ExplainPermission adds the cause to a timeout if the connection's user may not publish to subjects with this prefix.
+// The server reports the violation separately, so that the request itself only times out.
 func ExplainPermission(conn *nats.Conn, err error, subject string) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) {
 		return err
@@ -26,7 +26,7 @@ func ExplainPermission(conn *nats.Conn, err error, subject string) error {
 		"deploy/nats/server.conf", err, refusal)
 }
 
-// ExplainAPIPermission is [ExplainPermission] for what is asked of JetStream.
+// ExplainAPIPermission is [ExplainPermission] for requests to the JetStream API.
 func ExplainAPIPermission(conn *nats.Conn, err error) error {
 	return ExplainPermission(conn, err, apiSubjects)
 }

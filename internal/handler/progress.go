@@ -10,24 +10,24 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// Progress tells on core NATS how steps get on, for who waits before a screen. Nothing waits for it: an event is a
-// few hundred bytes, 8 KiB at most, put into the connection's buffer, and what is told while the connection is away
-// is lost. A request without a valid tenant id has no subject, and none of it is told.
+// Progress publishes the progress of steps on core NATS, for interactive clients. Publishing never blocks: an event has
+// a few hundred bytes, 8 KiB at most, and goes into the connection's buffer. Events during a disconnection are lost. A
+// request without a valid tenant id has no progress subject, so it has no progress events.
 type Progress struct {
 	conn   *nats.Conn
 	source string // CloudEvents source
 	log    *slog.Logger
 }
 
-// NewProgress returns what tells progress on the connection, as events of this source.
+// NewProgress returns a [Progress] that publishes on the connection, with source as CloudEvents source.
 func NewProgress(conn *nats.Conn, source string, log *slog.Logger) *Progress {
 	return &Progress{conn, source, log}
 }
 
-// StepBegan tells that a step has begun.
+// StepBegan publishes that a step has begun.
 func (p *Progress) StepBegan(r pipeline.StepEvent) { p.tell(r, events.StepStarted, 0) }
 
-// StepEnded tells that a step has ended.
+// StepEnded publishes that a step has ended.
 func (p *Progress) StepEnded(r pipeline.StepEvent, took time.Duration, err error) {
 	state := events.StepDone
 	if err != nil {
@@ -37,7 +37,8 @@ func (p *Progress) StepEnded(r pipeline.StepEvent, took time.Duration, err error
 }
 
 func (p *Progress) tell(r pipeline.StepEvent, state string, took time.Duration) {
-	// Without a connection it would wait in the client's buffer, which is for what must not be lost, and be told late.
+	// Without a connection the event would wait in the client's buffer, which is reserved for messages that must not be
+	// lost, and would be published late.
 	if r.TenantID == "" || !p.conn.IsConnected() {
 		return
 	}

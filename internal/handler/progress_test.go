@@ -16,14 +16,14 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// teller tells progress, and looks at nothing else.
+// teller publishes progress, and ignores all other events.
 type teller struct{ *Progress }
 
 func (teller) AttemptEnded(pipeline.AttemptResult) {}
 func (teller) Warned(string, string)               {}
 func (teller) Recorded(string, events.CauseCode)   {}
 
-// telling makes the bundle's handlers tell progress, on a connection of its own, and returns what is heard of it on
+// telling makes the bundle's handlers publish progress on a connection of its own, and returns the events received on
 // another.
 func (b *bundle) telling() (on, by *nats.Conn, _ <-chan events.Progress) {
 	b.t.Helper()
@@ -49,7 +49,7 @@ func (b *bundle) telling() (on, by *nats.Conn, _ <-chan events.Progress) {
 	return on, by, heard
 }
 
-// told are the next n, in words.
+// told returns the next n events as text.
 func (b *bundle) told(heard <-chan events.Progress, n int) (all []string) {
 	b.t.Helper()
 	for range n {
@@ -62,7 +62,7 @@ func (b *bundle) told(heard <-chan events.Progress, n int) (all []string) {
 	return all
 }
 
-// whole is what is told of an attempt that succeeds.
+// whole is the events of an attempt that succeeds.
 func whole(attempt string) (all []string) {
 	for number := range pipeline.Steps() {
 		for _, state := range []string{events.StepStarted, events.StepDone} {
@@ -82,7 +82,7 @@ func TestProgressIsToldInOrder(t *testing.T) {
 		return nil
 	}
 	b.start()
-	// Without a valid id there is no subject: the first two are decided, and nothing is heard of them.
+	// Without a valid id there is no subject: the first two requests are decided, and have no progress events.
 	b.publish(b.request("1", "../etc"), b.request("2", "_docex_x_"))
 	b.settled()
 	testkit.Equal(t, "messages published", on.Stats().OutMsgs, 0)
@@ -95,7 +95,7 @@ func TestProgressIsToldInOrder(t *testing.T) {
 	b.counts(3, 2)
 }
 
-// While NATS is away the work goes on, and nothing of it is told later.
+// While NATS is unavailable work continues, and its progress is not published later.
 func TestProgressWaitsForNobody(t *testing.T) {
 	b := newBundle(t)
 	on, by, heard := b.telling()
@@ -103,7 +103,7 @@ func TestProgressWaitsForNobody(t *testing.T) {
 	b.start()
 	b.publish(b.request("1", "acme"))
 	testkit.Receive(t, "it is at work", entered)
-	b.told(heard, 5) // up to where it waits
+	b.told(heard, 5) // up to the step that waits
 	b.server.stop()
 	b.eventually("the connection is away", func() bool { return !on.IsConnected() })
 	before := on.Stats().OutMsgs
@@ -125,7 +125,7 @@ func TestProgressWaitsForNobody(t *testing.T) {
 	b.settled()
 	b.eventually("both connections are back", func() bool { return on.IsConnected() && by.IsConnected() })
 	testkit.Must(t, by.FlushTimeout(testkit.Patience)) // the server has its subscription again
-	// What follows is heard, and before it nothing of what was lost. Its outcome is published again, untold.
+	// What follows is received, and nothing lost is received before it. The outcome is published again, without progress.
 	b.publish(b.request("2", "umbrella"))
 	if diff := cmp.Diff(whole("umbrella 2/1"), b.told(heard, 12)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -19,25 +19,25 @@ import (
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
-// publishTimeout is how long one publication waits for its PubAck.
+// publishTimeout is how long one try to publish waits for its PubAck.
 const publishTimeout = 5 * time.Second
 
-// errSuperseded: the ledger no longer has what was to be published. The request was replayed, or decided
-// otherwise.
+// errSuperseded means that the ledger no longer has what was to be published: the request was replayed, or another
+// delivery decided it.
 var errSuperseded = errors.New("the ledger has another outcome of the request, or none")
 
-// errNoAnswer: the publication was given up before the server has answered.
-var errNoAnswer = errors.New("the publication was given up")
+// errNoAnswer means that publishing was abandoned before the server answered.
+var errNoAnswer = errors.New("publishing was abandoned before the server answered")
 
 func outcomeHeader(o pipeline.Outcome) nats.Header {
 	return nats.Header{"content-type": {events.ContentType}, jetstream.MsgIDHeader: {o.ID}}
 }
 
-// publishOutcome publishes the outcome, as long as the ledger has it, and waits until the stream has it.
+// publishOutcome publishes the outcome and waits for its confirmation, as long as the ledger still has it.
 func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r pipeline.Decision) error {
 	o := r.Outcome
 	ctx, end := h.traceOutcome(ctx, o)
-	err := errNoAnswer // where it panics
+	err := errNoAnswer // the result if publishing panics
 	defer func() { end(err) }()
 	msg := &nats.Msg{Subject: o.Type, Header: outcomeHeader(o), Data: o.Body}
 	allowed := func(ctx context.Context) ([]jetstream.PublishOpt, error) {
@@ -51,7 +51,7 @@ func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r 
 		msg.Header.Set(jetstream.MsgIDHeader, rand.Text())
 		_, err = h.publish(ctx, msg, events.StreamEvents, allowed)
 	}
-	if isRefusal(err) { // it is short, and has nothing of the request that could be refused: the stream is wrong
+	if isRefusal(err) { // an outcome is short and holds no request data that could be rejected: the stream is wrong
 		h.outcomes.failing(err)
 	}
 	if err == nil {
@@ -60,8 +60,8 @@ func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r 
 	return err
 }
 
-// isTaken reports whether the stream has dropped the outcome because another message has its id as Nats-Msg-Id, which
-// can be computed. Where that message cannot be read, it is taken for the outcome, as nearly always.
+// isTaken reports whether the stream dropped the outcome because another message has used its id, which can be
+// computed, as Nats-Msg-Id. If that message cannot be read, it is assumed to be the outcome, which is nearly always so.
 func (h *Handler) isTaken(ctx context.Context, ack *jetstream.PubAck, o pipeline.Outcome) bool {
 	there, err := GetMessage(ctx, h.JetStream, events.StreamEvents, StoredMessage{Sequence: ack.Sequence})
 	if err != nil || there.Subject == o.Type && bytes.Equal(there.Data, o.Body) {
@@ -72,8 +72,7 @@ func (h *Handler) isTaken(ctx context.Context, ack *jetstream.PubAck, o pipeline
 	return true
 }
 
-// recorded reads the ledger again. It returns the outcome if that is still the one that was decided, else
-// [errSuperseded].
+// recorded reads the ledger again. It returns the ledger's outcome, and [errSuperseded] if that is not the decided one.
 func (h *Handler) recorded(ctx context.Context, key string, r pipeline.Decision) (pipeline.Outcome, error) {
 	now, err := h.Provisioner.Recorded(ctx, key)
 	if err == nil && now.ID != r.Outcome.ID {
@@ -82,12 +81,13 @@ func (h *Handler) recorded(ctx context.Context, key string, r pipeline.Decision)
 	return now, err
 }
 
-// publish publishes a message to the stream until it is confirmed or ctx ends. Each try begins with allowed, which
-// looks whether the message may still be published, and says against what the server is to check it.
+// publish publishes a message to the stream until it is confirmed or ctx ends. Each try first calls allowed, which
+// checks whether the message may still be published and returns the conditions that the server must check.
 //
-// Trying again is what to do about all that passes: what is recorded in the ledger must get out, and the message is
-// still held. Returned at once are the errors of allowed that say that nothing is to be published, what isRefusal knows
-// (the same message would be refused for ever), and what isWrongSequence knows (the caller looks again).
+// Errors that can pass are retried: what the ledger records must be published, and the worker still holds the message.
+// Three kinds of errors are returned at once: those of allowed that forbid publishing; those of isRefusal, because the
+// same message would be rejected for ever; and those of isWrongSequence, because the caller must read the sequence
+// again.
 func (h *Handler) publish(
 	ctx context.Context, msg *nats.Msg, stream string, allowed func(context.Context) ([]jetstream.PublishOpt, error),
 ) (*jetstream.PubAck, error) {
@@ -115,7 +115,7 @@ func (h *Handler) publish(
 		case isRefusal(err):
 			return nil, err
 		case isStreamMissing(err):
-			// Intake, which makes what is missing, may be waiting for this worker.
+			// Intake, which also creates missing streams, may be waiting for this worker.
 			if _, failed := h.Topology.Ensure(ctx, h.JetStream); failed != nil {
 				err = fmt.Errorf("%w; %w", err, failed)
 			}
@@ -129,23 +129,23 @@ func (h *Handler) publish(
 
 // publications is the state of publishing to one stream.
 type publications struct {
-	why    atomic.Pointer[error] // the last one failed; nil after a success
+	why    atomic.Pointer[error] // of the last failure; nil after a success
 	faults *repeatlog.Log
 }
 
-// failing records why publications do not get through, until one does.
+// failing records why publishing fails; the next success clears it.
 func (p *publications) failing(err error) {
 	p.why.Store(&err)
 	p.faults.Warn("could not publish event; retrying", err)
 }
 
-// succeeded records that publications get through: nothing waits for NATS or the ledger.
+// succeeded records that no publication waits for NATS or the ledger.
 func (p *publications) succeeded() {
 	p.why.Store(nil)
 	p.faults.Recovered("publishing events again")
 }
 
-// publicationsTo are those to the stream.
+// publicationsTo returns the state of publishing to the stream.
 func (h *Handler) publicationsTo(stream string) *publications {
 	if stream == events.StreamDeadLetters {
 		return &h.deadLetters
@@ -158,23 +158,23 @@ func publishOnce(
 ) (*jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	// The client tries once: what is to be looked at before a try is looked at by the caller.
+	// The client must not retry: each try needs the caller's checks.
 	ack, err := js.PublishMsg(ctx, msg, append(options, jetstream.WithRetryAttempts(0))...)
-	// Not WithExpectStream: its header would be stored, and stand in the way of who publishes it again.
+	// Not WithExpectStream: its header would be stored, and would prevent publishing the message again to another stream.
 	switch {
-	case errors.Is(err, nats.ErrReconnectBufExceeded): // which is not kept: it would go out unchecked
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // there is no reconnect buffer: it would send unchecked messages
 		return nil, nats.ErrDisconnected
 	case err == nil && ack.Stream != stream:
-		return nil, fmt.Errorf("it went to stream %s", ack.Stream)
+		return nil, fmt.Errorf("it was stored by stream %s", ack.Stream)
 	}
 	return ack, err
 }
 
-// headerExceedsMaximum is an error code of JetStream for which the client has no name. (nats-server 2.15.2,
+// headerExceedsMaximum is a JetStream error code that the client does not name. (nats-server 2.15.2,
 // server/errors.json)
 const headerExceedsMaximum jetstream.ErrorCode = 10097
 
-// apiError is JetStream's own error, or nil.
+// apiError returns JetStream's own error, or nil.
 func apiError(err error) *jetstream.APIError {
 	var refused jetstream.JetStreamError
 	if errors.As(err, &refused) {
@@ -183,20 +183,19 @@ func apiError(err error) *jetstream.APIError {
 	return nil
 }
 
-// isWrongSequence reports whether the stream has taken another message since it was looked at.
+// isWrongSequence reports whether the stream has stored another message since its last sequence was read.
 func isWrongSequence(err error) bool { return isPublication(err, pipeline.Transient) }
 
-// isStreamMissing reports whether no stream takes the subject.
+// isStreamMissing reports whether no stream has the subject.
 func isStreamMissing(err error) bool {
 	return errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, jetstream.ErrStreamNotFound) ||
 		errors.Is(err, nats.ErrNoResponders)
 }
 
-// isRefusal reports whether the message itself is refused, by the client or the server, so that it would be refused
-// as often as it is published.
+// isRefusal reports whether the client or the server rejects the message itself, so that every retry would be rejected.
 func isRefusal(err error) bool { return isPublication(err, pipeline.Permanent) }
 
-// isPublication reports whether an error of publishing is of the class, by the table of faults.
+// isPublication reports whether the table of faults assigns a publication error to the class.
 func isPublication(err error, class pipeline.Class) bool {
 	if err == nil {
 		return false
@@ -205,7 +204,7 @@ func isPublication(err error, class pipeline.Class) bool {
 	return row.Own.Class == class
 }
 
-// isTooLarge reports whether the message exceeds what the server, or the stream, takes.
+// isTooLarge reports whether the message exceeds a limit of the server or the stream.
 func isTooLarge(err error) bool {
 	if api := apiError(err); api != nil {
 		return api.ErrorCode == headerExceedsMaximum || api.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum

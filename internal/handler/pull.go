@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// heartbeat is how often the server confirms that a pull request still stands.
+	// heartbeat is how often the server confirms a pending pull request.
 	heartbeat = 2 * time.Second
-	// maxSilence is how long a pull request may stand without any message or heartbeat before it is given up: the
+	// maxSilence is how long a pull request may be pending without any message or heartbeat before it is abandoned: the
 	// consumer may have been deleted, or the server may be unavailable.
 	maxSilence = 2 * heartbeat
-	// pullExpiry is when the server ends a pull request for which no message has come. The next one follows at once.
+	// pullExpiry is when the server ends a pull request for which no message has come. The next request follows at once.
 	pullExpiry = 30 * time.Second
-	// drainTimeout bounds the wait for messages that were on their way when a puller ends.
+	// drainTimeout is how long a closing puller waits for messages in transit.
 	drainTimeout = time.Second
 )
 
@@ -31,35 +31,35 @@ var (
 	errDisconnected = errors.New("the connection to NATS was lost")
 )
 
-// pullRequest is what a consumer is asked for. (nats-server, JSApiConsumerGetNextRequest)
+// pullRequest is the body of a pull request. (nats-server, JSApiConsumerGetNextRequest)
 type pullRequest struct {
 	Batch     int           `json:"batch"`
 	Expires   time.Duration `json:"expires"`
 	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
 }
 
-// puller takes messages from a pull consumer, with one pull request at a time.
+// puller receives messages from a pull consumer, with one pull request at a time.
 //
-// The client library's own pull takes every message without a body and with a header Status for a status of the
-// server's: such a message is neither returned nor settled, and uses up the pull request. It also takes the pin of a
+// The client library's own pull takes every message with an empty body and a Status header for a status of the server:
+// such a message is neither returned nor acknowledged, and uses up the pull request. It also reads the pin of a
 // priority group from a header of any message. (nats.go 1.55.0, jetstream/message.go: checkMsg; pull.go: Next) A puller
-// goes by the reply subject.
+// relies on the reply subject instead.
 type puller struct {
 	conn    *nats.Conn
 	subject string // of pull requests
 	request []byte
 	batch   int
-	once    bool // one pull request only: its end is errPullExpired
+	once    bool // only one pull request; its end is errPullExpired
 
 	sub     *nats.Subscription
 	arrived chan *nats.Msg
-	lost    chan nats.Status // the connection
-	closed  chan struct{}    // the subscription, after which nothing arrives
+	lost    chan nats.Status // receives when the connection is lost
+	closed  chan struct{}    // closed with the subscription; nothing arrives after that
 	probed  bool
-	left    int // messages that the pull request may still bring
+	left    int // messages that the pull request may still deliver
 }
 
-// newPuller subscribes. Nothing is asked for before the first call of next. The caller calls drain.
+// newPuller subscribes. The first call of next sends the first pull request. The caller calls drain.
 func newPuller(js jetstream.JetStream, stream, consumer string, r pullRequest) (*puller, error) {
 	request, err := json.Marshal(r)
 	if err != nil {
@@ -67,21 +67,21 @@ func newPuller(js jetstream.JetStream, stream, consumer string, r pullRequest) (
 	}
 	p := &puller{
 		conn: js.Conn(), subject: apiSubject(js, "CONSUMER.MSG.NEXT."+stream+"."+consumer), request: request, batch: r.Batch,
-		// A slow reader must not lose messages: there is room for all of them, and for heartbeats beside.
+		// A slow reader must not lose messages: there is room for all of them and for heartbeats.
 		arrived: make(chan *nats.Msg, 2*r.Batch+16), closed: make(chan struct{}),
 	}
 	if p.sub, err = p.conn.ChanSubscribe(p.conn.NewInbox(), p.arrived); err != nil {
 		return nil, err
 	}
-	closed := sync.OnceFunc(func() { close(p.closed) }) // the client may call it twice where the connection is closed
+	closed := sync.OnceFunc(func() { close(p.closed) }) // the client may call it twice if the connection is closed
 	p.sub.SetClosedHandler(func(string) { closed() })
 	p.lost = p.conn.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
 	return p, nil
 }
 
-// next returns the next message. It blocks until there is one or ctx ends, and returns an error where the pull
-// request has failed: [errDisconnected], [jetstream.ErrNoHeartbeat], [jetstream.ErrConsumerDeleted], or the server's
-// own words. alive is called for everything that the server sends.
+// next returns the next message. It blocks until there is one or ctx ends. If the pull request fails it returns an
+// error: [errDisconnected], [jetstream.ErrNoHeartbeat], [jetstream.ErrConsumerDeleted], or one with the server's text.
+// It calls alive for everything that the server sends.
 func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
 	silence := time.NewTimer(maxSilence)
 	defer silence.Stop()
@@ -120,7 +120,7 @@ func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
 	}
 }
 
-// heed takes a status of the server's. (nats-server 2.15.2, consumer.go: "NATS/1.0 4…", sendErr)
+// heed handles a status of the server. (nats-server 2.15.2, consumer.go: "NATS/1.0 4…", sendErr)
 func (p *puller) heed(status *nats.Msg) error {
 	code, text := status.Header.Get("Status"), status.Header.Get("Description")
 	says := func(part string) bool { return strings.Contains(strings.ToLower(text), part) }
@@ -136,16 +136,16 @@ func (p *puller) heed(status *nats.Msg) error {
 	case code == "503":
 		return nats.ErrNoResponders
 	}
-	return fmt.Errorf("the server refuses the pull request: %s %s", code, text)
+	return fmt.Errorf("the server rejected the pull request: %s %s", code, text)
 }
 
-// drain ends the subscription and returns what the server had sent by then, with a bound on the wait for it. After that
-// the server has dropped the pull request, because it goes nowhere.
+// drain ends the subscription and returns the messages that the server had sent by then; it waits at most drainTimeout
+// for them. The server then drops the pull request, because its inbox has no subscriber.
 func (p *puller) drain() (late []*Message) {
 	p.conn.RemoveStatusListener(p.lost)
 	end := p.sub.Drain
 	if !p.conn.IsConnected() {
-		end = p.sub.Unsubscribe // nothing is on its way
+		end = p.sub.Unsubscribe // nothing is in transit
 	}
 	if end() == nil {
 		timeout := time.NewTimer(drainTimeout)
@@ -167,7 +167,7 @@ func (p *puller) drain() (late []*Message) {
 	}
 }
 
-// fetch takes at most n messages that are there already, and waits for them at most so long.
+// fetch returns up to n stored messages. It waits for them no longer than wait.
 func fetch(
 	ctx context.Context, js jetstream.JetStream, stream, consumer string, n int, wait time.Duration,
 ) (all []*Message, err error) {
@@ -189,7 +189,7 @@ func fetch(
 	return all, err
 }
 
-// apiSubject is the subject of an operation of JetStream's API, such as STREAM.INFO.name.
+// apiSubject returns the subject of a JetStream API operation, such as STREAM.INFO.name.
 func apiSubject(js jetstream.JetStream, operation string) string {
 	options := js.Options()
 	prefix := cmp.Or(options.APIPrefix, apiSubjects)

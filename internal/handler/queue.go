@@ -11,23 +11,23 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Queue is the state of the stream of requests and its durable consumer, of all replicas of the program together.
+// Queue is the state of the stream of requests and its durable consumer, for all replicas of the service.
 type Queue struct {
-	Pending     uint64    // requests that were never delivered yet
-	InFlight    int       // delivered, and neither acknowledged nor ended: at work, or waiting for their delay
-	Redelivered int       // of those, delivered more than once
-	Oldest      time.Time // when the stream took the oldest request that is not settled; zero: all are
-	Pulls       int       // pull requests that wait at the server: above zero where a program takes requests
-	Paused      bool      // by an operator; nobody is given requests
+	Pending     uint64    // requests not delivered yet
+	InFlight    int       // delivered, and neither acknowledged nor terminated: running, or waiting for a retry
+	Redelivered int       // of those in flight, delivered more than once
+	Oldest      time.Time // when the stream stored the oldest request that is pending or in flight; zero: there is none
+	Pulls       int       // pull requests that wait at the server; above zero if a replica is free to take a request
+	Paused      bool      // by an operator; no requests are delivered
 
-	MaxAge  time.Duration          // of the stream: what is older is dropped; 0: nothing is
+	MaxAge  time.Duration          // of the stream, which drops older messages; 0: no limit
 	Cluster *jetstream.ClusterInfo // leader and replicas of the consumer; nil on a single server
 }
 
-// Lag is the number of requests that are not settled.
+// Lag is the number of requests that are pending or in flight.
 func (q Queue) Lag() uint64 { return q.Pending + uint64(max(q.InFlight, 0)) }
 
-// Age is how long the oldest request that is not settled has waited by then; 0 where all are settled.
+// Age is how long the oldest request that is pending or in flight has waited at the given time; 0 if there is none.
 func (q Queue) Age(now time.Time) time.Duration {
 	if q.Oldest.IsZero() {
 		return 0
@@ -35,7 +35,7 @@ func (q Queue) Age(now time.Time) time.Duration {
 	return max(now.Sub(q.Oldest), 0)
 }
 
-// ReadQueue asks the server. It changes nothing, and blocks until it is answered or ctx ends.
+// ReadQueue reads the queue from the server. It changes nothing, and blocks until the server answers or ctx ends.
 func ReadQueue(ctx context.Context, js jetstream.JetStream) (q Queue, err error) {
 	defer func() {
 		if err != nil {
@@ -58,10 +58,10 @@ func ReadQueue(ctx context.Context, js jetstream.JetStream) (q Queue, err error)
 	if q.Lag() == 0 {
 		return q, nil
 	}
-	// The first one above what is settled; those between may have been removed.
+	// The first one above the acknowledgement floor; messages in between may have been removed.
 	oldest, err := GetMessage(ctx, js, events.StreamRequests,
 		StoredMessage{Sequence: info.AckFloor.Stream + 1, NextFor: events.TypeRequested})
-	if errors.Is(err, jetstream.ErrMsgNotFound) { // it was settled, or dropped, just now
+	if errors.Is(err, jetstream.ErrMsgNotFound) { // it was acknowledged, or dropped, just now
 		return q, nil
 	}
 	if err != nil {

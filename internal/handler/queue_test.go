@@ -27,12 +27,12 @@ func TestQueue(t *testing.T) {
 	stream := b.streamOf(events.StreamRequests)
 	stored, err := stream.GetMsg(t.Context(), first)
 	testkit.Must(t, err)
-	b.eventually("three wait", func() bool { // the consumer hears of them a little later
+	b.eventually("three wait", func() bool { // the consumer counts them a little later
 		q := look()
 		return q.Pending == 3 && q.Lag() == 3 && q.Oldest.Equal(stored.Time) &&
 			q.Age(stored.Time.Add(time.Minute)) == time.Minute
 	})
-	// What is settled does not count, nor what somebody has removed; what is in somebody's hands does.
+	// Neither acknowledged nor removed requests count; those in flight do.
 	consumer, err := stream.Consumer(t.Context(), events.DurableConsumer)
 	testkit.Must(t, err)
 	msg, err := consumer.Next()
@@ -50,7 +50,7 @@ func TestQueue(t *testing.T) {
 
 	h := b.start()
 	b.eventually("somebody pulls", func() bool { return look().Pulls > 0 })
-	h.stop(t) // it would make the stream anew
+	h.stop(t) // it would recreate the stream
 	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
 	if _, err := ReadQueue(t.Context(), b.js); err == nil {
 		t.Error("there is no stream, and no error")

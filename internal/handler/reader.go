@@ -11,36 +11,36 @@ import (
 )
 
 const (
-	// readAhead is how many messages a reader asks for at once.
+	// readAhead is the batch size of a reader's pull requests.
 	readAhead = 100
-	// readerForgottenAfter is when the server removes the consumer of a reader that has gone.
+	// readerForgottenAfter is when the server removes the consumer of a reader that is no longer connected.
 	readerForgottenAfter = 30 * time.Second
-	// readAgainAfter is the pause before a reader that has failed tries again.
+	// readAgainAfter is the delay before a reader retries after a failure.
 	readAgainAfter = 500 * time.Millisecond
 )
 
-// Reader reads the messages of a stream in order, each once, and then those that come. It acknowledges nothing. It
-// goes on where it was when its consumer, the server or the connection was lost. Unlike the client library's ordered
-// consumer it returns every message, whatever its headers say; see puller.
+// Reader reads the messages of a stream in order, each once, and then waits for new ones. It acknowledges nothing. It
+// resumes at its position after its consumer, the server or the connection was lost. Unlike the client library's
+// ordered consumer it returns every message, whatever its headers say; see puller.
 type Reader struct {
 	js     jetstream.JetStream
 	stream string
-	from   jetstream.ConsumerConfig // where the next consumer begins
+	from   jetstream.ConsumerConfig // of the next consumer, with its start position
 
-	created   time.Time // of the stream: in another one sequences mean other messages
+	created   time.Time // of the stream: in a recreated one, sequences mean other messages
 	consumer  string
-	puller    *puller // nil: there is no consumer now
+	puller    *puller // nil: there is no consumer
 	delivered uint64  // by this consumer
 }
 
-// ReadFrom says where a [Reader] begins. The zero value means: with what the stream takes from now on.
+// ReadFrom is the position at which a [Reader] starts. The zero value starts with the next message that is stored.
 type ReadFrom struct {
-	Start bool      // with the first message that the stream holds
-	Since time.Time // with the first message that was stored then or later
+	Start bool      // at the first message that the stream holds
+	Since time.Time // at the first message stored at or after it
 }
 
-// OpenReader returns a reader that is ready, or an error: [jetstream.ErrStreamNotFound] where there is no such stream.
-// The caller closes it.
+// OpenReader returns a reader that is ready, or an error: [jetstream.ErrStreamNotFound] if there is no such stream. The
+// caller closes it.
 func OpenReader(ctx context.Context, js jetstream.JetStream, stream string, from ReadFrom) (*Reader, error) {
 	r := &Reader{js: js, stream: stream, from: jetstream.ConsumerConfig{
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerForgottenAfter,
@@ -51,7 +51,7 @@ func OpenReader(ctx context.Context, js jetstream.JetStream, stream string, from
 	case !from.Since.IsZero():
 		r.from.DeliverPolicy, r.from.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Since
 	default:
-		// A place in the stream, and not "new": a consumer that is made again would pass over what came in between.
+		// Start at a sequence, not at "new": a recreated consumer would skip the messages stored in between.
 		found, err := js.Stream(ctx, stream)
 		if err != nil {
 			return nil, err
@@ -73,7 +73,7 @@ func (r *Reader) open(ctx context.Context) error {
 		return err
 	}
 	if created := stream.CachedInfo().Created; !created.Equal(r.created) {
-		if !r.created.IsZero() { // it was made again
+		if !r.created.IsZero() { // the stream was recreated
 			r.goOnAt(1)
 		}
 		r.created = created
@@ -89,8 +89,8 @@ func (r *Reader) open(ctx context.Context) error {
 	return err
 }
 
-// Next returns the next message. It blocks until there is one or ctx ends. It tries again whatever fails, but for a
-// stream that is gone and a connection that is closed.
+// Next returns the next message. It blocks until there is one or ctx ends. It retries after every error, except if the
+// stream does not exist or the connection is closed.
 func (r *Reader) Next(ctx context.Context) (*Message, error) {
 	for {
 		msg, err := r.next(ctx)
@@ -135,7 +135,7 @@ func (r *Reader) next(ctx context.Context) (*Message, error) {
 	return msg, nil
 }
 
-// abandon gives up a consumer that has failed; the server forgets it.
+// abandon closes the puller after a failure. The server removes the consumer by its InactiveThreshold.
 func (r *Reader) abandon() {
 	if r.puller != nil {
 		r.puller.drain()
@@ -143,7 +143,7 @@ func (r *Reader) abandon() {
 	}
 }
 
-// Close ends the reader and has the server forget it, also where ctx has ended. It takes two seconds at most.
+// Close ends the reader and deletes its consumer, even if ctx has ended. It takes two seconds at most.
 func (r *Reader) Close(ctx context.Context) {
 	r.abandon()
 	if !r.js.Conn().IsConnected() {
@@ -151,5 +151,5 @@ func (r *Reader) Close(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	r.js.DeleteConsumer(ctx, r.stream, r.consumer) //nolint:errcheck // the server forgets it soon
+	r.js.DeleteConsumer(ctx, r.stream, r.consumer) //nolint:errcheck // if this fails, the consumer expires
 }

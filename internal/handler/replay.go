@@ -21,9 +21,9 @@ import (
 )
 
 var (
-	// ErrUnreplayable is wrapped where a dead letter cannot be replayed, now or later. It stays.
+	// ErrUnreplayable is wrapped if a dead letter can never be replayed. It stays in the stream.
 	ErrUnreplayable = errors.New("it cannot be replayed")
-	// ErrNotRemoved is wrapped where a dead letter was replayed and is still there.
+	// ErrNotRemoved is wrapped if a dead letter was replayed but could not be removed.
 	ErrNotRemoved = errors.New("it was replayed, and its dead letter could not be removed; replaying it again is safe")
 )
 
@@ -31,40 +31,39 @@ func unreplayable(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrUnreplayable, fmt.Errorf(format, args...))
 }
 
-// Replayed is a replay that the stream of requests has.
+// Replayed is a replay that the stream of requests has stored.
 type Replayed struct {
-	Request *events.Request // whole, however long; nil: undecodable
-	// Key is the key of the replay, and of its dead letter if it fails. It is empty where the replay is undecodable and
-	// could not be read back: its outcome cannot be told from others.
+	Request *events.Request // complete, however long; nil: undecodable
+	// Key is the key of the replay, and of its dead letter if it fails. It is empty if the replay is undecodable and could
+	// not be read back: then its outcome cannot be identified.
 	Key      string
 	Number   int    // its Replay-Number
 	Sequence uint64 // in the stream of requests
-	// NotRestored are headers of the original that the replay has under another name only (see keepHeader), by their
-	// original names.
+	// NotRestored are the original names of headers that the replay has only under another name (see keepHeader).
 	NotRestored []string
-	// Repeated: the stream had this replay already, from another operator or an interrupted run, and holds
-	// it once.
+	// Repeated reports that the stream already had this replay, from another operator or an interrupted run. It holds it
+	// once.
 	Repeated bool
 }
 
-// Replay publishes the original again, as the next replay, and removes the dead letter. Tests cite these
-// numbers.
+// Replay publishes the original again, as the next replay, and removes the dead letter. Tests cite these numbers.
 //
-//  1. Publish, wait for the PubAck of the stream of requests, then remove. A publication that fails, or that
-//     another stream has taken, leaves the dead letter where it is.
-//  2. The Nats-Msg-Id is made of what only those know who may read dead letters. Two operators who replay at once, and
-//     an interrupted run that is repeated, put one message into the stream; a publisher cannot use the id before them.
-//     Where the server drops the replay as a duplicate, what lies there is compared with it first.
-//  3. An interruption after the publication leaves the dead letter and the replay. Repeating it is safe for
-//     ever: after the stream's duplicate window it is a second message with the same number, which the ledger
-//     treats as a redelivery and answers with the outcome that it has, and with its dead letter where that is a
-//     failure. (What cannot be decoded is in no ledger: there it fails a second time, and has a second dead letter.)
-//  4. The dead letter is removed by its sequence. If the replay has failed by then, a newer one stands on the
-//     same subject, and stays.
-//  5. Nothing is published but requests, and a request only under its own key: what somebody else has put into
-//     the stream is not carried to a subject of his choice, nor does it reopen the request of another.
+//  1. Publish, wait for the PubAck of the stream of requests, then remove. If the publication fails, or another stream
+//     stores it, the dead letter stays.
+//  2. The Nats-Msg-Id is derived from data that only clients with access to dead letters know. Two concurrent replays,
+//     or an interrupted run that is repeated, store one message; a publisher cannot use the id first. If the server
+//     drops the replay as a duplicate, the stored message is first compared with it.
+//  3. An interruption after the publication leaves both the dead letter and the replay. Repeating it is always safe.
+//     After the stream's duplicate window it stores a second message with the same number. The ledger treats that as a
+//     redelivery: it answers with the recorded outcome, and for a failure also with the dead letter. (An undecodable
+//     message is not in the ledger: it fails a second time, and has a second dead letter.)
+//  4. The dead letter is removed by its sequence. If the replay has failed by then, a newer one is on the same subject,
+//     and stays.
+//  5. Only requests are published, and a request only under its own key. So a forged message in the stream cannot reach
+//     a subject of its author's choice, or reopen another's request.
 //
-// The error wraps [ErrGone], [ErrUnreplayable] or [ErrNotRemoved]; only after the last there is a replay.
+// The error wraps [ErrGone], [ErrUnreplayable] or [ErrNotRemoved]. Of these, only ErrNotRemoved means that a replay was
+// published.
 func (l *DeadLetters) Replay(ctx context.Context, letter DeadLetter) (Replayed, error) {
 	msg, r, err := l.prepare(ctx, letter)
 	if err != nil {
@@ -90,10 +89,10 @@ func (l *DeadLetters) Replay(ctx context.Context, letter DeadLetter) (Replayed, 
 			msg.Header.Set(jetstream.MsgIDHeader, rand.Text())
 		}
 	}
-	// It is published; the end of ctx is no reason to leave the dead letter.
+	// It is published: remove the dead letter even if ctx has ended.
 	ctx = context.WithoutCancel(ctx)
 	_, err = l.Remove(ctx, letter)
-	if r.Request == nil { // the key has the time when the replay was stored, which the PubAck does not tell
+	if r.Request == nil { // the key includes the time when the replay was stored, which the PubAck lacks
 		r.Key = l.undecodableKey(ctx, r.Sequence)
 	}
 	if err != nil {
@@ -102,8 +101,8 @@ func (l *DeadLetters) Replay(ctx context.Context, letter DeadLetter) (Replayed, 
 	return r, nil
 }
 
-// isTaken reports whether the server has dropped the replay because another message has its Nats-Msg-Id, which is not
-// an earlier replay of this dead letter.
+// isTaken reports whether the server dropped the replay because another message has its Nats-Msg-Id, and that message
+// is not an earlier replay of this dead letter.
 func (l *DeadLetters) isTaken(
 	ctx context.Context, letter DeadLetter, ack *jetstream.PubAck, msg *nats.Msg,
 ) (bool, error) {
@@ -112,7 +111,7 @@ func (l *DeadLetters) isTaken(
 	}
 	there, err := GetMessage(ctx, l.js, events.StreamRequests, StoredMessage{Sequence: ack.Sequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return true, nil // it was removed, unseen
+		return true, nil // it was removed, and cannot be compared
 	}
 	if err != nil {
 		return false, err
@@ -122,13 +121,14 @@ func (l *DeadLetters) isTaken(
 	return !same, nil
 }
 
-// Check returns the number that a replay would have, or the error that it would return before it publishes.
+// Check returns the number that a replay would have, or the error that [DeadLetters.Replay] would return before it
+// publishes.
 func (l *DeadLetters) Check(ctx context.Context, letter DeadLetter) (number int, err error) {
 	_, r, err := l.prepare(ctx, letter)
 	return r.Number, err
 }
 
-// prepare makes the message of the replay.
+// prepare returns the message of the replay.
 func (l *DeadLetters) prepare(ctx context.Context, letter DeadLetter) (*nats.Msg, Replayed, error) {
 	last, err := count(letter.Header.Get(deadLetterPrefix + "Replay"))
 	switch {
@@ -138,9 +138,9 @@ func (l *DeadLetters) prepare(ctx context.Context, letter DeadLetter) (*nats.Msg
 		return nil, Replayed{}, unreplayable("its header %sSubject is %s, and requests are on %s",
 			deadLetterPrefix, events.Quote(letter.Subject), events.TypeRequested)
 	case err != nil:
-		return nil, Replayed{}, unreplayable("its header %sReplay is not the number of a replay", deadLetterPrefix)
+		return nil, Replayed{}, unreplayable("its header %sReplay is not a replay number", deadLetterPrefix)
 	case last == math.MaxInt32:
-		return nil, Replayed{}, unreplayable("its header %sReplay is %d, and no number above that is left; publish "+
+		return nil, Replayed{}, unreplayable("its header %sReplay is %d, the highest possible number; publish "+
 			"the request again under a new id", deadLetterPrefix, last)
 	}
 	msg, err := l.Original(ctx, letter)
@@ -153,10 +153,10 @@ func (l *DeadLetters) prepare(ctx context.Context, letter DeadLetter) (*nats.Msg
 	case err == nil:
 		r.Request = &events.Request{Source: e.Source(), ID: e.ID()}
 		r.Key = events.RequestKey(e.Source(), e.ID())
-	case last >= pipeline.MaxReplay: // in no ledger, of which a higher number would be the next
+	case last >= pipeline.MaxReplay: // not in the ledger, which accepts a higher number only as its next
 		r.Number = 1
 	}
-	// An earlier version may not have been able to decode it.
+	// An earlier version may have been unable to decode it.
 	if (r.Request == nil || letter.Key != r.Key) && !letter.isUndecodable(msg.Data) {
 		return nil, Replayed{}, unreplayable("its key is not that of the request that it holds; it was changed, " +
 			"or the stream of requests was deleted or restored since")
@@ -175,21 +175,22 @@ func (l *DeadLetters) prepare(ctx context.Context, letter DeadLetter) (*nats.Msg
 	}
 	number := strconv.Itoa(r.Number)
 	msg.Header[ReplayHeader] = []string{number}
-	// A dead letter of an earlier version has no nonce; its place and the nanosecond in which it was stored name it.
+	// A dead letter of an earlier version has no nonce; its sequence and the nanosecond of its storage identify it.
 	nonce := cmp.Or(letter.Header.Get(nonceHeader), fmt.Sprintf("%d.%d", letter.Sequence, letter.taken.UnixNano()))
 	msg.Header[jetstream.MsgIDHeader] = []string{"replay." + number + "." + nonce}
 	return msg, r, nil
 }
 
-// replayable is the header of the original as it can be published. It must not make another event of the message.
+// replayable returns the header with which the original can be published. It must not turn the message into a different
+// event.
 func replayable(original nats.Header, body []byte) (nats.Header, error) {
 	header := keepHeader(original, false)
 	before, undecodable := events.Decode(original, body)
 	after, err := events.Decode(header, body)
 	if (undecodable == nil) != (err == nil) ||
 		err == nil && (before.Source() != after.Source() || before.ID() != after.ID()) {
-		return nil, unreplayable("its headers %s cannot be written as they were, and without them it is another event; "+
-			"have it requested again", strings.Join(keptNames(header), ", "))
+		return nil, unreplayable("its headers %s cannot be published unchanged, and without them it would be a different "+
+			"event; ask the publisher to request it again", strings.Join(keptNames(header), ", "))
 	}
 	return header, nil
 }

@@ -33,7 +33,7 @@ func (b *bundle) refusing() (grant func()) {
 	return func() { granted.Store(true) }
 }
 
-// found is the only dead letter.
+// found returns the only dead letter.
 func (b *bundle) found() DeadLetter {
 	b.t.Helper()
 	all := b.list(Filter{})
@@ -51,7 +51,7 @@ func (b *bundle) replay() Replayed {
 	return r
 }
 
-// requested is the message of the stream of requests with this sequence.
+// requested returns the message of the stream of requests with this sequence.
 func (b *bundle) requested(sequence uint64) *jetstream.RawStreamMsg {
 	b.t.Helper()
 	msg, err := b.streamOf(events.StreamRequests).GetMsg(b.t.Context(), sequence)
@@ -96,7 +96,7 @@ func TestReplayThatSucceeds(t *testing.T) {
 	testkit.Equal(t, "header", fmt.Sprint(replayed.Header), fmt.Sprint(want))
 }
 
-// Each replay that fails has the next number, and no header is left of the one before.
+// Each replay that fails has the next number, and keeps no header of the one before.
 func TestReplayThatFailsAgain(t *testing.T) {
 	b := newBundle(t)
 	grant := b.refusing()
@@ -125,7 +125,7 @@ func TestReplayThatFailsAgain(t *testing.T) {
 	testkit.Equal(t, "outcome id", b.outcomes()[4].ID(), events.OutcomeID(billing, "order", 4, events.TypeProvisioned))
 }
 
-// Statement 2: two operators who replay everything at once.
+// Statement 2: two operators replay all dead letters at once.
 func TestTwoOperatorsReplayAtOnce(t *testing.T) {
 	b := newBundle(t)
 	grant := b.refusing()
@@ -169,7 +169,7 @@ func TestTwoOperatorsReplayAtOnce(t *testing.T) {
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", n, n))
 }
 
-// undying is a JetStream in which no message is removed, as if the operator's process had ended before.
+// undying is a JetStream in which no message can be removed, as if the operator's process had ended before.
 type undying struct{ jetstream.JetStream }
 
 type undyingStream struct{ jetstream.Stream }
@@ -181,8 +181,8 @@ func (u undying) Stream(ctx context.Context, name string) (jetstream.Stream, err
 
 func (undyingStream) DeleteMsg(context.Context, uint64) error { return errInjected }
 
-// Statement 3: interrupted between publication and removal, and repeated, within the stream's duplicate window
-// and after it, while the replay is not worked on yet, after it has succeeded, and after it has failed.
+// Statement 3: a replay is interrupted between publication and removal, and repeated, within the stream's duplicate
+// window and after it. At that time the first one is not decided yet, or has succeeded, or has failed.
 func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -203,7 +203,7 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 				_, err := b.js.UpdateStream(t.Context(), config)
 				testkit.Must(t, err)
 			}
-			b.config.Workers = 1 // the fake ledger lets two work on one request at once
+			b.config.Workers = 1 // the fake ledger lets two workers have one request at once
 			grant := b.refusing()
 			h := b.start()
 			b.publish(b.request("order", "acme"))
@@ -219,7 +219,7 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 			testkit.Must(t, err)
 			r, err := interrupted.Replay(t.Context(), letter)
 			if c.works && !c.grants {
-				// It may have failed already, and a newer one be there.
+				// It may have failed already, so that a newer one exists.
 				if err != nil && !errors.Is(err, ErrNotRemoved) {
 					t.Fatal(err)
 				}
@@ -251,7 +251,7 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 			}
 			b.settled()
 			b.counts(c.outcomes, c.letters)
-			if !c.forgets { // else there are two messages, and the second may be claimed while the first is worked on
+			if !c.forgets { // else there are two messages, and the second may be claimed while the first runs
 				testkit.Equal(t, "attempts", b.db.attempts("order"), 1)
 			}
 			testkit.Equal(t, "outcome id", b.outcomes()[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
@@ -259,7 +259,7 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 	}
 }
 
-// The request has succeeded since, by another's replay: this one is answered with that outcome.
+// The request has succeeded since, by another operator's replay: this one gets that outcome.
 func TestReplayOfWhatHasSucceededMeanwhile(t *testing.T) {
 	b := newBundle(t)
 	grant := b.refusing()
@@ -323,7 +323,7 @@ func TestReplayThatIsNotPublishedLeavesTheDeadLetter(t *testing.T) {
 	}
 	testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 
-	// Stored, and the PubAck lost: the same.
+	// Stored, but the PubAck lost: the same.
 	h.stop(t)
 	js.after[events.TypeRequested] = 1
 	_, err = faulty.Replay(t.Context(), letter)
@@ -338,7 +338,7 @@ func TestReplayThatIsNotPublishedLeavesTheDeadLetter(t *testing.T) {
 	b.counts(1, 0)
 }
 
-// Requests go to a stream of another name, such as after a mistake in its configuration.
+// Requests are stored by a stream with another name, for example after a mistake in its configuration.
 func TestReplayThatAnotherStreamTakes(t *testing.T) {
 	b := newBundle(t)
 	b.refusing()
@@ -349,11 +349,11 @@ func TestReplayThatAnotherStreamTakes(t *testing.T) {
 	letter := b.found()
 	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
 	_, err := b.letters().Replay(t.Context(), letter)
-	Contains(t, "no stream", err, "TENANT_REQUESTS is not there")
+	Contains(t, "no stream", err, "TENANT_REQUESTS does not exist")
 	_, err = b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"tenant.requested"}})
 	testkit.Must(t, err)
 	_, err = b.letters().Replay(t.Context(), letter)
-	Contains(t, "another stream", err, "it went to stream OTHER")
+	Contains(t, "another stream", err, "it was stored by stream OTHER")
 	testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 }
 
@@ -396,14 +396,14 @@ func TestReplayOfAnOmittedOriginalThatIsGone(t *testing.T) {
 	}
 	testkit.Must(t, b.streamOf(events.StreamRequests).DeleteMsg(t.Context(), first))
 	_, err = b.letters().Replay(t.Context(), letter)
-	Contains(t, "the original is gone", err, "TENANT_REQUESTS at sequence 1", "requested anew")
+	Contains(t, "the original is gone", err, "TENANT_REQUESTS at sequence 1", "request it again")
 	if !errors.Is(err, ErrUnreplayable) {
 		t.Errorf("%v", err)
 	}
 	testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 }
 
-// What cannot be decoded fails again, under another key.
+// An undecodable message fails again, under another key.
 func TestReplayOfAnUndecodableMessage(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -425,7 +425,7 @@ func TestReplayOfAnUndecodableMessage(t *testing.T) {
 	testkit.Equal(t, "outcome id", b.outcomes()[1].ID(), events.UndecodableOutcomeID(fresh.Key, 1))
 }
 
-// Statement 5: what others put into the stream is refused, with the reason, and stays.
+// Statement 5: a forged message is rejected with the reason, and stays.
 func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
 	b := newBundle(t)
 	order := b.request("order", "acme")
@@ -459,7 +459,7 @@ func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
 			header := with("Dead-Letter-Omitted", "yes")
 			header["Dead-Letter-Stream"] = []string{"OTHER"}
 			return header
-		}(), "do not say where"},
+		}(), "do not name the original's place"},
 	} {
 		sequence := b.plant(c.key, c.header, string(order.Data))
 		letter := b.found()
@@ -494,7 +494,7 @@ func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
 	b.counts(1, 0)
 }
 
-// What cannot be decoded has no ledger, so that no number is used up.
+// An undecodable message is not in the ledger, so no number is used up.
 func TestReplayNumberOfWhatCannotBeDecoded(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -523,7 +523,7 @@ func TestReplayNumberOfWhatCannotBeDecoded(t *testing.T) {
 	}
 }
 
-// An earlier version let a publisher use all numbers up.
+// An earlier version let a publisher use up all numbers.
 func TestNoReplayNumberIsLeft(t *testing.T) {
 	b := newBundle(t)
 	plant := func(replay string) {
@@ -536,8 +536,8 @@ func TestNoReplayNumberIsLeft(t *testing.T) {
 		b.publish(msg)
 	}
 	for replay, want := range map[string]string{
-		"2147483647": "no number above that is left", "2147483648": "is not the number of a replay",
-		"-1": "is not the number of a replay", "": "is not the number of a replay",
+		"2147483647": "the highest possible number", "2147483648": "is not a replay number",
+		"-1": "is not a replay number", "": "is not a replay number",
 	} {
 		plant(replay)
 		_, err := b.letters().Check(t.Context(), b.found())

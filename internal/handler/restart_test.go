@@ -11,15 +11,15 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// A handler that has ended holds nothing any more, here or at the server.
-func TestThousandStartsAndStops(t *testing.T) { //nolint:paralleltest // it counts what the process holds
+// A handler that has ended holds no resources, in this process or at the server.
+func TestThousandStartsAndStops(t *testing.T) { //nolint:paralleltest // it counts resources of the process
 	const most = 1000
 	b := newBundleAlone(t)
 	round := func() {
 		h := b.start()
 		h.stop(t)
 	}
-	round() // what the client keeps for good is there
+	round() // the client's permanent resources exist after this
 	level := b.level()
 	ignore := goleak.IgnoreCurrent()
 	for range most {
@@ -35,7 +35,7 @@ func TestThousandStartsAndStops(t *testing.T) { //nolint:paralleltest // it coun
 	t.Logf("at first %+v, after %d times %+v", level, most, b.level())
 	testkit.Equal(t, "consumers", b.streamOf(events.StreamRequests).CachedInfo().State.Consumers, 1)
 	testkit.Equal(t, "connections", b.server.NumClients(), 1)
-	// And the next one is served.
+	// The next request is served.
 	b.start()
 	b.publish(b.request("order", "acme"))
 	b.settled()
@@ -43,7 +43,7 @@ func TestThousandStartsAndStops(t *testing.T) { //nolint:paralleltest // it coun
 	testkit.Equal(t, "deliveries", b.delivered(), 1)
 }
 
-// held is what a handler could leave behind.
+// held are the resources that a handler could leave behind.
 type held struct {
 	goroutines, files int
 	subscriptions     uint32

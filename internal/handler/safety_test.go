@@ -15,7 +15,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// A request is settled only after what it ends in is stored: invariant 1.
+// A request is acknowledged only after its outcome is stored: invariant 1.
 func TestNothingIsSettledBeforeItsOutcomeIsStored(t *testing.T) {
 	t.Parallel()
 	const all = 1 << 30
@@ -64,7 +64,7 @@ func TestNothingIsSettledBeforeItsOutcomeIsStored(t *testing.T) {
 	}
 }
 
-// The order of publications of a failure: dead letter, then outcome.
+// A failure publishes its dead letter, then its outcome.
 func TestDeadLetterComesBeforeTheOutcome(t *testing.T) {
 	b := newBundle(t)
 	js := newFaulty(b.js)
@@ -77,8 +77,8 @@ func TestDeadLetterComesBeforeTheOutcome(t *testing.T) {
 		events.DeadLetterSubject(events.RequestKey(billing, "order"))+" "+events.TypeProvisioningFailed)
 }
 
-// A process that ends between the durable steps leaves a message that the next one settles, with the same
-// outcome and no second dead letter.
+// A process that ends between the durable steps leaves a message that the next one completes, with the same outcome and
+// no second dead letter.
 func TestTheNextProcessTakesOverBetweenAnyTwoSteps(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -127,8 +127,8 @@ func TestTheNextProcessTakesOverBetweenAnyTwoSteps(t *testing.T) {
 	}
 }
 
-// A stream is deleted under the handler: requests wait. The handler makes it again, or goes on once an operator has,
-// where it may not.
+// A stream is deleted while the handler runs: requests wait. The handler recreates it, or continues once an operator
+// has done so if it may not.
 func TestDeletedStreamStopsAcknowledging(t *testing.T) {
 	t.Parallel()
 	for stream, tenant := range map[string]string{events.StreamEvents: "acme", events.StreamDeadLetters: "not an id"} {
@@ -158,7 +158,7 @@ func TestDeletedStreamStopsAcknowledging(t *testing.T) {
 	}
 }
 
-// The server goes away while an outcome is to be published, and comes back with its files.
+// The server becomes unavailable while an outcome is to be published, and comes back with its files.
 func TestServerRestartLosesNothing(t *testing.T) {
 	b := newBundle(t)
 	entered, release := b.block()
@@ -177,7 +177,7 @@ func TestServerRestartLosesNothing(t *testing.T) {
 	testkit.Equal(t, "attempts of a request", b.db.attempts("order-tenant_0"), 1)
 }
 
-// A PubAck that never comes ends by the publication's own timeout, and by the end of the drain.
+// A missing PubAck is given up after the publication's own timeout, or at the end of the drain.
 func TestPublicationWaitsNoLongerThanTheDrain(t *testing.T) {
 	b := newBundle(t)
 	js := &silent{JetStream: b.js, probed: make(chan struct{}, 10), ended: make(chan error, 10)}
@@ -185,7 +185,7 @@ func TestPublicationWaitsNoLongerThanTheDrain(t *testing.T) {
 	b.publish(b.request("order", "acme"))
 	testkit.Receive(t, "a publication", js.probed)
 	h.stop(t)
-	testkit.Equal(t, "the end of the publication", testkit.Receive(t, "it", js.ended), context.Canceled) // and not its own timeout
+	testkit.Equal(t, "the end of the publication", testkit.Receive(t, "it", js.ended), context.Canceled) // not its own timeout
 	b.start()
 	b.settled()
 	b.counts(1, 0)
@@ -205,7 +205,7 @@ func (s *silent) PublishMsg(ctx context.Context, _ *nats.Msg, _ ...jetstream.Pub
 	return nil, ctx.Err()
 }
 
-// A panic between the steps is that delivery's trouble: its message comes back, the others' work goes on.
+// A panic between the steps affects only that delivery: its message is redelivered, other work continues.
 func TestPanicIsOneDeliverysTrouble(t *testing.T) {
 	b := newBundle(t)
 	b.db.panics = 2
@@ -216,7 +216,7 @@ func TestPanicIsOneDeliverysTrouble(t *testing.T) {
 	testkit.Equal(t, "deliveries", b.delivered(), 7)
 }
 
-// The worker whose word the gate waits for may panic instead of giving it.
+// The worker for which a half-open breaker waits may panic.
 func TestPanicWhileTheGateWaitsForWork(t *testing.T) {
 	b := newBundle(t)
 	b.config.Workers = 1
@@ -233,13 +233,13 @@ func TestPanicWhileTheGateWaitsForWork(t *testing.T) {
 	b.eventually("Err is nil again", func() bool { return h.Err() == nil })
 }
 
-// However many wait for their delay, others are taken.
+// However many requests wait for a retry, others are pulled.
 func TestPostponedRequestsStopNobody(t *testing.T) {
 	b := newBundle(t)
 	const most, postponed = 10, 30
 	was := b.consumer().Config
 	testkit.Equal(t, "max_ack_pending of a consumer that was made here", was.MaxAckPending, -1)
-	was.MaxAckPending = most // as an earlier version left it, on a smaller scale
+	was.MaxAckPending = most // as an earlier version set it, with a smaller number
 	_, err := b.js.UpdateConsumer(t.Context(), events.StreamRequests, was)
 	testkit.Must(t, err)
 	b.config.Backoff.Min, b.config.Backoff.Max = time.Hour, time.Hour

@@ -16,11 +16,11 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// handle decides one message and settles it. intake ends when shutdown begins, work when it must be over.
+// handle decides one message and settles it. intake ends when shutdown begins, work at the end of the drain timeout.
 func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	d, err := newDelivery(msg)
 	if err != nil {
-		h.Log.ErrorContext(work, "not a message of the stream; it is left alone", "error", err)
+		h.Log.ErrorContext(work, "ignoring message without JetStream metadata", "error", err)
 		return
 	}
 	log := h.Log.With("sequence", d.sequence)
@@ -31,24 +31,25 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	defer stop()
 
 	endSpan := func(pipeline.Decision, error) {}
-	defer func() { // one message's trouble is not the end of the others' work
+	defer func() { // a panic must not end the work on other messages
 		if cause := recover(); cause != nil {
 			endSpan(pipeline.Decision{Verdict: pipeline.Release}, fmt.Errorf("panic: %v", cause))
-			log.ErrorContext(work, "panic; the message goes back", "panic", cause, "stack", string(debug.Stack()))
-			h.breaker.succeeded() // it may be the one whose word the gate waits for
+			log.ErrorContext(work, "panic while handling a message; returning it to the stream",
+				"panic", cause, "stack", string(debug.Stack()))
+			h.breaker.succeeded() // the breaker may be half-open and wait for this worker
 			h.release(msg, h.Backoff.Delay(d.deliveries))
 		}
 	}()
 	if isMarker(msg) {
 		if err := msg.ack(work); err != nil {
-			log.WarnContext(work, "a marker of the server's could not be acknowledged; it is delivered again", "error", err)
+			log.WarnContext(work, "could not acknowledge a server marker; it will be redelivered", "error", err)
 		}
 		return
 	}
 	crash.Point("delivered", "")
 	e, malformed := decode(msg)
 	if malformed != nil && d.unreadable {
-		malformed = fmt.Errorf("%w; its headers cannot be read, such as one without a colon", malformed)
+		malformed = fmt.Errorf("%w; its headers cannot be read (for example, a line has no colon)", malformed)
 	}
 	work, endSpan = h.traceDelivery(work, d, e)
 	key, result := h.decide(intake, work, d, e, malformed)
@@ -59,23 +60,23 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	endSpan(result, err)
 	switch {
 	case errors.Is(err, errSuperseded):
-		log.InfoContext(work, "the request was decided otherwise in the meantime; its next delivery finds the outcome",
+		log.InfoContext(work, "the ledger has a newer state of the request; returning it to the stream",
 			"key", key, "outcome", result.Outcome.ID)
 		h.release(d.msg, h.Backoff.Delay(1))
 	case err != nil:
-		log.ErrorContext(work, "the request is not settled and will be delivered again", "verdict", result.Verdict.String(),
+		log.ErrorContext(work, "could not complete the request; it will be redelivered", "verdict", result.Verdict.String(),
 			"key", key, "error", err)
 		delay := h.Backoff.Delay(d.deliveries)
 		if work.Err() != nil {
-			delay = 0 // it was not the message's fault
+			delay = 0 // the drain timeout ended it, not a fault of the message
 		}
 		h.release(d.msg, delay)
 	}
 }
 
-// isMarker reports whether the server has stored the message itself, to say that messages were removed: their time
-// was over, or they were purged. It is not a request. (nats-server 2.15.2, JSMarkerReason) A publisher's
-// own message that only looks so has no body and no event, and nothing is lost with it.
+// isMarker reports whether the server itself stored the message to record that messages expired or were purged. Such a
+// marker is not a request. (nats-server 2.15.2, JSMarkerReason) A forged marker has no body and no event, so nothing is
+// lost with it.
 func isMarker(msg *Message) bool {
 	if len(msg.Data) > 0 || msg.Header.Get(jetstream.MarkerReasonHeader) == "" {
 		return false
@@ -88,7 +89,7 @@ func isMarker(msg *Message) bool {
 	return true
 }
 
-// decode reads the event. What makes the reader panic would do so at every delivery: it cannot be read.
+// decode reads the event. A panic in the reader would repeat at every delivery, so it counts as undecodable.
 func decode(msg *Message) (e event.Event, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -98,8 +99,8 @@ func decode(msg *Message) (e event.Event, err error) {
 	return events.Decode(msg.Header, msg.Data)
 }
 
-// decide runs the job of a message, which holds the event e or is malformed, until it is more than held up by an
-// outage.
+// decide runs the job of a message, which holds the event e or is malformed. During an outage it waits for the breaker
+// and runs the job again, until shutdown begins.
 func (h *Handler) decide(
 	intake, work context.Context, d delivery, e event.Event, malformed error,
 ) (key string, _ pipeline.Decision) {
@@ -111,7 +112,7 @@ func (h *Handler) decide(
 	}
 	leave := func(r pipeline.Decision) pipeline.Decision { return r }
 	if malformed != nil {
-		h.Log.WarnContext(work, "a message could not be decoded", "sequence", d.sequence, "error", malformed)
+		h.Log.WarnContext(work, "could not decode message", "sequence", d.sequence, "error", malformed)
 	} else {
 		request := pipeline.Request{Event: e, Replay: d.replay, DeliveryID: d.name, Redelivered: d.deliveries > 1}
 		job := h.Provisioner.Job(request)
@@ -129,13 +130,13 @@ func (h *Handler) decide(
 		}
 		trips++
 		h.breaker.trip(result.Err)
-		if h.breaker.wait(intake) != nil { // waiting is over when shutdown begins
+		if h.breaker.wait(intake) != nil { // shutdown ends the wait
 			return key, leave(result)
 		}
 	}
 }
 
-// perform does what was decided. After an error the message is still unacknowledged.
+// perform carries out the decision. After an error the message is still unacknowledged.
 func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipeline.Decision) error {
 	switch r.Verdict {
 	case pipeline.Acknowledge:
@@ -168,24 +169,25 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 	return nil
 }
 
-// failures is how often the request has failed in this way, for its delay.
+// failures returns how often the request has failed in this way, which determines its delay.
 func (h *Handler) failures(d delivery, r pipeline.Decision) int {
 	switch r.Facts.Ledger {
-	case pipeline.Busy: // it has not failed: somebody is at work on it
+	case pipeline.Busy: // it has not failed: another worker has it
 		return 1
-	case pipeline.Unread: // no attempt counts these
+	case pipeline.Unread: // no attempt counts these failures
 		return d.deliveries
 	case pipeline.Claimed, pipeline.Spent, pipeline.Provisioned, pipeline.Failed:
 	}
 	return max(r.Attempt, 1)
 }
 
-// immediately is the delay of what is handed back. Not zero: the server keeps a negative acknowledgement without a
-// delay in memory alone, and forgets it when it restarts or loses the lead; one with a delay is stored.
-// (nats-server 2.15.2, consumer.go, processNak)
+// immediately is the delay of a released message. It is not zero: the server keeps a negative acknowledgement without a
+// delay only in memory, and loses it on a restart or a change of leader. One with a delay is stored. (nats-server
+// 2.15.2, consumer.go, processNak)
 const immediately = time.Millisecond
 
-// release returns a message after the delay; failing that, AckWait does.
+// release returns a message to the stream, for redelivery after the delay. If that fails, it is redelivered after
+// AckWait.
 func (h *Handler) release(msg *Message, delay time.Duration) {
 	if err := msg.nak(max(delay, immediately)); err != nil {
 		h.Log.Warn("could not return message to the stream; it will be redelivered after ack_wait", "error", err)

@@ -19,11 +19,11 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// rawPublisher writes what the client library would not: any header block.
+// rawPublisher can write any header block, also those that the client library refuses.
 type rawPublisher struct {
 	t       *testing.T
 	conn    net.Conn
-	answers chan string // the server's; closed with the connection
+	answers chan string // lines of the server; closed with the connection
 	writing sync.Mutex
 }
 
@@ -45,7 +45,7 @@ func (s *natsServer) rawPublisher(t *testing.T) *rawPublisher {
 	return p
 }
 
-// read takes what the server says, and tells it that the client is alive: it ends the connection of one that is not.
+// read receives the server's lines, and answers its pings: otherwise it closes the connection.
 func (p *rawPublisher) read() {
 	defer close(p.answers)
 	for from := bufio.NewReader(p.conn); ; {
@@ -69,8 +69,8 @@ func (p *rawPublisher) write(text string) error {
 	return err
 }
 
-// publish publishes a message and waits until the server has taken it. header is the whole block, without the blank line
-// that ends it; empty: none.
+// publish publishes a message and waits until the server has processed it. header is the whole block, without the blank
+// line that ends it; empty: none.
 func (p *rawPublisher) publish(subject, header, body string) {
 	p.t.Helper()
 	if header != "" {
@@ -89,7 +89,7 @@ func (p *rawPublisher) publish(subject, header, body string) {
 	}
 }
 
-// statusBlocks are header blocks that a client takes for a word of the server's, of every kind that nats.go knows
+// statusBlocks are header blocks that a client takes for a status of the server, of every kind that nats.go knows
 // (message.go, checkMsg; pull.go, handleStatusMsg; stream.go, convertDirectGetMsgResponseToMsg).
 func statusBlocks() map[string]string {
 	blocks := map[string]string{
@@ -124,7 +124,7 @@ func statusBlocks() map[string]string {
 	return blocks
 }
 
-// Whatever lies in the stream is a message: each has its outcome and is settled, and what is behind it is served.
+// Every stored message is a message: each has its outcome and is acknowledged, and those behind it are served.
 func TestMessagesThatLookLikeAStatusAreSettled(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -144,8 +144,8 @@ func TestMessagesThatLookLikeAStatusAreSettled(t *testing.T) {
 	testkit.Equal(t, "dead letters", len(b.list(Filter{})), len(blocks))
 }
 
-// The same for whoever reads what lies in a stream: in pages of headers, in order, one by one; also with allow_direct, by
-// which the client library reads another way.
+// The same for all readers of a stream: in pages of headers, in order, one by one; also with allow_direct, for which
+// the client library reads in another way.
 func TestReadersSeeMessagesThatLookLikeAStatus(t *testing.T) {
 	t.Parallel()
 	for name, direct := range map[string]bool{"plain": false, "allow_direct": true} {
@@ -205,7 +205,7 @@ func TestReadersSeeMessagesThatLookLikeAStatus(t *testing.T) {
 	}
 }
 
-// A reader goes on where it was when its consumer is deleted, or the server restarts.
+// A reader resumes at its position when its consumer is deleted, or the server restarts.
 func TestReaderGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	for name, from := range map[string]ReadFrom{
@@ -232,7 +232,7 @@ func TestReaderGoesOnWhereItWas(t *testing.T) {
 					testkit.Equal(t, "message", string(msg.Data), fmt.Sprint(read))
 				}
 			}
-			// Before anything was read, in the middle of what was asked for, and where all is read.
+			// Before the first message, in the middle of a pull request, and after the last message.
 			testkit.Must(t, b.js.DeleteConsumer(ctx, events.StreamEvents, reader.consumer))
 			publish(readAhead + 50)
 			readAll()
@@ -249,7 +249,7 @@ func TestReaderGoesOnWhereItWas(t *testing.T) {
 				return err == nil
 			})
 			publish(3)
-			// What was published while the server could not confirm it may be there twice: sequences count, not contents.
+			// A message published while the server could not confirm it may be stored twice: compare sequences, not contents.
 			last := b.streamOf(events.StreamEvents).CachedInfo().State.LastSeq
 			for sequence := uint64(read + 1); sequence <= last; sequence++ {
 				msg, err := reader.Next(ctx)

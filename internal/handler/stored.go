@@ -9,21 +9,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// StoredMessage names a message that a stream holds. (nats-server, JSApiMsgGetRequest)
+// StoredMessage selects a message that a stream holds. (nats-server, JSApiMsgGetRequest)
 type StoredMessage struct {
 	Sequence uint64 `json:"seq,omitempty"`
-	// NextFor is the subject, wildcards allowed, of the first message at Sequence or after it.
+	// NextFor selects the first message on this subject, which may have wildcards, at or after Sequence.
 	NextFor string `json:"next_by_subj,omitempty"`
-	// LastFor is the subject whose newest message is meant. Nothing else is set then.
+	// LastFor selects the newest message on this subject. Nothing else is set then.
 	LastFor string `json:"last_by_subj,omitempty"`
 }
 
 // GetMessage reads a message that the stream holds. It waits 5 seconds at most. Its error is [jetstream.ErrMsgNotFound]
-// where there is no such message.
+// if there is no such message.
 //
-// From a stream with allow_direct the client library reads directly, and takes a message without a body and with a
-// header Status for the server's answer that there is none. (nats.go 1.55.0, jetstream/stream.go:
-// convertDirectGetMsgResponseToMsg) GetMessage always uses the API that answers in JSON.
+// From a stream with allow_direct the client library reads directly. It then takes a message with an empty body and a
+// Status header for the server's reply that there is none. (nats.go 1.55.0, jetstream/stream.go:
+// convertDirectGetMsgResponseToMsg) GetMessage always uses the API that replies in JSON.
 func GetMessage(
 	ctx context.Context, js jetstream.JetStream, stream string, which StoredMessage,
 ) (*jetstream.RawStreamMsg, error) {
@@ -59,7 +59,7 @@ func GetMessage(
 		return nil, jetstream.ErrInvalidJetStreamResponse
 	}
 	m := response.Message
-	// Headers that cannot be read are left out, as where a consumer delivers the message.
+	// Headers that cannot be parsed are dropped, as when a consumer delivers the message.
 	header, _ := nats.DecodeHeadersMsg(m.Header)
 	return &jetstream.RawStreamMsg{
 		Subject: m.Subject, Sequence: m.Sequence, Header: header, Data: m.Data, Time: m.Time,

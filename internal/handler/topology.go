@@ -13,22 +13,22 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Topology is what the provisioner needs of JetStream: three streams and a durable consumer. Their names
-// and settings are the contract's.
+// Topology is the JetStream setup of the provisioner: three streams and a durable consumer. The contract defines their
+// names and settings.
 type Topology struct {
-	Replicas int           // of what is created; what exists must have at least as many
+	Replicas int           // of what is created; existing streams must have at least as many
 	Manage   bool          // create what is missing; false: only check
 	AckWait  time.Duration // of the consumer
 }
 
-// streams are the settings that the contract fixes; all others are the operator's.
+// streams returns the settings that the contract fixes; all others are the operator's.
 func (t Topology) streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
 			Name: events.StreamRequests, Subjects: []string{events.TypeRequested},
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
 			MaxAge: 90 * 24 * time.Hour, Discard: jetstream.DiscardNew,
-			MaxMsgsPerSubject: -1, // a limit would drop old requests, and nobody would learn of it
+			MaxMsgsPerSubject: -1, // a limit would silently drop old requests
 		},
 		{
 			Name: events.StreamEvents, Subjects: []string{events.TypeProvisioned, events.TypeProvisioningFailed},
@@ -39,23 +39,23 @@ func (t Topology) streams() []jetstream.StreamConfig {
 			Name: events.StreamDeadLetters, Subjects: []string{events.SubjectDeadLetterPrefix + ">"},
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
 			MaxMsgsPerSubject: 1,
-			Duplicates:        time.Hour, // of what is made; a shorter one is the operator's choice
+			Duplicates:        time.Hour, // when created; an operator may set a shorter one
 		},
 	}
 }
 
-// consumer is the durable consumer. It has no BackOff list: one replaces AckWait for the first delivery
-// and skews delayed redelivery.
+// consumer returns the durable consumer. It has no BackOff list, which would replace AckWait for the first delivery and
+// skew delayed redelivery.
 func (t Topology) consumer() jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: events.DurableConsumer, AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: t.AckWait, MaxDeliver: -1,
-		MaxAckPending: -1, // what waits for its delay counts: a thousand of those would stop all others
+		MaxAckPending: -1, // messages that wait for a retry count: a limit of 1000 would let them block all others
 	}
 }
 
-// Ensure creates what is missing, checks what is there, and returns the consumer. Its error names every
-// setting that contradicts the contract, and what it must be.
+// Ensure creates what is missing, checks what exists, and returns the consumer. Its error names every setting that
+// contradicts the contract, with the required value.
 func (t Topology) Ensure(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
 	var faults []error
 	for _, want := range t.streams() {
@@ -74,7 +74,7 @@ func (t Topology) Ensure(ctx context.Context, js jetstream.JetStream) (jetstream
 	return consumer, nil
 }
 
-// ErrMissing is what is found missing where nothing may be created.
+// ErrMissing is the error for a missing stream or consumer if none may be created.
 var ErrMissing = errors.New("is missing; create it, or set NATS_MANAGE_STREAMS=true to have it created")
 
 func (t Topology) ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
@@ -84,7 +84,7 @@ func (t Topology) ensureStream(ctx context.Context, js jetstream.JetStream, want
 			return ErrMissing
 		}
 		stream, err = js.CreateStream(ctx, want)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // by another replica, just now
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica has just created it
 			stream, err = js.Stream(ctx, want.Name)
 		}
 	}
@@ -94,10 +94,10 @@ func (t Topology) ensureStream(ctx context.Context, js jetstream.JetStream, want
 	return checkStream(stream.CachedInfo().Config, want)
 }
 
-// minMsgSize is what an outcome may take, in bytes.
+// minMsgSize is the maximum size of an outcome, in bytes.
 const minMsgSize = 128 << 10
 
-// checkStream names every setting of got that contradicts want.
+// checkStream returns an error that names every setting of got that contradicts want.
 func checkStream(got, want jetstream.StreamConfig) error {
 	var c contradictions
 	c.compare("subjects", sorted(got.Subjects), sorted(want.Subjects))
@@ -145,14 +145,14 @@ func (t Topology) ensureConsumer(ctx context.Context, js jetstream.JetStream) (j
 	return consumer, nil
 }
 
-// checkConsumer names every setting that contradicts the contract.
+// checkConsumer returns an error that names every setting that contradicts the contract.
 func checkConsumer(got jetstream.ConsumerConfig) error {
 	var c contradictions
 	c.compare("ack_policy", got.AckPolicy, jetstream.AckExplicitPolicy)
 	c.compare("max_deliver", got.MaxDeliver, -1)
 	c.compare("number of backoff entries", len(got.BackOff), 0)
 	c.compare("headers_only", got.HeadersOnly, false)
-	c.compare("deliver_policy", got.DeliverPolicy, jetstream.DeliverAllPolicy) // any other passes requests over
+	c.compare("deliver_policy", got.DeliverPolicy, jetstream.DeliverAllPolicy) // any other skips requests
 	c.compare("deliver_subject", got.DeliverSubject, "")
 	if f := got.FilterSubject; f != "" {
 		c.compare("filter_subject", f, events.TypeRequested)
@@ -163,7 +163,7 @@ func checkConsumer(got jetstream.ConsumerConfig) error {
 
 func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
 
-// contradictions collects settings that are not what they must be.
+// contradictions collects settings with a wrong value.
 type contradictions []error
 
 func (c *contradictions) compare(field string, got, want any) {
@@ -172,7 +172,7 @@ func (c *contradictions) compare(field string, got, want any) {
 	}
 }
 
-// err is one line: a prefix that names the stream stands before all of it.
+// err joins all contradictions in one line, because the caller adds the name of the stream as a prefix.
 func (c contradictions) err() error {
 	if len(c) == 0 {
 		return nil

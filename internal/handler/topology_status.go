@@ -10,7 +10,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// TopologyStatus is what JetStream holds of the topology.
+// TopologyStatus is the state of the topology in JetStream.
 type TopologyStatus struct {
 	Streams  []StreamStatus // of requests, of outcomes, of dead letters
 	Consumer ConsumerStatus
@@ -20,9 +20,9 @@ type TopologyStatus struct {
 type StreamStatus struct {
 	Name string
 	Info *jetstream.StreamInfo // nil: it could not be read
-	// Err is [ErrMissing], what contradicts the contract (Info is set then), or why it could not be read.
+	// Err is [ErrMissing], what contradicts the contract (Info is set then), or why the stream could not be read.
 	Err error
-	// Asked is the moment that the time of Info is to be compared with, and Unsure by how much that may be wrong.
+	// Asked is the local time to compare with the time in Info; it may be wrong by Unsure.
 	Asked  time.Time
 	Unsure time.Duration
 }
@@ -30,11 +30,11 @@ type StreamStatus struct {
 // ConsumerStatus is the durable consumer.
 type ConsumerStatus struct {
 	Info *jetstream.ConsumerInfo // nil: it could not be read
-	Err  error                   // as of a stream
+	Err  error                   // as in StreamStatus
 }
 
-// Status looks at all of the topology, and goes on where something cannot be looked at. It changes nothing.
-// Each question is asked through ask, which gives it a limit in time.
+// Status reads the whole topology, and continues after a part that cannot be read. It changes nothing. It sends each
+// request through ask, which sets its timeout.
 func (t Topology) Status(
 	ctx context.Context, js jetstream.JetStream, now func() time.Time,
 	ask func(context.Context, func(context.Context) error) error,

@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// A survey finds what Ensure would refuse, goes on after it, and makes nothing.
+// Status finds what Ensure would reject, continues after it, and creates nothing.
 func TestSurvey(t *testing.T) {
 	js := bare(t)
 	asked := 0

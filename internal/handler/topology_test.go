@@ -32,7 +32,7 @@ func config(t *testing.T, js jetstream.JetStream, stream string) jetstream.Strea
 	return s.CachedInfo().Config
 }
 
-// Contains asserts that an error says all of this.
+// Contains asserts that an error contains all of these texts.
 func Contains(t *testing.T, what string, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -124,7 +124,7 @@ func TestEnsureByFourAtOnce(t *testing.T) {
 	all.Wait()
 }
 
-// What the operator set and the contract does not fix stays.
+// Settings of the operator that the contract does not fix are kept.
 func TestEnsureKeepsTheOperatorsSettings(t *testing.T) {
 	js := bare(t)
 	want := managed.streams()[0]

@@ -14,11 +14,11 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// Spans are named and marked by OpenTelemetry's conventions for messaging:
+// Spans have names and attributes of OpenTelemetry's semantic conventions for messaging:
 // https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 
-// traceDelivery begins the span of a delivery: it goes on with the request's trace, if that has one. The returned
-// function ends it. Without a tracer nothing is done.
+// traceDelivery starts the span of a delivery, which continues the request's trace if it has one. The returned function
+// ends it. Without a tracer both do nothing.
 func (h *Handler) traceDelivery(
 	ctx context.Context, d delivery, e event.Event,
 ) (context.Context, func(pipeline.Decision, error)) {
@@ -58,8 +58,8 @@ func (h *Handler) traceDelivery(
 	}
 }
 
-// traceOutcome begins the span of publishing an outcome, linked to the span in which it was decided: that may be of
-// an earlier delivery, or of another program's.
+// traceOutcome starts the span of publishing an outcome. It is linked to the span that decided the outcome, which may
+// belong to an earlier delivery or another process.
 func (h *Handler) traceOutcome(ctx context.Context, o pipeline.Outcome) (context.Context, func(error)) {
 	if h.Tracer == nil {
 		return ctx, func(error) {}
@@ -85,11 +85,11 @@ func (h *Handler) traceOutcome(ctx context.Context, o pipeline.Outcome) (context
 	}
 }
 
-// maxTraceState is the longest tracestate that is passed on, in bytes: each span and the outcome carry it. W3C Trace
-// Context asks for 512 at least, and allows to drop what is longer.
+// maxTraceState is the maximum length of a tracestate that is passed on, in bytes: each span and the outcome carry it.
+// W3C Trace Context requires at least 512 and allows dropping a longer one.
 const maxTraceState = 1024
 
-// traceOf adds the trace context that an event carries; one that is not valid is none.
+// traceOf adds the trace context that an event carries, if it is valid.
 func traceOf(ctx context.Context, e event.Event) context.Context {
 	carrier := propagation.MapCarrier{}
 	for _, name := range []string{"traceparent", "tracestate"} {

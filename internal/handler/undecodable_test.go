@@ -36,14 +36,14 @@ func (b *bundle) requestOf(source, id string) *nats.Msg {
 	return msg
 }
 
-// undecodableKey is the key of the message with that sequence, as the contract defines it.
+// undecodableKey returns the key of the message with that sequence, as the contract defines it.
 func (b *bundle) undecodableKey(sequence uint64) string {
 	b.t.Helper()
 	msg := b.requested(sequence)
 	return events.UndecodableKey(events.StreamRequests, sequence, msg.Time, msg.Data)
 }
 
-// bodies are the bodies of the dead letters, sorted.
+// bodies returns the bodies of the dead letters, sorted.
 func (b *bundle) bodies() (all []string) {
 	b.t.Helper()
 	for _, msg := range b.stored(events.StreamDeadLetters) {
@@ -53,7 +53,7 @@ func (b *bundle) bodies() (all []string) {
 	return all
 }
 
-// keysOf are the keys of dead letters and of outcomes, sorted. They must be the same.
+// keysOf returns the keys of dead letters and of outcomes, sorted. They must be the same.
 func (b *bundle) keysOf() string {
 	b.t.Helper()
 	var letters, outcomes []string
@@ -71,9 +71,9 @@ func (b *bundle) keysOf() string {
 	return strings.Join(letters, "\n")
 }
 
-// makeRequestsAgain deletes the stream of requests and makes it again, so that its sequences begin at 1. The server may
-// bring back messages of a stream that is made again at once (seen with 2.15.2), so this
-// repeats it until the stream is empty.
+// makeRequestsAgain deletes the stream of requests and creates it again, so that its sequences start at 1. The server
+// may restore messages of a stream that is recreated at once (seen with 2.15.2), so this repeats it until the stream is
+// empty.
 func (b *bundle) makeRequestsAgain() {
 	b.t.Helper()
 	b.eventually("the stream of requests is empty", func() bool {
@@ -84,8 +84,8 @@ func (b *bundle) makeRequestsAgain() {
 	})
 }
 
-// A publisher who knows how keys are made cannot replace another's dead letter or suppress another's outcome, not even
-// ahead of time. Earlier versions made them of stream and sequence, in place of source and id.
+// A publisher that knows how keys are computed cannot replace another's dead letter or suppress another's outcome, not
+// even in advance. Earlier versions computed them of stream and sequence, in place of source and id.
 func TestNoPublisherTakesTheKeyOfAnUndecodableMessage(t *testing.T) {
 	t.Parallel()
 	for _, source := range []string{
@@ -109,7 +109,7 @@ func TestNoPublisherTakesTheKeyOfAnUndecodableMessage(t *testing.T) {
 	}
 }
 
-// The other members of the kind: the message takes its own place only.
+// Other requests of this kind: the message uses only its own key.
 func TestEachUndecodableMessageHasItsOwnDeadLetter(t *testing.T) {
 	t.Parallel()
 	for name, messages := range map[string][]*nats.Msg{
@@ -145,7 +145,7 @@ func TestEachUndecodableMessageHasItsOwnDeadLetter(t *testing.T) {
 	}
 }
 
-// A stream of requests that was deleted and made again counts from 1. What it holds then is other messages.
+// A stream of requests that was deleted and recreated counts from 1 again, and holds other messages.
 func TestUndecodableMessagesOfAStreamThatWasMadeAgain(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
@@ -170,19 +170,19 @@ func TestUndecodableMessagesOfAStreamThatWasMadeAgain(t *testing.T) {
 	}
 }
 
-// However often a stored message is delivered, by whatever consumer, to whatever replica, after whatever restart, it has
-// one key and one outcome id.
+// A stored message has one key and one outcome id, however often it is delivered, by any consumer, to any replica,
+// after any restart.
 func TestUndecodableMessageHasOneKey(t *testing.T) {
 	b := newBundle(t)
 	b.publish(garbage("please", ""), garbage("", "m2"))
 	js := newFaulty(b.js)
-	js.after[events.TypeProvisioningFailed] = 2 // stored, and the PubAck lost: published again
+	js.after[events.TypeProvisioningFailed] = 2 // stored, with the PubAck lost: published again
 	h := b.start(func(c *Config) { c.JetStream = js })
 	b.settled()
 	b.counts(2, 2)
 	keys := b.keysOf()
 	for _, between := range []func(){
-		func() {}, // the consumer is made again
+		func() {}, // the consumer is created again
 		func() { b.server.stop(); b.server.start(t) },
 	} {
 		h.stop(t)
@@ -200,7 +200,7 @@ func TestUndecodableMessageHasOneKey(t *testing.T) {
 	}
 }
 
-// plantOld puts a dead letter as earlier versions made them: without stored time and hash.
+// plantOld publishes a dead letter in the form of earlier versions: without stored time and hash.
 func (b *bundle) plantOld(key string, sequence uint64, body string, more ...string) {
 	b.t.Helper()
 	header := nats.Header{
@@ -215,7 +215,7 @@ func (b *bundle) plantOld(key string, sequence uint64, body string, more ...stri
 	b.plant(key, header, body)
 }
 
-// What earlier versions made stays readable and replayable.
+// Dead letters of earlier versions stay readable and replayable.
 func TestDeadLettersOfEarlierVersions(t *testing.T) {
 	b := newBundle(t)
 	oldKey := func(sequence uint64) string { return events.RequestKey(events.StreamRequests, fmt.Sprint(sequence)) }
@@ -249,7 +249,7 @@ func TestDeadLettersOfEarlierVersions(t *testing.T) {
 		testkit.Equal(t, "key of the replay", r.Key, b.undecodableKey(r.Sequence))
 	}
 	testkit.Equal(t, "dead letters after the replays", len(b.list(Filter{})), 0)
-	for sequence := first; sequence <= first+2; sequence++ { // earlier versions had settled them
+	for sequence := first; sequence <= first+2; sequence++ { // earlier versions had acknowledged them
 		testkit.Must(t, b.streamOf(events.StreamRequests).DeleteMsg(t.Context(), sequence))
 	}
 	b.start()
@@ -311,7 +311,8 @@ func large(msg *nats.Msg) *nats.Msg {
 	return msg
 }
 
-// A dead letter that points to its original is not replayed with what a stream made again has at that sequence.
+// A dead letter that refers to its original is not replayed with the message that a recreated stream has at that
+// sequence.
 func TestReplayRefusesAnotherMessageInTheOriginalsPlace(t *testing.T) {
 	t.Parallel()
 	for name, msg := range map[string]func(b *bundle) *nats.Msg{
@@ -334,7 +335,7 @@ func TestReplayRefusesAnotherMessageInTheOriginalsPlace(t *testing.T) {
 			refused := func(what string) {
 				t.Helper()
 				_, err := b.letters().Replay(t.Context(), letter)
-				Contains(t, what, err, fmt.Sprintf("another message at sequence %d", sequence), "requested again")
+				Contains(t, what, err, fmt.Sprintf("another message at sequence %d", sequence), "request it again")
 				if !errors.Is(err, ErrUnreplayable) {
 					t.Errorf("%s: %v", what, err)
 				}
@@ -362,7 +363,7 @@ func TestReplayRefusesAnotherMessageInTheOriginalsPlace(t *testing.T) {
 			refused("the same body, stored later")
 			testkit.Equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(1))
 
-			// An earlier version did not say enough, and stays as replayable as it was.
+			// Dead letters of an earlier version lack the data, and stay as replayable as they were.
 			letter.Header.Del(storedHeader)
 			letter.Header.Del(hashHeader)
 			if name == "undecodable" {
@@ -375,7 +376,8 @@ func TestReplayRefusesAnotherMessageInTheOriginalsPlace(t *testing.T) {
 	}
 }
 
-// What is undecodable and too large for its dead letter: the key is that of the original, which a replay publishes.
+// An undecodable message that is too large for its dead letter: the key is that of the original, which a replay
+// publishes.
 func TestReplayOfAnOmittedUndecodableMessage(t *testing.T) {
 	b := newBundle(t)
 	b.start()

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// state is where intake stands: what it waits for there tells who has to get on.
+// state is what intake waits for. It determines which goroutines must make progress.
 type state int
 
-// The places.
+// The states.
 const (
-	stateServer  state = iota // for a message, or the server's word on streams and consumer; intake looks up now and then
-	placeGate                 // for the database; the prober asks, and interrupted work tries
-	placeWorkers              // for a free slot; workers end steps, publish and acknowledge
-	placeEnd                  // for work to end or be handed back
+	stateServer  state = iota // for a message, or a reply about streams and consumer; intake touches it regularly
+	placeGate                 // for the database; the prober and interrupted work must make progress
+	placeWorkers              // for a free slot; workers must finish steps, publish and acknowledge
+	placeEnd                  // for work to finish or be released
 )
 
-// places tells of each what it is called, and the longest time without a sign of life that can be explained: no call
-// of a server goes on for longer than a minute and a half.
+// places has the name of each state and the longest time without progress that can be explained: no call to a server
+// takes longer than a minute and a half.
 var places = map[state]struct {
 	name     string
 	patience time.Duration
@@ -29,8 +29,8 @@ var places = map[state]struct {
 	placeEnd:     {"waiting for work to end", 3 * time.Minute},
 }
 
-// watchdog tells whether intake gets on. To wait for a server that is away is to get on, as long as somebody asks it:
-// what does not is a process that only a restart can help.
+// watchdog reports whether intake makes progress. Waiting for an unavailable server counts as progress as long as the
+// server is probed. Without progress, only a restart helps.
 type watchdog struct {
 	mu   sync.Mutex
 	at   state
@@ -39,14 +39,14 @@ type watchdog struct {
 
 func newWatchdog() *watchdog { return &watchdog{last: time.Now()} }
 
-// setState says that intake itself has got on, to this place.
+// setState records that intake itself has made progress and entered this state.
 func (p *watchdog) setState(at state) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.at, p.last = at, time.Now()
 }
 
-// touch says that a worker or the prober got on, which counts where intake waits for them.
+// touch records progress of a worker or the prober, which counts only while intake waits for them.
 func (p *watchdog) touch() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,7 +55,7 @@ func (p *watchdog) touch() {
 	}
 }
 
-// err is nil while intake gets on. worked is when the pipeline last did.
+// err returns nil while intake makes progress. worked is when the pipeline last did.
 func (p *watchdog) err(worked time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

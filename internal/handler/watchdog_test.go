@@ -24,7 +24,7 @@ func TestPulse(t *testing.T) {
 			if err := p.err(never); err == nil || !strings.Contains(err.Error(), where.name) {
 				t.Errorf("%s, after patience: %v", where.name, err)
 			}
-			// What others do is a sign of life where intake waits for them, and only there.
+			// Progress of workers and the prober counts only while intake waits for them.
 			p.touch()
 			if err := p.err(never); (err != nil) != (at == stateServer) {
 				t.Errorf("%s, others got on: %v", where.name, err)
@@ -41,14 +41,14 @@ func TestPulse(t *testing.T) {
 	})
 }
 
-// hang makes it look as if intake, and those it waits for, had not moved for an hour.
+// hang simulates that intake, and everything it waits for, made no progress for an hour.
 func (p *watchdog) hang() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last = time.Now().Add(-time.Hour)
 }
 
-// That nothing comes, or that the database is away, is no reason to be restarted; that nothing moves is one.
+// Neither an idle stream nor an unavailable database is a reason for a restart; no progress is one.
 func TestAlive(t *testing.T) {
 	b := newBundle(t)
 	entered, release := b.block()

@@ -15,7 +15,7 @@ import (
 	"example.com/tenant-provisioner/internal/handler"
 )
 
-// watch asks the server how it is, and replaces it where it is ill, until ctx ends.
+// watch checks the server's health until ctx ends, and replaces an unhealthy server.
 func (e *Server) watch(ctx context.Context) {
 	ticker := time.NewTicker(healthInterval)
 	defer ticker.Stop()
@@ -30,7 +30,7 @@ func (e *Server) watch(ctx context.Context) {
 			bad = 0
 			continue
 		}
-		if bad++; bad > 1 { // once may be a stream that is just being removed
+		if bad++; bad > 1 { // one bad check may be a stream that is just being removed
 			e.setCause(fmt.Errorf("embedded NATS: %w", why))
 			e.faults.Error("embedded NATS server cannot store messages; free or add disk space",
 				why, "dir", e.options.StoreDir)
@@ -40,11 +40,11 @@ func (e *Server) watch(ctx context.Context) {
 	}
 }
 
-// health is why the server does not store what it should. Streams of others are not looked at.
+// health returns why the server does not store what it should. It ignores streams of other programs.
 //
-// A stream that is being made is passed over: its directory is there before the server lists it, and Healthz reports
-// that as a stream that could not be recovered. On a slow disk that takes seconds. What could not be recovered was
-// there when the server started.
+// It skips a stream that is being created: its directory exists before the server lists it, and Healthz reports that as
+// a stream that could not be recovered. On a slow disk that takes seconds. A stream that really could not be recovered
+// existed when the server started.
 func (e *Server) health() error {
 	e.mu.Lock()
 	s, known := e.server, slices.Clone(e.found)
@@ -74,14 +74,15 @@ func ourStreams() []string {
 	return []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters}
 }
 
-// restartUntilHealthy replaces the server as soon as that makes sense, or ctx ends.
+// restartUntilHealthy replaces the server once its directory can be written to, and retries until it is healthy or ctx
+// ends.
 func (e *Server) restartUntilHealthy(ctx context.Context) {
 	always := func() float64 { return 1 }
 	pause := handler.Backoff{Min: healthInterval, Max: maxRestartDelay, Random: always}
 	for n := 1; ; n++ {
 		err := checkWritable(e.options.StoreDir)
 		if err == nil {
-			if err = e.replace(); err != nil { // it was no matter of space, and each time costs everybody the connection
+			if err = e.replace(); err != nil { // disk space is not the cause, and each restart disconnects all clients
 				pause = handler.Backoff{Min: maxRestartDelay, Max: maxUselessDelay, Random: always}
 			}
 		}
@@ -100,8 +101,8 @@ func (e *Server) restartUntilHealthy(ctx context.Context) {
 	}
 }
 
-// checkWritable tries whether the directory takes files. A server that stops where it does not would leave its own
-// notes as they were before.
+// checkWritable reports whether files can be written to the directory. A server that stops while they cannot would
+// leave its state files outdated.
 func checkWritable(dir string) (err error) {
 	file, err := os.CreateTemp(dir, ".space-")
 	if err != nil {
@@ -114,7 +115,7 @@ func checkWritable(dir string) (err error) {
 	return file.Sync()
 }
 
-// replace stops the server and starts its successor.
+// replace stops the server and starts a new one.
 func (e *Server) replace() error {
 	old := e.Current()
 	old.Shutdown()

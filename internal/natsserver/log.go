@@ -7,7 +7,8 @@ import (
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
-// serverLog writes the embedded server's log to ours. Its notices are about itself: debug.
+// serverLog writes the embedded server's log to the service's. Notices are at level debug: they concern only the server
+// itself.
 type serverLog struct {
 	*slog.Logger
 	reports *repeatlog.Log

@@ -1,4 +1,4 @@
-// Package natsserver runs a NATS server with JetStream inside the process, for a service without one of its own.
+// Package natsserver runs a NATS server with JetStream inside the process, for a service without an external one.
 package natsserver
 
 import (
@@ -23,27 +23,27 @@ import (
 
 const (
 	readyTimeout = 30 * time.Second
-	// quiet is how long the server must report nothing before an episode of repeated reports is over.
+	// quiet is how long the server must log no warning or error before an episode of repeated ones is over.
 	quiet = time.Minute
 	// healthInterval is the time between two checks of the server's health.
 	healthInterval = time.Second
-	// maxRestartDelay is the longest delay between two tries to restart a server whose directory cannot be written to.
+	// maxRestartDelay is the longest delay between two restarts while the directory cannot be written to.
 	maxRestartDelay = 15 * time.Second
-	// maxUselessDelay is the longest delay where a restart did not help.
+	// maxUselessDelay is the longest delay after a restart did not help.
 	maxUselessDelay = 10 * time.Minute
-	// spaceNeeded is how many bytes must be writable before a restart: more than the server's own files about consumers
+	// spaceNeeded is how many bytes must be writable before a restart: more than the server's own state files of consumers
 	// and streams, which it writes when it stops.
 	spaceNeeded = 4 << 20
 )
 
-// Server is a NATS server within this process. After a failed write, as on a full disk, a nats-server never writes to
-// that stream again. So Server replaces it, with the same files and address, once the directory is writable. Confirmed
-// messages are kept; clients reconnect.
+// Server is a NATS server within this process. After a failed write, for example on a full disk, a nats-server never
+// writes to that stream again. So Server replaces it, with the same files and address, once the directory is writable.
+// Confirmed messages are kept; clients reconnect.
 type Server struct {
 	options server.Options
 	lock    *flock.Flock
 	log     *slog.Logger
-	faults  *repeatlog.Log // why the server stores nothing
+	faults  *repeatlog.Log // why the server cannot store messages
 	reports *repeatlog.Log // warnings and errors of the server itself
 
 	mu     sync.Mutex
@@ -55,8 +55,8 @@ type Server struct {
 	done         chan struct{}
 }
 
-// Start starts a server with JetStream in dir; every write is synced. Other programs reach it at addr; if addr is
-// empty, none can.
+// Start starts a server with JetStream in dir; every write is synced. Other programs connect at addr; if addr is empty,
+// none can.
 func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, error) {
 	e := &Server{
 		options: server.Options{
@@ -83,7 +83,7 @@ func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, er
 	}
 	if addr != "" {
 		if bound, ok := s.Addr().(*net.TCPAddr); ok {
-			e.options.Port = bound.Port // a successor is found at the same
+			e.options.Port = bound.Port // a replacement must have the same port
 		}
 		log.InfoContext(ctx, "embedded NATS server is up", "url", s.ClientURL(), "dir", dir)
 	}
@@ -96,7 +96,7 @@ func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, er
 	return e, nil
 }
 
-// newServer starts the server of the moment and waits until it takes connections.
+// newServer starts a server and waits until it accepts connections.
 func (e *Server) newServer() (*server.Server, error) {
 	var found []string
 	for _, stream := range ourStreams() {
@@ -105,7 +105,7 @@ func (e *Server) newServer() (*server.Server, error) {
 			found = append(found, stream)
 		}
 	}
-	options := e.options // the server makes it its own
+	options := e.options // the server modifies its options
 	s, err := server.NewServer(&options)
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded NATS server: %w", err)
@@ -123,9 +123,9 @@ func (e *Server) newServer() (*server.Server, error) {
 	return s, nil
 }
 
-// listenOn sets the address, which must be free: the server itself would only log that it is not.
+// listenOn sets the address, and checks that it is free: the server itself would only log that it is not.
 func listenOn(ctx context.Context, options *server.Options, addr string) error {
-	// A process that is started in the meantime has a copy of the probe for a moment, and the address stays taken.
+	// A process that is forked in the meantime inherits the probe's descriptor for a moment and keeps the address in use.
 	syscall.ForkLock.RLock()
 	probe, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err == nil {
@@ -153,14 +153,14 @@ func listenOn(ctx context.Context, options *server.Options, addr string) error {
 // InProcessConn connects to the running server.
 func (e *Server) InProcessConn() (net.Conn, error) { return e.Current().InProcessConn() }
 
-// Current is the running server, until the next restart.
+// Current is the running server; a restart replaces it.
 func (e *Server) Current() *server.Server {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.server
 }
 
-// Err is why requests and outcomes cannot be stored, or nil, also where there is no embedded server.
+// Err returns why requests and outcomes cannot be stored, or nil, also if there is no embedded server.
 func (e *Server) Err() error {
 	if e == nil {
 		return nil
@@ -176,7 +176,7 @@ func (e *Server) setCause(why error) {
 	e.cause = why
 }
 
-// Stop ends the server and waits for it.
+// Stop stops the server and waits until it has stopped.
 func (e *Server) Stop() error {
 	e.stopWatching()
 	<-e.done

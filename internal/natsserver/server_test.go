@@ -43,7 +43,7 @@ func newEmbedded(t *testing.T, dir string) (*Server, *testkit.Output) {
 	return e, log
 }
 
-// While its directory takes nothing the server is left as it is, and says why; a stop does not wait for that.
+// While its directory cannot be written to, the server is not replaced, and reports why; a stop does not wait for that.
 func TestEmbeddedServerWaitsForItsDirectory(t *testing.T) {
 	t.Parallel()
 	for name, back := range map[string]bool{"until it is back": true, "until it is stopped": false} {
@@ -64,7 +64,7 @@ func TestEmbeddedServerWaitsForItsDirectory(t *testing.T) {
 	}
 }
 
-// A stream of somebody else's that cannot be recovered is no reason to restart the server: ours are stored.
+// Another program's stream that cannot be recovered is no reason for a restart: our streams work.
 func TestEmbeddedServerWithAForeignStream(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	barWidth  = 1000 // in the drawing's own units
-	colors    = 5    // of steps; a further step has the first one's again
+	barWidth  = 1000 // in units of the drawing
+	colors    = 5    // of steps; they repeat after the last
 	mostSteps = 12   // that are drawn
 )
 
-// bar is the time that an attempt took, divided into its steps. It is drawn by attributes of SVG: the policy allows
-// no style in the page.
+// bar is the time that an attempt took, divided into its steps. It is drawn with SVG attributes, because the policy
+// allows no inline style.
 type bar struct {
 	Parts []part
-	Text  string // the same in words
+	Text  string // as text
 }
 
 // part is one step in the bar.
@@ -27,8 +27,7 @@ type part struct {
 	Text            string
 }
 
-// colorOf is the colour of the step with that number, of a pipeline with so many steps; 0 for one that it does not
-// have.
+// colorOf returns the colour of the step with that number in a pipeline with so many steps; 0 if there is no such step.
 func colorOf(number, steps int) int {
 	if number < 1 || number > steps {
 		return 0
@@ -36,8 +35,8 @@ func colorOf(number, steps int) int {
 	return (number-1)%colors + 1
 }
 
-// newBar divides the attempt's time, of a pipeline with known steps, or the steps' own if they took longer, which they
-// do not.
+// newBar divides the attempt's time into its steps; known is the number of steps of the pipeline. Steps that take
+// longer than the attempt can only be forged; the bar then shows the sum of the steps.
 func newBar(p *events.Provisioned, known int) bar {
 	steps := p.Steps[:min(len(p.Steps), mostSteps)]
 	sum := 0.0

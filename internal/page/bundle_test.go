@@ -33,7 +33,7 @@ type bundle struct {
 	offset atomic.Int64          // of the clock, in nanoseconds
 }
 
-// newBundle has no connection yet.
+// newBundle returns a page without a connection.
 func newBundle(t *testing.T) *bundle {
 	t.Helper()
 	t.Parallel()
@@ -55,7 +55,7 @@ func newBundle(t *testing.T) *bundle {
 	return b
 }
 
-// newConnected has the streams, and nothing in them.
+// newConnected returns a page with a connection and empty streams.
 func newConnected(t *testing.T) *bundle {
 	t.Helper()
 	b := newBundle(t)
@@ -84,10 +84,10 @@ func newConnected(t *testing.T) *bundle {
 	return b
 }
 
-// pass moves the clock.
+// pass advances the clock.
 func (b *bundle) pass(d time.Duration) { b.offset.Add(int64(d)) }
 
-// get asks for a path.
+// get requests a path.
 func (b *bundle) get(path string) *httptest.ResponseRecorder {
 	b.t.Helper()
 	return b.request(http.MethodGet, path, nil)
@@ -104,7 +104,7 @@ func (b *bundle) request(method, path string, header http.Header) *httptest.Resp
 	return w
 }
 
-// html is the page as it is now, after all that was cached has aged.
+// html returns the current page, after everything cached has expired.
 func (b *bundle) html() string {
 	b.t.Helper()
 	b.pass(time.Minute)
@@ -115,22 +115,22 @@ func (b *bundle) html() string {
 	return w.Body.String()
 }
 
-// shows asserts that the page has every part, at once or as soon as its sources are in time again: a source that is late
-// on a busy machine is shown as one that gave no answer.
+// shows asserts that the page has every part, at once or as soon as its sources answer in time: on a busy machine a
+// source may time out.
 func (b *bundle) shows(parts ...string) (html string) {
 	b.t.Helper()
 	html = b.html()
 	lacking := func(part string) bool { return !strings.Contains(html, part) }
 	for begin := time.Now(); slices.ContainsFunc(parts, lacking) && time.Since(begin) < testkit.Patience; {
 		time.Sleep(cacheFor / 10)
-		b.pass(-time.Minute) // the next page is of the same time
+		b.pass(-time.Minute) // keep the time of the next page the same
 		html = b.html()
 	}
 	testkit.Contains(b.t, "the page", html, parts...)
 	return html
 }
 
-// publish puts an event into the stream of outcomes.
+// publish publishes an event to the stream of outcomes.
 func (b *bundle) publish(subject, body string) (sequence uint64) {
 	b.t.Helper()
 	ack, err := b.js.Publish(b.t.Context(), subject, []byte(body))
@@ -138,7 +138,7 @@ func (b *bundle) publish(subject, body string) (sequence uint64) {
 	return ack.Sequence
 }
 
-// provisioned puts an outcome into its stream.
+// provisioned publishes a success.
 func (b *bundle) provisioned(tenant string, change func(*events.Provisioned)) (sequence uint64) {
 	b.t.Helper()
 	data := events.Provisioned{
@@ -158,7 +158,7 @@ func (b *bundle) provisioned(tenant string, change func(*events.Provisioned)) (s
 	return b.publish(events.TypeProvisioned, string(body))
 }
 
-// failed puts the outcome of a failure into its stream.
+// failed publishes a failure.
 func (b *bundle) failed(tenant string, code events.CauseCode, message string) (key string) {
 	b.t.Helper()
 	key = events.RequestKey("/billing", tenant)
@@ -180,7 +180,7 @@ func outcomeOf(tenant, eventType string) events.Outcome {
 	}
 }
 
-// bury puts a dead letter into its stream.
+// bury publishes a dead letter.
 func (b *bundle) bury(key, reason string, age time.Duration) {
 	b.t.Helper()
 	_, err := b.js.PublishMsg(b.t.Context(), &nats.Msg{
@@ -192,15 +192,15 @@ func (b *bundle) bury(key, reason string, age time.Duration) {
 	testkit.Must(b.t, err)
 }
 
-// faulty is JetStream with a fault: what is asked is counted, and waits while stalled, whatever its context says.
+// faulty is JetStream with a fault: requests are counted, and block while stalled, whatever their context.
 type faulty struct {
 	jetstream.JetStream
 	stalled   atomic.Pointer[chan struct{}]
-	streams   atomic.Int64 // asked for
-	consumers atomic.Int64 // made
+	streams   atomic.Int64 // lookups of streams
+	consumers atomic.Int64 // consumers created
 }
 
-// spoil puts the fault between the page and its server.
+// spoil inserts the fault between the page and its server.
 func (b *bundle) spoil() *faulty {
 	f := &faulty{JetStream: b.js}
 	b.Connect(f)

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	mostLetters = 2000 // dead letters that are read
-	mostCauses  = 12   // that are shown; anybody may write one
+	mostLetters = 2000 // maximum number of dead letters that are read
+	mostCauses  = 12   // maximum number of causes shown; any client that may publish can add one
 )
 
 // letters are the dead letters by cause, most frequent first.
 type letters struct {
 	Total  uint64
 	Causes []cause
-	Others cause // of all further causes
-	Read   int   // fewer than Total: there are at least as many as the counts say
+	Others cause // all further causes
+	Read   int   // if less than Total, the counts are minimums
 
 	created time.Time // of the stream
 	state   jetstream.StreamState
@@ -32,18 +32,18 @@ type letters struct {
 
 // cause is a cause of failure and the dead letters that have it.
 type cause struct {
-	Reason string // as the letters have it: to be escaped, cut and not trusted
+	Reason string // from the header: untrusted, to be escaped and truncated
 	Count  int
 	Oldest time.Time
 }
 
-// safeReason is what may stand in a command: all causes of this program do.
+// safeReason matches a reason that may be part of a displayed command; every cause code of this service does.
 var safeReason = regexp.MustCompile(`^[A-Z][A-Z_]{0,39}$`)
 
 // Safe reports whether the reason can be copied into a shell.
 func (c cause) Safe() bool { return safeReason.MatchString(c.Reason) }
 
-// Partial reports whether there are more than were read.
+// Partial reports whether the stream holds more dead letters than were read.
 func (l letters) Partial() bool { return uint64(l.Read) < l.Total } //nolint:gosec // not negative
 
 func (c *cause) add(at time.Time, n int) {
@@ -53,8 +53,8 @@ func (c *cause) add(at time.Time, n int) {
 	c.Count += n
 }
 
-// readLetters reads the oldest dead letters, unless the stream is as it was before. What takes too long is left at
-// what was read by then.
+// readLetters reads the oldest dead letters, unless the stream is unchanged since the last read. On a timeout it
+// returns what it has read by then.
 func readLetters(ctx context.Context, js jetstream.JetStream, before letters) (letters, error) {
 	stream, err := js.Stream(ctx, events.StreamDeadLetters)
 	if err != nil {
@@ -95,7 +95,7 @@ func readLetters(ctx context.Context, js jetstream.JetStream, before letters) (l
 	return now, nil
 }
 
-// same reports whether all of the stream was read when it was as it is now.
+// same reports whether all of the stream was read and the stream is unchanged since then.
 func (l letters) same(now letters) bool {
 	a, b := l.state, now.state
 	return l.Read > 0 && (!l.Partial() || l.Read == mostLetters) && l.created.Equal(now.created) &&

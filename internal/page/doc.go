@@ -1,24 +1,24 @@
-// Package page is the operator's page: what the program does and how it is, for a person with a browser. It reads
-// and changes nothing.
+// Package page serves the operator's page: the activity and state of the service, for a person with a browser. It is
+// read-only.
 //
-// # What it promises
+// # Guarantees
 //
-//  1. Every part is shown as far as it is known. A server that is away leaves its part with the reason why, and
-//     with what was known before, and when. The others are as fresh as ever.
-//  2. An answer takes two seconds at most, whatever the servers do: they are asked side by side, each for no longer
-//     than sourceTimeout.
-//  3. Who looks costs nothing but an answer: the page is made once a second at most, however many look, and while
-//     nobody looks no server is asked.
-//  4. What others wrote, such as ids of tenants and causes in dead letters, is text: escaped, cut, and without
-//     characters that do not print. It never becomes part of a command that is shown.
-//  5. A browser loads nothing from elsewhere and runs nothing but the script here (Content-Security-Policy).
+//  1. Every part shows what is known. If a server is unavailable, its part shows the reason, and the last known values
+//     with their time. The other parts stay up to date.
+//  2. A response takes two seconds at most, whatever the servers do: they are queried in parallel, each with the
+//     timeout sourceTimeout.
+//  3. Viewers add no load but their own responses: the page is rendered at most once a second, however many viewers
+//     there are. Without viewers no server is queried.
+//  4. Untrusted text, such as tenant ids and causes in dead letters, is text: escaped, truncated, and without
+//     unprintable characters. It never becomes part of a displayed command.
+//  5. A browser loads nothing from other hosts and runs only the script of this package (Content-Security-Policy).
 //
-// # Where the figures come from
+// # Sources of the figures
 //
-// The streams, which all programs share, are asked each time: the queue as in [handler.ReadQueue], outcomes by
-// their sequence from the end, counts of outcomes by what the server says would be delivered from a time on, so
-// that no message is read for them. Connections and prepared boundaries are those of this process.
+// The streams, which all replicas share, are queried each time. The queue is that of [handler.ReadQueue]. Outcomes are
+// read by sequence from the end of their stream. Outcomes are counted without reading messages: the server reports how
+// many it would deliver from a start time. Connections and prepared boundaries are those of this process.
 //
-// Nothing is left at the servers but, for seconds, consumers that only count; and nothing in this process but what
-// was last told.
+// The page leaves nothing on the servers except, for seconds, consumers that only count. This process keeps only the
+// last values.
 package page

@@ -17,30 +17,30 @@ import (
 
 const (
 	recent = 20 // outcomes that are shown
-	// deepest bounds how far back they are looked for, in sequences: somebody may have removed messages.
+	// deepest is how many sequences are read at most: messages may have been removed.
 	deepest = 3 * recent
-	// together is how many messages are asked for at once.
+	// together is how many messages are read in parallel.
 	together = 5
 )
 
-// outcomes are the newest in their stream, newest first.
+// outcomes are the newest outcomes in their stream, newest first.
 type outcomes struct {
 	List    []outcome
-	Total   uint64    // that the stream holds
-	created time.Time // of the stream: in another one sequences mean other messages
+	Total   uint64    // in the stream
+	created time.Time // of the stream: in a recreated one, sequences mean other messages
 }
 
-// outcome is one message of the stream. One of Provisioned, Failed and Odd says what it is.
+// outcome is one message of the stream. If Odd is empty, one of Provisioned and Failed is set.
 type outcome struct {
 	Sequence    uint64
 	Stored      time.Time // by the server
 	Provisioned *events.Provisioned
 	Failed      *events.ProvisioningFailed
-	Odd         string // why it is no outcome
+	Odd         string // why the message is not an outcome
 	gone        bool
 }
 
-// readOutcomes reads those that were not read before.
+// readOutcomes reads the outcomes that were not read before.
 func readOutcomes(ctx context.Context, js jetstream.JetStream, before outcomes) (outcomes, error) {
 	stream, err := js.Stream(ctx, events.StreamEvents)
 	if err != nil {
@@ -112,10 +112,10 @@ func decode(msg *jetstream.RawStreamMsg) (*events.Provisioned, *events.Provision
 	return nil, &data, err
 }
 
-// ourKey is what a dead letter's key looks like; what looks otherwise is not put into a command.
+// ourKey matches the key of a dead letter; any other text is not put into a command.
 var ourKey = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// Letter is enough of the key of a failure's dead letter to name it by, or empty.
+// Letter is a prefix of the key of a failure's dead letter that is long enough to select it, or empty.
 func (o outcome) Letter() string {
 	key := strings.TrimPrefix(o.Failed.DeadLetter.Subject, events.SubjectDeadLetterPrefix)
 	if !ourKey.MatchString(key) {

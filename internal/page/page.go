@@ -16,11 +16,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// cacheFor is how long an answer serves all that look.
+// cacheFor is how long a rendered page is served to all viewers.
 const cacheFor = time.Second
 
-// policy is what a browser may do with the page. The first four say what it may load; the rest is what default-src
-// does not cover: it is in no frame, sends no form, and its addresses are its own.
+// policy is the Content-Security-Policy. The first four directives limit what the page may load. The others cover what
+// default-src does not: no frame may embed the page, it submits no form, and it has no other base URL.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; " +
 	"frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
 
@@ -30,25 +30,25 @@ var static embed.FS
 //go:embed page.html
 var text string
 
-// Config is what a [Page] shows from the first moment on.
+// Config is what a [Page] shows from the start.
 type Config struct {
 	Version  string
-	NATS     string       // where it is, without secrets
-	Database string       // likewise
+	NATS     string       // its address, without secrets
+	Database string       // its address, without secrets
 	Steps    []string     // titles of the pipeline's steps, from step 1
 	Ready    func() error // nil while requests are taken, else the reason why they are not
 	Now      func() time.Time
 }
 
-// Page is the operator's page as [http.Handler]. Close it after use.
+// Page is the operator's page as an [http.Handler]. Close it after use.
 type Page struct {
 	Config
 	started  time.Time
 	mux      *http.ServeMux
 	template *template.Template
 
-	turn chan struct{} // held by who makes the page
-	html []byte        // the page as it was made last; nil: never
+	turn chan struct{} // held while the page is rendered
+	html []byte        // the page as last rendered; nil: never
 	made time.Time
 
 	mu       sync.Mutex
@@ -70,7 +70,7 @@ func New(c Config) (*Page, error) {
 	}
 	p := &Page{
 		Config: c, started: c.Now(), mux: http.NewServeMux(), turn: make(chan struct{}, 1),
-		// What needs many questions, or consumers, is asked less often.
+		// Sources that need many requests, or consumers, are read less often.
 		rates: source[rates]{every: 5 * cacheFor}, letters: source[letters]{every: 5 * cacheFor},
 	}
 	names := []string{"page.css", "page.js"}
@@ -91,21 +91,21 @@ func New(c Config) (*Page, error) {
 	return p, nil
 }
 
-// Connect has the page read from js from now on.
+// Connect sets the connection from which the page reads.
 func (p *Page) Connect(js jetstream.JetStream) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.js = js
 }
 
-// Watch has the page show the database as fn tells it. fn must not block.
+// Watch sets the function that returns the state of the database. fn must not block.
 func (p *Page) Watch(fn func() Database) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.database = fn
 }
 
-// Close waits for what is being asked, which ends by itself soon, and sooner where the connection is closed.
+// Close waits for running reads. They end soon, and sooner if the connection is closed.
 func (p *Page) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -126,15 +126,15 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Page) show(w http.ResponseWriter, r *http.Request) {
 	html, err := p.current(r.Context())
 	if err != nil {
-		http.Error(w, "the page cannot be made: "+err.Error(), http.StatusInternalServerError)
+		http.Error(w, "could not render the page: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store") // it holds names, and is old in a second
-	w.Write(html)                               //nolint:errcheck // the client has gone
+	w.Header().Set("Cache-Control", "no-store") // it holds names, and is outdated after a second
+	w.Write(html)                               //nolint:errcheck // the client has disconnected
 }
 
-// current is the page as it is now, made by whoever comes first and shared by who waits for him.
+// current returns the current page. The first caller renders it; concurrent callers wait and share it.
 func (p *Page) current(ctx context.Context) ([]byte, error) {
 	select {
 	case p.turn <- struct{}{}:
@@ -146,7 +146,7 @@ func (p *Page) current(ctx context.Context) ([]byte, error) {
 		return p.html, nil
 	}
 	v := p.look(ctx)
-	if ctx.Err() != nil { // nobody waited for the answers
+	if ctx.Err() != nil { // the viewer left; the view may be incomplete
 		return nil, context.Cause(ctx)
 	}
 	var b bytes.Buffer
@@ -157,8 +157,8 @@ func (p *Page) current(ctx context.Context) ([]byte, error) {
 	return p.html, nil
 }
 
-// asset serves one file, which a browser keeps and asks for anew each time, by its content: the program may be
-// another one meanwhile.
+// asset serves one file. Browsers cache it but revalidate each time, by a hash of its content: the next response may be
+// from another version of the service.
 func asset(name string, content []byte) http.Handler {
 	sum := sha256.Sum256(content)
 	etag := `"` + tag(sum[:]) + `"`
@@ -169,5 +169,5 @@ func asset(name string, content []byte) http.Handler {
 	})
 }
 
-// tag is enough of a digest to tell contents apart.
+// tag returns a digest's first 8 bytes in hex, enough to distinguish versions.
 func tag(sum []byte) string { return hex.EncodeToString(sum[:8]) }

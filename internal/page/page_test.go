@@ -54,7 +54,7 @@ func TestAddresses(t *testing.T) {
 	testkit.Equal(t, "Cache-Control of the page", b.get("/").Header().Get("Cache-Control"), "no-store")
 }
 
-// A browser keeps style and script for as long as they are the same.
+// A browser caches style and script as long as they are unchanged.
 func TestAssetsAreKept(t *testing.T) {
 	b := newBundle(t)
 	first := b.get("/static/page.css")
@@ -70,7 +70,7 @@ func TestAssetsAreKept(t *testing.T) {
 	}
 }
 
-// The sources name no other host, and no style or script stands in the page itself.
+// The sources name no other host, and the page has no inline style or script.
 func TestSourcesAreSelfContained(t *testing.T) {
 	t.Parallel()
 	testkit.Must(t, fs.WalkDir(os.DirFS("."), ".", func(path string, entry fs.DirEntry, err error) error {
@@ -87,27 +87,27 @@ func TestSourcesAreSelfContained(t *testing.T) {
 	}))
 }
 
-// Nothing is there yet, and the page says so.
+// The page reports that nothing is connected yet.
 func TestBeforeTheFirstConnection(t *testing.T) {
 	b := newBundle(t)
 	b.reason.Store(&errDown)
 	html := b.shows("✗ Not taking requests", "the database is down", "v1.2.3", "nats://xxxxx@nats.example", "sqlite:storage",
-		"NATS is not connected yet", "the database is not opened yet")
-	testkit.Lacks(t, "the page", html, "✓ Taking requests", "Pending", "Shown is what was told")
+		"NATS is not connected yet", "the database is not open yet")
+	testkit.Lacks(t, "the page", html, "✓ Taking requests", "Pending", "Last known values")
 	b.reason.Store(nil)
 	b.Watch(func() Database { return Database{InUse: 1, Idle: 2, Most: 1234, Waits: 3, Waited: 90 * time.Second} })
-	html = b.shows("✓ Taking requests", "1,234", "No boundaries are prepared ahead", "1\u00a0min 30\u00a0s altogether")
-	testkit.Lacks(t, "the page", html, "not opened yet", "Not taking requests")
+	html = b.shows("✓ Taking requests", "1,234", "No pool of prepared boundaries", "1\u00a0min 30\u00a0s in total")
+	testkit.Lacks(t, "the page", html, "not open yet", "Not taking requests")
 	b.Watch(func() Database { return Database{Prepared: &Prepared{Ready: 7, Target: 8, Taken: 90, Misses: 11}} })
 	html = b.shows("Prepared boundaries", ">7<", ">8<", ">90<", ">11<")
-	testkit.Lacks(t, "the page", html, "No boundaries are prepared")
+	testkit.Lacks(t, "the page", html, "No pool of prepared boundaries")
 }
 
 func TestNothingHasHappenedYet(t *testing.T) {
 	b := newConnected(t)
-	html := b.shows(`<dd id="pending">0</dd>`, "older than 90\u00a0d", "on a single server", "None: no request has failed",
+	html := b.shows(`<dd id="pending">0</dd>`, "older than 90\u00a0d", "on a single server", "None: no failed request",
 		"consumer request acme", ">0.00 <small>(0)</small>", "Up for", "1\u00a0min")
-	testkit.Lacks(t, "the page", html, "Not known now", "≥", "The stream holds only")
+	testkit.Lacks(t, "the page", html, "Not available:", "≥", "The stream holds only")
 }
 
 func TestWhatHasHappened(t *testing.T) {
@@ -128,7 +128,7 @@ func TestWhatHasHappened(t *testing.T) {
 	b.bury("one", string(events.CauseTenantExists), time.Hour)
 	b.bury("two", string(events.CauseTenantExists), 2*time.Hour)
 
-	// The consumer may not have heard yet of what was stored just now.
+	// The consumer may not have counted a message that was just stored.
 	pending := `<dd id="pending">1,234</dd>`
 	for deadline := time.Now().Add(testkit.Patience); !strings.Contains(b.html(), pending) && time.Now().Before(deadline); {
 		b.pass(-time.Minute)
@@ -148,11 +148,11 @@ func TestWhatHasHappened(t *testing.T) {
 	if strings.Index(html, "<bdi>TENANT_EXISTS") > strings.Index(html, "<bdi>SCHEMA_INVALID</bdi></th>") {
 		t.Error("the most frequent cause is not the first")
 	}
-	// The clock says that a minute has passed since, or somewhat more.
+	// By the clock at least a minute has passed since then.
 	testkit.Contains(t, "the page", html, `title="`, ">2\u00a0h 1\u00a0min</time>", ">3\u00a0h 1\u00a0min</time>")
 }
 
-// Outcomes are counted from a time on, and those of another type are not among them.
+// Outcomes are counted from a start time, by type.
 func TestRates(t *testing.T) {
 	b := newConnected(t)
 	for i := range 30 {
@@ -172,7 +172,7 @@ func TestRates(t *testing.T) {
 	testkit.Contains(t, "the page", html, row(1, "0.00 <small>(0)", "0.00 <small>(0)"), row(5, "6.20 <small>(31)", "0.20 <small>(1)"))
 	stream, err := b.js.Stream(t.Context(), events.StreamEvents)
 	testkit.Must(t, err)
-	for deadline := time.Now().Add(forgottenAfter / 2); ; { // before the server would have forgotten them
+	for deadline := time.Now().Add(forgottenAfter / 2); ; { // before the server would have removed them
 		info, err := stream.Info(t.Context())
 		testkit.Must(t, err)
 		if info.State.Consumers == 0 {
@@ -182,12 +182,12 @@ func TestRates(t *testing.T) {
 			t.Fatalf("consumers are left behind: %d", info.State.Consumers)
 		}
 	}
-	// What the stream has dropped was never counted, and the page says so.
+	// Outcomes that the stream has dropped are not counted, and the page reports that.
 	testkit.Must(t, stream.Purge(t.Context(), jetstream.WithPurgeKeep(3)))
-	b.shows("The stream holds only what came since")
+	b.shows("The stream holds only outcomes since")
 }
 
-// There is always something newer than what was read last, and something that somebody has removed.
+// There are always newer outcomes than those read last, and removed messages.
 func TestRecentOutcomes(t *testing.T) {
 	b := newConnected(t)
 	stream, err := b.js.Stream(t.Context(), events.StreamEvents)
@@ -206,12 +206,12 @@ func TestRecentOutcomes(t *testing.T) {
 	testkit.Lacks(t, "the page", html, "tenant27")
 	b.publish(events.TypeProvisioned, "not an event")
 	b.publish(events.TypeProvisioned, `{"specversion":"1.0","id":"1","source":"/x","type":"else","data":{}}`)
-	b.shows("? no outcome", "not a JSON object", "tenant48")
-	testkit.Equal(t, "outcomes", strings.Count(b.html(), "? no outcome"), 2)
+	b.shows("? not an outcome", "not a JSON object", "tenant48")
+	testkit.Equal(t, "outcomes", strings.Count(b.html(), "? not an outcome"), 2)
 
-	// Another stream of that name: what was read of the one before is not of this one.
+	// In a recreated stream, earlier reads do not count.
 	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
-	html = b.shows("stream TENANT_EVENTS: ", "Shown is what was told at", "tenant48")
+	html = b.shows("stream TENANT_EVENTS: ", "Last known values, read at", "tenant48")
 	testkit.Contains(t, "the page", html, "✓ Taking requests")
 	_, err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
@@ -219,10 +219,11 @@ func TestRecentOutcomes(t *testing.T) {
 		b.provisioned(fmt.Sprintf("other%02d", i), nil)
 	}
 	html = b.shows("other59", "other40")
-	testkit.Lacks(t, "the page", html, "tenant48", "Not known now")
+	testkit.Lacks(t, "the page", html, "tenant48", "Not available:")
 }
 
-// However many dead letters there are, a bounded number is read, and none a second time while nothing has changed.
+// However many dead letters there are, a bounded number is read, and nothing is read again while the stream is
+// unchanged.
 func TestManyDeadLetters(t *testing.T) {
 	b := newConnected(t)
 	f := b.spoil()
@@ -235,15 +236,15 @@ func TestManyDeadLetters(t *testing.T) {
 		b.bury(fmt.Sprint(i), reason, 0)
 	}
 	var html string
-	for range 20 { // on a slow machine it is not done at once
-		if html = b.html(); strings.Contains(html, "of the oldest 2,000 that were read") {
+	for range 20 { // a slow machine needs several reads
+		if html = b.html(); strings.Contains(html, "counts are minimums, from the oldest 2,000 only") {
 			break
 		}
 	}
-	testkit.Contains(t, "the page", html, "of the oldest 2,000 that were read: there are at least as many", "≥ 1,800<", "2,007 in the stream", ">others</th>")
+	testkit.Contains(t, "the page", html, "counts are minimums, from the oldest 2,000 only", "≥ 1,800<", "2,007 in the stream", ">others</th>")
 	testkit.Equal(t, "rows", strings.Count(html, `class="cause"`), mostCauses+1)
 
-	lists := func() int64 { // without those that count outcomes
+	lists := func() int64 { // not counting those of the rates
 		before := f.consumers.Load()
 		b.html()
 		return f.consumers.Load() - before - 6
@@ -255,7 +256,7 @@ func TestManyDeadLetters(t *testing.T) {
 	}
 }
 
-// Somebody who may publish can write anything anywhere. It stays text.
+// A client that may publish can write any text anywhere. It stays text.
 func TestHostileText(t *testing.T) {
 	b := newConnected(t)
 	const script, attribute = `</title><script>alert(1)</script>`, `" onmouseover="alert(2)" x="`
@@ -289,8 +290,8 @@ func TestHostileText(t *testing.T) {
 			t.Errorf("this would run in a shell: %s", command)
 		}
 	}
-	// What is not a cause of this program has a command that names none.
-	testkit.Contains(t, "the page", html, "not a cause of this program", "<code>consumer dead-letters list</code>")
+	// For an unknown cause the command names none.
+	testkit.Contains(t, "the page", html, "not a known cause code", "<code>consumer dead-letters list</code>")
 	testkit.Lacks(t, "the page", html, "--reason TENANT_EXISTS")
 }
 
@@ -301,7 +302,7 @@ func printable(r rune) rune {
 	return r
 }
 
-// All servers of a cluster, as JetStream tells of them.
+// All servers of a cluster, as JetStream reports them.
 func TestReplicas(t *testing.T) {
 	b := newBundle(t)
 	render := func(q handler.Queue) string {
@@ -316,15 +317,15 @@ func TestReplicas(t *testing.T) {
 	}}})
 	testkit.Contains(t, "the page", html, "<bdi>n1</bdi> <small>leader</small></th><td>✓ current</td>", "<bdi>n2</bdi> <small>replica</small></th><td>✓ current</td>",
 		`✗ behind</span> <small>seen 1`+"\u00a0min 15\u00a0s ago</small></td><td class=\"n\">1,500</td>", `✗ offline</span></td><td class="n">7</td>`,
-		"<dt>Pull requests that wait</dt><dd>3</dd>")
-	testkit.Lacks(t, "the page", html, "single server", "Paused", "More than half")
+		"<dt>Waiting pull requests</dt><dd>3</dd>")
+	testkit.Lacks(t, "the page", html, "single server", "Paused", "passed half")
 	html = render(handler.Queue{Cluster: &jetstream.ClusterInfo{}, Paused: true})
-	testkit.Contains(t, "the page", html, "✗ none is elected: requests cannot be taken", "⚠ Paused by an operator")
+	testkit.Contains(t, "the page", html, "✗ not elected: requests cannot be taken", "⚠ Paused by an operator")
 	html = render(handler.Queue{Pending: 1, Oldest: time.Now().Add(-50 * 24 * time.Hour), MaxAge: 90 * 24 * time.Hour})
-	testkit.Contains(t, "the page", html, "50\u00a0d", "⚠ More than half of the time has passed")
+	testkit.Contains(t, "the page", html, "50\u00a0d", "⚠ The oldest request has passed half")
 }
 
-// The server goes away. The page has what was known, and says why there is no more; nobody waits for it.
+// While the server is unavailable the page has the last known values and the reason, and no viewer waits.
 func TestServerAway(t *testing.T) {
 	b := newConnected(t)
 	b.provisioned("acme", nil)
@@ -336,12 +337,12 @@ func TestServerAway(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	f := b.spoil()
-	html := b.shows("acme", "TENANT_EXISTS", "there is no connection to NATS", "Shown is what was told at", "✓ Taking requests")
+	html := b.shows("acme", "TENANT_EXISTS", "there is no connection to NATS", "Last known values, read at", "✓ Taking requests")
 	testkit.Equal(t, "times that nobody was asked", f.streams.Load(), 0)
-	testkit.Equal(t, "parts that are not known", strings.Count(html, "Not known now"), 5)
+	testkit.Equal(t, "parts that are not known", strings.Count(html, "Not available:"), 5)
 }
 
-// The server is there and says nothing. The page comes all the same, and the server is not asked again before it has
+// The server does not answer. The page is served all the same, and does not query the server again before it has
 // answered.
 func TestServerStalls(t *testing.T) {
 	b := newConnected(t)
@@ -351,7 +352,7 @@ func TestServerStalls(t *testing.T) {
 	proceed := f.stall()
 	asked := f.streams.Load()
 	for range 2 {
-		b.shows("acme", "NATS gave no answer within 1.5s", "Shown is what was told at", "✓ Taking requests")
+		b.shows("acme", "NATS did not answer within 1.5s", "Last known values, read at", "✓ Taking requests")
 	}
 	testkit.Equal(t, "times that it was asked", f.streams.Load()-asked, 4)
 	proceed()
@@ -364,7 +365,7 @@ func TestServerStalls(t *testing.T) {
 	}
 }
 
-// However many look, the servers are asked once a second.
+// However many viewers there are, the servers are queried once a second.
 func TestManyLook(t *testing.T) {
 	b := newConnected(t)
 	f := b.spoil()
@@ -377,14 +378,14 @@ func TestManyLook(t *testing.T) {
 		all.Go(func() { b.get("/") })
 	}
 	all.Wait()
-	// The same again, and once more for each second that the hundred took.
+	// One rendering, and one more for each second that the hundred took.
 	seconds := int64(time.Since(begin)/cacheFor) + 1
 	if more := f.streams.Load() - one; more < one || more > (seconds+1)*one {
 		t.Errorf("one look asks %d times, a hundred within %d s %d times", one, seconds, more)
 	}
 }
 
-// Who leaves early takes nothing from those who stay, and does not spoil what they see.
+// A viewer that disconnects early does not affect what other viewers get.
 func TestViewerLeaves(t *testing.T) {
 	b := newConnected(t)
 	f := b.spoil()
@@ -407,10 +408,10 @@ func TestViewerLeaves(t *testing.T) {
 	proceed()
 	html := b.get("/").Body.String()
 	testkit.Contains(t, "the page", html, "acme")
-	testkit.Lacks(t, "the page", html, "Not known now")
+	testkit.Lacks(t, "the page", html, "Not available:")
 }
 
-// Once closed it asks nobody, and still answers.
+// A closed page queries no server, and is still served.
 func TestClosed(t *testing.T) {
 	b := newConnected(t)
 	f := b.spoil()

@@ -10,7 +10,7 @@ import (
 	"example.com/tenant-provisioner/internal/handler"
 )
 
-// queue is what waits, and who may take it.
+// queue is the state of the stream of requests and its consumer.
 type queue struct{ handler.Queue }
 
 func readQueue(ctx context.Context, js jetstream.JetStream, _ queue) (queue, error) {
@@ -21,7 +21,7 @@ func readQueue(ctx context.Context, js jetstream.JetStream, _ queue) (queue, err
 // Durable is the name of the durable consumer.
 func (queue) Durable() string { return events.DurableConsumer }
 
-// Aged reports whether the oldest request has waited for more than half of the time that the stream keeps it.
+// Aged reports whether the oldest request has waited for more than half of the stream's maximum age.
 func (q queue) Aged(now time.Time) bool { return q.MaxAge > 0 && q.Age(now) > q.MaxAge/2 }
 
 // peer is a server that holds the durable consumer.
@@ -29,10 +29,10 @@ type peer struct {
 	Name, Role, State string
 	Fault             bool
 	Lag               uint64        // operations that it is behind
-	Seen              time.Duration // since the leader has heard of it; 0 for the leader
+	Seen              time.Duration // since the leader last heard from it; 0 for the leader
 }
 
-// Peers are the leader and the replicas of the durable consumer; none on a single server.
+// Peers returns the leader and the replicas of the durable consumer; none for a single server.
 func (q queue) Peers() []peer {
 	c := q.Cluster
 	if c == nil {

@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// deleteTimeout is for a consumer that has counted, also where the source's time is up.
+	// deleteTimeout is the timeout for deleting a counting consumer, even after the source's own timeout.
 	deleteTimeout = 500 * time.Millisecond
-	// forgottenAfter is when the server forgets one that could not be deleted.
+	// forgottenAfter is when the server removes a counting consumer that could not be deleted.
 	forgottenAfter = 10 * time.Second
 )
 
-// rates are outcomes counted over windows of time that end now.
+// rates are counts of outcomes in windows of time that end now.
 type rates struct {
 	Windows []window
-	// Since is set where the stream does not hold all of the longest window: it has dropped what was before.
+	// Since is set if the stream has dropped outcomes within the longest window: it is the time of the first one left.
 	Since time.Time
 }
 
@@ -37,7 +37,7 @@ func (w window) ProvisionedRate() float64 { return float64(w.Provisioned) / floa
 // FailedRate is per minute.
 func (w window) FailedRate() float64 { return float64(w.Failed) / float64(w.Minutes) }
 
-// readRates counts without reading: a consumer that starts at a time tells how much it has before it.
+// readRates counts without reading: the server reports how many messages are pending for a consumer with a start time.
 func (p *Page) readRates(ctx context.Context, js jetstream.JetStream, _ rates) (rates, error) {
 	now := p.Now()
 	r := rates{Windows: []window{{Minutes: 1}, {Minutes: 5}, {Minutes: 60}}}
@@ -59,7 +59,7 @@ func (p *Page) readRates(ctx context.Context, js jetstream.JetStream, _ rates) (
 	return r, nil
 }
 
-// countWindows fills the counters of all windows, side by side.
+// countWindows fills the counters of all windows in parallel.
 func countWindows(
 	ctx context.Context, windows []window, now time.Time,
 	count func(ctx context.Context, subject string, since time.Time) (uint64, error),
@@ -67,7 +67,7 @@ func countWindows(
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range windows {
 		w := &windows[i]
-		// Not in the goroutines: a method of the value reads all of it, also the counter that a sibling writes.
+		// Not in the goroutines: a method with a value receiver copies the window, also the counter that a sibling writes.
 		since := now.Add(-w.length())
 		for subject, n := range map[string]*uint64{
 			events.TypeProvisioned: &w.Provisioned, events.TypeProvisioningFailed: &w.Failed,
@@ -83,7 +83,7 @@ func countWindows(
 
 func (w window) length() time.Duration { return time.Duration(w.Minutes) * time.Minute }
 
-// count is how many messages the stream of outcomes holds of a subject since a time.
+// count returns how many messages on a subject the stream of outcomes holds since a time.
 func count(ctx context.Context, js jetstream.JetStream, subject string, since time.Time) (uint64, error) {
 	consumer, err := js.CreateConsumer(ctx, events.StreamEvents, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
@@ -96,6 +96,6 @@ func count(ctx context.Context, js jetstream.JetStream, subject string, since ti
 	info := consumer.CachedInfo()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
 	defer cancel()
-	js.DeleteConsumer(ctx, events.StreamEvents, info.Name) //nolint:errcheck // it is forgotten soon, anyway
+	js.DeleteConsumer(ctx, events.StreamEvents, info.Name) //nolint:errcheck // if this fails, the consumer expires
 	return info.NumPending, nil
 }

@@ -9,8 +9,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// No counter is read while another is written. The race detector sees this here, where nothing orders the goroutines;
-// on a connection its locks do, most of the time.
+// No counter is read while another is written. The race detector finds that here, where nothing orders the goroutines;
+// on a real connection its locks mostly do.
 func TestWindowsAreCountedWithoutRace(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

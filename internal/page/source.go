@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// sourceTimeout is how long one source may take.
+	// sourceTimeout is the timeout of one source.
 	sourceTimeout = 1500 * time.Millisecond
-	// sourceGrace is for a source to say itself that it took too long. One that does not even do that is left
-	// alone until it ends.
+	// sourceGrace is how much longer a viewer waits for the source's own timeout error. After that the page is served
+	// without the source.
 	sourceGrace = 200 * time.Millisecond
 )
 
@@ -25,31 +25,31 @@ var (
 		"permission for the request", sourceTimeout)
 )
 
-// answer is what a source has told. Where it tells nothing now, what it told before stands, with the reason.
+// answer is the value of a source. After a failure it has the last value, and the error.
 type answer[T any] struct {
 	Value T
-	At    time.Time // when Value was told; zero: never
+	At    time.Time // when Value was read; zero: never
 	Err   error     // why there is nothing newer; nil: Value is up to date
 }
 
 // Known reports whether there is a value, new or old.
 func (a answer[T]) Known() bool { return !a.At.IsZero() }
 
-// source is something that is asked, and its last answer.
+// source is the last answer of a query, and the state of the query.
 type source[T any] struct {
-	every time.Duration // not asked more often; 0: as often as the page is made
+	every time.Duration // minimum interval between reads; 0: at each rendering
 
 	mu    sync.Mutex
 	last  answer[T]
 	asked time.Time
-	busy  chan struct{} // closed when it has answered; nil: it is not being asked
+	busy  chan struct{} // closed when the running read ends; nil: none runs
 }
 
-// read asks JetStream for a T. before is what was told last.
+// read reads a T from JetStream. before is the last value.
 type read[T any] func(ctx context.Context, js jetstream.JetStream, before T) (T, error)
 
-// ask has the source read, unless it was just now, and returns its answer. A source that is still at work since
-// before is not asked a second time.
+// ask reads the source, unless it was read within its interval, and returns its answer. If an earlier read still runs,
+// ask waits for that one.
 func ask[T any](ctx context.Context, p *Page, s *source[T], fn read[T]) answer[T] {
 	s.mu.Lock()
 	busy := s.busy
@@ -78,8 +78,8 @@ func ask[T any](ctx context.Context, p *Page, s *source[T], fn read[T]) answer[T
 	return a
 }
 
-// begin starts to read, on behalf of all that look: the end of ctx is one viewer's. The caller holds the source's
-// lock.
+// begin starts a read on behalf of all viewers: it goes on after one viewer's ctx has ended. The caller holds the
+// source's lock.
 func begin[T any](ctx context.Context, p *Page, s *source[T], fn read[T]) (busy chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,7 +108,7 @@ func begin[T any](ctx context.Context, p *Page, s *source[T], fn read[T]) (busy 
 	return busy
 }
 
-// connected spares the wait for an answer where nobody can hear the question.
+// connected returns an error if there is no connection, so that no request waits for its timeout.
 func connected(js jetstream.JetStream) error {
 	if js == nil {
 		return errNotConnected
@@ -119,13 +119,13 @@ func connected(js jetstream.JetStream) error {
 	return nil
 }
 
-// plainly says what no answer means.
+// plainly replaces an error that means "no answer" by one that explains it.
 func plainly(err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		return errNoAnswer
 	case errors.Is(err, nats.ErrNoResponders):
-		return errors.New("NATS is there, but JetStream does not answer: it is off, or has no leader now")
+		return errors.New("NATS is available, but JetStream does not answer: it is disabled or has no leader")
 	}
 	return err
 }

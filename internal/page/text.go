@@ -13,19 +13,19 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// How much is shown of what others wrote, in characters.
+// Maximum lengths of displayed untrusted text, in characters.
 const (
 	mostName    = 64
 	mostMessage = 240
 )
 
-// legend explains the colour of a step.
+// legend is the colour of a step.
 type legend struct {
 	Number, Color int
 	Title         string
 }
 
-// functions are what the template is written with. build tells one version of the page from another.
+// functions are the functions of the template. build identifies the version of style and script.
 func functions(build string, steps []string) template.FuncMap {
 	return template.FuncMap{
 		"build": func() string { return build },
@@ -50,7 +50,7 @@ func functions(build string, steps []string) template.FuncMap {
 	}
 }
 
-// oneLine has the lines of a message one after the other, each once: a driver tells of every try to connect.
+// oneLine joins the lines of a message, each once: a driver reports every connection attempt on a line of its own.
 func oneLine(s string) string {
 	if len(s) > 4*mostMessage {
 		s = strings.ToValidUTF8(s[:4*mostMessage], "")
@@ -64,13 +64,13 @@ func oneLine(s string) string {
 	return strings.ReplaceAll(strings.Join(all, " · "), ": · ", ": ")
 }
 
-// shown is untrusted text: quoted if there is anything in it that does not print, such as what turns the direction
-// of writing, and cut.
+// shown makes untrusted text safe to display. It quotes text with unprintable characters, such as those that change the
+// direction of writing, and truncates it.
 func shown(s string, most int) string {
 	if s == "" {
 		return "(empty)"
 	}
-	// Of a megabyte, only what may be shown is looked at.
+	// Do not scan a megabyte to show a few characters.
 	if limit := utf8.UTFMax * (most + 1); len(s) > limit {
 		s = strings.ToValidUTF8(s[:limit], "")
 	}
@@ -84,7 +84,7 @@ func shown(s string, most int) string {
 	return s
 }
 
-// span is a length of time for people: two units at most, each on one line with its number.
+// span formats a duration for people: two units at most. No line breaks between a number and its unit.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	d = max(d, 0)
@@ -101,7 +101,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%s\u00a0d %d\u00a0h", group(d/day), d%day/time.Hour)
 }
 
-// group writes a whole number with its thousands apart.
+// group formats a whole number with commas between thousands.
 func group(n any) string {
 	digits := fmt.Sprintf("%d", n)
 	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
@@ -110,7 +110,7 @@ func group(n any) string {
 	return digits
 }
 
-// milliseconds is a duration as outcomes have it. Nothing keeps others from writing any number there.
+// milliseconds formats a duration of an outcome, which is untrusted and can be any number.
 func milliseconds(ms float64) string {
 	if ms < 0 || ms >= 1e9 {
 		return fmt.Sprintf("%.3g", ms)

@@ -77,7 +77,7 @@ func TestBar(t *testing.T) {
 	testkit.Equal(t, "first", b.Parts[0], part{Color: 1, X: 0, Width: 200, MS: 2, Text: "1 x 2.0 ms"})
 	testkit.Equal(t, "second", b.Parts[1], part{Color: 2, X: 200, Width: 500, MS: 5, Text: "2 x 5.0 ms"})
 
-	// Whatever somebody writes there, it stays inside the drawing.
+	// Whatever the values, the bar stays inside the drawing.
 	var many []events.StepTiming
 	for _, ms := range []float64{-1, 0, 1e300, math.MaxFloat64, math.MaxFloat64, 3, 4, 5, 6, 7, 8} {
 		many = append(many, step(77, ms))

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// view is all that the page shows.
+// view is the data of one rendering.
 type view struct {
 	Config
 	At       time.Time
@@ -20,7 +20,7 @@ type view struct {
 	Store    *Database // nil: not opened yet
 }
 
-// look asks all sources, side by side.
+// look reads all sources in parallel.
 func (p *Page) look(ctx context.Context) view {
 	v := view{Config: p.Config, Started: p.started.UTC()}
 	var all sync.WaitGroup

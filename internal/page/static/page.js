@@ -1,21 +1,21 @@
-// Keeps the page up to date: fetches it anew every few seconds and puts what it shows in place of what was shown.
+// Keeps the page up to date: fetches it every few seconds and replaces its content.
 "use strict";
 (() => {
-  const interval = 3000; // ms, between an answer and the next question
-  const patience = 8000; // ms, for an answer
+  const interval = 3000; // ms, from a response to the next request
+  const patience = 8000; // ms, timeout of a request
   const lost = document.getElementById("lost");
   const pause = document.getElementById("pause");
   let paused = false;
   let timer = 0;
   let asking = false;
 
-  // What is selected, such as a command to be copied, is left alone.
+  // A selection, such as a command to be copied, must survive: no update then.
   const selecting = () => {
     const selection = document.getSelection();
     return selection !== null && !selection.isCollapsed;
   };
 
-  // A live region speaks when it changes: so it changes only when there is something to say.
+  // Screen readers announce a live region whenever it changes, so change it only if its content differs.
   const say = (element, from) => {
     if (element.textContent === from.textContent && element.className === from.className) return;
     element.className = from.className;
@@ -24,7 +24,7 @@
 
   const swap = (next) => {
     if (next.documentElement.dataset.build !== document.documentElement.dataset.build) {
-      location.reload(); // the program is another one now, and so are its script and style
+      location.reload(); // another version of the service, with another script and style
       return;
     }
     const main = document.querySelector("main");
@@ -45,12 +45,12 @@
     asking = true;
     try {
       const response = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(patience) });
-      if (!response.ok) throw new Error(`it answers ${response.status}`);
+      if (!response.ok) throw new Error(`HTTP status ${response.status}`);
       const next = new DOMParser().parseFromString(await response.text(), "text/html");
       if (!paused && !selecting()) swap(next);
       lost.hidden = true;
     } catch (error) {
-      if (lost.hidden) lost.textContent = `⚠ The service cannot be reached. What is shown may be old. (${error.message})`;
+      if (lost.hidden) lost.textContent = `⚠ Cannot reach the service. This page may be out of date. (${error.message})`;
       lost.hidden = false;
       document.title = "? Tenant provisioner";
     }
