@@ -175,7 +175,7 @@ func (b *build) enterRows(ctx context.Context, registry *databasesql.Tx, t pipel
 }
 
 // errNotKept: a trigger has swallowed a row.
-var errNotKept = errors.New("the registry or the ledger has not kept what was written; look for a trigger on " +
+var errNotKept = errors.New("a row written to the registry or the ledger is missing; look for a trigger on " +
 	"tenant_registry and tenant_requests")
 
 // Close gives up what was not registered. A file under construction is removed, and so is a directory that
