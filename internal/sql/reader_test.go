@@ -298,7 +298,7 @@ func TestVerifyByTemplate(t *testing.T) {
 
 func TestReaderWithoutARegistry(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
-		if r, err := p.readerAt(t, p.where, "tenant_"); err == nil || !strings.Contains(err.Error(), "has the service run") {
+		if r, err := p.readerAt(t, p.where, "tenant_"); err == nil || !strings.Contains(err.Error(), "check DATABASE_URL") {
 			t.Errorf("%v, %v", r, err)
 		}
 		if p.engine == "sqlite" {

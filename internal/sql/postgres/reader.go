@@ -68,8 +68,8 @@ func (r *Reader) probe(ctx context.Context) error {
 		return fmt.Errorf("read the database: %w", sharedFault(err))
 	}
 	if !registry {
-		return fmt.Errorf("%w in schema %s: has the service run with this DATABASE_URL and REGISTRY_SCHEMA?",
-			sql.ErrNoRegistry, r.registry)
+		return fmt.Errorf("%w in schema %s: check DATABASE_URL and REGISTRY_SCHEMA; the service creates "+
+			"the registry when it starts", sql.ErrNoRegistry, r.registry)
 	}
 	return nil
 }

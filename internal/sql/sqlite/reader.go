@@ -45,8 +45,8 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	})
 	switch {
 	case missing(err), err == nil && !registry:
-		return nil, fmt.Errorf("%w at %s: has the service run with this DATABASE_URL and "+
-			"DATABASE_PATH_TEMPLATE?", sql.ErrNoRegistry, r.registry)
+		return nil, fmt.Errorf("%w at %s: check DATABASE_URL and "+
+			"DATABASE_PATH_TEMPLATE; the service creates the registry when it starts", sql.ErrNoRegistry, r.registry)
 	case err != nil:
 		return nil, fmt.Errorf("read the registry %s: %w", r.registry, registryFault(unmended(err)))
 	}
