@@ -110,7 +110,7 @@ func (s *Store) createRegistrySchema(ctx context.Context, conn *pgxpool.Conn) er
 		return s.requireFree(ctx, conn)
 	}
 	_, err := conn.Exec(ctx, s.q.createRegistry)
-	return withMissingPrivilege(sharedFault(err), createRight+", or have the schema made: deploy/postgres/registry.sql")
+	return withMissingPrivilege(sharedFault(err), createRight+", or create the schema with deploy/postgres/registry.sql")
 }
 
 // rightsToMigrate are the privileges needed to migrate a registry in a schema that another role owns.

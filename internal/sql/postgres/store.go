@@ -95,7 +95,7 @@ func (c Config) Check() error {
 	} else if parsed, err := pgxpool.ParseConfig(c.URL); err != nil {
 		faults = append(faults, fmt.Errorf("DATABASE_URL: %w; want %s", err, urlForm))
 	} else if notSynced[strings.ToLower(parsed.ConnConfig.RuntimeParams["synchronous_commit"])] {
-		faults = append(faults, errors.New("DATABASE_URL: with synchronous_commit=off a server that dies loses tenants "+
+		faults = append(faults, errors.New("DATABASE_URL: with synchronous_commit=off a server crash loses tenants "+
 			"whose outcomes were published; leave it out"))
 	}
 	if !registryName.MatchString(c.Registry) || strings.HasPrefix(c.Registry, "pg_") ||
@@ -114,8 +114,8 @@ func (c Config) Check() error {
 		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q can give the name of a prepared boundary, of this or "+
 			"another service; begin it with something else, such as tenant_", c.SchemaTemplate))
 	} else if c.Prepared > 0 && err == nil && !names.Preparable() {
-		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q holds a colon, which tells the names of prepared "+
-			"boundaries from those of tenants; write it without one, or set PREPARED_BOUNDARIES to 0", c.SchemaTemplate))
+		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q contains a colon, which distinguishes prepared "+
+			"boundaries from tenants; write it without one, or set PREPARED_BOUNDARIES to 0", c.SchemaTemplate))
 	}
 	if c.Connections < 1 {
 		faults = append(faults, fmt.Errorf("CONCURRENCY: %d is too low; set at least 1", c.Connections))

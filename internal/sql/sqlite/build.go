@@ -43,8 +43,8 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		err = b.startBeside()
 	case errors.Is(err, syscall.ENOTDIR), err == nil && !info.Mode().IsRegular():
-		err = pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s, or the directory it should be in, exists and is "+
-			"something else; nothing was touched", b.path)
+		err = pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s is not a regular file, or its "+
+			"directory is not a directory; nothing was touched", b.path)
 	case err == nil:
 		err = b.openExisting(ctx)
 	}

@@ -70,8 +70,8 @@ func (c Config) Check() error {
 	}
 	path := filepath.Join(c.Root, names.Path(strings.Repeat("x", events.MaxTenantID)))
 	if len(path) > sql.MaxDatabasePath || absoluteLength(path) > maxPathname {
-		faults = append(faults, fmt.Errorf("DATABASE_URL: paths of tenants can get longer than the registry (%d "+
-			"characters) or SQLite (%d) holds; choose a shorter directory", sql.MaxDatabasePath, maxPathname))
+		faults = append(faults, fmt.Errorf("DATABASE_URL: paths of tenants can exceed the limit of the registry (%d "+
+			"characters) or of SQLite (%d); choose a shorter directory", sql.MaxDatabasePath, maxPathname))
 	}
 	return errors.Join(faults...)
 }
@@ -102,7 +102,7 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	c.Root = filepath.Clean(c.Root)
 	s := &Store{Config: c, names: names, turn: make(chan struct{}, 1), syncDir: syncDir}
 	if s.template, err = newTemplate(ctx); err != nil {
-		return nil, fmt.Errorf("make the content of tenants' files: %w", err)
+		return nil, fmt.Errorf("build the template of tenants' files: %w", err)
 	}
 	registry := s.path(sql.BootstrapTenant)
 	if err := os.MkdirAll(filepath.Dir(registry), dirMode); err != nil {
@@ -206,7 +206,7 @@ func (s *Store) inPlace() error {
 	case !os.SameFile(now, s.opened):
 		return &pipeline.Fault{
 			Class:   pipeline.Outage,
-			Message: "the registry " + registry + " is another file than the one that was opened; start the service again",
+			Message: "the registry " + registry + " is not the file that was opened; restart the service",
 		}
 	}
 	return nil
