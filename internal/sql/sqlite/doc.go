@@ -10,7 +10,8 @@
 //  1. Registration decides. Within the registry's write transaction, ledger and registry are read again, the file is
 //     placed, both rows are written, and all is committed. Requests for one tenant may build at the same time; the
 //     later one finds the earlier one's row.
-//  2. Placing never replaces a file: it is a link(2), which fails if the name is taken.
+//  2. Placing never replaces a file: it is a link(2), which fails if the name is taken. (Without hard links it is a
+//     check and a rename(2) under the registry's write lock, which excludes only other provisioners.)
 //  3. A file that existed before is used in place, in one transaction of its own, and only if no table in it holds a
 //     row. Rows mean a registered tenant (TENANT_EXISTS) or data of another program (BOUNDARY_NOT_EMPTY), and always
 //     fail the attempt.
