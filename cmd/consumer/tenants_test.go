@@ -147,7 +147,7 @@ func TestLookingWithoutARegistry(t *testing.T) {
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		testkit.Equal(t, "exit code", exitCode(cmd.Run()), 1)
 		testkit.Equal(t, "stdout", stdout.String(), "")
-		testkit.Contains(t, "stderr", stderr.String(), "no registry at storage", "has the service run")
+		testkit.Contains(t, "stderr", stderr.String(), "no registry at storage", "check DATABASE_URL")
 	}
 	entries, err := os.ReadDir(dir)
 	testkit.Must(t, err)

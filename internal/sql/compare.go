@@ -8,29 +8,29 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// Found is a table as an engine's catalogue has it, in the definition's terms.
+// Found is a table as an engine's catalogue describes it, in the definition's terms.
 type Found struct {
 	Name        string
-	Kind        string // empty for an ordinary table, else what it is: "view", "foreign table", …
+	Kind        string // empty: an ordinary table; otherwise its kind: "view", "foreign table", …
 	Columns     []Column
 	PrimaryKey  []string
 	Unique      [][]string // constraints and unique indexes alike
 	ForeignKeys []ForeignKey
-	// Others are constraints the definition has none of: checks, exclusions, keys over several columns,
-	// row security, triggers that can refuse a row.
+	// Others are constraints of kinds that the definition does not use: checks, exclusions, keys over several columns, row
+	// security, triggers that can reject a row.
 	Others  []string
-	Indexes []FoundIndex // valid, complete ones that are not unique
+	Indexes []FoundIndex // only valid, complete, non-unique ones
 }
 
-// FoundIndex is an index that is there.
+// FoundIndex is an index that exists.
 type FoundIndex struct {
 	Name    string
 	Columns []string
 }
 
-// Compare compares what was found in a boundary with the definition. Tables and plain indexes beyond the
-// definition are no difference: DocEX never sees them. Anything more in a table of the definition is one,
-// because it can refuse rows that DocEX writes.
+// Compare compares the tables found in a boundary with the definition. Additional tables and plain indexes are not
+// differences: DocEX never sees them. Anything additional within a table of the definition is a difference, because it
+// can reject rows that DocEX writes.
 func Compare(found []Found) pipeline.Inspection {
 	byName := make(map[string]Found, len(found))
 	for _, t := range found {

@@ -39,7 +39,7 @@ func TestTenantIsProvisioned(t *testing.T) {
 			"last_updated_by IS NULL AND created_at = last_updated_at"); n != 1 {
 			t.Error("the registry row is not as it should be")
 		}
-		// It can be written to as DocEX does, with only what DocEX always writes.
+		// DocEX can write to it, with only the columns that it always sets.
 		r.raw(t, "acme", "INSERT INTO {b}docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')",
 			"INSERT INTO {b}document (id, basket_id, name, source, path, checksum) VALUES ('1', '1', 'n', 's', 'p', 'c')")
 		if n := r.count(t, "acme", "SELECT count(*) FROM {b}document "+
@@ -94,7 +94,7 @@ func TestNamesEqualAfterACutStayApart(t *testing.T) {
 		if one.SchemaName+one.DatabasePath == two.SchemaName+two.DatabasePath {
 			t.Error("two tenants in one boundary")
 		}
-		// Under 63 bytes once cut, an id may spell another's cut name. It must not get in there.
+		// An id may equal another id's truncated name. It must not get that tenant's schema.
 		if one.SchemaName != "" {
 			squatter := strings.TrimPrefix(one.SchemaName, "tenant_")
 			r.refuse(t, squatter, events.CauseBoundaryNotEmpty)
@@ -195,7 +195,7 @@ func TestBoundaryWithRowsIsNotTouched(t *testing.T) {
 		if n := r.registered(t); n != 0 {
 			t.Error("it was registered")
 		}
-		// Once the rows are gone, a replay succeeds.
+		// After the rows are removed, a replay succeeds.
 		p.raw(t, "full", "DELETE FROM {b}precious")
 		r.provision(t, "full")
 	})
@@ -250,7 +250,7 @@ func TestFailingIndexIsAWarning(t *testing.T) {
 	})
 }
 
-// An index name taken by something else is skipped by IF NOT EXISTS, silently. Validation notices.
+// IF NOT EXISTS silently skips an index whose name another object has. Validation detects it.
 func TestIndexThatIsNotOneIsAWarning(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -318,7 +318,7 @@ func TestOneRequestOnManyWorkers(t *testing.T) {
 	})
 }
 
-// settle runs a request until it is decided, as redelivery would.
+// settle runs a request until it is decided, as redelivery does.
 func settle(t *testing.T, r rig, req pipeline.Request) pipeline.Outcome {
 	for t.Context().Err() == nil {
 		if result := r.provisioner.Job(req).Run(t.Context()); result.Decided() {

@@ -1,6 +1,6 @@
 package sql
 
-// Types of columns, in the definition's spelling. Engines translate their catalogue's.
+// Column types, in the definition's spelling. Each engine translates the types of its catalogue into these.
 const (
 	Text      = "text"
 	Integer   = "integer"
@@ -16,10 +16,10 @@ const (
 	varchar100  = "varchar(100)"
 	varchar255  = "varchar(255)"
 	noDefault   = ""
-	defaultText = "'" // prefix of a text default, to tell 'true' from true
+	defaultText = "'" // prefix of a text default; distinguishes 'true' from true
 )
 
-// DefaultNow stands for any default that is the current time.
+// DefaultNow stands for any default that evaluates to the current time.
 const DefaultNow = "now"
 
 // Foreign key actions.
@@ -28,12 +28,12 @@ const (
 	Cascade  = "cascade"
 )
 
-// Column is a column of the definition, or one found.
+// Column is a column of the definition, or of a table that was found.
 type Column struct {
 	Name    string
 	Type    string
 	NotNull bool
-	Default string // required default: DefaultNow, a number, true, false or 'text; empty: any will do
+	Default string // required default: DefaultNow, a number, true, false or 'text; empty: any default is accepted
 }
 
 // ForeignKey is a reference to the primary key of another table of the same boundary.
@@ -58,7 +58,7 @@ type Index struct {
 	Column string
 }
 
-// col is a nullable column, nn one that is not null and, where given, has a default.
+// col is a nullable column; nn is one that is not null, with an optional default.
 func col(name, typ string) Column { return Column{Name: name, Type: typ} }
 
 func nn(name, typ string, def ...string) Column {

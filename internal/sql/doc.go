@@ -1,8 +1,8 @@
-// Package sql holds what both engines share: the definition of a tenant, the comparison of a boundary with
-// it, and the rule by which boundaries are named. The engines are in postgres and sqlite; every SQL text
-// stands in a .sql file beside them.
+// Package sql contains what both engines share: the definition of a tenant, its comparison with a boundary, and the
+// rules for boundary names. The engines are packages postgres and sqlite; every SQL text is in a .sql file next to
+// their code.
 //
-// The definition exists twice on purpose: as DDL in each engine's tables.sql and indexes.sql, and here as
-// data that a boundary is compared with. A test holds the two together, on both engines, and mutates
-// boundaries to see that the comparison notices.
+// The definition exists twice on purpose: as DDL in each engine's tables.sql and indexes.sql, and here as data to
+// compare a boundary with. Tests on both engines check that the two agree, and that the comparison detects altered
+// boundaries.
 package sql

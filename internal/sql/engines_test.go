@@ -23,31 +23,30 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Run(m)) }
 
-// database is a store under test together with a way around it: what a test plants or reads goes through
-// database/sql, never through the code under test.
+// database is a store under test. Tests set up and read data through database/sql, never through the code under test.
 type database interface {
 	pipeline.Database
 	Close() error
 }
 
-// place is where one test's tenants live. Several stores can be opened on it.
+// place contains the tenants of one test. Several stores can be opened on it.
 type place struct {
 	engine string
 	where  string // the database's URL, or the storage directory
 	open   func(t *testing.T) database
-	// boundary names the tenant's schema or file by the default template, for ids that need no cutting.
+	// boundary returns the tenant's schema or file by the default template, for ids that are not truncated.
 	boundary func(tenant string) string
-	// raw runs statements inside the tenant's boundary; {b} stands for a prefix to its tables.
+	// raw runs statements inside the tenant's boundary; {b} is replaced by a prefix to its tables.
 	raw func(t *testing.T, tenant string, statements ...string)
-	// count runs a query that returns a number, likewise.
+	// count runs a query that returns a number, with {b} as in raw.
 	count func(t *testing.T, tenant, query string) int
-	// lines runs a query that returns one text a row, likewise.
+	// lines runs a query that returns one text per row, with {b} as in raw.
 	lines func(t *testing.T, tenant, query string) []string
-	// plant makes an empty boundary that is not registered.
+	// plant creates an empty boundary that is not registered.
 	plant func(t *testing.T, tenant string)
-	// remains says what there is of the tenant's boundary; empty: nothing.
+	// remains describes what exists of the tenant's boundary; empty: nothing.
 	remains func(t *testing.T, tenant string) string
-	// picture is all that a failed request could have changed in the boundary.
+	// picture returns everything that a failed request could have changed in the boundary.
 	picture func(t *testing.T, tenant string) string
 }
 
@@ -107,7 +106,7 @@ func newPostgresAt(t *testing.T, url string) place {
 	}
 }
 
-// collect reads the one text of each row.
+// collect reads the single text of each row.
 func collect(t *testing.T, db *databasesql.DB, query string) (all []string) {
 	t.Helper()
 	rows, err := db.Query(query)
@@ -215,7 +214,7 @@ func tryOpenSQLite(t *testing.T, root string) (*sqlite.Store, error) {
 	})
 }
 
-// onBothEngines runs one test on both.
+// onBothEngines runs a test on both engines.
 func onBothEngines(t *testing.T, test func(t *testing.T, p place)) {
 	t.Helper()
 	t.Parallel()
@@ -243,13 +242,13 @@ func (p place) rig(t *testing.T) rig {
 	return p.rigOn(t, store, store)
 }
 
-// rigOn puts a provisioner on db, which may be a faulty shell around store.
+// rigOn creates a rig with a provisioner on db, which may be a faulty shell around store.
 func (p place) rigOn(t *testing.T, store database, db pipeline.Database) rig {
 	t.Helper()
 	return p.rigWith(t, store, db, time.Minute)
 }
 
-// rigWith is rigOn with another lease of an attempt.
+// rigWith is rigOn with a given lease.
 func (p place) rigWith(t *testing.T, store database, db pipeline.Database, lease time.Duration) rig {
 	t.Helper()
 	provisioner, err := pipeline.New(pipeline.Config{
@@ -262,7 +261,7 @@ func (p place) rigWith(t *testing.T, store database, db pipeline.Database, lease
 
 var serial atomic.Int64
 
-// request is a fresh request for the tenant.
+// request returns a new request for the tenant.
 func request(t *testing.T, tenant string) pipeline.Request {
 	t.Helper()
 	e, err := events.NewRequested("/test", fmt.Sprintf("r-%d", serial.Add(1)),
@@ -276,7 +275,7 @@ func request(t *testing.T, tenant string) pipeline.Request {
 	return pipeline.Request{Event: e}
 }
 
-// decide runs a request to its outcome, which must be reached at once.
+// decide runs a request to its outcome, which must take one attempt.
 func (r rig) decide(t *testing.T, request pipeline.Request) pipeline.Outcome {
 	t.Helper()
 	result := r.provisioner.Job(request).Run(t.Context())
@@ -328,7 +327,7 @@ func (r rig) registered(t *testing.T) int {
 	return r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE NOT is_system")
 }
 
-// unregister makes a provisioned tenant's boundary one that nobody knows of.
+// unregister removes the registration of a provisioned tenant, but not its boundary.
 func (r rig) unregister(t *testing.T, tenant string) {
 	t.Helper()
 	r.raw(t, "", "DELETE FROM {b}tenant_registry WHERE tenant_id = '"+tenant+"'")

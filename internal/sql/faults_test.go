@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// point is a moment in a request's life: right after the call of that name has succeeded.
+// point is a moment in the processing of a request: right after the call of that name has succeeded.
 type point string
 
 const (
@@ -27,8 +27,8 @@ const (
 	concluded point = "conclude"
 )
 
-// shell is a database with something that happens at certain points. What at returns is what the call
-// returns; the database has done its part all the same, as where a reply is lost.
+// shell is a database that calls at after each point. A call returns the error of at although the database has done its
+// part, as when a reply is lost.
 type shell struct {
 	pipeline.Database
 	at func(ctx context.Context, p point) error
@@ -108,7 +108,7 @@ func (b shellBuild) Register(ctx context.Context, t pipeline.Tenant, o pipeline.
 	return b.at(ctx, committed)
 }
 
-// only makes something happen at one point and nothing at the others.
+// only calls do at one point.
 func only(at point, do func(ctx context.Context) error) func(context.Context, point) error {
 	return func(ctx context.Context, p point) error {
 		if p != at {
@@ -118,7 +118,7 @@ func only(at point, do func(ctx context.Context) error) func(context.Context, po
 	}
 }
 
-// once does it the first time only.
+// once calls do the first time only.
 func once(do func(ctx context.Context) error) func(context.Context) error {
 	done := false
 	return func(ctx context.Context) error {
@@ -139,10 +139,10 @@ var (
 	errOutage = &pipeline.Fault{Class: pipeline.Outage, DriverCode: "57P01", Err: errors.New("terminating connection")}
 )
 
-// inTheSteps are the points at which nothing may remain, and the step that an error there belongs to.
+// inTheSteps are the points after which nothing may remain, with the step that an error there belongs to.
 var inTheSteps = map[point]int{begun: 1, boundary: 1, tables: 2, indexes: 3, inspected: 4, ready: 5}
 
-// nothing fails the test if anything of the tenant is there (invariants 1 and 3).
+// nothing fails the test if anything of the tenant exists (invariants 1 and 3).
 func (r rig) nothing(t *testing.T, tenant string) {
 	t.Helper()
 	if left := r.remains(t, tenant); left != "" {
@@ -153,7 +153,7 @@ func (r rig) nothing(t *testing.T, tenant string) {
 	}
 }
 
-// verdict runs the job and expects that verdict.
+// verdict runs the job and requires that verdict.
 func verdict(t *testing.T, j *pipeline.Job, want pipeline.Verdict) pipeline.Decision {
 	t.Helper()
 	got := j.Run(t.Context())
@@ -173,8 +173,8 @@ func decided(t *testing.T, j *pipeline.Job) pipeline.Decision {
 	return got
 }
 
-// eachStep runs one test at every point within the steps, on both engines. All of an engine share a store:
-// a connection that is not given back, or in a transaction, shows in the tests after it.
+// eachStep runs one test at every point within the steps, on both engines. The tests of an engine share a store, so a
+// connection that is not released, or left in a transaction, fails later tests.
 func eachStep(t *testing.T, test func(t *testing.T, r rig, at point, tenant string)) {
 	t.Helper()
 	onBothEngines(t, func(t *testing.T, p place) {
@@ -271,7 +271,7 @@ func TestBeingStoppedSpendsNoAttempt(t *testing.T) {
 			ctx, stop := context.WithCancelCause(t.Context())
 			p := r.with(t, only(at, func(context.Context) error {
 				stop(errors.New("told to stop"))
-				return nil // the next call meets the end of the context
+				return nil // the next call fails with the context's error
 			}))
 			got := p.Job(req).Run(ctx)
 			if got.Verdict != pipeline.Release || got.Err.Error() != "told to stop" {
@@ -285,8 +285,8 @@ func TestBeingStoppedSpendsNoAttempt(t *testing.T) {
 	})
 }
 
-// The reply to the commit of step 5 is lost, in whatever way it looks to us: the tenant is there, and there
-// is one outcome (invariant 1).
+// The reply to the commit of step 5 is lost, with each error that this can cause: the tenant exists, and there is one
+// outcome (invariant 1).
 func TestReplyToTheCommitIsLost(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -335,7 +335,7 @@ func TestReplyToTheConclusionIsLost(t *testing.T) {
 	})
 }
 
-// Invariant 5: a registry that cannot be read says nothing about tenants, whatever the error is.
+// Invariant 5: a registry that cannot be read decides nothing about tenants, whatever the error is.
 func TestUnreadableRegistryIsAnOutage(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -353,7 +353,7 @@ func TestUnreadableRegistryIsAnOutage(t *testing.T) {
 	})
 }
 
-// A context that ends at any moment leaves a store that works, at most one registration, and one outcome.
+// A context that ends at any moment leaves a working store, at most one registration, and one outcome.
 func TestStoppedAtAnyMoment(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -370,7 +370,7 @@ func TestStoppedAtAnyMoment(t *testing.T) {
 			if !got.Decided() && got.Verdict != pipeline.Release {
 				t.Errorf("%s: %v", got.Verdict, got.Err)
 			}
-			// Only an attempt whose claim was never answered cannot be given back.
+			// Only an attempt whose claim was never confirmed cannot be refunded.
 			first := settle(t, r, req)
 			if data := provisioned(t, first); data.Attempts > 2 {
 				t.Errorf("%d attempts", data.Attempts)

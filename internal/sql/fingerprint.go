@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// fingerprintLength is 64 bits in hex: definitions are few, and nobody chooses them to collide.
+// fingerprintLength is 64 bits in hex: there are few definitions, and no attacker chooses them.
 const fingerprintLength = 16
 
-// Fingerprint tells one definition of a tenant from another: of the tables and indexes here, and of the
-// engine's DDL. Whatever changes in either, a comment too, makes another.
+// Fingerprint identifies a definition of a tenant: the tables and indexes of this package and the engine's DDL. Any
+// change to either changes it, even a change to a comment in the DDL.
 func Fingerprint(ddl ...string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q\n%+v\n%+v", ddl, Tables, Indexes))
 	return hex.EncodeToString(sum[:])[:fingerprintLength]

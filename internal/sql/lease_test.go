@@ -11,7 +11,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// named is a request whose attempts are claimed by deliveries of that name.
+// named returns a request whose attempts are claimed by deliveries of that name.
 func named(t *testing.T, tenant, delivery string) pipeline.Request {
 	t.Helper()
 	req := request(t, tenant)
@@ -19,7 +19,7 @@ func named(t *testing.T, tenant, delivery string) pipeline.Request {
 	return req
 }
 
-// under is the request as another delivery has it.
+// under returns the request as another delivery of it.
 func under(req pipeline.Request, delivery string) pipeline.Request {
 	req.DeliveryID = delivery
 	return req
@@ -31,8 +31,8 @@ var anyFailure = pipeline.Failure{
 	Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")},
 }
 
-// What comes late from an attempt that is not the last any more changes nothing: neither its refund, nor its note, nor
-// its renewal, nor its failure.
+// A late write of an attempt that is no longer the last changes nothing: its refund, its note, its renewal, its
+// failure.
 func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -53,7 +53,7 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 		second := claim(under(req, "1@1/b"))
 		refunded := claim(under(req, "1@1/c"))
 		testkit.Must(t, r.store.Note(t.Context(), refunded, pipeline.AttemptNote{Refund: true, Text: "stopped"}))
-		third := claim(under(req, "1@1/d")) // has the number of the one that was given back
+		third := claim(under(req, "1@1/d")) // has the number of the refunded one
 		if first.Attempt != 1 || second.Attempt != 2 || refunded.Attempt != 3 || third.Attempt != 3 {
 			t.Fatalf("attempts %d %d %d %d", first.Attempt, second.Attempt, refunded.Attempt, third.Attempt)
 		}
@@ -84,7 +84,7 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 		if err != nil || o.ID != anyFailure.Outcome.ID {
 			t.Errorf("%+v, %v", o, err)
 		}
-		// An attempt that was overtaken and has done the work has done it.
+		// An overtaken attempt that has done the work may register it.
 		req = request(t, "swift")
 		at := r.with(t, only(claimed, once(func(ctx context.Context) error {
 			_, err := r.store.Claim(ctx, under(req, "1@1/b"), "swift", limit)
@@ -96,8 +96,8 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 	})
 }
 
-// The last attempt may be alive as long as its lease is not over: a short one for its own message, which is delivered
-// again only where its worker is gone, and a long one for every other.
+// The last attempt may be alive until its lease expires. The lease is short for its own message, which is redelivered
+// only if its worker is unavailable, and long for every other message.
 func TestLeaseOfTheLastAttempt(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -128,7 +128,7 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 			if c.renew {
 				testkit.Must(t, r.store.Renew(t.Context(), first))
 			}
-			// Who is only busy does not wait until it runs alone.
+			// A busy request is not isolated.
 			if _, err := r.store.LastAttemptVanished(t.Context(), under(req, c.by), limit); errors.Is(err, pipeline.ErrBusy) == c.spent {
 				t.Errorf("%s: suspect: %v", name, err)
 			}
@@ -143,7 +143,7 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 				t.Errorf("%s: %+v, %v", name, got, err)
 			}
 		}
-		// A replay begins anew: it is not busy.
+		// A replay restarts the request: it is not busy.
 		replayed := named(t, "acme", "7@9/a")
 		_, err := r.store.Claim(t.Context(), replayed, "acme", limit)
 		testkit.Must(t, err)
@@ -151,7 +151,7 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 		if _, err := r.store.LastAttemptVanished(t.Context(), replayed, limit); err != nil {
 			t.Errorf("a replay: %v", err)
 		}
-		// What is renewed has not vanished.
+		// A renewed attempt has not vanished.
 		req := named(t, "acme", "7@9/a")
 		c, err := r.store.Claim(t.Context(), req, "acme", limit)
 		testkit.Must(t, err)
@@ -163,7 +163,7 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 	})
 }
 
-// age makes the last sign of life of a request's attempt so much older.
+// age moves the last renewal of a request's attempt into the past.
 func (p place) age(t *testing.T, req pipeline.Request, by time.Duration) {
 	t.Helper()
 	at := time.Now().UTC().Add(-by).Format("2006-01-02 15:04:05.000000")

@@ -7,14 +7,14 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// LedgerRow is a row of the ledger, as request.sql of each engine selects it.
+// LedgerRow is a row of the ledger, as each engine's request.sql selects it.
 type LedgerRow struct {
 	State               string // running, provisioned or failed
 	Replay              int
 	Attempts            int
 	OutcomeID           string // empty while running
 	Outcome             string // the event
-	DeadLetterConfirmed bool   // a failure whose dead letter is confirmed
+	DeadLetterConfirmed bool   // the dead letter of this failure is confirmed
 	Delivery            string // see [pipeline.Outcome]
 }
 
@@ -23,12 +23,12 @@ func (e *LedgerRow) Scan(row interface{ Scan(dest ...any) error }) error {
 	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome, &e.DeadLetterConfirmed, &e.Delivery)
 }
 
-// Decided reports whether the replay with that number has its outcome, for good.
+// Decided reports whether the outcome of that replay is final.
 func (e *LedgerRow) Decided(replay int) bool {
 	return e.State == "provisioned" || e.State == "failed" && replay <= e.Replay
 }
 
-// AlreadyDecided returns the outcome that the row holds, or nil.
+// AlreadyDecided returns the outcome that the row holds as an error, or nil.
 func (e *LedgerRow) AlreadyDecided() *pipeline.AlreadyDecidedError {
 	if e.OutcomeID == "" {
 		return nil
@@ -43,7 +43,7 @@ func (e *LedgerRow) AlreadyDecided() *pipeline.AlreadyDecidedError {
 	}}
 }
 
-// CurrentOutcome is the outcome that the row holds; its ID is empty where there is none.
+// CurrentOutcome returns the outcome that the row holds. Its ID is empty if there is none.
 func (e *LedgerRow) CurrentOutcome() pipeline.Outcome {
 	if settled := e.AlreadyDecided(); settled != nil {
 		return settled.Outcome
@@ -51,9 +51,9 @@ func (e *LedgerRow) CurrentOutcome() pipeline.Outcome {
 	return pipeline.Outcome{}
 }
 
-// CheckAvailable decides, from what the second look under the lock has found, whether the attempt may go on: nil, or
-// why not. twin is the registered id that equals the tenant's but for case, holder the tenant that the
-// boundary is registered for; both may be empty.
+// CheckAvailable decides, from the rows read again under the lock, whether the attempt may continue. It returns nil, or
+// the reason why not. twin is the registered id that differs from the tenant's only in case; holder is the tenant that
+// the boundary is registered for. Both may be empty.
 func (e *LedgerRow) CheckAvailable(c pipeline.Claim, tenant, twin, boundary, holder string) error {
 	settled := e.AlreadyDecided()
 	switch {
@@ -69,8 +69,8 @@ func (e *LedgerRow) CheckAvailable(c pipeline.Claim, tenant, twin, boundary, hol
 	return nil
 }
 
-// ClaimResult turns what a claim found into its result: an attempt where one was granted, else the outcome
-// that is there, else busy. registered is the id in the registry that equals the tenant's but for case.
+// ClaimResult converts what a claim read into its result: an attempt if one was granted; otherwise the stored outcome;
+// otherwise [pipeline.ErrBusy]. registered is the id in the registry that equals the tenant's without regard to case.
 func (e *LedgerRow) ClaimResult(key string, granted bool, registered string) (pipeline.Claim, error) {
 	if granted {
 		return pipeline.Claim{
@@ -83,12 +83,12 @@ func (e *LedgerRow) ClaimResult(key string, granted bool, registered string) (pi
 	return pipeline.Claim{}, pipeline.ErrBusy
 }
 
-// ErrReopened says that a replay has begun the request anew, or a later attempt: whoever works on what went before has
-// no say any more. The next delivery finds the replay, the attempt, or the outcome.
+// ErrReopened means that a replay or a later attempt has restarted the request, so an earlier attempt may no longer
+// record an outcome. The next delivery finds the replay, the attempt or the outcome.
 var ErrReopened = errors.New("a replay or a later attempt has restarted this request")
 
-// StoredOutcome is the outcome that stands after a conclusion was tried. An outcome that is not in the ledger
-// is none: published, it could differ from one that went out under the same id.
+// StoredOutcome returns the outcome in the ledger after an attempt to record one. An outcome that is not in the ledger
+// must not be published: it could differ from one already published under the same id.
 func (e *LedgerRow) StoredOutcome() (pipeline.Outcome, error) {
 	settled := e.AlreadyDecided()
 	if settled == nil {

@@ -33,7 +33,7 @@ func TestAttemptIsCountedBeforeTheWork(t *testing.T) {
 	})
 }
 
-// The process dies in every attempt: what it has claimed is never concluded.
+// The process dies in every attempt: no claim gets an outcome.
 func TestAttemptsThatNeverEnd(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -53,11 +53,11 @@ func TestAttemptsThatNeverEnd(t *testing.T) {
 			!errors.Is(got.Err, pipeline.ErrBusy) {
 			t.Errorf("%+v", got)
 		}
-		// Once its lease has passed the request fails, without another attempt: also not after an outage.
+		// When its lease has expired the request fails, without another attempt, also after an outage.
 		late := p.rigWith(t, r.store, shell{r.store, func() func(context.Context, point) error {
 			out := once(func(context.Context) error { return errOutage })
 			return func(ctx context.Context, at point) error {
-				switch at { //nolint:exhaustive // the others are the fault
+				switch at { //nolint:exhaustive // reaching any other point is an error
 				case claimed:
 					return nil
 				case concluded:
@@ -97,7 +97,7 @@ func TestReplayReopensAFailedRequest(t *testing.T) {
 		first := deliver(0)
 		failed(t, first, events.CauseBoundaryNotEmpty)
 		p.raw(t, "full", "DELETE FROM {b}precious")
-		same(deliver(0), first) // nothing is tried
+		same(deliver(0), first) // no attempt is made
 
 		p.raw(t, "full", "INSERT INTO {b}precious VALUES (2)")
 		second := deliver(2)
@@ -113,7 +113,7 @@ func TestReplayReopensAFailedRequest(t *testing.T) {
 		if got := provisioned(t, third); got.Replay != 3 || got.Attempts != 1 {
 			t.Errorf("%+v", got)
 		}
-		for _, replay := range []int{0, 3, 4, 9} { // a tenant that is there is never provisioned again
+		for _, replay := range []int{0, 3, 4, 9} { // a registered tenant is never provisioned again
 			same(deliver(replay), third)
 		}
 		if n := p.count(t, "", "SELECT replay FROM {b}tenant_requests"); n != 3 {
@@ -122,15 +122,16 @@ func TestReplayReopensAFailedRequest(t *testing.T) {
 	})
 }
 
-// A publisher cannot use the replay numbers up: one above [pipeline.MaxReplay] counts only as the ledger's next.
+// A publisher cannot exhaust the replay numbers: one above [pipeline.MaxReplay] counts only as the ledger's next
+// number.
 func TestHighReplayNumbers(t *testing.T) {
 	const most = math.MaxInt32
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
 		limit := pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute}
 		for i, c := range []struct {
-			deliver []int // the numbers of a failing request's deliveries
-			want    []int // the replay that the ledger is at after each
+			deliver []int // the replay numbers of a failing request's deliveries
+			want    []int // the replay in the ledger after each
 		}{
 			{[]int{most, 1, 2}, []int{0, 1, 2}},
 			{[]int{most - 1, 1}, []int{0, 1}},
@@ -149,7 +150,7 @@ func TestHighReplayNumbers(t *testing.T) {
 				},
 			},
 		} {
-			req := request(t, fmt.Sprintf("not valid %d", i)) // it fails each time
+			req := request(t, fmt.Sprintf("not valid %d", i)) // fails each time
 			var before pipeline.Outcome
 			for n, replay := range c.deliver {
 				req.Replay = replay
@@ -166,7 +167,7 @@ func TestHighReplayNumbers(t *testing.T) {
 				t.Errorf("%v: the ledger is at replay %d", c.deliver, n)
 			}
 		}
-		// While an attempt is running, or has vanished, too: it is another attempt of the same replay.
+		// Also while an attempt is running or has vanished: this is another attempt of the same replay.
 		req := request(t, "running")
 		for i, replay := range []int{0, most, pipeline.MaxReplay + 1} {
 			req.Replay, req.DeliveryID = replay, fmt.Sprint(i)
@@ -176,7 +177,7 @@ func TestHighReplayNumbers(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 		}
-		// The last number that there is: the ledger of an earlier version may be near it.
+		// The maximum: the ledger of an earlier version may be close to it.
 		p.raw(t, "", fmt.Sprintf("UPDATE {b}tenant_requests SET replay = %d WHERE request_key = '%s'", most-1, req.Key()))
 		for _, n := range []struct{ replay, want, attempt int }{
 			{most - 1, most - 1, 0}, {most, most, 1}, {most, most, 2}, {0, most, 3},
@@ -197,8 +198,8 @@ func TestHighReplayNumbers(t *testing.T) {
 	})
 }
 
-// A worker that still runs what a replay has begun anew has no say: it must not publish an outcome that the
-// ledger does not hold.
+// A worker that still runs an attempt which a replay has superseded must not publish an outcome: the ledger does not
+// hold it.
 func TestReplayDuringAnAttempt(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -220,7 +221,7 @@ func TestReplayDuringAnAttempt(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 		}
-		// Likewise where it has failed for good.
+		// The same if it has failed for good.
 		req := request(t, "stale")
 		c, err := r.store.Claim(t.Context(), req, "stale", pipeline.Limit{Attempts: 1, Lease: time.Minute})
 		testkit.Must(t, err)
@@ -260,7 +261,7 @@ func TestLedgerTellsTheStory(t *testing.T) {
 	})
 }
 
-// The history keeps what the row itself forgets.
+// The history keeps what later updates of the row overwrite.
 func TestLedgerKeepsTheHistory(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -299,7 +300,7 @@ func TestLedgerKeepsTheHistory(t *testing.T) {
 
 		p.raw(t, "", "DELETE FROM {b}tenant_requests")
 		busy := request(t, "busy")
-		for range 120 { // each attempt given back: there is no end to them
+		for range 120 { // each attempt is refunded, so their number is unlimited
 			c, err := r.store.Claim(t.Context(), busy, "busy", pipeline.Limit{Attempts: 3, Lease: time.Minute})
 			testkit.Must(t, err)
 			testkit.Must(t, r.store.Note(t.Context(), c, pipeline.AttemptNote{Refund: true, Text: strings.Repeat("x", 5000)}))
@@ -310,7 +311,7 @@ func TestLedgerKeepsTheHistory(t *testing.T) {
 	})
 }
 
-// An attempt that nothing became of makes the next one suspect, once it cannot be running any more.
+// An attempt without a result isolates the next one, once it cannot be running any more.
 func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -334,7 +335,7 @@ func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
 		testkit.Must(t, r.store.Note(t.Context(), c, pipeline.AttemptNote{Step: "x"}))
 		suspect(false, time.Nanosecond, "after it has ended")
 		claim()
-		suspect(true, time.Nanosecond, "likewise of the second")
+		suspect(true, time.Nanosecond, "when the second cannot be running")
 		provisioned(t, r.decide(t, req))
 		suspect(false, time.Nanosecond, "after the outcome")
 	})
@@ -382,7 +383,7 @@ func TestClaimThatIsRepeated(t *testing.T) {
 	})
 }
 
-// Burial is noted for the failure that stands, and a replay forgets it.
+// The confirmation of a dead letter is recorded for the current failure, and a replay clears it.
 func TestBurialIsNoted(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -403,7 +404,7 @@ func TestBurialIsNoted(t *testing.T) {
 	})
 }
 
-// What is not an event is recorded once, whoever is first, and is otherwise a failure like any other.
+// A message that is not an event is recorded once, by the first delivery, and is otherwise a failure like any other.
 func TestRejection(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -436,7 +437,8 @@ func TestRejection(t *testing.T) {
 	})
 }
 
-// A replica of an earlier version reopens a request without a word of burials: what it then records is not buried.
+// A replica of an earlier version reopens a request without clearing the confirmation of its dead letter. The failure
+// that it then records counts as unconfirmed.
 func TestBurialIsOfOneOutcome(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -455,7 +457,7 @@ func TestBurialIsOfOneOutcome(t *testing.T) {
 	})
 }
 
-// What is not a tenant id is not kept as one; the request is.
+// An invalid tenant id is not stored as one; the request is stored.
 func TestInvalidTenantIsNotStored(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -490,7 +492,7 @@ func TestLongSourceAndID(t *testing.T) {
 	})
 }
 
-// A row that an operator removed from the ledger is made again by the next delivery.
+// A row that an operator removed from the ledger is created again by the next delivery.
 func TestRequestRemovedFromTheLedger(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)

@@ -10,17 +10,17 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// MigrationsTable remembers which migrations of the registry have run.
+// MigrationsTable records which migrations of the registry have run.
 const MigrationsTable = "tenant_provisioner_migrations"
 
-// Statement is one message of SQL with its arguments.
+// Statement is one SQL message with its arguments.
 type Statement struct {
 	Text string
 	Args []any
 }
 
-// Migrate runs the migrations that have not run yet, each in a transaction; their versions are their
-// places in the list, from 1. The caller holds a lock.
+// Migrate runs the pending migrations, each in a transaction. Their versions are their positions in the list, starting
+// at 1. The caller holds a lock.
 func Migrate(
 	ctx context.Context, dialect goose.Dialect, db *databasesql.DB, table string, log *slog.Logger,
 	migrations [][]Statement,
@@ -38,7 +38,7 @@ func Migrate(
 	}
 	provider, err := goose.NewProvider(dialect, db, nil,
 		goose.WithTableName(table),
-		goose.WithSlog(slog.New(slog.DiscardHandler)), // it logs what we log below
+		goose.WithSlog(slog.New(slog.DiscardHandler)), // the results are logged below
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithGoMigrations(list...))
 	if err != nil {

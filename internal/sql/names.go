@@ -12,20 +12,20 @@ import (
 // BootstrapTenant is the id of the system's own tenant, whose boundary holds the registry.
 const BootstrapTenant = "_docex_system_"
 
-// Placeholder stands for the tenant's id in a name template.
+// Placeholder is replaced by the tenant's id in a name template.
 const Placeholder = "{tenant_id}"
 
 // Limits of names.
 const (
-	maxSchemaName    = 63  // bytes; PostgreSQL cuts longer identifiers with no more than a NOTICE
+	maxSchemaName    = 63  // bytes; PostgreSQL truncates longer identifiers with only a NOTICE
 	maxPathComponent = 255 // bytes; NAME_MAX
-	MaxDatabasePath  = 500 // characters; the registry's column
+	MaxDatabasePath  = 500 // characters; the width of the registry's column
 )
 
 // SchemaTemplate names the PostgreSQL schema of a tenant.
 type SchemaTemplate struct{ template string }
 
-// NewSchemaTemplate checks a template. It must hold {tenant_id}, and no id may make it give public,
+// NewSchemaTemplate checks a template. It must contain {tenant_id}. No id may make it produce public,
 // information_schema, a name that begins with pg_, or the registry's schema.
 func NewSchemaTemplate(template, registrySchema string) (SchemaTemplate, error) {
 	if err := checkTemplate(template); err != nil {
@@ -34,7 +34,7 @@ func NewSchemaTemplate(template, registrySchema string) (SchemaTemplate, error) 
 	if len(template)-len(Placeholder) > maxSchemaName-hashLength-1-1 {
 		return SchemaTemplate{}, fmt.Errorf("%q is too long: a schema name has at most %d bytes", template, maxSchemaName)
 	}
-	// Judged without regard to case: quoted names keep it, people do not.
+	// The check ignores case: quoted names keep it, but people overlook it.
 	prefix, rest, _ := strings.Cut(strings.ToLower(template), Placeholder)
 	const reserved = "pg_"
 	if strings.HasPrefix(prefix, reserved) || strings.HasPrefix(reserved, prefix) {
@@ -50,20 +50,19 @@ func NewSchemaTemplate(template, registrySchema string) (SchemaTemplate, error) 
 	return SchemaTemplate{template}, nil
 }
 
-// canGive reports whether some id makes prefix + id + rest equal to name. Further placeholders in rest
-// are ignored: the answer is then on the safe side.
+// canGive reports whether some id makes prefix + id + rest equal to name. It ignores further placeholders in rest: the
+// result may be a false positive, never a false negative.
 func canGive(prefix, rest, name string) bool {
 	suffix := rest[strings.LastIndex(rest, "}")+1:]
 	return len(name) > len(prefix)+len(suffix) && strings.HasPrefix(name, prefix) && strings.HasSuffix(name, suffix)
 }
 
-// Name is the schema of the tenant: at most 63 bytes; one that would be longer is cut and ends in a hash
-// of the full id.
+// Name returns the tenant's schema, of at most 63 bytes. A longer name is truncated and ends in a hash of the full id.
 func (t SchemaTemplate) Name(id string) string {
 	return shorten(strings.ReplaceAll(t.template, Placeholder, id), "", id, maxSchemaName)
 }
 
-// Affixes are what every name begins with, and ends in if it needs no cutting.
+// Affixes returns what every name begins with, and what it ends in unless it is truncated.
 func (t SchemaTemplate) Affixes() (prefix, suffix string) {
 	prefix, rest, _ := strings.Cut(t.template, Placeholder)
 	if last := strings.LastIndex(rest, Placeholder); last >= 0 {
@@ -72,32 +71,33 @@ func (t SchemaTemplate) Affixes() (prefix, suffix string) {
 	return prefix, rest
 }
 
-// PreparedPrefix begins the names of prepared boundaries. Ids hold no colon: a template without one can never
-// give such a name.
+// PreparedPrefix begins the names of prepared boundaries. Ids contain no colon, so a template without one can never
+// produce such a name.
 const PreparedPrefix = "prepared:"
 
-// PreparedName is the schema of a prepared boundary, of at least 128 random bits in base 32, as
-// [crypto/rand.Text] has them: replicas need not ask each other.
+// PreparedName returns the schema name of a prepared boundary. random has at least 128 random bits in base 32, as
+// returned by [crypto/rand.Text], so replicas need not coordinate.
 func PreparedName(random string) string { return PreparedPrefix + strings.ToLower(random) }
 
-// Preparable reports whether no id can make the template give the name of a prepared boundary.
+// Preparable reports whether no id can make the template produce the name of a prepared boundary.
 func (t SchemaTemplate) Preparable() bool { return !strings.Contains(t.template, ":") }
 
 // PathTemplate names the SQLite file of a tenant, relative to the storage root.
 type PathTemplate struct{ template string }
 
-// NewPathTemplate checks a template: a relative path with / that holds {tenant_id} and stays below the root.
+// NewPathTemplate checks a template: a relative path, separated by /, that contains {tenant_id} and stays below the
+// root.
 func NewPathTemplate(template string) (PathTemplate, error) {
 	if err := checkTemplate(template); err != nil {
 		return PathTemplate{}, err
 	}
 	if path.IsAbs(template) || path.Clean(template) != template || strings.HasPrefix(template, "..") ||
-		strings.HasPrefix(path.Base(template), ".") || // names of files under construction
+		strings.HasPrefix(path.Base(template), ".") || // prefix of files under construction
 		strings.ContainsAny(template, "\\?#%") {
 		return PathTemplate{}, fmt.Errorf("%q must be a plain relative path, such as tenant_{tenant_id}/docex.db", template)
 	}
-	// SQLite keeps files beside a database, under its name with -journal, -wal or -shm behind it. A name that
-	// ends in the id could be such a file of another tenant.
+	// SQLite keeps files next to a database, named after it with the suffixes -journal, -wal and -shm. A name that ends in
+	// the id could be such a file of another tenant.
 	file := path.Base(template)
 	if end := file[strings.LastIndex(file, "}")+1:]; strings.Contains(file, Placeholder) && !strings.Contains(end, ".") {
 		return PathTemplate{}, fmt.Errorf("%q must end in an extension, such as %s.db", template, Placeholder)
@@ -110,8 +110,8 @@ func NewPathTemplate(template string) (PathTemplate, error) {
 	return PathTemplate{template}, nil
 }
 
-// Path is the file of the tenant, relative to the storage root, with /. A component over 255 bytes is cut
-// like a schema name; its extension stays.
+// Path returns the tenant's file, relative to the storage root, separated by /. A component over 255 bytes is truncated
+// like a schema name, but keeps its extension.
 func (t PathTemplate) Path(id string) string {
 	parts := strings.Split(t.template, "/")
 	for i, part := range parts {
@@ -128,20 +128,19 @@ func (t PathTemplate) Path(id string) string {
 func checkTemplate(template string) error {
 	switch {
 	case !strings.Contains(template, Placeholder):
-		return fmt.Errorf("%q must hold %s, or all tenants would meet in one place", template, Placeholder)
+		return fmt.Errorf("%q must contain %s, or all tenants would share one boundary", template, Placeholder)
 	case !utf8.ValidString(template) || strings.ContainsFunc(template, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return fmt.Errorf("%q holds characters that no name should", template)
+		return fmt.Errorf("%q contains control characters or invalid UTF-8", template)
 	}
 	return nil
 }
 
-// hashLength is 64 bits in hex: two names cut alike meet by chance once in 2^32 tenants, and the registry
-// refuses the second then.
+// hashLength is 64 bits in hex: a collision of two truncated names is expected only from about 2^32 tenants on, and the
+// registry then rejects the second one.
 const hashLength = 16
 
-// shorten cuts name so that it ends, before the extension, in a hash of the id and fits the limit. The
-// hash is of the id in lower case, so that ids that differ only in case have names that do likewise and
-// meet in one lock.
+// shorten truncates name to the limit so that it ends, before the extension, in a hash of the id. It hashes the id in
+// lower case, so that ids that differ only in case have names that differ only in case and share one lock.
 func shorten(name, extension, id string, limit int) string {
 	if len(name)+len(extension) <= limit {
 		return name + extension

@@ -16,14 +16,14 @@ func TestSchemaTemplates(t *testing.T) {
 	t.Parallel()
 	for template, ok := range map[string]bool{
 		"tenant_{tenant_id}":                    true,
-		"{tenant_id}_t":                         false, // pg_x gives pg_x_t
+		"{tenant_id}_t":                         false, // the id pg_x gives pg_x_t
 		"{tenant_id}":                           false,
 		"tenant":                                false, // no placeholder
 		"":                                      false,
 		"tenant_{TENANT_ID}":                    false,
 		"public{tenant_id}":                     true, // never public alone
 		"publi{tenant_id}":                      false,
-		"PUBLI{tenant_id}":                      false, // people do not see the case
+		"PUBLI{tenant_id}":                      false, // people overlook the case
 		"p{tenant_id}":                          false, // pg_…
 		"PG_{tenant_id}":                        false,
 		"pg_{tenant_id}":                        false,
@@ -48,7 +48,7 @@ func TestSchemaTemplates(t *testing.T) {
 	}
 }
 
-// No tenant's schema has the name of a prepared one, if no template has its colon.
+// A template without a colon cannot give a tenant's schema the name of a prepared one.
 func TestPreparedNames(t *testing.T) {
 	t.Parallel()
 	for template, ok := range map[string]bool{
@@ -58,7 +58,7 @@ func TestPreparedNames(t *testing.T) {
 		"prepared:{tenant_id}":                  false,
 		"tenant_{tenant_id}:":                   false,
 		":{tenant_id}":                          false,
-		"prepared\uff1a{tenant_id}":             true, // another colon is no colon
+		"prepared\uff1a{tenant_id}":             true, // another character that looks like a colon
 		strings.Repeat("x", 45) + "{tenant_id}": true,
 	} {
 		names, err := sql.NewSchemaTemplate(template, "docex_system")
@@ -91,7 +91,7 @@ func TestPathTemplates(t *testing.T) {
 	for template, ok := range map[string]bool{
 		"tenant_{tenant_id}/docex.db":     true,
 		"{tenant_id}.db":                  true,
-		"{tenant_id}":                     false, // x-journal would be a file that SQLite keeps beside x
+		"{tenant_id}":                     false, // the id x-journal would be a file that SQLite keeps next to x
 		"{tenant_id}/db-{tenant_id}":      false,
 		"{tenant_id}-journal":             false,
 		"a/b/{tenant_id}/c_{tenant_id}.x": true,
@@ -129,7 +129,7 @@ func TestNames(t *testing.T) {
 	x56, x57, x255 := strings.Repeat("x", 56), strings.Repeat("x", 57), strings.Repeat("x", 255)
 	for id, want := range map[string]string{
 		"acme": "tenant_acme",
-		x56:    "tenant_" + x56, // 63 bytes: as it is
+		x56:    "tenant_" + x56, // 63 bytes: unchanged
 		x57:    "tenant_" + x57[:39] + "_ae14a2563ccf969d",
 		x255:   "tenant_" + x57[:39] + "_d22609da3ae3956c",
 	} {
@@ -157,7 +157,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Ids that are not the same but for case never share a boundary's name.
+// Ids that differ by more than case never share a boundary's name.
 func TestNamesDiffer(t *testing.T) {
 	t.Parallel()
 	schemas, err := sql.NewSchemaTemplate("tenant_{tenant_id}", "docex_system")
@@ -182,7 +182,7 @@ func TestNamesDiffer(t *testing.T) {
 	}
 }
 
-// mixed is an id with upper and lower case, for seeds.
+// mixed returns an id in upper and lower case, for fuzzing seeds.
 const mixed = "Acme-GmbH_01"
 
 func FuzzSchemaName(f *testing.F) {
@@ -221,7 +221,7 @@ func FuzzDatabasePath(f *testing.F) {
 	})
 }
 
-// Whatever template is accepted, no id makes it leave the root or exceed what a file system takes.
+// For every accepted template, no id leaves the root or exceeds the limits of a file system.
 func FuzzTemplates(f *testing.F) {
 	f.Add("tenant_{tenant_id}/docex.db", "acme")
 	f.Add("Prepared{tenant_id}", ":x")

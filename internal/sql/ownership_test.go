@@ -23,7 +23,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// A rehearsal does what a request needs, and leaves nothing.
+// A rehearsal does what a request needs, and leaves nothing behind.
 func TestRehearsal(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -48,7 +48,7 @@ func TestRehearsal(t *testing.T) {
 	})
 }
 
-// spoilt are ways in which all work fails, and what mends them.
+// spoilt are ways to make all work fail, each with its fix.
 var spoilt = map[string]struct{ engine, spoil, mend string }{
 	"a column of the registry has another name": {
 		"", "ALTER TABLE {b}tenant_registry RENAME COLUMN created_by TO x", "ALTER TABLE {b}tenant_registry RENAME COLUMN x TO created_by",
@@ -93,7 +93,8 @@ var spoilt = map[string]struct{ engine, spoil, mend string }{
 	},
 }
 
-// What the registry or the ledger meets is no request's: nothing is charged, whatever its code, and it goes on by itself.
+// A failure of the registry or the ledger is no request's fault: no attempt is counted, whatever its code, and work
+// resumes by itself.
 func TestFaultOfTheRegistryIsAnOutage(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -122,7 +123,7 @@ func TestFaultOfTheRegistryIsAnOutage(t *testing.T) {
 	})
 }
 
-// The same for a row policy, which a superuser does not meet.
+// The same for a row policy, which does not apply to a superuser.
 func TestRowPolicyOnTheRegistryIsAnOutage(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -142,7 +143,7 @@ func TestRowPolicyOnTheRegistryIsAnOutage(t *testing.T) {
 	}
 }
 
-// The same where what all tenants are made of cannot be made, by an error of whatever code.
+// The same if the objects common to all tenants cannot be created, for errors of any code.
 func TestFaultOfEverySchemaIsAnOutage(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"0A000", "53000", "53200", "53400", "54000", "55P03", "XX001", "P0001", "42P16", "58P01", "57014"} {
@@ -166,7 +167,7 @@ func TestFaultOfEverySchemaIsAnOutage(t *testing.T) {
 	}
 }
 
-// One tenant's own trouble is that tenant's: its attempts count, and it ends.
+// A fault of one tenant is that tenant's: its attempts count, and the request ends.
 func TestFaultOfOneSchemaCounts(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -185,7 +186,7 @@ func TestFaultOfOneSchemaCounts(t *testing.T) {
 	}
 }
 
-// What is in the place of one tenant's file fails alone, or is tried again alone.
+// An obstacle at one tenant's file fails, or delays, only that tenant's request.
 func TestFaultOfOneFile(t *testing.T) {
 	t.Parallel()
 	wal := func(t *testing.T, path string) {
@@ -265,7 +266,7 @@ func TestFaultOfOneFile(t *testing.T) {
 	}
 }
 
-// Statements that a session keeps are made anew where what they speak of was altered.
+// Prepared statements are prepared again after their tables were altered.
 func TestRegistryIsAlteredMeanwhile(t *testing.T) {
 	t.Parallel()
 	r := newPostgres(t).rig(t)
@@ -289,7 +290,7 @@ func TestRegistryIsAlteredMeanwhile(t *testing.T) {
 	t.Error("it is not decided")
 }
 
-// Source and id that the database cannot store fail the request, once, and are shown escaped.
+// A source and id that the database cannot store fail the request, once, and are displayed escaped.
 func TestUnstorableRequest(t *testing.T) {
 	t.Parallel()
 	store := openPostgres(t, postgrestest.DatabaseIn(t, "EUC_JP"))
@@ -316,10 +317,10 @@ func TestUnstorableRequest(t *testing.T) {
 		}
 	}
 	provisioned(t, r.decide(t, named("/shop", "order-1", "acme")))
-	provisioned(t, r.decide(t, named("/shop", "注文", "umbrella"))) // which EUC_JP has
+	provisioned(t, r.decide(t, named("/shop", "注文", "umbrella"))) // EUC_JP has these characters
 }
 
-// A rehearsal works where tenants' files are, and removes only what it has made.
+// A rehearsal works where tenants' files are, and removes only what it has created.
 func TestRehearsalOfSQLiteLeavesTheRest(t *testing.T) {
 	t.Parallel()
 	for _, template := range []string{"tenant_{tenant_id}/docex.db", "eu/west/tenant_{tenant_id}/docex.db", "files/{tenant_id}.db"} {
@@ -366,7 +367,7 @@ func TestRehearsalOfSQLiteLeavesTheRest(t *testing.T) {
 	}
 }
 
-// What looks like everybody's outage and is met by one request alone, although rehearsals succeed, keeps nobody waiting:
+// A fault that looks like an outage but affects one request only, while rehearsals succeed, blocks no other request:
 // after three pauses its attempts count.
 func TestOutageOfOneRow(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {

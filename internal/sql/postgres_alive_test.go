@@ -15,8 +15,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// An attempt whose transaction holds the row is alive: its renewal does not wait for itself, and a copy finds it busy,
-// however old the last renewal is.
+// An attempt whose transaction holds the row is alive. Its renewal does not wait for its own lock, and a copy of the
+// message is busy, however old the last renewal is.
 func TestAttemptInItsTransactionIsAlive(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -45,7 +45,7 @@ func TestAttemptInItsTransactionIsAlive(t *testing.T) {
 	}
 }
 
-// losing makes the place reached through a proxy. What lose does to its connections the server does not notice.
+// losing returns the place reached through a proxy. When lose breaks its connections, the server does not notice.
 func (p place) losing(t *testing.T) (_ place, lose func()) {
 	t.Helper()
 	u, err := url.Parse(p.where)
@@ -98,8 +98,8 @@ func (p place) losing(t *testing.T) (_ place, lose func()) {
 	}), func() { closeAll(&clients) }
 }
 
-// The connection is lost in the middle of an attempt, and the server does not notice: the session keeps boundary and
-// row. The same job, and a redelivery to the same process, do not wait for it.
+// The connection is lost during an attempt, and the server does not notice: the session keeps boundary and row. The
+// same job, and a redelivery to the same process, do not wait for it.
 func TestOwnLostSessionIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -108,7 +108,7 @@ func TestOwnLostSessionIsNotWaitedFor(t *testing.T) {
 	for name, again := range map[string]func(j *pipeline.Job, req pipeline.Request) pipeline.Decision{
 		"same_job": func(j *pipeline.Job, _ pipeline.Request) pipeline.Decision { return j.Run(t.Context()) },
 		"redelivery": func(_ *pipeline.Job, req pipeline.Request) (got pipeline.Decision) {
-			for range 100 { // the session ends a little later than it is told to
+			for range 100 { // the session ends shortly after it is terminated
 				next := under(req, "1@1/b")
 				next.Redelivered = true
 				got = r.provisioner.Job(next).Run(t.Context())
@@ -136,7 +136,7 @@ func TestOwnLostSessionIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// The server stands still for longer than the lock timeout while an attempt waits for a lock: that is not the request's
+// The server stalls for longer than the lock timeout while an attempt waits for a lock. That is not the request's
 // fault, and costs no attempt.
 func TestServerThatStandsStillCostsNoAttempt(t *testing.T) {
 	t.Parallel()
@@ -159,7 +159,7 @@ func TestServerThatStandsStillCostsNoAttempt(t *testing.T) {
 		}
 	}
 	server.Freeze()
-	<-time.After(time.Until(begin.Add(2 * timeout))) // time itself is what is tested
+	<-time.After(time.Until(begin.Add(2 * timeout))) // the elapsed time itself is under test
 	server.Thaw()
 	got := <-ended
 	if got.Verdict != pipeline.Pause {

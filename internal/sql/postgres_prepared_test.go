@@ -18,7 +18,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// preparing is the place whose stores keep n boundaries ready.
+// preparing returns the place with stores that keep n boundaries ready.
 func (p place) preparing(n int) place { return p.preparingWith(n, quiet()) }
 
 func (p place) preparingWith(n int, log *slog.Logger) place {
@@ -35,7 +35,7 @@ func (p place) preparingWith(n int, log *slog.Logger) place {
 	return p
 }
 
-// pool is the PostgreSQL store behind the rig.
+// pool returns the rig's PostgreSQL store.
 func (r rig) pool(t *testing.T) *postgres.Store {
 	t.Helper()
 	s, ok := r.store.(*postgres.Store)
@@ -45,7 +45,7 @@ func (r rig) pool(t *testing.T) *postgres.Store {
 	return s
 }
 
-// filling runs the filler of each store until stop is called, or the test ends.
+// filling runs FillPool of each store until stop is called, or the test ends.
 func filling(t *testing.T, stores ...*postgres.Store) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -61,13 +61,13 @@ func filling(t *testing.T, stores ...*postgres.Store) (stop func()) {
 	return stop
 }
 
-// pooled is the schemas in the pool, the oldest first.
+// pooled returns the schemas in the pool, oldest first.
 func (p place) pooled(t *testing.T) []string {
 	t.Helper()
 	return p.lines(t, "", "SELECT schema_name FROM {b}prepared_boundaries ORDER BY created_at")
 }
 
-// holds waits until the pool holds n boundaries.
+// holds waits until the pool contains n boundaries.
 func (p place) holds(t *testing.T, n int) {
 	t.Helper()
 	for begin := time.Now(); len(p.pooled(t)) != n; {
@@ -78,7 +78,7 @@ func (p place) holds(t *testing.T, n int) {
 	}
 }
 
-// filled is a rig whose pool of n is full, and filled no more.
+// filled returns a rig with a full pool of n whose filler has stopped.
 func (p place) filled(t *testing.T, n int) rig {
 	t.Helper()
 	r := p.preparing(n).rig(t)
@@ -88,7 +88,7 @@ func (p place) filled(t *testing.T, n int) rig {
 	return r
 }
 
-// noSchemaIsLeft fails the test if a schema is neither a registered tenant's nor in the pool.
+// noSchemaIsLeft fails the test if a schema belongs neither to a registered tenant nor to the pool.
 func (p place) noSchemaIsLeft(t *testing.T) {
 	t.Helper()
 	left := p.lines(t, "", `SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%'
@@ -126,7 +126,7 @@ func TestPreparedBoundaryBecomesATenants(t *testing.T) {
 	p.sameStructure(t, "acme", "gamma")
 }
 
-// sameStructure compares the catalogues of two schemas, whatever is in them.
+// sameStructure compares the catalogues of two schemas, with all objects in them.
 func (p place) sameStructure(t *testing.T, one, two string) {
 	t.Helper()
 	structure := func(tenant string) []string {
@@ -153,7 +153,7 @@ func (p place) sameStructure(t *testing.T, one, two string) {
 	}
 }
 
-// Two replicas, more takers than boundaries: each boundary goes to one tenant, and the others build their own.
+// Two replicas with more requests than boundaries: each boundary goes to one tenant, and other tenants get new ones.
 func TestReplicasShareOnePool(t *testing.T) {
 	t.Parallel()
 	const ready, takers = 3, 8
@@ -186,7 +186,7 @@ func TestReplicasShareOnePool(t *testing.T) {
 	p.noSchemaIsLeft(t)
 }
 
-// Several fillers fill one pool, however often it is emptied, and never beyond its size.
+// Several fillers fill one pool, however often it is emptied, and never exceed its size.
 func TestPoolIsNeverOverfull(t *testing.T) {
 	t.Parallel()
 	const size = 2
@@ -210,7 +210,7 @@ func TestPoolIsNeverOverfull(t *testing.T) {
 	p.noSchemaIsLeft(t)
 }
 
-// What another version has built is neither used, counted nor dropped.
+// Boundaries of another version are not used, counted or dropped.
 func TestBoundaryOfAnotherDefinitionIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -228,10 +228,10 @@ func TestBoundaryOfAnotherDefinitionIsLeftAlone(t *testing.T) {
 	p.noSchemaIsLeft(t)
 }
 
-// spoils are what can be done to a prepared boundary, {s}, so that it will not do.
+// spoils are ways to make a prepared boundary, {s}, unusable.
 var spoils = map[string]struct {
 	do []string
-	// noticed: only step 4 sees it, in the boundary that was taken.
+	// noticed: only step 4 detects it, after the boundary was taken.
 	noticed string
 }{
 	"rows":          {do: []string{"INSERT INTO {s}.docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')"}},
@@ -249,8 +249,7 @@ var spoils = map[string]struct {
 	"index dropped":  {do: []string{"DROP INDEX {s}.idx_documents_status"}, noticed: "idx_documents_status"},
 }
 
-// A boundary that somebody has spoilt harms no request: another one is taken, or none. At most it costs an attempt,
-// and then nobody meets it again.
+// An altered boundary fails no request: the attempt takes another one, or none. It costs at most a delay, once.
 func TestSpoiltBoundary(t *testing.T) {
 	t.Parallel()
 	for name, c := range spoils {
@@ -260,7 +259,7 @@ func TestSpoiltBoundary(t *testing.T) {
 			testkit.Must(t, p.open(t).Close())
 			role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
 			p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
-			t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") }) // with what others put there
+			t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") }) // including what others created there
 			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).filled(t, 2)
 			spoilt := p.pooled(t)[0]
 			for _, s := range c.do {
@@ -276,7 +275,7 @@ func TestSpoiltBoundary(t *testing.T) {
 				if n := p.count(t, "", "SELECT count(*) FROM pg_namespace WHERE nspname = '"+spoilt+"'"); n != 1 {
 					t.Error("it was dropped")
 				}
-				// It has left the pool, and has cost the request nothing: the other one is used.
+				// It was removed from the pool and cost the request no attempt: the other one is used.
 				if got := provisioned(t, r.decide(t, req)); !got.Prepared || got.Attempts != 1 {
 					t.Errorf("%+v", got)
 				}
@@ -298,7 +297,7 @@ func TestSpoiltBoundary(t *testing.T) {
 	}
 }
 
-// The filler yields: while an attempt is in its transaction, in whatever replica, nothing is built.
+// The filler yields: while any replica has an attempt in its transaction, nothing is built.
 func TestFillerYieldsToRequests(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -307,7 +306,7 @@ func TestFillerYieldsToRequests(t *testing.T) {
 	fill := func() { filling(t, replica) }
 	at := p.rig(t).with(t, only(tables, func(context.Context) error {
 		fill()
-		for looked := trips.Load() + 20; trips.Load() < looked; { // while it looks again and again
+		for looked := trips.Load() + 20; trips.Load() < looked; { // while it polls
 			p.count(t, "", "SELECT count(*) FROM pg_sleep(0.01)")
 		}
 		if held := p.pooled(t); len(held) > 0 {
@@ -319,7 +318,7 @@ func TestFillerYieldsToRequests(t *testing.T) {
 	p.holds(t, 1)
 }
 
-// Whatever ends an attempt gives its boundary back, and nobody waits for it meanwhile.
+// However an attempt ends, its boundary returns to the pool, and no other attempt waits for it.
 func TestAttemptGivesItsBoundaryBack(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -337,7 +336,7 @@ func TestAttemptGivesItsBoundaryBack(t *testing.T) {
 			t.Errorf("%s: the pool holds %v, and held %v", at, now, pooled)
 		}
 	}
-	// While one attempt has taken the first, another one takes the second.
+	// While one attempt holds the first, another one takes the second.
 	meanwhile := func() {
 		if !r.provision(t, "beta").Prepared {
 			t.Error("the second one was not to be had")
@@ -356,7 +355,7 @@ func TestAttemptGivesItsBoundaryBack(t *testing.T) {
 	}
 }
 
-// A schema of the tenant's name comes first: nothing is taken for it.
+// An existing schema of the tenant's name has priority: no boundary is taken.
 func TestExistingSchemaIsUsedInsteadOfThePool(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -378,7 +377,7 @@ func TestExistingSchemaIsUsedInsteadOfThePool(t *testing.T) {
 	}
 }
 
-// warnings keeps what is logged at that level.
+// warnings collects the log records at level warn.
 type warnings struct {
 	slog.Handler
 	mu    sync.Mutex
@@ -401,7 +400,7 @@ func (w *warnings) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// A filler that cannot build says so once, goes on trying, and harms no request.
+// A filler that cannot build logs so once, retries, and fails no request.
 func TestFillerThatFails(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -427,7 +426,7 @@ func TestFillerThatFails(t *testing.T) {
 	}
 }
 
-// A role that may not use the pool is told before a request fails for it.
+// A role that may not use the pool is reported before a request fails because of it.
 func TestPingSeesWhatThePoolNeeds(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)

@@ -21,7 +21,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// withURL is the place reached by a changed URL.
+// withURL returns the place with a changed URL.
 func (p place) withURL(t *testing.T, change func(*url.URL)) place {
 	t.Helper()
 	u, err := url.Parse(p.where)
@@ -50,7 +50,7 @@ func connect(t *testing.T, url string) *databasesql.DB {
 	return db
 }
 
-// limitedRole makes a role that has these rights on the registry's tables, with the password secret.
+// limitedRole creates a role that has these privileges on the registry's tables, with the password secret.
 func (p place) limitedRole(t *testing.T, rights string) string {
 	t.Helper()
 	role := "tester_" + strings.ToLower(rand.Text())
@@ -61,7 +61,7 @@ func (p place) limitedRole(t *testing.T, rights string) string {
 	return role
 }
 
-// A role that may only read and write the registry can run the program, and is told what it lacks.
+// A role that may only read and write the registry can run the program, and the error names what it lacks.
 func TestRoleThatMayNotCreateSchemas(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -74,7 +74,7 @@ func TestRoleThatMayNotCreateSchemas(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	r.nothing(t, "acme")
-	// Nor may it look into a schema of somebody else.
+	// Nor may it read a schema of another role.
 	p.plant(t, "closed")
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
 	p.raw(t, "closed", "CREATE TABLE {b}secret (n integer)")
@@ -105,7 +105,7 @@ func TestSchemaOfAnotherTenant(t *testing.T) {
 	}
 }
 
-// A row that is not committed yet would not be seen: the tables are locked first.
+// Tables are locked first, because a row that is not committed yet would not be visible.
 func TestRowThatIsNotCommittedYet(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t).withParameter(t, "lock_timeout", "300")
@@ -124,7 +124,7 @@ func TestRowThatIsNotCommittedYet(t *testing.T) {
 	failed(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
 }
 
-// What stands behind a foreign table cannot be locked, nor its server relied on.
+// The data behind a foreign table cannot be locked, and its server may be unavailable.
 func TestForeignTableIsNotAdopted(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -135,19 +135,19 @@ func TestForeignTableIsNotAdopted(t *testing.T) {
 	if f := r.refuse(t, "far", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, "document") {
 		t.Errorf("%+v", f)
 	}
-	// A view that was never filled holds nothing.
+	// A materialized view that was never populated holds no rows.
 	p.plant(t, "hollow")
 	p.raw(t, "hollow", "CREATE MATERIALIZED VIEW {b}summary AS SELECT 1 AS n WITH NO DATA")
 	r.provision(t, "hollow")
 }
 
-// The server ends the session of an attempt, at each step: nothing remains, and the same job goes on.
+// The server ends the session of an attempt, at each step: nothing remains, and the same job continues.
 func TestSessionIsTerminated(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	store := p.rig(t)
 	for at := range inTheSteps {
-		if at == begun { // nothing has been sent yet: the next step notices
+		if at == begun { // nothing has been sent yet: the next step detects it
 			continue
 		}
 		tenant := "at_" + string(at)
@@ -167,7 +167,7 @@ func TestSessionIsTerminated(t *testing.T) {
 	}
 }
 
-// More jobs than connections wait for each other; none is lost, and no session stays in a transaction.
+// More jobs than connections wait for each other; all finish, and no session stays in a transaction.
 func TestMoreJobsThanConnections(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -185,7 +185,7 @@ func TestMoreJobsThanConnections(t *testing.T) {
 	}
 }
 
-// A replica that starts waits as long as another migrates, whatever lock_timeout says.
+// A replica that starts waits while another one migrates, whatever lock_timeout is.
 func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t).withParameter(t, "lock_timeout", "50")
@@ -194,7 +194,7 @@ func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
 	conn, err := db.Conn(t.Context())
 	testkit.Must(t, err)
 	defer conn.Close()
-	// The key is not known here: hold the locks that the program takes when it starts.
+	// The test does not know the key, so it holds the locks that the program takes when it starts.
 	key := migrationKey(t, p)
 	_, err = conn.ExecContext(t.Context(), "SELECT pg_advisory_lock($1)", key)
 	testkit.Must(t, err)
@@ -203,7 +203,7 @@ func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
 		s := openPostgres(t, p.where)
 		opened <- s.Close()
 	}()
-	// Several timeouts later it still waits.
+	// After several timeouts it still waits.
 	for n := 0; n < 10; {
 		n += p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "+
 			"AND wait_event = 'advisory' AND datname = current_database()")
@@ -220,7 +220,7 @@ func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
 	testkit.Must(t, <-opened)
 }
 
-// migrationKey learns the key of the migration lock from a start that meets a table it cannot get.
+// migrationKey reads the key of the migration lock from pg_locks while a start is blocked on a table.
 func migrationKey(t *testing.T, p place) (key int64) {
 	t.Helper()
 	db := connect(t, p.where)
@@ -247,13 +247,13 @@ func migrationKey(t *testing.T, p place) (key int64) {
 	return key
 }
 
-// roundTrips counts what a client waits for: every simple query and every Sync it sends.
+// roundTrips counts the round trips of a client: every simple query and every Sync that it sends.
 type roundTrips struct {
 	atomic.Int64
 	wg sync.WaitGroup
 }
 
-// proxy makes the place reached through a proxy that counts.
+// proxy returns the place reached through a proxy that counts.
 func (p place) proxy(t *testing.T) (place, *roundTrips) {
 	t.Helper()
 	u, err := url.Parse(p.where)
@@ -355,7 +355,7 @@ func TestStepsTakeOneRoundTripEach(t *testing.T) {
 	}
 }
 
-// Times in the history are text; how a database writes dates by default does not matter.
+// Times in the history are text, independent of the database's DateStyle.
 func TestDateStyleOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -370,8 +370,8 @@ func TestDateStyleOfTheDatabase(t *testing.T) {
 	}
 }
 
-// A process that is frozen in the middle of a transaction keeps its locks only for a while, and its attempt does
-// not count.
+// A process that is frozen during a transaction keeps its locks only for a limited time, and its attempt does not
+// count.
 func TestFrozenProcessLosesItsTransaction(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -396,7 +396,7 @@ func TestFrozenProcessLosesItsTransaction(t *testing.T) {
 	}
 }
 
-// holdLedger holds every row of the ledger in a transaction, until let is called.
+// holdLedger locks every row of the ledger in a transaction, until let is called.
 func (p place) holdLedger(t *testing.T) (db *databasesql.DB, let func()) {
 	t.Helper()
 	db, err := databasesql.Open("pgx", p.where)
@@ -409,8 +409,8 @@ func (p place) holdLedger(t *testing.T) (db *databasesql.DB, let func()) {
 	return db, func() { testkit.Must(t, tx.Rollback()) }
 }
 
-// A request whose row another transaction holds is at work there: it is not waited for, neither by its own
-// worker nor, as a suspect, by all.
+// A request whose row is locked by another transaction is being processed there: neither its own worker nor an isolated
+// attempt waits for it.
 func TestRequestHeldElsewhereIsBusy(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -422,7 +422,7 @@ func TestRequestHeldElsewhereIsBusy(t *testing.T) {
 	testkit.Must(t, err)
 	_, let := p.holdLedger(t)
 	req.Redelivered = true
-	got := r.provisioner.Job(req).Run(t.Context()) // a wait would end by lock_timeout, and not as Busy
+	got := r.provisioner.Job(req).Run(t.Context()) // a wait would end with lock_timeout, not with Busy
 	if got.Verdict != pipeline.Retry || got.Facts.Ledger != pipeline.Busy {
 		t.Errorf("%+v", got)
 	}
@@ -432,7 +432,7 @@ func TestRequestHeldElsewhereIsBusy(t *testing.T) {
 	}
 }
 
-// Who has lost a right on registry or ledger, or one of them itself, can do nothing for anybody.
+// A role that has lost a privilege on registry or ledger, or one of these tables, can process no request.
 func TestPingSeesWhatWorkNeeds(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]string{
@@ -455,7 +455,7 @@ func TestPingSeesWhatWorkNeeds(t *testing.T) {
 	}
 }
 
-// A migration that finds somebody's transaction in its way lets others through, and runs when it has ended.
+// A migration blocked by another transaction lets others pass, and runs when that has ended.
 func TestMigrationLetsOthersThrough(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -467,7 +467,7 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 	db, let := p.holdLedger(t)
 	opened := make(chan database, 1)
 	go func() { opened <- p.open(t) }()
-	for range 3 { // while it tries
+	for range 3 { // while it retries
 		time.Sleep(700 * time.Millisecond)
 		_, err := db.ExecContext(t.Context(), "SELECT FROM docex_system.tenant_requests")
 		testkit.Must(t, err)
@@ -483,7 +483,7 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 	p.rigOn(t, store, store).provision(t, "umbrella")
 }
 
-// While replicas are replaced, one of an earlier version may start after one of a later.
+// During a rolling update a replica of an earlier version may start after one of a later version.
 func TestRegistryOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)

@@ -22,7 +22,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// reader is what both engines offer to those who only look.
+// reader is the interface of both engines' readers.
 type reader interface {
 	Count(ctx context.Context) (int, error)
 	Tenants(ctx context.Context, after string, limit int) ([]sql.TenantRow, error)
@@ -56,7 +56,7 @@ func (p place) reader(t *testing.T) reader {
 	return r
 }
 
-// verify looks the tenant up and compares it with the definition.
+// verify reads the tenant's row and compares its boundary with the definition.
 func verify(t *testing.T, r reader, tenant string) pipeline.Inspection {
 	t.Helper()
 	row, err := r.Tenant(t.Context(), tenant)
@@ -66,7 +66,7 @@ func verify(t *testing.T, r reader, tenant string) pipeline.Inspection {
 	return in
 }
 
-// enter puts rows into the registry, as somebody else does.
+// enter writes rows into the registry, as another program does.
 func (p place) enter(t *testing.T, tenants ...string) {
 	t.Helper()
 	var values []string
@@ -263,7 +263,7 @@ func TestVerifyWithoutABoundary(t *testing.T) {
 	})
 }
 
-// DocEX goes by the template: a tenant that stands somewhere else is whole, and yet not found.
+// DocEX uses the template: a tenant in another place is complete, but DocEX does not find it.
 func TestVerifyNoticesAnotherTemplate(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		p.rig(t).provision(t, "acme")
@@ -282,7 +282,7 @@ func TestVerifyNoticesAnotherTemplate(t *testing.T) {
 	})
 }
 
-// Nobody needs the registered name: where there is none, the template's counts.
+// The registered name is optional: without one, the template's is used.
 func TestVerifyByTemplate(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		p.rig(t).provision(t, "acme")
@@ -298,7 +298,7 @@ func TestVerifyByTemplate(t *testing.T) {
 
 func TestReaderWithoutARegistry(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
-		if r, err := p.readerAt(t, p.where, "tenant_"); err == nil || !strings.Contains(err.Error(), "has the service run") {
+		if r, err := p.readerAt(t, p.where, "tenant_"); err == nil || !strings.Contains(err.Error(), "check DATABASE_URL") {
 			t.Errorf("%v, %v", r, err)
 		}
 		if p.engine == "sqlite" {
@@ -313,7 +313,7 @@ func TestReaderWithoutARegistry(t *testing.T) {
 	})
 }
 
-// DocEX makes registries too, and earlier versions made ledgers without a history.
+// DocEX creates registries too, and earlier versions created ledgers without a history.
 func TestReaderWithoutALedger(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		p.rig(t).provision(t, "acme")
@@ -338,7 +338,7 @@ func TestReaderWithoutALedger(t *testing.T) {
 	})
 }
 
-// One who may only read what is in the registry's schema sees everything.
+// A role that may only read the registry's schema can read everything.
 func TestReaderNeedsFewRights(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -357,7 +357,7 @@ func TestReaderNeedsFewRights(t *testing.T) {
 	}
 }
 
-// A server that cannot be reached is an outage; nothing is said of tenants, and no password.
+// An unreachable server is an outage: no result about tenants, and no password in the error.
 func TestReaderWithoutAServer(t *testing.T) {
 	t.Parallel()
 	_, err := place{engine: "postgres"}.readerAt(t, "postgres://reader:secret@127.0.0.1:1,127.0.0.1:2/x", "tenant_")
@@ -367,7 +367,7 @@ func TestReaderWithoutAServer(t *testing.T) {
 	}
 }
 
-// A standby of several hosts will do, also where the first one is not there.
+// A standby among several hosts is accepted, also if the first host is unavailable.
 func TestReaderTakesAServerThatIsReadOnly(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -384,7 +384,7 @@ func TestReaderTakesAServerThatIsReadOnly(t *testing.T) {
 	}
 }
 
-// listing is every name below the directory with size and time of change.
+// listing returns every name below the directory with size and modification time.
 func listing(t *testing.T, dir string) string {
 	t.Helper()
 	var b strings.Builder
@@ -398,7 +398,7 @@ func listing(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// Files that nobody has open are left as they are, byte and directory entry, in WAL mode too.
+// Files that no process has open stay unchanged, content and directory entry, in WAL mode too.
 func TestReaderLeavesFilesAlone(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -425,7 +425,7 @@ func TestReaderLeavesFilesAlone(t *testing.T) {
 	}
 }
 
-// A file that is in use in WAL mode shows what has been committed, not what was last moved into the file.
+// A file that is in use in WAL mode shows all commits, not only those checkpointed into the file.
 func TestVerifyFileInUseInWALMode(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -468,7 +468,7 @@ func TestVerifyWhatIsNoDatabase(t *testing.T) {
 	}
 }
 
-// A registered path may be relative to where the service ran, or take another way to the same file.
+// A registered path may be relative to the service's working directory, or reach the same file by another way.
 func TestVerifyTakesAnotherWayToTheSameFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -487,7 +487,7 @@ func TestVerifyTakesAnotherWayToTheSameFile(t *testing.T) {
 	}
 }
 
-// Locked is not drifted.
+// A locked file is not a difference.
 func TestVerifyLockedFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -508,11 +508,11 @@ func TestVerifyLockedFile(t *testing.T) {
 	}
 }
 
-// What a process that died has left in the -wal file is read, and not moved into the database.
+// Commits that a crashed process left in the -wal file are read, and not checkpointed into the database.
 func TestReaderAfterACrash(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	p.rig(t).provision(t, "acme") // and stays open
+	p.rig(t).provision(t, "acme") // stays open
 	for name, left := range map[string][]string{"whole": {"", "-wal", "-shm"}, "copied": {"", "-wal"}} {
 		dead := newSQLiteAt(filepath.Join(t.TempDir(), "storage"))
 		registry := dead.boundary(sql.BootstrapTenant)
@@ -532,7 +532,7 @@ func TestReaderAfterACrash(t *testing.T) {
 	}
 }
 
-// A transaction that a process left half in the file can only be taken back by one that may write.
+// Only a process with write access can roll back a transaction that a crashed process left half written in the file.
 func TestVerifyFileLeftWithAJournal(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)

@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// ErrNoLedger says that nothing can be said of requests. DocEX makes registries without a ledger.
+// ErrNoLedger means that requests cannot be read. Registries created by DocEX have no ledger.
 var ErrNoLedger = errors.New("the registry has no ledger of requests, or one of an earlier version: start the " +
 	"service once, which creates and migrates it")
 
-// RequestRecord is a request as the ledger has it, for people to read.
+// RequestRecord is a request as stored in the ledger, for display.
 type RequestRecord struct {
-	Key                 string // also of its dead letter
+	Key                 string // also the key of its dead letter
 	Source              string
 	ID                  string
-	TenantID            string // empty where the id asked for is not one
+	TenantID            string // empty if the requested id is invalid
 	State               string // running, provisioned or failed
 	Replay              int
 	Attempts            int
 	LastStep            string
-	LastCause           string // a cause code, or the database's own code while running
+	LastCause           string // a cause code; while running, it may be a code of the database
 	LastError           string
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
 	OutcomeID           string          // empty while running
 	Outcome             json.RawMessage // the event; nil while running
-	DeadLetterConfirmed bool            // a failure whose dead letter is confirmed
-	History             []HistoryEntry  // the last hundred, the oldest first
+	DeadLetterConfirmed bool            // the dead letter of this failure is confirmed
+	History             []HistoryEntry  // the latest hundred, oldest first
 }
 
 // HistoryEntry is one entry of a request's history.
@@ -42,7 +42,7 @@ type HistoryEntry struct {
 	Error   string
 }
 
-// Scan reads the row as record.sql and records.sql of each engine select it.
+// Scan reads a row as each engine's record.sql and records.sql select it.
 func (r *RequestRecord) Scan(row interface{ Scan(dest ...any) error }) error {
 	var outcome, history string
 	err := row.Scan(&r.Key, &r.Source, &r.ID, &r.TenantID, &r.State, &r.Replay, &r.Attempts,
@@ -60,7 +60,7 @@ func (r *RequestRecord) Scan(row interface{ Scan(dest ...any) error }) error {
 	return nil
 }
 
-// UnmarshalJSON reads an entry; its time is text in UTC without a zone, which encoding/json would refuse.
+// UnmarshalJSON reads an entry. Its time is in UTC without a zone, which encoding/json would reject.
 func (t *HistoryEntry) UnmarshalJSON(text []byte) error {
 	type plain HistoryEntry
 	entry := struct {

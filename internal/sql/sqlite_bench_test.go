@@ -17,8 +17,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// BenchmarkSQLite provisions tenants, and beside it does with bare hands what cannot be left out: copy a
-// finished file, sync it, rename it, sync its directory.
+// BenchmarkSQLite provisions tenants and, for comparison, does only the unavoidable work: copy a finished file, sync
+// it, rename it, sync its directory.
 func BenchmarkSQLite(b *testing.B) {
 	for _, workers := range []int{1, 4, 8} {
 		b.Run(fmt.Sprint("provision/workers=", workers), func(b *testing.B) {
@@ -39,7 +39,7 @@ func BenchmarkSQLite(b *testing.B) {
 	}
 }
 
-// measure does it b.N times, on that many workers, and reports how many a second.
+// measure runs it b.N times, on that many workers, and reports the rate per second.
 func measure(b *testing.B, workers int, do func(i int) error) {
 	b.Helper()
 	b.ReportAllocs()
@@ -68,7 +68,7 @@ func benchStore(b *testing.B, root string) *sqlite.Store {
 	return store
 }
 
-// provisionBare is an attempt as package pipeline makes it, less what the database has no part in.
+// provisionBare is an attempt of package pipeline without the parts that do not use the database.
 func provisionBare(ctx context.Context, store *sqlite.Store, tenant string) error {
 	e, err := events.NewRequested("/bench", tenant, events.Requested{TenantID: tenant, DisplayName: "A", CreatedBy: "b"})
 	if err != nil {

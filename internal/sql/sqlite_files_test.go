@@ -19,8 +19,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// Between placing the file and the registry's commit the process can die. What stays is named when the
-// request fails for good, and used by whoever comes next (invariant 4 of package sqlite).
+// The process can crash between placing the file and the registry's commit. The file is listed when the request fails
+// for good, and used by the next request for the tenant (invariant 4 of package sqlite).
 func TestFilePlacedButNotRegistered(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -35,7 +35,7 @@ func TestFilePlacedButNotRegistered(t *testing.T) {
 	if len(f.LeftBehind) != 1 || f.LeftBehind[0] != p.boundary("placed") || f.Step.Number != 5 {
 		t.Errorf("%+v", f)
 	}
-	// Another request's failure does not name what it has not made.
+	// The failure of another request does not list a file that it did not create.
 	other := request(t, "placed")
 	for range maxAttempts - 1 {
 		verdict(t, r.provisioner.Job(other), pipeline.Retry)
@@ -84,7 +84,7 @@ func TestLeftoversOfADeadAttempt(t *testing.T) {
 	}
 }
 
-// Another worker's file for the same request is not a dead attempt's.
+// Another worker's file for the same request is not a leftover.
 func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -92,7 +92,7 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 	req := request(t, "acme")
 	var inner pipeline.Outcome
 	at := r.with(t, only(inspected, once(func(context.Context) error {
-		//nolint:contextcheck // another worker has its own
+		//nolint:contextcheck // another worker has its own context
 		inner = decided(t, second.provisioner.Job(req)).Outcome
 		return nil
 	})))
@@ -100,7 +100,7 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 	if got := provisioned(t, outer); got.Attempts != 2 || string(inner.Body) != string(outer.Body) {
 		t.Errorf("two outcomes:\n%s\n%s", inner.Body, outer.Body)
 	}
-	// And where the first is the faster one.
+	// The same if the first one is faster.
 	req = request(t, "swift")
 	at = r.with(t, only(inspected, once(func(ctx context.Context) error {
 		c, err := second.store.Claim(ctx, req, "swift", pipeline.Limit{Attempts: 9, Lease: 1})
@@ -117,7 +117,7 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 	}
 }
 
-// Invariant 2 of package sqlite: a file that appears while ours is built is not replaced.
+// Invariant 2 of package sqlite: a file that appears while another is being built is not replaced.
 func TestFileThatAppearsMeanwhile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -173,7 +173,7 @@ func TestPathThatIsTaken(t *testing.T) {
 	}
 }
 
-// Only what was made is taken back: an operator's empty directory is not.
+// Only directories that the attempt created are removed; an operator's empty directory stays.
 func TestDirectoriesAreTakenBack(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -213,7 +213,7 @@ func TestRootsOfEveryName(t *testing.T) {
 	}
 }
 
-func TestRelativeRoot(t *testing.T) { //nolint:paralleltest // the working directory is the process's
+func TestRelativeRoot(t *testing.T) { //nolint:paralleltest // the working directory belongs to the process
 	t.Chdir(t.TempDir())
 	for _, root := range []string{"storage", "./storage/", "."} {
 		store := openSQLite(t, root)
@@ -226,8 +226,8 @@ func TestRelativeRoot(t *testing.T) { //nolint:paralleltest // the working direc
 	}
 }
 
-// A root so deep that some path would not fit is refused before anything is made. In the deepest that is
-// not, the longest id finds room.
+// A root so deep that some path would not fit is rejected before anything is created. In the deepest accepted root, the
+// longest id fits.
 func TestDeepRoots(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir() + "/"
@@ -247,7 +247,7 @@ func TestDeepRoots(t *testing.T) {
 	newSQLiteAt(root).rigOn(t, store, store).provision(t, id)
 }
 
-// Whoever keeps the registry locked keeps everybody out: an outage, which costs nobody an attempt.
+// A process that keeps the registry locked blocks all others: an outage, which costs no request an attempt.
 func TestRegistryLockedByAnother(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -268,7 +268,7 @@ func TestRegistryLockedByAnother(t *testing.T) {
 	r.nothing(t, "acme")
 }
 
-// A reader of the file in its way is the request's own trouble, and passes.
+// A reader that locks the file affects only that request, and only while it lasts.
 func TestExistingFileInUse(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -281,7 +281,7 @@ func TestExistingFileInUse(t *testing.T) {
 	tx, err := db.Begin()
 	testkit.Must(t, err)
 	var n int
-	testkit.Must(t, tx.QueryRow("SELECT count(*) FROM mine").Scan(&n)) // holds a shared lock: nobody can commit
+	testkit.Must(t, tx.QueryRow("SELECT count(*) FROM mine").Scan(&n)) // holds a shared lock, which blocks commits
 	req := request(t, "used")
 	verdict(t, r.provisioner.Job(req), pipeline.Retry)
 	testkit.Must(t, tx.Rollback())
@@ -290,10 +290,10 @@ func TestExistingFileInUse(t *testing.T) {
 	}
 }
 
-// helperRoot tells this binary, started once more, to be another process on that directory.
+// helperRoot makes this binary, started again, act as another process on that directory.
 const helperRoot = "TENANT_PROVISIONER_TEST_ROOT"
 
-// shared are the tenants that both processes ask for.
+// shared are the tenants that both processes provision.
 func shared(i int) string { return fmt.Sprint("shared-", i) }
 
 const sharedTenants = 8
@@ -301,10 +301,10 @@ const sharedTenants = 8
 func TestHelperProcess(t *testing.T) { //nolint:paralleltest // not a test
 	root := os.Getenv(helperRoot)
 	if root == "" {
-		return // only TestTwoProcesses asks for it
+		return // only TestTwoProcesses sets it
 	}
 	syscall.Umask(0o077)
-	serial.Store(1 << 20) // its requests are not the other process's
+	serial.Store(1 << 20) // unlike the requests of the other process
 	r := newSQLiteAt(root).rig(t)
 	for i := range sharedTenants {
 		settle(t, r, request(t, shared(i)))
@@ -330,7 +330,7 @@ func TestTwoProcesses(t *testing.T) {
 			t.Errorf("the other process: %v\n%s", err, out)
 		}
 	})
-	// It is under way, and the one that made the registry, once there is one.
+	// The process has started, and created the registry, once the file exists.
 	for t.Context().Err() == nil {
 		if _, err := os.Stat(p.boundary("_docex_system_")); err == nil {
 			break
@@ -347,7 +347,7 @@ func TestTwoProcesses(t *testing.T) {
 	}
 }
 
-// Paths stay under the storage root, also where somebody has put a link.
+// Paths stay below the storage root, also if a symbolic link leads out of it.
 func TestLinkedDirectoryIsNotFollowedOut(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -362,13 +362,13 @@ func TestLinkedDirectoryIsNotFollowedOut(t *testing.T) {
 	if len(entries) != 0 {
 		t.Errorf("written outside: %v", entries)
 	}
-	// A link that stays inside is the operator's way of arranging things.
+	// A link that stays inside is allowed.
 	testkit.Must(t, os.Mkdir(filepath.Join(p.where, "disk"), 0o755))
 	testkit.Must(t, os.Symlink(filepath.Join(p.where, "disk"), filepath.Dir(p.boundary("inside"))))
 	r.provision(t, "inside")
 }
 
-// A file that is not ours gets no files beside it, whatever its journal mode.
+// A file of another program gets no files next to it, whatever its journal mode.
 func TestForeignWALFileIsNotTouched(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -391,8 +391,8 @@ func TestForeignWALFileIsNotTouched(t *testing.T) {
 	}
 }
 
-// A registry whose file was taken away, or replaced, under the service: an outage, and not a place to write to
-// that nobody will ever look at.
+// A registry file that is removed or replaced while the service runs is an outage. Writes to the open file would be
+// invisible to every other process.
 func TestRegistryFileIsTakenAway(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -416,7 +416,7 @@ func TestRegistryFileIsTakenAway(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 
-	// In the middle of the work.
+	// During an attempt.
 	at := r.with(t, only(ready, once(func(context.Context) error { return os.Rename(p.where, p.where+".moved") })))
 	job = at.Job(request(t, "umbrella"))
 	verdict(t, job, pipeline.Pause)

@@ -21,7 +21,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// stamped is a store that knows the id of its registry.
+// stamped is a store that can report its registry's id.
 type stamped interface{ RegistryID() string }
 
 func registryID(t *testing.T, store database) string {
@@ -33,7 +33,7 @@ func registryID(t *testing.T, store database) string {
 	return s.RegistryID()
 }
 
-// Processes that start at once on a new database make one id, and later ones read it.
+// Processes that start at the same time on a new database create one id, and later ones read it.
 func TestRegistryHasOneID(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		const replicas = 4
@@ -67,7 +67,7 @@ func TestRegistryWithoutAnIDGetsOne(t *testing.T) {
 		store := p.open(t)
 		first := registryID(t, store)
 		testkit.Must(t, store.Close())
-		// Without these it is what DocEX has made.
+		// Without these it is a registry of DocEX.
 		p.raw(t, "", "DROP TABLE {b}registry_stamp", "DROP TABLE {b}tenant_requests", "DROP TABLE {b}tenant_provisioner_migrations")
 		if p.engine == "postgres" {
 			p.raw(t, "", "DROP TABLE {b}prepared_boundaries", "COMMENT ON SCHEMA docex_system IS NULL")
@@ -80,7 +80,7 @@ func TestRegistryWithoutAnIDGetsOne(t *testing.T) {
 	})
 }
 
-// A registry whose id was deleted would take its own boundaries for those of others.
+// A registry whose id was deleted would treat its own boundaries as another registry's.
 func TestRegistryThatHasLostItsID(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -94,7 +94,7 @@ func TestRegistryThatHasLostItsID(t *testing.T) {
 	}
 }
 
-// configured is the place on PostgreSQL with another configuration.
+// configured returns the place on PostgreSQL with another configuration.
 func (p place) configured(change func(*postgres.Config)) place {
 	c := postgres.Config{
 		URL: p.where, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet(),
@@ -109,12 +109,12 @@ func (p place) configured(change func(*postgres.Config)) place {
 	return p
 }
 
-// neighbour is another service in the database, with a registry of its own and the same template.
+// neighbour returns another service in the database, with its own registry and the same template.
 func (p place) neighbour() place {
 	return p.configured(func(c *postgres.Config) { c.Registry = "shop_system" })
 }
 
-// comment is the comment on the tenant's schema.
+// comment returns the comment on the tenant's schema.
 func (p place) comment(t *testing.T, tenant string) string {
 	t.Helper()
 	return strings.Join(p.lines(t, "", "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace "+
@@ -129,7 +129,7 @@ func (r rig) owns(t *testing.T, tenant string) {
 	}
 }
 
-// refusedFor expects that the tenant's boundary is another registry's, and untouched.
+// refusedFor requires that the tenant's boundary is another registry's, and unchanged.
 func (r rig) refusedFor(t *testing.T, tenant string, says ...string) {
 	t.Helper()
 	before, comment := r.picture(t, tenant), r.comment(t, tenant)
@@ -147,8 +147,8 @@ func (r rig) refusedFor(t *testing.T, tenant string, says ...string) {
 	}
 }
 
-// Two services in one database with one template: who comes first has the schema, also where the same event is
-// published to both.
+// Two services in one database with one template: the first one gets the schema, also if the same event is published to
+// both.
 func TestTwoRegistriesShareNoSchema(t *testing.T) {
 	t.Parallel()
 	for name, prepared := range map[string]int{"as asked": 0, "prepared": 2} {
@@ -176,7 +176,7 @@ func TestTwoRegistriesShareNoSchema(t *testing.T) {
 	}
 }
 
-// At the same moment, too.
+// Also concurrently.
 func TestTwoRegistriesRaceForASchema(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -189,8 +189,8 @@ func TestTwoRegistriesRaceForASchema(t *testing.T) {
 	}
 }
 
-// The earlier version made schemas without a stamp. The registry in which one is registered protects it, as far as it
-// can be read.
+// The earlier version created schemas without a stamp. They are protected by the registry in which they are registered,
+// if that can be read.
 func TestSchemaOfANeighbourWithoutAStamp(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -200,13 +200,13 @@ func TestSchemaOfANeighbourWithoutAStamp(t *testing.T) {
 		p.raw(t, "", "COMMENT ON SCHEMA tenant_"+tenant+" IS "+comment)
 		ours.refusedFor(t, tenant, "is registered for tenant \""+tenant+"\"", "schema shop_system")
 	}
-	// Registered there, although it carries our stamp: the earlier version does not look for one.
+	// Registered there although it carries our stamp: the earlier version does not check stamps.
 	ours.provision(t, "beta")
 	p.raw(t, "", "INSERT INTO shop_system.tenant_registry SELECT * FROM docex_system.tenant_registry WHERE tenant_id = 'beta'")
 	ours.unregister(t, "beta")
 	ours.refusedFor(t, "beta", "is registered for tenant \"beta\"", "schema shop_system")
 
-	// A registry that cannot be read protects what carries its stamp, and is in nobody's way.
+	// A registry that cannot be read protects what carries its stamp, and blocks nothing else.
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role,
 		"CREATE SCHEMA tenant_planted AUTHORIZATION "+role)
@@ -218,7 +218,7 @@ func TestSchemaOfANeighbourWithoutAStamp(t *testing.T) {
 	limited.refusedFor(t, "gamma", "carries the stamp", "schema shop_system")
 }
 
-// A fault of the other registry is not the tenant's: the request is tried again.
+// A fault of the other registry is not the tenant's: the request is retried.
 func TestRegistryOfANeighbourThatIsLocked(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -241,7 +241,8 @@ func TestRegistryOfANeighbourThatIsLocked(t *testing.T) {
 	provisioned(t, r.decide(t, req))
 }
 
-// What is there and nobody's is used as before, and stamped unless somebody has written a comment or owns it.
+// An existing schema that belongs to no registry is used as before. It is stamped unless it has a comment or another
+// owner.
 func TestStampOfAnExistingSchema(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -260,7 +261,7 @@ func TestStampOfAnExistingSchema(t *testing.T) {
 		t.Errorf("the comment is now %q", got)
 	}
 
-	// Unregistered and empty again, it is our own.
+	// Unregistered and empty again, it is still ours.
 	r.provision(t, "again")
 	before := p.count(t, "", "SELECT oid::integer FROM pg_namespace WHERE nspname = 'tenant_again'")
 	r.unregister(t, "again")
@@ -281,7 +282,7 @@ func TestStampOfAnExistingSchema(t *testing.T) {
 		t.Errorf("the comment is now %q", got)
 	}
 
-	// Whoever may create in it need not own it.
+	// A role that may create in it need not own it.
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
 	p.plant(t, "theirs")
@@ -308,7 +309,7 @@ func TestCommentIsNoDifference(t *testing.T) {
 	}
 }
 
-// A boundary that the earlier version has prepared is stamped when it is taken.
+// A boundary prepared by the earlier version is stamped when it is taken.
 func TestStampOfAPreparedBoundary(t *testing.T) {
 	t.Parallel()
 	const remark = "do not touch"
@@ -351,7 +352,7 @@ func TestStampOfAPreparedBoundary(t *testing.T) {
 	})
 }
 
-// Neither the registry of a neighbour nor what it has prepared can become a tenant's schema.
+// Neither a neighbour's registry nor its prepared boundaries can become a tenant's schema.
 func TestTemplateThatGivesSchemasOfANeighbour(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -377,7 +378,7 @@ func TestTemplateThatGivesSchemasOfANeighbour(t *testing.T) {
 	}
 }
 
-// Nor is a registry made in the schema of a neighbour's tenant.
+// Nor can a registry be created in the schema of a neighbour's tenant.
 func TestRegistryIsNotMadeInANeighboursSchema(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -409,7 +410,7 @@ func TestRegistryIsNotMadeInANeighboursSchema(t *testing.T) {
 	testkit.Must(t, open("tenant_empty"))
 }
 
-// What a neighbour has prepared is not for removal.
+// A neighbour's prepared boundaries are not listed for removal.
 func TestPreparedBoundariesOfANeighbour(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -444,7 +445,7 @@ func TestPreparedBoundariesOfANeighbour(t *testing.T) {
 	}
 }
 
-// templated is a rig on SQLite with another template.
+// templated returns a rig on SQLite with another template.
 func templated(t *testing.T, root, template string) rig {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlite.Config{
@@ -455,19 +456,19 @@ func templated(t *testing.T, root, template string) rig {
 	return newSQLiteAt(root).rigOn(t, store, store)
 }
 
-// mark is the application_id of the tenant's file.
+// mark returns the application_id of the tenant's file.
 func (p place) mark(t *testing.T, tenant string) int {
 	t.Helper()
 	return p.count(t, tenant, "PRAGMA application_id")
 }
 
-// earlierMark is what the earlier version made of a request.
+// earlierMark returns the earlier version's mark for a request.
 func earlierMark(req pipeline.Request) string {
 	sum := sha256.Sum256([]byte(req.Event.Source() + "\n" + req.Event.ID()))
 	return strconv.Itoa(int(binary.BigEndian.Uint32(sum[:])&0x7fffffff | 1))
 }
 
-// Two services in one storage directory whose templates meet: who comes first has the file, also where both requests
+// Two services in one storage directory with overlapping templates: the first one gets the file, also if both requests
 // have one key.
 func TestTwoRegistriesShareNoFile(t *testing.T) {
 	t.Parallel()
@@ -503,7 +504,7 @@ func TestTwoRegistriesShareNoFile(t *testing.T) {
 	}
 }
 
-// What DocEX or an operator has made is used, and then protected like any other.
+// A file created by DocEX or an operator is used, and then protected like any other.
 func TestFileWithoutAMark(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -520,7 +521,8 @@ func TestFileWithoutAMark(t *testing.T) {
 	ours.refuse(t, "other", events.CauseBoundaryNotEmpty)
 }
 
-// Our own file, without its registration, is used again, as long as the ledger knows for what it was made.
+// A file of this registry that lost its registration is used again, as long as the ledger has the request that it was
+// created for.
 func TestOwnFileIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -539,7 +541,7 @@ func TestOwnFileIsUsedAgain(t *testing.T) {
 	}
 }
 
-// Marks of the earlier version do not depend on the registry: they count where this one can have made them.
+// Marks of the earlier version do not depend on the registry. They count only if this registry can have set them.
 func TestFileMarkedByTheEarlierVersion(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -549,7 +551,7 @@ func TestFileMarkedByTheEarlierVersion(t *testing.T) {
 		p.plant(t, tenant)
 		p.raw(t, tenant, "PRAGMA application_id = "+earlierMark(req))
 	}
-	// A request that is new here did not make the file, although another service may have one with this key.
+	// A new request did not create the file, although another service may have one with this key.
 	req := request(t, "new")
 	marked("new", req)
 	if f := failed(t, r.decide(t, req), events.CauseBoundaryNotEmpty); len(f.LeftBehind) != 0 {
@@ -577,7 +579,7 @@ func TestFileMarkedByTheEarlierVersion(t *testing.T) {
 	}
 }
 
-// A registry is not made in the file of another service's tenant.
+// No registry is created in the file of another service's tenant.
 func TestRegistryIsNotMadeInANeighboursFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)

@@ -2,7 +2,7 @@ package sql
 
 import "strings"
 
-// FailedIndexes names the indexes of the definition whose statements failed, given by their places.
+// FailedIndexes maps the positions of failed statements to the names of their indexes.
 func FailedIndexes(failed map[int]error) map[string]error {
 	named := make(map[string]error, len(failed))
 	for i, err := range failed {
@@ -11,7 +11,8 @@ func FailedIndexes(failed map[int]error) map[string]error {
 	return named
 }
 
-// Statements splits the text of a .sql file of DDL: comments are whole lines, a statement ends with its line.
+// Statements splits the text of a .sql file with DDL. Comments must be whole lines, and every statement must end at the
+// end of a line.
 func Statements(text string) []string {
 	var statements []string
 	var b strings.Builder

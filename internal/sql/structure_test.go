@@ -13,7 +13,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The DDL of each engine and the definition in Go say the same, to the last default.
+// Each engine's DDL and the definition in Go agree, to the last default.
 func TestTablesAreAsDefined(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -74,7 +74,7 @@ func TestNothingThereDiffersInEverything(t *testing.T) {
 	}
 }
 
-// What step 2 can add it adds: a dropped table and a dropped index come back.
+// Step 2 adds what it can: it creates a dropped table and a dropped index again.
 func TestMissingPartsAreAdded(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p place) {
 		r := p.rig(t)
@@ -87,12 +87,12 @@ func TestMissingPartsAreAdded(t *testing.T) {
 	})
 }
 
-// mutation is a change to a finished tenant's structure and what must be said of it.
+// mutation is a change to a finished tenant's structure, with the expected report.
 type mutation struct {
 	name string
 	do   []string // statements; on SQLite after the tables are made
 	edit [2]string
-	want string // in the message of SCHEMA_INVALID; else
+	want string // in the message of SCHEMA_INVALID; otherwise
 	warn string // the index of the one warning
 }
 
@@ -100,7 +100,7 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 	t.Parallel()
 	p := newPostgres(t)
 	testkit.Must(t, p.open(t).Close())
-	// A complete tenant stands in the search_path. What is missing must not be found there.
+	// The search_path contains a complete tenant. Missing objects must not be found there.
 	p.where += "&search_path=tenant_elsewhere"
 	p.open = func(t *testing.T) database { return openPostgres(t, p.where) }
 	r := p.rig(t)
@@ -330,7 +330,7 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 	}
 }
 
-// judge provisions a mutated boundary and sees that the difference is named and nothing is changed.
+// judge provisions into a mutated boundary, and checks that the difference is reported and nothing is changed.
 func (r rig) judge(t *testing.T, tenant string, m mutation) {
 	t.Helper()
 	before := r.picture(t, tenant)
@@ -354,7 +354,7 @@ func (r rig) judge(t *testing.T, tenant string, m mutation) {
 	}
 }
 
-// Where tables cannot even refer to what is there, step 2 makes the others, and step 4 names what differs.
+// If tables cannot even reference the existing objects, step 2 creates the others, and step 4 reports what differs.
 func TestStructureThatConflictsOnPostgres(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -547,7 +547,7 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 	}
 }
 
-// The word CHECK alone makes no constraint.
+// The word CHECK alone is not a constraint.
 func TestCheckInACommentIsNone(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)

@@ -7,39 +7,40 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// ErrNotFound says that registry or ledger have no such row.
+// ErrNotFound means that the registry or the ledger has no such row.
 var ErrNotFound = errors.New("not found")
 
-// ErrNoRegistry says that there is no registry where the configuration has it.
+// ErrNoRegistry means that there is no registry in the configured place.
 var ErrNoRegistry = errors.New("no registry")
 
-// Misplaced is a registered tenant whose boundary is not the one that the name template gives, where DocEX looks.
+// Misplaced is a registered tenant whose boundary is not the one that the name template produces, which is where DocEX
+// looks.
 type Misplaced struct {
 	TenantID     string
-	RegisteredAs string // its boundary by the registry; empty: by the template
-	Expected     string // its boundary by the template
-	Owner        string // for whom the expected one is registered; empty: for nobody else
+	RegisteredAs string // its boundary in the registry; empty: the template's
+	Expected     string // the template's boundary
+	Owner        string // the other tenant that the expected boundary is registered for; empty: none
 }
 
-// TenantRow is a row of the registry, whoever wrote it.
+// TenantRow is a row of the registry, written by this service or by another program.
 type TenantRow struct {
 	pipeline.Tenant
 	System    bool
 	UpdatedAt time.Time
-	UpdatedBy string // empty: nobody has
+	UpdatedBy string // empty: never updated
 }
 
-// Scan reads the row as tenant.sql and tenants.sql of each engine select it.
+// Scan reads a row as each engine's tenant.sql and tenants.sql select it.
 func (r *TenantRow) Scan(row interface{ Scan(dest ...any) error }) error {
 	return row.Scan(&r.ID, &r.DisplayName, &r.System, &r.IsolationStrategy,
 		&r.Boundary.SchemaName, &r.Boundary.DatabasePath,
 		(*utc)(&r.CreatedAt), &r.CreatedBy, (*utc)(&r.UpdatedAt), &r.UpdatedBy)
 }
 
-// utc scans a time that is stored in UTC, without a zone, as text.
+// utc scans a time that is stored as text, in UTC and without a zone.
 type utc time.Time
 
-// Scan reads the time; what is none gives the zero time, because one odd row must not hide the others.
+// Scan reads the time. Text that is not a time yields the zero time: one malformed row must not hide the others.
 func (u *utc) Scan(value any) error {
 	text, _ := value.(string)
 	*u = utc(parseUTC(text))

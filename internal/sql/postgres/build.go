@@ -21,15 +21,15 @@ type build struct {
 	claim  pipeline.Claim
 	tenant string
 	schema string
-	taken  string // the prepared boundary that the schema was made of; empty: none
-	found  bool   // the schema was there already
-	// takenStamped says that the boundary that was taken carries the registry's stamp.
+	taken  string // the prepared boundary that was taken; empty: none
+	found  bool   // the schema existed already
+	// takenStamped means that the prepared boundary already carries the registry's stamp.
 	takenStamped bool
-	// keepComment says that the schema has a comment already, or is another role's: it gets no stamp.
+	// keepComment means that the schema has a comment already, or this role may not comment on it: it is not stamped.
 	keepComment bool
 }
 
-// Begin implements [pipeline.Database]. It takes a connection and sends nothing.
+// Begin implements [pipeline.Database]. It acquires a connection and sends nothing.
 func (s *Store) Begin(ctx context.Context, c pipeline.Claim, tenantID string) (pipeline.Build, error) {
 	s.activity.touch()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -43,10 +43,9 @@ func (s *Store) Begin(ctx context.Context, c pipeline.Claim, tenantID string) (p
 	return &build{Store: s, conn: conn, claim: c, tenant: tenantID, schema: schema}, nil
 }
 
-// CreateBoundary locks the boundary, looks again, and creates the schema, in one round trip. Whatever the look brings
-// to light, nothing has happened yet: the transaction is rolled back. Where boundaries are prepared, one of them is
-// taken in that round trip, and becomes the schema in a second. Where that way is refused, the schema is made in the
-// ordinary one.
+// CreateBoundary locks the boundary, reads ledger and registry again, and creates the schema, in one round trip. If the
+// rows forbid the attempt, the transaction is rolled back and nothing has changed. If boundaries are prepared, the same
+// round trip takes one, and a second renames it. If that fails, the schema is created without the pool.
 func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -62,7 +61,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	return b.createBoundary(ctx, false)
 }
 
-// createBoundary asks the pool for a prepared boundary or not. Where it asks, [errPoolRefuses] may be returned.
+// createBoundary tries to take a prepared boundary if asks is set. Only then can it return [errPoolRefuses].
 func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundary, error) {
 	var (
 		ledger       sql.LedgerRow
@@ -101,10 +100,10 @@ func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundar
 	return pipeline.Boundary{SchemaName: b.schema, Prepared: b.taken != ""}, nil
 }
 
-// errPoolRefuses is wrapped where the way of prepared boundaries has failed, and the ordinary one has not.
+// errPoolRefuses means that taking a prepared boundary failed; the attempt can still create one without the pool.
 var errPoolRefuses = errors.New("the prepared boundary could not be used")
 
-// faultAt is the fault of a statement that works in that place.
+// faultAt returns the fault of a statement that failed in that place.
 func (b *build) faultAt(ctx context.Context, at place, err error) error {
 	switch at {
 	case ofTenant:
@@ -126,7 +125,7 @@ func (b *build) faultAt(ctx context.Context, at place, err error) error {
 	return b.ledgerFault(err)
 }
 
-// optional scans a row that need not be there.
+// optional returns a scan of one row that may be missing.
 func optional(into *string) func(pgx.Row) error {
 	return func(row pgx.Row) error {
 		if err := row.Scan(into); !errors.Is(err, pgx.ErrNoRows) {
@@ -136,8 +135,8 @@ func optional(into *string) func(pgx.Row) error {
 	}
 }
 
-// requireEmpty fails if the schema is another registry's, or anything in it holds rows. Tables are locked against
-// writers first, but not those of another registry.
+// requireEmpty fails if the schema belongs to another registry, or anything in it holds rows. It first locks the tables
+// against writers, but not those of another registry.
 func (b *build) requireEmpty(ctx context.Context) error {
 	type relation struct{ Name, Kind string }
 	var relations []relation
@@ -159,7 +158,7 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	batch.Queue(b.q.lockTimeout, milliseconds(ownLockTimeout))
 	full := make([]bool, len(relations))
 	for i, r := range relations {
-		if r.Kind == "f" { // asking would depend on another server, and that cannot be locked
+		if r.Kind == "f" { // a query would depend on another server, where nothing can be locked
 			full[i] = true
 			continue
 		}
@@ -172,7 +171,7 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	}
 	sent := time.Now()
 	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
-		return fmt.Errorf("see whether schema %s holds rows: %w", b.schema, classify(err))
+		return fmt.Errorf("check whether schema %s holds rows: %w", b.schema, classify(err))
 	}
 	for i, r := range relations {
 		if full[i] {
@@ -183,15 +182,13 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	return nil
 }
 
-// ownLockTimeout is how long the locks on one tenant's tables are waited for: a worker is not there for others
-// meanwhile.
+// ownLockTimeout is the wait for locks on one tenant's tables. It is short because the wait blocks a worker.
 const ownLockTimeout = time.Second
 
-// ddl fills in the schema's name.
+// ddl inserts the schema's name.
 func (b *build) ddl(text string) string { return render(text, "schema", b.schema) }
 
-// exec sends statements as one message. An error aborts the transaction, or what was done since the last
-// savepoint.
+// exec sends statements as one message. An error aborts the transaction, or what was done since the last savepoint.
 func (b *build) exec(ctx context.Context, statements string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -200,9 +197,9 @@ func (b *build) exec(ctx context.Context, statements string) error {
 	return classify(stall(err, sent, b.timeouts))
 }
 
-// CreateTables implements [pipeline.Build] in one round trip. Where something that was there is in the way
-// of a table, the others are created: step 4 then names what differs, and what is missing for it. A prepared
-// boundary has its tables.
+// CreateTables implements [pipeline.Build] in one round trip. If an existing relation prevents a table, the other
+// tables are created, and step 4 reports what differs and what is missing as a result. A prepared boundary has its
+// tables.
 func (b *build) CreateTables(ctx context.Context) error {
 	if b.taken != "" {
 		return nil
@@ -221,7 +218,8 @@ func (b *build) CreateTables(ctx context.Context) error {
 	return nil
 }
 
-// CreateIndexes implements [pipeline.Build] in one round trip, unless one fails. A prepared boundary has its indexes.
+// CreateIndexes implements [pipeline.Build], in one round trip unless an index fails. A prepared boundary has its
+// indexes.
 func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 	if b.taken != "" {
 		return nil, nil
@@ -233,9 +231,8 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 	return sql.FailedIndexes(failed), nil
 }
 
-// create runs the statements as one message if all goes well. After an error that may be passed over they
-// run one by one, each with a savepoint, and those that fail are returned by their place. What comes first must
-// succeed.
+// create runs first and the statements of ddl as one message. After an error that passOver accepts, it runs the
+// statements one by one, each with a savepoint, and returns those that fail by their position. first must succeed.
 func (b *build) create(ctx context.Context, first, ddl string, passOver func(error) bool) (map[int]error, error) {
 	err := b.exec(ctx, first+"SAVEPOINT step;\n"+ddl+"RELEASE SAVEPOINT step")
 	if err == nil || !passOver(err) {
@@ -261,22 +258,22 @@ func (b *build) create(ctx context.Context, first, ddl string, passOver func(err
 	return failed, nil
 }
 
-// inTheWay reports whether what stood in the schema is in the way of a table.
+// inTheWay reports whether an existing relation of the schema prevents a table.
 func (b *build) inTheWay(err error) bool {
 	var fault *pipeline.Fault
 	return b.found && errors.As(err, &fault) && fault.Code == events.CauseSchemaInvalid
 }
 
-// permanent reports whether an index's error is its own: whatever would fail the whole transaction
-// anyway, or would pass on the next attempt, is not a reason to go on without the index.
+// permanent reports whether an error is specific to an index. An error that would fail the whole transaction, or that
+// may not recur in the next attempt, does not justify continuing without the index.
 func permanent(err error) bool {
 	var fault *pipeline.Fault
 	return errors.As(err, &fault) && fault.DriverCode != "" && fault.Class != pipeline.Outage &&
 		!passing[fault.DriverCode[:2]]
 }
 
-// Inspect implements [pipeline.Build]. That a prepared boundary has been changed is no fault of the request: the
-// next attempt goes on without it.
+// Inspect implements [pipeline.Build]. An altered prepared boundary is not the request's fault: the next attempt
+// continues without it.
 func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -304,7 +301,7 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	return nil
 }
 
-// queueRegister writes both rows, and fails where one is not there then.
+// queueRegister writes both rows, and fails if one is missing afterwards.
 func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) {
 	batch.Queue(b.q.register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName,
 		t.CreatedAt.UTC().Format(time.DateTime+".000000"), t.CreatedBy)
@@ -312,7 +309,7 @@ func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Ou
 	batch.Queue(b.q.checkRows, t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID)
 }
 
-// registerFault is the fault of a registration: the registry's, but for what the request holds.
+// registerFault returns the fault of a registration. It is the registry's, unless the request's own values caused it.
 func (b *build) registerFault(err error) error {
 	err = b.registryFault(err)
 	var fault *pipeline.Fault
@@ -321,16 +318,16 @@ func (b *build) registerFault(err error) error {
 	}
 	lost := *fault
 	lost.Class, lost.Code = pipeline.Transient, ""
-	lost.Message = "the registry or the ledger has not kept what was written; look for a trigger, a rule or a row " +
+	lost.Message = "a row written to the registry or the ledger is missing; look for a trigger, a rule or a row " +
 		"policy on tenant_registry and tenant_requests in " + b.registry
 	return &lost
 }
 
-// rowsMissing is the SQLSTATE by which check_rows.sql fails: division by zero.
+// rowsMissing is the SQLSTATE with which check_rows.sql fails: division by zero.
 const rowsMissing = "22012"
 
-// Close rolls back what was not committed. Nothing stays behind: if the rollback cannot be sent, the
-// server does it when the connection ends.
+// Close rolls back an uncommitted transaction. If the rollback cannot be sent, the server rolls back when the
+// connection ends, so nothing remains.
 func (b *build) Close(ctx context.Context) []string {
 	b.rollback(ctx)
 	b.activity.touch()
@@ -340,7 +337,7 @@ func (b *build) Close(ctx context.Context) []string {
 	return nil
 }
 
-// rollback ends the transaction, if there is one, and gives the connection back.
+// rollback ends the transaction, if there is one, and releases the connection.
 func (b *build) rollback(ctx context.Context) {
 	defer b.conn.Release() // destroys a connection that is not idle
 	if b.conn.Conn().PgConn().TxStatus() != 'I' {

@@ -18,14 +18,14 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// classify makes a *pipeline.Fault of an error that was met in what is one tenant's.
+// classify converts an error on objects of one tenant to a *pipeline.Fault.
 func classify(err error) error { return fault(err, false) }
 
 // sharedFault is classify for what all requests share: the connection, the registry, the ledger, the pool.
 func sharedFault(err error) error { return fault(err, true) }
 
-// fault makes a *pipeline.Fault of an error, by the table of faults. Errors of the connection itself have no SQLSTATE:
-// they are outages.
+// fault converts an error to a *pipeline.Fault by the table of faults. Errors of the connection have no SQLSTATE and
+// are outages.
 func fault(err error, shared bool) error {
 	var known *pipeline.Fault
 	var settled *pipeline.AlreadyDecidedError
@@ -35,7 +35,7 @@ func fault(err error, shared bool) error {
 	var server *pgconn.PgError
 	switch {
 	case errors.As(err, &server):
-	case errors.Is(err, pgx.ErrNoRows): // somebody removed the request from the ledger
+	case errors.Is(err, pgx.ErrNoRows): // the request was removed from the ledger
 		return &pipeline.Fault{Class: pipeline.Transient, Shared: shared, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &pipeline.Fault{
@@ -43,7 +43,7 @@ func fault(err error, shared bool) error {
 		}
 	case isOfConnection(err):
 		return &pipeline.Fault{Class: pipeline.Outage, Message: tlsHint(err), Shared: shared, Lost: true, Err: err}
-	default: // such as an answer that the driver cannot read
+	default: // such as a response that the driver cannot read
 		return &pipeline.Fault{Class: pipeline.Transient, Shared: shared, Err: err}
 	}
 	row, _ := faults.BySQLState(server.Code)
@@ -51,8 +51,8 @@ func fault(err error, shared bool) error {
 	if shared {
 		m = row.Shared
 	}
-	// Whatever the server says while it refuses a connection, it says to everybody. Not so where it refuses
-	// what DATABASE_URL asks of the session: that does not become right by waiting.
+	// An error while connecting affects all requests. The exception is a server that rejects a setting in DATABASE_URL,
+	// which waiting does not fix.
 	if isConnecting(err) && !misconfigured[server.Code] {
 		m = faults.Meaning{Class: pipeline.Outage, Hint: m.Hint}
 		if server.Code == insufficientPrivilege {
@@ -65,21 +65,21 @@ func fault(err error, shared bool) error {
 	}
 }
 
-// endsSession reports whether the server ends the session with this SQLSTATE, whatever it was used for.
+// endsSession reports whether this SQLSTATE ends the session, whatever statement received it.
 func endsSession(code string) bool {
 	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P") || strings.HasPrefix(code, "25P")
 }
 
-// connectFault is the fault of a connection that could not be had.
+// connectFault returns the fault of a connection that could not be acquired.
 func connectFault(err error) error { return fmt.Errorf("connect: %w", sharedFault(err)) }
 
-// isConnecting reports whether no connection could be made.
+// isConnecting reports whether the error means that no connection could be established.
 func isConnecting(err error) bool {
 	var connecting *pgconn.ConnectError
 	return errors.As(err, &connecting)
 }
 
-// readOnlyState is the SQLSTATE of a database that cannot be written to.
+// readOnlyState is the SQLSTATE of a write to a read-only database.
 const readOnlyState = "25006"
 
 func readOnlyHint() string {
@@ -87,15 +87,15 @@ func readOnlyHint() string {
 	return row.Shared.Hint
 }
 
-// isOfConnection reports whether an error that the server did not send is that of a connection which was lost, or could
-// not be made.
+// isOfConnection reports whether an error that the server did not send means that a connection was lost or could not be
+// established.
 func isOfConnection(err error) bool {
 	var network net.Error
 	return isConnecting(err) || errors.As(err, &network) || hungUp(err) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)
 }
 
-// tlsHint says what to do where TLS is what has failed.
+// tlsHint returns what to do about a failure of TLS, or "".
 func tlsHint(err error) string {
 	var (
 		unverified *tls.CertificateVerificationError
@@ -108,10 +108,11 @@ func tlsHint(err error) string {
 		return "the server's certificate is for another name; correct the host in DATABASE_URL, or certify that name"
 	case errors.As(err, &unverified):
 		return "the server's certificate is not signed by a trusted authority; check sslrootcert in DATABASE_URL"
-	case errors.As(err, &refused) && refused.Op == "remote error": // an alert of TLS
+	case errors.As(err, &refused) && refused.Op == "remote error": // a TLS alert
 		return "the server rejects the client certificate, or requires one; check sslcert and sslkey in DATABASE_URL"
 	case errors.As(err, &connecting) && showsCertificate(connecting.Config) && hungUp(err):
-		// In TLS 1.3 a certificate is refused after the handshake, by an alert that the end of the connection overtakes.
+		// In TLS 1.3 the server rejects a certificate after the handshake. Its alert can be lost to the end of the
+		// connection.
 		return "the server closed the connection; if this repeats, check sslcert and sslkey in DATABASE_URL"
 	}
 	return ""
@@ -126,9 +127,8 @@ func hungUp(err error) bool {
 		errors.Is(err, io.EOF)
 }
 
-// misconfigured are the SQLSTATEs of a connection that asks for what there is not: a parameter that is unknown,
-// or a value that it cannot have.
+// misconfigured are the SQLSTATEs of a connection that requests an unknown parameter, or an invalid value for one.
 var misconfigured = map[string]bool{"42704": true, "22023": true}
 
-// passing are the classes of SQLSTATEs after which the same statement may succeed on the next attempt.
+// passing are the classes of SQLSTATEs after which the same statement may succeed in the next attempt.
 var passing = map[string]bool{"40": true, "53": true, "55": true, "57": true, "58": true}

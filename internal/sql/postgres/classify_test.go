@@ -53,7 +53,8 @@ func TestClasses(t *testing.T) {
 	}
 }
 
-// What a server says of a client's certificate may be lost with the connection; who shows none is not told of one.
+// A server's alert about a client certificate can be lost with the connection. The hint appears only for clients that
+// present one.
 func TestHungUpOnACertificate(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -87,7 +88,7 @@ func TestHungUpOnACertificate(t *testing.T) {
 	}
 }
 
-// An index's error is its own only if the next attempt would meet it again.
+// An error counts as an index's own only if the next attempt would get it again.
 func TestErrorsOfAnIndex(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]bool{
@@ -103,7 +104,7 @@ func TestErrorsOfAnIndex(t *testing.T) {
 	}
 }
 
-// A failed index is known by its place in the list.
+// A failed index is identified by its position in the list.
 func TestIndexesAreInTheOrderOfTheDefinition(t *testing.T) {
 	t.Parallel()
 	q, err := loadQueries("docex_system")
@@ -121,8 +122,8 @@ func TestIndexesAreInTheOrderOfTheDefinition(t *testing.T) {
 	}
 }
 
-// A password that would be taken for something else is refused, with what to write, and not repeated; what can be read
-// in one way only is left to the driver.
+// A password that would be parsed as something else is rejected, with the correct form, and not repeated in the error.
+// URLs that can be read in only one way are left to the driver.
 func TestURLsThatCanBeMisread(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{
@@ -157,12 +158,12 @@ func TestCheckNamesEveryFault(t *testing.T) {
 	}
 }
 
-// Quoted names survive whatever they hold.
+// Quoting preserves names with any content.
 func FuzzRender(f *testing.F) {
 	f.Add("tenant_acme")
 	f.Add(`"; DROP SCHEMA x; --`)
 	f.Fuzz(func(t *testing.T, name string) {
-		if strings.ContainsRune(name, 0) { // refused by the templates
+		if strings.ContainsRune(name, 0) { // rejected by the templates
 			t.Skip()
 		}
 		got := render("CREATE SCHEMA {schema}", "schema", name)

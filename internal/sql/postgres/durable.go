@@ -11,21 +11,23 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// Where the server replicates synchronously, a commit waits for the standby. The transaction is committed on the server
-// before that wait. Whatever ends the wait (pg_cancel_backend, statement_timeout, the end of the session or of the
-// server) leaves it committed and visible here, and perhaps nowhere else: a failover loses it. So
+// With synchronous replication, a commit waits for the standby. The server has committed the transaction locally before
+// that wait. Whatever ends the wait (pg_cancel_backend, statement_timeout, the end of the session or of the server),
+// the transaction stays committed and visible on this server, but may be missing on the standby: a failover then loses
+// it. Therefore:
 //
-//  1. a commit that must last reports an outage if its wait was ended,
-//  2. an outcome that was found in the ledger counts after a commit of this process, which waits for all before it.
+//   1. A commit that must be durable reports an outage if its wait was interrupted.
+//   2. An outcome found in the ledger is returned only after a commit of this process, which waits for all earlier
+//      ones.
 
-// syncRepRoutine is the server's function in which a commit waits. Its only messages to clients are warnings that the
-// wait was ended although the transaction is committed. (PostgreSQL 13 to 18, syncrep.c)
+// syncRepRoutine is the server's function in which a commit waits for standbys. Its only messages to clients are
+// warnings that the wait was interrupted although the transaction is committed. (PostgreSQL 13 to 18, syncrep.c)
 const syncRepRoutine = "SyncRepWaitForLSN"
 
-// unconfirmedKey marks a connection that has received such a warning.
+// unconfirmedKey marks a connection that received such a warning.
 const unconfirmedKey = "example.com/tenant-provisioner: unconfirmed commit"
 
-// What the operator reads while commits wait, and after a wait was ended.
+// Hints for the operator while commits wait, and after a wait was interrupted.
 const (
 	standbyRemedy = "start the standby; or, if failing over to it may lose what it has not received, remove it from " +
 		"synchronous_standby_names and reload the server's configuration"
@@ -34,30 +36,29 @@ const (
 	unanswered  = "the commit is not confirmed: PostgreSQL does not answer, or it waits for a synchronous standby"
 )
 
-// noteUnconfirmed is for the notices of a connection.
+// noteUnconfirmed is a handler for the notices of a connection.
 func noteUnconfirmed(conn *pgconn.PgConn, notice *pgconn.Notice) {
 	if notice.Routine == syncRepRoutine {
 		conn.CustomData()[unconfirmedKey] = true
 	}
 }
 
-// sendDurable sends a batch that has [queries.durableCommit] before it commits. Without an error what it has committed
-// is on the disk, and on the standbys that the server waits for.
+// sendDurable sends a batch that contains [queries.durableCommit] before its commit. If it returns no error, the commit
+// is on disk, and on the standbys that the server waits for.
 func sendDurable(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 	data := conn.PgConn().CustomData()
 	delete(data, unconfirmedKey)
 	err := conn.SendBatch(ctx, batch).Close()
-	if _, found := data[unconfirmedKey]; found { // the end of the session comes with an error as well
+	if _, found := data[unconfirmedKey]; found { // the end of the session also returns an error
 		return &pipeline.Fault{Class: pipeline.Outage, Message: unconfirmed, Shared: true, Lost: true, Err: err}
 	}
-	if errors.Is(err, context.DeadlineExceeded) { // statement_timeout does not count the wait of a commit
+	if errors.Is(err, context.DeadlineExceeded) { // statement_timeout does not cover the wait of a commit
 		return &pipeline.Fault{Class: pipeline.Outage, Message: unanswered, Shared: true, Lost: true, Err: err}
 	}
 	return err
 }
 
-// confirm returns nil once all that was committed before it is on the disk and on the standbys. The row of the request
-// must be there.
+// confirm returns nil once all earlier commits are on disk and on the standbys. The row of the request must exist.
 func (s *Store) confirm(ctx context.Context, conn *pgx.Conn, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -71,7 +72,7 @@ func (s *Store) confirm(ctx context.Context, conn *pgx.Conn, key string) error {
 	return nil
 }
 
-// confirmed confirms the outcome that a *[pipeline.Settled] in err has found in the ledger. It returns err, or why the
+// confirmed confirms the outcome in a *[pipeline.AlreadyDecidedError] in err. It returns err, or the reason why the
 // outcome must not be published yet.
 func (s *Store) confirmed(ctx context.Context, key string, err error) error {
 	var settled *pipeline.AlreadyDecidedError
@@ -89,7 +90,7 @@ func (s *Store) confirmed(ctx context.Context, key string, err error) error {
 	return err
 }
 
-// confirmed is that of the store, on the connection of the attempt, whose transaction is rolled back: it holds the row.
+// confirmed is [Store.confirmed] on the attempt's connection. It first rolls back the transaction, which holds the row.
 func (b *build) confirmed(ctx context.Context, err error) error {
 	var settled *pipeline.AlreadyDecidedError
 	if !errors.As(err, &settled) {
@@ -104,8 +105,8 @@ func (b *build) confirmed(ctx context.Context, err error) error {
 	return err
 }
 
-// blocked returns an outage in place of the error of a wait for a lock that has ended while commits wait for a standby:
-// they hold their locks until then, and no request is at fault.
+// blocked checks an error of a wait for a lock. If commits wait for a standby, it returns an outage instead: they hold
+// their locks until then, and no request is at fault.
 func (s *Store) blocked(ctx context.Context, on querier, err error) error {
 	var wait bool
 	if !waitEnded(err) || on.QueryRow(ctx, s.q.commitsWait).Scan(&wait) != nil || !wait {
@@ -114,7 +115,8 @@ func (s *Store) blocked(ctx context.Context, on querier, err error) error {
 	return &pipeline.Fault{Class: pipeline.Outage, Message: commitsWait, Shared: true, Lost: true, Err: err}
 }
 
-// busy is what the end of a wait for a row means: commits wait for a standby, or another worker has it.
+// busy returns the error for a wait for a row that timed out: an outage if commits wait for a standby; otherwise
+// [pipeline.ErrBusy], because another worker has the row.
 func (s *Store) busy(ctx context.Context, on querier, err error) error {
 	var outage *pipeline.Fault
 	if errors.As(s.blocked(ctx, on, err), &outage) {
@@ -123,7 +125,7 @@ func (s *Store) busy(ctx context.Context, on querier, err error) error {
 	return pipeline.ErrBusy
 }
 
-// blocked is that of the store, on the connection of the attempt, whose transaction has failed and is rolled back.
+// blocked is [Store.blocked] on the attempt's connection. It first rolls back the failed transaction.
 func (b *build) blocked(ctx context.Context, err error) error {
 	if !waitEnded(err) || b.exec(ctx, "ROLLBACK") != nil {
 		return err
@@ -131,8 +133,8 @@ func (b *build) blocked(ctx context.Context, err error) error {
 	return b.Store.blocked(ctx, b.conn, err)
 }
 
-// probe returns what a probe is sent on: the pool, or a connection of its own where all of the pool's are in use, such
-// as by commits that wait.
+// probe returns what to send a probe on. That is the pool, or a separate connection if all connections of the pool are
+// in use, such as by commits that wait.
 func (s *Store) probe(ctx context.Context) (on querier, done func()) {
 	if stat := s.pool.Stat(); stat.AcquiredConns() == stat.MaxConns() {
 		config := s.pool.Config()

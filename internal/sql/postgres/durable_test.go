@@ -8,8 +8,8 @@ import (
 	"example.com/tenant-provisioner/internal/postgrestest"
 )
 
-// A commit that must last waits at least for the disk and for the standby's, and for what it applies where the server is
-// configured so; and it receives the warnings of the server. It changes its own transaction alone.
+// A durable commit waits at least for the disk and for the standby's disk, and until the standby has applied it if the
+// server is configured so. It also receives the server's warnings. The settings affect only its own transaction.
 func TestDurableCommitRaisesWhatIsWeaker(t *testing.T) {
 	t.Parallel()
 	q, err := loadQueries("docex_system")

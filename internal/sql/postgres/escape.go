@@ -13,27 +13,27 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// isUnstorable reports whether the database cannot store what was sent, such as a NUL, or a character that its encoding
-// does not have.
+// isUnstorable reports whether the database cannot store a value, such as a NUL, or a character that its encoding
+// lacks.
 func isUnstorable(err error) bool {
 	var server *pgconn.PgError
 	return errors.As(err, &server) && strings.HasPrefix(server.Code, "22")
 }
 
-// escape is a text in ASCII, which every encoding has, as Go writes it in quotes.
+// escape returns the text in ASCII, which every encoding contains, with the escapes of a Go string literal.
 func escape(text string) string {
 	quoted := strconv.QuoteToASCII(text)
 	return quoted[1 : len(quoted)-1]
 }
 
-// escaped is a failure in ASCII. Its event is the same to who reads JSON.
+// escaped returns the failure in ASCII. Its event has the same meaning to a JSON parser.
 func escaped(f pipeline.Failure) pipeline.Failure {
 	f.Cause.Message, f.Cause.Detail = escape(f.Cause.Message), escape(f.Cause.Detail)
 	f.Outcome.Body = escapeJSON(f.Outcome.Body)
 	return f
 }
 
-// escapeJSON writes what is not ASCII, which only stands within strings, as \u0000.
+// escapeJSON replaces characters outside ASCII, which occur only within strings, with JSON's \uXXXX escapes.
 func escapeJSON(text []byte) []byte {
 	var ascii []byte
 	for _, r := range string(text) {

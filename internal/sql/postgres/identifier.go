@@ -8,19 +8,20 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// quote quotes identifiers, joined by dots. It is the only place that does.
+// quote quotes identifiers and joins them with dots. No other function quotes identifiers.
 func quote(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
 
-// literal quotes a text, for SQL that is shown, and for what takes no parameters.
+// literal quotes a text for SQL that is displayed, and for statements that take no parameters.
 func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-// render fills the placeholders of a .sql file: {registry}, {schema} and {relation} stand for quoted names.
+// render replaces a placeholder of a .sql file with a quoted name: {registry}, {schema}, {relation}, {prepared} or
+// {neighbour}.
 func render(text, placeholder string, name ...string) string {
 	return strings.ReplaceAll(text, "{"+placeholder+"}", quote(name...))
 }
 
-// lockKey is the advisory lock of a name: 64 bits of its hash, in a space of our own.
+// lockKey returns the advisory lock key of a name: 64 bits of a hash with a prefix of our own.
 func lockKey(kind, name string) int64 {
 	sum := sha256.Sum256([]byte("tenant-provisioner\n" + kind + "\n" + name))
-	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // any 64 bits will do
+	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // any 64 bits are valid
 }

@@ -15,17 +15,17 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// querier is a connection or pool to inspect through.
+// querier is a connection or a pool.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// inspect compares a schema with the definition: in one query, unless something is there that the definition
-// has none of.
+// inspect compares a schema with the definition. It needs one query, plus one for names if the schema has objects that
+// the definition does not have.
 func inspect(ctx context.Context, db querier, q queries, schema string) (pipeline.Inspection, error) {
 	var rows rowsOfSchema
-	// In binary: to take arrays of texts apart as text costs ten times as much.
+	// Binary format: parsing arrays of text in text format costs ten times as much.
 	err := db.QueryRow(ctx, q.inspect, pgx.QueryResultFormats{pgx.BinaryFormatCode}, schema, relationNames).Scan(
 		&rows.relations, &rows.columns, &rows.defaults, &rows.constraints, &rows.indexes, &rows.triggers,
 	)
@@ -50,22 +50,22 @@ var relationNames = func() (names []string) {
 	return names
 }()
 
-// rowsOfSchema is what inspect.sql returns: for each catalogue an array of rows of texts, all in one piece.
+// rowsOfSchema is the result of inspect.sql: for each catalogue, all rows concatenated in one flat array of texts.
 type rowsOfSchema struct {
 	relations, columns, defaults, constraints, indexes, triggers pgtype.FlatArray[string]
 }
 
-// oid is compared and nothing else, so it stays the text that it comes as.
+// oid is only compared, so it stays text.
 type oid = string
 
 // catalogue is a schema as PostgreSQL's catalogues describe it.
 type catalogue struct {
 	tables  []*table
-	names   map[oid]string            // of relations; with their schema where it is another
-	columns map[oid]map[string]string // names by table and number
+	names   map[oid]string            // of relations; qualified if in another schema
+	columns map[oid]map[string]string // column names by table and number
 }
 
-// table is one of the tables of the definition, or what else stands under its name.
+// table is a table of the definition, or another relation with its name.
 type table struct {
 	oid, name, kind, persistence string
 	rowSecurity, ruled           bool
@@ -81,7 +81,7 @@ type constraint struct {
 	target             oid
 	targetColumns      []string
 	onDelete, onUpdate string
-	plain              bool // validated, and checked at once
+	plain              bool // validated, and not deferrable
 }
 
 type index struct {
@@ -90,15 +90,15 @@ type index struct {
 	primary, unique, whole bool
 }
 
-const yes = "true" // a boolean's text
+const yes = "true" // a boolean as text
 
-// newCatalogue gives the rows their meaning. Their order within a table is the catalogue's.
+// newCatalogue interprets the rows. The order of rows within a table is the catalogue's.
 func newCatalogue(rows rowsOfSchema) *catalogue {
 	c := &catalogue{names: map[oid]string{}, columns: map[oid]map[string]string{}}
 	tables := map[oid]*table{}
 	for r := range slices.Chunk(rows.relations, 7) {
 		c.names[r[0]] = r[1]
-		if _, known := kinds[r[2]]; known { // else an index, a sequence or a type
+		if _, known := kinds[r[2]]; known { // otherwise an index, a sequence or a type
 			t := &table{oid: r[0], name: r[1], kind: r[2], persistence: r[3], rowSecurity: r[5] == yes, ruled: r[6] == yes}
 			if r[4] == yes {
 				t.kind = partition
@@ -130,7 +130,7 @@ func newCatalogue(rows rowsOfSchema) *catalogue {
 	for r := range slices.Chunk(rows.indexes, 7) {
 		t := tables[r[0]]
 		columns := c.columnNames(t.oid, r[2])
-		if keys, err := strconv.Atoi(r[3]); err == nil && keys < len(columns) { // the others are only included
+		if keys, err := strconv.Atoi(r[3]); err == nil && keys < len(columns) { // the remaining ones are only INCLUDE columns
 			columns = columns[:keys]
 		}
 		t.indexes = append(t.indexes, index{
@@ -144,8 +144,8 @@ func newCatalogue(rows rowsOfSchema) *catalogue {
 	return c
 }
 
-// columnNames names the columns of a table by their numbers, an array or vector. Of a table that is not in the
-// definition they are not known.
+// columnNames converts column numbers, an array or vector as text, to names. Columns of tables that are not in the
+// definition are unknown.
 func (c *catalogue) columnNames(table oid, numbers string) (names []string) {
 	for n := range strings.FieldsFuncSeq(numbers, func(r rune) bool { return strings.ContainsRune("{, }", r) }) {
 		names = append(names, c.columns[table][n])
@@ -153,8 +153,8 @@ func (c *catalogue) columnNames(table oid, numbers string) (names []string) {
 	return names
 }
 
-// nameStrangers reads the names of what is not in the definition but is spoken of: tables that keys point to,
-// unique indexes, rules.
+// nameStrangers reads the names of objects that are not in the definition but appear in differences: tables that
+// foreign keys reference, unique indexes, rules.
 func (c *catalogue) nameStrangers(ctx context.Context, db querier, query, schema string) error {
 	var relations, ruled []oid
 	for _, t := range c.tables {
@@ -195,7 +195,7 @@ func (c *catalogue) nameStrangers(ctx context.Context, db querier, query, schema
 	return err
 }
 
-// found translates into the definition's terms.
+// found translates the catalogue into the definition's terms.
 func (c *catalogue) found() []sql.Found {
 	all := make([]sql.Found, len(c.tables))
 	for i, t := range c.tables {
@@ -206,7 +206,7 @@ func (c *catalogue) found() []sql.Found {
 
 const partition = "partition"
 
-// kinds are those of relations that can stand where a table should; a table itself is nothing else.
+// kinds are the kinds of relations that can have the name of a table. The kind of an ordinary table is empty.
 var kinds = map[string]string{
 	"r": "", "p": "partitioned table", partition: "partition", "v": "view", "m": "materialized view", "f": "foreign table",
 }
@@ -243,11 +243,11 @@ func (c *catalogue) foundTable(t *table) sql.Found {
 	return f
 }
 
-// foreignKey is a constraint's kind.
+// foreignKey is the kind of a foreign key constraint.
 const foreignKey = "f"
 
-// addConstraint adds a constraint. Keys and unique constraints are seen through their indexes; not-null
-// constraints (in the catalogue from PostgreSQL 18) through their columns.
+// addConstraint adds a constraint. Primary keys and unique constraints are found through their indexes; not-null
+// constraints (in the catalogue since PostgreSQL 18) through their columns.
 func (c *catalogue) addConstraint(f *sql.Found, k constraint) {
 	if k.kind != foreignKey {
 		f.Others = append(f.Others, "constraint "+k.name)
@@ -270,19 +270,19 @@ var actions = map[string]string{
 
 const varchar oid = "1043"
 
-// types are the types of the definition. For all others inspect.sql has a name.
+// types are the types of the definition. For all other types inspect.sql returns a name.
 var types = map[oid]string{
 	"16": sql.Boolean, "23": sql.Integer, "25": sql.Text, "114": sql.JSON, varchar: "varchar", "1114": sql.Timestamp,
 	"2950": sql.UUID,
 }
 
-// typeName spells a type as the definition does. A generated column refuses values.
+// typeName returns a type in the definition's spelling. A generated column rejects values, so it is marked.
 func typeName(id oid, modifier, name string, generated bool) string {
 	if name == "" {
 		name = types[id]
 		if n, err := strconv.Atoi(modifier); err == nil && n >= 0 {
 			if id == varchar {
-				n -= 4 // its header
+				n -= 4 // the length of the header
 			}
 			name += "(" + strconv.Itoa(n) + ")"
 		}
@@ -299,7 +299,7 @@ var (
 		`CURRENT_TIMESTAMP|LOCALTIMESTAMP`)
 )
 
-// defaultValue spells a default of pg_get_expr as the definition does; empty where there is none.
+// defaultValue returns a default, as pg_get_expr prints it, in the definition's spelling; empty if there is none.
 func defaultValue(expression string) string {
 	if nowDefault.MatchString(expression) {
 		return sql.DefaultNow

@@ -13,7 +13,7 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Claim implements [pipeline.Ledger] in one round trip where the request is new, in two where it is finished.
+// Claim implements [pipeline.Ledger]: one round trip for a new request, two for a finished one.
 func (s *Store) Claim(
 	ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit,
 ) (pipeline.Claim, error) {
@@ -34,7 +34,7 @@ func (s *Store) Claim(
 	return claim, nil
 }
 
-// claim claims an attempt at the request, which the ledger shows with this source and id.
+// claim claims an attempt at the request. The ledger stores this source and id for display.
 func (s *Store) claim(
 	ctx context.Context, r pipeline.Request, source, id, tenantID string, limit pipeline.Limit,
 ) (pipeline.Claim, error) {
@@ -45,7 +45,7 @@ func (s *Store) claim(
 	return claim, err
 }
 
-// claimNew claims the first attempt at a request. It returns [pgx.ErrNoRows] where the ledger knows the request.
+// claimNew claims the first attempt at a request. It returns [pgx.ErrNoRows] if the ledger already has the request.
 func (s *Store) claimNew(
 	ctx context.Context, r pipeline.Request, source, id, tenantID string,
 ) (pipeline.Claim, error) {
@@ -64,7 +64,7 @@ func (s *Store) claimKnown(
 	if err := row.Scan(s.pool.QueryRow(ctx, s.q.request, key)); err != nil {
 		return pipeline.Claim{}, err
 	}
-	// The statement below compares it again: where another claim comes between, it is a redelivery.
+	// The statement below compares it again: after a concurrent claim, this delivery counts as a redelivery.
 	replay := pipeline.NextReplay(r.Replay, row.Replay)
 	if row.Decided(replay) {
 		return row.ClaimResult(key, false, "")
@@ -107,8 +107,8 @@ func (s *Store) RecordFailure(ctx context.Context, c pipeline.Claim, f pipeline.
 	})
 }
 
-// concluded sends one statement that records a failure, and returns the outcome that stands. What the database cannot
-// store as it is, it gets escaped.
+// concluded sends one statement that records a failure, and returns the outcome that the ledger then holds. Text that
+// the database cannot store is sent again, escaped.
 func (s *Store) concluded(
 	ctx context.Context, key string, f pipeline.Failure,
 	queue func(*pgx.Batch, pipeline.Failure) *pgx.QueuedQuery,
@@ -141,7 +141,7 @@ func (s *Store) concluded(
 		return pipeline.Outcome{}, fmt.Errorf("record the failure in the ledger: %w", err)
 	}
 	outcome, err := row.StoredOutcome()
-	if err == nil && !recorded { // it was there: nothing was committed here
+	if err == nil && !recorded { // it existed already: nothing was committed here
 		err = s.confirm(ctx, conn.Conn(), key)
 	}
 	return outcome, err
@@ -171,7 +171,7 @@ func (s *Store) LastAttemptVanished(
 	s.endLost(ctx, s.pool)
 	var busy bool
 	batch := &pgx.Batch{}
-	batch.Queue(s.q.laxCommit) // it locks the row, and need not wait for that to be on a standby
+	batch.Queue(s.q.laxCommit) // it locks the row, which need not be replicated
 	batch.Queue(s.q.suspect, r.Key(), limit.StaleAfter().Seconds(), limit.Attempts, r.Message(), limit.Lease.Seconds(),
 		limit.ForCopies().Seconds(), r.DeliveryID, r.Replay).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&vanished, &busy)
@@ -205,7 +205,7 @@ func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, err
 	return row.CurrentOutcome(), nil
 }
 
-// writeAsync notes something in the ledger, without waiting for the disk.
+// writeAsync writes to the ledger with an asynchronous commit.
 func (s *Store) writeAsync(ctx context.Context, what, query string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -232,8 +232,8 @@ func (s *Store) send(ctx context.Context, batch *pgx.Batch, read func(pgx.BatchR
 	return read(results)
 }
 
-// registryFault is sharedFault, and names the rights that registry and ledger ask for. Where a statement that the
-// session keeps fits no more what is there, all sessions are opened anew.
+// registryFault is sharedFault, plus the permissions that registry and ledger require. If a prepared statement no
+// longer fits the tables, it resets the pool, so that all sessions are opened again.
 func (s *Store) registryFault(err error) error {
 	err = withMissingPrivilege(sharedFault(err), rightsInRegistry(s.registry))
 	var fault *pipeline.Fault
@@ -244,10 +244,11 @@ func (s *Store) registryFault(err error) error {
 	return err
 }
 
-// stale are the SQLSTATEs of a prepared statement whose tables were altered, or which is gone from its session.
+// stale are the SQLSTATEs of a prepared statement whose tables were altered, or which its session no longer has.
 var stale = map[string]bool{"0A000": true, "26000": true}
 
-// ledgerFault is registryFault where the ledger alone was asked: no request fails for what cannot be recorded of it.
+// ledgerFault is registryFault for statements that only use the ledger: a request must not fail permanently because the
+// ledger cannot record it.
 func (s *Store) ledgerFault(err error) error {
 	err = s.registryFault(err)
 	var fault *pipeline.Fault

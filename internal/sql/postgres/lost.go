@@ -11,17 +11,17 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// lostSession is a session of this process whose connection was lost in the middle of an attempt. Its backend may be
-// alive on the server, and hold boundary and request until the server notices.
+// lostSession is a session of this process whose connection was lost during an attempt. Its backend may still run on
+// the server, and hold boundary and request until the server notices.
 type lostSession struct {
 	pid      uint32
-	boundary int64 // key of the lock
+	boundary int64 // key of its lock
 }
 
-// mostLost bounds what is remembered: the oldest have been given up by the server (frozenTimeout).
+// mostLost bounds the list. The server has ended the oldest sessions itself by then (frozenTimeout).
 const mostLost = 1000
 
-// lostSessions are those that were not looked for yet.
+// lostSessions are the lost sessions that have not been terminated or found ended yet.
 type lostSessions struct {
 	mutex sync.Mutex
 	all   []lostSession
@@ -46,19 +46,19 @@ func (l *lostSessions) remove(done []lostSession) {
 	l.all = slices.DeleteFunc(l.all, func(s lostSession) bool { return slices.Contains(done, s) })
 }
 
-// boundaryKey is the lock of the boundary that is built.
+// boundaryKey returns the key of the lock on the attempt's boundary.
 func (b *build) boundaryKey() int64 { return lockKey("boundary", strings.ToLower(b.schema)) }
 
-// noteLost remembers the session of a build whose connection was lost.
+// noteLost records the session of an attempt whose connection was lost.
 func (b *build) noteLost() {
 	if pg := b.conn.Conn().PgConn(); b.claim.Key != "" && pg.PID() != 0 {
 		b.lost.add(lostSession{pid: pg.PID(), boundary: b.boundaryKey()})
 	}
 }
 
-// endLost ends the lost sessions of this process that still hold their boundary, or wait for it: no attempt is spent
-// on waiting for one's own dead session. Where nothing was lost nothing is sent. What fails here shows in what
-// follows.
+// endLost terminates lost sessions of this process that still hold the lock of their boundary or wait for it, so that
+// no attempt is spent waiting for them. Without lost sessions it sends nothing. Its own errors are only logged: if the
+// cause persists, the statements that follow fail too.
 func (s *Store) endLost(ctx context.Context, by interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 },
@@ -83,7 +83,7 @@ func (s *Store) endLost(ctx context.Context, by interface {
 		s.log.DebugContext(ctx, "could not terminate lost sessions", "error", err)
 		var server *pgconn.PgError
 		if !errors.As(err, &server) {
-			return // the connection is lost again; the next one tries
+			return // this connection is lost too; the next call retries
 		}
 	}
 	s.lost.remove(lost)

@@ -9,7 +9,7 @@ import (
 	"example.com/tenant-provisioner/internal/postgrestest"
 )
 
-// A process id alone ends nobody's session: it may have been given again.
+// A process id alone terminates no session: it may have been reused.
 func TestOnlyLostSessionsAreEnded(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Private(t)
@@ -29,7 +29,7 @@ func TestOnlyLostSessionsAreEnded(t *testing.T) {
 		t.Cleanup(func() { _ = c.Close(t.Context()) })
 		return c
 	}
-	// Keys with and without the upper bits, which pg_locks has in another column, and a negative one.
+	// Keys with and without the upper bits, which pg_locks shows in another column, and a negative one.
 	keys := []int64{7, 7 << 40, -7}
 	var lost []*pgx.Conn
 	for _, key := range keys {
@@ -44,8 +44,8 @@ func TestOnlyLostSessionsAreEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.lost.add(lostSession{pid: other.PgConn().PID(), boundary: keys[0]})   // holds another lock
-	store.lost.add(lostSession{pid: lost[0].PgConn().PID(), boundary: keys[1]}) // likewise
-	store.lost.add(lostSession{pid: other.PgConn().PID() + 1<<20, boundary: 8}) // is not there
+	store.lost.add(lostSession{pid: lost[0].PgConn().PID(), boundary: keys[1]}) // holds another lock
+	store.lost.add(lostSession{pid: other.PgConn().PID() + 1<<20, boundary: 8}) // does not exist
 	store.endLost(t.Context(), store.pool)
 	for _, c := range append(lost, other) {
 		if err := c.Ping(t.Context()); err != nil {

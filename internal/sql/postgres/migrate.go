@@ -15,9 +15,9 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// migrate creates the registry's schema and brings it up to date. Replicas that start at once do it one
-// after the other, under an advisory lock; the migration library's own polls by the second, and looks at
-// its table before it takes the lock.
+// migrate creates the registry's schema and migrates it. Replicas that start at the same time are serialized by an
+// advisory lock. The migration library's own lock polls once a second, and the library reads its table before it takes
+// the lock.
 func (s *Store) migrate(ctx context.Context, createdBy string) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -31,7 +31,7 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 		if err := s.runMigrations(ctx, createdBy); err != nil {
 			return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
 		}
-		// DocEX's registry must have the columns; its own migrations are its own business.
+		// A registry created by DocEX must have the columns. Its own migrations are not checked.
 		if _, err = conn.Exec(ctx, s.q.checkRegistry); err != nil {
 			return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
 		}
@@ -39,11 +39,12 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 	})
 }
 
-// migrationPause is how long others may work before a migration that waited for them in vain is tried again.
+// migrationPause is how long other transactions may run before a migration that timed out waiting for a lock is
+// retried.
 const migrationPause = time.Second
 
-// runMigrations runs what has not run yet. A migration waits a moment only for somebody's transaction, because
-// all who come after wait behind it, and then lets them through before it tries again.
+// runMigrations runs the pending migrations. A migration waits only briefly for another transaction, because later
+// transactions queue behind it; it lets them pass before it retries.
 func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error) {
 	db := stdlib.OpenDBFromPool(s.pool)
 	defer func() { err = errors.Join(err, db.Close()) }()
@@ -75,12 +76,11 @@ func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error)
 	}
 }
 
-// locked runs fn while the connection holds the migration lock. The lock ends with the connection at the
-// latest.
+// locked runs fn while the connection holds the migration lock. The lock ends with the connection at the latest.
 func (s *Store) locked(ctx context.Context, conn *pgxpool.Conn, fn func() error) error {
 	key := lockKey("migration", s.registry)
 	_, err := conn.Exec(ctx, s.q.migrationLock, key)
-	for waitEnded(err) { // the timeouts of statements are not meant for this wait; ctx ends it
+	for waitEnded(err) { // this wait is limited by ctx, not by the timeouts of statements
 		_, err = conn.Exec(ctx, s.q.migrationLock, key)
 	}
 	if err != nil {
@@ -99,8 +99,8 @@ func waitEnded(err error) bool {
 	return errors.As(err, &server) && (server.Code == "55P03" || server.Code == "57014")
 }
 
-// createRegistrySchema creates the schema where it is missing: IF NOT EXISTS alone would ask for the right
-// to create schemas on every start.
+// createRegistrySchema creates the schema if it is missing. IF NOT EXISTS alone would require the privilege to create
+// schemas at every start.
 func (s *Store) createRegistrySchema(ctx context.Context, conn *pgxpool.Conn) error {
 	var exists bool
 	if err := conn.QueryRow(ctx, s.q.schemaExists, s.registry).Scan(&exists); err != nil {
@@ -110,10 +110,10 @@ func (s *Store) createRegistrySchema(ctx context.Context, conn *pgxpool.Conn) er
 		return s.requireFree(ctx, conn)
 	}
 	_, err := conn.Exec(ctx, s.q.createRegistry)
-	return withMissingPrivilege(sharedFault(err), createRight+", or have the schema made: deploy/postgres/registry.sql")
+	return withMissingPrivilege(sharedFault(err), createRight+", or create the schema with deploy/postgres/registry.sql")
 }
 
-// rightsToMigrate are what it takes to bring the registry up to date, in a schema that is somebody else's.
+// rightsToMigrate are the privileges needed to migrate a registry in a schema that another role owns.
 func (s *Store) rightsToMigrate() string {
 	return "USAGE and CREATE on schema " + s.registry + ", and make it the owner of the tables that are there already"
 }

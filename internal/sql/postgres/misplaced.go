@@ -9,7 +9,7 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Twins are registered ids that differ only in case, at most limit pairs.
+// Twins returns pairs of registered ids that differ only in case, at most limit.
 func (r *Reader) Twins(ctx context.Context, limit int) ([][2]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -27,7 +27,8 @@ func (r *Reader) Twins(ctx context.Context, limit int) ([][2]string, error) {
 	return pairs, nil
 }
 
-// Misplaced are those of a page of the registry that DocEX looks for where they are not, or where somebody else is.
+// Misplaced returns the tenants of a page of the registry whose boundary is not where DocEX looks, or is registered for
+// another tenant.
 func (r *Reader) Misplaced(ctx context.Context, page []sql.TenantRow) (found []sql.Misplaced, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -9,14 +9,14 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// MaxShared is how many shared schemas are read of a [Neighbour].
+// MaxShared is the maximum number of shared schemas that are read for a [Neighbour].
 const MaxShared = 100
 
 // Neighbour is another registry in the same database.
 type Neighbour struct {
 	Schema   string
-	Readable bool     // by this role; else less is known
-	Shared   []string // schemas that both registries have registered, at most MaxShared
+	Readable bool     // by this role; otherwise less is known
+	Shared   []string // schemas registered in both registries, at most MaxShared
 	Meets    string   // one of its schemas whose name SCHEMA_TEMPLATE can give; empty: none is known
 }
 

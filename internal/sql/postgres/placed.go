@@ -7,24 +7,24 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// place is in what a statement works, which decides whose its fault is.
+// place is what a statement works on. It decides whose fault an error is.
 type place int
 
 const (
-	ofTenant place = iota // its schema
+	ofTenant place = iota // the tenant's schema
 	ofAll                 // registry, ledger, transaction
-	ofLock                // the lock on the boundary: an attempt of the service has it
-	ofPool                // prepared boundaries, without which it can be done as well
+	ofLock                // the lock on the boundary, held by another attempt of the service
+	ofPool                // prepared boundaries; the attempt can continue without them
 )
 
-// placed is a batch that knows the place of each statement.
+// placed is a batch that records the place of each statement.
 type placed struct {
 	batch  pgx.Batch
 	places []place
 	done   int // statements that have succeeded
 }
 
-// queue adds a statement, whose one row read reads; nil: there is none to read.
+// queue adds a statement. read reads its single row; nil: the statement returns no row.
 func (p *placed) queue(at place, read func(pgx.Row) error, text string, args ...any) {
 	p.places = append(p.places, at)
 	queued := p.batch.Queue(text, args...)
@@ -44,7 +44,7 @@ func (p *placed) queue(at place, read func(pgx.Row) error, text string, args ...
 	})
 }
 
-// send sends the batch in one round trip. Where it fails, at is the place of the statement that has failed.
+// send sends the batch in one round trip. After an error, at is the place of the failed statement.
 func (p *placed) send(ctx context.Context, conn interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 },

@@ -14,8 +14,8 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// prepareOne builds one boundary and puts it into the pool, in one transaction: there is none that is half built,
-// and none that the pool does not know. It reports false where another replica is at it, or the pool is full.
+// prepareOne builds one boundary and adds it to the pool in one transaction, so that no boundary is incomplete or
+// unknown to the pool. It reports false if another replica is building, or the pool is full.
 func (s *Store) prepareOne(ctx context.Context) (built bool, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -43,8 +43,8 @@ func (s *Store) prepareOne(ctx context.Context) (built bool, err error) {
 	return true, nil
 }
 
-// beginFilling begins the transaction, and reports whether this replica is the one that builds, and one is missing.
-// Its commit need not wait for the disk: what is lost with it is row and schema, and who takes the boundary
+// beginFilling begins the transaction, and reports whether this replica is the one that builds and a boundary is
+// missing. The commit is asynchronous: a crash loses row and schema together, and an attempt that takes the boundary
 // commits after it.
 func (b *build) beginFilling(ctx context.Context) (wanted bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -62,7 +62,7 @@ func (b *build) beginFilling(ctx context.Context) (wanted bool, err error) {
 	return mine && ready < int64(b.prepared.target), nil
 }
 
-// fillIn makes the schema and everything in it, as the steps of an attempt do, and leaves no difference unnoticed.
+// fillIn creates the schema and everything in it, as the steps of an attempt do, and fails on any difference.
 func (b *build) fillIn(ctx context.Context) error {
 	failed, in, err := b.make(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func (b *build) fillIn(ctx context.Context) error {
 	return differing(in.Faults())
 }
 
-// make makes the schema and everything in it, and compares it. It returns the indexes that failed.
+// make creates the schema and everything in it, and inspects it. It returns the indexes that failed.
 func (b *build) make(ctx context.Context) (failed map[string]error, in pipeline.Inspection, err error) {
 	if err := b.exec(ctx, b.ddl(b.q.createSchema)); err != nil {
 		return nil, in, withMissingPrivilege(classify(err), createRight)
@@ -96,7 +96,7 @@ func differing(differences []string) error {
 	return errors.New("it differs from the definition: " + strings.Join(differences, "; "))
 }
 
-// intoPool lets everybody take the boundary.
+// intoPool adds the boundary to the pool and commits.
 func (b *build) intoPool(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// quietTime is how long nobody may be at work before a boundary is built: longer than the pauses of a worker
-	// between two requests and within one, so that in steady traffic none is built, and short enough for the
-	// gaps of any other.
+	// quietTime is how long no attempt may run before a boundary is built. It is longer than the pauses of a worker
+	// between two requests and within one, so none is built in steady traffic; it is short enough for the gaps in any
+	// other traffic.
 	quietTime = 50 * time.Millisecond
-	// lookInterval is how often the pool is counted when nothing has been taken here: others take from it too.
+	// lookInterval is how often the pool is counted while this process takes nothing: other replicas take from it too.
 	lookInterval = time.Second
-	// fillBackoff is how long a filler that fails waits at first, and fillBackoffMost at most.
+	// fillBackoff is the first pause after a failure; it doubles up to fillBackoffMost.
 	fillBackoff     = 500 * time.Millisecond
 	fillBackoffMost = 10 * time.Second
 )
 
-// FillPool keeps the pool of prepared boundaries full, until ctx ends. It builds one at a time, only while no request
-// is worked on in any replica, and with one connection at most. A fault that repeats is logged once; it
-// never gives up. Where no boundaries are to be prepared it returns at once.
+// FillPool keeps the pool of prepared boundaries full until ctx ends. It builds one at a time, only while no replica is
+// processing a request, and uses at most one connection. It logs a repeated fault once and retries without limit. If no
+// boundaries are to be prepared, it returns at once.
 func (s *Store) FillPool(ctx context.Context) {
 	if s.prepared.target == 0 {
 		return
@@ -38,19 +38,19 @@ func (s *Store) FillPool(ctx context.Context) {
 		case err != nil:
 			faults.Warn("could not prepare boundaries; building them on demand; retrying", err)
 			wait, pause, failing = pause, min(2*pause, fillBackoffMost), true
-		case failing && (wait == 0 || wait == lookInterval): // one was built, or none is missing
+		case failing && (wait == 0 || wait == lookInterval): // one was built, or the pool is full
 			faults.Recovered("preparing boundaries again")
 			pause, failing = fillBackoff, false
 		}
 		wake := s.prepared.wake
 		if failing {
-			wake = nil // it is not hurried by requests
+			wake = nil // requests do not shorten the backoff
 		}
 		pauseUntil(ctx, wait, wake)
 	}
 }
 
-// pauseUntil waits, or until it is woken or ctx ends.
+// pauseUntil waits for that time, or until it is woken or ctx ends.
 func pauseUntil(ctx context.Context, wait time.Duration, wake <-chan struct{}) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -61,10 +61,10 @@ func pauseUntil(ctx context.Context, wait time.Duration, wake <-chan struct{}) {
 	}
 }
 
-// fillOnce builds a boundary if one is missing and nobody is at work, and returns how long to wait before the next
-// look: not at all where it has built one.
+// fillOnce builds a boundary if one is missing and no request is being processed. It returns how long to wait before
+// the next call, which is 0 if it has built one.
 func (s *Store) fillOnce(ctx context.Context) (wait time.Duration, err error) {
-	if idle := s.activity.idle(); idle < quietTime { // nothing is built now: not even a count is worth its while
+	if idle := s.activity.idle(); idle < quietTime { // nothing would be built now, so do not count either
 		return quietTime - idle, nil
 	}
 	full, err := s.countPrepared(ctx)
@@ -85,10 +85,10 @@ func (s *Store) fillOnce(ctx context.Context) (wait time.Duration, err error) {
 	if err != nil || built {
 		return 0, err
 	}
-	return lookInterval, nil // another replica is at it
+	return lookInterval, nil // another replica is building
 }
 
-// countPrepared counts what is ready, and reports whether that is enough.
+// countPrepared counts the boundaries that are ready, and reports whether they are enough.
 func (s *Store) countPrepared(ctx context.Context) (full bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -100,7 +100,8 @@ func (s *Store) countPrepared(ctx context.Context) (full bool, err error) {
 	return n >= int64(s.prepared.target), nil
 }
 
-// isQuiet reports whether nobody was at work for a while: here, nor, at its beginning and its end, elsewhere.
+// isQuiet reports whether no attempt ran for quietTime. For other replicas it samples only the start and the end of
+// that time.
 func (s *Store) isQuiet(ctx context.Context) (bool, error) {
 	if quiet, err := s.noAttemptRuns(ctx); err != nil || !quiet {
 		return false, err
@@ -112,12 +113,12 @@ func (s *Store) isQuiet(ctx context.Context) (bool, error) {
 	return s.noAttemptRuns(ctx)
 }
 
-// noAttemptRuns reports whether no attempt of any replica is in its transaction at this moment.
+// noAttemptRuns reports whether no replica has an attempt in its transaction now.
 func (s *Store) noAttemptRuns(ctx context.Context) (quiet bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if err := s.pool.QueryRow(ctx, s.q.isQuiet, s.workKey()).Scan(&quiet); err != nil {
-		return false, fmt.Errorf("see whether requests are worked on: %w", sharedFault(err))
+		return false, fmt.Errorf("check whether requests are in progress: %w", sharedFault(err))
 	}
 	return quiet, nil
 }

@@ -11,24 +11,24 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// ErrNoPool says that the registry is of a version that prepared no boundaries.
+// ErrNoPool means that an earlier version, which prepared no boundaries, created the registry.
 var ErrNoPool = errors.New("the registry has no pool of prepared boundaries: start the service once, which migrates it")
 
-// PreparedBoundary is one that is in the pool, or a schema that has the name of one and is nobody's.
+// PreparedBoundary is a boundary in the pool, or an unregistered schema with the name of one.
 type PreparedBoundary struct {
 	Schema  string
 	Pooled  bool   // it is in the pool
-	Current bool   // in the pool, and of this program's definition
-	Exists  bool   // its schema is there
-	Holds   bool   // something in it has pages, and so may have rows, or is a foreign table
-	Unsure  bool   // it is not in the pool, but may be in that of another registry in this database
-	Owner   string // whose the schema is, if the role of this session cannot act for them and could create schemas
-	// Remove is the SQL that removes it. The schema of one that holds something, or may be another registry's, is not
-	// dropped by it; empty: there is nothing to remove then.
+	Current bool   // in the pool, with this program's definition
+	Exists  bool   // its schema exists
+	Holds   bool   // a relation in it has pages, so may have rows, or is a foreign table
+	Unsure  bool   // it is not in the pool, but may be in another registry's in this database
+	Owner   string // the schema's owner, if this role is not a member of it and may create schemas
+	// Remove is the SQL that removes it. The SQL does not drop a schema that may hold rows or be another registry's;
+	// empty: there is nothing to remove.
 	Remove string
 }
 
-// Prepared lists the prepared boundaries, ready or not, by name, without those that carry the stamp of another registry
+// Prepared lists the prepared boundaries by name, ready or not. It omits those that carry the stamp of another registry
 // in this database.
 func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 	if !r.pooled {
@@ -64,8 +64,8 @@ func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 	return all, nil
 }
 
-// surroundings reads the registry's id, empty where it is not to be had, and whether the registry is the only one in
-// this database. A role without SELECT on the id learns it from the comment on the registry's schema.
+// surroundings reads the registry's id, empty if it cannot be read, and whether the registry is the only one in this
+// database. A role without SELECT on the id reads it from the comment on the registry's schema.
 func (r *Reader) surroundings(ctx context.Context) (own string, alone bool, err error) {
 	if r.stamped {
 		err = r.pool.QueryRow(ctx, r.q.stamp).Scan(&own)
@@ -83,8 +83,8 @@ func (r *Reader) surroundings(ctx context.Context) (own string, alone bool, err 
 	return own, tag.RowsAffected() == 0, err
 }
 
-// removal is the SQL that removes a boundary, for people to run. The row goes first: a replica that is about to
-// take the boundary passes over it from then on, or has it already, and then the schema of that name is gone.
+// removal returns the SQL that removes a boundary, for an operator to run. It deletes the row first. A replica about to
+// take the boundary then skips it; if it has taken it already, no schema of that name exists any more.
 func removal(registry string, b PreparedBoundary) string {
 	forget := "DELETE FROM " + quote(registry, "prepared_boundaries") + " WHERE schema_name = " + literal(b.Schema) + ";"
 	drop := "DROP SCHEMA " + quote(b.Schema) + " CASCADE;"

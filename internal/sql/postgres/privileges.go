@@ -6,14 +6,14 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// insufficientPrivilege is the SQLSTATE of a right that is missing.
+// insufficientPrivilege is the SQLSTATE of a missing privilege.
 const insufficientPrivilege = "42501"
 
-// lacks begins what is said of a right that is missing.
+// lacks begins the message about a missing privilege.
 const lacks = "the database role lacks a permission; grant it "
 
-// withMissingPrivilege says of a fault that is a missing right which one: the server names the object only, in a
-// language of its own choice. rights are those that what was tried asks for.
+// withMissingPrivilege adds the missing privileges to a fault that is caused by one. The server names only the object,
+// in its configured language. rights are the privileges that the failed statements need.
 func withMissingPrivilege(err error, rights string) error {
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) || fault.DriverCode != insufficientPrivilege || fault.Class == pipeline.Outage {
@@ -24,10 +24,10 @@ func withMissingPrivilege(err error, rights string) error {
 	return &named
 }
 
-// createRight is what it takes to make a tenant's schema.
+// createRight is the privilege needed to create a tenant's schema.
 const createRight = "CREATE on the database"
 
-// rightsInRegistry are those of the service, beside its ownership of the tables.
+// rightsInRegistry are the privileges that the service needs in the registry, in addition to owning the tables.
 func rightsInRegistry(registry string) string {
 	return "USAGE on schema " + registry + ", and SELECT, INSERT and UPDATE on tenant_registry and tenant_requests in it"
 }

@@ -10,9 +10,9 @@ import (
 //go:embed queries/*.sql migrations/*.sql
 var files embed.FS
 
-// queries are the texts of the .sql files, with the registry's name filled in, and what several of them share:
-// {begin_request}, {find_tenant} and {commits_wait} stand for those files. {schema} and {relation} are filled in where
-// they are used.
+// queries are the texts of the .sql files with the registry's name inserted, and with shared parts: {begin_request},
+// {find_tenant} and {commits_wait} are replaced by those files. {schema}, {relation}, {prepared} and {neighbour} are
+// replaced where the texts are used.
 type queries struct {
 	beginRequest, claim, claimNew, request, conclude, reject, note, buried, suspect    string
 	renew, endLost, timeouts                                                           string
@@ -84,13 +84,13 @@ func loadQueries(registry string) (queries, error) {
 	return q, nil
 }
 
-// definition is the fingerprint of what a boundary of this program is.
+// definition is the fingerprint of the boundaries that this program builds.
 func (q queries) definition() string { return sql.Fingerprint(q.tables, q.indexes) }
 
-// lockRequest is request, and keeps others from the row until the transaction ends.
+// lockRequest is request, with a lock on the row until the transaction ends.
 func (q queries) lockRequest() string { return q.request + " FOR UPDATE" }
 
-// hot are the statements of every request, less the DDL.
+// hot returns the statements of every request, except the DDL.
 func (q queries) hot() []string {
 	return []string{
 		q.claimNew, q.request, q.lockBoundary, q.lockRequest(), q.look, q.takePrepared, q.inspect,

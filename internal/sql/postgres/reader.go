@@ -14,26 +14,26 @@ import (
 )
 
 const (
-	// readers is how many connections a [Reader] holds: an operator's question must not crowd out the service.
+	// readers is the number of connections of a [Reader]: operators' queries must not crowd out the service.
 	readers = 2
-	// openTimeout is how long [OpenReader] tries, whatever the number of hosts.
+	// openTimeout is how long [OpenReader] tries to connect, for any number of hosts.
 	openTimeout = 10 * time.Second
 )
 
-// Reader reads registry, ledger and boundaries, and writes nothing: its sessions are read-only. USAGE on the
-// registry's schema and SELECT on its tables are enough, and so is a standby, which may lag behind. It is
-// safe for concurrent use.
+// Reader reads registry, ledger and boundaries. It writes nothing: its sessions are read-only. It needs only USAGE on
+// the registry's schema and SELECT on its tables. A standby is sufficient, but may lag behind. It is safe for
+// concurrent use.
 type Reader struct {
 	pool     *pgxpool.Pool
 	q        queries
 	registry string
 	names    sql.SchemaTemplate
-	ledger   bool // there is one, with its history
+	ledger   bool // there is a ledger with a history
 	pooled   bool // there is a pool of prepared boundaries
 	stamped  bool // the registry has an id
 }
 
-// OpenReader connects, and sees that there is a registry; it makes none. Close the reader after use.
+// OpenReader connects, and checks that there is a registry; it does not create one. Close the reader after use.
 func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	names, q, err := c.prepare()
 	if err != nil {
@@ -68,19 +68,19 @@ func (r *Reader) probe(ctx context.Context) error {
 		return fmt.Errorf("read the database: %w", sharedFault(err))
 	}
 	if !registry {
-		return fmt.Errorf("%w in schema %s: has the service run with this DATABASE_URL and REGISTRY_SCHEMA?",
-			sql.ErrNoRegistry, r.registry)
+		return fmt.Errorf("%w in schema %s: check DATABASE_URL and REGISTRY_SCHEMA; the service creates "+
+			"the registry when it starts", sql.ErrNoRegistry, r.registry)
 	}
 	return nil
 }
 
-// Close closes all connections; it blocks until those in use are given back.
+// Close closes all connections. It blocks until those in use are released.
 func (r *Reader) Close() error {
 	r.pool.Close()
 	return nil
 }
 
-// Count is the number of registered tenants.
+// Count returns the number of registered tenants.
 func (r *Reader) Count(ctx context.Context) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -90,7 +90,7 @@ func (r *Reader) Count(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-// Tenants is a page of the registry: at most limit rows, by id, after that id.
+// Tenants returns a page of the registry: at most limit rows, ordered by id, after that id.
 func (r *Reader) Tenants(ctx context.Context, after string, limit int) ([]sql.TenantRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -108,7 +108,8 @@ func (r *Reader) Tenants(ctx context.Context, after string, limit int) ([]sql.Te
 	return page, nil
 }
 
-// Tenant is the row whose id equals id without regard to case, the same spelling first, or [sql.ErrNotFound].
+// Tenant returns the row whose id equals id without regard to case, preferring the exact spelling, or
+// [sql.ErrNotFound].
 func (r *Reader) Tenant(ctx context.Context, id string) (t sql.TenantRow, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -118,7 +119,7 @@ func (r *Reader) Tenant(ctx context.Context, id string) (t sql.TenantRow, err er
 	return t, nil
 }
 
-// Request is the ledger's row with this key, or [sql.ErrNotFound].
+// Request returns the ledger's row with this key, or [sql.ErrNotFound].
 func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord, err error) {
 	if !r.ledger {
 		return rec, sql.ErrNoLedger
@@ -131,7 +132,7 @@ func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord
 	return rec, nil
 }
 
-// Requests are the latest requests for the tenant, without outcome and history.
+// Requests returns the latest requests for the tenant, without outcome and history.
 func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) ([]sql.RequestRecord, error) {
 	if !r.ledger {
 		return nil, sql.ErrNoLedger
@@ -152,7 +153,7 @@ func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) ([]sq
 	return all, nil
 }
 
-// absent is lacking, but for a row that is not there.
+// absent is lacking, except for a missing row: [sql.ErrNotFound].
 func (r *Reader) absent(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return sql.ErrNotFound
@@ -160,14 +161,14 @@ func (r *Reader) absent(err error) error {
 	return r.lacking(err)
 }
 
-// withMissingPrivilege makes a fault of the error, and says which rights a reader needs where one is missing.
+// lacking converts the error to a fault. If a privilege is missing, the fault names those that a reader needs.
 func (r *Reader) lacking(err error) error {
 	return withMissingPrivilege(sharedFault(err),
 		"USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests and "+
 			"prepared_boundaries in it")
 }
 
-// expected is the schema in which DocEX looks for the tenant.
+// expected returns the schema in which DocEX looks for the tenant.
 func (r *Reader) expected(t sql.TenantRow) string {
 	if t.ID == sql.BootstrapTenant {
 		return r.registry
@@ -175,9 +176,9 @@ func (r *Reader) expected(t sql.TenantRow) string {
 	return r.names.Name(t.ID)
 }
 
-// Verify compares the tenant's schema with the definition: step 4 on what exists. The schema is the
-// registered one; that its name is another than the template's is a difference, because DocEX goes by the
-// template. An error means that it could not be read, never that something differs.
+// Verify compares the tenant's registered schema with the definition, as step 4 does. A registered name other than the
+// template's is a difference, because DocEX uses the template. An error means that the schema could not be read, never
+// that it differs.
 func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

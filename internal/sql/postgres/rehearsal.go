@@ -13,14 +13,14 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// rehearsed begins the id of the tenant of a rehearsal. It is reserved: nobody can ask for it.
+// rehearsed is the prefix of a rehearsal's tenant id. It is reserved: no request can use it.
 const rehearsed = "_docex_rehearsal_"
 
-// rehearsalLockTimeout is how long a rehearsal waits for a lock. Nobody else has what it makes: whatever it waits for,
-// all wait for.
+// rehearsalLockTimeout is how long a rehearsal waits for a lock. Its own objects are visible to no other session, so
+// whatever it waits for blocks all requests.
 const rehearsalLockTimeout = 2 * time.Second
 
-// noOutcome is the id of the outcome of a rehearsal.
+// noOutcome is the outcome id of a rehearsal.
 const noOutcome = "00000000-0000-0000-0000-000000000000"
 
 // Rehearse implements [pipeline.Database]: one transaction, which is rolled back.
@@ -46,7 +46,8 @@ func (s *Store) Rehearse(ctx context.Context) error {
 	return nil
 }
 
-// rehearse does what an attempt does up to the commit. An index that cannot be made fails no attempt.
+// rehearse does what an attempt does up to the commit. An index that cannot be created fails no attempt, and so no
+// rehearsal.
 func (b *build) rehearse(ctx context.Context) error {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
@@ -64,7 +65,7 @@ func (b *build) rehearse(ctx context.Context) error {
 	if err := differing(in.Differences); err != nil {
 		return err
 	}
-	// As long as a request's may be: a column that somebody has narrowed is found.
+	// As long as a request's values may be: this detects a column that was narrowed.
 	displayName, createdBy := strings.Repeat("x", events.MaxDisplayName), strings.Repeat("x", events.MaxCreatedBy)
 	batch = &pgx.Batch{}
 	b.queueRegister(batch, pipeline.Tenant{

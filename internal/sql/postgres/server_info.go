@@ -13,8 +13,8 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// ServerInfo are what provisioning depends on in a server, a database and a role. They need no registry and no right
-// but to connect.
+// ServerInfo are the properties of server, database and role on which provisioning depends. Reading them needs no
+// registry and only the privilege to connect.
 type ServerInfo struct {
 	Version                  int // such as 150018
 	Release                  string
@@ -23,39 +23,39 @@ type ServerInfo struct {
 	Standby, ReadOnly        bool // in recovery; transactions are read-only by default
 	Encoding                 string
 	Fsync, FullPageWrites    bool
-	SynchronousCommit        string // of sessions that do not choose
+	SynchronousCommit        string // the default of sessions
 	SynchronousStandbys      string // synchronous_standby_names
 	LocksPerTransaction      int64
 	PreparedTransactions     int64
-	Connections, Reserved    int64 // of the server, and those of them that are not for this role
+	Connections, Reserved    int64 // of the server, and those of them reserved for other roles
 	RoleLimit, DatabaseLimit int64 // -1: none
-	Total, ByRole            int64 // sessions of others at this moment: all, this role's
-	InDatabase, Ours         int64 // those in this database, and those that the service has by their name
-	Waiting                  int64 // of the service's, those whose commit waits for a synchronous standby
+	Total, ByRole            int64 // other sessions now: all, and this role's
+	InDatabase, Ours         int64 // those in this database, and the service's, by application_name
+	Waiting                  int64 // those of the service whose commit waits for a synchronous standby
 	EventTriggers            []string
 
 	Neighbours []Neighbour `db:"-"` // other registries in this database
-	// NeighboursErr says why the other registries could not be read, or not all of them.
+	// NeighboursErr is the error, if some or all other registries could not be read.
 	NeighboursErr error `db:"-"`
 
-	Registry          bool          `db:"-"` // there is one
-	Migrated          bool          `db:"-"` // it is of this version
+	Registry          bool          `db:"-"` // there is a registry
+	Migrated          bool          `db:"-"` // it is migrated to this version
 	MissingPrivileges []Privilege   `db:"-"`
 	Pooler            Pooler        `db:"-"`
-	Skew              time.Duration `db:"-"` // by which the server's clock is ahead of this one
-	Unsure            time.Duration `db:"-"` // by how much the skew may be wrong, either way
+	Skew              time.Duration `db:"-"` // how far the server's clock is ahead of this one
+	Unsure            time.Duration `db:"-"` // the maximum error of Skew, in either direction
 }
 
-// Privilege is something that the service needs and the role lacks.
+// Privilege is a privilege that the service needs and the role lacks.
 type Privilege struct {
-	Kind      string // DATABASE, SCHEMA, TABLE, or OWNER of a table that is to be migrated
+	Kind      string // DATABASE, SCHEMA, TABLE; or OWNER of a table to migrate
 	Object    string
 	Privilege string // empty for OWNER
-	Grant     string // the SQL that gives it, for people to run
+	Grant     string // the SQL that grants it, for an operator to run
 }
 
-// IsReadOnlyRole reports whether the role can read the registry, and neither write to it nor make a schema: it is an
-// operator's, and not the service's.
+// IsReadOnlyRole reports whether the role can read the registry but neither write to it nor create a schema: an
+// operator's role, which cannot be the service's.
 func (v ServerInfo) IsReadOnlyRole() bool {
 	lacks := func(kind, object, privilege string) bool {
 		return slices.ContainsFunc(v.MissingPrivileges, func(r Privilege) bool {
@@ -75,16 +75,16 @@ func (v ServerInfo) readsRegistry() bool {
 	})
 }
 
-// Pooler is what can be seen of a program between this one and the server.
+// Pooler is what the client can detect of a connection pooler in front of the server.
 type Pooler struct {
-	Stands  bool // the server is not who answered
-	Changes bool // a session's settings are lost, or its server process changes: sessions are shared out
+	Stands  bool // a pooler answered, not the server
+	Changes bool // settings are lost, or the server process changes: server sessions are shared
 }
 
-// clockTries is how often the clock is read: the quickest answer says most.
+// clockTries is how often the clock is read. The fastest reading has the smallest error.
 const clockTries = 3
 
-// ReadServerInfo connects as the service does, and asks. Nothing is changed.
+// ReadServerInfo connects as the service does, and reads. It changes nothing.
 func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v ServerInfo, err error) {
 	names, q, err := c.prepare()
 	if err != nil {
@@ -96,7 +96,7 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	if err != nil {
 		return v, fmt.Errorf("connect to PostgreSQL: %w", sharedFault(err))
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // all is read
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // everything has been read
 	if v, err = readServerInfo(ctx, conn, q, c, application); err == nil {
 		v.Pooler, err = readPooler(ctx, conn, q)
 	}
@@ -110,8 +110,8 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	return v, nil
 }
 
-// connectForServerInfo opens a session as the service's are, under another name. Of several hosts it takes the one that
-// the service would, else any.
+// connectForServerInfo opens a session with the service's settings under another application_name. Of several hosts it
+// prefers the writable one that the service would use, and falls back to any.
 func connectForServerInfo(ctx context.Context, c Config) (conn *pgx.Conn, application string, err error) {
 	pool, err := poolConfig(c)
 	if err != nil {
@@ -159,7 +159,7 @@ func readServerInfo(
 	return v, err
 }
 
-// grant is the SQL that gives the right to a role.
+// grant returns the SQL that grants the privilege to a role.
 func (r Privilege) grant(registry, owner, role string) string {
 	object := quote(r.Object)
 	switch r.Kind {
@@ -171,8 +171,8 @@ func (r Privilege) grant(registry, owner, role string) string {
 	return "GRANT " + r.Privilege + " ON " + r.Kind + " " + object + " TO " + quote(role) + ";"
 }
 
-// readPooler compares what a session is told with what it must be. A pooler that shares sessions out by transaction
-// keeps no setting but a few, gives out keys for cancelling of its own, and may answer from several processes.
+// readPooler compares a session's properties with what a direct connection has. A pooler that shares server sessions by
+// transaction keeps few settings, issues its own cancel keys, and may answer from several server processes.
 func readPooler(ctx context.Context, conn *pgx.Conn, q queries) (p Pooler, err error) {
 	var first uint32
 	for i := range 3 {
@@ -205,7 +205,7 @@ func (v *ServerInfo) readClock(ctx context.Context, conn *pgx.Conn, q queries, n
 	return nil
 }
 
-// StartupRefused reports whether an error is that of a pooler to which a setting of a session is unknown.
+// StartupRefused reports whether the error is that of a pooler that rejects an unknown session setting.
 func StartupRefused(err error) bool {
 	var connecting *pgconn.ConnectError
 	var server *pgconn.PgError

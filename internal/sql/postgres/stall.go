@@ -11,12 +11,12 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// timeouts are those of the server that are in force for a session; 0: none.
+// timeouts are the server's timeouts in force for a session; 0: none.
 type timeouts struct {
 	lock, statement time.Duration
 }
 
-// readTimeouts asks what is in force: a pooler between, or the server, may have a say.
+// readTimeouts reads the timeouts in force: a pooler or the server's configuration may override the requested ones.
 func (s *Store) readTimeouts(ctx context.Context) (t timeouts, err error) {
 	var lock, statement int64
 	if err = s.pool.QueryRow(ctx, s.q.timeouts).Scan(&lock, &statement); err != nil {
@@ -25,13 +25,14 @@ func (s *Store) readTimeouts(ctx context.Context) (t timeouts, err error) {
 	return timeouts{time.Duration(lock) * time.Millisecond, time.Duration(statement) * time.Millisecond}, nil
 }
 
-// stallSlack is how much later than its timeout an error may come, at least: a busy machine takes as long.
+// stallSlack is the least delay of an error after its timeout that indicates a stall. A busy machine can be late by
+// less.
 const stallSlack = time.Second
 
-// stall returns the error of a statement that was sent at that time, as an outage where the server, or this machine,
-// stood still: a timeout of the server ends a wait on time, unless nothing runs. Whatever was waited for, its holder
-// stood still as well, so that the attempt is not to blame. Half a timeout more is allowed for statements that wait
-// for more than one lock, or are sent together.
+// stall examines the error of a statement sent at that time. If the error came much later than the server's timeout,
+// the server or this machine stalled, and stall returns an outage: a running server ends a wait on time. A holder of
+// the lock was stalled as well, so the attempt is not to blame. Half a timeout of tolerance is for statements that wait
+// for several locks or are sent together.
 func stall(err error, sent time.Time, t timeouts) error {
 	var server *pgconn.PgError
 	if !errors.As(err, &server) {
@@ -50,7 +51,7 @@ func stall(err error, sent time.Time, t timeouts) error {
 	}
 	return &pipeline.Fault{
 		Class: pipeline.Outage, DriverCode: server.Code, Err: err,
-		Message: fmt.Sprintf("the server stood still: a timeout of %s has ended a statement after %s",
+		Message: fmt.Sprintf("the server stalled: a timeout of %s ended a statement only after %s",
 			timeout, took.Round(time.Millisecond)),
 	}
 }

@@ -26,7 +26,7 @@ func TestErrorThatComesTooLate(t *testing.T) {
 		{"57014", 61 * time.Second, inForce, false},
 		{"57014", 80 * time.Second, inForce, false},
 		{"57014", 91 * time.Second, inForce, true},
-		{"57014", 61 * time.Second, timeouts{lock: time.Second}, false}, // an operator has cancelled it
+		{"57014", 61 * time.Second, timeouts{lock: time.Second}, false}, // an operator cancelled it
 		{"55P03", time.Hour, timeouts{statement: time.Second}, false},   // NOWAIT
 		{"55P03", 900 * time.Millisecond, timeouts{lock: 10 * time.Millisecond}, false},
 		{"55P03", 2 * time.Second, timeouts{lock: 10 * time.Millisecond}, true},
@@ -37,7 +37,7 @@ func TestErrorThatComesTooLate(t *testing.T) {
 		if c.code == "" {
 			err = errors.New("no answer")
 		}
-		// Whether it is classified before or afterwards.
+		// The result is the same if it is classified before or afterwards.
 		for _, err := range []error{
 			classify(stall(fmt.Errorf("a step: %w", err), time.Now().Add(-c.took), c.force)),
 			stall(classify(err), time.Now().Add(-c.took), c.force),

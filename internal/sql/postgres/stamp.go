@@ -17,8 +17,8 @@ import (
 // stampPrefix begins the comment on a schema that belongs to a registry. The registry's id follows.
 const stampPrefix = "tenant-provisioner registry "
 
-// stampOf is the id of the registry that the comment on a schema names; empty: none. What follows the id is ignored,
-// so that a stamp to which an operator has added a remark still protects its schema.
+// stampOf returns the id of the registry that the comment on a schema names; empty: none. It ignores text after the id,
+// so that a stamp with an operator's remark still protects its schema.
 func stampOf(comment string) (registryID string) {
 	rest, found := strings.CutPrefix(comment, stampPrefix)
 	const length = 36
@@ -32,19 +32,19 @@ func stampOf(comment string) (registryID string) {
 	return id.String()
 }
 
-// stampSQL stamps the schema. PostgreSQL takes no parameter there.
+// stampSQL returns the statement that stamps the schema. COMMENT takes no parameters.
 func (s *Store) stampSQL(schema string) string {
 	return "COMMENT ON SCHEMA " + quote(schema) + " IS " + literal(stampPrefix+s.registryID) + ";\n"
 }
 
-// RegistryID identifies the registry. It is made once; a copy of the database has the same.
+// RegistryID identifies the registry. It is generated once; a copy of the database has the same id.
 func (s *Store) RegistryID() string { return s.registryID }
 
-// readStamp reads the registry's id, and stamps the registry's schema unless that has a comment or another owner.
+// readStamp reads the registry's id, and stamps the registry's schema unless it has a comment or another owner.
 func (s *Store) readStamp(ctx context.Context, conn *pgxpool.Conn) error {
 	err := conn.QueryRow(ctx, s.q.stamp).Scan(&s.registryID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("the registry has lost its id; if it is not in a backup, make another: "+
+		return fmt.Errorf("the registry has lost its id; if it is not in a backup, create another: "+
 			"INSERT INTO %s DEFAULT VALUES", quote(s.registry, "registry_stamp"))
 	}
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *Store) readStamp(ctx context.Context, conn *pgxpool.Conn) error {
 	return err
 }
 
-// ownership is what the database knows of whose a schema is that exists.
+// ownership is what indicates the owner of an existing schema.
 type ownership struct {
 	comment string
 	ours    bool // this role may comment on it
@@ -73,11 +73,11 @@ type otherRegistry struct {
 
 func (o *ownership) scan(row pgx.Row) error { return row.Scan(&o.comment, &o.ours) }
 
-// unstamped reports whether the schema is to get the stamp. A comment of somebody else stays.
+// unstamped reports whether the schema should be stamped. Other comments are kept.
 func (o *ownership) unstamped() bool { return o.comment == "" && o.ours }
 
-// isUnstamped reports whether the boundary that was taken is to get the stamp. It is given up if it has another
-// registry's.
+// isUnstamped reports whether the boundary that was taken should be stamped. It rejects a boundary that carries another
+// registry's stamp.
 func (b *build) isUnstamped(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -91,13 +91,13 @@ func (b *build) isUnstamped(ctx context.Context) (bool, error) {
 	return o.unstamped(), nil
 }
 
-// queueOwnership reads whose the schema is, as far as that is known without reading other registries.
+// queueOwnership queues the queries for ownership that do not read other registries' tables.
 func (s *Store) queueOwnership(batch *pgx.Batch, schema string, o *ownership) {
 	batch.Queue(s.q.schemaComment, schema).QueryRow(func(row pgx.Row) error {
 		if err := o.scan(row); !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
-		return nil // dropped meanwhile
+		return nil // dropped in the meantime
 	})
 	batch.Queue(s.q.registries, s.registry).Query(func(rows pgx.Rows) (err error) {
 		o.others, err = pgx.CollectRows(rows, pgx.RowToStructByPos[otherRegistry])
@@ -105,7 +105,7 @@ func (s *Store) queueOwnership(batch *pgx.Batch, schema string, o *ownership) {
 	})
 }
 
-// batcher is a connection or pool to send a batch to.
+// batcher is a connection or a pool.
 type batcher interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
@@ -121,13 +121,13 @@ func (s *Store) requireOwn(ctx context.Context, db batcher, schema string, o own
 			"nothing was touched: give each service a SCHEMA_TEMPLATE of its own, or choose another id", schema, why)
 }
 
-// requireFree fails if the registry is to be made in a schema that another registry has.
+// requireFree fails if the registry is to be created in a schema that belongs to another registry.
 func (s *Store) requireFree(ctx context.Context, conn *pgxpool.Conn) error {
 	var registry, stamped bool
 	if err := conn.QueryRow(ctx, s.q.probe, s.registry).Scan(&registry, nil, nil, &stamped); err != nil {
 		return err
 	}
-	if registry || stamped { // it is a registry, which others that name it share
+	if registry || stamped { // an existing registry is shared by all services configured with it
 		return nil
 	}
 	var o ownership
@@ -145,9 +145,9 @@ func (s *Store) requireFree(ctx context.Context, conn *pgxpool.Conn) error {
 			"nothing was touched: choose another REGISTRY_SCHEMA, or drop the schema if nothing is in it", s.registry, why)
 }
 
-// ownedElsewhere says why the schema belongs to another registry: by its stamp, because it is one, or because it is
-// registered there; empty: it does not. To look there costs a round trip, and only where there are other registries.
-// One that this role may not read protects only what it has stamped.
+// ownedElsewhere returns why the schema belongs to another registry: it carries its stamp, it is that registry, or it
+// is registered there; empty: it does not. The last check costs a round trip, and is made only if there are other
+// registries. A registry that this role may not read protects only the schemas that it has stamped.
 func (s *Store) ownedElsewhere(ctx context.Context, db batcher, schema string, o ownership) (why string, err error) {
 	if id := stampOf(o.comment); id != "" && id != s.registryID {
 		return "carries the stamp of " + namedRegistry(o.others, id), nil
@@ -176,7 +176,7 @@ func (s *Store) ownedElsewhere(ctx context.Context, db batcher, schema string, o
 	return "", nil
 }
 
-// namedRegistry names the registry with that id, if it is in this database and its schema is stamped.
+// namedRegistry describes the registry with that id by its schema, if that is stamped and in this database.
 func namedRegistry(others []otherRegistry, id string) string {
 	for _, other := range others {
 		if stampOf(other.Comment) == id {

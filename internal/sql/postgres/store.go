@@ -22,12 +22,12 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Timeouts of calls. The server's end a statement that waits or runs too long, and leave the connection
+// Timeouts of calls. The server's timeouts end a statement that waits or runs too long, and leave the connection
 // usable; callTimeout is for a server that does not answer at all.
 const (
 	lockTimeout = 10 * time.Second
-	// frozenTimeout is when the server gives up a transaction whose client says nothing, such as one on a machine
-	// that has lost its power: until then it keeps its locks. A transaction here is never idle for a second.
+	// frozenTimeout is when the server ends an idle transaction, such as that of a machine that has lost power. Until then
+	// the transaction keeps its locks. In normal operation a transaction is never idle for a second.
 	frozenTimeout    = 30 * time.Second
 	statementTimeout = 60 * time.Second
 	callTimeout      = 90 * time.Second
@@ -36,11 +36,10 @@ const (
 	connectTimeout   = 5 * time.Second
 )
 
-// connectionLifetime ends connections whose relation cache has grown: about 0.16 MB a tenant touched.
+// connectionLifetime bounds the growth of a connection's relation cache: about 0.16 MB for each tenant touched.
 const connectionLifetime = 10 * time.Minute
 
-// Where connections are scarce, those that one replica has no work for are what another one waits for. Probes keep one
-// in use.
+// Idle connections are closed soon, because another replica may be waiting for one. Probes keep one in use.
 const (
 	connectionIdleTime  = 15 * time.Second
 	connectionLookEvery = 5 * time.Second
@@ -51,21 +50,21 @@ type Config struct {
 	URL            string // postgres://…, several hosts allowed
 	Registry       string // the registry's schema
 	SchemaTemplate string // names the schema of a tenant; holds {tenant_id}
-	Connections    int    // for work; one more is opened for probes, and one where boundaries are prepared
-	Prepared       int    // boundaries kept ready by Fill; 0: none are prepared or taken
+	Connections    int    // for work; one more is opened for probes, and one more if boundaries are prepared
+	Prepared       int    // boundaries kept ready by FillPool; 0: none are prepared or taken
 	CreatedBy      string // of the bootstrap tenant's row
 	Log            *slog.Logger
 	Traces         trace.TracerProvider // nil: nothing is traced
 }
 
-// Store is a PostgreSQL database as [pipeline.Database]. It is safe for concurrent use.
+// Store is a PostgreSQL database as a [pipeline.Database]. It is safe for concurrent use.
 type Store struct {
 	pool     *pgxpool.Pool
 	q        queries
 	registry string
 	names    sql.SchemaTemplate
 	log      *slog.Logger
-	// registryID is that of the registry, with which boundaries are stamped.
+	// registryID is the registry's id, with which boundaries are stamped.
 	registryID string
 	prepared   preparedPool
 	activity   activity
@@ -74,21 +73,21 @@ type Store struct {
 	timeouts   timeouts
 }
 
-// MaxPrepared bounds the pool: each boundary is 63 relations in the catalogue.
+// MaxPrepared is the maximum size of the pool: each boundary is 63 relations in the catalogue.
 const MaxPrepared = 1000
 
-// registryName is what a registry schema may be called: the migration library does not quote it.
+// registryName matches the names allowed for the registry's schema: the migration library does not quote them.
 var registryName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
-// notSynced are the values of synchronous_commit with which a commit is confirmed before it is on the disk.
+// notSynced are the values of synchronous_commit that acknowledge a commit before it is on disk.
 var notSynced = map[string]bool{"off": true, "false": true, "no": true, "0": true}
 
-// urlForm is what a URL is to look like, for who has a password with such characters in it.
+// urlForm is the expected form of DATABASE_URL, with the escapes that passwords need.
 const urlForm = "postgres://user:password@host:port/database; in names and passwords write @ as %40, / as %2F, " +
 	"a space as %20 and % as %25"
 
-// Check reports every fault of the configuration that can be seen without a connection, by the name of
-// the variable. The error holds no password.
+// Check reports every fault of the configuration that can be found without a connection, each with the name of its
+// variable. The error contains no password.
 func (c Config) Check() error {
 	var faults []error
 	if !unambiguous(c.URL) {
@@ -96,12 +95,12 @@ func (c Config) Check() error {
 	} else if parsed, err := pgxpool.ParseConfig(c.URL); err != nil {
 		faults = append(faults, fmt.Errorf("DATABASE_URL: %w; want %s", err, urlForm))
 	} else if notSynced[strings.ToLower(parsed.ConnConfig.RuntimeParams["synchronous_commit"])] {
-		faults = append(faults, errors.New("DATABASE_URL: with synchronous_commit=off a server that dies loses tenants "+
+		faults = append(faults, errors.New("DATABASE_URL: with synchronous_commit=off a server crash loses tenants "+
 			"whose outcomes were published; leave it out"))
 	}
 	if !registryName.MatchString(c.Registry) || strings.HasPrefix(c.Registry, "pg_") ||
 		c.Registry == "public" || c.Registry == "information_schema" {
-		faults = append(faults, fmt.Errorf("REGISTRY_SCHEMA: %q will not do; use a lower-case name such as "+
+		faults = append(faults, fmt.Errorf("REGISTRY_SCHEMA: %q is not allowed; use a lower-case name such as "+
 			"docex_system, not public and not pg_…", c.Registry))
 	}
 	names, err := sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry)
@@ -115,21 +114,21 @@ func (c Config) Check() error {
 		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q can give the name of a prepared boundary, of this or "+
 			"another service; begin it with something else, such as tenant_", c.SchemaTemplate))
 	} else if c.Prepared > 0 && err == nil && !names.Preparable() {
-		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q holds a colon, which tells the names of prepared "+
-			"boundaries from those of tenants; write it without one, or set PREPARED_BOUNDARIES to 0", c.SchemaTemplate))
+		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q contains a colon, which distinguishes prepared "+
+			"boundaries from tenants; write it without one, or set PREPARED_BOUNDARIES to 0", c.SchemaTemplate))
 	}
 	if c.Connections < 1 {
-		faults = append(faults, fmt.Errorf("CONCURRENCY: %d will not do; at least 1", c.Connections))
+		faults = append(faults, fmt.Errorf("CONCURRENCY: %d is too low; set at least 1", c.Connections))
 	}
 	return errors.Join(faults...)
 }
 
-// unambiguous reports whether a URL is read as it was meant: the driver takes what follows the first @ of a password
-// for a host, and what follows a / for a database, and those are shown.
+// unambiguous reports whether the driver reads a URL as intended. The driver takes everything after the first @ of a
+// password as a host, and everything after a / as a database; both are shown in errors.
 func unambiguous(raw string) bool {
 	_, rest, found := strings.Cut(raw, "://")
 	if !found {
-		return true // words, as in host=… user=…
+		return true // keyword form: host=… user=…
 	}
 	authority, _, _ := strings.Cut(rest, "/")
 	if _, host, found := strings.Cut(authority, "@"); found {
@@ -139,7 +138,7 @@ func unambiguous(raw string) bool {
 	return !strings.Contains(where, "@")
 }
 
-// prepare makes what needs no connection.
+// prepare builds everything that needs no connection.
 func (c Config) prepare() (names sql.SchemaTemplate, q queries, err error) {
 	if err := c.Check(); err != nil {
 		return names, q, err
@@ -151,8 +150,8 @@ func (c Config) prepare() (names sql.SchemaTemplate, q queries, err error) {
 	return names, q, err
 }
 
-// Open connects and brings the registry up to date, waiting for other replicas that do the same. Close
-// the store after use.
+// Open connects and migrates the registry; it waits for other replicas that are migrating it. Close the store after
+// use.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	names, q, err := c.prepare()
 	if err != nil {
@@ -178,10 +177,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// prepareStatements has the server keep what every request needs, under the statements' own texts, by which the driver
-// finds them: a third of what they cost is to be understood. They are planned anew whenever a schema is made anywhere.
+// prepareStatements prepares the statements that every request needs. Each is prepared under its own text, by which the
+// driver finds it. Parsing is a third of the cost of these statements. Creating a schema anywhere still invalidates
+// their plans.
 func (s *Store) prepareStatements(ctx context.Context, conn *pgx.Conn) error {
-	if !s.migrated.Load() { // what they speak of is not there yet
+	if !s.migrated.Load() { // their tables may not exist yet
 		return nil
 	}
 	for _, text := range s.q.hot() {
@@ -217,7 +217,7 @@ func openPool(
 	return pool, nil
 }
 
-// poolConfig is what connections for work and for reading have in common.
+// poolConfig returns the settings that connections for work and for reading share.
 func poolConfig(c Config) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
@@ -228,7 +228,7 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	config.MaxConnLifetimeJitter = connectionLifetime / 5
 	config.MaxConnIdleTime, config.HealthCheckPeriod = connectionIdleTime, connectionLookEvery
 	conn := config.ConnConfig
-	// DDL differs from tenant to tenant: preparing it would cost a round trip and fill the cache.
+	// DDL differs for each tenant: preparing it would cost a round trip and fill the cache.
 	conn.DefaultQueryExecMode = pgx.QueryExecModeExec
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = connectTimeout
@@ -237,13 +237,13 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	setDefault(conn.RuntimeParams, "lock_timeout", milliseconds(lockTimeout))
 	setDefault(conn.RuntimeParams, "statement_timeout", milliseconds(statementTimeout))
 	setDefault(conn.RuntimeParams, "idle_in_transaction_session_timeout", milliseconds(frozenTimeout))
-	// A session default of another isolation level would blind the second look under the lock; row
-	// security would hide rows from the check that a boundary has none.
+	// Another default isolation level would hide concurrent commits from the second read under the lock. Row security
+	// would hide rows from the check that a boundary is empty.
 	conn.RuntimeParams["default_transaction_isolation"] = "read committed"
 	conn.RuntimeParams["row_security"] = "off"
-	conn.RuntimeParams["client_encoding"] = "UTF8" // that of the database is the default
-	// Every index is made on an empty table, and no query here reads much: planning for helpers and for compiled
-	// code would be in vain.
+	conn.RuntimeParams["client_encoding"] = "UTF8" // the default would be the database's encoding
+	// Indexes are built on empty tables and no query reads much data, so planning for parallel workers and JIT compilation
+	// would be wasted.
 	setDefault(conn.RuntimeParams, "max_parallel_maintenance_workers", "0")
 	setDefault(conn.RuntimeParams, "jit", "off")
 	if c.Traces != nil {
@@ -268,8 +268,8 @@ func setDefault(params map[string]string, name, value string) {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Close closes all connections. It waits for those in use, but not for long: the pool has been seen to wait for
-// a server that does not answer.
+// Close closes all connections. It waits only closeTimeout for those in use: the pool can block while the server does
+// not answer.
 func (s *Store) Close() error {
 	closed := make(chan struct{})
 	go func() {
@@ -285,13 +285,13 @@ func (s *Store) Close() error {
 	}
 }
 
-// Stat is the state of the pool of connections, for metrics.
+// Stat returns the state of the connection pool, for metrics.
 func (s *Store) Stat() *pgxpool.Stat { return s.pool.Stat() }
 
-// Strategy is [events.IsolationSchema].
+// Strategy returns [events.IsolationSchema].
 func (s *Store) Strategy() string { return events.IsolationSchema }
 
-// Ping reports whether the database answers and can be written to, and whether commits get through.
+// Ping reports whether the database answers, can be written to, and completes commits.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
@@ -314,7 +314,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		}
 	}
 	if readOnly {
-		// What is pooled leads to the server that was the primary once. New connections look for the present one.
+		// Pooled connections lead to the former primary. New connections find the current one.
 		s.pool.Reset()
 		return &pipeline.Fault{Class: pipeline.Outage, Message: readOnlyHint(), DriverCode: readOnlyState}
 	}

@@ -2,7 +2,7 @@ package sqlite
 
 import "os"
 
-// mayWrite fails where the file may not be read and written. Here closing a file ends no other's locks.
+// mayWrite fails unless the file may be read and written. On Windows, closing a file releases no other handle's locks.
 func mayWrite(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {

@@ -15,20 +15,20 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// pendingChange is something to be written to the registry, which waits for a commit.
+// pendingChange is a change to the registry that waits for a group commit.
 type pendingChange struct {
-	durable bool // the caller is told when it is on the disk
-	// dir holds a tenant's file. Its names, and those in its parents, are durable before the commit is:
-	// all the way up, since a directory may be one that an attempt made which then died.
+	durable bool // the caller gets the result only when it is on disk
+	// dir contains a tenant's file. The directory entries of the file, and of its parents up to the root, are synced
+	// before the commit: a crashed attempt may have created a parent without syncing it.
 	dir    string
 	tenant string
 	do     func(ctx context.Context, registry *databasesql.Tx) error
 	err    error
-	unsync error // why the names of the file are not durable
+	unsync error // why the directory entries of the file are not durable
 	told   chan error
 }
 
-// commitQueue is the changes that wait.
+// commitQueue contains the pending changes.
 type commitQueue struct {
 	mutex   sync.Mutex
 	waiting []*pendingChange
@@ -40,7 +40,7 @@ func (q *commitQueue) enqueue(c *pendingChange) {
 	q.waiting = append(q.waiting, c)
 }
 
-// withdraw reports whether the change was still waiting.
+// withdraw removes a pending change. It reports false if a leader has already drained it.
 func (q *commitQueue) withdraw(c *pendingChange) bool {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
@@ -51,7 +51,7 @@ func (q *commitQueue) withdraw(c *pendingChange) bool {
 	return i >= 0
 }
 
-// drain empties the queue.
+// drain empties the queue and returns its changes.
 func (q *commitQueue) drain() (batch []*pendingChange) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
@@ -59,7 +59,8 @@ func (q *commitQueue) drain() (batch []*pendingChange) {
 	return batch
 }
 
-// write is writeOnce, again for a change that can be made again where another one's fault had it abandoned.
+// write is writeOnce with retries: a change that was rolled back because of another change in its batch is repeated, up
+// to three times in total, unless it places a file.
 func (s *Store) write(ctx context.Context, c *pendingChange) (err error) {
 	for range 3 {
 		if err = s.writeOnce(ctx, c); !errors.Is(err, errAbandoned) || c.dir != "" {
@@ -70,10 +71,10 @@ func (s *Store) write(ctx context.Context, c *pendingChange) (err error) {
 	return err
 }
 
-// writeOnce makes the change in a write transaction of the registry and returns when that is committed. Who gets the
-// turn takes along all that wait for it: they share one transaction, and one wait for the disk. Nobody waits for
-// others to come. A caller whose context ends leaves the queue; once its change is being written it waits for
-// the result, which is the truth.
+// writeOnce makes the change in a write transaction of the registry and returns after the commit. Changes are group
+// committed. The caller that gets the turn is the leader: it drains the queue and commits all pending changes in one
+// transaction, with one wait for the disk. A leader does not wait for further changes. A caller whose context ends
+// withdraws its change; if the change is already being written, it waits for the actual result.
 func (s *Store) writeOnce(ctx context.Context, c *pendingChange) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -92,7 +93,7 @@ func (s *Store) writeOnce(ctx context.Context, c *pendingChange) error {
 		return <-c.told
 	}
 	select {
-	case err := <-c.told: // who had the turn before took it along
+	case err := <-c.told: // the previous leader committed it
 		return err
 	default:
 	}
@@ -100,12 +101,12 @@ func (s *Store) writeOnce(ctx context.Context, c *pendingChange) error {
 	return <-c.told
 }
 
-// errAbandoned is what the others are told where one change of the batch panics, or its directory does not work. It
-// costs them nothing.
-var errAbandoned = fmt.Errorf("the transaction was abandoned for another one's fault: %w", pipeline.ErrBusy)
+// errAbandoned is the result of a batch's other changes if one change panics or its directory cannot be synced. It
+// costs their requests no attempt.
+var errAbandoned = fmt.Errorf("the transaction was rolled back for another change's fault: %w", pipeline.ErrBusy)
 
-// leader writes a batch and tells everybody what became of it. A transaction that is not committed has told no
-// change the truth, not even one that failed: what it met there may have been another's.
+// leader commits a batch and sends each change its result. If the transaction does not commit, all changes get its
+// error, even one that failed by itself: its failure may depend on other changes in the transaction.
 func (s *Store) leader(ctx context.Context, batch []*pendingChange) {
 	err := errAbandoned
 	defer func() {
@@ -120,7 +121,7 @@ func (s *Store) leader(ctx context.Context, batch []*pendingChange) {
 		}
 	}()
 	if len(batch) > 1 {
-		ctx = context.WithoutCancel(ctx) // the caller's end is not the others'
+		ctx = context.WithoutCancel(ctx) // the end of the leader's context must not fail the others
 	}
 	err = s.commit(ctx, batch)
 }
@@ -152,7 +153,8 @@ func (s *Store) commit(ctx context.Context, batch []*pendingChange) error {
 	return registryFault(tx.Commit())
 }
 
-// withSavepoints makes each change so that it can fail without the others. An error is the transaction's.
+// withSavepoints makes each change within a savepoint, so that one can fail without the others. It returns errors of
+// the transaction itself.
 func withSavepoints(ctx context.Context, tx *databasesql.Tx, batch []*pendingChange) error {
 	for _, c := range batch {
 		if _, err := tx.ExecContext(ctx, "SAVEPOINT change"); err != nil {
@@ -170,8 +172,9 @@ func withSavepoints(ctx context.Context, tx *databasesql.Tx, batch []*pendingCha
 	return nil
 }
 
-// syncDirs makes the names of the batch's files durable. At once: a file system has one journal, and who waits
-// for it at the same time waits for the same write. Where a tenant's directory fails, the fault is that tenant's.
+// syncDirs makes the directory entries of the batch's files durable. It syncs all directories concurrently: a file
+// system has one journal, so concurrent syncs share one write. If syncing a tenant's own directory fails, only that
+// tenant's change fails with that error.
 func (s *Store) syncDirs(batch []*pendingChange) error {
 	var all errgroup.Group
 	begun := map[string]bool{}
@@ -200,7 +203,7 @@ func (s *Store) syncDirs(batch []*pendingChange) error {
 	if err := all.Wait(); err != nil {
 		for _, c := range batch {
 			if why := failed[c.dir]; why != nil && c.dir != s.Root {
-				c.unsync, err = registryFault(why), errAbandoned // a rehearsal tells whether it is that tenant's
+				c.unsync, err = registryFault(why), errAbandoned // a rehearsal shows whether the fault is that tenant's
 			}
 		}
 		return registryFault(err)

@@ -18,8 +18,7 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// crowd holds the turn until all of the calls wait for it, then lets them go, does while they run what it is
-// told, and returns their results.
+// crowd holds the turn until all calls are pending, then runs them as one batch and returns their results.
 func crowd(t *testing.T, s *Store, calls ...func() error) []error {
 	t.Helper()
 	s.turn <- struct{}{}
@@ -34,7 +33,7 @@ func crowd(t *testing.T, s *Store, calls ...func() error) []error {
 	return results
 }
 
-// await returns when n changes wait for the turn.
+// await returns when n changes are pending.
 func await(t *testing.T, s *Store, n int) {
 	t.Helper()
 	for t.Context().Err() == nil {
@@ -56,7 +55,7 @@ func cause(err error) events.CauseCode {
 	return fault.Code
 }
 
-// tenants are those in the registry.
+// tenants returns the registered tenants.
 func tenants(t *testing.T, s *Store) string {
 	t.Helper()
 	all, err := collect(t.Context(), s.reads, "SELECT tenant_id FROM tenant_registry WHERE NOT is_system ORDER BY 1",
@@ -70,7 +69,7 @@ func tenants(t *testing.T, s *Store) string {
 	return strings.Join(all, " ")
 }
 
-// Invariant 7: what waits at the same time is one transaction, in which each stands and falls for itself.
+// Invariant 7: pending changes share one transaction, in which each can fail without the others.
 func TestThoseThatWaitShareACommit(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
@@ -81,7 +80,7 @@ func TestThoseThatWaitShareACommit(t *testing.T) {
 	for _, tenant := range []string{"a", "b", "c", "taken", "twin"} {
 		builds[tenant] = ready(t, s, tenant, tenant)
 	}
-	late := ready(t, s, "twin too", "TWIN") // sees a row that is not committed yet
+	late := ready(t, s, "twin too", "TWIN") // reads a row that is not committed yet
 	if err := os.WriteFile(builds["taken"].path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -151,12 +150,12 @@ func TestWhoIsStoppedWhileWaitingLeaves(t *testing.T) {
 	if got := tenants(t, s); got != "stays" {
 		t.Errorf("registered: %s", got)
 	}
-	if err := s.write(ctx, &pendingChange{}); !errors.Is(err, told) { // nor does it begin to wait
+	if err := s.write(ctx, &pendingChange{}); !errors.Is(err, told) { // it is not even queued
 		t.Error(err)
 	}
 }
 
-// Whose change is being written has the result, whatever becomes of its context.
+// A caller whose change is being written gets the result, even if its context ends.
 func TestWhoIsStoppedWhileWritingWaits(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
@@ -177,8 +176,8 @@ func TestWhoIsStoppedWhileWritingWaits(t *testing.T) {
 	}
 }
 
-// A transaction that is not committed fails for all, also for who was told nothing but the truth in it. The
-// files stay, known as the requests' own, and are used by the next attempts.
+// A transaction that is not committed fails all its changes, also one that had already failed by itself. The files
+// stay, recognized as the requests' own, and the next attempts use them.
 func TestWhatIsNotDurableIsNotRegistered(t *testing.T) {
 	t.Parallel()
 	ailing := errors.New("the disk is ailing")
@@ -196,7 +195,7 @@ func TestWhatIsNotDurableIsNotRegistered(t *testing.T) {
 			func(s *Store) error { s.syncDir = syncDir; return nil },
 		},
 		"commit": {
-			func(s *Store) error { // a constraint that is looked at when all is written
+			func(s *Store) error { // a constraint that is checked at the commit
 				_, err := s.lax.Exec(`CREATE TABLE whole (id INTEGER PRIMARY KEY);
 					CREATE TABLE part (id INTEGER REFERENCES whole DEFERRABLE INITIALLY DEFERRED);
 					CREATE TRIGGER torn AFTER INSERT ON tenant_registry BEGIN INSERT INTO part VALUES (1); END`)
@@ -249,8 +248,8 @@ func TestWhatIsNotDurableIsNotRegistered(t *testing.T) {
 	}
 }
 
-// A file that an attempt placed which then died is durable before its tenant is, also where nothing in it is
-// left to do.
+// The directory entries of a file placed by a crashed attempt are durable before its tenant is registered, even if the
+// file itself needs no more work.
 func TestFileThatWasThereIsSynced(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
@@ -278,7 +277,7 @@ func TestFileThatWasThereIsSynced(t *testing.T) {
 	}
 }
 
-// A change that panics takes nobody's turn away.
+// A change that panics releases the turn.
 func TestPanicWhileWriting(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
@@ -298,7 +297,7 @@ func TestPanicWhileWriting(t *testing.T) {
 		return &pendingChange{do: func(context.Context, *databasesql.Tx) error { return nil }}
 	}
 	crowd(t, s, call(fine()), call(failing), call(fine()))
-	// Who has the turn panics, and then the change's own caller, who makes it again.
+	// The leader panics, and then the change's own caller, which repeats it.
 	if n := panics.Load(); n < 1 || n > 2 {
 		t.Errorf("%d panics, want one or two", n)
 	}

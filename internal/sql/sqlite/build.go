@@ -15,25 +15,25 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// build is one attempt: a file under construction, or one that was there, opened in one transaction.
+// build is one attempt: a file under construction, or an existing file opened in one transaction.
 type build struct {
 	*Store
 	claim  pipeline.Claim
 	tenant string
 	path   string   // the final name
-	made   []string // directories made for it, the deepest first
-	fresh  *os.File // under construction, beside the final name; nil where a file was there
+	made   []string // directories created for it, the deepest first
+	fresh  *os.File // under construction, next to the final name; nil if a file existed
 	db     *databasesql.DB
-	tx     *databasesql.Tx // of the file that was there
-	done   bool            // it is registered
+	tx     *databasesql.Tx // of the existing file
+	done   bool            // the tenant is registered
 }
 
-// Begin implements [pipeline.Database]. Nothing is touched.
+// Begin implements [pipeline.Database]. It touches no file.
 func (s *Store) Begin(_ context.Context, c pipeline.Claim, tenantID string) (pipeline.Build, error) {
 	return &build{Store: s, claim: c, tenant: tenantID, path: s.path(tenantID)}, nil
 }
 
-// CreateBoundary begins a new file beside the final name, or the one that is there if it holds no rows.
+// CreateBoundary starts a new file next to the final name, or opens the existing one if it holds no rows.
 func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	if err := b.stayInside(); err != nil {
 		return pipeline.Boundary{}, fmt.Errorf("open %s: %w", b.path, classify(err))
@@ -43,8 +43,8 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		err = b.startBeside()
 	case errors.Is(err, syscall.ENOTDIR), err == nil && !info.Mode().IsRegular():
-		err = pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s, or the directory it should be in, exists and is "+
-			"something else; nothing was touched", b.path)
+		err = pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s is not a regular file, or its "+
+			"directory is not a directory; nothing was touched", b.path)
 	case err == nil:
 		err = b.openExisting(ctx)
 	}
@@ -54,7 +54,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	return pipeline.Boundary{DatabasePath: b.path}, nil
 }
 
-// stayInside fails if links lead the file's directory out of the storage root.
+// stayInside fails if symbolic links lead the file's directory out of the storage root.
 func (b *build) stayInside() error {
 	root, err := filepath.EvalSymlinks(b.Root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -66,7 +66,7 @@ func (b *build) stayInside() error {
 	for dir := filepath.Dir(b.path); ; dir = filepath.Dir(dir) {
 		target, err := filepath.EvalSymlinks(dir)
 		if errors.Is(err, fs.ErrNotExist) && dir != b.Root {
-			continue // yet to be made, below one that is there
+			continue // to be created below an existing one
 		}
 		if err != nil {
 			return err
@@ -79,8 +79,8 @@ func (b *build) stayInside() error {
 	}
 }
 
-// CreateTables implements [pipeline.Build]. A new file gets the content of a finished one. Where something that
-// was there is in the way of a table, the others are created: step 4 then names what differs.
+// CreateTables implements [pipeline.Build]. A new file gets the template's content. If an existing object prevents a
+// table, the other tables are created, and step 4 reports what differs.
 func (b *build) CreateTables(ctx context.Context) error {
 	if b.fresh != nil {
 		if err := b.template.write(b.fresh, b.mark(b.claim.Key)); err != nil {
@@ -98,7 +98,7 @@ func (b *build) CreateTables(ctx context.Context) error {
 	return nil
 }
 
-// CreateIndexes implements [pipeline.Build]. A new file has them: they are in the content of a finished one.
+// CreateIndexes implements [pipeline.Build]. The template's content includes the indexes.
 func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 	if b.fresh != nil {
 		return nil, nil
@@ -123,8 +123,8 @@ func (b *build) Inspect(ctx context.Context) (inspection pipeline.Inspection, er
 	return inspection, nil
 }
 
-// Register implements [pipeline.Build]: finish the file, then, in the registry's write transaction, look
-// again, place the file, and commit.
+// Register implements [pipeline.Build]. It finishes the file. Then, in the registry's write transaction, it reads the
+// rows again, places the file and commits.
 func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
 	if b.fresh != nil {
 		if err := b.finish(); err != nil {
@@ -157,7 +157,7 @@ func (b *build) enter(ctx context.Context, registry *databasesql.Tx, t pipeline.
 	return b.enterRows(ctx, registry, t, o)
 }
 
-// enterRows writes both rows, and fails where one is not there then.
+// enterRows writes both rows, and fails if one is missing afterwards.
 func (b *build) enterRows(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome) error {
 	if _, err := registry.ExecContext(ctx, registerSQL, t.ID, t.DisplayName, t.IsolationStrategy,
 		t.Boundary.DatabasePath, stamp(t.CreatedAt), t.CreatedBy); err != nil {
@@ -174,12 +174,12 @@ func (b *build) enterRows(ctx context.Context, registry *databasesql.Tx, t pipel
 	return err
 }
 
-// errNotKept: a trigger has swallowed a row.
-var errNotKept = errors.New("the registry or the ledger has not kept what was written; look for a trigger on " +
+// errNotKept means that a trigger discarded a row.
+var errNotKept = errors.New("a row written to the registry or the ledger is missing; look for a trigger on " +
 	"tenant_registry and tenant_requests")
 
-// Close gives up what was not registered. A file under construction is removed, and so is a directory that
-// was made for it; a file that has its final name stays, and is named if it is this request's.
+// Close discards what was not registered. It removes a file under construction and the directories created for it. A
+// file that already has its final name stays, and is returned if it is this request's.
 func (b *build) Close(ctx context.Context) []string {
 	if b.tx != nil {
 		b.tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
@@ -192,7 +192,7 @@ func (b *build) Close(ctx context.Context) []string {
 	}
 	if b.fresh != nil {
 		os.Remove(b.fresh.Name()) //nolint:errcheck // after placing there is nothing to remove
-		b.fresh.Close()           //nolint:errcheck // its content is nobody's any more
+		b.fresh.Close()           //nolint:errcheck // its content is discarded
 	}
 	for _, dir := range b.made {
 		if os.Remove(dir) != nil { // not empty: it is in use

@@ -10,14 +10,14 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// classify makes a *pipeline.Fault of an error that was met in what is one tenant's.
+// classify converts an error on objects of one tenant to a *pipeline.Fault.
 func classify(err error) error { return fault(err, false) }
 
-// registryFault is classify for the registry, and whatever else all requests share.
+// registryFault is classify for the registry, and for everything else that all requests share.
 func registryFault(err error) error { return fault(err, true) }
 
-// fault makes a *pipeline.Fault of an error, by the table of faults: by SQLite's result code, or by the number of the
-// operating system's error.
+// fault converts an error to a *pipeline.Fault by the table of faults, using SQLite's result code or the errno of the
+// operating system.
 func fault(err error, shared bool) error {
 	var known *pipeline.Fault
 	var settled *pipeline.AlreadyDecidedError
@@ -37,7 +37,7 @@ func fault(err error, shared bool) error {
 	return &pipeline.Fault{Class: m.Class, Code: m.Code, Message: m.Hint, DriverCode: native, Shared: shared, Err: err}
 }
 
-// primary is the primary result code of a driver's error, or 0.
+// primary returns the primary result code of a driver's error, or 0.
 func primary(err error) int {
 	var native *driver.Error
 	if !errors.As(err, &native) {

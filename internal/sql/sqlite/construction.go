@@ -10,8 +10,8 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// startBeside makes the directory and a new file in it. A crash leaves that file to be thrown away. The lock
-// that is never given up tells other attempts that it is alive.
+// startBeside creates the directory and a new file in it. After a crash the file is a leftover, to be removed. The
+// lock, held until the file is closed, shows other attempts that this one is alive.
 func (b *build) startBeside() (err error) {
 	dir := filepath.Dir(b.path)
 	if b.made, err = makeDirs(dir); err != nil {
@@ -26,9 +26,9 @@ func (b *build) startBeside() (err error) {
 	return lock(b.fresh)
 }
 
-// inspectFresh compares the file under construction with the definition. What is in it is read again: where that is
-// the template to the byte, so is what SQLite finds in it, and where it is not, SQLite reads it. Immutable: nobody else
-// writes it, so that it can be read without locks.
+// inspectFresh compares the file under construction with the definition. It reads the file again. If the content equals
+// the template, the template's inspection applies; otherwise SQLite inspects the file. No other process writes the
+// file, so SQLite opens it as immutable, without locks.
 func (b *build) inspectFresh(ctx context.Context) (pipeline.Inspection, error) {
 	info, err := b.fresh.Stat()
 	if err != nil {
@@ -45,7 +45,7 @@ func (b *build) inspectFresh(ctx context.Context) (pipeline.Inspection, error) {
 	return inspection, err
 }
 
-// finish makes the content durable, before it gets a name by which others find it.
+// finish makes the content durable before the file gets its final name.
 func (b *build) finish() error {
 	if err := b.fresh.Sync(); err != nil {
 		return fmt.Errorf("finish %s: %w", b.fresh.Name(), classify(err))
@@ -54,10 +54,10 @@ func (b *build) finish() error {
 	return nil
 }
 
-// placeFresh gives the new file its name and lets go of it.
+// placeFresh gives the new file its final name and closes it.
 func (b *build) placeFresh() error {
 	if err := place(b.fresh.Name(), b.path, b.tenant); err != nil {
-		return err // taken meanwhile: the next attempt looks at what is there
+		return err // the name was taken in the meantime: the next attempt examines that file
 	}
 	crash.Point("file placed", b.tenant)
 	return b.fresh.Close()

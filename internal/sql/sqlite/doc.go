@@ -1,31 +1,33 @@
-// Package sqlite keeps each tenant in a SQLite file of its own, with a driver that needs no C.
+// Package sqlite stores each tenant in a SQLite file of its own, with a driver that needs no C.
 //
-// A new tenant's file is written beside its final name from the content of a finished one, compared with the
-// definition, synced, linked into place under the registry's write lock, and its directory synced, before the
-// registry commits. Nobody ever sees half a file under a tenant's name. While it is built it is locked, so that
-// another attempt can tell it from a dead one's.
+// A new tenant's file is written next to its final name from a template's content, compared with the definition, and
+// synced. Under the registry's write lock it is linked into place and its directory is synced, before the registry
+// commits. So no process ever sees an incomplete file under a tenant's name. The file is locked while it is built,
+// which distinguishes it from a leftover of a crashed attempt.
 //
-// Invariants, beside those of package pipeline:
+// Invariants, in addition to those of package pipeline:
 //
-//  1. Who registers decides: inside the registry's write transaction ledger and registry are read again,
-//     then the file is placed, then both rows are written, and all is committed. Requests for one tenant may build
-//     at the same time; the second finds the first one's row.
-//  2. Placing never replaces a file: it is a link(2), which fails where the name is taken.
-//  3. A file that was there before is used in place, in one transaction of its own, and only if no table
-//     in it holds a row. Rows found mean a registered tenant (TENANT_EXISTS) or somebody's data
-//     (BOUNDARY_NOT_EMPTY), never a reason to go on.
-//  4. A file that this request placed and a crash kept from being registered is known by the mark in its
-//     header (application_id), and named as left behind if the request fails for good. The mark is made of the
-//     registry's id and the request's key. A file with a mark that no request of the ledger for this tenant explains
-//     may be registered by another service and is not used. One without a mark gets it when it is taken over.
-//  5. Pragmas are set through the DSN, for every connection. The registry is in WAL mode; claims and notes
-//     commit without waiting for the disk, the commit of an outcome waits.
-//  6. The content of new files is made when the store is opened, by the statements that complete a file that was
-//     there, and must be as defined. But for the mark it is the file that those statements make. Step 4 asks SQLite
-//     what is in the new file all the same, and compares in full what is not what SQLite has of the template.
-//  7. Changes of the registry that wait at the same time share one transaction and one commit, in which each can
-//     fail without the others. A file's content is durable before the file is placed, its name before the
-//     transaction is committed, and that before the caller is told. What is not committed has failed for all of
-//     them. Who is stopped while waiting has changed nothing; who is being written for gets the result.
-//  8. A [Reader] makes and changes nothing, whether files are at rest, in use, or left by a crash.
+//  1. Registration decides. Within the registry's write transaction, ledger and registry are read again, the file is
+//     placed, both rows are written, and all is committed. Requests for one tenant may build at the same time; the
+//     later one finds the earlier one's row.
+//  2. Placing never replaces a file: it is a link(2), which fails if the name is taken. (Without hard links it is a
+//     check and a rename(2) under the registry's write lock, which excludes only other provisioners.)
+//  3. A file that existed before is used in place, in one transaction of its own, and only if no table in it holds a
+//     row. Rows mean a registered tenant (TENANT_EXISTS) or data of another program (BOUNDARY_NOT_EMPTY), and always
+//     fail the attempt.
+//  4. A file that this request placed, but a crash kept from being registered, is recognized by the mark in its header
+//     (application_id). If the request fails for good, its failure lists the file as left behind. The mark is a hash
+//     of the registry's id and the request's key. A file whose mark belongs to no request for this tenant in the
+//     ledger may be another service's, and is not used. A file without a mark gets one when it is taken over.
+//  5. Pragmas are set through the DSN, for every connection. The registry is in WAL mode. Claims and notes commit
+//     without waiting for the disk; the commit of an outcome waits.
+//  6. The template is built when the store is opened, by the statements that also complete an existing file, and must
+//     match the definition. Apart from the mark, a new file is identical to one built by those statements. Step 4
+//     still reads the new file, and lets SQLite inspect it in full if it is not identical.
+//  7. Pending changes of the registry share one transaction and one group commit, in which each can fail without the
+//     others. A file's content is durable before the file is placed, its name before the commit, and the commit before
+//     the caller gets the result. If the transaction does not commit, all of its changes have failed. A caller that is
+//     cancelled while its change is pending has changed nothing; a caller whose change is being written gets its
+//     result.
+//  8. A [Reader] creates and changes nothing, whether files are at rest, in use, or left by a crash.
 package sqlite

@@ -13,19 +13,19 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite": no C compiler, no shared library
 )
 
-// busyTimeout is how long a statement waits for another process's lock, as a rule.
+// busyTimeout is how long a statement waits for another process's lock, except on a tenant's file.
 const busyTimeout = 5 * time.Second
 
-// ownBusyTimeout is the same for one tenant's file: while that is waited for, a worker is not there for others.
+// ownBusyTimeout is that wait on one tenant's file. It is short because the wait blocks a worker.
 const ownBusyTimeout = time.Second
 
-// immutable is the mode ro without locks, and without files beside the database, for one that nobody writes.
+// immutable is mode ro without locks and without files next to the database, for a database that no process writes.
 const immutable = "immutable"
 
-// opener is [databasesql.Open], or what traces the calls of what it opens.
+// opener is [databasesql.Open], or a function that also traces the calls on the database.
 type opener func(driver, name string) (*databasesql.DB, error)
 
-// traced is an opener with a span for each statement and transaction.
+// traced returns an opener with a span for each statement and transaction.
 func traced(provider trace.TracerProvider) opener {
 	return func(driver, name string) (*databasesql.DB, error) {
 		return otelsql.Open(driver, name, otelsql.WithTracerProvider(provider),
@@ -36,13 +36,13 @@ func traced(provider trace.TracerProvider) opener {
 	}
 }
 
-// open opens a file with the given pragmas, in mode ro, rw or immutable, for one connection. Nothing is read yet.
-// wait is for another's lock.
+// open opens a file in mode ro, rw or immutable, with the given pragmas, for one connection. It reads nothing yet. wait
+// is the busy timeout.
 func open(path, mode string, wait time.Duration, pragmas ...string) (*databasesql.DB, error) {
 	return openBy(databasesql.Open, path, mode, 1, wait, pragmas...)
 }
 
-// openBy is open by another opener, with more than one connection.
+// openBy is open with a given opener and number of connections.
 func openBy(
 	by opener, path, mode string, connections int, wait time.Duration, pragmas ...string,
 ) (*databasesql.DB, error) {

@@ -13,8 +13,8 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// openExisting takes the write lock of the file that is there and sees that it holds no rows. Only SQLite
-// opens it: for any other to close it would end the locks that this process has on it (fcntl(2)).
+// openExisting takes the write lock of the existing file and checks that it holds no rows. Only SQLite opens the file:
+// closing another descriptor of it would release the locks that this process has on it (fcntl(2)).
 func (b *build) openExisting(ctx context.Context) error {
 	if err := b.requireFiles(); err != nil {
 		return err
@@ -22,11 +22,11 @@ func (b *build) openExisting(ctx context.Context) error {
 	if err := mayWrite(b.path); err != nil {
 		return err
 	}
-	// A process that died while it placed the file has left its other name.
+	// A process that crashed while placing the file may have left its temporary name.
 	if err := removeLeftovers(filepath.Dir(b.path), b.claim); err != nil {
 		return err
 	}
-	// EXTRA: the commit also survives losing power right after it.
+	// EXTRA: the commit survives even a power loss right after it.
 	db, err := open(b.path, "rw", ownBusyTimeout, "synchronous(EXTRA)")
 	if err != nil {
 		return err
@@ -45,8 +45,8 @@ func (b *build) openExisting(ctx context.Context) error {
 	return b.occupied(ctx, "holds rows in "+table)
 }
 
-// requireFiles fails if something else is where SQLite has its files beside the tenant's: it would open it, and wait
-// for ever at a pipe.
+// requireFiles fails if the names of SQLite's files next to the tenant's exist and are not regular files. SQLite would
+// open them, and block forever on a pipe.
 func (b *build) requireFiles() error {
 	for _, suffix := range []string{"-journal", "-wal", "-shm"} {
 		if info, err := os.Stat(b.path + suffix); err == nil && !info.Mode().IsRegular() {
@@ -58,7 +58,7 @@ func (b *build) requireFiles() error {
 	return nil
 }
 
-// notOurs turns "not a SQLite database" into what it means here.
+// notOurs replaces SQLite's "not a database" error with its meaning here.
 func (b *build) notOurs(ctx context.Context, err error) error {
 	if primary(err) == sqlite3.SQLITE_NOTADB {
 		return b.occupied(ctx, "is not a SQLite database")
@@ -66,8 +66,8 @@ func (b *build) notOurs(ctx context.Context, err error) error {
 	return err
 }
 
-// occupied explains a file that must not be used. Only a registered tenant gets rows, so a registry read
-// after the rows were seen tells the tenant of another request from somebody's data.
+// occupied explains why a file must not be used. Only a registered tenant gets rows. So the registry, read after the
+// rows were seen, shows whether they belong to a tenant of another request or to another program.
 func (b *build) occupied(ctx context.Context, why string) error {
 	if err := b.lookAgain(ctx, b.reads, b.claim, b.tenant, b.path); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (b *build) occupied(ctx context.Context, why string) error {
 		"touched: move it away or choose another id", b.path, why)
 }
 
-// tableWithRows names a table that holds rows, if there is one.
+// tableWithRows returns the name of a table that holds rows, or "".
 func (b *build) tableWithRows(ctx context.Context) (string, error) {
 	tables, err := collect(ctx, b.tx, relationsSQL, func(row scanner) (name string, err error) {
 		err = row.Scan(&name)
@@ -98,15 +98,15 @@ func (b *build) tableWithRows(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// create runs the statements and returns those that failed for themselves, by their place. A statement
-// that fails takes back itself alone.
+// create runs the statements and returns those that failed by themselves, by position. A failed statement undoes only
+// its own changes.
 func (b *build) create(ctx context.Context, ddl string) (map[int]error, error) {
 	failed := map[int]error{}
 	for i, statement := range sql.Statements(ddl) {
 		_, err := b.tx.ExecContext(ctx, statement)
 		switch {
 		case err == nil:
-		case primary(err) == sqlite3.SQLITE_ERROR: // its one code for all that is wrong with a statement
+		case primary(err) == sqlite3.SQLITE_ERROR: // the code for any error in a statement itself
 			failed[i] = err
 		default:
 			return nil, err

@@ -13,16 +13,16 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// buildingPrefix begins the names of files under construction. What follows identifies request, replay
-// and attempt, so that no two attempts ever share one, in whatever process.
+// buildingPrefix begins the names of files under construction. The rest identifies request, replay and attempt, so that
+// attempts never share a file, in any process.
 const buildingPrefix = ".building-"
 
 func buildingName(c pipeline.Claim) string {
 	return fmt.Sprintf("%s%s-%d-%d", buildingPrefix, c.Key[:16], c.Replay, c.Attempt)
 }
 
-// removeLeftovers removes what earlier attempts at this request left under construction when the process
-// ended. One that is still alive, on another worker, keeps its file.
+// removeLeftovers removes files that crashed attempts at this request left under construction. The file of an attempt
+// that is alive, in another worker, stays.
 func removeLeftovers(dir string, c pipeline.Claim) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -46,18 +46,18 @@ func removeLeftovers(dir string, c pipeline.Claim) error {
 	return nil
 }
 
-// locked reports whether an attempt that is alive has the file. What cannot be opened is none's.
+// locked reports whether a live attempt holds the file. A file that cannot be opened counts as unlocked.
 func locked(path string) (bool, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return false, nil // removing it will tell
+		return false, nil // removing it reports the error
 	}
 	defer f.Close() //nolint:errcheck // nothing was written
 	return isLocked(f)
 }
 
-// makeDirs makes the directory and those of its parents that are missing, and returns what it made, the
-// deepest first. What others make at the same time is theirs.
+// makeDirs creates the directory and its missing parents, and returns those that it created, the deepest first. It does
+// not return directories that others create at the same time.
 func makeDirs(dir string) (made []string, err error) {
 	err = os.Mkdir(dir, dirMode)
 	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
@@ -75,7 +75,7 @@ func makeDirs(dir string) (made []string, err error) {
 	return made, err
 }
 
-// createFile makes an empty file with the mode that the contract gives it, whatever the umask.
+// createFile creates an empty file with mode fileMode, independent of the umask.
 func createFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
@@ -92,7 +92,7 @@ func place(from, to, tenant string) error {
 	err := os.Link(from, to)
 	switch {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP):
-		// A file system without hard links. The registry's write lock keeps other provisioners out.
+		// A file system without hard links. The registry's write lock excludes other provisioners.
 		if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s: %w", to, fs.ErrExist)
 		}
@@ -104,8 +104,8 @@ func place(from, to, tenant string) error {
 	return os.Remove(from)
 }
 
-// syncLog makes durable what SQLite has found in a database's log when it opened it: a process that died between
-// writing a commit and syncing it has left one that counts.
+// syncLog syncs a database's log after SQLite has opened it. A process that died between writing a commit and syncing
+// it leaves a commit that counts but is not durable.
 func syncLog(database string) error {
 	f, err := os.OpenFile(database+"-wal", os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -114,10 +114,10 @@ func syncLog(database string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close()) // closing it gives up no lock: SQLite has none on the log
+	return errors.Join(f.Sync(), f.Close()) // closing it releases no lock: SQLite has none on the log
 }
 
-// syncDir makes the names in a directory durable.
+// syncDir makes the entries of a directory durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -129,7 +129,7 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// syncTree makes the names in dir, and in its parents up to and including top, durable.
+// syncTree makes the entries of dir, and of its parents up to and including top, durable.
 func syncTree(dir, top string) error {
 	for {
 		if err := syncDir(dir); err != nil {

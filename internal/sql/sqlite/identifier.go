@@ -2,5 +2,5 @@ package sqlite
 
 import "strings"
 
-// quote quotes an identifier. It is the only place that does.
+// quote quotes an identifier. No other function quotes identifiers.
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -13,7 +13,7 @@ import (
 
 type scanner interface{ Scan(dest ...any) error }
 
-// querier is a database, connection or transaction to read through.
+// querier is a database, a connection or a transaction.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*databasesql.Rows, error)
 }
@@ -38,7 +38,7 @@ func collect[T any](
 	return all, rows.Err()
 }
 
-// inspect compares a file with the definition, by SQLite's own catalogue.
+// inspect compares a file with the definition, using SQLite's catalogue.
 func inspect(ctx context.Context, from querier) (pipeline.Inspection, error) {
 	tables := tableSet{}
 	for _, read := range []func(context.Context, querier) error{
@@ -55,7 +55,7 @@ func inspect(ctx context.Context, from querier) (pipeline.Inspection, error) {
 	return sql.Compare(found), nil
 }
 
-// tableSet is what has been found so far, by name.
+// tableSet contains the tables found so far, by name.
 type tableSet map[string]*sql.Found
 
 func (s tableSet) table(name string) *sql.Found {
@@ -66,7 +66,7 @@ func (s tableSet) table(name string) *sql.Found {
 }
 
 var (
-	// noise is what may hold the word CHECK in a table's text without being a constraint.
+	// noise matches text in a table's SQL that may contain the word CHECK without being a constraint.
 	noise = regexp.MustCompile("(?s)'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\\[[^\\]]*\\]|--[^\n]*|/\\*.*?\\*/")
 	check = regexp.MustCompile(`(?i)\bCHECK\s*\(`)
 )
@@ -96,7 +96,7 @@ func (s tableSet) readColumns(ctx context.Context, from querier) error {
 			}
 		}
 		c.Type = typeName(c.Type)
-		if c.generated { // it refuses values
+		if c.generated { // it rejects values
 			c.Type += " generated"
 		}
 		c.Default = defaultValue(c.defaultText, c.Type)
@@ -196,7 +196,7 @@ func (s tableSet) readTriggers(ctx context.Context, from querier) error {
 	return err
 }
 
-// typeName spells a declared type as the definition does.
+// typeName returns a declared type in the definition's spelling.
 func typeName(declared string) string {
 	name := strings.ToLower(strings.ReplaceAll(declared, " ", ""))
 	switch name {
@@ -208,7 +208,7 @@ func typeName(declared string) string {
 	return name
 }
 
-// defaultValue spells a default as the definition does.
+// defaultValue returns a default in the definition's spelling.
 func defaultValue(text databasesql.NullString, typ string) string {
 	value := strings.TrimSpace(text.String)
 	upper := strings.ToUpper(value)

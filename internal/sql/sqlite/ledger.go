@@ -51,8 +51,8 @@ func (s *Store) Claim(
 	return row.ClaimResult(key, claimed == 1, registered)
 }
 
-// countedReplay returns what a message's replay number counts as. Only one above [pipeline.MaxReplay], which is rare,
-// needs the ledger to be read first.
+// countedReplay returns the number that a message's replay number counts as. Only a number above [pipeline.MaxReplay],
+// which is rare, requires reading the ledger first.
 func countedReplay(ctx context.Context, tx *databasesql.Tx, key string, number int) (int, error) {
 	if number <= pipeline.MaxReplay {
 		return number, nil
@@ -141,7 +141,7 @@ func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, err
 	return row.CurrentOutcome(), nil
 }
 
-// writeAsync notes something in the ledger, without waiting for the disk.
+// writeAsync writes to the ledger without waiting for the disk.
 func (s *Store) writeAsync(ctx context.Context, what, query string, args ...any) error {
 	err := s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *databasesql.Tx) error {
 		_, err := tx.ExecContext(ctx, query, args...)
@@ -162,8 +162,8 @@ func (s *Store) conclude(
 	return err
 }
 
-// lookAgain returns why the tenant must not be registered after all: the request is settled, or somebody
-// has registered the tenant or its file. Inside a write transaction the answer stays true until its end.
+// lookAgain reads the rows again and returns why the tenant must not be registered: the request is decided, or the
+// tenant or its file is registered. Within a write transaction the result stays valid until its end.
 func (s *Store) lookAgain(ctx context.Context, from queryRower, c pipeline.Claim, tenant, path string) error {
 	row, err := readEntry(ctx, from, c.Key)
 	if err != nil {

@@ -4,9 +4,9 @@ package sqlite
 
 import "os"
 
-// lock takes the lock that tells a file under construction from a dead one, until f is closed. On these systems
-// flock(2) and the locks of SQLite, by fcntl(2), exclude each other: the file also looks alive to what asks SQLite.
+// lock takes the lock that distinguishes a file under construction from a leftover, until f is closed. On these systems
+// flock(2) and SQLite's fcntl(2) locks exclude each other, so SQLite also sees the file as locked.
 func lock(f *os.File) error { return lockWhole(f) }
 
-// isLocked reports whether somebody else has the lock.
+// isLocked reports whether another open file holds the lock.
 func isLocked(f *os.File) (bool, error) { return isLockedWhole(f) }

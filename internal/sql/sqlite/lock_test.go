@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// lockings are the locks of this system, and those of others as far as they can be tried here.
+// lockings are the locks of this system, and those of other systems that work here too.
 func lockings() map[string]locking {
 	all := map[string]locking{"this system": {lock, isLocked}}
 	maps.Copy(all, otherLockings)
@@ -19,8 +19,8 @@ type locking struct {
 	isLocked func(*os.File) (bool, error)
 }
 
-// A file is locked as long as the one who made it lives, for other workers of the same process too; to ask neither
-// takes the lock nor keeps others from taking it.
+// A file is locked as long as its creator lives, also for other workers of the same process. Testing for the lock
+// neither takes it nor keeps others from taking it.
 func TestLockTellsTheLivingFromTheDead(t *testing.T) {
 	t.Parallel()
 	for name, l := range lockings() {
@@ -44,7 +44,7 @@ func TestLockTellsTheLivingFromTheDead(t *testing.T) {
 			maker, one, other := open(), open(), open()
 			expect(one, false, "before it is locked")
 			expect(other, false, "while another asks too")
-			if err := l.lock(maker); err != nil { // those who have asked have not closed the file yet
+			if err := l.lock(maker); err != nil { // the testers have not closed the file yet
 				t.Fatal(err)
 			}
 			expect(one, true, "while it is locked")

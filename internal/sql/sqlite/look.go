@@ -15,20 +15,20 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// lookTries is how often a file is read that others keep changing while it is read without locks.
+// lookTries is how often reading a file without locks is tried while others keep changing it.
 const lookTries = 3
 
-// errNoFile says that a path leads to something that is no regular file.
+// errNoFile means that a path leads to something other than a regular file.
 var errNoFile = errors.New("it is not a file")
 
-// look opens a file for reading, runs fn in one read transaction, and leaves nothing behind. fn may run more
-// than once.
+// look opens a file for reading, runs fn in one read transaction, and leaves no files behind. fn may run more than
+// once.
 //
-// A file in WAL mode that nobody has open cannot be read in mode ro without making -wal and -shm files
-// beside it. It is read as immutable, which makes none and takes no locks; if somebody has opened it
-// meanwhile, it is read once more. (Where a -wal file was copied without its -shm file, one is made.) The
-// header is read here, not by SQLite: a process that looks must not have the same file open for writing,
-// whose locks closing it would end (fcntl(2)).
+// A file in WAL mode that no process has open cannot be read in mode ro without creating -wal and -shm files next to
+// it. look reads it as immutable, which creates none and takes no locks, and reads it again if a process has opened it
+// in the meantime. (If a -wal file was copied without its -shm file, a -shm file is created.) look reads the header
+// itself, without SQLite. So this process must not have the same file open for writing: closing the file after the
+// header would release those locks (fcntl(2)).
 func look(ctx context.Context, path string, fn func(*databasesql.Tx) error) error {
 	for range lookTries {
 		resting, info, err := atRest(path)
@@ -44,7 +44,7 @@ func look(ctx context.Context, path string, fn func(*databasesql.Tx) error) erro
 			return err
 		}
 	}
-	return &pipeline.Fault{Message: path + " is being changed all the time; try again"}
+	return &pipeline.Fault{Message: path + " keeps changing while it is read; try again"}
 }
 
 func read(ctx context.Context, path, mode string, fn func(*databasesql.Tx) error) (err error) {
@@ -60,19 +60,19 @@ func read(ctx context.Context, path, mode string, fn func(*databasesql.Tx) error
 	return errors.Join(fn(tx), tx.Rollback())
 }
 
-// atRest reports whether the file is in WAL mode and nobody has it open.
+// atRest reports whether the file is in WAL mode and no process has it open.
 func atRest(path string) (_ bool, _ fs.FileInfo, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return false, nil, err
 	}
-	if !info.Mode().IsRegular() { // to open a pipe would block
+	if !info.Mode().IsRegular() { // opening a pipe would block
 		return false, nil, fmt.Errorf("%s: %w", path, errNoFile)
 	}
 	if is, err := isWAL(path); err != nil || !is {
 		return false, info, err
 	}
-	resolved, err := filepath.EvalSymlinks(path) // beside which SQLite has the other files
+	resolved, err := filepath.EvalSymlinks(path) // SQLite keeps the other files next to this one
 	if err != nil {
 		return false, nil, err
 	}
@@ -83,7 +83,7 @@ func atRest(path string) (_ bool, _ fs.FileInfo, err error) {
 	return false, info, err
 }
 
-// isWAL reports whether the header of the file says that it is in WAL mode.
+// isWAL reports whether the header of the file indicates WAL mode.
 func isWAL(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -101,7 +101,7 @@ func isWAL(path string) (bool, error) {
 	return header[19] == wal, nil
 }
 
-// unmended explains the one error that only reading without the right to write can meet.
+// unmended explains the one error that occurs only when reading without write access.
 func unmended(err error) error {
 	if primary(err) != sqlite3.SQLITE_READONLY {
 		return err

@@ -15,8 +15,8 @@ import (
 // lockPoll is how often the migration lock is tried while another process holds it.
 const lockPoll = 20 * time.Millisecond
 
-// migrate brings the registry up to date. Processes that start at once do it one after the other, under
-// a lock of the operating system, which a process that dies gives up.
+// migrate migrates the registry. Processes that start at the same time are serialized by a lock of the operating
+// system, which is released if its process dies.
 func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 	lock := flock.New(registry + ".lock")
 	if _, err := lock.TryLockContext(ctx, lockPoll); err != nil {
@@ -37,7 +37,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 	if err != nil {
 		return err
 	}
-	// DocEX's registry must have the columns; its own migrations are its own business.
+	// A registry created by DocEX must have the columns. Its own migrations are not checked.
 	if _, err = s.reads.ExecContext(ctx, checkRegistrySQL); err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Twins are registered ids that differ only in case, at most limit pairs.
+// Twins returns pairs of registered ids that differ only in case, at most limit.
 func (r *Reader) Twins(ctx context.Context, limit int) (pairs [][2]string, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
 		pairs, err = collect(ctx, tx, twinsSQL, func(row scanner) (p [2]string, err error) {
@@ -20,8 +20,8 @@ func (r *Reader) Twins(ctx context.Context, limit int) (pairs [][2]string, err e
 	return pairs, err
 }
 
-// Misplaced are those of a page of the registry that DocEX looks for where they are not, or where somebody else is.
-// Who is registered there is told where the path is written as this program writes it.
+// Misplaced returns the tenants of a page of the registry whose boundary is not where DocEX looks, or is registered for
+// another tenant. It finds that other tenant only if its path is spelled as this program spells it.
 func (r *Reader) Misplaced(ctx context.Context, page []sql.TenantRow) (found []sql.Misplaced, err error) {
 	paths := make([]string, len(page))
 	for i, t := range page {

@@ -18,17 +18,17 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Reader reads registry, ledger and tenants' files, and writes nothing: no file or directory is made or
-// changed. Between calls it holds no file open. It is safe for concurrent use, but not in a process that
-// has a [Store] open on the same directory: see look.
+// Reader reads registry, ledger and tenants' files. It creates and changes no file or directory, and keeps no file open
+// between calls. It is safe for concurrent use, but not in a process that has a [Store] open on the same directory: see
+// look.
 type Reader struct {
 	root     string
 	registry string
 	names    sql.PathTemplate
-	ledger   bool // there is one, with its history
+	ledger   bool // there is a ledger with a history
 }
 
-// OpenReader sees that there is a registry; it makes none.
+// OpenReader checks that there is a registry; it does not create one.
 func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -45,15 +45,15 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	})
 	switch {
 	case missing(err), err == nil && !registry:
-		return nil, fmt.Errorf("%w at %s: has the service run with this DATABASE_URL and "+
-			"DATABASE_PATH_TEMPLATE?", sql.ErrNoRegistry, r.registry)
+		return nil, fmt.Errorf("%w at %s: check DATABASE_URL and "+
+			"DATABASE_PATH_TEMPLATE; the service creates the registry when it starts", sql.ErrNoRegistry, r.registry)
 	case err != nil:
 		return nil, fmt.Errorf("read the registry %s: %w", r.registry, registryFault(unmended(err)))
 	}
 	return r, nil
 }
 
-// Close has nothing to close.
+// Close does nothing: a Reader keeps nothing open.
 func (r *Reader) Close() error { return nil }
 
 func (r *Reader) path(tenantID string) string {
@@ -72,7 +72,7 @@ func (r *Reader) read(ctx context.Context, what string, fn func(*databasesql.Tx)
 	return nil
 }
 
-// Count is the number of registered tenants.
+// Count returns the number of registered tenants.
 func (r *Reader) Count(ctx context.Context) (n int, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) error {
 		return tx.QueryRowContext(ctx, countTenantsSQL).Scan(&n)
@@ -80,7 +80,7 @@ func (r *Reader) Count(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// Tenants is a page of the registry: at most limit rows, by id, after that id.
+// Tenants returns a page of the registry: at most limit rows, ordered by id, after that id.
 func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []sql.TenantRow, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
 		page, err = collect(ctx, tx, tenantsSQL, func(row scanner) (t sql.TenantRow, err error) {
@@ -92,7 +92,8 @@ func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []s
 	return page, err
 }
 
-// Tenant is the row whose id equals id without regard to case, the same spelling first, or [sql.ErrNotFound].
+// Tenant returns the row whose id equals id without regard to case, preferring the exact spelling, or
+// [sql.ErrNotFound].
 func (r *Reader) Tenant(ctx context.Context, id string) (t sql.TenantRow, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) error {
 		return t.Scan(tx.QueryRowContext(ctx, tenantSQL, id))
@@ -100,7 +101,7 @@ func (r *Reader) Tenant(ctx context.Context, id string) (t sql.TenantRow, err er
 	return t, err
 }
 
-// Request is the ledger's row with this key, or [sql.ErrNotFound].
+// Request returns the ledger's row with this key, or [sql.ErrNotFound].
 func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord, err error) {
 	if !r.ledger {
 		return rec, sql.ErrNoLedger
@@ -111,7 +112,7 @@ func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord
 	return rec, err
 }
 
-// Requests are the latest requests for the tenant, without outcome and history.
+// Requests returns the latest requests for the tenant, without outcome and history.
 func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) (all []sql.RequestRecord, err error) {
 	if !r.ledger {
 		return nil, sql.ErrNoLedger
@@ -126,10 +127,9 @@ func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) (all 
 	return all, err
 }
 
-// Verify compares the tenant's file with the definition: step 4 on what exists. The file is the one that the
-// template names, because DocEX goes by the template, else the registered one. That those are not the same
-// is a difference, and so is a file that is missing or no database. An error means that it could not be
-// read, never that something differs.
+// Verify compares the tenant's file with the definition, as step 4 does. The file is the template's, because DocEX uses
+// the template; if that is missing, the registered one. It is a difference if the two are not the same, or if the file
+// is missing or not a database. An error means that the file could not be read, never that it differs.
 func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error) {
 	expected, registered := r.path(t.ID), t.Boundary.DatabasePath
 	in, err := verifyFile(ctx, expected)
@@ -163,8 +163,8 @@ func verifyFile(ctx context.Context, path string) (in pipeline.Inspection, err e
 	return in, err
 }
 
-// UnderConstruction lists the files that were begun before that time and have no final name yet: nobody builds for
-// so long, unless the time is a recent one.
+// UnderConstruction lists the files under construction that were started before that time. Unless the time is recent,
+// no attempt takes that long, so they are leftovers.
 func (r *Reader) UnderConstruction(ctx context.Context, before time.Time) (paths []string, err error) {
 	err = filepath.WalkDir(r.root, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil {
@@ -185,7 +185,7 @@ func (r *Reader) UnderConstruction(ctx context.Context, before time.Time) (paths
 	return paths, nil
 }
 
-// ignoreMissing passes over what went while it was looked at: the service may be at work.
+// ignoreMissing ignores a file that disappeared during the walk: the service may be running.
 func ignoreMissing(err error) error {
 	if missing(err) {
 		return nil
@@ -193,13 +193,13 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// missing reports whether an error says that there is nothing at the path.
+// missing reports whether the error means that nothing exists at the path.
 func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// isAt reports whether a registered path leads to where the template puts the tenant. One that is relative
-// begins in the directory that the service ran in, which need not be ours.
+// isAt reports whether a registered path leads to the template's path for the tenant. A relative path starts in the
+// working directory of the service, which may differ from this process's.
 func (r *Reader) isAt(tenantID, registered string) bool {
 	expected, errE := filepath.Abs(r.path(tenantID))
 	found, errF := filepath.Abs(registered)
@@ -216,7 +216,7 @@ func (r *Reader) isAt(tenantID, registered string) bool {
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
-// endsIn reports whether the last components of a path are those of end.
+// endsIn reports whether the last components of path are those of end.
 func endsIn(path, end string) bool {
 	return path == end || strings.HasSuffix(path, string(filepath.Separator)+end)
 }

@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	// rehearsed is the id of the tenant of a rehearsal. It is reserved: nobody can ask for it.
+	// rehearsed is the tenant id of a rehearsal. It is reserved: no request can use it.
 	rehearsed = "_docex_rehearsal_"
-	// rehearsalPrefix begins the names of the directories in which files are made for nobody.
+	// rehearsalPrefix begins the names of the directories for rehearsals.
 	rehearsalPrefix = ".rehearsal-"
-	// rehearsalFile is the name of the file in it.
+	// rehearsalFile is the name of the file in such a directory.
 	rehearsalFile = ".rehearsed.db"
-	// rehearsalAge is after what time such a directory has been left by a process that has ended.
+	// rehearsalAge is the age from which such a directory is a leftover of a process that has ended.
 	rehearsalAge = time.Hour
 )
 
 // Rehearse implements [pipeline.Database]: a finished file in a directory of its own, which is removed, and rows in the
-// registry, which are taken back.
+// registry, which are rolled back.
 func (s *Store) Rehearse(ctx context.Context) error {
 	err := s.rehearseFile(ctx)
 	if err == nil {
@@ -39,7 +39,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 	return nil
 }
 
-// rehearseFile makes a tenant's file, as an attempt does.
+// rehearseFile creates a tenant's file, as an attempt does.
 func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	shared := s.sharedDir()
 	if _, err := makeDirs(shared); err != nil {
@@ -53,7 +53,7 @@ func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	b := &build{Store: s, claim: rehearsalClaim(), path: filepath.Join(dir, rehearsalFile)}
 	defer func() {
 		if b.fresh != nil {
-			b.fresh.Close() //nolint:errcheck // its content is nobody's
+			b.fresh.Close() //nolint:errcheck // its content is discarded
 		}
 		err = errors.Join(err, removeRehearsal(dir))
 	}()
@@ -83,7 +83,7 @@ func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	}
 }
 
-// sharedDir is the deepest directory in which the files of all tenants are, or the directories that hold them.
+// sharedDir returns the deepest directory that is common to the paths of all tenants.
 func (s *Store) sharedDir() string {
 	one, other := filepath.Dir(s.path("a")), filepath.Dir(s.path("b"))
 	for one != other {
@@ -92,7 +92,7 @@ func (s *Store) sharedDir() string {
 	return one
 }
 
-// removeRehearsals removes from a directory what processes have left that have ended.
+// removeRehearsals removes the leftovers of ended processes from a directory.
 func removeRehearsals(shared string) {
 	entries, err := os.ReadDir(shared)
 	if err != nil {
@@ -109,7 +109,7 @@ func removeRehearsals(shared string) {
 	}
 }
 
-// removeRehearsal removes what a rehearsal makes, by its names, and its directory if that is empty then.
+// removeRehearsal removes the files that a rehearsal creates, by name, and then its directory if it is empty.
 func removeRehearsal(dir string) error {
 	for _, name := range []string{rehearsalFile, buildingName(rehearsalClaim())} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -123,7 +123,7 @@ func rehearsalClaim() pipeline.Claim {
 	return pipeline.Claim{Key: strings.Repeat("0", 64), Attempt: 1}
 }
 
-// rehearseRows writes what an attempt writes, takes it back, and leaves a commit that has to reach the disk.
+// rehearseRows writes what an attempt writes and rolls it back, but leaves a change whose commit must reach the disk.
 func (s *Store) rehearseRows(ctx context.Context, tx *databasesql.Tx) error {
 	now := stamp(s.Now())
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT rehearsal"); err != nil {
@@ -146,7 +146,7 @@ func (s *Store) rehearseRows(ctx context.Context, tx *databasesql.Tx) error {
 	}
 	version, err := text(ctx, tx, "PRAGMA user_version")
 	if err == nil {
-		_, err = tx.ExecContext(ctx, "PRAGMA user_version = "+version) // the same, and yet it is written
+		_, err = tx.ExecContext(ctx, "PRAGMA user_version = "+version) // the same value, but it is written
 	}
 	return err
 }

@@ -14,26 +14,26 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// RegistryID identifies the registry. It is made once; a copy of the registry has the same.
+// RegistryID identifies the registry. It is generated once; a copy of the registry has the same id.
 func (s *Store) RegistryID() string { return s.registryID }
 
 func (s *Store) readStamp(ctx context.Context) error {
 	err := s.reads.QueryRowContext(ctx, stampSQL).Scan(&s.registryID)
 	if errors.Is(err, databasesql.ErrNoRows) {
-		return errors.New("the registry has lost its id; if it is not in a backup, make another: " +
+		return errors.New("the registry has lost its id; if it is not in a backup, create another: " +
 			"INSERT INTO registry_stamp (registry_id) VALUES ('a UUID')")
 	}
 	return err
 }
 
-// mark is the application_id of a file that this registry has made for the request with that key: 31 bits, not zero.
-// Two services may both have a request with that key.
+// mark returns the application_id of files that this registry creates for the request with that key: 31 bits, not zero.
+// It depends on the registry's id because two services may both have a request with that key.
 func (s *Store) mark(key string) uint32 {
 	sum := sha256.Sum256([]byte(s.registryID + "\n" + key))
 	return binary.BigEndian.Uint32(sum[:])&0x7fffffff | 1
 }
 
-// earlierMark is what the earlier version, which had no id of the registry, made of the key.
+// earlierMark returns the mark of the earlier version, which had no registry id and used only the key.
 func earlierMark(key string) uint32 {
 	bits, err := hex.DecodeString(key[:8])
 	if err != nil {
@@ -42,27 +42,27 @@ func earlierMark(key string) uint32 {
 	return binary.BigEndian.Uint32(bits)&0x7fffffff | 1
 }
 
-// isOwn reports whether a file with this mark was made for the attempt's request. A mark of the earlier version may be
-// another registry's, made for a request with the same key: it counts only where an earlier attempt can have left it.
+// isOwn reports whether a file with this mark was created for the attempt's request. A mark of the earlier version may
+// be another registry's, for a request with the same key. It counts only if an earlier attempt can have left it.
 func (b *build) isOwn(mark uint32) bool {
 	return mark == b.mark(b.claim.Key) || b.claim.Attempt > 1 && mark == earlierMark(b.claim.Key)
 }
 
-// applicationIDSQL reads and, with a number behind it, writes the mark of a file.
+// applicationIDSQL reads the mark of a file or, with a value appended, writes it.
 const applicationIDSQL = "PRAGMA application_id"
 
 func readMark(ctx context.Context, from queryRower) (uint32, error) {
-	var id int64 // signed, in files of other programs
+	var id int64 // files of other programs may have a negative one
 	err := from.QueryRowContext(ctx, applicationIDSQL).Scan(&id)
 	return uint32(id), err //nolint:gosec // 32 bits of the header
 }
 
-// marked reports whether the file exists and was made for the attempt's request.
+// marked reports whether the file exists and was created for the attempt's request.
 func (b *build) marked(ctx context.Context) bool {
-	if info, err := os.Lstat(b.path); err != nil || !info.Mode().IsRegular() { // to open a pipe would block
+	if info, err := os.Lstat(b.path); err != nil || !info.Mode().IsRegular() { // opening a pipe would block
 		return false
 	}
-	// Immutable: a file in WAL mode would else get files beside it. The mark does not change.
+	// Immutable: otherwise SQLite would create files next to a file in WAL mode. The mark does not change.
 	db, err := open(b.path, immutable, busyTimeout)
 	if err != nil {
 		return false
@@ -72,8 +72,8 @@ func (b *build) marked(ctx context.Context) bool {
 	return err == nil && b.isOwn(mark)
 }
 
-// takeOver fails if another registry has made the file: it may be registered there. A file without a mark, which DocEX
-// or an operator has made, gets this request's, and so does one with a mark of the earlier version.
+// takeOver fails if another registry has created the file: it may be registered there. It sets this request's mark on a
+// file without a mark, which DocEX or an operator has created, and on a file with a mark of the earlier version.
 func (b *build) takeOver(ctx context.Context) error {
 	mark, err := readMark(ctx, b.tx)
 	if err != nil || mark == b.mark(b.claim.Key) {
@@ -96,8 +96,8 @@ func (b *build) takeOver(ctx context.Context) error {
 	return err
 }
 
-// madeHere reports whether this registry has made the file with this mark for another request for the tenant, and
-// whether the mark depends on its id.
+// madeHere reports whether this registry created the file with this mark for another request for the tenant (known),
+// and whether the mark depends on the registry's id (stamped).
 func (b *build) madeHere(ctx context.Context, mark uint32) (stamped, known bool, err error) {
 	type request struct {
 		key         string
@@ -114,9 +114,9 @@ func (b *build) madeHere(ctx context.Context, mark uint32) (stamped, known bool,
 	return stamped, known, err
 }
 
-// requireFree fails if the registry is to be made in a file of a tenant of another service.
+// requireFree fails if the registry is to be created in a file of another service's tenant.
 func requireFree(ctx context.Context, registry string) (err error) {
-	db, err := open(registry, "rw", busyTimeout, "query_only(1)") // after a crash only a writer can open it
+	db, err := open(registry, "rw", busyTimeout, "query_only(1)") // after a crash only a writer can recover it
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Modes of what is created: DocEX may run as another user and reads.
+// Modes of created files and directories: DocEX may run as another user and needs to read them.
 const (
 	fileMode = 0o644
 	dirMode  = 0o755
@@ -36,25 +36,25 @@ type Config struct {
 	Traces       trace.TracerProvider // of the registry's statements; nil: nothing is traced
 }
 
-// Store is a directory of SQLite files as [pipeline.Database]. It is safe for concurrent use, also by
-// several processes on one machine.
+// Store is a directory of SQLite files as a [pipeline.Database]. It is safe for concurrent use, also by several
+// processes on one machine.
 type Store struct {
 	Config
 	names    sql.PathTemplate
 	template *template
 	reads    *databasesql.DB
-	lax      *databasesql.DB // commits are in the operating system's hands
-	durable  *databasesql.DB // commits are on the disk
-	turn     chan struct{}   // the write lock within this process: SQLite's own is polled
-	queue    commitQueue     // of what waits for it
+	lax      *databasesql.DB // commits reach the operating system, but perhaps not the disk
+	durable  *databasesql.DB // commits reach the disk
+	turn     chan struct{}   // the write lock within this process; SQLite's own lock is polled
+	queue    commitQueue     // changes that wait for turn
 	syncDir  func(dir string) error
 	opened   fs.FileInfo // the registry's file
-	// registryID is that of the registry, on which the marks of files depend.
+	// registryID is the registry's id, on which the marks of files depend.
 	registryID string
 }
 
-// Check reports every fault of the configuration that can be seen without touching the disk, by the name
-// of the variable.
+// Check reports every fault of the configuration that can be found without touching the disk, each with the name of its
+// variable.
 func (c Config) Check() error {
 	var faults []error
 	if c.Root == "" {
@@ -70,17 +70,17 @@ func (c Config) Check() error {
 	}
 	path := filepath.Join(c.Root, names.Path(strings.Repeat("x", events.MaxTenantID)))
 	if len(path) > sql.MaxDatabasePath || absoluteLength(path) > maxPathname {
-		faults = append(faults, fmt.Errorf("DATABASE_URL: paths of tenants can get longer than the registry (%d "+
-			"characters) or SQLite (%d) holds; choose a shorter directory", sql.MaxDatabasePath, maxPathname))
+		faults = append(faults, fmt.Errorf("DATABASE_URL: paths of tenants can exceed the limit of the registry (%d "+
+			"characters) or of SQLite (%d); choose a shorter directory", sql.MaxDatabasePath, maxPathname))
 	}
 	return errors.Join(faults...)
 }
 
-// maxPathname is SQLite's own limit on an absolute path, its journal's suffix included; beyond it a file
-// "cannot be opened", which looks like an outage.
+// maxPathname is SQLite's limit on an absolute path, including the suffix of its journal. Beyond it, opening fails like
+// in an outage.
 const maxPathname = 512
 
-// absoluteLength is how long the longest absolute path gets that building the file needs.
+// absoluteLength returns the length of the longest absolute path that building the file needs.
 func absoluteLength(path string) int {
 	if absolute, err := filepath.Abs(path); err == nil {
 		path = absolute
@@ -89,8 +89,8 @@ func absoluteLength(path string) int {
 	return len(filepath.Dir(path)) + 1 + max(len(filepath.Base(path)), len(building)) + len("-journal")
 }
 
-// Open opens the registry, creating it where it is missing, and brings it up to date, waiting for other
-// processes that do the same. Close the store after use.
+// Open opens the registry, creating it if it is missing, and migrates it; it waits for other processes that are
+// migrating it. Close the store after use.
 func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	c.Root = filepath.Clean(c.Root)
 	s := &Store{Config: c, names: names, turn: make(chan struct{}, 1), syncDir: syncDir}
 	if s.template, err = newTemplate(ctx); err != nil {
-		return nil, fmt.Errorf("make the content of tenants' files: %w", err)
+		return nil, fmt.Errorf("build the template of tenants' files: %w", err)
 	}
 	registry := s.path(sql.BootstrapTenant)
 	if err := os.MkdirAll(filepath.Dir(registry), dirMode); err != nil {
@@ -149,7 +149,7 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	return s, syncTree(filepath.Dir(registry), filepath.Dir(c.Root))
 }
 
-// Pools are the registry's pools of connections by what they are for, for metrics.
+// Pools returns the connection pools of the registry by purpose, for metrics.
 func (s *Store) Pools() map[string]*databasesql.DB {
 	return map[string]*databasesql.DB{"reads": s.reads, "notes": s.lax, "commits": s.durable}
 }
@@ -165,12 +165,12 @@ func (s *Store) Close() error {
 	return errors.Join(faults...)
 }
 
-// path is the file of a tenant.
+// path returns the file of a tenant.
 func (s *Store) path(tenantID string) string {
 	return filepath.Join(s.Root, filepath.FromSlash(s.names.Path(tenantID)))
 }
 
-// Stat is how the connections to the registry are used, those to read and those to write together.
+// Stat returns the use of the registry's connections: the sum for reading and writing.
 func (s *Store) Stat() (all databasesql.DBStats) {
 	for _, db := range []*databasesql.DB{s.reads, s.lax, s.durable} {
 		one := db.Stats()
@@ -184,7 +184,7 @@ func (s *Store) Stat() (all databasesql.DBStats) {
 	return all
 }
 
-// Strategy is [events.IsolationDatabase].
+// Strategy returns [events.IsolationDatabase].
 func (s *Store) Strategy() string { return events.IsolationDatabase }
 
 // Ping reports whether the registry can be written to.
@@ -195,29 +195,29 @@ func (s *Store) Ping(ctx context.Context) error {
 	}})
 }
 
-// inPlace fails if the registry's file is not the one that was opened. One that was removed, or restored from a
-// backup, can still be written to here, and nobody else would ever see it.
+// inPlace fails if the registry's file is not the one that was opened. A file that was removed or replaced from a
+// backup can still be written through the open connections, but no other process would ever see those writes.
 func (s *Store) inPlace() error {
 	registry := s.path(sql.BootstrapTenant)
-	now, err := os.Stat(registry) // which opens nothing, so that no locks are lost
+	now, err := os.Stat(registry) // opens no descriptor, so no locks are released
 	switch {
 	case err != nil:
 		return &pipeline.Fault{Class: pipeline.Outage, Message: "the registry's file is missing; put it back", Err: err}
 	case !os.SameFile(now, s.opened):
 		return &pipeline.Fault{
 			Class:   pipeline.Outage,
-			Message: "the registry " + registry + " is another file than the one that was opened; start the service again",
+			Message: "the registry " + registry + " is not the file that was opened; restart the service",
 		}
 	}
 	return nil
 }
 
-// queryRower is a database, connection or transaction to read through.
+// queryRower is a database, a connection or a transaction.
 type queryRower interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *databasesql.Row
 }
 
-// text reads a text that need not be there.
+// text reads a text, or "" if there is no row.
 func text(ctx context.Context, from queryRower, query string, args ...any) (found string, err error) {
 	err = from.QueryRowContext(ctx, query, args...).Scan(&found)
 	if errors.Is(err, databasesql.ErrNoRows) {
@@ -226,5 +226,5 @@ func text(ctx context.Context, from queryRower, query string, args ...any) (foun
 	return found, err
 }
 
-// stamp is a time as DocEX reads it: UTC, text.
+// stamp formats a time as DocEX reads it: text in UTC.
 func stamp(t time.Time) string { return t.UTC().Format(time.DateTime + ".000000") }

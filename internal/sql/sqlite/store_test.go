@@ -34,7 +34,7 @@ func openStore(t *testing.T) *Store {
 	return s
 }
 
-// Invariant 5: read back on every connection.
+// Invariant 5: the settings are in force on every connection.
 func TestPragmas(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
@@ -77,7 +77,7 @@ func TestReadsCannotWrite(t *testing.T) {
 	}
 }
 
-// A failed index is known by its place in the list.
+// A failed index is identified by its position in the list.
 func TestIndexesAreInTheOrderOfTheDefinition(t *testing.T) {
 	t.Parallel()
 	statements := sql.Statements(indexesSQL)

@@ -13,19 +13,19 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// template is a finished tenant's file. It is made once, by the same statements that complete a file that was
-// there, and judged by the same comparison: to create 11 tables and 18 indexes takes several times as long as to
-// write down the pages that come of it.
+// template is a finished tenant's file. It is created once, by the statements that also complete an existing file, and
+// inspected like any other. Creating 11 tables and 18 indexes takes several times as long as writing the resulting
+// pages.
 type template struct {
 	content []byte
 	found   pipeline.Inspection
 }
 
-// applicationID is where the header of a file has the number of that name:
+// applicationID is the offset of the application id in the header of a file:
 // https://www.sqlite.org/fileformat.html#application_id
 const applicationID = 68
 
-// newTemplate makes a tenant's file in memory.
+// newTemplate builds a tenant's file in memory.
 func newTemplate(ctx context.Context) (_ *template, err error) {
 	db, err := databasesql.Open("sqlite", "file:template?vfs=memdb")
 	if err != nil {
@@ -67,10 +67,10 @@ func (t *template) write(to io.WriterAt, mark uint32) error {
 	return err
 }
 
-// chunk is how much of a file is compared at once.
+// chunk is the number of bytes of a file that are compared at a time.
 const chunk = 64 << 10
 
-// isIn reports whether a file is what write has written, to the byte.
+// isIn reports whether a file is identical to what write writes.
 func (t *template) isIn(file io.ReaderAt, size int64, mark uint32) (bool, error) {
 	if size != int64(len(t.content)) {
 		return false, nil

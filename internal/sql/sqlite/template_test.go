@@ -16,7 +16,7 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// begun is an attempt at the tenant, claimed under that id.
+// begun returns an attempt at the tenant, claimed under that id.
 func begun(t *testing.T, s *Store, id, tenant string) *build {
 	t.Helper()
 	e := event.New()
@@ -31,7 +31,7 @@ func begun(t *testing.T, s *Store, id, tenant string) *build {
 	return b
 }
 
-// ready is begun, and everything done but the registration.
+// ready returns an attempt that has done everything but the registration.
 func ready(t *testing.T, s *Store, id, tenant string) *build {
 	t.Helper()
 	b := begun(t, s, id, tenant)
@@ -61,13 +61,13 @@ func outcomeOf(b *build) pipeline.Outcome {
 	return pipeline.Outcome{ID: "outcome of " + b.tenant, Type: events.TypeProvisioned, Body: []byte("{}")}
 }
 
-// register is step 5.
+// register runs step 5.
 func register(t *testing.T, b *build) error {
 	t.Helper()
 	return b.Register(t.Context(), tenantOf(b), outcomeOf(b))
 }
 
-// Invariant 6: a file from the template is, but for the mark, the file that the statements make.
+// Invariant 6: apart from the mark, a file from the template is identical to one that the statements build.
 func TestTemplateIsWhatTheStatementsMake(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
@@ -91,7 +91,7 @@ func TestTemplateIsWhatTheStatementsMake(t *testing.T) {
 		want := map[string]string{
 			"application_id": fmt.Sprint(s.mark(b.claim.Key)), "user_version": "0", "page_size": "4096", "encoding": "UTF-8", "journal_mode": "delete",
 			"auto_vacuum": "0", "freelist_count": "0", "page_count": fmt.Sprint(len(s.template.content) / 4096), "integrity_check": "ok",
-			"schema_version": "29", // a number for every statement
+			"schema_version": "29", // incremented by every statement
 		}
 		for pragma, value := range want {
 			if got, err := text(t.Context(), db, "PRAGMA "+pragma); err != nil || got != value {
@@ -103,7 +103,7 @@ func TestTemplateIsWhatTheStatementsMake(t *testing.T) {
 		t.Errorf("the schemas differ:\n%q\n%q", a, b)
 	}
 	a, b := content(t, copied.path), content(t, stated.path)
-	// The mark aside, and the counter of changes, which is there twice:
+	// Except for the mark, and for the change counter, which is stored twice:
 	// https://www.sqlite.org/fileformat.html#the_database_header
 	for _, file := range [][]byte{a, b} {
 		clear(file[applicationID : applicationID+4])
@@ -124,7 +124,7 @@ func content(t *testing.T, path string) []byte {
 	return all
 }
 
-// schemaOf is SQLite's own table of what is in the file.
+// schemaOf returns SQLite's own table of the objects in the file.
 func schemaOf(t *testing.T, path string) (all []string) {
 	t.Helper()
 	err := look(t.Context(), path, func(tx *databasesql.Tx) (err error) {
@@ -141,9 +141,9 @@ func schemaOf(t *testing.T, path string) (all []string) {
 	return all
 }
 
-// What tells a file under construction from a dead one is seen by other workers of this process, by an older
-// program, which asks SQLite for the lock to write, and not ended by looking. Files of an older program, which
-// are in a transaction of SQLite, are seen as well.
+// The lock of a file under construction is seen by other workers of this process and by an older program, which asks
+// SQLite for the write lock. Checking it does not release it. Files of an older program, which are in a SQLite
+// transaction, are seen as locked too.
 func TestFileUnderConstructionLooksAlive(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
@@ -209,7 +209,7 @@ func TestFileUnderConstructionLooksAlive(t *testing.T) {
 	}
 }
 
-// Step 4 believes the file and not the template.
+// Step 4 inspects the file, not the template.
 func TestTemplateIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
@@ -249,7 +249,7 @@ func TestTemplateIsNotBelieved(t *testing.T) {
 	}
 }
 
-// A byte that differs anywhere, and the mark of another request, are seen.
+// A difference in any byte, and the mark of another request, are detected.
 func TestTemplateIsComparedToTheByte(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
@@ -295,7 +295,7 @@ func TestTemplateIsComparedToTheByte(t *testing.T) {
 	}
 }
 
-// BenchmarkInspect is step 4: of a new file, and of one that was there, where all is asked for.
+// BenchmarkInspect is step 4: of a new file, and of an existing one, where SQLite reads everything.
 func BenchmarkInspect(b *testing.B) {
 	made, err := newTemplate(b.Context())
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// Damage is what SQLite finds wrong with the registry's file, at most 20 lines; nothing is mended. It reads the whole
-// file.
+// Damage returns what SQLite's quick check reports about the registry's file, at most 20 lines. It reads the whole file
+// and repairs nothing.
 func (r *Reader) Damage(ctx context.Context) (found []string, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
 		found, err = collect(ctx, tx, quickCheckSQL, func(row scanner) (line string, err error) {
@@ -22,8 +22,8 @@ func (r *Reader) Damage(ctx context.Context) (found []string, err error) {
 	return found, err
 }
 
-// IsWAL reports whether the registry's file is in the mode that the service sets, the write-ahead log. It is read from
-// the file: SQLite itself does not say of one that nobody has open.
+// IsWAL reports whether the registry's file is in the mode that the service sets, the write-ahead log. It reads the
+// file's header, because SQLite does not report the mode of a file that no process has open.
 func (r *Reader) IsWAL() (bool, error) {
 	is, err := isWAL(r.registry)
 	if err != nil {
@@ -32,7 +32,7 @@ func (r *Reader) IsWAL() (bool, error) {
 	return is, nil
 }
 
-// FileSize is what a tenant without rows takes on the disk, in bytes, directory and names not counted.
+// FileSize returns the size on disk of a tenant without rows, in bytes, without directory entries.
 func FileSize(ctx context.Context) (int64, error) {
 	t, err := newTemplate(ctx)
 	if err != nil {

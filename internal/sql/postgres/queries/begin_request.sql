@@ -1,4 +1,4 @@
--- The first attempt at a request: begins claim_new.sql and claim.sql, which say what to do where it is not the first.
+-- The first attempt at a request. claim_new.sql and claim.sql begin with this text and add what to do on a conflict.
 -- $1 tenant or '', $2 key, $3 source, $4 id, $5 replay, $6 claim or ''
 INSERT INTO {registry}.tenant_requests AS r
     (request_key, source, request_id, tenant_id, state, replay, attempts, claim, history, created_at, updated_at)

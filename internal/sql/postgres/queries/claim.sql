@@ -1,8 +1,8 @@
--- One more attempt, unless there is an outcome already, or the last attempt may still be running. A claim that
--- is repeated, because its confirmation was lost, is the same attempt.
--- A lease is short where the message of the last attempt is delivered again, and long for all others.
--- Parameters: those of begin_request.sql, $7 most attempts, $8 lease in seconds, $9 what the names of deliveries of this
--- message begin with or '', $10 lease for others
+-- Claims a further attempt, unless there is an outcome already, or the last attempt may still be running. A claim that
+-- is repeated because its confirmation was lost is the same attempt. The lease is short if the message of the last
+-- attempt is redelivered, and long for all other messages.
+-- Parameters: those of begin_request.sql, $7 maximum of attempts, $8 lease in seconds, $9 prefix of this message's
+-- delivery names or '', $10 lease for others
 {begin_request}
 ON CONFLICT (request_key) DO UPDATE SET
     state = 'running',

@@ -1,5 +1,5 @@
--- Whether a commit of the service, of any replica, has waited for a synchronous standby for longer than a busy one takes.
--- A role sees the sessions of its own without further rights.
+-- Whether a commit of the service, in any replica, has waited for a synchronous standby for longer than a busy standby
+-- takes. A role sees its own sessions without further privileges.
 SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a
     WHERE a.usename = current_user AND a.datname = pg_catalog.current_database()
         AND a.application_name = pg_catalog.current_setting('application_name')

@@ -1,5 +1,5 @@
--- How many boundaries of the definition $1 are ready. What can never be renamed is not: its schema is gone, or is
--- somebody else's.
+-- Counts the boundaries of the definition $1 that are ready. Those that cannot be renamed do not count: their schema is
+-- missing, or has another owner.
 SELECT count(*)
 FROM {registry}.prepared_boundaries p
 JOIN pg_catalog.pg_namespace n ON n.nspname = p.schema_name

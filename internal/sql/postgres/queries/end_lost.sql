@@ -1,6 +1,6 @@
--- Ends sessions whose connection was lost, where they still hold the lock of their boundary or wait for it: a process id
--- alone may be another session's by now. A role may end its own sessions. (Not in WHERE: there it could be asked of
--- sessions that the join has not dropped yet.) $1 process ids, $2 the keys of their locks
+-- Terminates sessions whose connection was lost, if they still hold the lock of their boundary or wait for it: the
+-- process id alone may belong to another session by now. A role may terminate its own sessions. (Not in WHERE: there it
+-- could be evaluated for sessions that the join has not excluded yet.) $1 process ids, $2 the keys of their locks
 SELECT l.pid::bigint, pg_catalog.pg_terminate_backend(l.pid)
 FROM unnest($1::bigint[], $2::bigint[]) AS lost(pid, key)
 JOIN pg_catalog.pg_locks l ON l.pid = lost.pid AND l.locktype = 'advisory' AND l.objsubid = 1

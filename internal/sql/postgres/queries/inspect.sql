@@ -1,7 +1,7 @@
--- The structure of the schema $1, as far as its relations are among those named in $2 (tables and indexes), by
--- catalogue and oid: no search_path takes part. One row, one array of texts for each catalogue; inspect.go knows
--- what they mean. Planning is most of what this costs, and is repeated after every CREATE SCHEMA anywhere, so
--- there are no joins: what is not in the definition gets its name from inspect_names.sql.
+-- The structure of the schema $1, limited to the relations named in $2 (tables and indexes), by catalogue and oid:
+-- search_path is not used. One row, with one array of texts for each catalogue; inspect.go interprets them. Most of the
+-- cost is planning, which is repeated after every CREATE SCHEMA in the database, so there are no joins:
+-- inspect_names.sql returns the names of objects that are not in the definition.
 WITH t AS MATERIALIZED (
     SELECT array_agg(c.oid) FILTER (WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')) AS oids,
         array_agg(ARRAY[c.oid::text, c.relname::text, c.relkind::text, c.relpersistence::text,
@@ -17,7 +17,7 @@ SELECT t.relations,
         a.attgenerated::text, a.attidentity::text, a.attnotnull::text])
     FROM pg_catalog.pg_attribute a
     WHERE a.attrelid = ANY (t.oids) AND a.attnum > 0 AND NOT a.attisdropped),
-    -- Without columns in it an expression needs no table, which would have to be opened.
+    -- An expression without columns needs no table, which would have to be opened.
     (SELECT array_agg(ARRAY[d.adrelid::text, d.adnum::text, pg_catalog.pg_get_expr(d.adbin,
         CASE WHEN d.adbin::text LIKE '%{VAR %' THEN d.adrelid ELSE 0 END)])
     FROM pg_catalog.pg_attrdef d

@@ -1,5 +1,5 @@
--- What inspect.sql leaves out because the definition has none of it: the names of the relations $1, those of other
--- schemas than $3 with their schema, and the rules of the tables $2.
+-- What inspect.sql omits because it is not in the definition: the names of the relations $1, qualified if in another
+-- schema than $3, and the rules of the tables $2.
 SELECT c.oid::text, CASE n.nspname WHEN $3::text THEN '' ELSE n.nspname || '.' END || c.relname, ''
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

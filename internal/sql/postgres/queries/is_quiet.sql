@@ -1,2 +1,2 @@
--- Whether no attempt is at work in any replica. The lock is given back when the statement ends. $1 key of the work
+-- Whether no replica has an attempt in its transaction. The lock is released when the statement ends. $1 work key
 SELECT pg_catalog.pg_try_advisory_xact_lock($1::bigint)

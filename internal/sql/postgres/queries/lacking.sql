@@ -1,5 +1,5 @@
--- What the service needs and this role lacks, beside CREATE on the database: a right, or, for OWNER, to be a member
--- of the owner, as a migration of a table that is there needs it. What is not there yet the service makes itself.
+-- What the service needs and this role lacks, besides CREATE on the database: a privilege or, for OWNER, membership in
+-- the owner, which a migration of an existing table needs. The service creates missing objects itself.
 -- $1 the registry's schema, $2 its table of migrations, $3 whether boundaries are prepared
 SELECT 'DATABASE' AS kind, pg_catalog.current_database()::text AS object, 'CREATE' AS privilege, '' AS owner
 WHERE NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')

@@ -1,3 +1,3 @@
--- Taken before anything is looked at: CREATE SCHEMA IF NOT EXISTS alone races. The shared lock says that somebody
--- is at work, to who fills the pool of prepared boundaries (is_quiet.sql). $1 lock key, $2 key of the work
+-- Runs before anything is read: CREATE SCHEMA IF NOT EXISTS alone races. The shared lock shows the filler of the pool
+-- that an attempt is running (is_quiet.sql). $1 lock key, $2 work key
 SELECT pg_catalog.pg_advisory_xact_lock_shared($2::bigint), pg_catalog.pg_advisory_xact_lock($1::bigint)

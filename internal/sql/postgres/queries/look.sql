@@ -1,4 +1,4 @@
--- The second look, under the lock, in one statement: planning is most of what these questions cost.
+-- Reads the registry again, under the lock. One statement, because most of the cost is planning.
 -- $1 tenant, $2 its schema
 SELECT
     coalesce((

@@ -1,5 +1,7 @@
--- A schema that is registered in the registry of the schema {neighbour} and that the template here can give as well.
--- $1 what the template begins with, $2 what it ends in, $3 the schema of that registry
+-- A schema that is registered in a neighbour's registry and whose name the template of this service can produce too. (A
+-- comment must not contain the placeholder of that registry's schema: another role chooses that name, and a line break
+-- in it would end the comment.)
+-- $1 prefix of the template, $2 suffix of the template, $3 the schema of that registry
 SELECT schema_name::text
 FROM {neighbour}.tenant_registry
 WHERE schema_name <> $3::text AND starts_with(schema_name::text, $1::text)

@@ -1,4 +1,4 @@
--- meeting_schema.sql of a registry that this role may not read: a schema with its stamp. $4 its stamp
+-- meeting_schema.sql for a registry that this role may not read: a schema with its stamp. $4 its stamp
 SELECT n.nspname::text
 FROM pg_catalog.pg_description d
 JOIN pg_catalog.pg_namespace n ON n.oid = d.objoid

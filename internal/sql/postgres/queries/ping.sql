@@ -1,5 +1,5 @@
--- Whether the database is one that cannot be written to, such as a standby, and whether registry and ledger may
--- be. Without them there is nothing to go on with. And whether commits wait for a standby.
+-- Whether the database is read-only, such as a standby; whether the role may write registry and ledger, without which
+-- nothing works; and whether commits wait for a standby.
 SELECT pg_catalog.pg_is_in_recovery() OR pg_catalog.current_setting('transaction_read_only')::boolean
     OR EXISTS (SELECT FROM {registry}.tenant_registry WHERE false)
     OR EXISTS (SELECT FROM {registry}.tenant_requests WHERE false),

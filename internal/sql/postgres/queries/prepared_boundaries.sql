@@ -1,5 +1,5 @@
--- Every boundary in the pool, and every schema that has the name of one and is neither there nor a tenant's. A role
--- that may not create schemas is not the service's, and cannot tell whose they should be.
+-- Every boundary in the pool, and every schema with the name of one that is neither in the pool nor a tenant's. A role
+-- that may not create schemas is not the service's, so it cannot decide who should own them.
 -- $1 definition, $2 prefix of the names
 SELECT coalesce(p.schema_name, n.nspname::text), p.schema_name IS NOT NULL, coalesce(p.definition = $1::text, false),
     n.oid IS NOT NULL,

@@ -1,5 +1,5 @@
--- Whether there is a registry in the schema $1, a ledger with its history, a pool of prepared
--- boundaries, and an id of the registry.
+-- Whether the schema $1 contains a registry, a ledger with its history, a pool of prepared boundaries, and an id of the
+-- registry.
 SELECT
     EXISTS (SELECT FROM pg_catalog.pg_class c
         WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)

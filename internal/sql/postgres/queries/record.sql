@@ -1,4 +1,4 @@
--- Everything that the ledger has of a request. $1 key
+-- Everything that the ledger stores of a request. $1 key
 SELECT request_key, source, request_id, coalesce(tenant_id, ''), state, replay, attempts,
     coalesce(last_step, ''), coalesce(last_cause, ''), coalesce(last_error, ''),
     to_char(created_at, 'YYYY-MM-DD HH24:MI:SS.US'), to_char(updated_at, 'YYYY-MM-DD HH24:MI:SS.US'),

@@ -1,4 +1,4 @@
--- The latest requests for the tenant $1, $2 of them, without what is large.
+-- The latest $2 requests for the tenant $1, without outcome and history.
 SELECT request_key, source, request_id, coalesce(tenant_id, ''), state, replay, attempts,
     coalesce(last_step, ''), coalesce(last_cause, ''), coalesce(last_error, ''),
     to_char(created_at, 'YYYY-MM-DD HH24:MI:SS.US'), to_char(updated_at, 'YYYY-MM-DD HH24:MI:SS.US'),

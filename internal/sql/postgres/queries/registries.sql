@@ -1,6 +1,6 @@
 -- The registries in this database, except the one in the schema $1: the schema, its comment, and whether this role may
--- read the registry. Only plain tables with columns of text count: to read anything else could run the code of its
--- owner. Nobody reads the temporary tables of another session.
+-- read the registry. Only plain tables with text columns count: reading anything else could run code of its owner.
+-- Temporary tables of other sessions cannot be read.
 SELECT n.nspname::text, coalesce(d.description, ''),
     pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
         AND NOT pg_catalog.row_security_active(c.oid)

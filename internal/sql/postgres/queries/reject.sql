@@ -1,5 +1,6 @@
--- A message that is not an event has failed, unless that is recorded already.
--- $1 key, $2 stream, $3 sequence, $4 replay, $5 step, $6 cause code, $7 message, $8 outcome id, $9 outcome, $10 delivery
+-- Records the failure of a message that is not an event, unless it is recorded already.
+-- $1 key, $2 stream, $3 sequence, $4 replay, $5 step, $6 cause code, $7 message, $8 outcome id, $9 outcome, $10
+-- delivery
 INSERT INTO {registry}.tenant_requests
     (request_key, source, request_id, state, replay, attempts, last_step, last_cause, last_error, outcome_id, outcome, claim,
     history, created_at, updated_at)

@@ -1,2 +1,3 @@
--- A boundary that is not what it should be leaves the pool. Its schema stays: nothing is ever dropped. $1 schema
+-- Removes a boundary that does not match the definition from the pool. Its schema stays: nothing is ever dropped. $1
+-- schema
 DELETE FROM {registry}.prepared_boundaries WHERE schema_name = $1::text

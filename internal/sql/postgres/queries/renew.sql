@@ -1,5 +1,5 @@
--- The attempt is alive: its lease counts from now. Where its transaction holds the row, that says so already, and is not
--- waited for. $1 key, $2 replay, $3 attempt, $4 its claim or ''
+-- Renews the lease of a running attempt: it counts from now. If the attempt's transaction holds the row, that already
+-- shows that it is running, and this statement does not wait for it. $1 key, $2 replay, $3 attempt, $4 its claim or ''
 UPDATE {registry}.tenant_requests SET updated_at = clock_timestamp() AT TIME ZONE 'utc'
 WHERE request_key = (
     SELECT request_key

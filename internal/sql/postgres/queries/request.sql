@@ -1,4 +1,4 @@
--- What the ledger has of a request. $1 key
+-- The ledger's row of a request. $1 key
 SELECT state, replay, attempts, coalesce(outcome_id::text, ''), coalesce(outcome::text, ''), coalesce(buried = outcome_id, false),
     coalesce(claim, '')
 FROM {registry}.tenant_requests

@@ -1,4 +1,5 @@
--- Schemas that are registered here and in the registry of the schema {neighbour}. $1 the most that are read
+-- Schemas registered both here and in a neighbour's registry. $1 the maximum to read. (No placeholder in a comment: see
+-- meeting_schema.sql.)
 SELECT theirs.schema_name::text
 FROM {neighbour}.tenant_registry theirs
 JOIN {registry}.tenant_registry ours ON ours.schema_name = theirs.schema_name

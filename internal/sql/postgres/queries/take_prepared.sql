@@ -1,8 +1,7 @@
--- Takes a boundary of the definition that is nobody's at this moment, unless the tenant's schema is there
--- already. A boundary must still be one: its schema there, ours to rename, and nothing in it that has a page. What is
--- in it is found by pg_depend, which has an index for that. OFFSET 0 keeps the candidates in a plan of their own,
--- without an order: they are found, locked and looked at one after the other until one will do, and not all of them
--- to have one.
+-- Takes a free boundary of the definition, unless the tenant's schema exists already. The boundary must still be
+-- usable: its schema exists, this role may rename it, and no relation in it has a page. pg_depend, which has an index
+-- for that, finds the relations. OFFSET 0 keeps the candidates in a plan of their own, without an order: they are
+-- found, locked and checked one by one until one is usable, instead of all of them to find one.
 -- $1 definition, $2 the tenant's schema
 DELETE FROM {registry}.prepared_boundaries
 WHERE schema_name = (

@@ -1,5 +1,5 @@
--- What server, database and role are like. Of other sessions it reads what every role may see; the one that asks
--- is not counted. $1 the application_name of the service's sessions
+-- Properties of server, database and role. It reads only what every role may see of other sessions, and does not count
+-- its own session. $1 the application_name of the service's sessions
 SELECT
     current_setting('server_version_num')::integer AS version,
     current_setting('server_version') AS release,
@@ -17,7 +17,7 @@ SELECT
     current_setting('max_prepared_transactions')::bigint AS prepared_transactions,
     current_setting('max_connections')::bigint AS connections,
     CASE WHEN r.rolsuper THEN 0 ELSE current_setting('superuser_reserved_connections')::bigint
-        + coalesce(current_setting('reserved_connections', true)::bigint, 0) END AS reserved, -- the second from 16 on
+        + coalesce(current_setting('reserved_connections', true)::bigint, 0) END AS reserved, -- exists since 16
     CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END::bigint AS role_limit,
     CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END::bigint AS database_limit,
     a.total, a.by_role, a.in_database, a.ours, a.waiting,

@@ -1,8 +1,8 @@
--- One more attempt, unless there is an outcome already, or the last attempt may still be running. A claim that
--- is repeated, because its confirmation was lost, is the same attempt.
--- A lease is short where the message of the last attempt is delivered again, and long for all others.
--- ?1 key, ?2 source, ?3 id, ?4 tenant or '', ?5 replay, ?6 most attempts, ?7 now, ?8 now less the lease,
--- ?9 claim or '', ?10 what the names of deliveries of this message begin with or '', ?11 now less the lease for others
+-- Claims a further attempt, unless there is an outcome already, or the last attempt may still be running. A claim that
+-- is repeated because its confirmation was lost is the same attempt. The lease is short if the message of the last
+-- attempt is redelivered, and long for all other messages.
+-- ?1 key, ?2 source, ?3 id, ?4 tenant or '', ?5 replay, ?6 maximum of attempts, ?7 now, ?8 now less the lease, ?9 claim
+-- or '', ?10 prefix of this message's delivery names or '', ?11 now less the lease for others
 INSERT INTO tenant_requests
     (request_key, source, request_id, tenant_id, state, replay, attempts, claim, history, created_at, updated_at)
 VALUES (?1, ?2, ?3, nullif(?4, ''), 'running', ?5, 1, nullif(?9, ''),

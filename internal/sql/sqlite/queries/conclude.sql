@@ -1,5 +1,5 @@
--- Record the outcome of a request, unless there is one already. A failure is recorded by the last attempt alone: one
--- that comes late must not end another that is at work. Who provisions has done the work.
+-- Records the outcome of a request, unless there is one already. Only the last attempt may record a failure: a late
+-- earlier attempt must not end one that is running. An attempt that provisions has done the work.
 -- ?1 key, ?2 replay, ?3 state, ?4 step, ?5 cause code, ?6 message, ?7 outcome id, ?8 outcome, ?9 now, ?10 attempt
 UPDATE tenant_requests SET
     state = ?3,

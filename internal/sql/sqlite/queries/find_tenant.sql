@@ -1,4 +1,4 @@
--- The registered id that equals ?1 without regard to case; the same spelling first.
+-- The registered id that equals ?1 without regard to case; the exact spelling first.
 SELECT tenant_id
 FROM tenant_registry
 WHERE tenant_id = ?1 COLLATE NOCASE

@@ -1,6 +1,6 @@
--- What became of an attempt that is to be repeated; a refunded one does not count. One that is not the last any more has
--- nothing to say.
--- ?1 key, ?2 replay, ?3 step, ?4 code, ?5 text, ?6 give the attempt back: 1 or 0, ?7 now, ?8 attempt, ?9 its claim or ''
+-- Records the result of an attempt that will be retried. A refunded attempt does not count. An attempt that is no
+-- longer the last records nothing.
+-- ?1 key, ?2 replay, ?3 step, ?4 code, ?5 text, ?6 refund the attempt: 1 or 0, ?7 now, ?8 attempt, ?9 its claim or ''
 UPDATE tenant_requests SET
     last_step = nullif(?3, ''),
     last_cause = nullif(?4, ''),

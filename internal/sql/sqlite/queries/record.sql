@@ -1,4 +1,4 @@
--- Everything that the ledger has of a request. ?1 key
+-- Everything that the ledger stores of a request. ?1 key
 SELECT request_key, source, request_id, coalesce(tenant_id, ''), state, replay, attempts,
     coalesce(last_step, ''), coalesce(last_cause, ''), coalesce(last_error, ''),
     CAST(created_at AS TEXT), CAST(updated_at AS TEXT),

@@ -1,4 +1,4 @@
--- The latest requests for the tenant ?1, ?2 of them, without what is large.
+-- The latest ?2 requests for the tenant ?1, without outcome and history.
 SELECT request_key, source, request_id, coalesce(tenant_id, ''), state, replay, attempts,
     coalesce(last_step, ''), coalesce(last_cause, ''), coalesce(last_error, ''),
     CAST(created_at AS TEXT), CAST(updated_at AS TEXT),

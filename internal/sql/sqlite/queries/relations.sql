@@ -1,2 +1,2 @@
--- Every table, so that each can be asked for a row.
+-- Every table, to check each for rows.
 SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name

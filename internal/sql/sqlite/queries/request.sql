@@ -1,4 +1,4 @@
--- What the ledger has of a request. ?1 key
+-- The ledger's row of a request. ?1 key
 SELECT state, replay, attempts, coalesce(outcome_id, ''), coalesce(outcome, ''), coalesce(buried = outcome_id, false),
     coalesce(claim, '')
 FROM tenant_requests

@@ -1,4 +1,4 @@
--- Ids that differ only in case. ?1 pairs
+-- Ids that differ only in case. ?1 maximum of pairs
 SELECT min(tenant_id), max(tenant_id)
 FROM tenant_registry
 GROUP BY lower(tenant_id)
