@@ -95,7 +95,7 @@ func TestDoctorOfAPostgresServer(t *testing.T) {
 	})
 	testkit.Equal(t, "findings", ailing(checks, "database"),
 		"database_connections warning, database_durability fault, database_locks fault")
-	testkit.Contains(t, "connections", checks["database_connections"].Message, "21 are needed")
+	testkit.Contains(t, "connections", checks["database_connections"].Message, "each replica needs 21;")
 	testkit.Contains(t, "locks", checks["database_locks"].Message, "2200 of the server's 120")
 	s.Exec(strings.Split(checks["database_locks"].Hint, ";")[0], "ALTER SYSTEM RESET max_locks_per_transaction")
 

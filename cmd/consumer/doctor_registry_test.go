@@ -68,7 +68,7 @@ func TestDoctorFindsTenantsThatMeet(t *testing.T) {
 		checks = examined(t, d.env)
 		testkit.Equal(t, "findings", ailing(checks, about...), "registry_collisions fault, registry_names warning")
 		testkit.Equal(t, "who", checks["registry_collisions"].Hint,
-			"-- guest is sent to "+d.boundary("tenant_guest")+", which is registered for host")
+			"-- guest maps to "+d.boundary("tenant_guest")+", which is registered for host")
 		testkit.Contains(t, "who", checks["registry_names"].Hint, "host is registered", "moved is registered")
 
 		d.registry(t, "DELETE FROM {b}tenant_registry WHERE tenant_id IN ('guest', 'host', 'moved')")
@@ -104,7 +104,7 @@ func TestDoctorOfARegistryFile(t *testing.T) {
 	d := newSQLite(t)
 	checks := examined(t, d.env)
 	testkit.Equal(t, "findings", ailing(checks), "nats warning, registry warning") // nothing has run yet
-	testkit.Contains(t, "the directory", checks["storage"].Message, "is not there yet")
+	testkit.Contains(t, "the directory", checks["storage"].Message, "does not exist yet")
 	registered(t, d)
 	testkit.Equal(t, "findings", ailing(examined(t, d.env)), "nats warning")
 

@@ -152,9 +152,9 @@ func TestDoctorOfTheQueue(t *testing.T) {
 	testkit.Equal(t, "taken", taken, requests)
 	checks = examined(t, env) // they are at work: no pull waits, and that is well
 	testkit.Equal(t, "findings", ailing(checks, about...), "")
-	testkit.Contains(t, "what is said", checks["consumer_service"].Message, "all hands are full: 10 in hand")
+	testkit.Contains(t, "what is said", checks["consumer_service"].Message, "all workers are busy: 10 in flight")
 
-	// The hands are gone, and the time in which they should have said something is over.
+	// The workers are gone, and ACK_WAIT has passed without a sign of progress.
 	c, err := config.Load(t.Context(), envconfig.MapLookuper(settings(env)))
 	testkit.Must(t, err)
 	const day = 24 * time.Hour
