@@ -61,7 +61,7 @@ func TestCompletion(t *testing.T) {
 		"directories":               {"demo --dir ", nil, aDir},
 		"no files without a reason": {"watch ", nil, noFile},
 		"nor in free text":          {"request acme --display-name ", nil, noFile},
-		"commands":                  {"tenants ", []string{"list\tList the registered tenants", "show\tShow a tenant and the requests for it", "verify\tCompare what tenants have with the definition"}, noFile},
+		"commands":                  {"tenants ", []string{"list\tList the registered tenants", "show\tShow a tenant and its requests", "verify\tCompare tenants with the definition"}, noFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

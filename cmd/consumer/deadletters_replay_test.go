@@ -142,7 +142,7 @@ func TestReplayWithoutAService(t *testing.T) {
 	code, stdout := m.run("replay", "--tenant", "acme", "--wait", "50ms")
 	testkit.Equal(t, "exit code", code, 1)
 	testkit.Contains(t, "stdout", stdout, "replayed, as replay 1: no outcome seen yet", "1 outcomes not seen yet", "consumer watch --all",
-		"the service must be running")
+		"while the service runs")
 	code, stdout = m.run("replay", "--all", "--wait", "0")
 	testkit.Equal(t, "exit code without waiting", code, 0)
 	if strings.Contains(stdout, "outcome") {
@@ -356,11 +356,11 @@ func TestReplayGivesUp(t *testing.T) {
 	testkit.Must(t, m.js.DeleteStream(t.Context(), events.StreamRequests))
 	code, _, stderr := command(t, m.env, "dead-letters", "replay", "--all")
 	testkit.Equal(t, "exit code", code, 1)
-	testkit.Contains(t, "stderr", stderr, "TENANT_REQUESTS is not there")
+	testkit.Contains(t, "stderr", stderr, "TENANT_REQUESTS does not exist")
 	code, stdout, stderr := command(t, m.env, "dead-letters", "replay", "--all", "--wait", "0")
 	testkit.Equal(t, "exit code", code, 1)
-	testkit.Contains(t, "stderr", stderr, "given up after 3 faults in a row")
-	testkit.Contains(t, "stdout", stdout, "not replayed: stream TENANT_REQUESTS is not there", "3 not replayed")
+	testkit.Contains(t, "stderr", stderr, "stopped after 3 faults in a row")
+	testkit.Contains(t, "stdout", stdout, "not replayed: stream TENANT_REQUESTS does not exist", "3 not replayed")
 	testkit.Equal(t, "dead letters", m.messages(events.StreamDeadLetters), uint64(5))
 }
 

@@ -90,7 +90,7 @@ func TestPageWhileNATSStalls(t *testing.T) {
 		testkit.Equal(t, "/livez", code, http.StatusOK)
 		before := len(pages)
 		for range cap(pages) {
-			testkit.Contains(t, "the page", <-pages, "200 OK", "NATS gave no answer")
+			testkit.Contains(t, "the page", <-pages, "200 OK", "NATS did not answer")
 		}
 		return before == 0
 	})

@@ -68,7 +68,7 @@ func TestPublicationWithoutAConnection(t *testing.T) {
 			a.signal(t, syscall.SIGCONT)
 			testkit.Logged(t, &a.stderr, "NATS connection lost; reconnecting", "error")
 			// The first one may have been written to the connection that was cut. The next is kept by the client.
-			testkit.Eventually(t, "a publication has failed", func() bool { return strings.Contains(a.stderr.String(), "could not be published") })
+			testkit.Eventually(t, "a publication has failed", func() bool { return strings.Contains(a.stderr.String(), "could not publish event") })
 			b := launch(t, env)
 			settled(t, js)
 			want := append([]events.CauseCode{c.cause}, c.interfere(t, d, env, js)...)
