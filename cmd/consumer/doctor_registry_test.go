@@ -19,7 +19,7 @@ func registered(t *testing.T, d testDatabase) testDatabase {
 	return d
 }
 
-// enter registers tenants as somebody else would, each with its boundary; empty: none.
+// enter registers tenants as another program would, each with its boundary; empty: none.
 func (d testDatabase) enter(t *testing.T, boundaries map[string]string) {
 	t.Helper()
 	for id, boundary := range boundaries {
@@ -79,7 +79,7 @@ func TestDoctorFindsTenantsThatMeet(t *testing.T) {
 	})
 }
 
-// However many tenants there are, they are looked at page by page, and some are named.
+// Any number of tenants is read page by page, and only some are named.
 func TestDoctorOfManyTenants(t *testing.T) {
 	t.Parallel()
 	d := registered(t, newPostgres(t))
