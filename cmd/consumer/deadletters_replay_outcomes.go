@@ -149,7 +149,7 @@ func (o *replayOutcomes) keyOf(e event.Event, data events.Provisioned) string {
 func (o *replayOutcomes) failed(e event.Event, data events.ProvisioningFailed) {
 	key := strings.TrimPrefix(data.DeadLetter.Subject, events.SubjectDeadLetterPrefix)
 	if all := o.waiting[key]; len(all) > 0 && data.Replay < all[0].replayed.Number {
-		return // an earlier one, which is why there was a dead letter
+		return // the outcome of an earlier replay, which caused the dead letter
 	}
 	o.settled(key, e, func(a awaited) replayLine {
 		a.line.Outcome, a.line.Cause = outcomeFailed, string(data.Cause.Code)
@@ -157,8 +157,8 @@ func (o *replayOutcomes) failed(e event.Event, data events.ProvisioningFailed) {
 	}, data.Replay)
 }
 
-// settled ends the wait for the replays of a request, if the event is its outcome and not somebody's who
-// says so.
+// settled ends the wait for the replays of a request if the event has the id of its outcome. An event of another
+// publisher may claim to be the outcome.
 func (o *replayOutcomes) settled(key string, e event.Event, with func(awaited) replayLine, replay int) {
 	all := o.waiting[key]
 	if len(all) == 0 || all[0].outcomeID(replay, e.Type()) != e.ID() {
