@@ -21,7 +21,7 @@ func twoConsumers(t *testing.T, d testDatabase) jetstream.JetStream {
 	t.Helper()
 	url := natstest.Start(t)
 	env := settings(d.env, with("NATS_URL", url))
-	// At once: they meet while they create streams and registry.
+	// Concurrently: they race while they create streams and registry.
 	first, second := start(t, env, "run"), start(t, env)
 	for _, r := range []*running{first, second} {
 		testkit.Eventually(t, "both take requests", func() bool { return strings.Contains(r.stderr.String(), "taking requests") })
@@ -43,7 +43,7 @@ func immediately(t *testing.T, js jetstream.JetStream, messages []*nats.Msg) {
 	all.Wait()
 }
 
-// Of several requests for one tenant, on several consumers, one wins and the others are told.
+// Of several requests for one tenant, on several consumers, one succeeds and the others fail with TENANT_EXISTS.
 func TestOneTenantRequestedEightTimesAtOnce(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		js := twoConsumers(t, d)

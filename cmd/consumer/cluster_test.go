@@ -24,7 +24,7 @@ import (
 // natsServerConfig names the file that makes this test binary a NATS server, in a process that can be killed.
 const natsServerConfig = "NATS_TEST_SERVER"
 
-// runNATSServer is a NATS server until it is killed, or nobody holds its standard input any more.
+// runNATSServer runs a NATS server until the process is killed or its standard input is closed.
 func runNATSServer(config string) {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)
@@ -95,7 +95,7 @@ func startCluster(t *testing.T) *cluster {
 		})
 	}
 	js := natstest.JetStream(t, c.urls)
-	// A leader that has not heard of the others yet takes them to be offline, and places nothing on them.
+	// A leader that has not yet received a message from the others treats them as offline, and places nothing on them.
 	const probe = "PROBE"
 	untilDone(t, "a stream on all servers", func(ctx context.Context) (jetstream.Stream, error) {
 		return js.CreateStream(ctx, jetstream.StreamConfig{Name: probe, Replicas: size, Storage: jetstream.MemoryStorage})

@@ -20,19 +20,20 @@ import (
 )
 
 const (
-	// completionTimeout is how long a shell's question waits for a server: somebody has pressed a key.
+	// completionTimeout bounds the wait for a server, while the user waits at the prompt.
 	completionTimeout = 2 * time.Second
-	// completionsShown is how many answers one question has at most.
+	// completionsShown is the most completions of one request.
 	completionsShown = 100
 )
 
-// silent is for answers to a shell, which a log or an error would spoil. What cannot be looked up has no completions.
+// silent returns an app without output, for completions: a log line or an error would corrupt them. A failed lookup
+// yields no completions.
 func (a *app) silent() *app { return &app{terminal.IO{Env: a.Env, Out: io.Discard, Err: io.Discard}} }
 
-// noFiles ends completions: nothing else fits, and files least.
+// noFiles ends a list of completions: the shell must not add file names.
 const noFiles = cobra.ShellCompDirectiveNoFileComp
 
-// completeTenants completes ids of registered tenants, at most so many of them (0: any number).
+// completeTenants completes ids of registered tenants for at most that many arguments (0: any number).
 func (a *app) completeTenants(most int) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, given []string, begun string) (found []cobra.Completion, _ cobra.ShellCompDirective) {
 		if most > 0 && len(given) >= most {
@@ -57,7 +58,7 @@ func (a *app) completeTenants(most int) cobra.CompletionFunc {
 	}
 }
 
-// completeKeys completes keys of dead letters, at most so many of them (0: any number).
+// completeKeys completes keys of dead letters for at most that many arguments (0: any number).
 func (a *app) completeKeys(most int) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, given []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if most > 0 && len(given) >= most {
@@ -87,7 +88,7 @@ func (a *app) completeLetterTenants(
 	}), noFiles
 }
 
-// completeLetters completes what value makes of dead letters, each once.
+// completeLetters completes the values that value returns for dead letters, each once.
 func (a *app) completeLetters(
 	cmd *cobra.Command, begun string, value func(handler.DeadLetter) (value, description string),
 ) (found []cobra.Completion) {
@@ -121,12 +122,12 @@ func (a *app) completeLetters(
 	return found
 }
 
-// completion is a value with its description, which may be anybody's text.
+// completion is a value with its description, which may be untrusted text.
 func completion(value, description string) cobra.Completion {
 	return cobra.CompletionWithDesc(value, cell(description, 60))
 }
 
-// causeCodes are the codes that --reason knows; those of later versions can be given too.
+// causeCodes are the completions of --reason. The flag accepts codes of later versions too.
 func causeCodes() (all []cobra.Completion) {
 	for _, code := range []events.CauseCode{
 		events.CauseUndecodableEvent, events.CauseUnsupportedEventType, events.CauseInvalidRequest,
@@ -146,8 +147,8 @@ func completeFlag(cmd *cobra.Command, flag string, complete cobra.CompletionFunc
 	}
 }
 
-// addHelpers adds what cobra has for every program: completion for shells, and help. They complain as the others do,
-// and have examples too.
+// addHelpers adds cobra's standard commands, completion and help. They report misuse as the other commands do, and have
+// examples.
 func addHelpers(root *cobra.Command) {
 	root.CompletionOptions.SetDefaultShellCompDirective(noFiles)
 	root.InitDefaultHelpCmd()

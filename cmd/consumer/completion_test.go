@@ -10,7 +10,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// completions are what a shell is told, and the directive.
+// completions returns what the shell receives, and the directive.
 func completions(t *testing.T, env map[string]string, args ...string) (found []string, directive string) {
 	t.Helper()
 	code, stdout, _ := command(t, env, append([]string{"__complete"}, args...)...)
@@ -61,12 +61,12 @@ func TestCompletion(t *testing.T) {
 		"directories":               {"demo --dir ", nil, aDir},
 		"no files without a reason": {"watch ", nil, noFile},
 		"nor in free text":          {"request acme --display-name ", nil, noFile},
-		"commands":                  {"tenants ", []string{"list\tList the registered tenants", "show\tShow a tenant and the requests for it", "verify\tCompare what tenants have with the definition"}, noFile},
+		"commands":                  {"tenants ", []string{"list\tList the registered tenants", "show\tShow a tenant and its requests", "verify\tCompare tenants with the definition"}, noFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			found, directive := completions(t, env, strings.Split(c.args, " ")...)
-			if len(c.want) > 0 { // a server that answers too late is passed over
+			if len(c.want) > 0 { // a server that answers too late is skipped
 				testkit.Eventually(t, "the servers are in time", func() bool {
 					found, directive = completions(t, env, strings.Split(c.args, " ")...)
 					return len(found) > 0
@@ -87,8 +87,8 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// A shell is answered, with nothing, and told nothing: no server, one that is silent, a configuration that is
-// none.
+// Completions are empty, without an error or a log line: no server, a server that does not answer, an invalid
+// configuration.
 func TestCompletionWithoutServers(t *testing.T) {
 	t.Parallel()
 	silent, _ := silentServer(t)

@@ -14,8 +14,8 @@ func configCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Show the effective configuration, secrets redacted",
-		Long: "Shows the effective values of all environment variables, and reports what is wrong with them.\n\n" +
-			"The variables, and their defaults:\n\n" + config.Reference(),
+		Long: "Shows the effective values of all environment variables, and reports every invalid value.\n\n" +
+			"The variables and their defaults:\n\n" + config.Reference(),
 		Example: "  DATABASE_URL=postgres://localhost/tenants consumer config",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -44,7 +44,7 @@ func configCommand(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
-	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "what each variable means: docs/configuration.md")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print the reference, docs/configuration.md")
 	return cmd
 }

@@ -189,7 +189,7 @@ func TestFaultsHoldNoSecret(t *testing.T) {
 		settings(with("NATS_URL", "me:s3cr3t@127.0.0.1:1")),
 	} {
 		if env["NATS_URL"] == "" {
-			env["NATS_URL"] = "nats://127.0.0.1:1" // where nobody listens, unlike perhaps at the default
+			env["NATS_URL"] = "nats://127.0.0.1:1" // where no process listens, unlike possibly at the default
 		}
 		code, stdout, stderr := command(t, env, "watch") // which connects, once
 		if code == 0 || stderr == "" {

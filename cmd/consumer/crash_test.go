@@ -237,8 +237,8 @@ func verified(t *testing.T, d testDatabase, n int) {
 	}
 }
 
-// A request that kills the process each time runs out of attempts like any other, and takes nobody with it:
-// not those behind it, and not those that were at work beside it.
+// A request that kills the process each time runs out of attempts like any other, and harms no other request:
+// neither those after it, nor those in flight at the same time.
 func TestRequestThatKillsTheProcess(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		const attempts, others = 3, 12

@@ -62,7 +62,7 @@ func TestDatabaseByTLS(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with the login, the log and /readyz say what to do, the service waits, and no password is shown.
+// For every fault of the login the log and /readyz show what to do, the service waits, and no password is shown.
 func TestDatabaseRefuses(t *testing.T) {
 	t.Parallel()
 	a, stranger := newAuthority(t), newAuthority(t)

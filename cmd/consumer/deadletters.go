@@ -14,14 +14,14 @@ import (
 )
 
 func deadLettersCommand(a *app) *cobra.Command {
-	cmd := group("dead-letters", "List, show, replay and remove what has failed",
+	cmd := group("dead-letters", "List, show, replay and remove failed requests",
 		listLettersCommand(a), showLetterCommand(a), replayLettersCommand(a), removeLettersCommand(a))
-	cmd.Long = "A request that has failed is kept as a dead letter: the original, with the reasons. A KEY is the\n" +
-		"dead letter's key as list shows it, at least 6 characters of it, or its subject."
+	cmd.Long = "A failed request is kept as a dead letter: the original message, with the reasons. A KEY is the dead\n" +
+		"letter's key as list shows it, at least its first 6 characters, or its subject."
 	return cmd
 }
 
-// openLetters connects to the stream of dead letters. end hangs up.
+// openLetters connects to the stream of dead letters. end closes the connection.
 func (a *app) openLetters(ctx context.Context) (_ *handler.DeadLetters, _ jetstream.JetStream, end func(), _ error) {
 	c, log, err := a.configure(ctx)
 	if err != nil {
@@ -47,14 +47,14 @@ type letterFlags struct {
 
 func (f *letterFlags) define(a *app, cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.reasons, "reason", nil, "those with this cause code (repeatable)")
-	flags.StringArrayVar(&f.tenants, "tenant", nil, "those of this tenant id (repeatable)")
-	flags.StringVar(&f.since, "since", "", "those that failed since: a duration such as 24h, or a time as in RFC 3339")
+	flags.StringArrayVar(&f.reasons, "reason", nil, "select dead letters with this cause code (repeatable)")
+	flags.StringArrayVar(&f.tenants, "tenant", nil, "select dead letters of this tenant id (repeatable)")
+	flags.StringVar(&f.since, "since", "", "select failures since: a duration such as 24h, or an RFC 3339 time")
 	completeFlag(cmd, "reason", cobra.FixedCompletions(causeCodes(), noFiles))
 	completeFlag(cmd, "tenant", a.completeLetterTenants)
 }
 
-// given reports whether any of the flags is there.
+// given reports whether any of the flags is set.
 func (f *letterFlags) given(cmd *cobra.Command) bool {
 	flags := cmd.Flags()
 	return flags.Changed("reason") || flags.Changed("tenant") || flags.Changed("since")
@@ -77,7 +77,7 @@ func (f *letterFlags) filter(cmd *cobra.Command, now time.Time) (handler.Filter,
 		f.since, now.UTC().Format(time.RFC3339)))
 }
 
-// cell is plain text on at most n columns.
+// cell formats untrusted text for a table, cut to n columns.
 func cell(s string, n int) string {
 	if s == "" {
 		return "-"
@@ -85,11 +85,11 @@ func cell(s string, n int) string {
 	return terminal.Fit(terminal.Plain(s), n)
 }
 
-// shortKey is enough of a key for a person, and to name the dead letter by.
+// shortKey shortens a key for people. The commands accept the short form.
 func shortKey(key string) string {
 	const enough = 12
 	if key = terminal.Plain(key); len(key) == 64 {
 		return key[:enough]
 	}
-	return key // not one of ours: its beginning may be anybody's
+	return key // not a key of this program: its beginning need not be unique
 }

@@ -47,7 +47,7 @@ func listLettersCommand(a *app) *cobra.Command {
 		},
 	}
 	f.define(a, cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
 	return cmd
 }
 
@@ -56,7 +56,7 @@ type letterTable struct {
 	*app
 	lines *json.Encoder // nil: a table
 	rows  *terminal.Table
-	page  [][]string // rows not written yet
+	page  [][]string // rows that are not written yet
 	n     int
 }
 
@@ -68,7 +68,7 @@ func newLetterTable(a *app, asJSON bool) *letterTable {
 	return t
 }
 
-// rowsAtOnce is how many rows the table aligns together.
+// rowsAtOnce is how many rows the table collects before it aligns and writes them.
 const rowsAtOnce = 200
 
 func (t *letterTable) add(l handler.DeadLetter) error {
@@ -103,7 +103,7 @@ func (t *letterTable) end() error {
 	return t.flush()
 }
 
-// letterJSON is a dead letter for programs.
+// letterJSON is the JSON form of a dead letter.
 type letterJSON struct {
 	Key      string    `json:"key"`
 	Subject  string    `json:"subject"`
@@ -119,7 +119,7 @@ type letterJSON struct {
 		Stream   string `json:"stream,omitempty"`
 		Sequence uint64 `json:"sequence,omitempty"`
 		Subject  string `json:"subject,omitempty"`
-		Omitted  bool   `json:"omitted"` // it is in that stream only
+		Omitted  bool   `json:"omitted"` // the original is in that stream only
 	} `json:"original"`
 
 	Headers nats.Header `json:"headers,omitempty"` // of the original

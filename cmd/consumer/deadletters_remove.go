@@ -12,9 +12,9 @@ import (
 func removeLettersCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove KEY…",
-		Short: "Remove dead letters, for good",
-		Long: "Removes dead letters without a replay. The requests stay failed, and nothing else keeps the original\n" +
-			"but the stream of requests, for a while. Exits 1 if a KEY names no dead letter.",
+		Short: "Remove dead letters permanently",
+		Long: "Removes dead letters without a replay. The requests stay failed. After that only the stream of requests\n" +
+			"has the originals, until they reach its maximum age. Exits 1 if a KEY names no dead letter.",
 		Example: "  consumer dead-letters remove 3f2a9c51d07e",
 		Args:    func(cmd *cobra.Command, args []string) error { return misuse(cobra.MinimumNArgs(1)(cmd, args)) },
 
@@ -29,7 +29,7 @@ func removeLettersCommand(a *app) *cobra.Command {
 			var faults []error
 			for _, n := range named(ctx, letters, names) {
 				if ctx.Err() != nil {
-					return errors.Join(append(faults, errors.New("interrupted; repeat it for the rest"))...)
+					return errors.Join(append(faults, errors.New("interrupted; repeat the command for the rest"))...)
 				}
 				err := n.err
 				if err == nil {

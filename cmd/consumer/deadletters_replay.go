@@ -14,7 +14,7 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// maxFaults in a row end a replay: the next would fare no better.
+// maxFaults is how many consecutive faults stop a replay: further dead letters would very likely fail too.
 const maxFaults = 3
 
 // replayFlags are the flags of consumer dead-letters replay.
@@ -31,13 +31,13 @@ func replayLettersCommand(a *app) *cobra.Command {
 		Use:   "replay [KEY…]",
 		Short: "Publish failed requests again",
 		Long: "Publishes the originals again, as the next replay of their requests, and removes their dead letters.\n" +
-			"Says which by KEY, or by --reason, --tenant and --since, or takes --all. What can never succeed, such\n" +
-			"as an invalid id, is replayed too if it matches; it fails again. Dead letters that arrive in the meantime\n" +
-			"are not replayed. It is safe to interrupt it, to repeat it, and to do it twice at once: each dead letter has\n" +
-			"one replay.\n\n" +
+			"Select them by KEY, by --reason, --tenant and --since, or with --all. A request that can never succeed,\n" +
+			"such as one with an invalid id, is replayed too if it matches, and fails again. Dead letters that arrive\n" +
+			"in the meantime are not replayed. You can safely interrupt the command, repeat it, and run it twice at\n" +
+			"the same time: each dead letter is replayed once.\n\n" +
 			"Then it waits for outcomes. Exits 0 if every dead letter was replayed, by this or another operator, and\n" +
 			"every tenant is provisioned, or was already; 1 if not, if an outcome was not seen within --wait, or if a\n" +
-			"KEY names no dead letter. With --wait 0 outcomes do not count.",
+			"KEY names no dead letter. With --wait 0 the exit code ignores outcomes.",
 		Example: "  consumer dead-letters replay 3f2a9c51d07e\n" +
 			"  consumer dead-letters replay --reason BOUNDARY_NOT_EMPTY --tenant acme\n" +
 			"  consumer dead-letters replay --all --since 24h --rate 5 --dry-run",
@@ -53,15 +53,15 @@ func replayLettersCommand(a *app) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	f.define(a, cmd)
-	flags.BoolVar(&f.all, "all", false, "all that match, or simply all")
-	flags.Float64Var(&f.rate, "rate", 0, "at most so many a second (0: as fast as possible)")
+	flags.BoolVar(&f.all, "all", false, "replay all dead letters, or all that the other flags select")
+	flags.Float64Var(&f.rate, "rate", 0, "replay at most this many a second (0: as fast as possible)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would be replayed, and change nothing")
-	flags.DurationVar(&f.wait, "wait", 30*time.Second, "wait so long after the last for outcomes (0: do not wait)")
-	flags.BoolVar(&f.asJSON, "json", false, "one JSON object a line, and a summary as the last")
+	flags.DurationVar(&f.wait, "wait", 30*time.Second, "wait this long for outcomes after the last replay (0: off)")
+	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object a line, and a summary as the last")
 	return cmd
 }
 
-// check refuses what contradicts itself.
+// check validates the flags and arguments, and returns the filter.
 func (f *replayFlags) check(cmd *cobra.Command, names []string) (handler.Filter, error) {
 	filter, err := f.filter(cmd, time.Now())
 	selects := f.all || f.given(cmd)
@@ -73,7 +73,7 @@ func (f *replayFlags) check(cmd *cobra.Command, names []string) (handler.Filter,
 		return filter, misuse(errors.New("replay: give either keys, or --all, --reason, --tenant and --since"))
 	case len(names) == 0 && !selects:
 		return filter, misuse(errors.New("replay: name the dead letters: keys, or --reason, --tenant or --since, or --all"))
-	case !(f.rate >= 0 && f.rate <= maxRate): // so that it catches what is not a number
+	case !(f.rate >= 0 && f.rate <= maxRate): // negated, so that it catches NaN
 		return filter, misuse(fmt.Errorf("--rate: %v is not 0 to %v a second", f.rate, maxRate))
 	case f.wait < 0:
 		return filter, misuse(errors.New("--wait: must not be below 0"))
@@ -107,7 +107,7 @@ func (a *app) replay(ctx context.Context, f replayFlags, filter handler.Filter, 
 		r.limit.SetLimit(rate.Limit(f.rate))
 	}
 	if f.wait > 0 && !f.dryRun {
-		// Before anything is published: an outcome may be there at once.
+		// Before anything is published: an outcome may arrive immediately.
 		if r.outcomes, err = awaitReplays(ctx, js, report.add); err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func (a *app) replay(ctx context.Context, f replayFlags, filter handler.Filter, 
 type replaying struct {
 	replayFlags
 	letters  *handler.DeadLetters
-	outcomes *replayOutcomes // nil: they are not waited for
+	outcomes *replayOutcomes // nil: do not wait for outcomes
 	report   *replayReport
 	limit    *rate.Limiter
 	faults   int // in a row
@@ -142,7 +142,7 @@ func (r *replaying) all(ctx context.Context, selection iter.Seq2[handler.DeadLet
 	for letter, err := range selection {
 		switch {
 		case ctx.Err() != nil:
-			return nil // the summary says so
+			return nil // the summary reports the interruption
 		case errors.Is(err, handler.ErrNoLetter):
 			r.report.add(replayLine{Status: statusNotFound, Error: err.Error()})
 			continue
@@ -154,9 +154,9 @@ func (r *replaying) all(ctx context.Context, selection iter.Seq2[handler.DeadLet
 			continue
 		}
 		if r.limit.Wait(ctx) != nil {
-			return nil // likewise
+			return nil // the summary reports the interruption
 		}
-		// To be stopped is no reason to leave one half done; each of its steps has a timeout.
+		// A replay that has begun is finished after a signal to stop; each of its steps has a timeout.
 		r.one(context.WithoutCancel(ctx), letter)
 		if r.faults == maxFaults {
 			return fmt.Errorf("stopped after %d faults in a row; fix them and repeat the command, which is safe", maxFaults)
@@ -174,12 +174,12 @@ func (r *replaying) one(ctx context.Context, letter handler.DeadLetter) {
 	r.outcomes.during(func() (replayLine, *handler.Replayed) { return r.publish(ctx, letter) })
 }
 
-// publish replays a dead letter; where there is no replay whose outcome may come, it returns nil.
+// publish replays a dead letter. It returns nil where no outcome can follow.
 func (r *replaying) publish(ctx context.Context, letter handler.DeadLetter) (replayLine, *handler.Replayed) {
 	line := newReplayLine(letter)
 	replayed, err := r.letters.Replay(ctx, letter)
 	if r.faults++; err == nil || errors.Is(err, handler.ErrGone) || errors.Is(err, handler.ErrUnreplayable) {
-		r.faults = 0 // the others may fare better
+		r.faults = 0 // the next dead letter may succeed
 	}
 	line.Status, line.Replay, line.NotRestored = statusReplayed, replayed.Number, replayed.NotRestored
 	if replayed.Repeated {
@@ -195,7 +195,7 @@ func (r *replaying) publish(ctx context.Context, letter handler.DeadLetter) (rep
 	return line.refused(err), nil
 }
 
-// rehearse says what a replay would do.
+// rehearse returns the line of a replay without performing it.
 func (r *replaying) rehearse(ctx context.Context, letter handler.DeadLetter) replayLine {
 	line := newReplayLine(letter)
 	number, err := r.letters.Check(ctx, letter)
@@ -206,13 +206,13 @@ func (r *replaying) rehearse(ctx context.Context, letter handler.DeadLetter) rep
 	return line
 }
 
-// namedLetter is a dead letter that was asked for by its key, or why there is none.
+// namedLetter is the dead letter that an argument names, or the error of the lookup.
 type namedLetter struct {
 	letter handler.DeadLetter
 	err    error
 }
 
-// named finds dead letters by their keys, each once however often it is named.
+// named finds dead letters by their keys. A dead letter that is named more than once is returned once.
 func named(ctx context.Context, letters *handler.DeadLetters, names []string) (all []namedLetter) {
 	seen := map[uint64]bool{}
 	for _, name := range names {

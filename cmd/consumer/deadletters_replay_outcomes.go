@@ -17,17 +17,17 @@ import (
 	"example.com/tenant-provisioner/internal/natsconn"
 )
 
-// replayOutcomes waits for the outcomes of replays. It listens to the subjects, because the stream drops an
-// outcome that is published again under its id, which is how a request that had succeeded already answers.
+// replayOutcomes waits for the outcomes of replays. It subscribes to the subjects, because a request that had already
+// succeeded has its outcome published again under the same id, and the stream drops that as a duplicate.
 //
-// For what is left in the end it reads the stream from before the first replay on: of a replay that the stream
-// of requests had already, the outcome may be older than this run, and of those that came while the connection
-// was lost the subjects brought nothing.
+// For the replays that are then left it reads the stream, from a time before the first replay. The outcome of a replay
+// that the stream of requests already had may be older than this run, and the subscriptions miss outcomes that are
+// published while the connection is lost.
 type replayOutcomes struct {
 	settle   func(replayLine)
 	js       jetstream.JetStream
-	began    time.Time // by the server's clock, less what its check for duplicates remembers
-	lost     uint64    // connections, when it began
+	began    time.Time // by the server's clock, minus the duplicate window of the stream of requests
+	lost     uint64    // number of reconnects at the start
 	subjects []*nats.Subscription
 
 	mu      sync.Mutex
@@ -42,7 +42,7 @@ type awaited struct {
 	replayed handler.Replayed
 }
 
-// outcomeID is the id that the replay's request has for an outcome.
+// outcomeID is the id of an outcome of the replayed request.
 func (a awaited) outcomeID(replay int, eventType string) string {
 	if r := a.replayed.Request; r != nil {
 		return events.OutcomeID(r.Source, r.ID, replay, eventType)
@@ -50,7 +50,7 @@ func (a awaited) outcomeID(replay int, eventType string) string {
 	return events.UndecodableOutcomeID(a.replayed.Key, replay)
 }
 
-// awaitReplays listens. settle gets each replay once, with its outcome or without.
+// awaitReplays subscribes to outcomes. It calls settle once for each replay, with its outcome or without.
 func awaitReplays(ctx context.Context, js jetstream.JetStream, settle func(replayLine)) (*replayOutcomes, error) {
 	o := &replayOutcomes{
 		settle: settle, js: js, lost: js.Conn().Stats().Reconnects,
@@ -99,7 +99,7 @@ func (o *replayOutcomes) during(publish func() (replayLine, *handler.Replayed)) 
 	o.n++
 }
 
-// hear takes an event; what is no outcome of a replay is none of ours.
+// hear processes a message. It ignores every message that is not an outcome of a replay.
 func (o *replayOutcomes) hear(header nats.Header, body []byte) {
 	e, err := events.Decode(header, body)
 	if err != nil {
@@ -128,8 +128,8 @@ func (o *replayOutcomes) provisioned(e event.Event, data events.Provisioned) {
 	}, data.Replay)
 }
 
-// keyOf is the key of the request that a success is the outcome of. Earlier versions did not write it, and cut long
-// sources and ids: those are found by the outcome's id.
+// keyOf is the key of the request whose outcome the success is. Earlier versions did not write the key, and cut long
+// sources and ids; those requests are found by the outcome's id.
 func (o *replayOutcomes) keyOf(e event.Event, data events.Provisioned) string {
 	r := data.Request
 	if r.Key != "" {
@@ -149,7 +149,7 @@ func (o *replayOutcomes) keyOf(e event.Event, data events.Provisioned) string {
 func (o *replayOutcomes) failed(e event.Event, data events.ProvisioningFailed) {
 	key := strings.TrimPrefix(data.DeadLetter.Subject, events.SubjectDeadLetterPrefix)
 	if all := o.waiting[key]; len(all) > 0 && data.Replay < all[0].replayed.Number {
-		return // an earlier one, which is why there was a dead letter
+		return // the outcome of an earlier replay, which caused the dead letter
 	}
 	o.settled(key, e, func(a awaited) replayLine {
 		a.line.Outcome, a.line.Cause = outcomeFailed, string(data.Cause.Code)
@@ -157,8 +157,8 @@ func (o *replayOutcomes) failed(e event.Event, data events.ProvisioningFailed) {
 	}, data.Replay)
 }
 
-// settled ends the wait for the replays of a request, if the event is its outcome and not somebody's who
-// says so.
+// settled ends the wait for the replays of a request if the event has the id of its outcome. An event of another
+// publisher may claim to be the outcome.
 func (o *replayOutcomes) settled(key string, e event.Event, with func(awaited) replayLine, replay int) {
 	all := o.waiting[key]
 	if len(all) == 0 || all[0].outcomeID(replay, e.Type()) != e.ID() {
@@ -177,8 +177,8 @@ func (o *replayOutcomes) settled(key string, e event.Event, with func(awaited) r
 	}
 }
 
-// end waits until every replay has its outcome, the time is over, or ctx ends, and settles the rest without.
-// It reports whether the connection was lost meanwhile, when an outcome may have been missed.
+// end waits until every replay has its outcome, wait has passed, or ctx ends. It settles the rest without an outcome.
+// reconnected reports whether the connection was lost in the meantime: an outcome may have been missed.
 func (o *replayOutcomes) end(ctx context.Context, wait time.Duration) (reconnected bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -203,12 +203,12 @@ func (o *replayOutcomes) end(ctx context.Context, wait time.Duration) (reconnect
 	return !o.js.Conn().IsConnected() || o.js.Conn().Stats().Reconnects > o.lost, err
 }
 
-// lookBack takes what the stream has since it began, and what comes, until stop is called. While the server
-// is unavailable it tries again until ctx ends.
+// lookBack processes the outcomes in the stream since began, and new ones, until stop is called. While the server is
+// unavailable it retries until ctx ends.
 func (o *replayOutcomes) lookBack(ctx context.Context) (stop func(), err error) {
 	const again = 200 * time.Millisecond
 	for o.left() > 0 && ctx.Err() == nil {
-		// A question that is lost with the connection has no answer.
+		// A request that is lost with the connection gets no reply.
 		const answer = 3 * time.Second
 		asking, cancel := context.WithTimeout(ctx, answer)
 		reader, err := readOutcomes(asking, o.js, handler.ReadFrom{Since: o.began})
@@ -224,10 +224,10 @@ func (o *replayOutcomes) lookBack(ctx context.Context) (stop func(), err error) 
 		case <-ctx.Done():
 		}
 	}
-	return func() {}, nil // the summary says what was not seen
+	return func() {}, nil // the summary counts the outcomes that were not seen
 }
 
-// hearAll passes to hear what the reader reads, until stop is called.
+// hearAll passes every message of the reader to hear, until stop is called.
 func (o *replayOutcomes) hearAll(ctx context.Context, reader *handler.Reader) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -256,6 +256,6 @@ func (o *replayOutcomes) left() int {
 
 func (o *replayOutcomes) close() {
 	for _, sub := range o.subjects {
-		sub.Unsubscribe() //nolint:errcheck // the connection ends with the command
+		sub.Unsubscribe() //nolint:errcheck // the connection closes with the command
 	}
 }

@@ -16,17 +16,17 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// What became of a dead letter.
+// Statuses of a dead letter in the report.
 const (
 	statusReplayed    = "replayed"
-	statusRepeated    = "replayed_before" // by another operator, or by a run that was interrupted
+	statusRepeated    = "replayed_before" // by another operator, or by an interrupted run
 	statusGone        = "gone"
 	statusNotReplayed = "not_replayed"
 	statusNotFound    = "not_found"
 	statusWouldReplay = "would_replay"
 )
 
-// What became of its replay. Empty: nobody has waited for it.
+// Outcomes of a replay. Empty: the command did not wait for it.
 const (
 	outcomeProvisioned = "provisioned"
 	outcomeAlready     = "had_succeeded_already"
@@ -39,12 +39,12 @@ type replayLine struct {
 	Key       string `json:"key,omitempty"`
 	Tenant    string `json:"tenant,omitempty"`
 	Reason    string `json:"reason,omitempty"`
-	Replay    int    `json:"replay,omitempty"` // its number
+	Replay    int    `json:"replay,omitempty"` // the replay's number
 	Status    string `json:"status"`
 	Outcome   string `json:"outcome,omitempty"`
-	Cause     string `json:"cause,omitempty"` // of its failure
+	Cause     string `json:"cause,omitempty"` // of the failed replay
 	OutcomeID string `json:"outcome_id,omitempty"`
-	// NotRestored are headers of the original that the replay does not have under their own names.
+	// NotRestored are headers of the original that the replay lacks under their original names.
 	NotRestored []string `json:"headers_not_restored,omitempty"`
 	Error       string   `json:"error,omitempty"`
 }
@@ -53,7 +53,7 @@ func newReplayLine(l handler.DeadLetter) replayLine {
 	return replayLine{Key: l.Key, Tenant: l.Tenant, Reason: l.Reason}
 }
 
-// refused is the line of a dead letter that has no replay of ours.
+// refused is the line of a dead letter that this run did not replay.
 func (l replayLine) refused(err error) replayLine {
 	l.Status, l.Replay, l.Error = statusNotReplayed, 0, err.Error()
 	if errors.Is(err, handler.ErrGone) {
@@ -106,7 +106,7 @@ type replayReport struct {
 
 	mu       sync.Mutex
 	bar      *progressbar.ProgressBar // nil: none
-	quiet    bool                     // the bar and the lines would be on one terminal
+	quiet    bool                     // the bar and the lines share a terminal
 	sum      replaySummary
 	troubled bool // something was not replayed
 	err      error
@@ -114,11 +114,11 @@ type replayReport struct {
 	interrupted, reconnected bool
 }
 
-// replaySummary counts.
+// replaySummary counts dead letters by status and outcome.
 type replaySummary struct {
 	Selected    int            `json:"selected"`
 	Replayed    int            `json:"replayed"`        // by this run
-	Repeated    int            `json:"replayed_before"` // by another operator, or by a run that was interrupted
+	Repeated    int            `json:"replayed_before"` // by another operator, or by an interrupted run
 	Gone        int            `json:"gone"`
 	NotReplayed int            `json:"not_replayed"`
 	NotFound    int            `json:"not_found"`
@@ -139,13 +139,13 @@ func newReplayReport(a *app, asJSON bool) *replayReport {
 	return r
 }
 
-// showProgress shows a bar. Where the lines would be on the same terminal, only those that tell of trouble are
-// written; the summary has the rest.
+// showProgress shows a progress bar. With quiet, where the lines would share its terminal, only lines with an error are
+// written; the summary counts the rest.
 func (r *replayReport) showProgress(bar *progressbar.ProgressBar, quiet bool) {
 	r.bar, r.quiet = bar, quiet
 }
 
-// add counts a dead letter that is dealt with, and writes its line.
+// add counts a dead letter that is done, and writes its line.
 func (r *replayReport) add(l replayLine) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -157,11 +157,11 @@ func (r *replayReport) add(l replayLine) {
 	case !r.quiet:
 		r.print(l.text() + "\n")
 	case l.Error != "":
-		r.bar.Clear() //nolint:errcheck // a bar is no result
+		r.bar.Clear() //nolint:errcheck // a bar is not a result
 		r.print(l.text() + "\n")
 	}
 	if r.bar != nil {
-		r.bar.Add(1) //nolint:errcheck // likewise; there may be one more than were counted
+		r.bar.Add(1) //nolint:errcheck // as above; there may be more dead letters than were counted
 	}
 }
 
@@ -198,19 +198,20 @@ func (r *replayReport) print(text string) {
 	r.keep(err)
 }
 
-// keep keeps the first error: what is done with dead letters does not depend on who reads of it.
+// keep keeps the first write error. The replay continues: it does not depend on the report.
 func (r *replayReport) keep(err error) {
 	if r.err == nil {
 		r.err = err
 	}
 }
 
-// end writes the summary. Its error is [errNegative] where not all is well.
+// end writes the summary. It returns [errNegative] if a replay failed or its outcome was not seen, or the run was
+// interrupted.
 func (r *replayReport) end(f replayFlags) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.bar != nil {
-		r.bar.Clear() //nolint:errcheck // a bar is no result
+		r.bar.Clear() //nolint:errcheck // a bar is not a result
 	}
 	r.sum.Interrupted, r.sum.Reconnected = r.interrupted, r.reconnected
 	if r.lines != nil {
@@ -251,8 +252,8 @@ func (s replaySummary) text(f replayFlags) string {
 		for _, cause := range slices.Sorted(maps.Keys(s.Failed)) {
 			row(s.Failed[cause], "outcomes: failed again, "+cell(cause, 30))
 		}
-		row(s.NotSeen, "outcomes not seen yet; the requests are in the stream and will be decided: "+
-			"consumer watch --all shows what is, and the service must be running")
+		row(s.NotSeen, "outcomes not seen yet; the requests are in the stream and will be decided while the service "+
+			"runs: see consumer watch --all")
 		if s.NotSeen > 0 && s.Reconnected {
 			b.WriteString("The connection to NATS was lost in the meantime; an outcome may have been missed.\n")
 		}

@@ -97,8 +97,8 @@ func TestReplayByKey(t *testing.T) {
 	m.holds(1, 1)
 }
 
-// The ledger has had it for long: nobody is provisioned twice, and the operator is told. The stream drops the
-// outcome that is published again, so it is heard on its subject.
+// The ledger already has the outcome: no tenant is provisioned twice, and the report shows it. The stream drops the
+// outcome that is published again, so the command receives it on its subject.
 func TestReplayOfWhatHadSucceeded(t *testing.T) {
 	m := newMailbox(t)
 	m.serve()
@@ -142,7 +142,7 @@ func TestReplayWithoutAService(t *testing.T) {
 	code, stdout := m.run("replay", "--tenant", "acme", "--wait", "50ms")
 	testkit.Equal(t, "exit code", code, 1)
 	testkit.Contains(t, "stdout", stdout, "replayed, as replay 1: no outcome seen yet", "1 outcomes not seen yet", "consumer watch --all",
-		"the service must be running")
+		"while the service runs")
 	code, stdout = m.run("replay", "--all", "--wait", "0")
 	testkit.Equal(t, "exit code without waiting", code, 0)
 	if strings.Contains(stdout, "outcome") {
@@ -276,7 +276,7 @@ func TestReplayRate(t *testing.T) {
 	m.holds(5, 0)
 }
 
-// Told to stop, it stops before the next dead letter, and says what was done.
+// After a signal it stops before the next dead letter, and reports what was done.
 func TestReplayInterrupted(t *testing.T) {
 	m := newMailbox(t)
 	for i := range 3 {
@@ -299,7 +299,7 @@ func TestReplayInterrupted(t *testing.T) {
 	testkit.Equal(t, "interrupted", summary.Interrupted, true)
 }
 
-// Two operators replay everything at once: one replay each, and both are told how it went.
+// Two operators replay everything at the same time: each dead letter is replayed once, and both see the outcomes.
 func TestTwoOperatorsReplay(t *testing.T) {
 	m := newMailbox(t)
 	const n = 12
@@ -347,7 +347,7 @@ func TestReplayOverALostConnection(t *testing.T) {
 	testkit.Equal(t, "reconnected", summary.Reconnected, true)
 }
 
-// Without its stream every publication fails: it gives up, and no dead letter is lost.
+// Without the stream of requests every publish fails: the command stops, and no dead letter is lost.
 func TestReplayGivesUp(t *testing.T) {
 	m := newMailbox(t)
 	for i := range 5 {
@@ -359,7 +359,7 @@ func TestReplayGivesUp(t *testing.T) {
 	testkit.Contains(t, "stderr", stderr, "TENANT_REQUESTS does not exist")
 	code, stdout, stderr := command(t, m.env, "dead-letters", "replay", "--all", "--wait", "0")
 	testkit.Equal(t, "exit code", code, 1)
-	testkit.Contains(t, "stderr", stderr, "given up after 3 faults in a row")
+	testkit.Contains(t, "stderr", stderr, "stopped after 3 faults in a row")
 	testkit.Contains(t, "stdout", stdout, "not replayed: stream TENANT_REQUESTS does not exist", "3 not replayed")
 	testkit.Equal(t, "dead letters", m.messages(events.StreamDeadLetters), uint64(5))
 }

@@ -20,7 +20,7 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// maxShown is how much of a body is shown to a person, in bytes.
+// maxShown is how much of a body is shown without --json, in bytes.
 const maxShown = 4 << 10
 
 func showLetterCommand(a *app) *cobra.Command {
@@ -28,8 +28,8 @@ func showLetterCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show KEY",
 		Short: "Show a dead letter: the reasons, and the original with its headers and body",
-		Long: "Shows the reasons, and the original with its headers and body, which is the customer's data.\n" +
-			"A body that is not text, or all of a long one, is had with --json.",
+		Long: "Shows the reasons, and the original with its headers and body, which contains customer data.\n" +
+			"To get a body that is not text, or a long one in full, use --json.",
 		Example: "  consumer dead-letters show 3f2a9c51d07e\n" +
 			"  consumer dead-letters show 3f2a9c51d07e --json | jq -r .body_base64 | base64 -d",
 		Args: exactly(1),
@@ -56,7 +56,7 @@ func showLetterCommand(a *app) *cobra.Command {
 			return errors.Join(showLetter(a.Out, letter, original), err)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object, the whole body as base64")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object, with the whole body as base64")
 	return cmd
 }
 
@@ -68,7 +68,7 @@ func showLetterJSON(w io.Writer, l handler.DeadLetter, original *nats.Msg) error
 	return json.NewEncoder(w).Encode(j)
 }
 
-// showLetter writes a dead letter for people; original is nil where it is gone.
+// showLetter writes a dead letter for people; original is nil where it no longer exists.
 func showLetter(w io.Writer, l handler.DeadLetter, original *nats.Msg) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", terminal.Plain(events.DeadLetterSubject(l.Key)))
@@ -81,7 +81,7 @@ func showLetter(w io.Writer, l handler.DeadLetter, original *nats.Msg) error {
 		}
 		text := strings.Join(l.Header[name], ", ")
 		if reason == "Message" {
-			text = l.Message // in a header it is escaped
+			text = l.Message // the header has it escaped
 		}
 		fmt.Fprintf(&b, "    %-10s %s\n", terminal.Plain(strings.ToLower(reason)), terminal.Plain(text))
 	}
@@ -112,7 +112,7 @@ func writeBody(b *strings.Builder, body []byte) {
 	}
 }
 
-// isText reports whether a terminal can be given the body as it is.
+// isText reports whether the body can be written to a terminal unchanged.
 func isText(body []byte) bool {
 	return utf8.Valid(body) && !strings.ContainsFunc(string(body), func(r rune) bool {
 		return r != '\n' && r != '\t' && !unicode.IsPrint(r)

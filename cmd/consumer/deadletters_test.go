@@ -148,7 +148,7 @@ func TestDeadLettersOfUndecodableMessages(t *testing.T) {
 	m.holds(3, 0)
 }
 
-// The way of an operator: somebody's rows are in the way; they are moved, and the request is replayed.
+// An operator's workflow: the boundary holds foreign rows; they are moved, and the request is replayed.
 func TestDeadLettersEndToEnd(t *testing.T) {
 	t.Parallel()
 	d := newSQLite(t)
@@ -193,7 +193,7 @@ func TestDeadLettersEndToEnd(t *testing.T) {
 	testkit.Equal(t, "body", string(body), string(msg.Data))
 	testkit.Equal(t, "headers", fmt.Sprint(shown.Headers), fmt.Sprint(msg.Header))
 
-	// Nothing is mended yet.
+	// The cause is not fixed yet.
 	code, stdout = m.run("replay", key[:12])
 	testkit.Equal(t, "exit code of a replay that fails", code, 1)
 	testkit.Contains(t, "replay", stdout, "replayed, as replay 1: failed again, BOUNDARY_NOT_EMPTY", "1 outcomes: failed again")
@@ -216,7 +216,7 @@ func TestDeadLettersEndToEnd(t *testing.T) {
 
 func TestDeadLettersMisuse(t *testing.T) {
 	t.Parallel()
-	env := settings(with("NATS_URL", "nats://127.0.0.1:1")) // it is not asked
+	env := settings(with("NATS_URL", "nats://127.0.0.1:1")) // it is not contacted
 	for _, c := range []struct {
 		args string
 		want string
@@ -231,8 +231,8 @@ func TestDeadLettersMisuse(t *testing.T) {
 		{"show", "arg"},
 		{"show one two", "arg"},
 		{"remove", "arg"},
-		{"replay", "say which"},
-		{"replay --dry-run --rate 1", "say which"},
+		{"replay", "name the dead letters"},
+		{"replay --dry-run --rate 1", "name the dead letters"},
 		{"replay key123 --all", "either"},
 		{"replay key123 --reason TENANT_EXISTS", "either"},
 		{"replay key123 --tenant acme", "either"},
@@ -297,7 +297,7 @@ func TestDeadLettersList(t *testing.T) {
 	}
 }
 
-// What anybody may have put into the stream is shown harmlessly.
+// Untrusted text in the stream is shown without effect on the terminal.
 func TestDeadLettersOfSomebodyElse(t *testing.T) {
 	m := newMailbox(t)
 	publish(t, m.js,

@@ -32,9 +32,9 @@ func demoCommand(a *app) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "demo [FILE…]",
-		Short: "Show the whole path in one process",
-		Long: "Starts NATS, SQLite and the service in this process, in a fresh directory, publishes request events,\n" +
-			"and shows what becomes of them. A FILE holds one event as JSON, or one a line; - is standard input.\n" +
+		Short: "Run the whole path in one process",
+		Long: "Starts NATS, SQLite and the service in this process, in a new directory, publishes request events,\n" +
+			"and shows their outcomes. A FILE holds one event as JSON, or one a line; - is standard input.\n" +
 			"Without files it publishes samples, valid and invalid. Exits 0 if every request got an outcome.",
 		Example: "  consumer demo\n  consumer demo my-request.json --dir /tmp/demo",
 
@@ -51,12 +51,12 @@ func demoCommand(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the outcome events, one a line")
-	cmd.Flags().StringVar(&dir, "dir", "", "a new or empty directory that is kept (default: one that is removed)")
+	cmd.Flags().StringVar(&dir, "dir", "", "a new or empty directory to use and keep (default: a temporary one)")
 	completeFlag(cmd, "dir", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
 	return cmd
 }
 
-// demo runs the service on embedded defaults, whatever the environment says, and feeds it.
+// demo runs the service on embedded defaults, whatever the environment, and publishes messages to it.
 func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON bool) (err error) {
 	c, log, err := a.demoConfig(ctx)
 	if err != nil {
@@ -110,8 +110,8 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 	return errors.Join(err, <-ended)
 }
 
-// demoConfig is the default configuration, with logs as the environment wants them; errors only, unless
-// it says otherwise, because the outcomes tell the story.
+// demoConfig is the default configuration, with the log settings of the environment. The default level is error,
+// because the demo shows outcomes.
 func (a *app) demoConfig(ctx context.Context) (config.Config, *slog.Logger, error) {
 	own := map[string]string{"LOG_LEVEL": "error"}
 	for _, name := range []string{"LOG_LEVEL", "LOG_FORMAT"} {
@@ -123,7 +123,7 @@ func (a *app) demoConfig(ctx context.Context) (config.Config, *slog.Logger, erro
 	return demo.configure(ctx)
 }
 
-// demoDir makes the directory of the demo; the returned function removes it where none was named.
+// demoDir creates the directory of the demo. remove deletes it if dir is empty, which means a temporary one.
 func demoDir(dir string) (_ string, remove func() error, err error) {
 	if dir == "" {
 		dir, err = os.MkdirTemp("", "tenant-provisioner-demo-")

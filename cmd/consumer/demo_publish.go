@@ -42,7 +42,7 @@ func (s *showing) all(ctx context.Context, messages []message) error {
 func (s *showing) one(ctx context.Context, msg *nats.Msg) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("no outcome within %s", demoTimeout))
 	defer cancel()
-	defer func() { // the time may be over in any of the calls
+	defer func() { // the timeout may pass in any of the calls
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
@@ -75,7 +75,7 @@ func (s *showing) one(ctx context.Context, msg *nats.Msg) (err error) {
 	}
 }
 
-// idsOf are the ids that the outcome of a message can have, which is in the stream of requests at that sequence.
+// idsOf returns the possible ids of the outcome of a message, which the stream of requests has at that sequence.
 func (s *showing) idsOf(ctx context.Context, msg *nats.Msg, sequence uint64) (map[string]bool, error) {
 	if e, err := events.Decode(msg.Header, msg.Data); err == nil {
 		return outcomeIDs(e.Source(), e.ID(), 0), nil
@@ -117,7 +117,7 @@ func (s *showing) show(e event.Event, again bool) error {
 	return s.app.show(e, s.asJSON)
 }
 
-// summary counts what the stream of outcomes really holds.
+// summary checks the number of outcomes in the stream, and prints it.
 func (s *showing) summary(ctx context.Context, published int) error {
 	stream, err := s.js.Stream(ctx, events.StreamEvents)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// message is something to publish, with a line of explanation.
+// message is a message to publish, with a title to show.
 type message struct {
 	title string
 	msg   *nats.Msg
 }
 
-// readMessages reads request events as they are: what is no event shall be seen to fail.
+// readMessages reads request events without checking them: the demo shows how the service rejects invalid ones.
 func readMessages(files []string, stdin io.Reader) ([]message, error) {
 	var all []message
 	for _, name := range files {
@@ -46,8 +46,8 @@ func readMessages(files []string, stdin io.Reader) ([]message, error) {
 	return all, nil
 }
 
-// splitEvents splits a file of one event a line, which is one where some line is a JSON object by itself;
-// anything else is one event.
+// splitEvents splits a file into its lines if at least one line is a JSON object by itself. Any other file is one
+// event.
 func splitEvents(content []byte) [][]byte {
 	content = bytes.TrimSpace(content)
 	if json.Valid(content) {

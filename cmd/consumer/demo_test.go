@@ -24,7 +24,7 @@ var outcomeID = regexp.MustCompile(`outcome id: (\S+)`)
 
 func TestDemoShowsTheWholePath(t *testing.T) {
 	t.Parallel()
-	// Whatever else the environment says: the demo is on defaults and touches nothing of the service's.
+	// Whatever the environment: the demo runs on defaults and touches nothing of the service.
 	env := map[string]string{"DATABASE_URL": "postgres://nowhere/x", "NATS_URL": "nats://nowhere", "CONCURRENCY": "many"}
 	code, stdout, stderr := command(t, env, "demo")
 	testkit.Equal(t, "exit code", code, 0)
@@ -102,7 +102,7 @@ func TestDemoInJSON(t *testing.T) {
 	}
 }
 
-// A line that is no event is one that fails; it takes the others with it no more than in the stream.
+// A line that is not an event fails, as in the stream; the other lines are unaffected.
 func TestDemoOfLinesOneOfThemBad(t *testing.T) {
 	t.Parallel()
 	line := func(id, tenant string) string { return string(requestFor(t, id, tenant).Data) }
@@ -181,7 +181,7 @@ func TestDemoKeepsANamedDirectory(t *testing.T) {
 	testkit.Contains(t, "stderr", stderr, one)
 }
 
-// The demo heeds only what is about logs.
+// The demo uses only the log variables of the environment.
 func TestDemoLogsOnDemand(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := command(t, map[string]string{"LOG_LEVEL": "info", "LOG_FORMAT": "text"}, "demo")

@@ -17,10 +17,10 @@ func doctorCommand(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check what endangers provisioning, and what was left behind",
+		Short: "Check the database, NATS and the streams, and find leftovers",
 		Long: "Checks the database and NATS, whether the service runs or not, and shows what to do about each finding.\n" +
-			"Nothing is written or changed. Give it the service's environment. Exits 1 if something endangers\n" +
-			"provisioning; the rest is a warning.",
+			"It writes and changes nothing. Run it with the service's environment. Exits 1 if a finding is a fault,\n" +
+			"which endangers provisioning; warnings do not count.",
 		Example: "  consumer doctor\n  consumer doctor --json | jq '.checks[] | select(.status != \"ok\")'",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -31,11 +31,11 @@ func doctorCommand(a *app) *cobra.Command {
 			return a.report(doctor.Examine(cmd.Context(), c, time.Now), asJSON)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }
 
-// report shows the checks, and makes a negative answer of a fault.
+// report shows the checks, and returns [errNegative] if one is a fault.
 func (a *app) report(checks []doctor.Finding, asJSON bool) error {
 	if err := a.showChecks(checks, asJSON); err != nil {
 		return err
@@ -62,7 +62,7 @@ func (a *app) showChecks(checks []doctor.Finding, asJSON bool) error {
 		doctor.Fault:   colours.Mark(terminal.MarkFailed) + " ",
 	}
 	lines := &terminal.Table{W: a.Out, Widths: make([]int, 1)}
-	for _, c := range checks { // as wide everywhere, though hints come between
+	for _, c := range checks { // the same width for all rows, although hints are written between them
 		lines.Widths[0] = max(lines.Widths[0], terminal.Width(marks[c.Status]+c.Name))
 	}
 	var faults error
@@ -73,7 +73,7 @@ func (a *app) showChecks(checks []doctor.Finding, asJSON bool) error {
 	return faults
 }
 
-// hintsShown is how many lines of a hint people are shown; programs get them all.
+// hintsShown is how many lines of a hint are shown; --json has all.
 const hintsShown = 20
 
 func (a *app) showHint(hint string) error {

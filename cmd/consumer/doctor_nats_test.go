@@ -85,7 +85,7 @@ func TestDoctorOfAnAccountsLimits(t *testing.T) {
 	}
 }
 
-// What the service may do is what the server says of its user.
+// The service's permissions are those that the server reports for its user.
 func TestDoctorOfPermissions(t *testing.T) {
 	t.Parallel()
 	const needs = `"tenant.provisioned", "tenant.provisioning_failed", "tenant.dead_letter.*", "tenant.progress.*",
@@ -131,7 +131,7 @@ func TestDoctorOfPermissions(t *testing.T) {
 	testkit.Equal(t, "findings", ailing(checks, about...), "nats_permissions fault")
 	testkit.Contains(t, "what is missing", checks["nats_permissions"].Hint, "publish tenant.dead_letter.*")
 
-	// Who may ask nothing is told so at once, and of each question.
+	// A user without permissions gets the error immediately, for each request.
 	checks = look("deaf")
 	testkit.Equal(t, "findings", ailing(checks, append(about, "nats")...), "nats_permissions fault")
 	testkit.Contains(t, "what is missing", checks["nats_permissions"].Hint, "subscribe _INBOX.>")
@@ -142,7 +142,7 @@ func TestDoctorOfPermissions(t *testing.T) {
 	testkit.Contains(t, "why", checks["events_stream"].Message, "Permissions Violation", "STREAM.INFO.TENANT_EVENTS")
 }
 
-// Whether writes are synced is seen by those who may ask the system account.
+// Users with access to the system account see whether writes are synced.
 func TestDoctorOfSyncs(t *testing.T) {
 	t.Parallel()
 	for interval, want := range map[string]string{"always": "", `"2m"`: "nats_sync warning"} {
@@ -166,12 +166,12 @@ func TestDoctorOfSyncs(t *testing.T) {
 		testkit.Equal(t, "findings", ailing(checks, "nats_sync"), "nats_sync warning")
 		testkit.Contains(t, "what is said", checks["nats_sync"].Message, "not visible")
 	}
-	// Somebody else's server at the embedded one's address is none of ours.
+	// Another server at the embedded server's address is not taken for the embedded one.
 	other := strings.TrimPrefix(natstest.Start(t), "nats://")
 	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_EMBEDDED_ADDR", other)), "nats_sync"), "nats_sync warning")
 }
 
-// In a cluster each thing should be on three servers, all of them there.
+// In a cluster each stream and the consumer should be on three servers, all of them online.
 func TestDoctorOfACluster(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)

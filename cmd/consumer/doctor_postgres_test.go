@@ -32,7 +32,7 @@ func as(t *testing.T, where, role string) string {
 	return u.String()
 }
 
-// newRoleAt makes a role without rights, for the time of the test.
+// newRoleAt creates a role without permissions, for the duration of the test.
 func newRoleAt(t *testing.T, where string) (role, url string) {
 	t.Helper()
 	role = "role_" + databaseAt(t, where)
@@ -95,7 +95,7 @@ func TestDoctorOfAPostgresServer(t *testing.T) {
 	})
 	testkit.Equal(t, "findings", ailing(checks, "database"),
 		"database_connections warning, database_durability fault, database_locks fault")
-	testkit.Contains(t, "connections", checks["database_connections"].Message, "21 are needed")
+	testkit.Contains(t, "connections", checks["database_connections"].Message, "each replica needs 21;")
 	testkit.Contains(t, "locks", checks["database_locks"].Message, "2200 of the server's 120")
 	s.Exec(strings.Split(checks["database_locks"].Hint, ";")[0], "ALTER SYSTEM RESET max_locks_per_transaction")
 
@@ -118,7 +118,7 @@ func TestDoctorOfAPostgresServer(t *testing.T) {
 	testkit.Equal(t, "a superuser", checks["database_rights"].Status, doctor.Warning)
 }
 
-// What a database or a role is set to, and what doctor says mends it.
+// Settings of a database or a role, and the hint that fixes each.
 func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	t.Parallel()
 	d := newPostgres(t)
@@ -144,7 +144,7 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	mend(checks["database_rights"])
 	finds("registry warning")
 
-	// Somebody else has made the registry.
+	// Another role has created the registry.
 	r := serve(t, settings(d.env, with("NATS_URL", natstest.Start(t))))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	checks = finds("registry fault, registry_rights fault")
@@ -184,7 +184,7 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	testkit.Equal(t, "findings", ailing(examined(t, env, with("PREPARED_BOUNDARIES", "1")), "database_event"), "")
 }
 
-// A standby takes nothing; where another host does, it is the one that is looked at, as it is the one that is used.
+// A standby accepts no writes. Where another host does, doctor checks that one, because the service uses it.
 func TestDoctorOfAStandby(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
@@ -235,8 +235,8 @@ func TestDoctorSeesWhatApplicationsCommitBy(t *testing.T) {
 	testkit.Equal(t, "findings", ailing(examined(t, env), "database"), "database_durability warning")
 }
 
-// pooler is what stands between program and server. It has a key for cancelling of its own, as all of them have, and
-// may keep a setting from the server, or refuse those that it does not know.
+// pooler is a proxy between program and server. It has its own cancellation key, as all poolers have, and
+// may withhold a setting from the server, or reject unknown settings.
 type pooler struct {
 	drops   string
 	refuses bool
@@ -374,7 +374,8 @@ func TestDoctorNamesTheNeighbour(t *testing.T) {
 	finds(doctor.Fault, []string{"docex_system"}, shop)
 }
 
-// What another service has prepared is not for removal, whether it carries the stamp or is of the earlier version.
+// Doctor does not offer to remove boundaries that another service has prepared, with or without the owner's tag, which
+// earlier versions do not write.
 func TestDoctorLeavesWhatANeighbourHasPrepared(t *testing.T) {
 	t.Parallel()
 	d := filled(t, 1)

@@ -19,7 +19,7 @@ func registered(t *testing.T, d testDatabase) testDatabase {
 	return d
 }
 
-// enter registers tenants as somebody else would, each with its boundary; empty: none.
+// enter registers tenants as another program would, each with its boundary; empty: none.
 func (d testDatabase) enter(t *testing.T, boundaries map[string]string) {
 	t.Helper()
 	for id, boundary := range boundaries {
@@ -68,7 +68,7 @@ func TestDoctorFindsTenantsThatMeet(t *testing.T) {
 		checks = examined(t, d.env)
 		testkit.Equal(t, "findings", ailing(checks, about...), "registry_collisions fault, registry_names warning")
 		testkit.Equal(t, "who", checks["registry_collisions"].Hint,
-			"-- guest is sent to "+d.boundary("tenant_guest")+", which is registered for host")
+			"-- guest maps to "+d.boundary("tenant_guest")+", which is registered for host")
 		testkit.Contains(t, "who", checks["registry_names"].Hint, "host is registered", "moved is registered")
 
 		d.registry(t, "DELETE FROM {b}tenant_registry WHERE tenant_id IN ('guest', 'host', 'moved')")
@@ -79,7 +79,7 @@ func TestDoctorFindsTenantsThatMeet(t *testing.T) {
 	})
 }
 
-// However many tenants there are, they are looked at page by page, and some are named.
+// Any number of tenants is read page by page, and only some are named.
 func TestDoctorOfManyTenants(t *testing.T) {
 	t.Parallel()
 	d := registered(t, newPostgres(t))
@@ -104,7 +104,7 @@ func TestDoctorOfARegistryFile(t *testing.T) {
 	d := newSQLite(t)
 	checks := examined(t, d.env)
 	testkit.Equal(t, "findings", ailing(checks), "nats warning, registry warning") // nothing has run yet
-	testkit.Contains(t, "the directory", checks["storage"].Message, "is not there yet")
+	testkit.Contains(t, "the directory", checks["storage"].Message, "does not exist yet")
 	registered(t, d)
 	testkit.Equal(t, "findings", ailing(examined(t, d.env)), "nats warning")
 

@@ -26,7 +26,7 @@ func TestDoctorOfADirectory(t *testing.T) {
 	}
 }
 
-// Root may write anywhere: the program is run as somebody else.
+// Root may write anywhere, so the program runs as another user.
 func TestDoctorOfAForeignDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

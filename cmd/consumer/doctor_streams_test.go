@@ -39,7 +39,7 @@ func TestDoctorOfMissingStreams(t *testing.T) {
 	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_URL", url)), aboutStreams...), nobodyTakes)
 }
 
-// What the service would refuse to run on, or what loses messages, is told before.
+// Doctor reports in advance what the service would refuse to run on, and what loses messages.
 func TestDoctorOfStreams(t *testing.T) {
 	t.Parallel()
 	type config = jetstream.StreamConfig
@@ -125,7 +125,7 @@ func TestDoctorOfTheConsumer(t *testing.T) {
 	}
 }
 
-// Who takes requests, how often, and for how long the oldest has waited.
+// Whether a client takes requests, redeliveries, and the age of the oldest request.
 func TestDoctorOfTheQueue(t *testing.T) {
 	t.Parallel()
 	url := natstest.Start(t)
@@ -150,11 +150,11 @@ func TestDoctorOfTheQueue(t *testing.T) {
 		taken++
 	}
 	testkit.Equal(t, "taken", taken, requests)
-	checks = examined(t, env) // they are at work: no pull waits, and that is well
+	checks = examined(t, env) // they are busy: no pull waits, which is expected
 	testkit.Equal(t, "findings", ailing(checks, about...), "")
-	testkit.Contains(t, "what is said", checks["consumer_service"].Message, "all hands are full: 10 in hand")
+	testkit.Contains(t, "what is said", checks["consumer_service"].Message, "all workers are busy: 10 in flight")
 
-	// The hands are gone, and the time in which they should have said something is over.
+	// The workers are gone, and ACK_WAIT has passed without a sign of progress.
 	c, err := config.Load(t.Context(), envconfig.MapLookuper(settings(env)))
 	testkit.Must(t, err)
 	const day = 24 * time.Hour

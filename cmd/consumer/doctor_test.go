@@ -129,7 +129,7 @@ func TestDoctorIsDocumented(t *testing.T) {
 	testkit.Equal(t, "the table", strings.Join(explained, "\n"), strings.Join(doctor.Names, "\n"))
 }
 
-// One side that is away does not keep the other from being looked at.
+// If one side is unavailable, doctor still checks the other.
 func TestDoctorWithOneSideAway(t *testing.T) {
 	t.Parallel()
 	away := with("DATABASE_URL", "postgres://someone:"+secret+"@"+testkit.FreeAddr(t)+"/x")
@@ -154,7 +154,7 @@ func TestDoctorWithOneSideAway(t *testing.T) {
 	testkit.Equal(t, "findings of both", ailing(examined(t, away)), "database fault, nats warning")
 }
 
-// Each thing that can be wrong with prepared boundaries is found, and what doctor says to do mends it.
+// Doctor finds each fault of prepared boundaries, and its hint fixes it.
 func TestDoctorFindsLeftoversOfThePool(t *testing.T) {
 	t.Parallel()
 	d := filled(t, 2)
@@ -182,7 +182,7 @@ func TestDoctorFindsLeftoversOfThePool(t *testing.T) {
 		checks = examined(t, d.env, two)
 		if name == "prepared_contents" { // what holds rows is not dropped by anything that doctor says
 			testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "prepared_astray warning")
-			testkit.Contains(t, "what to do", checks["prepared_astray"].Hint, "-- "+schema, "holds something")
+			testkit.Contains(t, "what to do", checks["prepared_astray"].Hint, "-- "+schema, "is not empty")
 			continue
 		}
 		testkit.Equal(t, "findings of "+name, ailing(checks, "registry", "prepared", "files"), "")
@@ -199,7 +199,7 @@ func TestDoctorFindsLeftoversOfThePool(t *testing.T) {
 	testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "")
 }
 
-// Whose a schema is concerns roles that could be the service's. Others may look all the same.
+// The owner of a schema matters to roles that could be the service's. Other roles may still run doctor.
 func TestDoctorAsAnotherRole(t *testing.T) {
 	t.Parallel()
 	d := filled(t, 1)

@@ -16,7 +16,7 @@ import (
 
 // Outcome published, therefore committed and synced: the server is stopped as if its machine had lost its power, and
 // so is the program, under load, with and without prepared boundaries. Every outcome that is in the stream then, and
-// before anybody has repaired anything, is in the ledger, with its tenant and all of its tables.
+// before any repair, is in the ledger, with its tenant and all of its tables.
 func TestWhatIsPublishedSurvivesTheServer(t *testing.T) {
 	t.Parallel()
 	const rounds, requests = 2, 40

@@ -172,8 +172,8 @@ func ready(t *testing.T, fleet ...*replica) {
 	}
 }
 
-// isSettled reports whether the stream of requests holds nothing that is not settled. Nobody can tell while
-// the server is away.
+// isSettled reports whether all requests in the stream are settled. It reports false while the server is
+// unavailable.
 func isSettled(t *testing.T, js jetstream.JetStream) bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

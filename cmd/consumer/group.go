@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// group is a command that only has others below it. To name none of them is misuse.
+// group is a command that only has subcommands. To run it without one is misuse.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	names, examples := make([]string, len(commands)), make([]string, len(commands))
 	for i, c := range commands {
@@ -24,7 +24,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	return g
 }
 
-// exactly wants that many arguments; anything else is misuse.
+// exactly requires n arguments; any other number is misuse.
 func exactly(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error { return misuse(cobra.ExactArgs(n)(cmd, args)) }
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// healthTimeout limits the wait for the answer.
+// healthTimeout bounds the request.
 const healthTimeout = 5 * time.Second
 
 func healthCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "health",
-		Short:   "Ask the service on this machine whether it takes requests",
-		Long:    "Asks /readyz at HTTP_ADDR and exits 0 or 1: a health check for images that hold nothing but this program.",
+		Short:   "Check whether the service on this machine takes requests",
+		Long:    "Queries /readyz at HTTP_ADDR and exits 0 or 1: a health check for images that contain only this program.",
 		Example: "  consumer health",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,7 +35,7 @@ func healthCommand(a *app) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("no service answers at HTTP_ADDR %s: %w", c.HTTPAddr, err)
 			}
-			fmt.Fprint(a.Out, text) //nolint:errcheck // the exit code says it too
+			fmt.Fprint(a.Out, text) //nolint:errcheck // the exit code reports it too
 			if !ready {
 				return errNegative
 			}

@@ -15,7 +15,7 @@ import (
 
 const openToTheNetwork = "HTTP_ADDR is open to the network"
 
-// By default nobody but this machine can ask, and an address that others reach is told in one line.
+// By default only this machine can connect; for an address that other machines reach, one line is logged.
 func TestHTTPIsOnLoopbackUnlessToldOtherwise(t *testing.T) {
 	t.Parallel()
 	_, stdout, _ := command(t, nil, "config")
@@ -37,7 +37,7 @@ func TestHTTPIsOnLoopbackUnlessToldOtherwise(t *testing.T) {
 	}
 }
 
-// Who sends too much, slowly, or not at all, is not waited for, and disturbs nobody else.
+// A client that sends too much, slowly, or not at all, is disconnected, and affects no other client.
 func TestHTTPLimits(t *testing.T) {
 	t.Parallel()
 	r := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0")))

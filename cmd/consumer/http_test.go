@@ -84,7 +84,7 @@ func TestProbes(t *testing.T) {
 	testkit.Equal(t, "/nothing", code, http.StatusNotFound)
 }
 
-// NATS is away when the service is told to stop: the drain does not wait for it beyond its own timeout.
+// NATS is unavailable when the service gets a signal to stop: the drain does not exceed its timeout.
 func TestStopWhileNATSIsAway(t *testing.T) {
 	t.Parallel()
 	relay, through := newRelay(t, natstest.Start(t))
@@ -137,7 +137,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// What NATS does not say is left out, and a scrape does not wait for it.
+// Values that NATS does not return are omitted, and a scrape does not wait for them.
 func TestMetricsWhileNATSIsAway(t *testing.T) {
 	t.Parallel()
 	d := newPostgres(t)
@@ -153,7 +153,7 @@ func TestMetricsWhileNATSIsAway(t *testing.T) {
 	}
 }
 
-// The database goes away under a service at work: it says so, waits, and goes on without an attempt spent.
+// The database becomes unavailable while the service works: it reports that, waits, and resumes without a lost attempt.
 func TestReadinessFollowsTheDatabase(t *testing.T) {
 	t.Parallel()
 	d := newPostgres(t)

@@ -119,7 +119,7 @@ func refuseRegistrations(t *testing.T, d testDatabase) {
 			"EXECUTE FUNCTION {b}refuse()")
 }
 
-// A database's words may be long too, and are logged with each attempt.
+// A database's error texts may be long too, and are logged with each attempt.
 func TestLogOfALongError(t *testing.T) {
 	t.Parallel()
 	d, url := newPostgres(t), natstest.Start(t)

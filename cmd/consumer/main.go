@@ -1,7 +1,7 @@
 // Command consumer provisions tenants: it takes tenant.requested CloudEvents from NATS JetStream, builds
 // each tenant's store, and publishes tenant.provisioned or tenant.provisioning_failed.
 //
-// Run without arguments it is the service. See consumer --help for the other commands.
+// Without arguments it runs the service. See consumer --help for the other commands.
 package main
 
 import (
@@ -30,8 +30,8 @@ const (
 	exitMisuse = 2
 )
 
-// gcPercent is the heap's growth between two collections where GOGC does not say. What is allocated here is
-// short-lived and little: 20 MB more save a tenth of the CPU time.
+// gcPercent is the heap's growth between two collections where GOGC is not set. Allocations are few and short-lived:
+// 20 MB more memory save a tenth of the CPU time.
 const gcPercent = 400
 
 func main() {
@@ -46,8 +46,8 @@ func main() {
 // realMain runs one command and returns its exit code.
 func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout, stderr io.Writer) int {
 	a := &app{terminal.IO{Env: env, Out: stdout, Err: stderr}}
-	root := newRoot(a) //nolint:contextcheck // commands get it when they run
-	// Not nil, which would be this process's own arguments.
+	root := newRoot(a) //nolint:contextcheck // commands get the context when they run
+	// Not nil, which cobra replaces with the arguments of this process.
 	root.SetArgs(append([]string{}, args...))
 	err := root.ExecuteContext(ctx)
 	var (
@@ -67,15 +67,15 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 	return exitFailed
 }
 
-// maxComplaint is the longest text of an error that ends a command, in bytes: it may hold what others have published.
+// maxComplaint bounds the text of an error that ends a command, in bytes: it may contain text from messages.
 const maxComplaint = 16 << 10
 
 func complain(w io.Writer, err error) {
 	text := printable(telemetry.Bound(err.Error(), maxComplaint))
-	fmt.Fprintf(w, "consumer: %s\n", text) //nolint:errcheck // there is nowhere else to say it
+	fmt.Fprintf(w, "consumer: %s\n", text) //nolint:errcheck // there is nowhere else to report it
 }
 
-// printable is text of several lines, perhaps a server's, without what would move a terminal's cursor.
+// printable makes untrusted text of several lines safe for a terminal: it replaces characters that do not print.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
@@ -85,7 +85,7 @@ func printable(text string) string {
 	}, text)
 }
 
-// errNegative is a negative answer that has been shown already.
+// errNegative means that the command has already shown a negative result. It is not printed.
 var errNegative = errors.New("the answer is no")
 
 // misuseError is a fault of the command line or of the configuration.
@@ -93,7 +93,7 @@ type misuseError struct{ error }
 
 func (e *misuseError) Unwrap() error { return e.error }
 
-// misuse marks an error as a fault of the caller's.
+// misuse marks an error as a fault of the caller; nil stays nil.
 func misuse(err error) error {
 	if err == nil {
 		return nil

@@ -204,7 +204,7 @@ type testDatabase struct {
 
 func (d testDatabase) sqlite() bool { return strings.HasPrefix(d.env["DATABASE_URL"], "sqlite:") }
 
-// leftovers are files that somebody has left under construction, or prepared boundaries whose schema and place in
+// leftovers are files that were left under construction, or prepared boundaries whose schema and place in
 // the pool are not both there.
 func (d testDatabase) leftovers() []string {
 	if !d.sqlite() {

@@ -58,7 +58,7 @@ func TestNATSByTLS(t *testing.T) {
 	provisionsOver(t, natsTLS(url, a.file, a.issue("service")))
 }
 
-// Whatever is wrong with certificates, the log and /readyz say what to do, and the service waits; commands fail.
+// For every fault of certificates the log and /readyz show what to do, and the service waits; commands fail.
 func TestNATSRefusesCertificates(t *testing.T) {
 	t.Parallel()
 	a, stranger := newAuthority(t), newAuthority(t)
@@ -189,7 +189,7 @@ func TestNATSByCreds(t *testing.T) {
 	provisionsOver(t, map[string]string{"NATS_URL": i.start(), "NATS_CREDS": file})
 }
 
-// Credentials of somebody else do not become right by waiting.
+// Credentials of another user do not become valid by waiting.
 func TestNATSRefusesCreds(t *testing.T) {
 	t.Parallel()
 	url := newIssuer(t).start()

@@ -245,7 +245,7 @@ func TestServiceWithLessOfNATS(t *testing.T) {
 	}
 }
 
-// Nobody can do another's part: every user on every subject, to publish to and to listen on.
+// No user can act for another: every user on every subject, to publish and to subscribe.
 func TestNATSUsersDoNothingElse(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t, t.TempDir())
@@ -322,7 +322,7 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 	for user := range natsUsers {
 		if user != "publisher" {
 			listens[inboxOf(user)+".>"] = []string{user}
-			publishes[inboxOf(user)+".x"] = nobody // nobody answers for the server
+			publishes[inboxOf(user)+".x"] = nobody // no user may reply in place of the server
 		}
 	}
 	for user := range natsUsers {
@@ -354,7 +354,7 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 }
 
 // A confirmation goes where the message that is confirmed says. A publisher's goes to its own account, and not to the
-// stream of outcomes, nor over somebody's dead letter.
+// stream of outcomes, nor over a dead letter.
 func TestPublisherCannotSendConfirmationsAnywhere(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t, t.TempDir())
@@ -377,7 +377,7 @@ func TestPublisherCannotSendConfirmationsAnywhere(t *testing.T) {
 	}
 }
 
-// Whoever forgets the inbox is told its variable at once, by every command and in /readyz, and not to listen to all.
+// Without the inbox prefix every command and /readyz name the variable immediately.
 func TestForgottenInbox(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t, t.TempDir())
@@ -395,7 +395,7 @@ func TestForgottenInbox(t *testing.T) {
 	testkit.Contains(t, "the doctor's hint", found.Hint, says, "subscribe _INBOX.>")
 }
 
-// Who tries another's part is told which subject it is, by every command.
+// When a user lacks a permission, every command names the subject.
 func TestRefusedUsersAreToldWhy(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t, t.TempDir())

@@ -21,7 +21,7 @@ const (
 	password = "first"
 )
 
-// newRole makes a server's role for the program, with no more rights than it needs.
+// newRole creates a role for the program, with no more permissions than it needs.
 func newRole(s *postgrestest.Server) {
 	s.Exec(fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", role, password), "GRANT CREATE ON DATABASE tenants TO "+role)
 }
@@ -120,7 +120,7 @@ var postgresOutages = map[string]outage{
 	},
 }
 
-// A database that cannot be used, for whatever reason, fails nothing and costs no attempt: /readyz tells the
+// A database that cannot be used, for whatever reason, fails no request and costs no attempt: /readyz shows the
 // reason, and work resumes by itself once it is over.
 func TestPostgresCannotBeUsed(t *testing.T) {
 	t.Parallel()
@@ -132,7 +132,7 @@ func TestPostgresCannotBeUsed(t *testing.T) {
 	}
 }
 
-// Whoever is started meanwhile waits, or takes requests and is not ready: it does not give up.
+// A replica that starts during the outage waits, or takes requests and is not ready: it does not exit.
 func TestServiceStartsWhilePostgresCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
@@ -154,8 +154,8 @@ func TestServiceStartsWhilePostgresCannotBeUsed(t *testing.T) {
 	}
 }
 
-// Connections break at any moment, also between a commit and its confirmation: whoever asks again finds what
-// became of it.
+// Connections break at any moment, also between a commit and its confirmation: a retry finds the result of the
+// commit.
 func TestConnectionsAreCut(t *testing.T) {
 	t.Parallel()
 	const requests, cuts = 60, 5
@@ -188,7 +188,7 @@ func TestConnectionsAreCut(t *testing.T) {
 	}
 }
 
-// A server that takes connections and says nothing is away as well, which only a timeout can tell.
+// A server that accepts connections and never answers is unavailable too, which only a timeout detects.
 func TestPostgresDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	url, nats := postgrestest.Database(t), natstest.Start(t)
@@ -212,7 +212,7 @@ func TestPostgresDoesNotAnswer(t *testing.T) {
 	ready(t, fleet[:2]...)
 }
 
-// Whoever keeps the registry locked, for longer than its users wait for a lock, keeps everybody out: that is an
+// A session that locks the registry for longer than the lock timeout blocks all others: that is an
 // outage as well.
 func TestSQLiteRegistryIsLocked(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// stepWidth is the width of the longest name.
+// stepWidth is the width of the widest name, in columns.
 func stepWidth(names []string) (columns int) {
 	for _, name := range names {
 		columns = max(columns, terminal.Width(terminal.Plain(name)))
@@ -20,7 +20,7 @@ func stepWidth(names []string) (columns int) {
 	return columns
 }
 
-// show writes an outcome to stdout: for programs, as JSON, or for people.
+// show writes an outcome to stdout, as JSON or for people.
 func (a *app) show(e event.Event, asJSON bool) error {
 	if asJSON {
 		return writeJSON(a.Out, e)
@@ -28,13 +28,13 @@ func (a *app) show(e event.Event, asJSON bool) error {
 	return showOutcome(a.Out, a.Palette(a.Out), e)
 }
 
-// showOutcome writes an outcome for people. Anybody may have put it into the stream.
+// showOutcome writes an outcome for people. Its text is untrusted: any publisher may have put it into the stream.
 func showOutcome(w io.Writer, p terminal.Palette, e event.Event) error {
 	var b strings.Builder
 	switch e.Type() {
 	case events.TypeProvisioned:
 		data, err := events.ProvisionedFrom(e)
-		if err != nil { // not ours; what follows it shall be seen
+		if err != nil { // from another publisher; the outcomes after it must still be shown
 			fmt.Fprintf(&b, "%s %s\n", p.Mark(terminal.MarkUnknown), terminal.Plain(err.Error()))
 			break
 		}
@@ -70,7 +70,7 @@ func showProvisioned(b *strings.Builder, p terminal.Palette, data events.Provisi
 		fmt.Fprintf(b, "    Step %d/%d: %s %8.1f ms", s.Number, len(data.Steps),
 			terminal.Pad(terminal.Plain(s.Name), width), s.DurationMS)
 		if i == len(data.Steps)-1 {
-			b.WriteString(" and its commit") // which the event, being part of it, cannot time
+			b.WriteString(" and its commit") // its duration is unknown: the event is part of the commit
 		}
 		b.WriteByte('\n')
 	}

@@ -13,7 +13,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// Anybody may have put an outcome into the stream: nothing that it holds moves the cursor or changes a colour.
+// Outcomes in the stream are untrusted: no text in them moves the cursor or changes a colour.
 func TestShownTextHasNoControlCodes(t *testing.T) {
 	t.Parallel()
 	const evil = "a\x1b[2J\x1b]0;title\x07\rb\u202ec\u009b"

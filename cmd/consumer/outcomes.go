@@ -19,7 +19,7 @@ type outcomes struct {
 	log    *slog.Logger
 }
 
-// openOutcomes reads from now on, or all that the stream holds first.
+// openOutcomes reads new outcomes, with all after those that the stream already holds.
 func openOutcomes(ctx context.Context, js jetstream.JetStream, all bool, log *slog.Logger) (*outcomes, error) {
 	reader, err := readOutcomes(ctx, js, handler.ReadFrom{Start: all})
 	return &outcomes{reader, log}, err
@@ -27,7 +27,7 @@ func openOutcomes(ctx context.Context, js jetstream.JetStream, all bool, log *sl
 
 // readOutcomes opens a reader of the stream of outcomes.
 func readOutcomes(ctx context.Context, js jetstream.JetStream, from handler.ReadFrom) (*handler.Reader, error) {
-	// Without a limit the client asks for ever, also where it is not allowed to.
+	// Without a timeout the client retries for ever, even without permission.
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	reader, err := handler.OpenReader(ctx, js, events.StreamEvents, from)
@@ -40,8 +40,8 @@ func readOutcomes(ctx context.Context, js jetstream.JetStream, from handler.Read
 	return reader, nil
 }
 
-// next waits for the next outcome, or until ctx ends. What somebody else has put into the stream is passed
-// over: it must not hide the outcomes behind it.
+// next waits for the next outcome, or until ctx ends. It logs and skips messages that are not events: they must not
+// hide the outcomes after them.
 func (o *outcomes) next(ctx context.Context) (event.Event, error) {
 	for {
 		msg, err := o.reader.Next(ctx)
@@ -57,7 +57,7 @@ func (o *outcomes) next(ctx context.Context) (event.Event, error) {
 	}
 }
 
-// of waits for the outcome of a request, whichever of the two it is.
+// of waits for the outcome of a request, which has one of ids.
 func (o *outcomes) of(ctx context.Context, ids map[string]bool) (event.Event, error) {
 	for {
 		e, err := o.next(ctx)
@@ -69,7 +69,7 @@ func (o *outcomes) of(ctx context.Context, ids map[string]bool) (event.Event, er
 
 func (o *outcomes) close(ctx context.Context) { o.reader.Close(ctx) }
 
-// outcomeIDs are the ids that the outcome of a request can have.
+// outcomeIDs returns the possible ids of a request's outcome: one for success, one for failure.
 func outcomeIDs(source, id string, replay int) map[string]bool {
 	return map[string]bool{
 		events.OutcomeID(source, id, replay, events.TypeProvisioned):        true,

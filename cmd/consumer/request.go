@@ -19,7 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// requestSource is the CloudEvents source of requests made on the command line.
+// requestSource is the CloudEvents source of requests from the command line.
 const requestSource = "/tenant-provisioner/cli"
 
 const publishTimeout = 10 * time.Second
@@ -48,8 +48,8 @@ func requestCommand(a *app) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.displayName, "display-name", "", "the customer's name (required)")
-	flags.StringVar(&f.createdBy, "created-by", "", "the person or system that asks (required)")
-	flags.StringVar(&f.strategy, "isolation-strategy", "", "schema or database (default: what the database can do)")
+	flags.StringVar(&f.createdBy, "created-by", "", "the person or system that makes the request (required)")
+	flags.StringVar(&f.strategy, "isolation-strategy", "", "schema or database (default: the one that fits the database)")
 	flags.StringVar(&f.id, "id", "", "the request's id (default: a new one)")
 	flags.StringVar(&f.source, "source", requestSource, "the request's source")
 	flags.DurationVar(&f.wait, "wait", 0, "wait this long for the outcome")
@@ -69,14 +69,14 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	if f.wait > 0 && !f.asJSON {
 		live = a.Live()
 	}
-	if live != nil { // logs must not tear it
+	if live != nil { // logs appear above the live block
 		a = &app{terminal.IO{Env: a.Env, Out: a.Out, Err: live}}
 	}
 	c, log, err := a.configure(ctx)
 	if err != nil {
 		return err
 	}
-	// With an id of the caller's the outcome may be there already, from an earlier time.
+	// With an id from the caller the outcome may already exist, from an earlier run.
 	again := f.id != ""
 	if !again {
 		f.id = uuid.NewString()
@@ -84,7 +84,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	data := events.Requested{
 		TenantID: tenant, DisplayName: f.displayName, CreatedBy: f.createdBy, IsolationStrategy: f.strategy,
 	}
-	// The service judges requests, and its verdict is what --wait shows. Here is only a word in advance.
+	// The service validates requests, and --wait shows its outcome. Without --wait this is an early warning.
 	if err := data.Validate(); err != nil && f.wait <= 0 {
 		fmt.Fprintf(a.Err, "consumer: the service will refuse this request: %v\n", err) //nolint:errcheck // advice
 	}
@@ -96,7 +96,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	if err := e.SetData(event.ApplicationJSON, data); err != nil {
 		return err
 	}
-	f.id, f.source = e.ID(), e.Source() // as they are in the event, without spaces around them
+	f.id, f.source = e.ID(), e.Source() // as in the event, which trims spaces
 	header, body, err := events.Encode(e)
 	if err != nil {
 		return misuse(err)
@@ -114,7 +114,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		defer stream.close(ctx)
 	}
 	stop := func() {}
-	if live != nil { // before it is published: the first step may begin at once
+	if live != nil { // before the request is published: the first step may begin immediately
 		stop = sync.OnceFunc(follow(ctx, live, js.Conn(), tenant, f.source, f.id, a.Palette(live)))
 		defer stop()
 	}

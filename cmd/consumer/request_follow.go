@@ -11,22 +11,22 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// toldAtOnce is how many events may wait to be shown: those of many attempts. More are lost, which does no harm.
+// toldAtOnce is how many events may wait to be shown, enough for many attempts. More are dropped, which is harmless.
 const toldAtOnce = 256
 
-// follow shows the steps of the request with that source and id as they happen, from before it is published until
-// it is stopped, which leaves nothing of them. Where nothing can be heard it shows that it waits.
+// follow shows the steps of the request with that source and id as they happen. Call it before you publish the request;
+// stop removes the display. Without progress events it shows that it waits.
 func follow(
 	ctx context.Context, s *terminal.Live, nc *nats.Conn, tenant, source, id string, p terminal.Palette,
 ) (stop func()) {
 	told := make(chan *nats.Msg, toldAtOnce)
 	unsubscribe := func() {}
-	if events.ValidateTenantID(tenant) == nil { // else nothing is told of it
+	if events.ValidateTenantID(tenant) == nil { // the service publishes no progress of an invalid id
 		if sub, err := nc.ChanSubscribe(events.ProgressSubject(tenant), told); err == nil {
-			unsubscribe = func() { sub.Unsubscribe() } //nolint:errcheck // the connection ends with the command
+			unsubscribe = func() { sub.Unsubscribe() } //nolint:errcheck // the connection closes with the command
 			ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 			defer cancel()
-			nc.FlushWithContext(ctx) //nolint:errcheck // what is published next will tell
+			nc.FlushWithContext(ctx) //nolint:errcheck // the next publish reports the error
 		}
 	}
 	var names []string
@@ -61,7 +61,7 @@ func follow(
 	}
 }
 
-// progressOf is what a message tells of that request; of others, and what is no event, it tells nothing.
+// progressOf returns the progress in a message of that request; false for any other message.
 func progressOf(msg *nats.Msg, source, id string) (events.Progress, bool) {
 	e, err := events.Decode(msg.Header, msg.Data)
 	if err != nil {

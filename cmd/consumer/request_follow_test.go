@@ -130,7 +130,7 @@ func TestRequestShowsStepsOnATerminal(t *testing.T) {
 	}
 }
 
-// Without progress, as from a service of an earlier version, it waits for the outcome all the same.
+// Without progress events, as from a service of an earlier version, it still waits for the outcome.
 func TestRequestWithoutProgress(t *testing.T) {
 	t.Parallel()
 	servant, env := newServant(t)
@@ -147,8 +147,8 @@ func TestRequestWithoutProgress(t *testing.T) {
 	testkit.Contains(t, "the screen", s.shows(), "✓ tenant.provisioned acme")
 }
 
-// What is read by somebody else has no control codes and no steps: neither when both are piped nor when one is, and
-// not with --json. The outcome is what it ever was.
+// Piped output has no control codes and no steps: neither when both outputs are piped nor when one is, and
+// not with --json. The outcome is unchanged.
 func TestRequestShowsNoStepsWhenPiped(t *testing.T) {
 	t.Parallel()
 	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))

@@ -9,36 +9,36 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// steps are what is known of how a request gets on, from events that may come late, twice, in any order or not at
-// all. They are for a screen; what the request comes to, its outcome says.
+// steps is the known progress of a request, from events that may arrive late, twice, in any order or not at all. It is
+// only for display: the result is in the outcome.
 type steps struct {
 	names           []string // of all steps
 	replay, attempt int
 	states          []stepState
 }
 
-// stepState is what is known of one step. The zero value: nothing.
+// stepState is the known state of one step. The zero value: unknown.
 type stepState struct {
 	state string
-	took  float64   // in milliseconds; 0: not known
-	began time.Time // heard of
+	took  float64   // in milliseconds; 0: unknown
+	began time.Time // when the event arrived
 }
 
 func newSteps(names []string) *steps {
 	return &steps{names: names, states: make([]stepState, len(names))}
 }
 
-// hear takes what an event tells.
+// hear applies an event.
 func (s *steps) hear(p events.Progress, now time.Time) {
 	number := p.Step.Number
 	if number < 0 || number >= len(s.states) {
-		return // of another version
+		return // from another version, which has other steps
 	}
 	age := cmp.Or(cmp.Compare(p.Replay, s.replay), cmp.Compare(p.Attempt, s.attempt))
 	if age < 0 {
 		return // of an attempt that is over
 	}
-	// An attempt that an outage has held up begins again under its number.
+	// An attempt that an outage interrupted begins again under the same number.
 	if again := number == 0 && p.State == events.StepStarted && s.failed(); age > 0 || again {
 		s.replay, s.attempt = p.Replay, p.Attempt
 		clear(s.states)
@@ -50,7 +50,7 @@ func (s *steps) hear(p events.Progress, now time.Time) {
 	case at.state == "":
 		at.state, at.began = p.State, now
 	}
-	for i := range number { // it would not have been begun if those before it were not done
+	for i := range number { // a step begins only after those before it are done
 		if s.states[i].state != events.StepDone {
 			s.states[i].state = events.StepDone
 		}
@@ -66,12 +66,12 @@ func (s *steps) failed() bool {
 	return false
 }
 
-// spinner are the pictures of what is at work.
+// spinner are the frames of the mark of a running step.
 var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
 const spinnerInterval = 100 * time.Millisecond
 
-// lines are the steps as a terminal of that many columns shows them.
+// lines formats the steps for a terminal of that many columns.
 func (s *steps) lines(now time.Time, since time.Duration, columns int, p terminal.Palette) []string {
 	working := string(spinner[int(since/spinnerInterval)%len(spinner)])
 	line := func(mark, text string) string { return mark + " " + terminal.Fit(text, max(columns-3, 1)) }

@@ -105,14 +105,14 @@ func TestRequestWithoutAService(t *testing.T) {
 	testkit.Equal(t, "exit code", code, 1)
 	testkit.Equal(t, "stdout", stdout, "")
 	testkit.Contains(t, "stderr", stderr, "no outcome within 100ms", "will be decided", "--id order-1", "--source "+requestSource)
-	// It comes, and asking again as told finds the outcome.
+	// The service starts, and the repeated command finds the outcome.
 	serve(t, settings(newSQLite(t).env, with("NATS_URL", env["NATS_URL"])))
 	code, stdout, _ = command(t, env, requestArgs("acme", "--wait", outcomeWait, "--id", "order-1")...)
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Contains(t, "stdout", stdout, "tenant.provisioned acme", events.OutcomeID(requestSource, "order-1", 0, events.TypeProvisioned))
 }
 
-// Being told to stop while it waits is a failure: the answer is not known.
+// A signal to stop while it waits is a failure: the outcome is unknown.
 func TestRequestInterrupted(t *testing.T) {
 	t.Parallel()
 	env := settings(with("NATS_URL", natstest.Start(t)))
@@ -170,7 +170,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// A stream may hold what somebody else put there: watch shows the rest.
+// A stream may hold messages of other publishers: watch skips them and shows the rest.
 func TestWatchSurvivesGarbage(t *testing.T) {
 	t.Parallel()
 	env := settings(with("NATS_URL", natstest.Start(t)))

@@ -19,16 +19,16 @@ import (
 )
 
 func requestsCommand(a *app) *cobra.Command {
-	return group("requests", "Look at the ledger of requests", requestsShowCommand(a))
+	return group("requests", "Read the ledger of requests", requestsShowCommand(a))
 }
 
 func requestsShowCommand(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show SOURCE ID",
-		Short: "Show what became of a request, attempt by attempt",
-		Long: "Shows the ledger's row of a request, which is known by the source and id of its event, and its history:\n" +
-			"attempts, replays and why they ended. The outcome event itself is shown with --json only.",
+		Short: "Show a request's state and its history, attempt by attempt",
+		Long: "Shows the ledger's row of a request, by the source and id of its event, and its history: attempts, replays\n" +
+			"and why they ended. Only --json shows the outcome event itself.",
 		Example: "  consumer requests show /billing order-1",
 		Args:    exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,11 +37,11 @@ func requestsShowCommand(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object, with the outcome event")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object, with the outcome event")
 	return cmd
 }
 
-// requestView is a row of the ledger, for programs.
+// requestView is the JSON form of a row of the ledger.
 type requestView struct {
 	Key                 string          `json:"key"`
 	Source              string          `json:"source"`
@@ -100,8 +100,8 @@ func (a *app) showRequest(ctx context.Context, l database.Ledger, source, id str
 	r, err := l.Request(ctx, events.RequestKey(source, id))
 	switch {
 	case errors.Is(err, sql.ErrNotFound):
-		return fmt.Errorf("the ledger has no request with source %q and id %q: it has not been taken yet, or could "+
-			"not be decoded, and then it has a dead letter and no row", source, id)
+		return fmt.Errorf("the ledger has no request with source %q and id %q: either the service has not taken it yet, "+
+			"or it could not be decoded and has a dead letter; see: consumer dead-letters list", source, id)
 	case err != nil:
 		return err
 	case asJSON:
@@ -157,11 +157,11 @@ func (a *app) showHistory(turns []sql.HistoryEntry) error {
 	}
 	rows := a.List()
 	rows.Indent = "  "
-	rows.Columns = 0 // errors are what one looks for here
+	rows.Columns = 0 // do not cut the errors: they are what the operator needs
 	return rows.Write(lines...)
 }
 
-// orNothing is plain for a text that need not be there.
+// orNothing is [terminal.Plain], but an empty text stays empty.
 func orNothing(text string) string {
 	if text == "" {
 		return ""

@@ -69,7 +69,7 @@ func (r *roles) as(url, text string) error {
 	return err
 }
 
-// may asserts that the role can run each statement, or is refused for want of a right.
+// may asserts that the role can run each statement, or lacks the permission.
 func (r *roles) may(role string, want bool, statements ...string) {
 	r.t.Helper()
 	for _, statement := range statements {
@@ -99,7 +99,7 @@ func (r *roles) provision(tenant string) (code int, outcome string) {
 	return code, outcome
 }
 
-// The service works with the rights of the file and no others, whether it makes its registry or somebody has made it.
+// The service works with only the permissions of the file, whether it creates its registry or the registry exists.
 func TestServiceRole(t *testing.T) {
 	t.Parallel()
 	for name, files := range map[string][]string{"registry of its own": nil, "registry of somebody else": {"registry.sql"}} {
@@ -147,7 +147,7 @@ func TestServiceRole(t *testing.T) {
 	}
 }
 
-// Each right of the service is needed: without it something fails, and says which right it is.
+// Each permission of the service is needed: without it something fails, and the error names the permission.
 func TestServiceRoleWithoutARight(t *testing.T) {
 	t.Parallel()
 	r := newRoles(t)
@@ -196,10 +196,10 @@ func TestServiceRoleWithoutARight(t *testing.T) {
 	testkit.Equal(t, "exit code once all is granted", code, 0)
 }
 
-// lacking is how a missing right is named.
+// lacking is the text that names a missing permission.
 func lacking(right string) string { return "the database role lacks a permission; grant it " + right }
 
-// Who looks needs little, writes nothing and sees no tenant's rows.
+// The read-only role needs few permissions, writes nothing and sees no tenant's rows.
 func TestOperatorRole(t *testing.T) {
 	t.Parallel()
 	r := newRoles(t)
@@ -245,7 +245,7 @@ func TestOperatorRole(t *testing.T) {
 		"SET ROLE "+serviceRole,
 	)
 
-	// With each right taken away something fails, and says which right it is.
+	// Without any one permission something fails, and the error names the permission.
 	const registry = "USAGE on schema docex_system, and SELECT on tenant_registry, tenant_requests and prepared_boundaries"
 	for right, c := range map[string]struct {
 		args []string
@@ -266,7 +266,7 @@ func TestOperatorRole(t *testing.T) {
 		"SELECT classid::text FROM pg_shdepend WHERE deptype = 'o' AND refobjid = '"+operatorRole+"'::regrole")), 0)
 }
 
-// DocEX gets rows and no structure, in tenants old and new, and reads who is registered.
+// DocEX may write rows but not change structure, in tenants old and new, and may read the registry.
 func TestRoleOfTheSystemInTheTenants(t *testing.T) {
 	t.Parallel()
 	r := newRoles(t)
@@ -315,7 +315,7 @@ func TestRoleOfTheSystemInTheTenants(t *testing.T) {
 	}
 }
 
-// A role that was there already and may more than it should is not taken over silently.
+// An existing role with more permissions than it should have is not accepted silently.
 func TestRolesThatMayTooMuchAreRefused(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)

@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// app is what every command gets from outside.
+// app is the environment of every command.
 type app struct {
 	terminal.IO
 }
@@ -46,12 +46,12 @@ func newRoot(a *app) *cobra.Command {
 	return root
 }
 
-// noArguments refuses arguments, as misuse.
+// noArguments rejects arguments as misuse.
 func noArguments(cmd *cobra.Command, args []string) error {
 	return misuse(cobra.NoArgs(cmd, args))
 }
 
-// configure loads the configuration and makes the logger.
+// configure loads the configuration and creates the logger.
 func (a *app) configure(ctx context.Context) (config.Config, *slog.Logger, error) {
 	c, err := config.Load(ctx, a.Env)
 	if err != nil {

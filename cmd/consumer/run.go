@@ -10,8 +10,8 @@ func runCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Run the service (the default)",
-		Long: "Takes requests until SIGTERM or SIGINT, then drains: what runs is finished within DRAIN_TIMEOUT,\n" +
-			"the rest goes back to the stream.",
+		Long: "Takes requests until SIGTERM or SIGINT, then drains: it finishes running attempts within DRAIN_TIMEOUT,\n" +
+			"and returns the other requests to the stream.",
 		Example: "  consumer run\n  NATS_URL=nats://localhost DATABASE_URL=postgres://localhost/tenants consumer run",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

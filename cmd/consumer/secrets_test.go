@@ -114,7 +114,7 @@ func tell(t *testing.T, env map[string]string) *everything {
 	return e
 }
 
-// Whatever is wrong with it, or where it leads: what is secret in the configuration comes out nowhere.
+// Secrets in the configuration appear in no output, whatever is wrong with the configuration or the servers.
 func TestSecretsStayInside(t *testing.T) {
 	t.Parallel()
 	encoded := inURL(hardSecret)
@@ -260,7 +260,7 @@ func TestPasswordFile(t *testing.T) {
 	testkit.Contains(t, "what was said", e.text.String(), "taking requests")
 }
 
-// Spans go to somebody else's server: of logins they hold the names, and nothing of what is sent to the collector itself.
+// Spans go to another party's server: they hold user names of logins, and none of the collector's own headers.
 func TestSecretsAreNotTraced(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)

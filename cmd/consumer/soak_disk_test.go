@@ -102,7 +102,7 @@ func TestSoakDiskReadOnly(t *testing.T) {
 	ready(t, fleet...)
 }
 
-// The disk of the embedded server is full: publishers are told, what was confirmed is kept, and the server is
+// The disk of the embedded server is full: publishers get errors, confirmed messages are kept, and the server is
 // replaced when there is space again.
 func TestSoakEmbeddedDiskFull(t *testing.T) {
 	dir := tmpfs(t, t.TempDir(), "64m")

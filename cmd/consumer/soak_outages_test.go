@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The database is away for a minute, with the delays of production.
+// The database is unavailable for a minute, with the delays of production.
 func TestSoakPostgresIsStoppedForAMinute(t *testing.T) {
 	const away = time.Minute
 	o := outage{begin: (*postgrestest.Server).Stop, stopWatching: (*postgrestest.Server).Start, says: "connect"}

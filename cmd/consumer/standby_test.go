@@ -72,7 +72,7 @@ type wayOut struct {
 	failOver bool   // in the end; else the standby comes back
 }
 
-// While the standby is gone every commit waits; something ends the wait, and the server calls the transaction
+// While the standby is unavailable every commit waits; something ends the wait, and the server reports the transaction
 // committed. Nothing is published until the standby has it; after a failover that has lost it nothing was announced.
 func TestStandbyIsGone(t *testing.T) {
 	t.Parallel()
@@ -150,8 +150,8 @@ func (w wayOut) test(t *testing.T) {
 	}
 }
 
-// A role whose commits wait until the standby shows them is not overruled. They take all connections of the pool, and
-// the service sees them all the same.
+// A role's synchronous_commit = remote_apply is not overridden. Its waiting commits take all connections of the pool,
+// and the service still detects them.
 func TestCommitsWaitUntilTheStandbyAppliesThem(t *testing.T) {
 	t.Parallel()
 	p := newReplicatedServer(t, "synchronous_commit = remote_apply")

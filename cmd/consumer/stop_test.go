@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// Who is told to stop finishes what runs and hands back the rest at once: the next process does not wait for
+// On a signal to stop the service finishes what runs and releases the rest: the next process does not wait for
 // AckWait, and nothing was tried that did not get its result.
 func TestStopUnderLoad(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
@@ -43,7 +43,7 @@ func TestStopUnderLoad(t *testing.T) {
 	})
 }
 
-// Three replicas are replaced one after the other under load, and nobody notices.
+// Three replicas are replaced one after the other under load, without an effect on requests.
 func TestRollingRestart(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		const requests, ackWait = 60, 5 * time.Minute

@@ -17,11 +17,11 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// requestsShown is how many of a tenant's requests are shown, the latest.
+// requestsShown is how many of a tenant's requests are shown, the latest first.
 const requestsShown = 20
 
 func tenantsCommand(a *app) *cobra.Command {
-	return group("tenants", "Look at the registry", tenantsListCommand(a), tenantsShowCommand(a), verifyCommand(a))
+	return group("tenants", "Read and verify the registry", tenantsListCommand(a), tenantsShowCommand(a), verifyCommand(a))
 }
 
 func tenantsListCommand(a *app) *cobra.Command {
@@ -37,7 +37,7 @@ func tenantsListCommand(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "one object a line, as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
 	return cmd
 }
 
@@ -45,7 +45,7 @@ func tenantsShowCommand(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "show TENANT",
-		Short:   "Show a tenant and the requests for it",
+		Short:   "Show a tenant and its requests",
 		Example: "  consumer tenants show acme",
 		Args:    exactly(1),
 
@@ -56,7 +56,7 @@ func tenantsShowCommand(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }
 
@@ -74,7 +74,7 @@ func (a *app) look(ctx context.Context, fn func(context.Context, config.Config, 
 	return fn(ctx, c, r)
 }
 
-// tenantView is a row of the registry, for programs.
+// tenantView is the JSON form of a row of the registry.
 type tenantView struct {
 	TenantID          string        `json:"tenant_id"`
 	DisplayName       string        `json:"display_name"`
@@ -97,7 +97,7 @@ func viewTenant(t sql.TenantRow) tenantView {
 	}
 }
 
-// boundary is the registered schema or file, for people.
+// boundary formats the registered schema or file for people.
 func boundary(t sql.TenantRow) string {
 	if name := cmp.Or(t.Boundary.SchemaName, t.Boundary.DatabasePath); name != "" {
 		return terminal.Plain(name)
@@ -146,7 +146,7 @@ func (a *app) showTenant(ctx context.Context, r database.Reader, id string, asJS
 		return err
 	}
 	requests, err := r.Requests(ctx, t.ID, requestsShown)
-	if err != nil && !errors.Is(err, sql.ErrNoLedger) { // a registry of DocEX's has none
+	if err != nil && !errors.Is(err, sql.ErrNoLedger) { // a registry that DocEX created has none
 		return err
 	}
 	if asJSON {
@@ -184,7 +184,7 @@ func (a *app) showTenant(ctx context.Context, r database.Reader, id string, asJS
 	return rows.Write(lines...)
 }
 
-// findTenant is the row of a tenant, or an error that says what there is instead.
+// findTenant returns the row of a tenant. Where only an id in another case is registered, the error names it.
 func findTenant(ctx context.Context, r database.Registry, id string) (sql.TenantRow, error) {
 	t, err := r.Tenant(ctx, id)
 	switch {

@@ -132,7 +132,7 @@ func TestTenantsVerify(t *testing.T) {
 	})
 }
 
-// The commands that only look.
+// The commands that only read.
 var looks = [][]string{
 	{"tenants", "list"}, {"tenants", "show", "acme"}, {"tenants", "verify"}, {"requests", "show", billing, "order-1"},
 }
@@ -187,7 +187,7 @@ func TestLookingIsMisusedLikeEverythingElse(t *testing.T) {
 	}
 }
 
-// A server that takes connections and never answers is given up, however many hosts lead to it.
+// A server that accepts connections and never answers times out, however many hosts lead to it.
 func TestLookingAtAServerThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

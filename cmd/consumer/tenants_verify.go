@@ -24,10 +24,10 @@ func verifyCommand(a *app) *cobra.Command {
 	var asJSON, strict bool
 	cmd := &cobra.Command{
 		Use:   "verify [TENANT…]",
-		Short: "Compare what tenants have with the definition",
-		Long: "Compares tenants, or those named, with the definition, as step 4 does when they are made. Nothing is\n" +
-			"written. Exits 0 if all are in order, 1 if one has drifted or could not be read. A missing index is a\n" +
-			"warning.",
+		Short: "Compare tenants with the definition",
+		Long: "Compares all tenants, or those that you name, with the definition, as step 4 does when it builds them. It\n" +
+			"writes nothing. Exits 0 if all are in order, 1 if one has drifted or could not be read. A missing index is\n" +
+			"a warning.",
 		Example: "  consumer tenants verify\n  consumer tenants verify acme --strict",
 
 		ValidArgsFunction: a.completeTenants(0),
@@ -47,8 +47,8 @@ func verifyCommand(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "one object a line for each tenant, as JSON; the summary is on stderr")
-	cmd.Flags().BoolVar(&strict, "strict", false, "a missing index is a difference")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line for each tenant; the summary goes to stderr")
+	cmd.Flags().BoolVar(&strict, "strict", false, "treat a missing index as a difference")
 	return cmd
 }
 
@@ -60,10 +60,10 @@ const (
 	unreadable = "unreadable"
 )
 
-// verdict is what was found of one tenant, for programs.
+// verdict is the result of one tenant, in JSON form.
 type verdict struct {
 	TenantID       string   `json:"tenant_id"`
-	Result         string   `json:"result"` // empty: not looked at
+	Result         string   `json:"result"` // empty: not verified
 	SchemaName     string   `json:"schema_name,omitempty"`
 	DatabasePath   string   `json:"database_path,omitempty"`
 	Tables         int      `json:"tables"`
@@ -81,18 +81,18 @@ type verification struct {
 	out      io.Writer
 	summary  io.Writer
 	colours  terminal.Palette
-	encoder  *json.Encoder // nil: for people
+	encoder  *json.Encoder // nil: output for people
 	newBar   func(total int) *progressbar.ProgressBar
 	bar      *progressbar.ProgressBar
 	counts   map[string]int
 }
 
-// run verifies the named tenants, or all. What is shown is complete up to where it ends: if the database is
-// away, at the first tenant that it was needed for, whose state nobody knows.
+// run verifies the named tenants, or all. The output is complete up to the point where it stops: in an outage, the
+// first tenant that could not be read, whose state is unknown.
 func (v *verification) run(ctx context.Context, names []string) error {
 	v.counts = map[string]int{}
 	err := v.all(ctx, names)
-	if v.bar == nil { // it has not begun
+	if v.bar == nil { // the verification has not begun
 		return err
 	}
 	checked := 0
@@ -103,7 +103,7 @@ func (v *verification) run(ctx context.Context, names []string) error {
 		checked, v.counts[inOrder], v.counts[warned], v.counts[drifted], v.counts[unreadable])
 	switch {
 	case ctx.Err() != nil:
-		return errors.New("interrupted: the summary is of what was checked until then")
+		return errors.New("interrupted: the summary covers the tenants that were checked until then")
 	case err != nil || writeErr != nil:
 		return errors.Join(err, writeErr)
 	case v.counts[drifted]+v.counts[unreadable] > 0:
@@ -142,7 +142,7 @@ func (v *verification) all(ctx context.Context, names []string) error {
 	return nil
 }
 
-// named looks up every name before anything is verified; none may be missing.
+// named looks up all names before the verification begins. It fails if one is not registered.
 func (v *verification) named(ctx context.Context, names []string) ([]sql.TenantRow, error) {
 	var rows []sql.TenantRow
 	var faults []error
@@ -160,7 +160,7 @@ func (v *verification) named(ctx context.Context, names []string) ([]sql.TenantR
 	return rows, errors.Join(faults...)
 }
 
-// page verifies tenants and shows them, as far as it comes.
+// page verifies tenants and shows them in order, up to the first that could not be verified.
 func (v *verification) page(ctx context.Context, rows []sql.TenantRow) error {
 	verdicts := make([]verdict, len(rows))
 	workers, working := errgroup.WithContext(ctx)
@@ -173,12 +173,12 @@ func (v *verification) page(ctx context.Context, rows []sql.TenantRow) error {
 			if verdicts[i], err = v.one(working, row); err != nil {
 				return fmt.Errorf("tenant %q: %w", row.ID, err)
 			}
-			v.bar.Add(1) //nolint:errcheck // a bar that cannot be drawn harms nobody
+			v.bar.Add(1) //nolint:errcheck // a bar is not a result
 			return nil
 		})
 	}
 	err := workers.Wait()
-	v.bar.Clear() //nolint:errcheck // likewise
+	v.bar.Clear() //nolint:errcheck // a bar is not a result
 	for _, found := range verdicts {
 		if found.Result == "" {
 			break
@@ -191,7 +191,7 @@ func (v *verification) page(ctx context.Context, rows []sql.TenantRow) error {
 	return err
 }
 
-// one verifies a tenant. An error means that there is no use in going on to others.
+// one verifies a tenant. An error stops the verification: the database is unavailable, or ctx has ended.
 func (v *verification) one(ctx context.Context, t sql.TenantRow) (verdict, error) {
 	in, err := v.registry.Verify(ctx, t)
 	if ctx.Err() != nil {
@@ -222,7 +222,7 @@ func (v *verification) result(in pipeline.Inspection, err error) string {
 	return inOrder
 }
 
-// show shows a tenant; people are spared those in order.
+// show writes the result of a tenant. Output for people omits tenants that are in order.
 func (v *verification) show(found verdict) error {
 	if v.encoder != nil {
 		return v.encoder.Encode(found)

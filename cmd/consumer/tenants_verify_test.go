@@ -73,8 +73,8 @@ func TestVerifyShowsTenantsInOrderAcrossPages(t *testing.T) {
 	testkit.Equal(t, "stdout", stdout, want.String())
 }
 
-// What is wrong with one tenant does not keep the others from being looked at; a database that is away does,
-// and nothing is said of those that it was needed for.
+// A fault of one tenant does not stop the verification of the others; an unavailable database does,
+// and the tenants that could not be read are not reported.
 func TestVerifyTellsAnOutageFromATenantsFault(t *testing.T) {
 	t.Parallel()
 	stdout, err := fakeRegistry{tenants: 9, check: func(_ context.Context, n int) (pipeline.Inspection, error) {

@@ -19,7 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// testScreen is a pseudo terminal, and what somebody before it sees.
+// testScreen is a pseudo terminal, and the text that it shows.
 type testScreen struct {
 	tty  *os.File // for the program
 	rows int
@@ -180,7 +180,7 @@ func (s *testScreen) over(t *testing.T) {
 	}
 }
 
-// A bar says what it counts, how fast, and how long it takes; it is gone before anything else is written, and fits.
+// A bar shows what it counts, the rate and the time; it is erased before other output, and fits the terminal.
 func TestBarsOnATerminal(t *testing.T) {
 	t.Parallel()
 	for term, drawn := range map[string]bool{"xterm": true, "dumb": false} {

@@ -17,8 +17,8 @@ func versionCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Show the version and how it was built",
-		Long: "Shows what the program knows of its own build: the version and revision, whether the sources had changes\n" +
-			"that no revision has, the revision's time, the version of Go and the platform.",
+		Long: "Shows the program's build: the version and revision, whether the sources had uncommitted changes, the\n" +
+			"revision's time, the version of Go and the platform.",
 		Example: "  consumer version\n  consumer version --json | jq -r .revision",
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
@@ -36,7 +36,7 @@ func versionCommand(a *app) *cobra.Command {
 			}...)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }
 

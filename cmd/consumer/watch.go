@@ -32,7 +32,7 @@ func watchCommand(a *app) *cobra.Command {
 			for {
 				e, err := stream.next(ctx)
 				if ctx.Err() != nil {
-					return nil // told to stop
+					return nil // interrupted, which is how the command ends
 				}
 				if err != nil {
 					return err
@@ -43,7 +43,7 @@ func watchCommand(a *app) *cobra.Command {
 			}
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "one event a line, as JSON")
-	cmd.Flags().BoolVar(&all, "all", false, "begin with what the stream holds")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one event a line, as JSON")
+	cmd.Flags().BoolVar(&all, "all", false, "begin with the outcomes that the stream holds")
 	return cmd
 }

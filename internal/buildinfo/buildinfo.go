@@ -1,4 +1,4 @@
-// Package buildinfo has the name of the program and what it knows of its own build.
+// Package buildinfo provides the name of the program and the description of its build.
 package buildinfo
 
 import (
@@ -11,8 +11,8 @@ import (
 // Name is the program's name in the registry, in NATS connections and in database sessions.
 const Name = "tenant-provisioner"
 
-// The linker sets these (-ldflags -X) in a build without the repository, as in the image. What the compiler recorded
-// takes precedence.
+// The linker sets these (-ldflags -X) in a build without the repository, such as the image. Values that the compiler
+// recorded take precedence.
 var linkedVersion, linkedRevision, linkedTime string
 
 // Build describes the build of the running program.
@@ -25,7 +25,7 @@ type Build struct {
 	Platform string `json:"platform"`
 }
 
-// Read returns what the compiler recorded, and what the linker set where the compiler recorded nothing.
+// Read returns the values that the compiler recorded, and those of the linker where the compiler recorded none.
 func Read() Build {
 	info, ok := debug.ReadBuildInfo()
 	if !ok { // built without modules
@@ -55,10 +55,10 @@ func parse(info *debug.BuildInfo, linked Build) Build {
 	return b
 }
 
-// Version is the program's version, such as v1.2.0, or v1.2.1-0.20260304120000-0123456789ab+dirty between two.
+// Version is the program's version, such as v1.2.0, or v1.2.1-0.20260304120000-0123456789ab+dirty between two releases.
 func Version() string { return Read().Version }
 
-// Line is the whole description on one line.
+// Line formats the description on one line.
 func (b Build) Line() string {
 	parts := []string{b.Version}
 	if b.Revision != "" {

@@ -1,5 +1,5 @@
-// Package config reads the program's configuration from the environment, with every fault at once, and is the source of
-// its reference. Secrets are redacted in all that it returns for people.
+// Package config reads the program's configuration from the environment and generates its reference. It reports every
+// fault at once, and redacts secrets in all text that it returns for people.
 package config
 
 import (
@@ -22,45 +22,45 @@ import (
 
 // Config is the whole configuration, from the environment. Every field has a default that works.
 //
-// A variable is one line here: its name and default, the constraints on its value (see [constraint]; those that depend
-// on other variables are in check), and in the tag doc its meaning. The reference, docs/configuration.md, and the help
-// of consumer config are made of these lines; the tag group begins a section of them.
+// Each variable is one line: its name and default, the constraints on its value (see [constraint]; those that depend on
+// other variables are in check), and in the tag doc its meaning. The reference, docs/configuration.md, and the help of
+// consumer config are generated from these lines; the tag group begins a section.
 type Config struct {
 	NATSURL      string `env:"NATS_URL" group:"NATS" doc:"Servers, separated by commas: nats://[user:password@]host[:port]. Empty: the embedded server."`
 	NATSCreds    string `env:"NATS_CREDS" is:"file" doc:"Credentials (JWT and seed) of the NATS user."`
-	NATSTLSCA    string `env:"NATS_TLS_CA" is:"file" doc:"Certificates, in PEM, that the server's must be signed by; the system's if empty."`
-	NATSTLSCert  string `env:"NATS_TLS_CERT" is:"file" doc:"Own certificate for the server, in PEM; with NATS_TLS_KEY."`
-	NATSTLSKey   string `env:"NATS_TLS_KEY" is:"file" doc:"Key of NATS_TLS_CERT, in PEM."`
-	NATSInbox    string `env:"NATS_INBOX_PREFIX" doc:"Beginning of the subjects that answers come on, where the NATS user may not have all of _INBOX. Empty: the client's, _INBOX."`
-	EmbeddedAddr string `env:"NATS_EMBEDDED_ADDR, default=127.0.0.1:4222" is:"host:port" doc:"Where the embedded server listens, and where commands look for it."`
-	EmbeddedDir  string `env:"NATS_EMBEDDED_DIR, default=storage/nats" is:"directory" doc:"What the embedded server stores; every write is synced."`
-	Replicas     int    `env:"NATS_REPLICAS, default=1" min:"1" max:"5" doc:"Replicas of streams that are created, and the least of those that are there. The embedded server has one."`
-	Manage       bool   `env:"NATS_MANAGE_STREAMS, default=true" doc:"Create streams and the consumer where they are missing. false: only check."`
+	NATSTLSCA    string `env:"NATS_TLS_CA" is:"file" doc:"CA certificates (PEM) that must have signed the server's certificate. Empty: the system's."`
+	NATSTLSCert  string `env:"NATS_TLS_CERT" is:"file" doc:"Client certificate (PEM); requires NATS_TLS_KEY."`
+	NATSTLSKey   string `env:"NATS_TLS_KEY" is:"file" doc:"Private key of NATS_TLS_CERT (PEM)."`
+	NATSInbox    string `env:"NATS_INBOX_PREFIX" doc:"Prefix of the subjects that receive replies; set it where the NATS user may not subscribe to all of _INBOX. Empty: _INBOX, the client's default."`
+	EmbeddedAddr string `env:"NATS_EMBEDDED_ADDR, default=127.0.0.1:4222" is:"host:port" doc:"Address that the embedded server listens on and that commands connect to."`
+	EmbeddedDir  string `env:"NATS_EMBEDDED_DIR, default=storage/nats" is:"directory" doc:"Directory for the data of the embedded server; every write is synced."`
+	Replicas     int    `env:"NATS_REPLICAS, default=1" min:"1" max:"5" doc:"Replicas of streams that the service creates, and the minimum for existing streams. The embedded server has one."`
+	Manage       bool   `env:"NATS_MANAGE_STREAMS, default=true" doc:"Create missing streams and the consumer. false: only check them."`
 
 	DatabaseURL    string `env:"DATABASE_URL, default=sqlite:storage" group:"Database" doc:"postgres://user:password@host[,host…]/database, or sqlite:DIRECTORY."`
 	RegistrySchema string `env:"REGISTRY_SCHEMA, default=docex_system" doc:"PostgreSQL: the schema of registry and ledger. A lower-case name, not public, not pg_…."`
-	SchemaTemplate string `env:"SCHEMA_TEMPLATE, default=tenant_{tenant_id}" doc:"PostgreSQL: a tenant's schema. It must hold {tenant_id}; names over 63 bytes are cut and end in a hash."`
-	PathTemplate   string `env:"DATABASE_PATH_TEMPLATE, default=tenant_{tenant_id}/docex.db" doc:"SQLite: a tenant's file, below the directory of DATABASE_URL. It must hold {tenant_id}."`
-	Prepared       int    `env:"PREPARED_BOUNDARIES, default=0" min:"0" max:"1000" doc:"PostgreSQL: finished schemas kept ready, which all replicas share. SQLite: 0, a file is made in milliseconds."`
+	SchemaTemplate string `env:"SCHEMA_TEMPLATE, default=tenant_{tenant_id}" doc:"PostgreSQL: a tenant's schema. It must contain {tenant_id}; names over 63 bytes are truncated and end in a hash."`
+	PathTemplate   string `env:"DATABASE_PATH_TEMPLATE, default=tenant_{tenant_id}/docex.db" doc:"SQLite: a tenant's file, below the directory of DATABASE_URL. It must contain {tenant_id}."`
+	Prepared       int    `env:"PREPARED_BOUNDARIES, default=0" min:"0" max:"1000" doc:"PostgreSQL: finished schemas to keep ready, shared by all replicas. SQLite: 0, because a file is created in milliseconds."`
 
 	EventSource  string        `env:"EVENT_SOURCE, default=/tenant-provisioner" group:"Work" doc:"CloudEvents source of outcomes: a URI reference of at most 255 characters."`
-	Concurrency  int           `env:"CONCURRENCY, default=4" min:"1" max:"1000" doc:"Tenants at once, and database connections for them."`
-	MaxAttempts  int           `env:"MAX_ATTEMPTS, default=8" min:"1" max:"1000" doc:"Attempts of a request that meets transient errors. An outage costs none."`
-	BackoffMin   time.Duration `env:"BACKOFF_MIN, default=1s" above:"0s" doc:"Delay before the second attempt; it doubles with each."`
+	Concurrency  int           `env:"CONCURRENCY, default=4" min:"1" max:"1000" doc:"Tenants that a replica builds at the same time, each on its own database connection."`
+	MaxAttempts  int           `env:"MAX_ATTEMPTS, default=8" min:"1" max:"1000" doc:"Attempts of a request that fails with transient errors. An outage does not count."`
+	BackoffMin   time.Duration `env:"BACKOFF_MIN, default=1s" above:"0s" doc:"Delay before the second attempt; it doubles with each further attempt."`
 	BackoffMax   time.Duration `env:"BACKOFF_MAX, default=5m" above:"0s" doc:"Longest delay between attempts; not below BACKOFF_MIN."`
-	AckWait      time.Duration `env:"ACK_WAIT, default=30s" min:"100ms" doc:"After how long without a sign of life a request is delivered again. Long work gives signs."`
-	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=25s" above:"0s" doc:"How long running work may take after SIGTERM. The supervisor must wait longer."`
+	AckWait      time.Duration `env:"ACK_WAIT, default=30s" min:"100ms" doc:"Time without an acknowledgement or a progress signal after which NATS redelivers a request. Long work sends progress signals."`
+	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=25s" above:"0s" doc:"Time that running work may take after SIGTERM. The supervisor must wait longer before it kills the process."`
 
-	HTTPAddr  string     `env:"HTTP_ADDR, default=127.0.0.1:8080" is:"host:port" optional:"true" group:"Operation" doc:"The page at / with names of tenants, /livez, /readyz, /metrics; empty: off. In a container 0.0.0.0:8080, since probes come from outside."`
-	LogLevel  slog.Level `env:"LOG_LEVEL, default=info" doc:"Least level that is logged, to stderr."`
-	LogFormat string     `env:"LOG_FORMAT" oneof:"text json" doc:"Empty: text on a terminal, else json."`
+	HTTPAddr  string     `env:"HTTP_ADDR, default=127.0.0.1:8080" is:"host:port" optional:"true" group:"Operation" doc:"Address of the page at /, which shows tenant names, and of /livez, /readyz and /metrics. Empty: off. In a container 0.0.0.0:8080, because probes come from outside."`
+	LogLevel  slog.Level `env:"LOG_LEVEL, default=info" doc:"Lowest level that is logged, to stderr."`
+	LogFormat string     `env:"LOG_FORMAT" oneof:"text json" doc:"Empty: text on a terminal, otherwise json."`
 }
 
-// Load reads the configuration. It reports every fault at once, each by the variable's name, as a [configError].
+// Load reads the configuration. It reports every fault at once, each with the variable's name, as an [Error].
 func Load(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 	var c Config
 	var faults []error
-	// One field at a time: the library stops at the first fault it meets.
+	// One field at a time: the library stops at the first fault.
 	value := reflect.ValueOf(&c).Elem()
 	for _, v := range variables() {
 		read := func(env envconfig.Lookuper) error {
@@ -72,7 +72,7 @@ func Load(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 		if err := read(env); err != nil {
 			given, _ := env.Lookup(v.name)
 			faults = append(faults, fmt.Errorf("%s: %q is not %s", v.name, given, v.kind))
-			if err := read(envconfig.MapLookuper(nil)); err != nil { // its default, so that the others can be judged
+			if err := read(envconfig.MapLookuper(nil)); err != nil { // its default, so that check can judge the others
 				return c, err
 			}
 		}
@@ -80,7 +80,7 @@ func Load(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 	return c, NewError(errors.Join(append(faults, c.check(), checkTraces(env))...))
 }
 
-// Check judges values, each with what would be right.
+// check returns the faults of the values. Each error names the values that are allowed.
 func (c *Config) check() error {
 	var faults []error
 	require := func(ok bool, format string, args ...any) {
@@ -94,8 +94,8 @@ func (c *Config) check() error {
 		require(err == nil, "%s: %w", v.name, err)
 	}
 	faults = append(faults, c.checkNATSFiles())
-	require(c.NATSInbox == "" || inboxPrefix.MatchString(c.NATSInbox), "NATS_INBOX_PREFIX: %q is not the beginning of "+
-		"a subject such as _INBOX_consumer: no wildcard, no space, no dot at the end", c.NATSInbox)
+	require(c.NATSInbox == "" || inboxPrefix.MatchString(c.NATSInbox), "NATS_INBOX_PREFIX: %q is not a subject "+
+		"prefix such as _INBOX_consumer: no wildcard, no space, no dot at the end", c.NATSInbox)
 	for i, server := range strings.Split(c.NATSURL, ",") {
 		require(c.NATSURL == "" || isNATSServer(strings.TrimSpace(server)), "NATS_URL: entry %d is not "+
 			"nats://[user:password@]host[:port], or tls://, ws:// or wss://; in a password write / as %%2F and , as %%2C", i+1)
@@ -113,8 +113,8 @@ func (c *Config) check() error {
 	case isSQLite && strings.HasPrefix(root, "//"):
 		require(false, "DATABASE_URL: write sqlite:DIRECTORY, such as sqlite:storage or sqlite:/var/lib/tenants")
 	case isSQLite:
-		require(c.Prepared == 0, "PREPARED_BOUNDARIES: SQLite has nothing to prepare, a file is made in milliseconds; "+
-			"set it to 0, or DATABASE_URL to postgres://…")
+		require(c.Prepared == 0, "PREPARED_BOUNDARIES: SQLite does not prepare files, because it creates one in "+
+			"milliseconds; set it to 0, or DATABASE_URL to postgres://…")
 		faults = append(faults, c.SQLite().Check())
 	case c.OnPostgres():
 		faults = append(faults, c.Postgres().Check())
@@ -124,13 +124,13 @@ func (c *Config) check() error {
 	return errors.Join(faults...)
 }
 
-// inboxPrefix is what the NATS client accepts.
+// inboxPrefix matches the prefixes that the NATS client accepts.
 var inboxPrefix = regexp.MustCompile(`^[^.*>\s]+(\.[^.*>\s]+)*$`)
 
-// natsSchemes are those that the client knows; it waits for ever for a server of another.
+// natsSchemes are the schemes that the client supports. With another it waits for the server for ever.
 var natsSchemes = map[string]bool{"nats": true, "tls": true, "ws": true, "wss": true}
 
-// isNATSServer judges one URL before the client does, whose errors repeat it with its password.
+// isNATSServer checks one URL before the client does: the client's errors repeat the URL with its password.
 func isNATSServer(server string) bool {
 	if !strings.Contains(server, "://") {
 		server = "nats://" + server // as the client does
@@ -144,7 +144,7 @@ func (c *Config) OnPostgres() bool {
 	return strings.HasPrefix(c.DatabaseURL, "postgres://") || strings.HasPrefix(c.DatabaseURL, "postgresql://")
 }
 
-// Postgres is the configuration of the engine PostgreSQL.
+// Postgres returns the configuration of the PostgreSQL engine.
 func (c *Config) Postgres() postgres.Config {
 	return postgres.Config{
 		URL: c.DatabaseURL, Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
@@ -153,7 +153,7 @@ func (c *Config) Postgres() postgres.Config {
 	}
 }
 
-// SQLite is the configuration of the engine SQLite.
+// SQLite returns the configuration of the SQLite engine.
 func (c *Config) SQLite() sqlite.Config {
 	return sqlite.Config{
 		Root: strings.TrimPrefix(c.DatabaseURL, "sqlite:"), PathTemplate: c.PathTemplate,

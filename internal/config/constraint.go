@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// constraint is what a variable may be, from the tags of its field. The reference is made of the same tags, so that the
-// two cannot differ:
+// constraint is the set of allowed values of a variable, from the tags of its field. The reference is generated from
+// the same tags, so that the two cannot differ:
 //
 //	min, max      bounds of a number, inclusive; min also of a duration
 //	above         a lower bound of a duration, exclusive
@@ -36,7 +36,7 @@ func constraintOf(tag reflect.StructTag, fallback string) constraint {
 	}
 }
 
-// String is the constraint for people, such as "1 to 5", "at least 100ms" or "text or json"; empty: there is none.
+// String formats the constraint for people, such as "1 to 5", "at least 100ms" or "text or json"; empty: no constraint.
 func (c constraint) String() string {
 	text := ""
 	switch {
@@ -59,8 +59,8 @@ func (c constraint) String() string {
 	return text
 }
 
-// check returns why the value is not allowed, and what is. A tag that cannot be read panics: it is a mistake in the
-// source, which the first start shows.
+// check returns an error if the value is not allowed; the error names the allowed values. An invalid tag panics: it is
+// a mistake in the source, which the first start reveals.
 func (c constraint) check(value reflect.Value) error {
 	given := fmt.Sprint(value.Interface())
 	if given == c.fallback || c.optional && given == "" {

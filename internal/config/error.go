@@ -1,9 +1,9 @@
 package config
 
-// Error is a fault of the environment: a variable with a wrong value. Its text names the variable.
+// Error is a fault of the environment: a variable with an invalid value. Its text names the variable.
 type Error struct{ error }
 
-// NewError makes a Error of err; nil stays nil.
+// NewError wraps err in an Error; nil stays nil.
 func NewError(err error) error {
 	if err == nil {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// checkNATSFiles judges the files of the login before the client does, which would begin with the first server and
-// name no variable. Errors hold nothing of what is in them.
+// checkNATSFiles checks the credential and certificate files before the client does, which would connect to the first
+// server and name no variable. Errors do not contain the files' contents.
 func (c *Config) checkNATSFiles() error {
 	if (c.NATSTLSCert == "") != (c.NATSTLSKey == "") {
 		return errors.New("NATS_TLS_CERT and NATS_TLS_KEY: set both or neither")
@@ -24,14 +24,14 @@ func (c *Config) checkNATSFiles() error {
 		}
 		content, err := os.ReadFile(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // as the tag allowed has it said
+		case errors.Is(err, fs.ErrNotExist): // the tag is:"file" has reported it
 		case err != nil:
 			faults = append(faults, fmt.Errorf("%s: %w", name, err))
 		case !isOne(content):
 			faults = append(faults, fmt.Errorf("%s: %s is not %s", name, path, what))
 		}
 	}
-	check("NATS_CREDS", c.NATSCreds, isCreds, "a file of a user's credentials, as nsc makes it")
+	check("NATS_CREDS", c.NATSCreds, isCreds, "a credentials file as nsc generates it")
 	check("NATS_TLS_CA", c.NATSTLSCA, x509.NewCertPool().AppendCertsFromPEM, "a file of certificates (PEM)")
 	readable := func([]byte) bool { return true }
 	check("NATS_TLS_CERT", c.NATSTLSCert, readable, "")

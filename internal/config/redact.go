@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// redacted stands for what is not shown.
+// redacted replaces secrets.
 const redacted = "xxxxx"
 
 var (
 	natsUser     = regexp.MustCompile(`(^|,)(\s*(?:\w+://)?)[^,]*@`) // of each URL of a list: user, password or token
-	natsRest     = regexp.MustCompile(`\?[^,]*`)                     // of each: the client makes nothing of it
-	postgresPass = regexp.MustCompile(`(//[^:@/]*:).*@`)             // greedy: a password may hold an @
+	natsRest     = regexp.MustCompile(`\?[^,]*`)                     // of each: the query, which the client ignores
+	postgresPass = regexp.MustCompile(`(//[^:@/]*:).*@`)             // greedy: a password may contain an @
 	anyUser      = regexp.MustCompile(`(//)[^/@\s]*@`)
 )
 
-// shownParameters are those of DATABASE_URL that are shown. All others may hold a secret, such as one whose name
-// is mistyped.
+// shownParameters are the parameters of DATABASE_URL that are shown. Any other may hold a secret, such as one with a
+// mistyped name.
 var shownParameters = map[string]bool{
 	"application_name": true, "channel_binding": true, "connect_timeout": true, "dbname": true, "host": true,
 	"idle_in_transaction_session_timeout": true, "lock_timeout": true, "passfile": true, "port": true,
@@ -26,8 +26,8 @@ var shownParameters = map[string]bool{
 	"target_session_attrs": true, "user": true,
 }
 
-// Redact removes secrets from the value of a variable. What a later variable holds is not known here: of headers
-// nothing is shown, and of URLs no user.
+// Redact removes secrets from the value of a variable. For a variable that it does not know, it hides headers entirely,
+// and the user part of URLs.
 func Redact(name, text string) string {
 	switch {
 	case name == "NATS_URL":
@@ -40,7 +40,7 @@ func Redact(name, text string) string {
 	return anyUser.ReplaceAllString(text, "${1}"+redacted+"@")
 }
 
-// redactParameters hides what is not known to be no secret, however its name is written.
+// redactParameters hides every parameter that is not in shownParameters. Case and escapes of its name do not matter.
 func redactParameters(text string) string {
 	address, query, found := strings.Cut(text, "?")
 	if !found {
@@ -51,7 +51,7 @@ func redactParameters(text string) string {
 		name, _, found := strings.Cut(p, "=")
 		plain, err := url.QueryUnescape(name)
 		switch {
-		case !found: // the rest of a value, perhaps
+		case !found: // possibly the rest of a value
 			parameters[i] = redacted
 		case err != nil || !shownParameters[strings.ToLower(plain)] && !strings.HasPrefix(plain, "pool_"):
 			parameters[i] = name + "=" + redacted

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Reference is what each variable means, for a terminal.
+// Reference returns the meaning of each variable, for a terminal.
 func Reference() string {
 	var b strings.Builder
 	for _, v := range variables() {
@@ -17,15 +17,15 @@ func Reference() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// ReferencePage is docs/configuration.md.
+// ReferencePage returns docs/configuration.md.
 func ReferencePage() string {
 	var b strings.Builder
 	b.WriteString(`# Configuration
 
-Made from the program's source by ` + "`make docs`" + `; do not edit it here.
+Generated from the program's source by ` + "`make docs`" + `; do not edit it here.
 
-All of it comes from the environment. Every variable has a default that works. What is wrong is reported at once,
-each by its name, and nothing is started then.
+All configuration comes from the environment. Every variable has a default that works. At start the program reports
+all invalid variables at once, each by its name, and starts nothing.
 
 ` + "```sh\n" + `consumer config              # the effective values, secrets redacted
 consumer config --json
@@ -40,13 +40,13 @@ consumer config --help       # this reference
 	b.WriteString(`
 ## Traces
 
-Off unless one of these is set: ` + code(strings.Join(traceVariables, "`, `")) + `. They, and
-the other OTEL_… variables that OpenTelemetry defines, are read by its own library.
+Off unless one of these is set: ` + code(strings.Join(traceVariables, "`, `")) + `.
+OpenTelemetry's own library reads them, and the other OTEL_… variables that it defines.
 `)
 	return b.String()
 }
 
-// code is text as code; nothing of nothing.
+// code formats text as code; empty text stays empty.
 func code(text string) string {
 	if text == "" {
 		return ""

@@ -9,13 +9,13 @@ import (
 	"github.com/sethvargo/go-envconfig"
 )
 
-// traceVariables are the variables of which one turns traces on. All others of OpenTelemetry's are read by its
-// libraries: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+// traceVariables are the variables that turn traces on: any one suffices. OpenTelemetry's libraries read all its other
+// variables: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 var traceVariables = []string{
 	"OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 }
 
-// TracesEnabled reports whether the environment asks for traces.
+// TracesEnabled reports whether the environment turns traces on.
 func TracesEnabled(env envconfig.Lookuper) bool {
 	if disabled, _ := env.Lookup("OTEL_SDK_DISABLED"); strings.EqualFold(disabled, "true") {
 		return false
@@ -31,7 +31,8 @@ func TracesEnabled(env envconfig.Lookuper) bool {
 	return false
 }
 
-// traceChoices are those variables of OpenTelemetry's that are a choice; its libraries do not say of which.
+// traceChoices are the OpenTelemetry variables with a fixed set of values; its libraries do not name the set in their
+// errors.
 var traceChoices = []struct {
 	name    string
 	allowed []string
@@ -41,7 +42,7 @@ var traceChoices = []struct {
 	{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", []string{"http/protobuf", "grpc"}},
 }
 
-// checkTraces judges what is asked for, if traces are.
+// checkTraces checks traceChoices if traces are on.
 func checkTraces(env envconfig.Lookuper) error {
 	if !TracesEnabled(env) {
 		return nil

@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// variable is one environment variable, as the tags of its field in [Config] say.
+// variable is one environment variable, from the tags of its field in [Config].
 type variable struct {
 	name       string
 	fallback   string // its default; empty: none
-	kind       string // what a value looks like
+	kind       string // the form of a value, such as "true or false"
 	constraint constraint
 	meaning    string
-	group      string // the section that begins with it; empty: none begins
+	group      string // the section that begins with it; empty: no section begins
 	index      []int  // of the field
 }
 
-// Variables lists all variables in the order of the fields.
+// variables lists all variables in the order of the fields.
 func variables() []variable {
 	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
 	list := make([]variable, len(fields))
@@ -34,7 +34,7 @@ func variables() []variable {
 	return list
 }
 
-// kind is what a value of that type looks like.
+// kind describes a value of that type.
 func kind(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[time.Duration]():
@@ -49,7 +49,7 @@ func kind(t reflect.Type) string {
 	return "a whole number"
 }
 
-// values is what a variable may be: its constraint, or where it has none, what its type takes.
+// values describes the allowed values: the constraint or, without one, the values of the type.
 func (v variable) values() string {
 	switch {
 	case v.constraint.String() != "":

@@ -14,8 +14,8 @@ import (
 // Connections is the state of a store's connections.
 type Connections struct {
 	InUse, Idle, Max int
-	Waits            int64 // how often an attempt waited for a connection
-	Waited           time.Duration
+	Waits            int64         // how often an attempt waited for a connection
+	Waited           time.Duration // in total
 }
 
 // ConnectionsOf returns the state of a store's connections.

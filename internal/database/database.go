@@ -1,7 +1,6 @@
-// Package database is the one place that chooses an engine: PostgreSQL or SQLite. It opens the configured one for the
-// service ([Open]) or for reading ([OpenReader]), and declares what a reader can do. That each engine can do it is
-// checked by the compiler, in postgres.go and sqlite.go: a method that drifts does not compile, and no check is skipped
-// unseen.
+// Package database chooses the engine, PostgreSQL or SQLite; no other package does. It opens the configured one for the
+// service ([Open]) or for reading ([OpenReader]), and declares the interfaces of a reader. postgres.go and sqlite.go
+// assert at compile time that each engine implements them, so that no check is skipped silently.
 package database
 
 import (
@@ -32,7 +31,7 @@ func Open(ctx context.Context, c config.Config, traces trace.TracerProvider, log
 		settings.Log, settings.Traces = log, traces
 		db, err := postgres.Open(ctx, settings)
 		if err != nil {
-			return nil, err // not db: a nil pointer in an interface is not nil
+			return nil, err // not db: an interface with a nil pointer is not nil
 		}
 		return db, nil
 	}
@@ -51,7 +50,7 @@ type Registry interface {
 	// Tenants returns at most limit tenants with an id above after, in the order of their ids.
 	Tenants(ctx context.Context, after string, limit int) ([]sql.TenantRow, error)
 	Tenant(ctx context.Context, id string) (sql.TenantRow, error)
-	// Verify compares what a tenant has with the definition.
+	// Verify compares a tenant's tables and indexes with the definition.
 	Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error)
 	// Twins returns pairs of ids that differ only in case, at most limit.
 	Twins(ctx context.Context, limit int) ([][2]string, error)
@@ -65,7 +64,7 @@ type Ledger interface {
 	Requests(ctx context.Context, tenantID string, limit int) ([]sql.RequestRecord, error)
 }
 
-// Reader is a database that is only read.
+// Reader is a database that is opened for reading.
 type Reader interface {
 	Registry
 	Ledger
@@ -79,9 +78,9 @@ type PoolReader interface {
 
 // FileReader is a [Reader] of SQLite, where registry and tenants are files.
 type FileReader interface {
-	// UnderConstruction returns the temporary files of attempts that are older than before.
+	// UnderConstruction returns the temporary files of attempts that were last changed before that time.
 	UnderConstruction(ctx context.Context, before time.Time) ([]string, error)
-	// Damage returns what SQLite finds wrong with the registry's file.
+	// Damage returns the faults that SQLite finds in the registry's file.
 	Damage(ctx context.Context) ([]string, error)
 	IsWAL() (bool, error)
 }
@@ -105,7 +104,7 @@ func OpenReader(ctx context.Context, c config.Config) (Reader, error) {
 // PageSize is how many rows of the registry are in memory at a time.
 const PageSize = 200
 
-// Pages iterates over all rows of the registry, in the order of their ids. An error is the last.
+// Pages iterates over all rows of the registry, in the order of their ids. An error ends the iteration.
 func Pages(ctx context.Context, r Registry) iter.Seq2[[]sql.TenantRow, error] {
 	return func(yield func([]sql.TenantRow, error) bool) {
 		for after := ""; ; {

@@ -12,13 +12,13 @@ var (
 	_ PoolReader = (*postgres.Reader)(nil)
 )
 
-// FillPool keeps the pool of prepared boundaries full, in the background. stop ends that and waits. It does nothing
-// where none are to be prepared.
+// FillPool keeps the pool of prepared boundaries full, in the background. stop ends the work and waits for it. FillPool
+// does nothing where the target is 0.
 func FillPool(ctx context.Context, db Store) (stop func()) {
 	if _, ok := Prepared(db); !ok {
 		return func() {}
 	}
-	pg := db.(*postgres.Store) //nolint:errcheck,forcetypeassert // only it has prepared boundaries
+	pg := db.(*postgres.Store) //nolint:errcheck,forcetypeassert // only this store has prepared boundaries
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -34,7 +34,7 @@ func FillPool(ctx context.Context, db Store) (stop func()) {
 // Pool is the state of the pool of prepared boundaries.
 type Pool = postgres.Prepared
 
-// Prepared is the state of the pool of prepared boundaries; false where none are to be prepared.
+// Prepared returns the state of the pool of prepared boundaries, and false where the target is 0.
 func Prepared(db Store) (Pool, bool) {
 	pg, ok := db.(*postgres.Store)
 	if !ok {

@@ -10,14 +10,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// nearlyFull and full are shares of a limit.
+// Shares of a limit at which a check warns, or reports a fault.
 const (
 	nearlyFull = 0.8
 	full       = 0.95
 )
 
-// examineAccount looks whether there is JetStream, and how much of it is left. What it returns as usable is whether
-// there can be streams.
+// examineAccount checks that JetStream is enabled and how much of the account's storage is left. usable reports whether
+// streams can exist.
 func (n *prober) examineAccount(ctx context.Context) (_ Finding, usable bool) {
 	const name = "jetstream"
 	var info *jetstream.AccountInfo
@@ -37,7 +37,7 @@ func (n *prober) examineAccount(ctx context.Context) (_ Finding, usable bool) {
 			"JetStream is not enabled"), false
 	case err != nil:
 		found := unreadable(name, err)
-		found.Hint = "nats server report jetstream # as the system account: is there a leader?"
+		found.Hint = "nats server report jetstream # as the system account; check that there is a leader"
 		return found, false
 	}
 	return checkAccount(info), true

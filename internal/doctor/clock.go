@@ -3,15 +3,16 @@ package doctor
 import "time"
 
 const (
-	// skewWarned is what clocks that are kept by NTP never reach: above it, times of the ledger, of events and of logs
-	// do not agree on what came first.
+	// skewWarned is above any skew of clocks that follow NTP. Beyond it the times in ledger, events and logs disagree on
+	// the order of events.
 	skewWarned = time.Second
-	// skewFatal is the default of ACK_WAIT, the longest time that anything here waits before it acts: what is fresh by
-	// one clock is expired by the other, credentials and certificates of a short life included.
+	// skewFatal is the default of ACK_WAIT, the longest wait in this program. Beyond it what is fresh by one clock is
+	// expired by the other, including short-lived credentials and certificates.
 	skewFatal = 30 * time.Second
 )
 
-// checkClock judges by how much a clock is ahead of this machine's, unsure by so much either way.
+// checkClock judges skew, by which a clock is ahead of this machine's. unsure is the measurement error in either
+// direction.
 func checkClock(name, whose string, skew, unsure time.Duration) Finding {
 	const hint = "timedatectl status # on both machines; have both follow NTP (systemd-timesyncd, chrony)"
 	least := skew.Abs() - unsure

@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// durableName is how the nats CLI is told of the durable consumer.
+	// durableName names the durable consumer in arguments of the nats CLI.
 	durableName = events.StreamRequests + " " + events.DurableConsumer
-	// shortAckWait is what a pause of a process or of the network easily takes.
+	// shortAckWait is a duration that a pause of a process or of the network easily reaches.
 	shortAckWait = 5 * time.Second
-	// heldPerWorker is how many messages a worker may have in hand.
+	// heldPerWorker is how many messages a worker may have in flight.
 	heldPerWorker = 2
-	// manyRedelivered is more than a few requests that met a passing fault.
+	// manyRedelivered is more than the few requests that a transient fault affects.
 	manyRedelivered = 10
 )
 
-// examineConsumer looks at the durable consumer, and at who takes from it.
+// examineConsumer checks the durable consumer, and whether a replica pulls from it.
 func (n *prober) examineConsumer(ctx context.Context, s handler.TopologyStatus) []Finding {
 	info := s.Consumer.Info
 	checks := []Finding{checkContract(n.c, "durable_consumer", events.DurableConsumer, info != nil, s.Consumer.Err,
 		"stop the service, then: nats consumer rm "+durableName+
-			" # it is created again, and the ledger knows what was served")}
+			" # the service creates it again; the ledger records which requests were served")}
 	if info == nil {
 		return checks
 	}
@@ -57,18 +57,17 @@ func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) Findi
 	switch most := config.MaxAckPending; {
 	case most > 0 && most < hold:
 		return warning(name, edit("--max-pending=-1"), "max_ack_pending is %d: one replica alone can hold %d requests, and "+
-			"what waits for its next attempt counts as well", most, hold)
+			"requests that wait for a retry count too", most, hold)
 	case most > 0:
-		return warning(name, edit("--max-pending=-1"), "max_ack_pending is %d: when as many requests wait for their next "+
-			"attempt, no other is taken", most)
+		return warning(name, edit("--max-pending=-1"), "max_ack_pending is %d: once that many requests wait for a retry, "+
+			"the service receives no others", most)
 	case config.AckWait != c.AckWait:
 		return warning(name, edit("--wait="+c.AckWait.String())+"\nor set ACK_WAIT="+config.AckWait.String(),
-			"ack_wait is %s, ACK_WAIT is %s: they should be equal, leases of attempts go by the latter",
+			"ack_wait is %s, ACK_WAIT is %s: they should be equal, because leases of attempts use ACK_WAIT",
 			config.AckWait, c.AckWait)
 	case config.AckWait < shortAckWait:
 		return warning(name, "set ACK_WAIT to 30s",
-			"ack_wait is %s: a pause of the process or of the network as long as that "+
-				"has requests delivered twice", config.AckWait)
+			"ack_wait is %s: a pause of the process or the network of that length causes redelivery", config.AckWait)
 	}
 	return ok(name, "ack_wait is %s, no limit on messages in flight", config.AckWait)
 }
@@ -82,13 +81,13 @@ func checkPaused(info *jetstream.ConsumerInfo) Finding {
 	return ok(name, "not paused")
 }
 
-// checkService tells whether somebody takes requests. A replica that has all hands full pulls nothing: what was
-// delivered lately tells it from one that is gone.
+// checkService checks that a replica takes requests. A replica whose workers are all busy pulls nothing; a recent
+// delivery distinguishes it from one that has stopped.
 func checkService(q handler.Queue, info *jetstream.ConsumerInfo, now time.Time) Finding {
 	const name = "consumer_service"
 	busy := q.InFlight > 0 && info.Delivered.Last != nil && now.Sub(*info.Delivered.Last) < info.Config.AckWait
 	switch {
-	case q.Paused: // it gives out nothing, whoever asks
+	case q.Paused: // it delivers nothing, whether or not a replica pulls
 		return ok(name, "unknown while the consumer is paused")
 	case q.Pulls == 0 && !busy:
 		return warning(name, "start the service; if it runs, check its /readyz and its log", "no client takes requests: the "+
@@ -109,7 +108,7 @@ func checkRedelivered(q handler.Queue) Finding {
 	return ok(name, "%d of %d in flight", q.Redelivered, q.InFlight)
 }
 
-// checkAge compares how long the oldest request waits with when the stream drops it.
+// checkAge compares the age of the oldest unsettled request with the age at which the stream drops it.
 func checkAge(q handler.Queue, now time.Time) Finding {
 	const name = "requests_age"
 	if q.Lag() == 0 {
@@ -121,7 +120,7 @@ func checkAge(q handler.Queue, now time.Time) Finding {
 		return ok(name, "%s", said)
 	}
 	said += fmt.Sprintf("; dropped after %s", q.MaxAge)
-	const hint = "have the service take them: see consumer_service, /readyz and its log; start more replicas, or " +
+	const hint = "check that the service takes requests (consumer_service, /readyz, its log); start more replicas, or " +
 		"raise CONCURRENCY"
 	switch share := float64(age) / float64(q.MaxAge); {
 	case share >= 0.9:

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fileKinds are the file systems that are not simply a disk of this machine, by the numbers of statfs(2).
+// fileKinds are the file systems that are not a plain local disk, by the magic numbers of statfs(2).
 var fileKinds = map[uint32]struct {
 	name  string
 	trait fileKind
@@ -22,20 +22,20 @@ var fileKinds = map[uint32]struct {
 	0x0bd00bd3:                 {"Lustre", networkFS},
 	0x01161970:                 {"GFS2", networkFS},
 	0x47504653:                 {"GPFS", networkFS},
-	unix.V9FS_MAGIC:            {"9P", user}, // a virtual machine's host, as a rule
+	unix.V9FS_MAGIC:            {"9P", user}, // usually the host of a virtual machine
 	unix.FUSE_SUPER_MAGIC:      {"FUSE", user},
 	unix.TMPFS_MAGIC:           {"tmpfs", volatile},
 	unix.RAMFS_MAGIC:           {"ramfs", volatile},
 	unix.OVERLAYFS_SUPER_MAGIC: {"overlayfs", layer},
 }
 
-// diskOf tells what a directory is on.
+// diskOf returns the file system that holds a directory.
 func diskOf(dir string) (disk, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return disk{}, fmt.Errorf("query the file system of %s: %w", dir, err)
 	}
-	kind := fileKinds[uint32(s.Type)] //nolint:gosec // the numbers are of 32 bits, in a field of 32 or 64
+	kind := fileKinds[uint32(s.Type)] //nolint:gosec // the magic numbers have 32 bits, in a field of 32 or 64
 	return disk{
 		kind: kind.name, trait: kind.trait, free: s.Bavail * uint64(s.Bsize), //nolint:gosec // not negative
 		files: s.Ffree, known: s.Files > 0,

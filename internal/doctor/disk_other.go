@@ -4,7 +4,7 @@ package doctor
 
 import "errors"
 
-// diskOf tells what a directory is on.
+// diskOf returns an error: only Linux is supported.
 func diskOf(string) (disk, error) {
-	return disk{}, errors.New("not known how on this operating system")
+	return disk{}, errors.New("not supported on this operating system")
 }

@@ -12,14 +12,14 @@ import (
 	"example.com/tenant-provisioner/internal/config"
 )
 
-// What a check finds.
+// Statuses of a finding.
 const (
 	OK      = "ok"
-	Warning = "warning" // nothing that a request would notice now
-	Fault   = "fault"   // requests cannot be served, or what was confirmed can be lost
+	Warning = "warning" // no effect on requests now
+	Fault   = "fault"   // requests cannot be served, or confirmed data can be lost
 )
 
-// Finding is one thing that was looked at, for programs.
+// Finding is the result of one check. Its JSON form is for programs.
 type Finding struct {
 	Name    string `json:"name"` // one of Names
 	Status  string `json:"status"`
@@ -27,7 +27,7 @@ type Finding struct {
 	Hint    string `json:"hint,omitempty"` // what to do: commands, SQL or a sentence, one a line
 }
 
-// Names are all checks, in the order in which they are shown. docs/doctor.md explains each.
+// Names lists all checks in display order. docs/doctor.md explains each.
 var Names = slices.Concat(
 	[]string{
 		"database", "database_version", "database_pooler", "database_writable", "database_rights", "registry_rights",
@@ -51,23 +51,23 @@ var Names = slices.Concat(
 	},
 )
 
-// ok is a check that found nothing wrong.
+// ok is the finding of a check that passed.
 func ok(name, format string, args ...any) Finding {
 	return Finding{Name: name, Status: OK, Message: fmt.Sprintf(format, args...)}
 }
 
-// warning is a check that found something to be mended some day, by what hint says.
+// warning is a finding to fix at some point; hint says how.
 func warning(name, hint, format string, args ...any) Finding {
 	return Finding{Name: name, Status: Warning, Hint: hint, Message: fmt.Sprintf(format, args...)}
 }
 
-// fault is a check that found something to be mended now.
+// fault is a finding to fix now.
 func fault(name, hint, format string, args ...any) Finding {
 	return Finding{Name: name, Status: Fault, Hint: hint, Message: fmt.Sprintf(format, args...)}
 }
 
-// Examine makes all checks. What cannot be looked at is a finding too, and not the end of the others. now is this
-// machine's clock.
+// Examine runs all checks. A check that cannot run yields a finding, and the others still run. now is this machine's
+// clock.
 func Examine(ctx context.Context, c config.Config, now func() time.Time) []Finding {
 	return append(examineDatabase(ctx, c, now), examineNATS(ctx, c, now)...)
 }
@@ -83,14 +83,15 @@ func examineDatabase(ctx context.Context, c config.Config, now func() time.Time)
 	return append(checks, examineRegistry(ctx, c)...)
 }
 
-// unreadable is the finding that something could not be checked. Errors of several hosts come in several lines.
+// unreadable is the finding that something could not be checked. It joins the lines of the error: errors of several
+// hosts have several.
 func unreadable(name string, err error) Finding {
 	why := strings.Join(strings.Fields(err.Error()), " ")
 	return Finding{Name: name, Status: Fault, Message: "could not be checked: " + why}
 }
 
-// unreadableByUser is unread where that says nothing about the service, such as for want of a right that only looking
-// needs.
+// unreadableByUser is unreadable as a warning, for an error that does not concern the service, such as a missing
+// permission that only the check needs.
 func unreadableByUser(name, hint string, err error) Finding {
 	found := unreadable(name, err)
 	found.Status, found.Hint = Warning, hint

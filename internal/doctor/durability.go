@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// syncing is whether a server syncs what it stores before it confirms it.
+// syncing is a server's answer about whether it syncs a write before it confirms it.
 type syncing struct {
 	Server struct{ Name string }
 	Data   struct {
@@ -25,7 +25,8 @@ type syncing struct {
 	}
 }
 
-// examineSync looks whether a power failure takes what was confirmed. Only who may ask the system account can see it.
+// examineSync checks whether a power failure can lose confirmed messages. Only a user with access to the system account
+// can see the setting.
 func (n *prober) examineSync(ctx context.Context, s handler.TopologyStatus) Finding {
 	const (
 		name = "nats_sync"
@@ -48,17 +49,18 @@ func (n *prober) examineSync(ctx context.Context, s handler.TopologyStatus) Find
 	case len(seen) > 0 && len(lax) == 0:
 		return ok(name, "every write is synced: %s", strings.Join(seen, ", "))
 	case len(lax) > 0 && replicas < 3:
-		return warning(name, hint, "not every write is synced: %s. A power failure takes what was confirmed since",
-			strings.Join(lax, ", "))
+		return warning(name, hint, "not every write is synced: %s. A power failure loses what was confirmed since the "+
+			"last sync", strings.Join(lax, ", "))
 	case replicas >= 3:
 		return ok(name, "each message is on %d servers; they should not share one power supply", replicas)
 	}
-	return warning(name, "look into the servers' files, or look as a user of the system account. There is to be:\n"+hint,
+	return warning(name, "check the servers' configuration files, or run doctor as a user of the system account. "+
+		"Required:\n"+hint,
 		"not visible to this user. By default a server syncs every two minutes, and a power failure "+
-			"takes what it confirmed since; see that it syncs every write")
+			"loses what it confirmed since the last sync; make sure that it syncs every write")
 }
 
-// replicas is on how many servers each message is, at least; 0: nobody knows.
+// replicas returns the smallest number of servers that store a message of any stream; 0: unknown.
 func replicas(s handler.TopologyStatus) (least int) {
 	for i, stream := range s.Streams {
 		if stream.Info == nil {
@@ -71,9 +73,9 @@ func replicas(s handler.TopologyStatus) (least int) {
 	return least
 }
 
-// syncing asks all servers, if this user may.
+// syncing queries all servers; it returns none where the user lacks the permission.
 func (n *prober) syncing(ctx context.Context) (answers []syncing) {
-	_ = n.ask(ctx, func(ctx context.Context) error { // what is not answered is not visible
+	_ = n.ask(ctx, func(ctx context.Context) error { // without an answer the setting is not visible
 		inbox := n.nc.NewInbox()
 		sub, err := n.nc.SubscribeSync(inbox)
 		if err != nil {
@@ -91,7 +93,7 @@ func (n *prober) syncing(ctx context.Context) (answers []syncing) {
 				return err
 			}
 			var answer syncing
-			if err := json.Unmarshal(msg.Data, &answer); err != nil { // nobody to ask: no data
+			if err := json.Unmarshal(msg.Data, &answer); err != nil { // no responders: the message has no data
 				return err
 			}
 			answers = append(answers, answer)

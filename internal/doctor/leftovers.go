@@ -15,11 +15,11 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// abandonedAfter is the age at which nobody builds a file any more: an attempt takes seconds, and its lease ends
-// long before.
+// abandonedAfter is the age at which no attempt still builds a file: an attempt takes seconds, and its lease ends long
+// before.
 const abandonedAfter = time.Hour
 
-// examineLeftovers looks for what no tenant has and nobody will use.
+// examineLeftovers finds schemas and files that belong to no tenant and that no attempt will use.
 func examineLeftovers(ctx context.Context, c config.Config, r database.Reader) []Finding {
 	switch r := r.(type) {
 	case database.PoolReader:
@@ -53,23 +53,23 @@ func examineFiles(ctx context.Context, r database.FileReader) Finding {
 // poolCheck is something that can be wrong with prepared boundaries.
 type poolCheck struct {
 	name string
-	fine string // said where there is none
+	fine string // the message where no boundary has the fault
 	has  func(c config.Config, b postgres.PreparedBoundary) bool
-	text string // what it means and what to do, after the number of them
+	text string // follows the number of them: what it means and what to do
 }
 
-// poolChecks are all that can be wrong. One boundary may have several faults.
+// poolChecks are all faults of prepared boundaries. One boundary may have several.
 var poolChecks = []poolCheck{
 	{
 		name: "prepared_unused", fine: "none is kept unnecessarily",
 		has: func(c config.Config, b postgres.PreparedBoundary) bool { return c.Prepared == 0 && b.Current },
-		text: "in the pool although PREPARED_BOUNDARIES is 0 here. Look with the service's own environment; remove them " +
-			"if it is 0 there too",
+		text: "in the pool although PREPARED_BOUNDARIES is 0 here. Run doctor with the service's environment; remove " +
+			"them if it is 0 there too",
 	},
 	{
 		name: "prepared_definition", fine: "none is of another definition",
 		has:  func(_ config.Config, b postgres.PreparedBoundary) bool { return !b.Current },
-		text: "of another version's definition. Remove them once no replica of that version runs: no other will use them",
+		text: "of another version's definition. Remove them once no replica of that version runs: no other uses them",
 	},
 	{
 		name: "prepared_missing", fine: "none has lost its schema",
@@ -79,13 +79,13 @@ var poolChecks = []poolCheck{
 	{
 		name: "prepared_contents", fine: "none holds anything",
 		has: func(_ config.Config, b postgres.PreparedBoundary) bool { return b.Holds },
-		text: "that hold, or held, rows. The service skips them. Take them out of the pool, and check what is in " +
-			"the schemas before you drop them",
+		text: "that hold, or held, rows. The service skips them. Remove them from the pool, and check what the " +
+			"schemas contain before you drop them",
 	},
 	{
 		name: "prepared_owner", fine: "none is owned by another role",
 		has: func(_ config.Config, b postgres.PreparedBoundary) bool { return b.Owner != "" },
-		text: "owned by a role that this one is not a member of. If the service's role is this one it passes them over. " +
+		text: "owned by a role that this one is not a member of. If this is the service's role, the service skips them. " +
 			"Remove them as their owner",
 	},
 }
@@ -100,7 +100,7 @@ func examinePool(ctx context.Context, c config.Config, r database.PoolReader) []
 		return []Finding{warning(name, "start the service once", "%s", err)}
 	case pipeline.IsOutage(err):
 		return []Finding{unreadable(name, err)}
-	case err != nil: // such as a right that is missing: the service's role may have it
+	case err != nil: // such as a missing permission, which the service's role may have
 		found := unreadable(name, err)
 		found.Status = Warning
 		return []Finding{found}
@@ -131,7 +131,7 @@ func examinePool(ctx context.Context, c config.Config, r database.PoolReader) []
 	return append(checks, examineAstray(astray))
 }
 
-// result is the check of those that have this fault.
+// result is the finding for the boundaries that have this fault.
 func (p poolCheck) result(found []postgres.PreparedBoundary) Finding {
 	if len(found) == 0 {
 		return Finding{Name: p.name, Status: OK, Message: p.fine}
@@ -143,9 +143,9 @@ func (p poolCheck) result(found []postgres.PreparedBoundary) Finding {
 func examineAstray(found []postgres.PreparedBoundary) Finding {
 	const name = "prepared_astray"
 	if len(found) == 0 {
-		return Finding{Name: name, Status: OK, Message: "no schema is left that is in no pool"}
+		return Finding{Name: name, Status: OK, Message: "no leftover schemas outside the pool"}
 	}
-	what := "removed from the pool because they differed, or by hand. This service will not use them. Remove them"
+	what := "removed from the pool because they differed, or by hand. This service does not use them. Remove them"
 	if slices.ContainsFunc(found, func(b postgres.PreparedBoundary) bool { return b.Unsure }) {
 		what = "removed from the pool because they differed or by hand, or in the pool of another service in this " +
 			"database. Remove those that are in no pool"
@@ -166,7 +166,7 @@ func removals(found []postgres.PreparedBoundary) string {
 			lines[i] = "-- " + terminal.Plain(b.Schema) +
 				" may be in the pool of another service in this database: run its doctor"
 		default:
-			lines[i] = "-- " + terminal.Plain(b.Schema) + " holds something: see what, before you drop it"
+			lines[i] = "-- " + terminal.Plain(b.Schema) + " is not empty: check its contents before you drop it"
 		}
 	}
 	return strings.Join(lines, "\n")

@@ -20,19 +20,19 @@ import (
 )
 
 const (
-	// natsAskTimeout is how long NATS is given for one answer.
+	// natsAskTimeout bounds one request to NATS.
 	natsAskTimeout = 5 * time.Second
-	// natsSilence is how long answers of several servers may be apart.
+	// natsSilence ends the wait for further servers: the longest time between two answers.
 	natsSilence = 500 * time.Millisecond
 
-	// oldestNATS is the first server that ends a message with a reason (+TERM), as every failed request ends. An older
-	// one passes that over, and delivers the request again for ever.
+	// oldestNATS is the first server that accepts +TERM with a reason, which ends every failed request. An older one
+	// ignores it and redelivers the request for ever.
 	oldestNATS = "2.10.4"
-	// testedNATS is what the tests run on.
+	// testedNATS is the version that the tests run on.
 	testedNATS = server.VERSION
 )
 
-// examineNATS looks at NATS and what JetStream holds. Nothing is published but questions.
+// examineNATS checks NATS and the contents of JetStream. It publishes only API requests that read.
 func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (checks []Finding) {
 	const name = "nats"
 	if c.NATSURL == "" {
@@ -40,15 +40,15 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	}
 	nc, err := natsconn.Dial(c, slog.New(slog.DiscardHandler))
 	switch {
-	case errors.Is(err, nats.ErrNoServers) && c.NATSURL == "": // nobody listens
-		found := unreadableByUser(name, "start the service, then look again", err)
-		found.Message = "the embedded server at " + c.EmbeddedAddr + " is not there; it runs as long as the service does. " +
-			"Its streams were not checked"
+	case errors.Is(err, nats.ErrNoServers) && c.NATSURL == "": // no process listens
+		found := unreadableByUser(name, "start the service, then run doctor again", err)
+		found.Message = "the embedded server at " + c.EmbeddedAddr + " is not running; it runs only while the service " +
+			"does. Its streams were not checked"
 		return append(checks, found)
 	case err != nil:
 		found := unreadable(name, err)
 		found.Hint = "check NATS_URL (without it NATS_EMBEDDED_ADDR) and NATS_CREDS or NATS_TLS_…, that the server runs, " +
-			"and that it lets the user in"
+			"and that it accepts the user"
 		return append(checks, found)
 	}
 	defer natsconn.Close(ctx, nc)
@@ -90,7 +90,7 @@ func checkNATSVersion(version string) Finding {
 	const name = "nats_version"
 	if olderThan(version, oldestNATS) {
 		return fault(name, "upgrade the servers to "+oldestNATS+" or later",
-			"%s is too old: %s or later is needed, else failed requests are delivered again for ever", version, oldestNATS)
+			"%s is too old: %s or later is needed; an older server redelivers failed requests for ever", version, oldestNATS)
 	}
 	return ok(name, "%s; %s or later is needed, tested with %s", version, oldestNATS, testedNATS)
 }
@@ -99,7 +99,7 @@ func checkNATSVersion(version string) Finding {
 func olderThan(version, than string) bool {
 	a, aOK := numbers(version)
 	b, bOK := numbers(than)
-	return aOK && bOK && slices.Compare(a, b) < 0 // a version of somebody's own making is not judged
+	return aOK && bOK && slices.Compare(a, b) < 0 // a custom version is not judged
 }
 
 func numbers(version string) (_ []int, ok bool) {
@@ -115,6 +115,6 @@ func checkNATSClock(s handler.TopologyStatus) Finding {
 			return checkClock(name, "the NATS server's", stream.Info.TimeStamp.Sub(stream.Asked), stream.Unsure)
 		}
 	}
-	return warning(name, "create the streams, by starting the service, then look again",
+	return warning(name, "start the service, which creates the streams, then run doctor again",
 		"there is no stream to read the time from")
 }

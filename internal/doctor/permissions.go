@@ -43,24 +43,24 @@ func (n *prober) examinePermissions(ctx context.Context, s handler.TopologyStatu
 		}
 	}
 	if slices.Contains(missing, "publish "+events.TypeProvisioned) && slices.Contains(missing, "publish "+nextRequest) {
-		return warning(name, "to have the service's permissions judged, look as its user", "the user takes no requests and "+
-			"publishes no outcomes. It is not the service's; as such it would be of no use")
+		return warning(name, "to check the service's permissions, run doctor as its user", "the user may neither take "+
+			"requests nor publish outcomes, so it is not the service's user")
 	}
 	if len(missing) > 0 {
 		return fault(name, "allow the user:\n"+strings.Join(missing, "\n"),
-			"%d that the service needs are refused to this user", len(missing))
+			"the user lacks %d permissions that the service needs", len(missing))
 	}
-	return ok(name, "the user may do what the service needs")
+	return ok(name, "the user has the permissions that the service needs")
 }
 
-// Questions to JetStream about the durable consumer end in durableSubject. nextRequest asks for work.
+// JetStream API subjects of the durable consumer end in durableSubject. A pull publishes on nextRequest.
 const (
 	durableSubject = events.StreamRequests + "." + events.DurableConsumer
 	nextRequest    = "$JS.API.CONSUMER.MSG.NEXT." + durableSubject
 )
 
-// publications are the subjects that the service publishes on, the questions to JetStream included. To make
-// or change something it asks only where that is to be done.
+// publications are the subjects that the service publishes on, including those of the JetStream API. Subjects that
+// create or change something are included only where that is needed.
 func publications(c config.Config, s handler.TopologyStatus) []string {
 	subjects := []string{
 		events.TypeProvisioned, events.TypeProvisioningFailed, events.SubjectDeadLetterPrefix + "*",
@@ -80,12 +80,12 @@ func publications(c config.Config, s handler.TopologyStatus) []string {
 	return subjects
 }
 
-// toBeSet reports whether the service changes the consumer at its next start.
+// toBeSet reports whether the service will change the consumer at its next start.
 func toBeSet(c config.Config, info *jetstream.ConsumerInfo) bool {
 	return info != nil && (info.Config.AckWait != c.AckWait || info.Config.MaxAckPending > 0)
 }
 
-// permitted is the server's rule: all is allowed where nothing is listed, and what is denied is never allowed.
+// permitted applies the server's rule: an empty allow list allows everything, and deny overrides allow.
 func permitted(subject string, allow, deny []string) bool {
 	if slices.ContainsFunc(deny, func(d string) bool { return server.SubjectsCollide(subject, withoutQueue(d)) }) {
 		return false
@@ -94,7 +94,7 @@ func permitted(subject string, allow, deny []string) bool {
 		slices.ContainsFunc(allow, func(a string) bool { return server.SubjectMatchesFilter(subject, withoutQueue(a)) })
 }
 
-// withoutQueue is the subject of a permission, which may name a queue behind it.
+// withoutQueue is the subject of a permission, which may have a queue name after it.
 func withoutQueue(permission string) string {
 	subject, _, _ := strings.Cut(permission, " ")
 	return subject

@@ -12,28 +12,29 @@ import (
 )
 
 const (
-	// oldestPostgres is what the program's SQL needs, as server_version_num has it.
+	// oldestPostgres is the oldest version that the program's SQL runs on, in the form of server_version_num.
 	oldestPostgres = 130000
-	// locksPerTenant is what the transaction that builds a tenant takes: measured, 110; see docs/performance.md.
+	// locksPerTenant is how many locks the transaction that builds a tenant takes: 110, measured; see
+	// docs/performance.md.
 	locksPerTenant = 110
 )
 
-// postgresCheck looks at one of the vitals.
+// postgresCheck judges one aspect of the server.
 type postgresCheck func(c config.Config, v postgres.ServerInfo) Finding
 
-// postgresChecks are those that are made of every server.
+// postgresChecks run on every server.
 var postgresChecks = []postgresCheck{
 	checkVersion, checkPooler, checkWritable, checkDatabaseRights, checkRegistryRights, checkDurability, checkStandby,
 	checkEncoding, checkLocks, checkConnections, checkNeighbours,
 }
 
-// examinePostgres looks at server, database and role. What it returns as usable is whether more can be asked.
+// examinePostgres checks server, database and role. usable reports whether the registry can be checked too.
 func examinePostgres(ctx context.Context, c config.Config, now func() time.Time) (checks []Finding, usable bool) {
 	const name = "database"
 	v, err := postgres.ReadServerInfo(ctx, c.Postgres(), now)
 	if err != nil {
 		found := unreadable(name, err)
-		found.Hint = "check DATABASE_URL, that the server runs, and that it lets the role in (pg_hba.conf)"
+		found.Hint = "check DATABASE_URL, that the server runs, and that it accepts the role (pg_hba.conf)"
 		if postgres.StartupRefused(err) {
 			found.Hint = poolerHint
 		}
@@ -47,7 +48,7 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 		checks = append(checks, checkEventTriggers(v))
 	}
 	checks = append(checks, checkClock("database_clock", "the database server's", v.Skew, v.Unsure))
-	// What the reader sets on its sessions would be set on those of others.
+	// Behind a pooler that shares sessions, the reader's settings would apply to other clients' sessions.
 	return checks, !v.Pooler.Changes
 }
 
@@ -60,19 +61,18 @@ func checkVersion(_ config.Config, v postgres.ServerInfo) Finding {
 	return ok(name, "%s; 13 or later is needed", v.Release)
 }
 
-const poolerHint = "connect to the server itself; if there must be a pooler, to one that gives each client a session " +
-	"of its own (PgBouncer: pool_mode = session) and passes settings on (not ignore_startup_parameters)"
+const poolerHint = "connect to the server itself; if you need a pooler, use one that gives each client its own " +
+	"session (PgBouncer: pool_mode = session) and passes settings on (not ignore_startup_parameters)"
 
 func checkPooler(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_pooler"
 	switch {
 	case v.Pooler.Changes:
 		return fault(name, poolerHint, "a pooler shares sessions between clients: they lose their settings, and with them "+
-			"timeouts, "+
-			"migration locks and prepared statements. The registry was not checked")
+			"timeouts, migration locks and prepared statements. The registry was not checked")
 	case v.Pooler.Stands:
-		return warning(name, poolerHint, "something is between this program and the server, such as a pooler. It keeps "+
-			"a session's settings, which is what is needed; one that shares sessions out will not do")
+		return warning(name, poolerHint, "there is a pooler or proxy between this program and the server. It keeps a "+
+			"session's settings, as required; one that shares sessions between clients does not")
 	}
 	return ok(name, "none: sessions are the server's own")
 }
@@ -82,8 +82,8 @@ func checkWritable(_ config.Config, v postgres.ServerInfo) Finding {
 	switch {
 	case v.Standby:
 		return fault(name,
-			"name the primary in DATABASE_URL, or all hosts: postgres://…@host1,host2/…; the writable one is "+
-				"used then", "the server is a standby: nothing can be written")
+			"name the primary in DATABASE_URL, or all hosts: postgres://…@host1,host2/…; the service then uses the "+
+				"writable one", "the server is a standby: nothing can be written")
 	case v.ReadOnly:
 		return fault(name, "SELECT setdatabase::regclass, setrole::regrole, setconfig FROM pg_db_role_setting; -- find it\n"+
 			"ALTER DATABASE … RESET default_transaction_read_only; -- or ALTER ROLE …",
@@ -92,7 +92,7 @@ func checkWritable(_ config.Config, v postgres.ServerInfo) Finding {
 	return ok(name, "can be written to")
 }
 
-// grants are the statements that give what is lacking, of some kinds.
+// grants are the statements that grant the missing privileges of some kinds.
 func grants(v postgres.ServerInfo, kinds ...string) (list []string) {
 	for _, right := range v.MissingPrivileges {
 		for _, kind := range kinds {
@@ -120,7 +120,7 @@ func checkDatabaseRights(_ config.Config, v postgres.ServerInfo) Finding {
 	return ok(name, "the role may create schemas")
 }
 
-// onlyLooks is said of rights of a role that cannot be the service's.
+// onlyLooks is the finding on the permissions of a role that cannot be the service's.
 func onlyLooks(name string) Finding {
 	return warning(name, "to check the service's permissions, run doctor with its DATABASE_URL",
 		"the role is read-only, so it cannot be the service's role")
@@ -132,7 +132,7 @@ func checkRegistryRights(c config.Config, v postgres.ServerInfo) Finding {
 		return onlyLooks(name)
 	}
 	missing := grants(v, "SCHEMA", "TABLE")
-	if !v.Migrated { // tables are still to be made or changed
+	if !v.Migrated { // the service still has to create or change tables
 		missing = append(missing, grants(v, "OWNER")...)
 	}
 	creates := strings.Count(strings.Join(missing, "\n"), "GRANT CREATE ON SCHEMA")
@@ -146,8 +146,8 @@ func checkRegistryRights(c config.Config, v postgres.ServerInfo) Finding {
 	case len(missing) == 0:
 		return ok(name, "the role has what it needs in %s", c.RegistrySchema)
 	case v.Migrated && creates == len(missing):
-		return warning(name, hint, "the role may not create tables in %s. This version does not need to; a later one that "+
-			"brings a table will not start", c.RegistrySchema)
+		return warning(name, hint, "the role may not create tables in %s. This version does not need to; a later version "+
+			"that adds a table does not start", c.RegistrySchema)
 	}
 	return fault(name, hint, "the role lacks permissions in %s: the service does not start, or takes no requests",
 		c.RegistrySchema)
@@ -158,7 +158,7 @@ func checkDurability(_ config.Config, v postgres.ServerInfo) Finding {
 	switch {
 	case !v.Fsync:
 		return fault(name, "ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf();",
-			"fsync is off: a crash of the machine can destroy the whole database, and tenants whose outcomes were published")
+			"fsync is off: a crash of the machine can destroy the database, including tenants whose outcomes were published")
 	case !v.FullPageWrites:
 		return warning(name, "ALTER SYSTEM SET full_page_writes = on; SELECT pg_reload_conf();",
 			"full_page_writes is off: after a crash of the machine pages can be torn, unless the file system prevents it "+
@@ -166,8 +166,8 @@ func checkDurability(_ config.Config, v postgres.ServerInfo) Finding {
 	case v.SynchronousCommit == "off":
 		return warning(name, "SELECT setdatabase, setrole::regrole, setconfig FROM pg_db_role_setting; -- find it\n"+
 			"ALTER ROLE … RESET synchronous_commit; -- or ALTER DATABASE …, ALTER SYSTEM …",
-			"synchronous_commit is off by default. What this program commits waits for the disk all the same; what "+
-				"applications commit in tenants does not, and a crash takes the last of it")
+			"synchronous_commit is off by default. This program's commits wait for the disk regardless; commits of "+
+				"applications in tenants do not, and a crash loses the latest")
 	}
 	return ok(name, "fsync and full_page_writes are on, commits wait for the disk")
 }
@@ -179,8 +179,8 @@ func checkStandby(_ config.Config, v postgres.ServerInfo) Finding {
 		return fault(name, "SELECT application_name, state, sync_state FROM pg_stat_replication; -- start the one that is "+
 			"missing; or, if failing over to it may lose what it has not received,\n"+
 			"ALTER SYSTEM SET synchronous_standby_names = …; SELECT pg_reload_conf();",
-			"commits wait for a synchronous standby (synchronous_standby_names = '%s'): nothing is taken until it confirms them",
-			v.SynchronousStandbys)
+			"commits wait for a synchronous standby (synchronous_standby_names = '%s'): the service takes no requests until "+
+				"it confirms them", v.SynchronousStandbys)
 	case v.SynchronousStandbys == "":
 		return ok(name, "commits wait for no standby: after a failover the newest tenants may be missing")
 	}
@@ -191,13 +191,13 @@ func checkEncoding(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_encoding"
 	if v.Encoding != "UTF8" {
 		return warning(name, "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; -- and move what is there",
-			"the database's encoding is %s, not UTF8: names with characters outside of it cannot be stored, and their "+
+			"the database's encoding is %s, not UTF8: names with characters outside it cannot be stored, and their "+
 				"requests fail", v.Encoding)
 	}
 	return ok(name, "UTF8")
 }
 
-// builders are the transactions that build at the same time in one replica.
+// builders is how many transactions build at the same time in one replica.
 func builders(c config.Config) int64 {
 	n := int64(c.Concurrency)
 	if c.Prepared > 0 {
@@ -210,13 +210,13 @@ func checkLocks(c config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_locks"
 	slots := v.LocksPerTransaction * (v.Connections + v.PreparedTransactions)
 	need := builders(c) * locksPerTenant
-	said := fmt.Sprintf("%d of the server's %d slots for locks are needed by each replica", need, slots)
-	// Twice: other replicas and sessions take from the same.
+	said := fmt.Sprintf("each replica needs %d of the server's %d lock slots", need, slots)
+	// Twice the need: other replicas and sessions share the slots.
 	hint := fmt.Sprintf("ALTER SYSTEM SET max_locks_per_transaction = %d; -- and restart the server; or lower CONCURRENCY",
 		max(2*need/max(v.Connections+v.PreparedTransactions, 1)+1, v.LocksPerTransaction))
 	switch {
 	case need > slots:
-		return fault(name, hint, "%s: requests run out of them (53200) and are tried again until they fail", said)
+		return fault(name, hint, "%s: requests run out of them (53200) and are retried until they fail", said)
 	case 2*need > slots:
 		return warning(name, hint, "%s, more than half: a second replica, or a dump, may find none left", said)
 	}
@@ -234,15 +234,15 @@ func checkConnections(c config.Config, v postgres.ServerInfo) Finding {
 		room = min(room, v.DatabaseLimit-v.InDatabase)
 	}
 	room = max(room, 0)
-	said := fmt.Sprintf("%d are needed by each replica; the service has %d now and can get %d", need, v.Ours, room)
+	said := fmt.Sprintf("each replica needs %d; the service has %d now and can get %d more", need, v.Ours, room)
 	hint := "lower CONCURRENCY, or raise what limits it: max_connections (%d, of which %d are reserved and %d in use), " +
 		"ALTER ROLE … CONNECTION LIMIT (%s), ALTER DATABASE … CONNECTION LIMIT (%s)"
 	hint = fmt.Sprintf(hint, v.Connections, v.Reserved, v.Total, limited(v.RoleLimit), limited(v.DatabaseLimit))
 	switch have := v.Ours + room; {
-	case have < 2: // one to work and one to see whether the database is there
+	case have < 2: // one to work and one to probe the database
 		return fault(name, hint, "%s: it cannot work", said)
 	case have < need:
-		return warning(name, hint, "%s: it waits for connections when there is work for all", said)
+		return warning(name, hint, "%s: when all workers are busy, they wait for connections", said)
 	}
 	return ok(name, "%s", said)
 }
@@ -254,7 +254,7 @@ func limited(n int64) string {
 	return fmt.Sprint(n)
 }
 
-// apart is what keeps the services of one database from each other's tenants.
+// apart is the hint that separates the tenants of services that share a database.
 const apart = "give each service a SCHEMA_TEMPLATE of its own, or a database of its own"
 
 func checkNeighbours(_ config.Config, v postgres.ServerInfo) Finding {
@@ -300,8 +300,8 @@ func checkEventTriggers(v postgres.ServerInfo) Finding {
 	if n := len(v.EventTriggers); n > 0 {
 		return warning(name,
 			"make them skip schemas whose names begin with prepared:, or handle ALTER SCHEMA … "+
-				"RENAME; or set PREPARED_BOUNDARIES to 0", "%d (%s) see the tables of prepared boundaries in schemas named "+
-				"prepared:…, and a tenant's name only when one is renamed", n, strings.Join(v.EventTriggers, ", "))
+				"RENAME; or set PREPARED_BOUNDARIES to 0", "%d (%s) fire for the tables of prepared boundaries in schemas named "+
+				"prepared:…, and see a tenant's name only when one is renamed", n, strings.Join(v.EventTriggers, ", "))
 	}
 	return ok(name, "none")
 }

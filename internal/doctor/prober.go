@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/config"
 )
 
-// prober asks NATS on the doctor's behalf.
+// prober sends the doctor's requests to NATS.
 type prober struct {
 	c   config.Config
 	nc  *nats.Conn
@@ -20,11 +20,11 @@ type prober struct {
 	now func() time.Time
 
 	mu     sync.Mutex
-	refuse context.CancelCauseFunc // ends the question that is being asked
+	refuse context.CancelCauseFunc // cancels the current request
 }
 
-// ask asks one question. One that may not be asked is never answered: what the server says of it, on the side, ends
-// it at once, and is its error.
+// ask makes one request. A request without permission never gets a reply; the server reports the violation separately,
+// to hear. That report cancels the request immediately and is its error.
 func (n *prober) ask(ctx context.Context, fn func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, natsAskTimeout)
 	defer cancel()
@@ -40,7 +40,7 @@ func (n *prober) ask(ctx context.Context, fn func(context.Context) error) error 
 	return err
 }
 
-// hear is told what is no answer.
+// hear receives the asynchronous errors of the connection.
 func (n *prober) hear(_ *nats.Conn, _ *nats.Subscription, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

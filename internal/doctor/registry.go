@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// mostTenants is how many a PostgreSQL database is planned for: docs/performance.md, Capacity.
+	// mostTenants is how many tenants a PostgreSQL database is planned for: docs/performance.md, Capacity.
 	mostTenants = 10_000
-	// mostNamed is how many tenants a check names, which bounds its memory.
+	// mostNamed is the most tenants that a check names; it bounds memory.
 	mostNamed = 100
 )
 
-// examineRegistry looks at registry and tenants, and for what was left behind.
+// examineRegistry checks the registry and the tenants, and finds leftovers.
 func examineRegistry(ctx context.Context, c config.Config) (checks []Finding) {
 	const name = "registry"
 	r, err := database.OpenReader(ctx, c)
@@ -66,8 +66,8 @@ func examineRegistryFile(ctx context.Context, r database.FileReader) Finding {
 		return unreadable(name, err)
 	}
 	if !wal {
-		return warning(name, "restart the service: it sets the mode. If the mode does not stay, the file system lacks "+
-			"what it needs", "the registry is not in WAL mode: readers and the service block each other")
+		return warning(name, "restart the service: it sets the mode. If the mode does not persist, the file system does "+
+			"not support it", "the registry is not in WAL mode: readers and the service block each other")
 	}
 	return ok(name, "PRAGMA quick_check finds nothing wrong; in WAL mode")
 }
@@ -76,10 +76,10 @@ func checkTenants(n int) Finding {
 	const name = "registry_tenants"
 	if n > mostTenants {
 		return warning(name, "docs/performance.md, Capacity: shard by database (each with its own consumer), or by schema "+
-			"(Citus)", "%d tenants in one database, planned for are %d: %d relations make autovacuum, dumps, upgrades and "+
-			"the start after a crash slow", n, mostTenants, n*63)
+			"(Citus)", "%d tenants in one database, which is planned for %d: %d relations slow down autovacuum, dumps, "+
+			"upgrades and crash recovery", n, mostTenants, n*63)
 	}
-	return ok(name, "%d; planned for are up to %d in a database", n, mostTenants)
+	return ok(name, "%d; a database is planned for up to %d", n, mostTenants)
 }
 
 func examineTwins(ctx context.Context, r database.Registry) Finding {
@@ -96,12 +96,11 @@ func examineTwins(ctx context.Context, r database.Registry) Finding {
 		lines[i] = fmt.Sprintf("-- %s and %s: rename one in DocEX", terminal.Plain(p[0]), terminal.Plain(p[1]))
 	}
 	return warning(name, strings.Join(lines, "\n"),
-		"%s of ids differ only in case; another program registered them. They "+
-			"meet in one file where the file system ignores case, and in one schema where a long name is cut",
-		countOrMore(len(pairs)))
+		"pairs of ids that differ only in case: %s; another program registered them. They share one file where the "+
+			"file system ignores case, and one schema where a long name is cut", countOrMore(len(pairs)))
 }
 
-// countOrMore is a number of things of which no more than mostNamed were looked for.
+// countOrMore formats a count that stops at mostNamed.
 func countOrMore(n int) string {
 	if n == mostNamed {
 		return fmt.Sprintf("%d or more", n)
@@ -109,7 +108,7 @@ func countOrMore(n int) string {
 	return fmt.Sprint(n)
 }
 
-// examinePlaces goes through the registry, a page at a time.
+// examinePlaces compares each tenant's registered boundary with the template, a page of the registry at a time.
 func examinePlaces(ctx context.Context, r database.Registry) []Finding {
 	const name, collisions = "registry_names", "registry_collisions"
 	var moved, met []string
@@ -124,7 +123,7 @@ func examinePlaces(ctx context.Context, r database.Registry) []Finding {
 		for _, m := range found {
 			switch {
 			case m.Owner != "" && len(met) < mostNamed:
-				met = append(met, fmt.Sprintf("-- %s is sent to %s, which is registered for %s", terminal.Plain(m.TenantID),
+				met = append(met, fmt.Sprintf("-- %s maps to %s, which is registered for %s", terminal.Plain(m.TenantID),
 					terminal.Plain(m.Expected), terminal.Plain(m.Owner)))
 			case m.Owner == "" && len(moved) < mostNamed:
 				moved = append(moved, fmt.Sprintf("-- %s is registered in %s, the template gives %s", terminal.Plain(m.TenantID),
@@ -134,17 +133,17 @@ func examinePlaces(ctx context.Context, r database.Registry) []Finding {
 	}
 	checks := []Finding{
 		ok(name, "every tenant is registered where the template puts it"),
-		ok(collisions, "no tenant is sent to another's boundary"),
+		ok(collisions, "no tenant maps to another tenant's boundary"),
 	}
 	if len(moved) > 0 {
 		checks[0] = warning(name, strings.Join(moved, "\n"),
-			"%s registered under another name than the template gives: DocEX "+
-				"goes by the template and does not find them. Set the template that they were made by, or rename what they have",
+			"%s registered under another name than the template gives: DocEX uses the template and does not find them. "+
+				"Set the template that they were created with, or rename their boundaries",
 			countOrMore(len(moved)))
 	}
 	if len(met) > 0 {
-		checks[1] = fault(collisions, strings.Join(met, "\n"), "%s of which DocEX would open another tenant's boundary, "+
-			"because it uses the template. Use none of them before one of each pair has been moved and registered again",
+		checks[1] = fault(collisions, strings.Join(met, "\n"), "%s for which DocEX would open another tenant's boundary, "+
+			"because it uses the template. Do not use them before one of each pair has been moved and registered again",
 			countOrMore(len(met)))
 	}
 	return checks

@@ -16,15 +16,16 @@ import (
 )
 
 const (
-	// leastSpace is what a directory should have free, in bytes: room for what comes while somebody reacts.
+	// leastSpace is the free space, in bytes, that leaves time to react.
 	leastSpace = 1 << 30
-	// leastTenants is likewise how many more tenants should fit.
+	// leastTenants is the number of further tenants that should fit, for the same reason.
 	leastTenants = 1000
-	// spareSpaceFatal is what is as good as nothing, in bytes: a stream's block, or a transaction of the registry.
+	// spareSpaceFatal is the free space, in bytes, below which a block of a stream or a transaction of the registry may
+	// not fit.
 	spareSpaceFatal = 16 << 20
 )
 
-// examineStorage looks at the directory of tenants' files.
+// examineStorage checks the directory of tenants' files.
 func examineStorage(ctx context.Context, c config.Config) []Finding {
 	root := c.SQLite().Root
 	checks, d := examineDirectory(root, "DATABASE_URL", "storage", "storage_filesystem")
@@ -38,7 +39,7 @@ func examineStorage(ctx context.Context, c config.Config) []Finding {
 	return append(checks, checkSpace("storage_space", *d, size))
 }
 
-// examineEmbedded looks at the directory of the embedded NATS server.
+// examineEmbedded checks the directory of the embedded NATS server.
 func examineEmbedded(c config.Config) []Finding {
 	checks, d := examineDirectory(c.EmbeddedDir, "NATS_EMBEDDED_DIR", "embedded_directory", "embedded_filesystem")
 	if d == nil {
@@ -47,7 +48,8 @@ func examineEmbedded(c config.Config) []Finding {
 	return append(checks, checkSpace("embedded_space", *d, 0))
 }
 
-// examineDirectory looks whether a directory can be used, and what it is on. No disk: that could not be told.
+// examineDirectory checks that a directory can be used, and its file system. found is nil where the file system is
+// unknown.
 func examineDirectory(dir, variable, name, system string) (checks []Finding, found *disk) {
 	hint := fmt.Sprintf("make it a directory that the service's user may write to, or set %s", variable)
 	there, err := nearest(dir)
@@ -60,7 +62,7 @@ func examineDirectory(dir, variable, name, system string) (checks []Finding, fou
 	if there == filepath.Clean(dir) {
 		checks = append(checks, ok(name, "%s can be written to", terminal.Plain(dir)))
 	} else {
-		checks = append(checks, ok(name, "%s is not there yet; the service makes it", terminal.Plain(dir)))
+		checks = append(checks, ok(name, "%s does not exist yet; the service creates it", terminal.Plain(dir)))
 	}
 	d, err := diskOf(there)
 	if err != nil {
@@ -69,7 +71,7 @@ func examineDirectory(dir, variable, name, system string) (checks []Finding, fou
 	return append(checks, checkFileSystem(system, d)), &d
 }
 
-// nearest is the directory itself or, where it is missing, the nearest of its parents that is there.
+// nearest is the directory itself or, where it is missing, its nearest existing parent.
 func nearest(dir string) (string, error) {
 	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
@@ -84,22 +86,22 @@ func nearest(dir string) (string, error) {
 	}
 }
 
-// disk is what a directory is on.
+// disk is the file system that holds a directory.
 type disk struct {
-	kind  string   // of file system; empty: an ordinary one
-	trait fileKind // what that means
+	kind  string   // the file system's name; empty: an ordinary one
+	trait fileKind // what matters about it
 	free  uint64   // bytes that this user may still write
-	files uint64   // files that may still be made
-	known bool     // whether files are counted at all
+	files uint64   // files that can still be created
+	known bool     // whether the file system counts files
 }
 
 // fileKind is what matters about a kind of file system.
 type fileKind int
 
 const (
-	local     fileKind = iota // a disk of this machine, as far as one can tell
-	networkFS                 // of another machine
-	user                      // served by a program: anything
+	local     fileKind = iota // a disk of this machine, as far as can be detected
+	networkFS                 // on another machine
+	user                      // served by a program, from anywhere
 	volatile                  // in memory
 	layer                     // of a container
 )
@@ -108,12 +110,11 @@ func checkFileSystem(name string, d disk) Finding {
 	const elsewhere = "keep it on a disk of this machine; in a container, on a volume"
 	switch d.trait {
 	case networkFS:
-		return warning(name, elsewhere, "%s is a network file system: locks and syncs there often do not hold what they "+
-			"promise, and SQLite's write-ahead log does not work between machines", d.kind)
+		return warning(name, elsewhere, "%s is a network file system: locks and syncs are often unreliable there, and "+
+			"SQLite's write-ahead log does not work across machines", d.kind)
 	case user:
 		return warning(name, elsewhere,
-			"%s: a program serves the file system. If that program uses another machine, locks may "+
-				"not hold", d.kind)
+			"%s: a program serves the file system. If that program uses another machine, locks may be unreliable", d.kind)
 	case volatile:
 		return warning(name, elsewhere, "%s: its content is lost when the machine loses power", d.kind)
 	case layer:
@@ -123,7 +124,7 @@ func checkFileSystem(name string, d disk) Finding {
 	return ok(name, "a local disk")
 }
 
-// checkSpace judges what is free; size is what each tenant takes, or 0 where that is not known.
+// checkSpace judges the free space. size is the size of one tenant in bytes, or 0 where it is unknown.
 func checkSpace(name string, d disk, size int64) Finding {
 	const hint = "make room, or move the directory to a larger disk"
 	said := fmt.Sprintf("%s free", byteCount(d.free))
@@ -135,19 +136,19 @@ func checkSpace(name string, d disk, size int64) Finding {
 		}
 		said += fmt.Sprintf(", %d more tenants without rows", fit)
 		if few = fit < leastTenants; fit == 0 {
-			return fault(name, hint, "%s: none fits", said)
+			return fault(name, hint, "%s: no tenant fits", said)
 		}
 	}
 	switch {
 	case d.free < spareSpaceFatal:
-		return fault(name, hint, "%s: as good as full", said)
+		return fault(name, hint, "%s: practically full", said)
 	case d.free < leastSpace || few:
 		return warning(name, hint, "%s", said)
 	}
 	return ok(name, "%s", said)
 }
 
-// byteCount is a number of bytes for people.
+// byteCount formats a number of bytes for people.
 func byteCount(n uint64) string {
 	const units = "KMGTPE"
 	if n < 1<<10 {

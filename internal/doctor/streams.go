@@ -14,10 +14,10 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// briefRetention is for how long subscribers should be able to be away, and operators not to look.
+// briefRetention is how long a subscriber should be able to be offline, and an operator to look away, without a loss.
 const briefRetention = 24 * time.Hour
 
-// checkStreams judges each stream by the contract, and by what it will do when it fills.
+// checkStreams checks each stream against the contract, and how it behaves as it fills.
 func checkStreams(c config.Config, s handler.TopologyStatus) (checks []Finding) {
 	for _, stream := range s.Streams {
 		prefix := strings.ToLower(strings.TrimPrefix(stream.Name, "TENANT_"))
@@ -35,11 +35,11 @@ func checkStreams(c config.Config, s handler.TopologyStatus) (checks []Finding) 
 	return checks
 }
 
-// checkContract judges what a survey says of a stream or consumer: missing, contradicting, unreadable or right.
+// checkContract judges the status of a stream or consumer: missing, contradicting the contract, unreadable or correct.
 func checkContract(c config.Config, name, what string, there bool, err error, edit string) Finding {
 	switch {
 	case err == nil:
-		return ok(name, "%s is as the contract wants it", what)
+		return ok(name, "%s matches the contract", what)
 	case errors.Is(err, handler.ErrMissing) && c.Manage:
 		return warning(name, "start the service: it creates what is missing", "%s is missing", what)
 	case errors.Is(err, handler.ErrMissing):
@@ -52,7 +52,7 @@ func checkContract(c config.Config, name, what string, there bool, err error, ed
 	return found
 }
 
-// filling is how full a stream is by its limits, and the limit that is nearest.
+// filling is how full a stream is by the limit that it is nearest to, and that limit as text.
 func filling(info *jetstream.StreamInfo) (share float64, said string) {
 	said = "no limit on size or number"
 	for _, limit := range []struct {
@@ -75,8 +75,8 @@ func filling(info *jetstream.StreamInfo) (share float64, said string) {
 	return share, said
 }
 
-// checkRoom is about the stream of requests, which refuses new ones when it is full. What has been served stays until
-// it is too old.
+// checkRoom checks the stream of requests, which refuses new ones when it is full. Served requests stay in it until
+// they reach its maximum age.
 func checkRoom(stream handler.StreamStatus) Finding {
 	const name = "requests_room"
 	share, said := filling(stream.Info)
@@ -91,7 +91,7 @@ func checkRoom(stream handler.StreamStatus) Finding {
 	return ok(name, "%s", said)
 }
 
-// checkRetention is about streams that drop the oldest when they are full, read or not.
+// checkRetention checks streams that drop the oldest messages when they are full, read or not.
 func checkRetention(name string, stream handler.StreamStatus) Finding {
 	share, said := filling(stream.Info)
 	age := stream.Info.Config.MaxAge
@@ -108,12 +108,12 @@ func checkRetention(name string, stream handler.StreamStatus) Finding {
 	return ok(name, "%s, kept for ever", said)
 }
 
-// checkReplicas looks at leaders and replicas of streams and consumer.
+// checkReplicas checks leaders and replicas of the streams and the consumer.
 func checkReplicas(s handler.TopologyStatus, clustered bool) Finding {
 	const name = "jetstream_replicas"
 	var single, leaderless, behind []string
 	look := func(what string, replicas int, cluster *jetstream.ClusterInfo) {
-		if cluster == nil || cluster.Name == "" && cluster.Leader == "" { // a server of its own
+		if cluster == nil || cluster.Name == "" && cluster.Leader == "" { // a single server
 			return
 		}
 		if replicas == 1 && clustered {
@@ -142,13 +142,13 @@ func checkReplicas(s handler.TopologyStatus, clustered bool) Finding {
 			"without a leader: %s. Nothing can be stored or taken", strings.Join(leaderless, ", "))
 	case len(behind) > 0:
 		return warning(name, "nats server report jetstream # bring the servers back, or: nats stream cluster peer-remove",
-			"offline or behind: %s. One more loss may stop all", strings.Join(behind, ", "))
+			"offline or behind: %s. One more loss may stop the service", strings.Join(behind, ", "))
 	case len(single) > 0:
 		return warning(name, "set NATS_REPLICAS=3, and for each: nats stream edit STREAM --replicas=3",
-			"one replica only, in a cluster: %s. The loss of one server stops all, and may take what it stored",
+			"one replica only, in a cluster: %s. The loss of one server stops the service, and may lose what it stored",
 			strings.Join(single, ", "))
 	case !clustered:
 		return ok(name, "a single server")
 	}
-	return ok(name, "%d of each, all there", replicas(s))
+	return ok(name, "%d of each, all up to date", replicas(s))
 }

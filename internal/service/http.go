@@ -17,19 +17,20 @@ const (
 	httpStopTimeout = time.Second
 )
 
-// probes are what tells how the process is; each returns nil, or the reason.
+// probes are the health checks of the process. Each returns nil, or the reason for the failure.
 type probes struct {
-	alive func() error // not: only a restart helps
-	ready func() error // not: no requests are taken
+	alive func() error // a failure means that only a restart helps
+	ready func() error // a failure means that the service takes no requests
 }
 
-// starting is a process that does not take requests yet. It is alive: it waits for servers, and says so.
+// starting are the probes of a process that does not take requests yet. It is alive: it waits for servers, and ready
+// returns the reason.
 func starting(reason error) *probes {
 	return &probes{alive: func() error { return nil }, ready: func() error { return reason }}
 }
 
-// serveHTTP answers /livez, /readyz, /metrics and, with the operator's page, / on addr; nothing where addr is empty.
-// The returned function stops it and waits.
+// serveHTTP serves /livez, /readyz, /metrics and, with the operator's page, / on addr; nothing where addr is empty.
+// stop shuts the server down and waits for it.
 func serveHTTP(
 	ctx context.Context, addr string, serving *atomic.Pointer[probes], metrics, page http.Handler, log *slog.Logger,
 ) (stop func(), err error) {
@@ -47,7 +48,7 @@ func serveHTTP(
 	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /static/", page)
 	server := hardened(mux)
-	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn) // it would write lines of its own to stderr
+	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn) // by default it writes unstructured lines to stderr
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -61,7 +62,7 @@ func serveHTTP(
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpStopTimeout)
 		defer cancel()
 		if server.Shutdown(ctx) != nil {
-			server.Close() //nolint:errcheck // it ends either way
+			server.Close() //nolint:errcheck // the server stops either way
 		}
 		<-done
 	}, nil
@@ -71,10 +72,10 @@ func answer(w http.ResponseWriter, reason error) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if reason != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		io.WriteString(w, reason.Error()+"\n") //nolint:errcheck // the client has gone
+		io.WriteString(w, reason.Error()+"\n") //nolint:errcheck // the client has disconnected
 		return
 	}
-	io.WriteString(w, "ok\n") //nolint:errcheck // the client has gone
+	io.WriteString(w, "ok\n") //nolint:errcheck // the client has disconnected
 }
 
 // listen opens the address of the HTTP server.

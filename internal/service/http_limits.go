@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Limits of the HTTP server: everything that is asked of it fits a line, and an answer a few hundred kilobytes. Who
-// sends slowly, or reads slowly, must not keep what others need.
+// Limits of the HTTP server. Every valid request fits on one line, and a response takes at most a few hundred
+// kilobytes. A client that sends or reads slowly must not hold resources that other clients need.
 const (
-	httpIdleTimeout = time.Minute // of a connection between two requests: longer than probes and scrapes are apart
+	httpIdleTimeout = time.Minute // of a connection between two requests: longer than the interval of probes and scrapes
 	httpMaxHeader   = 16 << 10    // bytes
 	httpMaxBody     = 4 << 10     // bytes; none is read
 )
@@ -25,7 +25,7 @@ func hardened(handler http.Handler) *http.Server {
 	}
 }
 
-// warnIfOpen says where others than this machine can ask: there is no login.
+// warnIfOpen logs a warning where clients on other machines can connect: the server has no login.
 func warnIfOpen(ctx context.Context, addr net.Addr, log *slog.Logger) {
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
 		return

@@ -8,7 +8,8 @@ import (
 	"example.com/tenant-provisioner/internal/telemetry"
 )
 
-// observer counts what the pipeline does, and tells who waits how its steps get on. It is a [pipeline.Observer].
+// observer counts what the pipeline does, and publishes the progress of its steps to waiting clients. It is a
+// [pipeline.Observer].
 type observer struct {
 	*telemetry.Metrics
 	progress *handler.Progress

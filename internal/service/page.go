@@ -11,8 +11,8 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// newPage returns the operator's page for a pipeline with these steps. It is served from the first moment, and shows
-// what the service waits for. ready returns why no requests are taken, or nil.
+// newPage returns the operator's page for a pipeline with these steps. It is served from the start of the process, and
+// shows what the service waits for. ready returns why the service takes no requests, or nil.
 func newPage(c config.Config, steps []pipeline.Step, ready func() error) (*page.Page, error) {
 	var titles []string
 	for _, step := range steps[1:] {
@@ -25,7 +25,7 @@ func newPage(c config.Config, steps []pipeline.Step, ready func() error) (*page.
 	})
 }
 
-// pageDatabase is what the page shows of a store.
+// pageDatabase returns the state of a store in the form of the page.
 func pageDatabase(db database.Store) page.Database {
 	c := database.ConnectionsOf(db)
 	shown := page.Database{InUse: c.InUse, Idle: c.Idle, Most: c.Max, Waits: c.Waits, Waited: c.Waited}

@@ -1,5 +1,5 @@
-// Package service wires the rooms together and runs the service: it starts them in order, answers HTTP from the first
-// moment, and drains.
+// Package service wires the packages together and runs the service: it starts them in order, answers HTTP from the
+// start, and drains.
 package service
 
 import (
@@ -24,10 +24,10 @@ import (
 	"example.com/tenant-provisioner/internal/telemetry"
 )
 
-// Run is the service, until ctx ends.
+// Run runs the service until ctx ends.
 func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog.Logger) (err error) {
-	defer func() { // being told to stop while still waiting for a server is no failure
-		// Not context.Cause, which libraries do not return: a signal's cause is Canceled, but not the reverse.
+	defer func() { // a signal to stop while the service waits for a server is not a failure
+		// Not context.Cause: the cause of a signal wraps context.Canceled, which libraries return without the cause.
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			err = nil
 		}
@@ -65,7 +65,7 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 		defer func() { err = errors.Join(err, server.Stop()) }()
 	}
 	var last natsconn.LastError
-	// Nothing is kept for a connection that comes back: what is published late may be out of date, and is looked at again.
+	// No reconnect buffer: a message that is published late may be outdated. The handler decides again before it retries.
 	nc, err := natsconn.Connect(c, inProcess, log, true, last.Option(), nats.ReconnectBufSize(-1))
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 			return err
 		})
 	}
-	// Contradictions are refused here, before anything is taken.
+	// Streams that contradict the contract are refused here, before the service takes any request.
 	err = up("NATS", natsconn.Unavailable, func() error {
 		if err := natsconn.Connected(nc, &last); err != nil {
 			return fmt.Errorf("no connection to %s: %w", cmp.Or(config.Redact("NATS_URL", c.NATSURL), c.EmbeddedAddr), err)
@@ -118,7 +118,7 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	if err != nil {
 		return err
 	}
-	// The embedded server's own word: the handler notices only when there is work.
+	// The embedded server is checked too: the handler notices its failure only when there is work.
 	ready := func() error { return cmp.Or(server.Err(), h.Err()) }
 	serving.Store(&probes{alive: h.Liveness, ready: ready})
 	counts.WatchHandler(h, ready)

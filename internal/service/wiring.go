@@ -19,7 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/telemetry"
 )
 
-// NewHandler wires a handler that runs these steps to a connection and a database.
+// NewHandler returns a handler that runs these steps on a connection and a database.
 func NewHandler(
 	c config.Config, steps []pipeline.Step, nc *nats.Conn, db database.Store, counts *telemetry.Metrics,
 	traces trace.TracerProvider, log *slog.Logger,
@@ -44,8 +44,8 @@ func NewHandler(
 	})
 }
 
-// retryUntilUp repeats fn while what it needs is unavailable: supervisors start programs in any order. what names it in
-// the log.
+// retryUntilUp retries fn while the server that it needs is unavailable: supervisors start programs in any order. what
+// names the server in the log.
 func retryUntilUp(
 	ctx context.Context, c config.Config, log *slog.Logger, what string, unavailable func(error) bool, fn func() error,
 ) error {
@@ -63,7 +63,7 @@ func retryUntilUp(
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():
-			return fmt.Errorf("%s was not there: %w", what, errors.Join(err, context.Cause(ctx)))
+			return fmt.Errorf("stopped while waiting for %s: %w", what, errors.Join(err, context.Cause(ctx)))
 		}
 	}
 }

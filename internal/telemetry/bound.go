@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// Bound returns text if it takes at most limit bytes where it is written, else as much of its beginning as does and how
-// long the whole is. It cuts between runes. A character that JSON and quoting escape counts as long as its escape:
-// 1 KiB of control characters would otherwise be 6 KiB of log.
+// Bound returns text if its written form takes at most limit bytes. Otherwise it returns the longest beginning that
+// fits, and the length of the whole text. It cuts between runes. A character that JSON or quoting escapes counts with
+// the length of its escape: 1 KiB of control characters would otherwise be 6 KiB of log.
 func Bound(text string, limit int) string {
 	const longest = len(`\U0010ffff`)
 	if len(text)*longest <= limit {

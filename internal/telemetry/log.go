@@ -11,18 +11,18 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// Limits of a text in the log, in bytes. A request is as long as max_payload allows, and what it holds is logged with
-// each of its steps: without a limit 900 KB of id are 11 MB of log.
+// Limits of a text in the log, in bytes. A request is as long as max_payload allows, and its fields are logged with
+// each of its steps: without a limit an id of 900 KB makes 11 MB of log.
 const (
 	maxLogText  = 1024
-	maxLogStack = 16 << 10 // the stack of a panic, which is of this program's making
+	maxLogStack = 16 << 10 // the stack of a panic, which no client controls
 )
 
-// logStack is the key of a panic's stack.
+// logStack is the attribute key of a panic's stack.
 const logStack = "stack"
 
-// NewLogger logs to w: text on a terminal, else JSON, unless the format says which. No text that it writes is longer
-// than the limits, whoever made it: messages, attributes, and what is inside groups and lists.
+// NewLogger returns a logger that writes to w in the given format; an empty format is text on a terminal, else JSON. It
+// bounds every text, whatever its origin: messages, attributes, and the contents of groups and lists.
 func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: boundAttr}
 	if format == "" {
@@ -55,10 +55,10 @@ func boundAttr(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// boundAny cuts a value of another type: a list of texts stays a list, what has a text becomes that text, and anything
-// else stays as it is unless it is long.
+// boundAny cuts a value of another type. A list of texts stays a list, a value with a text form becomes that text, and
+// any other value is unchanged unless it is long.
 func boundAny(value any, limit int) (bounded slog.Value) {
-	defer func() { // as slog itself does: a value that cannot be written must not end the program
+	defer func() { // as slog itself does: a value whose method panics must not end the program
 		if cause := recover(); cause != nil {
 			if v := reflect.ValueOf(value); v.Kind() == reflect.Pointer && v.IsNil() {
 				bounded = slog.AnyValue(nil)
@@ -81,7 +81,7 @@ func boundAny(value any, limit int) (bounded slog.Value) {
 	case fmt.Stringer:
 		return slog.StringValue(Bound(v.String(), limit))
 	}
-	// The JSON handler writes the first, the text handler the second.
+	// The JSON handler writes encoded, the text handler printed.
 	encoded, err := json.Marshal(value)
 	printed := fmt.Sprintf("%+v", value)
 	if err == nil && len(encoded) <= limit && Bound(printed, limit) == printed {
@@ -93,7 +93,7 @@ func boundAny(value any, limit int) (bounded slog.Value) {
 	return slog.StringValue(Bound(printed, limit))
 }
 
-// boundList cuts each text of a list, and the list where all together are longer than the limit.
+// boundList cuts each text of a list, and the list itself where its texts together exceed the limit.
 func boundList(list []string, limit int) []string {
 	bounded := make([]string, 0, min(len(list), limit))
 	written := 0

@@ -1,5 +1,5 @@
-// Package telemetry has the metrics, the traces and the logger of the service. No text that it writes is longer than
-// its limits, whatever a request contains.
+// Package telemetry provides the metrics, the traces and the logger of the service. It bounds every text that it
+// writes, whatever a request contains.
 package telemetry
 
 import (
@@ -16,7 +16,7 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// Metrics counts what the pipeline does, by the conventions of Prometheus.
+// Metrics counts what the pipeline does, following the conventions of Prometheus.
 type Metrics struct {
 	registry *prometheus.Registry
 	outcomes *prometheus.CounterVec
@@ -27,8 +27,8 @@ type Metrics struct {
 	unstored prometheus.Counter
 }
 
-// durations are buckets in seconds, of which the first is half a millisecond, for servers that do not take native
-// histograms, whose buckets grow by a tenth.
+// durations is a histogram in seconds. Its native buckets grow by a tenth. Servers without native histograms use count
+// classic buckets, which double from half a millisecond.
 func durations(name, help string, count int, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: name, Help: help,
@@ -39,7 +39,7 @@ func durations(name, help string, count int, labels ...string) *prometheus.Histo
 	}, labels)
 }
 
-// NewMetrics returns metrics of a pipeline with these steps; they are registered, all at zero.
+// NewMetrics returns the metrics of a pipeline with these steps, registered and at zero.
 func NewMetrics(steps []pipeline.Step) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -54,19 +54,19 @@ func NewMetrics(steps []pipeline.Step) *Metrics {
 		steps: durations("tenant_provisioner_step_duration_seconds",
 			"How long steps took, by step and result (ok, error).", 16, "step", "result"), // to 16 s
 		requests: durations("tenant_provisioner_request_duration_seconds",
-			"From a request in the stream to its published outcome, by event type; what is delivered again counts again.",
+			"Time from a request's arrival in the stream to its published outcome, by event type; a redelivery counts again.",
 			24, "type"), // to 70 min
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tenant_provisioner_attempts_total",
 			Help: "Attempts that have ended, by result: provisioned, failed for good, postponed after a transient fault, " +
-				"interrupted by an outage, handed_back because the process ends, overtaken by one of another delivery.",
+				"interrupted by an outage, handed_back because the process stops, overtaken by an attempt of another delivery.",
 		}, []string{"result"}),
 		unstored: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tenant_provisioner_dead_letters_refused_total",
 			Help: "Failures without a dead letter, because NATS refused every form of it.",
 		}),
 	}
-	// All that can be counted is there from the start: what first appears as 1 has not increased, to Prometheus.
+	// Every series exists from the start: Prometheus sees no increase in a series that first appears with the value 1.
 	m.outcomes.WithLabelValues(events.TypeProvisioned, "")
 	for _, code := range events.CauseCodes() {
 		m.outcomes.WithLabelValues(events.TypeProvisioningFailed, string(code))
@@ -113,7 +113,7 @@ func (m *Metrics) ObserveRequest(eventType string, took time.Duration) {
 // DeadLetterRefused counts a failure without a dead letter.
 func (m *Metrics) DeadLetterRefused() { m.unstored.Inc() }
 
-// buildInfo tells which build runs.
+// buildInfo is the metric that identifies the build.
 func buildInfo() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "tenant_provisioner_build_info",

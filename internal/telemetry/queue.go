@@ -12,10 +12,10 @@ import (
 	"example.com/tenant-provisioner/internal/handler"
 )
 
-// queueTimeout is how long a scrape waits for what NATS knows; Prometheus' own default is 10 s for all.
+// queueTimeout bounds a scrape's wait for NATS. Prometheus' default for the whole scrape is 10 s.
 const queueTimeout = 2 * time.Second
 
-// queueMetrics asks NATS at each scrape: what it tells is of all replicas together, and every replica tells the same.
+// queueMetrics queries NATS at each scrape. The values are of all replicas together; every replica exports the same.
 type queueMetrics struct {
 	js  jetstream.JetStream
 	log *slog.Logger
@@ -27,21 +27,21 @@ func queueGauge(name, help string) *prometheus.Desc {
 
 var (
 	queueUp = queueGauge("queue_up",
-		"Whether NATS has answered for the queue; if it is 0, the other queue metrics are missing.")
+		"1 if NATS returned the state of the queue; if 0, the other queue metrics are missing.")
 	queuePending = queueGauge("queue_pending_requests",
 		"Requests in the stream that were never delivered, of all replicas together.")
 	queueInFlight = queueGauge("queue_in_flight_requests",
-		"Requests that were delivered and are not settled: running, or waiting for their delay.")
+		"Requests that were delivered and are not settled: running, or waiting for a retry.")
 	queueRedelivered = queueGauge("queue_redelivered_requests",
 		"Of the requests in flight, those that were delivered more than once.")
 	queueOldest = queueGauge("queue_oldest_request_age_seconds",
-		"How long the oldest request that is not settled has been in the stream; 0 where all are settled.")
+		"Age of the oldest request in the stream that is not settled; 0 if all are settled.")
 	queueMaxAge = queueGauge("queue_max_age_seconds",
-		"The age at which the stream drops requests; 0 where it drops none.")
+		"Age at which the stream drops requests; 0 if it drops none.")
 	queuePulls = queueGauge("queue_waiting_pulls",
-		"Pull requests that wait at the server; above 0 where a replica is free to take a request.")
+		"Pull requests that wait at the server; above 0 if a replica is free to take a request.")
 	lettersWaiting = queueGauge("dead_letters",
-		"Dead letters that wait for a replay, or for being removed.")
+		"Dead letters that wait to be replayed or removed.")
 )
 
 // WatchQueue registers the metrics of the queue.

@@ -8,12 +8,12 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// maxSpanText is the longest text of a span, in bytes for a status and an error, and in characters for an attribute,
-// where OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT sets no other. OpenTelemetry's own default is no limit, and a request of
+// maxSpanText is the longest text of a span: in bytes for a status and an error, in characters for an attribute, unless
+// OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT sets another limit. OpenTelemetry's default is no limit, and a request of
 // 900 KB has about 30 spans.
 const maxSpanText = 1024
 
-// spanLimits are OpenTelemetry's, with a limit for attributes. They apply when a span is made, so that the spans that
+// spanLimits are OpenTelemetry's limits, with one for attributes. They apply when a span is created, so that spans that
 // wait for their export stay small too.
 func spanLimits() sdktrace.SpanLimits {
 	limits := sdktrace.NewSpanLimits() // reads the environment
@@ -23,8 +23,8 @@ func spanLimits() sdktrace.SpanLimits {
 	return limits
 }
 
-// boundedSpans bounds what OpenTelemetry has no limit for: the texts of statuses and of recorded errors, which also the
-// libraries of the databases set.
+// boundedSpans bounds the texts for which OpenTelemetry has no limit: those of statuses and of recorded errors, which
+// the database libraries set too.
 type boundedSpans struct{ sdktrace.SpanExporter }
 
 // ExportSpans implements [sdktrace.SpanExporter].

@@ -20,20 +20,21 @@ import (
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
-// traceStopTimeout bounds the wait for the last spans to be taken.
+// traceStopTimeout bounds the export of the last spans.
 const traceStopTimeout = 3 * time.Second
 
-// traceQuiet is how long no export fails before those that failed are over: longer than an export that is retried.
+// traceQuiet is the time without a failed export after which an episode of failures is over. It is longer than an
+// export with its retries.
 const traceQuiet = 5 * time.Minute
 
-// StartTraces returns what makes spans, or nil where none are asked for, and what sends the last of them.
+// StartTraces returns a tracer provider, or nil where traces are off. stop exports the last spans.
 func StartTraces(
 	ctx context.Context, env envconfig.Lookuper, log *slog.Logger,
 ) (_ trace.TracerProvider, stop func(), _ error) {
 	if !config.TracesEnabled(env) {
 		return nil, func() {}, nil
 	}
-	// Spans that cannot be sent are lost, and nothing else.
+	// A failed export loses its spans and affects nothing else.
 	faults := repeatlog.NewWithQuiet(log, traceQuiet, "no further OpenTelemetry errors")
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		faults.Warn("OpenTelemetry", err)
@@ -62,7 +63,7 @@ func StartTraces(
 	}, nil
 }
 
-// Tracer is the program's own, or nil.
+// Tracer returns the program's tracer, or nil without a provider.
 func Tracer(provider trace.TracerProvider) trace.Tracer {
 	if provider == nil {
 		return nil

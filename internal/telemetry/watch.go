@@ -7,7 +7,7 @@ import (
 	"example.com/tenant-provisioner/internal/handler"
 )
 
-// gauge shows what value tells at each scrape.
+// gauge registers a gauge that calls value at each scrape.
 func (m *Metrics) gauge(name, help string, value func() float64) {
 	opts := prometheus.GaugeOpts{Name: "tenant_provisioner_" + name, Help: help}
 	m.registry.MustRegister(prometheus.NewGaugeFunc(opts, value))
@@ -24,7 +24,7 @@ func (m *Metrics) WatchStore(db database.Store) {
 	}
 }
 
-// WatchHandler shows what the handler has in hand, and how it is.
+// WatchHandler registers the metrics of the handler: requests in flight, workers, readiness and liveness.
 func (m *Metrics) WatchHandler(h *handler.Handler, ready func() error) {
 	m.gauge("requests_in_hand", "Requests that this process has pulled and not yet settled.",
 		func() float64 { return float64(h.InFlight()) })
@@ -43,20 +43,20 @@ func boolToFloat(is bool) float64 {
 	return 0
 }
 
-// watchPool shows the pool of prepared boundaries as pool tells it.
+// watchPool registers the metrics of the pool of prepared boundaries, whose state pool returns.
 func (m *Metrics) watchPool(pool func() database.Pool) {
 	m.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "tenant_provisioner_prepared_boundaries",
-			Help: "Prepared boundaries that are ready, of all replicas, as last counted.",
+			Help: "Prepared boundaries that are ready, of all replicas, at the last count.",
 		}, func() float64 { return float64(pool().Ready) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "tenant_provisioner_prepared_boundaries_target",
-			Help: "Prepared boundaries that are to be ready (PREPARED_BOUNDARIES).",
+			Help: "Target number of ready prepared boundaries (PREPARED_BOUNDARIES).",
 		}, func() float64 { return float64(pool().Target) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "tenant_provisioner_prepared_taken_total",
-			Help: "Attempts of this process that took a prepared boundary; one that fails gives it back.",
+			Help: "Attempts of this process that took a prepared boundary; a failed attempt returns it.",
 		}, func() float64 { return float64(pool().Taken) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "tenant_provisioner_prepared_misses_total",
