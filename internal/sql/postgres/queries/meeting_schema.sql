@@ -1,4 +1,4 @@
--- A schema that is registered in the registry of the schema {neighbour} and that the template here can give as well.
+-- A schema that is registered in another registry and that the template here can give as well.
 -- $1 what the template begins with, $2 what it ends in, $3 the schema of that registry
 SELECT schema_name::text
 FROM {neighbour}.tenant_registry

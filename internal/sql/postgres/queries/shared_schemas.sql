@@ -1,4 +1,4 @@
--- Schemas that are registered here and in the registry of the schema {neighbour}. $1 the most that are read
+-- Schemas that are registered here and in another registry. $1 the most that are read
 SELECT theirs.schema_name::text
 FROM {neighbour}.tenant_registry theirs
 JOIN {registry}.tenant_registry ours ON ours.schema_name = theirs.schema_name
