@@ -3,6 +3,7 @@ package sql_test
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -216,6 +219,36 @@ func TestSchemaOfANeighbourWithoutAStamp(t *testing.T) {
 	limited.owns(t, "planted")
 	theirs.provision(t, "gamma")
 	limited.refusedFor(t, "gamma", "carries the stamp", "schema shop_system")
+}
+
+// Any role that may create a schema chooses its name. The name of another registry's schema is quoted where it stands in
+// a statement, and stands in no comment of one: a line break would end the comment.
+func TestNameOfANeighbourIsNotCode(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	var config postgres.Config
+	ours := p.configured(func(c *postgres.Config) { config = *c }).rig(t)
+	for i, hostile := range []string{
+		"x\nSELECT 'thief'::text UNION ALL--", `x"; SELECT 'thief'--`, "{registry}", "x\rSELECT 'thief'--",
+	} {
+		schema, tenant := pgx.Identifier{hostile}.Sanitize(), fmt.Sprintf("tenant%d", i)
+		p.raw(t, "", "CREATE SCHEMA "+schema, "CREATE TABLE "+schema+".tenant_registry (tenant_id text, schema_name text)",
+			"CREATE SCHEMA tenant_"+tenant)
+		ours.provision(t, tenant)
+		info, err := postgres.ReadServerInfo(t.Context(), config, time.Now)
+		testkit.Must(t, err)
+		found := false
+		for _, n := range info.Neighbours {
+			if n.Meets != "" || len(n.Shared) > 0 {
+				t.Errorf("%+v", n)
+			}
+			found = found || n.Schema == hostile
+		}
+		if !found {
+			t.Errorf("%q is not named", hostile)
+		}
+		p.raw(t, "", "DROP SCHEMA "+schema+" CASCADE")
+	}
 }
 
 // A fault of the other registry is not the tenant's: the request is retried.
