@@ -65,9 +65,14 @@ vuln: ## find known vulnerabilities in the code that the program calls, by the d
 fmt: ## format the sources
 	$(LINT) fmt
 
-tidy-check: ## fail if go mod tidy would change go.mod or go.sum
+tidy-check: ## fail if go mod tidy would change a go.mod or go.sum
 	go mod tidy -diff
 	go -C .ci/release mod tidy -diff
+	# The modules of tools have no package of ours: they are tidied in a directory of their own.
+	for module in tools nats; do \
+		dir=$$(mktemp -d) && cp .ci/$$module.mod "$$dir/go.mod" && cp .ci/$$module.sum "$$dir/go.sum" && \
+		go -C "$$dir" mod tidy -diff && rm -r "$$dir" || exit; \
+	done
 
 docs: ## write docs/configuration.md from the source
 	go run ./cmd/consumer config --markdown > docs/configuration.md.new

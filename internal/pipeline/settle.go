@@ -26,9 +26,9 @@ func (v Verdict) String() string {
 	case Terminate:
 		return "terminate"
 	case Retry:
-		return "postpone"
+		return "retry"
 	case Release:
-		return "hand back"
+		return "release"
 	case Pause:
 		return "pause"
 	}

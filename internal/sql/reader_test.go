@@ -556,7 +556,7 @@ func TestVerifyFileLeftWithAJournal(t *testing.T) {
 	row, err := read.Tenant(t.Context(), "dead")
 	testkit.Must(t, err)
 	got, err := read.Verify(t.Context(), row)
-	if err == nil || !strings.Contains(err.Error(), "only one that may write can mend it") || len(got.Differences) > 0 {
+	if err == nil || !strings.Contains(err.Error(), "only a writer can recover it") || len(got.Differences) > 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if after := listing(t, dir); after != before {
