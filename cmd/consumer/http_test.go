@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -18,14 +19,22 @@ var client = &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{
 
 func get(t *testing.T, url string) (code int, body string) {
 	t.Helper()
+	code, body, err := fetch(t, url)
+	testkit.Must(t, err)
+	return code, body
+}
+
+// fetch is get for a service that may end in the meantime.
+func fetch(t *testing.T, url string) (code int, body string, err error) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	testkit.Must(t, err)
 	response, err := client.Do(request)
-	testkit.Must(t, err)
-	defer func() { testkit.Must(t, response.Body.Close()) }()
+	if err != nil {
+		return 0, "", err
+	}
 	text, err := io.ReadAll(response.Body)
-	testkit.Must(t, err)
-	return response.StatusCode, string(text)
+	return response.StatusCode, string(text), errors.Join(err, response.Body.Close())
 }
 
 // notReady waits until /readyz answers 503 with a reason that names what is missing.

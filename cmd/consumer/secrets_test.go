@@ -94,7 +94,11 @@ func tell(t *testing.T, env map[string]string) *everything {
 	default:
 		addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 		for _, path := range []string{"/readyz", "/livez", "/metrics", "/"} {
-			_, body := get(t, "http://"+addr+path)
+			_, body, err := fetch(t, "http://"+addr+path)
+			if err != nil { // it ends by itself where waiting is of no use
+				service.wait(t)
+				break
+			}
 			e.add(path, body)
 		}
 	}
