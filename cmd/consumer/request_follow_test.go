@@ -106,7 +106,7 @@ func TestRequestShowsStepsOnATerminal(t *testing.T) {
 	shows("published; no step has begun yet")
 	servant.tell("order-1", 1, 0, events.StepDone, 0.5)
 	servant.tell("order-1", 1, 1, events.StepStarted, 0)
-	shown := shows("✓ Step 0/5: validate_request                0.5 ms", " Step 1/5: create_isolation_boundary",
+	shown := shows("✓ Step 0/5: validate_request               0.5 ms", " Step 1/5: create_isolation_boundary",
 		"· Step 5/5: register_tenant")
 	if strings.Contains(shown, "published") || strings.Contains(shown, "✓ Step 1/5") {
 		t.Errorf("the screen shows\n%s", shown)
@@ -114,7 +114,7 @@ func TestRequestShowsStepsOnATerminal(t *testing.T) {
 	servant.tell("another", 7, 3, events.StepFailed, 99) // for the same tenant
 	servant.tell("order-1", 1, 1, events.StepDone, 3.5)
 	servant.tell("order-1", 1, 2, events.StepFailed, 7)
-	shows("✓ Step 1/5: create_isolation_boundary       3.5 ms", "✗ Step 2/5: initialize_schema               7.0 ms")
+	shows("✓ Step 1/5: create_isolation_boundary      3.5 ms", "✗ Step 2/5: initialize_schema              7.0 ms")
 	servant.tell("order-1", 2, 0, events.StepStarted, 0)
 	servant.tell("order-1", 1, 2, events.StepFailed, 7) // late
 	shown = shows("attempt 2", "· Step 1/5", "· Step 2/5", "· Step 5/5: register_tenant")

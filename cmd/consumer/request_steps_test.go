@@ -75,8 +75,8 @@ func TestStepsHaveDurations(t *testing.T) {
 	later := now.Add(1500 * time.Millisecond)
 	want := []string{
 		"attempt 2",
-		"✓ Step 0/1: validate_request               12.3 ms",
-		"⠼ Step 1/1: 株式会社                        1.5 s",
+		"✓ Step 0/1: validate_request     12.3 ms",
+		"⠼ Step 1/1: 株式会社              1.5 s",
 	}
 	if diff := cmp.Diff(want, s.lines(later, 400*time.Millisecond, 80, terminal.NewPalette(false))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

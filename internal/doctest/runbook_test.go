@@ -71,7 +71,7 @@ func TestRunbookSections(t *testing.T) {
 	}
 	for _, section := range sections {
 		name, _, _ := strings.Cut(section, "\n")
-		for _, part := range []string{"**Means.**", "**See.**", "**Do.**", "**Over.**"} {
+		for _, part := range []string{"**Meaning.**", "**Diagnose.**", "**Fix.**", "**Resolved when**"} {
 			if strings.Count(section, "\n"+part+" ") != 1 {
 				t.Errorf("%s: %s is not there once", name, part)
 			}

@@ -76,7 +76,7 @@ func (l *DeadLetters) Replay(ctx context.Context, letter DeadLetter) (Replayed, 
 			return Replayed{}, unreplayable("with its new headers the original is larger than the server or stream %s "+
 				"takes (%w); raise max_payload or max_msg_size a little", events.StreamRequests, err)
 		case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
-			return Replayed{}, fmt.Errorf("stream %s is not there: run the service once, which creates it",
+			return Replayed{}, fmt.Errorf("stream %s does not exist; run the service once to create it",
 				events.StreamRequests)
 		case err != nil:
 			return Replayed{}, fmt.Errorf("publish the replay: %w", ExplainPermission(l.js.Conn(), err, msg.Subject))

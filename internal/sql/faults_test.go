@@ -42,7 +42,7 @@ func (s shell) Claim(ctx context.Context, r pipeline.Request, tenant string, l p
 	return c, err
 }
 
-func (s shell) Conclude(ctx context.Context, c pipeline.Claim, f pipeline.Failure) (pipeline.Outcome, error) {
+func (s shell) RecordFailure(ctx context.Context, c pipeline.Claim, f pipeline.Failure) (pipeline.Outcome, error) {
 	o, err := s.Database.RecordFailure(ctx, c, f)
 	if err == nil {
 		err = s.at(ctx, concluded)
