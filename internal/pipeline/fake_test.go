@@ -53,6 +53,8 @@ func (f *fake) Claim(_ context.Context, r Request, tenant string, _ Limit) (Clai
 	if err := f.call("claim"); err != nil {
 		return Claim{}, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.outcome != nil {
 		return Claim{}, &AlreadyDecidedError{*f.outcome}
 	}
@@ -64,6 +66,8 @@ func (f *fake) RecordFailure(_ context.Context, _ Claim, c Failure) (Outcome, er
 	if err := f.call("conclude"); err != nil {
 		return Outcome{}, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.outcome == nil {
 		f.outcome, f.failed = &c.Outcome, c
 	}
@@ -71,7 +75,9 @@ func (f *fake) RecordFailure(_ context.Context, _ Claim, c Failure) (Outcome, er
 }
 
 func (f *fake) Note(_ context.Context, _ Claim, n AttemptNote) error {
+	f.mu.Lock()
 	f.notes = append(f.notes, n)
+	f.mu.Unlock()
 	return f.call("note")
 }
 
@@ -85,6 +91,8 @@ func (f *fake) Reject(_ context.Context, r Rejection) (Outcome, error) {
 	if err := f.call("reject"); err != nil {
 		return Outcome{}, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.outcome == nil {
 		f.outcome = &r.Failure.Outcome
 		f.outcome.DeliveryID = r.DeliveryID
@@ -122,6 +130,8 @@ func (f *fake) Register(_ context.Context, t Tenant, o Outcome) error {
 	if err := f.call("register"); err != nil {
 		return err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.tenants[t.ID], f.outcome = t, &o
 	return nil
 }
