@@ -211,7 +211,7 @@ func TestMisuse(t *testing.T) {
 		"watch with argument":    {"watch", "acme"},
 		"config with argument":   {"config", "acme"},
 		"health with argument":   {"health", "acme"},
-		"request of nobody":      {"request", "--display-name", "A", "--created-by", "b"},
+		"no tenant":              {"request", "--display-name", "A", "--created-by", "b"},
 		"request of two":         {"request", "a", "b", "--display-name", "A", "--created-by", "b"},
 		"request without name":   {"request", "acme", "--created-by", "b"},
 		"request without author": {"request", "acme", "--display-name", "A"},

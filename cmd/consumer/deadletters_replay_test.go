@@ -340,7 +340,7 @@ func TestReplayOverALostConnection(t *testing.T) {
 	way.cut()
 	m.serve()
 	settled(t, m.js)
-	way.mend(t)
+	way.restore(t)
 	testkit.Equal(t, "exit code", r.wait(t), 0)
 	lines, summary := replayed(t, r.stdout.String())
 	testkit.Equal(t, "outcome", lines[0].Outcome, "provisioned")

@@ -63,8 +63,8 @@ func TestDoctorWithoutJetStream(t *testing.T) {
 	testkit.Contains(t, "what to do", checks["jetstream"].Hint, "account")
 	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_URL", as("admin"))), "jetstream", "requests"), "requests_stream warning")
 	there := strings.TrimPrefix(as("admin"), "nats://admin:"+secret+"@")
-	testkit.Equal(t, "somebody else at the embedded server's address", ailing(examined(t, with("NATS_EMBEDDED_ADDR", there)), "nats"), "nats fault")
-	testkit.Equal(t, "a wrong user", ailing(examined(t, with("NATS_URL", as("nobody"))), "nats"), "nats fault")
+	testkit.Equal(t, "another server at the embedded server's address", ailing(examined(t, with("NATS_EMBEDDED_ADDR", there)), "nats"), "nats fault")
+	testkit.Equal(t, "a wrong user", ailing(examined(t, with("NATS_URL", as("stranger"))), "nats"), "nats fault")
 }
 
 func TestDoctorOfAnAccountsLimits(t *testing.T) {

@@ -137,11 +137,11 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 		testkit.Equal(t, "findings", ailing(checks, about...), want)
 		return checks
 	}
-	mend := func(c doctor.Finding) { run(strings.Split(c.Hint, "\n")...) }
+	apply := func(c doctor.Finding) { run(strings.Split(c.Hint, "\n")...) }
 
 	checks := finds("database_rights fault, registry warning, registry_rights fault")
 	testkit.Contains(t, "what to do", checks["registry_rights"].Hint, fmt.Sprintf("GRANT CREATE ON DATABASE %q TO %q;", database, role))
-	mend(checks["database_rights"])
+	apply(checks["database_rights"])
 	finds("registry warning")
 
 	// Another role has created the registry.
@@ -158,13 +158,13 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 		}
 	}
 	checks = finds("registry_rights warning") // it can work now
-	mend(checks["registry_rights"])
+	apply(checks["registry_rights"])
 	finds("")
 	// A registry that is to be migrated needs its owner.
 	run("ALTER TABLE docex_system.tenant_requests DROP COLUMN history")
 	checks = finds("registry_rights fault")
 	testkit.Contains(t, "what to do", checks["registry_rights"].Hint, `TO "`+role+`";`)
-	mend(checks["registry_rights"])
+	apply(checks["registry_rights"])
 	finds("")
 
 	run("ALTER DATABASE " + database + " SET default_transaction_read_only = on")
@@ -308,7 +308,7 @@ func (p pooler) serve(client net.Conn, addr string) {
 			return
 		}
 		if header[0] == 'K' {
-			binary.BigEndian.PutUint32(body, 1) // the process of nobody
+			binary.BigEndian.PutUint32(body, 1) // no process has this id
 		}
 		client.Write(append(header[:5:5], body...))
 	}

@@ -97,7 +97,7 @@ func TestDoctorOfWhatIsSound(t *testing.T) {
 		env := merge(c.env, c.pool, with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)), with("NATS_EMBEDDED_DIR", t.TempDir()))
 		r := serve(t, settings(env))
 		var checks map[string]doctor.Finding
-		testkit.Eventually(t, "somebody pulls, and the pool is full", func() bool {
+		testkit.Eventually(t, "the service pulls, and the pool is full", func() bool {
 			checks = examined(t, env)
 			return ailing(checks) == "" && !strings.HasPrefix(checks["prepared_boundaries"].Message, "0 ready")
 		})

@@ -73,7 +73,7 @@ func TestHTTPLimits(t *testing.T) {
 				testkit.Must(t, ignoreReset(err))
 			}
 			code, _ := get(t, "http://"+addr+"/livez")
-			testkit.Equal(t, "/livez meanwhile", code, 200)
+			testkit.Equal(t, "/livez in the meantime", code, 200)
 		})
 	}
 }

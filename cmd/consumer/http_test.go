@@ -183,7 +183,7 @@ func TestReadinessFollowsTheDatabase(t *testing.T) {
 	code, _ = get(t, "http://"+addr+"/livez")
 	testkit.Equal(t, "/livez", code, http.StatusOK)
 
-	relay.mend(t)
+	relay.restore(t)
 	testkit.Eventually(t, "ready again", func() bool {
 		code, _ := get(t, "http://"+addr+"/readyz")
 		return code == http.StatusOK

@@ -55,7 +55,7 @@ func TestCopyWaitsForALastAttemptThatIsAlive(t *testing.T) {
 		return time.Since(begin) > 3*ackWait
 	})
 	testkit.Equal(t, "the ledger", d.rows(system, "SELECT state || ' ' || attempts FROM {b}tenant_requests")[0], "running 1")
-	relay.mend(t)
+	relay.restore(t)
 	settled(t, js)
 	outcomes := stored(t, js)
 	testkit.Equal(t, "outcomes", len(outcomes), 1)

@@ -253,7 +253,7 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 
 	var (
-		nobody    []string
+		noUser    []string
 		service   = []string{"consumer"}
 		operator  = []string{"operator"}
 		reads     = []string{"consumer", "subscriber", "operator"} // outcomes
@@ -263,28 +263,28 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 			events.TypeProvisioningFailed:         service,
 			events.SubjectDeadLetterPrefix + "x":  service,
 			events.SubjectProgressPrefix + "acme": service,
-			"tenant.anything":                     nobody,
-			"anything":                            nobody,
-			"$SYS.REQ.SERVER.PING":                nobody,
+			"tenant.anything":                     noUser,
+			"anything":                            noUser,
+			"$SYS.REQ.SERVER.PING":                noUser,
 			"$JS.API.INFO":                        {"consumer", "operator"},
 			"$SYS.REQ.USER.INFO":                  {"consumer", "operator"},
-			"$SYS.REQ.SERVER.PING.VARZ":           nobody,
-			"$JS.API.STREAM.NAMES":                nobody,
-			"$JS.API.STREAM.CREATE.OTHER":         nobody,
-			"$JS.API.STREAM.INFO.OTHER":           nobody,
+			"$SYS.REQ.SERVER.PING.VARZ":           noUser,
+			"$JS.API.STREAM.NAMES":                noUser,
+			"$JS.API.STREAM.CREATE.OTHER":         noUser,
+			"$JS.API.STREAM.INFO.OTHER":           noUser,
 			// Requests are taken by the service only, and only those who look after it may see them.
 			"$JS.API.CONSUMER.MSG.NEXT.TENANT_REQUESTS.tenant-provisioner": service,
 			"$JS.ACK.TENANT_REQUESTS.tenant-provisioner.1.1.1.1.0":         service,
 			"$JS.ACK.domain.hash.TENANT_REQUESTS.tenant-provisioner.1.1.1": service,
 			"$JS.API.CONSUMER.INFO.TENANT_REQUESTS.tenant-provisioner":     {"consumer", "operator"},
 			"$JS.API.CONSUMER.CREATE.TENANT_REQUESTS.tenant-provisioner":   service,
-			"$JS.API.CONSUMER.CREATE.TENANT_REQUESTS.spy":                  nobody,
-			"$JS.API.CONSUMER.CREATE.TENANT_REQUESTS":                      nobody,
-			"$JS.API.CONSUMER.CREATE.TENANT_EVENTS":                        nobody,
-			"$JS.API.CONSUMER.DURABLE.CREATE.TENANT_REQUESTS.spy":          nobody,
-			"$JS.API.CONSUMER.DURABLE.CREATE.TENANT_EVENTS.spy":            nobody,
-			"$JS.API.CONSUMER.DELETE.TENANT_REQUESTS.tenant-provisioner":   nobody,
-			"$JS.API.CONSUMER.PAUSE.TENANT_REQUESTS.tenant-provisioner":    nobody,
+			"$JS.API.CONSUMER.CREATE.TENANT_REQUESTS.spy":                  noUser,
+			"$JS.API.CONSUMER.CREATE.TENANT_REQUESTS":                      noUser,
+			"$JS.API.CONSUMER.CREATE.TENANT_EVENTS":                        noUser,
+			"$JS.API.CONSUMER.DURABLE.CREATE.TENANT_REQUESTS.spy":          noUser,
+			"$JS.API.CONSUMER.DURABLE.CREATE.TENANT_EVENTS.spy":            noUser,
+			"$JS.API.CONSUMER.DELETE.TENANT_REQUESTS.tenant-provisioner":   noUser,
+			"$JS.API.CONSUMER.PAUSE.TENANT_REQUESTS.tenant-provisioner":    noUser,
 			// Outcomes.
 			"$JS.API.CONSUMER.CREATE.TENANT_EVENTS.any":                    reads,
 			"$JS.API.CONSUMER.CREATE.TENANT_EVENTS.any.tenant.provisioned": reads,
@@ -296,13 +296,13 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 			"$JS.API.STREAM.MSG.GET.TENANT_DEAD_LETTERS":                   {"consumer", "operator"},
 			"$JS.API.STREAM.MSG.GET.TENANT_REQUESTS":                       {"consumer", "operator"},
 			"$JS.API.STREAM.MSG.GET.TENANT_EVENTS":                         service,
-			"$JS.API.STREAM.MSG.DELETE.TENANT_REQUESTS":                    nobody,
-			"$JS.API.STREAM.MSG.DELETE.TENANT_EVENTS":                      nobody,
+			"$JS.API.STREAM.MSG.DELETE.TENANT_REQUESTS":                    noUser,
+			"$JS.API.STREAM.MSG.DELETE.TENANT_EVENTS":                      noUser,
 			"$JS.API.STREAM.MSG.DELETE.TENANT_DEAD_LETTERS":                operator,
 		}
 		listens = map[string][]string{
-			">": nobody, "*": nobody, "tenant.>": nobody, "tenant.*": nobody, "$JS.>": nobody, "$SYS.>": nobody,
-			events.TypeRequested: nobody, events.SubjectDeadLetterPrefix + ">": nobody,
+			">": noUser, "*": noUser, "tenant.>": noUser, "tenant.*": noUser, "$JS.>": noUser, "$SYS.>": noUser,
+			events.TypeRequested: noUser, events.SubjectDeadLetterPrefix + ">": noUser,
 			events.TypeProvisioned: operator, events.TypeProvisioningFailed: operator,
 			events.SubjectProgressPrefix + "*": {"subscriber", "operator"},
 			"_INBOX.>":                         {"publisher"}, // of an account of its own
@@ -315,14 +315,14 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 			"STREAM.UPDATE.", "STREAM.DELETE.", "STREAM.PURGE.", "STREAM.SNAPSHOT.", "STREAM.RESTORE.",
 			"STREAM.LEADER.STEPDOWN.", "CONSUMER.NAMES.", "CONSUMER.LIST.",
 		} {
-			publishes["$JS.API."+call+stream] = nobody
+			publishes["$JS.API."+call+stream] = noUser
 		}
 	}
 	publishes["$JS.API.STREAM.INFO."+events.StreamEvents] = reads
 	for user := range natsUsers {
 		if user != "publisher" {
 			listens[inboxOf(user)+".>"] = []string{user}
-			publishes[inboxOf(user)+".x"] = nobody // no user may reply in place of the server
+			publishes[inboxOf(user)+".x"] = noUser // no user may reply in place of the server
 		}
 	}
 	for user := range natsUsers {

@@ -29,7 +29,7 @@ func newRole(s *postgrestest.Server) {
 // outage is a way in which a server cannot be used for a while.
 type outage struct {
 	begin, stopWatching func(*postgrestest.Server)
-	says                string // in /readyz meanwhile
+	says                string // in /readyz in the meantime
 }
 
 // under has two replicas work on a server that goes through the outage, which lasts until all requests are
@@ -179,7 +179,7 @@ func TestConnectionsAreCut(t *testing.T) {
 					return info.State.Msgs >= uint64(i*requests/(cuts+5))
 				})
 				relay.cut()
-				relay.mend(t)
+				relay.restore(t)
 			}
 			f.isPublished(t, testkit.Patience)
 			allAtFirst(t, d, js, requests, time.Minute)

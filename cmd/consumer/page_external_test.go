@@ -411,7 +411,7 @@ func (b *tab) count() int {
 	return len(b.requests)
 }
 
-// testNoMoreThanNeeded looks back at what the browser has done: it has asked nobody else, and found nothing wrong.
+// testNoMoreThanNeeded looks back at what the browser has done: it sent no other request and reported no fault.
 // Then that it would have refused the rest.
 func testNoMoreThanNeeded(b *tab, url string) {
 	b.t.Helper()
@@ -446,7 +446,7 @@ func testNoMoreThanNeeded(b *tab, url string) {
 	testkit.Equal(b.t, "refused", strings.Join(refused, " "), "connect-src img-src script-src-elem style-src-attr")
 }
 
-// testHidden: nobody looks, nothing is asked.
+// testHidden: a hidden page sends no request.
 func testHidden(b *tab) {
 	b.t.Helper()
 	hide := func(hidden bool) {

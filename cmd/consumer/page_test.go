@@ -62,7 +62,7 @@ func TestPageKeepsSecrets(t *testing.T) {
 	}
 }
 
-// NATS is there and does not answer: the page comes within its time, and nobody else waits for it.
+// NATS is there and does not answer: the page comes within its time, and no other request waits for it.
 func TestPageWhileNATSStalls(t *testing.T) {
 	t.Parallel()
 	relay, through := newRelay(t, natstest.Start(t))

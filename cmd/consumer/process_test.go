@@ -264,7 +264,7 @@ func TestStopWhileConnecting(t *testing.T) {
 			select {
 			case <-connected:
 			case <-time.After(testkit.Patience):
-				t.Fatal("nobody connects")
+				t.Fatal("no client connects")
 			}
 			p.signal(t, syscall.SIGTERM)
 			testkit.Equal(t, "exit code", p.wait(t), 0)

@@ -32,14 +32,14 @@ func newRelay(t *testing.T, to string) (_ *relay, through string) {
 	u, err := url.Parse(to)
 	testkit.Must(t, err)
 	r := &relay{target: u.Host, addr: testkit.FreeAddr(t), conns: map[net.Conn]bool{}}
-	r.mend(t)
+	r.restore(t)
 	t.Cleanup(r.cut)
 	u.Host = r.addr
 	return r, u.String()
 }
 
-// mend makes the server reachable.
-func (r *relay) mend(t *testing.T) {
+// restore makes the server reachable.
+func (r *relay) restore(t *testing.T) {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", r.addr)
 	testkit.Must(t, err)

@@ -122,47 +122,47 @@ func tell(t *testing.T, env map[string]string) *everything {
 func TestSecretsStayInside(t *testing.T) {
 	t.Parallel()
 	encoded := inURL(hardSecret)
-	nobody := testkit.FreeAddr(t)
+	unused := testkit.FreeAddr(t)
 	locked := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "me", "another" })
 	s := postgrestest.Private(t)
 	s.Exec("CREATE ROLE me LOGIN PASSWORD 'another'")
 	creds, seed := newIssuer(t).creds()
 	user := strings.NewReplacer("://", "://me:"+encoded+"@")
 	nats := func(url string) map[string]string { return with("NATS_URL", url) }
-	database := func(url string) map[string]string { return merge(nats("nats://"+nobody), with("DATABASE_URL", url)) }
+	database := func(url string) map[string]string { return merge(nats("nats://"+unused), with("DATABASE_URL", url)) }
 	for name, env := range map[string]map[string]string{
-		"NATS away":               nats("nats://me:" + encoded + "@" + nobody),
-		"NATS away, token":        nats("nats://" + encoded + "@" + nobody),
-		"NATS away, several":      nats("nats://me:" + encoded + "@" + nobody + ",tls://" + encoded + "@" + nobody),
+		"NATS away":               nats("nats://me:" + encoded + "@" + unused),
+		"NATS away, token":        nats("nats://" + encoded + "@" + unused),
+		"NATS away, several":      nats("nats://me:" + encoded + "@" + unused + ",tls://" + encoded + "@" + unused),
 		"NATS, wrong password":    nats(user.Replace(locked)),
 		"NATS, wrong token":       nats(strings.Replace(locked, "://", "://"+encoded+"@", 1)),
-		"NATS, not encoded":       nats("nats://me:" + hardSecret + "@" + nobody),
+		"NATS, not encoded":       nats("nats://me:" + hardSecret + "@" + unused),
 		"NATS, no host":           nats("nats://me:" + encoded + "@"),
 		"NATS, port":              nats("nats://me:" + encoded + "@127.0.0.1:port"),
-		"NATS, bad encoding":      nats("nats://me:" + secretCore + "%zz@" + nobody),
-		"NATS, parameter":         nats("nats://" + nobody + "/?password=" + encoded),
+		"NATS, bad encoding":      nats("nats://me:" + secretCore + "%zz@" + unused),
+		"NATS, parameter":         nats("nats://" + unused + "/?password=" + encoded),
 		"NATS, wrong creds":       merge(nats(locked), with("NATS_CREDS", creds)),
-		"NATS, creds and away":    merge(nats("nats://"+nobody), with("NATS_CREDS", creds)),
-		"PostgreSQL away":         database("postgres://me:" + encoded + "@" + nobody + "/tenants"),
-		"PostgreSQL away, hosts":  database("postgres://me:" + encoded + "@" + nobody + "," + nobody + "/tenants"),
-		"PostgreSQL, parameter":   database("postgres://" + nobody + "/tenants?user=me&password=" + encoded),
-		"PostgreSQL, its key":     database("postgres://me@" + nobody + "/tenants?sslpassword=" + encoded),
-		"PostgreSQL, name hidden": database("postgres://" + nobody + "/tenants?user=me&pass%77ord=" + encoded),
+		"NATS, creds and away":    merge(nats("nats://"+unused), with("NATS_CREDS", creds)),
+		"PostgreSQL away":         database("postgres://me:" + encoded + "@" + unused + "/tenants"),
+		"PostgreSQL away, hosts":  database("postgres://me:" + encoded + "@" + unused + "," + unused + "/tenants"),
+		"PostgreSQL, parameter":   database("postgres://" + unused + "/tenants?user=me&password=" + encoded),
+		"PostgreSQL, its key":     database("postgres://me@" + unused + "/tenants?sslpassword=" + encoded),
+		"PostgreSQL, name hidden": database("postgres://" + unused + "/tenants?user=me&pass%77ord=" + encoded),
 		"PostgreSQL, password":    database(s.URLOf("me", hardSecret)),
-		"PostgreSQL, not encoded": database("postgres://me:" + hardSecret + "@" + nobody + "/tenants"),
+		"PostgreSQL, not encoded": database("postgres://me:" + hardSecret + "@" + unused + "/tenants"),
 		"PostgreSQL, port":        database("postgres://me:" + encoded + "@127.0.0.1:port/tenants"),
-		"PostgreSQL, mode":        database("postgres://me:" + encoded + "@" + nobody + "/tenants?sslmode=perhaps"),
-		"PostgreSQL, mode again":  database("postgres://" + nobody + "/tenants?sslmode=perhaps&password=" + encoded),
-		"PostgreSQL, encoding":    database("postgres://me:" + secretCore + "%zz@" + nobody + "/tenants"),
-		"PostgreSQL, encoding 2":  database("postgres://" + nobody + "/tenants?password=" + secretCore + "%zz"),
-		"PostgreSQL, spaces":      database("postgres://" + nobody + "/tenants?connect_timeout=x&password=a " + secretCore),
-		"PostgreSQL, certificate": database("postgres://me:" + encoded + "@" + nobody + "/tenants?sslmode=verify-full&sslrootcert=/nowhere"),
-		"PostgreSQL, unknown":     database("postgres://me:" + encoded + "@" + nobody + "/tenants?hostt=" + encoded),
+		"PostgreSQL, mode":        database("postgres://me:" + encoded + "@" + unused + "/tenants?sslmode=perhaps"),
+		"PostgreSQL, mode again":  database("postgres://" + unused + "/tenants?sslmode=perhaps&password=" + encoded),
+		"PostgreSQL, encoding":    database("postgres://me:" + secretCore + "%zz@" + unused + "/tenants"),
+		"PostgreSQL, encoding 2":  database("postgres://" + unused + "/tenants?password=" + secretCore + "%zz"),
+		"PostgreSQL, spaces":      database("postgres://" + unused + "/tenants?connect_timeout=x&password=a " + secretCore),
+		"PostgreSQL, certificate": database("postgres://me:" + encoded + "@" + unused + "/tenants?sslmode=verify-full&sslrootcert=/nowhere"),
+		"PostgreSQL, unknown":     database("postgres://me:" + encoded + "@" + unused + "/tenants?hostt=" + encoded),
 		"PostgreSQL, keywords":    database("host=127.0.0.1 user=me password=" + hardSecret),
 		"PostgreSQL, quoted":      database("host=127.0.0.1 user=me password='" + hardSecret + "'"),
-		"another database":        database("mysql://me:" + encoded + "@" + nobody + "/tenants"),
-		"no URL":                  database("me:" + hardSecret + "@" + nobody),
-		"headers of traces": merge(nats("nats://"+nobody), map[string]string{
+		"another database":        database("mysql://me:" + encoded + "@" + unused + "/tenants"),
+		"no URL":                  database("me:" + hardSecret + "@" + unused),
+		"headers of traces": merge(nats("nats://"+unused), map[string]string{
 			"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer " + secretCore, "PGPASSWORD": secretCore,
 			"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "authorization=" + secretCore,
 		}),

@@ -86,7 +86,7 @@ func TestSoakDiskReadOnly(t *testing.T) {
 	js := natstest.JetStream(t, url)
 	f := pour(t, js, 100, 20*time.Millisecond)
 	f.reaches(t, 30)
-	testkit.Eventually(t, "nobody writes just now", func() bool {
+	testkit.Eventually(t, "no writer is active", func() bool {
 		out, err := exec.Command("mount", "-o", "remount,ro", dir).CombinedOutput()
 		if err != nil && !strings.Contains(string(out), "busy") {
 			t.Fatalf("%v: %s", err, out)

@@ -72,7 +72,7 @@ func TestPublicationWithoutAConnection(t *testing.T) {
 			b := launch(t, env)
 			settled(t, js)
 			want := append([]events.CauseCode{c.cause}, c.interfere(t, d, env, js)...)
-			way.mend(t)
+			way.restore(t)
 			testkit.Logged(t, &a.stderr, "NATS connection is back", "level")
 			c.ends(t, d, js, a, b, want)
 		})

@@ -119,5 +119,5 @@ func TestProgressIsForTerminals(t *testing.T) {
 	testkit.Must(t, bar.Add(1))
 	testkit.Must(t, bar.Clear())
 	testkit.Must(t, bar.Add(1))
-	testkit.Equal(t, "what is no terminal shows", out.String(), "")
+	testkit.Equal(t, "output without a terminal", out.String(), "")
 }

@@ -8,7 +8,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// What kind of file system matters, and which is found, is told apart.
+// Each kind of file system has its verdict, and statfs(2) identifies the kind.
 func TestDoctorOfAFileSystem(t *testing.T) {
 	t.Parallel()
 	for trait, want := range map[fileKind]string{

@@ -137,7 +137,7 @@ func TestGateClosesWhereARehearsalFails(t *testing.T) {
 		g.set(nil)
 		g.failing.Store(nil)
 		time.Sleep(maxServerBackoff)
-		g.is(t, "mended", nil, true, true)
+		g.is(t, "fixed", nil, true, true)
 	})
 }
 

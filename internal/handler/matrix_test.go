@@ -18,15 +18,15 @@ import (
 type faultKind struct {
 	name  string
 	fault *pipeline.Fault
-	// everybodys means that a rehearsal and other requests have the fault too, until it is fixed.
-	everybodys bool
+	// shared means that a rehearsal and other requests have the fault too, until it is fixed.
+	shared bool
 }
 
 var (
 	errReason  = errors.New("a reason")
 	faultKinds = []faultKind{
 		{"outage", &pipeline.Fault{Class: pipeline.Outage, Err: errReason}, true},
-		{"transient, everybody's", &pipeline.Fault{DriverCode: "53200", Err: errReason}, true},
+		{"transient, shared by all", &pipeline.Fault{DriverCode: "53200", Err: errReason}, true},
 		{"registry, permanent by its code", &pipeline.Fault{DriverCode: "42703", Shared: true, Err: errReason}, true},
 		{
 			"conflict, everybody's",
@@ -57,30 +57,30 @@ func TestFaultsAndPlaces(t *testing.T) {
 			t.Run(kind.name+" at "+string(at), func(t *testing.T) {
 				b := newBundle(t)
 				b.limit.Attempts = 3
-				var mended atomic.Bool
+				var fixed atomic.Bool
 				b.db.fails = func(where faultPlace, who string) error {
-					if mended.Load() || where != at && where != "rehearsal" || who != "acme" && !kind.everybodys {
+					if fixed.Load() || where != at && where != "rehearsal" || who != "acme" && !kind.shared {
 						return nil
 					}
 					return kind.fault
 				}
 				h := b.start()
 				b.publish(b.request("1", "acme"))
-				if kind.everybodys {
+				if kind.shared {
 					b.eventually("it is not ready, and says why", func() bool { return errors.Is(h.Err(), errReason) })
 					b.publish(b.request("2", "umbrella"))
-					mended.Store(true)
+					fixed.Store(true)
 				} else {
 					b.publish(b.request("2", "umbrella"))
 					b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
 				}
 				if kind.fault.Lost { // never charged
-					mended.Store(true)
+					fixed.Store(true)
 				}
 				b.settled()
 				b.eventually("it is ready", func() bool { return h.Err() == nil })
 				switch {
-				case kind.everybodys, kind.fault.Lost:
+				case kind.shared, kind.fault.Lost:
 					testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2")
 					testkit.Equal(t, "attempts", b.db.attempts("1"), 1)
 				case kind.fault.Class == pipeline.Permanent:
@@ -109,7 +109,7 @@ func TestFaultsOfTheLedger(t *testing.T) {
 			t.Run(kind.name+" at "+string(at), func(t *testing.T) {
 				b := newBundle(t)
 				key := events.RequestKey(billing, "1")
-				var mended atomic.Bool
+				var fixed atomic.Bool
 				var met atomic.Int32
 				b.db.fails = func(where faultPlace, who string) error {
 					switch {
@@ -121,7 +121,7 @@ func TestFaultsOfTheLedger(t *testing.T) {
 							return errTransient
 						}
 						return nil
-					case mended.Load(), where != at && where != "rehearsal", who != "acme" && who != key && !kind.everybodys:
+					case fixed.Load(), where != at && where != "rehearsal", who != "acme" && who != key && !kind.shared:
 						return nil
 					case where == "rehearsal" && at == "note": // otherwise it would be an outage
 						return nil
@@ -132,13 +132,13 @@ func TestFaultsOfTheLedger(t *testing.T) {
 				h := b.start()
 				b.publish(b.request("1", "acme"), b.request("2", "umbrella"))
 				b.eventually("it is met", func() bool { return met.Load() > 0 })
-				if at != "note" && (kind.everybodys || at == "publication") {
+				if at != "note" && (kind.shared || at == "publication") {
 					b.eventually("it is not ready, and says why", func() bool { return errors.Is(h.Err(), errReason) })
 				}
-				if !kind.everybodys {
+				if !kind.shared {
 					b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
 				}
-				mended.Store(true)
+				fixed.Store(true)
 				b.settled()
 				b.eventually("it is ready", func() bool { return h.Err() == nil })
 				want, attempts := "PROVISIONED 2", 1
@@ -166,21 +166,21 @@ func TestFaultsOfARejection(t *testing.T) {
 		}
 		t.Run(kind.name, func(t *testing.T) {
 			b := newBundle(t)
-			var mended atomic.Bool
+			var fixed atomic.Bool
 			b.db.fails = func(where faultPlace, _ string) error {
-				if mended.Load() || where != "rejection" && !(where == "rehearsal" && kind.everybodys) {
+				if fixed.Load() || where != "rejection" && !(where == "rehearsal" && kind.shared) {
 					return nil
 				}
 				return kind.fault
 			}
 			h := b.start()
 			b.publish(&nats.Msg{Subject: events.TypeRequested, Data: []byte("not an event")}, b.request("1", "umbrella"))
-			if kind.everybodys {
+			if kind.shared {
 				b.eventually("it is not ready, and says why", func() bool { return errors.Is(h.Err(), errReason) })
 			} else {
 				b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
 			}
-			mended.Store(true)
+			fixed.Store(true)
 			b.settled()
 			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, UNDECODABLE_EVENT 1")
 		})

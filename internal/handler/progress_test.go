@@ -53,7 +53,7 @@ func (b *bundle) telling() (on, by *nats.Conn, _ <-chan events.Progress) {
 func (b *bundle) told(heard <-chan events.Progress, n int) (all []string) {
 	b.t.Helper()
 	for range n {
-		p := testkit.Receive(b.t, "progress is told", heard)
+		p := testkit.Receive(b.t, "progress is published", heard)
 		if ended := p.State != events.StepStarted; !ended && p.DurationMS != 0 {
 			b.t.Errorf("a step that has begun took %v ms", p.DurationMS)
 		}

@@ -142,24 +142,31 @@ func TestDrainingWhileWaitingForRoom(t *testing.T) {
 	})
 }
 
+// interrupted returns a redelivered job that an outage has paused, while another attempt runs. The outage is over.
+func (b *testbed) interrupted(t *testing.T) (*Provisioner, *Job) {
+	t.Helper()
+	b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "unavailable"}
+	p := b.provisioner(t)
+	r := request(t)
+	r.Redelivered = true
+	j := p.Job(r)
+	if got := j.Run(t.Context()); got.Verdict != Pause {
+		t.Fatal(got.Verdict)
+	}
+	delete(b.fail, "tables")
+	if !p.running.TryAcquire(1) {
+		t.Fatal("no room")
+	}
+	return p, j
+}
+
 // A job does not take its own attempt, interrupted by an outage, for one that vanished. It refunds the attempt if the
 // process ends before it continues.
 func TestInterruptedAttemptIsNoSuspect(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
-		b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "away"}
-		p := b.provisioner(t)
-		r := request(t)
-		r.Redelivered = true
-		j := p.Job(r)
-		if got := j.Run(t.Context()); got.Verdict != Pause {
-			t.Fatal(got.Verdict)
-		}
+		p, j := b.interrupted(t)
 		b.suspect = true // as the ledger would report it
-		delete(b.fail, "tables")
-		if !p.running.TryAcquire(1) { // another attempt is running
-			t.Fatal("no room")
-		}
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
 		if got := j.Run(ctx); got.Verdict != Acknowledge || got.Attempt != 1 {

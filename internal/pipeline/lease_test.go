@@ -14,20 +14,9 @@ import (
 func TestSuspectRunsAloneAfterAnOutage(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
-		b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "away"}
 		b.suspect = true
-		p := b.provisioner(t)
-		r := request(t)
-		r.Redelivered = true
-		j := p.Job(r)
-		if got := j.Run(t.Context()); got.Verdict != Pause {
-			t.Fatal(got.Verdict)
-		}
+		p, j := b.interrupted(t)
 		b.suspect = false // its own attempt has not vanished
-		delete(b.fail, "tables")
-		if !p.running.TryAcquire(1) { // another attempt is running
-			t.Fatal("no room")
-		}
 		ended := make(chan Decision, 1)
 		go func() { ended <- j.Run(t.Context()) }()
 		synctest.Wait()
