@@ -165,7 +165,7 @@ func (b *testbed) interrupted(t *testing.T) (*Provisioner, *Job) {
 func TestInterruptedAttemptIsNoSuspect(t *testing.T) {
 	still(t, func(t *testing.T) {
 		b := newTestbed()
-		p, j := b.interrupted(t)
+		_, j := b.interrupted(t)
 		b.suspect = true // as the ledger would report it
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
@@ -175,7 +175,7 @@ func TestInterruptedAttemptIsNoSuspect(t *testing.T) {
 
 		b = newTestbed()
 		b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "away"}
-		p = b.provisioner(t)
+		p := b.provisioner(t)
 		j = p.Job(request(t))
 		j.Run(t.Context())
 		if !p.running.TryAcquire(exclusive) { // an isolated attempt is running

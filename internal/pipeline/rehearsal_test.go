@@ -56,7 +56,7 @@ func TestJudge(t *testing.T) {
 		times     int
 	}{
 		"transient, its own":                {fault: &Fault{Err: why}, want: Transient, times: 1},
-		"transient, shared by all":            {fault: &Fault{Err: why}, rehearsal: everybodys, want: Outage, times: 1},
+		"transient, shared by all":          {fault: &Fault{Err: why}, rehearsal: everybodys, want: Outage, times: 1},
 		"understood":                        {fault: &Fault{Message: "x"}, rehearsal: everybodys, want: Transient},
 		"outage":                            {fault: &Fault{Class: Outage}, want: Outage},
 		"outage, often, but a sound base":   {fault: &Fault{Class: Outage}, trips: mostTrips, want: Transient, times: 1},
