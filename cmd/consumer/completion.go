@@ -42,7 +42,7 @@ func (a *app) completeTenants(most int) cobra.CompletionFunc {
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 		defer cancel()
 		//nolint:errcheck // see silent
-		a.silent().look(ctx, func(ctx context.Context, _ config.Config, r database.Reader) error {
+		a.silent().withReader(ctx, func(ctx context.Context, _ config.Config, r database.Reader) error {
 			if t, err := r.Tenant(ctx, begun); err == nil && t.ID == begun {
 				found = append(found, completion(begun, t.DisplayName))
 			}
@@ -166,7 +166,7 @@ func addHelpers(root *cobra.Command) {
 		case "completion":
 			cmd.Args = noArguments
 			cmd.RunE = func(*cobra.Command, []string) error {
-				return misuse(errors.New("completion: name the shell: bash, zsh, fish, powershell"))
+				return usageError(errors.New("completion: name the shell: bash, zsh, fish, powershell"))
 			}
 			cmd.Example = "  consumer completion bash > " + files["bash"]
 			for _, shell := range cmd.Commands() {

@@ -73,7 +73,7 @@ func (f *letterFlags) filter(cmd *cobra.Command, now time.Time) (handler.Filter,
 		filter.Since = now.Add(-ago)
 		return filter, nil
 	}
-	return filter, misuse(fmt.Errorf("--since: %q is neither a duration such as 24h nor a time such as %s",
+	return filter, usageError(fmt.Errorf("--since: %q is neither a duration such as 24h nor a time such as %s",
 		f.since, now.UTC().Format(time.RFC3339)))
 }
 

@@ -70,13 +70,13 @@ func (f *replayFlags) check(cmd *cobra.Command, names []string) (handler.Filter,
 	case err != nil:
 		return filter, err
 	case len(names) > 0 && selects:
-		return filter, misuse(errors.New("replay: give either keys, or --all, --reason, --tenant and --since"))
+		return filter, usageError(errors.New("replay: give either keys, or --all, --reason, --tenant and --since"))
 	case len(names) == 0 && !selects:
-		return filter, misuse(errors.New("replay: name the dead letters: keys, or --reason, --tenant or --since, or --all"))
+		return filter, usageError(errors.New("replay: name the dead letters: keys, or --reason, --tenant or --since, or --all"))
 	case !(f.rate >= 0 && f.rate <= maxRate): // negated, so that it catches NaN
-		return filter, misuse(fmt.Errorf("--rate: %v is not 0 to %v a second", f.rate, maxRate))
+		return filter, usageError(fmt.Errorf("--rate: %v is not 0 to %v a second", f.rate, maxRate))
 	case f.wait < 0:
-		return filter, misuse(errors.New("--wait: must not be below 0"))
+		return filter, usageError(errors.New("--wait: must not be below 0"))
 	}
 	return filter, nil
 }
@@ -137,7 +137,7 @@ type replaying struct {
 	faults   int // in a row
 }
 
-// all replays a selection until ctx ends.
+// publishAll replays a selection until ctx ends.
 func (r *replaying) all(ctx context.Context, selection iter.Seq2[handler.DeadLetter, error]) error {
 	for letter, err := range selection {
 		switch {

@@ -76,7 +76,7 @@ func (o *replayOutcomes) listen(ctx context.Context) error {
 	info := requests.CachedInfo()
 	o.began = info.TimeStamp.Add(-info.Config.Duplicates)
 	for _, subject := range []string{events.TypeProvisioned, events.TypeProvisioningFailed} {
-		sub, err := o.js.Conn().Subscribe(subject, func(msg *nats.Msg) { o.hear(msg.Header, msg.Data) })
+		sub, err := o.js.Conn().Subscribe(subject, func(msg *nats.Msg) { o.receive(msg.Header, msg.Data) })
 		if err != nil {
 			return fmt.Errorf("subscribe to %s: %w", subject, err)
 		}
@@ -99,8 +99,8 @@ func (o *replayOutcomes) during(publish func() (replayLine, *handler.Replayed)) 
 	o.n++
 }
 
-// hear processes a message. It ignores every message that is not an outcome of a replay.
-func (o *replayOutcomes) hear(header nats.Header, body []byte) {
+// apply processes a message. It ignores every message that is not an outcome of a replay.
+func (o *replayOutcomes) receive(header nats.Header, body []byte) {
 	e, err := events.Decode(header, body)
 	if err != nil {
 		return
@@ -119,7 +119,7 @@ func (o *replayOutcomes) hear(header nats.Header, body []byte) {
 }
 
 func (o *replayOutcomes) provisioned(e event.Event, data events.Provisioned) {
-	o.settled(o.keyOf(e, data), e, func(a awaited) replayLine {
+	o.resolve(o.keyOf(e, data), e, func(a awaited) replayLine {
 		a.line.Outcome = outcomeProvisioned
 		if data.Replay < a.replayed.Number {
 			a.line.Outcome = outcomeAlready
@@ -151,15 +151,15 @@ func (o *replayOutcomes) failed(e event.Event, data events.ProvisioningFailed) {
 	if all := o.waiting[key]; len(all) > 0 && data.Replay < all[0].replayed.Number {
 		return // the outcome of an earlier replay, which caused the dead letter
 	}
-	o.settled(key, e, func(a awaited) replayLine {
+	o.resolve(key, e, func(a awaited) replayLine {
 		a.line.Outcome, a.line.Cause = outcomeFailed, string(data.Cause.Code)
 		return a.line
 	}, data.Replay)
 }
 
-// settled ends the wait for the replays of a request if the event has the id of its outcome. An event of another
+// awaitSettled ends the wait for the replays of a request if the event has the id of its outcome. An event of another
 // publisher may claim to be the outcome.
-func (o *replayOutcomes) settled(key string, e event.Event, with func(awaited) replayLine, replay int) {
+func (o *replayOutcomes) resolve(key string, e event.Event, with func(awaited) replayLine, replay int) {
 	all := o.waiting[key]
 	if len(all) == 0 || all[0].outcomeID(replay, e.Type()) != e.ID() {
 		return
@@ -206,29 +206,29 @@ func (o *replayOutcomes) end(ctx context.Context, wait time.Duration) (reconnect
 // lookBack processes the outcomes in the stream since began, and new ones, until stop is called. While the server is
 // unavailable it retries until ctx ends.
 func (o *replayOutcomes) lookBack(ctx context.Context) (stop func(), err error) {
-	const again = 200 * time.Millisecond
+	const retryDelay = 200 * time.Millisecond
 	for o.left() > 0 && ctx.Err() == nil {
 		// A request that is lost with the connection gets no reply.
-		const answer = 3 * time.Second
-		asking, cancel := context.WithTimeout(ctx, answer)
-		reader, err := readOutcomes(asking, o.js, handler.ReadFrom{Since: o.began})
+		const openTimeout = 3 * time.Second
+		opening, cancel := context.WithTimeout(ctx, openTimeout)
+		reader, err := readOutcomes(opening, o.js, handler.ReadFrom{Since: o.began})
 		cancel()
 		if err == nil {
-			return o.hearAll(ctx, reader), nil
+			return o.receiveAll(ctx, reader), nil
 		}
 		if !natsconn.Unavailable(err) {
 			return func() {}, err
 		}
 		select {
-		case <-time.After(again):
+		case <-time.After(retryDelay):
 		case <-ctx.Done():
 		}
 	}
 	return func() {}, nil // the summary counts the outcomes that were not seen
 }
 
-// hearAll passes every message of the reader to hear, until stop is called.
-func (o *replayOutcomes) hearAll(ctx context.Context, reader *handler.Reader) (stop func()) {
+// receiveAll passes every message of the reader to receive, until stop is called.
+func (o *replayOutcomes) receiveAll(ctx context.Context, reader *handler.Reader) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -239,7 +239,7 @@ func (o *replayOutcomes) hearAll(ctx context.Context, reader *handler.Reader) (s
 			if err != nil {
 				return
 			}
-			o.hear(msg.Header, msg.Data)
+			o.receive(msg.Header, msg.Data)
 		}
 	}()
 	return func() {

@@ -153,7 +153,7 @@ func (r *replayReport) add(l replayLine) {
 	r.troubled = r.troubled || l.Error != ""
 	switch {
 	case r.lines != nil:
-		r.keep(r.lines.Encode(l))
+		r.recordWriteError(r.lines.Encode(l))
 	case !r.quiet:
 		r.print(l.text() + "\n")
 	case l.Error != "":
@@ -195,11 +195,11 @@ func (s *replaySummary) add(l replayLine) {
 
 func (r *replayReport) print(text string) {
 	_, err := io.WriteString(r.out, text)
-	r.keep(err)
+	r.recordWriteError(err)
 }
 
-// keep keeps the first write error. The replay continues: it does not depend on the report.
-func (r *replayReport) keep(err error) {
+// recordWriteError keeps the first write error. The replay continues: it does not depend on the report.
+func (r *replayReport) recordWriteError(err error) {
 	if r.err == nil {
 		r.err = err
 	}
@@ -215,7 +215,7 @@ func (r *replayReport) end(f replayFlags) error {
 	}
 	r.sum.Interrupted, r.sum.Reconnected = r.interrupted, r.reconnected
 	if r.lines != nil {
-		r.keep(r.lines.Encode(map[string]replaySummary{"summary": r.sum}))
+		r.recordWriteError(r.lines.Encode(map[string]replaySummary{"summary": r.sum}))
 	} else {
 		r.print(r.sum.text(f))
 	}
@@ -223,7 +223,7 @@ func (r *replayReport) end(f replayFlags) error {
 	case r.err != nil:
 		return r.err
 	case r.troubled, r.interrupted, len(r.sum.Failed) > 0, r.sum.NotSeen > 0:
-		return errNegative
+		return errSilent
 	}
 	return nil
 }

@@ -104,8 +104,8 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 	serving, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(serving) }()
-	s := &showing{app: a, js: js, stream: stream, seen: map[string]event.Event{}, asJSON: asJSON}
-	err = s.all(ctx, messages)
+	s := &demoPublisher{app: a, js: js, stream: stream, seen: map[string]event.Event{}, asJSON: asJSON}
+	err = s.publishAll(ctx, messages)
 	stop()
 	return errors.Join(err, <-ended)
 }
@@ -135,9 +135,9 @@ func demoDir(dir string) (_ string, remove func() error, err error) {
 	case errors.Is(err, os.ErrNotExist):
 		return dir, keep, os.MkdirAll(dir, 0o755)
 	case err != nil:
-		return "", nil, misuse(err)
+		return "", nil, usageError(err)
 	case len(entries) > 0:
-		return "", nil, misuse(fmt.Errorf("--dir %s is not empty; name a new directory", dir))
+		return "", nil, usageError(fmt.Errorf("--dir %s is not empty; name a new directory", dir))
 	}
 	return dir, keep, nil
 }

@@ -15,8 +15,8 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// showing publishes messages one after the other and shows the outcome of each.
-type showing struct {
+// demoPublisher publishes messages one after the other and shows the outcome of each.
+type demoPublisher struct {
 	*app
 	js     jetstream.JetStream
 	stream *outcomes
@@ -24,22 +24,22 @@ type showing struct {
 	asJSON bool
 }
 
-func (s *showing) all(ctx context.Context, messages []message) error {
+func (s *demoPublisher) publishAll(ctx context.Context, messages []message) error {
 	for i, m := range messages {
 		if !s.asJSON {
 			if _, err := fmt.Fprintf(s.Out, "%d. %s\n", i+1, m.title); err != nil {
 				return err
 			}
 		}
-		if err := s.one(ctx, m.msg); err != nil {
+		if err := s.publishOne(ctx, m.msg); err != nil {
 			return fmt.Errorf("%s: %w", m.title, err)
 		}
 	}
 	return s.summary(ctx, len(messages))
 }
 
-// one publishes a message, waits until it is settled, and shows its outcome.
-func (s *showing) one(ctx context.Context, msg *nats.Msg) (err error) {
+// publishOne publishes a message, waits until it is settled, and shows its outcome.
+func (s *demoPublisher) publishOne(ctx context.Context, msg *nats.Msg) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("no outcome within %s", demoTimeout))
 	defer cancel()
 	defer func() { // the timeout may pass in any of the calls
@@ -51,7 +51,7 @@ func (s *showing) one(ctx context.Context, msg *nats.Msg) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.settled(ctx, ack.Sequence); err != nil {
+	if err := s.awaitSettled(ctx, ack.Sequence); err != nil {
 		return err
 	}
 	ids, err := s.idsOf(ctx, msg, ack.Sequence)
@@ -76,7 +76,7 @@ func (s *showing) one(ctx context.Context, msg *nats.Msg) (err error) {
 }
 
 // idsOf returns the possible ids of the outcome of a message, which the stream of requests has at that sequence.
-func (s *showing) idsOf(ctx context.Context, msg *nats.Msg, sequence uint64) (map[string]bool, error) {
+func (s *demoPublisher) idsOf(ctx context.Context, msg *nats.Msg, sequence uint64) (map[string]bool, error) {
 	if e, err := events.Decode(msg.Header, msg.Data); err == nil {
 		return outcomeIDs(e.Source(), e.ID(), 0), nil
 	}
@@ -88,8 +88,8 @@ func (s *showing) idsOf(ctx context.Context, msg *nats.Msg, sequence uint64) (ma
 	return map[string]bool{events.UndecodableOutcomeID(key, 0): true}, nil
 }
 
-// settled waits until the service has acknowledged everything up to the sequence.
-func (s *showing) settled(ctx context.Context, sequence uint64) error {
+// awaitSettled waits until the service has acknowledged everything up to the sequence.
+func (s *demoPublisher) awaitSettled(ctx context.Context, sequence uint64) error {
 	const poll = 10 * time.Millisecond
 	for {
 		consumer, err := s.js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
@@ -107,8 +107,8 @@ func (s *showing) settled(ctx context.Context, sequence uint64) error {
 	}
 }
 
-func (s *showing) show(e event.Event, again bool) error {
-	if again && !s.asJSON {
+func (s *demoPublisher) show(e event.Event, repeated bool) error {
+	if repeated && !s.asJSON {
 		p := s.Palette(s.Out)
 		_, err := fmt.Fprintf(s.Out, "%s the outcome it had before\n    %s\n", p.Mark(terminal.MarkOK),
 			p.Dim.Sprintf("outcome id: %s", e.ID()))
@@ -118,7 +118,7 @@ func (s *showing) show(e event.Event, again bool) error {
 }
 
 // summary checks the number of outcomes in the stream, and prints it.
-func (s *showing) summary(ctx context.Context, published int) error {
+func (s *demoPublisher) summary(ctx context.Context, published int) error {
 	stream, err := s.js.Stream(ctx, events.StreamEvents)
 	if err != nil {
 		return err

@@ -30,11 +30,11 @@ func readMessages(files []string, stdin io.Reader) ([]message, error) {
 			content, err = os.ReadFile(name)
 		}
 		if err != nil {
-			return nil, misuse(err)
+			return nil, usageError(err)
 		}
 		bodies := splitEvents(content)
 		if len(bodies) == 0 {
-			return nil, misuse(fmt.Errorf("%s is empty", name))
+			return nil, usageError(fmt.Errorf("%s is empty", name))
 		}
 		for i, body := range bodies {
 			all = append(all, message{

@@ -42,7 +42,7 @@ func (a *app) report(checks []doctor.Finding, asJSON bool) error {
 	}
 	for _, c := range checks {
 		if c.Status == doctor.Fault {
-			return errNegative
+			return errSilent
 		}
 	}
 	return nil

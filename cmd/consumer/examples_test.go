@@ -87,7 +87,7 @@ func typed(line string) error {
 	}
 	root := emptyRoot()
 	if len(args) == 0 || args[0] != root.Name() {
-		return errNegative
+		return errSilent
 	}
 	cmd, rest, err := root.Find(args[1:])
 	if err != nil {

@@ -17,7 +17,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{
 		Use: use, Short: short, Args: noArguments, Example: strings.Join(examples, "\n"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return misuse(fmt.Errorf("%s: name a subcommand: %s", cmd.Name(), strings.Join(names, ", ")))
+			return usageError(fmt.Errorf("%s: name a subcommand: %s", cmd.Name(), strings.Join(names, ", ")))
 		},
 	}
 	g.AddCommand(commands...)
@@ -26,5 +26,5 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 
 // exactly requires n arguments; any other number is misuse.
 func exactly(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error { return misuse(cobra.ExactArgs(n)(cmd, args)) }
+	return func(cmd *cobra.Command, args []string) error { return usageError(cobra.ExactArgs(n)(cmd, args)) }
 }

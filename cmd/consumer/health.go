@@ -29,7 +29,7 @@ func healthCommand(a *app) *cobra.Command {
 				return err
 			}
 			if c.HTTPAddr == "" {
-				return misuse(errors.New("HTTP_ADDR is empty: the service has no HTTP server to query"))
+				return usageError(errors.New("HTTP_ADDR is empty: the service has no HTTP server to query"))
 			}
 			ready, text, err := askHealth(cmd.Context(), c.HTTPAddr)
 			if err != nil {
@@ -37,7 +37,7 @@ func healthCommand(a *app) *cobra.Command {
 			}
 			fmt.Fprint(a.Out, text) //nolint:errcheck // the exit code reports it too
 			if !ready {
-				return errNegative
+				return errSilent
 			}
 			return nil
 		},

@@ -27,7 +27,7 @@ import (
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitMisuse = 2
+	exitUsage = 2
 )
 
 // gcPercent is the heap's growth between two collections where GOGC is not set. Allocations are few and short-lived:
@@ -51,27 +51,27 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 	root.SetArgs(append([]string{}, args...))
 	err := root.ExecuteContext(ctx)
 	var (
-		misuse      *misuseError
+		usage      *badUsage
 		environment *config.Error
 	)
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, errNegative):
+	case errors.Is(err, errSilent):
 		return exitFailed
-	case errors.As(err, &misuse), errors.As(err, &environment):
-		complain(stderr, err)
-		return exitMisuse
+	case errors.As(err, &usage), errors.As(err, &environment):
+		printError(stderr, err)
+		return exitUsage
 	}
-	complain(stderr, err)
+	printError(stderr, err)
 	return exitFailed
 }
 
-// maxComplaint bounds the text of an error that ends a command, in bytes: it may contain text from messages.
-const maxComplaint = 16 << 10
+// maxErrorText bounds the text of an error that ends a command, in bytes: it may contain text from messages.
+const maxErrorText = 16 << 10
 
-func complain(w io.Writer, err error) {
-	text := printable(telemetry.Bound(err.Error(), maxComplaint))
+func printError(w io.Writer, err error) {
+	text := printable(telemetry.Bound(err.Error(), maxErrorText))
 	fmt.Fprintf(w, "consumer: %s\n", text) //nolint:errcheck // there is nowhere else to report it
 }
 
@@ -85,18 +85,18 @@ func printable(text string) string {
 	}, text)
 }
 
-// errNegative means that the command has already shown a negative result. It is not printed.
-var errNegative = errors.New("the answer is no")
+// errSilent means that the command has already shown a negative result. It is not printed.
+var errSilent = errors.New("the answer is no")
 
-// misuseError is a fault of the command line or of the configuration.
-type misuseError struct{ error }
+// badUsage is a fault of the command line or of the configuration.
+type badUsage struct{ error }
 
-func (e *misuseError) Unwrap() error { return e.error }
+func (e *badUsage) Unwrap() error { return e.error }
 
-// misuse marks an error as a fault of the caller; nil stays nil.
-func misuse(err error) error {
+// usageError marks an error as a fault of the caller; nil stays nil.
+func usageError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &misuseError{err}
+	return &badUsage{err}
 }

@@ -339,7 +339,7 @@ func publish(t *testing.T, js jetstream.JetStream, messages ...*nats.Msg) {
 	}
 }
 
-// settled waits until the service has settled everything that the stream of requests holds.
+// awaitSettled waits until the service has settled everything that the stream of requests holds.
 func settled(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	testkit.Eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })

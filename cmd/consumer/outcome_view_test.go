@@ -42,7 +42,7 @@ func TestShownTextHasNoControlCodes(t *testing.T) {
 		harmless(t, e.Type()+" in colours", colorCodes.ReplaceAllString(b.String(), ""))
 	}
 	var b strings.Builder
-	complain(&b, errors.New("a server says: "+evil))
+	printError(&b, errors.New("a server says: "+evil))
 	harmless(t, "an error", b.String())
 	testkit.Contains(t, "an error", b.String(), "consumer: a server says: a")
 	harmless(t, "a completion", strings.ReplaceAll(completion("acme", evil), "\t", ""))

@@ -81,7 +81,7 @@ func openBrowser(t *testing.T) (openTab func() *tab) {
 	}
 }
 
-// hear remembers what was asked, and what a developer would see on the console.
+// apply remembers what was asked, and what a developer would see on the console.
 func (b *tab) hear(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -77,8 +77,8 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		return err
 	}
 	// With an id from the caller the outcome may already exist, from an earlier run.
-	again := f.id != ""
-	if !again {
+	ownID := f.id != ""
+	if !ownID {
 		f.id = uuid.NewString()
 	}
 	data := events.Requested{
@@ -99,7 +99,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	f.id, f.source = e.ID(), e.Source() // as in the event, which trims spaces
 	header, body, err := events.Encode(e)
 	if err != nil {
-		return misuse(err)
+		return usageError(err)
 	}
 	js, end, err := natsconn.Open(ctx, c, log)
 	if err != nil {
@@ -108,7 +108,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	defer end()
 	var stream *outcomes
 	if f.wait > 0 {
-		if stream, err = openOutcomes(ctx, js, again, log); err != nil {
+		if stream, err = openOutcomes(ctx, js, ownID, log); err != nil {
 			return err
 		}
 		defer stream.close(ctx)
@@ -138,7 +138,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		return err
 	}
 	if outcome.Type() != events.TypeProvisioned {
-		return errNegative
+		return errSilent
 	}
 	return nil
 }

@@ -11,18 +11,18 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// toldAtOnce is how many events may wait to be shown, enough for many attempts. More are dropped, which is harmless.
-const toldAtOnce = 256
+// maxPendingProgress is how many events may wait to be shown, enough for many attempts. More are dropped, which is harmless.
+const maxPendingProgress = 256
 
 // follow shows the steps of the request with that source and id as they happen. Call it before you publish the request;
 // stop removes the display. Without progress events it shows that it waits.
 func follow(
 	ctx context.Context, s *terminal.Live, nc *nats.Conn, tenant, source, id string, p terminal.Palette,
 ) (stop func()) {
-	told := make(chan *nats.Msg, toldAtOnce)
+	progress := make(chan *nats.Msg, maxPendingProgress)
 	unsubscribe := func() {}
 	if events.ValidateTenantID(tenant) == nil { // the service publishes no progress of an invalid id
-		if sub, err := nc.ChanSubscribe(events.ProgressSubject(tenant), told); err == nil {
+		if sub, err := nc.ChanSubscribe(events.ProgressSubject(tenant), progress); err == nil {
 			unsubscribe = func() { sub.Unsubscribe() } //nolint:errcheck // the connection closes with the command
 			ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 			defer cancel()
@@ -34,30 +34,30 @@ func follow(
 		names = append(names, step.Name)
 	}
 	known := newSteps(names)
-	ending, ended := make(chan struct{}), make(chan struct{})
+	stopping, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(stopped)
 		defer s.Draw(nil)
-		turn := time.NewTicker(spinnerInterval)
-		defer turn.Stop()
+		tick := time.NewTicker(spinnerInterval)
+		defer tick.Stop()
 		for began := time.Now(); ; {
 			now := time.Now()
 			s.Draw(known.lines(now, now.Sub(began), terminal.Columns(s), p))
 			select {
-			case msg := <-told:
+			case msg := <-progress:
 				if data, ok := progressOf(msg, source, id); ok {
-					known.hear(data, time.Now())
+					known.apply(data, time.Now())
 				}
-			case <-turn.C:
-			case <-ending:
+			case <-tick.C:
+			case <-stopping:
 				return
 			}
 		}
 	}()
 	return func() {
 		unsubscribe()
-		close(ending)
-		<-ended
+		close(stopping)
+		<-stopped
 	}
 }
 

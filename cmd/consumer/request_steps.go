@@ -28,8 +28,8 @@ func newSteps(names []string) *steps {
 	return &steps{names: names, states: make([]stepState, len(names))}
 }
 
-// hear applies an event.
-func (s *steps) hear(p events.Progress, now time.Time) {
+// apply applies an event.
+func (s *steps) apply(p events.Progress, now time.Time) {
 	number := p.Step.Number
 	if number < 0 || number >= len(s.states) {
 		return // from another version, which has other steps
@@ -39,7 +39,7 @@ func (s *steps) hear(p events.Progress, now time.Time) {
 		return // of an attempt that is over
 	}
 	// An attempt that an outage interrupted begins again under the same number.
-	if again := number == 0 && p.State == events.StepStarted && s.failed(); age > 0 || again {
+	if restarted := number == 0 && p.State == events.StepStarted && s.hasFailed(); age > 0 || restarted {
 		s.replay, s.attempt = p.Replay, p.Attempt
 		clear(s.states)
 	}
@@ -57,7 +57,7 @@ func (s *steps) hear(p events.Progress, now time.Time) {
 	}
 }
 
-func (s *steps) failed() bool {
+func (s *steps) hasFailed() bool {
 	for _, at := range s.states {
 		if at.state == events.StepFailed {
 			return true

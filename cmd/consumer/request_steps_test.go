@@ -37,7 +37,7 @@ func TestStepsFromWhatIsHeard(t *testing.T) {
 			t.Parallel()
 			s, now := newSteps([]string{"a", "b", "c"}), time.Now()
 			for word := range strings.FieldsSeq(c.heard) {
-				s.hear(heardWord(t, word), now)
+				s.apply(heardWord(t, word), now)
 			}
 			var got []string
 			for _, line := range s.lines(now, 0, 80, terminal.NewPalette(false)) {
@@ -70,8 +70,8 @@ func heardWord(t *testing.T, word string) (p events.Progress) {
 func TestStepsHaveDurations(t *testing.T) {
 	t.Parallel()
 	s, now := newSteps([]string{"validate_request", "株式会社"}), time.Now()
-	s.hear(events.Progress{Attempt: 2, State: events.StepDone, DurationMS: 12.34}, now)
-	s.hear(events.Progress{Attempt: 2, Step: events.Step{Number: 1}, State: events.StepStarted}, now)
+	s.apply(events.Progress{Attempt: 2, State: events.StepDone, DurationMS: 12.34}, now)
+	s.apply(events.Progress{Attempt: 2, Step: events.Step{Number: 1}, State: events.StepStarted}, now)
 	later := now.Add(1500 * time.Millisecond)
 	want := []string{
 		"attempt 2",

@@ -32,7 +32,7 @@ func requestsShowCommand(a *app) *cobra.Command {
 		Example: "  consumer requests show /billing order-1",
 		Args:    exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r database.Reader) error {
+			return a.withReader(cmd.Context(), func(ctx context.Context, _ config.Config, r database.Reader) error {
 				return a.showRequest(ctx, r, args[0], args[1], asJSON)
 			})
 		},

@@ -30,13 +30,13 @@ func newRoot(a *app) *cobra.Command {
 		Args: noArguments,
 		RunE: run.RunE,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return misuse(cmd.ValidateRequiredFlags())
+			return usageError(cmd.ValidateRequiredFlags())
 		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       buildinfo.Version(),
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse(err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
 	root.AddCommand(run, demoCommand(a), requestCommand(a), watchCommand(a), tenantsCommand(a), requestsCommand(a),
 		deadLettersCommand(a), doctorCommand(a), configCommand(a), healthCommand(a), versionCommand(a))
 	root.SetOut(a.Out)
@@ -48,7 +48,7 @@ func newRoot(a *app) *cobra.Command {
 
 // noArguments rejects arguments as misuse.
 func noArguments(cmd *cobra.Command, args []string) error {
-	return misuse(cobra.NoArgs(cmd, args))
+	return usageError(cobra.NoArgs(cmd, args))
 }
 
 // configure loads the configuration and creates the logger.

@@ -32,7 +32,7 @@ func tenantsListCommand(a *app) *cobra.Command {
 		Example: "  consumer tenants list\n  consumer tenants list --json | jq -r .tenant_id",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r database.Reader) error {
+			return a.withReader(cmd.Context(), func(ctx context.Context, _ config.Config, r database.Reader) error {
 				return a.listTenants(ctx, r, asJSON)
 			})
 		},
@@ -51,7 +51,7 @@ func tenantsShowCommand(a *app) *cobra.Command {
 
 		ValidArgsFunction: a.completeTenants(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, _ config.Config, r database.Reader) error {
+			return a.withReader(cmd.Context(), func(ctx context.Context, _ config.Config, r database.Reader) error {
 				return a.showTenant(ctx, r, args[0], asJSON)
 			})
 		},
@@ -60,8 +60,8 @@ func tenantsShowCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// look opens the configured database for reading while fn runs.
-func (a *app) look(ctx context.Context, fn func(context.Context, config.Config, database.Reader) error) (err error) {
+// withReader opens the configured database for reading while fn runs.
+func (a *app) withReader(ctx context.Context, fn func(context.Context, config.Config, database.Reader) error) (err error) {
 	c, _, err := a.configure(ctx)
 	if err != nil {
 		return err

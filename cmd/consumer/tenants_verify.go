@@ -32,7 +32,7 @@ func verifyCommand(a *app) *cobra.Command {
 
 		ValidArgsFunction: a.completeTenants(0),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return a.look(cmd.Context(), func(ctx context.Context, c config.Config, r database.Reader) error {
+			return a.withReader(cmd.Context(), func(ctx context.Context, c config.Config, r database.Reader) error {
 				v := &verification{
 					registry: r, workers: c.Concurrency, strict: strict, out: a.Out, summary: a.Out,
 					colours: a.Palette(a.Out),
@@ -107,7 +107,7 @@ func (v *verification) run(ctx context.Context, names []string) error {
 	case err != nil || writeErr != nil:
 		return errors.Join(err, writeErr)
 	case v.counts[drifted]+v.counts[unreadable] > 0:
-		return errNegative
+		return errSilent
 	}
 	return nil
 }
@@ -191,7 +191,7 @@ func (v *verification) page(ctx context.Context, rows []sql.TenantRow) error {
 	return err
 }
 
-// one verifies a tenant. An error stops the verification: the database is unavailable, or ctx has ended.
+// publishOne verifies a tenant. An error stops the verification: the database is unavailable, or ctx has ended.
 func (v *verification) one(ctx context.Context, t sql.TenantRow) (verdict, error) {
 	in, err := v.registry.Verify(ctx, t)
 	if ctx.Err() != nil {

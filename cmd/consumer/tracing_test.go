@@ -72,7 +72,7 @@ func (s *spans) named(trace, name string) (found []*otlp.Span) {
 	return found
 }
 
-// one is the only span of that name in the trace.
+// publishOne is the only span of that name in the trace.
 func (s *spans) one(t *testing.T, trace, name string) *otlp.Span {
 	t.Helper()
 	found := s.named(trace, name)

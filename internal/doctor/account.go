@@ -21,7 +21,7 @@ const (
 func (n *prober) examineAccount(ctx context.Context) (_ Finding, usable bool) {
 	const name = "jetstream"
 	var info *jetstream.AccountInfo
-	err := n.ask(ctx, func(ctx context.Context) (err error) {
+	err := n.request(ctx, func(ctx context.Context) (err error) {
 		info, err = n.js.AccountInfo(ctx)
 		return err
 	})

@@ -34,7 +34,7 @@ func (n *prober) examineConsumer(ctx context.Context, s handler.TopologyStatus) 
 	}
 	checks = append(checks, checkConsumerLimits(n.c, info.Config), checkPaused(info))
 	var queue handler.Queue
-	err := n.ask(ctx, func(ctx context.Context) (err error) {
+	err := n.request(ctx, func(ctx context.Context) (err error) {
 		queue, err = handler.ReadQueue(ctx, n.js)
 		return err
 	})

@@ -36,21 +36,21 @@ func (n *prober) examineSync(ctx context.Context, s handler.TopologyStatus) Find
 		return ok(name, "the embedded server syncs every write")
 	}
 	replicas := replicas(s)
-	var lax, seen []string
+	var weak, seen []string
 	for _, found := range n.syncing(ctx) {
 		if config := found.Data.JetStream.Config; config != nil {
 			seen = append(seen, found.Server.Name)
 			if !config.Always {
-				lax = append(lax, fmt.Sprintf("%s (every %s)", terminal.Plain(found.Server.Name), config.Interval))
+				weak = append(weak, fmt.Sprintf("%s (every %s)", terminal.Plain(found.Server.Name), config.Interval))
 			}
 		}
 	}
 	switch {
-	case len(seen) > 0 && len(lax) == 0:
+	case len(seen) > 0 && len(weak) == 0:
 		return ok(name, "every write is synced: %s", strings.Join(seen, ", "))
-	case len(lax) > 0 && replicas < 3:
+	case len(weak) > 0 && replicas < 3:
 		return warning(name, hint, "not every write is synced: %s. A power failure loses what was confirmed since the "+
-			"last sync", strings.Join(lax, ", "))
+			"last sync", strings.Join(weak, ", "))
 	case replicas >= 3:
 		return ok(name, "each message is on %d servers; they should not share one power supply", replicas)
 	}
@@ -75,7 +75,7 @@ func replicas(s handler.TopologyStatus) (least int) {
 
 // syncing queries all servers; it returns none where the user lacks the permission.
 func (n *prober) syncing(ctx context.Context) (answers []syncing) {
-	_ = n.ask(ctx, func(ctx context.Context) error { // without an answer the setting is not visible
+	_ = n.request(ctx, func(ctx context.Context) error { // without an answer the setting is not visible
 		inbox := n.nc.NewInbox()
 		sub, err := n.nc.SubscribeSync(inbox)
 		if err != nil {

@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// natsAskTimeout bounds one request to NATS.
-	natsAskTimeout = 5 * time.Second
+	// natsRequestTimeout bounds one request to NATS.
+	natsRequestTimeout = 5 * time.Second
 	// natsSilence ends the wait for further servers: the longest time between two answers.
 	natsSilence = 500 * time.Millisecond
 
@@ -57,33 +57,33 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 		return append(checks, unreadable(name, err))
 	}
 	n := &prober{c: c, nc: nc, js: js, now: now}
-	n.nc.SetErrorHandler(n.hear)
+	n.nc.SetErrorHandler(n.onError)
 	where := n.nc.ConnectedServerName()
 	if cluster := n.nc.ConnectedClusterName(); cluster != "" {
 		where += " of cluster " + cluster
 	}
 	checks = append(checks, ok(name, "%s at %s", terminal.Plain(where), n.nc.ConnectedAddr()),
 		checkNATSVersion(n.nc.ConnectedServerVersion()))
-	if deaf, ok := errors.AsType[*natsconn.InboxError](natsconn.CheckInbox(ctx, nc)); ok {
-		return append(checks, fault("nats_permissions", natsconn.SetInboxPrefix+"; or allow the user:\nsubscribe "+deaf.Inbox,
+	if inboxErr, ok := errors.AsType[*natsconn.InboxError](natsconn.CheckInbox(ctx, nc)); ok {
+		return append(checks, fault("nats_permissions", natsconn.SetInboxPrefix+"; or allow the user:\nsubscribe "+inboxErr.Inbox,
 			"the user may not subscribe to its inbox, so it receives no replies. Nothing else was checked"))
 	}
 	account, usable := n.examineAccount(ctx)
-	var survey handler.TopologyStatus
+	var status handler.TopologyStatus
 	if usable {
-		survey = c.Topology().Status(ctx, js, now, n.ask)
+		status = c.Topology().Status(ctx, js, now, n.request)
 	}
-	checks = append(checks, n.examinePermissions(ctx, survey))
+	checks = append(checks, n.examinePermissions(ctx, status))
 	if usable {
-		checks = append(checks, checkNATSClock(survey))
+		checks = append(checks, checkNATSClock(status))
 	}
-	checks = append(checks, n.examineSync(ctx, survey), account)
+	checks = append(checks, n.examineSync(ctx, status), account)
 	if !usable {
 		return checks
 	}
-	checks = append(checks, checkReplicas(survey, n.nc.ConnectedClusterName() != ""))
-	checks = append(checks, checkStreams(c, survey)...)
-	return append(checks, n.examineConsumer(ctx, survey)...)
+	checks = append(checks, checkReplicas(status, n.nc.ConnectedClusterName() != ""))
+	checks = append(checks, checkStreams(c, status)...)
+	return append(checks, n.examineConsumer(ctx, status)...)
 }
 
 func checkNATSVersion(version string) Finding {

@@ -24,7 +24,7 @@ func (n *prober) examinePermissions(ctx context.Context, s handler.TopologyStatu
 			}
 		}
 	}
-	err := n.ask(ctx, func(ctx context.Context) error {
+	err := n.request(ctx, func(ctx context.Context) error {
 		msg, err := n.nc.RequestWithContext(ctx, "$SYS.REQ.USER.INFO", nil)
 		if err != nil {
 			return err

@@ -107,7 +107,7 @@ func grants(v postgres.ServerInfo, kinds ...string) (list []string) {
 func checkDatabaseRights(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_rights"
 	if v.IsReadOnlyRole() {
-		return onlyLooks(name)
+		return readOnlyRole(name)
 	}
 	if missing := grants(v, "DATABASE"); len(missing) > 0 {
 		return fault(name, strings.Join(missing, "\n"), "the role may not create schemas in this database: every request "+
@@ -120,8 +120,8 @@ func checkDatabaseRights(_ config.Config, v postgres.ServerInfo) Finding {
 	return ok(name, "the role may create schemas")
 }
 
-// onlyLooks is the finding on the permissions of a role that cannot be the service's.
-func onlyLooks(name string) Finding {
+// readOnlyRole is the finding on the permissions of a role that cannot be the service's.
+func readOnlyRole(name string) Finding {
 	return warning(name, "to check the service's permissions, run doctor with its DATABASE_URL",
 		"the role is read-only, so it cannot be the service's role")
 }
@@ -129,7 +129,7 @@ func onlyLooks(name string) Finding {
 func checkRegistryRights(c config.Config, v postgres.ServerInfo) Finding {
 	const name = "registry_rights"
 	if v.IsReadOnlyRole() {
-		return onlyLooks(name)
+		return readOnlyRole(name)
 	}
 	missing := grants(v, "SCHEMA", "TABLE")
 	if !v.Migrated { // the service still has to create or change tables
@@ -226,19 +226,19 @@ func checkLocks(c config.Config, v postgres.ServerInfo) Finding {
 func checkConnections(c config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_connections"
 	need := builders(c) + 1
-	room := v.Connections - v.Reserved - v.Total
+	available := v.Connections - v.Reserved - v.Total
 	if v.RoleLimit >= 0 {
-		room = min(room, v.RoleLimit-v.ByRole)
+		available = min(available, v.RoleLimit-v.ByRole)
 	}
 	if v.DatabaseLimit >= 0 {
-		room = min(room, v.DatabaseLimit-v.InDatabase)
+		available = min(available, v.DatabaseLimit-v.InDatabase)
 	}
-	room = max(room, 0)
-	said := fmt.Sprintf("each replica needs %d; the service has %d now and can get %d more", need, v.Ours, room)
+	available = max(available, 0)
+	said := fmt.Sprintf("each replica needs %d; the service has %d now and can get %d more", need, v.Ours, available)
 	hint := "lower CONCURRENCY, or raise what limits it: max_connections (%d, of which %d are reserved and %d in use), " +
 		"ALTER ROLE … CONNECTION LIMIT (%s), ALTER DATABASE … CONNECTION LIMIT (%s)"
 	hint = fmt.Sprintf(hint, v.Connections, v.Reserved, v.Total, limited(v.RoleLimit), limited(v.DatabaseLimit))
-	switch have := v.Ours + room; {
+	switch have := v.Ours + available; {
 	case have < 2: // one to work and one to probe the database
 		return fault(name, hint, "%s: it cannot work", said)
 	case have < need:
@@ -254,8 +254,8 @@ func limited(n int64) string {
 	return fmt.Sprint(n)
 }
 
-// apart is the hint that separates the tenants of services that share a database.
-const apart = "give each service a SCHEMA_TEMPLATE of its own, or a database of its own"
+// separateHint is the hint that separates the tenants of services that share a database.
+const separateHint = "give each service a SCHEMA_TEMPLATE of its own, or a database of its own"
 
 func checkNeighbours(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_neighbours"
@@ -280,18 +280,18 @@ func checkNeighbours(_ config.Config, v postgres.ServerInfo) Finding {
 	case len(schemas) == 0:
 		return ok(name, "no other registry is in this database")
 	case len(shared) > 0:
-		return fault(name, strings.Join(shared, "\n")+"\n-- move the tenants of one registry, then "+apart,
+		return fault(name, strings.Join(shared, "\n")+"\n-- move the tenants of one registry, then "+separateHint,
 			"schemas are registered in this registry and in another of this database (%s): two tenants share each of them",
 			others)
 	case len(meet) > 0:
-		return warning(name, apart,
+		return warning(name, separateHint,
 			"other registries are in this database, with tenants in schemas that SCHEMA_TEMPLATE can "+
 				"give (%s): requests for these names fail with BOUNDARY_NOT_EMPTY", strings.Join(meet, ", "))
 	case unread:
-		return warning(name, apart, "other registries are in this database (%s); what this role can see of them has no name "+
+		return warning(name, separateHint, "other registries are in this database (%s); what this role can see of them has no name "+
 			"that SCHEMA_TEMPLATE can give", others)
 	}
-	return warning(name, apart, "other registries are in this database (%s); no schema of theirs has a name that "+
+	return warning(name, separateHint, "other registries are in this database (%s); no schema of theirs has a name that "+
 		"SCHEMA_TEMPLATE can give", others)
 }
 

@@ -20,18 +20,18 @@ type prober struct {
 	now func() time.Time
 
 	mu     sync.Mutex
-	refuse context.CancelCauseFunc // cancels the current request
+	cancel context.CancelCauseFunc // cancels the current request
 }
 
-// ask makes one request. A request without permission never gets a reply; the server reports the violation separately,
-// to hear. That report cancels the request immediately and is its error.
-func (n *prober) ask(ctx context.Context, fn func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, natsAskTimeout)
+// request runs fn, which sends one request. Without permission a request never gets a reply; the server reports the
+// violation separately, to onError. That report cancels the request immediately and is its error.
+func (n *prober) request(ctx context.Context, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, natsRequestTimeout)
 	defer cancel()
-	ctx, refuse := context.WithCancelCause(ctx)
-	defer refuse(nil)
+	ctx, cancelRequest := context.WithCancelCause(ctx)
+	defer cancelRequest(nil)
 	n.mu.Lock()
-	n.refuse = refuse
+	n.cancel = cancelRequest
 	n.mu.Unlock()
 	err := fn(ctx)
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, nats.ErrPermissionViolation) {
@@ -40,11 +40,11 @@ func (n *prober) ask(ctx context.Context, fn func(context.Context) error) error 
 	return err
 }
 
-// hear receives the asynchronous errors of the connection.
-func (n *prober) hear(_ *nats.Conn, _ *nats.Subscription, err error) {
+// onError receives the asynchronous errors of the connection.
+func (n *prober) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.refuse != nil && errors.Is(err, nats.ErrPermissionViolation) {
-		n.refuse(err)
+	if n.cancel != nil && errors.Is(err, nats.ErrPermissionViolation) {
+		n.cancel(err)
 	}
 }

@@ -15,15 +15,15 @@ import (
 func TestNurseAsks(t *testing.T) {
 	t.Parallel()
 	n := &prober{}
-	n.hear(nil, nil, nats.ErrPermissionViolation) // nothing is asked
-	err := n.ask(t.Context(), func(ctx context.Context) error {
+	n.onError(nil, nil, nats.ErrPermissionViolation) // nothing is asked
+	err := n.request(t.Context(), func(ctx context.Context) error {
 		deadline, ok := ctx.Deadline()
-		if !ok || time.Until(deadline) > natsAskTimeout {
+		if !ok || time.Until(deadline) > natsRequestTimeout {
 			t.Error("there is no limit")
 		}
-		n.hear(nil, nil, nats.ErrSlowConsumer) // which is none
+		n.onError(nil, nil, nats.ErrSlowConsumer) // which is none
 		testkit.Equal(t, "the end", ctx.Err(), nil)
-		n.hear(nil, nil, fmt.Errorf("%w: to publish", nats.ErrPermissionViolation))
+		n.onError(nil, nil, fmt.Errorf("%w: to publish", nats.ErrPermissionViolation))
 		<-ctx.Done()
 		testkit.Equal(t, "the end", ctx.Err(), context.Canceled) // and not the limit: the answer cannot come
 		return ctx.Err()

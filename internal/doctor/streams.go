@@ -112,7 +112,7 @@ func checkRetention(name string, stream handler.StreamStatus) Finding {
 func checkReplicas(s handler.TopologyStatus, clustered bool) Finding {
 	const name = "jetstream_replicas"
 	var single, leaderless, behind []string
-	look := func(what string, replicas int, cluster *jetstream.ClusterInfo) {
+	add := func(what string, replicas int, cluster *jetstream.ClusterInfo) {
 		if cluster == nil || cluster.Name == "" && cluster.Leader == "" { // a single server
 			return
 		}
@@ -130,11 +130,11 @@ func checkReplicas(s handler.TopologyStatus, clustered bool) Finding {
 	}
 	for _, stream := range s.Streams {
 		if stream.Info != nil {
-			look(stream.Name, stream.Info.Config.Replicas, stream.Info.Cluster)
+			add(stream.Name, stream.Info.Config.Replicas, stream.Info.Cluster)
 		}
 	}
 	if info := s.Consumer.Info; info != nil {
-		look(events.DurableConsumer, max(info.Config.Replicas, replicas(s)), info.Cluster)
+		add(events.DurableConsumer, max(info.Config.Replicas, replicas(s)), info.Cluster)
 	}
 	switch {
 	case len(leaderless) > 0:
