@@ -27,7 +27,7 @@ import (
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage = 2
+	exitUsage  = 2
 )
 
 // gcPercent is the heap's growth between two collections where GOGC is not set. Allocations are few and short-lived:
@@ -51,7 +51,7 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 	root.SetArgs(append([]string{}, args...))
 	err := root.ExecuteContext(ctx)
 	var (
-		usage      *badUsage
+		usage       *badUsage
 		environment *config.Error
 	)
 	switch {
