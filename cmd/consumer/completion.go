@@ -103,7 +103,7 @@ func (a *app) completeLetters(
 		return nil
 	}
 	defer js.Conn().Close()
-	letters, err := handler.OpenLetters(ctx, js)
+	letters, err := handler.OpenDeadLetters(ctx, js)
 	if err != nil {
 		return nil
 	}

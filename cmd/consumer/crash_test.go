@@ -39,7 +39,7 @@ var courses = map[string]course{
 	"refused": {
 		cause: events.CauseInvalidTenantID,
 		places: []string{
-			"delivered", "claimed", "failure recorded", "dead letter allowed", "dead letter published", "burial noted",
+			"delivered", "claimed", "failure recorded", "dead letter allowed", "dead letter published", "dead letter noted",
 			"outcome allowed", "outcome published",
 		},
 		request: func(t *testing.T, id, _ string) *nats.Msg {
@@ -57,7 +57,7 @@ var courses = map[string]course{
 	"undecodable": {
 		cause: events.CauseUndecodableEvent,
 		places: []string{
-			"delivered", "failure recorded", "dead letter allowed", "dead letter published", "burial noted", "outcome allowed",
+			"delivered", "failure recorded", "dead letter allowed", "dead letter published", "dead letter noted", "outcome allowed",
 			"outcome published",
 		},
 		request: func(t *testing.T, id, _ string) *nats.Msg {

@@ -31,7 +31,7 @@ func (a *app) openLetters(ctx context.Context) (_ *handler.DeadLetters, _ jetstr
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	letters, err := handler.OpenLetters(ctx, js)
+	letters, err := handler.OpenDeadLetters(ctx, js)
 	if err != nil {
 		end()
 		return nil, nil, nil, err

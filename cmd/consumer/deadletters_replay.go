@@ -143,7 +143,7 @@ func (r *replaying) all(ctx context.Context, selection iter.Seq2[handler.DeadLet
 		switch {
 		case ctx.Err() != nil:
 			return nil // the summary reports the interruption
-		case errors.Is(err, handler.ErrNoLetter):
+		case errors.Is(err, handler.ErrNoDeadLetter):
 			r.report.add(replayLine{Status: statusNotFound, Error: err.Error()})
 			continue
 		case err != nil:

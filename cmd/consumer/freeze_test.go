@@ -52,7 +52,7 @@ type frozenCourse struct {
 }
 
 // failurePlaces are places that every failure passes, beside those of the crash matrix.
-var failurePlaces = []string{"dead letter allowed", "burial noted", "outcome allowed", "outcome published"}
+var failurePlaces = []string{"dead letter allowed", "dead letter noted", "outcome allowed", "outcome published"}
 
 // frozenCourses are those of the crash matrix, with the places that matter to a frozen replica only. A place may be
 // limited to a subject: "place/subject".
@@ -172,7 +172,7 @@ func TestFrozenReplica(t *testing.T) {
 		"postgres/failed in step 4/claimed/fixed and replayed",
 		"postgres/failed in step 4/failure recorded/fixed and replayed",
 		"sqlite/failed in step 4/failure recorded/removed",
-		"sqlite/failed in step 4/burial noted/fixed and replayed",
+		"sqlite/failed in step 4/dead letter noted/fixed and replayed",
 		"postgres/exhausted/step 4 ended/fixed and replayed",
 		"sqlite/exhausted/file finished/removed",
 		"sqlite/undecodable/dead letter published/removed",

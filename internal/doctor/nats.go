@@ -112,7 +112,7 @@ func checkNATSClock(s handler.TopologyStatus) Finding {
 	const name = "nats_clock"
 	for _, stream := range s.Streams {
 		if stream.Info != nil && !stream.Info.TimeStamp.IsZero() {
-			return checkClock(name, "the NATS server's", stream.Info.TimeStamp.Sub(stream.Asked), stream.Unsure)
+			return checkClock(name, "the NATS server's", stream.Info.TimeStamp.Sub(stream.SampledAt), stream.ClockError)
 		}
 	}
 	return warning(name, "start the service, which creates the streams, then run doctor again",

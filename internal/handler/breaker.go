@@ -40,86 +40,86 @@ type breaker struct {
 }
 
 func newBreaker(
-	probe, rehearse func(context.Context) error, backoff Backoff, asked func(), log *slog.Logger,
+	probe, rehearse func(context.Context) error, backoff Backoff, probed func(), log *slog.Logger,
 ) *breaker {
-	g := &breaker{
-		probe: probe, rehearse: rehearse, backoff: backoff, probed: asked, faults: repeatlog.New(log),
+	b := &breaker{
+		probe: probe, rehearse: rehearse, backoff: backoff, probed: probed, faults: repeatlog.New(log),
 		resumed: make(chan struct{}), untripped: make(chan struct{}), tripped: make(chan struct{}, 1),
 	}
-	close(g.resumed)
-	close(g.untripped)
-	return g
+	close(b.resumed)
+	close(b.untripped)
+	return b
 }
 
 // trip trips the breaker because an outage interrupted work. If it is tripped already, this only sets byWork.
-func (g *breaker) trip(reason error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.byWork = true
-	g.tripLocked(reason)
+func (b *breaker) trip(reason error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.byWork = true
+	b.tripLocked(reason)
 }
 
-func (g *breaker) tripLocked(reason error) {
+func (b *breaker) tripLocked(reason error) {
 	switch {
-	case g.reason == nil:
-		g.untripped = make(chan struct{})
-		g.faults.Error("database is unavailable; intake paused", reason)
-	case !g.halfOpen:
+	case b.reason == nil:
+		b.untripped = make(chan struct{})
+		b.faults.Error("database is unavailable; intake paused", reason)
+	case !b.halfOpen:
 		return
 	default:
-		g.faults.Warn("database answers probes, but work fails; intake stays paused", reason)
+		b.faults.Warn("database answers probes, but work fails; intake stays paused", reason)
 	}
-	g.reason, g.halfOpen, g.resumed = reason, false, make(chan struct{})
-	g.consecutiveTrips++
-	g.tripped <- struct{}{}
+	b.reason, b.halfOpen, b.resumed = reason, false, make(chan struct{})
+	b.consecutiveTrips++
+	b.tripped <- struct{}{}
 }
 
 // succeeded records that work succeeded.
-func (g *breaker) succeeded() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.worked = true
+func (b *breaker) succeeded() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.worked = true
 	switch {
-	case g.reason == nil:
-		g.consecutiveTrips = 0
-	case g.halfOpen:
-		g.reset()
+	case b.reason == nil:
+		b.consecutiveTrips = 0
+	case b.halfOpen:
+		b.reset()
 	}
 }
 
 // reset ends the outage. The caller holds the lock.
-func (g *breaker) reset() {
-	g.reason, g.byWork, g.halfOpen = nil, false, false
-	close(g.untripped)
-	g.faults.Recovered("database is available; intake resumed")
+func (b *breaker) reset() {
+	b.reason, b.byWork, b.halfOpen = nil, false, false
+	close(b.untripped)
+	b.faults.Recovered("database is available; intake resumed")
 }
 
 // err is the reason of the outage, or nil.
-func (g *breaker) err() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.reason
+func (b *breaker) err() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reason
 }
 
 // wait returns when interrupted work may continue, or with the context's cause.
-func (g *breaker) wait(ctx context.Context) error {
-	g.mu.Lock()
-	open := g.resumed
-	g.mu.Unlock()
-	return until(ctx, open)
+func (b *breaker) wait(ctx context.Context) error {
+	b.mu.Lock()
+	resumed := b.resumed
+	b.mu.Unlock()
+	return until(ctx, resumed)
 }
 
 // ready returns when there is no outage, or with the context's cause.
-func (g *breaker) ready(ctx context.Context) error {
-	g.mu.Lock()
-	whole := g.untripped
-	g.mu.Unlock()
-	return until(ctx, whole)
+func (b *breaker) ready(ctx context.Context) error {
+	b.mu.Lock()
+	untripped := b.untripped
+	b.mu.Unlock()
+	return until(ctx, untripped)
 }
 
-func until(ctx context.Context, open <-chan struct{}) error {
+func until(ctx context.Context, done <-chan struct{}) error {
 	select {
-	case <-open:
+	case <-done:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -127,17 +127,17 @@ func until(ctx context.Context, open <-chan struct{}) error {
 }
 
 // run probes until ctx ends: with backoff during an outage, else every probeInterval if idle.
-func (g *breaker) run(ctx context.Context) {
+func (b *breaker) run(ctx context.Context) {
 	idle := time.NewTicker(probeInterval)
 	defer idle.Stop()
 	for {
 		select {
-		case <-g.tripped:
-			if g.probeUntilAnswered(ctx) != nil {
+		case <-b.tripped:
+			if b.probeUntilAnswered(ctx) != nil {
 				return
 			}
 		case <-idle.C:
-			g.probeIfIdle(ctx)
+			b.probeIfIdle(ctx)
 		case <-ctx.Done():
 			return
 		}
@@ -145,66 +145,66 @@ func (g *breaker) run(ctx context.Context) {
 }
 
 // probeIfIdle probes the database if no work has shown its state, and trips the breaker if it is unavailable.
-func (g *breaker) probeIfIdle(ctx context.Context) {
-	g.mu.Lock()
-	known := g.worked || g.reason != nil
-	g.worked = false
-	g.mu.Unlock()
+func (b *breaker) probeIfIdle(ctx context.Context) {
+	b.mu.Lock()
+	known := b.worked || b.reason != nil
+	b.worked = false
+	b.mu.Unlock()
 	if known {
 		return
 	}
-	if err := g.check(ctx); err != nil && ctx.Err() == nil {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.tripLocked(err)
+	if err := b.check(ctx); err != nil && ctx.Err() == nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.tripLocked(err)
 	}
 }
 
 // probeUntilAnswered probes the database until a probe succeeds, then makes the breaker half-open. If no work was
 // interrupted it resets the breaker.
-func (g *breaker) probeUntilAnswered(ctx context.Context) error {
+func (b *breaker) probeUntilAnswered(ctx context.Context) error {
 	// Without this count, a database that answers probes but fails all work would be retried without a pause.
-	g.mu.Lock()
-	tries := g.consecutiveTrips
-	g.mu.Unlock()
+	b.mu.Lock()
+	tries := b.consecutiveTrips
+	b.mu.Unlock()
 	for {
-		if err := sleep(ctx, g.backoff.Delay(tries)); err != nil {
+		if err := sleep(ctx, b.backoff.Delay(tries)); err != nil {
 			return err
 		}
 		tries++
-		err := g.check(ctx)
-		g.probed()
+		err := b.check(ctx)
+		b.probed()
 		if err == nil {
 			break
 		}
-		g.faults.Warn("database is still unavailable", err)
-		g.mu.Lock()
-		g.reason = err // more specific than the error that interrupted the work
-		g.mu.Unlock()
+		b.faults.Warn("database is still unavailable", err)
+		b.mu.Lock()
+		b.reason = err // more specific than the error that interrupted the work
+		b.mu.Unlock()
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.halfOpen = true
-	close(g.resumed)
-	if !g.byWork {
-		g.reset()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.halfOpen = true
+	close(b.resumed)
+	if !b.byWork {
+		b.reset()
 	}
 	return nil
 }
 
 // check probes the database. It also rehearses a request's work in two cases: the outage interrupted work, or the probe
 // failed with a transient fault, which does not show whether the database is unavailable.
-func (g *breaker) check(ctx context.Context) error {
-	err := g.probe(ctx)
+func (b *breaker) check(ctx context.Context) error {
+	err := b.probe(ctx)
 	var fault *pipeline.Fault
 	if err != nil && !(errors.As(err, &fault) && fault.Class == pipeline.Transient) {
 		return err
 	}
-	g.mu.Lock()
-	met := g.byWork
-	g.mu.Unlock()
-	if err != nil || met {
-		return g.rehearse(ctx)
+	b.mu.Lock()
+	byWork := b.byWork
+	b.mu.Unlock()
+	if err != nil || byWork {
+		return b.rehearse(ctx)
 	}
 	return nil
 }

@@ -37,8 +37,8 @@ type DeadLetter struct {
 	marker bool      // stored by the server itself; see isMarker
 }
 
-// newLetter reads a message of the stream that was delivered without its body.
-func newLetter(msg *Message) (DeadLetter, error) {
+// newDeadLetter reads a message of the stream that was delivered without its body.
+func newDeadLetter(msg *Message) (DeadLetter, error) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return DeadLetter{}, err
@@ -57,7 +57,7 @@ func newLetter(msg *Message) (DeadLetter, error) {
 		Message:  readHeaderText(reason("Message")),
 		Attempts: number("Attempts"), Replay: number("Replay"),
 		Subject: reason("Subject"), Stream: reason("Stream"),
-		Header: header, Omitted: header.Get(omitted) != "",
+		Header: header, Omitted: header.Get(omittedHeader) != "",
 	}
 	if t, err := time.Parse(time.RFC3339Nano, reason("Time")); err == nil {
 		l.Time = t.UTC()

@@ -22,9 +22,9 @@ import (
 // deadLetterPrefix is the prefix of the headers that are added to a dead letter.
 const deadLetterPrefix = "Dead-Letter-"
 
-// omitted is set if the request together with its reasons exceeds the server's max_payload or the stream's limit. The
-// original is still in its stream, at Dead-Letter-Sequence.
-const omitted = deadLetterPrefix + "Omitted"
+// omittedHeader is set if the request together with its reasons exceeds the server's max_payload or the stream's limit.
+// The original is still in its stream, at Dead-Letter-Sequence.
+const omittedHeader = deadLetterPrefix + "Omitted"
 
 // nonceHeader identifies this dead letter: when this or another replica publishes it again because the confirmation was
 // lost, and when it is replayed. Only clients that may read dead letters or the ledger know it.
@@ -72,7 +72,7 @@ func deadLetter(d delivery, o pipeline.Outcome) (*nats.Msg, error) {
 		header.Set(unreadableHeader, "they are in Dead-Letter-Stream at Dead-Letter-Sequence")
 	}
 	if header.Get(jetstream.MsgIDHeader) == "" {
-		header.Set(jetstream.MsgIDHeader, ownID(header))
+		header.Set(jetstream.MsgIDHeader, ownMsgID(header))
 	}
 	return &nats.Msg{Subject: failure.DeadLetter.Subject, Header: header, Data: d.msg.Data}, nil
 }
@@ -105,8 +105,8 @@ func nonce(o pipeline.Outcome) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// ownID is the Nats-Msg-Id of a dead letter whose original has none, or has one that another message uses.
-func ownID(letter nats.Header) string { return "dead-letter." + letter.Get(nonceHeader) }
+// ownMsgID is the Nats-Msg-Id of a dead letter whose original has none, or has one that another message uses.
+func ownMsgID(letter nats.Header) string { return "dead-letter." + letter.Get(nonceHeader) }
 
 // errConfirmed means that the stream has already stored the dead letter, which may have been removed since.
 var errConfirmed = errors.New("the dead letter is confirmed")
@@ -122,16 +122,16 @@ var errConfirmed = errors.New("the dead letter is confirmed")
 // A rejected dead letter is published in a smaller form. If every form is rejected, the request continues without one
 // and an error is logged: no message may block a worker for ever.
 func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string, r pipeline.Decision) error {
-	full, err := deadLetter(d, r.Outcome)
+	complete, err := deadLetter(d, r.Outcome)
 	if err != nil {
 		return err
 	}
-	again := isLaterReplay(d, r, full)
-	if r.Outcome.DeadLetterConfirmed && !again {
+	force := isLaterReplay(d, r, complete)
+	if r.Outcome.DeadLetterConfirmed && !force {
 		return nil
 	}
-	for _, form := range deadLetterForms(full) {
-		err = h.publishForm(ctx, form, key, r, again)
+	for _, form := range deadLetterForms(complete) {
+		err = h.publishForm(ctx, form, key, r, force)
 		if !isRefusal(err) {
 			break
 		}
@@ -150,7 +150,7 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 	}
 	crash.Point("dead letter published", "")
 	h.Provisioner.DeadLetterConfirmed(ctx, key, r.Outcome, d.name)
-	crash.Point("burial noted", "")
+	crash.Point("dead letter noted", "")
 	return nil
 }
 
@@ -170,9 +170,9 @@ func isLaterReplay(d delivery, r pipeline.Decision, letter *nats.Msg) bool {
 
 // deadLetterForms are the forms of a dead letter, to be tried in this order: complete; without the original; and with
 // only the headers that identify it, none of which is free text.
-func deadLetterForms(full *nats.Msg) []*nats.Msg {
+func deadLetterForms(complete *nats.Msg) []*nats.Msg {
 	reasons, least := nats.Header{}, nats.Header{}
-	for name, values := range full.Header {
+	for name, values := range complete.Header {
 		if reason, ok := strings.CutPrefix(name, deadLetterPrefix); ok && !hasPrefixFold(name, keptPrefix) {
 			reasons[name] = values
 			if reason != "Message" && reason != "Tenant" {
@@ -180,13 +180,13 @@ func deadLetterForms(full *nats.Msg) []*nats.Msg {
 			}
 		}
 	}
-	reasons[omitted] = []string{"the original is too large; it is in Dead-Letter-Stream at Dead-Letter-Sequence"}
-	least[omitted] = []string{"yes"}
+	reasons[omittedHeader] = []string{"the original is too large; it is in Dead-Letter-Stream at Dead-Letter-Sequence"}
+	least[omittedHeader] = []string{"yes"}
 	for _, header := range []nats.Header{reasons, least} {
-		header[hashHeader] = []string{bodyHash(full.Data)}
-		header.Set(jetstream.MsgIDHeader, ownID(header))
+		header[hashHeader] = []string{bodyHash(complete.Data)}
+		header.Set(jetstream.MsgIDHeader, ownMsgID(header))
 	}
-	return []*nats.Msg{full, {Subject: full.Subject, Header: reasons}, {Subject: full.Subject, Header: least}}
+	return []*nats.Msg{complete, {Subject: complete.Subject, Header: reasons}, {Subject: complete.Subject, Header: least}}
 }
 
 // conflictBackoff is the delay before a dead letter is published again after another message on its subject was stored
@@ -199,16 +199,16 @@ func (h *Handler) conflictBackoff() Backoff {
 // take some seconds.
 const manyConflicts = 30
 
-// publishForm publishes one form of a dead letter and waits for its confirmation. With again it also publishes a dead
+// publishForm publishes one form of a dead letter and waits for its confirmation. With force it also publishes a dead
 // letter that the ledger has as confirmed, unless the stream holds one of that replay.
 func (h *Handler) publishForm(
-	ctx context.Context, letter *nats.Msg, key string, r pipeline.Decision, again bool,
+	ctx context.Context, letter *nats.Msg, key string, r pipeline.Decision, force bool,
 ) error {
 	var err error
 	var since *uint64 // the last sequence of the stream before the first try
-	own := ownID(letter.Header)
+	ownID := ownMsgID(letter.Header)
 	allowed := func(ctx context.Context) ([]jetstream.PublishOpt, error) {
-		if since == nil && letter.Header.Get(jetstream.MsgIDHeader) != own {
+		if since == nil && letter.Header.Get(jetstream.MsgIDHeader) != ownID {
 			stream, err := h.JetStream.Stream(ctx, events.StreamDeadLetters)
 			if err != nil {
 				return nil, err
@@ -219,10 +219,10 @@ func (h *Handler) publishForm(
 		if err != nil {
 			return nil, err
 		}
-		now, err := h.recorded(ctx, key, r)
+		current, err := h.recorded(ctx, key, r)
 		switch {
 		case err != nil:
-		case now.DeadLetterConfirmed && !again, same(last, letter, nonceHeader), again && same(last, letter, replayHeader):
+		case current.DeadLetterConfirmed && !force, same(last, letter, nonceHeader), force && same(last, letter, replayHeader):
 			err = errConfirmed
 		}
 		crash.Point("dead letter allowed", "")
@@ -245,7 +245,7 @@ func (h *Handler) publishForm(
 		}
 		// The stream has stored this Nats-Msg-Id before. If the id is our own, it was this dead letter, which may have been
 		// removed since. If it is the original's, its publisher may have used it twice.
-		if letter.Header.Get(jetstream.MsgIDHeader) == own {
+		if letter.Header.Get(jetstream.MsgIDHeader) == ownID {
 			return errConfirmed
 		}
 		there, err := h.storedDeadLetter(ctx, StoredMessage{Sequence: ack.Sequence})
@@ -258,7 +258,7 @@ func (h *Handler) publishForm(
 		for _, id := range letter.Header[jetstream.MsgIDHeader] {
 			letter.Header.Add(keptPrefix+jetstream.MsgIDHeader, escapeValue(id))
 		}
-		letter.Header.Set(jetstream.MsgIDHeader, own)
+		letter.Header.Set(jetstream.MsgIDHeader, ownID)
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// lettersAtOnce is the page size, which bounds memory: the headers of a message are at most 64 KiB.
-	lettersAtOnce = 256
+	// pageSize is the page size, which bounds memory: the headers of a message are at most 64 KiB.
+	pageSize = 256
 	// readTimeout is the timeout of one read request to a stream.
 	readTimeout = 5 * time.Second
 	// pageTimeout is the timeout of a page whose dead letters may just have been removed.
@@ -29,8 +29,8 @@ const (
 )
 
 var (
-	// ErrNoLetter is wrapped if no dead letter, or more than one, matches the given key.
-	ErrNoLetter = errors.New("names no dead letter")
+	// ErrNoDeadLetter is wrapped if no dead letter, or more than one, matches the given key.
+	ErrNoDeadLetter = errors.New("names no dead letter")
 	// ErrGone is wrapped if the dead letter was replayed or removed after it was read, or if the request has failed again
 	// and a newer one has replaced it.
 	ErrGone = errors.New("the dead letter no longer exists: it was replayed, removed or replaced")
@@ -42,8 +42,8 @@ type DeadLetters struct {
 	stream jetstream.Stream
 }
 
-// OpenLetters returns the stream of dead letters.
-func OpenLetters(ctx context.Context, js jetstream.JetStream) (*DeadLetters, error) {
+// OpenDeadLetters returns the stream of dead letters.
+func OpenDeadLetters(ctx context.Context, js jetstream.JetStream) (*DeadLetters, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	stream, err := js.Stream(ctx, events.StreamDeadLetters)
@@ -78,7 +78,7 @@ func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error)
 	key, isSubject := strings.CutPrefix(name, events.SubjectDeadLetterPrefix)
 	if !canBeKey(key) {
 		return DeadLetter{}, fmt.Errorf("%s %w: give a key as consumer dead-letters list shows it",
-			events.Quote(name), ErrNoLetter)
+			events.Quote(name), ErrNoDeadLetter)
 	}
 	subject := events.DeadLetterSubject(key)
 	if isSubject {
@@ -99,7 +99,7 @@ func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error)
 		}
 		if found = append(found, letter); found[0].Key != letter.Key {
 			return DeadLetter{}, fmt.Errorf("%s %w alone: the keys %s and %s begin so; give more of it, or a whole subject",
-				events.Quote(name), ErrNoLetter, events.Quote(found[0].Key), events.Quote(letter.Key))
+				events.Quote(name), ErrNoDeadLetter, events.Quote(found[0].Key), events.Quote(letter.Key))
 		}
 	}
 	switch {
@@ -107,9 +107,9 @@ func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error)
 		return found[len(found)-1], nil // replaced during the search
 	case len(key) < minKey:
 		return DeadLetter{}, fmt.Errorf("%s %w: give at least %d characters of the key",
-			events.Quote(name), ErrNoLetter, minKey)
+			events.Quote(name), ErrNoDeadLetter, minKey)
 	}
-	return DeadLetter{}, fmt.Errorf("%s %w; see consumer dead-letters list", events.Quote(name), ErrNoLetter)
+	return DeadLetter{}, fmt.Errorf("%s %w; see consumer dead-letters list", events.Quote(name), ErrNoDeadLetter)
 }
 
 // canBeKey rejects wildcards, which would match every dead letter.
@@ -231,9 +231,9 @@ func (l *DeadLetters) last(ctx context.Context) (uint64, error) {
 func (l *DeadLetters) page(
 	ctx context.Context, subject string, from uint64,
 ) (letters []DeadLetter, pending uint64, _ error) {
-	looking, cancel := context.WithTimeout(ctx, readTimeout)
+	creating, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	consumer, err := l.js.CreateConsumer(looking, events.StreamDeadLetters, jetstream.ConsumerConfig{
+	consumer, err := l.js.CreateConsumer(creating, events.StreamDeadLetters, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
 		FilterSubject: subject, HeadersOnly: true,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 30 * time.Second,
@@ -253,9 +253,9 @@ func (l *DeadLetters) page(
 		return nil, 0, nil
 	}
 	messages, err := fetch(ctx, l.js, events.StreamDeadLetters, consumer.CachedInfo().Name,
-		int(min(pending, lettersAtOnce)), pageTimeout)
+		int(min(pending, pageSize)), pageTimeout)
 	for _, msg := range messages {
-		letter, err := newLetter(msg)
+		letter, err := newDeadLetter(msg)
 		if err != nil {
 			return nil, 0, err
 		}

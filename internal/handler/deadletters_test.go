@@ -16,7 +16,7 @@ import (
 // letters opens the stream of dead letters.
 func (b *bundle) letters() *DeadLetters {
 	b.t.Helper()
-	l, err := OpenLetters(b.t.Context(), b.js)
+	l, err := OpenDeadLetters(b.t.Context(), b.js)
 	testkit.Must(b.t, err)
 	return l
 }
@@ -76,12 +76,12 @@ func TestLettersSayWhatTheirHeadersSay(t *testing.T) {
 // All dead letters are read, however many, but none that is stored after the read has begun.
 func TestLettersAreReadByPages(t *testing.T) {
 	b := newBundle(t)
-	const n = 2*lettersAtOnce + 10
+	const n = 2*pageSize + 10
 	for i := range n {
 		b.plant(fmt.Sprintf("key%06d", i), nil, "x")
 	}
 	// Gaps, also at the ends of pages.
-	for _, sequence := range []uint64{1, lettersAtOnce, lettersAtOnce + 1, n} {
+	for _, sequence := range []uint64{1, pageSize, pageSize + 1, n} {
 		testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
 	}
 	read := 0
@@ -113,11 +113,11 @@ func TestEmptyStreamOfLetters(t *testing.T) {
 		return time.Since(begin) < pageTimeout
 	})
 	_, err := b.letters().Find(t.Context(), "abcdef")
-	if !errors.Is(err, ErrNoLetter) {
+	if !errors.Is(err, ErrNoDeadLetter) {
 		t.Errorf("Find: %v", err)
 	}
 	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamDeadLetters))
-	_, err = OpenLetters(t.Context(), b.js)
+	_, err = OpenDeadLetters(t.Context(), b.js)
 	Contains(t, "a missing stream", err, "run the service once")
 }
 
@@ -193,7 +193,7 @@ func TestFind(t *testing.T) {
 		"line\nbreak":            "give a key",
 	} {
 		_, err := b.letters().Find(t.Context(), name)
-		if !errors.Is(err, ErrNoLetter) {
+		if !errors.Is(err, ErrNoDeadLetter) {
 			t.Errorf("%q: %v", name, err)
 		}
 		Contains(t, name, err, want)

@@ -79,12 +79,12 @@ func New(c Config) (*Handler, error) {
 	if c.OnDeadLetterRefused == nil {
 		c.OnDeadLetterRefused = func() {}
 	}
-	again := c.Backoff
-	again.Max = max(again.Min, min(again.Max, maxServerBackoff))
-	h := &Handler{Config: c, serverBackoff: again, watchdog: newWatchdog()}
+	serverBackoff := c.Backoff
+	serverBackoff.Max = max(serverBackoff.Min, min(serverBackoff.Max, maxServerBackoff))
+	h := &Handler{Config: c, serverBackoff: serverBackoff, watchdog: newWatchdog()}
 	h.intakeFaults = repeatlog.New(c.Log)
 	h.outcomes.faults, h.deadLetters.faults = repeatlog.New(c.Log), repeatlog.New(c.Log)
-	h.breaker = newBreaker(c.Provisioner.Ping, c.Provisioner.Rehearse, again, h.watchdog.touch, c.Log)
+	h.breaker = newBreaker(c.Provisioner.Ping, c.Provisioner.Rehearse, serverBackoff, h.watchdog.touch, c.Log)
 	h.pulling.Store(&errNotTaking)
 	return h, nil
 }
@@ -132,7 +132,7 @@ func (h *Handler) Run(ctx context.Context) error {
 			h.watchdog.touch()
 		})
 	})
-	h.watchdog.setState(placeEnd)
+	h.watchdog.setState(stateDrain)
 	h.Provisioner.Drain()
 	h.pulling.Store(&errNotTaking)
 	if !finishes(&workers, h.DrainTimeout) {

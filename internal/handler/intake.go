@@ -104,11 +104,11 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(*Mes
 
 // ready waits until there is no outage and a slot is free.
 func (h *Handler) ready(ctx context.Context, slots chan struct{}) error {
-	h.watchdog.setState(placeGate)
+	h.watchdog.setState(stateBreaker)
 	if err := h.breaker.ready(ctx); err != nil {
 		return err
 	}
-	h.watchdog.setState(placeWorkers)
+	h.watchdog.setState(stateWorkers)
 	select {
 	case slots <- struct{}{}:
 	case <-ctx.Done():

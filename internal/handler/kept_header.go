@@ -52,7 +52,7 @@ func originalHeader(copied nats.Header) nats.Header {
 			header[name] = values
 		}
 	}
-	if header.Get(jetstream.MsgIDHeader) == ownID(copied) {
+	if header.Get(jetstream.MsgIDHeader) == ownMsgID(copied) {
 		delete(header, jetstream.MsgIDHeader)
 	}
 	for name, values := range copied {

@@ -74,11 +74,11 @@ func (h *Handler) isTaken(ctx context.Context, ack *jetstream.PubAck, o pipeline
 
 // recorded reads the ledger again. It returns the ledger's outcome, and [errSuperseded] if that is not the decided one.
 func (h *Handler) recorded(ctx context.Context, key string, r pipeline.Decision) (pipeline.Outcome, error) {
-	now, err := h.Provisioner.Recorded(ctx, key)
-	if err == nil && now.ID != r.Outcome.ID {
+	current, err := h.Provisioner.Recorded(ctx, key)
+	if err == nil && current.ID != r.Outcome.ID {
 		err = errSuperseded
 	}
-	return now, err
+	return current, err
 }
 
 // publish publishes a message to the stream until it is confirmed or ctx ends. Each try first calls allowed, which
@@ -176,9 +176,9 @@ const headerExceedsMaximum jetstream.ErrorCode = 10097
 
 // apiError returns JetStream's own error, or nil.
 func apiError(err error) *jetstream.APIError {
-	var refused jetstream.JetStreamError
-	if errors.As(err, &refused) {
-		return refused.APIError()
+	var jsErr jetstream.JetStreamError
+	if errors.As(err, &jsErr) {
+		return jsErr.APIError()
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
 				p.left = max(p.left-1, 0)
 				return &Message{msg, p.conn}, nil
 			}
-			if err := p.heed(msg); err != nil {
+			if err := p.handleStatus(msg); err != nil {
 				return nil, err
 			}
 		case <-silence.C:
@@ -120,8 +120,8 @@ func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
 	}
 }
 
-// heed handles a status of the server. (nats-server 2.15.2, consumer.go: "NATS/1.0 4…", sendErr)
-func (p *puller) heed(status *nats.Msg) error {
+// handleStatus handles a status of the server. (nats-server 2.15.2, consumer.go: "NATS/1.0 4…", sendErr)
+func (p *puller) handleStatus(status *nats.Msg) error {
 	code, text := status.Header.Get("Status"), status.Header.Get("Description")
 	says := func(part string) bool { return strings.Contains(strings.ToLower(text), part) }
 	switch {

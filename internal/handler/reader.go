@@ -13,10 +13,10 @@ import (
 const (
 	// readAhead is the batch size of a reader's pull requests.
 	readAhead = 100
-	// readerForgottenAfter is when the server removes the consumer of a reader that is no longer connected.
-	readerForgottenAfter = 30 * time.Second
-	// readAgainAfter is the delay before a reader retries after a failure.
-	readAgainAfter = 500 * time.Millisecond
+	// readerInactivity is when the server removes the consumer of a reader that is no longer connected.
+	readerInactivity = 30 * time.Second
+	// readRetryDelay is the delay before a reader retries after a failure.
+	readRetryDelay = 500 * time.Millisecond
 )
 
 // Reader reads the messages of a stream in order, each once, and then waits for new ones. It acknowledges nothing. It
@@ -43,7 +43,7 @@ type ReadFrom struct {
 // caller closes it.
 func OpenReader(ctx context.Context, js jetstream.JetStream, stream string, from ReadFrom) (*Reader, error) {
 	r := &Reader{js: js, stream: stream, from: jetstream.ConsumerConfig{
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerForgottenAfter,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerInactivity,
 	}}
 	switch {
 	case from.Start:
@@ -56,13 +56,13 @@ func OpenReader(ctx context.Context, js jetstream.JetStream, stream string, from
 		if err != nil {
 			return nil, err
 		}
-		r.goOnAt(found.CachedInfo().State.LastSeq + 1)
+		r.resumeAt(found.CachedInfo().State.LastSeq + 1)
 	}
 	err := r.open(ctx)
 	return r, err
 }
 
-func (r *Reader) goOnAt(sequence uint64) {
+func (r *Reader) resumeAt(sequence uint64) {
 	r.from.DeliverPolicy, r.from.OptStartTime = jetstream.DeliverByStartSequencePolicy, nil
 	r.from.OptStartSeq = sequence
 }
@@ -74,7 +74,7 @@ func (r *Reader) open(ctx context.Context) error {
 	}
 	if created := stream.CachedInfo().Created; !created.Equal(r.created) {
 		if !r.created.IsZero() { // the stream was recreated
-			r.goOnAt(1)
+			r.resumeAt(1)
 		}
 		r.created = created
 	}
@@ -105,7 +105,7 @@ func (r *Reader) Next(ctx context.Context) (*Message, error) {
 			return nil, nats.ErrConnectionClosed
 		}
 		r.abandon()
-		if err := sleep(ctx, readAgainAfter); err != nil {
+		if err := sleep(ctx, readRetryDelay); err != nil {
 			return nil, err
 		}
 	}
@@ -131,7 +131,7 @@ func (r *Reader) next(ctx context.Context) (*Message, error) {
 		return nil, fmt.Errorf("message %d of the consumer came after %d", meta.Sequence.Consumer, r.delivered)
 	}
 	r.delivered++
-	r.goOnAt(meta.Sequence.Stream + 1)
+	r.resumeAt(meta.Sequence.Stream + 1)
 	return msg, nil
 }
 

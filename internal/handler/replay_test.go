@@ -215,7 +215,7 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 			if c.grants {
 				grant()
 			}
-			interrupted, err := OpenLetters(t.Context(), undying{b.js})
+			interrupted, err := OpenDeadLetters(t.Context(), undying{b.js})
 			testkit.Must(t, err)
 			r, err := interrupted.Replay(t.Context(), letter)
 			if c.works && !c.grants {
@@ -315,7 +315,7 @@ func TestReplayThatIsNotPublishedLeavesTheDeadLetter(t *testing.T) {
 	letter := b.found()
 	js := newFaulty(b.js)
 	js.before[events.TypeRequested] = 1
-	faulty, err := OpenLetters(t.Context(), js)
+	faulty, err := OpenDeadLetters(t.Context(), js)
 	testkit.Must(t, err)
 	_, err = faulty.Replay(t.Context(), letter)
 	if !errors.Is(err, errInjected) {

@@ -110,7 +110,7 @@ func (h *Handler) decide(
 			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored, Body: d.msg.Data, Trips: trips,
 		}, d.name, malformed)
 	}
-	leave := func(r pipeline.Decision) pipeline.Decision { return r }
+	abandon := func(r pipeline.Decision) pipeline.Decision { return r }
 	if malformed != nil {
 		h.Log.WarnContext(work, "could not decode message", "sequence", d.sequence, "error", malformed)
 	} else {
@@ -118,7 +118,7 @@ func (h *Handler) decide(
 		job := h.Provisioner.Job(request)
 		d.job.Store(job)
 		run = func() (string, pipeline.Decision) { return request.Key(), job.Run(work) }
-		leave = func(r pipeline.Decision) pipeline.Decision { return job.Abandon(work, r) }
+		abandon = func(r pipeline.Decision) pipeline.Decision { return job.Abandon(work, r) }
 	}
 	for {
 		key, result := run()
@@ -131,7 +131,7 @@ func (h *Handler) decide(
 		trips++
 		h.breaker.trip(result.Err)
 		if h.breaker.wait(intake) != nil { // shutdown ends the wait
-			return key, leave(result)
+			return key, abandon(result)
 		}
 	}
 }

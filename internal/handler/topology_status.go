@@ -22,9 +22,9 @@ type StreamStatus struct {
 	Info *jetstream.StreamInfo // nil: it could not be read
 	// Err is [ErrMissing], what contradicts the contract (Info is set then), or why the stream could not be read.
 	Err error
-	// Asked is the local time to compare with the time in Info; it may be wrong by Unsure.
-	Asked  time.Time
-	Unsure time.Duration
+	// SampledAt is the local time to compare with the time in Info; it may be wrong by ClockError.
+	SampledAt  time.Time
+	ClockError time.Duration
 }
 
 // ConsumerStatus is the durable consumer.
@@ -33,22 +33,22 @@ type ConsumerStatus struct {
 	Err  error                   // as in StreamStatus
 }
 
-// Status reads the whole topology, and continues after a part that cannot be read. It changes nothing. It sends each
-// request through ask, which sets its timeout.
+// Status reads the whole topology, and continues after a part that cannot be read. It changes nothing. It makes
+// each call through request, which sets the timeout.
 func (t Topology) Status(
 	ctx context.Context, js jetstream.JetStream, now func() time.Time,
-	ask func(context.Context, func(context.Context) error) error,
+	request func(context.Context, func(context.Context) error) error,
 ) (s TopologyStatus) {
 	for _, want := range t.streams() {
 		found := StreamStatus{Name: want.Name}
-		err := ask(ctx, func(ctx context.Context) error {
+		err := request(ctx, func(ctx context.Context) error {
 			before := now()
 			stream, err := js.Stream(ctx, want.Name)
 			if err != nil {
 				return err
 			}
-			found.Info, found.Unsure = stream.CachedInfo(), now().Sub(before)/2
-			found.Asked = before.Add(found.Unsure)
+			found.Info, found.ClockError = stream.CachedInfo(), now().Sub(before)/2
+			found.SampledAt = before.Add(found.ClockError)
 			return checkStream(found.Info.Config, want)
 		})
 		if found.Err = err; errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -56,7 +56,7 @@ func (t Topology) Status(
 		}
 		s.Streams = append(s.Streams, found)
 	}
-	err := ask(ctx, func(ctx context.Context) error {
+	err := request(ctx, func(ctx context.Context) error {
 		consumer, err := js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
 		if err != nil {
 			return err

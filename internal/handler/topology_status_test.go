@@ -52,7 +52,7 @@ func TestSurvey(t *testing.T) {
 	Contains(t, "outcomes", s.Streams[1].Err, "storage", "Memory")
 	Contains(t, "consumer", s.Consumer.Err, "headers_only")
 	for _, stream := range s.Streams[:2] {
-		if ahead := stream.Info.TimeStamp.Sub(stream.Asked).Abs(); ahead > stream.Unsure+time.Second {
+		if ahead := stream.Info.TimeStamp.Sub(stream.SampledAt).Abs(); ahead > stream.ClockError+time.Second {
 			t.Errorf("the server's clock, which is this one, is off by %s", ahead)
 		}
 	}

@@ -14,7 +14,7 @@ func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var never time.Time
 		p := newWatchdog()
-		for at, where := range places {
+		for at, where := range states {
 			p.setState(at)
 			time.Sleep(where.patience)
 			if err := p.err(never); err != nil {
@@ -62,7 +62,7 @@ func TestAlive(t *testing.T) {
 	b.eventually("intake waits for workers", func() bool {
 		h.watchdog.hang()
 		err := h.watchdog.err(time.Time{})
-		return h.InFlight() == 4 && err != nil && strings.Contains(err.Error(), places[placeWorkers].name)
+		return h.InFlight() == 4 && err != nil && strings.Contains(err.Error(), states[stateWorkers].name)
 	})
 	testkit.Must(t, h.Liveness()) // a step has begun just now
 	release()

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	barWidth  = 1000 // in units of the drawing
-	colors    = 5    // of steps; they repeat after the last
-	mostSteps = 12   // that are drawn
+	barWidth = 1000 // in units of the drawing
+	colors   = 5    // of steps; they repeat after the last
+	maxSteps = 12   // that are drawn
 )
 
 // bar is the time that an attempt took, divided into its steps. It is drawn with SVG attributes, because the policy
@@ -38,7 +38,7 @@ func colorOf(number, steps int) int {
 // newBar divides the attempt's time into its steps; known is the number of steps of the pipeline. Steps that take
 // longer than the attempt can only be forged; the bar then shows the sum of the steps.
 func newBar(p *events.Provisioned, known int) bar {
-	steps := p.Steps[:min(len(p.Steps), mostSteps)]
+	steps := p.Steps[:min(len(p.Steps), maxSteps)]
 	sum := 0.0
 	for _, s := range steps {
 		sum += max(s.DurationMS, 0)
@@ -48,7 +48,7 @@ func newBar(p *events.Provisioned, known int) bar {
 	var texts []string
 	x := 0.0
 	for _, s := range steps {
-		text := fmt.Sprintf("%d %s %s ms", s.Number, shown(s.Name, mostName), milliseconds(s.DurationMS))
+		text := fmt.Sprintf("%d %s %s ms", s.Number, display(s.Name, maxName), milliseconds(s.DurationMS))
 		texts = append(texts, text)
 		width := 0.0
 		if whole > 0 {

@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	mostLetters = 2000 // maximum number of dead letters that are read
-	mostCauses  = 12   // maximum number of causes shown; any client that may publish can add one
+	maxDeadLetters = 2000 // maximum number of dead letters that are read
+	maxCauses      = 12   // maximum number of causes shown; any client that may publish can add one
 )
 
-// letters are the dead letters by cause, most frequent first.
-type letters struct {
+// deadLetters are the dead letters by cause, most frequent first.
+type deadLetters struct {
 	Total  uint64
 	Causes []cause
 	Others cause // all further causes
@@ -40,11 +40,11 @@ type cause struct {
 // safeReason matches a reason that may be part of a displayed command; every cause code of this service does.
 var safeReason = regexp.MustCompile(`^[A-Z][A-Z_]{0,39}$`)
 
-// Safe reports whether the reason can be copied into a shell.
-func (c cause) Safe() bool { return safeReason.MatchString(c.Reason) }
+// ShellSafe reports whether the reason can be copied into a shell.
+func (c cause) ShellSafe() bool { return safeReason.MatchString(c.Reason) }
 
 // Partial reports whether the stream holds more dead letters than were read.
-func (l letters) Partial() bool { return uint64(l.Read) < l.Total } //nolint:gosec // not negative
+func (l deadLetters) Partial() bool { return uint64(l.Read) < l.Total } //nolint:gosec // not negative
 
 func (c *cause) add(at time.Time, n int) {
 	if c.Oldest.IsZero() || at.Before(c.Oldest) {
@@ -53,29 +53,29 @@ func (c *cause) add(at time.Time, n int) {
 	c.Count += n
 }
 
-// readLetters reads the oldest dead letters, unless the stream is unchanged since the last read. On a timeout it
+// readDeadLetters reads the oldest dead letters, unless the stream is unchanged since the last read. On a timeout it
 // returns what it has read by then.
-func readLetters(ctx context.Context, js jetstream.JetStream, before letters) (letters, error) {
+func readDeadLetters(ctx context.Context, js jetstream.JetStream, before deadLetters) (deadLetters, error) {
 	stream, err := js.Stream(ctx, events.StreamDeadLetters)
 	if err != nil {
-		return letters{}, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, err)
+		return deadLetters{}, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, err)
 	}
 	info := stream.CachedInfo()
-	now := letters{Total: info.State.Msgs, created: info.Created, state: info.State}
-	if now.Total == 0 {
-		return now, nil
+	current := deadLetters{Total: info.State.Msgs, created: info.Created, state: info.State}
+	if current.Total == 0 {
+		return current, nil
 	}
-	if before.same(now) {
+	if before.same(current) {
 		return before, nil
 	}
-	open, err := handler.OpenLetters(ctx, js)
+	all, err := handler.OpenDeadLetters(ctx, js)
 	if err != nil {
-		return letters{}, err
+		return deadLetters{}, err
 	}
 	found := map[string]*cause{}
-	for letter, err := range open.All(ctx, handler.Filter{}) {
-		if err != nil && now.Read == 0 {
-			return letters{}, err
+	for letter, err := range all.All(ctx, handler.Filter{}) {
+		if err != nil && current.Read == 0 {
+			return deadLetters{}, err
 		}
 		if err != nil {
 			break
@@ -86,34 +86,34 @@ func readLetters(ctx context.Context, js jetstream.JetStream, before letters) (l
 			found[letter.Reason] = c
 		}
 		c.add(letter.Time, 1)
-		if now.Read++; now.Read == mostLetters {
+		if current.Read++; current.Read == maxDeadLetters {
 			break
 		}
 	}
-	now.Total = max(now.Total, uint64(now.Read)) //nolint:gosec // not negative
-	now.sum(found)
-	return now, nil
+	current.Total = max(current.Total, uint64(current.Read)) //nolint:gosec // not negative
+	current.sum(found)
+	return current, nil
 }
 
 // same reports whether all of the stream was read and the stream is unchanged since then.
-func (l letters) same(now letters) bool {
-	a, b := l.state, now.state
-	return l.Read > 0 && (!l.Partial() || l.Read == mostLetters) && l.created.Equal(now.created) &&
+func (l deadLetters) same(current deadLetters) bool {
+	a, b := l.state, current.state
+	return l.Read > 0 && (!l.Partial() || l.Read == maxDeadLetters) && l.created.Equal(current.created) &&
 		a.Msgs == b.Msgs && a.FirstSeq == b.FirstSeq && a.LastSeq == b.LastSeq && a.NumDeleted == b.NumDeleted
 }
 
-func (l *letters) sum(found map[string]*cause) {
+func (l *deadLetters) sum(found map[string]*cause) {
 	for _, c := range found {
 		l.Causes = append(l.Causes, *c)
 	}
 	slices.SortFunc(l.Causes, func(a, b cause) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason))
 	})
-	if len(l.Causes) <= mostCauses {
+	if len(l.Causes) <= maxCauses {
 		return
 	}
-	for _, c := range l.Causes[mostCauses:] {
+	for _, c := range l.Causes[maxCauses:] {
 		l.Others.add(c.Oldest, c.Count)
 	}
-	l.Causes = l.Causes[:mostCauses]
+	l.Causes = l.Causes[:maxCauses]
 }

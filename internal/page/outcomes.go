@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	recent = 20 // outcomes that are shown
-	// deepest is how many sequences are read at most: messages may have been removed.
-	deepest = 3 * recent
-	// together is how many messages are read in parallel.
-	together = 5
+	maxOutcomes = 20 // outcomes that are shown
+	// maxLookback is how many sequences are read at most: messages may have been removed.
+	maxLookback = 3 * maxOutcomes
+	// parallelReads is how many messages are read in parallel.
+	parallelReads = 5
 )
 
 // outcomes are the newest outcomes in their stream, newest first.
@@ -30,14 +30,14 @@ type outcomes struct {
 	created time.Time // of the stream: in a recreated one, sequences mean other messages
 }
 
-// outcome is one message of the stream. If Odd is empty, one of Provisioned and Failed is set.
+// outcome is one message of the stream. If DecodeError is empty, one of Provisioned and Failed is set.
 type outcome struct {
 	Sequence    uint64
 	Stored      time.Time // by the server
 	Provisioned *events.Provisioned
 	Failed      *events.ProvisioningFailed
-	Odd         string // why the message is not an outcome
-	gone        bool
+	DecodeError string // why the message is not an outcome
+	deleted     bool
 }
 
 // readOutcomes reads the outcomes that were not read before.
@@ -47,7 +47,7 @@ func readOutcomes(ctx context.Context, js jetstream.JetStream, before outcomes) 
 		return outcomes{}, fmt.Errorf("stream %s: %w", events.StreamEvents, err)
 	}
 	info := stream.CachedInfo()
-	now := outcomes{Total: info.State.Msgs, created: info.Created}
+	current := outcomes{Total: info.State.Msgs, created: info.Created}
 	known := map[uint64]outcome{}
 	if info.Created.Equal(before.created) {
 		for _, o := range before.List {
@@ -55,11 +55,11 @@ func readOutcomes(ctx context.Context, js jetstream.JetStream, before outcomes) 
 		}
 	}
 	next := info.State.LastSeq
-	first := max(info.State.FirstSeq, 1, next-min(next, deepest)+1)
-	for next >= first && len(now.List) < recent {
-		batch := make([]outcome, min(next-first+1, uint64(recent-len(now.List)))) //nolint:gosec // not negative
+	first := max(info.State.FirstSeq, 1, next-min(next, maxLookback)+1)
+	for next >= first && len(current.List) < maxOutcomes {
+		batch := make([]outcome, min(next-first+1, uint64(maxOutcomes-len(current.List)))) //nolint:gosec // not negative
 		var group errgroup.Group
-		group.SetLimit(together)
+		group.SetLimit(parallelReads)
 		for i := range batch {
 			sequence := next - uint64(i)
 			var read bool
@@ -75,26 +75,26 @@ func readOutcomes(ctx context.Context, js jetstream.JetStream, before outcomes) 
 			return outcomes{}, fmt.Errorf("read stream %s: %w", events.StreamEvents, err)
 		}
 		for _, o := range batch {
-			if !o.gone {
-				now.List = append(now.List, o)
+			if !o.deleted {
+				current.List = append(current.List, o)
 			}
 		}
 		next -= uint64(len(batch))
 	}
-	return now, nil
+	return current, nil
 }
 
 func readOutcome(ctx context.Context, js jetstream.JetStream, sequence uint64) (outcome, error) {
 	msg, err := handler.GetMessage(ctx, js, events.StreamEvents, handler.StoredMessage{Sequence: sequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return outcome{gone: true}, nil
+		return outcome{deleted: true}, nil
 	}
 	if err != nil {
 		return outcome{}, err
 	}
 	o := outcome{Sequence: sequence, Stored: msg.Time.UTC()}
 	if o.Provisioned, o.Failed, err = decode(msg); err != nil {
-		o.Odd = err.Error()
+		o.DecodeError = err.Error()
 	}
 	return o, nil
 }
@@ -115,8 +115,8 @@ func decode(msg *jetstream.RawStreamMsg) (*events.Provisioned, *events.Provision
 // ourKey matches the key of a dead letter; any other text is not put into a command.
 var ourKey = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// Letter is a prefix of the key of a failure's dead letter that is long enough to select it, or empty.
-func (o outcome) Letter() string {
+// DeadLetterKey is a prefix of the key of a failure's dead letter that is long enough to select it, or empty.
+func (o outcome) DeadLetterKey() string {
 	key := strings.TrimPrefix(o.Failed.DeadLetter.Subject, events.SubjectDeadLetterPrefix)
 	if !ourKey.MatchString(key) {
 		return ""

@@ -47,20 +47,20 @@ type Page struct {
 	mux      *http.ServeMux
 	template *template.Template
 
-	turn chan struct{} // held while the page is rendered
-	html []byte        // the page as last rendered; nil: never
-	made time.Time
+	rendering  chan struct{} // held while the page is rendered
+	html       []byte        // the page as last rendered; nil: never
+	renderedAt time.Time
 
 	mu       sync.Mutex
 	js       jetstream.JetStream // nil: not connected yet
 	database func() Database     // nil: not opened yet
 	closed   bool
-	asking   sync.WaitGroup
+	reads    sync.WaitGroup
 
-	queue    source[queue]
-	outcomes source[outcomes]
-	rates    source[rates]
-	letters  source[letters]
+	queue       source[queue]
+	outcomes    source[outcomes]
+	rates       source[rates]
+	deadLetters source[deadLetters]
 }
 
 // New returns a page, or an error that names what is missing.
@@ -69,9 +69,9 @@ func New(c Config) (*Page, error) {
 		return nil, errors.New("page: Ready and Now are required")
 	}
 	p := &Page{
-		Config: c, started: c.Now(), mux: http.NewServeMux(), turn: make(chan struct{}, 1),
+		Config: c, started: c.Now(), mux: http.NewServeMux(), rendering: make(chan struct{}, 1),
 		// Sources that need many requests, or consumers, are read less often.
-		rates: source[rates]{every: 5 * cacheFor}, letters: source[letters]{every: 5 * cacheFor},
+		rates: source[rates]{every: 5 * cacheFor}, deadLetters: source[deadLetters]{every: 5 * cacheFor},
 	}
 	names := []string{"page.css", "page.js"}
 	build := sha256.New()
@@ -84,7 +84,7 @@ func New(c Config) (*Page, error) {
 		p.mux.Handle("GET /static/"+name, asset(name, content))
 	}
 	var err error
-	if p.template, err = template.New("page").Funcs(functions(tag(build.Sum(nil)), c.Steps)).Parse(text); err != nil {
+	if p.template, err = template.New("page").Funcs(functions(shortHash(build.Sum(nil)), c.Steps)).Parse(text); err != nil {
 		return nil, err
 	}
 	p.mux.HandleFunc("GET /{$}", p.show)
@@ -110,7 +110,7 @@ func (p *Page) Close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	p.asking.Wait()
+	p.reads.Wait()
 }
 
 // ServeHTTP serves /, /static/page.css and /static/page.js.
@@ -137,15 +137,15 @@ func (p *Page) show(w http.ResponseWriter, r *http.Request) {
 // current returns the current page. The first caller renders it; concurrent callers wait and share it.
 func (p *Page) current(ctx context.Context) ([]byte, error) {
 	select {
-	case p.turn <- struct{}{}:
-		defer func() { <-p.turn }()
+	case p.rendering <- struct{}{}:
+		defer func() { <-p.rendering }()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if p.html != nil && p.Now().Sub(p.made) < cacheFor {
+	if p.html != nil && p.Now().Sub(p.renderedAt) < cacheFor {
 		return p.html, nil
 	}
-	v := p.look(ctx)
+	v := p.readAll(ctx)
 	if ctx.Err() != nil { // the viewer left; the view may be incomplete
 		return nil, context.Cause(ctx)
 	}
@@ -153,7 +153,7 @@ func (p *Page) current(ctx context.Context) ([]byte, error) {
 	if err := p.template.Execute(&b, v); err != nil {
 		return nil, err
 	}
-	p.html, p.made = b.Bytes(), p.Now()
+	p.html, p.renderedAt = b.Bytes(), p.Now()
 	return p.html, nil
 }
 
@@ -161,7 +161,7 @@ func (p *Page) current(ctx context.Context) ([]byte, error) {
 // from another version of the service.
 func asset(name string, content []byte) http.Handler {
 	sum := sha256.Sum256(content)
-	etag := `"` + tag(sum[:]) + `"`
+	etag := `"` + shortHash(sum[:]) + `"`
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", etag)
 		w.Header().Set("Cache-Control", "no-cache")
@@ -169,5 +169,5 @@ func asset(name string, content []byte) http.Handler {
 	})
 }
 
-// tag returns a digest's first 8 bytes in hex, enough to distinguish versions.
-func tag(sum []byte) string { return hex.EncodeToString(sum[:8]) }
+// shortHash returns a digest's first 8 bytes in hex, enough to distinguish versions.
+func shortHash(sum []byte) string { return hex.EncodeToString(sum[:8]) }

@@ -228,7 +228,7 @@ func TestManyDeadLetters(t *testing.T) {
 	b := newConnected(t)
 	f := b.spoil()
 	const more = 7
-	for i := range mostLetters + more {
+	for i := range maxDeadLetters + more {
 		reason := "TENANT_EXISTS"
 		if i%10 == 0 {
 			reason = fmt.Sprintf("CAUSE_%c%c", 'A'+i/10%10, 'A'+i/100%20)
@@ -242,7 +242,7 @@ func TestManyDeadLetters(t *testing.T) {
 		}
 	}
 	testkit.Contains(t, "the page", html, "counts are minimums, from the oldest 2,000 only", "≥ 1,800<", "2,007 in the stream", ">others</th>")
-	testkit.Equal(t, "rows", strings.Count(html, `class="cause"`), mostCauses+1)
+	testkit.Equal(t, "rows", strings.Count(html, `class="cause"`), maxCauses+1)
 
 	lists := func() int64 { // not counting those of the rates
 		before := f.consumers.Load()

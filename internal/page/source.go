@@ -39,21 +39,21 @@ func (a answer[T]) Known() bool { return !a.At.IsZero() }
 type source[T any] struct {
 	every time.Duration // minimum interval between reads; 0: at each rendering
 
-	mu    sync.Mutex
-	last  answer[T]
-	asked time.Time
-	busy  chan struct{} // closed when the running read ends; nil: none runs
+	mu        sync.Mutex
+	last      answer[T]
+	startedAt time.Time
+	busy      chan struct{} // closed when the running read ends; nil: none runs
 }
 
 // read reads a T from JetStream. before is the last value.
 type read[T any] func(ctx context.Context, js jetstream.JetStream, before T) (T, error)
 
-// ask reads the source, unless it was read within its interval, and returns its answer. If an earlier read still runs,
-// ask waits for that one.
-func ask[T any](ctx context.Context, p *Page, s *source[T], fn read[T]) answer[T] {
+// query reads the source, unless it was read within its interval, and returns its answer. If an earlier read still
+// runs, query waits for that one.
+func query[T any](ctx context.Context, p *Page, s *source[T], fn read[T]) answer[T] {
 	s.mu.Lock()
 	busy := s.busy
-	if busy == nil && (s.asked.IsZero() || p.Now().Sub(s.asked) >= s.every) {
+	if busy == nil && (s.startedAt.IsZero() || p.Now().Sub(s.startedAt) >= s.every) {
 		busy = begin(ctx, p, s, fn)
 	}
 	s.mu.Unlock()
@@ -87,9 +87,9 @@ func begin[T any](ctx context.Context, p *Page, s *source[T], fn read[T]) (busy 
 		return nil
 	}
 	js, before := p.js, s.last.Value
-	s.asked, s.busy = p.Now(), make(chan struct{})
+	s.startedAt, s.busy = p.Now(), make(chan struct{})
 	busy = s.busy
-	p.asking.Go(func() {
+	p.reads.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sourceTimeout)
 		defer cancel()
 		var value T
@@ -99,7 +99,7 @@ func begin[T any](ctx context.Context, p *Page, s *source[T], fn read[T]) (busy 
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.last.Err = plainly(err); err == nil {
+		if s.last.Err = explain(err); err == nil {
 			s.last.Value, s.last.At = value, p.Now()
 		}
 		close(busy)
@@ -119,8 +119,8 @@ func connected(js jetstream.JetStream) error {
 	return nil
 }
 
-// plainly replaces an error that means "no answer" by one that explains it.
-func plainly(err error) error {
+// explain replaces an error that means "no answer" by one that explains it.
+func explain(err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		return errNoAnswer

@@ -15,8 +15,8 @@ import (
 
 // Maximum lengths of displayed untrusted text, in characters.
 const (
-	mostName    = 64
-	mostMessage = 240
+	maxName    = 64
+	maxMessage = 240
 )
 
 // legend is the colour of a step.
@@ -29,9 +29,9 @@ type legend struct {
 func functions(build string, steps []string) template.FuncMap {
 	return template.FuncMap{
 		"build": func() string { return build },
-		"name":  func(s any) string { return shown(fmt.Sprint(s), mostName) },
+		"name":  func(s any) string { return display(fmt.Sprint(s), maxName) },
 		"message": func(s any) string {
-			return shown(oneLine(fmt.Sprint(s)), mostMessage)
+			return display(oneLine(fmt.Sprint(s)), maxMessage)
 		},
 		"clock": func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -52,8 +52,8 @@ func functions(build string, steps []string) template.FuncMap {
 
 // oneLine joins the lines of a message, each once: a driver reports every connection attempt on a line of its own.
 func oneLine(s string) string {
-	if len(s) > 4*mostMessage {
-		s = strings.ToValidUTF8(s[:4*mostMessage], "")
+	if len(s) > 4*maxMessage {
+		s = strings.ToValidUTF8(s[:4*maxMessage], "")
 	}
 	var all []string
 	for line := range strings.Lines(s) {
@@ -64,22 +64,22 @@ func oneLine(s string) string {
 	return strings.ReplaceAll(strings.Join(all, " · "), ": · ", ": ")
 }
 
-// shown makes untrusted text safe to display. It quotes text with unprintable characters, such as those that change the
-// direction of writing, and truncates it.
-func shown(s string, most int) string {
+// display makes untrusted text safe to display. It quotes text with unprintable characters, such as those that change
+// the direction of writing, and truncates it.
+func display(s string, limit int) string {
 	if s == "" {
 		return "(empty)"
 	}
 	// Do not scan a megabyte to show a few characters.
-	if limit := utf8.UTFMax * (most + 1); len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "")
+	if bytes := utf8.UTFMax * (limit + 1); len(s) > bytes {
+		s = strings.ToValidUTF8(s[:bytes], "")
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) ||
 		strings.TrimSpace(s) != s {
 		s = strconv.Quote(s)
 	}
-	if runes := []rune(s); len(runes) > most {
-		return string(runes[:most-1]) + "…"
+	if runes := []rune(s); len(runes) > limit {
+		return string(runes[:limit-1]) + "…"
 	}
 	return s
 }

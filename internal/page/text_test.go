@@ -23,7 +23,7 @@ func TestShown(t *testing.T) {
 		"שלום": "שלום", "\xff": `"\xff"`, "<b>": "<b>", "0123456789": "0123456789", "0123456789x": "012345678…",
 		strings.Repeat("é", 1<<20): strings.Repeat("é", 9) + "…",
 	} {
-		testkit.Equal(t, given[:min(len(given), 20)], shown(given, 10), want)
+		testkit.Equal(t, given[:min(len(given), 20)], display(given, 10), want)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestBar(t *testing.T) {
 	}
 	for _, steps := range [][]events.StepTiming{nil, many, many[:1], many[:2], many[:3]} {
 		b := newBar(&events.Provisioned{DurationMS: 0.5, Steps: steps}, 5)
-		if len(b.Parts) > mostSteps {
+		if len(b.Parts) > maxSteps {
 			t.Errorf("%d parts", len(b.Parts))
 		}
 		for _, p := range b.Parts {

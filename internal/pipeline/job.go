@@ -36,7 +36,7 @@ type Job struct {
 	claim     *Claim
 	trips     int                    // how often an outage has interrupted it
 	held      atomic.Pointer[Claim]  // the claim while the attempt is alive; for Renew
-	alone     bool                   // the attempt runs in isolation, also when it is run again
+	isolated  bool                   // the attempt runs in isolation, also when it is run again
 	trace     propagation.MapCarrier // the span in which it is decided; nil: not traced
 	log       *slog.Logger
 }
@@ -93,9 +93,9 @@ func (j *Job) Run(ctx context.Context) (result Decision) {
 
 // attemptResult is the result of an attempt that ended with this verdict and error.
 func attemptResult(v Verdict, err error) AttemptResult {
-	var settled *AlreadyDecidedError
+	var decided *AlreadyDecidedError
 	switch {
-	case errors.As(err, &settled):
+	case errors.As(err, &decided):
 		return AttemptOvertaken
 	case v == Acknowledge:
 		return AttemptProvisioned
@@ -104,9 +104,9 @@ func attemptResult(v Verdict, err error) AttemptResult {
 	case v == Pause:
 		return AttemptInterrupted
 	case v == Release:
-		return AttemptHandedBack
+		return AttemptReleased
 	}
-	return AttemptPostponed
+	return AttemptRetried
 }
 
 // finish returns the decision on an attempt that has run.
@@ -126,16 +126,16 @@ func (j *Job) finish(ctx context.Context, a *Attempt, err error, leftBehind []st
 // still run.
 func (j *Job) admit(ctx context.Context) (end func(), err error) {
 	if j.claim == nil && j.request.Redelivered { // otherwise the attempt without a result is this job's own
-		if j.alone, err = j.p.Database.LastAttemptVanished(ctx, j.request, j.p.Limit); err != nil {
+		if j.isolated, err = j.p.Database.LastAttemptVanished(ctx, j.request, j.p.Limit); err != nil {
 			return nil, err
 		}
-		if j.alone {
+		if j.isolated {
 			j.log.WarnContext(ctx, "previous attempt left no result and may have crashed the process; "+
 				"running the next one in isolation")
 		}
 	}
 	share := int64(1)
-	if j.alone {
+	if j.isolated {
 		share = exclusive
 	}
 	if err := j.p.acquire(ctx, j.p.running, share); err != nil {
@@ -146,10 +146,10 @@ func (j *Job) admit(ctx context.Context) (end func(), err error) {
 
 // claimFailed returns the decision on an error of the claim itself. No attempt was spent.
 func (j *Job) claimFailed(ctx context.Context, err error) Decision {
-	var settled *AlreadyDecidedError
+	var decided *AlreadyDecidedError
 	switch {
-	case errors.As(err, &settled):
-		return j.alreadyDecided(settled.Outcome)
+	case errors.As(err, &decided):
+		return j.alreadyDecided(decided.Outcome)
 	case errors.Is(err, ErrBusy):
 		return j.notDecided(ctx, Facts{Ledger: Busy}, err, AttemptNote{})
 	}
@@ -198,10 +198,10 @@ func (j *Job) result(f Facts) Decision {
 
 // attemptFailed returns the decision on an error of the attempt, at the step with this number.
 func (j *Job) attemptFailed(ctx context.Context, step int, err error, leftBehind []string) Decision {
-	var settled *AlreadyDecidedError
-	if errors.As(err, &settled) {
-		j.log.InfoContext(ctx, "another worker finished this request", "outcome", settled.Outcome.ID)
-		return j.alreadyDecided(settled.Outcome)
+	var decided *AlreadyDecidedError
+	if errors.As(err, &decided) {
+		j.log.InfoContext(ctx, "another worker finished this request", "outcome", decided.Outcome.ID)
+		return j.alreadyDecided(decided.Outcome)
 	}
 	if errors.Is(err, ErrBusy) {
 		return j.busy(ctx, step, err)
@@ -211,9 +211,9 @@ func (j *Job) attemptFailed(ctx context.Context, step int, err error, leftBehind
 	if errors.Is(err, errDraining) {
 		facts.Result, facts.Phase = ResultOutage, Draining // it was not interrupted by a fault
 	} else {
-		met := fault
+		first := fault
 		fault, err = j.p.judge(ctx, err, j.trips)
-		if met.Lost && fault.Class == Transient {
+		if first.Lost && fault.Class == Transient {
 			return j.busy(ctx, step, err)
 		}
 		facts.Result = resultOf(fault)
@@ -269,8 +269,8 @@ func (j *Job) recordFailure(ctx context.Context, f Facts, step int, fault *Fault
 		}
 		return j.alreadyDecided(outcome)
 	}
-	met, why := j.p.judge(ctx, err, j.trips)
-	f.Ledger, f.Result = Unread, resultOf(met)
+	judged, why := j.p.judge(ctx, err, j.trips)
+	f.Ledger, f.Result = Unread, resultOf(judged)
 	return j.notDecided(ctx, f, fmt.Errorf("record the failure: %w", why),
 		AttemptNote{Step: failure.Step, Code: string(failure.Cause.Code), Text: failure.Cause.Message})
 }

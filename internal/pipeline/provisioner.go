@@ -46,16 +46,16 @@ type AttemptResult string
 const (
 	AttemptProvisioned AttemptResult = "provisioned"
 	AttemptFailed      AttemptResult = "failed"      // permanently
-	AttemptPostponed   AttemptResult = "postponed"   // after a transient fault
+	AttemptRetried     AttemptResult = "postponed"   // after a transient fault
 	AttemptInterrupted AttemptResult = "interrupted" // by an outage
-	AttemptHandedBack  AttemptResult = "handed_back" // because the process stops
+	AttemptReleased    AttemptResult = "handed_back" // because the process stops
 	AttemptOvertaken   AttemptResult = "overtaken"   // another delivery's attempt decided the request
 )
 
 // AttemptResults are all results of attempts.
 func AttemptResults() []AttemptResult {
 	return []AttemptResult{
-		AttemptProvisioned, AttemptFailed, AttemptPostponed, AttemptInterrupted, AttemptHandedBack, AttemptOvertaken,
+		AttemptProvisioned, AttemptFailed, AttemptRetried, AttemptInterrupted, AttemptReleased, AttemptOvertaken,
 	}
 }
 

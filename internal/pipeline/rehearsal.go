@@ -13,13 +13,13 @@ const rehearsalTimeout = 30 * time.Second
 
 // rehearsal is the last rehearsal.
 type rehearsal struct {
-	turn  chan struct{} // held while one runs
-	began time.Time
-	took  time.Duration
-	err   error
+	running chan struct{} // held while one runs
+	began   time.Time
+	took    time.Duration
+	err     error
 }
 
-func newRehearsal() *rehearsal { return &rehearsal{turn: make(chan struct{}, 1)} }
+func newRehearsal() *rehearsal { return &rehearsal{running: make(chan struct{}, 1)} }
 
 // Rehearse provisions a scratch tenant and rolls it back. If that fails, the fault is not one request's. Concurrent
 // callers share one rehearsal that begins after all of their calls. A missing permission to create schemas is not an
@@ -31,15 +31,15 @@ func (p *Provisioner) Rehearse(ctx context.Context) error {
 
 // rehearse is Rehearse, and also returns its duration.
 func (p *Provisioner) rehearse(ctx context.Context) (took time.Duration, err error) {
-	asked := time.Now()
+	called := time.Now()
 	r := p.rehearsal
 	select {
-	case r.turn <- struct{}{}:
-		defer func() { <-r.turn }()
+	case r.running <- struct{}{}:
+		defer func() { <-r.running }()
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	}
-	if r.began.After(asked) {
+	if r.began.After(called) {
 		return r.took, r.err
 	}
 	began := time.Now()
@@ -62,17 +62,17 @@ func (p *Provisioner) rehearse(ctx context.Context) (took time.Duration, err err
 // report.
 func (p *Provisioner) judge(ctx context.Context, err error, trips int) (fault *Fault, why error) {
 	fault = faultOf(err)
-	most := mostTrips
+	limit := maxTrips
 	if fault.Lost {
-		most = mostLosses
+		limit = maxLosses
 	}
-	alone := fault.Class == Outage && trips >= most
+	ownFault := fault.Class == Outage && trips >= limit
 	// After a cancellation the error may be a result of it.
-	if ctx.Err() != nil || !alone && !fault.isDoubtful() {
+	if ctx.Err() != nil || !ownFault && !fault.isDoubtful() {
 		return fault, err
 	}
 	took, shared := p.rehearse(ctx)
-	if shared == nil && fault.Waited && took > slowRehearsal && !alone {
+	if shared == nil && fault.Waited && took > slowRehearsal && !ownFault {
 		shared = fmt.Errorf("rehearsal was blocked as well, for %s", took.Round(time.Millisecond))
 	}
 	switch {
@@ -82,7 +82,7 @@ func (p *Provisioner) judge(ctx context.Context, err error, trips int) (fault *F
 		outage := *faultOf(shared)
 		outage.Class, outage.Code = Outage, ""
 		return &outage, fmt.Errorf("%w (first error: %w)", shared, err)
-	case alone:
+	case ownFault:
 		own := *fault
 		own.Class = Transient
 		return &own, err
@@ -91,11 +91,11 @@ func (p *Provisioner) judge(ctx context.Context, err error, trips int) (fault *F
 }
 
 const (
-	// mostTrips is how often an outage that affects only one request may pause intake while rehearsals succeed.
-	mostTrips = 3
-	// mostLosses is the same for lost connections. If connections are scarce or are cut repeatedly, a few losses in a row
+	// maxTrips is how often an outage that affects only one request may pause intake while rehearsals succeed.
+	maxTrips = 3
+	// maxLosses is the same for lost connections. If connections are scarce or are cut repeatedly, a few losses in a row
 	// are no evidence against a request, and its attempt cannot be refunded without a connection.
-	mostLosses = 30
+	maxLosses = 30
 )
 
 // slowRehearsal is the duration above which a successful rehearsal has itself waited, for example for a lock on the
