@@ -47,7 +47,7 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 	if c.Prepared > 0 {
 		checks = append(checks, checkEventTriggers(v))
 	}
-	checks = append(checks, checkClock("database_clock", "the database server's", v.Skew, v.Unsure))
+	checks = append(checks, checkClock("database_clock", "the database server's", v.Skew, v.ClockError))
 	// Behind a pooler that shares sessions, the reader's settings would apply to other clients' sessions.
 	return checks, !v.Pooler.Changes
 }

@@ -16,8 +16,8 @@ type Found struct {
 	PrimaryKey  []string
 	Unique      [][]string // constraints and unique indexes alike
 	ForeignKeys []ForeignKey
-	// Others are constraints of kinds that the definition does not use: checks, exclusions, keys over several columns, row
-	// security, triggers that can reject a row.
+	// Others are constraints of kinds that the definition does not use: checks, exclusions, keys over several columns,
+	// row security, triggers that can reject a row.
 	Others  []string
 	Indexes []FoundIndex // only valid, complete, non-unique ones
 }

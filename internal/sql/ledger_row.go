@@ -15,12 +15,12 @@ type LedgerRow struct {
 	OutcomeID           string // empty while running
 	Outcome             string // the event
 	DeadLetterConfirmed bool   // the dead letter of this failure is confirmed
-	Delivery            string // see [pipeline.Outcome]
+	DeliveryID          string // see [pipeline.Outcome]
 }
 
 // Scan reads the row.
 func (e *LedgerRow) Scan(row interface{ Scan(dest ...any) error }) error {
-	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome, &e.DeadLetterConfirmed, &e.Delivery)
+	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome, &e.DeadLetterConfirmed, &e.DeliveryID)
 }
 
 // Decided reports whether the outcome of that replay is final.
@@ -39,14 +39,14 @@ func (e *LedgerRow) AlreadyDecided() *pipeline.AlreadyDecidedError {
 	}
 	return &pipeline.AlreadyDecidedError{Outcome: pipeline.Outcome{
 		ID: e.OutcomeID, Type: kind, Body: []byte(e.Outcome),
-		DeadLetterConfirmed: e.DeadLetterConfirmed, DeliveryID: e.Delivery,
+		DeadLetterConfirmed: e.DeadLetterConfirmed, DeliveryID: e.DeliveryID,
 	}}
 }
 
 // CurrentOutcome returns the outcome that the row holds. Its ID is empty if there is none.
 func (e *LedgerRow) CurrentOutcome() pipeline.Outcome {
-	if settled := e.AlreadyDecided(); settled != nil {
-		return settled.Outcome
+	if decided := e.AlreadyDecided(); decided != nil {
+		return decided.Outcome
 	}
 	return pipeline.Outcome{}
 }
@@ -54,17 +54,17 @@ func (e *LedgerRow) CurrentOutcome() pipeline.Outcome {
 // CheckAvailable decides, from the rows read again under the lock, whether the attempt may continue. It returns nil, or
 // the reason why not. twin is the registered id that differs from the tenant's only in case; holder is the tenant that
 // the boundary is registered for. Both may be empty.
-func (e *LedgerRow) CheckAvailable(c pipeline.Claim, tenant, twin, boundary, holder string) error {
-	settled := e.AlreadyDecided()
+func (e *LedgerRow) CheckAvailable(c pipeline.Claim, tenant, caseVariant, boundary, owner string) error {
+	decided := e.AlreadyDecided()
 	switch {
-	case settled != nil:
-		return settled
+	case decided != nil:
+		return decided
 	case e.Replay != c.Replay:
 		return ErrReopened
-	case twin != "":
-		return pipeline.TenantExists(tenant, twin)
-	case holder != "":
-		return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s is registered for tenant %q", boundary, holder)
+	case caseVariant != "":
+		return pipeline.TenantExists(tenant, caseVariant)
+	case owner != "":
+		return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s is registered for tenant %q", boundary, owner)
 	}
 	return nil
 }
@@ -74,11 +74,11 @@ func (e *LedgerRow) CheckAvailable(c pipeline.Claim, tenant, twin, boundary, hol
 func (e *LedgerRow) ClaimResult(key string, granted bool, registered string) (pipeline.Claim, error) {
 	if granted {
 		return pipeline.Claim{
-			Key: key, Replay: e.Replay, Attempt: e.Attempts, DeliveryID: e.Delivery, Registered: registered,
+			Key: key, Replay: e.Replay, Attempt: e.Attempts, DeliveryID: e.DeliveryID, Registered: registered,
 		}, nil
 	}
-	if settled := e.AlreadyDecided(); settled != nil {
-		return pipeline.Claim{}, settled
+	if decided := e.AlreadyDecided(); decided != nil {
+		return pipeline.Claim{}, decided
 	}
 	return pipeline.Claim{}, pipeline.ErrBusy
 }
@@ -90,9 +90,9 @@ var ErrReopened = errors.New("a replay or a later attempt has restarted this req
 // StoredOutcome returns the outcome in the ledger after an attempt to record one. An outcome that is not in the ledger
 // must not be published: it could differ from one already published under the same id.
 func (e *LedgerRow) StoredOutcome() (pipeline.Outcome, error) {
-	settled := e.AlreadyDecided()
-	if settled == nil {
+	decided := e.AlreadyDecided()
+	if decided == nil {
 		return pipeline.Outcome{}, ErrReopened
 	}
-	return settled.Outcome, nil
+	return decided.Outcome, nil
 }

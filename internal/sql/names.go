@@ -96,8 +96,8 @@ func NewPathTemplate(template string) (PathTemplate, error) {
 		strings.ContainsAny(template, "\\?#%") {
 		return PathTemplate{}, fmt.Errorf("%q must be a plain relative path, such as tenant_{tenant_id}/docex.db", template)
 	}
-	// SQLite keeps files next to a database, named after it with the suffixes -journal, -wal and -shm. A name that ends in
-	// the id could be such a file of another tenant.
+	// SQLite keeps files next to a database, named after it with the suffixes -journal, -wal and -shm. A name that ends
+	// in the id could be such a file of another tenant.
 	file := path.Base(template)
 	if end := file[strings.LastIndex(file, "}")+1:]; strings.Contains(file, Placeholder) && !strings.Contains(end, ".") {
 		return PathTemplate{}, fmt.Errorf("%q must end in an extension, such as %s.db", template, Placeholder)

@@ -49,11 +49,11 @@ func (s *Store) Begin(ctx context.Context, c pipeline.Claim, tenantID string) (p
 func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	boundary, err := b.createBoundary(ctx, b.asksPool())
-	if !errors.Is(err, errPoolRefuses) {
+	boundary, err := b.createBoundary(ctx, b.usesPool())
+	if !errors.Is(err, errPoolUnusable) {
 		return boundary, err
 	}
-	b.prepared.refuse(b.log, err)
+	b.prepared.disable(b.log, err)
 	b.taken = ""
 	if _, err := b.conn.Exec(ctx, "ROLLBACK"); err != nil {
 		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, sharedFault(err))
@@ -61,34 +61,34 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	return b.createBoundary(ctx, false)
 }
 
-// createBoundary tries to take a prepared boundary if asks is set. Only then can it return [errPoolRefuses].
-func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundary, error) {
+// createBoundary tries to take a prepared boundary if usePool is set. Only then can it return [errPoolRefuses].
+func (b *build) createBoundary(ctx context.Context, usePool bool) (pipeline.Boundary, error) {
 	var (
-		ledger       sql.LedgerRow
-		twin, holder string
-		existed      bool
+		ledger             sql.LedgerRow
+		caseVariant, owner string
+		existed            bool
 	)
-	batch := &placed{}
-	batch.queue(ofAll, nil, "BEGIN")
-	batch.queue(ofLock, nil, b.q.lockBoundary, b.boundaryKey(), b.workKey())
-	batch.queue(ofAll, func(row pgx.Row) error { return ledger.Scan(row) }, b.q.lockRequest(), b.claim.Key)
-	batch.queue(ofAll, func(row pgx.Row) error { return row.Scan(&twin, &holder, &existed) }, b.q.look, b.tenant, b.schema)
-	if asks {
-		batch.queue(ofPool, b.scanTaken, b.q.takePrepared, b.prepared.definition, b.schema)
+	batch := &scopedBatch{}
+	batch.queue(sharedScope, nil, "BEGIN")
+	batch.queue(lockScope, nil, b.q.LockBoundary, b.boundaryKey(), b.workKey())
+	batch.queue(sharedScope, func(row pgx.Row) error { return ledger.Scan(row) }, b.q.lockRequest(), b.claim.Key)
+	batch.queue(sharedScope, func(row pgx.Row) error { return row.Scan(&caseVariant, &owner, &existed) }, b.q.CheckAvailable, b.tenant, b.schema)
+	if usePool {
+		batch.queue(poolScope, b.scanTaken, b.q.TakePrepared, b.prepared.definition, b.schema)
 	} else {
-		batch.queue(ofTenant, nil, b.ddl(b.q.createSchema))
+		batch.queue(tenantScope, nil, b.ddl(b.q.CreateSchema))
 	}
 	sent := time.Now()
 	if at, err := batch.send(ctx, b.conn); err != nil {
 		err = b.faultAt(ctx, at, stall(err, sent, b.timeouts))
 		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, err)
 	}
-	if err := ledger.CheckAvailable(b.claim, b.tenant, twin, "schema "+b.schema, holder); err != nil {
+	if err := ledger.CheckAvailable(b.claim, b.tenant, caseVariant, "schema "+b.schema, owner); err != nil {
 		return pipeline.Boundary{}, b.confirmed(ctx, err)
 	}
-	if asks && (!existed || b.taken != "") {
+	if usePool && (!existed || b.taken != "") {
 		var err error
-		if existed, err = b.open(ctx); err != nil {
+		if existed, err = b.openBoundary(ctx); err != nil {
 			return pipeline.Boundary{}, err
 		}
 	}
@@ -100,33 +100,33 @@ func (b *build) createBoundary(ctx context.Context, asks bool) (pipeline.Boundar
 	return pipeline.Boundary{SchemaName: b.schema, Prepared: b.taken != ""}, nil
 }
 
-// errPoolRefuses means that taking a prepared boundary failed; the attempt can still create one without the pool.
-var errPoolRefuses = errors.New("the prepared boundary could not be used")
+// errPoolUnusable means that taking a prepared boundary failed; the attempt can still create one without the pool.
+var errPoolUnusable = errors.New("the prepared boundary could not be used")
 
-// faultAt returns the fault of a statement that failed in that place.
-func (b *build) faultAt(ctx context.Context, at place, err error) error {
+// faultAt returns the fault of a statement that failed in that scope.
+func (b *build) faultAt(ctx context.Context, at scope, err error) error {
 	switch at {
-	case ofTenant:
-		return withMissingPrivilege(classify(err), createRight)
-	case ofLock, ofAll:
+	case tenantScope:
+		return withMissingPrivilege(classify(err), createPrivilege)
+	case lockScope, sharedScope:
 		err = b.blocked(ctx, err)
 		var outage *pipeline.Fault
-		if at == ofLock && waitEnded(err) && !errors.As(err, &outage) {
+		if at == lockScope && waitEnded(err) && !errors.As(err, &outage) {
 			return fmt.Errorf("another session is working on the boundary: %w", pipeline.ErrBusy)
 		}
-	case ofPool:
+	case poolScope:
 		var fault *pipeline.Fault
 		err = b.registryFault(err)
 		if errors.As(err, &fault) && (fault.Class != pipeline.Outage || stale[fault.DriverCode]) {
-			return fmt.Errorf("%w: %w", errPoolRefuses, err)
+			return fmt.Errorf("%w: %w", errPoolUnusable, err)
 		}
 		return err
 	}
 	return b.ledgerFault(err)
 }
 
-// optional returns a scan of one row that may be missing.
-func optional(into *string) func(pgx.Row) error {
+// scanOptional returns a scan of one row that may be missing.
+func scanOptional(into *string) func(pgx.Row) error {
 	return func(row pgx.Row) error {
 		if err := row.Scan(into); !errors.Is(err, pgx.ErrNoRows) {
 			return err
@@ -143,7 +143,7 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	var whose ownership
 	batch := &pgx.Batch{}
 	b.queueOwnership(batch, b.schema, &whose)
-	batch.Queue(b.q.relations, b.schema).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(b.q.Relations, b.schema).Query(func(rows pgx.Rows) (err error) {
 		relations, err = pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
 		return err
 	})
@@ -155,7 +155,7 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	}
 	b.keepComment = !whose.unstamped()
 	batch = &pgx.Batch{}
-	batch.Queue(b.q.lockTimeout, milliseconds(ownLockTimeout))
+	batch.Queue(b.q.LockTimeout, milliseconds(ownLockTimeout))
 	full := make([]bool, len(relations))
 	for i, r := range relations {
 		if r.Kind == "f" { // a query would depend on another server, where nothing can be locked
@@ -163,9 +163,9 @@ func (b *build) requireEmpty(ctx context.Context) error {
 			continue
 		}
 		if r.Kind == "r" || r.Kind == "p" {
-			batch.Queue(render(b.q.lockTable, "relation", b.schema, r.Name))
+			batch.Queue(render(b.q.LockTable, "relation", b.schema, r.Name))
 		}
-		batch.Queue(render(b.q.hasRows, "relation", b.schema, r.Name)).QueryRow(func(row pgx.Row) error {
+		batch.Queue(render(b.q.HasRows, "relation", b.schema, r.Name)).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&full[i])
 		})
 	}
@@ -208,7 +208,7 @@ func (b *build) CreateTables(ctx context.Context) error {
 	if !b.keepComment {
 		stamp = b.stampSQL(b.schema)
 	}
-	failed, err := b.create(ctx, stamp, b.ddl(b.q.tables), b.inTheWay)
+	failed, err := b.create(ctx, stamp, b.ddl(b.q.Tables), b.inTheWay)
 	if err != nil {
 		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
 	}
@@ -224,18 +224,18 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 	if b.taken != "" {
 		return nil, nil
 	}
-	failed, err := b.create(ctx, "", b.ddl(b.q.indexes), permanent)
+	failed, err := b.create(ctx, "", b.ddl(b.q.Indexes), permanent)
 	if err != nil {
 		return nil, fmt.Errorf("create the indexes of schema %s: %w", b.schema, err)
 	}
 	return sql.FailedIndexes(failed), nil
 }
 
-// create runs first and the statements of ddl as one message. After an error that passOver accepts, it runs the
+// create runs first and the statements of ddl as one message. After an error that tolerated accepts, it runs the
 // statements one by one, each with a savepoint, and returns those that fail by their position. first must succeed.
-func (b *build) create(ctx context.Context, first, ddl string, passOver func(error) bool) (map[int]error, error) {
+func (b *build) create(ctx context.Context, first, ddl string, tolerated func(error) bool) (map[int]error, error) {
 	err := b.exec(ctx, first+"SAVEPOINT step;\n"+ddl+"RELEASE SAVEPOINT step")
-	if err == nil || !passOver(err) {
+	if err == nil || !tolerated(err) {
 		return nil, err
 	}
 	if err := b.exec(ctx, "ROLLBACK TO SAVEPOINT step"); err != nil {
@@ -246,7 +246,7 @@ func (b *build) create(ctx context.Context, first, ddl string, passOver func(err
 		err := b.exec(ctx, "SAVEPOINT one; "+statement+"; RELEASE SAVEPOINT one")
 		switch {
 		case err == nil:
-		case !passOver(err):
+		case !tolerated(err):
 			return nil, err
 		default:
 			failed[i] = err
@@ -291,7 +291,7 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	batch := &pgx.Batch{}
-	batch.Queue(b.q.durableCommit)
+	batch.Queue(b.q.DurableCommit)
 	b.queueRegister(batch, t, o)
 	batch.Queue("COMMIT")
 	sent := time.Now()
@@ -303,10 +303,10 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 
 // queueRegister writes both rows, and fails if one is missing afterwards.
 func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) {
-	batch.Queue(b.q.register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName,
+	batch.Queue(b.q.Register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName,
 		t.CreatedAt.UTC().Format(time.DateTime+".000000"), t.CreatedBy)
-	b.queueConclude(batch, b.claim, "provisioned", pipeline.Failure{Outcome: o})
-	batch.Queue(b.q.checkRows, t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID)
+	b.queueOutcome(batch, b.claim, "provisioned", pipeline.Failure{Outcome: o})
+	batch.Queue(b.q.CheckRows, t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID)
 }
 
 // registerFault returns the fault of a registration. It is the registry's, unless the request's own values caused it.
@@ -331,7 +331,7 @@ const rowsMissing = "22012"
 func (b *build) Close(ctx context.Context) []string {
 	b.rollback(ctx)
 	b.activity.touch()
-	if b.asksPool() {
+	if b.usesPool() {
 		b.prepared.attemptEnded()
 	}
 	return nil

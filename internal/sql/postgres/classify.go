@@ -56,7 +56,7 @@ func fault(err error, shared bool) error {
 	if isConnecting(err) && !misconfigured[server.Code] {
 		m = faults.Meaning{Class: pipeline.Outage, Hint: m.Hint}
 		if server.Code == insufficientPrivilege {
-			m.Hint = lacks + "CONNECT on the database"
+			m.Hint = missingPrivilege + "CONNECT on the database"
 		}
 	}
 	return &pipeline.Fault{

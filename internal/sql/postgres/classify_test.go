@@ -111,7 +111,7 @@ func TestIndexesAreInTheOrderOfTheDefinition(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	statements := sql.Statements(render(q.indexes, "schema", "s"))
+	statements := sql.Statements(render(q.Indexes, "schema", "s"))
 	if len(statements) != len(sql.Indexes) {
 		t.Fatalf("%d statements, %d indexes", len(statements), len(sql.Indexes))
 	}

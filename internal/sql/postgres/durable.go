@@ -63,8 +63,8 @@ func (s *Store) confirm(ctx context.Context, conn *pgx.Conn, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	batch := &pgx.Batch{}
-	batch.Queue(s.q.durableCommit)
-	batch.Queue(s.q.confirm, key).QueryRow(func(row pgx.Row) error { return row.Scan(nil) })
+	batch.Queue(s.q.DurableCommit)
+	batch.Queue(s.q.Confirm, key).QueryRow(func(row pgx.Row) error { return row.Scan(nil) })
 	if err := sendDurable(ctx, conn, batch); err != nil {
 		err = s.ledgerFault(s.blocked(ctx, conn, err))
 		return fmt.Errorf("confirm the outcome in the ledger: %w", err)
@@ -75,8 +75,8 @@ func (s *Store) confirm(ctx context.Context, conn *pgx.Conn, key string) error {
 // confirmed confirms the outcome in a *[pipeline.AlreadyDecidedError] in err. It returns err, or the reason why the
 // outcome must not be published yet.
 func (s *Store) confirmed(ctx context.Context, key string, err error) error {
-	var settled *pipeline.AlreadyDecidedError
-	if !errors.As(err, &settled) {
+	var decided *pipeline.AlreadyDecidedError
+	if !errors.As(err, &decided) {
 		return err
 	}
 	conn, failed := s.pool.Acquire(ctx)
@@ -92,8 +92,8 @@ func (s *Store) confirmed(ctx context.Context, key string, err error) error {
 
 // confirmed is [Store.confirmed] on the attempt's connection. It first rolls back the transaction, which holds the row.
 func (b *build) confirmed(ctx context.Context, err error) error {
-	var settled *pipeline.AlreadyDecidedError
-	if !errors.As(err, &settled) {
+	var decided *pipeline.AlreadyDecidedError
+	if !errors.As(err, &decided) {
 		return err
 	}
 	if err := b.exec(ctx, "ROLLBACK"); err != nil {
@@ -109,7 +109,7 @@ func (b *build) confirmed(ctx context.Context, err error) error {
 // their locks until then, and no request is at fault.
 func (s *Store) blocked(ctx context.Context, on querier, err error) error {
 	var wait bool
-	if !waitEnded(err) || on.QueryRow(ctx, s.q.commitsWait).Scan(&wait) != nil || !wait {
+	if !waitEnded(err) || on.QueryRow(ctx, s.q.CommitsWait).Scan(&wait) != nil || !wait {
 		return err
 	}
 	return &pipeline.Fault{Class: pipeline.Outage, Message: commitsWait, Shared: true, Lost: true, Err: err}

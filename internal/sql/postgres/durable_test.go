@@ -41,7 +41,7 @@ func TestDurableCommitRaisesWhatIsWeaker(t *testing.T) {
 	} {
 		exec("SET synchronous_commit = " + configured)
 		exec("BEGIN")
-		exec(q.durableCommit)
+		exec(q.DurableCommit)
 		if commit, messages := settings(); commit != want || messages != "warning" {
 			t.Errorf("%s: the transaction commits by %s and receives from %s", configured, commit, messages)
 		}

@@ -26,14 +26,14 @@ type querier interface {
 func inspect(ctx context.Context, db querier, q queries, schema string) (pipeline.Inspection, error) {
 	var rows rowsOfSchema
 	// Binary format: parsing arrays of text in text format costs ten times as much.
-	err := db.QueryRow(ctx, q.inspect, pgx.QueryResultFormats{pgx.BinaryFormatCode}, schema, relationNames).Scan(
+	err := db.QueryRow(ctx, q.Inspect, pgx.QueryResultFormats{pgx.BinaryFormatCode}, schema, relationNames).Scan(
 		&rows.relations, &rows.columns, &rows.defaults, &rows.constraints, &rows.indexes, &rows.triggers,
 	)
 	if err != nil {
 		return pipeline.Inspection{}, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}
 	c := newCatalogue(rows)
-	if err := c.nameStrangers(ctx, db, q.inspectNames, schema); err != nil {
+	if err := c.nameStrangers(ctx, db, q.InspectNames, schema); err != nil {
 		return pipeline.Inspection{}, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}
 	return sql.Compare(c.found()), nil

@@ -8,5 +8,5 @@ import (
 
 // Renew implements [pipeline.Ledger].
 func (s *Store) Renew(ctx context.Context, c pipeline.Claim) error {
-	return s.writeAsync(ctx, "lease", s.q.renew, c.Key, c.Replay, c.Attempt, c.DeliveryID)
+	return s.writeAsync(ctx, "lease", s.q.Renew, c.Key, c.Replay, c.Attempt, c.DeliveryID)
 }

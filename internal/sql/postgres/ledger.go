@@ -50,7 +50,7 @@ func (s *Store) claimNew(
 	ctx context.Context, r pipeline.Request, source, id, tenantID string,
 ) (pipeline.Claim, error) {
 	claim := pipeline.Claim{Key: r.Key(), Replay: pipeline.FirstReplay(r.Replay), Attempt: 1, DeliveryID: r.DeliveryID}
-	err := s.pool.QueryRow(ctx, s.q.claimNew,
+	err := s.pool.QueryRow(ctx, s.q.ClaimNew,
 		tenantID, claim.Key, source, id, claim.Replay, r.DeliveryID).Scan(nil, &claim.Registered)
 	return claim, err
 }
@@ -61,7 +61,7 @@ func (s *Store) claimKnown(
 ) (pipeline.Claim, error) {
 	key := r.Key()
 	var row sql.LedgerRow
-	if err := row.Scan(s.pool.QueryRow(ctx, s.q.request, key)); err != nil {
+	if err := row.Scan(s.pool.QueryRow(ctx, s.q.Request, key)); err != nil {
 		return pipeline.Claim{}, err
 	}
 	// The statement below compares it again: after a concurrent claim, this delivery counts as a redelivery.
@@ -72,11 +72,11 @@ func (s *Store) claimKnown(
 	var claimed bool
 	var registered string
 	batch := &pgx.Batch{}
-	batch.Queue(s.q.laxCommit)
-	batch.Queue(s.q.claim, tenantID, key, source, id, replay, r.DeliveryID,
+	batch.Queue(s.q.AsyncCommit)
+	batch.Queue(s.q.Claim, tenantID, key, source, id, replay, r.DeliveryID,
 		limit.Attempts, limit.Lease.Seconds(), r.Message(), limit.ForCopies().Seconds())
-	batch.Queue(s.q.request, key)
-	batch.Queue(s.q.findTenant, tenantID)
+	batch.Queue(s.q.Request, key)
+	batch.Queue(s.q.FindTenant, tenantID)
 	err := s.send(ctx, batch, func(results pgx.BatchResults) error {
 		if _, err := results.Exec(); err != nil {
 			return err
@@ -89,7 +89,7 @@ func (s *Store) claimKnown(
 		if err := row.Scan(results.QueryRow()); err != nil {
 			return err
 		}
-		return optional(&registered)(results.QueryRow())
+		return scanOptional(&registered)(results.QueryRow())
 	})
 	switch {
 	case waitEnded(err): // an attempt's transaction holds the row
@@ -102,14 +102,14 @@ func (s *Store) claimKnown(
 
 // RecordFailure implements [pipeline.Ledger].
 func (s *Store) RecordFailure(ctx context.Context, c pipeline.Claim, f pipeline.Failure) (pipeline.Outcome, error) {
-	return s.concluded(ctx, c.Key, f, func(batch *pgx.Batch, f pipeline.Failure) *pgx.QueuedQuery {
-		return s.queueConclude(batch, c, "failed", f)
+	return s.sendFailure(ctx, c.Key, f, func(batch *pgx.Batch, f pipeline.Failure) *pgx.QueuedQuery {
+		return s.queueOutcome(batch, c, "failed", f)
 	})
 }
 
-// concluded sends one statement that records a failure, and returns the outcome that the ledger then holds. Text that
+// sendFailure sends one statement that records a failure, and returns the outcome that the ledger then holds. Text that
 // the database cannot store is sent again, escaped.
-func (s *Store) concluded(
+func (s *Store) sendFailure(
 	ctx context.Context, key string, f pipeline.Failure,
 	queue func(*pgx.Batch, pipeline.Failure) *pgx.QueuedQuery,
 ) (pipeline.Outcome, error) {
@@ -122,19 +122,19 @@ func (s *Store) concluded(
 	}
 	defer conn.Release()
 	var recorded bool
-	conclude := func(f pipeline.Failure) error {
+	send := func(f pipeline.Failure) error {
 		batch := &pgx.Batch{}
-		batch.Queue(s.q.durableCommit)
+		batch.Queue(s.q.DurableCommit)
 		queue(batch, f).Exec(func(tag pgconn.CommandTag) error {
 			recorded = tag.RowsAffected() == 1
 			return nil
 		})
-		batch.Queue(s.q.request, key).QueryRow(func(r pgx.Row) error { return row.Scan(r) })
+		batch.Queue(s.q.Request, key).QueryRow(func(r pgx.Row) error { return row.Scan(r) })
 		return sendDurable(ctx, conn.Conn(), batch)
 	}
-	err = conclude(f)
+	err = send(f)
 	if isUnstorable(err) {
-		err = conclude(escaped(f))
+		err = send(escaped(f))
 	}
 	if err != nil {
 		err = s.ledgerFault(s.blocked(ctx, conn, err))
@@ -150,15 +150,15 @@ func (s *Store) concluded(
 // Reject implements [pipeline.Ledger].
 func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outcome, error) {
 	m := r.Message
-	return s.concluded(ctx, r.Key, r.Failure, func(batch *pgx.Batch, f pipeline.Failure) *pgx.QueuedQuery {
-		return batch.Queue(s.q.reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step,
+	return s.sendFailure(ctx, r.Key, r.Failure, func(batch *pgx.Batch, f pipeline.Failure) *pgx.QueuedQuery {
+		return batch.Queue(s.q.Reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step,
 			string(f.Cause.Code), f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.DeliveryID)
 	})
 }
 
 // Note implements [pipeline.Ledger].
 func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.AttemptNote) error {
-	return s.writeAsync(ctx, "attempt", s.q.note,
+	return s.writeAsync(ctx, "attempt", s.q.Note,
 		c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, c.Attempt, c.DeliveryID)
 }
 
@@ -171,8 +171,8 @@ func (s *Store) LastAttemptVanished(
 	s.endLost(ctx, s.pool)
 	var busy bool
 	batch := &pgx.Batch{}
-	batch.Queue(s.q.laxCommit) // it locks the row, which need not be replicated
-	batch.Queue(s.q.suspect, r.Key(), limit.StaleAfter().Seconds(), limit.Attempts, r.Message(), limit.Lease.Seconds(),
+	batch.Queue(s.q.AsyncCommit) // it locks the row, which need not be replicated
+	batch.Queue(s.q.Vanished, r.Key(), limit.StaleAfter().Seconds(), limit.Attempts, r.Message(), limit.Lease.Seconds(),
 		limit.ForCopies().Seconds(), r.DeliveryID, r.Replay).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&vanished, &busy)
 	})
@@ -191,7 +191,7 @@ func (s *Store) LastAttemptVanished(
 
 // DeadLetterConfirmed implements [pipeline.Ledger].
 func (s *Store) DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery string) error {
-	return s.writeAsync(ctx, "dead letter", s.q.buried, key, outcomeID, delivery)
+	return s.writeAsync(ctx, "dead letter", s.q.DeadLetterConfirmed, key, outcomeID, delivery)
 }
 
 // Recorded implements [pipeline.Ledger].
@@ -199,7 +199,7 @@ func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, err
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var row sql.LedgerRow
-	if err := row.Scan(s.pool.QueryRow(ctx, s.q.request, key)); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+	if err := row.Scan(s.pool.QueryRow(ctx, s.q.Request, key)); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return pipeline.Outcome{}, fmt.Errorf("read the ledger: %w", s.ledgerFault(err))
 	}
 	return row.CurrentOutcome(), nil
@@ -210,7 +210,7 @@ func (s *Store) writeAsync(ctx context.Context, what, query string, args ...any)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	batch := &pgx.Batch{}
-	batch.Queue(s.q.laxCommit)
+	batch.Queue(s.q.AsyncCommit)
 	batch.Queue(query, args...)
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("note the %s in the ledger: %w", what, s.ledgerFault(err))
@@ -218,10 +218,10 @@ func (s *Store) writeAsync(ctx context.Context, what, query string, args ...any)
 	return nil
 }
 
-func (s *Store) queueConclude(
+func (s *Store) queueOutcome(
 	batch *pgx.Batch, c pipeline.Claim, state string, f pipeline.Failure,
 ) *pgx.QueuedQuery {
-	return batch.Queue(s.q.conclude, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
+	return batch.Queue(s.q.RecordOutcome, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
 		f.Outcome.ID, string(f.Outcome.Body), c.Attempt)
 }
 
@@ -235,7 +235,7 @@ func (s *Store) send(ctx context.Context, batch *pgx.Batch, read func(pgx.BatchR
 // registryFault is sharedFault, plus the permissions that registry and ledger require. If a prepared statement no
 // longer fits the tables, it resets the pool, so that all sessions are opened again.
 func (s *Store) registryFault(err error) error {
-	err = withMissingPrivilege(sharedFault(err), rightsInRegistry(s.registry))
+	err = withMissingPrivilege(sharedFault(err), registryPrivileges(s.registry))
 	var fault *pipeline.Fault
 	if errors.As(err, &fault) && stale[fault.DriverCode] {
 		s.pool.Reset()

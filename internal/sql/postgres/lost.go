@@ -71,7 +71,7 @@ func (s *Store) endLost(ctx context.Context, by interface {
 	for i, l := range lost {
 		pids[i], keys[i] = int64(l.pid), l.boundary
 	}
-	rows, err := by.Query(ctx, s.q.endLost, pids, keys)
+	rows, err := by.Query(ctx, s.q.EndLost, pids, keys)
 	if err == nil {
 		var pid int64
 		_, err = pgx.ForEachRow(rows, []any{&pid, nil}, func() error {

@@ -32,7 +32,7 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 			return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
 		}
 		// A registry created by DocEX must have the columns. Its own migrations are not checked.
-		if _, err = conn.Exec(ctx, s.q.checkRegistry); err != nil {
+		if _, err = conn.Exec(ctx, s.q.CheckRegistry); err != nil {
 			return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
 		}
 		return s.readStamp(ctx, conn)
@@ -51,15 +51,15 @@ func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error)
 	faults := repeatlog.New(s.log)
 	for {
 		err := sql.Migrate(ctx, goose.DialectPostgres, db, s.registry+"."+sql.MigrationsTable, s.log, [][]sql.Statement{
-			{{Text: s.q.registry}},
+			{{Text: s.q.migrations.Registry}},
 			{
-				{Text: render(s.q.tables, "schema", s.registry)},
-				{Text: render(s.q.indexes, "schema", s.registry)},
-				{Text: s.q.bootstrap, Args: []any{s.registry, createdBy}},
+				{Text: render(s.q.Tables, "schema", s.registry)},
+				{Text: render(s.q.Indexes, "schema", s.registry)},
+				{Text: s.q.migrations.Bootstrap, Args: []any{s.registry, createdBy}},
 			},
-			{{Text: s.q.history}},
-			{{Text: s.q.prepared}},
-			{{Text: s.q.registryStamp}},
+			{{Text: s.q.migrations.History}},
+			{{Text: s.q.migrations.Prepared}},
+			{{Text: s.q.migrations.Stamp}},
 		})
 		if err == nil {
 			faults.Recovered("migration of the registry continues")
@@ -79,9 +79,9 @@ func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error)
 // locked runs fn while the connection holds the migration lock. The lock ends with the connection at the latest.
 func (s *Store) locked(ctx context.Context, conn *pgxpool.Conn, fn func() error) error {
 	key := lockKey("migration", s.registry)
-	_, err := conn.Exec(ctx, s.q.migrationLock, key)
+	_, err := conn.Exec(ctx, s.q.MigrationLock, key)
 	for waitEnded(err) { // this wait is limited by ctx, not by the timeouts of statements
-		_, err = conn.Exec(ctx, s.q.migrationLock, key)
+		_, err = conn.Exec(ctx, s.q.MigrationLock, key)
 	}
 	if err != nil {
 		return fmt.Errorf("wait for another replica's migration: %w", err)
@@ -89,7 +89,7 @@ func (s *Store) locked(ctx context.Context, conn *pgxpool.Conn, fn func() error)
 	err = fn()
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
 	defer cancel()
-	_, unlockErr := conn.Exec(tidy, s.q.migrationUnlock, key)
+	_, unlockErr := conn.Exec(tidy, s.q.MigrationUnlock, key)
 	return errors.Join(err, unlockErr)
 }
 
@@ -103,14 +103,14 @@ func waitEnded(err error) bool {
 // schemas at every start.
 func (s *Store) createRegistrySchema(ctx context.Context, conn *pgxpool.Conn) error {
 	var exists bool
-	if err := conn.QueryRow(ctx, s.q.schemaExists, s.registry).Scan(&exists); err != nil {
+	if err := conn.QueryRow(ctx, s.q.SchemaExists, s.registry).Scan(&exists); err != nil {
 		return err
 	}
 	if exists {
 		return s.requireFree(ctx, conn)
 	}
-	_, err := conn.Exec(ctx, s.q.createRegistry)
-	return withMissingPrivilege(sharedFault(err), createRight+", or create the schema with deploy/postgres/registry.sql")
+	_, err := conn.Exec(ctx, s.q.CreateRegistrySchema)
+	return withMissingPrivilege(sharedFault(err), createPrivilege+", or create the schema with deploy/postgres/registry.sql")
 }
 
 // rightsToMigrate are the privileges needed to migrate a registry in a schema that another role owns.

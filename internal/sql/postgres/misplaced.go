@@ -13,7 +13,7 @@ import (
 func (r *Reader) Twins(ctx context.Context, limit int) ([][2]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	rows, err := r.pool.Query(ctx, r.q.twins, limit)
+	rows, err := r.pool.Query(ctx, r.q.CaseVariants, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the registry: %w", sharedFault(err))
 	}
@@ -36,14 +36,14 @@ func (r *Reader) Misplaced(ctx context.Context, page []sql.TenantRow) (found []s
 	for i, t := range page {
 		names[i] = r.expected(t)
 	}
-	rows, err := r.pool.Query(ctx, r.q.holders, names)
+	rows, err := r.pool.Query(ctx, r.q.BoundaryOwners, names)
 	if err != nil {
 		return nil, fmt.Errorf("read the registry: %w", sharedFault(err))
 	}
-	holders := map[string]string{}
+	owners := map[string]string{}
 	var schema, id string
 	_, err = pgx.ForEachRow(rows, []any{&schema, &id}, func() error {
-		holders[schema] = id
+		owners[schema] = id
 		return nil
 	})
 	if err != nil {
@@ -51,8 +51,8 @@ func (r *Reader) Misplaced(ctx context.Context, page []sql.TenantRow) (found []s
 	}
 	for i, t := range page {
 		m := sql.Misplaced{TenantID: t.ID, RegisteredAs: t.Boundary.SchemaName, Expected: names[i]}
-		if holder := holders[names[i]]; holder != t.ID {
-			m.Owner = holder
+		if owner := owners[names[i]]; owner != t.ID {
+			m.Owner = owner
 		}
 		if m.Owner != "" || m.RegisteredAs != "" && m.RegisteredAs != m.Expected {
 			found = append(found, m)

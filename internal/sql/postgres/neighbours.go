@@ -24,7 +24,7 @@ type Neighbour struct {
 func readNeighbours(
 	ctx context.Context, conn *pgx.Conn, q queries, registry string, names sql.SchemaTemplate, readable bool,
 ) (found []Neighbour, err error) {
-	rows, err := conn.Query(ctx, q.registries, registry)
+	rows, err := conn.Query(ctx, q.Registries, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -38,12 +38,12 @@ func readNeighbours(
 		batch := &pgx.Batch{}
 		switch id := stampOf(other.Comment); {
 		case n.Readable:
-			batch.Queue(render(q.meetingSchema, "neighbour", n.Schema), prefix, suffix, n.Schema).QueryRow(optional(&n.Meets))
+			batch.Queue(render(q.MeetingSchema, "neighbour", n.Schema), prefix, suffix, n.Schema).QueryRow(scanOptional(&n.Meets))
 		case id != "":
-			batch.Queue(q.meetingStamped, prefix, suffix, n.Schema, stampPrefix+id).QueryRow(optional(&n.Meets))
+			batch.Queue(q.MeetingStamped, prefix, suffix, n.Schema, stampPrefix+id).QueryRow(scanOptional(&n.Meets))
 		}
 		if n.Readable && readable {
-			batch.Queue(render(q.sharedSchemas, "neighbour", n.Schema), MaxShared).Query(func(rows pgx.Rows) (err error) {
+			batch.Queue(render(q.SharedSchemas, "neighbour", n.Schema), MaxShared).Query(func(rows pgx.Rows) (err error) {
 				n.Shared, err = pgx.CollectRows(rows, pgx.RowTo[string])
 				return err
 			})

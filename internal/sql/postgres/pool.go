@@ -23,8 +23,8 @@ type preparedPool struct {
 	taken      atomic.Int64
 	misses     atomic.Int64
 
-	refusedUntil atomic.Int64  // nanoseconds since 1970: until then the pool is not used
-	wake         chan struct{} // signals that an attempt which used the pool has ended
+	disabledUntil atomic.Int64  // nanoseconds since 1970: until then the pool is not used
+	wake          chan struct{} // signals that an attempt which used the pool has ended
 }
 
 // Prepared is the state of the pool of prepared boundaries, for metrics.
@@ -61,18 +61,18 @@ func (p *preparedPool) attemptEnded() {
 // workKey is the key of the lock that all attempts share. It lets the filler detect attempts of other replicas.
 func (s *Store) workKey() int64 { return lockKey("work", s.registry) }
 
-// asksPool reports whether the attempt tries to take a prepared boundary. Only a first attempt does, so a broken pool
+// usesPool reports whether the attempt tries to take a prepared boundary. Only a first attempt does, so a broken pool
 // can only delay a request.
-func (b *build) asksPool() bool {
-	return b.prepared.target > 0 && b.claim.Attempt == 1 && time.Now().UnixNano() >= b.prepared.refusedUntil.Load()
+func (b *build) usesPool() bool {
+	return b.prepared.target > 0 && b.claim.Attempt == 1 && time.Now().UnixNano() >= b.prepared.disabledUntil.Load()
 }
 
-// refusalPause is how long the pool is not used after a boundary was unusable: the cause usually affects all of them.
-const refusalPause = time.Minute
+// poolPause is how long the pool is not used after a boundary was unusable: the cause usually affects all of them.
+const poolPause = time.Minute
 
-// refuse stops the use of the pool for refusalPause.
-func (p *preparedPool) refuse(log *slog.Logger, why error) {
-	p.refusedUntil.Store(time.Now().Add(refusalPause).UnixNano())
+// disable stops the use of the pool for refusalPause.
+func (p *preparedPool) disable(log *slog.Logger, why error) {
+	p.disabledUntil.Store(time.Now().Add(poolPause).UnixNano())
 	log.Warn("could not use prepared boundary; building boundaries on demand for one minute", "error", why)
 }
 
@@ -84,13 +84,13 @@ func (b *build) scanTaken(row pgx.Row) error {
 	return nil
 }
 
-// open creates the tenant's schema, from the boundary that was taken, or else empty. The transaction has seen that the
-// schema does not exist; for an empty one it checks again, because the schema may have been created since.
-func (b *build) open(ctx context.Context) (existed bool, err error) {
+// openBoundary creates the tenant's schema, from the boundary that was taken, or else empty. The transaction has seen
+// that the schema does not exist; for an empty one it checks again, because the schema may have been created since.
+func (b *build) openBoundary(ctx context.Context) (existed bool, err error) {
 	b.prepared.countUse(b.taken != "")
 	if b.taken != "" {
 		crash.Point("boundary taken", b.tenant)
-		rename := b.ddl(render(b.q.renameSchema, "prepared", b.taken))
+		rename := b.ddl(render(b.q.RenameSchema, "prepared", b.taken))
 		if !b.takenStamped { // prepared by an earlier version
 			unstamped, err := b.isUnstamped(ctx)
 			if err != nil {
@@ -101,16 +101,16 @@ func (b *build) open(ctx context.Context) (existed bool, err error) {
 			}
 		}
 		if err := b.exec(ctx, rename); err != nil {
-			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, b.faultAt(ctx, ofPool, err))
+			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, b.faultAt(ctx, poolScope, err))
 		}
 		return false, nil
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(b.q.schemaExists, b.schema).QueryRow(func(row pgx.Row) error { return row.Scan(&existed) })
-	batch.Queue(b.ddl(b.q.createSchema))
+	batch.Queue(b.q.SchemaExists, b.schema).QueryRow(func(row pgx.Row) error { return row.Scan(&existed) })
+	batch.Queue(b.ddl(b.q.CreateSchema))
 	sent := time.Now()
 	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
-		return false, fmt.Errorf("create schema %s: %w", b.schema, withMissingPrivilege(classify(err), createRight))
+		return false, fmt.Errorf("create schema %s: %w", b.schema, withMissingPrivilege(classify(err), createPrivilege))
 	}
 	return existed, nil
 }
@@ -126,8 +126,8 @@ func (b *build) reject(ctx context.Context, in pipeline.Inspection) error {
 		"schema", b.taken, "differences", differences)
 	batch := &pgx.Batch{}
 	batch.Queue("ROLLBACK")
-	batch.Queue(b.q.laxCommit) // if this commit is lost, the next attempt finds the difference again
-	batch.Queue(b.q.removePrepared, b.taken)
+	batch.Queue(b.q.AsyncCommit) // if this commit is lost, the next attempt finds the difference again
+	batch.Queue(b.q.RemovePrepared, b.taken)
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("remove schema %s from the pool: %w", b.taken, sharedFault(err))
 	}

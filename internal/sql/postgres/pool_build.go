@@ -30,11 +30,11 @@ func (s *Store) prepareOne(ctx context.Context) (built bool, err error) {
 	if wanted, err := b.beginFilling(ctx); err != nil || !wanted {
 		return false, err
 	}
-	if err := b.fillIn(ctx); err != nil {
+	if err := b.buildComplete(ctx); err != nil {
 		return false, fmt.Errorf("prepare a boundary: %w", err)
 	}
 	crash.Point("boundary prepared", b.schema)
-	if err := b.intoPool(ctx); err != nil {
+	if err := b.addToPool(ctx); err != nil {
 		return false, err
 	}
 	crash.Point("boundary pooled", b.schema)
@@ -53,18 +53,18 @@ func (b *build) beginFilling(ctx context.Context) (wanted bool, err error) {
 	var ready int64
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
-	batch.Queue(b.q.laxCommit)
-	batch.Queue(b.q.beginFilling, lockKey("pool", b.registry)).QueryRow(func(row pgx.Row) error { return row.Scan(&mine) })
-	batch.Queue(b.q.countPrepared, b.prepared.definition).QueryRow(func(row pgx.Row) error { return row.Scan(&ready) })
+	batch.Queue(b.q.AsyncCommit)
+	batch.Queue(b.q.BeginFilling, lockKey("pool", b.registry)).QueryRow(func(row pgx.Row) error { return row.Scan(&mine) })
+	batch.Queue(b.q.CountPrepared, b.prepared.definition).QueryRow(func(row pgx.Row) error { return row.Scan(&ready) })
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return false, fmt.Errorf("begin to prepare a boundary: %w", sharedFault(err))
 	}
 	return mine && ready < int64(b.prepared.target), nil
 }
 
-// fillIn creates the schema and everything in it, as the steps of an attempt do, and fails on any difference.
-func (b *build) fillIn(ctx context.Context) error {
-	failed, in, err := b.make(ctx)
+// buildComplete creates the schema and everything in it, as the steps of an attempt do, and fails on any difference.
+func (b *build) buildComplete(ctx context.Context) error {
+	failed, in, err := b.buildContents(ctx)
 	if err != nil {
 		return err
 	}
@@ -74,10 +74,10 @@ func (b *build) fillIn(ctx context.Context) error {
 	return differing(in.Faults())
 }
 
-// make creates the schema and everything in it, and inspects it. It returns the indexes that failed.
-func (b *build) make(ctx context.Context) (failed map[string]error, in pipeline.Inspection, err error) {
-	if err := b.exec(ctx, b.ddl(b.q.createSchema)); err != nil {
-		return nil, in, withMissingPrivilege(classify(err), createRight)
+// buildContents creates the schema and everything in it, and inspects it. It returns the indexes that failed.
+func (b *build) buildContents(ctx context.Context) (failed map[string]error, in pipeline.Inspection, err error) {
+	if err := b.exec(ctx, b.ddl(b.q.CreateSchema)); err != nil {
+		return nil, in, withMissingPrivilege(classify(err), createPrivilege)
 	}
 	if err := b.CreateTables(ctx); err != nil {
 		return nil, in, err
@@ -96,12 +96,12 @@ func differing(differences []string) error {
 	return errors.New("it differs from the definition: " + strings.Join(differences, "; "))
 }
 
-// intoPool adds the boundary to the pool and commits.
-func (b *build) intoPool(ctx context.Context) error {
+// addToPool adds the boundary to the pool and commits.
+func (b *build) addToPool(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	batch := &pgx.Batch{}
-	batch.Queue(b.q.addPrepared, b.schema, b.prepared.definition)
+	batch.Queue(b.q.AddPrepared, b.schema, b.prepared.definition)
 	batch.Queue("COMMIT")
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("put %s into the pool: %w", b.schema, sharedFault(err))

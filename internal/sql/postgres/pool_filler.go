@@ -13,11 +13,11 @@ const (
 	// between two requests and within one, so none is built in steady traffic; it is short enough for the gaps in any
 	// other traffic.
 	quietTime = 50 * time.Millisecond
-	// lookInterval is how often the pool is counted while this process takes nothing: other replicas take from it too.
-	lookInterval = time.Second
+	// countInterval is how often the pool is counted while this process takes nothing: other replicas take from it too.
+	countInterval = time.Second
 	// fillBackoff is the first pause after a failure; it doubles up to fillBackoffMost.
-	fillBackoff     = 500 * time.Millisecond
-	fillBackoffMost = 10 * time.Second
+	fillBackoff    = 500 * time.Millisecond
+	maxFillBackoff = 10 * time.Second
 )
 
 // FillPool keeps the pool of prepared boundaries full until ctx ends. It builds one at a time, only while no replica is
@@ -37,8 +37,8 @@ func (s *Store) FillPool(ctx context.Context) {
 			return
 		case err != nil:
 			faults.Warn("could not prepare boundaries; building them on demand; retrying", err)
-			wait, pause, failing = pause, min(2*pause, fillBackoffMost), true
-		case failing && (wait == 0 || wait == lookInterval): // one was built, or the pool is full
+			wait, pause, failing = pause, min(2*pause, maxFillBackoff), true
+		case failing && (wait == 0 || wait == countInterval): // one was built, or the pool is full
 			faults.Recovered("preparing boundaries again")
 			pause, failing = fillBackoff, false
 		}
@@ -72,7 +72,7 @@ func (s *Store) fillOnce(ctx context.Context) (wait time.Duration, err error) {
 		return 0, err
 	}
 	if full {
-		return lookInterval, nil
+		return countInterval, nil
 	}
 	quiet, err := s.isQuiet(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Store) fillOnce(ctx context.Context) (wait time.Duration, err error) {
 	if err != nil || built {
 		return 0, err
 	}
-	return lookInterval, nil // another replica is building
+	return countInterval, nil // another replica is building
 }
 
 // countPrepared counts the boundaries that are ready, and reports whether they are enough.
@@ -93,7 +93,7 @@ func (s *Store) countPrepared(ctx context.Context) (full bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var n int64
-	if err := s.pool.QueryRow(ctx, s.q.countPrepared, s.prepared.definition).Scan(&n); err != nil {
+	if err := s.pool.QueryRow(ctx, s.q.CountPrepared, s.prepared.definition).Scan(&n); err != nil {
 		return false, fmt.Errorf("count the prepared boundaries: %w", sharedFault(err))
 	}
 	s.prepared.ready.Store(n)
@@ -117,7 +117,7 @@ func (s *Store) isQuiet(ctx context.Context) (bool, error) {
 func (s *Store) noAttemptRuns(ctx context.Context) (quiet bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := s.pool.QueryRow(ctx, s.q.isQuiet, s.workKey()).Scan(&quiet); err != nil {
+	if err := s.pool.QueryRow(ctx, s.q.IsQuiet, s.workKey()).Scan(&quiet); err != nil {
 		return false, fmt.Errorf("check whether requests are in progress: %w", sharedFault(err))
 	}
 	return quiet, nil

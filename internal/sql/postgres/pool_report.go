@@ -38,11 +38,11 @@ func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 	defer cancel()
 	own, alone, err := r.surroundings(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the registries in this database: %w", r.lacking(err))
+		return nil, fmt.Errorf("read the registries in this database: %w", r.explainPrivilege(err))
 	}
-	rows, err := r.pool.Query(ctx, r.q.preparedBoundaries, r.q.definition(), sql.PreparedPrefix)
+	rows, err := r.pool.Query(ctx, r.q.PreparedBoundaries, r.q.definition(), sql.PreparedPrefix)
 	if err != nil {
-		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", r.lacking(err))
+		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", r.explainPrivilege(err))
 	}
 	var all []PreparedBoundary
 	var b PreparedBoundary
@@ -59,7 +59,7 @@ func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", r.lacking(err))
+		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", r.explainPrivilege(err))
 	}
 	return all, nil
 }
@@ -68,18 +68,18 @@ func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 // database. A role without SELECT on the id reads it from the comment on the registry's schema.
 func (r *Reader) surroundings(ctx context.Context) (own string, alone bool, err error) {
 	if r.stamped {
-		err = r.pool.QueryRow(ctx, r.q.stamp).Scan(&own)
+		err = r.pool.QueryRow(ctx, r.q.Stamp).Scan(&own)
 	}
 	var server *pgconn.PgError
 	if errors.As(err, &server) && server.Code == insufficientPrivilege || errors.Is(err, pgx.ErrNoRows) {
 		var o ownership
-		err = o.scan(r.pool.QueryRow(ctx, r.q.schemaComment, r.registry))
+		err = o.scan(r.pool.QueryRow(ctx, r.q.SchemaComment, r.registry))
 		own = stampOf(o.comment)
 	}
 	if err != nil {
 		return "", false, err
 	}
-	tag, err := r.pool.Exec(ctx, r.q.registries, r.registry)
+	tag, err := r.pool.Exec(ctx, r.q.Registries, r.registry)
 	return own, tag.RowsAffected() == 0, err
 }
 

@@ -45,7 +45,7 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	}
 	config.MaxConns = readers
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, q.readOnly)
+		_, err := conn.Exec(ctx, q.ReadOnly)
 		return err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
@@ -64,7 +64,7 @@ func (r *Reader) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	var registry bool
-	if err := r.pool.QueryRow(ctx, r.q.probe, r.registry).Scan(&registry, &r.ledger, &r.pooled, &r.stamped); err != nil {
+	if err := r.pool.QueryRow(ctx, r.q.Probe, r.registry).Scan(&registry, &r.ledger, &r.pooled, &r.stamped); err != nil {
 		return fmt.Errorf("read the database: %w", sharedFault(err))
 	}
 	if !registry {
@@ -84,8 +84,8 @@ func (r *Reader) Close() error {
 func (r *Reader) Count(ctx context.Context) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := r.pool.QueryRow(ctx, r.q.countTenants).Scan(&n); err != nil {
-		return 0, fmt.Errorf("read the registry: %w", r.lacking(err))
+	if err := r.pool.QueryRow(ctx, r.q.CountTenants).Scan(&n); err != nil {
+		return 0, fmt.Errorf("read the registry: %w", r.explainPrivilege(err))
 	}
 	return n, nil
 }
@@ -94,16 +94,16 @@ func (r *Reader) Count(ctx context.Context) (n int, err error) {
 func (r *Reader) Tenants(ctx context.Context, after string, limit int) ([]sql.TenantRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	rows, err := r.pool.Query(ctx, r.q.tenants, after, limit)
+	rows, err := r.pool.Query(ctx, r.q.Tenants, after, limit)
 	if err != nil {
-		return nil, fmt.Errorf("read the registry: %w", r.lacking(err))
+		return nil, fmt.Errorf("read the registry: %w", r.explainPrivilege(err))
 	}
 	page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t sql.TenantRow, err error) {
 		err = t.Scan(row)
 		return t, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the registry: %w", r.lacking(err))
+		return nil, fmt.Errorf("read the registry: %w", r.explainPrivilege(err))
 	}
 	return page, nil
 }
@@ -113,7 +113,7 @@ func (r *Reader) Tenants(ctx context.Context, after string, limit int) ([]sql.Te
 func (r *Reader) Tenant(ctx context.Context, id string) (t sql.TenantRow, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := t.Scan(r.pool.QueryRow(ctx, r.q.tenant, id)); err != nil {
+	if err := t.Scan(r.pool.QueryRow(ctx, r.q.Tenant, id)); err != nil {
 		return t, fmt.Errorf("read the registry: %w", r.absent(err))
 	}
 	return t, nil
@@ -126,7 +126,7 @@ func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := rec.Scan(r.pool.QueryRow(ctx, r.q.record, key)); err != nil {
+	if err := rec.Scan(r.pool.QueryRow(ctx, r.q.Record, key)); err != nil {
 		return rec, fmt.Errorf("read the ledger: %w", r.absent(err))
 	}
 	return rec, nil
@@ -139,30 +139,30 @@ func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) ([]sq
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	rows, err := r.pool.Query(ctx, r.q.records, tenantID, limit)
+	rows, err := r.pool.Query(ctx, r.q.Records, tenantID, limit)
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", r.lacking(err))
+		return nil, fmt.Errorf("read the ledger: %w", r.explainPrivilege(err))
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (rec sql.RequestRecord, err error) {
 		err = rec.Scan(row)
 		return rec, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", r.lacking(err))
+		return nil, fmt.Errorf("read the ledger: %w", r.explainPrivilege(err))
 	}
 	return all, nil
 }
 
-// absent is lacking, except for a missing row: [sql.ErrNotFound].
+// absent is explainPrivilege, except for a missing row: [sql.ErrNotFound].
 func (r *Reader) absent(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return sql.ErrNotFound
 	}
-	return r.lacking(err)
+	return r.explainPrivilege(err)
 }
 
-// lacking converts the error to a fault. If a privilege is missing, the fault names those that a reader needs.
-func (r *Reader) lacking(err error) error {
+// explainPrivilege converts the error to a fault. If a privilege is missing, the fault names those that a reader needs.
+func (r *Reader) explainPrivilege(err error) error {
 	return withMissingPrivilege(sharedFault(err),
 		"USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests and "+
 			"prepared_boundaries in it")
@@ -189,7 +189,7 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 	}
 	var in pipeline.Inspection
 	var exists bool
-	err := r.pool.QueryRow(ctx, r.q.schemaExists, schema).Scan(&exists)
+	err := r.pool.QueryRow(ctx, r.q.SchemaExists, schema).Scan(&exists)
 	if err != nil {
 		return in, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}

@@ -51,14 +51,14 @@ func (s *Store) Rehearse(ctx context.Context) error {
 func (b *build) rehearse(ctx context.Context) error {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
-	batch.Queue(b.q.lockTimeout, milliseconds(rehearsalLockTimeout))
-	batch.Queue(b.q.claimNew, b.tenant, b.claim.Key, "rehearsal", b.tenant, 0, "")
+	batch.Queue(b.q.LockTimeout, milliseconds(rehearsalLockTimeout))
+	batch.Queue(b.q.ClaimNew, b.tenant, b.claim.Key, "rehearsal", b.tenant, 0, "")
 	batch.Queue(b.q.lockRequest(), b.claim.Key)
-	batch.Queue(b.q.look, b.tenant, b.schema)
+	batch.Queue(b.q.CheckAvailable, b.tenant, b.schema)
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return b.registryFault(err)
 	}
-	_, in, err := b.make(ctx)
+	_, in, err := b.buildContents(ctx)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ type ServerInfo struct {
 	MissingPrivileges []Privilege   `db:"-"`
 	Pooler            Pooler        `db:"-"`
 	Skew              time.Duration `db:"-"` // how far the server's clock is ahead of this one
-	Unsure            time.Duration `db:"-"` // the maximum error of Skew, in either direction
+	ClockError        time.Duration `db:"-"` // the maximum error of Skew, in either direction
 }
 
 // Privilege is a privilege that the service needs and the role lacks.
@@ -134,7 +134,7 @@ func connectForServerInfo(ctx context.Context, c Config) (conn *pgx.Conn, applic
 func readServerInfo(
 	ctx context.Context, conn *pgx.Conn, q queries, c Config, application string,
 ) (v ServerInfo, err error) {
-	rows, err := conn.Query(ctx, q.vitals, application)
+	rows, err := conn.Query(ctx, q.ServerInfo, application)
 	if err != nil {
 		return v, err
 	}
@@ -142,11 +142,11 @@ func readServerInfo(
 		return v, err
 	}
 	var ledger, pooled, stamped bool
-	if err := conn.QueryRow(ctx, q.probe, c.Registry).Scan(&v.Registry, &ledger, &pooled, &stamped); err != nil {
+	if err := conn.QueryRow(ctx, q.Probe, c.Registry).Scan(&v.Registry, &ledger, &pooled, &stamped); err != nil {
 		return v, err
 	}
 	v.Migrated = v.Registry && ledger && pooled && stamped
-	rows, err = conn.Query(ctx, q.lacking, c.Registry, sql.MigrationsTable, c.Prepared > 0)
+	rows, err = conn.Query(ctx, q.MissingPrivileges, c.Registry, sql.MigrationsTable, c.Prepared > 0)
 	if err != nil {
 		return v, err
 	}
@@ -178,7 +178,7 @@ func readPooler(ctx context.Context, conn *pgx.Conn, q queries) (p Pooler, err e
 	for i := range 3 {
 		var pid uint32
 		var kept bool
-		if err := conn.QueryRow(ctx, q.session).Scan(&pid, &kept); err != nil {
+		if err := conn.QueryRow(ctx, q.Session).Scan(&pid, &kept); err != nil {
 			return p, err
 		}
 		if i == 0 {
@@ -194,12 +194,12 @@ func (v *ServerInfo) readClock(ctx context.Context, conn *pgx.Conn, q queries, n
 	for i := range clockTries {
 		var there time.Time
 		before := now()
-		if err := conn.QueryRow(ctx, q.clock).Scan(&there); err != nil {
+		if err := conn.QueryRow(ctx, q.Clock).Scan(&there); err != nil {
 			return err
 		}
 		half := now().Sub(before) / 2
-		if i == 0 || half < v.Unsure {
-			v.Skew, v.Unsure = there.Sub(before.Add(half)), half
+		if i == 0 || half < v.ClockError {
+			v.Skew, v.ClockError = there.Sub(before.Add(half)), half
 		}
 	}
 	return nil

@@ -19,7 +19,7 @@ type timeouts struct {
 // readTimeouts reads the timeouts in force: a pooler or the server's configuration may override the requested ones.
 func (s *Store) readTimeouts(ctx context.Context) (t timeouts, err error) {
 	var lock, statement int64
-	if err = s.pool.QueryRow(ctx, s.q.timeouts).Scan(&lock, &statement); err != nil {
+	if err = s.pool.QueryRow(ctx, s.q.Timeouts).Scan(&lock, &statement); err != nil {
 		return t, fmt.Errorf("read the timeouts in force: %w", err)
 	}
 	return timeouts{time.Duration(lock) * time.Millisecond, time.Duration(statement) * time.Millisecond}, nil

@@ -42,7 +42,7 @@ func (s *Store) RegistryID() string { return s.registryID }
 
 // readStamp reads the registry's id, and stamps the registry's schema unless it has a comment or another owner.
 func (s *Store) readStamp(ctx context.Context, conn *pgxpool.Conn) error {
-	err := conn.QueryRow(ctx, s.q.stamp).Scan(&s.registryID)
+	err := conn.QueryRow(ctx, s.q.Stamp).Scan(&s.registryID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("the registry has lost its id; if it is not in a backup, create another: "+
 			"INSERT INTO %s DEFAULT VALUES", quote(s.registry, "registry_stamp"))
@@ -51,7 +51,7 @@ func (s *Store) readStamp(ctx context.Context, conn *pgxpool.Conn) error {
 		return withMissingPrivilege(sharedFault(err), "SELECT on registry_stamp in schema "+s.registry)
 	}
 	var o ownership
-	if err := o.scan(conn.QueryRow(ctx, s.q.schemaComment, s.registry)); err != nil || !o.unstamped() {
+	if err := o.scan(conn.QueryRow(ctx, s.q.SchemaComment, s.registry)); err != nil || !o.unstamped() {
 		return err
 	}
 	_, err = conn.Exec(ctx, s.stampSQL(s.registry))
@@ -82,8 +82,8 @@ func (b *build) isUnstamped(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var o ownership
-	if err := o.scan(b.conn.QueryRow(ctx, b.q.schemaComment, b.taken)); err != nil {
-		return false, fmt.Errorf("read the comment on schema %s: %w", b.taken, b.faultAt(ctx, ofPool, err))
+	if err := o.scan(b.conn.QueryRow(ctx, b.q.SchemaComment, b.taken)); err != nil {
+		return false, fmt.Errorf("read the comment on schema %s: %w", b.taken, b.faultAt(ctx, poolScope, err))
 	}
 	if id := stampOf(o.comment); id != "" && id != b.registryID {
 		return false, b.reject(ctx, pipeline.Inspection{Differences: []string{"it carries the stamp of another registry"}})
@@ -93,13 +93,13 @@ func (b *build) isUnstamped(ctx context.Context) (bool, error) {
 
 // queueOwnership queues the queries for ownership that do not read other registries' tables.
 func (s *Store) queueOwnership(batch *pgx.Batch, schema string, o *ownership) {
-	batch.Queue(s.q.schemaComment, schema).QueryRow(func(row pgx.Row) error {
+	batch.Queue(s.q.SchemaComment, schema).QueryRow(func(row pgx.Row) error {
 		if err := o.scan(row); !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
 		return nil // dropped in the meantime
 	})
-	batch.Queue(s.q.registries, s.registry).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(s.q.Registries, s.registry).Query(func(rows pgx.Rows) (err error) {
 		o.others, err = pgx.CollectRows(rows, pgx.RowToStructByPos[otherRegistry])
 		return err
 	})
@@ -124,7 +124,7 @@ func (s *Store) requireOwn(ctx context.Context, db batcher, schema string, o own
 // requireFree fails if the registry is to be created in a schema that belongs to another registry.
 func (s *Store) requireFree(ctx context.Context, conn *pgxpool.Conn) error {
 	var registry, stamped bool
-	if err := conn.QueryRow(ctx, s.q.probe, s.registry).Scan(&registry, nil, nil, &stamped); err != nil {
+	if err := conn.QueryRow(ctx, s.q.Probe, s.registry).Scan(&registry, nil, nil, &stamped); err != nil {
 		return err
 	}
 	if registry || stamped { // an existing registry is shared by all services configured with it
@@ -153,13 +153,13 @@ func (s *Store) ownedElsewhere(ctx context.Context, db batcher, schema string, o
 		return "carries the stamp of " + namedRegistry(o.others, id), nil
 	}
 	batch := &pgx.Batch{}
-	holders := make([]string, len(o.others))
+	owners := make([]string, len(o.others))
 	for i, other := range o.others {
 		if other.Schema == schema {
 			return "is a registry", nil
 		}
 		if other.Readable {
-			batch.Queue(render(s.q.registeredElsewhere, "neighbour", other.Schema), schema).QueryRow(optional(&holders[i]))
+			batch.Queue(render(s.q.RegisteredElsewhere, "neighbour", other.Schema), schema).QueryRow(scanOptional(&owners[i]))
 		}
 	}
 	if batch.Len() == 0 {
@@ -168,9 +168,9 @@ func (s *Store) ownedElsewhere(ctx context.Context, db batcher, schema string, o
 	if err := db.SendBatch(ctx, batch).Close(); err != nil {
 		return "", fmt.Errorf("read the other registries in this database: %w", sharedFault(err))
 	}
-	for i, holder := range holders {
-		if holder != "" {
-			return fmt.Sprintf("is registered for tenant %q in another registry, schema %s", holder, o.others[i].Schema), nil
+	for i, owner := range owners {
+		if owner != "" {
+			return fmt.Sprintf("is registered for tenant %q in another registry, schema %s", owner, o.others[i].Schema), nil
 		}
 	}
 	return "", nil

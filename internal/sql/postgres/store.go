@@ -26,8 +26,8 @@ import (
 // usable; callTimeout is for a server that does not answer at all.
 const (
 	lockTimeout = 10 * time.Second
-	// frozenTimeout is when the server ends an idle transaction, such as that of a machine that has lost power. Until then
-	// the transaction keeps its locks. In normal operation a transaction is never idle for a second.
+	// frozenTimeout is when the server ends an idle transaction, such as that of a machine that has lost power. Until
+	// then the transaction keeps its locks. In normal operation a transaction is never idle for a second.
 	frozenTimeout    = 30 * time.Second
 	statementTimeout = 60 * time.Second
 	callTimeout      = 90 * time.Second
@@ -41,8 +41,8 @@ const connectionLifetime = 10 * time.Minute
 
 // Idle connections are closed soon, because another replica may be waiting for one. Probes keep one in use.
 const (
-	connectionIdleTime  = 15 * time.Second
-	connectionLookEvery = 5 * time.Second
+	connectionIdleTime      = 15 * time.Second
+	connectionCheckInterval = 5 * time.Second
 )
 
 // Config is what a [Store] needs.
@@ -184,7 +184,7 @@ func (s *Store) prepareStatements(ctx context.Context, conn *pgx.Conn) error {
 	if !s.migrated.Load() { // their tables may not exist yet
 		return nil
 	}
-	for _, text := range s.q.hot() {
+	for _, text := range s.q.perRequest() {
 		if _, err := conn.Prepare(ctx, text, text); err != nil {
 			s.log.DebugContext(ctx, "could not prepare statement; it will be sent unprepared", "error", err)
 			return nil
@@ -226,7 +226,7 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	config.PingTimeout = pingTimeout
 	config.MaxConnLifetime = connectionLifetime
 	config.MaxConnLifetimeJitter = connectionLifetime / 5
-	config.MaxConnIdleTime, config.HealthCheckPeriod = connectionIdleTime, connectionLookEvery
+	config.MaxConnIdleTime, config.HealthCheckPeriod = connectionIdleTime, connectionCheckInterval
 	conn := config.ConnConfig
 	// DDL differs for each tenant: preparing it would cost a round trip and fill the cache.
 	conn.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -242,8 +242,8 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 	conn.RuntimeParams["default_transaction_isolation"] = "read committed"
 	conn.RuntimeParams["row_security"] = "off"
 	conn.RuntimeParams["client_encoding"] = "UTF8" // the default would be the database's encoding
-	// Indexes are built on empty tables and no query reads much data, so planning for parallel workers and JIT compilation
-	// would be wasted.
+	// Indexes are built on empty tables and no query reads much data, so planning for parallel workers and JIT
+	// compilation would be wasted.
 	setDefault(conn.RuntimeParams, "max_parallel_maintenance_workers", "0")
 	setDefault(conn.RuntimeParams, "jit", "off")
 	if c.Traces != nil {
@@ -298,18 +298,18 @@ func (s *Store) Ping(ctx context.Context) error {
 	on, done := s.probe(ctx)
 	defer done()
 	var readOnly, allowed, wait bool
-	if err := on.QueryRow(ctx, s.q.ping).Scan(&readOnly, &allowed, &wait); err != nil {
+	if err := on.QueryRow(ctx, s.q.Ping).Scan(&readOnly, &allowed, &wait); err != nil {
 		return s.ledgerFault(err)
 	}
 	if !allowed {
-		return &pipeline.Fault{Class: pipeline.Outage, Message: lacks + rightsInRegistry(s.registry)}
+		return &pipeline.Fault{Class: pipeline.Outage, Message: missingPrivilege + registryPrivileges(s.registry)}
 	}
 	if s.prepared.target > 0 {
-		if err := on.QueryRow(ctx, s.q.pingPrepared).Scan(&allowed); err != nil {
+		if err := on.QueryRow(ctx, s.q.PingPrepared).Scan(&allowed); err != nil {
 			return sharedFault(err)
 		}
 		if !allowed {
-			return &pipeline.Fault{Class: pipeline.Outage, Message: lacks + "SELECT, INSERT, UPDATE and DELETE on " +
+			return &pipeline.Fault{Class: pipeline.Outage, Message: missingPrivilege + "SELECT, INSERT, UPDATE and DELETE on " +
 				"prepared_boundaries in " + s.registry + ", or set PREPARED_BOUNDARIES to 0"}
 		}
 	}

@@ -25,7 +25,7 @@ type pendingChange struct {
 	do     func(ctx context.Context, registry *databasesql.Tx) error
 	err    error
 	unsync error // why the directory entries of the file are not durable
-	told   chan error
+	done   chan error
 }
 
 // commitQueue contains the pending changes.
@@ -72,42 +72,42 @@ func (s *Store) write(ctx context.Context, c *pendingChange) (err error) {
 }
 
 // writeOnce makes the change in a write transaction of the registry and returns after the commit. Changes are group
-// committed. The caller that gets the turn is the leader: it drains the queue and commits all pending changes in one
+// committed. The caller that becomes the leader drains the queue and commits all pending changes in one
 // transaction, with one wait for the disk. A leader does not wait for further changes. A caller whose context ends
 // withdraws its change; if the change is already being written, it waits for the actual result.
 func (s *Store) writeOnce(ctx context.Context, c *pendingChange) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	c.told = make(chan error, 1)
+	c.done = make(chan error, 1)
 	s.queue.enqueue(c)
 	select {
-	case err := <-c.told:
+	case err := <-c.done:
 		return err
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
+	case s.leader <- struct{}{}:
+		defer func() { <-s.leader }()
 	case <-ctx.Done():
 		if s.queue.withdraw(c) {
 			return context.Cause(ctx)
 		}
-		return <-c.told
+		return <-c.done
 	}
 	select {
-	case err := <-c.told: // the previous leader committed it
+	case err := <-c.done: // the previous leader committed it
 		return err
 	default:
 	}
-	s.leader(ctx, s.queue.drain())
-	return <-c.told
+	s.commitBatch(ctx, s.queue.drain())
+	return <-c.done
 }
 
 // errAbandoned is the result of a batch's other changes if one change panics or its directory cannot be synced. It
 // costs their requests no attempt.
 var errAbandoned = fmt.Errorf("the transaction was rolled back for another change's fault: %w", pipeline.ErrBusy)
 
-// leader commits a batch and sends each change its result. If the transaction does not commit, all changes get its
+// commitBatch commits a batch and sends each change its result. If the transaction does not commit, all changes get its
 // error, even one that failed by itself: its failure may depend on other changes in the transaction.
-func (s *Store) leader(ctx context.Context, batch []*pendingChange) {
+func (s *Store) commitBatch(ctx context.Context, batch []*pendingChange) {
 	err := errAbandoned
 	defer func() {
 		for _, c := range batch {
@@ -117,7 +117,7 @@ func (s *Store) leader(ctx context.Context, batch []*pendingChange) {
 			case err != nil:
 				c.err = err
 			}
-			c.told <- c.err
+			c.done <- c.err
 		}
 	}()
 	if len(batch) > 1 {
@@ -131,9 +131,9 @@ func (s *Store) commit(ctx context.Context, batch []*pendingChange) error {
 	if err := s.inPlace(); err != nil {
 		return err
 	}
-	db := s.lax
+	db := s.asyncDB
 	if slices.ContainsFunc(batch, func(c *pendingChange) bool { return c.durable }) {
-		db = s.durable
+		db = s.syncDB
 	}
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -21,14 +21,14 @@ import (
 // crowd holds the turn until all calls are pending, then runs them as one batch and returns their results.
 func crowd(t *testing.T, s *Store, calls ...func() error) []error {
 	t.Helper()
-	s.turn <- struct{}{}
+	s.leader <- struct{}{}
 	results := make([]error, len(calls))
 	var wg sync.WaitGroup
 	for i, call := range calls {
 		wg.Go(func() { results[i] = call() })
 		await(t, s, i+1)
 	}
-	<-s.turn
+	<-s.leader
 	wg.Wait()
 	return results
 }
@@ -58,7 +58,7 @@ func cause(err error) events.CauseCode {
 // tenants returns the registered tenants.
 func tenants(t *testing.T, s *Store) string {
 	t.Helper()
-	all, err := collect(t.Context(), s.reads, "SELECT tenant_id FROM tenant_registry WHERE NOT is_system ORDER BY 1",
+	all, err := collect(t.Context(), s.readDB, "SELECT tenant_id FROM tenant_registry WHERE NOT is_system ORDER BY 1",
 		func(row scanner) (id string, err error) {
 			err = row.Scan(&id)
 			return id, err
@@ -132,7 +132,7 @@ func TestWhoIsStoppedWhileWaitingLeaves(t *testing.T) {
 	stays, leaves := ready(t, s, "1", "stays"), ready(t, s, "2", "leaves")
 	ctx, stop := context.WithCancelCause(t.Context())
 	told := errors.New("told to stop")
-	s.turn <- struct{}{}
+	s.leader <- struct{}{}
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() { first <- register(t, stays) }()
 	await(t, s, 1)
@@ -143,7 +143,7 @@ func TestWhoIsStoppedWhileWaitingLeaves(t *testing.T) {
 		t.Error(err)
 	}
 	await(t, s, 1)
-	<-s.turn
+	<-s.leader
 	if err := <-first; err != nil {
 		t.Error(err)
 	}
@@ -196,12 +196,12 @@ func TestWhatIsNotDurableIsNotRegistered(t *testing.T) {
 		},
 		"commit": {
 			func(s *Store) error { // a constraint that is checked at the commit
-				_, err := s.lax.Exec(`CREATE TABLE whole (id INTEGER PRIMARY KEY);
+				_, err := s.asyncDB.Exec(`CREATE TABLE whole (id INTEGER PRIMARY KEY);
 					CREATE TABLE part (id INTEGER REFERENCES whole DEFERRABLE INITIALLY DEFERRED);
 					CREATE TRIGGER torn AFTER INSERT ON tenant_registry BEGIN INSERT INTO part VALUES (1); END`)
 				return err
 			},
-			func(s *Store) error { _, err := s.lax.Exec("DROP TRIGGER torn"); return err },
+			func(s *Store) error { _, err := s.asyncDB.Exec("DROP TRIGGER torn"); return err },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -231,7 +231,7 @@ func TestWhatIsNotDurableIsNotRegistered(t *testing.T) {
 					t.Errorf("%s: left behind: %v", b.tenant, left)
 				}
 				again := ready(t, s, fmt.Sprint(i+1), b.tenant)
-				if again.fresh != nil || again.claim.Attempt != 2 {
+				if again.temp != nil || again.claim.Attempt != 2 {
 					t.Errorf("%s: attempt %d does not use the file", b.tenant, again.claim.Attempt)
 				}
 				if err := register(t, again); err != nil {
@@ -254,10 +254,10 @@ func TestFileThatWasThereIsSynced(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	dead := ready(t, s, "1", "acme")
-	if err := dead.finish(); err != nil {
+	if err := dead.syncTemp(); err != nil {
 		t.Fatal(err)
 	}
-	if err := dead.placeFresh(); err != nil {
+	if err := dead.linkIntoPlace(); err != nil {
 		t.Fatal(err)
 	}
 	var mutex sync.Mutex

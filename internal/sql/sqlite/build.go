@@ -22,7 +22,7 @@ type build struct {
 	tenant string
 	path   string   // the final name
 	made   []string // directories created for it, the deepest first
-	fresh  *os.File // under construction, next to the final name; nil if a file existed
+	temp   *os.File // under construction, next to the final name; nil if a file existed
 	db     *databasesql.DB
 	tx     *databasesql.Tx // of the existing file
 	done   bool            // the tenant is registered
@@ -35,13 +35,13 @@ func (s *Store) Begin(_ context.Context, c pipeline.Claim, tenantID string) (pip
 
 // CreateBoundary starts a new file next to the final name, or opens the existing one if it holds no rows.
 func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
-	if err := b.stayInside(); err != nil {
+	if err := b.ensureInsideRoot(); err != nil {
 		return pipeline.Boundary{}, fmt.Errorf("open %s: %w", b.path, classify(err))
 	}
 	info, err := os.Lstat(b.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err = b.startBeside()
+		err = b.createTemp()
 	case errors.Is(err, syscall.ENOTDIR), err == nil && !info.Mode().IsRegular():
 		err = pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s is not a regular file, or its "+
 			"directory is not a directory; nothing was touched", b.path)
@@ -54,8 +54,8 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	return pipeline.Boundary{DatabasePath: b.path}, nil
 }
 
-// stayInside fails if symbolic links lead the file's directory out of the storage root.
-func (b *build) stayInside() error {
+// ensureInsideRoot fails if symbolic links lead the file's directory out of the storage root.
+func (b *build) ensureInsideRoot() error {
 	root, err := filepath.EvalSymlinks(b.Root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &pipeline.Fault{Class: pipeline.Outage, Message: "the storage directory is missing; put it back", Err: err}
@@ -82,13 +82,13 @@ func (b *build) stayInside() error {
 // CreateTables implements [pipeline.Build]. A new file gets the template's content. If an existing object prevents a
 // table, the other tables are created, and step 4 reports what differs.
 func (b *build) CreateTables(ctx context.Context) error {
-	if b.fresh != nil {
-		if err := b.template.write(b.fresh, b.mark(b.claim.Key)); err != nil {
-			return fmt.Errorf("write %s: %w", b.fresh.Name(), classify(err))
+	if b.temp != nil {
+		if err := b.template.write(b.temp, b.ownerTag(b.claim.Key)); err != nil {
+			return fmt.Errorf("write %s: %w", b.temp.Name(), classify(err))
 		}
 		return nil
 	}
-	failed, err := b.create(ctx, tablesSQL)
+	failed, err := b.create(ctx, q.Tables)
 	if err != nil {
 		return fmt.Errorf("create the tables of %s: %w", b.path, classify(err))
 	}
@@ -100,10 +100,10 @@ func (b *build) CreateTables(ctx context.Context) error {
 
 // CreateIndexes implements [pipeline.Build]. The template's content includes the indexes.
 func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
-	if b.fresh != nil {
+	if b.temp != nil {
 		return nil, nil
 	}
-	failed, err := b.create(ctx, indexesSQL)
+	failed, err := b.create(ctx, q.Indexes)
 	if err != nil {
 		return nil, fmt.Errorf("create the indexes of %s: %w", b.path, classify(err))
 	}
@@ -112,8 +112,8 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 
 // Inspect implements [pipeline.Build].
 func (b *build) Inspect(ctx context.Context) (inspection pipeline.Inspection, err error) {
-	if b.fresh != nil {
-		inspection, err = b.inspectFresh(ctx)
+	if b.temp != nil {
+		inspection, err = b.inspectTemp(ctx)
 	} else {
 		inspection, err = inspect(ctx, b.tx)
 	}
@@ -126,14 +126,16 @@ func (b *build) Inspect(ctx context.Context) (inspection pipeline.Inspection, er
 // Register implements [pipeline.Build]. It finishes the file. Then, in the registry's write transaction, it reads the
 // rows again, places the file and commits.
 func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
-	if b.fresh != nil {
-		if err := b.finish(); err != nil {
+	if b.temp != nil {
+		if err := b.syncTemp(); err != nil {
 			return err
 		}
 	}
 	err := b.write(ctx, &pendingChange{
 		durable: true, dir: filepath.Dir(b.path), tenant: b.tenant,
-		do: func(ctx context.Context, registry *databasesql.Tx) error { return b.enter(ctx, registry, t, o) },
+		do: func(ctx context.Context, registry *databasesql.Tx) error {
+			return b.placeAndRegister(ctx, registry, t, o)
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("register the tenant: %w", err)
@@ -142,32 +144,32 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	return nil
 }
 
-// enter places the file and writes both rows.
-func (b *build) enter(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome) error {
-	if err := b.lookAgain(ctx, registry, b.claim, b.tenant, b.path); err != nil {
+// placeAndRegister places the file and writes both rows.
+func (b *build) placeAndRegister(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome) error {
+	if err := b.checkAvailable(ctx, registry, b.claim, b.tenant, b.path); err != nil {
 		return err
 	}
-	put := b.placeFresh
-	if b.fresh == nil {
+	put := b.linkIntoPlace
+	if b.temp == nil {
 		put = b.tx.Commit
 	}
 	if err := put(); err != nil {
 		return classify(err)
 	}
-	return b.enterRows(ctx, registry, t, o)
+	return b.writeRows(ctx, registry, t, o)
 }
 
-// enterRows writes both rows, and fails if one is missing afterwards.
-func (b *build) enterRows(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome) error {
-	if _, err := registry.ExecContext(ctx, registerSQL, t.ID, t.DisplayName, t.IsolationStrategy,
-		t.Boundary.DatabasePath, stamp(t.CreatedAt), t.CreatedBy); err != nil {
+// writeRows writes both rows, and fails if one is missing afterwards.
+func (b *build) writeRows(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome) error {
+	if _, err := registry.ExecContext(ctx, q.Register, t.ID, t.DisplayName, t.IsolationStrategy,
+		t.Boundary.DatabasePath, formatTime(t.CreatedAt), t.CreatedBy); err != nil {
 		return err
 	}
-	if err := b.conclude(ctx, registry, b.claim, "provisioned", pipeline.Failure{Outcome: o}); err != nil {
+	if err := b.recordOutcome(ctx, registry, b.claim, "provisioned", pipeline.Failure{Outcome: o}); err != nil {
 		return err
 	}
 	var kept bool
-	err := registry.QueryRowContext(ctx, checkRowsSQL, t.ID, t.Boundary.DatabasePath, b.claim.Key, o.ID).Scan(&kept)
+	err := registry.QueryRowContext(ctx, q.CheckRows, t.ID, t.Boundary.DatabasePath, b.claim.Key, o.ID).Scan(&kept)
 	if err == nil && !kept {
 		err = &pipeline.Fault{Shared: true, Err: errNotKept}
 	}
@@ -190,16 +192,16 @@ func (b *build) Close(ctx context.Context) []string {
 	if b.done {
 		return nil
 	}
-	if b.fresh != nil {
-		os.Remove(b.fresh.Name()) //nolint:errcheck // after placing there is nothing to remove
-		b.fresh.Close()           //nolint:errcheck // its content is discarded
+	if b.temp != nil {
+		os.Remove(b.temp.Name()) //nolint:errcheck // after placing there is nothing to remove
+		b.temp.Close()           //nolint:errcheck // its content is discarded
 	}
 	for _, dir := range b.made {
 		if os.Remove(dir) != nil { // not empty: it is in use
 			break
 		}
 	}
-	if b.marked(ctx) {
+	if b.hasOwnTag(ctx) {
 		return []string{b.path}
 	}
 	return nil

@@ -10,9 +10,9 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// startBeside creates the directory and a new file in it. After a crash the file is a leftover, to be removed. The
+// createTemp creates the directory and a new file in it. After a crash the file is a leftover, to be removed. The
 // lock, held until the file is closed, shows other attempts that this one is alive.
-func (b *build) startBeside() (err error) {
+func (b *build) createTemp() (err error) {
 	dir := filepath.Dir(b.path)
 	if b.made, err = makeDirs(dir); err != nil {
 		return err
@@ -20,45 +20,45 @@ func (b *build) startBeside() (err error) {
 	if err := removeLeftovers(dir, b.claim); err != nil {
 		return err
 	}
-	if b.fresh, err = createFile(filepath.Join(dir, buildingName(b.claim))); err != nil {
+	if b.temp, err = createFile(filepath.Join(dir, buildingName(b.claim))); err != nil {
 		return err
 	}
-	return lock(b.fresh)
+	return lock(b.temp)
 }
 
-// inspectFresh compares the file under construction with the definition. It reads the file again. If the content equals
+// inspectTemp compares the file under construction with the definition. It reads the file again. If the content equals
 // the template, the template's inspection applies; otherwise SQLite inspects the file. No other process writes the
 // file, so SQLite opens it as immutable, without locks.
-func (b *build) inspectFresh(ctx context.Context) (pipeline.Inspection, error) {
-	info, err := b.fresh.Stat()
+func (b *build) inspectTemp(ctx context.Context) (pipeline.Inspection, error) {
+	info, err := b.temp.Stat()
 	if err != nil {
 		return pipeline.Inspection{}, err
 	}
-	if same, err := b.template.isIn(b.fresh, info.Size(), b.mark(b.claim.Key)); same || err != nil {
+	if same, err := b.template.isIn(b.temp, info.Size(), b.ownerTag(b.claim.Key)); same || err != nil {
 		return b.template.found, err
 	}
 	var inspection pipeline.Inspection
-	err = read(ctx, b.fresh.Name(), immutable, func(tx *databasesql.Tx) (err error) {
+	err = read(ctx, b.temp.Name(), immutable, func(tx *databasesql.Tx) (err error) {
 		inspection, err = inspect(ctx, tx)
 		return err
 	})
 	return inspection, err
 }
 
-// finish makes the content durable before the file gets its final name.
-func (b *build) finish() error {
-	if err := b.fresh.Sync(); err != nil {
-		return fmt.Errorf("finish %s: %w", b.fresh.Name(), classify(err))
+// syncTemp makes the content durable before the file gets its final name.
+func (b *build) syncTemp() error {
+	if err := b.temp.Sync(); err != nil {
+		return fmt.Errorf("finish %s: %w", b.temp.Name(), classify(err))
 	}
 	crash.Point("file finished", b.tenant)
 	return nil
 }
 
-// placeFresh gives the new file its final name and closes it.
-func (b *build) placeFresh() error {
-	if err := place(b.fresh.Name(), b.path, b.tenant); err != nil {
+// linkIntoPlace gives the new file its final name and closes it.
+func (b *build) linkIntoPlace() error {
+	if err := link(b.temp.Name(), b.path, b.tenant); err != nil {
 		return err // the name was taken in the meantime: the next attempt examines that file
 	}
 	crash.Point("file placed", b.tenant)
-	return b.fresh.Close()
+	return b.temp.Close()
 }

@@ -15,14 +15,14 @@
 //  3. A file that existed before is used in place, in one transaction of its own, and only if no table in it holds a
 //     row. Rows mean a registered tenant (TENANT_EXISTS) or data of another program (BOUNDARY_NOT_EMPTY), and always
 //     fail the attempt.
-//  4. A file that this request placed, but a crash kept from being registered, is recognized by the mark in its header
-//     (application_id). If the request fails for good, its failure lists the file as left behind. The mark is a hash
-//     of the registry's id and the request's key. A file whose mark belongs to no request for this tenant in the
-//     ledger may be another service's, and is not used. A file without a mark gets one when it is taken over.
+//  4. A file that this request placed, but a crash kept from being registered, is recognized by the tag in its header
+//     (application_id). If the request fails for good, its failure lists the file as left behind. The tag is a hash
+//     of the registry's id and the request's key. A file whose tag belongs to no request for this tenant in the
+//     ledger may be another service's, and is not used. A file without a tag gets one when it is taken over.
 //  5. Pragmas are set through the DSN, for every connection. The registry is in WAL mode. Claims and notes commit
 //     without waiting for the disk; the commit of an outcome waits.
 //  6. The template is built when the store is opened, by the statements that also complete an existing file, and must
-//     match the definition. Apart from the mark, a new file is identical to one built by those statements. Step 4
+//     match the definition. Apart from the tag, a new file is identical to one built by those statements. Step 4
 //     still reads the new file, and lets SQLite inspect it in full if it is not identical.
 //  7. Pending changes of the registry share one transaction and one group commit, in which each can fail without the
 //     others. A file's content is durable before the file is placed, its name before the commit, and the commit before

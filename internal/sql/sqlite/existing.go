@@ -33,16 +33,16 @@ func (b *build) openExisting(ctx context.Context) error {
 	}
 	b.db = db
 	if b.tx, err = db.BeginTx(ctx, nil); err != nil {
-		return b.notOurs(ctx, err)
+		return b.notADatabase(ctx, err)
 	}
 	table, err := b.tableWithRows(ctx)
 	if err != nil {
-		return b.notOurs(ctx, err)
+		return b.notADatabase(ctx, err)
 	}
 	if table == "" {
 		return b.takeOver(ctx)
 	}
-	return b.occupied(ctx, "holds rows in "+table)
+	return b.boundaryInUse(ctx, "holds rows in "+table)
 }
 
 // requireFiles fails if the names of SQLite's files next to the tenant's exist and are not regular files. SQLite would
@@ -58,18 +58,18 @@ func (b *build) requireFiles() error {
 	return nil
 }
 
-// notOurs replaces SQLite's "not a database" error with its meaning here.
-func (b *build) notOurs(ctx context.Context, err error) error {
+// notADatabase replaces SQLite's "not a database" error with its meaning here.
+func (b *build) notADatabase(ctx context.Context, err error) error {
 	if primary(err) == sqlite3.SQLITE_NOTADB {
-		return b.occupied(ctx, "is not a SQLite database")
+		return b.boundaryInUse(ctx, "is not a SQLite database")
 	}
 	return err
 }
 
-// occupied explains why a file must not be used. Only a registered tenant gets rows. So the registry, read after the
-// rows were seen, shows whether they belong to a tenant of another request or to another program.
-func (b *build) occupied(ctx context.Context, why string) error {
-	if err := b.lookAgain(ctx, b.reads, b.claim, b.tenant, b.path); err != nil {
+// boundaryInUse explains why a file must not be used. Only a registered tenant gets rows. So the registry, read after
+// the rows were seen, shows whether they belong to a tenant of another request or to another program.
+func (b *build) boundaryInUse(ctx context.Context, why string) error {
+	if err := b.checkAvailable(ctx, b.readDB, b.claim, b.tenant, b.path); err != nil {
 		return err
 	}
 	return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s exists, is not registered, and %s; nothing was "+
@@ -78,7 +78,7 @@ func (b *build) occupied(ctx context.Context, why string) error {
 
 // tableWithRows returns the name of a table that holds rows, or "".
 func (b *build) tableWithRows(ctx context.Context) (string, error) {
-	tables, err := collect(ctx, b.tx, relationsSQL, func(row scanner) (name string, err error) {
+	tables, err := collect(ctx, b.tx, q.Relations, func(row scanner) (name string, err error) {
 		err = row.Scan(&name)
 		return name, err
 	})
@@ -87,7 +87,7 @@ func (b *build) tableWithRows(ctx context.Context) (string, error) {
 	}
 	for _, table := range tables {
 		var full bool
-		query := strings.ReplaceAll(hasRowsSQL, "{relation}", quote(table))
+		query := strings.ReplaceAll(q.HasRows, "{relation}", quote(table))
 		if err := b.tx.QueryRowContext(ctx, query).Scan(&full); err != nil {
 			return "", err
 		}

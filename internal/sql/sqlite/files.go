@@ -87,8 +87,8 @@ func createFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// place gives the tenant's finished, synced file its final name, unless that name is taken.
-func place(from, to, tenant string) error {
+// link gives the tenant's finished, synced file its final name, unless that name is taken.
+func link(from, to, tenant string) error {
 	err := os.Link(from, to)
 	switch {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP):

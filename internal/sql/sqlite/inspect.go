@@ -79,7 +79,7 @@ func (s tableSet) readColumns(ctx context.Context, from querier) error {
 		defaultText databasesql.NullString
 		key         int
 	}
-	columns, err := collect(ctx, from, inspectColumnsSQL, func(row scanner) (c column, err error) {
+	columns, err := collect(ctx, from, q.InspectColumns, func(row scanner) (c column, err error) {
 		err = row.Scan(&c.table, &c.kind, &c.text, &c.Name, &c.Type, &c.generated, &c.NotNull, &c.defaultText, &c.key)
 		return c, err
 	})
@@ -114,7 +114,7 @@ func (s tableSet) readIndexes(ctx context.Context, from querier) error {
 		unique, partial      bool
 		column               databasesql.NullString
 	}
-	parts, err := collect(ctx, from, inspectIndexesSQL, func(row scanner) (p part, err error) {
+	parts, err := collect(ctx, from, q.InspectIndexes, func(row scanner) (p part, err error) {
 		err = row.Scan(&p.table, &p.index, &p.unique, &p.origin, &p.partial, &p.column)
 		return p, err
 	})
@@ -155,7 +155,7 @@ func (s tableSet) readForeignKeys(ctx context.Context, from querier) error {
 		target           databasesql.NullString
 		onUpdate, action string
 	}
-	parts, err := collect(ctx, from, inspectForeignKeysSQL, func(row scanner) (p part, err error) {
+	parts, err := collect(ctx, from, q.InspectForeignKeys, func(row scanner) (p part, err error) {
 		err = row.Scan(&p.table, &p.number, &p.key.Column, &p.key.Table, &p.target, &p.onUpdate, &p.action)
 		return p, err
 	})
@@ -185,7 +185,7 @@ func (s tableSet) readForeignKeys(ctx context.Context, from querier) error {
 }
 
 func (s tableSet) readTriggers(ctx context.Context, from querier) error {
-	_, err := collect(ctx, from, inspectTriggersSQL, func(row scanner) (_ struct{}, err error) {
+	_, err := collect(ctx, from, q.InspectTriggers, func(row scanner) (_ struct{}, err error) {
 		var table, name string
 		if err = row.Scan(&table, &name); err == nil {
 			t := s.table(table)

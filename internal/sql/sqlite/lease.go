@@ -8,5 +8,5 @@ import (
 
 // Renew implements [pipeline.Ledger].
 func (s *Store) Renew(ctx context.Context, c pipeline.Claim) error {
-	return s.writeAsync(ctx, "lease", renewSQL, c.Key, c.Replay, c.Attempt, c.DeliveryID, stamp(s.Now()))
+	return s.writeAsync(ctx, "lease", q.Renew, c.Key, c.Replay, c.Attempt, c.DeliveryID, formatTime(s.Now()))
 }

@@ -11,8 +11,8 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-func readEntry(ctx context.Context, from queryRower, key string) (e sql.LedgerRow, err error) {
-	err = e.Scan(from.QueryRowContext(ctx, requestSQL, key))
+func readRow(ctx context.Context, from queryRower, key string) (e sql.LedgerRow, err error) {
+	err = e.Scan(from.QueryRowContext(ctx, q.Request, key))
 	return e, err
 }
 
@@ -30,19 +30,19 @@ func (s *Store) Claim(
 		if err != nil {
 			return err
 		}
-		result, err := tx.ExecContext(ctx, claimSQL, key, r.Event.Source(), r.Event.ID(), tenantID, replay,
-			limit.Attempts, stamp(now), stamp(now.Add(-limit.Lease)), r.DeliveryID,
-			r.Message(), stamp(now.Add(-limit.ForCopies())))
+		result, err := tx.ExecContext(ctx, q.Claim, key, r.Event.Source(), r.Event.ID(), tenantID, replay,
+			limit.Attempts, formatTime(now), formatTime(now.Add(-limit.Lease)), r.DeliveryID,
+			r.Message(), formatTime(now.Add(-limit.ForCopies())))
 		if err != nil {
 			return err
 		}
 		if claimed, err = result.RowsAffected(); err != nil {
 			return err
 		}
-		if row, err = readEntry(ctx, tx, key); err != nil {
+		if row, err = readRow(ctx, tx, key); err != nil {
 			return err
 		}
-		registered, err = text(ctx, tx, findTenantSQL, tenantID)
+		registered, err = text(ctx, tx, q.FindTenant, tenantID)
 		return err
 	}})
 	if err != nil {
@@ -57,7 +57,7 @@ func countedReplay(ctx context.Context, tx *databasesql.Tx, key string, number i
 	if number <= pipeline.MaxReplay {
 		return number, nil
 	}
-	row, err := readEntry(ctx, tx, key)
+	row, err := readRow(ctx, tx, key)
 	switch {
 	case errors.Is(err, databasesql.ErrNoRows):
 		return pipeline.FirstReplay(number), nil
@@ -71,10 +71,10 @@ func countedReplay(ctx context.Context, tx *databasesql.Tx, key string, number i
 func (s *Store) RecordFailure(ctx context.Context, c pipeline.Claim, f pipeline.Failure) (pipeline.Outcome, error) {
 	var row sql.LedgerRow
 	err := s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) (err error) {
-		if err := s.conclude(ctx, tx, c, "failed", f); err != nil {
+		if err := s.recordOutcome(ctx, tx, c, "failed", f); err != nil {
 			return err
 		}
-		row, err = readEntry(ctx, tx, c.Key)
+		row, err = readRow(ctx, tx, c.Key)
 		return err
 	}})
 	if err != nil {
@@ -88,10 +88,10 @@ func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outc
 	var row sql.LedgerRow
 	f, m := r.Failure, r.Message
 	err := s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) error {
-		_, err := tx.ExecContext(ctx, rejectSQL, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step,
-			string(f.Cause.Code), f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.DeliveryID, stamp(s.Now()))
+		_, err := tx.ExecContext(ctx, q.Reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step,
+			string(f.Cause.Code), f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.DeliveryID, formatTime(s.Now()))
 		if err == nil {
-			row, err = readEntry(ctx, tx, r.Key)
+			row, err = readRow(ctx, tx, r.Key)
 		}
 		return err
 	}})
@@ -103,7 +103,7 @@ func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outc
 
 // Note implements [pipeline.Ledger].
 func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.AttemptNote) error {
-	return s.writeAsync(ctx, "attempt", noteSQL, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, stamp(s.Now()),
+	return s.writeAsync(ctx, "attempt", q.Note, c.Key, c.Replay, n.Step, n.Code, n.Text, n.Refund, formatTime(s.Now()),
 		c.Attempt, c.DeliveryID)
 }
 
@@ -112,9 +112,9 @@ func (s *Store) LastAttemptVanished(
 	ctx context.Context, r pipeline.Request, limit pipeline.Limit,
 ) (vanished bool, _ error) {
 	now, busy := s.Now(), false
-	err := s.reads.QueryRowContext(ctx, suspectSQL,
-		r.Key(), stamp(now.Add(-limit.StaleAfter())), limit.Attempts, r.Message(),
-		stamp(now.Add(-limit.Lease)), stamp(now.Add(-limit.ForCopies())), r.DeliveryID, r.Replay).Scan(&vanished, &busy)
+	err := s.readDB.QueryRowContext(ctx, q.Vanished,
+		r.Key(), formatTime(now.Add(-limit.StaleAfter())), limit.Attempts, r.Message(),
+		formatTime(now.Add(-limit.Lease)), formatTime(now.Add(-limit.ForCopies())), r.DeliveryID, r.Replay).Scan(&vanished, &busy)
 	if busy {
 		return false, pipeline.ErrBusy
 	}
@@ -126,12 +126,12 @@ func (s *Store) LastAttemptVanished(
 
 // DeadLetterConfirmed implements [pipeline.Ledger].
 func (s *Store) DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery string) error {
-	return s.writeAsync(ctx, "dead letter", buriedSQL, key, outcomeID, delivery)
+	return s.writeAsync(ctx, "dead letter", q.DeadLetterConfirmed, key, outcomeID, delivery)
 }
 
 // Recorded implements [pipeline.Ledger].
 func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, error) {
-	row, err := readEntry(ctx, s.reads, key)
+	row, err := readRow(ctx, s.readDB, key)
 	if err == nil || errors.Is(err, databasesql.ErrNoRows) {
 		err = s.inPlace()
 	}
@@ -153,29 +153,29 @@ func (s *Store) writeAsync(ctx context.Context, what, query string, args ...any)
 	return nil
 }
 
-// conclude records an outcome within a write transaction.
-func (s *Store) conclude(
+// recordOutcome records an outcome within a write transaction.
+func (s *Store) recordOutcome(
 	ctx context.Context, tx *databasesql.Tx, c pipeline.Claim, state string, f pipeline.Failure,
 ) error {
-	_, err := tx.ExecContext(ctx, concludeSQL, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
-		f.Outcome.ID, string(f.Outcome.Body), stamp(s.Now()), c.Attempt)
+	_, err := tx.ExecContext(ctx, q.RecordOutcome, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
+		f.Outcome.ID, string(f.Outcome.Body), formatTime(s.Now()), c.Attempt)
 	return err
 }
 
-// lookAgain reads the rows again and returns why the tenant must not be registered: the request is decided, or the
+// checkAvailable reads the rows again and returns why the tenant must not be registered: the request is decided, or the
 // tenant or its file is registered. Within a write transaction the result stays valid until its end.
-func (s *Store) lookAgain(ctx context.Context, from queryRower, c pipeline.Claim, tenant, path string) error {
-	row, err := readEntry(ctx, from, c.Key)
+func (s *Store) checkAvailable(ctx context.Context, from queryRower, c pipeline.Claim, tenant, path string) error {
+	row, err := readRow(ctx, from, c.Key)
 	if err != nil {
 		return err
 	}
-	twin, err := text(ctx, from, findTenantSQL, tenant)
+	caseVariant, err := text(ctx, from, q.FindTenant, tenant)
 	if err != nil {
 		return err
 	}
-	holder, err := text(ctx, from, boundaryOwnerSQL, path)
+	owner, err := text(ctx, from, q.BoundaryOwner, path)
 	if err != nil {
 		return err
 	}
-	return row.CheckAvailable(c, tenant, twin, path, holder)
+	return row.CheckAvailable(c, tenant, caseVariant, path, owner)
 }

@@ -24,21 +24,21 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
 
-	err = sql.Migrate(ctx, goose.DialectSQLite3, s.durable, sql.MigrationsTable, s.Log, [][]sql.Statement{
-		{{Text: registryMigration}},
+	err = sql.Migrate(ctx, goose.DialectSQLite3, s.syncDB, sql.MigrationsTable, s.Log, [][]sql.Statement{
+		{{Text: migrations.Registry}},
 		{
-			{Text: tablesSQL},
-			{Text: indexesSQL},
-			{Text: bootstrapMigration, Args: []any{registry, s.CreatedBy, stamp(s.Now())}},
+			{Text: q.Tables},
+			{Text: q.Indexes},
+			{Text: migrations.Bootstrap, Args: []any{registry, s.CreatedBy, formatTime(s.Now())}},
 		},
-		{{Text: historyMigration}},
-		{{Text: stampMigration}},
+		{{Text: migrations.History}},
+		{{Text: migrations.Stamp}},
 	})
 	if err != nil {
 		return err
 	}
 	// A registry created by DocEX must have the columns. Its own migrations are not checked.
-	if _, err = s.reads.ExecContext(ctx, checkRegistrySQL); err != nil {
+	if _, err = s.readDB.ExecContext(ctx, q.CheckRegistry); err != nil {
 		return err
 	}
 	return s.readStamp(ctx)

@@ -11,7 +11,7 @@ import (
 // Twins returns pairs of registered ids that differ only in case, at most limit.
 func (r *Reader) Twins(ctx context.Context, limit int) (pairs [][2]string, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
-		pairs, err = collect(ctx, tx, twinsSQL, func(row scanner) (p [2]string, err error) {
+		pairs, err = collect(ctx, tx, q.CaseVariants, func(row scanner) (p [2]string, err error) {
 			err = row.Scan(&p[0], &p[1])
 			return p, err
 		}, limit)
@@ -31,14 +31,14 @@ func (r *Reader) Misplaced(ctx context.Context, page []sql.TenantRow) (found []s
 	if err != nil {
 		return nil, err
 	}
-	holders := map[string]string{}
+	owners := map[string]string{}
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) error {
-		rows, err := collect(ctx, tx, holdersSQL, func(row scanner) (p [2]string, err error) {
+		rows, err := collect(ctx, tx, q.BoundaryOwners, func(row scanner) (p [2]string, err error) {
 			err = row.Scan(&p[0], &p[1])
 			return p, err
 		}, string(list))
 		for _, p := range rows {
-			holders[p[0]] = p[1]
+			owners[p[0]] = p[1]
 		}
 		return err
 	})
@@ -47,8 +47,8 @@ func (r *Reader) Misplaced(ctx context.Context, page []sql.TenantRow) (found []s
 	}
 	for i, t := range page {
 		m := sql.Misplaced{TenantID: t.ID, RegisteredAs: t.Boundary.DatabasePath, Expected: paths[i]}
-		if holder := holders[paths[i]]; holder != t.ID {
-			m.Owner = holder
+		if owner := owners[paths[i]]; owner != t.ID {
+			m.Owner = owner
 		}
 		if m.Owner != "" || m.RegisteredAs != "" && !r.isAt(t.ID, m.RegisteredAs) {
 			found = append(found, m)

@@ -1,81 +1,32 @@
 package sqlite
 
-import _ "embed"
+import (
+	"embed"
+	"errors"
+	"strings"
 
-// The texts of the .sql files.
-var (
-	//go:embed queries/stamp.sql
-	stampSQL string
-	//go:embed queries/requests_of.sql
-	requestsOfSQL string
-	//go:embed queries/claim.sql
-	claimSQL string
-	//go:embed queries/request.sql
-	requestSQL string
-	//go:embed queries/conclude.sql
-	concludeSQL string
-	//go:embed queries/reject.sql
-	rejectSQL string
-	//go:embed queries/note.sql
-	noteSQL string
-	//go:embed queries/renew.sql
-	renewSQL string
-	//go:embed queries/suspect.sql
-	suspectSQL string
-	//go:embed queries/buried.sql
-	buriedSQL string
-	//go:embed queries/find_tenant.sql
-	findTenantSQL string
-	//go:embed queries/boundary_owner.sql
-	boundaryOwnerSQL string
-	//go:embed queries/register.sql
-	registerSQL string
-	//go:embed queries/check_rows.sql
-	checkRowsSQL string
-	//go:embed queries/check_registry.sql
-	checkRegistrySQL string
-	//go:embed queries/ping.sql
-	pingSQL string
-	//go:embed queries/relations.sql
-	relationsSQL string
-	//go:embed queries/has_rows.sql
-	hasRowsSQL string
-	//go:embed queries/tables.sql
-	tablesSQL string
-	//go:embed queries/indexes.sql
-	indexesSQL string
-	//go:embed queries/inspect_columns.sql
-	inspectColumnsSQL string
-	//go:embed queries/inspect_indexes.sql
-	inspectIndexesSQL string
-	//go:embed queries/inspect_foreign_keys.sql
-	inspectForeignKeysSQL string
-	//go:embed queries/inspect_triggers.sql
-	inspectTriggersSQL string
-	//go:embed queries/probe.sql
-	probeSQL string
-	//go:embed queries/count_tenants.sql
-	countTenantsSQL string
-	//go:embed queries/tenants.sql
-	tenantsSQL string
-	//go:embed queries/tenant.sql
-	tenantSQL string
-	//go:embed queries/record.sql
-	recordSQL string
-	//go:embed queries/records.sql
-	recordsSQL string
-	//go:embed queries/twins.sql
-	twinsSQL string
-	//go:embed queries/holders.sql
-	holdersSQL string
-	//go:embed queries/quick_check.sql
-	quickCheckSQL string
-	//go:embed migrations/00001_registry.sql
-	registryMigration string
-	//go:embed migrations/00002_bootstrap.sql
-	bootstrapMigration string
-	//go:embed migrations/00003_history.sql
-	historyMigration string
-	//go:embed migrations/00004_stamp.sql
-	stampMigration string
+	"example.com/tenant-provisioner/internal/sql"
 )
+
+//go:embed queries/*.sql migrations/*.sql
+var files embed.FS
+
+// queries are the texts of the .sql files, see [sql.LoadQueries]. {relation} is replaced where the text is used.
+type queries struct {
+	Stamp, RequestsOf, Claim, Request, RecordOutcome, Reject, Note, Renew, Vanished, DeadLetterConfirmed string
+	FindTenant, BoundaryOwner, Register, CheckRows, CheckRegistry, Ping, Relations, HasRows, Tables      string
+	Indexes, InspectColumns, InspectIndexes, InspectForeignKeys, InspectTriggers, Probe, CountTenants    string
+	Tenants, Tenant, Record, Records, CaseVariants, BoundaryOwners, QuickCheck                           string
+}
+
+var (
+	q          queries
+	migrations struct{ Registry, Bootstrap, History, Stamp string }
+)
+
+func init() {
+	names := strings.NewReplacer() // the registry has no name of its own
+	if err := errors.Join(sql.LoadQueries(files, names, &q), sql.LoadMigrations(files, names, &migrations)); err != nil {
+		panic(err) // a file or a field is missing from the program
+	}
+}

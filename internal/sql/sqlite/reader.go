@@ -20,7 +20,7 @@ import (
 
 // Reader reads registry, ledger and tenants' files. It creates and changes no file or directory, and keeps no file open
 // between calls. It is safe for concurrent use, but not in a process that has a [Store] open on the same directory: see
-// look.
+// readFile.
 type Reader struct {
 	root     string
 	registry string
@@ -40,15 +40,15 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	r := &Reader{root: filepath.Clean(c.Root), names: names}
 	r.registry = r.path(sql.BootstrapTenant)
 	var registry bool
-	err = look(ctx, r.registry, func(tx *databasesql.Tx) error {
-		return tx.QueryRowContext(ctx, probeSQL).Scan(&registry, &r.ledger)
+	err = readFile(ctx, r.registry, func(tx *databasesql.Tx) error {
+		return tx.QueryRowContext(ctx, q.Probe).Scan(&registry, &r.ledger)
 	})
 	switch {
 	case missing(err), err == nil && !registry:
 		return nil, fmt.Errorf("%w at %s: check DATABASE_URL and "+
 			"DATABASE_PATH_TEMPLATE; the service creates the registry when it starts", sql.ErrNoRegistry, r.registry)
 	case err != nil:
-		return nil, fmt.Errorf("read the registry %s: %w", r.registry, registryFault(unmended(err)))
+		return nil, fmt.Errorf("read the registry %s: %w", r.registry, registryFault(needsRecovery(err)))
 	}
 	return r, nil
 }
@@ -62,12 +62,12 @@ func (r *Reader) path(tenantID string) string {
 
 // read reads the registry.
 func (r *Reader) read(ctx context.Context, what string, fn func(*databasesql.Tx) error) error {
-	err := look(ctx, r.registry, fn)
+	err := readFile(ctx, r.registry, fn)
 	switch {
 	case errors.Is(err, databasesql.ErrNoRows):
 		return fmt.Errorf("read the %s: %w", what, sql.ErrNotFound)
 	case err != nil:
-		return fmt.Errorf("read the %s: %w", what, registryFault(unmended(err)))
+		return fmt.Errorf("read the %s: %w", what, registryFault(needsRecovery(err)))
 	}
 	return nil
 }
@@ -75,7 +75,7 @@ func (r *Reader) read(ctx context.Context, what string, fn func(*databasesql.Tx)
 // Count returns the number of registered tenants.
 func (r *Reader) Count(ctx context.Context) (n int, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) error {
-		return tx.QueryRowContext(ctx, countTenantsSQL).Scan(&n)
+		return tx.QueryRowContext(ctx, q.CountTenants).Scan(&n)
 	})
 	return n, err
 }
@@ -83,7 +83,7 @@ func (r *Reader) Count(ctx context.Context) (n int, err error) {
 // Tenants returns a page of the registry: at most limit rows, ordered by id, after that id.
 func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []sql.TenantRow, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
-		page, err = collect(ctx, tx, tenantsSQL, func(row scanner) (t sql.TenantRow, err error) {
+		page, err = collect(ctx, tx, q.Tenants, func(row scanner) (t sql.TenantRow, err error) {
 			err = t.Scan(row)
 			return t, err
 		}, after, limit)
@@ -96,7 +96,7 @@ func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []s
 // [sql.ErrNotFound].
 func (r *Reader) Tenant(ctx context.Context, id string) (t sql.TenantRow, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) error {
-		return t.Scan(tx.QueryRowContext(ctx, tenantSQL, id))
+		return t.Scan(tx.QueryRowContext(ctx, q.Tenant, id))
 	})
 	return t, err
 }
@@ -107,7 +107,7 @@ func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord
 		return rec, sql.ErrNoLedger
 	}
 	err = r.read(ctx, "ledger", func(tx *databasesql.Tx) error {
-		return rec.Scan(tx.QueryRowContext(ctx, recordSQL, key))
+		return rec.Scan(tx.QueryRowContext(ctx, q.Record, key))
 	})
 	return rec, err
 }
@@ -118,7 +118,7 @@ func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) (all 
 		return nil, sql.ErrNoLedger
 	}
 	err = r.read(ctx, "ledger", func(tx *databasesql.Tx) (err error) {
-		all, err = collect(ctx, tx, recordsSQL, func(row scanner) (rec sql.RequestRecord, err error) {
+		all, err = collect(ctx, tx, q.Records, func(row scanner) (rec sql.RequestRecord, err error) {
 			err = rec.Scan(row)
 			return rec, err
 		}, tenantID, limit)
@@ -146,7 +146,7 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 	case primary(err) == sqlite3.SQLITE_NOTADB:
 		in = pipeline.Inspection{Differences: []string{expected + " is not a SQLite database"}}
 	default:
-		return in, fmt.Errorf("read the structure of %s: %w", expected, classify(unmended(err)))
+		return in, fmt.Errorf("read the structure of %s: %w", expected, classify(needsRecovery(err)))
 	}
 	if moved {
 		in.Differences = append(in.Differences, fmt.Sprintf("the registered database_path is %q, want %q, which is "+
@@ -156,7 +156,7 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 }
 
 func verifyFile(ctx context.Context, path string) (in pipeline.Inspection, err error) {
-	err = look(ctx, path, func(tx *databasesql.Tx) (err error) {
+	err = readFile(ctx, path, func(tx *databasesql.Tx) (err error) {
 		in, err = inspect(ctx, tx)
 		return err
 	})

@@ -52,12 +52,12 @@ func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	}
 	b := &build{Store: s, claim: rehearsalClaim(), path: filepath.Join(dir, rehearsalFile)}
 	defer func() {
-		if b.fresh != nil {
-			b.fresh.Close() //nolint:errcheck // its content is discarded
+		if b.temp != nil {
+			b.temp.Close() //nolint:errcheck // its content is discarded
 		}
 		err = errors.Join(err, removeRehearsal(dir))
 	}()
-	if err := b.startBeside(); err != nil {
+	if err := b.createTemp(); err != nil {
 		return err
 	}
 	if err := b.CreateTables(ctx); err != nil {
@@ -70,10 +70,10 @@ func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	if len(in.Differences) > 0 {
 		return errors.New("it differs from the definition: " + strings.Join(in.Differences, "; "))
 	}
-	if err := b.finish(); err != nil {
+	if err := b.syncTemp(); err != nil {
 		return err
 	}
-	if err := place(b.fresh.Name(), b.path, ""); err != nil {
+	if err := link(b.temp.Name(), b.path, ""); err != nil {
 		return err
 	}
 	for names := dir; ; names = filepath.Dir(names) {
@@ -125,16 +125,16 @@ func rehearsalClaim() pipeline.Claim {
 
 // rehearseRows writes what an attempt writes and rolls it back, but leaves a change whose commit must reach the disk.
 func (s *Store) rehearseRows(ctx context.Context, tx *databasesql.Tx) error {
-	now := stamp(s.Now())
+	now := formatTime(s.Now())
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT rehearsal"); err != nil {
 		return err
 	}
 	b := &build{Store: s, claim: rehearsalClaim(), tenant: rehearsed}
-	_, err := tx.ExecContext(ctx, claimSQL, b.claim.Key, "rehearsal", rehearsed, rehearsed, 0, 1, now, now, "", "", now)
+	_, err := tx.ExecContext(ctx, q.Claim, b.claim.Key, "rehearsal", rehearsed, rehearsed, 0, 1, now, now, "", "", now)
 	if err != nil {
 		return err
 	}
-	err = b.enterRows(ctx, tx, pipeline.Tenant{
+	err = b.writeRows(ctx, tx, pipeline.Tenant{
 		ID: rehearsed, DisplayName: rehearsed, IsolationStrategy: events.IsolationDatabase, CreatedBy: rehearsed,
 		CreatedAt: s.Now(), Boundary: pipeline.Boundary{DatabasePath: rehearsed},
 	}, pipeline.Outcome{ID: rehearsed, Body: []byte("{}")})

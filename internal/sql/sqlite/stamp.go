@@ -18,7 +18,7 @@ import (
 func (s *Store) RegistryID() string { return s.registryID }
 
 func (s *Store) readStamp(ctx context.Context) error {
-	err := s.reads.QueryRowContext(ctx, stampSQL).Scan(&s.registryID)
+	err := s.readDB.QueryRowContext(ctx, q.Stamp).Scan(&s.registryID)
 	if errors.Is(err, databasesql.ErrNoRows) {
 		return errors.New("the registry has lost its id; if it is not in a backup, create another: " +
 			"INSERT INTO registry_stamp (registry_id) VALUES ('a UUID')")
@@ -26,15 +26,15 @@ func (s *Store) readStamp(ctx context.Context) error {
 	return err
 }
 
-// mark returns the application_id of files that this registry creates for the request with that key: 31 bits, not zero.
-// It depends on the registry's id because two services may both have a request with that key.
-func (s *Store) mark(key string) uint32 {
+// ownerTag returns the application_id of files that this registry creates for the request with that key: 31 bits, not
+// zero. It depends on the registry's id because two services may both have a request with that key.
+func (s *Store) ownerTag(key string) uint32 {
 	sum := sha256.Sum256([]byte(s.registryID + "\n" + key))
 	return binary.BigEndian.Uint32(sum[:])&0x7fffffff | 1
 }
 
-// earlierMark returns the mark of the earlier version, which had no registry id and used only the key.
-func earlierMark(key string) uint32 {
+// earlierTag returns the tag of the earlier version, which had no registry id and used only the key.
+func earlierTag(key string) uint32 {
 	bits, err := hex.DecodeString(key[:8])
 	if err != nil {
 		return 1
@@ -42,45 +42,45 @@ func earlierMark(key string) uint32 {
 	return binary.BigEndian.Uint32(bits)&0x7fffffff | 1
 }
 
-// isOwn reports whether a file with this mark was created for the attempt's request. A mark of the earlier version may
+// isOwn reports whether a file with this tag was created for the attempt's request. A tag of the earlier version may
 // be another registry's, for a request with the same key. It counts only if an earlier attempt can have left it.
-func (b *build) isOwn(mark uint32) bool {
-	return mark == b.mark(b.claim.Key) || b.claim.Attempt > 1 && mark == earlierMark(b.claim.Key)
+func (b *build) isOwn(tag uint32) bool {
+	return tag == b.ownerTag(b.claim.Key) || b.claim.Attempt > 1 && tag == earlierTag(b.claim.Key)
 }
 
-// applicationIDSQL reads the mark of a file or, with a value appended, writes it.
+// applicationIDSQL reads the tag of a file or, with a value appended, writes it.
 const applicationIDSQL = "PRAGMA application_id"
 
-func readMark(ctx context.Context, from queryRower) (uint32, error) {
+func readTag(ctx context.Context, from queryRower) (uint32, error) {
 	var id int64 // files of other programs may have a negative one
 	err := from.QueryRowContext(ctx, applicationIDSQL).Scan(&id)
 	return uint32(id), err //nolint:gosec // 32 bits of the header
 }
 
-// marked reports whether the file exists and was created for the attempt's request.
-func (b *build) marked(ctx context.Context) bool {
+// hasOwnTag reports whether the file exists and was created for the attempt's request.
+func (b *build) hasOwnTag(ctx context.Context) bool {
 	if info, err := os.Lstat(b.path); err != nil || !info.Mode().IsRegular() { // opening a pipe would block
 		return false
 	}
-	// Immutable: otherwise SQLite would create files next to a file in WAL mode. The mark does not change.
+	// Immutable: otherwise SQLite would create files next to a file in WAL mode. The tag does not change.
 	db, err := open(b.path, immutable, busyTimeout)
 	if err != nil {
 		return false
 	}
 	defer db.Close() //nolint:errcheck // only read
-	mark, err := readMark(ctx, db)
-	return err == nil && b.isOwn(mark)
+	tag, err := readTag(ctx, db)
+	return err == nil && b.isOwn(tag)
 }
 
-// takeOver fails if another registry has created the file: it may be registered there. It sets this request's mark on a
-// file without a mark, which DocEX or an operator has created, and on a file with a mark of the earlier version.
+// takeOver fails if another registry has created the file: it may be registered there. It sets this request's tag on a
+// file without a tag, which DocEX or an operator has created, and on a file with a tag of the earlier version.
 func (b *build) takeOver(ctx context.Context) error {
-	mark, err := readMark(ctx, b.tx)
-	if err != nil || mark == b.mark(b.claim.Key) {
+	tag, err := readTag(ctx, b.tx)
+	if err != nil || tag == b.ownerTag(b.claim.Key) {
 		return err
 	}
-	if mark != 0 && !b.isOwn(mark) {
-		stamped, known, err := b.madeHere(ctx, mark)
+	if tag != 0 && !b.isOwn(tag) {
+		stamped, known, err := b.madeHere(ctx, tag)
 		switch {
 		case err != nil:
 			return registryFault(err)
@@ -92,24 +92,24 @@ func (b *build) takeOver(ctx context.Context) error {
 			return nil
 		}
 	}
-	_, err = b.tx.ExecContext(ctx, fmt.Sprintf("%s = %d", applicationIDSQL, b.mark(b.claim.Key)))
+	_, err = b.tx.ExecContext(ctx, fmt.Sprintf("%s = %d", applicationIDSQL, b.ownerTag(b.claim.Key)))
 	return err
 }
 
-// madeHere reports whether this registry created the file with this mark for another request for the tenant (known),
-// and whether the mark depends on the registry's id (stamped).
-func (b *build) madeHere(ctx context.Context, mark uint32) (stamped, known bool, err error) {
+// madeHere reports whether this registry created the file with this tag for another request for the tenant (known),
+// and whether the tag depends on the registry's id (stamped).
+func (b *build) madeHere(ctx context.Context, tag uint32) (stamped, known bool, err error) {
 	type request struct {
 		key         string
 		provisioned bool
 	}
-	all, err := collect(ctx, b.reads, requestsOfSQL, func(row scanner) (r request, err error) {
+	all, err := collect(ctx, b.readDB, q.RequestsOf, func(row scanner) (r request, err error) {
 		err = row.Scan(&r.key, &r.provisioned)
 		return r, err
 	}, b.tenant)
 	for _, r := range all {
-		stamped = stamped || mark == b.mark(r.key)
-		known = known || stamped || r.provisioned && mark == earlierMark(r.key)
+		stamped = stamped || tag == b.ownerTag(r.key)
+		known = known || stamped || r.provisioned && tag == earlierTag(r.key)
 	}
 	return stamped, known, err
 }
@@ -122,11 +122,11 @@ func requireFree(ctx context.Context, registry string) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	var exists, ledger bool
-	if err := db.QueryRowContext(ctx, probeSQL).Scan(&exists, &ledger); err != nil || exists {
+	if err := db.QueryRowContext(ctx, q.Probe).Scan(&exists, &ledger); err != nil || exists {
 		return err
 	}
-	mark, err := readMark(ctx, db)
-	if err != nil || mark == 0 {
+	tag, err := readTag(ctx, db)
+	if err != nil || tag == 0 {
 		return err
 	}
 	return pipeline.Permanentf(events.CauseBoundaryNotEmpty,

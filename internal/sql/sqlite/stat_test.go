@@ -9,11 +9,11 @@ func TestStat(t *testing.T) {
 	if stat := s.Stat(); stat.InUse != 0 || stat.MaxOpenConnections != 4 || stat.Idle != stat.OpenConnections || stat.Idle < 1 {
 		t.Errorf("at rest: %+v", stat)
 	}
-	reading, err := s.reads.Conn(t.Context())
+	reading, err := s.readDB.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	writing, err := s.durable.Conn(t.Context())
+	writing, err := s.syncDB.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,14 +42,14 @@ type Store struct {
 	Config
 	names    sql.PathTemplate
 	template *template
-	reads    *databasesql.DB
-	lax      *databasesql.DB // commits reach the operating system, but perhaps not the disk
-	durable  *databasesql.DB // commits reach the disk
-	turn     chan struct{}   // the write lock within this process; SQLite's own lock is polled
-	queue    commitQueue     // changes that wait for turn
+	readDB   *databasesql.DB
+	asyncDB  *databasesql.DB // commits reach the operating system, but perhaps not the disk
+	syncDB   *databasesql.DB // commits reach the disk
+	leader   chan struct{}   // the write lock within this process; SQLite's own lock is polled
+	queue    commitQueue     // changes that wait for the leader
 	syncDir  func(dir string) error
 	opened   fs.FileInfo // the registry's file
-	// registryID is the registry's id, on which the marks of files depend.
+	// registryID is the registry's id, on which the tags of files depend.
 	registryID string
 }
 
@@ -100,7 +100,7 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 		return nil, err
 	}
 	c.Root = filepath.Clean(c.Root)
-	s := &Store{Config: c, names: names, turn: make(chan struct{}, 1), syncDir: syncDir}
+	s := &Store{Config: c, names: names, leader: make(chan struct{}, 1), syncDir: syncDir}
 	if s.template, err = newTemplate(ctx); err != nil {
 		return nil, fmt.Errorf("build the template of tenants' files: %w", err)
 	}
@@ -128,13 +128,13 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	if c.Traces != nil {
 		by = traced(c.Traces)
 	}
-	if s.durable, err = openBy(by, registry, "rw", 1, busyTimeout, append(wal, "synchronous(FULL)")...); err != nil {
+	if s.syncDB, err = openBy(by, registry, "rw", 1, busyTimeout, append(wal, "synchronous(FULL)")...); err != nil {
 		return nil, err
 	}
-	if s.lax, err = openBy(by, registry, "rw", 1, busyTimeout, append(wal, "synchronous(NORMAL)")...); err != nil {
+	if s.asyncDB, err = openBy(by, registry, "rw", 1, busyTimeout, append(wal, "synchronous(NORMAL)")...); err != nil {
 		return nil, err
 	}
-	if s.reads, err = openBy(by, registry, "ro", c.Connections, busyTimeout, "query_only(1)"); err != nil {
+	if s.readDB, err = openBy(by, registry, "ro", c.Connections, busyTimeout, "query_only(1)"); err != nil {
 		return nil, err
 	}
 	if err := s.migrate(ctx, registry); err != nil {
@@ -151,13 +151,13 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 
 // Pools returns the connection pools of the registry by purpose, for metrics.
 func (s *Store) Pools() map[string]*databasesql.DB {
-	return map[string]*databasesql.DB{"reads": s.reads, "notes": s.lax, "commits": s.durable}
+	return map[string]*databasesql.DB{"reads": s.readDB, "notes": s.asyncDB, "commits": s.syncDB}
 }
 
 // Close closes the registry.
 func (s *Store) Close() error {
 	var faults []error
-	for _, db := range []*databasesql.DB{s.reads, s.lax, s.durable} {
+	for _, db := range []*databasesql.DB{s.readDB, s.asyncDB, s.syncDB} {
 		if db != nil {
 			faults = append(faults, db.Close())
 		}
@@ -172,7 +172,7 @@ func (s *Store) path(tenantID string) string {
 
 // Stat returns the use of the registry's connections: the sum for reading and writing.
 func (s *Store) Stat() (all databasesql.DBStats) {
-	for _, db := range []*databasesql.DB{s.reads, s.lax, s.durable} {
+	for _, db := range []*databasesql.DB{s.readDB, s.asyncDB, s.syncDB} {
 		one := db.Stats()
 		all.MaxOpenConnections += one.MaxOpenConnections
 		all.OpenConnections += one.OpenConnections
@@ -190,7 +190,7 @@ func (s *Store) Strategy() string { return events.IsolationDatabase }
 // Ping reports whether the registry can be written to.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.write(ctx, &pendingChange{do: func(ctx context.Context, registry *databasesql.Tx) error {
-		_, err := registry.ExecContext(ctx, pingSQL)
+		_, err := registry.ExecContext(ctx, q.Ping)
 		return err
 	}})
 }
@@ -226,5 +226,5 @@ func text(ctx context.Context, from queryRower, query string, args ...any) (foun
 	return found, err
 }
 
-// stamp formats a time as DocEX reads it: text in UTC.
-func stamp(t time.Time) string { return t.UTC().Format(time.DateTime + ".000000") }
+// formatTime formats a time as DocEX reads it: text in UTC.
+func formatTime(t time.Time) string { return t.UTC().Format(time.DateTime + ".000000") }

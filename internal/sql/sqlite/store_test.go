@@ -50,15 +50,15 @@ func TestPragmas(t *testing.T) {
 		from queryRower
 		want map[string]string
 	}{
-		"durable": {s.durable, map[string]string{
+		"durable": {s.syncDB, map[string]string{
 			"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000",
 		}},
-		"lax": {s.lax, map[string]string{
+		"lax": {s.asyncDB, map[string]string{
 			"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000",
 		}},
-		"reads": {s.reads, map[string]string{"journal_mode": "wal", "query_only": "1", "busy_timeout": "5000"}},
+		"reads": {s.readDB, map[string]string{"journal_mode": "wal", "query_only": "1", "busy_timeout": "5000"}},
 		"existing": {existing.tx, map[string]string{
-			"journal_mode": "delete", "synchronous": "3", "application_id": fmt.Sprint(s.mark(existing.claim.Key)),
+			"journal_mode": "delete", "synchronous": "3", "application_id": fmt.Sprint(s.ownerTag(existing.claim.Key)),
 		}},
 	} {
 		for pragma, want := range c.want {
@@ -72,7 +72,7 @@ func TestPragmas(t *testing.T) {
 func TestReadsCannotWrite(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
-	if _, err := s.reads.ExecContext(t.Context(), "DELETE FROM tenant_registry"); err == nil {
+	if _, err := s.readDB.ExecContext(t.Context(), "DELETE FROM tenant_registry"); err == nil {
 		t.Error("a row was deleted through the connection for reading")
 	}
 }
@@ -80,7 +80,7 @@ func TestReadsCannotWrite(t *testing.T) {
 // A failed index is identified by its position in the list.
 func TestIndexesAreInTheOrderOfTheDefinition(t *testing.T) {
 	t.Parallel()
-	statements := sql.Statements(indexesSQL)
+	statements := sql.Statements(q.Indexes)
 	if len(statements) != len(sql.Indexes) {
 		t.Fatalf("%d statements, %d indexes", len(statements), len(sql.Indexes))
 	}

@@ -37,7 +37,7 @@ func newTemplate(ctx context.Context) (_ *template, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	if _, err := conn.ExecContext(ctx, "BEGIN;"+tablesSQL+indexesSQL+"COMMIT"); err != nil {
+	if _, err := conn.ExecContext(ctx, "BEGIN;"+q.Tables+q.Indexes+"COMMIT"); err != nil {
 		return nil, err
 	}
 	t := &template{}
@@ -58,12 +58,12 @@ func newTemplate(ctx context.Context) (_ *template, err error) {
 	return t, err
 }
 
-// write writes the content, with the request's mark.
-func (t *template) write(to io.WriterAt, mark uint32) error {
+// write writes the content, with the request's tag.
+func (t *template) write(to io.WriterAt, tag uint32) error {
 	if _, err := to.WriteAt(t.content, 0); err != nil {
 		return err
 	}
-	_, err := to.WriteAt(binary.BigEndian.AppendUint32(nil, mark), applicationID)
+	_, err := to.WriteAt(binary.BigEndian.AppendUint32(nil, tag), applicationID)
 	return err
 }
 
@@ -71,7 +71,7 @@ func (t *template) write(to io.WriterAt, mark uint32) error {
 const chunk = 64 << 10
 
 // isIn reports whether a file is identical to what write writes.
-func (t *template) isIn(file io.ReaderAt, size int64, mark uint32) (bool, error) {
+func (t *template) isIn(file io.ReaderAt, size int64, tag uint32) (bool, error) {
 	if size != int64(len(t.content)) {
 		return false, nil
 	}
@@ -83,7 +83,7 @@ func (t *template) isIn(file io.ReaderAt, size int64, mark uint32) (bool, error)
 			return false, err
 		}
 		if at == 0 {
-			if binary.BigEndian.Uint32(got[applicationID:]) != mark {
+			if binary.BigEndian.Uint32(got[applicationID:]) != tag {
 				return false, nil
 			}
 			copy(got[applicationID:], want[applicationID:applicationID+4])

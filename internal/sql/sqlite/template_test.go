@@ -89,7 +89,7 @@ func TestTemplateIsWhatTheStatementsMake(t *testing.T) {
 		}
 		t.Cleanup(func() { db.Close() })
 		want := map[string]string{
-			"application_id": fmt.Sprint(s.mark(b.claim.Key)), "user_version": "0", "page_size": "4096", "encoding": "UTF-8", "journal_mode": "delete",
+			"application_id": fmt.Sprint(s.ownerTag(b.claim.Key)), "user_version": "0", "page_size": "4096", "encoding": "UTF-8", "journal_mode": "delete",
 			"auto_vacuum": "0", "freelist_count": "0", "page_count": fmt.Sprint(len(s.template.content) / 4096), "integrity_check": "ok",
 			"schema_version": "29", // incremented by every statement
 		}
@@ -127,7 +127,7 @@ func content(t *testing.T, path string) []byte {
 // schemaOf returns SQLite's own table of the objects in the file.
 func schemaOf(t *testing.T, path string) (all []string) {
 	t.Helper()
-	err := look(t.Context(), path, func(tx *databasesql.Tx) (err error) {
+	err := readFile(t.Context(), path, func(tx *databasesql.Tx) (err error) {
 		all, err = collect(t.Context(), tx, "SELECT concat_ws(' ', type, name, tbl_name, rootpage, sql) FROM sqlite_schema",
 			func(row scanner) (line string, err error) {
 				err = row.Scan(&line)
@@ -166,10 +166,10 @@ func TestFileUnderConstructionLooksAlive(t *testing.T) {
 	alive := func() {
 		t.Helper()
 		for range 2 {
-			if is, err := locked(b.fresh.Name()); !is || err != nil {
+			if is, err := locked(b.temp.Name()); !is || err != nil {
 				t.Errorf("a file under construction looks dead (%v)", err)
 			}
-			if !busy(b.fresh.Name()) {
+			if !busy(b.temp.Name()) {
 				t.Error("a file under construction looks dead to SQLite")
 			}
 		}
@@ -183,7 +183,7 @@ func TestFileUnderConstructionLooksAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	alive()
-	name := b.fresh.Name()
+	name := b.temp.Name()
 	if err := os.Link(name, s.Root+"/dead"); err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestTemplateIsNotBelieved(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.fresh.WriteAt(content(t, other), 0); err != nil {
+		if _, err := b.temp.WriteAt(content(t, other), 0); err != nil {
 			t.Fatal(err)
 		}
 		if found, err := b.Inspect(t.Context()); err != nil || !strings.Contains(fmt.Sprint(found.Differences), c.want) {
@@ -241,7 +241,7 @@ func TestTemplateIsNotBelieved(t *testing.T) {
 		}
 	}
 	torn := ready(t, s, "torn", "torn")
-	if err := torn.fresh.Truncate(8192); err != nil {
+	if err := torn.temp.Truncate(8192); err != nil {
 		t.Fatal(err)
 	}
 	if found, err := torn.Inspect(t.Context()); err == nil {
@@ -256,11 +256,11 @@ func TestTemplateIsComparedToTheByte(t *testing.T) {
 	b := ready(t, s, "1", "acme")
 	is := func() bool {
 		t.Helper()
-		info, err := b.fresh.Stat()
+		info, err := b.temp.Stat()
 		if err != nil {
 			t.Fatal(err)
 		}
-		same, err := s.template.isIn(b.fresh, info.Size(), s.mark(b.claim.Key))
+		same, err := s.template.isIn(b.temp, info.Size(), s.ownerTag(b.claim.Key))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,24 +269,24 @@ func TestTemplateIsComparedToTheByte(t *testing.T) {
 	size := int64(len(s.template.content))
 	for _, at := range []int64{0, applicationID, applicationID + 3, applicationID + 4, chunk - 1, chunk, size / 2, size - 1} {
 		was := make([]byte, 1)
-		if _, err := b.fresh.ReadAt(was, at); err != nil {
+		if _, err := b.temp.ReadAt(was, at); err != nil {
 			t.Fatal(err)
 		}
 		if !is() {
 			t.Fatalf("what was written is not found, before byte %d is changed", at)
 		}
-		if _, err := b.fresh.WriteAt([]byte{was[0] ^ 1}, at); err != nil {
+		if _, err := b.temp.WriteAt([]byte{was[0] ^ 1}, at); err != nil {
 			t.Fatal(err)
 		}
 		if is() {
 			t.Errorf("byte %d differs, and nobody has seen it", at)
 		}
-		if _, err := b.fresh.WriteAt(was, at); err != nil {
+		if _, err := b.temp.WriteAt(was, at); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, length := range []int64{size + 1, size - 1, 0} {
-		if err := b.fresh.Truncate(length); err != nil {
+		if err := b.temp.Truncate(length); err != nil {
 			t.Fatal(err)
 		}
 		if is() {

@@ -15,22 +15,22 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// lookTries is how often reading a file without locks is tried while others keep changing it.
-const lookTries = 3
+// readTries is how often reading a file without locks is tried while others keep changing it.
+const readTries = 3
 
 // errNoFile means that a path leads to something other than a regular file.
 var errNoFile = errors.New("it is not a file")
 
-// look opens a file for reading, runs fn in one read transaction, and leaves no files behind. fn may run more than
+// readFile opens a file for reading, runs fn in one read transaction, and leaves no files behind. fn may run more than
 // once.
 //
 // A file in WAL mode that no process has open cannot be read in mode ro without creating -wal and -shm files next to
-// it. look reads it as immutable, which creates none and takes no locks, and reads it again if a process has opened it
-// in the meantime. (If a -wal file was copied without its -shm file, a -shm file is created.) look reads the header
-// itself, without SQLite. So this process must not have the same file open for writing: closing the file after the
-// header would release those locks (fcntl(2)).
-func look(ctx context.Context, path string, fn func(*databasesql.Tx) error) error {
-	for range lookTries {
+// it. readFile reads it as immutable, which creates none and takes no locks, and reads it again if a process has opened
+// it in the meantime. (If a -wal file was copied without its -shm file, a -shm file is created.) readFile reads the
+// header itself, without SQLite. So this process must not have the same file open for writing: closing the file after
+// the header would release those locks (fcntl(2)).
+func readFile(ctx context.Context, path string, fn func(*databasesql.Tx) error) error {
+	for range readTries {
 		resting, info, err := atRest(path)
 		if err != nil {
 			return err
@@ -101,8 +101,8 @@ func isWAL(path string) (bool, error) {
 	return header[19] == wal, nil
 }
 
-// unmended explains the one error that occurs only when reading without write access.
-func unmended(err error) error {
+// needsRecovery explains the one error that occurs only when reading without write access.
+func needsRecovery(err error) error {
 	if primary(err) != sqlite3.SQLITE_READONLY {
 		return err
 	}

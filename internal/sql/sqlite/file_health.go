@@ -10,7 +10,7 @@ import (
 // and repairs nothing.
 func (r *Reader) Damage(ctx context.Context) (found []string, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
-		found, err = collect(ctx, tx, quickCheckSQL, func(row scanner) (line string, err error) {
+		found, err = collect(ctx, tx, q.QuickCheck, func(row scanner) (line string, err error) {
 			err = row.Scan(&line)
 			return line, err
 		})
