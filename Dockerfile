@@ -2,7 +2,7 @@ ARG GO_IMAGE=golang:1.26
 
 FROM ${GO_IMAGE} AS build
 WORKDIR /src
-# On their own, so that the download is repeated only when the dependencies change.
+# Copied first, so that the download is repeated only when the dependencies change.
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
@@ -12,7 +12,7 @@ ARG REVISION=unknown
 ARG BUILDINFO=example.com/tenant-provisioner/internal/buildinfo
 RUN CGO_ENABLED=0 go build -trimpath -o /root-of-image/consumer \
       -ldflags="-w -X ${BUILDINFO}.linkedVersion=${VERSION} -X ${BUILDINFO}.linkedRevision=${REVISION}" ./cmd/consumer
-# Certificates for TLS to NATS and PostgreSQL, where the builder has them; /tmp, because the image has nothing.
+# Certificates for TLS to NATS and PostgreSQL, if the builder has them; /tmp, because the image is empty.
 RUN mkdir -p /root-of-image/tmp /root-of-image/etc/ssl/certs /data-of-image \
  && chmod 1777 /root-of-image/tmp \
  && if [ -e /etc/ssl/certs/ca-certificates.crt ]; then \
@@ -27,7 +27,7 @@ LABEL org.opencontainers.image.title="tenant-provisioner" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /root-of-image/ /
-# By number: there is no /etc/passwd, and Kubernetes' runAsNonRoot wants to see one.
+# By number: the image has no /etc/passwd, and Kubernetes' runAsNonRoot needs a number.
 COPY --from=build --chown=65532:65532 /data-of-image/ /data/
 USER 65532:65532
 # The defaults store below the working directory: storage/nats, storage/tenant_….

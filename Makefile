@@ -9,11 +9,11 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LINT     := go tool -modfile=.ci/tools.mod golangci-lint
 VULNDB   ?= https://vuln.go.dev
-# What make test runs: make test PACKAGES=./events RUN=Decode TIMEOUT=5m
+# Select what make test runs: make test PACKAGES=./events RUN=Decode TIMEOUT=5m
 PACKAGES ?= ./...
 RUN      ?=
 TIMEOUT  ?= 15m
-# How often make stress runs it.
+# How often make stress runs the tests.
 N        ?= 5
 # SQLite is C translated to Go: the race detector's check of every pointer costs a fifth of all time there.
 UNCHECKED := -gcflags=modernc.org/...=-d=checkptr=0
@@ -30,7 +30,7 @@ build: ## build bin/consumer, static
 demo: build ## run the whole path in one process, nothing else needed
 	bin/consumer demo
 
-test: ## run all tests, with the race detector; installs what they need, where that is allowed
+test: ## run all tests, with the race detector; installs what they need, if it may
 	.ci/test $(UNCHECKED) -shuffle=on -parallel 4 -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
 
 stress: ## run make test N times, beside one busy loop per core: about 10 minutes each
@@ -68,7 +68,7 @@ fmt: ## format the sources
 tidy-check: ## fail if go mod tidy would change a go.mod or go.sum
 	go mod tidy -diff
 	go -C .ci/release mod tidy -diff
-	# The modules of tools have no package of ours: they are tidied in a directory of their own.
+	# The modules of tools contain no package of this repository: they are tidied in a separate directory.
 	for module in tools nats; do \
 		dir=$$(mktemp -d) && cp .ci/$$module.mod "$$dir/go.mod" && cp .ci/$$module.sum "$$dir/go.sum" && \
 		go -C "$$dir" mod tidy -diff && rm -r "$$dir" || exit; \

@@ -56,7 +56,7 @@ func checkStatic(path string, machine elf.Machine) error {
 	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
-			return errors.New("it is not static: it asks for an interpreter")
+			return errors.New("it is not static: it needs an interpreter")
 		}
 	}
 	if libraries, err := f.ImportedLibraries(); err == nil && len(libraries) > 0 {
@@ -76,7 +76,7 @@ func checkBuild(path, revision string) (version string, err error) {
 		said[s.Key] = s.Value
 	}
 	if said["vcs.revision"] != revision || said["vcs.modified"] != "false" {
-		return "", fmt.Errorf("it says that it is of revision %q, modified %q, and not of %s",
+		return "", fmt.Errorf("its build info has revision %q, modified %q; want %s, unmodified",
 			said["vcs.revision"], said["vcs.modified"], revision)
 	}
 	return info.Main.Version, nil

@@ -34,7 +34,7 @@ func openRepository(ctx context.Context, dir string) (*repository, error) {
 		return nil, err
 	}
 	if changes != "" {
-		return nil, fmt.Errorf("there are changes that no commit has; commit or stash them, or release from a clone:\n%s",
+		return nil, fmt.Errorf("there are uncommitted changes; commit or stash them, or release from a clone:\n%s",
 			changes)
 	}
 	epoch := os.Getenv("SOURCE_DATE_EPOCH")

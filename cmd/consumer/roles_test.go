@@ -324,7 +324,7 @@ func TestRolesThatMayTooMuchAreRefused(t *testing.T) {
 	text, err := os.ReadFile("../../deploy/postgres/roles.sql")
 	testkit.Must(t, err)
 	err = r.as(s.URL, string(text))
-	if err == nil || !strings.Contains(err.Error(), "more rights than it needs") {
+	if err == nil || !strings.Contains(err.Error(), "more permissions than it needs") {
 		t.Errorf("it is taken: %v", err)
 	}
 }

@@ -1,8 +1,8 @@
 -- The roles of a database of tenants, with exactly the permissions that they need:
 --
 --   tenant_provisioner  the service. Owns what it creates: the registry, and the schema of every tenant.
---   tenant_operator     operators: consumer tenants, requests and doctor. Reads the registry and the ledger, owns
---                       nothing, writes nothing, and reads no tenant's rows.
+--   tenant_operator     operators: consumer tenants, requests and doctor. Reads the registry, its id, the ledger and the
+--                       pool, owns nothing, writes nothing, and reads no tenant's rows.
 --   docex               an example of the system that works in the tenants' schemas. Reads and writes rows there,
 --                       also in schemas that are created later, and changes no structure.
 --
@@ -11,8 +11,8 @@
 --
 --   psql -v ON_ERROR_STOP=1 -d tenants -f roles.sql
 --
--- before the service starts for the first time, and once more after it, because only then there is a registry that the
--- other roles can get permissions on. It changes nothing that is already correct. Run it again after an upgrade.
+-- before the service starts for the first time, and once more after it: only then does the registry exist, on which the
+-- other roles need permissions. It changes nothing that is already correct. Run it again after an upgrade.
 --
 -- This file sets no passwords: use \password tenant_provisioner in psql, or log in by certificate.
 -- Other names: replace them throughout. The registry's schema is REGISTRY_SCHEMA of the service.
@@ -27,8 +27,8 @@ BEGIN
         END IF;
         IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = name
             AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)) THEN
-            RAISE EXCEPTION 'role % was there already, with more rights than it needs', name
-                USING HINT = 'Take another name, or: ALTER ROLE … NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS';
+            RAISE EXCEPTION 'role % already exists with more permissions than it needs', name
+                USING HINT = 'Use another name, or: ALTER ROLE … NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS';
         END IF;
     END LOOP;
 

@@ -200,7 +200,7 @@ func document() string {
 	var b strings.Builder
 	for _, family := range []Family{PostgreSQL, SQLite, System, Client, JetStream} {
 		headings := map[Family]string{
-			PostgreSQL: "| SQLSTATE, or class | | in a tenant's own schema | in what all share | why |",
+			PostgreSQL: "| SQLSTATE, or class | | in a tenant's own schema | in what all requests share | why |",
 			SQLite:     "| SQLite's result code | | in a tenant's own file | in the registry | why |",
 			System:     "| errno | | in a tenant's own file or directory | in the registry's | why |",
 			Client:     "| error of the NATS client, in publications | | what follows | why |",
@@ -230,15 +230,15 @@ func (m Meaning) word(family Family) string {
 	publication := family == Client || family == JetStream
 	switch {
 	case m.Class == pipeline.Outage && publication:
-		return "tried again; not ready"
+		return "retried; not ready"
 	case m.Class == pipeline.Outage:
 		return "outage"
 	case m.Class == pipeline.Permanent && publication:
-		return "refused"
+		return "rejected"
 	case m.Class == pipeline.Permanent:
 		return "fails: `" + string(m.Code) + "`"
 	case publication:
-		return "tried again"
+		return "retried"
 	}
 	return "rehearsed"
 }
