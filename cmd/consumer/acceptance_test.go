@@ -29,8 +29,8 @@ func twoConsumers(t *testing.T, d testDatabase) jetstream.JetStream {
 	return natstest.JetStream(t, url)
 }
 
-// immediately publishes messages from as many goroutines.
-func immediately(t *testing.T, js jetstream.JetStream, messages []*nats.Msg) {
+// publishConcurrently publishes each message from its own goroutine.
+func publishConcurrently(t *testing.T, js jetstream.JetStream, messages []*nats.Msg) {
 	t.Helper()
 	var all sync.WaitGroup
 	for _, msg := range messages {
@@ -53,11 +53,11 @@ func TestOneTenantRequestedEightTimesAtOnce(t *testing.T) {
 			for i := range 8 {
 				messages = append(messages, requestFor(t, fmt.Sprintf("order-%d-%d", round, i), tenant))
 			}
-			immediately(t, js, messages)
+			publishConcurrently(t, js, messages)
 		}
-		settled(t, js)
-		outcomes := stored(t, js)
-		testkit.Equal(t, "outcomes", census(t, outcomes), "TENANT_EXISTS 21, provisioned 3")
+		awaitSettled(t, js)
+		outcomes := storedOutcomes(t, js)
+		testkit.Equal(t, "outcomes", countOutcomes(t, outcomes), "TENANT_EXISTS 21, provisioned 3")
 		testkit.Equal(t, "registered tenants", strings.Join(d.tenants(), " "), "acme_0 acme_1 acme_2")
 		for _, e := range outcomes {
 			if e.Type() == events.TypeProvisioned {
@@ -66,13 +66,13 @@ func TestOneTenantRequestedEightTimesAtOnce(t *testing.T) {
 			data, err := events.FailedFrom(e)
 			testkit.Must(t, err)
 			if data.Step.Number != 0 || len(data.LeftBehind) > 0 {
-				t.Errorf("the loser %s failed at step %d and left behind %v", e.ID(), data.Step.Number, data.LeftBehind)
+				t.Errorf("the failed request %s reached step %d and left behind %v", e.ID(), data.Step.Number, data.LeftBehind)
 			}
 		}
 	})
 }
 
-// One request, however often it is published and wherever it is worked on, has one outcome.
+// A request has one outcome, however often it is published and on whichever consumer it runs.
 func TestOneRequestPublishedEightTimesAtOnce(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		js := twoConsumers(t, d)
@@ -82,10 +82,10 @@ func TestOneRequestPublishedEightTimesAtOnce(t *testing.T) {
 				messages = append(messages, requestFor(t, fmt.Sprintf("order-%d", round), fmt.Sprintf("acme_%d", round)))
 			}
 		}
-		immediately(t, js, messages)
-		settled(t, js)
-		outcomes := stored(t, js)
-		testkit.Equal(t, "outcomes", census(t, outcomes), "provisioned 3")
+		publishConcurrently(t, js, messages)
+		awaitSettled(t, js)
+		outcomes := storedOutcomes(t, js)
+		testkit.Equal(t, "outcomes", countOutcomes(t, outcomes), "provisioned 3")
 		for round := range 3 {
 			want := events.OutcomeID(billing, fmt.Sprintf("order-%d", round), 0, events.TypeProvisioned)
 			if !slices.ContainsFunc(outcomes, func(e event.Event) bool { return e.ID() == want }) {
@@ -96,7 +96,7 @@ func TestOneRequestPublishedEightTimesAtOnce(t *testing.T) {
 	})
 }
 
-// The service on its own NATS, with publisher and subscriber on connections of their own.
+// The service runs its embedded NATS server. Publisher and subscriber have their own connections.
 func TestServiceEndToEnd(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir())))
@@ -129,8 +129,8 @@ func TestServiceEndToEnd(t *testing.T) {
 			testkit.Equal(t, "rows of a basket", fmt.Sprint(d.rows(tenant,
 				"INSERT INTO {b}docbasket (id, name, storage_config) VALUES ('1', 'inbox', '{}') RETURNING status")), "[active]")
 		}
-		settled(t, publisher)
-		testkit.Equal(t, "outcomes", census(t, stored(t, publisher)), "provisioned 3")
+		awaitSettled(t, publisher)
+		testkit.Equal(t, "outcomes", countOutcomes(t, storedOutcomes(t, publisher)), "provisioned 3")
 		testkit.Equal(t, "exit code", service.stop(t), 0)
 		testkit.Equal(t, "stdout of the service", service.stdout.String(), "")
 	})
@@ -148,7 +148,7 @@ func nextOutcome(t *testing.T, from *nats.Subscription) *nats.Msg {
 	}
 }
 
-// modes is one request in each of the ways in which it may be sent, by the name of the mode.
+// modes returns one request in each content mode, by the name of the mode.
 func modes(t *testing.T) map[string]*nats.Msg {
 	t.Helper()
 	all := map[string]*nats.Msg{}

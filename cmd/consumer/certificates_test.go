@@ -17,7 +17,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// authority signs certificates of a test.
+// authority signs the certificates of a test.
 type authority struct {
 	t           *testing.T
 	certificate *x509.Certificate
@@ -42,7 +42,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// sign makes a key and its certificate, by the parent key or, without one, by itself.
+// sign makes a key and its certificate, signed by the parent key or, without one, by itself.
 func (a *authority) sign(template *x509.Certificate, parent *ecdsa.PrivateKey) (key *ecdsa.PrivateKey, der []byte) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -62,7 +62,7 @@ func (a *authority) write(kind string, der []byte) (path string) {
 	return path
 }
 
-// issue certifies a name, of a server at 127.0.0.1 if it is "127.0.0.1", else of a client or of another server.
+// issue certifies an IP address of a server, or the name of a server or client.
 func (a *authority) issue(name string) pair {
 	a.t.Helper()
 	a.serial++

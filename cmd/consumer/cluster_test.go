@@ -40,11 +40,11 @@ func runNATSServer(config string) {
 	}
 	s.ConfigureLogger()
 	s.Start()
-	io.Copy(io.Discard, os.Stdin) // its end is what is waited for
+	io.Copy(io.Discard, os.Stdin) // until it is closed
 	os.Exit(0)
 }
 
-// cluster is three NATS servers, each a process of its own.
+// cluster is three NATS servers, each in its own process.
 type cluster struct {
 	urls  string
 	nodes map[string]*node
@@ -57,7 +57,7 @@ type node struct {
 	done chan struct{}
 }
 
-// startCluster starts three servers that sync every write, and waits until they have a leader that knows of all three.
+// startCluster starts three servers that sync every write, and waits until their leader knows all three.
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	const size = 3
@@ -97,10 +97,10 @@ func startCluster(t *testing.T) *cluster {
 	js := natstest.JetStream(t, c.urls)
 	// A leader that has not yet received a message from the others treats them as offline, and places nothing on them.
 	const probe = "PROBE"
-	untilDone(t, "a stream on all servers", func(ctx context.Context) (jetstream.Stream, error) {
+	retryUntilDone(t, "a stream on all servers", func(ctx context.Context) (jetstream.Stream, error) {
 		return js.CreateStream(ctx, jetstream.StreamConfig{Name: probe, Replicas: size, Storage: jetstream.MemoryStorage})
 	})
-	untilDone(t, "the stream is removed", func(ctx context.Context) (none any, err error) {
+	retryUntilDone(t, "the stream is removed", func(ctx context.Context) (none any, err error) {
 		if err = js.DeleteStream(ctx, probe); errors.Is(err, jetstream.ErrStreamNotFound) {
 			err = nil
 		}
@@ -114,13 +114,13 @@ func (n *node) start(t *testing.T) {
 	n.Cmd = exec.Command(os.Args[0])
 	n.Env = []string{natsServerConfig + "=" + n.config}
 	n.Stdout, n.Stderr = &n.log, &n.log
-	_, err := n.StdinPipe() // closed by this process's end, however it comes
+	_, err := n.StdinPipe() // closed when this process ends, however it ends
 	testkit.Must(t, err)
 	testkit.Must(t, n.Cmd.Start())
 	n.done = make(chan struct{})
 	go func() {
 		defer close(n.done)
-		n.Wait() // how it ended is known
+		n.Wait() // it is killed, which is an error
 	}()
 }
 
@@ -129,7 +129,7 @@ func (n *node) kill() {
 	<-n.done
 }
 
-// leader is the server that leads a stream.
+// leader returns the server that leads a stream.
 func (c *cluster) leader(t *testing.T, js jetstream.JetStream, stream string) *node {
 	t.Helper()
 	var leader *node
@@ -146,8 +146,8 @@ func (c *cluster) leader(t *testing.T, js jetstream.JetStream, stream string) *n
 	return leader
 }
 
-// whole waits until every replica of the streams is there and has caught up.
-func (c *cluster) whole(t *testing.T, js jetstream.JetStream) {
+// awaitReplicas waits until every replica of the streams is online and current.
+func (c *cluster) awaitReplicas(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	for _, stream := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
 		testkit.Eventually(t, "all replicas of "+stream+" are current", func() bool {
@@ -168,8 +168,8 @@ func (c *cluster) whole(t *testing.T, js jetstream.JetStream) {
 	}
 }
 
-// Of three NATS servers the one that leads is killed under load, and comes back: what it confirmed is on the
-// others; nothing is lost, doubled, or tried a second time.
+// The leader of three NATS servers is killed under load, and restarts. The others hold what it confirmed: nothing is
+// lost, duplicated or retried.
 func TestNATSLeaderIsKilled(t *testing.T) {
 	t.Parallel()
 	killLeaders(t, newSQLite(t), 60, events.StreamRequests)
@@ -179,20 +179,20 @@ func TestNATSLeaderIsKilled(t *testing.T) {
 func killLeaders(t *testing.T, d testDatabase, requests int, streams ...string) {
 	t.Helper()
 	c := startCluster(t)
-	enlist(t, 2, settings(d.env, with("NATS_URL", c.urls), with("NATS_REPLICAS", "3")))
+	startReplicas(t, 2, settings(d.env, with("NATS_URL", c.urls), with("NATS_REPLICAS", "3")))
 	js := natstest.JetStream(t, c.urls)
-	f := pour(t, js, requests, 20*time.Millisecond)
+	f := startLoad(t, js, requests, 20*time.Millisecond)
 	for i, stream := range streams {
-		f.reaches(t, requests*(i+1)/(len(streams)+1))
+		f.awaitPublished(t, requests*(i+1)/(len(streams)+1))
 		if i > 0 {
-			c.whole(t, js)
+			c.awaitReplicas(t, js)
 		}
 		leader := c.leader(t, js, stream)
 		leader.kill()
 		c.leader(t, js, stream)
 		leader.start(t)
 	}
-	f.isPublished(t, testkit.Patience)
-	c.whole(t, js)
-	f.ends(t, d, js, testkit.Patience)
+	f.awaitAllPublished(t, testkit.Patience)
+	c.awaitReplicas(t, js)
+	f.finish(t, d, js, testkit.Patience)
 }

@@ -26,31 +26,31 @@ const (
 )
 
 func TestCompletion(t *testing.T) {
-	m := newMailbox(t)
+	m := newDeadLetterServer(t)
 	d := newSQLite(t)
 	serve(t, settings(d.env, with("NATS_URL", m.env["NATS_URL"])))
 	for i, tenant := range []string{"acme", "acme-2", "umbrella"} {
 		publish(t, m.js, requestFor(t, "order-"+string(rune('1'+i)), tenant))
 	}
-	settled(t, m.js) // the next one comes too late
+	awaitSettled(t, m.js) // so that the next request fails
 	publish(t, m.js, requestFor(t, "again", "acme"))
-	settled(t, m.js)
+	awaitSettled(t, m.js)
 	env := settings(d.env, with("NATS_URL", m.env["NATS_URL"]))
 	again := events.RequestKey(billing, "again")
-	long := m.plant("long", "acme", "INVALID_TENANT_ID", 0, "Tenant", "")
+	long := m.addDeadLetter("long", "acme", "INVALID_TENANT_ID", 0, "Tenant", "")
 	for name, c := range map[string]struct {
 		args      string
 		want      []string
 		directive string
 	}{
 		"tenants":                   {"tenants show ", []string{"_docex_system_\tDocEX System", "acme\tAcme", "acme-2\tAcme", "umbrella\tAcme"}, noFile},
-		"tenants that begin so":     {"tenants show ac", []string{"acme\tAcme", "acme-2\tAcme"}, noFile},
-		"a whole name":              {"tenants show acme", []string{"acme\tAcme", "acme-2\tAcme"}, noFile},
+		"tenants by prefix":         {"tenants show ac", []string{"acme\tAcme", "acme-2\tAcme"}, noFile},
+		"a full name":               {"tenants show acme", []string{"acme\tAcme", "acme-2\tAcme"}, noFile},
 		"one tenant is enough":      {"tenants show acme ", nil, noFile},
 		"each tenant once":          {"tenants verify acme ac", []string{"acme-2\tAcme"}, noFile},
 		"no such tenant":            {"tenants verify x", nil, noFile},
 		"keys":                      {"dead-letters replay ", []string{again[:12] + "\tTENANT_EXISTS, acme", long[:12] + "\tINVALID_TENANT_ID, -"}, noFile},
-		"keys that begin so":        {"dead-letters show " + again[:3], []string{again[:12] + "\tTENANT_EXISTS, acme"}, noFile},
+		"keys by prefix":            {"dead-letters show " + again[:3], []string{again[:12] + "\tTENANT_EXISTS, acme"}, noFile},
 		"long keys":                 {"dead-letters show " + again[:13], []string{again + "\tTENANT_EXISTS, acme"}, noFile},
 		"one key is enough":         {"dead-letters show " + again[:12] + " ", nil, noFile},
 		"each key once":             {"dead-letters remove " + again[:12] + " " + again[:3], nil, noFile},
@@ -60,26 +60,26 @@ func TestCompletion(t *testing.T) {
 		"files":                     {"demo ", nil, anyFile},
 		"directories":               {"demo --dir ", nil, aDir},
 		"no files without a reason": {"watch ", nil, noFile},
-		"nor in free text":          {"request acme --display-name ", nil, noFile},
+		"no files in free text":     {"request acme --display-name ", nil, noFile},
 		"commands":                  {"tenants ", []string{"list\tList the registered tenants", "show\tShow a tenant and its requests", "verify\tCompare tenants with the definition"}, noFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			found, directive := completions(t, env, strings.Split(c.args, " ")...)
 			if len(c.want) > 0 { // a server that answers too late is skipped
-				testkit.Eventually(t, "the servers are in time", func() bool {
+				testkit.Eventually(t, "the servers answer in time", func() bool {
 					found, directive = completions(t, env, strings.Split(c.args, " ")...)
 					return len(found) > 0
 				})
 			}
-			less := func(all []string) map[string]bool {
+			toSet := func(all []string) map[string]bool {
 				set := map[string]bool{}
 				for _, s := range all {
 					set[s] = true
 				}
 				return set
 			}
-			if diff := cmp.Diff(less(c.want), less(found)); diff != "" || len(found) != len(c.want) {
+			if diff := cmp.Diff(toSet(c.want), toSet(found)); diff != "" || len(found) != len(c.want) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			testkit.Equal(t, "directive", directive, c.directive)
@@ -95,7 +95,7 @@ func TestCompletionWithoutServers(t *testing.T) {
 	for name, env := range map[string]map[string]string{
 		"no server": {"NATS_EMBEDDED_ADDR": testkit.FreeAddr(t), "DATABASE_URL": "sqlite:" + t.TempDir()},
 		"silent":    {"NATS_URL": "nats://" + silent, "DATABASE_URL": "postgres://someone@" + silent + "/tenants"},
-		"misuse":    with("CONCURRENCY", "many"),
+		"invalid":   with("CONCURRENCY", "many"),
 	} {
 		for _, args := range []string{"tenants show ", "dead-letters show ", "dead-letters list --tenant "} {
 			t.Run(name+", "+args, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestCompletionWithoutServers(t *testing.T) {
 	}
 }
 
-// The scripts are what cobra writes; the causes are the contract's.
+// Cobra writes the scripts; the causes are those of the contract.
 func TestCompletionScripts(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {

@@ -33,13 +33,13 @@ func TestConfigurationFaults(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		env  map[string]string
-		says []string
+		want []string
 	}{
-		"what cannot be parsed, all at once": {
+		"all values that cannot be parsed": {
 			map[string]string{"CONCURRENCY": "many", "ACK_WAIT": "30", "LOG_LEVEL": "loud", "NATS_MANAGE_STREAMS": "perhaps"},
 			[]string{"CONCURRENCY: ", "ACK_WAIT: ", "LOG_LEVEL: ", "NATS_MANAGE_STREAMS: "},
 		},
-		"what cannot be, all at once": {
+		"all values that are out of range": {
 			map[string]string{
 				"CONCURRENCY": "0", "MAX_ATTEMPTS": "0", "BACKOFF_MIN": "0s", "BACKOFF_MAX": "-1s", "ACK_WAIT": "1ms",
 				"DRAIN_TIMEOUT": "0s", "NATS_REPLICAS": "7", "NATS_EMBEDDED_ADDR": "here", "NATS_EMBEDDED_DIR": "",
@@ -76,7 +76,7 @@ func TestConfigurationFaults(t *testing.T) {
 		"path template without id": {
 			with("DATABASE_PATH_TEMPLATE", "tenant/docex.db"), []string{"DATABASE_PATH_TEMPLATE: ", "{tenant_id}"},
 		},
-		"path template that leaves": {
+		"path template outside the directory": {
 			with("DATABASE_PATH_TEMPLATE", "../{tenant_id}/docex.db"), []string{"DATABASE_PATH_TEMPLATE: "},
 		},
 		"absolute path template": {
@@ -87,10 +87,10 @@ func TestConfigurationFaults(t *testing.T) {
 			with("DATABASE_URL", "postgres://localhost/x?synchronous_commit=off"),
 			[]string{"DATABASE_URL: ", "synchronous_commit", "leave it out"},
 		},
-		"sqlite without a place": {with("DATABASE_URL", "sqlite:"), []string{"DATABASE_URL: "}},
-		"replicas of one server": {with("NATS_REPLICAS", "3"), []string{"NATS_REPLICAS: ", "NATS_URL"}},
-		"prepared files":         {with("PREPARED_BOUNDARIES", "1"), []string{"PREPARED_BOUNDARIES: SQLite", "set it to 0"}},
-		"prepared, less than none": {
+		"sqlite without a directory": {with("DATABASE_URL", "sqlite:"), []string{"DATABASE_URL: "}},
+		"replicas of one server":     {with("NATS_REPLICAS", "3"), []string{"NATS_REPLICAS: ", "NATS_URL"}},
+		"prepared files":             {with("PREPARED_BOUNDARIES", "1"), []string{"PREPARED_BOUNDARIES: SQLite", "set it to 0"}},
+		"prepared, negative": {
 			map[string]string{"DATABASE_URL": "postgres://localhost/x", "PREPARED_BOUNDARIES": "-1"},
 			[]string{"PREPARED_BOUNDARIES: -1 is not 0 to 1000"},
 		},
@@ -98,19 +98,19 @@ func TestConfigurationFaults(t *testing.T) {
 			map[string]string{"DATABASE_URL": "postgres://localhost/x", "PREPARED_BOUNDARIES": "1001"},
 			[]string{"PREPARED_BOUNDARIES: 1001 is not 0 to 1000"},
 		},
-		"prepared, names that tenants could have": {
+		"prepared, names that tenants can have": {
 			map[string]string{"DATABASE_URL": "postgres://localhost/x", "PREPARED_BOUNDARIES": "1", "SCHEMA_TEMPLATE": "tenant:{tenant_id}"},
 			[]string{"SCHEMA_TEMPLATE: ", "colon", "PREPARED_BOUNDARIES"},
 		},
-		"names of what others have prepared": {
+		"names of other services' prepared boundaries": {
 			map[string]string{"DATABASE_URL": "postgres://localhost/x", "SCHEMA_TEMPLATE": "prepared:{tenant_id}"},
 			[]string{"SCHEMA_TEMPLATE: ", "prepared boundary"},
 		},
-		"files that are not": {
+		"missing files": {
 			map[string]string{"NATS_CREDS": "/nowhere/a", "NATS_TLS_CA": "/nowhere/b"}, []string{"NATS_CREDS: ", "NATS_TLS_CA: "},
 		},
-		"negative source":     {with("EVENT_SOURCE", "%zz"), []string{"EVENT_SOURCE: "}},
-		"faults of two kinds": {map[string]string{"CONCURRENCY": "x", "DATABASE_URL": "mysql://x"}, []string{"CONCURRENCY: ", "whole number", "DATABASE_URL: "}},
+		"invalid source":      {with("EVENT_SOURCE", "%zz"), []string{"EVENT_SOURCE: "}},
+		"errors of two kinds": {map[string]string{"CONCURRENCY": "x", "DATABASE_URL": "mysql://x"}, []string{"CONCURRENCY: ", "whole number", "DATABASE_URL: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -118,7 +118,7 @@ func TestConfigurationFaults(t *testing.T) {
 				code, stdout, stderr := command(t, c.env, args...)
 				testkit.Equal(t, "exit code", code, 2)
 				testkit.Equal(t, "stdout", stdout, "")
-				testkit.Contains(t, "stderr", stderr, c.says...)
+				testkit.Contains(t, "stderr", stderr, c.want...)
 			}
 		})
 	}
@@ -157,7 +157,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 				}
 			}
 			if code != 0 || code2 != 0 {
-				// What is refused is not shown; that the refusal holds no secret has been seen.
+				// A rejected value is not shown; the error is checked above.
 				testkit.Equal(t, "exit code", code, 2)
 				return
 			}
@@ -169,7 +169,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 	}
 }
 
-// What libraries say about a URL that they cannot read often repeats it.
+// Errors of URL parsers often repeat the URL.
 func TestFaultsHoldNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, env := range []map[string]string{
@@ -189,9 +189,9 @@ func TestFaultsHoldNoSecret(t *testing.T) {
 		settings(with("NATS_URL", "me:s3cr3t@127.0.0.1:1")),
 	} {
 		if env["NATS_URL"] == "" {
-			env["NATS_URL"] = "nats://127.0.0.1:1" // where no process listens, unlike possibly at the default
+			env["NATS_URL"] = "nats://127.0.0.1:1" // no process listens there, unlike perhaps on the default port
 		}
-		code, stdout, stderr := command(t, env, "watch") // which connects, once
+		code, stdout, stderr := command(t, env, "watch") // connects once
 		if code == 0 || stderr == "" {
 			t.Errorf("%v: exit code %d, stderr %q", env, code, stderr)
 		}
@@ -207,7 +207,7 @@ func TestMisuse(t *testing.T) {
 		"unknown command":        {"provision"},
 		"unknown flag":           {"run", "--fast"},
 		"unknown flag of root":   {"--fast"},
-		"argument too many":      {"run", "now"},
+		"extra argument":         {"run", "now"},
 		"watch with argument":    {"watch", "acme"},
 		"config with argument":   {"config", "acme"},
 		"health with argument":   {"health", "acme"},

@@ -17,19 +17,19 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// course is a way that a request can take, with the places between its durable effects (package crash).
-type course struct {
+// scenario is a kind of request, with the crash points between its durable effects (package crash).
+type scenario struct {
 	cause  events.CauseCode // of its outcome; empty: a success
-	places []string
-	sqlite []string // places that SQLite has beside
-	// request makes one; plant prepares what it meets.
+	points []string
+	sqlite []string // further points on SQLite
+	// request makes the request; prepare sets up the boundary that it finds.
 	request func(t *testing.T, id, tenant string) *nats.Msg
-	plant   func(d testDatabase, tenant string)
+	prepare func(d testDatabase, tenant string)
 }
 
-var courses = map[string]course{
+var scenarios = map[string]scenario{
 	"provisioned": {
-		places: []string{
+		points: []string{
 			"delivered", "claimed", "step 0 ended", "step 1 ended", "step 2 ended", "step 3 ended", "step 4 ended",
 			"step 5 ended", "outcome allowed", "outcome published", "acknowledged",
 		},
@@ -38,7 +38,7 @@ var courses = map[string]course{
 	},
 	"refused": {
 		cause: events.CauseInvalidTenantID,
-		places: []string{
+		points: []string{
 			"delivered", "claimed", "failure recorded", "dead letter allowed", "dead letter published", "dead letter noted",
 			"outcome allowed", "outcome published",
 		},
@@ -50,13 +50,15 @@ var courses = map[string]course{
 	},
 	"failed in step 4": {
 		cause:   events.CauseSchemaInvalid,
-		places:  []string{"step 1 ended", "step 3 ended", "failure recorded", "dead letter published"},
+		points:  []string{"step 1 ended", "step 3 ended", "failure recorded", "dead letter published"},
 		request: requestFor,
-		plant:   func(d testDatabase, tenant string) { d.plant(tenant, "CREATE TABLE {b}docbasket (id INTEGER)") },
+		prepare: func(d testDatabase, tenant string) {
+			d.createBoundary(tenant, "CREATE TABLE {b}docbasket (id INTEGER)")
+		},
 	},
 	"undecodable": {
 		cause: events.CauseUndecodableEvent,
-		places: []string{
+		points: []string{
 			"delivered", "failure recorded", "dead letter allowed", "dead letter published", "dead letter noted", "outcome allowed",
 			"outcome published",
 		},
@@ -67,16 +69,16 @@ var courses = map[string]course{
 	},
 }
 
-// The crash matrix: the program is killed once at every place between two durable effects, and started again.
-// Each request has one outcome, the registry says what the outcomes say, every tenant is whole.
+// The crash matrix: the program is killed once at every point between two durable effects, and restarted. Each request
+// has one outcome, the registry matches the outcomes, and every tenant is complete.
 func TestKilledBetweenDurableEffects(t *testing.T) {
 	t.Parallel()
-	for name, f := range courses {
+	for name, f := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			onBothEngines(t, func(t *testing.T, d testDatabase) {
-				places := f.places
+				points := f.points
 				if d.sqlite() {
-					places = slices.Concat(places, f.sqlite)
+					points = slices.Concat(points, f.sqlite)
 				}
 				url := natstest.Start(t)
 				env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"))
@@ -85,23 +87,23 @@ func TestKilledBetweenDurableEffects(t *testing.T) {
 				first.signal(t, syscall.SIGTERM)
 				testkit.Equal(t, "exit code", first.wait(t), 0)
 				js := natstest.JetStream(t, url)
-				for i, place := range places {
-					if f.plant != nil {
-						f.plant(d, fmt.Sprintf("tenant_%d", i))
+				for i, point := range points {
+					if f.prepare != nil {
+						f.prepare(d, fmt.Sprintf("tenant_%d", i))
 					}
-					killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", place)))
+					killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", point)))
 					publish(t, js, f.request(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
-					testkit.Equal(t, "exit code at "+place, killed.wait(t), -1)
+					testkit.Equal(t, "exit code at "+point, killed.wait(t), -1)
 					again := launch(t, env)
 					testkit.Logged(t, &again.stderr, "taking requests", "workers")
-					settled(t, js)
+					awaitSettled(t, js)
 					again.signal(t, syscall.SIGTERM)
 					testkit.Equal(t, "exit code", again.wait(t), 0)
 				}
-				whole(t, d, stored(t, js), f.cause, len(places))
+				checkConsistency(t, d, storedOutcomes(t, js), f.cause, len(points))
 				letters := 0
 				if f.cause != "" {
-					letters = len(places)
+					letters = len(points)
 				}
 				testkit.Equal(t, "dead letters", deadLetters(t, js), letters)
 			})
@@ -109,40 +111,40 @@ func TestKilledBetweenDurableEffects(t *testing.T) {
 	}
 }
 
-// Tenants that are registered together are each in another state when the process is killed in between.
+// The process is killed while the tenants of one batch are in different states.
 func TestKilledBetweenTheFilesOfABatch(t *testing.T) {
 	t.Parallel()
 	const tenants = 16
-	for _, place := range courses["provisioned"].sqlite {
-		t.Run(place, func(t *testing.T) {
+	for _, point := range scenarios["provisioned"].sqlite {
+		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			d := newSQLite(t)
 			url := natstest.Start(t)
 			env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("CONCURRENCY", "8"))
-			killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", place), with("CRASH_ABOUT", "tenant_7")))
+			killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", point), with("CRASH_ABOUT", "tenant_7")))
 			testkit.Logged(t, &killed.stderr, "taking requests", "workers")
 			js := natstest.JetStream(t, url)
 			for i := range tenants {
 				publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
 			}
-			testkit.Equal(t, "exit code at "+place, killed.wait(t), -1)
+			testkit.Equal(t, "exit code at "+point, killed.wait(t), -1)
 			again := launch(t, env)
-			settled(t, js)
+			awaitSettled(t, js)
 			again.signal(t, syscall.SIGTERM)
 			testkit.Equal(t, "exit code", again.wait(t), 0)
-			whole(t, d, stored(t, js), "", tenants)
+			checkConsistency(t, d, storedOutcomes(t, js), "", tenants)
 		})
 	}
 }
 
-// preparedPlaces are those of an attempt that takes a prepared boundary, and of the filler.
-var preparedPlaces = []string{
+// preparedPoints are the crash points of an attempt that takes a prepared boundary, and of the filler.
+var preparedPoints = []string{
 	"delivered", "claimed", "step 0 ended", "boundary taken", "step 1 ended", "step 2 ended", "step 3 ended",
 	"step 4 ended", "step 5 ended", "outcome published", "acknowledged", "boundary prepared", "boundary pooled",
 }
 
-// The crash matrix of prepared boundaries: killed at every place of an attempt that takes one, and of the filler.
-// None is half built, registered twice, or lost.
+// The crash matrix of prepared boundaries: the program is killed at every point of an attempt that takes one, and of
+// the filler. No boundary is half built, registered twice, or lost.
 func TestKilledWithPreparedBoundaries(t *testing.T) {
 	t.Parallel()
 	const pool = 2
@@ -151,31 +153,30 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 	env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("PREPARED_BOUNDARIES", fmt.Sprint(pool)))
 	end := func(p *process) {
 		t.Helper()
-		d.holds(t, pool)
+		d.awaitPool(t, pool)
 		p.signal(t, syscall.SIGTERM)
 		testkit.Equal(t, "exit code", p.wait(t), 0)
 	}
 	first := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", "boundary prepared")))
-	testkit.Equal(t, "exit code of who prepares the first", first.wait(t), -1)
+	testkit.Equal(t, "exit code while the first is prepared", first.wait(t), -1)
 	end(launch(t, env))
 	js := natstest.JetStream(t, url)
-	for i, place := range preparedPlaces {
-		killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", place)))
+	for i, point := range preparedPoints {
+		killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", point)))
 		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
-		testkit.Equal(t, "exit code at "+place, killed.wait(t), -1)
+		testkit.Equal(t, "exit code at "+point, killed.wait(t), -1)
 		again := launch(t, env)
 		testkit.Logged(t, &again.stderr, "taking requests", "workers")
-		settled(t, js)
+		awaitSettled(t, js)
 		end(again)
-		testkit.Equal(t, "leftovers after "+place, fmt.Sprint(d.leftovers()), "[]")
+		testkit.Equal(t, "leftovers after "+point, fmt.Sprint(d.leftovers()), "[]")
 	}
-	outcomes := stored(t, js)
-	whole(t, d, outcomes, "", len(preparedPlaces))
-	testkit.Equal(t, "boundaries in the pool", len(d.pooled()), pool)
+	outcomes := storedOutcomes(t, js)
+	checkConsistency(t, d, outcomes, "", len(preparedPoints))
+	testkit.Equal(t, "boundaries in the pool", len(d.pooledSchemas()), pool)
 	testkit.Equal(t, "schemas", fmt.Sprint(d.rows(system, `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%' ORDER BY 1`)),
 		fmt.Sprint(d.rows(system, "SELECT schema_name FROM {b}tenant_registry WHERE NOT is_system ORDER BY 1")))
-	// Of those killed before they began, and of those whose first attempt has ended with the process, the second one
-	// goes the ordinary way.
+	// Only a first attempt takes a prepared boundary; a retry builds its own.
 	prepared := 0
 	for _, e := range outcomes {
 		data, err := events.ProvisionedFrom(e)
@@ -188,13 +189,13 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 		}
 	}
 	if prepared < 6 {
-		t.Errorf("%d tenants were prepared", prepared)
+		t.Errorf("only %d tenants were prepared", prepared)
 	}
 }
 
-// whole judges what is there after all requests are settled: n outcomes with that cause, no two for one
-// request, and the registry and the tenants that they speak of.
-func whole(t *testing.T, d testDatabase, outcomes []event.Event, cause events.CauseCode, n int) {
+// checkConsistency asserts, after all requests are settled, that there are n outcomes with that cause, no two for one
+// request, and that the registry and the tenants match them.
+func checkConsistency(t *testing.T, d testDatabase, outcomes []event.Event, cause events.CauseCode, n int) {
 	t.Helper()
 	testkit.Equal(t, "outcomes", len(outcomes), n)
 	var named []string
@@ -222,14 +223,14 @@ func whole(t *testing.T, d testDatabase, outcomes []event.Event, cause events.Ca
 	}
 	slices.Sort(named)
 	testkit.Equal(t, "registered tenants", strings.Join(d.tenants(), " "), strings.Join(named, " "))
-	verified(t, d, len(named)+1)
+	verifyTenants(t, d, len(named)+1)
 	testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 }
 
-// verified compares all tenants, the bootstrap tenant among them, with the definition.
-func verified(t *testing.T, d testDatabase, n int) {
+// verifyTenants compares all n tenants, including the bootstrap tenant, with the definition.
+func verifyTenants(t *testing.T, d testDatabase, n int) {
 	t.Helper()
-	// A thousand take long where the race detector looks on.
+	// A thousand tenants take long under the race detector.
 	limit := testkit.Patience + time.Duration(n)*100*time.Millisecond
 	code, stdout, stderr := commandWithin(t, limit, settings(d.env), "tenants", "verify", "--strict")
 	if want := fmt.Sprintf("checked %d, in order %d,", n, n); code != 0 || !strings.Contains(stdout, want) {
@@ -237,8 +238,8 @@ func verified(t *testing.T, d testDatabase, n int) {
 	}
 }
 
-// A request that kills the process each time runs out of attempts like any other, and harms no other request:
-// neither those after it, nor those in flight at the same time.
+// A request that kills the process at each attempt runs out of attempts. Other requests, later or in flight at the same
+// time, are unaffected.
 func TestRequestThatKillsTheProcess(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		const attempts, others = 3, 12
@@ -267,8 +268,8 @@ func TestRequestThatKillsTheProcess(t *testing.T) {
 			return isSettled(t, js)
 		})
 		testkit.Equal(t, "kills", kills, attempts)
-		outcomes := stored(t, js)
-		testkit.Equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("ATTEMPTS_EXHAUSTED 1, provisioned %d", others))
+		outcomes := storedOutcomes(t, js)
+		testkit.Equal(t, "outcomes", countOutcomes(t, outcomes), fmt.Sprintf("ATTEMPTS_EXHAUSTED 1, provisioned %d", others))
 		for _, e := range outcomes {
 			if e.Type() == events.TypeProvisioningFailed {
 				data, err := events.FailedFrom(e)
@@ -278,7 +279,7 @@ func TestRequestThatKillsTheProcess(t *testing.T) {
 			}
 		}
 		testkit.Equal(t, "registered tenants", len(d.tenants()), others)
-		verified(t, d, others+1)
+		verifyTenants(t, d, others+1)
 		testkit.Equal(t, "dead letters", deadLetters(t, js), 1)
 	})
 }

@@ -10,8 +10,9 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// secured is a PostgreSQL that is reached by TLS only: by password, or, as the role certified, by certificate.
-func secured(t *testing.T, a *authority, name string) *postgrestest.Server {
+// startTLSPostgres starts a PostgreSQL server that requires TLS. The role certified logs in by certificate, others by
+// password.
+func startTLSPostgres(t *testing.T, a *authority, name string) *postgrestest.Server {
 	t.Helper()
 	s := postgrestest.Private(t)
 	s.Exec("CREATE ROLE someone LOGIN PASSWORD '"+secret+"'", "CREATE ROLE certified LOGIN",
@@ -22,8 +23,8 @@ func secured(t *testing.T, a *authority, name string) *postgrestest.Server {
 	return s
 }
 
-// through is a URL of the server with other parameters of TLS.
-func through(t *testing.T, raw string, parameters map[string]string) map[string]string {
+// databaseURL is DATABASE_URL with only these parameters.
+func databaseURL(t *testing.T, raw string, parameters map[string]string) map[string]string {
 	t.Helper()
 	u, err := url.Parse(raw)
 	testkit.Must(t, err)
@@ -38,11 +39,11 @@ func through(t *testing.T, raw string, parameters map[string]string) map[string]
 func TestDatabaseByTLS(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	s := secured(t, a, "127.0.0.1")
+	s := startTLSPostgres(t, a, "127.0.0.1")
 	client := a.issue("certified")
 	for name, env := range map[string]map[string]string{
-		"password": through(t, s.URLOf("someone", secret), map[string]string{"sslmode": "verify-full", "sslrootcert": a.file}),
-		"certificate": through(t, s.URLOf("certified", ""), map[string]string{
+		"password": databaseURL(t, s.URLOf("someone", secret), map[string]string{"sslmode": "verify-full", "sslrootcert": a.file}),
+		"certificate": databaseURL(t, s.URLOf("certified", ""), map[string]string{
 			"sslmode": "verify-full", "sslrootcert": a.file, "sslcert": client.certificate, "sslkey": client.key,
 		}),
 	} {
@@ -62,44 +63,44 @@ func TestDatabaseByTLS(t *testing.T) {
 	}
 }
 
-// For every fault of the login the log and /readyz show what to do, the service waits, and no password is shown.
+// For each login error the log and /readyz show the fix, the service waits, and no password is shown.
 func TestDatabaseRefuses(t *testing.T) {
 	t.Parallel()
-	a, stranger := newAuthority(t), newAuthority(t)
-	s, misnamed := secured(t, a, "127.0.0.1"), secured(t, a, "elsewhere.example")
+	a, other := newAuthority(t), newAuthority(t)
+	s, misnamed := startTLSPostgres(t, a, "127.0.0.1"), startTLSPostgres(t, a, "elsewhere.example")
 	verify := func(file string) map[string]string {
 		return map[string]string{"sslmode": "verify-full", "sslrootcert": file}
 	}
-	strange := stranger.issue("certified")
+	otherClient := other.issue("certified")
 	for name, c := range map[string]struct {
 		env  map[string]string
-		says string
+		want string
 	}{
-		"authority": {through(t, s.URLOf("someone", secret), verify(stranger.file)), "check sslrootcert in DATABASE_URL"},
-		"name":      {through(t, misnamed.URLOf("someone", secret), verify(a.file)), "correct the host in DATABASE_URL"},
-		"password":  {through(t, s.URLOf("someone", "wr0ng-"+secret), verify(a.file)), "check user and password in DATABASE_URL"},
-		"user":      {through(t, s.URLOf("nobody", secret), verify(a.file)), "check user and password in DATABASE_URL"},
-		"no TLS":    {through(t, s.URLOf("someone", secret), map[string]string{"sslmode": "disable"}), "pg_hba.conf"},
+		"authority": {databaseURL(t, s.URLOf("someone", secret), verify(other.file)), "check sslrootcert in DATABASE_URL"},
+		"name":      {databaseURL(t, misnamed.URLOf("someone", secret), verify(a.file)), "correct the host in DATABASE_URL"},
+		"password":  {databaseURL(t, s.URLOf("someone", "wr0ng-"+secret), verify(a.file)), "check user and password in DATABASE_URL"},
+		"user":      {databaseURL(t, s.URLOf("nobody", secret), verify(a.file)), "check user and password in DATABASE_URL"},
+		"no TLS":    {databaseURL(t, s.URLOf("someone", secret), map[string]string{"sslmode": "disable"}), "pg_hba.conf"},
 		"no certificate": {
-			through(t, s.URLOf("certified", secret), verify(a.file)), "check user and password in DATABASE_URL",
+			databaseURL(t, s.URLOf("certified", secret), verify(a.file)), "check user and password in DATABASE_URL",
 		},
-		"certificate of another authority": {through(t, s.URLOf("certified", secret), map[string]string{
-			"sslmode": "verify-full", "sslrootcert": a.file, "sslcert": strange.certificate, "sslkey": strange.key,
+		"certificate of another authority": {databaseURL(t, s.URLOf("certified", secret), map[string]string{
+			"sslmode": "verify-full", "sslrootcert": a.file, "sslcert": otherClient.certificate, "sslkey": otherClient.key,
 		}), "check sslcert and sslkey in DATABASE_URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			service := start(t, settings(c.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0")), "run")
 			http := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
-			testkit.Logs(t, &service.stderr, "waiting for the database", c.says)
-			notReady(t, http, c.says)
+			testkit.Logs(t, &service.stderr, "waiting for the database", c.want)
+			awaitNotReady(t, http, c.want)
 			_, ready := get(t, http+"/readyz")
 			testkit.Equal(t, "exit code", service.stop(t), 0)
 			code, stdout, stderr := command(t, settings(c.env), "tenants", "list")
 			testkit.Equal(t, "exit code", code, 1)
-			testkit.Contains(t, "the command", stderr, c.says)
-			if said := service.stderr.String() + ready + stdout + stderr; strings.Contains(said, secret) {
-				t.Errorf("the password is shown: %s", said)
+			testkit.Contains(t, "the command", stderr, c.want)
+			if output := service.stderr.String() + ready + stdout + stderr; strings.Contains(output, secret) {
+				t.Errorf("the password is shown: %s", output)
 			}
 		})
 	}

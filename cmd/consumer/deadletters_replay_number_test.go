@@ -15,7 +15,7 @@ import (
 func TestReplayNumberOfAPublisher(t *testing.T) {
 	headers := []struct {
 		header      nats.Header
-		known, new_ int // the replay that its outcome has, where the ledger knows the request and where it does not
+		known, new_ int // the replay number of the outcome, if the ledger has the request and if not
 	}{
 		{nats.Header{"Replay-Number": {"2147483647"}}, 0, 0},
 		{nats.Header{"Replay-Number": {"2147483646"}}, 0, 0},
@@ -30,7 +30,7 @@ func TestReplayNumberOfAPublisher(t *testing.T) {
 		{nats.Header{"Replay-Number": {"0x1"}}, 0, 0},
 		{nats.Header{"Replay-Number": {"1e3"}}, 0, 0},
 		{nats.Header{"Replay-Number": {"١"}}, 0, 0},
-		{nats.Header{"Replay-Number": {"2", "2147483647", "3"}}, 0, 0}, // the largest, which does not count
+		{nats.Header{"Replay-Number": {"2", "2147483647", "3"}}, 0, 0}, // the largest counts, and is out of range
 		{nats.Header{"Replay-Number": {"2"}, "replay-number": {"3"}}, 3, 3},
 	}
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
@@ -38,15 +38,15 @@ func TestReplayNumberOfAPublisher(t *testing.T) {
 		env := settings(d.env, with("NATS_URL", url))
 		service := serve(t, env)
 		js := natstest.JetStream(t, url)
-		want := map[string]int{} // the replay of each tenant's last failure
+		want := map[string]int{} // the replay number of each tenant's last failure
 		for i, h := range headers {
 			for _, known := range []bool{true, false} {
 				tenant := fmt.Sprintf("t%d_%v", i, known)
-				d.plant(tenant, "CREATE TABLE {b}precious (n integer)", "INSERT INTO {b}precious VALUES (1)")
+				d.createBoundary(tenant, "CREATE TABLE {b}precious (n integer)", "INSERT INTO {b}precious VALUES (1)")
 				want[tenant] = h.new_
 				if known {
 					publish(t, js, requestFor(t, tenant, tenant))
-					settled(t, js)
+					awaitSettled(t, js)
 					want[tenant] = h.known
 				}
 				msg := requestFor(t, tenant, tenant)
@@ -54,11 +54,11 @@ func TestReplayNumberOfAPublisher(t *testing.T) {
 					msg.Header[name] = values
 				}
 				publish(t, js, msg)
-				settled(t, js)
+				awaitSettled(t, js)
 			}
 		}
 		last := map[string]int{}
-		for _, e := range stored(t, js) {
+		for _, e := range storedOutcomes(t, js) {
 			data, err := events.FailedFrom(e)
 			testkit.Must(t, err)
 			testkit.Equal(t, "cause", data.Cause.Code, events.CauseBoundaryNotEmpty)
@@ -72,7 +72,7 @@ func TestReplayNumberOfAPublisher(t *testing.T) {
 		testkit.Equal(t, "exit code", code, 0)
 		testkit.Contains(t, "stdout", stdout+stderr, fmt.Sprintf("%d selected", len(want)))
 		testkit.Equal(t, "tenants", len(d.tenants()), len(want))
-		for _, e := range stored(t, js) {
+		for _, e := range storedOutcomes(t, js) {
 			if e.Type() != events.TypeProvisioned {
 				continue
 			}

@@ -18,7 +18,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// replayed reads what replay --json has written.
+// replayed decodes the output of replay --json.
 func replayed(t *testing.T, stdout string) (lines []replayLine, summary replaySummary) {
 	t.Helper()
 	type either struct {
@@ -36,20 +36,20 @@ func replayed(t *testing.T, stdout string) (lines []replayLine, summary replaySu
 }
 
 func TestReplayByFilter(t *testing.T) {
-	m := newMailbox(t)
-	m.plant("1", "acme", "PERMISSION_DENIED", 0)
-	m.plant("2", "umbrella", "PERMISSION_DENIED", 0)
-	m.plant("3", "other", "ATTEMPTS_EXHAUSTED", 0)
+	m := newDeadLetterServer(t)
+	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0)
+	m.addDeadLetter("2", "umbrella", "PERMISSION_DENIED", 0)
+	m.addDeadLetter("3", "other", "ATTEMPTS_EXHAUSTED", 0)
 	bad := requestFor(t, "4", "acme")
 	bad.Data = []byte(strings.ReplaceAll(string(bad.Data), "acme", "not an id"))
 	m.put(events.RequestKey(billing, "4"), bad, "not an id", "INVALID_TENANT_ID", 0)
 	d := m.serve()
 
-	// Nothing is changed by a rehearsal.
+	// A dry run changes nothing.
 	code, stdout := m.run("replay", "--all", "--dry-run")
 	testkit.Equal(t, "exit code of a dry run", code, 0)
 	testkit.Contains(t, "dry run", stdout, "acme PERMISSION_DENIED: would be replayed, as replay 1", "4 would be replayed")
-	m.holds(0, 4)
+	m.assertStored(0, 4)
 
 	code, stdout = m.run("replay", "--reason", "PERMISSION_DENIED", "--reason", "TENANT_EXISTS", "--since", "1h", "--json")
 	testkit.Equal(t, "exit code", code, 0)
@@ -64,21 +64,21 @@ func TestReplayByFilter(t *testing.T) {
 	}
 	testkit.Equal(t, "summary", fmt.Sprintf("%+v", summary),
 		fmt.Sprintf("%+v", replaySummary{Selected: 2, Replayed: 2, Provisioned: 2, Failed: map[string]int{}}))
-	m.holds(2, 2)
+	m.assertStored(2, 2)
 
-	// All, which takes what can never succeed too.
+	// --all includes requests that can never succeed.
 	code, stdout = m.run("replay", "--all")
 	testkit.Equal(t, "exit code where one fails", code, 1)
 	testkit.Contains(t, "stdout", stdout, "other ATTEMPTS_EXHAUSTED: replayed, as replay 1: provisioned",
 		"not an id INVALID_TENANT_ID: replayed, as replay 1: failed again, INVALID_TENANT_ID",
 		"2 selected", "1 outcomes: provisioned", "1 outcomes: failed again, INVALID_TENANT_ID")
-	settled(t, m.js)
-	m.holds(4, 1)
+	awaitSettled(t, m.js)
+	m.assertStored(4, 1)
 	testkit.Equal(t, "registered tenants", fmt.Sprint(d.tenants()), "[acme other umbrella]")
 
 	for _, args := range [][]string{{"replay", "--tenant", "nobody"}, {"replay", "--since", "0s", "--dry-run"}} {
 		code, stdout = m.run(args...)
-		testkit.Equal(t, "exit code of nothing to do", code, 0)
+		testkit.Equal(t, "exit code with nothing to do", code, 0)
 		testkit.Contains(t, "stdout", stdout, "nothing to do")
 	}
 	_, stdout = m.run("replay", "--tenant", "nobody", "--json")
@@ -86,25 +86,25 @@ func TestReplayByFilter(t *testing.T) {
 }
 
 func TestReplayByKey(t *testing.T) {
-	m := newMailbox(t)
-	one := m.plant("1", "acme", "PERMISSION_DENIED", 0)
-	m.plant("2", "umbrella", "PERMISSION_DENIED", 0)
+	m := newDeadLetterServer(t)
+	one := m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0)
+	m.addDeadLetter("2", "umbrella", "PERMISSION_DENIED", 0)
 	m.serve()
 	code, stdout := m.run("replay", "abcdefabcdef", one[:6], one, events.DeadLetterSubject(one))
-	testkit.Equal(t, "exit code where a key names none", code, 1)
+	testkit.Equal(t, "exit code with an unknown key", code, 1)
 	testkit.Contains(t, "stdout", stdout, `"abcdefabcdef" names no dead letter`, "acme PERMISSION_DENIED: replayed, as replay 1: provisioned",
 		"2 selected", "1 replayed", "1 not found")
-	m.holds(1, 1)
+	m.assertStored(1, 1)
 }
 
 // The ledger already has the outcome: no tenant is provisioned twice, and the report shows it. The stream drops the
 // outcome that is published again, so the command receives it on its subject.
-func TestReplayOfWhatHadSucceeded(t *testing.T) {
-	m := newMailbox(t)
+func TestReplayOfASucceededRequest(t *testing.T) {
+	m := newDeadLetterServer(t)
 	m.serve()
 	publish(t, m.js, requestFor(t, "1", "acme"))
-	settled(t, m.js)
-	m.plant("1", "acme", "PERMISSION_DENIED", 0, "Replay", "4")
+	awaitSettled(t, m.js)
+	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0, "Replay", "4")
 	code, stdout := m.run("replay", "--all", "--json")
 	testkit.Equal(t, "exit code", code, 0)
 	lines, summary := replayed(t, stdout)
@@ -112,33 +112,33 @@ func TestReplayOfWhatHadSucceeded(t *testing.T) {
 	testkit.Equal(t, "replay", lines[0].Replay, 5)
 	testkit.Equal(t, "outcome id", lines[0].OutcomeID, events.OutcomeID(billing, "1", 0, events.TypeProvisioned))
 	testkit.Equal(t, "count", summary.Already, 1)
-	settled(t, m.js)
-	m.holds(2, 0)
-	testkit.Equal(t, "outcomes", census(t, stored(t, m.js)), "provisioned 1")
+	awaitSettled(t, m.js)
+	m.assertStored(2, 0)
+	testkit.Equal(t, "outcomes", countOutcomes(t, storedOutcomes(t, m.js)), "provisioned 1")
 }
 
-// A dead letter that is back after its replay is replayed once more: the ledger answers with the outcome that it has.
-func TestReplayOfADeadLetterThatIsBack(t *testing.T) {
-	m := newMailbox(t)
+// A dead letter that reappears after its replay is replayed again, and the ledger returns the recorded outcome.
+func TestReplayOfARestoredDeadLetter(t *testing.T) {
+	m := newDeadLetterServer(t)
 	m.serve()
-	m.plant("1", "acme", "PERMISSION_DENIED", 0)
+	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0)
 	code, stdout := m.run("replay", "--all", "--wait", "0")
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Contains(t, "stdout", stdout, "replayed, as replay 1\n")
-	settled(t, m.js)
-	m.plant("1", "acme", "PERMISSION_DENIED", 0)
+	awaitSettled(t, m.js)
+	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0)
 	code, stdout = m.run("replay", "--all")
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Contains(t, "stdout", stdout, "replayed, as replay 1: provisioned", "1 outcomes: provisioned")
-	m.holds(2, 0)
-	settled(t, m.js)
-	testkit.Equal(t, "outcomes", census(t, stored(t, m.js)), "provisioned 1")
+	m.assertStored(2, 0)
+	awaitSettled(t, m.js)
+	testkit.Equal(t, "outcomes", countOutcomes(t, storedOutcomes(t, m.js)), "provisioned 1")
 }
 
 func TestReplayWithoutAService(t *testing.T) {
-	m := newMailbox(t)
-	m.plant("1", "acme", "PERMISSION_DENIED", 0)
-	m.plant("2", "umbrella", "PERMISSION_DENIED", 0)
+	m := newDeadLetterServer(t)
+	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0)
+	m.addDeadLetter("2", "umbrella", "PERMISSION_DENIED", 0)
 	code, stdout := m.run("replay", "--tenant", "acme", "--wait", "50ms")
 	testkit.Equal(t, "exit code", code, 1)
 	testkit.Contains(t, "stdout", stdout, "replayed, as replay 1: no outcome seen yet", "1 outcomes not seen yet", "consumer watch --all",
@@ -146,14 +146,14 @@ func TestReplayWithoutAService(t *testing.T) {
 	code, stdout = m.run("replay", "--all", "--wait", "0")
 	testkit.Equal(t, "exit code without waiting", code, 0)
 	if strings.Contains(stdout, "outcome") {
-		t.Errorf("it tells of outcomes:\n%s", stdout)
+		t.Errorf("the output mentions outcomes:\n%s", stdout)
 	}
-	m.holds(2, 0)
+	m.assertStored(2, 0)
 }
 
-// Requests whose outcomes do not name them whole, or not at all.
-func TestReplayFindsOutcomesOfOddRequests(t *testing.T) {
-	m := newMailbox(t)
+// The outcomes of these requests truncate or omit the request's id.
+func TestReplayFindsOutcomesOfUnusualRequests(t *testing.T) {
+	m := newDeadLetterServer(t)
 	add := func(id, tenant string) string {
 		msg := requestFor(t, id, "acme")
 		msg.Data = []byte(strings.ReplaceAll(string(msg.Data), `"acme"`, `"`+tenant+`"`))
@@ -186,8 +186,8 @@ func TestReplayFindsOutcomesOfOddRequests(t *testing.T) {
 	}
 }
 
-// Outcomes that an earlier version made have no request.key: the request is found by its source and id, and where
-// these are cut by the outcome's id.
+// Outcomes of earlier versions have no request.key: the request is found by its source and id or, where these are
+// truncated, by the outcome's id.
 func TestReplayFindsOutcomesOfEarlierVersions(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 3000)
@@ -219,7 +219,7 @@ func TestReplayFindsOutcomesOfEarlierVersions(t *testing.T) {
 	}
 }
 
-// outcomeOf is the outcome of replay 1 of a request, as this version makes it or as an earlier one did.
+// outcomeOf is the outcome of replay 1 of a request, as this version or an earlier one writes it.
 func outcomeOf(t *testing.T, id, eventType string, earlier bool) (nats.Header, []byte) {
 	t.Helper()
 	o := events.Outcome{ID: events.OutcomeID(billing, id, 1, eventType), Source: events.DefaultSource, Time: time.Now()}
@@ -242,10 +242,10 @@ func outcomeOf(t *testing.T, id, eventType string, earlier bool) (nats.Header, [
 	return header, body
 }
 
-// An event that merely says that it is the outcome is not believed.
-func TestReplayIsNotFooledByAForgedOutcome(t *testing.T) {
-	m := newMailbox(t)
-	m.plant("1", "acme", "PERMISSION_DENIED", 0)
+// An event that claims to be the outcome, but has another id, is ignored.
+func TestReplayIgnoresAForgedOutcome(t *testing.T) {
+	m := newDeadLetterServer(t)
+	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0)
 	forged := event.New()
 	forged.SetID("1")
 	forged.SetSource("/forger")
@@ -263,9 +263,9 @@ func TestReplayIsNotFooledByAForgedOutcome(t *testing.T) {
 }
 
 func TestReplayRate(t *testing.T) {
-	m := newMailbox(t)
+	m := newDeadLetterServer(t)
 	for i := range 5 {
-		m.plant(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
+		m.addDeadLetter(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
 	}
 	begin := time.Now()
 	code, _ := m.run("replay", "--all", "--rate", "20", "--wait", "0")
@@ -273,21 +273,21 @@ func TestReplayRate(t *testing.T) {
 	if took := time.Since(begin); took < 200*time.Millisecond {
 		t.Errorf("5 at 20 a second took %s", took)
 	}
-	m.holds(5, 0)
+	m.assertStored(5, 0)
 }
 
-// After a signal it stops before the next dead letter, and reports what was done.
+// After a signal the command stops before the next dead letter, and reports what it has done.
 func TestReplayInterrupted(t *testing.T) {
-	m := newMailbox(t)
+	m := newDeadLetterServer(t)
 	for i := range 3 {
-		m.plant(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
+		m.addDeadLetter(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
 	}
 	r := start(t, m.env, "dead-letters", "replay", "--all", "--rate", "0.001", "--wait", "0")
 	testkit.Eventually(t, "the first is replayed", func() bool { return strings.Contains(r.stdout.String(), "as replay 1") })
 	testkit.Equal(t, "exit code", r.stop(t), 1)
 	testkit.Contains(t, "stdout", r.stdout.String(), "1 selected", "Interrupted", "safe to repeat")
 	testkit.Equal(t, "stderr", r.stderr.String(), "")
-	m.holds(1, 2)
+	m.assertStored(1, 2)
 
 	// While it waits for outcomes.
 	r = start(t, m.env, "dead-letters", "replay", "--all", "--wait", "1h", "--json")
@@ -301,10 +301,10 @@ func TestReplayInterrupted(t *testing.T) {
 
 // Two operators replay everything at the same time: each dead letter is replayed once, and both see the outcomes.
 func TestTwoOperatorsReplay(t *testing.T) {
-	m := newMailbox(t)
+	m := newDeadLetterServer(t)
 	const n = 12
 	for i := range n {
-		m.plant(fmt.Sprint(i), fmt.Sprint("tenant_", i), "PERMISSION_DENIED", 0)
+		m.addDeadLetter(fmt.Sprint(i), fmt.Sprint("tenant_", i), "PERMISSION_DENIED", 0)
 	}
 	d := m.serve()
 	operators := []*running{}
@@ -320,27 +320,27 @@ func TestTwoOperatorsReplay(t *testing.T) {
 		testkit.Equal(t, "lines", len(lines), summary.Selected)
 	}
 	testkit.Equal(t, "replays", published, n)
-	m.holds(n, 0)
+	m.assertStored(n, 0)
 	testkit.Equal(t, "registered tenants", len(d.tenants()), n)
-	testkit.Equal(t, "outcomes", census(t, stored(t, m.js)), fmt.Sprintf("provisioned %d", n))
+	testkit.Equal(t, "outcomes", countOutcomes(t, storedOutcomes(t, m.js)), fmt.Sprintf("provisioned %d", n))
 }
 
-// The connection is lost while outcomes come: the stream has them.
+// The connection is lost before the outcome arrives: the command finds it in the stream.
 func TestReplayOverALostConnection(t *testing.T) {
-	m := newMailbox(t)
-	m.plant("1", "acme", "PERMISSION_DENIED", 0)
-	way, through := newRelay(t, m.env["NATS_URL"])
-	r := start(t, settings(with("NATS_URL", through)), "dead-letters", "replay", "--all", "--json")
-	// And it knows that: the dead letter is removed before the answer that says so is there.
-	testkit.Eventually(t, "it is replayed, and looks for the outcome", func() bool {
+	m := newDeadLetterServer(t)
+	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0)
+	relay, relayURL := newRelay(t, m.env["NATS_URL"])
+	r := start(t, settings(with("NATS_URL", relayURL)), "dead-letters", "replay", "--all", "--json")
+	// The dead letter is removed before the confirmation arrives: wait for the command's consumer too.
+	testkit.Eventually(t, "the dead letter is replayed, and the command looks for the outcome", func() bool {
 		outcomes, err := m.js.Stream(t.Context(), events.StreamEvents)
 		testkit.Must(t, err)
 		return m.messages(events.StreamDeadLetters) == 0 && outcomes.CachedInfo().State.Consumers > 0
 	})
-	way.cut()
+	relay.cut()
 	m.serve()
-	settled(t, m.js)
-	way.restore(t)
+	awaitSettled(t, m.js)
+	relay.restore(t)
 	testkit.Equal(t, "exit code", r.wait(t), 0)
 	lines, summary := replayed(t, r.stdout.String())
 	testkit.Equal(t, "outcome", lines[0].Outcome, "provisioned")
@@ -349,9 +349,9 @@ func TestReplayOverALostConnection(t *testing.T) {
 
 // Without the stream of requests every publish fails: the command stops, and no dead letter is lost.
 func TestReplayGivesUp(t *testing.T) {
-	m := newMailbox(t)
+	m := newDeadLetterServer(t)
 	for i := range 5 {
-		m.plant(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
+		m.addDeadLetter(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
 	}
 	testkit.Must(t, m.js.DeleteStream(t.Context(), events.StreamRequests))
 	code, _, stderr := command(t, m.env, "dead-letters", "replay", "--all")
@@ -364,7 +364,7 @@ func TestReplayGivesUp(t *testing.T) {
 	testkit.Equal(t, "dead letters", m.messages(events.StreamDeadLetters), uint64(5))
 }
 
-// On a terminal there is a bar; what goes wrong is written beside it.
+// On a terminal a bar shows the progress, and only errors are written.
 func TestReplayProgress(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr testkit.Output
@@ -374,10 +374,10 @@ func TestReplayProgress(t *testing.T) {
 	report.add(replayLine{Key: "one", Status: statusReplayed, Replay: 1})
 	report.add(replayLine{Key: "two", Status: statusNotReplayed, Error: "no header"})
 	report.add(replayLine{Key: "three", Status: statusReplayed, Replay: 1}) // one more than was counted
-	testkit.Equal(t, "the end", report.end(replayFlags{}), errSilent)
+	testkit.Equal(t, "result", report.end(replayFlags{}), errSilent)
 	testkit.Contains(t, "stderr", stderr.String(), "replaying", "1/2")
 	testkit.Contains(t, "stdout", stdout.String(), "two - -: not replayed: no header", "3 selected")
 	if strings.Contains(stdout.String(), "one") {
-		t.Errorf("the bar says that already:\n%s", stdout.String())
+		t.Errorf("the bar shows that already:\n%s", stdout.String())
 	}
 }

@@ -21,32 +21,32 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// mailbox is a server with the streams, and dead letters in them, without a service.
-type mailbox struct {
+// deadLetterServer is a NATS server with the streams and dead letters, without a service.
+type deadLetterServer struct {
 	t   *testing.T
 	env map[string]string
 	js  jetstream.JetStream
 }
 
-func newMailbox(t *testing.T) *mailbox {
+func newDeadLetterServer(t *testing.T) *deadLetterServer {
 	t.Helper()
 	t.Parallel()
 	url := natstest.Start(t)
-	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: natstest.JetStream(t, url)}
+	m := &deadLetterServer{t: t, env: settings(with("NATS_URL", url)), js: natstest.JetStream(t, url)}
 	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), m.js)
 	testkit.Must(t, err)
 	return m
 }
 
-// plant puts in the dead letter of a request, as the service does, and returns its key.
-func (m *mailbox) plant(id, tenant, reason string, age time.Duration, more ...string) (key string) {
+// addDeadLetter publishes the dead letter of a request, as the service does, and returns its key.
+func (m *deadLetterServer) addDeadLetter(id, tenant, reason string, age time.Duration, more ...string) (key string) {
 	m.t.Helper()
 	msg := requestFor(m.t, id, tenant)
 	key = events.RequestKey(billing, id)
 	return m.put(key, msg, tenant, reason, age, more...)
 }
 
-func (m *mailbox) put(key string, msg *nats.Msg, tenant, reason string, age time.Duration, more ...string) string {
+func (m *deadLetterServer) put(key string, msg *nats.Msg, tenant, reason string, age time.Duration, more ...string) string {
 	m.t.Helper()
 	if msg.Header == nil {
 		msg.Header = nats.Header{}
@@ -64,46 +64,46 @@ func (m *mailbox) put(key string, msg *nats.Msg, tenant, reason string, age time
 	return key
 }
 
-// serve starts the service on the server and a database of its own.
-func (m *mailbox) serve() testDatabase {
+// serve starts the service on the server, with a new database.
+func (m *deadLetterServer) serve() testDatabase {
 	m.t.Helper()
 	d := newSQLite(m.t)
 	serve(m.t, settings(d.env, with("NATS_URL", m.env["NATS_URL"])))
 	return d
 }
 
-// messages is how many a stream holds.
-func (m *mailbox) messages(stream string) uint64 {
+// messages returns the number of messages in a stream.
+func (m *deadLetterServer) messages(stream string) uint64 {
 	m.t.Helper()
 	s, err := m.js.Stream(m.t.Context(), stream)
 	testkit.Must(m.t, err)
 	return s.CachedInfo().State.Msgs
 }
 
-// holds asserts how many requests and dead letters there are.
-func (m *mailbox) holds(requests, letters uint64) {
+// assertStored asserts the numbers of requests and dead letters in the streams.
+func (m *deadLetterServer) assertStored(requests, letters uint64) {
 	m.t.Helper()
 	testkit.Equal(m.t, "requests", m.messages(events.StreamRequests), requests)
 	testkit.Equal(m.t, "dead letters", m.messages(events.StreamDeadLetters), letters)
 }
 
 // run runs consumer dead-letters.
-func (m *mailbox) run(args ...string) (code int, stdout string) {
+func (m *deadLetterServer) run(args ...string) (code int, stdout string) {
 	m.t.Helper()
 	code, stdout, stderr := command(m.t, m.env, append([]string{"dead-letters"}, args...)...)
 	testkit.Equal(m.t, fmt.Sprint("stderr of ", args), stderr, "")
 	return code, stdout
 }
 
-// The dead letter of an undecodable message, made by this version and by an earlier one, in every command.
+// Every command accepts the dead letter of an undecodable message, written by this version or an earlier one.
 func TestDeadLettersOfUndecodableMessages(t *testing.T) {
-	m := newMailbox(t)
+	m := newDeadLetterServer(t)
 	body := "please make me a tenant"
 	d := newSQLite(t)
 	service := serve(t, settings(d.env, with("NATS_URL", m.env["NATS_URL"])))
 	msg := &nats.Msg{Subject: events.TypeRequested, Data: []byte(body)}
 	publish(t, m.js, msg)
-	settled(t, m.js)
+	awaitSettled(t, m.js)
 	stream, err := m.js.Stream(t.Context(), events.StreamRequests)
 	testkit.Must(t, err)
 	original, err := stream.GetMsg(t.Context(), 1)
@@ -117,13 +117,13 @@ func TestDeadLettersOfUndecodableMessages(t *testing.T) {
 	_, stdout = m.run("show", key[:12])
 	testkit.Contains(t, "show", stdout, key, body, "stored     "+stored)
 	_, stdout = m.run("show", old[:12])
-	testkit.Contains(t, "show of the old one", stdout, old, body)
+	testkit.Contains(t, "show of the earlier version's", stdout, old, body)
 	if strings.Contains(stdout, "stored") {
-		t.Errorf("it has a stored time:\n%s", stdout)
+		t.Errorf("the output has a stored time:\n%s", stdout)
 	}
 	code, stdout := m.run("replay", key[:12], old[:12], "--dry-run")
-	testkit.Equal(t, "exit code of a rehearsal", code, 0)
-	testkit.Contains(t, "rehearsal", stdout, key[:12], old[:12])
+	testkit.Equal(t, "exit code of a dry run", code, 0)
+	testkit.Contains(t, "dry run", stdout, key[:12], old[:12])
 
 	code, stdout = m.run("replay", "--all", "--json")
 	testkit.Equal(t, "exit code", code, 1)
@@ -132,9 +132,9 @@ func TestDeadLettersOfUndecodableMessages(t *testing.T) {
 	for _, l := range lines {
 		testkit.Equal(t, l.Key, l.Outcome+" "+l.Cause, "failed UNDECODABLE_EVENT")
 	}
-	settled(t, m.js)
+	awaitSettled(t, m.js)
 	service.stop(t)
-	m.holds(3, 2) // both under new keys
+	m.assertStored(3, 2) // both under new keys
 	for sequence := uint64(2); sequence <= 3; sequence++ {
 		again, err := stream.GetMsg(t.Context(), sequence)
 		testkit.Must(t, err)
@@ -145,7 +145,7 @@ func TestDeadLettersOfUndecodableMessages(t *testing.T) {
 	m.put(old, &nats.Msg{Data: []byte(body)}, "", "UNDECODABLE_EVENT", 0)
 	code, _ = m.run("remove", old[:12])
 	testkit.Equal(t, "exit code of remove of an old one", code, 0)
-	m.holds(3, 0)
+	m.assertStored(3, 0)
 }
 
 // An operator's workflow: the boundary holds foreign rows; they are moved, and the request is replayed.
@@ -154,7 +154,7 @@ func TestDeadLettersEndToEnd(t *testing.T) {
 	d := newSQLite(t)
 	service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir())))
 	url := testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")
-	m := &mailbox{t: t, env: settings(with("NATS_URL", url)), js: natstest.JetStream(t, url)}
+	m := &deadLetterServer{t: t, env: settings(with("NATS_URL", url)), js: natstest.JetStream(t, url)}
 	dir := filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"), "tenant_acme")
 	testkit.Must(t, os.MkdirAll(dir, 0o755))
 	db, err := databasesql.Open("sqlite", "file:"+filepath.Join(dir, "docex.db"))
@@ -164,7 +164,7 @@ func TestDeadLettersEndToEnd(t *testing.T) {
 	testkit.Must(t, db.Close())
 	msg := requestFor(t, "order-1", "acme")
 	publish(t, m.js, msg)
-	settled(t, m.js)
+	awaitSettled(t, m.js)
 	key := events.RequestKey(billing, "order-1")
 
 	code, stdout := m.run("list")
@@ -197,15 +197,15 @@ func TestDeadLettersEndToEnd(t *testing.T) {
 	code, stdout = m.run("replay", key[:12])
 	testkit.Equal(t, "exit code of a replay that fails", code, 1)
 	testkit.Contains(t, "replay", stdout, "replayed, as replay 1: failed again, BOUNDARY_NOT_EMPTY", "1 outcomes: failed again")
-	settled(t, m.js)
-	m.holds(2, 1)
+	awaitSettled(t, m.js)
+	m.assertStored(2, 1)
 
 	testkit.Must(t, os.Rename(dir, dir+".old"))
 	code, stdout = m.run("replay", key)
 	testkit.Equal(t, "exit code of a replay that succeeds", code, 0)
 	testkit.Contains(t, "replay", stdout, "acme BOUNDARY_NOT_EMPTY: replayed, as replay 2: provisioned", "1 outcomes: provisioned")
 	testkit.Equal(t, "registered tenants", fmt.Sprint(d.tenants()), "[acme]")
-	testkit.Equal(t, "outcomes", census(t, stored(t, m.js)), "BOUNDARY_NOT_EMPTY 2, provisioned 1")
+	testkit.Equal(t, "outcomes", countOutcomes(t, storedOutcomes(t, m.js)), "BOUNDARY_NOT_EMPTY 2, provisioned 1")
 	code, stdout = m.run("list")
 	testkit.Equal(t, "exit code of list", code, 0)
 	testkit.Equal(t, "list", stdout, "no dead letters\n")
@@ -265,10 +265,10 @@ func TestDeadLettersWithoutAService(t *testing.T) {
 }
 
 func TestDeadLettersList(t *testing.T) {
-	m := newMailbox(t)
-	m.plant("1", "acme", "PERMISSION_DENIED", 48*time.Hour)
-	m.plant("2", "umbrella", "PERMISSION_DENIED", time.Hour)
-	m.plant("3", "acme", "TENANT_EXISTS", 0)
+	m := newDeadLetterServer(t)
+	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 48*time.Hour)
+	m.addDeadLetter("2", "umbrella", "PERMISSION_DENIED", time.Hour)
+	m.addDeadLetter("3", "acme", "TENANT_EXISTS", 0)
 	day := time.Now().UTC().Add(-24 * time.Hour).Format(time.RFC3339)
 	for args, want := range map[string]string{
 		"":                                      "1 2 3",
@@ -298,8 +298,8 @@ func TestDeadLettersList(t *testing.T) {
 }
 
 // Untrusted text in the stream is shown without effect on the terminal.
-func TestDeadLettersOfSomebodyElse(t *testing.T) {
-	m := newMailbox(t)
+func TestForeignDeadLetters(t *testing.T) {
+	m := newDeadLetterServer(t)
 	publish(t, m.js,
 		&nats.Msg{Subject: "tenant.dead_letter.foreign.one", Data: []byte{0xff, 0x00}},
 		&nats.Msg{Subject: "tenant.dead_letter.foreign\x1btwo", Header: nats.Header{
@@ -323,7 +323,7 @@ func TestDeadLettersOfSomebodyElse(t *testing.T) {
 		}
 		testkit.Contains(t, fmt.Sprint(args), stdout, "foreign.one")
 	}
-	m.holds(0, 2)
+	m.assertStored(0, 2)
 	_, stdout := m.run("replay", "foreign.one", "--wait", "0")
 	testkit.Contains(t, "replay", stdout, "no header Dead-Letter-Subject")
 	_, stdout = m.run("show", "foreign.one")
@@ -335,7 +335,7 @@ func TestDeadLettersOfSomebodyElse(t *testing.T) {
 }
 
 func TestDeadLettersShowCutsALongBody(t *testing.T) {
-	m := newMailbox(t)
+	m := newDeadLetterServer(t)
 	long := strings.Repeat("zwölf\n", 2000)
 	key := m.put(strings.Repeat("ab", 32), &nats.Msg{Data: []byte(long)}, "acme", "UNDECODABLE_EVENT", 0)
 	code, stdout := m.run("show", key)
@@ -349,25 +349,25 @@ func TestDeadLettersShowCutsALongBody(t *testing.T) {
 	testkit.Must(t, json.Unmarshal([]byte(stdout), &j))
 	testkit.Equal(t, "body", string(j.Body), long)
 	code, _, stderr := command(t, m.env, "dead-letters", "show", "abcdef")
-	testkit.Equal(t, "exit code of no such key", code, 1)
+	testkit.Equal(t, "exit code with an unknown key", code, 1)
 	testkit.Contains(t, "stderr", stderr, "names no dead letter", "list")
 }
 
 func TestDeadLettersRemove(t *testing.T) {
-	m := newMailbox(t)
-	one := m.plant("1", "acme", "TENANT_EXISTS", 0)
-	two := m.plant("2", "umbrella", "TENANT_EXISTS", 0)
-	m.plant("3", "other", "TENANT_EXISTS", 0)
+	m := newDeadLetterServer(t)
+	one := m.addDeadLetter("1", "acme", "TENANT_EXISTS", 0)
+	two := m.addDeadLetter("2", "umbrella", "TENANT_EXISTS", 0)
+	m.addDeadLetter("3", "other", "TENANT_EXISTS", 0)
 	code, stdout, stderr := command(t, m.env, "dead-letters", "remove", one[:8], "abcdefabcdef", two, one)
 	testkit.Equal(t, "exit code", code, 1)
 	testkit.Contains(t, "stdout", stdout, one[:12]+" acme TENANT_EXISTS: removed", two[:12]+" umbrella TENANT_EXISTS: removed")
 	testkit.Equal(t, "lines", strings.Count(stdout, "\n"), 2)
 	testkit.Contains(t, "stderr", stderr, `"abcdefabcdef" names no dead letter`)
-	m.holds(0, 1)
+	m.assertStored(0, 1)
 	code, _, _ = command(t, m.env, "dead-letters", "remove", one)
 	testkit.Equal(t, "exit code", code, 1)
 	code, stdout = m.run("remove", events.DeadLetterSubject(events.RequestKey(billing, "3")))
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Contains(t, "stdout", stdout, "removed")
-	m.holds(0, 0)
+	m.assertStored(0, 0)
 }

@@ -24,7 +24,7 @@ var outcomeID = regexp.MustCompile(`outcome id: (\S+)`)
 
 func TestDemoShowsTheWholePath(t *testing.T) {
 	t.Parallel()
-	// Whatever the environment: the demo runs on defaults and touches nothing of the service.
+	// The demo ignores these: it runs on defaults and does not touch the service's data.
 	env := map[string]string{"DATABASE_URL": "postgres://nowhere/x", "NATS_URL": "nats://nowhere", "CONCURRENCY": "many"}
 	code, stdout, stderr := command(t, env, "demo")
 	testkit.Equal(t, "exit code", code, 0)
@@ -38,12 +38,12 @@ func TestDemoShowsTheWholePath(t *testing.T) {
 		"Step 4/5: validate_schema", "Step 5/5: register_tenant")
 	testkit.Contains(t, "the duplicate", shown[1], "outcome id: "+outcomeID.FindStringSubmatch(shown[0])[1])
 	testkit.Contains(t, "the id that exists", shown[2], "step 0 validate_request: TENANT_EXISTS", "dead letter: tenant.dead_letter.")
-	testkit.Contains(t, "the id in other case", shown[3], "step 0 validate_request: TENANT_EXISTS", "case")
+	testkit.Contains(t, "the id in another case", shown[3], "step 0 validate_request: TENANT_EXISTS", "case")
 	testkit.Contains(t, "the long id", shown[4], "tenant.provisioned", "NOT_DOCEX_COMPATIBLE")
 	testkit.Contains(t, "the reserved id", shown[5], "step 0 validate_request: RESERVED_TENANT_ID")
 	testkit.Contains(t, "the malformed id", shown[6], "step 0 validate_request: INVALID_TENANT_ID")
 	testkit.Contains(t, "no event", shown[7], "step 0 validate_request: UNDECODABLE_EVENT")
-	testkit.Contains(t, "the sum", stdout, "Messages published: 8", "Outcomes in the stream: 7")
+	testkit.Contains(t, "the summary", stdout, "Messages published: 8", "Outcomes in the stream: 7")
 	ids := map[string]bool{}
 	for i, section := range shown {
 		id := outcomeID.FindStringSubmatch(section)[1]
@@ -127,30 +127,30 @@ func TestDemoOfFiles(t *testing.T) {
 
 	for name, c := range map[string]struct {
 		files []string
-		says  []string // of each outcome
+		want  []string // of each outcome
 	}{
-		"one event":         {[]string{file("one.json", acme)}, []string{"tenant.provisioned acme"}},
-		"over many lines":   {[]string{file("pretty.json", pretty.String(), "")}, []string{"tenant.provisioned acme"}},
-		"one a line":        {[]string{file("many.ndjson", acme, "", umbrella, acme, "")}, []string{"provisioned acme", "provisioned umbrella", "the outcome it had before"}},
-		"two files":         {[]string{file("a.json", acme), file("b.json", umbrella)}, []string{"provisioned acme", "provisioned umbrella"}},
-		"no event":          {[]string{file("text", "please", "make me a tenant")}, []string{"UNDECODABLE_EVENT"}},
-		"JSON, but nothing": {[]string{file("object.json", `{"tenant_id": "acme"}`)}, []string{"UNDECODABLE_EVENT"}},
-		"empty":             {[]string{file("empty")}, nil},
+		"one event":      {[]string{file("one.json", acme)}, []string{"tenant.provisioned acme"}},
+		"on many lines":  {[]string{file("pretty.json", pretty.String(), "")}, []string{"tenant.provisioned acme"}},
+		"one per line":   {[]string{file("many.ndjson", acme, "", umbrella, acme, "")}, []string{"provisioned acme", "provisioned umbrella", "the outcome it had before"}},
+		"two files":      {[]string{file("a.json", acme), file("b.json", umbrella)}, []string{"provisioned acme", "provisioned umbrella"}},
+		"no event":       {[]string{file("text", "please", "make me a tenant")}, []string{"UNDECODABLE_EVENT"}},
+		"JSON, no event": {[]string{file("object.json", `{"tenant_id": "acme"}`)}, []string{"UNDECODABLE_EVENT"}},
+		"empty":          {[]string{file("empty")}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			code, stdout, stderr := command(t, nil, append([]string{"demo"}, c.files...)...)
-			if c.says == nil { // nothing to publish is a mistake of the caller's
+			if c.want == nil { // nothing to publish is a usage error
 				testkit.Equal(t, "exit code", code, 2)
 				return
 			}
 			testkit.Equal(t, "exit code", code, 0)
 			testkit.Equal(t, "stderr", stderr, "")
 			shown := sections(stdout)
-			if len(shown) != len(c.says) {
-				t.Fatalf("%d outcomes, want %d:\n%s", len(shown), len(c.says), stdout)
+			if len(shown) != len(c.want) {
+				t.Fatalf("%d outcomes, want %d:\n%s", len(shown), len(c.want), stdout)
 			}
-			for i, part := range c.says {
+			for i, part := range c.want {
 				testkit.Contains(t, "outcome", shown[i], part)
 			}
 		})

@@ -19,8 +19,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// configured is a NATS server with a configuration file's settings, which may be dialled as various users.
-func configured(t *testing.T, config string) (as func(user string) string) {
+// startConfigured starts a NATS server with a configuration file, and returns its URL by user.
+func startConfigured(t *testing.T, config string) (urlOf func(user string) string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "nats.conf")
 	testkit.Must(t, os.WriteFile(path, []byte(config), 0o600))
@@ -36,51 +36,51 @@ func configured(t *testing.T, config string) (as func(user string) string) {
 	}
 }
 
-// arranged is a server on which everything is as the contract has it.
-func arranged(t *testing.T, url string) jetstream.JetStream {
+// ensureTopology creates the streams and the consumer.
+func ensureTopology(t *testing.T, url string) jetstream.JetStream {
 	t.Helper()
 	js := natstest.JetStream(t, url)
 	topology := handler.Topology{Replicas: 1, Manage: true, AckWait: 30 * time.Second}
-	untilDone(t, "the topology", func(ctx context.Context) (jetstream.Consumer, error) { return topology.Ensure(ctx, js) })
+	retryUntilDone(t, "the topology", func(ctx context.Context) (jetstream.Consumer, error) { return topology.Ensure(ctx, js) })
 	return js
 }
 
 func TestDoctorWithoutJetStream(t *testing.T) {
 	t.Parallel()
 	url := natstest.Start(t, func(o *server.Options) { o.JetStream = false })
-	checks := examined(t, with("NATS_URL", url))
-	testkit.Equal(t, "findings", ailing(checks, "nats", "jetstream", "requests"), "jetstream fault, nats_sync warning")
-	testkit.Contains(t, "what to do", checks["jetstream"].Hint, "store_dir")
+	checks := runDoctor(t, with("NATS_URL", url))
+	testkit.Equal(t, "findings", findings(checks, "nats", "jetstream", "requests"), "jetstream fault, nats_sync warning")
+	testkit.Contains(t, "hint", checks["jetstream"].Hint, "store_dir")
 
-	as := configured(t, `
+	urlOf := startConfigured(t, `
 		jetstream {}
 		accounts {
 			WITH { jetstream: enabled, users: [{user: admin, password: `+secret+`}] }
 			WITHOUT { users: [{user: other, password: `+secret+`}] }
 		}`)
-	checks = examined(t, with("NATS_URL", as("other")))
-	testkit.Equal(t, "findings", ailing(checks, "jetstream", "requests"), "jetstream fault")
-	testkit.Contains(t, "what to do", checks["jetstream"].Hint, "account")
-	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_URL", as("admin"))), "jetstream", "requests"), "requests_stream warning")
-	there := strings.TrimPrefix(as("admin"), "nats://admin:"+secret+"@")
-	testkit.Equal(t, "another server at the embedded server's address", ailing(examined(t, with("NATS_EMBEDDED_ADDR", there)), "nats"), "nats fault")
-	testkit.Equal(t, "a wrong user", ailing(examined(t, with("NATS_URL", as("stranger"))), "nats"), "nats fault")
+	checks = runDoctor(t, with("NATS_URL", urlOf("other")))
+	testkit.Equal(t, "findings", findings(checks, "jetstream", "requests"), "jetstream fault")
+	testkit.Contains(t, "hint", checks["jetstream"].Hint, "account")
+	testkit.Equal(t, "findings", findings(runDoctor(t, with("NATS_URL", urlOf("admin"))), "jetstream", "requests"), "requests_stream warning")
+	addr := strings.TrimPrefix(urlOf("admin"), "nats://admin:"+secret+"@")
+	testkit.Equal(t, "another server at the embedded server's address", findings(runDoctor(t, with("NATS_EMBEDDED_ADDR", addr)), "nats"), "nats fault")
+	testkit.Equal(t, "a wrong user", findings(runDoctor(t, with("NATS_URL", urlOf("stranger"))), "nats"), "nats fault")
 }
 
 func TestDoctorOfAnAccountsLimits(t *testing.T) {
 	t.Parallel()
-	as := configured(t, `
+	urlOf := startConfigured(t, `
 		jetstream {}
 		accounts { A { jetstream: { max_file: 10M }, users: [{user: admin, password: `+secret+`}] } }`)
-	env := with("NATS_URL", as("admin"))
-	js := arranged(t, as("admin"))
-	testkit.Equal(t, "findings", ailing(examined(t, env), "jetstream"), "")
+	env := with("NATS_URL", urlOf("admin"))
+	js := ensureTopology(t, urlOf("admin"))
+	testkit.Equal(t, "findings", findings(runDoctor(t, env), "jetstream"), "")
 	for size, want := range map[int64]string{80: "jetstream warning", 95: "jetstream fault"} {
 		_, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}, MaxBytes: size * 100_000})
 		testkit.Must(t, err)
-		checks := examined(t, env)
-		testkit.Equal(t, "findings", ailing(checks, "jetstream"), want)
-		testkit.Contains(t, "the account", checks["jetstream"].Message, "of 9.5 MiB")
+		checks := runDoctor(t, env)
+		testkit.Equal(t, "findings", findings(checks, "jetstream"), want)
+		testkit.Contains(t, "message", checks["jetstream"].Message, "of 9.5 MiB")
 		testkit.Must(t, js.DeleteStream(t.Context(), "OTHER"))
 	}
 }
@@ -95,7 +95,7 @@ func TestDoctorOfPermissions(t *testing.T) {
 	user := func(name, publish, more string) string {
 		return fmt.Sprintf(`{user: %s, password: %s, permissions: {publish: {allow: [%s]}, %s}}`, name, secret, publish, more)
 	}
-	as := configured(t, `
+	urlOf := startConfigured(t, `
 		jetstream {}
 		accounts { A { jetstream: enabled, users: [
 			{user: admin, password: `+secret+`},
@@ -106,47 +106,47 @@ func TestDoctorOfPermissions(t *testing.T) {
 			`+user("deaf", needs, `subscribe: "tenant.>"`)+`,
 			{user: denied, password: `+secret+`, permissions: {publish: {deny: "tenant.dead_letter.>"}}},
 		] } }`)
-	look := func(user string) map[string]doctor.Finding {
+	examine := func(user string) map[string]doctor.Finding {
 		t.Helper()
-		return examined(t, with("NATS_URL", as(user)))
+		return runDoctor(t, with("NATS_URL", urlOf(user)))
 	}
 
-	checks := look("enough") // to create what is missing it may not
-	testkit.Equal(t, "findings", ailing(checks, "nats_perm"), "nats_permissions fault")
-	testkit.Contains(t, "what is missing", checks["nats_permissions"].Hint, "publish $JS.API.STREAM.CREATE.TENANT_EVENTS",
+	checks := examine("enough") // it may not create what is missing
+	testkit.Equal(t, "findings", findings(checks, "nats_perm"), "nats_permissions fault")
+	testkit.Contains(t, "hint", checks["nats_permissions"].Hint, "publish $JS.API.STREAM.CREATE.TENANT_EVENTS",
 		"publish $JS.API.CONSUMER.CREATE.TENANT_REQUESTS.tenant-provisioner")
-	testkit.Equal(t, "findings of who creates nothing",
-		ailing(examined(t, with("NATS_URL", as("enough")), with("NATS_MANAGE_STREAMS", "false")), "nats_perm", "requests"), "requests_stream fault")
-	arranged(t, as("admin"))
+	testkit.Equal(t, "findings without NATS_MANAGE_STREAMS",
+		findings(runDoctor(t, with("NATS_URL", urlOf("enough")), with("NATS_MANAGE_STREAMS", "false")), "nats_perm", "requests"), "requests_stream fault")
+	ensureTopology(t, urlOf("admin"))
 	about := []string{"nats_perm", "jetstream", "requests", "events", "dead", "durable"}
-	testkit.Equal(t, "findings of the admin", ailing(look("admin"), about...), "")
-	testkit.Equal(t, "findings", ailing(look("enough"), about...), "")
+	testkit.Equal(t, "findings of the admin", findings(examine("admin"), about...), "")
+	testkit.Equal(t, "findings", findings(examine("enough"), about...), "")
 
-	checks = look("less")
-	testkit.Equal(t, "findings", ailing(checks, about...), "nats_permissions fault")
-	testkit.Equal(t, "what is missing", checks["nats_permissions"].Hint, "allow the user:\n"+
+	checks = examine("less")
+	testkit.Equal(t, "findings", findings(checks, about...), "nats_permissions fault")
+	testkit.Equal(t, "hint", checks["nats_permissions"].Hint, "allow the user:\n"+
 		"publish $JS.API.CONSUMER.MSG.NEXT.TENANT_REQUESTS.tenant-provisioner")
-	testkit.Equal(t, "findings", ailing(look("silent"), about...), "nats_permissions warning")
-	checks = look("denied")
-	testkit.Equal(t, "findings", ailing(checks, about...), "nats_permissions fault")
-	testkit.Contains(t, "what is missing", checks["nats_permissions"].Hint, "publish tenant.dead_letter.*")
+	testkit.Equal(t, "findings", findings(examine("silent"), about...), "nats_permissions warning")
+	checks = examine("denied")
+	testkit.Equal(t, "findings", findings(checks, about...), "nats_permissions fault")
+	testkit.Contains(t, "hint", checks["nats_permissions"].Hint, "publish tenant.dead_letter.*")
 
 	// A user without permissions gets the error immediately, for each request.
-	checks = look("deaf")
-	testkit.Equal(t, "findings", ailing(checks, append(about, "nats")...), "nats_permissions fault")
-	testkit.Contains(t, "what is missing", checks["nats_permissions"].Hint, "subscribe _INBOX.>")
-	checks = look("blind")
-	testkit.Equal(t, "findings", ailing(checks, about...), "dead_letters_stream fault, durable_consumer fault, events_stream fault, "+
+	checks = examine("deaf")
+	testkit.Equal(t, "findings", findings(checks, append(about, "nats")...), "nats_permissions fault")
+	testkit.Contains(t, "hint", checks["nats_permissions"].Hint, "subscribe _INBOX.>")
+	checks = examine("blind")
+	testkit.Equal(t, "findings", findings(checks, about...), "dead_letters_stream fault, durable_consumer fault, events_stream fault, "+
 		"jetstream warning, nats_permissions warning, requests_stream fault")
-	testkit.Contains(t, "whose it is", checks["nats_permissions"].Message, "not the service's")
-	testkit.Contains(t, "why", checks["events_stream"].Message, "Permissions Violation", "STREAM.INFO.TENANT_EVENTS")
+	testkit.Contains(t, "message", checks["nats_permissions"].Message, "not the service's")
+	testkit.Contains(t, "message", checks["events_stream"].Message, "Permissions Violation", "STREAM.INFO.TENANT_EVENTS")
 }
 
 // Users with access to the system account see whether writes are synced.
 func TestDoctorOfSyncs(t *testing.T) {
 	t.Parallel()
 	for interval, want := range map[string]string{"always": "", `"2m"`: "nats_sync warning"} {
-		as := configured(t, `
+		urlOf := startConfigured(t, `
 			jetstream { sync_interval: `+interval+` }
 			accounts {
 				SYS { users: [{user: sys, password: `+secret+`}], exports: [{service: "$SYS.REQ.SERVER.PING.VARZ", response: stream}] }
@@ -157,18 +157,18 @@ func TestDoctorOfSyncs(t *testing.T) {
 				B { jetstream: enabled, users: [{user: blind, password: `+secret+`}] }
 			}
 			system_account: SYS`)
-		checks := examined(t, with("NATS_URL", as("sees")))
-		testkit.Equal(t, "findings with "+interval, ailing(checks, "nats_sync"), want)
+		checks := runDoctor(t, with("NATS_URL", urlOf("sees")))
+		testkit.Equal(t, "findings with "+interval, findings(checks, "nats_sync"), want)
 		if want != "" {
-			testkit.Contains(t, "what is said", checks["nats_sync"].Message, "every 2m0s")
+			testkit.Contains(t, "message", checks["nats_sync"].Message, "every 2m0s")
 		}
-		checks = examined(t, with("NATS_URL", as("blind")))
-		testkit.Equal(t, "findings", ailing(checks, "nats_sync"), "nats_sync warning")
-		testkit.Contains(t, "what is said", checks["nats_sync"].Message, "not visible")
+		checks = runDoctor(t, with("NATS_URL", urlOf("blind")))
+		testkit.Equal(t, "findings", findings(checks, "nats_sync"), "nats_sync warning")
+		testkit.Contains(t, "message", checks["nats_sync"].Message, "not visible")
 	}
-	// Another server at the embedded server's address is not taken for the embedded one.
+	// Another server at the embedded server's address is not mistaken for it.
 	other := strings.TrimPrefix(natstest.Start(t), "nats://")
-	testkit.Equal(t, "findings", ailing(examined(t, with("NATS_EMBEDDED_ADDR", other)), "nats_sync"), "nats_sync warning")
+	testkit.Equal(t, "findings", findings(runDoctor(t, with("NATS_EMBEDDED_ADDR", other)), "nats_sync"), "nats_sync warning")
 }
 
 // In a cluster each stream and the consumer should be on three servers, all of them online.
@@ -176,12 +176,12 @@ func TestDoctorOfACluster(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	env := with("NATS_URL", c.urls)
-	js := arranged(t, c.urls)
-	checks := examined(t, env)
-	testkit.Equal(t, "findings", ailing(checks, "jetstream", "nats_sync"), "jetstream_replicas warning, nats_sync warning")
-	testkit.Contains(t, "what has one", checks["jetstream_replicas"].Message, events.StreamRequests, events.StreamDeadLetters)
+	js := ensureTopology(t, c.urls)
+	checks := runDoctor(t, env)
+	testkit.Equal(t, "findings", findings(checks, "jetstream", "nats_sync"), "jetstream_replicas warning, nats_sync warning")
+	testkit.Contains(t, "message", checks["jetstream_replicas"].Message, events.StreamRequests, events.StreamDeadLetters)
 	for _, name := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
-		untilDone(t, "three replicas of "+name, func(ctx context.Context) (jetstream.Stream, error) {
+		retryUntilDone(t, "three replicas of "+name, func(ctx context.Context) (jetstream.Stream, error) {
 			stream, err := js.Stream(ctx, name)
 			if err != nil {
 				return nil, err
@@ -191,18 +191,18 @@ func TestDoctorOfACluster(t *testing.T) {
 			return js.UpdateStream(ctx, config)
 		})
 	}
-	c.whole(t, js)
-	testkit.Eventually(t, "all replicas are current", func() bool { return ailing(examined(t, env), "jetstream", "nats_sync") == "" })
+	c.awaitReplicas(t, js)
+	testkit.Eventually(t, "all replicas are current", func() bool { return findings(runDoctor(t, env), "jetstream", "nats_sync") == "" })
 
 	for _, n := range c.nodes {
 		n.kill()
 		break
 	}
-	testkit.Eventually(t, "one is missed, of each stream", func() bool { // of which each notices by itself
-		checks = examined(t, env)
-		return ailing(checks, "jetstream") == "jetstream_replicas warning" &&
+	testkit.Eventually(t, "each stream reports the missing replica", func() bool { // they detect it independently
+		checks = runDoctor(t, env)
+		return findings(checks, "jetstream") == "jetstream_replicas warning" &&
 			strings.Contains(checks["jetstream_replicas"].Message, events.StreamEvents+" on n")
 	})
-	testkit.Contains(t, "what is missed", checks["jetstream_replicas"].Message, "offline or behind: ", events.StreamEvents+" on n")
-	testkit.Contains(t, "what to do", checks["jetstream_replicas"].Hint, "nats server report jetstream")
+	testkit.Contains(t, "message", checks["jetstream_replicas"].Message, "offline or behind: ", events.StreamEvents+" on n")
+	testkit.Contains(t, "hint", checks["jetstream_replicas"].Hint, "nats server report jetstream")
 }

@@ -23,28 +23,28 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// as is the URL of another role.
-func as(t *testing.T, where, role string) string {
+// urlOf is the URL with another role.
+func urlOf(t *testing.T, rawURL, role string) string {
 	t.Helper()
-	u, err := url.Parse(where)
+	u, err := url.Parse(rawURL)
 	testkit.Must(t, err)
 	u.User = url.UserPassword(role, secret)
 	return u.String()
 }
 
 // newRoleAt creates a role without permissions, for the duration of the test.
-func newRoleAt(t *testing.T, where string) (role, url string) {
+func newRoleAt(t *testing.T, rawURL string) (role, url string) {
 	t.Helper()
-	role = "role_" + databaseAt(t, where)
-	execute(t, "pgx", where, "", "CREATE ROLE "+role+" LOGIN PASSWORD '"+secret+"'")
-	t.Cleanup(func() { rule(t, where, "DROP OWNED BY "+role+" CASCADE", "DROP ROLE "+role) })
-	return role, as(t, where, role)
+	role = "role_" + databaseName(t, rawURL)
+	execute(t, "pgx", rawURL, "", "CREATE ROLE "+role+" LOGIN PASSWORD '"+secret+"'")
+	t.Cleanup(func() { executeWritable(t, rawURL, "DROP OWNED BY "+role+" CASCADE", "DROP ROLE "+role) })
+	return role, urlOf(t, rawURL, role)
 }
 
-// rule runs statements as the role of the URL, whatever a database's defaults are, also when the test has ended.
-func rule(t *testing.T, where string, statements ...string) {
+// executeWritable runs statements even in a read-only database, and after the test has ended.
+func executeWritable(t *testing.T, rawURL string, statements ...string) {
 	t.Helper()
-	config, err := pgx.ParseConfig(where)
+	config, err := pgx.ParseConfig(rawURL)
 	testkit.Must(t, err)
 	config.RuntimeParams["default_transaction_read_only"] = "off"
 	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
@@ -58,16 +58,16 @@ func rule(t *testing.T, where string, statements ...string) {
 	}
 }
 
-func databaseAt(t *testing.T, where string) string {
+func databaseName(t *testing.T, rawURL string) string {
 	t.Helper()
-	u, err := url.Parse(where)
+	u, err := url.Parse(rawURL)
 	testkit.Must(t, err)
 	return strings.TrimPrefix(u.Path, "/")
 }
 
-// sessionsEnd waits until the server knows of no session of the service's role: it learns a little later of the end of
-// those that were closed.
-func sessionsEnd(t *testing.T, s *postgrestest.Server) {
+// awaitNoSessions waits until the server lists no session of the service's role: closed sessions stay listed for a
+// moment.
+func awaitNoSessions(t *testing.T, s *postgrestest.Server) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.URL)
 	testkit.Must(t, err)
@@ -79,41 +79,41 @@ func sessionsEnd(t *testing.T, s *postgrestest.Server) {
 	})
 }
 
-// What the server itself is set to.
+// Settings of the server.
 func TestDoctorOfAPostgresServer(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t, "max_locks_per_transaction=10", "max_connections=12", "superuser_reserved_connections=3",
 		"full_page_writes=on", "max_wal_senders=3")
 	newRole(s)
 	env := with("DATABASE_URL", s.URLOf(role, password))
-	checks := examined(t, env, with("CONCURRENCY", "1"))
-	testkit.Equal(t, "findings", ailing(checks, "database"), "database_durability fault, database_locks warning")
-	testkit.Contains(t, "what to do", checks["database_durability"].Hint, "SET fsync = on")
-	testkit.Eventually(t, "the server knows of no other session", func() bool {
-		checks = examined(t, env, with("CONCURRENCY", "20"))
+	checks := runDoctor(t, env, with("CONCURRENCY", "1"))
+	testkit.Equal(t, "findings", findings(checks, "database"), "database_durability fault, database_locks warning")
+	testkit.Contains(t, "hint", checks["database_durability"].Hint, "SET fsync = on")
+	testkit.Eventually(t, "the server lists no other session", func() bool {
+		checks = runDoctor(t, env, with("CONCURRENCY", "20"))
 		return strings.Contains(checks["database_connections"].Message, "can get 9")
 	})
-	testkit.Equal(t, "findings", ailing(checks, "database"),
+	testkit.Equal(t, "findings", findings(checks, "database"),
 		"database_connections warning, database_durability fault, database_locks fault")
 	testkit.Contains(t, "connections", checks["database_connections"].Message, "each replica needs 21;")
 	testkit.Contains(t, "locks", checks["database_locks"].Message, "2200 of the server's 120")
 	s.Exec(strings.Split(checks["database_locks"].Hint, ";")[0], "ALTER SYSTEM RESET max_locks_per_transaction")
 
-	// What takes connections from the service is counted, but not what the service has itself.
+	// Connections of other clients are counted, those of the service are not.
 	s.Exec("ALTER ROLE " + role + " CONNECTION LIMIT 1")
-	sessionsEnd(t, s)
-	checks = examined(t, env, with("CONCURRENCY", "1"))
-	testkit.Contains(t, "findings", ailing(checks, "database"), "database_connections fault")
-	testkit.Contains(t, "what to do", checks["database_connections"].Hint, "ALTER ROLE … CONNECTION LIMIT (1)")
+	awaitNoSessions(t, s)
+	checks = runDoctor(t, env, with("CONCURRENCY", "1"))
+	testkit.Contains(t, "findings", findings(checks, "database"), "database_connections fault")
+	testkit.Contains(t, "hint", checks["database_connections"].Hint, "ALTER ROLE … CONNECTION LIMIT (1)")
 	s.Exec("ALTER ROLE "+role+" CONNECTION LIMIT -1", "ALTER DATABASE tenants CONNECTION LIMIT 2")
-	sessionsEnd(t, s)
-	testkit.Contains(t, "findings", ailing(examined(t, env), "database"), "database_connections warning")
+	awaitNoSessions(t, s)
+	testkit.Contains(t, "findings", findings(runDoctor(t, env), "database"), "database_connections warning")
 	s.Exec("ALTER DATABASE tenants CONNECTION LIMIT -1")
 
 	s.Exec("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
 	latin := strings.Replace(s.URL, "/tenants", "/latin", 1)
-	checks = examined(t, with("DATABASE_URL", latin))
-	testkit.Equal(t, "findings", ailing(checks, "database_encoding"), "database_encoding warning")
+	checks = runDoctor(t, with("DATABASE_URL", latin))
+	testkit.Equal(t, "findings", findings(checks, "database_encoding"), "database_encoding warning")
 	testkit.Contains(t, "encoding", checks["database_encoding"].Message, "LATIN1")
 	testkit.Equal(t, "a superuser", checks["database_rights"].Status, doctor.Warning)
 }
@@ -122,10 +122,10 @@ func TestDoctorOfAPostgresServer(t *testing.T) {
 func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	t.Parallel()
 	d := newPostgres(t)
-	where := d.env["DATABASE_URL"]
-	database := databaseAt(t, where)
-	run := func(statements ...string) { rule(t, where, statements...) }
-	role, url := newRoleAt(t, where)
+	rawURL := d.env["DATABASE_URL"]
+	database := databaseName(t, rawURL)
+	run := func(statements ...string) { executeWritable(t, rawURL, statements...) }
+	role, url := newRoleAt(t, rawURL)
 	env := with("DATABASE_URL", url)
 	about := []string{
 		"database_rights", "registry", "database_writable", "database_encoding", "database_connections", "database_pooler",
@@ -133,14 +133,14 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	}
 	finds := func(want string) map[string]doctor.Finding {
 		t.Helper()
-		checks := examined(t, env)
-		testkit.Equal(t, "findings", ailing(checks, about...), want)
+		checks := runDoctor(t, env)
+		testkit.Equal(t, "findings", findings(checks, about...), want)
 		return checks
 	}
 	apply := func(c doctor.Finding) { run(strings.Split(c.Hint, "\n")...) }
 
 	checks := finds("database_rights fault, registry warning, registry_rights fault")
-	testkit.Contains(t, "what to do", checks["registry_rights"].Hint, fmt.Sprintf("GRANT CREATE ON DATABASE %q TO %q;", database, role))
+	testkit.Contains(t, "hint", checks["registry_rights"].Hint, fmt.Sprintf("GRANT CREATE ON DATABASE %q TO %q;", database, role))
 	apply(checks["database_rights"])
 	finds("registry warning")
 
@@ -148,7 +148,7 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	r := serve(t, settings(d.env, with("NATS_URL", natstest.Start(t))))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	checks = finds("registry fault, registry_rights fault")
-	testkit.Contains(t, "what to do", checks["registry_rights"].Hint,
+	testkit.Contains(t, "hint", checks["registry_rights"].Hint,
 		`GRANT USAGE ON SCHEMA "docex_system" TO "`+role+`";`,
 		`GRANT INSERT ON TABLE "docex_system"."tenant_requests" TO "`+role+`";`)
 	hints := strings.Split(checks["registry_rights"].Hint, "\n")
@@ -157,13 +157,13 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 			run(hint)
 		}
 	}
-	checks = finds("registry_rights warning") // it can work now
+	checks = finds("registry_rights warning") // the service can work now
 	apply(checks["registry_rights"])
 	finds("")
 	// A registry that is to be migrated needs its owner.
 	run("ALTER TABLE docex_system.tenant_requests DROP COLUMN history")
 	checks = finds("registry_rights fault")
-	testkit.Contains(t, "what to do", checks["registry_rights"].Hint, `TO "`+role+`";`)
+	testkit.Contains(t, "hint", checks["registry_rights"].Hint, `TO "`+role+`";`)
 	apply(checks["registry_rights"])
 	finds("")
 
@@ -174,29 +174,29 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 
 	run("CREATE FUNCTION docex_system.f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
 		"CREATE EVENT TRIGGER audit ON ddl_command_end EXECUTE FUNCTION docex_system.f()")
-	if _, made := examined(t, env)["database_event_triggers"]; made {
-		t.Error("event triggers are looked for although nothing is prepared")
+	if _, found := runDoctor(t, env)["database_event_triggers"]; found {
+		t.Error("event triggers are checked although no boundaries are prepared")
 	}
-	checks = examined(t, env, with("PREPARED_BOUNDARIES", "1"))
-	testkit.Equal(t, "findings", ailing(checks, "database_event"), "database_event_triggers warning")
+	checks = runDoctor(t, env, with("PREPARED_BOUNDARIES", "1"))
+	testkit.Equal(t, "findings", findings(checks, "database_event"), "database_event_triggers warning")
 	testkit.Contains(t, "the trigger", checks["database_event_triggers"].Message, "audit")
 	run("ALTER EVENT TRIGGER audit DISABLE")
-	testkit.Equal(t, "findings", ailing(examined(t, env, with("PREPARED_BOUNDARIES", "1")), "database_event"), "")
+	testkit.Equal(t, "findings", findings(runDoctor(t, env, with("PREPARED_BOUNDARIES", "1")), "database_event"), "")
 }
 
-// A standby accepts no writes. Where another host does, doctor checks that one, because the service uses it.
+// A standby accepts no writes. If another host does, doctor checks that one, because the service uses it.
 func TestDoctorOfAStandby(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
 	newRole(s)
 	standby := s.Standby()
-	one := examined(t, with("DATABASE_URL", standby.URL))
-	testkit.Equal(t, "findings", ailing(one, "database_writable"), "database_writable fault")
-	testkit.Contains(t, "why", one["database_writable"].Message, "standby")
+	one := runDoctor(t, with("DATABASE_URL", standby.URL))
+	testkit.Equal(t, "findings", findings(one, "database_writable"), "database_writable fault")
+	testkit.Contains(t, "message", one["database_writable"].Message, "standby")
 	both := strings.Replace(s.URL, s.Addr, standby.Addr+","+s.Addr, 1)
-	testkit.Equal(t, "findings", ailing(examined(t, with("DATABASE_URL", both)), "database_writable"), "")
+	testkit.Equal(t, "findings", findings(runDoctor(t, with("DATABASE_URL", both)), "database_writable"), "")
 	s.Stop()
-	testkit.Contains(t, "findings", ailing(examined(t, with("DATABASE_URL", both)), "database"), "database_writable fault")
+	testkit.Contains(t, "findings", findings(runDoctor(t, with("DATABASE_URL", both)), "database"), "database_writable fault")
 }
 
 func TestDoctorComparesClocks(t *testing.T) {
@@ -217,22 +217,22 @@ func TestDoctorComparesClocks(t *testing.T) {
 		for _, found := range doctor.Examine(t.Context(), c, func() time.Time { return time.Now().Add(ahead) }) {
 			checks[found.Name] = found
 		}
-		testkit.Equal(t, fmt.Sprint("this clock is ahead by ", ahead), ailing(checks, "database_clock", "nats_clock"), want)
+		testkit.Equal(t, fmt.Sprint("this clock is ahead by ", ahead), findings(checks, "database_clock", "nats_clock"), want)
 		if ahead > 0 {
 			testkit.Contains(t, "direction", checks["database_clock"].Message, "behind this machine's")
 		}
 	}
 }
 
-// A default that applications would commit by is read although this program's sessions choose.
-func TestDoctorSeesWhatApplicationsCommitBy(t *testing.T) {
+// Doctor reads the role's synchronous_commit, which applications use and this program's sessions override.
+func TestDoctorReadsTheCommitDefault(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t, "fsync=on", "full_page_writes=on")
 	newRole(s)
 	env := with("DATABASE_URL", s.URLOf(role, password))
-	testkit.Equal(t, "findings", ailing(examined(t, env), "database"), "")
+	testkit.Equal(t, "findings", findings(runDoctor(t, env), "database"), "")
 	s.Exec("ALTER ROLE " + role + " SET synchronous_commit = off")
-	testkit.Equal(t, "findings", ailing(examined(t, env), "database"), "database_durability warning")
+	testkit.Equal(t, "findings", findings(runDoctor(t, env), "database"), "database_durability warning")
 }
 
 // pooler is a proxy between program and server. It has its own cancellation key, as all poolers have, and
@@ -263,7 +263,7 @@ func (p pooler) listen(t *testing.T, server string) (addr string) {
 	return l.Addr().String()
 }
 
-// serve ends where either side does.
+// serve copies until either side closes.
 func (p pooler) serve(client net.Conn, addr string) {
 	defer client.Close()
 	server, err := net.Dial("tcp", addr)
@@ -314,36 +314,36 @@ func (p pooler) serve(client net.Conn, addr string) {
 	}
 }
 
-func TestDoctorSeesAPooler(t *testing.T) {
+func TestDoctorDetectsAPooler(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
 	for drops, want := range map[string]string{
 		"": "database_pooler warning", "row_security": "database_pooler fault",
 	} {
-		through := strings.Replace(s.URL, s.Addr, pooler{drops: drops}.listen(t, s.Addr), 1)
-		checks := examined(t, with("DATABASE_URL", through))
-		testkit.Equal(t, "findings", ailing(checks, "database_pooler"), want)
-		if _, looked := checks["registry"]; looked != (drops == "") {
-			t.Errorf("that the registry is looked at is %v", looked)
+		poolerURL := strings.Replace(s.URL, s.Addr, pooler{drops: drops}.listen(t, s.Addr), 1)
+		checks := runDoctor(t, with("DATABASE_URL", poolerURL))
+		testkit.Equal(t, "findings", findings(checks, "database_pooler"), want)
+		if _, checked := checks["registry"]; checked != (drops == "") {
+			t.Errorf("the registry is checked: %v", checked)
 		}
 	}
-	testkit.Equal(t, "findings", ailing(examined(t, with("DATABASE_URL", s.URL)), "database_pooler"), "")
-	checks := examined(t, with("DATABASE_URL", strings.Replace(s.URL, s.Addr, pooler{refuses: true}.listen(t, s.Addr), 1)))
-	testkit.Equal(t, "findings", ailing(checks, "database"), "database fault")
-	testkit.Contains(t, "what to do", checks["database"].Hint, "pool_mode = session")
+	testkit.Equal(t, "findings", findings(runDoctor(t, with("DATABASE_URL", s.URL)), "database_pooler"), "")
+	checks := runDoctor(t, with("DATABASE_URL", strings.Replace(s.URL, s.Addr, pooler{refuses: true}.listen(t, s.Addr), 1)))
+	testkit.Equal(t, "findings", findings(checks, "database"), "database fault")
+	testkit.Contains(t, "hint", checks["database"].Hint, "pool_mode = session")
 }
 
-// Another registry in the database is named, also before the service has made its own.
+// Doctor names another registry in the database, even before the service has created its own.
 func TestDoctorNamesTheNeighbour(t *testing.T) {
 	t.Parallel()
 	d, nats := newPostgres(t), with("NATS_URL", natstest.Start(t))
-	where := d.env["DATABASE_URL"]
-	shop, apart := with("REGISTRY_SCHEMA", "shop_system"), with("SCHEMA_TEMPLATE", "customer_{tenant_id}")
-	finds := func(want string, says []string, envs ...map[string]string) doctor.Finding {
+	rawURL := d.env["DATABASE_URL"]
+	shop, otherTemplate := with("REGISTRY_SCHEMA", "shop_system"), with("SCHEMA_TEMPLATE", "customer_{tenant_id}")
+	finds := func(want string, parts []string, envs ...map[string]string) doctor.Finding {
 		t.Helper()
-		found := examined(t, append([]map[string]string{d.env}, envs...)...)["database_neighbours"]
+		found := runDoctor(t, append([]map[string]string{d.env}, envs...)...)["database_neighbours"]
 		testkit.Equal(t, "status", found.Status, want)
-		testkit.Contains(t, "message", found.Message, says...)
+		testkit.Contains(t, "message", found.Message, parts...)
 		return found
 	}
 	r := serve(t, settings(d.env, nats))
@@ -353,42 +353,42 @@ func TestDoctorNamesTheNeighbour(t *testing.T) {
 	finds(doctor.OK, []string{"no other registry"})
 
 	found := finds(doctor.Warning, []string{"docex_system has tenant_acme", "BOUNDARY_NOT_EMPTY"}, shop)
-	testkit.Contains(t, "what to do", found.Hint, "SCHEMA_TEMPLATE")
-	finds(doctor.Warning, []string{"docex_system", "no schema of theirs"}, shop, apart)
-	r = serve(t, settings(d.env, shop, apart, with("NATS_URL", natstest.Start(t))))
+	testkit.Contains(t, "hint", found.Hint, "SCHEMA_TEMPLATE")
+	finds(doctor.Warning, []string{"docex_system", "no schema of theirs"}, shop, otherTemplate)
+	r = serve(t, settings(d.env, shop, otherTemplate, with("NATS_URL", natstest.Start(t))))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	finds(doctor.Warning, []string{"docex_system has tenant_acme"}, shop)
 	finds(doctor.Warning, []string{"shop_system", "no schema of theirs"})
 
-	// The stamp tells a role that may not read the other registry.
-	role, url := newRoleAt(t, where)
-	rule(t, where, "GRANT USAGE ON SCHEMA shop_system TO "+role, "GRANT SELECT ON shop_system.tenant_registry TO "+role)
+	// A role that cannot read the other registry finds its boundaries by the stamp.
+	role, url := newRoleAt(t, rawURL)
+	executeWritable(t, rawURL, "GRANT USAGE ON SCHEMA shop_system TO "+role, "GRANT SELECT ON shop_system.tenant_registry TO "+role)
 	limited := with("DATABASE_URL", url)
 	finds(doctor.Warning, []string{"docex_system has tenant_acme"}, shop, limited)
-	finds(doctor.Warning, []string{"docex_system", "this role can see"}, shop, limited, apart)
+	finds(doctor.Warning, []string{"docex_system", "this role can see"}, shop, limited, otherTemplate)
 
-	// The earlier version has let both have one schema.
-	rule(t, where, "INSERT INTO shop_system.tenant_registry SELECT * FROM docex_system.tenant_registry WHERE NOT is_system")
+	// Earlier versions let both registries have one schema.
+	executeWritable(t, rawURL, "INSERT INTO shop_system.tenant_registry SELECT * FROM docex_system.tenant_registry WHERE NOT is_system")
 	found = finds(doctor.Fault, []string{"shop_system"})
-	testkit.Contains(t, "what to do", found.Hint, "-- tenant_acme is also registered in shop_system", "SCHEMA_TEMPLATE")
+	testkit.Contains(t, "hint", found.Hint, "-- tenant_acme is also registered in shop_system", "SCHEMA_TEMPLATE")
 	finds(doctor.Fault, []string{"docex_system"}, shop)
 }
 
-// Doctor does not offer to remove boundaries that another service has prepared, with or without the owner's tag, which
+// Doctor does not suggest removing boundaries that another service has prepared, with or without the owner's tag, which
 // earlier versions do not write.
-func TestDoctorLeavesWhatANeighbourHasPrepared(t *testing.T) {
+func TestDoctorKeepsBoundariesOfANeighbour(t *testing.T) {
 	t.Parallel()
-	d := filled(t, 1)
+	d := newPostgresWithPool(t, 1)
 	shop := with("REGISTRY_SCHEMA", "shop_system")
 	r := serve(t, settings(d.env, shop, with("NATS_URL", natstest.Start(t))))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
-	testkit.Equal(t, "findings", ailing(examined(t, d.env, shop), "prepared"), "")
+	testkit.Equal(t, "findings", findings(runDoctor(t, d.env, shop), "prepared"), "")
 
-	prepared := d.pooled()[0]
-	rule(t, d.env["DATABASE_URL"], `COMMENT ON SCHEMA "`+prepared+`" IS NULL`)
-	checks := examined(t, d.env, shop)
-	testkit.Equal(t, "findings", ailing(checks, "prepared"), "prepared_astray warning")
-	testkit.Equal(t, "what to do", checks["prepared_astray"].Hint,
+	prepared := d.pooledSchemas()[0]
+	executeWritable(t, d.env["DATABASE_URL"], `COMMENT ON SCHEMA "`+prepared+`" IS NULL`)
+	checks := runDoctor(t, d.env, shop)
+	testkit.Equal(t, "findings", findings(checks, "prepared"), "prepared_astray warning")
+	testkit.Equal(t, "hint", checks["prepared_astray"].Hint,
 		"-- "+prepared+" may be in the pool of another service in this database: run its doctor")
-	testkit.Equal(t, "findings in its own registry", ailing(examined(t, d.env, with("PREPARED_BOUNDARIES", "1")), "prepared"), "")
+	testkit.Equal(t, "findings in its own registry", findings(runDoctor(t, d.env, with("PREPARED_BOUNDARIES", "1")), "prepared"), "")
 }

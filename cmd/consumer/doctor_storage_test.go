@@ -21,8 +21,8 @@ func TestDoctorOfADirectory(t *testing.T) {
 		file:                         "embedded_directory fault, storage fault",
 		filepath.Join(file, "below"): "embedded_directory fault, storage fault",
 	} {
-		checks := examined(t, with("DATABASE_URL", "sqlite:"+where), with("NATS_EMBEDDED_DIR", where))
-		testkit.Equal(t, "findings of "+where, ailing(checks, "storage", "embedded"), want)
+		checks := runDoctor(t, with("DATABASE_URL", "sqlite:"+where), with("NATS_EMBEDDED_DIR", where))
+		testkit.Equal(t, "findings of "+where, findings(checks, "storage", "embedded"), want)
 	}
 }
 
@@ -33,7 +33,7 @@ func TestDoctorOfAForeignDirectory(t *testing.T) {
 	testkit.Must(t, os.Chmod(filepath.Dir(dir), 0o755))
 	program, err := os.ReadFile(realProgram(t))
 	testkit.Must(t, err)
-	testkit.Must(t, os.WriteFile(filepath.Join(dir, "consumer"), program, 0o755)) // the other one is in a directory of our own
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "consumer"), program, 0o755)) // other users cannot read the original
 	foreign := filepath.Join(dir, "foreign")
 	testkit.Must(t, os.Mkdir(foreign, 0o555))
 	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "consumer"), "doctor")
@@ -44,5 +44,5 @@ func TestDoctorOfAForeignDirectory(t *testing.T) {
 	}
 	out, err := cmd.Output()
 	testkit.Equal(t, "exit code", exitCode(err), 1)
-	testkit.Contains(t, "what is said", string(out), "✗ storage ", "✗ embedded_directory ", "permission denied")
+	testkit.Contains(t, "output", string(out), "✗ storage ", "✗ embedded_directory ", "permission denied")
 }

@@ -21,9 +21,9 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// examined runs the doctor and returns what it tells programs, once it is clear that people are shown the same. It exits
-// with 1 exactly if something is a fault.
-func examined(t *testing.T, envs ...map[string]string) map[string]doctor.Finding {
+// runDoctor returns the findings of doctor --json. It asserts that the text output has the same findings, and that the
+// exit code is 1 exactly if there is a fault.
+func runDoctor(t *testing.T, envs ...map[string]string) map[string]doctor.Finding {
 	t.Helper()
 	code, text, stderr := command(t, settings(envs...), "doctor", "--json")
 	testkit.Equal(t, "stderr", stderr, "")
@@ -39,17 +39,17 @@ func examined(t *testing.T, envs ...map[string]string) map[string]doctor.Finding
 			faults = 1
 		}
 		if c.Status != doctor.OK && c.Hint == "" && !strings.HasPrefix(c.Message, "could not be checked") {
-			t.Errorf("%s does not say what to do: %s", c.Name, c.Message)
+			t.Errorf("%s has no hint: %s", c.Name, c.Message)
 		}
 	}
 	testkit.Equal(t, "exit code", code, faults)
 	last := -1
 	for _, c := range object.Checks {
-		place := slices.Index(doctor.Names, c.Name)
-		if place <= last {
-			t.Errorf("%s is not in its place, or not in the list", c.Name)
+		index := slices.Index(doctor.Names, c.Name)
+		if index <= last {
+			t.Errorf("%s is out of order, or not in the list", c.Name)
 		}
-		last = place
+		last = index
 	}
 	if strings.Contains(text, secret) {
 		t.Errorf("a password is shown: %s", text)
@@ -62,16 +62,16 @@ func examined(t *testing.T, envs ...map[string]string) map[string]doctor.Finding
 	for _, c := range object.Checks {
 		begins := fmt.Sprintf("%s%-*s  ", map[string]string{doctor.OK: "✓ ", doctor.Warning: "! ", doctor.Fault: "✗ "}[c.Status], width, c.Name)
 		if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, begins) }) {
-			t.Errorf("people are not shown %q:\n%s", begins, shown)
+			t.Errorf("the text output lacks %q:\n%s", begins, shown)
 		}
-		testkit.Contains(t, "what people see", shown, c.Hint[:strings.IndexByte(c.Hint+"\n", '\n')])
+		testkit.Contains(t, "text output", shown, c.Hint[:strings.IndexByte(c.Hint+"\n", '\n')])
 	}
 	return checks
 }
 
-// ailing lists the checks that are not in order: those whose names begin with one of the prefixes or, without any, all
-// but what depends on the machine that runs the tests.
-func ailing(checks map[string]doctor.Finding, about ...string) string {
+// findings lists the checks that are not ok: those whose names begin with one of the prefixes or, without any, all
+// except those that depend on the machine that runs the tests.
+func findings(checks map[string]doctor.Finding, about ...string) string {
 	var names []string
 	for name, c := range checks {
 		machine := strings.HasSuffix(name, "_filesystem") || strings.HasSuffix(name, "_space")
@@ -84,8 +84,8 @@ func ailing(checks map[string]doctor.Finding, about ...string) string {
 	return strings.Join(names, ", ")
 }
 
-// Where nothing is wrong, nothing is found, and every check there is was made.
-func TestDoctorOfWhatIsSound(t *testing.T) {
+// On healthy servers every check runs, and none finds a fault.
+func TestDoctorOfHealthyServers(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t, "fsync=on", "full_page_writes=on")
 	newRole(s)
@@ -98,10 +98,10 @@ func TestDoctorOfWhatIsSound(t *testing.T) {
 		r := serve(t, settings(env))
 		var checks map[string]doctor.Finding
 		testkit.Eventually(t, "the service pulls, and the pool is full", func() bool {
-			checks = examined(t, env)
-			return ailing(checks) == "" && !strings.HasPrefix(checks["prepared_boundaries"].Message, "0 ready")
+			checks = runDoctor(t, env)
+			return findings(checks) == "" && !strings.HasPrefix(checks["prepared_boundaries"].Message, "0 ready")
 		})
-		testkit.Equal(t, "findings on "+name, ailing(checks), "")
+		testkit.Equal(t, "findings on "+name, findings(checks), "")
 		for name := range checks {
 			seen[name] = true
 		}
@@ -109,7 +109,7 @@ func TestDoctorOfWhatIsSound(t *testing.T) {
 	}
 	for _, name := range doctor.Names {
 		if !seen[name] {
-			t.Errorf("%s was not made", name)
+			t.Errorf("%s did not run", name)
 		}
 	}
 }
@@ -130,37 +130,37 @@ func TestDoctorIsDocumented(t *testing.T) {
 }
 
 // If one side is unavailable, doctor still checks the other.
-func TestDoctorWithOneSideAway(t *testing.T) {
+func TestDoctorWithOneServerUnavailable(t *testing.T) {
 	t.Parallel()
-	away := with("DATABASE_URL", "postgres://someone:"+secret+"@"+testkit.FreeAddr(t)+"/x")
+	unavailable := with("DATABASE_URL", "postgres://someone:"+secret+"@"+testkit.FreeAddr(t)+"/x")
 	nats := with("NATS_URL", natstest.Start(t))
 	db := newSQLite(t)
 	serve(t, settings(db.env, nats))
 
-	checks := examined(t, away, nats)
-	testkit.Equal(t, "findings", ailing(checks, "database", "storage", "registry", "jetstream", "requests"), "database fault")
+	checks := runDoctor(t, unavailable, nats)
+	testkit.Equal(t, "findings", findings(checks, "database", "storage", "registry", "jetstream", "requests"), "database fault")
 	testkit.Equal(t, "the streams", checks["requests_stream"].Status, doctor.OK)
 
-	checks = examined(t, db.env, with("NATS_URL", "nats://someone:"+secret+"@"+testkit.FreeAddr(t)))
-	testkit.Equal(t, "findings", ailing(checks), "nats fault")
+	checks = runDoctor(t, db.env, with("NATS_URL", "nats://someone:"+secret+"@"+testkit.FreeAddr(t)))
+	testkit.Equal(t, "findings", findings(checks), "nats fault")
 	testkit.Equal(t, "the registry", checks["registry_names"].Status, doctor.OK)
 
 	code, shown, _ := command(t, settings(db.env, with("NATS_URL", "nats://"+testkit.FreeAddr(t))), "doctor")
-	testkit.Equal(t, "exit code for people", code, 1)
-	testkit.Contains(t, "what people see", shown, "✓ registry_names ", "✗ nats ")
+	testkit.Equal(t, "exit code of the text output", code, 1)
+	testkit.Contains(t, "text output", shown, "✓ registry_names ", "✗ nats ")
 
-	checks = examined(t, db.env) // the embedded server that is not there is no fault
-	testkit.Equal(t, "findings", ailing(checks), "nats warning")
-	testkit.Equal(t, "findings of both", ailing(examined(t, away)), "database fault, nats warning")
+	checks = runDoctor(t, db.env) // an embedded server that does not run is not a fault
+	testkit.Equal(t, "findings", findings(checks), "nats warning")
+	testkit.Equal(t, "findings of both", findings(runDoctor(t, unavailable)), "database fault, nats warning")
 }
 
 // Doctor finds each fault of prepared boundaries, and its hint fixes it.
 func TestDoctorFindsLeftoversOfThePool(t *testing.T) {
 	t.Parallel()
-	d := filled(t, 2)
+	d := newPostgresWithPool(t, 2)
 	two := with("PREPARED_BOUNDARIES", "2")
-	checks := examined(t, d.env, two)
-	testkit.Equal(t, "findings", ailing(checks, "registry", "prepared"), "")
+	checks := runDoctor(t, d.env, two)
+	testkit.Equal(t, "findings", findings(checks, "registry", "prepared"), "")
 	testkit.Equal(t, "the registry", checks["registry"].Message, "can be read; tenants: 1")
 	testkit.Equal(t, "the pool", checks["prepared_boundaries"].Message, "2 ready, of 2 wanted")
 
@@ -170,39 +170,39 @@ func TestDoctorFindsLeftoversOfThePool(t *testing.T) {
 		"prepared_astray":     "DELETE FROM {b}prepared_boundaries WHERE schema_name = '{s}'",
 		"prepared_contents":   `INSERT INTO "{s}".docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')`,
 	} {
-		d := filled(t, 2)
+		d := newPostgresWithPool(t, 2)
 		run := func(statement string) { execute(t, "pgx", d.env["DATABASE_URL"], "docex_system.", statement) }
-		schema := d.pooled()[1]
+		schema := d.pooledSchemas()[1]
 		run(strings.ReplaceAll(do, "{s}", schema))
-		checks := examined(t, d.env, two)
-		testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), name+" warning")
-		testkit.Contains(t, "what to do", checks[name].Hint, schema)
+		checks := runDoctor(t, d.env, two)
+		testkit.Equal(t, "findings", findings(checks, "registry", "prepared", "files"), name+" warning")
+		testkit.Contains(t, "hint", checks[name].Hint, schema)
 		testkit.Contains(t, "the pool", checks["prepared_boundaries"].Message, "1 ready, of 2 wanted")
 		run(checks[name].Hint)
-		checks = examined(t, d.env, two)
-		if name == "prepared_contents" { // what holds rows is not dropped by anything that doctor says
-			testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "prepared_astray warning")
-			testkit.Contains(t, "what to do", checks["prepared_astray"].Hint, "-- "+schema, "is not empty")
+		checks = runDoctor(t, d.env, two)
+		if name == "prepared_contents" { // no hint drops a schema that holds rows
+			testkit.Equal(t, "findings", findings(checks, "registry", "prepared", "files"), "prepared_astray warning")
+			testkit.Contains(t, "hint", checks["prepared_astray"].Hint, "-- "+schema, "is not empty")
 			continue
 		}
-		testkit.Equal(t, "findings of "+name, ailing(checks, "registry", "prepared", "files"), "")
+		testkit.Equal(t, "findings of "+name, findings(checks, "registry", "prepared", "files"), "")
 		testkit.Equal(t, "schemas", len(d.rows(system, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'prepared:%'")), 1)
 	}
 
-	// Nothing uses them any more.
-	checks = examined(t, d.env)
-	testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "prepared_unused warning")
+	// No service uses the pool any more.
+	checks = runDoctor(t, d.env)
+	testkit.Equal(t, "findings", findings(checks, "registry", "prepared", "files"), "prepared_unused warning")
 	for line := range strings.Lines(checks["prepared_unused"].Hint) {
 		execute(t, "pgx", d.env["DATABASE_URL"], "", line)
 	}
-	checks = examined(t, d.env)
-	testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "")
+	checks = runDoctor(t, d.env)
+	testkit.Equal(t, "findings", findings(checks, "registry", "prepared", "files"), "")
 }
 
 // The owner of a schema matters to roles that could be the service's. Other roles may still run doctor.
 func TestDoctorAsAnotherRole(t *testing.T) {
 	t.Parallel()
-	d := filled(t, 1)
+	d := newPostgresWithPool(t, 1)
 	u, err := url.Parse(d.env["DATABASE_URL"])
 	testkit.Must(t, err)
 	name := strings.TrimPrefix(u.Path, "/")
@@ -214,38 +214,38 @@ func TestDoctorAsAnotherRole(t *testing.T) {
 	as.User = url.UserPassword(role, "secret")
 	env, one := with("DATABASE_URL", as.String()), with("PREPARED_BOUNDARIES", "1")
 
-	checks := examined(t, env, one)
-	testkit.Equal(t, "findings", ailing(checks, "prepared"), "prepared_boundaries warning")
-	testkit.Contains(t, "what is missing", checks["prepared_boundaries"].Message, "grant")
+	checks := runDoctor(t, env, one)
+	testkit.Equal(t, "findings", findings(checks, "prepared"), "prepared_boundaries warning")
+	testkit.Contains(t, "message", checks["prepared_boundaries"].Message, "grant")
 
 	execute(t, "pgx", u.String(), "docex_system.", "GRANT SELECT ON {b}prepared_boundaries TO "+role)
-	checks = examined(t, env, one)
-	testkit.Equal(t, "findings of who only looks", ailing(checks, "prepared", "registry", "database_r"),
+	checks = runDoctor(t, env, one)
+	testkit.Equal(t, "findings of a read-only role", findings(checks, "prepared", "registry", "database_r"),
 		"database_rights warning, registry_rights warning")
 
 	execute(t, "pgx", u.String(), "", "GRANT CREATE ON DATABASE "+name+" TO "+role)
-	checks = examined(t, env, one)
-	testkit.Equal(t, "findings", ailing(checks, "prepared"), "prepared_owner warning")
-	testkit.Contains(t, "what to do", checks["prepared_owner"].Hint, `DROP SCHEMA "prepared:`)
+	checks = runDoctor(t, env, one)
+	testkit.Equal(t, "findings", findings(checks, "prepared"), "prepared_owner warning")
+	testkit.Contains(t, "hint", checks["prepared_owner"].Hint, `DROP SCHEMA "prepared:`)
 }
 
 // A registry of an earlier version has no pool.
 func TestDoctorWithoutAPool(t *testing.T) {
 	t.Parallel()
-	d := filled(t, 0)
+	d := newPostgresWithPool(t, 0)
 	execute(t, "pgx", d.env["DATABASE_URL"], "docex_system.", "DROP TABLE {b}prepared_boundaries")
-	for name := range examined(t, d.env) {
+	for name := range runDoctor(t, d.env) {
 		if strings.HasPrefix(name, "prepared_") {
-			t.Errorf("%s is looked at", name)
+			t.Errorf("%s is checked", name)
 		}
 	}
-	checks := examined(t, d.env, with("PREPARED_BOUNDARIES", "1"))
-	testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "prepared_boundaries warning")
+	checks := runDoctor(t, d.env, with("PREPARED_BOUNDARIES", "1"))
+	testkit.Equal(t, "findings", findings(checks, "registry", "prepared", "files"), "prepared_boundaries warning")
 	code, _, _ := command(t, settings(d.env), "tenants", "verify")
 	testkit.Equal(t, "exit code of verify", code, 0)
 }
 
-func TestDoctorIsMisusedLikeEverythingElse(t *testing.T) {
+func TestDoctorMisuse(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"doctor", "now"}, {"doctor", "--fix"}} {
 		code, stdout, _ := command(t, settings(), args...)
@@ -269,9 +269,9 @@ func TestDoctorFindsFilesUnderConstruction(t *testing.T) {
 	for _, path := range []string{old, filepath.Join(dir, "docex.db")} {
 		testkit.Must(t, os.Chtimes(path, longAgo, longAgo))
 	}
-	checks := examined(t, d.env)
-	testkit.Equal(t, "findings", ailing(checks, "registry", "prepared", "files"), "files_under_construction warning")
-	testkit.Equal(t, "what to do", checks["files_under_construction"].Hint, "rm -- '"+strings.ReplaceAll(old, "'", `'\''`)+"'")
+	checks := runDoctor(t, d.env)
+	testkit.Equal(t, "findings", findings(checks, "registry", "prepared", "files"), "files_under_construction warning")
+	testkit.Equal(t, "hint", checks["files_under_construction"].Hint, "rm -- '"+strings.ReplaceAll(old, "'", `'\''`)+"'")
 	testkit.Must(t, os.Remove(old))
-	testkit.Equal(t, "findings", ailing(examined(t, d.env), "files"), "")
+	testkit.Equal(t, "findings", findings(runDoctor(t, d.env), "files"), "")
 }

@@ -10,8 +10,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The server itself gives up JetStream for good, as where files are not to be written: it is replaced, and what
-// it had confirmed is there.
+// The embedded server shuts JetStream down, as when it cannot write files. It is replaced, and keeps what it has
+// confirmed.
 func TestEmbeddedServerLosesJetStream(t *testing.T) {
 	t.Parallel()
 	d := newSQLite(t)
@@ -20,13 +20,13 @@ func TestEmbeddedServerLosesJetStream(t *testing.T) {
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, e.Stop()) })
 	url := e.Current().ClientURL()
-	fleet := enlist(t, 1, settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "2s")))
+	fleet := startReplicas(t, 1, settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "2s")))
 	js := natstest.JetStream(t, url)
-	f := pour(t, js, 60, 10*time.Millisecond)
-	f.reaches(t, 20)
+	f := startLoad(t, js, 60, 10*time.Millisecond)
+	f.awaitPublished(t, 20)
 	testkit.Must(t, e.Current().ShutdownJetStream())
 	testkit.Logged(t, log, "embedded NATS server is available again", "level")
-	f.ends(t, d, js, testkit.Patience)
-	ready(t, fleet...)
+	f.finish(t, d, js, testkit.Patience)
+	awaitReady(t, fleet...)
 	testkit.Must(t, e.Err())
 }

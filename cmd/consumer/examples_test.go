@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// Every command has an example in its help, and every example could be typed as it stands.
+// Every command has an example in its help, and every example is valid.
 func TestExamplesInHelp(t *testing.T) {
 	t.Parallel()
 	seen := 0
@@ -24,7 +24,7 @@ func TestExamplesInHelp(t *testing.T) {
 		}
 		for line := range strings.Lines(cmd.Example) {
 			line = strings.TrimSpace(line)
-			if err := typed(line); err != nil {
+			if err := checkExample(line); err != nil {
 				t.Errorf("%s: example %q: %v", cmd.CommandPath(), line, err)
 			}
 		}
@@ -34,7 +34,7 @@ func TestExamplesInHelp(t *testing.T) {
 	}
 	walk(emptyRoot())
 	if seen < 25 {
-		t.Errorf("%d commands only", seen)
+		t.Errorf("only %d commands", seen)
 	}
 }
 
@@ -49,15 +49,15 @@ func TestHelpShowsExamples(t *testing.T) {
 	}
 }
 
-func TestExamplesAreJudged(t *testing.T) {
+func TestExampleCheck(t *testing.T) {
 	t.Parallel()
-	for line, right := range map[string]bool{
+	for line, valid := range map[string]bool{
 		"consumer tenants list | jq .": true, "A=b consumer watch --all": true, "consumer completion bash > x": true,
 		"consumer watch --nonsense": false, "consumer tenants show": false, "consumer tenant list": false,
 		"consumer request acme": false, "jq .": false, "consumer request a --display-name 'x y' --created-by z": true,
 		"consumer request a b --display-name x --created-by z": false, "consumer version 1": false,
 	} {
-		if err := typed(line); (err == nil) != right {
+		if err := checkExample(line); (err == nil) != valid {
 			t.Errorf("%q: %v", line, err)
 		}
 	}
@@ -67,14 +67,14 @@ func emptyRoot() *cobra.Command {
 	return newRoot(&app{terminal.IO{Env: envconfig.MapLookuper(nil), Out: new(testkit.Output), Err: new(testkit.Output)}})
 }
 
-// words are what a shell makes of a line, up to the end of its first command.
+// words matches the words of a shell's line.
 var words = regexp.MustCompile(`'[^']*'|"[^"]*"|[|>]|[^\s'"|>]+`)
 
 // assignment is a variable before the command.
 var assignment = regexp.MustCompile(`^[A-Z_]+=`)
 
-// typed is nil if a line's command and its flags exist, and the arguments are as the command wants them.
-func typed(line string) error {
+// checkExample returns nil if the line's command and flags exist and its arguments are valid.
+func checkExample(line string) error {
 	var args []string
 	for _, word := range words.FindAllString(line, -1) {
 		if word == "|" || word == ">" {

@@ -16,23 +16,23 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// flow is requests that arrive steadily, each valid and for a tenant of its own.
-type flow struct {
+// load publishes valid requests at a steady rate, each for another tenant.
+type load struct {
 	requests  int
 	published atomic.Int64
 	began     time.Time
-	poured    chan struct{} // closed when all are stored, or the test has ended
+	finished  chan struct{} // closed when all are stored, or the test has ended
 }
 
-// pour publishes requests in the background, one every so often, each until the stream has it. The test goes
-// on when the first is stored.
-func pour(t *testing.T, js jetstream.JetStream, requests int, every time.Duration) *flow {
+// startLoad publishes requests in the background, and retries each until the stream has it. It returns when the first
+// is stored.
+func startLoad(t *testing.T, js jetstream.JetStream, requests int, every time.Duration) *load {
 	t.Helper()
-	f := &flow{requests: requests, began: time.Now(), poured: make(chan struct{})}
+	f := &load{requests: requests, began: time.Now(), finished: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() {
 		cancel()
-		<-f.poured
+		<-f.finished
 	})
 	publishOne := func(id string) bool {
 		msg := requestFor(t, id, "tenant_"+id)
@@ -53,7 +53,7 @@ func pour(t *testing.T, js jetstream.JetStream, requests int, every time.Duratio
 		return false
 	}
 	go func() {
-		defer close(f.poured)
+		defer close(f.finished)
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
 		for i := range requests {
@@ -66,46 +66,45 @@ func pour(t *testing.T, js jetstream.JetStream, requests int, every time.Duratio
 			}
 		}
 	}()
-	f.reaches(t, 1)
+	f.awaitPublished(t, 1)
 	return f
 }
 
-// reaches waits until so many requests have been published.
-func (f *flow) reaches(t *testing.T, n int) {
+// awaitPublished waits until n requests have been published.
+func (f *load) awaitPublished(t *testing.T, n int) {
 	t.Helper()
 	testkit.Eventually(t, fmt.Sprintf("%d requests are published", n), func() bool { return f.published.Load() >= int64(n) })
 }
 
-func (f *flow) isPublished(t *testing.T, limit time.Duration) {
+func (f *load) awaitAllPublished(t *testing.T, limit time.Duration) {
 	t.Helper()
 	testkit.Within(t, limit, "all requests are published", func() bool { return f.published.Load() == int64(f.requests) })
 }
 
-// ends waits until all requests are published and settled, and judges.
-func (f *flow) ends(t *testing.T, d testDatabase, js jetstream.JetStream, limit time.Duration) {
+// finish waits until all requests are published, and then as awaitFirstAttempts.
+func (f *load) finish(t *testing.T, d testDatabase, js jetstream.JetStream, limit time.Duration) {
 	t.Helper()
-	f.isPublished(t, limit)
-	allAtFirst(t, d, js, f.requests, limit)
+	f.awaitAllPublished(t, limit)
+	awaitFirstAttempts(t, d, js, f.requests, limit)
 	t.Logf("settled %s after the first was published", time.Since(f.began).Round(time.Millisecond))
 }
 
-// allAtFirst is allProvisioned, each at the first attempt.
-func allAtFirst(t *testing.T, d testDatabase, js jetstream.JetStream, requests int, limit time.Duration) {
+// awaitFirstAttempts is awaitAllProvisioned, each at the first attempt.
+func awaitFirstAttempts(t *testing.T, d testDatabase, js jetstream.JetStream, requests int, limit time.Duration) {
 	t.Helper()
-	attempts := allProvisioned(t, d, js, requests, limit)
+	attempts := awaitAllProvisioned(t, d, js, requests, limit)
 	testkit.Equal(t, "requests by attempts", fmt.Sprint(attempts), fmt.Sprintf("map[1:%d]", requests))
 }
 
-// allProvisioned waits until all requests are settled, and judges: each was provisioned, with one outcome;
-// none is in the dead letters; and the registry is what the outcomes say. It returns how many requests took
-// how many attempts.
-func allProvisioned(
+// awaitAllProvisioned waits until all requests are settled. It asserts that each was provisioned, with one outcome and
+// no dead letter, and that the registry matches the outcomes. It returns the number of requests by attempts.
+func awaitAllProvisioned(
 	t *testing.T, d testDatabase, js jetstream.JetStream, requests int, limit time.Duration,
 ) (attempts map[int]int) {
 	t.Helper()
 	testkit.Within(t, limit, "all requests are settled", func() bool { return isSettled(t, js) })
-	outcomes := stored(t, js)
-	testkit.Equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
+	outcomes := storedOutcomes(t, js)
+	testkit.Equal(t, "outcomes", countOutcomes(t, outcomes), fmt.Sprintf("provisioned %d", requests))
 	attempts = map[int]int{}
 	seen := map[string]bool{}
 	var named []string
@@ -123,30 +122,30 @@ func allProvisioned(
 	if registered := d.tenants(); !slices.Equal(registered, named) {
 		t.Errorf("%d are registered, %d have outcomes: %v, %v", len(registered), len(named), registered, named)
 	}
-	verified(t, d, requests+1)
+	verifyTenants(t, d, requests+1)
 	letters := deadLetters(t, js)
 	testkit.Equal(t, "dead letters", letters, 0)
-	t.Logf("requests %d, lost %d, doubled %d, dead letters %d, by attempts %v", requests, requests-len(seen),
+	t.Logf("requests %d, lost %d, duplicated %d, dead letters %d, by attempts %v", requests, requests-len(seen),
 		len(outcomes)-len(seen), letters, attempts)
 	return attempts
 }
 
 func deadLetters(t *testing.T, js jetstream.JetStream) int {
 	t.Helper()
-	stream := untilDone(t, "stream "+events.StreamDeadLetters, func(ctx context.Context) (jetstream.Stream, error) {
+	stream := retryUntilDone(t, "stream "+events.StreamDeadLetters, func(ctx context.Context) (jetstream.Stream, error) {
 		return js.Stream(ctx, events.StreamDeadLetters)
 	})
 	return int(stream.CachedInfo().State.Msgs)
 }
 
-// replica is the real program at work, with its probes.
+// replica is the running real program, with its probes.
 type replica struct {
 	*process
 	http string
 }
 
-// enlist starts replicas, and waits until all of them take requests.
-func enlist(t *testing.T, n int, env map[string]string) []*replica {
+// startReplicas starts replicas, and waits until all of them take requests.
+func startReplicas(t *testing.T, n int, env map[string]string) []*replica {
 	t.Helper()
 	env = maps.Clone(env)
 	env["HTTP_ADDR"] = "127.0.0.1:0"
@@ -161,11 +160,11 @@ func enlist(t *testing.T, n int, env map[string]string) []*replica {
 	return fleet
 }
 
-// ready waits until all take requests again.
-func ready(t *testing.T, fleet ...*replica) {
+// awaitReady waits until all are ready.
+func awaitReady(t *testing.T, fleet ...*replica) {
 	t.Helper()
 	for _, r := range fleet {
-		testkit.Eventually(t, "it is ready again", func() bool {
+		testkit.Eventually(t, "the replica is ready again", func() bool {
 			code, _ := get(t, r.http+"/readyz")
 			return code == http.StatusOK
 		})
@@ -182,8 +181,7 @@ func isSettled(t *testing.T, js jetstream.JetStream) bool {
 	if err != nil {
 		return false
 	}
-	// The counters of pending messages would not do: the consumer may not have heard yet of what was stored
-	// just now.
+	// The counters of pending messages may lag behind the stream.
 	consumer, err := js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
 	return err == nil && consumer.CachedInfo().AckFloor.Stream == stream.CachedInfo().State.LastSeq
 }

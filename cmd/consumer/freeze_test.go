@@ -25,11 +25,11 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The freeze matrix: a replica is stopped at a place between two durable effects, beyond AckWait and every lease.
-// Another replica settles the request in the meantime, an operator removes or replays what has failed, and the frozen
-// replica goes on with what it has in memory. It must not
+// The freeze matrix: a replica is stopped at a point between two durable effects, beyond AckWait and every lease.
+// Another replica settles the request, an operator removes or replays the dead letter, and the frozen replica continues
+// with what it has in memory. It must not
 //
-//  1. make a second outcome of a request or a replay,
+//  1. publish a second outcome of a request or a replay,
 //  2. bring back a dead letter that was removed, or replace that of a later replay,
 //  3. publish an outcome after that of a later replay,
 //  4. change the registry or a tenant.
@@ -38,12 +38,12 @@ const (
 	frozenOrder  = "order-frozen"
 )
 
-// frozenCourse is a course of the freeze matrix.
-type frozenCourse struct {
-	course
+// frozenScenario is a scenario of the freeze matrix.
+type frozenScenario struct {
+	scenario
 	env map[string]string
-	// locked are the places at which a process on SQLite holds a lock that other processes wait for: the request
-	// cannot be settled before the frozen process goes on.
+	// locked are the points at which a process on SQLite holds a lock that other processes wait for: the request
+	// cannot be settled before the frozen process continues.
 	locked []string
 	// fix removes the cause, so that a replay succeeds; nil where nothing can.
 	fix func(t *testing.T, d testDatabase)
@@ -51,39 +51,39 @@ type frozenCourse struct {
 	passes bool
 }
 
-// failurePlaces are places that every failure passes, beside those of the crash matrix.
-var failurePlaces = []string{"dead letter allowed", "dead letter noted", "outcome allowed", "outcome published"}
+// failurePoints are further points that every failure passes.
+var failurePoints = []string{"dead letter allowed", "dead letter noted", "outcome allowed", "outcome published"}
 
-// frozenCourses are those of the crash matrix, with the places that matter to a frozen replica only. A place may be
-// limited to a subject: "place/subject".
-func frozenCourses() map[string]frozenCourse {
-	all := map[string]frozenCourse{}
-	for name, c := range courses {
-		all[name] = frozenCourse{course: c}
+// frozenScenarios are those of the crash matrix, with further points that matter only to a frozen replica. A point may
+// be limited to a subject: "point/subject".
+func frozenScenarios() map[string]frozenScenario {
+	all := map[string]frozenScenario{}
+	for name, c := range scenarios {
+		all[name] = frozenScenario{scenario: c}
 	}
-	extend := func(name string, change func(*frozenCourse)) {
+	extend := func(name string, change func(*frozenScenario)) {
 		c := all[name]
 		change(&c)
 		all[name] = c
 	}
-	extend("provisioned", func(c *frozenCourse) {
+	extend("provisioned", func(c *frozenScenario) {
 		// Within the write transaction of the registry.
 		c.locked = []string{"file linked", "file placed", "directory synced"}
 	})
-	extend("failed in step 4", func(c *frozenCourse) {
-		c.places = slices.Concat([]string{"delivered", "claimed", "step 0 ended", "step 2 ended"}, c.places, failurePlaces)
-		// Within the write transaction of the tenant's file, which was there.
+	extend("failed in step 4", func(c *frozenScenario) {
+		c.points = slices.Concat([]string{"delivered", "claimed", "step 0 ended", "step 2 ended"}, c.points, failurePoints)
+		// Within the write transaction of the tenant's file, which existed.
 		c.locked = []string{"step 1 ended", "step 2 ended", "step 3 ended"}
 		c.fix = removeBoundary
 	})
 	for _, name := range []string{"refused", "undecodable"} {
-		extend(name, func(c *frozenCourse) { c.places = slices.Concat(c.places, failurePlaces) })
+		extend(name, func(c *frozenScenario) { c.points = slices.Concat(c.points, failurePoints) })
 	}
-	// The only attempt stands still while another replica concludes that no attempt is left.
-	all["exhausted"] = frozenCourse{
-		course: course{
+	// The only attempt is frozen while another replica decides that no attempt is left.
+	all["exhausted"] = frozenScenario{
+		scenario: scenario{
 			cause:   events.CauseAttemptsExhausted,
-			places:  []string{"claimed", "step 0 ended", "step 1 ended", "step 2 ended", "step 3 ended", "step 4 ended"},
+			points:  []string{"claimed", "step 0 ended", "step 1 ended", "step 2 ended", "step 3 ended", "step 4 ended"},
 			sqlite:  []string{"file finished"},
 			request: requestFor,
 		},
@@ -94,7 +94,7 @@ func frozenCourses() map[string]frozenCourse {
 	return all
 }
 
-// interference is what happens after another replica has settled the request and before the frozen one goes on.
+// interference is what happens after another replica has settled the request and before the frozen one continues.
 type interference struct {
 	name                string
 	fix, replay, remove bool
@@ -110,36 +110,36 @@ var interferences = []interference{
 
 // frozenCase is one case of the matrix.
 type frozenCase struct {
-	frozenCourse
-	open  func(*testing.T) testDatabase
-	name  string // engine, course, place and interference
-	place string
-	then  interference
-	waits bool // the others cannot settle the request before the frozen replica goes on
-	drop  bool // the NATS server gives up the connection of the frozen replica
-	soon  bool // it goes on before the duplicate window of the outcomes has passed
+	frozenScenario
+	open         func(*testing.T) testDatabase
+	name         string // engine, scenario, point and interference
+	point        string
+	then         interference
+	blocksOthers bool // the others cannot settle the request before the frozen replica continues
+	drop         bool // the NATS server closes the connection of the frozen replica
+	withinWindow bool // it continues before the duplicate window of the outcomes has passed
 }
 
 // frozenCases are all cases on both engines.
 func frozenCases() (all []frozenCase) {
 	for engine, open := range map[string]func(*testing.T) testDatabase{"postgres": newPostgres, "sqlite": newSQLite} {
-		for name, c := range frozenCourses() {
-			places := slices.Clone(c.places)
+		for name, c := range frozenScenarios() {
+			points := slices.Clone(c.points)
 			if engine == "sqlite" {
-				places = append(places, c.sqlite...)
+				points = append(points, c.sqlite...)
 			}
-			slices.Sort(places)
-			for _, place := range slices.Compact(places) {
-				waits := engine == "sqlite" && slices.Contains(c.locked, place)
+			slices.Sort(points)
+			for _, point := range slices.Compact(points) {
+				blocksOthers := engine == "sqlite" && slices.Contains(c.locked, point)
 				for _, then := range interferences {
-					if c.takes(then) && (!waits || then == interferences[0]) {
+					if c.allows(then) && (!blocksOthers || then == interferences[0]) {
 						all = append(all, frozenCase{
-							frozenCourse: c, open: open, place: place, then: then, waits: waits,
-							name: strings.Join([]string{engine, name, place, then.name}, "/"),
-							// An outcome that is on its way when a replay ends is dropped by the stream for an hour, and is a
-							// repetition to subscribers after that. What is not an event has an outcome without a request: that of a
-							// replay of it has nothing to do with it.
-							soon: place == "outcome allowed" || c.cause == events.CauseUndecodableEvent,
+							frozenScenario: c, open: open, point: point, then: then, blocksOthers: blocksOthers,
+							name: strings.Join([]string{engine, name, point, then.name}, "/"),
+							// For an hour the stream drops an outcome that is published after a replay; later, subscribers see
+							// a duplicate. The outcome of an undecodable message names no request, so that of its replay is
+							// unrelated.
+							withinWindow: point == "outcome allowed" || c.cause == events.CauseUndecodableEvent,
 						})
 					}
 				}
@@ -150,8 +150,8 @@ func frozenCases() (all []frozenCase) {
 	return all
 }
 
-// takes reports whether that can happen to the course's request.
-func (c frozenCourse) takes(then interference) bool {
+// allows reports whether the interference can happen to the scenario's request.
+func (c frozenScenario) allows(then interference) bool {
 	switch {
 	case c.cause == "":
 		return !then.replay && !then.remove
@@ -161,7 +161,7 @@ func (c frozenCourse) takes(then interference) bool {
 	return !then.replay || !c.passes
 }
 
-// Those of the matrix that have shown faults, and one of each kind beside. All of it: make soak.
+// The cases that have found bugs, and one of each other kind. make soak runs all.
 func TestFrozenReplica(t *testing.T) {
 	t.Parallel()
 	chosen := []string{
@@ -184,12 +184,12 @@ func TestFrozenReplica(t *testing.T) {
 	runFrozen(t, 3, slices.DeleteFunc(frozenCases(), func(c frozenCase) bool { return !slices.Contains(chosen, c.name) }))
 }
 
-// runFrozen runs cases, so many at once. t.Parallel would run as many as there are processors, and these mostly wait.
-func runFrozen(t *testing.T, atOnce int, cases []frozenCase) {
+// runFrozen runs cases in parallel. t.Parallel would limit them to the number of processors, and these mostly wait.
+func runFrozen(t *testing.T, parallel int, cases []frozenCase) {
 	t.Helper()
 	queue := make(chan frozenCase)
 	var workers sync.WaitGroup
-	for range atOnce {
+	for range parallel {
 		workers.Go(func() {
 			for c := range queue {
 				t.Run(c.name, c.run)
@@ -204,7 +204,7 @@ func runFrozen(t *testing.T, atOnce int, cases []frozenCase) {
 }
 
 func (c frozenCase) run(t *testing.T) {
-	d := impatient(t, c.open(t))
+	d := withIdleTimeout(t, c.open(t))
 	natsURL := natstest.Start(t, func(o *server.Options) {
 		if c.drop {
 			o.PingInterval, o.MaxPingsOut = 500*time.Millisecond, 1
@@ -212,58 +212,58 @@ func (c frozenCase) run(t *testing.T) {
 	})
 	env := settings(d.env, c.env, with("NATS_URL", natsURL), with("ACK_WAIT", "1s"))
 	js := natstest.JetStream(t, natsURL)
-	a := c.frozen(t, d, js, env)
+	a := c.startFrozen(t, d, js, env)
 
 	b := launch(t, env)
 	want := []events.CauseCode{c.cause} // of the outcome of each replay
-	if c.waits {
+	if c.blocksOthers {
 		testkit.Eventually(t, "the other replica waits for the lock", func() bool { return strings.Contains(b.stderr.String(), "SQLITE_BUSY") })
 	} else {
-		settled(t, js)
+		awaitSettled(t, js)
 		want = append(want, c.interfere(t, d, env, js)...)
 	}
 	a.signal(t, syscall.SIGCONT)
 	if c.drop {
 		testkit.Logged(t, &a.stderr, "NATS connection lost; reconnecting", "error")
 	}
-	c.ends(t, d, js, a, b, want)
+	c.finish(t, d, js, a, b, want)
 }
 
-// frozen returns a replica that has been stopped at the place, with the request in hand.
-func (c frozenCase) frozen(t *testing.T, d testDatabase, js jetstream.JetStream, env map[string]string) *replica {
+// startFrozen returns a replica that is stopped at the point, with the request in flight.
+func (c frozenCase) startFrozen(t *testing.T, d testDatabase, js jetstream.JetStream, env map[string]string) *replica {
 	t.Helper()
-	place, about, _ := strings.Cut(c.place, "/")
-	r := c.started(t, d, js, merge(env, with("FREEZE_AT", place), with("FREEZE_ABOUT", about)))
-	testkit.Eventually(t, "the replica is frozen: "+c.place, r.isStopped)
+	point, about, _ := strings.Cut(c.point, "/")
+	r := c.startReplica(t, d, js, merge(env, with("FREEZE_AT", point), with("FREEZE_ABOUT", about)))
+	testkit.Eventually(t, "the replica is frozen: "+c.point, r.isStopped)
 	return r
 }
 
-// started returns a replica, and publishes the request.
-func (c frozenCase) started(t *testing.T, d testDatabase, js jetstream.JetStream, env map[string]string) *replica {
+// startReplica starts a replica, and publishes the request.
+func (c frozenCase) startReplica(t *testing.T, d testDatabase, js jetstream.JetStream, env map[string]string) *replica {
 	t.Helper()
 	r := &replica{process: launchBuilt(t, "crashpoints", merge(env, with("HTTP_ADDR", "127.0.0.1:0")))}
 	r.http = "http://" + testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
 	testkit.Logged(t, &r.stderr, "taking requests", "workers")
-	if c.plant != nil {
-		c.plant(d, frozenTenant)
+	if c.prepare != nil {
+		c.prepare(d, frozenTenant)
 	}
 	publish(t, js, c.request(t, frozenOrder, frozenTenant))
 	return r
 }
 
-// ends waits until the stale replica has come to rest, ends both, and judges.
-func (c frozenCase) ends(
+// finish waits until the stale replica is idle, stops both, and checks the result.
+func (c frozenCase) finish(
 	t *testing.T, d testDatabase, js jetstream.JetStream, stale *replica, other *process, want []events.CauseCode,
 ) {
 	t.Helper()
 	publish(t, js, requestFor(t, "order-1", "tenant_1"))
-	settled(t, js)
+	awaitSettled(t, js)
 	other.signal(t, syscall.SIGTERM)
 	testkit.Equal(t, "exit code of the other replica", other.wait(t), 0)
-	stale.rests(t, js)
+	stale.awaitIdle(t, js)
 	stale.signal(t, syscall.SIGTERM)
 	testkit.Equal(t, "exit code of the stale replica", stale.wait(t), 0)
-	c.judge(t, d, js, want)
+	c.check(t, d, js, want)
 }
 
 // isStopped reports whether SIGSTOP has stopped the process.
@@ -277,7 +277,7 @@ func (p *process) isStopped() bool {
 	return bytes.HasPrefix(state, []byte("T"))
 }
 
-// interfere is what the operator does. It returns the cause of the outcome of the replay, if there is one.
+// interfere acts as the operator. It returns the cause of the outcome of the replay, if there is one.
 func (c frozenCase) interfere(t *testing.T, d testDatabase, env map[string]string, js jetstream.JetStream) (more []events.CauseCode) {
 	t.Helper()
 	operate := func(args ...string) {
@@ -296,13 +296,13 @@ func (c frozenCase) interfere(t *testing.T, d testDatabase, env map[string]strin
 	}
 	if c.then.replay {
 		operate("replay", "--wait", "0s")
-		settled(t, js)
+		awaitSettled(t, js)
 		cause := c.cause
 		if c.then.fix {
 			cause = ""
 		}
 		more = append(more, cause)
-		if !c.soon { // within the window the stream itself drops what is published again
+		if !c.withinWindow { // within the window the stream itself drops what is published again
 			passDuplicateWindow(t, js)
 		}
 	}
@@ -312,7 +312,7 @@ func (c frozenCase) interfere(t *testing.T, d testDatabase, env map[string]strin
 	return more
 }
 
-// passDuplicateWindow has the stream of outcomes forget the ids of what it holds, as after an hour.
+// passDuplicateWindow makes the stream of outcomes forget its message ids, as after an hour.
 func passDuplicateWindow(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	const shortest = 100 * time.Millisecond // that the server allows
@@ -345,33 +345,33 @@ func passDuplicateWindow(t *testing.T, js jetstream.JetStream) {
 		set(window)
 		return !probe()
 	})
-	set(stream.CachedInfo().Config.Duplicates) // a replica that checks the stream insists on it
+	set(stream.CachedInfo().Config.Duplicates) // a replica that checks the stream requires it
 }
 
-// rests waits until the replica, which is the only one, has finished all that it ever received.
-func (r *replica) rests(t *testing.T, js jetstream.JetStream) {
+// awaitIdle waits until the replica, the only one left, has finished all that it has received.
+func (r *replica) awaitIdle(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	// Messages arrive in order: once this one is settled, those from before have been received.
+	// Messages arrive in order: once this one is settled, earlier ones have been received.
 	publish(t, js, requestFor(t, "order-2", "tenant_2"))
-	settled(t, js)
-	testkit.Eventually(t, "the replica has nothing in hand and is ready", func() bool {
+	awaitSettled(t, js)
+	testkit.Eventually(t, "the replica has no request in flight and is ready", func() bool {
 		_, counts := get(t, r.http+"/metrics")
 		code, _ := get(t, r.http+"/readyz")
 		return strings.Contains(counts, "\ntenant_provisioner_requests_in_hand 0\n") && code == http.StatusOK
 	})
 }
 
-// judge compares all that is there with the causes of the outcomes of the request, one for each replay; "" for success.
-func (c frozenCase) judge(t *testing.T, d testDatabase, js jetstream.JetStream, want []events.CauseCode) {
+// check compares the result with the causes of the outcomes of the request, one for each replay; "" for success.
+func (c frozenCase) check(t *testing.T, d testDatabase, js jetstream.JetStream, want []events.CauseCode) {
 	t.Helper()
 	request := frozenOrder
 	if c.cause == events.CauseUndecodableEvent {
 		request = "" // its outcome names none
 	}
 	all := outcomesByRequest(t, js)
-	judgeOutcomes(t, request, all[request], want, !c.then.replay || c.soon)
+	compareOutcomes(t, request, all[request], want, !c.then.replay || c.withinWindow)
 	for _, other := range []string{"order-1", "order-2"} {
-		judgeOutcomes(t, other, all[other], []events.CauseCode{""}, true)
+		compareOutcomes(t, other, all[other], []events.CauseCode{""}, true)
 	}
 	testkit.Equal(t, "requests with outcomes", len(all), 3)
 
@@ -389,7 +389,7 @@ func (c frozenCase) judge(t *testing.T, d testDatabase, js jetstream.JetStream, 
 	}
 	testkit.Equal(t, "dead letters, by replay", fmt.Sprint(replays), fmt.Sprint(letters))
 	testkit.Equal(t, "registered tenants", fmt.Sprint(d.tenants()), fmt.Sprint(tenants))
-	verified(t, d, len(tenants)+1)
+	verifyTenants(t, d, len(tenants)+1)
 	testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 }
 
@@ -439,9 +439,9 @@ func outcomesByRequest(t *testing.T, js jetstream.JetStream) map[string][]publis
 	return all
 }
 
-// judgeOutcomes compares the outcomes of a request, in the order of the stream, with the cause that each replay must
+// compareOutcomes compares the outcomes of a request, in the order of the stream, with the cause that each replay must
 // have. Where the stream does not drop duplicates, the last one may be there more than once.
-func judgeOutcomes(t *testing.T, request string, got []publishedOutcome, want []events.CauseCode, dropsDuplicates bool) {
+func compareOutcomes(t *testing.T, request string, got []publishedOutcome, want []events.CauseCode, dropsDuplicates bool) {
 	t.Helper()
 	ids, last := map[string]int{}, 0
 	for _, o := range got {
@@ -476,8 +476,8 @@ func deadLetterHeaders(t *testing.T, js jetstream.JetStream) (all []nats.Header)
 	return all
 }
 
-// impatient has PostgreSQL end the transactions of a frozen client soon.
-func impatient(t *testing.T, d testDatabase) testDatabase {
+// withIdleTimeout makes PostgreSQL end the transactions of a frozen client soon.
+func withIdleTimeout(t *testing.T, d testDatabase) testDatabase {
 	t.Helper()
 	if d.sqlite() {
 		return d
@@ -491,7 +491,7 @@ func impatient(t *testing.T, d testDatabase) testDatabase {
 	return d
 }
 
-// removeBoundary removes what plant has made.
+// removeBoundary removes the boundary of the frozen tenant.
 func removeBoundary(t *testing.T, d testDatabase) {
 	t.Helper()
 	if d.sqlite() {

@@ -16,7 +16,7 @@ import (
 const openToTheNetwork = "HTTP_ADDR is open to the network"
 
 // By default only this machine can connect; for an address that other machines reach, one line is logged.
-func TestHTTPIsOnLoopbackUnlessToldOtherwise(t *testing.T) {
+func TestHTTPListensOnLoopbackByDefault(t *testing.T) {
 	t.Parallel()
 	_, stdout, _ := command(t, nil, "config")
 	testkit.Contains(t, "the default", stdout, "\nHTTP_ADDR=127.0.0.1:8080\n")
@@ -44,12 +44,12 @@ func TestHTTPLimits(t *testing.T) {
 	addr := testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
 	for name, c := range map[string]struct {
 		request string
-		want    int // status; 0: none has to come before the end
+		want    int // status; 0: none is required
 	}{
-		"a large header":        {"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", 431},
-		"a header that stops":   {"GET /livez HTTP/1.1\r\nHost: a\r\n", 0},
-		"a body that stops":     {"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nxxx", 0},
-		"what changes anything": {"POST /readyz HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 405},
+		"a large header":       {"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", 431},
+		"an incomplete header": {"GET /livez HTTP/1.1\r\nHost: a\r\n", 0},
+		"an incomplete body":   {"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nxxx", 0},
+		"a method that writes": {"POST /readyz HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 405},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -78,7 +78,7 @@ func TestHTTPLimits(t *testing.T) {
 	}
 }
 
-// ignoreReset makes no fault of a connection that the other side has dropped.
+// ignoreReset ignores a connection that the other side has reset.
 func ignoreReset(err error) error {
 	if err != nil && strings.Contains(err.Error(), "reset") {
 		return nil

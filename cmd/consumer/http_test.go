@@ -24,7 +24,7 @@ func get(t *testing.T, url string) (code int, body string) {
 	return code, body
 }
 
-// fetch is get for a service that may end in the meantime.
+// fetch is get for a service that may stop.
 func fetch(t *testing.T, url string) (code int, body string, err error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
@@ -37,8 +37,8 @@ func fetch(t *testing.T, url string) (code int, body string, err error) {
 	return response.StatusCode, string(text), errors.Join(err, response.Body.Close())
 }
 
-// notReady waits until /readyz answers 503 with a reason that names what is missing.
-func notReady(t *testing.T, base, names string) {
+// awaitNotReady waits until /readyz answers 503 with this part of its reason.
+func awaitNotReady(t *testing.T, base, reason string) {
 	t.Helper()
 	var code int
 	var body string
@@ -47,14 +47,14 @@ func notReady(t *testing.T, base, names string) {
 			t.Logf("/readyz: %d %s", code, body)
 		}
 	}()
-	testkit.Eventually(t, "/readyz says that "+names+" is missing", func() bool {
+	testkit.Eventually(t, "/readyz reports "+reason, func() bool {
 		code, body = get(t, base+"/readyz")
-		return code == http.StatusServiceUnavailable && strings.Contains(body, names)
+		return code == http.StatusServiceUnavailable && strings.Contains(body, reason)
 	})
 }
 
-// scrape waits until the metrics have every part. A request is settled before it is counted, and what NATS tells too late
-// is left out.
+// scrape waits until the metrics have every part. A request is settled before it is counted, and values that NATS
+// returns too late are omitted.
 func scrape(t *testing.T, base string, parts ...string) (body string) {
 	t.Helper()
 	defer func() {
@@ -62,7 +62,7 @@ func scrape(t *testing.T, base string, parts ...string) (body string) {
 			testkit.Contains(t, "/metrics", body, parts...)
 		}
 	}()
-	testkit.Eventually(t, "the metrics have what they should", func() bool {
+	testkit.Eventually(t, "the metrics have every part", func() bool {
 		var code int
 		code, body = get(t, base+"/metrics")
 		return code == http.StatusOK && !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(body, part) })
@@ -94,10 +94,10 @@ func TestProbes(t *testing.T) {
 }
 
 // NATS is unavailable when the service gets a signal to stop: the drain does not exceed its timeout.
-func TestStopWhileNATSIsAway(t *testing.T) {
+func TestStopWhileNATSIsUnavailable(t *testing.T) {
 	t.Parallel()
-	relay, through := newRelay(t, natstest.Start(t))
-	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", through), with("DRAIN_TIMEOUT", "1s")))
+	relay, relayURL := newRelay(t, natstest.Start(t))
+	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", relayURL), with("DRAIN_TIMEOUT", "1s")))
 	relay.cut()
 	testkit.Logged(t, &service.stderr, "NATS connection lost; reconnecting", "error")
 	testkit.Equal(t, "exit code", service.stop(t), 0)
@@ -112,9 +112,9 @@ func TestMetrics(t *testing.T) {
 	js := natstest.JetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	long := "a-tenant-that-DocEX-cannot-open"
 	publish(t, js, requestFor(t, "order-1", long), requestFor(t, "order-1", long))
-	settled(t, js)
+	awaitSettled(t, js)
 	publish(t, js, requestFor(t, "order-2", long))
-	settled(t, js)
+	awaitSettled(t, js)
 	body := scrape(t, "http://"+addr,
 		`tenant_provisioner_outcomes_total{cause="",type="tenant.provisioned"} 1`,
 		`tenant_provisioner_outcomes_total{cause="TENANT_EXISTS",type="tenant.provisioning_failed"} 1`,
@@ -147,11 +147,11 @@ func TestMetrics(t *testing.T) {
 }
 
 // Values that NATS does not return are omitted, and a scrape does not wait for them.
-func TestMetricsWhileNATSIsAway(t *testing.T) {
+func TestMetricsWhileNATSIsUnavailable(t *testing.T) {
 	t.Parallel()
 	d := newPostgres(t)
-	relay, through := newRelay(t, natstest.Start(t))
-	service := serve(t, settings(d.env, with("NATS_URL", through), with("HTTP_ADDR", "127.0.0.1:0")))
+	relay, relayURL := newRelay(t, natstest.Start(t))
+	service := serve(t, settings(d.env, with("NATS_URL", relayURL), with("HTTP_ADDR", "127.0.0.1:0")))
 	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	scrape(t, "http://"+addr, "tenant_provisioner_queue_up 1", "pgxpool_max_conns 5")
 	relay.cut()
@@ -166,17 +166,17 @@ func TestMetricsWhileNATSIsAway(t *testing.T) {
 func TestReadinessFollowsTheDatabase(t *testing.T) {
 	t.Parallel()
 	d := newPostgres(t)
-	relay, through := newRelay(t, d.env["DATABASE_URL"])
-	env := settings(with("DATABASE_URL", through), with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
+	relay, relayURL := newRelay(t, d.env["DATABASE_URL"])
+	env := settings(with("DATABASE_URL", relayURL), with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
 	service := serve(t, env)
 	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	js := natstest.JetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	publish(t, js, requestFor(t, "order-1", "acme"))
-	settled(t, js)
+	awaitSettled(t, js)
 
 	relay.cut()
 	publish(t, js, requestFor(t, "order-2", "umbrella"))
-	notReady(t, "http://"+addr, "connect")
+	awaitNotReady(t, "http://"+addr, "connect")
 	code, stdout, _ := command(t, with("HTTP_ADDR", addr), "health")
 	testkit.Equal(t, "exit code of health", code, 1)
 	testkit.Contains(t, "health", stdout, "connect")
@@ -188,15 +188,15 @@ func TestReadinessFollowsTheDatabase(t *testing.T) {
 		code, _ := get(t, "http://"+addr+"/readyz")
 		return code == http.StatusOK
 	})
-	settled(t, js)
-	outcomes := stored(t, js)
-	testkit.Equal(t, "outcomes", census(t, outcomes), "provisioned 2")
+	awaitSettled(t, js)
+	outcomes := storedOutcomes(t, js)
+	testkit.Equal(t, "outcomes", countOutcomes(t, outcomes), "provisioned 2")
 	data, err := events.ProvisionedFrom(outcomes[1])
 	testkit.Must(t, err)
 	testkit.Equal(t, "attempts", data.Attempts, 1)
 }
 
-func TestHealthOfNobody(t *testing.T) {
+func TestHealthWithoutAService(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := command(t, settings(with("HTTP_ADDR", testkit.FreeAddr(t))), "health")
 	testkit.Equal(t, "exit code", code, 1)

@@ -12,17 +12,17 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// One replica is cut off from PostgreSQL in the middle of the only attempt that there may be, and keeps its message. A
-// copy of the request, which another replica gets, waits for that attempt and does not end the request.
-func TestCopyWaitsForALastAttemptThatIsAlive(t *testing.T) {
+// A replica loses PostgreSQL during the only attempt allowed, and keeps its message. A duplicate of the request, on
+// another replica, waits for that attempt and does not fail the request.
+func TestDuplicateWaitsForALiveLastAttempt(t *testing.T) {
 	t.Parallel()
 	const ackWait = 2 * time.Second
 	url, nats := postgrestest.Database(t), natstest.Start(t)
-	relay, through := newRelay(t, url)
-	d := postgresAt(t, url, through)
+	relay, relayURL := newRelay(t, url)
+	d := postgresAt(t, url, relayURL)
 	env := settings(d.env, with("NATS_URL", nats), with("ACK_WAIT", ackWait.String()), with("MAX_ATTEMPTS", "1"),
 		with("BACKOFF_MIN", "200ms"), with("BACKOFF_MAX", "400ms"))
-	cutOff := enlist(t, 1, env)[0]
+	cutOff := startReplicas(t, 1, env)[0]
 	js := natstest.JetStream(t, nats)
 
 	db, err := databasesql.Open("pgx", url)
@@ -42,12 +42,12 @@ func TestCopyWaitsForALastAttemptThatIsAlive(t *testing.T) {
 	relay.cut()
 	d.rows(system, "SELECT pg_terminate_backend(pid)"+mine)
 	testkit.Must(t, tx.Rollback())
-	notReady(t, cutOff.http, "")
+	awaitNotReady(t, cutOff.http, "")
 
-	other := enlist(t, 1, merge(env, with("DATABASE_URL", url)))[0]
-	// The first replica may still take as many as it holds; it settles them afterwards.
+	other := startReplicas(t, 1, merge(env, with("DATABASE_URL", url)))[0]
+	// The first replica may still receive some of the duplicates; it settles them afterwards.
 	begin := time.Now()
-	testkit.Eventually(t, "a copy is postponed for longer than the lease", func() bool {
+	testkit.Eventually(t, "a duplicate is retried for longer than the lease", func() bool {
 		if !strings.Contains(other.stderr.String(), "another worker") {
 			publish(t, js, requestFor(t, "order", "acme"))
 			begin = time.Now()
@@ -56,8 +56,8 @@ func TestCopyWaitsForALastAttemptThatIsAlive(t *testing.T) {
 	})
 	testkit.Equal(t, "the ledger", d.rows(system, "SELECT state || ' ' || attempts FROM {b}tenant_requests")[0], "running 1")
 	relay.restore(t)
-	settled(t, js)
-	outcomes := stored(t, js)
+	awaitSettled(t, js)
+	outcomes := storedOutcomes(t, js)
 	testkit.Equal(t, "outcomes", len(outcomes), 1)
 	testkit.Equal(t, "type", outcomes[0].Type(), events.TypeProvisioned)
 	testkit.Equal(t, "the ledger", d.rows(system, "SELECT state || ' ' || attempts FROM {b}tenant_requests")[0], "provisioned 1")

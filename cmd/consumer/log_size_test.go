@@ -15,10 +15,10 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// mostLog is what one request may write to the log, in bytes, however it is made.
-const mostLog = 64 << 10
+// maxLog limits what one request may write to the log, in bytes.
+const maxLog = 64 << 10
 
-// largeRequests are requests of 900 KB, or of as much as headers may have, each with another long part.
+// largeRequests are requests of 900 KB, or with headers of maximum size, each with another long part.
 func largeRequests() map[string]*nats.Msg {
 	long := strings.Repeat("i", 900_000)
 	half := long[:450_000]
@@ -42,7 +42,7 @@ func largeRequests() map[string]*nats.Msg {
 		maps.Copy(h, more)
 		return &nats.Msg{Header: h, Data: []byte("{" + fields(tenant, "A", "t") + "}")}
 	}
-	header := long[:60_000] // JetStream takes 64 KiB of headers
+	header := long[:60_000] // JetStream accepts 64 KiB of headers
 	return map[string]*nats.Msg{
 		"id":                   structured(long, "", fields("id", "A", "t")),
 		"id, invalid":          structured(long+"!", `"subject":"other",`, fields("id_invalid", "A", "t")),
@@ -85,7 +85,7 @@ func largeRequests() map[string]*nats.Msg {
 	}
 }
 
-// A publisher is trusted with nothing: what a request writes to the log does not grow with it.
+// Publishers are untrusted: the log of a request does not grow with its size.
 func TestLogOfALargeRequest(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"json", "text"} {
@@ -100,8 +100,8 @@ func TestLogOfALargeRequest(t *testing.T) {
 				if _, err := js.PublishMsg(t.Context(), msg); err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
-				settled(t, js)
-				if n := len(service.stderr.String()) - before; n > mostLog {
+				awaitSettled(t, js)
+				if n := len(service.stderr.String()) - before; n > maxLog {
 					t.Errorf("%s: %d bytes of log", name, n)
 				}
 			}
@@ -128,16 +128,16 @@ func TestLogOfALongError(t *testing.T) {
 	refuseRegistrations(t, d)
 	before := len(service.stderr.String())
 	publish(t, js, requestFor(t, "long error", "acme"))
-	settled(t, js)
+	awaitSettled(t, js)
 	log := service.stderr.String()[before:]
 	testkit.Contains(t, "the log", log, "… (9000")
-	if len(log) > mostLog {
+	if len(log) > maxLog {
 		t.Errorf("%d bytes of log", len(log))
 	}
-	testkit.Equal(t, "outcomes", census(t, stored(t, js)), "ATTEMPTS_EXHAUSTED 1")
+	testkit.Equal(t, "outcomes", countOutcomes(t, storedOutcomes(t, js)), "ATTEMPTS_EXHAUSTED 1")
 }
 
-// The same holds for spans, whatever makes them: of a delivery, a step, a statement.
+// Spans are limited too: those of deliveries, steps and statements.
 func TestSpansOfALargeRequest(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		seen, url := collectSpans(t)
@@ -162,7 +162,7 @@ func TestSpansOfALargeRequest(t *testing.T) {
 				fmt.Sprintf(`"traceparent":%q,"tracestate":%q,"data":`, parent, state), 1))
 			_, err := js.PublishMsg(t.Context(), msg)
 			testkit.Must(t, err)
-			settled(t, js)
+			awaitSettled(t, js)
 		}
 		p.signal(t, syscall.SIGTERM)
 		testkit.Equal(t, "exit code", p.wait(t), 0)

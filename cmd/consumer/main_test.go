@@ -46,8 +46,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// programs are the real program, as it is built with certain tags, each built for the first test that asks. A
-// global for TestMain, which removes them.
+// programs holds the real program by build tags, each built at its first use. It is global because TestMain removes it.
 var programs builds
 
 type builds struct {
@@ -74,7 +73,7 @@ func (b *builds) path(tags string) (string, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", tags, "-o", path, ".")
-			cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0") // as make build does, whose work this finds done
+			cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0") // as make build does, so that the build is cached
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				err = fmt.Errorf("go build: %w\n%s", err, out)
@@ -108,7 +107,7 @@ func command(t *testing.T, env map[string]string, args ...string) (code int, std
 	return commandWithin(t, testkit.Patience, env, args...)
 }
 
-// commandWithin is command with a limit of its own.
+// commandWithin is command with another limit.
 func commandWithin(
 	t *testing.T, limit time.Duration, env map[string]string, args ...string,
 ) (code int, stdout, stderr string) {
@@ -120,7 +119,7 @@ func commandWithin(
 	return code, out.String(), err.String()
 }
 
-// running is a command at work within this process.
+// running is a command that runs within this process.
 type running struct {
 	stdout, stderr testkit.Output
 	cancel         context.CancelFunc // as SIGTERM does
@@ -170,7 +169,7 @@ func serve(t *testing.T, env map[string]string) *running {
 	testkit.Eventually(t, "the service takes requests", func() bool {
 		select {
 		case <-r.done:
-			t.Fatalf("the service has ended with %d", r.code)
+			t.Fatalf("the service has exited with %d", r.code)
 		default:
 		}
 		return strings.Contains(r.stderr.String(), "taking requests")
@@ -178,7 +177,7 @@ func serve(t *testing.T, env map[string]string) *running {
 	return r
 }
 
-// settings are an environment for tests, with changes.
+// settings returns an environment for tests, with changes.
 func settings(changes ...map[string]string) map[string]string {
 	env := map[string]string{
 		"HTTP_ADDR": "", "LOG_FORMAT": "json", "BACKOFF_MIN": "10ms", "BACKOFF_MAX": "100ms",
@@ -192,20 +191,20 @@ func settings(changes ...map[string]string) map[string]string {
 
 func with(name, value string) map[string]string { return map[string]string{name: value} }
 
-// testDatabase is where the tenants of a test live, and a way around the program to look at it.
+// testDatabase is the database of a test, with direct access to it.
 type testDatabase struct {
 	env map[string]string
 	// rows runs a query in a tenant's boundary and returns the first column; {b} stands for a prefix to its
 	// tables. The registry is the tenant _docex_system_.
 	rows func(tenant, query string) []string
-	// plant makes an unregistered boundary of the tenant's name and runs statements in it, likewise.
-	plant func(tenant string, statements ...string)
+	// createBoundary creates an unregistered boundary of the tenant's name and runs statements in it, {b} as above.
+	createBoundary func(tenant string, statements ...string)
 }
 
 func (d testDatabase) sqlite() bool { return strings.HasPrefix(d.env["DATABASE_URL"], "sqlite:") }
 
-// leftovers are files that were left under construction, or prepared boundaries whose schema and place in
-// the pool are not both there.
+// leftovers returns files left under construction, or prepared boundaries without a schema or without a row in the
+// pool.
 func (d testDatabase) leftovers() []string {
 	if !d.sqlite() {
 		return d.rows(system, "SELECT coalesce(nspname::text, schema_name) FROM {b}prepared_boundaries "+
@@ -214,7 +213,7 @@ func (d testDatabase) leftovers() []string {
 	}
 	left, err := filepath.Glob(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:") + "/*/.building-*")
 	if err != nil {
-		panic(err) // a pattern that is none
+		panic(err) // the pattern is invalid
 	}
 	return left
 }
@@ -238,7 +237,7 @@ func sqliteIn(t *testing.T, root string) testDatabase {
 			defer func() { testkit.Must(t, db.Close()) }()
 			return column(t, db, strings.ReplaceAll(query, "{b}", ""))
 		},
-		plant: func(tenant string, statements ...string) {
+		createBoundary: func(tenant string, statements ...string) {
 			t.Helper()
 			file := filepath.Join(root, "tenant_"+tenant, "docex.db")
 			testkit.Must(t, os.MkdirAll(filepath.Dir(file), 0o755))
@@ -253,11 +252,11 @@ func newPostgres(t *testing.T) testDatabase {
 	return postgresAt(t, url, url)
 }
 
-// postgresAt is a database at url, which the program reaches through another.
-func postgresAt(t *testing.T, url, through string) testDatabase {
+// postgresAt is the database at url, which the program reaches at programURL.
+func postgresAt(t *testing.T, url, programURL string) testDatabase {
 	t.Helper()
 	return testDatabase{
-		env: with("DATABASE_URL", through),
+		env: with("DATABASE_URL", programURL),
 		rows: func(tenant, query string) []string {
 			t.Helper()
 			db, err := databasesql.Open("pgx", url)
@@ -269,7 +268,7 @@ func postgresAt(t *testing.T, url, through string) testDatabase {
 			}
 			return column(t, db, strings.ReplaceAll(query, "{b}", prefix))
 		},
-		plant: func(tenant string, statements ...string) {
+		createBoundary: func(tenant string, statements ...string) {
 			t.Helper()
 			schema := `"tenant_` + tenant + `"`
 			execute(t, "pgx", url, schema+".", append([]string{"CREATE SCHEMA " + schema}, statements...)...)
@@ -303,12 +302,12 @@ func column(t *testing.T, db *databasesql.DB, query string) (values []string) {
 	return values
 }
 
-// tenants are the registered ids, but for the bootstrap tenant.
+// tenants returns the registered ids, without the bootstrap tenant's.
 func (d testDatabase) tenants() []string {
 	return d.rows(system, "SELECT tenant_id FROM {b}tenant_registry WHERE NOT is_system ORDER BY tenant_id")
 }
 
-// onBothEngines runs one test on both.
+// onBothEngines runs a test on PostgreSQL and on SQLite.
 func onBothEngines(t *testing.T, test func(t *testing.T, d testDatabase)) {
 	t.Helper()
 	t.Parallel()
@@ -320,7 +319,7 @@ func onBothEngines(t *testing.T, test func(t *testing.T, d testDatabase)) {
 	}
 }
 
-// requestFor is a valid request, structured.
+// requestFor returns a valid request in structured mode.
 func requestFor(t *testing.T, id, tenant string) *nats.Msg {
 	t.Helper()
 	e, err := events.NewRequested(billing, id,
@@ -339,15 +338,15 @@ func publish(t *testing.T, js jetstream.JetStream, messages ...*nats.Msg) {
 	}
 }
 
-// awaitSettled waits until the service has settled everything that the stream of requests holds.
-func settled(t *testing.T, js jetstream.JetStream) {
+// awaitSettled waits until the service has settled all requests in the stream.
+func awaitSettled(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	testkit.Eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })
 }
 
-// untilDone asks JetStream again where it fails: on a busy machine an answer may be late, and a leader be elected at any
-// time. What it asks for may be done twice.
-func untilDone[T any](t *testing.T, what string, from func(context.Context) (T, error)) (value T) {
+// retryUntilDone retries a call to JetStream: on a busy machine answers are late, and leaders change at any time. The
+// call may take effect twice.
+func retryUntilDone[T any](t *testing.T, what string, from func(context.Context) (T, error)) (value T) {
 	t.Helper()
 	var err error
 	defer func() {
@@ -356,7 +355,7 @@ func untilDone[T any](t *testing.T, what string, from func(context.Context) (T, 
 		}
 	}()
 	testkit.Eventually(t, what, func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // an answer may be lost as well
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // an answer may be lost
 		defer cancel()
 		value, err = from(ctx)
 		return err == nil
@@ -364,15 +363,15 @@ func untilDone[T any](t *testing.T, what string, from func(context.Context) (T, 
 	return value
 }
 
-// stored lists the outcomes in their stream, each of which must be there once.
-func stored(t *testing.T, js jetstream.JetStream) (all []event.Event) {
+// storedOutcomes returns the outcomes in their stream, and asserts that each is there once.
+func storedOutcomes(t *testing.T, js jetstream.JetStream) (all []event.Event) {
 	t.Helper()
-	stream := untilDone(t, "stream "+events.StreamEvents, func(ctx context.Context) (jetstream.Stream, error) {
+	stream := retryUntilDone(t, "stream "+events.StreamEvents, func(ctx context.Context) (jetstream.Stream, error) {
 		return js.Stream(ctx, events.StreamEvents)
 	})
 	ids := map[string]bool{}
 	for sequence := range stream.CachedInfo().State.LastSeq {
-		msg := untilDone(t, fmt.Sprintf("outcome %d", sequence+1), func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		msg := retryUntilDone(t, fmt.Sprintf("outcome %d", sequence+1), func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 			return stream.GetMsg(ctx, sequence+1)
 		})
 		e, err := events.Decode(msg.Header, msg.Data)
@@ -386,8 +385,8 @@ func stored(t *testing.T, js jetstream.JetStream) (all []event.Event) {
 	return all
 }
 
-// census counts outcomes by type or cause.
-func census(t *testing.T, all []event.Event) string {
+// countOutcomes counts outcomes by type or cause.
+func countOutcomes(t *testing.T, all []event.Event) string {
 	t.Helper()
 	found := map[string]int{}
 	for _, e := range all {
@@ -406,7 +405,7 @@ func census(t *testing.T, all []event.Event) string {
 	return strings.Join(parts, ", ")
 }
 
-// exitCode is how a process ended.
+// exitCode returns the exit code of a process.
 func exitCode(err error) int {
 	var exit *exec.ExitError
 	switch {

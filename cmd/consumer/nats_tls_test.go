@@ -17,8 +17,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// byTLS has a server take TLS only, and clients only that show a certificate of the authority.
-func byTLS(t *testing.T, a *authority, name string) func(*server.Options) {
+// requireTLS makes a server require TLS and client certificates of the authority.
+func requireTLS(t *testing.T, a *authority, name string) func(*server.Options) {
 	t.Helper()
 	own := a.issue(name)
 	certificate, err := tls.LoadX509KeyPair(own.certificate, own.key)
@@ -34,7 +34,7 @@ func byTLS(t *testing.T, a *authority, name string) func(*server.Options) {
 	}
 }
 
-// natsTLS are the variables of TLS to NATS; ca may be "", and the client none.
+// natsTLS are the TLS variables of NATS; ca and client may be empty.
 func natsTLS(url, ca string, client pair) map[string]string {
 	return map[string]string{
 		"NATS_URL": strings.Replace(url, "nats://", "tls://", 1), "NATS_TLS_CA": ca,
@@ -42,8 +42,8 @@ func natsTLS(url, ca string, client pair) map[string]string {
 	}
 }
 
-// provisionsOver has a service and a command work with these variables.
-func provisionsOver(t *testing.T, env map[string]string) {
+// assertProvisions asserts that a service and a command work with these variables.
+func assertProvisions(t *testing.T, env map[string]string) {
 	t.Helper()
 	service := serve(t, settings(newSQLite(t).env, env))
 	code, _, stderr := command(t, settings(env), requestArgs("acme", "--wait", outcomeWait)...)
@@ -54,42 +54,42 @@ func provisionsOver(t *testing.T, env map[string]string) {
 func TestNATSByTLS(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	url := natstest.Start(t, byTLS(t, a, "127.0.0.1"))
-	provisionsOver(t, natsTLS(url, a.file, a.issue("service")))
+	url := natstest.Start(t, requireTLS(t, a, "127.0.0.1"))
+	assertProvisions(t, natsTLS(url, a.file, a.issue("service")))
 }
 
-// For every fault of certificates the log and /readyz show what to do, and the service waits; commands fail.
+// For each certificate error the log and /readyz show the fix, and the service waits; commands fail.
 func TestNATSRefusesCertificates(t *testing.T) {
 	t.Parallel()
-	a, stranger := newAuthority(t), newAuthority(t)
-	url, misnamed, plain := natstest.Start(t, byTLS(t, a, "127.0.0.1")), natstest.Start(t, byTLS(t, a, "elsewhere.example")), natstest.Start(t)
+	a, other := newAuthority(t), newAuthority(t)
+	url, misnamed, plain := natstest.Start(t, requireTLS(t, a, "127.0.0.1")), natstest.Start(t, requireTLS(t, a, "elsewhere.example")), natstest.Start(t)
 	client := a.issue("service")
 	for name, c := range map[string]struct {
 		env  map[string]string
-		says string
+		want string
 	}{
-		"authority":                        {natsTLS(url, stranger.file, client), "check NATS_TLS_CA"},
+		"authority":                        {natsTLS(url, other.file, client), "check NATS_TLS_CA"},
 		"no authority":                     {natsTLS(url, "", client), "check NATS_TLS_CA"},
 		"name":                             {natsTLS(misnamed, a.file, client), "correct the host in NATS_URL"},
 		"no certificate":                   {natsTLS(url, a.file, pair{}), "check NATS_TLS_CERT and NATS_TLS_KEY"},
-		"certificate of another authority": {natsTLS(url, a.file, stranger.issue("service")), "check NATS_TLS_CERT and NATS_TLS_KEY"},
+		"certificate of another authority": {natsTLS(url, a.file, other.issue("service")), "check NATS_TLS_CERT and NATS_TLS_KEY"},
 		"a server without TLS":             {natsTLS(plain, a.file, client), "the server has no TLS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			service := start(t, settings(newSQLite(t).env, c.env, with("HTTP_ADDR", "127.0.0.1:0")), "run")
 			http := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
-			notReady(t, http, c.says)
-			testkit.Logs(t, &service.stderr, c.says)
+			awaitNotReady(t, http, c.want)
+			testkit.Logs(t, &service.stderr, c.want)
 			testkit.Equal(t, "exit code", service.stop(t), 0)
 			code, _, stderr := command(t, settings(c.env), "watch")
 			testkit.Equal(t, "exit code", code, 1)
-			testkit.Contains(t, "the command", stderr, c.says)
+			testkit.Contains(t, "the command", stderr, c.want)
 		})
 	}
 }
 
-// A certificate without its key, and files that are not what they should be, are found before anything starts.
+// A certificate without its key and invalid files are rejected before the service starts.
 func TestFilesOfCertificatesAreChecked(t *testing.T) {
 	t.Parallel()
 	junk := filepath.Join(t.TempDir(), "junk")
@@ -105,12 +105,12 @@ func TestFilesOfCertificatesAreChecked(t *testing.T) {
 		testkit.Equal(t, "exit code of "+name, code, 2)
 		testkit.Contains(t, "stderr", stderr, name)
 		if strings.Contains(stderr, secret) {
-			t.Errorf("what is in the file is shown: %s", stderr)
+			t.Errorf("the content of the file is shown: %s", stderr)
 		}
 	}
 }
 
-// issuer is an operator with one account, whose users log in by what they hold and no server knows.
+// issuer is a NATS operator with one account, whose users log in by credentials that servers do not store.
 type issuer struct {
 	t                 *testing.T
 	operator, account nkeys.KeyPair
@@ -132,7 +132,7 @@ func (i *issuer) public(key nkeys.KeyPair) string {
 	return text
 }
 
-// config is the part of a server's configuration that trusts the operator and knows the account.
+// config is the part of a server's configuration for the operator and the account.
 func (i *issuer) config() string {
 	i.t.Helper()
 	operator := jwt.NewOperatorClaims(i.public(i.operator))
@@ -152,7 +152,7 @@ func (i *issuer) config() string {
 		token, i.public(system), i.public(system), systemToken, i.public(i.account), accountToken)
 }
 
-// creds are a user's credentials, as a file, and the seed in it.
+// creds returns the file of a user's credentials, and the seed in it.
 func (i *issuer) creds() (file, seed string) {
 	i.t.Helper()
 	user, err := nkeys.CreateUser()
@@ -168,7 +168,7 @@ func (i *issuer) creds() (file, seed string) {
 	return file, string(private)
 }
 
-// start starts a server of the operator.
+// start starts a server that trusts the operator.
 func (i *issuer) start() (url string) {
 	i.t.Helper()
 	file := filepath.Join(i.t.TempDir(), "server.conf")
@@ -186,7 +186,7 @@ func TestNATSByCreds(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	file, _ := i.creds()
-	provisionsOver(t, map[string]string{"NATS_URL": i.start(), "NATS_CREDS": file})
+	assertProvisions(t, map[string]string{"NATS_URL": i.start(), "NATS_CREDS": file})
 }
 
 // Credentials of another user do not become valid by waiting.

@@ -17,8 +17,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// natsUsers are the users of deploy/nats/server.conf, and what the file is told of their passwords. A hash will do:
-// this one is of "consumer-s3cr3t".
+// natsUsers are the users of deploy/nats/server.conf, with the passwords for the file. A hash works too: this one is of
+// "consumer-s3cr3t".
 var natsUsers = map[string]string{
 	"publisher": "publisher-s3cr3t", "subscriber": "subscriber-s3cr3t", "operator": "operator-s3cr3t",
 	"consumer": "$2a$04$YtoQ94Bq2EHCJj3hF3ynZ.JBkWr7oij0Tqt9XPUFE3YTEz29JZQTS",
@@ -33,15 +33,15 @@ func setNATSPasswords() {
 	}
 }
 
-// guarded is a server of deploy/nats/server.conf.
-type guarded struct {
+// usersServer is a NATS server with the users of deploy/nats/server.conf.
+type usersServer struct {
 	t    *testing.T
 	addr string
-	stop func() // at the test's end, unless before
+	stop func() // called at the test's end too
 }
 
-// startGuarded starts a server of the file, without the lines that end in one of the marks. dir is where it stores.
-func startGuarded(t *testing.T, dir string, without ...string) guarded {
+// startUsersServer starts a server with the file, without the lines that end in one of the marks. It stores in dir.
+func startUsersServer(t *testing.T, dir string, without ...string) usersServer {
 	t.Helper()
 	file := "../../deploy/nats/server.conf"
 	if len(without) > 0 {
@@ -63,10 +63,10 @@ func startGuarded(t *testing.T, dir string, without ...string) guarded {
 	if !s.ReadyForConnections(testkit.Patience) {
 		t.Fatal("the NATS server is not ready")
 	}
-	return guarded{t, s.Addr().String(), stop}
+	return usersServer{t, s.Addr().String(), stop}
 }
 
-// fileWithout is a copy of a file without the lines that end in one of the marks, of which there must be some.
+// fileWithout copies a file without the lines that end in one of the marks. Each mark must occur.
 func fileWithout(t *testing.T, file string, marks []string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -84,7 +84,7 @@ func fileWithout(t *testing.T, file string, marks []string) string {
 	return copied
 }
 
-// inboxOf is where a user is sent answers.
+// inboxOf is the prefix of a user's inboxes.
 func inboxOf(user string) string {
 	if user == "publisher" {
 		return nats.InboxPrefix[:len(nats.InboxPrefix)-1]
@@ -92,54 +92,54 @@ func inboxOf(user string) string {
 	return "_INBOX_" + user
 }
 
-// as is the environment of a command that a user runs.
-func (g guarded) as(user string, more ...map[string]string) map[string]string {
+// envOf is the environment of a command that a user runs.
+func (g usersServer) envOf(user string, more ...map[string]string) map[string]string {
 	return settings(append([]map[string]string{
 		with("NATS_URL", "nats://"+user+":"+user+"-s3cr3t@"+g.addr), with("NATS_INBOX_PREFIX", inboxOf(user)),
 	}, more...)...)
 }
 
-// connect is a connection of a user.
-func (g guarded) connect(user string) *nats.Conn {
+// connect connects as a user.
+func (g usersServer) connect(user string) *nats.Conn {
 	g.t.Helper()
 	nc, err := nats.Connect("nats://"+g.addr, nats.UserInfo(user, user+"-s3cr3t"), nats.CustomInboxPrefix(inboxOf(user)),
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // LastError is looked at
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // tests check LastError
 	testkit.Must(g.t, err)
 	g.t.Cleanup(nc.Close)
 	return nc
 }
 
-func (g guarded) jetStream(user string) jetstream.JetStream {
+func (g usersServer) jetStream(user string) jetstream.JetStream {
 	g.t.Helper()
 	js, err := jetstream.New(g.connect(user))
 	testkit.Must(g.t, err)
 	return js
 }
 
-// run runs a user's command to its end, which is to come without a refusal.
-func (g guarded) run(user string, code int, args ...string) (stdout string) {
+// run runs a user's command, and asserts its exit code and that it lacks no permission.
+func (g usersServer) run(user string, code int, args ...string) (stdout string) {
 	g.t.Helper()
-	got, stdout, stderr := command(g.t, g.as(user), args...)
+	got, stdout, stderr := command(g.t, g.envOf(user), args...)
 	if got != code || strings.Contains(stderr, "ermissions") {
 		g.t.Errorf("%s runs %v: exit code %d, want %d: %s%s", user, args, got, code, stdout, stderr)
 	}
 	return stdout
 }
 
-// Each user does its part, by the commands of this program or a client of its own, and is refused nothing on the way.
-func TestNATSUsersDoTheirPart(t *testing.T) {
+// Each user can do its job, by commands of this program or another client, and lacks no permission.
+func TestNATSUsersCanDoTheirJob(t *testing.T) {
 	t.Parallel()
-	g := startGuarded(t, t.TempDir())
+	g := startUsersServer(t, t.TempDir())
 	d := newSQLite(t)
-	service := serve(t, g.as("consumer", d.env, with("HTTP_ADDR", "127.0.0.1:0")))
+	service := serve(t, g.envOf("consumer", d.env, with("HTTP_ADDR", "127.0.0.1:0")))
 	http := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 
 	progress, err := g.connect("subscriber").SubscribeSync(events.ProgressSubject("*"))
 	testkit.Must(t, err)
 	testkit.Must(t, progress.SetPendingLimits(-1, -1))
-	_, err = g.jetStream("subscriber").Stream(t.Context(), events.StreamEvents) // the subscription is there by then
+	_, err = g.jetStream("subscriber").Stream(t.Context(), events.StreamEvents) // the subscription exists by then
 	testkit.Must(t, err)
-	watch := start(t, g.as("subscriber"), "watch", "--all", "--json")
+	watch := start(t, g.envOf("subscriber"), "watch", "--all", "--json")
 
 	testkit.Contains(t, "request", g.run("publisher", 0, requestArgs("acme", "--id", "1")...), "requested acme")
 	testkit.Contains(t, "request --wait", g.run("operator", 0, requestArgs("umbrella", "--wait", outcomeWait)...), "tenant.provisioned umbrella")
@@ -150,7 +150,7 @@ func TestNATSUsersDoTheirPart(t *testing.T) {
 	testkit.Contains(t, "progress", string(msg.Data), "validate_request", "started")
 	testkit.Eventually(t, "the subscriber watches", func() bool { return strings.Count(watch.stdout.String(), "\n") == 4 })
 
-	subscribes(t, g)
+	consumeOutcomes(t, g)
 
 	listed := g.run("operator", 0, "dead-letters", "list", "--json")
 	testkit.Equal(t, "dead letters", strings.Count(listed, "\n"), 2)
@@ -163,37 +163,37 @@ func TestNATSUsersDoTheirPart(t *testing.T) {
 	})
 	testkit.Contains(t, "watch", g.run("operator", 0, requestArgs("third", "--wait", outcomeWait, "--json")...), `"third"`)
 
-	code, stdout, stderr := command(t, g.as("operator", d.env), "doctor")
+	code, stdout, stderr := command(t, g.envOf("operator", d.env), "doctor")
 	testkit.Equal(t, "exit code of doctor", code, 0)
 	if strings.Contains(stdout+stderr, "ermissions violation") {
-		t.Errorf("the doctor is refused something: %s%s", stdout, stderr)
+		t.Errorf("doctor lacks a permission: %s%s", stdout, stderr)
 	}
-	testkit.Contains(t, "whose user it is", stdout, "! nats_permissions ", "not the service's")
-	testkit.Equal(t, "findings of the service's user", ailing(examined(t, g.as("consumer", d.env)), "nats_perm", "jetstream", "requests"), "")
+	testkit.Contains(t, "doctor's output", stdout, "! nats_permissions ", "not the service's")
+	testkit.Equal(t, "findings of the service's user", findings(runDoctor(t, g.envOf("consumer", d.env)), "nats_perm", "jetstream", "requests"), "")
 	for _, path := range []string{"/readyz", "/metrics"} {
 		code, _ := get(t, http+path)
 		testkit.Equal(t, path, code, 200)
 	}
-	// The page shows outcomes and dead letters, which the service has to be allowed to read.
-	testkit.Eventually(t, "the page shows what has become of requests", func() bool {
+	// The page shows outcomes and dead letters, so the service must be allowed to read them.
+	testkit.Eventually(t, "the page shows outcomes and dead letters", func() bool {
 		_, page := get(t, http+"/")
 		return strings.Contains(page, "umbrella") && strings.Contains(page, "TENANT_EXISTS")
 	})
 	for _, user := range []string{"consumer", "operator"} {
 		if q, err := handler.ReadQueue(t.Context(), g.jetStream(user)); err != nil || q.Lag() != 0 {
-			t.Errorf("%s looks at the queue: %+v, %v", user, q, err)
+			t.Errorf("%s reads the queue: %+v, %v", user, q, err)
 		}
 	}
 	for what, r := range map[string]*running{"service": service, "watch": watch} {
 		testkit.Equal(t, "exit code of "+what, r.stop(t), 0)
 		if strings.Contains(r.stderr.String(), "ermissions") {
-			t.Errorf("%s is refused something: %s", what, testkit.Tail(r.stderr.String()))
+			t.Errorf("%s lacks a permission: %s", what, testkit.Tail(r.stderr.String()))
 		}
 	}
 }
 
-// subscribes reads outcomes as other programs do.
-func subscribes(t *testing.T, g guarded) {
+// consumeOutcomes reads outcomes as other programs do.
+func consumeOutcomes(t *testing.T, g usersServer) {
 	t.Helper()
 	js := g.jetStream("subscriber")
 	durable, err := js.CreateOrUpdateConsumer(t.Context(), events.StreamEvents, jetstream.ConsumerConfig{
@@ -217,39 +217,39 @@ func subscribes(t *testing.T, g guarded) {
 	testkit.Must(t, js.DeleteConsumer(t.Context(), events.StreamEvents, "crm"))
 }
 
-// What the service needs for its page, and for making streams, can be taken from it.
-func TestServiceWithLessOfNATS(t *testing.T) {
+// The service works without the permissions for its page and, once the streams exist, for creating them.
+func TestServiceWithFewerNATSPermissions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	refused := startGuarded(t, t.TempDir(), "manage", "page")
-	r := start(t, refused.as("consumer", newSQLite(t).env), "run")
-	testkit.Eventually(t, "it says what it may not do", func() bool {
+	refused := startUsersServer(t, t.TempDir(), "manage", "page")
+	r := start(t, refused.envOf("consumer", newSQLite(t).env), "run")
+	testkit.Eventually(t, "the log names the missing permission", func() bool {
 		text := r.stderr.String()
 		return strings.Contains(text, "$JS.API.STREAM.CREATE.TENANT_") && strings.Contains(text, "deploy/nats/server.conf")
 	})
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 
-	maker := startGuarded(t, dir)
-	r = serve(t, maker.as("consumer", newSQLite(t).env))
+	creator := startUsersServer(t, dir)
+	r = serve(t, creator.envOf("consumer", newSQLite(t).env))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
-	maker.stop()
-	g := startGuarded(t, dir, "manage", "page")
-	for _, manage := range []string{"false", "true"} { // there is nothing to make
-		r := serve(t, g.as("consumer", newSQLite(t).env, with("NATS_MANAGE_STREAMS", manage)))
+	creator.stop()
+	g := startUsersServer(t, dir, "manage", "page")
+	for _, manage := range []string{"false", "true"} { // there is nothing to create
+		r := serve(t, g.envOf("consumer", newSQLite(t).env, with("NATS_MANAGE_STREAMS", manage)))
 		g.run("operator", 0, requestArgs("acme", "--wait", outcomeWait, "--id", manage)...)
 		g.run("operator", 1, requestArgs("acme", "--wait", outcomeWait, "--id", manage+" again")...)
 		testkit.Equal(t, "exit code", r.stop(t), 0)
 		if strings.Contains(r.stderr.String(), "ermissions") {
-			t.Errorf("it is refused something: %s", testkit.Tail(r.stderr.String()))
+			t.Errorf("the service lacks a permission: %s", testkit.Tail(r.stderr.String()))
 		}
 	}
 }
 
-// No user can act for another: every user on every subject, to publish and to subscribe.
-func TestNATSUsersDoNothingElse(t *testing.T) {
+// No user can act for another. The test tries each user on each subject, to publish and to subscribe.
+func TestNATSUsersCanDoNothingElse(t *testing.T) {
 	t.Parallel()
-	g := startGuarded(t, t.TempDir())
-	r := serve(t, g.as("consumer", newSQLite(t).env)) // makes streams and consumer
+	g := startUsersServer(t, t.TempDir())
+	r := serve(t, g.envOf("consumer", newSQLite(t).env)) // creates streams and consumer
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 
 	var (
@@ -272,7 +272,7 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 			"$JS.API.STREAM.NAMES":                noUser,
 			"$JS.API.STREAM.CREATE.OTHER":         noUser,
 			"$JS.API.STREAM.INFO.OTHER":           noUser,
-			// Requests are taken by the service only, and only those who look after it may see them.
+			// Only the service takes requests; only the service and operators may see them.
 			"$JS.API.CONSUMER.MSG.NEXT.TENANT_REQUESTS.tenant-provisioner": service,
 			"$JS.ACK.TENANT_REQUESTS.tenant-provisioner.1.1.1.1.0":         service,
 			"$JS.ACK.domain.hash.TENANT_REQUESTS.tenant-provisioner.1.1.1": service,
@@ -300,12 +300,12 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 			"$JS.API.STREAM.MSG.DELETE.TENANT_EVENTS":                      noUser,
 			"$JS.API.STREAM.MSG.DELETE.TENANT_DEAD_LETTERS":                operator,
 		}
-		listens = map[string][]string{
+		subscribes = map[string][]string{
 			">": noUser, "*": noUser, "tenant.>": noUser, "tenant.*": noUser, "$JS.>": noUser, "$SYS.>": noUser,
 			events.TypeRequested: noUser, events.SubjectDeadLetterPrefix + ">": noUser,
 			events.TypeProvisioned: operator, events.TypeProvisioningFailed: operator,
 			events.SubjectProgressPrefix + "*": {"subscriber", "operator"},
-			"_INBOX.>":                         {"publisher"}, // of an account of its own
+			"_INBOX.>":                         {"publisher"}, // in an account of its own
 		}
 	)
 	for _, stream := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
@@ -321,18 +321,18 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 	publishes["$JS.API.STREAM.INFO."+events.StreamEvents] = reads
 	for user := range natsUsers {
 		if user != "publisher" {
-			listens[inboxOf(user)+".>"] = []string{user}
+			subscribes[inboxOf(user)+".>"] = []string{user}
 			publishes[inboxOf(user)+".x"] = noUser // no user may reply in place of the server
 		}
 	}
 	for user := range natsUsers {
 		t.Run(user, func(t *testing.T) {
 			t.Parallel()
-			g := guarded{t: t, addr: g.addr}
+			g := usersServer{t: t, addr: g.addr}
 			nc := g.connect(user)
 			refused := func(subject string) bool {
 				t.Helper()
-				testkit.Must(t, nc.FlushTimeout(testkit.Patience)) // a refusal comes before the answer
+				testkit.Must(t, nc.FlushTimeout(testkit.Patience)) // an error arrives before the answer
 				err := nc.LastError()
 				return err != nil && strings.Contains(err.Error(), fmt.Sprintf("%q", subject))
 			}
@@ -342,23 +342,23 @@ func TestNATSUsersDoNothingElse(t *testing.T) {
 					t.Errorf("%s publishes to %s: want %v", user, subject, may)
 				}
 			}
-			for subject, users := range listens {
+			for subject, users := range subscribes {
 				_, err := nc.SubscribeSync(subject)
 				testkit.Must(t, err)
 				if may := slices.Contains(users, user); refused(subject) == may {
-					t.Errorf("%s listens on %s: want %v", user, subject, may)
+					t.Errorf("%s subscribes to %s: want %v", user, subject, may)
 				}
 			}
 		})
 	}
 }
 
-// A confirmation goes where the message that is confirmed says. A publisher's goes to its own account, and not to the
-// stream of outcomes, nor over a dead letter.
+// The publisher chooses the subject of its confirmation. The server sends it in the publisher's own account: it reaches
+// neither the stream of outcomes nor a dead letter.
 func TestPublisherCannotSendConfirmationsAnywhere(t *testing.T) {
 	t.Parallel()
-	g := startGuarded(t, t.TempDir())
-	r := serve(t, g.as("consumer", newSQLite(t).env))
+	g := startUsersServer(t, t.TempDir())
+	r := serve(t, g.envOf("consumer", newSQLite(t).env))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	nc := g.connect("publisher")
 	for _, reply := range []string{
@@ -378,28 +378,28 @@ func TestPublisherCannotSendConfirmationsAnywhere(t *testing.T) {
 }
 
 // Without the inbox prefix every command and /readyz name the variable immediately.
-func TestForgottenInbox(t *testing.T) {
+func TestMissingInboxPrefix(t *testing.T) {
 	t.Parallel()
-	g := startGuarded(t, t.TempDir())
-	const says = "NATS_INBOX_PREFIX"
-	service := start(t, g.as("consumer", newSQLite(t).env, with(says, ""), with("HTTP_ADDR", "127.0.0.1:0")), "run")
-	notReady(t, "http://"+testkit.Logged(t, &service.stderr, "HTTP server is up", "addr"), says)
-	testkit.Logs(t, &service.stderr, "waiting for NATS", says, "_INBOX.>")
+	g := startUsersServer(t, t.TempDir())
+	const variable = "NATS_INBOX_PREFIX"
+	service := start(t, g.envOf("consumer", newSQLite(t).env, with(variable, ""), with("HTTP_ADDR", "127.0.0.1:0")), "run")
+	awaitNotReady(t, "http://"+testkit.Logged(t, &service.stderr, "HTTP server is up", "addr"), variable)
+	testkit.Logs(t, &service.stderr, "waiting for NATS", variable, "_INBOX.>")
 	testkit.Equal(t, "exit code", service.stop(t), 0)
 	for _, args := range [][]string{{"watch"}, {"dead-letters", "list"}, requestArgs("acme", "--wait", "1h")} {
-		code, _, stderr := command(t, g.as("operator", with(says, "")), args...)
+		code, _, stderr := command(t, g.envOf("operator", with(variable, "")), args...)
 		testkit.Equal(t, "exit code", code, 1)
-		testkit.Contains(t, args[0], stderr, "consumer: ", says, "_INBOX.>")
+		testkit.Contains(t, args[0], stderr, "consumer: ", variable, "_INBOX.>")
 	}
-	found := examined(t, g.as("operator", with(says, "")))["nats_permissions"]
-	testkit.Contains(t, "the doctor's hint", found.Hint, says, "subscribe _INBOX.>")
+	found := runDoctor(t, g.envOf("operator", with(variable, "")))["nats_permissions"]
+	testkit.Contains(t, "hint", found.Hint, variable, "subscribe _INBOX.>")
 }
 
 // When a user lacks a permission, every command names the subject.
-func TestRefusedUsersAreToldWhy(t *testing.T) {
+func TestPermissionErrorsNameTheSubject(t *testing.T) {
 	t.Parallel()
-	g := startGuarded(t, t.TempDir())
-	r := serve(t, g.as("consumer", newSQLite(t).env))
+	g := startUsersServer(t, t.TempDir())
+	r := serve(t, g.envOf("consumer", newSQLite(t).env))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	for name, c := range map[string]struct {
 		user    string
@@ -415,7 +415,7 @@ func TestRefusedUsersAreToldWhy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			code, stdout, stderr := command(t, g.as(c.user), c.args...)
+			code, stdout, stderr := command(t, g.envOf(c.user), c.args...)
 			testkit.Equal(t, "exit code", code, 1)
 			testkit.Equal(t, "stdout", stdout, "")
 			last := strings.Split(strings.TrimSpace(stderr), "\n")

@@ -11,7 +11,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The document names every metric that there is, and no other.
+// The document names every metric, and no other.
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/observability.md")
@@ -28,17 +28,18 @@ func TestMetricsAreDocumented(t *testing.T) {
 	addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	js := natstest.JetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 	publish(t, js, requestFor(t, "order-1", "acme"))
-	settled(t, js)
-	var there []string
+	awaitSettled(t, js)
+	var exported []string
 	documented := names("(?m)^\\| `(tenant_provisioner_\\w+)` \\|", string(text))
 	defer func() {
 		if t.Failed() {
-			t.Logf("metrics %q, documented %q", there, documented)
+			t.Logf("metrics %q, documented %q", exported, documented)
 		}
 	}()
-	testkit.Eventually(t, "there is what is documented", func() bool { // a scrape does without what NATS tells too late
+	// A scrape omits values that NATS returns too late.
+	testkit.Eventually(t, "the metrics are the documented ones", func() bool {
 		_, metrics := get(t, "http://"+addr+"/metrics")
-		there = names(`(?m)^# TYPE (tenant_provisioner_\w+) `, metrics)
-		return slices.Equal(there, documented)
+		exported = names(`(?m)^# TYPE (tenant_provisioner_\w+) `, metrics)
+		return slices.Equal(exported, documented)
 	})
 }

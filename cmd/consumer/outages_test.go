@@ -26,119 +26,118 @@ func newRole(s *postgrestest.Server) {
 	s.Exec(fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", role, password), "GRANT CREATE ON DATABASE tenants TO "+role)
 }
 
-// outage is a way in which a server cannot be used for a while.
+// outage makes a server unavailable for a while.
 type outage struct {
-	begin, stopWatching func(*postgrestest.Server)
-	says                string // in /readyz in the meantime
+	begin, end func(*postgrestest.Server)
+	reason     string // in /readyz during the outage
 }
 
-// under has two replicas work on a server that goes through the outage, which lasts until all requests are
-// published and last has returned.
-func (o outage) under(
+// run runs two replicas on a server through the outage, which lasts until last has returned and all requests are
+// published.
+func (o outage) run(
 	t *testing.T, s *postgrestest.Server, requests int, every time.Duration, last func(fleet []*replica), change ...map[string]string,
 ) {
 	t.Helper()
 	newRole(s)
 	d, nats := postgresAt(t, s.URL, s.URLOf(role, password)), natstest.Start(t)
-	fleet := enlist(t, 2, settings(append(change, d.env, with("NATS_URL", nats))...))
+	fleet := startReplicas(t, 2, settings(append(change, d.env, with("NATS_URL", nats))...))
 	js := natstest.JetStream(t, nats)
-	f := pour(t, js, requests, every)
-	f.reaches(t, requests/6)
+	f := startLoad(t, js, requests, every)
+	f.awaitPublished(t, requests/6)
 	o.begin(s)
 	for _, r := range fleet {
-		notReady(t, r.http, o.says)
+		awaitNotReady(t, r.http, o.reason)
 	}
 	last(fleet)
-	f.isPublished(t, testkit.Patience)
-	o.stopWatching(s)
-	f.ends(t, d, js, testkit.Patience)
-	ready(t, fleet...)
+	f.awaitAllPublished(t, testkit.Patience)
+	o.end(s)
+	f.finish(t, d, js, testkit.Patience)
+	awaitReady(t, fleet...)
 }
 
-// postgresOutages are the ways in which PostgreSQL cannot be used.
+// postgresOutages are the outages of PostgreSQL.
 var postgresOutages = map[string]outage{
 	"stopped": {
-		begin:        (*postgrestest.Server).Stop,
-		stopWatching: (*postgrestest.Server).Start,
-		says:         "connect",
+		begin:  (*postgrestest.Server).Stop,
+		end:    (*postgrestest.Server).Start,
+		reason: "connect",
 	},
 	"killed": {
-		begin:        (*postgrestest.Server).Kill,
-		stopWatching: (*postgrestest.Server).Start,
-		says:         "connect",
+		begin:  (*postgrestest.Server).Kill,
+		end:    (*postgrestest.Server).Start,
+		reason: "connect",
 	},
 	"password changed": {
 		begin: func(s *postgrestest.Server) {
 			s.Exec("ALTER ROLE provisioner PASSWORD 'second'")
 			s.Disconnect(role)
 		},
-		stopWatching: func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner PASSWORD '" + password + "'") },
-		says:         "28P01",
+		end:    func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner PASSWORD '" + password + "'") },
+		reason: "28P01",
 	},
 	"role locked": {
 		begin: func(s *postgrestest.Server) {
 			s.Exec("ALTER ROLE provisioner NOLOGIN")
 			s.Disconnect(role)
 		},
-		stopWatching: func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner LOGIN") },
-		says:         "28000",
+		end:    func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner LOGIN") },
+		reason: "28000",
 	},
 	"no connection left": {
 		begin: func(s *postgrestest.Server) {
 			s.Exec("ALTER ROLE provisioner CONNECTION LIMIT 0")
 			s.Disconnect(role)
 		},
-		stopWatching: func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1") },
-		says:         "53300",
+		end:    func(s *postgrestest.Server) { s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1") },
+		reason: "53300",
 	},
 	"database closed": {
 		begin: func(s *postgrestest.Server) {
 			s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS false")
 			s.Disconnect(role)
 		},
-		stopWatching: func(s *postgrestest.Server) { s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS true") },
-		says:         "55000",
+		end:    func(s *postgrestest.Server) { s.Exec("ALTER DATABASE tenants ALLOW_CONNECTIONS true") },
+		reason: "55000",
 	},
 	"server read-only": {
 		begin: func(s *postgrestest.Server) {
 			s.Exec("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_catalog.pg_reload_conf()")
 		},
-		stopWatching: func(s *postgrestest.Server) {
+		end: func(s *postgrestest.Server) {
 			s.Exec("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_catalog.pg_reload_conf()")
 		},
-		says: "read-only",
+		reason: "read-only",
 	},
-	"role read-only": { // which sessions take over when they begin, and keep
+	"role read-only": { // sessions adopt it when they begin
 		begin: func(s *postgrestest.Server) {
 			s.Exec("ALTER ROLE provisioner SET default_transaction_read_only = on")
 			s.Disconnect(role)
 		},
-		stopWatching: func(s *postgrestest.Server) {
+		end: func(s *postgrestest.Server) {
 			s.Exec("ALTER ROLE provisioner RESET default_transaction_read_only")
 		},
-		says: "read-only",
+		reason: "read-only",
 	},
 }
 
-// A database that cannot be used, for whatever reason, fails no request and costs no attempt: /readyz shows the
-// reason, and work resumes by itself once it is over.
-func TestPostgresCannotBeUsed(t *testing.T) {
+// An unavailable database fails no request and costs no attempt: /readyz shows the reason, and work resumes by itself.
+func TestPostgresIsUnavailable(t *testing.T) {
 	t.Parallel()
 	for name, o := range postgresOutages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o.under(t, postgrestest.Private(t), 36, 20*time.Millisecond, func([]*replica) {})
+			o.run(t, postgrestest.Private(t), 36, 20*time.Millisecond, func([]*replica) {})
 		})
 	}
 }
 
 // A replica that starts during the outage waits, or takes requests and is not ready: it does not exit.
-func TestServiceStartsWhilePostgresCannotBeUsed(t *testing.T) {
+func TestServiceStartsWhilePostgresIsUnavailable(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
 	newRole(s)
 	env := settings(with("DATABASE_URL", s.URLOf(role, password)), with("NATS_URL", natstest.Start(t)), with("HTTP_ADDR", "127.0.0.1:0"))
-	enlist(t, 1, env)[0].signal(t, syscall.SIGTERM) // the registry is there
+	startReplicas(t, 1, env)[0].signal(t, syscall.SIGTERM) // it has created the registry
 	for _, name := range []string{
 		"stopped", "password changed", "role locked", "no connection left", "database closed", "server read-only", "role read-only",
 	} {
@@ -146,9 +145,9 @@ func TestServiceStartsWhilePostgresCannotBeUsed(t *testing.T) {
 		o.begin(s)
 		r := &replica{process: launch(t, env)}
 		r.http = "http://" + testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
-		notReady(t, r.http, o.says)
-		o.stopWatching(s)
-		ready(t, r)
+		awaitNotReady(t, r.http, o.reason)
+		o.end(s)
+		awaitReady(t, r)
 		r.signal(t, syscall.SIGTERM)
 		testkit.Equal(t, name+": exit code", r.wait(t), 0)
 	}
@@ -164,16 +163,16 @@ func TestConnectionsAreCut(t *testing.T) {
 			t.Parallel()
 			url, nats := postgrestest.Database(t), natstest.Start(t)
 			to := map[string]string{"database": url, "NATS": nats}
-			relay, through := newRelay(t, to[what])
-			to[what] = through
+			relay, relayURL := newRelay(t, to[what])
+			to[what] = relayURL
 			d := postgresAt(t, url, to["database"])
-			fleet := enlist(t, 2, settings(d.env, with("NATS_URL", to["NATS"]), with("ACK_WAIT", "2s")))
+			fleet := startReplicas(t, 2, settings(d.env, with("NATS_URL", to["NATS"]), with("ACK_WAIT", "2s")))
 			js := natstest.JetStream(t, nats)
-			f := pour(t, js, requests, 10*time.Millisecond)
+			f := startLoad(t, js, requests, 10*time.Millisecond)
 			outcomes, err := js.Stream(t.Context(), events.StreamEvents)
 			testkit.Must(t, err)
 			for i := range cuts {
-				testkit.Eventually(t, "some more are done", func() bool {
+				testkit.Eventually(t, "more requests are done", func() bool {
 					info, err := outcomes.Info(t.Context())
 					testkit.Must(t, err)
 					return info.State.Msgs >= uint64(i*requests/(cuts+5))
@@ -181,9 +180,9 @@ func TestConnectionsAreCut(t *testing.T) {
 				relay.cut()
 				relay.restore(t)
 			}
-			f.isPublished(t, testkit.Patience)
-			allAtFirst(t, d, js, requests, time.Minute)
-			ready(t, fleet...)
+			f.awaitAllPublished(t, testkit.Patience)
+			awaitFirstAttempts(t, d, js, requests, time.Minute)
+			awaitReady(t, fleet...)
 		})
 	}
 }
@@ -192,35 +191,34 @@ func TestConnectionsAreCut(t *testing.T) {
 func TestPostgresDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	url, nats := postgrestest.Database(t), natstest.Start(t)
-	relay, through := newRelay(t, url)
-	d := postgresAt(t, url, through)
-	fleet := enlist(t, 3, settings(d.env, with("NATS_URL", nats), with("DRAIN_TIMEOUT", "2s")))
+	relay, relayURL := newRelay(t, url)
+	d := postgresAt(t, url, relayURL)
+	fleet := startReplicas(t, 3, settings(d.env, with("NATS_URL", nats), with("DRAIN_TIMEOUT", "2s")))
 	js := natstest.JetStream(t, nats)
-	f := pour(t, js, 60, 10*time.Millisecond)
-	f.reaches(t, 10)
+	f := startLoad(t, js, 60, 10*time.Millisecond)
+	f.awaitPublished(t, 10)
 	proceed := relay.stall()
 	defer proceed()
 	for _, r := range fleet {
-		notReady(t, r.http, "does not answer")
+		awaitNotReady(t, r.http, "does not answer")
 	}
-	// Nor is it waited for in the end.
+	// A stop does not wait for it either.
 	fleet[2].signal(t, syscall.SIGTERM)
 	testkit.Equal(t, "exit code", fleet[2].wait(t), 0)
-	f.reaches(t, 60)
+	f.awaitPublished(t, 60)
 	proceed()
-	allProvisioned(t, d, js, 60, testkit.Patience) // who is cut short cannot give its attempts back
-	ready(t, fleet[:2]...)
+	awaitAllProvisioned(t, d, js, 60, testkit.Patience) // a replica whose drain times out cannot refund its attempts
+	awaitReady(t, fleet[:2]...)
 }
 
-// A session that locks the registry for longer than the lock timeout blocks all others: that is an
-// outage as well.
+// A session that locks the registry for longer than the lock timeout blocks all others: that is an outage too.
 func TestSQLiteRegistryIsLocked(t *testing.T) {
 	t.Parallel()
 	d, nats := newSQLite(t), natstest.Start(t)
-	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
+	fleet := startReplicas(t, 2, settings(d.env, with("NATS_URL", nats)))
 	js := natstest.JetStream(t, nats)
-	f := pour(t, js, 60, 10*time.Millisecond)
-	f.reaches(t, 10)
+	f := startLoad(t, js, 60, 10*time.Millisecond)
+	f.awaitPublished(t, 10)
 	registry, err := databasesql.Open("sqlite", "file:"+filepath.Join(strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"),
 		"tenant_"+system, "docex.db")+"?mode=rw&_txlock=exclusive&_pragma=busy_timeout(30000)")
 	testkit.Must(t, err)
@@ -228,53 +226,52 @@ func TestSQLiteRegistryIsLocked(t *testing.T) {
 	lock, err := registry.BeginTx(t.Context(), nil)
 	testkit.Must(t, err)
 	for _, r := range fleet {
-		notReady(t, r.http, "locked")
+		awaitNotReady(t, r.http, "locked")
 	}
-	f.reaches(t, 60)
+	f.awaitPublished(t, 60)
 	testkit.Must(t, lock.Rollback())
-	f.ends(t, d, js, testkit.Patience)
-	ready(t, fleet...)
+	f.finish(t, d, js, testkit.Patience)
+	awaitReady(t, fleet...)
 }
 
-// Connections that the server refuses while others of the program's work are waited for.
+// If the server refuses a connection while others work, the program waits for one of those.
 func TestFewerConnectionsThanWorkers(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
 	newRole(s)
 	d, nats := postgresAt(t, s.URL, s.URLOf(role, password)), natstest.Start(t)
-	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
+	fleet := startReplicas(t, 2, settings(d.env, with("NATS_URL", nats)))
 	s.Exec("ALTER ROLE provisioner CONNECTION LIMIT 3")
 	s.Disconnect(role)
 	js := natstest.JetStream(t, nats)
-	f := pour(t, js, 60, 10*time.Millisecond)
-	f.isPublished(t, testkit.Patience)
+	f := startLoad(t, js, 60, 10*time.Millisecond)
+	f.awaitAllPublished(t, testkit.Patience)
 	testkit.Eventually(t, "all requests are settled", func() bool { return isSettled(t, js) })
-	s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1") // the judge needs some as well
-	f.ends(t, d, js, testkit.Patience)
-	ready(t, fleet...)
+	s.Exec("ALTER ROLE provisioner CONNECTION LIMIT -1") // the checks need connections too
+	f.finish(t, d, js, testkit.Patience)
+	awaitReady(t, fleet...)
 }
 
-// The primary is lost under load and its standby takes over: what was confirmed is there, the rest is done
-// again.
+// The primary is killed under load and its standby takes over: confirmed work is kept, the rest is retried.
 func TestPostgresFailsOver(t *testing.T) {
 	t.Parallel()
 	primary := postgrestest.Private(t)
 	newRole(primary)
 	standby := primary.Standby()
-	primary.Synchronous() // else what was confirmed may be lost
+	primary.Synchronous() // else confirmed work may be lost
 	hosts, err := url.Parse(primary.URLOf(role, password))
 	testkit.Must(t, err)
 	hosts.Host = primary.Addr + "," + standby.Addr
 	d, nats := postgresAt(t, standby.URL, hosts.String()), natstest.Start(t)
-	fleet := enlist(t, 2, settings(d.env, with("NATS_URL", nats)))
+	fleet := startReplicas(t, 2, settings(d.env, with("NATS_URL", nats)))
 	js := natstest.JetStream(t, nats)
-	f := pour(t, js, 100, 10*time.Millisecond)
-	f.reaches(t, 30)
+	f := startLoad(t, js, 100, 10*time.Millisecond)
+	f.awaitPublished(t, 30)
 	primary.Kill()
 	for _, r := range fleet {
-		notReady(t, r.http, "")
+		awaitNotReady(t, r.http, "")
 	}
 	standby.Promote()
-	f.ends(t, d, js, testkit.Patience)
-	ready(t, fleet...)
+	f.finish(t, d, js, testkit.Patience)
+	awaitReady(t, fleet...)
 }

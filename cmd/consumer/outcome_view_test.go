@@ -36,19 +36,19 @@ func TestShownTextHasNoControlCodes(t *testing.T) {
 	for _, e := range []event.Event{provisioned, failed} {
 		var b strings.Builder
 		testkit.Must(t, showOutcome(&b, terminal.NewPalette(false), e))
-		harmless(t, e.Type(), b.String())
+		assertNoControlCodes(t, e.Type(), b.String())
 		b.Reset()
 		testkit.Must(t, showOutcome(&b, terminal.NewPalette(true), e))
-		harmless(t, e.Type()+" in colours", colorCodes.ReplaceAllString(b.String(), ""))
+		assertNoControlCodes(t, e.Type()+" in colours", colorCodes.ReplaceAllString(b.String(), ""))
 	}
 	var b strings.Builder
 	printError(&b, errors.New("a server says: "+evil))
-	harmless(t, "an error", b.String())
+	assertNoControlCodes(t, "an error", b.String())
 	testkit.Contains(t, "an error", b.String(), "consumer: a server says: a")
-	harmless(t, "a completion", strings.ReplaceAll(completion("acme", evil), "\t", ""))
+	assertNoControlCodes(t, "a completion", strings.ReplaceAll(completion("acme", evil), "\t", ""))
 }
 
-func harmless(t *testing.T, what, text string) {
+func assertNoControlCodes(t *testing.T, what, text string) {
 	t.Helper()
 	if strings.ContainsAny(text, "\x1b\x07\r\u009b\u202e") {
 		t.Errorf("%s: %q", what, text)

@@ -36,20 +36,20 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// pictures names a directory for pictures of the page; empty: none are taken.
-const pictures = "PAGE_PICTURES"
+// screenshotDir names the variable with the directory for screenshots of the page; empty: none are taken.
+const screenshotDir = "PAGE_PICTURES"
 
-// tab is a page in a real browser, and what the browser has said about it.
+// tab is a page in a real browser, with its requests and console messages.
 type tab struct {
 	t   *testing.T
-	ctx context.Context //nolint:containedctx // the browser's own, which is what names a tab to it
+	ctx context.Context //nolint:containedctx // chromedp identifies a tab by its context
 
 	mu       sync.Mutex
 	requests []string // addresses
-	said     []string // on the console, errors and warnings
+	console  []string // errors and warnings
 }
 
-// openBrowser starts Chromium without a window and returns what opens a tab in it. The test's end closes both.
+// openBrowser starts Chromium without a window and returns a function that opens a tab. The test's end closes both.
 func openBrowser(t *testing.T) (openTab func() *tab) {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
@@ -58,7 +58,7 @@ func openBrowser(t *testing.T) (openTab func() *tab) {
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path), chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()))
-	if os.Getuid() == 0 { // whom its sandbox does not serve
+	if os.Getuid() == 0 { // Chromium's sandbox does not work for root
 		options = append(options, chromedp.NoSandbox)
 	}
 	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
@@ -76,28 +76,28 @@ func openBrowser(t *testing.T) (openTab func() *tab) {
 		ctx, end := chromedp.NewContext(browser)
 		t.Cleanup(end)
 		b := &tab{t: t, ctx: ctx}
-		testkit.Must(t, chromedp.Listen(ctx, b.hear))
+		testkit.Must(t, chromedp.Listen(ctx, b.record))
 		return b
 	}
 }
 
-// apply remembers what was asked, and what a developer would see on the console.
-func (b *tab) hear(event any) {
+// record records requests, and messages on the console.
+func (b *tab) record(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, e.Request.URL)
 	case *browserlog.EventEntryAdded:
-		b.said = append(b.said, e.Entry.Text+" "+e.Entry.URL)
+		b.console = append(b.console, e.Entry.Text+" "+e.Entry.URL)
 	case *runtime.EventExceptionThrown:
-		b.said = append(b.said, e.ExceptionDetails.Text)
+		b.console = append(b.console, e.ExceptionDetails.Text)
 	case *runtime.EventConsoleAPICalled:
-		b.said = append(b.said, fmt.Sprint(e.Type, " on the console"))
+		b.console = append(b.console, fmt.Sprint(e.Type, " on the console"))
 	}
 }
 
-// result runs an action that has one.
+// result runs an action that has a result.
 func result[T any](b *tab, action chromedp.Action[T]) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, testkit.Patience)
@@ -124,7 +124,7 @@ func call[P, R any](b *tab, command cdp.Command[P, R], params P) {
 	testkit.Must(b.t, err)
 }
 
-// eval is what an expression comes to in the page, past its policy.
+// eval evaluates an expression in the page, bypassing its content security policy.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
 	return result(b, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
@@ -136,22 +136,22 @@ func (b *tab) script(statements string) {
 	eval[bool](b, statements+"; true")
 }
 
-// text is what the page shows.
+// text returns the text that the page shows.
 func (b *tab) text() string {
 	b.t.Helper()
 	return eval[string](b, "document.body.innerText")
 }
 
-// shows waits until the page shows all of it.
-func (b *tab) shows(parts ...string) {
+// awaitText waits until the page shows every part.
+func (b *tab) awaitText(parts ...string) {
 	b.t.Helper()
 	for _, part := range parts {
 		testkit.Eventually(b.t, "the page shows "+part, func() bool { return strings.Contains(b.text(), part) })
 	}
 }
 
-// as makes the browser one with this width and preference of colours.
-func (b *tab) as(width, height int64, scheme string) {
+// setScreen sets the size of the screen and the preferred colour scheme.
+func (b *tab) setScreen(width, height int64, scheme string) {
 	b.t.Helper()
 	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 		Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 500,
@@ -161,23 +161,23 @@ func (b *tab) as(width, height int64, scheme string) {
 	})
 }
 
-// takePictures writes what a screen shows of the page, in every variant, into the directory that [pictures] names.
-func (b *tab) takePictures() {
+// takeScreenshots writes screenshots of the page, in every variant, into the directory that [screenshotDir] names.
+func (b *tab) takeScreenshots() {
 	b.t.Helper()
-	dir := os.Getenv(pictures)
+	dir := os.Getenv(screenshotDir)
 	if dir == "" {
 		return
 	}
 	for _, scheme := range []string{"light", "dark"} {
-		b.as(1280, 1300, scheme)
-		testkit.Must(b.t, os.WriteFile(filepath.Join(dir, "page-"+scheme+".png"), b.picture(), 0o644))
-		b.as(360, 780, scheme)
-		testkit.Must(b.t, os.WriteFile(filepath.Join(dir, "page-"+scheme+"-phone.png"), b.picture(), 0o644))
+		b.setScreen(1280, 1300, scheme)
+		testkit.Must(b.t, os.WriteFile(filepath.Join(dir, "page-"+scheme+".png"), b.screenshot(), 0o644))
+		b.setScreen(360, 780, scheme)
+		testkit.Must(b.t, os.WriteFile(filepath.Join(dir, "page-"+scheme+"-phone.png"), b.screenshot(), 0o644))
 	}
 }
 
-// picture is what the screen shows, in its 256 most frequent colours: a third of the size, and no difference to see.
-func (b *tab) picture() []byte {
+// screenshot uses the 256 most frequent colours: a third of the size, and no visible difference.
+func (b *tab) screenshot() []byte {
 	b.t.Helper()
 	full, err := png.Decode(bytes.NewReader(result(b, chromedp.CaptureScreenshot())))
 	testkit.Must(b.t, err)
@@ -195,7 +195,7 @@ func (b *tab) picture() []byte {
 	return written.Bytes()
 }
 
-// overflow names what reaches beyond the width of the screen and does not scroll inside its own box.
+// overflow lists elements that are wider than the screen and do not scroll inside their own box.
 const overflow = `(() => {
 	const beyond = [...document.querySelectorAll("body *")].filter((e) =>
 		e.getBoundingClientRect().right > innerWidth + 0.5 && e.getBoundingClientRect().width > 0 && !e.closest(".scroll"));
@@ -203,8 +203,8 @@ const overflow = `(() => {
 		.concat(document.documentElement.scrollWidth > innerWidth ? ["the page scrolls sideways"] : []);
 })()`
 
-// faint lists text whose contrast with what is behind it is below 4.5, WCAG's AA for any size.
-const faint = `(() => {
+// lowContrast lists text whose contrast with its background is below 4.5, WCAG's AA for any size.
+const lowContrast = `(() => {
 	const channels = (color) => color.match(/[\d.]+/g).map(Number);
 	const luminance = (color) => {
 		const [r, g, b] = channels(color).map((c) => c / 255)
@@ -228,23 +228,23 @@ const faint = `(() => {
 		const contrast = (a + 0.05) / (b + 0.05);
 		if (contrast < 4.5) found.push(contrast.toFixed(2) + " " + walker.currentNode.data.trim().slice(0, 40));
 	}
-	return n < 50 ? ["only " + n + " texts were looked at"] : found;
+	return n < 50 ? ["only " + n + " texts were checked"] : found;
 })()`
 
-// provisionSamples has tenants provisioned and refused, each for a reason of its own.
+// provisionSamples publishes requests that succeed, or fail for different reasons.
 func provisionSamples(t *testing.T, d testDatabase, js jetstream.JetStream) {
 	t.Helper()
-	d.plant("legacy", "CREATE TABLE {b}docbasket (id integer)", "INSERT INTO {b}docbasket VALUES (1)")
+	d.createBoundary("legacy", "CREATE TABLE {b}docbasket (id integer)", "INSERT INTO {b}docbasket VALUES (1)")
 	for i, tenant := range []string{
 		"acme", "umbrella", "initech", "legacy", "hooli", "stark-industries-of-the-north-atlantic", "globex", "acme",
 		"_docex_other_", "no such/id", "wayne_enterprises", "wonka", "ACME", "tyrell", "cyberdyne",
 	} {
 		publish(t, js, unchecked(t, fmt.Sprintf("order-%d", i), tenant))
-		settled(t, js)
+		awaitSettled(t, js)
 	}
 }
 
-// unchecked is a request that need not be valid.
+// unchecked returns a request that need not be valid.
 func unchecked(t *testing.T, id, tenant string) *nats.Msg {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{
@@ -255,7 +255,7 @@ func unchecked(t *testing.T, id, tenant string) *nats.Msg {
 	return &nats.Msg{Subject: events.TypeRequested, Data: body}
 }
 
-// The page in a real browser: what it shows, that it keeps itself up to date, and that it can be read by everybody.
+// The page in a real browser: its content, updates and accessibility.
 func TestExternalPage(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		openTab := openBrowser(t)
@@ -269,16 +269,16 @@ func TestExternalPage(t *testing.T) {
 		provisionSamples(t, d, js)
 
 		b := openTab()
-		b.as(1280, 900, "light")
+		b.setScreen(1280, 900, "light")
 		b.do(chromedp.Navigate(url))
-		b.shows("✓ Taking requests", "Pending", "on a single server", "acme", "✓ provisioned", "✗ TENANT_EXISTS",
+		b.awaitText("✓ Taking requests", "Pending", "on a single server", "acme", "✓ provisioned", "✗ TENANT_EXISTS",
 			"⚠ NOT_DOCEX_COMPATIBLE", "consumer dead-letters replay --reason TENANT_EXISTS --dry-run", "Connections of this replica")
 		if !d.sqlite() {
-			b.shows("Prepared boundaries")
+			b.awaitText("Prepared boundaries")
 		}
 
-		if !d.sqlite() { // which has more to show
-			b.takePictures()
+		if !d.sqlite() { // PostgreSQL has more to show
+			b.takeScreenshots()
 		}
 		testReadable(b)
 		testHostile(b, js)
@@ -288,30 +288,30 @@ func TestExternalPage(t *testing.T) {
 		testWithoutScript(openTab(), url, js)
 
 		testkit.Equal(t, "exit code", service.stop(t), 0)
-		b.shows("Cannot reach the service")
+		b.awaitText("Cannot reach the service")
 	})
 }
 
-// testReadable looks at every width and palette.
+// testReadable checks every width and palette.
 func testReadable(b *tab) {
 	b.t.Helper()
-	grounds := map[string]bool{}
+	backgrounds := map[string]bool{}
 	for _, scheme := range []string{"light", "dark"} {
 		for name, width := range map[string]int64{"phone": 360, "tablet": 740, "desktop": 1280} {
-			b.as(width, 800, scheme)
+			b.setScreen(width, 800, scheme)
 			for _, what := range eval[[]string](b, overflow) {
 				b.t.Errorf("%s: beyond the screen: %s", name, what)
 			}
-			for _, what := range eval[[]string](b, faint) {
-				b.t.Errorf("%s, %s: too faint: %s", name, scheme, what)
+			for _, what := range eval[[]string](b, lowContrast) {
+				b.t.Errorf("%s, %s: low contrast: %s", name, scheme, what)
 			}
-			grounds[eval[string](b, "getComputedStyle(document.body).backgroundColor")] = true
+			backgrounds[eval[string](b, "getComputedStyle(document.body).backgroundColor")] = true
 		}
 	}
-	testkit.Equal(b.t, "grounds", len(grounds), 2)
-	b.as(1280, 900, "light")
+	testkit.Equal(b.t, "backgrounds", len(backgrounds), 2)
+	b.setScreen(1280, 900, "light")
 
-	// Whoever has a keyboard only gets everywhere, and sees where he is.
+	// The keyboard reaches every control, and the focus is visible.
 	var reached []string
 	for range 20 {
 		b.do(chromedp.KeyEvent(kb.Tab))
@@ -329,7 +329,7 @@ func testReadable(b *tab) {
 	testkit.Equal(b.t, "reached by keyboard", strings.Join(reached, " "), "skip pause outcomes-box metrics readyz livez")
 }
 
-// testHostile has somebody write what would run, turn round or push everything aside, if it were not text.
+// testHostile publishes text that runs, reverses or overflows the page unless it is escaped.
 func testHostile(b *tab, js jetstream.JetStream) {
 	b.t.Helper()
 	for i, text := range []string{
@@ -350,58 +350,58 @@ func testHostile(b *tab, js jetstream.JetStream) {
 		publish(b.t, js, &nats.Msg{Subject: events.TypeProvisioned, Data: body},
 			&nats.Msg{Subject: events.DeadLetterSubject(id), Header: letter})
 	}
-	b.shows("</title><script>window.ran", "not a known cause code", `user\u202egnp.exe`, "WWW…")
+	b.awaitText("</title><script>window.ran", "not a known cause code", `user\u202egnp.exe`, "WWW…")
 	for _, width := range []int64{360, 740, 1280} {
-		b.as(width, 800, "light")
+		b.setScreen(width, 800, "light")
 		for _, what := range eval[[]string](b, overflow) {
 			b.t.Errorf("hostile text, %d wide: beyond the screen: %s", width, what)
 		}
 	}
 	if eval[bool](b, "window.ran === true") {
-		b.t.Error("a script of somebody else has run")
+		b.t.Error("a script in the text has run")
 	}
 }
 
-// testLive has outcomes come while the page is open.
+// testLive publishes outcomes while the page is open.
 func testLive(b *tab, js jetstream.JetStream) {
 	b.t.Helper()
-	b.as(1280, 500, "light")
+	b.setScreen(1280, 500, "light")
 	b.script(`
 		window.marker = true;
 		window.scrollTo(0, 150);
 		document.getElementById("outcomes-box").focus({ preventScroll: true })`)
 	publish(b.t, js, requestFor(b.t, "live-1", "came_meanwhile"))
-	b.shows("came_meanwhile")
+	b.awaitText("came_meanwhile")
 	if !eval[bool](b, "window.marker === true") {
-		b.t.Error("the page was loaded anew")
+		b.t.Error("the page was reloaded")
 	}
-	testkit.Equal(b.t, "place on the page", eval[int](b, "window.scrollY"), 150)
+	testkit.Equal(b.t, "scroll position", eval[int](b, "window.scrollY"), 150)
 	testkit.Equal(b.t, "focus", eval[string](b, "document.activeElement.id"), "outcomes-box")
 
-	// Paused, or with something selected, the page stands still.
+	// While paused, or with a selection, the page does not change.
 	for how, actions := range map[string][2]string{
 		"paused":   {`document.getElementById("pause").click()`, `document.getElementById("pause").click()`},
 		"selected": {`getSelection().selectAllChildren(document.querySelector("main code"))`, `getSelection().removeAllRanges()`},
 	} {
 		b.script(actions[0])
 		publish(b.t, js, requestFor(b.t, "live-"+how, "came_while_"+how))
-		settled(b.t, js)
-		b.asks(how == "selected")
+		awaitSettled(b.t, js)
+		b.assertPolls(how == "selected")
 		if strings.Contains(b.text(), "came_while_"+how) {
 			b.t.Errorf("%s: the page has changed", how)
 		}
 		b.script(actions[1])
-		b.shows("came_while_" + how)
+		b.awaitText("came_while_" + how)
 	}
 }
 
-// asks waits for the time in which the page asks again, and reports whether it does.
-func (b *tab) asks(want bool) {
+// assertPolls asserts that the page polls within its interval, or does not.
+func (b *tab) assertPolls(want bool) {
 	b.t.Helper()
 	before := b.count()
-	time.Sleep(4 * time.Second) // what is looked for is that nothing happens
+	time.Sleep(4 * time.Second) // no event shows that it does not poll
 	if got := b.count() > before; got != want {
-		b.t.Errorf("the page asks again: %v, want %v", got, want)
+		b.t.Errorf("the page polls: %v, want %v", got, want)
 	}
 }
 
@@ -411,23 +411,23 @@ func (b *tab) count() int {
 	return len(b.requests)
 }
 
-// testNoMoreThanNeeded looks back at what the browser has done: it sent no other request and reported no fault.
-// Then that it would have refused the rest.
+// testNoMoreThanNeeded asserts that the browser has sent no other request and reported no error, and that the page's
+// policy blocks other content.
 func testNoMoreThanNeeded(b *tab, url string) {
 	b.t.Helper()
 	b.mu.Lock()
-	requests, said := slices.Clone(b.requests), slices.Clone(b.said)
+	requests, console := slices.Clone(b.requests), slices.Clone(b.console)
 	b.mu.Unlock()
 	for _, address := range requests {
 		if !strings.HasPrefix(address, url) {
-			b.t.Errorf("the page asks %s", address)
+			b.t.Errorf("the page requests %s", address)
 		}
 	}
 	if len(requests) < 4 {
 		b.t.Errorf("only %d requests were seen: %v", len(requests), requests)
 	}
-	for _, what := range said {
-		b.t.Errorf("the browser says: %s", what)
+	for _, what := range console {
+		b.t.Errorf("the browser reports: %s", what)
 	}
 	refused := eval[[]string](b, `(async () => {
 		const refused = [];
@@ -455,12 +455,12 @@ func testHidden(b *tab) {
 			document.dispatchEvent(new Event("visibilitychange"))`, hidden))
 	}
 	hide(true)
-	b.asks(false)
+	b.assertPolls(false)
 	hide(false)
-	b.asks(true)
+	b.assertPolls(true)
 }
 
-// testWithoutScript: the page loads itself anew.
+// testWithoutScript: without scripts the page reloads itself.
 func testWithoutScript(b *tab, url string, js jetstream.JetStream) {
 	t := b.t
 	t.Helper()
@@ -470,12 +470,12 @@ func testWithoutScript(b *tab, url string, js jetstream.JetStream) {
 		ctx, cancel := context.WithTimeout(b.ctx, testkit.Patience)
 		defer cancel()
 		html, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("html")))
-		if err != nil { // the page has gone just now, for the next one
+		if err != nil { // the page is being reloaded
 			return err.Error()
 		}
 		return html
 	}
 	testkit.Contains(t, "the page", source(), "came_meanwhile")
 	publish(t, js, requestFor(t, "plain-1", "came_without_script"))
-	testkit.Eventually(t, "the page has loaded itself", func() bool { return strings.Contains(source(), "came_without_script") })
+	testkit.Eventually(t, "the page has reloaded", func() bool { return strings.Contains(source(), "came_without_script") })
 }

@@ -9,7 +9,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The page of a service at work: every part is wired to what it tells of.
+// Every part of the page shows data of the running service.
 func TestPage(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		env := settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
@@ -20,9 +20,9 @@ func TestPage(t *testing.T) {
 		url := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 		js := natstest.JetStream(t, testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url"))
 		publish(t, js, requestFor(t, "order-1", "acme"))
-		settled(t, js)
+		awaitSettled(t, js)
 		publish(t, js, requestFor(t, "order-2", "acme"))
-		settled(t, js)
+		awaitSettled(t, js)
 		var page string
 		testkit.Eventually(t, "the page shows both outcomes", func() bool {
 			_, page = get(t, url+"/")
@@ -34,7 +34,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("prepared boundaries are shown: %v", got)
 		}
 		if strings.Contains(page, "Not available:") {
-			t.Errorf("something is not known:\n%s", page)
+			t.Errorf("some data is not available:\n%s", page)
 		}
 		code, _ := get(t, url+"/static/page.js")
 		testkit.Equal(t, "/static/page.js", code, http.StatusOK)
@@ -43,17 +43,17 @@ func TestPage(t *testing.T) {
 	})
 }
 
-// The password of a database stands in no page.
-func TestPageKeepsSecrets(t *testing.T) {
+// The page shows no password.
+func TestPageShowsNoPassword(t *testing.T) {
 	t.Parallel()
 	env := settings(with("HTTP_ADDR", "127.0.0.1:0"), with("NATS_URL", "nats://me:hush-nats@"+testkit.FreeAddr(t)),
 		with("DATABASE_URL", "postgres://me:hush-database@"+testkit.FreeAddr(t)+"/x"))
 	service := start(t, env, "run")
 	url := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	var page string
-	testkit.Eventually(t, "the page says what it waits for", func() bool {
+	testkit.Eventually(t, "the page shows what the service waits for", func() bool {
 		_, page = get(t, url+"/")
-		// A moment before, the page has only heard of the first failure.
+		// For a moment the page shows only the first failure.
 		return strings.Contains(page, "starting: waiting for NATS") && strings.Contains(page, "there is no connection to NATS")
 	})
 	testkit.Contains(t, "the page", page, "✗ Not taking requests", "postgres://me:xxxxx@", "the database is not open yet")
@@ -62,16 +62,16 @@ func TestPageKeepsSecrets(t *testing.T) {
 	}
 }
 
-// NATS is there and does not answer: the page comes within its time, and no other request waits for it.
+// NATS accepts connections and does not answer: the page is served within its timeout, and delays no other request.
 func TestPageWhileNATSStalls(t *testing.T) {
 	t.Parallel()
-	relay, through := newRelay(t, natstest.Start(t))
-	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", through), with("HTTP_ADDR", "127.0.0.1:0")))
+	relay, relayURL := newRelay(t, natstest.Start(t))
+	service := serve(t, settings(newSQLite(t).env, with("NATS_URL", relayURL), with("HTTP_ADDR", "127.0.0.1:0")))
 	url := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	proceed := relay.stall()
 	defer proceed()
 	pages := make(chan string, 5)
-	// A probe that waited for pages would be answered after them each time; on a busy machine another one may be.
+	// A probe that waits for pages is always answered after them; on a busy machine any other sometimes is.
 	testkit.Eventually(t, "/livez is answered before the pages", func() bool {
 		for range cap(pages) {
 			go func() {

@@ -22,11 +22,11 @@ const maxPayload = 1 << 20 // the server's default
 type poison struct {
 	header nats.Header
 	body   string
-	cause  events.CauseCode // empty: it is provisioned all the same
+	cause  events.CauseCode // empty: it is provisioned
 	tooBig bool             // the dead letter cannot hold it
 }
 
-// poisons are messages that kill or block consumers elsewhere. Each has its name as id, where it has one.
+// poisons are messages that kill or block some consumers.
 func poisons() map[string]poison {
 	structured := nats.Header{"content-type": {events.ContentType}}
 	event := func(id, members string) string {
@@ -43,7 +43,7 @@ func poisons() map[string]poison {
 		maps.Copy(h, more)
 		return h
 	}
-	fill := func(id string) string {
+	padded := func(id string) string {
 		empty := event(id, data(fields("fill")+`,"fill":""`))
 		return strings.Replace(empty, `"fill":""`, `"fill":"`+strings.Repeat("x", maxPayload-len(empty))+`"`, 1)
 	}
@@ -51,13 +51,13 @@ func poisons() map[string]poison {
 	return map[string]poison{
 		"max_payload, no event": {body: strings.Repeat("x", maxPayload), cause: events.CauseUndecodableEvent, tooBig: true},
 		"max_payload, invalid": {
-			body:  strings.Replace(fill("filled"), `"created_by"`, `"created_BY"`, 1),
+			body:  strings.Replace(padded("filled"), `"created_by"`, `"created_BY"`, 1),
 			cause: events.CauseInvalidRequest, tooBig: true,
 		},
-		"max_payload, valid":     {body: fill("filled, valid")},
-		"10,000 headers":         {header: nats.Header{"a": make([]string, 10_000)}, cause: events.CauseUndecodableEvent},
-		"10,000 headers, valid":  {header: nats.Header{"a": make([]string, 10_000)}, body: event("headers", data(fields("headers")))},
-		"as much as headers may": {header: nats.Header{"a": {strings.Repeat("x", 65_500)}}, cause: events.CauseUndecodableEvent, tooBig: true},
+		"max_payload, valid":      {body: padded("filled, valid")},
+		"10,000 headers":          {header: nats.Header{"a": make([]string, 10_000)}, cause: events.CauseUndecodableEvent},
+		"10,000 headers, valid":   {header: nats.Header{"a": make([]string, 10_000)}, body: event("headers", data(fields("headers")))},
+		"headers of maximum size": {header: nats.Header{"a": {strings.Repeat("x", 65_500)}}, cause: events.CauseUndecodableEvent, tooBig: true},
 		"invalid UTF-8 in the body": {
 			header: structured, body: event("utf8", data(fields("utf8_\xff"))), cause: events.CauseUndecodableEvent,
 		},
@@ -101,10 +101,10 @@ func poisons() map[string]poison {
 			header: nats.Header{"content-type": {"application/cloudevents-batch+json"}},
 			body:   "[" + event("batch", data(fields("batch"))) + "]", cause: events.CauseUndecodableEvent,
 		},
-		"a replay of no number": {
+		"a replay number that is none": {
 			header: nats.Header{"Replay-Number": {"garbage"}}, body: event("replay", data(fields("replay"))),
 		},
-		"a replay of too high a number": {
+		"a replay number that is too high": {
 			header: nats.Header{"Replay-Number": {strings.Repeat("9", 40)}}, body: event("replay high", data(fields("replay_high"))),
 		},
 		"a very long id": {header: structured, body: event(long, data(fields("long_id")))},
@@ -120,7 +120,7 @@ func poisons() map[string]poison {
 	}
 }
 
-// Whatever is published, it is decided once, the original is kept, and the next request is provisioned.
+// Each message is decided once, its original is kept, and the next request is provisioned.
 func TestPoison(t *testing.T) {
 	t.Parallel()
 	d, url := newSQLite(t), natstest.Start(t)
@@ -138,12 +138,12 @@ func TestPoison(t *testing.T) {
 		sequences[name] = ack.Sequence
 	}
 	publish(t, js, requestFor(t, "after all of them", "acme"))
-	settled(t, js)
+	awaitSettled(t, js)
 
 	requests, err := js.Stream(t.Context(), events.StreamRequests)
 	testkit.Must(t, err)
-	letters := lettersBySequence(t, js)
-	failures := failuresByLetter(t, js)
+	letters := deadLettersBySequence(t, js)
+	failures := failuresByDeadLetter(t, js)
 	provisioned := 1
 	for name, p := range all {
 		letter := letters[sequences[name]]
@@ -168,7 +168,7 @@ func TestPoison(t *testing.T) {
 		original, err := requests.GetMsg(t.Context(), sequences[name])
 		testkit.Must(t, err)
 		for header := range letter.Header {
-			// The reasons, and what it was published with.
+			// Headers that the service adds.
 			if strings.HasPrefix(header, "Dead-Letter-") || header == jetstream.ExpectedLastSubjSeqHeader ||
 				header == jetstream.MsgIDHeader && original.Header[header] == nil {
 				delete(letter.Header, header)
@@ -179,14 +179,14 @@ func TestPoison(t *testing.T) {
 		}
 	}
 	testkit.Equal(t, "dead letters", len(letters), len(all)+1-provisioned)
-	if found := census(t, stored(t, js)); !strings.HasSuffix(found, fmt.Sprintf("provisioned %d", provisioned)) {
+	if found := countOutcomes(t, storedOutcomes(t, js)); !strings.HasSuffix(found, fmt.Sprintf("provisioned %d", provisioned)) {
 		t.Errorf("outcomes: %s, want %d provisioned", found, provisioned)
 	}
 	testkit.Equal(t, "exit code", service.stop(t), 0)
 }
 
-// lettersBySequence are the dead letters by the place of the original in its stream.
-func lettersBySequence(t *testing.T, js jetstream.JetStream) map[uint64]*jetstream.RawStreamMsg {
+// deadLettersBySequence returns the dead letters by the sequence of their original.
+func deadLettersBySequence(t *testing.T, js jetstream.JetStream) map[uint64]*jetstream.RawStreamMsg {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), events.StreamDeadLetters)
 	testkit.Must(t, err)
@@ -201,10 +201,10 @@ func lettersBySequence(t *testing.T, js jetstream.JetStream) map[uint64]*jetstre
 	return letters
 }
 
-func failuresByLetter(t *testing.T, js jetstream.JetStream) map[string][]events.ProvisioningFailed {
+func failuresByDeadLetter(t *testing.T, js jetstream.JetStream) map[string][]events.ProvisioningFailed {
 	t.Helper()
 	failures := map[string][]events.ProvisioningFailed{}
-	for _, e := range stored(t, js) {
+	for _, e := range storedOutcomes(t, js) {
 		if e.Type() != events.TypeProvisioningFailed {
 			continue
 		}

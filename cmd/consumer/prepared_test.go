@@ -11,28 +11,28 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// pooled is the schemas in the pool of prepared boundaries.
-func (d testDatabase) pooled() []string {
+// pooledSchemas returns the schemas in the pool of prepared boundaries.
+func (d testDatabase) pooledSchemas() []string {
 	return d.rows(system, "SELECT schema_name FROM {b}prepared_boundaries ORDER BY schema_name")
 }
 
-// holds waits until the pool holds n boundaries.
-func (d testDatabase) holds(t *testing.T, n int) {
+// awaitPool waits until the pool holds n boundaries.
+func (d testDatabase) awaitPool(t *testing.T, n int) {
 	t.Helper()
-	testkit.Eventually(t, fmt.Sprintf("the pool holds %d boundaries", n), func() bool { return len(d.pooled()) == n })
+	testkit.Eventually(t, fmt.Sprintf("the pool holds %d boundaries", n), func() bool { return len(d.pooledSchemas()) == n })
 }
 
-// filled is a database with a registry and n prepared boundaries, and no service at work.
-func filled(t *testing.T, n int) testDatabase {
+// newPostgresWithPool returns a database with a registry and n prepared boundaries, without a running service.
+func newPostgresWithPool(t *testing.T, n int) testDatabase {
 	t.Helper()
 	d := newPostgres(t)
 	r := serve(t, settings(d.env, with("NATS_URL", natstest.Start(t)), with("PREPARED_BOUNDARIES", fmt.Sprint(n))))
-	d.holds(t, n)
+	d.awaitPool(t, n)
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	return d
 }
 
-// The service prepares boundaries, uses them, and says so.
+// The service prepares boundaries, uses them, and reports it.
 func TestServicePreparesBoundaries(t *testing.T) {
 	t.Parallel()
 	d := newPostgres(t)
@@ -40,29 +40,29 @@ func TestServicePreparesBoundaries(t *testing.T) {
 	without := serve(t, env)
 	_, metrics := get(t, "http://"+testkit.Logged(t, &without.stderr, "HTTP server is up", "addr")+"/metrics")
 	if strings.Contains(metrics, "_prepared_") {
-		t.Error("there are metrics of a pool that is none")
+		t.Error("there are metrics of a pool that does not exist")
 	}
 	testkit.Equal(t, "exit code", without.stop(t), 0)
 
 	r := serve(t, merge(env, with("PREPARED_BOUNDARIES", "1")))
 	http := "http://" + testkit.Logged(t, &r.stderr, "HTTP server is up", "addr")
-	says := func(what string) {
+	awaitMetric := func(what string) {
 		t.Helper()
-		testkit.Eventually(t, "the metrics say "+what, func() bool {
+		testkit.Eventually(t, "the metrics have "+what, func() bool {
 			_, text := get(t, http+"/metrics")
 			return strings.Contains(text, "\ntenant_provisioner_prepared_"+what+"\n")
 		})
 	}
-	says("boundaries 1")
-	says("boundaries_target 1")
-	says("taken_total 0")
+	awaitMetric("boundaries 1")
+	awaitMetric("boundaries_target 1")
+	awaitMetric("taken_total 0")
 	js := natstest.JetStream(t, env["NATS_URL"])
 	publish(t, js, requestFor(t, "order-1", "acme"))
-	settled(t, js)
-	says("taken_total 1")
-	says("misses_total 0")
-	says("boundaries 1") // again
-	outcomes := stored(t, js)
+	awaitSettled(t, js)
+	awaitMetric("taken_total 1")
+	awaitMetric("misses_total 0")
+	awaitMetric("boundaries 1") // again
+	outcomes := storedOutcomes(t, js)
 	testkit.Equal(t, "outcomes", len(outcomes), 1)
 	data, err := events.ProvisionedFrom(outcomes[0])
 	testkit.Must(t, err)
@@ -71,6 +71,6 @@ func TestServicePreparesBoundaries(t *testing.T) {
 	}
 	var shown strings.Builder
 	testkit.Must(t, showOutcome(&shown, terminal.NewPalette(false), outcomes[0]))
-	testkit.Contains(t, "what people see", shown.String(), "18 indexes, prepared, attempt 1,")
-	verified(t, d, 2)
+	testkit.Contains(t, "text output", shown.String(), "18 indexes, prepared, attempt 1,")
+	verifyTenants(t, d, 2)
 }

@@ -23,7 +23,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// process is the real program at work.
+// process is the running real program.
 type process struct {
 	*exec.Cmd
 	stdout, stderr testkit.Output
@@ -48,7 +48,7 @@ func launchBuilt(t *testing.T, tags string, env map[string]string, args ...strin
 	}
 	p.Dir = t.TempDir()
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr
-	// Once no shell waits for the tests, the kernel wakes what is stopped in their process group.
+	// The kernel continues the stopped processes of an orphaned process group.
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: env["FREEZE_AT"] != ""}
 	testkit.Must(t, p.Start())
 	go func() { p.done <- p.Wait() }()
@@ -80,8 +80,8 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	testkit.Must(t, p.Process.Signal(s))
 }
 
-// However often it is killed, and wherever in its work: every request gets one outcome, and the registry
-// is what the outcomes say.
+// The program is killed repeatedly, at random moments: every request has one outcome, and the registry matches the
+// outcomes.
 func TestKilledAndRestarted(t *testing.T) {
 	t.Parallel()
 	const requests, kills = 120, 3
@@ -91,13 +91,13 @@ func TestKilledAndRestarted(t *testing.T) {
 	url := testkit.Logged(t, &p.stderr, "embedded NATS server is up", "url")
 	testkit.Logged(t, &p.stderr, "taking requests", "workers")
 	js := natstest.JetStream(t, url)
-	f := pour(t, js, requests, 10*time.Millisecond) // slowly enough that it is at work when it is killed the last time
+	f := startLoad(t, js, requests, 10*time.Millisecond) // slow enough for work to remain at the last kill
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	for range kills {
 		// At a random moment after a random step of a random request.
 		steps := strings.Count(p.stderr.String(), "Step ") + 1 + random.IntN(60)
-		testkit.Eventually(t, "it is at work", func() bool {
+		testkit.Eventually(t, "the program is at work", func() bool {
 			return strings.Count(p.stderr.String(), "Step ") >= steps || f.published.Load() == requests && isSettled(t, js)
 		})
 		time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
@@ -106,11 +106,11 @@ func TestKilledAndRestarted(t *testing.T) {
 		p = launch(t, env)
 		testkit.Logged(t, &p.stderr, "taking requests", "workers")
 	}
-	f.isPublished(t, testkit.Patience)
+	f.awaitAllPublished(t, testkit.Patience)
 	js = natstest.JetStream(t, url)
-	settled(t, js)
-	outcomes := stored(t, js)
-	testkit.Equal(t, fmt.Sprintf("outcomes (seed %d)", seed), census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
+	awaitSettled(t, js)
+	outcomes := storedOutcomes(t, js)
+	testkit.Equal(t, fmt.Sprintf("outcomes (seed %d)", seed), countOutcomes(t, outcomes), fmt.Sprintf("provisioned %d", requests))
 	var named []string
 	for _, e := range outcomes {
 		named = append(named, e.Subject())
@@ -129,7 +129,7 @@ func TestKilledAndRestarted(t *testing.T) {
 
 func TestSignalsEndTheServiceInOrder(t *testing.T) {
 	t.Parallel()
-	const drain = 2 * testkit.Patience // which is not waited for
+	const drain = 2 * testkit.Patience // longer than the test waits
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
@@ -145,13 +145,13 @@ func TestSignalsEndTheServiceInOrder(t *testing.T) {
 			testkit.Equal(t, "exit code", p.wait(t), 0)
 			testkit.Logged(t, &p.stderr, "stopped", "level")
 			testkit.Equal(t, "stdout", p.stdout.String(), "")
-			// What was begun was finished: nothing is under construction.
+			// Running attempts were finished: nothing is under construction.
 			testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 		})
 	}
 }
 
-// Logs go to stderr and results to stdout, also of the real program; exit codes are the contract's.
+// The real program logs to stderr, writes results to stdout, and has the exit codes of the contract.
 func TestRealProgram(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -163,7 +163,7 @@ func TestRealProgram(t *testing.T) {
 	}{
 		"help":      {args: []string{"--help"}, stdout: "Available Commands"},
 		"config":    {args: []string{"config"}, stdout: "CONCURRENCY=4\n"},
-		"misuse":    {args: []string{"provision"}, code: 2, stderr: "provision"},
+		"usage":     {args: []string{"provision"}, code: 2, stderr: "provision"},
 		"bad value": {args: []string{"run"}, env: with("CONCURRENCY", "many"), code: 2, stderr: "CONCURRENCY"},
 		"no server": {args: []string{"watch"}, env: with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)), code: 1, stderr: "consumer run"},
 	} {
@@ -183,7 +183,7 @@ func TestRealProgram(t *testing.T) {
 	}
 }
 
-// A second instance is told what is taken, and the first one does not notice.
+// A second instance reports what is in use, and the first one is unaffected.
 func TestSecondInstanceIsRefused(t *testing.T) {
 	t.Parallel()
 	d, dir, addr := newSQLite(t), t.TempDir(), testkit.FreeAddr(t)
@@ -192,7 +192,7 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 
 	for name, c := range map[string]struct {
 		dir, addr string
-		says      []string
+		want      []string
 	}{
 		"same address":           {t.TempDir(), addr, []string{"NATS_EMBEDDED_ADDR", addr, "NATS_URL=nats://" + addr}},
 		"same directory":         {dir, testkit.FreeAddr(t), []string{"NATS_EMBEDDED_DIR", dir, "in use"}},
@@ -200,9 +200,9 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	} {
 		second := launch(t, settings(d.env, with("NATS_EMBEDDED_DIR", c.dir), with("NATS_EMBEDDED_ADDR", c.addr)))
 		testkit.Equal(t, name+": exit code", second.wait(t), 1)
-		testkit.Contains(t, name, second.stderr.String(), c.says...)
+		testkit.Contains(t, name, second.stderr.String(), c.want...)
 	}
-	// As it says: on the first one's server.
+	// As the error suggests: on the first one's server.
 	third := launch(t, settings(d.env, with("NATS_URL", "nats://"+addr)))
 	testkit.Logged(t, &third.stderr, "taking requests", "workers")
 	third.signal(t, syscall.SIGTERM)
@@ -210,20 +210,20 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 
 	js := natstest.JetStream(t, "nats://"+addr)
 	publish(t, js, requestFor(t, "order", "acme"))
-	settled(t, js)
-	testkit.Equal(t, "outcomes", census(t, stored(t, js)), "provisioned 1")
+	awaitSettled(t, js)
+	testkit.Equal(t, "outcomes", countOutcomes(t, storedOutcomes(t, js)), "provisioned 1")
 	first.signal(t, syscall.SIGTERM)
 	testkit.Equal(t, "exit code", first.wait(t), 0)
 }
 
-// Servers may come up in any order.
+// Servers may start in any order.
 func TestServiceWaitsForNATS(t *testing.T) {
 	t.Parallel()
 	d, addr := newSQLite(t), testkit.FreeAddr(t)
 	p := launch(t, settings(d.env, with("NATS_URL", "nats://"+addr), with("HTTP_ADDR", "127.0.0.1:0")))
 	http := "http://" + testkit.Logged(t, &p.stderr, "HTTP server is up", "addr")
 	testkit.Logged(t, &p.stderr, "waiting for NATS", "error")
-	notReady(t, http, "connection refused; check NATS_URL")
+	awaitNotReady(t, http, "connection refused; check NATS_URL")
 	late := launch(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", addr)))
 	testkit.Logged(t, &late.stderr, "embedded NATS server is up", "url")
 	testkit.Logged(t, &p.stderr, "taking requests", "workers")
@@ -239,7 +239,7 @@ func TestServiceWaitsForTheDatabase(t *testing.T) {
 	p := launch(t, env)
 	http := "http://" + testkit.Logged(t, &p.stderr, "HTTP server is up", "addr")
 	testkit.Logged(t, &p.stderr, "waiting for the database", "error")
-	notReady(t, http, "database")
+	awaitNotReady(t, http, "database")
 	code, _ := get(t, http+"/livez")
 	testkit.Equal(t, "/livez", code, 200)
 	p.signal(t, syscall.SIGTERM)
@@ -249,7 +249,7 @@ func TestServiceWaitsForTheDatabase(t *testing.T) {
 	}
 }
 
-// A stop that comes while a call to a server hangs is no failure either.
+// A stop while a call to a server hangs is not a failure either.
 func TestStopWhileConnecting(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []string{"database", "NATS"} {
@@ -272,7 +272,7 @@ func TestStopWhileConnecting(t *testing.T) {
 	}
 }
 
-// silentServer takes connections and says nothing.
+// silentServer accepts connections and never answers.
 func silentServer(t *testing.T) (addr string, connected <-chan struct{}) {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -288,7 +288,7 @@ func silentServer(t *testing.T) (addr string, connected <-chan struct{}) {
 			first <- struct{}{}
 			go func() {
 				io.Copy(io.Discard, conn) // until the client gives up
-				conn.Close()              // likewise
+				conn.Close()
 			}()
 		}
 	}()
@@ -309,10 +309,10 @@ func TestRealDemoReadsStandardInput(t *testing.T) {
 	testkit.Equal(t, "outcome", e.ID(), events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
 	entries, err := os.ReadDir(temp)
 	testkit.Must(t, err)
-	testkit.Equal(t, "what is left", len(entries), 0)
+	testkit.Equal(t, "directory entries", len(entries), 0)
 }
 
-// Wrong credentials do not become right by waiting: the reason is told, and the supervisor sees a failure.
+// Waiting does not fix wrong credentials: the service logs the reason, and exits with a failure for the supervisor.
 func TestRefusedByNATS(t *testing.T) {
 	t.Parallel()
 	s := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "me", "right" })

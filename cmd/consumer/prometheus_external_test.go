@@ -21,8 +21,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// installed is the path of a program of Prometheus'.
-func installed(t *testing.T, program string) string {
+// requireProgram returns the path of a program of Prometheus.
+func requireProgram(t *testing.T, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -35,7 +35,7 @@ const rules = "../../deploy/prometheus"
 
 func TestExternalAlertRules(t *testing.T) {
 	t.Parallel()
-	promtool := installed(t, "promtool")
+	promtool := requireProgram(t, "promtool")
 	for _, args := range [][]string{
 		{"check", "config", rules + "/prometheus.yml"},
 		{"test", "rules", rules + "/alerts_test.yml"},
@@ -88,7 +88,7 @@ func panels(t *testing.T) map[string][]string {
 	return found
 }
 
-// prometheusServer is a real server that looks at one replica, every second.
+// prometheusServer is a real server that scrapes one replica every second.
 type prometheusServer struct{ url string }
 
 func startPrometheus(t *testing.T, replica string, args ...string) prometheusServer {
@@ -97,7 +97,7 @@ func startPrometheus(t *testing.T, replica string, args ...string) prometheusSer
 	config := filepath.Join(dir, "prometheus.yml")
 	testkit.Must(t, os.WriteFile(config, []byte("global: {scrape_interval: 1s}\nscrape_configs:\n"+
 		"  - {job_name: tenant-provisioner, static_configs: [{targets: ['"+replica+"']}]}\n"), 0o600))
-	server := exec.Command(installed(t, "prometheus"), append(args, "--config.file="+config,
+	server := exec.Command(requireProgram(t, "prometheus"), append(args, "--config.file="+config,
 		"--web.listen-address="+addr, "--storage.tsdb.path="+filepath.Join(dir, "data"))...)
 	var log testkit.Output
 	server.Stdout, server.Stderr = &log, &log
@@ -112,8 +112,8 @@ func startPrometheus(t *testing.T, replica string, args ...string) prometheusSer
 	return prometheusServer{"http://" + addr}
 }
 
-// ask returns the values that an expression has now, or why there are none.
-func (p prometheusServer) ask(t *testing.T, expr string) (values []string, problem string) {
+// query returns the current values of an expression, or the error.
+func (p prometheusServer) query(t *testing.T, expr string) (values []string, problem string) {
 	t.Helper()
 	response, err := client.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(expr))
 	if err != nil {
@@ -135,8 +135,8 @@ func (p prometheusServer) ask(t *testing.T, expr string) (values []string, probl
 	return values, ""
 }
 
-// Every query of the dashboard has data from a run, and every rule can be evaluated, whether the server keeps
-// native histograms, and then no classic ones, or not.
+// Every query of the dashboard has data from a run, and every rule can be evaluated, whether the server stores native
+// histograms (and then no classic ones) or not.
 func TestExternalDashboardHasData(t *testing.T) {
 	t.Parallel()
 	d := newPostgres(t)
@@ -154,7 +154,7 @@ func TestExternalDashboardHasData(t *testing.T) {
 		}
 	}()
 	testkit.Within(t, time.Minute, "every query has data", func() bool {
-		n++ // load, good and bad, goes on while it is looked
+		n++ // load continues in the meantime, valid and invalid
 		publish(t, js, requestFor(t, fmt.Sprint("good-", n), fmt.Sprint("tenant-", n)),
 			requestFor(t, fmt.Sprint("bad-", n), "tenant-1"))
 		time.Sleep(200 * time.Millisecond)
@@ -168,13 +168,13 @@ func TestExternalDashboardHasData(t *testing.T) {
 	for _, group := range alertRules(t).Groups {
 		for _, rule := range group.Rules {
 			for _, p := range servers {
-				if _, problem := p.ask(t, rule.Expr); problem != "" {
+				if _, problem := p.query(t, rule.Expr); problem != "" {
 					t.Errorf("%s: %s", rule.Alert, problem)
 				}
 			}
 			for _, name := range metric.FindAllString(rule.Expr, -1) {
-				classic, _ := servers[0].ask(t, name)
-				native, _ := servers[1].ask(t, name)
+				classic, _ := servers[0].query(t, name)
+				native, _ := servers[1].query(t, name)
 				if len(classic)+len(native) == 0 {
 					t.Errorf("%s: there is no metric %s", rule.Alert, name)
 				}
@@ -186,12 +186,12 @@ func TestExternalDashboardHasData(t *testing.T) {
 	}
 }
 
-// missing is the first query of the dashboard that has no data.
+// missing returns the first query of the dashboard that has no data.
 func (p prometheusServer) missing(t *testing.T) string {
 	t.Helper()
 	for title, exprs := range panels(t) {
 		for _, expr := range exprs {
-			values, problem := p.ask(t, expr)
+			values, problem := p.query(t, expr)
 			if strings.Contains(problem, "parse error") {
 				t.Fatalf("%s: %s: %s", title, expr, problem)
 			}

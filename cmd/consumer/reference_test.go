@@ -7,7 +7,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The page is what the source says.
+// The page matches the source.
 func TestReferencePage(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := command(t, nil, "config", "--markdown")
@@ -16,6 +16,6 @@ func TestReferencePage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/configuration.md")
 	testkit.Must(t, err)
 	if string(page) != stdout {
-		t.Error("docs/configuration.md is not what the source says; run: make docs")
+		t.Error("docs/configuration.md does not match the source; run: make docs")
 	}
 }

@@ -12,22 +12,22 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// relay stands between the program and a server, to take the server away.
+// relay is a proxy between the program and a server, to make the server unavailable.
 type relay struct {
 	addr, target string
 
-	passing sync.RWMutex // held for reading by what passes
+	stallLock sync.RWMutex // held for reading by each write
 
-	mu       sync.Mutex
-	held     *hold // nil: nothing is
-	listener net.Listener
-	whole    bool // not cut
-	conns    map[net.Conn]bool
-	all      sync.WaitGroup
+	mu        sync.Mutex
+	held      *hold // nil: nothing is held
+	listener  net.Listener
+	connected bool // not cut
+	conns     map[net.Conn]bool
+	all       sync.WaitGroup
 }
 
 // newRelay returns a relay to the host of a URL, and the URL through it.
-func newRelay(t *testing.T, to string) (_ *relay, through string) {
+func newRelay(t *testing.T, to string) (_ *relay, relayURL string) {
 	t.Helper()
 	u, err := url.Parse(to)
 	testkit.Must(t, err)
@@ -45,7 +45,7 @@ func (r *relay) restore(t *testing.T) {
 	testkit.Must(t, err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.listener, r.whole = listener, true
+	r.listener, r.connected = listener, true
 	r.all.Go(func() {
 		for {
 			client, err := listener.Accept()
@@ -54,74 +54,74 @@ func (r *relay) restore(t *testing.T) {
 			}
 			server, err := net.Dial("tcp", r.target) // ends with the test
 			if err != nil {
-				client.Close() // there is nothing to be said
+				client.Close()
 				continue
 			}
-			r.join(client, server)
+			r.connect(client, server)
 		}
 	})
 }
 
-// join copies in both directions between client and server until either side ends.
-func (r *relay) join(a, b net.Conn) {
+// connect copies in both directions between client and server until either side closes.
+func (r *relay) connect(a, b net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.whole { // it was cut while the server was dialled
-		a.Close() // likewise
+	if !r.connected { // it was cut while the server was dialled
+		a.Close()
 		b.Close()
 		return
 	}
 	r.conns[a], r.conns[b] = true, true
 	for _, pair := range [][2]net.Conn{{a, b}, {b, a}} {
-		var to io.Writer = gated{pair[0], &r.passing}
+		var to io.Writer = stallableWriter{pair[0], &r.stallLock}
 		if r.held != nil && pair[1] == a {
-			to = &holding{Writer: to, hold: r.held}
+			to = &holdingWriter{Writer: to, hold: r.held}
 		}
 		r.all.Go(func() {
-			io.Copy(to, pair[1]) // an end is what it waits for
+			io.Copy(to, pair[1]) // until either side closes
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			for _, c := range pair {
 				delete(r.conns, c)
-				c.Close() // likewise
+				c.Close()
 			}
 		})
 	}
 }
 
-// cut ends all connections and refuses new ones.
+// cut closes all connections and refuses new ones.
 func (r *relay) cut() {
 	r.mu.Lock()
-	r.whole = false
-	syscall.ForkLock.RLock() // no process that is being started has a copy of it: it is to listen again
+	r.connected = false
+	syscall.ForkLock.RLock() // no child process inherits the listener, so that the address can be reused
 	r.listener.Close()       // it may be cut already
 	syscall.ForkLock.RUnlock()
 	for c := range r.conns {
-		c.Close() // likewise
+		c.Close()
 	}
 	r.mu.Unlock()
 	r.all.Wait()
 }
 
-// stall keeps all connections and lets nothing pass until proceed is called.
+// stall keeps all connections, and blocks their data until proceed is called.
 func (r *relay) stall() (proceed func()) {
-	r.passing.Lock()
-	return sync.OnceFunc(r.passing.Unlock)
+	r.stallLock.Lock()
+	return sync.OnceFunc(r.stallLock.Unlock)
 }
 
-type gated struct {
+type stallableWriter struct {
 	io.Writer
-	gate *sync.RWMutex
+	lock *sync.RWMutex
 }
 
-func (g gated) Write(p []byte) (int, error) {
-	g.gate.RLock()
-	defer g.gate.RUnlock()
+func (g stallableWriter) Write(p []byte) (int, error) {
+	g.lock.RLock()
+	defer g.lock.RUnlock()
 	return g.Writer.Write(p)
 }
 
-// hold holds back what a client sends, from the first occurrence of a text on, until it is released. What the server
-// sends passes.
+// hold delays what a client sends, from the first occurrence of a text on, until it is released. What the server sends
+// passes.
 type hold struct {
 	text     []byte
 	reached  chan struct{} // closed once a client has sent the text
@@ -130,27 +130,27 @@ type hold struct {
 	release  func()
 }
 
-// hold holds back what clients send that connect from now on.
+// hold delays what future clients send.
 func (r *relay) hold(t *testing.T, text string) *hold {
 	t.Helper()
 	h := &hold{text: []byte(text), reached: make(chan struct{}), released: make(chan struct{})}
 	h.release = sync.OnceFunc(func() { close(h.released) })
-	t.Cleanup(h.release) // before the relay is cut, which waits for what passes
+	t.Cleanup(h.release) // before the relay is cut, which waits for all writes
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held = h
 	return h
 }
 
-// holding is one client's way to the server.
-type holding struct {
+// holdingWriter is one client's connection to the server.
+type holdingWriter struct {
 	io.Writer
 	*hold
 	kept []byte // the end of what was sent, which may be the beginning of the text
 	done bool
 }
 
-func (h *holding) Write(p []byte) (int, error) {
+func (h *holdingWriter) Write(p []byte) (int, error) {
 	if h.done {
 		return h.Writer.Write(p)
 	}

@@ -24,24 +24,24 @@ func atoi(t *testing.T, s string) int {
 	return n
 }
 
-// servant does by hand what the service does, as slowly as the test likes.
-type servant struct {
+// fakeService publishes what the service publishes, when the test calls it.
+type fakeService struct {
 	t  *testing.T
 	js jetstream.JetStream
 }
 
-// newServant returns one, and the environment for commands that it serves.
-func newServant(t *testing.T) (*servant, map[string]string) {
+// newFakeService returns one, and the environment for its commands.
+func newFakeService(t *testing.T) (*fakeService, map[string]string) {
 	t.Helper()
 	env := settings(with("NATS_URL", natstest.Start(t)))
-	s := &servant{t, natstest.JetStream(t, env["NATS_URL"])}
+	s := &fakeService{t, natstest.JetStream(t, env["NATS_URL"])}
 	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), s.js)
 	testkit.Must(t, err)
 	return s, env
 }
 
 // awaitRequest waits for the nth request.
-func (s *servant) awaitRequest(n uint64) {
+func (s *fakeService) awaitRequest(n uint64) {
 	s.t.Helper()
 	testkit.Eventually(s.t, "the request is published", func() bool {
 		stream, err := s.js.Stream(s.t.Context(), events.StreamRequests)
@@ -50,8 +50,8 @@ func (s *servant) awaitRequest(n uint64) {
 	})
 }
 
-// tell tells progress of a request for acme.
-func (s *servant) tell(id string, attempt, step int, state string, ms float64) {
+// publishProgress publishes the progress of a request for acme.
+func (s *fakeService) publishProgress(id string, attempt, step int, state string, ms float64) {
 	s.t.Helper()
 	e, err := events.NewProgress(events.DefaultSource, time.Now(), events.Progress{
 		TenantID: "acme", Request: events.Request{Source: billing, ID: id}, Attempt: attempt, State: state, DurationMS: ms,
@@ -65,7 +65,7 @@ func (s *servant) tell(id string, attempt, step int, state string, ms float64) {
 }
 
 // provision publishes the outcome.
-func (s *servant) provision(id string) {
+func (s *fakeService) provision(id string) {
 	s.t.Helper()
 	e, err := events.NewProvisioned(events.Outcome{
 		ID: events.OutcomeID(billing, id, 0, events.TypeProvisioned), Source: events.DefaultSource, Time: time.Now(),
@@ -79,20 +79,20 @@ func (s *servant) provision(id string) {
 	publish(s.t, s.js, &nats.Msg{Subject: e.Type(), Header: header, Data: body})
 }
 
-// The steps are shown as they happen, of this request only, and make way for the outcome.
+// The command shows the steps of this request only, as they happen, and replaces them with the outcome.
 func TestRequestShowsStepsOnATerminal(t *testing.T) {
 	t.Parallel()
-	servant, env := newServant(t)
+	fakeService, env := newFakeService(t)
 	s := newTerminal(t, 80, 24)
 	ended := make(chan int, 1)
 	go func() {
 		ended <- s.command(t, env, nil, nil, requestArgs("acme", "--wait", outcomeWait, "--source", billing, "--id", "order-1")...)
 	}()
-	// The last part is of the last line, where more is said of the screen: it may be looked at while it is drawn.
-	shows := func(parts ...string) (shown string) {
+	// The last part is of the last line if more is asserted: the screen may be read while it is drawn.
+	awaitScreen := func(parts ...string) (shown string) {
 		t.Helper()
 		testkit.Eventually(t, "the screen shows "+strings.Join(parts, ", "), func() bool {
-			shown = s.shows()
+			shown = s.text()
 			for _, part := range parts {
 				if !strings.Contains(shown, part) {
 					return false
@@ -102,53 +102,53 @@ func TestRequestShowsStepsOnATerminal(t *testing.T) {
 		})
 		return shown
 	}
-	servant.awaitRequest(1)
-	shows("published; no step has begun yet")
-	servant.tell("order-1", 1, 0, events.StepDone, 0.5)
-	servant.tell("order-1", 1, 1, events.StepStarted, 0)
-	shown := shows("✓ Step 0/5: validate_request               0.5 ms", " Step 1/5: create_isolation_boundary",
+	fakeService.awaitRequest(1)
+	awaitScreen("published; no step has begun yet")
+	fakeService.publishProgress("order-1", 1, 0, events.StepDone, 0.5)
+	fakeService.publishProgress("order-1", 1, 1, events.StepStarted, 0)
+	shown := awaitScreen("✓ Step 0/5: validate_request               0.5 ms", " Step 1/5: create_isolation_boundary",
 		"· Step 5/5: register_tenant")
 	if strings.Contains(shown, "published") || strings.Contains(shown, "✓ Step 1/5") {
 		t.Errorf("the screen shows\n%s", shown)
 	}
-	servant.tell("another", 7, 3, events.StepFailed, 99) // for the same tenant
-	servant.tell("order-1", 1, 1, events.StepDone, 3.5)
-	servant.tell("order-1", 1, 2, events.StepFailed, 7)
-	shows("✓ Step 1/5: create_isolation_boundary      3.5 ms", "✗ Step 2/5: initialize_schema              7.0 ms")
-	servant.tell("order-1", 2, 0, events.StepStarted, 0)
-	servant.tell("order-1", 1, 2, events.StepFailed, 7) // late
-	shown = shows("attempt 2", "· Step 1/5", "· Step 2/5", "· Step 5/5: register_tenant")
+	fakeService.publishProgress("another", 7, 3, events.StepFailed, 99) // for the same tenant
+	fakeService.publishProgress("order-1", 1, 1, events.StepDone, 3.5)
+	fakeService.publishProgress("order-1", 1, 2, events.StepFailed, 7)
+	awaitScreen("✓ Step 1/5: create_isolation_boundary      3.5 ms", "✗ Step 2/5: initialize_schema              7.0 ms")
+	fakeService.publishProgress("order-1", 2, 0, events.StepStarted, 0)
+	fakeService.publishProgress("order-1", 1, 2, events.StepFailed, 7) // late
+	shown = awaitScreen("attempt 2", "· Step 1/5", "· Step 2/5", "· Step 5/5: register_tenant")
 	if strings.Contains(shown, "✗") || strings.Contains(shown, "attempt 7") ||
 		len(strings.Split(shown, "\n")) != 7 {
 		t.Errorf("the screen shows\n%s", shown)
 	}
-	servant.provision("order-1")
+	fakeService.provision("order-1")
 	testkit.Equal(t, "exit code", <-ended, 0)
-	s.over(t)
-	if shown := s.shows(); !strings.HasPrefix(shown, "✓ tenant.provisioned acme\n    tenant_acme, ") || strings.Contains(shown, "Step") {
-		t.Errorf("in the end the screen shows\n%s", shown)
+	s.closeTTY(t)
+	if shown := s.text(); !strings.HasPrefix(shown, "✓ tenant.provisioned acme\n    tenant_acme, ") || strings.Contains(shown, "Step") {
+		t.Errorf("finally the screen shows\n%s", shown)
 	}
 }
 
-// Without progress events, as from a service of an earlier version, it still waits for the outcome.
+// Without progress events, as from a service of an earlier version, the command still waits for the outcome.
 func TestRequestWithoutProgress(t *testing.T) {
 	t.Parallel()
-	servant, env := newServant(t)
+	fakeService, env := newFakeService(t)
 	s := newTerminal(t, 20, 5)
 	ended := make(chan int, 1)
 	go func() {
 		ended <- s.command(t, env, nil, nil, requestArgs("acme", "--wait", outcomeWait, "--source", billing, "--id", "order-1")...)
 	}()
-	servant.awaitRequest(1)
-	testkit.Must(t, servant.js.Conn().Publish(events.ProgressSubject("acme"), []byte("what?")))
-	servant.provision("order-1")
+	fakeService.awaitRequest(1)
+	testkit.Must(t, fakeService.js.Conn().Publish(events.ProgressSubject("acme"), []byte("what?")))
+	fakeService.provision("order-1")
 	testkit.Equal(t, "exit code", <-ended, 0)
-	s.over(t)
-	testkit.Contains(t, "the screen", s.shows(), "✓ tenant.provisioned acme")
+	s.closeTTY(t)
+	testkit.Contains(t, "the screen", s.text(), "✓ tenant.provisioned acme")
 }
 
-// Piped output has no control codes and no steps: neither when both outputs are piped nor when one is, and
-// not with --json. The outcome is unchanged.
+// If one or both outputs are piped, or with --json, the output has no control codes and no steps. The outcome is
+// unchanged.
 func TestRequestShowsNoStepsWhenPiped(t *testing.T) {
 	t.Parallel()
 	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
@@ -167,8 +167,8 @@ func TestRequestShowsNoStepsWhenPiped(t *testing.T) {
 			}
 			var stdout, stderr testkit.Output
 			testkit.Equal(t, "exit code", s.command(t, env, piped(c.stdout, &stdout), piped(c.stderr, &stderr), args...), 0)
-			s.over(t)
-			testkit.Contains(t, "what is written", stdout.String()+s.shows(), "tenant.provisioned", tenant)
+			s.closeTTY(t)
+			testkit.Contains(t, "output", stdout.String()+s.text(), "tenant.provisioned", tenant)
 			sent := s.sent()
 			if !c.stdout && !c.json { // the outcome is on the terminal, in colours
 				sent = colorCodes.ReplaceAllString(sent, "")
@@ -188,7 +188,7 @@ func piped(is bool, w *testkit.Output) interface{ Write([]byte) (int, error) } {
 	return nil
 }
 
-// On the real service: whatever was shown, the outcome is all that is left.
+// With the real service only the outcome remains on the terminal.
 func TestRequestOnATerminal(t *testing.T) {
 	t.Parallel()
 	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
@@ -196,15 +196,15 @@ func TestRequestOnATerminal(t *testing.T) {
 	for tenant, code := range map[string]int{"acme": 0, "not an id": 1} {
 		s := newTerminal(t, 80, 24)
 		testkit.Equal(t, "exit code", s.command(t, env, nil, nil, requestArgs(tenant, "--wait", outcomeWait)...), code)
-		s.over(t)
-		if !strings.HasPrefix(s.shows(), map[int]string{0: terminal.MarkOK, 1: terminal.MarkFailed}[code]+" tenant.provision") {
-			t.Errorf("the screen shows\n%s", s.shows())
+		s.closeTTY(t)
+		if !strings.HasPrefix(s.text(), map[int]string{0: terminal.MarkOK, 1: terminal.MarkFailed}[code]+" tenant.provision") {
+			t.Errorf("the screen shows\n%s", s.text())
 		}
 	}
 }
 
-// Logs stand above what is drawn, whole.
-func TestScreenKeepsLogsWhole(t *testing.T) {
+// Log lines appear above the drawn lines, complete.
+func TestScreenKeepsLogLines(t *testing.T) {
 	t.Parallel()
 	s := newTerminal(t, 40, 5)
 	view := &terminal.Live{File: s.tty}
@@ -214,9 +214,9 @@ func TestScreenKeepsLogsWhole(t *testing.T) {
 	view.Draw([]string{"one", "four"})
 	_, err = view.Write([]byte("another\n"))
 	testkit.Must(t, err)
-	// What would not fit is left out at the top: it could not be erased.
+	// Lines that do not fit are omitted at the top, because they cannot be erased.
 	view.Draw([]string{"1", "2", "3", "4", "5", "6"})
 	view.Draw([]string{"last"})
-	s.over(t)
-	testkit.Equal(t, "the screen", s.shows(), "a line of the log\nanother\nlast")
+	s.closeTTY(t)
+	testkit.Equal(t, "the screen", s.text(), "a line of the log\nanother\nlast")
 }

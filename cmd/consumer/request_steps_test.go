@@ -11,11 +11,11 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// What is shown after events that came late, twice, in the wrong order or not at all. A word is
+// The steps shown after events that arrive late, twice, in the wrong order or not at all. A word is
 // replay.attempt.step and s(tarted), d(one) or f(ailed).
-func TestStepsFromWhatIsHeard(t *testing.T) {
+func TestStepsFromProgressEvents(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ heard, want string }{
+	for name, c := range map[string]struct{ received, want string }{
 		"nothing":                            {"", "⠋ published; no step has begun yet, 0.0 s"},
 		"in order":                           {"0.1.0s 0.1.0d 0.1.1s", "✓a ⠋b ·c"},
 		"all":                                {"0.1.0s 0.1.0d 0.1.1s 0.1.1d 0.1.2s 0.1.2d", "✓a ✓b ✓c"},
@@ -30,14 +30,14 @@ func TestStepsFromWhatIsHeard(t *testing.T) {
 		"the last attempt is late":           {"0.2.0s 0.1.1f 0.1.2d", "attempt_2 ⠋a ·b ·c"},
 		"a replay begins at attempt 1":       {"0.8.1f 1.1.0s", "replay_1,_attempt_1 ⠋a ·b ·c"},
 		"before the replay":                  {"1.1.0s 0.8.1f", "replay_1,_attempt_1 ⠋a ·b ·c"},
-		"an attempt goes on after an outage": {"0.1.0d 0.1.1f 0.1.0s 0.1.0d 0.1.1s", "✓a ⠋b ·c"},
+		"an attempt resumes after an outage": {"0.1.0d 0.1.1f 0.1.0s 0.1.0d 0.1.1s", "✓a ⠋b ·c"},
 		"a step of another version":          {"0.1.0s 0.1.7s 0.1.-1s", "⠋a ·b ·c"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, now := newSteps([]string{"a", "b", "c"}), time.Now()
-			for word := range strings.FieldsSeq(c.heard) {
-				s.apply(heardWord(t, word), now)
+			for word := range strings.FieldsSeq(c.received) {
+				s.apply(progressFrom(t, word), now)
 			}
 			var got []string
 			for _, line := range s.lines(now, 0, 80, terminal.NewPalette(false)) {
@@ -55,7 +55,7 @@ func TestStepsFromWhatIsHeard(t *testing.T) {
 	}
 }
 
-func heardWord(t *testing.T, word string) (p events.Progress) {
+func progressFrom(t *testing.T, word string) (p events.Progress) {
 	t.Helper()
 	parts := strings.Split(word, ".")
 	number := strings.TrimRight(parts[2], "sdf")
@@ -66,7 +66,7 @@ func heardWord(t *testing.T, word string) (p events.Progress) {
 	return p
 }
 
-// Each line has its duration, or how long it has taken so far, and fits the terminal.
+// Each line has its duration, so far or in total, and fits the terminal.
 func TestStepsHaveDurations(t *testing.T) {
 	t.Parallel()
 	s, now := newSteps([]string{"validate_request", "株式会社"}), time.Now()

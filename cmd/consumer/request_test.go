@@ -15,7 +15,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// requestArgs asks for a tenant.
+// requestArgs are the arguments of consumer request.
 func requestArgs(tenant string, more ...string) []string {
 	return append([]string{"request", tenant, "--display-name", "Acme Inc.", "--created-by", "test"}, more...)
 }
@@ -36,7 +36,7 @@ func TestRequestAndWait(t *testing.T) {
 	testkit.Equal(t, "stderr", stderr, "")
 	testkit.Contains(t, "stdout", stdout, "TENANT_EXISTS")
 
-	// The same request again, and again: one outcome.
+	// The same request twice: one outcome.
 	var first string
 	for range 2 {
 		code, stdout, _ = command(t, env, requestArgs("umbrella", "--wait", outcomeWait, "--json", "--id", "order-1", "--source", billing)...)
@@ -47,7 +47,7 @@ func TestRequestAndWait(t *testing.T) {
 		}
 		first = stdout
 	}
-	// Another tenant under the same identity is still that request.
+	// Another tenant under the same source and id is the same request.
 	code, stdout, _ = command(t, env, requestArgs("other", "--wait", outcomeWait, "--json", "--id", "order-1", "--source", billing)...)
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Equal(t, "the outcome of that identity", stdout, first)
@@ -65,7 +65,7 @@ func TestRequestAndWait(t *testing.T) {
 	testkit.Equal(t, "exit code with spaces around the id", code, 0)
 	testkit.Contains(t, "stdout", stdout, events.OutcomeID(requestSource, "order-3", 0, events.TypeProvisioned))
 
-	// Without --wait the exit code says that the request is in the stream.
+	// Without --wait the exit code reports that the request is in the stream.
 	code, stdout, stderr = command(t, env, requestArgs("later", "--id", "order-2")...)
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Equal(t, "stderr", stderr, "")
@@ -86,7 +86,7 @@ func TestRequestWithoutAService(t *testing.T) {
 	testkit.Equal(t, "stdout", stdout, "")
 	testkit.Contains(t, "stderr", stderr, "consumer run", "NATS_URL")
 
-	// A server on which the service has never been.
+	// A server on which the service has never run.
 	env := settings(with("NATS_URL", natstest.Start(t)))
 	for _, args := range [][]string{requestArgs("acme"), requestArgs("acme", "--wait", "5s")} {
 		code, stdout, stderr = command(t, env, args...)
@@ -120,7 +120,7 @@ func TestRequestInterrupted(t *testing.T) {
 	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: time.Second}).Topology().Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	r := start(t, env, requestArgs("acme", "--wait", "1m")...)
-	testkit.Eventually(t, "it has published", func() bool {
+	testkit.Eventually(t, "the request is published", func() bool {
 		stream, err := js.Stream(t.Context(), events.StreamRequests)
 		testkit.Must(t, err)
 		return stream.CachedInfo().State.Msgs == 1
@@ -136,10 +136,10 @@ func TestWatch(t *testing.T) {
 	env := settings(with("NATS_URL", url))
 	js := natstest.JetStream(t, url)
 	publish(t, js, requestFor(t, "order-1", "acme"))
-	settled(t, js)
+	awaitSettled(t, js)
 
 	all := start(t, env, "watch", "--all")
-	testkit.Eventually(t, "what was before", func() bool { return strings.Contains(all.stdout.String(), "tenant.provisioned acme") })
+	testkit.Eventually(t, "the earlier outcome is shown", func() bool { return strings.Contains(all.stdout.String(), "tenant.provisioned acme") })
 	fresh := start(t, env, "watch", "--json")
 	consumers := func() int {
 		stream, err := js.Stream(t.Context(), events.StreamEvents)
@@ -160,7 +160,7 @@ func TestWatch(t *testing.T) {
 		testkit.Equal(t, "exit code", r.stop(t), 0)
 		testkit.Equal(t, "stderr", r.stderr.String(), "")
 	}
-	// Nothing of it stays on the server for long.
+	// The server soon removes their consumers.
 	stream, err := js.Stream(t.Context(), events.StreamEvents)
 	testkit.Must(t, err)
 	for info := range stream.ListConsumers(t.Context()).Info() {
@@ -184,11 +184,11 @@ func TestWatchSurvivesGarbage(t *testing.T) {
 	}
 	serve(t, settings(newSQLite(t).env, with("NATS_URL", env["NATS_URL"])))
 	publish(t, js, requestFor(t, "order-1", "acme"))
-	testkit.Eventually(t, "the outcome behind", func() bool { return strings.Contains(r.stdout.String(), "tenant.provisioned acme") })
+	testkit.Eventually(t, "the outcome after the garbage", func() bool { return strings.Contains(r.stdout.String(), "tenant.provisioned acme") })
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 }
 
-func TestJSONIsOneLineAnEvent(t *testing.T) {
+func TestJSONIsOneLinePerEvent(t *testing.T) {
 	t.Parallel()
 	e, err := events.Decode(requestFor(t, "1", "acme").Header, requestFor(t, "1", "acme").Data)
 	testkit.Must(t, err)

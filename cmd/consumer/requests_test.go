@@ -11,9 +11,9 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
+func TestRequestsShowListsAttemptsAndReplays(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
-		env, js := provisioned(t, d)
+		env, js := startProvisioned(t, d)
 		show := func(id string, more ...string) (code int, stdout, stderr string) {
 			return command(t, env, append([]string{"requests", "show", billing, id}, more...)...)
 		}
@@ -21,7 +21,7 @@ func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
 		replay := requestFor(t, "order-2", "acme")
 		replay.Header.Set("Replay-Number", "1")
 		publish(t, js, replay)
-		settled(t, js)
+		awaitSettled(t, js)
 
 		var code int
 		var stdout, stderr string
@@ -41,14 +41,14 @@ func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
 		code, stdout, _ = show("order-2", "--json")
 		testkit.Equal(t, "exit code", code, 0)
 		view := objects[requestView](t, stdout)[0]
-		var turns []string
-		for _, turn := range view.History {
-			turns = append(turns, fmt.Sprintf("%s %d %d %s", turn.Event, turn.Replay, turn.Attempt, turn.Cause))
-			if time.Since(turn.At).Abs() > 10*time.Minute {
-				t.Errorf("at %s", turn.At)
+		var history []string
+		for _, entry := range view.History {
+			history = append(history, fmt.Sprintf("%s %d %d %s", entry.Event, entry.Replay, entry.Attempt, entry.Cause))
+			if time.Since(entry.At).Abs() > 10*time.Minute {
+				t.Errorf("at %s", entry.At)
 			}
 		}
-		testkit.Equal(t, "history", strings.Join(turns, ", "), "begun 0 1 , failed 0 1 TENANT_EXISTS, begun 1 1 , failed 1 1 TENANT_EXISTS")
+		testkit.Equal(t, "history", strings.Join(history, ", "), "begun 0 1 , failed 0 1 TENANT_EXISTS, begun 1 1 , failed 1 1 TENANT_EXISTS")
 		validator(t)(view.Outcome)
 		if view.Key != key || view.State != "failed" || view.Replay != 1 || !view.DeadLetterConfirmed || view.TenantID != "acme" ||
 			view.OutcomeType != events.TypeProvisioningFailed {
@@ -60,7 +60,7 @@ func TestRequestsShowTellsAttemptsAndReplays(t *testing.T) {
 		testkit.Contains(t, "a request that succeeded", stdout, "state        provisioned\n", "dead letter  none\n", "begun", "provisioned")
 
 		code, stdout, stderr = show("order-9")
-		testkit.Equal(t, "exit code of one that is not there", code, 1)
+		testkit.Equal(t, "exit code of an unknown request", code, 1)
 		testkit.Equal(t, "stdout", stdout, "")
 		testkit.Contains(t, "stderr", stderr, `no request with source "/billing" and id "order-9"`)
 	})

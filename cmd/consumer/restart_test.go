@@ -12,11 +12,11 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// What a stopped service hands back to its own embedded server is there at once after a restart, and the
+// A stopped service releases requests to its embedded server. They are redelivered immediately after a restart, and the
 // attempt does not count.
 func TestRestartOfTheEmbeddedServer(t *testing.T) {
 	t.Parallel()
-	const requests, ackWait = 60, 4 * testkit.Patience // which is not waited for
+	const requests, ackWait = 60, 4 * testkit.Patience // longer than the test waits
 	d := newSQLite(t)
 	env := settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)),
 		with("DRAIN_TIMEOUT", "1ms"), with("ACK_WAIT", ackWait.String()), with("MAX_ATTEMPTS", "1"))
@@ -30,7 +30,7 @@ func TestRestartOfTheEmbeddedServer(t *testing.T) {
 	begin := time.Now()
 	for range 5 {
 		steps := strings.Count(p.stderr.String(), "Step ") + 20
-		testkit.Eventually(t, "it is at work", func() bool {
+		testkit.Eventually(t, "the program is at work", func() bool {
 			return strings.Count(p.stderr.String(), "Step ") >= steps || isSettled(t, js)
 		})
 		p.signal(t, syscall.SIGTERM)
@@ -39,12 +39,12 @@ func TestRestartOfTheEmbeddedServer(t *testing.T) {
 		testkit.Logged(t, &p.stderr, "taking requests", "workers")
 		js = natstest.JetStream(t, url)
 	}
-	settled(t, js)
+	awaitSettled(t, js)
 	if took := time.Since(begin); took > ackWait/2 {
 		t.Errorf("settled after %s", took)
 	}
-	outcomes := stored(t, js)
-	testkit.Equal(t, "outcomes", census(t, outcomes), fmt.Sprintf("provisioned %d", requests))
+	outcomes := storedOutcomes(t, js)
+	testkit.Equal(t, "outcomes", countOutcomes(t, outcomes), fmt.Sprintf("provisioned %d", requests))
 	for _, e := range outcomes {
 		data, err := events.ProvisionedFrom(e)
 		testkit.Must(t, err)

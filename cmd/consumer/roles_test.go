@@ -23,7 +23,7 @@ const (
 	docexRole    = "docex"
 )
 
-// roles is a server with the roles, in its database for tenants, and a NATS server.
+// roles is a PostgreSQL server with the roles, in its database for tenants, and a NATS server.
 type roles struct {
 	t    *testing.T
 	s    *postgrestest.Server
@@ -46,19 +46,19 @@ func (r *roles) apply(file string) {
 	r.t.Helper()
 	text, err := os.ReadFile("../../deploy/postgres/" + file)
 	testkit.Must(r.t, err)
-	testkit.Must(r.t, r.as(r.s.URL, string(text)))
+	testkit.Must(r.t, r.executeAs(r.s.URL, string(text)))
 }
 
 // exec runs statements as the administrator.
 func (r *roles) exec(statements ...string) {
 	r.t.Helper()
 	for _, statement := range statements {
-		testkit.Must(r.t, r.as(r.s.URL, statement))
+		testkit.Must(r.t, r.executeAs(r.s.URL, statement))
 	}
 }
 
-// as runs SQL, of several statements perhaps, as who the URL names.
-func (r *roles) as(url, text string) error {
+// executeAs runs SQL, which may be several statements, as the role in the URL.
+func (r *roles) executeAs(url, text string) error {
 	r.t.Helper()
 	conn, err := pgx.Connect(r.t.Context(), url)
 	if err != nil {
@@ -69,17 +69,17 @@ func (r *roles) as(url, text string) error {
 	return err
 }
 
-// may asserts that the role can run each statement, or lacks the permission.
-func (r *roles) may(role string, want bool, statements ...string) {
+// assertPermitted asserts that the role can run each statement, or lacks the permission.
+func (r *roles) assertPermitted(role string, want bool, statements ...string) {
 	r.t.Helper()
 	for _, statement := range statements {
-		err := r.as(r.s.URLOf(role, secret), statement)
+		err := r.executeAs(r.s.URLOf(role, secret), statement)
 		var refused *pgconn.PgError
 		switch {
 		case want && err != nil:
 			r.t.Errorf("%s cannot: %s: %v", role, statement, err)
 		case !want && (!errors.As(err, &refused) || refused.Code != "42501"):
-			r.t.Errorf("%s is not refused: %s: %v", role, statement, err)
+			r.t.Errorf("%s has the permission: %s: %v", role, statement, err)
 		}
 	}
 }
@@ -90,7 +90,7 @@ func (r *roles) env(role string, more ...map[string]string) map[string]string {
 	}, more...)...)
 }
 
-// provision has a running service provision a tenant, and returns its only outcome.
+// provision has the running service provision a tenant, and returns the outcome.
 func (r *roles) provision(tenant string) (code int, outcome string) {
 	r.t.Helper()
 	r.ids++
@@ -102,7 +102,7 @@ func (r *roles) provision(tenant string) (code int, outcome string) {
 // The service works with only the permissions of the file, whether it creates its registry or the registry exists.
 func TestServiceRole(t *testing.T) {
 	t.Parallel()
-	for name, files := range map[string][]string{"registry of its own": nil, "registry of somebody else": {"registry.sql"}} {
+	for name, files := range map[string][]string{"registry of its own": nil, "registry of another role": {"registry.sql"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRoles(t)
@@ -111,20 +111,20 @@ func TestServiceRole(t *testing.T) {
 			}
 			r.exec("CREATE TABLE public.somebody_elses (secret text)")
 			d := postgresAt(t, r.s.URL, r.s.URLOf(serviceRole, secret))
-			asked := serve(t, r.env(serviceRole))
+			service := serve(t, r.env(serviceRole))
 			code, outcome := r.provision("as_asked")
-			testkit.Equal(t, "exit code as asked", code, 0)
+			testkit.Equal(t, "exit code without a pool", code, 0)
 			testkit.Contains(t, "outcome", outcome, `"prepared":false`, `"tables":11,"indexes":18`, `"warnings":[]`)
-			testkit.Equal(t, "exit code", asked.stop(t), 0)
+			testkit.Equal(t, "exit code", service.stop(t), 0)
 
 			prepared := serve(t, r.env(serviceRole, with("PREPARED_BOUNDARIES", "1")))
-			d.holds(t, 1)
+			d.awaitPool(t, 1)
 			code, outcome = r.provision("from_the_pool")
 			testkit.Equal(t, "exit code from the pool", code, 0)
 			testkit.Contains(t, "outcome", outcome, `"prepared":true`)
 			testkit.Equal(t, "exit code", prepared.stop(t), 0)
 
-			r.may(serviceRole, false,
+			r.assertPermitted(serviceRole, false,
 				"SELECT * FROM public.somebody_elses",
 				"CREATE TABLE public.mine ()",
 				"CREATE TEMPORARY TABLE mine ()",
@@ -135,7 +135,7 @@ func TestServiceRole(t *testing.T) {
 				"SELECT rolpassword FROM pg_authid",
 				"COPY (SELECT 1) TO '/dev/null'",
 			)
-			// The migrations have run: nothing is made in the registry until the next upgrade.
+			// The migrations have run: the service creates nothing in the registry until the next upgrade.
 			if len(files) > 0 {
 				r.exec("REVOKE CREATE ON SCHEMA docex_system FROM " + serviceRole)
 				again := serve(t, r.env(serviceRole))
@@ -147,18 +147,18 @@ func TestServiceRole(t *testing.T) {
 	}
 }
 
-// Each permission of the service is needed: without it something fails, and the error names the permission.
-func TestServiceRoleWithoutARight(t *testing.T) {
+// The service needs each permission: without it something fails, and the error names the permission.
+func TestServiceRoleWithoutAPermission(t *testing.T) {
 	t.Parallel()
 	r := newRoles(t)
 	const create = "CREATE ON DATABASE tenants"
-	run := func(right string, says ...string) {
+	run := func(permission string, want ...string) {
 		t.Helper()
-		r.exec("REVOKE " + right + " FROM " + serviceRole)
-		defer r.exec("GRANT " + right + " TO " + serviceRole)
+		r.exec("REVOKE " + permission + " FROM " + serviceRole)
+		defer r.exec("GRANT " + permission + " TO " + serviceRole)
 		service := start(t, r.env(serviceRole), "run")
-		testkit.Eventually(t, "without "+right+" it says so", func() bool {
-			for _, part := range says {
+		testkit.Eventually(t, "without "+permission+" the log names it", func() bool {
+			for _, part := range want {
 				if !strings.Contains(service.stderr.String(), part) {
 					return false
 				}
@@ -166,38 +166,40 @@ func TestServiceRoleWithoutARight(t *testing.T) {
 			return true
 		})
 		if strings.Contains(service.stderr.String(), "taking requests") {
-			t.Errorf("without %s it takes requests", right)
+			t.Errorf("without %s the service takes requests", permission)
 		}
 		service.stop(t)
 	}
-	run("CONNECT ON DATABASE tenants", "waiting for the database", lacking("CONNECT on the database"))
-	run(create, lacking("CREATE on the database"), "registry.sql")
+	run("CONNECT ON DATABASE tenants", "waiting for the database", missingPermission("CONNECT on the database"))
+	run(create, missingPermission("CREATE on the database"), "registry.sql")
 	r.apply("registry.sql")
-	run("USAGE ON SCHEMA docex_system", lacking("USAGE and CREATE on schema docex_system"))
-	run("CREATE ON SCHEMA docex_system", lacking("USAGE and CREATE on schema docex_system"))
+	run("USAGE ON SCHEMA docex_system", missingPermission("USAGE and CREATE on schema docex_system"))
+	run("CREATE ON SCHEMA docex_system", missingPermission("USAGE and CREATE on schema docex_system"))
 
 	service := serve(t, r.env(serviceRole, with("HTTP_ADDR", "127.0.0.1:0")))
 	http := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 	r.exec("REVOKE " + create + " FROM " + serviceRole)
 	code, outcome := r.provision("acme")
 	testkit.Equal(t, "exit code without CREATE", code, 1)
-	testkit.Contains(t, "outcome", outcome, string(events.CausePermissionDenied), lacking("CREATE on the database"), `"left_behind":[]`)
+	testkit.Contains(t, "outcome", outcome, string(events.CausePermissionDenied), missingPermission("CREATE on the database"), `"left_behind":[]`)
 	r.exec("GRANT " + create + " TO " + serviceRole)
 
-	for _, right := range []string{
+	for _, permission := range []string{
 		"USAGE ON SCHEMA docex_system", "INSERT ON docex_system.tenant_requests", "UPDATE ON docex_system.tenant_registry",
 	} {
-		r.exec("REVOKE " + right + " FROM " + serviceRole)
-		notReady(t, http, lacking("USAGE on schema docex_system, and SELECT, INSERT and UPDATE on tenant_registry"))
-		r.exec("GRANT " + right + " TO " + serviceRole)
-		testkit.Eventually(t, "it goes on", func() bool { code, _ := get(t, http+"/readyz"); return code == 200 })
+		r.exec("REVOKE " + permission + " FROM " + serviceRole)
+		awaitNotReady(t, http, missingPermission("USAGE on schema docex_system, and SELECT, INSERT and UPDATE on tenant_registry"))
+		r.exec("GRANT " + permission + " TO " + serviceRole)
+		testkit.Eventually(t, "the service is ready again", func() bool { code, _ := get(t, http+"/readyz"); return code == 200 })
 	}
 	code, _ = r.provision("acme")
 	testkit.Equal(t, "exit code once all is granted", code, 0)
 }
 
-// lacking is the text that names a missing permission.
-func lacking(right string) string { return "the database role lacks a permission; grant it " + right }
+// missingPermission is the text that names a missing permission.
+func missingPermission(permission string) string {
+	return "the database role lacks a permission; grant it " + permission
+}
 
 // The read-only role needs few permissions, writes nothing and sees no tenant's rows.
 func TestOperatorRole(t *testing.T) {
@@ -206,30 +208,30 @@ func TestOperatorRole(t *testing.T) {
 	service := serve(t, r.env(serviceRole, with("PREPARED_BOUNDARIES", "1")))
 	code, _ := r.provision("acme")
 	testkit.Equal(t, "exit code", code, 0)
-	postgresAt(t, r.s.URL, r.s.URL).holds(t, 1)
+	postgresAt(t, r.s.URL, r.s.URL).awaitPool(t, 1)
 	testkit.Equal(t, "exit code", service.stop(t), 0)
 
 	commands := [][]string{
 		{"tenants", "list"}, {"tenants", "show", "acme"}, {"tenants", "verify"}, {"requests", "show", requestSource, "1"}, {"doctor"},
 	}
 	env := r.env(operatorRole, with("PREPARED_BOUNDARIES", "1"))
-	looks := func(args []string) (int, string) {
+	runCommand := func(args []string) (int, string) {
 		t.Helper()
 		code, stdout, stderr := command(t, env, args...)
 		return code, stdout + stderr
 	}
-	code, said := looks(commands[0])
-	testkit.Equal(t, "exit code before the registry is opened", code, 1)
-	testkit.Contains(t, "what is said", said, lacking("USAGE on schema docex_system, and SELECT on tenant_registry"))
-	r.apply("roles.sql") // once there is a registry
+	code, output := runCommand(commands[0])
+	testkit.Equal(t, "exit code before the grants on the registry", code, 1)
+	testkit.Contains(t, "output", output, missingPermission("USAGE on schema docex_system, and SELECT on tenant_registry"))
+	r.apply("roles.sql") // again, now that the registry exists
 	r.apply("roles.sql")
 	for _, args := range commands {
-		code, said := looks(args)
+		code, output := runCommand(args)
 		if code != 0 {
-			t.Errorf("%v: exit code %d: %s", args, code, said)
+			t.Errorf("%v: exit code %d: %s", args, code, output)
 		}
 	}
-	r.may(operatorRole, false,
+	r.assertPermitted(operatorRole, false,
 		"INSERT INTO docex_system.tenant_registry SELECT * FROM docex_system.tenant_registry",
 		"UPDATE docex_system.tenant_registry SET display_name = ''",
 		"DELETE FROM docex_system.tenant_requests",
@@ -245,51 +247,51 @@ func TestOperatorRole(t *testing.T) {
 		"SET ROLE "+serviceRole,
 	)
 
-	// Without any one permission something fails, and the error names the permission.
+	// Without any one permission a command fails, and the error names the permission.
 	const registry = "USAGE on schema docex_system, and SELECT on tenant_registry, tenant_requests and prepared_boundaries"
-	for right, c := range map[string]struct {
+	for permission, c := range map[string]struct {
 		args []string
-		says string
+		want string
 	}{
-		"CONNECT ON DATABASE tenants":                {commands[0], lacking("CONNECT on the database")},
-		"USAGE ON SCHEMA docex_system":               {commands[0], lacking(registry)},
-		"SELECT ON docex_system.tenant_registry":     {commands[2], lacking(registry)},
-		"SELECT ON docex_system.tenant_requests":     {commands[3], lacking(registry)},
-		"SELECT ON docex_system.prepared_boundaries": {commands[4], lacking(registry)},
+		"CONNECT ON DATABASE tenants":                {commands[0], missingPermission("CONNECT on the database")},
+		"USAGE ON SCHEMA docex_system":               {commands[0], missingPermission(registry)},
+		"SELECT ON docex_system.tenant_registry":     {commands[2], missingPermission(registry)},
+		"SELECT ON docex_system.tenant_requests":     {commands[3], missingPermission(registry)},
+		"SELECT ON docex_system.prepared_boundaries": {commands[4], missingPermission(registry)},
 	} {
-		r.exec("REVOKE " + right + " FROM " + operatorRole)
-		_, said := looks(c.args)
-		testkit.Contains(t, "without "+right, said, c.says)
+		r.exec("REVOKE " + permission + " FROM " + operatorRole)
+		_, output := runCommand(c.args)
+		testkit.Contains(t, "without "+permission, output, c.want)
 		r.apply("roles.sql")
 	}
-	testkit.Equal(t, "what the operator owns", len(postgresAt(t, r.s.URL, r.s.URL).rows(system,
+	testkit.Equal(t, "objects of the operator", len(postgresAt(t, r.s.URL, r.s.URL).rows(system,
 		"SELECT classid::text FROM pg_shdepend WHERE deptype = 'o' AND refobjid = '"+operatorRole+"'::regrole")), 0)
 }
 
 // DocEX may write rows but not change structure, in tenants old and new, and may read the registry.
-func TestRoleOfTheSystemInTheTenants(t *testing.T) {
+func TestDocEXRole(t *testing.T) {
 	t.Parallel()
 	r := newRoles(t)
 	service := serve(t, r.env(serviceRole, with("PREPARED_BOUNDARIES", "1")))
 	d := postgresAt(t, r.s.URL, r.s.URL)
-	d.holds(t, 1)
+	d.awaitPool(t, 1)
 	insert := func(schema string) string {
 		return "INSERT INTO " + schema + ".docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')"
 	}
 	for _, tenant := range []string{"one", "two"} { // the second was prepared after the first
 		code, _ := r.provision(tenant)
 		testkit.Equal(t, "exit code", code, 0)
-		d.holds(t, 1)
-		r.may(docexRole, true, insert("tenant_"+tenant), "SELECT * FROM tenant_"+tenant+".docbasket",
+		d.awaitPool(t, 1)
+		r.assertPermitted(docexRole, true, insert("tenant_"+tenant), "SELECT * FROM tenant_"+tenant+".docbasket",
 			"UPDATE tenant_"+tenant+".docbasket SET name = 'c'", "DELETE FROM tenant_"+tenant+".docbasket")
 	}
-	// Made before the rights were given, or taken from them since.
+	// As for tenants that were created before the grants, or lost them.
 	r.exec("REVOKE ALL ON SCHEMA tenant_one FROM docex", "REVOKE ALL ON ALL TABLES IN SCHEMA tenant_two FROM docex")
-	r.may(docexRole, false, insert("tenant_one"), insert("tenant_two"))
+	r.assertPermitted(docexRole, false, insert("tenant_one"), insert("tenant_two"))
 	r.apply("roles.sql")
-	r.may(docexRole, true, insert("tenant_one"), insert("tenant_two"), insert("docex_system"),
+	r.assertPermitted(docexRole, true, insert("tenant_one"), insert("tenant_two"), insert("docex_system"),
 		"SELECT * FROM docex_system.tenant_registry")
-	r.may(docexRole, false,
+	r.assertPermitted(docexRole, false,
 		"DELETE FROM docex_system.tenant_registry",
 		"UPDATE docex_system.tenant_registry SET display_name = ''",
 		"INSERT INTO docex_system.tenant_registry SELECT * FROM docex_system.tenant_registry",
@@ -306,25 +308,25 @@ func TestRoleOfTheSystemInTheTenants(t *testing.T) {
 	testkit.Equal(t, "exit code of verify", code, 0)
 	testkit.Equal(t, "exit code", service.stop(t), 0)
 
-	for _, right := range []string{"SELECT", "INSERT", "UPDATE", "DELETE"} {
-		r.exec("REVOKE " + right + " ON tenant_one.docbasket FROM docex")
-		r.may(docexRole, false, map[string]string{
+	for _, permission := range []string{"SELECT", "INSERT", "UPDATE", "DELETE"} {
+		r.exec("REVOKE " + permission + " ON tenant_one.docbasket FROM docex")
+		r.assertPermitted(docexRole, false, map[string]string{
 			"SELECT": "SELECT * FROM tenant_one.docbasket", "INSERT": insert("tenant_one"),
 			"UPDATE": "UPDATE tenant_one.docbasket SET name = 'c'", "DELETE": "DELETE FROM tenant_one.docbasket",
-		}[right])
+		}[permission])
 	}
 }
 
-// An existing role with more permissions than it should have is not accepted silently.
-func TestRolesThatMayTooMuchAreRefused(t *testing.T) {
+// The file rejects an existing role that has more permissions than it should.
+func TestRolesWithTooManyPermissionsAreRejected(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
 	s.Exec("CREATE ROLE " + serviceRole + " CREATEDB")
 	r := &roles{t: t, s: s}
 	text, err := os.ReadFile("../../deploy/postgres/roles.sql")
 	testkit.Must(t, err)
-	err = r.as(s.URL, string(text))
+	err = r.executeAs(s.URL, string(text))
 	if err == nil || !strings.Contains(err.Error(), "more permissions than it needs") {
-		t.Errorf("it is taken: %v", err)
+		t.Errorf("the role is accepted: %v", err)
 	}
 }

@@ -21,31 +21,30 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// A secret that is recognised however it is written: what surrounds its core has to be encoded in a URL, and the core
-// has not.
+// The core of the secret is the same in every encoding. The rest must be encoded in a URL.
 const (
 	secretCore = "Zq7kept8private"
 	hardSecret = secretCore + "/@:%,&?# é+" + secretCore
 )
 
-// inURL is a text as it may stand anywhere in a URL.
+// inURL encodes a text for any part of a URL.
 func inURL(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
 
-// everything is all that comes out of a program that was given secrets.
-type everything struct {
+// allOutput collects the output of a program that has secrets.
+type allOutput struct {
 	t    *testing.T
 	text strings.Builder
 }
 
-// add takes the output of something into account.
-func (e *everything) add(what string, texts ...string) {
+// add adds output.
+func (e *allOutput) add(what string, texts ...string) {
 	for _, text := range texts {
 		e.text.WriteString("\n== " + what + "\n" + text)
 	}
 }
 
-// holdsNo reports a secret in it.
-func (e *everything) holdsNo(secrets ...string) {
+// assertLacks asserts that no secret is in the output.
+func (e *allOutput) assertLacks(secrets ...string) {
 	e.t.Helper()
 	text := e.text.String()
 	for _, s := range secrets {
@@ -58,8 +57,8 @@ func (e *everything) holdsNo(secrets ...string) {
 	}
 }
 
-// tellingCommands are all that connect, or show the configuration.
-var tellingCommands = [][]string{
+// connectingCommands are the commands that connect, or show the configuration.
+var connectingCommands = [][]string{
 	{"config"},
 	{"config", "--json"},
 	{"watch"},
@@ -75,13 +74,13 @@ var tellingCommands = [][]string{
 	{"health"},
 }
 
-// tell runs the service and every command in an environment, with all that they log, and returns all that they say.
-func tell(t *testing.T, env map[string]string) *everything {
+// collectOutput runs the service and every command in an environment, and returns their output and all their logs.
+func collectOutput(t *testing.T, env map[string]string) *allOutput {
 	t.Helper()
-	e := &everything{t: t}
+	e := &allOutput{t: t}
 	env = settings(env, with("LOG_LEVEL", "debug"), with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", "127.0.0.1:0"))
 	service := start(t, env, "run")
-	testkit.Eventually(t, "the service has something to say", func() bool {
+	testkit.Eventually(t, "the service takes requests, waits or has exited", func() bool {
 		select {
 		case <-service.done:
 			return true
@@ -95,7 +94,7 @@ func tell(t *testing.T, env map[string]string) *everything {
 		addr := testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
 		for _, path := range []string{"/readyz", "/livez", "/metrics", "/"} {
 			_, body, err := fetch(t, "http://"+addr+path)
-			if err != nil { // it ends by itself where waiting is of no use
+			if err != nil { // the service exits if it is useless to wait
 				service.wait(t)
 				break
 			}
@@ -103,7 +102,7 @@ func tell(t *testing.T, env map[string]string) *everything {
 		}
 	}
 	env["HTTP_ADDR"] = testkit.FreeAddr(t)
-	for _, args := range tellingCommands {
+	for _, args := range connectingCommands {
 		if args[0] == "watch" && !strings.Contains(service.stderr.String(), "waiting for NATS") { // it would not end
 			watch := start(t, env, args...)
 			watch.stop(t)
@@ -119,7 +118,7 @@ func tell(t *testing.T, env map[string]string) *everything {
 }
 
 // Secrets in the configuration appear in no output, whatever is wrong with the configuration or the servers.
-func TestSecretsStayInside(t *testing.T) {
+func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	encoded := inURL(hardSecret)
 	unused := testkit.FreeAddr(t)
@@ -131,37 +130,37 @@ func TestSecretsStayInside(t *testing.T) {
 	nats := func(url string) map[string]string { return with("NATS_URL", url) }
 	database := func(url string) map[string]string { return merge(nats("nats://"+unused), with("DATABASE_URL", url)) }
 	for name, env := range map[string]map[string]string{
-		"NATS away":               nats("nats://me:" + encoded + "@" + unused),
-		"NATS away, token":        nats("nats://" + encoded + "@" + unused),
-		"NATS away, several":      nats("nats://me:" + encoded + "@" + unused + ",tls://" + encoded + "@" + unused),
-		"NATS, wrong password":    nats(user.Replace(locked)),
-		"NATS, wrong token":       nats(strings.Replace(locked, "://", "://"+encoded+"@", 1)),
-		"NATS, not encoded":       nats("nats://me:" + hardSecret + "@" + unused),
-		"NATS, no host":           nats("nats://me:" + encoded + "@"),
-		"NATS, port":              nats("nats://me:" + encoded + "@127.0.0.1:port"),
-		"NATS, bad encoding":      nats("nats://me:" + secretCore + "%zz@" + unused),
-		"NATS, parameter":         nats("nats://" + unused + "/?password=" + encoded),
-		"NATS, wrong creds":       merge(nats(locked), with("NATS_CREDS", creds)),
-		"NATS, creds and away":    merge(nats("nats://"+unused), with("NATS_CREDS", creds)),
-		"PostgreSQL away":         database("postgres://me:" + encoded + "@" + unused + "/tenants"),
-		"PostgreSQL away, hosts":  database("postgres://me:" + encoded + "@" + unused + "," + unused + "/tenants"),
-		"PostgreSQL, parameter":   database("postgres://" + unused + "/tenants?user=me&password=" + encoded),
-		"PostgreSQL, its key":     database("postgres://me@" + unused + "/tenants?sslpassword=" + encoded),
-		"PostgreSQL, name hidden": database("postgres://" + unused + "/tenants?user=me&pass%77ord=" + encoded),
-		"PostgreSQL, password":    database(s.URLOf("me", hardSecret)),
-		"PostgreSQL, not encoded": database("postgres://me:" + hardSecret + "@" + unused + "/tenants"),
-		"PostgreSQL, port":        database("postgres://me:" + encoded + "@127.0.0.1:port/tenants"),
-		"PostgreSQL, mode":        database("postgres://me:" + encoded + "@" + unused + "/tenants?sslmode=perhaps"),
-		"PostgreSQL, mode again":  database("postgres://" + unused + "/tenants?sslmode=perhaps&password=" + encoded),
-		"PostgreSQL, encoding":    database("postgres://me:" + secretCore + "%zz@" + unused + "/tenants"),
-		"PostgreSQL, encoding 2":  database("postgres://" + unused + "/tenants?password=" + secretCore + "%zz"),
-		"PostgreSQL, spaces":      database("postgres://" + unused + "/tenants?connect_timeout=x&password=a " + secretCore),
-		"PostgreSQL, certificate": database("postgres://me:" + encoded + "@" + unused + "/tenants?sslmode=verify-full&sslrootcert=/nowhere"),
-		"PostgreSQL, unknown":     database("postgres://me:" + encoded + "@" + unused + "/tenants?hostt=" + encoded),
-		"PostgreSQL, keywords":    database("host=127.0.0.1 user=me password=" + hardSecret),
-		"PostgreSQL, quoted":      database("host=127.0.0.1 user=me password='" + hardSecret + "'"),
-		"another database":        database("mysql://me:" + encoded + "@" + unused + "/tenants"),
-		"no URL":                  database("me:" + hardSecret + "@" + unused),
+		"NATS unavailable":              nats("nats://me:" + encoded + "@" + unused),
+		"NATS unavailable, token":       nats("nats://" + encoded + "@" + unused),
+		"NATS unavailable, several":     nats("nats://me:" + encoded + "@" + unused + ",tls://" + encoded + "@" + unused),
+		"NATS, wrong password":          nats(user.Replace(locked)),
+		"NATS, wrong token":             nats(strings.Replace(locked, "://", "://"+encoded+"@", 1)),
+		"NATS, not encoded":             nats("nats://me:" + hardSecret + "@" + unused),
+		"NATS, no host":                 nats("nats://me:" + encoded + "@"),
+		"NATS, port":                    nats("nats://me:" + encoded + "@127.0.0.1:port"),
+		"NATS, bad encoding":            nats("nats://me:" + secretCore + "%zz@" + unused),
+		"NATS, parameter":               nats("nats://" + unused + "/?password=" + encoded),
+		"NATS, wrong creds":             merge(nats(locked), with("NATS_CREDS", creds)),
+		"NATS unavailable, creds":       merge(nats("nats://"+unused), with("NATS_CREDS", creds)),
+		"PostgreSQL unavailable":        database("postgres://me:" + encoded + "@" + unused + "/tenants"),
+		"PostgreSQL unavailable, hosts": database("postgres://me:" + encoded + "@" + unused + "," + unused + "/tenants"),
+		"PostgreSQL, parameter":         database("postgres://" + unused + "/tenants?user=me&password=" + encoded),
+		"PostgreSQL, its key":           database("postgres://me@" + unused + "/tenants?sslpassword=" + encoded),
+		"PostgreSQL, name hidden":       database("postgres://" + unused + "/tenants?user=me&pass%77ord=" + encoded),
+		"PostgreSQL, password":          database(s.URLOf("me", hardSecret)),
+		"PostgreSQL, not encoded":       database("postgres://me:" + hardSecret + "@" + unused + "/tenants"),
+		"PostgreSQL, port":              database("postgres://me:" + encoded + "@127.0.0.1:port/tenants"),
+		"PostgreSQL, mode":              database("postgres://me:" + encoded + "@" + unused + "/tenants?sslmode=perhaps"),
+		"PostgreSQL, mode again":        database("postgres://" + unused + "/tenants?sslmode=perhaps&password=" + encoded),
+		"PostgreSQL, encoding":          database("postgres://me:" + secretCore + "%zz@" + unused + "/tenants"),
+		"PostgreSQL, encoding 2":        database("postgres://" + unused + "/tenants?password=" + secretCore + "%zz"),
+		"PostgreSQL, spaces":            database("postgres://" + unused + "/tenants?connect_timeout=x&password=a " + secretCore),
+		"PostgreSQL, certificate":       database("postgres://me:" + encoded + "@" + unused + "/tenants?sslmode=verify-full&sslrootcert=/nowhere"),
+		"PostgreSQL, unknown":           database("postgres://me:" + encoded + "@" + unused + "/tenants?hostt=" + encoded),
+		"PostgreSQL, keywords":          database("host=127.0.0.1 user=me password=" + hardSecret),
+		"PostgreSQL, quoted":            database("host=127.0.0.1 user=me password='" + hardSecret + "'"),
+		"another database":              database("mysql://me:" + encoded + "@" + unused + "/tenants"),
+		"no URL":                        database("me:" + hardSecret + "@" + unused),
 		"headers of traces": merge(nats("nats://"+unused), map[string]string{
 			"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer " + secretCore, "PGPASSWORD": secretCore,
 			"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "authorization=" + secretCore,
@@ -172,16 +171,16 @@ func TestSecretsStayInside(t *testing.T) {
 			if env["DATABASE_URL"] == "" {
 				env["DATABASE_URL"] = newSQLite(t).env["DATABASE_URL"]
 			} else if strings.HasPrefix(env["DATABASE_URL"], "postgres://") {
-				env["NATS_URL"] = natstest.Start(t) // the service gets as far as the database
+				env["NATS_URL"] = natstest.Start(t) // the service reaches the database
 			}
-			e := tell(t, env)
-			e.holdsNo(secretCore, hardSecret, seed)
-			testkit.Contains(t, "what was said", e.text.String(), "consumer: ")
+			e := collectOutput(t, env)
+			e.assertLacks(secretCore, hardSecret, seed)
+			testkit.Contains(t, "output", e.text.String(), "consumer: ")
 		})
 	}
 }
 
-// With the right secrets all works, and neither logs, metrics, events nor dead letters hold them.
+// With valid secrets the service works, and neither logs, metrics, events nor dead letters hold them.
 func TestSecretsAreNotPublished(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
@@ -203,11 +202,11 @@ func TestSecretsAreNotPublished(t *testing.T) {
 			t.Parallel()
 			env["REGISTRY_SCHEMA"], env["SCHEMA_TEMPLATE"] = "of_"+name, name+"_{tenant_id}"
 			service := serve(t, settings(env, with("LOG_LEVEL", "debug"), with("HTTP_ADDR", "127.0.0.1:0")))
-			for _, code := range []int{0, 1} { // the second time there is the tenant
+			for _, code := range []int{0, 1} { // the second time the tenant exists
 				got, _, stderr := command(t, settings(env), requestArgs("acme", "--wait", outcomeWait)...)
 				testkit.Equal(t, "exit code: "+stderr, got, code)
 			}
-			e := tell(t, env)
+			e := collectOutput(t, env)
 			_, body := get(t, "http://"+testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")+"/metrics")
 			e.add("/metrics", body)
 			c, err := config.Load(t.Context(), envconfig.MapLookuper(env))
@@ -221,17 +220,17 @@ func TestSecretsAreNotPublished(t *testing.T) {
 			testkit.Equal(t, "exit code", service.stop(t), 0)
 			e.add("the service", service.stderr.String())
 			if strings.Contains(service.stderr.String(), "Acme Inc.") {
-				t.Error("the log holds what a customer is called")
+				t.Error("the log holds the name of a customer")
 			}
-			e.holdsNo(secretCore, hardSecret, seed)
-			testkit.Contains(t, "what was said", e.text.String(), "taking requests", "TENANT_EXISTS", "tenant.provisioned",
+			e.assertLacks(secretCore, hardSecret, seed)
+			testkit.Contains(t, "output", e.text.String(), "taking requests", "TENANT_EXISTS", "tenant.provisioned",
 				"tenant_provisioner_outcomes_total", "DATABASE_URL=postgres://")
 		})
 	}
 }
 
-// addStream takes the messages of a stream into account, of which there must be some.
-func (e *everything) addStream(t *testing.T, js jetstream.JetStream, name string) {
+// addStream adds the messages of a stream, which must have some.
+func (e *allOutput) addStream(t *testing.T, js jetstream.JetStream, name string) {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), name)
 	testkit.Must(t, err)
@@ -251,20 +250,20 @@ func (e *everything) addStream(t *testing.T, js jetstream.JetStream, name string
 	}
 }
 
-// A password in a file is none of the program's output either.
+// A password in a file does not appear in the output either.
 func TestPasswordFile(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
 	s.Exec("CREATE ROLE me LOGIN PASSWORD '"+secretCore+"'", "GRANT CREATE ON DATABASE tenants TO me")
 	file := filepath.Join(t.TempDir(), "passwords")
 	testkit.Must(t, os.WriteFile(file, []byte("*:*:*:me:"+secretCore+"\n"), 0o600))
-	through := strings.Replace(s.URLOf("me", ""), "me:@", "me@", 1) + "&passfile=" + url.QueryEscape(file)
-	e := tell(t, map[string]string{"DATABASE_URL": through, "NATS_URL": natstest.Start(t)})
-	e.holdsNo(secretCore)
-	testkit.Contains(t, "what was said", e.text.String(), "taking requests")
+	withPassfile := strings.Replace(s.URLOf("me", ""), "me:@", "me@", 1) + "&passfile=" + url.QueryEscape(file)
+	e := collectOutput(t, map[string]string{"DATABASE_URL": withPassfile, "NATS_URL": natstest.Start(t)})
+	e.assertLacks(secretCore)
+	testkit.Contains(t, "output", e.text.String(), "taking requests")
 }
 
-// Spans go to another party's server: they hold user names of logins, and none of the collector's own headers.
+// Spans go to a third party: they hold user names, but no secrets and no headers for the collector.
 func TestSecretsAreNotTraced(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
@@ -284,7 +283,7 @@ func TestSecretsAreNotTraced(t *testing.T) {
 	}
 	p.signal(t, syscall.SIGTERM)
 	testkit.Equal(t, "exit code", p.wait(t), 0)
-	e := &everything{t: t}
+	e := &allOutput{t: t}
 	e.add("the log", p.stderr.String())
 	if len(seen.all) == 0 {
 		t.Error("nothing was traced")
@@ -292,5 +291,5 @@ func TestSecretsAreNotTraced(t *testing.T) {
 	for _, span := range seen.all {
 		e.add("a span", span.String())
 	}
-	e.holdsNo(secretCore, hardSecret)
+	e.assertLacks(secretCore, hardSecret)
 }

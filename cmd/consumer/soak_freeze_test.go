@@ -4,12 +4,11 @@ package main
 
 import "testing"
 
-// The whole freeze matrix: with the connection to NATS as it was, and with one that the server has given up in the
-// meantime.
+// The whole freeze matrix: with an intact connection to NATS, and with one that the server has closed.
 func TestSoakFrozenReplica(t *testing.T) {
 	cases := frozenCases()
 	for _, c := range frozenCases() {
-		if !c.waits && (c.then.remove || c.then.replay) {
+		if !c.blocksOthers && (c.then.remove || c.then.replay) {
 			c.drop = true
 			c.name += ", connection lost"
 			cases = append(cases, c)

@@ -14,22 +14,22 @@ import (
 
 // The database is unavailable for a minute, with the delays of production.
 func TestSoakPostgresIsStoppedForAMinute(t *testing.T) {
-	const away = time.Minute
-	o := outage{begin: (*postgrestest.Server).Stop, stopWatching: (*postgrestest.Server).Start, says: "connect"}
-	asked := 0
-	o.under(t, postgrestest.Private(t), 200, 200*time.Millisecond, func(fleet []*replica) {
-		for until := time.Now().Add(away); time.Now().Before(until); time.Sleep(time.Second) {
+	const duration = time.Minute
+	o := outage{begin: (*postgrestest.Server).Stop, end: (*postgrestest.Server).Start, reason: "connect"}
+	probes := 0
+	o.run(t, postgrestest.Private(t), 200, 200*time.Millisecond, func(fleet []*replica) {
+		for until := time.Now().Add(duration); time.Now().Before(until); time.Sleep(time.Second) {
 			for _, r := range fleet {
 				code, _ := get(t, r.http+"/readyz")
 				testkit.Equal(t, "/readyz", code, http.StatusServiceUnavailable)
-				asked++
+				probes++
 			}
 		}
 	}, with("BACKOFF_MIN", "1s"), with("BACKOFF_MAX", "5m"))
-	t.Logf("/readyz was 503 each of %d times within %s", asked, away)
+	t.Logf("/readyz was 503 each of %d times within %s", probes, duration)
 }
 
-// The servers that lead are killed again and again.
+// The leaders are killed repeatedly.
 func TestSoakNATSLeadersAreKilled(t *testing.T) {
 	for name, open := range map[string]func(*testing.T) testDatabase{"postgres": newPostgres, "sqlite": newSQLite} {
 		t.Run(name, func(t *testing.T) {

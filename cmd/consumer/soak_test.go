@@ -19,8 +19,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// Three replicas are killed at random moments while they work off requests of which some are duplicates,
-// invalid or no events at all. Nothing may be lost, doubled or half done.
+// Three replicas are killed at random moments while they process requests, of which some are duplicates, invalid or no
+// events. No request may be lost, duplicated or half done.
 func TestSoakRandomKills(t *testing.T) {
 	const (
 		replicas  = 3
@@ -29,12 +29,12 @@ func TestSoakRandomKills(t *testing.T) {
 	)
 	for name, engine := range map[string]struct {
 		open     func(*testing.T) testDatabase
-		requests int // what takes it about a minute
+		requests int // for about a minute
 	}{"postgres": {newPostgres, 2040}, "sqlite": {newSQLite, 6000}} {
 		t.Run(name, func(t *testing.T) {
 			requests := engine.requests
 			d, url := engine.open(t), natstest.Start(t)
-			// Kills are the only thing that spends attempts here; the limit is not what this test is about.
+			// Each kill may spend an attempt, and this test does not test the limit.
 			env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "2s"), with("MAX_ATTEMPTS", "100"),
 				with("LOG_LEVEL", "warn"))
 			fleet := make([]*process, replicas)
@@ -42,7 +42,7 @@ func TestSoakRandomKills(t *testing.T) {
 				fleet[i] = launch(t, env)
 			}
 			js := natstest.JetStream(t, url)
-			testkit.Eventually(t, "the streams are there", func() bool {
+			testkit.Eventually(t, "the streams exist", func() bool {
 				_, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
 				return err == nil
 			})
@@ -66,14 +66,14 @@ func TestSoakRandomKills(t *testing.T) {
 				fleet[i] = launch(t, env)
 				kills++
 			}
-			settled(t, js)
+			awaitSettled(t, js)
 			took := time.Since(started).Round(time.Second)
 
-			outcomes := stored(t, js)
-			asked := len(want) + undecodable
-			lost, doubled := judge(t, d, outcomes, want, undecodable)
-			t.Logf("%s: %d messages, %d requests, %d kills of %d consumers, %d lost, %d doubled, in %s, seed %d: %s", name,
-				requests, asked, kills, replicas, lost, doubled, took, seed, census(t, outcomes))
+			outcomes := storedOutcomes(t, js)
+			distinct := len(want) + undecodable
+			lost, duplicated := compareAll(t, d, outcomes, want, undecodable)
+			t.Logf("%s: %d messages, %d requests, %d kills of %d consumers, %d lost, %d duplicated, in %s, seed %d: %s", name,
+				requests, distinct, kills, replicas, lost, duplicated, took, seed, countOutcomes(t, outcomes))
 		})
 	}
 }
@@ -118,11 +118,11 @@ func idle(t *testing.T, js jetstream.JetStream) bool {
 	return info.NumPending == 0 && info.NumAckPending == 0
 }
 
-// judge compares outcomes with requests, the registry with outcomes, and every tenant with its definition. It
+// compareAll compares outcomes with requests, the registry with outcomes, and every tenant with its definition. It
 // returns how many requests have no outcome, and how many outcomes are one too many.
-func judge(
+func compareAll(
 	t *testing.T, d testDatabase, outcomes []event.Event, want map[string]events.CauseCode, undecodable int,
-) (lost, doubled int) {
+) (lost, duplicated int) {
 	t.Helper()
 	provisioned := map[string]bool{}
 	for _, e := range outcomes {
@@ -140,10 +140,10 @@ func judge(
 				continue
 			}
 		}
-		expected, open := want[request.ID]
-		if !open {
-			t.Errorf("request %s has two outcomes, or was never made", request.ID)
-			doubled++
+		expected, found := want[request.ID]
+		if !found {
+			t.Errorf("request %s has two outcomes, or was never published", request.ID)
+			duplicated++
 			continue
 		}
 		delete(want, request.ID)
@@ -161,5 +161,5 @@ func judge(
 			testkit.Equal(t, "rows of "+tenant, fmt.Sprint(d.rows(tenant, "SELECT count(*) FROM {b}"+table)), "[0]")
 		}
 	}
-	return len(want) + max(undecodable, 0), doubled + max(-undecodable, 0)
+	return len(want) + max(undecodable, 0), duplicated + max(-undecodable, 0)
 }

@@ -36,7 +36,7 @@ func newReplicatedServer(t *testing.T, roleDefaults ...string) replicatedServer 
 	hosts, err := url.Parse(p.primary.URLOf(role, password))
 	testkit.Must(t, err)
 	hosts.Host = p.primary.Addr + "," + p.standby.Addr
-	// Shorter than the default, longer than a commit may wait before that is an outage.
+	// Shorter than the default, longer than a commit may wait before the service reports an outage.
 	hosts.RawQuery += "&lock_timeout=3000"
 	p.env = settings(with("DATABASE_URL", hosts.String()), with("ACK_WAIT", "1s"))
 	return p
@@ -48,35 +48,35 @@ func (p replicatedServer) failOver() {
 	p.standby.Promote()
 }
 
-// isWaiting are the sessions of the service whose commit waits for the standby.
-const isWaiting = "FROM pg_stat_activity WHERE usename = '" + role + "' AND wait_event = 'SyncRep'"
+// waitingSessions are the sessions of the service whose commit waits for the standby.
+const waitingSessions = "FROM pg_stat_activity WHERE usename = '" + role + "' AND wait_event = 'SyncRep'"
 
-// waits returns when that many commits of the service wait, and among them so many with such a last statement.
-func (p replicatedServer) waits(t *testing.T, n, like int, statement string) {
+// awaitWaiting waits until n commits of the service wait, and among them like commits with such a last statement.
+func (p replicatedServer) awaitWaiting(t *testing.T, n, like int, statement string) {
 	t.Helper()
 	db, err := databasesql.Open("pgx", p.primary.URL)
 	testkit.Must(t, err)
 	defer func() { testkit.Must(t, db.Close()) }()
 	found := []string{fmt.Sprintf("%d %d", n, like)}
 	testkit.Eventually(t, fmt.Sprintf("%d commits wait, %d of them after %s", n, like, statement), func() bool {
-		return slices.Equal(found, column(t, db, "SELECT count(*) || ' ' || count(*) FILTER (WHERE query LIKE '"+statement+"') "+isWaiting))
+		return slices.Equal(found, column(t, db, "SELECT count(*) || ' ' || count(*) FILTER (WHERE query LIKE '"+statement+"') "+waitingSessions))
 	})
 }
 
-// wayOut is how the waiting of commits ends.
-type wayOut struct {
+// waitEnd is a way in which the wait of commits ends.
+type waitEnd struct {
 	name     string
 	role     string // setting of the role
 	with     string // function of the server
 	kill     bool   // the service is killed before that
-	failOver bool   // in the end; else the standby comes back
+	failOver bool   // in the end; else the standby returns
 }
 
-// While the standby is unavailable every commit waits; something ends the wait, and the server reports the transaction
-// committed. Nothing is published until the standby has it; after a failover that has lost it nothing was announced.
-func TestStandbyIsGone(t *testing.T) {
+// While the standby is unavailable every commit waits. If the wait is ended, the server reports the transaction as
+// committed. The service publishes nothing until the standby has it, so that a failover loses no published outcome.
+func TestStandbyIsUnavailable(t *testing.T) {
 	t.Parallel()
-	for _, w := range []wayOut{
+	for _, w := range []waitEnd{
 		{name: "cancelled", role: "synchronous_commit = off", with: "pg_cancel_backend"},
 		{name: "cancelled, failed over", role: "synchronous_commit = local", with: "pg_cancel_backend", failOver: true},
 		{name: "terminated, failed over", role: "client_min_messages = error", with: "pg_terminate_backend", failOver: true},
@@ -89,42 +89,42 @@ func TestStandbyIsGone(t *testing.T) {
 	}
 }
 
-func (w wayOut) test(t *testing.T) {
+func (w waitEnd) test(t *testing.T) {
 	p := newReplicatedServer(t, w.role, "client_min_messages = error")
 	natsURL := natstest.Start(t)
 	env := merge(p.env, with("NATS_URL", natsURL))
-	r := enlist(t, 1, env)[0]
+	r := startReplicas(t, 1, env)[0]
 	js := natstest.JetStream(t, natsURL)
 	publish(t, js, requestFor(t, "order-before", "before"))
-	settled(t, js)
+	awaitSettled(t, js)
 
 	p.standby.Stop()
 	publish(t, js, requestFor(t, "order-waits", "waits"))
-	p.waits(t, 1, 1, "COMMIT")
-	found, waiting, want := 1, 1, "provisioned 2" // outcomes that the ledger has after the first waits, commits that wait then
-	if !w.kill {                                  // a process that is started meanwhile does not take so many
-		// One for each further way in which an outcome is recorded, and one that waits for a lock of the first.
-		publish(t, js, courses["refused"].request(t, "order-refused", ""),
-			courses["undecodable"].request(t, "order-undecodable", ""))
-		p.waits(t, 3, 1, "COMMIT")
+	p.awaitWaiting(t, 1, 1, "COMMIT")
+	found, waiting, want := 1, 1, "provisioned 2" // outcomes in the ledger, commits that wait
+	if !w.kill {                                  // a process started during the outage takes fewer
+		// One for each further way to record an outcome, and one that waits for a lock of the first.
+		publish(t, js, scenarios["refused"].request(t, "order-refused", ""),
+			scenarios["undecodable"].request(t, "order-undecodable", ""))
+		p.awaitWaiting(t, 3, 1, "COMMIT")
 		publish(t, js, requestFor(t, "order-behind", "waits"))
 		found, waiting, want = 3, 4, "INVALID_TENANT_ID 1, TENANT_EXISTS 1, UNDECODABLE_EVENT 1, provisioned 2"
 	}
-	notReady(t, r.http, "synchronous standby")
-	testkit.Equal(t, "findings", ailing(examined(t, env), "database_standby"), "database_standby fault")
+	awaitNotReady(t, r.http, "synchronous standby")
+	testkit.Equal(t, "findings", findings(runDoctor(t, env), "database_standby"), "database_standby fault")
 	if w.kill {
 		r.signal(t, syscall.SIGKILL)
 		r.wait(t)
-		r = enlist(t, 1, env)[0]
-		notReady(t, r.http, "synchronous standby")
+		r = startReplicas(t, 1, env)[0]
+		awaitNotReady(t, r.http, "synchronous standby")
 	}
-	// What the ends of the confirmations leave is no confirmation either.
+	// The end of a confirmation's wait is not a confirmation either.
 	for _, confirmed := range []int{found, waiting} {
-		p.primary.Exec("SELECT " + w.with + "(pid) " + isWaiting)
-		p.waits(t, waiting, confirmed, "%FOR KEY SHARE%")
-		notReady(t, r.http, "synchronous standby")
+		p.primary.Exec("SELECT " + w.with + "(pid) " + waitingSessions)
+		p.awaitWaiting(t, waiting, confirmed, "%FOR KEY SHARE%")
+		awaitNotReady(t, r.http, "synchronous standby")
 	}
-	testkit.Equal(t, "outcomes", census(t, stored(t, js)), "provisioned 1")
+	testkit.Equal(t, "outcomes", countOutcomes(t, storedOutcomes(t, js)), "provisioned 1")
 	testkit.Equal(t, "dead letters", deadLetters(t, js), 0)
 
 	d := postgresAt(t, p.primary.URL, env["DATABASE_URL"])
@@ -134,13 +134,13 @@ func (w wayOut) test(t *testing.T) {
 	} else {
 		p.standby.Start()
 	}
-	settled(t, js)
-	ready(t, r)
-	outcomes := stored(t, js)
-	testkit.Equal(t, "outcomes", census(t, outcomes), want)
+	awaitSettled(t, js)
+	awaitReady(t, r)
+	outcomes := storedOutcomes(t, js)
+	testkit.Equal(t, "outcomes", countOutcomes(t, outcomes), want)
 	testkit.Equal(t, "dead letters", deadLetters(t, js), waiting-1)
 	testkit.Equal(t, "registered tenants", strings.Join(d.tenants(), " "), "before waits")
-	verified(t, d, 3)
+	verifyTenants(t, d, 3)
 	for _, e := range outcomes {
 		if e.Type() == events.TypeProvisioningFailed && !w.failOver && !w.kill {
 			data, err := events.FailedFrom(e)
@@ -156,44 +156,44 @@ func TestCommitsWaitUntilTheStandbyAppliesThem(t *testing.T) {
 	t.Parallel()
 	p := newReplicatedServer(t, "synchronous_commit = remote_apply")
 	natsURL := natstest.Start(t)
-	r := enlist(t, 1, merge(p.env, with("NATS_URL", natsURL), with("CONCURRENCY", "1")))[0]
+	r := startReplicas(t, 1, merge(p.env, with("NATS_URL", natsURL), with("CONCURRENCY", "1")))[0]
 	js := natstest.JetStream(t, natsURL)
 	p.standby.Exec("SELECT pg_wal_replay_pause()")
-	publish(t, js, requestFor(t, "order-1", "late"), courses["refused"].request(t, "order-2", ""))
-	p.waits(t, 2, 1, "COMMIT")
-	notReady(t, r.http, "synchronous standby")
+	publish(t, js, requestFor(t, "order-1", "late"), scenarios["refused"].request(t, "order-2", ""))
+	p.awaitWaiting(t, 2, 1, "COMMIT")
+	awaitNotReady(t, r.http, "synchronous standby")
 	testkit.Equal(t, "outcomes", published(t, js), 0)
 	p.standby.Exec("SELECT pg_wal_replay_resume()")
-	settled(t, js)
-	ready(t, r)
+	awaitSettled(t, js)
+	awaitReady(t, r)
 	testkit.Equal(t, "registered on the standby", fmt.Sprint(postgresAt(t, p.standby.URL, "").tenants()), "[late]")
 }
 
-// failedOver is a case of the crash matrix with a synchronous standby: the service is killed at a place between two
-// durable effects, the server dies with it, the standby takes over, and the service is started again. What was announced
-// before is there, and each request has one outcome.
+// failedOver is a case of the crash matrix with a synchronous standby. The service is killed at a point between two
+// durable effects, the server dies with it, the standby takes over, and the service is restarted. What was published
+// before is in the database, and each request has one outcome.
 type failedOver struct {
-	course
-	name, place string
+	scenario
+	name, point string
 	pool        int // boundaries that are prepared
 }
 
-// failedOverCases are all places of all courses on PostgreSQL.
+// failedOverCases are all points of all scenarios on PostgreSQL.
 func failedOverCases() (all []failedOver) {
-	for name, c := range courses {
-		for _, place := range c.places {
-			all = append(all, failedOver{course: c, name: name + "/" + place, place: place})
+	for name, c := range scenarios {
+		for _, point := range c.points {
+			all = append(all, failedOver{scenario: c, name: name + "/" + point, point: point})
 		}
 	}
-	for _, place := range preparedPlaces {
+	for _, point := range preparedPoints {
 		all = append(all, failedOver{
-			course: courses["provisioned"], name: "prepared/" + place, place: place, pool: 2,
+			scenario: scenarios["provisioned"], name: "prepared/" + point, point: point, pool: 2,
 		})
 	}
 	return all
 }
 
-// All of them: make soak.
+// A selection; make soak runs all.
 func TestServiceAndServerAreLost(t *testing.T) {
 	t.Parallel()
 	chosen := map[string]bool{
@@ -220,9 +220,9 @@ func (c failedOver) run(t *testing.T) {
 		service := launch(t, env)
 		testkit.Logged(t, &service.stderr, "taking requests", "workers")
 		publish(t, js, messages...)
-		settled(t, js)
+		awaitSettled(t, js)
 		if c.pool > 0 {
-			d.holds(t, c.pool)
+			d.awaitPool(t, c.pool)
 		}
 		service.signal(t, syscall.SIGTERM)
 		testkit.Equal(t, "exit code", service.wait(t), 0)
@@ -230,31 +230,31 @@ func (c failedOver) run(t *testing.T) {
 	url := p.primary.URLOf(role, password)
 	d := postgresAt(t, url, url)
 	serve(d, requestFor(t, "order-before", "before"))
-	if c.plant != nil {
-		c.plant(d, tenant)
+	if c.prepare != nil {
+		c.prepare(d, tenant)
 	}
-	killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", c.place)))
+	killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", c.point)))
 	publish(t, js, c.request(t, "order-1", tenant))
-	testkit.Equal(t, "exit code at "+c.place, killed.wait(t), -1)
+	testkit.Equal(t, "exit code at "+c.point, killed.wait(t), -1)
 	p.primary.Kill()
 	p.standby.Promote()
 	url = p.standby.URLOf(role, password)
 	d = postgresAt(t, url, url)
-	announced := stored(t, js)
-	c.isThere(t, d, announced)
+	before := storedOutcomes(t, js)
+	c.assertRecorded(t, d, before)
 	serve(d)
-	outcomes := stored(t, js)
-	c.isThere(t, d, outcomes)
+	outcomes := storedOutcomes(t, js)
+	c.assertRecorded(t, d, outcomes)
 	want := "provisioned 2"
 	if c.cause != "" {
 		want = string(c.cause) + " 1, provisioned 1"
 	}
-	testkit.Equal(t, "outcomes", census(t, outcomes), want)
-	t.Logf("%d of %d outcomes were announced before the failover", len(announced), len(outcomes))
+	testkit.Equal(t, "outcomes", countOutcomes(t, outcomes), want)
+	t.Logf("%d of %d outcomes were published before the failover", len(before), len(outcomes))
 }
 
-// isThere compares the registry, the ledger and the schemas with the outcomes that speak of them.
-func (c failedOver) isThere(t *testing.T, d testDatabase, outcomes []event.Event) {
+// assertRecorded compares the registry, the ledger and the schemas with the outcomes.
+func (c failedOver) assertRecorded(t *testing.T, d testDatabase, outcomes []event.Event) {
 	t.Helper()
 	recorded := fmt.Sprint(d.rows(system, "SELECT outcome_id::text FROM {b}tenant_requests WHERE outcome_id IS NOT NULL"))
 	provisioned := 0
@@ -273,7 +273,7 @@ func (c failedOver) isThere(t *testing.T, d testDatabase, outcomes []event.Event
 		}
 	}
 	if n := len(d.tenants()); n < provisioned {
-		t.Errorf("%d tenants are registered, %d announced", n, provisioned)
+		t.Errorf("%d tenants are registered, %d have outcomes", n, provisioned)
 	}
-	verified(t, d, len(d.tenants())+1)
+	verifyTenants(t, d, len(d.tenants())+1)
 }

@@ -17,20 +17,20 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// provisioned is a running service that has provisioned acme and beta, and refused acme a second time.
-func provisioned(t *testing.T, d testDatabase) (env map[string]string, js jetstream.JetStream) {
+// startProvisioned starts a service that provisions acme and beta, and rejects acme a second time.
+func startProvisioned(t *testing.T, d testDatabase) (env map[string]string, js jetstream.JetStream) {
 	t.Helper()
 	env = settings(d.env, with("NATS_URL", natstest.Start(t)))
 	serve(t, env)
 	js = natstest.JetStream(t, env["NATS_URL"])
 	publish(t, js, requestFor(t, "order-1", "acme"))
-	settled(t, js)
+	awaitSettled(t, js)
 	publish(t, js, requestFor(t, "order-2", "acme"), requestFor(t, "order-3", "beta"))
-	settled(t, js)
+	awaitSettled(t, js)
 	return env, js
 }
 
-// objects decodes one JSON object a line.
+// objects decodes one JSON object per line.
 func objects[T any](t *testing.T, text string) (all []T) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -45,7 +45,7 @@ func objects[T any](t *testing.T, text string) (all []T) {
 
 func TestTenantsListAndShow(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
-		env, _ := provisioned(t, d)
+		env, _ := startProvisioned(t, d)
 		code, stdout, stderr := command(t, env, "tenants", "list")
 		testkit.Equal(t, "exit code", code, 0)
 		testkit.Equal(t, "stderr", stderr, "")
@@ -81,18 +81,18 @@ func TestTenantsListAndShow(t *testing.T) {
 		testkit.Equal(t, "the latest", shown.Requests[0].ID, "order-2")
 		testkit.Equal(t, "its key", shown.Requests[0].Key, events.RequestKey(billing, "order-2"))
 
-		for id, says := range map[string]string{"aCMe": `differs only in case from "acme"`, "nobody": `no tenant "nobody"`} {
+		for id, want := range map[string]string{"aCMe": `differs only in case from "acme"`, "nobody": `no tenant "nobody"`} {
 			code, stdout, stderr = command(t, env, "tenants", "show", id)
 			testkit.Equal(t, "exit code", code, 1)
 			testkit.Equal(t, "stdout", stdout, "")
-			testkit.Contains(t, "stderr", stderr, says)
+			testkit.Contains(t, "stderr", stderr, want)
 		}
 	})
 }
 
 func TestTenantsVerify(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
-		env, _ := provisioned(t, d)
+		env, _ := startProvisioned(t, d)
 		code, stdout, stderr := command(t, env, "tenants", "verify")
 		testkit.Equal(t, "exit code", code, 0)
 		testkit.Equal(t, "stderr", stderr, "")
@@ -126,21 +126,21 @@ func TestTenantsVerify(t *testing.T) {
 		testkit.Equal(t, "tables", all[1].Tables, 10)
 
 		code, stdout, stderr = command(t, env, "tenants", "verify", "nobody", "acme", "ACME")
-		testkit.Equal(t, "exit code of one that is not there", code, 1)
+		testkit.Equal(t, "exit code with unknown tenants", code, 1)
 		testkit.Equal(t, "stdout", stdout, "")
 		testkit.Contains(t, "stderr", stderr, `no tenant "nobody"`, `differs only in case from "acme"`)
 	})
 }
 
-// The commands that only read.
-var looks = [][]string{
+// readCommands are the commands that only read.
+var readCommands = [][]string{
 	{"tenants", "list"}, {"tenants", "show", "acme"}, {"tenants", "verify"}, {"requests", "show", billing, "order-1"},
 }
 
-func TestLookingWithoutARegistry(t *testing.T) {
+func TestReadCommandsWithoutARegistry(t *testing.T) {
 	t.Parallel()
 	program, dir := realProgram(t), t.TempDir()
-	for _, args := range looks {
+	for _, args := range readCommands {
 		cmd := exec.CommandContext(t.Context(), program, args...)
 		cmd.Dir = dir
 		var stdout, stderr testkit.Output
@@ -151,10 +151,10 @@ func TestLookingWithoutARegistry(t *testing.T) {
 	}
 	entries, err := os.ReadDir(dir)
 	testkit.Must(t, err)
-	testkit.Equal(t, "what is in the directory", len(entries), 0)
+	testkit.Equal(t, "directory entries", len(entries), 0)
 
 	d := newPostgres(t)
-	for _, args := range looks {
+	for _, args := range readCommands {
 		code, stdout, stderr := command(t, settings(d.env), args...)
 		testkit.Equal(t, "exit code", code, 1)
 		testkit.Equal(t, "stdout", stdout, "")
@@ -162,7 +162,7 @@ func TestLookingWithoutARegistry(t *testing.T) {
 	}
 }
 
-func TestLookingIsMisusedLikeEverythingElse(t *testing.T) {
+func TestReadCommandsMisuse(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"tenants"},
@@ -180,15 +180,15 @@ func TestLookingIsMisusedLikeEverythingElse(t *testing.T) {
 		testkit.Equal(t, "stdout", stdout, "")
 		testkit.Contains(t, "stderr", stderr, "consumer: ")
 	}
-	for _, args := range looks {
+	for _, args := range readCommands {
 		code, _, stderr := command(t, settings(with("DATABASE_URL", "mysql://x"), with("CONCURRENCY", "0")), args...)
 		testkit.Equal(t, strings.Join(args, " "), code, 2)
 		testkit.Contains(t, "stderr", stderr, "DATABASE_URL", "CONCURRENCY")
 	}
 }
 
-// A server that accepts connections and never answers times out, however many hosts lead to it.
-func TestLookingAtAServerThatDoesNotAnswer(t *testing.T) {
+// A server that accepts connections and never answers times out, however many hosts the URL has.
+func TestReadCommandsTimeOut(t *testing.T) {
 	t.Parallel()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	testkit.Must(t, err)

@@ -18,7 +18,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// fakeRegistry has tenants t0000, t0001, …; check says what comes of each.
+// fakeRegistry has tenants t0000, t0001, …; check returns the result of each.
 type fakeRegistry struct {
 	database.Registry
 	tenants int
@@ -63,7 +63,7 @@ func TestVerifyShowsTenantsInOrderAcrossPages(t *testing.T) {
 		return pipeline.Inspection{Differences: []string{"x"}}, nil
 	}}.verify(t.Context(), 3)
 	if !errors.Is(err, errSilent) || most.Load() > 3 {
-		t.Errorf("%v, %d at once", err, most.Load())
+		t.Errorf("%v, %d in parallel", err, most.Load())
 	}
 	var want strings.Builder
 	for n := range 3*database.PageSize + 7 {
@@ -75,7 +75,7 @@ func TestVerifyShowsTenantsInOrderAcrossPages(t *testing.T) {
 
 // A fault of one tenant does not stop the verification of the others; an unavailable database does,
 // and the tenants that could not be read are not reported.
-func TestVerifyTellsAnOutageFromATenantsFault(t *testing.T) {
+func TestVerifyDistinguishesAnOutageFromATenantsFault(t *testing.T) {
 	t.Parallel()
 	stdout, err := fakeRegistry{tenants: 9, check: func(_ context.Context, n int) (pipeline.Inspection, error) {
 		switch n {

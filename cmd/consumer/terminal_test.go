@@ -31,7 +31,7 @@ type testScreen struct {
 	row   int
 	col   int
 	fault string
-	rest  []byte // of a character or sequence that is not whole yet
+	rest  []byte // of an incomplete character or sequence
 }
 
 func newTerminal(t *testing.T, columns, rows uint16) *testScreen {
@@ -45,7 +45,7 @@ func newTerminal(t *testing.T, columns, rows uint16) *testScreen {
 		buffer := make([]byte, 4096)
 		for {
 			n, err := master.Read(buffer)
-			s.take(buffer[:n])
+			s.interpret(buffer[:n])
 			if err != nil { // EIO, once the other end is closed
 				return
 			}
@@ -56,17 +56,17 @@ func newTerminal(t *testing.T, columns, rows uint16) *testScreen {
 		<-s.done
 		testkit.Must(t, master.Close())
 		if s.fault != "" {
-			t.Errorf("the terminal was sent %s", s.fault)
+			t.Errorf("the terminal received %s", s.fault)
 		}
 	})
 	return s
 }
 
-// sequence is what the program may send to a terminal beside text.
+// sequence matches the control sequences that the program may send.
 var sequence = regexp.MustCompile(`^\x1b\[([0-9;]*)([A-Za-z])`)
 
-// take does what a terminal does, as far as this program goes. Anything else is a fault.
-func (s *testScreen) take(text []byte) {
+// interpret does what a terminal does, as far as this program needs it. Anything else is a fault.
+func (s *testScreen) interpret(text []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.raw.Write(text)
@@ -75,10 +75,10 @@ func (s *testScreen) take(text []byte) {
 		if left[0] == 0x1b {
 			m := sequence.FindStringSubmatch(left)
 			if m == nil {
-				break // the rest comes
+				break // the rest follows
 			}
 			left = left[len(m[0]):]
-			s.obey(m[1], m[2])
+			s.control(m[1], m[2])
 			continue
 		}
 		r := []rune(left)[0]
@@ -91,7 +91,7 @@ func (s *testScreen) take(text []byte) {
 	s.rest = []byte(left)
 }
 
-func (s *testScreen) obey(argument, command string) {
+func (s *testScreen) control(argument, command string) {
 	n, _ := strconv.Atoi(argument)
 	switch command {
 	case "m": // a colour
@@ -130,8 +130,8 @@ func (s *testScreen) put(r rune) {
 	}
 }
 
-// shows is what is on the screen, without spaces at the ends of lines.
-func (s *testScreen) shows() string {
+// text returns the text on the screen, without spaces at the ends of lines.
+func (s *testScreen) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []string
@@ -141,7 +141,7 @@ func (s *testScreen) shows() string {
 	return strings.TrimRight(strings.Join(all, "\n"), "\n")
 }
 
-// sent is every byte that was sent so far.
+// sent returns every byte that was sent so far.
 func (s *testScreen) sent() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +150,7 @@ func (s *testScreen) sent() string {
 
 var colorCodes = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// command runs a command on the terminal: its standard output and error are there, unless others are given.
+// command runs a command with its standard output and error on the terminal, unless others are given.
 func (s *testScreen) command(t *testing.T, env map[string]string, stdout, stderr io.Writer, args ...string) int {
 	t.Helper()
 	if stdout == nil {
@@ -161,7 +161,7 @@ func (s *testScreen) command(t *testing.T, env map[string]string, stdout, stderr
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("consumer %v on a terminal:\n%s", args, testkit.Tail(s.shows()))
+			t.Logf("consumer %v on a terminal:\n%s", args, testkit.Tail(s.text()))
 		}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
@@ -169,14 +169,14 @@ func (s *testScreen) command(t *testing.T, env map[string]string, stdout, stderr
 	return realMain(ctx, args, envconfig.MapLookuper(env), stdout, stderr)
 }
 
-// over closes the terminal for the program, and waits until all is shown.
-func (s *testScreen) over(t *testing.T) {
+// closeTTY closes the terminal for the program, and waits until all is shown.
+func (s *testScreen) closeTTY(t *testing.T) {
 	t.Helper()
 	testkit.Must(t, s.tty.Close())
 	select {
 	case <-s.done:
 	case <-time.After(testkit.Patience):
-		t.Fatal("the terminal does not end")
+		t.Fatal("the terminal does not close")
 	}
 }
 
@@ -189,52 +189,52 @@ func TestBarsOnATerminal(t *testing.T) {
 		bar := a.ProgressBar(4, "verifying", "tenants")
 		testkit.Must(t, bar.Add(1))
 		if drawn {
-			testkit.Eventually(t, "the bar is drawn", func() bool { return strings.Contains(s.shows(), "verifying  25%") })
-			testkit.Contains(t, "the bar", s.shows(), "(1/4, ", " tenants/", "s:")
-			if line := s.shows(); terminal.Width(line) > 70 {
+			testkit.Eventually(t, "the bar is drawn", func() bool { return strings.Contains(s.text(), "verifying  25%") })
+			testkit.Contains(t, "the bar", s.text(), "(1/4, ", " tenants/", "s:")
+			if line := s.text(); terminal.Width(line) > 70 {
 				t.Errorf("%d columns: %s", terminal.Width(line), line)
 			}
 		}
 		testkit.Must(t, bar.Clear())
-		s.over(t)
-		testkit.Equal(t, "what is left", s.shows(), "")
+		s.closeTTY(t)
+		testkit.Equal(t, "the screen", s.text(), "")
 		testkit.Equal(t, "TERM="+term+": something was drawn", s.sent() != "", drawn)
 	}
 }
 
-// Colours are for terminals that want them: the writer decides, not the process.
+// Only terminals that allow colours get them: the writer decides, not the process.
 func TestColours(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		env      map[string]string
-		coloured bool
+		env        map[string]string
+		wantColour bool
 	}{
-		"a terminal":                 {nil, true},
-		"NO_COLOR":                   {with("NO_COLOR", "1"), false},
-		"NO_COLOR, but empty":        {with("NO_COLOR", ""), true},
-		"TERM=dumb":                  {with("TERM", "dumb"), false},
-		"TERM=dumb, CLICOLOR_FORCE":  {map[string]string{"TERM": "dumb", "CLICOLOR_FORCE": "1"}, true},
-		"NO_COLOR is the last word":  {map[string]string{"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}, false},
-		"CLICOLOR_FORCE asks not to": {with("CLICOLOR_FORCE", "0"), true},
+		"a terminal":                {nil, true},
+		"NO_COLOR":                  {with("NO_COLOR", "1"), false},
+		"NO_COLOR, but empty":       {with("NO_COLOR", ""), true},
+		"TERM=dumb":                 {with("TERM", "dumb"), false},
+		"TERM=dumb, CLICOLOR_FORCE": {map[string]string{"TERM": "dumb", "CLICOLOR_FORCE": "1"}, true},
+		"NO_COLOR, CLICOLOR_FORCE":  {map[string]string{"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}, false},
+		"CLICOLOR_FORCE=0":          {with("CLICOLOR_FORCE", "0"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newTerminal(t, 100, 24)
 			testkit.Equal(t, "exit code", s.command(t, c.env, nil, nil, "demo"), 0)
-			s.over(t)
-			testkit.Contains(t, "the screen", s.shows(), "✓ tenant.provisioned acme", "✗ tenant.provisioning_failed")
+			s.closeTTY(t)
+			testkit.Contains(t, "the screen", s.text(), "✓ tenant.provisioned acme", "✗ tenant.provisioning_failed")
 			green, red := "\x1b[32m✓\x1b[0m", "\x1b[31m✗\x1b[0m"
-			if got := strings.Contains(s.sent(), green) && strings.Contains(s.sent(), red); got != c.coloured {
+			if got := strings.Contains(s.sent(), green) && strings.Contains(s.sent(), red); got != c.wantColour {
 				t.Errorf("coloured: %t\n%q", got, testkit.Tail(s.sent()))
 			}
-			if !c.coloured && strings.Contains(s.sent(), "\x1b") {
+			if !c.wantColour && strings.Contains(s.sent(), "\x1b") {
 				t.Errorf("control codes:\n%q", testkit.Tail(s.sent()))
 			}
 		})
 	}
-	for env, coloured := range map[string]bool{"TERM": false, "CLICOLOR_FORCE": true} {
+	for env, wantColour := range map[string]bool{"TERM": false, "CLICOLOR_FORCE": true} {
 		code, stdout, _ := command(t, with(env, "xterm"), "demo")
 		testkit.Equal(t, "exit code", code, 0)
-		testkit.Equal(t, "piped, with "+env, strings.Contains(stdout, "\x1b"), coloured)
+		testkit.Equal(t, "piped, with "+env, strings.Contains(stdout, "\x1b"), wantColour)
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// spans is a collector of OpenTelemetry's, as far as spans go.
+// spans is an OpenTelemetry collector of spans.
 type spans struct {
 	mu      sync.Mutex
 	all     []*otlp.Span
@@ -58,7 +58,7 @@ func collectSpans(t *testing.T) (s *spans, url string) {
 	return s, server.URL
 }
 
-// named are the spans of the trace that have this name, or one that begins so where it ends in *.
+// named returns the spans of the trace with this name, or with this prefix if it ends in *.
 func (s *spans) named(trace, name string) (found []*otlp.Span) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +72,7 @@ func (s *spans) named(trace, name string) (found []*otlp.Span) {
 	return found
 }
 
-// publishOne is the only span of that name in the trace.
+// one returns the only span of that name in the trace.
 func (s *spans) one(t *testing.T, trace, name string) *otlp.Span {
 	t.Helper()
 	found := s.named(trace, name)
@@ -91,7 +91,7 @@ const secretDisplay = "A name that is nobody's business"
 func parent(span *otlp.Span) string { return hex.EncodeToString(span.GetParentSpanId()) }
 func spanID(span *otlp.Span) string { return hex.EncodeToString(span.GetSpanId()) }
 
-// tracedRequest is a request that goes on with a trace.
+// tracedRequest is a request that continues a trace.
 func tracedRequest(t *testing.T, id, tenant, traceParent string) *nats.Msg {
 	t.Helper()
 	e, err := events.NewRequested("/billing", id, events.Requested{TenantID: tenant, DisplayName: secretDisplay, CreatedBy: "test"})
@@ -113,13 +113,13 @@ func TestTraces(t *testing.T) {
 		const trace, caller, unwanted = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "1af7651916cd43dd8448eb211c80319c"
 		publish(t, js,
 			tracedRequest(t, "1", "acme", "00-"+trace+"-"+caller+"-01"),
-			tracedRequest(t, "2", "umbrella", "00-"+unwanted+"-"+caller+"-00")) // its caller keeps no trace
-		settled(t, js)
+			tracedRequest(t, "2", "umbrella", "00-"+unwanted+"-"+caller+"-00")) // its caller does not sample the trace
+		awaitSettled(t, js)
 		publish(t, js, tracedRequest(t, "1", "acme", "00-"+trace+"-"+caller+"-01"), // a duplicate
 			tracedRequest(t, "3", "acme", "00-"+strings.Repeat("2", 32)+"-"+caller+"-01"))
-		settled(t, js)
+		awaitSettled(t, js)
 		outcomes := map[string]event.Event{}
-		for _, e := range stored(t, js) {
+		for _, e := range storedOutcomes(t, js) {
 			outcomes[e.Extensions()["causationid"].(string)] = e
 		}
 		p.signal(t, syscall.SIGTERM)
@@ -144,13 +144,13 @@ func TestTraces(t *testing.T) {
 		if len(seen.children(last)) == 0 {
 			t.Errorf("no statement was traced below %s", last.GetName())
 		}
-		testkit.Equal(t, "the outcome goes on from there", outcomes["1"].Extensions()["traceparent"],
+		testkit.Equal(t, "the outcome continues the trace", outcomes["1"].Extensions()["traceparent"],
 			any("00-"+trace+"-"+spanID(decided)+"-01"))
-		testkit.Equal(t, "one that is not to be kept says so", strings.HasSuffix(
+		testkit.Equal(t, "the outcome of an unsampled trace is marked", strings.HasSuffix(
 			outcomes["2"].Extensions()["traceparent"].(string), "-00",
 		), true)
-		testkit.Equal(t, "spans of what is not to be kept", len(seen.named(unwanted, "*")), 0)
-		// Both publications point to where the outcome was decided.
+		testkit.Equal(t, "spans of the unsampled trace", len(seen.named(unwanted, "*")), 0)
+		// Both publications link to the span that decided the outcome.
 		publications := seen.named(trace, "publish tenant.provisioned")
 		testkit.Equal(t, "publications", len(publications), 2)
 		for _, span := range publications {
@@ -168,7 +168,7 @@ func TestTraces(t *testing.T) {
 	})
 }
 
-// children are the spans below one.
+// children returns the child spans of a span.
 func (s *spans) children(of *otlp.Span) (found []*otlp.Span) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
