@@ -21,6 +21,9 @@ const (
 	// ackTimeout is how long an acknowledgement waits for the server's confirmation. Without a confirmation the message
 	// may be redelivered, which the ledger detects.
 	ackTimeout = 5 * time.Second
+	// nakTimeout is the same for a negative acknowledgement. It is shorter than abortTimeout: a stopping process waits for
+	// it.
+	nakTimeout = 2 * time.Second
 	// abortTimeout is how long workers may take, after the drain timeout, to release their messages.
 	abortTimeout = 5 * time.Second
 	// maxServerBackoff is the longest delay before an unavailable server is probed again. Requests may be delayed longer

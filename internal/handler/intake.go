@@ -81,7 +81,7 @@ func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(*Mes
 	}
 	defer func() {
 		for _, msg := range messages.drain() {
-			h.release(msg, 0)
+			h.release(ctx, msg, 0)
 		}
 	}()
 	h.ackWait.Store(int64(consumer.CachedInfo().Config.AckWait))

@@ -23,24 +23,26 @@ type Message struct {
 func isDelivered(msg *nats.Msg) bool { return strings.HasPrefix(msg.Reply, ackSubjects) }
 
 // ack acknowledges the message and waits at most ackTimeout for the server's confirmation, even if ctx has ended.
-func (m *Message) ack(ctx context.Context) error { return m.settle(ctx, "+ACK") }
+func (m *Message) ack(ctx context.Context) error { return m.settle(ctx, ackTimeout, "+ACK") }
 
 // term terminates the message: it is not redelivered. The server includes the reason in its advisory. term waits as ack
 // does.
 func (m *Message) term(ctx context.Context, reason string) error {
-	return m.settle(ctx, "+TERM "+reason)
+	return m.settle(ctx, ackTimeout, "+TERM "+reason)
 }
 
-func (m *Message) settle(ctx context.Context, word string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackTimeout)
+// nak requests redelivery after the delay. It waits at most nakTimeout for the confirmation, as ack does: a server that
+// stops drops the negative acknowledgements that it has received but not processed. (nats-server 2.15.2, consumer.go,
+// ackMsgs)
+func (m *Message) nak(ctx context.Context, delay time.Duration) error {
+	return m.settle(ctx, nakTimeout, fmt.Sprintf(`-NAK {"delay": %d}`, delay.Nanoseconds()))
+}
+
+func (m *Message) settle(ctx context.Context, timeout time.Duration, word string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	_, err := m.conn.RequestWithContext(ctx, m.Reply, []byte(word))
 	return err
-}
-
-// nak requests redelivery after the delay. It does not wait for a confirmation.
-func (m *Message) nak(delay time.Duration) error {
-	return m.conn.Publish(m.Reply, fmt.Appendf(nil, `-NAK {"delay": %d}`, delay.Nanoseconds()))
 }
 
 // inProgress extends the ack deadline by another AckWait. It does not wait for a confirmation.

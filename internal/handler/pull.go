@@ -22,8 +22,8 @@ const (
 	maxSilence = 2 * heartbeat
 	// pullExpiry is when the server ends a pull request for which no message has come. The next request follows at once.
 	pullExpiry = 30 * time.Second
-	// drainTimeout is how long a closing puller waits for messages in transit.
-	drainTimeout = time.Second
+	// drainTimeout is how long drain waits for messages in transit. A message that is missed is redelivered after AckWait.
+	drainTimeout = 5 * time.Second
 )
 
 var (
@@ -59,7 +59,7 @@ type puller struct {
 	left    int // messages that the pull request may still deliver
 }
 
-// newPuller subscribes. The first call of next sends the first pull request. The caller calls drain.
+// newPuller subscribes. The first call of next sends the first pull request. The caller calls drain or close.
 func newPuller(js jetstream.JetStream, stream, consumer string, r pullRequest) (*puller, error) {
 	request, err := json.Marshal(r)
 	if err != nil {
@@ -139,6 +139,12 @@ func (p *puller) handleStatus(status *nats.Msg) error {
 	return fmt.Errorf("the server rejected the pull request: %s %s", code, text)
 }
 
+// close ends the subscription. Messages in transit are lost, which only matters if they must be acknowledged: see drain.
+func (p *puller) close() {
+	p.conn.RemoveStatusListener(p.lost)
+	p.sub.Unsubscribe() //nolint:errcheck // it fails only if the connection or the subscription has ended
+}
+
 // drain ends the subscription and returns the messages that the server had sent by then; it waits at most drainTimeout
 // for them. The server then drops the pull request, because its inbox has no subscriber.
 func (p *puller) drain() (late []*Message) {
@@ -176,7 +182,7 @@ func fetch(
 		return nil, err
 	}
 	p.once = true
-	defer p.drain()
+	defer p.close()
 	for len(all) < n && err == nil {
 		var msg *Message
 		if msg, err = p.next(ctx, func() {}); err == nil {

@@ -17,6 +17,8 @@ const (
 	readerInactivity = 30 * time.Second
 	// readRetryDelay is the delay before a reader retries after a failure.
 	readRetryDelay = 500 * time.Millisecond
+	// closeTimeout is how long a closing reader waits until its consumer is deleted.
+	closeTimeout = time.Second
 )
 
 // Reader reads the messages of a stream in order, each once, and then waits for new ones. It acknowledges nothing. It
@@ -138,18 +140,18 @@ func (r *Reader) next(ctx context.Context) (*Message, error) {
 // abandon closes the puller after a failure. The server removes the consumer by its InactiveThreshold.
 func (r *Reader) abandon() {
 	if r.puller != nil {
-		r.puller.drain()
+		r.puller.close()
 		r.puller = nil
 	}
 }
 
-// Close ends the reader and deletes its consumer, even if ctx has ended. It takes two seconds at most.
+// Close ends the reader and deletes its consumer, even if ctx has ended. It takes a second at most.
 func (r *Reader) Close(ctx context.Context) {
 	r.abandon()
 	if !r.js.Conn().IsConnected() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	r.js.DeleteConsumer(ctx, r.stream, r.consumer) //nolint:errcheck // if this fails, the consumer expires
 }

@@ -37,7 +37,7 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 			log.ErrorContext(work, "panic while handling a message; returning it to the stream",
 				"panic", cause, "stack", string(debug.Stack()))
 			h.breaker.succeeded() // the breaker may be half-open and wait for this worker
-			h.release(msg, h.Backoff.Delay(d.deliveries))
+			h.release(work, msg, h.Backoff.Delay(d.deliveries))
 		}
 	}()
 	if isMarker(msg) {
@@ -62,7 +62,7 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	case errors.Is(err, errSuperseded):
 		log.InfoContext(work, "the ledger has a newer state of the request; returning it to the stream",
 			"key", key, "outcome", result.Outcome.ID)
-		h.release(d.msg, h.Backoff.Delay(1))
+		h.release(work, d.msg, h.Backoff.Delay(1))
 	case err != nil:
 		log.ErrorContext(work, "could not complete the request; it will be redelivered", "verdict", result.Verdict.String(),
 			"key", key, "error", err)
@@ -70,7 +70,7 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 		if work.Err() != nil {
 			delay = 0 // the drain timeout ended it, not a fault of the message
 		}
-		h.release(d.msg, delay)
+		h.release(work, d.msg, delay)
 	}
 }
 
@@ -162,9 +162,9 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 		delay := h.Backoff.Delay(h.failures(d, r))
 		h.Log.WarnContext(ctx, "returning request to the stream",
 			"delay", delay.String(), "sequence", d.sequence, "error", r.Err)
-		return d.msg.nak(delay)
+		h.release(ctx, d.msg, delay)
 	case pipeline.Release, pipeline.Pause:
-		return d.msg.nak(immediately)
+		h.release(ctx, d.msg, 0)
 	}
 	return nil
 }
@@ -186,10 +186,11 @@ func (h *Handler) failures(d delivery, r pipeline.Decision) int {
 // 2.15.2, consumer.go, processNak)
 const immediately = time.Millisecond
 
-// release returns a message to the stream, for redelivery after the delay. If that fails, it is redelivered after
-// AckWait.
-func (h *Handler) release(msg *Message, delay time.Duration) {
-	if err := msg.nak(max(delay, immediately)); err != nil {
-		h.Log.Warn("could not return message to the stream; it will be redelivered after ack_wait", "error", err)
+// release returns a message to the stream, for redelivery after the delay. Without the server's confirmation it is
+// redelivered after AckWait at the latest.
+func (h *Handler) release(ctx context.Context, msg *Message, delay time.Duration) {
+	if err := msg.nak(ctx, max(delay, immediately)); err != nil {
+		h.Log.WarnContext(ctx, "the return of a message to the stream was not confirmed; it will be redelivered after "+
+			"ack_wait at the latest", "error", err)
 	}
 }
