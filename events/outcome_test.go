@@ -224,7 +224,7 @@ func TestOutcomesOfCutIDsHaveTheirOwnKeys(t *testing.T) {
 		if request.Key != "of another" || request.ID != id {
 			t.Errorf("the caller's request was changed: %.100q", request)
 		}
-		e = must(t)(events.NewProgress(events.DefaultSource, noon, events.Progress{TenantID: "a", Request: request, State: "done"}))
+		e = progress(t, events.Progress{TenantID: "a", Request: request, State: "done"})
 		if data, err := events.ProgressFrom(e); err != nil || data.Request.Key != "" {
 			t.Errorf("progress: %+v, %v", data.Request, err)
 		}

@@ -47,39 +47,32 @@ func ProgressID(source, id string, data Progress) string {
 	return OutcomeID(source, id, data.Replay, what)
 }
 
-// NewProgress makes a tenant.progress event. Source and id of the request in data are cut to 1 KiB.
-func NewProgress(source string, at time.Time, data Progress) (event.Event, error) {
-	attributes := map[string]any{
-		"id":     ProgressID(data.Request.Source, data.Request.ID, data),
-		"source": source, "type": TypeProgress, "subject": data.TenantID,
-		"causationid": cut(legal(data.Request.ID), maxText),
-	}
-	data.Request = bounded(data.Request)
-	e, err := newEvent(attributes, at, data)
-	if err != nil {
-		return event.Event{}, fmt.Errorf("make %s: %w", TypeProgress, err)
-	}
-	return e, nil
-}
-
-// EncodeProgress returns the same bytes and errors as [NewProgress] followed by [Encode], in a tenth of the time: the
-// service publishes a dozen progress events for each tenant.
+// EncodeProgress encodes a tenant.progress event in structured mode. Source and id of the request in data are cut to
+// 1 KiB. The bytes are those of [Encode], in a tenth of the time: the service publishes a dozen of these events for each
+// tenant. The error names what [Encode] would reject, or write differently.
 func EncodeProgress(source string, at time.Time, data Progress) (header map[string][]string, body []byte, err error) {
-	whole := progressEvent{
+	defer func() {
+		if err != nil {
+			header, body, err = nil, nil, fmt.Errorf("make %s: %w", TypeProgress, err)
+		}
+	}()
+	if _, err := verbatimURL(source); err != nil || !printable(source) {
+		return nil, nil, fmt.Errorf("source %s is not a URI reference of ASCII characters", Quote(source))
+	}
+	if err := ValidateTenantID(data.TenantID); err != nil {
+		return nil, nil, err
+	}
+	if year := at.UTC().Year(); year < 0 || year > 9999 {
+		return nil, nil, fmt.Errorf("time: the year %d cannot be written", year)
+	}
+	e := progressEvent{
 		SpecVersion: event.CloudEventsVersionV1, ID: ProgressID(data.Request.Source, data.Request.ID, data),
 		Source: source, Type: TypeProgress, Subject: data.TenantID, Time: types.FormatTime(at),
 		ContentType: jsonContentType, CausationID: cut(legal(data.Request.ID), maxText), Data: data,
 	}
-	whole.Data.Request = bounded(data.Request)
-	// Unusual values take the path that applies all rules.
-	_, err = verbatimURL(source)
-	if err != nil || !printable(source) || !printable(data.TenantID) || at.UTC().Year() < 0 || at.UTC().Year() > 9999 {
-		return encodeEvent(NewProgress(source, at, data))
-	}
-	if body, err = marshal(whole); err != nil {
-		return nil, nil, fmt.Errorf("make %s: %w", TypeProgress, err)
-	}
-	return map[string][]string{headerContentType: {ContentType}}, body, nil
+	e.Data.Request = bounded(data.Request)
+	body, err = marshal(e)
+	return map[string][]string{headerContentType: {ContentType}}, body, err
 }
 
 // progressEvent has the attributes in the order of [Encode].
@@ -98,13 +91,6 @@ type progressEvent struct {
 // printable reports whether a text is not empty and has only visible ASCII characters.
 func printable(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' })
-}
-
-func encodeEvent(e event.Event, err error) (header map[string][]string, body []byte, _ error) {
-	if err != nil {
-		return nil, nil, err
-	}
-	return Encode(e)
 }
 
 // ProgressFrom reads the data of a tenant.progress event.

@@ -1,7 +1,6 @@
 package events_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +21,10 @@ func TestProgressOfAnyRequest(t *testing.T) {
 				TenantID: "acme", Request: request, Attempt: 3, Replay: 1,
 				Step: events.Step{Number: 2, Name: "initialize_schema"}, State: events.StepFailed, DurationMS: 1.5,
 			}
-			header, body := encode(t, must(t)(events.NewProgress(events.DefaultSource, noon, data)))
+			header, body, err := events.EncodeProgress(events.DefaultSource, noon, data)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if len(body) > 8<<10 {
 				t.Errorf("%d bytes", len(body))
 			}
@@ -44,30 +46,38 @@ func TestProgressOfAnyRequest(t *testing.T) {
 	}
 }
 
-// EncodeProgress gives the same bytes and errors as NewProgress and Encode.
+// For any text and time, EncodeProgress returns an error or the bytes that Encode gives for the event.
 func TestEncodeProgress(t *testing.T) {
 	t.Parallel()
 	texts := []string{"", "acme", "/billing", "a b", "ü…", "<&>\"\\", "\x00", "\xff", "\ufffe", "\u2028", " ", "%zz", "HTTP://x#", strings.Repeat("ü", 3000)}
 	times := []time.Time{noon, {}, time.Unix(1, 123456789), noon.In(time.FixedZone("", 3600)), time.Unix(1<<40, 0), time.Unix(-1<<40, 0)}
-	for _, a := range texts {
-		for _, b := range texts {
-			for i, at := range times {
-				data := events.Progress{
-					TenantID: a, Request: events.Request{Source: b, ID: a}, Attempt: i, Replay: 1 - i, State: events.StepDone,
-					Step: events.Step{Number: i, Name: b}, DurationMS: float64(i) / 3,
-				}
-				var header map[string][]string
-				var body []byte
-				e, err := events.NewProgress(b, at, data)
-				if err == nil {
-					header, body, err = events.Encode(e)
-				}
-				gotHeader, got, gotErr := events.EncodeProgress(b, at, data)
-				if string(got) != string(body) || fmt.Sprint(gotHeader, gotErr) != fmt.Sprint(header, err) {
-					t.Fatalf("tenant %.20q, source %.20q, at %s: got %s %v\nwant %s %v", a, b, at, got, gotErr, body, err)
+	encoded := 0
+	for _, tenant := range []string{"acme", "a-1", "", "a b", "_docex_x_"} {
+		for _, source := range texts {
+			for _, text := range texts {
+				for i, at := range times {
+					header, body, err := events.EncodeProgress(source, at, events.Progress{
+						TenantID: tenant, Request: events.Request{Source: text, ID: text}, Attempt: i, Replay: 1 - i,
+						State: events.StepDone, Step: events.Step{Number: i, Name: text}, DurationMS: float64(i) / 3,
+					})
+					if err != nil {
+						continue
+					}
+					encoded++
+					e := must(t)(events.Decode(header, body))
+					if e.Source() != source || e.Subject() != tenant || !e.Time().Equal(at) {
+						t.Fatalf("tenant %.20q, source %.20q, at %s: got %s", tenant, source, at, e)
+					}
+					if _, want := encode(t, e); string(body) != string(want) {
+						t.Fatalf("tenant %.20q, source %.20q, at %s: got %s\nwant %s", tenant, source, at, body, want)
+					}
 				}
 			}
 		}
+	}
+	// Two tenants, the four printable sources that are URI references, and the four times that can be written.
+	if want := 2 * 4 * len(texts) * 4; encoded != want {
+		t.Errorf("%d were encoded, want %d", encoded, want)
 	}
 }
 

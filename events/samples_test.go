@@ -108,11 +108,11 @@ func samples(t *testing.T) map[string]event.Event {
 	unread.Source, unread.Time = events.DefaultSource, noon
 
 	failed := outcome(acme, 0, events.TypeProvisioningFailed)
-	tellProgress := func(step events.StepTiming, state string, ms float64) event.Event {
-		return must(t)(events.NewProgress(events.DefaultSource, noon, events.Progress{
+	progressOf := func(step events.StepTiming, state string, ms float64) event.Event {
+		return progress(t, events.Progress{
 			TenantID: "acme", Request: events.Request{Source: billing, ID: requestID}, Attempt: 1,
 			Step: step.Step, State: state, DurationMS: ms,
-		}))
+		})
 	}
 	return map[string]event.Event{
 		"requested":                 acme,
@@ -122,8 +122,8 @@ func samples(t *testing.T) map[string]event.Event {
 		"failed_tenant_exists":      must(t)(events.NewProvisioningFailed(failed, exists)),
 		"failed_attempts_exhausted": must(t)(events.NewProvisioningFailed(failed, exhausted)),
 		"failed_undecodable":        must(t)(events.NewProvisioningFailed(unread, undecodable)),
-		"progress_started":          tellProgress(steps[2], events.StepStarted, 0),
-		"progress_done":             tellProgress(steps[2], events.StepDone, steps[2].DurationMS),
+		"progress_started":          progressOf(steps[2], events.StepStarted, 0),
+		"progress_done":             progressOf(steps[2], events.StepDone, steps[2].DurationMS),
 	}
 }
 
@@ -174,4 +174,14 @@ func indent(t *testing.T, text []byte) []byte {
 		t.Fatal(err)
 	}
 	return append(b.Bytes(), '\n')
+}
+
+// progress makes a progress event.
+func progress(t *testing.T, data events.Progress) event.Event {
+	t.Helper()
+	header, body, err := events.EncodeProgress(events.DefaultSource, noon, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return must(t)(events.Decode(header, body))
 }

@@ -129,12 +129,7 @@ func completion(value, description string) cobra.Completion {
 
 // causeCodes are the completions of --reason. The flag accepts codes of later versions too.
 func causeCodes() (all []cobra.Completion) {
-	for _, code := range []events.CauseCode{
-		events.CauseUndecodableEvent, events.CauseUnsupportedEventType, events.CauseInvalidRequest,
-		events.CauseInvalidTenantID, events.CauseReservedTenantID, events.CauseTenantExists,
-		events.CauseUnsupportedStrategy, events.CauseBoundaryNotEmpty, events.CauseSchemaInvalid,
-		events.CausePermissionDenied, events.CauseAttemptsExhausted,
-	} {
+	for _, code := range events.CauseCodes() {
 		all = append(all, string(code))
 	}
 	return all

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
@@ -114,7 +113,5 @@ func writeBody(b *strings.Builder, body []byte) {
 
 // isText reports whether the body can be written to a terminal unchanged.
 func isText(body []byte) bool {
-	return utf8.Valid(body) && !strings.ContainsFunc(string(body), func(r rune) bool {
-		return r != '\n' && r != '\t' && !unicode.IsPrint(r)
-	})
+	return utf8.Valid(body) && terminal.Lines(string(body)) == string(body)
 }

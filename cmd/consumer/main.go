@@ -12,9 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strings"
 	"syscall"
-	"unicode"
 
 	"github.com/sethvargo/go-envconfig"
 
@@ -71,18 +69,8 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 const maxErrorText = 16 << 10
 
 func printError(w io.Writer, err error) {
-	text := printable(telemetry.Bound(err.Error(), maxErrorText))
+	text := terminal.Lines(telemetry.Bound(err.Error(), maxErrorText))
 	fmt.Fprintf(w, "consumer: %s\n", text) //nolint:errcheck // there is nowhere else to report it
-}
-
-// printable makes untrusted text of several lines safe for a terminal: it replaces characters that do not print.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
 }
 
 // errSilent means that the command has already shown a negative result. It is not printed.

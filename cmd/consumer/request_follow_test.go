@@ -53,12 +53,10 @@ func (s *fakeService) awaitRequest(n uint64) {
 // publishProgress publishes the progress of a request for acme.
 func (s *fakeService) publishProgress(id string, attempt, step int, state string, ms float64) {
 	s.t.Helper()
-	e, err := events.NewProgress(events.DefaultSource, time.Now(), events.Progress{
+	header, body, err := events.EncodeProgress(events.DefaultSource, time.Now(), events.Progress{
 		TenantID: "acme", Request: events.Request{Source: billing, ID: id}, Attempt: attempt, State: state, DurationMS: ms,
 		Step: events.Step{Number: step, Name: pipeline.Steps()[step].Name},
 	})
-	testkit.Must(s.t, err)
-	header, body, err := events.Encode(e)
 	testkit.Must(s.t, err)
 	testkit.Must(s.t, s.js.Conn().PublishMsg(&nats.Msg{Subject: events.ProgressSubject("acme"), Header: header, Data: body}))
 	testkit.Must(s.t, s.js.Conn().Flush())

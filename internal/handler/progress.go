@@ -25,7 +25,7 @@ func NewProgress(conn *nats.Conn, source string, log *slog.Logger) *Progress {
 }
 
 // StepBegan publishes that a step has begun.
-func (p *Progress) StepBegan(r pipeline.StepEvent) { p.tell(r, events.StepStarted, 0) }
+func (p *Progress) StepBegan(r pipeline.StepEvent) { p.publish(r, events.StepStarted, 0) }
 
 // StepEnded publishes that a step has ended.
 func (p *Progress) StepEnded(r pipeline.StepEvent, took time.Duration, err error) {
@@ -33,10 +33,10 @@ func (p *Progress) StepEnded(r pipeline.StepEvent, took time.Duration, err error
 	if err != nil {
 		state = events.StepFailed
 	}
-	p.tell(r, state, took)
+	p.publish(r, state, took)
 }
 
-func (p *Progress) tell(r pipeline.StepEvent, state string, took time.Duration) {
+func (p *Progress) publish(r pipeline.StepEvent, state string, took time.Duration) {
 	// Without a connection the event would wait in the client's buffer, which is reserved for messages that must not be
 	// lost, and would be published late.
 	if r.TenantID == "" || !p.conn.IsConnected() {

@@ -18,13 +18,10 @@ import (
 // https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 
 // traceDelivery starts the span of a delivery, which continues the request's trace if it has one. The returned function
-// ends it. Without a tracer both do nothing.
+// ends it.
 func (h *Handler) traceDelivery(
 	ctx context.Context, d delivery, e event.Event,
 ) (context.Context, func(pipeline.Decision, error)) {
-	if h.Tracer == nil {
-		return ctx, func(pipeline.Decision, error) {}
-	}
 	ctx, span := h.Tracer.Start(traceOf(ctx, e), "process "+events.TypeRequested,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 			attribute.String("messaging.system", "nats"),
@@ -61,22 +58,21 @@ func (h *Handler) traceDelivery(
 // traceOutcome starts the span of publishing an outcome. It is linked to the span that decided the outcome, which may
 // belong to an earlier delivery or another process.
 func (h *Handler) traceOutcome(ctx context.Context, o pipeline.Outcome) (context.Context, func(error)) {
-	if h.Tracer == nil {
-		return ctx, func(error) {}
-	}
-	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
-		attribute.String("messaging.system", "nats"),
-		attribute.String("messaging.operation.type", "send"),
-		attribute.String("messaging.operation.name", "publish"),
-		attribute.String("messaging.destination.name", o.Type),
-		attribute.String("messaging.message.id", o.ID),
-	)}
-	if decided, err := events.Decode(outcomeHeader(o), o.Body); err == nil {
-		if link := trace.SpanContextFromContext(traceOf(context.Background(), decided)); link.IsValid() {
-			options = append(options, trace.WithLinks(trace.Link{SpanContext: link}))
+	ctx, span := h.Tracer.Start(ctx, "publish "+o.Type,
+		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+			attribute.String("messaging.system", "nats"),
+			attribute.String("messaging.operation.type", "send"),
+			attribute.String("messaging.operation.name", "publish"),
+			attribute.String("messaging.destination.name", o.Type),
+			attribute.String("messaging.message.id", o.ID),
+		))
+	if span.IsRecording() {
+		if decided, err := events.Decode(outcomeHeader(o), o.Body); err == nil {
+			if link := trace.SpanContextFromContext(traceOf(context.Background(), decided)); link.IsValid() {
+				span.AddLink(trace.Link{SpanContext: link})
+			}
 		}
 	}
-	ctx, span := h.Tracer.Start(ctx, "publish "+o.Type, options...)
 	return ctx, func(err error) {
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())

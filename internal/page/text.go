@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/terminal"
 )
 
 // Maximum lengths of displayed untrusted text, in characters.
@@ -74,10 +74,7 @@ func display(s string, limit int) string {
 	if bytes := utf8.UTFMax * (limit + 1); len(s) > bytes {
 		s = strings.ToValidUTF8(s[:bytes], "")
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) ||
-		strings.TrimSpace(s) != s {
-		s = strconv.Quote(s)
-	}
+	s = terminal.Plain(s)
 	if runes := []rune(s); len(runes) > limit {
 		return string(runes[:limit-1]) + "…"
 	}

@@ -25,8 +25,7 @@ func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 		Warnings: a.warnings, Steps: append(a.timings, a.timing(a.p.Now().Sub(a.stepStarted))),
 		DurationMS: milliseconds(a.p.Now().Sub(a.started)),
 	}
-	envelope := a.envelope(events.TypeProvisioned)
-	return encode(envelope.ID)(events.NewProvisioned(envelope, data))
+	return encode(events.NewProvisioned(a.envelope(events.TypeProvisioned), data))
 }
 
 // failure returns the failure of this request at the step with this number.
@@ -47,8 +46,7 @@ func (j *Job) failure(number int, fault *Fault, leftBehind []string) (Failure, e
 		Attempts: min(j.claim.Attempt, j.p.Limit.Attempts), Replay: j.claim.Replay,
 		DeadLetter: deadLetter(j.claim.Key), LeftBehind: leftBehind,
 	}
-	envelope := j.envelope(events.TypeProvisioningFailed)
-	outcome, err := encode(envelope.ID)(events.NewProvisioningFailed(envelope, data))
+	outcome, err := encode(events.NewProvisioningFailed(j.envelope(events.TypeProvisioningFailed), data))
 	return Failure{Step: data.Step.Name, Cause: cause, Outcome: outcome}, err
 }
 
@@ -85,7 +83,7 @@ func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery strin
 		Source: p.Source, Time: m.Time,
 	}
 	cause := events.Cause{Code: events.CauseUndecodableEvent, Message: why.Error()}
-	outcome, err := encode(envelope.ID)(events.NewProvisioningFailed(envelope, events.ProvisioningFailed{
+	outcome, err := encode(events.NewProvisioningFailed(envelope, events.ProvisioningFailed{
 		Step: events.Step{Name: validateName}, Cause: cause,
 		Attempts: 1, Replay: m.Replay, DeadLetter: deadLetter(key),
 	}))
@@ -121,17 +119,16 @@ func (p *Provisioner) unrecorded(ctx context.Context, m Message, err error) Deci
 	return Decision{Verdict: Settle(facts), Facts: facts, Err: fmt.Errorf("record the failure: %w", err)}
 }
 
-func encode(id string) func(event.Event, error) (Outcome, error) {
-	return func(e event.Event, err error) (Outcome, error) {
-		if err != nil {
-			return Outcome{}, fmt.Errorf("make the outcome: %w", err)
-		}
-		_, body, err := events.Encode(e)
-		if err != nil {
-			return Outcome{}, fmt.Errorf("encode the outcome: %w", err)
-		}
-		return Outcome{ID: id, Type: e.Type(), Body: body}, nil
+// encode encodes the outcome that the events package has made, or returns its error.
+func encode(e event.Event, err error) (Outcome, error) {
+	if err != nil {
+		return Outcome{}, fmt.Errorf("make the outcome: %w", err)
 	}
+	_, body, err := events.Encode(e)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("encode the outcome: %w", err)
+	}
+	return Outcome{ID: e.ID(), Type: e.Type(), Body: body}, nil
 }
 
 func deadLetter(key string) events.DeadLetter {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/sync/semaphore"
 
 	"example.com/tenant-provisioner/events"
@@ -114,6 +115,9 @@ func New(c Config) (*Provisioner, error) {
 	}
 	if c.Observer == nil {
 		c.Observer = noopObserver{}
+	}
+	if c.Tracer == nil {
+		c.Tracer = noop.Tracer{}
 	}
 	draining := make(chan struct{})
 	return &Provisioner{

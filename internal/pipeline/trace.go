@@ -15,11 +15,8 @@ const (
 	traceState  = "tracestate"
 )
 
-// traceStep begins the span of a step and returns the function that ends it. Without a tracer it does nothing.
+// traceStep begins the span of a step and returns the function that ends it.
 func (a *Attempt) traceStep(ctx context.Context, step Step) (context.Context, func(error)) {
-	if a.p.Tracer == nil {
-		return ctx, func(error) {}
-	}
 	ctx, span := a.p.Tracer.Start(ctx, step.Name, trace.WithAttributes(
 		attribute.Int("tenant_provisioner.step", a.step),
 		attribute.Int("tenant_provisioner.attempt", a.claim.Attempt),
@@ -37,7 +34,7 @@ func (a *Attempt) traceStep(ctx context.Context, step Step) (context.Context, fu
 // subscriber can continue the trace. Without it, the outcome carries the request's own trace context.
 func (j *Job) captureTrace(ctx context.Context) {
 	span := trace.SpanContextFromContext(ctx)
-	if !span.IsValid() || j.trace != nil {
+	if !span.IsValid() || span.IsRemote() || j.trace != nil { // remote: the request's own, because nothing is traced here
 		return
 	}
 	j.trace = propagation.MapCarrier{}

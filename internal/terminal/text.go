@@ -17,6 +17,16 @@ func Plain(text string) string {
 	return text
 }
 
+// Lines makes untrusted text of several lines safe for a terminal: it replaces characters that do not print.
+func Lines(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+}
+
 // Time formats a time to the second, in UTC; "?" for the zero time, which could not be read.
 func Time(t time.Time) string {
 	if t.IsZero() {
