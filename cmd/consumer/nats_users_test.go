@@ -120,7 +120,7 @@ func (g usersServer) jetStream(user string) jetstream.JetStream {
 func (g usersServer) run(user string, code int, args ...string) (stdout string) {
 	g.t.Helper()
 	got, stdout, stderr := command(g.t, g.envOf(user), args...)
-	if got != code || strings.Contains(stderr, "ermissions") {
+	if got != code || strings.Contains(strings.ToLower(stderr), "permissions violation") {
 		g.t.Errorf("%s runs %v: exit code %d, want %d: %s%s", user, args, got, code, stdout, stderr)
 	}
 	return stdout
@@ -186,7 +186,7 @@ func TestNATSUsersCanDoTheirJob(t *testing.T) {
 	}
 	for what, r := range map[string]*running{"service": service, "watch": watch} {
 		testkit.Equal(t, "exit code of "+what, r.stop(t), 0)
-		if strings.Contains(r.stderr.String(), "ermissions") {
+		if strings.Contains(strings.ToLower(r.stderr.String()), "permissions violation") {
 			t.Errorf("%s lacks a permission: %s", what, testkit.Tail(r.stderr.String()))
 		}
 	}
@@ -239,7 +239,7 @@ func TestServiceWithFewerNATSPermissions(t *testing.T) {
 		g.run("operator", 0, requestArgs("acme", "--wait", outcomeWait, "--id", manage)...)
 		g.run("operator", 1, requestArgs("acme", "--wait", outcomeWait, "--id", manage+" again")...)
 		testkit.Equal(t, "exit code", r.stop(t), 0)
-		if strings.Contains(r.stderr.String(), "ermissions") {
+		if strings.Contains(strings.ToLower(r.stderr.String()), "permissions violation") {
 			t.Errorf("the service lacks a permission: %s", testkit.Tail(r.stderr.String()))
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-func TestDoctorJudgesVitals(t *testing.T) {
+func TestPostgresChecks(t *testing.T) {
 	t.Parallel()
 	type vitals = postgres.ServerInfo
 	sturdy := vitals{Fsync: true, FullPageWrites: true, SynchronousCommit: "on"}

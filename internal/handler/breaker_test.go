@@ -16,28 +16,28 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// gateRig is a breaker and its prober, on a clock of their own, with a fake database.
-type gateRig struct {
+// breakerTest is a breaker and its prober, on a clock of their own, with a fake database.
+type breakerTest struct {
 	*breaker
-	away    atomic.Pointer[error]
-	failing atomic.Pointer[error] // of a rehearsal
-	probes  atomic.Int32
-	written bytes.Buffer // the log
+	outage         atomic.Pointer[error]
+	rehearsalFault atomic.Pointer[error] // of a rehearsal
+	probes         atomic.Int32
+	written        bytes.Buffer // the log
 }
 
-func atGate(t *testing.T, test func(t *testing.T, g *gateRig)) {
+func runBreakerTest(t *testing.T, test func(t *testing.T, g *breakerTest)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := &gateRig{}
+		g := &breakerTest{}
 		g.breaker = newBreaker(func(context.Context) error {
 			g.probes.Add(1)
-			if err := g.away.Load(); err != nil {
+			if err := g.outage.Load(); err != nil {
 				return *err
 			}
 			return nil
 		}, func(context.Context) error {
-			if err := g.failing.Load(); err != nil {
+			if err := g.rehearsalFault.Load(); err != nil {
 				return *err
 			}
 			return nil
@@ -51,12 +51,12 @@ func atGate(t *testing.T, test func(t *testing.T, g *gateRig)) {
 	})
 }
 
-func (g *gateRig) set(err error) {
+func (g *breakerTest) set(err error) {
 	if err == nil {
-		g.away.Store(nil)
+		g.outage.Store(nil)
 		return
 	}
-	g.away.Store(&err)
+	g.outage.Store(&err)
 }
 
 // passes reports whether wait returns at once.
@@ -69,7 +69,7 @@ func passes(wait func(context.Context) error) bool {
 	return <-result == nil
 }
 
-func (g *gateRig) is(t *testing.T, when string, reason error, work, intake bool) {
+func (g *breakerTest) is(t *testing.T, when string, reason error, work, intake bool) {
 	t.Helper()
 	if err := g.err(); !errors.Is(err, reason) || (err == nil) != (reason == nil) {
 		t.Errorf("%s: reason %v, want %v", when, err, reason)
@@ -80,7 +80,7 @@ func (g *gateRig) is(t *testing.T, when string, reason error, work, intake bool)
 
 // An idle replica notices an outage, and its end, by probing.
 func TestIdleGateAsks(t *testing.T) {
-	atGate(t, func(t *testing.T, g *gateRig) {
+	runBreakerTest(t, func(t *testing.T, g *breakerTest) {
 		time.Sleep(10*probeInterval + time.Second)
 		testkit.Equal(t, "probes", g.probes.Load(), 10)
 		g.is(t, "at first", nil, true, true)
@@ -94,7 +94,7 @@ func TestIdleGateAsks(t *testing.T) {
 }
 
 func TestGateDoesNotAskWhileWorkTells(t *testing.T) {
-	atGate(t, func(t *testing.T, g *gateRig) {
+	runBreakerTest(t, func(t *testing.T, g *breakerTest) {
 		for range 20 {
 			g.succeeded()
 			time.Sleep(probeInterval / 2)
@@ -105,7 +105,7 @@ func TestGateDoesNotAskWhileWorkTells(t *testing.T) {
 
 // A fault that only an operator can fix pauses everything, as an outage does.
 func TestGateClosesForAMissingRight(t *testing.T) {
-	atGate(t, func(t *testing.T, g *gateRig) {
+	runBreakerTest(t, func(t *testing.T, g *breakerTest) {
 		denied := pipeline.Permanentf(events.CausePermissionDenied, "no")
 		g.set(denied)
 		time.Sleep(probeInterval + time.Second)
@@ -118,7 +118,7 @@ func TestGateClosesForAMissingRight(t *testing.T) {
 
 // A fault of the probe alone does not trip the breaker.
 func TestGateStaysOpenForATransientFault(t *testing.T) {
-	atGate(t, func(t *testing.T, g *gateRig) {
+	runBreakerTest(t, func(t *testing.T, g *breakerTest) {
 		g.set(errTransient)
 		time.Sleep(2*probeInterval + time.Second)
 		testkit.Equal(t, "probes", g.probes.Load(), 2)
@@ -128,14 +128,14 @@ func TestGateStaysOpenForATransientFault(t *testing.T) {
 
 // An unclassified fault of a probe is an outage if a rehearsal has it too.
 func TestGateClosesWhereARehearsalFails(t *testing.T) {
-	atGate(t, func(t *testing.T, g *gateRig) {
+	runBreakerTest(t, func(t *testing.T, g *breakerTest) {
 		broken := errors.New("the registry is broken")
 		g.set(errTransient)
-		g.failing.Store(&broken)
+		g.rehearsalFault.Store(&broken)
 		time.Sleep(probeInterval + time.Second)
 		g.is(t, "broken", broken, false, false)
 		g.set(nil)
-		g.failing.Store(nil)
+		g.rehearsalFault.Store(nil)
 		time.Sleep(maxServerBackoff)
 		g.is(t, "fixed", nil, true, true)
 	})
@@ -143,13 +143,13 @@ func TestGateClosesWhereARehearsalFails(t *testing.T) {
 
 // An outage that interrupted work lasts as long as a rehearsal fails, whatever probes return.
 func TestOutageLastsWhileARehearsalFails(t *testing.T) {
-	atGate(t, func(t *testing.T, g *gateRig) {
+	runBreakerTest(t, func(t *testing.T, g *breakerTest) {
 		full := errors.New("disk full")
-		g.failing.Store(&full)
+		g.rehearsalFault.Store(&full)
 		g.trip(full)
 		time.Sleep(time.Hour)
 		g.is(t, "probed for an hour", full, false, false)
-		g.failing.Store(nil)
+		g.rehearsalFault.Store(nil)
 		time.Sleep(maxServerBackoff)
 		g.is(t, "rehearsed", full, true, false)
 		g.succeeded()
@@ -159,7 +159,7 @@ func TestOutageLastsWhileARehearsalFails(t *testing.T) {
 
 // An outage that interrupted work ends when work succeeds, not when a probe does.
 func TestOutageIsOverWhenWorkGetsThrough(t *testing.T) {
-	atGate(t, func(t *testing.T, g *gateRig) {
+	runBreakerTest(t, func(t *testing.T, g *breakerTest) {
 		full := errors.New("disk full")
 		g.trip(full)
 		g.is(t, "closed", full, false, false)
@@ -183,7 +183,7 @@ func TestOutageIsOverWhenWorkGetsThrough(t *testing.T) {
 
 // If work meets an outage that the prober found first, only work can end it.
 func TestWorkMeetsWhatTheProberNoticed(t *testing.T) {
-	atGate(t, func(t *testing.T, g *gateRig) {
+	runBreakerTest(t, func(t *testing.T, g *breakerTest) {
 		g.set(errOutage)
 		time.Sleep(probeInterval)
 		synctest.Wait()
@@ -197,7 +197,7 @@ func TestWorkMeetsWhatTheProberNoticed(t *testing.T) {
 }
 
 // logs asserts what was logged since the last call, by the parts of each line.
-func (g *gateRig) logs(t *testing.T, when string, lines ...string) {
+func (g *breakerTest) logs(t *testing.T, when string, lines ...string) {
 	t.Helper()
 	synctest.Wait()
 	g.mu.Lock() // the breaker logs under it
@@ -217,7 +217,7 @@ func (g *gateRig) logs(t *testing.T, when string, lines ...string) {
 
 // However long an outage lasts, each of its reasons is logged once, and so is its end.
 func TestOutageIsLoggedOnce(t *testing.T) {
-	atGate(t, func(t *testing.T, g *gateRig) {
+	runBreakerTest(t, func(t *testing.T, g *breakerTest) {
 		full, other := errors.New("disk full"), errors.New("the server is starting up")
 		g.set(errOutage)
 		g.trip(full)

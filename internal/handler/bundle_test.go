@@ -134,9 +134,9 @@ func newBundleAlone(t *testing.T, change ...func(*server.Options)) *bundle {
 // running is a handler that runs.
 type running struct {
 	*Handler
-	cancel context.CancelFunc // ends it, as SIGTERM does
-	ended  chan struct{}
-	err    error // of Run, once it has ended
+	cancel  context.CancelFunc // ends it, as SIGTERM does
+	stopped chan struct{}
+	err     error // of Run, once it has ended
 }
 
 // start starts a handler, which is stopped at the end of the test.
@@ -156,9 +156,9 @@ func (b *bundle) start(change ...func(*Config)) *running {
 	h, err := New(config)
 	testkit.Must(b.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{Handler: h, cancel: cancel, ended: make(chan struct{})}
+	r := &running{Handler: h, cancel: cancel, stopped: make(chan struct{})}
 	go func() {
-		defer close(r.ended)
+		defer close(r.stopped)
 		r.err = h.Run(ctx)
 	}()
 	b.t.Cleanup(func() { r.stop(b.t) })
@@ -171,7 +171,7 @@ func (r *running) stop(t *testing.T) {
 	t.Helper()
 	r.cancel()
 	select {
-	case <-r.ended:
+	case <-r.stopped:
 		testkit.Must(t, r.err)
 	case <-time.After(testkit.Patience + abortTimeout):
 		t.Error("Run did not return")
@@ -213,9 +213,9 @@ func (b *bundle) consumer() *jetstream.ConsumerInfo {
 	return consumer.CachedInfo()
 }
 
-// settled waits until everything in the stream of requests has been acknowledged. The counters of pending messages do
+// awaitSettled waits until everything in the stream of requests has been acknowledged. The counters of pending messages do
 // not suffice: the consumer may not have counted a message that was just stored.
-func (b *bundle) settled() {
+func (b *bundle) awaitSettled() {
 	b.t.Helper()
 	b.eventually("all requests are settled", func() bool {
 		last := b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq
@@ -292,8 +292,8 @@ func (b *bundle) failure() events.ProvisioningFailed {
 	return data
 }
 
-// letter is the only dead letter.
-func (b *bundle) letter() *jetstream.RawStreamMsg {
+// deadLetter is the only dead letter.
+func (b *bundle) deadLetter() *jetstream.RawStreamMsg {
 	b.t.Helper()
 	all := b.stored(events.StreamDeadLetters)
 	if len(all) != 1 {

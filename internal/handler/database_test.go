@@ -19,7 +19,7 @@ type fakeDatabase struct {
 
 	mu      sync.Mutex
 	away    error // what every method returns, if set
-	entries map[string]*entry
+	entries map[string]*ledgerRow
 	tenants map[string]bool
 	claims  int
 	pings   int
@@ -31,15 +31,15 @@ type fakeDatabase struct {
 	forgetful int   // how many reads of a recorded outcome panic
 }
 
-type entry struct {
+type ledgerRow struct {
 	replay, attempts int
-	delivery         string
+	deliveryID       string
 	outcome          pipeline.Outcome
 	notes            []pipeline.AttemptNote
 }
 
 func newFakeDatabase() *fakeDatabase {
-	return &fakeDatabase{entries: map[string]*entry{}, tenants: map[string]bool{}}
+	return &fakeDatabase{entries: map[string]*ledgerRow{}, tenants: map[string]bool{}}
 }
 
 // lock locks the database, or returns an error while it is unavailable.
@@ -90,17 +90,17 @@ func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, tenant strin
 	}
 	e := d.entries[r.Key()]
 	if e == nil {
-		e = &entry{replay: pipeline.FirstReplay(r.Replay)}
+		e = &ledgerRow{replay: pipeline.FirstReplay(r.Replay)}
 		d.entries[r.Key()] = e
 	}
 	if n := pipeline.NextReplay(r.Replay, e.replay); n > e.replay && !e.outcome.Provisioned() {
-		*e = entry{replay: n}
+		*e = ledgerRow{replay: n}
 	}
 	if e.outcome.ID != "" {
 		return pipeline.Claim{}, &pipeline.AlreadyDecidedError{Outcome: e.recorded()}
 	}
 	e.attempts++
-	e.delivery = r.DeliveryID
+	e.deliveryID = r.DeliveryID
 	c := pipeline.Claim{Key: r.Key(), Replay: e.replay, Attempt: e.attempts}
 	if d.tenants[tenant] {
 		c.Registered = tenant
@@ -135,16 +135,16 @@ func (d *fakeDatabase) Reject(_ context.Context, r pipeline.Rejection) (pipeline
 	}
 	e := d.entries[r.Key]
 	if e == nil {
-		e = &entry{replay: r.Message.Replay, attempts: 1, delivery: r.DeliveryID, outcome: r.Failure.Outcome}
+		e = &ledgerRow{replay: r.Message.Replay, attempts: 1, deliveryID: r.DeliveryID, outcome: r.Failure.Outcome}
 		d.entries[r.Key] = e
 	}
 	return e.recorded(), nil
 }
 
 // recorded returns the outcome with the DeliveryID of the delivery that decided it.
-func (e *entry) recorded() pipeline.Outcome {
+func (e *ledgerRow) recorded() pipeline.Outcome {
 	o := e.outcome
-	o.DeliveryID = e.delivery
+	o.DeliveryID = e.deliveryID
 	return o
 }
 
@@ -209,7 +209,7 @@ func (d *fakeDatabase) DeadLetterConfirmed(_ context.Context, key, _, delivery s
 	if d.unnoted {
 		return errTransient
 	}
-	d.entries[key].outcome.DeadLetterConfirmed, d.entries[key].delivery = true, delivery
+	d.entries[key].outcome.DeadLetterConfirmed, d.entries[key].deliveryID = true, delivery
 	return nil
 }
 

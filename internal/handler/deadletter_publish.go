@@ -200,7 +200,7 @@ func (h *Handler) conflictBackoff() Backoff {
 const manyConflicts = 30
 
 // publishForm publishes one form of a dead letter and waits for its confirmation. With force it also publishes a dead
-// letter that the ledger has as confirmed, unless the stream holds one of that replay.
+// deadLetter that the ledger has as confirmed, unless the stream holds one of that replay.
 func (h *Handler) publishForm(
 	ctx context.Context, letter *nats.Msg, key string, r pipeline.Decision, force bool,
 ) error {

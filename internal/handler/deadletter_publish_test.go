@@ -42,9 +42,9 @@ func TestDeadLetterIsTheOriginalWithReasons(t *testing.T) {
 	msg.Header[jetstream.MsgIDHeader] = []string{"publisher-1"}
 	sequence := b.publish(msg)
 	b.start()
-	b.settled()
+	b.awaitSettled()
 
-	letter := b.letter()
+	letter := b.deadLetter()
 	sum := sha256.Sum256([]byte(billing + "\norder"))
 	key := hex.EncodeToString(sum[:])
 	testkit.Equal(t, "subject", letter.Subject, "tenant.dead_letter."+key)
@@ -105,7 +105,7 @@ func TestDeadLetterObeysNoInstructionOfTheOriginal(t *testing.T) {
 	msg.Header["Nats-Expected-Last-Sequence"] = []string{"0"}
 	b.publish(msg)
 	b.start()
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 1)
 	testkit.Equal(t, "deliveries", b.delivered(), 1)
 }
@@ -130,7 +130,7 @@ func TestTwoRequestsWithOneMsgIDHaveTwoDeadLetters(t *testing.T) {
 			return !ack.Duplicate
 		})
 	}
-	b.settled()
+	b.awaitSettled()
 	b.counts(2, 2)
 }
 
@@ -139,15 +139,15 @@ func TestRepeatedRequestHasOneDeadLetter(t *testing.T) {
 	b := newBundle(t)
 	b.start()
 	first := b.publish(b.request("order", "not an id"))
-	b.settled()
+	b.awaitSettled()
 	b.publish(b.request("order", "not an id"))
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 1)
-	letter := b.letter()
+	letter := b.deadLetter()
 	testkit.Equal(t, "sequence", reasons(letter)["Sequence"], fmt.Sprint(first))
 	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), letter.Sequence))
 	b.publish(b.request("order", "not an id"))
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 0)
 }
 
@@ -157,10 +157,10 @@ func TestBurialThatIsNotNoted(t *testing.T) {
 	b.db.unnoted = true
 	b.start()
 	b.publish(b.request("order", "not an id"))
-	b.settled()
-	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.letter().Sequence))
+	b.awaitSettled()
+	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.deadLetter().Sequence))
 	b.publish(b.request("order", "not an id"))
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 0)
 }
 
@@ -172,8 +172,8 @@ func TestDeadLetterOfTheLargestRequest(t *testing.T) {
 	msg.Data = bytes.Repeat([]byte("x"), most)
 	sequence := b.publish(msg)
 	b.start()
-	b.settled()
-	letter := b.letter()
+	b.awaitSettled()
+	letter := b.deadLetter()
 	got := reasons(letter)
 	testkit.Equal(t, "data", len(letter.Data), 0)
 	testkit.Equal(t, "sequence", got["Sequence"], fmt.Sprint(sequence))
@@ -192,9 +192,9 @@ func TestDeadLetterOfARequestFullOfHeaders(t *testing.T) {
 	msg := b.request("order", "not an id")
 	msg.Header["X-Large"] = []string{strings.Repeat("x", 64<<10-200)}
 	b.publish(msg)
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 1)
-	if reasons(b.letter())["Omitted"] == "" {
+	if reasons(b.deadLetter())["Omitted"] == "" {
 		t.Error("it does not say that the original was left out")
 	}
 	testkit.Equal(t, "deliveries", b.delivered(), 1)
@@ -212,9 +212,9 @@ func TestDeadLetterLargerThanItsStreamTakes(t *testing.T) {
 	msg := b.request("order", "not an id")
 	msg.Header["X-Large"] = []string{strings.Repeat("x", 8000)}
 	b.publish(msg)
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 1)
-	if reasons(b.letter())["Omitted"] == "" {
+	if reasons(b.deadLetter())["Omitted"] == "" {
 		t.Error("it does not say that the original was left out")
 	}
 }
@@ -236,9 +236,9 @@ func TestUndecodableMessages(t *testing.T) {
 			sequence := b.publish(msg)
 			testkit.Must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
 			b.start()
-			b.settled()
+			b.awaitSettled()
 			key := b.undecodableKey(sequence)
-			letter := b.letter()
+			letter := b.deadLetter()
 			got := reasons(letter)
 			testkit.Equal(t, "subject", letter.Subject, "tenant.dead_letter."+key)
 			testkit.Equal(t, "key", got["Key"], key)
@@ -295,8 +295,8 @@ func TestReasonsAreSafeInAHeader(t *testing.T) {
 	}
 	b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
-	letter := b.letter()
+	b.awaitSettled()
+	letter := b.deadLetter()
 	got := reasons(letter)
 	testkit.Equal(t, "Message", got["Message"], `no right\r\nInjected: yes\r\n\r\nto Z\u00fcrich`)
 	testkit.Equal(t, "Reason", got["Reason"], "PERMISSION_DENIED")

@@ -52,12 +52,12 @@ func TestLettersSayWhatTheirHeadersSay(t *testing.T) {
 	msg.Header["X-Trace"] = []string{"one"}
 	begin := time.Now()
 	sequence := b.publish(msg)
-	b.settled()
+	b.awaitSettled()
 	all := b.list(Filter{})
 	testkit.Equal(t, "dead letters", len(all), 1)
 	l := all[0]
 	testkit.Equal(t, "key", l.Key, events.RequestKey(billing, "order"))
-	testkit.Equal(t, "sequence", l.Sequence, b.letter().Sequence)
+	testkit.Equal(t, "sequence", l.Sequence, b.deadLetter().Sequence)
 	testkit.Equal(t, "reason, step, tenant", fmt.Sprint(l.Reason, " ", l.Step, " ", l.Tenant), `INVALID_TENANT_ID validate_request not an id\n`)
 	testkit.Equal(t, "attempts and replay", fmt.Sprint(l.Attempts, l.Replay), "1 0")
 	testkit.Equal(t, "original", fmt.Sprint(l.Subject, l.Stream, l.OriginalSequence), fmt.Sprint("tenant.requested", "TENANT_REQUESTS", sequence))
@@ -210,7 +210,7 @@ func TestRemove(t *testing.T) {
 	gone, err := b.letters().Remove(t.Context(), old)
 	testkit.Must(t, err)
 	testkit.Equal(t, "the old one was gone", gone, true)
-	testkit.Equal(t, "what is there", string(b.letter().Data), "new")
+	testkit.Equal(t, "what is there", string(b.deadLetter().Data), "new")
 
 	fresh, err := b.letters().Find(t.Context(), "key")
 	testkit.Must(t, err)

@@ -97,7 +97,7 @@ func TestEveryInputMode(t *testing.T) {
 			msg.Subject = events.TypeRequested
 			b.publish(msg)
 			b.start()
-			b.settled()
+			b.awaitSettled()
 			outcome := b.outcome()
 			got, err := events.ProvisionedFrom(outcome)
 			testkit.Must(t, err)
@@ -127,11 +127,11 @@ func TestUnsupportedEventType(t *testing.T) {
 	testkit.Must(t, err)
 	b.publish(msg)
 	b.start()
-	b.settled()
+	b.awaitSettled()
 	failed := b.failure()
 	testkit.Equal(t, "cause", failed.Cause.Code, events.CauseUnsupportedEventType)
 	testkit.Equal(t, "step", failed.Step, events.Step{Number: 0, Name: "validate_request"})
-	testkit.Equal(t, "reason", reasons(b.letter())["Reason"], "UNSUPPORTED_EVENT_TYPE")
+	testkit.Equal(t, "reason", reasons(b.deadLetter())["Reason"], "UNSUPPORTED_EVENT_TYPE")
 }
 
 // A redelivery after the end publishes the recorded outcome, once.
@@ -145,12 +145,12 @@ func TestFinishedRequestKeepsItsOutcome(t *testing.T) {
 			b := newBundle(t)
 			b.start()
 			b.publish(b.request("order", c.tenant))
-			b.settled()
+			b.awaitSettled()
 			first := b.outcome()
 			// Once the stream of outcomes no longer has it, it is published again: the same bytes.
 			testkit.Must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
 			b.publish(b.request("order", c.tenant), b.request("order", c.tenant))
-			b.settled()
+			b.awaitSettled()
 			// Within the duplicate window the stream stores an id once.
 			b.counts(0, c.letters)
 			testkit.Equal(t, "deliveries", b.delivered(), 3)
@@ -160,7 +160,7 @@ func TestFinishedRequestKeepsItsOutcome(t *testing.T) {
 			_, err := b.config.Topology.Ensure(t.Context(), b.js)
 			testkit.Must(t, err)
 			b.publish(b.request("order", c.tenant))
-			b.settled()
+			b.awaitSettled()
 			again := b.outcome()
 			testkit.Equal(t, "outcome", again.String(), first.String())
 		})
@@ -173,7 +173,7 @@ func TestReplay(t *testing.T) {
 	b.db.tenants["acme"] = true
 	b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 1)
 	b.db.mu.Lock()
 	delete(b.db.tenants, "acme")
@@ -183,7 +183,7 @@ func TestReplay(t *testing.T) {
 		again := b.request("order", "acme")
 		again.Header[ReplayHeader] = []string{"1"}
 		b.publish(again)
-		b.settled()
+		b.awaitSettled()
 		all := b.outcomes()
 		testkit.Equal(t, "outcomes", causes(t, all), "PROVISIONED 1, TENANT_EXISTS 1")
 		data, err := events.ProvisionedFrom(all[1])

@@ -4,7 +4,7 @@
 // # Authority
 //
 // The ledger behind the pipeline decides the outcome of a request. This package publishes that outcome at every
-// delivery of the request. Outcome ids are deterministic, so a repeated publication changes nothing for subscribers. An
+// deliveryID of the request. Outcome ids are deterministic, so a repeated publication changes nothing for subscribers. An
 // acknowledgement is not a fence, and nothing relies on it as one.
 //
 // # Invariants

@@ -24,17 +24,17 @@ func TestDrainLetsRunningWorkFinish(t *testing.T) {
 	h.cancel()
 	b.eventually("no requests are taken", func() bool { return h.Err() != nil })
 	select {
-	case <-h.ended:
+	case <-h.stopped:
 		t.Fatal("Run returned before the work was done")
 	default:
 	}
 	release()
-	testkit.Receive(t, "the end of Run", h.ended)
+	testkit.Receive(t, "the end of Run", h.stopped)
 	testkit.Must(t, h.err)
 	b.counts(2, 0) // not those that waited for a worker
 	testkit.Equal(t, "claims", b.db.claims, 4)
 	b.start()
-	b.settled()
+	b.awaitSettled()
 	b.counts(5, 0)
 	for _, name := range tenants(5) {
 		testkit.Equal(t, "attempts of "+name, b.db.attempts("order-"+name), 1)
@@ -54,7 +54,7 @@ func TestDrainTimeoutHandsBack(t *testing.T) {
 	release()
 	b.counts(0, 0)
 	b.start()
-	b.settled()
+	b.awaitSettled()
 	if took := time.Since(begin); took > b.config.Topology.AckWait/2 {
 		t.Errorf("the messages came back after %s", took)
 	}
@@ -76,17 +76,17 @@ func TestWorkThatDoesNotEndIsReported(t *testing.T) {
 	b.publish(b.request("order", "acme"))
 	testkit.Receive(t, "work begins", entered)
 	h.cancel()
-	testkit.Receive(t, "the end of Run", h.ended)
+	testkit.Receive(t, "the end of Run", h.stopped)
 	Contains(t, "Run", h.err, "did not stop")
 	h.err = nil
 	close(stuck)
 	b.start()
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 0)
 }
 
 // Run is stopped at any moment between a pull request and its message: nothing waits for AckWait.
-func TestMessagesInFlightAreHandedBack(t *testing.T) {
+func TestMessagesInFlightAreReleased(t *testing.T) {
 	b := newBundle(t)
 	begin := time.Now()
 	const rounds, each = 15, 6
@@ -103,7 +103,7 @@ func TestMessagesInFlightAreHandedBack(t *testing.T) {
 		<-done
 	}
 	b.start()
-	b.settled()
+	b.awaitSettled()
 	if took := time.Since(begin); took > b.config.Topology.AckWait {
 		t.Errorf("after %s: some message was delivered again by AckWait only", took)
 	}
@@ -124,7 +124,7 @@ func TestClosedConnectionEndsRun(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
 	b.config.Conn.Close()
-	testkit.Receive(t, "the end of Run", h.ended)
+	testkit.Receive(t, "the end of Run", h.stopped)
 	Contains(t, "Run", h.err, "take requests", "closed")
 	h.err = nil
 }

@@ -54,7 +54,7 @@ func (i *intercepted) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jet
 }
 
 // ledger changes the ledger's entry of the request "order", as another replica would.
-func (b *bundle) ledger(change func(e *entry)) {
+func (b *bundle) ledger(change func(e *ledgerRow)) {
 	b.db.mu.Lock()
 	defer b.db.mu.Unlock()
 	change(b.db.entries[events.RequestKey(billing, "order")])
@@ -79,10 +79,10 @@ func provisionedBy(replay int) pipeline.Outcome {
 func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 	t.Parallel()
 	superseded := func(b *bundle, _ *nats.Msg) { // replayed, and provisioned
-		b.ledger(func(e *entry) { *e = entry{replay: 1, attempts: 1, outcome: provisionedBy(1)} })
+		b.ledger(func(e *ledgerRow) { *e = ledgerRow{replay: 1, attempts: 1, outcome: provisionedBy(1)} })
 	}
 	running := func(b *bundle, _ *nats.Msg) { // replayed, and running
-		b.ledger(func(e *entry) { *e = entry{replay: 1, attempts: 1} })
+		b.ledger(func(e *ledgerRow) { *e = ledgerRow{replay: 1, attempts: 1} })
 	}
 	published := func(b *bundle, by *nats.Msg) *jetstream.RawStreamMsg { // the same dead letter, by another replica
 		msg := nats.NewMsg(by.Subject)
@@ -91,8 +91,8 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 		}
 		msg.Header.Set("Dead-Letter-By", "another replica")
 		b.publish(msg)
-		b.ledger(func(e *entry) { e.outcome.DeadLetterConfirmed = true })
-		return b.letter()
+		b.ledger(func(e *ledgerRow) { e.outcome.DeadLetterConfirmed = true })
+		return b.deadLetter()
 	}
 	removed := func(b *bundle, by *nats.Msg) { // and removed by an operator
 		testkit.Must(b.t, b.streamOf(events.StreamDeadLetters).DeleteMsg(b.t.Context(), published(b, by).Sequence))
@@ -153,7 +153,7 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 			}
 			b.start(func(c *Config) { c.JetStream = js })
 			b.publish(b.request("order", c.tenant))
-			b.settled()
+			b.awaitSettled()
 			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), c.outcomes)
 			letters := b.stored(events.StreamDeadLetters)
 			testkit.Equal(t, "dead letters", len(letters), c.letters)
@@ -177,7 +177,7 @@ func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
 			b := newBundle(t)
 			var sequence uint64
 			js := &intercepted{JetStream: b.js, prefix: events.SubjectDeadLetterPrefix, after: func() {
-				sequence = b.letter().Sequence
+				sequence = b.deadLetter().Sequence
 				if c.remove {
 					testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
 				}
@@ -188,14 +188,14 @@ func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
 				msg.Header.Set(jetstream.MsgIDHeader, c.id)
 			}
 			b.publish(msg)
-			b.settled()
+			b.awaitSettled()
 			if c.remove {
 				b.counts(1, 0)
 			} else {
 				b.counts(1, 1)
-				testkit.Equal(t, "sequence", b.letter().Sequence, sequence)
+				testkit.Equal(t, "sequence", b.deadLetter().Sequence, sequence)
 			}
-			b.ledger(func(e *entry) { testkit.Equal(t, "confirmed", e.outcome.DeadLetterConfirmed, true) })
+			b.ledger(func(e *ledgerRow) { testkit.Equal(t, "confirmed", e.outcome.DeadLetterConfirmed, true) })
 		})
 	}
 }
@@ -231,7 +231,7 @@ func TestDeadLetterWithATakenIDAfterAConflict(t *testing.T) {
 	msg := b.request("order", "not an id")
 	msg.Header.Set(jetstream.MsgIDHeader, "50%41")
 	b.publish(msg)
-	b.settled()
+	b.awaitSettled()
 	letter, err := b.letters().Find(t.Context(), events.RequestKey(billing, "order"))
 	testkit.Must(t, err)
 	original, err := b.letters().Original(t.Context(), letter)
@@ -248,7 +248,7 @@ func TestNotReadyWhileSomethingElseAlwaysComesFirst(t *testing.T) {
 	b.publish(b.request("order", "not an id"))
 	b.eventually("the service is not ready", func() bool { return isWrongSequence(h.Err()) })
 	js.left.Store(0)
-	b.settled()
+	b.awaitSettled()
 	b.eventually("the service is ready", func() bool { return h.Err() == nil })
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 1")
 }
@@ -302,7 +302,7 @@ func TestNothingIsPublishedWhileTheLedgerCannotBeRead(t *testing.T) {
 			})
 			testkit.Equal(t, "outcomes", len(b.outcomes()), 0)
 			b.db.plug()
-			b.settled()
+			b.awaitSettled()
 			b.counts(1, 1)
 			b.eventually("the service is ready", func() bool { return h.Err() == nil })
 		})
@@ -321,7 +321,7 @@ func TestManyDeadLettersOfManyReplicas(t *testing.T) {
 		_, err := b.js.PublishMsgAsync(b.request(fmt.Sprint(i), "not an id"))
 		testkit.Must(t, err)
 	}
-	b.settled()
+	b.awaitSettled()
 	b.counts(n, n)
 	testkit.Equal(t, "delivered", b.delivered(), n)
 }
@@ -355,7 +355,7 @@ func TestDeadLetterThatIsRefused(t *testing.T) {
 			bad := b.request("order", strings.Repeat("not an id ", 200))
 			bad.Header["X-Large"] = []string{strings.Repeat("x", 8000)}
 			b.publish(bad, b.request("good", "acme"))
-			b.settled()
+			b.awaitSettled()
 			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 1, PROVISIONED 1")
 			testkit.Equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), c.letters)
 			testkit.Equal(t, "failures without one", unstored.Load(), c.unstored)
@@ -364,7 +364,7 @@ func TestDeadLetterThatIsRefused(t *testing.T) {
 			}
 			if c.letters == 1 {
 				replayed := b.replay()
-				b.settled()
+				b.awaitSettled()
 				testkit.Equal(t, "replay", replayed.Number, 1)
 				testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 2, PROVISIONED 1")
 			}
@@ -417,7 +417,7 @@ func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 	b.eventually("all is stored", func() bool {
 		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == uint64(len(names))
 	})
-	b.settled()
+	b.awaitSettled()
 	b.counts(len(names), len(names))
 	letters := b.list(Filter{})
 	for _, letter := range letters {
@@ -436,7 +436,7 @@ func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 		_, err := b.letters().Replay(t.Context(), letter)
 		testkit.Must(t, err)
 	}
-	b.settled()
+	b.awaitSettled()
 	b.counts(2*len(names), len(names))
 	grant()
 	seen := map[string]bool{}
@@ -448,7 +448,7 @@ func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 		testkit.Equal(t, "a plain header", b.requested(r.Sequence).Header.Get("X-Plain"), "stays")
 	}
 	testkit.Equal(t, "names", strings.Join(slices.Sorted(maps.Keys(seen)), "|"), strings.Join(slices.Sorted(slices.Values(names)), "|"))
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", 2*len(names), len(names)))
 }
 
@@ -460,7 +460,7 @@ func TestReplayMakesNoOtherEvent(t *testing.T) {
 	raw := b.server.rawPublisher(t)
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nce-bad name: v\r\nX-Y: z", string(b.request("order", "acme").Data))
 	b.eventually("it is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 1 })
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "cause", b.failure().Cause.Code, events.CauseUndecodableEvent)
 	if _, err := b.letters().Replay(t.Context(), b.found()); !errors.Is(err, ErrUnreplayable) || !containsText(err, "ce-bad name") {
 		t.Errorf("replayed: %v", err)
@@ -475,16 +475,16 @@ func TestReplayWhoseIDIsTaken(t *testing.T) {
 	grant := b.refusing()
 	b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	grant()
 	letter := b.found()
 	taken := nats.NewMsg(events.TypeRequested)
-	taken.Header.Set(jetstream.MsgIDHeader, "replay.1."+reasons(b.letter())["Nonce"])
+	taken.Header.Set(jetstream.MsgIDHeader, "replay.1."+reasons(b.deadLetter())["Nonce"])
 	b.publish(taken)
 	r, err := b.letters().Replay(t.Context(), letter)
 	testkit.Must(t, err)
 	testkit.Equal(t, "repeated", r.Repeated, false)
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1, UNDECODABLE_EVENT 1")
 }
 
@@ -495,10 +495,10 @@ func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
 	grant := b.refusing()
 	b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
-	stale := b.letter()
+	b.awaitSettled()
+	stale := b.deadLetter()
 	b.replay() // fails: the ledger is at 1
-	b.settled()
+	b.awaitSettled()
 	// An earlier version, or another client with permission, publishes the first one again.
 	again := &nats.Msg{Subject: stale.Subject, Header: stale.Header, Data: stale.Data}
 	again.Header.Del(jetstream.ExpectedLastSubjSeqHeader)
@@ -506,11 +506,11 @@ func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
 	b.publish(again)
 	testkit.Equal(t, "replay of the stale dead letter", b.found().Replay, 0)
 	testkit.Equal(t, "number", b.replay().Number, 1)
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "replay of the dead letter", b.found().Replay, 1)
 	b.counts(2, 1)
 	// A redelivery of that message does not restore what was removed then.
-	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.letter().Sequence))
+	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.deadLetter().Sequence))
 	testkit.Must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
 	b.eventually("all is delivered again", func() bool {
 		consumer, err := b.js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
@@ -533,7 +533,7 @@ func TestMarkerOfAMessageThatHasLeftByItsAge(t *testing.T) {
 	b.eventually("the server has stored a marker", func() bool {
 		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 2
 	})
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1")
 }
 
@@ -550,7 +550,7 @@ func TestMarkersAreNoRequests(t *testing.T) {
 	forged := string(b.request("order", "acme").Data)
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nNats-Marker-Reason: MaxAge", forged)
 	b.eventually("all is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 4 })
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1")
 	testkit.Equal(t, "dead letters listed", len(b.list(Filter{})), 0)
 }
@@ -561,18 +561,18 @@ func TestReplayNumberReplacesNoDeadLetter(t *testing.T) {
 	b.refusing()
 	b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	b.replay()
-	b.settled()
-	letter := b.letter()
+	b.awaitSettled()
+	letter := b.deadLetter()
 	for _, number := range []string{"1", "0", "-1"} {
 		forged := b.request("order", "acme")
 		forged.Data = append(forged.Data, ' ')
 		forged.Header.Set(ReplayHeader, number)
 		b.publish(forged)
 	}
-	b.settled()
-	testkit.Equal(t, "sequence of the dead letter", b.letter().Sequence, letter.Sequence)
+	b.awaitSettled()
+	testkit.Equal(t, "sequence of the dead letter", b.deadLetter().Sequence, letter.Sequence)
 	b.counts(2, 1)
 }
 
@@ -585,7 +585,7 @@ func TestOutcomeWhoseIDIsTaken(t *testing.T) {
 	taken.Data = []byte("something else")
 	b.publish(taken)
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	msg, err := GetMessage(t.Context(), b.js, events.StreamEvents, StoredMessage{LastFor: events.TypeProvisioned})
 	testkit.Must(t, err)
 	e, err := events.Decode(msg.Header, msg.Data)
@@ -601,9 +601,9 @@ func TestHeadersThatCannotBeRead(t *testing.T) {
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nce-id: 1\r\nno colon\r\nX: y", "not JSON")
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nno colon", string(b.request("order", "acme").Data))
 	b.eventually("all is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 2 })
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, UNDECODABLE_EVENT 1")
-	if got := reasons(b.letter()); got["Unreadable-Headers"] == "" || !strings.Contains(got["Message"], "headers cannot be read") {
+	if got := reasons(b.deadLetter()); got["Unreadable-Headers"] == "" || !strings.Contains(got["Message"], "headers cannot be read") {
 		t.Errorf("the dead letter does not say so: %v", got)
 	}
 	_, r, err := b.letters().prepare(t.Context(), b.found())

@@ -47,7 +47,7 @@ func TestTwoMessagesForEachWorker(t *testing.T) {
 	testkit.Equal(t, "waiting", info.NumPending, 4)
 	testkit.Equal(t, "at work", len(entered), 0) // besides the two received above
 	release()
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "delivered in the end", b.delivered(), 8)
 	b.counts(8, 0)
 }
@@ -67,7 +67,7 @@ func TestWorkIsKeptAliveByTheConsumersOwnAckWait(t *testing.T) {
 	several(t, 2*keptAlive)
 	testkit.Equal(t, "delivered", b.delivered(), 1)
 	release()
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 0)
 }
 
@@ -82,7 +82,7 @@ func TestTwoHandlersShareTheWork(t *testing.T) {
 	}
 	b.eventually("each holds two for a worker", func() bool { return b.consumer().NumAckPending == 8 })
 	release()
-	b.settled()
+	b.awaitSettled()
 	b.counts(20, 0)
 	testkit.Equal(t, "delivered", b.delivered(), 20)
 	testkit.Equal(t, "claims", b.db.claims, 20)
@@ -103,7 +103,7 @@ func TestDeletedConsumerIsCreatedAgain(t *testing.T) {
 			testkit.Receive(t, "work begins", entered)
 			testkit.Receive(t, "work begins", entered)
 			if !busy {
-				b.settled()
+				b.awaitSettled()
 			}
 			testkit.Must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
 			release()
@@ -114,7 +114,7 @@ func TestDeletedConsumerIsCreatedAgain(t *testing.T) {
 			b.eventually("requests are taken", func() bool { return h.Err() == nil })
 			b.publish(b.request("order", "late"))
 			// The new consumer starts at the first message: requests that were already decided get the same outcome.
-			b.settled()
+			b.awaitSettled()
 			b.counts(3, 0)
 		})
 	}
@@ -148,7 +148,7 @@ func TestContradictionAtRunTimeStopsIntake(t *testing.T) {
 	testkit.Must(t, b.js.DeleteStream(ctx, events.StreamRequests))
 	b.eventually("requests are taken", func() bool { return h.Err() == nil })
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 0)
 }
 
@@ -167,7 +167,7 @@ func TestManyRequestsAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 10, TENANT_EXISTS 90")
 	testkit.Equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), 90)
 }
@@ -190,7 +190,7 @@ func rememberPulls(t *testing.T, thousands int) {
 			_, err := b.js.PublishMsgAsync(b.request("order", "acme"), jetstream.WithStallWait(testkit.Patience))
 			testkit.Must(t, err)
 		}
-		b.settled()
+		b.awaitSettled()
 	}
 	if len(faults) > 0 {
 		t.Errorf("%d faults, the first: %s", len(faults), <-faults)

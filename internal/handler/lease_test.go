@@ -36,12 +36,12 @@ func TestLeaseIsRenewedWhileTheWorkerLives(t *testing.T) {
 	b.db.mu.Lock()
 	b.db.unprobed = nil
 	b.db.mu.Unlock()
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 0)
 	testkit.Equal(t, "attempts", b.db.attempts("order"), 1)
 	ended := renewals()
 	b.publish(b.request("another", "other")) // a short one needs no renewal
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "renewals", renewals(), ended)
 }
 
@@ -53,7 +53,7 @@ func TestPanicEndsItsSpan(t *testing.T) {
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
 	h := b.start(func(c *Config) { c.Tracer = tracer })
 	b.publishTenants(1)
-	b.settled()
+	b.awaitSettled()
 	h.stop(t)
 	failed := 0
 	for _, span := range spans.Ended() {
@@ -73,7 +73,7 @@ func TestPanicWhilePublishingEndsItsSpans(t *testing.T) {
 	b.db.forgetful = 1
 	h := b.start(func(c *Config) { c.Tracer = tracer })
 	b.publishTenants(1)
-	b.settled()
+	b.awaitSettled()
 	h.stop(t)
 	b.counts(1, 0)
 	testkit.Equal(t, "spans that were not ended", len(spans.Started())-len(spans.Ended()), 0)

@@ -77,7 +77,7 @@ func TestFaultsAndPlaces(t *testing.T) {
 				if kind.fault.Lost { // never charged
 					fixed.Store(true)
 				}
-				b.settled()
+				b.awaitSettled()
 				b.eventually("it is ready", func() bool { return h.Err() == nil })
 				switch {
 				case kind.shared, kind.fault.Lost:
@@ -139,7 +139,7 @@ func TestFaultsOfTheLedger(t *testing.T) {
 					b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
 				}
 				fixed.Store(true)
-				b.settled()
+				b.awaitSettled()
 				b.eventually("it is ready", func() bool { return h.Err() == nil })
 				want, attempts := "PROVISIONED 2", 1
 				switch at {
@@ -181,7 +181,7 @@ func TestFaultsOfARejection(t *testing.T) {
 				b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
 			}
 			fixed.Store(true)
-			b.settled()
+			b.awaitSettled()
 			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, UNDECODABLE_EVENT 1")
 		})
 	}

@@ -25,7 +25,7 @@ func TestTransientFaultIsTriedAgainLater(t *testing.T) {
 	}
 	b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	data, err := events.ProvisionedFrom(b.outcome())
 	testkit.Must(t, err)
 	testkit.Equal(t, "attempts", data.Attempts, 3)
@@ -44,7 +44,7 @@ func TestAttemptsEnd(t *testing.T) {
 	b.db.work = func(context.Context, string, int) error { return errTransient }
 	b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	failed := b.failure()
 	testkit.Equal(t, "cause", failed.Cause.Code, events.CauseAttemptsExhausted)
 	testkit.Equal(t, "detail", failed.Cause.Detail, "40P01: deadlock")
@@ -88,7 +88,7 @@ func TestOutagePausesIntake(t *testing.T) {
 			}
 			b.counts(0, 0)
 			b.db.plug()
-			b.settled()
+			b.awaitSettled()
 			b.counts(8, 0)
 			b.eventually("Err is nil again", func() bool { return h.Err() == nil })
 			for _, name := range tenants(8) {
@@ -132,7 +132,7 @@ func TestShutdownDuringAnOutageHandsBack(t *testing.T) {
 	first.stop(t)
 	b.db.plug()
 	b.start()
-	b.settled()
+	b.awaitSettled()
 	if took := time.Since(begin); took > b.config.Topology.AckWait/2 {
 		t.Errorf("the messages came back after %s", took)
 	}
@@ -150,5 +150,5 @@ func TestErrTellsTheNewestReason(t *testing.T) {
 	b.db.set(newer)
 	b.eventually("the newer reason", func() bool { return errors.Is(h.Err(), newer) })
 	b.db.plug()
-	b.settled()
+	b.awaitSettled()
 }

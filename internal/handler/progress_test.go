@@ -16,19 +16,19 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// teller publishes progress, and ignores all other events.
-type teller struct{ *Progress }
+// progressObserver publishes progress, and ignores all other events.
+type progressObserver struct{ *Progress }
 
-func (teller) AttemptEnded(pipeline.AttemptResult) {}
-func (teller) Warned(string, string)               {}
-func (teller) Recorded(string, events.CauseCode)   {}
+func (progressObserver) AttemptEnded(pipeline.AttemptResult) {}
+func (progressObserver) Warned(string, string)               {}
+func (progressObserver) Recorded(string, events.CauseCode)   {}
 
 // telling makes the bundle's handlers publish progress on a connection of its own, and returns the events received on
 // another.
 func (b *bundle) telling() (on, by *nats.Conn, _ <-chan events.Progress) {
 	b.t.Helper()
 	on = b.server.connect(b.t)
-	b.observer = teller{NewProgress(on, events.DefaultSource, slog.New(slog.DiscardHandler))}
+	b.observer = progressObserver{NewProgress(on, events.DefaultSource, slog.New(slog.DiscardHandler))}
 	heard := make(chan events.Progress, 1000)
 	by = b.server.connect(b.t)
 	_, err := by.Subscribe(events.SubjectProgressPrefix+">", func(msg *nats.Msg) {
@@ -49,8 +49,8 @@ func (b *bundle) telling() (on, by *nats.Conn, _ <-chan events.Progress) {
 	return on, by, heard
 }
 
-// told returns the next n events as text.
-func (b *bundle) told(heard <-chan events.Progress, n int) (all []string) {
+// nextProgress returns the next n events as text.
+func (b *bundle) nextProgress(heard <-chan events.Progress, n int) (all []string) {
 	b.t.Helper()
 	for range n {
 		p := testkit.Receive(b.t, "progress is published", heard)
@@ -62,8 +62,8 @@ func (b *bundle) told(heard <-chan events.Progress, n int) (all []string) {
 	return all
 }
 
-// whole is the events of an attempt that succeeds.
-func whole(attempt string) (all []string) {
+// successfulAttempt is the events of an attempt that succeeds.
+func successfulAttempt(attempt string) (all []string) {
 	for number := range pipeline.Steps() {
 		for _, state := range []string{events.StepStarted, events.StepDone} {
 			all = append(all, fmt.Sprintf("%s: %d %s", attempt, number, state))
@@ -72,7 +72,7 @@ func whole(attempt string) (all []string) {
 	return all
 }
 
-func TestProgressIsToldInOrder(t *testing.T) {
+func TestProgressIsPublishedInOrder(t *testing.T) {
 	b := newBundle(t)
 	on, _, heard := b.telling()
 	b.db.work = func(_ context.Context, _ string, attempt int) error {
@@ -84,14 +84,14 @@ func TestProgressIsToldInOrder(t *testing.T) {
 	b.start()
 	// Without a valid id there is no subject: the first two requests are decided, and have no progress events.
 	b.publish(b.request("1", "../etc"), b.request("2", "_docex_x_"))
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "messages published", on.Stats().OutMsgs, 0)
 	b.publish(b.request("3", "acme"))
-	want := slices.Concat(whole("acme 3/1")[:5], []string{"acme 3/1: 2 failed"}, whole("acme 3/2"))
-	if diff := cmp.Diff(want, b.told(heard, len(want))); diff != "" {
+	want := slices.Concat(successfulAttempt("acme 3/1")[:5], []string{"acme 3/1: 2 failed"}, successfulAttempt("acme 3/2"))
+	if diff := cmp.Diff(want, b.nextProgress(heard, len(want))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	b.settled()
+	b.awaitSettled()
 	b.counts(3, 2)
 }
 
@@ -103,7 +103,7 @@ func TestProgressWaitsForNobody(t *testing.T) {
 	b.start()
 	b.publish(b.request("1", "acme"))
 	testkit.Receive(t, "it is at work", entered)
-	b.told(heard, 5) // up to the step that waits
+	b.nextProgress(heard, 5) // up to the step that waits
 	b.server.stop()
 	b.eventually("the connection is away", func() bool { return !on.IsConnected() })
 	before := on.Stats().OutMsgs
@@ -122,12 +122,12 @@ func TestProgressWaitsForNobody(t *testing.T) {
 	})
 	testkit.Equal(t, "messages kept for later", on.Stats().OutMsgs, before)
 	b.server.start(t)
-	b.settled()
+	b.awaitSettled()
 	b.eventually("both connections are back", func() bool { return on.IsConnected() && by.IsConnected() })
 	testkit.Must(t, by.FlushTimeout(testkit.Patience)) // the server has its subscription again
 	// What follows is received, and nothing lost is received before it. The outcome is published again, without progress.
 	b.publish(b.request("2", "umbrella"))
-	if diff := cmp.Diff(whole("umbrella 2/1"), b.told(heard, 12)); diff != "" {
+	if diff := cmp.Diff(successfulAttempt("umbrella 2/1"), b.nextProgress(heard, 12)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

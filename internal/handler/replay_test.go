@@ -68,14 +68,14 @@ func TestReplayThatSucceeds(t *testing.T) {
 	msg.Header["x-lower"] = []string{"kept as it is"}
 	msg.Header[jetstream.MsgIDHeader] = []string{"publisher-1"}
 	b.publish(msg)
-	b.settled()
-	nonce := reasons(b.letter())["Nonce"]
+	b.awaitSettled()
+	nonce := reasons(b.deadLetter())["Nonce"]
 	if len(nonce) < 20 {
 		t.Errorf("the nonce %q can be guessed", nonce)
 	}
 	grant()
 	r := b.replay()
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "number", r.Number, 1)
 	testkit.Equal(t, "repeated", r.Repeated, false)
 	testkit.Equal(t, "request", *r.Request, events.Request{Source: billing, ID: "order"})
@@ -105,11 +105,11 @@ func TestReplayThatFailsAgain(t *testing.T) {
 	msg.Header["replay-number"] = []string{"not one"}
 	msg.Header["nats-msg-id"] = []string{"in other case"}
 	b.publish(msg)
-	b.settled()
+	b.awaitSettled()
 	for n := 1; n <= 3; n++ {
-		nonce := reasons(b.letter())["Nonce"]
+		nonce := reasons(b.deadLetter())["Nonce"]
 		r := b.replay()
-		b.settled()
+		b.awaitSettled()
 		testkit.Equal(t, "number", r.Number, n)
 		header := b.requested(r.Sequence).Header
 		testkit.Equal(t, "header", fmt.Sprint(header), fmt.Sprint(nats.Header{
@@ -120,7 +120,7 @@ func TestReplayThatFailsAgain(t *testing.T) {
 	}
 	grant()
 	b.replay()
-	b.settled()
+	b.awaitSettled()
 	b.counts(5, 0)
 	testkit.Equal(t, "outcome id", b.outcomes()[4].ID(), events.OutcomeID(billing, "order", 4, events.TypeProvisioned))
 }
@@ -132,7 +132,7 @@ func TestTwoOperatorsReplayAtOnce(t *testing.T) {
 	first := b.start()
 	const n = 20
 	b.publishTenants(n)
-	b.settled()
+	b.awaitSettled()
 	b.counts(n, n)
 	first.stop(t)
 	grant()
@@ -164,22 +164,22 @@ func TestTwoOperatorsReplayAtOnce(t *testing.T) {
 	testkit.Equal(t, "replays that were there already", repeated.Load()+gone.Load(), int32(n))
 	testkit.Equal(t, "messages in the stream of requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(2*n))
 	b.start()
-	b.settled()
+	b.awaitSettled()
 	b.counts(2*n, 0)
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", n, n))
 }
 
-// undying is a JetStream in which no message can be removed, as if the operator's process had ended before.
-type undying struct{ jetstream.JetStream }
+// undeletable is a JetStream in which no message can be removed, as if the operator's process had ended before.
+type undeletable struct{ jetstream.JetStream }
 
-type undyingStream struct{ jetstream.Stream }
+type undeletableStream struct{ jetstream.Stream }
 
-func (u undying) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+func (u undeletable) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
 	stream, err := u.JetStream.Stream(ctx, name)
-	return undyingStream{stream}, err
+	return undeletableStream{stream}, err
 }
 
-func (undyingStream) DeleteMsg(context.Context, uint64) error { return errInjected }
+func (undeletableStream) DeleteMsg(context.Context, uint64) error { return errInjected }
 
 // Statement 3: a replay is interrupted between publication and removal, and repeated, within the stream's duplicate
 // window and after it. At that time the first one is not decided yet, or has succeeded, or has failed.
@@ -207,7 +207,7 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 			grant := b.refusing()
 			h := b.start()
 			b.publish(b.request("order", "acme"))
-			b.settled()
+			b.awaitSettled()
 			letter := b.found()
 			if !c.works {
 				h.stop(t)
@@ -215,7 +215,7 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 			if c.grants {
 				grant()
 			}
-			interrupted, err := OpenDeadLetters(t.Context(), undying{b.js})
+			interrupted, err := OpenDeadLetters(t.Context(), undeletable{b.js})
 			testkit.Must(t, err)
 			r, err := interrupted.Replay(t.Context(), letter)
 			if c.works && !c.grants {
@@ -229,11 +229,11 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 			}
 			testkit.Equal(t, "number", r.Number, 1)
 			if c.works {
-				b.settled()
+				b.awaitSettled()
 			}
 			if c.letters > 0 { // another number: that is a new replay
 				testkit.Equal(t, "number", b.replay().Number, 2)
-				b.settled()
+				b.awaitSettled()
 				b.counts(c.outcomes, c.letters)
 				return
 			}
@@ -249,7 +249,7 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 			if !c.works {
 				b.start()
 			}
-			b.settled()
+			b.awaitSettled()
 			b.counts(c.outcomes, c.letters)
 			if !c.forgets { // else there are two messages, and the second may be claimed while the first runs
 				testkit.Equal(t, "attempts", b.db.attempts("order"), 1)
@@ -265,12 +265,12 @@ func TestReplayOfWhatHasSucceededMeanwhile(t *testing.T) {
 	grant := b.refusing()
 	b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	grant()
 	msg := b.request("order", "acme")
 	msg.Header[ReplayHeader] = []string{"1"}
 	b.publish(msg) // by hand
-	b.settled()
+	b.awaitSettled()
 	answers, err := b.config.Conn.SubscribeSync(events.TypeProvisioned)
 	testkit.Must(t, err)
 	r := b.replay()
@@ -279,7 +279,7 @@ func TestReplayOfWhatHasSucceededMeanwhile(t *testing.T) {
 	e, err := events.Decode(answer.Header, answer.Data)
 	testkit.Must(t, err)
 	testkit.Equal(t, "outcome id", e.ID(), events.OutcomeID(billing, "order", r.Number, events.TypeProvisioned))
-	b.settled()
+	b.awaitSettled()
 	b.counts(2, 0)
 }
 
@@ -289,10 +289,10 @@ func TestReplayLeavesANewerDeadLetter(t *testing.T) {
 	b.refusing()
 	b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	old := b.found()
 	b.replay()
-	b.settled()
+	b.awaitSettled()
 	fresh := b.found()
 	testkit.Equal(t, "its replay", fresh.Replay, 1)
 	gone, err := b.letters().Remove(t.Context(), old)
@@ -311,7 +311,7 @@ func TestReplayThatIsNotPublishedLeavesTheDeadLetter(t *testing.T) {
 	b.refusing()
 	h := b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	letter := b.found()
 	js := newFaulty(b.js)
 	js.before[events.TypeRequested] = 1
@@ -344,7 +344,7 @@ func TestReplayThatAnotherStreamTakes(t *testing.T) {
 	b.refusing()
 	h := b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	h.stop(t)
 	letter := b.found()
 	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
@@ -366,12 +366,12 @@ func TestReplayOfAnOmittedOriginal(t *testing.T) {
 	msg.Header["Nats-Expected-Stream"] = []string{events.StreamRequests}
 	msg.Header["Nats-Expected-Last-Sequence"] = []string{"0"}
 	b.publish(msg)
-	b.settled()
+	b.awaitSettled()
 	letter := b.found()
 	testkit.Equal(t, "omitted", letter.Omitted, true)
 	grant()
 	r := b.replay()
-	b.settled()
+	b.awaitSettled()
 	replayed := b.requested(r.Sequence)
 	if !bytes.Equal(replayed.Data, msg.Data) {
 		t.Errorf("data: got %q, want %q", replayed.Data, msg.Data)
@@ -387,7 +387,7 @@ func TestReplayOfAnOmittedOriginalThatIsGone(t *testing.T) {
 	b.start()
 	large := bytes.Repeat([]byte("x"), 99_990) // the new headers do not fit
 	first := b.publish(&nats.Msg{Subject: events.TypeRequested, Data: large})
-	b.settled()
+	b.awaitSettled()
 	letter := b.found()
 	_, err := b.letters().Replay(t.Context(), letter)
 	Contains(t, "no room for its new headers", err, "max_payload")
@@ -408,10 +408,10 @@ func TestReplayOfAnUndecodableMessage(t *testing.T) {
 	b := newBundle(t)
 	b.start()
 	b.publish(&nats.Msg{Subject: events.TypeRequested, Data: []byte("please make me a tenant")})
-	b.settled()
+	b.awaitSettled()
 	old := b.found()
 	r := b.replay()
-	b.settled()
+	b.awaitSettled()
 	if r.Request != nil {
 		t.Errorf("request %+v", r.Request)
 	}
@@ -490,7 +490,7 @@ func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
 	testkit.Equal(t, "requests after a check", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(0))
 	b.replay()
 	b.start()
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 0)
 }
 
@@ -511,11 +511,11 @@ func TestReplayNumberOfWhatCannotBeDecoded(t *testing.T) {
 		{"999999999", 999_999_999, 1_000_000_000},
 	} {
 		b.publish(&nats.Msg{Subject: events.TypeRequested, Header: nats.Header{ReplayHeader: {c.number}}, Data: []byte("garbage")})
-		b.settled()
+		b.awaitSettled()
 		testkit.Equal(t, c.number+": dead letter", b.found().Replay, c.want)
 		r := b.replay()
 		testkit.Equal(t, c.number+": replay", r.Number, c.next)
-		b.settled()
+		b.awaitSettled()
 		testkit.Equal(t, c.number+": the replay's dead letter", b.found().Replay, c.next)
 		testkit.Equal(t, c.number+": outcomes", len(b.outcomes()), 2*(i+1))
 		_, err := b.letters().Remove(t.Context(), b.found())

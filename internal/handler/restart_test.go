@@ -20,7 +20,7 @@ func TestThousandStartsAndStops(t *testing.T) { //nolint:paralleltest // it coun
 		h.stop(t)
 	}
 	round() // the client's permanent resources exist after this
-	level := b.level()
+	level := b.resources()
 	ignore := goleak.IgnoreCurrent()
 	for range most {
 		round()
@@ -29,31 +29,31 @@ func TestThousandStartsAndStops(t *testing.T) { //nolint:paralleltest // it coun
 		t.Error(err)
 	}
 	b.eventually("no more is held than at first", func() bool {
-		now := b.level()
+		now := b.resources()
 		return now.subscriptions <= level.subscriptions && now.files <= level.files
 	})
-	t.Logf("at first %+v, after %d times %+v", level, most, b.level())
+	t.Logf("at first %+v, after %d times %+v", level, most, b.resources())
 	testkit.Equal(t, "consumers", b.streamOf(events.StreamRequests).CachedInfo().State.Consumers, 1)
 	testkit.Equal(t, "connections", b.server.NumClients(), 1)
 	// The next request is served.
 	b.start()
 	b.publish(b.request("order", "acme"))
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 0)
 	testkit.Equal(t, "deliveries", b.delivered(), 1)
 }
 
-// held are the resources that a handler could leave behind.
-type held struct {
+// resources are the resources that a handler could leave behind.
+type resources struct {
 	goroutines, files int
 	subscriptions     uint32
 	pulls             int // pull requests that the server still holds
 }
 
-func (b *bundle) level() held {
+func (b *bundle) resources() resources {
 	b.t.Helper()
 	files, _ := os.ReadDir("/proc/self/fd") // empty on systems that have no such directory
-	return held{
+	return resources{
 		goroutines: runtime.NumGoroutine(), files: len(files), subscriptions: b.server.NumSubscriptions(),
 		pulls: b.consumer().NumWaiting,
 	}

@@ -56,7 +56,7 @@ func TestNothingIsSettledBeforeItsOutcomeIsStored(t *testing.T) {
 				t.Errorf("Err is %v and does not say why nothing gets out", err)
 			}
 			js.heal()
-			b.settled()
+			b.awaitSettled()
 			b.counts(c.finally, c.buried)
 			b.eventually("ready again", func() bool { return h.Err() == nil })
 			testkit.Equal(t, "deliveries", b.consumer().Delivered.Consumer, 1)
@@ -70,7 +70,7 @@ func TestDeadLetterComesBeforeTheOutcome(t *testing.T) {
 	js := newFaulty(b.js)
 	b.start(func(c *Config) { c.JetStream = js })
 	b.publish(b.request("order", "not an id"))
-	b.settled()
+	b.awaitSettled()
 	js.mu.Lock()
 	defer js.mu.Unlock()
 	testkit.Equal(t, "publications", strings.Join(js.published, " "),
@@ -112,7 +112,7 @@ func TestTheNextProcessTakesOverBetweenAnyTwoSteps(t *testing.T) {
 
 			begin := time.Now()
 			b.start()
-			b.settled()
+			b.awaitSettled()
 			if took := time.Since(begin); took > b.config.Topology.AckWait/2 {
 				t.Errorf("the message came back after %s: not handed back, but after AckWait", took)
 			}
@@ -150,7 +150,7 @@ func TestDeletedStreamStopsAcknowledging(t *testing.T) {
 					_, err := again.Ensure(t.Context(), b.js)
 					testkit.Must(t, err)
 				}
-				b.settled()
+				b.awaitSettled()
 				testkit.Equal(t, "outcomes", len(b.outcomes()), 1)
 				b.eventually("ready", func() bool { return h.Err() == nil })
 			})
@@ -171,7 +171,7 @@ func TestServerRestartLosesNothing(t *testing.T) {
 	b.eventually("not ready", func() bool { return h.Err() != nil })
 	b.server.start(t)
 	b.eventually("connected", b.config.Conn.IsConnected)
-	b.settled()
+	b.awaitSettled()
 	b.counts(4, 0)
 	b.eventually("ready", func() bool { return h.Err() == nil })
 	testkit.Equal(t, "attempts of a request", b.db.attempts("order-tenant_0"), 1)
@@ -187,7 +187,7 @@ func TestPublicationWaitsNoLongerThanTheDrain(t *testing.T) {
 	h.stop(t)
 	testkit.Equal(t, "the end of the publication", testkit.Receive(t, "it", js.ended), context.Canceled) // not its own timeout
 	b.start()
-	b.settled()
+	b.awaitSettled()
 	b.counts(1, 0)
 }
 
@@ -211,7 +211,7 @@ func TestPanicIsOneDeliverysTrouble(t *testing.T) {
 	b.db.panics = 2
 	b.start()
 	b.publishTenants(5)
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 5")
 	testkit.Equal(t, "deliveries", b.delivered(), 7)
 }
@@ -228,13 +228,13 @@ func TestPanicWhileTheGateWaitsForWork(t *testing.T) {
 	b.db.panics, b.db.away = 3, nil
 	b.db.mu.Unlock()
 	b.publish(b.request("order-b", "b"))
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2")
 	b.eventually("Err is nil again", func() bool { return h.Err() == nil })
 }
 
 // However many requests wait for a retry, others are pulled.
-func TestPostponedRequestsStopNobody(t *testing.T) {
+func TestRetriedRequestsBlockNoOthers(t *testing.T) {
 	b := newBundle(t)
 	const most, postponed = 10, 30
 	was := b.consumer().Config

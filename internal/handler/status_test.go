@@ -137,7 +137,7 @@ func TestMessagesThatLookLikeAStatusAreSettled(t *testing.T) {
 	b.eventually("all is stored", func() bool {
 		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == uint64(len(blocks)+1)
 	})
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()),
 		fmt.Sprintf("INVALID_REQUEST 1, PROVISIONED 1, UNDECODABLE_EVENT %d", len(blocks)-1))
 	testkit.Equal(t, "delivered", b.delivered(), len(blocks)+1)

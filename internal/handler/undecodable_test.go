@@ -96,7 +96,7 @@ func TestNoPublisherTakesTheKeyOfAnUndecodableMessage(t *testing.T) {
 			b.start()
 			b.publish(b.requestOf(source, "2"), garbage("of a customer", ""), garbage("of another", ""),
 				b.requestOf(source, "3"), b.requestOf(source, "5"), garbage("of a third", "5"))
-			b.settled()
+			b.awaitSettled()
 			b.counts(6, 6)
 			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 3, UNDECODABLE_EVENT 3")
 			for _, body := range []string{"of a customer", "of another", "of a third"} {
@@ -123,7 +123,7 @@ func TestEachUndecodableMessageHasItsOwnDeadLetter(t *testing.T) {
 			b := newBundle(t)
 			b.start()
 			last := b.publish(messages...)
-			b.settled()
+			b.awaitSettled()
 			b.counts(len(messages), len(messages))
 			var want []string
 			for sequence := range last {
@@ -151,14 +151,14 @@ func TestUndecodableMessagesOfAStreamThatWasMadeAgain(t *testing.T) {
 	h := b.start()
 	// By sequence: the same bodies, the same Nats-Msg-Id, both, other bodies, empty ones.
 	b.publish(garbage("the same", ""), garbage("third", "m3"), garbage("the same", "m4"), garbage("one", ""), garbage("", ""))
-	b.settled()
+	b.awaitSettled()
 	b.counts(5, 5)
 	before := b.keysOf()
 	h.stop(t)
 	b.makeRequestsAgain()
 	b.start()
 	b.publish(garbage("the same", ""), garbage("sixth", "m3"), garbage("the same", "m4"), garbage("another", ""), garbage("", ""))
-	b.settled()
+	b.awaitSettled()
 	b.counts(10, 10)
 	testkit.Equal(t, "bodies", fmt.Sprintf("%q", b.bodies()),
 		`["" "" "another" "one" "sixth" "the same" "the same" "the same" "the same" "third"]`)
@@ -178,7 +178,7 @@ func TestUndecodableMessageHasOneKey(t *testing.T) {
 	js := newFaulty(b.js)
 	js.after[events.TypeProvisioningFailed] = 2 // stored, with the PubAck lost: published again
 	h := b.start(func(c *Config) { c.JetStream = js })
-	b.settled()
+	b.awaitSettled()
 	b.counts(2, 2)
 	keys := b.keysOf()
 	for _, between := range []func(){
@@ -193,7 +193,7 @@ func TestUndecodableMessageHasOneKey(t *testing.T) {
 			return err == nil
 		})
 		h = b.start()
-		b.settled()
+		b.awaitSettled()
 		testkit.Equal(t, "deliveries of the new consumer", b.delivered(), 2)
 		b.counts(2, 2)
 		testkit.Equal(t, "keys", b.keysOf(), keys)
@@ -253,7 +253,7 @@ func TestDeadLettersOfEarlierVersions(t *testing.T) {
 		testkit.Must(t, b.streamOf(events.StreamRequests).DeleteMsg(t.Context(), sequence))
 	}
 	b.start()
-	b.settled()
+	b.awaitSettled()
 	testkit.Equal(t, "bodies", strings.Join(b.bodies(), ", "), "first, left there")
 	if keys := b.keysOf(); strings.Contains(keys, oldKey(first)) || strings.Contains(keys, oldKey(first+1)) {
 		t.Errorf("a replay failed under an old key:\n%s", keys)
@@ -265,9 +265,9 @@ func TestReplayRefusesAChangedUndecodableMessage(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
 	b.publish(garbage("please", ""))
-	b.settled()
+	b.awaitSettled()
 	h.stop(t)
-	whole := b.letter()
+	whole := b.deadLetter()
 	key := strings.TrimPrefix(whole.Subject, events.SubjectDeadLetterPrefix)
 	for name, change := range map[string]func(m *nats.Msg){
 		"body":            func(m *nats.Msg) { m.Data = []byte("something else") },
@@ -323,7 +323,7 @@ func TestReplayRefusesAnotherMessageInTheOriginalsPlace(t *testing.T) {
 			b := newBundle(t)
 			h := b.start()
 			sequence := b.publish(msg(b))
-			b.settled()
+			b.awaitSettled()
 			letter := b.found()
 			testkit.Equal(t, "omitted", letter.Omitted, true)
 			testkit.Equal(t, "hash", letter.Header.Get(hashHeader), bodyHash(msg(b).Data))
@@ -382,12 +382,12 @@ func TestReplayOfAnOmittedUndecodableMessage(t *testing.T) {
 	b := newBundle(t)
 	b.start()
 	sequence := b.publish(large(garbage("please", "")))
-	b.settled()
+	b.awaitSettled()
 	old := b.found()
 	testkit.Equal(t, "omitted", old.Omitted, true)
 	testkit.Equal(t, "key", old.Key, b.undecodableKey(sequence))
 	r := b.replay()
-	b.settled()
+	b.awaitSettled()
 	fresh := b.found()
 	testkit.Equal(t, "key of the replay", fresh.Key, b.undecodableKey(r.Sequence))
 	testkit.Equal(t, "returned", r.Key, fresh.Key)

@@ -66,7 +66,7 @@ func TestAlive(t *testing.T) {
 	})
 	testkit.Must(t, h.Liveness()) // a step has begun just now
 	release()
-	b.settled()
+	b.awaitSettled()
 	b.eventually("nothing is in hand", func() bool { return h.InFlight() == 0 })
 
 	b.db.unplug()

@@ -138,8 +138,8 @@ func (b *bundle) publish(subject, body string) (sequence uint64) {
 	return ack.Sequence
 }
 
-// provisioned publishes a success.
-func (b *bundle) provisioned(tenant string, change func(*events.Provisioned)) (sequence uint64) {
+// publishSuccess publishes a success.
+func (b *bundle) publishSuccess(tenant string, change func(*events.Provisioned)) (sequence uint64) {
 	b.t.Helper()
 	data := events.Provisioned{
 		TenantID: tenant, DisplayName: "Acme", Request: events.Request{Source: "/billing", ID: tenant}, Attempts: 1,
@@ -158,8 +158,8 @@ func (b *bundle) provisioned(tenant string, change func(*events.Provisioned)) (s
 	return b.publish(events.TypeProvisioned, string(body))
 }
 
-// failed publishes a failure.
-func (b *bundle) failed(tenant string, code events.CauseCode, message string) (key string) {
+// publishFailure publishes a failure.
+func (b *bundle) publishFailure(tenant string, code events.CauseCode, message string) (key string) {
 	b.t.Helper()
 	key = events.RequestKey("/billing", tenant)
 	e, err := events.NewProvisioningFailed(outcomeOf(tenant, events.TypeProvisioningFailed), events.ProvisioningFailed{
@@ -180,8 +180,8 @@ func outcomeOf(tenant, eventType string) events.Outcome {
 	}
 }
 
-// bury publishes a dead letter.
-func (b *bundle) bury(key, reason string, age time.Duration) {
+// publishDeadLetter publishes a dead letter.
+func (b *bundle) publishDeadLetter(key, reason string, age time.Duration) {
 	b.t.Helper()
 	_, err := b.js.PublishMsg(b.t.Context(), &nats.Msg{
 		Subject: events.DeadLetterSubject(key), Data: []byte("x"),

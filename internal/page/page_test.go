@@ -119,14 +119,14 @@ func TestWhatHasHappened(t *testing.T) {
 	for range 1234 {
 		publish(events.TypeRequested)
 	}
-	b.provisioned("acme", func(p *events.Provisioned) {
+	b.publishSuccess("acme", func(p *events.Provisioned) {
 		p.Replay, p.Prepared, p.DurationMS = 2, true, 1234.56
 		p.Warnings = []events.Warning{{Code: events.WarnIndexFailed, Message: "idx_x: no\nspace left"}}
 	})
-	key := b.failed("umbrella", events.CauseSchemaInvalid, "table document has no column path")
-	b.bury(key, string(events.CauseSchemaInvalid), 3*time.Hour)
-	b.bury("one", string(events.CauseTenantExists), time.Hour)
-	b.bury("two", string(events.CauseTenantExists), 2*time.Hour)
+	key := b.publishFailure("umbrella", events.CauseSchemaInvalid, "table document has no column path")
+	b.publishDeadLetter(key, string(events.CauseSchemaInvalid), 3*time.Hour)
+	b.publishDeadLetter("one", string(events.CauseTenantExists), time.Hour)
+	b.publishDeadLetter("two", string(events.CauseTenantExists), 2*time.Hour)
 
 	// The consumer may not have counted a message that was just stored.
 	pending := `<dd id="pending">1,234</dd>`
@@ -156,9 +156,9 @@ func TestWhatHasHappened(t *testing.T) {
 func TestRates(t *testing.T) {
 	b := newConnected(t)
 	for i := range 30 {
-		b.provisioned(fmt.Sprint("tenant", i), nil)
+		b.publishSuccess(fmt.Sprint("tenant", i), nil)
 	}
-	b.failed("umbrella", events.CauseTenantExists, "")
+	b.publishFailure("umbrella", events.CauseTenantExists, "")
 	row := func(minutes int, provisioned, failed string) string {
 		return fmt.Sprintf(`<tr><th scope="row">%d min</th><td class="n">%s</small></td><td class="n">%s</small></td></tr>`,
 			minutes, provisioned, failed)
@@ -167,7 +167,7 @@ func TestRates(t *testing.T) {
 	testkit.Contains(t, "the page", html, row(1, "30.00 <small>(30)", "1.00 <small>(1)"), row(5, "6.00 <small>(30)", "0.20 <small>(1)"),
 		row(60, "0.50 <small>(30)", "0.02 <small>(1)"))
 	b.pass(2 * time.Minute)
-	b.provisioned("late", nil) // by the server's clock, which has not moved
+	b.publishSuccess("late", nil) // by the server's clock, which has not moved
 	html = b.get("/").Body.String()
 	testkit.Contains(t, "the page", html, row(1, "0.00 <small>(0)", "0.00 <small>(0)"), row(5, "6.20 <small>(31)", "0.20 <small>(1)"))
 	stream, err := b.js.Stream(t.Context(), events.StreamEvents)
@@ -194,14 +194,14 @@ func TestRecentOutcomes(t *testing.T) {
 	testkit.Must(t, err)
 	var sequences []uint64
 	for i := range 50 {
-		sequences = append(sequences, b.provisioned(fmt.Sprintf("tenant%02d", i), nil))
+		sequences = append(sequences, b.publishSuccess(fmt.Sprintf("tenant%02d", i), nil))
 	}
 	for _, i := range []int{49, 45, 31} {
 		testkit.Must(t, stream.DeleteMsg(t.Context(), sequences[i]))
 	}
 	html := b.shows("tenant48", "tenant46", "tenant44", "tenant27", "The newest 20,")
 	testkit.Lacks(t, "the page", html, "tenant49", "tenant45", "tenant31", "tenant26")
-	b.provisioned("newer", nil)
+	b.publishSuccess("newer", nil)
 	html = b.shows("newer", "tenant48", "tenant28", "The newest 20,")
 	testkit.Lacks(t, "the page", html, "tenant27")
 	b.publish(events.TypeProvisioned, "not an event")
@@ -216,7 +216,7 @@ func TestRecentOutcomes(t *testing.T) {
 	_, err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
 	for i := range 60 {
-		b.provisioned(fmt.Sprintf("other%02d", i), nil)
+		b.publishSuccess(fmt.Sprintf("other%02d", i), nil)
 	}
 	html = b.shows("other59", "other40")
 	testkit.Lacks(t, "the page", html, "tenant48", "Not available:")
@@ -233,7 +233,7 @@ func TestManyDeadLetters(t *testing.T) {
 		if i%10 == 0 {
 			reason = fmt.Sprintf("CAUSE_%c%c", 'A'+i/10%10, 'A'+i/100%20)
 		}
-		b.bury(fmt.Sprint(i), reason, 0)
+		b.publishDeadLetter(fmt.Sprint(i), reason, 0)
 	}
 	var html string
 	for range 20 { // a slow machine needs several reads
@@ -250,7 +250,7 @@ func TestManyDeadLetters(t *testing.T) {
 		return f.consumers.Load() - before - 6
 	}
 	testkit.Equal(t, "lists read of a stream that has not changed", lists(), 0)
-	b.bury("new", "TENANT_EXISTS", 0)
+	b.publishDeadLetter("new", "TENANT_EXISTS", 0)
 	if lists() == 0 {
 		t.Error("a new dead letter is not read")
 	}
@@ -263,18 +263,18 @@ func TestHostileText(t *testing.T) {
 	const turned = "user\u202Egnp.exe"
 	long := strings.Repeat("W", 1024)
 	for i, text := range []string{script, attribute, turned, long, "a\x00b", "{{.}}", "שלום", "<img src=x onerror=alert(3)>", " "} {
-		b.provisioned(fmt.Sprint("t", text), func(p *events.Provisioned) {
+		b.publishSuccess(fmt.Sprint("t", text), func(p *events.Provisioned) {
 			p.DisplayName = text
 			p.Warnings = []events.Warning{{Code: text, Message: text}}
 			p.Steps = append(p.Steps, events.StepTiming{Step: events.Step{Number: -1, Name: text}, DurationMS: -5},
 				events.StepTiming{Step: events.Step{Number: 99, Name: text}, DurationMS: 1e300})
 		})
-		b.failed(text, events.CauseCode(text), text)
-		b.bury(fmt.Sprint("k", i), strings.Map(printable, text)+" $(reboot)", -time.Hour)
+		b.publishFailure(text, events.CauseCode(text), text)
+		b.publishDeadLetter(fmt.Sprint("k", i), strings.Map(printable, text)+" $(reboot)", -time.Hour)
 	}
-	b.bury("x", "TENANT_EXISTS; reboot", 0)
-	b.bury("y", "TENANT_EXISTS\u00a0", 0)
-	b.bury("z", "", 0)
+	b.publishDeadLetter("x", "TENANT_EXISTS; reboot", 0)
+	b.publishDeadLetter("y", "TENANT_EXISTS\u00a0", 0)
+	b.publishDeadLetter("z", "", 0)
 	b.publish(events.TypeProvisioned, script+attribute)
 	errHostile := fmt.Errorf("%s %s\n%s", script, turned, long)
 	b.reason.Store(&errHostile)
@@ -328,8 +328,8 @@ func TestReplicas(t *testing.T) {
 // While the server is unavailable the page has the last known values and the reason, and no viewer waits.
 func TestServerAway(t *testing.T) {
 	b := newConnected(t)
-	b.provisioned("acme", nil)
-	b.bury("one", "TENANT_EXISTS", 0)
+	b.publishSuccess("acme", nil)
+	b.publishDeadLetter("one", "TENANT_EXISTS", 0)
 	b.shows("acme", "TENANT_EXISTS")
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
@@ -347,7 +347,7 @@ func TestServerAway(t *testing.T) {
 func TestServerStalls(t *testing.T) {
 	b := newConnected(t)
 	f := b.spoil()
-	b.provisioned("acme", nil)
+	b.publishSuccess("acme", nil)
 	b.shows("acme")
 	proceed := f.stall()
 	asked := f.streams.Load()
@@ -356,7 +356,7 @@ func TestServerStalls(t *testing.T) {
 	}
 	testkit.Equal(t, "times that it was asked", f.streams.Load()-asked, 4)
 	proceed()
-	b.provisioned("umbrella", nil)
+	b.publishSuccess("umbrella", nil)
 	deadline := time.Now().Add(testkit.Patience)
 	for !strings.Contains(b.html(), "umbrella") {
 		if time.Now().After(deadline) {
@@ -389,7 +389,7 @@ func TestManyLook(t *testing.T) {
 func TestViewerLeaves(t *testing.T) {
 	b := newConnected(t)
 	f := b.spoil()
-	b.provisioned("acme", nil)
+	b.publishSuccess("acme", nil)
 	proceed := f.stall()
 	b.pass(time.Minute)
 	gone := make(chan struct{})
@@ -415,7 +415,7 @@ func TestViewerLeaves(t *testing.T) {
 func TestClosed(t *testing.T) {
 	b := newConnected(t)
 	f := b.spoil()
-	b.provisioned("acme", nil)
+	b.publishSuccess("acme", nil)
 	b.shows("acme")
 	b.Close()
 	asked := f.streams.Load()

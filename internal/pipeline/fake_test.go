@@ -206,8 +206,8 @@ func success(t *testing.T, r Decision) events.Provisioned {
 	return data
 }
 
-// still runs a test on a fake clock, which advances only while every goroutine waits.
-func still(t *testing.T, test func(t *testing.T)) {
+// withFakeClock runs a test on a fake clock, which advances only while every goroutine waits.
+func withFakeClock(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, test)

@@ -10,7 +10,7 @@ import (
 
 // Invariant 7: an attempt after one that vanished waits, uncounted, until no other runs. No other begins beside it.
 func TestSuspectRunsAlone(t *testing.T) {
-	still(t, func(t *testing.T) {
+	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		running, most, order := 0, 0, []string{}
 		b.config.Steps[2].Run = func(context.Context, *Attempt) error {
@@ -76,7 +76,7 @@ func TestSuspectRunsAlone(t *testing.T) {
 
 // A job that is stopped while it waits for admission spends no attempt, and its message is released at once.
 func TestStoppedWhileWaitingForRoom(t *testing.T) {
-	still(t, func(t *testing.T) {
+	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		b.config.Steps[2].Run = func(context.Context, *Attempt) error { time.Sleep(time.Minute); return nil }
 		p := b.provisioner(t)
@@ -119,7 +119,7 @@ func TestLeavingDuringAnOutage(t *testing.T) {
 
 // A job that waits for admission when the drain begins is released at once. Running attempts may finish.
 func TestDrainingWhileWaitingForRoom(t *testing.T) {
-	still(t, func(t *testing.T) {
+	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		b.config.Steps[2].Run = func(context.Context, *Attempt) error { time.Sleep(time.Minute); return nil }
 		p := b.provisioner(t)
@@ -163,7 +163,7 @@ func (b *testbed) interrupted(t *testing.T) (*Provisioner, *Job) {
 // A job does not take its own attempt, interrupted by an outage, for one that vanished. It refunds the attempt if the
 // process ends before it continues.
 func TestInterruptedAttemptIsNoSuspect(t *testing.T) {
-	still(t, func(t *testing.T) {
+	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		_, j := b.interrupted(t)
 		b.suspect = true // as the ledger would report it

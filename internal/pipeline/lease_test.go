@@ -12,7 +12,7 @@ import (
 
 // An isolated attempt that an outage has interrupted still runs in isolation afterwards.
 func TestSuspectRunsAloneAfterAnOutage(t *testing.T) {
-	still(t, func(t *testing.T) {
+	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		b.suspect = true
 		p, j := b.interrupted(t)
@@ -63,7 +63,7 @@ func TestBusyBoundaryCostsNoAttempt(t *testing.T) {
 // The lease is renewed from the claim until the job is over, also while it waits for a worker or for the end of an
 // outage.
 func TestRenewal(t *testing.T) {
-	still(t, func(t *testing.T) {
+	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		b.config.Workers = 1
 		b.fail["tables"] = &Fault{Class: Outage, Message: "away"}

@@ -32,7 +32,7 @@ func decoded(t *testing.T, r Decision) event.Event {
 }
 
 func TestStepsRunInOrder(t *testing.T) {
-	still(t, func(t *testing.T) {
+	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		b.slow = map[string]time.Duration{"tables": 1234567 * time.Nanosecond, "register": time.Second}
 		got := success(t, b.run(t))
@@ -89,7 +89,7 @@ func TestMoved(t *testing.T) {
 }
 
 func TestEachStepLogsItsPlace(t *testing.T) {
-	still(t, func(t *testing.T) {
+	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		steps := Steps()
 		b.config.Steps = slices.Insert(steps, len(steps)-1, Step{Name: "notify", Run: func(context.Context, *Attempt) error {
@@ -174,7 +174,7 @@ func TestRefusedRequestsOpenNothing(t *testing.T) {
 }
 
 func TestFailedEvent(t *testing.T) {
-	still(t, func(t *testing.T) {
+	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		b.left = []string{"storage/tenant_acme/docex.db"}
 		b.fail["tables"] = fmt.Errorf("create the tables: %w", &Fault{
@@ -418,7 +418,7 @@ func TestUndecodableWaitsForTheLedger(t *testing.T) {
 }
 
 func TestUndecodableIsAFunctionOfTheMessage(t *testing.T) {
-	still(t, func(t *testing.T) {
+	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		m := Message{Stream: "TENANT_REQUESTS", Sequence: 7, Time: time.Now().Add(-time.Hour), Body: []byte("please")}
 		undecodable := func(b *testbed, m Message) (string, Outcome) {
@@ -579,8 +579,8 @@ func (o *observed) Recorded(eventType string, cause events.CauseCode) {
 	*o = append(*o, strings.TrimSpace("recorded "+eventType+" "+string(cause)))
 }
 
-func TestObserverIsToldOfWhatIsRecorded(t *testing.T) {
-	still(t, func(t *testing.T) {
+func TestObserverSeesWhatIsRecorded(t *testing.T) {
+	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		var seen observed
 		b.config.Observer = &seen

@@ -22,9 +22,9 @@ const (
 	dockerTimeout = 10 * time.Second
 	// containerTimeout includes the download of the image.
 	containerTimeout = 90 * time.Second
-	// reachTimeout bounds connecting to a server that has reported to be ready; pingTimeout bounds each try.
-	reachTimeout = 20 * time.Second
-	pingTimeout  = 2 * time.Second
+	// portTimeout bounds connecting to a server that has reported to be ready; pingTimeout bounds each try.
+	portTimeout = 20 * time.Second
+	pingTimeout = 2 * time.Second
 )
 
 // GoleakOptions names the goroutines that testcontainers leaves running for the life of the process, for packages that
@@ -96,19 +96,19 @@ func startContainer(ctx context.Context, image string) (_ *server, err error) {
 	if err != nil {
 		return nil, abandon(err)
 	}
-	if u, err = reach(ctx, u); err != nil {
+	if u, err = awaitPort(ctx, u); err != nil {
 		return nil, abandon(err)
 	}
 	return &server{name: "container " + image, url: u, stop: remove}, nil
 }
 
-// reach waits for the port of the host, which may accept connections a moment later than the server, and returns the
+// awaitPort waits for the port of the host, which may accept connections a moment later than the server, and returns the
 // URL that works.
 //
 // Inside a container testcontainers assumes that the Docker daemon is outside, and returns the gateway. The daemon may
 // also run beside the tests; then the port is on the loopback address.
-func reach(ctx context.Context, u *url.URL) (*url.URL, error) {
-	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+func awaitPort(ctx context.Context, u *url.URL) (*url.URL, error) {
+	ctx, cancel := context.WithTimeout(ctx, portTimeout)
 	defer cancel()
 	loopback := *u
 	loopback.Host = net.JoinHostPort("127.0.0.1", u.Port())

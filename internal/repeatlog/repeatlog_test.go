@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// rig is a log on a clock of its own, and what it has written.
-type rig struct {
+// logTest is a log on a clock of its own, and what it has written.
+type logTest struct {
 	*Log
 	written bytes.Buffer
 }
 
-func run(t *testing.T, build func(*slog.Logger) *Log, test func(t *testing.T, r *rig)) {
+func runTest(t *testing.T, build func(*slog.Logger) *Log, test func(t *testing.T, r *logTest)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{}
+		r := &logTest{}
 		r.Log = build(slog.New(slog.NewTextHandler(&r.written, &slog.HandlerOptions{
 			ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 				if a.Key == slog.TimeKey {
@@ -35,12 +35,12 @@ func run(t *testing.T, build func(*slog.Logger) *Log, test func(t *testing.T, r 
 	})
 }
 
-func (r *rig) fail(text string) {
+func (r *logTest) fail(text string) {
 	r.Warn("cannot do it; retrying", errors.New(text))
 }
 
 // wrote asserts what was logged since the last call.
-func (r *rig) wrote(t *testing.T, lines ...string) {
+func (r *logTest) wrote(t *testing.T, lines ...string) {
 	t.Helper()
 	synctest.Wait()
 	r.mu.Lock()
@@ -56,7 +56,7 @@ func (r *rig) wrote(t *testing.T, lines ...string) {
 }
 
 func TestRepeatedFaultIsLoggedOnce(t *testing.T) {
-	run(t, New, func(t *testing.T, r *rig) {
+	runTest(t, New, func(t *testing.T, r *logTest) {
 		r.Recovered("it works again") // it always has
 		r.wrote(t)
 		for range 100 {
@@ -83,7 +83,7 @@ func TestRepeatedFaultIsLoggedOnce(t *testing.T) {
 
 // The message counts, the level and further attributes do not.
 func TestWhatIsTheSameFault(t *testing.T) {
-	run(t, New, func(t *testing.T, r *rig) {
+	runTest(t, New, func(t *testing.T, r *logTest) {
 		r.Error("a", errors.New("x"), "again_in", "1s")
 		r.Warn("a", errors.New("x"), "again_in", "2s")
 		r.Warn("b", errors.New("x"))
@@ -128,7 +128,7 @@ func TestSameFaultInOtherWords(t *testing.T) {
 		"other SQLSTATE": {[2]string{"ERROR: refused (SQLSTATE 42501)", "ERROR: refused (SQLSTATE 53300)"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			run(t, New, func(t *testing.T, r *rig) {
+			runTest(t, New, func(t *testing.T, r *logTest) {
 				r.fail(c.texts[0])
 				r.fail(c.texts[1])
 				if lines := strings.Count(r.written.String(), "\n"); lines != 1 && c.same || lines != 2 && !c.same {
@@ -141,7 +141,7 @@ func TestSameFaultInOtherWords(t *testing.T) {
 
 // Texts that differ each time, as with an id of the message, are a line a minute.
 func TestTextsThatAlwaysDiffer(t *testing.T) {
-	run(t, New, func(t *testing.T, r *rig) {
+	runTest(t, New, func(t *testing.T, r *logTest) {
 		const seconds = 600
 		for i := range seconds {
 			r.fail(fmt.Sprint("no permission for ", i))
@@ -162,7 +162,7 @@ func TestTextsThatAlwaysDiffer(t *testing.T) {
 
 // What the log would show in the same words is the same, and no long text is kept.
 func TestLongTexts(t *testing.T) {
-	run(t, New, func(t *testing.T, r *rig) {
+	runTest(t, New, func(t *testing.T, r *logTest) {
 		for i := range 3 {
 			r.fail(strings.Repeat("x", 900_000) + fmt.Sprint(i))
 		}
@@ -177,7 +177,7 @@ func TestLongTexts(t *testing.T) {
 
 func TestEpisodeEndsByQuiet(t *testing.T) {
 	const none = "no more faults"
-	run(t, func(l *slog.Logger) *Log { return NewWithQuiet(l, time.Minute, none) }, func(t *testing.T, r *rig) {
+	runTest(t, func(l *slog.Logger) *Log { return NewWithQuiet(l, time.Minute, none) }, func(t *testing.T, r *logTest) {
 		r.fail("refused")
 		time.Sleep(2 * time.Minute)
 		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`) // one needs no end
@@ -196,7 +196,7 @@ func TestEpisodeEndsByQuiet(t *testing.T) {
 }
 
 func TestConcurrentFailures(t *testing.T) {
-	run(t, New, func(t *testing.T, r *rig) {
+	runTest(t, New, func(t *testing.T, r *logTest) {
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {

@@ -25,8 +25,8 @@ func decode(t *testing.T, o pipeline.Outcome) event.Event {
 }
 
 func TestTenantIsProvisioned(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		got := r.provision(t, "acme")
 		if got.Tables != 11 || got.Indexes != 18 || len(got.Warnings) != 0 || len(got.Steps) != 5 {
 			t.Errorf("%+v", got)
@@ -50,8 +50,8 @@ func TestTenantIsProvisioned(t *testing.T) {
 }
 
 func TestBootstrapTenantIsThere(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		if n := r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = '_docex_system_' "+
 			"AND display_name = 'DocEX System' AND is_system AND created_by = 'test'"); n != 1 {
 			t.Error("no bootstrap row")
@@ -65,8 +65,8 @@ func TestBootstrapTenantIsThere(t *testing.T) {
 }
 
 func TestIdsOfEveryLength(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		r.provision(t, "a")
 		long := r.provision(t, strings.Repeat("x", 255))
 		if len(long.SchemaName) > 63 {
@@ -80,15 +80,15 @@ func TestIdsOfEveryLength(t *testing.T) {
 				t.Errorf("%+v", f)
 			}
 		}
-		if n := r.registered(t); n != 2 {
+		if n := r.countRegistered(t); n != 2 {
 			t.Errorf("%d tenants registered, want 2", n)
 		}
 	})
 }
 
 func TestNamesEqualAfterACutStayApart(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		same := strings.Repeat("x", 250)
 		one, two := r.provision(t, same+"1"), r.provision(t, same+"2")
 		if one.SchemaName+one.DatabasePath == two.SchemaName+two.DatabasePath {
@@ -103,8 +103,8 @@ func TestNamesEqualAfterACutStayApart(t *testing.T) {
 }
 
 func TestIdsThatDifferOnlyInCase(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		r.provision(t, "acme")
 		f := r.refuse(t, "Acme", events.CauseTenantExists)
 		if f.Step.Number != 0 || !strings.Contains(f.Cause.Message, `"acme"`) {
@@ -114,8 +114,8 @@ func TestIdsThatDifferOnlyInCase(t *testing.T) {
 }
 
 func TestInjection(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		for _, id := range []string{
 			`x"; DROP SCHEMA docex_system CASCADE; --`, `x'; DROP TABLE tenant_registry; --`, "../../escape",
 			"..", ".", "a/b", `a\b`, "a\x00b", "a b", "ä", "a\n", "%2e%2e", "{tenant_id}", "$1",
@@ -127,18 +127,18 @@ func TestInjection(t *testing.T) {
 		testkit.Must(t, req.Event.SetData("application/json", map[string]string{
 			"tenant_id": "quotes", "display_name": nasty, "created_by": nasty,
 		}))
-		if got := provisioned(t, r.decide(t, req)); got.DisplayName != nasty {
+		if got := provisionedOutcome(t, r.decide(t, req)); got.DisplayName != nasty {
 			t.Errorf("display name %q", got.DisplayName)
 		}
-		if n := r.registered(t); n != 1 {
+		if n := r.countRegistered(t); n != 1 {
 			t.Errorf("%d tenants registered, want 1", n)
 		}
 	})
 }
 
 func TestReservedAndMalformed(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		r.refuse(t, "_docex_system_", events.CauseReservedTenantID)
 		other := "database"
 		if p.engine == "sqlite" {
@@ -151,21 +151,21 @@ func TestReservedAndMalformed(t *testing.T) {
 			testkit.Must(t, req.Event.SetData("application/json", map[string]string{
 				"tenant_id": "x", "display_name": "X", "created_by": "x", "isolation_strategy": strategy,
 			}))
-			failed(t, r.decide(t, req), want)
+			failedOutcome(t, r.decide(t, req), want)
 		}
 		req := request(t, "x")
 		req.Event.SetType("order.created")
-		failed(t, r.decide(t, req), events.CauseUnsupportedEventType)
+		failedOutcome(t, r.decide(t, req), events.CauseUnsupportedEventType)
 		testkit.Must(t, req.Event.SetData("application/json", map[string]any{"tenant_id": 5}))
 		req.Event.SetType(events.TypeRequested)
 		req.Event.SetID("another")
-		failed(t, r.decide(t, req), events.CauseInvalidRequest)
+		failedOutcome(t, r.decide(t, req), events.CauseInvalidRequest)
 	})
 }
 
 func TestExistingEmptyBoundaryIsUsed(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		p.plant(t, "bare")
 		r.provision(t, "bare")
 		p.plant(t, "half")
@@ -181,8 +181,8 @@ func TestExistingEmptyBoundaryIsUsed(t *testing.T) {
 }
 
 func TestBoundaryWithRowsIsNotTouched(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		p.plant(t, "full")
 		p.raw(t, "full", "CREATE TABLE {b}precious (n integer)", "INSERT INTO {b}precious VALUES (42)")
 		f := r.refuse(t, "full", events.CauseBoundaryNotEmpty)
@@ -192,7 +192,7 @@ func TestBoundaryWithRowsIsNotTouched(t *testing.T) {
 		if n := p.count(t, "full", "SELECT n FROM {b}precious"); n != 42 {
 			t.Error("the row was touched")
 		}
-		if n := r.registered(t); n != 0 {
+		if n := r.countRegistered(t); n != 0 {
 			t.Error("it was registered")
 		}
 		// After the rows are removed, a replay succeeds.
@@ -202,8 +202,8 @@ func TestBoundaryWithRowsIsNotTouched(t *testing.T) {
 }
 
 func TestMissingColumnIsNamed(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		p.plant(t, "old")
 		p.raw(t, "old", "CREATE TABLE {b}docbasket (id varchar(36) NOT NULL PRIMARY KEY, name varchar(255) NOT NULL UNIQUE)")
 		f := r.refuse(t, "old", events.CauseSchemaInvalid)
@@ -223,8 +223,8 @@ func TestMissingColumnIsNamed(t *testing.T) {
 }
 
 func TestFailingIndexIsAWarning(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		p.plant(t, "slow")
 		if p.engine == "postgres" {
 			p.raw(t, "", `CREATE FUNCTION public.refuse_index() RETURNS event_trigger LANGUAGE plpgsql AS $$
@@ -254,7 +254,7 @@ func TestFailingIndexIsAWarning(t *testing.T) {
 func TestIndexThatIsNotOneIsAWarning(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	p.plant(t, "odd")
 	p.raw(t, "odd", "CREATE VIEW {b}idx_documents_status AS SELECT 1")
 	got := r.provision(t, "odd")
@@ -264,15 +264,15 @@ func TestIndexThatIsNotOneIsAWarning(t *testing.T) {
 }
 
 func TestRequestHasOneOutcome(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		req := request(t, "once")
 		first := r.decide(t, req)
 		second := r.decide(t, req)
 		if first.ID != second.ID || string(first.Body) != string(second.Body) {
 			t.Errorf("two outcomes:\n%s\n%s", first.Body, second.Body)
 		}
-		if got := provisioned(t, second); got.Attempts != 1 {
+		if got := provisionedOutcome(t, second); got.Attempts != 1 {
 			t.Errorf("%d attempts", got.Attempts)
 		}
 		f := r.refuse(t, "once", events.CauseTenantExists)
@@ -284,8 +284,8 @@ func TestRequestHasOneOutcome(t *testing.T) {
 
 // Eight requests for one tenant at once on two stores: one wins.
 func TestOneTenantRequestedByMany(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		rigs := []rig{p.rig(t), p.rig(t)}
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		rigs := []fixture{p.newFixture(t), p.newFixture(t)}
 		outcomes := immediately(t, 8, func(i int) pipeline.Outcome {
 			return settle(t, rigs[i%2], request(t, []string{"busy", "Busy"}[i/4]))
 		})
@@ -295,18 +295,18 @@ func TestOneTenantRequestedByMany(t *testing.T) {
 				won++
 				continue
 			}
-			failed(t, o, events.CauseTenantExists)
+			failedOutcome(t, o, events.CauseTenantExists)
 		}
-		if won != 1 || rigs[0].registered(t) != 1 {
-			t.Errorf("%d won, %d registered, want one each", won, rigs[0].registered(t))
+		if won != 1 || rigs[0].countRegistered(t) != 1 {
+			t.Errorf("%d won, %d registered, want one each", won, rigs[0].countRegistered(t))
 		}
 	})
 }
 
 // One request delivered to eight workers on two stores at once: one outcome, the same bytes.
 func TestOneRequestOnManyWorkers(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		rigs := []rig{p.rig(t), p.rig(t)}
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		rigs := []fixture{p.newFixture(t), p.newFixture(t)}
 		req := request(t, "popular")
 		outcomes := immediately(t, 8, func(i int) pipeline.Outcome { return settle(t, rigs[i%2], req) })
 		for _, o := range outcomes {
@@ -314,12 +314,12 @@ func TestOneRequestOnManyWorkers(t *testing.T) {
 				t.Fatalf("two outcomes:\n%s\n%s", outcomes[0].Body, o.Body)
 			}
 		}
-		provisioned(t, outcomes[0])
+		provisionedOutcome(t, outcomes[0])
 	})
 }
 
 // settle runs a request until it is decided, as redelivery does.
-func settle(t *testing.T, r rig, req pipeline.Request) pipeline.Outcome {
+func settle(t *testing.T, r fixture, req pipeline.Request) pipeline.Outcome {
 	for t.Context().Err() == nil {
 		if result := r.provisioner.Job(req).Run(t.Context()); result.Decided() {
 			return result.Outcome
@@ -340,7 +340,7 @@ func immediately(t *testing.T, n int, do func(i int) pipeline.Outcome) []pipelin
 }
 
 func TestReplicasStartAtOnce(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
@@ -361,7 +361,7 @@ func TestReplicasStartAtOnce(t *testing.T) {
 }
 
 func TestRegistryMadeByDocEX(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		registry := `CREATE TABLE {b}tenant_registry (tenant_id VARCHAR(255) NOT NULL, display_name VARCHAR(255) NOT NULL,
 			is_system BOOLEAN NOT NULL, isolation_strategy VARCHAR(50) NOT NULL, schema_name VARCHAR(255),
 			database_path VARCHAR(500), created_at TIMESTAMP NOT NULL, created_by VARCHAR(255) NOT NULL,
@@ -376,11 +376,11 @@ func TestRegistryMadeByDocEX(t *testing.T) {
 		p.raw(t, "", registry,
 			"CREATE TABLE {b}docbasket (id VARCHAR(36) NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE)",
 			strings.ReplaceAll(row, "%", "old"), strings.ReplaceAll(row, "%", "Twin"), strings.ReplaceAll(row, "%", "twin"))
-		r := p.rig(t)
+		r := p.newFixture(t)
 		r.refuse(t, "old", events.CauseTenantExists)
 		r.refuse(t, "OLD", events.CauseTenantExists)
 		r.provision(t, "fresh")
-		if n := r.registered(t); n != 4 {
+		if n := r.countRegistered(t); n != 4 {
 			t.Errorf("%d tenants, want 4", n)
 		}
 	})

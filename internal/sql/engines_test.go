@@ -29,10 +29,10 @@ type database interface {
 	Close() error
 }
 
-// place contains the tenants of one test. Several stores can be opened on it.
-type place struct {
+// testDatabase contains the tenants of one test. Several stores can be opened on it.
+type testDatabase struct {
 	engine string
-	where  string // the database's URL, or the storage directory
+	url    string // the database's URL, or the storage directory
 	open   func(t *testing.T) database
 	// boundary returns the tenant's schema or file by the default template, for ids that are not truncated.
 	boundary func(tenant string) string
@@ -44,17 +44,17 @@ type place struct {
 	lines func(t *testing.T, tenant, query string) []string
 	// plant creates an empty boundary that is not registered.
 	plant func(t *testing.T, tenant string)
-	// remains describes what exists of the tenant's boundary; empty: nothing.
-	remains func(t *testing.T, tenant string) string
-	// picture returns everything that a failed request could have changed in the boundary.
-	picture func(t *testing.T, tenant string) string
+	// boundaryState describes what exists of the tenant's boundary; empty: nothing.
+	boundaryState func(t *testing.T, tenant string) string
+	// snapshot returns everything that a failed request could have changed in the boundary.
+	snapshot func(t *testing.T, tenant string) string
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func newPostgres(t *testing.T) place { return newPostgresAt(t, postgrestest.Database(t)) }
+func newPostgres(t *testing.T) testDatabase { return newPostgresAt(t, postgrestest.Database(t)) }
 
-func newPostgresAt(t *testing.T, url string) place {
+func newPostgresAt(t *testing.T, url string) testDatabase {
 	db, err := databasesql.Open("pgx", url)
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, db.Close()) })
@@ -75,9 +75,9 @@ func newPostgresAt(t *testing.T, url string) place {
 		testkit.Must(t, db.QueryRow(query, "tenant_"+tenant).Scan(&s))
 		return s
 	}
-	return place{
+	return testDatabase{
 		engine:   "postgres",
-		where:    url,
+		url:      url,
 		open:     func(t *testing.T) database { return openPostgres(t, url) },
 		boundary: func(tenant string) string { return "tenant_" + tenant },
 		raw: func(t *testing.T, tenant string, statements ...string) {
@@ -96,10 +96,10 @@ func newPostgresAt(t *testing.T, url string) place {
 			return collect(t, db, strings.ReplaceAll(query, "{b}", prefix(tenant)))
 		},
 		plant: func(t *testing.T, tenant string) { run(t, tenant, `CREATE SCHEMA "tenant_`+tenant+`"`) },
-		remains: func(t *testing.T, tenant string) string {
+		boundaryState: func(t *testing.T, tenant string) string {
 			return text(t, "SELECT coalesce(string_agg(nspname, ' '), '') FROM pg_namespace WHERE nspname = $1", tenant)
 		},
-		picture: func(t *testing.T, tenant string) string {
+		snapshot: func(t *testing.T, tenant string) string {
 			return text(t, `SELECT coalesce(string_agg(format('%s %s %s %s', c.oid, c.relname, c.relfilenode, c.xmin), E'\n'
 				ORDER BY c.oid), '') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1`, tenant)
 		},
@@ -131,9 +131,9 @@ func openPostgres(t *testing.T, url string) *postgres.Store {
 	return s
 }
 
-func newSQLite(t *testing.T) place { return newSQLiteAt(t.TempDir() + "/storage") }
+func newSQLite(t *testing.T) testDatabase { return newSQLiteAt(t.TempDir() + "/storage") }
 
-func newSQLiteAt(root string) place {
+func newSQLiteAt(root string) testDatabase {
 	file := func(tenant string) string {
 		if tenant == "" {
 			tenant = "_docex_system_"
@@ -157,9 +157,9 @@ func newSQLiteAt(root string) place {
 			}
 		})
 	}
-	return place{
+	return testDatabase{
 		engine:   "sqlite",
-		where:    root,
+		url:      root,
 		open:     func(t *testing.T) database { return openSQLite(t, root) },
 		boundary: file,
 		raw:      raw,
@@ -180,7 +180,7 @@ func newSQLiteAt(root string) place {
 			testkit.Must(t, os.MkdirAll(filepath.Dir(file(tenant)), 0o755))
 			raw(t, tenant, "PRAGMA user_version = 0")
 		},
-		remains: func(t *testing.T, tenant string) string {
+		boundaryState: func(t *testing.T, tenant string) string {
 			entries, err := os.ReadDir(root)
 			testkit.Must(t, err)
 			var found []string
@@ -191,7 +191,7 @@ func newSQLiteAt(root string) place {
 			}
 			return strings.Join(found, " ")
 		},
-		picture: func(t *testing.T, tenant string) string {
+		snapshot: func(t *testing.T, tenant string) string {
 			content, err := os.ReadFile(file(tenant))
 			testkit.Must(t, err)
 			return string(content)
@@ -215,10 +215,10 @@ func tryOpenSQLite(t *testing.T, root string) (*sqlite.Store, error) {
 }
 
 // onBothEngines runs a test on both engines.
-func onBothEngines(t *testing.T, test func(t *testing.T, p place)) {
+func onBothEngines(t *testing.T, test func(t *testing.T, p testDatabase)) {
 	t.Helper()
 	t.Parallel()
-	for name, open := range map[string]func(*testing.T) place{"postgres": newPostgres, "sqlite": newSQLite} {
+	for name, open := range map[string]func(*testing.T) testDatabase{"postgres": newPostgres, "sqlite": newSQLite} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, open(t))
@@ -226,37 +226,37 @@ func onBothEngines(t *testing.T, test func(t *testing.T, p place)) {
 	}
 }
 
-// rig is a provisioner on a store.
-type rig struct {
-	place
+// fixture is a provisioner on a store.
+type fixture struct {
+	testDatabase
 	store       database
 	provisioner *pipeline.Provisioner
 }
 
 const maxAttempts = 3
 
-func (p place) rig(t *testing.T) rig {
+func (p testDatabase) newFixture(t *testing.T) fixture {
 	t.Helper()
 	store := p.open(t)
 	t.Cleanup(func() { testkit.Must(t, store.Close()) })
-	return p.rigOn(t, store, store)
+	return p.newFixtureOn(t, store, store)
 }
 
-// rigOn creates a rig with a provisioner on db, which may be a faulty shell around store.
-func (p place) rigOn(t *testing.T, store database, db pipeline.Database) rig {
+// newFixtureOn creates a rig with a provisioner on db, which may be a faulty shell around store.
+func (p testDatabase) newFixtureOn(t *testing.T, store database, db pipeline.Database) fixture {
 	t.Helper()
-	return p.rigWith(t, store, db, time.Minute)
+	return p.newFixtureWith(t, store, db, time.Minute)
 }
 
-// rigWith is rigOn with a given lease.
-func (p place) rigWith(t *testing.T, store database, db pipeline.Database, lease time.Duration) rig {
+// newFixtureWith is rigOn with a given lease.
+func (p testDatabase) newFixtureWith(t *testing.T, store database, db pipeline.Database, lease time.Duration) fixture {
 	t.Helper()
 	provisioner, err := pipeline.New(pipeline.Config{
 		Database: db, Source: events.DefaultSource, Log: quiet(), Now: time.Now, Steps: pipeline.Steps(),
 		Limit: pipeline.Limit{Attempts: maxAttempts, Lease: lease, CopyLease: lease}, Workers: 100,
 	})
 	testkit.Must(t, err)
-	return rig{place: p, store: store, provisioner: provisioner}
+	return fixture{testDatabase: p, store: store, provisioner: provisioner}
 }
 
 var serial atomic.Int64
@@ -276,7 +276,7 @@ func request(t *testing.T, tenant string) pipeline.Request {
 }
 
 // decide runs a request to its outcome, which must take one attempt.
-func (r rig) decide(t *testing.T, request pipeline.Request) pipeline.Outcome {
+func (r fixture) decide(t *testing.T, request pipeline.Request) pipeline.Outcome {
 	t.Helper()
 	result := r.provisioner.Job(request).Run(t.Context())
 	if !result.Decided() {
@@ -286,18 +286,18 @@ func (r rig) decide(t *testing.T, request pipeline.Request) pipeline.Outcome {
 }
 
 // provision expects success.
-func (r rig) provision(t *testing.T, tenant string) events.Provisioned {
+func (r fixture) provision(t *testing.T, tenant string) events.Provisioned {
 	t.Helper()
-	return provisioned(t, r.decide(t, request(t, tenant)))
+	return provisionedOutcome(t, r.decide(t, request(t, tenant)))
 }
 
 // refuse expects a failure with this cause.
-func (r rig) refuse(t *testing.T, tenant string, want events.CauseCode) events.ProvisioningFailed {
+func (r fixture) refuse(t *testing.T, tenant string, want events.CauseCode) events.ProvisioningFailed {
 	t.Helper()
-	return failed(t, r.decide(t, request(t, tenant)), want)
+	return failedOutcome(t, r.decide(t, request(t, tenant)), want)
 }
 
-func provisioned(t *testing.T, o pipeline.Outcome) events.Provisioned {
+func provisionedOutcome(t *testing.T, o pipeline.Outcome) events.Provisioned {
 	t.Helper()
 	e := decode(t, o)
 	if !o.Provisioned() {
@@ -308,7 +308,7 @@ func provisioned(t *testing.T, o pipeline.Outcome) events.Provisioned {
 	return data
 }
 
-func failed(t *testing.T, o pipeline.Outcome, want events.CauseCode) events.ProvisioningFailed {
+func failedOutcome(t *testing.T, o pipeline.Outcome, want events.CauseCode) events.ProvisioningFailed {
 	t.Helper()
 	e := decode(t, o)
 	if o.Provisioned() {
@@ -322,13 +322,13 @@ func failed(t *testing.T, o pipeline.Outcome, want events.CauseCode) events.Prov
 	return data
 }
 
-func (r rig) registered(t *testing.T) int {
+func (r fixture) countRegistered(t *testing.T) int {
 	t.Helper()
 	return r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE NOT is_system")
 }
 
 // unregister removes the registration of a provisioned tenant, but not its boundary.
-func (r rig) unregister(t *testing.T, tenant string) {
+func (r fixture) unregister(t *testing.T, tenant string) {
 	t.Helper()
 	r.raw(t, "", "DELETE FROM {b}tenant_registry WHERE tenant_id = '"+tenant+"'")
 }

@@ -143,9 +143,9 @@ var (
 var inTheSteps = map[point]int{begun: 1, boundary: 1, tables: 2, indexes: 3, inspected: 4, ready: 5}
 
 // nothing fails the test if anything of the tenant exists (invariants 1 and 3).
-func (r rig) nothing(t *testing.T, tenant string) {
+func (r fixture) nothing(t *testing.T, tenant string) {
 	t.Helper()
-	if left := r.remains(t, tenant); left != "" {
+	if left := r.boundaryState(t, tenant); left != "" {
 		t.Errorf("left behind: %s", left)
 	}
 	if n := r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = '"+tenant+"'"); n != 0 {
@@ -175,10 +175,10 @@ func decided(t *testing.T, j *pipeline.Job) pipeline.Decision {
 
 // eachStep runs one test at every point within the steps, on both engines. The tests of an engine share a store, so a
 // connection that is not released, or left in a transaction, fails later tests.
-func eachStep(t *testing.T, test func(t *testing.T, r rig, at point, tenant string)) {
+func eachStep(t *testing.T, test func(t *testing.T, r fixture, at point, tenant string)) {
 	t.Helper()
-	onBothEngines(t, func(t *testing.T, p place) {
-		store := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		store := p.newFixture(t)
 		for at := range inTheSteps {
 			t.Run(string(at), func(t *testing.T) {
 				test(t, store, at, "at_"+string(at))
@@ -187,27 +187,27 @@ func eachStep(t *testing.T, test func(t *testing.T, r rig, at point, tenant stri
 	})
 }
 
-func (r rig) with(t *testing.T, at func(context.Context, point) error) *pipeline.Provisioner {
+func (r fixture) with(t *testing.T, at func(context.Context, point) error) *pipeline.Provisioner {
 	t.Helper()
-	return r.rigOn(t, r.store, shell{r.store, at}).provisioner
+	return r.newFixtureOn(t, r.store, shell{r.store, at}).provisioner
 }
 
 func TestTransientFaultIsTriedAgain(t *testing.T) {
-	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
+	eachStep(t, func(t *testing.T, r fixture, at point, tenant string) {
 		p := r.with(t, only(at, once(func(context.Context) error { return errTransient })))
 		req := request(t, tenant)
 		if got := verdict(t, p.Job(req), pipeline.Retry); got.Attempt != 1 || !errors.Is(got.Err, errTransient) {
 			t.Errorf("%+v", got)
 		}
 		r.nothing(t, tenant)
-		if got := provisioned(t, decided(t, p.Job(req)).Outcome); got.Attempts != 2 {
+		if got := provisionedOutcome(t, decided(t, p.Job(req)).Outcome); got.Attempts != 2 {
 			t.Errorf("%d attempts, want 2", got.Attempts)
 		}
 	})
 }
 
 func TestTransientFaultsExhaustTheAttempts(t *testing.T) {
-	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
+	eachStep(t, func(t *testing.T, r fixture, at point, tenant string) {
 		p := r.with(t, only(at, func(context.Context) error { return errTransient }))
 		req := request(t, tenant)
 		for range maxAttempts - 1 {
@@ -215,7 +215,7 @@ func TestTransientFaultsExhaustTheAttempts(t *testing.T) {
 			r.nothing(t, tenant)
 		}
 		o := decided(t, p.Job(req)).Outcome
-		f := failed(t, o, events.CauseAttemptsExhausted)
+		f := failedOutcome(t, o, events.CauseAttemptsExhausted)
 		if f.Attempts != maxAttempts || f.Step.Number != inTheSteps[at] || f.Cause.Detail != "40P01: deadlock detected" ||
 			!f.Replayable || len(f.LeftBehind) != 0 {
 			t.Errorf("%+v", f)
@@ -228,24 +228,24 @@ func TestTransientFaultsExhaustTheAttempts(t *testing.T) {
 }
 
 func TestPermanentFaultIsDecidedAtOnce(t *testing.T) {
-	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
+	eachStep(t, func(t *testing.T, r fixture, at point, tenant string) {
 		p := r.with(t, only(at, once(func(context.Context) error { return errPermanent })))
 		req := request(t, tenant)
-		f := failed(t, decided(t, p.Job(req)).Outcome, events.CausePermissionDenied)
+		f := failedOutcome(t, decided(t, p.Job(req)).Outcome, events.CausePermissionDenied)
 		if f.Attempts != 1 || f.Step.Number != inTheSteps[at] || f.Cause.Detail != "42501: permission denied" ||
 			len(f.LeftBehind) != 0 {
 			t.Errorf("%+v", f)
 		}
 		r.nothing(t, tenant)
 		req.Replay = 1
-		if got := provisioned(t, decided(t, p.Job(req)).Outcome); got.Attempts != 1 || got.Replay != 1 {
+		if got := provisionedOutcome(t, decided(t, p.Job(req)).Outcome); got.Attempts != 1 || got.Replay != 1 {
 			t.Errorf("%+v", got)
 		}
 	})
 }
 
 func TestOutageSpendsNoAttempt(t *testing.T) {
-	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
+	eachStep(t, func(t *testing.T, r fixture, at point, tenant string) {
 		calls := 0
 		p := r.with(t, only(at, func(context.Context) error {
 			if calls++; calls <= 2 {
@@ -258,14 +258,14 @@ func TestOutageSpendsNoAttempt(t *testing.T) {
 			verdict(t, job, pipeline.Pause)
 			r.nothing(t, tenant)
 		}
-		if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+		if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 			t.Errorf("%d attempts, want 1", got.Attempts)
 		}
 	})
 }
 
 func TestBeingStoppedSpendsNoAttempt(t *testing.T) {
-	eachStep(t, func(t *testing.T, r rig, at point, tenant string) {
+	eachStep(t, func(t *testing.T, r fixture, at point, tenant string) {
 		req := request(t, tenant)
 		for range 2 {
 			ctx, stop := context.WithCancelCause(t.Context())
@@ -279,7 +279,7 @@ func TestBeingStoppedSpendsNoAttempt(t *testing.T) {
 			}
 			r.nothing(t, tenant)
 		}
-		if got := provisioned(t, r.decide(t, req)); got.Attempts != 1 {
+		if got := provisionedOutcome(t, r.decide(t, req)); got.Attempts != 1 {
 			t.Errorf("%d attempts, want 1", got.Attempts)
 		}
 	})
@@ -288,8 +288,8 @@ func TestBeingStoppedSpendsNoAttempt(t *testing.T) {
 // The reply to the commit of step 5 is lost, with each error that this can cause: the tenant exists, and there is one
 // outcome (invariant 1).
 func TestReplyToTheCommitIsLost(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		for name, fault := range map[string]error{"transient": errTransient, "permanent": errPermanent, "outage": errOutage} {
 			at := r.with(t, only(committed, once(func(context.Context) error { return fault })))
 			req := request(t, name)
@@ -301,14 +301,14 @@ func TestReplyToTheCommitIsLost(t *testing.T) {
 			if !result.Decided() {
 				t.Fatalf("%s: %+v", name, result)
 			}
-			if got := provisioned(t, result.Outcome); got.Attempts != 1 {
+			if got := provisionedOutcome(t, result.Outcome); got.Attempts != 1 {
 				t.Errorf("%s: %d attempts", name, got.Attempts)
 			}
 			if again := r.decide(t, req); string(again.Body) != string(result.Outcome.Body) {
 				t.Errorf("%s: two outcomes", name)
 			}
 		}
-		if n := r.registered(t); n != 3 {
+		if n := r.countRegistered(t); n != 3 {
 			t.Errorf("%d registered, want 3", n)
 		}
 	})
@@ -316,8 +316,8 @@ func TestReplyToTheCommitIsLost(t *testing.T) {
 
 // The reply to the recording of a failure is lost.
 func TestReplyToTheConclusionIsLost(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		r.provision(t, "taken")
 		for name, fault := range map[string]error{"transient": errTransient, "outage": errOutage} {
 			at := r.with(t, only(concluded, once(func(context.Context) error { return fault })))
@@ -327,7 +327,7 @@ func TestReplyToTheConclusionIsLost(t *testing.T) {
 				t.Fatalf("%s: decided without a reply", name)
 			}
 			first := job.Run(t.Context())
-			failed(t, first.Outcome, events.CauseTenantExists)
+			failedOutcome(t, first.Outcome, events.CauseTenantExists)
 			if again := r.decide(t, req); string(again.Body) != string(first.Outcome.Body) {
 				t.Errorf("%s: two outcomes", name)
 			}
@@ -337,8 +337,8 @@ func TestReplyToTheConclusionIsLost(t *testing.T) {
 
 // Invariant 5: a registry that cannot be read decides nothing about tenants, whatever the error is.
 func TestUnreadableRegistryIsAnOutage(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		job := r.provisioner.Job(request(t, "acme"))
 		p.raw(t, "", "ALTER TABLE {b}tenant_registry RENAME TO hidden")
 		verdict(t, job, pipeline.Pause)
@@ -347,7 +347,7 @@ func TestUnreadableRegistryIsAnOutage(t *testing.T) {
 		}
 		p.raw(t, "", "ALTER TABLE {b}hidden RENAME TO tenant_registry")
 		testkit.Must(t, r.provisioner.Ping(t.Context()))
-		if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+		if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 			t.Errorf("%d attempts", got.Attempts)
 		}
 	})
@@ -355,8 +355,8 @@ func TestUnreadableRegistryIsAnOutage(t *testing.T) {
 
 // A context that ends at any moment leaves a working store, at most one registration, and one outcome.
 func TestStoppedAtAnyMoment(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		begin := time.Now()
 		r.provision(t, "measure")
 		whole := time.Since(begin)
@@ -372,14 +372,14 @@ func TestStoppedAtAnyMoment(t *testing.T) {
 			}
 			// Only an attempt whose claim was never confirmed cannot be refunded.
 			first := settle(t, r, req)
-			if data := provisioned(t, first); data.Attempts > 2 {
+			if data := provisionedOutcome(t, first); data.Attempts > 2 {
 				t.Errorf("%d attempts", data.Attempts)
 			}
 			if again := r.decide(t, req); string(again.Body) != string(first.Body) {
 				t.Error("two outcomes")
 			}
 		}
-		if n := r.registered(t); n != moments+1 {
+		if n := r.countRegistered(t); n != moments+1 {
 			t.Errorf("%d registered, want %d", n, moments+1)
 		}
 	})

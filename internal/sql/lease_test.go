@@ -34,8 +34,8 @@ var anyFailure = pipeline.Failure{
 // A late write of an attempt that is no longer the last changes nothing: its refund, its note, its renewal, its
 // failure.
 func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		limit := pipeline.Limit{Attempts: 5, Lease: time.Minute}
 		claim := func(req pipeline.Request) pipeline.Claim {
 			t.Helper()
@@ -90,7 +90,7 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 			_, err := r.store.Claim(ctx, under(req, "1@1/b"), "swift", limit)
 			return err
 		})))
-		if got := provisioned(t, decided(t, at.Job(req)).Outcome); got.Attempts != 1 {
+		if got := provisionedOutcome(t, decided(t, at.Job(req)).Outcome); got.Attempts != 1 {
 			t.Errorf("%d attempts", got.Attempts)
 		}
 	})
@@ -99,8 +99,8 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 // The last attempt may be alive until its lease expires. The lease is short for its own message, which is redelivered
 // only if its worker is unavailable, and long for every other message.
 func TestLeaseOfTheLastAttempt(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		const short, long = 10 * time.Minute, time.Hour
 		limit := pipeline.Limit{Attempts: 1, Lease: short, CopyLease: long}
 		for name, c := range map[string]struct {
@@ -164,7 +164,7 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 }
 
 // age moves the last renewal of a request's attempt into the past.
-func (p place) age(t *testing.T, req pipeline.Request, by time.Duration) {
+func (p testDatabase) age(t *testing.T, req pipeline.Request, by time.Duration) {
 	t.Helper()
 	at := time.Now().UTC().Add(-by).Format("2006-01-02 15:04:05.000000")
 	p.raw(t, "", "UPDATE {b}tenant_requests SET updated_at = '"+at+"' WHERE request_key = '"+req.Key()+"'")

@@ -19,14 +19,14 @@ import (
 
 // Invariant 2.
 func TestAttemptIsCountedBeforeTheWork(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		store := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		store := p.newFixture(t)
 		counted := 0
 		at := store.with(t, only(claimed, func(context.Context) error {
 			counted = p.count(t, "", "SELECT attempts FROM {b}tenant_requests")
 			return nil
 		}))
-		provisioned(t, decided(t, at.Job(request(t, "acme"))).Outcome)
+		provisionedOutcome(t, decided(t, at.Job(request(t, "acme"))).Outcome)
 		if counted != 1 {
 			t.Errorf("%d attempts in the ledger when the work began", counted)
 		}
@@ -35,8 +35,8 @@ func TestAttemptIsCountedBeforeTheWork(t *testing.T) {
 
 // The process dies in every attempt: no claim gets an outcome.
 func TestAttemptsThatNeverEnd(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		req := request(t, "killer")
 		limit := pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute}
 		for want := 1; want <= maxAttempts; want++ {
@@ -54,7 +54,7 @@ func TestAttemptsThatNeverEnd(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		// When its lease has expired the request fails, without another attempt, also after an outage.
-		late := p.rigWith(t, r.store, shell{r.store, func() func(context.Context, point) error {
+		late := p.newFixtureWith(t, r.store, shell{r.store, func() func(context.Context, point) error {
 			out := once(func(context.Context) error { return errOutage })
 			return func(ctx context.Context, at point) error {
 				switch at { //nolint:exhaustive // reaching any other point is an error
@@ -69,7 +69,7 @@ func TestAttemptsThatNeverEnd(t *testing.T) {
 		}()}, time.Nanosecond)
 		job := late.provisioner.Job(req)
 		verdict(t, job, pipeline.Pause)
-		f := failed(t, decided(t, job).Outcome, events.CauseAttemptsExhausted)
+		f := failedOutcome(t, decided(t, job).Outcome, events.CauseAttemptsExhausted)
 		if f.Attempts != maxAttempts || f.Step.Number != 0 || !f.Replayable {
 			t.Errorf("%+v", f)
 		}
@@ -78,8 +78,8 @@ func TestAttemptsThatNeverEnd(t *testing.T) {
 }
 
 func TestReplayReopensAFailedRequest(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		p.plant(t, "full")
 		p.raw(t, "full", "CREATE TABLE {b}precious (n integer)", "INSERT INTO {b}precious VALUES (1)")
 		req := request(t, "full")
@@ -95,13 +95,13 @@ func TestReplayReopensAFailedRequest(t *testing.T) {
 			}
 		}
 		first := deliver(0)
-		failed(t, first, events.CauseBoundaryNotEmpty)
+		failedOutcome(t, first, events.CauseBoundaryNotEmpty)
 		p.raw(t, "full", "DELETE FROM {b}precious")
 		same(deliver(0), first) // no attempt is made
 
 		p.raw(t, "full", "INSERT INTO {b}precious VALUES (2)")
 		second := deliver(2)
-		if f := failed(t, second, events.CauseBoundaryNotEmpty); f.Replay != 2 || f.Attempts != 1 || second.ID == first.ID {
+		if f := failedOutcome(t, second, events.CauseBoundaryNotEmpty); f.Replay != 2 || f.Attempts != 1 || second.ID == first.ID {
 			t.Errorf("%+v", f)
 		}
 		same(deliver(2), second)
@@ -110,7 +110,7 @@ func TestReplayReopensAFailedRequest(t *testing.T) {
 
 		p.raw(t, "full", "DELETE FROM {b}precious")
 		third := deliver(3)
-		if got := provisioned(t, third); got.Replay != 3 || got.Attempts != 1 {
+		if got := provisionedOutcome(t, third); got.Replay != 3 || got.Attempts != 1 {
 			t.Errorf("%+v", got)
 		}
 		for _, replay := range []int{0, 3, 4, 9} { // a registered tenant is never provisioned again
@@ -126,8 +126,8 @@ func TestReplayReopensAFailedRequest(t *testing.T) {
 // number.
 func TestHighReplayNumbers(t *testing.T) {
 	const most = math.MaxInt32
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		limit := pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute}
 		for i, c := range []struct {
 			deliver []int // the replay numbers of a failing request's deliveries
@@ -155,7 +155,7 @@ func TestHighReplayNumbers(t *testing.T) {
 			for n, replay := range c.deliver {
 				req.Replay = replay
 				got := r.decide(t, req)
-				if f := failed(t, got, events.CauseInvalidTenantID); f.Replay != c.want[n] {
+				if f := failedOutcome(t, got, events.CauseInvalidTenantID); f.Replay != c.want[n] {
 					t.Errorf("%v: replay %d after delivery %d, want %d", c.deliver, f.Replay, n+1, c.want[n])
 				}
 				if same := n > 0 && c.want[n] == c.want[n-1]; n > 0 && same != (got.ID == before.ID && string(got.Body) == string(before.Body)) {
@@ -201,8 +201,8 @@ func TestHighReplayNumbers(t *testing.T) {
 // A worker that still runs an attempt which a replay has superseded must not publish an outcome: the ledger does not
 // hold it.
 func TestReplayDuringAnAttempt(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		moments := []point{claimed}
 		if p.engine == "sqlite" { // PostgreSQL has the request's row locked from step 1 on
 			moments = append(moments, boundary, ready)
@@ -217,7 +217,7 @@ func TestReplayDuringAnAttempt(t *testing.T) {
 				return err
 			})))
 			verdict(t, at.Job(req), pipeline.Retry)
-			if got := provisioned(t, r.decide(t, replay)); got.Replay != 1 {
+			if got := provisionedOutcome(t, r.decide(t, replay)); got.Replay != 1 {
 				t.Errorf("%+v", got)
 			}
 		}
@@ -240,8 +240,8 @@ func TestReplayDuringAnAttempt(t *testing.T) {
 }
 
 func TestLedgerTellsTheStory(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		story := func() string {
 			t.Helper()
 			return strings.Join(p.lines(t, "", "SELECT state || ' ' || attempts || ' ' || coalesce(tenant_id, '-') || ' ' || "+
@@ -263,8 +263,8 @@ func TestLedgerTellsTheStory(t *testing.T) {
 
 // The history keeps what later updates of the row overwrite.
 func TestLedgerKeepsTheHistory(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		history := func() []string {
 			t.Helper()
 			var entries []map[string]any
@@ -313,8 +313,8 @@ func TestLedgerKeepsTheHistory(t *testing.T) {
 
 // An attempt without a result isolates the next one, once it cannot be running any more.
 func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		req := request(t, "acme")
 		claim := func() pipeline.Claim {
 			t.Helper()
@@ -336,15 +336,15 @@ func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
 		suspect(false, time.Nanosecond, "after it has ended")
 		claim()
 		suspect(true, time.Nanosecond, "when the second cannot be running")
-		provisioned(t, r.decide(t, req))
+		provisionedOutcome(t, r.decide(t, req))
 		suspect(false, time.Nanosecond, "after the outcome")
 	})
 }
 
 // A claim whose confirmation was lost is claimed again by the same job: one attempt.
 func TestClaimThatIsRepeated(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		lost := &pipeline.Fault{Class: pipeline.Outage, Message: "the connection broke"}
 		const times = 3
 		claims := 0
@@ -358,7 +358,7 @@ func TestClaimThatIsRepeated(t *testing.T) {
 		for range times {
 			verdict(t, job, pipeline.Pause)
 		}
-		if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+		if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 			t.Errorf("%d attempts", got.Attempts)
 		}
 		if n := strings.Count(p.lines(t, "", "SELECT history FROM {b}tenant_requests")[0], "begun"); n != 1 {
@@ -385,8 +385,8 @@ func TestClaimThatIsRepeated(t *testing.T) {
 
 // The confirmation of a dead letter is recorded for the current failure, and a replay clears it.
 func TestBurialIsNoted(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		req := request(t, "not valid")
 		o := r.decide(t, req)
 		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), "00000000-0000-5000-8000-000000000000", "delivery"))
@@ -406,8 +406,8 @@ func TestBurialIsNoted(t *testing.T) {
 
 // A message that is not an event is recorded once, by the first delivery, and is otherwise a failure like any other.
 func TestRejection(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		rejection := func(delivery string) pipeline.Rejection {
 			return pipeline.Rejection{
 				Key: "a key", Message: pipeline.Message{Stream: "TENANT_REQUESTS", Sequence: 1 << 63, Replay: 2}, DeliveryID: delivery,
@@ -440,8 +440,8 @@ func TestRejection(t *testing.T) {
 // A replica of an earlier version reopens a request without clearing the confirmation of its dead letter. The failure
 // that it then records counts as unconfirmed.
 func TestBurialIsOfOneOutcome(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		req := request(t, "not valid")
 		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), r.decide(t, req).ID, "delivery"))
 		p.raw(t, "", "UPDATE {b}tenant_requests SET state = 'running', replay = 1, attempts = 1, outcome = NULL, outcome_id = NULL")
@@ -459,8 +459,8 @@ func TestBurialIsOfOneOutcome(t *testing.T) {
 
 // An invalid tenant id is not stored as one; the request is stored.
 func TestInvalidTenantIsNotStored(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		for _, id := range []string{"a b", "_docex_x_", strings.Repeat("x", 300), "'; --"} {
 			r.decide(t, request(t, id))
 		}
@@ -472,15 +472,15 @@ func TestInvalidTenantIsNotStored(t *testing.T) {
 }
 
 func TestLongSourceAndID(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		long := strings.Repeat("x", 100_000)
 		for i, tail := range []string{"1", "2"} {
 			req := request(t, "long"+tail)
 			req.Event.SetSource("/" + long)
 			req.Event.SetID(long + tail)
 			first := r.decide(t, req)
-			provisioned(t, first)
+			provisionedOutcome(t, first)
 			if again := r.decide(t, req); string(again.Body) != string(first.Body) || len(again.Body) > 64_000 {
 				t.Errorf("another outcome, or a long one (%d bytes)", len(again.Body))
 			}
@@ -494,14 +494,14 @@ func TestLongSourceAndID(t *testing.T) {
 
 // A row that an operator removed from the ledger is created again by the next delivery.
 func TestRequestRemovedFromTheLedger(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		at := r.with(t, only(claimed, once(func(context.Context) error {
 			p.raw(t, "", "DELETE FROM {b}tenant_requests")
 			return nil
 		})))
 		req := request(t, "acme")
 		verdict(t, at.Job(req), pipeline.Retry)
-		provisioned(t, decided(t, at.Job(req)).Outcome)
+		provisionedOutcome(t, decided(t, at.Job(req)).Outcome)
 	})
 }

@@ -25,14 +25,14 @@ import (
 
 // A rehearsal does what a request needs, and leaves nothing behind.
 func TestRehearsal(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		all := func() (all []string) {
 			for _, table := range []string{"tenant_registry", "tenant_requests", "document"} {
 				all = append(all, r.lines(t, "", "SELECT count(*) || '' FROM {b}"+table)...)
 			}
 			if r.engine == "sqlite" {
-				return append(all, entries(t, r.where))
+				return append(all, entries(t, r.url))
 			}
 			return append(all, r.lines(t, "", "SELECT nspname::text FROM pg_namespace ORDER BY 1")...)
 		}
@@ -96,8 +96,8 @@ var spoilt = map[string]struct{ engine, spoil, mend string }{
 // A failure of the registry or the ledger is no request's fault: no attempt is counted, whatever its code, and work
 // resumes by itself.
 func TestFaultOfTheRegistryIsAnOutage(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		r.provision(t, "before")
 		for name, c := range spoilt {
 			if c.engine != "" && c.engine != r.engine {
@@ -105,7 +105,7 @@ func TestFaultOfTheRegistryIsAnOutage(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				r.raw(t, "", c.spoil)
-				req := request(t, fmt.Sprintf("acme_%d", r.registered(t)))
+				req := request(t, fmt.Sprintf("acme_%d", r.countRegistered(t)))
 				job := r.provisioner.Job(req)
 				for range 3 {
 					verdict(t, job, pipeline.Pause)
@@ -115,7 +115,7 @@ func TestFaultOfTheRegistryIsAnOutage(t *testing.T) {
 				}
 				r.raw(t, "", c.mend)
 				testkit.Must(t, r.provisioner.Rehearse(t.Context()))
-				if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+				if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 					t.Errorf("%d attempts", got.Attempts)
 				}
 			})
@@ -129,16 +129,16 @@ func TestRowPolicyOnTheRegistryIsAnOutage(t *testing.T) {
 	p := newPostgres(t)
 	testkit.Must(t, p.open(t).Close())
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
-	where, err := url.Parse(p.where)
+	where, err := url.Parse(p.url)
 	testkit.Must(t, err)
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+strings.TrimPrefix(where.Path, "/")+" TO "+role)
-	r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
+	r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).newFixture(t)
 	r.provision(t, "before")
 	p.raw(t, "", "ALTER TABLE {b}tenant_registry ENABLE ROW LEVEL SECURITY")
 	job := r.provisioner.Job(request(t, "acme"))
 	verdict(t, job, pipeline.Pause)
 	p.raw(t, "", "ALTER TABLE {b}tenant_registry DISABLE ROW LEVEL SECURITY")
-	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+	if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 		t.Errorf("%d attempts", got.Attempts)
 	}
 }
@@ -150,7 +150,7 @@ func TestFaultOfEverySchemaIsAnOutage(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			p := newPostgres(t)
-			r := p.rig(t)
+			r := p.newFixture(t)
 			r.provision(t, "before")
 			r.raw(t, "", "CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS "+
 				"$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '"+code+"'; END$$",
@@ -160,7 +160,7 @@ func TestFaultOfEverySchemaIsAnOutage(t *testing.T) {
 				verdict(t, job, pipeline.Pause)
 			}
 			r.raw(t, "", "DROP EVENT TRIGGER refuse")
-			if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+			if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 				t.Errorf("%d attempts", got.Attempts)
 			}
 		})
@@ -171,7 +171,7 @@ func TestFaultOfEverySchemaIsAnOutage(t *testing.T) {
 func TestFaultOfOneSchemaCounts(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	r.raw(t, "", `CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
 		IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE 'tenant\_poison%') THEN
 			RAISE EXCEPTION 'no' USING ERRCODE = '58P01'; END IF; END$$`,
@@ -179,9 +179,9 @@ func TestFaultOfOneSchemaCounts(t *testing.T) {
 	req := request(t, "poison")
 	for range maxAttempts - 1 {
 		verdict(t, r.provisioner.Job(req), pipeline.Retry)
-		r.provision(t, fmt.Sprintf("good_%d", r.registered(t)))
+		r.provision(t, fmt.Sprintf("good_%d", r.countRegistered(t)))
 	}
-	if f := failed(t, r.decide(t, req), events.CauseAttemptsExhausted); !strings.HasPrefix(f.Cause.Detail, "58P01") {
+	if f := failedOutcome(t, r.decide(t, req), events.CauseAttemptsExhausted); !strings.HasPrefix(f.Cause.Detail, "58P01") {
 		t.Errorf("%+v", f.Cause)
 	}
 }
@@ -246,7 +246,7 @@ func TestFaultOfOneFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newSQLite(t).rig(t)
+			r := newSQLite(t).newFixture(t)
 			testkit.Must(t, os.Mkdir(filepath.Dir(r.boundary("poison")), 0o755))
 			c.plant(t, r.boundary("poison"))
 			req := request(t, "poison")
@@ -254,7 +254,7 @@ func TestFaultOfOneFile(t *testing.T) {
 				got := r.provisioner.Job(req).Run(t.Context())
 				r.provision(t, fmt.Sprintf("good_%d", i))
 				if got.Decided() {
-					failed(t, got.Outcome, c.want)
+					failedOutcome(t, got.Outcome, c.want)
 					return
 				}
 				if got.Verdict != pipeline.Retry {
@@ -269,7 +269,7 @@ func TestFaultOfOneFile(t *testing.T) {
 // Prepared statements are prepared again after their tables were altered.
 func TestRegistryIsAlteredMeanwhile(t *testing.T) {
 	t.Parallel()
-	r := newPostgres(t).rig(t)
+	r := newPostgres(t).newFixture(t)
 	r.provision(t, "acme")
 	r.raw(t, "", "ALTER TABLE {b}tenant_registry ALTER COLUMN tenant_id TYPE text",
 		"ALTER TABLE {b}tenant_requests ALTER COLUMN claim TYPE varchar(500)")
@@ -277,7 +277,7 @@ func TestRegistryIsAlteredMeanwhile(t *testing.T) {
 	for range 3 {
 		got := job.Run(t.Context())
 		if got.Decided() {
-			if got := provisioned(t, got.Outcome); got.Attempts != 1 {
+			if got := provisionedOutcome(t, got.Outcome); got.Attempts != 1 {
 				t.Errorf("%d attempts", got.Attempts)
 			}
 			return
@@ -295,7 +295,7 @@ func TestUnstorableRequest(t *testing.T) {
 	t.Parallel()
 	store := openPostgres(t, postgrestest.DatabaseIn(t, "EUC_JP"))
 	t.Cleanup(func() { testkit.Must(t, store.Close()) })
-	r := place{}.rigOn(t, store, store)
+	r := testDatabase{}.newFixtureOn(t, store, store)
 	named := func(source, id, tenant string) pipeline.Request {
 		req := request(t, tenant)
 		e := event.New()
@@ -308,7 +308,7 @@ func TestUnstorableRequest(t *testing.T) {
 	for _, id := range []string{"order-☃", "snow-😀"} {
 		req := named("/shop", id, "acme")
 		o := r.decide(t, req)
-		if f := failed(t, o, events.CauseInvalidRequest); f.Request.ID != id {
+		if f := failedOutcome(t, o, events.CauseInvalidRequest); f.Request.ID != id {
 			t.Errorf("%+v", f)
 		}
 		again := r.decide(t, req)
@@ -316,8 +316,8 @@ func TestUnstorableRequest(t *testing.T) {
 			t.Errorf("at first %s, then %s", o.Body, again.Body)
 		}
 	}
-	provisioned(t, r.decide(t, named("/shop", "order-1", "acme")))
-	provisioned(t, r.decide(t, named("/shop", "注文", "umbrella"))) // EUC_JP has these characters
+	provisionedOutcome(t, r.decide(t, named("/shop", "order-1", "acme")))
+	provisionedOutcome(t, r.decide(t, named("/shop", "注文", "umbrella"))) // EUC_JP has these characters
 }
 
 // A rehearsal works where tenants' files are, and removes only what it has created.
@@ -332,7 +332,7 @@ func TestRehearsalOfSQLiteLeavesTheRest(t *testing.T) {
 			})
 			testkit.Must(t, err)
 			t.Cleanup(func() { testkit.Must(t, store.Close()) })
-			r := place{engine: "sqlite", where: root}.rigOn(t, store, store)
+			r := testDatabase{engine: "sqlite", url: root}.newFixtureOn(t, store, store)
 			r.provision(t, "acme")
 			tree := func() (all []string) {
 				testkit.Must(t, filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
@@ -370,8 +370,8 @@ func TestRehearsalOfSQLiteLeavesTheRest(t *testing.T) {
 // A fault that looks like an outage but affects one request only, while rehearsals succeed, blocks no other request:
 // after three pauses its attempts count.
 func TestOutageOfOneRow(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		if r.engine == "postgres" {
 			r.raw(t, "", "CREATE FUNCTION {b}refuse() RETURNS trigger LANGUAGE plpgsql AS "+
 				"$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END$$",
@@ -394,6 +394,6 @@ func TestOutageOfOneRow(t *testing.T) {
 			}
 			r.provision(t, fmt.Sprintf("good_%d", i))
 		}
-		failed(t, r.decide(t, req), events.CauseAttemptsExhausted)
+		failedOutcome(t, r.decide(t, req), events.CauseAttemptsExhausted)
 	})
 }

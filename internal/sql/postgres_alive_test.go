@@ -20,7 +20,7 @@ import (
 func TestAttemptInItsTransactionIsAlive(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.withParameter(t, "lock_timeout", "300").rig(t)
+	r := p.withParameter(t, "lock_timeout", "300").newFixture(t)
 	limit := pipeline.Limit{Attempts: 1, Lease: time.Nanosecond, CopyLease: time.Nanosecond}
 	req := named(t, "acme", "1@1/a")
 	var claim pipeline.Claim
@@ -40,15 +40,15 @@ func TestAttemptInItsTransactionIsAlive(t *testing.T) {
 		}
 		return nil
 	})))
-	if got := provisioned(t, decided(t, at.Job(req)).Outcome); got.Attempts != 1 {
+	if got := provisionedOutcome(t, decided(t, at.Job(req)).Outcome); got.Attempts != 1 {
 		t.Errorf("%d attempts", got.Attempts)
 	}
 }
 
-// losing returns the place reached through a proxy. When lose breaks its connections, the server does not notice.
-func (p place) losing(t *testing.T) (_ place, lose func()) {
+// losingConnections returns the place reached through a proxy. When lose breaks its connections, the server does not notice.
+func (p testDatabase) losingConnections(t *testing.T) (_ testDatabase, lose func()) {
 	t.Helper()
-	u, err := url.Parse(p.where)
+	u, err := url.Parse(p.url)
 	testkit.Must(t, err)
 	server := u.Host
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -103,8 +103,8 @@ func (p place) losing(t *testing.T) (_ place, lose func()) {
 func TestOwnLostSessionIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	p, lose := p.losing(t)
-	r := p.withParameter(t, "idle_in_transaction_session_timeout", "0").withParameter(t, "lock_timeout", "20s").rig(t)
+	p, lose := p.losingConnections(t)
+	r := p.withParameter(t, "idle_in_transaction_session_timeout", "0").withParameter(t, "lock_timeout", "20s").newFixture(t)
 	for name, again := range map[string]func(j *pipeline.Job, req pipeline.Request) pipeline.Decision{
 		"same_job": func(j *pipeline.Job, _ pipeline.Request) pipeline.Decision { return j.Run(t.Context()) },
 		"redelivery": func(_ *pipeline.Job, req pipeline.Request) (got pipeline.Decision) {
@@ -132,7 +132,7 @@ func TestOwnLostSessionIsNotWaitedFor(t *testing.T) {
 			"AND datname = current_database()"); n != 0 {
 			t.Errorf("%s: %d sessions in a transaction", name, n)
 		}
-		provisioned(t, got.Outcome)
+		provisionedOutcome(t, got.Outcome)
 	}
 }
 
@@ -143,8 +143,8 @@ func TestServerThatStandsStillCostsNoAttempt(t *testing.T) {
 	const timeout = 4 * time.Second
 	server := postgrestest.Private(t)
 	p := newPostgresAt(t, server.URL)
-	r := p.withParameter(t, "lock_timeout", timeout.String()).rig(t)
-	db := connect(t, p.where)
+	r := p.withParameter(t, "lock_timeout", timeout.String()).newFixture(t)
+	db := connect(t, p.url)
 	tx, err := db.BeginTx(t.Context(), nil)
 	testkit.Must(t, err)
 	_, err = tx.ExecContext(t.Context(), `CREATE SCHEMA tenant_acme`) // by another program, not committed
@@ -166,7 +166,7 @@ func TestServerThatStandsStillCostsNoAttempt(t *testing.T) {
 		t.Errorf("%s: %v", got.Verdict, got.Err)
 	}
 	testkit.Must(t, tx.Rollback())
-	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+	if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 		t.Errorf("%d attempts", got.Attempts)
 	}
 }

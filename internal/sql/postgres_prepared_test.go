@@ -19,10 +19,10 @@ import (
 )
 
 // preparing returns the place with stores that keep n boundaries ready.
-func (p place) preparing(n int) place { return p.preparingWith(n, quiet()) }
+func (p testDatabase) preparing(n int) testDatabase { return p.preparingWith(n, quiet()) }
 
-func (p place) preparingWith(n int, log *slog.Logger) place {
-	where := p.where
+func (p testDatabase) preparingWith(n int, log *slog.Logger) testDatabase {
+	where := p.url
 	p.open = func(t *testing.T) database {
 		t.Helper()
 		s, err := postgres.Open(t.Context(), postgres.Config{
@@ -36,7 +36,7 @@ func (p place) preparingWith(n int, log *slog.Logger) place {
 }
 
 // pool returns the rig's PostgreSQL store.
-func (r rig) pool(t *testing.T) *postgres.Store {
+func (r fixture) pool(t *testing.T) *postgres.Store {
 	t.Helper()
 	s, ok := r.store.(*postgres.Store)
 	if !ok {
@@ -62,13 +62,13 @@ func filling(t *testing.T, stores ...*postgres.Store) (stop func()) {
 }
 
 // pooled returns the schemas in the pool, oldest first.
-func (p place) pooled(t *testing.T) []string {
+func (p testDatabase) pooled(t *testing.T) []string {
 	t.Helper()
 	return p.lines(t, "", "SELECT schema_name FROM {b}prepared_boundaries ORDER BY created_at")
 }
 
 // holds waits until the pool contains n boundaries.
-func (p place) holds(t *testing.T, n int) {
+func (p testDatabase) holds(t *testing.T, n int) {
 	t.Helper()
 	for begin := time.Now(); len(p.pooled(t)) != n; {
 		if time.Since(begin) > 3*time.Minute {
@@ -78,10 +78,10 @@ func (p place) holds(t *testing.T, n int) {
 	}
 }
 
-// filled returns a rig with a full pool of n whose filler has stopped.
-func (p place) filled(t *testing.T, n int) rig {
+// filledPool returns a rig with a full pool of n whose filler has stopped.
+func (p testDatabase) filledPool(t *testing.T, n int) fixture {
 	t.Helper()
-	r := p.preparing(n).rig(t)
+	r := p.preparing(n).newFixture(t)
 	stop := filling(t, r.pool(t))
 	p.holds(t, n)
 	stop()
@@ -89,7 +89,7 @@ func (p place) filled(t *testing.T, n int) rig {
 }
 
 // noSchemaIsLeft fails the test if a schema belongs neither to a registered tenant nor to the pool.
-func (p place) noSchemaIsLeft(t *testing.T) {
+func (p testDatabase) noSchemaIsLeft(t *testing.T) {
 	t.Helper()
 	left := p.lines(t, "", `SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%'
 		AND nspname NOT IN ('information_schema', 'public')
@@ -103,7 +103,7 @@ func (p place) noSchemaIsLeft(t *testing.T) {
 func TestPreparedBoundaryBecomesATenants(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.filled(t, 2)
+	r := p.filledPool(t, 2)
 	first := p.pooled(t)[0]
 	got := r.provision(t, "acme")
 	if !got.Prepared || got.Tables != 11 || got.Indexes != 18 || got.SchemaName != "tenant_acme" || len(got.Steps) != 5 {
@@ -127,7 +127,7 @@ func TestPreparedBoundaryBecomesATenants(t *testing.T) {
 }
 
 // sameStructure compares the catalogues of two schemas, with all objects in them.
-func (p place) sameStructure(t *testing.T, one, two string) {
+func (p testDatabase) sameStructure(t *testing.T, one, two string) {
 	t.Helper()
 	structure := func(tenant string) []string {
 		lines := p.lines(t, tenant, `
@@ -158,15 +158,15 @@ func TestReplicasShareOnePool(t *testing.T) {
 	t.Parallel()
 	const ready, takers = 3, 8
 	p := newPostgres(t)
-	one := p.filled(t, ready)
-	rigs := []rig{one, p.preparing(ready).rig(t)}
+	one := p.filledPool(t, ready)
+	rigs := []fixture{one, p.preparing(ready).newFixture(t)}
 	oids := p.lines(t, "", "SELECT oid::text FROM pg_namespace WHERE nspname LIKE 'prepared:%'")
 	outcomes := immediately(t, takers, func(i int) pipeline.Outcome {
 		return settle(t, rigs[i%2], request(t, fmt.Sprintf("t%d", i)))
 	})
 	var prepared []string
 	for _, o := range outcomes {
-		if got := provisioned(t, o); got.Prepared {
+		if got := provisionedOutcome(t, o); got.Prepared {
 			prepared = append(prepared, got.SchemaName)
 		} else if got.Attempts != 1 {
 			t.Errorf("an empty pool cost %+v an attempt", got)
@@ -191,7 +191,7 @@ func TestPoolIsNeverOverfull(t *testing.T) {
 	t.Parallel()
 	const size = 2
 	p := newPostgres(t)
-	rigs := []rig{p.preparing(size).rig(t), p.preparing(size).rig(t)}
+	rigs := []fixture{p.preparing(size).newFixture(t), p.preparing(size).newFixture(t)}
 	p.raw(t, "", "CREATE TABLE public.sizes (n integer)",
 		`CREATE FUNCTION public.note_size() RETURNS trigger LANGUAGE plpgsql AS
 			$$ BEGIN INSERT INTO public.sizes SELECT count(*) FROM docex_system.prepared_boundaries; RETURN NULL; END $$`,
@@ -214,7 +214,7 @@ func TestPoolIsNeverOverfull(t *testing.T) {
 func TestBoundaryOfAnotherDefinitionIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.filled(t, 1)
+	r := p.filledPool(t, 1)
 	old := p.pooled(t)[0]
 	p.raw(t, "", "UPDATE {b}prepared_boundaries SET definition = 'another'")
 	if r.provision(t, "acme").Prepared {
@@ -260,7 +260,7 @@ func TestSpoiltBoundary(t *testing.T) {
 			role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
 			p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
 			t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") }) // including what others created there
-			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).filled(t, 2)
+			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).filledPool(t, 2)
 			spoilt := p.pooled(t)[0]
 			for _, s := range c.do {
 				p.raw(t, "", strings.ReplaceAll(s, "{s}", `"`+spoilt+`"`))
@@ -276,7 +276,7 @@ func TestSpoiltBoundary(t *testing.T) {
 					t.Error("it was dropped")
 				}
 				// It was removed from the pool and cost the request no attempt: the other one is used.
-				if got := provisioned(t, r.decide(t, req)); !got.Prepared || got.Attempts != 1 {
+				if got := provisionedOutcome(t, r.decide(t, req)); !got.Prepared || got.Attempts != 1 {
 					t.Errorf("%+v", got)
 				}
 				if left := p.pooled(t); len(left) != 0 {
@@ -284,7 +284,7 @@ func TestSpoiltBoundary(t *testing.T) {
 				}
 				return
 			}
-			if got := provisioned(t, r.decide(t, req)); !got.Prepared || got.Attempts != 1 {
+			if got := provisionedOutcome(t, r.decide(t, req)); !got.Prepared || got.Attempts != 1 {
 				t.Errorf("%+v", got)
 			}
 			if got := r.provision(t, "beta"); got.Prepared || got.Attempts != 1 {
@@ -302,9 +302,9 @@ func TestFillerYieldsToRequests(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	through, trips := p.proxy(t)
-	replica := through.preparing(1).rig(t).pool(t)
+	replica := through.preparing(1).newFixture(t).pool(t)
 	fill := func() { filling(t, replica) }
-	at := p.rig(t).with(t, only(tables, func(context.Context) error {
+	at := p.newFixture(t).with(t, only(tables, func(context.Context) error {
 		fill()
 		for looked := trips.Load() + 20; trips.Load() < looked; { // while it polls
 			p.count(t, "", "SELECT count(*) FROM pg_sleep(0.01)")
@@ -314,7 +314,7 @@ func TestFillerYieldsToRequests(t *testing.T) {
 		}
 		return nil
 	}))
-	provisioned(t, decided(t, at.Job(request(t, "acme"))).Outcome)
+	provisionedOutcome(t, decided(t, at.Job(request(t, "acme"))).Outcome)
 	p.holds(t, 1)
 }
 
@@ -322,7 +322,7 @@ func TestFillerYieldsToRequests(t *testing.T) {
 func TestAttemptGivesItsBoundaryBack(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.filled(t, 2)
+	r := p.filledPool(t, 2)
 	pooled := p.pooled(t)
 	for at, step := range inTheSteps {
 		if step == 1 && at != boundary {
@@ -359,7 +359,7 @@ func TestAttemptGivesItsBoundaryBack(t *testing.T) {
 func TestExistingSchemaIsUsedInsteadOfThePool(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.filled(t, 1)
+	r := p.filledPool(t, 1)
 	p.plant(t, "bare")
 	p.raw(t, "bare", "CREATE TABLE {b}foreigner (n integer)")
 	if got := r.provision(t, "bare"); got.Prepared || got.Tables != 11 || got.Indexes != 18 {
@@ -408,14 +408,14 @@ func TestFillerThatFails(t *testing.T) {
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
 	log := &warnings{}
 	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
-	filling(t, as.preparingWith(1, slog.New(log)).rig(t).pool(t))
+	filling(t, as.preparingWith(1, slog.New(log)).newFixture(t).pool(t))
 	for said := 0; said == 0; {
 		p.count(t, "", "SELECT count(*) FROM pg_sleep(0.01)")
 		log.mu.Lock()
 		said = len(log.texts)
 		log.mu.Unlock()
 	}
-	p.rig(t).provision(t, "acme")
+	p.newFixture(t).provision(t, "acme")
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
 	p.holds(t, 1)
 	log.mu.Lock()
@@ -433,8 +433,8 @@ func TestPingSeesWhatThePoolNeeds(t *testing.T) {
 	testkit.Must(t, p.open(t).Close())
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
-	testkit.Must(t, as.rig(t).store.Ping(t.Context()))
-	err := as.preparing(1).rig(t).store.Ping(t.Context())
+	testkit.Must(t, as.newFixture(t).store.Ping(t.Context()))
+	err := as.preparing(1).newFixture(t).store.Ping(t.Context())
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) || fault.Class != pipeline.Outage || !strings.Contains(fault.Message, "prepared_boundaries") {
 		t.Errorf("%v", err)

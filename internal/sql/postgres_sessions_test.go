@@ -22,18 +22,18 @@ import (
 )
 
 // withURL returns the place with a changed URL.
-func (p place) withURL(t *testing.T, change func(*url.URL)) place {
+func (p testDatabase) withURL(t *testing.T, change func(*url.URL)) testDatabase {
 	t.Helper()
-	u, err := url.Parse(p.where)
+	u, err := url.Parse(p.url)
 	testkit.Must(t, err)
 	change(u)
-	p.where = u.String()
-	p.open = func(t *testing.T) database { return openPostgres(t, p.where) }
+	p.url = u.String()
+	p.open = func(t *testing.T) database { return openPostgres(t, p.url) }
 	return p
 }
 
 // withParameter sets a runtime parameter of the session.
-func (p place) withParameter(t *testing.T, name, value string) place {
+func (p testDatabase) withParameter(t *testing.T, name, value string) testDatabase {
 	t.Helper()
 	return p.withURL(t, func(u *url.URL) {
 		q := u.Query()
@@ -51,7 +51,7 @@ func connect(t *testing.T, url string) *databasesql.DB {
 }
 
 // limitedRole creates a role that has these privileges on the registry's tables, with the password secret.
-func (p place) limitedRole(t *testing.T, rights string) string {
+func (p testDatabase) limitedRole(t *testing.T, rights string) string {
 	t.Helper()
 	role := "tester_" + strings.ToLower(rand.Text())
 	p.raw(t, "", "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'",
@@ -67,7 +67,7 @@ func TestRoleThatMayNotCreateSchemas(t *testing.T) {
 	p := newPostgres(t)
 	testkit.Must(t, p.open(t).Close())
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
-	r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
+	r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).newFixture(t)
 	f := r.refuse(t, "acme", events.CausePermissionDenied)
 	if f.Step.Number != 1 || f.Attempts != 1 || !f.Replayable || !strings.Contains(f.Cause.Message, "grant") ||
 		!strings.HasPrefix(f.Cause.Detail, "42501") {
@@ -84,9 +84,9 @@ func TestRoleThatMayNotCreateSchemas(t *testing.T) {
 	r.provision(t, "acme")
 }
 
-func databaseName(t *testing.T, p place) string {
+func databaseName(t *testing.T, p testDatabase) string {
 	t.Helper()
-	u, err := url.Parse(p.where)
+	u, err := url.Parse(p.url)
 	testkit.Must(t, err)
 	return strings.TrimPrefix(u.Path, "/")
 }
@@ -94,13 +94,13 @@ func databaseName(t *testing.T, p place) string {
 func TestSchemaOfAnotherTenant(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	p.raw(t, "", `INSERT INTO {b}tenant_registry VALUES ('other', 'Other', false, 'schema', 'tenant_acme', NULL,
 		now(), 'docex', now(), NULL)`)
 	if f := r.refuse(t, "acme", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, `"other"`) {
 		t.Errorf("%+v", f)
 	}
-	if left := r.remains(t, "acme"); left != "" {
+	if left := r.boundaryState(t, "acme"); left != "" {
 		t.Error("the schema was made")
 	}
 }
@@ -109,10 +109,10 @@ func TestSchemaOfAnotherTenant(t *testing.T) {
 func TestRowThatIsNotCommittedYet(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t).withParameter(t, "lock_timeout", "300")
-	r := p.rig(t)
+	r := p.newFixture(t)
 	p.plant(t, "busy")
 	p.raw(t, "busy", "CREATE TABLE {b}precious (n integer)")
-	tx, err := connect(t, p.where).Begin()
+	tx, err := connect(t, p.url).Begin()
 	testkit.Must(t, err)
 	_, err = tx.Exec(`INSERT INTO "tenant_busy".precious VALUES (1)`)
 	testkit.Must(t, err)
@@ -121,14 +121,14 @@ func TestRowThatIsNotCommittedYet(t *testing.T) {
 		t.Error(got.Err)
 	}
 	testkit.Must(t, tx.Commit())
-	failed(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
+	failedOutcome(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
 }
 
 // The data behind a foreign table cannot be locked, and its server may be unavailable.
 func TestForeignTableIsNotAdopted(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	p.plant(t, "far")
 	p.raw(t, "far", "CREATE FOREIGN DATA WRAPPER nowhere", "CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere",
 		"CREATE FOREIGN TABLE {b}document (id varchar(36)) SERVER nowhere")
@@ -145,7 +145,7 @@ func TestForeignTableIsNotAdopted(t *testing.T) {
 func TestSessionIsTerminated(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	store := p.rig(t)
+	store := p.newFixture(t)
 	for at := range inTheSteps {
 		if at == begun { // nothing has been sent yet: the next step detects it
 			continue
@@ -161,7 +161,7 @@ func TestSessionIsTerminated(t *testing.T) {
 		job := r.Job(request(t, tenant))
 		verdict(t, job, pipeline.Pause)
 		store.nothing(t, tenant)
-		if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+		if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 			t.Errorf("%s: %d attempts", at, got.Attempts)
 		}
 	}
@@ -171,7 +171,7 @@ func TestSessionIsTerminated(t *testing.T) {
 func TestMoreJobsThanConnections(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	immediately(t, 16, func(i int) pipeline.Outcome {
 		result := r.provisioner.Job(request(t, strings.Repeat("x", i+1))).Run(t.Context())
 		if !result.Decided() {
@@ -190,7 +190,7 @@ func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t).withParameter(t, "lock_timeout", "50")
 	testkit.Must(t, p.open(t).Close())
-	db := connect(t, p.where)
+	db := connect(t, p.url)
 	conn, err := db.Conn(t.Context())
 	testkit.Must(t, err)
 	defer conn.Close()
@@ -200,7 +200,7 @@ func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
 	testkit.Must(t, err)
 	opened := make(chan error)
 	go func() {
-		s := openPostgres(t, p.where)
+		s := openPostgres(t, p.url)
 		opened <- s.Close()
 	}()
 	// After several timeouts it still waits.
@@ -221,9 +221,9 @@ func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
 }
 
 // migrationKey reads the key of the migration lock from pg_locks while a start is blocked on a table.
-func migrationKey(t *testing.T, p place) (key int64) {
+func migrationKey(t *testing.T, p testDatabase) (key int64) {
 	t.Helper()
-	db := connect(t, p.where)
+	db := connect(t, p.url)
 	tx, err := db.Begin()
 	testkit.Must(t, err)
 	_, err = tx.Exec("LOCK TABLE docex_system.tenant_provisioner_migrations")
@@ -254,9 +254,9 @@ type roundTrips struct {
 }
 
 // proxy returns the place reached through a proxy that counts.
-func (p place) proxy(t *testing.T) (place, *roundTrips) {
+func (p testDatabase) proxy(t *testing.T) (testDatabase, *roundTrips) {
 	t.Helper()
-	u, err := url.Parse(p.where)
+	u, err := url.Parse(p.url)
 	testkit.Must(t, err)
 	server := u.Host
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -328,7 +328,7 @@ func TestStepsTakeOneRoundTripEach(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, trips := newPostgres(t).proxy(t)
-			r := p.filled(t, c.prepared)
+			r := p.filledPool(t, c.prepared)
 			r.provision(t, "warm")
 			var last int64
 			took := map[point]int64{}
@@ -338,7 +338,7 @@ func TestStepsTakeOneRoundTripEach(t *testing.T) {
 				return nil
 			})
 			last = trips.Load()
-			got := provisioned(t, decided(t, at.Job(request(t, "acme"))).Outcome)
+			got := provisionedOutcome(t, decided(t, at.Job(request(t, "acme"))).Outcome)
 			if got.Prepared != (c.prepared > 0) {
 				t.Errorf("%+v", got)
 			}
@@ -360,11 +360,11 @@ func TestDateStyleOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	p.raw(t, "", "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET DateStyle = ''German, DMY''', current_database()); END $$")
-	r := p.rig(t)
+	r := p.newFixture(t)
 	req := request(t, "acme")
 	verdict(t, r.with(t, only(tables, once(func(context.Context) error { return errTransient }))).Job(req), pipeline.Retry)
 	req.Redelivered = true
-	provisioned(t, r.decide(t, req))
+	provisionedOutcome(t, r.decide(t, req))
 	if n := p.count(t, "", `SELECT count(*) FROM {b}tenant_requests WHERE history::text LIKE '%"at": "20__-__-__ %'`); n != 1 {
 		t.Error("the history is not in ISO style")
 	}
@@ -379,7 +379,7 @@ func TestFrozenProcessLosesItsTransaction(t *testing.T) {
 		query := u.Query()
 		query.Set("idle_in_transaction_session_timeout", "3s") // other transactions are idle too, on a busy machine
 		u.RawQuery = query.Encode()
-	}).rig(t)
+	}).newFixture(t)
 	at := r.with(t, only(tables, once(func(ctx context.Context) error { // frozen until the server has ended its transaction
 		for p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "+
 			"state LIKE 'idle in transaction%'") > 0 && ctx.Err() == nil {
@@ -391,15 +391,15 @@ func TestFrozenProcessLosesItsTransaction(t *testing.T) {
 	if got := verdict(t, job, pipeline.Pause); !strings.Contains(got.Err.Error(), "25P03") {
 		t.Error(got.Err)
 	}
-	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+	if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 		t.Errorf("%+v", got)
 	}
 }
 
 // holdLedger locks every row of the ledger in a transaction, until let is called.
-func (p place) holdLedger(t *testing.T) (db *databasesql.DB, let func()) {
+func (p testDatabase) holdLedger(t *testing.T) (db *databasesql.DB, let func()) {
 	t.Helper()
-	db, err := databasesql.Open("pgx", p.where)
+	db, err := databasesql.Open("pgx", p.url)
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, db.Close()) })
 	tx, err := db.BeginTx(t.Context(), nil)
@@ -416,7 +416,7 @@ func TestRequestHeldElsewhereIsBusy(t *testing.T) {
 	p := newPostgres(t)
 	store := p.open(t)
 	t.Cleanup(func() { testkit.Must(t, store.Close()) })
-	r := p.rigWith(t, store, store, time.Nanosecond)
+	r := p.newFixtureWith(t, store, store, time.Nanosecond)
 	req := request(t, "acme")
 	_, err := store.Claim(t.Context(), req, "acme", pipeline.Limit{Attempts: 9, Lease: time.Nanosecond})
 	testkit.Must(t, err)
@@ -427,7 +427,7 @@ func TestRequestHeldElsewhereIsBusy(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	let()
-	if got := provisioned(t, r.decide(t, req)); got.Attempts != 2 {
+	if got := provisionedOutcome(t, r.decide(t, req)); got.Attempts != 2 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -445,7 +445,7 @@ func TestPingSeesWhatWorkNeeds(t *testing.T) {
 			p := newPostgres(t)
 			testkit.Must(t, p.open(t).Close())
 			role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
-			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
+			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).newFixture(t)
 			testkit.Must(t, r.store.Ping(t.Context()))
 			p.raw(t, "", strings.ReplaceAll(spoil, "{role}", role))
 			if err := r.store.Ping(t.Context()); err == nil {
@@ -459,7 +459,7 @@ func TestPingSeesWhatWorkNeeds(t *testing.T) {
 func TestMigrationLetsOthersThrough(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	r.provision(t, "acme")
 	p.raw(t, "", "ALTER TABLE docex_system.tenant_requests DROP COLUMN history, DROP COLUMN claim, DROP COLUMN buried",
 		"DROP TABLE docex_system.prepared_boundaries",
@@ -480,7 +480,7 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 	let()
 	store := <-opened
 	t.Cleanup(func() { testkit.Must(t, store.Close()) })
-	p.rigOn(t, store, store).provision(t, "umbrella")
+	p.newFixtureOn(t, store, store).provision(t, "umbrella")
 }
 
 // During a rolling update a replica of an earlier version may start after one of a later version.
@@ -490,5 +490,5 @@ func TestRegistryOfALaterVersion(t *testing.T) {
 	testkit.Must(t, p.open(t).Close())
 	p.raw(t, "", "INSERT INTO {b}tenant_provisioner_migrations (version_id, is_applied) "+
 		"SELECT max(version_id) + 1, true FROM {b}tenant_provisioner_migrations")
-	p.rig(t).provision(t, "acme")
+	p.newFixture(t).provision(t, "acme")
 }

@@ -34,7 +34,7 @@ type reader interface {
 }
 
 // readerAt opens a reader; template is the part before {tenant_id}.
-func (p place) readerAt(t *testing.T, where, template string) (reader, error) {
+func (p testDatabase) readerAt(t *testing.T, where, template string) (reader, error) {
 	t.Helper()
 	if p.engine == "postgres" {
 		return opened(postgres.OpenReader(t.Context(), postgres.Config{
@@ -48,9 +48,9 @@ func (p place) readerAt(t *testing.T, where, template string) (reader, error) {
 
 func opened[R reader](r R, err error) (reader, error) { return r, err }
 
-func (p place) reader(t *testing.T) reader {
+func (p testDatabase) reader(t *testing.T) reader {
 	t.Helper()
-	r, err := p.readerAt(t, p.where, "tenant_")
+	r, err := p.readerAt(t, p.url, "tenant_")
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, r.Close()) })
 	return r
@@ -66,8 +66,8 @@ func verify(t *testing.T, r reader, tenant string) pipeline.Inspection {
 	return in
 }
 
-// enter writes rows into the registry, as another program does.
-func (p place) enter(t *testing.T, tenants ...string) {
+// insertTenants writes rows into the registry, as another program does.
+func (p testDatabase) insertTenants(t *testing.T, tenants ...string) {
 	t.Helper()
 	var values []string
 	for _, tenant := range tenants {
@@ -82,13 +82,13 @@ func (p place) enter(t *testing.T, tenants ...string) {
 }
 
 func TestReaderPagesThroughTheRegistry(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		p.rig(t).provision(t, "acme")
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		p.newFixture(t).provision(t, "acme")
 		var ids []string
 		for i := range 250 {
 			ids = append(ids, fmt.Sprintf("t-%03d", i))
 		}
-		p.enter(t, ids...)
+		p.insertTenants(t, ids...)
 		r := p.reader(t)
 		n, err := r.Count(t.Context())
 		testkit.Must(t, err)
@@ -137,9 +137,9 @@ func TestReaderPagesThroughTheRegistry(t *testing.T) {
 }
 
 func TestReaderFindsATenant(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		testkit.Must(t, p.open(t).Close())
-		p.enter(t, "Acme", "twin", "Twin")
+		p.insertTenants(t, "Acme", "twin", "Twin")
 		r := p.reader(t)
 		for asked, want := range map[string]string{"Acme": "Acme", "aCME": "Acme", "Twin": "Twin", "twin": "twin"} {
 			if row, err := r.Tenant(t.Context(), asked); err != nil || row.ID != want {
@@ -155,13 +155,13 @@ func TestReaderFindsATenant(t *testing.T) {
 }
 
 func TestReaderTellsARequestsHistory(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		p.plant(t, "acme")
 		p.raw(t, "acme", "CREATE TABLE {b}mine (n integer)", "INSERT INTO {b}mine VALUES (1)")
 		asked := request(t, "acme")
 		outcome := r.decide(t, asked)
-		failed(t, outcome, events.CauseBoundaryNotEmpty)
+		failedOutcome(t, outcome, events.CauseBoundaryNotEmpty)
 		read := p.reader(t)
 
 		first, err := read.Request(t.Context(), asked.Key())
@@ -178,7 +178,7 @@ func TestReaderTellsARequestsHistory(t *testing.T) {
 
 		p.raw(t, "acme", "DROP TABLE {b}mine")
 		asked.Replay = 1
-		provisioned(t, r.decide(t, asked))
+		provisionedOutcome(t, r.decide(t, asked))
 		r.refuse(t, "acme", events.CauseTenantExists)
 		r.provision(t, "other")
 		got, err := read.Request(t.Context(), asked.Key())
@@ -215,8 +215,8 @@ func TestReaderTellsARequestsHistory(t *testing.T) {
 }
 
 func TestVerifyNamesWhatDiffers(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		read := p.reader(t)
 		const routes = "CREATE TABLE {b}route_operations (id varchar(36) NOT NULL PRIMARY KEY, " +
 			"route_id varchar(36) NOT NULL REFERENCES {b}transport_routes (id) ON DELETE CASCADE, " +
@@ -247,9 +247,9 @@ func TestVerifyNamesWhatDiffers(t *testing.T) {
 }
 
 func TestVerifyWithoutABoundary(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		testkit.Must(t, p.open(t).Close())
-		p.enter(t, "gone")
+		p.insertTenants(t, "gone")
 		got := verify(t, p.reader(t), "gone")
 		want := map[string]string{
 			"postgres": `schema "tenant_gone" is missing`, "sqlite": "the file " + p.boundary("gone") + " is missing",
@@ -257,7 +257,7 @@ func TestVerifyWithoutABoundary(t *testing.T) {
 		if !slices.Equal(got.Differences, []string{want}) || len(got.MissingIndexes) != 0 {
 			t.Errorf("%+v", got)
 		}
-		if left := p.remains(t, "gone"); left != "" {
+		if left := p.boundaryState(t, "gone"); left != "" {
 			t.Errorf("it has made %s", left)
 		}
 	})
@@ -265,9 +265,9 @@ func TestVerifyWithoutABoundary(t *testing.T) {
 
 // DocEX uses the template: a tenant in another place is complete, but DocEX does not find it.
 func TestVerifyNoticesAnotherTemplate(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		p.rig(t).provision(t, "acme")
-		where := p.where
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		p.newFixture(t).provision(t, "acme")
+		where := p.url
 		if p.engine == "sqlite" { // the registry moves with the template
 			testkit.Must(t, os.CopyFS(filepath.Join(where, "new__docex_system_"), os.DirFS(filepath.Join(where, "tenant__docex_system_"))))
 		}
@@ -284,8 +284,8 @@ func TestVerifyNoticesAnotherTemplate(t *testing.T) {
 
 // The registered name is optional: without one, the template's is used.
 func TestVerifyByTemplate(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		p.rig(t).provision(t, "acme")
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		p.newFixture(t).provision(t, "acme")
 		p.raw(t, "", "UPDATE {b}tenant_registry SET schema_name = NULL, database_path = NULL")
 		r := p.reader(t)
 		for _, tenant := range []string{"acme", sql.BootstrapTenant} {
@@ -297,12 +297,12 @@ func TestVerifyByTemplate(t *testing.T) {
 }
 
 func TestReaderWithoutARegistry(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		if r, err := p.readerAt(t, p.where, "tenant_"); err == nil || !strings.Contains(err.Error(), "check DATABASE_URL") {
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		if r, err := p.readerAt(t, p.url, "tenant_"); err == nil || !strings.Contains(err.Error(), "check DATABASE_URL") {
 			t.Errorf("%v, %v", r, err)
 		}
 		if p.engine == "sqlite" {
-			if _, err := os.Stat(p.where); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Stat(p.url); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("the storage directory: %v", err)
 			}
 			return
@@ -315,8 +315,8 @@ func TestReaderWithoutARegistry(t *testing.T) {
 
 // DocEX creates registries too, and earlier versions created ledgers without a history.
 func TestReaderWithoutALedger(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		p.rig(t).provision(t, "acme")
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		p.newFixture(t).provision(t, "acme")
 		for _, change := range []string{
 			"ALTER TABLE {b}tenant_requests DROP COLUMN history", "DROP TABLE {b}tenant_requests",
 		} {
@@ -342,8 +342,8 @@ func TestReaderWithoutALedger(t *testing.T) {
 func TestReaderNeedsFewRights(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	p.rig(t).provision(t, "acme")
-	u, err := url.Parse(p.where)
+	p.newFixture(t).provision(t, "acme")
+	u, err := url.Parse(p.url)
 	testkit.Must(t, err)
 	u.User = url.UserPassword(p.limitedRole(t, "SELECT"), "secret")
 	r, err := p.readerAt(t, u.String(), "tenant_")
@@ -360,7 +360,7 @@ func TestReaderNeedsFewRights(t *testing.T) {
 // An unreachable server is an outage: no result about tenants, and no password in the error.
 func TestReaderWithoutAServer(t *testing.T) {
 	t.Parallel()
-	_, err := place{engine: "postgres"}.readerAt(t, "postgres://reader:secret@127.0.0.1:1,127.0.0.1:2/x", "tenant_")
+	_, err := testDatabase{engine: "postgres"}.readerAt(t, "postgres://reader:secret@127.0.0.1:1,127.0.0.1:2/x", "tenant_")
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) || fault.Class != pipeline.Outage || strings.Contains(err.Error(), "secret") {
 		t.Error(err)
@@ -371,8 +371,8 @@ func TestReaderWithoutAServer(t *testing.T) {
 func TestReaderTakesAServerThatIsReadOnly(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	p.rig(t).provision(t, "acme")
-	u, err := url.Parse(p.where)
+	p.newFixture(t).provision(t, "acme")
+	u, err := url.Parse(p.url)
 	testkit.Must(t, err)
 	p.raw(t, "", fmt.Sprintf("ALTER DATABASE %s SET default_transaction_read_only = on", strings.Trim(u.Path, "/")))
 	u.Host = "127.0.0.1:1," + u.Host
@@ -403,13 +403,13 @@ func TestReaderLeavesFilesAlone(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	store := p.open(t)
-	r := p.rigOn(t, store, store)
+	r := p.newFixtureOn(t, store, store)
 	r.provision(t, "acme")
 	r.provision(t, "walled")
 	testkit.Must(t, store.Close())
 	p.raw(t, "walled", "PRAGMA journal_mode = WAL", "INSERT INTO docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')")
-	p.enter(t, "gone")
-	before := listing(t, p.where)
+	p.insertTenants(t, "gone")
+	before := listing(t, p.url)
 	read := p.reader(t)
 	for _, tenant := range []string{"acme", "walled", sql.BootstrapTenant} {
 		if got := verify(t, read, tenant); len(got.Differences)+len(got.MissingIndexes) > 0 {
@@ -420,7 +420,7 @@ func TestReaderLeavesFilesAlone(t *testing.T) {
 	if _, err := read.Requests(t.Context(), "acme", 1); err != nil {
 		t.Error(err)
 	}
-	if after := listing(t, p.where); after != before {
+	if after := listing(t, p.url); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
 }
@@ -429,14 +429,14 @@ func TestReaderLeavesFilesAlone(t *testing.T) {
 func TestVerifyFileInUseInWALMode(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	p.rig(t).provision(t, "acme")
+	p.newFixture(t).provision(t, "acme")
 	read := p.reader(t)
 	db, err := databasesql.Open("sqlite", p.boundary("acme")+"?_pragma=journal_mode(WAL)")
 	testkit.Must(t, err)
 	defer db.Close()
 	_, err = db.Exec("DROP TABLE file_history")
 	testkit.Must(t, err)
-	p.enter(t, "linked")
+	p.insertTenants(t, "linked")
 	testkit.Must(t, os.MkdirAll(filepath.Dir(p.boundary("linked")), 0o755))
 	testkit.Must(t, os.Symlink(p.boundary("acme"), p.boundary("linked")))
 	for _, tenant := range []string{"acme", "linked"} {
@@ -450,7 +450,7 @@ func TestVerifyWhatIsNoDatabase(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	testkit.Must(t, p.open(t).Close())
-	p.enter(t, "text", "empty", "directory", "below")
+	p.insertTenants(t, "text", "empty", "directory", "below")
 	for tenant, content := range map[string]string{"text": strings.Repeat("not a database\n", 100), "empty": ""} {
 		testkit.Must(t, os.MkdirAll(filepath.Dir(p.boundary(tenant)), 0o755))
 		testkit.Must(t, os.WriteFile(p.boundary(tenant), []byte(content), 0o644))
@@ -472,9 +472,9 @@ func TestVerifyWhatIsNoDatabase(t *testing.T) {
 func TestVerifyTakesAnotherWayToTheSameFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	p.rig(t).provision(t, "acme")
-	link := filepath.Join(filepath.Dir(p.where), "link")
-	testkit.Must(t, os.Symlink(p.where, link))
+	p.newFixture(t).provision(t, "acme")
+	link := filepath.Join(filepath.Dir(p.url), "link")
+	testkit.Must(t, os.Symlink(p.url, link))
 	read := p.reader(t)
 	for path, same := range map[string]bool{
 		"storage/tenant_acme/docex.db": true, "tenant_acme/docex.db": true, link + "/tenant_acme/docex.db": true,
@@ -491,7 +491,7 @@ func TestVerifyTakesAnotherWayToTheSameFile(t *testing.T) {
 func TestVerifyLockedFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	p.rig(t).provision(t, "acme")
+	p.newFixture(t).provision(t, "acme")
 	db, err := databasesql.Open("sqlite", p.boundary("acme")+"?_txlock=exclusive")
 	testkit.Must(t, err)
 	defer db.Close()
@@ -512,7 +512,7 @@ func TestVerifyLockedFile(t *testing.T) {
 func TestReaderAfterACrash(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	p.rig(t).provision(t, "acme") // stays open
+	p.newFixture(t).provision(t, "acme") // stays open
 	for name, left := range map[string][]string{"whole": {"", "-wal", "-shm"}, "copied": {"", "-wal"}} {
 		dead := newSQLiteAt(filepath.Join(t.TempDir(), "storage"))
 		registry := dead.boundary(sql.BootstrapTenant)
@@ -536,7 +536,7 @@ func TestReaderAfterACrash(t *testing.T) {
 func TestVerifyFileLeftWithAJournal(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	p.rig(t).provision(t, "acme")
+	p.newFixture(t).provision(t, "acme")
 	db, err := databasesql.Open("sqlite", p.boundary("acme")+"?_pragma=cache_size(1)")
 	testkit.Must(t, err)
 	defer db.Close()
@@ -547,7 +547,7 @@ func TestVerifyFileLeftWithAJournal(t *testing.T) {
 			i, strings.Repeat("x", 3000))
 		testkit.Must(t, err)
 	}
-	p.enter(t, "dead")
+	p.insertTenants(t, "dead")
 	dir := filepath.Dir(p.boundary("dead"))
 	testkit.Must(t, os.CopyFS(dir, os.DirFS(filepath.Dir(p.boundary("acme")))))
 	testkit.Must(t, tx.Rollback())

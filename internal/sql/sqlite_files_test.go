@@ -24,14 +24,14 @@ import (
 func TestFilePlacedButNotRegistered(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	p.raw(t, "", "CREATE TRIGGER refuse BEFORE INSERT ON tenant_registry WHEN NEW.tenant_id = 'placed' BEGIN SELECT RAISE(ABORT, 'not now'); END")
 	req := request(t, "placed")
 	verdict(t, r.provisioner.Job(req), pipeline.Retry)
 	before, err := os.Stat(p.boundary("placed"))
 	testkit.Must(t, err)
 	verdict(t, r.provisioner.Job(req), pipeline.Retry)
-	f := failed(t, r.decide(t, req), events.CauseAttemptsExhausted)
+	f := failedOutcome(t, r.decide(t, req), events.CauseAttemptsExhausted)
 	if len(f.LeftBehind) != 1 || f.LeftBehind[0] != p.boundary("placed") || f.Step.Number != 5 {
 		t.Errorf("%+v", f)
 	}
@@ -40,7 +40,7 @@ func TestFilePlacedButNotRegistered(t *testing.T) {
 	for range maxAttempts - 1 {
 		verdict(t, r.provisioner.Job(other), pipeline.Retry)
 	}
-	if f := failed(t, r.decide(t, other), events.CauseAttemptsExhausted); len(f.LeftBehind) != 0 {
+	if f := failedOutcome(t, r.decide(t, other), events.CauseAttemptsExhausted); len(f.LeftBehind) != 0 {
 		t.Errorf("left behind: %v", f.LeftBehind)
 	}
 	p.raw(t, "", "DROP TRIGGER refuse")
@@ -67,7 +67,7 @@ func entries(t *testing.T, dir string) string {
 func TestLeftoversOfADeadAttempt(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	req := request(t, "again")
 	dir := filepath.Dir(p.boundary("again"))
 	testkit.Must(t, os.MkdirAll(dir, 0o755))
@@ -78,7 +78,7 @@ func TestLeftoversOfADeadAttempt(t *testing.T) {
 	} {
 		testkit.Must(t, os.WriteFile(name, []byte(content), 0o644))
 	}
-	provisioned(t, r.decide(t, req))
+	provisionedOutcome(t, r.decide(t, req))
 	if got := entries(t, dir); got != theirs+" docex.db" {
 		t.Errorf("in the directory: %s", got)
 	}
@@ -88,7 +88,7 @@ func TestLeftoversOfADeadAttempt(t *testing.T) {
 func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r, second := p.rig(t), p.rig(t)
+	r, second := p.newFixture(t), p.newFixture(t)
 	req := request(t, "acme")
 	var inner pipeline.Outcome
 	at := r.with(t, only(inspected, once(func(context.Context) error {
@@ -97,7 +97,7 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 		return nil
 	})))
 	outer := decided(t, at.Job(req)).Outcome
-	if got := provisioned(t, outer); got.Attempts != 2 || string(inner.Body) != string(outer.Body) {
+	if got := provisionedOutcome(t, outer); got.Attempts != 2 || string(inner.Body) != string(outer.Body) {
 		t.Errorf("two outcomes:\n%s\n%s", inner.Body, outer.Body)
 	}
 	// The same if the first one is faster.
@@ -111,7 +111,7 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 		_, err = b.CreateBoundary(ctx)
 		return err
 	})))
-	provisioned(t, decided(t, at.Job(req)).Outcome)
+	provisionedOutcome(t, decided(t, at.Job(req)).Outcome)
 	if got := entries(t, filepath.Dir(p.boundary("swift"))); got != "docex.db" {
 		t.Errorf("in the directory: %s", got)
 	}
@@ -121,14 +121,14 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 func TestFileThatAppearsMeanwhile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	at := r.with(t, only(ready, once(func(context.Context) error {
 		return os.WriteFile(p.boundary("raced"), []byte("precious"), 0o600)
 	})))
 	req := request(t, "raced")
 	verdict(t, at.Job(req), pipeline.Retry)
-	f := failed(t, decided(t, at.Job(req)).Outcome, events.CauseBoundaryNotEmpty)
-	if f.Attempts != 2 || len(f.LeftBehind) != 0 || p.picture(t, "raced") != "precious" {
+	f := failedOutcome(t, decided(t, at.Job(req)).Outcome, events.CauseBoundaryNotEmpty)
+	if f.Attempts != 2 || len(f.LeftBehind) != 0 || p.snapshot(t, "raced") != "precious" {
 		t.Errorf("%+v", f)
 	}
 	if got := entries(t, filepath.Dir(p.boundary("raced"))); got != "docex.db" {
@@ -139,7 +139,7 @@ func TestFileThatAppearsMeanwhile(t *testing.T) {
 func TestPathThatIsTaken(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
 	for name, plant := range map[string]func(path string) error{
 		"text":      func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("text ", 1000)), 0o600) },
@@ -177,11 +177,11 @@ func TestPathThatIsTaken(t *testing.T) {
 func TestDirectoriesAreTakenBack(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	at := r.with(t, only(tables, func(context.Context) error { return errPermanent }))
 	testkit.Must(t, os.Mkdir(filepath.Dir(p.boundary("made")), 0o700))
 	for _, tenant := range []string{"made", "unmade"} {
-		failed(t, decided(t, at.Job(request(t, tenant))).Outcome, events.CausePermissionDenied)
+		failedOutcome(t, decided(t, at.Job(request(t, tenant))).Outcome, events.CausePermissionDenied)
 	}
 	if info, err := os.Stat(filepath.Dir(p.boundary("made"))); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the operator's directory: %v %v", info, err)
@@ -197,7 +197,7 @@ func TestRootsOfEveryName(t *testing.T) {
 			root := t.TempDir() + "/" + name
 			store := openSQLite(t, root)
 			defer func() { testkit.Must(t, store.Close()) }()
-			r := newSQLiteAt(root).rigOn(t, store, store)
+			r := newSQLiteAt(root).newFixtureOn(t, store, store)
 			got := r.provision(t, "acme")
 			r.refuse(t, "acme", events.CauseTenantExists)
 			if want := filepath.Join(root, "tenant_acme", "docex.db"); got.DatabasePath != want {
@@ -217,7 +217,7 @@ func TestRelativeRoot(t *testing.T) { //nolint:paralleltest // the working direc
 	t.Chdir(t.TempDir())
 	for _, root := range []string{"storage", "./storage/", "."} {
 		store := openSQLite(t, root)
-		r := newSQLiteAt(root).rigOn(t, store, store)
+		r := newSQLiteAt(root).newFixtureOn(t, store, store)
 		tenant := fmt.Sprint("of", len(root))
 		if got := r.provision(t, tenant).DatabasePath; got != filepath.Join(root, "tenant_"+tenant, "docex.db") {
 			t.Errorf("in %q: %q", root, got)
@@ -244,14 +244,14 @@ func TestDeepRoots(t *testing.T) {
 	}
 	store := openSQLite(t, root)
 	defer func() { testkit.Must(t, store.Close()) }()
-	newSQLiteAt(root).rigOn(t, store, store).provision(t, id)
+	newSQLiteAt(root).newFixtureOn(t, store, store).provision(t, id)
 }
 
 // A process that keeps the registry locked blocks all others: an outage, which costs no request an attempt.
 func TestRegistryLockedByAnother(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	db, err := databasesql.Open("sqlite", p.boundary("_docex_system_"))
 	testkit.Must(t, err)
 	defer db.Close()
@@ -272,7 +272,7 @@ func TestRegistryLockedByAnother(t *testing.T) {
 func TestExistingFileInUse(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	p.plant(t, "used")
 	p.raw(t, "used", "CREATE TABLE mine (n integer)")
 	db, err := databasesql.Open("sqlite", p.boundary("used"))
@@ -285,7 +285,7 @@ func TestExistingFileInUse(t *testing.T) {
 	req := request(t, "used")
 	verdict(t, r.provisioner.Job(req), pipeline.Retry)
 	testkit.Must(t, tx.Rollback())
-	if got := provisioned(t, r.decide(t, req)); got.Attempts != 2 {
+	if got := provisionedOutcome(t, r.decide(t, req)); got.Attempts != 2 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -305,7 +305,7 @@ func TestHelperProcess(t *testing.T) { //nolint:paralleltest // not a test
 	}
 	syscall.Umask(0o077)
 	serial.Store(1 << 20) // unlike the requests of the other process
-	r := newSQLiteAt(root).rig(t)
+	r := newSQLiteAt(root).newFixture(t)
 	for i := range sharedTenants {
 		settle(t, r, request(t, shared(i)))
 	}
@@ -323,7 +323,7 @@ func TestTwoProcesses(t *testing.T) {
 	self, err := os.Executable()
 	testkit.Must(t, err)
 	other := exec.Command(self, "-test.run=^TestHelperProcess$", "-test.v")
-	other.Env = append(os.Environ(), helperRoot+"="+p.where)
+	other.Env = append(os.Environ(), helperRoot+"="+p.url)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if out, err := other.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestHelperProcess") {
@@ -336,13 +336,13 @@ func TestTwoProcesses(t *testing.T) {
 			break
 		}
 	}
-	r := p.rig(t)
+	r := p.newFixture(t)
 	for i := range sharedTenants {
 		settle(t, r, request(t, "mine-"+shared(i)))
 		settle(t, r, request(t, shared(i)))
 	}
 	wg.Wait()
-	if n := r.registered(t); n != 2*sharedTenants+1 {
+	if n := r.countRegistered(t); n != 2*sharedTenants+1 {
 		t.Errorf("%d registered, want %d", n, 2*sharedTenants+1)
 	}
 }
@@ -351,7 +351,7 @@ func TestTwoProcesses(t *testing.T) {
 func TestLinkedDirectoryIsNotFollowedOut(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	outside := t.TempDir()
 	testkit.Must(t, os.Symlink(outside, filepath.Dir(p.boundary("linked"))))
 	if f := r.refuse(t, "linked", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, outside) {
@@ -363,8 +363,8 @@ func TestLinkedDirectoryIsNotFollowedOut(t *testing.T) {
 		t.Errorf("written outside: %v", entries)
 	}
 	// A link that stays inside is allowed.
-	testkit.Must(t, os.Mkdir(filepath.Join(p.where, "disk"), 0o755))
-	testkit.Must(t, os.Symlink(filepath.Join(p.where, "disk"), filepath.Dir(p.boundary("inside"))))
+	testkit.Must(t, os.Mkdir(filepath.Join(p.url, "disk"), 0o755))
+	testkit.Must(t, os.Symlink(filepath.Join(p.url, "disk"), filepath.Dir(p.boundary("inside"))))
 	r.provision(t, "inside")
 }
 
@@ -372,7 +372,7 @@ func TestLinkedDirectoryIsNotFollowedOut(t *testing.T) {
 func TestForeignWALFileIsNotTouched(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	p.plant(t, "acme")
 	p.raw(t, "acme", "PRAGMA journal_mode = WAL", "CREATE TABLE theirs (id)", "INSERT INTO theirs VALUES (1)")
 	names := func() (all []string) {
@@ -384,9 +384,9 @@ func TestForeignWALFileIsNotTouched(t *testing.T) {
 		}
 		return all
 	}
-	before := p.picture(t, "acme")
+	before := p.snapshot(t, "acme")
 	r.refuse(t, "acme", events.CauseBoundaryNotEmpty)
-	if got := names(); len(got) != 1 || p.picture(t, "acme") != before {
+	if got := names(); len(got) != 1 || p.snapshot(t, "acme") != before {
 		t.Errorf("there is now %v", got)
 	}
 }
@@ -396,7 +396,7 @@ func TestForeignWALFileIsNotTouched(t *testing.T) {
 func TestRegistryFileIsTakenAway(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	r.provision(t, "before")
 	away := func() {
 		t.Helper()
@@ -407,28 +407,28 @@ func TestRegistryFileIsTakenAway(t *testing.T) {
 	}
 	req := request(t, "acme")
 	job := r.provisioner.Job(req)
-	testkit.Must(t, os.Rename(p.where, p.where+".moved"))
+	testkit.Must(t, os.Rename(p.url, p.url+".moved"))
 	away()
 	verdict(t, job, pipeline.Pause)
-	testkit.Must(t, os.Rename(p.where+".moved", p.where))
+	testkit.Must(t, os.Rename(p.url+".moved", p.url))
 	testkit.Must(t, r.store.Ping(t.Context()))
-	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+	if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 		t.Errorf("%+v", got)
 	}
 
 	// During an attempt.
-	at := r.with(t, only(ready, once(func(context.Context) error { return os.Rename(p.where, p.where+".moved") })))
+	at := r.with(t, only(ready, once(func(context.Context) error { return os.Rename(p.url, p.url+".moved") })))
 	job = at.Job(request(t, "umbrella"))
 	verdict(t, job, pipeline.Pause)
-	testkit.Must(t, os.Rename(p.where+".moved", p.where))
-	if got := provisioned(t, decided(t, job).Outcome); got.Attempts != 1 {
+	testkit.Must(t, os.Rename(p.url+".moved", p.url))
+	if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 		t.Errorf("%+v", got)
 	}
 
 	// Restored from a backup: the same content in another file.
-	testkit.Must(t, os.CopyFS(p.where+".backup", os.DirFS(p.where)))
-	testkit.Must(t, os.RemoveAll(p.where))
-	testkit.Must(t, os.Rename(p.where+".backup", p.where))
+	testkit.Must(t, os.CopyFS(p.url+".backup", os.DirFS(p.url)))
+	testkit.Must(t, os.RemoveAll(p.url))
+	testkit.Must(t, os.Rename(p.url+".backup", p.url))
 	away()
 	verdict(t, r.provisioner.Job(request(t, "lost")), pipeline.Pause)
 	if n := p.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = 'lost'"); n != 0 {

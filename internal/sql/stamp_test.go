@@ -38,7 +38,7 @@ func registryID(t *testing.T, store database) string {
 
 // Processes that start at the same time on a new database create one id, and later ones read it.
 func TestRegistryHasOneID(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		const replicas = 4
 		ids := make([]string, replicas+1)
 		var starts sync.WaitGroup
@@ -66,7 +66,7 @@ func TestRegistryHasOneID(t *testing.T) {
 
 // A registry of DocEX or of the earlier version gets an id of its own.
 func TestRegistryWithoutAnIDGetsOne(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		store := p.open(t)
 		first := registryID(t, store)
 		testkit.Must(t, store.Close())
@@ -75,7 +75,7 @@ func TestRegistryWithoutAnIDGetsOne(t *testing.T) {
 		if p.engine == "postgres" {
 			p.raw(t, "", "DROP TABLE {b}prepared_boundaries", "COMMENT ON SCHEMA docex_system IS NULL")
 		}
-		r := p.rig(t)
+		r := p.newFixture(t)
 		if second := registryID(t, r.store); second == first || second == "" {
 			t.Errorf("id %q, and it was %q", second, first)
 		}
@@ -90,7 +90,7 @@ func TestRegistryThatHasLostItsID(t *testing.T) {
 	testkit.Must(t, p.open(t).Close())
 	p.raw(t, "", "DELETE FROM {b}registry_stamp")
 	_, err := postgres.Open(t.Context(), postgres.Config{
-		URL: p.where, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 1, Log: quiet(),
+		URL: p.url, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 1, Log: quiet(),
 	})
 	if err == nil || !strings.Contains(err.Error(), `INSERT INTO "docex_system"."registry_stamp" DEFAULT VALUES`) {
 		t.Error(err)
@@ -98,9 +98,9 @@ func TestRegistryThatHasLostItsID(t *testing.T) {
 }
 
 // configured returns the place on PostgreSQL with another configuration.
-func (p place) configured(change func(*postgres.Config)) place {
+func (p testDatabase) configured(change func(*postgres.Config)) testDatabase {
 	c := postgres.Config{
-		URL: p.where, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet(),
+		URL: p.url, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet(),
 	}
 	change(&c)
 	p.open = func(t *testing.T) database {
@@ -113,19 +113,19 @@ func (p place) configured(change func(*postgres.Config)) place {
 }
 
 // neighbour returns another service in the database, with its own registry and the same template.
-func (p place) neighbour() place {
+func (p testDatabase) neighbour() testDatabase {
 	return p.configured(func(c *postgres.Config) { c.Registry = "shop_system" })
 }
 
 // comment returns the comment on the tenant's schema.
-func (p place) comment(t *testing.T, tenant string) string {
+func (p testDatabase) comment(t *testing.T, tenant string) string {
 	t.Helper()
 	return strings.Join(p.lines(t, "", "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace "+
 		"WHERE nspname = 'tenant_"+tenant+"'"), " ")
 }
 
 // owns fails the test unless the tenant's schema carries the registry's stamp.
-func (r rig) owns(t *testing.T, tenant string) {
+func (r fixture) owns(t *testing.T, tenant string) {
 	t.Helper()
 	if got, want := r.comment(t, tenant), "tenant-provisioner registry "+registryID(t, r.store); got != want {
 		t.Errorf("the comment on the schema of %s is %q, want %q", tenant, got, want)
@@ -133,9 +133,9 @@ func (r rig) owns(t *testing.T, tenant string) {
 }
 
 // refusedFor requires that the tenant's boundary is another registry's, and unchanged.
-func (r rig) refusedFor(t *testing.T, tenant string, says ...string) {
+func (r fixture) refusedFor(t *testing.T, tenant string, says ...string) {
 	t.Helper()
-	before, comment := r.picture(t, tenant), r.comment(t, tenant)
+	before, comment := r.snapshot(t, tenant), r.comment(t, tenant)
 	f := r.refuse(t, tenant, events.CauseBoundaryNotEmpty)
 	for _, text := range append(says, "schema tenant_"+tenant+" belongs to another service", "SCHEMA_TEMPLATE") {
 		if !strings.Contains(f.Cause.Message, text) {
@@ -145,7 +145,7 @@ func (r rig) refusedFor(t *testing.T, tenant string, says ...string) {
 	if f.Step.Number != 1 || f.Attempts != 1 || !f.Replayable || len(f.LeftBehind) != 0 {
 		t.Errorf("%+v", f)
 	}
-	if r.picture(t, tenant) != before || r.comment(t, tenant) != comment {
+	if r.snapshot(t, tenant) != before || r.comment(t, tenant) != comment {
 		t.Error("the schema was touched")
 	}
 }
@@ -158,13 +158,13 @@ func TestTwoRegistriesShareNoSchema(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPostgres(t)
-			ours, theirs := p.filled(t, prepared), p.neighbour().rig(t)
+			ours, theirs := p.filledPool(t, prepared), p.neighbour().newFixture(t)
 			req := request(t, "acme")
-			provisioned(t, theirs.decide(t, req))
+			provisionedOutcome(t, theirs.decide(t, req))
 			theirs.owns(t, "acme")
 			ours.refusedFor(t, "acme", "schema shop_system", "carries the stamp")
-			failed(t, ours.decide(t, req), events.CauseBoundaryNotEmpty)
-			if n := ours.registered(t); n != 0 {
+			failedOutcome(t, ours.decide(t, req), events.CauseBoundaryNotEmpty)
+			if n := ours.countRegistered(t); n != 0 {
 				t.Errorf("%d tenants are registered", n)
 			}
 			if held := len(p.pooled(t)); held != prepared {
@@ -183,7 +183,7 @@ func TestTwoRegistriesShareNoSchema(t *testing.T) {
 func TestTwoRegistriesRaceForASchema(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	rigs := []rig{p.filled(t, 1), p.neighbour().rig(t)}
+	rigs := []fixture{p.filledPool(t, 1), p.neighbour().newFixture(t)}
 	for _, tenant := range []string{"a", "b", "c"} {
 		outcomes := immediately(t, len(rigs), func(i int) pipeline.Outcome { return settle(t, rigs[i], request(t, tenant)) })
 		if outcomes[0].Provisioned() == outcomes[1].Provisioned() {
@@ -197,7 +197,7 @@ func TestTwoRegistriesRaceForASchema(t *testing.T) {
 func TestSchemaOfANeighbourWithoutAStamp(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	ours, theirs := p.rig(t), p.neighbour().rig(t)
+	ours, theirs := p.newFixture(t), p.neighbour().newFixture(t)
 	for tenant, comment := range map[string]string{"acme": "NULL", "umbrella": "'billing, ask Ann'"} {
 		theirs.provision(t, tenant)
 		p.raw(t, "", "COMMENT ON SCHEMA tenant_"+tenant+" IS "+comment)
@@ -214,7 +214,7 @@ func TestSchemaOfANeighbourWithoutAStamp(t *testing.T) {
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role,
 		"CREATE SCHEMA tenant_planted AUTHORIZATION "+role)
 	t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") })
-	limited := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
+	limited := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).newFixture(t)
 	limited.provision(t, "planted")
 	limited.owns(t, "planted")
 	theirs.provision(t, "gamma")
@@ -227,7 +227,7 @@ func TestNameOfANeighbourIsNotCode(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	var config postgres.Config
-	ours := p.configured(func(c *postgres.Config) { config = *c }).rig(t)
+	ours := p.configured(func(c *postgres.Config) { config = *c }).newFixture(t)
 	for i, hostile := range []string{
 		"x\nSELECT 'thief'::text UNION ALL--", `x"; SELECT 'thief'--`, "{registry}", "x\rSELECT 'thief'--",
 	} {
@@ -260,9 +260,9 @@ func TestRegistryOfANeighbourThatIsLocked(t *testing.T) {
 		query := u.Query()
 		query.Set("lock_timeout", "300")
 		u.RawQuery = query.Encode()
-	}).rig(t)
+	}).newFixture(t)
 	p.plant(t, "acme")
-	tx, err := connect(t, p.where).Begin()
+	tx, err := connect(t, p.url).Begin()
 	testkit.Must(t, err)
 	_, err = tx.Exec("LOCK TABLE shop_system.tenant_registry")
 	testkit.Must(t, err)
@@ -271,7 +271,7 @@ func TestRegistryOfANeighbourThatIsLocked(t *testing.T) {
 		t.Error(got.Err)
 	}
 	testkit.Must(t, tx.Rollback())
-	provisioned(t, r.decide(t, req))
+	provisionedOutcome(t, r.decide(t, req))
 }
 
 // An existing schema that belongs to no registry is used as before. It is stamped unless it has a comment or another
@@ -279,7 +279,7 @@ func TestRegistryOfANeighbourThatIsLocked(t *testing.T) {
 func TestStampOfAnExistingSchema(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	testkit.Must(t, p.neighbour().open(t).Close())
 
 	p.plant(t, "planted")
@@ -320,7 +320,7 @@ func TestStampOfAnExistingSchema(t *testing.T) {
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
 	p.plant(t, "theirs")
 	p.raw(t, "", "GRANT USAGE, CREATE ON SCHEMA tenant_theirs TO "+role)
-	limited := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).rig(t)
+	limited := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).newFixture(t)
 	limited.provision(t, "theirs")
 	if got := r.comment(t, "theirs"); got != "" {
 		t.Errorf("the comment is now %q", got)
@@ -331,7 +331,7 @@ func TestStampOfAnExistingSchema(t *testing.T) {
 func TestCommentIsNoDifference(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	r.provision(t, "acme")
 	for _, comment := range []string{"NULL", "'x'", "'tenant-provisioner registry 00000000-0000-4000-8000-000000000000'"} {
 		p.raw(t, "", "COMMENT ON SCHEMA tenant_acme IS "+comment)
@@ -356,7 +356,7 @@ func TestStampOfAPreparedBoundary(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPostgres(t)
-			r := p.filled(t, 1)
+			r := p.filledPool(t, 1)
 			p.raw(t, "", `COMMENT ON SCHEMA "`+p.pooled(t)[0]+`" IS `+c.comment, "UPDATE {b}prepared_boundaries SET stamped = false")
 			if got := r.provision(t, "acme"); !got.Prepared {
 				t.Errorf("%+v", got)
@@ -371,7 +371,7 @@ func TestStampOfAPreparedBoundary(t *testing.T) {
 	t.Run("another registry", func(t *testing.T) {
 		t.Parallel()
 		p := newPostgres(t)
-		r := p.filled(t, 1)
+		r := p.filledPool(t, 1)
 		spoilt := p.pooled(t)[0]
 		p.raw(t, "", `COMMENT ON SCHEMA "`+spoilt+`" IS 'tenant-provisioner registry 00000000-0000-4000-8000-000000000000'`,
 			"UPDATE {b}prepared_boundaries SET stamped = false")
@@ -379,7 +379,7 @@ func TestStampOfAPreparedBoundary(t *testing.T) {
 		if got := verdict(t, r.provisioner.Job(req), pipeline.Retry); !strings.Contains(got.Err.Error(), spoilt) {
 			t.Error(got.Err)
 		}
-		if got := provisioned(t, r.decide(t, req)); got.Prepared || len(p.pooled(t)) != 0 {
+		if got := provisionedOutcome(t, r.decide(t, req)); got.Prepared || len(p.pooled(t)) != 0 {
 			t.Errorf("%+v, the pool holds %v", got, p.pooled(t))
 		}
 	})
@@ -391,7 +391,7 @@ func TestTemplateThatGivesSchemasOfANeighbour(t *testing.T) {
 	p := newPostgres(t)
 	neighbour := p.neighbour()
 	testkit.Must(t, neighbour.open(t).Close())
-	r := p.configured(func(c *postgres.Config) { c.SchemaTemplate = "shop_{tenant_id}" }).rig(t)
+	r := p.configured(func(c *postgres.Config) { c.SchemaTemplate = "shop_{tenant_id}" }).newFixture(t)
 	for _, comment := range []string{"", "COMMENT ON SCHEMA shop_system IS NULL", "DELETE FROM shop_system.tenant_registry"} {
 		if comment != "" {
 			p.raw(t, "", comment)
@@ -415,10 +415,10 @@ func TestTemplateThatGivesSchemasOfANeighbour(t *testing.T) {
 func TestRegistryIsNotMadeInANeighboursSchema(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	theirs := p.neighbour().rig(t)
+	theirs := p.neighbour().newFixture(t)
 	open := func(registry string) error {
 		s, err := postgres.Open(t.Context(), postgres.Config{
-			URL: p.where, Registry: registry, SchemaTemplate: "t_{tenant_id}", Connections: 1, Log: quiet(),
+			URL: p.url, Registry: registry, SchemaTemplate: "t_{tenant_id}", Connections: 1, Log: quiet(),
 		})
 		if err == nil {
 			return s.Close()
@@ -426,7 +426,7 @@ func TestRegistryIsNotMadeInANeighboursSchema(t *testing.T) {
 		return err
 	}
 	theirs.provision(t, "acme")
-	before := p.picture(t, "acme")
+	before := p.snapshot(t, "acme")
 	for _, statement := range []string{"", "COMMENT ON SCHEMA tenant_acme IS NULL"} {
 		if statement != "" {
 			p.raw(t, "", statement)
@@ -434,7 +434,7 @@ func TestRegistryIsNotMadeInANeighboursSchema(t *testing.T) {
 		if err := open("tenant_acme"); err == nil || !strings.Contains(err.Error(), "REGISTRY_SCHEMA") {
 			t.Error(err)
 		}
-		if p.picture(t, "acme") != before {
+		if p.snapshot(t, "acme") != before {
 			t.Error("the schema was touched")
 		}
 	}
@@ -447,11 +447,11 @@ func TestRegistryIsNotMadeInANeighboursSchema(t *testing.T) {
 func TestPreparedBoundariesOfANeighbour(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	p.filled(t, 1)
+	p.filledPool(t, 1)
 	own := p.pooled(t)[0]
 	reader := func(registry string) *postgres.Reader {
 		r, err := postgres.OpenReader(t.Context(), postgres.Config{
-			URL: p.where, Registry: registry, SchemaTemplate: "tenant_{tenant_id}", Connections: 1, Log: quiet(),
+			URL: p.url, Registry: registry, SchemaTemplate: "tenant_{tenant_id}", Connections: 1, Log: quiet(),
 		})
 		testkit.Must(t, err)
 		t.Cleanup(func() { testkit.Must(t, r.Close()) })
@@ -479,24 +479,24 @@ func TestPreparedBoundariesOfANeighbour(t *testing.T) {
 }
 
 // templated returns a rig on SQLite with another template.
-func templated(t *testing.T, root, template string) rig {
+func templated(t *testing.T, root, template string) fixture {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlite.Config{
 		Root: root, PathTemplate: template, Connections: 4, CreatedBy: "test", Log: quiet(), Now: time.Now,
 	})
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, store.Close()) })
-	return newSQLiteAt(root).rigOn(t, store, store)
+	return newSQLiteAt(root).newFixtureOn(t, store, store)
 }
 
-// mark returns the application_id of the tenant's file.
-func (p place) mark(t *testing.T, tenant string) int {
+// ownerTag returns the application_id of the tenant's file.
+func (p testDatabase) ownerTag(t *testing.T, tenant string) int {
 	t.Helper()
 	return p.count(t, tenant, "PRAGMA application_id")
 }
 
-// earlierMark returns the earlier version's mark for a request.
-func earlierMark(req pipeline.Request) string {
+// earlierTag returns the earlier version's mark for a request.
+func earlierTag(req pipeline.Request) string {
 	sum := sha256.Sum256([]byte(req.Event.Source() + "\n" + req.Event.ID()))
 	return strconv.Itoa(int(binary.BigEndian.Uint32(sum[:])&0x7fffffff | 1))
 }
@@ -506,17 +506,17 @@ func earlierMark(req pipeline.Request) string {
 func TestTwoRegistriesShareNoFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	ours, theirs := p.rig(t), templated(t, p.where, "{tenant_id}/docex.db")
-	refuses := func(r rig, tenant string, req pipeline.Request) {
+	ours, theirs := p.newFixture(t), templated(t, p.url, "{tenant_id}/docex.db")
+	refuses := func(r fixture, tenant string, req pipeline.Request) {
 		t.Helper()
-		before := p.picture(t, tenant)
-		f := failed(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
+		before := p.snapshot(t, tenant)
+		f := failedOutcome(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
 		if f.Step.Number != 1 || f.Attempts != 1 || len(f.LeftBehind) != 0 ||
 			!strings.Contains(f.Cause.Message, "belongs to another service") ||
 			!strings.Contains(f.Cause.Message, "DATABASE_PATH_TEMPLATE") {
 			t.Errorf("%s: %+v", tenant, f)
 		}
-		if p.picture(t, tenant) != before {
+		if p.snapshot(t, tenant) != before {
 			t.Error("the file was touched")
 		}
 	}
@@ -527,7 +527,7 @@ func TestTwoRegistriesShareNoFile(t *testing.T) {
 		if i == 1 {
 			first, second, req, same = theirs, ours, same, req
 		}
-		provisioned(t, first.decide(t, req))
+		provisionedOutcome(t, first.decide(t, req))
 		refuses(second, tenant, same)
 		other := "tenant_" + tenant
 		if i == 1 {
@@ -541,10 +541,10 @@ func TestTwoRegistriesShareNoFile(t *testing.T) {
 func TestFileWithoutAMark(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	ours, theirs := p.rig(t), templated(t, p.where, "{tenant_id}/docex.db")
+	ours, theirs := p.newFixture(t), templated(t, p.url, "{tenant_id}/docex.db")
 	p.plant(t, "planted")
 	theirs.provision(t, "tenant_planted")
-	if p.mark(t, "planted") == 0 {
+	if p.ownerTag(t, "planted") == 0 {
 		t.Error("it has no mark")
 	}
 	ours.refuse(t, "planted", events.CauseBoundaryNotEmpty)
@@ -559,12 +559,12 @@ func TestFileWithoutAMark(t *testing.T) {
 func TestOwnFileIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	r.provision(t, "acme")
-	mark := p.mark(t, "acme")
+	mark := p.ownerTag(t, "acme")
 	r.unregister(t, "acme")
 	r.provision(t, "acme")
-	if got := p.mark(t, "acme"); got != mark {
+	if got := p.ownerTag(t, "acme"); got != mark {
 		t.Errorf("the mark is %d, and was %d", got, mark)
 	}
 	r.unregister(t, "acme")
@@ -578,36 +578,36 @@ func TestOwnFileIsUsedAgain(t *testing.T) {
 func TestFileMarkedByTheEarlierVersion(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	marked := func(tenant string, req pipeline.Request) {
 		t.Helper()
 		p.plant(t, tenant)
-		p.raw(t, tenant, "PRAGMA application_id = "+earlierMark(req))
+		p.raw(t, tenant, "PRAGMA application_id = "+earlierTag(req))
 	}
 	// A new request did not create the file, although another service may have one with this key.
 	req := request(t, "new")
 	marked("new", req)
-	if f := failed(t, r.decide(t, req), events.CauseBoundaryNotEmpty); len(f.LeftBehind) != 0 {
+	if f := failedOutcome(t, r.decide(t, req), events.CauseBoundaryNotEmpty); len(f.LeftBehind) != 0 {
 		t.Errorf("%+v", f)
 	}
 	req.Replay = 1
-	failed(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
+	failedOutcome(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
 	// A crash left the file of an earlier attempt.
 	req = request(t, "crashed")
 	marked("crashed", req)
 	_, err := r.store.Claim(t.Context(), req, "crashed", pipeline.Limit{Attempts: 9, Lease: time.Nanosecond})
 	testkit.Must(t, err)
-	provisioned(t, r.decide(t, req))
-	if strconv.Itoa(p.mark(t, "crashed")) == earlierMark(req) {
+	provisionedOutcome(t, r.decide(t, req))
+	if strconv.Itoa(p.ownerTag(t, "crashed")) == earlierTag(req) {
 		t.Error("it has the earlier version's mark")
 	}
 	// It was provisioned for an earlier request.
 	req = request(t, "known")
-	provisioned(t, r.decide(t, req))
-	p.raw(t, "known", "PRAGMA application_id = "+earlierMark(req))
+	provisionedOutcome(t, r.decide(t, req))
+	p.raw(t, "known", "PRAGMA application_id = "+earlierTag(req))
 	r.unregister(t, "known")
 	r.provision(t, "known")
-	if strconv.Itoa(p.mark(t, "known")) == earlierMark(req) {
+	if strconv.Itoa(p.ownerTag(t, "known")) == earlierTag(req) {
 		t.Error("it has the earlier version's mark")
 	}
 }
@@ -616,15 +616,15 @@ func TestFileMarkedByTheEarlierVersion(t *testing.T) {
 func TestRegistryIsNotMadeInANeighboursFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	theirs := templated(t, p.where, "{tenant_id}/docex.db")
+	theirs := templated(t, p.url, "{tenant_id}/docex.db")
 	theirs.provision(t, "tenant__docex_system_")
-	before := p.picture(t, "_docex_system_")
-	if _, err := tryOpenSQLite(t, p.where); err == nil || !strings.Contains(err.Error(), "DATABASE_PATH_TEMPLATE") {
+	before := p.snapshot(t, "_docex_system_")
+	if _, err := tryOpenSQLite(t, p.url); err == nil || !strings.Contains(err.Error(), "DATABASE_PATH_TEMPLATE") {
 		t.Error(err)
 	}
 	names, err := os.ReadDir(filepath.Dir(p.boundary("_docex_system_")))
 	testkit.Must(t, err)
-	if p.picture(t, "_docex_system_") != before || len(names) != 1 {
+	if p.snapshot(t, "_docex_system_") != before || len(names) != 1 {
 		t.Errorf("the file was touched; beside it are %v", names)
 	}
 }

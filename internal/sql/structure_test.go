@@ -15,8 +15,8 @@ import (
 
 // Each engine's DDL and the definition in Go agree, to the last default.
 func TestTablesAreAsDefined(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		r.provision(t, "model")
 		var want []string
 		for _, table := range sql.Tables {
@@ -76,8 +76,8 @@ func TestNothingThereDiffersInEverything(t *testing.T) {
 
 // Step 2 adds what it can: it creates a dropped table and a dropped index again.
 func TestMissingPartsAreAdded(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, p place) {
-		r := p.rig(t)
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
 		r.provision(t, "torn")
 		r.unregister(t, "torn")
 		p.raw(t, "torn", "DROP TABLE {b}file_history", "DROP INDEX {b}idx_documents_status")
@@ -101,9 +101,9 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 	p := newPostgres(t)
 	testkit.Must(t, p.open(t).Close())
 	// The search_path contains a complete tenant. Missing objects must not be found there.
-	p.where += "&search_path=tenant_elsewhere"
-	p.open = func(t *testing.T) database { return openPostgres(t, p.where) }
-	r := p.rig(t)
+	p.url += "&search_path=tenant_elsewhere"
+	p.open = func(t *testing.T) database { return openPostgres(t, p.url) }
+	r := p.newFixture(t)
 	r.provision(t, "elsewhere")
 	for _, m := range []mutation{
 		{
@@ -331,9 +331,9 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 }
 
 // judge provisions into a mutated boundary, and checks that the difference is reported and nothing is changed.
-func (r rig) judge(t *testing.T, tenant string, m mutation) {
+func (r fixture) judge(t *testing.T, tenant string, m mutation) {
 	t.Helper()
-	before := r.picture(t, tenant)
+	before := r.snapshot(t, tenant)
 	if m.warn != "" {
 		got := r.provision(t, tenant)
 		if len(got.Warnings) != 1 || got.Warnings[0].Code != events.WarnIndexFailed || got.Indexes != 17 ||
@@ -349,7 +349,7 @@ func (r rig) judge(t *testing.T, tenant string, m mutation) {
 	if f.Step.Number != 4 || !f.Replayable || len(f.LeftBehind) != 0 {
 		t.Errorf("%+v", f)
 	}
-	if r.picture(t, tenant) != before {
+	if r.snapshot(t, tenant) != before {
 		t.Error("something in the boundary was changed")
 	}
 }
@@ -358,7 +358,7 @@ func (r rig) judge(t *testing.T, tenant string, m mutation) {
 func TestStructureThatConflictsOnPostgres(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	for tenant, docbasket := range map[string]struct{ is, want string }{
 		"no_id":     {"CREATE TABLE {b}docbasket (name varchar(255))", "docbasket.id is missing"},
 		"no_key":    {"CREATE TABLE {b}docbasket (id varchar(36))", "docbasket: primary key is (), want (id)"},
@@ -369,12 +369,12 @@ func TestStructureThatConflictsOnPostgres(t *testing.T) {
 	} {
 		p.plant(t, tenant)
 		p.raw(t, tenant, docbasket.is)
-		before := p.picture(t, tenant)
+		before := p.snapshot(t, tenant)
 		f := r.refuse(t, tenant, events.CauseSchemaInvalid)
 		if f.Step.Number != 4 || !strings.Contains(f.Cause.Message, docbasket.want) || f.Attempts != 1 {
 			t.Errorf("%s: %+v", tenant, f)
 		}
-		if p.picture(t, tenant) != before {
+		if p.snapshot(t, tenant) != before {
 			t.Errorf("%s was changed", tenant)
 		}
 	}
@@ -383,7 +383,7 @@ func TestStructureThatConflictsOnPostgres(t *testing.T) {
 func TestStructureThatDiffersOnSQLite(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	r.provision(t, "model")
 	tables := strings.Join(p.lines(t, "model", "SELECT sql FROM sqlite_schema WHERE type = 'table'"), ";\n")
 	const history = "CREATE TABLE file_history ("
@@ -551,7 +551,7 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 func TestCheckInACommentIsNone(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	r.provision(t, "model")
 	tables := strings.Join(p.lines(t, "model", "SELECT sql FROM sqlite_schema WHERE type = 'table'"), ";\n")
 	p.plant(t, "noted")
@@ -564,7 +564,7 @@ func TestCheckInACommentIsNone(t *testing.T) {
 func TestExistingFileInWALMode(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
-	r := p.rig(t)
+	r := p.newFixture(t)
 	testkit.Must(t, os.MkdirAll(filepath.Dir(p.boundary("wal")), 0o755))
 	db, err := databasesql.Open("sqlite", p.boundary("wal")+"?_pragma=journal_mode(WAL)")
 	testkit.Must(t, err)
