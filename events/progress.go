@@ -47,8 +47,8 @@ func ProgressID(source, id string, data Progress) string {
 	return OutcomeID(source, id, data.Replay, what)
 }
 
-// EncodeProgress encodes a tenant.progress event in structured mode. Source and id of the request in data are cut to
-// 1 KiB. The bytes are those of [Encode], in a tenth of the time: the service publishes a dozen of these events for each
+// EncodeProgress encodes a tenant.progress event in structured mode. Source and id of the request in data are cut to 1
+// KiB. The bytes are those of [Encode], in a tenth of the time: the service publishes a dozen of these events for each
 // tenant. The error names what [Encode] would reject, or write differently.
 func EncodeProgress(source string, at time.Time, data Progress) (header map[string][]string, body []byte, err error) {
 	defer func() {

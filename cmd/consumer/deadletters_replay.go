@@ -72,7 +72,8 @@ func (f *replayFlags) check(cmd *cobra.Command, names []string) (handler.Filter,
 	case len(names) > 0 && selects:
 		return filter, usageError(errors.New("replay: give either keys, or --all, --reason, --tenant and --since"))
 	case len(names) == 0 && !selects:
-		return filter, usageError(errors.New("replay: name the dead letters: keys, or --reason, --tenant or --since, or --all"))
+		return filter, usageError(errors.New("replay: name the dead letters: keys, or --reason, --tenant or --since, " +
+			"or --all"))
 	case !(f.rate >= 0 && f.rate <= maxRate): // negated, so that it catches NaN
 		return filter, usageError(fmt.Errorf("--rate: %v is not 0 to %v a second", f.rate, maxRate))
 	case f.wait < 0:
@@ -137,7 +138,7 @@ type replaying struct {
 	faults   int // in a row
 }
 
-// publishAll replays a selection until ctx ends.
+// all replays a selection until ctx ends.
 func (r *replaying) all(ctx context.Context, selection iter.Seq2[handler.DeadLetter, error]) error {
 	for letter, err := range selection {
 		switch {

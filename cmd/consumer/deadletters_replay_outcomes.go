@@ -99,7 +99,7 @@ func (o *replayOutcomes) during(publish func() (replayLine, *handler.Replayed)) 
 	o.n++
 }
 
-// apply processes a message. It ignores every message that is not an outcome of a replay.
+// receive processes a message. It ignores every message that is not an outcome of a replay.
 func (o *replayOutcomes) receive(header nats.Header, body []byte) {
 	e, err := events.Decode(header, body)
 	if err != nil {
@@ -157,7 +157,7 @@ func (o *replayOutcomes) failed(e event.Event, data events.ProvisioningFailed) {
 	}, data.Replay)
 }
 
-// awaitSettled ends the wait for the replays of a request if the event has the id of its outcome. An event of another
+// resolve ends the wait for the replays of a request if the event has the id of its outcome. An event of another
 // publisher may claim to be the outcome.
 func (o *replayOutcomes) resolve(key string, e event.Event, with func(awaited) replayLine, replay int) {
 	all := o.waiting[key]

@@ -205,7 +205,7 @@ func (r *replayReport) recordWriteError(err error) {
 	}
 }
 
-// end writes the summary. It returns [errNegative] if a replay failed or its outcome was not seen, or the run was
+// end writes the summary. It returns [errSilent] if a replay failed or its outcome was not seen, or the run was
 // interrupted.
 func (r *replayReport) end(f replayFlags) error {
 	r.mu.Lock()

@@ -35,7 +35,7 @@ func doctorCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// report shows the checks, and returns [errNegative] if one is a fault.
+// report shows the checks, and returns [errSilent] if one is a fault.
 func (a *app) report(checks []doctor.Finding, asJSON bool) error {
 	if err := a.showChecks(checks, asJSON); err != nil {
 		return err

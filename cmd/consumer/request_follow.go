@@ -11,11 +11,12 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// maxPendingProgress is how many events may wait to be shown, enough for many attempts. More are dropped, which is harmless.
+// maxPendingProgress is how many events may wait to be shown, enough for many attempts. More are dropped, which is
+// harmless.
 const maxPendingProgress = 256
 
-// follow shows the steps of the request with that source and id as they happen. Call it before you publish the request;
-// stop removes the display. Without progress events it shows that it waits.
+// follow shows the steps of the request with that source and id as they happen. Call it before you publish the
+// request; stop removes the display. Without progress events it shows that it waits.
 func follow(
 	ctx context.Context, s *terminal.Live, nc *nats.Conn, tenant, source, id string, p terminal.Palette,
 ) (stop func()) {

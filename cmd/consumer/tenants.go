@@ -61,7 +61,9 @@ func tenantsShowCommand(a *app) *cobra.Command {
 }
 
 // withReader opens the configured database for reading while fn runs.
-func (a *app) withReader(ctx context.Context, fn func(context.Context, config.Config, database.Reader) error) (err error) {
+func (a *app) withReader(
+	ctx context.Context, fn func(context.Context, config.Config, database.Reader) error,
+) (err error) {
 	c, _, err := a.configure(ctx)
 	if err != nil {
 		return err

@@ -191,7 +191,7 @@ func (v *verification) page(ctx context.Context, rows []sql.TenantRow) error {
 	return err
 }
 
-// publishOne verifies a tenant. An error stops the verification: the database is unavailable, or ctx has ended.
+// one verifies a tenant. An error stops the verification: the database is unavailable, or ctx has ended.
 func (v *verification) one(ctx context.Context, t sql.TenantRow) (verdict, error) {
 	in, err := v.registry.Verify(ctx, t)
 	if ctx.Err() != nil {

@@ -65,7 +65,8 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	checks = append(checks, ok(name, "%s at %s", terminal.Plain(where), n.nc.ConnectedAddr()),
 		checkNATSVersion(n.nc.ConnectedServerVersion()))
 	if inboxErr, ok := errors.AsType[*natsconn.InboxError](natsconn.CheckInbox(ctx, nc)); ok {
-		return append(checks, fault("nats_permissions", natsconn.SetInboxPrefix+"; or allow the user:\nsubscribe "+inboxErr.Inbox,
+		return append(checks, fault("nats_permissions",
+			natsconn.SetInboxPrefix+"; or allow the user:\nsubscribe "+inboxErr.Inbox,
 			"the user may not subscribe to its inbox, so it receives no replies. Nothing else was checked"))
 	}
 	account, usable := n.examineAccount(ctx)

@@ -288,8 +288,9 @@ func checkNeighbours(_ config.Config, v postgres.ServerInfo) Finding {
 			"other registries are in this database, with tenants in schemas that SCHEMA_TEMPLATE can "+
 				"give (%s): requests for these names fail with BOUNDARY_NOT_EMPTY", strings.Join(meet, ", "))
 	case unread:
-		return warning(name, separateHint, "other registries are in this database (%s); what this role can see of them has no name "+
-			"that SCHEMA_TEMPLATE can give", others)
+		return warning(name, separateHint,
+			"other registries are in this database (%s); what this role can see of them has no name "+
+				"that SCHEMA_TEMPLATE can give", others)
 	}
 	return warning(name, separateHint, "other registries are in this database (%s); no schema of theirs has a name that "+
 		"SCHEMA_TEMPLATE can give", others)

@@ -200,7 +200,7 @@ func (h *Handler) conflictBackoff() Backoff {
 const manyConflicts = 30
 
 // publishForm publishes one form of a dead letter and waits for its confirmation. With force it also publishes a dead
-// deadLetter that the ledger has as confirmed, unless the stream holds one of that replay.
+// letter that the ledger has as confirmed, unless the stream holds one of that replay.
 func (h *Handler) publishForm(
 	ctx context.Context, letter *nats.Msg, key string, r pipeline.Decision, force bool,
 ) error {
@@ -222,7 +222,8 @@ func (h *Handler) publishForm(
 		current, err := h.recorded(ctx, key, r)
 		switch {
 		case err != nil:
-		case current.DeadLetterConfirmed && !force, same(last, letter, nonceHeader), force && same(last, letter, replayHeader):
+		case current.DeadLetterConfirmed && !force, same(last, letter, nonceHeader),
+			force && same(last, letter, replayHeader):
 			err = errConfirmed
 		}
 		crash.Point("dead letter allowed", "")

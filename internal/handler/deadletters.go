@@ -73,7 +73,7 @@ func (l *DeadLetters) All(ctx context.Context, f Filter) iter.Seq2[DeadLetter, e
 
 // Find returns the dead letter with this key or subject, or the only one whose key has this prefix. A prefix of several
 // keys matches none of them, even if it equals one of them: a forged message could otherwise pass for another request's
-// dead letter. A subject matches exactly. If none matches, the error wraps [ErrNoLetter].
+// dead letter. A subject matches exactly. If none matches, the error wraps [ErrNoDeadLetter].
 func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error) {
 	key, isSubject := strings.CutPrefix(name, events.SubjectDeadLetterPrefix)
 	if !canBeKey(key) {

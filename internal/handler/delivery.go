@@ -20,7 +20,7 @@ import (
 // ReplayHeader is the header with the number of an operator's replay on a request: 1, 2, … The original has none.
 const ReplayHeader = "Replay-Number"
 
-// deliveryID is one delivery of a message, held by a worker.
+// delivery is one delivery of a message, held by a worker.
 type delivery struct {
 	msg      *Message
 	stream   string

@@ -4,8 +4,8 @@
 // # Authority
 //
 // The ledger behind the pipeline decides the outcome of a request. This package publishes that outcome at every
-// deliveryID of the request. Outcome ids are deterministic, so a repeated publication changes nothing for subscribers. An
-// acknowledgement is not a fence, and nothing relies on it as one.
+// delivery of the request. Outcome ids are deterministic, so a repeated publication changes nothing for subscribers.
+// An acknowledgement is not a fence, and nothing relies on it as one.
 //
 // # Invariants
 //

@@ -23,7 +23,7 @@ import (
 const publishTimeout = 5 * time.Second
 
 // errSuperseded means that the ledger no longer has what was to be published: the request was replayed, or another
-// deliveryID decided it.
+// delivery decided it.
 var errSuperseded = errors.New("the ledger has another outcome of the request, or none")
 
 // errNoAnswer means that publishing was abandoned before the server answered.
@@ -133,7 +133,7 @@ type publications struct {
 	faults *repeatlog.Log
 }
 
-// rehearsalFault records why publishing fails; the next success clears it.
+// failing records why publishing fails; the next success clears it.
 func (p *publications) failing(err error) {
 	p.why.Store(&err)
 	p.faults.Warn("could not publish event; retrying", err)

@@ -22,7 +22,8 @@ const (
 	maxSilence = 2 * heartbeat
 	// pullExpiry is when the server ends a pull request for which no message has come. The next request follows at once.
 	pullExpiry = 30 * time.Second
-	// drainTimeout is how long drain waits for messages in transit. A message that is missed is redelivered after AckWait.
+	// drainTimeout is how long drain waits for messages in transit. A message that is missed is redelivered after
+	// AckWait.
 	drainTimeout = 5 * time.Second
 )
 
@@ -42,8 +43,8 @@ type pullRequest struct {
 //
 // The client library's own pull takes every message with an empty body and a Status header for a status of the server:
 // such a message is neither returned nor acknowledged, and uses up the pull request. It also reads the pin of a
-// priority group from a header of any message. (nats.go 1.55.0, jetstream/message.go: checkMsg; pull.go: Next) A puller
-// relies on the reply subject instead.
+// priority group from a header of any message. (nats.go 1.55.0, jetstream/message.go: checkMsg; pull.go: Next) A
+// puller relies on the reply subject instead.
 type puller struct {
 	conn    *nats.Conn
 	subject string // of pull requests
@@ -139,7 +140,8 @@ func (p *puller) handleStatus(status *nats.Msg) error {
 	return fmt.Errorf("the server rejected the pull request: %s %s", code, text)
 }
 
-// close ends the subscription. Messages in transit are lost, which only matters if they must be acknowledged: see drain.
+// close ends the subscription. Messages in transit are lost, which only matters if they must be acknowledged: see
+// drain.
 func (p *puller) close() {
 	p.conn.RemoveStatusListener(p.lost)
 	p.sub.Unsubscribe() //nolint:errcheck // it fails only if the connection or the subscription has ended

@@ -42,10 +42,10 @@ func TestPulse(t *testing.T) {
 }
 
 // hang simulates that intake, and everything it waits for, made no progress for an hour.
-func (p *watchdog) hang() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.last = time.Now().Add(-time.Hour)
+func (w *watchdog) hang() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = time.Now().Add(-time.Hour)
 }
 
 // Neither an idle stream nor an unavailable database is a reason for a restart; no progress is one.

@@ -84,7 +84,8 @@ func New(c Config) (*Page, error) {
 		p.mux.Handle("GET /static/"+name, asset(name, content))
 	}
 	var err error
-	if p.template, err = template.New("page").Funcs(functions(shortHash(build.Sum(nil)), c.Steps)).Parse(text); err != nil {
+	helpers := functions(shortHash(build.Sum(nil)), c.Steps)
+	if p.template, err = template.New("page").Funcs(helpers).Parse(text); err != nil {
 		return nil, err
 	}
 	p.mux.HandleFunc("GET /{$}", p.show)

@@ -123,7 +123,7 @@ func (j *Job) finish(ctx context.Context, a *Attempt, err error, leftBehind []st
 
 // admit waits until the attempt may begin, before it is counted. An attempt after one that vanished runs in isolation:
 // if it crashes the process again, it spends only its own attempt, and the requests delivered together with it can
-// withFakeClock run.
+// still run.
 func (j *Job) admit(ctx context.Context) (end func(), err error) {
 	if j.claim == nil && j.request.Redelivered { // otherwise the attempt without a result is this job's own
 		if j.isolated, err = j.p.Database.LastAttemptVanished(ctx, j.request, j.p.Limit); err != nil {

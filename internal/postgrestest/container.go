@@ -102,8 +102,8 @@ func startContainer(ctx context.Context, image string) (_ *server, err error) {
 	return &server{name: "container " + image, url: u, stop: remove}, nil
 }
 
-// awaitPort waits for the port of the host, which may accept connections a moment later than the server, and returns the
-// URL that works.
+// awaitPort waits for the port of the host, which may accept connections a moment later than the server, and returns
+// the URL that works.
 //
 // Inside a container testcontainers assumes that the Docker daemon is outside, and returns the gateway. The daemon may
 // also run beside the tests; then the port is on the loopback address.
@@ -137,8 +137,8 @@ func ping(ctx context.Context, u *url.URL) error {
 	return withConn(ctx, u, func(c *pgx.Conn) error { return c.Ping(ctx) })
 }
 
-// haveImages pulls missing images and tries each once: testcontainers itself would retry until the deadline, even if no
-// registry is reachable.
+// haveImages pulls missing images and tries each once: testcontainers itself would retry until the deadline, even if
+// no registry is reachable.
 func haveImages(ctx context.Context, images []string) error {
 	docker, err := dockerClient(ctx)
 	if err != nil {

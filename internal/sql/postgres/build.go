@@ -61,7 +61,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	return b.createBoundary(ctx, false)
 }
 
-// createBoundary tries to take a prepared boundary if usePool is set. Only then can it return [errPoolRefuses].
+// createBoundary tries to take a prepared boundary if usePool is set. Only then can it return [errPoolUnusable].
 func (b *build) createBoundary(ctx context.Context, usePool bool) (pipeline.Boundary, error) {
 	var (
 		ledger             sql.LedgerRow
@@ -72,7 +72,8 @@ func (b *build) createBoundary(ctx context.Context, usePool bool) (pipeline.Boun
 	batch.queue(sharedScope, nil, "BEGIN")
 	batch.queue(lockScope, nil, b.q.LockBoundary, b.boundaryKey(), b.workKey())
 	batch.queue(sharedScope, func(row pgx.Row) error { return ledger.Scan(row) }, b.q.lockRequest(), b.claim.Key)
-	batch.queue(sharedScope, func(row pgx.Row) error { return row.Scan(&caseVariant, &owner, &existed) }, b.q.CheckAvailable, b.tenant, b.schema)
+	batch.queue(sharedScope, func(row pgx.Row) error { return row.Scan(&caseVariant, &owner, &existed) },
+		b.q.CheckAvailable, b.tenant, b.schema)
 	if usePool {
 		batch.queue(poolScope, b.scanTaken, b.q.TakePrepared, b.prepared.definition, b.schema)
 	} else {

@@ -110,7 +110,8 @@ func (s *Store) createRegistrySchema(ctx context.Context, conn *pgxpool.Conn) er
 		return s.requireFree(ctx, conn)
 	}
 	_, err := conn.Exec(ctx, s.q.CreateRegistrySchema)
-	return withMissingPrivilege(sharedFault(err), createPrivilege+", or create the schema with deploy/postgres/registry.sql")
+	return withMissingPrivilege(sharedFault(err),
+		createPrivilege+", or create the schema with deploy/postgres/registry.sql")
 }
 
 // rightsToMigrate are the privileges needed to migrate a registry in a schema that another role owns.

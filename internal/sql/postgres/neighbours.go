@@ -38,7 +38,8 @@ func readNeighbours(
 		batch := &pgx.Batch{}
 		switch id := stampOf(other.Comment); {
 		case n.Readable:
-			batch.Queue(render(q.MeetingSchema, "neighbour", n.Schema), prefix, suffix, n.Schema).QueryRow(scanOptional(&n.Meets))
+			batch.Queue(render(q.MeetingSchema, "neighbour", n.Schema), prefix, suffix, n.Schema).
+				QueryRow(scanOptional(&n.Meets))
 		case id != "":
 			batch.Queue(q.MeetingStamped, prefix, suffix, n.Schema, stampPrefix+id).QueryRow(scanOptional(&n.Meets))
 		}

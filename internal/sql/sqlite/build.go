@@ -145,7 +145,9 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 }
 
 // placeAndRegister places the file and writes both rows.
-func (b *build) placeAndRegister(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome) error {
+func (b *build) placeAndRegister(
+	ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome,
+) error {
 	if err := b.checkAvailable(ctx, registry, b.claim, b.tenant, b.path); err != nil {
 		return err
 	}

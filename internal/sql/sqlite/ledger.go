@@ -114,7 +114,8 @@ func (s *Store) LastAttemptVanished(
 	now, busy := s.Now(), false
 	err := s.readDB.QueryRowContext(ctx, q.Vanished,
 		r.Key(), formatTime(now.Add(-limit.StaleAfter())), limit.Attempts, r.Message(),
-		formatTime(now.Add(-limit.Lease)), formatTime(now.Add(-limit.ForCopies())), r.DeliveryID, r.Replay).Scan(&vanished, &busy)
+		formatTime(now.Add(-limit.Lease)), formatTime(now.Add(-limit.ForCopies())), r.DeliveryID, r.Replay).
+		Scan(&vanished, &busy)
 	if busy {
 		return false, pipeline.ErrBusy
 	}
