@@ -52,7 +52,7 @@ func TestBackoffNeverShrinks(t *testing.T) {
 func TestNewNamesTheInvalidField(t *testing.T) {
 	b := newBundle(t)
 	valid := b.start().Config
-	for name, spoil := range map[string]func(*Config){
+	for name, invalidate := range map[string]func(*Config){
 		"Conn":         func(c *Config) { c.Conn = nil },
 		"JetStream":    func(c *Config) { c.JetStream = nil },
 		"Provisioner":  func(c *Config) { c.Provisioner = nil },
@@ -65,7 +65,7 @@ func TestNewNamesTheInvalidField(t *testing.T) {
 		"AckWait":      func(c *Config) { c.Topology.AckWait = 0 },
 	} {
 		config := valid
-		spoil(&config)
+		invalidate(&config)
 		_, err := New(config)
 		Contains(t, "New without "+name, err, name)
 	}
