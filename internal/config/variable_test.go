@@ -13,7 +13,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// Fields that a later version adds must not escape the listing, nor its redaction.
+// A field that is added later must not escape the listing or its redaction.
 func TestSettingsListEveryField(t *testing.T) {
 	t.Parallel()
 	c, err := Load(t.Context(), envconfig.MapLookuper(nil))
@@ -67,7 +67,7 @@ func TestConstraints(t *testing.T) {
 	}
 }
 
-// A variable that is added has everything that the reference needs.
+// Every variable has what the reference needs.
 func TestVariablesAreDescribed(t *testing.T) {
 	t.Parallel()
 	help := Reference()

@@ -11,21 +11,21 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// A question that is not answered has its limit.
-func TestNurseAsks(t *testing.T) {
+// A request without a response ends at its timeout, or at a permission violation.
+func TestProberEndsRequests(t *testing.T) {
 	t.Parallel()
-	n := &prober{}
-	n.onError(nil, nil, nats.ErrPermissionViolation) // nothing is asked
-	err := n.request(t.Context(), func(ctx context.Context) error {
+	p := &prober{}
+	p.onError(nil, nil, nats.ErrPermissionViolation) // no request is in flight
+	err := p.request(t.Context(), func(ctx context.Context) error {
 		deadline, ok := ctx.Deadline()
 		if !ok || time.Until(deadline) > natsRequestTimeout {
-			t.Error("there is no limit")
+			t.Error("the request has no timeout")
 		}
-		n.onError(nil, nil, nats.ErrSlowConsumer) // which is none
+		p.onError(nil, nil, nats.ErrSlowConsumer) // not a permission violation
 		testkit.Equal(t, "the end", ctx.Err(), nil)
-		n.onError(nil, nil, fmt.Errorf("%w: to publish", nats.ErrPermissionViolation))
+		p.onError(nil, nil, fmt.Errorf("%w: to publish", nats.ErrPermissionViolation))
 		<-ctx.Done()
-		testkit.Equal(t, "the end", ctx.Err(), context.Canceled) // and not the limit: the answer cannot come
+		testkit.Equal(t, "the end", ctx.Err(), context.Canceled) // before the timeout: there will be no response
 		return ctx.Err()
 	})
 	testkit.Contains(t, "the error", err.Error(), "to publish")

@@ -8,7 +8,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// Each kind of file system has its verdict, and statfs(2) identifies the kind.
+// Each kind of file system has its status, and statfs(2) identifies the kind.
 func TestDoctorOfAFileSystem(t *testing.T) {
 	t.Parallel()
 	for trait, want := range map[fileKind]string{

@@ -19,19 +19,19 @@ func TestDoctorOfReplicas(t *testing.T) {
 	for name, c := range map[string]struct {
 		cluster *info
 		want    string
-		says    string
+		message string
 	}{
-		"a server of its own": {nil, OK, ""},
-		"all there":           {peer(true, false), OK, ""},
-		"one offline":         {peer(true, true), Warning, "TENANT_EVENTS on n1"},
-		"one behind":          {peer(false, false), Warning, "TENANT_EVENTS on n1"},
-		"no leader":           {&info{Name: "c"}, Fault, "without a leader: TENANT_EVENTS"},
+		"a single server": {nil, OK, ""},
+		"all current":     {peer(true, false), OK, ""},
+		"one offline":     {peer(true, true), Warning, "TENANT_EVENTS on n1"},
+		"one behind":      {peer(false, false), Warning, "TENANT_EVENTS on n1"},
+		"no leader":       {&info{Name: "c"}, Fault, "without a leader: TENANT_EVENTS"},
 	} {
-		survey := handler.TopologyStatus{Streams: []handler.StreamStatus{{Name: events.StreamEvents, Info: &jetstream.StreamInfo{
+		status := handler.TopologyStatus{Streams: []handler.StreamStatus{{Name: events.StreamEvents, Info: &jetstream.StreamInfo{
 			Config: jetstream.StreamConfig{Replicas: 3}, Cluster: c.cluster,
 		}}}}
-		got := checkReplicas(survey, c.cluster != nil)
+		got := checkReplicas(status, c.cluster != nil)
 		testkit.Equal(t, name, got.Status, c.want)
-		testkit.Contains(t, name, got.Message, c.says)
+		testkit.Contains(t, name, got.Message, c.message)
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 func TestBackoffDelay(t *testing.T) {
 	t.Parallel()
-	const low, high = 0, 1 - 1.0/(1<<53) // the ends of what rand.Float64 returns
+	const low, high = 0, 1 - 1.0/(1<<53) // the bounds of rand.Float64
 	seconds := Backoff{Min: time.Second, Max: 5 * time.Minute}
 	for _, c := range []struct {
 		name     string
@@ -16,12 +16,12 @@ func TestBackoffDelay(t *testing.T) {
 		n        int
 		min, max time.Duration
 	}{
-		{"no failure yet", seconds, 0, 500 * time.Millisecond, time.Second},
+		{"no failure", seconds, 0, 500 * time.Millisecond, time.Second},
 		{"first", seconds, 1, 500 * time.Millisecond, time.Second},
 		{"second", seconds, 2, time.Second, 2 * time.Second},
 		{"eighth", seconds, 8, 64 * time.Second, 128 * time.Second},
 		{"capped", seconds, 10, 150 * time.Second, 300 * time.Second},
-		{"capped for ever", seconds, math.MaxInt, 150 * time.Second, 300 * time.Second},
+		{"stays capped", seconds, math.MaxInt, 150 * time.Second, 300 * time.Second},
 		{"negative", seconds, math.MinInt, 500 * time.Millisecond, time.Second},
 		{"no growth", Backoff{Min: time.Second, Max: time.Second}, 5, 500 * time.Millisecond, time.Second},
 		{"no overflow", Backoff{Min: time.Nanosecond, Max: math.MaxInt64}, 1000, math.MaxInt64 / 2, math.MaxInt64},
@@ -49,10 +49,10 @@ func TestBackoffNeverShrinks(t *testing.T) {
 	}
 }
 
-func TestNewNamesWhatIsMissing(t *testing.T) {
+func TestNewNamesTheInvalidField(t *testing.T) {
 	b := newBundle(t)
-	whole := b.start().Config
-	for name, spoil := range map[string]func(*Config){
+	valid := b.start().Config
+	for name, invalidate := range map[string]func(*Config){
 		"Conn":         func(c *Config) { c.Conn = nil },
 		"JetStream":    func(c *Config) { c.JetStream = nil },
 		"Provisioner":  func(c *Config) { c.Provisioner = nil },
@@ -64,8 +64,8 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 		"DrainTimeout": func(c *Config) { c.DrainTimeout = 0 },
 		"AckWait":      func(c *Config) { c.Topology.AckWait = 0 },
 	} {
-		config := whole
-		spoil(&config)
+		config := valid
+		invalidate(&config)
 		_, err := New(config)
 		Contains(t, "New without "+name, err, name)
 	}

@@ -32,7 +32,7 @@ const (
 	billing = "/billing"
 )
 
-// natsServer is a real server in this process. It can be stopped, and started again with its files.
+// natsServer is a real server in this process. It can be stopped, and restarted with its files.
 type natsServer struct {
 	options server.Options
 
@@ -74,7 +74,7 @@ func (s *natsServer) stop() {
 	s.WaitForShutdown()
 }
 
-// InProcessConn makes the server's address outlive a restart.
+// InProcessConn connects to the current server, so that clients reconnect after a restart.
 func (s *natsServer) InProcessConn() (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +96,7 @@ func (s *natsServer) connect(t *testing.T) *nats.Conn {
 type bundle struct {
 	t      *testing.T
 	server *natsServer
-	js     jetstream.JetStream // the test's own, untouched by injected faults
+	js     jetstream.JetStream // the test's own, without injected faults
 	db     *fakeDatabase
 	config Config
 	limit  pipeline.Limit
@@ -110,7 +110,7 @@ func newBundle(t *testing.T, change ...func(*server.Options)) *bundle {
 	return newBundleAlone(t, change...)
 }
 
-// newBundleAlone is for a test that counts resources of the whole process.
+// newBundleAlone is for a test that counts resources of the process.
 func newBundleAlone(t *testing.T, change ...func(*server.Options)) *bundle {
 	t.Helper()
 	s := startNATS(t, change...)
@@ -131,12 +131,12 @@ func newBundleAlone(t *testing.T, change ...func(*server.Options)) *bundle {
 	return b
 }
 
-// running is a handler that runs.
+// running is a running handler.
 type running struct {
 	*Handler
-	cancel  context.CancelFunc // ends it, as SIGTERM does
+	cancel  context.CancelFunc // stops it, as SIGTERM does
 	stopped chan struct{}
-	err     error // of Run, once it has ended
+	err     error // of Run, once it has returned
 }
 
 // start starts a handler, which is stopped at the end of the test.
@@ -162,11 +162,11 @@ func (b *bundle) start(change ...func(*Config)) *running {
 		r.err = h.Run(ctx)
 	}()
 	b.t.Cleanup(func() { r.stop(b.t) })
-	b.eventually("the handler takes requests", func() bool { return h.Err() == nil })
+	b.eventually("the handler is ready", func() bool { return h.Err() == nil })
 	return r
 }
 
-// stop stops the handler and waits until it has ended.
+// stop stops the handler and waits until Run has returned.
 func (r *running) stop(t *testing.T) {
 	t.Helper()
 	r.cancel()
@@ -213,8 +213,8 @@ func (b *bundle) consumer() *jetstream.ConsumerInfo {
 	return consumer.CachedInfo()
 }
 
-// awaitSettled waits until everything in the stream of requests has been acknowledged. The counters of pending messages do
-// not suffice: the consumer may not have counted a message that was just stored.
+// awaitSettled waits until every request in the stream is acknowledged. The pending counters are not enough: the
+// consumer may not have counted a message that was just stored.
 func (b *bundle) awaitSettled() {
 	b.t.Helper()
 	b.eventually("all requests are settled", func() bool {
@@ -265,7 +265,7 @@ func (b *bundle) outcomes() []event.Event {
 		e, err := events.Decode(msg.Header, msg.Data)
 		testkit.Must(b.t, err)
 		if msg.Subject != e.Type() || msg.Header.Get(jetstream.MsgIDHeader) != e.ID() || ids[e.ID()] {
-			b.t.Errorf("outcome %s of type %s: on subject %s, Nats-Msg-Id %s, there before: %v",
+			b.t.Errorf("outcome %s of type %s: on subject %s, Nats-Msg-Id %s, already stored: %v",
 				e.ID(), e.Type(), msg.Subject, msg.Header.Get(jetstream.MsgIDHeader), ids[e.ID()])
 		}
 		ids[e.ID()] = true
@@ -332,7 +332,7 @@ type faulty struct {
 	jetstream.JetStream
 	mu        sync.Mutex
 	before    map[string]int // by prefix of the subject: how many publications fail unsent
-	after     map[string]int // by prefix of the subject: how many are stored, with their PubAck lost
+	after     map[string]int // by prefix of the subject: how many are stored, but their PubAck is lost
 	published []string       // subjects of stored messages, in order
 	failed    chan string    // subjects of failed publications
 }
@@ -343,7 +343,7 @@ func newFaulty(js jetstream.JetStream) *faulty {
 
 var errInjected = errors.New("injected")
 
-// take consumes one fault for the subject.
+// take uses up one fault for the subject.
 func (f *faulty) take(faults map[string]int, subject string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -14,21 +14,21 @@ import (
 type fakeDatabase struct {
 	// work is step 2 of every build; nil: nothing to do.
 	work func(ctx context.Context, tenant string, attempt int) error
-	// fails returns the error of a place; nil: nothing fails. who is the tenant, or the request's key.
-	fails func(at faultPlace, who string) error
+	// fails returns the error of a place; nil: nothing fails. id is the tenant's, or the request's key.
+	fails func(at faultPlace, id string) error
 
-	mu      sync.Mutex
-	away    error // what every method returns, if set
-	entries map[string]*ledgerRow
-	tenants map[string]bool
-	claims  int
-	pings   int
-	unnoted bool // confirmations of dead letters are not recorded
-	panics  int  // how many claims panic
+	mu           sync.Mutex
+	unavailable  error // what every method returns, if set
+	entries      map[string]*ledgerRow
+	tenants      map[string]bool
+	claims       int
+	pings        int
+	confirmFails bool // the confirmation of a dead letter cannot be recorded
+	claimPanics  int  // how many claims panic
 
-	renewals  int
-	unprobed  error // what probes return, if set
-	forgetful int   // how many reads of a recorded outcome panic
+	renewals       int
+	probeFault     error // what probes return, if set
+	recordedPanics int   // how many reads of a recorded outcome panic
 }
 
 type ledgerRow struct {
@@ -45,9 +45,9 @@ func newFakeDatabase() *fakeDatabase {
 // lock locks the database, or returns an error while it is unavailable.
 func (d *fakeDatabase) lock() (unlock func(), err error) {
 	d.mu.Lock()
-	if d.away != nil {
+	if d.unavailable != nil {
 		defer d.mu.Unlock()
-		return nil, d.away
+		return nil, d.unavailable
 	}
 	return d.mu.Unlock, nil
 }
@@ -58,10 +58,10 @@ var errOutage = &pipeline.Fault{Class: pipeline.Outage, Message: "the test has u
 func (d *fakeDatabase) unplug() { d.set(errOutage) }
 func (d *fakeDatabase) plug()   { d.set(nil) }
 
-func (d *fakeDatabase) set(away error) {
+func (d *fakeDatabase) set(unavailable error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.away = away
+	d.unavailable = unavailable
 }
 
 // attempts returns how many attempts at the request with this id the ledger holds.
@@ -84,8 +84,8 @@ func (d *fakeDatabase) Claim(_ context.Context, r pipeline.Request, tenant strin
 		return pipeline.Claim{}, err
 	}
 	d.claims++
-	if d.panics > 0 {
-		d.panics--
+	if d.claimPanics > 0 {
+		d.claimPanics--
 		panic("out of cheese")
 	}
 	e := d.entries[r.Key()]
@@ -114,7 +114,7 @@ func (d *fakeDatabase) RecordFailure(_ context.Context, c pipeline.Claim, f pipe
 		return pipeline.Outcome{}, err
 	}
 	defer unlock()
-	if err := d.fault("conclusion", c.Key); err != nil {
+	if err := d.fault("failure", c.Key); err != nil {
 		return pipeline.Outcome{}, err
 	}
 	e := d.entries[c.Key]
@@ -157,8 +157,8 @@ func (d *fakeDatabase) Recorded(_ context.Context, key string) (pipeline.Outcome
 	if err := d.fault("publication", key); err != nil {
 		return pipeline.Outcome{}, err
 	}
-	if d.forgetful > 0 {
-		d.forgetful--
+	if d.recordedPanics > 0 {
+		d.recordedPanics--
 		panic("out of cheese")
 	}
 	if e := d.entries[key]; e != nil && e.outcome.ID != "" {
@@ -197,7 +197,7 @@ func (d *fakeDatabase) Renew(_ context.Context, c pipeline.Claim) error {
 }
 
 func (d *fakeDatabase) LastAttemptVanished(context.Context, pipeline.Request, pipeline.Limit) (bool, error) {
-	return false, d.away
+	return false, d.unavailable
 }
 
 func (d *fakeDatabase) DeadLetterConfirmed(_ context.Context, key, _, delivery string) error {
@@ -206,7 +206,7 @@ func (d *fakeDatabase) DeadLetterConfirmed(_ context.Context, key, _, delivery s
 		return err
 	}
 	defer unlock()
-	if d.unnoted {
+	if d.confirmFails {
 		return errTransient
 	}
 	d.entries[key].outcome.DeadLetterConfirmed, d.entries[key].deliveryID = true, delivery
@@ -223,17 +223,17 @@ func (d *fakeDatabase) Ping(context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.pings++
-	if d.unprobed != nil {
-		return d.unprobed
+	if d.probeFault != nil {
+		return d.probeFault
 	}
-	return d.away
+	return d.unavailable
 }
 
 func (d *fakeDatabase) Rehearse(context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.away != nil {
-		return d.away
+	if d.unavailable != nil {
+		return d.unavailable
 	}
 	return d.fault("rehearsal", "")
 }
@@ -248,11 +248,11 @@ func (d *fakeDatabase) provisioned(tenant string) bool {
 // faultPlace is where a fault is injected.
 type faultPlace string
 
-func (d *fakeDatabase) fault(at faultPlace, who string) error {
+func (d *fakeDatabase) fault(at faultPlace, id string) error {
 	if d.fails == nil {
 		return nil
 	}
-	return d.fails(at, who)
+	return d.fails(at, id)
 }
 
 type fakeBuild struct {

@@ -19,7 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// headers returns a dead letter's own headers by name, without their prefix.
+// reasons returns the headers that a dead letter adds to the original, by name without prefix.
 func reasons(letter *jetstream.RawStreamMsg) map[string]string {
 	all := map[string]string{}
 	for name, values := range letter.Header {
@@ -81,14 +81,13 @@ func TestDeadLetterIsTheOriginalWithReasons(t *testing.T) {
 		"Stored": b.requested(sequence).Time.UTC().Format(time.RFC3339Nano),
 	}
 	testkit.Equal(t, "reasons", fmt.Sprint(got), fmt.Sprint(want))
-	testkit.Equal(t, "where the outcome says it is", failed.DeadLetter, events.DeadLetter{Stream: "TENANT_DEAD_LETTERS", Subject: letter.Subject})
+	testkit.Equal(t, "dead letter that the outcome names", failed.DeadLetter, events.DeadLetter{Stream: "TENANT_DEAD_LETTERS", Subject: letter.Subject})
 }
 
-// Instructions to the server on the original applied to its own stream only.
-func TestDeadLetterObeysNoInstructionOfTheOriginal(t *testing.T) {
+// The original's instructions to the server are only for its own stream.
+func TestDeadLetterHasNoInstructionOfTheOriginal(t *testing.T) {
 	b := newBundle(t)
-	// JetStream acts on these at publication, so the original arrives in another way: through a stream that the operator
-	// sources from.
+	// JetStream acts on these at publication, so the original arrives through a source that the operator configured.
 	original := nats.Header{
 		"Nats-Expected-Stream": {"TENANT_REQUESTS"}, "Nats-Expected-Last-Sequence": {"0"},
 		"nats-expected-last-msg-id": {"x"}, "Nats-TTL": {"1s"}, "Nats-Rollup": {"all"},
@@ -96,7 +95,7 @@ func TestDeadLetterObeysNoInstructionOfTheOriginal(t *testing.T) {
 	}
 	for name := range keepHeader(original, false) {
 		if instructs(name) {
-			t.Errorf("%s is on the dead letter", name)
+			t.Errorf("the dead letter has %s", name)
 		}
 	}
 
@@ -110,8 +109,8 @@ func TestDeadLetterObeysNoInstructionOfTheOriginal(t *testing.T) {
 	testkit.Equal(t, "deliveries", b.delivered(), 1)
 }
 
-// A publisher uses a Nats-Msg-Id for two requests. The stream of requests remembers an id for 2 minutes at most, and
-// not at all after a purge.
+// A publisher uses a Nats-Msg-Id for two requests. The stream of requests detects a duplicate within 2 minutes, and not
+// after a purge.
 func TestTwoRequestsWithOneMsgIDHaveTwoDeadLetters(t *testing.T) {
 	b := newBundle(t)
 	stream, err := b.js.Stream(t.Context(), events.StreamRequests)
@@ -124,7 +123,7 @@ func TestTwoRequestsWithOneMsgIDHaveTwoDeadLetters(t *testing.T) {
 	for _, id := range []string{"order-1", "order-2"} {
 		msg := b.request(id, "not an id")
 		msg.Header[jetstream.MsgIDHeader] = []string{"the same"}
-		b.eventually("the stream has forgotten the id", func() bool {
+		b.eventually("the duplicate window is over", func() bool {
 			ack, err := b.js.PublishMsg(t.Context(), msg)
 			testkit.Must(t, err)
 			return !ack.Duplicate
@@ -151,10 +150,10 @@ func TestRepeatedRequestHasOneDeadLetter(t *testing.T) {
 	b.counts(1, 0)
 }
 
-// If the ledger could not record the confirmation, the stream knows the dead letter, even after its removal.
-func TestBurialThatIsNotNoted(t *testing.T) {
+// If the ledger did not record the confirmation, the stream detects the duplicate, even after a removal.
+func TestDeadLetterWhoseConfirmationIsNotRecorded(t *testing.T) {
 	b := newBundle(t)
-	b.db.unnoted = true
+	b.db.confirmFails = true
 	b.start()
 	b.publish(b.request("order", "not an id"))
 	b.awaitSettled()
@@ -164,7 +163,7 @@ func TestBurialThatIsNotNoted(t *testing.T) {
 	b.counts(1, 0)
 }
 
-// The request alone is within the server's max_payload, but not together with the reasons.
+// The request is within the server's max_payload, but not together with the reasons.
 func TestDeadLetterOfTheLargestRequest(t *testing.T) {
 	const most = 100_000
 	b := newBundle(t, func(o *server.Options) { o.MaxPayload = most })
@@ -179,7 +178,7 @@ func TestDeadLetterOfTheLargestRequest(t *testing.T) {
 	testkit.Equal(t, "sequence", got["Sequence"], fmt.Sprint(sequence))
 	testkit.Equal(t, "reason", got["Reason"], "UNDECODABLE_EVENT")
 	if got["Omitted"] == "" {
-		t.Error("it does not say that the original was left out")
+		t.Error("no header Dead-Letter-Omitted")
 	}
 	testkit.Equal(t, "cause", b.failure().Cause.Code, events.CauseUndecodableEvent)
 	testkit.Equal(t, "deliveries", b.delivered(), 1)
@@ -195,12 +194,12 @@ func TestDeadLetterOfARequestFullOfHeaders(t *testing.T) {
 	b.awaitSettled()
 	b.counts(1, 1)
 	if reasons(b.deadLetter())["Omitted"] == "" {
-		t.Error("it does not say that the original was left out")
+		t.Error("no header Dead-Letter-Omitted")
 	}
 	testkit.Equal(t, "deliveries", b.delivered(), 1)
 }
 
-func TestDeadLetterLargerThanItsStreamTakes(t *testing.T) {
+func TestDeadLetterLargerThanItsStreamAllows(t *testing.T) {
 	b := newBundle(t)
 	stream, err := b.js.Stream(t.Context(), events.StreamDeadLetters)
 	testkit.Must(t, err)
@@ -215,7 +214,7 @@ func TestDeadLetterLargerThanItsStreamTakes(t *testing.T) {
 	b.awaitSettled()
 	b.counts(1, 1)
 	if reasons(b.deadLetter())["Omitted"] == "" {
-		t.Error("it does not say that the original was left out")
+		t.Error("no header Dead-Letter-Omitted")
 	}
 }
 
@@ -283,7 +282,7 @@ func TestReasonsAreSafeInAHeader(t *testing.T) {
 		`\"\\"`:              `\\"\\\\"`,
 	} {
 		testkit.Equal(t, fmt.Sprintf("%q", in), headerText(in), want)
-		testkit.Equal(t, "read again", readHeaderText(want), in)
+		testkit.Equal(t, "restored", readHeaderText(want), in)
 	}
 	if n := len(headerText(strings.Repeat("ü", 10_000))); n > maxHeaderText+3 {
 		t.Errorf("%d bytes", n)

@@ -45,7 +45,7 @@ func keys(all []DeadLetter) string {
 	return strings.Join(list, " ")
 }
 
-func TestLettersSayWhatTheirHeadersSay(t *testing.T) {
+func TestDeadLetterIsReadFromItsHeaders(t *testing.T) {
 	b := newBundle(t)
 	b.start()
 	msg := b.request("order", "not an id\n")
@@ -73,8 +73,8 @@ func TestLettersSayWhatTheirHeadersSay(t *testing.T) {
 	testkit.Equal(t, "header", fmt.Sprint(original.Header), fmt.Sprint(msg.Header))
 }
 
-// All dead letters are read, however many, but none that is stored after the read has begun.
-func TestLettersAreReadByPages(t *testing.T) {
+// A read returns all dead letters, however many, except those stored after it began.
+func TestDeadLettersAreReadInPages(t *testing.T) {
 	b := newBundle(t)
 	const n = 2*pageSize + 10
 	for i := range n {
@@ -90,7 +90,7 @@ func TestLettersAreReadByPages(t *testing.T) {
 		if read == 0 {
 			testkit.Equal(t, "first", letter.Key, "key000001")
 			b.plant("later", nil, "")
-			// One that is not on this page yet.
+			// One that is not on this page.
 			testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), n-1))
 		}
 		read++
@@ -102,12 +102,12 @@ func TestLettersAreReadByPages(t *testing.T) {
 	testkit.Equal(t, "consumers left", b.streamOf(events.StreamDeadLetters).CachedInfo().State.Consumers, 0)
 }
 
-func TestEmptyStreamOfLetters(t *testing.T) {
+func TestEmptyStreamOfDeadLetters(t *testing.T) {
 	b := newBundle(t)
 	testkit.Equal(t, "dead letters", len(b.list(Filter{})), 0)
 	sequence := b.plant("gone", nil, "")
 	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), sequence))
-	b.eventually("once there is no wait for letters that cannot come", func() bool { // the wait would occur each time
+	b.eventually("a read of an empty stream does not wait", func() bool { // a wait would occur each time
 		begin := time.Now()
 		testkit.Equal(t, "dead letters", len(b.list(Filter{})), 0)
 		return time.Since(begin) < pageTimeout
@@ -135,7 +135,7 @@ func TestFilter(t *testing.T) {
 	add("c", "PERMISSION_DENIED", "acme", 0)
 	add("d", "UNDECODABLE_EVENT", "", 2*time.Hour)
 	add("e", "INVALID_TENANT_ID", headerText("Zürich\n"+strings.Repeat("x", 2000)), time.Hour)
-	b.plant("f", nil, "somebody else's")
+	b.plant("f", nil, "of another client")
 	b.plant("g", nats.Header{"Dead-Letter-Time": {"yesterday"}, "Dead-Letter-Attempts": {"-1"}, "Dead-Letter-Replay": {"x"}}, "")
 	for name, c := range map[string]struct {
 		filter Filter
@@ -209,15 +209,15 @@ func TestRemove(t *testing.T) {
 	b.plant("key", nil, "new")
 	gone, err := b.letters().Remove(t.Context(), old)
 	testkit.Must(t, err)
-	testkit.Equal(t, "the old one was gone", gone, true)
-	testkit.Equal(t, "what is there", string(b.deadLetter().Data), "new")
+	testkit.Equal(t, "the old one no longer existed", gone, true)
+	testkit.Equal(t, "stored", string(b.deadLetter().Data), "new")
 
 	fresh, err := b.letters().Find(t.Context(), "key")
 	testkit.Must(t, err)
 	for _, again := range []bool{false, true} {
 		gone, err := b.letters().Remove(t.Context(), fresh)
 		testkit.Must(t, err)
-		testkit.Equal(t, "gone", gone, again)
+		testkit.Equal(t, "no longer existed", gone, again)
 	}
 	b.counts(0, 0)
 }

@@ -38,7 +38,7 @@ func TestReplayNumber(t *testing.T) {
 		{nats.Header{"Replay-Number": {"1 "}}, 1},
 		{nats.Header{"Replay-Number": {"\t 1 \t"}}, 1},
 		{nats.Header{"Replay-Number": {"1 2"}}, 0},
-		{nats.Header{"Replay-Number": {"\u00a01"}}, 0}, // a different kind of blank
+		{nats.Header{"Replay-Number": {"\u00a01"}}, 0}, // a no-break space
 		{nats.Header{"Replay-Number": {" "}}, 0},
 		{nats.Header{"Replay-Number": {"007"}}, 7},
 		{nats.Header{"Replay-Number": {"+1"}}, 0},
@@ -134,7 +134,7 @@ func TestUnsupportedEventType(t *testing.T) {
 	testkit.Equal(t, "reason", reasons(b.deadLetter())["Reason"], "UNSUPPORTED_EVENT_TYPE")
 }
 
-// A redelivery after the end publishes the recorded outcome, once.
+// A redelivery of a decided request publishes the recorded outcome, once.
 func TestFinishedRequestKeepsItsOutcome(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -147,7 +147,7 @@ func TestFinishedRequestKeepsItsOutcome(t *testing.T) {
 			b.publish(b.request("order", c.tenant))
 			b.awaitSettled()
 			first := b.outcome()
-			// Once the stream of outcomes no longer has it, it is published again: the same bytes.
+			// If the stream of outcomes no longer has it, the same bytes are published again.
 			testkit.Must(t, b.streamOf(events.StreamEvents).Purge(t.Context()))
 			b.publish(b.request("order", c.tenant), b.request("order", c.tenant))
 			b.awaitSettled()

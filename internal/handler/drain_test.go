@@ -22,10 +22,10 @@ func TestDrainLetsRunningWorkFinish(t *testing.T) {
 		return b.db.claims == 4
 	})
 	h.cancel()
-	b.eventually("no requests are taken", func() bool { return h.Err() != nil })
+	b.eventually("intake stops", func() bool { return h.Err() != nil })
 	select {
 	case <-h.stopped:
-		t.Fatal("Run returned before the work was done")
+		t.Fatal("Run returned before the work ended")
 	default:
 	}
 	release()
@@ -41,7 +41,7 @@ func TestDrainLetsRunningWorkFinish(t *testing.T) {
 	}
 }
 
-func TestDrainTimeoutHandsBack(t *testing.T) {
+func TestDrainTimeoutReleases(t *testing.T) {
 	b := newBundle(t)
 	b.limit.Attempts = 1
 	entered, release := b.block()
@@ -56,7 +56,7 @@ func TestDrainTimeoutHandsBack(t *testing.T) {
 	b.start()
 	b.awaitSettled()
 	if took := time.Since(begin); took > b.config.Topology.AckWait/2 {
-		t.Errorf("the messages came back after %s", took)
+		t.Errorf("the messages were redelivered after %s", took)
 	}
 	b.counts(2, 0)
 	// Work that the drain timeout ended does not count as an attempt: with one attempt allowed, both still succeeded.
@@ -64,7 +64,7 @@ func TestDrainTimeoutHandsBack(t *testing.T) {
 }
 
 // Work that ignores its context is abandoned, and Run reports that.
-func TestWorkThatDoesNotEndIsReported(t *testing.T) {
+func TestStuckWorkIsReported(t *testing.T) {
 	b := newBundle(t)
 	entered, stuck := make(chan struct{}, 2), make(chan struct{})
 	b.db.work = func(context.Context, string, int) error {
@@ -85,7 +85,7 @@ func TestWorkThatDoesNotEndIsReported(t *testing.T) {
 	b.counts(1, 0)
 }
 
-// Run is stopped at any moment between a pull request and its message: nothing waits for AckWait.
+// Run may stop at any moment between a pull request and its message: no message waits for AckWait.
 func TestMessagesInFlightAreReleased(t *testing.T) {
 	b := newBundle(t)
 	begin := time.Now()
@@ -105,17 +105,17 @@ func TestMessagesInFlightAreReleased(t *testing.T) {
 	b.start()
 	b.awaitSettled()
 	if took := time.Since(begin); took > b.config.Topology.AckWait {
-		t.Errorf("after %s: some message was delivered again by AckWait only", took)
+		t.Errorf("after %s: a message was redelivered only after AckWait", took)
 	}
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, TENANT_EXISTS 89")
 }
 
-func TestRunEndsWhereNothingIsToBeDone(t *testing.T) {
+func TestIdleRunEnds(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
 	h.stop(t)
 	if h.Err() == nil {
-		t.Error("ready after the end")
+		t.Error("ready after Run returned")
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 // intercepted is a JetStream that calls before ahead of the first publication on a subject with the prefix, as if the
-// process were frozen there for any time.
+// process froze there.
 type intercepted struct {
 	jetstream.JetStream
 	prefix string
@@ -53,7 +53,7 @@ func (i *intercepted) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jet
 	return i.JetStream.PublishMsg(ctx, msg, opts...)
 }
 
-// ledger changes the ledger's entry of the request "order", as another replica would.
+// ledger changes the ledger's row of the request "order", as another replica would.
 func (b *bundle) ledger(change func(e *ledgerRow)) {
 	b.db.mu.Lock()
 	defer b.db.mu.Unlock()
@@ -75,8 +75,8 @@ func provisionedBy(replay int) pipeline.Outcome {
 	return pipeline.Outcome{ID: e.ID(), Type: e.Type(), Body: body}
 }
 
-// Other processes act while a replica is about to publish, or cut off from NATS: each try checks again.
-func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
+// Other processes act while a replica is about to publish or is disconnected from NATS: each try checks again.
+func TestPublicationsMatchTheLedger(t *testing.T) {
 	t.Parallel()
 	superseded := func(b *bundle, _ *nats.Msg) { // replayed, and provisioned
 		b.ledger(func(e *ledgerRow) { *e = ledgerRow{replay: 1, attempts: 1, outcome: provisionedBy(1)} })
@@ -99,12 +99,12 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		tenant   string // "not an id": the request fails
-		at       string // the publication before which meantime happens
+		at       string // the publication before which change is called
 		fails    bool   // that publication fails, unsent: the next try checks again
-		meantime func(b *bundle, by *nats.Msg)
+		change   func(b *bundle, by *nats.Msg)
 		outcomes string
 		letters  int
-		by       string // Dead-Letter-By of the dead letter that is left
+		by       string // Dead-Letter-By of the remaining dead letter
 	}{
 		"dead letter, provisioned since": {
 			"not an id", events.SubjectDeadLetterPrefix, true, superseded, "PROVISIONED 1", 0, "",
@@ -119,11 +119,11 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 		"dead letter, published and removed by others": {
 			"not an id", events.SubjectDeadLetterPrefix, true, removed, "INVALID_TENANT_ID 1", 0, "",
 		},
-		"dead letter, replayed and at work": {
+		"dead letter, replayed and running": {
 			"not an id", events.SubjectDeadLetterPrefix, true, func(b *bundle, by *nats.Msg) {
 				running(b, by)
 				b.db.set(nil)
-			}, "INVALID_TENANT_ID 1", 1, "", // at the replay, by the next delivery
+			}, "INVALID_TENANT_ID 1", 1, "", // of the replay, by the next delivery
 		},
 		"failed event, provisioned since": {
 			"not an id", events.TypeProvisioningFailed, true, func(b *bundle, by *nats.Msg) {
@@ -131,7 +131,7 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 				superseded(b, by)
 			}, "PROVISIONED 1", 0, "",
 		},
-		"success, forgotten by the ledger": {
+		"success, lost by the ledger": {
 			"acme", events.TypeProvisioned, true, func(b *bundle, _ *nats.Msg) {
 				b.db.mu.Lock()
 				defer b.db.mu.Unlock()
@@ -139,13 +139,13 @@ func TestWhatIsPublishedIsWhatTheLedgerHas(t *testing.T) {
 				delete(b.db.tenants, "acme")
 			}, "PROVISIONED 1", 0, "", // of the attempt of the next delivery
 		},
-		"nothing": {"not an id", events.SubjectDeadLetterPrefix, true, func(*bundle, *nats.Msg) {}, "INVALID_TENANT_ID 1", 1, ""},
+		"no change": {"not an id", events.SubjectDeadLetterPrefix, true, func(*bundle, *nats.Msg) {}, "INVALID_TENANT_ID 1", 1, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBundle(t)
 			js := &intercepted{JetStream: b.js, prefix: c.at}
 			js.before = func() error {
-				c.meantime(b, js.msg)
+				c.change(b, js.msg)
 				if c.fails {
 					return errInjected
 				}
@@ -171,7 +171,7 @@ func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
 		id     string // Nats-Msg-Id of the original
 		remove bool
 	}{
-		"removed": {"", true}, "removed, with an id": {"publisher-1", true}, "there": {"", false}, "there, with an id": {"publisher-1", false},
+		"removed": {"", true}, "removed, with an id": {"publisher-1", true}, "stored": {"", false}, "stored, with an id": {"publisher-1", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBundle(t)
@@ -200,14 +200,13 @@ func TestDeadLetterWhoseConfirmationIsLost(t *testing.T) {
 	}
 }
 
-// crowded is a JetStream in which another message is published to the stream of dead letters ahead of each dead letter,
-// as often as left says.
-type crowded struct {
+// contended is a JetStream in which another message is published ahead of a dead letter, on its subject, left times.
+type contended struct {
 	jetstream.JetStream
 	left atomic.Int64
 }
 
-func (c *crowded) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+func (c *contended) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 	if strings.HasPrefix(msg.Subject, events.SubjectDeadLetterPrefix) && c.left.Add(-1) >= 0 {
 		if _, err := c.JetStream.Publish(ctx, msg.Subject, nil); err != nil {
 			return nil, err
@@ -216,8 +215,8 @@ func (c *crowded) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jetstre
 	return c.JetStream.PublishMsg(ctx, msg, opts...)
 }
 
-// A try that was rejected because another message came first was not stored. Here the Nats-Msg-Id of the original is
-// that of another dead letter, which was removed; this one must not count as stored.
+// A try that was rejected because another message was stored first is not stored. Here the original has the Nats-Msg-Id
+// of a removed dead letter; this one must not count as stored.
 func TestDeadLetterWithATakenIDAfterAConflict(t *testing.T) {
 	b := newBundle(t)
 	other := nats.NewMsg(events.DeadLetterSubject("other"))
@@ -225,7 +224,7 @@ func TestDeadLetterWithATakenIDAfterAConflict(t *testing.T) {
 	ack, err := b.js.PublishMsg(t.Context(), other)
 	testkit.Must(t, err)
 	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), ack.Sequence))
-	js := &crowded{JetStream: b.js}
+	js := &contended{JetStream: b.js}
 	js.left.Store(1)
 	b.start(func(c *Config) { c.JetStream = js })
 	msg := b.request("order", "not an id")
@@ -239,10 +238,10 @@ func TestDeadLetterWithATakenIDAfterAConflict(t *testing.T) {
 	testkit.Equal(t, "the original's id", original.Header.Get(jetstream.MsgIDHeader), "50%41")
 }
 
-// A client that publishes to the stream of dead letters without a pause delays a dead letter, but not silently.
-func TestNotReadyWhileSomethingElseAlwaysComesFirst(t *testing.T) {
+// A client that publishes to the stream of dead letters continuously delays a dead letter: the service is not ready.
+func TestNotReadyWhileEveryPublicationConflicts(t *testing.T) {
 	b := newBundle(t)
-	js := &crowded{JetStream: b.js}
+	js := &contended{JetStream: b.js}
 	js.left.Store(1 << 30)
 	h := b.start(func(c *Config) { c.JetStream = js })
 	b.publish(b.request("order", "not an id"))
@@ -296,7 +295,7 @@ func TestNothingIsPublishedWhileTheLedgerCannotBeRead(t *testing.T) {
 			}}
 			h := b.start(func(c *Config) { c.JetStream = js })
 			b.publish(b.request("order", "not an id"))
-			b.eventually("the service says what it waits for", func() bool {
+			b.eventually("Err reports the outage", func() bool {
 				err := h.Err()
 				return unplugged.Load() && err != nil && strings.Contains(err.Error(), errOutage.Message)
 			})
@@ -326,9 +325,9 @@ func TestManyDeadLettersOfManyReplicas(t *testing.T) {
 	testkit.Equal(t, "delivered", b.delivered(), n)
 }
 
-// Whatever makes a dead letter impossible, it blocks no worker: the request continues with a smaller dead letter or
-// without one, and that is logged.
-func TestDeadLetterThatIsRefused(t *testing.T) {
+// A dead letter that the stream rejects blocks no worker: the request continues with a smaller one, or without one,
+// which is logged.
+func TestDeadLetterThatIsRejected(t *testing.T) {
 	t.Parallel()
 	limit := func(size int32) func(*jetstream.StreamConfig) {
 		return func(c *jetstream.StreamConfig) { c.MaxMsgSize = size }
@@ -358,7 +357,7 @@ func TestDeadLetterThatIsRefused(t *testing.T) {
 			b.awaitSettled()
 			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 1, PROVISIONED 1")
 			testkit.Equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), c.letters)
-			testkit.Equal(t, "failures without one", unstored.Load(), c.unstored)
+			testkit.Equal(t, "failures without a dead letter", unstored.Load(), c.unstored)
 			if err := h.Err(); err != nil {
 				t.Errorf("not ready: %v", err)
 			}
@@ -372,17 +371,17 @@ func TestDeadLetterThatIsRefused(t *testing.T) {
 	}
 }
 
-// Every error with which JetStream can reject a publication. A refusal is permanent, because the message itself is at
-// fault. Other errors, which can end, are retried.
+// Every error with which JetStream can reject a publication. A refusal is permanent: the message itself is at fault.
+// Temporary errors are retried.
 func TestEveryErrorOfPublishing(t *testing.T) {
 	t.Parallel()
-	passing := map[server.ErrorIdentifier]bool{ // of the 4xx
+	temporary := map[server.ErrorIdentifier]bool{ // of the 4xx
 		server.JSAccountResourcesExceededErr: true, server.JSNoLimitsErr: true, server.JSStreamWrongLastSequenceErrF: true,
 		server.JSStreamWrongLastSequenceConstantErr: true,
 	}
 	for id, known := range server.ApiErrors {
 		api := &jetstream.APIError{Code: known.Code, ErrorCode: jetstream.ErrorCode(known.ErrCode), Description: known.Description}
-		want := (known.Code == 400 || known.Code == 412) && !passing[id]
+		want := (known.Code == 400 || known.Code == 412) && !temporary[id]
 		if got := isRefusal(fmt.Errorf("publish: %w", api)); got != want {
 			t.Errorf("%d %s: refusal %v, want %v", known.ErrCode, known.Description, got, want)
 		}
@@ -399,11 +398,10 @@ func TestEveryErrorOfPublishing(t *testing.T) {
 	}
 }
 
-// Header names that the client library refuses to write block no worker. A replay has them under other names, and
-// reports them.
+// Header names that the client library cannot write block no worker. A replay escapes them and reports them.
 func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 	b := newBundle(t)
-	grant := b.refusing()
+	grant := b.denyPermission()
 	b.start()
 	raw := b.server.rawPublisher(t)
 	names := []string{
@@ -414,7 +412,7 @@ func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 		body := string(b.request(fmt.Sprint(i), fmt.Sprintf("tenant_%d", i)).Data)
 		raw.publish(events.TypeRequested, "NATS/1.0\r\n"+name+": v%0A1\r\nX-Plain: stays", body)
 	}
-	b.eventually("all is stored", func() bool {
+	b.eventually("all messages are stored", func() bool {
 		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == uint64(len(names))
 	})
 	b.awaitSettled()
@@ -445,21 +443,20 @@ func TestHeaderNamesThatCannotBeWritten(t *testing.T) {
 		testkit.Must(t, err)
 		testkit.Equal(t, "headers not restored", len(r.NotRestored), 1)
 		seen[r.NotRestored[0]] = true
-		testkit.Equal(t, "a plain header", b.requested(r.Sequence).Header.Get("X-Plain"), "stays")
+		testkit.Equal(t, "another header", b.requested(r.Sequence).Header.Get("X-Plain"), "stays")
 	}
 	testkit.Equal(t, "names", strings.Join(slices.Sorted(maps.Keys(seen)), "|"), strings.Join(slices.Sorted(slices.Values(names)), "|"))
 	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", 2*len(names), len(names)))
 }
 
-// If an attribute's header cannot be written, omitting it would make a different event of the message: that is
-// rejected.
-func TestReplayMakesNoOtherEvent(t *testing.T) {
+// A replay without an attribute, whose header cannot be written, would be a different event: it is rejected.
+func TestReplayPublishesNoOtherEvent(t *testing.T) {
 	b := newBundle(t)
 	b.start()
 	raw := b.server.rawPublisher(t)
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nce-bad name: v\r\nX-Y: z", string(b.request("order", "acme").Data))
-	b.eventually("it is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 1 })
+	b.eventually("the message is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 1 })
 	b.awaitSettled()
 	testkit.Equal(t, "cause", b.failure().Cause.Code, events.CauseUndecodableEvent)
 	if _, err := b.letters().Replay(t.Context(), b.found()); !errors.Is(err, ErrUnreplayable) || !containsText(err, "ce-bad name") {
@@ -468,11 +465,11 @@ func TestReplayMakesNoOtherEvent(t *testing.T) {
 	b.counts(1, 1)
 }
 
-// A publisher that could predict the id of a replay could make the server drop it. No publisher can; and if the server
-// still reports a duplicate, the stored message is compared.
+// A publisher that could predict the id of a replay could make the server drop it. None can; if the server reports
+// a duplicate, the stored message is compared.
 func TestReplayWhoseIDIsTaken(t *testing.T) {
 	b := newBundle(t)
-	grant := b.refusing()
+	grant := b.denyPermission()
 	b.start()
 	b.publish(b.request("order", "acme"))
 	b.awaitSettled()
@@ -492,7 +489,7 @@ func TestReplayWhoseIDIsTaken(t *testing.T) {
 // and no dead letter is lost.
 func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
 	b := newBundle(t)
-	grant := b.refusing()
+	grant := b.denyPermission()
 	b.start()
 	b.publish(b.request("order", "acme"))
 	b.awaitSettled()
@@ -509,18 +506,18 @@ func TestReplayWhoseNumberIsKnownKeepsTheDeadLetter(t *testing.T) {
 	b.awaitSettled()
 	testkit.Equal(t, "replay of the dead letter", b.found().Replay, 1)
 	b.counts(2, 1)
-	// A redelivery of that message does not restore what was removed then.
+	// A redelivery of that message does not restore a removed dead letter.
 	testkit.Must(t, b.streamOf(events.StreamDeadLetters).DeleteMsg(t.Context(), b.deadLetter().Sequence))
 	testkit.Must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
-	b.eventually("all is delivered again", func() bool {
+	b.eventually("all messages are redelivered", func() bool {
 		consumer, err := b.js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
 		return err == nil && consumer.CachedInfo().AckFloor.Stream == b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq
 	})
 	grant()
 }
 
-// The same marker, as the server itself stores it.
-func TestMarkerOfAMessageThatHasLeftByItsAge(t *testing.T) {
+// The marker of TestMarkersAreNotRequests, stored by the server itself.
+func TestMarkerOfAnExpiredMessage(t *testing.T) {
 	b := newBundle(t)
 	config := b.streamOf(events.StreamRequests).CachedInfo().Config
 	config.AllowMsgTTL, config.SubjectDeleteMarkerTTL = true, 2*time.Second
@@ -538,7 +535,7 @@ func TestMarkerOfAMessageThatHasLeftByItsAge(t *testing.T) {
 }
 
 // A marker that the server stores for messages that expired or were purged is not a request, and has no dead letter.
-func TestMarkersAreNoRequests(t *testing.T) {
+func TestMarkersAreNotRequests(t *testing.T) {
 	b := newBundle(t)
 	b.start()
 	raw := b.server.rawPublisher(t)
@@ -549,7 +546,7 @@ func TestMarkersAreNoRequests(t *testing.T) {
 	// A publisher's own message is a request, whatever its headers.
 	forged := string(b.request("order", "acme").Data)
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nNats-Marker-Reason: MaxAge", forged)
-	b.eventually("all is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 4 })
+	b.eventually("all messages are stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 4 })
 	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1")
 	testkit.Equal(t, "dead letters listed", len(b.list(Filter{})), 0)
@@ -558,7 +555,7 @@ func TestMarkersAreNoRequests(t *testing.T) {
 // A message with the ledger's number is a redelivery: it replaces no dead letter with its own body.
 func TestReplayNumberReplacesNoDeadLetter(t *testing.T) {
 	b := newBundle(t)
-	b.refusing()
+	b.denyPermission()
 	b.start()
 	b.publish(b.request("order", "acme"))
 	b.awaitSettled()
@@ -576,7 +573,7 @@ func TestReplayNumberReplacesNoDeadLetter(t *testing.T) {
 	b.counts(2, 1)
 }
 
-// A client that may publish outcomes can use the computable id of one first. The outcome is published all the same.
+// A client that may publish outcomes can use the computable id of one first. The outcome is still published.
 func TestOutcomeWhoseIDIsTaken(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -593,18 +590,18 @@ func TestOutcomeWhoseIDIsTaken(t *testing.T) {
 	testkit.Equal(t, "id", e.ID(), events.OutcomeID(billing, "order", 0, events.TypeProvisioned))
 }
 
-// Headers that the client cannot parse are dropped. The dead letter names the place of the original.
+// Headers that the client cannot parse are dropped. The dead letter names the stream and sequence of the original.
 func TestHeadersThatCannotBeRead(t *testing.T) {
 	b := newBundle(t)
 	b.start()
 	raw := b.server.rawPublisher(t)
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nce-id: 1\r\nno colon\r\nX: y", "not JSON")
 	raw.publish(events.TypeRequested, "NATS/1.0\r\nno colon", string(b.request("order", "acme").Data))
-	b.eventually("all is stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 2 })
+	b.eventually("all messages are stored", func() bool { return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 2 })
 	b.awaitSettled()
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 1, UNDECODABLE_EVENT 1")
 	if got := reasons(b.deadLetter()); got["Unreadable-Headers"] == "" || !strings.Contains(got["Message"], "headers cannot be read") {
-		t.Errorf("the dead letter does not say so: %v", got)
+		t.Errorf("the dead letter does not report it: %v", got)
 	}
 	_, r, err := b.letters().prepare(t.Context(), b.found())
 	testkit.Must(t, err)
@@ -612,7 +609,7 @@ func TestHeadersThatCannotBeRead(t *testing.T) {
 }
 
 // A reader of a stream that was deleted and recreated reads the messages of the new one.
-func TestReaderOfAStreamThatIsMadeAgain(t *testing.T) {
+func TestReaderOfARecreatedStream(t *testing.T) {
 	b := newBundle(t)
 	for range 5 {
 		b.publish(nats.NewMsg(events.TypeProvisioned))

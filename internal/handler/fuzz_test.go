@@ -6,7 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Any text becomes printable ASCII in a header, and is restored when it is read.
+// Any text becomes printable ASCII in a header, and is restored by a reader.
 func FuzzHeaderText(f *testing.F) {
 	for _, s := range []string{"", "plain", `with "quotes"`, "two\r\nlines", "Zürich", `back\slash\"`, "\xff\x00"} {
 		f.Add(s)
@@ -25,7 +25,7 @@ func FuzzHeaderText(f *testing.F) {
 	})
 }
 
-// A header either is a replay number or counts as none.
+// Any header gives a replay number of 31 bits, or 0.
 func FuzzReplayNumber(f *testing.F) {
 	for _, s := range []string{"1", "0", "-1", "007", "2147483647", "2147483648", "1e3", " 1", ""} {
 		f.Add("Replay-Number", s)

@@ -20,43 +20,43 @@ func (b *bundle) delivered() int {
 	return int(b.consumer().Delivered.Consumer) // a handful
 }
 
-// several waits for a real duration, because the test is about time itself.
-func several(t *testing.T, d time.Duration) {
+// realWait waits by the real clock, for tests of the server's timers.
+func realWait(t *testing.T, d time.Duration) {
 	t.Helper()
 	<-time.After(d)
 }
 
-// keptAlive is the AckWait of tests in which work lasts longer. The first extension is due after a part of it, and must
-// not be late on a busy machine.
-const keptAlive = 5 * time.Second
+// shortAckWait is the AckWait of tests in which work lasts longer. The first extension is due after a part of it, and
+// must not be late on a busy machine.
+const shortAckWait = 5 * time.Second
 
 // Invariants 2 and 3.
 func TestTwoMessagesForEachWorker(t *testing.T) {
 	b := newBundle(t)
-	b.config.Topology.AckWait = keptAlive
+	b.config.Topology.AckWait = shortAckWait
 	entered, release := b.block()
 	b.start()
 	b.publishTenants(8)
 	testkit.Receive(t, "the first worker begins", entered)
 	testkit.Receive(t, "the second worker begins", entered)
-	several(t, 2*keptAlive)
+	realWait(t, 2*shortAckWait)
 	info := b.consumer()
 	testkit.Equal(t, "acknowledgements pending", info.NumAckPending, 4)
 	testkit.Equal(t, "redelivered", info.NumRedelivered, 0)
 	testkit.Equal(t, "delivered", b.delivered(), 4)
 	testkit.Equal(t, "waiting", info.NumPending, 4)
-	testkit.Equal(t, "at work", len(entered), 0) // besides the two received above
+	testkit.Equal(t, "further running attempts", len(entered), 0)
 	release()
 	b.awaitSettled()
-	testkit.Equal(t, "delivered in the end", b.delivered(), 8)
+	testkit.Equal(t, "delivered at the end", b.delivered(), 8)
 	b.counts(8, 0)
 }
 
 // If the operator manages the consumer, the operator's AckWait applies.
-func TestWorkIsKeptAliveByTheConsumersOwnAckWait(t *testing.T) {
+func TestAckWaitOfTheConsumerApplies(t *testing.T) {
 	b := newBundle(t)
 	managed := b.config.Topology
-	managed.AckWait = keptAlive
+	managed.AckWait = shortAckWait
 	_, err := managed.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
 	b.config.Topology.Manage = false // and AckWait is longer
@@ -64,7 +64,7 @@ func TestWorkIsKeptAliveByTheConsumersOwnAckWait(t *testing.T) {
 	b.start()
 	b.publish(b.request("order", "acme"))
 	testkit.Receive(t, "work begins", entered)
-	several(t, 2*keptAlive)
+	realWait(t, 2*shortAckWait)
 	testkit.Equal(t, "delivered", b.delivered(), 1)
 	release()
 	b.awaitSettled()
@@ -80,7 +80,7 @@ func TestTwoHandlersShareTheWork(t *testing.T) {
 	for range 4 { // two handlers with two workers each
 		testkit.Receive(t, "a worker begins", entered)
 	}
-	b.eventually("each holds two for a worker", func() bool { return b.consumer().NumAckPending == 8 })
+	b.eventually("each handler holds two messages for each worker", func() bool { return b.consumer().NumAckPending == 8 })
 	release()
 	b.awaitSettled()
 	b.counts(20, 0)
@@ -89,7 +89,7 @@ func TestTwoHandlersShareTheWork(t *testing.T) {
 }
 
 // The consumer is deleted while the handler waits for messages, or while all workers are busy.
-func TestDeletedConsumerIsCreatedAgain(t *testing.T) {
+func TestDeletedConsumerIsRecreated(t *testing.T) {
 	t.Parallel()
 	for name, busy := range map[string]bool{"idle": false, "busy": true} {
 		t.Run(name, func(t *testing.T) {
@@ -107,13 +107,13 @@ func TestDeletedConsumerIsCreatedAgain(t *testing.T) {
 			}
 			testkit.Must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
 			release()
-			b.eventually("the consumer is there again", func() bool {
+			b.eventually("the consumer exists again", func() bool {
 				_, err := b.js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
 				return err == nil
 			})
-			b.eventually("requests are taken", func() bool { return h.Err() == nil })
+			b.eventually("the handler is ready", func() bool { return h.Err() == nil })
 			b.publish(b.request("order", "late"))
-			// The new consumer starts at the first message: requests that were already decided get the same outcome.
+			// The new consumer starts at the first message: decided requests keep their outcome.
 			b.awaitSettled()
 			b.counts(3, 0)
 		})
@@ -128,7 +128,7 @@ func TestContradictionAtRunTimeStopsIntake(t *testing.T) {
 	testkit.Must(t, b.js.DeleteStream(ctx, events.StreamRequests))
 	wrong := b.config.Topology.streams()[0]
 	wrong.Storage = jetstream.MemoryStorage
-	b.eventually("the wrong stream is there, and intake has stopped for it", func() bool {
+	b.eventually("the wrong stream exists", func() bool {
 		_, err := b.js.CreateStream(ctx, wrong)
 		if err != nil { // the handler was first
 			testkit.Must(t, b.js.DeleteStream(ctx, events.StreamRequests))
@@ -146,7 +146,7 @@ func TestContradictionAtRunTimeStopsIntake(t *testing.T) {
 		return err != nil && containsText(err, "storage")
 	})
 	testkit.Must(t, b.js.DeleteStream(ctx, events.StreamRequests))
-	b.eventually("requests are taken", func() bool { return h.Err() == nil })
+	b.eventually("the handler is ready", func() bool { return h.Err() == nil })
 	b.publish(b.request("order", "acme"))
 	b.awaitSettled()
 	b.counts(1, 0)
@@ -172,12 +172,12 @@ func TestManyRequestsAtOnce(t *testing.T) {
 	testkit.Equal(t, "dead letters", len(b.stored(events.StreamDeadLetters)), 90)
 }
 
-// If the server answers at once, the client loses a pull request, about one in ten thousand; see next. make soak sends
-// many more.
-func TestNoPullRequestIsForgotten(t *testing.T) { rememberPulls(t, 3) }
+// The client may lose a pull request that the server answers immediately, about one in ten thousand; see next. make
+// soak sends many more.
+func TestNoPullRequestIsLost(t *testing.T) { checkPulls(t, 3) }
 
-// rememberPulls pulls thousands of messages that are answered at once; no silence may be detected in between.
-func rememberPulls(t *testing.T, thousands int) {
+// checkPulls pulls thousands of messages, each sent immediately. A lost pull request would be logged as an error.
+func checkPulls(t *testing.T, thousands int) {
 	t.Helper()
 	b := newBundle(t)
 	b.config.Workers = 4
@@ -197,7 +197,7 @@ func rememberPulls(t *testing.T, thousands int) {
 	}
 }
 
-// lines are the writes, one for each call.
+// lines receives what is written, one value for each call.
 type lines chan string
 
 func (l lines) Write(p []byte) (int, error) {

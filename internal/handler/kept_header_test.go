@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// A kept header can be written, instructs neither server nor client, and restores the original.
+// checkKept asserts that a kept header can be written, instructs neither server nor client, and restores the original.
 func checkKept(t *testing.T, original nats.Header) {
 	t.Helper()
 	kept := keepHeader(original, false)
@@ -29,12 +29,12 @@ func checkKept(t *testing.T, original nats.Header) {
 	if again := keepHeader(kept, true); !reflect.DeepEqual(again, kept) {
 		t.Errorf("kept twice: %q, once: %q", again, kept)
 	}
-	back := originalHeader(kept)
-	if len(original) == 0 && len(back) == 0 {
+	restored := originalHeader(kept)
+	if len(original) == 0 && len(restored) == 0 {
 		return
 	}
-	if !reflect.DeepEqual(back, original) {
-		t.Errorf("got back %q, want %q", back, original)
+	if !reflect.DeepEqual(restored, original) {
+		t.Errorf("restored %q, want %q", restored, original)
 	}
 }
 

@@ -10,11 +10,11 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The lease of an attempt is renewed while its worker lives: while it works, and while it waits for the end of an
-// outage, as soon as the database accepts it.
-func TestLeaseIsRenewedWhileTheWorkerLives(t *testing.T) {
+// The lease of an attempt is renewed while its worker runs: during the steps, and during an outage as soon as the
+// database accepts it.
+func TestLeaseIsRenewedWhileTheWorkerRuns(t *testing.T) {
 	b := newBundle(t)
-	b.config.Topology.AckWait = keptAlive
+	b.config.Topology.AckWait = shortAckWait
 	renewals := func() int {
 		b.db.mu.Lock()
 		defer b.db.mu.Unlock()
@@ -22,25 +22,25 @@ func TestLeaseIsRenewedWhileTheWorkerLives(t *testing.T) {
 	}
 	b.db.work = func(context.Context, string, int) error {
 		if renewals() == 0 {
-			b.eventually("the lease is renewed while it works", func() bool { return renewals() >= 2 })
+			b.eventually("the lease is renewed during the steps", func() bool { return renewals() >= 2 })
 			return errOutage
 		}
 		return nil
 	}
-	b.db.unprobed = errOutage // only probes fail, so that renewals can be counted
+	b.db.probeFault = errOutage // only probes fail, so that renewals can be counted
 	h := b.start()
 	b.publish(b.request("order", "acme"))
 	b.eventually("an outage", func() bool { return h.Err() != nil })
 	paused := renewals()
 	b.eventually("the lease is renewed during the outage", func() bool { return renewals() >= paused+2 })
 	b.db.mu.Lock()
-	b.db.unprobed = nil
+	b.db.probeFault = nil
 	b.db.mu.Unlock()
 	b.awaitSettled()
 	b.counts(1, 0)
 	testkit.Equal(t, "attempts", b.db.attempts("order"), 1)
 	ended := renewals()
-	b.publish(b.request("another", "other")) // a short one needs no renewal
+	b.publish(b.request("another", "other")) // a short attempt needs no renewal
 	b.awaitSettled()
 	testkit.Equal(t, "renewals", renewals(), ended)
 }
@@ -48,7 +48,7 @@ func TestLeaseIsRenewedWhileTheWorkerLives(t *testing.T) {
 // A panic between the steps ends the span of its delivery.
 func TestPanicEndsItsSpan(t *testing.T) {
 	b := newBundle(t)
-	b.db.panics = 1
+	b.db.claimPanics = 1
 	spans := tracetest.NewSpanRecorder()
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
 	h := b.start(func(c *Config) { c.Tracer = tracer })
@@ -65,12 +65,12 @@ func TestPanicEndsItsSpan(t *testing.T) {
 	testkit.Equal(t, "spans of a panic", failed, 1)
 }
 
-// A panic in the publication of an outcome does so too.
+// A panic while an outcome is published ends the spans of its delivery.
 func TestPanicWhilePublishingEndsItsSpans(t *testing.T) {
 	b := newBundle(t)
 	spans := tracetest.NewSpanRecorder()
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
-	b.db.forgetful = 1
+	b.db.recordedPanics = 1
 	h := b.start(func(c *Config) { c.Tracer = tracer })
 	b.publishTenants(1)
 	b.awaitSettled()

@@ -26,30 +26,30 @@ var (
 	errReason  = errors.New("a reason")
 	faultKinds = []faultKind{
 		{"outage", &pipeline.Fault{Class: pipeline.Outage, Err: errReason}, true},
-		{"transient, shared by all", &pipeline.Fault{DriverCode: "53200", Err: errReason}, true},
+		{"transient, shared", &pipeline.Fault{DriverCode: "53200", Err: errReason}, true},
 		{"registry, permanent by its code", &pipeline.Fault{DriverCode: "42703", Shared: true, Err: errReason}, true},
 		{
-			"conflict, everybody's",
+			"conflict, shared",
 			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, DriverCode: "42P16", Err: errReason}, true,
 		},
-		{"transient, one's own", &pipeline.Fault{DriverCode: "58P01", Err: errReason}, false},
-		{"unclassified, one's own", &pipeline.Fault{Err: errReason}, false},
-		{"outage, one's own", &pipeline.Fault{Class: pipeline.Outage, Err: errReason}, false},
-		{"outage of the registry, one's own", &pipeline.Fault{Class: pipeline.Outage, Shared: true, Err: errReason}, false},
-		{"lost connections, one's own", &pipeline.Fault{Class: pipeline.Outage, Lost: true, Err: errReason}, false},
+		{"transient, of one request", &pipeline.Fault{DriverCode: "58P01", Err: errReason}, false},
+		{"unclassified, of one request", &pipeline.Fault{Err: errReason}, false},
+		{"outage, of one request", &pipeline.Fault{Class: pipeline.Outage, Err: errReason}, false},
+		{"outage of the registry, of one request", &pipeline.Fault{Class: pipeline.Outage, Shared: true, Err: errReason}, false},
+		{"lost connections, of one request", &pipeline.Fault{Class: pipeline.Outage, Lost: true, Err: errReason}, false},
 		{
-			"right, one's own",
+			"permission, of one request",
 			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CausePermissionDenied, DriverCode: "42501", Err: errReason}, false,
 		},
 		{
-			"conflict, one's own",
+			"conflict, of one request",
 			&pipeline.Fault{Class: pipeline.Permanent, Code: events.CauseSchemaInvalid, DriverCode: "42P16", Err: errReason}, false,
 		},
 	}
 	stepPlaces = []faultPlace{"boundary", "tables", "indexes", "validation", "registration"}
 )
 
-// Each kind of fault in each place: what is charged, what pauses, and what readiness reports.
+// Each kind of fault in each place: what costs an attempt, what pauses intake, and what readiness reports.
 func TestFaultsAndPlaces(t *testing.T) {
 	t.Parallel()
 	for _, kind := range faultKinds {
@@ -58,8 +58,8 @@ func TestFaultsAndPlaces(t *testing.T) {
 				b := newBundle(t)
 				b.limit.Attempts = 3
 				var fixed atomic.Bool
-				b.db.fails = func(where faultPlace, who string) error {
-					if fixed.Load() || where != at && where != "rehearsal" || who != "acme" && !kind.shared {
+				b.db.fails = func(where faultPlace, id string) error {
+					if fixed.Load() || where != at && where != "rehearsal" || id != "acme" && !kind.shared {
 						return nil
 					}
 					return kind.fault
@@ -67,18 +67,18 @@ func TestFaultsAndPlaces(t *testing.T) {
 				h := b.start()
 				b.publish(b.request("1", "acme"))
 				if kind.shared {
-					b.eventually("it is not ready, and says why", func() bool { return errors.Is(h.Err(), errReason) })
+					b.eventually("Err reports the fault", func() bool { return errors.Is(h.Err(), errReason) })
 					b.publish(b.request("2", "umbrella"))
 					fixed.Store(true)
 				} else {
 					b.publish(b.request("2", "umbrella"))
-					b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
+					b.eventually("the other tenant is provisioned", func() bool { return b.db.provisioned("umbrella") })
 				}
-				if kind.fault.Lost { // never charged
+				if kind.fault.Lost { // never costs an attempt
 					fixed.Store(true)
 				}
 				b.awaitSettled()
-				b.eventually("it is ready", func() bool { return h.Err() == nil })
+				b.eventually("the handler is ready", func() bool { return h.Err() == nil })
 				switch {
 				case kind.shared, kind.fault.Lost:
 					testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PROVISIONED 2")
@@ -98,58 +98,58 @@ func TestFaultsAndPlaces(t *testing.T) {
 	}
 }
 
-// The same for reads and writes of the ledger: no request fails for a fault of the ledger, and none is charged.
+// A fault of the ledger fails no request and costs no attempt.
 func TestFaultsOfTheLedger(t *testing.T) {
 	t.Parallel()
 	for _, kind := range faultKinds {
 		if kind.fault.Class == pipeline.Permanent { // the ledger has no such faults
 			continue
 		}
-		for _, at := range []faultPlace{"claim", "conclusion", "note", "publication"} {
+		for _, at := range []faultPlace{"claim", "failure", "note", "publication"} {
 			t.Run(kind.name+" at "+string(at), func(t *testing.T) {
 				b := newBundle(t)
 				key := events.RequestKey(billing, "1")
 				var fixed atomic.Bool
-				var met atomic.Int32
-				b.db.fails = func(where faultPlace, who string) error {
+				var faults atomic.Int32
+				b.db.fails = func(where faultPlace, id string) error {
 					switch {
-					case where == "tables" && who == "acme": // so that there is a failure or a note to record
-						if at == "conclusion" {
-							return pipeline.Permanentf(events.CauseSchemaInvalid, "it is so")
+					case where == "tables" && id == "acme": // so that there is a failure or a note to record
+						if at == "failure" {
+							return pipeline.Permanentf(events.CauseSchemaInvalid, "invalid")
 						}
-						if at == "note" && met.Load() == 0 {
+						if at == "note" && faults.Load() == 0 {
 							return errTransient
 						}
 						return nil
-					case fixed.Load(), where != at && where != "rehearsal", who != "acme" && who != key && !kind.shared:
+					case fixed.Load(), where != at && where != "rehearsal", id != "acme" && id != key && !kind.shared:
 						return nil
 					case where == "rehearsal" && at == "note": // otherwise it would be an outage
 						return nil
 					}
-					met.Add(1)
+					faults.Add(1)
 					return kind.fault
 				}
 				h := b.start()
 				b.publish(b.request("1", "acme"), b.request("2", "umbrella"))
-				b.eventually("it is met", func() bool { return met.Load() > 0 })
+				b.eventually("the fault occurs", func() bool { return faults.Load() > 0 })
 				if at != "note" && (kind.shared || at == "publication") {
-					b.eventually("it is not ready, and says why", func() bool { return errors.Is(h.Err(), errReason) })
+					b.eventually("Err reports the fault", func() bool { return errors.Is(h.Err(), errReason) })
 				}
 				if !kind.shared {
-					b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
+					b.eventually("the other tenant is provisioned", func() bool { return b.db.provisioned("umbrella") })
 				}
 				fixed.Store(true)
 				b.awaitSettled()
-				b.eventually("it is ready", func() bool { return h.Err() == nil })
+				b.eventually("the handler is ready", func() bool { return h.Err() == nil })
 				want, attempts := "PROVISIONED 2", 1
 				switch at {
-				case "conclusion":
+				case "failure":
 					want = "PROVISIONED 1, SCHEMA_INVALID 1"
 				case "note":
 					attempts = 2 // for the fault of the step
 				}
 				testkit.Equal(t, "outcomes", causes(t, b.outcomes()), want)
-				if at != "conclusion" { // a delivery that could not record a failure is followed by another attempt
+				if at != "failure" { // a failure that cannot be recorded is followed by another attempt
 					testkit.Equal(t, "attempts", b.db.attempts("1"), attempts)
 				}
 			})
@@ -157,7 +157,7 @@ func TestFaultsOfTheLedger(t *testing.T) {
 	}
 }
 
-// An undecodable message does not block other work either, whatever fault the ledger has when it records the failure.
+// No fault of the ledger lets an undecodable message block other work.
 func TestFaultsOfARejection(t *testing.T) {
 	t.Parallel()
 	for _, kind := range faultKinds {
@@ -176,9 +176,9 @@ func TestFaultsOfARejection(t *testing.T) {
 			h := b.start()
 			b.publish(&nats.Msg{Subject: events.TypeRequested, Data: []byte("not an event")}, b.request("1", "umbrella"))
 			if kind.shared {
-				b.eventually("it is not ready, and says why", func() bool { return errors.Is(h.Err(), errReason) })
+				b.eventually("Err reports the fault", func() bool { return errors.Is(h.Err(), errReason) })
 			} else {
-				b.eventually("the other is served", func() bool { return b.db.provisioned("umbrella") })
+				b.eventually("the other tenant is provisioned", func() bool { return b.db.provisioned("umbrella") })
 			}
 			fixed.Store(true)
 			b.awaitSettled()

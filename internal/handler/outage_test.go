@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-func TestTransientFaultIsTriedAgainLater(t *testing.T) {
+func TestTransientFaultIsRetriedWithBackoff(t *testing.T) {
 	b := newBundle(t)
 	b.config.Backoff.Min, b.config.Backoff.Max = 200*time.Millisecond, time.Second
 	var attempts []time.Time
@@ -38,7 +38,7 @@ func TestTransientFaultIsTriedAgainLater(t *testing.T) {
 	}
 }
 
-func TestAttemptsEnd(t *testing.T) {
+func TestAttemptsAreExhausted(t *testing.T) {
 	b := newBundle(t)
 	b.limit.Attempts = 3
 	b.db.work = func(context.Context, string, int) error { return errTransient }
@@ -53,16 +53,16 @@ func TestAttemptsEnd(t *testing.T) {
 	b.counts(1, 1)
 }
 
-// Invariant 6: the worker keeps its message, no more is pulled than workers hold, and no attempt is spent.
+// Invariant 6: a worker keeps its message, no more messages are pulled than workers hold, and no attempt is spent.
 func TestOutagePausesIntake(t *testing.T) {
 	t.Parallel()
-	for name, claimed := range map[string]bool{"before the claim": false, "in the middle of the work": true} {
+	for name, claimed := range map[string]bool{"before the claim": false, "during the attempt": true} {
 		t.Run(name, func(t *testing.T) {
 			b := newBundle(t)
-			b.config.Topology.AckWait = keptAlive
-			var inside atomic.Int32
+			b.config.Topology.AckWait = shortAckWait
+			var attempts atomic.Int32
 			b.db.work = func(context.Context, string, int) error {
-				if inside.Add(1) == 1 {
+				if attempts.Add(1) == 1 {
 					b.db.unplug()
 				}
 				return nil // the registration fails with the outage
@@ -73,17 +73,17 @@ func TestOutagePausesIntake(t *testing.T) {
 			}
 			h := b.start()
 			b.publishTenants(8)
-			b.eventually("Err tells the reason", func() bool { return errors.Is(h.Err(), errOutage) })
+			b.eventually("Err reports the outage", func() bool { return errors.Is(h.Err(), errOutage) })
 			pings := func() int {
 				b.db.mu.Lock()
 				defer b.db.mu.Unlock()
 				return b.db.pings
 			}
-			b.eventually("it is probed", func() bool { return pings() > 5 })
-			several(t, 2*keptAlive)
+			b.eventually("the database is probed", func() bool { return pings() > 5 })
+			realWait(t, 2*shortAckWait)
 			info := b.consumer()
 			if most := messagesPerWorker * b.config.Workers; info.NumAckPending > most || info.NumRedelivered > 0 || b.delivered() > most {
-				t.Errorf("%d messages held, %d redelivered, %d delivered in all; there are %d workers",
+				t.Errorf("%d messages held, %d redelivered, %d delivered, by %d workers",
 					info.NumAckPending, info.NumRedelivered, b.delivered(), b.config.Workers)
 			}
 			b.counts(0, 0)
@@ -99,8 +99,8 @@ func TestOutagePausesIntake(t *testing.T) {
 	}
 }
 
-// A database that answers probes but fails all work is retried with backoff.
-func TestProbesThatLieAreTriedEverMoreRarely(t *testing.T) {
+// Work is retried with backoff if the database answers probes but fails all work.
+func TestWorkIsRetriedWithBackoffWhileProbesSucceed(t *testing.T) {
 	b := newBundle(t)
 	b.config.Backoff.Max = 10 * time.Second
 	var tries atomic.Int32
@@ -111,7 +111,7 @@ func TestProbesThatLieAreTriedEverMoreRarely(t *testing.T) {
 	h := b.start()
 	b.publish(b.request("order", "acme"))
 	b.eventually("several tries", func() bool { return tries.Load() >= 3 })
-	several(t, 600*time.Millisecond)
+	realWait(t, 600*time.Millisecond)
 	if n := tries.Load(); n > 10 { // 5, 10, 20, … ms
 		t.Errorf("%d tries", n)
 	}
@@ -120,35 +120,34 @@ func TestProbesThatLieAreTriedEverMoreRarely(t *testing.T) {
 	}
 }
 
-// A process that shuts down while it waits for the database releases its requests at once: another process may have a
-// connection.
-func TestShutdownDuringAnOutageHandsBack(t *testing.T) {
+// A process that shuts down during an outage releases its requests immediately: another process may have a connection.
+func TestShutdownDuringAnOutageReleases(t *testing.T) {
 	b := newBundle(t)
 	b.db.unplug()
 	first := b.start()
 	b.publishTenants(2)
-	b.eventually("the outage is noticed", func() bool { return first.Err() != nil })
+	b.eventually("the outage is detected", func() bool { return first.Err() != nil })
 	begin := time.Now()
 	first.stop(t)
 	b.db.plug()
 	b.start()
 	b.awaitSettled()
 	if took := time.Since(begin); took > b.config.Topology.AckWait/2 {
-		t.Errorf("the messages came back after %s", took)
+		t.Errorf("the messages were redelivered after %s", took)
 	}
 	b.counts(2, 0)
 }
 
 // The prober's error is more specific than the error that interrupted the work.
-func TestErrTellsTheNewestReason(t *testing.T) {
+func TestErrReportsTheNewestReason(t *testing.T) {
 	b := newBundle(t)
 	b.db.unplug()
 	h := b.start()
 	b.publish(b.request("order", "acme"))
-	b.eventually("the outage is noticed", func() bool { return h.Err() != nil })
+	b.eventually("the outage is detected", func() bool { return h.Err() != nil })
 	newer := &pipeline.Fault{Class: pipeline.Outage, Message: "the server is starting up"}
 	b.db.set(newer)
-	b.eventually("the newer reason", func() bool { return errors.Is(h.Err(), newer) })
+	b.eventually("Err reports the newer reason", func() bool { return errors.Is(h.Err(), newer) })
 	b.db.plug()
 	b.awaitSettled()
 }

@@ -12,13 +12,13 @@ import (
 
 func TestQueue(t *testing.T) {
 	b := newBundle(t)
-	look := func() Queue {
+	read := func() Queue {
 		t.Helper()
 		q, err := ReadQueue(t.Context(), b.js)
 		testkit.Must(t, err)
 		return q
 	}
-	if q := look(); q.Lag() != 0 || !q.Oldest.IsZero() || q.Age(time.Now()) != 0 || q.Pulls != 0 ||
+	if q := read(); q.Lag() != 0 || !q.Oldest.IsZero() || q.Age(time.Now()) != 0 || q.Pulls != 0 ||
 		q.MaxAge != 90*24*time.Hour {
 		t.Errorf("empty: %+v", q)
 	}
@@ -27,8 +27,8 @@ func TestQueue(t *testing.T) {
 	stream := b.streamOf(events.StreamRequests)
 	stored, err := stream.GetMsg(t.Context(), first)
 	testkit.Must(t, err)
-	b.eventually("three wait", func() bool { // the consumer counts them a little later
-		q := look()
+	b.eventually("three are pending", func() bool { // the consumer counts them a little later
+		q := read()
 		return q.Pending == 3 && q.Lag() == 3 && q.Oldest.Equal(stored.Time) &&
 			q.Age(stored.Time.Add(time.Minute)) == time.Minute
 	})
@@ -43,16 +43,16 @@ func TestQueue(t *testing.T) {
 	testkit.Must(t, err)
 	stored, err = stream.GetMsg(t.Context(), first+2)
 	testkit.Must(t, err)
-	b.eventually("the third is what is left", func() bool {
-		q := look()
+	b.eventually("only the third is left", func() bool {
+		q := read()
 		return q.Pending == 0 && q.InFlight == 1 && q.Lag() == 1 && q.Oldest.Equal(stored.Time)
 	})
 
 	h := b.start()
-	b.eventually("somebody pulls", func() bool { return look().Pulls > 0 })
+	b.eventually("the handler pulls", func() bool { return read().Pulls > 0 })
 	h.stop(t) // it would recreate the stream
 	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamRequests))
 	if _, err := ReadQueue(t.Context(), b.js); err == nil {
-		t.Error("there is no stream, and no error")
+		t.Error("no error without a stream")
 	}
 }

@@ -21,14 +21,14 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// refusing makes every attempt fail until grant is called.
-func (b *bundle) refusing() (grant func()) {
+// denyPermission makes every attempt fail for lack of a permission until grant is called.
+func (b *bundle) denyPermission() (grant func()) {
 	var granted atomic.Bool
 	b.db.work = func(context.Context, string, int) error {
 		if granted.Load() {
 			return nil
 		}
-		return pipeline.Permanentf(events.CausePermissionDenied, "no right")
+		return pipeline.Permanentf(events.CausePermissionDenied, "no permission")
 	}
 	return func() { granted.Store(true) }
 }
@@ -61,7 +61,7 @@ func (b *bundle) requested(sequence uint64) *jetstream.RawStreamMsg {
 
 func TestReplayThatSucceeds(t *testing.T) {
 	b := newBundle(t)
-	grant := b.refusing()
+	grant := b.denyPermission()
 	b.start()
 	msg := b.request("order", "acme")
 	msg.Header["X-Trace"] = []string{"one", "two"}
@@ -99,7 +99,7 @@ func TestReplayThatSucceeds(t *testing.T) {
 // Each replay that fails has the next number, and keeps no header of the one before.
 func TestReplayThatFailsAgain(t *testing.T) {
 	b := newBundle(t)
-	grant := b.refusing()
+	grant := b.denyPermission()
 	b.start()
 	msg := b.request("order", "acme")
 	msg.Header["replay-number"] = []string{"not one"}
@@ -128,7 +128,7 @@ func TestReplayThatFailsAgain(t *testing.T) {
 // Statement 2: two operators replay all dead letters at once.
 func TestTwoOperatorsReplayAtOnce(t *testing.T) {
 	b := newBundle(t)
-	grant := b.refusing()
+	grant := b.denyPermission()
 	first := b.start()
 	const n = 20
 	b.publishTenants(n)
@@ -161,7 +161,7 @@ func TestTwoOperatorsReplayAtOnce(t *testing.T) {
 	close(begin)
 	operators.Wait()
 	testkit.Equal(t, "replays", published.Load(), int32(n))
-	testkit.Equal(t, "replays that were there already", repeated.Load()+gone.Load(), int32(n))
+	testkit.Equal(t, "replays that were already published", repeated.Load()+gone.Load(), int32(n))
 	testkit.Equal(t, "messages in the stream of requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(2*n))
 	b.start()
 	b.awaitSettled()
@@ -169,7 +169,7 @@ func TestTwoOperatorsReplayAtOnce(t *testing.T) {
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), fmt.Sprintf("PERMISSION_DENIED %d, PROVISIONED %d", n, n))
 }
 
-// undeletable is a JetStream in which no message can be removed, as if the operator's process had ended before.
+// undeletable is a JetStream in which no message can be removed, as if the operator's process ended before.
 type undeletable struct{ jetstream.JetStream }
 
 type undeletableStream struct{ jetstream.Stream }
@@ -181,35 +181,35 @@ func (u undeletable) Stream(ctx context.Context, name string) (jetstream.Stream,
 
 func (undeletableStream) DeleteMsg(context.Context, uint64) error { return errInjected }
 
-// Statement 3: a replay is interrupted between publication and removal, and repeated, within the stream's duplicate
-// window and after it. At that time the first one is not decided yet, or has succeeded, or has failed.
+// Statement 3: a replay is interrupted between publication and removal, and repeated within the stream's duplicate
+// window or after it. Before that the first one is undecided, or succeeds, or fails.
 func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		works, grants, forgets bool
-		outcomes, letters      int // in the end
+		runs, grants, windowOver bool
+		outcomes, letters        int // at the end
 	}{
-		"not worked on yet":        {grants: true, outcomes: 2},
-		"not worked on, forgotten": {grants: true, forgets: true, outcomes: 2},
-		"succeeded":                {works: true, grants: true, outcomes: 2},
-		"succeeded, forgotten":     {works: true, grants: true, forgets: true, outcomes: 2},
-		"failed":                   {works: true, outcomes: 3, letters: 1},
+		"undecided":              {grants: true, outcomes: 2},
+		"undecided, window over": {grants: true, windowOver: true, outcomes: 2},
+		"succeeded":              {runs: true, grants: true, outcomes: 2},
+		"succeeded, window over": {runs: true, grants: true, windowOver: true, outcomes: 2},
+		"failed":                 {runs: true, outcomes: 3, letters: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBundle(t)
-			if c.forgets {
+			if c.windowOver {
 				config := b.streamOf(events.StreamRequests).CachedInfo().Config
 				config.Duplicates = 100 * time.Millisecond
 				_, err := b.js.UpdateStream(t.Context(), config)
 				testkit.Must(t, err)
 			}
 			b.config.Workers = 1 // the fake ledger lets two workers have one request at once
-			grant := b.refusing()
+			grant := b.denyPermission()
 			h := b.start()
 			b.publish(b.request("order", "acme"))
 			b.awaitSettled()
 			letter := b.found()
-			if !c.works {
+			if !c.runs {
 				h.stop(t)
 			}
 			if c.grants {
@@ -218,8 +218,8 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 			interrupted, err := OpenDeadLetters(t.Context(), undeletable{b.js})
 			testkit.Must(t, err)
 			r, err := interrupted.Replay(t.Context(), letter)
-			if c.works && !c.grants {
-				// It may have failed already, so that a newer one exists.
+			if c.runs && !c.grants {
+				// It may already have failed, so that a newer one exists.
 				if err != nil && !errors.Is(err, ErrNotRemoved) {
 					t.Fatal(err)
 				}
@@ -228,7 +228,7 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 				testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 			}
 			testkit.Equal(t, "number", r.Number, 1)
-			if c.works {
+			if c.runs {
 				b.awaitSettled()
 			}
 			if c.letters > 0 { // another number: that is a new replay
@@ -237,21 +237,21 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 				b.counts(c.outcomes, c.letters)
 				return
 			}
-			b.eventually("it is repeated, and stored again where the stream has forgotten it", func() bool {
+			b.eventually("the replay is repeated, and stored again if the window is over", func() bool {
 				again, err := interrupted.Replay(t.Context(), letter)
 				if !errors.Is(err, ErrNotRemoved) {
 					t.Fatal(err)
 				}
-				return again.Repeated == !c.forgets && again.Number == 1
+				return again.Repeated == !c.windowOver && again.Number == 1
 			})
 			_, err = b.letters().Replay(t.Context(), letter)
 			testkit.Must(t, err)
-			if !c.works {
+			if !c.runs {
 				b.start()
 			}
 			b.awaitSettled()
 			b.counts(c.outcomes, c.letters)
-			if !c.forgets { // else there are two messages, and the second may be claimed while the first runs
+			if !c.windowOver { // else the second message may be claimed while the first runs
 				testkit.Equal(t, "attempts", b.db.attempts("order"), 1)
 			}
 			testkit.Equal(t, "outcome id", b.outcomes()[1].ID(), events.OutcomeID(billing, "order", 1, events.TypeProvisioned))
@@ -259,10 +259,10 @@ func TestReplayInterruptedBeforeTheRemoval(t *testing.T) {
 	}
 }
 
-// The request has succeeded since, by another operator's replay: this one gets that outcome.
-func TestReplayOfWhatHasSucceededMeanwhile(t *testing.T) {
+// Another operator's replay has succeeded: this one publishes that outcome again.
+func TestReplayAfterAnotherReplaySucceeded(t *testing.T) {
 	b := newBundle(t)
-	grant := b.refusing()
+	grant := b.denyPermission()
 	b.start()
 	b.publish(b.request("order", "acme"))
 	b.awaitSettled()
@@ -271,12 +271,12 @@ func TestReplayOfWhatHasSucceededMeanwhile(t *testing.T) {
 	msg.Header[ReplayHeader] = []string{"1"}
 	b.publish(msg) // by hand
 	b.awaitSettled()
-	answers, err := b.config.Conn.SubscribeSync(events.TypeProvisioned)
+	subscription, err := b.config.Conn.SubscribeSync(events.TypeProvisioned)
 	testkit.Must(t, err)
 	r := b.replay()
-	answer, err := answers.NextMsg(testkit.Patience)
+	published, err := subscription.NextMsg(testkit.Patience)
 	testkit.Must(t, err)
-	e, err := events.Decode(answer.Header, answer.Data)
+	e, err := events.Decode(published.Header, published.Data)
 	testkit.Must(t, err)
 	testkit.Equal(t, "outcome id", e.ID(), events.OutcomeID(billing, "order", r.Number, events.TypeProvisioned))
 	b.awaitSettled()
@@ -286,7 +286,7 @@ func TestReplayOfWhatHasSucceededMeanwhile(t *testing.T) {
 // Statement 4.
 func TestReplayLeavesANewerDeadLetter(t *testing.T) {
 	b := newBundle(t)
-	b.refusing()
+	b.denyPermission()
 	b.start()
 	b.publish(b.request("order", "acme"))
 	b.awaitSettled()
@@ -297,7 +297,7 @@ func TestReplayLeavesANewerDeadLetter(t *testing.T) {
 	testkit.Equal(t, "its replay", fresh.Replay, 1)
 	gone, err := b.letters().Remove(t.Context(), old)
 	testkit.Must(t, err)
-	testkit.Equal(t, "the old one is gone", gone, true)
+	testkit.Equal(t, "the old one no longer existed", gone, true)
 	if _, err := b.letters().Replay(t.Context(), old); !errors.Is(err, ErrGone) {
 		t.Errorf("replay of the old one: %v", err)
 	}
@@ -308,7 +308,7 @@ func TestReplayLeavesANewerDeadLetter(t *testing.T) {
 // Statement 1.
 func TestReplayThatIsNotPublishedLeavesTheDeadLetter(t *testing.T) {
 	b := newBundle(t)
-	b.refusing()
+	b.denyPermission()
 	h := b.start()
 	b.publish(b.request("order", "acme"))
 	b.awaitSettled()
@@ -323,7 +323,7 @@ func TestReplayThatIsNotPublishedLeavesTheDeadLetter(t *testing.T) {
 	}
 	testkit.Equal(t, "dead letter", b.found().Sequence, letter.Sequence)
 
-	// Stored, but the PubAck lost: the same.
+	// The same if it is stored and the PubAck is lost.
 	h.stop(t)
 	js.after[events.TypeRequested] = 1
 	_, err = faulty.Replay(t.Context(), letter)
@@ -339,9 +339,9 @@ func TestReplayThatIsNotPublishedLeavesTheDeadLetter(t *testing.T) {
 }
 
 // Requests are stored by a stream with another name, for example after a mistake in its configuration.
-func TestReplayThatAnotherStreamTakes(t *testing.T) {
+func TestReplayThatAnotherStreamStores(t *testing.T) {
 	b := newBundle(t)
-	b.refusing()
+	b.denyPermission()
 	h := b.start()
 	b.publish(b.request("order", "acme"))
 	b.awaitSettled()
@@ -359,7 +359,7 @@ func TestReplayThatAnotherStreamTakes(t *testing.T) {
 
 func TestReplayOfAnOmittedOriginal(t *testing.T) {
 	b := newBundle(t)
-	grant := b.refusing()
+	grant := b.denyPermission()
 	b.start()
 	msg := b.request("order", "acme")
 	msg.Header["X-Large"] = []string{strings.Repeat("x", 64<<10-300)}
@@ -382,7 +382,7 @@ func TestReplayOfAnOmittedOriginal(t *testing.T) {
 	testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "PERMISSION_DENIED 1, PROVISIONED 1")
 }
 
-func TestReplayOfAnOmittedOriginalThatIsGone(t *testing.T) {
+func TestReplayOfAnOmittedOriginalThatIsDeleted(t *testing.T) {
 	b := newBundle(t, func(o *server.Options) { o.MaxPayload = 100_000 })
 	b.start()
 	large := bytes.Repeat([]byte("x"), 99_990) // the new headers do not fit
@@ -390,13 +390,13 @@ func TestReplayOfAnOmittedOriginalThatIsGone(t *testing.T) {
 	b.awaitSettled()
 	letter := b.found()
 	_, err := b.letters().Replay(t.Context(), letter)
-	Contains(t, "no room for its new headers", err, "max_payload")
+	Contains(t, "no space for its new headers", err, "max_payload")
 	if !errors.Is(err, ErrUnreplayable) {
 		t.Errorf("%v", err)
 	}
 	testkit.Must(t, b.streamOf(events.StreamRequests).DeleteMsg(t.Context(), first))
 	_, err = b.letters().Replay(t.Context(), letter)
-	Contains(t, "the original is gone", err, "TENANT_REQUESTS at sequence 1", "request it again")
+	Contains(t, "the original is deleted", err, "TENANT_REQUESTS at sequence 1", "request it again")
 	if !errors.Is(err, ErrUnreplayable) {
 		t.Errorf("%v", err)
 	}
@@ -426,7 +426,7 @@ func TestReplayOfAnUndecodableMessage(t *testing.T) {
 }
 
 // Statement 5: a forged message is rejected with the reason, and stays.
-func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
+func TestReplayRejectsForgedDeadLetters(t *testing.T) {
 	b := newBundle(t)
 	order := b.request("order", "acme")
 	key := events.RequestKey(billing, "order")
@@ -453,7 +453,7 @@ func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
 		{"no replay", key, with("Dead-Letter-Replay", ""), "Dead-Letter-Replay"},
 		{"a negative replay", key, with("Dead-Letter-Replay", "-1"), "Dead-Letter-Replay"},
 		{"the last replay", key, with("Dead-Letter-Replay", "2147483647"), "Dead-Letter-Replay"},
-		{"another's key", events.RequestKey(billing, "another"), with("", ""), "not that of the request"},
+		{"the key of another request", events.RequestKey(billing, "another"), with("", ""), "not that of the request"},
 		{"omitted, nowhere", key, with("Dead-Letter-Omitted", "yes"), "not there any more"},
 		{"omitted, elsewhere", key, func() nats.Header {
 			header := with("Dead-Letter-Omitted", "yes")
@@ -482,7 +482,7 @@ func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
 	slices.Sort(names)
 	testkit.Equal(t, "streams", fmt.Sprint(names), "[TENANT_DEAD_LETTERS TENANT_EVENTS TENANT_REQUESTS]")
 
-	// Nothing is wrong with this one.
+	// This one is valid.
 	b.plant(key, with("", ""), string(order.Data))
 	number, err := b.letters().Check(t.Context(), b.found())
 	testkit.Must(t, err)
@@ -494,8 +494,8 @@ func TestReplayRefusesWhatSomebodyElsePutThere(t *testing.T) {
 	b.counts(1, 0)
 }
 
-// An undecodable message is not in the ledger, so no number is used up.
-func TestReplayNumberOfWhatCannotBeDecoded(t *testing.T) {
+// An undecodable message is not in the ledger, so it uses up no number.
+func TestReplayNumberOfAnUndecodableMessage(t *testing.T) {
 	b := newBundle(t)
 	b.start()
 	for i, c := range []struct {

@@ -11,7 +11,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// A handler that has ended holds no resources, in this process or at the server.
+// A stopped handler holds no resources, in this process or on the server.
 func TestThousandStartsAndStops(t *testing.T) { //nolint:paralleltest // it counts resources of the process
 	const most = 1000
 	b := newBundleAlone(t)
@@ -19,7 +19,7 @@ func TestThousandStartsAndStops(t *testing.T) { //nolint:paralleltest // it coun
 		h := b.start()
 		h.stop(t)
 	}
-	round() // the client's permanent resources exist after this
+	round() // creates the client's permanent resources
 	level := b.resources()
 	ignore := goleak.IgnoreCurrent()
 	for range most {
@@ -28,11 +28,11 @@ func TestThousandStartsAndStops(t *testing.T) { //nolint:paralleltest // it coun
 	if err := goleak.Find(ignore); err != nil {
 		t.Error(err)
 	}
-	b.eventually("no more is held than at first", func() bool {
+	b.eventually("no resource is leaked", func() bool {
 		now := b.resources()
 		return now.subscriptions <= level.subscriptions && now.files <= level.files
 	})
-	t.Logf("at first %+v, after %d times %+v", level, most, b.resources())
+	t.Logf("before %+v, after %d restarts %+v", level, most, b.resources())
 	testkit.Equal(t, "consumers", b.streamOf(events.StreamRequests).CachedInfo().State.Consumers, 1)
 	testkit.Equal(t, "connections", b.server.NumClients(), 1)
 	// The next request is served.

@@ -18,24 +18,24 @@ import (
 // A request is acknowledged only after its outcome is stored: invariant 1.
 func TestNothingIsSettledBeforeItsOutcomeIsStored(t *testing.T) {
 	t.Parallel()
-	const all = 1 << 30
+	const always = 1 << 30
 	invalid := func(b *bundle) *nats.Msg { return b.request("order", "not an id") }
 	garbage := func(*bundle) *nats.Msg { return nats.NewMsg(events.TypeRequested) }
 	valid := func(b *bundle) *nats.Msg { return b.request("order", "acme") }
 	for name, c := range map[string]struct {
-		message           func(*bundle) *nats.Msg
-		fails             string
-		lost              bool // the publication is stored, its PubAck lost
-		outcomes, letters int  // while it fails
-		finally, buried   int  // after recovery
+		message                     func(*bundle) *nats.Msg
+		fails                       string
+		lost                        bool // the publication is stored, its PubAck lost
+		outcomes, letters           int  // while it fails
+		outcomesAfter, lettersAfter int  // after recovery
 	}{
-		"success, no outcome":         {message: valid, fails: events.TypeProvisioned, finally: 1},
-		"success, PubAck lost":        {message: valid, fails: events.TypeProvisioned, lost: true, outcomes: 1, finally: 1},
-		"failure, no dead letter":     {message: invalid, fails: events.SubjectDeadLetterPrefix, finally: 1, buried: 1},
-		"failure, no outcome":         {message: invalid, fails: events.TypeProvisioningFailed, letters: 1, finally: 1, buried: 1},
-		"failure, outcome's ack lost": {message: invalid, fails: events.TypeProvisioningFailed, lost: true, outcomes: 1, letters: 1, finally: 1, buried: 1},
-		"undecodable, no dead letter": {message: garbage, fails: events.SubjectDeadLetterPrefix, finally: 1, buried: 1},
-		"undecodable, no outcome":     {message: garbage, fails: events.TypeProvisioningFailed, letters: 1, finally: 1, buried: 1},
+		"success, no outcome":         {message: valid, fails: events.TypeProvisioned, outcomesAfter: 1},
+		"success, PubAck lost":        {message: valid, fails: events.TypeProvisioned, lost: true, outcomes: 1, outcomesAfter: 1},
+		"failure, no dead letter":     {message: invalid, fails: events.SubjectDeadLetterPrefix, outcomesAfter: 1, lettersAfter: 1},
+		"failure, no outcome":         {message: invalid, fails: events.TypeProvisioningFailed, letters: 1, outcomesAfter: 1, lettersAfter: 1},
+		"failure, outcome's ack lost": {message: invalid, fails: events.TypeProvisioningFailed, lost: true, outcomes: 1, letters: 1, outcomesAfter: 1, lettersAfter: 1},
+		"undecodable, no dead letter": {message: garbage, fails: events.SubjectDeadLetterPrefix, outcomesAfter: 1, lettersAfter: 1},
+		"undecodable, no outcome":     {message: garbage, fails: events.TypeProvisioningFailed, letters: 1, outcomesAfter: 1, lettersAfter: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBundle(t)
@@ -44,7 +44,7 @@ func TestNothingIsSettledBeforeItsOutcomeIsStored(t *testing.T) {
 			if c.lost {
 				faults = js.after
 			}
-			faults[c.fails] = all
+			faults[c.fails] = always
 			h := b.start(func(c *Config) { c.JetStream = js })
 			b.publish(c.message(b))
 			for range 3 {
@@ -53,12 +53,12 @@ func TestNothingIsSettledBeforeItsOutcomeIsStored(t *testing.T) {
 			testkit.Equal(t, "acknowledgements pending", b.consumer().NumAckPending, 1)
 			b.counts(c.outcomes, c.letters)
 			if err := h.Err(); !errors.Is(err, errInjected) {
-				t.Errorf("Err is %v and does not say why nothing gets out", err)
+				t.Errorf("Err is %v, want the error of the publication", err)
 			}
 			js.heal()
 			b.awaitSettled()
-			b.counts(c.finally, c.buried)
-			b.eventually("ready again", func() bool { return h.Err() == nil })
+			b.counts(c.outcomesAfter, c.lettersAfter)
+			b.eventually("the handler is ready", func() bool { return h.Err() == nil })
 			testkit.Equal(t, "deliveries", b.consumer().Delivered.Consumer, 1)
 		})
 	}
@@ -77,9 +77,9 @@ func TestDeadLetterComesBeforeTheOutcome(t *testing.T) {
 		events.DeadLetterSubject(events.RequestKey(billing, "order"))+" "+events.TypeProvisioningFailed)
 }
 
-// A process that ends between the durable steps leaves a message that the next one completes, with the same outcome and
-// no second dead letter.
-func TestTheNextProcessTakesOverBetweenAnyTwoSteps(t *testing.T) {
+// If a process ends between two durable steps, the next one completes the delivery with the same outcome and no second
+// dead letter.
+func TestNextProcessCompletesAnInterruptedDelivery(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		tenant, fails string
@@ -114,7 +114,7 @@ func TestTheNextProcessTakesOverBetweenAnyTwoSteps(t *testing.T) {
 			b.start()
 			b.awaitSettled()
 			if took := time.Since(begin); took > b.config.Topology.AckWait/2 {
-				t.Errorf("the message came back after %s: not handed back, but after AckWait", took)
+				t.Errorf("the message was redelivered after %s: it was not released", took)
 			}
 			want := events.OutcomeID(billing, "order", 0, events.TypeProvisioningFailed)
 			letters := 1
@@ -127,8 +127,8 @@ func TestTheNextProcessTakesOverBetweenAnyTwoSteps(t *testing.T) {
 	}
 }
 
-// A stream is deleted while the handler runs: requests wait. The handler recreates it, or continues once an operator
-// has done so if it may not.
+// While a stream is deleted, requests wait. The handler recreates it, or, if it may not, continues once an operator
+// recreates it.
 func TestDeletedStreamStopsAcknowledging(t *testing.T) {
 	t.Parallel()
 	for stream, tenant := range map[string]string{events.StreamEvents: "acme", events.StreamDeadLetters: "not an id"} {
@@ -158,7 +158,7 @@ func TestDeletedStreamStopsAcknowledging(t *testing.T) {
 	}
 }
 
-// The server becomes unavailable while an outcome is to be published, and comes back with its files.
+// The server becomes unavailable before an outcome is published, and restarts with its files.
 func TestServerRestartLosesNothing(t *testing.T) {
 	b := newBundle(t)
 	entered, release := b.block()
@@ -170,22 +170,22 @@ func TestServerRestartLosesNothing(t *testing.T) {
 	release()
 	b.eventually("not ready", func() bool { return h.Err() != nil })
 	b.server.start(t)
-	b.eventually("connected", b.config.Conn.IsConnected)
+	b.eventually("the client is reconnected", b.config.Conn.IsConnected)
 	b.awaitSettled()
 	b.counts(4, 0)
 	b.eventually("ready", func() bool { return h.Err() == nil })
 	testkit.Equal(t, "attempts of a request", b.db.attempts("order-tenant_0"), 1)
 }
 
-// A missing PubAck is given up after the publication's own timeout, or at the end of the drain.
+// A publication without a PubAck ends at its own timeout, or at the end of the drain.
 func TestPublicationWaitsNoLongerThanTheDrain(t *testing.T) {
 	b := newBundle(t)
-	js := &silent{JetStream: b.js, probed: make(chan struct{}, 10), ended: make(chan error, 10)}
+	js := &silent{JetStream: b.js, published: make(chan struct{}, 10), ended: make(chan error, 10)}
 	h := b.start(func(c *Config) { c.JetStream, c.DrainTimeout = js, time.Millisecond })
 	b.publish(b.request("order", "acme"))
-	testkit.Receive(t, "a publication", js.probed)
+	testkit.Receive(t, "a publication", js.published)
 	h.stop(t)
-	testkit.Equal(t, "the end of the publication", testkit.Receive(t, "it", js.ended), context.Canceled) // not its own timeout
+	testkit.Equal(t, "error of the publication", testkit.Receive(t, "its error", js.ended), context.Canceled) // not its timeout
 	b.start()
 	b.awaitSettled()
 	b.counts(1, 0)
@@ -194,21 +194,21 @@ func TestPublicationWaitsNoLongerThanTheDrain(t *testing.T) {
 // silent is a JetStream that never confirms.
 type silent struct {
 	jetstream.JetStream
-	probed chan struct{}
-	ended  chan error
+	published chan struct{}
+	ended     chan error
 }
 
 func (s *silent) PublishMsg(ctx context.Context, _ *nats.Msg, _ ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	s.probed <- struct{}{}
+	s.published <- struct{}{}
 	<-ctx.Done()
 	s.ended <- ctx.Err()
 	return nil, ctx.Err()
 }
 
-// A panic between the steps affects only that delivery: its message is redelivered, other work continues.
-func TestPanicIsOneDeliverysTrouble(t *testing.T) {
+// A panic between the steps affects one delivery: its message is redelivered, other work continues.
+func TestPanicAffectsOneDelivery(t *testing.T) {
 	b := newBundle(t)
-	b.db.panics = 2
+	b.db.claimPanics = 2
 	b.start()
 	b.publishTenants(5)
 	b.awaitSettled()
@@ -217,15 +217,15 @@ func TestPanicIsOneDeliverysTrouble(t *testing.T) {
 }
 
 // The worker for which a half-open breaker waits may panic.
-func TestPanicWhileTheGateWaitsForWork(t *testing.T) {
+func TestPanicWhileTheBreakerIsHalfOpen(t *testing.T) {
 	b := newBundle(t)
 	b.config.Workers = 1
 	h := b.start()
 	b.db.unplug()
 	b.publish(b.request("order-a", "a"))
-	b.eventually("the outage is noticed", func() bool { return h.Err() != nil })
+	b.eventually("the outage is detected", func() bool { return h.Err() != nil })
 	b.db.mu.Lock()
-	b.db.panics, b.db.away = 3, nil
+	b.db.claimPanics, b.db.unavailable = 3, nil
 	b.db.mu.Unlock()
 	b.publish(b.request("order-b", "b"))
 	b.awaitSettled()
@@ -238,7 +238,7 @@ func TestRetriedRequestsBlockNoOthers(t *testing.T) {
 	b := newBundle(t)
 	const most, postponed = 10, 30
 	was := b.consumer().Config
-	testkit.Equal(t, "max_ack_pending of a consumer that was made here", was.MaxAckPending, -1)
+	testkit.Equal(t, "max_ack_pending of the consumer", was.MaxAckPending, -1)
 	was.MaxAckPending = most // as an earlier version set it, with a smaller number
 	_, err := b.js.UpdateConsumer(t.Context(), events.StreamRequests, was)
 	testkit.Must(t, err)
@@ -254,5 +254,5 @@ func TestRetriedRequestsBlockNoOthers(t *testing.T) {
 		b.publish(b.request(fmt.Sprint(i), fmt.Sprintf("bad-%d", i)))
 	}
 	b.publish(b.request("good", "good"))
-	b.eventually("the good one is provisioned", func() bool { return len(b.outcomes()) == 1 })
+	b.eventually("the good request is provisioned", func() bool { return len(b.outcomes()) == 1 })
 }

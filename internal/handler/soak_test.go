@@ -4,4 +4,4 @@ package handler
 
 import "testing"
 
-func TestSoakNoPullRequestIsForgotten(t *testing.T) { rememberPulls(t, 50) }
+func TestSoakNoPullRequestIsLost(t *testing.T) { checkPulls(t, 50) }

@@ -19,7 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// rawPublisher can write any header block, also those that the client library refuses.
+// rawPublisher can write any header block, also those that the client library rejects.
 type rawPublisher struct {
 	t       *testing.T
 	conn    net.Conn
@@ -45,7 +45,7 @@ func (s *natsServer) rawPublisher(t *testing.T) *rawPublisher {
 	return p
 }
 
-// read receives the server's lines, and answers its pings: otherwise it closes the connection.
+// read receives the server's lines, and answers its pings, so that it does not close the connection.
 func (p *rawPublisher) read() {
 	defer close(p.answers)
 	for from := bufio.NewReader(p.conn); ; {
@@ -82,10 +82,10 @@ func (p *rawPublisher) publish(subject, header, body string) {
 	select {
 	case answer := <-p.answers:
 		if !strings.HasPrefix(answer, "PONG") {
-			p.t.Fatalf("the server answers %q", answer)
+			p.t.Fatalf("the server returned %q", answer)
 		}
 	case <-time.After(testkit.Patience):
-		p.t.Fatal("the server does not answer")
+		p.t.Fatal("no response from the server")
 	}
 }
 
@@ -124,7 +124,7 @@ func statusBlocks() map[string]string {
 	return blocks
 }
 
-// Every stored message is a message: each has its outcome and is acknowledged, and those behind it are served.
+// Each such message has an outcome and is acknowledged, and does not block later messages.
 func TestMessagesThatLookLikeAStatusAreSettled(t *testing.T) {
 	b := newBundle(t)
 	b.start()
@@ -134,7 +134,7 @@ func TestMessagesThatLookLikeAStatusAreSettled(t *testing.T) {
 		raw.publish(events.TypeRequested, blocks[name], "")
 	}
 	b.publish(b.request("order", "acme"))
-	b.eventually("all is stored", func() bool {
+	b.eventually("all messages are stored", func() bool {
 		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == uint64(len(blocks)+1)
 	})
 	b.awaitSettled()
@@ -144,9 +144,9 @@ func TestMessagesThatLookLikeAStatusAreSettled(t *testing.T) {
 	testkit.Equal(t, "dead letters", len(b.list(Filter{})), len(blocks))
 }
 
-// The same for all readers of a stream: in pages of headers, in order, one by one; also with allow_direct, for which
-// the client library reads in another way.
-func TestReadersSeeMessagesThatLookLikeAStatus(t *testing.T) {
+// All readers of a stream return such messages: in pages of headers, in order, one by one; also with allow_direct, for
+// which the client library reads in another way.
+func TestReadersReturnMessagesThatLookLikeAStatus(t *testing.T) {
 	t.Parallel()
 	for name, direct := range map[string]bool{"plain": false, "allow_direct": true} {
 		t.Run(name, func(t *testing.T) {
@@ -166,7 +166,7 @@ func TestReadersSeeMessagesThatLookLikeAStatus(t *testing.T) {
 			}
 			ctx := t.Context()
 			for _, stream := range []string{events.StreamDeadLetters, events.StreamEvents} {
-				b.eventually("all is stored", func() bool {
+				b.eventually("all messages are stored", func() bool {
 					return b.streamOf(stream).CachedInfo().State.LastSeq == uint64(len(blocks))
 				})
 			}
@@ -206,7 +206,7 @@ func TestReadersSeeMessagesThatLookLikeAStatus(t *testing.T) {
 }
 
 // A reader resumes at its position when its consumer is deleted, or the server restarts.
-func TestReaderGoesOnWhereItWas(t *testing.T) {
+func TestReaderResumesAtItsPosition(t *testing.T) {
 	t.Parallel()
 	for name, from := range map[string]ReadFrom{
 		"start": {Start: true}, "since": {Since: time.Now().Add(-time.Hour)}, "new": {},
@@ -241,7 +241,7 @@ func TestReaderGoesOnWhereItWas(t *testing.T) {
 			readAll()
 			b.server.stop()
 			b.server.start(t)
-			b.eventually("the server is back", func() bool {
+			b.eventually("the server is available", func() bool {
 				_, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: events.TypeProvisioned, Data: fmt.Append(nil, n+1)})
 				if err == nil {
 					n++
@@ -262,7 +262,7 @@ func TestReaderGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
-func TestReaderOfAStreamThatIsNotThere(t *testing.T) {
+func TestReaderOfAMissingStream(t *testing.T) {
 	b := newBundle(t)
 	for _, from := range []ReadFrom{{}, {Start: true}} {
 		if _, err := OpenReader(t.Context(), b.js, "NOT_THERE", from); !errors.Is(err, jetstream.ErrStreamNotFound) {

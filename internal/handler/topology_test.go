@@ -14,7 +14,7 @@ import (
 
 const days = 24 * time.Hour
 
-// bare is a server on which nothing has been created.
+// bare is a server without streams.
 func bare(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	t.Parallel()
@@ -41,13 +41,13 @@ func Contains(t *testing.T, what string, err error, parts ...string) {
 	}
 	for _, part := range parts {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%s: %q does not say %q", what, err, part)
+			t.Errorf("%s: %q does not contain %q", what, err, part)
 		}
 	}
 }
 
 // The contract, section 1.
-func TestEnsureCreatesWhatTheContractSays(t *testing.T) {
+func TestEnsureFollowsTheContract(t *testing.T) {
 	js := bare(t)
 	_, err := managed.Ensure(t.Context(), js)
 	testkit.Must(t, err)
@@ -111,7 +111,7 @@ func TestEnsureAgainChangesNothing(t *testing.T) {
 	}
 }
 
-func TestEnsureByFourAtOnce(t *testing.T) {
+func TestConcurrentEnsure(t *testing.T) {
 	js := bare(t)
 	var all sync.WaitGroup
 	for range 4 {
@@ -146,7 +146,7 @@ func TestEnsureRefusesContradictions(t *testing.T) {
 		stream   int
 		change   func(*stream)
 		replicas int
-		says     []string
+		want     []string
 	}{
 		"retention":            {requests, func(s *stream) { s.Retention = jetstream.WorkQueuePolicy }, 1, []string{"retention", "WorkQueue", "Limits"}},
 		"interest":             {outcomes, func(s *stream) { s.Retention = jetstream.InterestPolicy }, 1, []string{"retention", "Interest", "Limits"}},
@@ -176,10 +176,10 @@ func TestEnsureRefusesContradictions(t *testing.T) {
 			for _, manage := range []bool{true, false} {
 				topology := Topology{Replicas: c.replicas, Manage: manage, AckWait: time.Minute}
 				_, err := topology.Ensure(t.Context(), js)
-				Contains(t, name, err, append(c.says, managed.streams()[c.stream].Name)...)
+				Contains(t, name, err, append(c.want, managed.streams()[c.stream].Name)...)
 			}
 			if _, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer); err == nil {
-				t.Error("the consumer was created on refused streams")
+				t.Error("the consumer was created on rejected streams")
 			}
 		})
 	}
@@ -201,7 +201,7 @@ func TestEnsureRefusesAContradictingConsumer(t *testing.T) {
 	type consumer = jetstream.ConsumerConfig
 	for name, c := range map[string]struct {
 		change func(*consumer)
-		says   []string
+		want   []string
 	}{
 		"ack_policy":      {func(c *consumer) { c.AckPolicy = jetstream.AckAllPolicy }, []string{"ack_policy", "AckAll", "AckExplicit"}},
 		"max_deliver":     {func(c *consumer) { c.MaxDeliver = 8 }, []string{"max_deliver", "8", "-1"}},
@@ -225,17 +225,17 @@ func TestEnsureRefusesAContradictingConsumer(t *testing.T) {
 				topology := managed
 				topology.Manage = manage
 				_, err = topology.Ensure(t.Context(), js)
-				Contains(t, name, err, append(c.says, events.DurableConsumer)...)
+				Contains(t, name, err, append(c.want, events.DurableConsumer)...)
 			}
 		})
 	}
 }
 
-func TestEnsureThatMayNotCreateSaysWhatToDo(t *testing.T) {
+func TestUnmanagedEnsureNamesTheFix(t *testing.T) {
 	js := bare(t)
 	checking := Topology{Replicas: 1, AckWait: time.Minute}
 	_, err := checking.Ensure(t.Context(), js)
-	Contains(t, "nothing there", err, events.StreamRequests, events.StreamEvents, events.StreamDeadLetters,
+	Contains(t, "no streams", err, events.StreamRequests, events.StreamEvents, events.StreamDeadLetters,
 		"NATS_MANAGE_STREAMS=true")
 	for _, s := range managed.streams() {
 		_, err := js.CreateStream(t.Context(), s)
@@ -245,7 +245,7 @@ func TestEnsureThatMayNotCreateSaysWhatToDo(t *testing.T) {
 	Contains(t, "no consumer", err, events.DurableConsumer, "NATS_MANAGE_STREAMS=true")
 }
 
-func TestEnsureSetsAckWaitWhereItManages(t *testing.T) {
+func TestManagedEnsureSetsAckWait(t *testing.T) {
 	js := bare(t)
 	ackWait := func() time.Duration {
 		c, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)

@@ -71,10 +71,10 @@ func (b *bundle) keysOf() string {
 	return strings.Join(letters, "\n")
 }
 
-// makeRequestsAgain deletes the stream of requests and creates it again, so that its sequences start at 1. The server
-// may restore messages of a stream that is recreated at once (seen with 2.15.2), so this repeats it until the stream is
+// recreateRequests deletes and recreates the stream of requests, so that its sequences start at 1. The server may
+// restore messages of a stream that is recreated at once (seen with 2.15.2), so this repeats it until the stream is
 // empty.
-func (b *bundle) makeRequestsAgain() {
+func (b *bundle) recreateRequests() {
 	b.t.Helper()
 	b.eventually("the stream of requests is empty", func() bool {
 		testkit.Must(b.t, b.js.DeleteStream(b.t.Context(), events.StreamRequests))
@@ -85,7 +85,7 @@ func (b *bundle) makeRequestsAgain() {
 }
 
 // A publisher that knows how keys are computed cannot replace another's dead letter or suppress another's outcome, not
-// even in advance. Earlier versions computed them of stream and sequence, in place of source and id.
+// even in advance. Earlier versions computed them from stream and sequence, in place of source and id.
 func TestNoPublisherTakesTheKeyOfAnUndecodableMessage(t *testing.T) {
 	t.Parallel()
 	for _, source := range []string{
@@ -101,7 +101,7 @@ func TestNoPublisherTakesTheKeyOfAnUndecodableMessage(t *testing.T) {
 			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), "INVALID_TENANT_ID 3, UNDECODABLE_EVENT 3")
 			for _, body := range []string{"of a customer", "of another", "of a third"} {
 				if !slices.Contains(b.bodies(), body) {
-					t.Errorf("the dead letter of the message %q is gone", body)
+					t.Errorf("no dead letter of the message %q", body)
 				}
 			}
 			b.keysOf()
@@ -109,7 +109,7 @@ func TestNoPublisherTakesTheKeyOfAnUndecodableMessage(t *testing.T) {
 	}
 }
 
-// Other requests of this kind: the message uses only its own key.
+// Each undecodable message has its own key, whatever its body and headers.
 func TestEachUndecodableMessageHasItsOwnDeadLetter(t *testing.T) {
 	t.Parallel()
 	for name, messages := range map[string][]*nats.Msg{
@@ -145,8 +145,8 @@ func TestEachUndecodableMessageHasItsOwnDeadLetter(t *testing.T) {
 	}
 }
 
-// A stream of requests that was deleted and recreated counts from 1 again, and holds other messages.
-func TestUndecodableMessagesOfAStreamThatWasMadeAgain(t *testing.T) {
+// A recreated stream of requests counts from 1 again, and holds other messages.
+func TestUndecodableMessagesOfARecreatedStream(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
 	// By sequence: the same bodies, the same Nats-Msg-Id, both, other bodies, empty ones.
@@ -155,7 +155,7 @@ func TestUndecodableMessagesOfAStreamThatWasMadeAgain(t *testing.T) {
 	b.counts(5, 5)
 	before := b.keysOf()
 	h.stop(t)
-	b.makeRequestsAgain()
+	b.recreateRequests()
 	b.start()
 	b.publish(garbage("the same", ""), garbage("sixth", "m3"), garbage("the same", "m4"), garbage("another", ""), garbage("", ""))
 	b.awaitSettled()
@@ -165,7 +165,7 @@ func TestUndecodableMessagesOfAStreamThatWasMadeAgain(t *testing.T) {
 	after := b.keysOf()
 	for _, key := range strings.Split(before, "\n") {
 		if !strings.Contains(after, key) {
-			t.Errorf("dead letter %s is gone", key)
+			t.Errorf("dead letter %s is missing", key)
 		}
 	}
 }
@@ -182,13 +182,13 @@ func TestUndecodableMessageHasOneKey(t *testing.T) {
 	b.counts(2, 2)
 	keys := b.keysOf()
 	for _, between := range []func(){
-		func() {}, // the consumer is created again
+		func() {}, // the consumer is recreated
 		func() { b.server.stop(); b.server.start(t) },
 	} {
 		h.stop(t)
 		testkit.Must(t, b.js.DeleteConsumer(t.Context(), events.StreamRequests, events.DurableConsumer))
 		between()
-		b.eventually("the server answers", func() bool {
+		b.eventually("the server is available", func() bool {
 			_, err := b.js.Stream(t.Context(), events.StreamRequests)
 			return err == nil
 		})
@@ -239,7 +239,7 @@ func TestDeadLettersOfEarlierVersions(t *testing.T) {
 	testkit.Must(t, err)
 	gone, err := b.letters().Remove(t.Context(), third)
 	testkit.Must(t, err)
-	testkit.Equal(t, "gone before", gone, false)
+	testkit.Equal(t, "no longer existed", gone, false)
 
 	for _, sequence := range []uint64{first, first + 1} {
 		letter, err := b.letters().Find(t.Context(), oldKey(sequence))
@@ -261,14 +261,14 @@ func TestDeadLettersOfEarlierVersions(t *testing.T) {
 }
 
 // The key of an undecodable message is compared with what the dead letter holds.
-func TestReplayRefusesAChangedUndecodableMessage(t *testing.T) {
+func TestReplayRejectsAChangedUndecodableMessage(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
 	b.publish(garbage("please", ""))
 	b.awaitSettled()
 	h.stop(t)
-	whole := b.deadLetter()
-	key := strings.TrimPrefix(whole.Subject, events.SubjectDeadLetterPrefix)
+	unchanged := b.deadLetter()
+	key := strings.TrimPrefix(unchanged.Subject, events.SubjectDeadLetterPrefix)
 	for name, change := range map[string]func(m *nats.Msg){
 		"body":            func(m *nats.Msg) { m.Data = []byte("something else") },
 		"body, a request": func(m *nats.Msg) { m.Data = b.request("order", "acme").Data },
@@ -283,10 +283,10 @@ func TestReplayRefusesAChangedUndecodableMessage(t *testing.T) {
 			m.Subject = events.DeadLetterSubject(events.UndecodableKey("OTHER", 1, b.found().Stored, m.Data))
 		},
 	} {
-		whole.Header.Del(jetstream.ExpectedLastSubjSeqHeader)
-		whole.Header.Del(jetstream.MsgIDHeader)
-		msg := &nats.Msg{Subject: whole.Subject, Header: nats.Header{}, Data: whole.Data}
-		for name, values := range whole.Header {
+		unchanged.Header.Del(jetstream.ExpectedLastSubjSeqHeader)
+		unchanged.Header.Del(jetstream.MsgIDHeader)
+		msg := &nats.Msg{Subject: unchanged.Subject, Header: nats.Header{}, Data: unchanged.Data}
+		for name, values := range unchanged.Header {
 			msg.Header[name] = slices.Clone(values)
 		}
 		change(msg)
@@ -298,22 +298,21 @@ func TestReplayRefusesAChangedUndecodableMessage(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		testkit.Must(t, b.streamOf(events.StreamDeadLetters).Purge(t.Context()))
-		b.publish(&nats.Msg{Subject: events.DeadLetterSubject(key), Header: whole.Header, Data: whole.Data})
+		b.publish(&nats.Msg{Subject: events.DeadLetterSubject(key), Header: unchanged.Header, Data: unchanged.Data})
 	}
 	testkit.Equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(1))
 	r := b.replay()
 	testkit.Equal(t, "the unchanged one", r.Number, 1)
 }
 
-// large is a message whose headers leave no room for the reasons of a dead letter.
+// large makes the headers so long that the reasons of a dead letter do not fit.
 func large(msg *nats.Msg) *nats.Msg {
 	msg.Header["X-Large"] = []string{strings.Repeat("x", 64<<10-300)}
 	return msg
 }
 
-// A dead letter that refers to its original is not replayed with the message that a recreated stream has at that
-// sequence.
-func TestReplayRefusesAnotherMessageInTheOriginalsPlace(t *testing.T) {
+// A dead letter that refers to its original is not replayed with the message of a recreated stream at that sequence.
+func TestReplayRejectsAnotherMessageAtItsSequence(t *testing.T) {
 	t.Parallel()
 	for name, msg := range map[string]func(b *bundle) *nats.Msg{
 		"undecodable": func(*bundle) *nats.Msg { return large(garbage("please", "")) },
@@ -355,10 +354,10 @@ func TestReplayRefusesAnotherMessageInTheOriginalsPlace(t *testing.T) {
 			refused("another time")
 			letter = b.found()
 
-			b.makeRequestsAgain()
+			b.recreateRequests()
 			testkit.Equal(t, "sequence of another customer's", b.publish(b.request("another", "umbrella")), sequence)
 			refused("another message")
-			b.makeRequestsAgain()
+			b.recreateRequests()
 			testkit.Equal(t, "sequence of the same again", b.publish(msg(b)), sequence)
 			refused("the same body, stored later")
 			testkit.Equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(1))

@@ -9,7 +9,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-func TestPulse(t *testing.T) {
+func TestWatchdog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var never time.Time
@@ -27,35 +27,35 @@ func TestPulse(t *testing.T) {
 			// Progress of workers and the prober counts only while intake waits for them.
 			p.touch()
 			if err := p.err(never); (err != nil) != (at == stateServer) {
-				t.Errorf("%s, others got on: %v", where.name, err)
+				t.Errorf("%s, workers made progress: %v", where.name, err)
 			}
 			time.Sleep(where.patience + time.Second)
 			if err := p.err(time.Now()); (err != nil) != (at == stateServer) {
-				t.Errorf("%s, a step has moved: %v", where.name, err)
+				t.Errorf("%s, a step made progress: %v", where.name, err)
 			}
 			p.setState(at)
 			if err := p.err(never); err != nil {
-				t.Errorf("%s, intake got on: %v", where.name, err)
+				t.Errorf("%s, intake made progress: %v", where.name, err)
 			}
 		}
 	})
 }
 
-// hang simulates that intake, and everything it waits for, made no progress for an hour.
+// hang simulates that intake, workers and prober made no progress for an hour.
 func (w *watchdog) hang() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.last = time.Now().Add(-time.Hour)
 }
 
-// Neither an idle stream nor an unavailable database is a reason for a restart; no progress is one.
-func TestAlive(t *testing.T) {
+// An idle stream or an unavailable database is no reason for a restart; a lack of progress is one.
+func TestLiveness(t *testing.T) {
 	b := newBundle(t)
 	entered, release := b.block()
 	h := b.start()
 	testkit.Must(t, h.Liveness())
 	h.watchdog.hang()
-	b.eventually("intake looks up where there is nothing to do", func() bool { return h.Liveness() == nil })
+	b.eventually("idle intake makes progress", func() bool { return h.Liveness() == nil })
 
 	b.publishTenants(5)
 	testkit.Receive(t, "work begins", entered)
@@ -67,11 +67,11 @@ func TestAlive(t *testing.T) {
 	testkit.Must(t, h.Liveness()) // a step has begun just now
 	release()
 	b.awaitSettled()
-	b.eventually("nothing is in hand", func() bool { return h.InFlight() == 0 })
+	b.eventually("nothing is in flight", func() bool { return h.InFlight() == 0 })
 
 	b.db.unplug()
 	b.publishTenants(6)
 	b.eventually("intake pauses", func() bool { return h.breaker.err() != nil })
 	h.watchdog.hang()
-	b.eventually("the prober asks", func() bool { return h.watchdog.err(time.Time{}) == nil })
+	b.eventually("the prober makes progress", func() bool { return h.watchdog.err(time.Time{}) == nil })
 }

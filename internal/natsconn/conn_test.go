@@ -13,7 +13,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// An error that each message meets is logged once, or a few times where its text names the message.
+// An error of every message is logged once, or a few times if its text names the message.
 func TestNATSErrorsAreCounted(t *testing.T) {
 	t.Parallel()
 	url := natstest.Start(t, func(o *server.Options) {
@@ -36,7 +36,7 @@ func TestNATSErrorsAreCounted(t *testing.T) {
 	}
 	testkit.Must(t, nc.Publish("denied.last", nil))
 	testkit.Must(t, nc.Flush())
-	testkit.Eventually(t, "the last error is known", func() bool {
+	testkit.Eventually(t, "the last error is received", func() bool {
 		err := nc.LastError()
 		return err != nil && strings.Contains(err.Error(), "denied.last")
 	})

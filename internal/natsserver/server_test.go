@@ -13,7 +13,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The embedded server's own warnings, which its clients can cause, are counted too.
+// The embedded server's own warnings, which its clients can cause, are also counted.
 func TestReportsOfTheEmbeddedServerAreCounted(t *testing.T) {
 	t.Parallel()
 	var written testkit.Output
@@ -43,7 +43,7 @@ func newEmbedded(t *testing.T, dir string) (*Server, *testkit.Output) {
 	return e, log
 }
 
-// While its directory cannot be written to, the server is not replaced, and reports why; a stop does not wait for that.
+// While its directory is missing, the server cannot restart and reports why. A stop does not wait for the directory.
 func TestEmbeddedServerWaitsForItsDirectory(t *testing.T) {
 	t.Parallel()
 	for name, back := range map[string]bool{"until it is back": true, "until it is stopped": false} {
@@ -64,7 +64,7 @@ func TestEmbeddedServerWaitsForItsDirectory(t *testing.T) {
 	}
 }
 
-// Another program's stream that cannot be recovered is no reason for a restart: our streams work.
+// Another program's stream that cannot be recovered is no reason for a restart: the service's streams work.
 func TestEmbeddedServerWithAForeignStream(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -74,25 +74,25 @@ func TestEmbeddedServerWithAForeignStream(t *testing.T) {
 	testkit.Must(t, os.WriteFile(filepath.Join(foreign, "meta.sum"), []byte("garbage"), 0o644))
 	e, _ := newEmbedded(t, dir)
 	if status := e.Current().Healthz(nil); status.Error == "" {
-		t.Fatal("the server does not mind it; this test shows nothing")
+		t.Fatal("the server reports no error, so this test proves nothing")
 	}
 	testkit.Must(t, e.health())
 }
 
-// A stream that is being made has a directory before the server lists it, for seconds on a slow disk: that is no reason
-// to restart the server.
-func TestEmbeddedServerWithAStreamBeingMade(t *testing.T) {
+// A stream that is being created has a directory before the server lists it, for seconds on a slow disk. That is no
+// reason for a restart.
+func TestEmbeddedServerWithAStreamBeingCreated(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	e, _ := newEmbedded(t, dir)
 	testkit.Must(t, os.MkdirAll(filepath.Join(dir, "jetstream", "$G", "streams", events.StreamDeadLetters), 0o755))
 	if status := e.Current().Healthz(nil); status.Error == "" {
-		t.Fatal("the server does not mind it; this test shows nothing")
+		t.Fatal("the server reports no error, so this test proves nothing")
 	}
 	testkit.Must(t, e.health())
 }
 
-// A stream that was there before the server, and that the server does not list, could not be recovered.
+// A stream that existed before the server started, and that the server does not list, could not be recovered.
 func TestEmbeddedServerWithADamagedStream(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -104,5 +104,5 @@ func TestEmbeddedServerWithADamagedStream(t *testing.T) {
 	e, log := newEmbedded(t, dir)
 	why := testkit.Logged(t, log, "could not restart embedded NATS server; retrying", "error")
 	testkit.Contains(t, "the reason", why, "could not be recovered")
-	testkit.Contains(t, "what /readyz says", e.Err().Error(), "could not be recovered")
+	testkit.Contains(t, "the reason in /readyz", e.Err().Error(), "could not be recovered")
 }

@@ -29,7 +29,7 @@ type bundle struct {
 	t      *testing.T
 	server *server.Server
 	js     jetstream.JetStream
-	reason atomic.Pointer[error] // why no requests are taken
+	reason atomic.Pointer[error] // why requests are not taken
 	offset atomic.Int64          // of the clock, in nanoseconds
 }
 
@@ -115,13 +115,12 @@ func (b *bundle) html() string {
 	return w.Body.String()
 }
 
-// shows asserts that the page has every part, at once or as soon as its sources answer in time: on a busy machine a
-// source may time out.
+// shows asserts that the page has every part. It retries, because a source may time out on a busy machine.
 func (b *bundle) shows(parts ...string) (html string) {
 	b.t.Helper()
 	html = b.html()
-	lacking := func(part string) bool { return !strings.Contains(html, part) }
-	for begin := time.Now(); slices.ContainsFunc(parts, lacking) && time.Since(begin) < testkit.Patience; {
+	missing := func(part string) bool { return !strings.Contains(html, part) }
+	for begin := time.Now(); slices.ContainsFunc(parts, missing) && time.Since(begin) < testkit.Patience; {
 		time.Sleep(cacheFor / 10)
 		b.pass(-time.Minute) // keep the time of the next page the same
 		html = b.html()
@@ -192,7 +191,7 @@ func (b *bundle) publishDeadLetter(key, reason string, age time.Duration) {
 	testkit.Must(b.t, err)
 }
 
-// faulty is JetStream with a fault: requests are counted, and block while stalled, whatever their context.
+// faulty is a JetStream that counts requests, and blocks them while stalled, whatever their context.
 type faulty struct {
 	jetstream.JetStream
 	stalled   atomic.Pointer[chan struct{}]
@@ -200,8 +199,8 @@ type faulty struct {
 	consumers atomic.Int64 // consumers created
 }
 
-// spoil inserts the fault between the page and its server.
-func (b *bundle) spoil() *faulty {
+// injectFault puts a faulty JetStream between the page and its server.
+func (b *bundle) injectFault() *faulty {
 	f := &faulty{JetStream: b.js}
 	b.Connect(f)
 	return f

@@ -17,10 +17,10 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-func TestNewNamesWhatIsMissing(t *testing.T) {
+func TestNewRejectsAnEmptyConfig(t *testing.T) {
 	t.Parallel()
 	if _, err := New(Config{}); err == nil {
-		t.Error("it shows a page about nothing")
+		t.Error("no error")
 	}
 }
 
@@ -48,14 +48,14 @@ func TestAddresses(t *testing.T) {
 	}
 	for _, path := range []string{"/index.html", "/static/", "/static/page.html", "/x", "//"} {
 		if code := b.get(path).Code; code == http.StatusOK {
-			t.Errorf("%s is there", path)
+			t.Errorf("%s is served", path)
 		}
 	}
 	testkit.Equal(t, "Cache-Control of the page", b.get("/").Header().Get("Cache-Control"), "no-store")
 }
 
 // A browser caches style and script as long as they are unchanged.
-func TestAssetsAreKept(t *testing.T) {
+func TestAssetsAreCached(t *testing.T) {
 	b := newBundle(t)
 	first := b.get("/static/page.css")
 	tag := first.Header().Get("ETag")
@@ -87,7 +87,7 @@ func TestSourcesAreSelfContained(t *testing.T) {
 	}))
 }
 
-// The page reports that nothing is connected yet.
+// Before the first connection, the page reports what is missing.
 func TestBeforeTheFirstConnection(t *testing.T) {
 	b := newBundle(t)
 	b.reason.Store(&errDown)
@@ -103,14 +103,14 @@ func TestBeforeTheFirstConnection(t *testing.T) {
 	testkit.Lacks(t, "the page", html, "No pool of prepared boundaries")
 }
 
-func TestNothingHasHappenedYet(t *testing.T) {
+func TestEmptyStreams(t *testing.T) {
 	b := newConnected(t)
 	html := b.shows(`<dd id="pending">0</dd>`, "older than 90\u00a0d", "on a single server", "None: no failed request",
 		"consumer request acme", ">0.00 <small>(0)</small>", "Up for", "1\u00a0min")
 	testkit.Lacks(t, "the page", html, "Not available:", "≥", "The stream holds only")
 }
 
-func TestWhatHasHappened(t *testing.T) {
+func TestStreamsWithMessages(t *testing.T) {
 	b := newConnected(t)
 	publish := func(subject string) {
 		_, err := b.js.Publish(t.Context(), subject, []byte("x"))
@@ -148,7 +148,7 @@ func TestWhatHasHappened(t *testing.T) {
 	if strings.Index(html, "<bdi>TENANT_EXISTS") > strings.Index(html, "<bdi>SCHEMA_INVALID</bdi></th>") {
 		t.Error("the most frequent cause is not the first")
 	}
-	// By the clock at least a minute has passed since then.
+	// The clock has advanced by at least a minute.
 	testkit.Contains(t, "the page", html, `title="`, ">2\u00a0h 1\u00a0min</time>", ">3\u00a0h 1\u00a0min</time>")
 }
 
@@ -167,27 +167,27 @@ func TestRates(t *testing.T) {
 	testkit.Contains(t, "the page", html, row(1, "30.00 <small>(30)", "1.00 <small>(1)"), row(5, "6.00 <small>(30)", "0.20 <small>(1)"),
 		row(60, "0.50 <small>(30)", "0.02 <small>(1)"))
 	b.pass(2 * time.Minute)
-	b.publishSuccess("late", nil) // by the server's clock, which has not moved
+	b.publishSuccess("late", nil) // by the server's clock, which did not advance
 	html = b.get("/").Body.String()
 	testkit.Contains(t, "the page", html, row(1, "0.00 <small>(0)", "0.00 <small>(0)"), row(5, "6.20 <small>(31)", "0.20 <small>(1)"))
 	stream, err := b.js.Stream(t.Context(), events.StreamEvents)
 	testkit.Must(t, err)
-	for deadline := time.Now().Add(forgottenAfter / 2); ; { // before the server would have removed them
+	for deadline := time.Now().Add(forgottenAfter / 2); ; { // before the server removes them itself
 		info, err := stream.Info(t.Context())
 		testkit.Must(t, err)
 		if info.State.Consumers == 0 {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("consumers are left behind: %d", info.State.Consumers)
+			t.Fatalf("%d consumers are left", info.State.Consumers)
 		}
 	}
-	// Outcomes that the stream has dropped are not counted, and the page reports that.
+	// Outcomes that the stream has removed are not counted, and the page reports that.
 	testkit.Must(t, stream.Purge(t.Context(), jetstream.WithPurgeKeep(3)))
 	b.shows("The stream holds only outcomes since")
 }
 
-// There are always newer outcomes than those read last, and removed messages.
+// Newer outcomes than those read last are read, and removed messages are skipped.
 func TestRecentOutcomes(t *testing.T) {
 	b := newConnected(t)
 	stream, err := b.js.Stream(t.Context(), events.StreamEvents)
@@ -226,7 +226,7 @@ func TestRecentOutcomes(t *testing.T) {
 // unchanged.
 func TestManyDeadLetters(t *testing.T) {
 	b := newConnected(t)
-	f := b.spoil()
+	f := b.injectFault()
 	const more = 7
 	for i := range maxDeadLetters + more {
 		reason := "TENANT_EXISTS"
@@ -256,7 +256,7 @@ func TestManyDeadLetters(t *testing.T) {
 	}
 }
 
-// A client that may publish can write any text anywhere. It stays text.
+// A client that may publish controls every text. The page escapes all of it.
 func TestHostileText(t *testing.T) {
 	b := newConnected(t)
 	const script, attribute = `</title><script>alert(1)</script>`, `" onmouseover="alert(2)" x="`
@@ -287,7 +287,7 @@ func TestHostileText(t *testing.T) {
 		_, after, is := strings.Cut(line, "<code>")
 		command, _, _ := strings.Cut(after, "</code>")
 		if is && strings.ContainsAny(command, "$;&<>'\"`|") {
-			t.Errorf("this would run in a shell: %s", command)
+			t.Errorf("a shell would interpret this: %s", command)
 		}
 	}
 	// For an unknown cause the command names none.
@@ -302,7 +302,7 @@ func printable(r rune) rune {
 	return r
 }
 
-// All servers of a cluster, as JetStream reports them.
+// The page lists all servers of a cluster as JetStream reports them.
 func TestReplicas(t *testing.T) {
 	b := newBundle(t)
 	render := func(q handler.Queue) string {
@@ -325,8 +325,8 @@ func TestReplicas(t *testing.T) {
 	testkit.Contains(t, "the page", html, "50\u00a0d", "⚠ The oldest request has passed half")
 }
 
-// While the server is unavailable the page has the last known values and the reason, and no viewer waits.
-func TestServerAway(t *testing.T) {
+// While the server is unavailable, the page has the last known values and the reason, and no viewer waits.
+func TestServerUnavailable(t *testing.T) {
 	b := newConnected(t)
 	b.publishSuccess("acme", nil)
 	b.publishDeadLetter("one", "TENANT_EXISTS", 0)
@@ -336,39 +336,38 @@ func TestServerAway(t *testing.T) {
 	for b.js.Conn().IsConnected() {
 		time.Sleep(time.Millisecond)
 	}
-	f := b.spoil()
+	f := b.injectFault()
 	html := b.shows("acme", "TENANT_EXISTS", "there is no connection to NATS", "Last known values, read at", "✓ Taking requests")
-	testkit.Equal(t, "times that nobody was asked", f.streams.Load(), 0)
-	testkit.Equal(t, "parts that are not known", strings.Count(html, "Not available:"), 5)
+	testkit.Equal(t, "queries", f.streams.Load(), 0)
+	testkit.Equal(t, "parts that are not available", strings.Count(html, "Not available:"), 5)
 }
 
-// The server does not answer. The page is served all the same, and does not query the server again before it has
-// answered.
+// While the server does not answer a query, the page is still served, and does not query the server again.
 func TestServerStalls(t *testing.T) {
 	b := newConnected(t)
-	f := b.spoil()
+	f := b.injectFault()
 	b.publishSuccess("acme", nil)
 	b.shows("acme")
 	proceed := f.stall()
-	asked := f.streams.Load()
+	queries := f.streams.Load()
 	for range 2 {
 		b.shows("acme", "NATS did not answer within 1.5s", "Last known values, read at", "✓ Taking requests")
 	}
-	testkit.Equal(t, "times that it was asked", f.streams.Load()-asked, 4)
+	testkit.Equal(t, "queries while stalled", f.streams.Load()-queries, 4)
 	proceed()
 	b.publishSuccess("umbrella", nil)
 	deadline := time.Now().Add(testkit.Patience)
 	for !strings.Contains(b.html(), "umbrella") {
 		if time.Now().After(deadline) {
-			t.Fatal("it does not recover")
+			t.Fatal("the page does not recover")
 		}
 	}
 }
 
-// However many viewers there are, the servers are queried once a second.
-func TestManyLook(t *testing.T) {
+// However many viewers there are, the server is queried once a second.
+func TestManyViewers(t *testing.T) {
 	b := newConnected(t)
-	f := b.spoil()
+	f := b.injectFault()
 	b.html()
 	one := f.streams.Load()
 	b.pass(time.Minute)
@@ -381,30 +380,30 @@ func TestManyLook(t *testing.T) {
 	// One rendering, and one more for each second that the hundred took.
 	seconds := int64(time.Since(begin)/cacheFor) + 1
 	if more := f.streams.Load() - one; more < one || more > (seconds+1)*one {
-		t.Errorf("one look asks %d times, a hundred within %d s %d times", one, seconds, more)
+		t.Errorf("one viewer causes %d queries, a hundred within %d s cause %d", one, seconds, more)
 	}
 }
 
 // A viewer that disconnects early does not affect what other viewers get.
-func TestViewerLeaves(t *testing.T) {
+func TestViewerDisconnects(t *testing.T) {
 	b := newConnected(t)
-	f := b.spoil()
+	f := b.injectFault()
 	b.publishSuccess("acme", nil)
 	proceed := f.stall()
 	b.pass(time.Minute)
-	gone := make(chan struct{})
-	ctx, leave := contextOf(t)
+	disconnected := make(chan struct{})
+	ctx, disconnect := contextOf(t)
 	go func() {
-		defer close(gone)
+		defer close(disconnected)
 		if _, err := b.current(ctx); err == nil {
-			t.Error("somebody who has left is answered")
+			t.Error("a disconnected viewer gets a response")
 		}
 	}()
 	for f.streams.Load() == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	leave()
-	<-gone
+	disconnect()
+	<-disconnected
 	proceed()
 	html := b.get("/").Body.String()
 	testkit.Contains(t, "the page", html, "acme")
@@ -414,11 +413,11 @@ func TestViewerLeaves(t *testing.T) {
 // A closed page queries no server, and is still served.
 func TestClosed(t *testing.T) {
 	b := newConnected(t)
-	f := b.spoil()
+	f := b.injectFault()
 	b.publishSuccess("acme", nil)
 	b.shows("acme")
 	b.Close()
-	asked := f.streams.Load()
+	queries := f.streams.Load()
 	b.shows("acme")
-	testkit.Equal(t, "asked after the end", f.streams.Load(), asked)
+	testkit.Equal(t, "queries after Close", f.streams.Load(), queries)
 }

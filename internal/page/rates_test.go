@@ -10,7 +10,7 @@ import (
 )
 
 // No counter is read while another is written. The race detector finds that here, where nothing orders the goroutines;
-// on a real connection its locks mostly do.
+// the locks of a real connection mostly do.
 func TestWindowsAreCountedWithoutRace(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

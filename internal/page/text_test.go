@@ -16,7 +16,7 @@ func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithCancel(t.Context())
 }
 
-func TestShown(t *testing.T) {
+func TestDisplay(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]string{
 		"acme": "acme", "": "(empty)", " ": `" "`, "a b": "a b", "a\nb": `"a\nb"`, "a\u202eb": `"a\u202eb"`, "a\u200bb": `"a\u200bb"`,

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// BenchmarkJob measures a delivery without the database: the whole pipeline on a database that answers at once, with
-// the default log, discarded.
+// BenchmarkJob measures a delivery without the database: the pipeline on a database that answers immediately, with the
+// default log, discarded.
 func BenchmarkJob(b *testing.B) {
 	for name, prepare := range map[string]func(*fake){
 		"provisioned": func(*fake) {},
 		"finished":    func(f *fake) { f.outcome = &Outcome{ID: "x", Type: "tenant.provisioned", Body: []byte("{}")} },
-		"postponed":   func(f *fake) { f.fail["tables"] = errors.New("deadlock") },
+		"retried":     func(f *fake) { f.fail["tables"] = errors.New("deadlock") },
 	} {
 		b.Run(name, func(b *testing.B) {
 			bed := newTestbed()
@@ -37,7 +37,7 @@ func BenchmarkJob(b *testing.B) {
 	}
 }
 
-// nowhere discards what is written. Unlike with a handler that discards, records are made and formatted.
+// nowhere discards what is written. Unlike with slog.DiscardHandler, records are created and formatted.
 type nowhere struct{}
 
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }

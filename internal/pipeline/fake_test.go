@@ -12,23 +12,22 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// fake is a database in memory with one request and no rules of its own. It records its calls. The engines' behaviour
-// is tested on the engines.
+// fake is a database in memory with one request. It records its calls. The engines' rules are tested on the engines.
 type fake struct {
-	mu      sync.Mutex
-	calls   []string
-	fail    map[string]error // by call
-	slow    map[string]time.Duration
-	tenants map[string]Tenant
-	outcome *Outcome
-	claim   Claim
-	notes   []AttemptNote
-	failed  Failure
-	failing map[string]error // indexes
-	found   Inspection
-	left    []string
-	suspect bool
-	panics  string // the call that panics
+	mu       sync.Mutex
+	calls    []string
+	fail     map[string]error // by call
+	slow     map[string]time.Duration
+	tenants  map[string]Tenant
+	outcome  *Outcome
+	claim    Claim
+	notes    []AttemptNote
+	failed   Failure
+	failing  map[string]error // indexes
+	found    Inspection
+	left     []string
+	vanished bool
+	panics   string // the call that panics
 }
 
 func newFake() *fake {
@@ -63,7 +62,7 @@ func (f *fake) Claim(_ context.Context, r Request, tenant string, _ Limit) (Clai
 }
 
 func (f *fake) RecordFailure(_ context.Context, _ Claim, c Failure) (Outcome, error) {
-	if err := f.call("conclude"); err != nil {
+	if err := f.call("record_failure"); err != nil {
 		return Outcome{}, err
 	}
 	f.mu.Lock()
@@ -84,7 +83,7 @@ func (f *fake) Note(_ context.Context, _ Claim, n AttemptNote) error {
 func (f *fake) Renew(context.Context, Claim) error { return f.call("renew") }
 
 func (f *fake) LastAttemptVanished(context.Context, Request, Limit) (bool, error) {
-	return f.suspect, f.call("suspect")
+	return f.vanished, f.call("vanished")
 }
 
 func (f *fake) Reject(_ context.Context, r Rejection) (Outcome, error) {
@@ -101,7 +100,7 @@ func (f *fake) Reject(_ context.Context, r Rejection) (Outcome, error) {
 }
 
 func (f *fake) DeadLetterConfirmed(context.Context, string, string, string) error {
-	return f.call("buried")
+	return f.call("confirmed")
 }
 
 func (f *fake) Recorded(context.Context, string) (Outcome, error) {
@@ -138,7 +137,7 @@ func (f *fake) Register(_ context.Context, t Tenant, o Outcome) error {
 
 func (f *fake) Close(ctx context.Context) []string {
 	if ctx.Err() != nil {
-		panic("closed on a context that has ended")
+		panic("closed with an ended context")
 	}
 	f.call("close")
 	return f.left

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Invariant 7: an attempt after one that vanished waits, uncounted, until no other runs. No other begins beside it.
-func TestSuspectRunsAlone(t *testing.T) {
+// Invariant 7: an attempt after one that vanished waits, uncounted, until no other runs. No other begins while it runs.
+func TestAttemptAfterAVanishedOneRunsInIsolation(t *testing.T) {
 	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		running, most, order := 0, 0, []string{}
@@ -17,8 +17,8 @@ func TestSuspectRunsAlone(t *testing.T) {
 			b.mu.Lock()
 			running++
 			most = max(most, running)
-			if b.suspect {
-				order = append(order, "suspect")
+			if b.vanished {
+				order = append(order, "isolated")
 			} else {
 				order = append(order, "other")
 			}
@@ -49,14 +49,14 @@ func TestSuspectRunsAlone(t *testing.T) {
 		claims()
 		again := request(t)
 		again.Redelivered = true
-		b.suspect = true
+		b.vanished = true
 		begin(again)
 		if n := claims(); n != 2 {
-			t.Errorf("%d claims: the suspect's attempt is counted before it begins", n)
+			t.Errorf("%d claims: the isolated attempt is counted before it begins", n)
 		}
-		begin(request(t)) // behind it
+		begin(request(t)) // waits for the isolated one
 		if n := claims(); n != 2 {
-			t.Errorf("%d claims beside a suspect", n)
+			t.Errorf("%d claims while another waits for isolation", n)
 		}
 		time.Sleep(time.Minute + time.Second)
 		n := claims()
@@ -64,25 +64,25 @@ func TestSuspectRunsAlone(t *testing.T) {
 		if n != 3 || running != 1 {
 			t.Errorf("%d claims, %d running", n, running)
 		}
-		b.suspect = false
+		b.vanished = false
 		b.mu.Unlock()
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
-		if want := []string{"other", "other", "suspect", "other"}; !slices.Equal(order, want) || most != 2 {
+		if want := []string{"other", "other", "isolated", "other"}; !slices.Equal(order, want) || most != 2 {
 			t.Errorf("%v, at most %d at once", order, most)
 		}
 	})
 }
 
 // A job that is stopped while it waits for admission spends no attempt, and its message is released at once.
-func TestStoppedWhileWaitingForRoom(t *testing.T) {
+func TestStoppedWhileWaitingForAdmission(t *testing.T) {
 	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		b.config.Steps[2].Run = func(context.Context, *Attempt) error { time.Sleep(time.Minute); return nil }
 		p := b.provisioner(t)
 		go p.Job(request(t)).Run(t.Context())
 		synctest.Wait()
-		b.suspect = true
+		b.vanished = true
 		again := request(t)
 		again.Redelivered = true
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
@@ -96,29 +96,29 @@ func TestStoppedWhileWaitingForRoom(t *testing.T) {
 }
 
 // A job that is abandoned during an outage refunds its attempt, if it can reach the database.
-func TestLeavingDuringAnOutage(t *testing.T) {
+func TestAbandonDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
-	b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "away"}
+	b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "unavailable"}
 	j := b.provisioner(t).Job(request(t))
 	paused := j.Run(t.Context())
 	if paused.Verdict != Pause {
 		t.Fatal(paused.Verdict)
 	}
-	left := j.Abandon(t.Context(), paused)
-	if left.Verdict != Release || len(b.notes) != 1 || !b.notes[0].Refund || b.notes[0].Code != "57P01" {
-		t.Errorf("%+v, notes %+v", left, b.notes)
+	abandoned := j.Abandon(t.Context(), paused)
+	if abandoned.Verdict != Release || len(b.notes) != 1 || !b.notes[0].Refund || b.notes[0].Code != "57P01" {
+		t.Errorf("%+v, notes %+v", abandoned, b.notes)
 	}
 	b = newTestbed()
-	b.fail["claim"] = &Fault{Class: Outage, Message: "away"}
+	b.fail["claim"] = &Fault{Class: Outage, Message: "unavailable"}
 	j = b.provisioner(t).Job(request(t))
-	if left := j.Abandon(t.Context(), j.Run(t.Context())); left.Verdict != Release || len(b.notes) != 0 {
-		t.Errorf("without a claim: %+v, notes %+v", left, b.notes)
+	if abandoned := j.Abandon(t.Context(), j.Run(t.Context())); abandoned.Verdict != Release || len(b.notes) != 0 {
+		t.Errorf("without a claim: %+v, notes %+v", abandoned, b.notes)
 	}
 }
 
 // A job that waits for admission when the drain begins is released at once. Running attempts may finish.
-func TestDrainingWhileWaitingForRoom(t *testing.T) {
+func TestDrainWhileWaitingForAdmission(t *testing.T) {
 	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		b.config.Steps[2].Run = func(context.Context, *Attempt) error { time.Sleep(time.Minute); return nil }
@@ -126,7 +126,7 @@ func TestDrainingWhileWaitingForRoom(t *testing.T) {
 		running := make(chan Decision, 1)
 		go func() { running <- p.Job(request(t)).Run(t.Context()) }()
 		synctest.Wait()
-		b.suspect = true
+		b.vanished = true
 		again := request(t)
 		again.Redelivered = true
 		waiting := make(chan Decision, 1)
@@ -155,31 +155,31 @@ func (b *testbed) interrupted(t *testing.T) (*Provisioner, *Job) {
 	}
 	delete(b.fail, "tables")
 	if !p.running.TryAcquire(1) {
-		t.Fatal("no room")
+		t.Fatal("not admitted")
 	}
 	return p, j
 }
 
-// A job does not take its own attempt, interrupted by an outage, for one that vanished. It refunds the attempt if the
-// process ends before it continues.
-func TestInterruptedAttemptIsNoSuspect(t *testing.T) {
+// A job does not treat its own attempt, interrupted by an outage, as vanished. It refunds the attempt if the process
+// ends before it continues.
+func TestInterruptedAttemptIsNotIsolated(t *testing.T) {
 	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		_, j := b.interrupted(t)
-		b.suspect = true // as the ledger would report it
+		b.vanished = true // as the ledger reports it
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
 		if got := j.Run(ctx); got.Verdict != Acknowledge || got.Attempt != 1 {
-			t.Errorf("it waits for room of its own: %+v", got)
+			t.Errorf("it waits for isolation: %+v", got)
 		}
 
 		b = newTestbed()
-		b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "away"}
+		b.fail["tables"] = &Fault{Class: Outage, DriverCode: "57P01", Message: "unavailable"}
 		p := b.provisioner(t)
 		j = p.Job(request(t))
 		j.Run(t.Context())
 		if !p.running.TryAcquire(exclusive) { // an isolated attempt is running
-			t.Fatal("no room")
+			t.Fatal("not admitted")
 		}
 		ctx, stop = context.WithTimeout(t.Context(), time.Second)
 		defer stop()

@@ -11,18 +11,18 @@ import (
 )
 
 // An isolated attempt that an outage has interrupted still runs in isolation afterwards.
-func TestSuspectRunsAloneAfterAnOutage(t *testing.T) {
+func TestIsolationSurvivesAnOutage(t *testing.T) {
 	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
-		b.suspect = true
+		b.vanished = true
 		p, j := b.interrupted(t)
-		b.suspect = false // its own attempt has not vanished
+		b.vanished = false // its own attempt has not vanished
 		ended := make(chan Decision, 1)
 		go func() { ended <- j.Run(t.Context()) }()
 		synctest.Wait()
 		select {
 		case got := <-ended:
-			t.Fatalf("it does not run alone: %s", got.Verdict)
+			t.Fatalf("it does not run in isolation: %s", got.Verdict)
 		default:
 		}
 		p.running.Release(1)
@@ -43,7 +43,7 @@ func TestBusyBoundaryCostsNoAttempt(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if len(b.notes) != 1 || !b.notes[0].Refund || b.notes[0].Step != "create_isolation_boundary" ||
-		slices.Contains(b.calls, "conclude") {
+		slices.Contains(b.calls, "record_failure") {
 		t.Errorf("notes %+v, calls %v", b.notes, b.calls)
 	}
 
@@ -60,13 +60,12 @@ func TestBusyBoundaryCostsNoAttempt(t *testing.T) {
 	}
 }
 
-// The lease is renewed from the claim until the job is over, also while it waits for a worker or for the end of an
-// outage.
+// The lease is renewed from the claim until the job ends, also while it waits for a worker or during an outage.
 func TestRenewal(t *testing.T) {
 	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		b.config.Workers = 1
-		b.fail["tables"] = &Fault{Class: Outage, Message: "away"}
+		b.fail["tables"] = &Fault{Class: Outage, Message: "unavailable"}
 		p := b.provisioner(t)
 		j := p.Job(request(t))
 		renewed := func(when string, want bool) {
@@ -107,7 +106,7 @@ func TestRenewal(t *testing.T) {
 		if got := <-ended; got.Verdict != Acknowledge {
 			t.Fatal(got.Verdict)
 		}
-		renewed("after its end", false)
+		renewed("after the end", false)
 	})
 }
 

@@ -12,40 +12,40 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// startled is an Observer that panics in one of its methods.
-type startled struct{ in string }
+// panickingObserver is an Observer that panics in one method.
+type panickingObserver struct{ in string }
 
-func (s startled) at(method string) {
+func (s panickingObserver) at(method string) {
 	if s.in == method {
 		panic("out of cheese")
 	}
 }
 
-func (s startled) StepBegan(StepEvent)                       { s.at("StepBegan") }
-func (s startled) StepEnded(StepEvent, time.Duration, error) { s.at("StepEnded") }
-func (s startled) AttemptEnded(AttemptResult)                { s.at("AttemptEnded") }
-func (s startled) Warned(string, string)                     { s.at("Warned") }
-func (s startled) Recorded(string, events.CauseCode)         { s.at("Recorded") }
+func (s panickingObserver) StepBegan(StepEvent)                       { s.at("StepBegan") }
+func (s panickingObserver) StepEnded(StepEvent, time.Duration, error) { s.at("StepEnded") }
+func (s panickingObserver) AttemptEnded(AttemptResult)                { s.at("AttemptEnded") }
+func (s panickingObserver) Warned(string, string)                     { s.at("Warned") }
+func (s panickingObserver) Recorded(string, events.CauseCode)         { s.at("Recorded") }
 
 // A panic anywhere leaks nothing: admission, worker and build are released, and spans end. A request that panics before
 // its outcome is recorded is retried, after an error of the attempt or a panic of the delivery.
 func TestPanicLeaksNothing(t *testing.T) {
 	t.Parallel()
 	for _, place := range []string{
-		"suspect", "claim", "begin", "boundary", "tables", "indexes", "inspect", "register", "close", "note", "conclude",
+		"vanished", "claim", "begin", "boundary", "tables", "indexes", "inspect", "register", "close", "note", "record_failure",
 		"StepBegan", "StepEnded", "AttemptEnded", "Warned", "Recorded",
 	} {
 		t.Run(place, func(t *testing.T) {
 			t.Parallel()
 			b := newTestbed()
-			b.panics, b.config.Observer = place, startled{in: place}
+			b.panics, b.config.Observer = place, panickingObserver{in: place}
 			spans := tracetest.NewSpanRecorder()
 			b.config.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
 			b.failing = map[string]error{"idx_documents_status": context.Canceled} // for Warned
 			switch place {
 			case "note":
 				b.fail["tables"] = &Fault{Class: Transient, Message: "deadlock"}
-			case "conclude":
+			case "record_failure":
 				b.fail["tables"] = &Fault{Class: Permanent, Code: events.CauseSchemaInvalid, Message: "no"}
 			}
 			p := b.provisioner(t)
@@ -57,7 +57,7 @@ func TestPanicLeaksNothing(t *testing.T) {
 			}
 			result, panicked := run()
 			switch {
-			case slices.Contains([]string{"suspect", "claim", "note", "conclude", "AttemptEnded", "Warned", "Recorded"}, place):
+			case slices.Contains([]string{"vanished", "claim", "note", "record_failure", "AttemptEnded", "Warned", "Recorded"}, place):
 				if !panicked {
 					t.Errorf("%s, %v", result.Verdict, result.Err)
 				}
@@ -71,7 +71,7 @@ func TestPanicLeaksNothing(t *testing.T) {
 				}
 			}
 			if !p.running.TryAcquire(exclusive) || !p.building.TryAcquire(int64(b.config.Workers)) {
-				t.Fatal("room or a worker is not given back")
+				t.Fatal("admission or a worker is not released")
 			}
 			p.running.Release(exclusive)
 			p.building.Release(int64(b.config.Workers))

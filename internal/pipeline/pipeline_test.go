@@ -59,18 +59,18 @@ func TestStepsRunInOrder(t *testing.T) {
 	})
 }
 
-// LastProgress is called while steps run, so that the race detector sees it.
-func TestMoved(t *testing.T) {
+// LastProgress is called while steps run, so that the race detector checks it.
+func TestLastProgress(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
 	var p *Provisioner
 	var last time.Time
 	for i, s := range Steps() {
 		b.config.Steps[i].Run = func(ctx context.Context, a *Attempt) error {
-			asked := make(chan time.Time)
-			go func() { asked <- p.LastProgress() }()
-			if at := <-asked; at.Before(last) || at.IsZero() {
-				t.Errorf("step %d: moved at %s, before that at %s", i, at, last)
+			progress := make(chan time.Time)
+			go func() { progress <- p.LastProgress() }()
+			if at := <-progress; at.Before(last) || at.IsZero() {
+				t.Errorf("step %d: progress at %s, before that at %s", i, at, last)
 			} else {
 				last = at
 			}
@@ -80,15 +80,15 @@ func TestMoved(t *testing.T) {
 	}
 	p = b.provisioner(t)
 	if !p.LastProgress().IsZero() {
-		t.Error("moved before there was any work")
+		t.Error("progress before any work")
 	}
 	success(t, p.Job(request(t)).Run(t.Context()))
 	if !p.LastProgress().Equal(last) {
-		t.Errorf("moved at %s after the last step had begun at %s", p.LastProgress(), last)
+		t.Errorf("progress at %s, but the last step began at %s", p.LastProgress(), last)
 	}
 }
 
-func TestEachStepLogsItsPlace(t *testing.T) {
+func TestEachStepLogsItsNumber(t *testing.T) {
 	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		steps := Steps()
@@ -115,7 +115,7 @@ func TestEachStepLogsItsPlace(t *testing.T) {
 }
 
 // Invariant 3: nothing is opened for a request that step 0 rejects.
-func TestRefusedRequestsOpenNothing(t *testing.T) {
+func TestRejectedRequestsOpenNothing(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		data map[string]any
@@ -168,7 +168,7 @@ func TestRefusedRequestsOpenNothing(t *testing.T) {
 		}
 		if id, _ := c.data["tenant_id"].(string); c.want == events.CauseInvalidTenantID &&
 			strings.Contains(b.log.String(), "tenant=\""+id) {
-			t.Errorf("%s: the log holds what is no id", name)
+			t.Errorf("%s: the log has an invalid id as tenant", name)
 		}
 	}
 }
@@ -228,12 +228,12 @@ func asJSON(t *testing.T, v any) string {
 	return string(text)
 }
 
-// A race may make a later step find that the tenant exists. The failure is still reported at step 0.
+// In a race, a later step finds that the tenant exists. The failure is still reported at step 0.
 func TestTenantExistsIsStepZeroWhereverFound(t *testing.T) {
 	t.Parallel()
 	for _, at := range []string{"boundary", "register"} {
 		b := newTestbed()
-		b.fail[at] = fmt.Errorf("look again: %w", TenantExists("acme", "Acme"))
+		b.fail[at] = fmt.Errorf("check again: %w", TenantExists("acme", "Acme"))
 		f := failure(t, b.run(t))
 		if f.Step.Number != 0 || f.Step.Name != "validate_request" || !strings.Contains(f.Cause.Message, `"Acme"`) {
 			t.Errorf("%s: %+v", at, f)
@@ -241,14 +241,14 @@ func TestTenantExistsIsStepZeroWhereverFound(t *testing.T) {
 	}
 }
 
-func TestSettledElsewhere(t *testing.T) {
+func TestDecidedElsewhere(t *testing.T) {
 	t.Parallel()
 	theirs := Outcome{ID: "x", Type: events.TypeProvisioned, Body: []byte("theirs")}
 	for _, at := range []string{"claim", "boundary", "register"} {
 		b := newTestbed()
-		b.fail[at] = fmt.Errorf("look again: %w", &AlreadyDecidedError{theirs})
+		b.fail[at] = fmt.Errorf("check again: %w", &AlreadyDecidedError{theirs})
 		if got := b.run(t); got.Verdict != Acknowledge || string(got.Outcome.Body) != "theirs" ||
-			slices.Contains(b.calls, "conclude") {
+			slices.Contains(b.calls, "record_failure") {
 			t.Errorf("%s: %+v after %v", at, got, b.calls)
 		}
 	}
@@ -292,19 +292,19 @@ func TestManyDifferences(t *testing.T) {
 
 func TestLogHoldsNeitherPayloadNorNames(t *testing.T) {
 	t.Parallel()
-	for _, at := range []string{"", "claim", "boundary", "tables", "register", "conclude", "note"} {
+	for _, at := range []string{"", "claim", "boundary", "tables", "register", "record_failure", "note"} {
 		b := newTestbed()
 		if at != "" {
 			b.fail[at] = errors.New("broken")
 		}
 		b.run(t)
 		if text := b.log.String(); strings.Contains(strings.ToLower(text), "confidential") {
-			t.Errorf("failing at %q it logs\n%s", at, text)
+			t.Errorf("a failure at %q logs\n%s", at, text)
 		}
 	}
 }
 
-func TestWhatAnErrorMeans(t *testing.T) {
+func TestFaultOfAnError(t *testing.T) {
 	t.Parallel()
 	plain := errors.New("plain")
 	for name, c := range map[string]struct {
@@ -340,7 +340,7 @@ func TestWhatAnErrorMeans(t *testing.T) {
 // Verdicts that need no engine, by the call that fails.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
-	outage := &Fault{Class: Outage, Err: errors.New("away")}
+	outage := &Fault{Class: Outage, Err: errors.New("unavailable")}
 	denied := Permanentf(events.CausePermissionDenied, "no")
 	for _, c := range []struct {
 		at      string
@@ -355,7 +355,7 @@ func TestVerdicts(t *testing.T) {
 		{"begin", outage, Pause, 1},
 		{"begin", errors.New("x"), Retry, 1},
 		{"tables", denied, Terminate, 1},
-		{"note", errors.New("x"), Acknowledge, 1}, // losing a note loses no request
+		{"note", errors.New("x"), Acknowledge, 1}, // a lost note loses no request
 	} {
 		b := newTestbed()
 		b.fail[c.at] = c.err
@@ -370,12 +370,12 @@ func TestVerdicts(t *testing.T) {
 }
 
 // A job that is stopped while its failure is being recorded still refunds the attempt (invariant 5).
-func TestStoppedWhileConcluding(t *testing.T) {
+func TestStoppedWhileRecordingAFailure(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
 	ctx, stop := context.WithCancel(t.Context())
 	b.fail["tables"] = Permanentf(events.CauseSchemaInvalid, "no")
-	b.fail["conclude"] = context.Canceled
+	b.fail["record_failure"] = context.Canceled
 	b.config.Steps[2].Run = func(context.Context, *Attempt) error { stop(); return b.fail["tables"] }
 	got := b.provisioner(t).Job(request(t)).Run(ctx)
 	if got.Verdict != Release || len(b.notes) != 1 || !b.notes[0].Refund {
@@ -396,7 +396,7 @@ func TestUndecodableWaitsForTheLedger(t *testing.T) {
 		"outage":                {Outage, false, false, Pause},
 		"outage while draining": {Outage, true, false, Release},
 		"transient":             {Transient, false, false, Retry},
-		"a right is missing":    {Permanent, false, false, Pause},
+		"a missing permission":  {Permanent, false, false, Pause},
 		"stopping":              {Transient, false, true, Release},
 	} {
 		ctx := t.Context()
@@ -454,7 +454,7 @@ func TestUndecodableIsAFunctionOfTheMessage(t *testing.T) {
 		}
 		m.Replay = 1
 		if _, third := undecodable(newTestbed(), m); third.ID == first.ID {
-			t.Error("a replay has an outcome of its own")
+			t.Error("the replay has the same outcome id")
 		}
 		if !slices.Equal(b.calls, []string{"reject"}) {
 			t.Errorf("called %v", b.calls)
@@ -462,9 +462,9 @@ func TestUndecodableIsAFunctionOfTheMessage(t *testing.T) {
 	})
 }
 
-func TestBadWiring(t *testing.T) {
+func TestNewRejectsAnInvalidConfig(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(*Config){
+	for name, invalidate := range map[string]func(*Config){
 		"database": func(c *Config) { c.Database = nil },
 		"log":      func(c *Config) { c.Log = nil },
 		"clock":    func(c *Config) { c.Now = nil },
@@ -474,7 +474,7 @@ func TestBadWiring(t *testing.T) {
 		"steps":    func(c *Config) { c.Steps = c.Steps[:1] },
 	} {
 		b := newTestbed()
-		spoil(&b.config)
+		invalidate(&b.config)
 		if _, err := New(b.config); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
@@ -482,7 +482,7 @@ func TestBadWiring(t *testing.T) {
 }
 
 // The public contract and this package name the same steps and causes.
-func TestContractNamesTheSame(t *testing.T) {
+func TestContractNamesStepsAndCauses(t *testing.T) {
 	t.Parallel()
 	text, err := events.Schemas.ReadFile("schemas/tenant.provisioning_failed.schema.json")
 	if err != nil {
@@ -543,9 +543,9 @@ func causeCodes(t *testing.T) (codes []string) {
 func TestPing(t *testing.T) {
 	t.Parallel()
 	b := newTestbed()
-	b.fail["ping"] = errors.New("away")
+	b.fail["ping"] = errors.New("unavailable")
 	if err := b.provisioner(t).Ping(t.Context()); err == nil {
-		t.Error("a probe finds nothing wrong")
+		t.Error("the probe reports no error")
 	}
 }
 
@@ -579,7 +579,7 @@ func (o *observed) Recorded(eventType string, cause events.CauseCode) {
 	*o = append(*o, strings.TrimSpace("recorded "+eventType+" "+string(cause)))
 }
 
-func TestObserverSeesWhatIsRecorded(t *testing.T) {
+func TestObserverReceivesWhatIsRecorded(t *testing.T) {
 	withFakeClock(t, func(t *testing.T) {
 		b := newTestbed()
 		var seen observed
@@ -597,14 +597,14 @@ func TestObserverSeesWhatIsRecorded(t *testing.T) {
 			"warned create_indexes INDEX_FAILED", "recorded tenant.provisioned", "provisioned",
 		}
 		if !slices.Equal(seen, want) {
-			t.Errorf("told %q, want %q", seen, want)
+			t.Errorf("observed %q, want %q", seen, want)
 		}
 		seen = nil
 		b.outcome = nil
 		failure(t, b.run(t)) // the tenant exists
 		want = []string{"recorded tenant.provisioning_failed TENANT_EXISTS", "failed"}
 		if got := seen[len(seen)-2:]; !slices.Equal(got, want) {
-			t.Errorf("told %q at last, want %q", got, want)
+			t.Errorf("observed %q at the end, want %q", got, want)
 		}
 	})
 }

@@ -39,12 +39,12 @@ func rehearsed(t *testing.T, r *rehearsing) *Provisioner {
 	return p
 }
 
-// The class that judge decides on, by the fault's own class, by the result of a rehearsal, and by how often the fault
-// has interrupted the same work.
+// The class that judge returns, by the fault's own class, the result of a rehearsal, and how often the fault has
+// interrupted the same work.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	why := errors.New("why")
-	everybodys := &Fault{DriverCode: "42703", Err: why}
+	shared := &Fault{DriverCode: "42703", Err: why}
 	denied := &Fault{Class: Permanent, Code: events.CausePermissionDenied, Err: why}
 	conflict := &Fault{Class: Permanent, Code: events.CauseSchemaInvalid, DriverCode: "42P16", Err: why}
 	for name, c := range map[string]struct {
@@ -55,20 +55,20 @@ func TestJudge(t *testing.T) {
 		want      Class
 		times     int
 	}{
-		"transient, its own":                {fault: &Fault{Err: why}, want: Transient, times: 1},
-		"transient, shared by all":          {fault: &Fault{Err: why}, rehearsal: everybodys, want: Outage, times: 1},
-		"understood":                        {fault: &Fault{Message: "x"}, rehearsal: everybodys, want: Transient},
-		"outage":                            {fault: &Fault{Class: Outage}, want: Outage},
-		"outage, often, but a sound base":   {fault: &Fault{Class: Outage}, trips: maxTrips, want: Transient, times: 1},
-		"outage, often, and everybody's":    {fault: &Fault{Class: Outage}, trips: maxTrips, rehearsal: everybodys, want: Outage, times: 1},
-		"a right":                           {fault: denied, rehearsal: everybodys, want: Permanent},
-		"a conflict, its own":               {fault: conflict, want: Permanent, times: 1},
-		"a conflict, everybody's":           {fault: conflict, rehearsal: everybodys, want: Outage, times: 1},
-		"a right is missing in a rehearsal": {fault: &Fault{Err: why}, rehearsal: denied, want: Transient, times: 1},
-		"a wait, its own":                   {fault: &Fault{Waited: true, Err: why}, takes: time.Second / 2, want: Transient, times: 1},
-		"a wait that the rehearsal shares":  {fault: &Fault{Waited: true, Err: why}, takes: 2 * time.Second, want: Outage, times: 1},
-		"a slow machine":                    {fault: &Fault{Err: why}, takes: 2 * time.Second, want: Transient, times: 1},
-		"a rehearsal without an end":        {fault: &Fault{Err: why}, takes: time.Hour, want: Outage, times: 1},
+		"transient, of one request":       {fault: &Fault{Err: why}, want: Transient, times: 1},
+		"transient, shared":               {fault: &Fault{Err: why}, rehearsal: shared, want: Outage, times: 1},
+		"with a message":                  {fault: &Fault{Message: "x"}, rehearsal: shared, want: Transient},
+		"outage":                          {fault: &Fault{Class: Outage}, want: Outage},
+		"repeated outage, of one request": {fault: &Fault{Class: Outage}, trips: maxTrips, want: Transient, times: 1},
+		"repeated outage, shared":         {fault: &Fault{Class: Outage}, trips: maxTrips, rehearsal: shared, want: Outage, times: 1},
+		"a permission":                    {fault: denied, rehearsal: shared, want: Permanent},
+		"a conflict, of one request":      {fault: conflict, want: Permanent, times: 1},
+		"a conflict, shared":              {fault: conflict, rehearsal: shared, want: Outage, times: 1},
+		"no permission for a rehearsal":   {fault: &Fault{Err: why}, rehearsal: denied, want: Transient, times: 1},
+		"a wait, of one request":          {fault: &Fault{Waited: true, Err: why}, takes: time.Second / 2, want: Transient, times: 1},
+		"a wait, shared":                  {fault: &Fault{Waited: true, Err: why}, takes: 2 * time.Second, want: Outage, times: 1},
+		"a slow machine":                  {fault: &Fault{Err: why}, takes: 2 * time.Second, want: Transient, times: 1},
+		"a rehearsal without an end":      {fault: &Fault{Err: why}, takes: time.Hour, want: Outage, times: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +83,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Calls during a rehearsal wait for one that begins after them, and share it, also if it ends at its timeout.
+// Calls during a rehearsal wait for the next one and share it, also if it ends at its timeout.
 func TestRehearsalsAreShared(t *testing.T) {
 	t.Parallel()
 	for name, takes := range map[string]time.Duration{"quick": time.Second, "without an end": time.Hour} {
@@ -93,11 +93,11 @@ func TestRehearsalsAreShared(t *testing.T) {
 				r := &rehearsing{fake: newFake(), takes: takes}
 				p := rehearsed(t, r)
 				ended := make(chan error)
-				ask := func() { ended <- p.Rehearse(t.Context()) }
-				go ask()
+				rehearse := func() { ended <- p.Rehearse(t.Context()) }
+				go rehearse()
 				synctest.Wait()
 				for range 10 {
-					go ask()
+					go rehearse()
 				}
 				for range 11 {
 					if err := <-ended; (err == nil) != (takes < rehearsalTimeout) {

@@ -7,7 +7,7 @@ import (
 
 var (
 	allStates  = []LedgerState{Unread, Claimed, Spent, Busy, Provisioned, Failed}
-	allEndings = []Result{ResultOK, ResultTransient, ResultPermanent, ResultOutage}
+	allResults = []Result{ResultOK, ResultTransient, ResultPermanent, ResultOutage}
 	allPhases  = []Phase{Serving, Draining, Stopping}
 	both       = []bool{false, true}
 )
@@ -15,10 +15,10 @@ var (
 // everyFact calls fn with every combination of facts.
 func everyFact(fn func(Facts)) (n int) {
 	for _, ledger := range allStates {
-		for _, ended := range allEndings {
+		for _, result := range allResults {
 			for _, last := range both {
 				for _, phase := range allPhases {
-					fn(Facts{ledger, ended, last, phase})
+					fn(Facts{ledger, result, last, phase})
 					n++
 				}
 			}
@@ -30,7 +30,7 @@ func everyFact(fn func(Facts)) (n int) {
 // rule is a row of the table as a document would have it: an unset field matches any value.
 type rule struct {
 	ledger []LedgerState
-	ended  []Result
+	result []Result
 	last   *bool
 	phase  []Phase
 	want   Verdict
@@ -48,7 +48,7 @@ func in[T comparable](list []T, v T) bool {
 func is(want *bool, v bool) bool { return want == nil || *want == v }
 
 func (r rule) covers(f Facts) bool {
-	return in(r.ledger, f.Ledger) && in(r.ended, f.Result) && is(r.last, f.Last) &&
+	return in(r.ledger, f.Ledger) && in(r.result, f.Result) && is(r.last, f.Last) &&
 		in(r.phase, f.Phase)
 }
 
@@ -66,19 +66,19 @@ func rules() []rule {
 		{ledger: l(Busy), phase: p(Serving, Draining), want: Retry},
 		{ledger: l(Busy), phase: p(Stopping), want: Release},
 
-		{ledger: l(Claimed), ended: e(ResultOK), want: Acknowledge},
-		{ledger: l(Claimed), ended: e(ResultPermanent), want: Terminate},
-		{ledger: l(Claimed), ended: e(ResultTransient), last: no, phase: p(Serving, Draining), want: Retry},
-		{ledger: l(Claimed), ended: e(ResultTransient), last: yes, phase: p(Serving, Draining), want: Terminate},
-		{ledger: l(Claimed), ended: e(ResultTransient), phase: p(Stopping), want: Release},
-		{ledger: l(Claimed), ended: e(ResultOutage), phase: p(Serving), want: Pause},
-		{ledger: l(Claimed), ended: e(ResultOutage), phase: p(Draining, Stopping), want: Release},
+		{ledger: l(Claimed), result: e(ResultOK), want: Acknowledge},
+		{ledger: l(Claimed), result: e(ResultPermanent), want: Terminate},
+		{ledger: l(Claimed), result: e(ResultTransient), last: no, phase: p(Serving, Draining), want: Retry},
+		{ledger: l(Claimed), result: e(ResultTransient), last: yes, phase: p(Serving, Draining), want: Terminate},
+		{ledger: l(Claimed), result: e(ResultTransient), phase: p(Stopping), want: Release},
+		{ledger: l(Claimed), result: e(ResultOutage), phase: p(Serving), want: Pause},
+		{ledger: l(Claimed), result: e(ResultOutage), phase: p(Draining, Stopping), want: Release},
 
-		{ledger: l(Unread), ended: e(ResultOK), phase: p(Serving), want: Retry},
-		{ledger: l(Unread), ended: e(ResultOK), phase: p(Draining), want: Release},
-		{ledger: l(Unread), ended: e(ResultTransient), phase: p(Serving, Draining), want: Retry},
-		{ledger: l(Unread), ended: e(ResultPermanent, ResultOutage), phase: p(Serving), want: Pause},
-		{ledger: l(Unread), ended: e(ResultPermanent, ResultOutage), phase: p(Draining), want: Release},
+		{ledger: l(Unread), result: e(ResultOK), phase: p(Serving), want: Retry},
+		{ledger: l(Unread), result: e(ResultOK), phase: p(Draining), want: Release},
+		{ledger: l(Unread), result: e(ResultTransient), phase: p(Serving, Draining), want: Retry},
+		{ledger: l(Unread), result: e(ResultPermanent, ResultOutage), phase: p(Serving), want: Pause},
+		{ledger: l(Unread), result: e(ResultPermanent, ResultOutage), phase: p(Draining), want: Release},
 		{ledger: l(Unread), phase: p(Stopping), want: Release},
 	}
 }
@@ -89,19 +89,19 @@ func TestSettleIsTheTable(t *testing.T) {
 	table := rules()
 	used := make([]bool, len(table))
 	n := everyFact(func(f Facts) {
-		lines := 0
+		rows := 0
 		for i, r := range table {
 			if !r.covers(f) {
 				continue
 			}
-			lines++
+			rows++
 			used[i] = true
 			if got := Settle(f); got != r.want {
 				t.Errorf("%+v: %s, want %s", f, got, r.want)
 			}
 		}
-		if lines != 1 {
-			t.Errorf("%+v: %d lines of the table", f, lines)
+		if rows != 1 {
+			t.Errorf("%+v: %d rows of the table", f, rows)
 		}
 	})
 	if n != 6*4*2*3 {
@@ -109,35 +109,35 @@ func TestSettleIsTheTable(t *testing.T) {
 	}
 	for i, u := range used {
 		if !u {
-			t.Errorf("line %d says nothing", i)
+			t.Errorf("row %d covers nothing", i)
 		}
 	}
 }
 
-// Promises that hold whatever the table contains.
-func TestSettlePromises(t *testing.T) {
+// Guarantees that hold whatever the table contains.
+func TestSettleGuarantees(t *testing.T) {
 	t.Parallel()
 	everyFact(func(f Facts) {
 		v := Settle(f)
-		broken := func(promise string) { t.Errorf("%+v: %s: %s", f, v, promise) }
+		broken := func(guarantee string) { t.Errorf("%+v: %s: %s", f, v, guarantee) }
 		decided := f.Ledger == Provisioned || f.Ledger == Failed || f.Ledger == Spent
 		if v == Acknowledge && f.Ledger != Provisioned && (f.Ledger != Claimed || f.Result != ResultOK) {
 			broken("acknowledged without a tenant")
 		}
 		if v == Terminate && !decided && f.Ledger != Claimed {
-			broken("failed for the ledger's trouble")
+			broken("failed for a fault of the ledger")
 		}
 		if v == Terminate && f.Ledger == Claimed && f.Result == ResultOutage {
 			broken("failed for an outage")
 		}
 		if v == Terminate && f.Ledger == Claimed && f.Result == ResultTransient && (!f.Last || f.Phase == Stopping) {
-			broken("failed although it may be tried again")
+			broken("failed although it may be retried")
 		}
 		if f.Phase != Serving && v == Pause || f.Phase == Stopping && v == Retry {
-			broken("kept waiting by who leaves")
+			broken("kept waiting by a process that stops")
 		}
 		if decided != (v == Acknowledge || v == Terminate) && f.Ledger != Claimed {
-			broken("what was decided is not what is published")
+			broken("decided, but not published, or the reverse")
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// logTest is a log on a clock of its own, and what it has written.
+// logTest is a log on a fake clock, and what it has written.
 type logTest struct {
 	*Log
 	written bytes.Buffer
@@ -57,7 +57,7 @@ func (r *logTest) wrote(t *testing.T, lines ...string) {
 
 func TestRepeatedFaultIsLoggedOnce(t *testing.T) {
 	runTest(t, New, func(t *testing.T, r *logTest) {
-		r.Recovered("it works again") // it always has
+		r.Recovered("it works again") // without a fault
 		r.wrote(t)
 		for range 100 {
 			r.fail("refused")
@@ -81,8 +81,8 @@ func TestRepeatedFaultIsLoggedOnce(t *testing.T) {
 	})
 }
 
-// The message counts, the level and further attributes do not.
-func TestWhatIsTheSameFault(t *testing.T) {
+// Message and error identify a fault; level and further attributes do not.
+func TestSameFault(t *testing.T) {
 	runTest(t, New, func(t *testing.T, r *logTest) {
 		r.Error("a", errors.New("x"), "again_in", "1s")
 		r.Warn("a", errors.New("x"), "again_in", "2s")
@@ -93,8 +93,8 @@ func TestWhatIsTheSameFault(t *testing.T) {
 	})
 }
 
-// What differs each time in the text of one fault does not make it another fault. What names a server does.
-func TestSameFaultInOtherWords(t *testing.T) {
+// A part of the text that differs each time does not make it another fault. A part that names a server does.
+func TestVariablePartsOfAFault(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		texts [2]string
@@ -139,7 +139,7 @@ func TestSameFaultInOtherWords(t *testing.T) {
 	}
 }
 
-// Texts that differ each time, as with an id of the message, are a line a minute.
+// Texts that differ each time, for example by the id of a message, are logged once a minute.
 func TestTextsThatAlwaysDiffer(t *testing.T) {
 	runTest(t, New, func(t *testing.T, r *logTest) {
 		const seconds = 600
@@ -160,7 +160,7 @@ func TestTextsThatAlwaysDiffer(t *testing.T) {
 	})
 }
 
-// What the log would show in the same words is the same, and no long text is kept.
+// Long texts are one fault if the log truncates them to the same text, and are not kept whole.
 func TestLongTexts(t *testing.T) {
 	runTest(t, New, func(t *testing.T, r *logTest) {
 		for i := range 3 {
@@ -180,7 +180,7 @@ func TestEpisodeEndsByQuiet(t *testing.T) {
 	runTest(t, func(l *slog.Logger) *Log { return NewWithQuiet(l, time.Minute, none) }, func(t *testing.T, r *logTest) {
 		r.fail("refused")
 		time.Sleep(2 * time.Minute)
-		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`) // one needs no end
+		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`) // a single fault needs no end
 		for range 4 {
 			r.fail("refused")
 			time.Sleep(30 * time.Second)
@@ -189,7 +189,7 @@ func TestEpisodeEndsByQuiet(t *testing.T) {
 		time.Sleep(31 * time.Second)
 		r.wrote(t, `INFO msg="no more faults" failures=4 lasted=1m30s`)
 		r.fail("refused")
-		r.Recovered("reconnected") // or when it is reported
+		r.Recovered("reconnected") // or when recovery is reported
 		time.Sleep(2 * time.Minute)
 		r.wrote(t, `WARN msg="cannot do it; retrying" error=refused`, `INFO msg=reconnected failures=1 lasted=0s`)
 	})

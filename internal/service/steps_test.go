@@ -25,8 +25,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// A step is one thing: added to the list, it is in the log, in outcomes, on the page, in the metrics, and among the steps
-// that a failure can name.
+// A step that is added to the list is in the log, in outcomes, on the page, in the metrics, and among the steps that a
+// failure can name.
 func TestAddedStepIsEverywhere(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int64

@@ -17,14 +17,14 @@ import (
 )
 
 type (
-	record  struct{ Name, Note string }
-	spoken  string
-	marshal string
-	lazy    string
-	failing struct{}
+	record   struct{ Name, Note string }
+	stringer string
+	marshal  string
+	lazy     string
+	failing  struct{}
 )
 
-func (s spoken) String() string { return string(s) }
+func (s stringer) String() string { return string(s) }
 
 func (m marshal) MarshalText() ([]byte, error) {
 	return []byte(m), nil
@@ -43,7 +43,7 @@ func logTo(format string) (*slog.Logger, *bytes.Buffer) {
 	return NewLogger(&written, slog.LevelDebug, format), &written
 }
 
-// Whatever a line is made of, it stays short.
+// A line is bounded, whatever its content.
 func TestLogLineIsBounded(t *testing.T) {
 	t.Parallel()
 	for kind, long := range map[string]string{
@@ -60,7 +60,7 @@ func TestLogLineIsBounded(t *testing.T) {
 			"group as any":      func(l *slog.Logger) { l.Info("m", "a", []slog.Attr{slog.String("b", long)}) },
 			"error":             func(l *slog.Logger) { l.Info("m", "a", fmt.Errorf("read: %w", errors.New(long))) },
 			"joined errors":     func(l *slog.Logger) { l.Info("m", "a", errors.Join(errors.New(long), errors.New(long))) },
-			"Stringer":          func(l *slog.Logger) { l.Info("m", "a", spoken(long)) },
+			"Stringer":          func(l *slog.Logger) { l.Info("m", "a", stringer(long)) },
 			"URL":               func(l *slog.Logger) { l.Info("m", "a", &url.URL{Scheme: "nats", Path: long}) },
 			"TextMarshaler":     func(l *slog.Logger) { l.Info("m", "a", marshal(long)) },
 			"LogValuer":         func(l *slog.Logger) { l.Info("m", "a", lazy(long)) },
@@ -83,7 +83,7 @@ func TestLogLineIsBounded(t *testing.T) {
 					t.Errorf("%s of %s as %s: %d bytes", name, kind, format, n)
 				}
 				if format == "json" && !json.Valid(written.Bytes()) || strings.Count(written.String(), "\n") != 1 {
-					t.Errorf("%s of %s as %s: not one line of it: %.200q", name, kind, format, written)
+					t.Errorf("%s of %s as %s: not one valid line: %.200q", name, kind, format, written)
 				}
 				if kind != "not UTF-8" && !utf8.Valid(written.Bytes()) {
 					t.Errorf("%s of %s as %s: cut within a rune", name, kind, format)
@@ -93,7 +93,7 @@ func TestLogLineIsBounded(t *testing.T) {
 	}
 }
 
-// What is short is written as slog writes it.
+// A short line is written as slog writes it.
 func TestShortLogLineIsUnchanged(t *testing.T) {
 	t.Parallel()
 	var none *failing
@@ -121,17 +121,17 @@ func TestShortLogLineIsUnchanged(t *testing.T) {
 	}
 }
 
-func TestLogSaysHowLongATextWas(t *testing.T) {
+func TestLogReportsTheLengthOfATruncatedText(t *testing.T) {
 	t.Parallel()
 	log, written := logTo("json")
 	log.With("source", strings.Repeat("s", 5000)).Info("m", "differences", slices.Repeat([]string{"column a.b is missing"}, 1000))
 	testkit.Contains(t, "the log", written.String(), strings.Repeat("s", maxLogText)+"… (5000 bytes)", `"… and 958 more"]`)
 	if strings.Contains(written.String(), strings.Repeat("s", maxLogText+1)) {
-		t.Error("more than the limit")
+		t.Error("the text exceeds the limit")
 	}
 }
 
-// A stack is this program's, and needed whole.
+// A stack comes from this program, and is needed whole.
 func TestStackIsLoggedLonger(t *testing.T) {
 	t.Parallel()
 	log, written := logTo("json")

@@ -34,7 +34,7 @@ func TestTableFitsTheTerminal(t *testing.T) {
 		45: "KEY     TIME   STEP   MESSAGE\nabcdef  12:00  first  a message that is rath…\n",
 		40: "KEY     TIME   MESSAGE\nabcdef  12:00  a message that is rather…\n", // STEP is omitted first
 		30: "KEY     MESSAGE\nabcdef  a message that is rat…\n",
-		15: "KEY     MESSAGE\nabcdef  a message that is rather long\n", // too narrow for a row on a line
+		15: "KEY     MESSAGE\nabcdef  a message that is rather long\n", // too narrow for one line for each row
 	} {
 		var out strings.Builder
 		rows := &Table{W: &out, Columns: columns, optional: []int{2, 1}}

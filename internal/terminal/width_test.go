@@ -27,7 +27,7 @@ func TestFit(t *testing.T) {
 		{"acmes", 4, "acm…"},
 		{"株式会社", 8, "株式会社"},
 		{"株式会社", 7, "株式会…"},
-		{"株式会社", 6, "株式…"}, // half a character is none
+		{"株式会社", 6, "株式…"}, // half a character does not fit
 		{"e\u0301e\u0301e\u0301", 2, "e\u0301…"},
 		{"👍🏽👍🏽", 3, "👍🏽…"},
 		{"acme", 1, "…"},
