@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// dockerTimeout bounds requests that a running daemon answers at once.
+	// dockerTimeout bounds requests that a running daemon answers immediately.
 	dockerTimeout = 10 * time.Second
 	// containerTimeout includes the download of the image.
 	containerTimeout = 90 * time.Second
@@ -47,7 +47,7 @@ func startContainer(ctx context.Context, image string) (_ *server, err error) {
 			err = fmt.Errorf("testcontainers: %v", r)
 		}
 	}()
-	log.SetDefault(log.NewNoopLogger()) // it logs the Docker installation that it found at length
+	log.SetDefault(log.NewNoopLogger()) // it logs the Docker installation at length
 
 	images := []string{image}
 	config := testcontainers.ReadConfig()
