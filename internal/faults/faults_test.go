@@ -61,8 +61,8 @@ func TestEveryCodeHasARow(t *testing.T) {
 	}
 }
 
-// clientErrors returns the texts of all errors that the client library declares, except those that represent an error of
-// the server.
+// clientErrors returns the texts of all errors that the client library declares, except those that represent an error
+// of the server.
 func clientErrors(t *testing.T) (texts []string) {
 	t.Helper()
 	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/nats-io/nats.go").Output()

@@ -102,8 +102,8 @@ func startContainer(ctx context.Context, image string) (_ *server, err error) {
 	return &server{name: "container " + image, url: u, stop: remove}, nil
 }
 
-// awaitPort waits for the port of the host, which may accept connections a moment later than the server, and returns the
-// URL that works.
+// awaitPort waits for the port of the host, which may accept connections a moment later than the server, and returns
+// the URL that works.
 //
 // Inside a container testcontainers assumes that the Docker daemon is outside, and returns the gateway. The daemon may
 // also run beside the tests; then the port is on the loopback address.

@@ -35,8 +35,8 @@ func startLocal(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Another test binary can take a free port before the server has bound it. The server then exits immediately, as it does
-	// for other reasons, so a few retries do no harm.
+	// Another test binary can take a free port before the server has bound it. The server then exits immediately, as it
+	// does for other reasons, so a few retries do no harm.
 	for range 3 {
 		var port int
 		if port, err = freePort(ctx); err != nil {

@@ -27,8 +27,8 @@ const (
 	failureRecorded point = "failure recorded"
 )
 
-// hookedDatabase calls hook after each point. A call returns the hook's error although the database has done the work, as
-// when a reply is lost.
+// hookedDatabase calls hook after each point. A call returns the hook's error although the database has done the work,
+// as when a reply is lost.
 type hookedDatabase struct {
 	pipeline.Database
 	hook func(ctx context.Context, p point) error

@@ -221,8 +221,8 @@ func TestSchemaOfANeighbourWithoutAStamp(t *testing.T) {
 	limited.expectForeignSchema(t, "gamma", "carries the stamp", "schema shop_system")
 }
 
-// Any role that may create a schema chooses its name. Statements quote the name of another registry's schema, and contain
-// it in no comment: a line break would end the comment.
+// Any role that may create a schema chooses its name. Statements quote the name of another registry's schema, and
+// contain it in no comment: a line break would end the comment.
 func TestNameOfANeighbourIsNotCode(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
