@@ -46,7 +46,7 @@ func TestComposeFile(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "README.md"))
 	testkit.Must(t, err)
 	if !strings.Contains(string(page), "DATABASE_URL='"+database+"' ") {
-		t.Errorf("README.md does not say DATABASE_URL='%s'", database)
+		t.Errorf("README.md does not contain DATABASE_URL='%s'", database)
 	}
 
 	for _, compose := range [][]string{{"docker", "compose"}, {"docker-compose"}} {

@@ -106,7 +106,7 @@ func startContainer(ctx context.Context, image string) (_ *server, err error) {
 // the URL that works.
 //
 // Inside a container testcontainers assumes that the Docker daemon is outside, and returns the gateway. The daemon may
-// also run beside the tests; then the port is on the loopback address.
+// also run in the same container; then the port is on the loopback address.
 func awaitPort(ctx context.Context, u *url.URL) (*url.URL, error) {
 	ctx, cancel := context.WithTimeout(ctx, portTimeout)
 	defer cancel()

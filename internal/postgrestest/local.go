@@ -102,7 +102,7 @@ func hasPrograms(dir string) bool {
 // initdb has the arguments of the program of that name.
 var initdb = []string{"--username=postgres", "--auth=trust", "--locale=C", "--encoding=UTF8", "--no-sync"}
 
-// newDirectory makes the directory of a server: the program creates its files in data, and the server logs to log.
+// newDirectory creates the directory of a server: the program creates its files in data, and the server logs to log.
 func newDirectory(ctx context.Context, bin, program string, args ...string) (string, error) {
 	attr, owner, err := processAttributes()
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The process can crash between placing the file and the registry's commit. The file is listed when the request fails
-// for good, and used by the next request for the tenant (invariant 4 of package sqlite).
+// The process can crash between placing the file and the registry's commit. The failure of the request lists
+// the file, and the next request for the tenant uses it (invariant 4 of package sqlite).
 func TestFilePlacedButNotRegistered(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)

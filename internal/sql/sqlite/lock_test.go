@@ -20,7 +20,7 @@ type lockMethod struct {
 }
 
 // A file is locked as long as its creator lives, also for other workers of the same process. Testing for the lock
-// neither takes it nor keeps others from taking it.
+// neither takes it nor prevents others from taking it.
 func TestFileIsLockedWhileItsCreatorLives(t *testing.T) {
 	t.Parallel()
 	for name, l := range lockMethods() {

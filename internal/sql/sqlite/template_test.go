@@ -295,30 +295,30 @@ func TestTemplateComparisonCoversEveryByte(t *testing.T) {
 	}
 }
 
-// BenchmarkInspect is step 4: of a new file, and of an existing one, where SQLite reads everything.
+// BenchmarkInspect measures step 4 for a new file, and for an existing one, which SQLite reads completely.
 func BenchmarkInspect(b *testing.B) {
-	made, err := newTemplate(b.Context())
+	finished, err := newTemplate(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	const mark = 42
+	const tag = 42
 	file, err := os.Create(b.TempDir() + "/docex.db")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = file.Close() }()
-	if err := made.write(file, mark); err != nil {
+	if err := finished.write(file, tag); err != nil {
 		b.Fatal(err)
 	}
 	b.Run("new", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if same, err := made.isIn(file, int64(len(made.content)), mark); !same || err != nil {
+			if same, err := finished.isIn(file, int64(len(finished.content)), tag); !same || err != nil {
 				b.Fatal(same, err)
 			}
 		}
 	})
-	b.Run("there", func(b *testing.B) {
+	b.Run("existing", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			err := read(b.Context(), file.Name(), immutable, func(tx *databasesql.Tx) error {
