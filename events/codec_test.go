@@ -17,7 +17,7 @@ type header = map[string][]string
 
 var structured = header{"content-type": {"application/cloudevents+json"}}
 
-// bare is a structured event with these members added.
+// bare returns a structured event with these members added.
 func bare(members string) string {
 	if members != "" {
 		members = "," + members
@@ -25,7 +25,7 @@ func bare(members string) string {
 	return `{"specversion":"1.0","id":"1","source":"/s","type":"tenant.requested"` + members + `}`
 }
 
-// binary is the header of a binary event with these headers added: name, value, name, value, …
+// binary returns the header of a binary event with these headers added: name, value, name, value, …
 func binary(more ...string) header {
 	h := header{"ce-specversion": {"1.0"}, "ce-id": {"1"}, "ce-source": {"/s"}, "ce-type": {"tenant.requested"}}
 	for i := 0; i < len(more); i += 2 {
@@ -48,7 +48,7 @@ func TestDecodeReads(t *testing.T) {
 	}{
 		"structured":                  {structured, bare(`"data":{"a":1}`), want{Data: `{"a":1}`}},
 		"structured, case and params": {header{"CONTENT-Type": {" Application/CloudEvents+JSON ; charset=UTF-8"}}, bare(""), want{}},
-		"structured wins over ce-*":   {header{"content-type": structured["content-type"], "ce-id": {"other"}}, bare(""), want{}},
+		"structured, ce-* ignored":    {header{"content-type": structured["content-type"], "ce-id": {"other"}}, bare(""), want{}},
 		"bare":                        {nil, " \n" + bare("") + "\n", want{}},
 		"bare with other headers":     {header{"Nats-Msg-Id": {"1"}}, bare(""), want{}},
 		"bare as application/json":    {header{"Content-Type": {"application/json; charset=utf-8"}}, bare(""), want{}},
@@ -112,7 +112,7 @@ func TestDecodeReads(t *testing.T) {
 }
 
 // Invariants 2 to 5: what is rejected, and that the error has the reason.
-func TestDecodeRefuses(t *testing.T) {
+func TestDecodeRejects(t *testing.T) {
 	t.Parallel()
 	core := func(id, source, eventType string) string {
 		return fmt.Sprintf(`{"specversion":"1.0","id":%s,"source":%s,"type":%s}`, id, source, eventType)
@@ -120,7 +120,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		header header
 		body   string
-		says   string
+		text   string
 	}{
 		"nothing":                      {nil, "", "empty"},
 		"text":                         {nil, "hello", "not a JSON object"},
@@ -169,7 +169,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"empty key":                    {structured, bare(`"":1,"subject":"x"`), "not an attribute name"},
 		"upper-case name":              {structured, bare(`"correlationId":"x"`), "not an attribute name"},
 		"name with underscore":         {structured, bare(`"trace_id":"x"`), "not an attribute name"},
-		"data twice over":              {structured, bare(`"data":1,"data_base64":"AA=="`), "both"},
+		"data and data_base64":         {structured, bare(`"data":1,"data_base64":"AA=="`), "both"},
 		"base64 is a number":           {structured, bare(`"data_base64":1`), "not a string"},
 		"base64 is not base64":         {structured, bare(`"data_base64":"!"`), "not base64"},
 		"text data is an object":       {structured, bare(`"datacontenttype":"text/plain","data":{}`), "not a string"},
@@ -188,7 +188,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"id with a noncharacter":       {structured, core(`"\uffff"`, `"/s"`, `"t"`), "U+FFFF"},
 		"source missing":               {structured, `{"specversion":"1.0","id":"1","type":"t"}`, "source is missing"},
 		"source empty":                 {structured, core(`"1"`, `""`, `"t"`), "source is missing"},
-		"source no URI":                {structured, core(`"1"`, `"/%zz"`, `"t"`), "not a URI reference"},
+		"source is no URI":             {structured, core(`"1"`, `"/%zz"`, `"t"`), "not a URI reference"},
 		"source is an object":          {structured, core(`"1"`, `{}`, `"t"`), "object or array"},
 		"type empty":                   {structured, core(`"1"`, `"/s"`, `""`), "type is missing"},
 		"type with control":            {structured, core(`"1"`, `"/s"`, `"t\u0000"`), "U+0000"},
@@ -214,8 +214,8 @@ func TestDecodeRefuses(t *testing.T) {
 			if !errors.Is(err, events.ErrUndecodable) {
 				t.Fatalf("got %v and %v, want ErrUndecodable", e, err)
 			}
-			if !strings.Contains(err.Error(), c.says) {
-				t.Errorf("%q does not say %q", err, c.says)
+			if !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%q does not contain %q", err, c.text)
 			}
 			checkShort(t, err)
 		})
@@ -223,7 +223,7 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 // Invariant 6: nothing that Decode would reject is encoded.
-func TestEncodeRefuses(t *testing.T) {
+func TestEncodeRejects(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*event.Event){
 		"no context":         func(e *event.Event) { e.Context = nil },
@@ -260,11 +260,11 @@ func TestEncodeRefuses(t *testing.T) {
 func TestRoundTripOfSDKEvents(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*event.Event) error{
-		"base64":            func(e *event.Event) error { return e.SetData("application/octet-stream", []byte{0, 0xff}) },
-		"base64 of JSON":    func(e *event.Event) error { return e.SetData("application/json", []byte(`{}`)) },
-		"text":              func(e *event.Event) error { return e.SetData("text/plain", "a\u2028<b>") },
-		"JSON that is none": func(e *event.Event) error { e.DataEncoded = []byte("{"); return nil },
-		"JSON that is deep": func(e *event.Event) error {
+		"base64":         func(e *event.Event) error { return e.SetData("application/octet-stream", []byte{0, 0xff}) },
+		"base64 of JSON": func(e *event.Event) error { return e.SetData("application/json", []byte(`{}`)) },
+		"text":           func(e *event.Event) error { return e.SetData("text/plain", "a\u2028<b>") },
+		"invalid JSON":   func(e *event.Event) error { e.DataEncoded = []byte("{"); return nil },
+		"JSON that is too deep": func(e *event.Event) error {
 			e.DataEncoded = []byte(strings.Repeat("[", 64) + strings.Repeat("]", 64))
 			return nil
 		},

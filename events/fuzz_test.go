@@ -14,7 +14,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// plain is an event as comparable text: extensions without their types, JSON without outer space.
+// plain returns an event as comparable text: extensions without their types, JSON without surrounding space.
 func plain(t *testing.T, e event.Event) map[string]string {
 	t.Helper()
 	m := map[string]string{
@@ -35,7 +35,7 @@ func plain(t *testing.T, e event.Event) map[string]string {
 	return m
 }
 
-// checkRoundTrip is invariant 6.
+// checkRoundTrip checks invariant 6.
 func checkRoundTrip(t *testing.T, e event.Event) {
 	t.Helper()
 	want := plain(t, e)
@@ -56,12 +56,12 @@ func checkRoundTrip(t *testing.T, e event.Event) {
 		header2, body2, err := encode(again)
 		if err != nil || !bytes.Equal(bytes.TrimSpace(body), bytes.TrimSpace(body2)) ||
 			!maps.EqualFunc(header, header2, func(a, b []string) bool { return cmp.Equal(a, b) }) {
-			t.Fatalf("%s: equal events, other bytes (%v):\n%s\n%s", mode, err, body, body2)
+			t.Fatalf("%s: equal events, different bytes (%v):\n%s\n%s", mode, err, body, body2)
 		}
 	}
 }
 
-// checkShort is the part of invariant 5 about errors.
+// checkShort checks the part of invariant 5 about errors.
 func checkShort(t *testing.T, err error) {
 	t.Helper()
 	if len(err.Error()) > 1200 || strings.ContainsAny(err.Error(), "\n\x00") {

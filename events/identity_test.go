@@ -8,8 +8,8 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Invariant 8: these values are what requests of earlier versions got. Changing one publishes a second
-// outcome for a request that had one.
+// Invariant 8: requests of earlier versions got these values. Changing one publishes a second outcome for a request
+// that has one.
 func TestOutcomeIDIsStable(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -31,7 +31,7 @@ func TestOutcomeIDIsStable(t *testing.T) {
 			t.Errorf("%v: %s", c, got)
 		}
 		if id, err := uuid.Parse(got); err != nil || id.Version() != 5 || id.Variant() != uuid.RFC4122 {
-			t.Errorf("%s is no UUIDv5: %v", got, err)
+			t.Errorf("%s is not a UUIDv5: %v", got, err)
 		}
 	}
 }

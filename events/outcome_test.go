@@ -107,7 +107,7 @@ func TestOutcomeSubject(t *testing.T) {
 	}
 }
 
-// Invariant 9: lists are lists, times are UTC, in what is written.
+// Invariant 9: in the encoded data, empty lists are lists and times are UTC.
 func TestOutcomeData(t *testing.T) {
 	t.Parallel()
 	o := events.Outcome{ID: "1", Source: "/p", Time: noon}
@@ -132,7 +132,7 @@ func TestOutcomeData(t *testing.T) {
 	}
 }
 
-// Invariant 9: an outcome can be published whatever the request held.
+// Invariant 9: an outcome can be published, whatever the request contains.
 func TestOutcomeIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, unit := range map[string]string{
@@ -231,7 +231,7 @@ func TestOutcomesOfCutIDsHaveTheirOwnKeys(t *testing.T) {
 	}
 }
 
-func TestOutcomeRefusesBadWiring(t *testing.T) {
+func TestOutcomeRejectsInvalidAttributes(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]events.Outcome{
 		"no id":       {Source: "/p", Time: noon},
@@ -249,7 +249,7 @@ func TestOutcomeRefusesBadWiring(t *testing.T) {
 	}
 }
 
-func TestOutcomesAreReadBack(t *testing.T) {
+func TestOutcomesAreRead(t *testing.T) {
 	t.Parallel()
 	all := samples(t)
 	p, err := events.ProvisionedFrom(all["provisioned_database"])

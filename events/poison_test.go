@@ -75,7 +75,7 @@ func TestPoison(t *testing.T) {
 				return
 			}
 			if _, err := events.RequestedFrom(e); err == nil {
-				t.Error("was read as a request")
+				t.Error("it was read as a request")
 			} else {
 				checkShort(t, err)
 			}

@@ -114,7 +114,7 @@ func TestProgressIDs(t *testing.T) {
 	}
 }
 
-func TestProgressFromRefuses(t *testing.T) {
+func TestProgressFromRejects(t *testing.T) {
 	t.Parallel()
 	all := samples(t)
 	if _, err := events.ProgressFrom(all["provisioned_schema"]); err == nil {

@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// request is a tenant.requested event with this subject, content type and data.
+// request returns a tenant.requested event with this subject, content type and data.
 func request(subject, contentType, data string) event.Event {
 	e := event.New()
 	e.SetID("1")
@@ -36,15 +36,15 @@ func TestRequestedFromReads(t *testing.T) {
 		subject, contentType, data string
 		want                       events.Requested
 	}{
-		"required only":        {"", "", "{" + whole + "}", acme},
-		"with strategy":        {"acme", "application/json", "{" + whole + `,"isolation_strategy":"schema"}`, onSchema},
-		"null strategy":        {"", "application/json; charset=utf-8", "{" + whole + `,"isolation_strategy":null}`, acme},
-		"unknown fields":       {"", "Application/Vnd.x+JSON", "{" + whole + `,"plan":{"a":[1]},"TENANT_ID":7}`, acme},
-		"space around":         {"", "text/json", " {" + whole + "}\n", acme},
-		"content is not ours":  {"", "", `{"tenant_id":"","display_name":"","created_by":"","isolation_strategy":"x"}`, events.Requested{IsolationStrategy: "x"}},
-		"subject of a bad id":  {"other", "", `{"tenant_id":"not an id","display_name":"Acme","created_by":"me"}`, events.Requested{TenantID: "not an id", DisplayName: "Acme", CreatedBy: "me"}},
-		"subject, reserved id": {"other", "", `{"tenant_id":"_docex_x_","display_name":"Acme","created_by":"me"}`, events.Requested{TenantID: "_docex_x_", DisplayName: "Acme", CreatedBy: "me"}},
-		"NUL is for Validate":  {"", "", `{"tenant_id":"a\u0000","display_name":"Acme","created_by":"me"}`, events.Requested{TenantID: "a\x00", DisplayName: "Acme", CreatedBy: "me"}},
+		"required only":          {"", "", "{" + whole + "}", acme},
+		"with strategy":          {"acme", "application/json", "{" + whole + `,"isolation_strategy":"schema"}`, onSchema},
+		"null strategy":          {"", "application/json; charset=utf-8", "{" + whole + `,"isolation_strategy":null}`, acme},
+		"unknown fields":         {"", "Application/Vnd.x+JSON", "{" + whole + `,"plan":{"a":[1]},"TENANT_ID":7}`, acme},
+		"space around":           {"", "text/json", " {" + whole + "}\n", acme},
+		"content is not checked": {"", "", `{"tenant_id":"","display_name":"","created_by":"","isolation_strategy":"x"}`, events.Requested{IsolationStrategy: "x"}},
+		"subject of a bad id":    {"other", "", `{"tenant_id":"not an id","display_name":"Acme","created_by":"me"}`, events.Requested{TenantID: "not an id", DisplayName: "Acme", CreatedBy: "me"}},
+		"subject, reserved id":   {"other", "", `{"tenant_id":"_docex_x_","display_name":"Acme","created_by":"me"}`, events.Requested{TenantID: "_docex_x_", DisplayName: "Acme", CreatedBy: "me"}},
+		"NUL is for Validate":    {"", "", `{"tenant_id":"a\u0000","display_name":"Acme","created_by":"me"}`, events.Requested{TenantID: "a\x00", DisplayName: "Acme", CreatedBy: "me"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -57,7 +57,7 @@ func TestRequestedFromReads(t *testing.T) {
 }
 
 // Invariant 7: the error names the field, and the tenant is read if possible.
-func TestRequestedFromRefuses(t *testing.T) {
+func TestRequestedFromRejects(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		subject, contentType, data string
@@ -68,7 +68,7 @@ func TestRequestedFromRefuses(t *testing.T) {
 		"null":                       {"", "", "null", "data", ""},
 		"a list":                     {"", "", "[]", "data", ""},
 		"cut off":                    {"", "", "{" + whole, "data", ""},
-		"something behind":           {"", "", "{" + whole + "}{}", "data", ""},
+		"trailing data":              {"", "", "{" + whole + "}{}", "data", ""},
 		"not UTF-8":                  {"", "", "{" + whole + ",\"x\":\"\xff\"}", "data", ""},
 		"too deep":                   {"", "", "{" + whole + `,"x":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + "}", "data", ""},
 		"tenant twice":               {"", "", "{" + whole + `,"tenant_id":"acme"}`, "data", ""},
@@ -103,7 +103,7 @@ func TestRequestedFromRefuses(t *testing.T) {
 	}
 }
 
-// Invariants 1 and 7: the consumer reads what a publisher makes.
+// Invariants 1 and 7: the consumer reads what a publisher creates.
 func TestNewRequested(t *testing.T) {
 	t.Parallel()
 	acme := events.Requested{TenantID: "acme", DisplayName: "Acme <&> Söhne", CreatedBy: "me", IsolationStrategy: "database"}
@@ -120,7 +120,7 @@ func TestNewRequested(t *testing.T) {
 	for name, c := range map[string]struct {
 		source, id string
 		change     func(*events.Requested)
-		says       string
+		text       string
 	}{
 		"bad tenant":       {"/s", "1", func(r *events.Requested) { r.TenantID = "a b" }, "tenant_id"},
 		"reserved tenant":  {"/s", "1", func(r *events.Requested) { r.TenantID = "_docex_system_" }, "reserved"},
@@ -139,7 +139,7 @@ func TestNewRequested(t *testing.T) {
 		if c.change != nil {
 			c.change(&r)
 		}
-		if e, err := events.NewRequested(c.source, c.id, r); err == nil || !strings.Contains(err.Error(), c.says) {
+		if e, err := events.NewRequested(c.source, c.id, r); err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v, %v", name, e, err)
 		} else {
 			checkShort(t, err)

@@ -27,7 +27,7 @@ const (
 	requestID = "7f3c1e0a-order-1009"
 )
 
-// samples are the events in examples/, by file name.
+// samples returns the events in examples/, by file name.
 func samples(t *testing.T) map[string]event.Event {
 	t.Helper()
 	request := func(data events.Requested) event.Event {
@@ -127,7 +127,7 @@ func samples(t *testing.T) map[string]event.Event {
 	}
 }
 
-// must ends the test where an event cannot be made.
+// must ends the test if an event cannot be created.
 func must(t *testing.T) func(event.Event, error) event.Event {
 	return func(e event.Event, err error) event.Event {
 		t.Helper()
@@ -176,7 +176,7 @@ func indent(t *testing.T, text []byte) []byte {
 	return append(b.Bytes(), '\n')
 }
 
-// progress makes a progress event.
+// progress creates a progress event.
 func progress(t *testing.T, data events.Progress) event.Event {
 	t.Helper()
 	header, body, err := events.EncodeProgress(events.DefaultSource, noon, data)

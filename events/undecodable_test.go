@@ -14,7 +14,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Invariant 8. The key is that of:
+// Invariant 8. The key is the output of:
 //
 //	printf '\0undecodable\n15\nTENANT_REQUESTS\n17\n2026-03-04T12:00:00.25Z\nplease' | sha256sum
 //
@@ -33,12 +33,12 @@ func TestUndecodableKeyIsStable(t *testing.T) {
 			t.Errorf("replay %d: %s", replay, got)
 		}
 		if id, err := uuid.Parse(got); err != nil || id.Version() != 5 || id.Variant() != uuid.RFC4122 {
-			t.Errorf("%s is no UUIDv5: %v", got, err)
+			t.Errorf("%s is not a UUIDv5: %v", got, err)
 		}
 	}
 }
 
-// Each part of a stored message counts, and none can be moved into the next.
+// Each part of a stored message changes the key, and no part can be moved into the next.
 func TestUndecodableKeysDiffer(t *testing.T) {
 	t.Parallel()
 	type message struct {
@@ -81,10 +81,10 @@ func TestUndecodableKeysDiffer(t *testing.T) {
 	}
 }
 
-// checkOutOfReach checks the last sentence of invariant 8. Keys and outcome ids are hashes of a text. The text of a
+// checkNoCollision checks the last sentence of invariant 8. Keys and outcome ids are hashes of a text. The text of a
 // request begins with its source, that of an undecodable message with NUL (TestUndecodableKeyIsStable), so it is enough
 // that no source begins with NUL.
-func checkOutOfReach(t *testing.T, source string) {
+func checkNoCollision(t *testing.T, source string) {
 	t.Helper()
 	if source == "" || source[0] < ' ' {
 		t.Errorf("source %q was accepted", source)
@@ -96,7 +96,7 @@ type spelling struct {
 	body   string
 }
 
-// spellings are the ways to write a source and an id, including invalid ones.
+// spellings returns the ways to write a source and an id, including invalid ones.
 func spellings(t *testing.T, source, id string) []spelling {
 	t.Helper()
 	text := func(s string) string {
@@ -119,7 +119,7 @@ func spellings(t *testing.T, source, id string) []spelling {
 }
 
 // Invariant 8: the forms that a publisher may try.
-func TestNoSourceReachesAnUndecodableMessage(t *testing.T) {
+func TestNoSourceHasTheKeyOfAnUndecodableMessage(t *testing.T) {
 	t.Parallel()
 	stored := noon.Format(time.RFC3339Nano)
 	rest := "undecodable\n15\nTENANT_REQUESTS\n17\n" + stored
@@ -139,7 +139,7 @@ func TestNoSourceReachesAnUndecodableMessage(t *testing.T) {
 				if err != nil {
 					continue
 				}
-				checkOutOfReach(t, e.Source())
+				checkNoCollision(t, e.Source())
 				if events.RequestKey(e.Source(), e.ID()) == key {
 					t.Errorf("source %q and id %q have the key of an undecodable message", e.Source(), e.ID())
 				}
@@ -154,7 +154,7 @@ func TestNoSourceReachesAnUndecodableMessage(t *testing.T) {
 }
 
 // Invariant 8, last sentence.
-func FuzzSourceReachesNoUndecodableMessage(f *testing.F) {
+func FuzzSourceHasNoKeyOfAnUndecodableMessage(f *testing.F) {
 	f.Add("/billing", "1")
 	f.Add("\x00undecodable\n15\nTENANT_REQUESTS", "17\n2026-03-04T12:00:00.25Z\nplease")
 	f.Add("%00undecodable", "1")
@@ -162,7 +162,7 @@ func FuzzSourceReachesNoUndecodableMessage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source, id string) {
 		for _, c := range spellings(t, source, id) {
 			if e, err := events.Decode(c.header, []byte(c.body)); err == nil {
-				checkOutOfReach(t, e.Source())
+				checkNoCollision(t, e.Source())
 			}
 		}
 	})

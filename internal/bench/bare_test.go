@@ -19,7 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The other side of each ratio: the same effect with nothing around it.
+// The bare side of each ratio: only the work itself.
 
 // spread runs n calls on as many goroutines as there are workers, and returns how long all took.
 func spread(n, workers int, call func(worker int) error) (time.Duration, error) {
@@ -50,7 +50,7 @@ func spread(n, workers int, call func(worker int) error) (time.Duration, error) 
 	}
 }
 
-// bareRegistration is the row that makes a tenant.
+// bareRegistration inserts the row that registers a tenant.
 const bareRegistration = `INSERT INTO docex_system.tenant_registry (tenant_id, display_name, isolation_strategy, schema_name,
 	created_at, created_by, last_updated_at) VALUES ('{tenant}', 'Bench Inc.', 'schema', '{schema}', now(), 'bench', now()); COMMIT`
 
@@ -101,7 +101,7 @@ func (b *bareDDL) one(worker int) (schema string, err error) {
 	return schema, run(b.conns[worker], strings.NewReplacer("{schema}", schema, "{tenant}", tenant).Replace(b.text))
 }
 
-// statements are those of a tenant up to its registration, in a transaction that stays open.
+// statements returns those of a tenant up to its registration, in a transaction that stays open.
 func (b *bareDDL) statements(schema string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(b.text, bareRegistration), "{schema}", schema)
 }
@@ -129,7 +129,7 @@ func (b *bareDDL) latencies(t testing.TB) (all []float64) {
 	return all
 }
 
-// bareRename gives finished schemas other names, and enters a row for each, one transaction each.
+// bareRename renames finished schemas and inserts a row for each, one transaction each.
 type bareRename struct {
 	conn    *pgx.Conn
 	schemas []string
@@ -165,8 +165,8 @@ func (r *bareRename) burst(t testing.TB) time.Duration {
 	return time.Since(began)
 }
 
-// bareCopy makes files by hand: a finished one is written beside its final name, synced, renamed, and its directory
-// synced.
+// bareCopy creates files by hand: it writes a finished file beside its final name, syncs and renames it, and syncs its
+// directory.
 type bareCopy struct {
 	content []byte
 	root    string
@@ -213,12 +213,12 @@ func (c *bareCopy) burst(t testing.TB, n, workers int) time.Duration {
 	return took
 }
 
-// barePull pulls messages, publishes one for each and waits for its confirmation, then acknowledges and waits for
-// that: what every consumer that loses nothing does.
+// barePull pulls messages, publishes one for each and waits for its confirmation, then acknowledges and waits for that,
+// as every consumer must that loses nothing.
 type barePull struct {
 	js       jetstream.JetStream
 	consumer jetstream.Consumer
-	answer   *nats.Msg // its id is known to the stream, as that of a finished request is
+	answer   *nats.Msg // the stream knows its id, as that of a finished request
 }
 
 func newBarePull(t testing.TB, js jetstream.JetStream, answer *nats.Msg) *barePull {
@@ -232,7 +232,7 @@ func newBarePull(t testing.TB, js jetstream.JetStream, answer *nats.Msg) *barePu
 	return &barePull{js: js, consumer: consumer, answer: answer}
 }
 
-// burst takes n messages, which are in the stream before the clock starts.
+// burst processes n messages, which are in the stream before the time starts.
 func (p *barePull) burst(t testing.TB, n, workers int, message []byte) time.Duration {
 	t.Helper()
 	publishAll(t, p.js, n, func(int) *nats.Msg { return &nats.Msg{Subject: "bare", Data: message} })
@@ -253,7 +253,7 @@ func (p *barePull) burst(t testing.TB, n, workers int, message []byte) time.Dura
 	return took
 }
 
-// publishAll publishes n messages and waits until the stream has them all.
+// publishAll publishes n messages and waits until the stream has stored all.
 func publishAll(t testing.TB, js jetstream.JetStream, n int, message func(i int) *nats.Msg) {
 	t.Helper()
 	acks := make([]jetstream.PubAckFuture, n)

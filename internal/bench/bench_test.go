@@ -26,7 +26,7 @@ var (
 	tenants = flag.Int("tenants", 10_000, "tenants that are provisioned to make the database large")
 )
 
-// few is how many tenants the small database has at first.
+// few is the number of tenants that the small database has at first.
 const few = 100
 
 func TestBench(t *testing.T) {
@@ -43,7 +43,7 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// bench is what the parts of a run share.
+// bench is shared by the parts of a run.
 type bench struct {
 	*report
 	program  string
@@ -55,7 +55,7 @@ type bench struct {
 	latency  map[string][]float64 // milliseconds, by series
 }
 
-// open makes streams and registry, and connects to them.
+// open creates streams and registry, and connects to them.
 func (b *bench) open(t testing.TB) {
 	t.Helper()
 	b.url, b.nats = startNATS(t)
@@ -98,7 +98,7 @@ func (b *bench) postgres(t *testing.T) {
 	b.plotLatencies(t)
 }
 
-// asAsked: throughput from request to outcome, against bare DDL on as many connections.
+// asAsked measures throughput from request to outcome, against bare DDL on as many connections.
 func (b *bench) asAsked(t *testing.T) {
 	var levels []level
 	var shares [][]string
@@ -135,7 +135,7 @@ func (b *bench) asAsked(t *testing.T) {
 	}
 	b.addTable(t, table{
 		title: "Where the time goes, as asked",
-		text: "Mean milliseconds a tenant: the steps as the outcomes tell them (step 5 ends where its commit is sent), then " +
+		text: "Mean milliseconds a tenant: the steps as the outcomes report them (step 5 ends where its commit is sent), then " +
 			"the processor time of each program beside that of PostgreSQL under bare DDL.",
 		head: []string{
 			"workers", "1 boundary", "2 tables", "3 indexes", "4 validate", "5 register", "CPU: PostgreSQL",
@@ -163,14 +163,14 @@ func share(name string, arrivals []arrival, ours, bare usage, memory int) []stri
 
 func mebibytes(n int) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
-// pooled is how many boundaries are ready.
+// pooled returns the number of prepared boundaries.
 func (b *bench) pooled(t testing.TB) (n int) {
 	t.Helper()
 	testkit.Must(t, b.db.QueryRow(context.Background(), "SELECT count(*) FROM docex_system.prepared_boundaries").Scan(&n))
 	return n
 }
 
-// filled waits until n boundaries are ready.
+// filled waits until n boundaries are prepared.
 func (b *bench) filled(t testing.TB, n int) {
 	t.Helper()
 	for began := time.Now(); b.pooled(t) < n; time.Sleep(50 * time.Millisecond) {
@@ -180,7 +180,7 @@ func (b *bench) filled(t testing.TB, n int) {
 	}
 }
 
-// grown: the latency of single prepared requests, against the same in a small database of the same server.
+// grown measures the latency of single prepared requests, against the same in a small database of the same server.
 func (b *bench) grown(t *testing.T, small *bench) {
 	one := row{
 		what: fmt.Sprintf("growth: prepared, request → outcome, p50 at %d tenants, against the same at %d", b.count(t), small.count(t)),
@@ -207,7 +207,7 @@ func (b *bench) grown(t *testing.T, small *bench) {
 	b.add(t, one)
 }
 
-// prepared: the latency of single requests, against bare DDL on one connection.
+// prepared measures the latency of single requests, against bare DDL on one connection.
 func (b *bench) prepared(t *testing.T) {
 	size := b.count(t)
 	p := b.consumer(t, fmt.Sprint("PREPARED_BOUNDARIES=", single))
@@ -229,7 +229,7 @@ func (b *bench) prepared(t *testing.T) {
 		b.latency["prepared"] = append(b.latency["prepared"], all...)
 		return median(all)
 	}, func() float64 {
-		b.filled(t, single) // else the pool fills beside it
+		b.filled(t, single) // otherwise the pool is filled at the same time
 		all := bare.latencies(t)
 		b.latency["bare DDL"] = append(b.latency["bare DDL"], all...)
 		return median(all)
@@ -243,13 +243,13 @@ func (b *bench) prepared(t *testing.T) {
 	names, cells := stepMeans(arrivals)
 	b.addTable(t, table{
 		title: fmt.Sprintf("Where the time goes, prepared, at %d tenants", size),
-		text:  "Mean milliseconds a tenant, as the outcomes tell them, and the median from request to outcome.",
+		text:  "Mean milliseconds a tenant, as the outcomes report them, and the median from request to outcome.",
 		head:  append(names, "request → outcome"),
 		lines: [][]string{append(cells, figure(median(one.ours)))},
 	})
 }
 
-// burst: many requests at once, all prepared, against a bare loop of renames.
+// burst measures many requests at once, all prepared, against a bare loop of renames.
 func (b *bench) burst(t *testing.T) {
 	const n = 500
 	p := b.consumer(t, fmt.Sprint("PREPARED_BOUNDARIES=", n))
@@ -257,7 +257,7 @@ func (b *bench) burst(t *testing.T) {
 	bare := newBareRename(t, b.database, n)
 	b.filled(t, n)
 	one := row{what: fmt.Sprintf("prepared, burst of %d", n), unit: "tenants/s", goal: 0.4}
-	one.ours, one.bare = byTurns(min(*rounds, 3), func() float64 { // each has to wait until the pool is full
+	one.ours, one.bare = byTurns(min(*rounds, 3), func() float64 { // each waits until the pool is full
 		b.filled(t, n)
 		took, arrivals := b.load.burst(t, n)
 		for _, a := range arrivals {
@@ -273,7 +273,7 @@ func (b *bench) burst(t *testing.T) {
 	b.add(t, one)
 }
 
-// duplicates: requests that have their outcome already, against a bare loop of JetStream calls.
+// duplicates measures requests that already have an outcome, against a bare loop of JetStream calls.
 func (b *bench) duplicates(t *testing.T) {
 	const n, workers = 2000, 4
 	p := b.consumer(t, fmt.Sprint("CONCURRENCY=", workers))
@@ -299,14 +299,14 @@ func (b *bench) duplicates(t *testing.T) {
 	b.add(t, one)
 }
 
-// count is how many tenants are registered.
+// count returns the number of registered tenants.
 func (b *bench) count(t testing.TB) (n int) {
 	t.Helper()
 	testkit.Must(t, b.db.QueryRow(context.Background(), "SELECT count(*) FROM docex_system.tenant_registry").Scan(&n))
 	return n
 }
 
-// grow provisions n tenants, and returns the memory that this leaves the program with, in bytes.
+// grow provisions n tenants, and returns the resident memory of the program afterwards, in bytes.
 func (b *bench) grow(t *testing.T, n int) (memory int) {
 	p := b.consumer(t, "CONCURRENCY=8")
 	defer p.stop()
@@ -316,7 +316,7 @@ func (b *bench) grow(t *testing.T, n int) (memory int) {
 	return resident(t, p.Process.Pid)
 }
 
-// large: throughput where there are many tenants, against bare DDL beside as many.
+// large measures throughput in a database with many tenants, against bare DDL in the same.
 func (b *bench) large(t *testing.T) {
 	const workers, n = 4, 120
 	size := b.count(t)
@@ -334,7 +334,7 @@ func (b *bench) large(t *testing.T) {
 	b.add(t, one)
 }
 
-// start: from the start of the program to its first outcome, that of a finished request.
+// start measures from the start of the program to its first outcome, that of a finished request.
 func (b *bench) start(t *testing.T) {
 	p := b.consumer(t)
 	b.load.burst(t, 1)
@@ -354,7 +354,7 @@ func (b *bench) start(t *testing.T) {
 	b.add(t, row{what: "start to the first message pulled, decided and answered", ours: took, unit: "s", goal: 1, atMost: true})
 }
 
-// meter reads the programs of a run.
+// meter returns a meter of the programs of a run.
 func (b *bench) meter(t testing.TB, p *process) meter {
 	t.Helper()
 	return meter{map[string]int{
@@ -362,7 +362,7 @@ func (b *bench) meter(t testing.TB, p *process) meter {
 	}}
 }
 
-// sqlite: files on the embedded server, against bare copies of a finished file.
+// sqlite measures SQLite with the embedded server, against bare copies of a finished file.
 func (b *bench) sqlite(t *testing.T) {
 	const workers, n = 4, 500
 	storage := filepath.Join(t.TempDir(), "storage")
@@ -384,7 +384,7 @@ func (b *bench) sqlite(t *testing.T) {
 	b.add(t, one)
 	names, cells := stepMeans(all)
 	b.addTable(t, table{
-		title: "Where the time goes, SQLite", text: "Mean milliseconds a tenant, as the outcomes tell them; workers share the disk.",
+		title: "Where the time goes, SQLite", text: "Mean milliseconds a tenant, as the outcomes report them; workers share the disk.",
 		head: names, lines: [][]string{cells},
 	})
 }

@@ -13,7 +13,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// size is what a database holds.
+// size is the size of a database.
 type size struct {
 	rows       map[string]int64 // of the catalogues, by name
 	catalogues int64            // bytes
@@ -21,7 +21,7 @@ type size struct {
 	files      int64
 }
 
-// size reads what the database holds.
+// size reads the size of the database.
 func (b *bench) size(t testing.TB) size {
 	t.Helper()
 	ctx := context.Background()
@@ -39,7 +39,7 @@ func (b *bench) size(t testing.TB) size {
 	return s
 }
 
-// capacity: what a tenant costs the database, and what a session remembers of it.
+// capacity measures what a tenant costs the database, and a session that has read from it.
 func (b *bench) capacity(t *testing.T, before, after size, n int) {
 	each := func(a, b int64) string { return figure(float64(a-b) / float64(n)) }
 	lines := [][]string{
@@ -62,7 +62,7 @@ func (b *bench) capacity(t *testing.T, before, after size, n int) {
 	})
 }
 
-// locks counts the locks of a transaction that makes a tenant, or renames a finished one.
+// locks counts the locks of a transaction that creates a tenant, or renames a finished one.
 func (b *bench) locks(t testing.TB, prepared bool) (n int) {
 	t.Helper()
 	ddl := newBareDDL(t, b.database, 1)
@@ -79,7 +79,7 @@ func (b *bench) locks(t testing.TB, prepared bool) (n int) {
 	return n
 }
 
-// sessionMemory is by how much a session grows for each tenant whose tables it reads, in KiB.
+// sessionMemory returns the KiB by which a session grows for each tenant whose tables it reads.
 func (b *bench) sessionMemory(t testing.TB) float64 {
 	t.Helper()
 	ctx := context.Background()

@@ -16,7 +16,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// patience is how long a round may take.
+// patience bounds a round.
 const patience = 15 * time.Minute
 
 // load publishes requests and receives their outcomes, as a signup system does.
@@ -33,7 +33,7 @@ type arrival struct {
 	data events.Provisioned
 }
 
-// serial makes every tenant of a run another.
+// serial numbers the tenants of a run.
 var serial atomic.Int64
 
 func newTenant() string { return fmt.Sprintf("t%07d", serial.Add(1)) }
@@ -105,7 +105,7 @@ func (l *load) one(t testing.TB) (time.Duration, arrival) {
 	return a.at.Sub(began), a
 }
 
-// single is how many requests are sent one after the other in a round.
+// single is the number of requests that a round sends one after the other.
 const single = 40
 
 // latencies sends requests one after the other, and returns how long each took in milliseconds.
@@ -133,13 +133,13 @@ func (l *load) wait(t testing.TB, n int) []arrival {
 	return arrivals
 }
 
-// duplicates delivers n requests that are finished already, and returns how long it took from the first answer to
-// the last. All are in the stream before: the consumer is paused until then, and a paused one takes its time to
-// notice that it is no longer.
+// duplicates delivers n requests that are already finished, and returns the time from the first answer to the last. The
+// consumer is paused until all are in the stream. The time starts with the first answer because a consumer does not
+// resume immediately.
 func (l *load) duplicates(t testing.TB, n int) time.Duration {
 	t.Helper()
 	answers := make(chan time.Time, n)
-	// The stream keeps an outcome once. That it was published is seen on its subject.
+	// The stream stores an outcome once. Each publication is visible on its subject.
 	subscription, err := l.nc.Subscribe(events.TypeProvisioned, func(*nats.Msg) { answers <- time.Now() })
 	testkit.Must(t, err)
 	defer subscription.Unsubscribe()
@@ -163,7 +163,7 @@ func (l *load) duplicates(t testing.TB, n int) time.Duration {
 	return last.Sub(first)
 }
 
-// stepMeans are the mean durations of the steps, in milliseconds, as cells of a table.
+// stepMeans returns the mean durations of the steps, in milliseconds, as cells of a table.
 func stepMeans(arrivals []arrival) (names, cells []string) {
 	for i, step := range arrivals[0].data.Steps {
 		sum := 0.0

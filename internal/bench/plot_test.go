@@ -18,13 +18,13 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The two sides of a plot, told apart by people who do not see colours, too: one is much darker.
+// The colours of the two sides. One is much darker, so that they differ without colour vision.
 var (
 	dark  = color.RGBA{R: 0x1b, G: 0x4f, B: 0x8a, A: 0xff}
 	light = color.RGBA{R: 0xf2, G: 0xa6, B: 0x3b, A: 0xff}
 )
 
-// save writes the plot beside the report, and gives it a white ground, for readers in the dark.
+// save writes the plot beside the report, with a white background for dark themes.
 func (r *report) save(t testing.TB, p *plot.Plot, name string) {
 	t.Helper()
 	if r.dir == "" {
@@ -78,7 +78,7 @@ type spreadOf struct {
 	plotter.YErrors
 }
 
-// plotLatencies draws for each series how many of its requests were done in what time.
+// plotLatencies draws for each series the share of its requests that finished within a time.
 func (b *bench) plotLatencies(t testing.TB) {
 	t.Helper()
 	p := plot.New()

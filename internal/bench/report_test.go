@@ -25,7 +25,7 @@ type row struct {
 	atMost     bool // the goal is an upper bound
 }
 
-// ratios are those of the rounds.
+// ratios returns the ratios of the rounds.
 func (r row) ratios() []float64 {
 	if r.bare == nil {
 		return r.ours
@@ -44,7 +44,7 @@ func (r row) met() bool {
 	return median(r.ratios()) >= r.goal
 }
 
-// cells are the columns of the table.
+// cells returns the columns of the table.
 func (r row) cells() []string {
 	sign, met := "≥", "yes"
 	if r.atMost {
@@ -84,7 +84,7 @@ func figure(f float64) string {
 
 func median(figures []float64) float64 { return quantile(figures, 0.5) }
 
-// quantile is the figure below which that share of them lies.
+// quantile returns the figure below which that share of the figures lies.
 func quantile(figures []float64, q float64) float64 {
 	sorted := slices.Sorted(slices.Values(figures))
 	at := q * float64(len(sorted)-1)
@@ -93,7 +93,7 @@ func quantile(figures []float64, q float64) float64 {
 	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }
 
-// report is what a run has found.
+// report has the results of a run.
 type report struct {
 	rows   []row
 	tables []table
@@ -156,7 +156,7 @@ func (r *report) write(t testing.TB) {
 	testkit.Must(t, os.WriteFile(filepath.Join(r.dir, "README.md"), []byte(b.String()), 0o644))
 }
 
-// machine says on what this ran.
+// machine describes the machine.
 func machine(t testing.TB) string {
 	t.Helper()
 	cpu := "unknown processor"
@@ -179,7 +179,7 @@ func machine(t testing.TB) string {
 // versions of the servers, for the report.
 var versions struct{ postgres, nats string }
 
-// syncTime is how long the disk takes to make 8 KiB durable, in milliseconds.
+// syncTime returns the milliseconds that the disk takes to make 8 KiB durable.
 func syncTime(t testing.TB) float64 {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "probe"))
@@ -199,7 +199,7 @@ func syncTime(t testing.TB) float64 {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
-// rate is how many a second.
+// rate returns the number per second.
 func rate(n int, d time.Duration) float64 { return float64(n) / d.Seconds() }
 
 // byTurns runs both sides in each round, the other one first in the next, and returns their figures.

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runNATS is a NATS server until nobody holds its standard input any more.
+// runNATS runs a NATS server until its standard input is closed.
 func runNATS(config string) {
 	options, err := server.ProcessConfigFile(config)
 	if err == nil {
@@ -45,7 +45,7 @@ func runNATS(config string) {
 	os.Exit(1)
 }
 
-// process is a program at work, ended with the test at the latest.
+// process is a running program. It ends with the test at the latest.
 type process struct {
 	*exec.Cmd
 	log   string // the file with its standard error
@@ -59,7 +59,7 @@ func start(t testing.TB, dir string, env []string, path string, args ...string) 
 	testkit.Must(t, err)
 	defer log.Close()
 	p.Env, p.Dir, p.Stdout, p.Stderr = env, dir, log, log
-	_, err = p.StdinPipe() // closed by this process's end, however it comes
+	_, err = p.StdinPipe() // closed when this process ends, even if it is killed
 	testkit.Must(t, err)
 	testkit.Must(t, p.Start())
 	go func() {
@@ -106,7 +106,7 @@ func (p *process) until(t testing.TB, words string) {
 		default:
 		}
 		if time.Since(begin) > 30*time.Second {
-			t.Fatalf("%s does not say %q: %s", p.Path, words, p.tail())
+			t.Fatalf("%s does not log %q: %s", p.Path, words, p.tail())
 		}
 	}
 }
@@ -123,8 +123,8 @@ func startNATS(t testing.TB) (url string, p *process) {
 	return "nats://" + addr, p
 }
 
-// postgresSettings are those of a server that syncs and has the memory that its manual recommends: with less, what a
-// bench of many tenants shows is the catalogues coming from the operating system's cache.
+// postgresSettings are those of a server that syncs and has the memory that its manual recommends. With less, a
+// benchmark of many tenants would measure reads of the catalogues from the operating system's cache.
 var postgresSettings = []string{"fsync=on", "shared_buffers=4GB", "max_wal_size=8GB"}
 
 func startPostgres(t testing.TB) *postgrestest.Server {
@@ -144,7 +144,7 @@ func program(t testing.TB) string {
 	return path
 }
 
-// startConsumer starts the program and waits until it takes requests.
+// startConsumer starts the program and waits until it accepts requests.
 func startConsumer(t testing.TB, path string, env ...string) *process {
 	t.Helper()
 	p := start(t, t.TempDir(), append([]string{"HTTP_ADDR=", "LOG_FORMAT=json"}, env...), path)

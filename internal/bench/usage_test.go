@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// usage is the CPU time that programs have taken, by what they are.
+// usage is the CPU time of programs, by name.
 type usage map[string]time.Duration
 
 // meter reads the CPU time of programs.
@@ -39,7 +39,7 @@ func (m meter) read(t testing.TB) usage {
 			if s.PID == pid || s.PPID == pid && name == postgres {
 				u[name] += time.Duration(s.UTime+s.STime) * tick
 			}
-			if s.PID == pid && name == postgres { // those that have ended
+			if s.PID == pid && name == postgres { // its child processes that have ended
 				u[name] += time.Duration(s.CUTime+s.CSTime) * tick
 			}
 		}
@@ -47,7 +47,7 @@ func (m meter) read(t testing.TB) usage {
 	return u
 }
 
-// since is what was used since another reading.
+// since returns the usage since an earlier reading.
 func (u usage) since(before usage) usage {
 	d := usage{}
 	for name := range u {
@@ -56,7 +56,7 @@ func (u usage) since(before usage) usage {
 	return d
 }
 
-// plus adds two readings up.
+// plus adds two readings.
 func (u usage) plus(other usage) usage {
 	sum := usage{}
 	for _, one := range []usage{u, other} {
@@ -76,7 +76,7 @@ func (u usage) per(n int) usage {
 	return d
 }
 
-// resident is the memory of a process, in bytes.
+// resident returns the memory of a process, in bytes.
 func resident(t testing.TB, pid int) int {
 	t.Helper()
 	p, err := procfs.NewProc(pid)
@@ -86,7 +86,7 @@ func resident(t testing.TB, pid int) int {
 	return s.ResidentMemory()
 }
 
-// parent is the process that started another one.
+// parent returns the process that started another one.
 func parent(t testing.TB, pid int) int {
 	t.Helper()
 	p, err := procfs.NewProc(pid)

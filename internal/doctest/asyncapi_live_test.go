@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// Promise 6, of the program itself: what it takes, sends, buries and replays is what the document describes.
+// Promise 6: the document describes what the program receives, publishes, dead-letters and replays.
 func TestAsyncAPIDescribesWhatIsSent(t *testing.T) {
 	t.Parallel()
 	url := startNATS(t)
@@ -22,7 +22,7 @@ func TestAsyncAPIDescribesWhatIsSent(t *testing.T) {
 	nc, err := nats.Connect(url)
 	testkit.Must(t, err)
 	t.Cleanup(nc.Close)
-	all, err := nc.SubscribeSync("tenant.>") // sees what is published to streams, too
+	all, err := nc.SubscribeSync("tenant.>") // also receives what is published to streams
 	testkit.Must(t, err)
 	testkit.Must(t, nc.Flush())
 	startService(t, env)
@@ -41,11 +41,11 @@ func TestAsyncAPIDescribesWhatIsSent(t *testing.T) {
 			testkit.Must(t, err)
 			channel, name := described(a, m)
 			if channel == "" {
-				t.Errorf("%s is no channel of the document", m.Subject)
+				t.Errorf("%s is not a channel of the document", m.Subject)
 			}
 			seen[a.Channels[channel].Address]++
 			if name != "" {
-				judgeReal(t, a, name, m)
+				checkReal(t, a, name, m)
 			}
 		}
 	}
@@ -59,7 +59,7 @@ func TestAsyncAPIDescribesWhatIsSent(t *testing.T) {
 	}
 	watch(events.TypeProvisioningFailed, 3)
 	if seen[events.SubjectProgressPrefix+"{tenant_id}"] == 0 {
-		t.Error("no progress was told")
+		t.Error("no progress was published")
 	}
 	for address, want := range map[string]int{events.TypeRequested: 5, "tenant.dead_letter.{key}": 3} {
 		if seen[address] != want {
@@ -68,7 +68,7 @@ func TestAsyncAPIDescribesWhatIsSent(t *testing.T) {
 	}
 }
 
-// requests are two that succeed, in both modes, one that fails, and one that is no event.
+// requests returns two requests that succeed, one in each mode, one that fails, and a message that is not an event.
 func requests(t *testing.T) []*nats.Msg {
 	t.Helper()
 	structured := func(id, tenant string) *nats.Msg {
@@ -88,8 +88,8 @@ func requests(t *testing.T) []*nats.Msg {
 	}
 }
 
-// described returns the channel and the message of the document that a real message must be; no message of what is
-// no event.
+// described returns the channel and the message of the document for a real message. It returns no message for what is
+// not an event.
 func described(a asyncapi, m *nats.Msg) (channel, name string) {
 	for channel, c := range a.Channels {
 		prefix, _, hasParameter := strings.Cut(c.Address, "{")
@@ -112,7 +112,7 @@ func described(a asyncapi, m *nats.Msg) (channel, name string) {
 	return "", ""
 }
 
-func judgeReal(t *testing.T, a asyncapi, name string, m *nats.Msg) {
+func checkReal(t *testing.T, a asyncapi, name string, m *nats.Msg) {
 	t.Helper()
 	headers := map[string]string{}
 	_, tree := readAsyncAPI(t)
@@ -127,5 +127,5 @@ func judgeReal(t *testing.T, a asyncapi, name string, m *nats.Msg) {
 	if name != "deadLetter" {
 		payload = parse(t, string(m.Data))
 	}
-	judgeMessage(t, a, name, headers, payload)
+	checkMessage(t, a, name, headers, payload)
 }

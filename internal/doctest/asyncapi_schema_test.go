@@ -17,7 +17,7 @@ func TestAsyncAPIAgainstTheOfficialSchema(t *testing.T) {
 	t.Parallel()
 	file := os.Getenv("ASYNCAPI_SCHEMA")
 	if file == "" {
-		t.Fatal("ASYNCAPI_SCHEMA is not set; let it name a copy of schemas/3.0.0.json of " +
+		t.Fatal("ASYNCAPI_SCHEMA is not set; set it to the path of a copy of schemas/3.0.0.json of " +
 			"https://github.com/asyncapi/spec-json-schemas")
 	}
 	text, err := os.ReadFile(file)
@@ -33,6 +33,6 @@ func TestAsyncAPIAgainstTheOfficialSchema(t *testing.T) {
 	}
 	delete(tree.(map[string]any), "info")
 	if s.Validate(tree) == nil {
-		t.Error("the schema accepts a document without info: it is not the one of AsyncAPI 3.0")
+		t.Error("the schema accepts a document without info: it is not that of AsyncAPI 3.0")
 	}
 }

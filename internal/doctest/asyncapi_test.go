@@ -24,8 +24,8 @@ import (
 
 const asyncapiPath = "docs/asyncapi.yaml"
 
-// asyncapi is what the document uses of AsyncAPI 3.0; a field that is not here is refused. Tests of make asyncapi hold
-// it against the official schema.
+// asyncapi has the fields of AsyncAPI 3.0 that the document uses; others are rejected. make asyncapi checks the
+// document against the official schema.
 type asyncapi struct {
 	Version            string `json:"asyncapi"`
 	Info               struct{ Title, Version, Description string }
@@ -83,7 +83,7 @@ func readAsyncAPI(t *testing.T) (a asyncapi, tree any) {
 	return a, readYAML(t, asyncapiPath)
 }
 
-// readYAML reads a file as JSON is read, so that numbers are what schemas expect.
+// readYAML reads a file as JSON, so that numbers have the types that schemas expect.
 func readYAML(t *testing.T, name string) any {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(root, name))
@@ -100,7 +100,7 @@ func parse(t *testing.T, text string) any {
 	return value
 }
 
-// Promise 6: it has what AsyncAPI 3.0 requires, and nothing that is unknown there.
+// Promise 6: the document has what AsyncAPI 3.0 requires, and no unknown fields.
 func TestAsyncAPIIsWellFormed(t *testing.T) {
 	t.Parallel()
 	a, tree := readAsyncAPI(t)
@@ -111,9 +111,9 @@ func TestAsyncAPIIsWellFormed(t *testing.T) {
 		if o.Action != "send" && o.Action != "receive" {
 			t.Errorf("operation %s: action %q", name, o.Action)
 		}
-		for _, m := range o.Messages { // of the operation's own channel, and through it
+		for _, m := range o.Messages { // must belong to the operation's channel
 			if !strings.HasPrefix(m.Ref, o.Channel.Ref+"/messages/") {
-				t.Errorf("operation %s: %s is no message of %s", name, m.Ref, o.Channel.Ref)
+				t.Errorf("operation %s: %s is not a message of %s", name, m.Ref, o.Channel.Ref)
 			}
 		}
 	}
@@ -133,7 +133,7 @@ func TestAsyncAPIIsWellFormed(t *testing.T) {
 		}
 	})
 	if found < 20 {
-		t.Errorf("%d references only", found)
+		t.Errorf("only %d references", found)
 	}
 }
 
@@ -154,7 +154,7 @@ func references(node any, fn func(ref string)) {
 	}
 }
 
-// resolve follows a reference and returns why it leads nowhere.
+// resolve follows a reference. If there is no target, it returns the reason.
 func resolve(t *testing.T, tree any, ref string) string {
 	t.Helper()
 	u, err := url.Parse(ref)
@@ -180,9 +180,9 @@ func resolve(t *testing.T, tree any, ref string) string {
 	return ""
 }
 
-// judge compiles the schemas of the document and of the files that it refers to. The returned function validates a
-// value against what stands at a place in the document.
-func judge(t *testing.T) func(place string, value any) error {
+// validator compiles the schemas of the document and of the files that it refers to. The returned function validates a
+// value against the schema at a place in the document.
+func validator(t *testing.T) func(place string, value any) error {
 	t.Helper()
 	const base = "file:///root/"
 	_, tree := readAsyncAPI(t)
@@ -205,10 +205,10 @@ func judge(t *testing.T) func(place string, value any) error {
 	}
 }
 
-// judgeMessage validates headers and payload of a message that the document describes.
-func judgeMessage(t *testing.T, a asyncapi, name string, headers map[string]string, payload any) {
+// checkMessage validates headers and payload of a message that the document describes.
+func checkMessage(t *testing.T, a asyncapi, name string, headers map[string]string, payload any) {
 	t.Helper()
-	valid := judge(t)
+	valid := validator(t)
 	m := a.Components.Messages[name]
 	place := "#/components/messages/" + name + "/payload"
 	if m.Payload["schema"] != nil {
@@ -226,7 +226,7 @@ func judgeMessage(t *testing.T, a asyncapi, name string, headers map[string]stri
 	}
 }
 
-// Promise 6: examples pass, and are those of package events.
+// Promise 6: examples pass their schemas, and are those of package events.
 func TestAsyncAPIExamples(t *testing.T) {
 	t.Parallel()
 	a, tree := readAsyncAPI(t)
@@ -238,7 +238,7 @@ func TestAsyncAPIExamples(t *testing.T) {
 		list := at(tree, "components", "messages", name, "examples").([]any)
 		for i, e := range m.Examples {
 			payload := list[i].(map[string]any)["payload"]
-			judgeMessage(t, a, name, e.Headers, payload)
+			checkMessage(t, a, name, e.Headers, payload)
 			text, err := json.Marshal(payload)
 			testkit.Must(t, err)
 			header := map[string][]string{}
@@ -327,7 +327,7 @@ func TestAsyncAPINames(t *testing.T) {
 	}
 }
 
-// at is what stands at a place in a tree; nil if nothing does.
+// at returns the value at a place in a tree; nil if there is none.
 func at(node any, keys ...string) any {
 	for _, key := range keys {
 		switch n := node.(type) {

@@ -50,7 +50,7 @@ func TestCodeBlocks(t *testing.T) {
 	}
 }
 
-// exampleFiles are the sources of compiled examples, without indentation.
+// exampleFiles returns the sources of compiled examples, without indentation.
 func exampleFiles(t *testing.T) (all []string) {
 	t.Helper()
 	testkit.Must(t, fs.WalkDir(os.DirFS(root), ".", func(path string, _ fs.DirEntry, err error) error {
@@ -76,7 +76,7 @@ func isPartOf(files []string, code string) bool {
 	return false
 }
 
-// flat is code with no indentation, between newlines.
+// flat returns code without indentation, between newlines.
 func flat(code string) string {
 	var b strings.Builder
 	b.WriteByte('\n')

@@ -9,7 +9,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// causeCodes are those of package events, in their order.
+// causeCodes returns the cause codes of package events, in their order.
 func causeCodes() (codes []string) {
 	for _, code := range events.CauseCodes() {
 		codes = append(codes, string(code))
@@ -17,7 +17,7 @@ func causeCodes() (codes []string) {
 	return codes
 }
 
-// encoded is an event in structured mode, as a tree, which is equal for equal events.
+// encoded returns an event in structured mode, as a tree. Equal events have equal trees.
 func encoded(t *testing.T, e event.Event) any {
 	t.Helper()
 	_, body, err := events.Encode(e)

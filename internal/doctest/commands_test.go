@@ -33,7 +33,7 @@ func TestCommandsRun(t *testing.T) {
 			row, found := ranElsewhere(d.path, s)
 			used[row] = used[row] || found
 			if !found && notHere.MatchString(s.name) {
-				t.Errorf("%s:%d: %q is not run here; say in notRun where it is", d.path, s.line, s.name)
+				t.Errorf("%s:%d: %q is not run here; add it to notRun", d.path, s.line, s.name)
 				return true
 			}
 			return found
@@ -44,7 +44,7 @@ func TestCommandsRun(t *testing.T) {
 	}
 	for _, row := range notRun() {
 		if !used[row] {
-			t.Errorf("%s has no command that begins with %q any more; take it from notRun", row.document, row.command)
+			t.Errorf("%s has no command that begins with %q; remove the row from notRun", row.document, row.command)
 		}
 		row.check(t)
 	}
@@ -80,32 +80,32 @@ func perform(t *testing.T, path string, all []statement) {
 		"HOME=" + dir, "TMPDIR=" + dir, "PATH=" + filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"), "NO_COLOR=1",
 		"NATS_EMBEDDED_ADDR=" + addr.nats, "HTTP_ADDR=" + addr.http,
 	}
-	// What the script starts in the background ends with it, also where it fails.
+	// What the script starts in the background ends with it, also if it fails.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	said, write, err := os.Pipe()
+	failures, write, err := os.Pipe()
 	testkit.Must(t, err)
 	cmd.ExtraFiles = []*os.File{write}
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	testkit.Must(t, cmd.Start())
 	testkit.Must(t, write.Close())
-	defer syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whatever is left
+	defer syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what still runs
 	err = cmd.Wait()
 	if err == nil {
-		testkit.Must(t, said.Close())
+		testkit.Must(t, failures.Close())
 		return
 	}
-	testkit.Must(t, said.SetReadDeadline(time.Now().Add(time.Second))) // what is left may hold it open
+	testkit.Must(t, failures.SetReadDeadline(time.Now().Add(time.Second))) // what still runs may hold it open
 	var reason bytes.Buffer
-	reason.ReadFrom(said) // up to the deadline
-	testkit.Must(t, said.Close())
+	reason.ReadFrom(failures) // up to the deadline
+	testkit.Must(t, failures.Close())
 	t.Errorf("%v: %s\n%s", err, strings.TrimSpace(reason.String()), tail(log.String()))
 }
 
-// opening is what a document finds that does not begin with starting the service: one at work, a tenant, and a request
-// that failed.
+// opening returns what precedes a document that does not start the service itself: a running service, a tenant, and a
+// request that failed.
 func opening(all []statement) []statement {
 	if all[0].isService() {
 		return nil
@@ -118,13 +118,13 @@ func opening(all []statement) []statement {
 	}
 }
 
-// newScratch makes a directory with the programs, and with what an operator takes from the source.
+// newScratch creates a directory with the programs, and with the directories that an operator uses from the source.
 func newScratch(t *testing.T, addr addresses) string {
 	t.Helper()
 	dir := t.TempDir()
 	testkit.Must(t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
 	testkit.Must(t, os.Symlink(consumer(t), filepath.Join(dir, "bin", "consumer")))
-	// By default it asks port 4222, where others may be.
+	// It defaults to port 4222, which other servers may use.
 	nats := fmt.Sprintf("#!/bin/sh\nNATS_URL=${NATS_URL:-nats://%s} exec '%s' \"$@\"\n", addr.nats, natsCLI(t))
 	testkit.Must(t, os.WriteFile(filepath.Join(dir, "bin", "nats"), []byte(nats), 0o755))
 	for _, name := range []string{"deploy", "docs", "events"} {
@@ -135,8 +135,8 @@ func newScratch(t *testing.T, addr addresses) string {
 	return dir
 }
 
-// servers are the names that stand in documents for servers, and those that take their place here. They are started
-// where the text has them.
+// servers returns the example host names of documents with their replacements here. It starts the servers that the text
+// names.
 func servers(t *testing.T, text string, addr addresses) map[string]string {
 	t.Helper()
 	replace := map[string]string{

@@ -14,7 +14,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The compose file agrees with the program; where there is Docker, it also takes it.
+// The compose file agrees with the program. If Docker is installed, it must accept the file.
 func TestComposeFile(t *testing.T) {
 	t.Parallel()
 	var file struct {
@@ -32,7 +32,7 @@ func TestComposeFile(t *testing.T) {
 	testkit.Must(t, yaml.Unmarshal(source, &file))
 	service := file.Services["consumer"]
 	knowsVariables(t, name, service.Environment)
-	hearsOthers(t, name, service.Environment["HTTP_ADDR"])
+	listensOnAllInterfaces(t, name, service.Environment["HTTP_ADDR"])
 	grace, err := time.ParseDuration(service.Grace)
 	testkit.Must(t, err)
 	outlastsDraining(t, name, grace)
@@ -46,7 +46,7 @@ func TestComposeFile(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "README.md"))
 	testkit.Must(t, err)
 	if !strings.Contains(string(page), "DATABASE_URL='"+database+"' ") {
-		t.Errorf("README.md does not say DATABASE_URL='%s'", database)
+		t.Errorf("README.md does not contain DATABASE_URL='%s'", database)
 	}
 
 	for _, compose := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
@@ -60,5 +60,5 @@ func TestComposeFile(t *testing.T) {
 		}
 		return
 	}
-	t.Log("there is no Docker here to read it")
+	t.Log("Docker is not installed; it has not read the file")
 }

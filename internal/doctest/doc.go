@@ -10,12 +10,12 @@
 //     variables the program has; json and yaml must parse; text is output, or a drawing.
 //  3. Every command, flag, make target and file that a sentence names exists.
 //  4. Every link leads to a file that exists, and to a heading in it.
-//  5. The runbook has a section for every cause code and every alert, and no other.
+//  5. The runbook has a section for every cause code and every alert, and no others.
 //  6. docs/asyncapi.yaml is AsyncAPI 3, its references resolve, its examples are those of package events and pass their
 //     schemas, and its names are those of the code.
 //
 // deploy/: the manifests have only fields that Kubernetes knows. The manifests and the unit agree with the program on
 // ports, paths, variables and the time that a stop may take.
 //
-// Documents use example host names, which the tests replace by servers of their own: see servers in commands_test.go.
+// Documents use example host names, which the tests replace with servers of their own: see servers in commands_test.go.
 package doctest

@@ -18,7 +18,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// document is a Markdown file, in the parts that tests look at.
+// document has the parts of a Markdown file that tests read.
 type document struct {
 	path     string // from root
 	headings []heading
@@ -67,7 +67,7 @@ func read(t *testing.T, path string) document {
 	testkit.Must(t, err)
 	d := document{path: path}
 	line := func(offset int) int { return 1 + bytes.Count(source[:offset], []byte("\n")) }
-	near := 1 // inline nodes have no position of their own: that of the block around them
+	near := 1 // inline nodes have no position of their own: they get that of their block
 	tree := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(source))
 	testkit.Must(t, ast.Walk(tree, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
@@ -95,7 +95,7 @@ func read(t *testing.T, path string) document {
 	return d
 }
 
-// plain is the text of a node and of what it holds.
+// plain returns the text of a node and of its children.
 func plain(n ast.Node, source []byte) []byte {
 	var b []byte
 	for child := n.FirstChild(); child != nil; child = child.NextSibling() {
@@ -114,7 +114,7 @@ func plain(n ast.Node, source []byte) []byte {
 	return b
 }
 
-// anchors are the fragments that lead to the headings, as GitHub makes them.
+// anchors returns the fragments of the headings, as GitHub generates them.
 func (d document) anchors() []string {
 	seen := map[string]int{}
 	anchors := make([]string, len(d.headings))
@@ -137,7 +137,7 @@ func (d document) anchors() []string {
 	return anchors
 }
 
-// section returns the headings of a level that stand below a heading, up to the next of its own level.
+// section returns the headings of a level below a heading, up to the next heading of its own level.
 func (d document) section(title string, level int) (below []heading) {
 	start := slices.IndexFunc(d.headings, func(h heading) bool { return h.text == title })
 	if start < 0 {

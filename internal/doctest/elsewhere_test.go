@@ -10,23 +10,23 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// elsewhere is a command of a document that is not run with the others, and what runs or checks it instead.
+// elsewhere is a command of a document that is not run with the others, and the step or test that replaces the run.
 type elsewhere struct {
 	document string
-	command  string // how it begins
-	why      string // why not with the others
+	command  string // its beginning
+	why      string // the reason
 	instead  string // .ci/run with its step, or the test
 }
 
-// notRun are all commands that are not run with the others.
+// notRun returns all commands that are not run with the others.
 func notRun() []elsewhere {
 	return []elsewhere{
-		{"README.md", "make demo", "it is CI's", ".ci/run demo"},
-		{"README.md", "make test", "it is CI's", ".ci/run test"},
+		{"README.md", "make demo", "runs in CI", ".ci/run demo"},
+		{"README.md", "make test", "runs in CI", ".ci/run test"},
 		{"README.md", "make up", "needs Docker and images", "TestComposeFile"},
 		{"README.md", "consumer tenants list", "needs the database of make up", "TestComposeFile"},
 		{"README.md", "make down", "needs Docker and images", "TestComposeFile"},
-		{"docs/deploying.md", "make build", "it is CI's, a part of make test", ".ci/run test"},
+		{"docs/deploying.md", "make build", "runs in CI, as a part of make test", ".ci/run test"},
 		{"docs/deploying.md", "make image ", "needs Docker and images", "TestManifests"},
 		{"docs/deploying.md", "docker push ", "needs a registry", "TestManifests"},
 		{"docs/deploying.md", "make up", "needs Docker and images", "TestComposeFile"},
@@ -39,7 +39,7 @@ func notRun() []elsewhere {
 	}
 }
 
-// notHere are programs that change the machine, or what others share; a command of theirs must have its row.
+// notHere matches programs that change the machine or shared systems. Each of their commands needs a row in notRun.
 var notHere = regexp.MustCompile(`^(sudo|sudoedit|apt-get|systemctl|journalctl|docker|docker-compose|kubectl|promtool|helm|make|go)\b`)
 
 // ranElsewhere returns the row for a command.
@@ -52,23 +52,23 @@ func ranElsewhere(document string, s statement) (elsewhere, bool) {
 	return elsewhere{}, false
 }
 
-// check fails where what is named instead is not there.
+// check fails if the step or test that the row names does not exist.
 func (row elsewhere) check(t *testing.T) {
 	t.Helper()
 	if step, isCI := strings.CutPrefix(row.instead, ".ci/run "); isCI {
 		ci, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
 		testkit.Must(t, err)
 		if !regexp.MustCompile(`(?m)^for step in .*\b` + step + `\b`).Match(ci) {
-			t.Errorf("%s: .ci/run has no step %s any more, for %q", row.document, step, row.command)
+			t.Errorf("%s: .ci/run has no step %s, for %q", row.document, step, row.command)
 		}
 		return
 	}
 	if !hasTest(t, row.instead) {
-		t.Errorf("%s: there is no %s any more, for %q", row.document, row.instead, row.command)
+		t.Errorf("%s: there is no %s, for %q", row.document, row.instead, row.command)
 	}
 }
 
-// hasTest reports whether a test of this package, or of the program, has that name, behind whatever build tag.
+// hasTest reports whether a test of this package, or of the program, has that name, under any build tag.
 func hasTest(t *testing.T, name string) bool {
 	t.Helper()
 	for _, pattern := range []string{"*_test.go", filepath.Join(root, "cmd", "consumer", "*_test.go")} {

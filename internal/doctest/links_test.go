@@ -20,7 +20,7 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%s:%d: %s: %v", d.path, link.line, link.text, err)
 				continue
 			}
-			if u.Host != "" { // somebody else's
+			if u.Host != "" { // external
 				continue
 			}
 			target := path.Join(path.Dir(d.path), u.Path)
@@ -28,14 +28,14 @@ func TestLinks(t *testing.T) {
 				target = d.path
 			}
 			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
-				t.Errorf("%s:%d: %s leads nowhere: there is no %s", d.path, link.line, link.text, target)
+				t.Errorf("%s:%d: %s: there is no %s", d.path, link.line, link.text, target)
 				continue
 			}
 			if u.Fragment == "" {
 				continue
 			}
 			if !strings.HasSuffix(target, ".md") || !slices.Contains(read(t, target).anchors(), u.Fragment) {
-				t.Errorf("%s:%d: %s leads nowhere: %s has no such heading", d.path, link.line, link.text, target)
+				t.Errorf("%s:%d: %s: %s has no such heading", d.path, link.line, link.text, target)
 			}
 		}
 	}

@@ -15,17 +15,17 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// root is the directory of the module, from here.
+// root is the relative path of the module's directory.
 const root = "../.."
 
 const (
-	// patience bounds what a document does: long enough for a slow machine, for a test that fails anyway.
+	// patience bounds each wait. Only a failing test waits that long, so it allows for a slow machine.
 	patience = 5 * time.Minute
-	// buildTimeout is for a program that nobody has built here before, downloads included.
+	// buildTimeout bounds the first build of a program on this machine, with downloads.
 	buildTimeout = 9 * time.Minute
 )
 
-// programs are what the documents run, built once. A global for TestMain, which removes them.
+// programs are the programs that documents run, built once. It is global because TestMain removes them.
 var programs = &builds{}
 
 type builds struct {
@@ -50,7 +50,7 @@ func (b *builds) remove() error {
 	return os.RemoveAll(b.dir)
 }
 
-// path returns the path of the program of that name, which go build makes of these arguments.
+// path returns the path of the program of that name, which go build creates from these arguments.
 func (b *builds) path(name string, args ...string) (string, error) {
 	b.mu.Lock()
 	if b.dir == "" {
@@ -69,7 +69,7 @@ func (b *builds) path(name string, args ...string) (string, error) {
 			defer cancel()
 			cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-o", path}, args...)...)
 			cmd.Dir = root
-			cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0") // as make test does, whose work this finds done
+			cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0") // as in make test, so that the build cache has the result
 			if out, err := cmd.CombinedOutput(); err != nil {
 				return fmt.Errorf("build %s: %w\n%s", name, errors.Join(err, ctx.Err()), out)
 			}
@@ -81,7 +81,7 @@ func (b *builds) path(name string, args ...string) (string, error) {
 	return path, build()
 }
 
-// consumer is the path of the program.
+// consumer returns the path of the program.
 func consumer(t *testing.T) string {
 	t.Helper()
 	path, err := programs.path("consumer", "./cmd/consumer")
@@ -89,7 +89,7 @@ func consumer(t *testing.T) string {
 	return path
 }
 
-// natsCLI is the path of the nats command line.
+// natsCLI returns the path of the nats command line.
 func natsCLI(t *testing.T) string {
 	t.Helper()
 	path, err := programs.path("nats", "-modfile=.ci/nats.mod", "github.com/nats-io/natscli/nats")
@@ -97,7 +97,7 @@ func natsCLI(t *testing.T) string {
 	return path
 }
 
-// output is what a command writes to stdout, and must exit with 0.
+// output returns what a command writes to stdout. The command must exit with 0.
 func output(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)

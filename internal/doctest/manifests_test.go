@@ -36,7 +36,7 @@ type manifests struct {
 	namespace  core.Namespace
 }
 
-// What is used of formats that are not Kubernetes' own.
+// The fields used of formats that are not part of Kubernetes.
 type (
 	podMonitor struct {
 		APIVersion, Kind string
@@ -67,7 +67,7 @@ type (
 	}
 )
 
-// readManifests refuses fields that nothing reads: a misspelt one is dropped silently by who applies it.
+// readManifests rejects unknown fields: a cluster can drop a misspelt one silently.
 func readManifests(t *testing.T) (m manifests) {
 	t.Helper()
 	kinds := map[string]any{
@@ -90,7 +90,7 @@ func readManifests(t *testing.T) (m manifests) {
 			}
 			into := kinds[kind]
 			if into == nil {
-				t.Fatalf("%s, part %d: %s is there twice, or is read by no test", file, i, kind)
+				t.Fatalf("%s, part %d: %s exists twice, or no test reads it", file, i, kind)
 			}
 			delete(kinds, kind)
 			if err := yaml.UnmarshalStrict(part, into); err != nil {
@@ -112,7 +112,7 @@ func TestManifests(t *testing.T) {
 	container := pod.Spec.Containers[0]
 	labels := pod.Labels
 
-	// What it is given is what it knows.
+	// The program has the variables that it gets.
 	knowsVariables(t, where, m.config.Data)
 	knowsVariables(t, where, m.secret.StringData)
 	if container.EnvFrom[0].ConfigMapRef.Name != m.config.Name || container.EnvFrom[1].SecretRef.Name != m.secret.Name {
@@ -124,8 +124,8 @@ func TestManifests(t *testing.T) {
 		}
 	}
 
-	// It is heard, probed and scraped where it listens.
-	port := hearsOthers(t, where, m.config.Data["HTTP_ADDR"])
+	// Probes, scrapes and the service use the port on which it listens.
+	port := listensOnAllInterfaces(t, where, m.config.Data["HTTP_ADDR"])
 	if p := container.Ports[0]; p.Name != "http" || fmt.Sprint(p.ContainerPort) != port {
 		t.Errorf("the container's port is %v", p)
 	}
@@ -133,23 +133,23 @@ func TestManifests(t *testing.T) {
 		container.StartupProbe: "/livez", container.LivenessProbe: "/livez", container.ReadinessProbe: "/readyz",
 	} {
 		if get := probe.HTTPGet; get.Path != want || get.Port.String() != "http" {
-			t.Errorf("a probe asks %s at %s, not %s", get.Path, get.Port.String(), want)
+			t.Errorf("a probe requests %s at %s, not %s", get.Path, get.Port.String(), want)
 		}
 	}
 	if e := m.monitor.Spec.PodMetricsEndpoints[0]; e.Port != "http" || e.Path != "/metrics" {
 		t.Errorf("scraped at %+v", e)
 	}
 	if job := labels[m.monitor.Spec.JobLabel]; job != "tenant-provisioner" {
-		t.Errorf("the job of its metrics is %q, which no alert rule goes by", job)
+		t.Errorf("the job of its metrics is %q, which no alert rule uses", job)
 	}
 	if p := m.service.Spec.Ports[0]; p.TargetPort.String() != "http" || fmt.Sprint(p.Port) != port {
 		t.Errorf("the service's port is %v", p)
 	}
 	if p := m.network.Spec.Ingress[0].Ports[0].Port.String(); p != "http" {
-		t.Errorf("let in at %s", p)
+		t.Errorf("the network policy admits port %s", p)
 	}
 
-	// What is said of its pods is said of its pods.
+	// Every selector selects its pods.
 	for what, selector := range map[string]map[string]string{
 		"Deployment": m.deployment.Spec.Selector.MatchLabels, "Service": m.service.Spec.Selector,
 		"PodDisruptionBudget": m.budget.Spec.Selector.MatchLabels, "NetworkPolicy": m.network.Spec.PodSelector.MatchLabels,
@@ -164,7 +164,7 @@ func TestManifests(t *testing.T) {
 		t.Errorf("scales %s", m.scaler.Spec.ScaleTargetRef.Name)
 	}
 
-	// It may do nothing that it does not need, and is waited for.
+	// It has only the privileges that it needs, and enough time to drain.
 	outlastsDraining(t, where, time.Duration(*pod.Spec.TerminationGracePeriodSeconds)*time.Second)
 	s := container.SecurityContext
 	if !*pod.Spec.SecurityContext.RunAsNonRoot || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation ||
@@ -182,11 +182,11 @@ func TestManifests(t *testing.T) {
 		source, err := os.ReadFile(filepath.Join(root, where, file))
 		testkit.Must(t, err)
 		if bytes.Contains(source, []byte("kind: Secret")) {
-			t.Errorf("%s is applied with the others, and replaces the Secret that is there by an example", file)
+			t.Errorf("%s is applied with the others, and replaces the existing Secret with an example", file)
 		}
 	}
 	if s := m.secret; s.Namespace != m.namespace.Name {
-		t.Errorf("the Secret is one of namespace %s", s.Namespace)
+		t.Errorf("the Secret is in namespace %s", s.Namespace)
 	}
 	page, err := os.ReadFile(filepath.Join(root, "docs", "deploying.md"))
 	testkit.Must(t, err)
@@ -196,7 +196,7 @@ func TestManifests(t *testing.T) {
 		"kubectl -n " + m.namespace.Name + " create secret generic " + container.EnvFrom[1].SecretRef.Name + " ",
 	} {
 		if !strings.Contains(string(page), command) {
-			t.Errorf("docs/deploying.md does not say %s", command)
+			t.Errorf("docs/deploying.md does not contain %s", command)
 		}
 	}
 	if m.kustomize.Images[0].Name != container.Image || m.kustomize.Namespace != m.namespace.Name {

@@ -38,11 +38,11 @@ func TestNamedCommandsExist(t *testing.T) {
 		}
 	}
 	if found < 30 {
-		t.Errorf("%d commands only", found)
+		t.Errorf("only %d commands", found)
 	}
 }
 
-// helps are the help texts of commands, each asked for once.
+// helps caches the help texts of commands.
 type helps struct {
 	t       *testing.T
 	program string

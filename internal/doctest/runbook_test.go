@@ -26,7 +26,7 @@ func TestRunbookCauses(t *testing.T) {
 	}
 }
 
-// Promise 5: each alert leads to its section.
+// Promise 5: each alert links to its section.
 func TestRunbookAlerts(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile(filepath.Join(root, alertsPath))
@@ -43,7 +43,7 @@ func TestRunbookAlerts(t *testing.T) {
 	var alerts []string
 	for _, group := range file.Groups {
 		for _, rule := range group.Rules {
-			if rule.Alert == "" { // it records
+			if rule.Alert == "" { // a recording rule
 				continue
 			}
 			alerts = append(alerts, rule.Alert)
@@ -60,20 +60,20 @@ func TestRunbookAlerts(t *testing.T) {
 	}
 }
 
-// Every section says what it means, how to see more, what to do, and when it is over.
+// Every section has the four parts.
 func TestRunbookSections(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile(filepath.Join(root, runbookPath))
 	testkit.Must(t, err)
 	sections := strings.Split(string(source), "\n### ")[1:]
 	if len(sections) < 20 {
-		t.Errorf("%d sections only", len(sections))
+		t.Errorf("only %d sections", len(sections))
 	}
 	for _, section := range sections {
 		name, _, _ := strings.Cut(section, "\n")
 		for _, part := range []string{"**Meaning.**", "**Diagnose.**", "**Fix.**", "**Resolved when**"} {
 			if strings.Count(section, "\n"+part+" ") != 1 {
-				t.Errorf("%s: %s is not there once", name, part)
+				t.Errorf("%s: %s does not occur exactly once", name, part)
 			}
 		}
 	}

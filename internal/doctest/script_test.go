@@ -10,9 +10,9 @@ import (
 
 // statement is one shell command of a document.
 type statement struct {
-	text string // as it stands, without the comment behind it
+	text string // without the comment after it
 	line int    // in the document
-	exit string // the exit code that the comment names; else 0
+	exit string // the exit code that the comment names; otherwise 0
 	name string // program and arguments, one space between them, without assignments and the program's directory
 }
 
@@ -55,18 +55,18 @@ func name(s *syntax.Stmt, code string) string {
 	return strings.TrimPrefix(strings.Join(words, " "), "bin/")
 }
 
-// endless are commands that end when they are told to.
+// endless matches commands that run until they are stopped.
 var endless = regexp.MustCompile(`^consumer( run)?$|^consumer watch\b|^nats sub\b`)
 
 // isService reports whether a command is the service itself.
 func (s statement) isService() bool { return s.name == "consumer" || s.name == "consumer run" }
 
-// prelude is what scripts are made of. A reader has one service at a time, and ends it before another one.
+// prelude begins each script. A reader runs one service at a time, and ends it before another one.
 const prelude = `
 set -u
 service= watchers=
 fail() { printf '%s\n' "$*" >&3; stop; exit 1; }
-end() { # where, process, exit codes that are right
+end() { # where, process, expected exit codes
   kill -0 "$2" 2>/dev/null || { code=0; wait "$2" || code=$?; printf '%s\n' "$1: ended by itself, exit code $code" >&3; exit 1; }
   kill "$2"; code=0; wait "$2" || code=$?
   case " $3 " in *" $code "*) ;; *) printf '%s\n' "$1: exit code $code after SIGTERM" >&3; exit 1 ;; esac
@@ -83,8 +83,8 @@ serving() { # until the service takes requests
 }
 `
 
-// script is a shell script that runs the statements as a reader does, and says on descriptor 3 which one did not end as
-// the document says.
+// script returns a shell script that runs the statements as a reader does. It writes to descriptor 3 which statement
+// did not exit as the document says.
 func script(document string, all []statement) string {
 	var b strings.Builder
 	b.WriteString(prelude)

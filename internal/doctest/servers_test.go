@@ -36,7 +36,7 @@ func startNATS(t *testing.T) string {
 	return s.ClientURL()
 }
 
-// freeAddr are addresses that nobody listens on.
+// freeAddr returns addresses on which no process listens.
 func freeAddr(t *testing.T) addresses {
 	t.Helper()
 	var two [2]string
@@ -56,7 +56,7 @@ func tail(text string) string {
 	return text
 }
 
-// startService runs the program until the test ends, and returns once it takes requests.
+// startService runs the program until the test ends, and returns once it accepts requests.
 func startService(t *testing.T, env []string) {
 	t.Helper()
 	cmd := exec.Command(consumer(t))
@@ -104,12 +104,12 @@ func startService(t *testing.T, env []string) {
 	}
 }
 
-// get is the answer to a request, which must be 200.
+// get returns the body of a response, which must have status 200.
 func get(t *testing.T, url string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	testkit.Must(t, err)
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // which would outlive the test
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // they would outlive the test
 	response, err := client.Do(request)
 	testkit.Must(t, err)
 	defer response.Body.Close()

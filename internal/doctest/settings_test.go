@@ -10,7 +10,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// settings are the program's variables with their defaults.
+// settings returns the program's variables with their defaults.
 func settings(t *testing.T) map[string]string {
 	t.Helper()
 	values := map[string]string{}
@@ -23,13 +23,13 @@ func knowsVariables[V any](t *testing.T, where string, given map[string]V) {
 	t.Helper()
 	known := settings(t)
 	for name := range given {
-		if _, ok := known[name]; !ok && !strings.HasPrefix(name, "OTEL_") { // those are a library's
+		if _, ok := known[name]; !ok && !strings.HasPrefix(name, "OTEL_") { // a library's variables
 			t.Errorf("%s: the program has no variable %s", where, name)
 		}
 	}
 }
 
-// outlastsDraining fails where a supervisor kills the program while it still drains.
+// outlastsDraining fails if a supervisor would kill the program while it drains.
 func outlastsDraining(t *testing.T, where string, patience time.Duration) {
 	t.Helper()
 	drain, err := time.ParseDuration(settings(t)["DRAIN_TIMEOUT"])
@@ -39,15 +39,15 @@ func outlastsDraining(t *testing.T, where string, patience time.Duration) {
 	}
 }
 
-// hearsOthers fails where the address is one that only the machine itself reaches, or has another port than the default.
-func hearsOthers(t *testing.T, where, addr string) (port string) {
+// listensOnAllInterfaces fails if the address is not 0.0.0.0, or its port is not the default.
+func listensOnAllInterfaces(t *testing.T, where, addr string) (port string) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(addr)
 	testkit.Must(t, err)
 	_, normal, err := net.SplitHostPort(settings(t)["HTTP_ADDR"])
 	testkit.Must(t, err)
 	if host != "0.0.0.0" || port != normal {
-		t.Errorf("%s: HTTP_ADDR is %s, want 0.0.0.0:%s: probes come from outside of the container", where, addr, normal)
+		t.Errorf("%s: HTTP_ADDR is %s, want 0.0.0.0:%s: probes come from outside the container", where, addr, normal)
 	}
 	return port
 }

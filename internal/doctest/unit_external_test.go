@@ -12,7 +12,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// systemd accepts the unit, and rates it as well as it was.
+// systemd accepts the unit, and its exposure rating does not get worse.
 func TestExternalUnit(t *testing.T) {
 	t.Parallel()
 	analyze, err := exec.LookPath("systemd-analyze")
@@ -21,20 +21,20 @@ func TestExternalUnit(t *testing.T) {
 	}
 	source, err := os.ReadFile(filepath.Join(root, unitPath))
 	testkit.Must(t, err)
-	// It wants to see the program where the unit has it.
+	// systemd-analyze requires the program at the path in the unit.
 	unit := filepath.Join(t.TempDir(), filepath.Base(unitPath))
 	text := strings.ReplaceAll(string(source), "/usr/local/bin/consumer", consumer(t))
 	testkit.Must(t, os.WriteFile(unit, []byte(text), 0o600))
 	for _, args := range [][]string{
 		{"verify", "--man=no", unit},
-		{"security", "--offline=true", "--threshold=13", "--no-pager", unit}, // exposure of 1.3 at most, of 10
+		{"security", "--offline=true", "--threshold=13", "--no-pager", unit}, // an exposure of at most 1.3 of 10
 	} {
 		out, err := exec.CommandContext(t.Context(), analyze, args...).CombinedOutput()
 		if err != nil {
 			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, tail(string(out)))
 		}
 		if args[0] == "verify" && len(out) > 0 {
-			t.Errorf("systemd-analyze verify complains:\n%s", out)
+			t.Errorf("systemd-analyze verify reports:\n%s", out)
 		}
 	}
 }

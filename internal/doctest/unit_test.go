@@ -20,7 +20,7 @@ func assignmentsIn(t *testing.T, path string) map[string]string {
 	return assignments(string(source))
 }
 
-// assignments reads lines of NAME=VALUE; of a name that is there repeatedly, the last.
+// assignments reads lines of NAME=VALUE. The last value of a repeated name counts.
 func assignments(text string) map[string]string {
 	values := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -57,7 +57,7 @@ func TestUnit(t *testing.T) {
 	documents := filepath.Dir(strings.TrimPrefix(unit["Documentation"], "file://"))
 	for _, path := range []string{strings.Fields(unit["ExecStart"])[0], unit["EnvironmentFile"], documents} {
 		if !strings.Contains(string(page), path) {
-			t.Errorf("docs/deploying.md does not say what comes to %s", path)
+			t.Errorf("docs/deploying.md does not mention %s", path)
 		}
 	}
 }

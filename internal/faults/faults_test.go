@@ -21,34 +21,34 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// Every code has a row: a person must classify the new codes of an upgrade.
-func TestNoneFallsThroughUnseen(t *testing.T) {
+// Every code has a row, so that a maintainer classifies the new codes of an upgrade.
+func TestEveryCodeHasARow(t *testing.T) {
 	t.Parallel()
-	unseen := func(what any) { t.Errorf("%v has no row in the table", what) }
+	missing := func(what any) { t.Errorf("%v has no row in the table", what) }
 
 	// The classes of PostgreSQL 18, appendix A, and those of earlier versions.
 	for _, class := range strings.Fields("00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B " +
 		"3D 3F 40 42 44 53 54 55 57 58 72 F0 HV P0 XX") {
 		if _, ok := BySQLState(class + "000"); !ok {
-			unseen("SQLSTATE class " + class)
+			missing("SQLSTATE class " + class)
 		}
 	}
 	// Primary result codes have no gaps: https://www.sqlite.org/rescode.html
 	for code := range 29 {
 		if _, ok := BySQLite(code); !ok {
-			unseen(fmt.Sprint("SQLite ", code))
+			missing(fmt.Sprint("SQLite ", code))
 		}
 	}
 	for number := range syscall.Errno(134) {
 		if name := unix.ErrnoName(number); name != "" {
 			if _, ok := ByErrno(&fs.PathError{Op: "open", Path: "x", Err: number}); !ok {
-				unseen(name)
+				missing(name)
 			}
 		}
 	}
 	for _, api := range server.ApiErrors {
 		if _, ok := find(JetStream, strconv.Itoa(int(api.ErrCode)), strconv.Itoa(api.Code)); !ok {
-			unseen(fmt.Sprint("JetStream ", api.ErrCode, " ", api.Description))
+			missing(fmt.Sprint("JetStream ", api.ErrCode, " ", api.Description))
 		}
 	}
 	for _, text := range clientErrors(t) {
@@ -56,13 +56,13 @@ func TestNoneFallsThroughUnseen(t *testing.T) {
 			continue
 		}
 		if _, ok := find(Client, text); !ok && !slices.Contains(notOfPublications, text) {
-			unseen("NATS: " + text)
+			missing("NATS: " + text)
 		}
 	}
 }
 
-// clientErrors are the texts of all errors that the client library declares, but for those that stand
-// for an error of the server.
+// clientErrors returns the texts of all errors that the client library declares, except those that represent an error
+// of the server.
 func clientErrors(t *testing.T) (texts []string) {
 	t.Helper()
 	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/nats-io/nats.go").Output()
@@ -107,7 +107,7 @@ func clientErrors(t *testing.T) (texts []string) {
 	return texts
 }
 
-// notOfPublications are errors of the client library that no publication can meet.
+// notOfPublications are errors of the client library that no publication can cause.
 var notOfPublications = []string{
 	"TTL is not supported on delete", "an object already exists with that name",
 	"argument needs to be a channel type", "at least one of certCB or rootCAsCB must be set", "batch completed",
@@ -162,8 +162,8 @@ func TestEachCodeHasOneRow(t *testing.T) {
 	}
 }
 
-// An error that fails a request has a cause code. One in what all requests share fails none, unless the request's own
-// content causes it.
+// An error that fails a request has a cause code. An error in what all requests share fails none, unless the request's
+// own content causes it.
 func TestMeanings(t *testing.T) {
 	t.Parallel()
 	for _, row := range Table {
@@ -174,7 +174,7 @@ func TestMeanings(t *testing.T) {
 			}
 		}
 		if ofDatabase && row.Shared.Class == pipeline.Permanent && row.Codes[0] != "22" {
-			t.Errorf("%s %v fails requests for what all share", row.Family, row.Codes)
+			t.Errorf("%s %v fails requests for an error in what all share", row.Family, row.Codes)
 		}
 		if row.What == "" || row.Why == "" {
 			t.Errorf("%s %v is not explained", row.Family, row.Codes)
@@ -191,11 +191,11 @@ func TestDocumentShowsTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := document(); !strings.Contains(string(text), want) {
-		t.Errorf("%s lacks this table; put it there:\n%s", path, want)
+		t.Errorf("%s lacks this table; add it:\n%s", path, want)
 	}
 }
 
-// document is the table for people.
+// document renders the table as in the document.
 func document() string {
 	var b strings.Builder
 	for _, family := range []Family{PostgreSQL, SQLite, System, Client, JetStream} {
@@ -225,7 +225,7 @@ func document() string {
 	return b.String()
 }
 
-// word is the meaning for people.
+// word renders the meaning.
 func (m Meaning) word(family Family) string {
 	publication := family == Client || family == JetStream
 	switch {

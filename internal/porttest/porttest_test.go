@@ -25,7 +25,7 @@ func TestFree(t *testing.T) {
 		starting.Go(func() {
 			for ctx.Err() == nil {
 				other := exec.CommandContext(ctx, os.Args[0])
-				other.Env = append(other.Environ(), holder+"=1") // without input it ends at once
+				other.Env = append(other.Environ(), holder+"=1") // without input it ends immediately
 				if err := other.Run(); err != nil && ctx.Err() == nil {
 					t.Error(err)
 					return
@@ -40,7 +40,7 @@ func TestFree(t *testing.T) {
 			t.Fatal(err)
 		}
 		if seen[addr] || addr.Port() < first || addr.Port() > last || !addr.Addr().IsLoopback() {
-			t.Errorf("given: %s", addr)
+			t.Errorf("got %s", addr)
 		}
 		seen[addr] = true
 		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr.String())
@@ -53,7 +53,7 @@ func TestFree(t *testing.T) {
 	}
 }
 
-// holder names the variable that makes this test binary a process that was given a port, until its input ends.
+// holder names the variable that makes this test binary hold a port until its input ends.
 const holder = "PORTTEST_HOLDER"
 
 func TestMain(m *testing.M) {
@@ -65,10 +65,10 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	fmt.Println(addr.Port())
-	io.Copy(io.Discard, os.Stdin) // its end is what is waited for
+	io.Copy(io.Discard, os.Stdin) // until the input ends
 }
 
-// A port that another process holds is not given out before that process has ended, whether it listens or not.
+// A port that another process holds is given out only after that process has ended, whether it listens or not.
 func TestFreeAmongProcesses(t *testing.T) {
 	t.Parallel()
 	other := exec.CommandContext(t.Context(), os.Args[0])
@@ -89,13 +89,13 @@ func TestFreeAmongProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := reserve(port); got || err != nil {
-		t.Errorf("given while another process has it: %t, %v", got, err)
+		t.Errorf("reserved while another process holds it: %t, %v", got, err)
 	}
 	if err := errors.Join(input.Close(), other.Wait()); err != nil {
 		t.Fatal(err)
 	}
 	given.Delete(port)
 	if got, err := reserve(port); !got || err != nil {
-		t.Errorf("given after the other's end: %t, %v", got, err)
+		t.Errorf("not reserved after the other process ended: %t, %v", got, err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// dockerTimeout bounds requests that a running daemon answers at once.
+	// dockerTimeout bounds requests that a running daemon answers immediately.
 	dockerTimeout = 10 * time.Second
 	// containerTimeout includes the download of the image.
 	containerTimeout = 90 * time.Second
@@ -47,7 +47,7 @@ func startContainer(ctx context.Context, image string) (_ *server, err error) {
 			err = fmt.Errorf("testcontainers: %v", r)
 		}
 	}()
-	log.SetDefault(log.NewNoopLogger()) // it logs the Docker installation that it found at length
+	log.SetDefault(log.NewNoopLogger()) // it logs the Docker installation at length
 
 	images := []string{image}
 	config := testcontainers.ReadConfig()
@@ -106,7 +106,7 @@ func startContainer(ctx context.Context, image string) (_ *server, err error) {
 // the URL that works.
 //
 // Inside a container testcontainers assumes that the Docker daemon is outside, and returns the gateway. The daemon may
-// also run beside the tests; then the port is on the loopback address.
+// also run in the same container; then the port is on the loopback address.
 func awaitPort(ctx context.Context, u *url.URL) (*url.URL, error) {
 	ctx, cancel := context.WithTimeout(ctx, portTimeout)
 	defer cancel()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// fakeTest stands in for a test: what it registers for its end runs when end is called.
+// fakeTest replaces a test. Its cleanups run when end is called.
 type fakeTest struct {
 	testing.TB
 	name     string
@@ -20,7 +20,7 @@ func (f *fakeTest) Name() string                { return f.name }
 func (f *fakeTest) Cleanup(c func())            { f.cleanup = append(f.cleanup, c) }
 func (f *fakeTest) Deadline() (time.Time, bool) { return f.deadline, !f.deadline.IsZero() }
 
-// Fatalf ends the goroutine as the real one does, by a panic that outcome catches.
+// Fatalf ends the goroutine as the real one does, by a panic that acquire recovers.
 func (f *fakeTest) Fatalf(string, ...any) { f.failed = true; panic(f) }
 
 func (f *fakeTest) end() {
@@ -29,7 +29,7 @@ func (f *fakeTest) end() {
 	}
 }
 
-// acquire reports whether the test has been given a place.
+// acquire reports whether the test got a place.
 func (f *fakeTest) acquire(h *holders) (got bool) {
 	defer func() {
 		if r := recover(); r != nil && r != any(f) {
@@ -55,7 +55,7 @@ func TestPlacesAreBounded(t *testing.T) {
 		}
 		first.end()
 		if !<-done {
-			t.Error("the place that became free was not given")
+			t.Error("the test did not get the freed place")
 		}
 	})
 }
@@ -69,7 +69,7 @@ func TestAHolderAndItsSubtestsDoNotWait(t *testing.T) {
 		}
 	}
 	if h.holds("TestAB") || h.holds("Test") {
-		t.Error("a test is taken for a part of another")
+		t.Error("a test counts as a subtest of another")
 	}
 }
 
@@ -80,10 +80,10 @@ func TestWaitingEndsBeforeTheDeadline(t *testing.T) {
 		(&fakeTest{name: "TestA"}).acquire(h)
 		deadline := time.Now().Add(10 * time.Minute)
 		if (&fakeTest{name: "TestB", deadline: deadline}).acquire(h) {
-			t.Error("a place was given where there is none")
+			t.Error("a test got a place although none is free")
 		}
 		if !time.Now().Before(deadline) {
-			t.Error("told after the deadline")
+			t.Error("it gave up after the deadline")
 		}
 	})
 }

@@ -35,8 +35,8 @@ func startLocal(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Another test binary can take a free port before the server has bound it. The server then exits at once, as it does
-	// for other reasons, so a few more tries do no harm.
+	// Another test binary can take a free port before the server has bound it. The server then exits immediately, as it
+	// does for other reasons, so a few retries do no harm.
 	for range 3 {
 		var port int
 		if port, err = freePort(ctx); err != nil {
@@ -102,7 +102,7 @@ func hasPrograms(dir string) bool {
 // initdb has the arguments of the program of that name.
 var initdb = []string{"--username=postgres", "--auth=trust", "--locale=C", "--encoding=UTF8", "--no-sync"}
 
-// newDirectory makes the directory of a server: the program creates its files in data, and the server logs to log.
+// newDirectory creates the directory of a server: the program creates its files in data, and the server logs to log.
 func newDirectory(ctx context.Context, bin, program string, args ...string) (string, error) {
 	attr, owner, err := processAttributes()
 	if err != nil {

@@ -33,7 +33,7 @@ func scalar[T any](t *testing.T, c *pgx.Conn, query string, args ...any) (v T) {
 
 func TestDatabasesAreIsolated(t *testing.T) {
 	t.Parallel()
-	for i := range 6 { // more than there may be at once
+	for i := range 6 { // more than maxDatabases
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			c := connect(t, postgrestest.Database(t))
@@ -47,7 +47,7 @@ func TestDatabasesAreIsolated(t *testing.T) {
 	}
 }
 
-func TestOneTestMayHoldSeveral(t *testing.T) {
+func TestOneTestMayHoldSeveralDatabases(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)
 	for range 5 {
@@ -58,7 +58,7 @@ func TestOneTestMayHoldSeveral(t *testing.T) {
 	}
 }
 
-func TestDatabaseIsTheSameWhereverTheServerComesFrom(t *testing.T) {
+func TestDatabaseDoesNotDependOnTheSource(t *testing.T) {
 	t.Parallel()
 	c := connect(t, postgrestest.Database(t))
 	for query, want := range map[string]string{
@@ -78,7 +78,7 @@ func TestDatabaseIsTheSameWhereverTheServerComesFrom(t *testing.T) {
 }
 
 //nolint:tparallel // the subtest must have ended before the rest
-func TestDatabaseIsDroppedUnderItsUsers(t *testing.T) {
+func TestDatabaseIsDroppedDespiteConnections(t *testing.T) {
 	t.Parallel()
 	var name string
 	t.Run("user", func(t *testing.T) {
@@ -91,6 +91,6 @@ func TestDatabaseIsDroppedUnderItsUsers(t *testing.T) {
 	})
 	c := connect(t, postgrestest.Database(t))
 	if scalar[bool](t, c, `SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)`, name) {
-		t.Errorf("database %s is still there", name)
+		t.Errorf("database %s still exists", name)
 	}
 }

@@ -59,7 +59,7 @@ func (s *Server) Standby(settings ...string) *Server {
 	return standby
 }
 
-// newServer makes a server from the data directory that the program creates.
+// newServer creates a server from the data directory that the program creates.
 func newServer(t testing.TB, added []string, program string, args ...string) *Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), localTimeout)

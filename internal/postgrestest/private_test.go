@@ -15,7 +15,7 @@ func TestPrivateServerIsStoppedAndStarted(t *testing.T) {
 		s.Exec("CREATE ROLE by_" + name)
 		end()
 		if _, err := pgx.Connect(t.Context(), s.URL); err == nil {
-			t.Errorf("after %s it still answers", name)
+			t.Errorf("after %s it accepts a connection", name)
 		}
 		s.Start()
 	}
@@ -34,11 +34,11 @@ func TestOnlyTheOwnerNeedsNoPassword(t *testing.T) {
 	s.Exec("CREATE ROLE someone LOGIN PASSWORD 'right'")
 	connect(t, s.URLOf("someone", "right"))
 	if _, err := pgx.Connect(t.Context(), s.URLOf("someone", "wrong")); err == nil {
-		t.Error("a wrong password will do")
+		t.Error("a wrong password is accepted")
 	}
 }
 
-func TestStandbyHasWhatWasCommitted(t *testing.T) {
+func TestStandbyHasCommittedData(t *testing.T) {
 	t.Parallel()
 	primary := postgrestest.Private(t)
 	standby := primary.Standby()

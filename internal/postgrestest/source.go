@@ -23,8 +23,8 @@ var settings = []string{
 
 // server is a running PostgreSQL with a role that may create databases.
 type server struct {
-	name   string   // for people: where it comes from
-	passed string   // for people: what was tried before, and why it failed
+	name   string   // its source, for messages
+	passed string   // the sources tried before and why they failed, for messages
 	url    *url.URL // of its maintenance database
 	stop   func(context.Context) error
 }

@@ -28,7 +28,7 @@ func TestOrderOfSources(t *testing.T) {
 			env:  map[string]string{"TEST_POSTGRES_IMAGE": "mirror/postgres:15"},
 			want: []string{"TEST_DATABASE_URL", "container mirror/postgres:15", "programs of this machine"},
 		},
-		"a server is named, nothing else will do": {
+		"a server is named, no other source is tried": {
 			env:  map[string]string{"TEST_DATABASE_URL": "postgres://h/d", "TEST_POSTGRES_IMAGE": "postgres:15"},
 			want: []string{"TEST_DATABASE_URL"},
 			only: true,
@@ -65,23 +65,23 @@ func TestFirstSourceThatHasAServer(t *testing.T) {
 	tests := map[string]struct {
 		from []source
 		want string   // the server
-		says []string // the error, or what is logged about the sources passed over
+		text []string // parts of the error, or of the log about the sources tried before
 		not  string
 	}{
-		"the first that has one": {
+		"the first source that has a server": {
 			from: []source{fails("a", "reason a"), has("b"), has("c")},
-			want: "b", says: []string{"a: reason a"},
+			want: "b", text: []string{"a: reason a"},
 		},
-		"none": {
+		"no source has a server": {
 			from: []source{fails("a", "reason a"), fails("b", "reason b")},
-			says: []string{
+			text: []string{
 				"a: reason a", "b: reason b",
 				"apt-get install postgresql", "Docker", "TEST_DATABASE_URL=", "CREATEDB",
 			},
 		},
-		"nothing after an only": {
+		"no source after an only": {
 			from: []source{only, has("d")},
-			says: []string{"c: reason c", "unset it"}, not: "apt-get",
+			text: []string{"c: reason c", "unset it"}, not: "apt-get",
 		},
 	}
 	for name, test := range tests {
@@ -97,7 +97,7 @@ func TestFirstSourceThatHasAServer(t *testing.T) {
 			if (err == nil) != (test.want != "") || err == nil && got.name != test.want {
 				t.Fatalf("got %v, %v; want %q", got, err, test.want)
 			}
-			for _, s := range test.says {
+			for _, s := range test.text {
 				if !strings.Contains(text, s) {
 					t.Errorf("%q is not in: %s", s, text)
 				}
@@ -109,7 +109,7 @@ func TestFirstSourceThatHasAServer(t *testing.T) {
 	}
 }
 
-func TestServerThatIsNamedAndNotUsable(t *testing.T) {
+func TestNamedServerThatIsNotUsable(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{
 		"postgres://u:secret word@127.0.0.1:1/x": "not a URL",
@@ -118,9 +118,9 @@ func TestServerThatIsNamedAndNotUsable(t *testing.T) {
 	} {
 		_, err := firstOf(t.Context(), sources(env(map[string]string{"TEST_DATABASE_URL": url})))
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error = %v, want one that says %q", err, want)
+			t.Errorf("error = %v, want one that contains %q", err, want)
 		} else if strings.Contains(err.Error(), "secret") {
-			t.Errorf("the error tells the password: %v", err)
+			t.Errorf("the error contains the password: %v", err)
 		}
 	}
 }
@@ -147,7 +147,7 @@ func TestProgramsOfTheHighestVersion(t *testing.T) {
 	onPath := func(name string) (string, error) { return filepath.Join(path, name), nil }
 
 	if got, err := findPrograms(pattern, notOnPath); err == nil {
-		t.Errorf("found %s where there is nothing", got)
+		t.Errorf("found %s although nothing is installed", got)
 	}
 	if got, err := findPrograms(pattern, onPath); err != nil || got != path {
 		t.Errorf("got %s, %v; want the programs on PATH", got, err)
@@ -160,7 +160,7 @@ func TestProgramsOfTheHighestVersion(t *testing.T) {
 	}
 }
 
-// What another user runs must not lie in a directory which only root can enter.
+// Another user cannot run programs in a directory that only root can enter.
 func TestTempDirIsReachable(t *testing.T) {
 	closed := filepath.Join(t.TempDir(), "closed")
 	if err := os.Mkdir(closed, 0o700); err != nil {

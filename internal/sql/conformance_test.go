@@ -19,7 +19,7 @@ func decode(t *testing.T, o pipeline.Outcome) event.Event {
 	e, err := events.Decode(map[string][]string{"content-type": {"application/cloudevents+json"}}, o.Body)
 	testkit.Must(t, err)
 	if e.ID() != o.ID || e.Type() != o.Type {
-		t.Fatalf("the event says %s %s, the outcome %s %s", e.ID(), e.Type(), o.ID, o.Type)
+		t.Fatalf("the event is %s %s, the outcome %s %s", e.ID(), e.Type(), o.ID, o.Type)
 	}
 	return e
 }
@@ -37,7 +37,7 @@ func TestTenantIsProvisioned(t *testing.T) {
 		if n := r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = 'acme' AND display_name = "+
 			"'A Customer' AND created_by = 'billing' AND NOT is_system AND "+
 			"last_updated_by IS NULL AND created_at = last_updated_at"); n != 1 {
-			t.Error("the registry row is not as it should be")
+			t.Error("the registry row is wrong")
 		}
 		// DocEX can write to it, with only the columns that it always sets.
 		r.raw(t, "acme", "INSERT INTO {b}docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')",
@@ -49,7 +49,7 @@ func TestTenantIsProvisioned(t *testing.T) {
 	})
 }
 
-func TestBootstrapTenantIsThere(t *testing.T) {
+func TestBootstrapTenantExists(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		if n := r.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = '_docex_system_' "+
@@ -64,7 +64,7 @@ func TestBootstrapTenantIsThere(t *testing.T) {
 	})
 }
 
-func TestIdsOfEveryLength(t *testing.T) {
+func TestIDsOfAnyLength(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		r.provision(t, "a")
@@ -76,7 +76,7 @@ func TestIdsOfEveryLength(t *testing.T) {
 			t.Errorf("warnings %+v", long.Warnings)
 		}
 		for _, id := range []string{"", strings.Repeat("x", 256)} {
-			if f := r.refuse(t, id, events.CauseInvalidTenantID); f.Step.Number != 0 || f.Replayable {
+			if f := r.expectFailure(t, id, events.CauseInvalidTenantID); f.Step.Number != 0 || f.Replayable {
 				t.Errorf("%+v", f)
 			}
 		}
@@ -86,7 +86,7 @@ func TestIdsOfEveryLength(t *testing.T) {
 	})
 }
 
-func TestNamesEqualAfterACutStayApart(t *testing.T) {
+func TestTruncatedNamesDiffer(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		same := strings.Repeat("x", 250)
@@ -97,16 +97,16 @@ func TestNamesEqualAfterACutStayApart(t *testing.T) {
 		// An id may equal another id's truncated name. It must not get that tenant's schema.
 		if one.SchemaName != "" {
 			squatter := strings.TrimPrefix(one.SchemaName, "tenant_")
-			r.refuse(t, squatter, events.CauseBoundaryNotEmpty)
+			r.expectFailure(t, squatter, events.CauseBoundaryNotEmpty)
 		}
 	})
 }
 
-func TestIdsThatDifferOnlyInCase(t *testing.T) {
+func TestIDsThatDifferOnlyInCase(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		r.provision(t, "acme")
-		f := r.refuse(t, "Acme", events.CauseTenantExists)
+		f := r.expectFailure(t, "Acme", events.CauseTenantExists)
 		if f.Step.Number != 0 || !strings.Contains(f.Cause.Message, `"acme"`) {
 			t.Errorf("%+v", f)
 		}
@@ -120,7 +120,7 @@ func TestInjection(t *testing.T) {
 			`x"; DROP SCHEMA docex_system CASCADE; --`, `x'; DROP TABLE tenant_registry; --`, "../../escape",
 			"..", ".", "a/b", `a\b`, "a\x00b", "a b", "ä", "a\n", "%2e%2e", "{tenant_id}", "$1",
 		} {
-			r.refuse(t, id, events.CauseInvalidTenantID)
+			r.expectFailure(t, id, events.CauseInvalidTenantID)
 		}
 		req := request(t, "quotes")
 		nasty := `O'Hara "; DROP TABLE tenant_registry; -- $1 ?1 {schema} {registry}`
@@ -139,7 +139,7 @@ func TestInjection(t *testing.T) {
 func TestReservedAndMalformed(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
-		r.refuse(t, "_docex_system_", events.CauseReservedTenantID)
+		r.expectFailure(t, "_docex_system_", events.CauseReservedTenantID)
 		other := "database"
 		if p.engine == "sqlite" {
 			other = "schema"
@@ -166,9 +166,9 @@ func TestReservedAndMalformed(t *testing.T) {
 func TestExistingEmptyBoundaryIsUsed(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
-		p.plant(t, "bare")
+		p.createBoundary(t, "bare")
 		r.provision(t, "bare")
-		p.plant(t, "half")
+		p.createBoundary(t, "half")
 		p.raw(t, "half", "CREATE TABLE {b}foreigner (n integer)")
 		got := r.provision(t, "half")
 		if got.Tables != 11 || got.Indexes != 18 {
@@ -183,9 +183,9 @@ func TestExistingEmptyBoundaryIsUsed(t *testing.T) {
 func TestBoundaryWithRowsIsNotTouched(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
-		p.plant(t, "full")
+		p.createBoundary(t, "full")
 		p.raw(t, "full", "CREATE TABLE {b}precious (n integer)", "INSERT INTO {b}precious VALUES (42)")
-		f := r.refuse(t, "full", events.CauseBoundaryNotEmpty)
+		f := r.expectFailure(t, "full", events.CauseBoundaryNotEmpty)
 		if f.Step.Number != 1 || !f.Replayable || !strings.Contains(f.Cause.Message, "precious") || len(f.LeftBehind) != 0 {
 			t.Errorf("%+v", f)
 		}
@@ -204,9 +204,9 @@ func TestBoundaryWithRowsIsNotTouched(t *testing.T) {
 func TestMissingColumnIsNamed(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
-		p.plant(t, "old")
+		p.createBoundary(t, "old")
 		p.raw(t, "old", "CREATE TABLE {b}docbasket (id varchar(36) NOT NULL PRIMARY KEY, name varchar(255) NOT NULL UNIQUE)")
-		f := r.refuse(t, "old", events.CauseSchemaInvalid)
+		f := r.expectFailure(t, "old", events.CauseSchemaInvalid)
 		if f.Step.Name != "validate_schema" || !strings.Contains(f.Cause.Message, "docbasket.storage_config is missing") {
 			t.Errorf("%+v", f)
 		}
@@ -217,7 +217,7 @@ func TestMissingColumnIsNamed(t *testing.T) {
 			"postgres": "SELECT count(*) FROM pg_class WHERE relnamespace = '\"tenant_old\"'::regnamespace AND relkind = 'r'",
 			"sqlite":   "SELECT count(*) FROM sqlite_schema WHERE type = 'table'",
 		}[p.engine]); n != 1 {
-			t.Errorf("%d tables after the failure, want the one that was there", n)
+			t.Errorf("%d tables after the failure, want the existing one", n)
 		}
 	})
 }
@@ -225,7 +225,7 @@ func TestMissingColumnIsNamed(t *testing.T) {
 func TestFailingIndexIsAWarning(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
-		p.plant(t, "slow")
+		p.createBoundary(t, "slow")
 		if p.engine == "postgres" {
 			p.raw(t, "", `CREATE FUNCTION public.refuse_index() RETURNS event_trigger LANGUAGE plpgsql AS $$
 				BEGIN
@@ -251,11 +251,11 @@ func TestFailingIndexIsAWarning(t *testing.T) {
 }
 
 // IF NOT EXISTS silently skips an index whose name another object has. Validation detects it.
-func TestIndexThatIsNotOneIsAWarning(t *testing.T) {
+func TestViewWithTheNameOfAnIndexIsAWarning(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	r := p.newFixture(t)
-	p.plant(t, "odd")
+	p.createBoundary(t, "odd")
 	p.raw(t, "odd", "CREATE VIEW {b}idx_documents_status AS SELECT 1")
 	got := r.provision(t, "odd")
 	if got.Indexes != 17 || len(got.Warnings) != 1 || got.Warnings[0].Step.Name != "validate_schema" {
@@ -275,7 +275,7 @@ func TestRequestHasOneOutcome(t *testing.T) {
 		if got := provisionedOutcome(t, second); got.Attempts != 1 {
 			t.Errorf("%d attempts", got.Attempts)
 		}
-		f := r.refuse(t, "once", events.CauseTenantExists)
+		f := r.expectFailure(t, "once", events.CauseTenantExists)
 		if f.Step.Number != 0 || f.Step.Name != "validate_request" {
 			t.Errorf("%+v", f)
 		}
@@ -283,11 +283,11 @@ func TestRequestHasOneOutcome(t *testing.T) {
 }
 
 // Eight requests for one tenant at once on two stores: one wins.
-func TestOneTenantRequestedByMany(t *testing.T) {
+func TestConcurrentRequestsForOneTenant(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
-		rigs := []fixture{p.newFixture(t), p.newFixture(t)}
-		outcomes := immediately(t, 8, func(i int) pipeline.Outcome {
-			return settle(t, rigs[i%2], request(t, []string{"busy", "Busy"}[i/4]))
+		fixtures := []fixture{p.newFixture(t), p.newFixture(t)}
+		outcomes := concurrently(t, 8, func(i int) pipeline.Outcome {
+			return runUntilDecided(t, fixtures[i%2], request(t, []string{"busy", "Busy"}[i/4]))
 		})
 		won := 0
 		for _, o := range outcomes {
@@ -297,8 +297,8 @@ func TestOneTenantRequestedByMany(t *testing.T) {
 			}
 			failedOutcome(t, o, events.CauseTenantExists)
 		}
-		if won != 1 || rigs[0].countRegistered(t) != 1 {
-			t.Errorf("%d won, %d registered, want one each", won, rigs[0].countRegistered(t))
+		if won != 1 || fixtures[0].countRegistered(t) != 1 {
+			t.Errorf("%d won, %d registered, want one each", won, fixtures[0].countRegistered(t))
 		}
 	})
 }
@@ -306,9 +306,9 @@ func TestOneTenantRequestedByMany(t *testing.T) {
 // One request delivered to eight workers on two stores at once: one outcome, the same bytes.
 func TestOneRequestOnManyWorkers(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
-		rigs := []fixture{p.newFixture(t), p.newFixture(t)}
+		fixtures := []fixture{p.newFixture(t), p.newFixture(t)}
 		req := request(t, "popular")
-		outcomes := immediately(t, 8, func(i int) pipeline.Outcome { return settle(t, rigs[i%2], req) })
+		outcomes := concurrently(t, 8, func(i int) pipeline.Outcome { return runUntilDecided(t, fixtures[i%2], req) })
 		for _, o := range outcomes {
 			if string(o.Body) != string(outcomes[0].Body) {
 				t.Fatalf("two outcomes:\n%s\n%s", outcomes[0].Body, o.Body)
@@ -318,8 +318,8 @@ func TestOneRequestOnManyWorkers(t *testing.T) {
 	})
 }
 
-// settle runs a request until it is decided, as redelivery does.
-func settle(t *testing.T, r fixture, req pipeline.Request) pipeline.Outcome {
+// runUntilDecided runs a request until it is decided, as redelivery does.
+func runUntilDecided(t *testing.T, r fixture, req pipeline.Request) pipeline.Outcome {
 	for t.Context().Err() == nil {
 		if result := r.provisioner.Job(req).Run(t.Context()); result.Decided() {
 			return result.Outcome
@@ -328,7 +328,7 @@ func settle(t *testing.T, r fixture, req pipeline.Request) pipeline.Outcome {
 	return pipeline.Outcome{}
 }
 
-func immediately(t *testing.T, n int, do func(i int) pipeline.Outcome) []pipeline.Outcome {
+func concurrently(t *testing.T, n int, do func(i int) pipeline.Outcome) []pipeline.Outcome {
 	t.Helper()
 	outcomes := make([]pipeline.Outcome, n)
 	var wg sync.WaitGroup
@@ -339,7 +339,7 @@ func immediately(t *testing.T, n int, do func(i int) pipeline.Outcome) []pipelin
 	return outcomes
 }
 
-func TestReplicasStartAtOnce(t *testing.T) {
+func TestReplicasStartConcurrently(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		var wg sync.WaitGroup
 		for range 4 {
@@ -360,7 +360,7 @@ func TestReplicasStartAtOnce(t *testing.T) {
 	})
 }
 
-func TestRegistryMadeByDocEX(t *testing.T) {
+func TestRegistryCreatedByDocEX(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		registry := `CREATE TABLE {b}tenant_registry (tenant_id VARCHAR(255) NOT NULL, display_name VARCHAR(255) NOT NULL,
 			is_system BOOLEAN NOT NULL, isolation_strategy VARCHAR(50) NOT NULL, schema_name VARCHAR(255),
@@ -377,8 +377,8 @@ func TestRegistryMadeByDocEX(t *testing.T) {
 			"CREATE TABLE {b}docbasket (id VARCHAR(36) NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE)",
 			strings.ReplaceAll(row, "%", "old"), strings.ReplaceAll(row, "%", "Twin"), strings.ReplaceAll(row, "%", "twin"))
 		r := p.newFixture(t)
-		r.refuse(t, "old", events.CauseTenantExists)
-		r.refuse(t, "OLD", events.CauseTenantExists)
+		r.expectFailure(t, "old", events.CauseTenantExists)
+		r.expectFailure(t, "OLD", events.CauseTenantExists)
 		r.provision(t, "fresh")
 		if n := r.countRegistered(t); n != 4 {
 			t.Errorf("%d tenants, want 4", n)

@@ -42,9 +42,9 @@ type testDatabase struct {
 	count func(t *testing.T, tenant, query string) int
 	// lines runs a query that returns one text per row, with {b} as in raw.
 	lines func(t *testing.T, tenant, query string) []string
-	// plant creates an empty boundary that is not registered.
-	plant func(t *testing.T, tenant string)
-	// boundaryState describes what exists of the tenant's boundary; empty: nothing.
+	// createBoundary creates an empty boundary that is not registered.
+	createBoundary func(t *testing.T, tenant string)
+	// boundaryState describes what exists of the tenant's boundary. It is empty if nothing exists.
 	boundaryState func(t *testing.T, tenant string) string
 	// snapshot returns everything that a failed request could have changed in the boundary.
 	snapshot func(t *testing.T, tenant string) string
@@ -95,7 +95,7 @@ func newPostgresAt(t *testing.T, url string) testDatabase {
 			t.Helper()
 			return collect(t, db, strings.ReplaceAll(query, "{b}", prefix(tenant)))
 		},
-		plant: func(t *testing.T, tenant string) { run(t, tenant, `CREATE SCHEMA "tenant_`+tenant+`"`) },
+		createBoundary: func(t *testing.T, tenant string) { run(t, tenant, `CREATE SCHEMA "tenant_`+tenant+`"`) },
 		boundaryState: func(t *testing.T, tenant string) string {
 			return text(t, "SELECT coalesce(string_agg(nspname, ' '), '') FROM pg_namespace WHERE nspname = $1", tenant)
 		},
@@ -175,7 +175,7 @@ func newSQLiteAt(root string) testDatabase {
 			with(t, tenant, func(db *databasesql.DB) { all = collect(t, db, strings.ReplaceAll(query, "{b}", "")) })
 			return all
 		},
-		plant: func(t *testing.T, tenant string) {
+		createBoundary: func(t *testing.T, tenant string) {
 			t.Helper()
 			testkit.Must(t, os.MkdirAll(filepath.Dir(file(tenant)), 0o755))
 			raw(t, tenant, "PRAGMA user_version = 0")
@@ -242,13 +242,13 @@ func (p testDatabase) newFixture(t *testing.T) fixture {
 	return p.newFixtureOn(t, store, store)
 }
 
-// newFixtureOn creates a rig with a provisioner on db, which may be a faulty shell around store.
+// newFixtureOn creates a fixture with a provisioner on db, which may wrap store and inject faults.
 func (p testDatabase) newFixtureOn(t *testing.T, store database, db pipeline.Database) fixture {
 	t.Helper()
 	return p.newFixtureWith(t, store, db, time.Minute)
 }
 
-// newFixtureWith is rigOn with a given lease.
+// newFixtureWith is newFixtureOn with a given lease.
 func (p testDatabase) newFixtureWith(t *testing.T, store database, db pipeline.Database, lease time.Duration) fixture {
 	t.Helper()
 	provisioner, err := pipeline.New(pipeline.Config{
@@ -285,14 +285,14 @@ func (r fixture) decide(t *testing.T, request pipeline.Request) pipeline.Outcome
 	return result.Outcome
 }
 
-// provision expects success.
+// provision requires that the request succeeds.
 func (r fixture) provision(t *testing.T, tenant string) events.Provisioned {
 	t.Helper()
 	return provisionedOutcome(t, r.decide(t, request(t, tenant)))
 }
 
-// refuse expects a failure with this cause.
-func (r fixture) refuse(t *testing.T, tenant string, want events.CauseCode) events.ProvisioningFailed {
+// expectFailure requires that the request fails with this cause.
+func (r fixture) expectFailure(t *testing.T, tenant string, want events.CauseCode) events.ProvisioningFailed {
 	t.Helper()
 	return failedOutcome(t, r.decide(t, request(t, tenant)), want)
 }

@@ -16,96 +16,96 @@ import (
 type point string
 
 const (
-	claimed   point = "claim"
-	begun     point = "begin"
-	boundary  point = "boundary"
-	tables    point = "tables"
-	indexes   point = "indexes"
-	inspected point = "inspect"
-	ready     point = "ready" // before the registration is sent
-	committed point = "committed"
-	concluded point = "conclude"
+	claimed         point = "claim"
+	begun           point = "begin"
+	boundary        point = "boundary"
+	tables          point = "tables"
+	indexes         point = "indexes"
+	inspected       point = "inspect"
+	ready           point = "ready" // before the registration is sent
+	committed       point = "committed"
+	failureRecorded point = "failure recorded"
 )
 
-// shell is a database that calls at after each point. A call returns the error of at although the database has done its
-// part, as when a reply is lost.
-type shell struct {
+// hookedDatabase calls hook after each point. A call returns the hook's error although the database has done the work,
+// as when a reply is lost.
+type hookedDatabase struct {
 	pipeline.Database
-	at func(ctx context.Context, p point) error
+	hook func(ctx context.Context, p point) error
 }
 
-func (s shell) Claim(ctx context.Context, r pipeline.Request, tenant string, l pipeline.Limit) (pipeline.Claim, error) {
+func (s hookedDatabase) Claim(ctx context.Context, r pipeline.Request, tenant string, l pipeline.Limit) (pipeline.Claim, error) {
 	c, err := s.Database.Claim(ctx, r, tenant, l)
 	if err == nil {
-		err = s.at(ctx, claimed)
+		err = s.hook(ctx, claimed)
 	}
 	return c, err
 }
 
-func (s shell) RecordFailure(ctx context.Context, c pipeline.Claim, f pipeline.Failure) (pipeline.Outcome, error) {
+func (s hookedDatabase) RecordFailure(ctx context.Context, c pipeline.Claim, f pipeline.Failure) (pipeline.Outcome, error) {
 	o, err := s.Database.RecordFailure(ctx, c, f)
 	if err == nil {
-		err = s.at(ctx, concluded)
+		err = s.hook(ctx, failureRecorded)
 	}
 	return o, err
 }
 
-func (s shell) Begin(ctx context.Context, c pipeline.Claim, tenant string) (pipeline.Build, error) {
+func (s hookedDatabase) Begin(ctx context.Context, c pipeline.Claim, tenant string) (pipeline.Build, error) {
 	b, err := s.Database.Begin(ctx, c, tenant)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.at(ctx, begun); err != nil {
+	if err := s.hook(ctx, begun); err != nil {
 		b.Close(ctx)
 		return nil, err
 	}
-	return shellBuild{b, s.at}, nil
+	return hookedBuild{b, s.hook}, nil
 }
 
-type shellBuild struct {
+type hookedBuild struct {
 	pipeline.Build
-	at func(ctx context.Context, p point) error
+	hook func(ctx context.Context, p point) error
 }
 
-func (b shellBuild) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
+func (b hookedBuild) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	got, err := b.Build.CreateBoundary(ctx)
 	if err == nil {
-		err = b.at(ctx, boundary)
+		err = b.hook(ctx, boundary)
 	}
 	return got, err
 }
 
-func (b shellBuild) CreateTables(ctx context.Context) error {
+func (b hookedBuild) CreateTables(ctx context.Context) error {
 	if err := b.Build.CreateTables(ctx); err != nil {
 		return err
 	}
-	return b.at(ctx, tables)
+	return b.hook(ctx, tables)
 }
 
-func (b shellBuild) CreateIndexes(ctx context.Context) (map[string]error, error) {
+func (b hookedBuild) CreateIndexes(ctx context.Context) (map[string]error, error) {
 	failed, err := b.Build.CreateIndexes(ctx)
 	if err == nil {
-		err = b.at(ctx, indexes)
+		err = b.hook(ctx, indexes)
 	}
 	return failed, err
 }
 
-func (b shellBuild) Inspect(ctx context.Context) (pipeline.Inspection, error) {
+func (b hookedBuild) Inspect(ctx context.Context) (pipeline.Inspection, error) {
 	got, err := b.Build.Inspect(ctx)
 	if err == nil {
-		err = b.at(ctx, inspected)
+		err = b.hook(ctx, inspected)
 	}
 	return got, err
 }
 
-func (b shellBuild) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
-	if err := b.at(ctx, ready); err != nil {
+func (b hookedBuild) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
+	if err := b.hook(ctx, ready); err != nil {
 		return err
 	}
 	if err := b.Build.Register(ctx, t, o); err != nil {
 		return err
 	}
-	return b.at(ctx, committed)
+	return b.hook(ctx, committed)
 }
 
 // only calls do at one point.
@@ -139,11 +139,11 @@ var (
 	errOutage = &pipeline.Fault{Class: pipeline.Outage, DriverCode: "57P01", Err: errors.New("terminating connection")}
 )
 
-// inTheSteps are the points after which nothing may remain, with the step that an error there belongs to.
-var inTheSteps = map[point]int{begun: 1, boundary: 1, tables: 2, indexes: 3, inspected: 4, ready: 5}
+// stepPoints are the points after which nothing may remain, with the step to which an error there belongs.
+var stepPoints = map[point]int{begun: 1, boundary: 1, tables: 2, indexes: 3, inspected: 4, ready: 5}
 
-// nothing fails the test if anything of the tenant exists (invariants 1 and 3).
-func (r fixture) nothing(t *testing.T, tenant string) {
+// expectNoTenant fails the test if a boundary or a registration of the tenant exists (invariants 1 and 3).
+func (r fixture) expectNoTenant(t *testing.T, tenant string) {
 	t.Helper()
 	if left := r.boundaryState(t, tenant); left != "" {
 		t.Errorf("left behind: %s", left)
@@ -179,7 +179,7 @@ func eachStep(t *testing.T, test func(t *testing.T, r fixture, at point, tenant 
 	t.Helper()
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		store := p.newFixture(t)
-		for at := range inTheSteps {
+		for at := range stepPoints {
 			t.Run(string(at), func(t *testing.T) {
 				test(t, store, at, "at_"+string(at))
 			})
@@ -187,19 +187,19 @@ func eachStep(t *testing.T, test func(t *testing.T, r fixture, at point, tenant 
 	})
 }
 
-func (r fixture) with(t *testing.T, at func(context.Context, point) error) *pipeline.Provisioner {
+func (r fixture) withHook(t *testing.T, hook func(context.Context, point) error) *pipeline.Provisioner {
 	t.Helper()
-	return r.newFixtureOn(t, r.store, shell{r.store, at}).provisioner
+	return r.newFixtureOn(t, r.store, hookedDatabase{r.store, hook}).provisioner
 }
 
-func TestTransientFaultIsTriedAgain(t *testing.T) {
+func TestTransientFaultIsRetried(t *testing.T) {
 	eachStep(t, func(t *testing.T, r fixture, at point, tenant string) {
-		p := r.with(t, only(at, once(func(context.Context) error { return errTransient })))
+		p := r.withHook(t, only(at, once(func(context.Context) error { return errTransient })))
 		req := request(t, tenant)
 		if got := verdict(t, p.Job(req), pipeline.Retry); got.Attempt != 1 || !errors.Is(got.Err, errTransient) {
 			t.Errorf("%+v", got)
 		}
-		r.nothing(t, tenant)
+		r.expectNoTenant(t, tenant)
 		if got := provisionedOutcome(t, decided(t, p.Job(req)).Outcome); got.Attempts != 2 {
 			t.Errorf("%d attempts, want 2", got.Attempts)
 		}
@@ -208,35 +208,35 @@ func TestTransientFaultIsTriedAgain(t *testing.T) {
 
 func TestTransientFaultsExhaustTheAttempts(t *testing.T) {
 	eachStep(t, func(t *testing.T, r fixture, at point, tenant string) {
-		p := r.with(t, only(at, func(context.Context) error { return errTransient }))
+		p := r.withHook(t, only(at, func(context.Context) error { return errTransient }))
 		req := request(t, tenant)
 		for range maxAttempts - 1 {
 			verdict(t, p.Job(req), pipeline.Retry)
-			r.nothing(t, tenant)
+			r.expectNoTenant(t, tenant)
 		}
 		o := decided(t, p.Job(req)).Outcome
 		f := failedOutcome(t, o, events.CauseAttemptsExhausted)
-		if f.Attempts != maxAttempts || f.Step.Number != inTheSteps[at] || f.Cause.Detail != "40P01: deadlock detected" ||
+		if f.Attempts != maxAttempts || f.Step.Number != stepPoints[at] || f.Cause.Detail != "40P01: deadlock detected" ||
 			!f.Replayable || len(f.LeftBehind) != 0 {
 			t.Errorf("%+v", f)
 		}
-		r.nothing(t, tenant)
+		r.expectNoTenant(t, tenant)
 		if again := r.decide(t, req); string(again.Body) != string(o.Body) {
 			t.Error("another outcome on redelivery")
 		}
 	})
 }
 
-func TestPermanentFaultIsDecidedAtOnce(t *testing.T) {
+func TestPermanentFaultIsNotRetried(t *testing.T) {
 	eachStep(t, func(t *testing.T, r fixture, at point, tenant string) {
-		p := r.with(t, only(at, once(func(context.Context) error { return errPermanent })))
+		p := r.withHook(t, only(at, once(func(context.Context) error { return errPermanent })))
 		req := request(t, tenant)
 		f := failedOutcome(t, decided(t, p.Job(req)).Outcome, events.CausePermissionDenied)
-		if f.Attempts != 1 || f.Step.Number != inTheSteps[at] || f.Cause.Detail != "42501: permission denied" ||
+		if f.Attempts != 1 || f.Step.Number != stepPoints[at] || f.Cause.Detail != "42501: permission denied" ||
 			len(f.LeftBehind) != 0 {
 			t.Errorf("%+v", f)
 		}
-		r.nothing(t, tenant)
+		r.expectNoTenant(t, tenant)
 		req.Replay = 1
 		if got := provisionedOutcome(t, decided(t, p.Job(req)).Outcome); got.Attempts != 1 || got.Replay != 1 {
 			t.Errorf("%+v", got)
@@ -247,7 +247,7 @@ func TestPermanentFaultIsDecidedAtOnce(t *testing.T) {
 func TestOutageSpendsNoAttempt(t *testing.T) {
 	eachStep(t, func(t *testing.T, r fixture, at point, tenant string) {
 		calls := 0
-		p := r.with(t, only(at, func(context.Context) error {
+		p := r.withHook(t, only(at, func(context.Context) error {
 			if calls++; calls <= 2 {
 				return errOutage
 			}
@@ -256,7 +256,7 @@ func TestOutageSpendsNoAttempt(t *testing.T) {
 		job := p.Job(request(t, tenant))
 		for range 2 {
 			verdict(t, job, pipeline.Pause)
-			r.nothing(t, tenant)
+			r.expectNoTenant(t, tenant)
 		}
 		if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 			t.Errorf("%d attempts, want 1", got.Attempts)
@@ -264,12 +264,12 @@ func TestOutageSpendsNoAttempt(t *testing.T) {
 	})
 }
 
-func TestBeingStoppedSpendsNoAttempt(t *testing.T) {
+func TestShutdownSpendsNoAttempt(t *testing.T) {
 	eachStep(t, func(t *testing.T, r fixture, at point, tenant string) {
 		req := request(t, tenant)
 		for range 2 {
 			ctx, stop := context.WithCancelCause(t.Context())
-			p := r.with(t, only(at, func(context.Context) error {
+			p := r.withHook(t, only(at, func(context.Context) error {
 				stop(errors.New("told to stop"))
 				return nil // the next call fails with the context's error
 			}))
@@ -277,7 +277,7 @@ func TestBeingStoppedSpendsNoAttempt(t *testing.T) {
 			if got.Verdict != pipeline.Release || got.Err.Error() != "told to stop" {
 				t.Fatalf("%+v", got)
 			}
-			r.nothing(t, tenant)
+			r.expectNoTenant(t, tenant)
 		}
 		if got := provisionedOutcome(t, r.decide(t, req)); got.Attempts != 1 {
 			t.Errorf("%d attempts, want 1", got.Attempts)
@@ -291,9 +291,9 @@ func TestReplyToTheCommitIsLost(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		for name, fault := range map[string]error{"transient": errTransient, "permanent": errPermanent, "outage": errOutage} {
-			at := r.with(t, only(committed, once(func(context.Context) error { return fault })))
+			hooked := r.withHook(t, only(committed, once(func(context.Context) error { return fault })))
 			req := request(t, name)
-			job := at.Job(req)
+			job := hooked.Job(req)
 			result := job.Run(t.Context())
 			if !result.Decided() {
 				result = job.Run(t.Context())
@@ -315,14 +315,14 @@ func TestReplyToTheCommitIsLost(t *testing.T) {
 }
 
 // The reply to the recording of a failure is lost.
-func TestReplyToTheConclusionIsLost(t *testing.T) {
+func TestReplyToTheFailureIsLost(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		r.provision(t, "taken")
 		for name, fault := range map[string]error{"transient": errTransient, "outage": errOutage} {
-			at := r.with(t, only(concluded, once(func(context.Context) error { return fault })))
+			hooked := r.withHook(t, only(failureRecorded, once(func(context.Context) error { return fault })))
 			req := request(t, "taken")
-			job := at.Job(req)
+			job := hooked.Job(req)
 			if got := job.Run(t.Context()); got.Decided() {
 				t.Fatalf("%s: decided without a reply", name)
 			}
@@ -343,7 +343,7 @@ func TestUnreadableRegistryIsAnOutage(t *testing.T) {
 		p.raw(t, "", "ALTER TABLE {b}tenant_registry RENAME TO hidden")
 		verdict(t, job, pipeline.Pause)
 		if err := r.provisioner.Ping(t.Context()); err == nil {
-			t.Error("a probe finds nothing wrong")
+			t.Error("a probe succeeds")
 		}
 		p.raw(t, "", "ALTER TABLE {b}hidden RENAME TO tenant_registry")
 		testkit.Must(t, r.provisioner.Ping(t.Context()))
@@ -359,19 +359,19 @@ func TestStoppedAtAnyMoment(t *testing.T) {
 		r := p.newFixture(t)
 		begin := time.Now()
 		r.provision(t, "measure")
-		whole := time.Since(begin)
+		full := time.Since(begin)
 		const moments = 16
 		for i := range moments {
 			tenant := "moment_" + strings.Repeat("x", i)
 			req := request(t, tenant)
-			ctx, stop := context.WithTimeout(t.Context(), whole*time.Duration(i)/(moments-3))
+			ctx, stop := context.WithTimeout(t.Context(), full*time.Duration(i)/(moments-3))
 			got := r.provisioner.Job(req).Run(ctx)
 			stop()
 			if !got.Decided() && got.Verdict != pipeline.Release {
 				t.Errorf("%s: %v", got.Verdict, got.Err)
 			}
 			// Only an attempt whose claim was never confirmed cannot be refunded.
-			first := settle(t, r, req)
+			first := runUntilDecided(t, r, req)
 			if data := provisionedOutcome(t, first); data.Attempts > 2 {
 				t.Errorf("%d attempts", data.Attempts)
 			}

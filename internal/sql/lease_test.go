@@ -11,16 +11,16 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// named returns a request whose attempts are claimed by deliveries of that name.
-func named(t *testing.T, tenant, delivery string) pipeline.Request {
+// deliveredRequest returns a new request with this delivery id.
+func deliveredRequest(t *testing.T, tenant, delivery string) pipeline.Request {
 	t.Helper()
 	req := request(t, tenant)
 	req.DeliveryID = delivery
 	return req
 }
 
-// under returns the request as another delivery of it.
-func under(req pipeline.Request, delivery string) pipeline.Request {
+// withDelivery returns the request as another delivery of it.
+func withDelivery(req pipeline.Request, delivery string) pipeline.Request {
 	req.DeliveryID = delivery
 	return req
 }
@@ -31,9 +31,9 @@ var anyFailure = pipeline.Failure{
 	Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")},
 }
 
-// A late write of an attempt that is no longer the last changes nothing: its refund, its note, its renewal, its
+// A late write of an attempt that is no longer the last changes nothing, whether it is a refund, a note, a renewal or a
 // failure.
-func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
+func TestLateWritesOfAnEarlierAttempt(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		limit := pipeline.Limit{Attempts: 5, Lease: time.Minute}
@@ -43,31 +43,31 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 			testkit.Must(t, err)
 			return c
 		}
-		req := named(t, "acme", "1@1/a")
-		picture := func() string {
+		req := deliveredRequest(t, "acme", "1@1/a")
+		row := func() string {
 			t.Helper()
 			return p.lines(t, "", "SELECT attempts || ' ' || coalesce(last_error, '-') || ' ' || state || ' ' || updated_at || ' ' || history "+
 				"FROM {b}tenant_requests WHERE request_key = '"+req.Key()+"'")[0]
 		}
 		first := claim(req)
-		second := claim(under(req, "1@1/b"))
-		refunded := claim(under(req, "1@1/c"))
+		second := claim(withDelivery(req, "1@1/b"))
+		refunded := claim(withDelivery(req, "1@1/c"))
 		testkit.Must(t, r.store.Note(t.Context(), refunded, pipeline.AttemptNote{Refund: true, Text: "stopped"}))
-		third := claim(under(req, "1@1/d")) // has the number of the refunded one
+		third := claim(withDelivery(req, "1@1/d")) // has the number of the refunded one
 		if first.Attempt != 1 || second.Attempt != 2 || refunded.Attempt != 3 || third.Attempt != 3 {
 			t.Fatalf("attempts %d %d %d %d", first.Attempt, second.Attempt, refunded.Attempt, third.Attempt)
 		}
-		before := picture()
+		before := row()
 		for name, late := range map[string]pipeline.Claim{"first": first, "second": second, "refunded": refunded} {
 			testkit.Must(t, r.store.Note(t.Context(), late, pipeline.AttemptNote{Refund: true, Text: name}))
 			testkit.Must(t, r.store.Note(t.Context(), late, pipeline.AttemptNote{Text: name}))
 			testkit.Must(t, r.store.Renew(t.Context(), late))
 			if late.Attempt != third.Attempt {
 				if o, err := r.store.RecordFailure(t.Context(), late, anyFailure); err == nil {
-					t.Errorf("%s: its failure ends a later attempt: %+v", name, o)
+					t.Errorf("%s: its failure is recorded for a later attempt: %+v", name, o)
 				}
 			}
-			if after := picture(); after != before {
+			if after := row(); after != before {
 				t.Errorf("%s: before %s\nafter %s", name, before, after)
 			}
 		}
@@ -79,18 +79,18 @@ func TestLateWordsOfAnEarlierAttempt(t *testing.T) {
 		if n := p.count(t, "", "SELECT attempts FROM {b}tenant_requests"); n != 2 {
 			t.Errorf("%d attempts after a refund", n)
 		}
-		last := claim(under(req, "1@1/e"))
+		last := claim(withDelivery(req, "1@1/e"))
 		o, err := r.store.RecordFailure(t.Context(), last, anyFailure)
 		if err != nil || o.ID != anyFailure.Outcome.ID {
 			t.Errorf("%+v, %v", o, err)
 		}
 		// An overtaken attempt that has done the work may register it.
 		req = request(t, "swift")
-		at := r.with(t, only(claimed, once(func(ctx context.Context) error {
-			_, err := r.store.Claim(ctx, under(req, "1@1/b"), "swift", limit)
+		hooked := r.withHook(t, only(claimed, once(func(ctx context.Context) error {
+			_, err := r.store.Claim(ctx, withDelivery(req, "1@1/b"), "swift", limit)
 			return err
 		})))
-		if got := provisionedOutcome(t, decided(t, at.Job(req)).Outcome); got.Attempts != 1 {
+		if got := provisionedOutcome(t, decided(t, hooked.Job(req)).Outcome); got.Attempts != 1 {
 			t.Errorf("%d attempts", got.Attempts)
 		}
 	})
@@ -109,16 +109,16 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 			renew bool
 			spent bool
 		}{
-			"own message, soon":              {by: "7@9/b", age: short / 2},
-			"own message, lease over":        {by: "7@9/b", age: short + time.Minute, spent: true},
-			"own message, renewed":           {by: "7@9/b", age: short + time.Minute, renew: true},
-			"a copy, lease over":             {by: "8@9/b", age: short + time.Minute},
-			"a copy, long lease over":        {by: "8@9/b", age: long + time.Minute, spent: true},
-			"a copy, renewed":                {by: "8@9/b", age: long + time.Minute, renew: true},
-			"a copy, its sequence is a part": {by: "7@99/b", age: short + time.Minute},
-			"a name that does not say":       {by: "x", age: short + time.Minute},
+			"own message, lease valid":                 {by: "7@9/b", age: short / 2},
+			"own message, lease expired":               {by: "7@9/b", age: short + time.Minute, spent: true},
+			"own message, renewed":                     {by: "7@9/b", age: short + time.Minute, renew: true},
+			"a copy, short lease expired":              {by: "8@9/b", age: short + time.Minute},
+			"a copy, long lease expired":               {by: "8@9/b", age: long + time.Minute, spent: true},
+			"a copy, renewed":                          {by: "8@9/b", age: long + time.Minute, renew: true},
+			"a copy, its id begins with the message's": {by: "7@99/b", age: short + time.Minute},
+			"an id without a sequence":                 {by: "x", age: short + time.Minute},
 		} {
-			req := named(t, "acme", "7@9/a")
+			req := deliveredRequest(t, "acme", "7@9/a")
 			first, err := r.store.Claim(t.Context(), req, "acme", limit)
 			testkit.Must(t, err)
 			if first.DeliveryID != "7@9/a" {
@@ -129,13 +129,13 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 				testkit.Must(t, r.store.Renew(t.Context(), first))
 			}
 			// A busy request is not isolated.
-			if _, err := r.store.LastAttemptVanished(t.Context(), under(req, c.by), limit); errors.Is(err, pipeline.ErrBusy) == c.spent {
-				t.Errorf("%s: suspect: %v", name, err)
+			if _, err := r.store.LastAttemptVanished(t.Context(), withDelivery(req, c.by), limit); errors.Is(err, pipeline.ErrBusy) == c.spent {
+				t.Errorf("%s: vanished: %v", name, err)
 			}
 			if _, err := r.store.LastAttemptVanished(t.Context(), req, limit); err != nil { // its own claim, not confirmed
-				t.Errorf("%s: suspect, itself: %v", name, err)
+				t.Errorf("%s: vanished, own claim: %v", name, err)
 			}
-			got, err := r.store.Claim(t.Context(), under(req, c.by), "acme", limit)
+			got, err := r.store.Claim(t.Context(), withDelivery(req, c.by), "acme", limit)
 			switch {
 			case c.spent && (err != nil || got.Attempt != 2):
 				t.Errorf("%s: not spent: %+v, %v", name, got, err)
@@ -144,7 +144,7 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 			}
 		}
 		// A replay restarts the request: it is not busy.
-		replayed := named(t, "acme", "7@9/a")
+		replayed := deliveredRequest(t, "acme", "7@9/a")
 		_, err := r.store.Claim(t.Context(), replayed, "acme", limit)
 		testkit.Must(t, err)
 		replayed.Replay, replayed.DeliveryID = 1, "8@9/a"
@@ -152,13 +152,13 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 			t.Errorf("a replay: %v", err)
 		}
 		// A renewed attempt has not vanished.
-		req := named(t, "acme", "7@9/a")
+		req := deliveredRequest(t, "acme", "7@9/a")
 		c, err := r.store.Claim(t.Context(), req, "acme", limit)
 		testkit.Must(t, err)
 		p.age(t, req, time.Hour)
 		testkit.Must(t, r.store.Renew(t.Context(), c))
-		if suspect, err := r.store.LastAttemptVanished(t.Context(), req, limit); err != nil || suspect {
-			t.Errorf("suspect: %v, %v", suspect, err)
+		if vanished, err := r.store.LastAttemptVanished(t.Context(), req, limit); err != nil || vanished {
+			t.Errorf("vanished: %v, %v", vanished, err)
 		}
 	})
 }

@@ -22,19 +22,19 @@ func TestAttemptIsCountedBeforeTheWork(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		store := p.newFixture(t)
 		counted := 0
-		at := store.with(t, only(claimed, func(context.Context) error {
+		hooked := store.withHook(t, only(claimed, func(context.Context) error {
 			counted = p.count(t, "", "SELECT attempts FROM {b}tenant_requests")
 			return nil
 		}))
-		provisionedOutcome(t, decided(t, at.Job(request(t, "acme"))).Outcome)
+		provisionedOutcome(t, decided(t, hooked.Job(request(t, "acme"))).Outcome)
 		if counted != 1 {
 			t.Errorf("%d attempts in the ledger when the work began", counted)
 		}
 	})
 }
 
-// The process dies in every attempt: no claim gets an outcome.
-func TestAttemptsThatNeverEnd(t *testing.T) {
+// The process crashes in every attempt, so no attempt gets a result.
+func TestAttemptsWithoutAResult(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		req := request(t, "killer")
@@ -54,16 +54,16 @@ func TestAttemptsThatNeverEnd(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		// When its lease has expired the request fails, without another attempt, also after an outage.
-		late := p.newFixtureWith(t, r.store, shell{r.store, func() func(context.Context, point) error {
+		late := p.newFixtureWith(t, r.store, hookedDatabase{r.store, func() func(context.Context, point) error {
 			out := once(func(context.Context) error { return errOutage })
 			return func(ctx context.Context, at point) error {
 				switch at { //nolint:exhaustive // reaching any other point is an error
 				case claimed:
 					return nil
-				case concluded:
+				case failureRecorded:
 					return out(ctx)
 				}
-				t.Errorf("work at %s", at)
+				t.Errorf("an attempt reached %s", at)
 				return nil
 			}
 		}()}, time.Nanosecond)
@@ -73,14 +73,14 @@ func TestAttemptsThatNeverEnd(t *testing.T) {
 		if f.Attempts != maxAttempts || f.Step.Number != 0 || !f.Replayable {
 			t.Errorf("%+v", f)
 		}
-		r.nothing(t, "killer")
+		r.expectNoTenant(t, "killer")
 	})
 }
 
 func TestReplayReopensAFailedRequest(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
-		p.plant(t, "full")
+		p.createBoundary(t, "full")
 		p.raw(t, "full", "CREATE TABLE {b}precious (n integer)", "INSERT INTO {b}precious VALUES (1)")
 		req := request(t, "full")
 		deliver := func(replay int) pipeline.Outcome {
@@ -198,8 +198,8 @@ func TestHighReplayNumbers(t *testing.T) {
 	})
 }
 
-// A worker that still runs an attempt which a replay has superseded must not publish an outcome: the ledger does not
-// hold it.
+// A worker that still runs an attempt which a replay has superseded must not publish an outcome that the ledger does
+// not have.
 func TestReplayDuringAnAttempt(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
@@ -212,16 +212,16 @@ func TestReplayDuringAnAttempt(t *testing.T) {
 			req := request(t, tenant)
 			replay := req
 			replay.Replay = 1
-			at := r.with(t, only(moment, once(func(ctx context.Context) error {
+			hooked := r.withHook(t, only(moment, once(func(ctx context.Context) error {
 				_, err := r.store.Claim(ctx, replay, tenant, pipeline.Limit{Attempts: maxAttempts, Lease: time.Minute})
 				return err
 			})))
-			verdict(t, at.Job(req), pipeline.Retry)
+			verdict(t, hooked.Job(req), pipeline.Retry)
 			if got := provisionedOutcome(t, r.decide(t, replay)); got.Replay != 1 {
 				t.Errorf("%+v", got)
 			}
 		}
-		// The same if it has failed for good.
+		// The same for a failure of the superseded attempt.
 		req := request(t, "stale")
 		c, err := r.store.Claim(t.Context(), req, "stale", pipeline.Limit{Attempts: 1, Lease: time.Minute})
 		testkit.Must(t, err)
@@ -234,28 +234,28 @@ func TestReplayDuringAnAttempt(t *testing.T) {
 			Outcome: pipeline.Outcome{ID: "00000000-0000-5000-8000-000000000000", Body: []byte("{}")},
 		})
 		if err == nil {
-			t.Errorf("an outcome nobody recorded: %+v", o)
+			t.Errorf("an outcome that the ledger does not have: %+v", o)
 		}
 	})
 }
 
-func TestLedgerTellsTheStory(t *testing.T) {
+func TestLedgerRowShowsTheState(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
-		story := func() string {
+		row := func() string {
 			t.Helper()
 			return strings.Join(p.lines(t, "", "SELECT state || ' ' || attempts || ' ' || coalesce(tenant_id, '-') || ' ' || "+
 				"coalesce(last_step, '-') || ' ' || coalesce(last_cause, '-') || ' ' || coalesce(last_error, '-') "+
 				"FROM {b}tenant_requests"), "\n")
 		}
-		at := r.with(t, only(tables, once(func(context.Context) error { return errTransient })))
+		hooked := r.withHook(t, only(tables, once(func(context.Context) error { return errTransient })))
 		req := request(t, "acme")
-		verdict(t, at.Job(req), pipeline.Retry)
-		if got, want := story(), "running 1 acme initialize_schema 40P01 deadlock detected"; got != want {
+		verdict(t, hooked.Job(req), pipeline.Retry)
+		if got, want := row(), "running 1 acme initialize_schema 40P01 deadlock detected"; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
-		decided(t, at.Job(req))
-		if got, want := story(), "provisioned 2 acme - - -"; got != want {
+		decided(t, hooked.Job(req))
+		if got, want := row(), "provisioned 2 acme - - -"; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	})
@@ -269,23 +269,23 @@ func TestLedgerKeepsTheHistory(t *testing.T) {
 			t.Helper()
 			var entries []map[string]any
 			testkit.Must(t, json.Unmarshal([]byte(p.lines(t, "", "SELECT history FROM {b}tenant_requests")[0]), &entries))
-			var told []string
+			var lines []string
 			for _, e := range entries {
 				if _, err := time.Parse("2006-01-02 15:04:05.999999", fmt.Sprint(e["at"])); err != nil {
 					t.Error(err)
 				}
-				told = append(told, fmt.Sprint(e["event"], " ", e["replay"], ".", e["attempt"], " ", e["step"], " ", e["cause"], " ", e["error"]))
+				lines = append(lines, fmt.Sprint(e["event"], " ", e["replay"], ".", e["attempt"], " ", e["step"], " ", e["cause"], " ", e["error"]))
 			}
-			return told
+			return lines
 		}
 		req := request(t, "acme")
 		stopped, stop := context.WithCancel(t.Context())
-		at := r.with(t, only(tables, once(func(context.Context) error { stop(); return context.Canceled })))
-		if got := at.Job(req).Run(stopped); got.Verdict != pipeline.Release {
+		hooked := r.withHook(t, only(tables, once(func(context.Context) error { stop(); return context.Canceled })))
+		if got := hooked.Job(req).Run(stopped); got.Verdict != pipeline.Release {
 			t.Errorf("%s", got.Verdict)
 		}
-		verdict(t, r.with(t, only(indexes, once(func(context.Context) error { return errTransient }))).Job(req), pipeline.Retry)
-		decided(t, r.with(t, only(inspected, once(func(context.Context) error { return errPermanent }))).Job(req))
+		verdict(t, r.withHook(t, only(indexes, once(func(context.Context) error { return errTransient }))).Job(req), pipeline.Retry)
+		decided(t, r.withHook(t, only(inspected, once(func(context.Context) error { return errPermanent }))).Job(req))
 		req.Replay = 1
 		decided(t, r.provisioner.Job(req))
 		want := []string{
@@ -311,8 +311,8 @@ func TestLedgerKeepsTheHistory(t *testing.T) {
 	})
 }
 
-// An attempt without a result isolates the next one, once it cannot be running any more.
-func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
+// An attempt without a result isolates the next one, once it can no longer be running.
+func TestAttemptWithoutAResultHasVanished(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		req := request(t, "acme")
@@ -322,39 +322,39 @@ func TestAttemptWithoutAnEndIsSuspect(t *testing.T) {
 			testkit.Must(t, err)
 			return c
 		}
-		suspect := func(want bool, lease time.Duration, when string) {
+		vanished := func(want bool, lease time.Duration, when string) {
 			t.Helper()
 			if got, err := r.store.LastAttemptVanished(t.Context(), req, pipeline.Limit{Attempts: 100, Lease: lease}); err != nil || got != want {
 				t.Errorf("%s: %v, %v", when, got, err)
 			}
 		}
-		suspect(false, time.Nanosecond, "before the first attempt")
+		vanished(false, time.Nanosecond, "before the first attempt")
 		c := claim()
-		suspect(false, time.Minute, "while it may be running")
-		suspect(true, time.Nanosecond, "when it cannot be running")
+		vanished(false, time.Minute, "while it may be running")
+		vanished(true, time.Nanosecond, "when it cannot be running")
 		testkit.Must(t, r.store.Note(t.Context(), c, pipeline.AttemptNote{Step: "x"}))
-		suspect(false, time.Nanosecond, "after it has ended")
+		vanished(false, time.Nanosecond, "after it has ended")
 		claim()
-		suspect(true, time.Nanosecond, "when the second cannot be running")
+		vanished(true, time.Nanosecond, "when the second cannot be running")
 		provisionedOutcome(t, r.decide(t, req))
-		suspect(false, time.Nanosecond, "after the outcome")
+		vanished(false, time.Nanosecond, "after the outcome")
 	})
 }
 
 // A claim whose confirmation was lost is claimed again by the same job: one attempt.
-func TestClaimThatIsRepeated(t *testing.T) {
+func TestRepeatedClaim(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		lost := &pipeline.Fault{Class: pipeline.Outage, Message: "the connection broke"}
 		const times = 3
 		claims := 0
-		at := r.with(t, only(claimed, func(context.Context) error {
+		hooked := r.withHook(t, only(claimed, func(context.Context) error {
 			if claims++; claims <= times {
 				return lost
 			}
 			return nil
 		}))
-		job := at.Job(request(t, "acme"))
+		job := hooked.Job(request(t, "acme"))
 		for range times {
 			verdict(t, job, pipeline.Pause)
 		}
@@ -378,20 +378,20 @@ func TestClaimThatIsRepeated(t *testing.T) {
 		}
 		req.DeliveryID = "d"
 		if _, err := r.store.Claim(t.Context(), req, "umbrella", pipeline.Limit{Attempts: 3, Lease: time.Minute}); !errors.Is(err, pipeline.ErrBusy) {
-			t.Errorf("a fourth: %v", err)
+			t.Errorf("fourth claim: %v", err)
 		}
 	})
 }
 
 // The confirmation of a dead letter is recorded for the current failure, and a replay clears it.
-func TestBurialIsNoted(t *testing.T) {
+func TestDeadLetterConfirmation(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		req := request(t, "not valid")
 		o := r.decide(t, req)
 		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), "00000000-0000-5000-8000-000000000000", "delivery"))
 		if r.decide(t, req).DeadLetterConfirmed {
-			t.Error("the burial of another outcome")
+			t.Error("the dead letter of another outcome is confirmed for this one")
 		}
 		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), o.ID, "delivery"))
 		if again := r.decide(t, req); !again.DeadLetterConfirmed || again.ID != o.ID {
@@ -399,7 +399,7 @@ func TestBurialIsNoted(t *testing.T) {
 		}
 		req.Replay = 1
 		if r.decide(t, req).DeadLetterConfirmed {
-			t.Error("buried before it failed again")
+			t.Error("confirmed before the replay failed")
 		}
 	})
 }
@@ -439,7 +439,7 @@ func TestRejection(t *testing.T) {
 
 // A replica of an earlier version reopens a request without clearing the confirmation of its dead letter. The failure
 // that it then records counts as unconfirmed.
-func TestBurialIsOfOneOutcome(t *testing.T) {
+func TestDeadLetterConfirmationIsForOneOutcome(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		req := request(t, "not valid")
@@ -452,7 +452,7 @@ func TestBurialIsOfOneOutcome(t *testing.T) {
 		testkit.Must(t, err)
 		req.Replay = 1
 		if r.decide(t, req).DeadLetterConfirmed {
-			t.Error("buried by the burial of another outcome")
+			t.Error("confirmed by the dead letter of another outcome")
 		}
 	})
 }
@@ -486,7 +486,7 @@ func TestLongSourceAndID(t *testing.T) {
 			}
 			if n := p.count(t, "", "SELECT count(*) FROM {b}tenant_requests WHERE length(source) = 100001 "+
 				"AND length(request_id) = 100001"); n != i+1 {
-				t.Errorf("%d requests kept whole, want %d", n, i+1)
+				t.Errorf("%d requests stored in full, want %d", n, i+1)
 			}
 		}
 	})
@@ -496,12 +496,12 @@ func TestLongSourceAndID(t *testing.T) {
 func TestRequestRemovedFromTheLedger(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
-		at := r.with(t, only(claimed, once(func(context.Context) error {
+		hooked := r.withHook(t, only(claimed, once(func(context.Context) error {
 			p.raw(t, "", "DELETE FROM {b}tenant_requests")
 			return nil
 		})))
 		req := request(t, "acme")
-		verdict(t, at.Job(req), pipeline.Retry)
-		provisionedOutcome(t, decided(t, at.Job(req)).Outcome)
+		verdict(t, hooked.Job(req), pipeline.Retry)
+		provisionedOutcome(t, decided(t, hooked.Job(req)).Outcome)
 	})
 }

@@ -23,7 +23,7 @@ func TestSchemaTemplates(t *testing.T) {
 		"tenant_{TENANT_ID}":                    false,
 		"public{tenant_id}":                     true, // never public alone
 		"publi{tenant_id}":                      false,
-		"PUBLI{tenant_id}":                      false, // people overlook the case
+		"PUBLI{tenant_id}":                      false, // operators overlook the case
 		"p{tenant_id}":                          false, // pg_…
 		"PG_{tenant_id}":                        false,
 		"pg_{tenant_id}":                        false,
@@ -174,7 +174,7 @@ func TestNamesDiffer(t *testing.T) {
 			id := stem + tail
 			for _, name := range []string{schemas.Name(id), paths.Path(id)} {
 				if other, taken := seen[name]; taken && other != id {
-					t.Errorf("%q and %q meet in %q", id, other, name)
+					t.Errorf("%q and %q both give %q", id, other, name)
 				}
 				seen[name] = id
 			}
@@ -199,7 +199,7 @@ func FuzzSchemaName(f *testing.F) {
 			t.Errorf("%q gives %q", id, name)
 		}
 		if !strings.EqualFold(name, schemas.Name(strings.ToUpper(id))) {
-			t.Errorf("%q and its upper case do not meet in one lock", id)
+			t.Errorf("%q and its upper case have different locks", id)
 		}
 	})
 }

@@ -23,7 +23,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// A rehearsal does what a request needs, and leaves nothing behind.
+// A rehearsal does everything that a request needs, and leaves nothing behind.
 func TestRehearsal(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
@@ -48,15 +48,15 @@ func TestRehearsal(t *testing.T) {
 	})
 }
 
-// spoilt are ways to make all work fail, each with its fix.
-var spoilt = map[string]struct{ engine, spoil, mend string }{
+// brokenRegistries are ways to make all work fail, each with its fix.
+var brokenRegistries = map[string]struct{ engine, breakSQL, fixSQL string }{
 	"a column of the registry has another name": {
 		"", "ALTER TABLE {b}tenant_registry RENAME COLUMN created_by TO x", "ALTER TABLE {b}tenant_registry RENAME COLUMN x TO created_by",
 	},
-	"the ledger is gone": {
+	"the ledger is missing": {
 		"", "ALTER TABLE {b}tenant_requests RENAME TO elsewhere", "ALTER TABLE {b}elsewhere RENAME TO tenant_requests",
 	},
-	"a trigger swallows the registry's row": {
+	"a trigger discards the registry's row": {
 		"postgres", `CREATE FUNCTION {b}swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 			CREATE TRIGGER swallow BEFORE INSERT ON {b}tenant_registry FOR EACH ROW EXECUTE FUNCTION {b}swallow()`,
 		"DROP TRIGGER swallow ON {b}tenant_registry",
@@ -67,10 +67,10 @@ var spoilt = map[string]struct{ engine, spoil, mend string }{
 			CREATE TRIGGER undo AFTER INSERT ON {b}tenant_registry FOR EACH ROW EXECUTE FUNCTION {b}undo()`,
 		"DROP TRIGGER undo ON {b}tenant_registry",
 	},
-	"a rule swallows the registry's row": {
+	"a rule discards the registry's row": {
 		"postgres", "CREATE RULE swallow AS ON INSERT TO {b}tenant_registry DO INSTEAD NOTHING", "DROP RULE swallow ON {b}tenant_registry",
 	},
-	"a trigger swallows the outcome": {
+	"a trigger discards the outcome": {
 		"postgres", `CREATE FUNCTION {b}keep() RETURNS trigger LANGUAGE plpgsql AS
 			'BEGIN IF NEW.state = ''running'' THEN RETURN NEW; END IF; RETURN NULL; END';
 			CREATE TRIGGER keep BEFORE UPDATE ON {b}tenant_requests FOR EACH ROW EXECUTE FUNCTION {b}keep()`,
@@ -80,31 +80,31 @@ var spoilt = map[string]struct{ engine, spoil, mend string }{
 		"postgres", "ALTER TABLE {b}tenant_registry ALTER COLUMN created_by TYPE varchar(3) USING left(created_by, 3)",
 		"ALTER TABLE {b}tenant_registry ALTER COLUMN created_by TYPE varchar(255)",
 	},
-	"a constraint refuses every row": {
+	"a constraint rejects every row": {
 		"postgres", "ALTER TABLE {b}tenant_registry ADD CONSTRAINT closed CHECK (is_system) NOT VALID",
 		"ALTER TABLE {b}tenant_registry DROP CONSTRAINT closed",
 	},
-	"a trigger of SQLite's swallows the registry's row": {
+	"a SQLite trigger discards the registry's row": {
 		"sqlite", "CREATE TRIGGER swallow BEFORE INSERT ON tenant_registry BEGIN SELECT RAISE(IGNORE); END", "DROP TRIGGER swallow",
 	},
-	"a trigger of SQLite's swallows the outcome": {
+	"a SQLite trigger discards the outcome": {
 		"sqlite", `CREATE TRIGGER swallow BEFORE UPDATE ON tenant_requests WHEN NEW.state = 'provisioned'
 			BEGIN SELECT RAISE(IGNORE); END`, "DROP TRIGGER swallow",
 	},
 }
 
-// A failure of the registry or the ledger is no request's fault: no attempt is counted, whatever its code, and work
-// resumes by itself.
+// A failure of the registry or the ledger counts as no attempt of a request, whatever its code, and work resumes by
+// itself.
 func TestFaultOfTheRegistryIsAnOutage(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		r.provision(t, "before")
-		for name, c := range spoilt {
+		for name, c := range brokenRegistries {
 			if c.engine != "" && c.engine != r.engine {
 				continue
 			}
 			t.Run(name, func(t *testing.T) {
-				r.raw(t, "", c.spoil)
+				r.raw(t, "", c.breakSQL)
 				req := request(t, fmt.Sprintf("acme_%d", r.countRegistered(t)))
 				job := r.provisioner.Job(req)
 				for range 3 {
@@ -113,7 +113,7 @@ func TestFaultOfTheRegistryIsAnOutage(t *testing.T) {
 				if err := r.provisioner.Rehearse(t.Context()); err == nil {
 					t.Error("a rehearsal succeeds")
 				}
-				r.raw(t, "", c.mend)
+				r.raw(t, "", c.fixSQL)
 				testkit.Must(t, r.provisioner.Rehearse(t.Context()))
 				if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 					t.Errorf("%d attempts", got.Attempts)
@@ -167,7 +167,7 @@ func TestFaultOfEverySchemaIsAnOutage(t *testing.T) {
 	}
 }
 
-// A fault of one tenant is that tenant's: its attempts count, and the request ends.
+// The attempts of a request with a fault of its own count, and the request fails.
 func TestFaultOfOneSchemaCounts(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -197,8 +197,8 @@ func TestFaultOfOneFile(t *testing.T) {
 		testkit.Must(t, errors.Join(err, db.Close()))
 	}
 	for name, c := range map[string]struct {
-		plant func(t *testing.T, path string)
-		want  events.CauseCode
+		create func(t *testing.T, path string)
+		want   events.CauseCode
 	}{
 		"a directory for a write-ahead log": {func(t *testing.T, path string) {
 			t.Helper()
@@ -234,12 +234,12 @@ func TestFaultOfOneFile(t *testing.T) {
 			testkit.Must(t, os.Remove(filepath.Dir(path)))
 			testkit.Must(t, os.WriteFile(filepath.Dir(path), nil, 0o644))
 		}, events.CauseBoundaryNotEmpty},
-		"links that go round": {func(t *testing.T, path string) {
+		"a link to itself": {func(t *testing.T, path string) {
 			t.Helper()
 			testkit.Must(t, os.Remove(filepath.Dir(path)))
 			testkit.Must(t, os.Symlink(filepath.Dir(path), filepath.Dir(path)))
 		}, events.CauseAttemptsExhausted},
-		"no database": {func(t *testing.T, path string) {
+		"not a database": {func(t *testing.T, path string) {
 			t.Helper()
 			testkit.Must(t, os.WriteFile(path, []byte(strings.Repeat("not a database", 100)), 0o644))
 		}, events.CauseBoundaryNotEmpty},
@@ -248,7 +248,7 @@ func TestFaultOfOneFile(t *testing.T) {
 			t.Parallel()
 			r := newSQLite(t).newFixture(t)
 			testkit.Must(t, os.Mkdir(filepath.Dir(r.boundary("poison")), 0o755))
-			c.plant(t, r.boundary("poison"))
+			c.create(t, r.boundary("poison"))
 			req := request(t, "poison")
 			for i := range maxAttempts {
 				got := r.provisioner.Job(req).Run(t.Context())
@@ -266,8 +266,8 @@ func TestFaultOfOneFile(t *testing.T) {
 	}
 }
 
-// Prepared statements are prepared again after their tables were altered.
-func TestRegistryIsAlteredMeanwhile(t *testing.T) {
+// Prepared statements are prepared again after their tables are altered.
+func TestRegistryIsAlteredWhileInUse(t *testing.T) {
 	t.Parallel()
 	r := newPostgres(t).newFixture(t)
 	r.provision(t, "acme")
@@ -320,8 +320,8 @@ func TestUnstorableRequest(t *testing.T) {
 	provisionedOutcome(t, r.decide(t, named("/shop", "注文", "umbrella"))) // EUC_JP has these characters
 }
 
-// A rehearsal works where tenants' files are, and removes only what it has created.
-func TestRehearsalOfSQLiteLeavesTheRest(t *testing.T) {
+// A rehearsal writes where tenants' files are, and removes only what it created.
+func TestRehearsalOfSQLiteKeepsOtherFiles(t *testing.T) {
 	t.Parallel()
 	for _, template := range []string{"tenant_{tenant_id}/docex.db", "eu/west/tenant_{tenant_id}/docex.db", "files/{tenant_id}.db"} {
 		t.Run(template, func(t *testing.T) {
@@ -361,7 +361,7 @@ func TestRehearsalOfSQLiteLeavesTheRest(t *testing.T) {
 			testkit.Must(t, os.Chmod(left, 0o555))
 			t.Cleanup(func() { testkit.Must(t, os.Chmod(left, 0o755)) })
 			if store.Rehearse(t.Context()) == nil {
-				t.Error("a directory that cannot be written to is not noticed")
+				t.Error("a rehearsal succeeds in a directory that cannot be written to")
 			}
 		})
 	}

@@ -22,9 +22,9 @@ func TestAttemptInItsTransactionIsAlive(t *testing.T) {
 	p := newPostgres(t)
 	r := p.withParameter(t, "lock_timeout", "300").newFixture(t)
 	limit := pipeline.Limit{Attempts: 1, Lease: time.Nanosecond, CopyLease: time.Nanosecond}
-	req := named(t, "acme", "1@1/a")
+	req := deliveredRequest(t, "acme", "1@1/a")
 	var claim pipeline.Claim
-	at := r.with(t, only(tables, once(func(ctx context.Context) error {
+	hooked := r.withHook(t, only(tables, once(func(ctx context.Context) error {
 		begin := time.Now()
 		if err := r.store.Renew(ctx, pipeline.Claim{Key: req.Key(), Attempt: 1, DeliveryID: "1@1/a"}); err != nil {
 			t.Error(err)
@@ -34,19 +34,19 @@ func TestAttemptInItsTransactionIsAlive(t *testing.T) {
 		}
 		for _, by := range []string{"1@1/b", "2@2/a"} {
 			var err error
-			if claim, err = r.store.Claim(ctx, under(req, by), "acme", limit); !errors.Is(err, pipeline.ErrBusy) {
+			if claim, err = r.store.Claim(ctx, withDelivery(req, by), "acme", limit); !errors.Is(err, pipeline.ErrBusy) {
 				t.Errorf("%s: %+v, %v", by, claim, err)
 			}
 		}
 		return nil
 	})))
-	if got := provisionedOutcome(t, decided(t, at.Job(req)).Outcome); got.Attempts != 1 {
+	if got := provisionedOutcome(t, decided(t, hooked.Job(req)).Outcome); got.Attempts != 1 {
 		t.Errorf("%d attempts", got.Attempts)
 	}
 }
 
-// losingConnections returns the place reached through a proxy. When lose breaks its connections, the server does not notice.
-func (p testDatabase) losingConnections(t *testing.T) (_ testDatabase, lose func()) {
+// breakableProxy returns the database behind a proxy. drop closes its connections without a notice to the server.
+func (p testDatabase) breakableProxy(t *testing.T) (_ testDatabase, drop func()) {
 	t.Helper()
 	u, err := url.Parse(p.url)
 	testkit.Must(t, err)
@@ -54,9 +54,9 @@ func (p testDatabase) losingConnections(t *testing.T) (_ testDatabase, lose func
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	testkit.Must(t, err)
 	var (
-		all            sync.WaitGroup
-		mutex          sync.Mutex
-		clients, backs []net.Conn
+		all              sync.WaitGroup
+		mutex            sync.Mutex
+		clients, servers []net.Conn
 	)
 	closeAll := func(conns *[]net.Conn) {
 		mutex.Lock()
@@ -72,22 +72,22 @@ func (p testDatabase) losingConnections(t *testing.T) (_ testDatabase, lose func
 			if err != nil {
 				return
 			}
-			back, err := net.Dial("tcp", server)
+			backend, err := net.Dial("tcp", server)
 			if err != nil {
 				client.Close()
 				continue
 			}
 			mutex.Lock()
-			clients, backs = append(clients, client), append(backs, back)
+			clients, servers = append(clients, client), append(servers, backend)
 			mutex.Unlock()
-			all.Go(func() { _, _ = io.Copy(back, client) })
-			all.Go(func() { _, _ = io.Copy(client, back); client.Close() })
+			all.Go(func() { _, _ = io.Copy(backend, client) })
+			all.Go(func() { _, _ = io.Copy(client, backend); client.Close() })
 		}
 	})
 	t.Cleanup(func() {
 		l.Close()
 		closeAll(&clients)
-		closeAll(&backs)
+		closeAll(&servers)
 		all.Wait()
 	})
 	return p.withURL(t, func(u *url.URL) {
@@ -100,16 +100,16 @@ func (p testDatabase) losingConnections(t *testing.T) (_ testDatabase, lose func
 
 // The connection is lost during an attempt, and the server does not notice: the session keeps boundary and row. The
 // same job, and a redelivery to the same process, do not wait for it.
-func TestOwnLostSessionIsNotWaitedFor(t *testing.T) {
+func TestOwnLostSessionDoesNotBlock(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	p, lose := p.losingConnections(t)
+	p, drop := p.breakableProxy(t)
 	r := p.withParameter(t, "idle_in_transaction_session_timeout", "0").withParameter(t, "lock_timeout", "20s").newFixture(t)
-	for name, again := range map[string]func(j *pipeline.Job, req pipeline.Request) pipeline.Decision{
+	for name, rerun := range map[string]func(j *pipeline.Job, req pipeline.Request) pipeline.Decision{
 		"same_job": func(j *pipeline.Job, _ pipeline.Request) pipeline.Decision { return j.Run(t.Context()) },
 		"redelivery": func(_ *pipeline.Job, req pipeline.Request) (got pipeline.Decision) {
 			for range 100 { // the session ends shortly after it is terminated
-				next := under(req, "1@1/b")
+				next := withDelivery(req, "1@1/b")
 				next.Redelivered = true
 				got = r.provisioner.Job(next).Run(t.Context())
 				if got.Decided() {
@@ -119,12 +119,12 @@ func TestOwnLostSessionIsNotWaitedFor(t *testing.T) {
 			return got
 		},
 	} {
-		at := r.with(t, only(tables, once(func(context.Context) error { lose(); return nil })))
-		req := named(t, name, "1@1/a")
-		j := at.Job(req)
+		hooked := r.withHook(t, only(tables, once(func(context.Context) error { drop(); return nil })))
+		req := deliveredRequest(t, name, "1@1/a")
+		j := hooked.Job(req)
 		verdict(t, j, pipeline.Pause)
 		begin := time.Now()
-		got := again(j, req)
+		got := rerun(j, req)
 		if took := time.Since(begin); !got.Decided() || took > 15*time.Second {
 			t.Fatalf("%s: %s after %s: %v", name, got.Verdict, took, got.Err)
 		}
@@ -138,7 +138,7 @@ func TestOwnLostSessionIsNotWaitedFor(t *testing.T) {
 
 // The server stalls for longer than the lock timeout while an attempt waits for a lock. That is not the request's
 // fault, and costs no attempt.
-func TestServerThatStandsStillCostsNoAttempt(t *testing.T) {
+func TestStalledServerCostsNoAttempt(t *testing.T) {
 	t.Parallel()
 	const timeout = 4 * time.Second
 	server := postgrestest.Private(t)
@@ -155,7 +155,7 @@ func TestServerThatStandsStillCostsNoAttempt(t *testing.T) {
 	go func() { ended <- job.Run(t.Context()) }()
 	for p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") == 0 {
 		if time.Since(begin) > timeout {
-			t.Skip("this machine is too busy: the wait was over before it was seen")
+			t.Skip("this machine is too busy: the wait ended before the test observed it")
 		}
 	}
 	server.Freeze()

@@ -18,10 +18,10 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// preparing returns the place with stores that keep n boundaries ready.
-func (p testDatabase) preparing(n int) testDatabase { return p.preparingWith(n, quiet()) }
+// withPool returns the database with stores that keep n boundaries prepared.
+func (p testDatabase) withPool(n int) testDatabase { return p.withPoolAndLog(n, quiet()) }
 
-func (p testDatabase) preparingWith(n int, log *slog.Logger) testDatabase {
+func (p testDatabase) withPoolAndLog(n int, log *slog.Logger) testDatabase {
 	where := p.url
 	p.open = func(t *testing.T) database {
 		t.Helper()
@@ -35,8 +35,8 @@ func (p testDatabase) preparingWith(n int, log *slog.Logger) testDatabase {
 	return p
 }
 
-// pool returns the rig's PostgreSQL store.
-func (r fixture) pool(t *testing.T) *postgres.Store {
+// postgresStore returns the fixture's PostgreSQL store.
+func (r fixture) postgresStore(t *testing.T) *postgres.Store {
 	t.Helper()
 	s, ok := r.store.(*postgres.Store)
 	if !ok {
@@ -45,8 +45,8 @@ func (r fixture) pool(t *testing.T) *postgres.Store {
 	return s
 }
 
-// filling runs FillPool of each store until stop is called, or the test ends.
-func filling(t *testing.T, stores ...*postgres.Store) (stop func()) {
+// runFillers runs FillPool of each store until stop is called, or the test ends.
+func runFillers(t *testing.T, stores ...*postgres.Store) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var fillers sync.WaitGroup
@@ -67,8 +67,8 @@ func (p testDatabase) pooled(t *testing.T) []string {
 	return p.lines(t, "", "SELECT schema_name FROM {b}prepared_boundaries ORDER BY created_at")
 }
 
-// holds waits until the pool contains n boundaries.
-func (p testDatabase) holds(t *testing.T, n int) {
+// awaitPool waits until the pool contains n boundaries.
+func (p testDatabase) awaitPool(t *testing.T, n int) {
 	t.Helper()
 	for begin := time.Now(); len(p.pooled(t)) != n; {
 		if time.Since(begin) > 3*time.Minute {
@@ -78,29 +78,29 @@ func (p testDatabase) holds(t *testing.T, n int) {
 	}
 }
 
-// filledPool returns a rig with a full pool of n whose filler has stopped.
+// filledPool returns a fixture with a full pool of n whose filler has stopped.
 func (p testDatabase) filledPool(t *testing.T, n int) fixture {
 	t.Helper()
-	r := p.preparing(n).newFixture(t)
-	stop := filling(t, r.pool(t))
-	p.holds(t, n)
+	r := p.withPool(n).newFixture(t)
+	stop := runFillers(t, r.postgresStore(t))
+	p.awaitPool(t, n)
 	stop()
 	return r
 }
 
-// noSchemaIsLeft fails the test if a schema belongs neither to a registered tenant nor to the pool.
-func (p testDatabase) noSchemaIsLeft(t *testing.T) {
+// expectNoOrphanSchemas fails the test if a schema belongs neither to a registered tenant nor to the pool.
+func (p testDatabase) expectNoOrphanSchemas(t *testing.T) {
 	t.Helper()
 	left := p.lines(t, "", `SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%'
 		AND nspname NOT IN ('information_schema', 'public')
 		AND nspname NOT IN (SELECT schema_name FROM {b}tenant_registry)
 		AND nspname NOT IN (SELECT schema_name FROM {b}prepared_boundaries)`)
 	if len(left) > 0 {
-		t.Errorf("schemas that are nobody's: %v", left)
+		t.Errorf("orphan schemas: %v", left)
 	}
 }
 
-func TestPreparedBoundaryBecomesATenants(t *testing.T) {
+func TestTenantTakesAPreparedBoundary(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	r := p.filledPool(t, 2)
@@ -110,7 +110,7 @@ func TestPreparedBoundaryBecomesATenants(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if left := p.pooled(t); len(left) != 1 || left[0] == first {
-		t.Errorf("the pool holds %v, and had %s as the oldest", left, first)
+		t.Errorf("the pool holds %v, want it without the oldest, %s", left, first)
 	}
 	r.raw(t, "acme", "INSERT INTO {b}docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')")
 	if in := verify(t, p.reader(t), "acme"); len(in.Differences)+len(in.MissingIndexes) > 0 {
@@ -119,15 +119,15 @@ func TestPreparedBoundaryBecomesATenants(t *testing.T) {
 	if !r.provision(t, "beta").Prepared || r.provision(t, "gamma").Prepared {
 		t.Error("two were ready, and a third was not")
 	}
-	if got := r.pool(t).Prepared(); got.Target != 2 || got.Taken != 2 || got.Misses != 1 {
+	if got := r.postgresStore(t).Prepared(); got.Target != 2 || got.Taken != 2 || got.Misses != 1 {
 		t.Errorf("%+v", got)
 	}
-	p.noSchemaIsLeft(t)
-	p.sameStructure(t, "acme", "gamma")
+	p.expectNoOrphanSchemas(t)
+	p.expectSameStructure(t, "acme", "gamma")
 }
 
-// sameStructure compares the catalogues of two schemas, with all objects in them.
-func (p testDatabase) sameStructure(t *testing.T, one, two string) {
+// expectSameStructure compares the catalogues of two schemas, with all objects in them.
+func (p testDatabase) expectSameStructure(t *testing.T, one, two string) {
 	t.Helper()
 	structure := func(tenant string) []string {
 		lines := p.lines(t, tenant, `
@@ -156,13 +156,13 @@ func (p testDatabase) sameStructure(t *testing.T, one, two string) {
 // Two replicas with more requests than boundaries: each boundary goes to one tenant, and other tenants get new ones.
 func TestReplicasShareOnePool(t *testing.T) {
 	t.Parallel()
-	const ready, takers = 3, 8
+	const ready, tenants = 3, 8
 	p := newPostgres(t)
 	one := p.filledPool(t, ready)
-	rigs := []fixture{one, p.preparing(ready).newFixture(t)}
+	fixtures := []fixture{one, p.withPool(ready).newFixture(t)}
 	oids := p.lines(t, "", "SELECT oid::text FROM pg_namespace WHERE nspname LIKE 'prepared:%'")
-	outcomes := immediately(t, takers, func(i int) pipeline.Outcome {
-		return settle(t, rigs[i%2], request(t, fmt.Sprintf("t%d", i)))
+	outcomes := concurrently(t, tenants, func(i int) pipeline.Outcome {
+		return runUntilDecided(t, fixtures[i%2], request(t, fmt.Sprintf("t%d", i)))
 	})
 	var prepared []string
 	for _, o := range outcomes {
@@ -177,41 +177,41 @@ func TestReplicasShareOnePool(t *testing.T) {
 	}
 	if n := p.count(t, "", "SELECT count(*) FROM pg_namespace WHERE oid::text IN ('"+strings.Join(oids, "','")+"') "+
 		"AND nspname IN ('"+strings.Join(prepared, "','")+"')"); n != ready {
-		t.Errorf("%d of the tenants that are prepared have a prepared boundary", n)
+		t.Errorf("%d of the prepared tenants have a prepared boundary", n)
 	}
-	a, b := rigs[0].pool(t).Prepared(), rigs[1].pool(t).Prepared()
-	if a.Taken+b.Taken != ready || a.Misses+b.Misses != takers-ready {
+	a, b := fixtures[0].postgresStore(t).Prepared(), fixtures[1].postgresStore(t).Prepared()
+	if a.Taken+b.Taken != ready || a.Misses+b.Misses != tenants-ready {
 		t.Errorf("%+v, %+v", a, b)
 	}
-	p.noSchemaIsLeft(t)
+	p.expectNoOrphanSchemas(t)
 }
 
 // Several fillers fill one pool, however often it is emptied, and never exceed its size.
-func TestPoolIsNeverOverfull(t *testing.T) {
+func TestPoolNeverExceedsItsSize(t *testing.T) {
 	t.Parallel()
 	const size = 2
 	p := newPostgres(t)
-	rigs := []fixture{p.preparing(size).newFixture(t), p.preparing(size).newFixture(t)}
+	fixtures := []fixture{p.withPool(size).newFixture(t), p.withPool(size).newFixture(t)}
 	p.raw(t, "", "CREATE TABLE public.sizes (n integer)",
 		`CREATE FUNCTION public.note_size() RETURNS trigger LANGUAGE plpgsql AS
 			$$ BEGIN INSERT INTO public.sizes SELECT count(*) FROM docex_system.prepared_boundaries; RETURN NULL; END $$`,
 		"CREATE TRIGGER note_size AFTER INSERT ON {b}prepared_boundaries EXECUTE FUNCTION public.note_size()")
-	filling(t, rigs[0].pool(t), rigs[1].pool(t))
+	runFillers(t, fixtures[0].postgresStore(t), fixtures[1].postgresStore(t))
 	for i := range 4 {
-		p.holds(t, size)
-		if !rigs[i%2].provision(t, fmt.Sprintf("t%d", i)).Prepared {
+		p.awaitPool(t, size)
+		if !fixtures[i%2].provision(t, fmt.Sprintf("t%d", i)).Prepared {
 			t.Errorf("tenant %d is not prepared", i)
 		}
 	}
-	p.holds(t, size)
+	p.awaitPool(t, size)
 	if n := p.count(t, "", "SELECT max(n) FROM public.sizes"); n != size {
 		t.Errorf("the pool held %d boundaries", n)
 	}
-	p.noSchemaIsLeft(t)
+	p.expectNoOrphanSchemas(t)
 }
 
 // Boundaries of another version are not used, counted or dropped.
-func TestBoundaryOfAnotherDefinitionIsLeftAlone(t *testing.T) {
+func TestBoundaryOfAnotherDefinitionIsNotTouched(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	r := p.filledPool(t, 1)
@@ -220,19 +220,19 @@ func TestBoundaryOfAnotherDefinitionIsLeftAlone(t *testing.T) {
 	if r.provision(t, "acme").Prepared {
 		t.Error("it was used")
 	}
-	filling(t, r.pool(t))
-	p.holds(t, 2)
+	runFillers(t, r.postgresStore(t))
+	p.awaitPool(t, 2)
 	if !r.provision(t, "beta").Prepared || !slices.Contains(p.pooled(t), old) {
 		t.Errorf("the pool holds %v", p.pooled(t))
 	}
-	p.noSchemaIsLeft(t)
+	p.expectNoOrphanSchemas(t)
 }
 
-// spoils are ways to make a prepared boundary, {s}, unusable.
-var spoils = map[string]struct {
+// unusableBoundaries are ways to make a prepared boundary, {s}, unusable.
+var unusableBoundaries = map[string]struct {
 	do []string
-	// noticed: only step 4 detects it, after the boundary was taken.
-	noticed string
+	// difference is set if only step 4 detects it, after the boundary was taken.
+	difference string
 }{
 	"rows":          {do: []string{"INSERT INTO {s}.docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')"}},
 	"rows removed":  {do: []string{"INSERT INTO {s}.docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')", "DELETE FROM {s}.docbasket"}},
@@ -244,35 +244,35 @@ var spoils = map[string]struct {
 	"missing schema": {do: []string{"DROP SCHEMA {s} CASCADE"}},
 	"renamed schema": {do: []string{"ALTER SCHEMA {s} RENAME TO elsewhere"}},
 	"foreign owner":  {do: []string{"ALTER SCHEMA {s} OWNER TO CURRENT_USER"}},
-	"column dropped": {do: []string{"ALTER TABLE {s}.document DROP COLUMN checksum"}, noticed: "document.checksum is missing"},
-	"table dropped":  {do: []string{"DROP TABLE {s}.route_operations"}, noticed: "table route_operations is missing"},
-	"index dropped":  {do: []string{"DROP INDEX {s}.idx_documents_status"}, noticed: "idx_documents_status"},
+	"column dropped": {do: []string{"ALTER TABLE {s}.document DROP COLUMN checksum"}, difference: "document.checksum is missing"},
+	"table dropped":  {do: []string{"DROP TABLE {s}.route_operations"}, difference: "table route_operations is missing"},
+	"index dropped":  {do: []string{"DROP INDEX {s}.idx_documents_status"}, difference: "idx_documents_status"},
 }
 
-// An altered boundary fails no request: the attempt takes another one, or none. It costs at most a delay, once.
-func TestSpoiltBoundary(t *testing.T) {
+// An altered boundary fails no request. The attempt takes another one or builds its own, after at most one retry.
+func TestUnusablePreparedBoundary(t *testing.T) {
 	t.Parallel()
-	for name, c := range spoils {
+	for name, c := range unusableBoundaries {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPostgres(t)
 			testkit.Must(t, p.open(t).Close())
 			role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
 			p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
-			t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") }) // including what others created there
+			t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") }) // including what other roles created there
 			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).filledPool(t, 2)
-			spoilt := p.pooled(t)[0]
+			altered := p.pooled(t)[0]
 			for _, s := range c.do {
-				p.raw(t, "", strings.ReplaceAll(s, "{s}", `"`+spoilt+`"`))
+				p.raw(t, "", strings.ReplaceAll(s, "{s}", `"`+altered+`"`))
 			}
 			req := request(t, "acme")
-			if c.noticed != "" {
+			if c.difference != "" {
 				got := verdict(t, r.provisioner.Job(req), pipeline.Retry)
-				if !strings.Contains(got.Err.Error(), c.noticed) || !strings.Contains(got.Err.Error(), spoilt) {
+				if !strings.Contains(got.Err.Error(), c.difference) || !strings.Contains(got.Err.Error(), altered) {
 					t.Error(got.Err)
 				}
-				r.nothing(t, "acme")
-				if n := p.count(t, "", "SELECT count(*) FROM pg_namespace WHERE nspname = '"+spoilt+"'"); n != 1 {
+				r.expectNoTenant(t, "acme")
+				if n := p.count(t, "", "SELECT count(*) FROM pg_namespace WHERE nspname = '"+altered+"'"); n != 1 {
 					t.Error("it was dropped")
 				}
 				// It was removed from the pool and cost the request no attempt: the other one is used.
@@ -290,7 +290,7 @@ func TestSpoiltBoundary(t *testing.T) {
 			if got := r.provision(t, "beta"); got.Prepared || got.Attempts != 1 {
 				t.Errorf("%+v", got)
 			}
-			if left := p.pooled(t); !slices.Equal(left, []string{spoilt}) {
+			if left := p.pooled(t); !slices.Equal(left, []string{altered}) {
 				t.Errorf("the pool holds %v", left)
 			}
 		})
@@ -301,55 +301,55 @@ func TestSpoiltBoundary(t *testing.T) {
 func TestFillerYieldsToRequests(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	through, trips := p.proxy(t)
-	replica := through.preparing(1).newFixture(t).pool(t)
-	fill := func() { filling(t, replica) }
-	at := p.newFixture(t).with(t, only(tables, func(context.Context) error {
+	through, trips := p.countingProxy(t)
+	replica := through.withPool(1).newFixture(t).postgresStore(t)
+	fill := func() { runFillers(t, replica) }
+	hooked := p.newFixture(t).withHook(t, only(tables, func(context.Context) error {
 		fill()
-		for looked := trips.Load() + 20; trips.Load() < looked; { // while it polls
+		for limit := trips.Load() + 20; trips.Load() < limit; { // while it polls
 			p.count(t, "", "SELECT count(*) FROM pg_sleep(0.01)")
 		}
 		if held := p.pooled(t); len(held) > 0 {
-			t.Errorf("built beside an attempt: %v", held)
+			t.Errorf("built during an attempt: %v", held)
 		}
 		return nil
 	}))
-	provisionedOutcome(t, decided(t, at.Job(request(t, "acme"))).Outcome)
-	p.holds(t, 1)
+	provisionedOutcome(t, decided(t, hooked.Job(request(t, "acme"))).Outcome)
+	p.awaitPool(t, 1)
 }
 
-// However an attempt ends, its boundary returns to the pool, and no other attempt waits for it.
-func TestAttemptGivesItsBoundaryBack(t *testing.T) {
+// However an attempt fails, its boundary returns to the pool, and no other attempt waits for it.
+func TestAttemptReturnsItsBoundary(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	r := p.filledPool(t, 2)
 	pooled := p.pooled(t)
-	for at, step := range inTheSteps {
+	for at, step := range stepPoints {
 		if step == 1 && at != boundary {
 			continue
 		}
 		tenant := "at_" + string(at)
-		job := r.with(t, only(at, once(func(context.Context) error { return errOutage }))).Job(request(t, tenant))
+		job := r.withHook(t, only(at, once(func(context.Context) error { return errOutage }))).Job(request(t, tenant))
 		verdict(t, job, pipeline.Pause)
-		r.nothing(t, tenant)
+		r.expectNoTenant(t, tenant)
 		if now := p.pooled(t); !slices.Equal(now, pooled) {
 			t.Errorf("%s: the pool holds %v, and held %v", at, now, pooled)
 		}
 	}
 	// While one attempt holds the first, another one takes the second.
-	meanwhile := func() {
+	provisionOthers := func() {
 		if !r.provision(t, "beta").Prepared {
-			t.Error("the second one was not to be had")
+			t.Error("the second boundary was not used")
 		}
 		if r.provision(t, "gamma").Prepared {
-			t.Error("there was a third")
+			t.Error("a third boundary was used")
 		}
 	}
-	at := r.with(t, only(inspected, func(context.Context) error {
-		meanwhile()
+	hooked := r.withHook(t, only(inspected, func(context.Context) error {
+		provisionOthers()
 		return errTransient
 	}))
-	verdict(t, at.Job(request(t, "acme")), pipeline.Retry)
+	verdict(t, hooked.Job(request(t, "acme")), pipeline.Retry)
 	if now := p.pooled(t); !slices.Equal(now, pooled[:1]) {
 		t.Errorf("the pool holds %v, want %v", now, pooled[:1])
 	}
@@ -360,7 +360,7 @@ func TestExistingSchemaIsUsedInsteadOfThePool(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	r := p.filledPool(t, 1)
-	p.plant(t, "bare")
+	p.createBoundary(t, "bare")
 	p.raw(t, "bare", "CREATE TABLE {b}foreigner (n integer)")
 	if got := r.provision(t, "bare"); got.Prepared || got.Tables != 11 || got.Indexes != 18 {
 		t.Errorf("%+v", got)
@@ -368,11 +368,11 @@ func TestExistingSchemaIsUsedInsteadOfThePool(t *testing.T) {
 	if n := p.count(t, "bare", "SELECT count(*) FROM {b}foreigner"); n != 0 {
 		t.Error("something was dropped")
 	}
-	p.plant(t, "full")
+	p.createBoundary(t, "full")
 	p.raw(t, "full", "CREATE TABLE {b}precious (n integer)", "INSERT INTO {b}precious VALUES (42)")
-	r.refuse(t, "full", events.CauseBoundaryNotEmpty)
-	r.refuse(t, "bare", events.CauseTenantExists)
-	if got := r.pool(t).Prepared(); len(p.pooled(t)) != 1 || got.Taken+got.Misses != 0 {
+	r.expectFailure(t, "full", events.CauseBoundaryNotEmpty)
+	r.expectFailure(t, "bare", events.CauseTenantExists)
+	if got := r.postgresStore(t).Prepared(); len(p.pooled(t)) != 1 || got.Taken+got.Misses != 0 {
 		t.Errorf("%+v, the pool holds %v", got, p.pooled(t))
 	}
 }
@@ -408,16 +408,16 @@ func TestFillerThatFails(t *testing.T) {
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
 	log := &warnings{}
 	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
-	filling(t, as.preparingWith(1, slog.New(log)).newFixture(t).pool(t))
-	for said := 0; said == 0; {
+	runFillers(t, as.withPoolAndLog(1, slog.New(log)).newFixture(t).postgresStore(t))
+	for logged := 0; logged == 0; {
 		p.count(t, "", "SELECT count(*) FROM pg_sleep(0.01)")
 		log.mu.Lock()
-		said = len(log.texts)
+		logged = len(log.texts)
 		log.mu.Unlock()
 	}
 	p.newFixture(t).provision(t, "acme")
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
-	p.holds(t, 1)
+	p.awaitPool(t, 1)
 	log.mu.Lock()
 	defer log.mu.Unlock()
 	if len(log.texts) != 1 ||
@@ -427,14 +427,14 @@ func TestFillerThatFails(t *testing.T) {
 }
 
 // A role that may not use the pool is reported before a request fails because of it.
-func TestPingSeesWhatThePoolNeeds(t *testing.T) {
+func TestPingChecksThePrivilegesForThePool(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	testkit.Must(t, p.open(t).Close())
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
 	testkit.Must(t, as.newFixture(t).store.Ping(t.Context()))
-	err := as.preparing(1).newFixture(t).store.Ping(t.Context())
+	err := as.withPool(1).newFixture(t).store.Ping(t.Context())
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) || fault.Class != pipeline.Outage || !strings.Contains(fault.Message, "prepared_boundaries") {
 		t.Errorf("%v", err)

@@ -21,7 +21,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// withURL returns the place with a changed URL.
+// withURL returns the database with a changed URL.
 func (p testDatabase) withURL(t *testing.T, change func(*url.URL)) testDatabase {
 	t.Helper()
 	u, err := url.Parse(p.url)
@@ -51,12 +51,12 @@ func connect(t *testing.T, url string) *databasesql.DB {
 }
 
 // limitedRole creates a role that has these privileges on the registry's tables, with the password secret.
-func (p testDatabase) limitedRole(t *testing.T, rights string) string {
+func (p testDatabase) limitedRole(t *testing.T, privileges string) string {
 	t.Helper()
 	role := "tester_" + strings.ToLower(rand.Text())
 	p.raw(t, "", "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'",
 		"GRANT USAGE ON SCHEMA docex_system TO "+role,
-		"GRANT "+rights+" ON ALL TABLES IN SCHEMA docex_system TO "+role)
+		"GRANT "+privileges+" ON ALL TABLES IN SCHEMA docex_system TO "+role)
 	t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role, "DROP ROLE "+role) })
 	return role
 }
@@ -68,17 +68,17 @@ func TestRoleThatMayNotCreateSchemas(t *testing.T) {
 	testkit.Must(t, p.open(t).Close())
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 	r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).newFixture(t)
-	f := r.refuse(t, "acme", events.CausePermissionDenied)
+	f := r.expectFailure(t, "acme", events.CausePermissionDenied)
 	if f.Step.Number != 1 || f.Attempts != 1 || !f.Replayable || !strings.Contains(f.Cause.Message, "grant") ||
 		!strings.HasPrefix(f.Cause.Detail, "42501") {
 		t.Errorf("%+v", f)
 	}
-	r.nothing(t, "acme")
+	r.expectNoTenant(t, "acme")
 	// Nor may it read a schema of another role.
-	p.plant(t, "closed")
+	p.createBoundary(t, "closed")
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
 	p.raw(t, "closed", "CREATE TABLE {b}secret (n integer)")
-	if f := r.refuse(t, "closed", events.CausePermissionDenied); f.Step.Number != 1 {
+	if f := r.expectFailure(t, "closed", events.CausePermissionDenied); f.Step.Number != 1 {
 		t.Errorf("%+v", f)
 	}
 	r.provision(t, "acme")
@@ -97,11 +97,11 @@ func TestSchemaOfAnotherTenant(t *testing.T) {
 	r := p.newFixture(t)
 	p.raw(t, "", `INSERT INTO {b}tenant_registry VALUES ('other', 'Other', false, 'schema', 'tenant_acme', NULL,
 		now(), 'docex', now(), NULL)`)
-	if f := r.refuse(t, "acme", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, `"other"`) {
+	if f := r.expectFailure(t, "acme", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, `"other"`) {
 		t.Errorf("%+v", f)
 	}
 	if left := r.boundaryState(t, "acme"); left != "" {
-		t.Error("the schema was made")
+		t.Error("the schema was created")
 	}
 }
 
@@ -110,7 +110,7 @@ func TestRowThatIsNotCommittedYet(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t).withParameter(t, "lock_timeout", "300")
 	r := p.newFixture(t)
-	p.plant(t, "busy")
+	p.createBoundary(t, "busy")
 	p.raw(t, "busy", "CREATE TABLE {b}precious (n integer)")
 	tx, err := connect(t, p.url).Begin()
 	testkit.Must(t, err)
@@ -129,14 +129,14 @@ func TestForeignTableIsNotAdopted(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	r := p.newFixture(t)
-	p.plant(t, "far")
+	p.createBoundary(t, "far")
 	p.raw(t, "far", "CREATE FOREIGN DATA WRAPPER nowhere", "CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere",
 		"CREATE FOREIGN TABLE {b}document (id varchar(36)) SERVER nowhere")
-	if f := r.refuse(t, "far", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, "document") {
+	if f := r.expectFailure(t, "far", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, "document") {
 		t.Errorf("%+v", f)
 	}
 	// A materialized view that was never populated holds no rows.
-	p.plant(t, "hollow")
+	p.createBoundary(t, "hollow")
 	p.raw(t, "hollow", "CREATE MATERIALIZED VIEW {b}summary AS SELECT 1 AS n WITH NO DATA")
 	r.provision(t, "hollow")
 }
@@ -146,12 +146,12 @@ func TestSessionIsTerminated(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	store := p.newFixture(t)
-	for at := range inTheSteps {
+	for at := range stepPoints {
 		if at == begun { // nothing has been sent yet: the next step detects it
 			continue
 		}
 		tenant := "at_" + string(at)
-		r := store.with(t, only(at, once(func(context.Context) error {
+		r := store.withHook(t, only(at, once(func(context.Context) error {
 			if n := p.count(t, "", "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "+
 				"WHERE state = 'idle in transaction' AND datname = current_database()"); n != 1 {
 				t.Errorf("%s: %d sessions in a transaction, want 1", at, n)
@@ -160,7 +160,7 @@ func TestSessionIsTerminated(t *testing.T) {
 		})))
 		job := r.Job(request(t, tenant))
 		verdict(t, job, pipeline.Pause)
-		store.nothing(t, tenant)
+		store.expectNoTenant(t, tenant)
 		if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
 			t.Errorf("%s: %d attempts", at, got.Attempts)
 		}
@@ -172,7 +172,7 @@ func TestMoreJobsThanConnections(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	r := p.newFixture(t)
-	immediately(t, 16, func(i int) pipeline.Outcome {
+	concurrently(t, 16, func(i int) pipeline.Outcome {
 		result := r.provisioner.Job(request(t, strings.Repeat("x", i+1))).Run(t.Context())
 		if !result.Decided() {
 			t.Errorf("%+v", result)
@@ -186,7 +186,7 @@ func TestMoreJobsThanConnections(t *testing.T) {
 }
 
 // A replica that starts waits while another one migrates, whatever lock_timeout is.
-func TestMigrationOfAnotherReplicaIsWaitedFor(t *testing.T) {
+func TestStartWaitsForTheMigrationOfAnotherReplica(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t).withParameter(t, "lock_timeout", "50")
 	testkit.Must(t, p.open(t).Close())
@@ -253,8 +253,8 @@ type roundTrips struct {
 	wg sync.WaitGroup
 }
 
-// proxy returns the place reached through a proxy that counts.
-func (p testDatabase) proxy(t *testing.T) (testDatabase, *roundTrips) {
+// countingProxy returns the database behind a proxy that counts round trips.
+func (p testDatabase) countingProxy(t *testing.T) (testDatabase, *roundTrips) {
 	t.Helper()
 	u, err := url.Parse(p.url)
 	testkit.Must(t, err)
@@ -285,13 +285,13 @@ func (p testDatabase) proxy(t *testing.T) (testDatabase, *roundTrips) {
 
 func (n *roundTrips) relay(client net.Conn, server string) {
 	defer client.Close()
-	back, err := net.Dial("tcp", server)
+	backend, err := net.Dial("tcp", server)
 	if err != nil {
 		return
 	}
-	defer back.Close()
+	defer backend.Close()
 	n.wg.Go(func() {
-		_, _ = io.Copy(client, back)
+		_, _ = io.Copy(client, backend)
 		client.Close()
 	})
 	for first := true; ; first = false { // the first message has no type
@@ -309,7 +309,7 @@ func (n *roundTrips) relay(client net.Conn, server string) {
 		if !first && (header[0] == 'Q' || header[0] == 'S') {
 			n.Add(1)
 		}
-		if _, err := back.Write(slices.Concat(header, body)); err != nil {
+		if _, err := backend.Write(slices.Concat(header, body)); err != nil {
 			return
 		}
 	}
@@ -322,23 +322,23 @@ func TestStepsTakeOneRoundTripEach(t *testing.T) {
 		prepared int
 		want     map[point]int64
 	}{
-		"as asked": {0, map[point]int64{boundary: 1, tables: 1, indexes: 1}},
-		"prepared": {2, map[point]int64{boundary: 2, tables: 0, indexes: 0}},
+		"on demand": {0, map[point]int64{boundary: 1, tables: 1, indexes: 1}},
+		"prepared":  {2, map[point]int64{boundary: 2, tables: 0, indexes: 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, trips := newPostgres(t).proxy(t)
+			p, trips := newPostgres(t).countingProxy(t)
 			r := p.filledPool(t, c.prepared)
 			r.provision(t, "warm")
 			var last int64
 			took := map[point]int64{}
-			at := r.with(t, func(_ context.Context, at point) error {
+			hooked := r.withHook(t, func(_ context.Context, at point) error {
 				now := trips.Load()
 				took[at], last = now-last, now
 				return nil
 			})
 			last = trips.Load()
-			got := provisionedOutcome(t, decided(t, at.Job(request(t, "acme"))).Outcome)
+			got := provisionedOutcome(t, decided(t, hooked.Job(request(t, "acme"))).Outcome)
 			if got.Prepared != (c.prepared > 0) {
 				t.Errorf("%+v", got)
 			}
@@ -362,7 +362,7 @@ func TestDateStyleOfTheDatabase(t *testing.T) {
 	p.raw(t, "", "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET DateStyle = ''German, DMY''', current_database()); END $$")
 	r := p.newFixture(t)
 	req := request(t, "acme")
-	verdict(t, r.with(t, only(tables, once(func(context.Context) error { return errTransient }))).Job(req), pipeline.Retry)
+	verdict(t, r.withHook(t, only(tables, once(func(context.Context) error { return errTransient }))).Job(req), pipeline.Retry)
 	req.Redelivered = true
 	provisionedOutcome(t, r.decide(t, req))
 	if n := p.count(t, "", `SELECT count(*) FROM {b}tenant_requests WHERE history::text LIKE '%"at": "20__-__-__ %'`); n != 1 {
@@ -380,14 +380,14 @@ func TestFrozenProcessLosesItsTransaction(t *testing.T) {
 		query.Set("idle_in_transaction_session_timeout", "3s") // other transactions are idle too, on a busy machine
 		u.RawQuery = query.Encode()
 	}).newFixture(t)
-	at := r.with(t, only(tables, once(func(ctx context.Context) error { // frozen until the server has ended its transaction
+	hooked := r.withHook(t, only(tables, once(func(ctx context.Context) error { // frozen until the server has ended its transaction
 		for p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "+
 			"state LIKE 'idle in transaction%'") > 0 && ctx.Err() == nil {
 			p.count(t, "", "SELECT count(*) FROM pg_sleep(0.05)")
 		}
 		return nil
 	})))
-	job := at.Job(request(t, "acme"))
+	job := hooked.Job(request(t, "acme"))
 	if got := verdict(t, job, pipeline.Pause); !strings.Contains(got.Err.Error(), "25P03") {
 		t.Error(got.Err)
 	}
@@ -396,8 +396,8 @@ func TestFrozenProcessLosesItsTransaction(t *testing.T) {
 	}
 }
 
-// holdLedger locks every row of the ledger in a transaction, until let is called.
-func (p testDatabase) holdLedger(t *testing.T) (db *databasesql.DB, let func()) {
+// lockLedger locks every row of the ledger in a transaction, until unlock is called.
+func (p testDatabase) lockLedger(t *testing.T) (db *databasesql.DB, unlock func()) {
 	t.Helper()
 	db, err := databasesql.Open("pgx", p.url)
 	testkit.Must(t, err)
@@ -411,7 +411,7 @@ func (p testDatabase) holdLedger(t *testing.T) (db *databasesql.DB, let func()) 
 
 // A request whose row is locked by another transaction is being processed there: neither its own worker nor an isolated
 // attempt waits for it.
-func TestRequestHeldElsewhereIsBusy(t *testing.T) {
+func TestLockedRequestIsBusy(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	store := p.open(t)
@@ -420,25 +420,25 @@ func TestRequestHeldElsewhereIsBusy(t *testing.T) {
 	req := request(t, "acme")
 	_, err := store.Claim(t.Context(), req, "acme", pipeline.Limit{Attempts: 9, Lease: time.Nanosecond})
 	testkit.Must(t, err)
-	_, let := p.holdLedger(t)
+	_, unlock := p.lockLedger(t)
 	req.Redelivered = true
 	got := r.provisioner.Job(req).Run(t.Context()) // a wait would end with lock_timeout, not with Busy
 	if got.Verdict != pipeline.Retry || got.Facts.Ledger != pipeline.Busy {
 		t.Errorf("%+v", got)
 	}
-	let()
+	unlock()
 	if got := provisionedOutcome(t, r.decide(t, req)); got.Attempts != 2 {
 		t.Errorf("%+v", got)
 	}
 }
 
 // A role that has lost a privilege on registry or ledger, or one of these tables, can process no request.
-func TestPingSeesWhatWorkNeeds(t *testing.T) {
+func TestPingChecksWhatRequestsNeed(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]string{
-		"right":    "REVOKE UPDATE ON docex_system.tenant_requests FROM {role}",
-		"ledger":   "ALTER TABLE docex_system.tenant_requests RENAME TO elsewhere",
-		"registry": "ALTER SCHEMA docex_system RENAME TO elsewhere",
+	for name, damage := range map[string]string{
+		"privilege": "REVOKE UPDATE ON docex_system.tenant_requests FROM {role}",
+		"ledger":    "ALTER TABLE docex_system.tenant_requests RENAME TO elsewhere",
+		"registry":  "ALTER SCHEMA docex_system RENAME TO elsewhere",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -447,16 +447,16 @@ func TestPingSeesWhatWorkNeeds(t *testing.T) {
 			role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).newFixture(t)
 			testkit.Must(t, r.store.Ping(t.Context()))
-			p.raw(t, "", strings.ReplaceAll(spoil, "{role}", role))
+			p.raw(t, "", strings.ReplaceAll(damage, "{role}", role))
 			if err := r.store.Ping(t.Context()); err == nil {
-				t.Error("nothing was seen")
+				t.Error("the ping succeeds")
 			}
 		})
 	}
 }
 
-// A migration blocked by another transaction lets others pass, and runs when that has ended.
-func TestMigrationLetsOthersThrough(t *testing.T) {
+// A migration that waits for another transaction blocks no others, and runs when that one has ended.
+func TestWaitingMigrationBlocksNoOthers(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	r := p.newFixture(t)
@@ -464,7 +464,7 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 	p.raw(t, "", "ALTER TABLE docex_system.tenant_requests DROP COLUMN history, DROP COLUMN claim, DROP COLUMN buried",
 		"DROP TABLE docex_system.prepared_boundaries",
 		"DELETE FROM docex_system.tenant_provisioner_migrations WHERE version_id >= 3")
-	db, let := p.holdLedger(t)
+	db, unlock := p.lockLedger(t)
 	opened := make(chan database, 1)
 	go func() { opened <- p.open(t) }()
 	for range 3 { // while it retries
@@ -474,10 +474,10 @@ func TestMigrationLetsOthersThrough(t *testing.T) {
 	}
 	select {
 	case <-opened:
-		t.Fatal("migrated beside an open transaction")
+		t.Fatal("migrated during an open transaction")
 	default:
 	}
-	let()
+	unlock()
 	store := <-opened
 	t.Cleanup(func() { testkit.Must(t, store.Close()) })
 	p.newFixtureOn(t, store, store).provision(t, "umbrella")

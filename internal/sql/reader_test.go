@@ -141,9 +141,9 @@ func TestReaderFindsATenant(t *testing.T) {
 		testkit.Must(t, p.open(t).Close())
 		p.insertTenants(t, "Acme", "twin", "Twin")
 		r := p.reader(t)
-		for asked, want := range map[string]string{"Acme": "Acme", "aCME": "Acme", "Twin": "Twin", "twin": "twin"} {
-			if row, err := r.Tenant(t.Context(), asked); err != nil || row.ID != want {
-				t.Errorf("%s: %s, %v", asked, row.ID, err)
+		for id, want := range map[string]string{"Acme": "Acme", "aCME": "Acme", "Twin": "Twin", "twin": "twin"} {
+			if row, err := r.Tenant(t.Context(), id); err != nil || row.ID != want {
+				t.Errorf("%s: %s, %v", id, row.ID, err)
 			}
 		}
 		for _, id := range []string{"", "acme2", "%", "ACM"} {
@@ -154,55 +154,55 @@ func TestReaderFindsATenant(t *testing.T) {
 	})
 }
 
-func TestReaderTellsARequestsHistory(t *testing.T) {
+func TestReaderReturnsARequestsHistory(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
-		p.plant(t, "acme")
+		p.createBoundary(t, "acme")
 		p.raw(t, "acme", "CREATE TABLE {b}mine (n integer)", "INSERT INTO {b}mine VALUES (1)")
-		asked := request(t, "acme")
-		outcome := r.decide(t, asked)
+		req := request(t, "acme")
+		outcome := r.decide(t, req)
 		failedOutcome(t, outcome, events.CauseBoundaryNotEmpty)
 		read := p.reader(t)
 
-		first, err := read.Request(t.Context(), asked.Key())
+		first, err := read.Request(t.Context(), req.Key())
 		testkit.Must(t, err)
 		if first.State != "failed" || first.DeadLetterConfirmed || first.LastCause != "BOUNDARY_NOT_EMPTY" ||
 			first.LastStep != "create_isolation_boundary" || !strings.Contains(first.LastError, "mine") ||
 			first.OutcomeID != outcome.ID || string(first.Outcome) != string(outcome.Body) {
 			t.Errorf("%+v", first)
 		}
-		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), asked.Key(), outcome.ID, "delivery"))
-		if got, err := read.Request(t.Context(), asked.Key()); err != nil || !got.DeadLetterConfirmed {
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), outcome.ID, "delivery"))
+		if got, err := read.Request(t.Context(), req.Key()); err != nil || !got.DeadLetterConfirmed {
 			t.Errorf("%+v, %v", got, err)
 		}
 
 		p.raw(t, "acme", "DROP TABLE {b}mine")
-		asked.Replay = 1
-		provisionedOutcome(t, r.decide(t, asked))
-		r.refuse(t, "acme", events.CauseTenantExists)
+		req.Replay = 1
+		provisionedOutcome(t, r.decide(t, req))
+		r.expectFailure(t, "acme", events.CauseTenantExists)
 		r.provision(t, "other")
-		got, err := read.Request(t.Context(), asked.Key())
+		got, err := read.Request(t.Context(), req.Key())
 		testkit.Must(t, err)
-		if got.Source != "/test" || got.ID != asked.Event.ID() || got.TenantID != "acme" || got.State != "provisioned" ||
+		if got.Source != "/test" || got.ID != req.Event.ID() || got.TenantID != "acme" || got.State != "provisioned" ||
 			got.Replay != 1 || got.Attempts != 1 || got.DeadLetterConfirmed || got.UpdatedAt.Before(got.CreatedAt) ||
 			time.Since(got.CreatedAt).Abs() > 10*time.Minute {
 			t.Errorf("%+v", got)
 		}
-		var turns []string
+		var history []string
 		for _, h := range got.History {
-			turns = append(turns, fmt.Sprintf("%s %d %d %s %s", h.Event, h.Replay, h.Attempt, h.Step, h.Cause))
+			history = append(history, fmt.Sprintf("%s %d %d %s %s", h.Event, h.Replay, h.Attempt, h.Step, h.Cause))
 			if time.Since(h.At).Abs() > 10*time.Minute {
 				t.Errorf("at %s", h.At)
 			}
 		}
 		want := "begun 0 1  |failed 0 1 create_isolation_boundary BOUNDARY_NOT_EMPTY|begun 1 1  |provisioned 1 1  "
-		if strings.Join(turns, "|") != want {
-			t.Errorf("%q", turns)
+		if strings.Join(history, "|") != want {
+			t.Errorf("%q", history)
 		}
 
 		all, err := read.Requests(t.Context(), "acme", 10)
 		testkit.Must(t, err)
-		if len(all) != 2 || all[0].LastCause != "TENANT_EXISTS" || all[1].ID != asked.Event.ID() {
+		if len(all) != 2 || all[0].LastCause != "TENANT_EXISTS" || all[1].ID != req.Event.ID() {
 			t.Errorf("%+v", all)
 		}
 		if all, err := read.Requests(t.Context(), "acme", 1); err != nil || len(all) != 1 {
@@ -258,13 +258,13 @@ func TestVerifyWithoutABoundary(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		if left := p.boundaryState(t, "gone"); left != "" {
-			t.Errorf("it has made %s", left)
+			t.Errorf("it created %s", left)
 		}
 	})
 }
 
 // DocEX uses the template: a tenant in another place is complete, but DocEX does not find it.
-func TestVerifyNoticesAnotherTemplate(t *testing.T) {
+func TestVerifyDetectsAnotherTemplate(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		p.newFixture(t).provision(t, "acme")
 		where := p.url
@@ -308,7 +308,7 @@ func TestReaderWithoutARegistry(t *testing.T) {
 			return
 		}
 		if n := p.count(t, "", "SELECT count(*) FROM pg_namespace WHERE nspname = 'docex_system'"); n != 0 {
-			t.Error("it has made the schema")
+			t.Error("it created the schema")
 		}
 	})
 }
@@ -339,7 +339,7 @@ func TestReaderWithoutALedger(t *testing.T) {
 }
 
 // A role that may only read the registry's schema can read everything.
-func TestReaderNeedsFewRights(t *testing.T) {
+func TestReaderNeedsOnlySELECT(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	p.newFixture(t).provision(t, "acme")
@@ -368,7 +368,7 @@ func TestReaderWithoutAServer(t *testing.T) {
 }
 
 // A standby among several hosts is accepted, also if the first host is unavailable.
-func TestReaderTakesAServerThatIsReadOnly(t *testing.T) {
+func TestReaderAcceptsAReadOnlyServer(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	p.newFixture(t).provision(t, "acme")
@@ -399,7 +399,7 @@ func listing(t *testing.T, dir string) string {
 }
 
 // Files that no process has open stay unchanged, content and directory entry, in WAL mode too.
-func TestReaderLeavesFilesAlone(t *testing.T) {
+func TestReaderChangesNoFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	store := p.open(t)
@@ -446,7 +446,7 @@ func TestVerifyFileInUseInWALMode(t *testing.T) {
 	}
 }
 
-func TestVerifyWhatIsNoDatabase(t *testing.T) {
+func TestVerifyFileThatIsNotADatabase(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	testkit.Must(t, p.open(t).Close())
@@ -468,8 +468,8 @@ func TestVerifyWhatIsNoDatabase(t *testing.T) {
 	}
 }
 
-// A registered path may be relative to the service's working directory, or reach the same file by another way.
-func TestVerifyTakesAnotherWayToTheSameFile(t *testing.T) {
+// A registered path may be relative to the service's working directory, or be another path to the same file.
+func TestVerifyAcceptsAnotherPathToTheSameFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	p.newFixture(t).provision(t, "acme")
@@ -513,7 +513,7 @@ func TestReaderAfterACrash(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	p.newFixture(t).provision(t, "acme") // stays open
-	for name, left := range map[string][]string{"whole": {"", "-wal", "-shm"}, "copied": {"", "-wal"}} {
+	for name, left := range map[string][]string{"with -shm": {"", "-wal", "-shm"}, "without -shm": {"", "-wal"}} {
 		dead := newSQLiteAt(filepath.Join(t.TempDir(), "storage"))
 		registry := dead.boundary(sql.BootstrapTenant)
 		testkit.Must(t, os.MkdirAll(filepath.Dir(registry), 0o755))

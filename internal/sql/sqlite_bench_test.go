@@ -39,7 +39,7 @@ func BenchmarkSQLite(b *testing.B) {
 	}
 }
 
-// measure runs it b.N times, on that many workers, and reports the rate per second.
+// measure calls do b.N times on that many workers, and reports the rate per second.
 func measure(b *testing.B, workers int, do func(i int) error) {
 	b.Helper()
 	b.ReportAllocs()

@@ -19,8 +19,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The process can crash between placing the file and the registry's commit. The file is listed when the request fails
-// for good, and used by the next request for the tenant (invariant 4 of package sqlite).
+// The process can crash between placing the file and the registry's commit. The failure of the request lists
+// the file, and the next request for the tenant uses it (invariant 4 of package sqlite).
 func TestFilePlacedButNotRegistered(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -64,7 +64,7 @@ func entries(t *testing.T, dir string) string {
 	return strings.Join(names, " ")
 }
 
-func TestLeftoversOfADeadAttempt(t *testing.T) {
+func TestFilesOfACrashedAttempt(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.newFixture(t)
@@ -91,18 +91,18 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 	r, second := p.newFixture(t), p.newFixture(t)
 	req := request(t, "acme")
 	var inner pipeline.Outcome
-	at := r.with(t, only(inspected, once(func(context.Context) error {
+	hooked := r.withHook(t, only(inspected, once(func(context.Context) error {
 		//nolint:contextcheck // another worker has its own context
 		inner = decided(t, second.provisioner.Job(req)).Outcome
 		return nil
 	})))
-	outer := decided(t, at.Job(req)).Outcome
+	outer := decided(t, hooked.Job(req)).Outcome
 	if got := provisionedOutcome(t, outer); got.Attempts != 2 || string(inner.Body) != string(outer.Body) {
 		t.Errorf("two outcomes:\n%s\n%s", inner.Body, outer.Body)
 	}
 	// The same if the first one is faster.
 	req = request(t, "swift")
-	at = r.with(t, only(inspected, once(func(ctx context.Context) error {
+	hooked = r.withHook(t, only(inspected, once(func(ctx context.Context) error {
 		c, err := second.store.Claim(ctx, req, "swift", pipeline.Limit{Attempts: 9, Lease: 1})
 		testkit.Must(t, err)
 		b, err := second.store.Begin(ctx, c, "swift")
@@ -111,23 +111,23 @@ func TestFileUnderConstructionIsLeftAlone(t *testing.T) {
 		_, err = b.CreateBoundary(ctx)
 		return err
 	})))
-	provisionedOutcome(t, decided(t, at.Job(req)).Outcome)
+	provisionedOutcome(t, decided(t, hooked.Job(req)).Outcome)
 	if got := entries(t, filepath.Dir(p.boundary("swift"))); got != "docex.db" {
 		t.Errorf("in the directory: %s", got)
 	}
 }
 
 // Invariant 2 of package sqlite: a file that appears while another is being built is not replaced.
-func TestFileThatAppearsMeanwhile(t *testing.T) {
+func TestFileThatAppearsDuringAnAttempt(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.newFixture(t)
-	at := r.with(t, only(ready, once(func(context.Context) error {
+	hooked := r.withHook(t, only(ready, once(func(context.Context) error {
 		return os.WriteFile(p.boundary("raced"), []byte("precious"), 0o600)
 	})))
 	req := request(t, "raced")
-	verdict(t, at.Job(req), pipeline.Retry)
-	f := failedOutcome(t, decided(t, at.Job(req)).Outcome, events.CauseBoundaryNotEmpty)
+	verdict(t, hooked.Job(req), pipeline.Retry)
+	f := failedOutcome(t, decided(t, hooked.Job(req)).Outcome, events.CauseBoundaryNotEmpty)
 	if f.Attempts != 2 || len(f.LeftBehind) != 0 || p.snapshot(t, "raced") != "precious" {
 		t.Errorf("%+v", f)
 	}
@@ -136,12 +136,12 @@ func TestFileThatAppearsMeanwhile(t *testing.T) {
 	}
 }
 
-func TestPathThatIsTaken(t *testing.T) {
+func TestPathThatExists(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.newFixture(t)
 	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
-	for name, plant := range map[string]func(path string) error{
+	for name, create := range map[string]func(path string) error{
 		"text":      func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("text ", 1000)), 0o600) },
 		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
 		"dangling":  func(path string) error { return os.Symlink(elsewhere, path) },
@@ -156,9 +156,9 @@ func TestPathThatIsTaken(t *testing.T) {
 	} {
 		path := p.boundary(name)
 		testkit.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		testkit.Must(t, plant(path))
+		testkit.Must(t, create(path))
 		before, beforeErr := os.Lstat(path)
-		f := r.refuse(t, name, events.CauseBoundaryNotEmpty)
+		f := r.expectFailure(t, name, events.CauseBoundaryNotEmpty)
 		if f.Step.Number != 1 || !f.Replayable || len(f.LeftBehind) != 0 {
 			t.Errorf("%s: %+v", name, f)
 		}
@@ -169,27 +169,27 @@ func TestPathThatIsTaken(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(elsewhere); err == nil {
-		t.Error("something was made through a symbolic link")
+		t.Error("a file was created through a symbolic link")
 	}
 }
 
 // Only directories that the attempt created are removed; an operator's empty directory stays.
-func TestDirectoriesAreTakenBack(t *testing.T) {
+func TestCreatedDirectoriesAreRemoved(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.newFixture(t)
-	at := r.with(t, only(tables, func(context.Context) error { return errPermanent }))
+	hooked := r.withHook(t, only(tables, func(context.Context) error { return errPermanent }))
 	testkit.Must(t, os.Mkdir(filepath.Dir(p.boundary("made")), 0o700))
 	for _, tenant := range []string{"made", "unmade"} {
-		failedOutcome(t, decided(t, at.Job(request(t, tenant))).Outcome, events.CausePermissionDenied)
+		failedOutcome(t, decided(t, hooked.Job(request(t, tenant))).Outcome, events.CausePermissionDenied)
 	}
 	if info, err := os.Stat(filepath.Dir(p.boundary("made"))); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the operator's directory: %v %v", info, err)
 	}
-	r.nothing(t, "unmade")
+	r.expectNoTenant(t, "unmade")
 }
 
-func TestRootsOfEveryName(t *testing.T) {
+func TestNamesOfRoots(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"a b", "what?mode=ro", "#1", "100%41", "[x", "*", "ä'\"&;+", "a:b", "trailing/"} {
 		t.Run("", func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestRootsOfEveryName(t *testing.T) {
 			defer func() { testkit.Must(t, store.Close()) }()
 			r := newSQLiteAt(root).newFixtureOn(t, store, store)
 			got := r.provision(t, "acme")
-			r.refuse(t, "acme", events.CauseTenantExists)
+			r.expectFailure(t, "acme", events.CauseTenantExists)
 			if want := filepath.Join(root, "tenant_acme", "docex.db"); got.DatabasePath != want {
 				t.Errorf("path %q, want %q", got.DatabasePath, want)
 			}
@@ -248,7 +248,7 @@ func TestDeepRoots(t *testing.T) {
 }
 
 // A process that keeps the registry locked blocks all others: an outage, which costs no request an attempt.
-func TestRegistryLockedByAnother(t *testing.T) {
+func TestRegistryLockedByAnotherProcess(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.newFixture(t)
@@ -262,18 +262,18 @@ func TestRegistryLockedByAnother(t *testing.T) {
 		testkit.Must(t, err)
 		return func() { testkit.Must(t, conn.Close()) } // the driver rolls back
 	}
-	at := r.with(t, only(ready, once(func(context.Context) error { t.Cleanup(lock()); return nil })))
-	job := at.Job(request(t, "acme"))
+	hooked := r.withHook(t, only(ready, once(func(context.Context) error { t.Cleanup(lock()); return nil })))
+	job := hooked.Job(request(t, "acme"))
 	verdict(t, job, pipeline.Pause)
-	r.nothing(t, "acme")
+	r.expectNoTenant(t, "acme")
 }
 
-// A reader that locks the file affects only that request, and only while it lasts.
+// A reader that locks the file delays only that request, and only while it holds the lock.
 func TestExistingFileInUse(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.newFixture(t)
-	p.plant(t, "used")
+	p.createBoundary(t, "used")
 	p.raw(t, "used", "CREATE TABLE mine (n integer)")
 	db, err := databasesql.Open("sqlite", p.boundary("used"))
 	testkit.Must(t, err)
@@ -290,7 +290,7 @@ func TestExistingFileInUse(t *testing.T) {
 	}
 }
 
-// helperRoot makes this binary, started again, act as another process on that directory.
+// helperRoot names the variable that makes this binary act as another process on that directory.
 const helperRoot = "TENANT_PROVISIONER_TEST_ROOT"
 
 // shared are the tenants that both processes provision.
@@ -307,7 +307,7 @@ func TestHelperProcess(t *testing.T) { //nolint:paralleltest // not a test
 	serial.Store(1 << 20) // unlike the requests of the other process
 	r := newSQLiteAt(root).newFixture(t)
 	for i := range sharedTenants {
-		settle(t, r, request(t, shared(i)))
+		runUntilDecided(t, r, request(t, shared(i)))
 	}
 	if info, err := os.Stat(r.provision(t, "private").DatabasePath); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("under umask 077 the file has %v %v, want 0644", info.Mode(), err)
@@ -338,8 +338,8 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	r := p.newFixture(t)
 	for i := range sharedTenants {
-		settle(t, r, request(t, "mine-"+shared(i)))
-		settle(t, r, request(t, shared(i)))
+		runUntilDecided(t, r, request(t, "mine-"+shared(i)))
+		runUntilDecided(t, r, request(t, shared(i)))
 	}
 	wg.Wait()
 	if n := r.countRegistered(t); n != 2*sharedTenants+1 {
@@ -348,13 +348,13 @@ func TestTwoProcesses(t *testing.T) {
 }
 
 // Paths stay below the storage root, also if a symbolic link leads out of it.
-func TestLinkedDirectoryIsNotFollowedOut(t *testing.T) {
+func TestLinkOutOfTheRootIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.newFixture(t)
 	outside := t.TempDir()
 	testkit.Must(t, os.Symlink(outside, filepath.Dir(p.boundary("linked"))))
-	if f := r.refuse(t, "linked", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, outside) {
+	if f := r.expectFailure(t, "linked", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, outside) {
 		t.Errorf("%+v", f)
 	}
 	entries, err := os.ReadDir(outside)
@@ -373,7 +373,7 @@ func TestForeignWALFileIsNotTouched(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.newFixture(t)
-	p.plant(t, "acme")
+	p.createBoundary(t, "acme")
 	p.raw(t, "acme", "PRAGMA journal_mode = WAL", "CREATE TABLE theirs (id)", "INSERT INTO theirs VALUES (1)")
 	names := func() (all []string) {
 		t.Helper()
@@ -385,7 +385,7 @@ func TestForeignWALFileIsNotTouched(t *testing.T) {
 		return all
 	}
 	before := p.snapshot(t, "acme")
-	r.refuse(t, "acme", events.CauseBoundaryNotEmpty)
+	r.expectFailure(t, "acme", events.CauseBoundaryNotEmpty)
 	if got := names(); len(got) != 1 || p.snapshot(t, "acme") != before {
 		t.Errorf("there is now %v", got)
 	}
@@ -393,12 +393,12 @@ func TestForeignWALFileIsNotTouched(t *testing.T) {
 
 // A registry file that is removed or replaced while the service runs is an outage. Writes to the open file would be
 // invisible to every other process.
-func TestRegistryFileIsTakenAway(t *testing.T) {
+func TestRegistryFileIsRemoved(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.newFixture(t)
 	r.provision(t, "before")
-	away := func() {
+	expectOutage := func() {
 		t.Helper()
 		var fault *pipeline.Fault
 		if err := r.store.Ping(t.Context()); !errors.As(err, &fault) || fault.Class != pipeline.Outage {
@@ -408,7 +408,7 @@ func TestRegistryFileIsTakenAway(t *testing.T) {
 	req := request(t, "acme")
 	job := r.provisioner.Job(req)
 	testkit.Must(t, os.Rename(p.url, p.url+".moved"))
-	away()
+	expectOutage()
 	verdict(t, job, pipeline.Pause)
 	testkit.Must(t, os.Rename(p.url+".moved", p.url))
 	testkit.Must(t, r.store.Ping(t.Context()))
@@ -417,8 +417,8 @@ func TestRegistryFileIsTakenAway(t *testing.T) {
 	}
 
 	// During an attempt.
-	at := r.with(t, only(ready, once(func(context.Context) error { return os.Rename(p.url, p.url+".moved") })))
-	job = at.Job(request(t, "umbrella"))
+	hooked := r.withHook(t, only(ready, once(func(context.Context) error { return os.Rename(p.url, p.url+".moved") })))
+	job = hooked.Job(request(t, "umbrella"))
 	verdict(t, job, pipeline.Pause)
 	testkit.Must(t, os.Rename(p.url+".moved", p.url))
 	if got := provisionedOutcome(t, decided(t, job).Outcome); got.Attempts != 1 {
@@ -429,9 +429,9 @@ func TestRegistryFileIsTakenAway(t *testing.T) {
 	testkit.Must(t, os.CopyFS(p.url+".backup", os.DirFS(p.url)))
 	testkit.Must(t, os.RemoveAll(p.url))
 	testkit.Must(t, os.Rename(p.url+".backup", p.url))
-	away()
+	expectOutage()
 	verdict(t, r.provisioner.Job(request(t, "lost")), pipeline.Pause)
 	if n := p.count(t, "", "SELECT count(*) FROM {b}tenant_registry WHERE tenant_id = 'lost'"); n != 0 {
-		t.Error("registered where it was not looked for")
+		t.Error("registered in the restored file")
 	}
 }

@@ -31,7 +31,7 @@ func registryID(t *testing.T, store database) string {
 	t.Helper()
 	s, ok := store.(stamped)
 	if !ok {
-		t.Fatal("the store does not know its registry's id")
+		t.Fatal("the store has no RegistryID method")
 	}
 	return s.RegistryID()
 }
@@ -77,7 +77,7 @@ func TestRegistryWithoutAnIDGetsOne(t *testing.T) {
 		}
 		r := p.newFixture(t)
 		if second := registryID(t, r.store); second == first || second == "" {
-			t.Errorf("id %q, and it was %q", second, first)
+			t.Errorf("id %q, was %q", second, first)
 		}
 		r.provision(t, "acme")
 	})
@@ -97,7 +97,7 @@ func TestRegistryThatHasLostItsID(t *testing.T) {
 	}
 }
 
-// configured returns the place on PostgreSQL with another configuration.
+// configured returns the PostgreSQL database with another configuration of the stores.
 func (p testDatabase) configured(change func(*postgres.Config)) testDatabase {
 	c := postgres.Config{
 		URL: p.url, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet(),
@@ -124,22 +124,22 @@ func (p testDatabase) comment(t *testing.T, tenant string) string {
 		"WHERE nspname = 'tenant_"+tenant+"'"), " ")
 }
 
-// owns fails the test unless the tenant's schema carries the registry's stamp.
-func (r fixture) owns(t *testing.T, tenant string) {
+// expectStamp fails the test unless the tenant's schema carries the registry's stamp.
+func (r fixture) expectStamp(t *testing.T, tenant string) {
 	t.Helper()
 	if got, want := r.comment(t, tenant), "tenant-provisioner registry "+registryID(t, r.store); got != want {
 		t.Errorf("the comment on the schema of %s is %q, want %q", tenant, got, want)
 	}
 }
 
-// refusedFor requires that the tenant's boundary is another registry's, and unchanged.
-func (r fixture) refusedFor(t *testing.T, tenant string, says ...string) {
+// expectForeignSchema requires that the tenant's boundary belongs to another registry, and stays unchanged.
+func (r fixture) expectForeignSchema(t *testing.T, tenant string, parts ...string) {
 	t.Helper()
 	before, comment := r.snapshot(t, tenant), r.comment(t, tenant)
-	f := r.refuse(t, tenant, events.CauseBoundaryNotEmpty)
-	for _, text := range append(says, "schema tenant_"+tenant+" belongs to another service", "SCHEMA_TEMPLATE") {
+	f := r.expectFailure(t, tenant, events.CauseBoundaryNotEmpty)
+	for _, text := range append(parts, "schema tenant_"+tenant+" belongs to another service", "SCHEMA_TEMPLATE") {
 		if !strings.Contains(f.Cause.Message, text) {
-			t.Errorf("says %q, want %q", f.Cause.Message, text)
+			t.Errorf("message %q, want %q", f.Cause.Message, text)
 		}
 	}
 	if f.Step.Number != 1 || f.Attempts != 1 || !f.Replayable || len(f.LeftBehind) != 0 {
@@ -154,15 +154,15 @@ func (r fixture) refusedFor(t *testing.T, tenant string, says ...string) {
 // both.
 func TestTwoRegistriesShareNoSchema(t *testing.T) {
 	t.Parallel()
-	for name, prepared := range map[string]int{"as asked": 0, "prepared": 2} {
+	for name, prepared := range map[string]int{"on demand": 0, "prepared": 2} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPostgres(t)
 			ours, theirs := p.filledPool(t, prepared), p.neighbour().newFixture(t)
 			req := request(t, "acme")
 			provisionedOutcome(t, theirs.decide(t, req))
-			theirs.owns(t, "acme")
-			ours.refusedFor(t, "acme", "schema shop_system", "carries the stamp")
+			theirs.expectStamp(t, "acme")
+			ours.expectForeignSchema(t, "acme", "schema shop_system", "carries the stamp")
 			failedOutcome(t, ours.decide(t, req), events.CauseBoundaryNotEmpty)
 			if n := ours.countRegistered(t); n != 0 {
 				t.Errorf("%d tenants are registered", n)
@@ -173,8 +173,8 @@ func TestTwoRegistriesShareNoSchema(t *testing.T) {
 			if got := ours.provision(t, "umbrella"); got.Prepared != (prepared > 0) {
 				t.Errorf("%+v", got)
 			}
-			ours.owns(t, "umbrella")
-			theirs.refusedFor(t, "umbrella", "schema docex_system", "carries the stamp")
+			ours.expectStamp(t, "umbrella")
+			theirs.expectForeignSchema(t, "umbrella", "schema docex_system", "carries the stamp")
 		})
 	}
 }
@@ -183,9 +183,9 @@ func TestTwoRegistriesShareNoSchema(t *testing.T) {
 func TestTwoRegistriesRaceForASchema(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	rigs := []fixture{p.filledPool(t, 1), p.neighbour().newFixture(t)}
+	fixtures := []fixture{p.filledPool(t, 1), p.neighbour().newFixture(t)}
 	for _, tenant := range []string{"a", "b", "c"} {
-		outcomes := immediately(t, len(rigs), func(i int) pipeline.Outcome { return settle(t, rigs[i], request(t, tenant)) })
+		outcomes := concurrently(t, len(fixtures), func(i int) pipeline.Outcome { return runUntilDecided(t, fixtures[i], request(t, tenant)) })
 		if outcomes[0].Provisioned() == outcomes[1].Provisioned() {
 			t.Errorf("%s:\n%s\n%s", tenant, outcomes[0].Body, outcomes[1].Body)
 		}
@@ -201,13 +201,13 @@ func TestSchemaOfANeighbourWithoutAStamp(t *testing.T) {
 	for tenant, comment := range map[string]string{"acme": "NULL", "umbrella": "'billing, ask Ann'"} {
 		theirs.provision(t, tenant)
 		p.raw(t, "", "COMMENT ON SCHEMA tenant_"+tenant+" IS "+comment)
-		ours.refusedFor(t, tenant, "is registered for tenant \""+tenant+"\"", "schema shop_system")
+		ours.expectForeignSchema(t, tenant, "is registered for tenant \""+tenant+"\"", "schema shop_system")
 	}
 	// Registered there although it carries our stamp: the earlier version does not check stamps.
 	ours.provision(t, "beta")
 	p.raw(t, "", "INSERT INTO shop_system.tenant_registry SELECT * FROM docex_system.tenant_registry WHERE tenant_id = 'beta'")
 	ours.unregister(t, "beta")
-	ours.refusedFor(t, "beta", "is registered for tenant \"beta\"", "schema shop_system")
+	ours.expectForeignSchema(t, "beta", "is registered for tenant \"beta\"", "schema shop_system")
 
 	// A registry that cannot be read protects what carries its stamp, and blocks nothing else.
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
@@ -216,13 +216,13 @@ func TestSchemaOfANeighbourWithoutAStamp(t *testing.T) {
 	t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") })
 	limited := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).newFixture(t)
 	limited.provision(t, "planted")
-	limited.owns(t, "planted")
+	limited.expectStamp(t, "planted")
 	theirs.provision(t, "gamma")
-	limited.refusedFor(t, "gamma", "carries the stamp", "schema shop_system")
+	limited.expectForeignSchema(t, "gamma", "carries the stamp", "schema shop_system")
 }
 
-// Any role that may create a schema chooses its name. The name of another registry's schema is quoted where it stands in
-// a statement, and stands in no comment of one: a line break would end the comment.
+// Any role that may create a schema chooses its name. Statements quote the name of another registry's schema, and
+// contain it in no comment: a line break would end the comment.
 func TestNameOfANeighbourIsNotCode(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -245,7 +245,7 @@ func TestNameOfANeighbourIsNotCode(t *testing.T) {
 			found = found || n.Schema == hostile
 		}
 		if !found {
-			t.Errorf("%q is not named", hostile)
+			t.Errorf("%q is not listed", hostile)
 		}
 		p.raw(t, "", "DROP SCHEMA "+schema+" CASCADE")
 	}
@@ -261,7 +261,7 @@ func TestRegistryOfANeighbourThatIsLocked(t *testing.T) {
 		query.Set("lock_timeout", "300")
 		u.RawQuery = query.Encode()
 	}).newFixture(t)
-	p.plant(t, "acme")
+	p.createBoundary(t, "acme")
 	tx, err := connect(t, p.url).Begin()
 	testkit.Must(t, err)
 	_, err = tx.Exec("LOCK TABLE shop_system.tenant_registry")
@@ -282,12 +282,12 @@ func TestStampOfAnExistingSchema(t *testing.T) {
 	r := p.newFixture(t)
 	testkit.Must(t, p.neighbour().open(t).Close())
 
-	p.plant(t, "planted")
+	p.createBoundary(t, "planted")
 	r.provision(t, "planted")
-	r.owns(t, "planted")
+	r.expectStamp(t, "planted")
 
 	const remark = "for the branch in Graz"
-	p.plant(t, "noted")
+	p.createBoundary(t, "noted")
 	p.raw(t, "", "COMMENT ON SCHEMA tenant_noted IS '"+remark+"'")
 	r.provision(t, "noted")
 	if got := r.comment(t, "noted"); got != remark {
@@ -299,7 +299,7 @@ func TestStampOfAnExistingSchema(t *testing.T) {
 	before := p.count(t, "", "SELECT oid::integer FROM pg_namespace WHERE nspname = 'tenant_again'")
 	r.unregister(t, "again")
 	r.provision(t, "again")
-	r.owns(t, "again")
+	r.expectStamp(t, "again")
 	if now := p.count(t, "", "SELECT oid::integer FROM pg_namespace WHERE nspname = 'tenant_again'"); now != before {
 		t.Error("it is another schema")
 	}
@@ -308,9 +308,9 @@ func TestStampOfAnExistingSchema(t *testing.T) {
 	r.provision(t, "again")
 
 	// A failed request leaves it as it was.
-	p.plant(t, "spoilt")
+	p.createBoundary(t, "spoilt")
 	p.raw(t, "spoilt", "CREATE TABLE {b}docbasket (id integer PRIMARY KEY)")
-	r.refuse(t, "spoilt", events.CauseSchemaInvalid)
+	r.expectFailure(t, "spoilt", events.CauseSchemaInvalid)
 	if got := r.comment(t, "spoilt"); got != "" {
 		t.Errorf("the comment is now %q", got)
 	}
@@ -318,7 +318,7 @@ func TestStampOfAnExistingSchema(t *testing.T) {
 	// A role that may create in it need not own it.
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
-	p.plant(t, "theirs")
+	p.createBoundary(t, "theirs")
 	p.raw(t, "", "GRANT USAGE, CREATE ON SCHEMA tenant_theirs TO "+role)
 	limited := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).newFixture(t)
 	limited.provision(t, "theirs")
@@ -338,7 +338,7 @@ func TestCommentIsNoDifference(t *testing.T) {
 		if in := verify(t, p.reader(t), "acme"); len(in.Differences)+len(in.MissingIndexes) > 0 {
 			t.Errorf("%s: %+v", comment, in)
 		}
-		r.refuse(t, "acme", events.CauseTenantExists)
+		r.expectFailure(t, "acme", events.CauseTenantExists)
 	}
 }
 
@@ -362,7 +362,7 @@ func TestStampOfAPreparedBoundary(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 			if c.want == "" {
-				r.owns(t, "acme")
+				r.expectStamp(t, "acme")
 			} else if got := r.comment(t, "acme"); got != c.want {
 				t.Errorf("the comment is %q", got)
 			}
@@ -372,11 +372,11 @@ func TestStampOfAPreparedBoundary(t *testing.T) {
 		t.Parallel()
 		p := newPostgres(t)
 		r := p.filledPool(t, 1)
-		spoilt := p.pooled(t)[0]
-		p.raw(t, "", `COMMENT ON SCHEMA "`+spoilt+`" IS 'tenant-provisioner registry 00000000-0000-4000-8000-000000000000'`,
+		foreign := p.pooled(t)[0]
+		p.raw(t, "", `COMMENT ON SCHEMA "`+foreign+`" IS 'tenant-provisioner registry 00000000-0000-4000-8000-000000000000'`,
 			"UPDATE {b}prepared_boundaries SET stamped = false")
 		req := request(t, "acme")
-		if got := verdict(t, r.provisioner.Job(req), pipeline.Retry); !strings.Contains(got.Err.Error(), spoilt) {
+		if got := verdict(t, r.provisioner.Job(req), pipeline.Retry); !strings.Contains(got.Err.Error(), foreign) {
 			t.Error(got.Err)
 		}
 		if got := provisionedOutcome(t, r.decide(t, req)); got.Prepared || len(p.pooled(t)) != 0 {
@@ -396,7 +396,7 @@ func TestTemplateThatGivesSchemasOfANeighbour(t *testing.T) {
 		if comment != "" {
 			p.raw(t, "", comment)
 		}
-		f := r.refuse(t, "system", events.CauseBoundaryNotEmpty)
+		f := r.expectFailure(t, "system", events.CauseBoundaryNotEmpty)
 		if !strings.Contains(f.Cause.Message, "schema shop_system belongs to another service") {
 			t.Errorf("%+v", f)
 		}
@@ -412,7 +412,7 @@ func TestTemplateThatGivesSchemasOfANeighbour(t *testing.T) {
 }
 
 // Nor can a registry be created in the schema of a neighbour's tenant.
-func TestRegistryIsNotMadeInANeighboursSchema(t *testing.T) {
+func TestRegistryIsNotCreatedInANeighboursSchema(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
 	theirs := p.neighbour().newFixture(t)
@@ -438,7 +438,7 @@ func TestRegistryIsNotMadeInANeighboursSchema(t *testing.T) {
 			t.Error("the schema was touched")
 		}
 	}
-	p.plant(t, "empty")
+	p.createBoundary(t, "empty")
 	testkit.Must(t, open("tenant_empty"))
 	testkit.Must(t, open("tenant_empty"))
 }
@@ -478,7 +478,7 @@ func TestPreparedBoundariesOfANeighbour(t *testing.T) {
 	}
 }
 
-// templated returns a rig on SQLite with another template.
+// templated returns a fixture on SQLite with another template.
 func templated(t *testing.T, root, template string) fixture {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlite.Config{
@@ -495,7 +495,7 @@ func (p testDatabase) ownerTag(t *testing.T, tenant string) int {
 	return p.count(t, tenant, "PRAGMA application_id")
 }
 
-// earlierTag returns the earlier version's mark for a request.
+// earlierTag returns the earlier version's owner tag for a request.
 func earlierTag(req pipeline.Request) string {
 	sum := sha256.Sum256([]byte(req.Event.Source() + "\n" + req.Event.ID()))
 	return strconv.Itoa(int(binary.BigEndian.Uint32(sum[:])&0x7fffffff | 1))
@@ -507,7 +507,7 @@ func TestTwoRegistriesShareNoFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	ours, theirs := p.newFixture(t), templated(t, p.url, "{tenant_id}/docex.db")
-	refuses := func(r fixture, tenant string, req pipeline.Request) {
+	expectForeignFile := func(r fixture, tenant string, req pipeline.Request) {
 		t.Helper()
 		before := p.snapshot(t, tenant)
 		f := failedOutcome(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
@@ -528,30 +528,30 @@ func TestTwoRegistriesShareNoFile(t *testing.T) {
 			first, second, req, same = theirs, ours, same, req
 		}
 		provisionedOutcome(t, first.decide(t, req))
-		refuses(second, tenant, same)
+		expectForeignFile(second, tenant, same)
 		other := "tenant_" + tenant
 		if i == 1 {
 			other = tenant
 		}
-		refuses(second, tenant, request(t, other))
+		expectForeignFile(second, tenant, request(t, other))
 	}
 }
 
 // A file created by DocEX or an operator is used, and then protected like any other.
-func TestFileWithoutAMark(t *testing.T) {
+func TestFileWithoutAnOwnerTag(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	ours, theirs := p.newFixture(t), templated(t, p.url, "{tenant_id}/docex.db")
-	p.plant(t, "planted")
+	p.createBoundary(t, "planted")
 	theirs.provision(t, "tenant_planted")
 	if p.ownerTag(t, "planted") == 0 {
-		t.Error("it has no mark")
+		t.Error("it has no owner tag")
 	}
-	ours.refuse(t, "planted", events.CauseBoundaryNotEmpty)
+	ours.expectFailure(t, "planted", events.CauseBoundaryNotEmpty)
 
-	p.plant(t, "other")
+	p.createBoundary(t, "other")
 	p.raw(t, "other", "PRAGMA application_id = -5") // another program's
-	ours.refuse(t, "other", events.CauseBoundaryNotEmpty)
+	ours.expectFailure(t, "other", events.CauseBoundaryNotEmpty)
 }
 
 // A file of this registry that lost its registration is used again, as long as the ledger has the request that it was
@@ -561,32 +561,32 @@ func TestOwnFileIsUsedAgain(t *testing.T) {
 	p := newSQLite(t)
 	r := p.newFixture(t)
 	r.provision(t, "acme")
-	mark := p.ownerTag(t, "acme")
+	tag := p.ownerTag(t, "acme")
 	r.unregister(t, "acme")
 	r.provision(t, "acme")
-	if got := p.ownerTag(t, "acme"); got != mark {
-		t.Errorf("the mark is %d, and was %d", got, mark)
+	if got := p.ownerTag(t, "acme"); got != tag {
+		t.Errorf("the owner tag is %d, was %d", got, tag)
 	}
 	r.unregister(t, "acme")
 	p.raw(t, "", "DELETE FROM tenant_requests WHERE tenant_id = 'acme'")
-	if f := r.refuse(t, "acme", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, "the ledger no longer has") {
+	if f := r.expectFailure(t, "acme", events.CauseBoundaryNotEmpty); !strings.Contains(f.Cause.Message, "the ledger no longer has") {
 		t.Errorf("%+v", f)
 	}
 }
 
-// Marks of the earlier version do not depend on the registry. They count only if this registry can have set them.
-func TestFileMarkedByTheEarlierVersion(t *testing.T) {
+// Owner tags of the earlier version do not depend on the registry. They count only if this registry can have set them.
+func TestFileTaggedByTheEarlierVersion(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.newFixture(t)
-	marked := func(tenant string, req pipeline.Request) {
+	createTagged := func(tenant string, req pipeline.Request) {
 		t.Helper()
-		p.plant(t, tenant)
+		p.createBoundary(t, tenant)
 		p.raw(t, tenant, "PRAGMA application_id = "+earlierTag(req))
 	}
 	// A new request did not create the file, although another service may have one with this key.
 	req := request(t, "new")
-	marked("new", req)
+	createTagged("new", req)
 	if f := failedOutcome(t, r.decide(t, req), events.CauseBoundaryNotEmpty); len(f.LeftBehind) != 0 {
 		t.Errorf("%+v", f)
 	}
@@ -594,12 +594,12 @@ func TestFileMarkedByTheEarlierVersion(t *testing.T) {
 	failedOutcome(t, r.decide(t, req), events.CauseBoundaryNotEmpty)
 	// A crash left the file of an earlier attempt.
 	req = request(t, "crashed")
-	marked("crashed", req)
+	createTagged("crashed", req)
 	_, err := r.store.Claim(t.Context(), req, "crashed", pipeline.Limit{Attempts: 9, Lease: time.Nanosecond})
 	testkit.Must(t, err)
 	provisionedOutcome(t, r.decide(t, req))
 	if strconv.Itoa(p.ownerTag(t, "crashed")) == earlierTag(req) {
-		t.Error("it has the earlier version's mark")
+		t.Error("it has the earlier version's owner tag")
 	}
 	// It was provisioned for an earlier request.
 	req = request(t, "known")
@@ -608,12 +608,12 @@ func TestFileMarkedByTheEarlierVersion(t *testing.T) {
 	r.unregister(t, "known")
 	r.provision(t, "known")
 	if strconv.Itoa(p.ownerTag(t, "known")) == earlierTag(req) {
-		t.Error("it has the earlier version's mark")
+		t.Error("it has the earlier version's owner tag")
 	}
 }
 
 // No registry is created in the file of another service's tenant.
-func TestRegistryIsNotMadeInANeighboursFile(t *testing.T) {
+func TestRegistryIsNotCreatedInANeighboursFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	theirs := templated(t, p.url, "{tenant_id}/docex.db")
@@ -625,6 +625,6 @@ func TestRegistryIsNotMadeInANeighboursFile(t *testing.T) {
 	names, err := os.ReadDir(filepath.Dir(p.boundary("_docex_system_")))
 	testkit.Must(t, err)
 	if p.snapshot(t, "_docex_system_") != before || len(names) != 1 {
-		t.Errorf("the file was touched; beside it are %v", names)
+		t.Errorf("the file was touched; the directory contains %v", names)
 	}
 }

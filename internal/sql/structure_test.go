@@ -52,18 +52,18 @@ func TestTablesAreAsDefined(t *testing.T) {
 		slices.Sort(got)
 		for _, line := range got {
 			if _, found := slices.BinarySearch(want, line); !found {
-				t.Errorf("made but not defined: %s", line)
+				t.Errorf("created but not defined: %s", line)
 			}
 		}
 		for _, line := range want {
 			if _, found := slices.BinarySearch(got, line); !found {
-				t.Errorf("defined but not made: %s", line)
+				t.Errorf("defined but not created: %s", line)
 			}
 		}
 	})
 }
 
-func TestNothingThereDiffersInEverything(t *testing.T) {
+func TestMissingBoundaryDiffersInEverything(t *testing.T) {
 	t.Parallel()
 	got := sql.Compare(nil)
 	if len(got.Differences) != 11 || len(got.MissingIndexes) != 18 || got.Tables+got.Indexes != 0 {
@@ -90,7 +90,7 @@ func TestMissingPartsAreAdded(t *testing.T) {
 // mutation is a change to a finished tenant's structure, with the expected report.
 type mutation struct {
 	name string
-	do   []string // statements; on SQLite after the tables are made
+	do   []string // statements; on SQLite after the tables are created
 	edit [2]string
 	want string // in the message of SCHEMA_INVALID; otherwise
 	warn string // the index of the one warning
@@ -325,13 +325,13 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 			r.provision(t, tenant)
 			r.unregister(t, tenant)
 			p.raw(t, tenant, m.do...)
-			r.judge(t, tenant, m)
+			r.checkMutation(t, tenant, m)
 		})
 	}
 }
 
-// judge provisions into a mutated boundary, and checks that the difference is reported and nothing is changed.
-func (r fixture) judge(t *testing.T, tenant string, m mutation) {
+// checkMutation provisions into a mutated boundary, and checks that the difference is reported and nothing is changed.
+func (r fixture) checkMutation(t *testing.T, tenant string, m mutation) {
 	t.Helper()
 	before := r.snapshot(t, tenant)
 	if m.warn != "" {
@@ -342,9 +342,9 @@ func (r fixture) judge(t *testing.T, tenant string, m mutation) {
 		}
 		return
 	}
-	f := r.refuse(t, tenant, events.CauseSchemaInvalid)
+	f := r.expectFailure(t, tenant, events.CauseSchemaInvalid)
 	if !strings.Contains(f.Cause.Message, m.want) {
-		t.Errorf("says %q, want %q", f.Cause.Message, m.want)
+		t.Errorf("message %q, want %q", f.Cause.Message, m.want)
 	}
 	if f.Step.Number != 4 || !f.Replayable || len(f.LeftBehind) != 0 {
 		t.Errorf("%+v", f)
@@ -367,10 +367,10 @@ func TestStructureThatConflictsOnPostgres(t *testing.T) {
 		"type":      {"CREATE TYPE {b}docbasket AS (id varchar(36))", "table docbasket is missing"},
 		"transient": {"CREATE UNLOGGED TABLE {b}docbasket (id varchar(36) PRIMARY KEY)", "docbasket: UNLOGGED"},
 	} {
-		p.plant(t, tenant)
+		p.createBoundary(t, tenant)
 		p.raw(t, tenant, docbasket.is)
 		before := p.snapshot(t, tenant)
-		f := r.refuse(t, tenant, events.CauseSchemaInvalid)
+		f := r.expectFailure(t, tenant, events.CauseSchemaInvalid)
 		if f.Step.Number != 4 || !strings.Contains(f.Cause.Message, docbasket.want) || f.Attempts != 1 {
 			t.Errorf("%s: %+v", tenant, f)
 		}
@@ -536,31 +536,31 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 			if m.edit[0] != "" {
 				text = strings.Replace(tables, m.edit[0], m.edit[1], 1)
 				if text == tables {
-					t.Fatalf("there is no %q to edit", m.edit[0])
+					t.Fatalf("no table contains %q", m.edit[0])
 				}
 			}
-			p.plant(t, tenant)
+			p.createBoundary(t, tenant)
 			p.raw(t, tenant, text)
 			p.raw(t, tenant, m.do...)
-			r.judge(t, tenant, m)
+			r.checkMutation(t, tenant, m)
 		})
 	}
 }
 
 // The word CHECK alone is not a constraint.
-func TestCheckInACommentIsNone(t *testing.T) {
+func TestCheckInACommentIsNoConstraint(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
 	r := p.newFixture(t)
 	r.provision(t, "model")
 	tables := strings.Join(p.lines(t, "model", "SELECT sql FROM sqlite_schema WHERE type = 'table'"), ";\n")
-	p.plant(t, "noted")
+	p.createBoundary(t, "noted")
 	p.raw(t, "noted", strings.Replace(tables, "original_path VARCHAR(255)",
 		"/* no CHECK (x) */ \"original_path\" VARCHAR(255) DEFAULT 'CHECK (y)'", 1))
 	r.provision(t, "noted")
 }
 
-// A file that is in use in WAL mode is as good as any other.
+// A file that is in use in WAL mode is accepted.
 func TestExistingFileInWALMode(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)

@@ -43,8 +43,8 @@ func Logged(t *testing.T, from fmt.Stringer, message, attribute string) (value s
 	return value
 }
 
-// Logs waits until the log has every part. A fault may first be known without its reason, and is logged after /readyz
-// reports it.
+// Logs waits until the log has every part. A fault may first be detected without its reason, and is logged after
+// /readyz reports it.
 func Logs(t *testing.T, from fmt.Stringer, parts ...string) {
 	t.Helper()
 	for _, part := range parts {

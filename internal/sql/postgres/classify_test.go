@@ -49,18 +49,18 @@ func TestClasses(t *testing.T) {
 		}
 	}
 	if classify(nil) != nil {
-		t.Error("nothing wrong is no fault")
+		t.Error("nil is classified as a fault")
 	}
 }
 
 // A server's alert about a client certificate can be lost with the connection. The hint appears only for clients that
 // present one.
-func TestHungUpOnACertificate(t *testing.T) {
+func TestConnectionClosedAfterACertificate(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		certificates int
-		says         string
-	}{"shown": {1, "check sslcert and sslkey"}, "not shown": {0, ""}} {
+		hint         string
+	}{"with a certificate": {1, "check sslcert and sslkey"}, "without one": {0, ""}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -80,8 +80,8 @@ func TestHungUpOnACertificate(t *testing.T) {
 			config.TLSConfig.Certificates = make([]tls.Certificate, c.certificates)
 			_, err = pgconn.ConnectConfig(t.Context(), config)
 			var f *pipeline.Fault
-			if !errors.As(classify(err), &f) || f.Class != pipeline.Outage || !strings.Contains(f.Message, c.says) ||
-				(f.Message == "") != (c.says == "") {
+			if !errors.As(classify(err), &f) || f.Class != pipeline.Outage || !strings.Contains(f.Message, c.hint) ||
+				(f.Message == "") != (c.hint == "") {
 				t.Errorf("%v: %+v", err, f)
 			}
 		})
@@ -100,7 +100,7 @@ func TestErrorsOfAnIndex(t *testing.T) {
 		}
 	}
 	if permanent(classify(io.EOF)) || permanent(nil) {
-		t.Error("a lost connection is no index's error")
+		t.Error("a lost connection counts as an index's error")
 	}
 }
 
@@ -154,7 +154,7 @@ func TestCheckNamesEveryFault(t *testing.T) {
 		}
 	}
 	if strings.Contains(err.Error(), "hunter2") {
-		t.Error("it holds the password")
+		t.Error("it contains the password")
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // A durable commit waits at least for the disk and for the standby's disk, and until the standby has applied it if the
 // server is configured so. It also receives the server's warnings. The settings affect only its own transaction.
-func TestDurableCommitRaisesWhatIsWeaker(t *testing.T) {
+func TestDurableCommitRaisesWeakerSettings(t *testing.T) {
 	t.Parallel()
 	q, err := loadQueries("docex_system")
 	if err != nil {

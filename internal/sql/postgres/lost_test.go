@@ -10,7 +10,7 @@ import (
 )
 
 // A process id alone terminates no session: it may have been reused.
-func TestOnlyLostSessionsAreEnded(t *testing.T) {
+func TestOnlyLostSessionsAreTerminated(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Private(t)
 	store, err := Open(t.Context(), Config{
@@ -49,7 +49,7 @@ func TestOnlyLostSessionsAreEnded(t *testing.T) {
 	store.endLost(t.Context(), store.pool)
 	for _, c := range append(lost, other) {
 		if err := c.Ping(t.Context()); err != nil {
-			t.Errorf("it was ended: %v", err)
+			t.Errorf("it was terminated: %v", err)
 		}
 	}
 	for i, c := range lost {
@@ -58,13 +58,13 @@ func TestOnlyLostSessionsAreEnded(t *testing.T) {
 	store.endLost(t.Context(), store.pool)
 	for i, c := range lost {
 		if err := c.Ping(t.Context()); err == nil {
-			t.Errorf("the session with lock %d was not ended", keys[i])
+			t.Errorf("the session with lock %d was not terminated", keys[i])
 		}
 	}
 	if err := other.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if left := store.lost.snapshot(); len(left) != 0 {
-		t.Errorf("looked for again: %v", left)
+		t.Errorf("still listed as lost: %v", left)
 	}
 }

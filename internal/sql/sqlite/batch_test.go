@@ -18,23 +18,23 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// crowd holds the turn until all calls are pending, then runs them as one batch and returns their results.
-func crowd(t *testing.T, s *Store, calls ...func() error) []error {
+// runAsBatch blocks the leader until all calls are pending, so that they run as one batch, and returns their results.
+func runAsBatch(t *testing.T, s *Store, calls ...func() error) []error {
 	t.Helper()
 	s.leader <- struct{}{}
 	results := make([]error, len(calls))
 	var wg sync.WaitGroup
 	for i, call := range calls {
 		wg.Go(func() { results[i] = call() })
-		await(t, s, i+1)
+		awaitPending(t, s, i+1)
 	}
 	<-s.leader
 	wg.Wait()
 	return results
 }
 
-// await returns when n changes are pending.
-func await(t *testing.T, s *Store, n int) {
+// awaitPending returns when n changes are pending.
+func awaitPending(t *testing.T, s *Store, n int) {
 	t.Helper()
 	for t.Context().Err() == nil {
 		s.queue.mutex.Lock()
@@ -70,7 +70,7 @@ func tenants(t *testing.T, s *Store) string {
 }
 
 // Invariant 7: pending changes share one transaction, in which each can fail without the others.
-func TestThoseThatWaitShareACommit(t *testing.T) {
+func TestPendingChangesShareACommit(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	if err := register(t, ready(t, s, "first", "exists")); err != nil {
@@ -93,7 +93,7 @@ func TestThoseThatWaitShareACommit(t *testing.T) {
 		return syncDir(dir)
 	}
 	registering := func(b *build) func() error { return func() error { return register(t, b) } }
-	results := crowd(t, s,
+	results := runAsBatch(t, s,
 		registering(builds["a"]), registering(builds["taken"]), registering(builds["b"]), registering(builds["twin"]),
 		registering(late), func() error {
 			o, err := s.RecordFailure(t.Context(), failing.claim, pipeline.Failure{Outcome: pipeline.Outcome{ID: "failure"}})
@@ -126,23 +126,24 @@ func TestThoseThatWaitShareACommit(t *testing.T) {
 	}
 }
 
-func TestWhoIsStoppedWhileWaitingLeaves(t *testing.T) {
+// A caller whose context ends while its change is pending withdraws it.
+func TestPendingChangeIsWithdrawn(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	stays, leaves := ready(t, s, "1", "stays"), ready(t, s, "2", "leaves")
 	ctx, stop := context.WithCancelCause(t.Context())
-	told := errors.New("told to stop")
+	stopped := errors.New("stopped")
 	s.leader <- struct{}{}
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() { first <- register(t, stays) }()
-	await(t, s, 1)
+	awaitPending(t, s, 1)
 	go func() { second <- leaves.Register(ctx, tenantOf(leaves), outcomeOf(leaves)) }()
-	await(t, s, 2)
-	stop(told)
-	if err := <-second; !errors.Is(err, told) {
+	awaitPending(t, s, 2)
+	stop(stopped)
+	if err := <-second; !errors.Is(err, stopped) {
 		t.Error(err)
 	}
-	await(t, s, 1)
+	awaitPending(t, s, 1)
 	<-s.leader
 	if err := <-first; err != nil {
 		t.Error(err)
@@ -150,13 +151,13 @@ func TestWhoIsStoppedWhileWaitingLeaves(t *testing.T) {
 	if got := tenants(t, s); got != "stays" {
 		t.Errorf("registered: %s", got)
 	}
-	if err := s.write(ctx, &pendingChange{}); !errors.Is(err, told) { // it is not even queued
+	if err := s.write(ctx, &pendingChange{}); !errors.Is(err, stopped) { // it is not even queued
 		t.Error(err)
 	}
 }
 
 // A caller whose change is being written gets the result, even if its context ends.
-func TestWhoIsStoppedWhileWritingWaits(t *testing.T) {
+func TestChangeBeingWrittenIsNotWithdrawn(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	ctx, stop := context.WithCancel(t.Context())
@@ -167,7 +168,7 @@ func TestWhoIsStoppedWhileWritingWaits(t *testing.T) {
 	registering := func(b *build) func() error {
 		return func() error { return b.Register(ctx, tenantOf(b), outcomeOf(b)) }
 	}
-	results := crowd(t, s, registering(ready(t, s, "1", "a")), registering(ready(t, s, "2", "b")))
+	results := runAsBatch(t, s, registering(ready(t, s, "1", "a")), registering(ready(t, s, "2", "b")))
 	if ctx.Err() == nil || errors.Join(results...) != nil {
 		t.Error(results)
 	}
@@ -178,15 +179,15 @@ func TestWhoIsStoppedWhileWritingWaits(t *testing.T) {
 
 // A transaction that is not committed fails all its changes, also one that had already failed by itself. The files
 // stay, recognized as the requests' own, and the next attempts use them.
-func TestWhatIsNotDurableIsNotRegistered(t *testing.T) {
+func TestTenantIsRegisteredOnlyIfDurable(t *testing.T) {
 	t.Parallel()
-	ailing := errors.New("the disk is ailing")
-	for name, c := range map[string]struct{ ail, heal func(s *Store) error }{
+	errDisk := errors.New("disk fault")
+	for name, c := range map[string]struct{ inject, fix func(s *Store) error }{
 		"sync": {
 			func(s *Store) error {
 				s.syncDir = func(dir string) error {
 					if strings.HasSuffix(dir, "tenant_b") {
-						return ailing
+						return errDisk
 					}
 					return syncDir(dir)
 				}
@@ -207,7 +208,7 @@ func TestWhatIsNotDurableIsNotRegistered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := openStore(t)
-			if err := c.ail(s); err != nil {
+			if err := c.inject(s); err != nil {
 				t.Fatal(err)
 			}
 			builds := []*build{ready(t, s, "1", "a"), ready(t, s, "2", "b"), ready(t, s, "3", "c"), ready(t, s, "4", "A")}
@@ -215,7 +216,7 @@ func TestWhatIsNotDurableIsNotRegistered(t *testing.T) {
 			for _, b := range builds {
 				calls = append(calls, func() error { return register(t, b) })
 			}
-			for i, err := range crowd(t, s, calls...) {
+			for i, err := range runAsBatch(t, s, calls...) {
 				if err == nil || cause(err) != "" {
 					t.Errorf("%s: %v", builds[i].tenant, err)
 				}
@@ -223,7 +224,7 @@ func TestWhatIsNotDurableIsNotRegistered(t *testing.T) {
 			if got := tenants(t, s); got != "" {
 				t.Errorf("registered: %s", got)
 			}
-			if err := c.heal(s); err != nil {
+			if err := c.fix(s); err != nil {
 				t.Fatal(err)
 			}
 			for i, b := range builds[:3] {
@@ -250,14 +251,14 @@ func TestWhatIsNotDurableIsNotRegistered(t *testing.T) {
 
 // The directory entries of a file placed by a crashed attempt are durable before its tenant is registered, even if the
 // file itself needs no more work.
-func TestFileThatWasThereIsSynced(t *testing.T) {
+func TestExistingFileIsSynced(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
-	dead := ready(t, s, "1", "acme")
-	if err := dead.syncTemp(); err != nil {
+	crashed := ready(t, s, "1", "acme")
+	if err := crashed.syncTemp(); err != nil {
 		t.Fatal(err)
 	}
-	if err := dead.linkIntoPlace(); err != nil {
+	if err := crashed.linkIntoPlace(); err != nil {
 		t.Fatal(err)
 	}
 	var mutex sync.Mutex
@@ -277,7 +278,7 @@ func TestFileThatWasThereIsSynced(t *testing.T) {
 	}
 }
 
-// A change that panics releases the turn.
+// A change that panics does not block later changes.
 func TestPanicWhileWriting(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
@@ -296,7 +297,7 @@ func TestPanicWhileWriting(t *testing.T) {
 	fine := func() *pendingChange {
 		return &pendingChange{do: func(context.Context, *databasesql.Tx) error { return nil }}
 	}
-	crowd(t, s, call(fine()), call(failing), call(fine()))
+	runAsBatch(t, s, call(fine()), call(failing), call(fine()))
 	// The leader panics, and then the change's own caller, which repeats it.
 	if n := panics.Load(); n < 1 || n > 2 {
 		t.Errorf("%d panics, want one or two", n)

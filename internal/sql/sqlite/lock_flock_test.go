@@ -2,4 +2,4 @@
 
 package sqlite
 
-var otherLockings = map[string]locking{"flock": {lockWhole, isLockedWhole}}
+var otherLockMethods = map[string]lockMethod{"flock": {lockWhole, isLockedWhole}}

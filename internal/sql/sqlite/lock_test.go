@@ -7,23 +7,23 @@ import (
 	"testing"
 )
 
-// lockings are the locks of this system, and those of other systems that work here too.
-func lockings() map[string]locking {
-	all := map[string]locking{"this system": {lock, isLocked}}
-	maps.Copy(all, otherLockings)
+// lockMethods are the locks of this system, and those of other systems that work here too.
+func lockMethods() map[string]lockMethod {
+	all := map[string]lockMethod{"this system": {lock, isLocked}}
+	maps.Copy(all, otherLockMethods)
 	return all
 }
 
-type locking struct {
+type lockMethod struct {
 	lock     func(*os.File) error
 	isLocked func(*os.File) (bool, error)
 }
 
 // A file is locked as long as its creator lives, also for other workers of the same process. Testing for the lock
-// neither takes it nor keeps others from taking it.
-func TestLockTellsTheLivingFromTheDead(t *testing.T) {
+// neither takes it nor prevents others from taking it.
+func TestFileIsLockedWhileItsCreatorLives(t *testing.T) {
 	t.Parallel()
-	for name, l := range lockings() {
+	for name, l := range lockMethods() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), buildingPrefix+"x")
@@ -41,21 +41,21 @@ func TestLockTellsTheLivingFromTheDead(t *testing.T) {
 					t.Errorf("%s: %v, %v", when, got, err)
 				}
 			}
-			maker, one, other := open(), open(), open()
+			creator, one, other := open(), open(), open()
 			expect(one, false, "before it is locked")
-			expect(other, false, "while another asks too")
-			if err := l.lock(maker); err != nil { // the testers have not closed the file yet
+			expect(other, false, "while another worker tests it too")
+			if err := l.lock(creator); err != nil { // the testers have not closed the file yet
 				t.Fatal(err)
 			}
 			expect(one, true, "while it is locked")
-			expect(other, true, "while it is locked, once more")
+			expect(other, true, "while it is locked, for another worker")
 			if content, err := os.ReadFile(path); err != nil || len(content) != 0 {
 				t.Errorf("it cannot be read: %v", err)
 			}
-			if err := maker.Close(); err != nil {
+			if err := creator.Close(); err != nil {
 				t.Fatal(err)
 			}
-			expect(one, false, "after its maker has ended")
+			expect(one, false, "after its creator has closed it")
 		})
 	}
 }

@@ -1,3 +1,3 @@
 package sqlite
 
-var otherLockings map[string]locking
+var otherLockMethods map[string]lockMethod

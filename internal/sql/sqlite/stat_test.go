@@ -7,7 +7,7 @@ func TestStat(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	if stat := s.Stat(); stat.InUse != 0 || stat.MaxOpenConnections != 4 || stat.Idle != stat.OpenConnections || stat.Idle < 1 {
-		t.Errorf("at rest: %+v", stat)
+		t.Errorf("idle: %+v", stat)
 	}
 	reading, err := s.readDB.Conn(t.Context())
 	if err != nil {

@@ -50,10 +50,10 @@ func TestPragmas(t *testing.T) {
 		from queryRower
 		want map[string]string
 	}{
-		"durable": {s.syncDB, map[string]string{
+		"sync": {s.syncDB, map[string]string{
 			"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000",
 		}},
-		"lax": {s.asyncDB, map[string]string{
+		"async": {s.asyncDB, map[string]string{
 			"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000",
 		}},
 		"reads": {s.readDB, map[string]string{"journal_mode": "wal", "query_only": "1", "busy_timeout": "5000"}},
@@ -99,16 +99,16 @@ func TestClasses(t *testing.T) {
 		want pipeline.Class
 		code events.CauseCode
 	}{
-		"no right":  {denied, pipeline.Permanent, events.CausePermissionDenied},
+		"no access": {denied, pipeline.Permanent, events.CausePermissionDenied},
 		"not owner": {fmt.Errorf("x: %w", syscall.EPERM), pipeline.Permanent, events.CausePermissionDenied},
 		"disk full": {&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, pipeline.Outage, ""},
 		"read-only": {syscall.EROFS, pipeline.Transient, ""},
 		"too many":  {syscall.EMFILE, pipeline.Outage, ""},
 		"taken":     {fs.ErrExist, pipeline.Transient, ""},
-		"gone":      {fs.ErrNotExist, pipeline.Transient, ""},
+		"missing":   {fs.ErrNotExist, pipeline.Transient, ""},
 		"unknown":   {errors.New("x"), pipeline.Transient, ""},
 		"no row":    {databasesql.ErrNoRows, pipeline.Transient, ""},
-		"already said": {
+		"already classified": {
 			fmt.Errorf("x: %w", pipeline.Permanentf(events.CauseSchemaInvalid, "y")), pipeline.Permanent,
 			events.CauseSchemaInvalid,
 		},
@@ -119,10 +119,10 @@ func TestClasses(t *testing.T) {
 		}
 	}
 	if classify(nil) != nil || registryFault(nil) != nil {
-		t.Error("nothing wrong is no fault")
+		t.Error("nil is classified as a fault")
 	}
-	settled := &pipeline.AlreadyDecidedError{}
-	if err := classify(settled); !errors.Is(err, settled) {
+	decided := &pipeline.AlreadyDecidedError{}
+	if err := classify(decided); !errors.Is(err, decided) {
 		t.Error(err)
 	}
 }

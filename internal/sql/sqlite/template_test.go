@@ -67,8 +67,8 @@ func register(t *testing.T, b *build) error {
 	return b.Register(t.Context(), tenantOf(b), outcomeOf(b))
 }
 
-// Invariant 6: apart from the mark, a file from the template is identical to one that the statements build.
-func TestTemplateIsWhatTheStatementsMake(t *testing.T) {
+// Invariant 6: apart from the owner tag, a file from the template is identical to one that the statements build.
+func TestTemplateEqualsWhatTheStatementsCreate(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	copied := ready(t, s, "1", "copied")
@@ -103,7 +103,7 @@ func TestTemplateIsWhatTheStatementsMake(t *testing.T) {
 		t.Errorf("the schemas differ:\n%q\n%q", a, b)
 	}
 	a, b := content(t, copied.path), content(t, stated.path)
-	// Except for the mark, and for the change counter, which is stored twice:
+	// Except for the owner tag, and for the change counter, which is stored twice:
 	// https://www.sqlite.org/fileformat.html#the_database_header
 	for _, file := range [][]byte{a, b} {
 		clear(file[applicationID : applicationID+4])
@@ -141,10 +141,10 @@ func schemaOf(t *testing.T, path string) (all []string) {
 	return all
 }
 
-// The lock of a file under construction is seen by other workers of this process and by an older program, which asks
-// SQLite for the write lock. Checking it does not release it. Files of an older program, which are in a SQLite
-// transaction, are seen as locked too.
-func TestFileUnderConstructionLooksAlive(t *testing.T) {
+// A file under construction is locked for other workers of this process, and for an older program, which requests the
+// write lock from SQLite. A check does not release the lock. Files of an older program, which are in a SQLite
+// transaction, count as locked too.
+func TestFileUnderConstructionIsLocked(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	b := begun(t, s, "1", "acme")
@@ -163,36 +163,36 @@ func TestFileUnderConstructionLooksAlive(t *testing.T) {
 		}
 		return err != nil
 	}
-	alive := func() {
+	expectLocked := func() {
 		t.Helper()
 		for range 2 {
 			if is, err := locked(b.temp.Name()); !is || err != nil {
-				t.Errorf("a file under construction looks dead (%v)", err)
+				t.Errorf("a file under construction is not locked (%v)", err)
 			}
 			if !busy(b.temp.Name()) {
-				t.Error("a file under construction looks dead to SQLite")
+				t.Error("a file under construction is not locked for SQLite")
 			}
 		}
 	}
-	alive()
+	expectLocked()
 	if err := b.CreateTables(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	alive()
+	expectLocked()
 	if _, err := b.Inspect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	alive()
+	expectLocked()
 	name := b.temp.Name()
 	if err := os.Link(name, s.Root+"/dead"); err != nil {
 		t.Fatal(err)
 	}
 	b.Close(t.Context())
 	if is, err := locked(s.Root + "/dead"); is || err != nil {
-		t.Errorf("a dead file looks alive (%v)", err)
+		t.Errorf("the file of a closed attempt is locked (%v)", err)
 	}
 	if busy(s.Root + "/dead") {
-		t.Error("a dead file looks alive to SQLite")
+		t.Error("the file of a closed attempt is locked for SQLite")
 	}
 	older, err := open(s.Root+"/dead", "rw", 0)
 	if err != nil {
@@ -205,12 +205,12 @@ func TestFileUnderConstructionLooksAlive(t *testing.T) {
 	}
 	defer tx.Rollback()
 	if is, err := locked(s.Root + "/dead"); !is || err != nil {
-		t.Errorf("an older program's file looks dead (%v)", err)
+		t.Errorf("an older program's file is not locked (%v)", err)
 	}
 }
 
 // Step 4 inspects the file, not the template.
-func TestTemplateIsNotBelieved(t *testing.T) {
+func TestInspectReadsTheFile(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	for name, c := range map[string]struct{ do, want string }{
@@ -249,12 +249,12 @@ func TestTemplateIsNotBelieved(t *testing.T) {
 	}
 }
 
-// A difference in any byte, and the mark of another request, are detected.
-func TestTemplateIsComparedToTheByte(t *testing.T) {
+// A difference in any byte, and the owner tag of another request, are detected.
+func TestTemplateComparisonCoversEveryByte(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	b := ready(t, s, "1", "acme")
-	is := func() bool {
+	equal := func() bool {
 		t.Helper()
 		info, err := b.temp.Stat()
 		if err != nil {
@@ -272,14 +272,14 @@ func TestTemplateIsComparedToTheByte(t *testing.T) {
 		if _, err := b.temp.ReadAt(was, at); err != nil {
 			t.Fatal(err)
 		}
-		if !is() {
-			t.Fatalf("what was written is not found, before byte %d is changed", at)
+		if !equal() {
+			t.Fatalf("the file differs before byte %d is changed", at)
 		}
 		if _, err := b.temp.WriteAt([]byte{was[0] ^ 1}, at); err != nil {
 			t.Fatal(err)
 		}
-		if is() {
-			t.Errorf("byte %d differs, and nobody has seen it", at)
+		if equal() {
+			t.Errorf("a difference in byte %d is not detected", at)
 		}
 		if _, err := b.temp.WriteAt(was, at); err != nil {
 			t.Fatal(err)
@@ -289,36 +289,36 @@ func TestTemplateIsComparedToTheByte(t *testing.T) {
 		if err := b.temp.Truncate(length); err != nil {
 			t.Fatal(err)
 		}
-		if is() {
-			t.Errorf("a file of %d bytes is taken for one of %d", length, size)
+		if equal() {
+			t.Errorf("a file of %d bytes equals one of %d", length, size)
 		}
 	}
 }
 
-// BenchmarkInspect is step 4: of a new file, and of an existing one, where SQLite reads everything.
+// BenchmarkInspect measures step 4 for a new file, and for an existing one, which SQLite reads completely.
 func BenchmarkInspect(b *testing.B) {
-	made, err := newTemplate(b.Context())
+	finished, err := newTemplate(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	const mark = 42
+	const tag = 42
 	file, err := os.Create(b.TempDir() + "/docex.db")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = file.Close() }()
-	if err := made.write(file, mark); err != nil {
+	if err := finished.write(file, tag); err != nil {
 		b.Fatal(err)
 	}
 	b.Run("new", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if same, err := made.isIn(file, int64(len(made.content)), mark); !same || err != nil {
+			if same, err := finished.isIn(file, int64(len(finished.content)), tag); !same || err != nil {
 				b.Fatal(same, err)
 			}
 		}
 	})
-	b.Run("there", func(b *testing.B) {
+	b.Run("existing", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			err := read(b.Context(), file.Name(), immutable, func(tx *databasesql.Tx) error {
