@@ -3,7 +3,8 @@ package events
 // CauseCode is the machine-readable reason of a failure.
 type CauseCode string
 
-// The cause codes. All but CauseAttemptsExhausted are decided on the first delivery.
+// The cause codes, those of the request first. All but CauseAttemptsExhausted, which stays the last, are decided on the
+// first delivery.
 const (
 	CauseUndecodableEvent     CauseCode = "UNDECODABLE_EVENT"      // not a CloudEvent
 	CauseUnsupportedEventType CauseCode = "UNSUPPORTED_EVENT_TYPE" // a CloudEvent of another type

@@ -109,7 +109,7 @@ func TestCompletionWithoutServers(t *testing.T) {
 	}
 }
 
-// Cobra writes the scripts; the causes are those of the contract.
+// Cobra writes the scripts.
 func TestCompletionScripts(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
@@ -123,10 +123,4 @@ func TestCompletionScripts(t *testing.T) {
 		testkit.Equal(t, "exit code", code, 2)
 		testkit.Equal(t, "stdout", stdout, "")
 	}
-	schema, err := events.Schemas.ReadFile("schemas/" + events.TypeProvisioningFailed + ".schema.json")
-	testkit.Must(t, err)
-	for _, code := range causeCodes() {
-		testkit.Contains(t, "the schema", string(schema), `"`+code+`"`)
-	}
-	testkit.Equal(t, "causes", len(causeCodes()), 11)
 }

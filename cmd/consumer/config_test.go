@@ -8,12 +8,12 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-func TestDefaults(t *testing.T) {
+func TestConfigDefaults(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := command(t, nil, "config")
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Equal(t, "stderr", stderr, "")
-	for name, want := range map[string]string{ // the contract, section 6
+	for name, want := range map[string]string{
 		"NATS_URL": "", "NATS_CREDS": "", "NATS_TLS_CA": "", "NATS_TLS_CERT": "", "NATS_TLS_KEY": "",
 		"NATS_EMBEDDED_ADDR": "127.0.0.1:4222", "NATS_EMBEDDED_DIR": "storage/nats",
 		"NATS_REPLICAS": "1", "NATS_MANAGE_STREAMS": "true",

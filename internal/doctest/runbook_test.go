@@ -3,6 +3,7 @@ package doctest
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,22 @@ func TestRunbookCauses(t *testing.T) {
 	t.Parallel()
 	if diff := cmp.Diff(causeCodes(), titles(read(t, runbookPath).section("Causes", 3))); diff != "" {
 		t.Errorf("sections of %s below Causes are not the cause codes:\n%s", runbookPath, diff)
+	}
+}
+
+// The table of causes for clients has every cause.
+func TestClientsCauses(t *testing.T) {
+	t.Parallel()
+	const path = "docs/clients.md"
+	source, err := os.ReadFile(filepath.Join(root, path))
+	testkit.Must(t, err)
+	_, section, _ := strings.Cut(string(source), "\n## When a request fails\n")
+	var codes []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[A-Z_, `]+`) \\|").FindAllStringSubmatch(section, -1) {
+		codes = append(codes, strings.Split(strings.ReplaceAll(row[1], "`", ""), ", ")...)
+	}
+	if diff := cmp.Diff(causeCodes(), codes); diff != "" {
+		t.Errorf("the table of %s is not the cause codes:\n%s", path, diff)
 	}
 }
 

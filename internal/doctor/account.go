@@ -49,7 +49,7 @@ func checkAccount(info *jetstream.AccountInfo) Finding {
 	if len(tiers) == 0 {
 		tiers = map[string]jetstream.Tier{"": info.Tier}
 	}
-	worst, said := 0.0, "no limit on what the account stores"
+	worst, summary := 0.0, "no limit on what the account stores"
 	for tier, t := range tiers {
 		if t.Limits.MaxStore <= 0 {
 			continue
@@ -58,16 +58,16 @@ func checkAccount(info *jetstream.AccountInfo) Finding {
 		used := max(t.Store, t.ReservedStore)
 		if share := float64(used) / float64(limit); share >= worst {
 			worst = share
-			said = strings.TrimSpace(fmt.Sprintf("the account stores or reserves %s of %s %s", byteCount(used), byteCount(limit),
+			summary = strings.TrimSpace(fmt.Sprintf("the account stores or reserves %s of %s %s", byteCount(used), byteCount(limit),
 				tier))
 		}
 	}
 	const hint = "raise the account's max_file, or store less: limits of other streams, nats stream purge"
 	switch {
 	case worst >= full:
-		return fault(name, hint, "%s: publishers and this program are refused, or will be soon", said)
+		return fault(name, hint, "%s: publishers and this program are refused, or will be soon", summary)
 	case worst >= nearlyFull:
-		return warning(name, hint, "%s", said)
+		return warning(name, hint, "%s", summary)
 	}
-	return ok(name, "%s", said)
+	return ok(name, "%s", summary)
 }

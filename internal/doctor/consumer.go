@@ -115,18 +115,18 @@ func checkAge(q handler.Queue, now time.Time) Finding {
 		return ok(name, "all requests are settled")
 	}
 	age := q.Age(now).Round(time.Second)
-	said := fmt.Sprintf("%d are not settled, the oldest for %s", q.Lag(), age)
+	summary := fmt.Sprintf("%d are not settled, the oldest for %s", q.Lag(), age)
 	if q.MaxAge <= 0 {
-		return ok(name, "%s", said)
+		return ok(name, "%s", summary)
 	}
-	said += fmt.Sprintf("; dropped after %s", q.MaxAge)
+	summary += fmt.Sprintf("; dropped after %s", q.MaxAge)
 	const hint = "check that the service takes requests (consumer_service, /readyz, its log); start more replicas, or " +
 		"raise CONCURRENCY"
 	switch share := float64(age) / float64(q.MaxAge); {
 	case share >= 0.9:
-		return fault(name, hint, "%s: requests are about to be lost", said)
+		return fault(name, hint, "%s: requests are about to be lost", summary)
 	case share >= 0.5:
-		return warning(name, hint, "%s", said)
+		return warning(name, hint, "%s", summary)
 	}
-	return ok(name, "%s", said)
+	return ok(name, "%s", summary)
 }

@@ -27,7 +27,8 @@ type Finding struct {
 	Hint    string `json:"hint,omitempty"` // what to do: commands, SQL or a sentence, one a line
 }
 
-// Names lists all checks in display order. docs/doctor.md explains each.
+// Names lists all checks in display order. docs/doctor.md explains each; checks of one server, such as postgresChecks,
+// run in this order.
 var Names = slices.Concat(
 	[]string{
 		"database", "database_version", "database_pooler", "database_writable", "database_rights", "registry_rights",

@@ -22,7 +22,7 @@ const (
 // postgresCheck judges one aspect of the server.
 type postgresCheck func(c config.Config, v postgres.ServerInfo) Finding
 
-// postgresChecks run on every server.
+// postgresChecks run on every server, in the order of [Names].
 var postgresChecks = []postgresCheck{
 	checkVersion, checkPooler, checkWritable, checkDatabaseRights, checkRegistryRights, checkDurability, checkStandby,
 	checkEncoding, checkLocks, checkConnections, checkNeighbours,
@@ -41,8 +41,8 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 		return []Finding{found}, false
 	}
 	checks = append(checks, ok(name, "PostgreSQL %s, database %s, role %s", v.Release, v.Database, v.Role))
-	for _, look := range postgresChecks {
-		checks = append(checks, look(c, v))
+	for _, check := range postgresChecks {
+		checks = append(checks, check(c, v))
 	}
 	if c.Prepared > 0 {
 		checks = append(checks, checkEventTriggers(v))
@@ -197,8 +197,8 @@ func checkEncoding(_ config.Config, v postgres.ServerInfo) Finding {
 	return ok(name, "UTF8")
 }
 
-// builders is how many transactions build at the same time in one replica.
-func builders(c config.Config) int64 {
+// concurrentBuilds is how many transactions build at the same time in one replica.
+func concurrentBuilds(c config.Config) int64 {
 	n := int64(c.Concurrency)
 	if c.Prepared > 0 {
 		n++
@@ -209,23 +209,23 @@ func builders(c config.Config) int64 {
 func checkLocks(c config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_locks"
 	slots := v.LocksPerTransaction * (v.Connections + v.PreparedTransactions)
-	need := builders(c) * locksPerTenant
-	said := fmt.Sprintf("each replica needs %d of the server's %d lock slots", need, slots)
+	need := concurrentBuilds(c) * locksPerTenant
+	summary := fmt.Sprintf("each replica needs %d of the server's %d lock slots", need, slots)
 	// Twice the need: other replicas and sessions share the slots.
 	hint := fmt.Sprintf("ALTER SYSTEM SET max_locks_per_transaction = %d; -- and restart the server; or lower CONCURRENCY",
 		max(2*need/max(v.Connections+v.PreparedTransactions, 1)+1, v.LocksPerTransaction))
 	switch {
 	case need > slots:
-		return fault(name, hint, "%s: requests run out of them (53200) and are retried until they fail", said)
+		return fault(name, hint, "%s: requests run out of them (53200) and are retried until they fail", summary)
 	case 2*need > slots:
-		return warning(name, hint, "%s, more than half: a second replica, or a dump, may find none left", said)
+		return warning(name, hint, "%s, more than half: a second replica, or a dump, may find none left", summary)
 	}
-	return ok(name, "%s", said)
+	return ok(name, "%s", summary)
 }
 
 func checkConnections(c config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_connections"
-	need := builders(c) + 1
+	need := concurrentBuilds(c) + 1
 	available := v.Connections - v.Reserved - v.Total
 	if v.RoleLimit >= 0 {
 		available = min(available, v.RoleLimit-v.ByRole)
@@ -234,17 +234,17 @@ func checkConnections(c config.Config, v postgres.ServerInfo) Finding {
 		available = min(available, v.DatabaseLimit-v.InDatabase)
 	}
 	available = max(available, 0)
-	said := fmt.Sprintf("each replica needs %d; the service has %d now and can get %d more", need, v.Ours, available)
+	summary := fmt.Sprintf("each replica needs %d; the service has %d now and can get %d more", need, v.Ours, available)
 	hint := "lower CONCURRENCY, or raise what limits it: max_connections (%d, of which %d are reserved and %d in use), " +
 		"ALTER ROLE … CONNECTION LIMIT (%s), ALTER DATABASE … CONNECTION LIMIT (%s)"
 	hint = fmt.Sprintf(hint, v.Connections, v.Reserved, v.Total, limited(v.RoleLimit), limited(v.DatabaseLimit))
 	switch have := v.Ours + available; {
 	case have < 2: // one to work and one to probe the database
-		return fault(name, hint, "%s: it cannot work", said)
+		return fault(name, hint, "%s: it cannot work", summary)
 	case have < need:
-		return warning(name, hint, "%s: when all workers are busy, they wait for connections", said)
+		return warning(name, hint, "%s: when all workers are busy, they wait for connections", summary)
 	}
-	return ok(name, "%s", said)
+	return ok(name, "%s", summary)
 }
 
 func limited(n int64) string {

@@ -127,25 +127,25 @@ func checkFileSystem(name string, d disk) Finding {
 // checkSpace judges the free space. size is the size of one tenant in bytes, or 0 where it is unknown.
 func checkSpace(name string, d disk, size int64) Finding {
 	const hint = "make room, or move the directory to a larger disk"
-	said := fmt.Sprintf("%s free", byteCount(d.free))
+	summary := fmt.Sprintf("%s free", byteCount(d.free))
 	few := false
 	if size > 0 {
 		fit := d.free / uint64(size)
 		if d.known {
 			fit = min(fit, d.files/2) // a directory and a file
 		}
-		said += fmt.Sprintf(", %d more tenants without rows", fit)
+		summary += fmt.Sprintf(", %d more tenants without rows", fit)
 		if few = fit < leastTenants; fit == 0 {
-			return fault(name, hint, "%s: no tenant fits", said)
+			return fault(name, hint, "%s: no tenant fits", summary)
 		}
 	}
 	switch {
 	case d.free < spareSpaceFatal:
-		return fault(name, hint, "%s: practically full", said)
+		return fault(name, hint, "%s: practically full", summary)
 	case d.free < leastSpace || few:
-		return warning(name, hint, "%s", said)
+		return warning(name, hint, "%s", summary)
 	}
-	return ok(name, "%s", said)
+	return ok(name, "%s", summary)
 }
 
 // byteCount formats a number of bytes for people.

@@ -53,8 +53,8 @@ func checkContract(c config.Config, name, what string, there bool, err error, ed
 }
 
 // filling is how full a stream is by the limit that it is nearest to, and that limit as text.
-func filling(info *jetstream.StreamInfo) (share float64, said string) {
-	said = "no limit on size or number"
+func filling(info *jetstream.StreamInfo) (share float64, summary string) {
+	summary = "no limit on size or number"
 	for _, limit := range []struct {
 		name      string
 		used      uint64
@@ -69,43 +69,43 @@ func filling(info *jetstream.StreamInfo) (share float64, said string) {
 		}
 		if s := float64(limit.used) / float64(limit.most); s >= share {
 			share = s
-			said = fmt.Sprintf("%s of %s (%s)", limit.formatted(limit.used), limit.formatted(uint64(limit.most)), limit.name)
+			summary = fmt.Sprintf("%s of %s (%s)", limit.formatted(limit.used), limit.formatted(uint64(limit.most)), limit.name)
 		}
 	}
-	return share, said
+	return share, summary
 }
 
 // checkRoom checks the stream of requests, which refuses new ones when it is full. Served requests stay in it until
 // they reach its maximum age.
 func checkRoom(stream handler.StreamStatus) Finding {
 	const name = "requests_room"
-	share, said := filling(stream.Info)
+	share, summary := filling(stream.Info)
 	hint := "nats stream edit " + stream.Name + " --max-bytes=-1 --max-msgs=-1 # or larger; served requests stay for " +
 		stream.Info.Config.MaxAge.String()
 	switch {
 	case share >= full:
-		return fault(name, hint, "%s: publishers are refused, or will be soon", said)
+		return fault(name, hint, "%s: publishers are refused, or will be soon", summary)
 	case share >= nearlyFull:
-		return warning(name, hint, "%s: publishers are refused once it is full", said)
+		return warning(name, hint, "%s: publishers are refused once it is full", summary)
 	}
-	return ok(name, "%s", said)
+	return ok(name, "%s", summary)
 }
 
 // checkRetention checks streams that drop the oldest messages when they are full, read or not.
 func checkRetention(name string, stream handler.StreamStatus) Finding {
-	share, said := filling(stream.Info)
+	share, summary := filling(stream.Info)
 	age := stream.Info.Config.MaxAge
 	hint := "nats stream edit " + stream.Name + " --max-bytes=-1 --max-msgs=-1 --max-age=90d # or larger"
 	switch {
 	case share >= nearlyFull:
-		return warning(name, hint, "%s: once it is full the oldest messages are dropped, read or not", said)
+		return warning(name, hint, "%s: once it is full the oldest messages are dropped, read or not", summary)
 	case age > 0 && age < briefRetention:
 		return warning(name, hint,
 			"messages older than %s are dropped: a subscriber that is offline for longer misses them", age)
 	case age > 0:
-		return ok(name, "%s, kept for %s", said, age)
+		return ok(name, "%s, kept for %s", summary, age)
 	}
-	return ok(name, "%s, kept for ever", said)
+	return ok(name, "%s, kept for ever", summary)
 }
 
 // checkReplicas checks leaders and replicas of the streams and the consumer.

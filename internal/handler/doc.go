@@ -12,8 +12,8 @@
 //  1. A request is acknowledged only after the stream of outcomes has confirmed its outcome (PubAck). A failure has
 //     three steps: the dead letter is confirmed, then the outcome, and only then is the request terminated. A crash in
 //     between repeats what was not confirmed and loses nothing.
-//  2. The process holds two messages for each worker, no more: while one is built, the one before it is published and
-//     acknowledged, and the one after it is claimed. No other message waits and ages in this process.
+//  2. The process holds two messages for each worker, no more: one whose tenant is built, and one that is either
+//     claimed or being published and acknowledged. No other message waits and ages in this process.
 //  3. While a worker holds a message it extends the ack deadline (InProgress) three times per AckWait.
 //  4. A message that cannot be decoded is treated like any failure: dead letter, failed event, terminate.
 //  5. The verdict of [pipeline.Settle] alone decides what happens to a message.

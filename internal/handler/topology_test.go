@@ -46,7 +46,7 @@ func Contains(t *testing.T, what string, err error, parts ...string) {
 	}
 }
 
-// The contract, section 1.
+// The streams and the consumer have the settings of docs/delivery.md and docs/asyncapi.yaml.
 func TestEnsureFollowsTheContract(t *testing.T) {
 	js := bare(t)
 	_, err := managed.Ensure(t.Context(), js)

@@ -9,7 +9,7 @@ import (
 
 const (
 	barWidth = 1000 // in units of the drawing
-	colors   = 5    // of steps; they repeat after the last
+	colors   = 5    // --s1 to --s5 of page.css; step 6 has the colour of step 1
 	maxSteps = 12   // that are drawn
 )
 

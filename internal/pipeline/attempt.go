@@ -31,14 +31,14 @@ func newAttempt(j *Job) *Attempt {
 	return &Attempt{Job: j, started: j.p.Now()}
 }
 
-// run runs the steps. The build opens after step 0 has passed. A panic anywhere becomes this attempt's error; end still
-// closes what is open.
+// run runs the steps. The build opens after step 0 has passed. A panic anywhere becomes this attempt's error;
+// closeBuild still closes what is open.
 func (a *Attempt) run(ctx context.Context) (err error) {
 	defer a.recovered(ctx, "the attempt", &err)
 	for number := range a.p.Steps {
 		a.step = number
 		if a.build == nil && number > 0 { // step 0 touches nothing
-			if err := a.begin(ctx); err != nil {
+			if err := a.openBuild(ctx); err != nil {
 				return err
 			}
 		}
@@ -49,9 +49,9 @@ func (a *Attempt) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// begin opens the build once a worker is free. The request waits here after its claim and step 0, so that no worker
-// spends time on those.
-func (a *Attempt) begin(ctx context.Context) (err error) {
+// openBuild opens the build once a worker is free. The request waits here after its claim and step 0, so that no
+// worker spends time on those.
+func (a *Attempt) openBuild(ctx context.Context) (err error) {
 	waiting := a.p.Now()
 	if err := a.p.acquire(ctx, a.p.building, 1); err != nil {
 		return err
@@ -69,9 +69,9 @@ func (a *Attempt) begin(ctx context.Context) (err error) {
 	return err
 }
 
-// end closes the build, if there is one, and releases the worker. It returns what exists now that did not before. A
-// panic is only logged, because the result of the attempt is already known.
-func (a *Attempt) end(ctx context.Context) (leftBehind []string) {
+// closeBuild closes the build, if there is one, and releases the worker. It returns what exists now that did not
+// before. A panic is only logged, because the result of the attempt is already known.
+func (a *Attempt) closeBuild(ctx context.Context) (leftBehind []string) {
 	if a.build == nil {
 		return nil
 	}

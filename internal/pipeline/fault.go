@@ -30,7 +30,7 @@ type Fault struct {
 	DriverCode string           // SQLSTATE or driver code, empty where there is none
 	Shared     bool             // met in what all requests share: registry, ledger, pool, connection
 	Lost       bool             // the connection was lost, or a commit not confirmed: never charged to a request
-	Waited     bool             // a wait ended without success: for a lock, or for the end of a statement
+	TimedOut   bool             // a wait ended without success: for a lock, or for the end of a statement
 	Err        error            // the original, may be nil
 }
 
@@ -46,11 +46,10 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// isDoubtful reports whether the fault may affect all requests although it looks like this request's own. A fault that
-// this program found itself, without an underlying error, is not doubtful. Neither is a missing permission: its fix is
-// known. A structure that differs from the definition is doubtful: something may alter every boundary after its
-// creation.
-func (f *Fault) isDoubtful() bool {
+// needsRehearsal reports whether the fault may affect all requests although it looks like this request's own. A fault
+// that this program found itself, without an underlying error, cannot. Neither can a missing permission: its fix is
+// known. A structure that differs from the definition can: something may alter every boundary after its creation.
+func (f *Fault) needsRehearsal() bool {
 	return f.Class != Outage && (f.Code == events.CauseSchemaInvalid || f.Err != nil && (f.Class == Transient || f.Shared))
 }
 

@@ -30,7 +30,7 @@ func TestAttemptAfterAVanishedOneRunsInIsolation(t *testing.T) {
 			return nil
 		}
 		b.config.Limit.Attempts = 10
-		b.config.Steps[5].Run = func(context.Context, *Attempt) error { return nil } // otherwise the others would be decided
+		b.config.Steps[len(b.config.Steps)-1].Run = func(context.Context, *Attempt) error { return nil } // otherwise the others would be decided
 		p := b.provisioner(t)
 		begin := func(r Request) { go p.Job(r).Run(t.Context()) }
 		claims := func() (n int) {

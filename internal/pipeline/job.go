@@ -85,7 +85,7 @@ func (j *Job) Run(ctx context.Context) (result Decision) {
 	}
 	a := newAttempt(j)
 	err = a.run(ctx)
-	leftBehind := a.end(ctx)
+	leftBehind := a.closeBuild(ctx)
 	result = j.finish(ctx, a, err, leftBehind)
 	j.p.Observer.AttemptEnded(attemptResult(result.Verdict, err))
 	return result

@@ -84,13 +84,13 @@ func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery strin
 	}
 	cause := events.Cause{Code: events.CauseUndecodableEvent, Message: why.Error()}
 	outcome, err := encode(events.NewProvisioningFailed(envelope, events.ProvisioningFailed{
-		Step: events.Step{Name: validateName}, Cause: cause,
+		Step: events.Step{Name: validateRequestName}, Cause: cause,
 		Attempts: 1, Replay: m.Replay, DeadLetter: deadLetter(key),
 	}))
 	if err == nil {
 		outcome, err = p.Database.Reject(ctx, Rejection{
 			Key: key, Message: m, DeliveryID: delivery,
-			Failure: Failure{Step: validateName, Cause: cause, Outcome: outcome},
+			Failure: Failure{Step: validateRequestName, Cause: cause, Outcome: outcome},
 		})
 	}
 	if err == nil {

@@ -8,6 +8,8 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/google/go-cmp/cmp"
 
 	"example.com/tenant-provisioner/events"
 )
@@ -98,11 +101,14 @@ func TestEachStepLogsItsNumber(t *testing.T) {
 		success(t, b.run(t))
 		for number, s := range b.config.Steps {
 			for _, end := range []string{"…", "done"} {
-				line := fmt.Sprintf("Step %d/6: %s %s", number, s.Name, end)
-				if strings.Count(b.log.String(), line) != 1 {
-					t.Errorf("no line %q in\n%s", line, b.log.String())
+				line := fmt.Sprintf("Step %d/%d: %s %s", number, len(b.config.Steps)-1, s.Name, end)
+				if n := strings.Count(b.log.String(), line); n != 1 {
+					t.Errorf("the log has %q %d times", line, n)
 				}
 			}
+		}
+		if t.Failed() {
+			t.Log(b.log.String())
 		}
 		for line := range strings.Lines(b.log.String()) {
 			for _, field := range []string{"source=/billing", "request=order-1", "tenant=acme", "attempt=1", "replay=0"} {
@@ -501,21 +507,52 @@ func TestContractNamesStepsAndCauses(t *testing.T) {
 		names = append(names, s.Name)
 	}
 	if want := schema.Defs["step"].Properties["name"].Enum; !slices.Equal(names, want) {
-		t.Errorf("steps %v, in the schema %v", names, want)
+		t.Errorf("Steps() has %v, events/schemas/tenant.provisioning_failed.schema.json has %v", names, want)
 	}
 	var listed []string
 	for _, code := range events.CauseCodes() {
 		listed = append(listed, string(code))
 	}
-	for _, codes := range [][]string{schema.Defs["cause"].Properties["code"].Enum, causeCodes(t), listed} {
-		if len(codes) != len(causes) {
-			t.Errorf("%d codes, %d in the table", len(codes), len(causes))
+	var table []string
+	for code := range causes {
+		table = append(table, string(code))
+	}
+	slices.Sort(table)
+	for where, codes := range map[string][]string{
+		"events/schemas/tenant.provisioning_failed.schema.json": schema.Defs["cause"].Properties["code"].Enum,
+		"the constants of events/causes.go":                     causeCodes(t),
+		"events.CauseCodes":                                     listed,
+	} {
+		slices.Sort(codes)
+		if diff := cmp.Diff(table, codes); diff != "" {
+			t.Errorf("cause codes of pipeline/fault.go (-) and of %s (+):\n%s", where, diff)
 		}
-		for _, code := range codes {
-			if _, known := causes[events.CauseCode(code)]; !known {
-				t.Errorf("%s is not in the table", code)
-			}
+	}
+}
+
+// The alert on failing requests counts the causes that are not the publisher's: those of replayable failures.
+func TestAlertCountsReplayableCauses(t *testing.T) {
+	t.Parallel()
+	const path = "../../deploy/prometheus/alerts.yml"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`cause=~"([A-Z_|]+)"`).FindSubmatch(text)
+	if found == nil {
+		t.Fatalf("%s: no list of causes", path)
+	}
+	var want []string
+	for code, row := range causes {
+		if row.replayable {
+			want = append(want, string(code))
 		}
+	}
+	got := strings.Split(string(found[1]), "|")
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("replayable causes (-) and those in deploy/prometheus/alerts.yml (+):\n%s", diff)
 	}
 }
 

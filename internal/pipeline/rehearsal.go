@@ -68,11 +68,11 @@ func (p *Provisioner) judge(ctx context.Context, err error, trips int) (fault *F
 	}
 	ownFault := fault.Class == Outage && trips >= limit
 	// After a cancellation the error may be a result of it.
-	if ctx.Err() != nil || !ownFault && !fault.isDoubtful() {
+	if ctx.Err() != nil || !ownFault && !fault.needsRehearsal() {
 		return fault, err
 	}
 	took, shared := p.rehearse(ctx)
-	if shared == nil && fault.Waited && took > slowRehearsal && !ownFault {
+	if shared == nil && fault.TimedOut && took > slowRehearsal && !ownFault {
 		shared = fmt.Errorf("rehearsal was blocked as well, for %s", took.Round(time.Millisecond))
 	}
 	switch {

@@ -65,8 +65,8 @@ func TestJudge(t *testing.T) {
 		"a conflict, of one request":      {fault: conflict, want: Permanent, times: 1},
 		"a conflict, shared":              {fault: conflict, rehearsal: shared, want: Outage, times: 1},
 		"no permission for a rehearsal":   {fault: &Fault{Err: why}, rehearsal: denied, want: Transient, times: 1},
-		"a wait, of one request":          {fault: &Fault{Waited: true, Err: why}, takes: time.Second / 2, want: Transient, times: 1},
-		"a wait, shared":                  {fault: &Fault{Waited: true, Err: why}, takes: 2 * time.Second, want: Outage, times: 1},
+		"a wait, of one request":          {fault: &Fault{TimedOut: true, Err: why}, takes: time.Second / 2, want: Transient, times: 1},
+		"a wait, shared":                  {fault: &Fault{TimedOut: true, Err: why}, takes: 2 * time.Second, want: Outage, times: 1},
 		"a slow machine":                  {fault: &Fault{Err: why}, takes: 2 * time.Second, want: Transient, times: 1},
 		"a rehearsal without an end":      {fault: &Fault{Err: why}, takes: time.Hour, want: Outage, times: 1},
 	} {

@@ -15,16 +15,16 @@ type Step struct {
 	Run      func(ctx context.Context, a *Attempt) error
 }
 
-// validateName is the name of step 0, which also reports failures that occur before there is a request.
-const validateName = "validate_request"
+// validateRequestName is the name of step 0, which also reports failures that occur before there is a request.
+const validateRequestName = "validate_request"
 
 // Steps is the ordered list of steps. Step 0 touches nothing; the last one commits. Everything else that depends on
-// steps (numbers, "n/m", metrics, the page, events) derives from this list; tests compare docs and schemas with it. To
-// add a step, add it here. On failure everything before register_tenant is rolled back.
+// steps (numbers, "n/m", metrics, the page, events) derives from this list; tests compare schemas and
+// docs/asyncapi.yaml with it. On failure everything before register_tenant is rolled back.
 func Steps() []Step {
 	return []Step{
 		{
-			Name: validateName, Title: "request", Warnings: []string{events.WarnNotDocEXCompatible},
+			Name: validateRequestName, Title: "request", Warnings: []string{events.WarnNotDocEXCompatible},
 			Run: validateRequest,
 		},
 		{Name: "create_isolation_boundary", Title: "boundary", Run: createBoundary},

@@ -61,7 +61,7 @@ func fault(err error, shared bool) error {
 	}
 	return &pipeline.Fault{
 		Class: m.Class, Code: m.Code, Message: m.Hint, DriverCode: server.Code,
-		Shared: shared, Lost: isConnecting(err) || endsSession(server.Code), Waited: waitEnded(err), Err: err,
+		Shared: shared, Lost: isConnecting(err) || endsSession(server.Code), TimedOut: waitEnded(err), Err: err,
 	}
 }
 

@@ -23,7 +23,7 @@ type ServerInfo struct {
 	Standby, ReadOnly        bool // in recovery; transactions are read-only by default
 	Encoding                 string
 	Fsync, FullPageWrites    bool
-	SynchronousCommit        string // the default of sessions
+	SynchronousCommit        string // of this session: by DATABASE_URL, the role, the database or the server
 	SynchronousStandbys      string // synchronous_standby_names
 	LocksPerTransaction      int64
 	PreparedTransactions     int64
