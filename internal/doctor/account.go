@@ -58,8 +58,8 @@ func checkAccount(info *jetstream.AccountInfo) Finding {
 		used := max(t.Store, t.ReservedStore)
 		if share := float64(used) / float64(limit); share >= worst {
 			worst = share
-			summary = strings.TrimSpace(fmt.Sprintf("the account stores or reserves %s of %s %s", byteCount(used), byteCount(limit),
-				tier))
+			summary = strings.TrimSpace(fmt.Sprintf("the account stores or reserves %s of %s %s",
+				byteCount(used), byteCount(limit), tier))
 		}
 	}
 	const hint = "raise the account's max_file, or store less: limits of other streams, nats stream purge"
