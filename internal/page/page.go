@@ -44,6 +44,7 @@ type Config struct {
 type Page struct {
 	Config
 	started  time.Time
+	timeout  time.Duration // of one source
 	mux      *http.ServeMux
 	template *template.Template
 
@@ -69,7 +70,7 @@ func New(c Config) (*Page, error) {
 		return nil, errors.New("page: Ready and Now are required")
 	}
 	p := &Page{
-		Config: c, started: c.Now(), mux: http.NewServeMux(), rendering: make(chan struct{}, 1),
+		Config: c, started: c.Now(), timeout: sourceTimeout, mux: http.NewServeMux(), rendering: make(chan struct{}, 1),
 		// Sources that need many requests, or consumers, are read less often.
 		rates: source[rates]{every: 5 * cacheFor}, deadLetters: source[deadLetters]{every: 5 * cacheFor},
 	}

@@ -59,7 +59,7 @@ func query[T any](ctx context.Context, p *Page, s *source[T], fn read[T]) answer
 	s.mu.Unlock()
 	answered := true
 	if busy != nil {
-		timer := time.NewTimer(sourceTimeout + sourceGrace)
+		timer := time.NewTimer(p.timeout + sourceGrace)
 		defer timer.Stop()
 		select {
 		case <-busy:
@@ -90,7 +90,7 @@ func begin[T any](ctx context.Context, p *Page, s *source[T], fn read[T]) (busy 
 	s.startedAt, s.busy = p.Now(), make(chan struct{})
 	busy = s.busy
 	p.reads.Go(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sourceTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout)
 		defer cancel()
 		var value T
 		err := connected(js)
