@@ -101,7 +101,7 @@ func poisons() map[string]poison {
 			header: nats.Header{"content-type": {"application/cloudevents-batch+json"}},
 			body:   "[" + event("batch", data(fields("batch"))) + "]", cause: events.CauseUndecodableEvent,
 		},
-		"a replay number that is none": {
+		"an invalid replay number": {
 			header: nats.Header{"Replay-Number": {"garbage"}}, body: event("replay", data(fields("replay"))),
 		},
 		"a replay number that is too high": {
