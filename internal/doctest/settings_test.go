@@ -34,7 +34,7 @@ func outlastsDraining(t *testing.T, where string, patience time.Duration) {
 	t.Helper()
 	drain, err := time.ParseDuration(settings(t)["DRAIN_TIMEOUT"])
 	testkit.Must(t, err)
-	if patience < drain+5*time.Second {
+	if patience < drain+15*time.Second {
 		t.Errorf("%s: %s is not long enough for DRAIN_TIMEOUT, %s, and what follows it", where, patience, drain)
 	}
 }
