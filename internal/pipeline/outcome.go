@@ -12,7 +12,7 @@ import (
 )
 
 // provisioned makes the outcome of a tenant that is about to be registered. It is recorded in the commit that registers
-// the tenant, so its duration of step 5 ends when that commit is sent.
+// the tenant, so its last duration ends when that commit is sent.
 func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 	e := a.request.Event
 	data := events.Provisioned{
