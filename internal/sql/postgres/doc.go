@@ -14,7 +14,9 @@
 //  3. The statements of a step are sent in one round trip. Tables and indexes have one savepoint per step. Only if one
 //     fails are they run one by one, each with its own savepoint. Taking a prepared boundary needs two round trips:
 //     its name is unknown before the first.
-//  4. Every statement names its schema; nothing depends on search_path. Only identifier.go quotes identifiers.
+//  4. Every statement names its schema; functions, operators and types are the server's own, because search_path is
+//     pg_catalog alone. Every setting on which results depend has the same value in each session, whatever server,
+//     database, role and URL set (settings.go). Only identifier.go quotes identifiers.
 //  5. Claims and notes commit asynchronously: they only count attempts. The commit of step 5, and the commit of a
 //     failure, waits for the disk and for the synchronous standby, and makes all earlier commits durable. An outcome
 //     found in the ledger is returned only after such a commit (durable.go).
