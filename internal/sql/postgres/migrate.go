@@ -62,6 +62,9 @@ func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error)
 			{{Text: s.q.migrations.Stamp}},
 		})
 		if err == nil {
+		if err == nil {
+			err = s.rebuildExpressions(ctx)
+		}
 			faults.Recovered("migration of the registry continues")
 		}
 		if !waitEnded(err) {

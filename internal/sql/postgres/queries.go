@@ -27,6 +27,7 @@ type texts struct {
 	Probe, CountTenants, Tenants, Tenant, ServerInfo, MissingPrivileges, Session, Clock, CaseVariants        string
 	BoundaryOwners, Stamp, SchemaComment, Registries, RegisteredElsewhere, SharedSchemas, MeetingSchema      string
 	MeetingStamped, LockTimeout, DurableCommit, Confirm, CommitsWait, Record, Records, ReadOnly              string
+	ForeignExpressions, RebuildExpressions                                                                   string
 }
 
 type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp string }
