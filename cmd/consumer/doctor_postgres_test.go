@@ -181,6 +181,8 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	checks = runDoctor(t, env, with("PREPARED_BOUNDARIES", "1"))
 	testkit.Equal(t, "findings", findings(checks, "database_event"), "database_event_triggers warning")
 	testkit.Contains(t, "the trigger", checks["database_event_triggers"].Message, "audit")
+	testkit.Equal(t, "findings", findings(checks, "database_dumps"), "")
+	testkit.Contains(t, "no dump", checks["database_dumps"].Message, "pg_dump -N 'prepared:*'")
 	run("ALTER EVENT TRIGGER audit DISABLE")
 	testkit.Equal(t, "findings", findings(runDoctor(t, env, with("PREPARED_BOUNDARIES", "1")), "database_event"), "")
 }

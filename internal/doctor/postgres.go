@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -45,7 +46,7 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 		checks = append(checks, check(c, v))
 	}
 	if c.Prepared > 0 {
-		checks = append(checks, checkEventTriggers(v))
+		checks = append(checks, checkEventTriggers(v), checkDumps(v))
 	}
 	checks = append(checks, checkClock("database_clock", "the database server's", v.Skew, v.ClockError))
 	// Behind a pooler that shares sessions, the reader's settings would apply to other clients' sessions.
@@ -309,4 +310,17 @@ func checkEventTriggers(v postgres.ServerInfo) Finding {
 				"prepared:…, and see a tenant's name only when one is renamed", n, strings.Join(v.EventTriggers, ", "))
 	}
 	return ok(name, "none")
+}
+
+// dumpCommand is a dump that does not read the prepared boundaries, and says so by its name.
+const dumpCommand = "PGAPPNAME=backup pg_dump -N '" + sql.PreparedPrefix + "*'"
+
+func checkDumps(v postgres.ServerInfo) Finding {
+	const name = "database_dumps"
+	if v.Dumps > 0 {
+		return warning(name, dumpCommand+" … -- does not read them, so that they are used in the meantime",
+			"pg_dump is running, and would fail at a prepared boundary that is renamed: those that it can see are not used "+
+				"until it ends, and requests take longer. Dumps on a standby are not detected")
+	}
+	return ok(name, "none is running; leave the prepared boundaries out of dumps: %s", dumpCommand)
 }

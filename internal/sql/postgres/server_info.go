@@ -32,6 +32,7 @@ type ServerInfo struct {
 	Total, ByRole            int64 // other sessions now: all, and this role's
 	InDatabase, Ours         int64 // those in this database, and the service's, by application_name
 	Waiting                  int64 // those of the service whose commit waits for a synchronous standby
+	Dumps                    int64 // sessions of pg_dump in this database
 	EventTriggers            []string
 
 	Neighbours []Neighbour `db:"-"` // other registries in this database
@@ -138,11 +139,12 @@ func readServerInfo(
 	if v, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[ServerInfo]); err != nil {
 		return v, err
 	}
-	var ledger, pooled, stamped bool
-	if err := conn.QueryRow(ctx, q.Probe, c.Registry).Scan(&v.Registry, &ledger, &pooled, &stamped); err != nil {
+	var ledger, pooled, stamped, latest bool
+	err = conn.QueryRow(ctx, q.Probe, c.Registry).Scan(&v.Registry, &ledger, &pooled, &stamped, &latest)
+	if err != nil {
 		return v, err
 	}
-	v.Migrated = v.Registry && ledger && pooled && stamped
+	v.Migrated = v.Registry && ledger && pooled && stamped && latest
 	rows, err = conn.Query(ctx, q.MissingPrivileges, c.Registry, sql.MigrationsTable, c.Prepared > 0)
 	if err != nil {
 		return v, err
