@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,7 +114,7 @@ func TestDoctorOfAPostgresServer(t *testing.T) {
 	s.Exec("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
 	latin := strings.Replace(s.URL, "/tenants", "/latin", 1)
 	checks = runDoctor(t, with("DATABASE_URL", latin))
-	testkit.Equal(t, "findings", findings(checks, "database_encoding"), "database_encoding warning")
+	testkit.Equal(t, "findings", findings(checks, "database_encoding"), "database_encoding fault")
 	testkit.Contains(t, "encoding", checks["database_encoding"].Message, "LATIN1")
 	testkit.Equal(t, "a superuser", checks["database_rights"].Status, doctor.Warning)
 }
@@ -180,6 +181,8 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	checks = runDoctor(t, env, with("PREPARED_BOUNDARIES", "1"))
 	testkit.Equal(t, "findings", findings(checks, "database_event"), "database_event_triggers warning")
 	testkit.Contains(t, "the trigger", checks["database_event_triggers"].Message, "audit")
+	testkit.Equal(t, "findings", findings(checks, "database_dumps"), "")
+	testkit.Contains(t, "no dump", checks["database_dumps"].Message, "pg_dump -N 'prepared:*'")
 	run("ALTER EVENT TRIGGER audit DISABLE")
 	testkit.Equal(t, "findings", findings(runDoctor(t, env, with("PREPARED_BOUNDARIES", "1")), "database_event"), "")
 }
@@ -235,11 +238,13 @@ func TestDoctorReadsTheCommitDefault(t *testing.T) {
 	testkit.Equal(t, "findings", findings(runDoctor(t, env), "database"), "database_durability warning")
 }
 
-// pooler is a proxy between program and server. It has its own cancellation key, as all poolers have, and
-// may withhold a setting from the server, or reject unknown settings.
-type pooler struct {
-	drops   string
-	refuses bool
+// pooler is a proxy between program and server. It has its own cancellation key, as all poolers have. As PgBouncer
+// does, it rejects startup parameters, except those that it keeps for each client.
+type pooler struct{}
+
+// poolerParameters are the startup parameters that PgBouncer accepts without configuration.
+var poolerParameters = []string{
+	"user", "database", "application_name", "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings",
 }
 
 func (p pooler) listen(t *testing.T, server string) (addr string) {
@@ -282,12 +287,15 @@ func (p pooler) serve(client net.Conn, addr string) {
 			client.Write([]byte("N")) // no TLS
 			continue
 		}
-		if p.refuses {
-			backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "08P01", Message: "unsupported startup parameter: jit"})
-			backend.Flush()
-			return
+		for name := range start.Parameters {
+			if !slices.Contains(poolerParameters, name) {
+				backend.Send(&pgproto3.ErrorResponse{
+					Severity: "FATAL", Code: "08P01", Message: "unsupported startup parameter: " + name,
+				})
+				backend.Flush()
+				return
+			}
 		}
-		delete(start.Parameters, p.drops)
 		frontend := pgproto3.NewFrontend(server, server)
 		frontend.Send(start)
 		if frontend.Flush() != nil {
@@ -314,23 +322,34 @@ func (p pooler) serve(client net.Conn, addr string) {
 	}
 }
 
-func TestDoctorDetectsAPooler(t *testing.T) {
+// A pooler that gives each client its own session is served without configuration of its own. One that shares sessions
+// is refused at the start.
+func TestPooler(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
-	for drops, want := range map[string]string{
-		"": "database_pooler warning", "row_security": "database_pooler fault",
+	own := strings.Replace(s.URL, s.Addr, pooler{}.listen(t, s.Addr), 1)
+	shared := s.SharedSessions(false)
+	for url, want := range map[string]string{
+		s.URL: "", own: "database_pooler warning",
+		shared: "database_pooler fault", s.SharedSessions(true): "database_pooler fault",
 	} {
-		poolerURL := strings.Replace(s.URL, s.Addr, pooler{drops: drops}.listen(t, s.Addr), 1)
-		checks := runDoctor(t, with("DATABASE_URL", poolerURL))
+		checks := runDoctor(t, with("DATABASE_URL", url))
 		testkit.Equal(t, "findings", findings(checks, "database_pooler"), want)
-		if _, checked := checks["registry"]; checked != (drops == "") {
-			t.Errorf("the registry is checked: %v", checked)
+		if _, checked := checks["registry"]; checked == strings.HasSuffix(want, "fault") {
+			t.Errorf("%s: the registry is checked: %v", want, checked)
 		}
 	}
-	testkit.Equal(t, "findings", findings(runDoctor(t, with("DATABASE_URL", s.URL)), "database_pooler"), "")
-	checks := runDoctor(t, with("DATABASE_URL", strings.Replace(s.URL, s.Addr, pooler{refuses: true}.listen(t, s.Addr), 1)))
+	checks := runDoctor(t, with("DATABASE_URL", own+"&lock_timeout=1s"))
 	testkit.Equal(t, "findings", findings(checks, "database"), "database fault")
-	testkit.Contains(t, "hint", checks["database"].Hint, "pool_mode = session")
+	testkit.Contains(t, "the refusal", checks["database"].Message, "lock_timeout")
+	testkit.Contains(t, "hint", checks["database"].Hint, "remove the parameter")
+
+	nats := with("NATS_URL", natstest.Start(t))
+	code, _, stderr := command(t, settings(nats, with("DATABASE_URL", shared)), "run")
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Contains(t, "the error", stderr, "shares sessions", "pool_mode = session")
+	r := serve(t, settings(nats, with("DATABASE_URL", own)))
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 }
 
 // Doctor names another registry in the database, even before the service has created its own.

@@ -20,10 +20,10 @@ var (
 // mistyped name.
 var shownParameters = map[string]bool{
 	"application_name": true, "channel_binding": true, "connect_timeout": true, "dbname": true, "host": true,
-	"idle_in_transaction_session_timeout": true, "lock_timeout": true, "passfile": true, "port": true,
-	"search_path": true, "service": true, "servicefile": true, "sslcert": true, "sslkey": true, "sslmode": true,
-	"sslnegotiation": true, "sslrootcert": true, "sslsni": true, "statement_timeout": true, "synchronous_commit": true,
-	"target_session_attrs": true, "user": true,
+	"idle_in_transaction_session_timeout": true, "idle_session_timeout": true, "lock_timeout": true, "passfile": true,
+	"port": true, "search_path": true, "service": true, "servicefile": true, "sslcert": true, "sslkey": true,
+	"sslmode": true, "sslnegotiation": true, "sslrootcert": true, "sslsni": true, "statement_timeout": true,
+	"synchronous_commit": true, "target_session_attrs": true, "transaction_timeout": true, "user": true,
 }
 
 // Redact removes secrets from the value of a variable. For a variable that it does not know, it hides headers entirely,

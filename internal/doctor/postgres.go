@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -36,7 +37,7 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 		found := unreadable(name, err)
 		found.Hint = "check DATABASE_URL, that the server runs, and that it accepts the role (pg_hba.conf)"
 		if postgres.StartupRefused(err) {
-			found.Hint = poolerHint
+			found.Hint = startupHint
 		}
 		return []Finding{found}, false
 	}
@@ -45,7 +46,7 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 		checks = append(checks, check(c, v))
 	}
 	if c.Prepared > 0 {
-		checks = append(checks, checkEventTriggers(v))
+		checks = append(checks, checkEventTriggers(v), checkDumps(v))
 	}
 	checks = append(checks, checkClock("database_clock", "the database server's", v.Skew, v.ClockError))
 	// Behind a pooler that shares sessions, the reader's settings would apply to other clients' sessions.
@@ -62,7 +63,11 @@ func checkVersion(_ config.Config, v postgres.ServerInfo) Finding {
 }
 
 const poolerHint = "connect to the server itself; if you need a pooler, use one that gives each client its own " +
-	"session (PgBouncer: pool_mode = session) and passes settings on (not ignore_startup_parameters)"
+	"session (PgBouncer: pool_mode = session)"
+
+// startupHint is for a pooler that refuses a parameter of DATABASE_URL. The service itself sends only those that every
+// pooler accepts.
+const startupHint = "remove the parameter that the pooler refuses from DATABASE_URL, or connect to the server itself"
 
 func checkPooler(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_pooler"
@@ -71,8 +76,8 @@ func checkPooler(_ config.Config, v postgres.ServerInfo) Finding {
 		return fault(name, poolerHint, "a pooler shares sessions between clients: they lose their settings, and with them "+
 			"timeouts, migration locks and prepared statements. The registry was not checked")
 	case v.Pooler.Stands:
-		return warning(name, poolerHint, "there is a pooler or proxy between this program and the server. It keeps a "+
-			"session's settings, as required; one that shares sessions between clients does not")
+		return warning(name, poolerHint, "there is a pooler or proxy between this program and the server. It gives each "+
+			"client its own session, as required; one that shares sessions between clients does not")
 	}
 	return ok(name, "none: sessions are the server's own")
 }
@@ -190,9 +195,9 @@ func checkStandby(_ config.Config, v postgres.ServerInfo) Finding {
 func checkEncoding(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_encoding"
 	if v.Encoding != "UTF8" {
-		return warning(name, "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; -- and move what is there",
-			"the database's encoding is %s, not UTF8: names with characters outside it cannot be stored, and their "+
-				"requests fail", v.Encoding)
+		return fault(name, "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; -- and move what is there",
+			"the database's encoding is %s, not UTF8: the service does not start, because it could not store every name",
+			v.Encoding)
 	}
 	return ok(name, "UTF8")
 }
@@ -305,4 +310,17 @@ func checkEventTriggers(v postgres.ServerInfo) Finding {
 				"prepared:…, and see a tenant's name only when one is renamed", n, strings.Join(v.EventTriggers, ", "))
 	}
 	return ok(name, "none")
+}
+
+// dumpCommand is a dump that does not read the prepared boundaries, and says so by its name.
+const dumpCommand = "PGAPPNAME=backup pg_dump -N '" + sql.PreparedPrefix + "*'"
+
+func checkDumps(v postgres.ServerInfo) Finding {
+	const name = "database_dumps"
+	if v.Dumps > 0 {
+		return warning(name, dumpCommand+" … -- does not read them, so that they are used in the meantime",
+			"pg_dump is running, and would fail at a prepared boundary that is renamed: those that it can see are not used "+
+				"until it ends, and requests take longer. Dumps on a standby are not detected")
+	}
+	return ok(name, "none is running; leave the prepared boundaries out of dumps: %s", dumpCommand)
 }

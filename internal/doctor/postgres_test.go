@@ -44,4 +44,6 @@ func TestPostgresChecks(t *testing.T) {
 	}
 	testkit.Equal(t, "one more for the pool", checkConnections(config.Config{Concurrency: 4, Prepared: 1},
 		info{Connections: 5, RoleLimit: -1, DatabaseLimit: -1}).Status, Warning)
+	testkit.Equal(t, "no dump", checkDumps(info{}).Status, OK)
+	testkit.Equal(t, "a dump", checkDumps(info{Dumps: 1}).Status, Warning)
 }

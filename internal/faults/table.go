@@ -71,7 +71,8 @@ var Table = []Row{
 		"it comes back, or another server takes over", "57P01", "57P02", "57P03", "57P04", "57P05"),
 	everywhere(PostgreSQL, outage, "a transaction was idle, or ran, for too long",
 		"this process or the server was frozen", "25P03", "25P04"),
-	everywhere(PostgreSQL, pauses("the database is read-only; it may be a standby"), "read-only transaction",
+	everywhere(PostgreSQL, pauses("the database is read-only; it is a standby, or "+
+		"default_transaction_read_only is on"), "read-only transaction",
 		"nothing can be written", "25006"),
 	everywhere(PostgreSQL, pauses("the server refuses the login; check user and password in DATABASE_URL, or the "+
 		"password file, and the server's pg_hba.conf"), "the login is refused", "all requests use the same login", "28"),
@@ -130,7 +131,7 @@ var Table = []Row{
 		[]string{"22"},
 		"data exceptions", retried,
 		fails(events.CauseInvalidRequest, "the database cannot store a value of the request; send other text"),
-		"such as text that the database's encoding cannot represent",
+		"such as text with a NUL",
 	},
 	everywhere(PostgreSQL, retried, "other statement errors", "an object was changed by hand", "42"),
 	everywhere(PostgreSQL, retried, "not expected from this program's statements",

@@ -23,8 +23,8 @@ var slots = newHolders(maxDatabases)
 // Database creates an empty database and returns its URL. The database is dropped when t ends, whatever connections it
 // still has.
 //
-// Its search_path is empty. It is set on the database, so it applies to every connection that does not set another. Its
-// encoding is UTF8 and its locale C, whatever the source of the server.
+// Its search_path is public, where functions and operators wait that fit varchar better than the server's own: they
+// refuse the program's sessions. Its encoding is UTF8 and its locale C, whatever the source of the server.
 //
 // At most four tests hold a database at the same time; Database waits for a place. Call t.Parallel first: a test that
 // waits there while it holds a database keeps the place from the tests that it waits for.
@@ -53,10 +53,11 @@ func (s *server) database(t testing.TB, encoding string) string {
 		t.Helper()
 		s.exec(t, "DROP DATABASE IF EXISTS "+quoted+" WITH (FORCE)")
 	})
-	s.exec(t, "ALTER DATABASE "+quoted+" SET search_path = ''")
+	s.exec(t, "ALTER DATABASE "+quoted+" SET search_path = public")
 
 	u := *s.url
 	u.Path, u.RawPath = "/"+name, ""
+	makeHostile(t, &u)
 	return u.String()
 }
 

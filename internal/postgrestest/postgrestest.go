@@ -14,8 +14,9 @@
 //
 //  1. A server is started only when a test needs one, and at most one for each test binary. Binaries that run at the
 //     same time use different servers, unless TEST_DATABASE_URL names one for all; even then their databases differ.
-//  2. A database is empty, belongs to one test, and is dropped when that test ends.
-//  3. Its search_path is empty: SQL that omits its schema fails here, not on the first server with another search_path.
+//  2. A database has no tables, belongs to one test, and is dropped when that test ends.
+//  3. Its search_path is public, which holds functions and operators that fit varchar better than those of pg_catalog.
+//     They refuse the program: SQL that depends on the search_path fails here, not on the first server with another.
 //  4. If no PostgreSQL is available, tests fail and report what was tried; they are never skipped.
 //  5. A server that this package started ends with the test binary, even if that is killed (a container through
 //     testcontainers' reaper, unless TESTCONTAINERS_RYUK_DISABLED; programs on Linux only).

@@ -62,18 +62,47 @@ func TestDatabaseDoesNotDependOnTheSource(t *testing.T) {
 	t.Parallel()
 	c := connect(t, postgrestest.Database(t))
 	for query, want := range map[string]string{
-		`SELECT current_setting('search_path')`:                                                      `""`,
+		`SELECT current_setting('search_path')`:                                                      "public",
 		`SELECT current_setting('server_encoding')`:                                                  "UTF8",
 		`SELECT datcollate FROM pg_catalog.pg_database WHERE datname = current_database()`:           "C",
-		`SELECT coalesce(array_to_string(pg_catalog.current_schemas(false), ','), '')`:               "",
 		`SELECT count(*)::text FROM pg_catalog.pg_class WHERE relnamespace = 'public'::regnamespace`: "0",
 	} {
 		if got := scalar[string](t, c, query); got != want {
 			t.Errorf("%s = %q, want %q", query, got, want)
 		}
 	}
-	if _, err := c.Exec(t.Context(), `CREATE TABLE schemaless (id int)`); err == nil {
-		t.Error("a table was created without a schema")
+}
+
+// Schema public refuses the program, and serves all other sessions.
+func TestPublicIsHostileToTheProgram(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t)
+	calls := []string{
+		`SELECT lower('A'::varchar) = 'a'`,
+		`SELECT 'a'::varchar = 'a'`,
+		`SELECT 'a'::varchar = 'a'::text`,
+		`SELECT 'a'::name = 'a'::varchar`,
+		`SELECT starts_with('ab'::varchar, 'a'::text)`,
+		`SELECT left('ab'::varchar, 1) = 'a'`,
+		`SELECT length('ab'::varchar || 'c') = 3`,
+		`SELECT 'pg_class'::regclass::oid = 'pg_class'::regclass`,
+	}
+	test, program := connect(t, url), connect(t, url+"&application_name=tenant-provisioner")
+	for _, call := range calls {
+		if !scalar[bool](t, test, call) {
+			t.Errorf("%s is not true", call)
+		}
+		if err := program.QueryRow(t.Context(), call).Scan(nil); err == nil {
+			t.Errorf("%s is answered", call)
+		}
+	}
+	if _, err := program.Exec(t.Context(), "SET search_path = pg_catalog"); err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range calls {
+		if !scalar[bool](t, program, call) {
+			t.Errorf("with pg_catalog alone, %s is not true", call)
+		}
 	}
 }
 

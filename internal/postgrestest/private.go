@@ -19,7 +19,7 @@ import (
 // Server is a PostgreSQL of one test's own, which the test may stop, kill and start again. The role postgres needs no
 // password; every other role does.
 type Server struct {
-	// URL connects the role postgres to a database that is empty at first, with an empty search_path.
+	// URL connects the role postgres to a database like that of Database.
 	URL string
 	// Addr is its host and port.
 	Addr string
@@ -46,7 +46,8 @@ func Private(t testing.TB, settings ...string) *Server {
 		t.Fatal(err)
 	}
 	s.Start()
-	s.Exec("CREATE DATABASE "+privateDatabase, "ALTER DATABASE "+privateDatabase+" SET search_path = ''")
+	s.Exec("CREATE DATABASE "+privateDatabase, "ALTER DATABASE "+privateDatabase+" SET search_path = public")
+	makeHostile(t, localURL(s.port, privateDatabase))
 	return s
 }
 

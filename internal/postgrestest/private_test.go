@@ -23,7 +23,7 @@ func TestPrivateServerIsStoppedAndStarted(t *testing.T) {
 	if got := scalar[int](t, c, "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'by_%'"); got != 2 {
 		t.Errorf("%d roles, want 2", got)
 	}
-	if got := scalar[string](t, c, "SELECT current_setting('search_path') || current_setting('fsync')"); got != `""on` {
+	if got := scalar[string](t, c, "SELECT current_setting('search_path') || current_setting('fsync')"); got != "publicon" {
 		t.Errorf("settings: %s", got)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/postgrestest"
+	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -293,9 +294,7 @@ func TestRegistryIsAlteredWhileInUse(t *testing.T) {
 // A source and id that the database cannot store fail the request, once, and are displayed escaped.
 func TestUnstorableRequest(t *testing.T) {
 	t.Parallel()
-	store := openPostgres(t, postgrestest.DatabaseIn(t, "EUC_JP"))
-	t.Cleanup(func() { testkit.Must(t, store.Close()) })
-	r := testDatabase{}.newFixtureOn(t, store, store)
+	r := newPostgres(t).newFixture(t)
 	named := func(source, id, tenant string) pipeline.Request {
 		req := request(t, tenant)
 		e := event.New()
@@ -305,7 +304,7 @@ func TestUnstorableRequest(t *testing.T) {
 		testkit.Must(t, e.SetData("application/json", req.Event.Data()))
 		return pipeline.Request{Event: e}
 	}
-	for _, id := range []string{"order-☃", "snow-😀"} {
+	for _, id := range []string{"order-\x00", "\x00 株式会社"} {
 		req := named("/shop", id, "acme")
 		o := r.decide(t, req)
 		if f := failedOutcome(t, o, events.CauseInvalidRequest); f.Request.ID != id {
@@ -317,7 +316,28 @@ func TestUnstorableRequest(t *testing.T) {
 		}
 	}
 	provisionedOutcome(t, r.decide(t, named("/shop", "order-1", "acme")))
-	provisionedOutcome(t, r.decide(t, named("/shop", "注文", "umbrella"))) // EUC_JP has these characters
+	provisionedOutcome(t, r.decide(t, named("/shop", "注文-😀", "umbrella")))
+}
+
+// A database in an encoding that lacks characters is refused before anything is made in it.
+func TestEncodingOtherThanUTF8IsRefused(t *testing.T) {
+	t.Parallel()
+	for _, encoding := range []string{"LATIN1", "EUC_JP", "SQL_ASCII"} {
+		url := postgrestest.DatabaseIn(t, encoding)
+		_, err := postgres.Open(t.Context(), postgres.Config{
+			URL: url, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 1, CreatedBy: "test",
+			Log: quiet(),
+		})
+		if err == nil || pipeline.IsOutage(err) || !strings.Contains(err.Error(), "is "+encoding+", want UTF8") {
+			t.Errorf("%s: %v", encoding, err)
+		}
+		var made bool
+		testkit.Must(t, connect(t, url).QueryRow(
+			"SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'docex_system')").Scan(&made))
+		if made {
+			t.Errorf("%s: the registry's schema was created", encoding)
+		}
+	}
 }
 
 // A rehearsal writes where tenants' files are, and removes only what it created.

@@ -25,6 +25,9 @@ type build struct {
 	found  bool   // the schema existed already
 	// takenStamped means that the prepared boundary already carries the registry's stamp.
 	takenStamped bool
+	// builtBy is the transaction that built the prepared boundary; builtInOrder: it was the oldest one (add_prepared.sql).
+	builtBy      string
+	builtInOrder bool
 	// keepComment means that the schema has a comment already, or this role may not comment on it: it is not stamped.
 	keepComment bool
 }
@@ -293,28 +296,31 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	defer cancel()
 	batch := &pgx.Batch{}
 	batch.Queue(b.q.DurableCommit)
-	b.queueRegister(batch, t, o)
+	dumped := b.queueDumpCheck(batch, b.queueRegister(batch, t, o))
 	batch.Queue("COMMIT")
 	sent := time.Now()
 	if err := stall(sendDurable(ctx, b.conn.Conn(), batch), sent, b.timeouts); err != nil {
+		if sqlState(err) == divisionByZero && dumped() {
+			return fmt.Errorf("%w: a pg_dump has begun that may see the prepared boundary %s", errUnusable, b.taken)
+		}
 		return fmt.Errorf("register the tenant: %w", b.registerFault(err))
 	}
 	return nil
 }
 
-// queueRegister writes both rows, and fails if one is missing afterwards.
-func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) {
+// queueRegister writes both rows, and fails if one is missing afterwards. It returns the last statement.
+func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) *pgx.QueuedQuery {
 	batch.Queue(b.q.Register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName,
 		t.CreatedAt.UTC().Format(time.DateTime+".000000"), t.CreatedBy)
 	b.queueOutcome(batch, b.claim, "provisioned", pipeline.Failure{Outcome: o})
-	batch.Queue(b.q.CheckRows, t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID)
+	return batch.Queue(b.q.CheckRows, t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID)
 }
 
 // registerFault returns the fault of a registration. It is the registry's, unless the request's own values caused it.
 func (b *build) registerFault(err error) error {
 	err = b.registryFault(err)
 	var fault *pipeline.Fault
-	if !errors.As(err, &fault) || fault.DriverCode != rowsMissing {
+	if !errors.As(err, &fault) || fault.DriverCode != divisionByZero {
 		return err
 	}
 	lost := *fault
@@ -324,8 +330,8 @@ func (b *build) registerFault(err error) error {
 	return &lost
 }
 
-// rowsMissing is the SQLSTATE with which check_rows.sql fails: division by zero.
-const rowsMissing = "22012"
+// divisionByZero is the SQLSTATE with which check_rows.sql and check_dumps.sql fail.
+const divisionByZero = "22012"
 
 // Close rolls back an uncommitted transaction. If the rollback cannot be sent, the server rolls back when the
 // connection ends, so nothing remains.

@@ -65,6 +65,15 @@ func fault(err error, shared bool) error {
 	}
 }
 
+// sqlState returns the SQLSTATE of an error of the server, or "".
+func sqlState(err error) string {
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		return server.Code
+	}
+	return ""
+}
+
 // endsSession reports whether this SQLSTATE ends the session, whatever statement received it.
 func endsSession(code string) bool {
 	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P") || strings.HasPrefix(code, "25P")

@@ -14,7 +14,9 @@
 //  3. The statements of a step are sent in one round trip. Tables and indexes have one savepoint per step. Only if one
 //     fails are they run one by one, each with its own savepoint. Taking a prepared boundary needs two round trips:
 //     its name is unknown before the first.
-//  4. Every statement names its schema; nothing depends on search_path. Only identifier.go quotes identifiers.
+//  4. Every statement names its schema; functions, operators and types are the server's own, because search_path is
+//     pg_catalog alone. Every setting on which results depend has the same value in each session, whatever server,
+//     database, role and URL set (settings.go). Only identifier.go quotes identifiers.
 //  5. Claims and notes commit asynchronously: they only count attempts. The commit of step 5, and the commit of a
 //     failure, waits for the disk and for the synchronous standby, and makes all earlier commits durable. An outcome
 //     found in the ledger is returned only after such a commit (durable.go).
@@ -31,13 +33,15 @@
 //     none is taken twice, and an attempt that fails returns its boundary. No tenant's schema can have the name of a
 //     prepared one: ids contain no colon, and a template that contains one is rejected.
 //  8. A boundary is taken only if its definition is exactly this program's, its schema exists, this role may rename
-//     it, and no relation in it has a page. Step 4 inspects it like any other. An altered boundary is removed from the
-//     pool; the request is delayed, but loses no attempt.
+//     it, no relation in it has a page, and no running pg_dump can see it under its present name. The last condition is
+//     checked again immediately before the commit. Step 4 inspects it like any other. An altered boundary is removed
+//     from the pool; the request is delayed, but loses no attempt.
 //  9. No attempt waits for the pool. Locked rows are skipped, and without a free boundary the attempt builds one as
 //     usual. If a schema with the tenant's name exists already, none is taken.
 //  10. One replica at a time builds, one boundary at a time, and counts the pool under the lock that elects it, so the
-//     pool never exceeds its size. It builds only after a short time without an attempt in its transaction in any
-//     replica. Attempts share a lock, which the builder tries to take and releases at once.
+//     pool never exceeds its size, or twice its size if a dump can see the others. It builds only after a short time
+//     without an attempt in its transaction in any replica. Attempts share a lock, which the builder tries to take and
+//     releases at once.
 //  11. Nothing from the pool is ever dropped. Boundaries of other versions are left to their replicas, and
 //     [Reader.Prepared] also lists those that are unusable.
 //

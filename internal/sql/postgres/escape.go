@@ -13,14 +13,13 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// isUnstorable reports whether the database cannot store a value, such as a NUL, or a character that its encoding
-// lacks.
+// isUnstorable reports whether the database cannot store a value, such as a NUL.
 func isUnstorable(err error) bool {
 	var server *pgconn.PgError
 	return errors.As(err, &server) && strings.HasPrefix(server.Code, "22")
 }
 
-// escape returns the text in ASCII, which every encoding contains, with the escapes of a Go string literal.
+// escape returns the text in ASCII, with the escapes of a Go string literal.
 func escape(text string) string {
 	quoted := strconv.QuoteToASCII(text)
 	return quoted[1 : len(quoted)-1]

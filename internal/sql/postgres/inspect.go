@@ -295,7 +295,8 @@ func typeName(id oid, modifier, name string, generated bool) string {
 
 var (
 	textDefault = regexp.MustCompile(`^'((?:[^']|'')*)'::[a-z ]+$`)
-	nowDefault  = regexp.MustCompile(`\b(?:now|clock_timestamp|statement_timestamp|transaction_timestamp)\(\)|` +
+	// A function of that name in another schema is printed with its schema.
+	nowDefault = regexp.MustCompile(`(?:^|[^."\w])(?:now|clock_timestamp|statement_timestamp|transaction_timestamp)\(\)|` +
 		`CURRENT_TIMESTAMP|LOCALTIMESTAMP`)
 )
 

@@ -60,7 +60,11 @@ func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error)
 			{{Text: s.q.migrations.History}},
 			{{Text: s.q.migrations.Prepared}},
 			{{Text: s.q.migrations.Stamp}},
+			{{Text: s.q.migrations.Dumps}},
 		})
+		if err == nil {
+			err = s.rebuildExpressions(ctx)
+		}
 		if err == nil {
 			faults.Recovered("migration of the registry continues")
 		}

@@ -50,16 +50,16 @@ func (b *build) beginFilling(ctx context.Context) (wanted bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var mine bool
-	var ready int64
+	var pool poolCount
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	batch.Queue(b.q.AsyncCommit)
 	batch.Queue(b.q.BeginFilling, lockKey("pool", b.registry)).QueryRow(func(row pgx.Row) error { return row.Scan(&mine) })
-	batch.Queue(b.q.CountPrepared, b.prepared.definition).QueryRow(func(row pgx.Row) error { return row.Scan(&ready) })
+	batch.Queue(b.q.CountPrepared, b.prepared.definition).QueryRow(pool.scan)
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return false, fmt.Errorf("begin to prepare a boundary: %w", sharedFault(err))
 	}
-	return mine && ready < int64(b.prepared.target), nil
+	return mine && !pool.isFull(b.prepared.target), nil
 }
 
 // buildComplete creates the schema and everything in it, as the steps of an attempt do, and fails on any difference.

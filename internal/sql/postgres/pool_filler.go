@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
@@ -92,12 +94,23 @@ func (s *Store) fillOnce(ctx context.Context) (wait time.Duration, err error) {
 func (s *Store) countPrepared(ctx context.Context) (full bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	var n int64
-	if err := s.pool.QueryRow(ctx, s.q.CountPrepared, s.prepared.definition).Scan(&n); err != nil {
+	var pool poolCount
+	if err := pool.scan(s.pool.QueryRow(ctx, s.q.CountPrepared, s.prepared.definition)); err != nil {
 		return false, fmt.Errorf("count the prepared boundaries: %w", sharedFault(err))
 	}
-	s.prepared.ready.Store(n)
-	return n >= int64(s.prepared.target), nil
+	s.prepared.ready.Store(pool.ready)
+	return pool.isFull(s.prepared.target), nil
+}
+
+// poolCount is the number of boundaries in the pool: those that can be taken, and with those that are passed over while
+// a pg_dump can see them.
+type poolCount struct{ ready, total int64 }
+
+func (c *poolCount) scan(row pgx.Row) error { return row.Scan(&c.ready, &c.total) }
+
+// isFull reports whether enough boundaries are ready. Dumps, one after the other, must not let the pool grow for ever.
+func (c *poolCount) isFull(target int) bool {
+	return c.ready >= int64(target) || c.total >= 2*int64(target)
 }
 
 // isQuiet reports whether no attempt ran for quietTime. For other replicas it samples only the start and the end of

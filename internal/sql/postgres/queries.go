@@ -11,7 +11,7 @@ import (
 var files embed.FS
 
 // queries are the texts of the .sql files, see [sql.LoadQueries], with the registry's name inserted, and with shared
-// parts: {begin_request}, {find_tenant} and {commits_wait} are replaced by those files. {schema}, {relation},
+// parts: {begin_request}, {find_tenant}, {commits_wait} and {dumps} are replaced by those files. {schema}, {relation},
 // {prepared} and {neighbour} are replaced where the texts are used.
 type queries struct {
 	texts
@@ -26,10 +26,11 @@ type texts struct {
 	CountPrepared, AddPrepared, TakePrepared, RenameSchema, RemovePrepared, PingPrepared, PreparedBoundaries string
 	Probe, CountTenants, Tenants, Tenant, ServerInfo, MissingPrivileges, Session, Clock, CaseVariants        string
 	BoundaryOwners, Stamp, SchemaComment, Registries, RegisteredElsewhere, SharedSchemas, MeetingSchema      string
-	MeetingStamped, LockTimeout, DurableCommit, Confirm, CommitsWait, Record, Records, ReadOnly              string
+	MeetingStamped, LockTimeout, DurableCommit, Confirm, CommitsWait, Record, Records, ReadOnly, Dumps       string
+	CheckDumps, ClearActivity, ForeignExpressions, RebuildExpressions                                        string
 }
 
-type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp string }
+type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps string }
 
 func loadQueries(registry string) (q queries, err error) {
 	names := strings.NewReplacer("{registry}", quote(registry))
@@ -40,8 +41,10 @@ func loadQueries(registry string) (q queries, err error) {
 		return queries{}, err
 	}
 	shared := strings.NewReplacer("{begin_request}", q.BeginRequest, "{find_tenant}", q.FindTenant,
-		"{commits_wait}", q.CommitsWait)
-	for _, text := range []*string{&q.ClaimNew, &q.Claim, &q.CheckAvailable, &q.Ping} {
+		"{commits_wait}", q.CommitsWait, "{dumps}", q.Dumps)
+	for _, text := range []*string{
+		&q.ClaimNew, &q.Claim, &q.CheckAvailable, &q.Ping, &q.TakePrepared, &q.CountPrepared, &q.CheckDumps,
+	} {
 		*text = shared.Replace(*text)
 	}
 	return q, nil
@@ -57,6 +60,6 @@ func (q queries) lockRequest() string { return q.Request + " FOR UPDATE" }
 func (q queries) perRequest() []string {
 	return []string{
 		q.ClaimNew, q.Request, q.LockBoundary, q.lockRequest(), q.CheckAvailable, q.TakePrepared, q.Inspect,
-		q.DurableCommit, q.Register, q.RecordOutcome, q.CheckRows,
+		q.DurableCommit, q.Register, q.RecordOutcome, q.CheckRows, q.CheckDumps,
 	}
 }

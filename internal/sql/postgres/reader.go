@@ -64,7 +64,8 @@ func (r *Reader) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	var registry bool
-	if err := r.pool.QueryRow(ctx, r.q.Probe, r.registry).Scan(&registry, &r.ledger, &r.pooled, &r.stamped); err != nil {
+	err := r.pool.QueryRow(ctx, r.q.Probe, r.registry).Scan(&registry, &r.ledger, &r.pooled, &r.stamped, nil)
+	if err != nil {
 		return fmt.Errorf("read the database: %w", sharedFault(err))
 	}
 	if !registry {

@@ -32,6 +32,7 @@ type ServerInfo struct {
 	Total, ByRole            int64 // other sessions now: all, and this role's
 	InDatabase, Ours         int64 // those in this database, and the service's, by application_name
 	Waiting                  int64 // those of the service whose commit waits for a synchronous standby
+	Dumps                    int64 // sessions of pg_dump in this database
 	EventTriggers            []string
 
 	Neighbours []Neighbour `db:"-"` // other registries in this database
@@ -75,12 +76,6 @@ func (v ServerInfo) readsRegistry() bool {
 	})
 }
 
-// Pooler is what the client can detect of a connection pooler in front of the server.
-type Pooler struct {
-	Stands  bool // a pooler answered, not the server
-	Changes bool // settings are lost, or the server process changes: server sessions are shared
-}
-
 // clockTries is how often the clock is read. The fastest reading has the smallest error.
 const clockTries = 3
 
@@ -98,7 +93,10 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // everything has been read
 	if v, err = readServerInfo(ctx, conn, q, c, application); err == nil {
-		v.Pooler, err = readPooler(ctx, conn, q)
+		v.Pooler, err = readPooler(ctx, conn, q, func() (*pgx.Conn, func(), error) {
+			second, _, err := connectForServerInfo(ctx, c)
+			return second, func() { _ = second.Close(context.WithoutCancel(ctx)) }, err
+		})
 	}
 	if err == nil {
 		err = v.readClock(ctx, conn, q, now)
@@ -141,11 +139,12 @@ func readServerInfo(
 	if v, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[ServerInfo]); err != nil {
 		return v, err
 	}
-	var ledger, pooled, stamped bool
-	if err := conn.QueryRow(ctx, q.Probe, c.Registry).Scan(&v.Registry, &ledger, &pooled, &stamped); err != nil {
+	var ledger, pooled, stamped, latest bool
+	err = conn.QueryRow(ctx, q.Probe, c.Registry).Scan(&v.Registry, &ledger, &pooled, &stamped, &latest)
+	if err != nil {
 		return v, err
 	}
-	v.Migrated = v.Registry && ledger && pooled && stamped
+	v.Migrated = v.Registry && ledger && pooled && stamped && latest
 	rows, err = conn.Query(ctx, q.MissingPrivileges, c.Registry, sql.MigrationsTable, c.Prepared > 0)
 	if err != nil {
 		return v, err
@@ -169,25 +168,6 @@ func (r Privilege) grant(registry, owner, role string) string {
 		object = quote(registry, r.Object)
 	}
 	return "GRANT " + r.Privilege + " ON " + r.Kind + " " + object + " TO " + quote(role) + ";"
-}
-
-// readPooler compares a session's properties with what a direct connection has. A pooler that shares server sessions by
-// transaction keeps few settings, issues its own cancel keys, and may answer from several server processes.
-func readPooler(ctx context.Context, conn *pgx.Conn, q queries) (p Pooler, err error) {
-	var first uint32
-	for i := range 3 {
-		var pid uint32
-		var kept bool
-		if err := conn.QueryRow(ctx, q.Session).Scan(&pid, &kept); err != nil {
-			return p, err
-		}
-		if i == 0 {
-			first = pid
-		}
-		p.Stands = p.Stands || pid != conn.PgConn().PID()
-		p.Changes = p.Changes || pid != first || !kept
-	}
-	return p, nil
 }
 
 func (v *ServerInfo) readClock(ctx context.Context, conn *pgx.Conn, q queries, now func() time.Time) error {

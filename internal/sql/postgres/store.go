@@ -150,8 +150,8 @@ func (c Config) prepare() (names sql.SchemaTemplate, q queries, err error) {
 	return names, q, err
 }
 
-// Open connects and migrates the registry; it waits for other replicas that are migrating it. Close the store after
-// use.
+// Open connects and migrates the registry; it waits for other replicas that are migrating it. It fails if the encoding
+// of the database is not UTF8, or if a pooler shares sessions between clients. Close the store after use.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	names, q, err := c.prepare()
 	if err != nil {
@@ -162,6 +162,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		prepared: preparedPool{target: c.Prepared, definition: q.definition(), wake: make(chan struct{}, 1)},
 	}
 	if s.pool, err = openPool(ctx, c, s.prepareStatements); err != nil {
+		return nil, err
+	}
+	if err := s.checkSession(ctx); err != nil {
+		s.pool.Close()
 		return nil, err
 	}
 	if err := s.migrate(ctx, c.CreatedBy); err != nil {
@@ -234,22 +238,10 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 		conn.ConnectTimeout = connectTimeout
 	}
 	setDefault(conn.RuntimeParams, "application_name", "tenant-provisioner")
-	setDefault(conn.RuntimeParams, "lock_timeout", milliseconds(lockTimeout))
-	setDefault(conn.RuntimeParams, "statement_timeout", milliseconds(statementTimeout))
-	setDefault(conn.RuntimeParams, "idle_in_transaction_session_timeout", milliseconds(frozenTimeout))
-	// Another default isolation level would hide concurrent commits from the second read under the lock. Row security
-	// would hide rows from the check that a boundary is empty.
-	conn.RuntimeParams["default_transaction_isolation"] = "read committed"
-	conn.RuntimeParams["row_security"] = "off"
-	conn.RuntimeParams["client_encoding"] = "UTF8" // the default would be the database's encoding
-	// Indexes are built on empty tables and no query reads much data, so planning for parallel workers and JIT
-	// compilation would be wasted.
-	setDefault(conn.RuntimeParams, "max_parallel_maintenance_workers", "0")
-	setDefault(conn.RuntimeParams, "jit", "off")
+	conn.AfterConnect = configureSession(conn.RuntimeParams)
 	if c.Traces != nil {
 		conn.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(c.Traces), otelpgx.WithDisableAcquireTracer())
 	}
-	conn.RuntimeParams["DateStyle"] = "ISO, MDY" // times in the ledger's history are text
 	// A password file may have changed since: a rotated password is found there without a restart.
 	config.BeforeConnect = func(_ context.Context, next *pgx.ConnConfig) error {
 		if now, err := pgx.ParseConfig(c.URL); err == nil {

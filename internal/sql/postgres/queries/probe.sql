@@ -1,5 +1,5 @@
--- Whether the schema $1 contains a registry, a ledger with its history, a pool of prepared boundaries, and an id of the
--- registry.
+-- Whether the schema $1 contains a registry, a ledger with its history, a pool of prepared boundaries, an id of the
+-- registry, and the column of the latest migration.
 SELECT
     EXISTS (SELECT FROM pg_catalog.pg_class c
         WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)
@@ -13,4 +13,8 @@ SELECT
             AND c.relname = 'prepared_boundaries'),
     EXISTS (SELECT FROM pg_catalog.pg_class c
         WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)
-            AND c.relname = 'registry_stamp')
+            AND c.relname = 'registry_stamp'),
+    EXISTS (SELECT FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+        WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)
+            AND c.relname = 'prepared_boundaries' AND a.attname = 'ordered' AND NOT a.attisdropped)

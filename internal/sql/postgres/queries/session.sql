@@ -1,2 +1,3 @@
--- The server process of this session, and whether a setting requested at its start is in force.
-SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('row_security') = 'off'
+-- The server process of this session, whether the settings made at its start are in force, and the database's encoding.
+SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('search_path') OPERATOR(pg_catalog.=) 'pg_catalog',
+    pg_catalog.current_setting('server_encoding')

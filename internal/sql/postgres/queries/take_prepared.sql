@@ -2,17 +2,22 @@
 -- usable: its schema exists, this role may rename it, and no relation in it has a page. pg_depend, which has an index
 -- for that, finds the relations. OFFSET 0 keeps the candidates in a plan of their own, without an order: they are
 -- found, locked and checked one by one until one is usable, instead of all of them to find one.
+--
+-- A boundary is passed over while a pg_dump may read it under its present name: see dumps.sql. A dump under another
+-- application_name is detected by its locks, which are read only if another program has a snapshot.
 -- $1 definition, $2 the tenant's schema
 DELETE FROM {registry}.prepared_boundaries
 WHERE schema_name = (
     SELECT candidate.schema_name
     FROM (
-        SELECT p.schema_name
-        FROM {registry}.prepared_boundaries p
+        SELECT p.schema_name, dumps.others
+        FROM {registry}.prepared_boundaries p, (
+{dumps}) AS dumps
         WHERE p.definition = $1::text
+            AND (dumps.newest IS NULL OR p.ordered AND pg_catalog.age(p.xmin) BETWEEN 0 AND dumps.newest)
             AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $2::text)
         OFFSET 0
-        FOR UPDATE SKIP LOCKED
+        FOR UPDATE OF p SKIP LOCKED
     ) AS candidate
     WHERE (
         SELECT pg_catalog.pg_has_role(n.nspowner, 'USAGE') AND NOT EXISTS (
@@ -20,10 +25,14 @@ WHERE schema_name = (
             JOIN pg_catalog.pg_class c ON c.oid = d.objid
             WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid
                 AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                AND (c.relkind = 'f' OR pg_catalog.pg_relation_size(c.oid) > 0))
+                AND (c.relkind = 'f' OR pg_catalog.pg_relation_size(c.oid) > 0
+                    OR candidate.others AND c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks l
+                        WHERE l.locktype = 'relation' AND l.pid <> pg_catalog.pg_backend_pid()
+                            AND l.database = (SELECT oid FROM pg_catalog.pg_database
+                                WHERE datname = pg_catalog.current_database()))))
         FROM pg_catalog.pg_namespace n
         WHERE n.nspname = candidate.schema_name
     )
     LIMIT 1
 )
-RETURNING schema_name, stamped
+RETURNING schema_name, stamped, xmin::text, ordered

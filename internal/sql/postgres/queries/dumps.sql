@@ -1,0 +1,10 @@
+-- The dumps of this database by pg_dump. Every role sees the application_name and the oldest transaction of all sessions.
+--
+-- newest: the age, in transactions, of the newest snapshot of a dump; -1 if a dump has no snapshot yet; NULL if no dump
+-- runs. A dump keeps one snapshot, reads the names of schemas by it, and uses them until its end. It cannot see what was
+-- committed by a younger transaction than the oldest that ran when the snapshot was taken.
+-- others: whether a session of another program has a snapshot.
+SELECT min(coalesce(pg_catalog.age(a.backend_xmin), -1)) FILTER (WHERE starts_with(a.application_name, 'pg_dump')) AS newest,
+    count(a.backend_xmin) FILTER (WHERE a.application_name <> pg_catalog.current_setting('application_name')) > 0 AS others
+FROM pg_catalog.pg_stat_get_activity(NULL) a
+WHERE a.datid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())

@@ -1,0 +1,173 @@
+package sql_test
+
+import (
+	"context"
+	databasesql "database/sql"
+	"slices"
+	"strings"
+	"testing"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/postgrestest"
+	"example.com/tenant-provisioner/internal/testkit"
+)
+
+// newPrivatePostgres is a database on a server of its own: the age of a transaction depends on those of all databases.
+func newPrivatePostgres(t *testing.T) testDatabase {
+	t.Helper()
+	return newPostgresAt(t, postgrestest.Private(t, "autovacuum=off").URL)
+}
+
+// session opens a session of another program, which ends with the function that it returns, or the test.
+func (p testDatabase) session(t *testing.T, program string) (conn *databasesql.Conn, end func()) {
+	t.Helper()
+	db := connect(t, p.withParameter(t, "application_name", program).url)
+	conn, err := db.Conn(t.Context())
+	testkit.Must(t, err)
+	var pid string
+	testkit.Must(t, conn.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid))
+	return conn, func() {
+		testkit.Must(t, conn.Close())
+		testkit.Must(t, db.Close())
+		testkit.Eventually(t, "the session has ended", func() bool {
+			return p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE pid = "+pid) == 0
+		})
+	}
+}
+
+// dump begins to read the database as pg_dump does, under that application_name.
+func (p testDatabase) dump(t *testing.T, program string) (tx *databasesql.Tx, end func()) {
+	t.Helper()
+	conn, disconnect := p.session(t, program)
+	tx, err := conn.BeginTx(context.WithoutCancel(t.Context()),
+		&databasesql.TxOptions{Isolation: databasesql.LevelRepeatableRead, ReadOnly: true})
+	testkit.Must(t, err)
+	_, err = tx.Exec("SELECT 1 FROM pg_class LIMIT 1")
+	testkit.Must(t, err)
+	return tx, func() {
+		testkit.Must(t, tx.Rollback())
+		disconnect()
+	}
+}
+
+// A dump reads the names of schemas first and uses them until it ends. What it can see keeps its name; boundaries that
+// are built after it began are taken, and the pool gets no larger than twice its size.
+func TestBoundaryThatADumpSeesIsPassedOver(t *testing.T) {
+	t.Parallel()
+	p := newPrivatePostgres(t)
+	r := p.filledPool(t, 1)
+	old := p.pooled(t)[0]
+	tx, end := p.dump(t, "pg_dump")
+	if r.provision(t, "acme").Prepared {
+		t.Error("a boundary that the dump can see was taken")
+	}
+	stop := runFillers(t, r.postgresStore(t))
+	p.awaitPool(t, 2)
+	if !r.provision(t, "beta").Prepared {
+		t.Error("a boundary that the dump cannot see was not taken")
+	}
+	p.awaitPool(t, 2)
+	later, endLater := p.dump(t, "pg_dump")
+	if r.provision(t, "gamma").Prepared {
+		t.Error("a boundary that the second dump can see was taken")
+	}
+	stop()
+	pool := p.pooled(t)
+	if len(pool) != 2 || !slices.Contains(pool, old) {
+		t.Errorf("the pool holds %v, want two with %s", pool, old)
+	}
+	_, err := tx.Exec(`LOCK TABLE "` + old + `".document IN ACCESS SHARE MODE`)
+	testkit.Must(t, err)
+	for _, schema := range pool {
+		_, err := later.Exec(`LOCK TABLE "` + schema + `".document IN ACCESS SHARE MODE`)
+		testkit.Must(t, err)
+	}
+	end()
+	endLater()
+	if !r.provision(t, "delta").Prepared {
+		t.Error("after the dumps no boundary is taken")
+	}
+	p.expectNoOrphanSchemas(t)
+}
+
+// A dump that has only connected is about to read the names.
+func TestDumpThatHasJustConnected(t *testing.T) {
+	t.Parallel()
+	p := newPrivatePostgres(t)
+	r := p.filledPool(t, 1)
+	_, end := p.session(t, "pg_dump")
+	if r.provision(t, "acme").Prepared {
+		t.Error("a boundary was taken")
+	}
+	end()
+	if !r.provision(t, "beta").Prepared {
+		t.Error("no boundary was taken afterwards")
+	}
+}
+
+// A dump that begins between the taking of a boundary and the commit costs the request no attempt.
+func TestDumpThatBeginsDuringAnAttempt(t *testing.T) {
+	t.Parallel()
+	p := newPrivatePostgres(t)
+	r := p.filledPool(t, 1)
+	pool := p.pooled(t)
+	end := func() {}
+	job := r.withHook(t, only(ready, once(func(context.Context) error {
+		_, end = p.dump(t, "pg_dump")
+		return nil
+	}))).Job(request(t, "acme"))
+	if got := verdict(t, job, pipeline.Retry); !strings.Contains(got.Err.Error(), "pg_dump") {
+		t.Error(got.Err)
+	}
+	r.expectNoTenant(t, "acme")
+	if got := provisionedOutcome(t, decided(t, job).Outcome); got.Prepared || got.Attempts != 1 {
+		t.Errorf("%+v", got)
+	}
+	end()
+	if left := p.pooled(t); !slices.Equal(left, pool) {
+		t.Errorf("the pool holds %v, want %v", left, pool)
+	}
+}
+
+// A dump under another name is recognised by its locks.
+func TestBoundaryThatIsLockedIsPassedOver(t *testing.T) {
+	t.Parallel()
+	p := newPrivatePostgres(t)
+	r := p.filledPool(t, 2)
+	locked := p.pooled(t)[0]
+	tx, end := p.dump(t, "nightly backup")
+	_, err := tx.Exec(`LOCK TABLE "` + locked + `".document IN ACCESS SHARE MODE`)
+	testkit.Must(t, err)
+	if !r.provision(t, "acme").Prepared || r.provision(t, "beta").Prepared {
+		t.Error("want the boundary that is not locked, and no other")
+	}
+	if left := p.pooled(t); !slices.Equal(left, []string{locked}) {
+		t.Errorf("the pool holds %v", left)
+	}
+	end()
+	if !r.provision(t, "gamma").Prepared {
+		t.Error("the boundary was not taken afterwards")
+	}
+}
+
+// If an older transaction ran while a boundary was built, the age of a later dump's snapshot is that of the older
+// transaction, and does not show that the dump sees the boundary.
+func TestBoundaryBuiltBesideAnOlderTransaction(t *testing.T) {
+	t.Parallel()
+	p := newPrivatePostgres(t)
+	testkit.Must(t, p.open(t).Close())
+	older, err := connect(t, p.url).Begin()
+	testkit.Must(t, err)
+	_, err = older.Exec("CREATE TABLE public.of_another_program (n integer)")
+	testkit.Must(t, err)
+	r := p.filledPool(t, 1)
+	_, end := p.dump(t, "pg_dump")
+	if r.provision(t, "acme").Prepared {
+		t.Error("a boundary that the dump can see was taken")
+	}
+	end()
+	testkit.Must(t, older.Rollback())
+	if !r.provision(t, "beta").Prepared {
+		t.Error("no boundary was taken afterwards")
+	}
+}
