@@ -38,6 +38,7 @@ type ServerInfo struct {
 	// NeighboursErr is the error, if some or all other registries could not be read.
 	NeighboursErr error `db:"-"`
 
+	Migrating         []Blocker     `db:"-"` // sessions that hold the lock of migrations
 	Registry          bool          `db:"-"` // there is a registry
 	Migrated          bool          `db:"-"` // it is migrated to this version
 	MissingPrivileges []Privilege   `db:"-"`
@@ -99,6 +100,9 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // everything has been read
 	if v, err = readServerInfo(ctx, conn, q, c, application); err == nil {
 		v.Pooler, err = readPooler(ctx, conn, q)
+	}
+	if err == nil {
+		v.Migrating, err = migrationBlockers(ctx, conn, q, c.Registry, false)
 	}
 	if err == nil {
 		err = v.readClock(ctx, conn, q, now)

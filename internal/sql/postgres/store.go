@@ -150,8 +150,8 @@ func (c Config) prepare() (names sql.SchemaTemplate, q queries, err error) {
 	return names, q, err
 }
 
-// Open connects and migrates the registry; it waits for other replicas that are migrating it. Close the store after
-// use.
+// Open connects and migrates the registry. If another session keeps it from migrating, it returns an outage that names
+// the session; call Open again. Close the store after use.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	names, q, err := c.prepare()
 	if err != nil {
