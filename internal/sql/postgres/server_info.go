@@ -82,6 +82,9 @@ type Pooler struct {
 	Changes bool // settings are lost, or the server process changes: server sessions are shared
 }
 
+// readTimeout is how long reading takes, after connecting.
+const readTimeout = 10 * time.Second
+
 // clockTries is how often the clock is read. The fastest reading has the smallest error.
 const clockTries = 3
 
@@ -91,12 +94,12 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	if err != nil {
 		return v, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
 	conn, application, err := connectForServerInfo(ctx, c)
 	if err != nil {
 		return v, fmt.Errorf("connect to PostgreSQL: %w", sharedFault(err))
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // everything has been read
 	if v, err = readServerInfo(ctx, conn, q, c, application); err == nil {
 		v.Pooler, err = readPooler(ctx, conn, q)
@@ -117,21 +120,22 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 // connectForServerInfo opens a session with the service's settings under another application_name. Of several hosts it
 // prefers the writable one that the service would use, and falls back to any.
 func connectForServerInfo(ctx context.Context, c Config) (conn *pgx.Conn, application string, err error) {
-	pool, err := poolConfig(c)
-	if err != nil {
-		return nil, "", err
-	}
-	config := pool.ConnConfig
-	application = config.RuntimeParams["application_name"]
-	config.RuntimeParams["application_name"] = "tenant-provisioner doctor"
-	if len(config.Fallbacks) > 0 && config.ValidateConnect == nil {
-		writable := config.Copy()
-		writable.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-		if conn, err := pgx.ConnectConfig(ctx, writable); err == nil {
-			return conn, application, nil
+	var several bool
+	writable := true
+	k := c.connector(func(conn *pgx.ConnConfig) {
+		application = conn.RuntimeParams["application_name"]
+		conn.RuntimeParams["application_name"] = "tenant-provisioner doctor"
+		if several = len(conn.Fallbacks) > 0 && conn.ValidateConnect == nil; several && writable {
+			conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 		}
+	})
+	ctx, cancel := context.WithTimeout(ctx, k.openTimeout())
+	defer cancel()
+	conn, err = k.connect(ctx)
+	if err != nil && several && ctx.Err() == nil {
+		writable = false
+		conn, err = k.connect(ctx)
 	}
-	conn, err = pgx.ConnectConfig(ctx, config)
 	return conn, application, err
 }
 
