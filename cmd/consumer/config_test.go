@@ -87,6 +87,11 @@ func TestConfigurationFaults(t *testing.T) {
 			with("DATABASE_URL", "postgres://localhost/x?synchronous_commit=off"),
 			[]string{"DATABASE_URL: ", "synchronous_commit", "leave it out"},
 		},
+		"mistyped parameter": {
+			with("DATABASE_URL", "postgres://localhost/x?sslmod=verify-full&gssencmode=require"),
+			[]string{`DATABASE_URL: unknown parameter "sslmod"`, "DATABASE_URL: parameter gssencmode"},
+		},
+		"URL of JDBC":                {with("DATABASE_URL", "jdbc:postgresql://localhost/x"), []string{"DATABASE_URL: a URL of JDBC; write postgres://"}},
 		"sqlite without a directory": {with("DATABASE_URL", "sqlite:"), []string{"DATABASE_URL: "}},
 		"replicas of one server":     {with("NATS_REPLICAS", "3"), []string{"NATS_REPLICAS: ", "NATS_URL"}},
 		"prepared files":             {with("PREPARED_BOUNDARIES", "1"), []string{"PREPARED_BOUNDARIES: SQLite", "set it to 0"}},

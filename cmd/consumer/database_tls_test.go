@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -104,4 +105,37 @@ func TestDatabaseRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The authority of the clients is replaced, and with it the login of the service: new files under the same names. The
+// service uses them for its next connections, without a restart.
+func TestDatabaseCertificateIsRenewed(t *testing.T) {
+	t.Parallel()
+	a, next := newAuthority(t), newAuthority(t)
+	s := startTLSPostgres(t, a, "127.0.0.1")
+	login := a.issue("certified")
+	env := databaseURL(t, s.URLOf("certified", ""), map[string]string{
+		"sslmode": "verify-full", "sslrootcert": a.file, "sslcert": login.certificate, "sslkey": login.key,
+	})
+	nats := natstest.Start(t)
+	service := serve(t, settings(env, with("NATS_URL", nats), with("HTTP_ADDR", "127.0.0.1:0")))
+	http := "http://" + testkit.Logged(t, &service.stderr, "HTTP server is up", "addr")
+	provision := func(tenant string) {
+		t.Helper()
+		code, _, stderr := command(t, with("NATS_URL", nats), requestArgs(tenant, "--wait", outcomeWait)...)
+		testkit.Equal(t, "exit code: "+stderr, code, 0)
+	}
+	provision("acme")
+
+	server := a.issue("127.0.0.1")
+	s.Secure(content(t, server.certificate), content(t, server.key), content(t, next.file),
+		"hostssl tenants certified 127.0.0.1/32 cert")
+	awaitNotReady(t, http, "sslcert and sslkey")
+	renewed := next.issue("certified")
+	testkit.Must(t, os.Remove(login.key))
+	awaitNotReady(t, http, "parameter sslkey: open "+login.key)
+	testkit.Must(t, os.WriteFile(login.certificate, content(t, renewed.certificate), 0o600))
+	testkit.Must(t, os.WriteFile(login.key, content(t, renewed.key), 0o600))
+	provision("umbrella")
+	testkit.Equal(t, "exit code", service.stop(t), 0)
 }

@@ -118,6 +118,8 @@ func (c *Config) check() error {
 		faults = append(faults, c.SQLite().Check())
 	case c.OnPostgres():
 		faults = append(faults, c.Postgres().Check())
+	case strings.HasPrefix(c.DatabaseURL, "jdbc:"):
+		require(false, "DATABASE_URL: a URL of JDBC; write postgres://user:password@host:port/database")
 	default:
 		require(false, "DATABASE_URL: neither postgres://… nor sqlite:DIRECTORY")
 	}
@@ -140,9 +142,7 @@ func isNATSServer(server string) bool {
 }
 
 // OnPostgres reports whether tenants are in PostgreSQL. Otherwise they are in SQLite.
-func (c *Config) OnPostgres() bool {
-	return strings.HasPrefix(c.DatabaseURL, "postgres://") || strings.HasPrefix(c.DatabaseURL, "postgresql://")
-}
+func (c *Config) OnPostgres() bool { return postgres.IsURL(c.DatabaseURL) }
 
 // Postgres returns the configuration of the PostgreSQL engine.
 func (c *Config) Postgres() postgres.Config {

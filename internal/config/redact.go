@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"example.com/tenant-provisioner/internal/sql/postgres"
 )
 
 // redacted replaces secrets.
@@ -15,16 +17,6 @@ var (
 	postgresPass = regexp.MustCompile(`(//[^:@/]*:).*@`)             // greedy: a password may contain an @
 	anyUser      = regexp.MustCompile(`(//)[^/@\s]*@`)
 )
-
-// shownParameters are the parameters of DATABASE_URL that are shown. Any other may hold a secret, such as one with a
-// mistyped name.
-var shownParameters = map[string]bool{
-	"application_name": true, "channel_binding": true, "connect_timeout": true, "dbname": true, "host": true,
-	"idle_in_transaction_session_timeout": true, "idle_session_timeout": true, "lock_timeout": true, "passfile": true,
-	"port": true, "search_path": true, "service": true, "servicefile": true, "sslcert": true, "sslkey": true,
-	"sslmode": true, "sslnegotiation": true, "sslrootcert": true, "sslsni": true, "statement_timeout": true,
-	"synchronous_commit": true, "target_session_attrs": true, "transaction_timeout": true, "user": true,
-}
 
 // Redact removes secrets from the value of a variable. For a variable that it does not know, it hides headers entirely,
 // and the user part of URLs.
@@ -40,7 +32,8 @@ func Redact(name, text string) string {
 	return anyUser.ReplaceAllString(text, "${1}"+redacted+"@")
 }
 
-// redactParameters hides every parameter that is not in shownParameters. Case and escapes of its name do not matter.
+// redactParameters hides every parameter of DATABASE_URL that is not known to hold no secret. Case and escapes of its
+// name do not matter.
 func redactParameters(text string) string {
 	address, query, found := strings.Cut(text, "?")
 	if !found {
@@ -53,7 +46,7 @@ func redactParameters(text string) string {
 		switch {
 		case !found: // possibly the rest of a value
 			parameters[i] = redacted
-		case err != nil || !shownParameters[strings.ToLower(plain)] && !strings.HasPrefix(plain, "pool_"):
+		case err != nil || !postgres.ShowsParameter(plain):
 			parameters[i] = name + "=" + redacted
 		}
 	}

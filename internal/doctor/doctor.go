@@ -33,8 +33,8 @@ type Finding struct {
 var Names = slices.Concat(
 	[]string{
 		"database", "database_version", "database_pooler", "database_writable", "database_rights", "registry_rights",
-		"database_durability", "database_standby", "database_encoding", "database_locks", "database_connections",
-		"database_neighbours", "database_event_triggers", "database_dumps", "database_clock",
+		"registry_migration", "database_durability", "database_standby", "database_encoding", "database_locks",
+		"database_connections", "database_neighbours", "database_event_triggers", "database_dumps", "database_clock",
 	},
 	[]string{"storage", "storage_filesystem", "storage_space"},
 	[]string{

@@ -18,6 +18,8 @@ const (
 	// locksPerTenant is how many locks the transaction that builds a tenant takes: 110, measured; see
 	// docs/performance.md.
 	locksPerTenant = 110
+	// longMigration is how long a migration of the registry takes at most; more indicates a frozen replica.
+	longMigration = 10 * time.Second
 )
 
 // postgresCheck judges one aspect of the server.
@@ -25,8 +27,8 @@ type postgresCheck func(c config.Config, v postgres.ServerInfo) Finding
 
 // postgresChecks run on every server, in the order of [Names].
 var postgresChecks = []postgresCheck{
-	checkVersion, checkPooler, checkWritable, checkDatabaseRights, checkRegistryRights, checkDurability, checkStandby,
-	checkEncoding, checkLocks, checkConnections, checkNeighbours,
+	checkVersion, checkPooler, checkWritable, checkDatabaseRights, checkRegistryRights, checkMigration, checkDurability,
+	checkStandby, checkEncoding, checkLocks, checkConnections, checkNeighbours,
 }
 
 // examinePostgres checks server, database and role. usable reports whether the registry can be checked too.
@@ -156,6 +158,21 @@ func checkRegistryRights(c config.Config, v postgres.ServerInfo) Finding {
 	}
 	return fault(name, hint, "the role lacks permissions in %s: the service does not start, or takes no requests",
 		c.RegistrySchema)
+}
+
+// checkMigration judges the session that holds the lock of migrations: other replicas that start wait for it.
+func checkMigration(_ config.Config, v postgres.ServerInfo) Finding {
+	const name = "registry_migration"
+	for _, b := range v.Migrating {
+		if b.Age > longMigration {
+			return fault(name, "-- if that replica is frozen:\n"+b.Remedy(), "%s has held the lock of migrations for %s: "+
+				"a replica that starts and has something to migrate waits for it", b, b.Age.Round(time.Second))
+		}
+	}
+	if len(v.Migrating) > 0 {
+		return ok(name, "%s is migrating the registry", v.Migrating[0])
+	}
+	return ok(name, "no session holds the lock of migrations")
 }
 
 func checkDurability(_ config.Config, v postgres.ServerInfo) Finding {

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"testing"
+	"time"
 
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/sql/postgres"
@@ -22,23 +23,26 @@ func TestPostgresChecks(t *testing.T) {
 		v     info
 		want  string
 	}{
-		"12":              {checkVersion, info{Version: 120022}, Fault},
-		"13":              {checkVersion, info{Version: 130000}, OK},
-		"durable":         {checkDurability, durable, OK},
-		"no fsync":        {checkDurability, change(func(v *info) { v.Fsync = false }), Fault},
-		"torn pages":      {checkDurability, change(func(v *info) { v.FullPageWrites = false }), Warning},
-		"async commit":    {checkDurability, change(func(v *info) { v.SynchronousCommit = "off" }), Warning},
-		"no standby":      {checkStandby, durable, OK},
-		"a standby":       {checkStandby, change(func(v *info) { v.SynchronousStandbys = "*" }), OK},
-		"commits wait":    {checkStandby, change(func(v *info) { v.SynchronousStandbys, v.Waiting = "*", 1 }), Fault},
-		"half the locks":  {checkLocks, info{LocksPerTransaction: 64, Connections: 14}, OK},
-		"more than half":  {checkLocks, info{LocksPerTransaction: 64, Connections: 13}, Warning},
-		"too few":         {checkLocks, info{LocksPerTransaction: 64, Connections: 6}, Fault},
-		"prepared":        {checkLocks, info{LocksPerTransaction: 64, Connections: 4, PreparedTransactions: 10}, OK},
-		"five":            {checkConnections, info{Connections: 10, Reserved: 3, Total: 2, RoleLimit: -1, DatabaseLimit: -1}, OK},
-		"four":            {checkConnections, info{Connections: 10, Reserved: 3, Total: 3, RoleLimit: -1, DatabaseLimit: -1}, Warning},
-		"one":             {checkConnections, info{Connections: 10, Reserved: 3, Total: 6, RoleLimit: -1, DatabaseLimit: -1}, Fault},
-		"the service has": {checkConnections, info{Connections: 10, Reserved: 3, Total: 7, Ours: 5, RoleLimit: -1, DatabaseLimit: -1}, OK},
+		"12":               {checkVersion, info{Version: 120022}, Fault},
+		"13":               {checkVersion, info{Version: 130000}, OK},
+		"durable":          {checkDurability, durable, OK},
+		"no fsync":         {checkDurability, change(func(v *info) { v.Fsync = false }), Fault},
+		"torn pages":       {checkDurability, change(func(v *info) { v.FullPageWrites = false }), Warning},
+		"async commit":     {checkDurability, change(func(v *info) { v.SynchronousCommit = "off" }), Warning},
+		"nothing migrates": {checkMigration, durable, OK},
+		"migrates":         {checkMigration, info{Migrating: []postgres.Blocker{{PID: 1, Age: time.Second}}}, OK},
+		"frozen migration": {checkMigration, info{Migrating: []postgres.Blocker{{PID: 1, Age: time.Minute}}}, Fault},
+		"no standby":       {checkStandby, durable, OK},
+		"a standby":        {checkStandby, change(func(v *info) { v.SynchronousStandbys = "*" }), OK},
+		"commits wait":     {checkStandby, change(func(v *info) { v.SynchronousStandbys, v.Waiting = "*", 1 }), Fault},
+		"half the locks":   {checkLocks, info{LocksPerTransaction: 64, Connections: 14}, OK},
+		"more than half":   {checkLocks, info{LocksPerTransaction: 64, Connections: 13}, Warning},
+		"too few":          {checkLocks, info{LocksPerTransaction: 64, Connections: 6}, Fault},
+		"prepared":         {checkLocks, info{LocksPerTransaction: 64, Connections: 4, PreparedTransactions: 10}, OK},
+		"five":             {checkConnections, info{Connections: 10, Reserved: 3, Total: 2, RoleLimit: -1, DatabaseLimit: -1}, OK},
+		"four":             {checkConnections, info{Connections: 10, Reserved: 3, Total: 3, RoleLimit: -1, DatabaseLimit: -1}, Warning},
+		"one":              {checkConnections, info{Connections: 10, Reserved: 3, Total: 6, RoleLimit: -1, DatabaseLimit: -1}, Fault},
+		"the service has":  {checkConnections, info{Connections: 10, Reserved: 3, Total: 7, Ours: 5, RoleLimit: -1, DatabaseLimit: -1}, OK},
 	} {
 		testkit.Equal(t, name, c.check(config.Config{Concurrency: 4}, c.v).Status, c.want)
 	}

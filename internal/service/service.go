@@ -78,6 +78,7 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	counts.WatchQueue(js, log)
 	operatorPage.Connect(js)
 	up := func(what string, unavailable func(error) bool, fn func() error) error {
+		serving.Store(starting(fmt.Errorf("starting: waiting for %s", what)))
 		return retryUntilUp(ctx, c, log, what, unavailable, func() error {
 			err := fn()
 			if err != nil {

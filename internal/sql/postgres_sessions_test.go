@@ -18,6 +18,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -183,68 +184,6 @@ func TestMoreJobsThanConnections(t *testing.T) {
 		"AND datname = current_database()"); n != 0 {
 		t.Errorf("%d sessions in a transaction", n)
 	}
-}
-
-// A replica that starts waits while another one migrates, whatever lock_timeout is.
-func TestStartWaitsForTheMigrationOfAnotherReplica(t *testing.T) {
-	t.Parallel()
-	p := newPostgres(t).withParameter(t, "lock_timeout", "50")
-	testkit.Must(t, p.open(t).Close())
-	db := connect(t, p.url)
-	conn, err := db.Conn(t.Context())
-	testkit.Must(t, err)
-	defer conn.Close()
-	// The test does not know the key, so it holds the locks that the program takes when it starts.
-	key := migrationKey(t, p)
-	_, err = conn.ExecContext(t.Context(), "SELECT pg_advisory_lock($1)", key)
-	testkit.Must(t, err)
-	opened := make(chan error)
-	go func() {
-		s := openPostgres(t, p.url)
-		opened <- s.Close()
-	}()
-	// After several timeouts it still waits.
-	for n := 0; n < 10; {
-		n += p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "+
-			"AND wait_event = 'advisory' AND datname = current_database()")
-		_, err := db.ExecContext(t.Context(), "SELECT pg_sleep(0.02)")
-		testkit.Must(t, err)
-		select {
-		case err := <-opened:
-			t.Fatalf("it did not wait: %v", err)
-		default:
-		}
-	}
-	_, err = conn.ExecContext(t.Context(), "SELECT pg_advisory_unlock($1)", key)
-	testkit.Must(t, err)
-	testkit.Must(t, <-opened)
-}
-
-// migrationKey reads the key of the migration lock from pg_locks while a start is blocked on a table.
-func migrationKey(t *testing.T, p testDatabase) (key int64) {
-	t.Helper()
-	db := connect(t, p.url)
-	tx, err := db.Begin()
-	testkit.Must(t, err)
-	_, err = tx.Exec("LOCK TABLE docex_system.tenant_provisioner_migrations")
-	testkit.Must(t, err)
-	done := make(chan struct{})
-	slow := p.withParameter(t, "lock_timeout", "20000")
-	go func() {
-		defer close(done)
-		s := slow.open(t)
-		_ = s.Close()
-	}()
-	for {
-		err = db.QueryRow(`SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks WHERE locktype = 'advisory'
-			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&key)
-		if err == nil {
-			break
-		}
-	}
-	testkit.Must(t, tx.Rollback())
-	<-done
-	return key
 }
 
 // roundTrips counts the round trips of a client: every simple query and every Sync that it sends.
@@ -465,13 +404,29 @@ func TestWaitingMigrationBlocksNoOthers(t *testing.T) {
 		"DROP TABLE docex_system.prepared_boundaries",
 		"DELETE FROM docex_system.tenant_provisioner_migrations WHERE version_id >= 3")
 	db, unlock := p.lockLedger(t)
-	opened := make(chan database, 1)
-	go func() { opened <- p.open(t) }()
-	for range 3 { // while it retries
-		time.Sleep(700 * time.Millisecond)
-		_, err := db.ExecContext(t.Context(), "SELECT FROM docex_system.tenant_requests")
+	opened := make(chan *postgres.Store, 1)
+	var waits atomic.Pointer[string]
+	go func() {
+		defer close(opened)
+		for t.Context().Err() == nil { // as the service does
+			s, err := postgres.Open(t.Context(), postgres.Config{
+				URL: p.url, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 4, Log: quiet(),
+			})
+			if !pipeline.IsOutage(err) {
+				testkit.Must(t, err)
+				opened <- s
+				return
+			}
+			why := err.Error()
+			waits.Store(&why)
+		}
+	}()
+	testkit.Eventually(t, "the error names the transaction", func() bool {
+		_, err := db.ExecContext(t.Context(), "SELECT FROM docex_system.tenant_requests") // no other waits
 		testkit.Must(t, err)
-	}
+		why := waits.Load()
+		return why != nil && strings.Contains(*why, "other transactions use the registry's tables: pid ")
+	})
 	select {
 	case <-opened:
 		t.Fatal("migrated during an open transaction")

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -42,7 +43,8 @@ func fault(err error, shared bool) error {
 			Class: pipeline.Outage, Message: "PostgreSQL does not answer", Shared: shared, Lost: true, Err: err,
 		}
 	case isOfConnection(err):
-		return &pipeline.Fault{Class: pipeline.Outage, Message: tlsHint(err), Shared: shared, Lost: true, Err: err}
+		hint := cmp.Or(tlsHint(err), nameHint(err))
+		return &pipeline.Fault{Class: pipeline.Outage, Message: hint, Shared: shared, Lost: true, Err: err}
 	default: // such as a response that the driver cannot read
 		return &pipeline.Fault{Class: pipeline.Transient, Shared: shared, Err: err}
 	}
@@ -51,11 +53,12 @@ func fault(err error, shared bool) error {
 	if shared {
 		m = row.Shared
 	}
-	// An error while connecting affects all requests. The exception is a server that rejects a setting in DATABASE_URL,
-	// which waiting does not fix.
-	if isConnecting(err) && !misconfigured[server.Code] {
+	if isConnecting(err) { // it affects all requests
 		m = faults.Meaning{Class: pipeline.Outage, Hint: m.Hint}
-		if server.Code == insufficientPrivilege {
+		switch {
+		case refusesParameter(err):
+			m.Hint = parameterHint
+		case server.Code == insufficientPrivilege:
 			m.Hint = missingPrivilege + "CONNECT on the database"
 		}
 	}
@@ -136,8 +139,29 @@ func hungUp(err error) bool {
 		errors.Is(err, io.EOF)
 }
 
-// misconfigured are the SQLSTATEs of a connection that requests an unknown parameter, or an invalid value for one.
-var misconfigured = map[string]bool{"42704": true, "22023": true}
+// parameterHint begins the message about a server that refuses a parameter.
+const parameterHint = "the server refuses a parameter of DATABASE_URL; correct or remove it"
+
+// misconfigured are the SQLSTATEs of a connection with an unknown parameter, an invalid value, or invalid options.
+var misconfigured = map[string]bool{"42704": true, "22023": true, "42601": true}
+
+// refusesParameter reports whether the server refuses a connection because of a parameter. A setting that the role may
+// not change has the SQLSTATE of any missing privilege; only the file in the server's source distinguishes it.
+// (PostgreSQL 13 to 18, guc.c)
+func refusesParameter(err error) bool {
+	var server *pgconn.PgError
+	return isConnecting(err) && errors.As(err, &server) &&
+		(misconfigured[server.Code] || server.Code == insufficientPrivilege && server.File == "guc.c")
+}
+
+// nameHint returns what to do about a host whose name is not found, or "".
+func nameHint(err error) string {
+	var lookup *net.DNSError
+	if errors.As(err, &lookup) {
+		return "a host of DATABASE_URL is not found; check its name, and the name servers"
+	}
+	return ""
+}
 
 // passing are the classes of SQLSTATEs after which the same statement may succeed in the next attempt.
 var passing = map[string]bool{"40": true, "53": true, "55": true, "57": true, "58": true}

@@ -136,7 +136,7 @@ func TestURLsThatCanBeMisread(t *testing.T) {
 		}
 	}
 	for _, url := range []string{
-		"postgres://me:hun%40ter%2F2@h/x", "postgres://me:a?b#c:d@h/x", "postgres://h/x?user=me@corp", "postgres://me@h1:1,h2:2/x?a=b@c",
+		"postgres://me:hun%40ter%2F2@h/x", "postgres://me:a?b#c:d@h/x", "postgres://h/x?user=me@corp", "postgres://me@h1:1,h2:2/x?application_name=b@c",
 		"postgres:///x?host=/run/postgresql&password=a@b/c", "postgres://h", "host=h password=a@b/c",
 	} {
 		if err := (Config{URL: url, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 1}).Check(); err != nil {

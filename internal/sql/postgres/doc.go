@@ -23,6 +23,12 @@
 //  6. The sessions of a [Reader] are read-only. A Reader takes no locks and migrates nothing. It needs only USAGE and
 //     SELECT in the registry's schema, because boundaries are compared through the catalogue.
 //
+// # Connections
+//
+// The settings of each new connection are read again: DATABASE_URL, the environment, and the files that they name
+// (connector.go). Parameters of DATABASE_URL are checked by name (parameters.go). The registry is migrated in one
+// transaction that holds an advisory lock, so the lock ends with it, also where the process is frozen (migrate.go).
+//
 // # Prepared boundaries
 //
 // With Config.Prepared, finished boundaries wait in a pool, the table prepared_boundaries, which all replicas share.

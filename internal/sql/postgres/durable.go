@@ -137,13 +137,9 @@ func (b *build) blocked(ctx context.Context, err error) error {
 // in use, such as by commits that wait.
 func (s *Store) probe(ctx context.Context) (on querier, done func()) {
 	if stat := s.pool.Stat(); stat.AcquiredConns() == stat.MaxConns() {
-		config := s.pool.Config()
-		err := config.BeforeConnect(ctx, config.ConnConfig)
+		conn, err := s.connector.connect(ctx)
 		if err == nil {
-			var conn *pgx.Conn
-			if conn, err = pgx.ConnectConfig(ctx, config.ConnConfig); err == nil {
-				return conn, func() { _ = conn.Close(context.WithoutCancel(ctx)) }
-			}
+			return conn, func() { _ = conn.Close(context.WithoutCancel(ctx)) }
 		}
 		s.log.DebugContext(ctx, "no separate connection for a probe", "error", err)
 	}

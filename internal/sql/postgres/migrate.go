@@ -4,98 +4,175 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
 
-	"example.com/tenant-provisioner/internal/repeatlog"
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// migrate creates the registry's schema and migrates it. Replicas that start at the same time are serialized by an
-// advisory lock. The migration library's own lock polls once a second, and the library reads its table before it takes
-// the lock.
+const (
+	// migrationLockTimeout is how long a start waits for another replica's migration before it reports which session it
+	// waits for, and tries again.
+	migrationLockTimeout = 5 * time.Second
+	// tableLockTimeout is how long a migration waits for transactions that use a table: later ones queue behind it.
+	tableLockTimeout = time.Second
+)
+
+// migrate creates the registry's schema and migrates it, if anything is missing. All of it is one transaction, which
+// holds an advisory lock, so replicas that start at the same time are serialized. If the process is frozen, the server
+// ends the transaction, and with it the lock. The transaction waits only briefly for others, because later ones queue
+// behind it: it then returns an outage that names them, and the caller tries again.
 func (s *Store) migrate(ctx context.Context, createdBy string) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
-	return s.locked(ctx, conn, func() error {
-		if err := s.createRegistrySchema(ctx, conn); err != nil {
+	migrations := s.migrations(createdBy)
+	pending, err := s.pendingMigrations(ctx, conn, len(migrations))
+	if err != nil {
+		return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
+	}
+	if len(pending) == 0 {
+		unstamped, err := s.checkRegistry(ctx, conn)
+		if err != nil {
 			return err
 		}
-		if err := s.runMigrations(ctx, createdBy); err != nil {
-			return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
+		foreign, err := s.foreignExpressions(ctx, conn)
+		if err != nil {
+			return sharedFault(err)
 		}
-		// A registry created by DocEX must have the columns. Its own migrations are not checked.
-		if _, err = conn.Exec(ctx, s.q.CheckRegistry); err != nil {
-			return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
+		if !unstamped && len(foreign) == 0 {
+			return nil
 		}
-		return s.readStamp(ctx, conn)
-	})
+	}
+	return s.migrateInTransaction(ctx, conn, migrations)
 }
 
-// migrationPause is how long other transactions may run before a migration that timed out waiting for a lock is
-// retried.
-const migrationPause = time.Second
-
-// runMigrations runs the pending migrations. A migration waits only briefly for another transaction, because later
-// transactions queue behind it; it lets them pass before it retries.
-func (s *Store) runMigrations(ctx context.Context, createdBy string) (err error) {
-	db := stdlib.OpenDBFromPool(s.pool)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	faults := repeatlog.New(s.log)
-	for {
-		err := sql.Migrate(ctx, goose.DialectPostgres, db, s.registry+"."+sql.MigrationsTable, s.log, [][]sql.Statement{
-			{{Text: s.q.migrations.Registry}},
-			{
-				{Text: render(s.q.Tables, "schema", s.registry)},
-				{Text: render(s.q.Indexes, "schema", s.registry)},
-				{Text: s.q.migrations.Bootstrap, Args: []any{s.registry, createdBy}},
-			},
-			{{Text: s.q.migrations.History}},
-			{{Text: s.q.migrations.Prepared}},
-			{{Text: s.q.migrations.Stamp}},
-			{{Text: s.q.migrations.Dumps}},
-		})
-		if err == nil {
-			err = s.rebuildExpressions(ctx)
-		}
-		if err == nil {
-			faults.Recovered("migration of the registry continues")
-		}
-		if !waitEnded(err) {
-			return err
-		}
-		faults.Warn("migration of the registry is waiting for a transaction to end", err)
-		select {
-		case <-time.After(migrationPause):
-		case <-ctx.Done():
-			return errors.Join(err, context.Cause(ctx))
-		}
+// migrations are the migrations of the registry. Their versions are their positions, starting at 1.
+func (s *Store) migrations(createdBy string) [][]sql.Statement {
+	return [][]sql.Statement{
+		{{Text: s.q.migrations.Registry}},
+		{
+			{Text: render(s.q.Tables, "schema", s.registry)},
+			{Text: render(s.q.Indexes, "schema", s.registry)},
+			{Text: s.q.migrations.Bootstrap, Args: []any{s.registry, createdBy}},
+		},
+		{{Text: s.q.migrations.History}},
+		{{Text: s.q.migrations.Prepared}},
+		{{Text: s.q.migrations.Stamp}},
+		{{Text: s.q.migrations.Dumps}},
 	}
 }
 
-// locked runs fn while the connection holds the migration lock. The lock ends with the connection at the latest.
-func (s *Store) locked(ctx context.Context, conn *pgxpool.Conn, fn func() error) error {
-	key := lockKey("migration", s.registry)
-	_, err := conn.Exec(ctx, s.q.MigrationLock, key)
-	for waitEnded(err) { // this wait is limited by ctx, not by the timeouts of statements
-		_, err = conn.Exec(ctx, s.q.MigrationLock, key)
+// pendingMigrations returns the versions that have not run, of those up to last. Later ones are another version's.
+func (s *Store) pendingMigrations(ctx context.Context, conn *pgxpool.Conn, last int) (pending []int, err error) {
+	var exists bool
+	if err := conn.QueryRow(ctx, s.q.HasMigrations, s.registry, sql.MigrationsTable).Scan(&exists); err != nil {
+		return nil, err
+	}
+	var applied []int
+	if exists {
+		rows, err := conn.Query(ctx, s.q.AppliedMigrations)
+		if err != nil {
+			return nil, err
+		}
+		if applied, err = pgx.CollectRows(rows, pgx.RowTo[int]); err != nil {
+			return nil, err
+		}
+	}
+	for version := 1; version <= last; version++ {
+		if !slices.Contains(applied, version) {
+			pending = append(pending, version)
+		}
+	}
+	return pending, nil
+}
+
+// migrateInTransaction takes the lock and runs what is then still pending.
+func (s *Store) migrateInTransaction(
+	ctx context.Context, conn *pgxpool.Conn, migrations [][]sql.Statement,
+) error {
+	locked, pending, err := s.runMigrations(ctx, conn, migrations)
+	if err == nil {
+		_, err = conn.Exec(ctx, "COMMIT")
 	}
 	if err != nil {
-		return fmt.Errorf("wait for another replica's migration: %w", err)
+		tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
+		defer cancel()
+		_, rollbackErr := conn.Exec(tidy, "ROLLBACK")
+		if waitEnded(err) && rollbackErr == nil {
+			return s.blockedMigration(ctx, conn, err, locked)
+		}
+		return err
 	}
-	err = fn()
-	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
-	defer cancel()
-	_, unlockErr := conn.Exec(tidy, s.q.MigrationUnlock, key)
-	return errors.Join(err, unlockErr)
+	for _, version := range pending {
+		s.log.InfoContext(ctx, "registry migrated", "table", s.registry+"."+sql.MigrationsTable, "version", version)
+	}
+	return nil
 }
+
+// runMigrations does everything up to the commit. locked reports whether it got the lock.
+func (s *Store) runMigrations(
+	ctx context.Context, conn *pgxpool.Conn, migrations [][]sql.Statement,
+) (locked bool, pending []int, err error) {
+	batch := &pgx.Batch{}
+	batch.Queue("BEGIN")
+	batch.Queue(s.q.BeginMigration, milliseconds(migrationLockTimeout), milliseconds(frozenTimeout))
+	batch.Queue(s.q.MigrationLock, s.migrationKey())
+	batch.Queue(s.q.LockTimeout, milliseconds(tableLockTimeout))
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+		return false, nil, fmt.Errorf("wait for another replica's migration: %w", err)
+	}
+	if err := s.createRegistrySchema(ctx, conn); err != nil {
+		return true, nil, err
+	}
+	if pending, err = s.pendingMigrations(ctx, conn, len(migrations)); err == nil && len(pending) == len(migrations) {
+		_, err = conn.Exec(ctx, s.q.CreateMigrations)
+	}
+	for _, version := range pending {
+		if err == nil {
+			err = s.runMigration(ctx, conn, version, migrations[version-1])
+		}
+	}
+	if err == nil {
+		err = s.rebuildExpressions(ctx, conn)
+	}
+	if err != nil {
+		return true, nil, withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
+	}
+	unstamped, err := s.checkRegistry(ctx, conn)
+	if err == nil && unstamped {
+		_, err = conn.Exec(ctx, s.stampSQL(s.registry))
+	}
+	return true, pending, err
+}
+
+func (s *Store) runMigration(ctx context.Context, conn *pgxpool.Conn, version int, statements []sql.Statement) error {
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement.Text, statement.Args...); err != nil {
+			return fmt.Errorf("migration %d: %w", version, err)
+		}
+	}
+	_, err := conn.Exec(ctx, s.q.RecordMigration, version)
+	return err
+}
+
+// checkRegistry fails if a registry created by DocEX lacks a column: its own migrations are not checked. It reads the
+// registry's id, and reports whether the registry's schema has yet to be stamped with it.
+func (s *Store) checkRegistry(ctx context.Context, conn *pgxpool.Conn) (unstamped bool, err error) {
+	if _, err := conn.Exec(ctx, s.q.CheckRegistry); err != nil {
+		return false, withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
+	}
+	return s.readStamp(ctx, conn)
+}
+
+// migrationKey is the key of the lock of migrations.
+func (s *Store) migrationKey() int64 { return lockKey("migration", s.registry) }
 
 // waitEnded reports whether lock_timeout or statement_timeout ended a wait.
 func waitEnded(err error) bool {
@@ -104,7 +181,7 @@ func waitEnded(err error) bool {
 }
 
 // createRegistrySchema creates the schema if it is missing. IF NOT EXISTS alone would require the privilege to create
-// schemas at every start.
+// schemas.
 func (s *Store) createRegistrySchema(ctx context.Context, conn *pgxpool.Conn) error {
 	var exists bool
 	if err := conn.QueryRow(ctx, s.q.SchemaExists, s.registry).Scan(&exists); err != nil {

@@ -22,7 +22,8 @@ type texts struct {
 	BeginRequest, Claim, ClaimNew, Request, RecordOutcome, Reject, Note, DeadLetterConfirmed, Vanished       string
 	Renew, EndLost, Timeouts, FindTenant, CheckAvailable, Register, CheckRows, CheckRegistry, LockBoundary   string
 	SchemaExists, CreateSchema, Relations, AsyncCommit, LockTable, HasRows, Tables, Indexes, Inspect         string
-	InspectNames, Ping, MigrationLock, MigrationUnlock, CreateRegistrySchema, IsQuiet, BeginFilling          string
+	InspectNames, Ping, CreateRegistrySchema, IsQuiet, BeginFilling, BeginMigration, MigrationLock           string
+	HasMigrations, CreateMigrations, AppliedMigrations, RecordMigration, MigrationBlockers                   string
 	CountPrepared, AddPrepared, TakePrepared, RenameSchema, RemovePrepared, PingPrepared, PreparedBoundaries string
 	Probe, CountTenants, Tenants, Tenant, ServerInfo, MissingPrivileges, Session, Clock, CaseVariants        string
 	BoundaryOwners, Stamp, SchemaComment, Registries, RegisteredElsewhere, SharedSchemas, MeetingSchema      string

@@ -16,8 +16,6 @@ import (
 const (
 	// readers is the number of connections of a [Reader]: operators' queries must not crowd out the service.
 	readers = 2
-	// openTimeout is how long [OpenReader] tries to connect, for any number of hosts.
-	openTimeout = 10 * time.Second
 )
 
 // Reader reads registry, ledger and boundaries. It writes nothing: its sessions are read-only. It needs only USAGE on
@@ -31,6 +29,8 @@ type Reader struct {
 	ledger   bool // there is a ledger with a history
 	pooled   bool // there is a pool of prepared boundaries
 	stamped  bool // the registry has an id
+
+	openTimeout time.Duration
 }
 
 // OpenReader connects, and checks that there is a registry; it does not create one. Close the reader after use.
@@ -39,20 +39,15 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := poolConfig(c)
+	k := c.connector(func(*pgx.ConnConfig) {})
+	pool, err := k.openPool(ctx, readers, func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, q.ReadOnly)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = readers
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, q.ReadOnly)
-		return err
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
-	}
-	r := &Reader{pool: pool, q: q, registry: c.Registry, names: names}
+	r := &Reader{pool: pool, q: q, registry: c.Registry, names: names, openTimeout: k.openTimeout()}
 	if err := r.probe(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -61,7 +56,7 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 }
 
 func (r *Reader) probe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.openTimeout)
 	defer cancel()
 	var registry bool
 	err := r.pool.QueryRow(ctx, r.q.Probe, r.registry).Scan(&registry, &r.ledger, &r.pooled, &r.stamped, nil)

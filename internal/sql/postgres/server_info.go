@@ -39,6 +39,7 @@ type ServerInfo struct {
 	// NeighboursErr is the error, if some or all other registries could not be read.
 	NeighboursErr error `db:"-"`
 
+	Migrating         []Blocker     `db:"-"` // sessions that hold the lock of migrations
 	Registry          bool          `db:"-"` // there is a registry
 	Migrated          bool          `db:"-"` // it is migrated to this version
 	MissingPrivileges []Privilege   `db:"-"`
@@ -76,6 +77,9 @@ func (v ServerInfo) readsRegistry() bool {
 	})
 }
 
+// readTimeout is how long reading takes, after connecting.
+const readTimeout = 10 * time.Second
+
 // clockTries is how often the clock is read. The fastest reading has the smallest error.
 const clockTries = 3
 
@@ -85,18 +89,21 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	if err != nil {
 		return v, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
 	conn, application, err := connectForServerInfo(ctx, c)
 	if err != nil {
 		return v, fmt.Errorf("connect to PostgreSQL: %w", sharedFault(err))
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // everything has been read
 	if v, err = readServerInfo(ctx, conn, q, c, application); err == nil {
 		v.Pooler, err = readPooler(ctx, conn, q, func() (*pgx.Conn, func(), error) {
 			second, _, err := connectForServerInfo(ctx, c)
 			return second, func() { _ = second.Close(context.WithoutCancel(ctx)) }, err
 		})
+	}
+	if err == nil {
+		v.Migrating, err = migrationBlockers(ctx, conn, q, c.Registry, false)
 	}
 	if err == nil {
 		err = v.readClock(ctx, conn, q, now)
@@ -111,21 +118,22 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 // connectForServerInfo opens a session with the service's settings under another application_name. Of several hosts it
 // prefers the writable one that the service would use, and falls back to any.
 func connectForServerInfo(ctx context.Context, c Config) (conn *pgx.Conn, application string, err error) {
-	pool, err := poolConfig(c)
-	if err != nil {
-		return nil, "", err
-	}
-	config := pool.ConnConfig
-	application = config.RuntimeParams["application_name"]
-	config.RuntimeParams["application_name"] = "tenant-provisioner doctor"
-	if len(config.Fallbacks) > 0 && config.ValidateConnect == nil {
-		writable := config.Copy()
-		writable.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-		if conn, err := pgx.ConnectConfig(ctx, writable); err == nil {
-			return conn, application, nil
+	var several bool
+	writable := true
+	k := c.connector(func(conn *pgx.ConnConfig) {
+		application = conn.RuntimeParams["application_name"]
+		conn.RuntimeParams["application_name"] = "tenant-provisioner doctor"
+		if several = len(conn.Fallbacks) > 0 && conn.ValidateConnect == nil; several && writable {
+			conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 		}
+	})
+	ctx, cancel := context.WithTimeout(ctx, k.openTimeout())
+	defer cancel()
+	conn, err = k.connect(ctx)
+	if err != nil && several && ctx.Err() == nil {
+		writable = false
+		conn, err = k.connect(ctx)
 	}
-	conn, err = pgx.ConnectConfig(ctx, config)
 	return conn, application, err
 }
 

@@ -40,22 +40,20 @@ func (s *Store) stampSQL(schema string) string {
 // RegistryID identifies the registry. It is generated once; a copy of the database has the same id.
 func (s *Store) RegistryID() string { return s.registryID }
 
-// readStamp reads the registry's id, and stamps the registry's schema unless it has a comment or another owner.
-func (s *Store) readStamp(ctx context.Context, conn *pgxpool.Conn) error {
-	err := conn.QueryRow(ctx, s.q.Stamp).Scan(&s.registryID)
+// readStamp reads the registry's id. It reports whether the registry's schema has yet to be stamped with it: not if it
+// has a comment or another owner.
+func (s *Store) readStamp(ctx context.Context, conn *pgxpool.Conn) (unstamped bool, err error) {
+	err = conn.QueryRow(ctx, s.q.Stamp).Scan(&s.registryID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("the registry has lost its id; if it is not in a backup, create another: "+
+		return false, fmt.Errorf("the registry has lost its id; if it is not in a backup, create another: "+
 			"INSERT INTO %s DEFAULT VALUES", quote(s.registry, "registry_stamp"))
 	}
 	if err != nil {
-		return withMissingPrivilege(sharedFault(err), "SELECT on registry_stamp in schema "+s.registry)
+		return false, withMissingPrivilege(sharedFault(err), "SELECT on registry_stamp in schema "+s.registry)
 	}
 	var o ownership
-	if err := o.scan(conn.QueryRow(ctx, s.q.SchemaComment, s.registry)); err != nil || !o.unstamped() {
-		return err
-	}
-	_, err = conn.Exec(ctx, s.stampSQL(s.registry))
-	return err
+	err = o.scan(conn.QueryRow(ctx, s.q.SchemaComment, s.registry))
+	return o.unstamped(), err
 }
 
 // ownership is what indicates the owner of an existing schema.

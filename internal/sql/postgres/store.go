@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -32,17 +30,8 @@ const (
 	statementTimeout = 60 * time.Second
 	callTimeout      = 90 * time.Second
 	pingTimeout      = 5 * time.Second
+	maxProbeTimeout  = 20 * time.Second
 	closeTimeout     = time.Second
-	connectTimeout   = 5 * time.Second
-)
-
-// connectionLifetime bounds the growth of a connection's relation cache: about 0.16 MB for each tenant touched.
-const connectionLifetime = 10 * time.Minute
-
-// Idle connections are closed soon, because another replica may be waiting for one. Probes keep one in use.
-const (
-	connectionIdleTime      = 15 * time.Second
-	connectionCheckInterval = 5 * time.Second
 )
 
 // Config is what a [Store] needs.
@@ -59,11 +48,12 @@ type Config struct {
 
 // Store is a PostgreSQL database as a [pipeline.Database]. It is safe for concurrent use.
 type Store struct {
-	pool     *pgxpool.Pool
-	q        queries
-	registry string
-	names    sql.SchemaTemplate
-	log      *slog.Logger
+	pool      *pgxpool.Pool
+	connector *connector
+	q         queries
+	registry  string
+	names     sql.SchemaTemplate
+	log       *slog.Logger
 	// registryID is the registry's id, with which boundaries are stamped.
 	registryID string
 	prepared   preparedPool
@@ -71,6 +61,8 @@ type Store struct {
 	migrated   atomic.Bool
 	lost       lostSessions
 	timeouts   timeouts
+	// probeTimeout is how long [Store.Ping] takes, with a new connection.
+	probeTimeout time.Duration
 }
 
 // MaxPrepared is the maximum size of the pool: each boundary is 63 relations in the catalogue.
@@ -82,19 +74,15 @@ var registryName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 // notSynced are the values of synchronous_commit that acknowledge a commit before it is on disk.
 var notSynced = map[string]bool{"off": true, "false": true, "no": true, "0": true}
 
-// urlForm is the expected form of DATABASE_URL, with the escapes that passwords need.
-const urlForm = "postgres://user:password@host:port/database; in names and passwords write @ as %40, / as %2F, " +
-	"a space as %20 and % as %25"
-
 // Check reports every fault of the configuration that can be found without a connection, each with the name of its
 // variable. The error contains no password.
 func (c Config) Check() error {
 	var faults []error
 	if !unambiguous(c.URL) {
 		faults = append(faults, errors.New("DATABASE_URL: not "+urlForm))
-	} else if parsed, err := pgxpool.ParseConfig(c.URL); err != nil {
-		faults = append(faults, fmt.Errorf("DATABASE_URL: %w; want %s", err, urlForm))
-	} else if notSynced[strings.ToLower(parsed.ConnConfig.RuntimeParams["synchronous_commit"])] {
+	} else if parsed, err := c.connConfig(); err != nil {
+		faults = append(faults, withURLForm(err))
+	} else if notSynced[strings.ToLower(parsed.RuntimeParams["synchronous_commit"])] {
 		faults = append(faults, errors.New("DATABASE_URL: with synchronous_commit=off a server crash loses tenants "+
 			"whose outcomes were published; leave it out"))
 	}
@@ -123,21 +111,6 @@ func (c Config) Check() error {
 	return errors.Join(faults...)
 }
 
-// unambiguous reports whether the driver reads a URL as intended. The driver takes everything after the first @ of a
-// password as a host, and everything after a / as a database; both are shown in errors.
-func unambiguous(raw string) bool {
-	_, rest, found := strings.Cut(raw, "://")
-	if !found {
-		return true // keyword form: host=… user=…
-	}
-	authority, _, _ := strings.Cut(rest, "/")
-	if _, host, found := strings.Cut(authority, "@"); found {
-		rest = rest[len(authority)-len(host):]
-	}
-	where, _, _ := strings.Cut(rest, "?")
-	return !strings.Contains(where, "@")
-}
-
 // prepare builds everything that needs no connection.
 func (c Config) prepare() (names sql.SchemaTemplate, q queries, err error) {
 	if err := c.Check(); err != nil {
@@ -150,18 +123,30 @@ func (c Config) prepare() (names sql.SchemaTemplate, q queries, err error) {
 	return names, q, err
 }
 
-// Open connects and migrates the registry; it waits for other replicas that are migrating it. It fails if the encoding
-// of the database is not UTF8, or if a pooler shares sessions between clients. Close the store after use.
+// Open connects and migrates the registry. If another session keeps it from migrating, it returns an outage that names
+// the session; call Open again. It fails if the encoding of the database is not UTF8, or if a pooler shares sessions
+// between clients. Close the store after use.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	names, q, err := c.prepare()
 	if err != nil {
 		return nil, err
 	}
+	if attrs, from := c.parameter("target_session_attrs", "PGTARGETSESSIONATTRS"); readOnlyTargets[attrs] {
+		return nil, fmt.Errorf("%s: %s selects servers that cannot be written to; remove it: of several hosts the "+
+			"service uses the writable one", from, attrs)
+	}
 	s := &Store{
 		q: q, registry: c.Registry, names: names, log: c.Log, activity: activity{start: time.Now()},
-		prepared: preparedPool{target: c.Prepared, definition: q.definition(), wake: make(chan struct{}, 1)},
+		prepared:  preparedPool{target: c.Prepared, definition: q.definition(), wake: make(chan struct{}, 1)},
+		connector: c.connector(forWork),
 	}
-	if s.pool, err = openPool(ctx, c, s.prepareStatements); err != nil {
+	// A new connection that fails does so first, with an error that names its host.
+	s.probeTimeout = min(max(pingTimeout, s.connector.connectTime())+time.Second, maxProbeTimeout)
+	connections := c.Connections + 1
+	if c.Prepared > 0 {
+		connections++
+	}
+	if s.pool, err = s.connector.openPool(ctx, connections, s.prepareStatements); err != nil {
 		return nil, err
 	}
 	if err := s.checkSession(ctx); err != nil {
@@ -169,16 +154,30 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, err
 	}
 	if err := s.migrate(ctx, c.CreatedBy); err != nil {
-		s.pool.Close()
-		return nil, fmt.Errorf("prepare the registry %s: %w", c.Registry, sharedFault(err))
+		s.Close() //nolint:errcheck // it returns none
+		return nil, opening(fmt.Errorf("prepare the registry %s: %w", c.Registry, sharedFault(err)))
 	}
 	s.migrated.Store(true)
 	s.pool.Reset()
 	if s.timeouts, err = s.readTimeouts(ctx); err != nil {
-		s.pool.Close()
+		s.Close() //nolint:errcheck // it returns none
 		return nil, classify(err)
 	}
 	return s, nil
+}
+
+// readOnlyTargets are the values of target_session_attrs with which the driver may choose a read-only server.
+var readOnlyTargets = map[string]bool{"read-only": true, "standby": true, "prefer-standby": true}
+
+// opening returns the error of [Open]. A parameter that the server refuses is wrong when the service starts, and an
+// outage later.
+func opening(err error) error {
+	if !refusesParameter(err) {
+		return err
+	}
+	var server *pgconn.PgError
+	errors.As(err, &server)
+	return fmt.Errorf("%s: %w", parameterHint, server)
 }
 
 // prepareStatements prepares the statements that every request needs. Each is prepared under its own text, by which the
@@ -197,69 +196,6 @@ func (s *Store) prepareStatements(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-func openPool(
-	ctx context.Context, c Config, afterConnect func(context.Context, *pgx.Conn) error,
-) (*pgxpool.Pool, error) {
-	config, err := poolConfig(c)
-	if err != nil {
-		return nil, err
-	}
-	config.AfterConnect = afterConnect
-	config.MaxConns = int32(c.Connections) + 1 //nolint:gosec // bounded by the configuration
-	if c.Prepared > 0 {
-		config.MaxConns++
-	}
-	conn := config.ConnConfig
-	conn.OnNotice = noteUnconfirmed
-	if len(conn.Fallbacks) > 0 && conn.ValidateConnect == nil {
-		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
-	}
-	return pool, nil
-}
-
-// poolConfig returns the settings that connections for work and for reading share.
-func poolConfig(c Config) (*pgxpool.Config, error) {
-	config, err := pgxpool.ParseConfig(c.URL)
-	if err != nil {
-		return nil, fmt.Errorf("DATABASE_URL: %w", err)
-	}
-	config.PingTimeout = pingTimeout
-	config.MaxConnLifetime = connectionLifetime
-	config.MaxConnLifetimeJitter = connectionLifetime / 5
-	config.MaxConnIdleTime, config.HealthCheckPeriod = connectionIdleTime, connectionCheckInterval
-	conn := config.ConnConfig
-	// DDL differs for each tenant: preparing it would cost a round trip and fill the cache.
-	conn.DefaultQueryExecMode = pgx.QueryExecModeExec
-	if conn.ConnectTimeout == 0 {
-		conn.ConnectTimeout = connectTimeout
-	}
-	setDefault(conn.RuntimeParams, "application_name", "tenant-provisioner")
-	conn.AfterConnect = configureSession(conn.RuntimeParams)
-	if c.Traces != nil {
-		conn.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(c.Traces), otelpgx.WithDisableAcquireTracer())
-	}
-	// A password file may have changed since: a rotated password is found there without a restart.
-	config.BeforeConnect = func(_ context.Context, next *pgx.ConnConfig) error {
-		if now, err := pgx.ParseConfig(c.URL); err == nil {
-			next.Password = now.Password
-		}
-		return nil
-	}
-	return config, nil
-}
-
-func setDefault(params map[string]string, name, value string) {
-	if _, set := params[name]; !set {
-		params[name] = value
-	}
-}
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
 // Close closes all connections. It waits only closeTimeout for those in use: the pool can block while the server does
 // not answer.
 func (s *Store) Close() error {
@@ -277,6 +213,14 @@ func (s *Store) Close() error {
 	}
 }
 
+// withUnanswered adds to a timeout the names that it was waiting for.
+func (s *Store) withUnanswered(err error) error {
+	if names := s.connector.unanswered(); names != "" && errors.Is(err, context.DeadlineExceeded) {
+		return &pipeline.Fault{Class: pipeline.Outage, Message: names, Shared: true, Lost: true, Err: err}
+	}
+	return err
+}
+
 // Stat returns the state of the connection pool, for metrics.
 func (s *Store) Stat() *pgxpool.Stat { return s.pool.Stat() }
 
@@ -285,13 +229,13 @@ func (s *Store) Strategy() string { return events.IsolationSchema }
 
 // Ping reports whether the database answers, can be written to, and completes commits.
 func (s *Store) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.probeTimeout)
 	defer cancel()
 	on, done := s.probe(ctx)
 	defer done()
 	var readOnly, allowed, wait bool
 	if err := on.QueryRow(ctx, s.q.Ping).Scan(&readOnly, &allowed, &wait); err != nil {
-		return s.ledgerFault(err)
+		return s.withUnanswered(s.ledgerFault(err))
 	}
 	if !allowed {
 		return &pipeline.Fault{Class: pipeline.Outage, Message: missingPrivilege + registryPrivileges(s.registry)}

@@ -1,6 +1,4 @@
--- Creates again what foreign_expressions.sql checks, as the migrations do, in one transaction. Behind a transaction of
--- others this would wait, and all others behind it.
-SET LOCAL lock_timeout = '1s';
+-- Creates again what foreign_expressions.sql checks, as the migrations do, in their transaction.
 DROP INDEX IF EXISTS {registry}.tenant_registry_lower_tenant_id;
 CREATE INDEX tenant_registry_lower_tenant_id ON {registry}.tenant_registry (lower(tenant_id COLLATE "C"));
 ALTER TABLE {registry}.tenant_requests

@@ -1,0 +1,50 @@
+package postgres
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// connConfig reads the URL, the environment and the files that they name, and returns the settings of a connection for
+// work or for reading. Its errors contain no password.
+func (c Config) connConfig() (*pgx.ConnConfig, error) {
+	if err := c.checkFiles(); err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ParseConfig(driverURL(c.URL))
+	if err != nil {
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	conn.LookupFunc = nil
+	if err := applyParameters(conn); err != nil {
+		return nil, err
+	}
+	// DDL differs for each tenant: preparing it would cost a round trip and fill the cache.
+	conn.DefaultQueryExecMode = pgx.QueryExecModeExec
+	if conn.ConnectTimeout == 0 {
+		conn.ConnectTimeout = connectTimeout
+	}
+	setDefault(conn.RuntimeParams, "application_name", "tenant-provisioner")
+	conn.AfterConnect = configureSession(conn.RuntimeParams)
+	return conn, nil
+}
+
+// forWork changes the settings of a connection for those of the service: of several hosts it uses the writable one.
+func forWork(conn *pgx.ConnConfig) {
+	conn.OnNotice = noteUnconfirmed
+	if len(conn.Fallbacks) > 0 && conn.ValidateConnect == nil {
+		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+}
+
+func setDefault(params map[string]string, name, value string) {
+	if _, set := params[name]; !set {
+		params[name] = value
+	}
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
