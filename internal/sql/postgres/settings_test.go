@@ -197,11 +197,7 @@ func reasonFor(name string) string {
 // expectSettings reads the settings of a session that is opened as the service opens its own.
 func expectSettings(t *testing.T, url string) {
 	t.Helper()
-	config, err := Config{URL: url}.connConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := pgx.ConnectConfig(t.Context(), config)
+	conn, err := Config{URL: url}.connector(forWork).connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,11 +331,7 @@ func TestSettingsOfTheURL(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.Database(t) + "&lock_timeout=3s&statement_timeout=7s&search_path=public" +
 		"&options=-cquote_all_identifiers%3Don%20-cjit%3Don"
-	config, err := Config{URL: url}.connConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := pgx.ConnectConfig(t.Context(), config)
+	conn, err := Config{URL: url}.connector(forWork).connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
