@@ -24,8 +24,10 @@ import (
 	"example.com/tenant-provisioner/internal/telemetry"
 )
 
-// Run runs the service until ctx ends.
-func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog.Logger) (err error) {
+// Run runs the service until ctx ends. lines is the buffer behind log.
+func Run(
+	ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog.Logger, lines *telemetry.LogBuffer,
+) (err error) {
 	defer func() { // a signal to stop while the service waits for a server is not a failure
 		// Not context.Cause: the cause of a signal wraps context.Canceled, which libraries return without the cause.
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -44,6 +46,7 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	serving.Store(starting(errors.New("starting")))
 	steps := pipeline.Steps()
 	counts := telemetry.NewMetrics(steps)
+	counts.WatchLog(lines)
 	operatorPage, err := newPage(c, steps, func() error { return serving.Load().ready() })
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 	"go.opentelemetry.io/contrib/exporters/autoexport"
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -17,15 +16,10 @@ import (
 
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
-	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 // traceStopTimeout bounds the export of the last spans.
 const traceStopTimeout = 3 * time.Second
-
-// traceQuiet is the time without a failed export after which an episode of failures is over. It is longer than an
-// export with its retries.
-const traceQuiet = 5 * time.Minute
 
 // StartTraces returns a tracer provider, or nil where traces are off. stop exports the last spans.
 func StartTraces(
@@ -34,11 +28,7 @@ func StartTraces(
 	if !config.TracesEnabled(env) {
 		return nil, func() {}, nil
 	}
-	// A failed export loses its spans and affects nothing else.
-	faults := repeatlog.NewWithQuiet(log, traceQuiet, "no further OpenTelemetry errors")
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		faults.Warn("OpenTelemetry", err)
-	}))
+	takeTraceLogs(log) // a failed export loses its spans and affects nothing else
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
 		return nil, nil, config.NewError(fmt.Errorf("OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_…: %w", err))
