@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/sethvargo/go-envconfig"
@@ -25,6 +26,9 @@ const traceStopTimeout = 3 * time.Second
 func StartTraces(
 	ctx context.Context, env envconfig.Lookuper, log *slog.Logger,
 ) (_ trace.TracerProvider, stop func(), _ error) {
+	if unused := config.UnusedTraceVariables(os.Environ()); len(unused) > 0 {
+		log.WarnContext(ctx, "OpenTelemetry variables have no effect here; check their names", "variables", unused)
+	}
 	if !config.TracesEnabled(env) {
 		return nil, func() {}, nil
 	}
