@@ -123,7 +123,7 @@ func TestConfigurationFaults(t *testing.T) {
 				code, stdout, stderr := command(t, c.env, args...)
 				testkit.Equal(t, "exit code", code, 2)
 				testkit.Equal(t, "stdout", stdout, "")
-				testkit.Contains(t, "stderr", stderr, c.want...)
+				testkit.Contains(t, "stderr", errorTexts(stderr), c.want...)
 			}
 		})
 	}
@@ -210,9 +210,7 @@ func TestMisuse(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
 		"unknown command":        {"provision"},
-		"unknown flag":           {"run", "--fast"},
-		"unknown flag of root":   {"--fast"},
-		"extra argument":         {"run", "now"},
+		"unknown flag":           {"watch", "--fast"},
 		"watch with argument":    {"watch", "acme"},
 		"config with argument":   {"config", "acme"},
 		"health with argument":   {"health", "acme"},

@@ -49,7 +49,10 @@ func TestHTTPLimits(t *testing.T) {
 		"a large header":       {"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", 431},
 		"an incomplete header": {"GET /livez HTTP/1.1\r\nHost: a\r\n", 0},
 		"an incomplete body":   {"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nxxx", 0},
-		"a method that writes": {"POST /readyz HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 405},
+		"another host":         {"GET /readyz HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n", 421},
+		"a URL of another":     {"GET http://rebound.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 421},
+		"no host":              {"GET /livez HTTP/1.0\r\n\r\n", 200},
+		"a method that writes": {"POST /readyz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 405},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,9 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/sethvargo/go-envconfig"
 
@@ -36,9 +34,7 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(realMain(ctx, os.Args[1:], envconfig.OsLookuper(), os.Stdout, os.Stderr))
+	os.Exit(realMain(stopOnSignal(), os.Args[1:], envconfig.OsLookuper(), os.Stdout, os.Stderr))
 }
 
 // realMain runs one command and returns its exit code.
@@ -47,7 +43,20 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 	root := newRoot(a) //nolint:contextcheck // commands get the context when they run
 	// Not nil, which cobra replaces with the arguments of this process.
 	root.SetArgs(append([]string{}, args...))
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	code := exitCodeOf(err)
+	switch {
+	case err == nil, errors.Is(err, errSilent):
+	case runsService(cmd):
+		a.logServiceError(err, code)
+	default:
+		printError(stderr, err)
+	}
+	return code
+}
+
+// exitCodeOf returns the exit code of a command that returned err.
+func exitCodeOf(err error) int {
 	var (
 		usage       *badUsage
 		environment *config.Error
@@ -55,13 +64,9 @@ func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, errSilent):
-		return exitFailed
 	case errors.As(err, &usage), errors.As(err, &environment):
-		printError(stderr, err)
 		return exitUsage
 	}
-	printError(stderr, err)
 	return exitFailed
 }
 

@@ -130,7 +130,7 @@ func TestKilledAndRestarted(t *testing.T) {
 func TestSignalsEndTheServiceInOrder(t *testing.T) {
 	t.Parallel()
 	const drain = 2 * testkit.Patience // longer than the test waits
-	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			d := newSQLite(t)
@@ -142,6 +142,7 @@ func TestSignalsEndTheServiceInOrder(t *testing.T) {
 				publish(t, js, requestFor(t, fmt.Sprint(i), fmt.Sprintf("tenant_%d", i)))
 			}
 			p.signal(t, s)
+			p.signal(t, syscall.SIGHUP) // as a terminal that closes, and some supervisors, send it in addition
 			testkit.Equal(t, "exit code", p.wait(t), 0)
 			testkit.Logged(t, &p.stderr, "stopped", "level")
 			testkit.Equal(t, "stdout", p.stdout.String(), "")

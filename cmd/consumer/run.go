@@ -3,23 +3,29 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/service"
+	"example.com/tenant-provisioner/internal/telemetry"
 )
 
 func runCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Run the service (the default)",
-		Long: "Takes requests until SIGTERM or SIGINT, then drains: it finishes running attempts within DRAIN_TIMEOUT,\n" +
-			"and returns the other requests to the stream.",
+		Long: "Takes requests until SIGTERM, SIGINT or SIGHUP, then drains: it finishes running attempts within\n" +
+			"DRAIN_TIMEOUT, and returns the other requests to the stream. A second SIGTERM or SIGINT ends it at once.",
 		Example: "  consumer run\n  NATS_URL=nats://localhost DATABASE_URL=postgres://localhost/tenants consumer run",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, log, err := a.configure(cmd.Context())
+			outliveReaders()
+			c, err := config.Load(cmd.Context(), a.Env)
 			if err != nil {
 				return err
 			}
-			return service.Run(cmd.Context(), a.Env, c, log)
+			log, lines := telemetry.NewBufferedLogger(a.Err, c.LogLevel, c.LogFormat)
+			defer lines.Close()
+			telemetry.TakeDefaultLogs(log)
+			return service.Run(cmd.Context(), a.Env, c, log, lines)
 		},
 	}
 }

@@ -40,10 +40,21 @@ consumer config --help       # this reference
 	b.WriteString(`
 ## Traces
 
-Off unless one of these is set: ` + code(strings.Join(traceVariables, "`, `")) + `.
-OpenTelemetry's own library reads them, and the other OTEL_… variables that it defines.
+Off unless one of these is set: ` + code(strings.Join(traceSwitches, "`, `")) + `.
+OpenTelemetry's own libraries read them, and these others; all are checked at start, as the variables above:
+
+` + traceNames() + `
 `)
 	return b.String()
+}
+
+// traceNames lists OpenTelemetry's variables as code.
+func traceNames() string {
+	var names []string
+	for _, v := range traceVariables {
+		names = append(names, code(v.name))
+	}
+	return strings.Join(names, ",\n") + "."
 }
 
 // code formats text as code; empty text stays empty.

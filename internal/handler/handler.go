@@ -122,14 +122,17 @@ func (h *Handler) Liveness() error { return h.watchdog.err(h.Provisioner.LastPro
 // InFlight is the number of requests that were pulled and that no worker has finished.
 func (h *Handler) InFlight() int { return int(h.inFlight.Load()) }
 
-// Run takes requests until ctx ends, then drains. It returns when running work is finished or released, at most a few
-// seconds after the drain timeout. Its error is what made intake impossible; the end of ctx is not an error.
+// Run takes requests until ctx ends, then drains. It returns when running work is finished or released, at most
+// abortTimeout after the drain timeout, which begins with the end of ctx. Work that hangs beyond that is left running, and
+// logged. The error of Run is what made intake impossible; the end of ctx is not an error.
 func (h *Handler) Run(ctx context.Context) error {
 	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer abort(nil)
 	var background, workers sync.WaitGroup
 	background.Go(func() { h.breaker.run(work) })
 
+	stopped := make(chan time.Time, 1)
+	defer context.AfterFunc(ctx, func() { stopped <- time.Now() })()
 	err := h.intake(ctx, func(msg *Message, done func()) {
 		h.inFlight.Add(1)
 		workers.Go(func() {
@@ -139,14 +142,19 @@ func (h *Handler) Run(ctx context.Context) error {
 			h.watchdog.touch()
 		})
 	})
+	began := time.Now()
+	if ctx.Err() != nil {
+		began = <-stopped // the end of intake has taken some of the time
+	}
 	h.watchdog.setState(stateDrain)
 	h.Provisioner.Drain()
 	h.pulling.Store(&errNotTaking)
-	if !finishes(&workers, h.DrainTimeout) {
+	if !finishes(&workers, h.DrainTimeout-time.Since(began)) {
 		h.Log.WarnContext(ctx, "drain timeout reached; returning running requests to the stream")
 		abort(errors.New("shutting down"))
 		if !finishes(&workers, abortTimeout) {
-			return errors.Join(err, errors.New("workers did not stop; their messages will be redelivered after ack_wait"))
+			h.Log.WarnContext(ctx, "workers did not stop; their messages will be redelivered after ack_wait")
+			return err
 		}
 	}
 	abort(nil)

@@ -20,7 +20,7 @@ import (
 const (
 	connectTimeout = 5 * time.Second
 	reconnectWait  = time.Second
-	flushTimeout   = 5 * time.Second
+	flushTimeout   = time.Second // of the last messages, which may be lost: see Close
 	// quiet is how long the client must report no error before an episode of repeated errors is over: no callback reports
 	// the end of one.
 	quiet = time.Minute

@@ -29,8 +29,8 @@ func starting(reason error) *probes {
 	return &probes{alive: func() error { return nil }, ready: func() error { return reason }}
 }
 
-// serveHTTP serves /livez, /readyz, /metrics and, with the operator's page, / on addr; nothing where addr is empty.
-// stop shuts the server down and waits for it.
+// serveHTTP serves /livez, /readyz, /metrics and, with the operator's page, / on addr; nothing where addr is empty. On a
+// loopback address it refuses requests that name another host. stop shuts the server down and waits for it.
 func serveHTTP(
 	ctx context.Context, addr string, serving *atomic.Pointer[probes], metrics, page http.Handler, log *slog.Logger,
 ) (stop func(), err error) {
@@ -47,7 +47,11 @@ func serveHTTP(
 	mux.Handle("GET /metrics", metrics)
 	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /static/", page)
-	server := hardened(mux)
+	var handler http.Handler = mux
+	if listensOnLoopback(listener.Addr()) {
+		handler = onlyLoopback(addr, mux)
+	}
+	server := hardened(handler)
 	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn) // by default it writes unstructured lines to stderr
 	done := make(chan struct{})
 	go func() {

@@ -27,7 +27,7 @@ func hardened(handler http.Handler) *http.Server {
 
 // warnIfOpen logs a warning where clients on other machines can connect: the server has no login.
 func warnIfOpen(ctx context.Context, addr net.Addr, log *slog.Logger) {
-	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+	if listensOnLoopback(addr) {
 		return
 	}
 	log.WarnContext(ctx, "HTTP_ADDR is open to the network and has no login; allow only probes and monitoring",

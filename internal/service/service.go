@@ -1,5 +1,5 @@
 // Package service wires the packages together and runs the service: it starts them in order, answers HTTP from the
-// start, and drains.
+// start, and stops them within one deadline.
 package service
 
 import (
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,14 +25,16 @@ import (
 	"example.com/tenant-provisioner/internal/telemetry"
 )
 
-// Run runs the service until ctx ends.
-func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog.Logger) (err error) {
-	defer func() { // a signal to stop while the service waits for a server is not a failure
-		// Not context.Cause: the cause of a signal wraps context.Canceled, which libraries return without the cause.
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			err = nil
-		}
-	}()
+// natsWriteTimeout is how long a write to NATS may block, and with it every other use of the connection, before the
+// connection is given up. The client's default is a minute.
+const natsWriteTimeout = 5 * time.Second
+
+// serve starts the parts of the service in order, adds each to running, and takes requests until ctx ends. It returns
+// when running work is finished or released; the parts still run.
+func serve(
+	ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog.Logger, lines *telemetry.LogBuffer,
+	running *parts,
+) error {
 	log.InfoContext(ctx, "starting", "version", buildinfo.Version(),
 		"nats", cmp.Or(config.Redact("NATS_URL", c.NATSURL), "embedded"),
 		"database", config.Redact("DATABASE_URL", c.DatabaseURL))
@@ -39,38 +42,47 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	if err != nil {
 		return err
 	}
-	defer stopTracing()
+	running.started("traces", stopTracing)
 	var serving atomic.Pointer[probes]
 	serving.Store(starting(errors.New("starting")))
 	steps := pipeline.Steps()
 	counts := telemetry.NewMetrics(steps)
+	counts.WatchLog(lines)
 	operatorPage, err := newPage(c, steps, func() error { return serving.Load().ready() })
 	if err != nil {
 		return err
 	}
-	defer operatorPage.Close()
 	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, counts.Handler(), operatorPage, log)
 	if err != nil {
 		return err
 	}
-	defer stopHTTP()
+	running.started("HTTP server", func() error {
+		stopHTTP()
+		operatorPage.Close()
+		return nil
+	})
 
 	var server *natsserver.Server
 	var inProcess nats.InProcessConnProvider
+	stopServer := func() error { return nil }
 	if c.NATSURL == "" {
 		if server, err = natsserver.Start(ctx, c.EmbeddedAddr, c.EmbeddedDir, log); err != nil {
 			return err
 		}
-		inProcess = server
-		defer func() { err = errors.Join(err, server.Stop()) }()
+		inProcess, stopServer = server, server.Stop
+		running.started("NATS", stopServer)
 	}
 	var last natsconn.LastError
 	// No reconnect buffer: a message that is published late may be outdated. The handler decides again before it retries.
-	nc, err := natsconn.Connect(c, inProcess, log, true, last.Option(), nats.ReconnectBufSize(-1))
+	nc, err := natsconn.Connect(c, inProcess, log, true, last.Option(), nats.ReconnectBufSize(-1),
+		nats.FlusherTimeout(natsWriteTimeout))
 	if err != nil {
 		return err
 	}
-	defer natsconn.Close(ctx, nc)
+	running.started("NATS", func() error {
+		natsconn.Close(ctx, nc)
+		return stopServer()
+	})
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return err
@@ -110,8 +122,11 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	defer database.FillPool(ctx, db)()
+	stopFilling := database.FillPool(ctx, db)
+	running.started("database", func() error {
+		stopFilling()
+		return db.Close()
+	})
 	counts.WatchStore(db)
 	operatorPage.Watch(func() page.Database { return pageDatabase(db) })
 
@@ -123,7 +138,6 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	ready := func() error { return cmp.Or(server.Err(), h.Err()) }
 	serving.Store(&probes{alive: h.Liveness, ready: ready})
 	counts.WatchHandler(h, ready)
-	err = h.Run(ctx)
-	log.InfoContext(ctx, "stopped")
-	return err
+	running.takesRequests.Store(true)
+	return h.Run(ctx)
 }

@@ -25,16 +25,21 @@ const logStack = "stack"
 // bounds every text, whatever its origin: messages, attributes, and the contents of groups and lists.
 func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: boundAttr}
-	if format == "" {
-		format = "json"
-		if terminal.IsTerminal(w) {
-			format = "text"
-		}
-	}
-	if format == "text" {
+	if formatFor(w, format) == "text" {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// formatFor returns the format, or the default one of an output if it is empty.
+func formatFor(w io.Writer, format string) string {
+	switch {
+	case format != "":
+		return format
+	case terminal.IsTerminal(w):
+		return "text"
+	}
+	return "json"
 }
 
 // boundAttr cuts the text of an attribute, or of the message. slog calls it for each attribute that is not a group,

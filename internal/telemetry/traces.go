@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/sethvargo/go-envconfig"
 	"go.opentelemetry.io/contrib/exporters/autoexport"
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -17,28 +17,23 @@ import (
 
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
-	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 // traceStopTimeout bounds the export of the last spans.
-const traceStopTimeout = 3 * time.Second
+const traceStopTimeout = 2 * time.Second
 
-// traceQuiet is the time without a failed export after which an episode of failures is over. It is longer than an
-// export with its retries.
-const traceQuiet = 5 * time.Minute
-
-// StartTraces returns a tracer provider, or nil where traces are off. stop exports the last spans.
+// StartTraces returns a tracer provider, or nil where traces are off. stop exports the last spans, and takes
+// at most traceStopTimeout.
 func StartTraces(
 	ctx context.Context, env envconfig.Lookuper, log *slog.Logger,
-) (_ trace.TracerProvider, stop func(), _ error) {
-	if !config.TracesEnabled(env) {
-		return nil, func() {}, nil
+) (_ trace.TracerProvider, stop func() error, _ error) {
+	if unused := config.UnusedTraceVariables(os.Environ()); len(unused) > 0 {
+		log.WarnContext(ctx, "OpenTelemetry variables have no effect here; check their names", "variables", unused)
 	}
-	// A failed export loses its spans and affects nothing else.
-	faults := repeatlog.NewWithQuiet(log, traceQuiet, "no further OpenTelemetry errors")
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		faults.Warn("OpenTelemetry", err)
-	}))
+	if !config.TracesEnabled(env) {
+		return nil, func() error { return nil }, nil
+	}
+	takeTraceLogs(log) // a failed export loses its spans and affects nothing else
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
 		return nil, nil, config.NewError(fmt.Errorf("OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_…: %w", err))
@@ -54,12 +49,13 @@ func StartTraces(
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(boundedSpans{exporter}), sdktrace.WithResource(what),
 		sdktrace.WithRawSpanLimits(spanLimits()))
 	log.InfoContext(ctx, "sending traces")
-	return provider, func() {
+	return provider, func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), traceStopTimeout)
 		defer cancel()
 		if err := provider.Shutdown(ctx); err != nil {
 			log.WarnContext(ctx, "could not send the last spans", "error", err)
 		}
+		return nil // lost spans do not make the stop a failure
 	}, nil
 }
 

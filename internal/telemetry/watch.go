@@ -13,6 +13,14 @@ func (m *Metrics) gauge(name, help string, value func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(opts, value))
 }
 
+// WatchLog registers the metric of the log's buffer.
+func (m *Metrics) WatchLog(lines *LogBuffer) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "tenant_provisioner_log_lines_dropped_total",
+		Help: "Lines of the log that were dropped, because stderr was full, closed or too slow.",
+	}, func() float64 { return float64(lines.Dropped()) }))
+}
+
 // WatchStore registers the metrics of the store's connections and of its pool of prepared boundaries.
 func (m *Metrics) WatchStore(db database.Store) {
 	m.registry.MustRegister(database.Collectors(db)...)
