@@ -25,13 +25,13 @@ const utf8Encoding = "UTF8"
 // checkSession fails if the service cannot work with the database or with what is in front of it, whatever is done in
 // the database.
 func (s *Store) checkSession(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return connectFault(err)
 	}
 	defer conn.Release()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	var encoding string
 	if err := conn.QueryRow(ctx, s.q.Session).Scan(nil, nil, &encoding); err != nil {
 		return fmt.Errorf("query PostgreSQL: %w", sharedFault(err))

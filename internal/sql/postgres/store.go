@@ -150,8 +150,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, err
 	}
 	if err := s.checkSession(ctx); err != nil {
-		s.pool.Close()
-		return nil, err
+		s.Close() //nolint:errcheck // it returns none
+		return nil, opening(err)
 	}
 	if err := s.migrate(ctx, c.CreatedBy); err != nil {
 		s.Close() //nolint:errcheck // it returns none
