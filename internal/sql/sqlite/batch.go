@@ -23,6 +23,7 @@ type pendingChange struct {
 	dir    string
 	tenant string
 	do     func(ctx context.Context, registry *databasesql.Tx) error
+	undo   func() error // removes the file that do has placed; nil if it places none
 	err    error
 	unsync error // why the directory entries of the file are not durable
 	done   chan error
@@ -127,7 +128,8 @@ func (s *Store) commitBatch(ctx context.Context, batch []*pendingChange) {
 }
 
 // commit writes a batch in one transaction.
-func (s *Store) commit(ctx context.Context, batch []*pendingChange) error {
+func (s *Store) commit(ctx context.Context, batch []*pendingChange) (err error) {
+	defer func() { s.distrustLog(err) }()
 	if err := s.inPlace(); err != nil {
 		return err
 	}
@@ -140,6 +142,9 @@ func (s *Store) commit(ctx context.Context, batch []*pendingChange) error {
 		return registryFault(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+	if err := s.trustLog(); err != nil {
+		return registryFault(err)
+	}
 	if len(batch) == 1 {
 		if err := batch[0].do(ctx, tx); err != nil {
 			return registryFault(errors.Join(err, tx.Rollback()))
@@ -148,9 +153,20 @@ func (s *Store) commit(ctx context.Context, batch []*pendingChange) error {
 		return registryFault(err)
 	}
 	if err := s.syncDirs(batch); err != nil {
-		return err
+		return errors.Join(err, undo(batch))
 	}
 	return registryFault(tx.Commit())
+}
+
+// undo removes the files that the batch's changes have placed, before its transaction is rolled back.
+func undo(batch []*pendingChange) error {
+	var faults []error
+	for _, c := range batch {
+		if c.undo != nil {
+			faults = append(faults, c.undo())
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // withSavepoints makes each change within a savepoint, so that one can fail without the others. It returns errors of
@@ -187,7 +203,7 @@ func (s *Store) syncDirs(batch []*pendingChange) error {
 		for dir := c.dir; !begun[dir]; dir = filepath.Dir(dir) {
 			begun[dir] = true
 			all.Go(func() error {
-				err := s.syncDir(dir)
+				err := s.files.SyncDir(dir)
 				if err != nil {
 					mutex.Lock()
 					defer mutex.Unlock()

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/filesystem"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
@@ -86,11 +87,11 @@ func TestPendingChangesShareACommit(t *testing.T) {
 	}
 	failing := begun(t, s, "fails", "fails")
 	var roots atomic.Int32
-	s.syncDir = func(dir string) error {
+	s.files.FsyncDir = func(dir string) error {
 		if dir == s.Root {
 			roots.Add(1)
 		}
-		return syncDir(dir)
+		return filesystem.OS.FsyncDir(dir)
 	}
 	registering := func(b *build) func() error { return func() error { return register(t, b) } }
 	results := runAsBatch(t, s,
@@ -161,9 +162,9 @@ func TestChangeBeingWrittenIsNotWithdrawn(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	ctx, stop := context.WithCancel(t.Context())
-	s.syncDir = func(dir string) error {
+	s.files.FsyncDir = func(dir string) error {
 		stop()
-		return syncDir(dir)
+		return filesystem.OS.FsyncDir(dir)
 	}
 	registering := func(b *build) func() error {
 		return func() error { return b.Register(ctx, tenantOf(b), outcomeOf(b)) }
@@ -178,24 +179,30 @@ func TestChangeBeingWrittenIsNotWithdrawn(t *testing.T) {
 }
 
 // A transaction that is not committed fails all its changes, also one that had already failed by itself. The files
-// stay, recognized as the requests' own, and the next attempts use them.
+// stay, recognized as the requests' own, and the next attempts use them; but if a directory could not be synced, the
+// next attempts make the files again.
 func TestTenantIsRegisteredOnlyIfDurable(t *testing.T) {
 	t.Parallel()
 	errDisk := errors.New("disk fault")
-	for name, c := range map[string]struct{ inject, fix func(s *Store) error }{
+	for name, c := range map[string]struct {
+		stays       bool
+		inject, fix func(s *Store) error
+	}{
 		"sync": {
+			false,
 			func(s *Store) error {
-				s.syncDir = func(dir string) error {
+				s.files.FsyncDir = func(dir string) error {
 					if strings.HasSuffix(dir, "tenant_b") {
 						return errDisk
 					}
-					return syncDir(dir)
+					return filesystem.OS.FsyncDir(dir)
 				}
 				return nil
 			},
-			func(s *Store) error { s.syncDir = syncDir; return nil },
+			func(s *Store) error { s.files = filesystem.OS; return nil },
 		},
 		"commit": {
+			true,
 			func(s *Store) error { // a constraint that is checked at the commit
 				_, err := s.asyncDB.Exec(`CREATE TABLE whole (id INTEGER PRIMARY KEY);
 					CREATE TABLE part (id INTEGER REFERENCES whole DEFERRABLE INITIALLY DEFERRED);
@@ -228,12 +235,12 @@ func TestTenantIsRegisteredOnlyIfDurable(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, b := range builds[:3] {
-				if left := b.Close(t.Context()); !slices.Equal(left, []string{b.path}) {
+				if left := b.Close(t.Context()); slices.Equal(left, []string{b.path}) != c.stays {
 					t.Errorf("%s: left behind: %v", b.tenant, left)
 				}
 				again := ready(t, s, fmt.Sprint(i+1), b.tenant)
-				if again.temp != nil || again.claim.Attempt != 2 {
-					t.Errorf("%s: attempt %d does not use the file", b.tenant, again.claim.Attempt)
+				if stayed := again.temp == nil; stayed != c.stays || again.claim.Attempt != 2 {
+					t.Errorf("%s: attempt %d uses the file: %v", b.tenant, again.claim.Attempt, stayed)
 				}
 				if err := register(t, again); err != nil {
 					t.Error(err)
@@ -263,11 +270,11 @@ func TestExistingFileIsSynced(t *testing.T) {
 	}
 	var mutex sync.Mutex
 	var synced []string
-	s.syncDir = func(dir string) error {
+	s.files.FsyncDir = func(dir string) error {
 		mutex.Lock()
 		defer mutex.Unlock()
 		synced = append(synced, dir)
-		return syncDir(dir)
+		return filesystem.OS.FsyncDir(dir)
 	}
 	if err := register(t, ready(t, s, "1", "acme")); err != nil {
 		t.Fatal(err)

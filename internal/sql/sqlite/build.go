@@ -20,9 +20,11 @@ type build struct {
 	*Store
 	claim  pipeline.Claim
 	tenant string
-	path   string   // the final name
-	made   []string // directories created for it, the deepest first
-	temp   *os.File // under construction, next to the final name; nil if a file existed
+	path   string      // the final name
+	made   []string    // directories created for it, the deepest first
+	temp   *os.File    // under construction, next to the final name; nil if a file existed
+	placed bool        // temp has its final name
+	found  fs.FileInfo // the file that existed
 	db     *databasesql.DB
 	tx     *databasesql.Tx // of the existing file
 	done   bool            // the tenant is registered
@@ -46,6 +48,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 		err = pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s is not a regular file, or its "+
 			"directory is not a directory; nothing was touched", b.path)
 	case err == nil:
+		b.found = info
 		err = b.openExisting(ctx)
 	}
 	if err != nil {
@@ -136,6 +139,7 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 		do: func(ctx context.Context, registry *databasesql.Tx) error {
 			return b.placeAndRegister(ctx, registry, t, o)
 		},
+		undo: b.unplace,
 	})
 	if err != nil {
 		return fmt.Errorf("register the tenant: %w", err)
@@ -153,7 +157,7 @@ func (b *build) placeAndRegister(
 	}
 	put := b.linkIntoPlace
 	if b.temp == nil {
-		put = b.tx.Commit
+		put = b.commitExisting
 	}
 	if err := put(); err != nil {
 		return classify(err)
@@ -195,11 +199,11 @@ func (b *build) Close(ctx context.Context) []string {
 		return nil
 	}
 	if b.temp != nil {
-		os.Remove(b.temp.Name()) //nolint:errcheck // after placing there is nothing to remove
-		b.temp.Close()           //nolint:errcheck // its content is discarded
+		b.files.Remove(b.temp.Name()) //nolint:errcheck // after placing there is nothing to remove
+		b.temp.Close()                //nolint:errcheck // its content is discarded
 	}
 	for _, dir := range b.made {
-		if os.Remove(dir) != nil { // not empty: it is in use
+		if b.files.Remove(dir) != nil { // not empty: it is in use
 			break
 		}
 	}

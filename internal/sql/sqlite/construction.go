@@ -14,16 +14,16 @@ import (
 // lock, held until the file is closed, shows other attempts that this one is alive.
 func (b *build) createTemp() (err error) {
 	dir := filepath.Dir(b.path)
-	if b.made, err = makeDirs(dir); err != nil {
+	if b.made, err = b.files.MakeDirs(dir); err != nil {
 		return err
 	}
-	if err := removeLeftovers(dir, b.claim); err != nil {
+	if err := b.removeLeftovers(dir, b.claim); err != nil {
 		return err
 	}
-	if b.temp, err = createFile(filepath.Join(dir, buildingName(b.claim))); err != nil {
+	if b.temp, err = b.files.CreateFile(filepath.Join(dir, buildingName(b.claim))); err != nil {
 		return err
 	}
-	return lock(b.temp)
+	return b.files.LockFile(b.temp)
 }
 
 // inspectTemp compares the file under construction with the definition. It reads the file again. If the content equals
@@ -47,7 +47,7 @@ func (b *build) inspectTemp(ctx context.Context) (pipeline.Inspection, error) {
 
 // syncTemp makes the content durable before the file gets its final name.
 func (b *build) syncTemp() error {
-	if err := b.temp.Sync(); err != nil {
+	if err := b.files.Fsync(b.temp); err != nil {
 		return fmt.Errorf("finish %s: %w", b.temp.Name(), classify(err))
 	}
 	crash.Point("file finished", b.tenant)
@@ -56,9 +56,21 @@ func (b *build) syncTemp() error {
 
 // linkIntoPlace gives the new file its final name and closes it.
 func (b *build) linkIntoPlace() error {
-	if err := link(b.temp.Name(), b.path, b.tenant); err != nil {
+	if err := b.placeFile(b.temp.Name(), b.path, b.tenant); err != nil {
 		return err // the name was taken in the meantime: the next attempt examines that file
 	}
+	b.placed = true
 	crash.Point("file placed", b.tenant)
 	return b.temp.Close()
+}
+
+// unplace removes the file that this attempt has placed, within the transaction in which it did. After a failed sync of
+// a directory, a later one that succeeds proves nothing about names that were to be stored before it (fsync(2)). So the
+// next attempt makes the file, and the directories that this attempt created, again.
+func (b *build) unplace() error {
+	if !b.placed {
+		return nil
+	}
+	b.placed = false
+	return classify(b.files.Remove(b.path))
 }

@@ -11,7 +11,8 @@
 //     placed, both rows are written, and all is committed. Requests for one tenant may build at the same time; the
 //     later one finds the earlier one's row.
 //  2. Placing never replaces a file: it is a link(2), which fails if the name is taken. (Without hard links it is a
-//     check and a rename(2) under the registry's write lock, which excludes only other provisioners.)
+//     rename that fails if the name is taken; without that, a check and a rename(2) under the registry's write lock,
+//     which excludes only other provisioners.)
 //  3. A file that existed before is used in place, in one transaction of its own, and only if no table in it holds a
 //     row. Rows mean a registered tenant (TENANT_EXISTS) or data of another program (BOUNDARY_NOT_EMPTY), and always
 //     fail the attempt.
@@ -30,4 +31,6 @@
 //     cancelled while its change is pending has changed nothing; a caller whose change is being written gets its
 //     result.
 //  8. A [Reader] creates and changes nothing, whether files are at rest, in use, or left by a crash.
+//  9. A sync that succeeds after one that failed is not believed. The file, and the directories that the attempt
+//     created, are made again; the registry's log is written again before the next commit.
 package sqlite

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,7 @@ func (b *build) openExisting(ctx context.Context) error {
 		return err
 	}
 	// A process that crashed while placing the file may have left its temporary name.
-	if err := removeLeftovers(filepath.Dir(b.path), b.claim); err != nil {
+	if err := b.removeLeftovers(filepath.Dir(b.path), b.claim); err != nil {
 		return err
 	}
 	// EXTRA: the commit survives even a power loss right after it.
@@ -43,6 +44,19 @@ func (b *build) openExisting(ctx context.Context) error {
 		return b.takeOver(ctx)
 	}
 	return b.boundaryInUse(ctx, "holds rows in "+table)
+}
+
+// commitExisting commits the changes to the existing file, unless the name has another file by now: another attempt
+// removes a file that it has placed if its directory cannot be synced.
+func (b *build) commitExisting() error {
+	now, err := os.Lstat(b.path)
+	if err != nil && !missing(err) {
+		return err
+	}
+	if err != nil || !os.SameFile(now, b.found) {
+		return fmt.Errorf("%s was removed or replaced in the meantime: %w", b.path, pipeline.ErrBusy)
+	}
+	return b.tx.Commit()
 }
 
 // requireFiles fails if the names of SQLite's files next to the tenant's exist and are not regular files. SQLite would

@@ -42,7 +42,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 // rehearseFile creates a tenant's file, as an attempt does.
 func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	shared := s.sharedDir()
-	if _, err := makeDirs(shared); err != nil {
+	if _, err := s.files.MakeDirs(shared); err != nil {
 		return err
 	}
 	removeRehearsals(shared)
@@ -73,11 +73,11 @@ func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	if err := b.syncTemp(); err != nil {
 		return err
 	}
-	if err := link(b.temp.Name(), b.path, ""); err != nil {
+	if err := s.placeFile(b.temp.Name(), b.path, ""); err != nil {
 		return err
 	}
 	for names := dir; ; names = filepath.Dir(names) {
-		if err := s.syncDir(names); err != nil || names == s.Root {
+		if err := s.files.SyncDir(names); err != nil || names == s.Root {
 			return err
 		}
 	}

@@ -10,19 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/filesystem"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
-)
-
-// Modes of created files and directories: DocEX may run as another user and needs to read them.
-const (
-	fileMode = 0o644
-	dirMode  = 0o755
 )
 
 // Config is what a [Store] needs.
@@ -47,8 +43,10 @@ type Store struct {
 	syncDB   *databasesql.DB // commits reach the disk
 	leader   chan struct{}   // the write lock within this process; SQLite's own lock is polled
 	queue    commitQueue     // changes that wait for the leader
-	syncDir  func(dir string) error
+	files    filesystem.System
 	opened   fs.FileInfo // the registry's file
+	// distrusted means that the registry's log may have lost what was written to it: see rewriteLog.
+	distrusted atomic.Bool
 	// registryID is the registry's id, on which the tags of files depend.
 	registryID string
 }
@@ -64,9 +62,11 @@ func (c Config) Check() error {
 	if err != nil {
 		faults = append(faults, fmt.Errorf("DATABASE_PATH_TEMPLATE: %w", err))
 	}
-	if strings.Contains(c.PathTemplate, rehearsalPrefix) {
-		faults = append(faults, fmt.Errorf("DATABASE_PATH_TEMPLATE: names with %q in them are for the service's own use",
-			rehearsalPrefix))
+	for _, prefix := range []string{rehearsalPrefix, filesystem.TrialPrefix} {
+		if strings.Contains(c.PathTemplate, prefix) {
+			faults = append(faults, fmt.Errorf("DATABASE_PATH_TEMPLATE: names with %q in them are for the service's own use",
+				prefix))
+		}
 	}
 	path := filepath.Join(c.Root, names.Path(strings.Repeat("x", events.MaxTenantID)))
 	if len(path) > sql.MaxDatabasePath || absoluteLength(path) > maxPathname {
@@ -91,7 +91,10 @@ func absoluteLength(path string) int {
 
 // Open opens the registry, creating it if it is missing, and migrates it; it waits for other processes that are
 // migrating it. Close the store after use.
-func Open(ctx context.Context, c Config) (_ *Store, err error) {
+func Open(ctx context.Context, c Config) (*Store, error) { return openOn(ctx, filesystem.OS, c) }
+
+// openOn is Open with the given operations on files.
+func openOn(ctx context.Context, files filesystem.System, c Config) (_ *Store, err error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
@@ -100,13 +103,14 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 		return nil, err
 	}
 	c.Root = filepath.Clean(c.Root)
-	s := &Store{Config: c, names: names, leader: make(chan struct{}, 1), syncDir: syncDir}
+	s := &Store{Config: c, names: names, leader: make(chan struct{}, 1), files: files}
 	if s.template, err = newTemplate(ctx); err != nil {
 		return nil, fmt.Errorf("build the template of tenants' files: %w", err)
 	}
 	registry := s.path(sql.BootstrapTenant)
-	if err := os.MkdirAll(filepath.Dir(registry), dirMode); err != nil {
-		return nil, fmt.Errorf("DATABASE_URL: create the registry's directory: %w", err)
+	made, err := s.prepareDirs(ctx, filepath.Dir(registry))
+	if err != nil {
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -114,7 +118,7 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 		}
 	}()
 	wal := []string{"journal_mode(WAL)", "foreign_keys(1)"}
-	f, err := createFile(registry)
+	f, err := s.files.CreateFile(registry)
 	if err == nil {
 		err = f.Close()
 	}
@@ -140,13 +144,13 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	if err := s.migrate(ctx, registry); err != nil {
 		return nil, err
 	}
-	if err := syncLog(registry); err != nil {
+	if err := s.storeLog(ctx); err != nil {
 		return nil, err
 	}
 	if s.opened, err = os.Stat(registry); err != nil {
 		return nil, err
 	}
-	return s, syncTree(filepath.Dir(registry), filepath.Dir(c.Root))
+	return s, s.syncNames(filepath.Dir(registry), made)
 }
 
 // Pools returns the connection pools of the registry by purpose, for metrics.

@@ -166,7 +166,7 @@ func TestFileUnderConstructionIsLocked(t *testing.T) {
 	expectLocked := func() {
 		t.Helper()
 		for range 2 {
-			if is, err := locked(b.temp.Name()); !is || err != nil {
+			if is, err := s.locked(b.temp.Name()); !is || err != nil {
 				t.Errorf("a file under construction is not locked (%v)", err)
 			}
 			if !busy(b.temp.Name()) {
@@ -188,7 +188,7 @@ func TestFileUnderConstructionIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Close(t.Context())
-	if is, err := locked(s.Root + "/dead"); is || err != nil {
+	if is, err := s.locked(s.Root + "/dead"); is || err != nil {
 		t.Errorf("the file of a closed attempt is locked (%v)", err)
 	}
 	if busy(s.Root + "/dead") {
@@ -204,7 +204,7 @@ func TestFileUnderConstructionIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tx.Rollback()
-	if is, err := locked(s.Root + "/dead"); !is || err != nil {
+	if is, err := s.locked(s.Root + "/dead"); !is || err != nil {
 		t.Errorf("an older program's file is not locked (%v)", err)
 	}
 }

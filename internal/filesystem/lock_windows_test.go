@@ -1,3 +1,3 @@
-package sqlite
+package filesystem
 
 var otherLockMethods map[string]lockMethod

@@ -1,4 +1,4 @@
-package sqlite
+package filesystem
 
 import (
 	"maps"
@@ -26,7 +26,7 @@ func TestFileIsLockedWhileItsCreatorLives(t *testing.T) {
 	for name, l := range lockMethods() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path := filepath.Join(t.TempDir(), buildingPrefix+"x")
+			path := filepath.Join(t.TempDir(), "x")
 			open := func() *os.File {
 				f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
 				if err != nil {

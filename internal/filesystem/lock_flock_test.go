@@ -1,5 +1,5 @@
 //go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
-package sqlite
+package filesystem
 
 var otherLockMethods = map[string]lockMethod{"flock": {lockWhole, isLockedWhole}}
