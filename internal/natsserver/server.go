@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/filesystem"
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
@@ -71,11 +72,8 @@ func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, er
 			return nil, err
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("NATS_EMBEDDED_DIR: %w", err)
-	}
-	if locked, err := e.lock.TryLock(); err != nil || !locked {
-		return nil, errors.Join(fmt.Errorf("NATS_EMBEDDED_DIR: %s is in use by another process", dir), err)
+	if err := e.claimDir(filesystem.OS); err != nil {
+		return nil, err
 	}
 	s, err := e.newServer()
 	if err != nil {
