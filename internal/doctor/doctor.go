@@ -1,5 +1,6 @@
 // Package doctor checks what the service depends on: database, registry, NATS, streams, files, clocks. It starts and
-// changes nothing, needs no running service, and prints nothing: each check returns a [Finding].
+// changes nothing, needs no running service, and prints nothing: each check returns a [Finding]. In directories of
+// files it tries the file system in a scratch directory, which it removes.
 package doctor
 
 import (

@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
+	"strings"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/filesystem"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -28,7 +28,7 @@ const (
 // examineStorage checks the directory of tenants' files.
 func examineStorage(ctx context.Context, c config.Config) []Finding {
 	root := c.SQLite().Root
-	checks, d := examineDirectory(root, "DATABASE_URL", "storage", "storage_filesystem")
+	checks, d := examineDirectory(root, filesystem.ForDatabases, "DATABASE_URL", "storage", "storage_filesystem")
 	if d == nil {
 		return checks
 	}
@@ -41,34 +41,38 @@ func examineStorage(ctx context.Context, c config.Config) []Finding {
 
 // examineEmbedded checks the directory of the embedded NATS server.
 func examineEmbedded(c config.Config) []Finding {
-	checks, d := examineDirectory(c.EmbeddedDir, "NATS_EMBEDDED_DIR", "embedded_directory", "embedded_filesystem")
+	checks, d := examineDirectory(c.EmbeddedDir, filesystem.ForStreams, "NATS_EMBEDDED_DIR", "embedded_directory",
+		"embedded_filesystem")
 	if d == nil {
 		return checks
 	}
 	return append(checks, checkSpace("embedded_space", *d, 0))
 }
 
-// examineDirectory checks that a directory can be used, and its file system. found is nil where the file system is
-// unknown.
-func examineDirectory(dir, variable, name, system string) (checks []Finding, found *disk) {
+// examineDirectory checks that a directory can be used, by the trial that the service makes when it starts, and its
+// file system. found is nil where the file system is unknown.
+func examineDirectory(
+	dir string, use filesystem.Use, variable, name, system string,
+) (checks []Finding, found *disk) {
 	hint := fmt.Sprintf("make it a directory that the service's user may write to, or set %s", variable)
 	there, err := nearest(dir)
 	if err != nil {
 		return []Finding{fault(name, hint, "%s cannot be used: %s", terminal.Plain(dir), err)}, nil
 	}
-	if err := unix.Access(there, unix.W_OK|unix.X_OK); err != nil {
-		return []Finding{fault(name, hint, "%s cannot be written to by this user: %s", terminal.Plain(there), err)}, nil
-	}
-	if there == filepath.Clean(dir) {
+	lacking, err := filesystem.OS.Try(there, use)
+	switch {
+	case err != nil:
+		checks = append(checks, fault(name, hint, "%s", terminal.Plain(err.Error())))
+	case there == filepath.Clean(dir):
 		checks = append(checks, ok(name, "%s can be written to", terminal.Plain(dir)))
-	} else {
+	default:
 		checks = append(checks, ok(name, "%s does not exist yet; the service creates it", terminal.Plain(dir)))
 	}
 	d, err := diskOf(there)
 	if err != nil {
 		return append(checks, unreadableByUser(system, "check by hand: df -hT "+there, err)), nil
 	}
-	return append(checks, checkFileSystem(system, d)), &d
+	return append(checks, checkFileSystem(system, d, lacking)), &d
 }
 
 // nearest is the directory itself or, where it is missing, its nearest existing parent.
@@ -106,8 +110,12 @@ const (
 	layer                     // of a container
 )
 
-func checkFileSystem(name string, d disk) Finding {
+// checkFileSystem judges the kind of a file system, and what a trial found lacking.
+func checkFileSystem(name string, d disk, lacking []string) Finding {
 	const elsewhere = "keep it on a disk of this machine; in a container, on a volume"
+	if len(lacking) > 0 {
+		return warning(name, elsewhere, "%s", strings.Join(lacking, "; "))
+	}
 	switch d.trait {
 	case networkFS:
 		return warning(name, elsewhere, "%s is a network file system: locks and syncs are often unreliable there, and "+

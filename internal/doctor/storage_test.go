@@ -14,7 +14,7 @@ func TestDoctorOfAFileSystem(t *testing.T) {
 	for trait, want := range map[fileKind]string{
 		local: OK, networkFS: Warning, user: Warning, volatile: Warning, layer: Warning,
 	} {
-		testkit.Equal(t, "status", checkFileSystem("x", disk{trait: trait}).Status, want)
+		testkit.Equal(t, "status", checkFileSystem("x", disk{trait: trait}, nil).Status, want)
 	}
 	testkit.Equal(t, "NFS", fileKinds[0x6969].trait, networkFS) // as statfs(2) has it
 	testkit.Equal(t, "ext4", fileKinds[0xef53].trait, local)
@@ -23,7 +23,7 @@ func TestDoctorOfAFileSystem(t *testing.T) {
 	d, err := diskOf(dir)
 	testkit.Must(t, err)
 	found := examineStorage(t.Context(), config.Config{DatabaseURL: "sqlite:" + dir})
-	if want := checkFileSystem("storage_filesystem", d); !slices.Contains(found, want) {
+	if want := checkFileSystem("storage_filesystem", d, nil); !slices.Contains(found, want) {
 		t.Errorf("%+v, want %+v", found, want)
 	}
 }
