@@ -210,13 +210,15 @@ var Table = []Row{
 	{
 		System,
 		[]string{
-			"ENOENT", "EEXIST", "ENOTDIR", "EISDIR", "ENOTEMPTY", "ELOOP", "ENAMETOOLONG", "EXDEV", "EMLINK", "EBUSY",
-			"ETXTBSY", "EFBIG", "EOVERFLOW", "ENOTSUP", "EAGAIN", "EINTR", "EINVAL", "EDEADLK", "EBADF", "ESPIPE", "EPIPE",
-			"ENOSYS", "ENOTTY", "ENOTBLK",
+			"ENOENT", "EEXIST", "ENOTDIR", "EISDIR", "ENOTEMPTY", "ELOOP", "ENAMETOOLONG", "EXDEV", "EBUSY", "ETXTBSY",
+			"EFBIG", "EOVERFLOW", "ENOTSUP", "EAGAIN", "EINTR", "EINVAL", "EDEADLK", "EBADF", "ESPIPE", "EPIPE", "ENOSYS",
+			"ENOTTY", "ENOTBLK",
 		},
 		"another object is in its place, or it was changed concurrently", retried, retried,
 		"one tenant's path, or that of the storage",
 	},
+	everywhere(System, retry("the directory has as many subdirectories as its file system allows; move the storage "+
+		"directory to ext4 or XFS"), "too many subdirectories", "all tenants' directories are in one", "EMLINK"),
 	everywhere(System, retried, "not expected from operations on files", "only a bug in the program can cause them",
 		"ESRCH", "E2BIG", "ENOEXEC", "ECHILD", "EFAULT", "EDOM", "ERANGE", "ENOMSG", "EIDRM", "ECHRNG", "EL2NSYNC",
 		"EL3HLT",
