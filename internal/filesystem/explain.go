@@ -26,7 +26,9 @@ func explain(dir, what string, err error) error {
 		return refused("this user may not %s in %s; grant the permission, or choose another directory", what, dir)
 	case row.Shared.Class == pipeline.Outage:
 		return &pipeline.Fault{
-			Class: pipeline.Outage, Message: cmp.Or(row.Shared.Hint, fmt.Sprintf("could not %s in %s", what, dir)), Err: err,
+			Class: pipeline.Outage, Err: err,
+			Message: cmp.Or(row.Shared.Hint,
+				fmt.Sprintf("could not %s in %s; repair the disk, or mount it for writing", what, dir)),
 		}
 	}
 	return refused("%s cannot be used: could not %s", dir, what)
