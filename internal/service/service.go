@@ -75,7 +75,7 @@ func Run(ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog
 	if err != nil {
 		return err
 	}
-	counts.WatchQueue(js, log)
+	defer counts.WatchQueue(ctx, js, log)()
 	operatorPage.Connect(js)
 	up := func(what string, unavailable func(error) bool, fn func() error) error {
 		return retryUntilUp(ctx, c, log, what, unavailable, func() error {
