@@ -15,8 +15,8 @@ import (
 const replicasNotSupported jetstream.ErrorCode = 10074
 
 // passing are rejections of JetStream that end when servers join the cluster, or when limits are raised: no suitable
-// peers for a placement, resource limits of the account, limits on streams and consumers, peers that are no member (yet),
-// and an account without limits. (nats-server 2.15.2, server/errors.json)
+// peers for a placement, resource limits of the account, limits on streams and consumers, peers that are not members
+// yet, and an account without limits. (nats-server 2.15.2, server/errors.json)
 var passing = []jetstream.ErrorCode{10005, 10002, 10026, 10027, 10040, 10044, 10120}
 
 // Unavailable reports whether an error means that NATS cannot be reached now, does not answer, or cannot do its part

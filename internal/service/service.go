@@ -123,11 +123,12 @@ func (s *service) run(ctx context.Context) (err error) {
 		return err
 	}
 	s.counts.Reset()
-	defer s.counts.WatchQueue(ctx, js, log)()
+	sampleQueue := s.counts.WatchQueue(js, log)
 	s.page.Connect(js)
 	if err := s.awaitNATS(ctx, link, js); err != nil {
 		return err
 	}
+	defer sampleQueue(ctx)()
 
 	var db database.Store
 	err = s.up(ctx, dependency{

@@ -61,20 +61,23 @@ var (
 		"Dead letters that wait to be replayed or removed.")
 )
 
-// WatchQueue registers the metrics of the queue, and samples it until ctx ends or stop is called. stop waits for the
-// last sample.
-func (m *Metrics) WatchQueue(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (stop func()) {
+// WatchQueue registers the metrics of the queue. The caller calls start once the streams exist: it takes a first sample,
+// and then samples in the background until ctx ends or stop is called. stop waits for the last sample.
+func (m *Metrics) WatchQueue(js jetstream.JetStream, log *slog.Logger) (start func(ctx context.Context) (stop func())) {
 	q := &queueMetrics{js: js, log: log}
 	m.watched.Load().MustRegister(q)
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		q.run(ctx)
-	}()
-	return func() {
-		cancel()
-		<-done
+	return func(ctx context.Context) func() {
+		ctx, cancel := context.WithCancel(ctx)
+		q.update(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			q.run(ctx)
+		}()
+		return func() {
+			cancel()
+			<-done
+		}
 	}
 }
 
@@ -82,16 +85,20 @@ func (m *queueMetrics) run(ctx context.Context) {
 	ticker := time.NewTicker(queueInterval)
 	defer ticker.Stop()
 	for {
-		s := m.sample(ctx)
-		m.last.Store(&s)
-		if s.err != nil {
-			m.log.DebugContext(ctx, "could not read queue metrics", "error", s.err)
-		}
 		select {
 		case <-ticker.C:
+			m.update(ctx)
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+func (m *queueMetrics) update(ctx context.Context) {
+	s := m.sample(ctx)
+	m.last.Store(&s)
+	if s.err != nil {
+		m.log.DebugContext(ctx, "could not read queue metrics", "error", s.err)
 	}
 }
 

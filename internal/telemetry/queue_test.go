@@ -23,7 +23,7 @@ func TestScrapeDoesNotWaitForNATS(t *testing.T) {
 	t.Parallel()
 	m := NewMetrics(pipeline.Steps())
 	js := natstest.JetStream(t, natstest.OnePong(t))
-	stop := m.WatchQueue(t.Context(), js, slog.New(slog.DiscardHandler))
+	stop := m.WatchQueue(js, slog.New(slog.DiscardHandler))(t.Context())
 	began := time.Now()
 	text := scrape(m)
 	if took := time.Since(began); took > queueTimeout/2 {
