@@ -73,22 +73,22 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	nc, err := natsconn.Connect(c, server, log, false)
+	link, err := natsconn.Connect(ctx, c, server, log, false)
 	if err != nil {
 		return err
 	}
-	defer natsconn.Close(ctx, nc)
+	defer link.Close(ctx)
 	db, err := database.Open(ctx, c, nil, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	steps := pipeline.Steps()
-	h, err := service.NewHandler(c, steps, nc, db, telemetry.NewMetrics(steps), nil, log)
+	h, err := service.NewHandler(c, steps, link, db, telemetry.NewMetrics(steps), nil, log)
 	if err != nil {
 		return err
 	}
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(link.Conn())
 	if err != nil {
 		return err
 	}

@@ -313,14 +313,15 @@ func TestRealDemoReadsStandardInput(t *testing.T) {
 	testkit.Equal(t, "directory entries", len(entries), 0)
 }
 
-// Waiting does not fix wrong credentials: the service logs the reason, and exits with a failure for the supervisor.
+// A refused user may be accepted later: the service waits for that, and log and /readyz name the reason. Commands fail.
 func TestRefusedByNATS(t *testing.T) {
 	t.Parallel()
 	s := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "me", "right" })
 	addr := strings.TrimPrefix(s, "nats://")
-	r := start(t, settings(newSQLite(t).env, with("NATS_URL", "nats://me:"+secret+"@"+addr)), "run")
-	testkit.Equal(t, "exit code", r.wait(t), 1)
-	testkit.Contains(t, "stderr", strings.ToLower(r.stderr.String()), "authorization")
+	r := start(t, settings(newSQLite(t).env, with("NATS_URL", "nats://me:"+secret+"@"+addr), with("HTTP_ADDR", "127.0.0.1:0")), "run")
+	awaitNotReady(t, "http://"+testkit.Logged(t, &r.stderr, "HTTP server is up", "addr"), "Authorization Violation; check user and password")
+	testkit.Logs(t, &r.stderr, "Authorization Violation; check user and password")
+	testkit.Equal(t, "exit code", r.stop(t), 0)
 	if strings.Contains(r.stderr.String(), secret) {
 		t.Error("the log holds the password")
 	}

@@ -3,10 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -24,10 +21,6 @@ const (
 	natsRequestTimeout = 5 * time.Second
 	// natsSilence ends the wait for further servers: the longest time between two answers.
 	natsSilence = 500 * time.Millisecond
-
-	// oldestNATS is the first server that accepts +TERM with a reason, which ends every failed request. An older one
-	// ignores it and redelivers the request for ever.
-	oldestNATS = "2.10.4"
 	// testedNATS is the version that the tests run on.
 	testedNATS = server.VERSION
 )
@@ -38,7 +31,7 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	if c.NATSURL == "" {
 		checks = examineEmbedded(c)
 	}
-	nc, err := natsconn.Dial(c, slog.New(slog.DiscardHandler))
+	link, err := natsconn.Dial(ctx, c, slog.New(slog.DiscardHandler))
 	switch {
 	case errors.Is(err, nats.ErrNoServers) && c.NATSURL == "": // no process listens
 		found := unreadableByUser(name, "start the service, then run doctor again", err)
@@ -51,7 +44,8 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 			"and that it accepts the user"
 		return append(checks, found)
 	}
-	defer natsconn.Close(ctx, nc)
+	defer link.Close(ctx)
+	nc := link.Conn()
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return append(checks, unreadable(name, err))
@@ -63,7 +57,7 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 		where += " of cluster " + cluster
 	}
 	checks = append(checks, ok(name, "%s at %s", terminal.Plain(where), n.nc.ConnectedAddr()),
-		checkNATSVersion(n.nc.ConnectedServerVersion()))
+		checkNATSVersion(terminal.Plain(n.nc.ConnectedServerName()), n.nc.ConnectedServerVersion()))
 	if inboxErr, ok := errors.AsType[*natsconn.InboxError](natsconn.CheckInbox(ctx, nc)); ok {
 		return append(checks, fault("nats_permissions",
 			natsconn.SetInboxPrefix+"; or allow the user:\nsubscribe "+inboxErr.Inbox,
@@ -87,26 +81,12 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	return append(checks, n.examineConsumer(ctx, status)...)
 }
 
-func checkNATSVersion(version string) Finding {
+func checkNATSVersion(server, version string) Finding {
 	const name = "nats_version"
-	if olderThan(version, oldestNATS) {
-		return fault(name, "upgrade the servers to "+oldestNATS+" or later",
-			"%s is too old: %s or later is needed; an older server redelivers failed requests for ever", version, oldestNATS)
+	if err := natsconn.CheckVersion(server, version); err != nil {
+		return fault(name, "upgrade the servers to "+natsconn.Oldest+" or later", "%v", err)
 	}
-	return ok(name, "%s; %s or later is needed, tested with %s", version, oldestNATS, testedNATS)
-}
-
-// olderThan compares versions such as 2.10.4 or 2.11.0-RC.1, number by number.
-func olderThan(version, than string) bool {
-	a, aOK := numbers(version)
-	b, bOK := numbers(than)
-	return aOK && bOK && slices.Compare(a, b) < 0 // a custom version is not judged
-}
-
-func numbers(version string) (_ []int, ok bool) {
-	n := make([]int, 3)
-	_, err := fmt.Sscanf(strings.TrimPrefix(version, "v"), "%d.%d.%d", &n[0], &n[1], &n[2])
-	return n, err == nil
+	return ok(name, "%s; %s or later is needed, tested with %s", version, natsconn.Oldest, testedNATS)
 }
 
 func checkNATSClock(s handler.TopologyStatus) Finding {

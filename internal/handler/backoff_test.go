@@ -54,6 +54,7 @@ func TestNewNamesTheInvalidField(t *testing.T) {
 	valid := b.start().Config
 	for name, invalidate := range map[string]func(*Config){
 		"Conn":         func(c *Config) { c.Conn = nil },
+		"Link":         func(c *Config) { c.Link = nil },
 		"JetStream":    func(c *Config) { c.JetStream = nil },
 		"Provisioner":  func(c *Config) { c.Provisioner = nil },
 		"Log":          func(c *Config) { c.Log = nil },

@@ -120,7 +120,7 @@ func newBundleAlone(t *testing.T, change ...func(*server.Options)) *bundle {
 	b := &bundle{
 		t: t, server: s, js: js, db: newFakeDatabase(), limit: pipeline.Limit{Attempts: 8, Lease: time.Minute},
 		config: Config{
-			Conn: nc, JetStream: js, Workers: 2, DrainTimeout: testkit.Patience,
+			Conn: nc, Link: clientLink{nc}, JetStream: js, Workers: 2, DrainTimeout: testkit.Patience,
 			Topology: Topology{Replicas: 1, Manage: true, AckWait: testkit.Patience},
 			Backoff:  Backoff{Min: 10 * time.Millisecond, Max: 40 * time.Millisecond, Random: func() float64 { return 0 }},
 			Log:      slog.New(slog.DiscardHandler),

@@ -35,6 +35,8 @@
 //     the server from a message. Markers that the server itself stored are acknowledged; they are not requests.
 //  11. No message can block a worker: a failed publication is retried only if the error can pass. A rejected dead
 //     letter is published in a smaller form, and in the end omitted.
+//  12. A permission that the user loses is an outage: workers keep their messages and retry until it is back, and Err
+//     names it. Err and Liveness read state and call no client, so that a probe never waits.
 //
 // # What a crash leaves
 //

@@ -35,6 +35,7 @@ const (
 // Config is what a [Handler] needs.
 type Config struct {
 	Conn         *nats.Conn
+	Link         Link // the state of Conn
 	JetStream    jetstream.JetStream
 	Topology     Topology
 	Provisioner  *pipeline.Provisioner
@@ -60,7 +61,8 @@ type Handler struct {
 	ackWait               atomic.Int64          // the consumer's, in nanoseconds; Topology may have another
 	pulling               atomic.Pointer[error] // why no request is pulled; nil while intake is up
 	intakeFaults          *repeatlog.Log
-	outcomes, deadLetters publications
+	outcomes, deadLetters operation
+	acks                  operation
 }
 
 var errNotTaking = errors.New("not taking requests")
@@ -68,8 +70,8 @@ var errNotTaking = errors.New("not taking requests")
 // New returns a handler, or an error that names the missing or invalid setting.
 func New(c Config) (*Handler, error) {
 	switch {
-	case c.Conn == nil, c.JetStream == nil, c.Provisioner == nil, c.Log == nil:
-		return nil, errors.New("handler: Conn, JetStream, Provisioner and Log are required")
+	case c.Conn == nil, c.Link == nil, c.JetStream == nil, c.Provisioner == nil, c.Log == nil:
+		return nil, errors.New("handler: Conn, Link, JetStream, Provisioner and Log are required")
 	case c.Workers < 1:
 		return nil, errors.New("handler: Workers must be at least 1")
 	case c.Backoff.Min <= 0, c.Backoff.Max < c.Backoff.Min, c.Backoff.Random == nil:
@@ -90,22 +92,25 @@ func New(c Config) (*Handler, error) {
 	serverBackoff.Max = max(serverBackoff.Min, min(serverBackoff.Max, maxServerBackoff))
 	h := &Handler{Config: c, serverBackoff: serverBackoff, watchdog: newWatchdog()}
 	h.intakeFaults = repeatlog.New(c.Log)
-	h.outcomes.faults, h.deadLetters.faults = repeatlog.New(c.Log), repeatlog.New(c.Log)
+	h.outcomes = newOperation(c.Log, "could not publish event; retrying", "publishing events again")
+	h.deadLetters = newOperation(c.Log, "could not publish event; retrying", "publishing events again")
+	h.acks = newOperation(c.Log, "could not acknowledge requests; retrying", "acknowledging requests again")
 	h.breaker = newBreaker(c.Provisioner.Ping, c.Provisioner.Rehearse, serverBackoff, h.watchdog.touch, c.Log)
 	h.pulling.Store(&errNotTaking)
 	return h, nil
 }
 
-// Err returns nil while requests are taken, else the reason why not.
+// Err returns nil while requests are taken, else the reason why not. It reads the state and calls no client, so that a
+// probe never waits.
 func (h *Handler) Err() error {
-	if !h.Conn.IsConnected() {
-		return errors.New("NATS: " + h.Conn.Status().String())
+	if err := h.Link.Err(); err != nil {
+		return fmt.Errorf("NATS: %w", err)
 	}
 	if err := h.breaker.err(); err != nil {
 		return fmt.Errorf("waiting for the database: %w", err)
 	}
-	for _, stream := range []*publications{&h.outcomes, &h.deadLetters} {
-		if err := stream.why.Load(); err != nil {
+	for _, o := range []*operation{&h.outcomes, &h.deadLetters, &h.acks} {
+		if err := o.why.Load(); err != nil {
 			return *err
 		}
 	}
@@ -149,7 +154,11 @@ func (h *Handler) Run(ctx context.Context) error {
 	h.watchdog.setState(stateDrain)
 	h.Provisioner.Drain()
 	h.pulling.Store(&errNotTaking)
-	if !finishes(&workers, h.DrainTimeout-time.Since(began)) {
+	timeout := h.DrainTimeout - time.Since(began)
+	if errors.Is(err, nats.ErrConnectionClosed) { // nothing can be published or released
+		timeout = min(timeout, abortTimeout)
+	}
+	if !finishes(&workers, timeout) {
 		h.Log.WarnContext(ctx, "drain timeout reached; returning running requests to the stream")
 		abort(errors.New("shutting down"))
 		if !finishes(&workers, abortTimeout) {

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"example.com/tenant-provisioner/events"
 )
 
@@ -21,13 +18,14 @@ const messagesPerWorker = 2
 func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func())) error {
 	slots := make(chan struct{}, messagesPerWorker*h.Workers)
 	for n := 1; ctx.Err() == nil; n++ {
-		if err := h.awaitConnection(ctx); err != nil {
+		if err := h.awaitLink(ctx); err != nil {
 			return err
 		}
 		err := h.pull(ctx, slots, start)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the end of ctx is not an error
 		}
+		err = h.explain(err, time.Now().Add(-2*maxSilence), apiSubject(h.JetStream, "CONSUMER.MSG.NEXT."))
 		why := fmt.Errorf("take requests: %w", err)
 		if h.pulling.Swap(&why) == nil {
 			n = 1 // it worked in between: this is a new fault
@@ -39,27 +37,6 @@ func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func
 		h.intakeFaults.Error("cannot take requests; retrying", err)
 		if sleep(ctx, h.serverBackoff.Delay(n)) != nil {
 			return nil //nolint:nilerr // the end of ctx is not an error
-		}
-	}
-	return nil
-}
-
-// awaitConnection waits until the connection is up or ctx ends. It returns an error if the connection is closed, which
-// is permanent.
-func (h *Handler) awaitConnection(ctx context.Context) error {
-	changed := h.Conn.StatusChanged(nats.CONNECTED, nats.CLOSED)
-	defer h.Conn.RemoveStatusListener(changed)
-	alive := time.NewTicker(heartbeat)
-	defer alive.Stop()
-	for !h.Conn.IsConnected() && ctx.Err() == nil {
-		if h.Conn.IsClosed() {
-			return fmt.Errorf("take requests: %w", jetstream.ErrConnectionClosed)
-		}
-		h.watchdog.setState(stateServer)
-		select {
-		case <-changed:
-		case <-alive.C:
-		case <-ctx.Done():
 		}
 	}
 	return nil

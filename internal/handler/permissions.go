@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -22,11 +23,51 @@ func ExplainPermission(conn *nats.Conn, err error, subject string) error {
 	if !errors.Is(refusal, nats.ErrPermissionViolation) || !strings.Contains(refusal.Error(), `"`+subject) {
 		return err
 	}
-	return fmt.Errorf("%w: %w; use a user with this permission, or grant it: each user's permissions are in "+
-		"deploy/nats/server.conf", err, refusal)
+	return withPermission(err, refusal)
 }
 
 // ExplainAPIPermission is [ExplainPermission] for requests to the JetStream API.
 func ExplainAPIPermission(conn *nats.Conn, err error) error {
 	return ExplainPermission(conn, err, apiSubjects)
+}
+
+func withPermission(err, refusal error) error {
+	return fmt.Errorf("%w: %w; use a user with this permission, or grant it: each user's permissions are in "+
+		"deploy/nats/server.conf", err, refusal)
+}
+
+// explain adds the cause to the error of an operation that began at the time, if the server has reported since then
+// that the user may not publish to a subject with one of these prefixes.
+func (h *Handler) explain(err error, began time.Time, prefixes ...string) error {
+	if err == nil || errors.Is(err, nats.ErrPermissionViolation) {
+		return err
+	}
+	for _, prefix := range prefixes {
+		if refusal := h.Link.Refused(prefix, began); refusal != nil {
+			return withPermission(err, refusal)
+		}
+	}
+	return err
+}
+
+// acknowledge calls settle, which acknowledges a message in some form. While the user lacks the permission it retries,
+// until intake ends: the worker keeps its message and takes no other, which would be refused too, and the service is not
+// ready. A message that is redelivered in the meantime is decided as before.
+func (h *Handler) acknowledge(intake, ctx context.Context, settle func(context.Context) error) error {
+	for n := 1; ; n++ {
+		began := time.Now()
+		err := h.explain(settle(ctx), began, ackSubjects)
+		if err == nil {
+			h.acks.succeeded()
+			return nil
+		}
+		if !errors.Is(err, nats.ErrPermissionViolation) {
+			return err
+		}
+		h.acks.failing(fmt.Errorf("acknowledge a request: %w", err))
+		h.watchdog.touch()
+		if sleep(intake, h.serverBackoff.Delay(n)) != nil {
+			return err
+		}
+	}
 }

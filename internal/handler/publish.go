@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,7 +15,6 @@ import (
 	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/faults"
 	"example.com/tenant-provisioner/internal/pipeline"
-	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 // publishTimeout is how long one try to publish waits for its PubAck.
@@ -93,6 +91,7 @@ func (h *Handler) publish(
 ) (*jetstream.PubAck, error) {
 	state := h.publicationsTo(stream)
 	for n := 1; ; n++ {
+		began := time.Now()
 		options, err := allowed(ctx)
 		if errors.Is(err, errSuperseded) || errors.Is(err, errConfirmed) {
 			state.succeeded()
@@ -108,7 +107,8 @@ func (h *Handler) publish(
 			return ack, nil
 		}
 		err = fmt.Errorf("publish to %s on stream %s: %w", msg.Subject, stream, err)
-		err = ExplainPermission(h.Conn, err, msg.Subject)
+		err = h.explain(err, began, msg.Subject, // and what allowed queries
+			apiSubject(h.JetStream, "STREAM.INFO."+stream), apiSubject(h.JetStream, "STREAM.MSG.GET."+stream))
 		switch {
 		case isWrongSequence(err):
 			return nil, err
@@ -127,26 +127,8 @@ func (h *Handler) publish(
 	}
 }
 
-// publications is the state of publishing to one stream.
-type publications struct {
-	why    atomic.Pointer[error] // of the last failure; nil after a success
-	faults *repeatlog.Log
-}
-
-// failing records why publishing fails; the next success clears it.
-func (p *publications) failing(err error) {
-	p.why.Store(&err)
-	p.faults.Warn("could not publish event; retrying", err)
-}
-
-// succeeded records that no publication waits for NATS or the ledger.
-func (p *publications) succeeded() {
-	p.why.Store(nil)
-	p.faults.Recovered("publishing events again")
-}
-
 // publicationsTo returns the state of publishing to the stream.
-func (h *Handler) publicationsTo(stream string) *publications {
+func (h *Handler) publicationsTo(stream string) *operation {
 	if stream == events.StreamDeadLetters {
 		return &h.deadLetters
 	}

@@ -56,13 +56,13 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	if result.Verdict == pipeline.Terminate {
 		log.WarnContext(work, "request failed; see its dead letter", "key", key, "outcome", result.Outcome.ID)
 	}
-	err = h.perform(work, d, key, result)
+	err = h.perform(intake, work, d, key, result)
 	endSpan(result, err)
 	switch {
 	case errors.Is(err, errSuperseded):
 		log.InfoContext(work, "the ledger has a newer state of the request; returning it to the stream",
 			"key", key, "outcome", result.Outcome.ID)
-		h.release(work, d.msg, h.Backoff.Delay(1))
+		h.giveBack(intake, work, d.msg, h.Backoff.Delay(1))
 	case err != nil:
 		log.ErrorContext(work, "could not complete the request; it will be redelivered", "verdict", result.Verdict.String(),
 			"key", key, "error", err)
@@ -70,7 +70,7 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 		if work.Err() != nil {
 			delay = 0 // the drain timeout ended it, not a fault of the message
 		}
-		h.release(work, d.msg, delay)
+		h.giveBack(intake, work, d.msg, delay)
 	}
 }
 
@@ -137,14 +137,14 @@ func (h *Handler) decide(
 }
 
 // perform carries out the decision. After an error the message is still unacknowledged.
-func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipeline.Decision) error {
+func (h *Handler) perform(intake, ctx context.Context, d delivery, key string, r pipeline.Decision) error {
 	switch r.Verdict {
 	case pipeline.Acknowledge:
 		if err := h.publishOutcome(ctx, d, key, r); err != nil {
 			return err
 		}
 		crash.Point("outcome published", "")
-		if err := d.msg.ack(ctx); err != nil {
+		if err := h.acknowledge(intake, ctx, d.msg.ack); err != nil {
 			return err
 		}
 		crash.Point("acknowledged", "")
@@ -157,14 +157,16 @@ func (h *Handler) perform(ctx context.Context, d delivery, key string, r pipelin
 			return err
 		}
 		crash.Point("outcome published", "")
-		return d.msg.term(ctx, "dead letter "+key)
+		return h.acknowledge(intake, ctx, func(ctx context.Context) error {
+			return d.msg.term(ctx, "dead letter "+key)
+		})
 	case pipeline.Retry:
 		delay := h.Backoff.Delay(h.failures(d, r))
 		h.Log.WarnContext(ctx, "returning request to the stream",
 			"delay", delay.String(), "sequence", d.sequence, "error", r.Err)
-		h.release(ctx, d.msg, delay)
+		h.giveBack(intake, ctx, d.msg, delay)
 	case pipeline.Release, pipeline.Pause:
-		h.release(ctx, d.msg, 0)
+		h.giveBack(intake, ctx, d.msg, 0)
 	}
 	return nil
 }
@@ -186,10 +188,22 @@ func (h *Handler) failures(d delivery, r pipeline.Decision) int {
 // 2.15.2, consumer.go, processNak)
 const immediately = time.Millisecond
 
-// release returns a message to the stream, for redelivery after the delay. Without the server's confirmation it is
-// redelivered after AckWait at the latest.
+// giveBack returns a message to the stream, for redelivery after the delay. It waits while the user may not, until
+// intake ends.
+func (h *Handler) giveBack(intake, ctx context.Context, msg *Message, delay time.Duration) {
+	h.released(ctx, h.acknowledge(intake, ctx, func(ctx context.Context) error {
+		return msg.nak(ctx, max(delay, immediately))
+	}))
+}
+
+// release is giveBack with one try.
 func (h *Handler) release(ctx context.Context, msg *Message, delay time.Duration) {
-	if err := msg.nak(ctx, max(delay, immediately)); err != nil {
+	h.released(ctx, msg.nak(ctx, max(delay, immediately)))
+}
+
+// released logs a return that the server has not confirmed: the message is redelivered after AckWait at the latest.
+func (h *Handler) released(ctx context.Context, err error) {
+	if err != nil {
 		h.Log.WarnContext(ctx, "the return of a message to the stream was not confirmed; it will be redelivered after "+
 			"ack_wait at the latest", "error", err)
 	}

@@ -1,4 +1,4 @@
-// Package natsconn connects to NATS, and explains why a connection is refused and what to do about it.
+// Package natsconn connects to NATS, keeps the connection, and explains why it is refused and what to do about it.
 package natsconn
 
 import (
@@ -13,7 +13,6 @@ import (
 
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
-	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 // Timeouts of a connection. The client reconnects for ever.
@@ -21,33 +20,44 @@ const (
 	connectTimeout = 5 * time.Second
 	reconnectWait  = time.Second
 	flushTimeout   = time.Second // of the last messages, which may be lost: see Close
+	// pingInterval and maxPings detect a server that vanished without closing the connection: it is left after the third
+	// interval without an answer. By the client's defaults that takes 6 minutes.
+	pingInterval = 5 * time.Second
+	maxPings     = 2
+	// writeTimeout is for a server that reads nothing: the client writes under its lock, also its pings.
+	writeTimeout = 5 * time.Second
 	// quiet is how long the client must report no error before an episode of repeated errors is over: no callback reports
 	// the end of one.
 	quiet = time.Minute
 )
 
 // Connect connects to the servers of the configuration, or to server if it is not nil. With wait it returns at once and
-// keeps trying in the background; Connected then reports the state.
+// keeps trying in the background; [Link.Err] then reports the state. Else it returns once a server has accepted the
+// user, or with the reason why none has; the end of ctx ends that. The caller closes the link.
 func Connect(
-	c config.Config, server nats.InProcessConnProvider, log *slog.Logger, wait bool, more ...nats.Option,
-) (*nats.Conn, error) {
-	losses := repeatlog.New(log)
-	faults := repeatlog.NewWithQuiet(log, quiet, "no further NATS errors")
+	ctx context.Context, c config.Config, server nats.InProcessConnProvider, log *slog.Logger, wait bool,
+	more ...nats.Option,
+) (*Link, error) {
+	l := newLink(c.NATSInbox, log)
 	options := []nats.Option{
 		nats.Name(buildinfo.Name), nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.RetryOnFailedConnect(wait),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				losses.Warn("NATS connection lost; reconnecting", explain(err))
-			}
-		}),
-		nats.ReconnectHandler(func(*nats.Conn) { losses.Recovered("NATS connection is back") }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			faults.Warn("NATS", err)
-		}),
+		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings),
+		nats.FlusherTimeout(writeTimeout), nats.ReconnectOnFlusherError(),
+		// A user may be refused for a while: an account that is being reloaded, credentials that are about to be replaced.
+		// By default the client closes for good when one server has refused it twice.
+		nats.IgnoreAuthErrorAbort(),
+		nats.PermissionErrOnSubscribe(true),
 	}
+	options = append(options, l.options()...)
 	if server != nil {
 		options = append(options, nats.InProcessServer(server))
+	} else {
+		servers, webSocket := serversOf(c.NATSURL)
+		// A server that expects TLS first (nats.TLSHandshakeFirst) would not speak first either.
+		l.dialer = newDialer(context.WithoutCancel(ctx), servers, !webSocket, !wait)
+		options = append(options, nats.SetCustomDialer(l.dialer), nats.SkipHostLookup(),
+			nats.CustomReconnectDelay(l.dialer.pause))
 	}
 	if c.NATSInbox != "" {
 		options = append(options, nats.CustomInboxPrefix(c.NATSInbox))
@@ -61,10 +71,36 @@ func Connect(
 	if c.NATSTLSCert != "" {
 		options = append(options, nats.ClientCert(c.NATSTLSCert, c.NATSTLSKey))
 	}
-	nc, err := nats.Connect(c.NATSURL, append(options, more...)...)
+	nc, err := l.connect(ctx, c.NATSURL, append(options, more...))
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w", config.Redact("NATS_URL", c.NATSURL), explain(err))
 	}
+	l.conn = nc
+	if !wait {
+		l.up(nc) // the callback comes a moment later
+	}
+	go l.watch()
+	return l, nil
+}
+
+// connect connects the client. The end of ctx ends a wait for the first connection.
+func (l *Link) connect(ctx context.Context, url string, options []nats.Option) (*nats.Conn, error) {
+	if l.dialer == nil {
+		return nats.Connect(url, options...)
+	}
+	end := context.AfterFunc(ctx, l.dialer.cancel)
+	nc, err := nats.Connect(url, options...)
+	if !end() {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		if nc != nil {
+			nc.Close()
+		}
+		l.dialer.close()
+		return nil, err
+	}
+	l.dialer.inBackground()
 	return nc, nil
 }
 
@@ -73,44 +109,33 @@ func Connect(
 func Open(
 	ctx context.Context, c config.Config, log *slog.Logger, more ...nats.Option,
 ) (_ jetstream.JetStream, end func(), _ error) {
-	nc, err := Dial(c, log, more...)
+	l, err := Dial(ctx, c, log, more...)
 	if err != nil {
 		return nil, nil, err
 	}
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(l.Conn())
 	if err == nil {
-		err = CheckInbox(ctx, nc)
+		err = CheckInbox(ctx, l.Conn())
 	}
 	if err != nil {
-		nc.Close()
+		l.Close(ctx)
 		return nil, nil, err
 	}
-	return js, func() { Close(ctx, nc) }, nil
+	return js, func() { l.Close(ctx) }, nil
 }
 
 // Dial connects to the servers that a running service uses: those of NATS_URL, or the embedded server.
-func Dial(c config.Config, log *slog.Logger, more ...nats.Option) (*nats.Conn, error) {
+func Dial(ctx context.Context, c config.Config, log *slog.Logger, more ...nats.Option) (*Link, error) {
 	embedded := c.NATSURL == ""
 	if embedded {
 		c.NATSURL = "nats://" + c.EmbeddedAddr
 	}
-	nc, err := Connect(c, nil, log, false, more...)
+	l, err := Connect(ctx, c, nil, log, false, more...)
 	switch {
 	case err != nil && embedded:
 		return nil, fmt.Errorf("%w; start the service there with: consumer run, or set NATS_URL", err)
 	case errors.Is(err, nats.ErrNoServers):
 		return nil, fmt.Errorf("%w; %s", err, NotReachable)
 	}
-	return nc, err
-}
-
-// Close flushes the connection and closes it.
-func Close(ctx context.Context, nc *nats.Conn) {
-	defer nc.Close()
-	if !nc.IsConnected() {
-		return // a flush would only wait for its timeout
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-	defer cancel()
-	nc.FlushWithContext(ctx) //nolint:errcheck // a message whose acknowledgement is lost is redelivered
+	return l, err
 }

@@ -22,9 +22,11 @@ func TestNATSErrorsAreCounted(t *testing.T) {
 		}}}
 	})
 	var written testkit.Output
-	nc, err := Connect(config.Config{NATSURL: strings.Replace(url, "://", "://u:p@", 1)}, nil, slog.New(slog.NewJSONHandler(&written, nil)), false)
+	link, err := Connect(t.Context(), config.Config{NATSURL: strings.Replace(url, "://", "://u:p@", 1)}, nil,
+		slog.New(slog.NewJSONHandler(&written, nil)), false)
 	testkit.Must(t, err)
-	defer nc.Close()
+	defer link.Close(t.Context())
+	nc := link.Conn()
 	lines := func() int { return strings.Count(written.String(), "denied.") }
 	for range 100 {
 		testkit.Must(t, nc.Publish("denied.same", nil))

@@ -35,7 +35,7 @@ func explain(err error) error {
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		hint = "the server has no TLS: write nats:// in NATS_URL, and unset NATS_TLS_…"
 	case errors.Is(err, nats.ErrAuthorization):
-		hint = "check user and password in NATS_URL, or NATS_CREDS"
+		hint = "check user and password in NATS_URL, or NATS_CREDS, and that the server knows the user"
 	case errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked),
 		errors.Is(err, nats.ErrAccountAuthExpired):
 		hint = "the credentials have expired or were revoked: replace the file NATS_CREDS"

@@ -19,6 +19,9 @@ import (
 func (e *Server) watch(ctx context.Context) {
 	ticker := time.NewTicker(healthInterval)
 	defer ticker.Stop()
+	if e.Current() == nil {
+		e.restartUntilHealthy(ctx)
+	}
 	for bad := 0; ; {
 		select {
 		case <-ticker.C:
@@ -31,13 +34,17 @@ func (e *Server) watch(ctx context.Context) {
 			continue
 		}
 		if bad++; bad > 1 { // one bad check may be a stream that is just being removed
-			e.setCause(fmt.Errorf("embedded NATS: %w", why))
-			e.faults.Error("embedded NATS server cannot store messages; free or add disk space",
-				why, "dir", e.options.StoreDir)
+			e.ill(why)
 			e.restartUntilHealthy(ctx)
 			bad = 0
 		}
 	}
+}
+
+// ill records and logs why the server cannot store messages.
+func (e *Server) ill(why error) {
+	e.setCause(fmt.Errorf("embedded NATS: %w", why))
+	e.faults.Error("embedded NATS server cannot store messages; free or add disk space", why, "dir", e.options.StoreDir)
 }
 
 // health returns why the server does not store what it should. It ignores streams of other programs.
@@ -117,10 +124,8 @@ func checkWritable(dir string) (err error) {
 
 // replace stops the server and starts a new one.
 func (e *Server) replace() error {
-	old := e.Current()
-	old.Shutdown()
-	old.WaitForShutdown()
-	if _, err := e.newServer(); err != nil {
+	e.shutDown()
+	if err := e.newServer(); err != nil {
 		return err
 	}
 	return e.health()

@@ -3,6 +3,7 @@ package natsserver
 import (
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
@@ -12,6 +13,7 @@ import (
 type serverLog struct {
 	*slog.Logger
 	reports *repeatlog.Log
+	fatal   *atomic.Pointer[string] // why the server could not start
 }
 
 func (l serverLog) Noticef(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }
@@ -24,8 +26,11 @@ func (l serverLog) Errorf(format string, v ...any) {
 	l.reports.Error("nats: "+fmt.Sprintf(format, v...), nil)
 }
 
+// Fatalf does not end the process: the server has given up its start, which newServer reports.
 func (l serverLog) Fatalf(format string, v ...any) {
-	l.reports.Error("nats: "+fmt.Sprintf(format, v...), nil)
+	why := fmt.Sprintf(format, v...)
+	l.fatal.Store(&why)
+	l.reports.Error("nats: "+why, nil)
 }
 
 func (l serverLog) Debugf(format string, v ...any) { l.Debug("nats: " + fmt.Sprintf(format, v...)) }

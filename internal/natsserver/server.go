@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,11 +36,16 @@ const (
 	// spaceNeeded is how many bytes must be writable before a restart: more than the server's own state files of consumers
 	// and streams, which it writes when it stops.
 	spaceNeeded = 4 << 20
+	// maxStore is the limit of what streams store, in bytes: none. By default the server takes three quarters of what is
+	// free when it starts. Started on a nearly full volume, it would reject messages for ever, also when there is room
+	// again; a full volume is an error of the write, which health notices.
+	maxStore = 1 << 60
 )
 
 // Server is a NATS server within this process. After a failed write, for example on a full disk, a nats-server never
 // writes to that stream again. So Server replaces it, with the same files and address, once the directory is writable.
-// Confirmed messages are kept; clients reconnect.
+// Confirmed messages are kept; clients reconnect. The same is true if the first server cannot start because the volume
+// is full.
 type Server struct {
 	options server.Options
 	lock    *flock.Flock
@@ -48,21 +54,21 @@ type Server struct {
 	reports *repeatlog.Log // warnings and errors of the server itself
 
 	mu     sync.Mutex
-	server *server.Server
-	found  []string // our streams whose directories existed when the server started
-	cause  error    // why streams cannot be written to, or nil
+	server *server.Server // nil: none has started yet, see cause
+	found  []string       // our streams whose directories existed when the server started
+	cause  error          // why streams cannot be written to, or nil
 
 	stopWatching context.CancelFunc
 	done         chan struct{}
 }
 
 // Start starts a server with JetStream in dir; every write is synced. Other programs connect at addr; if addr is empty,
-// none can.
+// none can. Where the server cannot start because dir is full, Start returns, and the server starts once there is room.
 func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, error) {
 	e := &Server{
 		options: server.Options{
 			ServerName: buildinfo.Name, JetStream: true, StoreDir: dir, SyncAlways: true,
-			NoSigs: true, DontListen: addr == "",
+			JetStreamMaxStore: maxStore, NoSigs: true, DontListen: addr == "",
 		},
 		lock: flock.New(filepath.Join(dir, ".lock")), log: log, done: make(chan struct{}),
 		faults: repeatlog.New(log), reports: repeatlog.NewWithQuiet(log, quiet, "nats: no further warnings or errors"),
@@ -75,15 +81,11 @@ func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, er
 	if err := e.claimDir(filesystem.OS); err != nil {
 		return nil, err
 	}
-	s, err := e.newServer()
-	if err != nil {
-		return nil, errors.Join(err, e.lock.Unlock())
-	}
-	if addr != "" {
-		if bound, ok := s.Addr().(*net.TCPAddr); ok {
-			e.options.Port = bound.Port // a replacement must have the same port
+	if err := e.newServer(); err != nil {
+		if checkWritable(dir) == nil {
+			return nil, errors.Join(err, e.lock.Unlock())
 		}
-		log.InfoContext(ctx, "embedded NATS server is up", "url", s.ClientURL(), "dir", dir)
+		e.ill(err)
 	}
 	alive, end := context.WithCancel(context.WithoutCancel(ctx))
 	e.stopWatching = end
@@ -95,7 +97,7 @@ func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, er
 }
 
 // newServer starts a server and waits until it accepts connections.
-func (e *Server) newServer() (*server.Server, error) {
+func (e *Server) newServer() error {
 	var found []string
 	for _, stream := range ourStreams() {
 		dir := filepath.Join(e.options.StoreDir, "jetstream", server.DEFAULT_GLOBAL_ACCOUNT, "streams", stream)
@@ -106,19 +108,30 @@ func (e *Server) newServer() (*server.Server, error) {
 	options := e.options // the server modifies its options
 	s, err := server.NewServer(&options)
 	if err != nil {
-		return nil, fmt.Errorf("start the embedded NATS server: %w", err)
+		return fmt.Errorf("start the embedded NATS server: %w", err)
 	}
-	s.SetLoggerV2(serverLog{e.log, e.reports}, false, false, false)
+	log := serverLog{e.log, e.reports, new(atomic.Pointer[string])}
+	s.SetLoggerV2(log, false, false, false)
 	s.Start()
-	if !s.ReadyForConnections(readyTimeout) {
+	fatal := log.fatal.Load()
+	if fatal != nil || !s.ReadyForConnections(readyTimeout) {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, fmt.Errorf("the embedded NATS server is not ready after %s", readyTimeout)
+		if fatal != nil {
+			return fmt.Errorf("start the embedded NATS server: %s", *fatal)
+		}
+		return fmt.Errorf("the embedded NATS server is not ready after %s", readyTimeout)
+	}
+	if bound, ok := s.Addr().(*net.TCPAddr); ok && !options.DontListen {
+		e.options.Port = bound.Port // a replacement must have the same port
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.server == nil && !options.DontListen {
+		e.log.Info("embedded NATS server is up", "url", s.ClientURL(), "dir", e.options.StoreDir)
+	}
 	e.server, e.found = s, found
-	return s, nil
+	return nil
 }
 
 // listenOn sets the address, and checks that it is free: the server itself would only log that it is not.
@@ -149,9 +162,15 @@ func listenOn(ctx context.Context, options *server.Options, addr string) error {
 }
 
 // InProcessConn connects to the running server.
-func (e *Server) InProcessConn() (net.Conn, error) { return e.Current().InProcessConn() }
+func (e *Server) InProcessConn() (net.Conn, error) {
+	s := e.Current()
+	if s == nil {
+		return nil, e.Err()
+	}
+	return s.InProcessConn()
+}
 
-// Current is the running server; a restart replaces it.
+// Current is the running server; a restart replaces it. It is nil while none has started, see Err.
 func (e *Server) Current() *server.Server {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -178,8 +197,13 @@ func (e *Server) setCause(why error) {
 func (e *Server) Stop() error {
 	e.stopWatching()
 	<-e.done
-	s := e.Current()
-	s.Shutdown()
-	s.WaitForShutdown()
+	e.shutDown()
 	return e.lock.Unlock()
+}
+
+func (e *Server) shutDown() {
+	if s := e.Current(); s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ func TestReportsOfTheEmbeddedServerAreCounted(t *testing.T) {
 	t.Parallel()
 	var written testkit.Output
 	log := slog.New(slog.NewJSONHandler(&written, nil))
-	l := serverLog{log, repeatlog.NewWithQuiet(log, time.Minute, "over")}
+	l := serverLog{log, repeatlog.NewWithQuiet(log, time.Minute, "over"), new(atomic.Pointer[string])}
 	for range 100 {
 		l.Warnf("%s exceeded", "max_payload")
 		l.Errorf("%s", "disk full")
@@ -105,4 +106,25 @@ func TestEmbeddedServerWithADamagedStream(t *testing.T) {
 	why := testkit.Logged(t, log, "could not restart embedded NATS server; retrying", "error")
 	testkit.Contains(t, "the reason", why, "could not be recovered")
 	testkit.Contains(t, "the reason in /readyz", e.Err().Error(), "could not be recovered")
+}
+
+// What is free at the start limits nothing: there may be more later.
+func TestEmbeddedServerHasNoLimitOfItsOwn(t *testing.T) {
+	t.Parallel()
+	e, _ := newEmbedded(t, t.TempDir())
+	info, err := e.Current().Jsz(nil)
+	testkit.Must(t, err)
+	testkit.Equal(t, "limit in bytes", info.Config.MaxStore, maxStore)
+}
+
+// A start that fails for another reason than a full disk is an error, at once and with the server's reason.
+func TestEmbeddedServerThatCannotStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "jetstream"), nil, 0o644)) // it must be a directory
+	_, err := Start(t.Context(), testkit.FreeAddr(t), dir, slog.New(slog.DiscardHandler))
+	if err == nil {
+		t.Fatal("the server has started")
+	}
+	testkit.Contains(t, "the error", err.Error(), "Can't start JetStream")
 }

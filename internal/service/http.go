@@ -25,8 +25,8 @@ type probes struct {
 
 // starting are the probes of a process that does not take requests yet. It is alive: it waits for servers, and ready
 // returns the reason.
-func starting(reason error) *probes {
-	return &probes{alive: func() error { return nil }, ready: func() error { return reason }}
+func starting(reason func() error) *probes {
+	return &probes{alive: func() error { return nil }, ready: reason}
 }
 
 // serveHTTP serves /livez, /readyz, /metrics and, with the operator's page, / on addr; nothing where addr is empty. On a

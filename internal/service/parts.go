@@ -27,6 +27,15 @@ func (p *parts) started(name string, stop func() error) {
 	p.running[name] = stop
 }
 
+// stopOne stops a part that another one will replace.
+func (p *parts) stopOne(name string) error {
+	p.mu.Lock()
+	stop := p.running[name]
+	delete(p.running, name)
+	p.mu.Unlock()
+	return stop()
+}
+
 // names are the names of the parts, sorted.
 func (p *parts) names() []string {
 	p.mu.Lock()

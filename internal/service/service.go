@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
+	"go.opentelemetry.io/otel/trace"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
@@ -25,9 +26,8 @@ import (
 	"example.com/tenant-provisioner/internal/telemetry"
 )
 
-// natsWriteTimeout is how long a write to NATS may block, and with it every other use of the connection, before the
-// connection is given up. The client's default is a minute.
-const natsWriteTimeout = 5 * time.Second
+// replacePause is the pause before a connection that the client has closed for good is replaced.
+const replacePause = time.Second
 
 // serve starts the parts of the service in order, adds each to running, and takes requests until ctx ends. It returns
 // when running work is finished or released; the parts still run.
@@ -43,101 +43,185 @@ func serve(
 		return err
 	}
 	running.started("traces", stopTracing)
-	var serving atomic.Pointer[probes]
-	serving.Store(starting(errors.New("starting")))
-	steps := pipeline.Steps()
-	counts := telemetry.NewMetrics(steps)
-	counts.WatchLog(lines)
-	operatorPage, err := newPage(c, steps, func() error { return serving.Load().ready() })
+	s, err := newService(c, traces, log, running)
 	if err != nil {
 		return err
 	}
-	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &serving, counts.Handler(), operatorPage, log)
+	s.counts.WatchLog(lines)
+	stopHTTP, err := serveHTTP(ctx, c.HTTPAddr, &s.serving, s.counts.Handler(), s.page, log)
 	if err != nil {
 		return err
 	}
 	running.started("HTTP server", func() error {
 		stopHTTP()
-		operatorPage.Close()
+		s.page.Close()
 		return nil
 	})
-
-	var server *natsserver.Server
-	var inProcess nats.InProcessConnProvider
-	stopServer := func() error { return nil }
 	if c.NATSURL == "" {
-		if server, err = natsserver.Start(ctx, c.EmbeddedAddr, c.EmbeddedDir, log); err != nil {
+		if s.server, err = natsserver.Start(ctx, c.EmbeddedAddr, c.EmbeddedDir, log); err != nil {
 			return err
 		}
-		inProcess, stopServer = server, server.Stop
-		running.started("NATS", stopServer)
+		running.started("NATS", s.server.Stop)
 	}
-	var last natsconn.LastError
+	return s.serve(ctx)
+}
+
+// service is what lasts longer than a connection to NATS.
+type service struct {
+	config.Config
+	steps   []pipeline.Step
+	traces  trace.TracerProvider
+	log     *slog.Logger
+	serving atomic.Pointer[probes]
+	counts  *telemetry.Metrics
+	page    *page.Page
+	server  *natsserver.Server // nil: another process's
+	running *parts
+}
+
+func newService(c config.Config, traces trace.TracerProvider, log *slog.Logger, running *parts) (*service, error) {
+	s := &service{Config: c, steps: pipeline.Steps(), traces: traces, log: log, running: running}
+	s.serving.Store(starting(func() error { return errors.New("starting") }))
+	s.counts = telemetry.NewMetrics(s.steps)
+	var err error
+	s.page, err = newPage(c, s.steps, func() error { return s.serving.Load().ready() })
+	return s, err
+}
+
+// serve takes requests until ctx ends.
+func (s *service) serve(ctx context.Context) error {
+	for {
+		err := s.run(ctx)
+		if !errors.Is(err, nats.ErrConnectionClosed) || ctx.Err() != nil {
+			return err
+		}
+		// The client closes its connection for good after some errors of the server, such as a message over a max_payload
+		// that was lowered after the client had connected. (nats.go 1.55.0, processErr)
+		s.log.ErrorContext(ctx, "NATS client has closed its connection; connecting again", "error", err)
+		s.serving.Store(starting(func() error { return err }))
+		select {
+		case <-time.After(replacePause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// run connects to NATS and to the database, and takes requests until ctx ends. It returns [nats.ErrConnectionClosed] if
+// the client has closed the connection to NATS for good.
+func (s *service) run(ctx context.Context) (err error) {
+	c, log := s.Config, s.log
+	var inProcess nats.InProcessConnProvider
+	if s.server != nil {
+		inProcess = s.server
+	}
 	// No reconnect buffer: a message that is published late may be outdated. The handler decides again before it retries.
-	nc, err := natsconn.Connect(c, inProcess, log, true, last.Option(), nats.ReconnectBufSize(-1),
-		nats.FlusherTimeout(natsWriteTimeout))
+	link, err := natsconn.Connect(ctx, c, inProcess, log, true, nats.ReconnectBufSize(-1))
 	if err != nil {
 		return err
 	}
-	running.started("NATS", func() error {
-		natsconn.Close(ctx, nc)
-		return stopServer()
-	})
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
-	counts.WatchQueue(js, log)
-	operatorPage.Connect(js)
-	up := func(what string, unavailable func(error) bool, fn func() error) error {
-		serving.Store(starting(fmt.Errorf("starting: waiting for %s", what)))
-		return retryUntilUp(ctx, c, log, what, unavailable, func() error {
-			err := fn()
-			if err != nil {
-				serving.Store(starting(fmt.Errorf("starting: waiting for %s: %w", what, err)))
-			}
-			return err
-		})
-	}
-	// Streams that contradict the contract are refused here, before the service takes any request.
-	err = up("NATS", natsconn.Unavailable, func() error {
-		if err := natsconn.Connected(nc, &last); err != nil {
-			return fmt.Errorf("no connection to %s: %w", cmp.Or(config.Redact("NATS_URL", c.NATSURL), c.EmbeddedAddr), err)
+	s.running.started("NATS", func() error {
+		link.Close(ctx)
+		if s.server == nil {
+			return nil
 		}
-		if err := natsconn.CheckInbox(ctx, nc); err != nil {
-			return err
-		}
-		_, err := c.Topology().Ensure(ctx, js)
-		return err
+		return s.server.Stop()
 	})
+	defer func() {
+		if errors.Is(err, nats.ErrConnectionClosed) { // another one replaces it
+			link.Close(ctx)
+		}
+	}()
+	js, err := jetstream.New(link.Conn())
 	if err != nil {
-		return fmt.Errorf("JetStream: %w", err)
+		return err
 	}
+	s.counts.Reset()
+	sampleQueue := s.counts.WatchQueue(js, log)
+	s.page.Connect(js)
+	if err := s.awaitNATS(ctx, link, js); err != nil {
+		return err
+	}
+	defer sampleQueue(ctx)()
 
 	var db database.Store
-	err = up("the database", pipeline.IsOutage, func() (err error) {
-		db, err = database.Open(ctx, c, traces, log)
+	err = s.up(ctx, dependency{
+		name: "the database", unavailable: pipeline.IsOutage,
+		state: func() error { return nil }, changed: func() <-chan struct{} { return nil },
+	}, func() (err error) {
+		db, err = database.Open(ctx, c, s.traces, log)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	stopFilling := database.FillPool(ctx, db)
-	running.started("database", func() error {
+	s.running.started("database", func() error {
 		stopFilling()
 		return db.Close()
 	})
-	counts.WatchStore(db)
-	operatorPage.Watch(func() page.Database { return pageDatabase(db) })
+	s.counts.WatchStore(db)
+	s.page.Watch(func() page.Database { return pageDatabase(db) })
 
-	h, err := NewHandler(c, steps, nc, db, counts, traces, log)
+	h, err := NewHandler(c, s.steps, link, db, s.counts, s.traces, log)
 	if err != nil {
 		return err
 	}
 	// The embedded server is checked too: the handler notices its failure only when there is work.
-	ready := func() error { return cmp.Or(server.Err(), h.Err()) }
-	serving.Store(&probes{alive: h.Liveness, ready: ready})
-	counts.WatchHandler(h, ready)
-	running.takesRequests.Store(true)
-	return h.Run(ctx)
+	ready := func() error { return cmp.Or(s.server.Err(), h.Err()) }
+	s.serving.Store(&probes{alive: h.Liveness, ready: ready})
+	s.counts.WatchHandler(h, ready)
+	s.running.takesRequests.Store(true)
+	err = h.Run(ctx)
+	if errors.Is(err, nats.ErrConnectionClosed) && ctx.Err() == nil {
+		err = errors.Join(err, s.running.stopOne("database"))
+	}
+	return err
+}
+
+// awaitNATS waits for a server, and for streams that agree with the contract. Streams that contradict it, and a server
+// that is too old, are refused here, before the service takes any request.
+func (s *service) awaitNATS(ctx context.Context, link *natsconn.Link, js jetstream.JetStream) error {
+	connected := func() error {
+		err := link.Err()
+		if errors.Is(err, nats.ErrDisconnected) {
+			return fmt.Errorf("no connection to %s: %w", cmp.Or(config.Redact("NATS_URL", s.NATSURL), s.EmbeddedAddr), err)
+		}
+		return err
+	}
+	err := s.up(ctx, dependency{
+		name: "NATS", unavailable: natsconn.Unavailable,
+		state: func() error { return cmp.Or(s.server.Err(), connected()) }, changed: link.Changed,
+	}, func() error {
+		if err := connected(); err != nil {
+			return err
+		}
+		if err := natsconn.CheckInbox(ctx, link.Conn()); err != nil {
+			return err
+		}
+		_, err := s.Topology().Ensure(ctx, js)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("JetStream: %w", err)
+	}
+	return nil
+}
+
+// up calls fn until the server that it needs is available. In the meantime the probes report what the service waits
+// for: the server's state at the time of the probe, or else why fn failed.
+func (s *service) up(ctx context.Context, d dependency, fn func() error) error {
+	waiting := func(err error) {
+		s.serving.Store(starting(func() error {
+			return fmt.Errorf("starting: waiting for %s: %w", d.name, cmp.Or(d.state(), err))
+		}))
+	}
+	waiting(errors.New("it has not answered yet"))
+	return retryUntilUp(ctx, s.Config, s.log, d, func() error {
+		err := fn()
+		if err != nil {
+			waiting(err)
+		}
+		return err
+	})
 }

@@ -20,6 +20,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/database"
+	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/telemetry"
@@ -46,7 +47,8 @@ func TestAddedStepIsEverywhere(t *testing.T) {
 		"DATABASE_URL": "sqlite:" + filepath.Join(t.TempDir(), "storage"),
 	}))
 	testkit.Must(t, err)
-	js := natstest.JetStream(t, natstest.Start(t))
+	c.NATSURL = natstest.Start(t)
+	js := natstest.JetStream(t, c.NATSURL)
 	_, err = c.Topology().Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	var log testkit.Output
@@ -55,7 +57,10 @@ func TestAddedStepIsEverywhere(t *testing.T) {
 	testkit.Must(t, err)
 	defer func() { testkit.Must(t, db.Close()) }()
 	counts := telemetry.NewMetrics(steps)
-	h, err := NewHandler(c, steps, js.Conn(), db, counts, nil, logger)
+	link, err := natsconn.Connect(t.Context(), c, nil, logger, false)
+	testkit.Must(t, err)
+	defer link.Close(t.Context())
+	h, err := NewHandler(c, steps, link, db, counts, nil, logger)
 	testkit.Must(t, err)
 	operatorPage, err := newPage(c, steps, h.Err)
 	testkit.Must(t, err)

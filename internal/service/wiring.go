@@ -7,13 +7,13 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/trace"
 
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/repeatlog"
 	"example.com/tenant-provisioner/internal/telemetry"
@@ -21,9 +21,10 @@ import (
 
 // NewHandler returns a handler that runs these steps on a connection and a database.
 func NewHandler(
-	c config.Config, steps []pipeline.Step, nc *nats.Conn, db database.Store, counts *telemetry.Metrics,
+	c config.Config, steps []pipeline.Step, link *natsconn.Link, db database.Store, counts *telemetry.Metrics,
 	traces trace.TracerProvider, log *slog.Logger,
 ) (*handler.Handler, error) {
+	nc := link.Conn()
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
@@ -37,33 +38,40 @@ func NewHandler(
 		return nil, err
 	}
 	return handler.New(handler.Config{
-		Conn: nc, JetStream: js, Topology: c.Topology(), Provisioner: provisioner, Workers: c.Concurrency,
+		Conn: nc, Link: link, JetStream: js, Topology: c.Topology(), Provisioner: provisioner, Workers: c.Concurrency,
 		Backoff: c.Backoff(), DrainTimeout: c.DrainTimeout, Log: log, OnPublished: counts.ObserveRequest,
 		OnDeadLetterRefused: counts.DeadLetterRefused,
 		Tracer:              telemetry.Tracer(traces),
 	})
 }
 
-// retryUntilUp retries fn while the server that it needs is unavailable: supervisors start programs in any order. what
-// names the server in the log.
-func retryUntilUp(
-	ctx context.Context, c config.Config, log *slog.Logger, what string, unavailable func(error) bool, fn func() error,
-) error {
+// dependency is a server that the service waits for at its start: supervisors start programs in any order.
+type dependency struct {
+	name        string
+	unavailable func(error) bool       // whether it may become available after this error
+	state       func() error           // why it is unavailable now, for the probes; nil: it is available, or unknown
+	changed     func() <-chan struct{} // the channel is closed when another try is worth it; it may be nil
+}
+
+// retryUntilUp calls fn until it succeeds, or fails although the server is available.
+func retryUntilUp(ctx context.Context, c config.Config, log *slog.Logger, d dependency, fn func() error) error {
 	faults := repeatlog.New(log)
 	for n := 1; ; n++ {
+		changed := d.changed()
 		err := fn()
 		if err == nil {
-			faults.Recovered(what + " is available")
+			faults.Recovered(d.name + " is available")
 		}
-		if !unavailable(err) {
+		if !d.unavailable(err) {
 			return err
 		}
 		delay := min(c.Backoff().Delay(n), 10*time.Second)
-		faults.Warn("waiting for "+what, err, "again_in", delay.String())
+		faults.Warn("waiting for "+d.name, err, "again_in", delay.String())
 		select {
 		case <-time.After(delay):
+		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("stopped while waiting for %s: %w", what, errors.Join(err, context.Cause(ctx)))
+			return fmt.Errorf("stopped while waiting for %s: %w", d.name, errors.Join(err, context.Cause(ctx)))
 		}
 	}
 }

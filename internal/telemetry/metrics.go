@@ -5,6 +5,7 @@ package telemetry
 import (
 	"net/http"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,7 @@ import (
 // Metrics counts what the pipeline does, following the conventions of Prometheus.
 type Metrics struct {
 	registry *prometheus.Registry
+	watched  atomic.Pointer[prometheus.Registry] // what WatchQueue, WatchStore and WatchHandler have registered
 	outcomes *prometheus.CounterVec
 	warnings *prometheus.CounterVec
 	steps    *prometheus.HistogramVec
@@ -82,8 +84,13 @@ func NewMetrics(steps []pipeline.Step) *Metrics {
 	m.registry.MustRegister(m.outcomes, m.warnings, m.steps, m.attempts, m.requests, m.unstored, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.Reset()
 	return m
 }
+
+// Reset removes what WatchQueue, WatchStore and WatchHandler have registered: the service connects again. Counters and
+// histograms go on.
+func (m *Metrics) Reset() { m.watched.Store(prometheus.NewRegistry()) }
 
 // StepEnded counts a step and observes its duration.
 func (m *Metrics) StepEnded(step string, took time.Duration, err error) {
@@ -124,5 +131,8 @@ func buildInfo() prometheus.Collector {
 
 // Handler serves the metrics in Prometheus' text format.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		all := prometheus.Gatherers{m.registry, m.watched.Load()}
+		promhttp.HandlerFor(all, promhttp.HandlerOpts{Registry: m.registry}).ServeHTTP(w, r)
+	})
 }

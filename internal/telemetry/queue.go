@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,13 +13,29 @@ import (
 	"example.com/tenant-provisioner/internal/handler"
 )
 
-// queueTimeout bounds a scrape's wait for NATS. Prometheus' default for the whole scrape is 10 s.
-const queueTimeout = 2 * time.Second
+const (
+	// queueInterval is how often the queue is sampled.
+	queueInterval = 5 * time.Second
+	// queueTimeout bounds a sample's wait for NATS.
+	queueTimeout = 2 * time.Second
+	// maxQueueAge is the age from which a sample is not exported: sampling hangs.
+	maxQueueAge = 3 * queueInterval
+)
 
-// queueMetrics queries NATS at each scrape. The values are of all replicas together; every replica exports the same.
+// queueMetrics samples the queue in the background, so that no scrape waits for NATS. The values are of all replicas
+// together; every replica exports the same.
 type queueMetrics struct {
-	js  jetstream.JetStream
-	log *slog.Logger
+	js   jetstream.JetStream
+	log  *slog.Logger
+	last atomic.Pointer[queueSample]
+}
+
+// queueSample is what NATS returned.
+type queueSample struct {
+	queue   handler.Queue
+	letters uint64 // dead letters
+	at      time.Time
+	err     error
 }
 
 func queueGauge(name, help string) *prometheus.Desc {
@@ -27,7 +44,7 @@ func queueGauge(name, help string) *prometheus.Desc {
 
 var (
 	queueUp = queueGauge("queue_up",
-		"1 if NATS returned the state of the queue; if 0, the other queue metrics are missing.")
+		"1 if NATS returned the state of the queue within the last seconds; if 0, the other queue metrics are missing.")
 	queuePending = queueGauge("queue_pending_requests",
 		"Requests in the stream that were never delivered, of all replicas together.")
 	queueInFlight = queueGauge("queue_in_flight_requests",
@@ -44,33 +61,81 @@ var (
 		"Dead letters that wait to be replayed or removed.")
 )
 
-// WatchQueue registers the metrics of the queue.
-func (m *Metrics) WatchQueue(js jetstream.JetStream, log *slog.Logger) {
-	m.registry.MustRegister(&queueMetrics{js, log})
+// WatchQueue registers the metrics of the queue. The caller calls start once the streams exist: it takes a first sample,
+// and then samples in the background until ctx ends or stop is called. stop waits for the last sample.
+func (m *Metrics) WatchQueue(js jetstream.JetStream, log *slog.Logger) (start func(ctx context.Context) (stop func())) {
+	q := &queueMetrics{js: js, log: log}
+	m.watched.Load().MustRegister(q)
+	return func(ctx context.Context) func() {
+		ctx, cancel := context.WithCancel(ctx)
+		q.update(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			q.run(ctx)
+		}()
+		return func() {
+			cancel()
+			<-done
+		}
+	}
+}
+
+func (m *queueMetrics) run(ctx context.Context) {
+	ticker := time.NewTicker(queueInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			m.update(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (m *queueMetrics) update(ctx context.Context) {
+	s := m.sample(ctx)
+	m.last.Store(&s)
+	if s.err != nil {
+		m.log.DebugContext(ctx, "could not read queue metrics", "error", s.err)
+	}
+}
+
+func (m *queueMetrics) sample(ctx context.Context) (s queueSample) {
+	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
+	defer cancel()
+	s.at = time.Now()
+	if s.queue, s.err = handler.ReadQueue(ctx, m.js); s.err != nil {
+		return s
+	}
+	letters, err := m.js.Stream(ctx, events.StreamDeadLetters)
+	if s.err = err; err == nil {
+		s.letters = letters.CachedInfo().State.Msgs
+	}
+	return s
 }
 
 // Describe implements [prometheus.Collector].
 func (m *queueMetrics) Describe(descs chan<- *prometheus.Desc) {
-	prometheus.DescribeByCollect(m, descs)
+	for _, desc := range []*prometheus.Desc{
+		queueUp, queuePending, queueInFlight, queueRedelivered, queueOldest, queueMaxAge, queuePulls, lettersWaiting,
+	} {
+		descs <- desc
+	}
 }
 
 // Collect implements [prometheus.Collector].
 func (m *queueMetrics) Collect(to chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), queueTimeout)
-	defer cancel()
 	gauge := func(desc *prometheus.Desc, value float64) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value)
 	}
-	q, err := handler.ReadQueue(ctx, m.js)
-	var letters jetstream.Stream
-	if err == nil {
-		letters, err = m.js.Stream(ctx, events.StreamDeadLetters)
-	}
-	if err != nil {
-		m.log.DebugContext(ctx, "could not read queue metrics", "error", err)
+	s := m.last.Load()
+	if s == nil || s.err != nil || time.Since(s.at) > maxQueueAge {
 		gauge(queueUp, 0)
 		return
 	}
+	q := s.queue
 	gauge(queueUp, 1)
 	gauge(queuePending, float64(q.Pending))
 	gauge(queueInFlight, float64(q.InFlight))
@@ -78,5 +143,5 @@ func (m *queueMetrics) Collect(to chan<- prometheus.Metric) {
 	gauge(queueOldest, q.Age(time.Now()).Seconds())
 	gauge(queueMaxAge, q.MaxAge.Seconds())
 	gauge(queuePulls, float64(q.Pulls))
-	gauge(lettersWaiting, float64(letters.CachedInfo().State.Msgs))
+	gauge(lettersWaiting, float64(s.letters))
 }

@@ -7,10 +7,10 @@ import (
 	"example.com/tenant-provisioner/internal/handler"
 )
 
-// gauge registers a gauge that calls value at each scrape.
+// gauge registers a gauge that calls value at each scrape; value must not block.
 func (m *Metrics) gauge(name, help string, value func() float64) {
 	opts := prometheus.GaugeOpts{Name: "tenant_provisioner_" + name, Help: help}
-	m.registry.MustRegister(prometheus.NewGaugeFunc(opts, value))
+	m.watched.Load().MustRegister(prometheus.NewGaugeFunc(opts, value))
 }
 
 // WatchLog registers the metric of the log's buffer.
@@ -23,7 +23,7 @@ func (m *Metrics) WatchLog(lines *LogBuffer) {
 
 // WatchStore registers the metrics of the store's connections and of its pool of prepared boundaries.
 func (m *Metrics) WatchStore(db database.Store) {
-	m.registry.MustRegister(database.Collectors(db)...)
+	m.watched.Load().MustRegister(database.Collectors(db)...)
 	if _, ok := database.Prepared(db); ok {
 		m.watchPool(func() database.Pool {
 			p, _ := database.Prepared(db)
@@ -53,7 +53,7 @@ func boolToFloat(is bool) float64 {
 
 // watchPool registers the metrics of the pool of prepared boundaries, whose state pool returns.
 func (m *Metrics) watchPool(pool func() database.Pool) {
-	m.registry.MustRegister(
+	m.watched.Load().MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "tenant_provisioner_prepared_boundaries",
 			Help: "Prepared boundaries that are ready, of all replicas, at the last count.",
