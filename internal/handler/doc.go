@@ -35,6 +35,12 @@
 //     the server from a message. Markers that the server itself stored are acknowledged; they are not requests.
 //  11. No message can block a worker: a failed publication is retried only if the error can pass. A rejected dead
 //     letter is published in a smaller form, and in the end omitted.
+//  12. Every setting of streams and consumer is compared with the contract, or any value of it is harmless: at start,
+//     after each reconnection and failure, and every few seconds. While one contradicts, no message is pulled. A message
+//     that was delivered without its body is released undecided.
+//  13. The handler is ready only after the server has answered a pull request, until it leaves one unanswered.
+//  14. If the server withholds requests that it delivered while its clock was ahead, the consumer is made again at its
+//     acknowledged floor.
 //
 // # What a crash leaves
 //

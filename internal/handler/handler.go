@@ -48,6 +48,8 @@ type Config struct {
 	// OnDeadLetterRefused is called for each failure whose dead letter could not be stored in any form. nil: no callback.
 	OnDeadLetterRefused func()
 	Tracer              trace.Tracer // nil: no traces
+	// CheckInterval is the time between two checks of streams and consumer; 0: 5 seconds.
+	CheckInterval time.Duration
 }
 
 // Handler pulls requests, runs them, and publishes their outcomes. Use it for one Run.
@@ -60,6 +62,10 @@ type Handler struct {
 	ackWait               atomic.Int64          // the consumer's, in nanoseconds; Topology may have another
 	pulling               atomic.Pointer[error] // why no request is pulled; nil while intake is up
 	intakeFaults          *repeatlog.Log
+	unserved              atomic.Pointer[error] // why some requests wait although others are pulled; nil: none do
+	unservedFaults        *repeatlog.Log
+	doubt                 chan struct{} // receives if streams and consumer must be checked at once
+	redelivery            redelivery    // used by intake
 	outcomes, deadLetters publications
 }
 
@@ -86,17 +92,23 @@ func New(c Config) (*Handler, error) {
 	if c.Tracer == nil {
 		c.Tracer = noop.Tracer{}
 	}
+	if c.CheckInterval <= 0 {
+		c.CheckInterval = defaultCheckInterval
+	}
+	c.Topology.Log = c.Log
 	serverBackoff := c.Backoff
 	serverBackoff.Max = max(serverBackoff.Min, min(serverBackoff.Max, maxServerBackoff))
 	h := &Handler{Config: c, serverBackoff: serverBackoff, watchdog: newWatchdog()}
-	h.intakeFaults = repeatlog.New(c.Log)
+	h.doubt = make(chan struct{}, 1)
+	h.intakeFaults, h.unservedFaults = repeatlog.New(c.Log), repeatlog.New(c.Log)
 	h.outcomes.faults, h.deadLetters.faults = repeatlog.New(c.Log), repeatlog.New(c.Log)
 	h.breaker = newBreaker(c.Provisioner.Ping, c.Provisioner.Rehearse, serverBackoff, h.watchdog.touch, c.Log)
 	h.pulling.Store(&errNotTaking)
 	return h, nil
 }
 
-// Err returns nil while requests are taken, else the reason why not.
+// Err returns nil while requests are taken, else the reason why not. They are taken once the server has answered a pull
+// request. While it leaves one unanswered, delivers nothing or withholds requests, they are not.
 func (h *Handler) Err() error {
 	if !h.Conn.IsConnected() {
 		return errors.New("NATS: " + h.Conn.Status().String())
@@ -109,8 +121,10 @@ func (h *Handler) Err() error {
 			return *err
 		}
 	}
-	if err := h.pulling.Load(); err != nil {
-		return *err
+	for _, why := range []*atomic.Pointer[error]{&h.pulling, &h.unserved} {
+		if err := why.Load(); err != nil {
+			return *err
+		}
 	}
 	return nil
 }
