@@ -283,7 +283,7 @@ func TestNATSUsersCanDoNothingElse(t *testing.T) {
 			"$JS.API.CONSUMER.CREATE.TENANT_EVENTS":                        noUser,
 			"$JS.API.CONSUMER.DURABLE.CREATE.TENANT_REQUESTS.spy":          noUser,
 			"$JS.API.CONSUMER.DURABLE.CREATE.TENANT_EVENTS.spy":            noUser,
-			"$JS.API.CONSUMER.DELETE.TENANT_REQUESTS.tenant-provisioner":   noUser,
+			"$JS.API.CONSUMER.DELETE.TENANT_REQUESTS.tenant-provisioner":   service,
 			"$JS.API.CONSUMER.PAUSE.TENANT_REQUESTS.tenant-provisioner":    noUser,
 			// Outcomes.
 			"$JS.API.CONSUMER.CREATE.TENANT_EVENTS.any":                    reads,

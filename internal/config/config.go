@@ -35,7 +35,7 @@ type Config struct {
 	EmbeddedAddr string `env:"NATS_EMBEDDED_ADDR, default=127.0.0.1:4222" is:"host:port" doc:"Address that the embedded server listens on and that commands connect to."`
 	EmbeddedDir  string `env:"NATS_EMBEDDED_DIR, default=storage/nats" is:"directory" doc:"Directory for the data of the embedded server; every write is synced."`
 	Replicas     int    `env:"NATS_REPLICAS, default=1" min:"1" max:"5" doc:"Replicas of streams that the service creates, and the minimum for existing streams. The embedded server has one."`
-	Manage       bool   `env:"NATS_MANAGE_STREAMS, default=true" doc:"Create missing streams and the consumer. false: only check them."`
+	Manage       bool   `env:"NATS_MANAGE_STREAMS, default=true" doc:"Create missing streams and the consumer, and correct the consumer. false: only check them."`
 
 	DatabaseURL    string `env:"DATABASE_URL, default=sqlite:storage" group:"Database" doc:"postgres://user:password@host[,host…]/database, or sqlite:DIRECTORY."`
 	RegistrySchema string `env:"REGISTRY_SCHEMA, default=docex_system" doc:"PostgreSQL: the schema of registry and ledger. A lower-case name, not public, not pg_…."`

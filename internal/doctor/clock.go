@@ -1,6 +1,12 @@
 package doctor
 
-import "time"
+import (
+	"strings"
+	"time"
+
+	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/handler"
+)
 
 const (
 	// skewWarned is above any skew of clocks that follow NTP. Beyond it the times in ledger, events and logs disagree on
@@ -31,4 +37,27 @@ func checkClock(name, whose string, skew, unsure time.Duration) Finding {
 	}
 	within := max(skew, unsure.Round(time.Millisecond), time.Millisecond)
 	return ok(name, "%s clock is within %s of this machine's", whose, within)
+}
+
+// checkFuture checks streams and consumer for times that their server's clock has not reached: a clock was ahead.
+func checkFuture(c config.Config, s handler.TopologyStatus) Finding {
+	const name = "consumer_clock"
+	hint := "timedatectl status # on the servers; have all follow NTP\n"
+	if c.Manage {
+		hint += "start the service: it makes the consumer again within seconds; if it runs, see its log"
+	} else {
+		hint += "nats consumer rm " + durableName + " # and create it again as it was; the ledger has the served requests"
+	}
+	if future, found := s.Withholding(); found {
+		return fault(name, hint, "%s: the server may withhold the requests in flight until then", future)
+	}
+	var all []string
+	for _, future := range s.FutureTimes() {
+		all = append(all, future.String())
+	}
+	if len(all) > 0 {
+		return warning(name, "timedatectl status # on the servers; have all follow NTP",
+			"a clock was ahead: %s. Messages of that time are kept longer than max_age", strings.Join(all, "; "))
+	}
+	return ok(name, "streams and consumer have no times of the future")
 }

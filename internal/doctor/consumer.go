@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,7 +33,7 @@ func (n *prober) examineConsumer(ctx context.Context, s handler.TopologyStatus) 
 	if info == nil {
 		return checks
 	}
-	checks = append(checks, checkConsumerLimits(n.c, info.Config), checkPaused(info))
+	checks = append(checks, checkConsumerLimits(n.c, info.Config), checkPaused(info), checkFuture(n.c, s))
 	var queue handler.Queue
 	err := n.request(ctx, func(ctx context.Context) (err error) {
 		queue, err = handler.ReadQueue(ctx, n.js)
@@ -49,7 +50,7 @@ func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) Findi
 	const name = "consumer_limits"
 	edit := func(flag string) string {
 		if c.Manage {
-			return "restart the service: it sets ack_wait and max_ack_pending itself"
+			return "start the service: it sets this itself, also while it runs; if it does not, see its log"
 		}
 		return "nats consumer edit " + durableName + " " + flag
 	}
@@ -65,6 +66,8 @@ func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) Findi
 		return warning(name, edit("--wait="+c.AckWait.String())+"\nor set ACK_WAIT="+config.AckWait.String(),
 			"ack_wait is %s, ACK_WAIT is %s: they should be equal, because leases of attempts use ACK_WAIT",
 			config.AckWait, c.AckWait)
+	case len(c.Topology().Corrections(config)) > 0:
+		return warning(name, edit(""), "the service changes %s", strings.Join(c.Topology().Corrections(config), "; "))
 	case config.AckWait < shortAckWait:
 		return warning(name, "set ACK_WAIT to 30s",
 			"ack_wait is %s: a pause of the process or the network of that length causes redelivery", config.AckWait)

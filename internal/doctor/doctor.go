@@ -48,8 +48,8 @@ var Names = slices.Concat(
 		"embedded_directory", "embedded_filesystem", "embedded_space",
 		"nats", "nats_version", "nats_permissions", "nats_clock", "nats_sync", "jetstream", "jetstream_replicas",
 		"requests_stream", "requests_room", "events_stream", "events_retention", "dead_letters_stream",
-		"dead_letters_retention", "durable_consumer", "consumer_limits", "consumer_paused", "consumer_service",
-		"consumer_redelivered", "requests_age",
+		"dead_letters_retention", "durable_consumer", "consumer_limits", "consumer_paused", "consumer_clock",
+		"consumer_service", "consumer_redelivered", "requests_age",
 	},
 )
 

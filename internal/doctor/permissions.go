@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
@@ -74,15 +73,18 @@ func publications(c config.Config, s handler.TopologyStatus) []string {
 			subjects = append(subjects, "$JS.API.STREAM.CREATE."+found.Name)
 		}
 	}
-	if c.Manage && (errors.Is(s.Consumer.Err, handler.ErrMissing) || toBeSet(c, s.Consumer.Info)) {
+	if !c.Manage {
+		return subjects
+	}
+	_, withheld := s.Withholding()
+	if withheld {
+		subjects = append(subjects, "$JS.API.CONSUMER.DELETE."+durableSubject)
+	}
+	if withheld || errors.Is(s.Consumer.Err, handler.ErrMissing) ||
+		s.Consumer.Info != nil && len(c.Topology().Corrections(s.Consumer.Info.Config)) > 0 {
 		subjects = append(subjects, "$JS.API.CONSUMER.CREATE."+durableSubject)
 	}
 	return subjects
-}
-
-// toBeSet reports whether the service will change the consumer at its next start.
-func toBeSet(c config.Config, info *jetstream.ConsumerInfo) bool {
-	return info != nil && (info.Config.AckWait != c.AckWait || info.Config.MaxAckPending > 0)
 }
 
 // permitted applies the server's rule: an empty allow list allows everything, and deny overrides allow.

@@ -139,8 +139,16 @@ type running struct {
 	err     error // of Run, once it has returned
 }
 
-// start starts a handler, which is stopped at the end of the test.
+// start starts a handler, which is stopped at the end of the test, and waits until it is ready.
 func (b *bundle) start(change ...func(*Config)) *running {
+	b.t.Helper()
+	r := b.launch(change...)
+	b.eventually("the handler is ready", func() bool { return r.Err() == nil })
+	return r
+}
+
+// launch does not wait.
+func (b *bundle) launch(change ...func(*Config)) *running {
 	b.t.Helper()
 	config := b.config
 	for _, fn := range change {
@@ -162,7 +170,6 @@ func (b *bundle) start(change ...func(*Config)) *running {
 		r.err = h.Run(ctx)
 	}()
 	b.t.Cleanup(func() { r.stop(b.t) })
-	b.eventually("the handler is ready", func() bool { return h.Err() == nil })
 	return r
 }
 

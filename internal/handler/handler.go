@@ -49,6 +49,8 @@ type Config struct {
 	// OnDeadLetterRefused is called for each failure whose dead letter could not be stored in any form. nil: no callback.
 	OnDeadLetterRefused func()
 	Tracer              trace.Tracer // nil: no traces
+	// CheckInterval is the time between two checks of streams and consumer; 0: 5 seconds.
+	CheckInterval time.Duration
 }
 
 // Handler pulls requests, runs them, and publishes their outcomes. Use it for one Run.
@@ -61,6 +63,10 @@ type Handler struct {
 	ackWait               atomic.Int64          // the consumer's, in nanoseconds; Topology may have another
 	pulling               atomic.Pointer[error] // why no request is pulled; nil while intake is up
 	intakeFaults          *repeatlog.Log
+	unserved              atomic.Pointer[error] // why some requests wait although others are pulled; nil: none do
+	unservedFaults        *repeatlog.Log
+	doubt                 chan struct{} // receives if streams and consumer must be checked at once
+	redelivery            redelivery    // used by intake
 	outcomes, deadLetters operation
 	acks                  operation
 }
@@ -88,10 +94,15 @@ func New(c Config) (*Handler, error) {
 	if c.Tracer == nil {
 		c.Tracer = noop.Tracer{}
 	}
+	if c.CheckInterval <= 0 {
+		c.CheckInterval = defaultCheckInterval
+	}
+	c.Topology.Log = c.Log
 	serverBackoff := c.Backoff
 	serverBackoff.Max = max(serverBackoff.Min, min(serverBackoff.Max, maxServerBackoff))
 	h := &Handler{Config: c, serverBackoff: serverBackoff, watchdog: newWatchdog()}
-	h.intakeFaults = repeatlog.New(c.Log)
+	h.doubt = make(chan struct{}, 1)
+	h.intakeFaults, h.unservedFaults = repeatlog.New(c.Log), repeatlog.New(c.Log)
 	h.outcomes = newOperation(c.Log, "could not publish event; retrying", "publishing events again")
 	h.deadLetters = newOperation(c.Log, "could not publish event; retrying", "publishing events again")
 	h.acks = newOperation(c.Log, "could not acknowledge requests; retrying", "acknowledging requests again")
@@ -100,8 +111,9 @@ func New(c Config) (*Handler, error) {
 	return h, nil
 }
 
-// Err returns nil while requests are taken, else the reason why not. It reads the state and calls no client, so that a
-// probe never waits.
+// Err returns nil while requests are taken, else the reason why not. They are taken once the server has answered a pull
+// request. While it leaves one unanswered, delivers nothing or withholds requests, they are not.
+// It reads the state and calls no client, so that a probe never waits.
 func (h *Handler) Err() error {
 	if err := h.Link.Err(); err != nil {
 		return fmt.Errorf("NATS: %w", err)
@@ -114,8 +126,10 @@ func (h *Handler) Err() error {
 			return *err
 		}
 	}
-	if err := h.pulling.Load(); err != nil {
-		return *err
+	for _, why := range []*atomic.Pointer[error]{&h.pulling, &h.unserved} {
+		if err := why.Load(); err != nil {
+			return *err
+		}
 	}
 	return nil
 }

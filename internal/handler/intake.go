@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"example.com/tenant-provisioner/events"
@@ -17,11 +18,12 @@ const messagesPerWorker = 2
 // flight: start must call done when its message no longer is.
 func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func())) error {
 	slots := make(chan struct{}, messagesPerWorker*h.Workers)
+	required := 1 // answers of the server that show that pull requests work
 	for n := 1; ctx.Err() == nil; n++ {
 		if err := h.awaitLink(ctx); err != nil {
 			return err
 		}
-		err := h.pull(ctx, slots, start)
+		err := h.pull(ctx, slots, required, start)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the end of ctx is not an error
 		}
@@ -30,10 +32,12 @@ func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func
 		if h.pulling.Swap(&why) == nil {
 			n = 1 // it worked in between: this is a new fault
 		}
-		if errors.Is(err, errDisconnected) {
+		if required = 1; errors.Is(err, errDisconnected) {
 			continue // the connection has logged it
 		}
-		// The consumer or the stream was deleted, or the server is unavailable.
+		// The consumer or the stream was deleted or contradicts the contract, or the server is unavailable. It may answer
+		// the trial although it rejects all other pull requests.
+		required = 2
 		h.intakeFaults.Error("cannot take requests; retrying", err)
 		if sleep(ctx, h.serverBackoff.Delay(n)) != nil {
 			return nil //nolint:nilerr // the end of ctx is not an error
@@ -42,35 +46,46 @@ func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func
 	return nil
 }
 
-// pull ensures that the consumer exists, and pulls from it until that fails or ctx ends.
-func (h *Handler) pull(ctx context.Context, slots chan struct{}, start func(*Message, func())) error {
+// pull ensures that streams and consumer are as the contract says, and pulls from the consumer until that fails, they
+// are no longer so, or ctx ends. Requests are taken once the server has answered as often as required.
+func (h *Handler) pull(ctx context.Context, slots chan struct{}, required int, start func(*Message, func())) error {
 	h.watchdog.setState(stateServer)
-	consumer, err := h.Topology.Ensure(ctx, h.JetStream)
-	if err != nil {
+	if err := h.prepareToPull(ctx); err != nil {
 		return err
 	}
 	// One message per pull request: the next request is sent only once a slot is free for its message.
 	messages, err := newPuller(h.JetStream, events.StreamRequests, events.DurableConsumer, pullRequest{
-		Batch: 1, Expires: pullExpiry, Heartbeat: heartbeat,
+		Batch: 1, Expires: pullExpiry, Heartbeat: heartbeat, Trial: true,
 	})
 	if err != nil {
 		return err
 	}
+	shutdown := ctx
 	defer func() {
 		for _, msg := range messages.drain() {
-			h.release(ctx, msg, 0)
+			h.release(shutdown, msg, 0)
 		}
 	}()
-	h.ackWait.Store(int64(consumer.CachedInfo().Config.AckWait))
-	h.pulling.Store(nil)
-	h.intakeFaults.Recovered("requests can be taken again")
-	h.Log.InfoContext(ctx, "taking requests", "workers", h.Workers)
+	ctx, stop := context.WithCancelCause(ctx)
+	var checks sync.WaitGroup
+	defer checks.Wait()
+	defer stop(nil)
+	checks.Go(func() { h.recheck(ctx, stop) })
+	answers := 0
+	answered := func() {
+		h.watchdog.setState(stateServer)
+		if answers++; answers == required {
+			h.pulling.Store(nil)
+			h.intakeFaults.Recovered("requests can be taken again")
+			h.Log.InfoContext(ctx, "taking requests", "workers", h.Workers)
+		}
+	}
 	for {
 		if err := h.ready(ctx, slots); err != nil {
 			return err
 		}
 		h.watchdog.setState(stateServer)
-		msg, err := messages.next(ctx, func() { h.watchdog.setState(stateServer) })
+		msg, err := messages.next(ctx, answered)
 		if err != nil {
 			<-slots
 			return err
@@ -89,6 +104,11 @@ func (h *Handler) ready(ctx context.Context, slots chan struct{}) error {
 	select {
 	case slots <- struct{}{}:
 	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	return context.Cause(ctx) // the end of ctx takes precedence over a free slot
+	err := context.Cause(ctx) // it takes precedence over a free slot
+	if err != nil {
+		<-slots
+	}
+	return err
 }

@@ -22,6 +22,9 @@ const (
 	maxSilence = 2 * heartbeat
 	// pullExpiry is when the server ends a pull request for which no message has come. The next request follows at once.
 	pullExpiry = 30 * time.Second
+	// trialExpiry is the same of a trial, which the server so answers at once. No max_expires is shorter. (nats-server
+	// 2.15.2, consumer.go, checkConsumerCfg)
+	trialExpiry = time.Millisecond
 	// drainTimeout is how long drain waits for messages in transit. A message that is missed is redelivered after
 	// AckWait.
 	drainTimeout = 5 * time.Second
@@ -37,6 +40,7 @@ type pullRequest struct {
 	Batch     int           `json:"batch"`
 	Expires   time.Duration `json:"expires"`
 	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
+	Trial     bool          `json:"-"` // a first pull request has trialExpiry, so that its answer shows that pulls work
 }
 
 // puller receives messages from a pull consumer, with one pull request at a time.
@@ -48,7 +52,8 @@ type pullRequest struct {
 type puller struct {
 	conn    *nats.Conn
 	subject string // of pull requests
-	request []byte
+	request []byte // the next pull request
+	later   []byte // all others
 	batch   int
 	once    bool // only one pull request; its end is errPullExpired
 
@@ -56,18 +61,25 @@ type puller struct {
 	arrived chan *nats.Msg
 	lost    chan nats.Status // receives when the connection is lost
 	closed  chan struct{}    // closed with the subscription; nothing arrives after that
-	probed  bool
-	left    int // messages that the pull request may still deliver
+	pulled  bool             // the first pull request was sent
+	left    int              // messages that the pull request may still deliver
 }
 
 // newPuller subscribes. The first call of next sends the first pull request. The caller calls drain or close.
 func newPuller(js jetstream.JetStream, stream, consumer string, r pullRequest) (*puller, error) {
-	request, err := json.Marshal(r)
+	later, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
+	request := later
+	if r.Trial {
+		if request, err = json.Marshal(pullRequest{Batch: r.Batch, Expires: trialExpiry}); err != nil {
+			return nil, err
+		}
+	}
 	p := &puller{
-		conn: js.Conn(), subject: apiSubject(js, "CONSUMER.MSG.NEXT."+stream+"."+consumer), request: request, batch: r.Batch,
+		conn: js.Conn(), subject: apiSubject(js, "CONSUMER.MSG.NEXT."+stream+"."+consumer),
+		request: request, later: later, batch: r.Batch,
 		// A slow reader must not lose messages: there is room for all of them and for heartbeats.
 		arrived: make(chan *nats.Msg, 2*r.Batch+16), closed: make(chan struct{}),
 	}
@@ -82,13 +94,13 @@ func newPuller(js jetstream.JetStream, stream, consumer string, r pullRequest) (
 
 // next returns the next message. It blocks until there is one or ctx ends. If the pull request fails it returns an
 // error: [errDisconnected], [jetstream.ErrNoHeartbeat], [jetstream.ErrConsumerDeleted], or one with the server's text.
-// It calls alive for everything that the server sends.
-func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
+// It calls answered for everything else that the server sends: messages, heartbeats, the end of a pull request.
+func (p *puller) next(ctx context.Context, answered func()) (*Message, error) {
 	silence := time.NewTimer(maxSilence)
 	defer silence.Stop()
 	for {
 		if p.left == 0 {
-			if p.once && p.probed {
+			if p.once && p.pulled {
 				return nil, errPullExpired
 			}
 			err := p.conn.PublishRequest(p.subject, p.sub.Subject, p.request)
@@ -98,21 +110,22 @@ func (p *puller) next(ctx context.Context, alive func()) (*Message, error) {
 			if err != nil {
 				return nil, err
 			}
-			p.probed, p.left = true, p.batch
+			p.pulled, p.left, p.request = true, p.batch, p.later
 		}
 		select {
 		case msg := <-p.arrived:
-			alive()
 			silence.Reset(maxSilence)
 			if isDelivered(msg) {
+				answered()
 				p.left = max(p.left-1, 0)
 				return &Message{msg, p.conn}, nil
 			}
 			if err := p.handleStatus(msg); err != nil {
 				return nil, err
 			}
+			answered()
 		case <-silence.C:
-			return nil, jetstream.ErrNoHeartbeat
+			return nil, fmt.Errorf("the server has not answered a pull request for %s: %w", maxSilence, jetstream.ErrNoHeartbeat)
 		case <-p.lost:
 			return nil, errDisconnected
 		case <-ctx.Done():

@@ -40,6 +40,12 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 			h.release(work, msg, h.Backoff.Delay(d.deliveries))
 		}
 	}()
+	if err := h.checkBody(work, d); err != nil {
+		log.ErrorContext(work, "returning a message to the stream undecided", "error", err)
+		h.release(work, msg, h.Backoff.Delay(d.deliveries))
+		h.doubtSettings()
+		return
+	}
 	if isMarker(msg) {
 		if err := msg.ack(work); err != nil {
 			log.WarnContext(work, "could not acknowledge a server marker; it will be redelivered", "error", err)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -17,11 +17,12 @@ import (
 // names and settings.
 type Topology struct {
 	Replicas int           // of what is created; existing streams must have at least as many
-	Manage   bool          // create what is missing; false: only check
+	Manage   bool          // create what is missing and correct the consumer's numbers; false: only check
 	AckWait  time.Duration // of the consumer
+	Log      *slog.Logger  // of what is corrected; nil: no log
 }
 
-// streams returns the settings that the contract fixes; all others are the operator's.
+// streams returns the streams as they are created. [streamRules] has which settings must stay so.
 func (t Topology) streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
@@ -33,7 +34,7 @@ func (t Topology) streams() []jetstream.StreamConfig {
 		{
 			Name: events.StreamEvents, Subjects: []string{events.TypeProvisioned, events.TypeProvisioningFailed},
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
-			Duplicates: time.Hour,
+			MaxMsgsPerSubject: -1, Duplicates: time.Hour,
 		},
 		{
 			Name: events.StreamDeadLetters, Subjects: []string{events.SubjectDeadLetterPrefix + ">"},
@@ -44,8 +45,8 @@ func (t Topology) streams() []jetstream.StreamConfig {
 	}
 }
 
-// consumer returns the durable consumer. It has no BackOff list, which would replace AckWait for the first delivery and
-// skew delayed redelivery.
+// consumer returns the durable consumer as it is created. It has no BackOff list, which would replace AckWait for the
+// first delivery and skew delayed redelivery. [consumerRules] has which settings must stay so.
 func (t Topology) consumer() jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: events.DurableConsumer, AckPolicy: jetstream.AckExplicitPolicy,
@@ -57,31 +58,66 @@ func (t Topology) consumer() jetstream.ConsumerConfig {
 // Ensure creates what is missing, checks what exists, and returns the consumer. Its error names every setting that
 // contradicts the contract, with the required value.
 func (t Topology) Ensure(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+	_, consumer, err := t.ensure(ctx, js, t.ifMissing())
+	return consumer, err
+}
+
+// ifMissing is the error for what is missing; nil: it is created.
+func (t Topology) ifMissing() error {
+	if t.Manage {
+		return nil
+	}
+	return ErrMissing
+}
+
+// ensure also returns what it has read. It creates what is missing only if there is no error for it.
+func (t Topology) ensure(
+	ctx context.Context, js jetstream.JetStream, ifMissing error,
+) (s TopologyStatus, consumer jetstream.Consumer, err error) {
 	var faults []error
 	for _, want := range t.streams() {
-		if err := t.ensureStream(ctx, js, want); err != nil {
-			faults = append(faults, fmt.Errorf("stream %s: %w", want.Name, err))
+		info, err := ensureStream(ctx, js, want, ifMissing)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("stream %s: %w", want.Name, withRemedy(err, "nats stream edit "+want.Name)))
 		}
+		s.Streams = append(s.Streams, StreamStatus{Name: want.Name, Info: info})
 	}
 	if len(faults) > 0 {
-		return nil, ExplainAPIPermission(js.Conn(), errors.Join(faults...))
+		return s, nil, ExplainAPIPermission(js.Conn(), errors.Join(faults...))
 	}
-	consumer, err := t.ensureConsumer(ctx, js)
+	consumer, err = t.ensureConsumer(ctx, js, ifMissing)
 	if err != nil {
-		err = ExplainAPIPermission(js.Conn(), err)
-		return nil, fmt.Errorf("consumer %s on %s: %w", events.DurableConsumer, events.StreamRequests, err)
+		err = ExplainAPIPermission(js.Conn(), withRemedy(err, "nats consumer edit "+durableName))
+		return s, nil, fmt.Errorf("consumer %s on %s: %w", events.DurableConsumer, events.StreamRequests, err)
 	}
-	return consumer, nil
+	s.Consumer.Info = consumer.CachedInfo()
+	return s, consumer, nil
+}
+
+// durableName names the durable consumer in arguments of the nats CLI.
+const durableName = events.StreamRequests + " " + events.DurableConsumer
+
+// withRemedy adds what to do about a contradiction.
+func withRemedy(err error, edit string) error {
+	if _, found := errors.AsType[contradictions](err); found {
+		return fmt.Errorf("%w; correct it with %s (for settings that cannot be edited, see consumer doctor)", err, edit)
+	}
+	return err
 }
 
 // ErrMissing is the error for a missing stream or consumer if none may be created.
 var ErrMissing = errors.New("is missing; create it, or set NATS_MANAGE_STREAMS=true to have it created")
 
-func (t Topology) ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
+// errRemoved is the error for a missing stream or consumer that is created, but not by this check.
+var errRemoved = errors.New("was removed; creating it again")
+
+func ensureStream(
+	ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, ifMissing error,
+) (*jetstream.StreamInfo, error) {
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if !t.Manage {
-			return ErrMissing
+		if ifMissing != nil {
+			return nil, ifMissing
 		}
 		stream, err = js.CreateStream(ctx, want)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica has just created it
@@ -89,97 +125,59 @@ func (t Topology) ensureStream(ctx context.Context, js jetstream.JetStream, want
 		}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return checkStream(stream.CachedInfo().Config, want)
+	info := stream.CachedInfo()
+	return info, streamRules.check(info.Config, want)
 }
 
-// minMsgSize is the maximum size of an outcome, in bytes.
-const minMsgSize = 128 << 10
-
-// checkStream returns an error that names every setting of got that contradicts want.
-func checkStream(got, want jetstream.StreamConfig) error {
-	var c contradictions
-	c.compare("subjects", sorted(got.Subjects), sorted(want.Subjects))
-	c.compare("retention", got.Retention, want.Retention)
-	c.compare("storage", got.Storage, want.Storage)
-	c.compare("discard", got.Discard, want.Discard)
-	c.compare("no_ack", got.NoAck, false)
-	if want.MaxAge != 0 {
-		c.compare("max_age", got.MaxAge, want.MaxAge)
-	}
-	if want.Name == events.StreamEvents {
-		c.compare("duplicate_window", got.Duplicates, want.Duplicates)
-	}
-	if want.MaxMsgsPerSubject != 0 {
-		c.compare("max_msgs_per_subject", got.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
-	}
-	if want.Name == events.StreamEvents && got.MaxMsgSize > 0 && got.MaxMsgSize < minMsgSize {
-		c.compare("max_msg_size", got.MaxMsgSize, fmt.Sprint("unlimited, or at least ", minMsgSize))
-	}
-	if got.Replicas < want.Replicas {
-		c.compare("num_replicas", got.Replicas, want.Replicas)
-	}
-	return c.err()
-}
-
-func (t Topology) ensureConsumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
-	want := t.consumer()
+func (t Topology) ensureConsumer(
+	ctx context.Context, js jetstream.JetStream, ifMissing error,
+) (jetstream.Consumer, error) {
 	consumer, err := js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
 	switch {
-	case errors.Is(err, jetstream.ErrConsumerNotFound) && !t.Manage:
-		return nil, ErrMissing
+	case errors.Is(err, jetstream.ErrConsumerNotFound) && ifMissing != nil:
+		return nil, ifMissing
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		return js.CreateOrUpdateConsumer(ctx, events.StreamRequests, want)
+		return js.CreateOrUpdateConsumer(ctx, events.StreamRequests, t.consumer())
 	case err != nil:
 		return nil, err
 	}
 	got := consumer.CachedInfo().Config
-	if err := checkConsumer(got); err != nil {
+	if err := t.checkConsumer(got); err != nil {
 		return nil, err
 	}
-	if t.Manage && (got.AckWait != want.AckWait || got.MaxAckPending != want.MaxAckPending) {
-		got.AckWait, got.MaxAckPending = want.AckWait, want.MaxAckPending
-		return js.UpdateConsumer(ctx, events.StreamRequests, got)
+	fixed, changes := t.corrected(got)
+	if len(changes) == 0 {
+		return consumer, nil
 	}
-	return consumer, nil
+	if t.Log != nil {
+		t.Log.WarnContext(ctx, "correcting settings of the durable consumer", "changes", strings.Join(changes, "; "))
+	}
+	return js.UpdateConsumer(ctx, events.StreamRequests, fixed)
 }
 
-// checkConsumer returns an error that names every setting that contradicts the contract.
-func checkConsumer(got jetstream.ConsumerConfig) error {
-	var c contradictions
-	c.compare("ack_policy", got.AckPolicy, jetstream.AckExplicitPolicy)
-	c.compare("max_deliver", got.MaxDeliver, -1)
-	c.compare("number of backoff entries", len(got.BackOff), 0)
-	c.compare("headers_only", got.HeadersOnly, false)
-	c.compare("deliver_policy", got.DeliverPolicy, jetstream.DeliverAllPolicy) // any other skips requests
-	c.compare("deliver_subject", got.DeliverSubject, "")
-	if f := got.FilterSubject; f != "" {
-		c.compare("filter_subject", f, events.TypeRequested)
-	}
-	c.compare("filter_subjects", len(got.FilterSubjects), 0)
-	return c.err()
+// checkConsumer returns an error that names every setting that contradicts the contract and that is not corrected.
+func (t Topology) checkConsumer(got jetstream.ConsumerConfig) error {
+	want := t.consumer()
+	want.Replicas = t.Replicas
+	fixed, _ := t.corrected(got)
+	return consumerRules.check(fixed, want)
 }
 
-func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
-
-// contradictions collects settings with a wrong value.
-type contradictions []error
-
-func (c *contradictions) compare(field string, got, want any) {
-	if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
-		*c = append(*c, fmt.Errorf("%s is %s, must be %s", field, g, w))
+// corrected returns the settings to give to a consumer that has others, and what changes. Nothing does if it may not be
+// changed.
+func (t Topology) corrected(got jetstream.ConsumerConfig) (fixed jetstream.ConsumerConfig, changes []string) {
+	if !t.Manage {
+		return got, nil
 	}
+	want := t.consumer()
+	want.Replicas = t.Replicas
+	return consumerRules.corrected(got, want)
 }
 
-// err joins all contradictions in one line, because the caller adds the name of the stream as a prefix.
-func (c contradictions) err() error {
-	if len(c) == 0 {
-		return nil
-	}
-	texts := make([]string, len(c))
-	for i, err := range c {
-		texts[i] = err.Error()
-	}
-	return errors.New(strings.Join(texts, "; "))
+// Corrections lists the settings of the durable consumer that the service changes to those of the contract.
+func (t Topology) Corrections(got jetstream.ConsumerConfig) []string {
+	_, changes := t.corrected(got)
+	return changes
 }

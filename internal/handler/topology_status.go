@@ -29,8 +29,9 @@ type StreamStatus struct {
 
 // ConsumerStatus is the durable consumer.
 type ConsumerStatus struct {
-	Info *jetstream.ConsumerInfo // nil: it could not be read
-	Err  error                   // as in StreamStatus
+	Info   *jetstream.ConsumerInfo // nil: it could not be read
+	Err    error                   // as in StreamStatus
+	Oldest time.Time               // when the stream stored the oldest request in flight; zero: unknown, or there is none
 }
 
 // Status reads the whole topology, and continues after a part that cannot be read. It changes nothing. It makes
@@ -49,7 +50,7 @@ func (t Topology) Status(
 			}
 			found.Info, found.ClockError = stream.CachedInfo(), now().Sub(before)/2
 			found.SampledAt = before.Add(found.ClockError)
-			return checkStream(found.Info.Config, want)
+			return streamRules.check(found.Info.Config, want)
 		})
 		if found.Err = err; errors.Is(err, jetstream.ErrStreamNotFound) {
 			found.Err = ErrMissing
@@ -62,11 +63,15 @@ func (t Topology) Status(
 			return err
 		}
 		s.Consumer.Info = consumer.CachedInfo()
-		return checkConsumer(s.Consumer.Info.Config)
+		return t.checkConsumer(s.Consumer.Info.Config)
 	})
 	s.Consumer.Err = err
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		s.Consumer.Err = ErrMissing
+	}
+	if s.Consumer.Info != nil && s.Consumer.Info.NumAckPending > 0 {
+		//nolint:errcheck // without permission it stays unknown; ReadQueue reports that
+		request(ctx, func(ctx context.Context) error { return s.Consumer.readOldest(ctx, js) })
 	}
 	return s
 }

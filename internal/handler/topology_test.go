@@ -162,7 +162,19 @@ func TestEnsureRefusesContradictions(t *testing.T) {
 		"small outcomes":       {outcomes, func(s *stream) { s.MaxMsgSize = 1000 }, 1, []string{"max_msg_size", "1000"}},
 		"no ack":               {outcomes, func(s *stream) { s.NoAck = true }, 1, []string{"no_ack"}},
 		"fewer replicas":       {letters, func(*stream) {}, 3, []string{"num_replicas", "1", "3"}},
-		"two at once":          {requests, func(s *stream) { s.MaxAge, s.Discard = 0, jetstream.DiscardOld }, 1, []string{"max_age", "discard"}},
+		"roll-ups":             {requests, func(s *stream) { s.AllowRollup = true }, 1, []string{"allow_rollup_hdrs is true, must be false"}},
+		"not written":          {outcomes, func(s *stream) { s.PersistMode = jetstream.AsyncPersistMode }, 1, []string{"persist_mode is Async, must be default"}},
+		"not removed":          {letters, func(s *stream) { s.DenyDelete = true }, 1, []string{"deny_delete is true, must be false"}},
+		"times to live":        {requests, func(s *stream) { s.AllowMsgTTL = true }, 1, []string{"allow_msg_ttl is true, must be false"}},
+		"foreign outcomes":     {outcomes, func(s *stream) { s.Sources = []*jetstream.StreamSource{{Name: "OTHER"}} }, 1, []string{`sources is [{"name":"OTHER"`, "must be unset"}},
+		"other subjects": {requests, func(s *stream) {
+			s.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "tenant.requested", Destination: "tenants.requested"}
+		}, 1, []string{`subject_transform is {"src":"tenant.requested","dest":"tenants.requested"}, must be unset`, "nats stream edit"}},
+		"copies": {outcomes, func(s *stream) {
+			s.RePublish = &jetstream.RePublish{Source: "tenant.provisioned", Destination: "tenant.requested"}
+		}, 1, []string{"republish is", "must be unset"}},
+		"idle consumers": {requests, func(s *stream) { s.ConsumerLimits.InactiveThreshold = time.Hour }, 1, []string{"consumer_limits is", "must be unset"}},
+		"two at once":    {requests, func(s *stream) { s.MaxAge, s.Discard = 0, jetstream.DiscardOld }, 1, []string{"max_age", "discard"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			js := bare(t)
@@ -209,7 +221,17 @@ func TestEnsureRefusesAContradictingConsumer(t *testing.T) {
 		"filter_subject":  {func(c *consumer) { c.FilterSubject = "tenant.other" }, []string{"filter_subject", "tenant.requested"}},
 		"filter_subjects": {func(c *consumer) { c.FilterSubjects = []string{"tenant.a", "tenant.b"} }, []string{"filter_subjects"}},
 		"deliver_policy":  {func(c *consumer) { c.DeliverPolicy = jetstream.DeliverNewPolicy }, []string{"deliver_policy"}},
-		"headers_only":    {func(c *consumer) { c.HeadersOnly = true }, []string{"headers_only"}},
+		"headers_only":    {func(c *consumer) { c.HeadersOnly = true }, []string{"headers_only", "nats consumer edit"}},
+		"replay_policy":   {func(c *consumer) { c.ReplayPolicy = jetstream.ReplayOriginalPolicy }, []string{"replay_policy"}},
+		"mem_storage":     {func(c *consumer) { c.MemoryStorage = true }, []string{"mem_storage"}},
+		"max_waiting":     {func(c *consumer) { c.MaxWaiting = 1 }, []string{"max_waiting", "at least 16"}},
+		"durable_name":    {func(c *consumer) { c.Name, c.Durable, c.InactiveThreshold = c.Durable, "", time.Hour }, []string{"durable_name is unset"}},
+		"priority_policy": {func(c *consumer) {
+			c.PriorityPolicy, c.PriorityGroups = jetstream.PriorityPolicyOverflow, []string{"g"}
+		}, []string{"priority_policy", "priority_groups is [g]"}},
+		"opt_start_seq": {func(c *consumer) {
+			c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, 5
+		}, []string{"deliver_policy", "opt_start_seq is 5"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			js := bare(t)
@@ -260,6 +282,30 @@ func TestManagedEnsureSetsAckWait(t *testing.T) {
 	_, err = Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	testkit.Equal(t, "managed", ackWait(), time.Minute)
+}
+
+// Numbers that would stop the service are corrected, or named.
+func TestEnsureCorrectsTheConsumersNumbers(t *testing.T) {
+	js := bare(t)
+	_, err := managed.Ensure(t.Context(), js)
+	testkit.Must(t, err)
+	want := managed.consumer()
+	got := want
+	got.MaxRequestExpires, got.InactiveThreshold, got.MaxAckPending = time.Second, time.Hour, 1
+	_, err = js.UpdateConsumer(t.Context(), events.StreamRequests, got)
+	testkit.Must(t, err)
+	unmanaged := managed
+	unmanaged.Manage = false
+	_, err = unmanaged.Ensure(t.Context(), js)
+	Contains(t, "unmanaged", err, "max_expires is 1s, must be unset", "inactive_threshold is 1h0m0s, must be 0s", "nats consumer edit")
+	consumer, err := managed.Ensure(t.Context(), js)
+	testkit.Must(t, err)
+	c := consumer.CachedInfo().Config
+	testkit.Equal(t, "max_expires", c.MaxRequestExpires, 0)
+	testkit.Equal(t, "inactive_threshold", c.InactiveThreshold, 0)
+	testkit.Equal(t, "max_ack_pending", c.MaxAckPending, -1)
+	_, err = unmanaged.Ensure(t.Context(), js)
+	testkit.Must(t, err)
 }
 
 func containsText(err error, part string) bool { return strings.Contains(err.Error(), part) }
