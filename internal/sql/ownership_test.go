@@ -395,7 +395,7 @@ func TestOutageOfOneRow(t *testing.T) {
 		if r.engine == "postgres" {
 			r.raw(t, "", "CREATE FUNCTION {b}refuse() RETURNS trigger LANGUAGE plpgsql AS "+
 				"$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END$$",
-				"CREATE TRIGGER refuse BEFORE INSERT ON {b}tenant_registry FOR EACH ROW WHEN (NEW.tenant_id = 'poison') "+
+				"CREATE TRIGGER refuse BEFORE INSERT ON {b}tenant_registry FOR EACH ROW WHEN (NEW.tenant_id::text = 'poison') "+
 					"EXECUTE FUNCTION {b}refuse()")
 		} else {
 			r.raw(t, "", "CREATE TRIGGER refuse BEFORE INSERT ON tenant_registry WHEN NEW.tenant_id = 'poison' "+

@@ -52,7 +52,7 @@ func TestExpressionsOfPublicAreRebuilt(t *testing.T) {
 	}
 }
 
-// While another transaction holds the table, the start waits and is named in the log; nothing queues behind it for long.
+// While another transaction holds the table, the start waits and the log says so; nothing queues behind it for long.
 func TestRebuildWaitsForOtherTransactions(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)

@@ -91,7 +91,8 @@ var parameterTable = []parameterRow{
 	{
 		use: unused, names: "pgbouncer statement_cache_size statement-cache-capacity statement_limit prepared_statements " +
 			"prepared_statement_cache_size prepared_statement_name_func prepare_threshold prepare " +
-			"max_cached_statement_lifetime disable_server_side_cursors executemany_mode use_native_hstore async_fallback plugin driver adapter engine",
+			"max_cached_statement_lifetime disable_server_side_cursors executemany_mode use_native_hstore " +
+			"async_fallback plugin driver adapter engine",
 		why: "it concerns another library",
 	},
 	{

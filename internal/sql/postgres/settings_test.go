@@ -123,8 +123,8 @@ func (s sessionSetting) hostile(first bool) string {
 }
 
 // The result is the same whatever the database sets: of each setting that can be set for a role or a database, a
-// hostile value is the default of the database. Those on which results depend have the service's value in each session; all others are
-// listed with the reason.
+// hostile value is the default of the database. Those on which results depend have the service's value in each session;
+// all others are listed with the reason.
 func TestNoSettingChangesTheResult(t *testing.T) {
 	t.Parallel()
 	for _, first := range []bool{true, false} {

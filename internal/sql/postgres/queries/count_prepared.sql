@@ -1,6 +1,6 @@
--- Counts the boundaries of the definition $1: those that are ready, and with those that a running pg_dump can see, which
--- are passed over (take_prepared.sql). Those that cannot be renamed do not count: their schema is missing, or has
--- another owner.
+-- Counts the boundaries of the definition $1: those that are ready, and with those that a running pg_dump can see,
+-- which are passed over (take_prepared.sql). Those that cannot be renamed do not count: their schema is missing, or
+-- has another owner.
 SELECT count(*) FILTER (WHERE dumps.newest IS NULL OR p.ordered AND pg_catalog.age(p.xmin) BETWEEN 0 AND dumps.newest),
     count(*)
 FROM {registry}.prepared_boundaries p
