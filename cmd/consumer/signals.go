@@ -23,6 +23,6 @@ func stopOnSignal() context.Context {
 	return ctx
 }
 
-// outliveReaders lets the service continue when what reads its stdout or stderr is gone. By default the runtime ends the
-// process on the first write, as other commands do.
+// outliveReaders lets the service continue when what reads its stdout or stderr is gone. By default the runtime ends
+// the process on the first write, as other commands do.
 func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }

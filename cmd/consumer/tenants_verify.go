@@ -25,8 +25,8 @@ func verifyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify [TENANT…]",
 		Short: "Compare tenants with the definition",
-		Long: "Compares all tenants, or those that you name, with the definition, as validate_schema does for a new one. It\n" +
-			"writes nothing. Exits 0 if all are in order, 1 if one has drifted or could not be read. A missing index is\n" +
+		Long: "Compares all tenants, or those that you name, with the definition, as validate_schema does for a new one.\n" +
+			"It writes nothing. Exits 0 if all are in order, 1 if one has drifted or could not be read. A missing index is\n" +
 			"a warning.",
 		Example: "  consumer tenants verify\n  consumer tenants verify acme --strict",
 

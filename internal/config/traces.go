@@ -30,8 +30,8 @@ func TracesEnabled(env envconfig.Lookuper) bool {
 	})
 }
 
-// traceVariable is a variable that OpenTelemetry's libraries read. They ignore an invalid value, log it, which may show a
-// secret, or panic.
+// traceVariable is a variable that OpenTelemetry's libraries read. They ignore an invalid value, log it, which may show
+// a secret, or panic.
 type traceVariable struct {
 	name  string
 	check func(value string) error // its error does not contain a value that may hold a secret
@@ -115,7 +115,8 @@ func checkTraces(env envconfig.Lookuper) error {
 			reject(v.name, v.check(value))
 		}
 	}
-	reject("OTEL_TRACES_SAMPLER_ARG", checkSamplerArgument(values["OTEL_TRACES_SAMPLER"], values["OTEL_TRACES_SAMPLER_ARG"]))
+	reject("OTEL_TRACES_SAMPLER_ARG",
+		checkSamplerArgument(values["OTEL_TRACES_SAMPLER"], values["OTEL_TRACES_SAMPLER_ARG"]))
 	grpc := cmp.Or(values[otlpTraces+"PROTOCOL"], values[otlp+"PROTOCOL"]) == "grpc"
 	insecure := false
 	for _, prefix := range []string{otlp, otlpTraces} {

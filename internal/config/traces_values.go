@@ -37,7 +37,8 @@ func isNumber(least, most int, unit string) func(string) error {
 	return func(value string) error {
 		n, err := strconv.Atoi(value)
 		if err != nil || n < least || n > most {
-			return fmt.Errorf("%q is not a whole number%s from %d to %d", value, strings.TrimSuffix(" of "+unit, " of "), least, most)
+			of := strings.TrimSuffix(" of "+unit, " of ")
+			return fmt.Errorf("%q is not a whole number%s from %d to %d", value, of, least, most)
 		}
 		return nil
 	}
@@ -63,7 +64,8 @@ func checkSamplerArgument(sampler, argument string) error {
 
 // isAttributes checks name=value,…, percent-encoded.
 func isAttributes(list string) error {
-	return eachEntry(list, "name=value; write a comma in a value as %2C, a percent sign as %25", func(name, value string) bool {
+	const form = "name=value; write a comma in a value as %2C, a percent sign as %25"
+	return eachEntry(list, form, func(name, value string) bool {
 		_, err := url.PathUnescape(value)
 		return name != "" && err == nil
 	})
@@ -101,8 +103,9 @@ func isToken(text string) bool {
 	})
 }
 
-// checkEndpoint checks the address of a collector. The error does not contain it: it may hold a password or a token. The
-// library ignores an address that it cannot parse, and sends to localhost; it also ignores user, password and query.
+// checkEndpoint checks the address of a collector. The error does not contain it: it may hold a password or a token.
+// The library ignores an address that it cannot parse, and sends to localhost; it also ignores user, password and
+// query.
 func checkEndpoint(endpoint string, grpc bool) error {
 	u, err := url.Parse(endpoint)
 	scheme := ""

@@ -38,8 +38,8 @@
 //  12. A permission that the user loses is an outage: workers keep their messages and retry until it is back, and Err
 //     names it. Err and Liveness read state and call no client, so that a probe never waits.
 //  13. Every setting of streams and consumer is compared with the contract, or any value of it is harmless: at start,
-//     after each reconnection and failure, and every few seconds. While one contradicts, no message is pulled. A message
-//     that was delivered without its body is released undecided.
+//     after each reconnection and failure, and every few seconds. While one contradicts, no message is pulled. A
+//     message that was delivered without its body is released undecided.
 //  14. The handler is ready only after the server has answered a pull request, until it leaves one unanswered.
 //  15. If the server withholds requests that it delivered while its clock was ahead, the consumer is made again at its
 //     acknowledged floor.

@@ -142,8 +142,8 @@ func (h *Handler) Liveness() error { return h.watchdog.err(h.Provisioner.LastPro
 func (h *Handler) InFlight() int { return int(h.inFlight.Load()) }
 
 // Run takes requests until ctx ends, then drains. It returns when running work is finished or released, at most
-// abortTimeout after the drain timeout, which begins with the end of ctx. Work that hangs beyond that is left running, and
-// logged. The error of Run is what made intake impossible; the end of ctx is not an error.
+// abortTimeout after the drain timeout, which begins with the end of ctx. Work that hangs beyond that is left running,
+// and logged. The error of Run is what made intake impossible; the end of ctx is not an error.
 func (h *Handler) Run(ctx context.Context) error {
 	work, abort := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer abort(nil)

@@ -51,8 +51,8 @@ func (h *Handler) explain(err error, began time.Time, prefixes ...string) error 
 }
 
 // acknowledge calls settle, which acknowledges a message in some form. While the user lacks the permission it retries,
-// until intake ends: the worker keeps its message and takes no other, which would be refused too, and the service is not
-// ready. A message that is redelivered in the meantime is decided as before.
+// until intake ends: the worker keeps its message and takes no other, which would be refused too, and the service is
+// not ready. A message that is redelivered in the meantime is decided as before.
 func (h *Handler) acknowledge(intake, ctx context.Context, settle func(context.Context) error) error {
 	for n := 1; ; n++ {
 		began := time.Now()

@@ -7,8 +7,8 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// claimDir creates the server's directory, tries its file system and locks it. It refuses a directory that is in use, or
-// in which the server cannot store streams. A directory that is only full or read-only is claimed if it exists: the
+// claimDir creates the server's directory, tries its file system and locks it. It refuses a directory that is in use,
+// or in which the server cannot store streams. A directory that is only full or read-only is claimed if it exists: the
 // server's health reports that.
 func (e *Server) claimDir(files filesystem.System) error {
 	dir := e.options.StoreDir

@@ -20,8 +20,8 @@ type Configured struct {
 	server *server.Server
 }
 
-// StartConfigured starts a server with JetStream and with this text in its configuration file. The server stops when the
-// test ends.
+// StartConfigured starts a server with JetStream and with this text in its configuration file. The server stops when
+// the test ends.
 func StartConfigured(t *testing.T, text string) *Configured {
 	t.Helper()
 	c := &Configured{t: t, dir: t.TempDir()}

@@ -29,8 +29,8 @@ func starting(reason func() error) *probes {
 	return &probes{alive: func() error { return nil }, ready: reason}
 }
 
-// serveHTTP serves /livez, /readyz, /metrics and, with the operator's page, / on addr; nothing where addr is empty. On a
-// loopback address it refuses requests that name another host. stop shuts the server down and waits for it.
+// serveHTTP serves /livez, /readyz, /metrics and, with the operator's page, / on addr; nothing where addr is empty. On
+// a loopback address it refuses requests that name another host. stop shuts the server down and waits for it.
 func serveHTTP(
 	ctx context.Context, addr string, serving *atomic.Pointer[probes], metrics, page http.Handler, log *slog.Logger,
 ) (stop func(), err error) {

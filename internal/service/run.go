@@ -14,14 +14,14 @@ import (
 	"example.com/tenant-provisioner/internal/telemetry"
 )
 
-// stopMargin is how long the service may take to stop, beyond DRAIN_TIMEOUT if requests may be in progress. It is enough
-// to return work to the stream (5 s) and to stop all parts (2 s) while no server answers. Supervisors must wait longer:
-// see docs/deploying.md.
+// stopMargin is how long the service may take to stop, beyond DRAIN_TIMEOUT if requests may be in progress. It is
+// enough to return work to the stream (5 s) and to stop all parts (2 s) while no server answers. Supervisors must wait
+// longer: see docs/deploying.md.
 const stopMargin = 7 * time.Second
 
-// Run runs the service until ctx ends, or until it fails. It has one deadline for everything that it does after that. At
-// the deadline Run returns without waiting for what hangs, and logs what it leaves. The process should then end. lines
-// is the buffer behind log.
+// Run runs the service until ctx ends, or until it fails. It has one deadline for everything that it does after that.
+// At the deadline Run returns without waiting for what hangs, and logs what it leaves. The process should then end.
+// lines is the buffer behind log.
 func Run(
 	ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog.Logger, lines *telemetry.LogBuffer,
 ) error {

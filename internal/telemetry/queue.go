@@ -61,8 +61,8 @@ var (
 		"Dead letters that wait to be replayed or removed.")
 )
 
-// WatchQueue registers the metrics of the queue. The caller calls start once the streams exist: it takes a first sample,
-// and then samples in the background until ctx ends or stop is called. stop waits for the last sample.
+// WatchQueue registers the metrics of the queue. The caller calls start once the streams exist: it takes a first
+// sample, and then samples in the background until ctx ends or stop is called. stop waits for the last sample.
 func (m *Metrics) WatchQueue(js jetstream.JetStream, log *slog.Logger) (start func(ctx context.Context) (stop func())) {
 	q := &queueMetrics{js: js, log: log}
 	m.watched.Load().MustRegister(q)
