@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -123,27 +122,6 @@ func TestSoakEmbeddedDiskFull(t *testing.T) {
 	empty()
 	f.finish(t, d, js, 2*time.Minute)
 	awaitReady(t, fleet...)
-}
-
-// The embedded server starts on a full disk, and stores messages once there is space: more than was free at the start.
-func TestSoakEmbeddedStartsOnAFullDisk(t *testing.T) {
-	dir := tmpfs(t, t.TempDir(), "64m")
-	env := settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", filepath.Join(dir, "nats")))
-	first := startReplicas(t, 1, env)[0]
-	first.signal(t, syscall.SIGTERM) // it has created the streams
-	testkit.Equal(t, "exit code", first.wait(t), 0)
-	empty := fillDisk(t, dir)
-	second := &replica{process: launch(t, settings(env, with("HTTP_ADDR", "127.0.0.1:0")))}
-	second.http = "http://" + testkit.Logged(t, &second.stderr, "HTTP server is up", "addr")
-	awaitNotReady(t, second.http, "no space left")
-	empty()
-	awaitReady(t, second)
-	js := natstest.JetStream(t, testkit.Logged(t, &second.stderr, "embedded NATS server is up", "url"))
-	for i := range 60 {
-		publish(t, js, requestFor(t, fmt.Sprint("order-", i), fmt.Sprint("tenant_", i)))
-	}
-	awaitSettled(t, js)
-	testkit.Equal(t, "outcomes", countOutcomes(t, storedOutcomes(t, js)), "provisioned 60")
 }
 
 // The disk of the database is full, and not that of its log: probes succeed, and all work fails.
