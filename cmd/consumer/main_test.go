@@ -8,10 +8,12 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,6 +40,9 @@ func TestMain(m *testing.M) {
 		runNATSServer(config)
 	}
 	setNATSPasswords()
+	if signal.Ignored(syscall.SIGHUP) { // as under nohup; the programs that tests start would inherit that
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	code := postgrestest.Run(m)
 	if err := programs.remove(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

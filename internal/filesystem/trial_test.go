@@ -54,6 +54,7 @@ var errnos = map[string]syscall.Errno{
 // Operations that fail together (one+another), with each error number: the trial works in another way, works and
 // "lacks" a guarantee, waits for the end of an outage, or refuses the directory.
 const (
+	//nolint:dupword // a table
 	databaseTrials = `
                       ENOSYS  EXDEV   EMLINK  EACCES  EPERM   EINVAL  ENOLCK  EOPNOTSUPP EROFS  ENOSPC EDQUOT EIO
 Mkdir                 refused refused refused refused refused refused refused refused    waits  waits  waits  waits
@@ -72,6 +73,7 @@ Link+RenameNew        works   refused refused works   works   works   refused wo
 Link+RenameNew+Rename refused refused refused refused refused refused refused refused    waits  waits  waits  waits
 FsyncDir              lacks   refused refused refused refused lacks   refused lacks      waits  waits  waits  waits
 Remove                refused refused refused refused refused refused refused refused    waits  waits  waits  waits`
+	//nolint:dupword // a table
 	streamTrials = `
                       ENOSYS  EXDEV   EMLINK  EACCES  EPERM   EINVAL  ENOLCK  EOPNOTSUPP EROFS  ENOSPC EDQUOT EIO
 Mkdir                 refused refused refused refused refused refused refused refused    waits  waits  waits  waits

@@ -28,9 +28,8 @@ func (b *bundle) restartAhead(ahead time.Duration) {
 	testkit.Must(b.t, err)
 	at, inFlight := 2, uint64(0) // behind the magic number and the version
 	for range 5 {                // the acknowledged floor, what was delivered, and how much is in flight
-		n := 0
-		inFlight, n = binary.Uvarint(state[at:])
-		at += n
+		value, n := binary.Uvarint(state[at:])
+		inFlight, at = value, at+n
 	}
 	if inFlight == 0 {
 		b.t.Fatal("nothing is in flight")

@@ -179,7 +179,7 @@ func (d *dialer) discard(t *target, conn net.Conn) {
 // pause is the client's pause between two rounds through its servers; the client calls it without its lock. It ends as
 // soon as a connection is ready. After one that a server refused it takes its whole time.
 func (d *dialer) pause(int) time.Duration {
-	whole := reconnectWait + rand.N(maxJitter)
+	whole := reconnectWait + rand.N(maxJitter) //nolint:gosec // it only spreads clients
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.taken {

@@ -92,7 +92,7 @@ func TestInboxComesBack(t *testing.T) {
 	echo, err := nats.Connect(strings.Replace(s.URL, "://", "://admin:pw@", 1))
 	testkit.Must(t, err)
 	defer echo.Close()
-	_, err = echo.Subscribe("echo", func(m *nats.Msg) { m.Respond(m.Data) }) //nolint:errcheck // the request would fail
+	_, err = echo.Subscribe("echo", func(m *nats.Msg) { m.Respond(m.Data) })
 	testkit.Must(t, err)
 	testkit.Must(t, echo.Flush())
 	request := func() error {

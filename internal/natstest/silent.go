@@ -21,11 +21,11 @@ func Silent(t *testing.T) string {
 func OfVersion(t *testing.T, version string) string {
 	t.Helper()
 	return listen(t, func(conn net.Conn) {
-		fmt.Fprint(conn, info(version))
+		fmt.Fprint(conn, info(version)) //nolint:errcheck // the client has gone
 		lines := bufio.NewScanner(conn)
 		for lines.Scan() {
 			if strings.HasPrefix(lines.Text(), "PING") {
-				fmt.Fprint(conn, "PONG\r\n")
+				fmt.Fprint(conn, "PONG\r\n") //nolint:errcheck // the client has gone
 			}
 		}
 	})
@@ -55,7 +55,7 @@ func listen(t *testing.T, serve func(net.Conn)) (url string) {
 		testkit.Must(t, l.Close())
 		mu.Lock()
 		for _, conn := range open {
-			conn.Close()
+			conn.Close() //nolint:errcheck // nothing was written that matters
 		}
 		mu.Unlock()
 		all.Wait()
@@ -67,12 +67,12 @@ func listen(t *testing.T, serve func(net.Conn)) (url string) {
 func OnePong(t *testing.T) string {
 	t.Helper()
 	return listen(t, func(conn net.Conn) {
-		fmt.Fprint(conn, info("2.15.2"))
+		fmt.Fprint(conn, info("2.15.2")) //nolint:errcheck // the client has gone
 		lines := bufio.NewScanner(conn)
 		for pongs := 0; lines.Scan(); {
 			if strings.HasPrefix(lines.Text(), "PING") && pongs == 0 {
 				pongs++
-				fmt.Fprint(conn, "PONG\r\n")
+				fmt.Fprint(conn, "PONG\r\n") //nolint:errcheck // the client has gone
 			}
 		}
 	})

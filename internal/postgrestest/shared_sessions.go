@@ -25,8 +25,8 @@ func (s *Server) SharedSessions(roundRobin bool) (url string) {
 	served.Go(func() {
 		for client, err := l.Accept(); err == nil; client, err = l.Accept() {
 			served.Go(func() {
-				defer client.Close()
-				_ = p.serve(client) // it ends with the client
+				defer client.Close() //nolint:errcheck // it ends in any case
+				_ = p.serve(client)  // it ends with the client
 			})
 		}
 	})

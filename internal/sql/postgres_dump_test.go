@@ -113,7 +113,7 @@ func TestDumpThatBeginsDuringAnAttempt(t *testing.T) {
 	pool := p.pooled(t)
 	end := func() {}
 	job := r.withHook(t, only(ready, once(func(context.Context) error {
-		_, end = p.dump(t, "pg_dump")
+		_, end = p.dump(t, "pg_dump") //nolint:contextcheck // it outlives the attempt
 		return nil
 	}))).Job(request(t, "acme"))
 	if got := verdict(t, job, pipeline.Retry); !strings.Contains(got.Err.Error(), "pg_dump") {

@@ -144,7 +144,7 @@ func setHostile(t *testing.T, url string, first bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // nothing is lost
+	defer conn.Close(t.Context())
 	var database string
 	if err := conn.QueryRow(t.Context(), "SELECT current_database()").Scan(&database); err != nil {
 		t.Fatal(err)
@@ -201,7 +201,7 @@ func expectSettings(t *testing.T, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // nothing is lost
+	defer conn.Close(t.Context())
 	expect := func(name, want string) {
 		t.Helper()
 		var got, short *string
@@ -311,7 +311,7 @@ func TestReadOnlyDatabaseIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // nothing is lost
+	defer conn.Close(t.Context())
 	if _, err := conn.Exec(t.Context(), `DO $$ BEGIN
 		EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database());
 	END $$`); err != nil {
@@ -335,7 +335,7 @@ func TestSettingsOfTheURL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is lost
+	defer conn.Close(context.WithoutCancel(t.Context()))
 	for name, want := range map[string]string{
 		"lock_timeout": "3s", "statement_timeout": "7s", "idle_in_transaction_session_timeout": "30s",
 		"search_path": "pg_catalog", "quote_all_identifiers": "off", "jit": "off",

@@ -165,6 +165,8 @@ func TestStartOnAnUnfitFileSystem(t *testing.T) {
 // Operations that begin to fail while the service runs. The attempt works in another way, is "denied" the permission,
 // is retried (after a rehearsal, which shows whether it is an outage), or is interrupted by an outage. The next one
 // succeeds when the operation does.
+//
+//nolint:dupword // a table
 const attempts = `
                       ENOSYS  EXDEV   EMLINK  EACCES  EPERM   EINVAL  ENOLCK EOPNOTSUPP EROFS   ENOSPC EDQUOT EIO
 Mkdir                 retried retried retried denied  denied  retried outage retried    retried outage outage retried

@@ -150,7 +150,10 @@ func openOn(ctx context.Context, files filesystem.System, c Config) (_ *Store, e
 	if s.opened, err = os.Stat(registry); err != nil {
 		return nil, err
 	}
-	return s, s.syncNames(filepath.Dir(registry), made)
+	if err := s.syncNames(filepath.Dir(registry), made); err != nil {
+		return s, err
+	}
+	return s, nil
 }
 
 // Pools returns the connection pools of the registry by purpose, for metrics.
