@@ -71,11 +71,15 @@ var streamRules = rules[streamConfig]{
 
 	"sealed":     {equal: true, because: "nothing can be stored"},
 	"deny_purge": {harmless: "the service purges nothing"},
-	"deny_delete": {must: only(events.StreamDeadLetters, func(got streamConfig) bool { return got.DenyDelete }),
-		because: "a dead letter that is replayed or removed stays"},
+	"deny_delete": {
+		must:    only(events.StreamDeadLetters, func(got streamConfig) bool { return got.DenyDelete }),
+		because: "a dead letter that is replayed or removed stays",
+	},
 	"allow_rollup_hdrs": {equal: true, because: "a publisher's Nats-Rollup header removes the messages of others"},
-	"allow_msg_ttl": {must: only(events.StreamRequests, func(got streamConfig) bool { return got.AllowMsgTTL }),
-		because: "a request with a Nats-TTL header is removed before it has an outcome"},
+	"allow_msg_ttl": {
+		must:    only(events.StreamRequests, func(got streamConfig) bool { return got.AllowMsgTTL }),
+		because: "a request with a Nats-TTL header is removed before it has an outcome",
+	},
 	"subject_delete_marker_ttl": {equal: true, because: "the server stores markers in place of what it removes"},
 	"allow_msg_counter":         {equal: true, because: "the server refuses all messages that are not counters"},
 	"allow_msg_schedules":       {equal: true, because: "the server publishes messages again and removes them"},

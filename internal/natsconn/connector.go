@@ -37,7 +37,8 @@ func (c connector) connect(ctx context.Context, address string, phase func(strin
 		}
 	}
 	phase(fmt.Sprintf("connecting to %s; it has not answered yet", address))
-	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] }) //nolint:gosec // it only spreads clients
+	//nolint:gosec // it only spreads clients
+	rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
 	return race(ctx, len(found), func(ctx context.Context, i int) (net.Conn, error) {
 		return c.open(ctx, net.JoinHostPort(found[i], port))
 	})

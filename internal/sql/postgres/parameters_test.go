@@ -254,8 +254,12 @@ func TestParametersThatTheServerRefuses(t *testing.T) {
 	s := postgrestest.Private(t)
 	s.Exec("CREATE ROLE someone LOGIN PASSWORD 'secret'")
 	for _, p := range [][2]string{
-		{"statement_timeout", "abc"}, {"TimeZone", "Mars"}, {"role", "nobody"}, {"options", "-c log_statement=none"},
-		{"options", "-c no_such_setting=1"}, {"options", "endpoint"},
+		{"statement_timeout", "abc"},
+		{"TimeZone", "Mars"},
+		{"role", "nobody"},
+		{"options", "-c log_statement=none"},
+		{"options", "-c no_such_setting=1"},
+		{"options", "endpoint"},
 	} {
 		t.Run(p[0]+" "+p[1], func(t *testing.T) {
 			t.Parallel()
