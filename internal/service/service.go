@@ -29,6 +29,9 @@ import (
 // replacePause is the pause before a connection that the client has closed for good is replaced.
 const replacePause = time.Second
 
+// firstConnectTime is how long the start waits for a connection before it reports that there is none.
+const firstConnectTime = 2 * time.Second
+
 // serve starts the parts of the service in order, adds each to running, and takes requests until ctx ends. It returns
 // when running work is finished or released; the parts still run.
 func serve(
@@ -182,16 +185,28 @@ func (s *service) run(ctx context.Context) (err error) {
 // awaitNATS waits for a server, and for streams that agree with the contract. Streams that contradict it, and a server
 // that is too old, are refused here, before the service takes any request.
 func (s *service) awaitNATS(ctx context.Context, link *natsconn.Link, js jetstream.JetStream) error {
-	connected := func() error {
-		err := link.Err()
+	disconnected := func(err error) error {
 		if errors.Is(err, nats.ErrDisconnected) {
 			return fmt.Errorf("no connection to %s: %w", cmp.Or(config.Redact("NATS_URL", s.NATSURL), s.EmbeddedAddr), err)
 		}
 		return err
 	}
+	connected := func() error {
+		changed := link.Changed()
+		err := link.Err()
+		if errors.Is(err, nats.ErrDisconnected) { // connecting may only have begun
+			select {
+			case <-changed:
+			case <-time.After(firstConnectTime):
+			case <-ctx.Done():
+			}
+			err = link.Err()
+		}
+		return disconnected(err)
+	}
 	err := s.up(ctx, dependency{
 		name: "NATS", unavailable: natsconn.Unavailable,
-		state: func() error { return cmp.Or(s.server.Err(), connected()) }, changed: link.Changed,
+		state: func() error { return cmp.Or(s.server.Err(), disconnected(link.Err())) }, changed: link.Changed,
 	}, func() error {
 		if err := connected(); err != nil {
 			return err
