@@ -43,7 +43,7 @@ func unreadPipe(t *testing.T, reader string) *os.File {
 	return w
 }
 
-// A service whose log nobody reads, or whose stdout or stderr is gone, continues to serve.
+// A service whose log nothing reads, or whose stdout or stderr is gone, continues to serve.
 func TestServiceOutlivesTheReaderOfItsLog(t *testing.T) {
 	t.Parallel()
 	spans := map[string]string{"OTEL_TRACES_EXPORTER": "console", "OTEL_BSP_SCHEDULE_DELAY": "1"}
@@ -136,7 +136,7 @@ func TestServiceErrorsAreLogLines(t *testing.T) {
 // Where the reader of its log hangs, a service that cannot start ends all the same.
 func TestServiceErrorDoesNotWaitForItsReader(t *testing.T) {
 	t.Parallel()
-	r, w := io.Pipe() // nobody reads
+	r, w := io.Pipe() // without a reader
 	defer r.Close()
 	done := make(chan int, 1)
 	go func() {

@@ -44,7 +44,7 @@ func checkFuture(c config.Config, s handler.TopologyStatus) Finding {
 	const name = "consumer_clock"
 	hint := "timedatectl status # on the servers; have all follow NTP\n"
 	if c.Manage {
-		hint += "start the service: it makes the consumer again within seconds; if it runs, see its log"
+		hint += "start the service: it recreates the consumer within seconds; if it runs, see its log"
 	} else {
 		hint += "nats consumer rm " + durableName + " # and create it again as it was; the ledger has the served requests"
 	}

@@ -41,7 +41,7 @@
 //     after each reconnection and failure, and every few seconds. While one contradicts, no message is pulled. A
 //     message that was delivered without its body is released undecided.
 //  14. The handler is ready only after the server has answered a pull request, until it leaves one unanswered.
-//  15. If the server withholds requests that it delivered while its clock was ahead, the consumer is made again at its
+//  15. If the server withholds requests that it delivered while its clock was ahead, the consumer is recreated at its
 //     acknowledged floor.
 //
 // # What a crash leaves

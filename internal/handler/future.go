@@ -57,7 +57,7 @@ func (s TopologyStatus) FutureTimes() (all []FutureTime) {
 }
 
 // Withholding returns the latest time of the future that may have the server withhold requests in flight. There is none
-// if nothing is in flight, or if the consumer was made again because of that time.
+// if nothing is in flight, or if the consumer was recreated because of that time.
 func (s TopologyStatus) Withholding() (latest FutureTime, found bool) {
 	info := s.Consumer.Info
 	if info == nil || info.NumAckPending == 0 {

@@ -24,7 +24,7 @@ func (h *Handler) prepareToPull(ctx context.Context) error {
 	}
 	why := h.withheld(ctx, found)
 	if why != nil && h.Topology.Manage {
-		failed := h.remake(ctx, found, why)
+		failed := h.recreate(ctx, found, why)
 		if errors.Is(failed, errRemoved) {
 			return failed
 		}
@@ -91,7 +91,7 @@ func (h *Handler) checked(found TopologyStatus, withheld error) {
 	var why error
 	switch {
 	case withheld != nil && h.Topology.Manage:
-		why = fmt.Errorf("%w; the consumer could not be made again: %w", withheld,
+		why = fmt.Errorf("%w; the consumer could not be recreated: %w", withheld,
 			cmp.Or(h.redelivery.tooSoon(), h.redelivery.cannotFix))
 	case withheld != nil:
 		why = fmt.Errorf("%w; nats consumer rm %s, and create it again as it was: the ledger has the requests that were "+

@@ -7,25 +7,25 @@ import (
 	"time"
 )
 
-// remakeInterval is the time in which the consumer is made again once at most: if that does not help, it never will.
-const remakeInterval = 10 * time.Minute
+// recreateInterval is the time in which the consumer is recreated once at most: if that does not help, it never will.
+const recreateInterval = 10 * time.Minute
 
 // redelivery observes whether the server redelivers requests when they are due. One goroutine at a time uses it.
 type redelivery struct {
 	harmless  time.Time // times of the future up to this one: nothing was in flight when they were seen
-	remade    time.Time // when this process last tried to make the consumer again
+	recreated time.Time // when this process last tried to recreate the consumer
 	cannotFix error     // why that failed
 
 	still deliveryState // what the consumer had delivered
 	since time.Time     // when it first had that state
 }
 
-// tooSoon returns an error if the consumer was made again, or that was tried, within the last remakeInterval.
+// tooSoon returns an error if the consumer was recreated, or that was tried, within the last recreateInterval.
 func (r *redelivery) tooSoon() error {
-	if r.remade.IsZero() || time.Since(r.remade) >= remakeInterval {
+	if r.recreated.IsZero() || time.Since(r.recreated) >= recreateInterval {
 		return nil
 	}
-	return cmp.Or(r.cannotFix, fmt.Errorf("it was made again at %s, which did not help", r.remade.Format(time.RFC3339)))
+	return cmp.Or(r.cannotFix, fmt.Errorf("it was recreated at %s, which did not help", r.recreated.Format(time.RFC3339)))
 }
 
 // deliveryState changes with each delivery, and with nearly each acknowledgement.

@@ -64,7 +64,7 @@ func TestWithheldRequestsAreFoundByTheirSilence(t *testing.T) {
 	testkit.Must(t, err)
 	b.holdAhead()
 	b.start()
-	b.eventually("the consumer is made again", func() bool {
+	b.eventually("the consumer is recreated", func() bool {
 		consumer, err := b.js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer)
 		return err == nil && consumer.CachedInfo().Config.OptStartSeq > 0
 	})
@@ -100,22 +100,22 @@ func TestWithheldRequestsAreNamedIfUnmanaged(t *testing.T) {
 }
 
 // slowClock is a JetStream whose consumer reports a time an hour ago, so that all its times are of the future, until it
-// is made again.
+// is recreated.
 type slowClock struct {
 	jetstream.JetStream
-	remade atomic.Int32
+	recreated atomic.Int32
 }
 
 func (s *slowClock) Consumer(ctx context.Context, stream, name string) (jetstream.Consumer, error) {
 	c, err := s.JetStream.Consumer(ctx, stream, name)
-	if err != nil || s.remade.Load() > 0 {
+	if err != nil || s.recreated.Load() > 0 {
 		return c, err
 	}
 	return slowConsumer{c}, nil
 }
 
 func (s *slowClock) CreateConsumer(ctx context.Context, stream string, c jetstream.ConsumerConfig) (jetstream.Consumer, error) {
-	s.remade.Add(1)
+	s.recreated.Add(1)
 	return s.JetStream.CreateConsumer(ctx, stream, c)
 }
 
@@ -136,7 +136,7 @@ func TestTimesOfTheFutureHaveTheConsumerMadeAgain(t *testing.T) {
 	b.start()
 	b.awaitSettled()
 	b.counts(3, 0)
-	testkit.Equal(t, "made again", slow.remade.Load(), 1)
+	testkit.Equal(t, "recreated", slow.recreated.Load(), 1)
 	config := b.consumer().Config
 	testkit.Equal(t, "start sequence", config.OptStartSeq, 3)
 	if handled := handledTime(config); handled.IsZero() {
@@ -144,7 +144,7 @@ func TestTimesOfTheFutureHaveTheConsumerMadeAgain(t *testing.T) {
 	}
 }
 
-// Several replicas make the consumer again at once, and lose nothing.
+// Several replicas recreate the consumer at once, and lose nothing.
 func TestReplicasMakeTheConsumerAgain(t *testing.T) {
 	b := newBundle(t)
 	b.holdAhead()
@@ -154,7 +154,7 @@ func TestReplicasMakeTheConsumerAgain(t *testing.T) {
 	for range 4 {
 		replicas.Go(func() {
 			h := &Handler{Config: b.config, serverBackoff: b.config.Backoff}
-			if err := h.remake(t.Context(), found, nil); err != nil {
+			if err := h.recreate(t.Context(), found, nil); err != nil {
 				t.Log(err) // the server may fail to create a consumer while another client deletes one of that name
 			}
 		})
@@ -190,16 +190,16 @@ func TestFutureTimes(t *testing.T) {
 		times       int
 		withholding bool
 	}{
-		"none":                    {func(s, c) {}, 0, false},
-		"the stream":              {func(s s, _ c) { s.Created = later }, 1, true},
-		"the last message":        {func(s s, _ c) { s.State.LastTime = later }, 1, true},
-		"the consumer":            {func(_ s, c c) { c.Created = later }, 1, true},
-		"the last delivery":       {func(_ s, c c) { c.Delivered.Last = &later }, 1, true},
-		"the last ack":            {func(_ s, c c) { c.AckFloor.Last = &later }, 1, true},
-		"nothing is in flight":    {func(s s, c c) { s.State.LastTime, c.NumAckPending = later, 0 }, 1, false},
-		"it was made again":       {func(s s, c c) { s.State.LastTime, c.Config = later, fromFloor(c, 9, later) }, 1, false},
-		"made again, a later one": {func(s s, c c) { s.State.LastTime, c.Config = later, fromFloor(c, 9, later.Add(-1)) }, 1, true},
-		"an old server":           {func(s s, c c) { s.State.LastTime, s.TimeStamp, c.TimeStamp = later, time.Time{}, time.Time{} }, 0, false},
+		"none":                   {func(s, c) {}, 0, false},
+		"the stream":             {func(s s, _ c) { s.Created = later }, 1, true},
+		"the last message":       {func(s s, _ c) { s.State.LastTime = later }, 1, true},
+		"the consumer":           {func(_ s, c c) { c.Created = later }, 1, true},
+		"the last delivery":      {func(_ s, c c) { c.Delivered.Last = &later }, 1, true},
+		"the last ack":           {func(_ s, c c) { c.AckFloor.Last = &later }, 1, true},
+		"nothing is in flight":   {func(s s, c c) { s.State.LastTime, c.NumAckPending = later, 0 }, 1, false},
+		"it was recreated":       {func(s s, c c) { s.State.LastTime, c.Config = later, fromFloor(c, 9, later) }, 1, false},
+		"recreated, a later one": {func(s s, c c) { s.State.LastTime, c.Config = later, fromFloor(c, 9, later.Add(-1)) }, 1, true},
+		"an old server":          {func(s s, c c) { s.State.LastTime, s.TimeStamp, c.TimeStamp = later, time.Time{}, time.Time{} }, 0, false},
 	} {
 		found := status(test.change)
 		testkit.Equal(t, name, len(found.FutureTimes()), test.times)

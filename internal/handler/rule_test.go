@@ -170,7 +170,7 @@ func alter(v reflect.Value) {
 	}
 }
 
-// What the service has made again itself is not a contradiction, unlike any other start.
+// What the service has recreated itself is not a contradiction, unlike any other start.
 func TestOnlyTheServicesOwnStartSequenceIsAccepted(t *testing.T) {
 	t.Parallel()
 	own := fromFloor(&jetstream.ConsumerInfo{

@@ -34,15 +34,15 @@ func (e *Server) watch(ctx context.Context) {
 			continue
 		}
 		if bad++; bad > 1 { // one bad check may be a stream that is just being removed
-			e.ill(why)
+			e.setUnhealthy(why)
 			e.restartUntilHealthy(ctx)
 			bad = 0
 		}
 	}
 }
 
-// ill records and logs why the server cannot store messages.
-func (e *Server) ill(why error) {
+// setUnhealthy records and logs why the server cannot store messages.
+func (e *Server) setUnhealthy(why error) {
 	e.setCause(fmt.Errorf("embedded NATS: %w", why))
 	e.faults.Error("embedded NATS server cannot store messages; free or add disk space", why, "dir", e.options.StoreDir)
 }

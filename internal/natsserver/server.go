@@ -85,7 +85,7 @@ func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, er
 		if checkWritable(dir) == nil {
 			return nil, errors.Join(err, e.lock.Unlock())
 		}
-		e.ill(err)
+		e.setUnhealthy(err)
 	}
 	alive, end := context.WithCancel(context.WithoutCancel(ctx))
 	e.stopWatching = end

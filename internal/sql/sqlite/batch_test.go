@@ -180,7 +180,7 @@ func TestChangeBeingWrittenIsNotWithdrawn(t *testing.T) {
 
 // A transaction that is not committed fails all its changes, also one that had already failed by itself. The files
 // stay, recognized as the requests' own, and the next attempts use them; but if a directory could not be synced, the
-// next attempts make the files again.
+// next attempts create the files again.
 func TestTenantIsRegisteredOnlyIfDurable(t *testing.T) {
 	t.Parallel()
 	errDisk := errors.New("disk fault")

@@ -32,5 +32,5 @@
 //     result.
 //  8. A [Reader] creates and changes nothing, whether files are at rest, in use, or left by a crash.
 //  9. A sync that succeeds after one that failed is not believed. The file, and the directories that the attempt
-//     created, are made again; the registry's log is written again before the next commit.
+//     created, are created again; the registry's log is written again before the next commit.
 package sqlite

@@ -17,7 +17,7 @@ import (
 
 // forgetful returns the operating system's operations, of which the syncs of names that end in suffix fail once. As in
 // Linux (fsync(2)) the data is lost then, and the next sync succeeds. It reports a sync of a file or directory that
-// nobody has changed since its sync failed.
+// nothing has changed since its sync failed.
 func forgetful(t *testing.T, suffix string) filesystem.System {
 	t.Helper()
 	failed := map[string]time.Time{}
@@ -47,7 +47,7 @@ func forgetful(t *testing.T, suffix string) filesystem.System {
 
 var errLost = errors.New("the disk has lost a write")
 
-// After a sync has failed, what was to be synced is made again: a later sync that succeeds proves nothing.
+// After a sync has failed, what was to be synced is created again: a later sync that succeeds proves nothing.
 func TestFailedSyncIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	for name, suffix := range map[string]string{

@@ -13,7 +13,7 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Metadata of a consumer that the service has made again.
+// Metadata of a consumer that the service has recreated.
 const (
 	// startMetadata is the sequence at which the consumer starts. All requests before it were settled.
 	startMetadata = "tenant-provisioner.start-sequence"
@@ -22,12 +22,12 @@ const (
 	timesMetadata = "tenant-provisioner.times-until"
 )
 
-// remake deletes the durable consumer and creates it again at its acknowledged floor, so that the server delivers at
+// recreate deletes the durable consumer and creates it again at its acknowledged floor, so that the server delivers at
 // once what it withholds. No request is lost: the stream keeps them (its retention is limits), each one before the
 // floor is settled, and for one that is delivered again the ledger has the outcome or the attempt. That also holds if
 // several replicas do it at once, or one dies in between: then a consumer starts at an earlier floor, or at the first
 // request.
-func (h *Handler) remake(ctx context.Context, s TopologyStatus, why error) error {
+func (h *Handler) recreate(ctx context.Context, s TopologyStatus, why error) error {
 	if err := h.redelivery.tooSoon(); err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (h *Handler) remake(ctx context.Context, s TopologyStatus, why error) error
 	if !info.Created.Equal(s.Consumer.Info.Created) { // another replica has done it
 		return nil
 	}
-	h.redelivery.remade = time.Now()
+	h.redelivery.recreated = time.Now()
 	config := fromFloor(info, s.Streams[0].Info.State.LastSeq, s.latest().At)
 	h.Log.WarnContext(ctx, "making the durable consumer again at its acknowledged floor", "reason", why,
 		"start_sequence", max(config.OptStartSeq, 1))
