@@ -30,9 +30,9 @@ func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func
 		err = h.explain(err, time.Now().Add(-2*maxSilence), apiSubject(h.JetStream, "CONSUMER.MSG.NEXT."))
 		why := fmt.Errorf("take requests: %w", err)
 		if h.pulling.Swap(&why) == nil {
-			n = 1 // it worked in between: this is a new fault
+			n, required = 1, 1 // it worked in between: this is a new fault
 		}
-		if required = 1; errors.Is(err, errDisconnected) {
+		if errors.Is(err, errDisconnected) {
 			continue // the connection has logged it
 		}
 		// The consumer or the stream was deleted or contradicts the contract, or the server is unavailable. It may answer

@@ -22,7 +22,7 @@ const (
 	maxSilence = 2 * heartbeat
 	// pullExpiry is when the server ends a pull request for which no message has come. The next request follows at once.
 	pullExpiry = 30 * time.Second
-	// trialExpiry is the same of a trial, which the server so answers at once. No max_expires is shorter. (nats-server
+	// trialExpiry is the same of a trial, so that the server answers it at once. No max_expires is shorter. (nats-server
 	// 2.15.2, consumer.go, checkConsumerCfg)
 	trialExpiry = time.Millisecond
 	// drainTimeout is how long drain waits for messages in transit. A message that is missed is redelivered after

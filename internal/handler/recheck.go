@@ -22,7 +22,7 @@ func (h *Handler) prepareToPull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	why := h.withheld(ctx, found)
+	why := h.withheld(ctx, &found)
 	if why != nil && h.Topology.Manage {
 		failed := h.recreate(ctx, found, why)
 		if errors.Is(failed, errRemoved) {
@@ -52,7 +52,7 @@ func (h *Handler) recheck(ctx context.Context, stop context.CancelCauseFunc) {
 		case <-ctx.Done():
 			return
 		}
-		// Intake creates what is missing, after a delay: another replica may just be making the consumer again.
+		// Intake creates what is missing, after a delay: another replica may be recreating the consumer.
 		found, _, err := h.Topology.ensure(ctx, h.JetStream, cmp.Or(h.Topology.ifMissing(), errRemoved))
 		switch {
 		case ctx.Err() != nil:
@@ -62,7 +62,7 @@ func (h *Handler) recheck(ctx context.Context, stop context.CancelCauseFunc) {
 			return
 		case err == nil:
 			last = time.Now()
-			why := h.withheld(ctx, found)
+			why := h.withheld(ctx, &found)
 			if why != nil && h.Topology.Manage && h.redelivery.tooSoon() == nil {
 				stop(why)
 				return

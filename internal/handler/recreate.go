@@ -47,7 +47,7 @@ func (h *Handler) recreate(ctx context.Context, s TopologyStatus, why error) err
 	}
 	h.redelivery.recreated = time.Now()
 	config := fromFloor(info, s.Streams[0].Info.State.LastSeq, s.latest().At)
-	h.Log.WarnContext(ctx, "making the durable consumer again at its acknowledged floor", "reason", why,
+	h.Log.WarnContext(ctx, "recreating the durable consumer at its acknowledged floor", "reason", why,
 		"start_sequence", max(config.OptStartSeq, 1))
 	err = h.JetStream.DeleteConsumer(ctx, events.StreamRequests, events.DurableConsumer)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -55,7 +55,7 @@ func (h *Handler) recreate(ctx context.Context, s TopologyStatus, why error) err
 	}
 	_, err = h.JetStream.CreateConsumer(ctx, events.StreamRequests, config)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) { // it exists if another replica was faster
-		return fmt.Errorf("create the durable consumer again: %w", ExplainAPIPermission(h.Conn, err))
+		return fmt.Errorf("recreate the durable consumer: %w", ExplainAPIPermission(h.Conn, err))
 	}
 	return nil
 }
@@ -80,8 +80,8 @@ func fromFloor(info *jetstream.ConsumerInfo, lastSequence uint64, latest time.Ti
 	return config
 }
 
-// madeAgain reports whether the service itself has made the consumer with its start sequence.
-func madeAgain(c jetstream.ConsumerConfig) bool {
+// isRecreated reports whether the service itself has created the consumer with its start sequence.
+func isRecreated(c jetstream.ConsumerConfig) bool {
 	return c.DeliverPolicy == jetstream.DeliverByStartSequencePolicy && c.OptStartSeq > 0 &&
 		c.Metadata[startMetadata] == strconv.FormatUint(c.OptStartSeq, 10)
 }

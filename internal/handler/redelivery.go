@@ -35,9 +35,10 @@ type deliveryState struct {
 }
 
 // withheld returns why the server withholds requests that were delivered and must be redelivered; nil if it does not.
-// There are two signs: a time of the future, and that nothing is redelivered although this replica waits for requests
-// and works on none. The second one also finds deliveries of a time that nothing shows any more, later.
-func (h *Handler) withheld(ctx context.Context, s TopologyStatus) error {
+// It adds the oldest request in flight to s. There are two signs: a time of the future, and that nothing is redelivered
+// although this replica waits for requests and works on none. The second one also finds deliveries of a time that
+// nothing shows any more, later.
+func (h *Handler) withheld(ctx context.Context, s *TopologyStatus) error {
 	r, info := &h.redelivery, s.Consumer.Info
 	// Without the oldest request there are other signs.
 	s.Consumer.readOldest(ctx, h.JetStream) //nolint:errcheck // see above
@@ -56,8 +57,8 @@ func (h *Handler) withheld(ctx context.Context, s TopologyStatus) error {
 	}
 	// A request waits for at most that long between two deliveries.
 	if due := info.Config.AckWait + h.Backoff.Max + 2*h.CheckInterval; time.Since(r.since) > due {
-		return fmt.Errorf("since %s the server has redelivered none of %d requests in flight, although no replica delays "+
-			"one for so long; probably its clock was ahead when it delivered them", r.since.Format(time.RFC3339),
+		return fmt.Errorf("since %s the server has redelivered none of %d requests in flight: probably its clock was "+
+			"ahead when it delivered them, or another replica still holds them", r.since.Format(time.RFC3339),
 			info.NumAckPending)
 	}
 	return nil

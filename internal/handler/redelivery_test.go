@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -128,7 +129,7 @@ func (c slowConsumer) CachedInfo() *jetstream.ConsumerInfo {
 }
 
 // Times of the future show at once that requests may be withheld.
-func TestTimesOfTheFutureHaveTheConsumerMadeAgain(t *testing.T) {
+func TestTimesOfTheFutureRecreateTheConsumer(t *testing.T) {
 	b := newBundle(t) // AckWait is longer than the test waits
 	b.holdAhead()
 	slow := &slowClock{JetStream: b.js}
@@ -144,8 +145,34 @@ func TestTimesOfTheFutureHaveTheConsumerMadeAgain(t *testing.T) {
 	}
 }
 
+// If only the oldest request in flight shows that the clock was ahead, the recreated consumer records that time: the next
+// check must not find it again.
+func TestOldestRequestIsRecorded(t *testing.T) {
+	b := newBundle(t)
+	_, err := b.config.Topology.Ensure(t.Context(), b.js)
+	testkit.Must(t, err)
+	b.publishTenants(1)
+	_, err = fetch(t.Context(), b.js, events.StreamRequests, events.DurableConsumer, 1, testkit.Patience)
+	testkit.Must(t, err)
+	found, _, err := b.config.Topology.ensure(t.Context(), b.js, nil)
+	testkit.Must(t, err)
+	earlier := time.Now().Add(-time.Hour) // as if the server's clock had been corrected
+	for _, stream := range found.Streams {
+		stream.Info.TimeStamp, stream.Info.Created, stream.Info.State.LastTime = earlier, earlier, earlier
+	}
+	info := found.Consumer.Info
+	info.TimeStamp, info.Created, info.Delivered.Last, info.AckFloor.Last = earlier, earlier, nil, nil
+	h := &Handler{Config: b.config}
+	if err := h.withheld(t.Context(), &found); err == nil || !strings.Contains(err.Error(), "oldest request") {
+		t.Errorf("withheld: %v", err)
+	}
+	if handledTime(fromFloor(info, 1, found.latest().At)).IsZero() {
+		t.Error("the time is not recorded")
+	}
+}
+
 // Several replicas recreate the consumer at once, and lose nothing.
-func TestReplicasMakeTheConsumerAgain(t *testing.T) {
+func TestReplicasRecreateTheConsumer(t *testing.T) {
 	b := newBundle(t)
 	b.holdAhead()
 	found, _, err := b.config.Topology.ensure(t.Context(), b.js, nil)

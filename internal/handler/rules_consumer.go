@@ -18,7 +18,7 @@ type consumerConfig = jetstream.ConsumerConfig
 var consumerRules = rules[consumerConfig]{
 	"name":        {harmless: "the consumer is found by its name"},
 	"description": {harmless: "it is a text for people"},
-	"metadata":    {harmless: "it is for people and other programs; see madeAgain"},
+	"metadata":    {harmless: "it is for people and other programs; see isRecreated"},
 	"sample_freq": {harmless: "the server publishes advisories about acknowledgements"},
 	"direct":      {harmless: "the server refuses it of a durable consumer"},
 	"sourcing":    {harmless: "servers set it on consumers that feed another stream; the client library does not show it"},
@@ -29,13 +29,13 @@ var consumerRules = rules[consumerConfig]{
 	"backoff":      {equal: true, because: "it replaces ack_wait, so that requests in work are redelivered"},
 	"headers_only": {equal: true, because: "requests are delivered without their bodies"},
 	"deliver_policy": {must: func(got, _ consumerConfig) string {
-		if got.DeliverPolicy != jetstream.DeliverAllPolicy && !madeAgain(got) {
+		if got.DeliverPolicy != jetstream.DeliverAllPolicy && !isRecreated(got) {
 			return jetstream.DeliverAllPolicy.String()
 		}
 		return ""
 	}, because: "requests are skipped"},
 	"opt_start_seq": {must: func(got, _ consumerConfig) string {
-		if got.OptStartSeq != 0 && !madeAgain(got) {
+		if got.OptStartSeq != 0 && !isRecreated(got) {
 			return "unset"
 		}
 		return ""

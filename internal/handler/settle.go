@@ -42,12 +42,12 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 	}()
 	if err := h.checkBody(work, d); err != nil {
 		log.ErrorContext(work, "returning a message to the stream undecided", "error", err)
-		h.release(work, msg, h.Backoff.Delay(d.deliveries))
 		h.doubtSettings()
+		h.giveBack(intake, work, msg, h.Backoff.Delay(d.deliveries))
 		return
 	}
 	if isMarker(msg) {
-		if err := msg.ack(work); err != nil {
+		if err := h.acknowledge(intake, work, msg.ack); err != nil {
 			log.WarnContext(work, "could not acknowledge a server marker; it will be redelivered", "error", err)
 		}
 		return
