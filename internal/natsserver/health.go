@@ -22,7 +22,7 @@ func (e *Server) watch(ctx context.Context) {
 	if e.Current() == nil {
 		e.restartUntilHealthy(ctx)
 	}
-	for bad := 0; ; {
+	for bad := 0; ctx.Err() == nil; { // if it has ended above, there may be no server
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

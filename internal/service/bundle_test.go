@@ -46,7 +46,7 @@ func run(t *testing.T, url string, more ...map[string]string) *running {
 	t.Cleanup(func() {
 		stop()
 		testkit.Receive(t, "the service ends", r.ended)
-		testkit.Must(t, r.service.running.stop(context.Background()))
+		testkit.Must(t, r.service.running.stop(context.Background(), slog.New(slog.DiscardHandler)))
 		r.page.Close()
 		if t.Failed() {
 			t.Logf("service:\n%s", testkit.Tail(r.log.String()))

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -11,7 +12,7 @@ import (
 
 // parts are the running parts of the service, by name, each with the function that stops it.
 type parts struct {
-	takesRequests atomic.Bool // since they all run
+	takesRequests atomic.Bool // requests may be in progress
 
 	mu      sync.Mutex
 	running map[string]func() error
@@ -27,15 +28,6 @@ func (p *parts) started(name string, stop func() error) {
 	p.running[name] = stop
 }
 
-// stopOne stops a part that another one will replace.
-func (p *parts) stopOne(name string) error {
-	p.mu.Lock()
-	stop := p.running[name]
-	delete(p.running, name)
-	p.mu.Unlock()
-	return stop()
-}
-
 // names are the names of the parts, sorted.
 func (p *parts) names() []string {
 	p.mu.Lock()
@@ -45,7 +37,7 @@ func (p *parts) names() []string {
 
 // stop stops all parts at the same time, because one that hangs must not use up the time of another, and waits for them
 // until ctx ends. It returns the errors of those that have stopped; the others are still in names.
-func (p *parts) stop(ctx context.Context) (err error) {
+func (p *parts) stop(ctx context.Context, log *slog.Logger) (err error) {
 	type result struct {
 		name string
 		err  error
@@ -55,7 +47,7 @@ func (p *parts) stop(ctx context.Context) (err error) {
 	p.mu.Unlock()
 	results := make(chan result, len(stopping))
 	for name, stop := range stopping {
-		go func() { results <- result{name, stop()} }()
+		go func() { results <- result{name, recovering(ctx, log, stop)} }()
 	}
 	for range stopping {
 		select {

@@ -42,13 +42,13 @@ func Run(
 		log.InfoContext(ctx, "stopping", "within", limit.String())
 		finished, err = await(deadline, ended)
 	}
-	if finished {
-		err = errors.Join(err, running.stop(deadline))
-	}
 	// A signal to stop while the service waits for a server is not a failure. Not context.Cause: the cause of a signal
 	// wraps context.Canceled, which libraries return without the cause.
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
+	}
+	if finished {
+		err = errors.Join(err, running.stop(deadline, log))
 	}
 	left := running.names()
 	switch {

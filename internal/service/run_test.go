@@ -25,7 +25,7 @@ func TestPartsThatHang(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		err := running.stop(ctx)
+		err := running.stop(ctx, slog.New(slog.DiscardHandler))
 		testkit.Equal(t, "took", time.Since(began), time.Second)
 		testkit.Equal(t, "stopped", stopped, 1)
 		testkit.Equal(t, "the error", err.Error(), "port is lost")
@@ -38,9 +38,9 @@ func TestPartsThatHang(t *testing.T) {
 func TestPartsStop(t *testing.T) {
 	t.Parallel()
 	var running parts
-	testkit.Must(t, running.stop(t.Context()))
+	testkit.Must(t, running.stop(t.Context(), slog.New(slog.DiscardHandler)))
 	running.started("traces", func() error { return nil })
-	testkit.Must(t, running.stop(t.Context()))
+	testkit.Must(t, running.stop(t.Context(), slog.New(slog.DiscardHandler)))
 	testkit.Equal(t, "left", len(running.names()), 0)
 }
 

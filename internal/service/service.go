@@ -79,6 +79,7 @@ type service struct {
 	counts  *telemetry.Metrics
 	page    *page.Page
 	server  *natsserver.Server // nil: another process's
+	db      database.Store     // nil: not opened yet
 	running *parts
 }
 
@@ -147,26 +148,12 @@ func (s *service) run(ctx context.Context) (err error) {
 	}
 	defer sampleQueue(ctx)()
 
-	var db database.Store
-	err = s.up(ctx, dependency{
-		name: "the database", unavailable: pipeline.IsOutage,
-		state: func() error { return nil }, changed: func() <-chan struct{} { return nil },
-	}, func() (err error) {
-		db, err = database.Open(ctx, c, s.traces, log)
-		return err
-	})
-	if err != nil {
+	if err := s.openDatabase(ctx); err != nil {
 		return err
 	}
-	stopFilling := database.FillPool(ctx, db)
-	s.running.started("database", func() error {
-		stopFilling()
-		return db.Close()
-	})
-	s.counts.WatchStore(db)
-	s.page.Watch(func() page.Database { return pageDatabase(db) })
+	s.counts.WatchStore(s.db)
 
-	h, err := NewHandler(c, s.steps, link, db, s.counts, s.traces, log)
+	h, err := NewHandler(c, s.steps, link, s.db, s.counts, s.traces, log)
 	if err != nil {
 		return err
 	}
@@ -176,10 +163,34 @@ func (s *service) run(ctx context.Context) (err error) {
 	s.counts.WatchHandler(h, ready)
 	s.running.takesRequests.Store(true)
 	err = h.Run(ctx)
-	if errors.Is(err, nats.ErrConnectionClosed) && ctx.Err() == nil {
-		err = errors.Join(err, s.running.stopOne("database"))
+	if errors.Is(err, nats.ErrConnectionClosed) { // all workers have ended
+		s.running.takesRequests.Store(false)
 	}
 	return err
+}
+
+// openDatabase waits for the database and opens it, unless that was done for an earlier connection to NATS.
+func (s *service) openDatabase(ctx context.Context) error {
+	if s.db != nil {
+		return nil
+	}
+	err := s.up(ctx, dependency{
+		name: "the database", unavailable: pipeline.IsOutage,
+		state: func() error { return nil }, changed: func() <-chan struct{} { return nil },
+	}, func() (err error) {
+		s.db, err = database.Open(ctx, s.Config, s.traces, s.log)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	stopFilling := database.FillPool(ctx, s.db)
+	s.running.started("database", func() error {
+		stopFilling()
+		return s.db.Close()
+	})
+	s.page.Watch(func() page.Database { return pageDatabase(s.db) })
+	return nil
 }
 
 // awaitNATS waits for a server, and for streams that agree with the contract. Streams that contradict it, and a server
@@ -191,24 +202,21 @@ func (s *service) awaitNATS(ctx context.Context, link *natsconn.Link, js jetstre
 		}
 		return err
 	}
-	connected := func() error {
-		changed := link.Changed()
-		err := link.Err()
-		if errors.Is(err, nats.ErrDisconnected) { // connecting may only have begun
-			select {
-			case <-changed:
-			case <-time.After(firstConnectTime):
-			case <-ctx.Done():
-			}
-			err = link.Err()
+	s.serving.Store(starting(func() error {
+		return fmt.Errorf("starting: waiting for NATS: %w", cmp.Or(link.Err(), errors.New("it has not answered yet")))
+	}))
+	if changed := link.Changed(); errors.Is(link.Err(), nats.ErrDisconnected) { // connecting has only begun
+		select {
+		case <-changed:
+		case <-time.After(firstConnectTime):
+		case <-ctx.Done():
 		}
-		return disconnected(err)
 	}
 	err := s.up(ctx, dependency{
 		name: "NATS", unavailable: natsconn.Unavailable,
 		state: func() error { return cmp.Or(s.server.Err(), disconnected(link.Err())) }, changed: link.Changed,
 	}, func() error {
-		if err := connected(); err != nil {
+		if err := disconnected(link.Err()); err != nil {
 			return err
 		}
 		if err := natsconn.CheckInbox(ctx, link.Conn()); err != nil {

@@ -151,7 +151,7 @@ func openOn(ctx context.Context, files filesystem.System, c Config) (_ *Store, e
 		return nil, err
 	}
 	if err := s.syncNames(filepath.Dir(registry), made); err != nil {
-		return s, err
+		return nil, err
 	}
 	return s, nil
 }
