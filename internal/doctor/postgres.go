@@ -67,9 +67,10 @@ func checkVersion(_ config.Config, v postgres.ServerInfo) Finding {
 const poolerHint = "connect to the server itself; if you need a pooler, use one that gives each client its own " +
 	"session (PgBouncer: pool_mode = session)"
 
-// startupHint is for a pooler that refuses a parameter of DATABASE_URL. The service itself sends only those that every
-// pooler accepts.
-const startupHint = "remove the parameter that the pooler refuses from DATABASE_URL, or connect to the server itself"
+// startupHint is for a server or a pooler that refuses a parameter of DATABASE_URL. The service itself sends only those
+// that every pooler accepts.
+const startupHint = "correct or remove the parameter in DATABASE_URL; if a pooler refuses it, you can also connect to " +
+	"the server itself"
 
 func checkPooler(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_pooler"

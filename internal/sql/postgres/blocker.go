@@ -69,7 +69,10 @@ func (s *Store) blockedMigration(ctx context.Context, conn *pgxpool.Conn, err er
 		for i, b := range blockers {
 			names[i] = b.String()
 		}
-		why += ": " + strings.Join(names, ", ") + "; if it does not end by itself: " + blockers[0].Remedy()
+		why += ": " + strings.Join(names, ", ")
+		if len(blockers) == 1 { // of several, only some are in the way
+			why += "; if it does not end by itself: " + blockers[0].Remedy()
+		}
 	}
 	return &pipeline.Fault{Class: pipeline.Outage, Message: why, Shared: true, TimedOut: true, Err: err}
 }

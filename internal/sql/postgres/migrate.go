@@ -97,7 +97,7 @@ func (s *Store) pendingMigrations(ctx context.Context, conn *pgxpool.Conn, last 
 func (s *Store) migrateInTransaction(
 	ctx context.Context, conn *pgxpool.Conn, migrations [][]sql.Statement,
 ) error {
-	locked, pending, err := s.runMigrations(ctx, conn, migrations)
+	locked, pending, rebuilt, err := s.runMigrations(ctx, conn, migrations)
 	if err == nil {
 		_, err = conn.Exec(ctx, "COMMIT")
 	}
@@ -113,23 +113,26 @@ func (s *Store) migrateInTransaction(
 	for _, version := range pending {
 		s.log.InfoContext(ctx, "registry migrated", "table", s.registry+"."+sql.MigrationsTable, "version", version)
 	}
+	for _, what := range rebuilt {
+		s.log.WarnContext(ctx, "rebuilt an object of the registry that used code outside pg_catalog", "object", what)
+	}
 	return nil
 }
 
 // runMigrations does everything up to the commit. locked reports whether it got the lock.
 func (s *Store) runMigrations(
 	ctx context.Context, conn *pgxpool.Conn, migrations [][]sql.Statement,
-) (locked bool, pending []int, err error) {
+) (locked bool, pending []int, rebuilt []string, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	batch.Queue(s.q.BeginMigration, milliseconds(migrationLockTimeout), milliseconds(frozenTimeout))
 	batch.Queue(s.q.MigrationLock, s.migrationKey())
 	batch.Queue(s.q.LockTimeout, milliseconds(tableLockTimeout))
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
-		return false, nil, fmt.Errorf("wait for another replica's migration: %w", err)
+		return false, nil, nil, fmt.Errorf("wait for another replica's migration: %w", err)
 	}
 	if err := s.createRegistrySchema(ctx, conn); err != nil {
-		return true, nil, err
+		return true, nil, nil, err
 	}
 	if pending, err = s.pendingMigrations(ctx, conn, len(migrations)); err == nil && len(pending) == len(migrations) {
 		_, err = conn.Exec(ctx, s.q.CreateMigrations)
@@ -140,16 +143,16 @@ func (s *Store) runMigrations(
 		}
 	}
 	if err == nil {
-		err = s.rebuildExpressions(ctx, conn)
+		rebuilt, err = s.rebuildExpressions(ctx, conn)
 	}
 	if err != nil {
-		return true, nil, withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
+		return true, nil, nil, withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
 	}
 	unstamped, err := s.checkRegistry(ctx, conn)
 	if err == nil && unstamped {
 		_, err = conn.Exec(ctx, s.stampSQL(s.registry))
 	}
-	return true, pending, err
+	return true, pending, rebuilt, err
 }
 
 func (s *Store) runMigration(ctx context.Context, conn *pgxpool.Conn, version int, statements []sql.Statement) error {

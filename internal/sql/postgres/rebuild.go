@@ -19,17 +19,13 @@ func (s *Store) foreignExpressions(ctx context.Context, conn *pgxpool.Conn) ([]s
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// rebuildExpressions creates these objects again, within the transaction of the migration.
-func (s *Store) rebuildExpressions(ctx context.Context, conn *pgxpool.Conn) error {
-	found, err := s.foreignExpressions(ctx, conn)
-	if err != nil || len(found) == 0 {
-		return err
+// rebuildExpressions creates these objects again, within the transaction of the migration, and returns them.
+func (s *Store) rebuildExpressions(ctx context.Context, conn *pgxpool.Conn) (found []string, err error) {
+	if found, err = s.foreignExpressions(ctx, conn); err != nil || len(found) == 0 {
+		return nil, err
 	}
 	if _, err := conn.Exec(ctx, s.q.RebuildExpressions); err != nil {
-		return fmt.Errorf("rebuild what uses code outside pg_catalog (%s): %w", found[0], err)
+		return nil, fmt.Errorf("rebuild what uses code outside pg_catalog (%s): %w", found[0], err)
 	}
-	for _, what := range found {
-		s.log.WarnContext(ctx, "rebuilding an object of the registry that used code outside pg_catalog", "object", what)
-	}
-	return nil
+	return found, nil
 }

@@ -193,9 +193,8 @@ func (v *ServerInfo) readClock(ctx context.Context, conn *pgx.Conn, q queries, n
 	return nil
 }
 
-// StartupRefused reports whether the error is that of a pooler that rejects an unknown session setting.
+// StartupRefused reports whether the server, or a pooler in front of it, refuses a parameter of the connection.
 func StartupRefused(err error) bool {
-	var connecting *pgconn.ConnectError
 	var server *pgconn.PgError
-	return errors.As(err, &connecting) && errors.As(err, &server) && server.Code == "08P01"
+	return refusesParameter(err) || isConnecting(err) && errors.As(err, &server) && server.Code == "08P01" // PgBouncer's
 }

@@ -68,7 +68,8 @@ type Store struct {
 // MaxPrepared is the maximum size of the pool: each boundary is 63 relations in the catalogue.
 const MaxPrepared = 1000
 
-// registryName matches the names allowed for the registry's schema: the migration library does not quote them.
+// registryName matches the names allowed for the registry's schema. Earlier versions, which may run beside this one, do
+// not quote it in their migrations.
 var registryName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
 // notSynced are the values of synchronous_commit that acknowledge a commit before it is on disk.
