@@ -69,8 +69,8 @@ const poolerHint = "connect to the server itself; if you need a pooler, use one 
 
 // startupHint is for a server or a pooler that refuses a parameter of DATABASE_URL. The service itself sends only those
 // that every pooler accepts.
-const startupHint = "correct or remove the parameter in DATABASE_URL; if a pooler refuses it, you can also connect to " +
-	"the server itself"
+const startupHint = "correct or remove the parameter in DATABASE_URL; if a pooler refuses it, you can also connect " +
+	"to the server itself"
 
 func checkPooler(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_pooler"
