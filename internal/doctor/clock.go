@@ -46,7 +46,8 @@ func checkFuture(c config.Config, s handler.TopologyStatus) Finding {
 	if c.Manage {
 		hint += "start the service: it recreates the consumer within seconds; if it runs, see its log"
 	} else {
-		hint += "nats consumer rm " + durableName + " # and create it again as it was; the ledger has the served requests"
+		hint += "nats consumer rm " + handler.DurableName +
+			" # and create it again as it was; the ledger has the served requests"
 	}
 	if future, found := s.Withholding(); found {
 		return fault(name, hint, "%s: the server may withhold the requests in flight until then", future)

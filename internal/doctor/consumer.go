@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// durableName names the durable consumer in arguments of the nats CLI.
-	durableName = events.StreamRequests + " " + events.DurableConsumer
 	// shortAckWait is a duration that a pause of a process or of the network easily reaches.
 	shortAckWait = 5 * time.Second
 	// heldPerWorker is how many messages a worker may have in flight.
@@ -28,7 +26,7 @@ const (
 func (n *prober) examineConsumer(ctx context.Context, s handler.TopologyStatus) []Finding {
 	info := s.Consumer.Info
 	checks := []Finding{checkContract(n.c, "durable_consumer", events.DurableConsumer, info != nil, s.Consumer.Err,
-		"stop the service, then: nats consumer rm "+durableName+
+		"stop the service, then: nats consumer rm "+handler.DurableName+
 			" # the service creates it again; the ledger records which requests were served")}
 	if info == nil {
 		return checks
@@ -52,7 +50,7 @@ func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) Findi
 		if c.Manage {
 			return "start the service: it sets this itself, also while it runs; if it does not, see its log"
 		}
-		return "nats consumer edit " + durableName + " " + flag
+		return "nats consumer edit " + handler.DurableName + " " + flag
 	}
 	hold := heldPerWorker * c.Concurrency
 	switch most := config.MaxAckPending; {
@@ -78,7 +76,7 @@ func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) Findi
 func checkPaused(info *jetstream.ConsumerInfo) Finding {
 	const name = "consumer_paused"
 	if info.Paused {
-		return fault(name, "nats consumer resume "+durableName, "it is paused for another %s: no requests are taken",
+		return fault(name, "nats consumer resume "+handler.DurableName, "it is paused for another %s: no requests are taken",
 			info.PauseRemaining.Round(time.Second))
 	}
 	return ok(name, "not paused")

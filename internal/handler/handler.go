@@ -63,8 +63,7 @@ type Handler struct {
 	ackWait               atomic.Int64          // the consumer's, in nanoseconds; Topology may have another
 	pulling               atomic.Pointer[error] // why no request is pulled; nil while intake is up
 	intakeFaults          *repeatlog.Log
-	unserved              atomic.Pointer[error] // why some requests wait although others are pulled; nil: none do
-	unservedFaults        *repeatlog.Log
+	unserved              operation // delivering all requests: some may wait although others are pulled
 	doubt                 chan struct{} // receives if streams and consumer must be checked at once
 	redelivery            redelivery    // used by intake
 	outcomes, deadLetters operation
@@ -102,7 +101,8 @@ func New(c Config) (*Handler, error) {
 	serverBackoff.Max = max(serverBackoff.Min, min(serverBackoff.Max, maxServerBackoff))
 	h := &Handler{Config: c, serverBackoff: serverBackoff, watchdog: newWatchdog()}
 	h.doubt = make(chan struct{}, 1)
-	h.intakeFaults, h.unservedFaults = repeatlog.New(c.Log), repeatlog.New(c.Log)
+	h.intakeFaults = repeatlog.New(c.Log)
+	h.unserved = newOperation(c.Log, "requests wait", "the server delivers all requests again")
 	h.outcomes = newOperation(c.Log, "could not publish event; retrying", "publishing events again")
 	h.deadLetters = newOperation(c.Log, "could not publish event; retrying", "publishing events again")
 	h.acks = newOperation(c.Log, "could not acknowledge requests; retrying", "acknowledging requests again")
@@ -112,8 +112,8 @@ func New(c Config) (*Handler, error) {
 }
 
 // Err returns nil while requests are taken, else the reason why not. They are taken once the server has answered a pull
-// request. While it leaves one unanswered, delivers nothing or withholds requests, they are not.
-// It reads the state and calls no client, so that a probe never waits.
+// request. While it leaves one unanswered, delivers nothing or withholds requests, they are not. Err reads the state
+// and calls no client, so that a probe never waits.
 func (h *Handler) Err() error {
 	if err := h.Link.Err(); err != nil {
 		return fmt.Errorf("NATS: %w", err)
@@ -126,7 +126,7 @@ func (h *Handler) Err() error {
 			return *err
 		}
 	}
-	for _, why := range []*atomic.Pointer[error]{&h.pulling, &h.unserved} {
+	for _, why := range []*atomic.Pointer[error]{&h.pulling, h.unserved.why} {
 		if err := why.Load(); err != nil {
 			return *err
 		}

@@ -7,7 +7,8 @@ import (
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
-// operation is the state of something that workers repeat until it succeeds: publishing to a stream, or acknowledging.
+// operation is the state of something that is repeated until it succeeds: publishing to a stream, acknowledging, or a
+// check.
 type operation struct {
 	why             *atomic.Pointer[error] // of the last failure; nil after a success
 	faults          *repeatlog.Log

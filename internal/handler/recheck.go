@@ -69,9 +69,7 @@ func (h *Handler) recheck(ctx context.Context, stop context.CancelCauseFunc) {
 			}
 			h.checked(found, why)
 		case time.Since(last) > maxUnchecked:
-			err = fmt.Errorf("streams and consumer cannot be checked: %w", err)
-			h.unserved.Store(&err)
-			h.unservedFaults.Warn("settings are unknown", err)
+			h.unserved.failing(fmt.Errorf("streams and consumer cannot be checked: %w", err))
 		}
 	}
 }
@@ -95,15 +93,13 @@ func (h *Handler) checked(found TopologyStatus, withheld error) {
 			cmp.Or(h.redelivery.tooSoon(), h.redelivery.cannotFix))
 	case withheld != nil:
 		why = fmt.Errorf("%w; nats consumer rm %s, and create it again as it was: the ledger has the requests that were "+
-			"served", withheld, durableName)
+			"served", withheld, DurableName)
 	case info.Paused:
 		why = fmt.Errorf("the consumer is paused until %s (pause_until); nats consumer resume %s",
-			info.TimeStamp.Add(info.PauseRemaining).Format(time.RFC3339), durableName)
+			info.TimeStamp.Add(info.PauseRemaining).Format(time.RFC3339), DurableName)
 	default:
-		h.unserved.Store(nil)
-		h.unservedFaults.Recovered("the server delivers all requests again")
+		h.unserved.succeeded()
 		return
 	}
-	h.unserved.Store(&why)
-	h.unservedFaults.Warn("requests wait", why)
+	h.unserved.failing(why)
 }

@@ -87,15 +87,15 @@ func (t Topology) ensure(
 	}
 	consumer, err = t.ensureConsumer(ctx, js, ifMissing)
 	if err != nil {
-		err = ExplainAPIPermission(js.Conn(), withRemedy(err, "nats consumer edit "+durableName))
+		err = ExplainAPIPermission(js.Conn(), withRemedy(err, "nats consumer edit "+DurableName))
 		return s, nil, fmt.Errorf("consumer %s on %s: %w", events.DurableConsumer, events.StreamRequests, err)
 	}
 	s.Consumer.Info = consumer.CachedInfo()
 	return s, consumer, nil
 }
 
-// durableName names the durable consumer in arguments of the nats CLI.
-const durableName = events.StreamRequests + " " + events.DurableConsumer
+// DurableName names the durable consumer in arguments of the nats CLI.
+const DurableName = events.StreamRequests + " " + events.DurableConsumer
 
 // withRemedy adds what to do about a contradiction.
 func withRemedy(err error, edit string) error {
