@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // apiSubjects is the prefix of the subjects of the JetStream API.
@@ -16,7 +17,7 @@ const apiSubjects = "$JS.API."
 // ExplainPermission adds the cause to a timeout if the connection's user may not publish to subjects with this prefix.
 // The server reports the violation separately, so that the request itself only times out.
 func ExplainPermission(conn *nats.Conn, err error, subject string) error {
-	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) {
+	if !isUnanswered(err) {
 		return err
 	}
 	refusal := conn.LastError()
@@ -31,15 +32,21 @@ func ExplainAPIPermission(conn *nats.Conn, err error) error {
 	return ExplainPermission(conn, err, apiSubjects)
 }
 
+// isUnanswered reports whether the server has not answered, as to what it refuses.
+func isUnanswered(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, jetstream.ErrNoHeartbeat)
+}
+
 func withPermission(err, refusal error) error {
 	return fmt.Errorf("%w: %w; use a user with this permission, or grant it: each user's permissions are in "+
 		"deploy/nats/server.conf", err, refusal)
 }
 
-// explain adds the cause to the error of an operation that began at the time, if the server has reported since then
+// explain adds the cause to a timeout of an operation that began at the time, if the server has reported since then
 // that the user may not publish to a subject with one of these prefixes.
 func (h *Handler) explain(err error, began time.Time, prefixes ...string) error {
-	if err == nil || errors.Is(err, nats.ErrPermissionViolation) {
+	if !isUnanswered(err) || errors.Is(err, nats.ErrPermissionViolation) {
 		return err
 	}
 	for _, prefix := range prefixes {
