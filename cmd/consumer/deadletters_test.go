@@ -33,7 +33,7 @@ func newDeadLetterServer(t *testing.T) *deadLetterServer {
 	t.Parallel()
 	url := natstest.Start(t)
 	m := &deadLetterServer{t: t, env: settings(with("NATS_URL", url)), js: natstest.JetStream(t, url)}
-	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), m.js)
+	err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), m.js)
 	testkit.Must(t, err)
 	return m
 }

@@ -92,7 +92,7 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 	if err != nil {
 		return err
 	}
-	if _, err := c.Topology().Ensure(ctx, js); err != nil {
+	if err := c.Topology().Ensure(ctx, js); err != nil {
 		return err
 	}
 	stream, err := openOutcomes(ctx, js, true, log)

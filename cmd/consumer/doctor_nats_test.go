@@ -41,7 +41,9 @@ func ensureTopology(t *testing.T, url string) jetstream.JetStream {
 	t.Helper()
 	js := natstest.JetStream(t, url)
 	topology := handler.Topology{Replicas: 1, Manage: true, AckWait: 30 * time.Second}
-	retryUntilDone(t, "the topology", func(ctx context.Context) (jetstream.Consumer, error) { return topology.Ensure(ctx, js) })
+	retryUntilDone(t, "the topology", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, topology.Ensure(ctx, js)
+	})
 	return js
 }
 

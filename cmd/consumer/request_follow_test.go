@@ -35,7 +35,7 @@ func newFakeService(t *testing.T) (*fakeService, map[string]string) {
 	t.Helper()
 	env := settings(with("NATS_URL", natstest.Start(t)))
 	s := &fakeService{t, natstest.JetStream(t, env["NATS_URL"])}
-	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), s.js)
+	err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), s.js)
 	testkit.Must(t, err)
 	return s, env
 }

@@ -99,7 +99,7 @@ func TestRequestWithoutAService(t *testing.T) {
 	testkit.Contains(t, "stderr", stderr, "run the service once")
 
 	// A service that is not running now: the request waits in the stream.
-	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: time.Second}).Topology().Ensure(t.Context(), natstest.JetStream(t, env["NATS_URL"]))
+	err := (&config.Config{Replicas: 1, Manage: true, AckWait: time.Second}).Topology().Ensure(t.Context(), natstest.JetStream(t, env["NATS_URL"]))
 	testkit.Must(t, err)
 	code, stdout, stderr = command(t, env, requestArgs("acme", "--wait", "100ms", "--id", "order-1")...)
 	testkit.Equal(t, "exit code", code, 1)
@@ -117,7 +117,7 @@ func TestRequestInterrupted(t *testing.T) {
 	t.Parallel()
 	env := settings(with("NATS_URL", natstest.Start(t)))
 	js := natstest.JetStream(t, env["NATS_URL"])
-	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: time.Second}).Topology().Ensure(t.Context(), js)
+	err := (&config.Config{Replicas: 1, Manage: true, AckWait: time.Second}).Topology().Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	r := start(t, env, requestArgs("acme", "--wait", "1m")...)
 	testkit.Eventually(t, "the request is published", func() bool {
@@ -175,7 +175,7 @@ func TestWatchSurvivesGarbage(t *testing.T) {
 	t.Parallel()
 	env := settings(with("NATS_URL", natstest.Start(t)))
 	js := natstest.JetStream(t, env["NATS_URL"])
-	_, err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), js)
+	err := (&config.Config{Replicas: 1, Manage: true, AckWait: 30 * time.Second}).Topology().Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	r := start(t, env, "watch", "--all")
 	for _, body := range []string{"garbage", `{"specversion":"1.0","id":"1","source":"/x","type":"tenant.provisioned","data":{}}`} {

@@ -126,7 +126,7 @@ func newBundleAlone(t *testing.T, change ...func(*server.Options)) *bundle {
 			Log:      slog.New(slog.DiscardHandler),
 		},
 	}
-	_, err = b.config.Topology.Ensure(t.Context(), js)
+	err = b.config.Topology.Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	return b
 }

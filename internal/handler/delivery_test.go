@@ -157,7 +157,7 @@ func TestFinishedRequestKeepsItsOutcome(t *testing.T) {
 			testkit.Equal(t, "attempts", b.db.attempts("order"), 1)
 
 			testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
-			_, err := b.config.Topology.Ensure(t.Context(), b.js)
+			err := b.config.Topology.Ensure(t.Context(), b.js)
 			testkit.Must(t, err)
 			b.publish(b.request("order", c.tenant))
 			b.awaitSettled()

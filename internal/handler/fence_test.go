@@ -623,7 +623,7 @@ func TestReaderOfARecreatedStream(t *testing.T) {
 		testkit.Must(t, err)
 	}
 	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
-	_, err = b.config.Topology.Ensure(t.Context(), b.js)
+	err = b.config.Topology.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
 	msg := nats.NewMsg(events.TypeProvisioned)
 	msg.Data = []byte("new")

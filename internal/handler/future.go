@@ -2,7 +2,6 @@ package handler
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -77,20 +76,10 @@ func (s TopologyStatus) latest() (latest FutureTime) {
 	return latest
 }
 
-// readOldest reads when the stream stored the oldest request in flight. Without permission, or if it was removed, that
-// is unknown.
-func (s *ConsumerStatus) readOldest(ctx context.Context, js jetstream.JetStream) error {
-	if s.Info == nil || s.Info.NumAckPending == 0 {
-		return nil
+// addOldest adds when the stream stored the oldest request in flight.
+func (s *ConsumerStatus) addOldest(ctx context.Context, js jetstream.JetStream) (err error) {
+	if s.Info != nil && s.Info.NumAckPending > 0 {
+		s.Oldest, err = readOldest(ctx, js, s.Info)
 	}
-	oldest, err := GetMessage(ctx, js, events.StreamRequests,
-		StoredMessage{Sequence: s.Info.AckFloor.Stream + 1, NextFor: events.TypeRequested})
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	s.Oldest = oldest.Time
-	return nil
+	return err
 }

@@ -57,7 +57,7 @@ func TestAckWaitOfTheConsumerApplies(t *testing.T) {
 	b := newBundle(t)
 	managed := b.config.Topology
 	managed.AckWait = shortAckWait
-	_, err := managed.Ensure(t.Context(), b.js)
+	err := managed.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
 	b.config.Topology.Manage = false // and AckWait is longer
 	entered, release := b.block()

@@ -116,7 +116,7 @@ func (h *Handler) publish(
 			return nil, err
 		case isStreamMissing(err):
 			// Intake, which also creates missing streams, may be waiting for this worker.
-			if _, failed := h.Topology.Ensure(ctx, h.JetStream); failed != nil {
+			if failed := h.Topology.Ensure(ctx, h.JetStream); failed != nil {
 				err = fmt.Errorf("%w; %w", err, failed)
 			}
 		}

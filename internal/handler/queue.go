@@ -58,15 +58,23 @@ func ReadQueue(ctx context.Context, js jetstream.JetStream) (q Queue, err error)
 	if q.Lag() == 0 {
 		return q, nil
 	}
-	// The first one above the acknowledgement floor; messages in between may have been removed.
+	q.Oldest, err = readOldest(ctx, js, info)
+	return q, err
+}
+
+// readOldest reads when the stream stored the oldest request that is pending or in flight: the first one above the
+// acknowledgement floor. It returns the zero time if that was acknowledged, or dropped, just now.
+func readOldest(
+	ctx context.Context, js jetstream.JetStream, consumer *jetstream.ConsumerInfo,
+) (stored time.Time, err error) {
+	// Messages in between may have been removed.
 	oldest, err := GetMessage(ctx, js, events.StreamRequests,
-		StoredMessage{Sequence: info.AckFloor.Stream + 1, NextFor: events.TypeRequested})
-	if errors.Is(err, jetstream.ErrMsgNotFound) { // it was acknowledged, or dropped, just now
-		return q, nil
+		StoredMessage{Sequence: consumer.AckFloor.Stream + 1, NextFor: events.TypeRequested})
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return time.Time{}, nil
 	}
 	if err != nil {
-		return q, err
+		return time.Time{}, err
 	}
-	q.Oldest = oldest.Time
-	return q, nil
+	return oldest.Time, nil
 }

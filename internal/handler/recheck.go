@@ -18,7 +18,7 @@ const (
 
 // prepareToPull ensures that streams and consumer are as the contract says, and that the server withholds nothing.
 func (h *Handler) prepareToPull(ctx context.Context) error {
-	found, _, err := h.Topology.ensure(ctx, h.JetStream, h.Topology.ifMissing())
+	found, err := h.Topology.ensure(ctx, h.JetStream, h.Topology.ifMissing())
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (h *Handler) prepareToPull(ctx context.Context) error {
 			return failed
 		}
 		if h.redelivery.cannotFix = failed; failed == nil {
-			if found, _, err = h.Topology.ensure(ctx, h.JetStream, nil); err != nil {
+			if found, err = h.Topology.ensure(ctx, h.JetStream, nil); err != nil {
 				return err
 			}
 			why, h.redelivery.since = nil, time.Now()
@@ -53,7 +53,7 @@ func (h *Handler) recheck(ctx context.Context, stop context.CancelCauseFunc) {
 			return
 		}
 		// Intake creates what is missing, after a delay: another replica may be recreating the consumer.
-		found, _, err := h.Topology.ensure(ctx, h.JetStream, cmp.Or(h.Topology.ifMissing(), errRemoved))
+		found, err := h.Topology.ensure(ctx, h.JetStream, cmp.Or(h.Topology.ifMissing(), errRemoved))
 		switch {
 		case ctx.Err() != nil:
 			return

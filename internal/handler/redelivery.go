@@ -41,7 +41,7 @@ type deliveryState struct {
 func (h *Handler) withheld(ctx context.Context, s *TopologyStatus) error {
 	r, info := &h.redelivery, s.Consumer.Info
 	// Without the oldest request there are other signs.
-	s.Consumer.readOldest(ctx, h.JetStream) //nolint:errcheck // see above
+	s.Consumer.addOldest(ctx, h.JetStream) //nolint:errcheck // see above
 	if info.NumAckPending == 0 {
 		r.harmless = s.latest().At
 	}

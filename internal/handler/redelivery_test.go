@@ -61,7 +61,7 @@ func (b *bundle) holdAhead() {
 func TestWithheldRequestsAreFoundByTheirSilence(t *testing.T) {
 	b := newBundle(t)
 	b.config.CheckInterval, b.config.Topology.AckWait = often, time.Second
-	_, err := b.config.Topology.Ensure(t.Context(), b.js)
+	err := b.config.Topology.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
 	b.holdAhead()
 	b.start()
@@ -81,7 +81,7 @@ func TestWithheldRequestsAreFoundByTheirSilence(t *testing.T) {
 func TestWithheldRequestsAreNamedIfUnmanaged(t *testing.T) {
 	b := newBundle(t)
 	b.config.CheckInterval, b.config.Topology.AckWait = often, time.Second
-	_, err := b.config.Topology.Ensure(t.Context(), b.js)
+	err := b.config.Topology.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
 	b.config.Topology.Manage = false
 	b.holdAhead()
@@ -149,12 +149,12 @@ func TestTimesOfTheFutureRecreateTheConsumer(t *testing.T) {
 // check must not find it again.
 func TestOldestRequestIsRecorded(t *testing.T) {
 	b := newBundle(t)
-	_, err := b.config.Topology.Ensure(t.Context(), b.js)
+	err := b.config.Topology.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
 	b.publishTenants(1)
 	_, err = fetch(t.Context(), b.js, events.StreamRequests, events.DurableConsumer, 1, testkit.Patience)
 	testkit.Must(t, err)
-	found, _, err := b.config.Topology.ensure(t.Context(), b.js, nil)
+	found, err := b.config.Topology.ensure(t.Context(), b.js, nil)
 	testkit.Must(t, err)
 	earlier := time.Now().Add(-time.Hour) // as if the server's clock had been corrected
 	for _, stream := range found.Streams {
@@ -175,7 +175,7 @@ func TestOldestRequestIsRecorded(t *testing.T) {
 func TestReplicasRecreateTheConsumer(t *testing.T) {
 	b := newBundle(t)
 	b.holdAhead()
-	found, _, err := b.config.Topology.ensure(t.Context(), b.js, nil)
+	found, err := b.config.Topology.ensure(t.Context(), b.js, nil)
 	testkit.Must(t, err)
 	var replicas sync.WaitGroup
 	for range 4 {

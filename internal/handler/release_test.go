@@ -15,7 +15,7 @@ func TestReleasedMessagesSurviveAStoppingServer(t *testing.T) {
 	b := newBundle(t)
 	const messages = 200
 	b.config.Topology.AckWait = 10 * testkit.Patience // longer than the test waits
-	_, err := b.config.Topology.Ensure(t.Context(), b.js)
+	err := b.config.Topology.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
 	testkit.Equal(t, "AckWait", b.consumer().Config.AckWait, b.config.Topology.AckWait)
 	b.publishTenants(messages)

@@ -147,7 +147,7 @@ func TestDeletedStreamStopsAcknowledging(t *testing.T) {
 					testkit.Equal(t, "acknowledgements pending", b.consumer().NumAckPending, 1)
 					again := b.config.Topology
 					again.Manage = true
-					_, err := again.Ensure(t.Context(), b.js)
+					err := again.Ensure(t.Context(), b.js)
 					testkit.Must(t, err)
 				}
 				b.awaitSettled()

@@ -55,11 +55,11 @@ func (t Topology) consumer() jetstream.ConsumerConfig {
 	}
 }
 
-// Ensure creates what is missing, checks what exists, and returns the consumer. Its error names every setting that
-// contradicts the contract, with the required value.
-func (t Topology) Ensure(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
-	_, consumer, err := t.ensure(ctx, js, t.ifMissing())
-	return consumer, err
+// Ensure creates what is missing and checks what exists. Its error names every setting that contradicts the contract,
+// with the required value.
+func (t Topology) Ensure(ctx context.Context, js jetstream.JetStream) error {
+	_, err := t.ensure(ctx, js, t.ifMissing())
+	return err
 }
 
 // ifMissing is the error for what is missing; nil: it is created.
@@ -70,10 +70,10 @@ func (t Topology) ifMissing() error {
 	return ErrMissing
 }
 
-// ensure also returns what it has read. It creates what is missing only if there is no error for it.
+// ensure is Ensure, and returns what it has read. It creates what is missing only if there is no error for it.
 func (t Topology) ensure(
 	ctx context.Context, js jetstream.JetStream, ifMissing error,
-) (s TopologyStatus, consumer jetstream.Consumer, err error) {
+) (s TopologyStatus, err error) {
 	var faults []error
 	for _, want := range t.streams() {
 		info, err := ensureStream(ctx, js, want, ifMissing)
@@ -83,15 +83,15 @@ func (t Topology) ensure(
 		s.Streams = append(s.Streams, StreamStatus{Name: want.Name, Info: info})
 	}
 	if len(faults) > 0 {
-		return s, nil, ExplainAPIPermission(js.Conn(), errors.Join(faults...))
+		return s, ExplainAPIPermission(js.Conn(), errors.Join(faults...))
 	}
-	consumer, err = t.ensureConsumer(ctx, js, ifMissing)
+	consumer, err := t.ensureConsumer(ctx, js, ifMissing)
 	if err != nil {
 		err = ExplainAPIPermission(js.Conn(), withRemedy(err, "nats consumer edit "+DurableName))
-		return s, nil, fmt.Errorf("consumer %s on %s: %w", events.DurableConsumer, events.StreamRequests, err)
+		return s, fmt.Errorf("consumer %s on %s: %w", events.DurableConsumer, events.StreamRequests, err)
 	}
 	s.Consumer.Info = consumer.CachedInfo()
-	return s, consumer, nil
+	return s, nil
 }
 
 // DurableName names the durable consumer in arguments of the nats CLI.

@@ -69,9 +69,9 @@ func (t Topology) Status(
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		s.Consumer.Err = ErrMissing
 	}
-	if s.Consumer.Info != nil && s.Consumer.Info.NumAckPending > 0 {
+	if s.Consumer.Info != nil {
 		//nolint:errcheck // without permission it stays unknown; ReadQueue reports that
-		request(ctx, func(ctx context.Context) error { return s.Consumer.readOldest(ctx, js) })
+		request(ctx, func(ctx context.Context) error { return s.Consumer.addOldest(ctx, js) })
 	}
 	return s
 }

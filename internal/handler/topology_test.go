@@ -49,7 +49,7 @@ func Contains(t *testing.T, what string, err error, parts ...string) {
 // The streams and the consumer have the settings of docs/delivery.md and docs/asyncapi.yaml.
 func TestEnsureFollowsTheContract(t *testing.T) {
 	js := bare(t)
-	_, err := managed.Ensure(t.Context(), js)
+	err := managed.Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	for name, want := range map[string]jetstream.StreamConfig{
 		"TENANT_REQUESTS": {
@@ -89,7 +89,7 @@ func TestEnsureFollowsTheContract(t *testing.T) {
 
 func TestEnsureAgainChangesNothing(t *testing.T) {
 	js := bare(t)
-	_, err := managed.Ensure(t.Context(), js)
+	err := managed.Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	created := func() (times []time.Time) {
 		for _, name := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
@@ -103,7 +103,7 @@ func TestEnsureAgainChangesNothing(t *testing.T) {
 	}
 	before := created()
 	for _, topology := range []Topology{managed, {Replicas: 1, AckWait: managed.AckWait}} {
-		_, err = topology.Ensure(t.Context(), js)
+		err = topology.Ensure(t.Context(), js)
 		testkit.Must(t, err)
 	}
 	for i, after := range created() {
@@ -116,7 +116,7 @@ func TestConcurrentEnsure(t *testing.T) {
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
-			if _, err := managed.Ensure(t.Context(), js); err != nil {
+			if err := managed.Ensure(t.Context(), js); err != nil {
 				t.Error(err)
 			}
 		})
@@ -131,7 +131,7 @@ func TestEnsureKeepsTheOperatorsSettings(t *testing.T) {
 	want.MaxBytes, want.Description, want.Metadata = 1<<30, "ours", map[string]string{"team": "tenants"}
 	_, err := js.CreateStream(t.Context(), want)
 	testkit.Must(t, err)
-	_, err = managed.Ensure(t.Context(), js)
+	err = managed.Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	got := config(t, js, want.Name)
 	testkit.Equal(t, "max bytes", got.MaxBytes, want.MaxBytes)
@@ -187,7 +187,7 @@ func TestEnsureRefusesContradictions(t *testing.T) {
 			}
 			for _, manage := range []bool{true, false} {
 				topology := Topology{Replicas: c.replicas, Manage: manage, AckWait: time.Minute}
-				_, err := topology.Ensure(t.Context(), js)
+				err := topology.Ensure(t.Context(), js)
 				Contains(t, name, err, append(c.want, managed.streams()[c.stream].Name)...)
 			}
 			if _, err := js.Consumer(t.Context(), events.StreamRequests, events.DurableConsumer); err == nil {
@@ -204,7 +204,7 @@ func TestEnsureNamesEveryContradictingStream(t *testing.T) {
 		_, err := js.CreateStream(t.Context(), s)
 		testkit.Must(t, err)
 	}
-	_, err := managed.Ensure(t.Context(), js)
+	err := managed.Ensure(t.Context(), js)
 	Contains(t, "Ensure", err, events.StreamRequests, events.StreamEvents, events.StreamDeadLetters)
 }
 
@@ -246,7 +246,7 @@ func TestEnsureRefusesAContradictingConsumer(t *testing.T) {
 			for _, manage := range []bool{true, false} {
 				topology := managed
 				topology.Manage = manage
-				_, err = topology.Ensure(t.Context(), js)
+				err = topology.Ensure(t.Context(), js)
 				Contains(t, name, err, append(c.want, events.DurableConsumer)...)
 			}
 		})
@@ -256,14 +256,14 @@ func TestEnsureRefusesAContradictingConsumer(t *testing.T) {
 func TestUnmanagedEnsureNamesTheFix(t *testing.T) {
 	js := bare(t)
 	checking := Topology{Replicas: 1, AckWait: time.Minute}
-	_, err := checking.Ensure(t.Context(), js)
+	err := checking.Ensure(t.Context(), js)
 	Contains(t, "no streams", err, events.StreamRequests, events.StreamEvents, events.StreamDeadLetters,
 		"NATS_MANAGE_STREAMS=true")
 	for _, s := range managed.streams() {
 		_, err := js.CreateStream(t.Context(), s)
 		testkit.Must(t, err)
 	}
-	_, err = checking.Ensure(t.Context(), js)
+	err = checking.Ensure(t.Context(), js)
 	Contains(t, "no consumer", err, events.DurableConsumer, "NATS_MANAGE_STREAMS=true")
 }
 
@@ -274,12 +274,12 @@ func TestManagedEnsureSetsAckWait(t *testing.T) {
 		testkit.Must(t, err)
 		return c.CachedInfo().Config.AckWait
 	}
-	_, err := managed.Ensure(t.Context(), js)
+	err := managed.Ensure(t.Context(), js)
 	testkit.Must(t, err)
-	_, err = Topology{Replicas: 1, AckWait: time.Minute}.Ensure(t.Context(), js)
+	err = Topology{Replicas: 1, AckWait: time.Minute}.Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	testkit.Equal(t, "unmanaged", ackWait(), managed.AckWait)
-	_, err = Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), js)
+	err = Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	testkit.Equal(t, "managed", ackWait(), time.Minute)
 }
@@ -287,7 +287,7 @@ func TestManagedEnsureSetsAckWait(t *testing.T) {
 // Numbers that would stop the service are corrected, or named.
 func TestEnsureCorrectsTheConsumersNumbers(t *testing.T) {
 	js := bare(t)
-	_, err := managed.Ensure(t.Context(), js)
+	err := managed.Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	want := managed.consumer()
 	got := want
@@ -296,15 +296,15 @@ func TestEnsureCorrectsTheConsumersNumbers(t *testing.T) {
 	testkit.Must(t, err)
 	unmanaged := managed
 	unmanaged.Manage = false
-	_, err = unmanaged.Ensure(t.Context(), js)
+	err = unmanaged.Ensure(t.Context(), js)
 	Contains(t, "unmanaged", err, "max_expires is 1s, must be unset", "inactive_threshold is 1h0m0s, must be 0s", "nats consumer edit")
-	consumer, err := managed.Ensure(t.Context(), js)
+	found, err := managed.ensure(t.Context(), js, nil)
 	testkit.Must(t, err)
-	c := consumer.CachedInfo().Config
+	c := found.Consumer.Info.Config
 	testkit.Equal(t, "max_expires", c.MaxRequestExpires, 0)
 	testkit.Equal(t, "inactive_threshold", c.InactiveThreshold, 0)
 	testkit.Equal(t, "max_ack_pending", c.MaxAckPending, -1)
-	_, err = unmanaged.Ensure(t.Context(), js)
+	err = unmanaged.Ensure(t.Context(), js)
 	testkit.Must(t, err)
 }
 

@@ -78,7 +78,7 @@ func (b *bundle) recreateRequests() {
 	b.t.Helper()
 	b.eventually("the stream of requests is empty", func() bool {
 		testkit.Must(b.t, b.js.DeleteStream(b.t.Context(), events.StreamRequests))
-		_, err := b.config.Topology.Ensure(b.t.Context(), b.js)
+		err := b.config.Topology.Ensure(b.t.Context(), b.js)
 		testkit.Must(b.t, err)
 		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 0
 	})

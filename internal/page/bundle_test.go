@@ -76,7 +76,7 @@ func newConnected(t *testing.T) *bundle {
 	t.Cleanup(nc.Close)
 	b.js, err = jetstream.New(nc)
 	testkit.Must(t, err)
-	_, err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
+	err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
 	b.Connect(b.js)
 	b.Watch(func() Database { return Database{} })

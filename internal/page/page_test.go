@@ -213,7 +213,7 @@ func TestRecentOutcomes(t *testing.T) {
 	testkit.Must(t, b.js.DeleteStream(t.Context(), events.StreamEvents))
 	html = b.shows("stream TENANT_EVENTS: ", "Last known values, read at", "tenant48")
 	testkit.Contains(t, "the page", html, "✓ Taking requests")
-	_, err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
+	err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
 	for i := range 60 {
 		b.publishSuccess(fmt.Sprintf("other%02d", i), nil)

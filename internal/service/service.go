@@ -222,7 +222,7 @@ func (s *service) awaitNATS(ctx context.Context, link *natsconn.Link, js jetstre
 		if err := natsconn.CheckInbox(ctx, link.Conn()); err != nil {
 			return err
 		}
-		_, err := s.Topology().Ensure(ctx, js)
+		err := s.Topology().Ensure(ctx, js)
 		return err
 	})
 	if err != nil {

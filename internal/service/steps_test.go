@@ -49,7 +49,7 @@ func TestAddedStepIsEverywhere(t *testing.T) {
 	testkit.Must(t, err)
 	c.NATSURL = natstest.Start(t)
 	js := natstest.JetStream(t, c.NATSURL)
-	_, err = c.Topology().Ensure(t.Context(), js)
+	err = c.Topology().Ensure(t.Context(), js)
 	testkit.Must(t, err)
 	var log testkit.Output
 	logger := slog.New(slog.NewTextHandler(&log, nil))
