@@ -328,10 +328,13 @@ func TestPooler(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Private(t)
 	own := strings.Replace(s.URL, s.Addr, pooler{}.listen(t, s.Addr), 1)
-	shared := s.SharedSessions(false)
+	shared := []string{
+		s.SharedSessions(postgrestest.LastReturned), s.SharedSessions(postgrestest.FirstReturned),
+		s.SharedSessions(postgrestest.OnlyOne),
+	}
 	for url, want := range map[string]string{
 		s.URL: "", own: "database_pooler warning",
-		shared: "database_pooler fault", s.SharedSessions(true): "database_pooler fault",
+		shared[0]: "database_pooler fault", shared[1]: "database_pooler fault", shared[2]: "database_pooler fault",
 	} {
 		checks := runDoctor(t, with("DATABASE_URL", url))
 		testkit.Equal(t, "findings", findings(checks, "database_pooler"), want)
@@ -345,9 +348,11 @@ func TestPooler(t *testing.T) {
 	testkit.Contains(t, "hint", checks["database"].Hint, "remove the parameter")
 
 	nats := with("NATS_URL", natstest.Start(t))
-	code, _, stderr := command(t, settings(nats, with("DATABASE_URL", shared)), "run")
-	testkit.Equal(t, "exit code", code, 1)
-	testkit.Contains(t, "the error", stderr, "shares sessions", "pool_mode = session")
+	for _, url := range shared {
+		code, _, stderr := command(t, settings(nats, with("DATABASE_URL", url)), "run")
+		testkit.Equal(t, "exit code", code, 1)
+		testkit.Contains(t, "the error", stderr, "shares sessions", "pool_mode = session")
+	}
 	r := serve(t, settings(nats, with("DATABASE_URL", own)))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 }

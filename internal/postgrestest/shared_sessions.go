@@ -11,16 +11,27 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
+// Lending is which session a pooler lends.
+type Lending int
+
+const (
+	LastReturned  Lending = iota // PgBouncer's default
+	FirstReturned                // PgBouncer: server_round_robin = 1
+	OnlyOne                      // there is one session; a second transaction waits for the end of the first
+)
+
 // SharedSessions starts a pooler that lends a session of the server for each transaction, as PgBouncer does with
-// pool_mode = transaction: the one that was returned first or, by default, the one that was returned last. It returns
-// the URL of the pooler, which ends with the test.
-func (s *Server) SharedSessions(roundRobin bool) (url string) {
+// pool_mode = transaction. It returns the URL of the pooler, which ends with the test.
+func (s *Server) SharedSessions(lending Lending) (url string) {
 	s.t.Helper()
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		s.t.Fatalf("postgrestest: %v", err)
 	}
-	p := &lender{server: s.Addr, roundRobin: roundRobin}
+	p := &lender{server: s.Addr, roundRobin: lending == FirstReturned}
+	if lending == OnlyOne {
+		p.only = make(chan struct{}, 1)
+	}
 	var served sync.WaitGroup
 	served.Go(func() {
 		for client, err := l.Accept(); err == nil; client, err = l.Accept() {
@@ -44,6 +55,7 @@ func (s *Server) SharedSessions(roundRobin bool) (url string) {
 type lender struct {
 	server     string
 	roundRobin bool
+	only       chan struct{} // holds a value while the only session is lent; nil: there are as many as needed
 	mu         sync.Mutex
 	idle       []net.Conn // the one to lend next is the last
 }
@@ -64,6 +76,7 @@ func (p *lender) serve(client net.Conn) error {
 	defer func() {
 		if session != nil {
 			_ = session.Close()
+			p.returned()
 		}
 	}()
 	for {
@@ -118,7 +131,22 @@ func receive(from io.Reader) ([]byte, error) {
 	return message, err
 }
 
-func (p *lender) borrow() (net.Conn, error) {
+// returned lets the next transaction have the only session.
+func (p *lender) returned() {
+	if p.only != nil {
+		<-p.only
+	}
+}
+
+func (p *lender) borrow() (session net.Conn, err error) {
+	if p.only != nil {
+		p.only <- struct{}{}
+	}
+	defer func() {
+		if err != nil {
+			p.returned()
+		}
+	}()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n := len(p.idle); n > 0 {
@@ -126,7 +154,7 @@ func (p *lender) borrow() (net.Conn, error) {
 		p.idle = p.idle[:n-1]
 		return session, nil
 	}
-	session, err := net.Dial("tcp", p.server) //nolint:noctx // on this machine
+	session, err = net.Dial("tcp", p.server) //nolint:noctx // on this machine
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +178,7 @@ func (p *lender) borrow() (net.Conn, error) {
 }
 
 func (p *lender) giveBack(session net.Conn) {
+	defer p.returned()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.roundRobin {

@@ -82,20 +82,25 @@ func readSession(ctx context.Context, conn *pgx.Conn, q queries) (pid uint32, ke
 	return pid, kept, err
 }
 
-// exchangeTimeout bounds exchangeSessions. A pooler with a single session for both connections does not answer.
+// exchangeTimeout bounds exchangeSessions.
 const exchangeTimeout = 5 * time.Second
 
 // exchangeSessions reports whether two connections change their server processes, or lose their settings. Both begin a
 // transaction, so that a pooler that shares sessions needs two, and end them in one order and then in the other.
 // Whether that pooler prefers the session that was released last or the one released first, one connection then gets
-// the other's.
-func exchangeSessions(ctx context.Context, conns [2]*pgx.Conn, q queries) (changed bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+// the other's. A pooler with a single session lets the second transaction wait for the end of the first.
+func exchangeSessions(parent context.Context, conns [2]*pgx.Conn, q queries) (changed bool, err error) {
+	ctx, cancel := context.WithTimeout(parent, exchangeTimeout)
 	defer cancel()
 	var first [2]uint32
 	for round := range 3 {
 		for i, conn := range conns {
-			if _, err := conn.Exec(ctx, "BEGIN"); err != nil {
+			_, err := conn.Exec(ctx, "BEGIN")
+			if err != nil && ctx.Err() != nil && i > 0 {
+				_, _, err = readSession(parent, conns[0], q) // fails if it is the server that does not answer
+				return true, err
+			}
+			if err != nil {
 				return false, err
 			}
 			pid, kept, err := readSession(ctx, conn, q)
