@@ -63,7 +63,7 @@ type Handler struct {
 	ackWait               atomic.Int64          // the consumer's, in nanoseconds; Topology may have another
 	pulling               atomic.Pointer[error] // why no request is pulled; nil while intake is up
 	intakeFaults          *repeatlog.Log
-	unserved              operation // delivering all requests: some may wait although others are pulled
+	unserved              operation     // delivering all requests: some may wait although others are pulled
 	doubt                 chan struct{} // receives if streams and consumer must be checked at once
 	redelivery            redelivery    // used by intake
 	outcomes, deadLetters operation

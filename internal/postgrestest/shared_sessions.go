@@ -14,6 +14,7 @@ import (
 // Lending is which session a pooler lends.
 type Lending int
 
+// What a pooler lends.
 const (
 	LastReturned  Lending = iota // PgBouncer's default
 	FirstReturned                // PgBouncer: server_round_robin = 1
