@@ -162,7 +162,8 @@ var parameterTable = []parameterRow{
 		"jit_expressions jit_inline_above_cost jit_optimize_above_cost jit_tuple_deforming join_collapse_limit lc_monetary " +
 		"lc_numeric lc_time local_preload_libraries lock_timeout log_parameter_max_length_on_error " +
 		"logical_decoding_work_mem maintenance_io_concurrency maintenance_work_mem max_parallel_maintenance_workers " +
-		"max_parallel_workers max_parallel_workers_per_gather min_parallel_index_scan_size min_parallel_table_scan_size " +
+		"max_parallel_workers max_parallel_workers_per_gather md5_password_warnings min_parallel_index_scan_size " +
+		"min_parallel_table_scan_size " +
 		"operator_precedence_warning optimize_bounded_sort parallel_leader_participation parallel_setup_cost " +
 		"parallel_tuple_cost password_encryption plan_cache_mode quote_all_identifiers random_page_cost " +
 		"recursive_worktable_factor restrict_nonsystem_relation_kind role scram_iterations search_path seed seq_page_cost " +

@@ -56,6 +56,7 @@ var untouched = []struct{ pattern, reason string }{
 	{"client_connection_check_interval", "how soon the server notices a lost client"},
 	{"wal_sender_timeout", "of replication"},
 	{"logical_*", "of replication"},
+	{"output_plugin_libraries", "of replication"},
 	{"stats_fetch_consistency", "not of the activity of sessions, which is what is read"},
 	// Those that only a superuser can set, for a role or a database.
 	{"session_replication_role", "the service has no triggers"},
@@ -64,6 +65,7 @@ var untouched = []struct{ pattern, reason string }{
 	{"compute_query_id", "statistics"},
 	{"update_process_title", "statistics"},
 	{"allow_*", "every object is created by its qualified name"},
+	{"composite_type_mismatch", "no composite values are read"},
 	{"lo_compat_privileges", "no large objects"},
 	{"temp_file_limit", "no query sorts much"},
 	{"backtrace_functions", "what the server logs"},
