@@ -8,22 +8,22 @@ import (
 )
 
 // claimDir creates the server's directory, tries its file system and locks it. It refuses a directory that is in use,
-// or in which the server cannot store streams. A directory that is only full or read-only is claimed if it exists: the
-// server's health reports that.
-func (e *Server) claimDir(files filesystem.System) error {
+// or in which the server cannot store streams. A directory that is only full or read-only is claimed if it exists:
+// unusable has the reason.
+func (e *Server) claimDir(files filesystem.System) (unusable, err error) {
 	dir := e.options.StoreDir
-	_, _, unusable := files.Prepare(dir, filesystem.ForStreams)
+	_, _, unusable = files.Prepare(dir, filesystem.ForStreams)
 	if unusable != nil && !pipeline.IsOutage(unusable) {
-		return fmt.Errorf("NATS_EMBEDDED_DIR: %w", unusable)
+		return nil, fmt.Errorf("NATS_EMBEDDED_DIR: %w", unusable)
 	}
 	locked, err := e.lock.TryLock()
 	switch {
 	case err != nil && unusable != nil:
-		return fmt.Errorf("NATS_EMBEDDED_DIR: %w", unusable)
+		return nil, fmt.Errorf("NATS_EMBEDDED_DIR: %w", unusable)
 	case err != nil:
-		return fmt.Errorf("NATS_EMBEDDED_DIR: lock %s: %w", e.lock.Path(), err)
+		return nil, fmt.Errorf("NATS_EMBEDDED_DIR: lock %s: %w", e.lock.Path(), err)
 	case !locked:
-		return fmt.Errorf("NATS_EMBEDDED_DIR: %s is in use by another process", dir)
+		return nil, fmt.Errorf("NATS_EMBEDDED_DIR: %s is in use by another process", dir)
 	}
-	return nil
+	return unusable, nil
 }

@@ -47,7 +47,7 @@ func TestUnfitDirectory(t *testing.T) {
 			dir = filepath.Join(dir, "nats")
 		}
 		e := &Server{options: server.Options{StoreDir: dir}, lock: flock.New(filepath.Join(dir, ".lock"))}
-		switch err := e.claimDir(s); {
+		switch _, err := e.claimDir(s); {
 		case err != nil && c.want != "":
 			testkit.Contains(t, name, err.Error(), "NATS_EMBEDDED_DIR: ", c.want)
 		case err != nil || c.want != "":
@@ -55,6 +55,20 @@ func TestUnfitDirectory(t *testing.T) {
 		}
 		testkit.Must(t, e.lock.Unlock())
 	}
+}
+
+// Where the disk is full the server does not start, and says so; it starts by itself once there is room.
+func TestStartOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	full, log := filesystem.OS, &testkit.Output{}
+	full.Fsync = func(*os.File) error { return syscall.ENOSPC }
+	e, err := start(t.Context(), "", t.TempDir(), slog.New(slog.NewJSONHandler(log, nil)), full)
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, e.Stop()) })
+	why := testkit.Logged(t, log, "embedded NATS server cannot store messages; free or add disk space", "error")
+	testkit.Contains(t, "the reason", why, "no space left on device")
+	testkit.Logged(t, log, "embedded NATS server is available again", "level") // the real disk has room
+	testkit.Must(t, e.Err())
 }
 
 // A directory that is in use is named, without an error of the operating system.

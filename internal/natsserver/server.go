@@ -63,8 +63,13 @@ type Server struct {
 }
 
 // Start starts a server with JetStream in dir; every write is synced. Other programs connect at addr; if addr is empty,
-// none can. Where the server cannot start because dir is full, Start returns, and the server starts once there is room.
+// none can. If nothing can be written to dir, because it is full for example, Start returns all the same: Err has the
+// reason, and the server starts once there is room.
 func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, error) {
+	return start(ctx, addr, dir, log, filesystem.OS)
+}
+
+func start(ctx context.Context, addr, dir string, log *slog.Logger, files filesystem.System) (*Server, error) {
 	e := &Server{
 		options: server.Options{
 			ServerName: buildinfo.Name, JetStream: true, StoreDir: dir, SyncAlways: true,
@@ -78,14 +83,18 @@ func Start(ctx context.Context, addr, dir string, log *slog.Logger) (*Server, er
 			return nil, err
 		}
 	}
-	if err := e.claimDir(filesystem.OS); err != nil {
+	unusable, err := e.claimDir(files)
+	if err != nil {
 		return nil, err
 	}
-	if err := e.newServer(); err != nil {
-		if checkWritable(dir) == nil {
-			return nil, errors.Join(err, e.lock.Unlock())
+	if unusable == nil {
+		unusable = e.newServer()
+		if unusable != nil && checkWritable(dir) == nil {
+			return nil, errors.Join(unusable, e.lock.Unlock())
 		}
-		e.setUnhealthy(err)
+	}
+	if unusable != nil {
+		e.setUnhealthy(unusable)
 	}
 	alive, end := context.WithCancel(context.WithoutCancel(ctx))
 	e.stopWatching = end
