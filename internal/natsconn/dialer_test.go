@@ -135,6 +135,23 @@ func TestFirstConnectionEndsWithItsContext(t *testing.T) {
 // The addresses of a name are tried side by side too.
 func TestAddressesOfANameAreTriedSideBySide(t *testing.T) {
 	t.Parallel()
+	ours, theirs := net.Pipe()
+	defer theirs.Close() //nolint:errcheck // ends with the test
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // one after the other, the last one is never tried
+	defer cancel()
+	conn, err := race(ctx, 3, func(ctx context.Context, i int) (net.Conn, error) {
+		if i == 2 {
+			return ours, nil
+		}
+		<-ctx.Done() // does not answer
+		return nil, ctx.Err()
+	})
+	testkit.Must(t, err)
+	testkit.Must(t, conn.Close())
+}
+
+func TestOneAddressOfANameAnswers(t *testing.T) {
+	t.Parallel()
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(natstest.Start(t), "nats://"))
 	testkit.Must(t, err)
 	c := connector{speaksFirst: true, lookUp: func(context.Context, string) ([]string, error) {
