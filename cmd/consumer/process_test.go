@@ -75,8 +75,13 @@ func (p *process) wait(t *testing.T) int {
 	}
 }
 
+// signal sends a signal. Before it writes its first line, on a busy machine after seconds, the program does not handle
+// any: SIGTERM would end it like SIGKILL.
 func (p *process) signal(t *testing.T, s os.Signal) {
 	t.Helper()
+	if s == syscall.SIGTERM {
+		testkit.Eventually(t, "the program has started", func() bool { return p.stdout.String()+p.stderr.String() != "" })
+	}
 	testkit.Must(t, p.Process.Signal(s))
 }
 
