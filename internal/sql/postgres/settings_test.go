@@ -107,7 +107,7 @@ var hostileValues = map[string]string{
 	"search_path": "public", "client_encoding": "LATIN1", "application_name": "hostile", "DateStyle": "German, DMY",
 	"TimeZone": "Asia/Kathmandu", "timezone_abbreviations": "India", "default_text_search_config": "pg_catalog.german",
 	"lc_monetary": "POSIX", "lc_numeric": "POSIX", "lc_time": "POSIX", "createrole_self_grant": "set, inherit",
-	"statement_timeout": "50ms", "idle_session_timeout": "10s", "transaction_timeout": "10s",
+	"statement_timeout": "10s", "idle_session_timeout": "10s", "transaction_timeout": "10s",
 	"restrict_nonsystem_relation_kind": "view, foreign-table",
 }
 
