@@ -96,26 +96,29 @@ func (p *lender) serve(client net.Conn) error {
 		if message[0] != 'Q' && message[0] != 'S' { // the server answers a query, and a batch at its end
 			continue
 		}
-		free, err := answer(client, session)
+		ready, err := answer(client, session)
 		if err != nil {
 			return err
 		}
-		if free {
+		if ready[5] == 'I' { // in no transaction; returned before the client's next one can follow
 			p.giveBack(session)
 			session = nil
+		}
+		if _, err := client.Write(ready); err != nil {
+			return err
 		}
 	}
 }
 
-// answer forwards messages of the session until it is ready, and reports whether it is in no transaction.
-func answer(client, session net.Conn) (free bool, err error) {
+// answer forwards messages of the session until it is ready, and returns that message.
+func answer(client, session net.Conn) (ready []byte, err error) {
 	for {
 		message, err := receive(session)
-		if err == nil {
-			_, err = client.Write(message)
-		}
 		if err != nil || message[0] == 'Z' {
-			return err == nil && message[5] == 'I', err
+			return message, err
+		}
+		if _, err := client.Write(message); err != nil {
+			return nil, err
 		}
 	}
 }
