@@ -7,9 +7,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
 )
 
 const (
@@ -35,6 +37,47 @@ func (l DeadLetter) isUndecodable(body []byte) bool {
 		return l.Key == events.RequestKey(l.Stream, strconv.FormatUint(l.OriginalSequence, 10))
 	}
 	return l.Key == events.UndecodableKey(l.Stream, l.OriginalSequence, l.Stored, body)
+}
+
+// isEarlier reports whether the stored message is the dead letter of the same failure, as an earlier version has
+// published it.
+func isEarlier(stored *jetstream.RawStreamMsg, letter *nats.Msg) bool {
+	if stored.Subject != letter.Subject || stored.Header.Get(storedHeader) != "" {
+		return false
+	}
+	for _, name := range []string{"Stream", "Sequence", "Replay", "Time"} {
+		if !same(stored, letter, deadLetterPrefix+name) {
+			return false
+		}
+	}
+	return true
+}
+
+// decidedEarlier reports whether an earlier version has published the dead letter of this undecodable message, under the
+// key that it made. Earlier versions did not record such messages in the ledger.
+func (h *Handler) decidedEarlier(ctx context.Context, d delivery) (bool, error) {
+	sequence := strconv.FormatUint(d.sequence, 10)
+	letter := &nats.Msg{Subject: events.DeadLetterSubject(events.RequestKey(d.stream, sequence)), Header: nats.Header{
+		deadLetterPrefix + "Stream": {d.stream}, deadLetterPrefix + "Sequence": {sequence},
+		deadLetterPrefix + "Replay": {strconv.Itoa(d.replay)}, deadLetterPrefix + "Time": {storedText(d.stored)},
+	}}
+	stored, err := h.storedDeadLetter(ctx, StoredMessage{LastFor: letter.Subject})
+	return err == nil && isEarlier(stored, letter), err
+}
+
+// isEarlierOutcome reports whether the stored message is the outcome of an undecodable message that an earlier version has
+// decided. The ledger has this version's outcome under the same id, and its text may differ.
+func isEarlierOutcome(stored *jetstream.RawStreamMsg, key string, o pipeline.Outcome) bool {
+	recorded, err := events.Decode(outcomeHeader(o), o.Body)
+	if err != nil {
+		return false
+	}
+	failure, err := events.FailedFrom(recorded)
+	if err != nil || failure.DeadLetter.Subject == events.DeadLetterSubject(key) {
+		return false
+	}
+	published, err := events.Decode(stored.Header, stored.Data)
+	return err == nil && published.ID() == o.ID
 }
 
 // checkOriginal returns an error if the original's sequence now holds another message. A stream that was deleted or

@@ -222,7 +222,7 @@ func (h *Handler) publishForm(
 		current, err := h.recorded(ctx, key, r)
 		switch {
 		case err != nil:
-		case current.DeadLetterConfirmed && !force, same(last, letter, nonceHeader),
+		case current.DeadLetterConfirmed && !force, same(last, letter, nonceHeader), isEarlier(last, letter),
 			force && same(last, letter, replayHeader):
 			err = errConfirmed
 		}

@@ -112,8 +112,13 @@ func (h *Handler) decide(
 ) (key string, _ pipeline.Decision) {
 	trips := 0
 	run := func() (string, pipeline.Decision) {
+		earlier, err := h.decidedEarlier(work, d)
+		if err != nil {
+			return "", pipeline.Decision{Verdict: pipeline.Retry, Err: fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, err)}
+		}
 		return h.Provisioner.Undecodable(work, pipeline.Message{
 			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored, Body: d.msg.Data, Trips: trips,
+			Earlier: earlier,
 		}, d.name, malformed)
 	}
 	abandon := func(r pipeline.Decision) pipeline.Decision { return r }

@@ -260,6 +260,52 @@ func TestDeadLettersOfEarlierVersions(t *testing.T) {
 	}
 }
 
+// An earlier version was killed after it had published a dead letter, and perhaps the outcome: both stay the only ones of
+// the message. A dead letter of another message on that subject has no effect.
+func TestUndecodableMessageOfAnEarlierVersion(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		published bool // the outcome too
+		another   bool
+	}{"dead letter": {}, "dead letter and outcome": {published: true}, "of another message": {another: true}} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			sequence := b.publish(garbage("please", ""))
+			key, stored := events.RequestKey(events.StreamRequests, "1"), b.requested(sequence).Time
+			if c.another {
+				stored = stored.Add(-time.Hour)
+			}
+			b.plantOld(key, sequence, "please", "Time", storedText(stored))
+			id := events.OutcomeID(events.StreamRequests, "1", 0, events.TypeProvisioningFailed)
+			if c.published {
+				e, err := events.NewProvisioningFailed(events.Outcome{ID: id, Source: events.DefaultSource, Time: stored}, events.ProvisioningFailed{
+					Step:  events.Step{Name: "validate_request"},
+					Cause: events.Cause{Code: events.CauseUndecodableEvent, Message: "x"}, Attempts: 1,
+					DeadLetter: events.DeadLetter{Stream: events.StreamDeadLetters, Subject: events.DeadLetterSubject(key)},
+				})
+				testkit.Must(t, err)
+				header, body, err := events.Encode(e)
+				testkit.Must(t, err)
+				msg := &nats.Msg{Subject: e.Type(), Header: header, Data: body}
+				_, err = b.js.PublishMsg(t.Context(), msg, jetstream.WithMsgID(id))
+				testkit.Must(t, err)
+			}
+			b.start()
+			b.awaitSettled()
+			if c.another {
+				b.counts(1, 2)
+				return
+			}
+			b.counts(1, 1)
+			testkit.Equal(t, "outcome", b.outcome().ID(), id)
+			testkit.Equal(t, "dead letter", b.keysOf(), events.DeadLetterSubject(key))
+			number, err := b.letters().Check(t.Context(), b.found())
+			testkit.Must(t, err)
+			testkit.Equal(t, "number of a replay", number, 1)
+		})
+	}
+}
+
 // The key of an undecodable message is compared with what the dead letter holds.
 func TestReplayRejectsAChangedUndecodableMessage(t *testing.T) {
 	b := newBundle(t)

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -70,6 +71,9 @@ type Message struct {
 	Time     time.Time // when it was stored
 	Body     []byte
 	Trips    int // how often an outage has already interrupted it
+	// Earlier: an earlier version has published the message's dead letter, and perhaps its outcome. It made keys and ids
+	// of stream and sequence.
+	Earlier bool
 }
 
 // Undecodable records the failure of a message that could not be decoded. It returns the message's key in the ledger
@@ -78,14 +82,17 @@ type Message struct {
 func (p *Provisioner) Undecodable(ctx context.Context, m Message, delivery string, why error) (key string, _ Decision) {
 	m.Replay = FirstReplay(m.Replay)
 	key = events.UndecodableKey(m.Stream, m.Sequence, m.Time, m.Body)
-	envelope := events.Outcome{
-		ID:     events.UndecodableOutcomeID(key, m.Replay),
-		Source: p.Source, Time: m.Time,
+	id, letter := events.UndecodableOutcomeID(key, m.Replay), key
+	if m.Earlier {
+		sequence := strconv.FormatUint(m.Sequence, 10)
+		id = events.OutcomeID(m.Stream, sequence, m.Replay, events.TypeProvisioningFailed)
+		letter = events.RequestKey(m.Stream, sequence)
 	}
+	envelope := events.Outcome{ID: id, Source: p.Source, Time: m.Time}
 	cause := events.Cause{Code: events.CauseUndecodableEvent, Message: why.Error()}
 	outcome, err := encode(events.NewProvisioningFailed(envelope, events.ProvisioningFailed{
 		Step: events.Step{Name: validateRequestName}, Cause: cause,
-		Attempts: 1, Replay: m.Replay, DeadLetter: deadLetter(key),
+		Attempts: 1, Replay: m.Replay, DeadLetter: deadLetter(letter),
 	}))
 	if err == nil {
 		outcome, err = p.Database.Reject(ctx, Rejection{
