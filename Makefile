@@ -16,11 +16,14 @@ RUN      ?=
 TIMEOUT  ?= 45m
 # How often make stress runs the tests.
 N        ?= 5
+# The version that make upgrade-test starts with: the last release before this commit, or else the last commit without
+# releases. It needs the history: a shallow clone lacks it.
+FROM     ?= $(shell git describe --tags --abbrev=0 HEAD^ 2>/dev/null || echo 2e356a3ca5da4b5712cb499a83d7301cdd321062)
 # SQLite is C translated to Go: the race detector's check of every pointer costs a fifth of all time there.
 UNCHECKED := -gcflags=modernc.org/...=-d=checkptr=0
 VULN     := go tool -modfile=.ci/tools.mod govulncheck
 
-.PHONY: help build demo test stress test-external soak bench fuzz lint vuln fmt tidy-check docs asyncapi image release release-check up down
+.PHONY: help build demo test stress test-external soak upgrade-test bench fuzz lint vuln fmt tidy-check docs asyncapi image release release-check up down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -43,6 +46,9 @@ test-external: ## run the tests with other programs: Chromium, Prometheus, syste
 
 soak: ## run the long tests, up to an hour
 	CGO_ENABLED=1 go test -race $(UNCHECKED) -tags soak -run Soak -v -timeout 60m ./cmd/consumer ./internal/handler
+
+upgrade-test: ## upgrade from the version FROM under load, kill it at every point, and go back: about 10 minutes
+	CGO_ENABLED=1 FROM=$(FROM) go test -race $(UNCHECKED) -tags upgrade -run Upgrade -v -timeout 60m ./cmd/consumer
 
 bench: ## measure ratios against the bare work, side by side: about 20 minutes, 10 GB of disk; writes docs/benchmarks
 	go test -tags bench -count=1 -timeout 120m -run '^TestBench$$' -v ./internal/bench -args -out "$(CURDIR)/docs/benchmarks"

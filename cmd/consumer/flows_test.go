@@ -28,6 +28,12 @@ type load struct {
 // is stored.
 func startLoad(t *testing.T, js jetstream.JetStream, requests int, every time.Duration) *load {
 	t.Helper()
+	return startLoadFrom(t, js, 0, requests, every)
+}
+
+// startLoadFrom is startLoad with requests numbered from first.
+func startLoadFrom(t *testing.T, js jetstream.JetStream, first, requests int, every time.Duration) *load {
+	t.Helper()
 	f := &load{requests: requests, began: time.Now(), finished: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() {
@@ -57,7 +63,7 @@ func startLoad(t *testing.T, js jetstream.JetStream, requests int, every time.Du
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
 		for i := range requests {
-			if !publishOne(fmt.Sprintf("order_%d", i)) {
+			if !publishOne(fmt.Sprintf("order_%d", first+i)) {
 				return
 			}
 			select {

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -49,61 +48,6 @@ func TestMain(m *testing.M) {
 		code = max(code, 1)
 	}
 	os.Exit(code)
-}
-
-// programs holds the real program by build tags, each built at its first use. It is global because TestMain removes it.
-var programs builds
-
-type builds struct {
-	mu    sync.Mutex
-	dir   string
-	built map[string]func() (string, error) // by tags
-}
-
-// path returns the path of the program, built with the tags.
-func (b *builds) path(tags string) (string, error) {
-	b.mu.Lock()
-	build := b.built[tags]
-	if build == nil {
-		if b.dir == "" {
-			dir, err := os.MkdirTemp("", "consumer-test-") // outlives the test
-			if err != nil {
-				b.mu.Unlock()
-				return "", err
-			}
-			b.dir, b.built = dir, map[string]func() (string, error){}
-		}
-		path := filepath.Join(b.dir, "consumer-"+tags)
-		build = sync.OnceValues(func() (string, error) {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", tags, "-o", path, ".")
-			cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0") // as make build does, so that the build is cached
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				err = fmt.Errorf("go build: %w\n%s", err, out)
-			}
-			return path, err
-		})
-		b.built[tags] = build
-	}
-	b.mu.Unlock()
-	return build()
-}
-
-func (b *builds) remove() error {
-	if b.dir == "" {
-		return nil
-	}
-	return os.RemoveAll(b.dir)
-}
-
-// realProgram returns the path of the real program.
-func realProgram(t *testing.T) string {
-	t.Helper()
-	path, err := programs.path("")
-	testkit.Must(t, err)
-	return path
 }
 
 // command runs one command to its end.
@@ -204,6 +148,7 @@ type testDatabase struct {
 	rows func(tenant, query string) []string
 	// createBoundary creates an unregistered boundary of the tenant's name and runs statements in it, {b} as above.
 	createBoundary func(tenant string, statements ...string)
+	upgraded       bool // it may have tenants of an earlier version, in which verify accepts differences as warnings
 }
 
 func (d testDatabase) sqlite() bool { return strings.HasPrefix(d.env["DATABASE_URL"], "sqlite:") }

@@ -39,7 +39,12 @@ func launch(t *testing.T, env map[string]string, args ...string) *process {
 // launchBuilt is launch of the program as it is built with the tags.
 func launchBuilt(t *testing.T, tags string, env map[string]string, args ...string) *process {
 	t.Helper()
-	path, err := programs.path(tags)
+	return launchVariant(t, variant{tags: tags}, env, args...)
+}
+
+func launchVariant(t *testing.T, v variant, env map[string]string, args ...string) *process {
+	t.Helper()
+	path, err := programs.path(v)
 	testkit.Must(t, err)
 	p := &process{Cmd: exec.Command(path, args...), done: make(chan error, 1)} // killed below
 	p.Env = []string{"HOME=" + t.TempDir()}
