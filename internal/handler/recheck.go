@@ -45,6 +45,8 @@ func (h *Handler) recheck(ctx context.Context, stop context.CancelCauseFunc) {
 	ticker := time.NewTicker(h.CheckInterval)
 	defer ticker.Stop()
 	last := time.Now()
+	topology := h.Topology
+	topology.onlyContradictions = true
 	for {
 		select {
 		case <-ticker.C:
@@ -53,7 +55,7 @@ func (h *Handler) recheck(ctx context.Context, stop context.CancelCauseFunc) {
 			return
 		}
 		// Intake creates what is missing, after a delay: another replica may be recreating the consumer.
-		found, err := h.Topology.ensure(ctx, h.JetStream, cmp.Or(h.Topology.ifMissing(), errRemoved))
+		found, err := topology.ensure(ctx, h.JetStream, cmp.Or(topology.ifMissing(), errRemoved))
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -97,22 +97,41 @@ func TestHeadersOnlyDecidesNothing(t *testing.T) {
 	b.eventually("the handler is ready", func() bool { return h.Err() == nil })
 }
 
-// Numbers of the consumer are corrected at run time, and requests are served in the meantime.
+// Numbers of the consumer that contradict the contract are corrected at run time, and requests are served in the
+// meantime.
 func TestNumbersAreCorrectedAtRunTime(t *testing.T) {
 	b := newBundle(t)
 	b.config.CheckInterval = often
 	h := b.start()
-	b.editConsumer(func(c *jetstream.ConsumerConfig) {
-		c.AckWait, c.MaxAckPending, c.MaxRequestExpires, c.InactiveThreshold = time.Hour, 1, time.Second, time.Hour
-	})
+	b.editConsumer(func(c *jetstream.ConsumerConfig) { c.MaxRequestExpires, c.InactiveThreshold = time.Second, time.Hour })
 	b.publishTenants(3)
 	b.awaitSettled()
 	b.counts(3, 0)
 	b.eventually("the settings are corrected", func() bool {
 		c := b.consumer().Config
-		return c.AckWait == b.config.Topology.AckWait && c.MaxAckPending == -1 && c.MaxRequestExpires == 0 && c.InactiveThreshold == 0
+		return c.MaxRequestExpires == 0 && c.InactiveThreshold == 0
 	})
 	b.eventually("the handler is ready", func() bool { return h.Err() == nil })
+}
+
+// The other numbers are set at each start, and not at run time: replicas with different values would correct each other
+// for ever.
+func TestReplicasDoNotCorrectEachOther(t *testing.T) {
+	b := newBundle(t)
+	b.config.CheckInterval = often
+	b.start()
+	later := b.start(func(c *Config) { c.Topology.AckWait = time.Hour })
+	testkit.Equal(t, "ack_wait of the replica that started last", b.consumer().Config.AckWait, time.Hour)
+	b.editConsumer(func(c *jetstream.ConsumerConfig) { c.MaxAckPending, c.InactiveThreshold = 5000, time.Hour })
+	b.eventually("a contradiction is corrected", func() bool { return b.consumer().Config.InactiveThreshold == 0 })
+	c := b.consumer().Config
+	testkit.Equal(t, "ack_wait", c.AckWait, time.Hour)
+	testkit.Equal(t, "max_ack_pending", c.MaxAckPending, 5000)
+	later.stop(t)
+	b.start()
+	c = b.consumer().Config
+	testkit.Equal(t, "ack_wait after a start", c.AckWait, b.config.Topology.AckWait)
+	testkit.Equal(t, "max_ack_pending after a start", c.MaxAckPending, -1)
 }
 
 // With NATS_MANAGE_STREAMS=false nothing is corrected: what contradicts is named.

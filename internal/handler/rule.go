@@ -30,14 +30,8 @@ func (r rules[C]) check(got, want C) error {
 	is, should := reflect.ValueOf(got), reflect.ValueOf(want)
 	for i := range is.NumField() {
 		name := settingName(is.Type().Field(i))
-		this, required := r[name], ""
-		switch {
-		case this.equal && !sameSetting(is.Field(i), should.Field(i)):
-			required = settingText(should.Field(i))
-		case this.must != nil:
-			required = this.must(got, want)
-		}
-		if required != "" {
+		this := r[name]
+		if required := this.required(got, want, is.Field(i), should.Field(i)); required != "" {
 			found = append(found,
 				fmt.Sprintf("%s is %s, must be %s: %s", name, settingText(is.Field(i)), required, this.because))
 		}
@@ -48,16 +42,30 @@ func (r rules[C]) check(got, want C) error {
 	return found
 }
 
-// corrected returns got with the contract's values of all settings that may be changed without a loss, and what it has
-// changed.
-func (r rules[C]) corrected(got, want C) (fixed C, changes []string) {
+// required returns the value that the setting must have if it contradicts the contract, else "". is and should are its
+// values in got and want.
+func (r rule[C]) required(got, want C, is, should reflect.Value) string {
+	switch {
+	case r.equal && !sameSetting(is, should):
+		return settingText(should)
+	case r.must != nil:
+		return r.must(got, want)
+	}
+	return ""
+}
+
+// corrected returns got with the contract's values of the settings that may be changed without a loss, and what it has
+// changed: of all, or only of those that contradict the contract.
+func (r rules[C]) corrected(got, want C, all bool) (fixed C, changes []string) {
 	fixed = got
-	for _, this := range r {
-		if this.correct != nil {
+	is, should := reflect.ValueOf(got), reflect.ValueOf(want)
+	for i := range is.NumField() {
+		this := r[settingName(is.Type().Field(i))]
+		if this.correct != nil && (all || this.required(got, want, is.Field(i), should.Field(i)) != "") {
 			this.correct(&fixed, want)
 		}
 	}
-	is, should := reflect.ValueOf(got), reflect.ValueOf(fixed)
+	should = reflect.ValueOf(fixed)
 	for i := range is.NumField() {
 		if !sameSetting(is.Field(i), should.Field(i)) {
 			changes = append(changes, fmt.Sprintf("%s from %s to %s",

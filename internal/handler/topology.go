@@ -20,6 +20,10 @@ type Topology struct {
 	Manage   bool          // create what is missing and correct the consumer's numbers; false: only check
 	AckWait  time.Duration // of the consumer
 	Log      *slog.Logger  // of what is corrected; nil: no log
+
+	// onlyContradictions: of the consumer's numbers only those that contradict the contract are corrected. Replicas with
+	// different values of the others, as in a rolling update, would change them back and forth at each check.
+	onlyContradictions bool
 }
 
 // streams returns the streams as they are created. [streamRules] has which settings must stay so.
@@ -173,7 +177,7 @@ func (t Topology) corrected(got jetstream.ConsumerConfig) (fixed jetstream.Consu
 	}
 	want := t.consumer()
 	want.Replicas = t.Replicas
-	return consumerRules.corrected(got, want)
+	return consumerRules.corrected(got, want, !t.onlyContradictions)
 }
 
 // Corrections lists the settings of the durable consumer that the service changes to those of the contract.
