@@ -76,7 +76,7 @@ func (l *DeadLetters) All(ctx context.Context, f Filter) iter.Seq2[DeadLetter, e
 // dead letter. A subject matches exactly. If none matches, the error wraps [ErrNoDeadLetter].
 func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error) {
 	key, isSubject := strings.CutPrefix(name, events.SubjectDeadLetterPrefix)
-	if !canBeKey(key) {
+	if !isLiteral(key) {
 		return DeadLetter{}, fmt.Errorf("%s %w: give a key as consumer dead-letters list shows it",
 			events.Quote(name), ErrNoDeadLetter)
 	}
@@ -112,10 +112,10 @@ func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error)
 	return DeadLetter{}, fmt.Errorf("%s %w; see consumer dead-letters list", events.Quote(name), ErrNoDeadLetter)
 }
 
-// canBeKey rejects wildcards, which would match every dead letter.
-func canBeKey(key string) bool {
-	return key != "" && !strings.ContainsAny(key, "*>") && !strings.Contains("."+key+".", "..") &&
-		!strings.ContainsFunc(key, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+// isLiteral rejects texts that are not a subject, or one with wildcards, which match others too.
+func isLiteral(subject string) bool {
+	return subject != "" && !strings.ContainsAny(subject, "*>") && !strings.Contains("."+subject+".", "..") &&
+		!strings.ContainsFunc(subject, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
 // Remove removes this dead letter by its sequence, so that a newer one of the same request stays. gone reports that it

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,9 +68,9 @@ func ReadQueue(ctx context.Context, js jetstream.JetStream) (q Queue, err error)
 func readOldest(
 	ctx context.Context, js jetstream.JetStream, consumer *jetstream.ConsumerInfo,
 ) (stored time.Time, err error) {
-	// Messages in between may have been removed.
+	// Messages in between may have been removed, or be another consumer's.
 	oldest, err := GetMessage(ctx, js, events.StreamRequests,
-		StoredMessage{Sequence: consumer.AckFloor.Stream + 1, NextFor: events.TypeRequested})
+		StoredMessage{Sequence: consumer.AckFloor.Stream + 1, NextFor: cmp.Or(consumer.Config.FilterSubject, ">")})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return time.Time{}, nil
 	}

@@ -134,7 +134,7 @@ func (l *DeadLetters) prepare(ctx context.Context, letter DeadLetter) (*nats.Msg
 	switch {
 	case letter.Subject == "":
 		return nil, Replayed{}, unreplayable("it has no header %sSubject; another program published it", deadLetterPrefix)
-	case letter.Subject != events.TypeRequested:
+	case letter.Subject != events.TypeRequested && (!isBelowRequested(letter.Subject) || !isLiteral(letter.Subject)):
 		return nil, Replayed{}, unreplayable("its header %sSubject is %s, and requests are on %s",
 			deadLetterPrefix, events.Quote(letter.Subject), events.TypeRequested)
 	case err != nil:

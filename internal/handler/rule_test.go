@@ -54,6 +54,9 @@ func TestEveryContradictionOfAStreamIsNamed(t *testing.T) {
 		change func(*streamConfig)
 		of     []string
 	}{
+		"subjects": {
+			func(c *streamConfig) { c.Subjects = append(c.Subjects, "tenant.requestedx") }, []string{requests, outcomes, letters},
+		},
 		"num_replicas":     {func(c *streamConfig) { c.Replicas = 0 }, []string{requests, outcomes, letters}},
 		"max_age":          {func(c *streamConfig) { c.MaxAge = time.Hour }, []string{requests}},
 		"max_msg_size":     {func(c *streamConfig) { c.MaxMsgSize = 1000 }, []string{outcomes, letters}},

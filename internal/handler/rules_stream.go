@@ -2,6 +2,8 @@ package handler
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -27,7 +29,16 @@ var streamRules = rules[streamConfig]{
 	"compression": {harmless: "messages are decompressed before they are delivered"},
 	"first_seq":   {harmless: "sequences only need to grow"},
 
-	"subjects":  {equal: true, because: "messages of others are taken for its own, or its own are stored nowhere"},
+	"subjects": {must: func(got, want streamConfig) string {
+		subjects := got.Subjects
+		if want.Name == events.StreamRequests { // further ones are a later version's, or an operator's
+			subjects = slices.DeleteFunc(slices.Clone(subjects), isBelowRequested)
+		}
+		if !sameSetting(reflect.ValueOf(subjects), reflect.ValueOf(want.Subjects)) {
+			return settingText(reflect.ValueOf(want.Subjects))
+		}
+		return ""
+	}, because: "messages of others are taken for its own, or its own are stored nowhere"},
 	"retention": {equal: true, because: "messages are removed once they are read, or never stored"},
 	"storage":   {equal: true, because: "a restart of the server loses messages in memory"},
 	"discard":   {equal: true, because: "a full stream drops requests that wait, or refuses outcomes and dead letters"},
@@ -115,6 +126,11 @@ var streamRules = rules[streamConfig]{
 		return "" // a reader that exceeds them fails, and the error says so
 	}, because: "the server removes the durable consumer while it is idle, or delivers nothing while many requests wait"},
 	"template_owner": {harmless: "servers have no templates any more"},
+}
+
+// isBelowRequested reports whether the subject is below that of requests, such as one for requests of less urgency.
+func isBelowRequested(subject string) bool {
+	return strings.HasPrefix(subject, events.TypeRequested+".")
 }
 
 // only returns the rule of a switch that must be off in one stream.
