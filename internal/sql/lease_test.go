@@ -117,6 +117,10 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 			"a copy, renewed":                          {by: "8@9/b", age: long + time.Minute, renew: true},
 			"a copy, its id begins with the message's": {by: "7@99/b", age: short + time.Minute},
 			"an id without a sequence":                 {by: "x", age: short + time.Minute},
+			"a clock was a little ahead":               {by: "7@9/b", age: -short / 2},
+			"a clock was ahead":                        {by: "7@9/b", age: -short - time.Minute, spent: true},
+			"a copy, a clock was a little ahead":       {by: "8@9/b", age: -short - time.Minute},
+			"a copy, a clock was ahead":                {by: "8@9/b", age: -long - time.Minute, spent: true},
 		} {
 			req := deliveredRequest(t, "acme", "7@9/a")
 			first, err := r.store.Claim(t.Context(), req, "acme", limit)
@@ -155,7 +159,12 @@ func TestLeaseOfTheLastAttempt(t *testing.T) {
 		req := deliveredRequest(t, "acme", "7@9/a")
 		c, err := r.store.Claim(t.Context(), req, "acme", limit)
 		testkit.Must(t, err)
-		p.age(t, req, time.Hour)
+		for _, age := range []time.Duration{time.Hour, -time.Hour} { // a clock was ahead
+			p.age(t, req, age)
+			if vanished, err := r.store.LastAttemptVanished(t.Context(), req, limit); err != nil || !vanished {
+				t.Errorf("of %s ago: vanished: %v, %v", age, vanished, err)
+			}
+		}
 		testkit.Must(t, r.store.Renew(t.Context(), c))
 		if vanished, err := r.store.LastAttemptVanished(t.Context(), req, limit); err != nil || vanished {
 			t.Errorf("vanished: %v, %v", vanished, err)

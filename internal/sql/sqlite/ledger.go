@@ -31,8 +31,7 @@ func (s *Store) Claim(
 			return err
 		}
 		result, err := tx.ExecContext(ctx, q.Claim, key, r.Event.Source(), r.Event.ID(), tenantID, replay,
-			limit.Attempts, formatTime(now), formatTime(now.Add(-limit.Lease)), r.DeliveryID,
-			r.Message(), formatTime(now.Add(-limit.ForCopies())))
+			limit.Attempts, formatTime(now), limit.Lease.Seconds(), r.DeliveryID, r.Message(), limit.ForCopies().Seconds())
 		if err != nil {
 			return err
 		}
@@ -111,10 +110,10 @@ func (s *Store) Note(ctx context.Context, c pipeline.Claim, n pipeline.AttemptNo
 func (s *Store) LastAttemptVanished(
 	ctx context.Context, r pipeline.Request, limit pipeline.Limit,
 ) (vanished bool, _ error) {
-	now, busy := s.Now(), false
+	var busy bool
 	err := s.readDB.QueryRowContext(ctx, q.Vanished,
-		r.Key(), formatTime(now.Add(-limit.StaleAfter())), limit.Attempts, r.Message(),
-		formatTime(now.Add(-limit.Lease)), formatTime(now.Add(-limit.ForCopies())), r.DeliveryID, r.Replay).
+		r.Key(), limit.StaleAfter().Seconds(), limit.Attempts, r.Message(), limit.Lease.Seconds(),
+		limit.ForCopies().Seconds(), r.DeliveryID, r.Replay, formatTime(s.Now())).
 		Scan(&vanished, &busy)
 	if busy {
 		return false, pipeline.ErrBusy

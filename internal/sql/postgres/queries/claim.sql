@@ -1,6 +1,7 @@
 -- Claims a further attempt, unless there is an outcome already, or the last attempt may still be running. A claim that
 -- is repeated because its confirmation was lost is the same attempt. The lease is short if the message of the last
--- attempt is redelivered, and long for all other messages.
+-- attempt is redelivered, and long for all other messages. One that began further in the future than it is long has
+-- expired too: a clock was ahead.
 -- Parameters: those of begin_request.sql, $7 maximum of attempts, $8 lease in seconds, $9 prefix of this message's
 -- delivery names or '', $10 lease for others
 {begin_request}
@@ -26,6 +27,6 @@ WHERE r.state <> 'provisioned'
     AND (excluded.replay > r.replay
         OR r.state = 'running' AND (r.attempts < $7::integer
             OR r.claim = excluded.claim
-            OR r.updated_at <= clock_timestamp() AT TIME ZONE 'utc' - make_interval(secs => CASE
+            OR abs(extract(epoch FROM clock_timestamp() AT TIME ZONE 'utc' - r.updated_at)) >= CASE
                 WHEN $9::text <> '' AND starts_with(r.claim, $9::text) THEN $8::double precision
-                ELSE $10::double precision END)))
+                ELSE $10::double precision END))
