@@ -124,16 +124,20 @@ func (d testDatabase) checkLedger(t *testing.T, n int) {
 	testkit.Equal(t, "states in the ledger", fmt.Sprint(slices.Compact(states)), "[provisioned]")
 }
 
-// What the earlier version has left is taken over at the first start: its tenants are in order, its dead letters can be
-// read and replayed, requests that it has taken or that waited get one outcome each, and those that it has decided
-// get no second one. The earlier version starts again afterwards.
+// What the earlier version has left is taken over, with SQLite also in the embedded server's directory: its tenants are
+// in order, its dead letters can be replayed, requests that it has taken or that waited get one outcome each, and those
+// that it has decided get no second one. The earlier version starts again afterwards.
 func TestUpgradeTakesOverWhatWasLeft(t *testing.T) {
 	onInstallations(t, func(t *testing.T, d testDatabase) {
-		const decided, running, waiting, pool = 5, 20, 5, 4
-		url := natstest.Start(t)
-		env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "2s"), with("MAX_ATTEMPTS", "100"))
-		if !d.sqlite() {
-			env["PREPARED_BOUNDARIES"] = fmt.Sprint(pool)
+		const decided, running, pool = 5, 25, 4
+		env := settings(d.env, with("ACK_WAIT", "2s"), with("MAX_ATTEMPTS", "100"))
+		var url string
+		if d.sqlite() {
+			addr := testkit.FreeAddr(t)
+			env["NATS_EMBEDDED_ADDR"], env["NATS_EMBEDDED_DIR"], url = addr, t.TempDir(), "nats://"+addr
+		} else {
+			url = natstest.Start(t)
+			env["NATS_URL"], env["PREPARED_BOUNDARIES"] = url, fmt.Sprint(pool)
 		}
 		before := earlier(t, "")
 		old := launchReady(t, before, env)
@@ -161,7 +165,6 @@ func TestUpgradeTakesOverWhatWasLeft(t *testing.T) {
 		old.awaitStep(t)
 		old.signal(t, syscall.SIGKILL)
 		testkit.Equal(t, "exit code", old.wait(t), -1)
-		request(waiting)
 
 		now := launchReady(t, variant{}, env)
 		awaitSettled(t, js)
