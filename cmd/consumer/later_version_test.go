@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"testing"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
 // During a rolling update a later version has migrated the database: it has added columns, tables and migrations, and
-// metadata to streams and consumer. Replicas of this version go on, and start.
+// metadata to the streams. Replicas of this version go on, and start.
 func TestReplicasTolerateTheMigrationsOfALaterVersion(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		env := settings(d.env, with("NATS_URL", natstest.Start(t)))
@@ -28,6 +29,14 @@ func TestReplicasTolerateTheMigrationsOfALaterVersion(t *testing.T) {
 		}
 		d.registry(t, "CREATE TABLE {b}applied_scripts (name varchar(255) PRIMARY KEY)",
 			"INSERT INTO {b}tenant_provisioner_migrations (version_id, is_applied) VALUES (98, true), (99, true)")
+		for _, name := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
+			stream, err := js.Stream(t.Context(), name)
+			testkit.Must(t, err)
+			config := stream.CachedInfo().Config
+			config.Metadata["registry"] = "7"
+			_, err = js.UpdateStream(t.Context(), config)
+			testkit.Must(t, err)
+		}
 		for i := range 2 {
 			publish(t, js, requestFor(t, fmt.Sprint("next-", i), fmt.Sprint("next_", i)), scenarios["refused"].request(t, fmt.Sprint("refused-", i), ""))
 			awaitSettled(t, js)

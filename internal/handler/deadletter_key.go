@@ -53,8 +53,8 @@ func isEarlier(stored *jetstream.RawStreamMsg, letter *nats.Msg) bool {
 	return true
 }
 
-// decidedEarlier reports whether an earlier version has published the dead letter of this undecodable message, under the
-// key that it made. Earlier versions did not record such messages in the ledger.
+// decidedEarlier reports whether an earlier version has published the dead letter of this undecodable message, under
+// the key that it made. Earlier versions did not record such messages in the ledger.
 func (h *Handler) decidedEarlier(ctx context.Context, d delivery) (bool, error) {
 	sequence := strconv.FormatUint(d.sequence, 10)
 	letter := &nats.Msg{Subject: events.DeadLetterSubject(events.RequestKey(d.stream, sequence)), Header: nats.Header{
@@ -65,8 +65,8 @@ func (h *Handler) decidedEarlier(ctx context.Context, d delivery) (bool, error) 
 	return err == nil && isEarlier(stored, letter), err
 }
 
-// isEarlierOutcome reports whether the stored message is the outcome of an undecodable message that an earlier version has
-// decided. The ledger has this version's outcome under the same id, and its text may differ.
+// isEarlierOutcome reports whether the stored message is the outcome of an undecodable message that an earlier version
+// has decided. The ledger has this version's outcome under the same id, and its text may differ.
 func isEarlierOutcome(stored *jetstream.RawStreamMsg, key string, o pipeline.Outcome) bool {
 	recorded, err := events.Decode(outcomeHeader(o), o.Body)
 	if err != nil {

@@ -114,7 +114,8 @@ func (h *Handler) decide(
 	run := func() (string, pipeline.Decision) {
 		earlier, err := h.decidedEarlier(work, d)
 		if err != nil {
-			return "", pipeline.Decision{Verdict: pipeline.Retry, Err: fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, err)}
+			err = fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, err)
+			return "", pipeline.Decision{Verdict: pipeline.Retry, Err: err}
 		}
 		return h.Provisioner.Undecodable(work, pipeline.Message{
 			Stream: d.stream, Sequence: d.sequence, Replay: d.replay, Time: d.stored, Body: d.msg.Data, Trips: trips,
