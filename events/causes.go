@@ -10,7 +10,7 @@ const (
 	CauseUnsupportedEventType CauseCode = "UNSUPPORTED_EVENT_TYPE" // a CloudEvent of another type
 	CauseInvalidRequest       CauseCode = "INVALID_REQUEST"        // a field is missing, of the wrong type or too long
 	CauseInvalidTenantID      CauseCode = "INVALID_TENANT_ID"      // not 1 to 255 of A–Z a–z 0–9 _ -
-	CauseReservedTenantID     CauseCode = "RESERVED_TENANT_ID"     // _docex_…_
+	CauseReservedTenantID     CauseCode = "RESERVED_TENANT_ID"     // _docex_…_, docex_first_tenant
 	CauseTenantExists         CauseCode = "TENANT_EXISTS"          // already registered, perhaps in other case
 	CauseUnsupportedStrategy  CauseCode = "UNSUPPORTED_STRATEGY"   // this database cannot isolate that way
 	CauseBoundaryNotEmpty     CauseCode = "BOUNDARY_NOT_EMPTY"     // the schema or file already holds rows

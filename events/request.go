@@ -16,8 +16,8 @@ const (
 
 var (
 	tenantID   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
-	reservedID = regexp.MustCompile(`^_docex_.*_$`)
-	docexID    = regexp.MustCompile(`^[A-Za-z0-9_]{1,30}$`)
+	reservedID = regexp.MustCompile(`^(_docex_.*_|docex_first_tenant)$`)
+	docexID    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,29}$`)
 )
 
 // RequestError is a rule that a request breaks. It is permanent: the same request fails again.
@@ -45,13 +45,14 @@ func ValidateTenantID(id string) error {
 	case reservedID.MatchString(id):
 		return &RequestError{
 			Code: CauseReservedTenantID, Field: "tenant_id",
-			Message: fmt.Sprintf("%q is reserved: ids of the form _docex_…_ belong to the system; choose another", id),
+			Message: fmt.Sprintf("%q is reserved: _docex_…_ and docex_first_tenant belong to DocEX; choose another", id),
 		}
 	}
 	return nil
 }
 
-// DocEXCompatible reports whether DocEX itself accepts the id: 1 to 30 of A–Z a–z 0–9 _.
+// DocEXCompatible reports whether DocEX's own create() takes the id: 1 to 30 of A–Z a–z 0–9 _, the first not a digit.
+// DocEX also opens most tenants with other ids.
 func DocEXCompatible(id string) bool { return docexID.MatchString(id) }
 
 // Validate checks all rules that need no database. The error is a *[RequestError]. Publishers can call it before they

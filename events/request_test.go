@@ -11,6 +11,7 @@ func TestDocEXCompatible(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]bool{
 		"acme_9": true, strings.Repeat("x", 30): true, "": false, strings.Repeat("x", 31): false, "a-b": false,
+		"_": true, "_1": true, "Acme": true, "1": false, "9acme": false, "ä": false, "acme\n": false,
 	} {
 		if events.DocEXCompatible(id) != want {
 			t.Errorf("%q: %t", id, !want)

@@ -70,7 +70,8 @@ func samples(t *testing.T) map[string]event.Event {
 		Warnings: []events.Warning{
 			{
 				Step: validateRequest, Code: events.WarnNotDocEXCompatible,
-				Message: "DocEX accepts ids of 1 to 30 letters, digits and underscores only",
+				Message: "DocEX opens this tenant, but would not have created it: its own create() takes 1 to 30 of " +
+					"A–Z a–z 0–9 _, the first not a digit",
 			},
 			{
 				Step: steps[2].Step, Code: events.WarnIndexFailed,

@@ -215,6 +215,7 @@ func TestSchemaAgreesWithValidate(t *testing.T) {
 		"x_docex_a_": true, "_docex_a": true, "_DOCEX_a_": true, "_docex_a_b": true, "1": true,
 		"": false, strings.Repeat("x", 256): false, "a b": false, "a.b": false, "ä": false, "a\n": false, "\na": false,
 		"a\x00": false, "../a": false, "a/b": false, `a"`: false, "a;": false, "_docex_system_": false, "_docex__": false,
+		"docex_first_tenant": false, "docex_first_tenant_": true, "xdocex_first_tenant": true, "DOCEX_FIRST_TENANT": true,
 		"_docex_a_b_": false, "_docex_-_": false, "ａ": false, "a\u200b": false, "%41": false, " a": false,
 	} {
 		check(events.Requested{TenantID: id, DisplayName: "d", CreatedBy: "c"}, legal)

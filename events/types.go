@@ -59,7 +59,8 @@ type StepTiming struct {
 const (
 	// WarnIndexFailed: an index could not be created, or is missing or invalid; the tenant works without it.
 	WarnIndexFailed = "INDEX_FAILED"
-	// WarnNotDocEXCompatible: the id breaks DocEX's own rule (at most 30 characters, no hyphen).
+	// WarnNotDocEXCompatible: DocEX cannot open the tenant, or opens it but would not have created it; the message says
+	// which.
 	WarnNotDocEXCompatible = "NOT_DOCEX_COMPATIBLE"
 )
 

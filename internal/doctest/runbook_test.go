@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -27,19 +28,30 @@ func TestRunbookCauses(t *testing.T) {
 	}
 }
 
-// The table of causes for clients has every cause.
-func TestClientsCauses(t *testing.T) {
+// The tables of causes and warnings for clients have every code.
+func TestClientsCodes(t *testing.T) {
 	t.Parallel()
 	const path = "docs/clients.md"
 	source, err := os.ReadFile(filepath.Join(root, path))
 	testkit.Must(t, err)
-	_, section, _ := strings.Cut(string(source), "\n## When a request fails\n")
-	var codes []string
-	for _, row := range regexp.MustCompile("(?m)^\\| (`[A-Z_, `]+`) \\|").FindAllStringSubmatch(section, -1) {
-		codes = append(codes, strings.Split(strings.ReplaceAll(row[1], "`", ""), ", ")...)
+	var warnings []string
+	for _, step := range pipeline.Steps() {
+		for _, code := range step.Warnings {
+			if !slices.Contains(warnings, code) {
+				warnings = append(warnings, code)
+			}
+		}
 	}
-	if diff := cmp.Diff(causeCodes(), codes); diff != "" {
-		t.Errorf("the table of %s is not the cause codes:\n%s", path, diff)
+	for title, want := range map[string][]string{"When a request fails": causeCodes(), "Warnings": warnings} {
+		_, section, _ := strings.Cut(string(source), "\n## "+title+"\n")
+		section, _, _ = strings.Cut(section, "\n## ")
+		var codes []string
+		for _, row := range regexp.MustCompile("(?m)^\\| (`[A-Z_, `]+`) \\|").FindAllStringSubmatch(section, -1) {
+			codes = append(codes, strings.Split(strings.ReplaceAll(row[1], "`", ""), ", ")...)
+		}
+		if diff := cmp.Diff(want, codes); diff != "" {
+			t.Errorf("the table of %s in %s is not the codes:\n%s", title, path, diff)
+		}
 	}
 }
 

@@ -219,6 +219,10 @@ func (d *fakeDatabase) Begin(_ context.Context, c pipeline.Claim, tenantID strin
 	return &fakeBuild{d, c, tenantID}, nil
 }
 
+func (d *fakeDatabase) Locate(tenantID string) pipeline.Boundary {
+	return pipeline.Boundary{DatabasePath: "storage/" + tenantID}
+}
+
 func (d *fakeDatabase) Ping(context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

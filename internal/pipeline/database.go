@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -185,6 +186,8 @@ type Database interface {
 	Ledger
 	// Strategy is the one isolation strategy that the database supports.
 	Strategy() string
+	// Locate returns the boundary that the tenant has by the template of names. It touches nothing.
+	Locate(tenantID string) Boundary
 	// Begin opens an attempt to build a tenant's boundary. It changes nothing yet. The caller always calls Close, whatever
 	// happens in between.
 	Begin(ctx context.Context, c Claim, tenantID string) (Build, error)
@@ -219,6 +222,9 @@ type Boundary struct {
 	DatabasePath string // SQLite
 	Prepared     bool   // taken from the pool
 }
+
+// Name is the schema's name, or the path of the file.
+func (b Boundary) Name() string { return cmp.Or(b.SchemaName, b.DatabasePath) }
 
 // Inspection is the result of comparing a boundary with the definition.
 type Inspection struct {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"strings"
 
 	"example.com/tenant-provisioner/events"
 )
@@ -28,9 +29,8 @@ func validateRequest(_ context.Context, a *Attempt) error {
 	if err := a.data.Validate(); err != nil {
 		return err
 	}
-	if !events.DocEXCompatible(a.data.TenantID) {
-		a.warn(events.WarnNotDocEXCompatible,
-			"DocEX itself accepts ids of 1 to 30 of A–Z a–z 0–9 _ only; it cannot open this tenant")
+	if text := docEXIncompatible(a.data.TenantID, a.p.Database.Locate(a.data.TenantID)); text != "" {
+		a.warn(events.WarnNotDocEXCompatible, text)
 	}
 	if existing := a.claim.Registered; existing != "" {
 		return TenantExists(a.data.TenantID, existing)
@@ -41,6 +41,21 @@ func validateRequest(_ context.Context, a *Attempt) error {
 			"this database does not support isolation_strategy %s; use %q or omit it", events.Quote(s), strategy)
 	}
 	return nil
+}
+
+// docEXIncompatible returns what DocEX cannot do with the tenant, or "". It looks for a boundary under the whole name,
+// and cannot use a schema whose name has a hyphen.
+func docEXIncompatible(id string, b Boundary) string {
+	switch {
+	case !strings.Contains(b.Name(), id):
+		return "DocEX cannot open this tenant: it looks for the whole name, which was too long and was cut to " + b.Name()
+	case strings.Contains(b.SchemaName, "-"):
+		return "DocEX cannot open this tenant: the name of its schema, " + b.SchemaName + ", has a hyphen"
+	case !events.DocEXCompatible(id):
+		return "DocEX opens this tenant, but would not have created it: its own create() takes 1 to 30 of A–Z a–z 0–9 _, " +
+			"the first not a digit"
+	}
+	return ""
 }
 
 // TenantExists is the fault of a request for a tenant that is already registered, under the id existing.

@@ -11,6 +11,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -83,6 +84,58 @@ func TestIDsOfAnyLength(t *testing.T) {
 		if n := r.countRegistered(t); n != 2 {
 			t.Errorf("%d tenants registered, want 2", n)
 		}
+	})
+}
+
+// DocEX's own create() takes 1 to 30 of A–Z a–z 0–9 _, the first not a digit. It opens all other tenants too, except on
+// PostgreSQL those whose schema has a hyphen, and those whose name was cut.
+func TestWarningsAboutDocEX(t *testing.T) {
+	const (
+		none   = ""
+		opens  = "DocEX opens this tenant, but would not have created it"
+		hyphen = "DocEX cannot open this tenant: the name of its schema, tenant_"
+		cut    = "DocEX cannot open this tenant: it looks for the whole name, which was too long and was cut to "
+	)
+	type class struct{ id, postgres, sqlite string }
+	x := func(n int) string { return strings.Repeat("x", n) }
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
+		for _, c := range []class{
+			{"acme", none, none},
+			{"Acme_Ltd_2", none, none},
+			{"_", none, none},
+			{"_9", none, none},
+			{x(30), none, none},
+			{x(31), opens, opens},
+			{x(56), opens, opens}, // a schema name of 63 bytes
+			{x(57), cut, opens},
+			{x(248), cut, opens}, // a directory name of 255 bytes
+			{x(249), cut, cut},
+			{"1", opens, opens},
+			{"9acme", opens, opens},
+			{"9" + x(30), opens, opens},
+			{"-", hyphen, opens},
+			{"a-b", hyphen, opens},
+			{"9-b", hyphen, opens},
+			{x(30) + "-", hyphen, opens},
+			{"-" + x(60), cut, opens},
+			{"-" + x(250), cut, cut},
+		} {
+			got := r.provision(t, c.id)
+			want := map[string]string{"postgres": c.postgres, "sqlite": c.sqlite}[p.engine]
+			if want == none {
+				if len(got.Warnings) > 0 {
+					t.Errorf("%q: %+v", c.id, got.Warnings)
+				}
+				continue
+			}
+			if len(got.Warnings) != 1 || got.Warnings[0].Code != events.WarnNotDocEXCompatible ||
+				got.Warnings[0].Step.Name != "validate_request" || !strings.HasPrefix(got.Warnings[0].Message, want) {
+				t.Errorf("%q: %+v, want %s", c.id, got.Warnings, want)
+			}
+		}
+		r.expectFailure(t, "docex_first_tenant", events.CauseReservedTenantID)
+		r.expectFailure(t, sql.BootstrapTenant, events.CauseReservedTenantID)
 	})
 }
 

@@ -32,6 +32,11 @@ type build struct {
 	keepComment bool
 }
 
+// Locate implements [pipeline.Database].
+func (s *Store) Locate(tenantID string) pipeline.Boundary {
+	return pipeline.Boundary{SchemaName: s.names.Name(tenantID)}
+}
+
 // Begin implements [pipeline.Database]. It acquires a connection and sends nothing.
 func (s *Store) Begin(ctx context.Context, c pipeline.Claim, tenantID string) (pipeline.Build, error) {
 	s.activity.touch()

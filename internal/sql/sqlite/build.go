@@ -30,6 +30,11 @@ type build struct {
 	done   bool            // the tenant is registered
 }
 
+// Locate implements [pipeline.Database].
+func (s *Store) Locate(tenantID string) pipeline.Boundary {
+	return pipeline.Boundary{DatabasePath: s.path(tenantID)}
+}
+
 // Begin implements [pipeline.Database]. It touches no file.
 func (s *Store) Begin(_ context.Context, c pipeline.Claim, tenantID string) (pipeline.Build, error) {
 	return &build{Store: s, claim: c, tenant: tenantID, path: s.path(tenantID)}, nil
