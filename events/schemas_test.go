@@ -266,7 +266,7 @@ func TestSchemaEnumerations(t *testing.T) {
 			t.Errorf("strategies of %s:\n%s", eventType, diff)
 		}
 	}
-	warnings := []string{events.WarnIndexFailed, events.WarnNotDocEXCompatible}
+	warnings := []string{events.WarnIndexFailed, events.WarnSchemaDiffers, events.WarnNotDocEXCompatible}
 	if diff := cmp.Diff(warnings, at(events.TypeProvisioned, "$defs", "warning", "properties", "code", "examples")); diff != "" {
 		t.Errorf("warnings:\n%s", diff)
 	}

@@ -269,7 +269,7 @@ func (b *fakeBuild) CreateBoundary(context.Context) (pipeline.Boundary, error) {
 	return pipeline.Boundary{DatabasePath: "storage/" + b.tenant}, b.fault("boundary", b.tenant)
 }
 
-func (b *fakeBuild) CreateTables(ctx context.Context) error {
+func (b *fakeBuild) CreateTables(ctx context.Context, _ []pipeline.Addition) error {
 	if err := b.fault("tables", b.tenant); err != nil || b.work == nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type Attempt struct {
 	step    int // the number of the running step
 
 	boundary      Boundary
+	existing      Inspection // of the boundary before anything is made in it, if it existed
 	failedIndexes map[string]error
 	tables        int
 	indexes       int

@@ -198,13 +198,14 @@ type Database interface {
 	Rehearse(ctx context.Context) error
 }
 
-// Build is one attempt to build one tenant. Its methods are called in this order, each once.
+// Build is one attempt to build one tenant. Its methods are called in this order, each once; Inspect also after
+// CreateBoundary, if the boundary existed.
 type Build interface {
 	// CreateBoundary locks the boundary and checks again whether the request is decided (*[AlreadyDecidedError]) or the
-	// tenant registered. It then creates the boundary, or adopts one that holds no rows.
+	// tenant registered. It then creates the boundary, or adopts one that holds no rows, in which it makes nothing yet.
 	CreateBoundary(ctx context.Context) (Boundary, error)
-	// CreateTables creates the tenant's missing tables.
-	CreateTables(ctx context.Context) error
+	// CreateTables creates the tenant's missing tables, and adds these missing columns to others.
+	CreateTables(ctx context.Context, columns []Addition) error
 	// CreateIndexes creates the missing indexes. It returns those that failed, by name, with the reason.
 	CreateIndexes(ctx context.Context) (map[string]error, error)
 	// Inspect compares the boundary with the definition, by the database's catalogue.
@@ -221,6 +222,7 @@ type Boundary struct {
 	SchemaName   string // PostgreSQL
 	DatabasePath string // SQLite
 	Prepared     bool   // taken from the pool
+	Existed      bool   // it was there before the request, and not in the pool
 }
 
 // Name is the schema's name, or the path of the file.
@@ -228,14 +230,36 @@ func (b Boundary) Name() string { return cmp.Or(b.SchemaName, b.DatabasePath) }
 
 // Inspection is the result of comparing a boundary with the definition.
 type Inspection struct {
-	Differences    []string // each names a table, column or constraint, its state and the required state
-	MissingIndexes []string
-	Tables         int // tables of the definition that exist
-	Indexes        int // indexes of the definition that exist
+	// Differences can lose or refuse rows that DocEX writes. Each names a table, column or constraint, its state and the
+	// required state.
+	Differences []string
+	// Lasting are those of the Differences that remain after the steps have made what is missing: tables, and the Addable
+	// columns.
+	Lasting []string
+	Addable []Addition
+	// Warnings are deviations that lose and refuse no row of DocEX. In a boundary that exists already they are accepted.
+	Warnings       []string
+	MissingIndexes []string // without those whose column is missing: the difference or warning about it names them
+	Tables         int      // tables of the definition that exist
+	Indexes        int      // indexes of the definition that exist
 }
 
-// Faults are all deviations from the definition, including missing indexes.
-func (i Inspection) Faults() []string { return slices.Concat(i.Differences, i.MissingIndexes) }
+// Addition is a missing column that accepts rows without it: it is nullable or has a default.
+type Addition struct{ Table, Column string }
+
+// Faults are all deviations from the definition.
+func (i Inspection) Faults() []string {
+	return slices.Concat(i.Differences, i.Warnings, i.MissingIndexes)
+}
+
+// Drift are the deviations that make a registered tenant differ from the definition. Without a single index it does:
+// something prevented all of them, and every query reads whole tables.
+func (i Inspection) Drift() []string {
+	if i.Tables > 0 && i.Indexes == 0 && len(i.MissingIndexes) > 0 {
+		return append(slices.Clone(i.Differences), "none of its indexes exists")
+	}
+	return i.Differences
+}
 
 // Tenant is a row of the registry.
 type Tenant struct {

@@ -25,6 +25,8 @@ type fake struct {
 	failed   Failure
 	failing  map[string]error // indexes
 	found    Inspection
+	existed  bool // the boundary
+	added    []Addition
 	left     []string
 	vanished bool
 	panics   string // the call that panics
@@ -120,9 +122,14 @@ func (f *fake) Ping(context.Context) error     { return f.call("ping") }
 func (f *fake) Rehearse(context.Context) error { return f.call("rehearse") }
 
 func (f *fake) CreateBoundary(context.Context) (Boundary, error) {
-	return Boundary{SchemaName: "tenant_acme"}, f.call("boundary")
+	return Boundary{SchemaName: "tenant_acme", Existed: f.existed}, f.call("boundary")
 }
-func (f *fake) CreateTables(context.Context) error { return f.call("tables") }
+
+func (f *fake) CreateTables(_ context.Context, columns []Addition) error {
+	f.added = columns
+	return f.call("tables")
+}
+
 func (f *fake) CreateIndexes(context.Context) (map[string]error, error) {
 	return f.failing, f.call("indexes")
 }

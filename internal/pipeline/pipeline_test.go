@@ -280,6 +280,48 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// A boundary that existed is compared before anything is made in it. What adding cannot change fails at once.
+func TestExistingBoundary(t *testing.T) {
+	t.Parallel()
+	b := newTestbed()
+	b.existed = true
+	b.found.Differences = []string{"table x is missing", "y is integer"}
+	b.found.Lasting = []string{"y is integer"}
+	f := failure(t, b.run(t))
+	if f.Cause.Code != events.CauseSchemaInvalid || f.Step.Name != "create_isolation_boundary" || !f.Replayable ||
+		!strings.HasPrefix(f.Cause.Message, "schema tenant_acme already exists and cannot be completed: y is integer. ") {
+		t.Errorf("%+v", f)
+	}
+	if slices.Contains(b.calls, "tables") {
+		t.Errorf("something was made: %v", b.calls)
+	}
+
+	b = newTestbed()
+	b.existed = true
+	b.found.Warnings = []string{"no default", "no column"}
+	b.found.Addable = []Addition{{Table: "document", Column: "size"}}
+	b.failing = map[string]error{"idx_b": errors.New("no column")}
+	got := success(t, b.run(t))
+	validate := events.Step{Number: 4, Name: "validate_schema"}
+	want := []events.Warning{
+		{Step: validate, Code: events.WarnSchemaDiffers, Message: "the boundary existed, and differs from the definition: no default"},
+		{Step: validate, Code: events.WarnSchemaDiffers, Message: "the boundary existed, and differs from the definition: no column"},
+	}
+	if !slices.Equal(got.Warnings, want) || !slices.Equal(b.added, b.found.Addable) {
+		t.Errorf("warnings %+v, added %v", got.Warnings, b.added)
+	}
+}
+
+// What the service has just made is the definition to the last default.
+func TestNewBoundaryDiffers(t *testing.T) {
+	t.Parallel()
+	b := newTestbed()
+	b.found.Warnings = []string{"no default"}
+	if f := failure(t, b.run(t)); f.Cause.Code != events.CauseSchemaInvalid || f.Step.Name != "validate_schema" {
+		t.Errorf("%+v", f)
+	}
+}
+
 // The event has as many differences as fit; the log has all.
 func TestManyDifferences(t *testing.T) {
 	t.Parallel()

@@ -14,10 +14,17 @@ func validateSchema(ctx context.Context, a *Attempt) error {
 	if err != nil {
 		return err
 	}
-	if len(found.Differences) > 0 {
-		a.log.WarnContext(ctx, "structure differs from the definition", "differences", found.Differences)
+	differences := found.Differences
+	if !a.boundary.Existed { // the service has just made it
+		differences = slices.Concat(differences, found.Warnings)
+	}
+	if len(differences) > 0 {
+		a.log.WarnContext(ctx, "structure differs from the definition", "differences", differences)
 		return Permanentf(events.CauseSchemaInvalid, "the structure differs from the definition: %s",
-			summary(found.Differences))
+			summary(differences))
+	}
+	for _, warning := range found.Warnings {
+		a.warn(events.WarnSchemaDiffers, "the boundary existed, and differs from the definition: "+warning)
 	}
 	for _, name := range found.MissingIndexes {
 		if _, known := a.failedIndexes[name]; !known { // one warning per index

@@ -30,7 +30,10 @@ func Steps() []Step {
 		{Name: "create_isolation_boundary", Title: "boundary", Run: createBoundary},
 		{Name: "initialize_schema", Title: "tables", Run: initializeSchema},
 		{Name: "create_indexes", Title: "indexes", Warnings: []string{events.WarnIndexFailed}, Run: createIndexes},
-		{Name: "validate_schema", Title: "validate", Warnings: []string{events.WarnIndexFailed}, Run: validateSchema},
+		{
+			Name: "validate_schema", Title: "validate",
+			Warnings: []string{events.WarnIndexFailed, events.WarnSchemaDiffers}, Run: validateSchema,
+		},
 		{Name: "register_tenant", Title: "register", Run: registerTenant},
 	}
 }

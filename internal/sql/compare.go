@@ -10,9 +10,10 @@ import (
 
 // Found is a table as an engine's catalogue describes it, in the definition's terms.
 type Found struct {
-	Name        string
-	Kind        string // empty: an ordinary table; otherwise its kind: "view", "foreign table", …
-	Columns     []Column
+	Name string
+	// Kind is empty for an ordinary table. Otherwise it is the kind of what has the table's name: "view", "sequence", …
+	Kind        string
+	Columns     []FoundColumn
 	PrimaryKey  []string
 	Unique      [][]string // constraints and unique indexes alike
 	ForeignKeys []ForeignKey
@@ -22,52 +23,96 @@ type Found struct {
 	Indexes []FoundIndex // only valid, complete, non-unique ones
 }
 
+// FoundColumn is a column that exists.
+type FoundColumn struct {
+	Column
+	// Refuses is how the column can refuse a row, whatever its default: "generated", "a domain". Empty: it cannot.
+	Refuses string
+}
+
 // FoundIndex is an index that exists.
 type FoundIndex struct {
 	Name    string
 	Columns []string
 }
 
-// Compare compares the tables found in a boundary with the definition. Additional tables and plain indexes are not
-// differences: DocEX never sees them. Anything additional within a table of the definition is a difference, because it
-// can reject rows that DocEX writes.
-func Compare(found []Found) pipeline.Inspection {
-	byName := make(map[string]Found, len(found))
+// Compare compares the tables found in a boundary with the definition.
+//
+// A column may be wider than defined. What can lose or refuse a row that DocEX writes is a difference; what cannot is a
+// warning: a missing default (DocEX writes every column that is not null), a column that DocEX does not make, a type
+// that earlier versions made, and an added column that fills itself. Additional tables and plain indexes are neither:
+// DocEX never sees them.
+//
+// widen returns what is to add to the warning about columns of a table that have their earlier type.
+func Compare(found []Found, widen func(table string, columns []string) string) pipeline.Inspection {
+	c := comparison{byName: make(map[string]Found, len(found)), lacking: map[string]bool{}}
 	for _, t := range found {
-		byName[t.Name] = t
+		c.byName[t.Name] = t
 	}
-	var in pipeline.Inspection
 	for _, want := range Tables {
-		got, ok := byName[want.Name]
+		got, ok := c.byName[want.Name]
 		switch {
-		case !ok:
-			in.Differences = append(in.Differences, "table "+want.Name+" is missing")
+		case !ok: // the steps make it
+			c.Differences = append(c.Differences, "table "+want.Name+" is missing")
 			continue
 		case got.Kind != "":
-			in.Differences = append(in.Differences, fmt.Sprintf("%s is a %s, want a table", want.Name, got.Kind))
+			c.differs("%s is %s, want a table", want.Name, article(got.Kind))
 			continue
 		}
-		in.Tables++
-		in.Differences = append(in.Differences, compareTable(want, got)...)
-	}
-	for _, want := range Indexes {
-		has := slices.ContainsFunc(byName[want.Table].Indexes, func(got FoundIndex) bool {
-			return got.Name == want.Name && slices.Equal(got.Columns, []string{want.Column})
-		})
-		if has {
-			in.Indexes++
-		} else {
-			in.MissingIndexes = append(in.MissingIndexes, want.Name)
+		c.Tables++
+		c.table(want, got)
+		if narrow := c.columns(want, got.Columns); len(narrow) > 0 {
+			c.warn("%s: %s narrower than defined (%s)%s", want.Name, are(narrow), Text, widen(want.Name, narrow))
 		}
 	}
-	return in
+	if n := len(c.noDefault); n > 0 {
+		c.warn("no server default (DocEX writes these columns itself, other writers must): %s",
+			strings.Join(c.noDefault, ", "))
+	}
+	c.indexes()
+	return c.Inspection
 }
 
-func compareTable(want Table, got Found) (diffs []string) {
-	differs := func(format string, args ...any) {
-		diffs = append(diffs, want.Name+": "+fmt.Sprintf(format, args...))
+func article(noun string) string {
+	if strings.HasPrefix(noun, "i") {
+		return "an " + noun
 	}
-	diffs = append(diffs, compareColumns(want, got.Columns)...)
+	return "a " + noun
+}
+
+// are lists names as the subject of a sentence.
+func are(names []string) string {
+	verb := " is"
+	if len(names) > 1 {
+		verb = " are"
+	}
+	return strings.Join(names, ", ") + verb
+}
+
+// comparison collects what differs.
+type comparison struct {
+	pipeline.Inspection
+	byName    map[string]Found
+	noDefault []string        // columns without the default of the definition
+	lacking   map[string]bool // columns of existing tables that are missing
+}
+
+// differs adds a difference that no step removes.
+func (c *comparison) differs(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	c.Differences = append(c.Differences, text)
+	c.Lasting = append(c.Lasting, text)
+}
+
+func (c *comparison) warn(format string, args ...any) {
+	c.Warnings = append(c.Warnings, fmt.Sprintf(format, args...))
+}
+
+// table compares keys and constraints.
+func (c *comparison) table(want Table, got Found) {
+	differs := func(format string, args ...any) {
+		c.differs("%s: %s", want.Name, fmt.Sprintf(format, args...))
+	}
 	if !slices.Equal(got.PrimaryKey, []string{"id"}) {
 		differs("primary key is (%s), want (id)", strings.Join(got.PrimaryKey, ", "))
 	}
@@ -94,41 +139,88 @@ func compareTable(want Table, got Found) (diffs []string) {
 	for _, other := range got.Others {
 		differs("%s is not in the definition", other)
 	}
-	return diffs
 }
 
 func (fk ForeignKey) String() string {
 	return fmt.Sprintf("(%s) → %s on delete %s", fk.Column, fk.Table, fk.OnDelete)
 }
 
-func compareColumns(table Table, got []Column) (diffs []string) {
-	byName := make(map[string]Column, len(got))
-	for _, c := range got {
-		byName[c.Name] = c
+// columns compares columns, and returns those that have their earlier type.
+func (c *comparison) columns(table Table, found []FoundColumn) (narrow []string) {
+	byName := make(map[string]FoundColumn, len(found))
+	for _, got := range found {
+		byName[got.Name] = got
 	}
 	for _, want := range table.Columns {
-		c, ok := byName[want.Name]
+		got, ok := byName[want.Name]
+		name := table.Name + "." + want.Name
 		if !ok {
-			diffs = append(diffs, fmt.Sprintf("%s.%s is missing", table.Name, want.Name))
+			c.missing(want, table.Name)
 			continue
 		}
 		delete(byName, want.Name)
-		if c.Type != want.Type {
-			diffs = append(diffs, fmt.Sprintf("%s.%s is %s, want %s", table.Name, want.Name, c.Type, want.Type))
+		switch {
+		case got.Refuses == "" && Holds(got.Type, want.Type):
+		case got.Refuses == "" && want.Earlier != "" && Holds(got.Type, want.Earlier):
+			narrow = append(narrow, want.Name)
+		default:
+			c.differs("%s is %s, want %s", name, strings.TrimSpace(got.Type+" "+got.Refuses), want.Type)
 		}
-		if c.NotNull != want.NotNull {
-			diffs = append(diffs, fmt.Sprintf("%s.%s is %s, want %s", table.Name, want.Name, null(c), null(want)))
+		if got.NotNull != want.NotNull {
+			c.differs("%s is %s, want %s", name, null(got.Column), null(want))
 		}
-		if want.Default != noDefault && c.Default != want.Default {
-			diffs = append(diffs, fmt.Sprintf("%s.%s has default %q, want %q", table.Name, want.Name, c.Default, want.Default))
+		switch {
+		case want.Default == noDefault || sameDefault(got.Default, want.Default):
+		case got.Default == noDefault:
+			c.noDefault = append(c.noDefault, name)
+		default:
+			c.differs("%s has default %q, want %q", name, got.Default, want.Default)
 		}
 	}
-	for _, c := range got {
-		if _, extra := byName[c.Name]; extra {
-			diffs = append(diffs, fmt.Sprintf("%s.%s is not in the definition", table.Name, c.Name))
+	for _, got := range found {
+		if _, added := byName[got.Name]; added {
+			c.added(table.Name+"."+got.Name, got)
 		}
 	}
-	return diffs
+	return narrow
+}
+
+// missing reports a missing column, with the indexes that need it.
+func (c *comparison) missing(column Column, table string) {
+	c.lacking[table+"."+column.Name] = true
+	text := table + "." + column.Name + " is missing"
+	for _, x := range Indexes {
+		if x.Table == table && x.Column == column.Name {
+			text += ", and with it index " + x.Name
+		}
+	}
+	switch {
+	case column.Optional:
+		c.warn("%s; DocEX does not use it", text)
+	case column.NotNull && column.Default == noDefault:
+		c.differs("%s", text)
+	default: // the steps add it
+		c.Differences = append(c.Differences, text)
+		c.Addable = append(c.Addable, pipeline.Addition{Table: table, Column: column.Name})
+	}
+}
+
+// added reports a column that is not in the definition.
+func (c *comparison) added(name string, got FoundColumn) {
+	const text = "%s is not in the definition"
+	switch {
+	case got.Refuses != "":
+		c.differs(text+", and can refuse rows: it is %s", name, got.Refuses)
+	case got.NotNull && got.Default == noDefault:
+		c.differs(text+", and refuses rows: it is not null and has no default", name)
+	default:
+		c.warn(text, name)
+	}
+}
+
+// sameDefault ignores that a database quotes the number of a wider type: '0'::bigint.
+func sameDefault(got, want string) bool {
+	return got == want || !strings.HasPrefix(want, defaultText) && want != DefaultNow && got == defaultText+want
 }
 
 func null(c Column) string {
@@ -136,4 +228,17 @@ func null(c Column) string {
 		return "not null"
 	}
 	return "nullable"
+}
+
+func (c *comparison) indexes() {
+	for _, want := range Indexes {
+		has := slices.ContainsFunc(c.byName[want.Table].Indexes, func(got FoundIndex) bool {
+			return got.Name == want.Name && slices.Equal(got.Columns, []string{want.Column})
+		})
+		if has {
+			c.Inspection.Indexes++
+		} else if !c.lacking[want.Table+"."+want.Column] {
+			c.MissingIndexes = append(c.MissingIndexes, want.Name)
+		}
+	}
 }

@@ -260,7 +260,8 @@ func TestMissingColumnIsNamed(t *testing.T) {
 		p.createBoundary(t, "old")
 		p.raw(t, "old", "CREATE TABLE {b}docbasket (id varchar(36) NOT NULL PRIMARY KEY, name varchar(255) NOT NULL UNIQUE)")
 		f := r.expectFailure(t, "old", events.CauseSchemaInvalid)
-		if f.Step.Name != "validate_schema" || !strings.Contains(f.Cause.Message, "docbasket.storage_config is missing") {
+		if f.Step.Name != "create_isolation_boundary" ||
+			!strings.Contains(f.Cause.Message, "docbasket.storage_config is missing") {
 			t.Errorf("%+v", f)
 		}
 		if len(f.LeftBehind) != 0 {

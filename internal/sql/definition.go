@@ -34,6 +34,10 @@ type Column struct {
 	Type    string
 	NotNull bool
 	Default string // required default: DefaultNow, a number, true, false or 'text; empty: any default is accepted
+	// Earlier is a narrower type that DocEX or an earlier version gave this column. What exists may keep it.
+	Earlier string
+	// Optional: DocEX does not make this column, so what exists may lack it.
+	Optional bool
 }
 
 // ForeignKey is a reference to the primary key of another table of the same boundary.
@@ -69,6 +73,18 @@ func nn(name, typ string, def ...string) Column {
 	return c
 }
 
+// widened is a column of a path. Earlier versions and older DocEX made it varchar(255).
+func widened(c Column) Column {
+	c.Earlier = varchar255
+	return c
+}
+
+// optional is a column that DocEX does not make.
+func optional(c Column) Column {
+	c.Optional = true
+	return c
+}
+
 func created() Column { return nn("created_at", Timestamp, DefaultNow) }
 func updated() Column { return nn("updated_at", Timestamp, DefaultNow) }
 
@@ -87,10 +103,10 @@ var Tables = []Table{
 	{
 		Name: "document",
 		Columns: []Column{
-			nn("id", id), nn("basket_id", id), nn("name", varchar255), nn("source", varchar255),
-			nn("path", varchar255), col("content_type", varchar100),
+			nn("id", id), nn("basket_id", id), nn("name", varchar255), widened(nn("source", Text)),
+			widened(nn("path", Text)), col("content_type", varchar100),
 			nn("document_type", varchar50, quoted("file")), col("content", JSON), col("raw_content", Text),
-			col("size", Integer), nn("checksum", varchar64), col("related_po", varchar50),
+			col("size", Integer), nn("checksum", varchar64), optional(col("related_po", varchar50)),
 			nn("status", varchar50, quoted("active")), nn("processing_attempts", Integer, "0"),
 			created(), updated(),
 		},
@@ -108,8 +124,8 @@ var Tables = []Table{
 	{
 		Name: "file_history",
 		Columns: []Column{
-			nn("id", id), nn("document_id", id), col("original_path", varchar255),
-			col("internal_path", varchar255), created(),
+			nn("id", id), nn("document_id", id), widened(col("original_path", Text)),
+			widened(col("internal_path", Text)), created(),
 		},
 		ForeignKeys: []ForeignKey{{"document_id", "document", NoAction}},
 	},

@@ -75,8 +75,8 @@ func (b hookedBuild) CreateBoundary(ctx context.Context) (pipeline.Boundary, err
 	return got, err
 }
 
-func (b hookedBuild) CreateTables(ctx context.Context) error {
-	if err := b.Build.CreateTables(ctx); err != nil {
+func (b hookedBuild) CreateTables(ctx context.Context, columns []pipeline.Addition) error {
+	if err := b.Build.CreateTables(ctx, columns); err != nil {
 		return err
 	}
 	return b.hook(ctx, tables)

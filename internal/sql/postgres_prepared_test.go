@@ -216,7 +216,9 @@ func TestBoundaryOfAnotherDefinitionIsNotTouched(t *testing.T) {
 	p := newPostgres(t)
 	r := p.filledPool(t, 1)
 	old := p.pooled(t)[0]
-	p.raw(t, "", "UPDATE {b}prepared_boundaries SET definition = 'another'")
+	// As the version before left it, whose paths were narrower.
+	p.raw(t, "", "UPDATE {b}prepared_boundaries SET definition = '812f2670230b1302'",
+		`ALTER TABLE "`+old+`".document ALTER COLUMN source TYPE varchar(255), ALTER COLUMN path TYPE varchar(255)`)
 	if r.provision(t, "acme").Prepared {
 		t.Error("it was used")
 	}
@@ -246,6 +248,8 @@ var unusableBoundaries = map[string]struct {
 	"foreign owner":  {do: []string{"ALTER SCHEMA {s} OWNER TO CURRENT_USER"}},
 	"column dropped": {do: []string{"ALTER TABLE {s}.document DROP COLUMN checksum"}, difference: "document.checksum is missing"},
 	"table dropped":  {do: []string{"DROP TABLE {s}.route_operations"}, difference: "table route_operations is missing"},
+	"path narrowed":  {do: []string{"ALTER TABLE {s}.document ALTER COLUMN path TYPE varchar(255)"}, difference: "path is narrower"},
+	"column added":   {do: []string{"ALTER TABLE {s}.document ADD COLUMN extra text"}, difference: "document.extra is not"},
 	"index dropped":  {do: []string{"DROP INDEX {s}.idx_documents_status"}, difference: "idx_documents_status"},
 }
 

@@ -220,7 +220,7 @@ func TestVerifyNamesWhatDiffers(t *testing.T) {
 		read := p.reader(t)
 		const routes = "CREATE TABLE {b}route_operations (id varchar(36) NOT NULL PRIMARY KEY, " +
 			"route_id varchar(36) NOT NULL REFERENCES {b}transport_routes (id) ON DELETE CASCADE, " +
-			"operation_type varchar(50) NOT NULL, status varchar(99) NOT NULL, document_id varchar(255), details json, " +
+			"operation_type varchar(50) NOT NULL, status varchar(19) NOT NULL, document_id varchar(255), details json, " +
 			"error text, created_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, completed_at timestamp)"
 		for tenant, c := range map[string]struct {
 			do            []string
@@ -228,7 +228,7 @@ func TestVerifyNamesWhatDiffers(t *testing.T) {
 		}{
 			"whole":   {},
 			"column":  {do: []string{"ALTER TABLE {b}document DROP COLUMN checksum"}, want: []string{"document.checksum is missing"}},
-			"type":    {do: []string{"DROP TABLE {b}route_operations", routes}, want: []string{"route_operations.status is varchar(99), want varchar(20)"}},
+			"type":    {do: []string{"DROP TABLE {b}route_operations", routes}, want: []string{"route_operations.status is varchar(19), want varchar(20)"}},
 			"table":   {do: []string{"DROP TABLE {b}route_operations"}, want: []string{"table route_operations is missing"}},
 			"index":   {do: []string{"DROP INDEX {b}idx_documents_status"}, missing: []string{"idx_documents_status"}},
 			"holding": {do: []string{"INSERT INTO {b}docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')"}},

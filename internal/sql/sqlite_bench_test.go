@@ -87,7 +87,7 @@ func provisionBare(ctx context.Context, store *sqlite.Store, tenant string) erro
 	if err != nil {
 		return err
 	}
-	if err := build.CreateTables(ctx); err != nil {
+	if err := build.CreateTables(ctx, nil); err != nil {
 		return err
 	}
 	if _, err := build.CreateIndexes(ctx); err != nil {

@@ -13,6 +13,23 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
+// columnsSQL reads the columns of the tenant model in the definition's spelling.
+var columnsSQL = map[string]string{
+	"postgres": `SELECT table_name || '.' || column_name || ' '
+		|| replace(replace(data_type, 'character varying', 'varchar'), ' without time zone', '')
+		|| coalesce('(' || character_maximum_length || ')', '')
+		|| CASE is_nullable WHEN 'NO' THEN ' not null' ELSE '' END
+		|| CASE WHEN column_default LIKE '%now()%' THEN ' = now'
+			ELSE coalesce(' = ' || regexp_replace(column_default, '::.*$', ''), '') END
+		FROM information_schema.columns WHERE table_schema = 'tenant_model'`,
+	"sqlite": `SELECT m.name || '.' || c.name || ' ' || replace(lower(c.type), 'char(32)', 'uuid')
+		|| CASE WHEN c."notnull" THEN ' not null' ELSE '' END
+		|| CASE WHEN c.dflt_value = 'CURRENT_TIMESTAMP' THEN ' = now'
+			WHEN c.type = 'BOOLEAN' THEN ' = ' || CASE c.dflt_value WHEN '1' THEN 'true' ELSE 'false' END
+			ELSE coalesce(' = ' || c.dflt_value, '') END
+		FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'`,
+}
+
 // Each engine's DDL and the definition in Go agree, to the last default.
 func TestTablesAreAsDefined(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
@@ -33,21 +50,7 @@ func TestTablesAreAsDefined(t *testing.T) {
 				want = append(want, line)
 			}
 		}
-		got := p.lines(t, "model", map[string]string{
-			"postgres": `SELECT table_name || '.' || column_name || ' '
-				|| replace(replace(data_type, 'character varying', 'varchar'), ' without time zone', '')
-				|| coalesce('(' || character_maximum_length || ')', '')
-				|| CASE is_nullable WHEN 'NO' THEN ' not null' ELSE '' END
-				|| CASE WHEN column_default LIKE '%now()%' THEN ' = now'
-					ELSE coalesce(' = ' || regexp_replace(column_default, '::.*$', ''), '') END
-				FROM information_schema.columns WHERE table_schema = 'tenant_model'`,
-			"sqlite": `SELECT m.name || '.' || c.name || ' ' || replace(lower(c.type), 'char(32)', 'uuid')
-				|| CASE WHEN c."notnull" THEN ' not null' ELSE '' END
-				|| CASE WHEN c.dflt_value = 'CURRENT_TIMESTAMP' THEN ' = now'
-					WHEN c.type = 'BOOLEAN' THEN ' = ' || CASE c.dflt_value WHEN '1' THEN 'true' ELSE 'false' END
-					ELSE coalesce(' = ' || c.dflt_value, '') END
-				FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'`,
-		}[p.engine])
+		got := p.lines(t, "model", columnsSQL[p.engine])
 		slices.Sort(want)
 		slices.Sort(got)
 		for _, line := range got {
@@ -65,7 +68,7 @@ func TestTablesAreAsDefined(t *testing.T) {
 
 func TestMissingBoundaryDiffersInEverything(t *testing.T) {
 	t.Parallel()
-	got := sql.Compare(nil)
+	got := sql.Compare(nil, func(string, []string) string { return "" })
 	if len(got.Differences) != 11 || len(got.MissingIndexes) != 18 || got.Tables+got.Indexes != 0 {
 		t.Errorf("%+v", got)
 	}
@@ -87,13 +90,51 @@ func TestMissingPartsAreAdded(t *testing.T) {
 	})
 }
 
+// Step 2 adds columns that accept rows without them: every one of the definition, on tables without rows.
+func TestMissingColumnsAreAdded(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
+		r.provision(t, "model")
+		want := slices.Sorted(slices.Values(p.lines(t, "model", columnsSQL[p.engine])))
+		dropped := 0
+		for _, table := range sql.Tables {
+			for _, c := range table.Columns {
+				keyed := slices.ContainsFunc(table.ForeignKeys, func(fk sql.ForeignKey) bool { return fk.Column == c.Name })
+				if c.NotNull && c.Default == "" || c.Optional || keyed {
+					continue
+				}
+				for _, x := range sql.Indexes { // SQLite drops no column with an index
+					if x.Table == table.Name && x.Column == c.Name {
+						p.raw(t, "model", "DROP INDEX {b}"+x.Name)
+					}
+				}
+				p.raw(t, "model", "ALTER TABLE {b}"+table.Name+" DROP COLUMN "+c.Name)
+				dropped++
+			}
+		}
+		if dropped < 50 {
+			t.Fatalf("only %d columns dropped", dropped)
+		}
+		r.unregister(t, "model")
+		got := r.provision(t, "model")
+		if got.Tables != 11 || got.Indexes != 18 || len(got.Warnings) > 0 {
+			t.Errorf("%+v", got)
+		}
+		if got := slices.Sorted(slices.Values(p.lines(t, "model", columnsSQL[p.engine]))); !slices.Equal(got, want) {
+			t.Errorf("columns %v, want %v", got, want)
+		}
+	})
+}
+
 // mutation is a change to a finished tenant's structure, with the expected report.
 type mutation struct {
 	name string
 	do   []string // statements; on SQLite after the tables are created
 	edit [2]string
-	want string // in the message of SCHEMA_INVALID; otherwise
-	warn string // the index of the one warning
+	// The expected report: none of these if the boundary is as defined.
+	want    string // in the message of SCHEMA_INVALID
+	warn    string // the index of the one warning
+	differs string // in the one warning of what differs
 }
 
 func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // the mutations share one database
@@ -112,7 +153,13 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 		},
 		{
 			name: "a sequence", do: []string{"DROP TABLE {b}file_history", "CREATE SEQUENCE {b}file_history"},
-			want: "table file_history is missing",
+			want: "file_history is a sequence, want a table",
+		},
+		{
+			name: "an index", do: []string{
+				"DROP TABLE {b}file_history", "CREATE INDEX file_history ON {b}document (size)",
+			},
+			want: "file_history is an index, want a table",
 		},
 		{
 			name: "partitioned", do: []string{
@@ -135,27 +182,86 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 		},
 		{
 			name: "column added", do: []string{"ALTER TABLE {b}docbasket ADD COLUMN extra text"},
-			want: "docbasket.extra is not in the definition",
+			differs: "docbasket.extra is not in the definition",
+		},
+		{
+			name: "column added with a default", do: []string{"ALTER TABLE {b}docbasket ADD COLUMN extra integer NOT NULL DEFAULT 7"},
+			differs: "docbasket.extra is not in the definition",
+		},
+		{
+			name: "column added with an identity", do: []string{
+				"ALTER TABLE {b}docbasket ADD COLUMN extra bigint GENERATED ALWAYS AS IDENTITY",
+			},
+			differs: "docbasket.extra is not in the definition",
+		},
+		{
+			name: "column added that refuses rows", do: []string{"ALTER TABLE {b}docbasket ADD COLUMN extra text NOT NULL"},
+			want: "docbasket.extra is not in the definition, and refuses rows: it is not null and has no default",
+		},
+		{
+			name: "column added and generated", do: []string{
+				"ALTER TABLE {b}document ADD COLUMN extra integer GENERATED ALWAYS AS ((content ->> 'n')::integer) STORED",
+			},
+			want: "document.extra is not in the definition, and can refuse rows: it is generated",
+		},
+		{
+			name: "column added of a domain", do: []string{
+				"CREATE DOMAIN {b}sure AS text CHECK (VALUE IS NOT NULL)", "ALTER TABLE {b}document ADD COLUMN extra {b}sure",
+			},
+			want: "document.extra is not in the definition, and can refuse rows: it is of a domain",
+		},
+		{
+			name: "a domain", do: []string{
+				"CREATE DOMAIN {b}short AS varchar(255) CHECK (VALUE <> '')", "ALTER TABLE {b}docbasket ALTER COLUMN name TYPE {b}short",
+			},
+			want: "docbasket.name is tenant_a_domain.short of a domain, want varchar(255)",
+		},
+		{
+			name: "an identity", do: []string{"ALTER TABLE {b}document ALTER COLUMN processing_attempts DROP DEFAULT, " +
+				"ALTER COLUMN processing_attempts ADD GENERATED BY DEFAULT AS IDENTITY"},
+			want: `document.processing_attempts has default "identity", want "0"`,
+		},
+		{
+			name: "other texts are equal", do: []string{
+				"CREATE COLLATION {b}ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+				"ALTER TABLE {b}docbasket ALTER COLUMN name TYPE varchar(255) COLLATE {b}ci",
+			},
+			want: "docbasket.name is varchar(255) collate ci, want varchar(255)",
+		},
+		{name: "another order", do: []string{`ALTER TABLE {b}docbasket ALTER COLUMN name TYPE varchar(255) COLLATE "C"`}},
+		{
+			name: "a path as before", do: []string{"ALTER TABLE {b}document ALTER COLUMN path TYPE varchar(255)"},
+			differs: "document: path is narrower than defined (text), so longer values fail: " +
+				`ALTER TABLE "tenant_a_path_as_before".document ALTER COLUMN path TYPE text`,
+		},
+		{
+			name: "a path shorter than before", do: []string{"ALTER TABLE {b}document ALTER COLUMN path TYPE varchar(254)"},
+			want: "document.path is varchar(254), want text",
+		},
+		{
+			name: "no related_po", do: []string{"ALTER TABLE {b}document DROP COLUMN related_po"},
+			differs: "document.related_po is missing, and with it index idx_documents_related_po; DocEX does not use it",
 		},
 		{
 			name: "shorter", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN name TYPE varchar(254)"},
 			want: "docbasket.name is varchar(254), want varchar(255)",
 		},
+		{name: "longer", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN name TYPE varchar(256)"}},
+		{name: "unbounded", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN name TYPE text"}},
+		{name: "jsonb", do: []string{
+			"ALTER TABLE {b}docbasket ALTER COLUMN storage_config TYPE jsonb",
+			"ALTER TABLE {b}processors ALTER COLUMN config TYPE jsonb",
+		}},
+		{name: "timestamptz", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN created_at TYPE timestamptz"}},
 		{
-			name: "unbounded", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN name TYPE text"},
-			want: "docbasket.name is text, want varchar(255)",
+			name: "less precise", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN created_at TYPE timestamptz(3)"},
+			want: "docbasket.created_at is timestamp(3) with time zone, want timestamp",
 		},
+		{name: "bigint", do: []string{"ALTER TABLE {b}document ALTER COLUMN size TYPE bigint, " +
+			"ALTER COLUMN processing_attempts TYPE bigint"}},
 		{
-			name: "jsonb", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN storage_config TYPE jsonb"},
-			want: "docbasket.storage_config is jsonb, want json",
-		},
-		{
-			name: "timestamptz", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN created_at TYPE timestamptz"},
-			want: "docbasket.created_at is timestamp with time zone, want timestamp",
-		},
-		{
-			name: "bigint", do: []string{"ALTER TABLE {b}document ALTER COLUMN size TYPE bigint"},
-			want: "document.size is bigint, want integer",
+			name: "smallint", do: []string{"ALTER TABLE {b}document ALTER COLUMN size TYPE smallint"},
+			want: "document.size is smallint, want integer",
 		},
 		{
 			name: "generated", do: []string{"ALTER TABLE {b}docbasket DROP COLUMN description, " +
@@ -172,7 +278,7 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 		},
 		{
 			name: "default dropped", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN status DROP DEFAULT"},
-			want: `docbasket.status has default "", want "'active"`,
+			differs: "no server default (DocEX writes these columns itself, other writers must): docbasket.status",
 		},
 		{
 			name: "other text", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN status SET DEFAULT 'passive'"},
@@ -222,6 +328,23 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 		{
 			name: "partial unique index", do: []string{"CREATE UNIQUE INDEX one_path ON {b}document (path) WHERE size > 0"},
 			want: "document: unique index one_path is not in the definition",
+		},
+		{
+			name: "unique as others compare", do: []string{
+				"CREATE COLLATION {b}ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+				"CREATE UNIQUE INDEX once ON {b}docbasket (name COLLATE {b}ci)",
+			},
+			want: "docbasket: unique index once",
+		},
+		{
+			name: "unique only at commit", do: []string{"ALTER TABLE {b}docbasket DROP CONSTRAINT uq_docbasket_name, " +
+				"ADD CONSTRAINT uq_docbasket_name UNIQUE (name) DEFERRABLE"},
+			want: "docbasket: unique (name) is missing",
+		},
+		{
+			name: "primary key only at commit", do: []string{"ALTER TABLE {b}route_operations DROP CONSTRAINT route_operations_pkey, " +
+				"ADD PRIMARY KEY (id) DEFERRABLE"},
+			want: "route_operations: primary key is (), want (id)",
 		},
 		{
 			name: "unique only in part", do: []string{
@@ -349,11 +472,22 @@ func (r fixture) checkMutation(t *testing.T, tenant string, m mutation) {
 		}
 		return
 	}
+	if m.want == "" {
+		got := r.provision(t, tenant)
+		if m.differs == "" && len(got.Warnings) > 0 {
+			t.Errorf("warnings %+v", got.Warnings)
+		}
+		if m.differs != "" && (len(got.Warnings) != 1 || got.Warnings[0].Code != events.WarnSchemaDiffers ||
+			!strings.Contains(got.Warnings[0].Message, m.differs) || got.Warnings[0].Step.Name != "validate_schema") {
+			t.Errorf("warnings %+v, want %q", got.Warnings, m.differs)
+		}
+		return
+	}
 	f := r.expectFailure(t, tenant, events.CauseSchemaInvalid)
-	if !strings.Contains(f.Cause.Message, m.want) {
+	if !strings.Contains(f.Cause.Message, m.want) || !strings.Contains(f.Cause.Message, "Nothing was touched") {
 		t.Errorf("message %q, want %q", f.Cause.Message, m.want)
 	}
-	if f.Step.Number != 4 || !f.Replayable || len(f.LeftBehind) != 0 {
+	if f.Step.Name != "create_isolation_boundary" || !f.Replayable || len(f.LeftBehind) != 0 {
 		t.Errorf("%+v", f)
 	}
 	if r.snapshot(t, tenant) != before {
@@ -361,7 +495,7 @@ func (r fixture) checkMutation(t *testing.T, tenant string, m mutation) {
 	}
 }
 
-// If tables cannot even reference the existing objects, step 2 creates the others, and step 4 reports what differs.
+// What tables could not even reference, or has the name of one, is found before anything is made.
 func TestStructureThatConflictsOnPostgres(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
@@ -371,14 +505,18 @@ func TestStructureThatConflictsOnPostgres(t *testing.T) {
 		"no_key":    {"CREATE TABLE {b}docbasket (id varchar(36))", "docbasket: primary key is (), want (id)"},
 		"other_id":  {"CREATE TABLE {b}docbasket (id integer PRIMARY KEY)", "docbasket.id is integer, want varchar(36)"},
 		"view":      {"CREATE VIEW {b}docbasket AS SELECT 'x'::varchar(36) AS id", "docbasket is a view, want a table"},
-		"type":      {"CREATE TYPE {b}docbasket AS (id varchar(36))", "table docbasket is missing"},
+		"type":      {"CREATE TYPE {b}docbasket AS (id varchar(36))", "docbasket is a type, want a table"},
+		"enum":      {"CREATE TYPE {b}docbasket AS ENUM ('x')", "docbasket is a type, want a table"},
+		"domain":    {"CREATE DOMAIN {b}docbasket AS text", "docbasket is a type, want a table"},
+		"sequence":  {"CREATE SEQUENCE {b}docbasket", "docbasket is a sequence, want a table"},
+		"later":     {"CREATE TABLE {b}docbasket (id varchar(36) PRIMARY KEY DEFERRABLE)", "docbasket: primary key is (), want (id)"},
 		"transient": {"CREATE UNLOGGED TABLE {b}docbasket (id varchar(36) PRIMARY KEY)", "docbasket: UNLOGGED"},
 	} {
 		p.createBoundary(t, tenant)
 		p.raw(t, tenant, docbasket.is)
 		before := p.snapshot(t, tenant)
 		f := r.expectFailure(t, tenant, events.CauseSchemaInvalid)
-		if f.Step.Number != 4 || !strings.Contains(f.Cause.Message, docbasket.want) || f.Attempts != 1 {
+		if f.Step.Number != 1 || !strings.Contains(f.Cause.Message, docbasket.want) || f.Attempts != 1 {
 			t.Errorf("%s: %+v", tenant, f)
 		}
 		if p.snapshot(t, tenant) != before {
@@ -406,11 +544,63 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 		},
 		{
 			name: "column added", edit: [2]string{history, history + "extra TEXT,"},
-			want: "file_history.extra is not in the definition",
+			differs: "file_history.extra is not in the definition",
 		},
 		{
-			name: "shorter", edit: [2]string{"original_path VARCHAR(255)", "original_path VARCHAR(254)"},
-			want: "file_history.original_path is varchar(254), want varchar(255)",
+			name: "column added with a default", edit: [2]string{history, history + "extra TEXT NOT NULL DEFAULT 'x',"},
+			differs: "file_history.extra is not in the definition",
+		},
+		{
+			name: "column added that refuses rows", edit: [2]string{history, history + "extra TEXT NOT NULL,"},
+			want: "file_history.extra is not in the definition, and refuses rows: it is not null and has no default",
+		},
+		{
+			name: "column added whose default is null", edit: [2]string{history, history + "extra TEXT NOT NULL DEFAULT (NULL),"},
+			want: "file_history.extra is not in the definition, and refuses rows",
+		},
+		{
+			name: "column added and generated", edit: [2]string{history, history + "extra TEXT AS (json(original_path)),"},
+			want: "file_history.extra is not in the definition, and can refuse rows: it is generated",
+		},
+		{
+			name: "a path as before", edit: [2]string{"original_path TEXT", "original_path VARCHAR(255)"},
+			differs: "file_history: original_path is narrower than defined (text); SQLite enforces no length",
+		},
+		{
+			name: "shorter", edit: [2]string{"original_path TEXT", "original_path VARCHAR(254)"},
+			want: "file_history.original_path is varchar(254), want text",
+		},
+		{name: "longer", edit: [2]string{"checksum            VARCHAR(64)", "checksum CHARACTER VARYING(65)"}},
+		{name: "unbounded", edit: [2]string{"checksum            VARCHAR(64)", "checksum TEXT"}},
+		{name: "bigint", edit: [2]string{"processing_attempts INTEGER", "processing_attempts BIGINT"}},
+		{name: "int", edit: [2]string{"processing_attempts INTEGER", "processing_attempts INT"}},
+		{name: "jsonb", edit: [2]string{"storage_config JSON", "storage_config JSONB"}},
+		{name: "timestamptz", edit: [2]string{"event_timestamp TIMESTAMP", "event_timestamp TIMESTAMP WITH TIME ZONE"}},
+		{
+			name: "upper case", edit: [2]string{"CREATE TABLE file_history (\n    id ", "CREATE TABLE File_History (ID "},
+		},
+		{
+			name: "an index", do: append(drop("file_history"), "CREATE INDEX File_History ON document (size)"),
+			want: "file_history is an index, want a table",
+		},
+		{
+			name: "no related_po", edit: [2]string{"related_po          VARCHAR(50),", ""},
+			differs: "document.related_po is missing, and with it index idx_documents_related_po; DocEX does not use it",
+		},
+		{
+			name: "unique as others compare", edit: [2]string{
+				"CREATE TABLE docbasket (\n    id             VARCHAR(36) NOT NULL,\n    name           VARCHAR(255)",
+				"CREATE TABLE docbasket (id VARCHAR(36) NOT NULL, name VARCHAR(255) COLLATE NOCASE",
+			},
+			want: "docbasket: unique (name) is missing; docbasket: unique index sqlite_autoindex_docbasket_2",
+		},
+		{
+			name: "key as others compare", edit: [2]string{history + "\n    id            VARCHAR(36)", history + "id VARCHAR(36) COLLATE NOCASE"},
+			want: "file_history: unique index sqlite_autoindex_file_history_1",
+		},
+		{
+			name: "rows dropped", edit: [2]string{"CONSTRAINT uq_docbasket_name UNIQUE (name)", "UNIQUE (name) ON CONFLICT IGNORE"},
+			want: "docbasket: an ON CONFLICT clause is not in the definition",
 		},
 		{
 			name: "another type", edit: [2]string{"storage_config JSON", "storage_config TEXT"},
@@ -421,8 +611,8 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 			want: "document_metadata.coordination_id is varchar(36), want uuid",
 		},
 		{
-			name: "generated", edit: [2]string{"original_path VARCHAR(255)", "original_path VARCHAR(255) AS ('x') STORED"},
-			want: "file_history.original_path is varchar(255) generated, want varchar(255)",
+			name: "generated", edit: [2]string{"original_path TEXT", "original_path TEXT AS ('x') STORED"},
+			want: "file_history.original_path is text generated, want text",
 		},
 		{
 			name: "not null dropped", edit: [2]string{"storage_config JSON NOT NULL", "storage_config JSON"},
@@ -434,7 +624,7 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 		},
 		{
 			name: "default dropped", edit: [2]string{"DEFAULT 'file'", ""},
-			want: `document.document_type has default "", want "'file"`,
+			differs: "no server default (DocEX writes these columns itself, other writers must): document.document_type",
 		},
 		{
 			name: "other text", edit: [2]string{"DEFAULT 'file'", "DEFAULT 'paper'"},
@@ -462,7 +652,7 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 			want: "docbasket: unique (name) is missing",
 		},
 		{
-			name: "unique added", edit: [2]string{"original_path VARCHAR(255)", "original_path VARCHAR(255) UNIQUE"},
+			name: "unique added", edit: [2]string{"original_path TEXT", "original_path TEXT UNIQUE"},
 			want: "file_history: unique (original_path) is not in the definition",
 		},
 		{
@@ -478,7 +668,7 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 		},
 		{
 			name: "foreign key added", edit: [2]string{
-				"original_path VARCHAR(255)", "original_path VARCHAR(255) REFERENCES processors (id)",
+				"original_path TEXT", "original_path TEXT REFERENCES processors (id)",
 			},
 			want: "file_history: foreign key (original_path) → processors on delete no action is not in the definition",
 		},
@@ -501,7 +691,7 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 		},
 		{
 			name: "check", edit: [2]string{
-				"original_path VARCHAR(255)", "original_path VARCHAR(255) CHECK (original_path <> '')",
+				"original_path TEXT", "original_path TEXT CHECK (original_path <> '')",
 			},
 			want: "file_history: a CHECK constraint is not in the definition",
 		},
@@ -562,8 +752,8 @@ func TestCheckInACommentIsNoConstraint(t *testing.T) {
 	r.provision(t, "model")
 	tables := strings.Join(p.lines(t, "model", "SELECT sql FROM sqlite_schema WHERE type = 'table'"), ";\n")
 	p.createBoundary(t, "noted")
-	p.raw(t, "noted", strings.Replace(tables, "original_path VARCHAR(255)",
-		"/* no CHECK (x) */ \"original_path\" VARCHAR(255) DEFAULT 'CHECK (y)'", 1))
+	p.raw(t, "noted", strings.Replace(tables, "original_path TEXT",
+		"/* no CHECK (x) */ \"original_path\" TEXT DEFAULT 'CHECK (y) ON CONFLICT'", 1))
 	r.provision(t, "noted")
 }
 

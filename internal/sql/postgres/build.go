@@ -22,7 +22,6 @@ type build struct {
 	tenant string
 	schema string
 	taken  string // the prepared boundary that was taken; empty: none
-	found  bool   // the schema existed already
 	// takenStamped means that the prepared boundary already carries the registry's stamp.
 	takenStamped bool
 	// builtBy is the transaction that built the prepared boundary; builtInOrder: it was the oldest one (add_prepared.sql).
@@ -101,12 +100,12 @@ func (b *build) createBoundary(ctx context.Context, usePool bool) (pipeline.Boun
 			return pipeline.Boundary{}, err
 		}
 	}
-	if b.found = existed; existed {
+	if existed {
 		if err := b.requireEmpty(ctx); err != nil {
 			return pipeline.Boundary{}, err
 		}
 	}
-	return pipeline.Boundary{SchemaName: b.schema, Prepared: b.taken != ""}, nil
+	return pipeline.Boundary{SchemaName: b.schema, Prepared: b.taken != "", Existed: existed}, nil
 }
 
 // errPoolUnusable means that taking a prepared boundary failed; the attempt can still create one without the pool.
@@ -206,10 +205,8 @@ func (b *build) exec(ctx context.Context, statements string) error {
 	return classify(stall(err, sent, b.timeouts))
 }
 
-// CreateTables implements [pipeline.Build] in one round trip. If an existing relation prevents a table, the other
-// tables are created, and step 4 reports what differs and what is missing as a result. A prepared boundary has its
-// tables.
-func (b *build) CreateTables(ctx context.Context) error {
+// CreateTables implements [pipeline.Build] in one round trip. A prepared boundary has its tables.
+func (b *build) CreateTables(ctx context.Context, columns []pipeline.Addition) error {
 	if b.taken != "" {
 		return nil
 	}
@@ -217,15 +214,14 @@ func (b *build) CreateTables(ctx context.Context) error {
 	if !b.keepComment {
 		stamp = b.stampSQL(b.schema)
 	}
-	failed, err := b.create(ctx, stamp, b.ddl(b.q.Tables), b.inTheWay)
-	if err != nil {
+	if _, err := b.create(ctx, stamp, b.ddl(b.q.Tables+sql.AddColumns(b.q.Tables, columns)), none); err != nil {
 		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
-	}
-	for i, err := range failed {
-		b.log.WarnContext(ctx, "could not create table", "schema", b.schema, "table", sql.Tables[i].Name, "error", err)
 	}
 	return nil
 }
+
+// none tolerates no error.
+func none(error) bool { return false }
 
 // CreateIndexes implements [pipeline.Build], in one round trip unless an index fails. A prepared boundary has its
 // indexes.
@@ -265,12 +261,6 @@ func (b *build) create(ctx context.Context, first, ddl string, tolerated func(er
 		}
 	}
 	return failed, nil
-}
-
-// inTheWay reports whether an existing relation of the schema prevents a table.
-func (b *build) inTheWay(err error) bool {
-	var fault *pipeline.Fault
-	return b.found && errors.As(err, &fault) && fault.Code == events.CauseSchemaInvalid
 }
 
 // permanent reports whether an error is specific to an index. An error that would fail the whole transaction, or that

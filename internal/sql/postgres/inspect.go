@@ -36,7 +36,18 @@ func inspect(ctx context.Context, db querier, q queries, schema string) (pipelin
 	if err := c.nameStrangers(ctx, db, q.InspectNames, schema); err != nil {
 		return pipeline.Inspection{}, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}
-	return sql.Compare(c.found()), nil
+	return sql.Compare(c.found(), func(table string, columns []string) string {
+		return ", so longer values fail: " + widenSQL(schema, table, columns)
+	}), nil
+}
+
+// widenSQL is the statement that makes the columns text. It rewrites nothing, but locks the table for a moment.
+func widenSQL(schema, table string, columns []string) string {
+	changes := make([]string, len(columns))
+	for i, name := range columns {
+		changes[i] = "ALTER COLUMN " + name + " TYPE " + sql.Text
+	}
+	return "ALTER TABLE " + quote(schema) + "." + table + " " + strings.Join(changes, ", ")
 }
 
 // relationNames are the tables and indexes of the definition.
@@ -62,14 +73,25 @@ type oid = string
 type catalogue struct {
 	tables  []*table
 	names   map[oid]string            // of relations; qualified if in another schema
-	columns map[oid]map[string]string // column names by table and number
+	columns map[oid]map[string]column // by table and number
+	domains map[oid]bool
+	// collations are the names of those that take different texts for equal.
+	collations map[oid]string
+	inTheWay   []sql.Found // what is no table, but has the name of one
+}
+
+// column is a column, with its type and collation.
+type column struct {
+	sql.FoundColumn
+	typ, collation oid
+	named          bool // the type is not one of the definition
 }
 
 // table is a table of the definition, or another relation with its name.
 type table struct {
 	oid, name, kind, persistence string
 	rowSecurity, ruled           bool
-	columns                      []sql.Column
+	columns                      []column
 	constraints                  []constraint
 	indexes                      []index
 	triggers, rules              []string
@@ -94,31 +116,44 @@ const yes = "true" // a boolean as text
 
 // newCatalogue interprets the rows. The order of rows within a table is the catalogue's.
 func newCatalogue(rows rowsOfSchema) *catalogue {
-	c := &catalogue{names: map[oid]string{}, columns: map[oid]map[string]string{}}
+	c := &catalogue{
+		names: map[oid]string{}, columns: map[oid]map[string]column{}, domains: map[oid]bool{}, collations: map[oid]string{},
+	}
 	tables := map[oid]*table{}
 	for r := range slices.Chunk(rows.relations, 7) {
 		c.names[r[0]] = r[1]
-		if _, known := kinds[r[2]]; known { // otherwise an index, a sequence or a type
+		if kind, other := otherKinds[r[2]]; other && isTable(r[1]) {
+			c.inTheWay = append(c.inTheWay, sql.Found{Name: r[1], Kind: kind})
+		}
+		if _, known := kinds[r[2]]; known {
 			t := &table{oid: r[0], name: r[1], kind: r[2], persistence: r[3], rowSecurity: r[5] == yes, ruled: r[6] == yes}
 			if r[4] == yes {
 				t.kind = partition
 			}
 			c.tables = append(c.tables, t)
 			tables[t.oid] = t
-			c.columns[t.oid] = map[string]string{}
+			c.columns[t.oid] = map[string]column{}
 		}
 	}
 	defaults := map[[2]string]string{}
 	for r := range slices.Chunk(rows.defaults, 3) {
 		defaults[[2]string{r[0], r[1]}] = r[2]
 	}
-	for r := range slices.Chunk(rows.columns, 9) {
+	for r := range slices.Chunk(rows.columns, 10) {
 		t := tables[r[0]]
-		c.columns[t.oid][r[1]] = r[2]
-		t.columns = append(t.columns, sql.Column{
-			Name: r[2], Type: typeName(r[3], r[4], r[5], r[6] != "" || r[7] != ""), NotNull: r[8] == yes,
+		found := column{typ: r[3], named: r[5] != "", collation: r[9]}
+		found.Column = sql.Column{
+			Name: r[2], Type: typeName(r[3], r[4], r[5]), NotNull: r[8] == yes,
 			Default: defaultValue(defaults[[2]string{r[0], r[1]}]),
-		})
+		}
+		if r[6] != "" {
+			found.Refuses = "generated"
+		}
+		if r[7] != "" {
+			found.Default = "identity"
+		}
+		c.columns[t.oid][r[1]] = found
+		t.columns = append(t.columns, found)
 	}
 	for r := range slices.Chunk(rows.constraints, 10) {
 		t := tables[r[0]]
@@ -127,14 +162,15 @@ func newCatalogue(rows rowsOfSchema) *catalogue {
 			onDelete: r[6], onUpdate: r[7], plain: r[8] == yes && r[9] != yes,
 		})
 	}
-	for r := range slices.Chunk(rows.indexes, 7) {
+	for r := range slices.Chunk(rows.indexes, 8) {
 		t := tables[r[0]]
 		columns := c.columnNames(t.oid, r[2])
+		whole := r[6] == yes && c.collatesAlike(t.oid, strings.Fields(r[2]), strings.Fields(r[7]))
 		if keys, err := strconv.Atoi(r[3]); err == nil && keys < len(columns) { // the remaining ones are only INCLUDE columns
 			columns = columns[:keys]
 		}
 		t.indexes = append(t.indexes, index{
-			oid: r[1], columns: columns, primary: r[4] == yes, unique: r[5] == yes, whole: r[6] == yes,
+			oid: r[1], columns: columns, primary: r[4] == yes, unique: r[5] == yes, whole: whole,
 		})
 	}
 	for r := range slices.Chunk(rows.triggers, 2) {
@@ -148,16 +184,40 @@ func newCatalogue(rows rowsOfSchema) *catalogue {
 // definition are unknown.
 func (c *catalogue) columnNames(table oid, numbers string) (names []string) {
 	for n := range strings.FieldsFuncSeq(numbers, func(r rune) bool { return strings.ContainsRune("{, }", r) }) {
-		names = append(names, c.columns[table][n])
+		names = append(names, c.columns[table][n].Name)
 	}
 	return names
 }
 
-// nameStrangers reads the names of objects that are not in the definition but appear in differences: tables that
-// foreign keys reference, unique indexes, rules.
+// collatesAlike reports whether an index compares its key columns, by number, as the table does.
+func (c *catalogue) collatesAlike(table oid, numbers []string, collations []oid) bool {
+	for i, collation := range collations {
+		if column, ok := c.columns[table][numbers[i]]; ok && column.collation != collation {
+			return false
+		}
+	}
+	return true
+}
+
+// nameStrangers reads about objects that are not in the definition but matter for the comparison: names of tables that
+// foreign keys reference, of unique indexes, rules, and types with the name of a table; domains; collations.
 func (c *catalogue) nameStrangers(ctx context.Context, db querier, query, schema string) error {
-	var relations, ruled []oid
+	var relations, ruled, types, collations []oid
+	var absent []string
+	for _, want := range sql.Tables {
+		if !slices.ContainsFunc(c.tables, func(t *table) bool { return t.name == want.Name }) {
+			absent = append(absent, want.Name)
+		}
+	}
 	for _, t := range c.tables {
+		for _, column := range t.columns {
+			if column.named {
+				types = append(types, column.typ)
+			}
+			if !deterministic[column.collation] {
+				collations = append(collations, column.collation)
+			}
+		}
 		for _, k := range t.constraints {
 			if k.kind == foreignKey && c.names[k.target] == "" {
 				relations = append(relations, k.target)
@@ -172,34 +232,46 @@ func (c *catalogue) nameStrangers(ctx context.Context, db querier, query, schema
 			ruled = append(ruled, t.oid)
 		}
 	}
-	if len(relations)+len(ruled) == 0 {
+	if len(relations)+len(ruled)+len(types)+len(collations)+len(absent) == 0 {
 		return nil
 	}
-	rows, err := db.Query(ctx, query, relations, ruled, schema)
+	rows, err := db.Query(ctx, query, relations, ruled, schema, types, collations, absent)
 	if err != nil {
 		return err
 	}
-	var id, name, rule string
-	_, err = pgx.ForEachRow(rows, []any{&id, &name, &rule}, func() error {
-		if rule == "" {
-			c.names[id] = name
-			return nil
-		}
-		for _, t := range c.tables {
-			if t.oid == id {
-				t.rules = append(t.rules, rule)
-			}
-		}
+	var id, name, kind string
+	_, err = pgx.ForEachRow(rows, []any{&id, &name, &kind}, func() error {
+		c.addStranger(id, name, kind)
 		return nil
 	})
 	return err
 }
 
+// addStranger adds a row of inspect_names.sql.
+func (c *catalogue) addStranger(id oid, name, kind string) {
+	switch kind {
+	case "relation":
+		c.names[id] = name
+	case "domain":
+		c.domains[id] = true
+	case "collation":
+		c.collations[id] = name
+	case "type":
+		c.inTheWay = append(c.inTheWay, sql.Found{Name: name, Kind: kind})
+	default:
+		for _, t := range c.tables {
+			if t.oid == id {
+				t.rules = append(t.rules, name)
+			}
+		}
+	}
+}
+
 // found translates the catalogue into the definition's terms.
 func (c *catalogue) found() []sql.Found {
-	all := make([]sql.Found, len(c.tables))
-	for i, t := range c.tables {
-		all[i] = c.foundTable(t)
+	all := slices.Clone(c.inTheWay)
+	for _, t := range c.tables {
+		all = append(all, c.foundTable(t))
 	}
 	return all
 }
@@ -211,14 +283,33 @@ var kinds = map[string]string{
 	"r": "", "p": "partitioned table", partition: "partition", "v": "view", "m": "materialized view", "f": "foreign table",
 }
 
+// otherKinds are the kinds of relations that are in the way of a table with their name.
+var otherKinds = map[string]string{"S": "sequence", "i": "index", "I": "partitioned index", "c": "type"}
+
+func isTable(name string) bool {
+	return slices.ContainsFunc(sql.Tables, func(t sql.Table) bool { return t.Name == name })
+}
+
+// deterministic are collations that need no look-up: none, the database's, "C" and POSIX. The database's always is.
+var deterministic = map[oid]bool{"0": true, "100": true, "950": true, "951": true}
+
 func (c *catalogue) foundTable(t *table) sql.Found {
-	f := sql.Found{Name: t.name, Kind: kinds[t.kind], Columns: t.columns}
+	f := sql.Found{Name: t.name, Kind: kinds[t.kind]}
+	for _, found := range t.columns {
+		if c.domains[found.typ] {
+			found.Refuses = "of a domain"
+		}
+		if name := c.collations[found.collation]; name != "" {
+			found.Type += " collate " + name
+		}
+		f.Columns = append(f.Columns, found.FoundColumn)
+	}
 	for _, k := range t.constraints {
 		c.addConstraint(&f, k)
 	}
 	for _, x := range t.indexes {
 		switch {
-		case x.primary:
+		case x.primary && x.whole:
 			f.PrimaryKey = x.columns
 		case x.unique && x.whole:
 			f.Unique = append(f.Unique, x.columns)
@@ -276,8 +367,8 @@ var types = map[oid]string{
 	"2950": sql.UUID,
 }
 
-// typeName returns a type in the definition's spelling. A generated column rejects values, so it is marked.
-func typeName(id oid, modifier, name string, generated bool) string {
+// typeName returns a type in the definition's spelling.
+func typeName(id oid, modifier, name string) string {
 	if name == "" {
 		name = types[id]
 		if n, err := strconv.Atoi(modifier); err == nil && n >= 0 {
@@ -286,9 +377,6 @@ func typeName(id oid, modifier, name string, generated bool) string {
 			}
 			name += "(" + strconv.Itoa(n) + ")"
 		}
-	}
-	if generated {
-		name += " generated"
 	}
 	return name
 }

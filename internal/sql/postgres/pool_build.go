@@ -79,7 +79,7 @@ func (b *build) buildContents(ctx context.Context) (failed map[string]error, in 
 	if err := b.exec(ctx, b.ddl(b.q.CreateSchema)); err != nil {
 		return nil, in, withMissingPrivilege(classify(err), createPrivilege)
 	}
-	if err := b.CreateTables(ctx); err != nil {
+	if err := b.CreateTables(ctx, nil); err != nil {
 		return nil, in, err
 	}
 	if failed, err = b.CreateIndexes(ctx); err != nil {

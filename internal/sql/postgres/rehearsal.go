@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,7 +63,7 @@ func (b *build) rehearse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := differing(in.Differences); err != nil {
+	if err := differing(slices.Concat(in.Differences, in.Warnings)); err != nil {
 		return err
 	}
 	// As long as a request's values may be: this detects a column that was narrowed.

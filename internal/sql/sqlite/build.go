@@ -59,7 +59,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	if err != nil {
 		return pipeline.Boundary{}, fmt.Errorf("open %s: %w", b.path, classify(err))
 	}
-	return pipeline.Boundary{DatabasePath: b.path}, nil
+	return pipeline.Boundary{DatabasePath: b.path, Existed: b.temp == nil}, nil
 }
 
 // ensureInsideRoot fails if symbolic links lead the file's directory out of the storage root.
@@ -87,21 +87,16 @@ func (b *build) ensureInsideRoot() error {
 	}
 }
 
-// CreateTables implements [pipeline.Build]. A new file gets the template's content. If an existing object prevents a
-// table, the other tables are created, and step 4 reports what differs.
-func (b *build) CreateTables(ctx context.Context) error {
+// CreateTables implements [pipeline.Build]. A new file gets the template's content.
+func (b *build) CreateTables(ctx context.Context, columns []pipeline.Addition) error {
 	if b.temp != nil {
 		if err := b.template.write(b.temp, b.ownerTag(b.claim.Key)); err != nil {
 			return fmt.Errorf("write %s: %w", b.temp.Name(), classify(err))
 		}
 		return nil
 	}
-	failed, err := b.create(ctx, q.Tables)
-	if err != nil {
+	if _, err := b.tx.ExecContext(ctx, q.Tables+sql.AddColumns(q.Tables, columns)); err != nil {
 		return fmt.Errorf("create the tables of %s: %w", b.path, classify(err))
-	}
-	for i, err := range failed {
-		b.Log.WarnContext(ctx, "could not create table", "file", b.path, "table", sql.Tables[i].Name, "error", err)
 	}
 	return nil
 }

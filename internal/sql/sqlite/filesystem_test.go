@@ -59,7 +59,7 @@ func attempt(t *testing.T, s *Store, id, tenant string) error {
 	if _, err := b.CreateBoundary(t.Context()); err != nil {
 		return err
 	}
-	if err := b.CreateTables(t.Context()); err != nil {
+	if err := b.CreateTables(t.Context(), nil); err != nil {
 		return err
 	}
 	if failed, err := b.CreateIndexes(t.Context()); err != nil || len(failed) > 0 {

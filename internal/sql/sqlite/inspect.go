@@ -5,6 +5,7 @@ import (
 	databasesql "database/sql"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -52,13 +53,18 @@ func inspect(ctx context.Context, from querier) (pipeline.Inspection, error) {
 	for _, t := range tables {
 		found = append(found, *t)
 	}
-	return sql.Compare(found), nil
+	return sql.Compare(found, noLimit), nil
 }
+
+// noLimit adds to the warning about narrower columns that SQLite does not enforce their length.
+func noLimit(string, []string) string { return "; SQLite enforces no length, so nothing is lost" }
 
 // tableSet contains the tables found so far, by name.
 type tableSet map[string]*sql.Found
 
+// table returns the table of that name, which SQLite compares without regard to case.
 func (s tableSet) table(name string) *sql.Found {
+	name = strings.ToLower(name)
 	if s[name] == nil {
 		s[name] = &sql.Found{Name: name}
 	}
@@ -66,15 +72,17 @@ func (s tableSet) table(name string) *sql.Found {
 }
 
 var (
-	// noise matches text in a table's SQL that may contain the word CHECK without being a constraint.
+	// noise matches text in a table's SQL that may contain the words of a constraint without being one.
 	noise = regexp.MustCompile("(?s)'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\\[[^\\]]*\\]|--[^\n]*|/\\*.*?\\*/")
 	check = regexp.MustCompile(`(?i)\bCHECK\s*\(`)
+	// A clause such as ON CONFLICT IGNORE drops rows, or replaces others.
+	onConflict = regexp.MustCompile(`(?i)\bON\s+CONFLICT\b`)
 )
 
 func (s tableSet) readColumns(ctx context.Context, from querier) error {
 	type column struct {
 		table, kind, text string
-		sql.Column
+		sql.FoundColumn
 		generated   bool
 		defaultText databasesql.NullString
 		key         int
@@ -89,18 +97,23 @@ func (s tableSet) readColumns(ctx context.Context, from querier) error {
 	for _, c := range columns {
 		t := s.table(c.table)
 		if len(t.Columns) == 0 { // the first of this table
-			if c.kind != "table" {
+			text := noise.ReplaceAllString(c.text, "''")
+			switch {
+			case c.kind != "table":
 				t.Kind = c.kind
-			} else if check.MatchString(noise.ReplaceAllString(c.text, "''")) {
+			case check.MatchString(text):
 				t.Others = append(t.Others, "a CHECK constraint")
 			}
+			if onConflict.MatchString(text) {
+				t.Others = append(t.Others, "an ON CONFLICT clause")
+			}
 		}
-		c.Type = typeName(c.Type)
-		if c.generated { // it rejects values
-			c.Type += " generated"
+		c.Name, c.Type = strings.ToLower(c.Name), typeName(c.Type)
+		if c.generated {
+			c.Refuses = "generated"
 		}
 		c.Default = defaultValue(c.defaultText, c.Type)
-		t.Columns = append(t.Columns, c.Column)
+		t.Columns = append(t.Columns, c.FoundColumn)
 		if c.key > 0 {
 			t.PrimaryKey = append(t.PrimaryKey, c.Name)
 		}
@@ -112,10 +125,10 @@ func (s tableSet) readIndexes(ctx context.Context, from querier) error {
 	type part struct {
 		table, index, origin string
 		unique, partial      bool
-		column               databasesql.NullString
+		column, collation    databasesql.NullString
 	}
 	parts, err := collect(ctx, from, q.InspectIndexes, func(row scanner) (p part, err error) {
-		err = row.Scan(&p.table, &p.index, &p.unique, &p.origin, &p.partial, &p.column)
+		err = row.Scan(&p.table, &p.index, &p.unique, &p.origin, &p.partial, &p.column, &p.collation)
 		return p, err
 	})
 	if err != nil {
@@ -129,19 +142,22 @@ func (s tableSet) readIndexes(ctx context.Context, from querier) error {
 		whole := !first.partial
 		var columns []string
 		for _, p := range parts[:n] {
-			whole = whole && p.column.Valid
-			columns = append(columns, p.column.String)
+			whole = whole && p.column.Valid && p.collation.String == bytewise
+			columns = append(columns, strings.ToLower(p.column.String))
 		}
 		parts = parts[n:]
 		t := s.table(first.table)
+		if slices.ContainsFunc(sql.Tables, func(want sql.Table) bool { return strings.EqualFold(want.Name, first.index) }) {
+			s.table(first.index).Kind = "index"
+		}
 		switch {
-		case first.origin == "pk":
+		case first.origin == "pk" && whole:
 		case first.unique && whole:
 			t.Unique = append(t.Unique, columns)
 		case first.unique:
 			t.Others = append(t.Others, "unique index "+first.index)
 		case whole:
-			t.Indexes = append(t.Indexes, sql.FoundIndex{Name: first.index, Columns: columns})
+			t.Indexes = append(t.Indexes, sql.FoundIndex{Name: strings.ToLower(first.index), Columns: columns})
 		}
 	}
 	return nil
@@ -175,7 +191,8 @@ func (s tableSet) readForeignKeys(ctx context.Context, from querier) error {
 			t.Others = append(t.Others, "foreign key over "+p.key.Column+" (composite or on update)")
 			continue
 		}
-		if p.target.Valid && p.target.String != "id" {
+		p.key.Column, p.key.Table = strings.ToLower(p.key.Column), strings.ToLower(p.key.Table)
+		if p.target.Valid && !strings.EqualFold(p.target.String, "id") {
 			p.key.Table += " (" + p.target.String + ")"
 		}
 		p.key.OnDelete = strings.ToLower(p.action)
@@ -196,16 +213,23 @@ func (s tableSet) readTriggers(ctx context.Context, from querier) error {
 	return err
 }
 
+// bytewise is the collation of columns without another.
+const bytewise = "BINARY"
+
+// aliases are other names of types, without their blanks. SQLite gives each the affinity of the type it stands for.
+var aliases = map[string]string{
+	"datetime": sql.Timestamp, "timestampwithouttimezone": sql.Timestamp,
+	"timestamptz": sql.TimestampTZ, "timestampwithtimezone": sql.TimestampTZ,
+	"char(32)": sql.UUID, "bool": sql.Boolean, "int": sql.Integer, "int8": sql.Bigint,
+}
+
 // typeName returns a declared type in the definition's spelling.
 func typeName(declared string) string {
 	name := strings.ToLower(strings.ReplaceAll(declared, " ", ""))
-	switch name {
-	case "datetime":
-		return sql.Timestamp
-	case "char(32)":
-		return sql.UUID
+	if alias, ok := aliases[name]; ok {
+		return alias
 	}
-	return name
+	return strings.Replace(name, "charactervarying", "varchar", 1)
 }
 
 // defaultValue returns a default in the definition's spelling.
@@ -213,7 +237,7 @@ func defaultValue(text databasesql.NullString, typ string) string {
 	value := strings.TrimSpace(text.String)
 	upper := strings.ToUpper(value)
 	switch {
-	case !text.Valid:
+	case !text.Valid, strings.Trim(upper, "( )") == "NULL":
 		return ""
 	case strings.Contains(upper, "CURRENT_TIMESTAMP") || strings.Contains(upper, "'NOW'"):
 		return sql.DefaultNow

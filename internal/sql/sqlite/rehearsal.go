@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,15 +61,15 @@ func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	if err := b.createTemp(); err != nil {
 		return err
 	}
-	if err := b.CreateTables(ctx); err != nil {
+	if err := b.CreateTables(ctx, nil); err != nil {
 		return err
 	}
 	in, err := b.Inspect(ctx)
 	if err != nil {
 		return err
 	}
-	if len(in.Differences) > 0 {
-		return errors.New("it differs from the definition: " + strings.Join(in.Differences, "; "))
+	if wrong := slices.Concat(in.Differences, in.Warnings); len(wrong) > 0 {
+		return errors.New("it differs from the definition: " + strings.Join(wrong, "; "))
 	}
 	if err := b.syncTemp(); err != nil {
 		return err

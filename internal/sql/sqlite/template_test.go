@@ -38,7 +38,7 @@ func ready(t *testing.T, s *Store, id, tenant string) *build {
 	if _, err := b.CreateBoundary(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.CreateTables(t.Context()); err != nil {
+	if err := b.CreateTables(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if failed, err := b.CreateIndexes(t.Context()); err != nil || len(failed) > 0 {
@@ -175,7 +175,7 @@ func TestFileUnderConstructionIsLocked(t *testing.T) {
 		}
 	}
 	expectLocked()
-	if err := b.CreateTables(t.Context()); err != nil {
+	if err := b.CreateTables(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	expectLocked()

@@ -14,7 +14,7 @@ SELECT t.relations,
     (SELECT array_agg(ARRAY[a.attrelid::text, a.attnum::text, a.attname::text, a.atttypid::text, a.atttypmod::text,
         CASE WHEN a.atttypid IN (16, 23, 25, 114, 1043, 1114, 2950) THEN ''
             ELSE pg_catalog.format_type(a.atttypid, a.atttypmod) END,
-        a.attgenerated::text, a.attidentity::text, a.attnotnull::text])
+        a.attgenerated::text, a.attidentity::text, a.attnotnull::text, a.attcollation::text])
     FROM pg_catalog.pg_attribute a
     WHERE a.attrelid = ANY (t.oids) AND a.attnum > 0 AND NOT a.attisdropped),
     -- An expression without columns needs no table, which would have to be opened.
@@ -29,7 +29,8 @@ SELECT t.relations,
     WHERE k.conrelid = ANY (t.oids) AND k.contype NOT IN ('p', 'u', 'n')),
     (SELECT array_agg(ARRAY[x.indrelid::text, x.indexrelid::text, x.indkey::text, x.indnkeyatts::text,
         x.indisprimary::text, x.indisunique::text,
-        (x.indisvalid AND x.indisready AND x.indpred IS NULL AND x.indexprs IS NULL)::text])
+        (x.indisvalid AND x.indisready AND x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL)::text,
+        x.indcollation::text])
     FROM pg_catalog.pg_index x
     WHERE x.indrelid = ANY (t.oids)),
     (SELECT array_agg(ARRAY[g.tgrelid::text, g.tgname::text])

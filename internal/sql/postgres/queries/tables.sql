@@ -16,8 +16,8 @@ CREATE TABLE IF NOT EXISTS {schema}.document (
     id                  varchar(36) NOT NULL,
     basket_id           varchar(36) NOT NULL,
     name                varchar(255) NOT NULL,
-    source              varchar(255) NOT NULL,
-    path                varchar(255) NOT NULL,
+    source              text NOT NULL,
+    path                text NOT NULL,
     content_type        varchar(100),
     document_type       varchar(50) NOT NULL DEFAULT 'file',
     content             json,
@@ -49,8 +49,8 @@ CREATE TABLE IF NOT EXISTS {schema}.document_metadata (
 CREATE TABLE IF NOT EXISTS {schema}.file_history (
     id            varchar(36) NOT NULL,
     document_id   varchar(36) NOT NULL,
-    original_path varchar(255),
-    internal_path varchar(255),
+    original_path text,
+    internal_path text,
     created_at    timestamp NOT NULL DEFAULT (now() AT TIME ZONE 'utc'),
     PRIMARY KEY (id),
     FOREIGN KEY (document_id) REFERENCES {schema}.document (id)

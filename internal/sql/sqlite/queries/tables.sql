@@ -16,8 +16,8 @@ CREATE TABLE IF NOT EXISTS document (
     id                  VARCHAR(36) NOT NULL,
     basket_id           VARCHAR(36) NOT NULL,
     name                VARCHAR(255) NOT NULL,
-    source              VARCHAR(255) NOT NULL,
-    path                VARCHAR(255) NOT NULL,
+    source              TEXT NOT NULL,
+    path                TEXT NOT NULL,
     content_type        VARCHAR(100),
     document_type       VARCHAR(50) NOT NULL DEFAULT 'file',
     content             JSON,
@@ -49,8 +49,8 @@ CREATE TABLE IF NOT EXISTS document_metadata (
 CREATE TABLE IF NOT EXISTS file_history (
     id            VARCHAR(36) NOT NULL,
     document_id   VARCHAR(36) NOT NULL,
-    original_path VARCHAR(255),
-    internal_path VARCHAR(255),
+    original_path TEXT,
+    internal_path TEXT,
     created_at    TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
     PRIMARY KEY (id),
     FOREIGN KEY (document_id) REFERENCES document (id)
