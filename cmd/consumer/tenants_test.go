@@ -101,7 +101,7 @@ func TestTenantsVerify(t *testing.T) {
 		d.rows("beta", "DROP INDEX {b}idx_documents_status")
 		code, stdout, _ = command(t, env, "tenants", "verify", "beta", "acme", "beta")
 		testkit.Equal(t, "exit code with a warning", code, 0)
-		testkit.Equal(t, "stdout", stdout, "! beta\n    index idx_documents_status is missing\n"+
+		testkit.Equal(t, "stdout", stdout, "! beta\n    warning: index idx_documents_status is missing\n"+
 			"checked 2, in order 1, with warnings 1, drifted 0, could not be read 0\n")
 		code, stdout, _ = command(t, env, "tenants", "verify", "beta", "--strict")
 		testkit.Equal(t, "exit code with --strict", code, 1)
@@ -112,7 +112,7 @@ func TestTenantsVerify(t *testing.T) {
 		code, stdout, _ = command(t, env, "tenants", "verify")
 		testkit.Equal(t, "exit code with drift", code, 1)
 		testkit.Equal(t, "stdout", stdout, "✗ acme\n    document.checksum is missing\n    table route_operations is missing\n"+
-			"! beta\n    index idx_documents_status is missing\n"+
+			"! beta\n    warning: index idx_documents_status is missing\n"+
 			"checked 3, in order 1, with warnings 1, drifted 1, could not be read 0\n")
 		code, stdout, stderr = command(t, env, "tenants", "verify", "--json")
 		testkit.Equal(t, "exit code with drift", code, 1)

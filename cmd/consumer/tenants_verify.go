@@ -26,8 +26,9 @@ func verifyCommand(a *app) *cobra.Command {
 		Use:   "verify [TENANT…]",
 		Short: "Compare tenants with the definition",
 		Long: "Compares all tenants, or those that you name, with the definition, as validate_schema does for a new one.\n" +
-			"It writes nothing. Exits 0 if all are in order, 1 if one has drifted or could not be read. A missing index is\n" +
-			"a warning.",
+			"It writes nothing. Exits 0 if all are in order, 1 if one has drifted or could not be read. What can lose or\n" +
+			"refuse a row of DocEX is drift. What cannot is a warning: a missing index, a missing default, an added column\n" +
+			"that fills itself, and what DocEX or an earlier version makes otherwise.",
 		Example: "  consumer tenants verify\n  consumer tenants verify acme --strict",
 
 		ValidArgsFunction: a.completeTenants(0),
@@ -48,7 +49,7 @@ func verifyCommand(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line for each tenant; the summary goes to stderr")
-	cmd.Flags().BoolVar(&strict, "strict", false, "treat a missing index as a difference")
+	cmd.Flags().BoolVar(&strict, "strict", false, "treat warnings as drift")
 	return cmd
 }
 
@@ -68,7 +69,8 @@ type verdict struct {
 	DatabasePath   string   `json:"database_path,omitempty"`
 	Tables         int      `json:"tables"`
 	Indexes        int      `json:"indexes"`
-	Differences    []string `json:"differences,omitempty"`
+	Differences    []string `json:"differences,omitempty"` // drift
+	Warnings       []string `json:"warnings,omitempty"`
 	MissingIndexes []string `json:"missing_indexes,omitempty"`
 	Error          string   `json:"error,omitempty"`
 }
@@ -202,7 +204,8 @@ func (v *verification) one(ctx context.Context, t sql.TenantRow) (verdict, error
 	}
 	found := verdict{
 		TenantID: t.ID, Result: v.result(in, err), SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
-		Tables: in.Tables, Indexes: in.Indexes, Differences: in.Differences, MissingIndexes: in.MissingIndexes,
+		Tables: in.Tables, Indexes: in.Indexes,
+		Differences: in.Drift(), Warnings: in.Warnings, MissingIndexes: in.MissingIndexes,
 	}
 	if err != nil {
 		found.Error = err.Error()
@@ -214,9 +217,9 @@ func (v *verification) result(in pipeline.Inspection, err error) string {
 	switch {
 	case err != nil:
 		return unreadable
-	case len(in.Differences) > 0, v.strict && len(in.MissingIndexes) > 0:
+	case len(in.Drift()) > 0, v.strict && len(in.Faults()) > 0:
 		return drifted
-	case len(in.MissingIndexes) > 0:
+	case len(in.Faults()) > 0:
 		return warned
 	}
 	return inOrder
@@ -238,8 +241,11 @@ func (v *verification) show(found verdict) error {
 	for _, difference := range found.Differences {
 		fmt.Fprintf(&b, "    %s\n", terminal.Plain(difference))
 	}
+	for _, warning := range found.Warnings {
+		fmt.Fprintf(&b, "    warning: %s\n", terminal.Plain(warning))
+	}
 	for _, index := range found.MissingIndexes {
-		fmt.Fprintf(&b, "    index %s is missing\n", terminal.Plain(index))
+		fmt.Fprintf(&b, "    warning: index %s is missing\n", terminal.Plain(index))
 	}
 	if found.Error != "" {
 		fmt.Fprintf(&b, "    could not be read: %s\n", terminal.Plain(found.Error))
