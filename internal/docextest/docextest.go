@@ -26,8 +26,8 @@ var (
 // Tenants are the tenants registered in the PostgreSQL database, without the bootstrap tenant, in order.
 var Tenants = []string{"Docex_Two", "abcdefghij_abcdefghij_abcdefgh", "d1"}
 
-// Postgres loads the registry and the tenants into the empty database at url. Everything belongs to the role owner, which
-// must exist and which the role of url can set; empty: to the role of url.
+// Postgres loads the registry and the tenants into the empty database at url. Everything belongs to the role owner,
+// which must exist and which the role of url can set; empty: to the role of url.
 func Postgres(t testing.TB, url, owner string) {
 	t.Helper()
 	role := "CURRENT_USER"

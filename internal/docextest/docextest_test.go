@@ -1,6 +1,7 @@
 package docextest_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"path/filepath"
@@ -20,7 +21,7 @@ func TestPostgresHasTheRegistryAndThreeTenants(t *testing.T) {
 	docextest.Postgres(t, url, "")
 	conn, err := pgx.Connect(t.Context(), url)
 	testkit.Must(t, err)
-	t.Cleanup(func() { conn.Close(t.Context()) }) //nolint:errcheck // the database is dropped
+	t.Cleanup(func() { testkit.Must(t, conn.Close(context.Background())) })
 	rows, err := conn.Query(t.Context(), `SELECT tenant_id FROM docex_system.tenant_registry
 		WHERE NOT is_system ORDER BY tenant_id COLLATE "C"`)
 	testkit.Must(t, err)
