@@ -26,8 +26,9 @@
 // # Connections
 //
 // The settings of each new connection are read again: DATABASE_URL, the environment, and the files that they name
-// (connector.go). Parameters of DATABASE_URL are checked by name (parameters.go). The registry is migrated in one
-// transaction that holds an advisory lock, so the lock ends with it, also where the process is frozen (migrate.go).
+// (connector.go). Parameters of DATABASE_URL are checked by name (parameters.go). Each migration of the
+// registry is a transaction that holds an advisory lock, so the lock ends with it, also where the process is frozen
+// (migrate.go).
 //
 // # Prepared boundaries
 //

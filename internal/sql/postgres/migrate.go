@@ -22,10 +22,11 @@ const (
 	tableLockTimeout = time.Second
 )
 
-// migrate creates the registry's schema and migrates it, if anything is missing. All of it is one transaction, which
-// holds an advisory lock, so replicas that start at the same time are serialized. If the process is frozen, the server
-// ends the transaction, and with it the lock. The transaction waits only briefly for others, because later ones queue
-// behind it: it then returns an outage that names them, and the caller tries again.
+// migrate creates the registry's schema and migrates it, if anything is missing. Each migration is a transaction of its
+// own, so a migration that fails loses nothing of those before it, and the next start continues after them. Each
+// transaction holds an advisory lock, so replicas that start at the same time are serialized. If the process is frozen,
+// the server ends the transaction, and with it the lock. A transaction waits only briefly for others, because later
+// ones queue behind it: migrate then returns an outage that names them, and the caller tries again.
 func (s *Store) migrate(ctx context.Context, createdBy string) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -50,7 +51,10 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 			return nil
 		}
 	}
-	return s.migrateInTransaction(ctx, conn, migrations)
+	for done := false; err == nil && !done; {
+		done, err = s.migrateOnce(ctx, conn, migrations)
+	}
+	return err
 }
 
 // migrations are the migrations of the registry. Their versions are their positions, starting at 1.
@@ -93,11 +97,12 @@ func (s *Store) pendingMigrations(ctx context.Context, conn *pgxpool.Conn, last 
 	return pending, nil
 }
 
-// migrateInTransaction takes the lock and runs what is then still pending.
-func (s *Store) migrateInTransaction(
+// migrateOnce runs the first pending migration in a transaction. If none is pending it finishes the registry instead,
+// and is done.
+func (s *Store) migrateOnce(
 	ctx context.Context, conn *pgxpool.Conn, migrations [][]sql.Statement,
-) error {
-	locked, pending, rebuilt, err := s.runMigrations(ctx, conn, migrations)
+) (done bool, err error) {
+	locked, version, rebuilt, err := s.runNextMigration(ctx, conn, migrations)
 	if err == nil {
 		_, err = conn.Exec(ctx, "COMMIT")
 	}
@@ -106,53 +111,60 @@ func (s *Store) migrateInTransaction(
 		defer cancel()
 		_, rollbackErr := conn.Exec(tidy, "ROLLBACK")
 		if waitEnded(err) && rollbackErr == nil {
-			return s.blockedMigration(ctx, conn, err, locked)
+			return false, s.blockedMigration(ctx, conn, err, locked)
 		}
-		return err
+		return false, err
 	}
-	for _, version := range pending {
+	if version > 0 {
 		s.log.InfoContext(ctx, "registry migrated", "table", s.registry+"."+sql.MigrationsTable, "version", version)
 	}
 	for _, what := range rebuilt {
 		s.log.WarnContext(ctx, "rebuilt an object of the registry that used code outside pg_catalog", "object", what)
 	}
-	return nil
+	return version == 0, nil
 }
 
-// runMigrations does everything up to the commit. locked reports whether it got the lock.
-func (s *Store) runMigrations(
+// runNextMigration does everything up to the commit. locked reports whether it got the lock. version is 0 if no
+// migration was pending: then it finished the registry.
+func (s *Store) runNextMigration(
 	ctx context.Context, conn *pgxpool.Conn, migrations [][]sql.Statement,
-) (locked bool, pending []int, rebuilt []string, err error) {
+) (locked bool, version int, rebuilt []string, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	batch.Queue(s.q.BeginMigration, milliseconds(migrationLockTimeout), milliseconds(frozenTimeout))
 	batch.Queue(s.q.MigrationLock, s.migrationKey())
 	batch.Queue(s.q.LockTimeout, milliseconds(tableLockTimeout))
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
-		return false, nil, nil, fmt.Errorf("wait for another replica's migration: %w", err)
+		return false, 0, nil, fmt.Errorf("wait for another replica's migration: %w", err)
 	}
 	if err := s.createRegistrySchema(ctx, conn); err != nil {
-		return true, nil, nil, err
+		return true, 0, nil, err
 	}
-	if pending, err = s.pendingMigrations(ctx, conn, len(migrations)); err == nil && len(pending) == len(migrations) {
+	pending, err := s.pendingMigrations(ctx, conn, len(migrations))
+	if err == nil && len(pending) == len(migrations) {
 		_, err = conn.Exec(ctx, s.q.CreateMigrations)
 	}
-	for _, version := range pending {
-		if err == nil {
-			err = s.runMigration(ctx, conn, version, migrations[version-1])
-		}
+	if err == nil && len(pending) == 0 {
+		rebuilt, err = s.finishRegistry(ctx, conn)
+		return true, 0, rebuilt, err
 	}
 	if err == nil {
-		rebuilt, err = s.rebuildExpressions(ctx, conn)
+		version = pending[0]
+		err = s.runMigration(ctx, conn, version, migrations[version-1])
 	}
-	if err != nil {
-		return true, nil, nil, withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
+	return true, version, nil, withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
+}
+
+// finishRegistry does what depends on all migrations.
+func (s *Store) finishRegistry(ctx context.Context, conn *pgxpool.Conn) (rebuilt []string, err error) {
+	if rebuilt, err = s.rebuildExpressions(ctx, conn); err != nil {
+		return nil, withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
 	}
 	unstamped, err := s.checkRegistry(ctx, conn)
 	if err == nil && unstamped {
 		_, err = conn.Exec(ctx, s.stampSQL(s.registry))
 	}
-	return true, pending, rebuilt, err
+	return rebuilt, err
 }
 
 func (s *Store) runMigration(ctx context.Context, conn *pgxpool.Conn, version int, statements []sql.Statement) error {

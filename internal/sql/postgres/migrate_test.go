@@ -125,7 +125,7 @@ func TestMigrationOfAFrozenReplicaEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	if _, _, _, err := s.runMigrations(t.Context(), conn, s.migrations("test")); err != nil {
+	if _, _, _, err := s.runNextMigration(t.Context(), conn, s.migrations("test")); err != nil {
 		t.Fatal(err)
 	}
 	var timeout string
@@ -141,6 +141,65 @@ func TestMigrationOfAFrozenReplicaEnds(t *testing.T) {
 	}
 	if blockers, err := migrationBlockers(t.Context(), s.pool, s.q, s.registry, true); err != nil || len(blockers) != 0 {
 		t.Errorf("%v, %v", blockers, err)
+	}
+}
+
+// appliedMigrations returns the versions that have run, in order.
+func appliedMigrations(t *testing.T, conn *pgx.Conn) (applied string) {
+	t.Helper()
+	err := conn.QueryRow(t.Context(), "SELECT string_agg(version_id::text, ' ' ORDER BY id) "+
+		"FROM docex_system.tenant_provisioner_migrations").Scan(&applied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return applied
+}
+
+// Each migration commits by itself: one that fails or is blocked loses none before it, and the next start continues
+// with it.
+func TestMigrationThatFailsLosesNoneBeforeIt(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.Database(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	exec := func(statement string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("CREATE SCHEMA docex_system")
+	exec("CREATE TABLE docex_system.prepared_boundaries ()") // migration 4 creates it
+	if err := openAndClose(t.Context(), url); err == nil || !strings.Contains(err.Error(), "migration 4") {
+		t.Errorf("%v, want an error of migration 4", err)
+	}
+	if got := appliedMigrations(t, conn); got != "0 1 2 3" {
+		t.Errorf("applied: %s", got)
+	}
+	exec("DROP TABLE docex_system.prepared_boundaries")
+	exec("DELETE FROM docex_system.tenant_provisioner_migrations WHERE version_id = 3")
+	exec("ALTER TABLE docex_system.tenant_requests DROP COLUMN history, DROP COLUMN claim, DROP COLUMN buried")
+	exec("BEGIN; LOCK TABLE docex_system.tenant_requests")
+	err = openAndClose(t.Context(), url)
+	pid := fmt.Sprintf("other transactions use the registry's tables: pid %d", conn.PgConn().PID())
+	if !pipeline.IsOutage(err) || !strings.Contains(err.Error(), pid) {
+		t.Errorf("%v, want %s", err, pid)
+	}
+	exec("ROLLBACK")
+	errs := make(chan error, 3)
+	for range cap(errs) { // replicas
+		go func() { errs <- openAndClose(t.Context(), url) }()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if got := appliedMigrations(t, conn); got != "0 1 2 3 4 5 6" {
+		t.Errorf("applied: %s", got)
 	}
 }
 
