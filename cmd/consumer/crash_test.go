@@ -11,6 +11,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/natstest"
@@ -69,6 +70,30 @@ var scenarios = map[string]scenario{
 	},
 }
 
+// pointsOn returns the crash points on that database.
+func (s scenario) pointsOn(d testDatabase) []string {
+	if d.sqlite() {
+		return slices.Concat(s.points, s.sqlite)
+	}
+	return s.points
+}
+
+// killAtEach starts the program, which is killed at the point, makes the i-th request, and has another process settle it:
+// once for each point.
+func killAtEach(t *testing.T, js jetstream.JetStream, env map[string]string, points []string, request func(i int)) {
+	t.Helper()
+	for i, point := range points {
+		killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", point)))
+		request(i)
+		testkit.Equal(t, "exit code at "+point, killed.wait(t), -1)
+		again := launch(t, env)
+		testkit.Logged(t, &again.stderr, "taking requests", "workers")
+		awaitSettled(t, js)
+		again.signal(t, syscall.SIGTERM)
+		testkit.Equal(t, "exit code", again.wait(t), 0)
+	}
+}
+
 // The crash matrix: the program is killed once at every point between two durable effects, and restarted. Each request
 // has one outcome, the registry matches the outcomes, and every tenant is complete.
 func TestKilledBetweenDurableEffects(t *testing.T) {
@@ -76,10 +101,7 @@ func TestKilledBetweenDurableEffects(t *testing.T) {
 	for name, f := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			onBothEngines(t, func(t *testing.T, d testDatabase) {
-				points := f.points
-				if d.sqlite() {
-					points = slices.Concat(points, f.sqlite)
-				}
+				points := f.pointsOn(d)
 				url := natstest.Start(t)
 				env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"))
 				first := launch(t, env)
@@ -87,19 +109,12 @@ func TestKilledBetweenDurableEffects(t *testing.T) {
 				first.signal(t, syscall.SIGTERM)
 				testkit.Equal(t, "exit code", first.wait(t), 0)
 				js := natstest.JetStream(t, url)
-				for i, point := range points {
+				killAtEach(t, js, env, points, func(i int) {
 					if f.prepare != nil {
 						f.prepare(d, fmt.Sprintf("tenant_%d", i))
 					}
-					killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", point)))
 					publish(t, js, f.request(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
-					testkit.Equal(t, "exit code at "+point, killed.wait(t), -1)
-					again := launch(t, env)
-					testkit.Logged(t, &again.stderr, "taking requests", "workers")
-					awaitSettled(t, js)
-					again.signal(t, syscall.SIGTERM)
-					testkit.Equal(t, "exit code", again.wait(t), 0)
-				}
+				})
 				checkConsistency(t, d, storedOutcomes(t, js), f.cause, len(points))
 				letters := 0
 				if f.cause != "" {

@@ -17,6 +17,9 @@ const MigrationsTable = "tenant_provisioner_migrations"
 type Statement struct {
 	Text string
 	Args []any
+	// Unless is a query that returns one boolean; true: the statement is not run. On a registry that DocEX made, much is
+	// there already. nil: the statement is always run.
+	Unless *Statement
 }
 
 // Migrate runs the pending migrations, each in a transaction. Their versions are their positions in the list, starting
@@ -29,7 +32,7 @@ func Migrate(
 	for i, statements := range migrations {
 		list[i] = goose.NewGoMigration(int64(i+1), &goose.GoFunc{RunTx: func(ctx context.Context, tx *databasesql.Tx) error {
 			for _, s := range statements {
-				if _, err := tx.ExecContext(ctx, s.Text, s.Args...); err != nil {
+				if err := s.run(ctx, tx); err != nil {
 					return err
 				}
 			}
@@ -52,5 +55,16 @@ func Migrate(
 	for _, r := range results {
 		log.InfoContext(ctx, "registry migrated", "table", table, "version", r.Source.Version)
 	}
+	return err
+}
+
+func (s Statement) run(ctx context.Context, tx *databasesql.Tx) error {
+	if s.Unless != nil {
+		var done bool
+		if err := tx.QueryRowContext(ctx, s.Unless.Text, s.Unless.Args...).Scan(&done); err != nil || done {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, s.Text, s.Args...)
 	return err
 }

@@ -60,12 +60,8 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 // migrations are the migrations of the registry. Their versions are their positions, starting at 1.
 func (s *Store) migrations(createdBy string) [][]sql.Statement {
 	return [][]sql.Statement{
-		{{Text: s.q.migrations.Registry}},
-		{
-			{Text: render(s.q.Tables, "schema", s.registry)},
-			{Text: render(s.q.Indexes, "schema", s.registry)},
-			{Text: s.q.migrations.Bootstrap, Args: []any{s.registry, createdBy}},
-		},
+		{{Text: s.q.migrations.Registry}, {Text: s.q.CheckRegistry}},
+		s.bootstrap(createdBy),
 		{{Text: s.q.migrations.History}},
 		{{Text: s.q.migrations.Prepared}},
 		{{Text: s.q.migrations.Stamp}},
@@ -73,10 +69,27 @@ func (s *Store) migrations(createdBy string) [][]sql.Statement {
 	}
 }
 
+// bootstrap returns the statements that create what is missing of the bootstrap tenant. DocEX's document has no
+// related_po. An index that exists is left out: IF NOT EXISTS alone would require the ownership of its table.
+func (s *Store) bootstrap(createdBy string) []sql.Statement {
+	var statements []sql.Statement
+	for _, table := range sql.Statements(render(s.q.Tables, "schema", s.registry)) {
+		statements = append(statements, sql.Statement{Text: table})
+	}
+	statements = append(statements, sql.Statement{Text: render(s.q.AddRelatedPo, "schema", s.registry)})
+	for i, index := range sql.Statements(render(s.q.Indexes, "schema", s.registry)) {
+		statements = append(statements, sql.Statement{
+			Text:   index,
+			Unless: &sql.Statement{Text: s.q.HasRelation, Args: []any{s.registry, sql.Indexes[i].Name}},
+		})
+	}
+	return append(statements, sql.Statement{Text: s.q.migrations.Bootstrap, Args: []any{s.registry, createdBy}})
+}
+
 // pendingMigrations returns the versions that have not run, of those up to last. Later ones are another version's.
 func (s *Store) pendingMigrations(ctx context.Context, conn *pgxpool.Conn, last int) (pending []int, err error) {
 	var exists bool
-	if err := conn.QueryRow(ctx, s.q.HasMigrations, s.registry, sql.MigrationsTable).Scan(&exists); err != nil {
+	if err := conn.QueryRow(ctx, s.q.HasRelation, s.registry, sql.MigrationsTable).Scan(&exists); err != nil {
 		return nil, err
 	}
 	var applied []int
@@ -169,11 +182,22 @@ func (s *Store) finishRegistry(ctx context.Context, conn *pgxpool.Conn) (rebuilt
 
 func (s *Store) runMigration(ctx context.Context, conn *pgxpool.Conn, version int, statements []sql.Statement) error {
 	for _, statement := range statements {
-		if _, err := conn.Exec(ctx, statement.Text, statement.Args...); err != nil {
+		if err := runStatement(ctx, conn, statement); err != nil {
 			return fmt.Errorf("migration %d: %w", version, err)
 		}
 	}
 	_, err := conn.Exec(ctx, s.q.RecordMigration, version)
+	return err
+}
+
+func runStatement(ctx context.Context, conn *pgxpool.Conn, s sql.Statement) error {
+	if s.Unless != nil {
+		var done bool
+		if err := conn.QueryRow(ctx, s.Unless.Text, s.Unless.Args...).Scan(&done); err != nil || done {
+			return err
+		}
+	}
+	_, err := conn.Exec(ctx, s.Text, s.Args...)
 	return err
 }
 

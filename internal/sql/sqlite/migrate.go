@@ -25,9 +25,10 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
 
 	err = sql.Migrate(ctx, goose.DialectSQLite3, s.syncDB, sql.MigrationsTable, s.Log, [][]sql.Statement{
-		{{Text: migrations.Registry}},
+		{{Text: migrations.Registry}, {Text: q.CheckRegistry}},
 		{
 			{Text: q.Tables},
+			{Text: q.AddRelatedPo, Unless: &sql.Statement{Text: q.HasRelatedPo}},
 			{Text: q.Indexes},
 			{Text: migrations.Bootstrap, Args: []any{registry, s.CreatedBy, formatTime(s.Now())}},
 		},
@@ -37,7 +38,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 	if err != nil {
 		return err
 	}
-	// A registry created by DocEX must have the columns. Its own migrations are not checked.
+	// A registry created by DocEX must still have the columns: its own migrations are not checked.
 	if _, err = s.readDB.ExecContext(ctx, q.CheckRegistry); err != nil {
 		return err
 	}
