@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"example.com/tenant-provisioner/internal/docextest"
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -14,11 +15,7 @@ import (
 func TestStartNamesTheSessionThatBlocksItsMigration(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.Database(t)
-	execute(t, "pgx", url, "", "CREATE SCHEMA docex_system", // as DocEX creates it
-		`CREATE TABLE docex_system.tenant_registry (tenant_id varchar(255) PRIMARY KEY, display_name varchar(255) NOT NULL,
-			is_system boolean NOT NULL DEFAULT false, isolation_strategy varchar(50) NOT NULL, schema_name varchar(255),
-			database_path varchar(500), created_at timestamp NOT NULL, created_by varchar(255) NOT NULL,
-			last_updated_at timestamp NOT NULL, last_updated_by varchar(255))`)
+	docextest.Postgres(t, url, "")
 	db, err := databasesql.Open("pgx", url)
 	testkit.Must(t, err)
 	defer func() { testkit.Must(t, db.Close()) }()

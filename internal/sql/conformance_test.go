@@ -1,8 +1,6 @@
 package sql_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -414,28 +412,44 @@ func TestReplicasStartConcurrently(t *testing.T) {
 	})
 }
 
+// A registry that DocEX made, with ids that differ only in case, which DocEX accepts.
 func TestRegistryCreatedByDocEX(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
-		registry := `CREATE TABLE {b}tenant_registry (tenant_id VARCHAR(255) NOT NULL, display_name VARCHAR(255) NOT NULL,
-			is_system BOOLEAN NOT NULL, isolation_strategy VARCHAR(50) NOT NULL, schema_name VARCHAR(255),
-			database_path VARCHAR(500), created_at TIMESTAMP NOT NULL, created_by VARCHAR(255) NOT NULL,
-			last_updated_at TIMESTAMP NOT NULL, last_updated_by VARCHAR(255), PRIMARY KEY (tenant_id))`
+		p.loadDocEX(t)
 		row := `INSERT INTO {b}tenant_registry VALUES ('%', 'DocEX''s own', false, 'schema', 's_%', NULL,
 			'2025-01-01 00:00:00', 'docex', '2025-01-01 00:00:00', NULL)`
-		if p.engine == "postgres" {
-			p.raw(t, "", "CREATE SCHEMA docex_system")
-		} else {
-			testkit.Must(t, os.MkdirAll(filepath.Dir(p.boundary("_docex_system_")), 0o755))
-		}
-		p.raw(t, "", registry,
-			"CREATE TABLE {b}docbasket (id VARCHAR(36) NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE)",
-			strings.ReplaceAll(row, "%", "old"), strings.ReplaceAll(row, "%", "Twin"), strings.ReplaceAll(row, "%", "twin"))
+		p.raw(t, "", strings.ReplaceAll(row, "%", "old"), strings.ReplaceAll(row, "%", "Twin"), strings.ReplaceAll(row, "%", "twin"))
+		n := p.count(t, "", "SELECT count(*) FROM {b}tenant_registry")
 		r := p.newFixture(t)
 		r.expectFailure(t, "old", events.CauseTenantExists)
 		r.expectFailure(t, "OLD", events.CauseTenantExists)
 		r.provision(t, "fresh")
-		if n := r.countRegistered(t); n != 4 {
-			t.Errorf("%d tenants, want 4", n)
+		if got := p.count(t, "", "SELECT count(*) FROM {b}tenant_registry"); got != n+1 {
+			t.Errorf("%d tenants, want %d", got, n+1)
+		}
+	})
+}
+
+// A registry that lacks a column of tenant_registry is refused, and nothing is added to it.
+func TestRegistryThatLacksAColumn(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		p.loadDocEX(t)
+		p.raw(t, "", "ALTER TABLE {b}tenant_registry DROP COLUMN last_updated_by")
+		var err error
+		if p.engine == "postgres" {
+			_, err = tryOpenPostgres(t, p.url)
+		} else {
+			_, err = tryOpenSQLite(t, p.url)
+		}
+		if err == nil || !strings.Contains(err.Error(), "last_updated_by") {
+			t.Errorf("%v, want the name of the column", err)
+		}
+		query := map[string]string{
+			"postgres": "SELECT relname FROM pg_class WHERE relname IN ('tenant_requests', 'tenant_registry_schema_name')",
+			"sqlite":   "SELECT name FROM sqlite_schema WHERE name IN ('tenant_requests', 'tenant_registry_schema_name')",
+		}[p.engine]
+		if found := p.lines(t, "", query); len(found) > 0 {
+			t.Errorf("it has added %v", found)
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/docextest"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/sql/postgres"
@@ -123,12 +124,27 @@ func collect(t *testing.T, db *databasesql.DB, query string) (all []string) {
 
 func openPostgres(t *testing.T, url string) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Open(t.Context(), postgres.Config{
+	s, err := tryOpenPostgres(t, url)
+	testkit.Must(t, err)
+	return s
+}
+
+func tryOpenPostgres(t *testing.T, url string) (*postgres.Store, error) {
+	t.Helper()
+	return postgres.Open(t.Context(), postgres.Config{
 		URL: url, Registry: "docex_system",
 		SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet(),
 	})
-	testkit.Must(t, err)
-	return s
+}
+
+// loadDocEX fills the empty database, or storage directory, with what DocEX makes.
+func (p testDatabase) loadDocEX(t *testing.T) {
+	t.Helper()
+	if p.engine == "postgres" {
+		docextest.Postgres(t, p.url, "")
+	} else {
+		docextest.SQLite(t, p.url)
+	}
 }
 
 func newSQLite(t *testing.T) testDatabase { return newSQLiteAt(t.TempDir() + "/storage") }
