@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/docextest"
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -328,5 +329,53 @@ func TestRolesWithTooManyPermissionsAreRejected(t *testing.T) {
 	err = r.executeAs(s.URL, string(text))
 	if err == nil || !strings.Contains(err.Error(), "more permissions than it needs") {
 		t.Errorf("the role is accepted: %v", err)
+	}
+}
+
+// A registry that DocEX made belongs to DocEX's role, or to a superuser. The start and doctor name the statements that
+// help: they transfer the tables that the service alters. They grant no role, and DocEX's role still works.
+func TestRegistryOfDocEXInAnotherRolesOwnership(t *testing.T) {
+	t.Parallel()
+	for owner, keeps := range map[string]string{"docex": "\nGRANT SELECT, INSERT, UPDATE, DELETE ON TABLE %s TO \"docex\";", "": ""} {
+		t.Run("owner "+owner, func(t *testing.T) {
+			t.Parallel()
+			r := newRoles(t)
+			docextest.Postgres(t, r.s.URL, owner)
+			want := []string{
+				`GRANT USAGE ON SCHEMA "docex_system" TO "tenant_provisioner";`,
+				`GRANT CREATE ON SCHEMA "docex_system" TO "tenant_provisioner";`,
+			}
+			for _, table := range []string{"document", "tenant_registry"} {
+				table = `"docex_system"."` + table + `"`
+				want = append(want, "ALTER TABLE "+table+` OWNER TO "tenant_provisioner";`+strings.ReplaceAll(keeps, "%s", table))
+			}
+			statements := strings.Join(want, "\n")
+
+			code, _, stderr := command(t, r.env(serviceRole), "run")
+			testkit.Equal(t, "exit code", code, 1)
+			testkit.Contains(t, "error", stderr, missingPermission("USAGE and CREATE on schema docex_system"), "run as a superuser: ")
+			quoted := strings.ReplaceAll(strings.ReplaceAll(statements, `"`, `\"`), "\n", " ")
+			testkit.Contains(t, "error", stderr, quoted)
+			checks := runDoctor(t, r.env(serviceRole))
+			testkit.Equal(t, "finding", findings(checks, "registry_rights"), "registry_rights fault")
+			testkit.Equal(t, "hint", checks["registry_rights"].Hint, statements)
+
+			r.exec(want[:2]...)
+			code, _, stderr = command(t, r.env(serviceRole), "run")
+			testkit.Equal(t, "exit code without the tables", code, 1)
+			testkit.Contains(t, "error", stderr, `ALTER TABLE \"docex_system\".\"tenant_registry\" OWNER TO`)
+			testkit.Lacks(t, "error", stderr, "GRANT USAGE")
+			r.exec(want[2:]...)
+			testkit.Equal(t, "finding", findings(runDoctor(t, r.env(serviceRole)), "registry_rights"), "")
+			service := serve(t, r.env(serviceRole))
+			code, _ = r.provision("acme")
+			testkit.Equal(t, "exit code of the request", code, 0)
+			testkit.Equal(t, "exit code", service.stop(t), 0)
+			testkit.Equal(t, "finding", findings(runDoctor(t, r.env(serviceRole)), "registry_rights"), "")
+			if owner != "" {
+				r.assertPermitted(owner, true, "SELECT * FROM docex_system.tenant_registry",
+					"UPDATE docex_system.document SET name = 'x'", "SELECT * FROM tenant_d1.document")
+			}
+		})
 	}
 }

@@ -141,7 +141,7 @@ func checkRegistryRights(c config.Config, v postgres.ServerInfo) Finding {
 	}
 	missing := grants(v, "SCHEMA", "TABLE")
 	if !v.Migrated { // the service still has to create or change tables
-		missing = append(missing, grants(v, "OWNER")...)
+		missing = postgres.GrantsToMigrate(v.MissingPrivileges)
 	}
 	creates := strings.Count(strings.Join(missing, "\n"), "GRANT CREATE ON SCHEMA")
 	hint := strings.Join(missing, "\n")

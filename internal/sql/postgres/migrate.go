@@ -33,7 +33,10 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 		return err
 	}
 	defer conn.Release()
-	migrations := s.migrations(createdBy)
+	return s.withStatements(ctx, conn, s.migrateOn(ctx, conn, s.migrations(createdBy)))
+}
+
+func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn, migrations [][]sql.Statement) error {
 	pending, err := s.pendingMigrations(ctx, conn, len(migrations))
 	if err != nil {
 		return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())

@@ -1,10 +1,89 @@
 package postgres
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
 
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
 )
+
+// Privilege is a privilege that the service needs and the role lacks.
+type Privilege struct {
+	Kind      string // DATABASE, SCHEMA, TABLE; or OWNER of a table to migrate
+	Object    string
+	Privilege string // empty for OWNER
+	Grant     string // the SQL that grants it, for an administrator to run; several lines for OWNER
+}
+
+// missingPrivileges reads what the service needs and the role of the session lacks.
+func missingPrivileges(
+	ctx context.Context, on querier, q queries, registry string, pool bool,
+) ([]Privilege, error) {
+	var tables, indexes []string
+	for _, i := range sql.Indexes {
+		tables, indexes = append(tables, i.Table), append(indexes, i.Name)
+	}
+	rows, err := on.Query(ctx, q.MissingPrivileges, registry, sql.MigrationsTable, pool, tables, indexes)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Privilege, err error) {
+		var role, owner string
+		err = row.Scan(&p.Kind, &p.Object, &p.Privilege, &owner, &role)
+		p.Grant = p.grant(registry, role, owner)
+		return p, err
+	})
+}
+
+// grant returns the SQL that gives the privilege to the role. A table's ownership is transferred, never granted: the
+// owner may be a superuser, or may own other things. An owner that is not a superuser keeps the use of the table.
+func (p Privilege) grant(registry, role, owner string) string {
+	object := quote(p.Object)
+	if p.Kind == "TABLE" || p.Kind == "OWNER" {
+		object = quote(registry, p.Object)
+	}
+	if p.Kind != "OWNER" {
+		return fmt.Sprintf("GRANT %s ON %s %s TO %s;", p.Privilege, p.Kind, object, quote(role))
+	}
+	transfer := fmt.Sprintf("ALTER TABLE %s OWNER TO %s;", object, quote(role))
+	if owner != "" {
+		transfer += fmt.Sprintf("\nGRANT SELECT, INSERT, UPDATE, DELETE ON TABLE %s TO %s;", object, quote(owner))
+	}
+	return transfer
+}
+
+// GrantsToMigrate returns the SQL that gives a role what it lacks to migrate the registry and to work in it. The owner
+// of a table needs no privilege on it.
+func GrantsToMigrate(missing []Privilege) (statements []string) {
+	for _, p := range missing {
+		owns := func(other Privilege) bool { return other.Kind == "OWNER" && other.Object == p.Object }
+		if p.Kind != "DATABASE" && (p.Kind != "TABLE" || !slices.ContainsFunc(missing, owns)) {
+			statements = append(statements, p.Grant)
+		}
+	}
+	return statements
+}
+
+// withStatements adds to the error of a migration that lacks a privilege the SQL that gives it.
+func (s *Store) withStatements(ctx context.Context, on querier, err error) error {
+	var fault *pipeline.Fault
+	if !errors.As(err, &fault) || fault.DriverCode != insufficientPrivilege {
+		return err
+	}
+	missing, readErr := missingPrivileges(ctx, on, s.q, s.registry, s.prepared.target > 0)
+	if statements := GrantsToMigrate(missing); readErr == nil && len(statements) > 0 {
+		named := *fault
+		named.Message += "; run as a superuser: " + strings.ReplaceAll(strings.Join(statements, " "), "\n", " ")
+		return &named
+	}
+	return err
+}
 
 // insufficientPrivilege is the SQLSTATE of a missing privilege.
 const insufficientPrivilege = "42501"

@@ -9,8 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"example.com/tenant-provisioner/internal/sql"
 )
 
 // ServerInfo are the properties of server, database and role on which provisioning depends. Reading them needs no
@@ -46,14 +44,6 @@ type ServerInfo struct {
 	Pooler            Pooler        `db:"-"`
 	Skew              time.Duration `db:"-"` // how far the server's clock is ahead of this one
 	ClockError        time.Duration `db:"-"` // the maximum error of Skew, in either direction
-}
-
-// Privilege is a privilege that the service needs and the role lacks.
-type Privilege struct {
-	Kind      string // DATABASE, SCHEMA, TABLE; or OWNER of a table to migrate
-	Object    string
-	Privilege string // empty for OWNER
-	Grant     string // the SQL that grants it, for an operator to run
 }
 
 // IsReadOnlyRole reports whether the role can read the registry but neither write to it nor create a schema: an
@@ -153,29 +143,8 @@ func readServerInfo(
 		return v, err
 	}
 	v.Migrated = v.Registry && ledger && pooled && stamped && latest
-	rows, err = conn.Query(ctx, q.MissingPrivileges, c.Registry, sql.MigrationsTable, c.Prepared > 0)
-	if err != nil {
-		return v, err
-	}
-	v.MissingPrivileges, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r Privilege, err error) {
-		var owner string
-		err = row.Scan(&r.Kind, &r.Object, &r.Privilege, &owner)
-		r.Grant = r.grant(c.Registry, owner, v.Role)
-		return r, err
-	})
+	v.MissingPrivileges, err = missingPrivileges(ctx, conn, q, c.Registry, c.Prepared > 0)
 	return v, err
-}
-
-// grant returns the SQL that grants the privilege to a role.
-func (r Privilege) grant(registry, owner, role string) string {
-	object := quote(r.Object)
-	switch r.Kind {
-	case "OWNER":
-		return "GRANT " + quote(owner) + " TO " + quote(role) + ";"
-	case "TABLE":
-		object = quote(registry, r.Object)
-	}
-	return "GRANT " + r.Privilege + " ON " + r.Kind + " " + object + " TO " + quote(role) + ";"
 }
 
 func (v *ServerInfo) readClock(ctx context.Context, conn *pgx.Conn, q queries, now func() time.Time) error {
