@@ -2,11 +2,14 @@ package main
 
 import (
 	databasesql "database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/docextest"
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -233,4 +236,64 @@ func TestKilledBesideTenantsOfDocEX(t *testing.T) {
 		}
 		testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 	})
+}
+
+// DocEX, in another process, can hold the file of the registry, or of one tenant. The service waits for it, at the start
+// and while it runs: no request fails, and none is charged an attempt.
+func TestFileThatDocEXHolds(t *testing.T) {
+	t.Parallel()
+	d := newSQLite(t)
+	docextest.SQLite(t, strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"))
+	d.createBoundary("busy", "PRAGMA user_version = 0")
+	hold := func(tenant, how string) (release func()) {
+		t.Helper()
+		db, err := databasesql.Open("sqlite", "file:"+d.boundary("tenant_"+tenant)+"?_pragma=busy_timeout(10000)")
+		testkit.Must(t, err)
+		conn, err := db.Conn(t.Context())
+		testkit.Must(t, err)
+		_, err = conn.ExecContext(t.Context(), how)
+		testkit.Must(t, err)
+		return func() {
+			t.Helper()
+			_, err := conn.ExecContext(t.Context(), "ROLLBACK")
+			testkit.Must(t, errors.Join(err, conn.Close(), db.Close()))
+		}
+	}
+	nats := natstest.Start(t)
+	env := settings(d.env, with("NATS_URL", nats))
+	const reads = "BEGIN; SELECT count(*) FROM tenant_registry" // the mode of the file cannot be changed
+	var service *process
+	for _, how := range []string{"BEGIN EXCLUSIVE", reads} {
+		release := hold(system, how)
+		service = launch(t, env)
+		testkit.Logs(t, &service.stderr, "waiting for the database", "the registry is locked by another process")
+		release()
+		testkit.Logs(t, &service.stderr, "taking requests")
+		if how != reads {
+			service.signal(t, syscall.SIGTERM)
+			testkit.Equal(t, "exit code", service.wait(t), 0)
+			d.registry(t, "PRAGMA journal_mode = DELETE")
+		}
+	}
+	js := natstest.JetStream(t, nats)
+	release := hold(system, "BEGIN IMMEDIATE")
+	publish(t, js, requestFor(t, "order-1", "acme"))
+	testkit.Logs(t, &service.stderr, "the registry is locked by another process")
+	release()
+	awaitSettled(t, js)
+
+	release = hold("busy", "BEGIN EXCLUSIVE")
+	publish(t, js, requestFor(t, "order-2", "busy"), requestFor(t, "order-3", "other"))
+	testkit.Eventually(t, "the other tenant is provisioned", func() bool { return slices.Contains(d.tenants(), "other") })
+	testkit.Eventually(t, "the request for the held file is tried more often than attempts are allowed", func() bool {
+		return strings.Count(service.stderr.String(), "returning request to the stream") > 8
+	})
+	release()
+	awaitSettled(t, js)
+	for _, e := range storedOutcomes(t, js) {
+		data, err := events.ProvisionedFrom(e)
+		testkit.Must(t, err)
+		testkit.Equal(t, "attempts for "+data.TenantID, data.Attempts, 1)
+	}
+	testkit.Equal(t, "tenants", fmt.Sprint(d.tenants()), "[acme busy other]")
 }

@@ -239,6 +239,8 @@ func (m Meaning) word(family Family) string {
 		return "fails: `" + string(m.Code) + "`"
 	case publication:
 		return "retried"
+	case m.Busy:
+		return "waits"
 	}
 	return "rehearsed"
 }

@@ -22,6 +22,7 @@ type Meaning struct {
 	Class pipeline.Class
 	Code  events.CauseCode // if the class is Permanent and the fault a database's
 	Hint  string           // for people: what is wrong and what to do; empty: the error's own text is enough
+	Busy  bool             // another process has to finish first: see [pipeline.ErrBusy]
 }
 
 // Row is a group of errors with the same meaning. For a database the meaning depends on where the error occurs. For
@@ -165,8 +166,9 @@ var Table = []Row{
 	{
 		SQLite,
 		[]string{"BUSY"},
-		"the file is locked by another process", retried,
-		pauses("the registry is locked by another process"), "one tenant's file; all requests share the registry",
+		"the file is locked by another process",
+		Meaning{Class: pipeline.Transient, Hint: "the file is locked by another process", Busy: true},
+		pauses("the registry is locked by another process"), "such as DocEX, which releases it again",
 	},
 	{
 		SQLite,

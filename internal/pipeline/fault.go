@@ -89,8 +89,8 @@ type AlreadyDecidedError struct{ Outcome Outcome }
 func (s *AlreadyDecidedError) Error() string { return "the request already has its outcome" }
 
 // ErrBusy is wrapped where other work has to finish first: the last allowed attempt may still be running on another
-// worker, another worker holds the boundary or the request, or a shared resource (a prepared boundary, a group commit)
-// failed for a reason that is not the request's. It is neither a failure nor an attempt: retry later.
+// worker, another worker or process holds the boundary or the request, or a shared resource (a prepared boundary, a
+// group commit) failed for a reason that is not the request's. It is neither a failure nor an attempt: retry later.
 var ErrBusy = errors.New("another worker holds the request or its boundary")
 
 // causes is the table of cause codes: whether the same request may succeed later, and whether the failure is reported

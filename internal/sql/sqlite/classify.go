@@ -34,6 +34,9 @@ func fault(err error, shared bool) error {
 	if shared {
 		m = row.Shared
 	}
+	if m.Busy {
+		err = &busyError{err}
+	}
 	return &pipeline.Fault{Class: m.Class, Code: m.Code, Message: m.Hint, DriverCode: native, Shared: shared, Err: err}
 }
 
@@ -45,3 +48,9 @@ func primary(err error) int {
 	}
 	return native.Code() & 0xff
 }
+
+// busyError is an error that is also [pipeline.ErrBusy].
+type busyError struct{ err error }
+
+func (e *busyError) Error() string   { return e.err.Error() }
+func (e *busyError) Unwrap() []error { return []error{e.err, pipeline.ErrBusy} }
