@@ -4,6 +4,7 @@ import (
 	databasesql "database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -11,7 +12,9 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/docextest"
+	"example.com/tenant-provisioner/internal/doctor"
 	"example.com/tenant-provisioner/internal/natstest"
+	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -181,6 +184,10 @@ func TestStartOnARegistryOfDocEX(t *testing.T) {
 		nats := natstest.Start(t)
 		env := settings(d.env, with("NATS_URL", nats))
 		before := d.state(t)
+		about := []string{"registry", "database_timezone"}
+		testkit.Equal(t, "findings before the first start", findings(runDoctor(t, d.env), about...),
+			map[bool]string{false: "registry_ledger warning", true: "registry_file warning, registry_ledger warning"}[d.sqlite()])
+		testkit.Equal(t, "changed by doctor", len(added(t, before, d.state(t))), 0)
 		r := serve(t, env)
 		testkit.Equal(t, "exit code", r.stop(t), 0)
 		started := d.state(t)
@@ -210,6 +217,9 @@ func TestStartOnARegistryOfDocEX(t *testing.T) {
 		code, list, _ := command(t, settings(d.env), "tenants", "list")
 		testkit.Equal(t, "exit code of tenants list", code, 0)
 		testkit.Contains(t, "tenants list", list, slices.Concat(d.registered, provisioned, []string{system})...)
+		checks := runDoctor(t, d.env)
+		testkit.Equal(t, "findings", findings(checks, about...), "")
+		testkit.Contains(t, "message", checks["registry_ledger"].Message, fmt.Sprintf("beside DocEX: %d", len(d.registered)))
 		code, verified, _ := command(t, settings(d.env), "tenants", "verify", "--strict", "acme")
 		testkit.Equal(t, "exit code of tenants verify: "+verified, code, 0)
 	})
@@ -296,4 +306,98 @@ func TestFileThatDocEXHolds(t *testing.T) {
 		testkit.Equal(t, "attempts for "+data.TenantID, data.Attempts, 1)
 	}
 	testkit.Equal(t, "tenants", fmt.Sprint(d.tenants()), "[acme busy other]")
+}
+
+// A tenant that was provisioned and has lost its row, as to a clean-up of DocEX, is named with the SQL that registers it
+// again as it was. One whose boundary is missing too may have been removed.
+func TestDoctorFindsTenantsThatLostTheirRow(t *testing.T) {
+	onDocEX(t, func(t *testing.T, d docexData) {
+		nats := natstest.Start(t)
+		r := serve(t, settings(d.env, with("NATS_URL", nats)))
+		for _, tenant := range []string{"acme", "gone"} {
+			code, _, _ := command(t, with("NATS_URL", nats), requestArgs(tenant, "--wait", outcomeWait, "--id", tenant)...)
+			testkit.Equal(t, "exit code of the request", code, 0)
+		}
+		testkit.Equal(t, "exit code", r.stop(t), 0)
+		before := d.state(t)
+		d.registry(t, "DELETE FROM {b}tenant_registry WHERE tenant_id IN ('acme', 'gone')")
+		if d.sqlite() {
+			testkit.Must(t, os.Remove(d.boundary("tenant_gone")))
+		} else {
+			d.registry(t, "DROP SCHEMA tenant_gone CASCADE")
+		}
+		found := runDoctor(t, d.env)["registry_ledger"]
+		testkit.Equal(t, "status", found.Status, doctor.Fault)
+		testkit.Contains(t, "message", found.Message, "2 provisioned and missing")
+		lines := strings.Split(found.Hint, "\n")
+		testkit.Equal(t, "lines of the hint", len(lines), 3)
+		testkit.Contains(t, "hint", lines[0], "-- acme, in "+d.boundary("tenant_acme"))
+		testkit.Contains(t, "hint", lines[2], "-- gone, in "+d.boundary("tenant_gone"), "backup")
+		d.registry(t, lines[1])
+		after := d.state(t)
+		for _, fact := range before {
+			if !slices.Contains(after, fact) && !strings.Contains(fact, `"gone"`) {
+				t.Errorf("gone, or changed: %s", fact)
+			}
+		}
+		testkit.Equal(t, "facts", len(after), len(before)-1)
+		found = runDoctor(t, d.env)["registry_ledger"]
+		testkit.Equal(t, "status", found.Status, doctor.Warning)
+		testkit.Lacks(t, "hint", found.Hint, "INSERT", "acme")
+	})
+}
+
+// DocEX's clean-up drops an unquoted name: of T1 it drops tenant_t1.
+func TestDoctorFindsSchemasThatDifferInCase(t *testing.T) {
+	t.Parallel()
+	d := withRegistry(t, newPostgres(t))
+	d.createBoundary("t1")
+	d.registerTenants(t, map[string]string{"t1": "tenant_t1"})
+	testkit.Equal(t, "findings", findings(runDoctor(t, d.env), "registry"), "")
+	d.createBoundary("T1") // as a failed creation leaves it
+	checks := runDoctor(t, d.env)
+	testkit.Equal(t, "findings", findings(checks, "registry"), "registry_case warning")
+	testkit.Equal(t, "hint", checks["registry_case"].Hint, "-- tenant t1 is in tenant_t1; tenant_T1 is not registered: see what is in it")
+	d.registerTenants(t, map[string]string{"T1": "tenant_T1"})
+	checks = runDoctor(t, d.env)
+	testkit.Equal(t, "findings", findings(checks, "registry"), "registry_case warning, registry_twins warning")
+	testkit.Equal(t, "hint", checks["registry_case"].Hint, "-- tenant T1 is in tenant_T1; tenant_t1 is registered for t1\n"+
+		"-- tenant t1 is in tenant_t1; tenant_T1 is registered for T1")
+}
+
+// TimeZone matters where a column is filled in with local time: in the registry that DocEX made, not in the service's.
+func TestDoctorFindsTimeZones(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t, "timezone=America/New_York")
+	env := with("DATABASE_URL", s.URL)
+	finds := func(status string, parts ...string) doctor.Finding {
+		t.Helper()
+		found := runDoctor(t, env)["database_timezone"]
+		testkit.Equal(t, "status", found.Status, status)
+		testkit.Contains(t, "message", found.Message, parts...)
+		return found
+	}
+	finds(doctor.OK, "the server (America/New_York); no column")
+	r := serve(t, settings(env, with("NATS_URL", natstest.Start(t)))) // a registry of its own
+	testkit.Equal(t, "exit code", r.stop(t), 0)
+	finds(doctor.OK, "the server (America/New_York); no column")
+
+	executeWritable(t, s.URL, "DROP SCHEMA docex_system CASCADE", "CREATE ROLE docex LOGIN", "ALTER ROLE docex SET timezone = 'Europe/Berlin'",
+		"ALTER ROLE docex IN DATABASE tenants SET TimeZone = 'Asia/Tokyo'", "ALTER ROLE postgres SET TimeZone = 'UTC'",
+		"CREATE ROLE other LOGIN", "ALTER ROLE other SET TimeZone = 'Etc/UTC'")
+	docextest.Postgres(t, s.URL, "")
+	found := finds(doctor.Warning, "role docex in database tenants (Asia/Tokyo)",
+		"tenant_registry.created_at, tenant_registry.last_updated_at")
+	// This role's setting hides the server's.
+	testkit.Lacks(t, "message", found.Message, "role other", "role postgres", "New_York", "Berlin")
+	testkit.Equal(t, "hint", found.Hint, `ALTER ROLE "docex" IN DATABASE "tenants" SET TimeZone = 'UTC';`)
+	executeWritable(t, s.URL, "ALTER ROLE postgres RESET TimeZone", found.Hint)
+	found = finds(doctor.Warning, "the server (America/New_York)")
+	testkit.Contains(t, "hint", found.Hint, `ALTER DATABASE "tenants" SET TimeZone = 'UTC';`)
+	executeWritable(t, s.URL, strings.Split(found.Hint, "\n")...)
+	finds(doctor.OK, "sessions begin with TimeZone UTC")
+	executeWritable(t, s.URL, "ALTER ROLE docex IN DATABASE tenants RESET TimeZone")
+	found = finds(doctor.Warning, "role docex (Europe/Berlin)")
+	executeWritable(t, s.URL, strings.Split(found.Hint, "\n")...)
+	finds(doctor.OK, "sessions begin with TimeZone UTC")
 }

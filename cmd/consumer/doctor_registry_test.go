@@ -126,6 +126,6 @@ func TestDoctorOfARegistryFile(t *testing.T) {
 	}
 	testkit.Must(t, os.WriteFile(path, content, 0o644))
 	checks = runDoctor(t, d.env)
-	testkit.Equal(t, "findings", findings(checks), "nats warning, registry_file fault")
+	testkit.Equal(t, "findings", findings(checks), "nats warning, registry_file fault, registry_ledger fault")
 	testkit.Contains(t, "hint", checks["registry_file"].Hint, "backup", ".recover")
 }

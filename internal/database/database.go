@@ -62,6 +62,10 @@ type Registry interface {
 type Ledger interface {
 	Request(ctx context.Context, key string) (sql.RequestRecord, error)
 	Requests(ctx context.Context, tenantID string, limit int) ([]sql.RequestRecord, error)
+	// Unregistered returns tenants that were provisioned and are not in the registry, at most limit.
+	Unregistered(ctx context.Context, limit int) ([]sql.Unregistered, error)
+	// CountForeign returns the number of registered tenants that no request has provisioned.
+	CountForeign(ctx context.Context) (int, error)
 }
 
 // Reader is a database that is opened for reading.
@@ -74,6 +78,12 @@ type Reader interface {
 // PoolReader is a [Reader] of PostgreSQL, which has prepared boundaries.
 type PoolReader interface {
 	Prepared(ctx context.Context) ([]postgres.PreparedBoundary, error)
+}
+
+// SchemaReader is a [Reader] of PostgreSQL, where tenants are schemas.
+type SchemaReader interface {
+	// CaseVariants returns schemas whose name differs from that of a tenant's only in case, at most limit.
+	CaseVariants(ctx context.Context, limit int) ([]postgres.CaseVariant, error)
 }
 
 // FileReader is a [Reader] of SQLite, where registry and tenants are files.

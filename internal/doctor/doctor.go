@@ -33,12 +33,14 @@ type Finding struct {
 var Names = slices.Concat(
 	[]string{
 		"database", "database_version", "database_pooler", "database_writable", "database_rights", "registry_rights",
-		"registry_migration", "database_durability", "database_standby", "database_encoding", "database_locks",
-		"database_connections", "database_neighbours", "database_event_triggers", "database_dumps", "database_clock",
+		"registry_migration", "database_durability", "database_standby", "database_encoding", "database_timezone",
+		"database_locks", "database_connections", "database_neighbours", "database_event_triggers", "database_dumps",
+		"database_clock",
 	},
 	[]string{"storage", "storage_filesystem", "storage_space"},
 	[]string{
-		"registry", "registry_file", "registry_tenants", "registry_twins", "registry_names", "registry_collisions",
+		"registry", "registry_file", "registry_tenants", "registry_ledger", "registry_twins", "registry_case",
+		"registry_names", "registry_collisions",
 	},
 	[]string{
 		"prepared_boundaries", "prepared_unused", "prepared_definition", "prepared_missing", "prepared_contents",

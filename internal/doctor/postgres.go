@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ type postgresCheck func(c config.Config, v postgres.ServerInfo) Finding
 // postgresChecks run on every server, in the order of [Names].
 var postgresChecks = []postgresCheck{
 	checkVersion, checkPooler, checkWritable, checkDatabaseRights, checkRegistryRights, checkMigration, checkDurability,
-	checkStandby, checkEncoding, checkLocks, checkConnections, checkNeighbours,
+	checkStandby, checkEncoding, checkTimeZone, checkLocks, checkConnections, checkNeighbours,
 }
 
 // examinePostgres checks server, database and role. usable reports whether the registry can be checked too.
@@ -218,6 +219,28 @@ func checkEncoding(_ config.Config, v postgres.ServerInfo) Finding {
 			v.Encoding)
 	}
 	return ok(name, "UTF8")
+}
+
+// checkTimeZone judges the sessions of other programs: the service's own always have UTC.
+func checkTimeZone(_ config.Config, v postgres.ServerInfo) Finding {
+	const name = "database_timezone"
+	if len(v.TimeZones) == 0 {
+		return ok(name, "sessions begin with TimeZone UTC")
+	}
+	var whose, fixes []string
+	for _, z := range v.TimeZones {
+		whose = append(whose, fmt.Sprintf("%s (%s)", terminal.Plain(z.Of), terminal.Plain(z.Zone)))
+		if !slices.Contains(fixes, z.Fix) {
+			fixes = append(fixes, z.Fix)
+		}
+	}
+	others := strings.Join(whose, ", ")
+	if len(v.LocalTimes) == 0 {
+		return ok(name, "not UTC: %s; no column of the registry depends on it", others)
+	}
+	return warning(name, strings.Join(fixes, "\n"), "the TimeZone of %s is not UTC. What sessions of other programs "+
+		"leave out is filled in with local time, and read as UTC: %s", others,
+		terminal.Plain(strings.Join(v.LocalTimes, ", ")))
 }
 
 // concurrentBuilds is how many transactions build at the same time in one replica.

@@ -46,7 +46,10 @@ func examineRegistry(ctx context.Context, c config.Config) (checks []Finding) {
 	if c.OnPostgres() {
 		checks = append(checks, checkTenants(n))
 	}
-	checks = append(checks, examineTwins(ctx, r))
+	checks = append(checks, examineLedger(ctx, r), examineTwins(ctx, r))
+	if r, ok := r.(database.SchemaReader); ok {
+		checks = append(checks, examineCase(ctx, r))
+	}
 	checks = append(checks, examinePlaces(ctx, r)...)
 	return append(checks, examineLeftovers(ctx, c, r)...)
 }
@@ -98,6 +101,31 @@ func examineTwins(ctx context.Context, r database.Registry) Finding {
 	return warning(name, strings.Join(lines, "\n"),
 		"pairs of ids that differ only in case: %s; another program registered them. They share one file where the "+
 			"file system ignores case, and one schema where a long name is cut", countOrMore(len(pairs)))
+}
+
+// examineCase finds schemas that a clean-up of DocEX confuses with a tenant's: it drops an unquoted name, which
+// PostgreSQL converts to lower case.
+func examineCase(ctx context.Context, r database.SchemaReader) Finding {
+	const name = "registry_case"
+	found, err := r.CaseVariants(ctx, mostNamed)
+	if err != nil {
+		return unreadable(name, err)
+	}
+	if len(found) == 0 {
+		return ok(name, "no schema differs from a tenant's only in case")
+	}
+	lines := make([]string, len(found))
+	for i, v := range found {
+		whose := "is not registered: see what is in it"
+		if v.Owner != "" {
+			whose = "is registered for " + terminal.Plain(v.Owner)
+		}
+		lines[i] = fmt.Sprintf("-- tenant %s is in %s; %s %s", terminal.Plain(v.TenantID), terminal.Plain(v.TenantSchema),
+			terminal.Plain(v.Schema), whose)
+	}
+	return warning(name, strings.Join(lines, "\n"), "schemas that differ from a tenant's only in case: %s. If DocEX "+
+		"fails to create the one in upper case, its clean-up drops the one in lower case. Give DocEX a role that owns "+
+		"nothing: docs/docex.md", countOrMore(len(found)))
 }
 
 // countOrMore formats a count that stops at mostNamed.

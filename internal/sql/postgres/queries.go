@@ -28,7 +28,8 @@ type texts struct {
 	Probe, CountTenants, Tenants, Tenant, ServerInfo, MissingPrivileges, Session, Clock, CaseVariants        string
 	BoundaryOwners, Stamp, SchemaComment, Registries, RegisteredElsewhere, SharedSchemas, MeetingSchema      string
 	MeetingStamped, LockTimeout, DurableCommit, Confirm, CommitsWait, Record, Records, ReadOnly, Dumps       string
-	CheckDumps, ClearActivity, ForeignExpressions, RebuildExpressions                                        string
+	CheckDumps, ClearActivity, ForeignExpressions, RebuildExpressions, Unregistered, CountForeign            string
+	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes                                                 string
 }
 
 type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps string }

@@ -37,6 +37,9 @@ type ServerInfo struct {
 	// NeighboursErr is the error, if some or all other registries could not be read.
 	NeighboursErr error `db:"-"`
 
+	TimeZones  []TimeZone `db:"-"` // other than UTC
+	LocalTimes []string   `db:"-"` // columns of the registry's schema that depend on a session's TimeZone
+
 	Migrating         []Blocker     `db:"-"` // sessions that hold the lock of migrations
 	Registry          bool          `db:"-"` // there is a registry
 	Migrated          bool          `db:"-"` // it is migrated to this version
@@ -94,6 +97,9 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	}
 	if err == nil {
 		v.Migrating, err = migrationBlockers(ctx, conn, q, c.Registry, false)
+	}
+	if err == nil {
+		err = v.readTimeZones(ctx, conn, q, c.Registry)
 	}
 	if err == nil {
 		err = v.readClock(ctx, conn, q, now)
