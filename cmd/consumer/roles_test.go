@@ -379,3 +379,50 @@ func TestRegistryOfDocEXInAnotherRolesOwnership(t *testing.T) {
 		})
 	}
 }
+
+// The steps of docs/docex.md on PostgreSQL: afterwards DocEX works as a role that owns nothing. What its clean-up of a
+// failed creation does to tenants and registry is refused.
+func TestDocEXWithARoleThatOwnsNothing(t *testing.T) {
+	t.Parallel()
+	r := newRoles(t)
+	docextest.Postgres(t, r.s.URL, "")
+	d := docexData{testDatabase: postgresAt(t, r.s.URL, r.s.URL), boundaries: []string{"docex_system", "tenant_d1"}}
+	r.exec("INSERT INTO tenant_d1.docbasket VALUES ('b', 'x', NULL, '{}', 'active', '2026-01-01', '2026-01-01')")
+	owned := func() (facts []string) { // without owners and permissions
+		for _, fact := range d.state(t) {
+			if table, is := strings.CutPrefix(fact, "table "); is {
+				fact = strings.Fields(table)[0]
+			}
+			facts = append(facts, fact)
+		}
+		return facts
+	}
+	before := owned()
+	r.apply("docex.sql")
+	r.apply("docex.sql") // it may be run again
+	testkit.Equal(t, "changed by the transfer", len(added(t, before, owned())), 0)
+	r.assertPermitted(docexRole, true, "SELECT * FROM docex_system.tenant_registry", "UPDATE tenant_d1.docbasket SET name = 'z'")
+	r.assertPermitted(docexRole, false, "DELETE FROM docex_system.tenant_registry", "DROP SCHEMA tenant_d1 CASCADE")
+	testkit.Equal(t, "findings", findings(runDoctor(t, r.env(serviceRole)), "database_r", "registry"), "registry_ledger warning")
+
+	service := serve(t, r.env(serviceRole))
+	r.apply("roles.sql")
+	code, _ := r.provision("acme")
+	testkit.Equal(t, "exit code of the request", code, 0)
+	testkit.Equal(t, "exit code", service.stop(t), 0)
+	testkit.Equal(t, "findings", findings(runDoctor(t, r.env(serviceRole)), "database_r", "registry"), "")
+
+	r.assertPermitted(docexRole, true, "SELECT * FROM docex_system.tenant_registry", "INSERT INTO docex_system.docbasket "+
+		"VALUES ('b', 'x', NULL, '{}', 'active', '2026-01-01', '2026-01-01')",
+		"UPDATE tenant_d1.docbasket SET name = 'y'", "DELETE FROM tenant_d1.docbasket", "SELECT * FROM tenant_acme.document")
+	r.assertPermitted(docexRole, false, "DELETE FROM docex_system.tenant_registry WHERE tenant_id = 'acme'",
+		"DROP SCHEMA IF EXISTS tenant_d1 CASCADE", "DROP SCHEMA IF EXISTS tenant_acme CASCADE", "CREATE SCHEMA tenant_x",
+		"INSERT INTO docex_system.tenant_registry SELECT * FROM docex_system.tenant_registry",
+		"ALTER TABLE tenant_d1.document ADD COLUMN x text", "SELECT * FROM docex_system.tenant_requests")
+
+	// A DocEX that still creates tenants.
+	r.exec("GRANT CREATE ON DATABASE tenants TO docex", "GRANT INSERT, UPDATE ON docex_system.tenant_registry TO docex")
+	r.assertPermitted(docexRole, true, "CREATE SCHEMA tenant_x", "DROP SCHEMA tenant_x CASCADE")
+	r.assertPermitted(docexRole, false, "DELETE FROM docex_system.tenant_registry WHERE tenant_id = 'acme'",
+		"DROP SCHEMA IF EXISTS tenant_acme CASCADE")
+}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tenant-provisioner/internal/docextest"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -61,7 +62,12 @@ func perform(t *testing.T, path string, all []statement) {
 	t.Helper()
 	addr := freeAddr(t)
 	dir := newScratch(t, addr)
-	text := script(path, append(opening(all), all...))
+	begin := opening(all)
+	if path == "docs/docex.md" { // it begins with what DocEX has made
+		docextest.SQLite(t, filepath.Join(dir, "storage"))
+		begin = nil
+	}
+	text := script(path, append(begin, all...))
 	for name, server := range servers(t, text, addr) {
 		text = strings.ReplaceAll(text, name, server)
 	}

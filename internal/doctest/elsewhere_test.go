@@ -35,6 +35,7 @@ func notRun() []elsewhere {
 		{"docs/deploying.md", "sudoedit ", "changes the machine", "TestUnit"},
 		{"docs/deploying.md", "journalctl ", "needs a machine that runs systemd", "TestExternalUnit"},
 		{"docs/deploying.md", "kubectl ", "needs a cluster", "TestManifests"},
+		{"docs/docex.md", "psql ", "needs a superuser, and tenants of DocEX", "TestDocEXWithARoleThatOwnsNothing"},
 		{"docs/observability.md", "promtool ", "needs Prometheus", "TestExternalAlertRules"},
 	}
 }
