@@ -274,19 +274,24 @@ func TestMissingColumnIsNamed(t *testing.T) {
 	})
 }
 
+// refuseIndex makes CREATE INDEX idx_documents_status fail on PostgreSQL.
+var refuseIndex = []string{
+	`CREATE FUNCTION public.refuse_index() RETURNS event_trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE '%idx_documents_status') THEN
+				RAISE EXCEPTION 'no such index here';
+			END IF;
+		END $$`,
+	`CREATE EVENT TRIGGER refuse_index ON ddl_command_end WHEN TAG IN ('CREATE INDEX')
+		EXECUTE FUNCTION public.refuse_index()`,
+}
+
 func TestFailingIndexIsAWarning(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		p.createBoundary(t, "slow")
 		if p.engine == "postgres" {
-			p.raw(t, "", `CREATE FUNCTION public.refuse_index() RETURNS event_trigger LANGUAGE plpgsql AS $$
-				BEGIN
-					IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE '%idx_documents_status') THEN
-						RAISE EXCEPTION 'no such index here';
-					END IF;
-				END $$`,
-				`CREATE EVENT TRIGGER refuse_index ON ddl_command_end WHEN TAG IN ('CREATE INDEX')
-					EXECUTE FUNCTION public.refuse_index()`)
+			p.raw(t, "", refuseIndex...)
 		} else {
 			p.raw(t, "slow", "CREATE TABLE idx_documents_status (n integer)")
 		}

@@ -4,14 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	databasesql "database/sql"
-	"encoding/binary"
-	"io"
-	"maps"
-	"net"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -183,114 +177,6 @@ func TestMoreJobsThanConnections(t *testing.T) {
 	if n := p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' "+
 		"AND datname = current_database()"); n != 0 {
 		t.Errorf("%d sessions in a transaction", n)
-	}
-}
-
-// roundTrips counts the round trips of a client: every simple query and every Sync that it sends.
-type roundTrips struct {
-	atomic.Int64
-	wg sync.WaitGroup
-}
-
-// countingProxy returns the database behind a proxy that counts round trips.
-func (p testDatabase) countingProxy(t *testing.T) (testDatabase, *roundTrips) {
-	t.Helper()
-	u, err := url.Parse(p.url)
-	testkit.Must(t, err)
-	server := u.Host
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	testkit.Must(t, err)
-	trips := &roundTrips{}
-	trips.wg.Go(func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			trips.wg.Go(func() { trips.relay(client, server) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		trips.wg.Wait()
-	})
-	return p.withURL(t, func(u *url.URL) {
-		u.Host = l.Addr().String()
-		q := u.Query()
-		q.Set("sslmode", "disable")
-		u.RawQuery = q.Encode()
-	}), trips
-}
-
-func (n *roundTrips) relay(client net.Conn, server string) {
-	defer client.Close()
-	backend, err := net.Dial("tcp", server)
-	if err != nil {
-		return
-	}
-	defer backend.Close()
-	n.wg.Go(func() {
-		_, _ = io.Copy(client, backend)
-		client.Close()
-	})
-	for first := true; ; first = false { // the first message has no type
-		header := make([]byte, 5)
-		if first {
-			header = header[:4]
-		}
-		if _, err := io.ReadFull(client, header); err != nil {
-			return
-		}
-		body := make([]byte, binary.BigEndian.Uint32(header[len(header)-4:])-4)
-		if _, err := io.ReadFull(client, body); err != nil {
-			return
-		}
-		if !first && (header[0] == 'Q' || header[0] == 'S') {
-			n.Add(1)
-		}
-		if _, err := backend.Write(slices.Concat(header, body)); err != nil {
-			return
-		}
-	}
-}
-
-// Invariant 3 of package postgres.
-func TestStepsTakeOneRoundTripEach(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		prepared int
-		want     map[point]int64
-	}{
-		"on demand": {0, map[point]int64{boundary: 1, tables: 1, indexes: 1}},
-		"prepared":  {2, map[point]int64{boundary: 2, tables: 0, indexes: 0}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p, trips := newPostgres(t).countingProxy(t)
-			r := p.filledPool(t, c.prepared)
-			r.provision(t, "warm")
-			var last int64
-			took := map[point]int64{}
-			hooked := r.withHook(t, func(_ context.Context, at point) error {
-				now := trips.Load()
-				took[at], last = now-last, now
-				return nil
-			})
-			last = trips.Load()
-			got := provisionedOutcome(t, decided(t, hooked.Job(request(t, "acme"))).Outcome)
-			if got.Prepared != (c.prepared > 0) {
-				t.Errorf("%+v", got)
-			}
-			maps.Copy(c.want, map[point]int64{claimed: 1, begun: 0, inspected: 1, ready: 0, committed: 1})
-			for at, want := range c.want {
-				if took[at] != want {
-					t.Errorf("%s took %d round trips, want %d", at, took[at], want)
-				}
-			}
-			if n := trips.Load() - last; n != 0 {
-				t.Errorf("%d round trips after the commit", n)
-			}
-		})
 	}
 }
 

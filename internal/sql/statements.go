@@ -36,8 +36,8 @@ func AddColumns(ddl string, columns []pipeline.Addition) string {
 	return b.String()
 }
 
-// Statements splits the text of a .sql file with DDL. Comments must be whole lines, and every statement must end at the
-// end of a line.
+// Statements splits the text of a .sql file. Comments between statements must be whole lines, and every statement must
+// end at the end of a line.
 func Statements(text string) []string {
 	var statements []string
 	var b strings.Builder
@@ -53,6 +53,9 @@ func Statements(text string) []string {
 		}
 		statements = append(statements, b.String())
 		b.Reset()
+	}
+	if b.Len() > 0 {
+		statements = append(statements, b.String())
 	}
 	return statements
 }

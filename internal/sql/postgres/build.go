@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -196,12 +197,13 @@ const ownLockTimeout = time.Second
 // ddl inserts the schema's name.
 func (b *build) ddl(text string) string { return render(text, "schema", b.schema) }
 
-// exec sends statements as one message. An error aborts the transaction, or what was done since the last savepoint.
-func (b *build) exec(ctx context.Context, statements string) error {
+// exec sends statements in one round trip, see [sendEach]. An error aborts the transaction, or what was done since the
+// last savepoint.
+func (b *build) exec(ctx context.Context, statements ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	sent := time.Now()
-	_, err := b.conn.Conn().PgConn().Exec(ctx, statements).ReadAll()
+	err := sendEach(ctx, b.conn.Conn(), statements...)
 	return classify(stall(err, sent, b.timeouts))
 }
 
@@ -210,9 +212,9 @@ func (b *build) CreateTables(ctx context.Context, columns []pipeline.Addition) e
 	if b.taken != "" {
 		return nil
 	}
-	stamp := ""
+	var stamp []string
 	if !b.keepComment {
-		stamp = b.stampSQL(b.schema)
+		stamp = append(stamp, b.stampSQL(b.schema))
 	}
 	if _, err := b.create(ctx, stamp, b.ddl(b.q.Tables+sql.AddColumns(b.q.Tables, columns)), none); err != nil {
 		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
@@ -229,17 +231,20 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 	if b.taken != "" {
 		return nil, nil
 	}
-	failed, err := b.create(ctx, "", b.ddl(b.q.Indexes), permanent)
+	failed, err := b.create(ctx, nil, b.ddl(b.q.Indexes), permanent)
 	if err != nil {
 		return nil, fmt.Errorf("create the indexes of schema %s: %w", b.schema, err)
 	}
 	return sql.FailedIndexes(failed), nil
 }
 
-// create runs first and the statements of ddl as one message. After an error that tolerated accepts, it runs the
+// create runs first and the statements of ddl in one round trip. After an error that tolerated accepts, it runs the
 // statements one by one, each with a savepoint, and returns those that fail by their position. first must succeed.
-func (b *build) create(ctx context.Context, first, ddl string, tolerated func(error) bool) (map[int]error, error) {
-	err := b.exec(ctx, first+"SAVEPOINT step;\n"+ddl+"RELEASE SAVEPOINT step")
+func (b *build) create(
+	ctx context.Context, first []string, ddl string, tolerated func(error) bool,
+) (map[int]error, error) {
+	statements := sql.Statements(ddl)
+	err := b.exec(ctx, slices.Concat(first, []string{"SAVEPOINT step"}, statements, []string{"RELEASE SAVEPOINT step"})...)
 	if err == nil || !tolerated(err) {
 		return nil, err
 	}
@@ -247,8 +252,8 @@ func (b *build) create(ctx context.Context, first, ddl string, tolerated func(er
 		return nil, err
 	}
 	failed := map[int]error{}
-	for i, statement := range sql.Statements(ddl) {
-		err := b.exec(ctx, "SAVEPOINT one; "+statement+"; RELEASE SAVEPOINT one")
+	for i, statement := range statements {
+		err := b.exec(ctx, "SAVEPOINT one", statement, "RELEASE SAVEPOINT one")
 		switch {
 		case err == nil:
 		case !tolerated(err):

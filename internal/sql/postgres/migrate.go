@@ -63,23 +63,20 @@ func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn, migrations []
 // migrations are the migrations of the registry. Their versions are their positions, starting at 1.
 func (s *Store) migrations(createdBy string) [][]sql.Statement {
 	return [][]sql.Statement{
-		{{Text: s.q.migrations.Registry}, {Text: s.q.CheckRegistry}},
+		append(messages(s.q.migrations.Registry), messages(s.q.CheckRegistry)...),
 		s.bootstrap(createdBy),
-		{{Text: s.q.migrations.History}},
-		{{Text: s.q.migrations.Prepared}},
-		{{Text: s.q.migrations.Stamp}},
-		{{Text: s.q.migrations.Dumps}},
+		messages(s.q.migrations.History),
+		messages(s.q.migrations.Prepared),
+		messages(s.q.migrations.Stamp),
+		messages(s.q.migrations.Dumps),
 	}
 }
 
 // bootstrap returns the statements that create what is missing of the bootstrap tenant. DocEX's document has no
 // related_po. An index that exists is left out: IF NOT EXISTS alone would require the ownership of its table.
 func (s *Store) bootstrap(createdBy string) []sql.Statement {
-	var statements []sql.Statement
-	for _, table := range sql.Statements(render(s.q.Tables, "schema", s.registry)) {
-		statements = append(statements, sql.Statement{Text: table})
-	}
-	statements = append(statements, sql.Statement{Text: render(s.q.AddRelatedPo, "schema", s.registry)})
+	statements := append(
+		messages(render(s.q.Tables, "schema", s.registry)), messages(render(s.q.AddRelatedPo, "schema", s.registry))...)
 	for i, index := range sql.Statements(render(s.q.Indexes, "schema", s.registry)) {
 		statements = append(statements, sql.Statement{
 			Text:   index,
@@ -87,6 +84,14 @@ func (s *Store) bootstrap(createdBy string) []sql.Statement {
 		})
 	}
 	return append(statements, sql.Statement{Text: s.q.migrations.Bootstrap, Args: []any{s.registry, createdBy}})
+}
+
+// messages makes each statement of a .sql file a message of its own.
+func messages(text string) (all []sql.Statement) {
+	for _, statement := range sql.Statements(text) {
+		all = append(all, sql.Statement{Text: statement})
+	}
+	return all
 }
 
 // pendingMigrations returns the versions that have not run, of those up to last. Later ones are another version's.
@@ -158,7 +163,7 @@ func (s *Store) runNextMigration(
 	}
 	pending, err := s.pendingMigrations(ctx, conn, len(migrations))
 	if err == nil && len(pending) == len(migrations) {
-		_, err = conn.Exec(ctx, s.q.CreateMigrations)
+		err = sendEach(ctx, conn.Conn(), sql.Statements(s.q.CreateMigrations)...)
 	}
 	if err == nil && len(pending) == 0 {
 		rebuilt, err = s.finishRegistry(ctx, conn)

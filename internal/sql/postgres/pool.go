@@ -91,17 +91,17 @@ func (b *build) openBoundary(ctx context.Context) (existed bool, err error) {
 	b.prepared.countUse(b.taken != "")
 	if b.taken != "" {
 		crash.Point("boundary taken", b.tenant)
-		rename := b.ddl(render(b.q.RenameSchema, "prepared", b.taken))
+		rename := []string{b.ddl(render(b.q.RenameSchema, "prepared", b.taken))}
 		if !b.takenStamped { // prepared by an earlier version
 			unstamped, err := b.isUnstamped(ctx)
 			if err != nil {
 				return false, err
 			}
 			if unstamped {
-				rename += ";\n" + b.stampSQL(b.schema)
+				rename = append(rename, b.stampSQL(b.schema))
 			}
 		}
-		if err := b.exec(ctx, rename); err != nil {
+		if err := b.exec(ctx, rename...); err != nil {
 			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, b.faultAt(ctx, poolScope, err))
 		}
 		return false, nil

@@ -6,6 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/tenant-provisioner/internal/sql"
 )
 
 // foreignExpressions describes the registry's index, checks and defaults that call code outside pg_catalog. An earlier
@@ -24,7 +26,7 @@ func (s *Store) rebuildExpressions(ctx context.Context, conn *pgxpool.Conn) (fou
 	if found, err = s.foreignExpressions(ctx, conn); err != nil || len(found) == 0 {
 		return nil, err
 	}
-	if _, err := conn.Exec(ctx, s.q.RebuildExpressions); err != nil {
+	if err := sendEach(ctx, conn.Conn(), sql.Statements(s.q.RebuildExpressions)...); err != nil {
 		return nil, fmt.Errorf("rebuild what uses code outside pg_catalog (%s): %w", found[0], err)
 	}
 	return found, nil

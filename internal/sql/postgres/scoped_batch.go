@@ -7,6 +7,17 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// sendEach sends statements in one round trip. Each is a message of its own, because the extension Citus sends a CREATE
+// INDEX to its workers with the whole message that contains it.
+func sendEach(ctx context.Context, conn *pgx.Conn, statements ...string) error {
+	batch := &pgconn.Batch{}
+	for _, text := range statements {
+		batch.ExecParams(text, nil, nil, nil, nil)
+	}
+	_, err := conn.PgConn().ExecBatch(ctx, batch).ReadAll()
+	return err
+}
+
 // scope is what a statement works on. It decides whose fault an error is.
 type scope int
 

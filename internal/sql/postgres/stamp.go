@@ -34,7 +34,7 @@ func stampOf(comment string) (registryID string) {
 
 // stampSQL returns the statement that stamps the schema. COMMENT takes no parameters.
 func (s *Store) stampSQL(schema string) string {
-	return "COMMENT ON SCHEMA " + quote(schema) + " IS " + literal(stampPrefix+s.registryID) + ";\n"
+	return "COMMENT ON SCHEMA " + quote(schema) + " IS " + literal(stampPrefix+s.registryID)
 }
 
 // RegistryID identifies the registry. It is generated once; a copy of the database has the same id.

@@ -23,7 +23,7 @@ func TestStampOfComment(t *testing.T) {
 		}
 	}
 	s := Store{registryID: id}
-	if got, want := s.stampSQL(`a"b`), `COMMENT ON SCHEMA "a""b" IS '`+stampPrefix+id+"';\n"; got != want {
+	if got, want := s.stampSQL(`a"b`), `COMMENT ON SCHEMA "a""b" IS '`+stampPrefix+id+"'"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
