@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -215,6 +216,27 @@ func TestEachStatementIsAMessageOfItsOwn(t *testing.T) {
 			expectSingleStatements(t, sent)
 			testkit.Must(t, r.postgresStore(t).Rehearse(t.Context()))
 			expectSingleStatements(t, trips.sent())
+		})
+	}
+}
+
+// Where what failed cannot be rolled back, the error names both: the second alone would hide its cause.
+func TestFailedRollbackNamesItsCause(t *testing.T) {
+	t.Parallel()
+	for _, savepoint := range []string{"step", "one"} {
+		t.Run(savepoint, func(t *testing.T) {
+			t.Parallel()
+			direct := newPostgres(t)
+			p, trips := direct.countingProxy(t)
+			r := p.newFixture(t)
+			direct.raw(t, "", refuseIndex...)
+			trips.cutAt("ROLLBACK TO SAVEPOINT " + savepoint)
+			got := verdict(t, r.provisioner.Job(request(t, "acme")), pipeline.Pause)
+			for _, part := range []string{"no such index here", "roll back to savepoint " + savepoint} {
+				if !strings.Contains(got.Err.Error(), part) {
+					t.Errorf("%v does not contain %q", got.Err, part)
+				}
+			}
 		})
 	}
 }

@@ -248,7 +248,7 @@ func (b *build) create(
 	if err == nil || !tolerated(err) {
 		return nil, err
 	}
-	if err := b.exec(ctx, "ROLLBACK TO SAVEPOINT step"); err != nil {
+	if err := b.rollbackTo(ctx, "step", err); err != nil {
 		return nil, err
 	}
 	failed := map[int]error{}
@@ -260,12 +260,22 @@ func (b *build) create(
 			return nil, err
 		default:
 			failed[i] = err
-			if err := b.exec(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
+			if err := b.rollbackTo(ctx, "one", err); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return failed, nil
+}
+
+// rollbackTo undoes what failed with cause since the savepoint. If it cannot, its error decides what becomes of the
+// attempt, and names the cause: on Citus, what broke the statement on a worker can break its rollback too.
+func (b *build) rollbackTo(ctx context.Context, savepoint string, cause error) error {
+	err := b.exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint)
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("roll back to savepoint %s: %w; it was to undo: %w", savepoint, err, cause)
 }
 
 // permanent reports whether an error is specific to an index. An error that would fail the whole transaction, or that
