@@ -85,6 +85,7 @@ func (b *build) createBoundary(ctx context.Context, usePool bool) (pipeline.Boun
 	if usePool {
 		batch.queue(poolScope, b.scanTaken, b.q.TakePrepared, b.prepared.definition, b.schema)
 	} else {
+		b.queueLeaveSchema(func(text string, args ...any) { batch.queue(sharedScope, nil, text, args...) })
 		batch.queue(tenantScope, nil, b.ddl(b.q.CreateSchema))
 	}
 	sent := time.Now()
@@ -147,15 +148,11 @@ func scanOptional(into *string) func(pgx.Row) error {
 // requireEmpty fails if the schema belongs to another registry, or anything in it holds rows. It first locks the tables
 // against writers, but not those of another registry.
 func (b *build) requireEmpty(ctx context.Context) error {
-	type relation struct{ Name, Kind string }
 	var relations []relation
 	var whose ownership
 	batch := &pgx.Batch{}
 	b.queueOwnership(batch, b.schema, &whose)
-	batch.Queue(b.q.Relations, b.schema).Query(func(rows pgx.Rows) (err error) {
-		relations, err = pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
-		return err
-	})
+	b.q.queueRelations(batch, b.schema, &relations)
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("list what is in schema %s: %w", b.schema, classify(err))
 	}
@@ -165,30 +162,50 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	b.keepComment = !whose.unstamped()
 	batch = &pgx.Batch{}
 	batch.Queue(b.q.LockTimeout, milliseconds(ownLockTimeout))
-	full := make([]bool, len(relations))
-	for i, r := range relations {
-		if r.Kind == "f" { // a query would depend on another server, where nothing can be locked
-			full[i] = true
-			continue
-		}
-		if r.Kind == "r" || r.Kind == "p" {
-			batch.Queue(render(b.q.LockTable, "relation", b.schema, r.Name))
-		}
-		batch.Queue(render(b.q.HasRows, "relation", b.schema, r.Name)).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&full[i])
-		})
-	}
+	full := b.q.queueHasRows(batch, b.schema, relations, true)
 	sent := time.Now()
 	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
 		return fmt.Errorf("check whether schema %s holds rows: %w", b.schema, classify(err))
 	}
-	for i, r := range relations {
-		if full[i] {
-			return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "schema %s exists, is not registered, and holds "+
-				"rows or a foreign table: %s; nothing was touched: move them away or choose another id", b.schema, r.Name)
-		}
+	if name := full(); name != "" {
+		return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "schema %s exists, is not registered, and holds "+
+			"rows or a foreign table: %s; nothing was touched: move them away or choose another id", b.schema, name)
 	}
 	return nil
+}
+
+// relation is something in a schema that can hold rows.
+type relation struct{ Name, Kind string }
+
+func (q queries) queueRelations(batch *pgx.Batch, schema string, into *[]relation) {
+	batch.Queue(q.Relations, schema).Query(func(rows pgx.Rows) (err error) {
+		*into, err = pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
+		return err
+	})
+}
+
+// queueHasRows queries each relation for rows, after locking it against writers if lock is set. Once the batch has run,
+// full returns the name of the first that holds rows or is a foreign table; empty: there is none.
+func (q queries) queueHasRows(batch *pgx.Batch, schema string, all []relation, lock bool) (full func() string) {
+	found := make([]bool, len(all))
+	for i, r := range all {
+		if r.Kind == "f" { // a query would depend on another server, where nothing can be locked
+			found[i] = true
+			continue
+		}
+		if lock && (r.Kind == "r" || r.Kind == "p") {
+			batch.Queue(render(q.LockTable, "relation", schema, r.Name))
+		}
+		batch.Queue(render(q.HasRows, "relation", schema, r.Name)).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&found[i])
+		})
+	}
+	return func() string {
+		if i := slices.Index(found, true); i >= 0 {
+			return all[i].Name
+		}
+		return ""
+	}
 }
 
 // ownLockTimeout is the wait for locks on one tenant's tables. It is short because the wait blocks a worker.

@@ -41,9 +41,9 @@
 //     none is taken twice, and an attempt that fails returns its boundary. No tenant's schema can have the name of a
 //     prepared one: ids contain no colon, and a template that contains one is rejected.
 //  8. A boundary is taken only if its definition is exactly this program's, its schema exists, this role may rename
-//     it, no relation in it has a page, and no running pg_dump can see it under its present name. The last condition is
-//     checked again immediately before the commit. Step 4 inspects it like any other. An altered boundary is removed
-//     from the pool; the request is delayed, but loses no attempt.
+//     it, no relation in it has a page (on Citus: a row), and no running pg_dump can see it under its present name. The
+//     last condition is checked again immediately before the commit. Step 4 inspects it like any other. An altered
+//     boundary is removed from the pool; the request is delayed, but loses no attempt.
 //  9. No attempt waits for the pool. Locked rows are skipped, and without a free boundary the attempt builds one as
 //     usual. If a schema with the tenant's name exists already, none is taken.
 //  10. One replica at a time builds, one boundary at a time, and counts the pool under the lock that elects it, so the
@@ -54,9 +54,9 @@
 //     [Reader.Prepared] also lists those that are unusable.
 //
 // A crash while a boundary is being built leaves nothing before the commit, and a boundary in the pool after it. That
-// commit is asynchronous: a crash of the server can lose the schema together with its row, but not once a tenant has
-// the boundary, because the tenant's later commit waits for both. A crash of an attempt that took a boundary leaves it
-// in the pool.
+// commit is asynchronous, except on Citus: a crash of the server can lose the schema together with its row, but not
+// once a tenant has the boundary, because the tenant's later commit waits for both. A crash of an attempt that took a
+// boundary leaves it in the pool.
 //
 // # Other registries
 //
@@ -71,4 +71,8 @@
 //     registered in another registry that the role may read. The same conditions apply where a registry is to be
 //     created. The lock of invariant 1 is common to all registries of the database. Once a tenant is registered, its
 //     stamp is no longer read.
+//
+// # Citus
+//
+// The coordinator of a Citus cluster is a server like any other, except for what citus.go describes.
 package postgres

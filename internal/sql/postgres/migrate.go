@@ -155,6 +155,7 @@ func (s *Store) runNextMigration(
 	batch.Queue(s.q.BeginMigration, milliseconds(migrationLockTimeout), milliseconds(frozenTimeout))
 	batch.Queue(s.q.MigrationLock, s.migrationKey())
 	batch.Queue(s.q.LockTimeout, milliseconds(tableLockTimeout))
+	s.queueLocalTables(batch)
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return false, 0, nil, fmt.Errorf("wait for another replica's migration: %w", err)
 	}

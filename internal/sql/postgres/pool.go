@@ -91,6 +91,9 @@ func (b *build) openBoundary(ctx context.Context) (existed bool, err error) {
 	b.prepared.countUse(b.taken != "")
 	if b.taken != "" {
 		crash.Point("boundary taken", b.tenant)
+		if err := b.checkTakenRows(ctx); err != nil {
+			return false, err
+		}
 		rename := []string{b.ddl(render(b.q.RenameSchema, "prepared", b.taken))}
 		if !b.takenStamped { // prepared by an earlier version
 			unstamped, err := b.isUnstamped(ctx)
@@ -108,6 +111,7 @@ func (b *build) openBoundary(ctx context.Context) (existed bool, err error) {
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(b.q.SchemaExists, b.schema).QueryRow(func(row pgx.Row) error { return row.Scan(&existed) })
+	b.queueLeaveSchema(func(text string, args ...any) { batch.Queue(text, args...) })
 	batch.Queue(b.ddl(b.q.CreateSchema))
 	sent := time.Now()
 	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {

@@ -44,8 +44,8 @@ func (s *Store) prepareOne(ctx context.Context) (built bool, err error) {
 }
 
 // beginFilling begins the transaction, and reports whether this replica is the one that builds and a boundary is
-// missing. The commit is asynchronous: a crash loses row and schema together, and an attempt that takes the boundary
-// commits after it.
+// missing. The commit is asynchronous, except on Citus: a crash loses row and schema together, and an attempt that
+// takes the boundary commits after it.
 func (b *build) beginFilling(ctx context.Context) (wanted bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -53,7 +53,7 @@ func (b *build) beginFilling(ctx context.Context) (wanted bool, err error) {
 	var pool poolCount
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
-	batch.Queue(b.q.AsyncCommit)
+	batch.Queue(b.fillerCommit())
 	batch.Queue(b.q.BeginFilling, lockKey("pool", b.registry)).QueryRow(func(row pgx.Row) error { return row.Scan(&mine) })
 	batch.Queue(b.q.CountPrepared, b.prepared.definition).QueryRow(pool.scan)
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {

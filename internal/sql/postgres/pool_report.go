@@ -20,7 +20,7 @@ type PreparedBoundary struct {
 	Pooled  bool   // it is in the pool
 	Current bool   // in the pool, with this program's definition
 	Exists  bool   // its schema exists
-	Holds   bool   // a relation in it has pages, so may have rows, or is a foreign table
+	Holds   bool   // a relation in it has pages (on Citus: rows), or is a foreign table
 	Unsure  bool   // it is not in the pool, but may be in another registry's in this database
 	Owner   string // the schema's owner, if this role is not a member of it and may create schemas
 	// Remove is the SQL that removes it. The SQL does not drop a schema that may hold rows or be another registry's;
@@ -54,12 +54,17 @@ func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 			return nil
 		}
 		b.Unsure = !b.Pooled && (stamp == "" || own == "") && !alone
-		b.Remove = removal(r.registry, b)
 		all = append(all, b)
 		return nil
 	})
+	if err == nil {
+		err = r.checkRows(ctx, all)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", r.explainPrivilege(err))
+	}
+	for i, b := range all {
+		all[i].Remove = removal(r.registry, b)
 	}
 	return all, nil
 }

@@ -61,6 +61,7 @@ type Store struct {
 	migrated   atomic.Bool
 	lost       lostSessions
 	timeouts   timeouts
+	citus      bool // the database has the extension
 	// probeTimeout is how long [Store.Ping] takes, with a new connection.
 	probeTimeout time.Duration
 }
@@ -153,6 +154,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := s.checkSession(ctx); err != nil {
 		s.Close() //nolint:errcheck // it returns none
 		return nil, opening(err)
+	}
+	if err := s.detectCitus(ctx); err != nil {
+		s.Close() //nolint:errcheck // it returns none
+		return nil, opening(fmt.Errorf("prepare the registry %s: %w", c.Registry, err))
 	}
 	if err := s.migrate(ctx, c.CreatedBy); err != nil {
 		s.Close() //nolint:errcheck // it returns none

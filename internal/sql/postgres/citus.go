@@ -1,0 +1,156 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// The extension Citus places schemas on several servers, its workers. The service connects to the coordinator only. On
+// it, the following differs from other servers, besides what [sendEach] does everywhere. Every statement that knows
+// Citus is in this file, and none is sent to a database without the extension.
+//
+//   1. With citus.enable_schema_based_sharding, CREATE SCHEMA distributes a schema, also one that exists already. The
+//      registry's schema is not distributed, and an existing boundary stays what it is. Schemas of new tenants, and
+//      prepared ones, follow the setting.
+//   2. A commit that changes workers is a two-phase commit. The workers always wait for their disks. If the coordinator
+//      does not, a crash makes it forget what the workers have committed. So the filler's commit waits for the disk.
+//   3. A distributed table has no pages on the coordinator. So a prepared boundary is empty if it holds no rows.
+
+const (
+	citusInstalled = `SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')`
+
+	citusDistributes = `SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_schema
+    WHERE schemaid = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text))`
+
+	// A version of Citus that does not know a setting is left alone.
+	citusLocalTables = `SELECT pg_catalog.set_config(name, 'off', true)
+FROM (VALUES ('citus.enable_schema_based_sharding'), ('citus.use_citus_managed_tables')) AS s (name)
+WHERE pg_catalog.current_setting(name, true) IS NOT NULL`
+
+	citusLeaveSchema = `SELECT pg_catalog.set_config(name, 'off', true)
+FROM (VALUES ('citus.enable_schema_based_sharding')) AS s (name)
+WHERE pg_catalog.current_setting(name, true) IS NOT NULL
+    AND EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1::text)`
+)
+
+// hasCitus reports whether the database has the extension.
+func hasCitus(ctx context.Context, db querier) (found bool, err error) {
+	err = db.QueryRow(ctx, citusInstalled).Scan(&found)
+	return found, err
+}
+
+// detectCitus determines whether the database has the extension. It fails if the registry's schema is distributed.
+func (s *Store) detectCitus(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if s.citus, err = hasCitus(ctx, s.pool); err != nil || !s.citus {
+		return sharedFault(err)
+	}
+	distributed, err := isDistributed(ctx, s.pool, s.registry)
+	if err != nil {
+		return sharedFault(err)
+	}
+	if distributed {
+		return fmt.Errorf("Citus has distributed the schema %s, and cannot run the registry's statements on distributed "+
+			"tables: run %s", s.registry, undistribute(s.registry))
+	}
+	return nil
+}
+
+// isDistributed reports whether Citus has distributed the schema.
+func isDistributed(ctx context.Context, db querier, schema string) (yes bool, err error) {
+	err = db.QueryRow(ctx, citusDistributes, schema).Scan(&yes)
+	var server *pgconn.PgError
+	if errors.As(err, &server) && server.Code == undefinedTable { // before Citus 12
+		return false, nil
+	}
+	return yes, err
+}
+
+const undefinedTable = "42P01"
+
+// undistribute returns the SQL that ends the distribution of the schema, for an operator to run.
+func undistribute(schema string) string {
+	return "SELECT citus_schema_undistribute(" + literal(schema) + ");"
+}
+
+// queueLocalTables makes the schemas and tables that this transaction creates local to the coordinator.
+func (s *Store) queueLocalTables(batch *pgx.Batch) {
+	if s.citus {
+		batch.Queue(citusLocalTables)
+	}
+}
+
+// queueLeaveSchema keeps the CREATE SCHEMA IF NOT EXISTS that follows from distributing a schema that exists.
+func (b *build) queueLeaveSchema(queue func(text string, args ...any)) {
+	if b.citus {
+		queue(citusLeaveSchema, b.schema)
+	}
+}
+
+// fillerCommit is how the commit of a prepared boundary is made.
+func (s *Store) fillerCommit() string {
+	if s.citus {
+		return s.q.DurableCommit
+	}
+	return s.q.AsyncCommit
+}
+
+// checkTakenRows rejects the prepared boundary that was taken if it holds rows. Elsewhere take_prepared.sql has checked
+// its pages.
+func (b *build) checkTakenRows(ctx context.Context) error {
+	if !b.citus {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	full, err := b.q.findRows(ctx, b.conn, b.taken)
+	if err != nil {
+		return fmt.Errorf("check whether schema %s holds rows: %w", b.taken, b.faultAt(ctx, poolScope, err))
+	}
+	if full != "" {
+		return b.reject(ctx, pipeline.Inspection{Differences: []string{full + " holds rows"}})
+	}
+	return nil
+}
+
+// findRows returns the name of a relation in the schema that holds rows or is a foreign table; empty: there is none.
+func (q queries) findRows(ctx context.Context, db batcher, schema string) (string, error) {
+	var all []relation
+	batch := &pgx.Batch{}
+	q.queueRelations(batch, schema, &all)
+	if err := db.SendBatch(ctx, batch).Close(); err != nil {
+		return "", err
+	}
+	batch = &pgx.Batch{}
+	full := q.queueHasRows(batch, schema, all, false)
+	if err := db.SendBatch(ctx, batch).Close(); err != nil {
+		return "", err
+	}
+	return full(), nil
+}
+
+// checkRows sets Holds of the prepared boundaries that hold rows. One that this role may not read may hold some.
+func (r *Reader) checkRows(ctx context.Context, all []PreparedBoundary) error {
+	if citus, err := hasCitus(ctx, r.pool); err != nil || !citus {
+		return err
+	}
+	for i := range all {
+		if !all[i].Exists || all[i].Holds {
+			continue
+		}
+		full, err := r.q.findRows(ctx, r.pool, all[i].Schema)
+		var server *pgconn.PgError
+		if denied := errors.As(err, &server) && server.Code == insufficientPrivilege; err != nil && !denied {
+			return err
+		}
+		all[i].Holds = full != "" || err != nil
+	}
+	return nil
+}
