@@ -21,6 +21,8 @@ const (
 	locksPerTenant = 110
 	// longMigration is how long a migration of the registry takes at most; more indicates a frozen replica.
 	longMigration = 10 * time.Second
+	// longRecovery is how often Citus should end what a crash has left prepared; its default is a minute.
+	longRecovery = 10 * time.Second
 )
 
 // postgresCheck judges one aspect of the server.
@@ -29,7 +31,7 @@ type postgresCheck func(c config.Config, v postgres.ServerInfo) Finding
 // postgresChecks run on every server, in the order of [Names].
 var postgresChecks = []postgresCheck{
 	checkVersion, checkPooler, checkWritable, checkDatabaseRights, checkRegistryRights, checkMigration, checkDurability,
-	checkStandby, checkEncoding, checkTimeZone, checkLocks, checkConnections, checkNeighbours,
+	checkStandby, checkEncoding, checkTimeZone, checkLocks, checkConnections, checkNeighbours, checkCitus,
 }
 
 // examinePostgres checks server, database and role. usable reports whether the registry can be checked too.
@@ -340,6 +342,29 @@ func checkNeighbours(_ config.Config, v postgres.ServerInfo) Finding {
 	}
 	return warning(name, separateHint, "other registries are in this database (%s); no schema of theirs has a name that "+
 		"SCHEMA_TEMPLATE can give", others)
+}
+
+func checkCitus(c config.Config, v postgres.ServerInfo) Finding {
+	const name = "database_citus"
+	const recovery = "ALTER SYSTEM SET citus.recover_2pc_interval = '5s'; SELECT pg_reload_conf();"
+	citus := v.Citus
+	switch {
+	case citus == nil:
+		return ok(name, "the database does not have the extension")
+	case citus.RegistryDistributed:
+		return fault(name, postgres.UndistributeSQL(c.RegistrySchema),
+			"the registry's schema, %s, is distributed: the service does not start", c.RegistrySchema)
+	case citus.Recovery < 0:
+		return fault(name, recovery, "citus.recover_2pc_interval is off: what a crash leaves prepared on a worker stays "+
+			"locked, and requests for its tenant fail")
+	case citus.Recovery > longRecovery:
+		return warning(name, recovery, "citus.recover_2pc_interval is %s: after a crash, requests for a tenant that it "+
+			"left prepared on a worker wait as long", citus.Recovery)
+	case !citus.Distributes:
+		return ok(name, "Citus %s; tenants are on the coordinator alone: citus.enable_schema_based_sharding is off",
+			citus.Version)
+	}
+	return ok(name, "Citus %s places each new tenant on a node", citus.Version)
 }
 
 func checkEventTriggers(v postgres.ServerInfo) Finding {

@@ -42,6 +42,11 @@ func TestPostgresChecks(t *testing.T) {
 		"five":             {checkConnections, info{Connections: 10, Reserved: 3, Total: 2, RoleLimit: -1, DatabaseLimit: -1}, OK},
 		"four":             {checkConnections, info{Connections: 10, Reserved: 3, Total: 3, RoleLimit: -1, DatabaseLimit: -1}, Warning},
 		"one":              {checkConnections, info{Connections: 10, Reserved: 3, Total: 6, RoleLimit: -1, DatabaseLimit: -1}, Fault},
+		"no Citus":         {checkCitus, info{}, OK},
+		"Citus":            {checkCitus, info{Citus: &postgres.Citus{Recovery: 5 * time.Second}}, OK},
+		"its default":      {checkCitus, info{Citus: &postgres.Citus{Recovery: time.Minute}}, Warning},
+		"never recovers":   {checkCitus, info{Citus: &postgres.Citus{Recovery: -time.Second}}, Fault},
+		"registry spread":  {checkCitus, info{Citus: &postgres.Citus{Recovery: 5 * time.Second, RegistryDistributed: true}}, Fault},
 		"the service has":  {checkConnections, info{Connections: 10, Reserved: 3, Total: 7, Ours: 5, RoleLimit: -1, DatabaseLimit: -1}, OK},
 	} {
 		testkit.Equal(t, name, c.check(config.Config{Concurrency: 4}, c.v).Status, c.want)

@@ -78,9 +78,9 @@ func examineRegistryFile(ctx context.Context, r database.FileReader) Finding {
 func checkTenants(n int) Finding {
 	const name = "registry_tenants"
 	if n > mostTenants {
-		return warning(name, "docs/performance.md, Capacity: shard by database (each with its own consumer), or by schema "+
-			"(Citus)", "%d tenants in one database, which is planned for %d: %d relations slow down autovacuum, dumps, "+
-			"upgrades and crash recovery", n, mostTenants, n*63)
+		return warning(name, "docs/performance.md, Capacity: shard by database, each with its own consumer",
+			"%d tenants in one database, which is planned for %d: %d relations slow down autovacuum, dumps, upgrades and "+
+				"crash recovery", n, mostTenants, n*63)
 	}
 	return ok(name, "%d; a database is planned for up to %d", n, mostTenants)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,7 +24,11 @@ import (
 //   3. A distributed table has no pages on the coordinator. So a prepared boundary is empty if it holds no rows.
 
 const (
-	citusInstalled = `SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')`
+	citusVersion = `SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'citus'`
+
+	// Seconds; -1: never.
+	citusSettings = `SELECT coalesce(current_setting('citus.enable_schema_based_sharding', true), 'off')::boolean,
+    coalesce(extract(epoch FROM current_setting('citus.recover_2pc_interval', true)::interval), 60)::float8`
 
 	citusDistributes = `SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_schema
     WHERE schemaid = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text))`
@@ -39,26 +44,54 @@ WHERE pg_catalog.current_setting(name, true) IS NOT NULL
     AND EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1::text)`
 )
 
-// hasCitus reports whether the database has the extension.
-func hasCitus(ctx context.Context, db querier) (found bool, err error) {
-	err = db.QueryRow(ctx, citusInstalled).Scan(&found)
-	return found, err
+// readCitusVersion returns the version of the extension in the database; empty: it is not there.
+func readCitusVersion(ctx context.Context, db querier) (version string, err error) {
+	err = scanOptional(&version)(db.QueryRow(ctx, citusVersion))
+	return version, err
+}
+
+// Citus is what the service depends on in a database with the extension.
+type Citus struct {
+	Version             string
+	Distributes         bool          // CREATE SCHEMA distributes the schema
+	RegistryDistributed bool          // the service does not start
+	Recovery            time.Duration // interval at which what a crash left prepared on workers is ended; negative: never
+}
+
+// readCitus reads what the service depends on; nil: the database does not have the extension.
+func readCitus(ctx context.Context, conn *pgx.Conn, registry string) (*Citus, error) {
+	version, err := readCitusVersion(ctx, conn)
+	if err != nil || version == "" {
+		return nil, err
+	}
+	c := &Citus{Version: version}
+	var seconds float64
+	if err := conn.QueryRow(ctx, citusSettings).Scan(&c.Distributes, &seconds); err != nil {
+		return nil, err
+	}
+	c.Recovery = time.Duration(seconds * float64(time.Second))
+	c.RegistryDistributed, err = isDistributed(ctx, conn, registry)
+	return c, err
 }
 
 // detectCitus determines whether the database has the extension. It fails if the registry's schema is distributed.
 func (s *Store) detectCitus(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if s.citus, err = hasCitus(ctx, s.pool); err != nil || !s.citus {
+	version, err := readCitusVersion(ctx, s.pool)
+	if err != nil {
 		return sharedFault(err)
+	}
+	if s.citus = version != ""; !s.citus {
+		return nil
 	}
 	distributed, err := isDistributed(ctx, s.pool, s.registry)
 	if err != nil {
 		return sharedFault(err)
 	}
 	if distributed {
-		return fmt.Errorf("Citus has distributed the schema %s, and cannot run the registry's statements on distributed "+
-			"tables: run %s", s.registry, undistribute(s.registry))
+		return fmt.Errorf("the schema %s is distributed by Citus, which cannot run the registry's statements on "+
+			"distributed tables: run %s", s.registry, UndistributeSQL(s.registry))
 	}
 	return nil
 }
@@ -75,8 +108,8 @@ func isDistributed(ctx context.Context, db querier, schema string) (yes bool, er
 
 const undefinedTable = "42P01"
 
-// undistribute returns the SQL that ends the distribution of the schema, for an operator to run.
-func undistribute(schema string) string {
+// UndistributeSQL returns the SQL that ends the distribution of the schema, for an operator to run.
+func UndistributeSQL(schema string) string {
 	return "SELECT citus_schema_undistribute(" + literal(schema) + ");"
 }
 
@@ -138,7 +171,7 @@ func (q queries) findRows(ctx context.Context, db batcher, schema string) (strin
 
 // checkRows sets Holds of the prepared boundaries that hold rows. One that this role may not read may hold some.
 func (r *Reader) checkRows(ctx context.Context, all []PreparedBoundary) error {
-	if citus, err := hasCitus(ctx, r.pool); err != nil || !citus {
+	if version, err := readCitusVersion(ctx, r.pool); err != nil || version == "" {
 		return err
 	}
 	for i := range all {

@@ -40,6 +40,7 @@ type ServerInfo struct {
 	TimeZones  []TimeZone `db:"-"` // other than UTC
 	LocalTimes []string   `db:"-"` // columns of the registry's schema that depend on a session's TimeZone
 
+	Citus             *Citus        `db:"-"` // nil: the database does not have the extension
 	Migrating         []Blocker     `db:"-"` // sessions that hold the lock of migrations
 	Registry          bool          `db:"-"` // there is a registry
 	Migrated          bool          `db:"-"` // it is migrated to this version
@@ -94,6 +95,9 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 			second, _, err := connectForServerInfo(ctx, c)
 			return second, func() { _ = second.Close(context.WithoutCancel(ctx)) }, err
 		})
+	}
+	if err == nil {
+		v.Citus, err = readCitus(ctx, conn, c.Registry)
 	}
 	if err == nil {
 		v.Migrating, err = migrationBlockers(ctx, conn, q, c.Registry, false)
