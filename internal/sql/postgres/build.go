@@ -233,14 +233,12 @@ func (b *build) CreateTables(ctx context.Context, columns []pipeline.Addition) e
 	if !b.keepComment {
 		stamp = append(stamp, b.stampSQL(b.schema))
 	}
-	if _, err := b.create(ctx, stamp, b.ddl(b.q.Tables+sql.AddColumns(b.q.Tables, columns)), none); err != nil {
+	statements := sql.Statements(b.ddl(b.q.Tables + sql.AddColumns(b.q.Tables, columns)))
+	if err := b.exec(ctx, append(stamp, statements...)...); err != nil {
 		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
 	}
 	return nil
 }
-
-// none tolerates no error.
-func none(error) bool { return false }
 
 // CreateIndexes implements [pipeline.Build], in one round trip unless an index fails. A prepared boundary has its
 // indexes.
@@ -248,21 +246,18 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 	if b.taken != "" {
 		return nil, nil
 	}
-	failed, err := b.create(ctx, nil, b.ddl(b.q.Indexes), permanent)
+	failed, err := b.createEach(ctx, sql.Statements(b.ddl(b.q.Indexes)))
 	if err != nil {
 		return nil, fmt.Errorf("create the indexes of schema %s: %w", b.schema, err)
 	}
 	return sql.FailedIndexes(failed), nil
 }
 
-// create runs first and the statements of ddl in one round trip. After an error that tolerated accepts, it runs the
-// statements one by one, each with a savepoint, and returns those that fail by their position. first must succeed.
-func (b *build) create(
-	ctx context.Context, first []string, ddl string, tolerated func(error) bool,
-) (map[int]error, error) {
-	statements := sql.Statements(ddl)
-	err := b.exec(ctx, slices.Concat(first, []string{"SAVEPOINT step"}, statements, []string{"RELEASE SAVEPOINT step"})...)
-	if err == nil || !tolerated(err) {
+// createEach runs the statements in one round trip. After an error that is specific to one of them, it runs them one by
+// one, each with a savepoint, and returns those that fail by their position.
+func (b *build) createEach(ctx context.Context, statements []string) (map[int]error, error) {
+	err := b.exec(ctx, slices.Concat([]string{"SAVEPOINT step"}, statements, []string{"RELEASE SAVEPOINT step"})...)
+	if err == nil || !permanent(err) {
 		return nil, err
 	}
 	if err := b.rollbackTo(ctx, "step", err); err != nil {
@@ -273,7 +268,7 @@ func (b *build) create(
 		err := b.exec(ctx, "SAVEPOINT one", statement, "RELEASE SAVEPOINT one")
 		switch {
 		case err == nil:
-		case !tolerated(err):
+		case !permanent(err):
 			return nil, err
 		default:
 			failed[i] = err
