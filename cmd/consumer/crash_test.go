@@ -49,9 +49,9 @@ var scenarios = map[string]scenario{
 				`"data":{"tenant_id":"not valid","display_name":"A","created_by":"t"}}`, events.TypeRequested, billing, id)}
 		},
 	},
-	"failed in step 4": {
+	"boundary differs": {
 		cause:   events.CauseSchemaInvalid,
-		points:  []string{"step 1 ended", "step 3 ended", "failure recorded", "dead letter published"},
+		points:  []string{"step 0 ended", "failure recorded", "dead letter published"},
 		request: requestFor,
 		prepare: func(d testDatabase, tenant string) {
 			d.createBoundary(tenant, "CREATE TABLE {b}docbasket (id INTEGER)")

@@ -70,10 +70,8 @@ func frozenScenarios() map[string]frozenScenario {
 		// Within the write transaction of the registry.
 		c.locked = []string{"file linked", "file placed", "directory synced"}
 	})
-	extend("failed in step 4", func(c *frozenScenario) {
-		c.points = slices.Concat([]string{"delivered", "claimed", "step 0 ended", "step 2 ended"}, c.points, failurePoints)
-		// Within the write transaction of the tenant's file, which existed.
-		c.locked = []string{"step 1 ended", "step 2 ended", "step 3 ended"}
+	extend("boundary differs", func(c *frozenScenario) {
+		c.points = slices.Concat([]string{"delivered", "claimed"}, c.points, failurePoints)
 		c.fix = removeBoundary
 	})
 	for _, name := range []string{"refused", "undecodable"} {
@@ -169,16 +167,16 @@ func TestFrozenReplica(t *testing.T) {
 		"sqlite/provisioned/file linked/settled",
 		"postgres/refused/failure recorded/failed again and removed",
 		"sqlite/refused/dead letter published/failed again",
-		"postgres/failed in step 4/claimed/fixed and replayed",
-		"postgres/failed in step 4/failure recorded/fixed and replayed",
-		"sqlite/failed in step 4/failure recorded/removed",
-		"sqlite/failed in step 4/dead letter noted/fixed and replayed",
+		"postgres/boundary differs/claimed/fixed and replayed",
+		"postgres/boundary differs/failure recorded/fixed and replayed",
+		"sqlite/boundary differs/failure recorded/removed",
+		"sqlite/boundary differs/dead letter noted/fixed and replayed",
 		"postgres/exhausted/step 4 ended/fixed and replayed",
 		"sqlite/exhausted/file finished/removed",
 		"sqlite/undecodable/dead letter published/removed",
 		"postgres/undecodable/dead letter allowed/failed again and removed",
 		"sqlite/refused/dead letter allowed/removed",
-		"postgres/failed in step 4/dead letter allowed/fixed and replayed",
+		"postgres/boundary differs/dead letter allowed/fixed and replayed",
 		"postgres/refused/outcome allowed/failed again",
 	}
 	runFrozen(t, 3, slices.DeleteFunc(frozenCases(), func(c frozenCase) bool { return !slices.Contains(chosen, c.name) }))

@@ -22,9 +22,9 @@ func TestPublicationThatArrivesLate(t *testing.T) {
 	}{
 		"dead letter, removed":       {"refused", deadLetter, interference{remove: true}},
 		"dead letter, failed again":  {"refused", deadLetter, interference{replay: true}},
-		"dead letter, replayed":      {"failed in step 4", deadLetter, interference{replay: true, fix: true}},
+		"dead letter, replayed":      {"boundary differs", deadLetter, interference{replay: true, fix: true}},
 		"outcome, failed again":      {"refused", outcome, interference{replay: true}},
-		"outcome, replayed":          {"failed in step 4", outcome, interference{replay: true, fix: true}},
+		"outcome, replayed":          {"boundary differs", outcome, interference{replay: true, fix: true}},
 		"dead letter, other replica": {"refused", deadLetter, interference{}},
 	}
 	for name, late := range cases {

@@ -197,7 +197,7 @@ func failedOverCases() (all []failedOver) {
 func TestServiceAndServerAreLost(t *testing.T) {
 	t.Parallel()
 	chosen := map[string]bool{
-		"provisioned/step 5 ended": true, "failed in step 4/failure recorded": true, "undecodable/outcome published": true,
+		"provisioned/step 5 ended": true, "boundary differs/failure recorded": true, "undecodable/outcome published": true,
 	}
 	for _, c := range failedOverCases() {
 		if chosen[c.name] {
