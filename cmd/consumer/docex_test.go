@@ -220,9 +220,28 @@ func TestStartOnARegistryOfDocEX(t *testing.T) {
 		checks := runDoctor(t, d.env)
 		testkit.Equal(t, "findings", findings(checks, about...), "")
 		testkit.Contains(t, "message", checks["registry_ledger"].Message, fmt.Sprintf("beside DocEX: %d", len(d.registered)))
-		code, verified, _ := command(t, settings(d.env), "tenants", "verify", "--strict", "acme")
-		testkit.Equal(t, "exit code of tenants verify: "+verified, code, 0)
+		for args, want := range map[string]int{"--strict acme": 0, "": 0, "--strict": 1} {
+			code, verified, _ := command(t, settings(d.env), append([]string{"tenants", "verify"}, strings.Fields(args)...)...)
+			testkit.Equal(t, "exit code of tenants verify "+args+": "+verified, code, want)
+		}
 	})
+}
+
+// The file that a failed creation of DocEX left is used as it is.
+func TestFileThatDocEXLeftIsUsed(t *testing.T) {
+	t.Parallel()
+	d, nats := docexData{testDatabase: newSQLite(t)}, natstest.Start(t)
+	docextest.SQLite(t, strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"))
+	d.boundaries = []string{d.boundary("tenant_d1")}
+	before := d.state(t)
+	r := serve(t, settings(d.env, with("NATS_URL", nats)))
+	code, outcome, _ := command(t, with("NATS_URL", nats), requestArgs("d1", "--wait", outcomeWait, "--json")...)
+	testkit.Equal(t, "exit code of the request", code, 0)
+	testkit.Contains(t, "outcome", outcome, `"tables":11,"indexes":17`, "SCHEMA_DIFFERS", "related_po")
+	testkit.Equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "added", strings.Join(added(t, before, d.state(t)), "\n"), "")
+	code, _, _ = command(t, settings(d.env), "tenants", "verify", "d1")
+	testkit.Equal(t, "exit code of tenants verify", code, 0)
 }
 
 // The service is killed at every point between two durable effects, beside DocEX's tenants. Nothing of DocEX changes.
