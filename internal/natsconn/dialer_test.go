@@ -136,7 +136,7 @@ func TestFirstConnectionEndsWithItsContext(t *testing.T) {
 func TestAddressesOfANameAreTriedSideBySide(t *testing.T) {
 	t.Parallel()
 	ours, theirs := net.Pipe()
-	defer theirs.Close() //nolint:errcheck // ends with the test
+	defer theirs.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // one after the other, the last one is never tried
 	defer cancel()
 	conn, err := race(ctx, 3, func(ctx context.Context, i int) (net.Conn, error) {
