@@ -127,6 +127,22 @@ func (s *Store) commitBatch(ctx context.Context, batch []*pendingChange) {
 	err = s.commit(ctx, batch)
 }
 
+// begin begins a transaction that holds the registry's write lock until it is committed or end is called, also if ctx
+// ends before: the lock guards the log, and the files that are placed.
+func begin(ctx context.Context, db *databasesql.DB) (tx *databasesql.Tx, end func(), err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if tx, err = conn.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return tx, func() {
+		tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+		conn.Close()  //nolint:errcheck // the pool has it again
+	}, nil
+}
+
 // commit writes a batch in one transaction.
 func (s *Store) commit(ctx context.Context, batch []*pendingChange) (err error) {
 	defer func() { s.distrustLog(err) }()
@@ -137,11 +153,11 @@ func (s *Store) commit(ctx context.Context, batch []*pendingChange) (err error) 
 	if slices.ContainsFunc(batch, func(c *pendingChange) bool { return c.durable }) {
 		db = s.syncDB
 	}
-	tx, err := db.BeginTx(ctx, nil)
+	tx, end, err := begin(ctx, db)
 	if err != nil {
 		return registryFault(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+	defer end()
 	if err := s.trustLog(); err != nil {
 		return registryFault(err)
 	}

@@ -15,11 +15,12 @@ import (
 // storeLog makes the registry's log durable after SQLite has opened it. A process that died between writing a commit
 // and syncing it leaves a commit that counts but is not durable.
 func (s *Store) storeLog(ctx context.Context) error {
-	tx, err := s.syncDB.BeginTx(ctx, nil)
+	_, end, err := begin(ctx, s.syncDB)
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.rewriteLog(), tx.Rollback())
+	defer end()
+	return s.rewriteLog()
 }
 
 // rewriteLog writes the content of the registry's log again and syncs it. Syncing alone does not suffice: after a sync

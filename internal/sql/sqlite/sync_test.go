@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -101,6 +102,36 @@ func TestRegistryAfterAFailedSync(t *testing.T) {
 	}
 	if got := tenants(t, s); got != "after before" {
 		t.Errorf("registered: %s", got)
+	}
+}
+
+// The registry's log is written again under its write lock, also if the service is told to stop meanwhile: another
+// process must not write to it.
+func TestLogIsRewrittenUnderTheLock(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	other, err := open(s.path(sql.BootstrapTenant), "rw", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = other.Close() })
+	for name, write := range map[string]func(context.Context) error{"at the start": s.storeLog, "after an error": s.Ping} {
+		ctx, stop := context.WithCancel(t.Context())
+		s.distrusted.Store(true)
+		s.files.Fsync = func(*os.File) error {
+			stop()
+			for range 100 { // the driver would roll back at once
+				if tx, err := other.BeginTx(t.Context(), nil); err == nil {
+					t.Errorf("%s: another connection has the write lock", name)
+					return tx.Rollback()
+				}
+				time.Sleep(time.Millisecond)
+			}
+			return nil
+		}
+		if err := write(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
