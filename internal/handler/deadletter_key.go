@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -61,8 +62,16 @@ func (h *Handler) decidedEarlier(ctx context.Context, d delivery) (bool, error) 
 		deadLetterPrefix + "Stream": {d.stream}, deadLetterPrefix + "Sequence": {sequence},
 		deadLetterPrefix + "Replay": {strconv.Itoa(d.replay)}, deadLetterPrefix + "Time": {storedText(d.stored)},
 	}}
+	began := time.Now()
 	stored, err := h.storedDeadLetter(ctx, StoredMessage{LastFor: letter.Subject})
-	return err == nil && isEarlier(stored, letter), err
+	if err != nil {
+		err = h.explain(err, began, apiSubject(h.JetStream, "STREAM.MSG.GET."+events.StreamDeadLetters))
+		err = fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, err)
+		h.deadLetters.failing(err)
+		return false, err
+	}
+	h.deadLetters.succeeded()
+	return isEarlier(stored, letter), nil
 }
 
 // isEarlierOutcome reports whether the stored message is the outcome of an undecodable message that an earlier version

@@ -114,7 +114,6 @@ func (h *Handler) decide(
 	run := func() (string, pipeline.Decision) {
 		earlier, err := h.decidedEarlier(work, d)
 		if err != nil {
-			err = fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, err)
 			return "", pipeline.Decision{Verdict: pipeline.Retry, Err: err}
 		}
 		return h.Provisioner.Undecodable(work, pipeline.Message{
