@@ -12,33 +12,43 @@ DO $transfer$
 DECLARE
     registry CONSTANT text := 'docex_system';
     schemas text[];
+    tenant record;
     object record;
 BEGIN
+    PERFORM set_config('lock_timeout', '5s', false); -- DocEX must not wait for long; after an error, run this file again
     -- The bootstrap tenant is among these; its schema is the registry's.
     EXECUTE format('SELECT array_agg(schema_name) FROM %I.tenant_registry', registry) INTO schemas;
-    FOR object IN
-        SELECT n.nspname AS name FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
-        WHERE n.nspname = ANY (schemas) AND r.rolname <> 'tenant_provisioner'
+    FOR tenant IN
+        SELECT n.nspname AS schema, r.rolname AS owner
+        FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
+        WHERE n.nspname = ANY (schemas)
     LOOP
-        EXECUTE format('ALTER SCHEMA %I OWNER TO tenant_provisioner', object.name);
+        IF tenant.owner <> 'tenant_provisioner' THEN
+            EXECUTE format('ALTER SCHEMA %I OWNER TO tenant_provisioner', tenant.schema);
+        END IF;
+        FOR object IN
+            SELECT c.relname AS name
+            FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+            WHERE c.relkind IN ('r', 'p') AND n.nspname = tenant.schema AND r.rolname <> 'tenant_provisioner'
+        LOOP
+            EXECUTE format('ALTER TABLE %I.%I OWNER TO tenant_provisioner', tenant.schema, object.name);
+        END LOOP;
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO docex', tenant.schema);
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO docex', tenant.schema);
+        IF tenant.schema = registry THEN
+            FOR object IN
+                SELECT c.relname AS name
+                FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = registry AND c.relname IN ('tenant_registry', 'tenant_requests', 'registry_stamp',
+                    'prepared_boundaries', 'tenant_provisioner_migrations')
+            LOOP
+                EXECUTE format('REVOKE ALL ON %I.%I FROM docex', registry, object.name);
+            END LOOP;
+            EXECUTE format('GRANT SELECT ON %I.tenant_registry TO docex', registry);
+        END IF;
+        COMMIT; -- one tenant at a time: the locks of many do not fit into the server's table of locks
     END LOOP;
-    FOR object IN
-        SELECT n.nspname AS schema, c.relname AS name
-        FROM pg_catalog.pg_class c
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
-        WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY (schemas) AND r.rolname <> 'tenant_provisioner'
-    LOOP
-        EXECUTE format('ALTER TABLE %I.%I OWNER TO tenant_provisioner', object.schema, object.name);
-    END LOOP;
-
-    FOR object IN
-        SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE nspname = ANY (schemas)
-    LOOP
-        EXECUTE format('GRANT USAGE ON SCHEMA %I TO docex', object.name);
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO docex', object.name);
-    END LOOP;
-    EXECUTE format('REVOKE ALL ON %I.tenant_registry FROM docex', registry);
-    EXECUTE format('GRANT SELECT ON %I.tenant_registry TO docex', registry);
 END
 $transfer$;

@@ -1,2 +1,0 @@
--- The column that DocEX's table lacks.
-ALTER TABLE document ADD COLUMN related_po VARCHAR(50)
