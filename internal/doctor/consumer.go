@@ -48,7 +48,7 @@ func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) Findi
 	const name = "consumer_limits"
 	edit := func(flag string) string {
 		if c.Manage {
-			return "restart one replica: it sets this at its start; if it does not, see its log"
+			return "start the service, or restart one replica: it sets this at its start; if it does not, see its log"
 		}
 		return "nats consumer edit " + handler.DurableName + " " + flag
 	}

@@ -29,8 +29,8 @@ func examineLedger(ctx context.Context, r database.Ledger) Finding {
 	case err != nil: // such as a missing permission, which the service's role may have
 		return unreadableByUser(name, "to check it, run doctor with a role that may read tenant_requests", err)
 	case len(lost) == 0:
-		return ok(name, "every provisioned tenant is registered; tenants that another program has registered, which is "+
-			"expected beside DocEX: %d", foreign)
+		return ok(name, "every provisioned tenant is registered; registered tenants without a request, as those of DocEX "+
+			"and those whose request was pruned: %d", foreign)
 	}
 	var restorable, missing []string
 	for _, u := range lost {
@@ -38,8 +38,8 @@ func examineLedger(ctx context.Context, r database.Ledger) Finding {
 		if u.Exists {
 			restorable = append(restorable, about+", has lost its row in the registry:", u.Register)
 		} else {
-			missing = append(missing, about+", has lost its boundary too: if nobody has removed the tenant, restore "+
-				"both from a backup")
+			missing = append(missing, about+", has lost its boundary too: unless you removed the tenant, restore both "+
+				"from a backup")
 		}
 	}
 	if len(restorable) == 0 {

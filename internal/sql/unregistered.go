@@ -8,7 +8,8 @@ type Unregistered struct {
 	TenantID string
 	Boundary string // schema or file
 	Exists   bool   // the boundary
-	// Register is the SQL that registers the tenant again, as the outcome in the ledger says. It is one line.
+	// Register is the SQL that registers the tenant again, as the outcome in the ledger says. It is one line. On SQLite it
+	// writes times with six digits of a second, as the service does; the outcome leaves zeros at the end out.
 	Register string
 }
 

@@ -1,7 +1,10 @@
 INSERT INTO tenant_registry (tenant_id, display_name, is_system, isolation_strategy, database_path,
     created_at, created_by, last_updated_at)
-SELECT json_extract(outcome, '$.data.tenant_id'), json_extract(outcome, '$.data.display_name'), 0,
-    json_extract(outcome, '$.data.isolation_strategy'), json_extract(outcome, '$.data.database_path'),
-    replace(rtrim(json_extract(outcome, '$.data.created_at'), 'Z'), 'T', ' '), json_extract(outcome, '$.data.created_by'),
-    replace(rtrim(json_extract(outcome, '$.data.created_at'), 'Z'), 'T', ' ')
-FROM tenant_requests WHERE request_key = {key};
+SELECT d->>'tenant_id', d->>'display_name', 0, d->>'isolation_strategy', d->>'database_path', at, d->>'created_by', at
+FROM (
+    SELECT d, substr(at || iif(instr(at, '.'), '', '.') || '000000', 1, 26) AS at
+    FROM (
+        SELECT outcome->'data' AS d, replace(rtrim(outcome->>'$.data.created_at', 'Z'), 'T', ' ') AS at
+        FROM tenant_requests WHERE request_key = {key}
+    )
+);
