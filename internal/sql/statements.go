@@ -16,8 +16,11 @@ func FailedIndexes(failed map[int]error) map[string]error {
 	return named
 }
 
+// RelatedPo is the column that DocEX's tables lack.
+var RelatedPo = pipeline.Addition{Table: "document", Column: "related_po"}
+
 // AddColumns returns statements that add columns to tables, as the text of the engine's tables.sql defines them.
-func AddColumns(ddl string, columns []pipeline.Addition) string {
+func AddColumns(ddl string, columns ...pipeline.Addition) string {
 	var b strings.Builder
 	for _, c := range columns {
 		for _, statement := range Statements(ddl) {

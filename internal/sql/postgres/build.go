@@ -233,7 +233,7 @@ func (b *build) CreateTables(ctx context.Context, columns []pipeline.Addition) e
 	if !b.keepComment {
 		stamp = append(stamp, b.stampSQL(b.schema))
 	}
-	statements := sql.Statements(b.ddl(b.q.Tables + sql.AddColumns(b.q.Tables, columns)))
+	statements := sql.Statements(b.ddl(b.q.Tables + sql.AddColumns(b.q.Tables, columns...)))
 	if err := b.exec(ctx, append(stamp, statements...)...); err != nil {
 		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
 	}

@@ -73,10 +73,12 @@ func (s *Store) migrations(createdBy string) [][]sql.Statement {
 }
 
 // bootstrap returns the statements that create what is missing of the bootstrap tenant. DocEX's document has no
-// related_po. An index that exists is left out: IF NOT EXISTS alone would require the ownership of its table.
+// related_po. What exists is left out: IF NOT EXISTS alone would require the ownership of the table.
 func (s *Store) bootstrap(createdBy string) []sql.Statement {
-	statements := append(
-		messages(render(s.q.Tables, "schema", s.registry)), messages(render(s.q.AddRelatedPo, "schema", s.registry))...)
+	statements := append(messages(render(s.q.Tables, "schema", s.registry)), sql.Statement{
+		Text:   render(sql.AddColumns(s.q.Tables, sql.RelatedPo), "schema", s.registry),
+		Unless: &sql.Statement{Text: s.q.HasColumn, Args: []any{s.registry, sql.RelatedPo.Table, sql.RelatedPo.Column}},
+	})
 	for i, index := range sql.Statements(render(s.q.Indexes, "schema", s.registry)) {
 		statements = append(statements, sql.Statement{
 			Text:   index,

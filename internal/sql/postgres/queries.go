@@ -23,7 +23,7 @@ type texts struct {
 	Renew, EndLost, Timeouts, FindTenant, CheckAvailable, Register, CheckRows, CheckRegistry, LockBoundary   string
 	SchemaExists, CreateSchema, Relations, AsyncCommit, LockTable, HasRows, Tables, Indexes, Inspect         string
 	InspectNames, Ping, CreateRegistrySchema, IsQuiet, BeginFilling, BeginMigration, MigrationLock           string
-	HasRelation, AddRelatedPo, CreateMigrations, AppliedMigrations, RecordMigration, MigrationBlockers       string
+	HasRelation, HasColumn, CreateMigrations, AppliedMigrations, RecordMigration, MigrationBlockers          string
 	CountPrepared, AddPrepared, TakePrepared, RenameSchema, RemovePrepared, PingPrepared, PreparedBoundaries string
 	Probe, CountTenants, Tenants, Tenant, ServerInfo, MissingPrivileges, Session, Clock, CaseVariants        string
 	BoundaryOwners, Stamp, SchemaComment, Registries, RegisteredElsewhere, SharedSchemas, MeetingSchema      string

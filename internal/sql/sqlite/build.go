@@ -95,7 +95,7 @@ func (b *build) CreateTables(ctx context.Context, columns []pipeline.Addition) e
 		}
 		return nil
 	}
-	if _, err := b.tx.ExecContext(ctx, q.Tables+sql.AddColumns(q.Tables, columns)); err != nil {
+	if _, err := b.tx.ExecContext(ctx, q.Tables+sql.AddColumns(q.Tables, columns...)); err != nil {
 		return fmt.Errorf("create the tables of %s: %w", b.path, classify(err))
 	}
 	return nil

@@ -28,7 +28,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		{{Text: migrations.Registry}, {Text: q.CheckRegistry}},
 		{
 			{Text: q.Tables},
-			{Text: q.AddRelatedPo, Unless: &sql.Statement{Text: q.HasRelatedPo}},
+			{Text: sql.AddColumns(q.Tables, sql.RelatedPo), Unless: &sql.Statement{Text: q.HasRelatedPo}},
 			{Text: q.Indexes},
 			{Text: migrations.Bootstrap, Args: []any{registry, s.CreatedBy, formatTime(s.Now())}},
 		},

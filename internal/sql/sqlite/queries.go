@@ -13,11 +13,11 @@ var files embed.FS
 
 // queries are the texts of the .sql files, see [sql.LoadQueries]. {relation} is replaced where the text is used.
 type queries struct {
-	Stamp, RequestsOf, Claim, Request, RecordOutcome, Reject, Note, Renew, Vanished, DeadLetterConfirmed   string
-	FindTenant, BoundaryOwner, Register, CheckRows, CheckRegistry, Ping, Relations, HasRows, Tables        string
-	Indexes, InspectColumns, InspectIndexes, InspectForeignKeys, InspectTriggers, Probe, CountTenants      string
-	Tenants, Tenant, Record, Records, CaseVariants, BoundaryOwners, QuickCheck, HasRelatedPo, AddRelatedPo string
-	Unregistered, CountForeign, RegisterAgain                                                              string
+	Stamp, RequestsOf, Claim, Request, RecordOutcome, Reject, Note, Renew, Vanished, DeadLetterConfirmed string
+	FindTenant, BoundaryOwner, Register, CheckRows, CheckRegistry, Ping, Relations, HasRows, Tables      string
+	Indexes, InspectColumns, InspectIndexes, InspectForeignKeys, InspectTriggers, Probe, CountTenants    string
+	Tenants, Tenant, Record, Records, CaseVariants, BoundaryOwners, QuickCheck, HasRelatedPo             string
+	Unregistered, CountForeign, RegisterAgain                                                            string
 }
 
 var (
