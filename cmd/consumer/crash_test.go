@@ -37,6 +37,11 @@ var scenarios = map[string]scenario{
 		sqlite:  []string{"file finished", "file linked", "file placed", "directory synced"},
 		request: requestFor,
 	},
+	"existing boundary": {
+		points:  []string{"step 1 ended", "step 2 ended", "step 3 ended", "step 4 ended", "step 5 ended"},
+		request: requestFor,
+		prepare: func(d testDatabase, tenant string) { d.createBoundary(tenant) },
+	},
 	"refused": {
 		cause: events.CauseInvalidTenantID,
 		points: []string{

@@ -70,6 +70,10 @@ func frozenScenarios() map[string]frozenScenario {
 		// Within the write transaction of the registry.
 		c.locked = []string{"file linked", "file placed", "directory synced"}
 	})
+	extend("existing boundary", func(c *frozenScenario) {
+		// Within the write transaction of the tenant's file, which existed.
+		c.locked = []string{"step 1 ended", "step 2 ended", "step 3 ended"}
+	})
 	extend("boundary differs", func(c *frozenScenario) {
 		c.points = slices.Concat([]string{"delivered", "claimed"}, c.points, failurePoints)
 		c.fix = removeBoundary

@@ -31,7 +31,7 @@ func TestVerifyTenantsOfDocEX(t *testing.T) {
 		for _, tenant := range tenants {
 			testkit.Contains(t, "stdout", stdout, "! "+tenant+"\n    warning: document.related_po is missing")
 		}
-		testkit.Contains(t, "stdout", stdout, "\n    warning: no server default", "drifted 0, could not be read 0\n")
+		testkit.Contains(t, "stdout", stdout, "\n    warning: missing server defaults", "drifted 0, could not be read 0\n")
 
 		code, stdout, stderr = command(t, settings(d.env), "tenants", "verify", "--json")
 		testkit.Equal(t, "exit code", code, 0)

@@ -66,7 +66,7 @@ func Compare(found []Found, widen func(table string, columns []string) string) p
 		}
 	}
 	if n := len(c.noDefault); n > 0 {
-		c.warn("no server default (DocEX writes these columns itself, other writers must): %s",
+		c.warn("missing server defaults (DocEX sets these columns itself, other programs must too): %s",
 			strings.Join(c.noDefault, ", "))
 	}
 	c.indexes()

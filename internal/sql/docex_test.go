@@ -29,7 +29,7 @@ var docEXWarnings = []string{
 	"document.related_po is missing, and with it index idx_documents_related_po; DocEX does not use it",
 	"document: source, path are narrower than defined (text)",
 	"file_history: original_path, internal_path are narrower than defined (text)",
-	"no server default (DocEX writes these columns itself, other writers must): docbasket.status, ",
+	"missing server defaults (DocEX sets these columns itself, other programs must too): docbasket.status, ",
 }
 
 // Nothing of a tenant that DocEX made is drift: what differs are warnings, each one named.

@@ -278,7 +278,7 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 		},
 		{
 			name: "default dropped", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN status DROP DEFAULT"},
-			differs: "no server default (DocEX writes these columns itself, other writers must): docbasket.status",
+			differs: "missing server defaults (DocEX sets these columns itself, other programs must too): docbasket.status",
 		},
 		{
 			name: "other text", do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN status SET DEFAULT 'passive'"},
@@ -624,7 +624,7 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 		},
 		{
 			name: "default dropped", edit: [2]string{"DEFAULT 'file'", ""},
-			differs: "no server default (DocEX writes these columns itself, other writers must): document.document_type",
+			differs: "missing server defaults (DocEX sets these columns itself, other programs must too): document.document_type",
 		},
 		{
 			name: "other text", edit: [2]string{"DEFAULT 'file'", "DEFAULT 'paper'"},

@@ -287,7 +287,7 @@ func (b *build) rollbackTo(ctx context.Context, savepoint string, cause error) e
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("roll back to savepoint %s: %w; it was to undo: %w", savepoint, err, cause)
+	return fmt.Errorf("roll back to savepoint %s: %w (after: %w)", savepoint, err, cause)
 }
 
 // permanent reports whether an error is specific to an index. An error that would fail the whole transaction, or that

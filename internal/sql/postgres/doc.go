@@ -12,9 +12,9 @@
 //  2. Under the lock, the attempt reads ledger and registry again (READ COMMITTED: each statement sees everything
 //     committed before it). It locks the request's ledger row, so no other session can decide the outcome.
 //  3. The statements of a step are sent in one round trip, each as a message of its own: Citus forwards a CREATE INDEX
-//     with its whole message. Indexes, and tables in an existing schema, have one savepoint per step. Only if one
-//     fails are they run one by one, each with its own savepoint. Taking a prepared boundary needs two round trips:
-//     its name is unknown before the first. On Citus it needs two more, see citus.go.
+//     with its whole message. Indexes have one savepoint. Only if one fails are they run one by one, each with its own
+//     savepoint. Taking a prepared boundary needs two round trips: its name is unknown before the first. On Citus it
+//     needs two more, see citus.go.
 //  4. Every statement names its schema; functions, operators and types are the server's own, because search_path is
 //     pg_catalog alone. Every setting on which results depend has the same value in each session, whatever server,
 //     database, role and URL set (settings.go). Only identifier.go quotes identifiers.
