@@ -40,7 +40,9 @@ var scenarios = map[string]scenario{
 	"existing boundary": {
 		points:  []string{"step 1 ended", "step 2 ended", "step 3 ended", "step 4 ended", "step 5 ended"},
 		request: requestFor,
-		prepare: func(d testDatabase, tenant string) { d.createBoundary(tenant) },
+		prepare: func(d testDatabase, tenant string) {
+			d.createBoundary(tenant, "CREATE TABLE {b}mine (n INTEGER)") // a file without tables is replaced
+		},
 	},
 	"refused": {
 		cause: events.CauseInvalidTenantID,

@@ -72,7 +72,7 @@ func frozenScenarios() map[string]frozenScenario {
 	})
 	extend("existing boundary", func(c *frozenScenario) {
 		// Within the write transaction of the tenant's file, which existed.
-		c.locked = []string{"step 1 ended", "step 2 ended", "step 3 ended"}
+		c.locked = []string{"step 1 ended", "step 2 ended", "step 3 ended", "step 4 ended"}
 	})
 	extend("boundary differs", func(c *frozenScenario) {
 		c.points = slices.Concat([]string{"delivered", "claimed"}, c.points, failurePoints)
