@@ -183,7 +183,7 @@ func (j *Job) notDecided(ctx context.Context, f Facts, err error, n AttemptNote)
 	}
 	if r.Verdict == Release && j.claim != nil {
 		n.Refund = true
-		j.note(ctx, n)
+		j.note(ctx, n) //nolint:errcheck // the attempt stays counted
 	}
 	return r
 }
@@ -231,7 +231,7 @@ func (j *Job) attemptFailed(ctx context.Context, step int, err error, leftBehind
 		}
 		return j.recordFailure(ctx, result.Facts, step, fault, leftBehind)
 	case Retry:
-		j.note(ctx, note)
+		j.note(ctx, note) //nolint:errcheck // it is counted in any case
 	case Acknowledge, Release, Pause:
 	}
 	return result
@@ -247,12 +247,14 @@ func (j *Job) Abandon(ctx context.Context, paused Decision) Decision {
 }
 
 // note records an attempt's result in the ledger. It may fail: a lost note loses no request.
-func (j *Job) note(ctx context.Context, n AttemptNote) {
+func (j *Job) note(ctx context.Context, n AttemptNote) error {
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
-	if err := j.p.Database.Note(tidy, *j.claim, n); err != nil {
+	err := j.p.Database.Note(tidy, *j.claim, n)
+	if err != nil {
 		j.log.WarnContext(ctx, "could not record attempt in the ledger", "error", err)
 	}
+	return err
 }
 
 // recordFailure records a permanent failure. The request has not failed before that is recorded.

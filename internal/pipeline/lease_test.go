@@ -60,6 +60,27 @@ func TestBusyBoundaryCostsNoAttempt(t *testing.T) {
 	}
 }
 
+// A refund that the ledger cannot record is not lost: the job keeps its attempt, and continues with it.
+func TestRefundWaitsForTheLedger(t *testing.T) {
+	t.Parallel()
+	for name, why := range map[string]error{
+		"unavailable": &Fault{Class: Outage, Message: "locked"}, "no answer": context.DeadlineExceeded,
+	} {
+		b := newTestbed()
+		b.config.Limit.Attempts = 1
+		b.fail["boundary"], b.fail["note"] = ErrBusy, why
+		j := b.provisioner(t).Job(request(t))
+		if got := j.Run(t.Context()); got.Verdict != Pause || !errors.Is(got.Err, why) {
+			t.Errorf("%s: %+v", name, got)
+		}
+		delete(b.fail, "boundary")
+		delete(b.fail, "note")
+		if got := j.Run(t.Context()); got.Verdict != Acknowledge || got.Attempt != 1 {
+			t.Errorf("%s: %+v, calls %v", name, got, b.calls)
+		}
+	}
+}
+
 // The lease is renewed from the claim until the job ends, also while it waits for a worker or during an outage.
 func TestRenewal(t *testing.T) {
 	withFakeClock(t, func(t *testing.T) {
