@@ -57,8 +57,8 @@ func (p *process) end(t *testing.T) {
 }
 
 // Replicas of both versions serve one load: 500 requests while the replicas of the earlier version are replaced one by
-// one, one of them by SIGKILL, and 500 more while they are replaced back. With SQLite and one replica the versions take
-// turns. Each request has one outcome.
+// one, one of them by SIGKILL, and 500 more while they are replaced back, on PostgreSQL again with a SIGKILL. With SQLite
+// and one replica the versions take turns. Each request has one outcome.
 func TestUpgradeAndBackUnderLoad(t *testing.T) {
 	onInstallations(t, func(t *testing.T, d testDatabase) {
 		const requests = 500
@@ -80,7 +80,9 @@ func TestUpgradeAndBackUnderLoad(t *testing.T) {
 			load := startLoadFrom(t, js, round*requests, requests, time.Millisecond) // faster than they work
 			for i := range fleet {
 				awaitOutcomes(t, js, round*requests+(i+1)*requests/(size+1))
-				if i == size-1 { // at work, in the middle of the load
+				// On SQLite the earlier version refuses a file that this one was placing when it was killed: docs/deploying.md.
+				kill := i == size-1 && (round == 0 || !d.sqlite())
+				if kill { // at work, in the middle of the load
 					fleet[i].awaitStep(t)
 					fleet[i].signal(t, syscall.SIGKILL)
 					testkit.Equal(t, "exit code", fleet[i].wait(t), -1)
