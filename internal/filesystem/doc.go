@@ -7,6 +7,6 @@
 //  1. The modes of what it creates, 0644 and 0755, do not depend on the umask.
 //  2. [System.Place] never replaces a file, unless the file system has neither hard links nor a rename that fails if
 //     the name is taken. Then it checks first, and the caller excludes others.
-//  3. A sync of a file that fails, or that the file system does not have, is an error. Only a sync of a directory is
-//     left out where there is none: [System.Try] reports it.
+//  3. A sync of a file that fails, or that the file system does not have, is an error. Only the sync of a directory
+//     is skipped on a file system that does not support it: [System.Try] reports that.
 package filesystem

@@ -55,8 +55,8 @@ func (s TopologyStatus) FutureTimes() (all []FutureTime) {
 	return all
 }
 
-// Withholding returns the latest time of the future that may have the server withhold requests in flight. There is none
-// if nothing is in flight, or if the consumer was recreated because of that time.
+// Withholding returns the latest time of the future that may have the server withhold requests in flight. It finds no
+// such time if nothing is in flight, or if the consumer was recreated because of that time.
 func (s TopologyStatus) Withholding() (latest FutureTime, found bool) {
 	info := s.Consumer.Info
 	if info == nil || info.NumAckPending == 0 {
@@ -66,7 +66,7 @@ func (s TopologyStatus) Withholding() (latest FutureTime, found bool) {
 	return latest, latest.At.After(handledTime(info.Config))
 }
 
-// latest returns the latest time of the future; the zero value if there is none.
+// latest returns the latest time of the future, or the zero value if no time is in the future.
 func (s TopologyStatus) latest() (latest FutureTime) {
 	for _, f := range s.FutureTimes() {
 		if f.At.After(latest.At) {

@@ -16,7 +16,7 @@ type Link interface {
 	// Changed returns a channel that is closed when Err may have changed.
 	Changed() <-chan struct{}
 	// Refused returns the server's last report, since the time, that the user may not publish to a subject with this
-	// prefix; nil: there is none.
+	// prefix, or nil.
 	Refused(prefix string, since time.Time) error
 }
 

@@ -86,7 +86,7 @@ func isRecreated(c jetstream.ConsumerConfig) bool {
 		c.Metadata[startMetadata] == strconv.FormatUint(c.OptStartSeq, 10)
 }
 
-// handledTime returns the time in timesMetadata; the zero time if there is none.
+// handledTime returns the time in timesMetadata, or the zero time if the consumer does not have it.
 func handledTime(c jetstream.ConsumerConfig) time.Time {
 	at, err := time.Parse(time.RFC3339Nano, c.Metadata[timesMetadata])
 	if err != nil {

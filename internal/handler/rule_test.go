@@ -136,7 +136,7 @@ func TestEveryContradictionOfTheConsumerIsNamed(t *testing.T) {
 	}
 }
 
-// checkNamed asserts that an error names this setting alone, or that there is none.
+// checkNamed asserts that the error names this setting and no other or, if it does not contradict, is nil.
 func checkNamed(t *testing.T, what string, err error, setting string, contradicts bool) {
 	t.Helper()
 	if !contradicts {

@@ -31,7 +31,7 @@ type StreamStatus struct {
 type ConsumerStatus struct {
 	Info   *jetstream.ConsumerInfo // nil: it could not be read
 	Err    error                   // as in StreamStatus
-	Oldest time.Time               // when the stream stored the oldest request in flight; zero: unknown, or there is none
+	Oldest time.Time               // when the stream stored the oldest request in flight; zero: unknown, or none in flight
 }
 
 // Status reads the whole topology, and continues after a part that cannot be read. It changes nothing. It makes

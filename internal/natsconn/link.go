@@ -87,7 +87,7 @@ func (l *Link) Changed() <-chan struct{} {
 }
 
 // Refused returns the server's last report, since the time, that the user may not publish to a subject with this
-// prefix; nil: there is none.
+// prefix, or nil.
 func (l *Link) Refused(prefix string, since time.Time) error { return l.refusals.of(prefix, since) }
 
 // set changes the state and wakes who waits for a change.

@@ -29,7 +29,7 @@ import (
 // replacePause is the pause before a connection that the client has closed for good is replaced.
 const replacePause = time.Second
 
-// firstConnectTime is how long the start waits for a connection before it reports that there is none.
+// firstConnectTime is how long the start waits for a connection before it reports that it is not connected.
 const firstConnectTime = 2 * time.Second
 
 // serve starts the parts of the service in order, adds each to running, and takes requests until ctx ends. It returns

@@ -185,7 +185,7 @@ func (q queries) queueRelations(batch *pgx.Batch, schema string, into *[]relatio
 }
 
 // queueHasRows queries each relation for rows, after locking it against writers if lock is set. Once the batch has run,
-// full returns the name of the first that holds rows or is a foreign table; empty: there is none.
+// full returns the name of the first that holds rows or is a foreign table, or "" if all are empty.
 func (q queries) queueHasRows(batch *pgx.Batch, schema string, all []relation, lock bool) (full func() string) {
 	found := make([]bool, len(all))
 	for i, r := range all {

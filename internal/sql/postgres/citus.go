@@ -153,7 +153,7 @@ func (b *build) checkTakenRows(ctx context.Context) error {
 	return nil
 }
 
-// findRows returns the name of a relation in the schema that holds rows or is a foreign table; empty: there is none.
+// findRows returns the name of a relation in the schema that holds rows or is a foreign table, or "" if all are empty.
 func (q queries) findRows(ctx context.Context, db batcher, schema string) (string, error) {
 	var all []relation
 	batch := &pgx.Batch{}
