@@ -59,18 +59,18 @@ type Citus struct {
 }
 
 // readCitus reads what the service depends on; nil: the database does not have the extension.
-func readCitus(ctx context.Context, conn *pgx.Conn, registry string) (*Citus, error) {
-	version, err := readCitusVersion(ctx, conn)
+func readCitus(ctx context.Context, db querier, registry string) (*Citus, error) {
+	version, err := readCitusVersion(ctx, db)
 	if err != nil || version == "" {
 		return nil, err
 	}
 	c := &Citus{Version: version}
 	var seconds float64
-	if err := conn.QueryRow(ctx, citusSettings).Scan(&c.Distributes, &seconds); err != nil {
+	if err := db.QueryRow(ctx, citusSettings).Scan(&c.Distributes, &seconds); err != nil {
 		return nil, err
 	}
 	c.Recovery = time.Duration(seconds * float64(time.Second))
-	c.RegistryDistributed, err = isDistributed(ctx, conn, registry)
+	c.RegistryDistributed, err = isDistributed(ctx, db, registry)
 	return c, err
 }
 
@@ -78,18 +78,12 @@ func readCitus(ctx context.Context, conn *pgx.Conn, registry string) (*Citus, er
 func (s *Store) detectCitus(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	version, err := readCitusVersion(ctx, s.pool)
+	c, err := readCitus(ctx, s.pool, s.registry)
 	if err != nil {
 		return sharedFault(err)
 	}
-	if s.citus = version != ""; !s.citus {
-		return nil
-	}
-	distributed, err := isDistributed(ctx, s.pool, s.registry)
-	if err != nil {
-		return sharedFault(err)
-	}
-	if distributed {
+	s.citus = c != nil
+	if c != nil && c.RegistryDistributed {
 		return fmt.Errorf("the schema %s is distributed by Citus, which cannot run the registry's statements on "+
 			"distributed tables: run %s", s.registry, UndistributeSQL(s.registry))
 	}
@@ -153,7 +147,7 @@ func (b *build) checkTakenRows(ctx context.Context) error {
 	return nil
 }
 
-// findRows returns the name of a relation in the schema that holds rows or is a foreign table, or "" if all are empty.
+// findRows returns the name of a relation in the schema that holds rows or is a foreign table, or "" if none does.
 func (q queries) findRows(ctx context.Context, db batcher, schema string) (string, error) {
 	var all []relation
 	batch := &pgx.Batch{}
