@@ -240,30 +240,26 @@ func (b *build) CreateTables(ctx context.Context, columns []pipeline.Addition) e
 	return nil
 }
 
-// CreateIndexes implements [pipeline.Build], in one round trip unless an index fails. A prepared boundary has its
-// indexes.
-func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
+// CreateIndexes implements [pipeline.Build], in one round trip. After an error that is specific to one index, it
+// creates them one by one, each with a savepoint. A prepared boundary has its indexes.
+func (b *build) CreateIndexes(ctx context.Context) (failed map[string]error, err error) {
 	if b.taken != "" {
 		return nil, nil
 	}
-	failed, err := b.createEach(ctx, sql.Statements(b.ddl(b.q.Indexes)))
-	if err != nil {
-		return nil, fmt.Errorf("create the indexes of schema %s: %w", b.schema, err)
-	}
-	return sql.FailedIndexes(failed), nil
-}
-
-// createEach runs the statements in one round trip. After an error that is specific to one of them, it runs them one by
-// one, each with a savepoint, and returns those that fail by their position.
-func (b *build) createEach(ctx context.Context, statements []string) (map[int]error, error) {
-	err := b.exec(ctx, slices.Concat([]string{"SAVEPOINT step"}, statements, []string{"RELEASE SAVEPOINT step"})...)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("create the indexes of schema %s: %w", b.schema, err)
+		}
+	}()
+	statements := sql.Statements(b.ddl(b.q.Indexes))
+	err = b.exec(ctx, slices.Concat([]string{"SAVEPOINT step"}, statements, []string{"RELEASE SAVEPOINT step"})...)
 	if err == nil || !permanent(err) {
 		return nil, err
 	}
 	if err := b.rollbackTo(ctx, "step", err); err != nil {
 		return nil, err
 	}
-	failed := map[int]error{}
+	positions := map[int]error{}
 	for i, statement := range statements {
 		err := b.exec(ctx, "SAVEPOINT one", statement, "RELEASE SAVEPOINT one")
 		switch {
@@ -271,13 +267,13 @@ func (b *build) createEach(ctx context.Context, statements []string) (map[int]er
 		case !permanent(err):
 			return nil, err
 		default:
-			failed[i] = err
+			positions[i] = err
 			if err := b.rollbackTo(ctx, "one", err); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return failed, nil
+	return sql.FailedIndexes(positions), nil
 }
 
 // rollbackTo undoes what failed with cause since the savepoint. If it cannot, its error decides what becomes of the
