@@ -420,7 +420,7 @@ func TestReplicasStartConcurrently(t *testing.T) {
 // A registry that DocEX made, with ids that differ only in case, which DocEX accepts.
 func TestRegistryCreatedByDocEX(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
-		p.loadDocEX(t)
+		p.withDocEX(t)
 		row := `INSERT INTO {b}tenant_registry VALUES ('%', 'DocEX''s own', false, 'schema', 's_%', NULL,
 			'2025-01-01 00:00:00', 'docex', '2025-01-01 00:00:00', NULL)`
 		p.raw(t, "", strings.ReplaceAll(row, "%", "old"), strings.ReplaceAll(row, "%", "Twin"), strings.ReplaceAll(row, "%", "twin"))
@@ -438,7 +438,7 @@ func TestRegistryCreatedByDocEX(t *testing.T) {
 // A registry that lacks a column of tenant_registry is refused, and nothing is added to it.
 func TestRegistryThatLacksAColumn(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
-		p.loadDocEX(t)
+		p.withDocEX(t)
 		p.raw(t, "", "ALTER TABLE {b}tenant_registry DROP COLUMN last_updated_by")
 		var err error
 		if p.engine == "postgres" {

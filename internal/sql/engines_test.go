@@ -14,7 +14,6 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"example.com/tenant-provisioner/events"
-	"example.com/tenant-provisioner/internal/docextest"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/postgrestest"
 	"example.com/tenant-provisioner/internal/sql/postgres"
@@ -135,16 +134,6 @@ func tryOpenPostgres(t *testing.T, url string) (*postgres.Store, error) {
 		URL: url, Registry: "docex_system",
 		SchemaTemplate: "tenant_{tenant_id}", Connections: 4, CreatedBy: "test", Log: quiet(),
 	})
-}
-
-// loadDocEX fills the empty database, or storage directory, with what DocEX makes.
-func (p testDatabase) loadDocEX(t *testing.T) {
-	t.Helper()
-	if p.engine == "postgres" {
-		docextest.Postgres(t, p.url, "")
-	} else {
-		docextest.SQLite(t, p.url)
-	}
 }
 
 func newSQLite(t *testing.T) testDatabase { return newSQLiteAt(t.TempDir() + "/storage") }
