@@ -198,7 +198,7 @@ func TestMigrationThatFailsLosesNoneBeforeIt(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := appliedMigrations(t, conn); got != "0 1 2 3 4 5 6" {
+	if got := appliedMigrations(t, conn); got != "0 1 2 3 4 5 6 7" {
 		t.Errorf("applied: %s", got)
 	}
 }

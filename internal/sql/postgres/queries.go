@@ -32,7 +32,7 @@ type texts struct {
 	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes                                                 string
 }
 
-type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps string }
+type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore string }
 
 func loadQueries(registry string) (q queries, err error) {
 	names := strings.NewReplacer("{registry}", quote(registry))

@@ -34,6 +34,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		},
 		{{Text: migrations.History}},
 		{{Text: migrations.Stamp}},
+		{{Text: migrations.Restore}},
 	})
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ type queries struct {
 
 var (
 	q          queries
-	migrations struct{ Registry, Bootstrap, History, Stamp string }
+	migrations struct{ Registry, Bootstrap, History, Stamp, Restore string }
 )
 
 func init() {

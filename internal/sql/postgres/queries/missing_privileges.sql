@@ -16,7 +16,8 @@ FROM (
     FROM (VALUES ('tenant_registry', ARRAY['SELECT', 'INSERT', 'UPDATE']),
             ('tenant_requests', ARRAY['SELECT', 'INSERT', 'UPDATE']),
             ($2::text, ARRAY['SELECT']),
-            ('registry_stamp', ARRAY['SELECT']),
+            ('registry_stamp', ARRAY['SELECT', 'UPDATE']),
+            ('accepted_outcomes', ARRAY['SELECT']),
             ('prepared_boundaries', CASE WHEN $3::boolean THEN ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] END)
         ) AS need (name, privileges),
         unnest(need.privileges) AS p, pg_catalog.pg_class c, pg_catalog.pg_namespace n
@@ -28,7 +29,7 @@ FROM (
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
     WHERE n.nspname = $1::text AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
-        AND (c.relname IN ('tenant_registry', 'tenant_requests', 'prepared_boundaries')
+        AND (c.relname IN ('tenant_registry', 'tenant_requests', 'prepared_boundaries', 'registry_stamp')
             OR EXISTS (SELECT FROM unnest($4::text[], $5::text[]) AS i (on_table, name)
                 WHERE i.on_table = c.relname AND NOT EXISTS (SELECT FROM pg_catalog.pg_class x
                     WHERE x.relnamespace = n.oid AND x.relname = i.name)))
