@@ -247,10 +247,11 @@ type Inspection struct {
 // Addition is a missing column that accepts rows without it: it is nullable or has a default.
 type Addition struct{ Table, Column string }
 
+// Deviations are what a boundary that the service has just made must not have. A missing index alone fails no request.
+func (i Inspection) Deviations() []string { return slices.Concat(i.Differences, i.Warnings) }
+
 // Faults are all deviations from the definition.
-func (i Inspection) Faults() []string {
-	return slices.Concat(i.Differences, i.Warnings, i.MissingIndexes)
-}
+func (i Inspection) Faults() []string { return append(i.Deviations(), i.MissingIndexes...) }
 
 // Drift are the deviations that make a registered tenant differ from the definition. Without a single index it does:
 // something prevented all of them, and every query reads whole tables.

@@ -16,7 +16,7 @@ func validateSchema(ctx context.Context, a *Attempt) error {
 	}
 	differences := found.Differences
 	if !a.boundary.Existed { // the service has just made it
-		differences = slices.Concat(differences, found.Warnings)
+		differences = found.Deviations()
 	}
 	if len(differences) > 0 {
 		a.log.WarnContext(ctx, "structure differs from the definition", "differences", differences)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -63,7 +62,7 @@ func (b *build) rehearse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := differing(slices.Concat(in.Differences, in.Warnings)); err != nil {
+	if err := differing(in.Deviations()); err != nil {
 		return err
 	}
 	// As long as a request's values may be: this detects a column that was narrowed.

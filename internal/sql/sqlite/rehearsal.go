@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +67,7 @@ func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if wrong := slices.Concat(in.Differences, in.Warnings); len(wrong) > 0 {
+	if wrong := in.Deviations(); len(wrong) > 0 {
 		return errors.New("it differs from the definition: " + strings.Join(wrong, "; "))
 	}
 	if err := b.syncTemp(); err != nil {
