@@ -1,30 +1,16 @@
 package main
 
 import (
-	"slices"
-	"strings"
 	"testing"
 
-	"example.com/tenant-provisioner/internal/docextest"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// withDocEX loads the registry and tenants that DocEX itself made, and returns the registered ids.
-func (d testDatabase) withDocEX(t *testing.T) []string {
-	t.Helper()
-	if d.sqlite() {
-		docextest.SQLite(t, strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:"))
-		return []string{system}
-	}
-	docextest.Postgres(t, d.env["DATABASE_URL"], "")
-	return slices.Sorted(slices.Values(append([]string{system}, docextest.Tenants...)))
-}
-
 // The tenants of DocEX are as DocEX needs them, so what differs are warnings; --strict makes them drift.
 func TestVerifyTenantsOfDocEX(t *testing.T) {
-	onBothEngines(t, func(t *testing.T, d testDatabase) {
-		tenants := d.withDocEX(t)
+	onDocEX(t, func(t *testing.T, d docexData) {
+		tenants := append([]string{system}, d.registered...)
 		code, stdout, stderr := command(t, settings(d.env), "tenants", "verify")
 		testkit.Equal(t, "exit code", code, 0)
 		testkit.Equal(t, "stderr", stderr, "")
