@@ -3,6 +3,7 @@ package sql
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -174,7 +175,7 @@ func (c *comparison) columns(table Table, found []FoundColumn) (narrow []string)
 		case got.Default == noDefault:
 			c.noDefault = append(c.noDefault, name)
 		default:
-			c.differs("%s has default %q, want %q", name, got.Default, want.Default)
+			c.differs("%s has default %s, want %s", name, displayDefault(got.Default), displayDefault(want.Default))
 		}
 	}
 	for _, got := range found {
@@ -221,6 +222,26 @@ func (c *comparison) added(name string, got FoundColumn) {
 // sameDefault ignores that a database quotes the number of a wider type: '0'::bigint.
 func sameDefault(got, want string) bool {
 	return got == want || !strings.HasPrefix(want, defaultText) && want != DefaultNow && got == defaultText+want
+}
+
+// DefaultExpression returns a default that is an expression, in the spelling of [Column]: never like a text.
+func DefaultExpression(text string) string {
+	if strings.HasPrefix(text, defaultText) {
+		return "(" + text + ")"
+	}
+	return text
+}
+
+// displayDefault returns a default as SQL writes it, on one line: control characters are escaped.
+func displayDefault(value string) string {
+	switch text, isText := strings.CutPrefix(value, defaultText); {
+	case value == DefaultNow:
+		return "the current time"
+	case isText:
+		value = "'" + strings.ReplaceAll(text, "'", "''") + "'"
+	}
+	escaped := strconv.Quote(value)
+	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(escaped[1 : len(escaped)-1])
 }
 
 func null(c Column) string {

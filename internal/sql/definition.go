@@ -33,7 +33,7 @@ type Column struct {
 	Name    string
 	Type    string
 	NotNull bool
-	Default string // required default: DefaultNow, a number, true, false or 'text; empty: any default is accepted
+	Default string // DefaultNow, a number, true, false, 'text or another expression; empty: none, or any is accepted
 	// Earlier is a narrower type that DocEX or an earlier version gave this column. What exists may keep it.
 	Earlier string
 	// Optional: DocEX does not make this column, so what exists may lack it.

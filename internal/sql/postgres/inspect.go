@@ -390,11 +390,11 @@ var (
 
 // defaultValue returns a default, as pg_get_expr prints it, in the definition's spelling; empty if there is none.
 func defaultValue(expression string) string {
+	if m := textDefault.FindStringSubmatch(expression); m != nil { // it may contain the name of a function
+		return "'" + strings.ReplaceAll(m[1], "''", "'")
+	}
 	if nowDefault.MatchString(expression) {
 		return sql.DefaultNow
 	}
-	if m := textDefault.FindStringSubmatch(expression); m != nil {
-		return "'" + strings.ReplaceAll(m[1], "''", "'")
-	}
-	return expression
+	return sql.DefaultExpression(expression)
 }

@@ -232,6 +232,8 @@ func typeName(declared string) string {
 	return strings.Replace(name, "charactervarying", "varchar", 1)
 }
 
+var textDefault = regexp.MustCompile(`^'(?:[^']|'')*'$`)
+
 // defaultValue returns a default in the definition's spelling.
 func defaultValue(text databasesql.NullString, typ string) string {
 	value := strings.TrimSpace(text.String)
@@ -239,14 +241,14 @@ func defaultValue(text databasesql.NullString, typ string) string {
 	switch {
 	case !text.Valid, strings.Trim(upper, "( )") == "NULL":
 		return ""
+	case textDefault.MatchString(value): // it may contain the name of a function
+		return "'" + strings.ReplaceAll(value[1:len(value)-1], "''", "'")
 	case strings.Contains(upper, "CURRENT_TIMESTAMP") || strings.Contains(upper, "'NOW'"):
 		return sql.DefaultNow
 	case typ == sql.Boolean && (value == "1" || upper == "TRUE"):
 		return "true"
 	case typ == sql.Boolean && (value == "0" || upper == "FALSE"):
 		return "false"
-	case len(value) > 1 && value[0] == '\'' && value[len(value)-1] == '\'':
-		return "'" + strings.ReplaceAll(value[1:len(value)-1], "''", "'")
 	}
-	return value
+	return sql.DefaultExpression(value)
 }
