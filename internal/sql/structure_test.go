@@ -384,7 +384,22 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 				"ALTER TABLE {b}file_history DROP CONSTRAINT file_history_document_id_fkey, " +
 					"ADD CONSTRAINT lax FOREIGN KEY (document_id) REFERENCES {b}document (id) NOT VALID",
 			},
-			want: "file_history: foreign key lax (composite, not valid, deferrable or on update) is not in the definition",
+			want: "file_history: foreign key lax, (document_id) → document on delete no action, not valid, is not in the definition",
+		},
+		{
+			name: "another schema's table on update", do: []string{
+				"ALTER TABLE {b}file_history ADD CONSTRAINT away FOREIGN KEY (document_id) " +
+					"REFERENCES tenant_elsewhere.document (id) ON UPDATE CASCADE DEFERRABLE",
+			},
+			want: "file_history: foreign key away, (document_id) → tenant_elsewhere.document on delete no action, " +
+				"deferrable, on update cascade, is not in the definition",
+		},
+		{
+			name: "composite", do: []string{
+				"CREATE TABLE tenant_elsewhere.pairs (id varchar(36), name varchar(255), PRIMARY KEY (id, name))",
+				"ALTER TABLE {b}docbasket ADD CONSTRAINT pair FOREIGN KEY (id, name) REFERENCES tenant_elsewhere.pairs",
+			},
+			want: "docbasket: foreign key (id, name) → tenant_elsewhere.pairs on delete no action is not in the definition",
 		},
 		{
 			name: "a table dropped that others refer to", do: []string{"DROP TABLE {b}processors CASCADE"},

@@ -103,7 +103,8 @@ type constraint struct {
 	target             oid
 	targetColumns      []string
 	onDelete, onUpdate string
-	plain              bool // validated, and not deferrable
+	validated          bool
+	deferrable         bool
 }
 
 type index struct {
@@ -159,7 +160,7 @@ func newCatalogue(rows rowsOfSchema) *catalogue {
 		t := tables[r[0]]
 		t.constraints = append(t.constraints, constraint{
 			name: r[1], kind: r[2], columns: c.columnNames(t.oid, r[3]), target: r[4], targetColumns: c.columnNames(r[4], r[5]),
-			onDelete: r[6], onUpdate: r[7], plain: r[8] == yes && r[9] != yes,
+			onDelete: r[6], onUpdate: r[7], validated: r[8] == yes, deferrable: r[9] == yes,
 		})
 	}
 	for r := range slices.Chunk(rows.indexes, 8) {
@@ -344,13 +345,25 @@ func (c *catalogue) addConstraint(f *sql.Found, k constraint) {
 		f.Others = append(f.Others, "constraint "+k.name)
 		return
 	}
-	if len(k.columns) != 1 || !k.plain || k.onUpdate != "a" {
-		f.Others = append(f.Others, "foreign key "+k.name+" (composite, not valid, deferrable or on update)")
-		return
+	fk := sql.ForeignKey{
+		Column: strings.Join(k.columns, ", "), Table: c.names[k.target], OnDelete: actions[k.onDelete],
 	}
-	fk := sql.ForeignKey{Column: k.columns[0], Table: c.names[k.target], OnDelete: actions[k.onDelete]}
 	if c.columns[k.target] != nil && !slices.Equal(k.targetColumns, []string{"id"}) {
 		fk.Table += " (" + strings.Join(k.targetColumns, ", ") + ")"
+	}
+	var unlike []string
+	if !k.validated {
+		unlike = append(unlike, "not valid")
+	}
+	if k.deferrable {
+		unlike = append(unlike, "deferrable")
+	}
+	if k.onUpdate != "a" {
+		unlike = append(unlike, "on update "+actions[k.onUpdate])
+	}
+	if len(unlike) > 0 {
+		f.Others = append(f.Others, fmt.Sprintf("foreign key %s, %s, %s,", k.name, fk, strings.Join(unlike, ", ")))
+		return
 	}
 	f.ForeignKeys = append(f.ForeignKeys, fk)
 }
