@@ -20,7 +20,9 @@ type Found struct {
 	ForeignKeys []ForeignKey
 	// Others are constraints of kinds that the definition does not use: checks, exclusions, keys over several columns,
 	// row security, triggers that can reject a row.
-	Others  []string
+	Others []string
+	// Weak are properties with which the table can lose rows, or accept wrong ones, although its structure is as defined.
+	Weak    []string
 	Indexes []FoundIndex // only valid, complete, non-unique ones
 }
 
@@ -139,6 +141,9 @@ func (c *comparison) table(want Table, got Found) {
 	}
 	for _, other := range got.Others {
 		differs("%s is not in the definition", other)
+	}
+	for _, weak := range got.Weak {
+		differs("%s", weak)
 	}
 }
 

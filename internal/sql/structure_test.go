@@ -416,8 +416,28 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 		},
 		{
 			name: "unlogged", do: []string{"ALTER TABLE {b}route_operations SET UNLOGGED"},
-			want: "route_operations: UNLOGGED",
+			want: "route_operations: UNLOGGED: its rows do not survive a crash",
 		},
+		{
+			name: "key disabled", do: []string{"ALTER TABLE {b}file_history DISABLE TRIGGER ALL"},
+			want: "file_history: triggers that check foreign keys are disabled, so it accepts rows that violate them; " +
+				`run as a superuser: ALTER TABLE "tenant_key_disabled".file_history ENABLE TRIGGER ALL`,
+		},
+		{ // the key is another table's, whose rows lose their target
+			name: "key's target disabled", do: []string{"ALTER TABLE {b}processors DISABLE TRIGGER ALL"},
+			want: "processors: triggers that check foreign keys are disabled",
+		},
+		{
+			name: "key on a replica only", do: []string{
+				`DO $$ DECLARE g text; BEGIN FOR g IN SELECT tgname FROM pg_trigger WHERE tgrelid = '{b}route_operations'::regclass
+					LOOP EXECUTE format('ALTER TABLE {b}route_operations ENABLE REPLICA TRIGGER %I', g); END LOOP; END $$`,
+			},
+			want: "route_operations: triggers that check foreign keys are disabled",
+		},
+		{name: "key always enforced", do: []string{
+			`DO $$ DECLARE g text; BEGIN FOR g IN SELECT tgname FROM pg_trigger WHERE tgrelid = '{b}route_operations'::regclass
+				LOOP EXECUTE format('ALTER TABLE {b}route_operations ENABLE ALWAYS TRIGGER %I', g); END LOOP; END $$`,
+		}},
 		{
 			name: "row level security", do: []string{"ALTER TABLE {b}document ENABLE ROW LEVEL SECURITY"},
 			want: "document: row level security is not in the definition",

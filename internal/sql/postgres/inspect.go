@@ -32,8 +32,8 @@ func inspect(ctx context.Context, db querier, q queries, schema string) (pipelin
 	if err != nil {
 		return pipeline.Inspection{}, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}
-	c := newCatalogue(rows)
-	if err := c.nameStrangers(ctx, db, q.InspectNames, schema); err != nil {
+	c := newCatalogue(schema, rows)
+	if err := c.nameStrangers(ctx, db, q.InspectNames); err != nil {
 		return pipeline.Inspection{}, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}
 	return sql.Compare(c.found(), func(table string, columns []string) string {
@@ -71,6 +71,7 @@ type oid = string
 
 // catalogue is a schema as PostgreSQL's catalogues describe it.
 type catalogue struct {
+	schema  string
 	tables  []*table
 	names   map[oid]string            // of relations; qualified if in another schema
 	columns map[oid]map[string]column // by table and number
@@ -95,6 +96,7 @@ type table struct {
 	constraints                  []constraint
 	indexes                      []index
 	triggers, rules              []string
+	keysDisabled                 bool // triggers that check foreign keys do not fire
 }
 
 type constraint struct {
@@ -116,9 +118,10 @@ type index struct {
 const yes = "true" // a boolean as text
 
 // newCatalogue interprets the rows. The order of rows within a table is the catalogue's.
-func newCatalogue(rows rowsOfSchema) *catalogue {
+func newCatalogue(schema string, rows rowsOfSchema) *catalogue {
 	c := &catalogue{
-		names: map[oid]string{}, columns: map[oid]map[string]column{}, domains: map[oid]bool{}, collations: map[oid]string{},
+		schema: schema, names: map[oid]string{}, columns: map[oid]map[string]column{}, domains: map[oid]bool{},
+		collations: map[oid]string{},
 	}
 	tables := map[oid]*table{}
 	for r := range slices.Chunk(rows.relations, 7) {
@@ -174,9 +177,13 @@ func newCatalogue(rows rowsOfSchema) *catalogue {
 			oid: r[1], columns: columns, primary: r[4] == yes, unique: r[5] == yes, whole: whole,
 		})
 	}
-	for r := range slices.Chunk(rows.triggers, 2) {
+	for r := range slices.Chunk(rows.triggers, 3) {
 		t := tables[r[0]]
-		t.triggers = append(t.triggers, r[1])
+		if r[2] == yes {
+			t.keysDisabled = true
+		} else {
+			t.triggers = append(t.triggers, r[1])
+		}
 	}
 	return c
 }
@@ -202,7 +209,7 @@ func (c *catalogue) collatesAlike(table oid, numbers []string, collations []oid)
 
 // nameStrangers reads about objects that are not in the definition but matter for the comparison: names of tables that
 // foreign keys reference, of unique indexes, rules, and types with the name of a table; domains; collations.
-func (c *catalogue) nameStrangers(ctx context.Context, db querier, query, schema string) error {
+func (c *catalogue) nameStrangers(ctx context.Context, db querier, query string) error {
 	var relations, ruled, types, collations []oid
 	var absent []string
 	for _, want := range sql.Tables {
@@ -236,7 +243,7 @@ func (c *catalogue) nameStrangers(ctx context.Context, db querier, query, schema
 	if len(relations)+len(ruled)+len(types)+len(collations)+len(absent) == 0 {
 		return nil
 	}
-	rows, err := db.Query(ctx, query, relations, ruled, schema, types, collations, absent)
+	rows, err := db.Query(ctx, query, relations, ruled, c.schema, types, collations, absent)
 	if err != nil {
 		return err
 	}
@@ -330,7 +337,11 @@ func (c *catalogue) foundTable(t *table) sql.Found {
 		f.Others = append(f.Others, "row level security")
 	}
 	if t.persistence != "p" {
-		f.Others = append(f.Others, "UNLOGGED: its rows do not survive a crash; that")
+		f.Weak = append(f.Weak, "UNLOGGED: its rows do not survive a crash")
+	}
+	if t.keysDisabled {
+		f.Weak = append(f.Weak, "triggers that check foreign keys are disabled, so it accepts rows that violate them; "+
+			"run as a superuser: ALTER TABLE "+quote(c.schema)+"."+t.name+" ENABLE TRIGGER ALL")
 	}
 	return f
 }

@@ -33,7 +33,8 @@ SELECT t.relations,
         x.indcollation::text])
     FROM pg_catalog.pg_index x
     WHERE x.indrelid = ANY (t.oids)),
-    (SELECT array_agg(ARRAY[g.tgrelid::text, g.tgname::text])
+    -- Internal triggers check foreign keys. Only those that do not fire matter.
+    (SELECT array_agg(ARRAY[g.tgrelid::text, g.tgname::text, g.tgisinternal::text])
     FROM pg_catalog.pg_trigger g
-    WHERE g.tgrelid = ANY (t.oids) AND NOT g.tgisinternal)
+    WHERE g.tgrelid = ANY (t.oids) AND (NOT g.tgisinternal OR g.tgenabled NOT IN ('O', 'A')))
 FROM t
