@@ -98,10 +98,15 @@ func TestTenantsVerify(t *testing.T) {
 		testkit.Equal(t, "stderr", stderr, "")
 		testkit.Equal(t, "stdout", stdout, "checked 3, in order 3, with warnings 0, drifted 0, could not be read 0\n")
 
+		missing := `index idx_documents_status is missing; run CREATE INDEX CONCURRENTLY idx_documents_status ` +
+			`ON "tenant_beta".document (status)`
+		if d.sqlite() {
+			missing = "index idx_documents_status is missing; run CREATE INDEX idx_documents_status ON document (status)"
+		}
 		d.rows("beta", "DROP INDEX {b}idx_documents_status")
 		code, stdout, _ = command(t, env, "tenants", "verify", "beta", "acme", "beta")
 		testkit.Equal(t, "exit code with a warning", code, 0)
-		testkit.Equal(t, "stdout", stdout, "! beta\n    warning: index idx_documents_status is missing\n"+
+		testkit.Equal(t, "stdout", stdout, "! beta\n    warning: "+missing+"\n"+
 			"checked 2, in order 1, with warnings 1, drifted 0, could not be read 0\n")
 		code, stdout, _ = command(t, env, "tenants", "verify", "beta", "--strict")
 		testkit.Equal(t, "exit code with --strict", code, 1)
@@ -112,7 +117,7 @@ func TestTenantsVerify(t *testing.T) {
 		code, stdout, _ = command(t, env, "tenants", "verify")
 		testkit.Equal(t, "exit code with drift", code, 1)
 		testkit.Equal(t, "stdout", stdout, "✗ acme\n    document.checksum is missing\n    table route_operations is missing\n"+
-			"! beta\n    warning: index idx_documents_status is missing\n"+
+			"! beta\n    warning: "+missing+"\n"+
 			"checked 3, in order 1, with warnings 1, drifted 1, could not be read 0\n")
 		code, stdout, stderr = command(t, env, "tenants", "verify", "--json")
 		testkit.Equal(t, "exit code with drift", code, 1)
@@ -124,6 +129,7 @@ func TestTenantsVerify(t *testing.T) {
 		}
 		testkit.Equal(t, "differences", strings.Join(all[1].Differences, "|"), "document.checksum is missing|table route_operations is missing")
 		testkit.Equal(t, "tables", all[1].Tables, 10)
+		testkit.Equal(t, "remedy", "index idx_documents_status is missing; "+all[2].IndexRemedies["idx_documents_status"], missing)
 
 		code, stdout, stderr = command(t, env, "tenants", "verify", "nobody", "acme", "ACME")
 		testkit.Equal(t, "exit code with unknown tenants", code, 1)

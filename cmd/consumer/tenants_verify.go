@@ -72,7 +72,9 @@ type verdict struct {
 	Differences    []string `json:"differences,omitempty"` // drift
 	Warnings       []string `json:"warnings,omitempty"`
 	MissingIndexes []string `json:"missing_indexes,omitempty"`
-	Error          string   `json:"error,omitempty"`
+	// IndexRemedies are SQL to create a missing index, by its name.
+	IndexRemedies map[string]string `json:"index_remedies,omitempty"`
+	Error         string            `json:"error,omitempty"`
 }
 
 // verification compares tenants, several at once, and shows them in order.
@@ -206,6 +208,7 @@ func (v *verification) one(ctx context.Context, t sql.TenantRow) (verdict, error
 		TenantID: t.ID, Result: v.result(in, err), SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
 		Tables: in.Tables, Indexes: in.Indexes,
 		Differences: in.Drift(), Warnings: in.Warnings, MissingIndexes: in.MissingIndexes,
+		IndexRemedies: in.IndexRemedies,
 	}
 	if err != nil {
 		found.Error = err.Error()
@@ -245,7 +248,8 @@ func (v *verification) show(found verdict) error {
 		fmt.Fprintf(&b, "    warning: %s\n", terminal.Plain(warning))
 	}
 	for _, index := range found.MissingIndexes {
-		fmt.Fprintf(&b, "    warning: index %s is missing\n", terminal.Plain(index))
+		in := pipeline.Inspection{IndexRemedies: found.IndexRemedies}
+		fmt.Fprintf(&b, "    warning: %s\n", terminal.Plain(in.MissingIndex(index)))
 	}
 	if found.Error != "" {
 		fmt.Fprintf(&b, "    could not be read: %s\n", terminal.Plain(found.Error))

@@ -240,8 +240,10 @@ type Inspection struct {
 	// Warnings are deviations that lose and refuse no row of DocEX. In a boundary that exists already they are accepted.
 	Warnings       []string
 	MissingIndexes []string // without those whose column is missing: the difference or warning about it names them
-	Tables         int      // tables of the definition that exist
-	Indexes        int      // indexes of the definition that exist
+	// IndexRemedies are, by the name of a missing index, the SQL that creates it, after what has its name.
+	IndexRemedies map[string]string
+	Tables        int // tables of the definition that exist
+	Indexes       int // indexes of the definition that exist
 }
 
 // Addition is a missing column that accepts rows without it: it is nullable or has a default.
@@ -252,6 +254,15 @@ func (i Inspection) Deviations() []string { return slices.Concat(i.Differences, 
 
 // Faults are all deviations from the definition.
 func (i Inspection) Faults() []string { return append(i.Deviations(), i.MissingIndexes...) }
+
+// MissingIndex describes a missing index, with its remedy.
+func (i Inspection) MissingIndex(name string) string {
+	text := "index " + name + " is missing"
+	if remedy := i.IndexRemedies[name]; remedy != "" {
+		text += "; " + remedy
+	}
+	return text
+}
 
 // Drift are the deviations that make a registered tenant differ from the definition. Without a single index it does:
 // something prevented all of them, and every query reads whole tables.

@@ -46,7 +46,11 @@ func createIndexes(ctx context.Context, a *Attempt) error {
 		maps.DeleteFunc(failed, func(name string, _ error) bool { return !slices.Contains(a.existing.MissingIndexes, name) })
 	}
 	for _, name := range slices.Sorted(maps.Keys(failed)) {
-		a.warn(events.WarnIndexFailed, "index "+name+" could not be created: "+failed[name].Error())
+		text := "index " + name + " could not be created: " + failed[name].Error()
+		if remedy := a.existing.IndexRemedies[name]; remedy != "" {
+			text += "; " + remedy
+		}
+		a.warn(events.WarnIndexFailed, text)
 	}
 	return nil
 }

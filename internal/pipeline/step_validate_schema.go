@@ -28,7 +28,7 @@ func validateSchema(ctx context.Context, a *Attempt) error {
 	}
 	for _, name := range found.MissingIndexes {
 		if _, known := a.failedIndexes[name]; !known { // one warning per index
-			a.warn(events.WarnIndexFailed, "index "+name+" is missing or not as defined")
+			a.warn(events.WarnIndexFailed, found.MissingIndex(name))
 		}
 	}
 	a.tables, a.indexes = found.Tables, found.Indexes

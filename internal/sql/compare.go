@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,7 +10,8 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// Found is a table as an engine's catalogue describes it, in the definition's terms.
+// Found is what has the name of a table or of an index of the definition, as an engine's catalogue describes it, in the
+// definition's terms. Indexes are among them too.
 type Found struct {
 	Name string
 	// Kind is empty for an ordinary table. Otherwise it is the kind of what has the table's name: "view", "sequence", …
@@ -39,15 +41,23 @@ type FoundIndex struct {
 	Columns []string
 }
 
+// Remedies are the statements of an engine that correct a boundary, for an operator to run.
+type Remedies struct {
+	// Widen returns what is to add to the warning about columns of a table that have their earlier type.
+	Widen func(table string, columns []string) string
+	// Create returns the statement that creates an index.
+	Create func(index Index) string
+	// Free returns the statement that frees the name of an index from something of that kind: "table", "view", "index", …
+	Free func(name, kind string) string
+}
+
 // Compare compares the tables found in a boundary with the definition.
 //
 // A column may be wider than defined. What can lose or refuse a row that DocEX writes is a difference; what cannot is a
 // warning: a missing default (DocEX writes every column that is not null), a column that DocEX does not make, a type
 // that earlier versions made, and an added column that fills itself. Additional tables and plain indexes are neither:
 // DocEX never sees them.
-//
-// widen returns what is to add to the warning about columns of a table that have their earlier type.
-func Compare(found []Found, widen func(table string, columns []string) string) pipeline.Inspection {
+func Compare(found []Found, remedies Remedies) pipeline.Inspection {
 	c := comparison{byName: make(map[string]Found, len(found)), lacking: map[string]bool{}}
 	for _, t := range found {
 		c.byName[t.Name] = t
@@ -65,14 +75,15 @@ func Compare(found []Found, widen func(table string, columns []string) string) p
 		c.Tables++
 		c.table(want, got)
 		if narrow := c.columns(want, got.Columns); len(narrow) > 0 {
-			c.warn("%s: %s narrower than defined (%s)%s", want.Name, are(narrow), Text, widen(want.Name, narrow))
+			c.warn("%s: %s narrower than defined (%s)%s", want.Name, are(narrow), Text,
+				remedies.Widen(want.Name, narrow))
 		}
 	}
 	if n := len(c.noDefault); n > 0 {
 		c.warn("missing server defaults (DocEX sets these columns itself, other programs must too): %s",
 			strings.Join(c.noDefault, ", "))
 	}
-	c.indexes()
+	c.indexes(remedies)
 	return c.Inspection
 }
 
@@ -256,7 +267,7 @@ func null(c Column) string {
 	return "nullable"
 }
 
-func (c *comparison) indexes() {
+func (c *comparison) indexes(remedies Remedies) {
 	for _, want := range Indexes {
 		has := slices.ContainsFunc(c.byName[want.Table].Indexes, func(got FoundIndex) bool {
 			return got.Name == want.Name && slices.Equal(got.Columns, []string{want.Column})
@@ -265,6 +276,18 @@ func (c *comparison) indexes() {
 			c.Inspection.Indexes++
 		} else if !c.lacking[want.Table+"."+want.Column] {
 			c.MissingIndexes = append(c.MissingIndexes, want.Name)
+			remedy := "run " + remedies.Create(want)
+			if there, taken := c.byName[want.Name]; taken {
+				kind, why := cmp.Or(there.Kind, "table"), "has its name"
+				if kind == "index" {
+					why = "of its name is not as defined"
+				}
+				remedy = fmt.Sprintf("%s %s; run %s; %s", article(kind), why, remedies.Free(want.Name, kind), remedies.Create(want))
+			}
+			if c.IndexRemedies == nil {
+				c.IndexRemedies = map[string]string{}
+			}
+			c.IndexRemedies[want.Name] = remedy
 		}
 	}
 }

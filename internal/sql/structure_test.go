@@ -68,7 +68,7 @@ func TestTablesAreAsDefined(t *testing.T) {
 
 func TestMissingBoundaryDiffersInEverything(t *testing.T) {
 	t.Parallel()
-	got := sql.Compare(nil, func(string, []string) string { return "" })
+	got := sql.Compare(nil, sql.Remedies{Create: func(sql.Index) string { return "" }})
 	if len(got.Differences) != 11 || len(got.MissingIndexes) != 18 || got.Tables+got.Indexes != 0 {
 		t.Errorf("%+v", got)
 	}

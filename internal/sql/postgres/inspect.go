@@ -36,9 +36,27 @@ func inspect(ctx context.Context, db querier, q queries, schema string) (pipelin
 	if err := c.nameStrangers(ctx, db, q.InspectNames); err != nil {
 		return pipeline.Inspection{}, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}
-	return sql.Compare(c.found(), func(table string, columns []string) string {
-		return ", so longer values fail: " + widenSQL(schema, table, columns)
-	}), nil
+	return sql.Compare(c.found(), remedies(schema)), nil
+}
+
+func remedies(schema string) sql.Remedies {
+	return sql.Remedies{
+		Widen: func(table string, columns []string) string {
+			return ", so longer values fail: " + widenSQL(schema, table, columns)
+		},
+		Create: func(x sql.Index) string {
+			return "CREATE INDEX CONCURRENTLY " + x.Name + " ON " + quote(schema) + "." + x.Table + " (" + x.Column + ")"
+		},
+		Free: func(name, kind string) string {
+			switch kind {
+			case "index":
+				return "DROP INDEX " + quote(schema) + "." + name
+			case "type":
+				return "ALTER TYPE " + quote(schema) + "." + name + " RENAME TO " + name + "_old"
+			}
+			return "ALTER TABLE " + quote(schema) + "." + name + " RENAME TO " + name + "_old" // of any kind of relation
+		},
+	}
 }
 
 // widenSQL is the statement that makes the columns text. It rewrites nothing, but locks the table for a moment.
@@ -78,7 +96,7 @@ type catalogue struct {
 	domains map[oid]bool
 	// collations are the names of those that take different texts for equal.
 	collations map[oid]string
-	inTheWay   []sql.Found // what is no table, but has the name of one
+	others     []sql.Found // what has one of the names and is neither a table nor looks like one; indexes too
 }
 
 // column is a column, with its type and collation.
@@ -126,8 +144,8 @@ func newCatalogue(schema string, rows rowsOfSchema) *catalogue {
 	tables := map[oid]*table{}
 	for r := range slices.Chunk(rows.relations, 7) {
 		c.names[r[0]] = r[1]
-		if kind, other := otherKinds[r[2]]; other && isTable(r[1]) {
-			c.inTheWay = append(c.inTheWay, sql.Found{Name: r[1], Kind: kind})
+		if kind, other := otherKinds[r[2]]; other {
+			c.others = append(c.others, sql.Found{Name: r[1], Kind: kind})
 		}
 		if _, known := kinds[r[2]]; known {
 			t := &table{oid: r[0], name: r[1], kind: r[2], persistence: r[3], rowSecurity: r[5] == yes, ruled: r[6] == yes}
@@ -265,7 +283,7 @@ func (c *catalogue) addStranger(id oid, name, kind string) {
 	case "collation":
 		c.collations[id] = name
 	case "type":
-		c.inTheWay = append(c.inTheWay, sql.Found{Name: name, Kind: kind})
+		c.others = append(c.others, sql.Found{Name: name, Kind: kind})
 	default:
 		for _, t := range c.tables {
 			if t.oid == id {
@@ -277,7 +295,7 @@ func (c *catalogue) addStranger(id oid, name, kind string) {
 
 // found translates the catalogue into the definition's terms.
 func (c *catalogue) found() []sql.Found {
-	all := slices.Clone(c.inTheWay)
+	all := slices.Clone(c.others)
 	for _, t := range c.tables {
 		all = append(all, c.foundTable(t))
 	}
@@ -291,12 +309,8 @@ var kinds = map[string]string{
 	"r": "", "p": "partitioned table", partition: "partition", "v": "view", "m": "materialized view", "f": "foreign table",
 }
 
-// otherKinds are the kinds of relations that are in the way of a table with their name.
+// otherKinds are the kinds of other relations.
 var otherKinds = map[string]string{"S": "sequence", "i": "index", "I": "partitioned index", "c": "type"}
-
-func isTable(name string) bool {
-	return slices.ContainsFunc(sql.Tables, func(t sql.Table) bool { return t.Name == name })
-}
 
 // deterministic are collations that need no look-up: none, the database's, "C" and POSIX. The database's always is.
 var deterministic = map[oid]bool{"0": true, "100": true, "950": true, "951": true}

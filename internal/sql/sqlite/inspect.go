@@ -5,7 +5,6 @@ import (
 	databasesql "database/sql"
 	"errors"
 	"regexp"
-	"slices"
 	"strings"
 
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -53,11 +52,19 @@ func inspect(ctx context.Context, from querier) (pipeline.Inspection, error) {
 	for _, t := range tables {
 		found = append(found, *t)
 	}
-	return sql.Compare(found, noLimit), nil
+	return sql.Compare(found, remedies), nil
 }
 
-// noLimit adds to the warning about narrower columns that SQLite does not enforce their length.
-func noLimit(string, []string) string { return "; SQLite enforces no length, so nothing is lost" }
+var remedies = sql.Remedies{
+	Widen:  func(string, []string) string { return "; SQLite enforces no length, so nothing is lost" },
+	Create: func(x sql.Index) string { return "CREATE INDEX " + x.Name + " ON " + x.Table + " (" + x.Column + ")" },
+	Free: func(name, kind string) string {
+		if kind == "table" {
+			return "ALTER TABLE " + name + " RENAME TO " + name + "_old"
+		}
+		return "DROP " + strings.ToUpper(kind) + " " + name // a view or an index holds no rows
+	},
+}
 
 // tableSet contains the tables found so far, by name.
 type tableSet map[string]*sql.Found
@@ -147,9 +154,7 @@ func (s tableSet) readIndexes(ctx context.Context, from querier) error {
 		}
 		parts = parts[n:]
 		t := s.table(first.table)
-		if slices.ContainsFunc(sql.Tables, func(want sql.Table) bool { return strings.EqualFold(want.Name, first.index) }) {
-			s.table(first.index).Kind = "index"
-		}
+		s.table(first.index).Kind = "index" // no table can have the name
 		switch {
 		case first.origin == "pk" && whole:
 		case first.unique && whole:
