@@ -207,7 +207,7 @@ func (v *verification) one(ctx context.Context, t sql.TenantRow) (verdict, error
 	found := verdict{
 		TenantID: t.ID, Result: v.result(in, err), SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
 		Tables: in.Tables, Indexes: in.Indexes,
-		Differences: in.Drift(), Warnings: in.Warnings, MissingIndexes: in.MissingIndexes,
+		Differences: in.Drift(), Warnings: in.Warned(0), MissingIndexes: in.MissingIndexes,
 		IndexRemedies: in.IndexRemedies,
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -238,7 +239,10 @@ type Inspection struct {
 	Lasting []string
 	Addable []Addition
 	// Warnings are deviations that lose and refuse no row of DocEX. In a boundary that exists already they are accepted.
-	Warnings       []string
+	Warnings []string
+	// NoDefaults are the columns without the default of the definition, as table.column. They are one more warning: see
+	// Warned.
+	NoDefaults     []string
 	MissingIndexes []string // without those whose column is missing: the difference or warning about it names them
 	// IndexRemedies are, by the name of a missing index, the SQL that creates it, after what has its name.
 	IndexRemedies map[string]string
@@ -249,8 +253,23 @@ type Inspection struct {
 // Addition is a missing column that accepts rows without it: it is nullable or has a default.
 type Addition struct{ Table, Column string }
 
+// Warned returns all warnings. The one about missing defaults names at most that many columns, and counts the others;
+// 0: it names all.
+func (i Inspection) Warned(most int) []string {
+	n := len(i.NoDefaults)
+	if n == 0 {
+		return i.Warnings
+	}
+	columns := strings.Join(i.NoDefaults, ", ")
+	if most > 0 && n > most {
+		columns = fmt.Sprintf("%s and %d more", strings.Join(i.NoDefaults[:most], ", "), n-most)
+	}
+	return append(slices.Clone(i.Warnings),
+		"missing server defaults (DocEX sets these columns itself, other programs must too): "+columns)
+}
+
 // Deviations are what a boundary that the service has just made must not have. A missing index alone fails no request.
-func (i Inspection) Deviations() []string { return slices.Concat(i.Differences, i.Warnings) }
+func (i Inspection) Deviations() []string { return slices.Concat(i.Differences, i.Warned(0)) }
 
 // Faults are all deviations from the definition.
 func (i Inspection) Faults() []string { return append(i.Deviations(), i.MissingIndexes...) }

@@ -79,10 +79,6 @@ func Compare(found []Found, remedies Remedies) pipeline.Inspection {
 				remedies.Widen(want.Name, narrow))
 		}
 	}
-	if n := len(c.noDefault); n > 0 {
-		c.warn("missing server defaults (DocEX sets these columns itself, other programs must too): %s",
-			strings.Join(c.noDefault, ", "))
-	}
 	c.indexes(remedies)
 	return c.Inspection
 }
@@ -106,9 +102,8 @@ func are(names []string) string {
 // comparison collects what differs.
 type comparison struct {
 	pipeline.Inspection
-	byName    map[string]Found
-	noDefault []string        // columns without the default of the definition
-	lacking   map[string]bool // columns of existing tables that are missing
+	byName  map[string]Found
+	lacking map[string]bool // columns of existing tables that are missing
 }
 
 // differs adds a difference that no step removes.
@@ -189,7 +184,7 @@ func (c *comparison) columns(table Table, found []FoundColumn) (narrow []string)
 		switch {
 		case want.Default == noDefault || sameDefault(got.Default, want.Default):
 		case got.Default == noDefault:
-			c.noDefault = append(c.noDefault, name)
+			c.NoDefaults = append(c.NoDefaults, name)
 		default:
 			c.differs("%s has default %s, want %s", name, displayDefault(got.Default), displayDefault(want.Default))
 		}
