@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 
 	"example.com/tenant-provisioner/internal/sql"
@@ -32,7 +33,16 @@ func TestVerifyTenantsOfDocEX(t *testing.T) {
 
 		code, stdout, _ = command(t, settings(d.env), "tenants", "verify", "--strict")
 		testkit.Equal(t, "exit code with --strict", code, 1)
-		testkit.Contains(t, "stdout", stdout, "✗ "+system+"\n    warning: ", "with warnings 0, drifted")
+		testkit.Contains(t, "stdout", stdout, "✗ "+system+"\n    document.related_po is missing", "with warnings 0, drifted")
+
+		code, strict, _ := command(t, settings(d.env), "tenants", "verify", "--strict", "--json")
+		testkit.Equal(t, "exit code with --strict", code, 1)
+		for i, found := range objects[verdict](t, strict) {
+			if found.Result != drifted || !slices.Equal(found.Differences, all[i].Warnings) ||
+				len(found.Warnings)+len(found.MissingIndexes)+len(found.IndexRemedies) > 0 {
+				t.Errorf("with --strict %+v, without %+v", found, all[i])
+			}
+		}
 	})
 }
 

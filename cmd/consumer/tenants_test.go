@@ -110,7 +110,7 @@ func TestTenantsVerify(t *testing.T) {
 			"checked 2, in order 1, with warnings 1, drifted 0, could not be read 0\n")
 		code, stdout, _ = command(t, env, "tenants", "verify", "beta", "--strict")
 		testkit.Equal(t, "exit code with --strict", code, 1)
-		testkit.Contains(t, "stdout", stdout, "✗ beta\n", "drifted 1")
+		testkit.Contains(t, "stdout", stdout, "✗ beta\n    "+missing+"\n", "drifted 1")
 
 		d.rows("acme", "ALTER TABLE {b}document DROP COLUMN checksum")
 		d.rows("acme", "DROP TABLE {b}route_operations")

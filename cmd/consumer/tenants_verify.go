@@ -205,27 +205,36 @@ func (v *verification) one(ctx context.Context, t sql.TenantRow) (verdict, error
 		return verdict{}, err
 	}
 	found := verdict{
-		TenantID: t.ID, Result: v.result(in, err), SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
+		TenantID: t.ID, Result: inOrder, SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
 		Tables: in.Tables, Indexes: in.Indexes,
 		Differences: in.Drift(), Warnings: in.Warned(0), MissingIndexes: in.MissingIndexes,
 		IndexRemedies: in.IndexRemedies,
 	}
-	if err != nil {
-		found.Error = err.Error()
+	if v.strict {
+		found.warningsAreDrift()
+	}
+	switch {
+	case err != nil:
+		found.Result, found.Error = unreadable, err.Error()
+	case len(found.Differences) > 0:
+		found.Result = drifted
+	case len(found.Warnings)+len(found.MissingIndexes) > 0:
+		found.Result = warned
 	}
 	return found, nil
 }
 
-func (v *verification) result(in pipeline.Inspection, err error) string {
-	switch {
-	case err != nil:
-		return unreadable
-	case len(in.Drift()) > 0, v.strict && len(in.Faults()) > 0:
-		return drifted
-	case len(in.Faults()) > 0:
-		return warned
+// warningsAreDrift moves everything that is a warning to the differences.
+func (v *verdict) warningsAreDrift() {
+	v.Differences = slices.Concat(v.Differences, v.Warnings)
+	for _, index := range v.MissingIndexes {
+		v.Differences = append(v.Differences, v.missingIndex(index))
 	}
-	return inOrder
+	v.Warnings, v.MissingIndexes, v.IndexRemedies = nil, nil, nil
+}
+
+func (v *verdict) missingIndex(name string) string {
+	return pipeline.Inspection{IndexRemedies: v.IndexRemedies}.MissingIndex(name)
 }
 
 // show writes the result of a tenant. Output for people omits tenants that are in order.
@@ -248,8 +257,7 @@ func (v *verification) show(found verdict) error {
 		fmt.Fprintf(&b, "    warning: %s\n", terminal.Plain(warning))
 	}
 	for _, index := range found.MissingIndexes {
-		in := pipeline.Inspection{IndexRemedies: found.IndexRemedies}
-		fmt.Fprintf(&b, "    warning: %s\n", terminal.Plain(in.MissingIndex(index)))
+		fmt.Fprintf(&b, "    warning: %s\n", terminal.Plain(found.missingIndex(index)))
 	}
 	if found.Error != "" {
 		fmt.Fprintf(&b, "    could not be read: %s\n", terminal.Plain(found.Error))
