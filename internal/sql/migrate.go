@@ -58,6 +58,15 @@ func Migrate(
 	return err
 }
 
+// SharedBoundary adds to the error of the registry's unique indexes the query that lists the tenants in their way. The
+// registry is table.
+func SharedBoundary(err error, table string) error {
+	const column = "%[2]s IN (SELECT %[2]s FROM %[1]s GROUP BY 1 HAVING count(*) > 1)"
+	return fmt.Errorf("tenants share a schema or a file; give each its own in the registry first; to list them: "+
+		"SELECT tenant_id, schema_name, database_path FROM %s WHERE %s OR %s; %w", table,
+		fmt.Sprintf(column, table, "schema_name"), fmt.Sprintf(column, table, "database_path"), err)
+}
+
 func (s Statement) run(ctx context.Context, tx *databasesql.Tx) error {
 	if s.Unless != nil {
 		var done bool

@@ -195,12 +195,18 @@ func (s *Store) finishRegistry(ctx context.Context, conn *pgxpool.Conn) (rebuilt
 func (s *Store) runMigration(ctx context.Context, conn *pgxpool.Conn, version int, statements []sql.Statement) error {
 	for _, statement := range statements {
 		if err := runStatement(ctx, conn, statement); err != nil {
+			if sqlState(err) == uniqueViolation && version == 1 {
+				err = sql.SharedBoundary(err, quote(s.registry, "tenant_registry"))
+			}
 			return fmt.Errorf("migration %d: %w", version, err)
 		}
 	}
 	_, err := conn.Exec(ctx, s.q.RecordMigration, version)
 	return err
 }
+
+// uniqueViolation is the SQLSTATE of a duplicate key.
+const uniqueViolation = "23505"
 
 func runStatement(ctx context.Context, conn *pgxpool.Conn, s sql.Statement) error {
 	if s.Unless != nil {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"example.com/tenant-provisioner/internal/sql"
 )
@@ -36,6 +38,9 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		{{Text: migrations.Stamp}},
 		{{Text: migrations.Restore}},
 	})
+	if native, ok := errors.AsType[*driver.Error](err); ok && native.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
+		err = sql.SharedBoundary(err, "tenant_registry")
+	}
 	if err != nil {
 		return err
 	}
