@@ -32,11 +32,42 @@ func examineStorage(ctx context.Context, c config.Config) []Finding {
 	if d == nil {
 		return checks
 	}
+	if found := checkRegistryFiles(c.SQLite().RegistryFile()); found.Status != OK {
+		checks[0] = found
+	}
 	size, err := sqlite.FileSize(ctx)
 	if err != nil {
 		return append(checks, unreadable("storage_space", err))
 	}
 	return append(checks, checkSpace("storage_space", *d, size))
+}
+
+// checkRegistryFiles checks that the registry's directory, which may be on another file system, and its file can be
+// written to, where they exist: another user, such as DocEX's, may have made them.
+func checkRegistryFiles(registry string) Finding {
+	const name = "storage"
+	dir := filepath.Dir(registry)
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return ok(name, "%s does not exist yet", terminal.Plain(dir))
+	}
+	tried, _ := examineDirectory(dir, filesystem.ForDatabases, "DATABASE_URL", name, name)
+	if tried[0].Status != OK {
+		return tried[0]
+	}
+	file := terminal.Plain(registry)
+	info, err := os.Stat(registry)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return unreadable(name, err)
+	case !info.Mode().IsRegular():
+		return fault(name, "move it away: the service creates the registry there", "%s is not a file", file)
+	default:
+		if err := sqlite.MayWrite(registry); err != nil {
+			return fault(name, "run the service as the owner of the file, or give it the file", "the registry %s: %s", file, err)
+		}
+	}
+	return tried[0]
 }
 
 // examineEmbedded checks the directory of the embedded NATS server.
@@ -86,6 +117,9 @@ func nearest(dir string) (string, error) {
 			return "", fmt.Errorf("%s is not a directory", dir)
 		case !errors.Is(err, fs.ErrNotExist) || filepath.Dir(dir) == dir:
 			return "", err
+		}
+		if _, err := os.Lstat(dir); err == nil {
+			return "", fmt.Errorf("%s is a link to what does not exist", dir)
 		}
 	}
 }

@@ -2,8 +2,8 @@ package sqlite
 
 import "os"
 
-// mayWrite fails unless the file may be read and written. On Windows, closing a file releases no other handle's locks.
-func mayWrite(path string) error {
+// MayWrite fails unless the file may be read and written. On Windows, closing a file releases no other handle's locks.
+func MayWrite(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ func (b *build) openExisting(ctx context.Context) error {
 	if err := b.requireFiles(); err != nil {
 		return err
 	}
-	if err := mayWrite(b.path); err != nil {
+	if err := MayWrite(b.path); err != nil {
 		return err
 	}
 	// A process that crashed while placing the file may have left its temporary name.

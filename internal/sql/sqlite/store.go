@@ -76,6 +76,15 @@ func (c Config) Check() error {
 	return errors.Join(faults...)
 }
 
+// RegistryFile returns the path of the registry. The configuration must be valid: see Check.
+func (c Config) RegistryFile() string {
+	names, err := sql.NewPathTemplate(c.PathTemplate)
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(c.Root, filepath.FromSlash(names.Path(sql.BootstrapTenant)))
+}
+
 // maxPathname is SQLite's limit on an absolute path, including the suffix of its journal. Beyond it, opening fails like
 // in an outage.
 const maxPathname = 512
