@@ -59,7 +59,8 @@ type StepTiming struct {
 const (
 	// WarnIndexFailed: an index could not be created, or is missing or invalid; the tenant works without it.
 	WarnIndexFailed = "INDEX_FAILED"
-	// WarnSchemaDiffers: the boundary existed, and differs from the definition in what loses and refuses no row of DocEX.
+	// WarnSchemaDiffers: the boundary existed, and differs from the definition in what loses and refuses no row of DocEX,
+	// or belongs to another role.
 	WarnSchemaDiffers = "SCHEMA_DIFFERS"
 	// WarnNotDocEXCompatible: DocEX cannot open the tenant, or opens it but would not have created it; the message says
 	// which.

@@ -304,8 +304,8 @@ func TestExistingBoundary(t *testing.T) {
 	got := success(t, b.run(t))
 	validate := events.Step{Number: 4, Name: "validate_schema"}
 	want := []events.Warning{
-		{Step: validate, Code: events.WarnSchemaDiffers, Message: "the boundary existed, and differs from the definition: no default"},
-		{Step: validate, Code: events.WarnSchemaDiffers, Message: "the boundary existed, and differs from the definition: no column"},
+		{Step: validate, Code: events.WarnSchemaDiffers, Message: "the boundary existed, and is not as the service makes it: no default"},
+		{Step: validate, Code: events.WarnSchemaDiffers, Message: "the boundary existed, and is not as the service makes it: no column"},
 	}
 	if !slices.Equal(got.Warnings, want) || !slices.Equal(b.added, b.found.Addable) {
 		t.Errorf("warnings %+v, added %v", got.Warnings, b.added)

@@ -24,7 +24,7 @@ func validateSchema(ctx context.Context, a *Attempt) error {
 			summary(differences))
 	}
 	for _, warning := range found.Warned(mostDefaults) {
-		a.warn(events.WarnSchemaDiffers, "the boundary existed, and differs from the definition: "+warning)
+		a.warn(events.WarnSchemaDiffers, "the boundary existed, and is not as the service makes it: "+warning)
 	}
 	for _, name := range found.MissingIndexes {
 		if _, known := a.failedIndexes[name]; !known { // one warning per index

@@ -30,6 +30,7 @@ type build struct {
 	builtInOrder bool
 	// keepComment means that the schema has a comment already, or this role may not comment on it: it is not stamped.
 	keepComment bool
+	foreign     []foreignOwner // of a schema that existed
 }
 
 // Locate implements [pipeline.Database].
@@ -152,6 +153,7 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	var whose ownership
 	batch := &pgx.Batch{}
 	b.queueOwnership(batch, b.schema, &whose)
+	b.q.queueForeignOwners(batch, b.schema, &b.foreign)
 	b.q.queueRelations(batch, b.schema, &relations)
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("list what is in schema %s: %w", b.schema, classify(err))
@@ -165,7 +167,7 @@ func (b *build) requireEmpty(ctx context.Context) error {
 	full := b.q.queueHasRows(batch, b.schema, relations, true)
 	sent := time.Now()
 	if err := stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts); err != nil {
-		return fmt.Errorf("check whether schema %s holds rows: %w", b.schema, classify(err))
+		return fmt.Errorf("check whether schema %s holds rows: %w", b.schema, b.withTransfer(classify(err)))
 	}
 	if name := full(); name != "" {
 		return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "schema %s exists, is not registered, and holds "+
@@ -235,7 +237,7 @@ func (b *build) CreateTables(ctx context.Context, columns []pipeline.Addition) e
 	}
 	statements := sql.Statements(b.ddl(b.q.Tables + sql.AddColumns(b.q.Tables, columns...)))
 	if err := b.exec(ctx, append(stamp, statements...)...); err != nil {
-		return fmt.Errorf("create the tables of schema %s: %w", b.schema, err)
+		return fmt.Errorf("create the tables of schema %s: %w", b.schema, b.withTransfer(err))
 	}
 	return nil
 }
@@ -304,6 +306,9 @@ func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
 	err = stall(err, sent, b.timeouts)
 	if err == nil && b.taken != "" && len(in.Faults()) > 0 {
 		err = b.reject(ctx, in)
+	}
+	if len(b.foreign) > 0 {
+		in.Warnings = append(in.Warnings, ownersText(b.schema, b.foreign))
 	}
 	return in, err
 }
