@@ -96,6 +96,18 @@ func TestDistributedRegistryIsRefused(t *testing.T) {
 	}
 }
 
+// Before version 12, Citus has no catalogue of distributed schemas: nothing is distributed.
+func TestEarlierCitus(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	p.likeCitus(t)
+	p.raw(t, "", "SET allow_system_table_mods = on; DROP TABLE pg_catalog.pg_dist_schema; RESET allow_system_table_mods")
+	p.newFixture(t).provision(t, "acme")
+	if got := p.serverInfo(t).Citus; got == nil || got.RegistryDistributed {
+		t.Errorf("%+v", got)
+	}
+}
+
 // serverInfo reads what doctor reads.
 func (p testDatabase) serverInfo(t *testing.T) postgres.ServerInfo {
 	t.Helper()
