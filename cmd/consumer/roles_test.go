@@ -249,7 +249,7 @@ func TestOperatorRole(t *testing.T) {
 	)
 
 	// Without any one permission a command fails, and the error names the permission.
-	const registry = "USAGE on schema docex_system, and SELECT on tenant_registry, tenant_requests and prepared_boundaries"
+	const registry = "USAGE on schema docex_system, and SELECT on tenant_registry, tenant_requests, prepared_boundaries"
 	for permission, c := range map[string]struct {
 		args []string
 		want string

@@ -151,6 +151,11 @@ func (c Failure) Text() string {
 	if c.Cause.Detail != "" {
 		text += ": " + c.Cause.Detail
 	}
+	return Storable(text)
+}
+
+// Storable returns the text with U+FFFD for what no text column can hold: NUL, and bytes that are not UTF-8.
+func Storable(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 

@@ -7,6 +7,8 @@ import (
 	"path"
 	"strings"
 	"unicode/utf8"
+
+	"example.com/tenant-provisioner/events"
 )
 
 // BootstrapTenant is the id of the system's own tenant, whose boundary holds the registry.
@@ -71,6 +73,9 @@ func (t SchemaTemplate) Affixes() (prefix, suffix string) {
 	return prefix, rest
 }
 
+// Gives reports whether some tenant's schema has that name. Of a truncated name, only beginning and form are checked.
+func (t SchemaTemplate) Gives(name string) bool { return gives(t.template, "", name, maxSchemaName) }
+
 // PreparedPrefix begins the names of prepared boundaries. Ids contain no colon, so a template without one can never
 // produce such a name.
 const PreparedPrefix = "prepared:"
@@ -113,16 +118,63 @@ func NewPathTemplate(template string) (PathTemplate, error) {
 // Path returns the tenant's file, relative to the storage root, separated by /. A component over 255 bytes is truncated
 // like a schema name, but keeps its extension.
 func (t PathTemplate) Path(id string) string {
-	parts := strings.Split(t.template, "/")
+	parts := t.Parts()
 	for i, part := range parts {
-		extension := path.Ext(part)
-		if strings.Contains(extension, Placeholder) {
-			extension = ""
-		}
-		part = strings.ReplaceAll(strings.TrimSuffix(part, extension), Placeholder, id)
-		parts[i] = shorten(part, extension, id, maxPathComponent)
+		stem, extension := splitExtension(part)
+		parts[i] = shorten(strings.ReplaceAll(stem, Placeholder, id), extension, id, maxPathComponent)
 	}
 	return strings.Join(parts, "/")
+}
+
+// Parts returns the template of each component of the path.
+func (t PathTemplate) Parts() []string { return strings.Split(t.template, "/") }
+
+// PartGives reports whether some tenant's path has a component with that name, by the component's template. Of a
+// truncated name, only beginning and form are checked.
+func PartGives(template, name string) bool {
+	if !strings.Contains(template, Placeholder) {
+		return name == template
+	}
+	stem, extension := splitExtension(template)
+	return gives(stem, extension, name, maxPathComponent)
+}
+
+// splitExtension separates the extension of a path component's template, which a truncated name keeps.
+func splitExtension(part string) (stem, extension string) {
+	extension = path.Ext(part)
+	if strings.Contains(extension, Placeholder) {
+		extension = ""
+	}
+	return strings.TrimSuffix(part, extension), extension
+}
+
+// gives reports whether shorten makes the name of template and extension, for some valid id.
+func gives(template, extension, name string, limit int) bool {
+	prefix, _, _ := strings.Cut(template, Placeholder)
+	if !strings.HasPrefix(name, prefix) || !strings.HasSuffix(name, extension) || len(name) > limit {
+		return false
+	}
+	head, isHashed := cutHash(strings.TrimSuffix(name, extension))
+	if isHashed && len(head) > len(prefix) && len(name) > limit-utf8.UTFMax {
+		return true
+	}
+	times := strings.Count(template, Placeholder)
+	length := (len(name) - len(extension) - len(template) + times*len(Placeholder)) / times
+	end := len(prefix) + length
+	if length <= 0 || end > len(name) {
+		return false
+	}
+	id := name[len(prefix):end]
+	return strings.ReplaceAll(template, Placeholder, id)+extension == name && events.ValidateTenantID(id) == nil
+}
+
+// cutHash removes what shorten appends to a truncated name.
+func cutHash(name string) (head string, found bool) {
+	cut := len(name) - hashLength - 1
+	if cut < 0 || name[cut] != '_' || strings.Trim(name[cut+1:], "0123456789abcdef") != "" {
+		return "", false
+	}
+	return name[:cut], true
 }
 
 func checkTemplate(template string) error {

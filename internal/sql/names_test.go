@@ -252,3 +252,28 @@ func FuzzTemplates(f *testing.F) {
 		}
 	})
 }
+
+// A name is recognized if and only if a tenant can have it.
+func TestNamesThatATemplateGives(t *testing.T) {
+	t.Parallel()
+	ids := []string{"a", "acme", "A-1_b", "x_x", strings.Repeat("y", 60), strings.Repeat("z", 255)}
+	for _, template := range []string{
+		"tenant_{tenant_id}", "mandant_ä_{tenant_id}", "t{tenant_id}_x", "t_{tenant_id}_{tenant_id}",
+	} {
+		names, err := sql.NewSchemaTemplate(template, "docex_system")
+		testkit.Must(t, err)
+		for _, id := range ids {
+			if name := names.Name(id); !names.Gives(name) {
+				t.Errorf("%s does not give %s", template, name)
+			}
+		}
+		for _, name := range []string{
+			"", "tenant_", "public", "docex_system", "tenant_ä", "tenant__docex_system_", "t_a_b", "t_x", "Tenant_a",
+			"tenant_" + strings.Repeat("y", 80),
+		} {
+			if names.Gives(name) {
+				t.Errorf("%s gives %q", template, name)
+			}
+		}
+	}
+}

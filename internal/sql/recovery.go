@@ -22,6 +22,12 @@ type LedgerEntry struct {
 	DeadLetterStream    string
 }
 
+// Scan reads a row as each engine's entry.sql and entries.sql select it.
+func (e *LedgerEntry) Scan(row interface{ Scan(dest ...any) error }) error {
+	return row.Scan(&e.Key, &e.TenantID, &e.State, &e.Replay, &e.OutcomeID, (*utc)(&e.UpdatedAt),
+		&e.DeadLetterConfirmed, &e.DeadLetterStream)
+}
+
 // Stamp identifies a registry and the streams that belong to it.
 type Stamp struct {
 	ID string // a random UUID; a copy of the database has the same

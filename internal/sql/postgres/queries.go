@@ -29,7 +29,9 @@ type texts struct {
 	BoundaryOwners, Stamp, SchemaComment, Registries, RegisteredElsewhere, SharedSchemas, MeetingSchema      string
 	MeetingStamped, LockTimeout, DurableCommit, Confirm, CommitsWait, Record, Records, ReadOnly, Dumps       string
 	CheckDumps, ClearActivity, ForeignExpressions, RebuildExpressions, Unregistered, CountForeign            string
-	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes, ForeignOwners                                  string
+	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes, ForeignOwners, Entry, Entries, IsAccepted      string
+	Accept, Boundaries, StampState, MayReadSystem, SystemIdentifier, StampedSchemas, LockStamp, SetStamp     string
+	DatabaseOid                                                                                              string
 }
 
 type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore string }

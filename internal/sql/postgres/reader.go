@@ -29,6 +29,7 @@ type Reader struct {
 	ledger   bool // there is a ledger with a history
 	pooled   bool // there is a pool of prepared boundaries
 	stamped  bool // the registry has an id
+	latest   bool // the registry has the latest migration
 
 	openTimeout time.Duration
 }
@@ -59,7 +60,7 @@ func (r *Reader) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.openTimeout)
 	defer cancel()
 	var registry bool
-	err := r.pool.QueryRow(ctx, r.q.Probe, r.registry).Scan(&registry, &r.ledger, &r.pooled, &r.stamped, nil)
+	err := r.pool.QueryRow(ctx, r.q.Probe, r.registry).Scan(&registry, &r.ledger, &r.pooled, &r.stamped, &r.latest)
 	if err != nil {
 		return fmt.Errorf("read the database: %w", sharedFault(err))
 	}
@@ -160,8 +161,8 @@ func (r *Reader) absent(err error) error {
 // explainPrivilege converts the error to a fault. If a privilege is missing, the fault names those that a reader needs.
 func (r *Reader) explainPrivilege(err error) error {
 	return withMissingPrivilege(sharedFault(err),
-		"USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests and "+
-			"prepared_boundaries in it")
+		"USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests, "+
+			"prepared_boundaries, registry_stamp and accepted_outcomes in it")
 }
 
 // expected returns the schema in which DocEX looks for the tenant.

@@ -34,16 +34,23 @@ func stampOf(comment string) (registryID string) {
 
 // stampSQL returns the statement that stamps the schema. COMMENT takes no parameters.
 func (s *Store) stampSQL(schema string) string {
-	return "COMMENT ON SCHEMA " + quote(schema) + " IS " + literal(stampPrefix+s.registryID)
+	return "COMMENT ON SCHEMA " + quote(schema) + " IS " + literal(stampPrefix+s.RegistryID())
 }
 
-// RegistryID identifies the registry. It is generated once; a copy of the database has the same id.
-func (s *Store) RegistryID() string { return s.registryID }
+// RegistryID identifies the registry, as last read. A copy of the database has the same id. It is empty until the
+// registry exists.
+func (s *Store) RegistryID() string {
+	if id := s.registryID.Load(); id != nil {
+		return *id
+	}
+	return ""
+}
 
 // readStamp reads the registry's id. It reports whether the registry's schema has yet to be stamped with it: not if it
 // has a comment or another owner.
 func (s *Store) readStamp(ctx context.Context, conn *pgxpool.Conn) (unstamped bool, err error) {
-	err = conn.QueryRow(ctx, s.q.Stamp).Scan(&s.registryID)
+	var id string
+	err = conn.QueryRow(ctx, s.q.Stamp).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, fmt.Errorf("the registry has lost its id; if it is not in a backup, create another: "+
 			"INSERT INTO %s DEFAULT VALUES", quote(s.registry, "registry_stamp"))
@@ -51,6 +58,7 @@ func (s *Store) readStamp(ctx context.Context, conn *pgxpool.Conn) (unstamped bo
 	if err != nil {
 		return false, withMissingPrivilege(sharedFault(err), "SELECT on registry_stamp in schema "+s.registry)
 	}
+	s.registryID.Store(&id)
 	var o ownership
 	err = o.scan(conn.QueryRow(ctx, s.q.SchemaComment, s.registry))
 	return o.unstamped(), err
@@ -83,7 +91,7 @@ func (b *build) isUnstamped(ctx context.Context) (bool, error) {
 	if err := o.scan(b.conn.QueryRow(ctx, b.q.SchemaComment, b.taken)); err != nil {
 		return false, fmt.Errorf("read the comment on schema %s: %w", b.taken, b.faultAt(ctx, poolScope, err))
 	}
-	if id := stampOf(o.comment); id != "" && id != b.registryID {
+	if id := stampOf(o.comment); id != "" && id != b.RegistryID() {
 		return false, b.reject(ctx, pipeline.Inspection{Differences: []string{"it carries the stamp of another registry"}})
 	}
 	return o.unstamped(), nil
@@ -147,7 +155,7 @@ func (s *Store) requireFree(ctx context.Context, conn *pgxpool.Conn) error {
 // is registered there; empty: it does not. The last check costs a round trip, and is made only if there are other
 // registries. A registry that this role may not read protects only the schemas that it has stamped.
 func (s *Store) ownedElsewhere(ctx context.Context, db batcher, schema string, o ownership) (why string, err error) {
-	if id := stampOf(o.comment); id != "" && id != s.registryID {
+	if id := stampOf(o.comment); id != "" && id != s.RegistryID() {
 		return "carries the stamp of " + namedRegistry(o.others, id), nil
 	}
 	batch := &pgx.Batch{}

@@ -22,7 +22,9 @@ func TestStampOfComment(t *testing.T) {
 			t.Errorf("%q: %q, want %q", comment, got, want)
 		}
 	}
-	s := Store{registryID: id}
+	var s Store
+	registry := id
+	s.registryID.Store(&registry)
 	if got, want := s.stampSQL(`a"b`), `COMMENT ON SCHEMA "a""b" IS '`+stampPrefix+id+"'"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -54,8 +54,8 @@ type Store struct {
 	registry  string
 	names     sql.SchemaTemplate
 	log       *slog.Logger
-	// registryID is the registry's id, with which boundaries are stamped.
-	registryID string
+	// registryID is the registry's id, with which boundaries are stamped. [Store.SetStamp] changes it.
+	registryID atomic.Pointer[string]
 	prepared   preparedPool
 	activity   activity
 	migrated   atomic.Bool

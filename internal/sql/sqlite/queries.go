@@ -17,7 +17,7 @@ type queries struct {
 	FindTenant, BoundaryOwner, Register, CheckRows, CheckRegistry, Ping, Relations, HasRows, Tables      string
 	Indexes, InspectColumns, InspectIndexes, InspectForeignKeys, InspectTriggers, Probe, CountTenants    string
 	Tenants, Tenant, Record, Records, CaseVariants, BoundaryOwners, QuickCheck, HasRelatedPo             string
-	Unregistered, CountForeign, RegisterAgain                                                            string
+	Unregistered, CountForeign, RegisterAgain, Entry, Entries, IsAccepted, Accept, StampState, SetStamp  string
 }
 
 var (

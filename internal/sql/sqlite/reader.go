@@ -26,6 +26,8 @@ type Reader struct {
 	registry string
 	names    sql.PathTemplate
 	ledger   bool // there is a ledger with a history
+	stamped  bool // the registry has an id
+	latest   bool // the registry has the latest migration
 }
 
 // OpenReader checks that there is a registry; it does not create one.
@@ -41,7 +43,7 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	r.registry = r.path(sql.BootstrapTenant)
 	var registry bool
 	err = readFile(ctx, r.registry, func(tx *databasesql.Tx) error {
-		return tx.QueryRowContext(ctx, q.Probe).Scan(&registry, &r.ledger)
+		return tx.QueryRowContext(ctx, q.Probe).Scan(&registry, &r.ledger, &r.stamped, &r.latest)
 	})
 	switch {
 	case missing(err), err == nil && !registry:

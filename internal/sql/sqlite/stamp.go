@@ -10,26 +10,65 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/google/uuid"
+
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// RegistryID identifies the registry. It is generated once; a copy of the registry has the same id.
-func (s *Store) RegistryID() string { return s.registryID }
+// RegistryID identifies the registry, as last read. A copy of the registry has the same id.
+func (s *Store) RegistryID() string {
+	if id := s.registryID.Load(); id != nil {
+		return *id
+	}
+	return ""
+}
 
 func (s *Store) readStamp(ctx context.Context) error {
-	err := s.readDB.QueryRowContext(ctx, q.Stamp).Scan(&s.registryID)
+	var id string
+	err := s.readDB.QueryRowContext(ctx, q.Stamp).Scan(&id)
 	if errors.Is(err, databasesql.ErrNoRows) {
 		return errors.New("the registry has lost its id; if it is not in a backup, create another: " +
 			"INSERT INTO registry_stamp (registry_id) VALUES ('a UUID')")
 	}
+	s.registryID.Store(&id)
 	return err
+}
+
+// SetStamp records that the streams carry the id, which replaces the registry's. Files of registered tenants do not
+// depend on it. An unregistered file that an interrupted attempt has left is no longer recognized if the id changes: a
+// redelivery of its request fails, and touches nothing.
+//
+// Other processes use the former id until they call [Store.Stamp].
+func (s *Store) SetStamp(ctx context.Context, id string) error {
+	id, err := registryUUID(id)
+	if err != nil {
+		return err
+	}
+	err = s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) error {
+		_, err := tx.ExecContext(ctx, q.SetStamp, id)
+		return err
+	}})
+	if err != nil {
+		return fmt.Errorf("set the registry's id: %w", err)
+	}
+	s.registryID.Store(&id)
+	return nil
+}
+
+// registryUUID returns the id in the form in which it is stored.
+func registryUUID(id string) (string, error) {
+	parsed, err := uuid.Parse(id)
+	if err != nil {
+		return "", fmt.Errorf("the registry's id %q is not a UUID: %w", id, err)
+	}
+	return parsed.String(), nil
 }
 
 // ownerTag returns the application_id of files that this registry creates for the request with that key: 31 bits, not
 // zero. It depends on the registry's id because two services may both have a request with that key.
 func (s *Store) ownerTag(key string) uint32 {
-	sum := sha256.Sum256([]byte(s.registryID + "\n" + key))
+	sum := sha256.Sum256([]byte(s.RegistryID() + "\n" + key))
 	return binary.BigEndian.Uint32(sum[:])&0x7fffffff | 1
 }
 
@@ -121,8 +160,8 @@ func requireFree(ctx context.Context, registry string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	var exists, ledger bool
-	if err := db.QueryRowContext(ctx, q.Probe).Scan(&exists, &ledger); err != nil || exists {
+	var exists bool
+	if err := db.QueryRowContext(ctx, q.Probe).Scan(&exists, new(bool), new(bool), new(bool)); err != nil || exists {
 		return err
 	}
 	tag, err := readTag(ctx, db)

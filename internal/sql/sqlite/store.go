@@ -47,8 +47,8 @@ type Store struct {
 	opened   fs.FileInfo // the registry's file
 	// distrusted means that the registry's log may have lost what was written to it: see rewriteLog.
 	distrusted atomic.Bool
-	// registryID is the registry's id, on which the tags of files depend.
-	registryID string
+	// registryID is the registry's id, on which the tags of files depend. [Store.SetStamp] changes it.
+	registryID atomic.Pointer[string]
 }
 
 // Check reports every fault of the configuration that can be found without touching the disk, each with the name of its

@@ -13,7 +13,7 @@ ALTER TABLE {registry}.tenant_requests ADD COLUMN IF NOT EXISTS buried_in text;
 
 -- Published outcomes that the ledger does not have, and that an operator has accepted as lost.
 CREATE TABLE IF NOT EXISTS {registry}.accepted_outcomes (
-    outcome_id  uuid PRIMARY KEY,
+    outcome_id  text PRIMARY KEY, -- of an event in the stream, which another publisher may have made
     request_key text NOT NULL,
     tenant_id   text,
     reason      text NOT NULL,

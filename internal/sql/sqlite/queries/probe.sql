@@ -1,4 +1,6 @@
--- Whether there is a registry, and a ledger with its history.
+-- Whether there is a registry, a ledger with its history, an id of the registry, and the column of the latest migration.
 SELECT
     EXISTS (SELECT 1 FROM pragma_table_info('tenant_registry')),
-    EXISTS (SELECT 1 FROM pragma_table_info('tenant_requests') WHERE name = 'history')
+    EXISTS (SELECT 1 FROM pragma_table_info('tenant_requests') WHERE name = 'history'),
+    EXISTS (SELECT 1 FROM pragma_table_info('registry_stamp')),
+    EXISTS (SELECT 1 FROM pragma_table_info('tenant_requests') WHERE name = 'buried_in')

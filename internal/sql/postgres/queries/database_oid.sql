@@ -1,0 +1,2 @@
+-- The oid of this database.
+SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()

@@ -1,0 +1,2 @@
+-- Whether an operator has accepted that the ledger lacks the outcome ?1.
+SELECT EXISTS (SELECT 1 FROM accepted_outcomes WHERE outcome_id = ?1)
