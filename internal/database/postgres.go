@@ -8,7 +8,7 @@ import (
 
 var (
 	_ Store            = (*postgres.Store)(nil)
-	_ Comparable       = (*postgres.Store)(nil)
+	_ Recovery         = (*postgres.Store)(nil)
 	_ Reader           = (*postgres.Reader)(nil)
 	_ PoolReader       = (*postgres.Reader)(nil)
 	_ SchemaReader     = (*postgres.Reader)(nil)

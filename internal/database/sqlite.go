@@ -4,7 +4,7 @@ import "example.com/tenant-provisioner/internal/sql/sqlite"
 
 var (
 	_ Store            = (*sqlite.Store)(nil)
-	_ Comparable       = (*sqlite.Store)(nil)
+	_ Recovery         = (*sqlite.Store)(nil)
 	_ Reader           = (*sqlite.Reader)(nil)
 	_ FileReader       = (*sqlite.Reader)(nil)
 	_ ComparableReader = (*sqlite.Reader)(nil)

@@ -30,6 +30,7 @@ type comparison interface {
 type recovery interface {
 	comparison
 	SetStamp(ctx context.Context, id string) error
+	Restore(ctx context.Context, r sql.Restoration) error
 	Accept(ctx context.Context, outcomes []sql.AcceptedOutcome) error
 }
 

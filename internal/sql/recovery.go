@@ -2,6 +2,9 @@ package sql
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"example.com/tenant-provisioner/events"
@@ -57,10 +60,119 @@ type Restoration struct {
 	Cause                  events.CauseCode
 	Text                   string    // of a failure, see [pipeline.Failure.Text]
 	At                     time.Time // of the event
-	// Tenant is registered, unless it is registered already with the same values; nil: no tenant is registered.
+	// Tenant is registered, unless it is registered already with the same values; nil: no tenant is registered. Its
+	// boundary must be the one that the template of names gives.
 	Tenant *pipeline.Tenant
 	// Recreate: a boundary that is missing is built again, empty, by the steps that build every boundary.
 	Recreate bool
+}
+
+// Existing is what ledger and registry have about a restoration, read under the locks of the database.
+type Existing struct {
+	Ledger LedgerRow // of the request; its State is empty if there is none
+	Tenant TenantRow // of the id, or of one that differs only in case; its ID is empty if there is none
+	Owner  string    // the tenant for which the boundary is registered; empty: none
+	// OtherSource and OtherID identify another request that has provisioned the tenant; empty: there is none.
+	OtherSource, OtherID string
+}
+
+// Missing decides what a restoration writes: the ledger row, the registry row, both or none. It returns an error that
+// wraps [ErrOtherRequest] if another request, or another outcome of this one, has the tenant or its boundary.
+// superseded means that the ledger has a later replay of the request: nothing is restored.
+func (r *Restoration) Missing(e *Existing) (ledger, registry, superseded bool, err error) {
+	row := &e.Ledger
+	switch {
+	case row.State == "":
+		ledger = true
+	case row.Replay > r.Replay:
+		return false, false, true, nil
+	case row.OutcomeID == r.Outcome.ID: // this outcome is recorded
+	case row.State == "provisioned", row.State == "failed" && row.Replay == r.Replay && !r.Outcome.Provisioned():
+		return false, false, false, fmt.Errorf("the ledger has request %s as %s at replay %d by outcome %s, "+
+			"the stream at replay %d by outcome %s: the tenant %w",
+			r.Key, row.State, row.Replay, row.OutcomeID, r.Replay, r.Outcome.ID, ErrOtherRequest)
+	default:
+		ledger = true
+	}
+	if r.Tenant == nil {
+		return ledger, false, false, nil
+	}
+	registry, err = r.missesTenant(e)
+	return ledger, registry, false, err
+}
+
+// missesTenant reports whether the tenant has yet to be registered.
+func (r *Restoration) missesTenant(e *Existing) (bool, error) {
+	want, got := r.Tenant, &e.Tenant
+	named := fmt.Sprintf("tenant %q of request (%s, %s)", want.ID, r.Source, r.RequestID)
+	switch {
+	case e.OtherID != "" || e.OtherSource != "":
+		return false, fmt.Errorf("%s %w: (%s, %s) has provisioned it", named, ErrOtherRequest, e.OtherSource, e.OtherID)
+	case got.ID == "" && e.Owner != "":
+		return false, fmt.Errorf("%s %w: %s is registered for tenant %q", named, ErrOtherRequest,
+			want.Boundary.Name(), e.Owner)
+	case got.ID == "":
+		return true, nil
+	case got.ID != want.ID:
+		return false, fmt.Errorf("%s %w: %q, which differs only in case, is registered", named, ErrOtherRequest, got.ID)
+	case !got.CreatedAt.Equal(want.CreatedAt.Truncate(time.Microsecond)), got.CreatedBy != want.CreatedBy,
+		got.Boundary.Name() != want.Boundary.Name():
+		return false, fmt.Errorf("%s %w: it was created %s by %q in %s, the event says %s by %q in %s",
+			named, ErrOtherRequest, got.CreatedAt.Format(time.RFC3339Nano), got.CreatedBy, got.Boundary.Name(),
+			want.CreatedAt.UTC().Format(time.RFC3339Nano), want.CreatedBy, want.Boundary.Name())
+	}
+	return false, nil
+}
+
+// Check returns a permanent fault if the values of the event cannot be those of a tenant whose boundary is expected
+// there: another publisher can have made it, or the template of names has changed.
+func (r *Restoration) Check(isExpected bool, expected string) error {
+	if r.Tenant == nil {
+		return nil
+	}
+	var invalid *events.RequestError
+	if errors.As(events.ValidateTenantID(r.Tenant.ID), &invalid) {
+		return &pipeline.Fault{Class: pipeline.Permanent, Code: invalid.Code, Message: invalid.Error()}
+	}
+	if !isExpected {
+		return pipeline.Permanentf(events.CauseSchemaInvalid, "the boundary of tenant %q in its outcome is %q, want %q, "+
+			"which is what the template of names gives; set the template, or the storage directory, that it was made with",
+			r.Tenant.ID, r.Tenant.Boundary.Name(), expected)
+	}
+	return nil
+}
+
+// Matches returns a permanent fault that names what differs, as step 4 does. Missing indexes are no obstacle. A
+// boundary that was just made must not even deviate.
+func (r *Restoration) Matches(in *pipeline.Inspection, made bool) error {
+	differences := in.Differences
+	if made {
+		differences = slices.Concat(differences, in.Warnings)
+	}
+	if len(differences) == 0 {
+		return nil
+	}
+	return pipeline.Permanentf(events.CauseSchemaInvalid, "the structure of %s differs from the definition: %s; correct "+
+		"it, then run consumer reconcile again", r.Tenant.Boundary.Name(), strings.Join(differences, "; "))
+}
+
+// State is the state of the ledger row.
+func (r *Restoration) State() string {
+	if r.Outcome.Provisioned() {
+		return "provisioned"
+	}
+	return "failed"
+}
+
+// LedgerText is what the ledger records about the last attempt, which is nothing after a success.
+type LedgerText struct{ Step, Cause, Text string }
+
+// LedgerText returns what the ledger records about the last attempt.
+func (r *Restoration) LedgerText() LedgerText {
+	if r.Outcome.Provisioned() {
+		return LedgerText{}
+	}
+	return LedgerText{Step: r.Step, Cause: string(r.Cause), Text: r.Text}
 }
 
 // Errors of a restoration that changes nothing.

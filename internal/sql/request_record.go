@@ -34,7 +34,7 @@ type RequestRecord struct {
 // HistoryEntry is one entry of a request's history.
 type HistoryEntry struct {
 	At      time.Time
-	Event   string // begun, retry, refunded, provisioned or failed
+	Event   string // begun, retry, refunded, provisioned, failed or restored
 	Replay  int
 	Attempt int
 	Step    string

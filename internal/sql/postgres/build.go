@@ -333,11 +333,19 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 
 // queueRegister writes both rows, and fails if one is missing afterwards. It returns the last statement.
 func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) *pgx.QueuedQuery {
-	batch.Queue(b.q.Register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName,
-		t.CreatedAt.UTC().Format(time.DateTime+".000000"), t.CreatedBy)
+	b.queueTenant(batch, t)
 	b.queueOutcome(batch, b.claim, "provisioned", pipeline.Failure{Outcome: o})
 	return batch.Queue(b.q.CheckRows, t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID)
 }
+
+// queueTenant writes the registry row.
+func (b *build) queueTenant(batch *pgx.Batch, t pipeline.Tenant) {
+	batch.Queue(b.q.Register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName, timestamp(t.CreatedAt),
+		t.CreatedBy)
+}
+
+// timestamp formats a time for a column without a zone, which is UTC.
+func timestamp(t time.Time) string { return t.UTC().Format(time.DateTime + ".000000") }
 
 // registerFault returns the fault of a registration. It is the registry's, unless the request's own values caused it.
 func (b *build) registerFault(err error) error {

@@ -167,8 +167,7 @@ func (b *build) placeAndRegister(
 
 // writeRows writes both rows, and fails if one is missing afterwards.
 func (b *build) writeRows(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome) error {
-	if _, err := registry.ExecContext(ctx, q.Register, t.ID, t.DisplayName, t.IsolationStrategy,
-		t.Boundary.DatabasePath, formatTime(t.CreatedAt), t.CreatedBy); err != nil {
+	if err := writeTenant(ctx, registry, t); err != nil {
 		return err
 	}
 	if err := b.recordOutcome(ctx, registry, b.claim, "provisioned", pipeline.Failure{Outcome: o}); err != nil {
@@ -179,6 +178,13 @@ func (b *build) writeRows(ctx context.Context, registry *databasesql.Tx, t pipel
 	if err == nil && !kept {
 		err = &pipeline.Fault{Shared: true, Err: errNotKept}
 	}
+	return err
+}
+
+// writeTenant writes the registry row.
+func writeTenant(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant) error {
+	_, err := registry.ExecContext(ctx, q.Register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.DatabasePath,
+		formatTime(t.CreatedAt), t.CreatedBy)
 	return err
 }
 

@@ -205,17 +205,22 @@ func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// isAt reports whether a registered path leads to the template's path for the tenant. A relative path starts in the
-// working directory of the service, which may differ from this process's.
+// isAt reports whether a registered path leads to the template's path for the tenant.
 func (r *Reader) isAt(tenantID, registered string) bool {
-	expected, errE := filepath.Abs(r.path(tenantID))
+	return isAt(registered, r.root, r.names.Path(tenantID))
+}
+
+// isAt reports whether a registered path leads to the template's path below root. A relative path starts in the working
+// directory of the service, which may differ from this process's.
+func isAt(registered, root, path string) bool {
+	path = filepath.FromSlash(path)
+	expected, errE := filepath.Abs(filepath.Join(root, path))
 	found, errF := filepath.Abs(registered)
 	if errE != nil || errF != nil {
 		return false
 	}
 	below := filepath.Clean(registered)
-	if expected == found || !filepath.IsAbs(registered) &&
-		endsIn(expected, below) && endsIn(below, filepath.FromSlash(r.names.Path(tenantID))) {
+	if expected == found || !filepath.IsAbs(registered) && endsIn(expected, below) && endsIn(below, path) {
 		return true
 	}
 	a, errA := os.Stat(expected)

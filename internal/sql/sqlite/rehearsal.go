@@ -57,21 +57,12 @@ func (s *Store) rehearseFile(ctx context.Context) (err error) {
 		}
 		err = errors.Join(err, removeRehearsal(dir))
 	}()
-	if err := b.createTemp(); err != nil {
-		return err
-	}
-	if err := b.CreateTables(ctx, nil); err != nil {
-		return err
-	}
-	in, err := b.Inspect(ctx)
+	in, err := b.makeFile(ctx)
 	if err != nil {
 		return err
 	}
 	if wrong := in.Deviations(); len(wrong) > 0 {
 		return errors.New("it differs from the definition: " + strings.Join(wrong, "; "))
-	}
-	if err := b.syncTemp(); err != nil {
-		return err
 	}
 	if err := s.placeFile(b.temp.Name(), b.path, ""); err != nil {
 		return err
