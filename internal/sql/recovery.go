@@ -11,6 +11,9 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
+// MaxForeign is how many boundaries of other registries are named when a registry is to be created.
+const MaxForeign = 20
+
 // LedgerEntry is what the comparison of the ledger with the streams needs of a request.
 type LedgerEntry struct {
 	Key       string

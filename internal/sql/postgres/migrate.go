@@ -63,7 +63,7 @@ func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn, migrations []
 // migrations are the migrations of the registry. Their versions are their positions, starting at 1.
 func (s *Store) migrations(createdBy string) [][]sql.Statement {
 	return [][]sql.Statement{
-		append(messages(s.q.migrations.Registry), messages(s.q.CheckRegistry)...),
+		slices.Concat(s.createStamp(), messages(s.q.migrations.Registry), messages(s.q.CheckRegistry)),
 		s.bootstrap(createdBy),
 		messages(s.q.migrations.History),
 		messages(s.q.migrations.Prepared),

@@ -31,7 +31,7 @@ type texts struct {
 	CheckDumps, ClearActivity, ForeignExpressions, RebuildExpressions, Unregistered, CountForeign            string
 	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes, ForeignOwners, Entry, Entries, IsAccepted      string
 	Accept, Boundaries, StampState, MayReadSystem, SystemIdentifier, StampedSchemas, LockStamp, SetStamp     string
-	DatabaseOid, RestoreRequest, ProvisionedBy, CheckRequest                                                 string
+	DatabaseOid, RestoreRequest, ProvisionedBy, CheckRequest, CreateStamp, RegisteredSchemas                 string
 }
 
 type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore string }

@@ -44,6 +44,11 @@ type Config struct {
 	CreatedBy      string // of the bootstrap tenant's row
 	Log            *slog.Logger
 	Traces         trace.TracerProvider // nil: nothing is traced
+	// AllowNew is called before a registry is created in a database that has none, and before anything else is created.
+	// foreign are schemas with the stamp of a registry that is not in the database, at most [sql.MaxForeign]. [Open]
+	// returns its error. nil: it is allowed.
+	AllowNew   func(ctx context.Context, foreign []string) error
+	RegistryID string // the id of a registry that is created, a UUID; empty: a random one
 }
 
 // Store is a PostgreSQL database as a [pipeline.Database]. It is safe for concurrent use.
@@ -56,6 +61,7 @@ type Store struct {
 	log       *slog.Logger
 	// registryID is the registry's id, with which boundaries are stamped. [Store.SetStamp] changes it.
 	registryID atomic.Pointer[string]
+	newID      string // the id of a registry that is created; empty: a random one
 	prepared   preparedPool
 	activity   activity
 	migrated   atomic.Bool
@@ -142,6 +148,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		prepared:  preparedPool{target: c.Prepared, definition: q.definition(), wake: make(chan struct{}, 1)},
 		connector: c.connector(forWork),
 	}
+	if c.RegistryID != "" {
+		if s.newID, err = registryUUID(c.RegistryID); err != nil {
+			return nil, err
+		}
+		s.registryID.Store(&s.newID) // a schema that carries this id is not another registry's
+	}
 	// A new connection that fails does so first, with an error that names its host.
 	s.probeTimeout = min(max(pingTimeout, s.connector.connectTime())+time.Second, maxProbeTimeout)
 	connections := c.Connections + 1
@@ -158,6 +170,18 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := s.detectCitus(ctx); err != nil {
 		s.Close() //nolint:errcheck // it returns none
 		return nil, opening(fmt.Errorf("prepare the registry %s: %w", c.Registry, err))
+	}
+	if c.AllowNew != nil {
+		lacks, foreign, err := s.lacksRegistry(ctx)
+		if err != nil {
+			err = opening(fmt.Errorf("prepare the registry %s: %w", c.Registry, err))
+		} else if lacks {
+			err = c.AllowNew(ctx, foreign)
+		}
+		if err != nil {
+			s.Close() //nolint:errcheck // it returns none
+			return nil, err
+		}
 	}
 	if err := s.migrate(ctx, c.CreatedBy); err != nil {
 		s.Close() //nolint:errcheck // it returns none

@@ -10,11 +10,17 @@ import (
 // and repairs nothing.
 func (r *Reader) Damage(ctx context.Context) (found []string, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
-		found, err = collect(ctx, tx, q.QuickCheck, func(row scanner) (line string, err error) {
-			err = row.Scan(&line)
-			return line, err
-		})
+		found, err = damage(ctx, tx)
 		return err
+	})
+	return found, err
+}
+
+// damage returns what the quick check of a database reports.
+func damage(ctx context.Context, from querier) (found []string, err error) {
+	found, err = collect(ctx, from, q.QuickCheck, func(row scanner) (line string, err error) {
+		err = row.Scan(&line)
+		return line, err
 	})
 	if len(found) == 1 && found[0] == "ok" {
 		found = nil

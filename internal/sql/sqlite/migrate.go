@@ -27,7 +27,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
 
 	err = sql.Migrate(ctx, goose.DialectSQLite3, s.syncDB, sql.MigrationsTable, s.Log, [][]sql.Statement{
-		{{Text: migrations.Registry}, {Text: q.CheckRegistry}},
+		append(s.createStamp(), sql.Statement{Text: migrations.Registry}, sql.Statement{Text: q.CheckRegistry}),
 		{
 			{Text: q.Tables},
 			{Text: sql.AddColumns(q.Tables, sql.RelatedPo), Unless: &sql.Statement{Text: q.HasRelatedPo}},
@@ -49,4 +49,17 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		return err
 	}
 	return s.readStamp(ctx)
+}
+
+// createStamp returns the statements that give a registry the configured id if it is created now. A registry that
+// exists gets a random id later, if it has none.
+func (s *Store) createStamp() []sql.Statement {
+	if s.Config.RegistryID == "" {
+		return nil
+	}
+	exists := &sql.Statement{Text: q.HasRegistry}
+	return []sql.Statement{
+		{Text: sql.Statements(migrations.Stamp)[0], Unless: exists},
+		{Text: q.CreateStamp, Args: []any{s.Config.RegistryID}, Unless: exists},
+	}
 }

@@ -18,7 +18,7 @@ type queries struct {
 	Indexes, InspectColumns, InspectIndexes, InspectForeignKeys, InspectTriggers, Probe, CountTenants    string
 	Tenants, Tenant, Record, Records, CaseVariants, BoundaryOwners, QuickCheck, HasRelatedPo             string
 	Unregistered, CountForeign, RegisterAgain, Entry, Entries, IsAccepted, Accept, StampState, SetStamp  string
-	RestoreRequest, ProvisionedBy, CheckRequest                                                          string
+	RestoreRequest, ProvisionedBy, CheckRequest, HasRegistry, CreateStamp                                string
 }
 
 var (

@@ -98,17 +98,23 @@ func readTag(ctx context.Context, from queryRower) (uint32, error) {
 
 // hasOwnTag reports whether the file exists and was created for the attempt's request.
 func (b *build) hasOwnTag(ctx context.Context) bool {
-	if info, err := os.Lstat(b.path); err != nil || !info.Mode().IsRegular() { // opening a pipe would block
-		return false
+	tag, ok := fileTag(ctx, b.path)
+	return ok && b.isOwn(tag)
+}
+
+// fileTag reads the tag of a file. ok is false if there is no file, or no database in it.
+func fileTag(ctx context.Context, path string) (tag uint32, ok bool) {
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() { // opening a pipe would block
+		return 0, false
 	}
 	// Immutable: otherwise SQLite would create files next to a file in WAL mode. The tag does not change.
-	db, err := open(b.path, immutable, busyTimeout)
+	db, err := open(path, immutable, busyTimeout)
 	if err != nil {
-		return false
+		return 0, false
 	}
 	defer db.Close() //nolint:errcheck // only read
-	tag, err := readTag(ctx, db)
-	return err == nil && b.isOwn(tag)
+	tag, err = readTag(ctx, db)
+	return tag, err == nil
 }
 
 // takeOver fails if another registry has created the file: it may be registered there. It sets this request's tag on a

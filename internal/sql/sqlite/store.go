@@ -30,6 +30,11 @@ type Config struct {
 	Log          *slog.Logger
 	Now          func() time.Time
 	Traces       trace.TracerProvider // of the registry's statements; nil: nothing is traced
+	// AllowNew is called before a registry is created where there is none, and before anything else is created. foreign
+	// are files of tenants that a service has made, at most [sql.MaxForeign]. [Open] returns its error. nil: it is
+	// allowed.
+	AllowNew   func(ctx context.Context, foreign []string) error
+	RegistryID string // the id of a registry that is created, a UUID; empty: a random one
 }
 
 // Store is a directory of SQLite files as a [pipeline.Database]. It is safe for concurrent use, also by several
@@ -99,7 +104,7 @@ func absoluteLength(path string) int {
 }
 
 // Open opens the registry, creating it if it is missing, and migrates it; it waits for other processes that are
-// migrating it. Close the store after use.
+// migrating it. It fails if the registry's file is damaged. Close the store after use.
 func Open(ctx context.Context, c Config) (*Store, error) { return openOn(ctx, filesystem.OS, c) }
 
 // openOn is Open with the given operations on files.
@@ -116,7 +121,15 @@ func openOn(ctx context.Context, files filesystem.System, c Config) (_ *Store, e
 	if s.template, err = newTemplate(ctx); err != nil {
 		return nil, fmt.Errorf("build the template of tenants' files: %w", err)
 	}
+	if c.RegistryID != "" {
+		if s.Config.RegistryID, err = registryUUID(c.RegistryID); err != nil {
+			return nil, err
+		}
+	}
 	registry := s.path(sql.BootstrapTenant)
+	if err := s.examineRegistry(ctx, registry); err != nil {
+		return nil, err
+	}
 	made, err := s.prepareDirs(ctx, filepath.Dir(registry))
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)

@@ -7,8 +7,8 @@ CREATE TABLE IF NOT EXISTS registry_stamp (
     created_at  DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) -- UTC
 );
 
-INSERT INTO registry_stamp (registry_id)
-SELECT lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-'
+INSERT INTO registry_stamp (only_row, registry_id)
+SELECT 1, lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-'
     || substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))
 WHERE true
 ON CONFLICT DO NOTHING;
