@@ -148,7 +148,9 @@ type testDatabase struct {
 	rows func(tenant, query string) []string
 	// createBoundary creates an unregistered boundary of the tenant's name and runs statements in it, {b} as above.
 	createBoundary func(tenant string, statements ...string)
-	upgraded       bool // it may have tenants of an earlier version, in which verify accepts differences as warnings
+	// execute runs statements in a tenant's boundary.
+	execute  func(tenant string, statements ...string)
+	upgraded bool // it may have tenants of an earlier version, in which verify accepts differences as warnings
 }
 
 func (d testDatabase) sqlite() bool { return strings.HasPrefix(d.env["DATABASE_URL"], "sqlite:") }
@@ -193,6 +195,10 @@ func sqliteIn(t *testing.T, root string) testDatabase {
 			testkit.Must(t, os.MkdirAll(filepath.Dir(file), 0o755))
 			execute(t, "sqlite", "file:"+file, "", statements...)
 		},
+		execute: func(tenant string, statements ...string) {
+			t.Helper()
+			execute(t, "sqlite", "file:"+filepath.Join(root, "tenant_"+tenant, "docex.db"), "", statements...)
+		},
 	}
 }
 
@@ -222,6 +228,10 @@ func postgresAt(t *testing.T, url, programURL string) testDatabase {
 			t.Helper()
 			schema := `"tenant_` + tenant + `"`
 			execute(t, "pgx", url, schema+".", append([]string{"CREATE SCHEMA " + schema}, statements...)...)
+		},
+		execute: func(tenant string, statements ...string) {
+			t.Helper()
+			execute(t, "pgx", url, `"tenant_`+tenant+`".`, statements...)
 		},
 	}
 }

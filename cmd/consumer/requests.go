@@ -58,6 +58,7 @@ type requestView struct {
 	OutcomeID           string          `json:"outcome_id,omitempty"`
 	OutcomeType         string          `json:"outcome_type,omitempty"`
 	DeadLetterConfirmed bool            `json:"dead_letter_confirmed"`
+	DeadLetterStream    string          `json:"dead_letter_stream_created,omitempty"`
 	Outcome             json.RawMessage `json:"outcome,omitempty"`
 	History             []turnView      `json:"history,omitempty"`
 }
@@ -78,6 +79,9 @@ func viewRequest(r sql.RequestRecord) requestView {
 		Attempts: r.Attempts, LastStep: r.LastStep, LastCause: r.LastCause, LastError: r.LastError,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, OutcomeID: r.OutcomeID, OutcomeType: outcomeType(r),
 		DeadLetterConfirmed: r.DeadLetterConfirmed, Outcome: r.Outcome,
+	}
+	if r.DeadLetterConfirmed {
+		view.DeadLetterStream = r.DeadLetterStream
 	}
 	for _, turn := range r.History {
 		view.History = append(view.History, turnView(turn))
@@ -114,7 +118,7 @@ func (a *app) showRequest(ctx context.Context, l database.Ledger, source, id str
 	deadLetter := "none"
 	switch {
 	case r.DeadLetterConfirmed:
-		deadLetter = "confirmed, key " + r.Key
+		deadLetter = "confirmed, key " + r.Key + confirmedIn(r)
 	case r.State == "failed":
 		deadLetter = "not confirmed, key " + r.Key
 	}
@@ -142,6 +146,15 @@ func (a *app) showRequest(ctx context.Context, l database.Ledger, source, id str
 		return err
 	}
 	return a.showHistory(r.History)
+}
+
+// confirmedIn names the stream of a confirmed dead letter by its creation. It may have been deleted since.
+func confirmedIn(r sql.RequestRecord) string {
+	created, err := time.Parse(time.RFC3339Nano, r.DeadLetterStream)
+	if err != nil { // an earlier version confirmed it
+		return ""
+	}
+	return ", in the stream created " + terminal.Time(created)
 }
 
 func (a *app) showHistory(turns []sql.HistoryEntry) error {

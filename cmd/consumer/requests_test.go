@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -29,6 +31,10 @@ func TestRequestsShowListsAttemptsAndReplays(t *testing.T) {
 			code, stdout, stderr = show("order-2")
 			return strings.Contains(stdout, "confirmed, key "+key) && !strings.Contains(stdout, "not confirmed")
 		})
+		letters, err := js.Stream(t.Context(), events.StreamDeadLetters)
+		testkit.Must(t, err)
+		created := letters.CachedInfo().Created
+		testkit.Contains(t, "the dead letter's stream", stdout, ", in the stream created "+terminal.Time(created)+"\n")
 		testkit.Equal(t, "exit code", code, 0)
 		testkit.Equal(t, "stderr", stderr, "")
 		testkit.Contains(t, "a failed request", stdout, "source       "+billing+"\n", "key          "+key+"\n", "tenant       acme\n",
@@ -50,6 +56,7 @@ func TestRequestsShowListsAttemptsAndReplays(t *testing.T) {
 		}
 		testkit.Equal(t, "history", strings.Join(history, ", "), "begun 0 1 , failed 0 1 TENANT_EXISTS, begun 1 1 , failed 1 1 TENANT_EXISTS")
 		validator(t)(view.Outcome)
+		testkit.Equal(t, "the dead letter's stream", view.DeadLetterStream, created.UTC().Format(time.RFC3339Nano))
 		if view.Key != key || view.State != "failed" || view.Replay != 1 || !view.DeadLetterConfirmed || view.TenantID != "acme" ||
 			view.OutcomeType != events.TypeProvisioningFailed {
 			t.Errorf("%+v", view)
@@ -63,6 +70,28 @@ func TestRequestsShowListsAttemptsAndReplays(t *testing.T) {
 		testkit.Equal(t, "exit code of an unknown request", code, 1)
 		testkit.Equal(t, "stdout", stdout, "")
 		testkit.Contains(t, "stderr", stderr, `no request with source "/billing" and id "order-9"`)
+	})
+}
+
+// The stream of dead letters is lost. A request that failed and is sent again has its dead letter again, and can be
+// replayed once the cause is fixed.
+func TestDeadLettersOfALostStream(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
+		d.createBoundary("occupied", "CREATE TABLE {b}mine (n integer)", "INSERT INTO {b}mine VALUES (1)")
+		env, js := startProvisioned(t, d)
+		publish(t, js, requestFor(t, "order-4", "occupied"), &nats.Msg{Subject: events.TypeRequested, Data: []byte("please")})
+		awaitSettled(t, js)
+		testkit.Equal(t, "dead letters", deadLetters(t, js), 3)
+
+		testkit.Must(t, js.DeleteStream(t.Context(), events.StreamDeadLetters))
+		publish(t, js, requestFor(t, "order-4", "occupied")) // the service creates the stream again
+		awaitSettled(t, js)
+		testkit.Equal(t, "dead letters", deadLetters(t, js), 1)
+		d.execute("occupied", "DELETE FROM {b}mine")
+		code, stdout, stderr := command(t, env, "dead-letters", "replay", "--all")
+		testkit.Equal(t, "exit code", code, 0)
+		testkit.Contains(t, "output", stdout+stderr, "occupied BOUNDARY_NOT_EMPTY: replayed, as replay 1: provisioned")
+		testkit.Equal(t, "tenants", fmt.Sprint(d.tenants()), "[acme beta occupied]")
 	})
 }
 

@@ -309,6 +309,12 @@ func (b *bundle) deadLetter() *jetstream.RawStreamMsg {
 	return all[0]
 }
 
+// deadLetterStream names the stream of dead letters as the ledger does.
+func (b *bundle) deadLetterStream() string {
+	b.t.Helper()
+	return storedText(b.streamOf(events.StreamDeadLetters).CachedInfo().Created)
+}
+
 // counts asserts how many outcomes and dead letters there are.
 func (b *bundle) counts(outcomes, letters int) {
 	b.t.Helper()

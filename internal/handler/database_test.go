@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -119,7 +120,7 @@ func (d *fakeDatabase) RecordFailure(_ context.Context, c pipeline.Claim, f pipe
 	}
 	e := d.entries[c.Key]
 	if e.outcome.ID == "" {
-		e.outcome = f.Outcome
+		e.record(f.Outcome)
 	}
 	return e.recorded(), nil
 }
@@ -135,10 +136,16 @@ func (d *fakeDatabase) Reject(_ context.Context, r pipeline.Rejection) (pipeline
 	}
 	e := d.entries[r.Key]
 	if e == nil {
-		e = &ledgerRow{replay: r.Message.Replay, attempts: 1, deliveryID: r.DeliveryID, outcome: r.Failure.Outcome}
+		e = &ledgerRow{replay: r.Message.Replay, attempts: 1, deliveryID: r.DeliveryID}
+		e.record(r.Failure.Outcome)
 		d.entries[r.Key] = e
 	}
 	return e.recorded(), nil
+}
+
+func (e *ledgerRow) record(o pipeline.Outcome) {
+	e.outcome = o
+	e.outcome.RecordedAt = time.Now()
 }
 
 // recorded returns the outcome with the DeliveryID of the delivery that decided it.
@@ -200,7 +207,7 @@ func (d *fakeDatabase) LastAttemptVanished(context.Context, pipeline.Request, pi
 	return false, d.unavailable
 }
 
-func (d *fakeDatabase) DeadLetterConfirmed(_ context.Context, key, _, delivery string) error {
+func (d *fakeDatabase) DeadLetterConfirmed(_ context.Context, key, _, delivery, stream string) error {
 	unlock, err := d.lock()
 	if err != nil {
 		return err
@@ -209,7 +216,8 @@ func (d *fakeDatabase) DeadLetterConfirmed(_ context.Context, key, _, delivery s
 	if d.confirmFails {
 		return errTransient
 	}
-	d.entries[key].outcome.DeadLetterConfirmed, d.entries[key].deliveryID = true, delivery
+	e := d.entries[key]
+	e.outcome.DeadLetterConfirmed, e.outcome.DeadLetterStream, e.deliveryID = true, stream, delivery
 	return nil
 }
 
@@ -302,7 +310,8 @@ func (b *fakeBuild) Register(ctx context.Context, t pipeline.Tenant, o pipeline.
 	if err := b.fault("registration", b.tenant); err != nil {
 		return err
 	}
-	b.tenants[t.ID], e.outcome = true, o
+	b.tenants[t.ID] = true
+	e.record(o)
 	return nil
 }
 

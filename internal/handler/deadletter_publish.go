@@ -108,8 +108,11 @@ func nonce(o pipeline.Outcome) string {
 // ownMsgID is the Nats-Msg-Id of a dead letter whose original has none, or has one that another message uses.
 func ownMsgID(letter nats.Header) string { return "dead-letter." + letter.Get(nonceHeader) }
 
-// errConfirmed means that the stream has already stored the dead letter, which may have been removed since.
-var errConfirmed = errors.New("the dead letter is confirmed")
+// errStored means that the stream has already stored the message, which may have been removed since.
+var errStored = errors.New("the stream has stored the message before")
+
+// errConfirmed is an errStored of a dead letter that the ledger has as confirmed in the stream that exists now.
+var errConfirmed = fmt.Errorf("%w, as the ledger has it", errStored)
 
 // publishDeadLetter publishes the dead letter of a failure and waits for its confirmation, as long as the ledger still
 // has that failure. Otherwise it returns [errSuperseded].
@@ -119,6 +122,9 @@ var errConfirmed = errors.New("the dead letter is confirmed")
 // sequence is 0 again after a removal. Then the Nats-Msg-Id decides: it is the same for all replicas, so the server
 // drops the second copy within the duplicate window of the stream.
 //
+// A confirmation counts for the stream that has stored the dead letter. If that stream was deleted, or replaced by
+// another one, its dead letters are lost, and are published again when their requests are redelivered.
+//
 // A rejected dead letter is published in a smaller form. If every form is rejected, the request continues without one
 // and an error is logged: no message may block a worker for ever.
 func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string, r pipeline.Decision) error {
@@ -127,11 +133,9 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 		return err
 	}
 	force := isLaterReplay(d, r, complete)
-	if r.Outcome.DeadLetterConfirmed && !force {
-		return nil
-	}
+	var stream string
 	for _, form := range deadLetterForms(complete) {
-		err = h.publishForm(ctx, form, key, r, force)
+		stream, err = h.publishForm(ctx, form, key, r, force)
 		if !isRefusal(err) {
 			break
 		}
@@ -139,6 +143,7 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 	}
 	switch {
 	case errors.Is(err, errConfirmed):
+		return nil
 	case isRefusal(err):
 		h.Log.ErrorContext(ctx, "request failed without a dead letter: its stream rejects every form of it; "+
 			"the original is in the stream of requests", "key", key, "sequence", d.sequence, "error", err)
@@ -149,9 +154,21 @@ func (h *Handler) publishDeadLetter(ctx context.Context, d delivery, key string,
 		return err
 	}
 	crash.Point("dead letter published", "")
-	h.Provisioner.DeadLetterConfirmed(ctx, key, r.Outcome, d.name)
+	h.Provisioner.DeadLetterConfirmed(ctx, key, r.Outcome, d.name, stream)
 	crash.Point("dead letter noted", "")
 	return nil
+}
+
+// isConfirmedIn reports whether the ledger has the dead letter as confirmed in the stream that was created at the time.
+// What an earlier version confirmed was in the stream that existed when the ledger recorded the failure.
+func isConfirmedIn(o pipeline.Outcome, created time.Time) bool {
+	switch {
+	case !o.DeadLetterConfirmed:
+		return false
+	case o.DeadLetterStream == "":
+		return !created.After(o.RecordedAt)
+	}
+	return o.DeadLetterStream == storedText(created)
 }
 
 // isLaterReplay reports whether the message is a replay with the ledger's number that another message decided. In that
@@ -199,21 +216,22 @@ func (h *Handler) conflictBackoff() Backoff {
 // take some seconds.
 const manyConflicts = 30
 
-// publishForm publishes one form of a dead letter and waits for its confirmation. With force it also publishes a dead
-// letter that the ledger has as confirmed, unless the stream holds one of that replay.
+// publishForm publishes one form of a dead letter and waits for its confirmation. It returns the creation time of the
+// stream that has stored it; see [pipeline.Outcome]. With force it also publishes a dead letter that the ledger has as
+// confirmed, unless the stream holds one of that replay.
 func (h *Handler) publishForm(
 	ctx context.Context, letter *nats.Msg, key string, r pipeline.Decision, force bool,
-) error {
-	var err error
-	var since *uint64 // the last sequence of the stream before the first try
+) (confirmedIn string, _ error) {
+	var created time.Time // of the stream, before the last try
+	var since uint64      // its last sequence before the first try
 	ownID := ownMsgID(letter.Header)
 	allowed := func(ctx context.Context) ([]jetstream.PublishOpt, error) {
-		if since == nil && letter.Header.Get(jetstream.MsgIDHeader) != ownID {
-			stream, err := h.JetStream.Stream(ctx, events.StreamDeadLetters)
-			if err != nil {
-				return nil, err
-			}
-			since = &stream.CachedInfo().State.LastSeq
+		stream, err := h.JetStream.Stream(ctx, events.StreamDeadLetters)
+		if err != nil {
+			return nil, err
+		}
+		if info := stream.CachedInfo(); !created.Equal(info.Created) {
+			created, since = info.Created, info.State.LastSeq
 		}
 		last, err := h.storedDeadLetter(ctx, StoredMessage{LastFor: letter.Subject})
 		if err != nil {
@@ -222,45 +240,67 @@ func (h *Handler) publishForm(
 		current, err := h.recorded(ctx, key, r)
 		switch {
 		case err != nil:
-		case current.DeadLetterConfirmed && !force, same(last, letter, nonceHeader), isEarlier(last, letter),
-			force && same(last, letter, replayHeader):
+		case isConfirmedIn(current, created) && !force:
 			err = errConfirmed
+		case same(last, letter, nonceHeader), isEarlier(last, letter), force && same(last, letter, replayHeader):
+			err = errStored
 		}
 		crash.Point("dead letter allowed", "")
 		return []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(last.Sequence)}, err
 	}
 	for conflicts := 0; ; {
-		var ack *jetstream.PubAck
-		ack, err = h.publish(ctx, letter, events.StreamDeadLetters, allowed)
+		ack, err := h.publish(ctx, letter, events.StreamDeadLetters, allowed)
 		switch {
 		case isWrongSequence(err):
 			if conflicts++; conflicts >= manyConflicts {
 				h.deadLetters.failing(err)
 			}
 			if sleep(ctx, h.conflictBackoff().Delay(conflicts)) != nil {
-				return err
+				return "", err
 			}
 			continue
-		case err != nil || !ack.Duplicate:
-			return err
+		case errors.Is(err, errConfirmed), err != nil && !errors.Is(err, errStored):
+			return "", err
+		case err == nil && ack.Duplicate:
+			stored, err := h.isDuplicate(ctx, ack, letter, ownID, since)
+			if err != nil {
+				return "", err
+			}
+			if !stored {
+				for _, id := range letter.Header[jetstream.MsgIDHeader] {
+					letter.Header.Add(keptPrefix+jetstream.MsgIDHeader, escapeValue(id))
+				}
+				letter.Header.Set(jetstream.MsgIDHeader, ownID)
+				continue
+			}
 		}
-		// The stream has stored this Nats-Msg-Id before. If the id is our own, it was this dead letter, which may have been
-		// removed since. If it is the original's, its publisher may have used it twice.
-		if letter.Header.Get(jetstream.MsgIDHeader) == ownID {
-			return errConfirmed
+		// The stream may have been deleted and created again since it was read. Then either of the two has the dead letter,
+		// and the next try finds out.
+		stream, err := h.JetStream.Stream(ctx, events.StreamDeadLetters)
+		if err == nil && stream.CachedInfo().Created.Equal(created) {
+			return storedText(created), nil
 		}
-		there, err := h.storedDeadLetter(ctx, StoredMessage{Sequence: ack.Sequence})
-		if err != nil {
-			return err
+		conflicts++
+		if sleep(ctx, h.conflictBackoff().Delay(conflicts)) != nil {
+			return "", context.Cause(ctx)
 		}
-		if same(there, letter, nonceHeader) || there.Sequence == 0 && ack.Sequence > *since {
-			return errConfirmed // stored by an earlier try, and perhaps removed since
-		}
-		for _, id := range letter.Header[jetstream.MsgIDHeader] {
-			letter.Header.Add(keptPrefix+jetstream.MsgIDHeader, escapeValue(id))
-		}
-		letter.Header.Set(jetstream.MsgIDHeader, ownID)
 	}
+}
+
+// isDuplicate reports whether a dead letter that the stream dropped as a duplicate is stored, by an earlier try or by
+// another replica. It may have been removed since. Otherwise another message has its Nats-Msg-Id: that of the original,
+// which its publisher may have used twice. since is the last sequence of the stream before the first try.
+func (h *Handler) isDuplicate(
+	ctx context.Context, ack *jetstream.PubAck, letter *nats.Msg, ownID string, since uint64,
+) (bool, error) {
+	if letter.Header.Get(jetstream.MsgIDHeader) == ownID {
+		return true, nil
+	}
+	there, err := h.storedDeadLetter(ctx, StoredMessage{Sequence: ack.Sequence})
+	if err != nil {
+		return false, err
+	}
+	return same(there, letter, nonceHeader) || there.Sequence == 0 && ack.Sequence > since, nil
 }
 
 // storedDeadLetter reads a message of the stream of dead letters. A missing message is returned with sequence 0.

@@ -91,7 +91,8 @@ func TestPublicationsMatchTheLedger(t *testing.T) {
 		}
 		msg.Header.Set("Dead-Letter-By", "another replica")
 		b.publish(msg)
-		b.ledger(func(e *ledgerRow) { e.outcome.DeadLetterConfirmed = true })
+		in := b.deadLetterStream()
+		b.ledger(func(e *ledgerRow) { e.outcome.DeadLetterConfirmed, e.outcome.DeadLetterStream = true, in })
 		return b.deadLetter()
 	}
 	removed := func(b *bundle, by *nats.Msg) { // and removed by an operator
@@ -266,7 +267,7 @@ func TestEachFormOfADeadLetterHasAnID(t *testing.T) {
 func TestReadyAfterAPublicationThatIsDropped(t *testing.T) {
 	b := newBundle(t)
 	h := b.start()
-	for _, last := range []error{errSuperseded, errConfirmed} {
+	for _, last := range []error{errSuperseded, errStored, errConfirmed} {
 		tries := 0
 		_, err := h.publish(t.Context(), nats.NewMsg(events.TypeProvisioned), events.StreamEvents,
 			func(context.Context) ([]jetstream.PublishOpt, error) {

@@ -93,7 +93,7 @@ func (h *Handler) publish(
 	for n := 1; ; n++ {
 		began := time.Now()
 		options, err := allowed(ctx)
-		if errors.Is(err, errSuperseded) || errors.Is(err, errConfirmed) {
+		if errors.Is(err, errSuperseded) || errors.Is(err, errStored) {
 			state.succeeded()
 			return nil, err
 		}

@@ -70,9 +70,15 @@ type Outcome struct {
 	ID   string // event id and Nats-Msg-Id
 	Type string // event type and subject
 	Body []byte // CloudEvent, structured mode
-	// DeadLetterConfirmed: the dead letter of this failure was confirmed before. It is not published again: otherwise a
-	// late redelivery would restore a dead letter that an operator has removed.
+	// DeadLetterConfirmed: the dead letter of this failure was confirmed before. It is not published again to the same
+	// stream: otherwise a late redelivery would restore a dead letter that an operator has removed.
 	DeadLetterConfirmed bool
+	// DeadLetterStream names the stream in which it was confirmed by the time at which that was created: RFC 3339 with
+	// nanoseconds, UTC. It is empty where an earlier version confirmed it.
+	DeadLetterStream string
+	// RecordedAt is when the ledger recorded the outcome, by the database's clock. It is zero where the outcome was not
+	// read from the ledger.
+	RecordedAt time.Time
 	// DeliveryID is the [Request.DeliveryID] of the last attempt, or of the delivery whose dead letter was confirmed last.
 	// It is empty where it was not read from the ledger.
 	DeliveryID string
@@ -180,8 +186,8 @@ type Ledger interface {
 	// outcome that stands.
 	Reject(ctx context.Context, r Rejection) (Outcome, error)
 	// DeadLetterConfirmed records that the named delivery has confirmed the dead letter of this failure, which must be the
-	// outcome that stands.
-	DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery string) error
+	// outcome that stands. stream is [Outcome].DeadLetterStream.
+	DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery, stream string) error
 	// Recorded returns the request's current outcome in the ledger. Its ID is empty if there is none: the request is
 	// running or unknown.
 	Recorded(ctx context.Context, key string) (Outcome, error)

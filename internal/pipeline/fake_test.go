@@ -101,7 +101,7 @@ func (f *fake) Reject(_ context.Context, r Rejection) (Outcome, error) {
 	return *f.outcome, nil
 }
 
-func (f *fake) DeadLetterConfirmed(context.Context, string, string, string) error {
+func (f *fake) DeadLetterConfirmed(context.Context, string, string, string, string) error {
 	return f.call("confirmed")
 }
 

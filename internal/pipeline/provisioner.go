@@ -139,11 +139,11 @@ func (p *Provisioner) LastProgress() time.Time {
 func (p *Provisioner) Ping(ctx context.Context) error { return p.Database.Ping(ctx) }
 
 // DeadLetterConfirmed records in the ledger that the dead letter of a recorded failure is confirmed. If that fails, a
-// redelivery publishes the dead letter once more, which changes nothing.
-func (p *Provisioner) DeadLetterConfirmed(ctx context.Context, key string, o Outcome, delivery string) {
+// redelivery publishes the dead letter once more, which changes nothing. stream is [Outcome].DeadLetterStream.
+func (p *Provisioner) DeadLetterConfirmed(ctx context.Context, key string, o Outcome, delivery, stream string) {
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
 	defer cancel()
-	if err := p.Database.DeadLetterConfirmed(tidy, key, o.ID, delivery); err != nil {
+	if err := p.Database.DeadLetterConfirmed(tidy, key, o.ID, delivery, stream); err != nil {
 		p.Log.WarnContext(ctx, "could not record confirmed dead letter in the ledger", "key", key, "error", err)
 	}
 }

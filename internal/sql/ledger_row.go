@@ -2,6 +2,7 @@ package sql
 
 import (
 	"errors"
+	"time"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -15,12 +16,15 @@ type LedgerRow struct {
 	OutcomeID           string // empty while running
 	Outcome             string // the event
 	DeadLetterConfirmed bool   // the dead letter of this failure is confirmed
+	DeadLetterStream    string // in which; see [pipeline.Outcome]
+	UpdatedAt           time.Time
 	DeliveryID          string // see [pipeline.Outcome]
 }
 
 // Scan reads the row.
 func (e *LedgerRow) Scan(row interface{ Scan(dest ...any) error }) error {
-	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome, &e.DeadLetterConfirmed, &e.DeliveryID)
+	return row.Scan(&e.State, &e.Replay, &e.Attempts, &e.OutcomeID, &e.Outcome, &e.DeadLetterConfirmed,
+		&e.DeadLetterStream, (*utc)(&e.UpdatedAt), &e.DeliveryID)
 }
 
 // Decided reports whether the outcome of that replay is final.
@@ -39,7 +43,8 @@ func (e *LedgerRow) AlreadyDecided() *pipeline.AlreadyDecidedError {
 	}
 	return &pipeline.AlreadyDecidedError{Outcome: pipeline.Outcome{
 		ID: e.OutcomeID, Type: kind, Body: []byte(e.Outcome),
-		DeadLetterConfirmed: e.DeadLetterConfirmed, DeliveryID: e.DeliveryID,
+		DeadLetterConfirmed: e.DeadLetterConfirmed, DeadLetterStream: e.DeadLetterStream,
+		RecordedAt: e.UpdatedAt, DeliveryID: e.DeliveryID,
 	}}
 }
 

@@ -383,19 +383,27 @@ func TestRepeatedClaim(t *testing.T) {
 	})
 }
 
-// The confirmation of a dead letter is recorded for the current failure, and a replay clears it.
+// stream names a stream of dead letters in the ledger.
+const stream = "2026-01-02T03:04:05.123456789Z"
+
+// The confirmation of a dead letter is recorded for the current failure, with its stream, and a replay clears it.
 func TestDeadLetterConfirmation(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		req := request(t, "not valid")
 		o := r.decide(t, req)
-		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), "00000000-0000-5000-8000-000000000000", "delivery"))
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), "00000000-0000-5000-8000-000000000000", "delivery", stream))
 		if r.decide(t, req).DeadLetterConfirmed {
 			t.Error("the dead letter of another outcome is confirmed for this one")
 		}
-		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), o.ID, "delivery"))
-		if again := r.decide(t, req); !again.DeadLetterConfirmed || again.ID != o.ID {
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), o.ID, "delivery", stream))
+		if again := r.decide(t, req); !again.DeadLetterConfirmed || again.DeadLetterStream != stream || again.ID != o.ID ||
+			time.Since(again.RecordedAt).Abs() > 10*time.Minute {
 			t.Errorf("%+v", again)
+		}
+		p.raw(t, "", "UPDATE {b}tenant_requests SET buried_in = NULL") // as an earlier version confirms it
+		if again := r.decide(t, req); !again.DeadLetterConfirmed || again.DeadLetterStream != "" {
+			t.Errorf("by an earlier version: %+v", again)
 		}
 		req.Replay = 1
 		if r.decide(t, req).DeadLetterConfirmed {
@@ -428,10 +436,10 @@ func TestRejection(t *testing.T) {
 				t.Errorf("%s: %+v", delivery, got)
 			}
 		}
-		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), "a key", "00000000-0000-5000-8000-000000000000", "third"))
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), "a key", "00000000-0000-5000-8000-000000000000", "third", stream))
 		got, err := r.store.Recorded(t.Context(), "a key")
 		testkit.Must(t, err)
-		if !got.DeadLetterConfirmed || got.DeliveryID != "third" {
+		if !got.DeadLetterConfirmed || got.DeadLetterStream != stream || got.DeliveryID != "third" {
 			t.Errorf("recorded: %+v", got)
 		}
 	})
@@ -443,7 +451,7 @@ func TestDeadLetterConfirmationIsForOneOutcome(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		r := p.newFixture(t)
 		req := request(t, "not valid")
-		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), r.decide(t, req).ID, "delivery"))
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), r.decide(t, req).ID, "delivery", stream))
 		p.raw(t, "", "UPDATE {b}tenant_requests SET state = 'running', replay = 1, attempts = 1, outcome = NULL, outcome_id = NULL")
 		_, err := r.store.RecordFailure(t.Context(), pipeline.Claim{Key: req.Key(), Replay: 1, Attempt: 1}, pipeline.Failure{
 			Step: "validate_request", Cause: events.Cause{Code: events.CauseInvalidTenantID, Message: "no"},

@@ -171,8 +171,8 @@ func TestReaderReturnsARequestsHistory(t *testing.T) {
 			first.OutcomeID != outcome.ID || string(first.Outcome) != string(outcome.Body) {
 			t.Errorf("%+v", first)
 		}
-		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), outcome.ID, "delivery"))
-		if got, err := read.Request(t.Context(), req.Key()); err != nil || !got.DeadLetterConfirmed {
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), outcome.ID, "delivery", stream))
+		if got, err := read.Request(t.Context(), req.Key()); err != nil || !got.DeadLetterConfirmed || got.DeadLetterStream != stream {
 			t.Errorf("%+v, %v", got, err)
 		}
 
@@ -309,6 +309,21 @@ func TestReaderWithoutARegistry(t *testing.T) {
 		}
 		if n := p.count(t, "", "SELECT count(*) FROM pg_namespace WHERE nspname = 'docex_system'"); n != 0 {
 			t.Error("it created the schema")
+		}
+	})
+}
+
+// A ledger that this version has not migrated yet can be read.
+func TestReaderOfALedgerWithoutStreams(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
+		req := request(t, "not valid")
+		outcome := r.decide(t, req)
+		testkit.Must(t, r.store.DeadLetterConfirmed(t.Context(), req.Key(), outcome.ID, "delivery", stream))
+		p.raw(t, "", "ALTER TABLE {b}tenant_requests DROP COLUMN buried_in")
+		got, err := p.reader(t).Request(t.Context(), req.Key())
+		if err != nil || !got.DeadLetterConfirmed || got.DeadLetterStream != "" || got.OutcomeID != outcome.ID {
+			t.Errorf("%+v, %v", got, err)
 		}
 	})
 }

@@ -28,6 +28,7 @@ type RequestRecord struct {
 	OutcomeID           string          // empty while running
 	Outcome             json.RawMessage // the event; nil while running
 	DeadLetterConfirmed bool            // the dead letter of this failure is confirmed
+	DeadLetterStream    string          // in which; see [pipeline.Outcome]
 	History             []HistoryEntry  // the latest hundred, oldest first
 }
 
@@ -47,7 +48,7 @@ func (r *RequestRecord) Scan(row interface{ Scan(dest ...any) error }) error {
 	var outcome, history string
 	err := row.Scan(&r.Key, &r.Source, &r.ID, &r.TenantID, &r.State, &r.Replay, &r.Attempts,
 		&r.LastStep, &r.LastCause, &r.LastError, (*utc)(&r.CreatedAt), (*utc)(&r.UpdatedAt),
-		&r.OutcomeID, &outcome, &r.DeadLetterConfirmed, &history)
+		&r.OutcomeID, &outcome, &r.DeadLetterConfirmed, &r.DeadLetterStream, &history)
 	if err != nil {
 		return err
 	}

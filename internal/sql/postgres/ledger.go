@@ -190,8 +190,8 @@ func (s *Store) LastAttemptVanished(
 }
 
 // DeadLetterConfirmed implements [pipeline.Ledger].
-func (s *Store) DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery string) error {
-	return s.writeAsync(ctx, "dead letter", s.q.DeadLetterConfirmed, key, outcomeID, delivery)
+func (s *Store) DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery, stream string) error {
+	return s.writeAsync(ctx, "dead letter", s.q.DeadLetterConfirmed, key, outcomeID, delivery, stream)
 }
 
 // Recorded implements [pipeline.Ledger].
