@@ -90,16 +90,28 @@ func isEarlierOutcome(stored *jetstream.RawStreamMsg, key string, o pipeline.Out
 }
 
 // checkOriginal returns an error if the original's sequence now holds another message. A stream that was deleted or
-// restored reuses its sequences, and the message there may be another customer's. Dead letters of earlier versions lack
-// the data for this check and pass it.
+// restored reuses its sequences, and the message there may be another customer's.
 func (l DeadLetter) checkOriginal(there *jetstream.RawStreamMsg) error {
 	hash := l.Header.Get(hashHeader)
-	if (l.Header.Get(storedHeader) == "" || there.Time.Equal(l.Stored)) && (hash == "" || hash == bodyHash(there.Data)) {
+	if l.isStoredAt(there.Time) && (hash == "" || hash == bodyHash(there.Data)) {
 		return nil
 	}
 	return unreplayable("stream %s holds another message at sequence %d, stored at %s: the stream was deleted or "+
 		"restored since, and the original is lost; ask the publisher to request it again",
 		l.Stream, l.OriginalSequence, storedText(there.Time))
+}
+
+// isStoredAt reports whether the original can have been stored at the time. Dead letters of earlier versions have no
+// stored time. But a message that is not an event failed, for them, at the time at which it was stored; and no original
+// is newer than its dead letter, by the clocks of servers that may differ. (Whose request it is, its key shows.)
+func (l DeadLetter) isStoredAt(at time.Time) bool {
+	switch {
+	case l.Header.Get(storedHeader) != "":
+		return at.Equal(l.Stored)
+	case l.Reason == string(events.CauseUndecodableEvent):
+		return at.Equal(l.Time)
+	}
+	return !at.After(l.taken.Add(clockTolerance))
 }
 
 // undecodableKey is the key of the undecodable message with that sequence in the stream of requests, or empty if the

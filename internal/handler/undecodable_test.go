@@ -221,7 +221,8 @@ func TestDeadLettersOfEarlierVersions(t *testing.T) {
 	oldKey := func(sequence uint64) string { return events.RequestKey(events.StreamRequests, fmt.Sprint(sequence)) }
 	first := b.publish(garbage("first", ""), garbage("left there", ""), garbage("third", "")) - 2
 	b.plantOld(oldKey(first), first, "first")
-	b.plantOld(oldKey(first+1), first+1, "", "Omitted", "the original is too large")
+	b.plantOld(oldKey(first+1), first+1, "", "Omitted", "the original is too large",
+		"Time", storedText(b.requested(first+1).Time))
 	b.plantOld(oldKey(first+2), first+2, "third")
 	for sequence, body := range map[uint64]string{first: "first", first + 1: "left there", first + 2: "third"} {
 		letter, err := b.letters().Find(t.Context(), oldKey(sequence)[:12])
@@ -408,11 +409,18 @@ func TestReplayRejectsAnotherMessageAtItsSequence(t *testing.T) {
 			refused("the same body, stored later")
 			testkit.Equal(t, "requests", b.streamOf(events.StreamRequests).CachedInfo().State.Msgs, uint64(1))
 
-			// Dead letters of an earlier version lack the data, and stay as replayable as they were.
+			// A dead letter of an earlier version has neither the stored time nor the hash.
 			letter.Header.Del(storedHeader)
 			letter.Header.Del(hashHeader)
+			there := b.requested(sequence).Time
 			if name == "undecodable" {
 				letter.Key = events.RequestKey(events.StreamRequests, fmt.Sprint(sequence))
+				refused("of an earlier version, stored later")
+				letter.Time = there
+			} else {
+				letter.taken = there.Add(-clockTolerance - time.Nanosecond)
+				refused("of an earlier version, stored after its dead letter")
+				letter.taken = there.Add(-clockTolerance)
 			}
 			number, err = b.letters().Check(t.Context(), letter)
 			testkit.Must(t, err)
