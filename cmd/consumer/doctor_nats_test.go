@@ -91,7 +91,7 @@ func TestDoctorOfAnAccountsLimits(t *testing.T) {
 func TestDoctorOfPermissions(t *testing.T) {
 	t.Parallel()
 	const needs = `"tenant.provisioned", "tenant.provisioning_failed", "tenant.dead_letter.*", "tenant.progress.*",
-		"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.TENANT_REQUESTS",
+		"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*",
 		"$JS.API.CONSUMER.INFO.TENANT_REQUESTS.tenant-provisioner", "$JS.ACK.TENANT_REQUESTS.tenant-provisioner.>"`
 	const pull = `, "$JS.API.CONSUMER.MSG.NEXT.TENANT_REQUESTS.tenant-provisioner"`
 	user := func(name, publish, more string) string {

@@ -65,7 +65,8 @@ func publications(c config.Config, s handler.TopologyStatus) []string {
 		events.TypeProvisioned, events.TypeProvisioningFailed, events.SubjectDeadLetterPrefix + "*",
 		events.SubjectProgressPrefix + "*",
 		"$JS.API.CONSUMER.INFO." + durableSubject, nextRequest, "$JS.ACK." + durableSubject + ".>",
-		"$JS.API.STREAM.MSG.GET." + events.StreamRequests,
+		"$JS.API.STREAM.MSG.GET." + events.StreamRequests, "$JS.API.STREAM.MSG.GET." + events.StreamEvents,
+		"$JS.API.STREAM.MSG.GET." + events.StreamDeadLetters,
 	}
 	for _, found := range s.Streams {
 		subjects = append(subjects, "$JS.API.STREAM.INFO."+found.Name)

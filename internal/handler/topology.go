@@ -38,7 +38,7 @@ func (t Topology) streams() []jetstream.StreamConfig {
 		{
 			Name: events.StreamEvents, Subjects: []string{events.TypeProvisioned, events.TypeProvisioningFailed},
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
-			MaxMsgsPerSubject: -1, Duplicates: time.Hour,
+			MaxMsgsPerSubject: -1, Duplicates: outcomeWindow,
 		},
 		{
 			Name: events.StreamDeadLetters, Subjects: []string{events.SubjectDeadLetterPrefix + ">"},
