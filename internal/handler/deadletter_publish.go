@@ -108,6 +108,14 @@ func nonce(o pipeline.Outcome) string {
 // ownMsgID is the Nats-Msg-Id of a dead letter whose original has none, or has one that another message uses.
 func ownMsgID(letter nats.Header) string { return "dead-letter." + letter.Get(nonceHeader) }
 
+// useOwnMsgID gives a dead letter its own Nats-Msg-Id, and keeps that of its original under another name.
+func useOwnMsgID(letter nats.Header) {
+	for _, id := range letter[jetstream.MsgIDHeader] {
+		letter.Add(keptPrefix+jetstream.MsgIDHeader, escapeValue(id))
+	}
+	letter.Set(jetstream.MsgIDHeader, ownMsgID(letter))
+}
+
 // errStored means that the stream has already stored the message, which may have been removed since.
 var errStored = errors.New("the stream has stored the message before")
 
@@ -267,10 +275,7 @@ func (h *Handler) publishForm(
 				return "", err
 			}
 			if !stored {
-				for _, id := range letter.Header[jetstream.MsgIDHeader] {
-					letter.Header.Add(keptPrefix+jetstream.MsgIDHeader, escapeValue(id))
-				}
-				letter.Header.Set(jetstream.MsgIDHeader, ownID)
+				useOwnMsgID(letter.Header)
 				continue
 			}
 		}

@@ -51,6 +51,10 @@ type Config struct {
 	Tracer              trace.Tracer // nil: no traces
 	// CheckInterval is the time between two checks of streams and consumer; 0: 5 seconds.
 	CheckInterval time.Duration
+	// Guard compares database and streams before requests are taken, after each interruption of intake, and every
+	// GuardInterval. While its error wraps [ErrRestored], no request is taken. nil: nothing is compared.
+	Guard         func(context.Context) error
+	GuardInterval time.Duration // 0: a minute
 }
 
 // Handler pulls requests, runs them, and publishes their outcomes. Use it for one Run.
@@ -92,6 +96,12 @@ func New(c Config) (*Handler, error) {
 	}
 	if c.Tracer == nil {
 		c.Tracer = noop.Tracer{}
+	}
+	if c.Guard == nil {
+		c.Guard = func(context.Context) error { return nil }
+	}
+	if c.GuardInterval <= 0 {
+		c.GuardInterval = guardInterval
 	}
 	if c.CheckInterval <= 0 {
 		c.CheckInterval = defaultCheckInterval

@@ -16,10 +16,17 @@ const (
 	maxUnchecked = time.Minute
 )
 
-// prepareToPull ensures that streams and consumer are as the contract says, and that the server withholds nothing.
+// prepareToPull ensures that streams and consumer are as the contract says, that they and the database belong together,
+// and that the server withholds nothing.
 func (h *Handler) prepareToPull(ctx context.Context) error {
 	found, err := h.Topology.ensure(ctx, h.JetStream, h.Topology.ifMissing())
 	if err != nil {
+		return err
+	}
+	if err := CheckAhead(ctx, h.JetStream, found); err != nil {
+		return err
+	}
+	if err := h.guarded(ctx); err != nil {
 		return err
 	}
 	why := h.withheld(ctx, &found)
@@ -44,7 +51,7 @@ func (h *Handler) prepareToPull(ctx context.Context) error {
 func (h *Handler) recheck(ctx context.Context, stop context.CancelCauseFunc) {
 	ticker := time.NewTicker(h.CheckInterval)
 	defer ticker.Stop()
-	last := time.Now()
+	last, guarded := time.Now(), time.Now()
 	topology := h.Topology
 	topology.onlyContradictions = true
 	for {
@@ -64,6 +71,13 @@ func (h *Handler) recheck(ctx context.Context, stop context.CancelCauseFunc) {
 			return
 		case err == nil:
 			last = time.Now()
+			if err = CheckAhead(ctx, h.JetStream, found); err == nil && time.Since(guarded) >= h.GuardInterval {
+				err, guarded = h.guarded(ctx), time.Now() // what cannot be read is reported where it is needed
+			}
+			if errors.Is(err, ErrRestored) {
+				stop(err)
+				return
+			}
 			why := h.withheld(ctx, &found)
 			if why != nil && h.Topology.Manage && h.redelivery.tooSoon() == nil {
 				stop(why)

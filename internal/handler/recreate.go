@@ -49,13 +49,18 @@ func (h *Handler) recreate(ctx context.Context, s TopologyStatus, why error) err
 	config := fromFloor(info, s.Streams[0].Info.State.LastSeq, s.latest().At)
 	h.Log.WarnContext(ctx, "recreating the durable consumer at its acknowledged floor", "reason", why,
 		"start_sequence", max(config.OptStartSeq, 1))
-	err = h.JetStream.DeleteConsumer(ctx, events.StreamRequests, events.DurableConsumer)
+	return replaceConsumer(ctx, h.JetStream, config)
+}
+
+// replaceConsumer deletes the durable consumer and creates it again with these settings.
+func replaceConsumer(ctx context.Context, js jetstream.JetStream, config jetstream.ConsumerConfig) error {
+	err := js.DeleteConsumer(ctx, events.StreamRequests, events.DurableConsumer)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("delete the durable consumer: %w", ExplainAPIPermission(h.Conn, err))
+		return fmt.Errorf("delete the durable consumer: %w", ExplainAPIPermission(js.Conn(), err))
 	}
-	_, err = h.JetStream.CreateConsumer(ctx, events.StreamRequests, config)
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) { // it exists if another replica was faster
-		return fmt.Errorf("recreate the durable consumer: %w", ExplainAPIPermission(h.Conn, err))
+	_, err = js.CreateConsumer(ctx, events.StreamRequests, config)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) { // it exists if another process was faster
+		return fmt.Errorf("recreate the durable consumer: %w", ExplainAPIPermission(js.Conn(), err))
 	}
 	return nil
 }
@@ -78,6 +83,12 @@ func fromFloor(info *jetstream.ConsumerInfo, lastSequence uint64, latest time.Ti
 		config.Metadata[startMetadata] = strconv.FormatUint(floor+1, 10)
 	}
 	return config
+}
+
+// ContinueOnCopy returns the settings of a consumer on a copy of its stream. It starts behind the acknowledged floor in
+// info, which is older than the copy: what was acknowledged above it is delivered again. lastSequence is the copy's.
+func ContinueOnCopy(info *jetstream.ConsumerInfo, lastSequence uint64) jetstream.ConsumerConfig {
+	return fromFloor(info, lastSequence, time.Time{})
 }
 
 // isRecreated reports whether the service itself has created the consumer with its start sequence.

@@ -166,7 +166,7 @@ func (l *DeadLetters) prepare(ctx context.Context, letter DeadLetter) (*nats.Msg
 			delete(msg.Header, name)
 		}
 	}
-	if msg.Header, err = replayable(msg.Header, msg.Data); err != nil {
+	if msg.Header, err = replayable(msg.Header, msg.Data, false); err != nil {
 		return nil, Replayed{}, err
 	}
 	r.NotRestored = keptNames(msg.Header)
@@ -182,9 +182,9 @@ func (l *DeadLetters) prepare(ctx context.Context, letter DeadLetter) (*nats.Msg
 }
 
 // replayable returns the header with which the original can be published. It must not turn the message into a different
-// event.
-func replayable(original nats.Header, body []byte) (nats.Header, error) {
-	header := keepHeader(original, false)
+// event. copied: see [keepHeader].
+func replayable(original nats.Header, body []byte, copied bool) (nats.Header, error) {
+	header := keepHeader(original, copied)
 	before, undecodable := events.Decode(original, body)
 	after, err := events.Decode(header, body)
 	if (undecodable == nil) != (err == nil) ||

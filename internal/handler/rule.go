@@ -120,5 +120,6 @@ func (c contradictions) Error() string { return strings.Join(c, "; ") }
 // on them. Otherwise they could not be read.
 func isContradiction(err error) bool {
 	_, found := errors.AsType[contradictions](err)
-	return found || errors.Is(err, ErrMissing) || errors.Is(err, errRemoved)
+	_, other := errors.AsType[*OtherRegistryError](err)
+	return found || other || errors.Is(err, ErrMissing) || errors.Is(err, errRemoved)
 }

@@ -24,7 +24,7 @@ type streamConfig = jetstream.StreamConfig
 var streamRules = rules[streamConfig]{
 	"name":        {harmless: "the stream is found by its name"},
 	"description": {harmless: "it is a text for people"},
-	"metadata":    {harmless: "it is for people and other programs"},
+	"metadata":    {harmless: "it is for people and other programs, but for the registry's id: see checkStamp"},
 	"placement":   {harmless: "each server of a cluster serves alike"},
 	"compression": {harmless: "messages are decompressed before they are delivered"},
 	"first_seq":   {harmless: "sequences only need to grow"},

@@ -19,6 +19,7 @@ type Topology struct {
 	Replicas int           // of what is created; existing streams must have at least as many
 	Manage   bool          // create what is missing and correct the consumer's numbers; false: only check
 	AckWait  time.Duration // of the consumer
+	Registry string        // the id of the registry that the streams belong to; empty: it is not compared
 	Log      *slog.Logger  // of what is corrected; nil: no log
 
 	// onlyContradictions: of the consumer's numbers only those that contradict the contract are corrected. Replicas with
@@ -28,20 +29,27 @@ type Topology struct {
 
 // streams returns the streams as they are created. [streamRules] has which settings must stay so.
 func (t Topology) streams() []jetstream.StreamConfig {
+	var stamp map[string]string
+	if t.Registry != "" {
+		stamp = map[string]string{StampMetadata: t.Registry}
+	}
 	return []jetstream.StreamConfig{
 		{
-			Name: events.StreamRequests, Subjects: []string{events.TypeRequested},
+			Metadata: stamp,
+			Name:     events.StreamRequests, Subjects: []string{events.TypeRequested},
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
 			MaxAge: 90 * 24 * time.Hour, Discard: jetstream.DiscardNew,
 			MaxMsgsPerSubject: -1, // a limit would silently drop old requests
 		},
 		{
-			Name: events.StreamEvents, Subjects: []string{events.TypeProvisioned, events.TypeProvisioningFailed},
+			Metadata: stamp,
+			Name:     events.StreamEvents, Subjects: []string{events.TypeProvisioned, events.TypeProvisioningFailed},
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
 			MaxMsgsPerSubject: -1, Duplicates: outcomeWindow,
 		},
 		{
-			Name: events.StreamDeadLetters, Subjects: []string{events.SubjectDeadLetterPrefix + ">"},
+			Metadata: stamp,
+			Name:     events.StreamDeadLetters, Subjects: []string{events.SubjectDeadLetterPrefix + ">"},
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
 			MaxMsgsPerSubject: 1,
 			Duplicates:        time.Hour, // when created; an operator may set a shorter one
@@ -66,6 +74,25 @@ func (t Topology) Ensure(ctx context.Context, js jetstream.JetStream) error {
 	return err
 }
 
+// Check checks what exists, like Ensure, and creates and changes nothing.
+func (t Topology) Check(ctx context.Context, js jetstream.JetStream) error {
+	status := t.Status(ctx, js, time.Now, func(ctx context.Context, request func(context.Context) error) error {
+		return ExplainAPIPermission(js.Conn(), request(ctx))
+	})
+	var faults []error
+	for _, stream := range status.Streams {
+		if stream.Err != nil && !errors.Is(stream.Err, ErrMissing) {
+			faults = append(faults, streamFault(stream.Name, stream.Err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// streamFault says what is wrong with a stream, and what to do about a contradiction.
+func streamFault(name string, err error) error {
+	return fmt.Errorf("stream %s: %w", name, withRemedy(err, "nats stream edit "+name))
+}
+
 // ifMissing is the error for what is missing; nil: it is created.
 func (t Topology) ifMissing() error {
 	if t.Manage {
@@ -80,9 +107,9 @@ func (t Topology) ensure(
 ) (s TopologyStatus, err error) {
 	var faults []error
 	for _, want := range t.streams() {
-		info, err := ensureStream(ctx, js, want, ifMissing)
+		info, err := t.ensureStream(ctx, js, want, ifMissing)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("stream %s: %w", want.Name, withRemedy(err, "nats stream edit "+want.Name)))
+			faults = append(faults, streamFault(want.Name, err))
 		}
 		s.Streams = append(s.Streams, StreamStatus{Name: want.Name, Info: info})
 	}
@@ -115,7 +142,7 @@ var ErrMissing = errors.New("is missing; create it, or set NATS_MANAGE_STREAMS=t
 // errRemoved is the error for a missing stream or consumer that is created, but not by this check.
 var errRemoved = errors.New("was removed; creating it again")
 
-func ensureStream(
+func (t Topology) ensureStream(
 	ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, ifMissing error,
 ) (*jetstream.StreamInfo, error) {
 	stream, err := js.Stream(ctx, want.Name)
@@ -132,6 +159,9 @@ func ensureStream(
 		return nil, err
 	}
 	info := stream.CachedInfo()
+	if err := t.checkStamp(info.Config); err != nil {
+		return info, err
+	}
 	return info, streamRules.check(info.Config, want)
 }
 

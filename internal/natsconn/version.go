@@ -23,12 +23,23 @@ func (e *TooOldError) Error() string {
 // CheckVersion returns a [TooOldError] for a server that is older than [Oldest]. A version of another form is not
 // judged.
 func CheckVersion(server, version string) error {
-	a, aOK := numbers(version)
-	b, bOK := numbers(Oldest)
-	if aOK && bOK && slices.Compare(a, b) < 0 {
+	if isOlder(version, Oldest) {
 		return &TooOldError{server, version}
 	}
 	return nil
+}
+
+// firstWithPause is the first server that can pause a consumer.
+const firstWithPause = "2.11.0"
+
+// CanPause reports whether a server of this version can pause a consumer.
+func CanPause(version string) bool { return !isOlder(version, firstWithPause) }
+
+// isOlder compares two versions. A version of another form is not older.
+func isOlder(version, than string) bool {
+	a, aOK := numbers(version)
+	b, bOK := numbers(than)
+	return aOK && bOK && slices.Compare(a, b) < 0
 }
 
 // numbers are those of a version such as 2.10.4 or 2.11.0-RC.1.
