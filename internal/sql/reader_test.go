@@ -483,7 +483,8 @@ func TestVerifyFileThatIsNotADatabase(t *testing.T) {
 	}
 }
 
-// A registered path may be relative to the service's working directory, or be another path to the same file.
+// A registered path may be relative to the service's working directory, be another path to the same file, or be below
+// the directory in which the storage was before it was moved.
 func TestVerifyAcceptsAnotherPathToTheSameFile(t *testing.T) {
 	t.Parallel()
 	p := newSQLite(t)
@@ -493,7 +494,8 @@ func TestVerifyAcceptsAnotherPathToTheSameFile(t *testing.T) {
 	read := p.reader(t)
 	for path, same := range map[string]bool{
 		"storage/tenant_acme/docex.db": true, "tenant_acme/docex.db": true, link + "/tenant_acme/docex.db": true,
-		"docex.db": false, "other/tenant_acme/docex.db": false, "/nowhere/tenant_acme/docex.db": false,
+		"other/tenant_acme/docex.db": true, "/nowhere/tenant_acme/docex.db": true,
+		"docex.db": false, "/nowhere/acme/docex.db": false, "/nowhere/xtenant_acme/docex.db": false,
 	} {
 		p.raw(t, "", "UPDATE tenant_registry SET database_path = '"+path+"' WHERE tenant_id = 'acme'")
 		if got := verify(t, read, "acme"); (len(got.Differences) == 0) != same || got.Tables != 11 {

@@ -159,6 +159,10 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 			in.Differences = append(in.Differences, text)
 		}
 	}
+	if !moved && hasOther(expected, registered) {
+		in.Warnings = append(in.Warnings, fmt.Sprintf("the registered database_path %q is another file: this storage "+
+			"directory is a copy of the one that it is in", registered))
+	}
 	return in, nil
 }
 
@@ -211,7 +215,8 @@ func (r *Reader) isAt(tenantID, registered string) bool {
 }
 
 // isAt reports whether a registered path leads to the template's path below root. A relative path starts in the working
-// directory of the service, which may differ from this process's.
+// directory of the service, which may differ from this process's. A path that is registered below another storage
+// directory leads there too, if the file exists here: the directory was moved, or is a copy.
 func isAt(registered, root, path string) bool {
 	path = filepath.FromSlash(path)
 	expected, errE := filepath.Abs(filepath.Join(root, path))
@@ -225,7 +230,14 @@ func isAt(registered, root, path string) bool {
 	}
 	a, errA := os.Stat(expected)
 	b, errB := os.Stat(found)
-	return errA == nil && errB == nil && os.SameFile(a, b)
+	return errA == nil && (endsIn(below, path) || errB == nil && os.SameFile(a, b))
+}
+
+// hasOther reports whether the registered path leads to another file than the expected one.
+func hasOther(expected, registered string) bool {
+	a, errA := os.Stat(expected)
+	b, errB := os.Stat(registered)
+	return registered != "" && errA == nil && errB == nil && !os.SameFile(a, b)
 }
 
 // endsIn reports whether the last components of path are those of end.
