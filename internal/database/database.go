@@ -95,6 +95,14 @@ type FileReader interface {
 	IsWAL() (bool, error)
 }
 
+// Copier is a [Reader] of SQLite that copies files while others write them. It changes no original.
+type Copier interface {
+	// CopyRegistry copies registry and ledger to the same name below root.
+	CopyRegistry(ctx context.Context, root string) error
+	// CopyTenant copies the tenant's file to the name below root that the template gives.
+	CopyTenant(ctx context.Context, t sql.TenantRow, root string) error
+}
+
 // OpenReader opens the configured database for reading. It creates and migrates nothing.
 func OpenReader(ctx context.Context, c config.Config) (Reader, error) {
 	if c.OnPostgres() {

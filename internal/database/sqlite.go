@@ -8,4 +8,5 @@ var (
 	_ Reader           = (*sqlite.Reader)(nil)
 	_ FileReader       = (*sqlite.Reader)(nil)
 	_ ComparableReader = (*sqlite.Reader)(nil)
+	_ Copier           = (*sqlite.Reader)(nil)
 )

@@ -46,6 +46,17 @@ func open(path, mode string, wait time.Duration, pragmas ...string) (*databasesq
 func openBy(
 	by opener, path, mode string, connections int, wait time.Duration, pragmas ...string,
 ) (*databasesql.DB, error) {
+	db, err := by("sqlite", dataSource(path, mode, wait, pragmas...))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// dataSource is the name under which the driver opens a file.
+func dataSource(path, mode string, wait time.Duration, pragmas ...string) string {
 	values := url.Values{"mode": {mode}, "_txlock": {"immediate"}}
 	if mode == immutable {
 		values.Set("mode", "ro")
@@ -56,11 +67,5 @@ func openBy(
 		values.Add("_pragma", pragma)
 	}
 	location := url.URL{Path: filepath.ToSlash(path)}
-	db, err := by("sqlite", "file:"+location.EscapedPath()+"?"+values.Encode())
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	return db, nil
+	return "file:" + location.EscapedPath() + "?" + values.Encode()
 }

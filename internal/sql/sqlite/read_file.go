@@ -23,22 +23,28 @@ var errNoFile = errors.New("it is not a file")
 
 // readFile opens a file for reading, runs fn in one read transaction, and leaves no files behind. fn may run more than
 // once.
+func readFile(ctx context.Context, path string, fn func(*databasesql.Tx) error) error {
+	return withMode(path, func(mode string) error { return read(ctx, path, mode, fn) })
+}
+
+// withMode calls fn with the mode in which it can open and read a file without leaving files behind. fn may run more
+// than once.
 //
 // A file in WAL mode that no process has open cannot be read in mode ro without creating -wal and -shm files next to
-// it. readFile reads it as immutable, which creates none and takes no locks, and reads it again if a process has opened
-// it in the meantime. (If a -wal file was copied without its -shm file, a -shm file is created.) readFile reads the
-// header itself, without SQLite. So this process must not have the same file open for writing: closing the file after
-// the header would release those locks (fcntl(2)).
-func readFile(ctx context.Context, path string, fn func(*databasesql.Tx) error) error {
+// it. It is read as immutable, which creates none and takes no locks, and again if a process has opened it in the
+// meantime. (If a -wal file was copied without its -shm file, a -shm file is created.) withMode reads the header
+// itself, without SQLite. So this process must not have the same file open for writing: closing the file after the
+// header would release those locks (fcntl(2)).
+func withMode(path string, fn func(mode string) error) error {
 	for range readTries {
 		resting, info, err := atRest(path)
 		if err != nil {
 			return err
 		}
 		if !resting {
-			return read(ctx, path, "ro", fn)
+			return fn("ro")
 		}
-		err = read(ctx, path, immutable, fn)
+		err = fn(immutable)
 		resting, now, restErr := atRest(path)
 		if restErr == nil && resting && now.ModTime().Equal(info.ModTime()) && now.Size() == info.Size() {
 			return err
