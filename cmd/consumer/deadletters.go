@@ -66,15 +66,20 @@ func (f *letterFlags) filter(cmd *cobra.Command, now time.Time) (handler.Filter,
 		return filter, nil
 	}
 	var err error
-	if filter.Since, err = time.Parse(time.RFC3339, f.since); err == nil {
-		return filter, nil
+	filter.Since, err = parseSince(f.since, now)
+	return filter, err
+}
+
+// parseSince parses the flag --since: a duration before now, or an RFC 3339 time.
+func parseSince(text string, now time.Time) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, nil
 	}
-	if ago, err := time.ParseDuration(f.since); err == nil && ago >= 0 {
-		filter.Since = now.Add(-ago)
-		return filter, nil
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
 	}
-	return filter, usageError(fmt.Errorf("--since: %q is neither a duration such as 24h nor a time such as %s",
-		f.since, now.UTC().Format(time.RFC3339)))
+	return time.Time{}, usageError(fmt.Errorf("--since: %q is neither a duration such as 24h nor a time such as %s",
+		text, now.UTC().Format(time.RFC3339)))
 }
 
 // cell formats untrusted text for a table, cut to n columns.

@@ -78,13 +78,13 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 		return err
 	}
 	defer link.Close(ctx)
-	db, err := database.Open(ctx, c, nil, log)
+	db, err := database.Open(ctx, c, database.NewRegistry{}, nil, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	steps := pipeline.Steps()
-	h, err := service.NewHandler(c, steps, link, db, telemetry.NewMetrics(steps), nil, log)
+	h, err := service.NewHandler(c, c.Topology(), steps, link, db, telemetry.NewMetrics(steps), nil, log)
 	if err != nil {
 		return err
 	}

@@ -129,6 +129,7 @@ func TestMetrics(t *testing.T) {
 		`tenant_provisioner_workers 4`,
 		`tenant_provisioner_ready 1`,
 		`tenant_provisioner_alive 1`,
+		`tenant_provisioner_database_mismatch 0`,
 		`tenant_provisioner_queue_up 1`,
 		`tenant_provisioner_queue_pending_requests 0`,
 		`tenant_provisioner_queue_oldest_request_age_seconds 0`,

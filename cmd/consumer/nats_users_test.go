@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/doctor"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -126,6 +127,25 @@ func (g usersServer) run(user string, code int, args ...string) (stdout string) 
 	return stdout
 }
 
+// Streams of an earlier version get the registry's id only from a user that may change streams, which the service's may
+// not. It is ready all the same, and says what an administrator should do.
+func TestNATSUserThatMayNotStampStreams(t *testing.T) {
+	t.Parallel()
+	g := startUsersServer(t, t.TempDir())
+	js := g.jetStream("consumer")
+	testkit.Must(t, handler.Topology{Replicas: 1, Manage: true, AckWait: testkit.Patience}.Ensure(t.Context(), js))
+	d := newSQLite(t)
+	for range 2 {
+		service := serve(t, g.envOf("consumer", d.env))
+		id := d.rows(system, "SELECT registry_id FROM {b}registry_stamp")[0]
+		testkit.Contains(t, "log", service.stderr.String(), "the streams do not carry the registry's id",
+			"nats stream edit TENANT_EVENTS --metadata="+handler.StampMetadata+"="+id)
+		found := runDoctor(t, g.envOf("operator", d.env))["streams_registry"]
+		testkit.Equal(t, "doctor", found.Status, doctor.Warning)
+		testkit.Equal(t, "exit code", service.stop(t), 0)
+	}
+}
+
 // Each user can do its job, by commands of this program or another client, and lacks no permission.
 func TestNATSUsersCanDoTheirJob(t *testing.T) {
 	t.Parallel()
@@ -230,14 +250,15 @@ func TestServiceWithFewerNATSPermissions(t *testing.T) {
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 
 	creator := startUsersServer(t, dir)
-	r = serve(t, creator.envOf("consumer", newSQLite(t).env))
+	d := newSQLite(t)
+	r = serve(t, creator.envOf("consumer", d.env))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 	creator.stop()
 	g := startUsersServer(t, dir, "manage", "page")
 	for _, manage := range []string{"false", "true"} { // there is nothing to create
-		r := serve(t, g.envOf("consumer", newSQLite(t).env, with("NATS_MANAGE_STREAMS", manage)))
-		g.run("operator", 0, requestArgs("acme", "--wait", outcomeWait, "--id", manage)...)
-		g.run("operator", 1, requestArgs("acme", "--wait", outcomeWait, "--id", manage+" again")...)
+		r := serve(t, g.envOf("consumer", d.env, with("NATS_MANAGE_STREAMS", manage)))
+		g.run("operator", 0, requestArgs("acme_"+manage, "--wait", outcomeWait, "--id", manage)...)
+		g.run("operator", 1, requestArgs("acme_"+manage, "--wait", outcomeWait, "--id", manage+" again")...)
 		testkit.Equal(t, "exit code", r.stop(t), 0)
 		if strings.Contains(strings.ToLower(r.stderr.String()), "permissions violation") {
 			t.Errorf("the service lacks a permission: %s", testkit.Tail(r.stderr.String()))
@@ -295,7 +316,7 @@ func TestNATSUsersCanDoNothingElse(t *testing.T) {
 			"$JS.API.CONSUMER.MSG.NEXT.TENANT_DEAD_LETTERS.any":            {"consumer", "operator"},
 			"$JS.API.STREAM.MSG.GET.TENANT_DEAD_LETTERS":                   {"consumer", "operator"},
 			"$JS.API.STREAM.MSG.GET.TENANT_REQUESTS":                       {"consumer", "operator"},
-			"$JS.API.STREAM.MSG.GET.TENANT_EVENTS":                         service,
+			"$JS.API.STREAM.MSG.GET.TENANT_EVENTS":                         {"consumer", "operator"},
 			"$JS.API.STREAM.MSG.DELETE.TENANT_REQUESTS":                    noUser,
 			"$JS.API.STREAM.MSG.DELETE.TENANT_EVENTS":                      noUser,
 			"$JS.API.STREAM.MSG.DELETE.TENANT_DEAD_LETTERS":                operator,

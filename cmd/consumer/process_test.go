@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -235,8 +236,7 @@ func TestServiceWaitsForNATS(t *testing.T) {
 	http := "http://" + testkit.Logged(t, &p.stderr, "HTTP server is up", "addr")
 	testkit.Logged(t, &p.stderr, "waiting for NATS", "error")
 	awaitNotReady(t, http, "connection refused; check NATS_URL")
-	late := launch(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("NATS_EMBEDDED_ADDR", addr)))
-	testkit.Logged(t, &late.stderr, "embedded NATS server is up", "url")
+	natstest.Start(t, func(o *server.Options) { o.Port = int(netip.MustParseAddrPort(addr).Port()) })
 	testkit.Logged(t, &p.stderr, "taking requests", "workers")
 	testkit.Eventually(t, "ready", func() bool { code, _ := get(t, http+"/readyz"); return code == 200 })
 	p.signal(t, syscall.SIGTERM)

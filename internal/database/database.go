@@ -21,14 +21,26 @@ import (
 // Store is a database for the service.
 type Store interface {
 	pipeline.Database
+	Recovery
 	Close() error
 }
 
+// NewRegistry decides whether and how a registry is created in a database that has none.
+type NewRegistry struct {
+	// Allow is called before anything is created. foreign are boundaries that carry the id of a registry that is not in
+	// the database. Its error ends [Open], which has changed nothing then. nil: always allowed.
+	Allow func(ctx context.Context, foreign []string) error
+	ID    string // of the registry; empty: a random one
+}
+
 // Open opens the configured database and migrates its registry.
-func Open(ctx context.Context, c config.Config, traces trace.TracerProvider, log *slog.Logger) (Store, error) {
+func Open(
+	ctx context.Context, c config.Config, missing NewRegistry, traces trace.TracerProvider, log *slog.Logger,
+) (Store, error) {
 	if c.OnPostgres() {
 		settings := c.Postgres()
 		settings.Log, settings.Traces = log, traces
+		settings.AllowNew, settings.RegistryID = missing.Allow, missing.ID
 		db, err := postgres.Open(ctx, settings)
 		if err != nil {
 			return nil, err // not db: an interface with a nil pointer is not nil
@@ -37,6 +49,7 @@ func Open(ctx context.Context, c config.Config, traces trace.TracerProvider, log
 	}
 	settings := c.SQLite()
 	settings.Log, settings.Traces = log, traces
+	settings.AllowNew, settings.RegistryID = missing.Allow, missing.ID
 	db, err := sqlite.Open(ctx, settings)
 	if err != nil {
 		return nil, err
@@ -72,6 +85,7 @@ type Ledger interface {
 type Reader interface {
 	Registry
 	Ledger
+	ComparableReader
 	Close() error
 }
 

@@ -7,12 +7,10 @@ import (
 )
 
 var (
-	_ Store            = (*postgres.Store)(nil)
-	_ Recovery         = (*postgres.Store)(nil)
-	_ Reader           = (*postgres.Reader)(nil)
-	_ PoolReader       = (*postgres.Reader)(nil)
-	_ SchemaReader     = (*postgres.Reader)(nil)
-	_ ComparableReader = (*postgres.Reader)(nil)
+	_ Store        = (*postgres.Store)(nil)
+	_ Reader       = (*postgres.Reader)(nil)
+	_ PoolReader   = (*postgres.Reader)(nil)
+	_ SchemaReader = (*postgres.Reader)(nil)
 )
 
 // FillPool keeps the pool of prepared boundaries full, in the background. stop ends the work and waits for it. FillPool

@@ -31,7 +31,8 @@ func (n *prober) examineConsumer(ctx context.Context, s handler.TopologyStatus) 
 	if info == nil {
 		return checks
 	}
-	checks = append(checks, checkConsumerLimits(n.c, info.Config), checkPaused(info), checkFuture(n.c, s))
+	checks = append(checks, checkConsumerLimits(n.c, info.Config), checkPaused(info), checkFuture(n.c, s),
+		n.checkSequence(ctx, s))
 	var queue handler.Queue
 	err := n.request(ctx, func(ctx context.Context) (err error) {
 		queue, err = handler.ReadQueue(ctx, n.js)

@@ -51,7 +51,8 @@ var Names = slices.Concat(
 		"nats", "nats_version", "nats_permissions", "nats_clock", "nats_sync", "jetstream", "jetstream_replicas",
 		"requests_stream", "requests_room", "events_stream", "events_retention", "dead_letters_stream",
 		"dead_letters_retention", "durable_consumer", "consumer_limits", "consumer_paused", "consumer_clock",
-		"consumer_service", "consumer_redelivered", "requests_age",
+		"consumer_sequence", "consumer_service", "consumer_redelivered", "requests_age", "streams_registry",
+		"outcomes_ledger",
 	},
 )
 

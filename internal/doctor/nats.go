@@ -78,7 +78,8 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	}
 	checks = append(checks, checkReplicas(status, n.nc.ConnectedClusterName() != ""))
 	checks = append(checks, checkStreams(c, status)...)
-	return append(checks, n.examineConsumer(ctx, status)...)
+	checks = append(checks, n.examineConsumer(ctx, status)...)
+	return append(checks, n.examineRecovery(ctx)...)
 }
 
 func checkNATSVersion(server, version string) Finding {

@@ -24,8 +24,7 @@ func examineRegistry(ctx context.Context, c config.Config) (checks []Finding) {
 	const name = "registry"
 	r, err := database.OpenReader(ctx, c)
 	if errors.Is(err, sql.ErrNoRegistry) {
-		return []Finding{warning(name, "start the service: it creates the registry. If it has run before, correct "+
-			"DATABASE_URL, REGISTRY_SCHEMA or DATABASE_PATH_TEMPLATE", "%s", err)}
+		return []Finding{checkNoRegistry(ctx, c, err)}
 	}
 	if err != nil {
 		return []Finding{unreadable(name, err)}

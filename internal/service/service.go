@@ -19,10 +19,12 @@ import (
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/database"
+	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/natsserver"
 	"example.com/tenant-provisioner/internal/page"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/recovery"
 	"example.com/tenant-provisioner/internal/telemetry"
 )
 
@@ -143,17 +145,36 @@ func (s *service) run(ctx context.Context) (err error) {
 	s.counts.Reset()
 	sampleQueue := s.counts.WatchQueue(js, log)
 	s.page.Connect(js)
-	if err := s.awaitNATS(ctx, link, js); err != nil {
+	var stamps handler.StreamStamps
+	err = s.awaitNATS(ctx, "NATS", link, func(ctx context.Context) (err error) {
+		if err := c.Topology().Check(ctx, js); err != nil {
+			return err
+		}
+		stamps, err = handler.ReadStamps(ctx, js)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	defer sampleQueue(ctx)()
 
-	if err := s.openDatabase(ctx); err != nil {
+	if err := s.openDatabase(ctx, recovery.AllowNew(stamps)); err != nil {
 		return err
 	}
 	s.counts.WatchStore(s.db)
 
-	h, err := NewHandler(c, s.steps, link, s.db, s.counts, s.traces, log)
+	topology := c.Topology()
+	err = s.awaitNATS(ctx, "NATS and the database", link, func(ctx context.Context) (err error) {
+		topology.Registry, err = recovery.BindStreams(ctx, js, s.db, c.Manage, log)
+		if err != nil {
+			return err
+		}
+		return topology.Ensure(ctx, js)
+	})
+	if err != nil {
+		return err
+	}
+	defer sampleQueue(ctx)()
+	h, err := NewHandler(c, topology, s.steps, link, s.db, s.counts, s.traces, log)
 	if err != nil {
 		return err
 	}
@@ -170,7 +191,7 @@ func (s *service) run(ctx context.Context) (err error) {
 }
 
 // openDatabase waits for the database and opens it, unless that was done for an earlier connection to NATS.
-func (s *service) openDatabase(ctx context.Context) error {
+func (s *service) openDatabase(ctx context.Context, missing database.NewRegistry) error {
 	if s.db != nil {
 		return nil
 	}
@@ -178,7 +199,7 @@ func (s *service) openDatabase(ctx context.Context) error {
 		name: "the database", unavailable: pipeline.IsOutage,
 		state: func() error { return nil }, changed: func() <-chan struct{} { return nil },
 	}, func() (err error) {
-		s.db, err = database.Open(ctx, s.Config, s.traces, s.log)
+		s.db, err = database.Open(ctx, s.Config, missing, s.traces, s.log)
 		return err
 	})
 	if err != nil {
@@ -193,9 +214,11 @@ func (s *service) openDatabase(ctx context.Context) error {
 	return nil
 }
 
-// awaitNATS waits for a server, and for streams that agree with the contract. Streams that contradict it, and a server
-// that is too old, are refused here, before the service takes any request.
-func (s *service) awaitNATS(ctx context.Context, link *natsconn.Link, js jetstream.JetStream) error {
+// awaitNATS waits for a server that answers, and calls fn with it until fn succeeds or the server's answer ends it. what
+// names what fn needs.
+func (s *service) awaitNATS(
+	ctx context.Context, what string, link *natsconn.Link, fn func(context.Context) error,
+) error {
 	disconnected := func(err error) error {
 		if errors.Is(err, nats.ErrDisconnected) {
 			return fmt.Errorf("no connection to %s: %w", cmp.Or(config.Redact("NATS_URL", s.NATSURL), s.EmbeddedAddr), err)
@@ -203,7 +226,7 @@ func (s *service) awaitNATS(ctx context.Context, link *natsconn.Link, js jetstre
 		return err
 	}
 	s.serving.Store(starting(func() error {
-		return fmt.Errorf("starting: waiting for NATS: %w", cmp.Or(link.Err(), errors.New("it has not answered yet")))
+		return fmt.Errorf("starting: waiting for %s: %w", what, cmp.Or(link.Err(), errors.New("it has not answered yet")))
 	}))
 	if changed := link.Changed(); errors.Is(link.Err(), nats.ErrDisconnected) { // connecting has only begun
 		select {
@@ -213,7 +236,7 @@ func (s *service) awaitNATS(ctx context.Context, link *natsconn.Link, js jetstre
 		}
 	}
 	err := s.up(ctx, dependency{
-		name: "NATS", unavailable: natsconn.Unavailable,
+		name: what, unavailable: func(err error) bool { return natsconn.Unavailable(err) || pipeline.IsOutage(err) },
 		state: func() error { return cmp.Or(s.server.Err(), disconnected(link.Err())) }, changed: link.Changed,
 	}, func() error {
 		if err := disconnected(link.Err()); err != nil {
@@ -222,8 +245,7 @@ func (s *service) awaitNATS(ctx context.Context, link *natsconn.Link, js jetstre
 		if err := natsconn.CheckInbox(ctx, link.Conn()); err != nil {
 			return err
 		}
-		err := s.Topology().Ensure(ctx, js)
-		return err
+		return fn(ctx)
 	})
 	if err != nil {
 		return fmt.Errorf("JetStream: %w", err)

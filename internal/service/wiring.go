@@ -15,14 +15,15 @@ import (
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/recovery"
 	"example.com/tenant-provisioner/internal/repeatlog"
 	"example.com/tenant-provisioner/internal/telemetry"
 )
 
 // NewHandler returns a handler that runs these steps on a connection and a database.
 func NewHandler(
-	c config.Config, steps []pipeline.Step, link *natsconn.Link, db database.Store, counts *telemetry.Metrics,
-	traces trace.TracerProvider, log *slog.Logger,
+	c config.Config, topology handler.Topology, steps []pipeline.Step, link *natsconn.Link, db database.Store,
+	counts *telemetry.Metrics, traces trace.TracerProvider, log *slog.Logger,
 ) (*handler.Handler, error) {
 	nc := link.Conn()
 	js, err := jetstream.New(nc)
@@ -38,10 +39,11 @@ func NewHandler(
 		return nil, err
 	}
 	return handler.New(handler.Config{
-		Conn: nc, Link: link, JetStream: js, Topology: c.Topology(), Provisioner: provisioner, Workers: c.Concurrency,
+		Conn: nc, Link: link, JetStream: js, Topology: topology, Provisioner: provisioner, Workers: c.Concurrency,
 		Backoff: c.Backoff(), DrainTimeout: c.DrainTimeout, Log: log, OnPublished: counts.ObserveRequest,
 		OnDeadLetterRefused: counts.DeadLetterRefused,
 		Tracer:              telemetry.Tracer(traces),
+		Guard:               recovery.Guard{JetStream: js, Database: db}.Check,
 	})
 }
 

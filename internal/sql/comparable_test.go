@@ -257,7 +257,7 @@ func TestSetStamp(t *testing.T) {
 		for _, id := range []string{first, "0B6D2F0E-5A55-4C4E-9D7B-3A8C2A5F7F11"} {
 			r.provision(t, "before"+id[:4])
 			testkit.Must(t, store.SetStamp(t.Context(), id))
-			want := sql.Stamp{ID: strings.ToLower(id), Streams: true}
+			want := sql.Stamp{ID: strings.ToLower(id), Streams: true, Bound: true}
 			testkit.Equal(t, "the store's id", registryID(t, r.store), want.ID)
 			for _, from := range []comparison{store, as[comparison](t, p.reader(t)), as[comparison](t, other.store)} {
 				got, err := from.Stamp(t.Context())

@@ -39,6 +39,8 @@ type Stamp struct {
 	ID string // a random UUID; a copy of the database has the same
 	// Streams: the streams have been given the id. Streams without one are then another registry's.
 	Streams bool
+	// Bound: the streams have been given the id while the registry was in this database.
+	Bound bool
 	// CopyOf names the database in which the registry was when the streams got its id, if that is another one that may
 	// still be in use. It is empty if this is that database, and where an engine cannot tell.
 	CopyOf string

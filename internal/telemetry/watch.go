@@ -40,6 +40,9 @@ func (m *Metrics) WatchHandler(h *handler.Handler, ready func() error) {
 		func() float64 { return float64(h.Workers) })
 	m.gauge("ready", "Whether this process takes requests, as /readyz reports.",
 		func() float64 { return boolToFloat(ready() == nil) })
+	m.gauge("database_mismatch", "Whether this process takes no requests because database and streams do not belong "+
+		"together: one of them was restored, made again or copied.",
+		func() float64 { return boolToFloat(h.Restored()) })
 	m.gauge("alive", "Whether intake makes progress, as /livez reports.",
 		func() float64 { return boolToFloat(h.Liveness() == nil) })
 }

@@ -63,6 +63,7 @@ func (q queries) readStampState(ctx context.Context, db querier) (stamp sql.Stam
 	if here.system, err = q.readSystem(ctx, db); err != nil {
 		return stamp, err
 	}
+	stamp.Bound = recorded == here
 	switch {
 	case recorded.system != "" && here.system != "" && recorded.system != here.system:
 		stamp.CopyOf = "a database on another server (system identifier " + recorded.system + ")"

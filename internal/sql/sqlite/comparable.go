@@ -25,6 +25,7 @@ func (s *Store) Stamp(ctx context.Context) (stamp sql.Stamp, err error) {
 		return sql.Stamp{}, fmt.Errorf("read the registry's id: %w", registryFault(err))
 	}
 	s.registryID.Store(&stamp.ID)
+	stamp.Bound = stamp.Streams
 	return stamp, nil
 }
 
@@ -40,6 +41,7 @@ func (r *Reader) Stamp(ctx context.Context) (stamp sql.Stamp, err error) {
 		}
 		return tx.QueryRowContext(ctx, q.StampState).Scan(&stamp.ID, &stamp.Streams)
 	})
+	stamp.Bound = stamp.Streams
 	return stamp, err
 }
 

@@ -1,0 +1,165 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// entriesPage is how many entries of the ledger are read at a time.
+const entriesPage = 1000
+
+// readState reads streams and database. db is nil if there is no registry.
+//
+// The order makes what happens in between invisible. The service commits first, then publishes, then acknowledges. So
+// what the consumer has passed is in TENANT_EVENTS when that is read later, and the entry of an outcome that the ledger
+// seems to lack is read once more, afterwards. A boundary is built before it is registered, and is looked at again if
+// it seems to be missing.
+func readState(ctx context.Context, c config.Config, js jetstream.JetStream, db database.Reader) (*state, error) {
+	s := &state{
+		now: time.Now(), ledger: map[string]sql.LedgerEntry{}, accepted: map[string]bool{}, tenants: newTenantIndex(),
+	}
+	var err error
+	if s.locate, err = database.BoundaryNames(c); err != nil {
+		return nil, err
+	}
+	if s.requests, err = readConsumer(ctx, js, c.AckWait); err != nil {
+		return nil, err
+	}
+	if db != nil {
+		if err := s.readLedger(ctx, db); err != nil {
+			return nil, err
+		}
+	}
+	if s.outcomes, err = readOutcomes(ctx, js); err != nil {
+		return nil, err
+	}
+	if s.letters, err = readLetters(ctx, js); err != nil {
+		return nil, err
+	}
+	if err := s.requests.read(ctx, js); err != nil {
+		return nil, err
+	}
+	if db == nil {
+		return s, nil
+	}
+	if err := s.readAgain(ctx, db); err != nil {
+		return nil, err
+	}
+	if err := s.readBoundaries(ctx, db, c.OnPostgres()); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// readLedger reads the names of the boundaries and the entries of the ledger.
+func (s *state) readLedger(ctx context.Context, db database.Reader) error {
+	names, err := db.Boundaries(ctx)
+	if err != nil {
+		return err
+	}
+	s.boundaries = map[string]bool{}
+	for _, name := range names {
+		s.boundaries[name] = true
+	}
+	for after := ""; ; {
+		page, err := db.Entries(ctx, after, entriesPage)
+		if errors.Is(err, sql.ErrNoLedger) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, entry := range page {
+			s.ledger[entry.Key] = entry
+		}
+		if len(page) < entriesPage {
+			return nil
+		}
+		after = page[len(page)-1].Key
+	}
+}
+
+// readAgain reads the entries of outcomes that the ledger seemed to lack, and whether those that it does lack are
+// accepted.
+func (s *state) readAgain(ctx context.Context, db database.Reader) error {
+	for key, o := range s.outcomes.byKey {
+		if entry, found := s.ledger[key]; isRecorded(o, entry, found) {
+			continue
+		}
+		entry, err := db.Entry(ctx, key)
+		switch {
+		case err == nil:
+			s.ledger[key] = entry
+		case !errors.Is(err, sql.ErrNotFound) && !errors.Is(err, sql.ErrNoLedger):
+			return err
+		}
+		if isRecorded(o, entry, err == nil) {
+			continue
+		}
+		if s.accepted[o.id], err = isAccepted(ctx, db, o.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isAccepted(ctx context.Context, db database.Comparable, outcomeID string) (bool, error) {
+	if outcomeID == "" {
+		return false, nil
+	}
+	accepted, err := db.IsAccepted(ctx, outcomeID)
+	if errors.Is(err, sql.ErrNoLedger) {
+		return false, nil
+	}
+	return accepted, err
+}
+
+// readBoundaries reads the registry, and looks at the boundaries that seem to be missing.
+func (s *state) readBoundaries(ctx context.Context, db database.Reader, onPostgres bool) error {
+	for page, err := range database.Pages(ctx, db) {
+		if err != nil {
+			return err
+		}
+		for _, row := range page {
+			if !row.System {
+				s.tenants.add(row, s.locate(row.ID))
+			}
+		}
+	}
+	look := func(tenant, boundary string) error {
+		if s.boundaries[boundary] {
+			return nil
+		}
+		row := sql.TenantRow{Tenant: pipeline.Tenant{ID: tenant, Boundary: boundaryOf(boundary, onPostgres)}}
+		found, err := db.Verify(ctx, row)
+		if err != nil {
+			return fmt.Errorf("tenant %q: %w", tenant, err)
+		}
+		s.boundaries[boundary] = found.Tables > 0
+		return nil
+	}
+	for _, t := range s.tenants.byID {
+		if err := look(t.id, t.boundary); err != nil {
+			return err
+		}
+	}
+	for key, o := range s.outcomes.byKey {
+		entry, found := s.ledger[key]
+		if !o.provisioned || isRecorded(o, entry, found) {
+			continue
+		}
+		if err := look(o.tenant, o.boundary); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/database"
+	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// Reconciler compares database and streams, and repairs what one of them has lost from what the other still knows.
+type Reconciler struct {
+	Config    config.Config
+	JetStream jetstream.JetStream
+	Log       *slog.Logger
+	Options   Options
+}
+
+// Plan is the result of a comparison.
+type Plan struct {
+	Findings []Finding // in the order in which they are repaired
+	// RequestsUntil is when TENANT_REQUESTS stored its last message, or was created. If the stream was restored or made
+	// again, publishers must send again what they sent later.
+	RequestsUntil time.Time
+}
+
+// Plan compares and changes nothing. If there is no registry, it compares with an empty one.
+func (r *Reconciler) Plan(ctx context.Context) (p Plan, err error) {
+	db, err := database.OpenReader(ctx, r.Config)
+	if errors.Is(err, sql.ErrNoRegistry) {
+		return r.plan(ctx, nil)
+	}
+	if err != nil {
+		return p, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return r.plan(ctx, db)
+}
+
+func (r *Reconciler) plan(ctx context.Context, db database.Reader) (Plan, error) {
+	s, err := readState(ctx, r.Config, r.JetStream, db)
+	if err != nil {
+		return Plan{}, err
+	}
+	p := Plan{RequestsUntil: s.requests.last}
+	for _, f := range plan(s) {
+		if !r.Options.selects(&f) {
+			continue
+		}
+		if db != nil {
+			if err := complete(ctx, db, &f); err != nil {
+				return Plan{}, err
+			}
+			if accepted, err := isAccepted(ctx, db, f.OutcomeID); err != nil {
+				return Plan{}, err
+			} else if accepted {
+				continue
+			}
+		}
+		r.Options.choose(&f)
+		p.Findings = append(p.Findings, f)
+	}
+	return p, nil
+}
+
+// complete reads from the ledger which request a finding is about, if no stream says so.
+func complete(ctx context.Context, db database.Reader, f *Finding) error {
+	if f.Request.Source == "" && f.Request.Key != "" {
+		row, err := db.Request(ctx, f.Request.Key)
+		if err != nil {
+			return err
+		}
+		f.Request.Source, f.Request.ID = row.Source, row.ID
+	}
+	if f.running { // it is accepted under the id of the outcome that it would have had
+		f.OutcomeID = events.OutcomeID(f.Request.Source, f.Request.ID, f.Replay, events.TypeProvisioned)
+	}
+	return nil
+}
+
+// Apply compares and repairs, while the service takes no requests. It calls begun once it has compared, and done after
+// each finding, which is then marked as done or left. Findings that an error or the end of ctx prevents are not passed
+// to done. It is safe to interrupt and to repeat.
+func (r *Reconciler) Apply(ctx context.Context, begun func(Plan), done func(Finding)) (err error) {
+	if err := r.checkStamps(ctx); err != nil {
+		return err
+	}
+	p, err := r.Plan(ctx)
+	if err != nil {
+		return err
+	}
+	if !p.hasWork() {
+		begun(p)
+		for _, f := range p.Findings {
+			done(f)
+		}
+		return endLeftPause(ctx, r.JetStream)
+	}
+	release, err := holdIntake(ctx, r.JetStream, r.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	if err := r.createRegistry(ctx); err != nil {
+		return err
+	}
+	if p, err = r.Plan(ctx); err != nil { // the service may have changed something before it was held
+		return err
+	}
+	begun(p)
+	db, err := database.Open(ctx, r.Config, database.NewRegistry{}, nil, r.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	a := &applier{
+		js: r.JetStream, db: db, strategy: db.Strategy(), onPostgres: r.Config.OnPostgres(), accept: r.Options.Accept,
+	}
+	for chunk := range inChunks(p.Findings) {
+		if err := a.applyAll(ctx, chunk, r.Config.Concurrency, done); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxChunk is how many findings are repaired before they are reported.
+const maxChunk = 64
+
+// inChunks splits findings into chunks of one kind: those of one kind do not depend on each other.
+func inChunks(findings []Finding) iter.Seq[[]Finding] {
+	return func(yield func([]Finding) bool) {
+		for begin := 0; begin < len(findings); {
+			end := begin + 1
+			for end < len(findings) && end-begin < maxChunk && findings[end].Kind == findings[begin].Kind {
+				end++
+			}
+			if !yield(findings[begin:end]) {
+				return
+			}
+			begin = end
+		}
+	}
+}
+
+// applyAll carries out findings, several at once, and reports in order those that are done or left.
+func (a *applier) applyAll(ctx context.Context, chunk []Finding, workers int, done func(Finding)) error {
+	settled := make([]bool, len(chunk))
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(max(workers, 1))
+	for i := range chunk {
+		group.Go(func() error {
+			if working.Err() != nil {
+				return context.Cause(working)
+			}
+			// One that has begun is finished after a signal to stop; each of its steps has a timeout.
+			err := a.apply(context.WithoutCancel(ctx), &chunk[i])
+			settled[i] = err == nil
+			return err
+		})
+	}
+	err := group.Wait()
+	for i, f := range chunk {
+		if settled[i] {
+			done(f)
+		}
+	}
+	return err
+}
+
+// createRegistry creates the registry if there is none.
+func (r *Reconciler) createRegistry(ctx context.Context) error {
+	opened, err := database.OpenReader(ctx, r.Config)
+	if err == nil {
+		return opened.Close()
+	}
+	if !errors.Is(err, sql.ErrNoRegistry) {
+		return err
+	}
+	// Not open together with the reader of the next plan: see sqlite.Reader.
+	streams, err := handler.ReadStamps(ctx, r.JetStream)
+	if err != nil {
+		return err
+	}
+	db, err := database.Open(ctx, r.Config, AllowNew(streams), nil, r.Log)
+	if err != nil {
+		return err
+	}
+	return db.Close()
+}
+
+// hasWork reports whether something can be repaired or accepted.
+func (p *Plan) hasWork() bool {
+	for _, f := range p.Findings {
+		if f.Action != "" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,172 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/internal/database"
+	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/sql"
+)
+
+// CheckStamps decides whether registry and streams belong together. It returns nil if they do, or if neither has been
+// given an id yet. Streams that do not exist are created with the registry's id, and are no reason.
+func CheckStamps(registry sql.Stamp, streams handler.StreamStamps) error {
+	switch {
+	case streams.ID == registry.ID, streams.ID == "" && len(streams.Unstamped) == 0:
+		return nil
+	case streams.ID != "":
+		return &handler.OtherRegistryError{Streams: streams.ID, Database: registry.ID}
+	case registry.Streams:
+		return fmt.Errorf("the streams %s carry no registry's id, and those of this database do (%s): they were restored "+
+			"from a copy of an earlier version, made by hand, or belong to another installation. If they are this database's: "+
+			"consumer reconcile --accept-streams", strings.Join(streams.Unstamped, ", "), registry.ID)
+	}
+	return nil
+}
+
+// AllowNew forbids to create a registry in silence where one has been lost.
+func AllowNew(streams handler.StreamStamps) database.NewRegistry {
+	return database.NewRegistry{Allow: func(_ context.Context, foreign []string) error {
+		const otherwise = "Correct DATABASE_URL, REGISTRY_SCHEMA or DATABASE_PATH_TEMPLATE if they name the wrong place, " +
+			"give another database streams of its own (NATS_URL, or NATS_EMBEDDED_DIR), or restore the registry from a backup. "
+		switch {
+		case streams.ID != "":
+			return fmt.Errorf("the registry is missing, and the streams belong to a registry (%s): it is lost, or elsewhere. "+
+				"%sTo create it again from the streams: consumer reconcile --accept-streams --apply. To begin anew with an "+
+				"empty registry: consumer reconcile --accept-database", streams.ID, otherwise)
+		case len(foreign) > 0:
+			return fmt.Errorf("the registry is missing, and tenants of a registry that is not in this database are here: %s. "+
+				"%sTo create an empty registry beside them: consumer reconcile --accept-database", strings.Join(foreign, ", "),
+				otherwise)
+		}
+		return nil
+	}}
+}
+
+// Accept says which side is right where registry and streams do not carry the same id.
+type Accept int
+
+// The sides. AcceptStreams: the registry gets the id of the streams. AcceptDatabase: the streams get the id of the
+// registry, and belong to this database from now on.
+const (
+	AcceptStreams Accept = iota + 1
+	AcceptDatabase
+)
+
+// Bind gives both sides the id of the one that is right. A registry that is missing is created.
+func (r *Reconciler) Bind(ctx context.Context, right Accept) (err error) {
+	streams, err := handler.ReadStamps(ctx, r.JetStream)
+	if err != nil && right == AcceptStreams {
+		return err
+	}
+	missing := database.NewRegistry{}
+	if right == AcceptStreams {
+		missing.ID = streams.ID
+	}
+	db, err := database.Open(ctx, r.Config, missing, nil, r.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	registry, err := db.Stamp(ctx)
+	if err != nil {
+		return fmt.Errorf("read the registry's id: %w", err)
+	}
+	id := registry.ID
+	if right == AcceptStreams && streams.ID != "" {
+		id = streams.ID
+	}
+	// After an interruption between the two, the ids differ as before.
+	if err := handler.WriteStamps(ctx, r.JetStream, id); err != nil {
+		return fmt.Errorf("give the streams the id: %w; as an administrator of the account:\n%s", err,
+			handler.StampCommands(id))
+	}
+	return db.SetStamp(ctx, id)
+}
+
+// checkStamps fails if the streams belong to another registry or database, so that nothing must be repaired.
+func (r *Reconciler) checkStamps(ctx context.Context) (err error) {
+	streams, err := handler.ReadStamps(ctx, r.JetStream)
+	if err != nil {
+		return err
+	}
+	db, err := database.OpenReader(ctx, r.Config)
+	if errors.Is(err, sql.ErrNoRegistry) {
+		return nil // see createRegistry
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	registry, err := db.Stamp(ctx)
+	if err != nil {
+		return fmt.Errorf("read the registry's id: %w", err)
+	}
+	if registry.CopyOf != "" {
+		return copyError(registry)
+	}
+	if registry.ID == "" { // of an earlier version, and not migrated yet
+		return nil
+	}
+	return CheckStamps(registry, streams)
+}
+
+// copyError is the error for a database that is a copy of the one that the streams belong to.
+func copyError(registry sql.Stamp) error {
+	return fmt.Errorf("%w: this database is a copy: the streams belong to %s. If the service has moved here, and the "+
+		"other database is no longer in use: consumer reconcile --accept-database. If not, correct DATABASE_URL or "+
+		"NATS_URL", handler.ErrRestored, registry.CopyOf)
+}
+
+// BindStreams gives the streams and the registry the same id, at the first start of a version that knows it. Later it
+// only checks that they have it. If manage is false, or the user may not change streams, the streams stay as they are,
+// and the log says what an administrator should do.
+func BindStreams(
+	ctx context.Context, js jetstream.JetStream, db database.Recovery, manage bool, log *slog.Logger,
+) (registryID string, err error) {
+	registry, err := db.Stamp(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read the registry's id: %w", err)
+	}
+	streams, err := handler.ReadStamps(ctx, js)
+	if err == nil {
+		err = CheckStamps(registry, streams)
+	}
+	if err != nil {
+		return "", err
+	}
+	id := registry.ID
+	switch {
+	case streams.ID == "" && len(streams.Unstamped) == 0 && registry.CopyOf != "":
+		id = uuid.NewString() // with streams of its own a copy is a registry of its own
+		log.InfoContext(ctx, "this database is a copy; its registry gets an id of its own", "copy_of", registry.CopyOf)
+	case registry.CopyOf != "": // the guard reports it
+		return id, nil
+	}
+	if len(streams.Unstamped) > 0 {
+		if manage {
+			err = handler.WriteStamps(ctx, js, registry.ID)
+		}
+		if !manage || err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			log.WarnContext(ctx, "the streams do not carry the registry's id, so that another database could serve their "+
+				"requests; an administrator can add it", "error", err,
+				"commands", strings.Split(handler.StampCommands(registry.ID), "\n"))
+			return registry.ID, nil
+		}
+		log.InfoContext(ctx, "the streams carry the registry's id now", "registry", registry.ID)
+	}
+	if registry.Bound && id == registry.ID { // a start writes nothing: commits may wait for a standby
+		return id, nil
+	}
+	if err := db.SetStamp(ctx, id); err != nil {
+		return "", fmt.Errorf("record that the streams carry the registry's id: %w", err)
+	}
+	return id, nil
+}
