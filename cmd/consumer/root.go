@@ -38,7 +38,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
 	root.AddCommand(run, demoCommand(a), requestCommand(a), watchCommand(a), tenantsCommand(a), requestsCommand(a),
-		deadLettersCommand(a), reconcileCommand(a), doctorCommand(a), configCommand(a), healthCommand(a),
+		deadLettersCommand(a), reconcileCommand(a), backupCommand(a), doctorCommand(a), configCommand(a), healthCommand(a),
 		versionCommand(a))
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)

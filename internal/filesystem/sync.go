@@ -2,7 +2,9 @@ package filesystem
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"syscall"
 )
@@ -35,4 +37,26 @@ func (s System) SyncTree(dir, top string) error {
 		return nil
 	}
 	return err
+}
+
+// SyncAll makes the files and directories below dir, and dir itself, durable.
+func (s System) SyncAll(dir string) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir():
+			return s.SyncDir(path)
+		case !entry.Type().IsRegular():
+			return nil
+		}
+		f, err := os.Open(path) //nolint:gosec // a link in its place is at most synced
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(s.Fsync(f), f.Close()); err != nil {
+			return fmt.Errorf("sync %s: %w", path, err)
+		}
+		return nil
+	})
 }
