@@ -23,7 +23,7 @@ FROM     ?= $(shell git describe --tags --abbrev=0 HEAD^ 2>/dev/null || echo 2e3
 UNCHECKED := -gcflags=modernc.org/...=-d=checkptr=0
 VULN     := go tool -modfile=.ci/tools.mod govulncheck
 
-.PHONY: help build demo test stress test-external soak upgrade-test bench fuzz lint vuln fmt tidy-check docs asyncapi image release release-check up down
+.PHONY: help build demo test stress test-external soak upgrade-test recovery-drill bench fuzz lint vuln fmt tidy-check docs asyncapi image release release-check up down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,12 @@ soak: ## run the long tests, up to an hour
 
 upgrade-test: ## upgrade from the version FROM under load, kill it at every point, and go back: about 10 minutes
 	CGO_ENABLED=1 FROM=$(FROM) go test -race $(UNCHECKED) -tags upgrade -run Upgrade -v -timeout 60m ./cmd/consumer
+
+# Every test that docs/recovery.md names.
+DRILL = $(shell grep -oh '`Test[A-Za-z]*`' docs/recovery.md | tr -d '`' | sort -u | paste -sd '|' -)
+
+recovery-drill: ## play every situation of docs/recovery.md: some minutes
+	CGO_ENABLED=1 go test -race $(UNCHECKED) -v -timeout 60m -run '^($(DRILL))$$' ./cmd/consumer ./internal/handler ./internal/sql
 
 bench: ## measure ratios against the bare work, side by side: about 20 minutes, 10 GB of disk; writes docs/benchmarks
 	go test -tags bench -count=1 -timeout 120m -run '^TestBench$$' -v ./internal/bench -args -out "$(CURDIR)/docs/benchmarks"

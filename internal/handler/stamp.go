@@ -121,9 +121,9 @@ type OtherRegistryError struct{ Streams, Database string }
 
 func (e *OtherRegistryError) Error() string {
 	return fmt.Sprintf("the streams belong to the registry %s, and the database has the registry %s. Correct "+
-		"DATABASE_URL or NATS_URL if one of them names another installation. If the database was restored or made again, and the "+
-		"streams are right: consumer reconcile --accept-streams. If the streams were, and the database is right: consumer "+
-		"reconcile --accept-database", e.Streams, e.Database)
+		"DATABASE_URL or NATS_URL if one of them names another installation. If the database was restored or made "+
+		"again, and the streams are right: consumer reconcile --accept-streams. If the streams were, and the database is "+
+		"right: consumer reconcile --accept-database", e.Streams, e.Database)
 }
 
 // checkStamp returns an *[OtherRegistryError] if the stream belongs to another registry.

@@ -215,3 +215,18 @@ func (s *Server) URLOf(role, password string) string {
 	u.User = url.UserPassword(role, password)
 	return u.String()
 }
+
+// Run runs a client program of this server's version, such as pg_dump, and fails the test if it fails.
+func (s *Server) Run(program string, args ...string) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), filepath.Join(s.bin, program), args...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("postgrestest: %s: %v: %s", program, err, out)
+	}
+}
+
+// Recreate drops the database of URL and creates an empty one of the same name.
+func (s *Server) Recreate() {
+	s.t.Helper()
+	s.Exec("DROP DATABASE "+privateDatabase+" WITH (FORCE)", "CREATE DATABASE "+privateDatabase)
+}

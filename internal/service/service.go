@@ -214,8 +214,8 @@ func (s *service) openDatabase(ctx context.Context, missing database.NewRegistry
 	return nil
 }
 
-// awaitNATS waits for a server that answers, and calls fn with it until fn succeeds or the server's answer ends it. what
-// names what fn needs.
+// awaitNATS waits for a server that answers, and calls fn with it until fn succeeds or the server's answer ends it.
+// what names what fn needs.
 func (s *service) awaitNATS(
 	ctx context.Context, what string, link *natsconn.Link, fn func(context.Context) error,
 ) error {
