@@ -8,7 +8,7 @@ import (
 
 // Comparable is a database whose ledger and registry can be compared with the streams.
 type Comparable interface {
-	// Stamp reads the registry's id, and whether the streams have it.
+	// Stamp reads the registry's id, whether the streams have it, and the checkpoint.
 	Stamp(ctx context.Context) (sql.Stamp, error)
 	// Entry returns the ledger's entry of the request with that key, or [sql.ErrNotFound].
 	Entry(ctx context.Context, key string) (sql.LedgerEntry, error)
@@ -22,6 +22,9 @@ type Recovery interface {
 	// SetStamp records that the streams carry the id, which replaces the registry's, and that this database is the one
 	// that they belong to.
 	SetStamp(ctx context.Context, id string) error
+	// SetCheckpoint moves the registry's checkpoint, if it is still the one that it is moved from. A claim fails as in an
+	// outage if the checkpoint is earlier than the one last read or set: the database was restored in between.
+	SetCheckpoint(ctx context.Context, from, to sql.Checkpoint) (moved bool, err error)
 	// Restore writes ledger row and registry row of a decided request in one commit, after it has compared the boundary
 	// with the definition. It changes nothing and returns an error that wraps [sql.ErrNoBoundary] or
 	// [sql.ErrOtherRequest], or a permanent fault, if the request cannot be restored. A ledger row that is decided at the

@@ -30,6 +30,7 @@ type comparison interface {
 type recovery interface {
 	comparison
 	SetStamp(ctx context.Context, id string) error
+	SetCheckpoint(ctx context.Context, from, to sql.Checkpoint) (moved bool, err error)
 	Restore(ctx context.Context, r sql.Restoration) error
 	Accept(ctx context.Context, outcomes []sql.AcceptedOutcome) error
 }
@@ -150,7 +151,9 @@ func TestComparisonWithAnEarlierRegistry(t *testing.T) {
 		id := registryID(t, store)
 		testkit.Must(t, store.Close())
 		p.raw(t, "", "ALTER TABLE {b}tenant_requests DROP COLUMN buried_in",
-			"ALTER TABLE {b}registry_stamp DROP COLUMN streams_stamped", "DROP TABLE {b}accepted_outcomes")
+			"ALTER TABLE {b}registry_stamp DROP COLUMN streams_stamped",
+			"ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_stream", "ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_sequence",
+			"DROP TABLE {b}accepted_outcomes")
 		check := func(want sql.Stamp) {
 			t.Helper()
 			r := as[comparableReader](t, p.reader(t))

@@ -44,6 +44,43 @@ type Stamp struct {
 	// CopyOf names the database in which the registry was when the streams got its id, if that is another one that may
 	// still be in use. It is empty if this is that database, and where an engine cannot tell.
 	CopyOf string
+	// Checkpoint is that of the registry; zero: it has none yet.
+	Checkpoint Checkpoint
+}
+
+// Checkpoint is a place in TENANT_EVENTS: the ledger is known to have all outcomes up to it. It is in the database, so
+// that a restore takes it back together with the ledger.
+type Checkpoint struct {
+	Stream   time.Time // when the stream was created; zero: there is no checkpoint yet
+	Sequence uint64    // of the last message that was compared; 0: none was
+}
+
+// Before reports whether c is an earlier place than d.
+func (c Checkpoint) Before(d Checkpoint) bool {
+	return c.Stream.Before(d.Stream) || c.Stream.Equal(d.Stream) && c.Sequence < d.Sequence
+}
+
+// Columns are the values of checkpoint_stream and checkpoint_sequence.
+func (c Checkpoint) Columns() []any {
+	stream := ""
+	if !c.Stream.IsZero() {
+		stream = c.Stream.UTC().Format(time.DateTime + ".999999999")
+	}
+	return []any{stream, int64(c.Sequence)} //nolint:gosec // a stream has fewer messages
+}
+
+// Targets are what checkpoint_stream and checkpoint_sequence are scanned into.
+func (c *Checkpoint) Targets() []any { return []any{(*utc)(&c.Stream), &c.Sequence} }
+
+// WentBack returns an error if the checkpoint is earlier than one that this process has seen: the database was restored
+// while it was in use. It is an outage, which ends after a comparison with the streams.
+func (c Checkpoint) WentBack(seen *Checkpoint) error {
+	if seen == nil || !c.Before(*seen) {
+		return nil
+	}
+	return &pipeline.Fault{Class: pipeline.Outage, Shared: true, Message: fmt.Sprintf("the database was restored while it "+
+		"was in use: the registry's checkpoint was message %d of stream TENANT_EVENTS, and is message %d", seen.Sequence,
+		c.Sequence)}
 }
 
 // AcceptedOutcome is a published outcome that the ledger does not have, and that an operator has accepted as lost.

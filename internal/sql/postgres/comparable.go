@@ -7,13 +7,14 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Stamp reads the registry's id, and whether the streams have it. From then on the store uses that id, which another
-// process may have changed.
+// Stamp reads the registry's id, whether the streams have it, and the checkpoint. From then on the store uses that id,
+// which another process may have changed, and takes an earlier checkpoint for a restore.
 func (s *Store) Stamp(ctx context.Context) (sql.Stamp, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -22,6 +23,7 @@ func (s *Store) Stamp(ctx context.Context) (sql.Stamp, error) {
 		return sql.Stamp{}, fmt.Errorf("read the registry's id: %w", s.ledgerFault(err))
 	}
 	s.registryID.Store(&stamp.ID)
+	s.checkpoint.Store(&stamp.Checkpoint)
 	return stamp, nil
 }
 
@@ -55,8 +57,9 @@ func (p place) String() string { return p.system + "/" + p.database }
 func (q queries) readStampState(ctx context.Context, db querier) (stamp sql.Stamp, err error) {
 	var recorded, here place
 	var namesake string // the database on this server with the recorded oid
-	err = db.QueryRow(ctx, q.StampState).Scan(&stamp.ID, &stamp.Streams, &recorded.system, &recorded.database,
-		&here.database, &namesake)
+	err = db.QueryRow(ctx, q.StampState).Scan(append([]any{
+		&stamp.ID, &stamp.Streams, &recorded.system, &recorded.database, &here.database, &namesake,
+	}, stamp.Checkpoint.Targets()...)...)
 	if err != nil || !stamp.Streams || recorded.database == "" {
 		return stamp, err
 	}
@@ -179,6 +182,27 @@ func (s *Store) Accept(ctx context.Context, outcomes []sql.AcceptedOutcome) erro
 			"SELECT and INSERT on accepted_outcomes in schema "+s.registry))
 	}
 	return nil
+}
+
+// SetCheckpoint implements [database.Recovery]. Its commit is asynchronous: one that is lost takes the checkpoint back,
+// and a durable commit after it makes it durable too.
+func (s *Store) SetCheckpoint(ctx context.Context, from, to sql.Checkpoint) (moved bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	batch := &pgx.Batch{}
+	batch.Queue(s.q.AsyncCommit)
+	batch.Queue(s.q.SetCheckpoint, append(from.Columns(), to.Columns()...)...).Exec(func(tag pgconn.CommandTag) error {
+		moved = tag.RowsAffected() == 1
+		return nil
+	})
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return false, fmt.Errorf("record the checkpoint: %w", withMissingPrivilege(s.ledgerFault(err),
+			"UPDATE on registry_stamp in schema "+s.registry))
+	}
+	if moved {
+		s.checkpoint.Store(&to)
+	}
+	return moved, nil
 }
 
 // Boundaries returns the names of all schemas that the template of names can have given. The registry's schema and

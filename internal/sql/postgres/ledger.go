@@ -50,8 +50,12 @@ func (s *Store) claimNew(
 	ctx context.Context, r pipeline.Request, source, id, tenantID string,
 ) (pipeline.Claim, error) {
 	claim := pipeline.Claim{Key: r.Key(), Replay: pipeline.FirstReplay(r.Replay), Attempt: 1, DeliveryID: r.DeliveryID}
-	err := s.pool.QueryRow(ctx, s.q.ClaimNew,
-		tenantID, claim.Key, source, id, claim.Replay, r.DeliveryID).Scan(nil, &claim.Registered)
+	var checkpoint sql.Checkpoint
+	err := s.pool.QueryRow(ctx, s.q.ClaimNew, tenantID, claim.Key, source, id, claim.Replay, r.DeliveryID).
+		Scan(append([]any{nil, &claim.Registered}, checkpoint.Targets()...)...)
+	if err == nil {
+		err = checkpoint.WentBack(s.checkpoint.Load())
+	}
 	return claim, err
 }
 
@@ -71,12 +75,14 @@ func (s *Store) claimKnown(
 	}
 	var claimed bool
 	var registered string
+	var checkpoint sql.Checkpoint
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.AsyncCommit)
 	batch.Queue(s.q.Claim, tenantID, key, source, id, replay, r.DeliveryID,
 		limit.Attempts, limit.Lease.Seconds(), r.Message(), limit.ForCopies().Seconds())
 	batch.Queue(s.q.Request, key)
 	batch.Queue(s.q.FindTenant, tenantID)
+	batch.Queue(s.q.Checkpoint)
 	err := s.send(ctx, batch, func(results pgx.BatchResults) error {
 		if _, err := results.Exec(); err != nil {
 			return err
@@ -89,8 +95,14 @@ func (s *Store) claimKnown(
 		if err := row.Scan(results.QueryRow()); err != nil {
 			return err
 		}
-		return scanOptional(&registered)(results.QueryRow())
+		if err := scanOptional(&registered)(results.QueryRow()); err != nil {
+			return err
+		}
+		return results.QueryRow().Scan(checkpoint.Targets()...)
 	})
+	if err == nil {
+		err = checkpoint.WentBack(s.checkpoint.Load())
+	}
 	switch {
 	case waitEnded(err): // an attempt's transaction holds the row
 		return pipeline.Claim{}, s.busy(ctx, s.pool, err)

@@ -31,10 +31,11 @@ type texts struct {
 	CheckDumps, ClearActivity, ForeignExpressions, RebuildExpressions, Unregistered, CountForeign            string
 	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes, ForeignOwners, Entry, Entries, IsAccepted      string
 	Accept, Boundaries, StampState, MayReadSystem, SystemIdentifier, StampedSchemas, LockStamp, SetStamp     string
-	DatabaseOid, RestoreRequest, ProvisionedBy, CheckRequest, CreateStamp, RegisteredSchemas                 string
+	DatabaseOid, RestoreRequest, ProvisionedBy, CheckRequest, CreateStamp, RegisteredSchemas, Checkpoint     string
+	SetCheckpoint                                                                                            string
 }
 
-type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore string }
+type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore, Checkpoint string }
 
 func loadQueries(registry string) (q queries, err error) {
 	names := strings.NewReplacer("{registry}", quote(registry))

@@ -61,6 +61,8 @@ type Store struct {
 	log       *slog.Logger
 	// registryID is the registry's id, with which boundaries are stamped. [Store.SetStamp] changes it.
 	registryID atomic.Pointer[string]
+	// checkpoint is the registry's, as last read by [Store.Stamp] or set; nil: neither was done.
+	checkpoint atomic.Pointer[sql.Checkpoint]
 	newID      string // the id of a registry that is created; empty: a random one
 	prepared   preparedPool
 	activity   activity

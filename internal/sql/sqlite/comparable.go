@@ -14,10 +14,10 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Stamp reads the registry's id, and whether the streams have it. From then on the store uses that id, which another
-// process may have changed. SQLite cannot tell a copy of a file from the file.
+// Stamp reads the registry's id, whether the streams have it, and the checkpoint. From then on the store uses that id,
+// which another process may have changed, and takes an earlier checkpoint for a restore. SQLite cannot tell a copy of a file from the file.
 func (s *Store) Stamp(ctx context.Context) (stamp sql.Stamp, err error) {
-	err = s.readDB.QueryRowContext(ctx, q.StampState).Scan(&stamp.ID, &stamp.Streams)
+	err = s.readDB.QueryRowContext(ctx, q.StampState).Scan(stampTargets(&stamp)...)
 	if err == nil {
 		err = s.inPlace()
 	}
@@ -25,6 +25,7 @@ func (s *Store) Stamp(ctx context.Context) (stamp sql.Stamp, err error) {
 		return sql.Stamp{}, fmt.Errorf("read the registry's id: %w", registryFault(err))
 	}
 	s.registryID.Store(&stamp.ID)
+	s.checkpoint.Store(&stamp.Checkpoint)
 	stamp.Bound = stamp.Streams
 	return stamp, nil
 }
@@ -39,10 +40,36 @@ func (r *Reader) Stamp(ctx context.Context) (stamp sql.Stamp, err error) {
 		if !r.latest {
 			return tx.QueryRowContext(ctx, q.Stamp).Scan(&stamp.ID)
 		}
-		return tx.QueryRowContext(ctx, q.StampState).Scan(&stamp.ID, &stamp.Streams)
+		return tx.QueryRowContext(ctx, q.StampState).Scan(stampTargets(&stamp)...)
 	})
 	stamp.Bound = stamp.Streams
 	return stamp, err
+}
+
+// stampTargets are what stamp_state.sql is scanned into.
+func stampTargets(stamp *sql.Stamp) []any {
+	return append([]any{&stamp.ID, &stamp.Streams}, stamp.Checkpoint.Targets()...)
+}
+
+// SetCheckpoint implements [database.Recovery]. Its commit is asynchronous: one that is lost takes the checkpoint back,
+// and a durable commit after it makes it durable too.
+func (s *Store) SetCheckpoint(ctx context.Context, from, to sql.Checkpoint) (moved bool, err error) {
+	err = s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *databasesql.Tx) error {
+		result, err := tx.ExecContext(ctx, q.SetCheckpoint, append(from.Columns(), to.Columns()...)...)
+		if err != nil {
+			return err
+		}
+		rows, err := result.RowsAffected()
+		moved = rows == 1
+		return err
+	}})
+	if err != nil {
+		return false, fmt.Errorf("record the checkpoint: %w", err)
+	}
+	if moved {
+		s.checkpoint.Store(&to)
+	}
+	return moved, nil
 }
 
 // Entry returns the ledger's entry of the request with that key, or [sql.ErrNotFound].

@@ -26,6 +26,9 @@ func (s *Store) Claim(
 	var claimed int64
 	var registered string
 	err := s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *databasesql.Tx) error {
+		if err := s.checkRestored(ctx, tx); err != nil {
+			return err
+		}
 		replay, err := countedReplay(ctx, tx, key, r.Replay)
 		if err != nil {
 			return err
@@ -48,6 +51,15 @@ func (s *Store) Claim(
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", err)
 	}
 	return row.ClaimResult(key, claimed == 1, registered)
+}
+
+// checkRestored fails if the registry was restored since its checkpoint was last read.
+func (s *Store) checkRestored(ctx context.Context, tx *databasesql.Tx) error {
+	var now sql.Checkpoint
+	if err := tx.QueryRowContext(ctx, q.Checkpoint).Scan(now.Targets()...); err != nil {
+		return err
+	}
+	return now.WentBack(s.checkpoint.Load())
 }
 
 // countedReplay returns the number that a message's replay number counts as. Only a number above [pipeline.MaxReplay],

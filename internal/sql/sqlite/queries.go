@@ -18,12 +18,12 @@ type queries struct {
 	Indexes, InspectColumns, InspectIndexes, InspectForeignKeys, InspectTriggers, Probe, CountTenants    string
 	Tenants, Tenant, Record, Records, CaseVariants, BoundaryOwners, QuickCheck, HasRelatedPo             string
 	Unregistered, CountForeign, RegisterAgain, Entry, Entries, IsAccepted, Accept, StampState, SetStamp  string
-	RestoreRequest, ProvisionedBy, CheckRequest, HasRegistry, CreateStamp                                string
+	RestoreRequest, ProvisionedBy, CheckRequest, HasRegistry, CreateStamp, Checkpoint, SetCheckpoint     string
 }
 
 var (
 	q          queries
-	migrations struct{ Registry, Bootstrap, History, Stamp, Restore string }
+	migrations struct{ Registry, Bootstrap, History, Stamp, Restore, Checkpoint string }
 )
 
 func init() {

@@ -54,6 +54,8 @@ type Store struct {
 	distrusted atomic.Bool
 	// registryID is the registry's id, on which the tags of files depend. [Store.SetStamp] changes it.
 	registryID atomic.Pointer[string]
+	// checkpoint is the registry's, as last read by [Store.Stamp] or set; nil: neither was done.
+	checkpoint atomic.Pointer[sql.Checkpoint]
 }
 
 // Check reports every fault of the configuration that can be found without touching the disk, each with the name of its
