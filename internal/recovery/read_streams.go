@@ -169,10 +169,9 @@ func readRequest(sequence uint64, stored time.Time, msg *nats.Msg) (key string, 
 // readOutcomes reads the messages of TENANT_EVENTS. At the end it looks for those that were stored in the meantime.
 func readOutcomes(ctx context.Context, js jetstream.JetStream) (outcomeIndex, error) {
 	x := newOutcomeIndex()
-	var last uint64
 	var lastStored time.Time
 	add := func(sequence uint64, stored time.Time, msg *nats.Msg) {
-		last, lastStored = sequence, stored
+		x.read.Sequence, lastStored = sequence, stored
 		o, ok := readOutcome(&jetstream.RawStreamMsg{
 			Subject: msg.Subject, Sequence: sequence, Header: msg.Header, Data: msg.Data, Time: stored,
 		})
@@ -184,18 +183,32 @@ func readOutcomes(ctx context.Context, js jetstream.JetStream) (outcomeIndex, er
 	if err != nil {
 		return x, err
 	}
-	switch state := info.State; {
-	case state.FirstSeq <= 1:
-	case state.Msgs > 0:
-		x.expiredBefore = state.FirstTime
-	default:
-		x.expiredBefore = time.Now()
-	}
-	if now, err := streamInfo(ctx, js, events.StreamEvents); err != nil || now.State.LastSeq <= last || last == 0 {
+	x.read.Stream, x.expiredBefore = info.Created, expiredBefore(info, time.Now())
+	if now, err := streamInfo(ctx, js, events.StreamEvents); err != nil || now.State.LastSeq <= x.read.Sequence ||
+		x.read.Sequence == 0 {
 		return x, err
 	}
 	_, err = messages(ctx, js, events.StreamEvents, handler.ReadFrom{Since: lastStored}, add)
 	return x, err
+}
+
+// expiredBefore returns the time before which a message may have left the stream by its limits, or zero. What left a
+// stream without limits was removed.
+func expiredBefore(info *jetstream.StreamInfo, now time.Time) (t time.Time) {
+	c, state := info.Config, info.State
+	if c.MaxAge > 0 {
+		t = now.Add(-c.MaxAge)
+	}
+	if state.FirstSeq <= 1 || c.MaxMsgs <= 0 && c.MaxBytes <= 0 && c.MaxMsgsPerSubject <= 0 {
+		return t
+	}
+	if state.Msgs == 0 {
+		return now
+	}
+	if state.FirstTime.After(t) {
+		t = state.FirstTime
+	}
+	return t
 }
 
 // readLetters reads the headers of TENANT_DEAD_LETTERS.

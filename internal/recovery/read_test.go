@@ -165,14 +165,39 @@ func TestReadUnusualStreams(t *testing.T) {
 	testkit.Must(t, stream.Purge(t.Context(), jetstream.WithPurgeSequence(3)))
 	s = read(t, js, &fakeReader{})
 	testkit.Equal(t, "outcomes", len(s.outcomes.byKey), 1)
-	testkit.Equal(t, "some have expired", s.outcomes.expiredBefore.IsZero(), false)
+	testkit.Equal(t, "what was removed has not expired", s.outcomes.expiredBefore.IsZero(), true)
 	testkit.Must(t, stream.Purge(t.Context()))
 	s = read(t, js, &fakeReader{})
 	testkit.Equal(t, "outcomes", len(s.outcomes.byKey), 0)
-	testkit.Equal(t, "all may have expired", s.outcomes.expiredBefore.Before(begun), false)
+	testkit.Equal(t, "a purged stream has not expired", s.outcomes.expiredBefore.IsZero(), true)
 	testkit.Must(t, js.DeleteStream(t.Context(), events.StreamEvents))
 	_, err = readState(t.Context(), postgresConfig(), js, &fakeReader{})
 	testkit.Contains(t, "error", fmt.Sprint(err), "stream TENANT_EVENTS does not exist")
+}
+
+// Only a stream with limits drops messages by itself.
+func TestExpiredBefore(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	first := now.Add(-time.Hour)
+	for name, c := range map[string]struct {
+		config jetstream.StreamConfig
+		state  jetstream.StreamState
+		want   time.Time
+	}{
+		"no limits":               {jetstream.StreamConfig{MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1}, jetstream.StreamState{FirstSeq: 5, Msgs: 3, FirstTime: first}, time.Time{}},
+		"number":                  {jetstream.StreamConfig{MaxMsgs: 3}, jetstream.StreamState{FirstSeq: 5, Msgs: 3, FirstTime: first}, first},
+		"number, nothing dropped": {jetstream.StreamConfig{MaxMsgs: 3}, jetstream.StreamState{FirstSeq: 1, Msgs: 3, FirstTime: first}, time.Time{}},
+		"size":                    {jetstream.StreamConfig{MaxBytes: 3}, jetstream.StreamState{FirstSeq: 5, Msgs: 3, FirstTime: first}, first},
+		"number a subject":        {jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamState{FirstSeq: 5, Msgs: 3, FirstTime: first}, first},
+		"size, empty":             {jetstream.StreamConfig{MaxBytes: 3}, jetstream.StreamState{FirstSeq: 5}, now},
+		"age":                     {jetstream.StreamConfig{MaxAge: time.Minute}, jetstream.StreamState{FirstSeq: 5, Msgs: 3, FirstTime: first}, now.Add(-time.Minute)},
+		"age, nothing dropped":    {jetstream.StreamConfig{MaxAge: time.Minute}, jetstream.StreamState{}, now.Add(-time.Minute)},
+		"age and number":          {jetstream.StreamConfig{MaxAge: 2 * time.Hour, MaxMsgs: 3}, jetstream.StreamState{FirstSeq: 5, Msgs: 3, FirstTime: first}, first},
+	} {
+		got := expiredBefore(&jetstream.StreamInfo{Config: c.config, State: c.state}, now)
+		testkit.Equal(t, name, got, c.want)
+	}
 }
 
 // What is kept of ten thousand outcomes that the database lacks.

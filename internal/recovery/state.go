@@ -72,6 +72,7 @@ type outcomeIndex struct {
 	boundaries map[string]bool
 	// expiredBefore: outcomes of an earlier time may have left the stream by its limits; zero: none has.
 	expiredBefore time.Time
+	read          sql.Checkpoint // the last one
 }
 
 func newOutcomeIndex() outcomeIndex {
@@ -143,7 +144,7 @@ func isRecorded(o *outcome, entry sql.LedgerEntry, found bool) bool {
 		return false
 	}
 	// Of one replay and type there is one id. A ledger that has the success is ahead of an announced failure.
-	return entry.OutcomeID == o.id || entry.State == stateProvisioned
+	return entry.OutcomeID == o.id || entry.State == stateProvisioned && !o.provisioned
 }
 
 // States of a ledger row.
