@@ -21,9 +21,12 @@ const probeInterval = 3 * time.Second
 // A database may answer probes but fail all work, for example because its disk is full. So an outage that interrupted
 // work ends in two steps. First a rehearsal must succeed; the breaker is then half-open and lets the interrupted work
 // retry. Intake and readiness wait until some of that work succeeds.
+//
+// No outage ends before the guard has compared the database with the streams: it may have been restored in between.
 type breaker struct {
 	probe    func(context.Context) error
 	rehearse func(context.Context) error // does what a request's work does, without effect
+	guard    func(context.Context) error // see [Config.Guard]
 	backoff  Backoff
 	probed   func() // called after each probe during an outage
 	faults   *repeatlog.Log
@@ -40,10 +43,10 @@ type breaker struct {
 }
 
 func newBreaker(
-	probe, rehearse func(context.Context) error, backoff Backoff, probed func(), log *slog.Logger,
+	probe, rehearse, guard func(context.Context) error, backoff Backoff, probed func(), log *slog.Logger,
 ) *breaker {
 	b := &breaker{
-		probe: probe, rehearse: rehearse, backoff: backoff, probed: probed, faults: repeatlog.New(log),
+		probe: probe, rehearse: rehearse, guard: guard, backoff: backoff, probed: probed, faults: repeatlog.New(log),
 		resumed: make(chan struct{}), untripped: make(chan struct{}), tripped: make(chan struct{}, 1),
 	}
 	close(b.resumed)
@@ -172,12 +175,18 @@ func (b *breaker) probeUntilAnswered(ctx context.Context) error {
 			return err
 		}
 		tries++
+		what := "database is still unavailable"
 		err := b.check(ctx)
 		b.probed()
 		if err == nil {
+			what = "database is available, but not compared with the streams; intake stays paused"
+			err = b.guard(ctx)
+			b.probed()
+		}
+		if err == nil {
 			break
 		}
-		b.faults.Warn("database is still unavailable", err)
+		b.faults.Warn(what, err)
 		b.mu.Lock()
 		b.reason = err // more specific than the error that interrupted the work
 		b.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -21,6 +22,7 @@ type breakerTest struct {
 	*breaker
 	outage         atomic.Pointer[error]
 	rehearsalFault atomic.Pointer[error] // of a rehearsal
+	guardFault     atomic.Pointer[error] // of the guard
 	probes         atomic.Int32
 	log            bytes.Buffer
 }
@@ -38,6 +40,11 @@ func runBreakerTest(t *testing.T, test func(t *testing.T, b *breakerTest)) {
 			return nil
 		}, func(context.Context) error {
 			if err := b.rehearsalFault.Load(); err != nil {
+				return *err
+			}
+			return nil
+		}, func(context.Context) error {
+			if err := b.guardFault.Load(); err != nil {
 				return *err
 			}
 			return nil
@@ -91,6 +98,36 @@ func TestIdleBreakerProbes(t *testing.T) {
 		time.Sleep(maxServerBackoff)
 		b.is(t, "available", nil, true, true)
 	})
+}
+
+// A database that is available again may have been restored: nothing continues before it is compared with the streams.
+func TestOutageEndsAfterTheGuard(t *testing.T) {
+	for name, byWork := range map[string]bool{"idle": false, "work was interrupted": true} {
+		t.Run(name, func(t *testing.T) {
+			runBreakerTest(t, func(t *testing.T, b *breakerTest) {
+				if byWork {
+					b.trip(errOutage)
+				} else {
+					b.set(errOutage)
+					time.Sleep(probeInterval + time.Second)
+				}
+				b.is(t, "unavailable", errOutage, false, false)
+				older := fmt.Errorf("%w: older", ErrRestored)
+				b.guardFault.Store(&older)
+				b.set(nil)
+				time.Sleep(3 * maxServerBackoff)
+				b.is(t, "restored", ErrRestored, false, false)
+				testkit.Contains(t, "log", b.log.String(), "not compared with the streams")
+				b.guardFault.Store(nil)
+				time.Sleep(maxServerBackoff)
+				if byWork {
+					b.is(t, "repaired", ErrRestored, true, false)
+					b.succeeded()
+				}
+				b.is(t, "at the end", nil, true, true)
+			})
+		})
+	}
 }
 
 func TestNoProbesWhileWorkSucceeds(t *testing.T) {

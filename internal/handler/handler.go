@@ -51,8 +51,9 @@ type Config struct {
 	Tracer              trace.Tracer // nil: no traces
 	// CheckInterval is the time between two checks of streams and consumer; 0: 5 seconds.
 	CheckInterval time.Duration
-	// Guard compares database and streams before requests are taken, after each interruption of intake, and every
-	// GuardInterval. While its error wraps [ErrRestored], no request is taken. nil: nothing is compared.
+	// Guard compares database and streams before requests are taken, after each interruption of intake, before an outage
+	// of the database ends, and every GuardInterval. While its error wraps [ErrRestored], no request is taken. nil:
+	// nothing is compared.
 	Guard         func(context.Context) error
 	GuardInterval time.Duration // 0: a minute
 }
@@ -116,7 +117,8 @@ func New(c Config) (*Handler, error) {
 	h.outcomes = newOperation(c.Log, "could not publish event; retrying", "publishing events again")
 	h.deadLetters = newOperation(c.Log, "could not publish event; retrying", "publishing events again")
 	h.acks = newOperation(c.Log, "could not acknowledge requests; retrying", "acknowledging requests again")
-	h.breaker = newBreaker(c.Provisioner.Ping, c.Provisioner.Rehearse, serverBackoff, h.watchdog.touch, c.Log)
+	h.breaker = newBreaker(
+		c.Provisioner.Ping, c.Provisioner.Rehearse, c.Guard, serverBackoff, h.watchdog.touch, c.Log)
 	h.pulling.Store(&errNotTaking)
 	return h, nil
 }
@@ -128,7 +130,9 @@ func (h *Handler) Err() error {
 	if err := h.Link.Err(); err != nil {
 		return fmt.Errorf("NATS: %w", err)
 	}
-	if err := h.breaker.err(); err != nil {
+	if err := h.breaker.err(); errors.Is(err, ErrRestored) {
+		return err
+	} else if err != nil {
 		return fmt.Errorf("waiting for the database: %w", err)
 	}
 	for _, o := range []*operation{&h.outcomes, &h.deadLetters, &h.acks} {

@@ -18,7 +18,7 @@ var ErrRestored = errors.New("database and streams do not belong together")
 // Restored reports whether intake has stopped because database and streams do not belong together.
 func (h *Handler) Restored() bool {
 	why := h.pulling.Load()
-	return why != nil && errors.Is(*why, ErrRestored)
+	return why != nil && errors.Is(*why, ErrRestored) || errors.Is(h.breaker.err(), ErrRestored)
 }
 
 // guardInterval is the time between two calls of the guard.
