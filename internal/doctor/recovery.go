@@ -91,7 +91,7 @@ func checkStamps(ctx context.Context, c config.Config, r database.Comparable, st
 
 // checkNewestOutcomes asks what the guard of the service asks.
 func (n *prober) checkNewestOutcomes(ctx context.Context, name string, r database.Comparable) Finding {
-	err := n.request(ctx, recovery.Guard{JetStream: n.js, Database: r}.Check)
+	err := n.request(ctx, recovery.Guard{JetStream: n.js, Database: r, Log: slog.New(slog.DiscardHandler)}.Check)
 	switch {
 	case errors.Is(err, handler.ErrRestored):
 		return fault(name, "consumer reconcile # changes nothing; docs/recovery.md has what to do in each situation",

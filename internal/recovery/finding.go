@@ -75,9 +75,10 @@ type Finding struct {
 	Left string
 	Done bool // Action was carried out
 
-	outcome  uint64      // sequence of the published outcome
-	messages []storedRef // stored messages of the request
-	running  bool        // the outcome does not exist yet
+	outcome    uint64      // sequence of the published outcome
+	unrecorded bool        // the ledger lacks the outcome, so that the guard reports it
+	messages   []storedRef // stored messages of the request
+	running    bool        // the outcome does not exist yet
 }
 
 // IsListed reports whether the finding only informs: it is no disagreement, and leaves the result as it is.

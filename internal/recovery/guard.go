@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -13,18 +14,27 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Guard compares the database with the newest outcomes in TENANT_EVENTS.
+// Guard compares the database with the outcomes in TENANT_EVENTS: with the newest of each type, and with all after the
+// registry's checkpoint, see [sql.Checkpoint].
 type Guard struct {
 	JetStream jetstream.JetStream
 	Database  database.Comparable
+	Log       *slog.Logger
+	// SetCheckpoint moves the registry's checkpoint, see [database.Recovery]; nil: it stays.
+	SetCheckpoint func(ctx context.Context, from, to sql.Checkpoint) (moved bool, err error)
 }
 
-// remedy is what to do about a database and streams that do not belong together.
-const remedy = "consumer reconcile shows what is lost, consumer reconcile --apply restores it; see docs/recovery.md"
+const (
+	// remedy is what to do about a database and streams that do not belong together.
+	remedy = "consumer reconcile shows what is lost, consumer reconcile --apply restores it; see docs/recovery.md"
+	// checkpointEvery is after how many messages the checkpoint is moved while many are compared.
+	checkpointEvery = 1000
+)
 
 // Check returns an error that wraps [handler.ErrRestored] if the database is a copy of the one that the streams belong
 // to, or older than the streams. Any other error means that they could not be compared. It costs a query of the
-// registry and, for each of the two subjects of outcomes, one read of the stream and one of the ledger.
+// registry, a request for the state of the stream and, for each of the two newest and each new outcome, one read of the
+// stream and one of the ledger.
 func (g Guard) Check(ctx context.Context) error {
 	stamp, err := g.Database.Stamp(ctx)
 	if err != nil {
@@ -34,41 +44,96 @@ func (g Guard) Check(ctx context.Context) error {
 		return copyError(stamp)
 	}
 	for _, subject := range []string{events.TypeProvisioned, events.TypeProvisioningFailed} {
-		if err := g.checkNewest(ctx, subject); err != nil {
+		newest, err := g.read(ctx, handler.StoredMessage{LastFor: subject})
+		if err == nil && newest != nil {
+			err = g.compare(ctx, newest)
+		}
+		if err != nil {
 			return err
 		}
 	}
+	return g.compareSince(ctx, stamp.Checkpoint)
+}
+
+// compareSince compares all outcomes after the checkpoint, and moves it.
+func (g Guard) compareSince(ctx context.Context, from sql.Checkpoint) error {
+	info, err := streamInfo(ctx, g.JetStream, events.StreamEvents)
+	if err != nil {
+		return err
+	}
+	last := sql.Checkpoint{Stream: info.Created, Sequence: info.State.LastSeq}
+	at := last
+	switch {
+	case from.Stream.IsZero(): // of an earlier version, or new: it begins with the newest outcomes
+	case !from.Stream.Equal(last.Stream): // the stream was made again
+		at.Sequence = 0
+	case from.Before(last): // otherwise the stream was restored: what it has was compared before
+		at = from
+	}
+	for compared := 1; at.Sequence < last.Sequence; compared++ {
+		next, err := g.read(ctx, handler.StoredMessage{Sequence: at.Sequence + 1, NextFor: ">"})
+		if err != nil {
+			return err
+		}
+		if next == nil { // the last ones were removed
+			at = last
+			break
+		}
+		if err := g.compare(ctx, next); err != nil {
+			at.Sequence = next.Sequence - 1
+			g.move(ctx, from, at)
+			return err
+		}
+		if at.Sequence = next.Sequence; compared%checkpointEvery == 0 {
+			g.move(ctx, from, at)
+			from = at
+		}
+	}
+	g.move(ctx, from, at)
 	return nil
 }
 
-// checkNewest compares the newest outcome on that subject. The stream is read before the ledger: in between, outcomes
-// are added to the ledger.
-func (g Guard) checkNewest(ctx context.Context, subject string) error {
-	newest, err := handler.GetMessage(ctx, g.JetStream, events.StreamEvents, handler.StoredMessage{LastFor: subject})
+// move moves the checkpoint. Where that fails, the same outcomes are compared again.
+func (g Guard) move(ctx context.Context, from, to sql.Checkpoint) {
+	if g.SetCheckpoint == nil || from == to {
+		return
+	}
+	if _, err := g.SetCheckpoint(ctx, from, to); err != nil {
+		g.Log.WarnContext(ctx, "could not record up to which outcome database and streams were compared", "error", err)
+	}
+}
+
+// read reads a message of TENANT_EVENTS; nil: the stream does not have it.
+func (g Guard) read(ctx context.Context, which handler.StoredMessage) (*jetstream.RawStreamMsg, error) {
+	msg, err := handler.GetMessage(ctx, g.JetStream, events.StreamEvents, which)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("read the newest %s in stream %s: %w", subject, events.StreamEvents,
+		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents,
 			handler.ExplainAPIPermission(g.JetStream.Conn(), err))
 	}
-	o, ok := readOutcome(newest)
-	if !ok || o.key == "" {
+	return msg, nil
+}
+
+// compare returns an error that wraps [handler.ErrRestored] if the ledger lacks the outcome, and no operator has
+// accepted that. The ledger is read after the stream: in between, outcomes are added to it.
+func (g Guard) compare(ctx context.Context, msg *jetstream.RawStreamMsg) error {
+	o, ok := readOutcome(msg)
+	if !ok {
+		g.Log.WarnContext(ctx, "a message is not an outcome; it is not compared with the ledger",
+			"stream", events.StreamEvents, "sequence", msg.Sequence, "subject", msg.Subject)
+		return nil
+	}
+	if o.key == "" {
 		return nil
 	}
 	entry, err := g.Database.Entry(ctx, o.key)
-	if err != nil && !errors.Is(err, sql.ErrNotFound) {
+	missing := errors.Is(err, sql.ErrNotFound)
+	if err != nil && !missing {
 		return fmt.Errorf("read the ledger: %w", err)
 	}
-	var lacks string
-	switch {
-	case err != nil:
-		lacks = "has no such request"
-	case entry.Replay < o.replay:
-		lacks = fmt.Sprintf("has only its replay %d", entry.Replay)
-	case entry.Replay == o.replay && entry.State != "running" && entry.OutcomeID != o.id:
-		lacks = fmt.Sprintf("has another outcome of it, %s", entry.OutcomeID)
-	default:
+	if isRecorded(&o, entry, !missing) {
 		return nil
 	}
 	accepted, err := g.Database.IsAccepted(ctx, o.id)
@@ -78,7 +143,12 @@ func (g Guard) checkNewest(ctx context.Context, subject string) error {
 	if accepted {
 		return nil
 	}
-	return fmt.Errorf("%w: the database is older than the streams: %s of tenant %s (request %s of %s, replay %d) was "+
-		"published at %s, and the ledger %s. No request is taken. %s", handler.ErrRestored, subject, events.Quote(o.tenant),
-		events.Quote(o.request.ID), events.Quote(o.request.Source), o.replay, timeText(newest.Time), lacks, remedy)
+	has := "has no such request"
+	if !missing {
+		has = fmt.Sprintf("has the request as %s at replay %d", entry.State, entry.Replay)
+	}
+	return fmt.Errorf("%w: the database is older than the streams: %s of tenant %s (request %s of %s, replay %d; message "+
+		"%d of stream %s, from %s) was published at %s, and the ledger %s. No request is taken. %s", handler.ErrRestored,
+		msg.Subject, events.Quote(o.tenant), events.Quote(o.request.ID), events.Quote(o.request.Source), o.replay,
+		msg.Sequence, events.StreamEvents, events.Quote(o.source), timeText(msg.Time), has, remedy)
 }

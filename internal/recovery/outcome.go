@@ -19,6 +19,7 @@ type outcome struct {
 	replay      int
 	provisioned bool
 	at          time.Time // of the event
+	source      string    // of the event: the service that published it
 	sequence    uint64    // in the stream
 
 	// Of a success: what the registry has.
@@ -40,7 +41,7 @@ func readOutcome(msg *jetstream.RawStreamMsg) (o outcome, ok bool) {
 }
 
 func outcomeOf(e event.Event) (o outcome, ok bool) {
-	o = outcome{id: e.ID(), at: e.Time()}
+	o = outcome{id: e.ID(), source: e.Source(), at: e.Time()}
 	switch e.Type() {
 	case events.TypeProvisioned:
 		data, err := events.ProvisionedFrom(e)

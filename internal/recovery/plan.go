@@ -71,11 +71,11 @@ func (p *planner) ledgerOwners() map[string]string {
 	return owners
 }
 
-// finding returns a finding about an announced outcome.
+// finding returns a finding about an announced outcome that the ledger lacks.
 func (p *planner) finding(kind Kind, o *outcome) Finding {
 	f := Finding{
 		Kind: kind, Tenant: o.tenant, Boundary: o.boundary, Request: o.request, OutcomeID: o.id, Replay: o.replay, At: o.at,
-		outcome: o.sequence,
+		outcome: o.sequence, unrecorded: true,
 	}
 	f.Request.Key = o.key
 	return f
@@ -171,7 +171,9 @@ func (p *planner) planRegistry() {
 		}
 		const problem = "it is registered, and its boundary is missing: its data is lost"
 		if o := provisioned[t.id]; o != nil {
-			p.add(p.dataLost(o, problem))
+			f := p.dataLost(o, problem)
+			f.unrecorded = false
+			p.add(f)
 			continue
 		}
 		p.add(Finding{
@@ -243,6 +245,7 @@ func (p *planner) isLetterLost(entry sql.LedgerEntry) bool {
 // replayed.
 func (p *planner) planDeadLetter(failure Finding) {
 	f := failure
+	f.unrecorded = false
 	key := f.Request.Key
 	if there, found := p.letters.replays[key]; found && there >= f.Replay {
 		return

@@ -31,6 +31,10 @@ type Plan struct {
 	// RequestsUntil is when TENANT_REQUESTS stored its last message, or was created. If the stream was restored or made
 	// again, publishers must send again what they sent later.
 	RequestsUntil time.Time
+
+	lacking  int            // number of findings that the guard reports, also of those that Options do not select
+	lackFrom uint64         // the first of their outcomes
+	read     sql.Checkpoint // the last outcome that was compared
 }
 
 // Plan compares and changes nothing. If there is no registry, it compares with an empty one.
@@ -51,8 +55,13 @@ func (r *Reconciler) plan(ctx context.Context, db database.Reader) (Plan, error)
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{RequestsUntil: s.requests.last}
+	p := Plan{RequestsUntil: s.requests.last, read: s.outcomes.read}
 	for _, f := range plan(s) {
+		if f.unrecorded {
+			if p.lacking++; p.lacking == 1 || f.outcome < p.lackFrom {
+				p.lackFrom = f.outcome
+			}
+		}
 		if !r.Options.selects(&f) {
 			continue
 		}
@@ -122,15 +131,24 @@ func (r *Reconciler) Apply(ctx context.Context, begun func(Plan), done func(Find
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := rewind(ctx, db, p); err != nil {
+		return err
+	}
+	report := func(f Finding) {
+		if f.unrecorded && f.Done {
+			p.lacking--
+		}
+		done(f)
+	}
 	a := &applier{
 		js: r.JetStream, db: db, strategy: db.Strategy(), onPostgres: r.Config.OnPostgres(), accept: r.Options.Accept,
 	}
 	for chunk := range inChunks(p.Findings) {
-		if err := a.applyAll(ctx, chunk, r.Config.Concurrency, done); err != nil {
+		if err := a.applyAll(ctx, chunk, r.Config.Concurrency, report); err != nil {
 			return err
 		}
 	}
-	return nil
+	return forward(ctx, db, p)
 }
 
 // maxChunk is how many findings are repaired before they are reported.

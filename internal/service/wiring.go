@@ -43,7 +43,7 @@ func NewHandler(
 		Backoff: c.Backoff(), DrainTimeout: c.DrainTimeout, Log: log, OnPublished: counts.ObserveRequest,
 		OnDeadLetterRefused: counts.DeadLetterRefused,
 		Tracer:              telemetry.Tracer(traces),
-		Guard:               recovery.Guard{JetStream: js, Database: db}.Check,
+		Guard:               recovery.Guard{JetStream: js, Database: db, Log: log, SetCheckpoint: db.SetCheckpoint}.Check,
 	})
 }
 
