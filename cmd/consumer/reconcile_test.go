@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/doctor"
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -420,8 +421,8 @@ func TestReconcileKilled(t *testing.T) {
 		restore := m.backup()
 		args := []string{"reconcile", "--apply", "--recreate", "--republish"}
 		for _, point := range []string{
-			"intake held", "request restored", "dead letter restored", "dead letter recorded", "outcome republished",
-			"request republished",
+			"intake held", "checkpoint rewound", "restoration ready", "restoration committed", "request restored",
+			"dead letter restored", "dead letter recorded", "outcome republished", "request republished", "checkpoint forwarded",
 		} {
 			restore()
 			m.age()
@@ -439,6 +440,9 @@ func TestReconcileKilled(t *testing.T) {
 			}
 			killed := launchBuilt(t, "crashpoints", merge(m.env, with("CRASH_AT", point)), args...)
 			testkit.Equal(t, "exit code at "+point, killed.wait(t), -1)
+			if left := []string{"checkpoint rewound", "restoration ready", "restoration committed", "request restored"}; slices.Contains(left, point) {
+				testkit.Equal(t, "doctor after "+point, runDoctor(t, m.env)["outcomes_ledger"].Status, doctor.Fault)
+			}
 			m.reconcile(0, args[1:])
 			m.reconcile(0, args[1:], "nothing to do")
 			testkit.Equal(t, "database after "+point, m.database(), whole)

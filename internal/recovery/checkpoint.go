@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/sql"
 )
@@ -25,6 +26,7 @@ func rewind(ctx context.Context, db database.Recovery, p Plan) error {
 			return nil
 		}
 		if moved, err := db.SetCheckpoint(ctx, from, to); err != nil || moved {
+			crash.Point("checkpoint rewound", "")
 			return err
 		}
 	}
@@ -38,5 +40,6 @@ func forward(ctx context.Context, db database.Recovery, p Plan) error {
 		return err
 	}
 	_, err = db.SetCheckpoint(ctx, stamp.Checkpoint, p.read) // one that another process has moved is as good
+	crash.Point("checkpoint forwarded", "")
 	return err
 }
