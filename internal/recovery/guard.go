@@ -14,8 +14,8 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Guard compares the database with the outcomes in TENANT_EVENTS: with the newest of each type, and with all after the
-// registry's checkpoint, see [sql.Checkpoint].
+// Guard compares the database with the outcomes in TENANT_EVENTS: with the newest of each type, and with all of this
+// service after the registry's checkpoint, see [sql.Checkpoint].
 type Guard struct {
 	JetStream jetstream.JetStream
 	Database  database.Comparable
@@ -27,8 +27,9 @@ type Guard struct {
 const (
 	// remedy is what to do about a database and streams that do not belong together.
 	remedy = "consumer reconcile shows what is lost, consumer reconcile --apply restores it; see docs/recovery.md"
-	// checkpointEvery is after how many messages the checkpoint is moved while many are compared.
-	checkpointEvery = 1000
+	// maxCompared is how many messages after the checkpoint one check compares. The first that a restore has lost follows
+	// the checkpoint closely, so that the rest can wait for the next check.
+	maxCompared = 10_000
 )
 
 // Check returns an error that wraps [handler.ErrRestored] if the database is a copy of the one that the streams belong
@@ -45,11 +46,16 @@ func (g Guard) Check(ctx context.Context) error {
 	}
 	for _, subject := range []string{events.TypeProvisioned, events.TypeProvisioningFailed} {
 		newest, err := g.read(ctx, handler.StoredMessage{LastFor: subject})
-		if err == nil && newest != nil {
-			err = g.compare(ctx, newest)
-		}
 		if err != nil {
 			return err
+		}
+		if newest == nil {
+			continue
+		}
+		if o, ok := readOutcome(newest); ok && o.key != "" {
+			if err := g.compare(ctx, newest, o); err != nil {
+				return err
+			}
 		}
 	}
 	return g.compareSince(ctx, stamp.Checkpoint)
@@ -70,7 +76,7 @@ func (g Guard) compareSince(ctx context.Context, from sql.Checkpoint) error {
 	case from.Before(last): // otherwise the stream was restored: what it has was compared before
 		at = from
 	}
-	for compared := 1; at.Sequence < last.Sequence; compared++ {
+	for compared := 0; at.Sequence < last.Sequence && compared < maxCompared; compared++ {
 		next, err := g.read(ctx, handler.StoredMessage{Sequence: at.Sequence + 1, NextFor: ">"})
 		if err != nil {
 			return err
@@ -79,15 +85,20 @@ func (g Guard) compareSince(ctx context.Context, from sql.Checkpoint) error {
 			at = last
 			break
 		}
-		if err := g.compare(ctx, next); err != nil {
-			at.Sequence = next.Sequence - 1
-			g.move(ctx, from, at)
-			return err
+		o, ok := readOutcome(next)
+		switch {
+		case !ok:
+			g.Log.WarnContext(ctx, "a message is not an outcome; it is not compared with the ledger",
+				"stream", events.StreamEvents, "sequence", next.Sequence, "subject", next.Subject)
+		case !o.isGenuine(): // of another publisher
+		default:
+			if err := g.compare(ctx, next, o); err != nil {
+				at.Sequence = next.Sequence - 1
+				g.move(ctx, from, at)
+				return err
+			}
 		}
-		if at.Sequence = next.Sequence; compared%checkpointEvery == 0 {
-			g.move(ctx, from, at)
-			from = at
-		}
+		at.Sequence = next.Sequence
 	}
 	g.move(ctx, from, at)
 	return nil
@@ -118,16 +129,7 @@ func (g Guard) read(ctx context.Context, which handler.StoredMessage) (*jetstrea
 
 // compare returns an error that wraps [handler.ErrRestored] if the ledger lacks the outcome, and no operator has
 // accepted that. The ledger is read after the stream: in between, outcomes are added to it.
-func (g Guard) compare(ctx context.Context, msg *jetstream.RawStreamMsg) error {
-	o, ok := readOutcome(msg)
-	if !ok {
-		g.Log.WarnContext(ctx, "a message is not an outcome; it is not compared with the ledger",
-			"stream", events.StreamEvents, "sequence", msg.Sequence, "subject", msg.Subject)
-		return nil
-	}
-	if o.key == "" {
-		return nil
-	}
+func (g Guard) compare(ctx context.Context, msg *jetstream.RawStreamMsg, o outcome) error {
 	entry, err := g.Database.Entry(ctx, o.key)
 	missing := errors.Is(err, sql.ErrNotFound)
 	if err != nil && !missing {

@@ -76,6 +76,16 @@ func keyOf(r events.Request) string {
 	return events.RequestKey(r.Source, r.ID)
 }
 
+// isGenuine reports whether the outcome has the id that every version of this service gives to it. Other publishers
+// make up ids of their own.
+func (o *outcome) isGenuine() bool {
+	kind := events.TypeProvisioningFailed
+	if o.provisioned {
+		kind = events.TypeProvisioned
+	}
+	return o.key != "" && o.id == events.OutcomeID(o.request.Source, o.request.ID, o.replay, kind)
+}
+
 // supersedes reports whether the outcome counts, and not the other of the same request: the higher replay, and of one
 // replay the success.
 func (o *outcome) supersedes(other *outcome) bool {
