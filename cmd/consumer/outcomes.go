@@ -57,16 +57,6 @@ func (o *outcomes) next(ctx context.Context) (event.Event, error) {
 	}
 }
 
-// of waits for the outcome of a request, which has one of ids.
-func (o *outcomes) of(ctx context.Context, ids map[string]bool) (event.Event, error) {
-	for {
-		e, err := o.next(ctx)
-		if err != nil || ids[e.ID()] {
-			return e, err
-		}
-	}
-}
-
 func (o *outcomes) close(ctx context.Context) { o.reader.Close(ctx) }
 
 // outcomeIDs returns the possible ids of a request's outcome: one for success, one for failure.

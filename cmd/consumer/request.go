@@ -43,6 +43,9 @@ func requestCommand(a *app) *cobra.Command {
 		Example: "  consumer request acme --display-name 'Acme Inc.' --created-by billing --wait 30s",
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.wait < 0 {
+				return usageError(fmt.Errorf("--wait %s is negative; give a duration such as 30s", f.wait))
+			}
 			return a.request(cmd.Context(), args[0], f)
 		},
 	}
@@ -76,9 +79,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	if err != nil {
 		return err
 	}
-	// With an id from the caller the outcome may already exist, from an earlier run.
-	ownID := f.id != ""
-	if !ownID {
+	if f.id == "" {
 		f.id = uuid.NewString()
 	}
 	data := events.Requested{
@@ -106,12 +107,12 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		return err
 	}
 	defer end()
-	var stream *outcomes
+	var pending *requestOutcome
 	if f.wait > 0 {
-		if stream, err = openOutcomes(ctx, js, ownID, log); err != nil {
+		if pending, err = openRequestOutcome(ctx, js, f.source, f.id, log); err != nil {
 			return err
 		}
-		defer stream.close(ctx)
+		defer pending.close(ctx)
 	}
 	stop := func() {}
 	if live != nil { // before the request is published: the first step may begin immediately
@@ -129,12 +130,15 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 			terminal.Plain(tenant), terminal.Plain(f.source), terminal.Plain(f.id))
 		return err
 	}
-	outcome, err := awaitOutcome(ctx, stream, f)
+	outcome, err := awaitOutcome(ctx, pending, f)
 	stop()
 	if err != nil {
 		return err
 	}
 	if err := a.show(outcome, f.asJSON); err != nil {
+		return err
+	}
+	if err := checkIdentity(tenant, f, outcome); err != nil {
 		return err
 	}
 	if outcome.Type() != events.TypeProvisioned {
@@ -147,6 +151,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 func publishRequest(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
+	// The server has the subscriptions before the request: they go over the same connection.
 	_, err := js.PublishMsg(ctx, msg)
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("stream %s does not exist; run the service once to create it", events.StreamRequests)
@@ -155,15 +160,4 @@ func publishRequest(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) 
 		return fmt.Errorf("publish the request: %w", handler.ExplainPermission(js.Conn(), err, msg.Subject))
 	}
 	return nil
-}
-
-func awaitOutcome(ctx context.Context, stream *outcomes, f requestFlags) (event.Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.wait)
-	defer cancel()
-	outcome, err := stream.of(ctx, outcomeIDs(f.source, f.id, 0))
-	if errors.Is(err, context.DeadlineExceeded) {
-		return outcome, fmt.Errorf("no outcome within %s; the request is in the stream and will be decided: "+
-			"repeat the command with --source %s --id %s", f.wait, f.source, f.id)
-	}
-	return outcome, err
 }

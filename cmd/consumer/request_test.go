@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
@@ -47,10 +48,11 @@ func TestRequestAndWait(t *testing.T) {
 		}
 		first = stdout
 	}
-	// Another tenant under the same source and id is the same request.
-	code, stdout, _ = command(t, env, requestArgs("other", "--wait", outcomeWait, "--json", "--id", "order-1", "--source", billing)...)
-	testkit.Equal(t, "exit code", code, 0)
+	// Another tenant under the same source and id was not requested.
+	code, stdout, stderr = command(t, env, requestArgs("other", "--wait", outcomeWait, "--json", "--id", "order-1", "--source", billing)...)
+	testkit.Equal(t, "exit code", code, 1)
 	testkit.Equal(t, "the outcome of that identity", stdout, first)
+	testkit.Contains(t, "stderr", stderr, `for tenant "umbrella"`, `Tenant "other" was not requested`, "another --id")
 
 	code, stdout, _ = command(t, env, requestArgs("_docex_x_", "--wait", outcomeWait, "--json")...)
 	testkit.Equal(t, "exit code of a reserved id", code, 1)
@@ -76,6 +78,40 @@ func TestRequestAndWait(t *testing.T) {
 	code, _, stderr = command(t, env, requestArgs("not an id")...)
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Contains(t, "stderr", stderr, "will refuse")
+}
+
+const deliverFromSequence = "by_start_sequence"
+
+// consumersCreated returns a function that returns the deliver policies of all consumers that were created in the
+// meantime on the stream of outcomes.
+func consumersCreated(t *testing.T, js jetstream.JetStream) func() []string {
+	t.Helper()
+	sub, err := js.Conn().SubscribeSync("$JS.EVENT.ADVISORY.API")
+	testkit.Must(t, err)
+	testkit.Must(t, js.Conn().Flush())
+	return func() (policies []string) {
+		t.Helper()
+		_, err := js.AccountInfo(t.Context()) // its advisory is the last
+		testkit.Must(t, err)
+		for {
+			msg, err := sub.NextMsg(testkit.Patience)
+			testkit.Must(t, err)
+			var advisory struct{ Subject, Request string }
+			testkit.Must(t, json.Unmarshal(msg.Data, &advisory))
+			switch {
+			case advisory.Subject == "$JS.API.INFO":
+				return policies
+			case strings.HasPrefix(advisory.Subject, "$JS.API.CONSUMER.CREATE."+events.StreamEvents):
+				var request struct {
+					Config struct {
+						Policy string `json:"deliver_policy"`
+					} `json:"config"`
+				}
+				testkit.Must(t, json.Unmarshal([]byte(advisory.Request), &request))
+				policies = append(policies, request.Config.Policy)
+			}
+		}
+	}
 }
 
 func TestRequestWithoutAService(t *testing.T) {
@@ -127,6 +163,43 @@ func TestRequestInterrupted(t *testing.T) {
 	})
 	testkit.Equal(t, "exit code", r.stop(t), 1)
 	testkit.Equal(t, "stdout", r.stdout.String(), "")
+	stream, err := js.Stream(t.Context(), events.StreamRequests)
+	testkit.Must(t, err)
+	msg, err := stream.GetMsg(t.Context(), 1)
+	testkit.Must(t, err)
+	e, err := events.Decode(msg.Header, msg.Data)
+	testkit.Must(t, err)
+	testkit.Contains(t, "stderr", r.stderr.String(), "interrupted", "--source "+requestSource, "--id "+e.ID())
+}
+
+// A repeated request has its outcome at once, however many outcomes the stream has, also if it was replayed in between.
+func TestRequestIsRepeated(t *testing.T) {
+	t.Parallel()
+	service := serve(t, settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir())))
+	env := settings(with("NATS_URL", testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")))
+	js := natstest.JetStream(t, env["NATS_URL"])
+	args := requestArgs("_docex_x_", "--wait", outcomeWait, "--id", "order-1", "--source", billing)
+	code, stdout, _ := command(t, env, args...)
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Contains(t, "stdout", stdout, "RESERVED_TENANT_ID", events.OutcomeID(billing, "order-1", 0, events.TypeProvisioningFailed))
+	code, stdout, stderr := command(t, env, "dead-letters", "replay", "--all", "--wait", outcomeWait)
+	testkit.Equal(t, "exit code: "+stdout+stderr, code, 1)
+	created := consumersCreated(t, js)
+	code, stdout, _ = command(t, env, args...)
+	testkit.Equal(t, "exit code", code, 1)
+	testkit.Contains(t, "the outcome of the highest replay", stdout, events.OutcomeID(billing, "order-1", 1, events.TypeProvisioningFailed))
+	testkit.Equal(t, "where its consumer began to read", strings.Join(created(), " "), deliverFromSequence)
+	stream, err := js.Stream(t.Context(), events.StreamEvents)
+	testkit.Must(t, err)
+	names := stream.ConsumerNames(t.Context())
+	for name := range names.Name() {
+		t.Errorf("the command left the consumer %s", name)
+	}
+	testkit.Must(t, names.Err())
+
+	code, _, stderr = command(t, env, requestArgs("acme", "--wait", "-5s")...)
+	testkit.Equal(t, "exit code of a negative wait", code, exitUsage)
+	testkit.Contains(t, "stderr", stderr, "--wait -5s is negative")
 }
 
 func TestWatch(t *testing.T) {
