@@ -117,7 +117,7 @@ func TestDoctorOfARegistryFile(t *testing.T) {
 	path := d.boundary("tenant_" + system)
 	content, err := os.ReadFile(path)
 	testkit.Must(t, err)
-	pages := d.rows(system, "SELECT rootpage FROM sqlite_schema WHERE name = 'tenant_requests_tenant_id'")
+	pages := d.rows(system, "SELECT rootpage FROM sqlite_schema WHERE name = 'tenant_requests_tenant_created_at'")
 	var page int
 	_, err = fmt.Sscan(pages[0], &page)
 	testkit.Must(t, err)

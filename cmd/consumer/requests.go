@@ -19,7 +19,8 @@ import (
 )
 
 func requestsCommand(a *app) *cobra.Command {
-	return group("requests", "Read the ledger of requests", requestsShowCommand(a))
+	return group("requests", "Read and prune the ledger of requests", requestsListCommand(a), requestsShowCommand(a),
+		requestsPruneCommand(a))
 }
 
 func requestsShowCommand(a *app) *cobra.Command {

@@ -147,7 +147,7 @@ func (a *app) showTenant(ctx context.Context, r database.Reader, id string, asJS
 	if err != nil {
 		return err
 	}
-	requests, err := r.Requests(ctx, t.ID, requestsShown)
+	requests, err := r.Requests(ctx, sql.RequestFilter{TenantID: t.ID}, requestsShown)
 	if err != nil && !errors.Is(err, sql.ErrNoLedger) { // a registry that DocEX created has none
 		return err
 	}

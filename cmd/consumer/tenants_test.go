@@ -141,6 +141,7 @@ func TestTenantsVerify(t *testing.T) {
 // readCommands are the commands that only read.
 var readCommands = [][]string{
 	{"tenants", "list"}, {"tenants", "show", "acme"}, {"tenants", "verify"}, {"requests", "show", billing, "order-1"},
+	{"requests", "list"},
 }
 
 func TestReadCommandsWithoutARegistry(t *testing.T) {
@@ -179,7 +180,7 @@ func TestReadCommandsMisuse(t *testing.T) {
 		{"tenants", "verify", "--fix"},
 		{"requests"},
 		{"requests", "show", billing},
-		{"requests", "list"},
+		{"requests", "list", "acme"},
 	} {
 		code, stdout, stderr := command(t, settings(), args...)
 		testkit.Equal(t, strings.Join(args, " "), code, 2)

@@ -49,6 +49,7 @@ type Config struct {
 	BackoffMin   time.Duration `env:"BACKOFF_MIN, default=1s" above:"0s" doc:"Delay before the second attempt; it doubles with each further attempt."`
 	BackoffMax   time.Duration `env:"BACKOFF_MAX, default=5m" above:"0s" doc:"Longest delay between attempts; not below BACKOFF_MIN."`
 	AckWait      time.Duration `env:"ACK_WAIT, default=30s" min:"100ms" doc:"Time without an acknowledgement or a progress signal after which NATS redelivers a request. Long work sends progress signals."`
+	Retention    time.Duration `env:"LEDGER_RETENTION, default=0s" min:"0s" doc:"Time after its decision for which the ledger keeps a request. It is at least the max_age of TENANT_REQUESTS, which can deliver a request again. 0s: for ever."`
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=25s" above:"0s" doc:"Time that running work may take after SIGTERM. The supervisor must wait at least 15s longer before it kills the process."`
 
 	HTTPAddr  string     `env:"HTTP_ADDR, default=127.0.0.1:8080" is:"host:port" optional:"true" group:"Operation" doc:"Address of the page at /, which shows tenant names, and of /livez, /readyz and /metrics. Empty: off. In a container 0.0.0.0:8080, because probes come from outside."`

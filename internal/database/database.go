@@ -22,6 +22,8 @@ import (
 type Store interface {
 	pipeline.Database
 	Recovery
+	// Prune removes at most limit requests that were decided before that time, the oldest first, and returns how many.
+	Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error)
 	Close() error
 }
 
@@ -74,7 +76,8 @@ type Registry interface {
 // Ledger reads the requests.
 type Ledger interface {
 	Request(ctx context.Context, key string) (sql.RequestRecord, error)
-	Requests(ctx context.Context, tenantID string, limit int) ([]sql.RequestRecord, error)
+	// Requests returns at most limit requests, the latest first, without outcome and history.
+	Requests(ctx context.Context, filter sql.RequestFilter, limit int) ([]sql.RequestRecord, error)
 	// Unregistered returns tenants that were provisioned and are not in the registry, at most limit.
 	Unregistered(ctx context.Context, limit int) ([]sql.Unregistered, error)
 	// CountForeign returns the number of registered tenants that no request has provisioned.

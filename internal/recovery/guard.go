@@ -52,17 +52,18 @@ func (g Guard) Check(ctx context.Context) error {
 		if newest == nil {
 			continue
 		}
-		if o, ok := readOutcome(newest); ok && o.key != "" {
+		if o, ok := readOutcome(newest); ok && o.key != "" && !o.isPruned(stamp.PrunedBefore) {
 			if err := g.compare(ctx, newest, o); err != nil {
 				return err
 			}
 		}
 	}
-	return g.compareSince(ctx, stamp.Checkpoint)
+	return g.compareSince(ctx, stamp)
 }
 
 // compareSince compares all outcomes after the checkpoint, and moves it.
-func (g Guard) compareSince(ctx context.Context, from sql.Checkpoint) error {
+func (g Guard) compareSince(ctx context.Context, stamp sql.Stamp) error {
+	from := stamp.Checkpoint
 	info, err := streamInfo(ctx, g.JetStream, events.StreamEvents)
 	if err != nil {
 		return err
@@ -90,7 +91,7 @@ func (g Guard) compareSince(ctx context.Context, from sql.Checkpoint) error {
 		case !ok:
 			g.Log.WarnContext(ctx, "a message is not an outcome; it is not compared with the ledger",
 				"stream", events.StreamEvents, "sequence", next.Sequence, "subject", next.Subject)
-		case !o.isGenuine(): // of another publisher
+		case !o.isGenuine(), o.isPruned(stamp.PrunedBefore): // of another publisher, or no longer in the ledger
 		default:
 			if err := g.compare(ctx, next, o); err != nil {
 				at.Sequence = next.Sequence - 1

@@ -86,6 +86,15 @@ func (o *outcome) isGenuine() bool {
 	return o.key != "" && o.id == events.OutcomeID(o.request.Source, o.request.ID, o.replay, kind)
 }
 
+// clockTolerance is how far the clocks of services and database may differ.
+const clockTolerance = time.Hour
+
+// isPruned reports whether the ledger may lack the outcome because requests that were decided before that time were
+// pruned. Zero: none were.
+func (o *outcome) isPruned(before time.Time) bool {
+	return !before.IsZero() && o.at.Before(before.Add(clockTolerance))
+}
+
 // supersedes reports whether the outcome counts, and not the other of the same request: the higher replay, and of one
 // replay the success.
 func (o *outcome) supersedes(other *outcome) bool {

@@ -44,7 +44,7 @@ func (p *planner) planOutcomes() {
 	owners := p.ledgerOwners()
 	missing := slices.DeleteFunc(slices.Collect(maps.Values(p.outcomes.byKey)), func(o *outcome) bool {
 		entry, found := p.ledger[o.key]
-		return isRecorded(o, entry, found) || p.accepted[o.id]
+		return isRecorded(o, entry, found) || p.accepted[o.id] || p.isPruned(o)
 	})
 	slices.SortFunc(missing, func(a, b *outcome) int { return cmp.Compare(a.sequence, b.sequence) })
 	for _, o := range missing {
@@ -58,6 +58,12 @@ func (p *planner) planOutcomes() {
 		p.add(f)
 		p.planDeadLetter(f)
 	}
+}
+
+// isPruned reports whether the ledger has forgotten the request, as it should. The registry keeps its tenant.
+func (p *planner) isPruned(o *outcome) bool {
+	t := p.tenants.byID[strings.ToLower(o.tenant)]
+	return o.isPruned(p.pruned) && (!o.provisioned || t != nil && t.isOf(o))
 }
 
 // ledgerOwners returns the keys of the requests that the ledger has as provisioned, by tenant in lower case.

@@ -35,6 +35,11 @@ func readState(ctx context.Context, c config.Config, js jetstream.JetStream, db 
 		return nil, err
 	}
 	if db != nil {
+		stamp, err := db.Stamp(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.pruned = stamp.PrunedBefore
 		if err := s.readLedger(ctx, db); err != nil {
 			return nil, err
 		}

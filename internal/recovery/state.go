@@ -17,6 +17,7 @@ type state struct {
 	letters  letterIndex
 
 	ledger   map[string]sql.LedgerEntry // by key; empty if there is no ledger
+	pruned   time.Time                  // see [sql.Stamp]
 	accepted map[string]bool            // outcomes that the ledger lacks, and that an operator has accepted as lost
 	tenants  tenantIndex
 	// boundaries are those that exist; nil: unknown, because there is no registry. Then all count as existing.

@@ -174,6 +174,7 @@ func (s *service) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer sampleQueue(ctx)()
+	defer keepPruning(ctx, c.Retention, js, s.db, log)()
 	h, err := NewHandler(c, topology, s.steps, link, s.db, s.counts, s.traces, log)
 	if err != nil {
 		return err

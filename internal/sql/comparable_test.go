@@ -153,6 +153,7 @@ func TestComparisonWithAnEarlierRegistry(t *testing.T) {
 		p.raw(t, "", "ALTER TABLE {b}tenant_requests DROP COLUMN buried_in",
 			"ALTER TABLE {b}registry_stamp DROP COLUMN streams_stamped",
 			"ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_stream", "ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_sequence",
+			"ALTER TABLE {b}registry_stamp DROP COLUMN pruned_before",
 			"DROP TABLE {b}accepted_outcomes")
 		check := func(want sql.Stamp) {
 			t.Helper()

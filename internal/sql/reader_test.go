@@ -28,7 +28,7 @@ type reader interface {
 	Tenants(ctx context.Context, after string, limit int) ([]sql.TenantRow, error)
 	Tenant(ctx context.Context, id string) (sql.TenantRow, error)
 	Request(ctx context.Context, key string) (sql.RequestRecord, error)
-	Requests(ctx context.Context, tenantID string, limit int) ([]sql.RequestRecord, error)
+	Requests(ctx context.Context, filter sql.RequestFilter, limit int) ([]sql.RequestRecord, error)
 	Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error)
 	Close() error
 }
@@ -200,12 +200,12 @@ func TestReaderReturnsARequestsHistory(t *testing.T) {
 			t.Errorf("%q", history)
 		}
 
-		all, err := read.Requests(t.Context(), "acme", 10)
+		all, err := read.Requests(t.Context(), sql.RequestFilter{TenantID: "acme"}, 10)
 		testkit.Must(t, err)
 		if len(all) != 2 || all[0].LastCause != "TENANT_EXISTS" || all[1].ID != req.Event.ID() {
 			t.Errorf("%+v", all)
 		}
-		if all, err := read.Requests(t.Context(), "acme", 1); err != nil || len(all) != 1 {
+		if all, err := read.Requests(t.Context(), sql.RequestFilter{TenantID: "acme"}, 1); err != nil || len(all) != 1 {
 			t.Errorf("%+v, %v", all, err)
 		}
 		if _, err := read.Request(t.Context(), events.RequestKey("/test", "never")); !errors.Is(err, sql.ErrNotFound) {
@@ -346,7 +346,7 @@ func TestReaderWithoutALedger(t *testing.T) {
 			if _, err := r.Request(t.Context(), "key"); !errors.Is(err, sql.ErrNoLedger) {
 				t.Error(err)
 			}
-			if _, err := r.Requests(t.Context(), "acme", 1); !errors.Is(err, sql.ErrNoLedger) {
+			if _, err := r.Requests(t.Context(), sql.RequestFilter{TenantID: "acme"}, 1); !errors.Is(err, sql.ErrNoLedger) {
 				t.Error(err)
 			}
 		}
@@ -367,7 +367,7 @@ func TestReaderNeedsOnlySELECT(t *testing.T) {
 	if got := verify(t, r, "acme"); len(got.Differences) > 0 || got.Indexes != 18 {
 		t.Errorf("%+v", got)
 	}
-	if all, err := r.Requests(t.Context(), "acme", 10); err != nil || len(all) != 1 {
+	if all, err := r.Requests(t.Context(), sql.RequestFilter{TenantID: "acme"}, 10); err != nil || len(all) != 1 {
 		t.Errorf("%v, %v", all, err)
 	}
 }
@@ -432,7 +432,7 @@ func TestReaderChangesNoFile(t *testing.T) {
 		}
 	}
 	verify(t, read, "gone")
-	if _, err := read.Requests(t.Context(), "acme", 1); err != nil {
+	if _, err := read.Requests(t.Context(), sql.RequestFilter{TenantID: "acme"}, 1); err != nil {
 		t.Error(err)
 	}
 	if after := listing(t, p.url); after != before {

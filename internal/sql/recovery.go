@@ -44,8 +44,15 @@ type Stamp struct {
 	// CopyOf names the database in which the registry was when the streams got its id, if that is another one that may
 	// still be in use. It is empty if this is that database, and where an engine cannot tell.
 	CopyOf string
+	// PrunedBefore: the ledger may lack requests that were decided before it, because they were pruned; zero: it lacks none.
+	PrunedBefore time.Time
 	// Checkpoint is that of the registry; zero: it has none yet.
 	Checkpoint Checkpoint
+}
+
+// Times are what pruned_before and the columns of the checkpoint are scanned into.
+func (s *Stamp) Times() []any {
+	return append([]any{(*utc)(&s.PrunedBefore)}, s.Checkpoint.Targets()...)
 }
 
 // Checkpoint is a place in TENANT_EVENTS: the ledger is known to have all outcomes up to it. It is in the database, so

@@ -32,6 +32,26 @@ type RequestRecord struct {
 	History             []HistoryEntry  // the latest hundred, oldest first
 }
 
+// RequestFilter selects requests. Of each text, an empty one selects all.
+type RequestFilter struct {
+	TenantID, State, Source, Cause string
+	Since                          time.Time // created at it or later; zero: all
+	// Last is the last request of the page before this one; its zero value: this is the first page.
+	Last RequestRecord
+}
+
+// Bounds are the times of creation between which requests are selected, the second one not included.
+func (f *RequestFilter) Bounds() (since, before time.Time) {
+	since, before = f.Since, f.Last.CreatedAt
+	if since.IsZero() {
+		since = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	if before.IsZero() {
+		before = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	}
+	return since.UTC(), before.UTC()
+}
+
 // HistoryEntry is one entry of a request's history.
 type HistoryEntry struct {
 	At      time.Time

@@ -59,7 +59,7 @@ func (q queries) readStampState(ctx context.Context, db querier) (stamp sql.Stam
 	var namesake string // the database on this server with the recorded oid
 	err = db.QueryRow(ctx, q.StampState).Scan(append([]any{
 		&stamp.ID, &stamp.Streams, &recorded.system, &recorded.database, &here.database, &namesake,
-	}, stamp.Checkpoint.Targets()...)...)
+	}, stamp.Times()...)...)
 	if err != nil || !stamp.Streams || recorded.database == "" {
 		return stamp, err
 	}

@@ -71,6 +71,7 @@ func (s *Store) migrations(createdBy string) [][]sql.Statement {
 		messages(s.q.migrations.Dumps),
 		messages(s.q.migrations.Restore),
 		messages(s.q.migrations.Checkpoint),
+		messages(s.q.migrations.Retention),
 	}
 }
 

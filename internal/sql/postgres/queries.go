@@ -32,10 +32,10 @@ type texts struct {
 	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes, ForeignOwners, Entry, Entries, IsAccepted      string
 	Accept, Boundaries, StampState, MayReadSystem, SystemIdentifier, StampedSchemas, LockStamp, SetStamp     string
 	DatabaseOid, RestoreRequest, ProvisionedBy, CheckRequest, CreateStamp, RegisteredSchemas, Checkpoint     string
-	SetCheckpoint                                                                                            string
+	SetCheckpoint, Prune                                                                                     string
 }
 
-type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore, Checkpoint string }
+type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore, Checkpoint, Retention string }
 
 func loadQueries(registry string) (q queries, err error) {
 	names := strings.NewReplacer("{registry}", quote(registry))

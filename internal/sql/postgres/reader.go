@@ -129,14 +129,16 @@ func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord
 	return rec, nil
 }
 
-// Requests returns the latest requests for the tenant, without outcome and history.
-func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) ([]sql.RequestRecord, error) {
+// Requests returns at most limit requests, the latest first, without outcome and history.
+func (r *Reader) Requests(ctx context.Context, f sql.RequestFilter, limit int) ([]sql.RequestRecord, error) {
 	if !r.ledger {
 		return nil, sql.ErrNoLedger
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	rows, err := r.pool.Query(ctx, r.q.Records, tenantID, limit)
+	since, before := f.Bounds()
+	rows, err := r.pool.Query(ctx, r.q.Records, pipeline.Storable(f.TenantID), f.State, pipeline.Storable(f.Source), f.Cause,
+		since, before, f.Last.Key, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", r.explainPrivilege(err))
 	}

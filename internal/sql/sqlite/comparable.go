@@ -48,7 +48,7 @@ func (r *Reader) Stamp(ctx context.Context) (stamp sql.Stamp, err error) {
 
 // stampTargets are what stamp_state.sql is scanned into.
 func stampTargets(stamp *sql.Stamp) []any {
-	return append([]any{&stamp.ID, &stamp.Streams}, stamp.Checkpoint.Targets()...)
+	return append([]any{&stamp.ID, &stamp.Streams}, stamp.Times()...)
 }
 
 // SetCheckpoint implements [database.Recovery]. Its commit is asynchronous: one that is lost takes the checkpoint back,

@@ -38,6 +38,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		{{Text: migrations.Stamp}},
 		{{Text: migrations.Restore}},
 		{{Text: migrations.Checkpoint}},
+		{{Text: migrations.Retention}},
 	})
 	if native, ok := errors.AsType[*driver.Error](err); ok && native.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
 		err = sql.SharedBoundary(err, "tenant_registry")

@@ -19,11 +19,12 @@ type queries struct {
 	Tenants, Tenant, Record, Records, CaseVariants, BoundaryOwners, QuickCheck, HasRelatedPo             string
 	Unregistered, CountForeign, RegisterAgain, Entry, Entries, IsAccepted, Accept, StampState, SetStamp  string
 	RestoreRequest, ProvisionedBy, CheckRequest, HasRegistry, CreateStamp, Checkpoint, SetCheckpoint     string
+	Prune, SetPruned                                                                                     string
 }
 
 var (
 	q          queries
-	migrations struct{ Registry, Bootstrap, History, Stamp, Restore, Checkpoint string }
+	migrations struct{ Registry, Bootstrap, History, Stamp, Restore, Checkpoint, Retention string }
 )
 
 func init() {

@@ -114,16 +114,19 @@ func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord
 	return rec, err
 }
 
-// Requests returns the latest requests for the tenant, without outcome and history.
-func (r *Reader) Requests(ctx context.Context, tenantID string, limit int) (all []sql.RequestRecord, err error) {
+// Requests returns at most limit requests, the latest first, without outcome and history.
+func (r *Reader) Requests(
+	ctx context.Context, f sql.RequestFilter, limit int,
+) (all []sql.RequestRecord, err error) {
 	if !r.ledger {
 		return nil, sql.ErrNoLedger
 	}
+	since, before := f.Bounds()
 	err = r.read(ctx, "ledger", func(tx *databasesql.Tx) (err error) {
 		all, err = collect(ctx, tx, q.Records, func(row scanner) (rec sql.RequestRecord, err error) {
 			err = rec.Scan(row)
 			return rec, err
-		}, tenantID, limit)
+		}, f.TenantID, f.State, f.Source, f.Cause, formatTime(since), formatTime(before), f.Last.Key, limit)
 		return err
 	})
 	return all, err

@@ -17,4 +17,4 @@ SELECT
     EXISTS (SELECT FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
         WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text)
-            AND c.relname = 'registry_stamp' AND a.attname = 'checkpoint_sequence' AND NOT a.attisdropped)
+            AND c.relname = 'registry_stamp' AND a.attname = 'pruned_before' AND NOT a.attisdropped)

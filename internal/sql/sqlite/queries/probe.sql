@@ -3,4 +3,4 @@ SELECT
     EXISTS (SELECT 1 FROM pragma_table_info('tenant_registry')),
     EXISTS (SELECT 1 FROM pragma_table_info('tenant_requests') WHERE name = 'history'),
     EXISTS (SELECT 1 FROM pragma_table_info('registry_stamp')),
-    EXISTS (SELECT 1 FROM pragma_table_info('registry_stamp') WHERE name = 'checkpoint_sequence')
+    EXISTS (SELECT 1 FROM pragma_table_info('registry_stamp') WHERE name = 'pruned_before')
