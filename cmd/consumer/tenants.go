@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/sql"
@@ -24,20 +26,51 @@ func tenantsCommand(a *app) *cobra.Command {
 	return group("tenants", "Read and verify the registry", tenantsListCommand(a), tenantsShowCommand(a), verifyCommand(a))
 }
 
+// tenantFilter selects tenants. Of each text, an empty one selects all.
+type tenantFilter struct {
+	search, strategy, createdBy string
+	since                       time.Time
+}
+
+// selects reports whether the tenant is one of the selected.
+func (f *tenantFilter) selects(t sql.TenantRow) bool {
+	text := strings.ToLower(t.ID + "\n" + t.DisplayName)
+	return strings.Contains(text, strings.ToLower(f.search)) &&
+		(f.strategy == "" || t.IsolationStrategy == f.strategy) &&
+		(f.createdBy == "" || t.CreatedBy == f.createdBy) && !t.CreatedAt.Before(f.since)
+}
+
 func tenantsListCommand(a *app) *cobra.Command {
-	var asJSON bool
+	var (
+		f      tenantFilter
+		since  string
+		asJSON bool
+	)
 	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the registered tenants",
-		Example: "  consumer tenants list\n  consumer tenants list --json | jq -r .tenant_id",
-		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:   "list",
+		Short: "List the registered tenants",
+		Example: "  consumer tenants list\n  consumer tenants list --search acme --since 24h\n" +
+			"  consumer tenants list --json | jq -r .tenant_id",
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if since != "" {
+				if f.since, err = parseSince(since, time.Now()); err != nil {
+					return err
+				}
+			}
 			return a.withReader(cmd.Context(), func(ctx context.Context, _ config.Config, r database.Reader) error {
-				return a.listTenants(ctx, r, asJSON)
+				return a.listTenants(ctx, r, f, asJSON)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	flags := cmd.Flags()
+	flags.StringVar(&f.search, "search", "", "only tenants whose id or display name contains this text, in any case")
+	flags.StringVar(&f.strategy, "strategy", "", "only tenants with this isolation strategy: schema or database")
+	flags.StringVar(&f.createdBy, "created-by", "", "only tenants that this person or system has requested")
+	flags.StringVar(&since, "since", "", "only tenants created since: a duration such as 24h, or an RFC 3339 time")
+	flags.BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	completeFlag(cmd, "strategy",
+		cobra.FixedCompletions([]cobra.Completion{events.IsolationSchema, events.IsolationDatabase}, noFiles))
 	return cmd
 }
 
@@ -107,7 +140,7 @@ func boundary(t sql.TenantRow) string {
 	return "-"
 }
 
-func (a *app) listTenants(ctx context.Context, r database.Registry, asJSON bool) error {
+func (a *app) listTenants(ctx context.Context, r database.Registry, f tenantFilter, asJSON bool) error {
 	encoder := json.NewEncoder(a.Out)
 	rows := a.List(1, 4, 3) // STRATEGY, CREATED BY, CREATED
 	lines := [][]string{{"TENANT", "STRATEGY", "SCHEMA OR FILE", "CREATED", "CREATED BY", "DISPLAY NAME"}}
@@ -116,6 +149,9 @@ func (a *app) listTenants(ctx context.Context, r database.Registry, asJSON bool)
 			return err
 		}
 		for _, t := range page {
+			if !f.selects(t) {
+				continue
+			}
 			if asJSON {
 				if err := encoder.Encode(viewTenant(t)); err != nil {
 					return err

@@ -70,6 +70,15 @@ func TestTenantsListAndShow(t *testing.T) {
 		}
 		testkit.Contains(t, "times", stdout, acme.CreatedAt.UTC().Format(time.RFC3339Nano))
 
+		for flags, want := range map[string]int{
+			"--search ACM": 2, "--search docex": 1, "--search nothing": 0, "--created-by test": 2, "--created-by other": 0,
+			"--since 1h": 3, "--since 2999-01-01T00:00:00Z": 0, "--strategy none": 0, "--search acme --created-by test": 2,
+		} {
+			code, stdout, _ = command(t, env, append([]string{"tenants", "list", "--json"}, strings.Fields(flags)...)...)
+			testkit.Equal(t, "exit code", code, 0)
+			testkit.Equal(t, flags, strings.Count(stdout, "\n"), want)
+		}
+
 		code, stdout, _ = command(t, env, "tenants", "show", "acme")
 		testkit.Equal(t, "exit code", code, 0)
 		testkit.Contains(t, "a tenant", stdout, "tenant          acme\n", "Z by test\n", "tenant_acme",

@@ -168,11 +168,7 @@ func TestCheckpointAndStream(t *testing.T) {
 func TestGuardComparesMany(t *testing.T) {
 	g := newGuardTest(t)
 	g.expectGreen(0)
-	for range maxCompared + 10 {
-		_, err := g.js.PublishMsgAsync(garbage(events.TypeProvisioned))
-		testkit.Must(t, err)
-	}
-	testkit.Receive(t, "all are stored", g.js.PublishAsyncComplete())
+	publishMany(t, g.js, maxCompared+10, func(int) *nats.Msg { return garbage(events.TypeProvisioned) })
 	g.expectGreen(maxCompared)
 	g.expectGreen(maxCompared + 10)
 }
