@@ -114,6 +114,20 @@ func (m *damage) removeOutcome(tenant string) {
 	}
 }
 
+func (m *damage) consumer() *jetstream.ConsumerInfo {
+	m.t.Helper()
+	consumer, err := m.js.Consumer(m.t.Context(), events.StreamRequests, events.DurableConsumer)
+	testkit.Must(m.t, err)
+	return consumer.CachedInfo()
+}
+
+// resume ends the pause that a killed command has left, as its successor's error says.
+func (m *damage) resume() {
+	m.t.Helper()
+	_, err := m.js.ResumeConsumer(m.t.Context(), events.StreamRequests, events.DurableConsumer)
+	testkit.Must(m.t, err)
+}
+
 // pass has the consumer pass the next request without an outcome.
 func (m *damage) pass() {
 	m.t.Helper()
@@ -362,6 +376,33 @@ func TestReconcileBesideAService(t *testing.T) {
 	})
 }
 
+// Of two commands at once the second is refused. An operator's pause stays as it is.
+func TestReconcileTwiceAtOnce(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
+		m := newDamage(t, d)
+		m.serve(requestFor(t, "order-1", "acme"))
+		before := m.database()
+		m.execute("DELETE FROM {b}tenant_requests", "DELETE FROM {b}tenant_registry WHERE tenant_id = 'acme'")
+		lost := m.database()
+		killed := launchBuilt(t, "crashpoints", merge(m.env, with("CRASH_AT", "intake held")), "reconcile", "--apply")
+		testkit.Equal(t, "exit code", killed.wait(t), -1)
+		code, _, stderr := command(t, m.env, "reconcile", "--apply")
+		testkit.Equal(t, "exit code of the second command", code, 1)
+		testkit.Contains(t, "stderr", stderr, "another consumer reconcile --apply is at work",
+			"nats consumer resume TENANT_REQUESTS tenant-provisioner")
+		testkit.Equal(t, "database", m.database(), lost)
+		testkit.Equal(t, "paused", m.consumer().Paused, true)
+
+		m.resume()
+		paused, err := m.js.PauseConsumer(t.Context(), events.StreamRequests, events.DurableConsumer, time.Now().Add(2*time.Minute))
+		testkit.Must(t, err)
+		m.reconcile(0, apply, "restored from its outcome")
+		testkit.Equal(t, "database", m.database(), before)
+		m.reconcile(0, apply, "nothing to do")
+		testkit.Equal(t, "end of the operator's pause", *m.consumer().Config.PauseUntil, paused.PauseUntil)
+	})
+}
+
 // The JSON form.
 func TestReconcileJSON(t *testing.T) {
 	t.Parallel()
@@ -443,6 +484,7 @@ func TestReconcileKilled(t *testing.T) {
 			if left := []string{"checkpoint rewound", "restoration ready", "restoration committed", "request restored"}; slices.Contains(left, point) {
 				testkit.Equal(t, "doctor after "+point, runDoctor(t, m.env)["outcomes_ledger"].Status, doctor.Fault)
 			}
+			m.resume()
 			m.reconcile(0, args[1:])
 			m.reconcile(0, args[1:], "nothing to do")
 			testkit.Equal(t, "database after "+point, m.database(), whole)

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -112,17 +113,25 @@ func (r *Reconciler) Apply(ctx context.Context, begun func(Plan), done func(Find
 		for _, f := range p.Findings {
 			done(f)
 		}
-		return endLeftPause(ctx, r.JetStream)
+		return nil
 	}
-	release, err := holdIntake(ctx, r.JetStream, r.Log)
+	held, release, err := holdIntake(ctx, r.JetStream, renewEvery, r.Log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	if err = r.applyHeld(held, begun, done); err != nil {
+		err = cmp.Or(context.Cause(held), err)
+	}
+	return errors.Join(err, release())
+}
+
+// applyHeld compares and repairs until ctx ends, which it does when the service may take requests again.
+func (r *Reconciler) applyHeld(ctx context.Context, begun func(Plan), done func(Finding)) (err error) {
 	if err := r.createRegistry(ctx); err != nil {
 		return err
 	}
-	if p, err = r.Plan(ctx); err != nil { // the service may have changed something before it was held
+	p, err := r.Plan(ctx) // again: the service may have changed something before it was held
+	if err != nil {
 		return err
 	}
 	begun(p)
