@@ -90,21 +90,17 @@ func (a *app) reconcile(ctx context.Context, f reconcileFlags) (err error) {
 	case f.acceptDatabase:
 		err = r.Bind(ctx, recovery.AcceptDatabase)
 	}
-	if err != nil {
-		return err
-	}
 	f.apply = f.apply || f.Accept
 	report := newReconcileReport(a, f)
-	if f.apply {
+	switch {
+	case errors.Is(err, recovery.ErrNothingToBind) && !f.apply:
+		return report.nothingToBind()
+	case err != nil:
+		return err
+	case f.apply:
 		err = r.Apply(ctx, report.begin, report.add)
-	} else {
-		var plan recovery.Plan
-		if plan, err = r.Plan(ctx); err == nil {
-			report.begin(plan)
-			for _, finding := range plan.Findings {
-				report.add(finding)
-			}
-		}
+	default:
+		err = showPlan(ctx, r, report)
 	}
 	report.interrupted = ctx.Err() != nil
 	if err != nil && !report.interrupted {
@@ -112,6 +108,24 @@ func (a *app) reconcile(ctx context.Context, f reconcileFlags) (err error) {
 		return err
 	}
 	return report.end()
+}
+
+// showPlan writes the ids of registry and streams, and what --apply would do.
+func showPlan(ctx context.Context, r *recovery.Reconciler, report *reconcileReport) error {
+	stamps, err := r.Stamps(ctx)
+	if err != nil {
+		return err
+	}
+	report.stamps(stamps)
+	plan, err := r.Plan(ctx)
+	if err != nil {
+		return err
+	}
+	report.begin(plan)
+	for _, finding := range plan.Findings {
+		report.add(finding)
+	}
+	return nil
 }
 
 // openStreams connects to the servers that the service uses. If that is the embedded server and the service does not

@@ -106,6 +106,7 @@ type reconcileSummary struct {
 	Listed      int            `json:"listed"`
 	Kinds       map[string]int `json:"kinds"`
 	Interrupted bool           `json:"interrupted"`
+	refused     bool           // registry and streams do not belong together
 	// RequestsUntil: if the stream of requests was restored or made again, publishers must send again what they sent
 	// later.
 	RequestsUntil time.Time `json:"requests_until,omitzero"`
@@ -188,7 +189,7 @@ func (r *reconcileReport) end() error {
 	switch {
 	case r.err != nil:
 		return r.err
-	case r.sum.Planned+r.sum.Left > 0, r.interrupted:
+	case r.sum.Planned+r.sum.Left > 0, r.sum.refused, r.interrupted:
 		return errSilent
 	}
 	return nil
@@ -201,7 +202,7 @@ func (s reconcileSummary) text(applied bool) string {
 	case s.Interrupted:
 		fmt.Fprintf(&b, "Interrupted after %d findings, %d left. It is safe to repeat the command.\n", s.Found, s.Left)
 		return b.String()
-	case s.Found == 0:
+	case s.Found == 0 && !s.refused:
 		b.WriteString("database and streams agree; nothing to do\n")
 	case applied:
 		fmt.Fprintf(&b, "found %d, repaired or accepted %d, left %d\n", s.Found, s.Done, s.Left)

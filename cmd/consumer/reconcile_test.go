@@ -403,6 +403,23 @@ func TestReconcileTwiceAtOnce(t *testing.T) {
 	})
 }
 
+// No stream exists yet: the database has nothing to bind, and the streams have nothing to accept.
+func TestReconcileAcceptWithoutStreams(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
+		m := newDamage(t, d)
+		code, stdout, stderr := command(t, m.env, "reconcile", "--accept-streams")
+		testkit.Equal(t, "exit code of --accept-streams: "+stdout, code, 1)
+		testkit.Contains(t, "stderr", stderr, "no stream exists yet", "nothing to accept")
+		code, _, _ = command(t, m.env, "tenants", "list")
+		testkit.Equal(t, "exit code of tenants list: no registry was created", code, 1)
+		m.reconcile(0, []string{"--accept-database"}, "no stream exists yet, so there is nothing to bind; the first start")
+		m.reconcile(0, []string{"--accept-database", "--json"}, `{"summary":{"found":0`)
+		m.serve(requestFor(t, "order-1", "acme"))
+		m.reconcile(0, nil, "registry and streams carry the id "+d.rows(system, "SELECT registry_id FROM {b}registry_stamp")[0],
+			"nothing to do")
+	})
+}
+
 // The JSON form.
 func TestReconcileJSON(t *testing.T) {
 	t.Parallel()
@@ -411,7 +428,10 @@ func TestReconcileJSON(t *testing.T) {
 	m.execute("DELETE FROM tenant_requests")
 	stdout := m.reconcile(1, []string{"--json"})
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
-	testkit.Equal(t, "lines", len(lines), 2)
+	testkit.Equal(t, "lines", len(lines), 3)
+	id := m.d.rows(system, "SELECT registry_id FROM registry_stamp")[0]
+	testkit.Equal(t, "ids", lines[0], fmt.Sprintf(`{"stamps":{"registry":%q,"streams":%q}}`, id, id))
+	lines = lines[1:]
 	var line findingLine
 	testkit.Must(t, json.Unmarshal([]byte(lines[0]), &line))
 	testkit.Equal(t, "line", fmt.Sprint(line.Kind, line.Tenant, line.Source, line.ID, line.Status, line.Action),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	databasesql "database/sql"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"os"
@@ -177,6 +178,47 @@ func TestStagingOnACopyOfProduction(t *testing.T) {
 	testkit.Equal(t, "exit code of staging on production's streams", again.wait(t), 1)
 	testkit.Contains(t, "stderr", again.stderr.String(), ids[0], ids[1], "--accept-streams")
 	testkit.Equal(t, "exit code", running.stop(t), 0)
+}
+
+// The database is restored under another name, while the former one is still on the server. Which of them is in use is
+// the operator's to say.
+func TestRecoveryUnderAnotherName(t *testing.T) {
+	t.Parallel()
+	former := newPostgres(t)
+	env := settings(former.env, with("NATS_URL", natstest.Start(t)), with("HTTP_ADDR", "127.0.0.1:0"))
+	js := natstest.JetStream(t, env["NATS_URL"])
+	served(t, env, js, "a1")
+	d := copyOf(t, former)
+	served(t, env, js, "b1")
+
+	env = merge(env, d.env)
+	id := d.rows(system, "SELECT registry_id FROM {b}registry_stamp")[0]
+	copied := "this database is a copy: the streams belong to database " + former.name(t) + " on the same server"
+	r := start(t, env, "run")
+	awaitNotReady(t, r.http(t), copied+". If it was restored from a backup")
+	code, stdout, _ := command(t, env, "reconcile")
+	testkit.Equal(t, "exit code of reconcile", code, 1)
+	testkit.Contains(t, "reconcile", stdout, "the id "+id, "--apply refuses", copied, "--accept-database", "b1: it was announced")
+	_, stdout, _ = command(t, env, "reconcile", "--json")
+	var line struct{ Stamps stampsLine }
+	first, _, _ := strings.Cut(stdout, "\n")
+	testkit.Must(t, json.Unmarshal([]byte(first), &line))
+	testkit.Equal(t, "ids", line.Stamps.Registry+" "+line.Stamps.Streams, id+" "+id)
+	testkit.Equal(t, "copy of", line.Stamps.CopyOf, "database "+former.name(t)+" on the same server")
+	testkit.Contains(t, "problem", line.Stamps.Problem, copied)
+	code, _, stderr := command(t, env, "reconcile", "--apply", "--recreate")
+	testkit.Equal(t, "exit code of --apply on a copy", code, 1)
+	testkit.Contains(t, "stderr", stderr, copied)
+	code, stdout, _ = command(t, env, "reconcile", "--accept-database")
+	testkit.Equal(t, "exit code of --accept-database, which shows what is lost", code, 1)
+	testkit.Contains(t, "reconcile", stdout, "registry and streams carry the id "+id, "b1: it was announced")
+	code, _, _ = command(t, env, "reconcile", "--apply", "--recreate")
+	testkit.Equal(t, "exit code of --apply", code, 0)
+	awaitServing(t, r, js, "c1")
+	testkit.Equal(t, "tenants", strings.Join(d.tenants(), " "), "a1 b1 c1")
+	code, stdout, _ = command(t, settings(former.env, with("NATS_URL", env["NATS_URL"])), "reconcile")
+	testkit.Equal(t, "exit code of reconcile on the former database", code, 1)
+	testkit.Contains(t, "reconcile", stdout, "c1: it was announced")
 }
 
 // The streams of one installation are not served by another.

@@ -21,6 +21,9 @@ type StreamStamps struct {
 	Unstamped []string // the streams that exist and have none
 }
 
+// None reports whether no stream exists.
+func (s StreamStamps) None() bool { return s.ID == "" && len(s.Unstamped) == 0 }
+
 // ReadStamps reads the stamps of the streams that exist. Its error names the streams if they belong to different
 // registries.
 func ReadStamps(ctx context.Context, js jetstream.JetStream) (found StreamStamps, err error) {

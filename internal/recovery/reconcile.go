@@ -101,8 +101,12 @@ func complete(ctx context.Context, db database.Reader, f *Finding) error {
 // each finding, which is then marked as done or left. Findings that an error or the end of ctx prevents are not passed
 // to done. It is safe to interrupt and to repeat.
 func (r *Reconciler) Apply(ctx context.Context, begun func(Plan), done func(Finding)) (err error) {
-	if err := r.checkStamps(ctx); err != nil {
+	stamps, err := r.Stamps(ctx)
+	if err != nil {
 		return err
+	}
+	if stamps.Refused != nil {
+		return stamps.Refused
 	}
 	p, err := r.Plan(ctx)
 	if err != nil {

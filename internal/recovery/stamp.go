@@ -19,7 +19,7 @@ import (
 // given an id yet. Streams that do not exist are created with the registry's id, and are no reason.
 func CheckStamps(registry sql.Stamp, streams handler.StreamStamps) error {
 	switch {
-	case streams.ID == registry.ID, streams.ID == "" && len(streams.Unstamped) == 0:
+	case streams.ID == registry.ID, streams.None():
 		return nil
 	case streams.ID != "":
 		return &handler.OtherRegistryError{Streams: streams.ID, Database: registry.ID}
@@ -60,11 +60,22 @@ const (
 	AcceptDatabase
 )
 
-// Bind gives both sides the id of the one that is right. A registry that is missing is created.
+// ErrNothingToBind: no stream exists yet. The first start of the service creates them, with the registry's id.
+var ErrNothingToBind = errors.New("no stream exists yet, so there is nothing to bind")
+
+// Bind gives both sides the id of the one that is right. A registry that is missing is created. It returns
+// [ErrNothingToBind] if the database is right, and there are no streams.
 func (r *Reconciler) Bind(ctx context.Context, right Accept) (err error) {
 	streams, err := handler.ReadStamps(ctx, r.JetStream)
-	if err != nil && right == AcceptStreams {
-		return err
+	none := err == nil && streams.None()
+	if right == AcceptStreams {
+		if none {
+			err = errors.New("no stream exists yet, so there is nothing to accept: correct NATS_URL if it names the wrong " +
+				"server, or start the service, which creates the streams with the registry's id")
+		}
+		if err != nil {
+			return err
+		}
 	}
 	missing := database.NewRegistry{}
 	if right == AcceptStreams {
@@ -75,6 +86,9 @@ func (r *Reconciler) Bind(ctx context.Context, right Accept) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if none { // the first start binds them; that of a copy gives it an id of its own
+		return ErrNothingToBind
+	}
 	registry, err := db.Stamp(ctx)
 	if err != nil {
 		return fmt.Errorf("read the registry's id: %w", err)
@@ -91,38 +105,48 @@ func (r *Reconciler) Bind(ctx context.Context, right Accept) (err error) {
 	return db.SetStamp(ctx, id)
 }
 
-// checkStamps fails if the streams belong to another registry or database, so that nothing must be repaired.
-func (r *Reconciler) checkStamps(ctx context.Context) (err error) {
+// Stamps are the ids that registry and streams carry.
+type Stamps struct {
+	Registry string // empty: there is no registry, or one of an earlier version
+	Streams  string // empty: no stream carries one
+	CopyOf   string // see [sql.Stamp]
+	Refused  error  // why they do not belong together, so that nothing must be repaired; nil: they do
+}
+
+// Stamps reads the ids, and decides whether they belong together.
+func (r *Reconciler) Stamps(ctx context.Context) (s Stamps, err error) {
 	streams, err := handler.ReadStamps(ctx, r.JetStream)
 	if err != nil {
-		return err
+		return s, err
 	}
+	s.Streams = streams.ID
 	db, err := database.OpenReader(ctx, r.Config)
 	if errors.Is(err, sql.ErrNoRegistry) {
-		return nil // see createRegistry
+		s.Refused = AllowNew(streams).Allow(ctx, nil)
+		return s, nil
 	}
 	if err != nil {
-		return err
+		return s, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	registry, err := db.Stamp(ctx)
 	if err != nil {
-		return fmt.Errorf("read the registry's id: %w", err)
+		return s, fmt.Errorf("read the registry's id: %w", err)
 	}
-	if registry.CopyOf != "" {
-		return copyError(registry)
+	s.Registry, s.CopyOf = registry.ID, registry.CopyOf
+	if s.CopyOf != "" && !streams.None() {
+		s.Refused = copyError(registry)
+	} else {
+		s.Refused = CheckStamps(registry, streams)
 	}
-	if registry.ID == "" { // of an earlier version, and not migrated yet
-		return nil
-	}
-	return CheckStamps(registry, streams)
+	return s, nil
 }
 
 // copyError is the error for a database that is a copy of the one that the streams belong to.
 func copyError(registry sql.Stamp) error {
-	return fmt.Errorf("%w: this database is a copy: the streams belong to %s. If the service has moved here, and the "+
-		"other database is no longer in use: consumer reconcile --accept-database. If not, correct DATABASE_URL or "+
-		"NATS_URL", handler.ErrRestored, registry.CopyOf)
+	return fmt.Errorf("%w: this database is a copy: the streams belong to %s. If it was restored from a backup, or the "+
+		"service has moved here, and the other database is no longer in use: consumer reconcile --accept-database. If not, "+
+		"correct DATABASE_URL or NATS_URL", handler.ErrRestored, registry.CopyOf)
 }
 
 // BindStreams gives the streams and the registry the same id, at the first start of a version that knows it. Later it
@@ -144,7 +168,7 @@ func BindStreams(
 	}
 	id := registry.ID
 	switch {
-	case streams.ID == "" && len(streams.Unstamped) == 0 && registry.CopyOf != "":
+	case streams.None() && registry.CopyOf != "":
 		id = uuid.NewString() // with streams of its own a copy is a registry of its own
 		log.InfoContext(ctx, "this database is a copy; its registry gets an id of its own", "copy_of", registry.CopyOf)
 	case registry.CopyOf != "": // the guard reports it
