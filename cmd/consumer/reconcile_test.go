@@ -114,6 +114,21 @@ func (m *damage) removeOutcome(tenant string) {
 	}
 }
 
+// downgrade makes the registry one of the version before those that the latest migrations are of.
+func (m *damage) downgrade() {
+	m.t.Helper()
+	migrations := "6"
+	if m.d.sqlite() {
+		migrations = "4"
+	} else {
+		m.execute("ALTER TABLE {b}registry_stamp DROP COLUMN place")
+	}
+	m.execute("ALTER TABLE {b}tenant_requests DROP COLUMN buried_in", "ALTER TABLE {b}registry_stamp DROP COLUMN streams_stamped",
+		"ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_stream",
+		"ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_sequence", "DROP TABLE {b}accepted_outcomes",
+		"DELETE FROM {b}tenant_provisioner_migrations WHERE version_id > "+migrations)
+}
+
 func (m *damage) consumer() *jetstream.ConsumerInfo {
 	m.t.Helper()
 	consumer, err := m.js.Consumer(m.t.Context(), events.StreamRequests, events.DurableConsumer)
@@ -373,6 +388,38 @@ func TestReconcileBesideAService(t *testing.T) {
 		awaitSettled(t, m.js)
 		testkit.Equal(t, "tenants", len(d.tenants()), requests+1)
 		service.stop(t)
+	})
+}
+
+// The registry is of an earlier version. The dry run refuses it and changes nothing. --apply migrates it, checks whether
+// the streams are its own, and finds nothing lost of what is there.
+func TestReconcileAnEarlierRegistry(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
+		m := newDamage(t, d)
+		m.serve(requestFor(t, "order-1", "acme"), invalidRequest("order-2"), requestFor(t, "order-3", "beta"))
+		others := newDamage(t, newSQLite(t))
+		others.serve(requestFor(t, "order-1", "other"))
+		before := m.database()
+		lose := []string{"DELETE FROM {b}tenant_requests WHERE tenant_id = 'beta'", "DELETE FROM {b}tenant_registry WHERE tenant_id = 'beta'"}
+
+		m.downgrade()
+		m.execute(lose...)
+		older := m.database()
+		code, stdout, stderr := command(t, m.env, "reconcile")
+		testkit.Equal(t, "exit code of the dry run: "+stdout, code, 1)
+		testkit.Contains(t, "stderr", stderr, "one of an earlier version: start the service once", "reconcile --apply")
+		m.reconcile(0, apply, "beta: it was announced", "found 1, repaired or accepted 1, left 0")
+		testkit.Equal(t, "database", m.database(), before)
+
+		m.downgrade()
+		m.execute(lose...)
+		code, stdout, stderr = command(t, merge(m.env, with("NATS_URL", others.env["NATS_URL"])), "reconcile", "--apply")
+		testkit.Equal(t, "exit code with another's streams: "+stdout, code, 1)
+		testkit.Contains(t, "stderr", stderr, "the streams belong to the registry")
+		testkit.Equal(t, "database", m.database(), older)
+		m.reconcile(0, apply, "found 1, repaired or accepted 1, left 0")
+		m.serve(requestFor(t, "order-4", "gamma"))
+		testkit.Equal(t, "tenants", strings.Join(d.tenants(), " "), "acme beta gamma")
 	})
 }
 

@@ -41,8 +41,8 @@ var errNotHeld = errors.New("the pause of consumer " + handler.DurableName + " i
 
 // holdIntake pauses the durable consumer, so that the service takes no requests, and waits until none is in flight, for
 // ACK_WAIT at most. It fails if another command holds intake. It renews the pause that often. held ends with
-// [errNotHeld] as its cause if another process ends or changes the pause. release ends the pause, even if ctx has ended.
-// An operator's own pause stays.
+// [errNotHeld] as its cause if another process ends or changes the pause. release ends the pause, even if ctx has
+// ended. An operator's own pause stays.
 func holdIntake(
 	ctx context.Context, js jetstream.JetStream, every time.Duration, log *slog.Logger,
 ) (held context.Context, release func() error, err error) {

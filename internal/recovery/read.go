@@ -77,9 +77,6 @@ func (s *state) readLedger(ctx context.Context, db database.Reader) error {
 	}
 	for after := ""; ; {
 		page, err := db.Entries(ctx, after, entriesPage)
-		if errors.Is(err, sql.ErrNoLedger) {
-			return nil
-		}
 		if err != nil {
 			return err
 		}
@@ -104,7 +101,7 @@ func (s *state) readAgain(ctx context.Context, db database.Reader) error {
 		switch {
 		case err == nil:
 			s.ledger[key] = entry
-		case !errors.Is(err, sql.ErrNotFound) && !errors.Is(err, sql.ErrNoLedger):
+		case !errors.Is(err, sql.ErrNotFound):
 			return err
 		}
 		if isRecorded(o, entry, err == nil) {
@@ -121,11 +118,7 @@ func isAccepted(ctx context.Context, db database.Comparable, outcomeID string) (
 	if outcomeID == "" {
 		return false, nil
 	}
-	accepted, err := db.IsAccepted(ctx, outcomeID)
-	if errors.Is(err, sql.ErrNoLedger) {
-		return false, nil
-	}
-	return accepted, err
+	return db.IsAccepted(ctx, outcomeID)
 }
 
 // readBoundaries reads the registry, and looks at the boundaries that seem to be missing.

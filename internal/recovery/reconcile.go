@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"time"
@@ -38,7 +39,8 @@ type Plan struct {
 	read     sql.Checkpoint // the last outcome that was compared
 }
 
-// Plan compares and changes nothing. If there is no registry, it compares with an empty one.
+// Plan compares and changes nothing. If there is no registry, it compares with an empty one. One of an earlier version
+// cannot be compared.
 func (r *Reconciler) Plan(ctx context.Context) (p Plan, err error) {
 	db, err := database.OpenReader(ctx, r.Config)
 	if errors.Is(err, sql.ErrNoRegistry) {
@@ -48,7 +50,11 @@ func (r *Reconciler) Plan(ctx context.Context) (p Plan, err error) {
 		return p, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return r.plan(ctx, db)
+	p, err = r.plan(ctx, db)
+	if errors.Is(err, sql.ErrNoLedger) {
+		err = fmt.Errorf("%w. consumer reconcile --apply does it too", err)
+	}
+	return p, err
 }
 
 func (r *Reconciler) plan(ctx context.Context, db database.Reader) (Plan, error) {
@@ -101,6 +107,9 @@ func complete(ctx context.Context, db database.Reader, f *Finding) error {
 // each finding, which is then marked as done or left. Findings that an error or the end of ctx prevents are not passed
 // to done. It is safe to interrupt and to repeat.
 func (r *Reconciler) Apply(ctx context.Context, begun func(Plan), done func(Finding)) (err error) {
+	if err := r.openRegistry(ctx, false); err != nil {
+		return err
+	}
 	stamps, err := r.Stamps(ctx)
 	if err != nil {
 		return err
@@ -131,7 +140,7 @@ func (r *Reconciler) Apply(ctx context.Context, begun func(Plan), done func(Find
 
 // applyHeld compares and repairs until ctx ends, which it does when the service may take requests again.
 func (r *Reconciler) applyHeld(ctx context.Context, begun func(Plan), done func(Finding)) (err error) {
-	if err := r.createRegistry(ctx); err != nil {
+	if err := r.openRegistry(ctx, true); err != nil {
 		return err
 	}
 	p, err := r.Plan(ctx) // again: the service may have changed something before it was held
@@ -208,16 +217,18 @@ func (a *applier) applyAll(ctx context.Context, chunk []Finding, workers int, do
 	return err
 }
 
-// createRegistry creates the registry if there is none.
-func (r *Reconciler) createRegistry(ctx context.Context) error {
-	opened, err := database.OpenReader(ctx, r.Config)
-	if err == nil {
-		return opened.Close()
-	}
-	if !errors.Is(err, sql.ErrNoRegistry) {
+// openRegistry migrates a registry of an earlier version, as the start of the service does. If there is none, and
+// create is set, it creates one.
+func (r *Reconciler) openRegistry(ctx context.Context, create bool) error {
+	switch err := r.readRegistry(ctx); {
+	case errors.Is(err, sql.ErrNoLedger):
+	case errors.Is(err, sql.ErrNoRegistry) && create:
+	case errors.Is(err, sql.ErrNoRegistry):
+		return nil
+	default:
 		return err
 	}
-	// Not open together with the reader of the next plan: see sqlite.Reader.
+	// Not open together with a reader: see sqlite.Reader.
 	streams, err := handler.ReadStamps(ctx, r.JetStream)
 	if err != nil {
 		return err
@@ -227,6 +238,18 @@ func (r *Reconciler) createRegistry(ctx context.Context) error {
 		return err
 	}
 	return db.Close()
+}
+
+// readRegistry returns an error that wraps [sql.ErrNoRegistry] or, for a registry of an earlier version,
+// [sql.ErrNoLedger].
+func (r *Reconciler) readRegistry(ctx context.Context) (err error) {
+	db, err := database.OpenReader(ctx, r.Config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.Entries(ctx, "", 1)
+	return err
 }
 
 // hasWork reports whether something can be repaired or accepted.
