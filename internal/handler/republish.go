@@ -154,25 +154,15 @@ func republish(
 // request: 0 is the original.
 func ReplayNumber(header nats.Header) int { return pipeline.FirstReplay(replayNumber(header)) }
 
-// IsAhead reports whether the durable consumer has delivered messages that its stream does not have: the stream was
-// restored or made again. Read the consumer before the stream.
-func IsAhead(consumer *jetstream.ConsumerInfo, stream *jetstream.StreamInfo) bool {
-	return consumer.Delivered.Stream > stream.State.LastSeq
-}
-
 // RecreateConsumer deletes the durable consumer and creates it again with the same settings, at its acknowledged floor
 // or, if the stream no longer has that, at the first request.
 func RecreateConsumer(ctx context.Context, js jetstream.JetStream) error {
-	consumer, err := js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
+	consumer, stream, err := readConsumer(ctx, js)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil // another process is making it again
 	}
 	if err != nil {
-		return ExplainAPIPermission(js.Conn(), err)
+		return err
 	}
-	stream, err := js.Stream(ctx, events.StreamRequests)
-	if err != nil {
-		return ExplainAPIPermission(js.Conn(), err)
-	}
-	return replaceConsumer(ctx, js, fromFloor(consumer.CachedInfo(), stream.CachedInfo().State.LastSeq, time.Time{}))
+	return replaceConsumer(ctx, js, fromFloor(consumer, stream.State.LastSeq, time.Time{}))
 }

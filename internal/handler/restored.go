@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
@@ -33,37 +34,62 @@ func (h *Handler) guarded(ctx context.Context) error {
 	return err
 }
 
-// aheadPause is the pause between two looks at a consumer that seems to be ahead of its stream: in a cluster the two
+// aheadPause is the pause before a consumer that seems to be ahead of its stream is read again: in a cluster the two
 // are read from different servers, and one may be behind for a moment.
 const aheadPause = 2 * time.Second
 
-// CheckAhead returns an error that wraps [ErrRestored] if the durable consumer has delivered messages that its stream
-// does not have: the stream was restored or made again. Up to NATS 2.12.3 such a consumer acknowledges new requests
-// without delivering them.
+// IsAhead reports whether the durable consumer has delivered messages that its stream does not have: the stream was
+// restored or made again. The consumer must have been read before the stream: in between, requests are stored and
+// delivered.
+func IsAhead(consumer *jetstream.ConsumerInfo, stream *jetstream.StreamInfo) bool {
+	return consumer.Delivered.Stream > stream.State.LastSeq
+}
+
+// CheckAhead returns an error that wraps [ErrRestored] if the durable consumer is ahead of its stream, see [IsAhead].
+// Up to NATS 2.12.3 such a consumer acknowledges new requests without delivering them.
 func CheckAhead(ctx context.Context, js jetstream.JetStream, found TopologyStatus) error {
-	for n := 0; ; n++ {
-		delivered, last := found.Consumer.Info.Delivered.Stream, found.Streams[0].Info.State.LastSeq
-		switch {
-		case delivered <= last:
-			return nil
-		case n > 1:
-			return fmt.Errorf("%w: the consumer has delivered message %d, and the last message of its stream is %d: the "+
-				"stream was restored or made again; consumer reconcile shows what is lost, consumer reconcile --apply repairs "+
-				"it", ErrRestored, delivered, last)
-		case n > 0:
-			if err := sleep(ctx, aheadPause); err != nil {
-				return err
-			}
-		}
-		// The consumer is read before the stream: in between, requests are stored and delivered.
-		consumer, err := js.Consumer(ctx, found.Streams[0].Name, found.Consumer.Info.Name)
-		if err != nil {
-			return err
-		}
-		stream, err := js.Stream(ctx, found.Streams[0].Name)
-		if err != nil {
-			return err
-		}
-		found.Consumer.Info, found.Streams[0].Info = consumer.CachedInfo(), stream.CachedInfo()
+	// found has the stream from before the consumer, so that under load the consumer can seem to be ahead.
+	if !IsAhead(found.Consumer.Info, found.Streams[0].Info) {
+		return nil
 	}
+	consumer, stream, err := ReadConsumer(ctx, js)
+	if err != nil || !IsAhead(consumer, stream) {
+		return err
+	}
+	return fmt.Errorf("%w: the consumer has delivered message %d, and the last message of its stream is %d: the "+
+		"stream was restored or made again; consumer reconcile shows what is lost, consumer reconcile --apply repairs "+
+		"it", ErrRestored, consumer.Delivered.Stream, stream.State.LastSeq)
+}
+
+// ReadConsumer reads the durable consumer and then its stream. If the consumer seems to be ahead of the stream, it
+// reads both again after a pause, and [IsAhead] of the result is true only if that was so both times. Its error wraps
+// [jetstream.ErrConsumerNotFound] or [jetstream.ErrStreamNotFound] if one of them is missing.
+func ReadConsumer(
+	ctx context.Context, js jetstream.JetStream,
+) (consumer *jetstream.ConsumerInfo, stream *jetstream.StreamInfo, err error) {
+	consumer, stream, err = readConsumer(ctx, js)
+	if err != nil || !IsAhead(consumer, stream) {
+		return consumer, stream, err
+	}
+	if err := sleep(ctx, aheadPause); err != nil {
+		return nil, nil, err
+	}
+	return readConsumer(ctx, js)
+}
+
+// readConsumer reads the durable consumer and then its stream, once.
+func readConsumer(
+	ctx context.Context, js jetstream.JetStream,
+) (*jetstream.ConsumerInfo, *jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*readTimeout) // one for each request
+	defer cancel()
+	consumer, err := js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read consumer %s: %w", DurableName, ExplainAPIPermission(js.Conn(), err))
+	}
+	stream, err := js.Stream(ctx, events.StreamRequests)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read stream %s: %w", events.StreamRequests, ExplainAPIPermission(js.Conn(), err))
+	}
+	return consumer.CachedInfo(), stream.CachedInfo(), nil
 }

@@ -18,9 +18,6 @@ const (
 	openTimeout = 10 * time.Second
 	// silence is how long a reader waits for a message before it checks that the stream still has one.
 	silence = 5 * time.Second
-	// aheadPause is the pause before a consumer that seems to be ahead of its stream is read again: in a cluster the two
-	// are read from different servers, and one may be behind for a moment.
-	aheadPause = 2 * time.Second
 )
 
 // streamInfo reads the state of a stream.
@@ -94,35 +91,18 @@ func nextMessage(ctx context.Context, reader *handler.Reader) (*handler.Message,
 // TENANT_EVENTS. A consumer that does not exist has passed none.
 func readConsumer(ctx context.Context, js jetstream.JetStream, ackWait time.Duration) (x requestIndex, err error) {
 	x.ackWait = ackWait
-	for n := 0; ; n++ {
-		asking, cancel := context.WithTimeout(ctx, openTimeout)
-		consumer, err := js.Consumer(asking, events.StreamRequests, events.DurableConsumer)
-		cancel()
-		if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
-			return x, nil
-		}
-		if err != nil {
-			return x, fmt.Errorf("read consumer %s: %w", handler.DurableName, handler.ExplainAPIPermission(js.Conn(), err))
-		}
-		stream, err := streamInfo(ctx, js, events.StreamRequests)
-		if err != nil {
-			return x, err
-		}
-		info := consumer.CachedInfo()
-		x.ackWait, x.floor = info.Config.AckWait, info.AckFloor.Stream
-		if x.ahead = handler.IsAhead(info, stream); !x.ahead {
-			return x, nil
-		}
-		if n == 1 {
-			if x.floor > stream.State.LastSeq { // made again, it begins with the first request
-				x.floor = 0
-			}
-			return x, nil
-		}
-		if err := sleep(ctx, aheadPause); err != nil {
-			return x, err
-		}
+	consumer, stream, err := handler.ReadConsumer(ctx, js)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		return x, nil
 	}
+	if err != nil {
+		return x, err
+	}
+	x.ackWait, x.floor, x.ahead = consumer.Config.AckWait, consumer.AckFloor.Stream, handler.IsAhead(consumer, stream)
+	if x.floor > stream.State.LastSeq { // made again, it begins with the first request
+		x.floor = 0
+	}
+	return x, nil
 }
 
 // sleep waits, or returns the cause of the end of ctx.
