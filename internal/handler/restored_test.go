@@ -128,6 +128,9 @@ func TestStampsOfStreams(t *testing.T) {
 	stamps := func() StreamStamps {
 		found, err := ReadStamps(t.Context(), js)
 		testkit.Must(t, err)
+		checked, err := managed.Check(t.Context(), js)
+		testkit.Must(t, err)
+		testkit.Equal(t, "stamps that the check has read", fmt.Sprint(checked), fmt.Sprint(found))
 		return found
 	}
 	testkit.Equal(t, "without streams", fmt.Sprint(stamps()), fmt.Sprint(StreamStamps{}))
@@ -161,6 +164,8 @@ func TestStampsOfStreams(t *testing.T) {
 	testkit.Must(t, writeStamp(t.Context(), js, events.StreamRequests, other))
 	_, err = ReadStamps(t.Context(), js)
 	Contains(t, "two registries", err, events.StreamRequests, events.StreamEvents, registry, other)
+	_, checked := managed.Check(t.Context(), js)
+	testkit.Equal(t, "the error of the check", checked.Error(), err.Error())
 	for _, line := range strings.Split(StampCommands(registry), "\n") {
 		Contains(t, "command", errors.New(line), "nats stream edit TENANT_", "--metadata="+StampMetadata+"="+registry)
 	}

@@ -27,7 +27,7 @@ func (s StreamStamps) None() bool { return s.ID == "" && len(s.Unstamped) == 0 }
 // ReadStamps reads the stamps of the streams that exist. Its error names the streams if they belong to different
 // registries.
 func ReadStamps(ctx context.Context, js jetstream.JetStream) (found StreamStamps, err error) {
-	stamped := ""
+	var existing []jetstream.StreamConfig
 	for _, want := range (Topology{}).streams() {
 		stream, err := js.Stream(ctx, want.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -36,16 +36,25 @@ func ReadStamps(ctx context.Context, js jetstream.JetStream) (found StreamStamps
 		if err != nil {
 			return found, fmt.Errorf("stream %s: %w", want.Name, ExplainAPIPermission(js.Conn(), err))
 		}
-		id := stream.CachedInfo().Config.Metadata[StampMetadata]
+		existing = append(existing, stream.CachedInfo().Config)
+	}
+	return stampsOf(existing)
+}
+
+// stampsOf returns the stamps of the streams, or an error that names two that belong to different registries.
+func stampsOf(streams []jetstream.StreamConfig) (found StreamStamps, err error) {
+	stamped := ""
+	for _, stream := range streams {
+		id := stream.Metadata[StampMetadata]
 		switch {
 		case id == "":
-			found.Unstamped = append(found.Unstamped, want.Name)
+			found.Unstamped = append(found.Unstamped, stream.Name)
 		case found.ID == "":
-			found.ID, stamped = id, want.Name
+			found.ID, stamped = id, stream.Name
 		case found.ID != id:
 			return found, fmt.Errorf("stream %s belongs to the registry %s, and stream %s to the registry %s: one of them is "+
 				"from another installation, or was restored from one; restore the right one, or give it the other's id: "+
-				"nats stream edit %s --metadata=%s=ID", stamped, found.ID, want.Name, id, want.Name, StampMetadata)
+				"nats stream edit %s --metadata=%s=ID", stamped, found.ID, stream.Name, id, stream.Name, StampMetadata)
 		}
 	}
 	return found, nil

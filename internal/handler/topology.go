@@ -74,18 +74,26 @@ func (t Topology) Ensure(ctx context.Context, js jetstream.JetStream) error {
 	return err
 }
 
-// Check checks what exists, like Ensure, and creates and changes nothing.
-func (t Topology) Check(ctx context.Context, js jetstream.JetStream) error {
+// Check checks what exists, like Ensure, and creates and changes nothing. It returns the stamps of the streams that
+// exist; its error names the streams if they belong to different registries.
+func (t Topology) Check(ctx context.Context, js jetstream.JetStream) (StreamStamps, error) {
 	status := t.Status(ctx, js, time.Now, func(ctx context.Context, request func(context.Context) error) error {
 		return ExplainAPIPermission(js.Conn(), request(ctx))
 	})
+	var existing []jetstream.StreamConfig
 	var faults []error
 	for _, stream := range status.Streams {
-		if stream.Err != nil && !errors.Is(stream.Err, ErrMissing) {
+		switch {
+		case stream.Err == nil:
+			existing = append(existing, stream.Info.Config)
+		case !errors.Is(stream.Err, ErrMissing):
 			faults = append(faults, streamFault(stream.Name, stream.Err))
 		}
 	}
-	return errors.Join(faults...)
+	if len(faults) > 0 {
+		return StreamStamps{}, errors.Join(faults...)
+	}
+	return stampsOf(existing)
 }
 
 // streamFault says what is wrong with a stream, and what to do about a contradiction.

@@ -159,7 +159,7 @@ func BindStreams(
 	if err != nil {
 		return "", fmt.Errorf("read the registry's id: %w", err)
 	}
-	streams, err := handler.ReadStamps(ctx, js)
+	streams, err := handler.ReadStamps(ctx, js) // now: since the start read them, a replica may have created some
 	if err == nil {
 		err = CheckStamps(registry, streams)
 	}

@@ -147,10 +147,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	s.page.Connect(js)
 	var stamps handler.StreamStamps
 	err = s.awaitNATS(ctx, "NATS", link, func(ctx context.Context) (err error) {
-		if err := c.Topology().Check(ctx, js); err != nil {
-			return err
-		}
-		stamps, err = handler.ReadStamps(ctx, js)
+		stamps, err = c.Topology().Check(ctx, js)
 		return err
 	})
 	if err != nil {
