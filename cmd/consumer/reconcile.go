@@ -3,17 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"os"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"example.com/tenant-provisioner/internal/config"
-	"example.com/tenant-provisioner/internal/natsconn"
-	"example.com/tenant-provisioner/internal/natsserver"
 	"example.com/tenant-provisioner/internal/recovery"
 )
 
@@ -78,7 +71,7 @@ func (a *app) reconcile(ctx context.Context, f reconcileFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	js, end, err := a.openStreams(ctx, c, log)
+	js, end, err := recovery.OpenStreams(ctx, c, log)
 	if err != nil {
 		return err
 	}
@@ -126,35 +119,4 @@ func showPlan(ctx context.Context, r *recovery.Reconciler, report *reconcileRepo
 		report.add(finding)
 	}
 	return nil
-}
-
-// openStreams connects to the servers that the service uses. If that is the embedded server and the service does not
-// run, it starts the server for this command.
-func (a *app) openStreams(
-	ctx context.Context, c config.Config, log *slog.Logger,
-) (_ jetstream.JetStream, end func() error, _ error) {
-	js, closeConn, err := natsconn.Open(ctx, c, log)
-	if err == nil {
-		return js, func() error { closeConn(); return nil }, nil
-	}
-	if _, missing := os.Stat(c.EmbeddedDir); c.NATSURL != "" || !errors.Is(err, nats.ErrNoServers) || missing != nil {
-		return nil, nil, err
-	}
-	server, startErr := natsserver.Start(ctx, "", c.EmbeddedDir, log)
-	if startErr != nil {
-		return nil, nil, errors.Join(err, startErr)
-	}
-	link, err := natsconn.Connect(ctx, c, server, log, false)
-	if err == nil {
-		if js, err = jetstream.New(link.Conn()); err != nil {
-			link.Close(ctx)
-		}
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, server.Stop())
-	}
-	return js, func() error {
-		link.Close(ctx)
-		return server.Stop()
-	}, nil
 }

@@ -164,36 +164,24 @@ func (b *Backup) copyStreams(ctx context.Context, dir string) (copied []CopiedSt
 	return copied, err
 }
 
-// connect connects to the embedded server of the configuration. end closes the connection.
+// connect connects to the embedded server of the configuration. Unlike [OpenStreams] it tries the directory before the
+// address, which a server with another directory may have. end closes the connection.
 func (b *Backup) connect(ctx context.Context) (link *natsconn.Link, end func() error, err error) {
 	dir := b.Config.EmbeddedDir
 	if _, err := os.Stat(filepath.Join(dir, "jetstream")); err != nil {
 		return nil, nil, fmt.Errorf("NATS_EMBEDDED_DIR: %s has no streams; set the variables of the service, and use its "+
 			"working directory: %w", dir, err)
 	}
-	server, err := natsserver.Start(ctx, "", dir, b.Log)
-	if errors.Is(err, natsserver.ErrInUse) {
-		link, err := natsconn.Dial(ctx, b.Config, b.Log)
-		if err != nil {
-			return nil, nil, err
-		}
-		return link, func() error {
-			link.Close(ctx)
-			return nil
-		}, nil
+	link, end, err = startEmbedded(ctx, b.Config, b.Log)
+	if !errors.Is(err, natsserver.ErrInUse) {
+		return link, end, err
 	}
-	if err != nil {
+	if link, err = natsconn.Dial(ctx, b.Config, b.Log); err != nil {
 		return nil, nil, err
-	}
-	if err = server.Err(); err == nil {
-		link, err = natsconn.Connect(ctx, b.Config, server, b.Log, false)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, server.Stop())
 	}
 	return link, func() error {
 		link.Close(ctx)
-		return server.Stop()
+		return nil
 	}, nil
 }
 
