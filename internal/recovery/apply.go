@@ -15,17 +15,10 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// store is a database that is opened for writing.
-type store interface {
-	database.Recovery
-	Recorded(ctx context.Context, key string) (pipeline.Outcome, error)
-	DeadLetterConfirmed(ctx context.Context, key, outcomeID, delivery, stream string) error
-}
-
 // applier carries out findings.
 type applier struct {
 	js         jetstream.JetStream
-	db         store
+	db         database.Store
 	strategy   string // of the database
 	onPostgres bool
 	accept     bool
