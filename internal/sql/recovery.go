@@ -3,9 +3,10 @@ package sql
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -32,6 +33,15 @@ type LedgerEntry struct {
 func (e *LedgerEntry) Scan(row interface{ Scan(dest ...any) error }) error {
 	return row.Scan(&e.Key, &e.TenantID, &e.State, &e.Replay, &e.OutcomeID, (*utc)(&e.UpdatedAt),
 		&e.DeadLetterConfirmed, &e.DeadLetterStream)
+}
+
+// ParseRegistryID returns the id in the form in which it is stored.
+func ParseRegistryID(id string) (string, error) {
+	parsed, err := uuid.Parse(id)
+	if err != nil {
+		return "", fmt.Errorf("the registry's id %q is not a UUID: %w", id, err)
+	}
+	return parsed.String(), nil
 }
 
 // Stamp identifies a registry and the streams that belong to it.
@@ -196,7 +206,7 @@ func (r *Restoration) Check(isExpected bool, expected string) error {
 func (r *Restoration) Matches(in *pipeline.Inspection, made bool) error {
 	differences := in.Differences
 	if made {
-		differences = slices.Concat(differences, in.Warnings)
+		differences = in.Deviations()
 	}
 	if len(differences) == 0 {
 		return nil

@@ -84,7 +84,8 @@ func (b *build) createBoundary(ctx context.Context, usePool bool) (pipeline.Boun
 	batch.queue(sharedScope, func(row pgx.Row) error { return row.Scan(&caseVariant, &owner, &existed) },
 		b.q.CheckAvailable, b.tenant, b.schema)
 	if usePool {
-		batch.queue(poolScope, b.scanTaken, b.q.TakePrepared, b.prepared.definition, b.schema)
+		batch.queue(poolScope, scanOptional(&b.taken, &b.takenStamped, &b.builtBy, &b.builtInOrder), b.q.TakePrepared,
+			b.prepared.definition, b.schema)
 	} else {
 		b.queueLeaveSchema(func(text string, args ...any) { batch.queue(sharedScope, nil, text, args...) })
 		batch.queue(tenantScope, nil, b.ddl(b.q.CreateSchema))
@@ -136,14 +137,22 @@ func (b *build) faultAt(ctx context.Context, at scope, err error) error {
 	return b.ledgerFault(err)
 }
 
-// scanOptional returns a scan of one row that may be missing.
-func scanOptional(into *string) func(pgx.Row) error {
+// scanner is a row.
+type scanner = interface{ Scan(dest ...any) error }
+
+// optional returns a scan of one row that may be missing.
+func optional(scan func(row scanner) error) func(pgx.Row) error {
 	return func(row pgx.Row) error {
-		if err := row.Scan(into); !errors.Is(err, pgx.ErrNoRows) {
+		if err := scan(row); !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
 		return nil
 	}
+}
+
+// scanOptional returns a scan of the columns of one row that may be missing.
+func scanOptional(into ...any) func(pgx.Row) error {
+	return optional(func(row scanner) error { return row.Scan(into...) })
 }
 
 // requireEmpty fails if the schema belongs to another registry, or anything in it holds rows. It first locks the tables

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -226,13 +225,4 @@ func (r *Reader) Boundaries(ctx context.Context) (names []string, err error) {
 		return nil, fmt.Errorf("list the schemas of tenants: %w", r.explainPrivilege(err))
 	}
 	return names, nil
-}
-
-// registryUUID returns the id in the form in which it is stored.
-func registryUUID(id string) (string, error) {
-	parsed, err := uuid.Parse(id)
-	if err != nil {
-		return "", fmt.Errorf("the registry's id %q is not a UUID: %w", id, err)
-	}
-	return parsed.String(), nil
 }

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -75,14 +74,6 @@ const poolPause = time.Minute
 func (p *preparedPool) disable(log *slog.Logger, why error) {
 	p.disabledUntil.Store(time.Now().Add(poolPause).UnixNano())
 	log.Warn("could not use prepared boundary; building boundaries on demand for one minute", "error", why)
-}
-
-// scanTaken reads which boundary was taken, if any.
-func (b *build) scanTaken(row pgx.Row) error {
-	if err := row.Scan(&b.taken, &b.takenStamped, &b.builtBy, &b.builtInOrder); !errors.Is(err, pgx.ErrNoRows) {
-		return err
-	}
-	return nil
 }
 
 // openBoundary creates the tenant's schema, from the boundary that was taken, or else empty. The transaction has seen

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -89,8 +88,7 @@ func (b *build) lockRestoration(ctx context.Context, r *sql.Restoration) (e *sql
 		batch.queue(sharedScope, optional(e.Tenant.Scan), b.q.Tenant, b.tenant)
 		batch.queue(sharedScope, func(row pgx.Row) error { return row.Scan(nil, &e.Owner, &exists) },
 			b.q.CheckAvailable, b.tenant, b.schema)
-		batch.queue(sharedScope, optional(func(row scanner) error { return row.Scan(&e.OtherSource, &e.OtherID) }),
-			b.q.ProvisionedBy, b.tenant, r.Key)
+		batch.queue(sharedScope, scanOptional(&e.OtherSource, &e.OtherID), b.q.ProvisionedBy, b.tenant, r.Key)
 	}
 	sent := time.Now()
 	if at, err := batch.send(ctx, b.conn); err != nil {
@@ -98,19 +96,6 @@ func (b *build) lockRestoration(ctx context.Context, r *sql.Restoration) (e *sql
 		return nil, false, fmt.Errorf("read what there is of request %s: %w", r.Key, err)
 	}
 	return e, exists, nil
-}
-
-// scanner is a row.
-type scanner = interface{ Scan(dest ...any) error }
-
-// optional returns a scan of one row that may be missing.
-func optional(scan func(row scanner) error) func(pgx.Row) error {
-	return func(row pgx.Row) error {
-		if err := scan(row); !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		return nil
-	}
 }
 
 // restoreBoundary compares the boundary with the definition if rows are missing, and makes one that does not exist.

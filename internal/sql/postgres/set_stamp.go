@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
 )
 
 // mostRestamped is how many schemas get another stamp in one transaction: each is locked until its end, and the server
@@ -22,7 +23,7 @@ const mostRestamped = 500
 //
 // Other processes use the former id until they call [Store.Stamp].
 func (s *Store) SetStamp(ctx context.Context, id string) error {
-	id, err := registryUUID(id)
+	id, err := sql.ParseRegistryID(id)
 	if err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ type otherRegistry struct {
 	Readable        bool
 }
 
-func (o *ownership) scan(row pgx.Row) error { return row.Scan(&o.comment, &o.ours) }
+func (o *ownership) scan(row scanner) error { return row.Scan(&o.comment, &o.ours) }
 
 // unstamped reports whether the schema should be stamped. Other comments are kept.
 func (o *ownership) unstamped() bool { return o.comment == "" && o.ours }
@@ -99,12 +99,7 @@ func (b *build) isUnstamped(ctx context.Context) (bool, error) {
 
 // queueOwnership queues the queries for ownership that do not read other registries' tables.
 func (s *Store) queueOwnership(batch *pgx.Batch, schema string, o *ownership) {
-	batch.Queue(s.q.SchemaComment, schema).QueryRow(func(row pgx.Row) error {
-		if err := o.scan(row); !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		return nil // dropped in the meantime
-	})
+	batch.Queue(s.q.SchemaComment, schema).QueryRow(optional(o.scan)) // it may be dropped in the meantime
 	batch.Queue(s.q.Registries, s.registry).Query(func(rows pgx.Rows) (err error) {
 		o.others, err = pgx.CollectRows(rows, pgx.RowToStructByPos[otherRegistry])
 		return err

@@ -151,7 +151,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		connector: c.connector(forWork),
 	}
 	if c.RegistryID != "" {
-		if s.newID, err = registryUUID(c.RegistryID); err != nil {
+		if s.newID, err = sql.ParseRegistryID(c.RegistryID); err != nil {
 			return nil, err
 		}
 		s.registryID.Store(&s.newID) // a schema that carries this id is not another registry's

@@ -130,7 +130,7 @@ func (s *Store) LastAttemptVanished(
 	if busy {
 		return false, pipeline.ErrBusy
 	}
-	if err != nil && !errors.Is(err, databasesql.ErrNoRows) {
+	if ignoreNoRows(err) != nil {
 		return false, fmt.Errorf("read the ledger: %w", registryFault(err))
 	}
 	return vanished, nil

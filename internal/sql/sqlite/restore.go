@@ -74,21 +74,21 @@ func (b *build) restorable(ctx context.Context, r *sql.Restoration) (missing boo
 func (s *Store) existing(ctx context.Context, from queryRower, r *sql.Restoration) (*sql.Existing, error) {
 	e := &sql.Existing{}
 	var err error
-	if e.Ledger, err = readRow(ctx, from, r.Key); err != nil && !errors.Is(err, databasesql.ErrNoRows) {
+	if e.Ledger, err = readRow(ctx, from, r.Key); ignoreNoRows(err) != nil {
 		return nil, err
 	}
 	if r.Tenant == nil {
 		return e, nil
 	}
 	err = e.Tenant.Scan(from.QueryRowContext(ctx, q.Tenant, r.Tenant.ID))
-	if err != nil && !errors.Is(err, databasesql.ErrNoRows) {
+	if ignoreNoRows(err) != nil {
 		return nil, err
 	}
 	if e.Owner, err = text(ctx, from, q.BoundaryOwner, r.Tenant.Boundary.DatabasePath); err != nil {
 		return nil, err
 	}
 	err = from.QueryRowContext(ctx, q.ProvisionedBy, r.Tenant.ID, r.Key).Scan(&e.OtherSource, &e.OtherID)
-	if err != nil && !errors.Is(err, databasesql.ErrNoRows) {
+	if ignoreNoRows(err) != nil {
 		return nil, err
 	}
 	return e, nil

@@ -10,10 +10,9 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/google/uuid"
-
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
 )
 
 // RegistryID identifies the registry, as last read. A copy of the registry has the same id.
@@ -41,7 +40,7 @@ func (s *Store) readStamp(ctx context.Context) error {
 //
 // Other processes use the former id until they call [Store.Stamp].
 func (s *Store) SetStamp(ctx context.Context, id string) error {
-	id, err := registryUUID(id)
+	id, err := sql.ParseRegistryID(id)
 	if err != nil {
 		return err
 	}
@@ -54,15 +53,6 @@ func (s *Store) SetStamp(ctx context.Context, id string) error {
 	}
 	s.registryID.Store(&id)
 	return nil
-}
-
-// registryUUID returns the id in the form in which it is stored.
-func registryUUID(id string) (string, error) {
-	parsed, err := uuid.Parse(id)
-	if err != nil {
-		return "", fmt.Errorf("the registry's id %q is not a UUID: %w", id, err)
-	}
-	return parsed.String(), nil
 }
 
 // ownerTag returns the application_id of files that this registry creates for the request with that key: 31 bits, not

@@ -124,7 +124,7 @@ func openOn(ctx context.Context, files filesystem.System, c Config) (_ *Store, e
 		return nil, fmt.Errorf("build the template of tenants' files: %w", err)
 	}
 	if c.RegistryID != "" {
-		if s.Config.RegistryID, err = registryUUID(c.RegistryID); err != nil {
+		if s.Config.RegistryID, err = sql.ParseRegistryID(c.RegistryID); err != nil {
 			return nil, err
 		}
 	}
@@ -251,10 +251,15 @@ type queryRower interface {
 // text reads a text, or "" if there is no row.
 func text(ctx context.Context, from queryRower, query string, args ...any) (found string, err error) {
 	err = from.QueryRowContext(ctx, query, args...).Scan(&found)
+	return found, ignoreNoRows(err)
+}
+
+// ignoreNoRows returns nil for the error of a row that does not exist.
+func ignoreNoRows(err error) error {
 	if errors.Is(err, databasesql.ErrNoRows) {
-		return "", nil
+		return nil
 	}
-	return found, err
+	return err
 }
 
 // formatTime formats a time as DocEX reads it: text in UTC.
