@@ -39,7 +39,7 @@ const (
 func (g Guard) Check(ctx context.Context) error {
 	stamp, err := g.Database.Stamp(ctx)
 	if err != nil {
-		return fmt.Errorf("read the registry's id: %w", err)
+		return err
 	}
 	if stamp.CopyOf != "" {
 		return copyError(stamp)
@@ -134,14 +134,14 @@ func (g Guard) compare(ctx context.Context, msg *jetstream.RawStreamMsg, o outco
 	entry, err := g.Database.Entry(ctx, o.key)
 	missing := errors.Is(err, sql.ErrNotFound)
 	if err != nil && !missing {
-		return fmt.Errorf("read the ledger: %w", err)
+		return err
 	}
 	if isRecorded(&o, entry, !missing) {
 		return nil
 	}
 	accepted, err := g.Database.IsAccepted(ctx, o.id)
 	if err != nil {
-		return fmt.Errorf("read the accepted outcomes: %w", err)
+		return err
 	}
 	if accepted {
 		return nil

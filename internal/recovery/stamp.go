@@ -91,7 +91,7 @@ func (r *Reconciler) Bind(ctx context.Context, right Accept) (err error) {
 	}
 	registry, err := db.Stamp(ctx)
 	if err != nil {
-		return fmt.Errorf("read the registry's id: %w", err)
+		return err
 	}
 	id := registry.ID
 	if right == AcceptStreams && streams.ID != "" {
@@ -131,7 +131,7 @@ func (r *Reconciler) Stamps(ctx context.Context) (s Stamps, err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	registry, err := db.Stamp(ctx)
 	if err != nil {
-		return s, fmt.Errorf("read the registry's id: %w", err)
+		return s, err
 	}
 	s.Registry, s.CopyOf = registry.ID, registry.CopyOf
 	if s.CopyOf != "" && !streams.None() {
@@ -157,7 +157,7 @@ func BindStreams(
 ) (registryID string, err error) {
 	registry, err := db.Stamp(ctx)
 	if err != nil {
-		return "", fmt.Errorf("read the registry's id: %w", err)
+		return "", err
 	}
 	streams, err := handler.ReadStamps(ctx, js) // now: since the start read them, a replica may have created some
 	if err == nil {
