@@ -24,7 +24,7 @@ func reconcileCommand(a *app) *cobra.Command {
 		Use:   "reconcile",
 		Short: "Repair what a restore of database or streams has lost",
 		Long: "Compares ledger, registry and boundaries with outcomes, requests and dead letters, and shows what one side\n" +
-			"has lost and the other still knows. It changes nothing unless you give --apply, and works whether or not\n" +
+			"has lost and the other still has. It changes nothing unless you give --apply, and works whether or not\n" +
 			"the service runs.\n\n" +
 			"With --apply it pauses the durable consumer, and repairs what it shows: it restores ledger and registry\n" +
 			"from the published outcomes, makes dead letters again, publishes requests again that were passed without an\n" +
@@ -33,8 +33,8 @@ func reconcileCommand(a *app) *cobra.Command {
 			"Some findings need your decision, and are left without it: --recreate builds missing boundaries again,\n" +
 			"empty; --republish publishes outcomes again that their stream has lost; --accept records what is left, such\n" +
 			"as a tenant that another request has, as lost, and implies --apply.\n\n" +
-			"Registry and streams carry the same id. Where they do not, the service refuses to start until you say which\n" +
-			"side is right: --accept-streams gives the registry the id of the streams, --accept-database gives the streams\n" +
+			"Registry and streams carry the same id. Where they do not, the service refuses to start until you choose the\n" +
+			"right one: --accept-streams gives the registry the id of the streams, --accept-database gives the streams\n" +
 			"the id of the registry, and binds them to this database. Both create a registry that is missing, and act at\n" +
 			"once. Exits 0 if there is nothing to do, or all is done; 1 if there is something to do, or something is left.",
 		Example: "  consumer reconcile\n  consumer reconcile --apply\n" +

@@ -69,7 +69,7 @@ func (m *damage) backup() (restore func()) {
 	return func() { m.t.Helper(); m.execute(back...) }
 }
 
-// age makes the ledger's rows an hour older: what is recorded just now is not missed elsewhere.
+// age makes the ledger's rows an hour older: what follows a younger row is not reported as missing.
 func (m *damage) age() {
 	m.t.Helper()
 	if m.d.sqlite() {
@@ -208,7 +208,7 @@ func invalidRequest(id string) *nats.Msg {
 		`"data":{"tenant_id":"not valid","display_name":"A","created_by":"t"}}`, events.TypeRequested, billing, id)}
 }
 
-// Registry and ledger are older than the streams. reconcile brings back what was announced since, byte for byte, and
+// Registry and ledger are older than the streams. reconcile restores what was announced since, byte for byte, and
 // publishes nothing.
 func TestReconcileAnOlderDatabase(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
@@ -326,7 +326,7 @@ func TestReconcileLostStreams(t *testing.T) {
 		testkit.Equal(t, "outcomes", strings.Join(m.messages(events.StreamEvents), "\n"), strings.Join(outcomes, "\n"))
 		m.reconcile(0, nil, "nothing to do")
 
-		// The duplicate window still knows what an operator has removed from the stream.
+		// The duplicate window still has the id of what an operator has removed from the stream.
 		stream, err := m.js.Stream(t.Context(), events.StreamEvents)
 		testkit.Must(t, err)
 		testkit.Must(t, stream.DeleteMsg(t.Context(), 2))
@@ -336,7 +336,7 @@ func TestReconcileLostStreams(t *testing.T) {
 	})
 }
 
-// A request that was passed, and of which neither ledger nor stream of outcomes knows, is served again.
+// A request that was passed, and that has neither a ledger row nor an outcome, is served again.
 func TestReconcileAPassedRequest(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		m := newDamage(t, d)
@@ -367,7 +367,7 @@ func TestReconcileListsUnknownBoundaries(t *testing.T) {
 	})
 }
 
-// Beside a service at work, reconcile finds nothing, and holds nothing up.
+// Beside a service at work, reconcile finds nothing and delays nothing.
 func TestReconcileBesideAService(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		const requests = 60
@@ -500,7 +500,7 @@ func TestReconcileMisuse(t *testing.T) {
 	}
 }
 
-// The service is down, and with it the embedded server: the command starts that for itself.
+// The service is down, and with it the embedded server: the command starts the server itself.
 func TestReconcileWithTheEmbeddedServer(t *testing.T) {
 	t.Parallel()
 	d := newSQLite(t)

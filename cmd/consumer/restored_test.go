@@ -241,7 +241,7 @@ func TestStreamsOfAnotherInstallation(t *testing.T) {
 	})
 }
 
-// Without its registry the service does not begin with an empty one, where streams or tenants show that there was one.
+// Without its registry the service does not create an empty one where streams or tenants show that there was one.
 // It creates nothing.
 func TestRegistryIsLost(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {

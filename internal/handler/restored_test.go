@@ -15,7 +15,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// The guard is asked before the first request and at intervals. While it finds that the database was restored, no
+// The guard runs before the first request and at intervals. While it finds that the database was restored, no
 // request is taken, and Err has its reason. A guard that cannot compare stops only a start.
 func TestGuardStopsIntake(t *testing.T) {
 	b := newBundle(t)

@@ -17,8 +17,8 @@ const StampMetadata = "tenant-provisioner.registry"
 
 // StreamStamps are the registries that the existing streams belong to.
 type StreamStamps struct {
-	ID        string   // of the registry; empty: no stream has one
-	Unstamped []string // the streams that exist and have none
+	ID        string   // of the registry; empty: no stream has an id
+	Unstamped []string // the streams that exist and have no id
 }
 
 // None reports whether no stream exists.
@@ -98,7 +98,7 @@ func writeStamp(ctx context.Context, js jetstream.JetStream, stream, registryID 
 }
 
 // rawStream sends a request to the API that is answered with a stream's settings. It returns them with those that the
-// client library does not know.
+// client library does not decode.
 func rawStream(
 	ctx context.Context, js jetstream.JetStream, api string, request []byte,
 ) (config map[string]json.RawMessage, metadata map[string]string, err error) {

@@ -33,7 +33,7 @@ func rewind(ctx context.Context, db database.Recovery, p Plan) error {
 	return errors.New("another process moves the registry's checkpoint; repeat the command")
 }
 
-// forward moves the checkpoint to the last outcome that was compared, if the database lacks none any more.
+// forward moves the checkpoint to the last outcome that was compared, if the database no longer lacks one.
 func forward(ctx context.Context, db database.Recovery, p Plan) error {
 	stamp, err := db.Stamp(ctx)
 	if err != nil || p.lacking > 0 || !stamp.Checkpoint.Before(p.read) {

@@ -1,5 +1,5 @@
-// Package recovery notices that database and streams are not of the same time or place, and brings back what one of
-// them still knows of the other. Tests cite these numbers.
+// Package recovery detects that database and streams are not of the same time or place, and restores in one of them
+// what the other still has. Tests cite these numbers.
 //
 //  1. The commit comes before the publication. So whatever is in the stream of outcomes was in the ledger, and an
 //     outcome that the ledger does not have is lost there. [Guard] compares the outcomes after the registry's checkpoint,

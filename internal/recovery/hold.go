@@ -24,7 +24,7 @@ const (
 	pauseTime = 3 * time.Minute
 	// renewEvery is the time between two renewals of the pause.
 	renewEvery = time.Minute
-	// pollEvery is the time between two looks at what is in flight.
+	// pollEvery is the time between two checks of what is in flight.
 	pollEvery = 100 * time.Millisecond
 )
 

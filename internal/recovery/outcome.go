@@ -10,10 +10,10 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// outcome is what a message of TENANT_EVENTS says about a request.
+// outcome is the outcome of a request in a message of TENANT_EVENTS.
 type outcome struct {
 	id          string
-	key         string // of the request in the ledger; empty: the outcome does not tell
+	key         string // of the request in the ledger; empty: unknown
 	tenant      string // as requested: of a failure it may be invalid
 	request     events.Request
 	replay      int
@@ -53,7 +53,7 @@ func outcomeOf(e event.Event) (o outcome, ok bool) {
 		o.boundary, o.createdAt, o.createdBy = data.SchemaName+data.DatabasePath, data.CreatedAt, data.CreatedBy
 	case events.TypeProvisioningFailed:
 		data, err := events.FailedFrom(e)
-		if err != nil || data.Request == nil { // an undecodable message: the ledger has it, but not for ever
+		if err != nil || data.Request == nil { // an undecodable message, which the ledger may no longer have
 			return o, err == nil
 		}
 		o.tenant, o.request, o.replay = data.TenantID, *data.Request, data.Replay
@@ -64,7 +64,7 @@ func outcomeOf(e event.Event) (o outcome, ok bool) {
 	return o, true
 }
 
-// keyOf returns the request's key in the ledger, or "" if the outcome does not tell: the earlier version wrote no key,
+// keyOf returns the request's key in the ledger, or "" if it is unknown: the earlier version wrote no key,
 // and cut long ids, which ends them in an ellipsis.
 func keyOf(r events.Request) string {
 	switch {

@@ -12,7 +12,8 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// settleTime is the age below which a row of the ledger is not missed elsewhere: what follows it may be on its way.
+// settleTime is the age below which what follows a row of the ledger is not reported as missing: it may not have been
+// published yet.
 const settleTime = time.Minute
 
 // plan compares what was read. It returns the findings in the order in which they are repaired.

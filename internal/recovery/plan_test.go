@@ -23,7 +23,7 @@ var (
 
 func key(id string) string { return events.RequestKey("/billing", id) }
 
-// world is a state in the making. Its methods add what the name says of the request with that id, for tenant acme
+// world is a state in the making. Its methods add what they are named after, of the request with that id, for tenant acme
 // unless they name another.
 type world struct{ *state }
 
@@ -53,7 +53,7 @@ func (w world) event(id, tenant string, replay int, provisioned bool) world {
 		request: events.Request{Source: "/billing", ID: id, Key: key(id)}, at: dayAgo, sequence: uint64(len(w.outcomes.ids) + 1),
 	}
 	if provisioned {
-		o.boundary, o.createdAt, o.createdBy = "tenant_"+tenant, dayAgo, id // the creator tells requests apart
+		o.boundary, o.createdAt, o.createdBy = "tenant_"+tenant, dayAgo, id // each request has its own creator
 	}
 	w.outcomes.add(o)
 	return w
@@ -350,7 +350,7 @@ func TestOptions(t *testing.T) {
 		f := c.given
 		c.options.choose(&f)
 		testkit.Equal(t, name, f.Action, c.want)
-		testkit.Equal(t, name+": says why", f.Left != "", c.want == "" || c.want == ActionAccept)
+		testkit.Equal(t, name+": has the reason", f.Left != "", c.want == "" || c.want == ActionAccept)
 	}
 	old, acme := Finding{At: dayAgo, Tenant: "acme"}, Options{Tenant: "acme", Since: hourAgo}
 	testkit.Equal(t, "older", acme.selects(&old), false)

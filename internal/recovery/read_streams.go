@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// openTimeout is how long opening a stream may take. Without a limit the client waits for ever for a permission.
+	// openTimeout is how long opening a stream may take. Without a limit the client waits endlessly where a permission is
+	// missing.
 	openTimeout = 10 * time.Second
 	// silence is how long a reader waits for a message before it checks that the stream still has one.
 	silence = 5 * time.Second

@@ -19,7 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Reconciler compares database and streams, and repairs what one of them has lost from what the other still knows.
+// Reconciler compares database and streams, and repairs what one of them has lost from what the other still has.
 type Reconciler struct {
 	Config    config.Config
 	JetStream jetstream.JetStream
@@ -88,7 +88,7 @@ func (r *Reconciler) plan(ctx context.Context, db database.Reader) (Plan, error)
 	return p, nil
 }
 
-// complete reads from the ledger which request a finding is about, if no stream says so.
+// complete reads from the ledger which request a finding is about, if no stream has it.
 func complete(ctx context.Context, db database.Reader, f *Finding) error {
 	if f.Request.Source == "" && f.Request.Key != "" {
 		row, err := db.Request(ctx, f.Request.Key)

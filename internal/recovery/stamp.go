@@ -31,7 +31,7 @@ func CheckStamps(registry sql.Stamp, streams handler.StreamStamps) error {
 	return nil
 }
 
-// AllowNew forbids to create a registry in silence where one has been lost.
+// AllowNew refuses to create a registry where streams or boundaries show that one was lost.
 func AllowNew(streams handler.StreamStamps) database.NewRegistry {
 	return database.NewRegistry{Allow: func(_ context.Context, foreign []string) error {
 		const otherwise = "Correct DATABASE_URL, REGISTRY_SCHEMA or DATABASE_PATH_TEMPLATE if they name the wrong place, " +
@@ -39,7 +39,7 @@ func AllowNew(streams handler.StreamStamps) database.NewRegistry {
 		switch {
 		case streams.ID != "":
 			return fmt.Errorf("the registry is missing, and the streams belong to a registry (%s): it is lost, or elsewhere. "+
-				"%sTo create it again from the streams: consumer reconcile --accept-streams --apply. To begin anew with an "+
+				"%sTo create it again from the streams: consumer reconcile --accept-streams --apply. To start with an "+
 				"empty registry: consumer reconcile --accept-database", streams.ID, otherwise)
 		case len(foreign) > 0:
 			return fmt.Errorf("the registry is missing, and tenants of a registry that is not in this database are here: %s. "+
@@ -50,7 +50,7 @@ func AllowNew(streams handler.StreamStamps) database.NewRegistry {
 	}}
 }
 
-// Accept says which side is right where registry and streams do not carry the same id.
+// Accept is the side that is right where registry and streams do not carry the same id.
 type Accept int
 
 // The sides. AcceptStreams: the registry gets the id of the streams. AcceptDatabase: the streams get the id of the
@@ -149,9 +149,9 @@ func copyError(registry sql.Stamp) error {
 		"correct DATABASE_URL or NATS_URL", handler.ErrRestored, registry.CopyOf)
 }
 
-// BindStreams gives the streams and the registry the same id, at the first start of a version that knows it. Later it
+// BindStreams gives the streams and the registry the same id, at the first start of a version with this id. Later it
 // only checks that they have it. If manage is false, or the user may not change streams, the streams stay as they are,
-// and the log says what an administrator should do.
+// and the log has the commands for an administrator.
 func BindStreams(
 	ctx context.Context, js jetstream.JetStream, db database.Recovery, manage bool, log *slog.Logger,
 ) (registryID string, err error) {

@@ -36,7 +36,7 @@ type storedRequest struct {
 // requestIndex has the messages of TENANT_REQUESTS by the key of their request, in the order of the stream.
 type requestIndex struct {
 	byKey map[string][]storedRequest
-	// floor: the consumer has acknowledged all messages up to it. 0: none, or they are delivered again.
+	// floor: the consumer has acknowledged all messages up to it. 0: no message, or all are delivered again.
 	floor   uint64
 	ahead   bool          // the consumer has delivered messages that the stream does not have
 	ackWait time.Duration // of the consumer
@@ -71,7 +71,7 @@ type outcomeIndex struct {
 	byKey map[string]*outcome // the one that counts, of each request
 	// boundaries are those of all announced tenants, whether or not their outcome counts.
 	boundaries map[string]bool
-	// expiredBefore: outcomes of an earlier time may have left the stream by its limits; zero: none has.
+	// expiredBefore: outcomes of an earlier time may have left the stream by its limits; zero: no outcome has.
 	expiredBefore time.Time
 	read          sql.Checkpoint // the last one
 }

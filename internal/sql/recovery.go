@@ -52,7 +52,7 @@ type Stamp struct {
 	// Bound: the streams have been given the id while the registry was in this database.
 	Bound bool
 	// CopyOf names the database in which the registry was when the streams got its id, if that is another one that may
-	// still be in use. It is empty if this is that database, and where an engine cannot tell.
+	// still be in use. It is empty if this is that database, and where an engine cannot detect a copy.
 	CopyOf string
 	// PrunedBefore: the ledger may lack requests that were decided before it, because they were pruned; zero: it lacks none.
 	PrunedBefore time.Time
@@ -69,7 +69,7 @@ func (s *Stamp) Times() []any {
 // that a restore takes it back together with the ledger.
 type Checkpoint struct {
 	Stream   time.Time // when the stream was created; zero: there is no checkpoint yet
-	Sequence uint64    // of the last message that was compared; 0: none was
+	Sequence uint64    // of the last message that was compared; 0: no message was
 }
 
 // Before reports whether c is an earlier place than d.
@@ -108,8 +108,8 @@ type AcceptedOutcome struct {
 	Reason    string
 }
 
-// Restoration is a decided request as its published outcome says, to be written to ledger and registry in one commit.
-// Nothing is published.
+// Restoration is a decided request, read from its published outcome, to be written to ledger and registry in one
+// commit. Nothing is published.
 type Restoration struct {
 	Key, Source, RequestID string
 	TenantID               string // empty if the requested id is invalid
@@ -128,15 +128,15 @@ type Restoration struct {
 
 // Existing is what ledger and registry have about a restoration, read under the locks of the database.
 type Existing struct {
-	Ledger LedgerRow // of the request; its State is empty if there is none
-	Tenant TenantRow // of the id, or of one that differs only in case; its ID is empty if there is none
-	Owner  string    // the tenant for which the boundary is registered; empty: none
-	// OtherSource and OtherID identify another request that has provisioned the tenant; empty: there is none.
+	Ledger LedgerRow // of the request; its State is empty if there is no row
+	Tenant TenantRow // of the id, or of one that differs only in case; its ID is empty if there is no row
+	Owner  string    // the tenant for which the boundary is registered; empty: no tenant
+	// OtherSource and OtherID identify another request that has provisioned the tenant; empty: no other request.
 	OtherSource, OtherID string
 }
 
-// Missing decides what a restoration writes: the ledger row, the registry row, both or none. It returns an error that
-// wraps [ErrOtherRequest] if another request, or another outcome of this one, has the tenant or its boundary.
+// Missing decides what a restoration writes: the ledger row, the registry row, both or nothing. It returns an error
+// that wraps [ErrOtherRequest] if another request, or another outcome of this one, has the tenant or its boundary.
 // superseded means that the ledger has a later replay of the request: nothing is restored.
 func (r *Restoration) Missing(e *Existing) (ledger, registry, superseded bool, err error) {
 	row := &e.Ledger

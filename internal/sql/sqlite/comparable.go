@@ -15,7 +15,8 @@ import (
 )
 
 // Stamp reads the registry's id, whether the streams have it, and the checkpoint. From then on the store uses that id,
-// which another process may have changed, and takes an earlier checkpoint for a restore. SQLite cannot tell a copy of a file from the file.
+// which another process may have changed, and takes an earlier checkpoint for a restore. SQLite cannot distinguish a
+// copy of a file from the file.
 func (s *Store) Stamp(ctx context.Context) (stamp sql.Stamp, err error) {
 	err = s.readDB.QueryRowContext(ctx, q.StampState).Scan(stampTargets(&stamp)...)
 	if err == nil {

@@ -12,8 +12,8 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// examineRegistry checks the registry's file before it is used, and asks whether a new registry may be created if there
-// is none. Only a file with content is opened.
+// examineRegistry checks the registry's file before it is used. If there is no registry, it fails unless a new one may
+// be created. Only a file with content is opened.
 func (s *Store) examineRegistry(ctx context.Context, registry string) error {
 	info, err := os.Stat(registry)
 	if err == nil && info.Mode().IsRegular() && info.Size() > 0 {
@@ -70,7 +70,7 @@ func firstFindings(found []string) string {
 }
 
 // foreignBoundaries returns files of tenants that a service has made, at most [sql.MaxForeign]. There is no registry
-// yet, so another one knows them, or one that is lost. DocEX's own files have no tag.
+// yet, so they belong to another one, or to one that is lost. DocEX's own files have no tag.
 func (s *Store) foreignBoundaries(ctx context.Context) (foreign []string, err error) {
 	paths, err := boundariesBelow(ctx, s.Root, s.names)
 	for _, path := range paths {
