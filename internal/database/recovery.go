@@ -39,6 +39,9 @@ type ComparableReader interface {
 	Comparable
 	// Entries returns at most limit entries of the ledger with a key above after, in the order of their keys.
 	Entries(ctx context.Context, after string, limit int) ([]sql.LedgerEntry, error)
+	// Recent returns at most limit entries of the ledger: first those that are running, then the others, each from the one
+	// that changed last. It reads the whole ledger.
+	Recent(ctx context.Context, limit int) ([]sql.LedgerEntry, error)
 	// Boundaries returns the names of all boundaries that the template of names can have given, without the registry's.
 	Boundaries(ctx context.Context) ([]string, error)
 }

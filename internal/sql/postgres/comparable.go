@@ -125,14 +125,16 @@ func (r *Reader) Entries(ctx context.Context, after string, limit int) ([]sql.Le
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", r.explainPrivilege(err))
 	}
-	page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e sql.LedgerEntry, err error) {
-		err = e.Scan(row)
-		return e, err
-	})
+	page, err := pgx.CollectRows(rows, scanEntry)
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", r.explainPrivilege(err))
 	}
 	return page, nil
+}
+
+func scanEntry(row pgx.CollectableRow) (e sql.LedgerEntry, err error) {
+	err = e.Scan(row)
+	return e, err
 }
 
 // IsAccepted reports whether an operator has accepted that the ledger lacks the outcome with that id.

@@ -106,13 +106,15 @@ func (r *Reader) Entries(ctx context.Context, after string, limit int) (page []s
 		return nil, sql.ErrNoLedger
 	}
 	err = r.read(ctx, "ledger", func(tx *databasesql.Tx) (err error) {
-		page, err = collect(ctx, tx, q.Entries, func(row scanner) (e sql.LedgerEntry, err error) {
-			err = e.Scan(row)
-			return e, err
-		}, after, limit)
+		page, err = collect(ctx, tx, q.Entries, scanEntry, after, limit)
 		return err
 	})
 	return page, err
+}
+
+func scanEntry(row scanner) (e sql.LedgerEntry, err error) {
+	err = e.Scan(row)
+	return e, err
 }
 
 // IsAccepted reports whether an operator has accepted that the ledger lacks the outcome with that id.
