@@ -52,7 +52,7 @@ var Names = slices.Concat(
 		"requests_stream", "requests_room", "events_stream", "events_retention", "dead_letters_stream",
 		"dead_letters_retention", "durable_consumer", "consumer_limits", "consumer_paused", "consumer_clock",
 		"consumer_sequence", "consumer_service", "consumer_redelivered", "requests_age", "streams_registry",
-		"outcomes_ledger",
+		"outcomes_ledger", "outcomes_published", "dead_letters_missing", "requests_running", "boundaries_unregistered",
 	},
 )
 

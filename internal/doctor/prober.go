@@ -26,7 +26,12 @@ type prober struct {
 // request runs fn, which sends one request. Without permission a request never gets a reply; the server reports the
 // violation separately, to onError. That report cancels the request immediately and is its error.
 func (n *prober) request(ctx context.Context, fn func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, natsRequestTimeout)
+	return n.requestWithin(ctx, natsRequestTimeout, fn)
+}
+
+// requestWithin is request for a function that may take longer, and send several requests.
+func (n *prober) requestWithin(ctx context.Context, limit time.Duration, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	ctx, cancelRequest := context.WithCancelCause(ctx)
 	defer cancelRequest(nil)

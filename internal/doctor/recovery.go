@@ -58,10 +58,14 @@ func (n *prober) examineRecovery(ctx context.Context) []Finding {
 		return nil
 	}
 	defer r.Close() //nolint:errcheck // only read
-	return []Finding{
+	found := []Finding{
 		checkStamps(ctx, n.c, r, streams),
 		n.checkNewestOutcomes(ctx, outcomes, r),
 	}
+	if found[0].Status == Fault { // of two installations nothing agrees
+		return found
+	}
+	return append(found, n.compareStreams(ctx, r)...)
 }
 
 // checkStamps checks that registry and streams carry the same id.
