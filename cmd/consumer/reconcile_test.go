@@ -563,3 +563,20 @@ func TestReconcileKilled(t *testing.T) {
 		testkit.Equal(t, "tenants", strings.Join(d.tenants(), " "), "acme beta delta epsilon gamma")
 	})
 }
+
+// Without --apply it needs no more permissions than an operator, or the service, has.
+func TestReconcileAsEachUser(t *testing.T) {
+	t.Parallel()
+	g := startUsersServer(t, t.TempDir())
+	d := newSQLite(t)
+	served(t, g.envOf("consumer", d.env), g.jetStream("consumer"))
+	publish(t, g.jetStream("operator"), requestFor(t, "order-1", "acme"))
+	service := serve(t, g.envOf("consumer", d.env))
+	awaitSettled(t, g.jetStream("operator"))
+	testkit.Equal(t, "exit code", service.stop(t), 0)
+	for _, user := range []string{"consumer", "operator"} {
+		code, stdout, stderr := command(t, g.envOf(user, d.env), "reconcile")
+		testkit.Equal(t, "exit code of "+user+": "+stdout+stderr, code, 0)
+		testkit.Contains(t, "stdout", stdout, "agree")
+	}
+}

@@ -1,9 +1,11 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -121,14 +123,22 @@ func sleep(ctx context.Context, d time.Duration) error {
 // read adds the messages of TENANT_REQUESTS.
 func (x *requestIndex) read(ctx context.Context, js jetstream.JetStream) error {
 	x.byKey = map[string][]storedRequest{}
-	info, err := messages(ctx, js, events.StreamRequests, handler.ReadFrom{Start: true},
-		func(sequence uint64, stored time.Time, msg *nats.Msg) {
-			x.last = stored
-			key, m := readRequest(sequence, stored, msg)
+	info, err := streamInfo(ctx, js, events.StreamRequests)
+	if err != nil {
+		return err
+	}
+	x.last = info.Created
+	// Not with a consumer: a user who may create one could edit the durable consumer.
+	err = readRange(ctx, js, events.StreamRequests, max(info.State.FirstSeq, 1), info.State.LastSeq,
+		func(msg *jetstream.RawStreamMsg) {
+			if msg.Time.After(x.last) {
+				x.last = msg.Time
+			}
+			key, m := readRequest(msg.Sequence, msg.Time, &nats.Msg{Header: msg.Header, Data: msg.Data})
 			x.byKey[key] = append(x.byKey[key], m)
 		})
-	if err == nil && x.last.IsZero() {
-		x.last = info.Created
+	for _, all := range x.byKey {
+		slices.SortFunc(all, func(a, b storedRequest) int { return cmp.Compare(a.sequence, b.sequence) })
 	}
 	return err
 }
