@@ -9,6 +9,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/recovery"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -23,25 +24,30 @@ const (
 
 // findingLine is one finding in the report, in JSON form.
 type findingLine struct {
-	Kind      string    `json:"kind"`
-	Tenant    string    `json:"tenant,omitempty"`
-	Boundary  string    `json:"boundary,omitempty"`
-	Source    string    `json:"source,omitempty"`
-	ID        string    `json:"id,omitempty"`
-	Key       string    `json:"key,omitempty"`
-	Replay    int       `json:"replay"`
-	OutcomeID string    `json:"outcome_id,omitempty"`
-	At        time.Time `json:"at,omitzero"`
-	Problem   string    `json:"problem"`
-	Status    string    `json:"status"`
-	Action    string    `json:"action,omitempty"`
-	Left      string    `json:"left,omitempty"`
+	Kind      string `json:"kind"`
+	Tenant    string `json:"tenant,omitempty"`
+	Boundary  string `json:"boundary,omitempty"`
+	Source    string `json:"source,omitempty"`
+	ID        string `json:"id,omitempty"`
+	Key       string `json:"key,omitempty"`
+	Replay    int    `json:"replay"`
+	OutcomeID string `json:"outcome_id,omitempty"`
+	// Of a published outcome: its message in TENANT_EVENTS, and the source of the event.
+	Sequence    uint64 `json:"sequence,omitempty"`
+	EventSource string `json:"event_source,omitempty"`
+
+	At      time.Time `json:"at,omitzero"`
+	Problem string    `json:"problem"`
+	Status  string    `json:"status"`
+	Action  string    `json:"action,omitempty"`
+	Left    string    `json:"left,omitempty"`
 }
 
 func newFindingLine(f recovery.Finding, applied bool) findingLine {
 	l := findingLine{
 		Kind: string(f.Kind), Tenant: f.Tenant, Boundary: f.Boundary, Source: f.Request.Source, ID: f.Request.ID,
-		Key: f.Request.Key, Replay: f.Replay, OutcomeID: f.OutcomeID, At: f.At, Problem: f.Problem,
+		Key: f.Request.Key, Replay: f.Replay, OutcomeID: f.OutcomeID, Sequence: f.Sequence(),
+		EventSource: f.EventSource, At: f.At, Problem: f.Problem,
 		Status: findingLeft, Action: string(f.Action), Left: f.Left,
 	}
 	switch {
@@ -93,6 +99,9 @@ func (l findingLine) text(colours terminal.Palette) string {
 	if l.Key != "" {
 		fmt.Fprintf(&b, "    request %s of %s, replay %d\n", cell(l.ID, 60), cell(l.Source, 60), l.Replay)
 	}
+	if l.Sequence != 0 {
+		fmt.Fprintf(&b, "    message %d of stream %s, from %s\n", l.Sequence, events.StreamEvents, cell(l.EventSource, 60))
+	}
 	fmt.Fprintf(&b, "    %s\n", result)
 	return b.String()
 }
@@ -110,6 +119,23 @@ type reconcileSummary struct {
 	// RequestsUntil: if the stream of requests was restored or made again, publishers must send again what they sent
 	// later.
 	RequestsUntil time.Time `json:"requests_until,omitzero"`
+
+	byKind map[string]findingCounts // those of Kinds
+}
+
+// findingCounts counts findings by status.
+type findingCounts map[string]int
+
+// text is the line of a kind.
+func (c findingCounts) text(kind string, applied bool) string {
+	planned, done, left := c[findingPlanned], c[findingDone], c[findingLeft]
+	switch {
+	case c[findingListed] > 0:
+		return fmt.Sprintf("  %s: listed %d\n", kind, c[findingListed])
+	case applied:
+		return fmt.Sprintf("  %s: found %d, repaired or accepted %d, left %d\n", kind, done+left, done, left)
+	}
+	return fmt.Sprintf("  %s: found %d: --apply repairs %d, and leaves %d\n", kind, planned+left, planned, left)
 }
 
 // reconcileReport writes findings and the summary.
@@ -126,7 +152,9 @@ type reconcileReport struct {
 
 func newReconcileReport(a *app, f reconcileFlags) *reconcileReport {
 	r := &reconcileReport{
-		app: a, applied: f.apply, colours: a.Palette(a.Out), sum: reconcileSummary{Kinds: map[string]int{}},
+		app: a, applied: f.apply, colours: a.Palette(a.Out), sum: reconcileSummary{
+			Kinds: map[string]int{}, byKind: map[string]findingCounts{},
+		},
 		bar: a.ProgressBar(0, "reconciling", "findings"),
 	}
 	if f.asJSON {
@@ -145,7 +173,10 @@ func (r *reconcileReport) begin(p recovery.Plan) {
 // add writes a finding.
 func (r *reconcileReport) add(f recovery.Finding) {
 	l := newFindingLine(f, r.applied)
-	r.sum.Kinds[l.Kind]++
+	if r.sum.Kinds[l.Kind]++; r.sum.byKind[l.Kind] == nil {
+		r.sum.byKind[l.Kind] = findingCounts{}
+	}
+	r.sum.byKind[l.Kind][l.Status]++
 	switch l.Status {
 	case findingPlanned:
 		r.sum.Planned++
@@ -201,6 +232,7 @@ func (s reconcileSummary) text(applied bool) string {
 	switch {
 	case s.Interrupted:
 		fmt.Fprintf(&b, "Interrupted after %d findings, %d left. It is safe to repeat the command.\n", s.Found, s.Left)
+		b.WriteString(s.kindsText(applied))
 		return b.String()
 	case s.Found == 0 && !s.refused:
 		b.WriteString("database and streams agree; nothing to do\n")
@@ -209,7 +241,19 @@ func (s reconcileSummary) text(applied bool) string {
 	default:
 		fmt.Fprintf(&b, "found %d: --apply repairs %d, and leaves %d\n", s.Found, s.Planned, s.Left)
 	}
+	b.WriteString(s.kindsText(applied))
 	fmt.Fprintf(&b, "If stream TENANT_REQUESTS was restored or made again, publishers must send again what they sent "+
 		"after %s.\n", s.RequestsUntil.Format(time.RFC3339))
+	return b.String()
+}
+
+// kindsText has a line for each kind that was found.
+func (s reconcileSummary) kindsText(applied bool) string {
+	var b strings.Builder
+	for _, kind := range recovery.Kinds {
+		if counts := s.byKind[string(kind)]; counts != nil {
+			b.WriteString(counts.text(string(kind), applied))
+		}
+	}
 	return b.String()
 }

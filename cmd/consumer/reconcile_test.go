@@ -124,7 +124,7 @@ func (m *damage) downgrade() {
 		m.execute("ALTER TABLE {b}registry_stamp DROP COLUMN place")
 	}
 	m.execute("ALTER TABLE {b}tenant_requests DROP COLUMN buried_in", "ALTER TABLE {b}registry_stamp DROP COLUMN streams_stamped",
-		"ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_stream",
+		"ALTER TABLE {b}registry_stamp DROP COLUMN pruned_before", "ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_stream",
 		"ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_sequence", "DROP TABLE {b}accepted_outcomes",
 		"DELETE FROM {b}tenant_provisioner_migrations WHERE version_id > "+migrations)
 }
@@ -228,11 +228,14 @@ func TestReconcileAnOlderDatabase(t *testing.T) {
 		m.reconcile(0, nil, "nothing to do")
 		restore()
 		older := m.database()
-		m.reconcile(1, nil, "beta: it was announced", "--apply repairs 4, and leaves 0")
+		m.reconcile(1, nil, "beta: it was announced", "--apply repairs 4, and leaves 0",
+			"\n  provisioned_not_recorded: found 1: --apply repairs 1, and leaves 0\n"+
+				"  failure_not_recorded: found 3: --apply repairs 3, and leaves 0\n")
 		testkit.Equal(t, "database after a dry run", m.database(), older)
 		m.reconcile(1, []string{"--tenant", "beta"}, "--apply repairs 2, and leaves 0")
 		m.reconcile(1, []string{"--since", "1h"}, "--apply repairs 4")
-		m.reconcile(0, apply, "beta: it was announced", "restored from its outcome", "left 0", "publishers must send again")
+		m.reconcile(0, apply, "beta: it was announced", "restored from its outcome", "left 0", "publishers must send again",
+			"\n  provisioned_not_recorded: found 1, repaired or accepted 1, left 0\n")
 		testkit.Equal(t, "database", m.database(), before)
 		m.reconcile(0, apply, "nothing to do")
 		m.serve()
@@ -363,7 +366,7 @@ func TestReconcileListsUnknownBoundaries(t *testing.T) {
 		m := newDamage(t, d)
 		m.serve(requestFor(t, "order-1", "acme"))
 		d.createBoundary("stranger", "CREATE TABLE {b}mine (n INTEGER)")
-		m.reconcile(0, apply, "tenant_stranger", "nothing to do")
+		m.reconcile(0, apply, "tenant_stranger", "nothing to do", "\n  unknown_boundary: listed 1\n")
 	})
 }
 
@@ -483,6 +486,8 @@ func TestReconcileJSON(t *testing.T) {
 	testkit.Must(t, json.Unmarshal([]byte(lines[0]), &line))
 	testkit.Equal(t, "line", fmt.Sprint(line.Kind, line.Tenant, line.Source, line.ID, line.Status, line.Action),
 		"provisioned_not_recorded"+"acme"+billing+"order-1"+"planned"+"restore")
+	testkit.Equal(t, "message", line.Sequence, 1)
+	testkit.Equal(t, "event source", line.EventSource, events.DefaultSource)
 	testkit.Equal(t, "key", line.Key, events.RequestKey(billing, "order-1"))
 	var last struct{ Summary reconcileSummary }
 	testkit.Must(t, json.Unmarshal([]byte(lines[1]), &last))

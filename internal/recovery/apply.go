@@ -19,7 +19,6 @@ import (
 type applier struct {
 	js         jetstream.JetStream
 	db         database.Store
-	strategy   string // of the database
 	onPostgres bool
 	accept     bool
 }
@@ -50,7 +49,8 @@ func (a *applier) apply(ctx context.Context, f *Finding) error {
 		return nil
 	}
 	err := a.db.Accept(ctx, []sql.AcceptedOutcome{{
-		OutcomeID: f.OutcomeID, Key: f.Request.Key, TenantID: safeTenant(f.Tenant), Reason: string(f.Kind) + ": " + f.Problem,
+		OutcomeID: f.acceptedAs(), Key: f.Request.Key, TenantID: safeTenant(f.Tenant),
+		Reason: string(f.Kind) + ": " + f.Problem,
 	}})
 	if err != nil {
 		return fmt.Errorf("record outcome %s as accepted: %w", f.OutcomeID, err)
@@ -92,10 +92,6 @@ func (a *applier) restore(ctx context.Context, f *Finding) error {
 	}
 	if r.Outcome.ID != f.OutcomeID {
 		return leftf("stream %s has changed in the meantime; repeat the command", events.StreamEvents)
-	}
-	if r.Tenant != nil && r.Tenant.IsolationStrategy != a.strategy {
-		return leftf("it was provisioned with the strategy %q, and this database has %q", r.Tenant.IsolationStrategy,
-			a.strategy)
 	}
 	r.Recreate = f.Action == ActionRecreate
 	err = a.db.Restore(ctx, r)

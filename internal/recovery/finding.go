@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"time"
 
 	"example.com/tenant-provisioner/events"
@@ -11,7 +12,8 @@ type Kind string
 
 // The kinds of findings, in the order in which they are repaired.
 const (
-	// KindNotRecorded: a tenant was announced, its boundary is there, and ledger or registry lack it.
+	// KindNotRecorded: a tenant was announced, and ledger or registry lack it. Its boundary is there, or the event is not
+	// this service's.
 	KindNotRecorded Kind = "provisioned_not_recorded"
 	// KindDataLost: a tenant was announced or is registered, and its boundary is missing.
 	KindDataLost Kind = "data_lost"
@@ -19,7 +21,8 @@ const (
 	KindFailureNotRecorded Kind = "failure_not_recorded"
 	// KindDeadLetterMissing: a request failed, was not replayed, and its dead letter is missing.
 	KindDeadLetterMissing Kind = "dead_letter_missing"
-	// KindConflict: a tenant was announced, and another request has it, or its boundary.
+	// KindConflict: a tenant was announced, and another request has it, or its boundary. Or another outcome of the same
+	// request is recorded.
 	KindConflict Kind = "conflict"
 	// KindNotPublished: the ledger has an outcome that its stream lacks.
 	KindNotPublished Kind = "outcome_not_published"
@@ -68,21 +71,30 @@ type Finding struct {
 	Request   events.Request
 	OutcomeID string
 	Replay    int
-	At        time.Time // of the outcome, the ledger row or the stored request; zero: of no time
-	Problem   string    // one sentence, without a period
-	Action    Action
+	// EventSource is the source of the published outcome that the finding is about; empty: it is about none.
+	EventSource string
+	At          time.Time // of the outcome, the ledger row or the stored request; zero: of no time
+	Problem     string    // one sentence, without a period
+	Action      Action
 	// Left is why nothing is done, or was done, and what the operator can do; empty if Action repairs the finding.
 	Left string
 	Done bool // Action was carried out
 
 	outcome    uint64      // sequence of the published outcome
 	unrecorded bool        // the ledger lacks the outcome, so that the guard reports it
+	acceptID   string      // under what it is accepted; empty: under OutcomeID
 	messages   []storedRef // stored messages of the request
 	running    bool        // the outcome does not exist yet
 }
 
 // IsListed reports whether the finding only informs: it is no disagreement, and leaves the result as it is.
 func (f *Finding) IsListed() bool { return f.Kind == KindUnknownBoundary }
+
+// Sequence is the message of TENANT_EVENTS that the finding is about; 0: it is about none.
+func (f *Finding) Sequence() uint64 { return f.outcome }
+
+// acceptedAs is under what the finding is recorded as accepted; empty: it cannot be.
+func (f *Finding) acceptedAs() string { return cmp.Or(f.acceptID, f.OutcomeID) }
 
 // storedRef is the place of a message in TENANT_REQUESTS.
 type storedRef struct {
@@ -119,4 +131,4 @@ func (o *Options) choose(f *Finding) {
 }
 
 // isAcceptable reports whether the finding can be recorded as accepted: it has the id of an outcome.
-func (f *Finding) isAcceptable() bool { return !f.IsListed() && f.OutcomeID != "" }
+func (f *Finding) isAcceptable() bool { return !f.IsListed() && f.acceptedAs() != "" }

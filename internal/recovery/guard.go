@@ -91,7 +91,7 @@ func (g Guard) compareSince(ctx context.Context, stamp sql.Stamp) error {
 		case !ok:
 			g.Log.WarnContext(ctx, "a message is not an outcome; it is not compared with the ledger",
 				"stream", events.StreamEvents, "sequence", next.Sequence, "subject", next.Subject)
-		case !o.isGenuine(), o.isPruned(stamp.PrunedBefore): // of another publisher, or no longer in the ledger
+		case o.key == "", o.refused != "", o.isPruned(stamp.PrunedBefore): // it is of no request, or not this service's
 		default:
 			if err := g.compare(ctx, next, o); err != nil {
 				at.Sequence = next.Sequence - 1
@@ -139,7 +139,7 @@ func (g Guard) compare(ctx context.Context, msg *jetstream.RawStreamMsg, o outco
 	if isRecorded(&o, entry, !missing) {
 		return nil
 	}
-	accepted, err := g.Database.IsAccepted(ctx, o.id)
+	accepted, err := g.Database.IsAccepted(ctx, o.acceptID())
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,16 @@ func (g Guard) compare(ctx context.Context, msg *jetstream.RawStreamMsg, o outco
 		has = fmt.Sprintf("has the request as %s at replay %d", entry.State, entry.Replay)
 	}
 	return fmt.Errorf("%w: the database is older than the streams: %s of tenant %s (request %s of %s, replay %d; message "+
-		"%d of stream %s, from %s) was published at %s, and the ledger %s. No request is taken. %s", handler.ErrRestored,
+		"%d of stream %s, from %s) was published at %s, and the ledger %s. No request is taken. %s. If this service did not "+
+		"publish it, %s passes over it", handler.ErrRestored,
 		msg.Subject, events.Quote(o.tenant), events.Quote(o.request.ID), events.Quote(o.request.Source), o.replay,
-		msg.Sequence, events.StreamEvents, events.Quote(o.source), timeText(msg.Time), has, remedy)
+		msg.Sequence, events.StreamEvents, events.Quote(o.source), timeText(msg.Time), has, remedy, acceptCommand(o.tenant))
+}
+
+// acceptCommand is the command that accepts what is left of a tenant, or, of an invalid one, all that is left.
+func acceptCommand(tenant string) string {
+	if safeTenant(tenant) == "" {
+		return "consumer reconcile --accept"
+	}
+	return "consumer reconcile --tenant " + tenant + " --accept"
 }

@@ -42,8 +42,8 @@ func (g *guarded) Entry(_ context.Context, requestKey string) (sql.LedgerEntry, 
 	return sql.LedgerEntry{}, sql.ErrNotFound
 }
 
-func (g *guarded) IsAccepted(_ context.Context, outcomeID string) (bool, error) {
-	return g.accepted[outcomeID], nil
+func (g *guarded) IsAccepted(_ context.Context, id string) (bool, error) {
+	return g.accepted[id], nil
 }
 
 func (g *guarded) SetCheckpoint(_ context.Context, from, to sql.Checkpoint) (bool, error) {
@@ -106,7 +106,7 @@ func TestNothingHidesALostOutcome(t *testing.T) {
 	g.db.add("1", "2")
 	publish(t, g.js, provisionedEvent(t, "1"), provisionedEvent(t, "2"))
 	g.expectGreen(2)
-	publish(t, g.js, provisionedEvent(t, "lost"), provisionedEvent(t, "given up"), provisionedEvent(t, "3"))
+	publish(t, g.js, provisionedEvent(t, "lost"), provisionedEvent(t, "given_up"), provisionedEvent(t, "3"))
 	g.expectLost(`"t_3"`, 2) // the newest is compared first
 	g.db.add("3")
 	publish(t, g.js, garbage(events.TypeProvisioned), garbage(events.TypeProvisioningFailed))
@@ -114,8 +114,8 @@ func TestNothingHidesALostOutcome(t *testing.T) {
 		g.expectLost(`"t_lost" (request "lost" of "/billing", replay 0; message 3 of stream TENANT_EVENTS, from "`, 2)
 	}
 	g.db.add("lost")
-	g.expectLost(`"t_given up"`, 3)
-	g.db.accepted[events.OutcomeID("/billing", "given up", 0, events.TypeProvisioned)] = true
+	g.expectLost(`"t_given_up"`, 3)
+	g.db.accepted[acceptIDOf(t, provisionedEvent(t, "given_up"))] = true
 	g.expectGreen(7)
 	testkit.Contains(t, "log", g.log.String(), "is not an outcome", "sequence=6", "sequence=7")
 	g.db.compared = 0

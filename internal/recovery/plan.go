@@ -16,6 +16,10 @@ import (
 // published yet.
 const settleTime = time.Minute
 
+// remedyForged is what to do about an event of another publisher.
+const remedyForged = "if this service did not publish it, repeat with --accept, and check which NATS users can " +
+	"publish outcomes"
+
 // plan compares what was read. It returns the findings in the order in which they are repaired.
 func plan(s *state) []Finding {
 	p := &planner{state: s, repaired: map[string]bool{}, lost: map[string]bool{}}
@@ -43,22 +47,60 @@ func (p *planner) add(f Finding) { p.findings = append(p.findings, f) }
 // planOutcomes finds announced outcomes that the database lacks, in the order in which they were announced.
 func (p *planner) planOutcomes() {
 	owners := p.ledgerOwners()
-	missing := slices.DeleteFunc(slices.Collect(maps.Values(p.outcomes.byKey)), func(o *outcome) bool {
-		entry, found := p.ledger[o.key]
-		return isRecorded(o, entry, found) || p.accepted[o.id] || p.isPruned(o)
-	})
-	slices.SortFunc(missing, func(a, b *outcome) int { return cmp.Compare(a.sequence, b.sequence) })
-	for _, o := range missing {
-		if o.provisioned {
-			p.planSuccess(o, owners)
-			continue
+	var requests [][]*outcome // of each, what the ledger lacks
+	for key, all := range p.outcomes.byKey {
+		entry, found := p.ledger[key]
+		missing := slices.DeleteFunc(slices.Clone(all), func(o *outcome) bool {
+			return isRecorded(o, entry, found) || p.accepted[o.digest] || p.isPruned(o)
+		})
+		if len(missing) > 0 {
+			requests = append(requests, missing)
 		}
+	}
+	slices.SortFunc(requests, func(a, b []*outcome) int { return cmp.Compare(a[0].sequence, b[0].sequence) })
+	for _, missing := range requests {
+		entry, found := p.ledger[missing[0].key]
+		for _, o := range missing {
+			if isRecorded(o, entry, found) {
+				continue
+			}
+			if p.planOutcome(o, entry, owners) {
+				entry, found = o.entry(), true
+			}
+		}
+	}
+}
+
+// planOutcome decides about an announced outcome that the ledger lacks. It reports whether the ledger will have it.
+func (p *planner) planOutcome(o *outcome, entry sql.LedgerEntry, owners map[string]string) (restored bool) {
+	kind := KindFailureNotRecorded
+	if o.provisioned {
+		kind = KindNotRecorded
+	}
+	f := p.finding(kind, o)
+	f.Problem, f.Action = "its failure was published, and the ledger does not have it", ActionRestore
+	if o.provisioned {
+		f.Problem = "it was announced, and ledger and registry do not have it"
+	}
+	switch {
+	case o.refused != "":
+		f.Problem = "its outcome was published, and the ledger does not have it"
+		f.Action, f.Left = "", o.refused+"; "+remedyForged
+	case o.contradicts(entry):
+		f.Kind, f.Action = KindConflict, ""
+		f.Problem = fmt.Sprintf("this outcome was published, and the ledger has its request as %s at replay %d by outcome %s",
+			entry.State, entry.Replay, entry.OutcomeID)
+		f.Left = "a request has one outcome; " + remedyForged
+	case o.provisioned:
+		return p.planSuccess(o, f, owners)
+	default:
 		p.repaired[o.key] = true
-		f := p.finding(KindFailureNotRecorded, o)
-		f.Problem, f.Action = "its failure was published, and the ledger does not have it", ActionRestore
 		p.add(f)
 		p.planDeadLetter(f)
+		return true
 	}
+	p.add(f)
+	return false
 }
 
 // isPruned reports whether the ledger has forgotten the request, as it should. The registry keeps its tenant.
@@ -82,45 +124,40 @@ func (p *planner) ledgerOwners() map[string]string {
 func (p *planner) finding(kind Kind, o *outcome) Finding {
 	f := Finding{
 		Kind: kind, Tenant: o.tenant, Boundary: o.boundary, Request: o.request, OutcomeID: o.id, Replay: o.replay, At: o.at,
-		outcome: o.sequence, unrecorded: true,
+		EventSource: o.source, outcome: o.sequence, unrecorded: true, acceptID: o.acceptID(),
 	}
 	f.Request.Key = o.key
 	return f
 }
 
-// planSuccess decides about an announced tenant that the ledger lacks. owners has the requests that have the other
-// tenants, and gets this one.
-func (p *planner) planSuccess(o *outcome, owners map[string]string) {
+// planSuccess decides about an announced tenant. owners has the requests that have the other tenants, and gets this
+// one.
+func (p *planner) planSuccess(o *outcome, f Finding, owners map[string]string) (restored bool) {
 	id := strings.ToLower(o.tenant)
 	if other := p.owner(o, owners); other != "" {
-		f := p.finding(KindConflict, o)
-		f.Problem = "it was announced for this request, and " + other
+		f.Kind, f.Action, f.Problem = KindConflict, "", "it was announced for this request, and "+other
 		f.Left = "decide which of the two has the tenant, tell the other's publisher, then repeat with --apply --accept"
 		p.add(f)
-		return
+		return false
 	}
 	owners[id], p.repaired[o.key] = o.key, true
 	if !p.exists(o.boundary) {
 		p.lost[id] = true
 		p.add(p.dataLost(o, "it was announced, and its boundary is missing: its data is lost"))
-		return
+		return false
 	}
-	f := p.finding(KindNotRecorded, o)
-	f.Problem, f.Action = "it was announced, and ledger and registry do not have it", ActionRestore
 	if p.tenants.byID[id] != nil {
 		f.Problem = "it was announced and is registered, and the ledger does not have its request"
 	}
 	p.add(f)
+	return true
 }
 
 // owner names what has the tenant of an announced outcome, or its boundary, instead of the outcome's request; empty:
 // nothing has.
 func (p *planner) owner(o *outcome, owners map[string]string) string {
 	id := strings.ToLower(o.tenant)
-	if t := p.tenants.byID[id]; t != nil {
-		if t.isOf(o) {
-			return ""
-		}
+	if t := p.tenants.byID[id]; t != nil && !t.isOf(o) {
 		text := fmt.Sprintf("%s was registered by %s at %s", events.Quote(t.id), events.Quote(t.createdBy),
 			timeText(t.createdAt))
 		if key := owners[id]; key != "" {
@@ -128,7 +165,7 @@ func (p *planner) owner(o *outcome, owners map[string]string) string {
 		}
 		return text
 	}
-	if t := p.tenants.byBoundary[o.boundary]; t != nil {
+	if t := p.tenants.byBoundary[o.boundary]; t != nil && t.id != o.tenant {
 		return fmt.Sprintf("%s is registered for tenant %s", o.boundary, events.Quote(t.id))
 	}
 	if key := owners[id]; key != "" && key != o.key {
@@ -148,8 +185,8 @@ func (p *planner) describe(key string) string {
 
 // requestOf returns the request with that key; source and id are empty if no stream has them.
 func (p *planner) requestOf(key string) (r events.Request) {
-	if o := p.outcomes.byKey[key]; o != nil {
-		r = o.request
+	if all := p.outcomes.byKey[key]; len(all) > 0 {
+		r = cmp.Or(p.outcomes.counting(key), all[0]).request
 	} else if all := p.requests.byKey[key]; len(all) > 0 {
 		r = all[0].request
 	}
@@ -166,8 +203,13 @@ func (p *planner) dataLost(o *outcome, problem string) Finding {
 // planRegistry finds registered tenants whose boundary is missing.
 func (p *planner) planRegistry() {
 	provisioned := map[string]*outcome{} // of each tenant, the success that the registry has
-	for _, o := range p.outcomes.byKey {
-		if t := p.tenants.byID[strings.ToLower(o.tenant)]; o.provisioned && t != nil && t.isOf(o) {
+	for key := range p.outcomes.byKey {
+		o := p.outcomes.counting(key)
+		if o == nil || !o.provisioned {
+			continue
+		}
+		t := p.tenants.byID[strings.ToLower(o.tenant)]
+		if t != nil && t.isOf(o) && (provisioned[t.id] == nil || p.ledger[key].OutcomeID == o.id) {
 			provisioned[t.id] = o
 		}
 	}
@@ -252,8 +294,11 @@ func (p *planner) isLetterLost(entry sql.LedgerEntry) bool {
 // replayed.
 func (p *planner) planDeadLetter(failure Finding) {
 	f := failure
-	f.unrecorded = false
+	f.unrecorded, f.acceptID = false, ""
 	key := f.Request.Key
+	if o := p.outcomes.counting(key); o != nil && (o.provisioned || o.replay > f.Replay) {
+		return
+	}
 	if there, found := p.letters.replays[key]; found && there >= f.Replay {
 		return
 	}
@@ -305,7 +350,7 @@ func (p *planner) planRequests() {
 
 // isDecided reports whether the request has an outcome of that replay or a later one, or may be running.
 func (p *planner) isDecided(key string, replay int) bool {
-	if o := p.outcomes.byKey[key]; o != nil && (o.provisioned || o.replay >= replay) {
+	if o := p.outcomes.counting(key); o != nil && (o.provisioned || o.replay >= replay) {
 		return true
 	}
 	entry, found := p.ledger[key]
@@ -339,9 +384,11 @@ func (p *planner) planBoundaries() {
 	for _, t := range p.tenants.byID {
 		known[p.locate(t.id)] = true
 	}
-	for _, o := range p.outcomes.byKey {
-		if o.provisioned {
-			known[p.locate(o.tenant)] = true
+	for _, all := range p.outcomes.byKey {
+		for _, o := range all {
+			if o.provisioned {
+				known[p.locate(o.tenant)] = true
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.boundaries)) {

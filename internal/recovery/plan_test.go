@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ func newWorld() world {
 		requests: requestIndex{byKey: map[string][]storedRequest{}, floor: 100, ackWait: 30 * time.Second},
 		outcomes: newOutcomeIndex(),
 		letters:  letterIndex{replays: map[string]int{}, created: lettersA, last: now},
-		ledger:   map[string]sql.LedgerEntry{}, accepted: map[string]bool{}, tenants: newTenantIndex(),
+		ledger:   map[string]sql.LedgerEntry{}, accepted: map[digest]bool{}, tenants: newTenantIndex(),
 		boundaries: map[string]bool{},
 		locate:     func(id string) string { return "tenant_" + id },
 	}}
@@ -52,11 +53,17 @@ func (w world) event(id, tenant string, replay int, provisioned bool) world {
 		id: outcomeID(id, replay, provisioned), key: key(id), tenant: tenant, replay: replay, provisioned: provisioned,
 		request: events.Request{Source: "/billing", ID: id, Key: key(id)}, at: dayAgo, sequence: uint64(len(w.outcomes.ids) + 1),
 	}
+	o.digest = digestOfID(o.id)
 	if provisioned {
 		o.boundary, o.createdAt, o.createdBy = "tenant_"+tenant, dayAgo, id // each request has its own creator
 	}
 	w.outcomes.add(o)
 	return w
+}
+
+func digestOfID(id string) digest {
+	sum := sha256.Sum256([]byte(id))
+	return digest(sum[:len(digest{})])
 }
 
 func (w world) success(id string) world { return w.event(id, "acme", 0, true) }
@@ -134,6 +141,7 @@ func TestPlan(t *testing.T) {
 		failed        = "failure_not_recorded restore"
 		letter        = "dead_letter_missing publish_dead_letter"
 		letterLost    = "dead_letter_missing left"
+		refused       = "provisioned_not_recorded left"
 		conflict      = "conflict left"
 		unpublished   = "outcome_not_published publish_outcome"
 		undecided     = "request_not_decided publish_request"
@@ -221,6 +229,30 @@ func TestPlan(t *testing.T) {
 		"3 letter not confirmed yet": {
 			newWorld().failure().row("1", "acme", stateFailed, 0, unconfirmed, updated(just)).message("1", 1, 0), "",
 		},
+
+		// Several outcomes of one request
+		"a lost success hides no earlier failure": {
+			newWorld().failure().event("1", "acme", 1, true), recreate + ", " + failed,
+		},
+		"an accepted success hides no earlier failure": {
+			newWorld().failure().event("1", "acme", 1, true).with(accept(outcomeID("1", 1, true))), failed,
+		},
+		"an accepted outcome hides no genuine one": {
+			newWorld().success("1").event("1", "acme", 7, true).boundary("tenant_acme").with(accept(outcomeID("1", 7, true))),
+			restore,
+		},
+		"a forged outcome": {newWorld().success("1").boundary("tenant_acme").with(refuse), refused},
+		"a forged outcome hides no genuine one": {
+			newWorld().event("1", "acme", 7, true).with(refuse).success("1").boundary("tenant_acme"), refused + ", " + restore,
+		},
+		"a forged failure": {newWorld().failure().with(refuse), "failure_not_recorded left"},
+		"a forged outcome decides no request": {
+			newWorld().failure().with(refuse).message("1", 1, 0), "failure_not_recorded left, " + undecided,
+		},
+		"a later success of a provisioned request": {
+			whole().event("1", "acme", 1, true), conflict,
+		},
+		"a later failure of a provisioned request": {whole().event("1", "acme", 1, false), conflict},
 
 		// 4
 		"4 registered by another request": {
@@ -310,7 +342,9 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func accept(id string) func(*state) { return func(s *state) { s.accepted[id] = true } }
+func accept(id string) func(*state) { return func(s *state) { s.accepted[digestOfID(id)] = true } }
+
+func refuse(s *state) { s.outcomes.byKey[key("1")][0].refused = "it is forged" }
 
 func expired(before time.Time) func(*state) {
 	return func(s *state) { s.outcomes.expiredBefore = before }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -25,10 +26,13 @@ const entriesPage = 1000
 // it seems to be missing.
 func readState(ctx context.Context, c config.Config, js jetstream.JetStream, db database.Reader) (*state, error) {
 	s := &state{
-		now: time.Now(), ledger: map[string]sql.LedgerEntry{}, accepted: map[string]bool{}, tenants: newTenantIndex(),
+		now: time.Now(), ledger: map[string]sql.LedgerEntry{}, accepted: map[digest]bool{}, tenants: newTenantIndex(),
 	}
 	var err error
 	if s.locate, err = database.BoundaryNames(c); err != nil {
+		return nil, err
+	}
+	if s.service, err = serviceOf(c); err != nil {
 		return nil, err
 	}
 	if s.requests, err = readConsumer(ctx, js, c.AckWait); err != nil {
@@ -47,6 +51,7 @@ func readState(ctx context.Context, c config.Config, js jetstream.JetStream, db 
 	if s.outcomes, err = readOutcomes(ctx, js); err != nil {
 		return nil, err
 	}
+	s.refuse()
 	if s.letters, err = readLetters(ctx, js); err != nil {
 		return nil, err
 	}
@@ -63,6 +68,15 @@ func readState(ctx context.Context, c config.Config, js jetstream.JetStream, db 
 		return nil, err
 	}
 	return s, nil
+}
+
+func serviceOf(c config.Config) (s service, err error) {
+	s.strategy = events.IsolationDatabase
+	if c.OnPostgres() {
+		s.strategy = events.IsolationSchema
+	}
+	s.isBoundary, err = database.BoundaryCheck(c)
+	return s, err
 }
 
 // readLedger reads the names of the boundaries and the entries of the ledger.
@@ -93,32 +107,47 @@ func (s *state) readLedger(ctx context.Context, db database.Reader) error {
 // readAgain reads the entries of outcomes that the ledger seemed to lack, and whether those that it does lack are
 // accepted.
 func (s *state) readAgain(ctx context.Context, db database.Reader) error {
-	for key, o := range s.outcomes.byKey {
-		if entry, found := s.ledger[key]; isRecorded(o, entry, found) {
-			continue
-		}
-		entry, err := db.Entry(ctx, key)
-		switch {
-		case err == nil:
-			s.ledger[key] = entry
-		case !errors.Is(err, sql.ErrNotFound):
-			return err
-		}
-		if isRecorded(o, entry, err == nil) {
-			continue
-		}
-		if s.accepted[o.id], err = isAccepted(ctx, db, o.id); err != nil {
-			return err
+	for key, all := range s.outcomes.byKey {
+		isAgain := false
+		for _, o := range all {
+			entry, found := s.ledger[key]
+			if !isRecorded(o, entry, found) && !isAgain {
+				if err := s.readEntry(ctx, db, key); err != nil {
+					return err
+				}
+				isAgain = true
+				entry, found = s.ledger[key]
+			}
+			if isRecorded(o, entry, found) {
+				continue
+			}
+			accepted, err := isAccepted(ctx, db, o.acceptID())
+			if err != nil {
+				return err
+			}
+			s.accepted[o.digest] = accepted
 		}
 	}
 	return nil
 }
 
-func isAccepted(ctx context.Context, db database.Comparable, outcomeID string) (bool, error) {
-	if outcomeID == "" {
+// readEntry reads the entry of a request, if the ledger has one.
+func (s *state) readEntry(ctx context.Context, db database.Reader, key string) error {
+	entry, err := db.Entry(ctx, key)
+	switch {
+	case err == nil:
+		s.ledger[key] = entry
+	case !errors.Is(err, sql.ErrNotFound):
+		return err
+	}
+	return nil
+}
+
+func isAccepted(ctx context.Context, db database.Comparable, id string) (bool, error) {
+	if id == "" {
 		return false, nil
 	}
-	return db.IsAccepted(ctx, outcomeID)
+	return db.IsAccepted(ctx, id)
 }
 
 // readBoundaries reads the registry, and looks at the boundaries that seem to be missing.
@@ -150,13 +179,15 @@ func (s *state) readBoundaries(ctx context.Context, db database.Reader, onPostgr
 			return err
 		}
 	}
-	for key, o := range s.outcomes.byKey {
+	for key, all := range s.outcomes.byKey {
 		entry, found := s.ledger[key]
-		if !o.provisioned || isRecorded(o, entry, found) {
-			continue
-		}
-		if err := look(o.tenant, o.boundary); err != nil {
-			return err
+		for _, o := range all {
+			if !o.provisioned || o.refused != "" || isRecorded(o, entry, found) {
+				continue
+			}
+			if err := look(o.tenant, o.boundary); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

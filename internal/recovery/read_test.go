@@ -67,6 +67,7 @@ func (f *fakeReader) Verify(_ context.Context, t sql.TenantRow) (pipeline.Inspec
 func postgresConfig() config.Config {
 	return config.Config{
 		DatabaseURL: "postgres://db/x", SchemaTemplate: "tenant_{tenant_id}", RegistrySchema: "docex_system", AckWait: ackWait,
+		EventSource: events.DefaultSource,
 	}
 }
 
@@ -119,6 +120,14 @@ func read(t *testing.T, js jetstream.JetStream, db database.Reader) *state {
 	return s
 }
 
+// acceptIDOf is under what the outcome is accepted.
+func acceptIDOf(t *testing.T, msg *nats.Msg) string {
+	t.Helper()
+	o, ok := readOutcome(&jetstream.RawStreamMsg{Subject: msg.Subject, Header: msg.Header, Data: msg.Data})
+	testkit.Equal(t, "an outcome", ok, true)
+	return o.acceptID()
+}
+
 // kinds are the findings of a plan.
 func kinds(found []Finding) string {
 	var all []string
@@ -151,7 +160,7 @@ func TestReadBesideAService(t *testing.T) {
 		}})
 	}
 	testkit.Equal(t, "findings", kinds(plan(read(t, js, db))), "provisioned_not_recorded t_3")
-	db.accepted = map[string]bool{events.OutcomeID("/billing", "3", 0, events.TypeProvisioned): true}
+	db.accepted = map[string]bool{acceptIDOf(t, provisionedEvent(t, "3")): true}
 	testkit.Equal(t, "accepted", kinds(plan(read(t, js, db))), "")
 	db.accepted, db.names, db.tables = nil, nil, nil
 	testkit.Equal(t, "without boundaries", kinds(plan(read(t, js, db))), "data_lost t_3, data_lost t_1, data_lost t_2")

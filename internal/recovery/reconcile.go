@@ -76,7 +76,7 @@ func (r *Reconciler) plan(ctx context.Context, db database.Reader) (Plan, error)
 			if err := complete(ctx, db, &f); err != nil {
 				return Plan{}, err
 			}
-			if accepted, err := isAccepted(ctx, db, f.OutcomeID); err != nil {
+			if accepted, err := isAccepted(ctx, db, f.acceptedAs()); err != nil {
 				return Plan{}, err
 			} else if accepted {
 				continue
@@ -163,7 +163,7 @@ func (r *Reconciler) applyHeld(ctx context.Context, begun func(Plan), done func(
 		done(f)
 	}
 	a := &applier{
-		js: r.JetStream, db: db, strategy: db.Strategy(), onPostgres: r.Config.OnPostgres(), accept: r.Options.Accept,
+		js: r.JetStream, db: db, onPostgres: r.Config.OnPostgres(), accept: r.Options.Accept,
 	}
 	for chunk := range inChunks(p.Findings) {
 		if err := a.applyAll(ctx, chunk, r.Config.Concurrency, report); err != nil {

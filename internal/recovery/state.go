@@ -2,6 +2,8 @@ package recovery
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,11 +20,44 @@ type state struct {
 
 	ledger   map[string]sql.LedgerEntry // by key; empty if there is no ledger
 	pruned   time.Time                  // see [sql.Stamp]
-	accepted map[string]bool            // outcomes that the ledger lacks, and that an operator has accepted as lost
+	accepted map[digest]bool            // outcomes that the ledger lacks, and that an operator has accepted as lost
 	tenants  tenantIndex
 	// boundaries are those that exist; nil: unknown, because there is no registry. Then all count as existing.
 	boundaries map[string]bool
 	locate     func(tenantID string) string // the boundary's name by the template
+	service    service
+}
+
+// service is what this service's configuration says of its outcomes.
+type service struct {
+	strategy   string                               // of the database
+	isBoundary func(tenantID, boundary string) bool // by the template of names
+}
+
+// refuse sets of each outcome why it cannot be restored: this service, as it is configured, did not publish it.
+func (s *state) refuse() {
+	for _, all := range s.outcomes.byKey {
+		for _, o := range all {
+			if o.refused == "" {
+				o.refused = s.refusal(o)
+			}
+		}
+	}
+}
+
+func (s *state) refusal(o *outcome) string {
+	service := &s.service
+	switch {
+	case !o.provisioned:
+		return ""
+	case o.strategy != service.strategy:
+		return fmt.Sprintf("it was provisioned with the strategy %s, and this database has %q", events.Quote(o.strategy),
+			service.strategy)
+	case !service.isBoundary(o.tenant, o.boundary):
+		return fmt.Sprintf("its boundary is %s, want %s, which is what the template of names gives; set the template, or "+
+			"the storage directory, that it was made with", events.Quote(o.boundary), events.Quote(s.locate(o.tenant)))
+	}
+	return ""
 }
 
 // storedRequest is a message of TENANT_REQUESTS.
@@ -67,8 +102,8 @@ func (x *requestIndex) withReplay(key string, replay int) (found []storedRef, hi
 
 // outcomeIndex has the messages of TENANT_EVENTS.
 type outcomeIndex struct {
-	ids   map[string]bool     // of all events
-	byKey map[string]*outcome // the one that counts, of each request
+	ids   map[string]bool       // of all events that this service can have published
+	byKey map[string][]*outcome // of each request, those that supersede others first
 	// boundaries are those of all announced tenants, whether or not their outcome counts.
 	boundaries map[string]bool
 	// expiredBefore: outcomes of an earlier time may have left the stream by its limits; zero: no outcome has.
@@ -77,20 +112,40 @@ type outcomeIndex struct {
 }
 
 func newOutcomeIndex() outcomeIndex {
-	return outcomeIndex{ids: map[string]bool{}, byKey: map[string]*outcome{}, boundaries: map[string]bool{}}
+	return outcomeIndex{ids: map[string]bool{}, byKey: map[string][]*outcome{}, boundaries: map[string]bool{}}
 }
 
 func (x *outcomeIndex) add(o outcome) {
-	x.ids[o.id] = true
+	if o.refused == "" {
+		x.ids[o.id] = true
+	}
 	if o.key == "" {
 		return
 	}
 	if o.provisioned {
 		x.boundaries[o.boundary] = true
 	}
-	if counts := x.byKey[o.key]; counts == nil || o.supersedes(counts) {
-		x.byKey[o.key] = &o
+	all := x.byKey[o.key]
+	at := len(all)
+	for i, other := range all {
+		if other.digest == o.digest { // stored twice
+			return
+		}
+		if at == len(all) && o.supersedes(other) {
+			at = i
+		}
 	}
+	x.byKey[o.key] = slices.Insert(all, at, &o)
+}
+
+// counting returns the outcome that counts of the request with that key; nil: there is none.
+func (x *outcomeIndex) counting(key string) *outcome {
+	for _, o := range x.byKey[key] {
+		if o.refused == "" {
+			return o
+		}
+	}
+	return nil
 }
 
 // letterIndex has the messages of TENANT_DEAD_LETTERS.

@@ -214,13 +214,13 @@ func missing(err error) bool {
 
 // isAt reports whether a registered path leads to the template's path for the tenant.
 func (r *Reader) isAt(tenantID, registered string) bool {
-	return isAt(registered, r.root, r.names.Path(tenantID))
+	return IsAt(registered, r.root, r.names.Path(tenantID))
 }
 
-// isAt reports whether a registered path leads to the template's path below root. A relative path starts in the working
+// IsAt reports whether a registered path leads to the template's path below root. A relative path starts in the working
 // directory of the service, which may differ from this process's. A path that is registered below another storage
 // directory leads there too, if the file exists here: the directory was moved, or is a copy.
-func isAt(registered, root, path string) bool {
+func IsAt(registered, root, path string) bool {
 	path = filepath.FromSlash(path)
 	expected, errE := filepath.Abs(filepath.Join(root, path))
 	found, errF := filepath.Abs(registered)

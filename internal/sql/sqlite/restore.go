@@ -25,7 +25,7 @@ func (s *Store) Restore(ctx context.Context, r sql.Restoration) error {
 	b := &build{Store: s, claim: pipeline.Claim{Key: r.Key, Replay: r.Replay, Attempt: r.Attempts}}
 	if t := r.Tenant; t != nil {
 		path := s.names.Path(t.ID)
-		expected := t.Boundary.DatabasePath != "" && isAt(t.Boundary.DatabasePath, s.Root, path)
+		expected := t.Boundary.DatabasePath != "" && IsAt(t.Boundary.DatabasePath, s.Root, path)
 		if err := r.Check(expected, s.path(t.ID)); err != nil {
 			return err
 		}
