@@ -15,7 +15,8 @@ import (
 const DefaultSource = "/tenant-provisioner"
 
 // Outcome has the context attributes of an outcome event. ID, Source and Time are required. An optional field is
-// omitted if it is empty or not legal in a CloudEvent; a trace field also if it is longer than 1 KiB.
+// omitted if it is empty or not legal in a CloudEvent. The trace fields are omitted as W3C Trace Context says: both if
+// TraceParent is invalid, and TraceState if it is invalid; also those longer than 1 KiB.
 type Outcome struct {
 	ID            string    // from [OutcomeID], with the type of the event to make, or [UndecodableOutcomeID]
 	Source        string    // a URI reference, e.g. [DefaultSource]
@@ -113,14 +114,14 @@ func (o Outcome) event(eventType, tenant string, data any) (event.Event, error) 
 	if n := max(len(o.Source), len(o.ID)); n > maxText {
 		return event.Event{}, fmt.Errorf("make %s: Source or ID has %d bytes; %d are allowed", eventType, n, maxText)
 	}
+	parent, state := traceContext(o.TraceParent, o.TraceState)
 	e, err := newEvent(map[string]any{
 		"id": o.ID, "source": o.Source, "type": eventType,
 		"subject":       cut(legal(tenant), maxText),
 		"correlationid": cut(legal(o.CorrelationID), maxText),
 		"causationid":   cut(legal(o.CausationID), maxText),
-		// A truncated trace context is useless.
-		"traceparent": short(legal(o.TraceParent)),
-		"tracestate":  short(legal(o.TraceState)),
+		"traceparent":   parent,
+		"tracestate":    state,
 	}, o.Time, data)
 	if err != nil {
 		return event.Event{}, fmt.Errorf("make %s: %w", eventType, err)
@@ -131,13 +132,6 @@ func (o Outcome) event(eventType, tenant string, data any) (event.Event, error) 
 // legal returns s, or "" if it cannot be an attribute's value.
 func legal(s string) string {
 	if checkText(s) != nil || strings.TrimSpace(s) == "" {
-		return ""
-	}
-	return s
-}
-
-func short(s string) string {
-	if len(s) > maxText {
 		return ""
 	}
 	return s

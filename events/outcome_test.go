@@ -62,11 +62,19 @@ func TestOutcomeAttributes(t *testing.T) {
 		"correlation":       {request(map[string]any{"correlationid": "c"}), map[string]any{"correlationid": "c", "causationid": requestID}},
 		"correlation is 42": {request(map[string]any{"correlationid": 42}), map[string]any{"correlationid": "42", "causationid": requestID}},
 		"trace": {
-			request(map[string]any{"traceparent": "00-1", "tracestate": "k=v"}),
-			map[string]any{"correlationid": requestID, "causationid": requestID, "traceparent": "00-1", "tracestate": "k=v"},
+			request(map[string]any{"traceparent": traceParent, "tracestate": "k=v"}),
+			map[string]any{"correlationid": requestID, "causationid": requestID, "traceparent": traceParent, "tracestate": "k=v"},
+		},
+		"trace is invalid": {
+			request(map[string]any{"traceparent": "garbage", "tracestate": "k=v"}),
+			map[string]any{"correlationid": requestID, "causationid": requestID},
+		},
+		"trace state is invalid": {
+			request(map[string]any{"traceparent": traceParent, "tracestate": "garbage"}),
+			map[string]any{"correlationid": requestID, "causationid": requestID, "traceparent": traceParent},
 		},
 		"trace too long": {
-			request(map[string]any{"traceparent": strings.Repeat("0", 2000)}),
+			request(map[string]any{"traceparent": "01" + traceParent[2:] + "-" + strings.Repeat("0", 2000)}),
 			map[string]any{"correlationid": requestID, "causationid": requestID},
 		},
 		"correlation too long": {
