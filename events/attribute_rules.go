@@ -15,13 +15,25 @@ import (
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 // parseTime parses an RFC 3339 time, in either case, and returns it in UTC. It rejects times whose year in UTC does not
-// have four digits.
+// have four digits. A leap second becomes the second after it, as in POSIX: package time has none.
 func parseTime(s string) (time.Time, error) {
+	const secondAt = len("2006-01-02T15:04")
 	upper := strings.ToUpper(s)
+	leap := len(upper) > secondAt && strings.HasPrefix(upper[secondAt:], ":60")
+	if leap {
+		upper = upper[:secondAt] + ":59" + upper[secondAt+len(":60"):]
+	}
 	t, err := time.Parse(time.RFC3339Nano, upper)
 	t = t.UTC()
-	if err != nil || !rfc3339.MatchString(upper) || t.Year() < 0 || t.Year() > 9999 {
-		return time.Time{}, fmt.Errorf("%s is not an RFC 3339 time", Quote(s))
+	if leap {
+		t = t.Add(time.Second)
+	}
+	switch {
+	case err != nil || !rfc3339.MatchString(upper) || t.Year() < 0 || t.Year() > 9999:
+		return time.Time{}, fmt.Errorf("%s is not an RFC 3339 time such as 2006-01-02T15:04:05Z", Quote(s))
+	case leap && (t.Day() != 1 || t.Hour() != 0 || t.Minute() != 0):
+		return time.Time{}, fmt.Errorf("%s is not an RFC 3339 time: only the last minute of a month, in UTC, "+
+			"has a leap second", Quote(s))
 	}
 	return t, nil
 }

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,7 +16,8 @@ type attribute struct {
 	value any
 }
 
-// fromAttributes makes an event without data from attribute values (string, bool or int32). It fills the context
+// fromAttributes makes an event without data from attribute values: strings, and for extensions also bool or int32. It
+// fills the context
 // directly, because sdk-go's setters trim: the identity of a request is what was sent, byte for byte.
 func fromAttributes(values map[string]any) (event.Event, error) {
 	core := map[string]string{}
@@ -27,13 +29,9 @@ func fromAttributes(values map[string]any) (event.Event, error) {
 				return event.Event{}, fmt.Errorf("%s: %w", name, err)
 			}
 		}
-		switch name {
-		case "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema":
-			if !isText {
-				return event.Event{}, fmt.Errorf("%s is not a string", name)
-			}
+		if isCore(name) {
 			core[name] = s
-		default:
+		} else {
 			extensions[name] = values[name]
 		}
 	}
@@ -72,6 +70,27 @@ func fromAttributes(values map[string]any) (event.Event, error) {
 	}
 	e := event.Event{Context: c}
 	return e, validate(e)
+}
+
+// isCore reports whether CloudEvents itself defines the attribute. All of these are strings.
+func isCore(name string) bool {
+	switch name {
+	case "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema":
+		return true
+	}
+	return false
+}
+
+// notAString is the error for an attribute of CloudEvents itself whose JSON value is another type.
+func notAString(name string, raw json.RawMessage) error {
+	send := "a string"
+	switch name {
+	case "specversion":
+		send = fmt.Sprintf("the string %q", event.CloudEventsVersionV1)
+	case "time":
+		send = `a string such as "2006-01-02T15:04:05Z"`
+	}
+	return fmt.Errorf("%s is %s, not a string; send %s", name, kindOf(raw), send)
 }
 
 // attributesOf lists the attributes of an event in the order in which they are encoded. It first applies the rules of

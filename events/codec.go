@@ -13,6 +13,7 @@ import (
 const ContentType = "application/cloudevents+json"
 
 const (
+	eventContentType  = "application/cloudevents" // by the NATS binding, its event format is JSON
 	headerContentType = "content-type"
 	attributePrefix   = "ce-"
 	howToSend         = "send a CloudEvents 1.0 JSON object with the header content-type: " + ContentType +
@@ -26,8 +27,8 @@ var ErrUndecodable = errors.New("not a CloudEvent")
 var errBatch = errors.New("batches are refused: publish each event on its own")
 
 // Decode reads a CloudEvent 1.0 from a NATS message, by invariants 1 to 5 of the package documentation. The content
-// mode is structured if the content-type is [ContentType]. Otherwise it is binary if there is any ce-* header.
-// Otherwise the body must be a JSON object with specversion.
+// mode is structured if the content-type is [ContentType] or application/cloudevents. Otherwise it is binary if there
+// is any ce-* header. Otherwise the body must be a JSON object with specversion.
 //
 // The error wraps [ErrUndecodable].
 func Decode(header map[string][]string, body []byte) (event.Event, error) {
@@ -52,37 +53,45 @@ func decode(header map[string][]string, body []byte) (event.Event, error) {
 	switch {
 	case strings.HasPrefix(contentType, "application/cloudevents-batch"):
 		return event.Event{}, errBatch
-	case contentType == ContentType:
+	case contentType == ContentType, contentType == eventContentType:
 		return decodeStructured(body)
-	case strings.HasPrefix(contentType, "application/cloudevents"):
+	case strings.HasPrefix(contentType, eventContentType):
 		return event.Event{}, fmt.Errorf("event format %s is not supported; send %s", Quote(contentType), ContentType)
 	case len(fields) > 0:
 		return decodeBinary(fields, body)
-	case typed && contentType != "application/json":
-		return event.Event{}, fmt.Errorf("content-type is %s and there is no ce-* header; %s",
-			Quote(contentType), howToSend)
 	}
 
-	switch bare := bytes.TrimLeft(body, " \t\r\n"); {
-	case len(bare) == 0:
-		return event.Event{}, fmt.Errorf("the message is empty; %s", howToSend)
-	case bare[0] == '[':
-		return event.Event{}, errBatch
-	case bare[0] != '{':
-		return event.Event{}, fmt.Errorf("no ce-* header, and the body is not a JSON object; %s", howToSend)
+	var e event.Event
+	if typed && contentType != "application/json" {
+		err = fmt.Errorf("content-type is %s and there is no ce-* header; %s", Quote(contentType), howToSend)
+	} else {
+		e, err = decodeStructured(body)
 	}
-	return decodeStructured(body)
+	if err != nil {
+		if name, binding := otherBinding(header); name != "" {
+			err = fmt.Errorf("header %s is of the %s binding; header names on NATS begin with %s",
+				Quote(name), binding, attributePrefix)
+		}
+	}
+	return e, err
 }
 
 // decodeBinary reads the attributes from the folded ce-* headers. The body is the data, unchanged.
 func decodeBinary(fields map[string]string, body []byte) (event.Event, error) {
+	if _, there := fields[attributePrefix+"specversion"]; !there {
+		return event.Event{}, fmt.Errorf("there are ce-* headers, but no ce-specversion; %s", howToSend)
+	}
 	values := make(map[string]any, len(fields))
 	for _, name := range sortedKeys(fields) {
 		attribute := strings.TrimPrefix(name, attributePrefix)
 		if err := checkName(attribute); err != nil {
 			return event.Event{}, fmt.Errorf("header %s: %w", Quote(name), err)
 		}
-		value, err := percentDecode(fields[name])
+		value := fields[name]
+		if attribute != "id" && attribute != "source" { // these are kept exactly: earlier versions read them so
+			value = unquote(strings.Trim(value, " \t"))
+		}
+		value, err := percentDecode(value)
 		if err != nil {
 			return event.Event{}, fmt.Errorf("header %s: %w", Quote(name), err)
 		}
@@ -102,10 +111,20 @@ func decodeBinary(fields map[string]string, body []byte) (event.Event, error) {
 // null is the JSON value null.
 func decodeStructured(body []byte) (event.Event, error) {
 	members, err := readObject(body)
-	if err != nil {
-		return event.Event{}, err
+	switch {
+	case errors.Is(err, errArray):
+		return event.Event{}, errBatch
+	case errors.Is(err, errNotObject):
+		return event.Event{}, fmt.Errorf("the body %w; %s", err, howToSend)
+	case err != nil:
+		return event.Event{}, fmt.Errorf("the body %w", err)
 	}
 	if v := members["specversion"]; v == nil || string(v) == "null" {
+		for _, name := range sortedKeys(members) {
+			if name != "specversion" && strings.EqualFold(name, "specversion") {
+				return event.Event{}, fmt.Errorf("%s is not an attribute name; write specversion", Quote(name))
+			}
+		}
 		return event.Event{}, fmt.Errorf("the JSON object has no specversion; %s", howToSend)
 	}
 	data, data64 := members["data"], members["data_base64"]
@@ -117,7 +136,11 @@ func decodeStructured(body []byte) (event.Event, error) {
 		if err := checkName(name); err != nil {
 			return event.Event{}, err
 		}
-		value, err := attributeValue(members[name])
+		raw := members[name]
+		if isCore(name) && raw[0] != '"' && string(raw) != "null" {
+			return event.Event{}, notAString(name, raw)
+		}
+		value, err := attributeValue(raw)
 		if err != nil {
 			return event.Event{}, fmt.Errorf("%s: %w", Quote(name), err)
 		}

@@ -15,21 +15,28 @@ import (
 // isJSON reports whether data of this content type is JSON. By CloudEvents a missing content type means JSON.
 func isJSON(contentType string) bool {
 	t := mediaType(contentType)
-	return t == "" || t == "application/json" || t == "text/json" || strings.HasSuffix(t, "+json")
+	return t == "" || strings.HasSuffix(t, "/json") || strings.HasSuffix(t, "+json")
 }
 
 // setData sets the data from the data member: unchanged if its content type is JSON, otherwise the text of the string.
+// Of another content type, a value that is no string is kept as JSON text and null is no data: whether the type is the
+// wrong one is for the reader of the data, as in binary mode.
 func setData(e *event.Event, raw json.RawMessage) error {
-	if raw == nil {
+	switch {
+	case raw == nil:
 		return nil
-	}
-	if isJSON(e.DataContentType()) {
+	case isJSON(e.DataContentType()):
+		e.DataEncoded = raw
+		return nil
+	case string(raw) == "null":
+		return nil
+	case raw[0] != '"':
 		e.DataEncoded = raw
 		return nil
 	}
 	s, err := readString(raw)
 	if err != nil {
-		return fmt.Errorf("data %w, and datacontenttype is not JSON; send a string or data_base64", err)
+		return fmt.Errorf("data %w", err)
 	}
 	if s != "" { // as in binary mode, where an empty body means no data
 		e.DataEncoded = []byte(s)
@@ -44,7 +51,7 @@ func setBase64(e *event.Event, raw json.RawMessage) error {
 	}
 	data, err := base64.StdEncoding.Strict().DecodeString(s)
 	if err != nil {
-		return errors.New("data_base64 is not base64")
+		return errors.New("data_base64 is not base64 by RFC 4648, section 4: with padding, + and /")
 	}
 	if len(data) > 0 {
 		e.DataEncoded, e.DataBase64 = data, true

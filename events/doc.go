@@ -40,13 +40,16 @@
 //     or folded.
 //  2. A message has one meaning or none. A duplicate header, key or attribute, data together with data_base64, and
 //     anything after the JSON object are rejected, never resolved by order.
-//  3. Three forms are accepted: structured (content-type application/cloudevents+json, parameters allowed), binary
-//     (ce-* headers, percent-decoded once), and a JSON object with specversion, without ce-* headers and with no
-//     content-type or application/json. Other headers are ignored; header names are case-insensitive. Batches are
-//     rejected with an error of their own.
+//  3. Three forms are accepted: structured (content-type application/cloudevents+json or application/cloudevents,
+//     parameters allowed), binary (ce-* headers, percent-decoded once), and a JSON object with specversion, without
+//     ce-* headers and with no content-type or application/json. Other headers are ignored; header names are
+//     case-insensitive. Blanks and double quotes around the value of a ce-* header are removed first, except those of
+//     id and source. A byte order mark before JSON is ignored. Batches, compressed bodies, other encodings than UTF-8
+//     and the header names of other bindings are rejected, each with an error of its own.
 //  4. Attributes follow CloudEvents 1.0: specversion is 1.0; id, source and type are present; names are a–z 0–9;
 //     strings are UTF-8 without control characters, noncharacters or unpaired surrogates; time is RFC 3339, kept in
-//     UTC. An optional attribute that is null or empty is absent.
+//     UTC, and a leap second is kept as the second after it. An optional attribute that is null or empty is absent.
+//     [Decode] accepts data of every content type.
 //  5. [Decode] accepts any input: it never panics, takes linear time and limits nesting. Its errors are short and never
 //     repeat a payload. They all wrap [ErrUndecodable].
 //  6. A decoded event can be encoded in both modes and decodes to an equal event. Equal events give equal bytes.
@@ -56,7 +59,7 @@
 //     request's key is a function of source and id ([RequestKey]), in every version. No source and id lead to the key
 //     or outcome id of an undecodable message ([UndecodableKey], [UndecodableOutcomeID]).
 //  9. An outcome can always be published: a failure is below 64 KiB, whatever its request contained. Lists are never
-//     null; times are UTC.
+//     null; times are UTC. The trace context is valid or absent.
 //  10. The files in [Schemas] and the rules in Go accept the same requests. Every file in [Examples] satisfies both.
 //
 // # Identity of a request

@@ -29,6 +29,40 @@ func foldHeader(header map[string][]string) (map[string]string, error) {
 	return fields, nil
 }
 
+// otherBinding finds a header that has the name of an attribute in another protocol binding of CloudEvents.
+func otherBinding(header map[string][]string) (name, binding string) {
+	for _, name := range sortedKeys(header) {
+		switch folded := strings.ToLower(name); {
+		case strings.HasPrefix(folded, "ce_"):
+			return name, "Kafka"
+		case strings.HasPrefix(folded, "cloudevents"): // then a colon or an underscore
+			return name, "AMQP"
+		}
+	}
+	return "", ""
+}
+
+// unquote removes the quotes and backslashes of a value that is a quoted string (RFC 7230, section 3.2.6). Earlier
+// versions of the binding had them where there are percent signs today. It returns any other value unchanged.
+func unquote(s string) string {
+	if len(s) < 2 || s[0] != '"' {
+		return s
+	}
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == '"' && i == len(s)-1:
+			return b.String()
+		case s[i] == '"':
+			return s // it ends before the value does
+		case s[i] == '\\' && i < len(s)-1:
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return s // it has no end
+}
+
 // percentDecode reverses [percentEncode], once. It accepts characters that should have been encoded, if the result is
 // UTF-8.
 func percentDecode(s string) (string, error) {

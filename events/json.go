@@ -14,30 +14,42 @@ import (
 // maxDepth limits the nesting of JSON, counted over the whole text. A request has two levels.
 const maxDepth = 64
 
+// Errors of readObject that its callers distinguish.
+var (
+	errNotObject = errors.New("not a JSON object")
+	errArray     = fmt.Errorf("is an array, %w", errNotObject)
+)
+
+// byteOrderMark may precede a JSON text; RFC 8259, section 8.1, allows readers to ignore it.
+const byteOrderMark = "\ufeff"
+
+func withoutMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte(byteOrderMark)) }
+
 // readObject reads exactly one JSON object, strictly: UTF-8, no duplicate key, nothing after it, nesting up to
 // maxDepth. encoding/json alone accepts invalid UTF-8 and duplicate keys. With an error it returns the members that it
-// could read, without those whose key is duplicate.
+// could read, without those whose key is duplicate. The error is a phrase whose subject is the text.
 func readObject(text []byte) (map[string]json.RawMessage, error) {
-	switch {
-	case !utf8.Valid(text):
-		return nil, errors.New("the JSON is not valid UTF-8")
-	case depth(text) > maxDepth:
-		return nil, fmt.Errorf("the JSON is nested more than %d levels deep", maxDepth)
+	text = withoutMark(text)
+	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 || !startsObject(text) {
+		return nil, describeText(text)
+	}
+	if depth(text) > maxDepth {
+		return nil, fmt.Errorf("is nested more than %d levels deep", maxDepth)
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
-	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
-		return nil, errors.New("is not a JSON object")
+	if _, err := dec.Token(); err != nil {
+		return nil, fmt.Errorf("is %w: %w", errNotObject, err)
 	}
 	members := map[string]json.RawMessage{}
 	var twice []string
 	for dec.More() {
 		key, err := dec.Token()
 		if err != nil {
-			return nil, fmt.Errorf("is not a JSON object: %w", err)
+			return nil, fmt.Errorf("is %w: %w", errNotObject, err)
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return nil, fmt.Errorf("is not a JSON object: %w", err)
+			return nil, fmt.Errorf("is %w: %w", errNotObject, err)
 		}
 		name, _ := key.(string)
 		if _, seen := members[name]; seen {
@@ -46,18 +58,84 @@ func readObject(text []byte) (map[string]json.RawMessage, error) {
 		members[name] = value
 	}
 	if _, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("is not a JSON object: %w", err)
+		return nil, fmt.Errorf("is %w: %w", errNotObject, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the JSON object")
+		return nil, errors.New("has text that follows the JSON object")
 	}
 	for _, name := range twice {
 		delete(members, name)
 	}
 	if len(twice) > 0 {
-		return members, fmt.Errorf("%s appears more than once", Quote(twice[0]))
+		return members, fmt.Errorf("has the member %s more than once", Quote(twice[0]))
 	}
 	return members, nil
+}
+
+const jsonSpace = " \t\r\n"
+
+func startsObject(text []byte) bool {
+	for _, c := range text {
+		if strings.IndexByte(jsonSpace, c) < 0 {
+			return c == '{'
+		}
+	}
+	return false
+}
+
+// foreignTexts are the first bytes of what publishers send instead of JSON in UTF-8: compressed (RFC 1952, 1950, 8878),
+// or in another encoding, with its byte order mark or without. The longer ones come first.
+var foreignTexts = []struct{ prefix, phrase string }{
+	{"\x1f\x8b", "is compressed with gzip; send it uncompressed"},
+	{"x\x01", "is compressed with zlib; send it uncompressed"},
+	{"x\x9c", "is compressed with zlib; send it uncompressed"},
+	{"x\xda", "is compressed with zlib; send it uncompressed"},
+	{"\x28\xb5\x2f\xfd", "is compressed with zstd; send it uncompressed"},
+	{"\xff\xfe\x00\x00", "is UTF-32; send UTF-8"},
+	{"\x00\x00\xfe\xff", "is UTF-32; send UTF-8"},
+	{"{\x00\x00\x00", "is UTF-32; send UTF-8"},
+	{"\x00\x00\x00{", "is UTF-32; send UTF-8"},
+	{"\xff\xfe", "is UTF-16; send UTF-8"},
+	{"\xfe\xff", "is UTF-16; send UTF-8"},
+	{"{\x00", "is UTF-16; send UTF-8"},
+	{"\x00{", "is UTF-16; send UTF-8"},
+}
+
+// describeText says what a text is that is not a JSON object in UTF-8.
+func describeText(text []byte) error {
+	for _, foreign := range foreignTexts {
+		if bytes.HasPrefix(text, []byte(foreign.prefix)) {
+			return errors.New(foreign.phrase)
+		}
+	}
+	switch trimmed := bytes.TrimLeft(text, jsonSpace); {
+	case !utf8.Valid(text):
+		return errors.New("is not valid UTF-8; send JSON in UTF-8, uncompressed")
+	case len(trimmed) == 0:
+		return fmt.Errorf("is empty, %w", errNotObject)
+	case trimmed[0] == '[':
+		return errArray
+	case json.Valid(trimmed):
+		return fmt.Errorf("is %s, %w", kindOf(trimmed), errNotObject)
+	}
+	return fmt.Errorf("is %w", errNotObject)
+}
+
+// kindOf names the type of a valid JSON value.
+func kindOf(raw json.RawMessage) string {
+	switch raw[0] {
+	case '"':
+		return "a string"
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
 }
 
 // attributeValue reads a value that the JSON format allows for an attribute: a string, a boolean, a 32-bit integer, or
@@ -75,7 +153,7 @@ func attributeValue(raw json.RawMessage) (any, error) {
 	}
 	n, err := strconv.ParseInt(string(raw), 10, 32)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not an integer of 32 bits", Quote(string(raw)))
+		return nil, fmt.Errorf("%s is not an integer of 32 bits; send a string", Quote(string(raw)))
 	}
 	return int32(n), nil
 }

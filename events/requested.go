@@ -58,7 +58,7 @@ func RequestedFrom(e event.Event) (Requested, error) {
 		}
 	}
 	if malformed != nil {
-		return r, invalid("data", "%s; fix the JSON and publish it as a new request", malformed)
+		return r, invalid("data", "%s; publish the corrected data as a new request", malformed)
 	}
 	if first != nil {
 		return r, first
@@ -118,9 +118,9 @@ func dataFrom(e event.Event, eventType string, data any) error {
 		return fmt.Errorf("%s: datacontenttype %s is not JSON", eventType, Quote(e.DataContentType()))
 	}
 	if _, err := readObject(e.Data()); err != nil {
-		return fmt.Errorf("%s: data: %w", eventType, err)
+		return fmt.Errorf("%s: data %w", eventType, err)
 	}
-	if err := json.Unmarshal(e.Data(), data); err != nil {
+	if err := json.Unmarshal(withoutMark(e.Data()), data); err != nil {
 		return fmt.Errorf("%s: data: %w", eventType, errors.New(cut(err.Error(), maxErrorText)))
 	}
 	return nil

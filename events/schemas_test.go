@@ -3,6 +3,7 @@ package events_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"maps"
 	"path"
@@ -229,6 +230,25 @@ func TestSchemaAgreesWithValidate(t *testing.T) {
 	} {
 		check(events.Requested{TenantID: "a", DisplayName: text, CreatedBy: "c"}, legal)
 		check(events.Requested{TenantID: "a", DisplayName: "d", CreatedBy: text}, legal)
+	}
+}
+
+// Invariant 10: one rule for the content type of the data.
+func TestSchemaAgreesOnContentType(t *testing.T) {
+	t.Parallel()
+	s := schema(t, events.TypeRequested, "")
+	for contentType, legal := range map[string]bool{
+		"": true, "application/json": true, "Application/JSON; charset=UTF-8": true, "text/json": true, "model/json": true,
+		"application/vnd.acme.v1+json": true, "image/x+json ;a=b": true,
+		"json": false, "application/xml": false, "application/jsonx": false, "application/x-json": false, `text/plain;a="/json"`: false,
+	} {
+		text := bare(fmt.Sprintf(`"datacontenttype":%q,"data":%s`, contentType, requestData))
+		e := must(t)(events.Decode(nil, []byte(text)))
+		_, err := events.RequestedFrom(e)
+		inSchema := s.Validate(parse(t, []byte(text)))
+		if (err == nil) != legal || (inSchema == nil) != legal {
+			t.Errorf("%q, want %t: Go %v, schema %v", contentType, legal, err, inSchema)
+		}
 	}
 }
 
