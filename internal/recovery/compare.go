@@ -283,7 +283,7 @@ func (s *state) readPending(
 	}
 	s.requests.byKey = map[string][]storedRequest{}
 	return true, readRange(ctx, js, events.StreamRequests, first, last, func(msg *jetstream.RawStreamMsg) {
-		key, m := readRequest(msg.Sequence, msg.Time, &nats.Msg{Subject: msg.Subject, Header: msg.Header, Data: msg.Data})
+		key, m := s.readRequest(msg.Sequence, msg.Time, &nats.Msg{Subject: msg.Subject, Header: msg.Header, Data: msg.Data})
 		s.requests.byKey[key] = append(s.requests.byKey[key], m)
 	})
 }

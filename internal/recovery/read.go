@@ -55,7 +55,7 @@ func readState(ctx context.Context, c config.Config, js jetstream.JetStream, db 
 	if s.letters, err = readLetters(ctx, js); err != nil {
 		return nil, err
 	}
-	if err := s.requests.read(ctx, js); err != nil {
+	if err := s.readRequests(ctx, js); err != nil {
 		return nil, err
 	}
 	if db == nil {

@@ -120,8 +120,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// read adds the messages of TENANT_REQUESTS.
-func (x *requestIndex) read(ctx context.Context, js jetstream.JetStream) error {
+// readRequests reads the messages of TENANT_REQUESTS, after ledger and outcomes.
+func (s *state) readRequests(ctx context.Context, js jetstream.JetStream) error {
+	x := &s.requests
 	x.byKey = map[string][]storedRequest{}
 	info, err := streamInfo(ctx, js, events.StreamRequests)
 	if err != nil {
@@ -134,7 +135,7 @@ func (x *requestIndex) read(ctx context.Context, js jetstream.JetStream) error {
 			if msg.Time.After(x.last) {
 				x.last = msg.Time
 			}
-			key, m := readRequest(msg.Sequence, msg.Time, &nats.Msg{Header: msg.Header, Data: msg.Data})
+			key, m := s.readRequest(msg.Sequence, msg.Time, &nats.Msg{Header: msg.Header, Data: msg.Data})
 			x.byKey[key] = append(x.byKey[key], m)
 		})
 	for _, all := range x.byKey {
@@ -143,12 +144,14 @@ func (x *requestIndex) read(ctx context.Context, js jetstream.JetStream) error {
 	return err
 }
 
-// readRequest returns a stored message, and the key of its request.
-func readRequest(sequence uint64, stored time.Time, msg *nats.Msg) (key string, m storedRequest) {
+// readRequest returns a stored message, and the key of its request. A message that failed as undecodable stays that: an
+// earlier version may have been unable to decode what this one can.
+func (s *state) readRequest(sequence uint64, stored time.Time, msg *nats.Msg) (key string, m storedRequest) {
 	m = storedRequest{storedRef: storedRef{sequence, stored}, replay: handler.ReplayNumber(msg.Header)}
 	e, err := events.Decode(msg.Header, msg.Data)
-	if err != nil {
-		return events.UndecodableKey(events.StreamRequests, sequence, stored, msg.Data), m
+	key = events.UndecodableKey(events.StreamRequests, sequence, stored, msg.Data)
+	if _, failed := s.ledger[key]; failed || err != nil || s.outcomes.ids[events.UndecodableOutcomeID(key, m.replay)] {
+		return key, m
 	}
 	m.request = events.Request{Source: e.Source(), ID: e.ID()}
 	if data, err := events.RequestedFrom(e); err == nil {

@@ -168,6 +168,37 @@ func TestReadBesideAService(t *testing.T) {
 		"provisioned_not_recorded t_1, provisioned_not_recorded t_2, provisioned_not_recorded t_3")
 }
 
+// A request that an earlier version failed as undecodable is decided, also if this version could decode it.
+func TestReadWhatWasUndecodable(t *testing.T) {
+	t.Parallel()
+	js := newStreams(t)
+	e, err := events.NewRequested("/billing", "1", events.Requested{TenantID: "acme", DisplayName: "Acme", CreatedBy: "test"})
+	testkit.Must(t, err)
+	publish(t, js, encoded(t, e))
+	stream, err := js.Stream(t.Context(), events.StreamRequests)
+	testkit.Must(t, err)
+	stored, err := stream.GetMsg(t.Context(), 1)
+	testkit.Must(t, err)
+	undecodable := events.UndecodableKey(events.StreamRequests, 1, stored.Time, stored.Data)
+	outcome := events.UndecodableOutcomeID(undecodable, 0)
+	passed := func(db database.Reader) string {
+		s := read(t, js, db)
+		s.requests.floor = 1
+		return kinds(plan(s))
+	}
+	testkit.Equal(t, "without a trace", passed(&fakeReader{}), "request_not_decided acme")
+	testkit.Equal(t, "in the ledger, without its dead letter", passed(&fakeReader{entries: []sql.LedgerEntry{
+		{Key: undecodable, State: stateFailed, UpdatedAt: time.Now(), OutcomeID: outcome, DeadLetterConfirmed: true},
+	}}), "dead_letter_missing ")
+	failed, err := events.NewProvisioningFailed(
+		events.Outcome{ID: outcome, Source: events.DefaultSource, Time: dayAgo}, events.ProvisioningFailed{
+			Cause: events.Cause{Code: events.CauseUndecodableEvent},
+		})
+	testkit.Must(t, err)
+	publish(t, js, encoded(t, failed))
+	testkit.Equal(t, "only announced", passed(&fakeReader{}), "")
+}
+
 // Streams in unusual states are read to their end.
 func TestReadUnusualStreams(t *testing.T) {
 	t.Parallel()
