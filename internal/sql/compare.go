@@ -24,7 +24,9 @@ type Found struct {
 	// row security, triggers that can reject a row.
 	Others []string
 	// Weak are properties with which the table can lose rows, or accept wrong ones, although its structure is as defined.
-	Weak    []string
+	Weak []string
+	// Notes are properties that are not in the definition, and with which the table keeps and accepts every row.
+	Notes   []string
 	Indexes []FoundIndex // only valid, complete, non-unique ones
 }
 
@@ -99,6 +101,16 @@ func are(names []string) string {
 	return strings.Join(names, ", ") + verb
 }
 
+// IsIndex reports whether the definition has an index of that name.
+func IsIndex(name string) bool {
+	return slices.ContainsFunc(Indexes, func(x Index) bool { return x.Name == name })
+}
+
+// ComputedIndex describes an index that is not in the definition, and computes something of each row.
+func ComputedIndex(name string) string {
+	return "index " + name + " computes an expression or a condition; a row for which that fails is refused"
+}
+
 // comparison collects what differs.
 type comparison struct {
 	pipeline.Inspection
@@ -150,6 +162,9 @@ func (c *comparison) table(want Table, got Found) {
 	}
 	for _, weak := range got.Weak {
 		differs("%s", weak)
+	}
+	for _, note := range got.Notes {
+		c.warn("%s: %s", want.Name, note)
 	}
 }
 

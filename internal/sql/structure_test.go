@@ -128,9 +128,10 @@ func TestMissingColumnsAreAdded(t *testing.T) {
 
 // mutation is a change to a finished tenant's structure, with the expected report.
 type mutation struct {
-	name string
-	do   []string // statements; on SQLite after the tables are created
-	edit [2]string
+	name  string
+	since int      // the version of PostgreSQL that has it; 0: all have
+	do    []string // statements; on SQLite after the tables are created
+	edit  [2]string
 	// The expected report: none of these if the boundary is as defined.
 	want    string // in the message of SCHEMA_INVALID
 	warn    string // the index of the one warning
@@ -146,6 +147,7 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 	p.open = func(t *testing.T) database { return openPostgres(t, p.url) }
 	r := p.newFixture(t)
 	r.provision(t, "elsewhere")
+	version := p.count(t, "", "SELECT current_setting('server_version_num')::integer / 10000")
 	for _, m := range []mutation{
 		{
 			name: "a view", do: []string{"DROP TABLE {b}file_history", "CREATE VIEW {b}file_history AS SELECT 1 AS id"},
@@ -439,9 +441,128 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 				LOOP EXECUTE format('ALTER TABLE {b}route_operations ENABLE ALWAYS TRIGGER %I', g); END LOOP; END $$`,
 		}},
 		{
+			name: "key not enforced", since: 18, do: []string{
+				"ALTER TABLE {b}file_history ALTER CONSTRAINT file_history_document_id_fkey NOT ENFORCED",
+			},
+			want: "file_history: foreign key file_history_document_id_fkey, (document_id) → document on delete no action, not valid,",
+		},
+		{
+			name: "not null not valid", since: 18, do: []string{"ALTER TABLE {b}docbasket ALTER COLUMN storage_config DROP NOT NULL, " +
+				"ADD CONSTRAINT later NOT NULL storage_config NOT VALID"},
+			want: "docbasket: constraint later is not in the definition",
+		},
+		{
+			name: "generated when read", since: 18, do: []string{"ALTER TABLE {b}docbasket DROP COLUMN description, " +
+				"ADD COLUMN description text GENERATED ALWAYS AS ('x') VIRTUAL"},
+			want: "docbasket.description is text generated, want text",
+		},
+		{
 			name: "row level security", do: []string{"ALTER TABLE {b}document ENABLE ROW LEVEL SECURITY"},
 			want: "document: row level security is not in the definition",
 		},
+		{
+			name: "row policies", do: []string{
+				"ALTER TABLE {b}document ENABLE ROW LEVEL SECURITY", "CREATE POLICY few ON {b}document USING (size > 0)",
+				"CREATE POLICY others ON {b}document USING (size = 0)",
+			},
+			want: "document: row level security with policy few, others is not in the definition",
+		},
+		{name: "row policies without effect", do: []string{
+			"CREATE POLICY few ON {b}document USING (size > 0)", "ALTER TABLE {b}document FORCE ROW LEVEL SECURITY",
+		}},
+		{
+			name: "a child", do: []string{"CREATE TABLE {b}more () INHERITS ({b}document)"},
+			want: "document: child table tenant_a_child.more, whose rows it shows, is not in the definition",
+		},
+		{name: "a child dropped", do: []string{"CREATE TABLE {b}more () INHERITS ({b}document)", "DROP TABLE {b}more"}},
+		{
+			name: "a parent", do: []string{
+				"CREATE TABLE {b}most (id varchar(36) NOT NULL)", "ALTER TABLE {b}route_operations INHERIT {b}most",
+			},
+			want: "route_operations: inheritance from tenant_a_parent.most, which shows and changes its rows, is not in the definition",
+		},
+		{
+			name: "no replica identity", do: []string{"ALTER TABLE {b}document REPLICA IDENTITY NOTHING"},
+			want: "document: REPLICA IDENTITY NOTHING: once it is published, updates and deletions fail; run ALTER TABLE " +
+				`"tenant_no_replica_identity".document REPLICA IDENTITY DEFAULT`,
+		},
+		{
+			name: "constraint trigger", do: []string{
+				"CREATE FUNCTION {b}refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+				"CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON {b}document FOR EACH ROW EXECUTE FUNCTION {b}refuse()",
+			},
+			want: "document: constraint refuse is not in the definition; document: trigger refuse is not in the definition",
+		},
+		{ // one statement enables it
+			name: "trigger disabled", do: []string{
+				"CREATE FUNCTION {b}refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+				"CREATE TRIGGER refuse BEFORE INSERT ON {b}document FOR EACH ROW EXECUTE FUNCTION {b}refuse()",
+				"ALTER TABLE {b}document DISABLE TRIGGER refuse",
+			},
+			want: "document: trigger refuse is not in the definition",
+		},
+		{
+			name: "rule disabled", do: []string{
+				"CREATE RULE swallow AS ON INSERT TO {b}document DO INSTEAD NOTHING", "ALTER TABLE {b}document DISABLE RULE swallow",
+			},
+			want: "document: rule swallow is not in the definition",
+		},
+		{
+			name: "another type", do: []string{"ALTER TABLE {b}document ALTER COLUMN content TYPE text"},
+			want: "document.content is text, want json",
+		},
+		{name: "more with a condition", do: []string{
+			"CREATE INDEX large ON {b}document (name) WHERE size / 0 > 1",
+		}, differs: "document: index large computes an expression or a condition; a row for which that fails is refused"},
+		{name: "more over an expression", do: []string{
+			"CREATE INDEX numbers ON {b}document (((content ->> 'n')::integer))",
+		}, differs: "document: index numbers computes an expression or a condition; a row for which that fails is refused"},
+		{name: "other indexes", do: []string{
+			"CREATE INDEX latest ON {b}document (basket_id, created_at DESC) INCLUDE (name)", "CREATE INDEX hashed ON {b}document USING hash (path)",
+		}},
+		{name: "index with another method", do: []string{
+			"DROP INDEX {b}idx_documents_status", "CREATE INDEX idx_documents_status ON {b}document USING hash (status)",
+		}, warn: "idx_documents_status"},
+		{name: "index in another order", do: []string{
+			"DROP INDEX {b}idx_documents_status", "CREATE INDEX idx_documents_status ON {b}document (status DESC NULLS LAST)",
+		}},
+		{
+			name: "unique index not valid", do: []string{
+				"CREATE UNIQUE INDEX one_path ON {b}document (path)",
+				"UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = '{b}one_path'::regclass",
+			},
+			want: "document: unique index one_path is not in the definition",
+		},
+		{name: "index not ready", do: []string{"UPDATE pg_index SET indisready = false " +
+			`WHERE indexrelid = '{b}idx_documents_status'::regclass`}, warn: "idx_documents_status"},
+		// What changes speed, space, place, replication or rights loses and refuses no row of a table's owner.
+		{name: "storage", do: []string{
+			"ALTER TABLE {b}document SET (fillfactor = 50, autovacuum_enabled = off)",
+			"ALTER TABLE {b}document ALTER COLUMN raw_content SET STORAGE EXTERNAL, ALTER COLUMN raw_content SET COMPRESSION pglz, " +
+				"ALTER COLUMN name SET STATISTICS 1, ALTER COLUMN name SET (n_distinct = 5)",
+			"ALTER TABLE {b}document REPLICA IDENTITY FULL", "ALTER TABLE {b}document CLUSTER ON idx_documents_status",
+			"CREATE STATISTICS {b}both (dependencies) ON name, path FROM {b}document",
+		}},
+		{name: "access method", do: []string{
+			"CREATE ACCESS METHOD heap_too TYPE TABLE HANDLER heap_tableam_handler",
+			"DROP TABLE {b}route_operations", "SET default_table_access_method = heap_too",
+			"CREATE TABLE {b}route_operations (id varchar(36) NOT NULL PRIMARY KEY, route_id varchar(36) NOT NULL " +
+				"REFERENCES {b}transport_routes (id) ON DELETE CASCADE, operation_type varchar(50) NOT NULL, status varchar(20) NOT NULL, " +
+				"document_id varchar(255), details json, error text, created_at timestamp NOT NULL DEFAULT now(), completed_at timestamp)",
+			"RESET default_table_access_method",
+		}},
+		{name: "rights and publications", do: []string{
+			"REVOKE ALL ON {b}document FROM PUBLIC", "ALTER DEFAULT PRIVILEGES IN SCHEMA tenant_rights_and_publications GRANT SELECT ON TABLES TO PUBLIC",
+			"CREATE PUBLICATION few FOR TABLE {b}document", "COMMENT ON TABLE {b}document IS 'x'",
+		}},
+		{name: "other tables", do: []string{
+			"CREATE TABLE {b}mine (id varchar(36) REFERENCES {b}document (id))", "CREATE VIEW {b}shown AS SELECT * FROM {b}document",
+			"CREATE SEQUENCE {b}counted", "CREATE TYPE {b}pair AS (a integer, b integer)",
+		}},
+		{name: "key matched in full", do: []string{"ALTER TABLE {b}file_history DROP CONSTRAINT file_history_document_id_fkey, " +
+			"ADD FOREIGN KEY (document_id) REFERENCES {b}document (id) MATCH FULL"}},
+		{name: "unique without nulls", do: []string{"ALTER TABLE {b}docbasket DROP CONSTRAINT uq_docbasket_name, " +
+			"ADD CONSTRAINT uq_docbasket_name UNIQUE NULLS NOT DISTINCT (name) INCLUDE (status)"}},
 		{
 			name: "trigger", do: []string{
 				"CREATE FUNCTION {b}refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
@@ -488,6 +609,9 @@ func TestStructureThatDiffersOnPostgres(t *testing.T) { //nolint:tparallel // th
 			tenant := strings.ReplaceAll(m.name, " ", "_")
 			tenant = strings.ReplaceAll(tenant, "'", "")
 			r.provision(t, tenant)
+			if version < m.since {
+				t.Skipf("PostgreSQL %d does not have it", version)
+			}
 			r.unregister(t, tenant)
 			p.raw(t, tenant, m.do...)
 			r.checkMutation(t, tenant, m)
@@ -627,7 +751,8 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 				"CREATE TABLE docbasket (\n    id             VARCHAR(36) NOT NULL,\n    name           VARCHAR(255)",
 				"CREATE TABLE docbasket (id VARCHAR(36) NOT NULL, name VARCHAR(255) COLLATE NOCASE",
 			},
-			want: "docbasket: unique (name) is missing; docbasket: unique index sqlite_autoindex_docbasket_2",
+			want: "docbasket: unique (name) is missing; docbasket: COLLATE NOCASE is not in the definition; " +
+				"docbasket: unique index sqlite_autoindex_docbasket_2",
 		},
 		{
 			name: "key as others compare", edit: [2]string{history + "\n    id            VARCHAR(36)", history + "id VARCHAR(36) COLLATE NOCASE"},
@@ -636,6 +761,74 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 		{
 			name: "rows dropped", edit: [2]string{"CONSTRAINT uq_docbasket_name UNIQUE (name)", "UNIQUE (name) ON CONFLICT IGNORE"},
 			want: "docbasket: an ON CONFLICT clause is not in the definition",
+		},
+		{
+			name: "rows dropped behind a comment", edit: [2]string{
+				"CONSTRAINT uq_docbasket_name UNIQUE (name)", "UNIQUE (name) ON/**/CONFLICT -- x\n REPLACE",
+			},
+			want: "docbasket: an ON CONFLICT clause is not in the definition",
+		},
+		{
+			name: "nulls dropped", edit: [2]string{"checksum            VARCHAR(64) NOT NULL", "checksum VARCHAR(64) NOT NULL ON CONFLICT IGNORE"},
+			want: "document: an ON CONFLICT clause is not in the definition",
+		},
+		{
+			name: "deferred key", edit: [2]string{
+				"REFERENCES transport_routes (id) ON DELETE CASCADE",
+				"REFERENCES transport_routes (id) ON DELETE CASCADE DEFERRABLE/**/INITIALLY\n DEFERRED",
+			},
+			want: "route_operations: a DEFERRABLE INITIALLY DEFERRED foreign key is not in the definition",
+		},
+		{name: "keys checked at once", edit: [2]string{
+			"FOREIGN KEY (operation_id) REFERENCES operations (id) ON DELETE CASCADE,\n" +
+				"    FOREIGN KEY (depends_on) REFERENCES operations (id) ON DELETE CASCADE",
+			"FOREIGN KEY (operation_id) REFERENCES operations (id) ON DELETE CASCADE NOT DEFERRABLE INITIALLY DEFERRED,\n" +
+				"    FOREIGN KEY (depends_on) REFERENCES operations (id) ON DELETE CASCADE DEFERRABLE INITIALLY IMMEDIATE",
+		}},
+		{
+			name: "other texts are equal", edit: [2]string{"original_path TEXT", "original_path TEXT COLLATE NOCASE"},
+			want: "file_history: COLLATE NOCASE is not in the definition",
+		},
+		{
+			name: "quoted texts are equal", edit: [2]string{"original_path TEXT", "original_path TEXT COLLATE/**/\"rtrim\""},
+			want: "file_history: COLLATE RTRIM is not in the definition",
+		},
+		{name: "the same texts are equal", edit: [2]string{
+			"original_path TEXT", "original_path TEXT COLLATE binary DEFAULT 'COLLATE NOCASE' -- COLLATE NOCASE\n",
+		}},
+		{
+			name: "strict", do: append(drop("file_history"), "CREATE TABLE file_history (id TEXT NOT NULL PRIMARY KEY, document_id "+
+				"TEXT NOT NULL REFERENCES document (id), original_path TEXT, internal_path TEXT, created_at TEXT NOT NULL) STRICT"),
+			want: "file_history: STRICT: it refuses values of other types",
+		},
+		{
+			name: "without rowid", do: append(drop("file_history"), "CREATE TABLE file_history (id VARCHAR(36) NOT NULL PRIMARY KEY, "+
+				"document_id VARCHAR(36) NOT NULL REFERENCES document (id), original_path TEXT, internal_path TEXT, "+
+				"created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP) WITHOUT ROWID"),
+			differs: "file_history: WITHOUT ROWID: it is stored otherwise; tools that need a rowid fail",
+		},
+		{
+			name: "a number as key", do: append(drop("file_history"), "CREATE TABLE file_history (id INTEGER PRIMARY KEY AUTOINCREMENT, "+
+				"document_id VARCHAR(36) NOT NULL REFERENCES document (id), original_path TEXT, internal_path TEXT, "+
+				"created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)"),
+			want: "file_history.id is integer, want varchar(36)",
+		},
+		{
+			name: "a view of nothing", do: append(drop("file_history"), "CREATE VIEW file_history AS SELECT * FROM nowhere"),
+			want: "file_history is a view, want a table",
+		},
+		{name: "other tables", do: []string{
+			"CREATE TABLE mine (id VARCHAR(36) PRIMARY KEY REFERENCES document (id) DEFERRABLE INITIALLY DEFERRED, n CHECK (n > 0)) " +
+				"WITHOUT ROWID",
+			"CREATE VIEW broken AS SELECT * FROM nowhere",
+		}},
+		{
+			name: "more with a condition", do: []string{"CREATE INDEX large ON document (name) WHERE size > 0"},
+			differs: "document: index large computes an expression or a condition; a row for which that fails is refused",
+		},
+		{
+			name: "more over an expression", do: []string{"CREATE INDEX numbers ON document (json_extract(content, '$.n'))"},
+			differs: "document: index numbers computes an expression or a condition; a row for which that fails is refused",
 		},
 		{
 			name: "another type", edit: [2]string{"storage_config JSON", "storage_config TEXT"},
@@ -727,6 +920,12 @@ func TestStructureThatDiffersOnSQLite(t *testing.T) {
 		{
 			name: "check", edit: [2]string{
 				"original_path TEXT", "original_path TEXT CHECK (original_path <> '')",
+			},
+			want: "file_history: a CHECK constraint is not in the definition",
+		},
+		{
+			name: "check behind a comment", edit: [2]string{
+				"original_path TEXT", "original_path TEXT CHECK/* */(original_path <> '')",
 			},
 			want: "file_history: a CHECK constraint is not in the definition",
 		},

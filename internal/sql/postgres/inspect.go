@@ -108,13 +108,15 @@ type column struct {
 
 // table is a table of the definition, or another relation with its name.
 type table struct {
-	oid, name, kind, persistence string
-	rowSecurity, ruled           bool
-	columns                      []column
-	constraints                  []constraint
-	indexes                      []index
-	triggers, rules              []string
-	keysDisabled                 bool // triggers that check foreign keys do not fire
+	oid, name, kind, persistence, identity string
+	rowSecurity, ruled                     bool
+	inherits                               bool // it has a parent, or had a child
+	columns                                []column
+	constraints                            []constraint
+	indexes                                []index
+	triggers                               []string
+	strangers                              map[string][]string // names of its rules, policies, children and parents
+	keysDisabled                           bool                // triggers that check foreign keys do not fire
 }
 
 type constraint struct {
@@ -131,7 +133,11 @@ type index struct {
 	oid                    oid
 	columns                []string
 	primary, unique, whole bool
+	computed               bool // it has an expression or a condition
 }
+
+// btree is the access method of all indexes of the definition.
+const btree oid = "403"
 
 const yes = "true" // a boolean as text
 
@@ -142,13 +148,18 @@ func newCatalogue(schema string, rows rowsOfSchema) *catalogue {
 		collations: map[oid]string{},
 	}
 	tables := map[oid]*table{}
-	for r := range slices.Chunk(rows.relations, 7) {
+	otherMethods := map[oid]bool{} // indexes of the definition's names that are not B-trees
+	for r := range slices.Chunk(rows.relations, 10) {
 		c.names[r[0]] = r[1]
+		otherMethods[r[0]] = r[9] != btree
 		if kind, other := otherKinds[r[2]]; other {
 			c.others = append(c.others, sql.Found{Name: r[1], Kind: kind})
 		}
 		if _, known := kinds[r[2]]; known {
-			t := &table{oid: r[0], name: r[1], kind: r[2], persistence: r[3], rowSecurity: r[5] == yes, ruled: r[6] == yes}
+			t := &table{
+				oid: r[0], name: r[1], kind: r[2], persistence: r[3], rowSecurity: r[5] == yes, ruled: r[6] == yes,
+				inherits: r[7] == yes, identity: r[8], strangers: map[string][]string{},
+			}
 			if r[4] == yes {
 				t.kind = partition
 			}
@@ -161,8 +172,9 @@ func newCatalogue(schema string, rows rowsOfSchema) *catalogue {
 	for r := range slices.Chunk(rows.defaults, 3) {
 		defaults[[2]string{r[0], r[1]}] = r[2]
 	}
-	for r := range slices.Chunk(rows.columns, 10) {
+	for r := range slices.Chunk(rows.columns, 11) {
 		t := tables[r[0]]
+		t.inherits = t.inherits || r[10] != "0"
 		found := column{typ: r[3], named: r[5] != "", collation: r[9]}
 		found.Column = sql.Column{
 			Name: r[2], Type: typeName(r[3], r[4], r[5]), NotNull: r[8] == yes,
@@ -184,15 +196,15 @@ func newCatalogue(schema string, rows rowsOfSchema) *catalogue {
 			onDelete: r[6], onUpdate: r[7], validated: r[8] == yes, deferrable: r[9] == yes,
 		})
 	}
-	for r := range slices.Chunk(rows.indexes, 8) {
+	for r := range slices.Chunk(rows.indexes, 9) {
 		t := tables[r[0]]
 		columns := c.columnNames(t.oid, r[2])
-		whole := r[6] == yes && c.collatesAlike(t.oid, strings.Fields(r[2]), strings.Fields(r[7]))
+		whole := r[6] == yes && !otherMethods[r[1]] && c.collatesAlike(t.oid, strings.Fields(r[2]), strings.Fields(r[7]))
 		if keys, err := strconv.Atoi(r[3]); err == nil && keys < len(columns) { // the remaining ones are only INCLUDE columns
 			columns = columns[:keys]
 		}
 		t.indexes = append(t.indexes, index{
-			oid: r[1], columns: columns, primary: r[4] == yes, unique: r[5] == yes, whole: whole,
+			oid: r[1], columns: columns, primary: r[4] == yes, unique: r[5] == yes, whole: whole, computed: r[8] == yes,
 		})
 	}
 	for r := range slices.Chunk(rows.triggers, 3) {
@@ -226,9 +238,10 @@ func (c *catalogue) collatesAlike(table oid, numbers []string, collations []oid)
 }
 
 // nameStrangers reads about objects that are not in the definition but matter for the comparison: names of tables that
-// foreign keys reference, of unique indexes, rules, and types with the name of a table; domains; collations.
+// foreign keys reference, of unique and computed indexes, rules, row policies, children and parents, and types with the
+// name of a table; domains; collations.
 func (c *catalogue) nameStrangers(ctx context.Context, db querier, query string) error {
-	var relations, ruled, types, collations []oid
+	var relations, tables, types, collations []oid
 	var absent []string
 	for _, want := range sql.Tables {
 		if !slices.ContainsFunc(c.tables, func(t *table) bool { return t.name == want.Name }) {
@@ -250,18 +263,18 @@ func (c *catalogue) nameStrangers(ctx context.Context, db querier, query string)
 			}
 		}
 		for _, x := range t.indexes {
-			if x.unique && !x.whole && c.names[x.oid] == "" {
+			if (x.unique && !x.whole || x.computed) && c.names[x.oid] == "" {
 				relations = append(relations, x.oid)
 			}
 		}
-		if t.ruled {
-			ruled = append(ruled, t.oid)
+		if t.ruled || t.rowSecurity || t.inherits {
+			tables = append(tables, t.oid)
 		}
 	}
-	if len(relations)+len(ruled)+len(types)+len(collations)+len(absent) == 0 {
+	if len(relations)+len(tables)+len(types)+len(collations)+len(absent) == 0 {
 		return nil
 	}
-	rows, err := db.Query(ctx, query, relations, ruled, c.schema, types, collations, absent)
+	rows, err := db.Query(ctx, query, relations, tables, c.schema, types, collations, absent)
 	if err != nil {
 		return err
 	}
@@ -287,7 +300,7 @@ func (c *catalogue) addStranger(id oid, name, kind string) {
 	default:
 		for _, t := range c.tables {
 			if t.oid == id {
-				t.rules = append(t.rules, name)
+				t.strangers[kind] = append(t.strangers[kind], name)
 			}
 		}
 	}
@@ -339,19 +352,33 @@ func (c *catalogue) foundTable(t *table) sql.Found {
 			f.Others = append(f.Others, "unique index "+c.names[x.oid])
 		case x.whole:
 			f.Indexes = append(f.Indexes, sql.FoundIndex{Name: c.names[x.oid], Columns: x.columns})
+		case x.computed && !sql.IsIndex(c.names[x.oid]): // of the definition's, Compare reports that it is not as defined
+			f.Notes = append(f.Notes, sql.ComputedIndex(c.names[x.oid]))
 		}
 	}
 	for _, name := range t.triggers {
 		f.Others = append(f.Others, "trigger "+name)
 	}
-	for _, name := range t.rules {
+	for _, name := range t.strangers["rule"] {
 		f.Others = append(f.Others, "rule "+name)
 	}
-	if t.rowSecurity {
+	if policies := t.strangers["policy"]; t.rowSecurity && len(policies) > 0 {
+		f.Others = append(f.Others, "row level security with policy "+strings.Join(policies, ", "))
+	} else if t.rowSecurity {
 		f.Others = append(f.Others, "row level security")
+	}
+	for _, name := range t.strangers["child"] {
+		f.Others = append(f.Others, "child table "+name+", whose rows it shows,")
+	}
+	for _, name := range t.strangers["parent"] {
+		f.Others = append(f.Others, "inheritance from "+name+", which shows and changes its rows,")
 	}
 	if t.persistence != "p" {
 		f.Weak = append(f.Weak, "UNLOGGED: its rows do not survive a crash")
+	}
+	if t.identity == "n" {
+		f.Weak = append(f.Weak, "REPLICA IDENTITY NOTHING: once it is published, updates and deletions fail; "+
+			"run ALTER TABLE "+quote(c.schema)+"."+t.name+" REPLICA IDENTITY DEFAULT")
 	}
 	if t.keysDisabled {
 		f.Weak = append(f.Weak, "triggers that check foreign keys are disabled, so it accepts rows that violate them; "+

@@ -3,8 +3,10 @@ package sqlite
 import (
 	"context"
 	databasesql "database/sql"
+	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -38,6 +40,23 @@ func collect[T any](
 	return all, rows.Err()
 }
 
+// names are the names of the definition's tables and indexes, as a JSON array. What has another name is not read: DocEX
+// never sees it, and a view or a virtual table can be one that nothing can read.
+var names = func() string {
+	var all []string
+	for _, t := range sql.Tables {
+		all = append(all, t.Name)
+	}
+	for _, x := range sql.Indexes {
+		all = append(all, x.Name)
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		panic(err) // texts can be marshalled
+	}
+	return string(text)
+}()
+
 // inspect compares a file with the definition, using SQLite's catalogue.
 func inspect(ctx context.Context, from querier) (pipeline.Inspection, error) {
 	tables := tableSet{}
@@ -59,7 +78,7 @@ var remedies = sql.Remedies{
 	Widen:  func(string, []string) string { return "; SQLite enforces no length, so nothing is lost" },
 	Create: func(x sql.Index) string { return "CREATE INDEX " + x.Name + " ON " + x.Table + " (" + x.Column + ")" },
 	Free: func(name, kind string) string {
-		if kind == "table" {
+		if strings.HasSuffix(kind, "table") {
 			return "ALTER TABLE " + name + " RENAME TO " + name + "_old"
 		}
 		return "DROP " + strings.ToUpper(kind) + " " + name // a view or an index holds no rows
@@ -78,41 +97,89 @@ func (s tableSet) table(name string) *sql.Found {
 	return s[name]
 }
 
+// quotedText matches a text or a quoted name in SQL.
+const quotedText = "'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\\[[^\\]]*\\]"
+
 var (
-	// noise matches text in a table's SQL that may contain the words of a constraint without being one.
-	noise = regexp.MustCompile("(?s)'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\\[[^\\]]*\\]|--[^\n]*|/\\*.*?\\*/")
-	check = regexp.MustCompile(`(?i)\bCHECK\s*\(`)
+	// quotedOrComment matches what may contain the words of a clause without being one.
+	quotedOrComment = regexp.MustCompile(`(?s)` + quotedText + `|--[^\n]*|/\*.*?\*/`)
+	quotedOnly      = regexp.MustCompile(`(?s)` + quotedText)
+	// quotedOrCollation captures the name of a collation.
+	quotedOrCollation = regexp.MustCompile(`(?is)\bCOLLATE\s*(` + quotedText + `|[^\s,()]+)|` + quotedText)
+	check             = regexp.MustCompile(`(?i)\bCHECK\s*\(`)
 	// A clause such as ON CONFLICT IGNORE drops rows, or replaces others.
 	onConflict = regexp.MustCompile(`(?i)\bON\s+CONFLICT\b`)
+	// Only this spelling defers a foreign key: https://www.sqlite.org/foreignkeys.html#fk_deferred
+	deferred = regexp.MustCompile(`(?i)(\bNOT\s+)?\bDEFERRABLE\s+INITIALLY\s+DEFERRED\b`)
 )
+
+// clauses returns what only the SQL of a table shows.
+func clauses(definition string) (found []string) {
+	upper := strings.ToUpper(definition)
+	if !slices.ContainsFunc([]string{"CHECK", "CONFLICT", "DEFERRED", "COLLATE"}, func(word string) bool {
+		return strings.Contains(upper, word)
+	}) {
+		return nil // the expressions take longer than the rest of the inspection
+	}
+	text := quotedOrComment.ReplaceAllStringFunc(definition, func(match string) string {
+		if strings.HasPrefix(match, "--") || strings.HasPrefix(match, "/*") {
+			return " "
+		}
+		return match
+	})
+	var collations []string
+	for _, m := range quotedOrCollation.FindAllStringSubmatch(text, -1) {
+		name := strings.ToUpper(strings.Trim(m[1], "'\"`[]"))
+		if name != "" && name != bytewise && !slices.Contains(collations, name) {
+			collations = append(collations, name)
+		}
+	}
+	text = quotedOnly.ReplaceAllString(text, "''")
+	if check.MatchString(text) {
+		found = append(found, "a CHECK constraint")
+	}
+	if onConflict.MatchString(text) {
+		found = append(found, "an ON CONFLICT clause")
+	}
+	if slices.ContainsFunc(deferred.FindAllStringSubmatch(text, -1), func(m []string) bool { return m[1] == "" }) {
+		found = append(found, "a DEFERRABLE INITIALLY DEFERRED foreign key")
+	}
+	if len(collations) > 0 {
+		found = append(found, "COLLATE "+strings.Join(collations, ", "))
+	}
+	return found
+}
 
 func (s tableSet) readColumns(ctx context.Context, from querier) error {
 	type column struct {
-		table, kind, text string
+		table, kind, text    string
+		withoutRowid, strict bool
 		sql.FoundColumn
 		generated   bool
 		defaultText databasesql.NullString
 		key         int
 	}
 	columns, err := collect(ctx, from, q.InspectColumns, func(row scanner) (c column, err error) {
-		err = row.Scan(&c.table, &c.kind, &c.text, &c.Name, &c.Type, &c.generated, &c.NotNull, &c.defaultText, &c.key)
+		err = row.Scan(&c.table, &c.kind, &c.text, &c.withoutRowid, &c.strict, &c.Name, &c.Type, &c.generated, &c.NotNull,
+			&c.defaultText, &c.key)
 		return c, err
-	})
+	}, names)
 	if err != nil {
 		return err
 	}
 	for _, c := range columns {
 		t := s.table(c.table)
+		if c.kind != "table" {
+			t.Kind = c.kind
+			continue
+		}
 		if len(t.Columns) == 0 { // the first of this table
-			text := noise.ReplaceAllString(c.text, "''")
-			switch {
-			case c.kind != "table":
-				t.Kind = c.kind
-			case check.MatchString(text):
-				t.Others = append(t.Others, "a CHECK constraint")
+			t.Others = append(t.Others, clauses(c.text)...)
+			if c.strict {
+				t.Weak = append(t.Weak, "STRICT: it refuses values of other types")
 			}
-			if onConflict.MatchString(text) {
-				t.Others = append(t.Others, "an ON CONFLICT clause")
+			if c.withoutRowid {
+				t.Notes = append(t.Notes, "WITHOUT ROWID: it is stored otherwise; tools that need a rowid fail")
 			}
 		}
 		c.Name, c.Type = strings.ToLower(c.Name), typeName(c.Type)
@@ -137,7 +204,7 @@ func (s tableSet) readIndexes(ctx context.Context, from querier) error {
 	parts, err := collect(ctx, from, q.InspectIndexes, func(row scanner) (p part, err error) {
 		err = row.Scan(&p.table, &p.index, &p.unique, &p.origin, &p.partial, &p.column, &p.collation)
 		return p, err
-	})
+	}, names)
 	if err != nil {
 		return err
 	}
@@ -146,15 +213,15 @@ func (s tableSet) readIndexes(ctx context.Context, from querier) error {
 		for n < len(parts) && parts[n].table == first.table && parts[n].index == first.index {
 			n++
 		}
-		whole := !first.partial
+		whole, computed := !first.partial, first.partial
 		var columns []string
 		for _, p := range parts[:n] {
 			whole = whole && p.column.Valid && p.collation.String == bytewise
+			computed = computed || !p.column.Valid
 			columns = append(columns, strings.ToLower(p.column.String))
 		}
 		parts = parts[n:]
 		t := s.table(first.table)
-		s.table(first.index).Kind = "index" // no table can have the name
 		switch {
 		case first.origin == "pk" && whole:
 		case first.unique && whole:
@@ -163,6 +230,8 @@ func (s tableSet) readIndexes(ctx context.Context, from querier) error {
 			t.Others = append(t.Others, "unique index "+first.index)
 		case whole:
 			t.Indexes = append(t.Indexes, sql.FoundIndex{Name: strings.ToLower(first.index), Columns: columns})
+		case computed && !sql.IsIndex(strings.ToLower(first.index)): // of the definition's, Compare reports it as missing
+			t.Notes = append(t.Notes, sql.ComputedIndex(first.index))
 		}
 	}
 	return nil
@@ -179,7 +248,7 @@ func (s tableSet) readForeignKeys(ctx context.Context, from querier) error {
 	parts, err := collect(ctx, from, q.InspectForeignKeys, func(row scanner) (p part, err error) {
 		err = row.Scan(&p.table, &p.number, &p.key.Column, &p.key.Table, &p.target, &p.onUpdate, &p.action)
 		return p, err
-	})
+	}, names)
 	if err != nil {
 		return err
 	}
@@ -214,7 +283,7 @@ func (s tableSet) readTriggers(ctx context.Context, from querier) error {
 			t.Others = append(t.Others, "trigger "+name)
 		}
 		return struct{}{}, err
-	})
+	}, names)
 	return err
 }
 
