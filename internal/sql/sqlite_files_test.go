@@ -2,6 +2,7 @@ package sql_test
 
 import (
 	"context"
+	"crypto/sha256"
 	databasesql "database/sql"
 	"errors"
 	"fmt"
@@ -12,9 +13,11 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -362,10 +365,243 @@ func TestLinkOutOfTheRootIsNotFollowed(t *testing.T) {
 	if len(entries) != 0 {
 		t.Errorf("written outside: %v", entries)
 	}
-	// A link that stays inside is allowed.
-	testkit.Must(t, os.Mkdir(filepath.Join(p.url, "disk"), 0o755))
-	testkit.Must(t, os.Symlink(filepath.Join(p.url, "disk"), filepath.Dir(p.boundary("inside"))))
-	r.provision(t, "inside")
+	// A link that stays inside is allowed in the part of the path that all tenants have in common.
+	root := t.TempDir()
+	testkit.Must(t, os.Mkdir(filepath.Join(root, "disk"), 0o755))
+	testkit.Must(t, os.Symlink(filepath.Join(root, "disk"), filepath.Join(root, "tenants")))
+	store, err := sqlite.Open(t.Context(), sqlite.Config{
+		Root: root, PathTemplate: "tenants/{tenant_id}/docex.db", Connections: 1, CreatedBy: "test", Log: quiet(), Now: time.Now,
+	})
+	testkit.Must(t, err)
+	defer func() { testkit.Must(t, store.Close()) }()
+	newSQLiteAt(root).newFixtureOn(t, store, store).provision(t, "inside")
+}
+
+// notOwnFiles make what a tenant's path must not lead to. dir is a directory for further files; each returns the file that
+// must stay as it is, and what the message has to name.
+func notOwnFiles(p testDatabase) map[string]func(t *testing.T, path, dir string) (target, named string) {
+	elsewhere := func(t *testing.T, dir string) string {
+		t.Helper()
+		testkit.Must(t, os.WriteFile(dir+"/theirs.db", nil, 0o600))
+		return dir + "/theirs.db"
+	}
+	special := func(create func(path string) error, named string) func(t *testing.T, path, dir string) (string, string) {
+		return func(t *testing.T, path, _ string) (string, string) {
+			t.Helper()
+			if err := create(path); errors.Is(err, syscall.EPERM) {
+				t.Skip("only root may make it")
+			} else {
+				testkit.Must(t, err)
+			}
+			return path, path + " is " + named
+		}
+	}
+	link := func(suffix string, create func(from, to string) error, target func(t *testing.T, dir string) string, named string,
+	) func(t *testing.T, path, dir string) (string, string) {
+		return func(t *testing.T, path, dir string) (string, string) {
+			t.Helper()
+			to := target(t, dir)
+			testkit.Must(t, create(to, path+suffix))
+			return to, path + suffix + named
+		}
+	}
+	to := func(path string) func(*testing.T, string) string {
+		return func(*testing.T, string) string { return path }
+	}
+	const symlink, names = " is a symbolic link to ", " has 2 names (hard links)"
+	all := map[string]func(t *testing.T, path, dir string) (string, string){
+		"inside":   link("", os.Symlink, to(p.boundary("other")), symlink+p.boundary("other")),
+		"outside":  link("", os.Symlink, elsewhere, symlink),
+		"linkdir":  link("", os.Symlink, func(_ *testing.T, dir string) string { return dir }, symlink),
+		"dangling": link("", os.Symlink, func(_ *testing.T, dir string) string { return dir + "/nothing" }, symlink),
+		"looped": func(t *testing.T, path, _ string) (string, string) {
+			t.Helper()
+			testkit.Must(t, os.Symlink(path, path))
+			return path, path + symlink + path
+		},
+		"hard":     link("", os.Link, to(p.boundary("other")), names),
+		"registry": link("", os.Link, to(p.boundary(sql.BootstrapTenant)), names),
+		"foreign":  link("", os.Link, elsewhere, names),
+		"pipe":     special(func(path string) error { return syscall.Mkfifo(path, 0o600) }, "a named pipe"),
+		"device":   special(func(path string) error { return syscall.Mknod(path, syscall.S_IFCHR|0o600, 1<<8|3) }, "a device"),
+		"folder":   special(func(path string) error { return os.Mkdir(path, 0o700) }, "a directory"),
+		"socket": special(func(path string) error {
+			fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+			if err != nil {
+				return err
+			}
+			defer syscall.Close(fd)
+			if len(path) > 100 {
+				return syscall.EPERM
+			}
+			return syscall.Bind(fd, &syscall.SockaddrUnix{Name: path})
+		}, "a socket"),
+		"parent": func(t *testing.T, path, _ string) (string, string) {
+			t.Helper()
+			testkit.Must(t, os.Remove(filepath.Dir(path)))
+			testkit.Must(t, os.Symlink(filepath.Dir(p.boundary("other")), filepath.Dir(path)))
+			return p.boundary("other"), filepath.Dir(path) + symlink + filepath.Dir(p.boundary("other"))
+		},
+	}
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		all["symbolic"+suffix] = link(suffix, os.Symlink, elsewhere, symlink)
+		all["dangling"+suffix] = link(suffix, os.Symlink, func(_ *testing.T, dir string) string { return dir + "/nothing" }, symlink)
+		all["hard"+suffix] = link(suffix, os.Link, elsewhere, names)
+	}
+	return all
+}
+
+// state describes a directory with the content of its files, and the file.
+func state(t *testing.T, dir, file string) string {
+	t.Helper()
+	content := ""
+	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+		read, err := os.ReadFile(file)
+		testkit.Must(t, err)
+		content = fmt.Sprintf("%x %s", sha256.Sum256(read), info.ModTime())
+	}
+	return content + "\n" + listing(t, dir)
+}
+
+// A tenant's file that is a link, or not a file, is another's: no step, no restoration and no comparison uses it, and what
+// it leads to stays as it is.
+func TestFileThatIsNotTheTenantsOwn(t *testing.T) { //nolint:tparallel // the subtests share one storage directory
+	t.Parallel()
+	p := newSQLiteAt(shortDir(t) + "/s")
+	r := p.newFixture(t)
+	r.provision(t, "other")
+	for name, create := range notOwnFiles(p) {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest // no other subtest may change the storage directory
+			for _, existing := range []bool{false, true} {
+				tenant := fmt.Sprint(name, existing)
+				path, dir := p.boundary(tenant), t.TempDir()
+				testkit.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				if existing { // a link beside a file, or in its place
+					p.createBoundary(t, tenant)
+					if !strings.Contains(name, "-") {
+						testkit.Must(t, os.Remove(path))
+					}
+				}
+				target, named := create(t, path, dir)
+				tree := filepath.Dir(path)
+				present, before := entries(t, tree), state(t, tree, target)+listing(t, dir)
+
+				f := r.expectFailure(t, tenant, events.CauseBoundaryNotEmpty)
+				testkit.Contains(t, "the message", f.Cause.Message, named, "nothing was touched: move it away or choose another id")
+				if f.Step.Number != 1 || !f.Replayable || len(f.LeftBehind) != 0 || f.Attempts != 1 {
+					t.Errorf("%+v", f)
+				}
+
+				req := request(t, tenant)
+				restored := restoration(t, req, p.wouldBe(t, req, tenant))
+				restored.Recreate = true
+				err := as[recovery](t, r.store).Restore(t.Context(), restored)
+				testkit.Contains(t, "restore", fmt.Sprint(err), named, "move it away, and put the tenant's file there")
+
+				p.insertTenants(t, tenant)
+				got := verify(t, p.reader(t), tenant)
+				p.raw(t, "", "DELETE FROM tenant_registry WHERE tenant_id = '"+tenant+"'")
+				testkit.Contains(t, "verify", strings.Join(got.Differences, "\n"), named, "put the tenant's own file there")
+
+				if after := state(t, tree, target) + listing(t, dir); after != before && name != "registry" { // which is written
+					t.Errorf("before:\n%s\nafter:\n%s", before, after)
+				}
+				testkit.Equal(t, "names in the directory", entries(t, tree), present)
+				testkit.Must(t, os.RemoveAll(tree)) // the next file gets a second name too, not a third
+			}
+		})
+	}
+}
+
+// shortDir is a directory whose path is short enough for a socket in it.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "own") //nolint:usetesting // t.TempDir is too long
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, os.RemoveAll(dir)) })
+	return dir
+}
+
+// wouldBe returns the outcome of the request in another storage directory, as if it was this one's.
+func (p testDatabase) wouldBe(t *testing.T, req pipeline.Request, tenant string) pipeline.Outcome {
+	t.Helper()
+	other := newSQLite(t)
+	o := other.newFixture(t).decide(t, req)
+	o.Body = []byte(strings.ReplaceAll(string(o.Body), other.boundary(tenant), p.boundary(tenant)))
+	return o
+}
+
+// A crash while a file was placed leaves it with two names. That of the file under construction does not count, whoever
+// left it.
+func TestFilePlacedWithItsLeftover(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.newFixture(t)
+	r.provision(t, "acme")
+	testkit.Must(t, os.Link(p.boundary("acme"), filepath.Join(filepath.Dir(p.boundary("acme")), ".building-0123456789abcdef-0-1")))
+	if got := verify(t, p.reader(t), "acme"); len(got.Differences) > 0 {
+		t.Errorf("%+v", got)
+	}
+	r.unregister(t, "acme")
+	r.provision(t, "acme")
+}
+
+// SQLite would play the log of a removed file into a new one.
+func TestLogOfARemovedFile(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.newFixture(t)
+	for _, suffix := range []string{"-wal", "-journal"} {
+		tenant := "left" + suffix
+		testkit.Must(t, os.MkdirAll(filepath.Dir(p.boundary(tenant)), 0o755))
+		testkit.Must(t, os.WriteFile(p.boundary(tenant)+suffix, []byte("log"), 0o600))
+		before := listing(t, filepath.Dir(p.boundary(tenant)))
+		f := r.expectFailure(t, tenant, events.CauseBoundaryNotEmpty)
+		testkit.Contains(t, "the message", f.Cause.Message, p.boundary(tenant)+suffix+" is left of another file")
+		if after := listing(t, filepath.Dir(p.boundary(tenant))); after != before {
+			t.Errorf("before:\n%s\nafter:\n%s", before, after)
+		}
+	}
+}
+
+// A file of another program that a crash left with a journal or a log is refused as it is: only its own program recovers it.
+func TestForeignFileAfterACrashIsNotTouched(t *testing.T) {
+	t.Parallel()
+	p := newSQLite(t)
+	r := p.newFixture(t)
+	for tenant, mode := range map[string]string{"journal": "DELETE", "wal": "WAL", "noindex": "WAL"} {
+		source := newSQLite(t)
+		source.createBoundary(t, "x")
+		source.raw(t, "x", "PRAGMA journal_mode = "+mode, "CREATE TABLE theirs (id, text)", "INSERT INTO theirs VALUES (1, '')")
+		db, err := databasesql.Open("sqlite", source.boundary("x")+"?_pragma=cache_size(1)&_pragma=wal_autocheckpoint(0)")
+		testkit.Must(t, err)
+		t.Cleanup(func() { db.Close() })
+		tx, err := db.Begin()
+		testkit.Must(t, err)
+		t.Cleanup(func() { tx.Rollback() }) // runs before the other one
+		for i := range 200 {                // more than the cache holds
+			_, err = tx.Exec("INSERT INTO theirs VALUES (?1, ?2)", i, strings.Repeat("x", 3000))
+			testkit.Must(t, err)
+		}
+		if mode == "WAL" {
+			testkit.Must(t, tx.Commit())
+		}
+		dir := filepath.Dir(p.boundary(tenant))
+		testkit.Must(t, os.CopyFS(dir, os.DirFS(filepath.Dir(source.boundary("x")))))
+		if tenant == "noindex" {
+			testkit.Must(t, os.Remove(p.boundary(tenant)+"-shm"))
+		}
+		names := entries(t, dir)
+		content := p.snapshot(t, tenant)
+		log, err := os.ReadFile(p.boundary(tenant) + map[string]string{"DELETE": "-journal", "WAL": "-wal"}[mode])
+		testkit.Must(t, err)
+		f := r.expectFailure(t, tenant, events.CauseBoundaryNotEmpty)
+		testkit.Contains(t, "the message", f.Cause.Message, "holds rows in theirs")
+		after, err := os.ReadFile(p.boundary(tenant) + map[string]string{"DELETE": "-journal", "WAL": "-wal"}[mode])
+		if err != nil || string(after) != string(log) || p.snapshot(t, tenant) != content || entries(t, dir) != names {
+			t.Errorf("%s was changed: %v, %s, before %s", tenant, err, entries(t, dir), names)
+		}
+	}
 }
 
 // A file of another program gets no files next to it, whatever its journal mode.

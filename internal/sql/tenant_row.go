@@ -2,6 +2,7 @@ package sql
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -28,6 +29,15 @@ type TenantRow struct {
 	System    bool
 	UpdatedAt time.Time
 	UpdatedBy string // empty: never updated
+}
+
+// StrategyDrift describes an isolation strategy in the registry that is not the engine's; empty: it is.
+func (r *TenantRow) StrategyDrift(want string) []string {
+	if r.IsolationStrategy == want {
+		return nil
+	}
+	return []string{fmt.Sprintf("the registered isolation_strategy is %q, want %q; correct it in tenant_registry",
+		r.IsolationStrategy, want)}
 }
 
 // Scan reads a row as each engine's tenant.sql and tenants.sql select it.

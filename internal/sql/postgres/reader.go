@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 )
@@ -203,5 +204,6 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 		in.Differences = append(in.Differences, fmt.Sprintf("the registered schema_name is %q, want %q, which is "+
 			"what SCHEMA_TEMPLATE gives and where DocEX looks", schema, expected))
 	}
+	in.Differences = append(in.Differences, t.StrategyDrift(events.IsolationSchema)...)
 	return in, nil
 }

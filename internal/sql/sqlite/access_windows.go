@@ -1,6 +1,9 @@
 package sqlite
 
-import "os"
+import (
+	"io/fs"
+	"os"
+)
 
 // MayWrite fails unless the file may be read and written. On Windows, closing a file releases no other handle's locks.
 func MayWrite(path string) error {
@@ -10,3 +13,6 @@ func MayWrite(path string) error {
 	}
 	return f.Close()
 }
+
+// linkCount returns 1: on Windows, only an open file shows the number of its names.
+func linkCount(fs.FileInfo) int { return 1 }

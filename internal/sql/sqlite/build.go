@@ -42,16 +42,16 @@ func (s *Store) Begin(_ context.Context, c pipeline.Claim, tenantID string) (pip
 
 // CreateBoundary starts a new file next to the final name, or opens the existing one if it holds no rows.
 func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
-	if err := b.ensureInsideRoot(); err != nil {
+	const remedy = "nothing was touched: move it away or choose another id"
+	if err := b.requireOwnFile(events.CauseBoundaryNotEmpty, remedy); err != nil {
 		return pipeline.Boundary{}, fmt.Errorf("open %s: %w", b.path, classify(err))
 	}
 	info, err := os.Lstat(b.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = b.createTemp()
-	case errors.Is(err, syscall.ENOTDIR), err == nil && !info.Mode().IsRegular():
-		err = pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s is not a regular file, or its "+
-			"directory is not a directory; nothing was touched", b.path)
+	case errors.Is(err, syscall.ENOTDIR):
+		err = pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s is not a directory; %s", filepath.Dir(b.path), remedy)
 	case err == nil:
 		b.found = info
 		err = b.openExisting(ctx)
@@ -60,6 +60,27 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 		return pipeline.Boundary{}, fmt.Errorf("open %s: %w", b.path, classify(err))
 	}
 	return pipeline.Boundary{DatabasePath: b.path, Existed: b.temp == nil}, nil
+}
+
+// requireOwnFile fails with that cause and remedy if the path leads out of the storage root, or to what is not a file
+// of its own, or if a new file would get the log of another.
+func (b *build) requireOwnFile(cause events.CauseCode, remedy string) error {
+	if err := b.ensureInsideRoot(); err != nil {
+		return err
+	}
+	why, err := notOwn(b.sharedDir(), b.path)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(b.path); why == "" && errors.Is(err, fs.ErrNotExist) {
+		if log := leftLog(b.path); log != "" {
+			why = log + " is left of another file " + b.path
+		}
+	}
+	if why != "" {
+		return pipeline.Permanentf(cause, "%s; %s", why, remedy)
+	}
+	return nil
 }
 
 // ensureInsideRoot fails if symbolic links lead the file's directory out of the storage root.

@@ -38,7 +38,7 @@ func (b *build) inspectTemp(ctx context.Context) (pipeline.Inspection, error) {
 		return b.template.found, err
 	}
 	var inspection pipeline.Inspection
-	err = read(ctx, b.temp.Name(), immutable, func(tx *databasesql.Tx) (err error) {
+	err = read(ctx, b.temp.Name(), immutable, busyTimeout, func(tx *databasesql.Tx) (err error) {
 		inspection, err = inspect(ctx, tx)
 		return err
 	})

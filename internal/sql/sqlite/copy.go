@@ -41,7 +41,7 @@ func (r *Reader) CopyTenant(ctx context.Context, t sql.TenantRow, root string) e
 func (r *Reader) copyFile(ctx context.Context, from, root, tenantID string) error {
 	to := filepath.Join(root, filepath.FromSlash(r.names.Path(tenantID)))
 	copied := false
-	return withMode(from, func(mode string) (err error) {
+	return withMode(from, func(from, mode string) (err error) {
 		if copied { // the file was opened for writing in the meantime, and the first copy is not to be trusted
 			if err := filesystem.OS.Remove(to); err != nil {
 				return err

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	databasesql "database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,14 +18,14 @@ import (
 // openExisting takes the write lock of the existing file and checks that it holds no rows. Only SQLite opens the file:
 // closing another descriptor of it would release the locks that this process has on it (fcntl(2)).
 func (b *build) openExisting(ctx context.Context) error {
-	if err := b.requireFiles(); err != nil {
-		return err
-	}
 	if err := MayWrite(b.path); err != nil {
 		return err
 	}
 	// A process that crashed while placing the file may have left its temporary name.
 	if err := b.removeLeftovers(filepath.Dir(b.path), b.claim); err != nil {
+		return err
+	}
+	if err := b.examineUnrecovered(ctx); err != nil {
 		return err
 	}
 	// EXTRA: the commit survives even a power loss right after it.
@@ -36,14 +37,44 @@ func (b *build) openExisting(ctx context.Context) error {
 	if b.tx, err = db.BeginTx(ctx, nil); err != nil {
 		return b.notADatabase(ctx, err)
 	}
-	table, err := b.tableWithRows(ctx)
+	rows, err := findRows(ctx, b.tx)
 	if err != nil {
 		return b.notADatabase(ctx, err)
 	}
-	if table == "" {
+	if rows == "" {
 		return b.takeOver(ctx)
 	}
-	return b.boundaryInUse(ctx, "holds rows in "+table)
+	return b.boundaryInUse(ctx, rows)
+}
+
+// examineUnrecovered fails if the file holds rows and a process died while writing it. To open it for writing would
+// recover it, which changes it. What can only be seen by recovering it is left to openExisting.
+func (b *build) examineUnrecovered(ctx context.Context) (err error) {
+	hasLog := hasContent(b.path + "-wal")
+	if !hasLog && !hasContent(b.path+"-journal") {
+		return nil
+	}
+	var rows string
+	look := func(tx *databasesql.Tx) (err error) {
+		rows, err = findRows(ctx, tx)
+		return err
+	}
+	mode := "ro"
+	if _, err := os.Lstat(b.path + "-shm"); hasLog && missing(err) { // mode ro would create it
+		mode = immutable
+	}
+	err = read(ctx, b.path, mode, ownBusyTimeout, look)
+	if primary(err) == sqlite3.SQLITE_READONLY { // the journal is of a transaction that no process will end
+		mode = immutable
+		err = read(ctx, b.path, mode, ownBusyTimeout, look)
+	}
+	switch {
+	case err != nil && mode != immutable:
+		return b.notADatabase(ctx, err)
+	case err == nil && rows != "":
+		return b.boundaryInUse(ctx, rows)
+	}
+	return nil // half of a transaction cannot always be read
 }
 
 // commitExisting commits the changes to the existing file, unless the name has another file by now: another attempt
@@ -57,19 +88,6 @@ func (b *build) commitExisting() error {
 		return fmt.Errorf("%s was removed or replaced in the meantime: %w", b.path, pipeline.ErrBusy)
 	}
 	return b.tx.Commit()
-}
-
-// requireFiles fails if the names of SQLite's files next to the tenant's exist and are not regular files. SQLite would
-// open them, and block forever on a pipe.
-func (b *build) requireFiles() error {
-	for _, suffix := range []string{"-journal", "-wal", "-shm"} {
-		if info, err := os.Stat(b.path + suffix); err == nil && !info.Mode().IsRegular() {
-			return pipeline.Permanentf(events.CauseBoundaryNotEmpty,
-				"%s is not a file; nothing was touched: move it away or choose "+
-					"another id", b.path+suffix)
-		}
-	}
-	return nil
 }
 
 // notADatabase replaces SQLite's "not a database" error with its meaning here.
@@ -90,9 +108,9 @@ func (b *build) boundaryInUse(ctx context.Context, why string) error {
 		"touched: move it away or choose another id", b.path, why)
 }
 
-// tableWithRows returns the name of a table that holds rows, or "".
-func (b *build) tableWithRows(ctx context.Context) (string, error) {
-	tables, err := collect(ctx, b.tx, q.Relations, func(row scanner) (name string, err error) {
+// findRows says which table holds rows, or may hold some because it cannot be read; empty: none does.
+func findRows(ctx context.Context, tx *databasesql.Tx) (string, error) {
+	tables, err := collect(ctx, tx, q.Relations, func(row scanner) (name string, err error) {
 		err = row.Scan(&name)
 		return name, err
 	})
@@ -102,11 +120,14 @@ func (b *build) tableWithRows(ctx context.Context) (string, error) {
 	for _, table := range tables {
 		var full bool
 		query := strings.ReplaceAll(q.HasRows, "{relation}", quote(table))
-		if err := b.tx.QueryRowContext(ctx, query).Scan(&full); err != nil {
+		err := tx.QueryRowContext(ctx, query).Scan(&full)
+		switch {
+		case primary(err) == sqlite3.SQLITE_ERROR: // such as a virtual table of a module that is not here
+			return fmt.Sprintf("has a table %s that cannot be read (%s)", table, err), nil
+		case err != nil:
 			return "", err
-		}
-		if full {
-			return table, nil
+		case full:
+			return "holds rows in " + table, nil
 		}
 	}
 	return "", nil

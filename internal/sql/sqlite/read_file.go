@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -24,37 +25,41 @@ var errNoFile = errors.New("it is not a file")
 // readFile opens a file for reading, runs fn in one read transaction, and leaves no files behind. fn may run more than
 // once.
 func readFile(ctx context.Context, path string, fn func(*databasesql.Tx) error) error {
-	return withMode(path, func(mode string) error { return read(ctx, path, mode, fn) })
+	return withMode(path, func(path, mode string) error { return read(ctx, path, mode, busyTimeout, fn) })
 }
 
-// withMode calls fn with the mode in which it can open and read a file without leaving files behind. fn may run more
-// than once.
+// withMode calls fn with a path and a mode in which it can open and read a file without leaving files behind. fn may
+// run more than once.
 //
 // A file in WAL mode that no process has open cannot be read in mode ro without creating -wal and -shm files next to
 // it. It is read as immutable, which creates none and takes no locks, and again if a process has opened it in the
-// meantime. (If a -wal file was copied without its -shm file, a -shm file is created.) withMode reads the header
-// itself, without SQLite. So this process must not have the same file open for writing: closing the file after the
-// header would release those locks (fcntl(2)).
-func withMode(path string, fn func(mode string) error) error {
+// meantime. If it has a -wal file without its -shm file, as some copies do, a temporary copy of both is read. withMode
+// reads without SQLite. So this process must not have the same file open for writing: closing the file would release
+// those locks (fcntl(2)).
+func withMode(path string, fn func(path, mode string) error) error {
 	for range readTries {
-		resting, info, err := atRest(path)
+		before, info, err := stateOf(path)
 		if err != nil {
 			return err
 		}
-		if !resting {
-			return fn("ro")
+		switch before {
+		case inUse:
+			return fn(path, "ro")
+		case atRest:
+			err = fn(path, immutable)
+		case withoutIndex:
+			err = onCopy(path, fn)
 		}
-		err = fn(immutable)
-		resting, now, restErr := atRest(path)
-		if restErr == nil && resting && now.ModTime().Equal(info.ModTime()) && now.Size() == info.Size() {
+		after, now, stateErr := stateOf(path)
+		if stateErr == nil && after == before && now.ModTime().Equal(info.ModTime()) && now.Size() == info.Size() {
 			return err
 		}
 	}
 	return &pipeline.Fault{Message: path + " keeps changing while it is read; try again"}
 }
 
-func read(ctx context.Context, path, mode string, fn func(*databasesql.Tx) error) (err error) {
-	db, err := open(path, mode, busyTimeout, "query_only(1)")
+func read(ctx context.Context, path, mode string, wait time.Duration, fn func(*databasesql.Tx) error) (err error) {
+	db, err := open(path, mode, wait, "query_only(1)")
 	if err != nil {
 		return err
 	}
@@ -66,27 +71,73 @@ func read(ctx context.Context, path, mode string, fn func(*databasesql.Tx) error
 	return errors.Join(fn(tx), tx.Rollback())
 }
 
-// atRest reports whether the file is in WAL mode and no process has it open.
-func atRest(path string) (_ bool, _ fs.FileInfo, err error) {
+// fileState says how a file can be read.
+type fileState int
+
+const (
+	inUse        fileState = iota // it is not in WAL mode, or has the -wal and -shm files of a process that has it open
+	atRest                        // it is in WAL mode, and no process has it open
+	withoutIndex                  // it has a -wal file with content, and no -shm file
+)
+
+func stateOf(path string) (state fileState, _ fs.FileInfo, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return false, nil, err
+		return state, nil, err
 	}
 	if !info.Mode().IsRegular() { // opening a pipe would block
-		return false, nil, fmt.Errorf("%s: %w", path, errNoFile)
+		return state, nil, fmt.Errorf("%s: %w", path, errNoFile)
 	}
 	if is, err := isWAL(path); err != nil || !is {
-		return false, info, err
+		return state, info, err
 	}
 	resolved, err := filepath.EvalSymlinks(path) // SQLite keeps the other files next to this one
 	if err != nil {
-		return false, nil, err
+		return state, nil, err
 	}
-	_, err = os.Lstat(resolved + "-wal")
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, info, nil
+	_, logErr := os.Lstat(resolved + "-wal")
+	_, indexErr := os.Lstat(resolved + "-shm")
+	switch {
+	case logErr == nil && indexErr == nil:
+		return inUse, info, nil
+	case hasContent(resolved + "-wal"):
+		return withoutIndex, info, nil
 	}
-	return false, info, err
+	return atRest, info, nil
+}
+
+// onCopy calls fn with a temporary copy of the file and its log.
+func onCopy(path string, fn func(path, mode string) error) (err error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "tenant-provisioner-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	to := filepath.Join(dir, "copy.db")
+	for _, suffix := range []string{"", "-wal"} {
+		if err := copyBytes(resolved+suffix, to+suffix); err != nil {
+			return err
+		}
+	}
+	return fn(to, "ro")
+}
+
+func copyBytes(from, to string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // only read
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // isWAL reports whether the header of the file indicates WAL mode.

@@ -14,6 +14,7 @@ import (
 
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 )
@@ -137,17 +138,22 @@ func (r *Reader) Requests(
 // is missing or not a database. An error means that the file could not be read, never that it differs.
 func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error) {
 	expected, registered := r.path(t.ID), t.Boundary.DatabasePath
-	in, err := verifyFile(ctx, expected)
+	shared, file := sharedDir(r.path), expected
+	if t.ID == sql.BootstrapTenant { // links may lead to the registry: no other tenant's path does
+		if resolved, err := filepath.EvalSymlinks(file); err == nil {
+			file = resolved
+		}
+		shared = filepath.Dir(file)
+	}
+	in, err := verifyFile(ctx, shared, file)
 	moved := registered != "" && !r.isAt(t.ID, registered)
 	if moved && missing(err) {
-		in, err = verifyFile(ctx, registered)
+		in, err = verifyFile(ctx, filepath.Dir(registered), registered)
 	}
 	switch {
 	case err == nil:
 	case missing(err):
 		in = pipeline.Inspection{Differences: []string{"the file " + expected + " is missing"}}
-	case errors.Is(err, errNoFile):
-		in = pipeline.Inspection{Differences: []string{err.Error()}}
 	case primary(err) == sqlite3.SQLITE_NOTADB:
 		in = pipeline.Inspection{Differences: []string{expected + " is not a SQLite database"}}
 	default:
@@ -162,6 +168,7 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 			in.Differences = append(in.Differences, text)
 		}
 	}
+	in.Differences = append(in.Differences, t.StrategyDrift(events.IsolationDatabase)...)
 	if !moved && hasOther(expected, registered) {
 		in.Warnings = append(in.Warnings, fmt.Sprintf("the registered database_path %q is another file: this storage "+
 			"directory is a copy of the one that it is in", registered))
@@ -169,7 +176,11 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 	return in, nil
 }
 
-func verifyFile(ctx context.Context, path string) (in pipeline.Inspection, err error) {
+func verifyFile(ctx context.Context, shared, path string) (in pipeline.Inspection, err error) {
+	why, err := notOwn(shared, path)
+	if err != nil || why != "" {
+		return pipeline.Inspection{Differences: []string{why + "; put the tenant's own file there"}}, err
+	}
 	err = readFile(ctx, path, func(tx *databasesql.Tx) (err error) {
 		in, err = inspect(ctx, tx)
 		return err

@@ -74,9 +74,11 @@ func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	}
 }
 
+func (s *Store) sharedDir() string { return sharedDir(s.path) }
+
 // sharedDir returns the deepest directory that is common to the paths of all tenants.
-func (s *Store) sharedDir() string {
-	one, other := filepath.Dir(s.path("a")), filepath.Dir(s.path("b"))
+func sharedDir(path func(tenantID string) string) string {
+	one, other := filepath.Dir(path("a")), filepath.Dir(path("b"))
 	for one != other {
 		one, other = filepath.Dir(one), filepath.Dir(other)
 	}

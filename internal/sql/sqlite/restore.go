@@ -96,7 +96,8 @@ func (s *Store) existing(ctx context.Context, from queryRower, r *sql.Restoratio
 
 // restoreFile compares the file with the definition if rows are missing, or makes a new one, without its final name.
 func (b *build) restoreFile(ctx context.Context, r *sql.Restoration, needed bool) error {
-	if err := b.ensureInsideRoot(); err != nil {
+	const remedy = "move it away, and put the tenant's file there"
+	if err := b.requireOwnFile(events.CauseSchemaInvalid, remedy); err != nil {
 		return fmt.Errorf("open %s: %w", b.path, classify(err))
 	}
 	info, err := os.Lstat(b.path)
@@ -105,9 +106,8 @@ func (b *build) restoreFile(ctx context.Context, r *sql.Restoration, needed bool
 		return b.makeAgain(ctx, r)
 	case err != nil && !missing(err):
 		return fmt.Errorf("open %s: %w", b.path, classify(err))
-	case err != nil || !info.Mode().IsRegular():
-		return pipeline.Permanentf(events.CauseSchemaInvalid, "%s is not a regular file, or its directory is not a "+
-			"directory; move it away, and put the tenant's file there", b.path)
+	case err != nil:
+		return pipeline.Permanentf(events.CauseSchemaInvalid, "%s is not a directory; %s", filepath.Dir(b.path), remedy)
 	case !needed:
 		return nil
 	}
@@ -125,13 +125,11 @@ func (b *build) restoreFile(ctx context.Context, r *sql.Restoration, needed bool
 
 // inspectInUse compares a file with the definition. It changes nothing in it. Only SQLite opens it: see openExisting.
 func (b *build) inspectInUse(ctx context.Context) (in pipeline.Inspection, err error) {
-	if err := b.requireFiles(); err != nil {
-		return in, err
-	}
 	if err := MayWrite(b.path); err != nil {
 		return in, err
 	}
-	err = read(ctx, b.path, "rw", func(tx *databasesql.Tx) (err error) { // after a crash only a writer can recover it
+	// After a crash only a writer can recover it.
+	err = read(ctx, b.path, "rw", busyTimeout, func(tx *databasesql.Tx) (err error) {
 		in, err = inspect(ctx, tx)
 		return err
 	})

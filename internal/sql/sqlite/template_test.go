@@ -321,7 +321,7 @@ func BenchmarkInspect(b *testing.B) {
 	b.Run("existing", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			err := read(b.Context(), file.Name(), immutable, func(tx *databasesql.Tx) error {
+			err := read(b.Context(), file.Name(), immutable, busyTimeout, func(tx *databasesql.Tx) error {
 				_, err := inspect(b.Context(), tx)
 				return err
 			})
