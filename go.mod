@@ -32,6 +32,7 @@ require (
 require (
 	github.com/IBM/pgxpoolprometheus v1.1.3
 	github.com/XSAM/otelsql v0.44.0
+	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/creack/pty v1.1.24
 	github.com/exaring/otelpgx v0.13.0
 	github.com/fatih/color v1.19.0

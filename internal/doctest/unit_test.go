@@ -41,6 +41,7 @@ func TestUnit(t *testing.T) {
 	for name, want := range map[string]string{
 		"Restart": "always", "StartLimitIntervalSec": "0", "DynamicUser": "yes", "NoNewPrivileges": "yes",
 		"ProtectSystem": "strict", "StateDirectory": "tenant-provisioner", "KillMode": "mixed",
+		"Type": "notify", "NotifyAccess": "main", "WatchdogSec": "60s",
 	} {
 		if unit[name] != want {
 			t.Errorf("%s=%s, want %s", name, unit[name], want)

@@ -26,9 +26,11 @@ func Run(
 	ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog.Logger, lines *telemetry.LogBuffer,
 ) error {
 	var running parts
+	manager := newSystemd(log)
+	defer manager.end()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- recovering(ctx, log, func() error { return serve(ctx, env, c, log, lines, &running) })
+		ended <- recovering(ctx, log, func() error { return serve(ctx, env, c, log, lines, &running, manager) })
 	}()
 
 	finished, err := await(ctx, ended)
@@ -38,6 +40,9 @@ func Run(
 	}
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
+	if ctx.Err() != nil {
+		manager.stop(limit)
+	}
 	if !finished {
 		log.InfoContext(ctx, "stopping", "within", limit.String())
 		finished, err = await(deadline, ended)

@@ -38,7 +38,7 @@ const firstConnectTime = 2 * time.Second
 // when running work is finished or released; the parts still run.
 func serve(
 	ctx context.Context, env envconfig.Lookuper, c config.Config, log *slog.Logger, lines *telemetry.LogBuffer,
-	running *parts,
+	running *parts, manager *systemd,
 ) error {
 	log.InfoContext(ctx, "starting", "version", buildinfo.Version(),
 		"nats", cmp.Or(config.Redact("NATS_URL", c.NATSURL), "embedded"),
@@ -62,6 +62,7 @@ func serve(
 		s.page.Close()
 		return nil
 	})
+	go manager.run(func() error { return s.serving.Load().alive() }, func() error { return s.serving.Load().ready() })
 	if c.NATSURL == "" {
 		if s.server, err = natsserver.Start(ctx, c.EmbeddedAddr, c.EmbeddedDir, log); err != nil {
 			return err
