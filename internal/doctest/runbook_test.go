@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	runbookPath = "docs/runbook.md"
-	alertsPath  = "deploy/prometheus/alerts.yml"
+	runbookPath    = "docs/runbook.md"
+	alertsPath     = "deploy/prometheus/alerts.yml"
+	alertTestsPath = "deploy/prometheus/alerts_test.yml"
 )
 
 // Promise 5.
@@ -86,6 +87,24 @@ func TestRunbookAlerts(t *testing.T) {
 	slices.Sort(sections)
 	if diff := cmp.Diff(slices.Compact(alerts), sections); diff != "" {
 		t.Errorf("sections of %s below Alerts are not the alerts of %s:\n%s", runbookPath, alertsPath, diff)
+	}
+}
+
+// Each alert has a test in which it fires and one in which it is silent. TestExternalAlertRules runs them.
+func TestAlertsAreTested(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(alertTestsPath)))
+	testkit.Must(t, err)
+	alerts := titles(read(t, runbookPath).section("Alerts", 3))
+	for _, alert := range alerts {
+		for _, name := range []string{alert + " fires", alert + " is silent"} {
+			if !strings.Contains(string(source), "\n  - name: "+name+"\n") {
+				t.Errorf("alerts_test.yml has no test %q", name)
+			}
+		}
+	}
+	if len(alerts) < 21 {
+		t.Errorf("only %d alerts", len(alerts))
 	}
 }
 

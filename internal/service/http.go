@@ -21,12 +21,14 @@ const (
 type probes struct {
 	alive func() error // a failure means that only a restart helps
 	ready func() error // a failure means that the service takes no requests
+	// restored reports whether it takes no requests because database and streams do not belong together.
+	restored func() bool
 }
 
 // starting are the probes of a process that does not take requests yet. It is alive: it waits for servers, and ready
 // returns the reason.
 func starting(reason func() error) *probes {
-	return &probes{alive: func() error { return nil }, ready: reason}
+	return &probes{alive: func() error { return nil }, ready: reason, restored: func() bool { return false }}
 }
 
 // serveHTTP serves /livez, /readyz, /metrics and, with the operator's page, / on addr; nothing where addr is empty. On

@@ -28,6 +28,9 @@ func TestProbeNamesWhatTheServiceWaitsForNow(t *testing.T) {
 	silent := strings.TrimPrefix(natstest.Silent(t), "nats://")
 	r := run(t, natstest.Start(t), map[string]string{"DATABASE_URL": "postgres://me@" + silent + "/tenants"})
 	r.awaitNotReady("waiting for the database: it has not answered yet")
+	// A metric that is missing until the service has started could not raise an alert about a start that waits.
+	testkit.Contains(t, "the metrics", body(r.counts.Handler().ServeHTTP),
+		"tenant_provisioner_ready 0", "tenant_provisioner_alive 1", "tenant_provisioner_database_mismatch 0", "tenant_provisioner_queue_up 0")
 }
 
 // A cluster that is still forming is waited for.

@@ -89,9 +89,12 @@ type service struct {
 func newService(c config.Config, traces trace.TracerProvider, log *slog.Logger, running *parts) (*service, error) {
 	s := &service{Config: c, steps: pipeline.Steps(), traces: traces, log: log, running: running}
 	s.serving.Store(starting(func() error { return errors.New("starting") }))
+	ready := func() error { return s.serving.Load().ready() }
 	s.counts = telemetry.NewMetrics(s.steps)
+	s.counts.WatchProbes(func() error { return s.serving.Load().alive() }, ready,
+		func() bool { return s.serving.Load().restored() })
 	var err error
-	s.page, err = newPage(c, s.steps, func() error { return s.serving.Load().ready() })
+	s.page, err = newPage(c, s.steps, ready)
 	return s, err
 }
 
@@ -179,8 +182,8 @@ func (s *service) run(ctx context.Context) (err error) {
 	}
 	// The embedded server is checked too: the handler notices its failure only when there is work.
 	ready := func() error { return cmp.Or(s.server.Err(), h.Err()) }
-	s.serving.Store(&probes{alive: h.Liveness, ready: ready})
-	s.counts.WatchHandler(h, ready)
+	s.serving.Store(&probes{alive: h.Liveness, ready: ready, restored: h.Restored})
+	s.counts.WatchHandler(h)
 	s.running.takesRequests.Store(true)
 	err = h.Run(ctx)
 	if errors.Is(err, nats.ErrConnectionClosed) { // all workers have ended

@@ -70,6 +70,8 @@ func NewMetrics(steps []pipeline.Step) *Metrics {
 	}
 	// Every series exists from the start: Prometheus sees no increase in a series that first appears with the value 1.
 	m.outcomes.WithLabelValues(events.TypeProvisioned, "")
+	m.requests.WithLabelValues(events.TypeProvisioned)
+	m.requests.WithLabelValues(events.TypeProvisioningFailed)
 	for _, code := range events.CauseCodes() {
 		m.outcomes.WithLabelValues(events.TypeProvisioningFailed, string(code))
 	}

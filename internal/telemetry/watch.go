@@ -32,19 +32,26 @@ func (m *Metrics) WatchStore(db database.Store) {
 	}
 }
 
-// WatchHandler registers the metrics of the handler: requests in flight, workers, readiness and liveness.
-func (m *Metrics) WatchHandler(h *handler.Handler, ready func() error) {
+// WatchProbes registers the metrics of readiness and liveness. They exist from the start, also while the service waits
+// for a server: an alert on a missing metric does not fire. alive and ready are the probes; restored reports whether
+// database and streams do not belong together.
+func (m *Metrics) WatchProbes(alive, ready func() error, restored func() bool) {
+	gauge := func(name, help string, is func() bool) {
+		opts := prometheus.GaugeOpts{Name: "tenant_provisioner_" + name, Help: help}
+		m.registry.MustRegister(prometheus.NewGaugeFunc(opts, func() float64 { return boolToFloat(is()) }))
+	}
+	gauge("ready", "Whether this process takes requests, as /readyz reports.", func() bool { return ready() == nil })
+	gauge("database_mismatch", "Whether this process takes no requests because database and streams do not belong "+
+		"together: one of them was restored, made again or copied.", restored)
+	gauge("alive", "Whether intake makes progress, as /livez reports.", func() bool { return alive() == nil })
+}
+
+// WatchHandler registers the metrics of the handler: requests in flight and workers.
+func (m *Metrics) WatchHandler(h *handler.Handler) {
 	m.gauge("requests_in_hand", "Requests that this process has pulled and not yet settled.",
 		func() float64 { return float64(h.InFlight()) })
 	m.gauge("workers", "Tenants that this process builds at the same time (CONCURRENCY).",
 		func() float64 { return float64(h.Workers) })
-	m.gauge("ready", "Whether this process takes requests, as /readyz reports.",
-		func() float64 { return boolToFloat(ready() == nil) })
-	m.gauge("database_mismatch", "Whether this process takes no requests because database and streams do not belong "+
-		"together: one of them was restored, made again or copied.",
-		func() float64 { return boolToFloat(h.Restored()) })
-	m.gauge("alive", "Whether intake makes progress, as /livez reports.",
-		func() float64 { return boolToFloat(h.Liveness() == nil) })
 }
 
 func boolToFloat(is bool) float64 {
