@@ -70,6 +70,19 @@ func (r *roles) executeAs(url, text string) error {
 	return err
 }
 
+// names returns the names that a query of the administrator returns.
+func (r *roles) names(query string) string {
+	r.t.Helper()
+	conn, err := pgx.Connect(r.t.Context(), r.s.URL)
+	testkit.Must(r.t, err)
+	defer func() { testkit.Must(r.t, conn.Close(r.t.Context())) }()
+	rows, err := conn.Query(r.t.Context(), query)
+	testkit.Must(r.t, err)
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	testkit.Must(r.t, err)
+	return strings.Join(names, ", ")
+}
+
 // assertPermitted asserts that the role can run each statement, or lacks the permission.
 func (r *roles) assertPermitted(role string, want bool, statements ...string) {
 	r.t.Helper()
@@ -420,6 +433,14 @@ func TestDocEXWithARoleThatOwnsNothing(t *testing.T) {
 		"DROP SCHEMA IF EXISTS tenant_d1 CASCADE", "DROP SCHEMA IF EXISTS tenant_acme CASCADE", "CREATE SCHEMA tenant_x",
 		"INSERT INTO docex_system.tenant_registry SELECT * FROM docex_system.tenant_registry",
 		"ALTER TABLE tenant_d1.document ADD COLUMN x text", "SELECT * FROM docex_system.tenant_requests")
+
+	testkit.Equal(t, "objects that docex owns", r.names("SELECT relname FROM pg_class WHERE relowner = 'docex'::regrole "+
+		"UNION SELECT nspname FROM pg_namespace WHERE nspowner = 'docex'::regrole"), "")
+	text, err := os.ReadFile("../../docs/security.md")
+	testkit.Must(t, err)
+	_, check, _ := strings.Cut(string(text), "as a superuser in the tenants' database:\n\n```text\n")
+	check, _, _ = strings.Cut(check, "```")
+	testkit.Equal(t, "roles that may create schemas", r.names(check), "tenant_provisioner")
 
 	// A DocEX that still creates tenants.
 	r.exec("GRANT CREATE ON DATABASE tenants TO docex", "GRANT INSERT, UPDATE ON docex_system.tenant_registry TO docex")
