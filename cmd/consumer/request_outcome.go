@@ -123,9 +123,10 @@ func awaitOutcome(ctx context.Context, o *requestOutcome, f requestFlags) (event
 // checkIdentity fails if the outcome is that of an earlier request of the same source and id, for another tenant.
 func checkIdentity(tenant string, f requestFlags, outcome event.Event) error {
 	of, _ := describeOutcome(outcome)
-	if of == tenant || events.ValidateTenantID(of) != nil && events.ValidateTenantID(tenant) != nil {
-		return nil // an invalid id may be cut in the outcome
+	isValid := func(id string) bool { return events.ValidateTenantID(id) == nil }
+	if of == tenant || !isValid(of) && !isValid(tenant) { // an invalid id may be cut in the outcome
+		return nil
 	}
-	return fmt.Errorf("source %s and id %s identify an earlier request, for tenant %s, whose outcome this is. Tenant %s was "+
-		"not requested; repeat the command with another --id", f.source, f.id, events.Quote(of), events.Quote(tenant))
+	return fmt.Errorf("source %s and id %s identify an earlier request, for tenant %s, whose outcome this is. Tenant %s "+
+		"was not requested; repeat the command with another --id", f.source, f.id, events.Quote(of), events.Quote(tenant))
 }

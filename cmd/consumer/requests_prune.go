@@ -19,10 +19,10 @@ func requestsPruneCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune --older-than DURATION",
 		Short: "Remove old requests from the ledger",
-		Long: "Removes requests that were decided longer ago than --older-than, with their outcomes and history, in batches,\n" +
-			"while the service runs. It keeps tenants, streams and requests that are running. The duration must not be\n" +
-			"shorter than the max_age of stream TENANT_REQUESTS: a request that is delivered again after it was pruned is a\n" +
-			"new one. LEDGER_RETENTION does the same every hour.",
+		Long: "Removes requests that were decided longer ago than --older-than, with outcomes and history, in\n" +
+			"batches, while the service runs. It keeps tenants, streams and requests that are running. The duration must\n" +
+			"not be shorter than the max_age of stream TENANT_REQUESTS: a request that is delivered again after it was\n" +
+			"pruned is a new one. LEDGER_RETENTION does the same every hour.",
 		Example: "  consumer requests prune --older-than 2160h",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

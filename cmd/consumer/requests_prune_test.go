@@ -41,8 +41,13 @@ func TestRequestsList(t *testing.T) {
 func TestRequestsMisuse(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"list", "--state", "done"}, {"list", "--limit", "0"}, {"list", "--since", "soon"}, {"list", "x"},
-		{"prune"}, {"prune", "--older-than", "-1h"}, {"prune", "--older-than", "x"},
+		{"list", "--state", "done"},
+		{"list", "--limit", "0"},
+		{"list", "--since", "soon"},
+		{"list", "x"},
+		{"prune"},
+		{"prune", "--older-than", "-1h"},
+		{"prune", "--older-than", "x"},
 	} {
 		code, _, stderr := command(t, settings(), append([]string{"requests"}, args...)...)
 		testkit.Equal(t, fmt.Sprint(args, stderr), code, exitUsage)

@@ -149,7 +149,10 @@ func TestTenantsVerify(t *testing.T) {
 
 // readCommands are the commands that only read.
 var readCommands = [][]string{
-	{"tenants", "list"}, {"tenants", "show", "acme"}, {"tenants", "verify"}, {"requests", "show", billing, "order-1"},
+	{"tenants", "list"},
+	{"tenants", "show", "acme"},
+	{"tenants", "verify"},
+	{"requests", "show", billing, "order-1"},
 	{"requests", "list"},
 }
 

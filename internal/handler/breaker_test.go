@@ -102,6 +102,7 @@ func TestIdleBreakerProbes(t *testing.T) {
 
 // A database that is available again may have been restored: nothing continues before it is compared with the streams.
 func TestOutageEndsAfterTheGuard(t *testing.T) {
+	t.Parallel()
 	for name, byWork := range map[string]bool{"idle": false, "work was interrupted": true} {
 		t.Run(name, func(t *testing.T) {
 			runBreakerTest(t, func(t *testing.T, b *breakerTest) {

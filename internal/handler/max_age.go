@@ -21,8 +21,8 @@ func ForgetBefore(ctx context.Context, js jetstream.JetStream) (time.Time, error
 	}
 	info := stream.CachedInfo()
 	if info.Config.MaxAge <= 0 {
-		return time.Time{}, fmt.Errorf("stream %[1]s has no max_age, so that a request of any age can be delivered again and "+
-			"the ledger must keep it; set one: nats stream edit %[1]s --max-age=90d", events.StreamRequests)
+		return time.Time{}, fmt.Errorf("stream %[1]s has no max_age, so that a request of any age can be delivered again "+
+			"and the ledger must keep it; set one: nats stream edit %[1]s --max-age=90d", events.StreamRequests)
 	}
 	return info.TimeStamp.Add(-info.Config.MaxAge), nil
 }

@@ -2,8 +2,9 @@
 // what the other still has. Tests cite these numbers.
 //
 //  1. The commit comes before the publication. So whatever is in the stream of outcomes was in the ledger, and an
-//     outcome that the ledger does not have is lost there. [Guard] compares the outcomes after the registry's checkpoint,
-//     which a restore takes back together with the ledger. Nothing that is served later, or repaired in part, hides one.
+//     outcome that the ledger does not have is lost there. [Guard] compares the outcomes after the registry's
+//     checkpoint, which a restore takes back together with the ledger. Nothing that is served later, or repaired in
+//     part, hides one.
 //  2. A registry and its streams carry the same id, see [BindStreams]: a copy of the database, or another installation,
 //     does not serve their requests.
 //  3. [Reconciler.Plan] writes nothing. Beside a running service it reports nothing that is only on its way: what seems

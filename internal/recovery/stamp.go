@@ -60,7 +60,7 @@ const (
 	AcceptDatabase
 )
 
-// ErrNothingToBind means that no stream exists yet. The first start of the service creates them, with the registry's id.
+// ErrNothingToBind means that no stream exists yet. The first start of the service creates them with the registry's id.
 var ErrNothingToBind = errors.New("no stream exists yet, so there is nothing to bind")
 
 // Bind gives both sides the id of the one that is right. A registry that is missing is created. It returns

@@ -54,7 +54,7 @@ type Stamp struct {
 	// CopyOf names the database in which the registry was when the streams got its id, if that is another one that may
 	// still be in use. It is empty if this is that database, and where an engine cannot detect a copy.
 	CopyOf string
-	// PrunedBefore: the ledger may lack requests that were decided before it, because they were pruned; zero: it lacks none.
+	// PrunedBefore: the ledger may lack requests that were decided before it, because they were pruned; zero: none were.
 	PrunedBefore time.Time
 	// Checkpoint is that of the registry; zero: it has none yet.
 	Checkpoint Checkpoint
@@ -95,8 +95,8 @@ func (c Checkpoint) WentBack(seen *Checkpoint) error {
 	if seen == nil || !c.Before(*seen) {
 		return nil
 	}
-	return &pipeline.Fault{Class: pipeline.Outage, Shared: true, Message: fmt.Sprintf("the database was restored while it "+
-		"was in use: the registry's checkpoint was message %d of stream TENANT_EVENTS, and is message %d", seen.Sequence,
+	return &pipeline.Fault{Class: pipeline.Outage, Shared: true, Message: fmt.Sprintf("the database was restored while "+
+		"it was in use: the registry's checkpoint was message %d of stream TENANT_EVENTS, and is message %d", seen.Sequence,
 		c.Sequence)}
 }
 

@@ -138,8 +138,8 @@ func (r *Reader) Requests(ctx context.Context, f sql.RequestFilter, limit int) (
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	since, before := f.Bounds()
-	rows, err := r.pool.Query(ctx, r.q.Records, pipeline.Storable(f.TenantID), f.State, pipeline.Storable(f.Source), f.Cause,
-		since, before, f.Last.Key, limit)
+	rows, err := r.pool.Query(ctx, r.q.Records, pipeline.Storable(f.TenantID), f.State, pipeline.Storable(f.Source),
+		f.Cause, since, before, f.Last.Key, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", r.explainPrivilege(err))
 	}

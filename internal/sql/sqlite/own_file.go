@@ -78,8 +78,8 @@ func linkText(path string) string {
 }
 
 // countNames returns the number of names of a file, without those of files under construction: a file that is placed
-// has two for a moment, and until its leftover is removed after a crash. The directory is read before the number, so that a
-// name that is removed in between is not missed in it.
+// has two for a moment, and until its leftover is removed after a crash. The directory is read before the number, so
+// that a name that is removed in between is not missed in it.
 func countNames(path string, info fs.FileInfo) (n int, err error) {
 	if linkCount(info) == 1 {
 		return 1, nil

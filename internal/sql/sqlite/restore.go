@@ -74,7 +74,8 @@ func (b *build) restorable(ctx context.Context, r *sql.Restoration) (missing boo
 func (s *Store) existing(ctx context.Context, from queryRower, r *sql.Restoration) (*sql.Existing, error) {
 	e := &sql.Existing{}
 	var err error
-	if e.Ledger, err = readRow(ctx, from, r.Key); ignoreNoRows(err) != nil {
+	e.Ledger, err = readRow(ctx, from, r.Key)
+	if ignoreNoRows(err) != nil {
 		return nil, err
 	}
 	if r.Tenant == nil {
