@@ -45,7 +45,7 @@ func (m *damage) forge(request string) *forgery {
 	}
 	m.strategy(f, m.d.sqlite(), "ghost")
 	f.data["tenant_id"] = "ghost"
-	f.of(billing, request)
+	f.of(request)
 	return f
 }
 
@@ -70,16 +70,16 @@ func (m *damage) boundary(f *forgery, schema, path string) {
 }
 
 // of makes it an outcome of that request, with the id and key that this service gives.
-func (f *forgery) of(source, id string) {
-	f.data["request"] = object{"source": source, "id": id, "key": events.RequestKey(source, id)}
+func (f *forgery) of(id string) {
+	f.data["request"] = object{"source": billing, "id": id, "key": events.RequestKey(billing, id)}
 	replay, _ := f.data["replay"].(int)
-	f.event["id"] = events.OutcomeID(source, id, replay, fmt.Sprint(f.event["type"]))
+	f.event["id"] = events.OutcomeID(billing, id, replay, fmt.Sprint(f.event["type"]))
 }
 
 // replay makes it an outcome of that replay.
 func (f *forgery) replay(n int, id string) {
 	f.data["replay"] = n
-	f.of(billing, id)
+	f.of(id)
 }
 
 // failed makes it a failure of that request.
@@ -90,7 +90,7 @@ func (f *forgery) failed(id string) {
 		"cause": object{"code": "INVALID_REQUEST", "message": "no"}, "replayable": false, "left_behind": []any{},
 		"dead_letter": object{"stream": events.StreamDeadLetters, "subject": "tenant.dead_letter.x"},
 	}
-	f.of(billing, id)
+	f.of(id)
 }
 
 // message returns the event as it is stored.
@@ -174,7 +174,7 @@ func TestForgedOutcomes(t *testing.T) {
 			}, "ledger and registry do not have it"}, // --apply finds that it differs from the definition
 			{"other source", func(f *forgery) { f.event["source"] = "/forger" }, "its boundary is missing"}, // EVENT_SOURCE may have changed
 			{"no request", func(f *forgery) { delete(f.data, "request") }, passed},
-			{"request without id", func(f *forgery) { f.of(billing, "") }, passed},
+			{"request without id", func(f *forgery) { f.of("") }, passed},
 			{"key of another request", func(f *forgery) {
 				f.data["request"].(object)["key"] = events.RequestKey(billing, "order-1") //nolint:forcetypeassert // see of
 			}, "is not that of its request"},
@@ -201,7 +201,7 @@ func TestForgedOutcomes(t *testing.T) {
 			{"time 0001", func(f *forgery) { f.event["time"] = "0001-01-01T00:00:00Z" }, "its time is 0001-01-01"},
 			{"no time", func(f *forgery) { delete(f.event, "time") }, "its time is 0001-01-01"},
 			{"time 0000", func(f *forgery) { f.data["created_at"] = "0000-01-01T00:00:00Z" }, "its created_at is 0000-01-01"},
-			{"success of a request that failed", func(f *forgery) { f.of(billing, "order-2") }, "its boundary is missing"},
+			{"success of a request that failed", func(f *forgery) { f.of("order-2") }, "its boundary is missing"},
 			{"failure of a request that succeeded", func(f *forgery) { f.failed("order-1") }, passed},
 			{"later failure of a request that succeeded", func(f *forgery) {
 				f.data["replay"] = 3
