@@ -19,6 +19,7 @@ func runsService(cmd *cobra.Command) bool {
 // error, such as each fault of the configuration. On a terminal, where LOG_FORMAT is not set, it prints them instead.
 func (a *app) logServiceError(err error, code int) {
 	format, _ := a.Env.Lookup("LOG_FORMAT")
+	format = strings.TrimSpace(format) // as config.Load reads it
 	if format == "" && terminal.IsTerminal(a.Err) {
 		printError(a.Err, err)
 		return

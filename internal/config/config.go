@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"reflect"
 	"regexp"
 	"strings"
@@ -57,7 +58,9 @@ type Config struct {
 	LogFormat string     `env:"LOG_FORMAT" oneof:"text json" doc:"Empty: text on a terminal, otherwise json."`
 }
 
-// Load reads the configuration. It reports every fault at once, each with the variable's name, as an [Error].
+// Load reads the configuration. It reports every fault at once, each with the variable's name, as an [Error]. Blanks
+// and line breaks around a value do not count. A variable that is set and empty has its default, except where empty has
+// a meaning.
 func Load(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 	var c Config
 	var faults []error
@@ -70,9 +73,12 @@ func Load(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 			value.FieldByIndex(v.index).Set(one.Elem().Field(0))
 			return err
 		}
-		if err := read(env); err != nil {
-			given, _ := env.Lookup(v.name)
-			faults = append(faults, fmt.Errorf("%s: %q is not %s", v.name, given, v.kind))
+		given, err := v.lookup(env)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", v.name, err))
+		}
+		if err := read(envconfig.MapLookuper(given)); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %q is not %s", v.name, given[v.name], v.form()))
 			if err := read(envconfig.MapLookuper(nil)); err != nil { // its default, so that check can judge the others
 				return c, err
 			}
@@ -107,7 +113,8 @@ func (c *Config) check() error {
 	source, err := url.Parse(c.EventSource)
 	require(err == nil && c.EventSource != "" && len(c.EventSource) <= 255 && source.String() == c.EventSource,
 		"EVENT_SOURCE: %q is not a URI reference such as /tenant-provisioner", c.EventSource)
-	require(c.BackoffMax >= c.BackoffMin, "BACKOFF_MAX: must not be below BACKOFF_MIN")
+	require(c.BackoffMax >= c.BackoffMin, "BACKOFF_MAX: %s must not be below BACKOFF_MIN, which is %s", c.BackoffMax,
+		c.BackoffMin)
 
 	root, isSQLite := strings.CutPrefix(c.DatabaseURL, "sqlite:")
 	switch {
@@ -121,8 +128,10 @@ func (c *Config) check() error {
 		faults = append(faults, c.Postgres().Check())
 	case strings.HasPrefix(c.DatabaseURL, "jdbc:"):
 		require(false, "DATABASE_URL: a URL of JDBC; write postgres://user:password@host:port/database")
+		faults = append(faults, c.Postgres().CheckNames())
 	default:
 		require(false, "DATABASE_URL: neither postgres://… nor sqlite:DIRECTORY")
+		faults = append(faults, c.Postgres().CheckNames(), c.SQLite().CheckNames())
 	}
 	return errors.Join(faults...)
 }
@@ -139,7 +148,8 @@ func isNATSServer(server string) bool {
 		server = "nats://" + server // as the client does
 	}
 	u, err := url.Parse(server)
-	return err == nil && natsSchemes[u.Scheme] && u.Hostname() != "" && strings.Trim(u.Path, "/") == ""
+	return err == nil && natsSchemes[u.Scheme] && u.Hostname() != "" && isPort(u.Port()) &&
+		strings.Trim(u.Path, "/") == ""
 }
 
 // OnPostgres reports whether tenants are in PostgreSQL. Otherwise they are in SQLite.
@@ -162,15 +172,23 @@ func (c *Config) SQLite() sqlite.Config {
 	}
 }
 
-// Setting is the effective value of a variable, secrets redacted.
+// Setting is the value of a variable, secrets redacted.
 type Setting struct{ Name, Value string }
 
-// Settings lists the effective values in the order of the fields.
+// Settings lists the effective values in the order of the fields and, where tenants are in PostgreSQL, the variables of
+// libpq that are set.
 func (c *Config) Settings() []Setting {
 	value := reflect.ValueOf(c).Elem()
 	var list []Setting
 	for _, v := range variables() {
 		list = append(list, Setting{v.name, Redact(v.name, fmt.Sprint(value.FieldByIndex(v.index).Interface()))})
+	}
+	if c.OnPostgres() {
+		for _, v := range postgres.Variables {
+			if text := os.Getenv(v.Name); text != "" {
+				list = append(list, Setting{v.Name, redactParameter(v.Parameter, text)})
+			}
+		}
 	}
 	return list
 }

@@ -47,7 +47,7 @@ func (c constraint) String() string {
 	case c.above != "":
 		text = "above " + c.above
 	case c.is == "host:port":
-		text = c.is
+		text = c.is + " (port 0 to 65535)"
 	case c.is != "":
 		text = "a " + c.is
 	case len(c.oneOf) > 0:
@@ -90,12 +90,18 @@ func (c constraint) check(value reflect.Value) error {
 func (c constraint) allowsText(text string) bool {
 	switch {
 	case c.is == "host:port":
-		_, _, err := net.SplitHostPort(text)
-		return err == nil
+		return isHostPort(text)
 	case c.is != "":
 		return text != ""
 	}
 	return len(c.oneOf) == 0 || slices.Contains(c.oneOf, text)
+}
+
+// isHostPort reports whether a text is an address to listen on. Port 0 is a free one.
+func isHostPort(text string) bool {
+	host, port, err := net.SplitHostPort(text)
+	_, errPort := strconv.ParseUint(port, 10, 16)
+	return err == nil && errPort == nil && !strings.ContainsAny(host, "/ ")
 }
 
 func mustDuration(tag string) time.Duration {

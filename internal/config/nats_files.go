@@ -14,10 +14,10 @@ import (
 // checkNATSFiles checks the credential and certificate files before the client does, which would connect to the first
 // server and name no variable. Errors do not contain the files' contents.
 func (c *Config) checkNATSFiles() error {
-	if (c.NATSTLSCert == "") != (c.NATSTLSKey == "") {
-		return errors.New("NATS_TLS_CERT and NATS_TLS_KEY: set both or neither")
-	}
 	var faults []error
+	if (c.NATSTLSCert == "") != (c.NATSTLSKey == "") {
+		faults = append(faults, errors.New("NATS_TLS_CERT and NATS_TLS_KEY: set both or neither"))
+	}
 	check := func(name, path string, isOne func([]byte) bool, what string) {
 		if path == "" {
 			return
@@ -37,7 +37,7 @@ func (c *Config) checkNATSFiles() error {
 	check("NATS_TLS_CERT", c.NATSTLSCert, readable, "")
 	check("NATS_TLS_KEY", c.NATSTLSKey, readable, "")
 	if len(faults) == 0 && c.NATSTLSCert != "" {
-		if _, err := tls.LoadX509KeyPair(c.NATSTLSCert, c.NATSTLSKey); err != nil {
+		if _, err := tls.LoadX509KeyPair(c.NATSTLSCert, c.NATSTLSKey); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			faults = append(faults,
 				fmt.Errorf("NATS_TLS_CERT and NATS_TLS_KEY are not a certificate and its key (PEM): %w", err))
 		}

@@ -32,6 +32,14 @@ func Redact(name, text string) string {
 	return anyUser.ReplaceAllString(text, "${1}"+redacted+"@")
 }
 
+// redactParameter hides the value of a parameter that may hold a secret.
+func redactParameter(name, value string) string {
+	if !postgres.ShowsParameter(name) {
+		return redacted
+	}
+	return value
+}
+
 // redactParameters hides every parameter of DATABASE_URL that is not known to hold no secret. Case and escapes of its
 // name do not matter.
 func redactParameters(text string) string {

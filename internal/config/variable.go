@@ -1,10 +1,17 @@
 package config
 
 import (
+	"errors"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"example.com/tenant-provisioner/internal/spelling"
 )
 
 // variable is one environment variable, from the tags of its field in [Config].
@@ -34,6 +41,30 @@ func variables() []variable {
 	return list
 }
 
+// lookup returns the variable with its value, without what files of secrets and shells leave around it; nothing: its
+// default counts. The error is about the form of the text, and does not contain it.
+func (v variable) lookup(env envconfig.Lookuper) (given map[string]string, err error) {
+	text, set := env.Lookup(v.name)
+	text = strings.TrimSpace(text)
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		err = errors.New("contains a line break or another control character; write one line")
+		text = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return -1
+			}
+			return r
+		}, text)
+	}
+	if quote := text[:min(len(text), 1)]; quote == `"` || quote == "'" {
+		err = errors.Join(err, errors.New("begins with a quotation mark, which belongs to the value; write it without"))
+		text = strings.Trim(text, quote)
+	}
+	if !set || text == "" && !v.constraint.optional {
+		return nil, err
+	}
+	return map[string]string{v.name: text}, err
+}
+
 // kind describes a value of that type.
 func kind(t reflect.Type) string {
 	switch t {
@@ -49,6 +80,14 @@ func kind(t reflect.Type) string {
 	return "a whole number"
 }
 
+// form describes a value of the type, and the constraint.
+func (v variable) form() string {
+	if allowed := v.constraint.String(); allowed != "" {
+		return v.kind + ", " + allowed
+	}
+	return v.kind
+}
+
 // values describes the allowed values: the constraint or, without one, the values of the type.
 func (v variable) values() string {
 	switch {
@@ -58,4 +97,23 @@ func (v variable) values() string {
 		return ""
 	}
 	return v.kind
+}
+
+// Misspelling is a variable of the environment that nothing reads, and the one that was probably meant.
+type Misspelling struct{ Name, Meant string }
+
+// Misspelled returns the variables whose names resemble those of this program. environ is as [os.Environ] returns it.
+func Misspelled(environ []string) (list []Misspelling) {
+	var known []string
+	for _, v := range variables() {
+		known = append(known, v.name)
+	}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if meant := spelling.Closest(name, known); meant != "" && value != "" && !slices.Contains(known, name) {
+			list = append(list, Misspelling{name, meant})
+		}
+	}
+	slices.SortFunc(list, func(a, b Misspelling) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }

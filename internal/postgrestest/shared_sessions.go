@@ -1,6 +1,7 @@
 package postgrestest
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
@@ -16,9 +17,10 @@ type Lending int
 
 // What a pooler lends.
 const (
-	LastReturned  Lending = iota // PgBouncer's default
-	FirstReturned                // PgBouncer: server_round_robin = 1
-	OnlyOne                      // there is one session; a second transaction waits for the end of the first
+	LastReturned   Lending = iota // PgBouncer's default
+	FirstReturned                 // PgBouncer: server_round_robin = 1
+	OnlyOne                       // there is one session; a second transaction waits for the end of the first
+	NoTransactions                // a session for each statement: BEGIN is refused; PgBouncer: pool_mode = statement
 )
 
 // SharedSessions starts a pooler that lends a session of the server for each transaction, as PgBouncer does with
@@ -29,7 +31,7 @@ func (s *Server) SharedSessions(lending Lending) (url string) {
 	if err != nil {
 		s.t.Fatalf("postgrestest: %v", err)
 	}
-	p := &lender{server: s.Addr, roundRobin: lending == FirstReturned}
+	p := &lender{server: s.Addr, roundRobin: lending == FirstReturned, noTransactions: lending == NoTransactions}
 	if lending == OnlyOne {
 		p.only = make(chan struct{}, 1)
 	}
@@ -56,9 +58,11 @@ func (s *Server) SharedSessions(lending Lending) (url string) {
 type lender struct {
 	server     string
 	roundRobin bool
-	only       chan struct{} // holds a value while the only session is lent; nil: there are as many as needed
-	mu         sync.Mutex
-	idle       []net.Conn // the one to lend next is the last
+	// noTransactions refuses BEGIN, as PgBouncer does.
+	noTransactions bool
+	only           chan struct{} // holds a value while the only session is lent; nil: there are as many as needed
+	mu             sync.Mutex
+	idle           []net.Conn // the one to lend next is the last
 }
 
 func (p *lender) serve(client net.Conn) error {
@@ -84,6 +88,12 @@ func (p *lender) serve(client net.Conn) error {
 		message, err := receive(client)
 		if err != nil || message[0] == 'X' { // the client ends; the session stays
 			return err
+		}
+		if p.noTransactions && bytes.Contains(message, []byte("BEGIN")) {
+			backend.Send(&pgproto3.ErrorResponse{
+				Severity: "FATAL", Code: "08P01", Message: "transaction blocks not allowed in statement pooling mode",
+			})
+			return backend.Flush()
 		}
 		if session == nil {
 			if session, err = p.borrow(); err != nil {

@@ -14,12 +14,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// variablesOfLibpq are environment variables that protect a connection and that the driver does not read.
-var variablesOfLibpq = map[string]string{
-	"PGGSSENCMODE": "gssencmode", "PGREQUIREPEER": "requirepeer", "PGSSLCRL": "sslcrl", "PGSSLCRLDIR": "sslcrldir",
-	"PGSSLMAXPROTOCOLVERSION": "ssl_max_protocol_version", "PGSSLMINPROTOCOLVERSION": "ssl_min_protocol_version",
-}
-
 // applyParameters takes from the settings of the session what is not for the server: the driver sends it every
 // parameter that it does not know itself, of the URL and of a service file. It returns all faults.
 func applyParameters(conn *pgx.ConnConfig) error {
@@ -27,9 +21,10 @@ func applyParameters(conn *pgx.ConnConfig) error {
 	conn.RuntimeParams = map[string]string{}
 	var faults []error
 	from := map[string]string{}
-	for variable, name := range variablesOfLibpq {
-		if _, set := settings[name]; !set && os.Getenv(variable) != "" {
-			settings[name], from[name] = os.Getenv(variable), variable
+	for _, v := range Variables {
+		value := os.Getenv(v.Name)
+		if _, set := settings[v.Parameter]; !v.byDriver && !set && value != "" {
+			settings[v.Parameter], from[v.Parameter] = value, v.Name
 		}
 	}
 	for name, value := range settings {

@@ -17,7 +17,7 @@ func (c Config) connConfig() (*pgx.ConnConfig, error) {
 	}
 	conn, err := pgx.ParseConfig(driverURL(c.URL))
 	if err != nil {
-		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+		return nil, fmt.Errorf("%s: %w", source(), err)
 	}
 	conn.LookupFunc = nil
 	if err := applyParameters(conn); err != nil {
@@ -30,6 +30,7 @@ func (c Config) connConfig() (*pgx.ConnConfig, error) {
 	}
 	setDefault(conn.RuntimeParams, "application_name", "tenant-provisioner")
 	conn.AfterConnect = configureSession(conn.RuntimeParams)
+	conn.RuntimeParams = startParameters(conn.RuntimeParams)
 	return conn, nil
 }
 

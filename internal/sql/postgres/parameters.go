@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -189,6 +190,34 @@ var parameters = sync.OnceValue(func() map[string]*parameterRow {
 	return rows
 })
 
+// ParameterGroup describes parameters of DATABASE_URL with the same effect, for the reference.
+type ParameterGroup struct {
+	Names  []string
+	Values string // the allowed values; empty: any, or those that the driver or the server allows
+	Effect string
+}
+
+// ParameterGroups describes all known parameters.
+func ParameterGroups() []ParameterGroup {
+	var groups []ParameterGroup
+	for i := range parameterTable {
+		row := &parameterTable[i]
+		effect := map[use]string{
+			forDriver: "used for the connection", forService: "used for the connection", forSession: "a setting of the session",
+			unused: "no effect: " + row.why, rejected: "refused: " + row.why,
+		}[row.use]
+		values := strings.ReplaceAll(row.values, " ", ", ")
+		switch row.values {
+		case "integer":
+			values = "a whole number"
+		case "boolean":
+			values = strings.Join(isBoolean, ", ")
+		}
+		groups = append(groups, ParameterGroup{Names: strings.Fields(row.names), Values: values, Effect: effect})
+	}
+	return groups
+}
+
 // ShowsParameter reports whether the value of a parameter of DATABASE_URL may be shown. A parameter that is not known,
 // such as one with a mistyped name, may hold a secret.
 func ShowsParameter(name string) bool {
@@ -213,6 +242,24 @@ func (r *parameterRow) allows(value string) bool {
 	return slices.Contains(strings.Fields(r.values), value)
 }
 
+// checkQuery returns what is wrong with the parameters of the URL that the driver does not read.
+func (c Config) checkQuery() error {
+	var faults []error
+	for name, value := range c.query() {
+		row := parameters()[name]
+		if row != nil && row.use == forDriver || name == "ssl" && value == "true" { // which the driver reads as sslmode
+			continue
+		}
+		if _, err := checkParameter(name, value); err != nil {
+			faults = append(faults, fmt.Errorf("DATABASE_URL: %w", err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// notSynced are the values of synchronous_commit that acknowledge a commit before it is on disk.
+var notSynced = map[string]bool{"off": true, "false": true, "no": true, "0": true}
+
 // checkParameter returns the row of a parameter that the driver does not read, or what is wrong with it. A nil row
 // belongs to a setting of an extension.
 func checkParameter(name, value string) (*parameterRow, error) {
@@ -227,6 +274,9 @@ func checkParameter(name, value string) (*parameterRow, error) {
 		return nil, fmt.Errorf("parameter %s: %s", name, row.why)
 	case row.use == forDriver:
 		return nil, fmt.Errorf("parameter %s: write it in lower case", name)
+	case strings.EqualFold(name, "synchronous_commit") && notSynced[strings.ToLower(value)]:
+		return nil, errors.New("with synchronous_commit=off a server crash loses tenants whose outcomes were published; " +
+			"leave it out")
 	case !row.allows(value):
 		allowed := strings.ReplaceAll(row.values, " ", ", ")
 		return nil, fmt.Errorf("parameter %s: %q is not allowed, only %s: %s", name, value, allowed, row.why)

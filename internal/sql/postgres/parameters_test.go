@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -169,7 +171,7 @@ func TestVariablesOfLibpq(t *testing.T) {
 	for name, value := range map[string]string{"PGSSLCRL": "/x", "PGREQUIREPEER": "postgres", "PGGSSENCMODE": "require"} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, value)
-			if err := check("postgres://h/x"); err == nil || !strings.Contains(err.Error(), name+": parameter "+variablesOfLibpq[name]) {
+			if err := check("postgres://h/x"); err == nil || !strings.Contains(err.Error(), name+": parameter ") {
 				t.Error(err)
 			}
 		})
@@ -179,6 +181,35 @@ func TestVariablesOfLibpq(t *testing.T) {
 	if err != nil || conn.TLSConfig.MinVersion != versionsOfTLS["tlsv1.3"] ||
 		conn.Fallbacks[1].TLSConfig.MinVersion != versionsOfTLS["tlsv1.3"] {
 		t.Errorf("%+v, %v", conn, err)
+	}
+}
+
+// Variables has every variable that the driver reads, and the parameters that they stand for.
+func TestVariablesAreThoseOfTheDriver(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "github.com/jackc/pgx/v5/pgconn").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "config.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := map[string]string{}
+	for _, match := range regexp.MustCompile(`"(PG[A-Z_]+)": *"(\w+)"`).FindAllStringSubmatch(string(source), -1) {
+		read[match[1]] = match[2]
+	}
+	for _, v := range Variables {
+		if v.byDriver != (read[v.Name] == v.Parameter) {
+			t.Errorf("%+v: the driver reads it as %q", v, read[v.Name])
+		}
+		if parameters()[v.Parameter] == nil {
+			t.Errorf("%+v: the parameter is not known", v)
+		}
+		delete(read, v.Name)
+	}
+	if len(read) > 0 {
+		t.Errorf("not in the list: %v", read)
 	}
 }
 

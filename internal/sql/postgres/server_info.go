@@ -108,6 +108,9 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	if err == nil {
 		err = v.readClock(ctx, conn, q, now)
 	}
+	if v.Pooler.Changes && conn.IsClosed() { // the pooler has refused a transaction
+		return v, errSharedSessions
+	}
 	if err != nil {
 		return v, fmt.Errorf("query PostgreSQL: %w", sharedFault(err))
 	}
@@ -175,5 +178,5 @@ func (v *ServerInfo) readClock(ctx context.Context, conn *pgx.Conn, q queries, n
 // StartupRefused reports whether the server, or a pooler in front of it, refuses a parameter of the connection.
 func StartupRefused(err error) bool {
 	var server *pgconn.PgError
-	return refusesParameter(err) || isConnecting(err) && errors.As(err, &server) && server.Code == "08P01" // PgBouncer's
+	return refusesParameter(err) || isConnecting(err) && errors.As(err, &server) && server.Code == protocolViolation
 }

@@ -82,6 +82,9 @@ func readSession(ctx context.Context, conn *pgx.Conn, q queries) (pid uint32, ke
 	return pid, kept, err
 }
 
+// protocolViolation is the SQLSTATE of what PgBouncer refuses.
+const protocolViolation = "08P01"
+
 // exchangeTimeout bounds exchangeSessions.
 const exchangeTimeout = 5 * time.Second
 
@@ -99,6 +102,9 @@ func exchangeSessions(parent context.Context, conns [2]*pgx.Conn, q queries) (ch
 			if err != nil && ctx.Err() != nil && i > 0 {
 				_, _, err = readSession(parent, conns[0], q) // fails if it is the server that does not answer
 				return true, err
+			}
+			if sqlState(err) == protocolViolation { // the pooler permits no transactions: PgBouncer's pool_mode = statement
+				return true, nil
 			}
 			if err != nil {
 				return false, err

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -46,8 +48,20 @@ var defaults = []setting{
 	{"jit", "off"},
 }
 
-// configureSession returns a function that makes the settings of a new session, in one message. They are not startup
-// parameters, most of which poolers refuse or ignore. fromURL are the startup parameters of DATABASE_URL.
+// startParameters returns those of the settings that only the start of a session can make. Poolers refuse or ignore
+// most others; PgBouncer accepts application_name.
+func startParameters(settings map[string]string) map[string]string {
+	start := map[string]string{}
+	for _, name := range []string{"application_name", "options", "local_preload_libraries"} {
+		if value, set := settings[name]; set {
+			start[name] = value
+		}
+	}
+	return start
+}
+
+// configureSession returns a function that makes the settings of a new session, in one message. fromURL are those of
+// DATABASE_URL, with those of its start.
 func configureSession(fromURL map[string]string) pgconn.AfterConnectFunc {
 	message := settingsSQL(fromURL)
 	return func(ctx context.Context, conn *pgconn.PgConn) error {
@@ -56,25 +70,39 @@ func configureSession(fromURL map[string]string) pgconn.AfterConnectFunc {
 	}
 }
 
-// settingsSQL sets forced, and those of defaults that DATABASE_URL does not set.
+// settingsSQL makes the settings of DATABASE_URL, which the server checks, then forced, and those of defaults that
+// DATABASE_URL does not make.
 func settingsSQL(fromURL map[string]string) string {
-	var values []string
-	for _, s := range forced {
-		values = append(values, "("+literal(s.name)+", "+literal(s.value)+")")
+	start := startParameters(fromURL)
+	var given []setting
+	for _, name := range slices.Sorted(maps.Keys(fromURL)) {
+		if _, made := start[name]; !made {
+			given = append(given, setting{name, fromURL[name]})
+		}
 	}
+	own := slices.Clone(forced)
 	for _, s := range defaults {
 		if _, set := fromURL[s.name]; !set {
-			values = append(values, "("+literal(s.name)+", "+literal(s.value)+")")
+			own = append(own, s)
 		}
 	}
 	// SET calls no function, so nothing can replace it. The timeout comes first: it may be too short for the rest. A
-	// server that does not know a setting, because it is older, is left alone.
-	text := "SET search_path = pg_catalog;\n" +
-		"SELECT pg_catalog.set_config(name, value, false)\n" +
-		"FROM (VALUES " + strings.Join(values, ",\n    ") + ") AS wanted (name, value)\n" +
-		"WHERE pg_catalog.current_setting(name, true) IS NOT NULL"
-	if _, set := fromURL["statement_timeout"]; !set {
-		text = "SET statement_timeout = 0;\n" + text
+	// server that does not know one of our settings, because it is older, is left alone.
+	text := "SET statement_timeout = 0;\nSET search_path = pg_catalog;\n"
+	if len(given) > 0 {
+		text += setAll(given) + ";\n"
 	}
-	return text
+	return text + setAll(own) + "\nWHERE pg_catalog.current_setting(name, true) IS NOT NULL"
+}
+
+// setAll returns a statement that makes settings. Backslashes are written so that standard_conforming_strings, which is
+// not set yet, does not matter.
+func setAll(settings []setting) string {
+	var values []string
+	for _, s := range settings {
+		value := " E" + literal(strings.ReplaceAll(s.value, `\`, `\\`))
+		values = append(values, "("+literal(s.name)+","+value+")")
+	}
+	return "SELECT pg_catalog.set_config(name, value, false)\n" +
+		"FROM (VALUES " + strings.Join(values, ",\n    ") + ") AS wanted (name, value)"
 }

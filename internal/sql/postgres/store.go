@@ -81,25 +81,42 @@ const MaxPrepared = 1000
 // not quote it in their migrations.
 var registryName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
-// notSynced are the values of synchronous_commit that acknowledge a commit before it is on disk.
-var notSynced = map[string]bool{"off": true, "false": true, "no": true, "0": true}
-
 // Check reports every fault of the configuration that can be found without a connection, each with the name of its
 // variable. The error contains no password.
 func (c Config) Check() error {
 	var faults []error
 	if !unambiguous(c.URL) {
 		faults = append(faults, errors.New("DATABASE_URL: not "+urlForm))
-	} else if parsed, err := c.connConfig(); err != nil {
-		faults = append(faults, withURLForm(err))
-	} else if notSynced[strings.ToLower(parsed.RuntimeParams["synchronous_commit"])] {
-		faults = append(faults, errors.New("DATABASE_URL: with synchronous_commit=off a server crash loses tenants "+
-			"whose outcomes were published; leave it out"))
+	} else {
+		faults = append(faults, c.checkConnection())
 	}
+	faults = append(faults, checkVariables(), c.CheckNames())
+	if c.Connections < 1 {
+		faults = append(faults, fmt.Errorf("CONCURRENCY: %d is too low; set at least 1", c.Connections))
+	}
+	return errors.Join(faults...)
+}
+
+// checkConnection returns the faults of the URL, of its parameters and of the files that it names. The driver's parser
+// returns only its first.
+func (c Config) checkConnection() error {
+	files, parameters := c.checkFiles(), c.checkQuery()
+	if files == nil {
+		var parsing *pgconn.ParseConfigError
+		if _, err := c.connConfig(); errors.As(err, &parsing) || parameters == nil {
+			parameters = errors.Join(withURLForm(err), parameters)
+		}
+	}
+	return errors.Join(files, parameters)
+}
+
+// CheckNames is Check for everything but the URL and the number of connections.
+func (c Config) CheckNames() error {
+	var faults []error
 	if !registryName.MatchString(c.Registry) || strings.HasPrefix(c.Registry, "pg_") ||
 		c.Registry == "public" || c.Registry == "information_schema" {
 		faults = append(faults, fmt.Errorf("REGISTRY_SCHEMA: %q is not allowed; use a lower-case name such as "+
-			"docex_system, not public and not pg_…", c.Registry))
+			"docex_system, of letters, digits and _, without quotation marks, not public and not pg_…", c.Registry))
 	}
 	names, err := sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry)
 	if err != nil {
@@ -114,9 +131,6 @@ func (c Config) Check() error {
 	} else if c.Prepared > 0 && err == nil && !names.Preparable() {
 		faults = append(faults, fmt.Errorf("SCHEMA_TEMPLATE: %q contains a colon, which distinguishes prepared "+
 			"boundaries from tenants; write it without one, or set PREPARED_BOUNDARIES to 0", c.SchemaTemplate))
-	}
-	if c.Connections < 1 {
-		faults = append(faults, fmt.Errorf("CONCURRENCY: %d is too low; set at least 1", c.Connections))
 	}
 	return errors.Join(faults...)
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"os"
 	"regexp"
@@ -51,16 +52,8 @@ func unambiguous(raw string) bool {
 // parameter returns a parameter of the URL or, where the URL does not have it, the environment variable of libpq, and
 // which of them it is.
 func (c Config) parameter(name, variable string) (value, from string) {
-	_, rest, _ := strings.Cut(c.URL, "://")
-	if i := strings.IndexAny(rest, "@/"); i >= 0 && rest[i] == '@' {
-		rest = rest[i+1:]
-	}
-	_, query, _ := strings.Cut(rest, "?")
-	for pair := range strings.SplitSeq(query, "&") {
-		key, text, _ := strings.Cut(pair, "=")
-		key, errKey := url.PathUnescape(key)
-		text, errText := url.PathUnescape(text)
-		if errKey == nil && errText == nil && key == name {
+	for key, text := range c.query() {
+		if key == name {
 			value, from = text, "DATABASE_URL: parameter "+name // the last one counts
 		}
 	}
@@ -68,4 +61,23 @@ func (c Config) parameter(name, variable string) (value, from string) {
 		value, from = os.Getenv(variable), variable
 	}
 	return value, from
+}
+
+// query returns the parameters of the URL in their order. The driver refuses those that cannot be unescaped.
+func (c Config) query() iter.Seq2[string, string] {
+	_, rest, _ := strings.Cut(c.URL, "://")
+	if i := strings.IndexAny(rest, "@/"); i >= 0 && rest[i] == '@' {
+		rest = rest[i+1:]
+	}
+	_, query, _ := strings.Cut(rest, "?")
+	return func(yield func(name, value string) bool) {
+		for pair := range strings.SplitSeq(query, "&") {
+			name, value, _ := strings.Cut(pair, "=")
+			name, errName := url.PathUnescape(name)
+			value, errValue := url.PathUnescape(value)
+			if name != "" && errName == nil && errValue == nil && !yield(name, value) {
+				return
+			}
+		}
+	}
 }

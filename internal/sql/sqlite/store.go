@@ -65,8 +65,21 @@ func (c Config) Check() error {
 	if c.Root == "" {
 		faults = append(faults, errors.New("DATABASE_URL: sqlite: needs a directory, such as sqlite:storage"))
 	}
-	names, err := sql.NewPathTemplate(c.PathTemplate)
-	if err != nil {
+	faults = append(faults, c.CheckNames())
+	if names, err := sql.NewPathTemplate(c.PathTemplate); err == nil {
+		path := filepath.Join(c.Root, names.Path(strings.Repeat("x", events.MaxTenantID)))
+		if len(path) > sql.MaxDatabasePath || absoluteLength(path) > maxPathname {
+			faults = append(faults, fmt.Errorf("DATABASE_URL: paths of tenants can exceed the limit of the registry (%d "+
+				"characters) or of SQLite (%d); choose a shorter directory", sql.MaxDatabasePath, maxPathname))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// CheckNames is Check for DATABASE_PATH_TEMPLATE alone.
+func (c Config) CheckNames() error {
+	var faults []error
+	if _, err := sql.NewPathTemplate(c.PathTemplate); err != nil {
 		faults = append(faults, fmt.Errorf("DATABASE_PATH_TEMPLATE: %w", err))
 	}
 	for _, prefix := range []string{rehearsalPrefix, filesystem.TrialPrefix} {
@@ -74,11 +87,6 @@ func (c Config) Check() error {
 			faults = append(faults, fmt.Errorf("DATABASE_PATH_TEMPLATE: names with %q in them are for the service's own use",
 				prefix))
 		}
-	}
-	path := filepath.Join(c.Root, names.Path(strings.Repeat("x", events.MaxTenantID)))
-	if len(path) > sql.MaxDatabasePath || absoluteLength(path) > maxPathname {
-		faults = append(faults, fmt.Errorf("DATABASE_URL: paths of tenants can exceed the limit of the registry (%d "+
-			"characters) or of SQLite (%d); choose a shorter directory", sql.MaxDatabasePath, maxPathname))
 	}
 	return errors.Join(faults...)
 }
