@@ -328,7 +328,7 @@ func TestBackupRefused(t *testing.T) {
 		code int
 		want []string
 	}{
-		"no directory": {nil, nil, 2, []string{"accepts 1 arg"}},
+		"no directory": {nil, nil, 2, []string{"DIR is missing; usage: consumer backup DIR"}},
 		"PostgreSQL": {
 			with("DATABASE_URL", "postgres://localhost/tenants"),
 			[]string{"copy"},

@@ -127,7 +127,7 @@ func completion(value, description string) cobra.Completion {
 	return cobra.CompletionWithDesc(value, cell(description, 60))
 }
 
-// causeCodes are the completions of --reason. The flag accepts codes of later versions too.
+// causeCodes are the values of --reason.
 func causeCodes() (all []cobra.Completion) {
 	for _, code := range events.CauseCodes() {
 		all = append(all, string(code))
@@ -158,6 +158,13 @@ func addHelpers(root *cobra.Command) {
 		switch cmd.Name() {
 		case "help":
 			cmd.Example = "  consumer help dead-letters replay"
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				topic, rest, err := root.Find(args)
+				if err == nil && len(rest) > 0 {
+					err = unknownCommand(topic, rest[0])
+				}
+				return err
+			}
 		case "completion":
 			cmd.Args = noArguments
 			cmd.RunE = func(*cobra.Command, []string) error {

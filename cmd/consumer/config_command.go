@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -14,14 +16,22 @@ func configCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Show the effective configuration, secrets redacted",
-		Long: "Shows the effective values of all environment variables, and reports every invalid value.\n\n" +
+		Long: "Shows the effective values of all environment variables, and reports every invalid value. With PostgreSQL\n" +
+			"it also shows the variables of libpq that are set; what DATABASE_URL names wins over them.\n\n" +
 			"The variables and their defaults:\n\n" + config.Reference(),
 		Example: "  DATABASE_URL=postgres://localhost/tenants consumer config",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON && asMarkdown {
+				return usageError(errors.New("config: give one of --json and --markdown"))
+			}
 			if asMarkdown {
 				_, err := fmt.Fprint(a.Out, config.ReferencePage())
 				return err
+			}
+			for _, m := range config.Misspelled(os.Environ()) {
+				//nolint:errcheck // advice
+				fmt.Fprintf(a.Err, "consumer: warning: %s is not a variable of this program; did you mean %s?\n", m.Name, m.Meant)
 			}
 			c, _, err := a.configure(cmd.Context())
 			if err != nil {

@@ -129,6 +129,41 @@ func TestConfigurationFaults(t *testing.T) {
 	}
 }
 
+// config shows variables of libpq that are set, names those whose names are wrong, and prints in one form. (Not
+// parallel: it sets the environment.)
+func TestConfigShowsTheEnvironment(t *testing.T) {
+	for name, value := range map[string]string{
+		"PGSSLMODE": "require", "PGUSER": "me", "PGPASSWORD": secret, "PGOPTIONS": "-c x=" + secret, "DATABASE_URI": "x", "log_level": "info",
+	} {
+		t.Setenv(name, value)
+	}
+	code, stdout, stderr := command(t, with("DATABASE_URL", "postgres://h/x"), "config")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Contains(t, "config", stdout, "\nPGSSLMODE=require\n", "\nPGUSER=me\n", "\nPGPASSWORD=xxxxx\n", "\nPGOPTIONS=xxxxx\n")
+	testkit.Contains(t, "warnings", stderr, "DATABASE_URI is not a variable of this program; did you mean DATABASE_URL?",
+		"log_level is not a variable of this program; did you mean LOG_LEVEL?")
+	_, asJSON, _ := command(t, with("DATABASE_URL", "postgres://h/x"), "config", "--json")
+	testkit.Contains(t, "JSON", asJSON, `"PGPASSWORD": "xxxxx"`, `"PGUSER": "me"`)
+	if strings.Contains(stdout+asJSON, secret) {
+		t.Error("the secret is shown")
+	}
+	_, stdout, _ = command(t, nil, "config") // SQLite
+	if strings.Contains(stdout, "PGUSER") {
+		t.Errorf("libpq's variables have no effect, and are shown:\n%s", stdout)
+	}
+	t.Setenv("PGPASSWORD", secret+"\n")
+	t.Setenv("PGSSLMODE", "perhaps")
+	code, _, stderr = command(t, with("DATABASE_URL", "postgres://h/x"), "config")
+	testkit.Equal(t, "exit code", code, 2)
+	testkit.Contains(t, "faults", stderr, "PGPASSWORD: contains a line break", "DATABASE_URL, PGUSER, PGPASSWORD, PGOPTIONS, PGSSLMODE: ")
+	if strings.Contains(stderr, secret) {
+		t.Errorf("the secret is shown:\n%s", stderr)
+	}
+	r := serve(t, settings(with("NATS_EMBEDDED_DIR", t.TempDir()), with("DATABASE_URL", "sqlite:"+t.TempDir())))
+	testkit.Contains(t, "the log", r.stderr.String(), `"variable":"DATABASE_URI","meant":"DATABASE_URL"`)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
+}
+
 const secret = "s3cr3t"
 
 func TestSecretsAreRedacted(t *testing.T) {

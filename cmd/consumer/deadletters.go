@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -10,6 +11,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/natsconn"
+	"example.com/tenant-provisioner/internal/spelling"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -62,6 +64,13 @@ func (f *letterFlags) given(cmd *cobra.Command) bool {
 
 func (f *letterFlags) filter(cmd *cobra.Command, now time.Time) (handler.Filter, error) {
 	filter := handler.Filter{Reasons: f.reasons, Tenants: f.tenants}
+	codes := causeCodes()
+	for _, reason := range f.reasons {
+		if !slices.Contains(codes, reason) {
+			return filter, usageError(fmt.Errorf("--reason: %q is not a cause code of this version%s; name dead letters of a "+
+				"later version by KEY", reason, didYouMean(spelling.Closest(reason, codes))))
+		}
+	}
 	if !cmd.Flags().Changed("since") {
 		return filter, nil
 	}

@@ -16,7 +16,7 @@ func removeLettersCommand(a *app) *cobra.Command {
 		Long: "Removes dead letters without a replay. The requests stay failed. After that only the stream of requests\n" +
 			"has the originals, until they reach its maximum age. Exits 1 if a KEY names no dead letter.",
 		Example: "  consumer dead-letters remove 3f2a9c51d07e",
-		Args:    func(cmd *cobra.Command, args []string) error { return usageError(cobra.MinimumNArgs(1)(cmd, args)) },
+		Args:    atLeast(1),
 
 		ValidArgsFunction: a.completeKeys(0),
 		RunE: func(cmd *cobra.Command, names []string) error {

@@ -333,10 +333,11 @@ func TestPooler(t *testing.T) {
 	own := strings.Replace(s.URL, s.Addr, pooler{}.listen(t, s.Addr), 1)
 	shared := []string{
 		s.SharedSessions(postgrestest.LastReturned), s.SharedSessions(postgrestest.FirstReturned),
-		s.SharedSessions(postgrestest.OnlyOne),
+		s.SharedSessions(postgrestest.OnlyOne), s.SharedSessions(postgrestest.NoTransactions),
 	}
+	set := own + "&lock_timeout=1s&work_mem=8MB" // after connecting
 	for url, want := range map[string]string{
-		s.URL: "", own: "database_pooler warning",
+		s.URL: "", own: "database_pooler warning", set: "database_pooler warning",
 		shared[0]: "database_pooler fault", shared[1]: "database_pooler fault", shared[2]: "database_pooler fault",
 	} {
 		checks := runDoctor(t, with("DATABASE_URL", url))
@@ -345,9 +346,12 @@ func TestPooler(t *testing.T) {
 			t.Errorf("%s: the registry is checked: %v", want, checked)
 		}
 	}
-	checks := runDoctor(t, with("DATABASE_URL", own+"&lock_timeout=1s"))
+	checks := runDoctor(t, with("DATABASE_URL", shared[3]))
 	testkit.Equal(t, "findings", findings(checks, "database"), "database fault")
-	testkit.Contains(t, "the refusal", checks["database"].Message, "lock_timeout")
+	testkit.Contains(t, "the refusal", checks["database"].Message, "pool_mode = session")
+	checks = runDoctor(t, with("DATABASE_URL", own+"&options=-c%20lock_timeout%3D1s"))
+	testkit.Equal(t, "findings", findings(checks, "database"), "database fault")
+	testkit.Contains(t, "the refusal", checks["database"].Message, "options")
 	testkit.Contains(t, "hint", checks["database"].Hint, "remove the parameter")
 
 	nats := with("NATS_URL", natstest.Start(t))
@@ -356,7 +360,7 @@ func TestPooler(t *testing.T) {
 		testkit.Equal(t, "exit code", code, 1)
 		testkit.Contains(t, "the error", stderr, "shares sessions", "pool_mode = session")
 	}
-	r := serve(t, settings(nats, with("DATABASE_URL", own)))
+	r := serve(t, settings(nats, with("DATABASE_URL", set)))
 	testkit.Equal(t, "exit code", r.stop(t), 0)
 }
 

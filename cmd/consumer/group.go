@@ -23,8 +23,3 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	g.AddCommand(commands...)
 	return g
 }
-
-// exactly requires n arguments; any other number is misuse.
-func exactly(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error { return usageError(cobra.ExactArgs(n)(cmd, args)) }
-}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -195,6 +196,31 @@ func TestReadinessFollowsTheDatabase(t *testing.T) {
 	data, err := events.ProvisionedFrom(outcomes[1])
 	testkit.Must(t, err)
 	testkit.Equal(t, "attempts", data.Attempts, 1)
+}
+
+// health queries the service itself, whatever HTTP_ADDR looks like and whatever proxy the environment names.
+func TestHealthUsesNoProxy(t *testing.T) {
+	t.Parallel()
+	hosts := []string{"", "0.0.0.0", "[::]", "127.0.0.1", "localhost"}
+	// Go uses no proxy for those. It does for other addresses and names of this machine.
+	addresses, err := net.InterfaceAddrs()
+	testkit.Must(t, err)
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && n.IP.IsGlobalUnicast() {
+			hosts = append(hosts, n.IP.String())
+			break
+		}
+	}
+	for _, host := range hosts {
+		_, port, err := net.SplitHostPort(testkit.FreeAddr(t))
+		testkit.Must(t, err)
+		env := settings(newSQLite(t).env, with("NATS_EMBEDDED_DIR", t.TempDir()), with("HTTP_ADDR", host+":"+port))
+		r := serve(t, env)
+		proxy := "http://127.0.0.1:9" // no process listens there
+		env = settings(env, with("HTTP_PROXY", proxy), with("http_proxy", proxy), with("ALL_PROXY", proxy))
+		testkit.Eventually(t, "health at "+host, func() bool { return launch(t, env, "health").wait(t) == 0 })
+		testkit.Equal(t, "exit code", r.stop(t), 0)
+	}
 }
 
 func TestHealthWithoutAService(t *testing.T) {

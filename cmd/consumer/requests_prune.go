@@ -17,7 +17,7 @@ import (
 func requestsPruneCommand(a *app) *cobra.Command {
 	var olderThan time.Duration
 	cmd := &cobra.Command{
-		Use:   "prune --older-than DURATION",
+		Use:   "prune",
 		Short: "Remove old requests from the ledger",
 		Long: "Removes requests that were decided longer ago than --older-than, with outcomes and history, in\n" +
 			"batches, while the service runs. It keeps tenants, streams and requests that are running. The duration must\n" +

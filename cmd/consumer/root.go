@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
@@ -29,14 +30,14 @@ func newRoot(a *app) *cobra.Command {
 			"  consumer request acme --display-name 'Acme Inc.' --created-by billing --wait 30s",
 		Args: noArguments,
 		RunE: run.RunE,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError(cmd.ValidateRequiredFlags())
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			return cmp.Or(usageError(cmd.ValidateRequiredFlags()), checkInput(cmd, args))
 		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       buildinfo.Version(),
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(run, demoCommand(a), requestCommand(a), watchCommand(a), tenantsCommand(a), requestsCommand(a),
 		deadLettersCommand(a), reconcileCommand(a), backupCommand(a), doctorCommand(a), configCommand(a), healthCommand(a),
 		versionCommand(a))
@@ -45,11 +46,6 @@ func newRoot(a *app) *cobra.Command {
 	root.SetVersionTemplate(versionLine())
 	addHelpers(root)
 	return root
-}
-
-// noArguments rejects arguments as misuse.
-func noArguments(cmd *cobra.Command, args []string) error {
-	return usageError(cobra.NoArgs(cmd, args))
 }
 
 // configure loads the configuration and creates the logger.

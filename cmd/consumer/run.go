@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"example.com/tenant-provisioner/internal/config"
@@ -25,6 +27,9 @@ func runCommand(a *app) *cobra.Command {
 			log, lines := telemetry.NewBufferedLogger(a.Err, c.LogLevel, c.LogFormat)
 			defer lines.Close()
 			telemetry.TakeDefaultLogs(log)
+			for _, m := range config.Misspelled(os.Environ()) {
+				log.WarnContext(cmd.Context(), "variable has no effect here; check its name", "variable", m.Name, "meant", m.Meant)
+			}
 			return service.Run(cmd.Context(), a.Env, c, log, lines)
 		},
 	}
