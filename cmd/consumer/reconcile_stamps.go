@@ -9,7 +9,7 @@ import (
 
 // stampsLine has the ids of registry and streams, in JSON form.
 type stampsLine struct {
-	Registry string `json:"registry"` // empty: there is none
+	Registry string `json:"registry"` // empty: the database has none
 	Streams  string `json:"streams"`  // empty: no stream carries an id
 	CopyOf   string `json:"copy_of,omitempty"`
 	Problem  string `json:"problem,omitempty"` // why --apply refuses

@@ -217,8 +217,8 @@ func (a *applier) applyAll(ctx context.Context, chunk []Finding, workers int, do
 	return err
 }
 
-// openRegistry migrates a registry of an earlier version, as the start of the service does. If there is none, and
-// create is set, it creates one.
+// openRegistry migrates a registry of an earlier version, as the start of the service does. If the registry is missing,
+// and create is set, it creates one.
 func (r *Reconciler) openRegistry(ctx context.Context, create bool) error {
 	switch err := r.readRegistry(ctx); {
 	case errors.Is(err, sql.ErrNoLedger):

@@ -138,7 +138,7 @@ func (x *outcomeIndex) add(o outcome) {
 	x.byKey[o.key] = slices.Insert(all, at, &o)
 }
 
-// counting returns the outcome that counts of the request with that key; nil: there is none.
+// counting returns the outcome that counts of the request with that key; nil: no outcome counts.
 func (x *outcomeIndex) counting(key string) *outcome {
 	for _, o := range x.byKey[key] {
 		if o.refused == "" {

@@ -105,7 +105,7 @@ func countNames(path string, info fs.FileInfo) (n int, err error) {
 }
 
 // leftLog returns the name of a journal or log with content that is left of a file that is missing. SQLite would play
-// it into a new one. Empty: there is none.
+// it into a new one. Empty: the file has none.
 func leftLog(path string) string {
 	for _, suffix := range []string{"-journal", "-wal"} {
 		if hasContent(path + suffix) {
