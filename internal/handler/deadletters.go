@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -22,6 +23,8 @@ const (
 	readTimeout = 5 * time.Second
 	// pageTimeout is the timeout of a page whose dead letters may just have been removed.
 	pageTimeout = 2 * time.Second
+	// listTimeout is how long the server may take to list the keys of all dead letters.
+	listTimeout = 30 * time.Second
 	// minKey is the least number of characters of a key that can select a dead letter.
 	minKey = 6
 	// wholeKey is the number of characters of a key.
@@ -40,6 +43,7 @@ var (
 type DeadLetters struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
+	keys   []string // of all dead letters, sorted, once a short key was looked up; see keysWith
 }
 
 // OpenDeadLetters returns the stream of dead letters.
@@ -87,29 +91,51 @@ func (l *DeadLetters) Find(ctx context.Context, name string) (DeadLetter, error)
 		}
 	}
 	if minKey <= len(key) && len(key) < wholeKey {
-		subject = events.SubjectDeadLetterPrefix + ">"
-	}
-	var found []DeadLetter
-	for letter, err := range l.on(ctx, subject) {
-		if err != nil {
+		keys, err := l.keysWith(ctx, key)
+		switch {
+		case err != nil:
 			return DeadLetter{}, err
-		}
-		if !strings.HasPrefix(letter.Key, key) {
-			continue
-		}
-		if found = append(found, letter); found[0].Key != letter.Key {
+		case len(keys) > 1:
 			return DeadLetter{}, fmt.Errorf("%s %w alone: the keys %s and %s begin so; give more of it, or a whole subject",
-				events.Quote(name), ErrNoDeadLetter, events.Quote(found[0].Key), events.Quote(letter.Key))
+				events.Quote(name), ErrNoDeadLetter, events.Quote(keys[0]), events.Quote(keys[1]))
+		case len(keys) == 1:
+			subject = events.DeadLetterSubject(keys[0])
 		}
 	}
-	switch {
-	case len(found) > 0:
-		return found[len(found)-1], nil // replaced during the search
-	case len(key) < minKey:
+	for letter, err := range l.on(ctx, subject) {
+		return letter, err
+	}
+	if len(key) < minKey {
 		return DeadLetter{}, fmt.Errorf("%s %w: give at least %d characters of the key",
 			events.Quote(name), ErrNoDeadLetter, minKey)
 	}
 	return DeadLetter{}, fmt.Errorf("%s %w; see consumer dead-letters list", events.Quote(name), ErrNoDeadLetter)
+}
+
+// keysWith returns the keys with that prefix, sorted. The server lists all keys once for all prefixes: with many dead
+// letters that takes a moment, and reading them takes minutes.
+func (l *DeadLetters) keysWith(ctx context.Context, prefix string) (found []string, err error) {
+	if l.keys == nil {
+		ctx, cancel := context.WithTimeout(ctx, listTimeout)
+		defer cancel()
+		info, err := l.stream.Info(ctx, jetstream.WithSubjectFilter(events.SubjectDeadLetterPrefix+">"))
+		if err != nil {
+			return nil, fmt.Errorf("list the dead letters: %w", ExplainAPIPermission(l.js.Conn(), err))
+		}
+		l.keys = make([]string, 0, len(info.State.Subjects))
+		for subject := range info.State.Subjects {
+			l.keys = append(l.keys, strings.TrimPrefix(subject, events.SubjectDeadLetterPrefix))
+		}
+		slices.Sort(l.keys)
+	}
+	first, _ := slices.BinarySearch(l.keys, prefix)
+	for _, key := range l.keys[first:] {
+		if !strings.HasPrefix(key, prefix) {
+			break
+		}
+		found = append(found, key)
+	}
+	return found, nil
 }
 
 // isLiteral rejects texts that are not a subject, or one with wildcards, which match others too.

@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -197,6 +199,35 @@ func TestFind(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 		Contains(t, name, err, want)
+	}
+}
+
+// Short keys cost one list of all keys for a command, not a scan of all dead letters for each.
+func TestShortKeysAreListedOnce(t *testing.T) {
+	b := newBundle(t)
+	var keys []string
+	for i := range 20 {
+		keys = append(keys, fmt.Sprintf("%064x", sha256.Sum256([]byte{byte(i)})))
+		b.plant(keys[i], nil, "")
+	}
+	letters := b.letters()
+	requests, err := b.js.Conn().SubscribeSync("$JS.EVENT.ADVISORY.API")
+	testkit.Must(t, err)
+	testkit.Must(t, b.js.Conn().Flush())
+	for _, key := range keys {
+		letter, err := letters.Find(t.Context(), key[:12])
+		testkit.Must(t, err)
+		testkit.Equal(t, "key", letter.Key, key)
+	}
+	_, err = b.js.AccountInfo(t.Context()) // its advisory is the last
+	testkit.Must(t, err)
+	for lists := 0; ; {
+		msg, err := requests.NextMsg(testkit.Patience)
+		testkit.Must(t, err)
+		if lists += bytes.Count(msg.Data, []byte("subjects_filter")); bytes.Contains(msg.Data, []byte(`"$JS.API.INFO"`)) {
+			testkit.Equal(t, "lists", lists, 1)
+			return
+		}
 	}
 }
 
