@@ -62,16 +62,22 @@ func (h *Handler) decidedEarlier(ctx context.Context, d delivery) (bool, error) 
 		deadLetterPrefix + "Stream": {d.stream}, deadLetterPrefix + "Sequence": {sequence},
 		deadLetterPrefix + "Replay": {strconv.Itoa(d.replay)}, deadLetterPrefix + "Time": {storedText(d.stored)},
 	}}
-	began := time.Now()
-	stored, err := h.storedDeadLetter(ctx, StoredMessage{LastFor: letter.Subject})
-	if err != nil {
+	// It retries, as publish does: the message may never come back, and then nothing would end the state of failing.
+	for n := 1; ; n++ {
+		began := time.Now()
+		stored, err := h.storedDeadLetter(ctx, StoredMessage{LastFor: letter.Subject})
+		h.watchdog.touch()
+		if err == nil {
+			h.deadLetters.succeeded()
+			return isEarlier(stored, letter), nil
+		}
 		err = h.explain(err, began, apiSubject(h.JetStream, "STREAM.MSG.GET."+events.StreamDeadLetters))
 		err = fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, err)
 		h.deadLetters.failing(err)
-		return false, err
+		if sleep(ctx, h.serverBackoff.Delay(n)) != nil {
+			return false, err
+		}
 	}
-	h.deadLetters.succeeded()
-	return isEarlier(stored, letter), nil
 }
 
 // isEarlierOutcome reports whether the stored message is the outcome of an undecodable message that an earlier version
