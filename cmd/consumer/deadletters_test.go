@@ -229,7 +229,7 @@ func TestDeadLettersMisuse(t *testing.T) {
 		{"list --since=", "--since"},
 		{"list --loud", "loud"},
 		{"show", "KEY is missing"},
-		{"show one two", "arg"},
+		{"show one two", `"two" is an argument too many`},
 		{"remove", "KEY is missing"},
 		{"replay", "name the dead letters"},
 		{"replay --dry-run --rate 1", "name the dead letters"},

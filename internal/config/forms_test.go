@@ -173,7 +173,7 @@ func TestEveryFaultAtOnce(t *testing.T) {
 	_, err := Load(t.Context(), envconfig.MapLookuper(env))
 	testkit.Contains(t, "the error", err.Error(), want...)
 	_, err = Load(t.Context(), envconfig.MapLookuper(map[string]string{
-		"NATS_TLS_CERT": "/nowhere/cert", "NATS_CREDS": os.Args[0], "DATABASE_URL": "jdbc:x", "REGISTRY_SCHEMA": `"Docex"`,
+		"NATS_TLS_CERT": "/nowhere/cert", "NATS_CREDS": "variable.go", "DATABASE_URL": "jdbc:x", "REGISTRY_SCHEMA": `"Docex"`,
 		"SCHEMA_TEMPLATE": "pg_{tenant_id}",
 	}))
 	testkit.Contains(t, "the error", err.Error(), "NATS_TLS_CERT: ", "NATS_TLS_CERT and NATS_TLS_KEY: ", "NATS_CREDS: ",
