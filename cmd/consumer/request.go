@@ -43,9 +43,6 @@ func requestCommand(a *app) *cobra.Command {
 		Example: "  consumer request acme --display-name 'Acme Inc.' --created-by billing --wait 30s",
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.wait < 0 {
-				return usageError(fmt.Errorf("--wait %s is negative; give a duration such as 30s", f.wait))
-			}
 			return a.request(cmd.Context(), args[0], f)
 		},
 	}

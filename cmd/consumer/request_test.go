@@ -199,7 +199,7 @@ func TestRequestIsRepeated(t *testing.T) {
 
 	code, _, stderr = command(t, env, requestArgs("acme", "--wait", "-5s")...)
 	testkit.Equal(t, "exit code of a negative wait", code, exitUsage)
-	testkit.Contains(t, "stderr", stderr, "--wait -5s is negative")
+	testkit.Contains(t, "stderr", stderr, "--wait: -5s is negative")
 }
 
 func TestWatch(t *testing.T) {
