@@ -311,7 +311,7 @@ func confirm(ctx context.Context, db database.Reader, found []Finding, most int)
 			if err := complete(ctx, db, &f); err != nil {
 				return nil, err
 			}
-			if accepted, err := isAccepted(ctx, db, f.OutcomeID); err != nil {
+			if accepted, err := isAccepted(ctx, db, f.acceptedAs()); err != nil {
 				return nil, err
 			} else if accepted {
 				continue

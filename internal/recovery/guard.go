@@ -107,7 +107,7 @@ func (g Guard) compareSince(ctx context.Context, stamp sql.Stamp) error {
 
 // move moves the checkpoint. Where that fails, the same outcomes are compared again.
 func (g Guard) move(ctx context.Context, from, to sql.Checkpoint) {
-	if g.SetCheckpoint == nil || from == to {
+	if g.SetCheckpoint == nil || from.Equal(to) {
 		return
 	}
 	if _, err := g.SetCheckpoint(ctx, from, to); err != nil {

@@ -80,14 +80,9 @@ func serviceOf(c config.Config) (s service, err error) {
 }
 
 // readLedger reads the names of the boundaries and the entries of the ledger.
-func (s *state) readLedger(ctx context.Context, db database.Reader) error {
-	names, err := db.Boundaries(ctx)
-	if err != nil {
+func (s *state) readLedger(ctx context.Context, db database.Reader) (err error) {
+	if s.boundaries, err = namedBoundaries(ctx, db); err != nil {
 		return err
-	}
-	s.boundaries = map[string]bool{}
-	for _, name := range names {
-		s.boundaries[name] = true
 	}
 	for after := ""; ; {
 		page, err := db.Entries(ctx, after, entriesPage)
