@@ -8,10 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/natsconn"
+	"example.com/tenant-provisioner/internal/sql"
 )
 
 func requestsPruneCommand(a *app) *cobra.Command {
@@ -58,12 +58,11 @@ func (a *app) pruneRequests(ctx context.Context, olderThan time.Duration) (err e
 		return usageError(fmt.Errorf("--older-than %s is shorter than the max_age of stream TENANT_REQUESTS, which can "+
 			"deliver requests since %s again", olderThan, latest.UTC().Format(time.RFC3339)))
 	}
-	// Open would create a registry that is missing.
-	err = a.withReader(ctx, func(context.Context, config.Config, database.Reader) error { return nil })
-	if err != nil {
-		return err
-	}
-	db, err := database.Open(ctx, c, database.NewRegistry{}, nil, log)
+	missing := database.NewRegistry{Allow: func(context.Context, []string) error {
+		return fmt.Errorf("%w: check DATABASE_URL and REGISTRY_SCHEMA; the service creates the registry when it starts",
+			sql.ErrNoRegistry)
+	}}
+	db, err := database.Open(ctx, c, missing, nil, log)
 	if err != nil {
 		return err
 	}

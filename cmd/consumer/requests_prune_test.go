@@ -90,3 +90,16 @@ func TestLedgerForgets(t *testing.T) {
 		testkit.Equal(t, "tenants", strings.Join(d.tenants(), " "), "a1 a2 a3")
 	})
 }
+
+// A database without a registry stays without one.
+func TestPruneCreatesNoRegistry(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
+		env := settings(d.env, with("NATS_URL", natstest.Start(t)))
+		served(t, settings(newSQLite(t).env, with("NATS_URL", env["NATS_URL"])), natstest.JetStream(t, env["NATS_URL"]))
+		for range 2 {
+			code, _, stderr := command(t, env, "requests", "prune", "--older-than", "8760h")
+			testkit.Equal(t, "exit code", code, 1)
+			testkit.Contains(t, "stderr", stderr, "no registry", "DATABASE_URL")
+		}
+	})
+}
