@@ -78,7 +78,9 @@ func (c Checkpoint) Before(d Checkpoint) bool {
 }
 
 // Equal reports whether c and d are the same place.
-func (c Checkpoint) Equal(d Checkpoint) bool { return c.Stream.Equal(d.Stream) && c.Sequence == d.Sequence }
+func (c Checkpoint) Equal(d Checkpoint) bool {
+	return c.Stream.Equal(d.Stream) && c.Sequence == d.Sequence
+}
 
 // Columns are the values of checkpoint_stream and checkpoint_sequence.
 func (c Checkpoint) Columns() []any {
