@@ -168,9 +168,6 @@ func TestDoctorOfSyncs(t *testing.T) {
 		testkit.Equal(t, "findings", findings(checks, "nats_sync"), "nats_sync warning")
 		testkit.Contains(t, "message", checks["nats_sync"].Message, "not visible")
 	}
-	// Another server at the embedded server's address is not mistaken for it.
-	other := strings.TrimPrefix(natstest.Start(t), "nats://")
-	testkit.Equal(t, "findings", findings(runDoctor(t, with("NATS_EMBEDDED_ADDR", other)), "nats_sync"), "nats_sync warning")
 }
 
 // In a cluster each stream and the consumer should be on three servers, all of them online.

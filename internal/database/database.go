@@ -71,6 +71,10 @@ type Registry interface {
 	Twins(ctx context.Context, limit int) ([][2]string, error)
 	// Misplaced returns those of the page whose boundary is not where the template puts it.
 	Misplaced(ctx context.Context, page []sql.TenantRow) ([]sql.Misplaced, error)
+	// CheckTables returns nil if registry and ledger have the tables and columns of this version, [sql.ErrNotMigrated] if
+	// the service creates what is missing when it starts, and else an error that names what keeps the service from that, or
+	// what was removed.
+	CheckTables(ctx context.Context) error
 }
 
 // Ledger reads the requests.

@@ -1,6 +1,7 @@
-// Package doctor checks what the service depends on: database, registry, NATS, streams, files, clocks. It starts and
-// changes nothing, needs no running service, and prints nothing: each check returns a [Finding]. In directories of
-// files it tries the file system in a scratch directory, which it removes.
+// Package doctor checks what the service depends on: database, registry, NATS, streams, files, clocks; and, if the
+// service runs on this machine, what it says itself. It starts and changes nothing, needs no running service, and prints
+// nothing: each check returns a [Finding]. In directories of files it tries the file system in a scratch directory,
+// which it removes.
 package doctor
 
 import (
@@ -31,6 +32,9 @@ type Finding struct {
 // Names lists all checks in display order. docs/doctor.md explains each; checks of one server, such as postgresChecks,
 // run in this order.
 var Names = slices.Concat(
+	[]string{
+		"service",
+	},
 	[]string{
 		"database", "database_version", "database_pooler", "database_writable", "database_rights", "registry_rights",
 		"registry_migration", "database_durability", "database_standby", "database_encoding", "database_timezone",
@@ -74,7 +78,7 @@ func fault(name, hint, format string, args ...any) Finding {
 // Examine runs all checks. A check that cannot run yields a finding, and the others still run. now is this machine's
 // clock.
 func Examine(ctx context.Context, c config.Config, now func() time.Time) []Finding {
-	return append(examineDatabase(ctx, c, now), examineNATS(ctx, c, now)...)
+	return slices.Concat([]Finding{examineService(ctx, c)}, examineDatabase(ctx, c, now), examineNATS(ctx, c, now))
 }
 
 func examineDatabase(ctx context.Context, c config.Config, now func() time.Time) []Finding {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/natsconn"
@@ -34,6 +35,10 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	link, err := natsconn.Dial(ctx, c, slog.New(slog.DiscardHandler))
 	switch {
 	case errors.Is(err, nats.ErrNoServers) && c.NATSURL == "": // no process listens
+		if err := canListen(ctx, c.EmbeddedAddr); err != nil {
+			return append(checks, fault(name, "choose another NATS_EMBEDDED_ADDR", "the service does not start: "+
+				"NATS_EMBEDDED_ADDR: %s", err))
+		}
 		found := unreadableByUser(name, "start the service, then run doctor again", err)
 		found.Message = "the embedded server at " + c.EmbeddedAddr + " is not running; it runs only while the service " +
 			"does. Its streams were not checked"
@@ -46,6 +51,11 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	}
 	defer link.Close(ctx)
 	nc := link.Conn()
+	if c.NATSURL == "" && nc.ConnectedServerName() != buildinfo.Name {
+		return append(checks, fault(name, "to use that server, set NATS_URL=nats://"+c.EmbeddedAddr+"; else choose another "+
+			"NATS_EMBEDDED_ADDR", "the service does not start: another NATS server, %s, listens at NATS_EMBEDDED_ADDR %s",
+			terminal.Plain(nc.ConnectedServerName()), c.EmbeddedAddr))
+	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return append(checks, unreadable(name, err))

@@ -44,6 +44,9 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 		if postgres.StartupRefused(err) {
 			found.Hint = startupHint
 		}
+		if err := c.Postgres().CheckTarget(); err != nil {
+			found.Hint = err.Error()
+		}
 		return []Finding{found}, false
 	}
 	checks = append(checks, ok(name, "PostgreSQL %s, database %s, role %s", v.Release, v.Database, v.Role))
@@ -88,8 +91,12 @@ func checkPooler(_ config.Config, v postgres.ServerInfo) Finding {
 	return ok(name, "none: sessions are the server's own")
 }
 
-func checkWritable(_ config.Config, v postgres.ServerInfo) Finding {
+func checkWritable(c config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_writable"
+	if err := c.Postgres().CheckTarget(); err != nil {
+		return fault(name, "remove the parameter, or run doctor with the service's environment", "the service does not "+
+			"start: %s", err)
+	}
 	switch {
 	case v.Standby:
 		return fault(name,
@@ -201,7 +208,7 @@ func checkDurability(_ config.Config, v postgres.ServerInfo) Finding {
 func checkStandby(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_standby"
 	switch {
-	case v.Waiting > 0:
+	case v.Waiting > 0, v.SynchronousStandbys != "" && v.WalSenders == 0 && !v.Standby:
 		return fault(name, "SELECT application_name, state, sync_state FROM pg_stat_replication; -- start the one that is "+
 			"missing; or, if failing over to it may lose what it has not received,\n"+
 			"ALTER SYSTEM SET synchronous_standby_names = …; SELECT pg_reload_conf();",

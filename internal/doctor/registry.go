@@ -38,7 +38,7 @@ func examineRegistry(ctx context.Context, c config.Config) (checks []Finding) {
 	if err != nil {
 		return []Finding{unreadable(name, err)}
 	}
-	checks = append(checks, ok(name, "can be read; tenants: %d", n))
+	checks = append(checks, checkTables(ctx, r, n))
 	if r, ok := r.(database.FileReader); ok {
 		checks = append(checks, examineRegistryFile(ctx, r))
 	}
@@ -72,6 +72,17 @@ func examineRegistryFile(ctx context.Context, r database.FileReader) Finding {
 			"not support it", "the registry is not in WAL mode: readers and the service block each other")
 	}
 	return ok(name, "PRAGMA quick_check finds nothing wrong; in WAL mode")
+}
+
+// checkTables checks that the registry has what the service has created in it. What it has yet to create other checks
+// report, each for itself.
+func checkTables(ctx context.Context, r database.Registry, tenants int) Finding {
+	const name = "registry"
+	if err := r.CheckTables(ctx); err != nil && !errors.Is(err, sql.ErrNotMigrated) {
+		return fault(name, "restore the registry from a backup: docs/recovery.md", "the service takes no requests, because "+
+			"part of the registry was removed or renamed: %s", err)
+	}
+	return ok(name, "can be read; tenants: %d", tenants)
 }
 
 func checkTenants(n int) Finding {

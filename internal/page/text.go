@@ -17,6 +17,7 @@ import (
 const (
 	maxName    = 64
 	maxMessage = 240
+	maxReason  = 1000 // why no requests are taken: what the server said stands at its end
 )
 
 // legend is the colour of a step.
@@ -33,14 +34,15 @@ func functions(build string, steps []string) template.FuncMap {
 		"message": func(s any) string {
 			return display(oneLine(fmt.Sprint(s)), maxMessage)
 		},
-		"clock": func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },
-		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"since": func(now, t time.Time) string { return span(now.Sub(t)) },
-		"span":  span,
-		"group": group,
-		"rate":  func(r float64) string { return strconv.FormatFloat(r, 'f', 2, 64) },
-		"ms":    milliseconds,
-		"bar":   func(p *events.Provisioned) bar { return newBar(p, len(steps)) },
+		"reason": func(err error) string { return display(oneLine(err.Error()), maxReason) },
+		"clock":  func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },
+		"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"since":  func(now, t time.Time) string { return span(now.Sub(t)) },
+		"span":   span,
+		"group":  group,
+		"rate":   func(r float64) string { return strconv.FormatFloat(r, 'f', 2, 64) },
+		"ms":     milliseconds,
+		"bar":    func(p *events.Provisioned) bar { return newBar(p, len(steps)) },
 		"steps": func() (all []legend) {
 			for i, title := range steps {
 				all = append(all, legend{Number: i + 1, Color: colorOf(i+1, len(steps)), Title: title})
@@ -52,8 +54,8 @@ func functions(build string, steps []string) template.FuncMap {
 
 // oneLine joins the lines of a message, each once: a driver reports every connection attempt on a line of its own.
 func oneLine(s string) string {
-	if len(s) > 4*maxMessage {
-		s = strings.ToValidUTF8(s[:4*maxMessage], "")
+	if len(s) > 4*maxReason {
+		s = strings.ToValidUTF8(s[:4*maxReason], "")
 	}
 	var all []string
 	for line := range strings.Lines(s) {

@@ -58,6 +58,9 @@ func Migrate(
 	return err
 }
 
+// ErrShared is the cause for [SharedBoundary] where no index has been tried yet.
+var ErrShared = errors.New("the unique indexes of the registry cannot be created")
+
 // SharedBoundary adds to the error of the registry's unique indexes the query that lists the tenants in their way. The
 // registry is table.
 func SharedBoundary(err error, table string) error {

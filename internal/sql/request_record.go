@@ -11,6 +11,9 @@ import (
 var ErrNoLedger = errors.New("the registry has no ledger of requests, or one of an earlier version: start the " +
 	"service once, which creates and migrates it")
 
+// ErrNotMigrated means that the service has yet to migrate the registry, which it does when it starts.
+var ErrNotMigrated = errors.New("the registry is of an earlier version; the service migrates it when it starts")
+
 // RequestRecord is a request as stored in the ledger, for display.
 type RequestRecord struct {
 	Key                 string // also the key of its dead letter

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -119,6 +120,10 @@ func (m *queueMetrics) sample(ctx context.Context) (s queueSample) {
 	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
 	defer cancel()
 	s.at, s.usage = time.Now(), map[string]float64{}
+	if !m.js.Conn().IsConnected() { // else each request fails with an error of the client's buffer
+		s.err = nats.ErrDisconnected
+		return s
+	}
 	queue, err := handler.ReadQueue(ctx, m.js)
 	if err == nil {
 		s.queue = &queue

@@ -33,11 +33,11 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 		return err
 	}
 	defer conn.Release()
-	return s.withStatements(ctx, conn, s.migrateOn(ctx, conn, s.migrations(createdBy)))
+	return s.withStatements(ctx, conn, s.migrateOn(ctx, conn, createdBy))
 }
 
-func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn, migrations [][]sql.Statement) error {
-	pending, err := s.pendingMigrations(ctx, conn, len(migrations))
+func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn, createdBy string) error {
+	pending, err := s.q.pendingMigrations(ctx, conn, s.registry)
 	if err != nil {
 		return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
 	}
@@ -55,14 +55,17 @@ func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn, migrations []
 		}
 	}
 	for done := false; err == nil && !done; {
-		done, err = s.migrateOnce(ctx, conn, migrations)
+		done, err = s.migrateOnce(ctx, conn, createdBy)
 	}
 	return err
 }
 
+// latestMigration is the version of the last migration.
+const latestMigration = 9
+
 // migrations are the migrations of the registry. Their versions are their positions, starting at 1.
-func (s *Store) migrations(createdBy string) [][]sql.Statement {
-	return [][]sql.Statement{
+func (s *Store) migrations(createdBy string) [latestMigration][]sql.Statement {
+	return [latestMigration][]sql.Statement{
 		slices.Concat(s.createStamp(), messages(s.q.migrations.Registry), messages(s.q.CheckRegistry)),
 		s.bootstrap(createdBy),
 		messages(s.q.migrations.History),
@@ -99,15 +102,16 @@ func messages(text string) (all []sql.Statement) {
 	return all
 }
 
-// pendingMigrations returns the versions that have not run, of those up to last. Later ones are another version's.
-func (s *Store) pendingMigrations(ctx context.Context, conn *pgxpool.Conn, last int) (pending []int, err error) {
+// pendingMigrations returns the versions that have not run, of those up to latestMigration. Later ones are another
+// version's.
+func (q queries) pendingMigrations(ctx context.Context, on querier, registry string) (pending []int, err error) {
 	var exists bool
-	if err := conn.QueryRow(ctx, s.q.HasRelation, s.registry, sql.MigrationsTable).Scan(&exists); err != nil {
+	if err := on.QueryRow(ctx, q.HasRelation, registry, sql.MigrationsTable).Scan(&exists); err != nil {
 		return nil, err
 	}
 	var applied []int
 	if exists {
-		rows, err := conn.Query(ctx, s.q.AppliedMigrations)
+		rows, err := on.Query(ctx, q.AppliedMigrations)
 		if err != nil {
 			return nil, err
 		}
@@ -115,7 +119,7 @@ func (s *Store) pendingMigrations(ctx context.Context, conn *pgxpool.Conn, last 
 			return nil, err
 		}
 	}
-	for version := 1; version <= last; version++ {
+	for version := 1; version <= latestMigration; version++ {
 		if !slices.Contains(applied, version) {
 			pending = append(pending, version)
 		}
@@ -126,9 +130,9 @@ func (s *Store) pendingMigrations(ctx context.Context, conn *pgxpool.Conn, last 
 // migrateOnce runs the first pending migration in a transaction. If none is pending it finishes the registry instead,
 // and is done.
 func (s *Store) migrateOnce(
-	ctx context.Context, conn *pgxpool.Conn, migrations [][]sql.Statement,
+	ctx context.Context, conn *pgxpool.Conn, createdBy string,
 ) (done bool, err error) {
-	locked, version, rebuilt, err := s.runNextMigration(ctx, conn, migrations)
+	locked, version, rebuilt, err := s.runNextMigration(ctx, conn, createdBy)
 	if err == nil {
 		_, err = conn.Exec(ctx, "COMMIT")
 	}
@@ -153,7 +157,7 @@ func (s *Store) migrateOnce(
 // runNextMigration does everything up to the commit. locked reports whether it got the lock. version is 0 if no
 // migration was pending: then it finished the registry.
 func (s *Store) runNextMigration(
-	ctx context.Context, conn *pgxpool.Conn, migrations [][]sql.Statement,
+	ctx context.Context, conn *pgxpool.Conn, createdBy string,
 ) (locked bool, version int, rebuilt []string, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
@@ -167,8 +171,8 @@ func (s *Store) runNextMigration(
 	if err := s.createRegistrySchema(ctx, conn); err != nil {
 		return true, 0, nil, err
 	}
-	pending, err := s.pendingMigrations(ctx, conn, len(migrations))
-	if err == nil && len(pending) == len(migrations) {
+	pending, err := s.q.pendingMigrations(ctx, conn, s.registry)
+	if err == nil && len(pending) == latestMigration {
 		err = sendEach(ctx, conn.Conn(), sql.Statements(s.q.CreateMigrations)...)
 	}
 	if err == nil && len(pending) == 0 {
@@ -177,7 +181,7 @@ func (s *Store) runNextMigration(
 	}
 	if err == nil {
 		version = pending[0]
-		err = s.runMigration(ctx, conn, version, migrations[version-1])
+		err = s.runMigration(ctx, conn, version, s.migrations(createdBy)[version-1])
 	}
 	return true, version, nil, withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
 }

@@ -125,7 +125,7 @@ func TestMigrationOfAFrozenReplicaEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	if _, _, _, err := s.runNextMigration(t.Context(), conn, s.migrations("test")); err != nil {
+	if _, _, _, err := s.runNextMigration(t.Context(), conn, "test"); err != nil {
 		t.Fatal(err)
 	}
 	var timeout string

@@ -12,7 +12,7 @@ import (
 )
 
 // lacksRegistry reports whether this database has no registry in the configured schema, not even one of DocEX. foreign
-// are then the boundaries of registries that are not in this database.
+// are then the boundaries of registries that are not in this database. It fails if the schema belongs to another one.
 func (s *Store) lacksRegistry(ctx context.Context) (lacks bool, foreign []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -24,6 +24,9 @@ func (s *Store) lacksRegistry(ctx context.Context) (lacks bool, foreign []string
 	var registry bool
 	if err := conn.QueryRow(ctx, s.q.Probe, s.registry).Scan(&registry, nil, nil, nil, nil); err != nil || registry {
 		return false, nil, sharedFault(err)
+	}
+	if err := s.requireFree(ctx, conn); err != nil {
+		return true, nil, sharedFault(err)
 	}
 	foreign, err = s.foreignBoundaries(ctx, conn)
 	return true, foreign, sharedFault(err)

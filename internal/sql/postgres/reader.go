@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,6 +77,37 @@ func (r *Reader) probe(ctx context.Context) error {
 func (r *Reader) Close() error {
 	r.pool.Close()
 	return nil
+}
+
+// CheckTables implements [database.Registry]. Of registry and ledger it needs only what every reader needs.
+func (r *Reader) CheckTables(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	conn, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return connectFault(err)
+	}
+	defer conn.Release()
+	prepare := func(text string) error { // it checks the names of tables and columns, and no privileges
+		_, err := conn.Conn().Prepare(ctx, "", text)
+		return sharedFault(err)
+	}
+	if err := prepare(r.q.CheckRegistry); err != nil {
+		return err
+	}
+	missing := prepare(r.q.CheckTables)
+	if missing == nil {
+		return nil
+	}
+	pending, err := r.q.pendingMigrations(ctx, conn, r.registry)
+	if err == nil && len(pending) == 0 {
+		return missing
+	}
+	var shared bool // the role of an operator may not read the table of migrations
+	if err := conn.QueryRow(ctx, r.q.SharesBoundary).Scan(&shared); err != nil || !shared {
+		return cmp.Or(r.explainPrivilege(err), sql.ErrNotMigrated)
+	}
+	return sql.SharedBoundary(sql.ErrShared, quote(r.registry, "tenant_registry"))
 }
 
 // Count returns the number of registered tenants.

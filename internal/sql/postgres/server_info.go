@@ -30,6 +30,7 @@ type ServerInfo struct {
 	Total, ByRole            int64 // other sessions now: all, and this role's
 	InDatabase, Ours         int64 // those in this database, and the service's, by application_name
 	Waiting                  int64 // those of the service whose commit waits for a synchronous standby
+	WalSenders               int64 // standbys and others that receive the write-ahead log
 	Dumps                    int64 // sessions of pg_dump in this database
 	EventTriggers            []string
 
@@ -156,6 +157,13 @@ func readServerInfo(
 		return v, err
 	}
 	v.Migrated = v.Registry && ledger && pooled && stamped && latest
+	if v.Registry && !v.Migrated { // what is missing may have been removed
+		pending, err := q.pendingMigrations(ctx, conn, c.Registry)
+		if err != nil && sqlState(err) != insufficientPrivilege {
+			return v, err
+		}
+		v.Migrated = err == nil && len(pending) == 0
+	}
 	v.MissingPrivileges, err = missingPrivileges(ctx, conn, q, c.Registry, c.Prepared > 0)
 	return v, err
 }

@@ -155,9 +155,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if attrs, from := c.parameter("target_session_attrs", "PGTARGETSESSIONATTRS"); readOnlyTargets[attrs] {
-		return nil, fmt.Errorf("%s: %s selects servers that cannot be written to; remove it: of several hosts the "+
-			"service uses the writable one", from, attrs)
+	if err := c.CheckTarget(); err != nil {
+		return nil, err
 	}
 	s := &Store{
 		q: q, registry: c.Registry, names: names, log: c.Log, activity: activity{start: time.Now()},
@@ -210,6 +209,16 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, classify(err)
 	}
 	return s, nil
+}
+
+// CheckTarget fails if the configuration selects servers that cannot be written to.
+func (c Config) CheckTarget() error {
+	attrs, from := c.parameter("target_session_attrs", "PGTARGETSESSIONATTRS")
+	if !readOnlyTargets[attrs] {
+		return nil
+	}
+	return fmt.Errorf("%s: target_session_attrs=%s selects servers that cannot be written to; remove it: of several "+
+		"hosts the service uses the writable one", from, attrs)
 }
 
 // readOnlyTargets are the values of target_session_attrs with which the driver may choose a read-only server.

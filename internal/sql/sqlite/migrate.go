@@ -17,6 +17,9 @@ import (
 // lockPoll is how often the migration lock is tried while another process holds it.
 const lockPoll = 20 * time.Millisecond
 
+// latestMigration is the version of the last migration.
+const latestMigration = 7
+
 // migrate migrates the registry. Processes that start at the same time are serialized by a lock of the operating
 // system, which is released if its process dies.
 func (s *Store) migrate(ctx context.Context, registry string) (err error) {
@@ -26,7 +29,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
 
-	err = sql.Migrate(ctx, goose.DialectSQLite3, s.syncDB, sql.MigrationsTable, s.Log, [][]sql.Statement{
+	all := [latestMigration][]sql.Statement{
 		append(s.createStamp(), sql.Statement{Text: migrations.Registry}, sql.Statement{Text: q.CheckRegistry}),
 		{
 			{Text: q.Tables},
@@ -39,7 +42,8 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		{{Text: migrations.Restore}},
 		{{Text: migrations.Checkpoint}},
 		{{Text: migrations.Retention}},
-	})
+	}
+	err = sql.Migrate(ctx, goose.DialectSQLite3, s.syncDB, sql.MigrationsTable, s.Log, all[:])
 	if native, ok := errors.AsType[*driver.Error](err); ok && native.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
 		err = sql.SharedBoundary(err, "tenant_registry")
 	}

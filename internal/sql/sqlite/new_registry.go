@@ -18,6 +18,9 @@ func (s *Store) examineRegistry(ctx context.Context, registry string) error {
 	info, err := os.Stat(registry)
 	if err == nil && info.Mode().IsRegular() && info.Size() > 0 {
 		exists, err := checkFile(ctx, registry)
+		if err == nil && !exists {
+			err = requireFree(ctx, registry)
+		}
 		if err != nil {
 			return fmt.Errorf("prepare the registry %s: %w", registry, registryFault(err))
 		}

@@ -19,7 +19,7 @@ type queries struct {
 	Tenants, Tenant, Record, Records, CaseVariants, BoundaryOwners, QuickCheck, HasRelatedPo             string
 	Unregistered, CountForeign, RegisterAgain, Entry, Entries, IsAccepted, Accept, StampState, SetStamp  string
 	RestoreRequest, ProvisionedBy, CheckRequest, HasRegistry, CreateStamp, Checkpoint, SetCheckpoint     string
-	Prune, SetPruned, Recent                                                                             string
+	Prune, SetPruned, Recent, CheckTables, AppliedMigrations, SharesBoundary                             string
 }
 
 var (

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	databasesql "database/sql"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -73,6 +75,31 @@ func (r *Reader) read(ctx context.Context, what string, fn func(*databasesql.Tx)
 		return fmt.Errorf("read the %s: %w", what, registryFault(needsRecovery(err)))
 	}
 	return nil
+}
+
+// CheckTables implements [database.Registry].
+func (r *Reader) CheckTables(ctx context.Context) error {
+	return r.read(ctx, "registry", func(tx *databasesql.Tx) error {
+		if _, err := tx.ExecContext(ctx, q.CheckRegistry); err != nil {
+			return err
+		}
+		_, missing := tx.ExecContext(ctx, q.CheckTables)
+		if missing == nil {
+			return nil
+		}
+		applied, err := collect(ctx, tx, q.AppliedMigrations, func(row scanner) (version int, err error) {
+			err = row.Scan(&version)
+			return version, err
+		})
+		if err == nil && slices.Contains(applied, latestMigration) {
+			return missing
+		}
+		var shared bool // the table of migrations may not exist: DocEX's registry has none
+		if err := tx.QueryRowContext(ctx, q.SharesBoundary).Scan(&shared); err != nil || !shared {
+			return cmp.Or(err, sql.ErrNotMigrated)
+		}
+		return sql.SharedBoundary(sql.ErrShared, "tenant_registry")
+	})
 }
 
 // Count returns the number of registered tenants.

@@ -149,17 +149,13 @@ func (b *build) madeHere(ctx context.Context, tag uint32) (stamped, known bool, 
 	return stamped, known, err
 }
 
-// requireFree fails if the registry is to be created in a file of another service's tenant.
+// requireFree fails if the file, in which the registry is to be created, is that of another service's tenant.
 func requireFree(ctx context.Context, registry string) (err error) {
 	db, err := open(registry, "rw", busyTimeout, "query_only(1)") // after a crash only a writer can recover it
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	var exists bool
-	if err := db.QueryRowContext(ctx, q.Probe).Scan(&exists, new(bool), new(bool), new(bool)); err != nil || exists {
-		return err
-	}
 	tag, err := readTag(ctx, db)
 	if err != nil || tag == 0 {
 		return err

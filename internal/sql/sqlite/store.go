@@ -157,9 +157,6 @@ func openOn(ctx context.Context, files filesystem.System, c Config) (_ *Store, e
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	if err := requireFree(ctx, registry); err != nil {
-		return nil, err
-	}
 	by := opener(databasesql.Open)
 	if c.Traces != nil {
 		by = traced(c.Traces)

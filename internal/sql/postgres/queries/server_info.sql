@@ -20,6 +20,7 @@ SELECT
         + coalesce(current_setting('reserved_connections', true)::bigint, 0) END AS reserved, -- exists since 16
     CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END::bigint AS role_limit,
     CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END::bigint AS database_limit,
+    (SELECT count(*) FROM pg_catalog.pg_stat_replication) AS wal_senders, -- any role sees how many
     a.total, a.by_role, a.in_database, a.ours, a.waiting, a.dumps,
     ARRAY(SELECT e.evtname::text FROM pg_catalog.pg_event_trigger e
         WHERE e.evtenabled IN ('O', 'A') ORDER BY 1) AS event_triggers
