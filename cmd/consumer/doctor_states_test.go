@@ -615,7 +615,7 @@ func TestDoctorNamesEveryRefusalOfAStart(t *testing.T) {
 				testkit.Contains(t, r.finding, found.Message+"\n"+found.Hint, r.named)
 				service := start(t, env, "run")
 				if r.waits {
-					awaitNotReady(t, "http://"+env["HTTP_ADDR"], r.says)
+					awaitNotReady(t, service.http(t), r.says)
 					return
 				}
 				testkit.Equal(t, "exit code of the service", service.wait(t), 1)
