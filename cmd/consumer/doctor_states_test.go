@@ -624,3 +624,15 @@ func TestDoctorNamesEveryRefusalOfAStart(t *testing.T) {
 		}
 	}
 }
+
+// A server that does not sync its writes is a fault for doctor. The service works on it, and says so when it starts.
+func TestServiceWarnsOfAServerWithoutSync(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t, "fsync=off")
+	newRole(s)
+	env := settings(with("DATABASE_URL", s.URLOf(role, password)), with("NATS_URL", natstest.Start(t)))
+	service := serve(t, env)
+	testkit.Logs(t, &service.stderr, "fsync is off")
+	testkit.Equal(t, "finding", runDoctor(t, env)["database_durability"].Status, doctor.Fault)
+	testkit.Equal(t, "exit code", service.stop(t), 0)
+}

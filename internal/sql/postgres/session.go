@@ -33,13 +33,18 @@ func (s *Store) checkSession(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var encoding string
-	if err := conn.QueryRow(ctx, s.q.Session).Scan(nil, nil, &encoding); err != nil {
+	var durable bool
+	if err := conn.QueryRow(ctx, s.q.Session).Scan(nil, nil, &encoding, &durable); err != nil {
 		return fmt.Errorf("query PostgreSQL: %w", sharedFault(err))
 	}
 	if encoding != utf8Encoding {
 		return fmt.Errorf("the encoding of database %s is %s, want UTF8: create a database with "+
 			"CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8', move the data, and name it in DATABASE_URL",
 			conn.Conn().Config().Database, encoding)
+	}
+	if !durable {
+		s.log.WarnContext(ctx, "fsync is off: a crash of the database's machine can destroy tenants that were announced; "+
+			"ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf()")
 	}
 	pooler, err := readPooler(ctx, conn.Conn(), s.q, func() (*pgx.Conn, func(), error) {
 		second, err := s.pool.Acquire(ctx)
@@ -78,7 +83,7 @@ func readPooler(
 }
 
 func readSession(ctx context.Context, conn *pgx.Conn, q queries) (pid uint32, kept bool, err error) {
-	err = conn.QueryRow(ctx, q.Session).Scan(&pid, &kept, nil)
+	err = conn.QueryRow(ctx, q.Session).Scan(&pid, &kept, nil, nil)
 	return pid, kept, err
 }
 
