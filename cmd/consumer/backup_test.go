@@ -83,8 +83,8 @@ func startFailures(t *testing.T, env map[string]string, js jetstream.JetStream) 
 			if _, err := js.PublishMsg(ctx, msg); err != nil && ctx.Err() == nil {
 				t.Error(err)
 			}
-			realMain(ctx, []string{"dead-letters", "replay", "--all", "--wait", "0s"}, envconfig.MapLookuper(env),
-				io.Discard, io.Discard)
+			realMain(ctx, []string{"dead-letters", "replay", "--all", "--yes", "--wait", "0s"}, envconfig.MapLookuper(env),
+				nil, io.Discard, io.Discard)
 		}
 	}()
 }

@@ -20,13 +20,14 @@ const maxFaults = 3
 // replayFlags are the flags of consumer dead-letters replay.
 type replayFlags struct {
 	letterFlags
+	confirm             confirmation // of --all
 	all, dryRun, asJSON bool
 	rate                float64
 	wait                time.Duration
 }
 
 func replayLettersCommand(a *app) *cobra.Command {
-	var f replayFlags
+	f := replayFlags{confirm: confirmation{app: a}}
 	cmd := &cobra.Command{
 		Use:   "replay [KEY…]",
 		Short: "Publish failed requests again",
@@ -34,13 +35,16 @@ func replayLettersCommand(a *app) *cobra.Command {
 			"Select them by KEY, by --reason, --tenant and --since, or with --all. A request that can never succeed,\n" +
 			"such as one with an invalid id, is replayed too if it matches, and fails again. Dead letters that arrive\n" +
 			"in the meantime are not replayed. You can safely interrupt the command, repeat it, and run it twice at\n" +
-			"the same time: each dead letter is replayed once.\n\n" +
-			"Then it waits for outcomes. Exits 0 if every dead letter was replayed, by this or another operator, and\n" +
-			"every tenant is provisioned, or was already; 1 if not, if an outcome was not seen within --wait, or if a\n" +
-			"KEY names no dead letter. With --wait 0 the exit code ignores outcomes.",
+			"the same time: each dead letter is replayed once. --all asks first, and needs --yes where standard input\n" +
+			"or standard error is not a terminal.\n\n" +
+			"Then it waits for the outcome of each replay that it has published. One that another process published\n" +
+			"just before counts too; a dead letter that no longer exists is only counted. Exits 0 if all these tenants\n" +
+			"are provisioned, or were already; 1 if not, if an outcome was not seen within --wait, if a KEY names no\n" +
+			"dead letter, or if you do not confirm. With --wait 0 the exit code ignores outcomes.",
 		Example: "  consumer dead-letters replay 3f2a9c51d07e\n" +
 			"  consumer dead-letters replay --reason BOUNDARY_NOT_EMPTY --tenant acme\n" +
-			"  consumer dead-letters replay --all --since 24h --rate 5 --dry-run",
+			"  consumer dead-letters replay --all --since 24h --rate 5 --dry-run\n" +
+			"  consumer dead-letters replay --all --since 24h --rate 5 --yes",
 
 		ValidArgsFunction: a.completeKeys(0),
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -58,6 +62,7 @@ func replayLettersCommand(a *app) *cobra.Command {
 	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would be replayed, and change nothing")
 	flags.DurationVar(&f.wait, "wait", 30*time.Second, "wait this long for outcomes after the last replay (0: off)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object a line, and a summary as the last")
+	f.confirm.define(cmd)
 	return cmd
 }
 
@@ -78,6 +83,8 @@ func (f *replayFlags) check(cmd *cobra.Command, names []string) (handler.Filter,
 		return filter, usageError(fmt.Errorf("--rate: %v is not 0 to %v a second", f.rate, maxRate))
 	case f.wait < 0:
 		return filter, usageError(errors.New("--wait: must not be below 0"))
+	case f.all && !f.dryRun:
+		return filter, f.confirm.check("dead-letters replay --all")
 	}
 	return filter, nil
 }
@@ -88,19 +95,14 @@ func (a *app) replay(ctx context.Context, f replayFlags, filter handler.Filter, 
 		return err
 	}
 	defer end()
-	selection, total := letters.All(ctx, filter), func() (int, error) { return count(letters.All(ctx, filter)) }
+	selection := letters.All(ctx, filter)
 	if len(names) > 0 {
-		found := named(ctx, letters, names)
-		selection, total = each(found), func() (int, error) { return len(found), nil }
+		selection = each(named(ctx, letters, names))
 	}
 	report := newReplayReport(a, f.asJSON)
-	if a.IsInteractive(a.Err) && !f.asJSON && !f.dryRun {
-		n, err := total()
-		if err != nil {
+	if !f.dryRun {
+		if selection, err = a.announce(ctx, f, selection, report); err != nil {
 			return err
-		}
-		if n > 0 {
-			report.showProgress(a.ProgressBar(n, "replaying", "dead letters"), terminal.IsTerminal(a.Out))
 		}
 	}
 	r := &replaying{replayFlags: f, letters: letters, report: report, limit: rate.NewLimiter(rate.Inf, 1)}
@@ -126,6 +128,32 @@ func (a *app) replay(ctx context.Context, f replayFlags, filter handler.Filter, 
 		return err
 	}
 	return negative
+}
+
+// announce asks, if the flags say so, and shows a progress bar, if that is possible. It returns what to replay: not the
+// dead letters that have arrived since those were counted.
+func (a *app) announce(
+	ctx context.Context, f replayFlags, selection iter.Seq2[handler.DeadLetter, error], report *replayReport,
+) (iter.Seq2[handler.DeadLetter, error], error) {
+	asks, shows := f.all && !f.confirm.yes, a.IsInteractive(a.Err) && !f.asJSON
+	if !asks && !shows {
+		return selection, nil
+	}
+	n, last, err := count(selection)
+	if err != nil || n == 0 {
+		return upTo(last, selection), err
+	}
+	if asks {
+		err := f.confirm.ask(ctx, "Their requests are published again, and the dead letters removed. One that fails\n"+
+			"again has a new dead letter.\n", "Replay "+deadLetterCount(n)+"?")
+		if err != nil {
+			return nil, err
+		}
+	}
+	if shows {
+		report.showProgress(a.ProgressBar(n, "replaying", "dead letters"), terminal.IsTerminal(a.Out))
+	}
+	return upTo(last, selection), nil
 }
 
 // replaying replays one dead letter after the other.
@@ -237,12 +265,28 @@ func each(all []namedLetter) iter.Seq2[handler.DeadLetter, error] {
 	}
 }
 
-func count(selection iter.Seq2[handler.DeadLetter, error]) (n int, _ error) {
-	for _, err := range selection {
-		if err != nil {
-			return 0, err
+// count counts a selection, and returns the highest sequence of a dead letter in it.
+func count(selection iter.Seq2[handler.DeadLetter, error]) (n int, last uint64, _ error) {
+	for letter, err := range selection {
+		if err != nil && !errors.Is(err, handler.ErrNoDeadLetter) {
+			return 0, 0, err
 		}
 		n++
+		last = max(last, letter.Sequence)
 	}
-	return n, nil
+	return n, last, nil
+}
+
+// upTo leaves out dead letters after that sequence: they have arrived since the selection was counted, and confirmed.
+func upTo(last uint64, selection iter.Seq2[handler.DeadLetter, error]) iter.Seq2[handler.DeadLetter, error] {
+	return func(yield func(handler.DeadLetter, error) bool) {
+		for letter, err := range selection {
+			if err == nil && letter.Sequence > last {
+				return
+			}
+			if !yield(letter, err) {
+				return
+			}
+		}
+	}
 }

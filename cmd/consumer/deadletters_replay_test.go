@@ -67,7 +67,7 @@ func TestReplayByFilter(t *testing.T) {
 	m.assertStored(2, 2)
 
 	// --all includes requests that can never succeed.
-	code, stdout = m.run("replay", "--all")
+	code, stdout = m.run("replay", "--all", "--yes")
 	testkit.Equal(t, "exit code where one fails", code, 1)
 	testkit.Contains(t, "stdout", stdout, "other ATTEMPTS_EXHAUSTED: replayed, as replay 1: provisioned",
 		"not an id INVALID_TENANT_ID: replayed, as replay 1: failed again, INVALID_TENANT_ID",
@@ -105,7 +105,7 @@ func TestReplayOfASucceededRequest(t *testing.T) {
 	publish(t, m.js, requestFor(t, "1", "acme"))
 	awaitSettled(t, m.js)
 	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0, "Replay", "4")
-	code, stdout := m.run("replay", "--all", "--json")
+	code, stdout := m.run("replay", "--all", "--yes", "--json")
 	testkit.Equal(t, "exit code", code, 0)
 	lines, summary := replayed(t, stdout)
 	testkit.Equal(t, "outcome", lines[0].Outcome, "had_succeeded_already")
@@ -122,12 +122,12 @@ func TestReplayOfARestoredDeadLetter(t *testing.T) {
 	m := newDeadLetterServer(t)
 	m.serve()
 	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0)
-	code, stdout := m.run("replay", "--all", "--wait", "0")
+	code, stdout := m.run("replay", "--all", "--yes", "--wait", "0")
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Contains(t, "stdout", stdout, "replayed, as replay 1\n")
 	awaitSettled(t, m.js)
 	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0)
-	code, stdout = m.run("replay", "--all")
+	code, stdout = m.run("replay", "--all", "--yes")
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Contains(t, "stdout", stdout, "replayed, as replay 1: provisioned", "1 outcomes: provisioned")
 	m.assertStored(2, 0)
@@ -143,7 +143,7 @@ func TestReplayWithoutAService(t *testing.T) {
 	testkit.Equal(t, "exit code", code, 1)
 	testkit.Contains(t, "stdout", stdout, "replayed, as replay 1: no outcome seen yet", "1 outcomes not seen yet", "consumer watch --all",
 		"while the service runs")
-	code, stdout = m.run("replay", "--all", "--wait", "0")
+	code, stdout = m.run("replay", "--all", "--yes", "--wait", "0")
 	testkit.Equal(t, "exit code without waiting", code, 0)
 	if strings.Contains(stdout, "outcome") {
 		t.Errorf("the output mentions outcomes:\n%s", stdout)
@@ -174,7 +174,7 @@ func TestReplayFindsOutcomesOfUnusualRequests(t *testing.T) {
 		want[key] = "failed UNDECODABLE_EVENT"
 	}
 	m.serve()
-	code, stdout := m.run("replay", "--all", "--json")
+	code, stdout := m.run("replay", "--all", "--yes", "--json")
 	testkit.Equal(t, "exit code", code, 1)
 	got := map[string]string{}
 	lines, _ := replayed(t, stdout)
@@ -257,7 +257,7 @@ func TestReplayIgnoresAForgedOutcome(t *testing.T) {
 	testkit.Must(t, err)
 	publish(t, m.js, &nats.Msg{Subject: events.TypeProvisioned, Header: header, Data: body},
 		&nats.Msg{Subject: events.TypeProvisioningFailed, Data: []byte("garbage")})
-	code, stdout := m.run("replay", "--all", "--wait", "200ms")
+	code, stdout := m.run("replay", "--all", "--yes", "--wait", "200ms")
 	testkit.Equal(t, "exit code", code, 1)
 	testkit.Contains(t, "stdout", stdout, "no outcome seen yet")
 }
@@ -268,7 +268,7 @@ func TestReplayRate(t *testing.T) {
 		m.addDeadLetter(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
 	}
 	begin := time.Now()
-	code, _ := m.run("replay", "--all", "--rate", "20", "--wait", "0")
+	code, _ := m.run("replay", "--all", "--yes", "--rate", "20", "--wait", "0")
 	testkit.Equal(t, "exit code", code, 0)
 	if took := time.Since(begin); took < 200*time.Millisecond {
 		t.Errorf("5 at 20 a second took %s", took)
@@ -282,7 +282,7 @@ func TestReplayInterrupted(t *testing.T) {
 	for i := range 3 {
 		m.addDeadLetter(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
 	}
-	r := start(t, m.env, "dead-letters", "replay", "--all", "--rate", "0.001", "--wait", "0")
+	r := start(t, m.env, "dead-letters", "replay", "--all", "--yes", "--rate", "0.001", "--wait", "0")
 	testkit.Eventually(t, "the first is replayed", func() bool { return strings.Contains(r.stdout.String(), "as replay 1") })
 	testkit.Equal(t, "exit code", r.stop(t), 1)
 	testkit.Contains(t, "stdout", r.stdout.String(), "1 selected", "Interrupted", "safe to repeat")
@@ -290,7 +290,7 @@ func TestReplayInterrupted(t *testing.T) {
 	m.assertStored(1, 2)
 
 	// While it waits for outcomes.
-	r = start(t, m.env, "dead-letters", "replay", "--all", "--wait", "1h", "--json")
+	r = start(t, m.env, "dead-letters", "replay", "--all", "--yes", "--wait", "1h", "--json")
 	testkit.Eventually(t, "all are replayed", func() bool { return m.messages(events.StreamDeadLetters) == 0 })
 	testkit.Equal(t, "exit code", r.stop(t), 1)
 	lines, summary := replayed(t, r.stdout.String())
@@ -309,7 +309,7 @@ func TestTwoOperatorsReplay(t *testing.T) {
 	d := m.serve()
 	operators := []*running{}
 	for range 2 {
-		operators = append(operators, start(t, m.env, "dead-letters", "replay", "--all", "--json"))
+		operators = append(operators, start(t, m.env, "dead-letters", "replay", "--all", "--yes", "--json"))
 	}
 	published := 0
 	for _, r := range operators {
@@ -330,7 +330,7 @@ func TestReplayOverALostConnection(t *testing.T) {
 	m := newDeadLetterServer(t)
 	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0)
 	relay, relayURL := newRelay(t, m.env["NATS_URL"])
-	r := start(t, settings(with("NATS_URL", relayURL)), "dead-letters", "replay", "--all", "--json")
+	r := start(t, settings(with("NATS_URL", relayURL)), "dead-letters", "replay", "--all", "--yes", "--json")
 	// The dead letter is removed before the confirmation arrives: wait for the command's consumer too.
 	testkit.Eventually(t, "the dead letter is replayed, and the command looks for the outcome", func() bool {
 		outcomes, err := m.js.Stream(t.Context(), events.StreamEvents)
@@ -354,10 +354,10 @@ func TestReplayGivesUp(t *testing.T) {
 		m.addDeadLetter(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
 	}
 	testkit.Must(t, m.js.DeleteStream(t.Context(), events.StreamRequests))
-	code, _, stderr := command(t, m.env, "dead-letters", "replay", "--all")
+	code, _, stderr := command(t, m.env, "dead-letters", "replay", "--all", "--yes")
 	testkit.Equal(t, "exit code", code, 1)
 	testkit.Contains(t, "stderr", stderr, "TENANT_REQUESTS does not exist")
-	code, stdout, stderr := command(t, m.env, "dead-letters", "replay", "--all", "--wait", "0")
+	code, stdout, stderr := command(t, m.env, "dead-letters", "replay", "--all", "--yes", "--wait", "0")
 	testkit.Equal(t, "exit code", code, 1)
 	testkit.Contains(t, "stderr", stderr, "stopped after 3 faults in a row")
 	testkit.Contains(t, "stdout", stdout, "not replayed: stream TENANT_REQUESTS does not exist", "3 not replayed")

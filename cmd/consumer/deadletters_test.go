@@ -125,7 +125,7 @@ func TestDeadLettersOfUndecodableMessages(t *testing.T) {
 	testkit.Equal(t, "exit code of a dry run", code, 0)
 	testkit.Contains(t, "dry run", stdout, key[:12], old[:12])
 
-	code, stdout = m.run("replay", "--all", "--json")
+	code, stdout = m.run("replay", "--all", "--yes", "--json")
 	testkit.Equal(t, "exit code", code, 1)
 	lines, summary := replayed(t, stdout)
 	testkit.Equal(t, "not seen", summary.NotSeen, 0)
@@ -139,11 +139,11 @@ func TestDeadLettersOfUndecodableMessages(t *testing.T) {
 		again, err := stream.GetMsg(t.Context(), sequence)
 		testkit.Must(t, err)
 		fresh := events.UndecodableKey(events.StreamRequests, sequence, again.Time, []byte(body))
-		code, _ = m.run("remove", fresh)
+		code, _ = m.run("remove", fresh, "--yes")
 		testkit.Equal(t, "exit code of remove", code, 0)
 	}
 	m.put(old, &nats.Msg{Data: []byte(body)}, "", "UNDECODABLE_EVENT", 0)
-	code, _ = m.run("remove", old[:12])
+	code, _ = m.run("remove", old[:12], "--yes")
 	testkit.Equal(t, "exit code of remove of an old one", code, 0)
 	m.assertStored(3, 0)
 }
@@ -243,6 +243,9 @@ func TestDeadLettersMisuse(t *testing.T) {
 		{"replay --all --rate fast", "rate"},
 		{"replay --all --wait -1s", "--wait"},
 		{"replay --all --since tomorrow", "--since"},
+		{"replay --all", "no terminal to ask on"},
+		{"replay --all --tenant acme --json", "--yes"},
+		{"remove key123", "--yes"},
 	} {
 		code, stdout, stderr := command(t, env, strings.Fields("dead-letters "+c.args)...)
 		testkit.Equal(t, "exit code of "+c.args, code, 2)
@@ -253,7 +256,7 @@ func TestDeadLettersMisuse(t *testing.T) {
 
 func TestDeadLettersWithoutAService(t *testing.T) {
 	t.Parallel()
-	for _, args := range []string{"list", "show abcdef", "remove abcdef", "replay --all"} {
+	for _, args := range []string{"list", "show abcdef", "remove abcdef --yes", "replay --all --yes"} {
 		args := strings.Fields("dead-letters " + args)
 		code, _, stderr := command(t, settings(with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t))), args...)
 		testkit.Equal(t, "exit code", code, 1)
@@ -312,7 +315,7 @@ func TestForeignDeadLetters(t *testing.T) {
 		{"show", "foreign.one"},
 		{"show", "foreign.one", "--json"},
 		{"replay", "--all", "--dry-run"},
-		{"replay", "--all", "--wait", "0"},
+		{"replay", "--all", "--yes", "--wait", "0"},
 	} {
 		code, stdout := m.run(args...)
 		testkit.Equal(t, fmt.Sprint("exit code of ", args), code == 0, args[0] != "replay")
@@ -358,15 +361,15 @@ func TestDeadLettersRemove(t *testing.T) {
 	one := m.addDeadLetter("1", "acme", "TENANT_EXISTS", 0)
 	two := m.addDeadLetter("2", "umbrella", "TENANT_EXISTS", 0)
 	m.addDeadLetter("3", "other", "TENANT_EXISTS", 0)
-	code, stdout, stderr := command(t, m.env, "dead-letters", "remove", one[:8], "abcdefabcdef", two, one)
+	code, stdout, stderr := command(t, m.env, "dead-letters", "remove", one[:8], "abcdefabcdef", two, one, "--yes")
 	testkit.Equal(t, "exit code", code, 1)
 	testkit.Contains(t, "stdout", stdout, one[:12]+" acme TENANT_EXISTS: removed", two[:12]+" umbrella TENANT_EXISTS: removed")
 	testkit.Equal(t, "lines", strings.Count(stdout, "\n"), 2)
 	testkit.Contains(t, "stderr", stderr, `"abcdefabcdef" names no dead letter`)
 	m.assertStored(0, 1)
-	code, _, _ = command(t, m.env, "dead-letters", "remove", one)
+	code, _, _ = command(t, m.env, "dead-letters", "remove", one, "--yes")
 	testkit.Equal(t, "exit code", code, 1)
-	code, stdout = m.run("remove", events.DeadLetterSubject(events.RequestKey(billing, "3")))
+	code, stdout = m.run("remove", events.DeadLetterSubject(events.RequestKey(billing, "3")), "--yes")
 	testkit.Equal(t, "exit code", code, 0)
 	testkit.Contains(t, "stdout", stdout, "removed")
 	m.assertStored(0, 0)

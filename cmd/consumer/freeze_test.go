@@ -309,7 +309,7 @@ func (c frozenCase) interfere(t *testing.T, d testDatabase, env map[string]strin
 		}
 	}
 	if c.then.remove {
-		operate("remove")
+		operate("remove", "--yes")
 	}
 	return more
 }

@@ -140,7 +140,7 @@ func TestServiceErrorDoesNotWaitForItsReader(t *testing.T) {
 	defer r.Close()
 	done := make(chan int, 1)
 	go func() {
-		done <- realMain(t.Context(), []string{"run"}, envconfig.MapLookuper(with("CONCURRENCY", "many")), io.Discard, w)
+		done <- realMain(t.Context(), []string{"run"}, envconfig.MapLookuper(with("CONCURRENCY", "many")), nil, io.Discard, w)
 	}()
 	testkit.Equal(t, "exit code", testkit.Receive(t, "the end", done), 2)
 }

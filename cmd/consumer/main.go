@@ -34,12 +34,14 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	os.Exit(realMain(stopOnSignal(), os.Args[1:], envconfig.OsLookuper(), os.Stdout, os.Stderr))
+	os.Exit(realMain(stopOnSignal(), os.Args[1:], envconfig.OsLookuper(), os.Stdin, os.Stdout, os.Stderr))
 }
 
 // realMain runs one command and returns its exit code.
-func realMain(ctx context.Context, args []string, env envconfig.Lookuper, stdout, stderr io.Writer) int {
-	a := &app{terminal.IO{Env: env, Out: stdout, Err: stderr}}
+func realMain(
+	ctx context.Context, args []string, env envconfig.Lookuper, stdin io.Reader, stdout, stderr io.Writer,
+) int {
+	a := &app{terminal.IO{Env: env, In: stdin, Out: stdout, Err: stderr}}
 	root := newRoot(a) //nolint:contextcheck // commands get the context when they run
 	// Not nil, which cobra replaces with the arguments of this process.
 	root.SetArgs(append([]string{}, args...))

@@ -64,7 +64,7 @@ func commandWithin(
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	var out, err testkit.Output
-	code = realMain(ctx, args, envconfig.MapLookuper(env), &out, &err)
+	code = realMain(ctx, args, envconfig.MapLookuper(env), nil, &out, &err)
 	return code, out.String(), err.String()
 }
 
@@ -83,7 +83,7 @@ func start(t *testing.T, env map[string]string, args ...string) *running {
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
-		r.code = realMain(ctx, args, envconfig.MapLookuper(env), &r.stdout, &r.stderr)
+		r.code = realMain(ctx, args, envconfig.MapLookuper(env), nil, &r.stdout, &r.stderr)
 	}()
 	t.Cleanup(func() {
 		r.stop(t)

@@ -177,7 +177,7 @@ func TestNATSUsersCanDoTheirJob(t *testing.T) {
 	key := strings.Split(listed, `"`)[3]
 	testkit.Contains(t, "show", g.run("operator", 0, "dead-letters", "show", key), "TENANT_EXISTS")
 	testkit.Contains(t, "replay", g.run("operator", 1, "dead-letters", "replay", key), "TENANT_EXISTS")
-	testkit.Contains(t, "remove", g.run("operator", 0, "dead-letters", "remove", key), "removed")
+	testkit.Contains(t, "remove", g.run("operator", 0, "dead-letters", "remove", key, "--yes"), "removed")
 	testkit.Eventually(t, "one dead letter is left", func() bool {
 		return strings.Count(g.run("operator", 0, "dead-letters", "list", "--json"), "\n") == 1
 	})
@@ -431,7 +431,7 @@ func TestPermissionErrorsNameTheSubject(t *testing.T) {
 		"list":    {"publisher", []string{"dead-letters", "list"}, "$JS.API."},
 		"wait":    {"publisher", requestArgs("acme", "--wait", "1h"), "$JS.API."},
 		"request": {"subscriber", requestArgs("acme"), events.TypeRequested},
-		"replay":  {"subscriber", []string{"dead-letters", "replay", "--all"}, "$JS.API.STREAM.INFO.TENANT_DEAD_LETTERS"},
+		"replay":  {"subscriber", []string{"dead-letters", "replay", "--all", "--yes"}, "$JS.API.STREAM.INFO.TENANT_DEAD_LETTERS"},
 		"service": {"consumer", requestArgs("acme"), events.TypeRequested},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -70,7 +70,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 		live = a.Live()
 	}
 	if live != nil { // logs appear above the live block
-		a = &app{terminal.IO{Env: a.Env, Out: a.Out, Err: live}}
+		a = &app{terminal.IO{Env: a.Env, In: a.In, Out: a.Out, Err: live}}
 	}
 	c, log, err := a.configure(ctx)
 	if err != nil {

@@ -182,7 +182,7 @@ func TestRequestIsRepeated(t *testing.T) {
 	code, stdout, _ := command(t, env, args...)
 	testkit.Equal(t, "exit code", code, 1)
 	testkit.Contains(t, "stdout", stdout, "RESERVED_TENANT_ID", events.OutcomeID(billing, "order-1", 0, events.TypeProvisioningFailed))
-	code, stdout, stderr := command(t, env, "dead-letters", "replay", "--all", "--wait", outcomeWait)
+	code, stdout, stderr := command(t, env, "dead-letters", "replay", "--all", "--yes", "--wait", outcomeWait)
 	testkit.Equal(t, "exit code: "+stdout+stderr, code, 1)
 	created := consumersCreated(t, js)
 	code, stdout, _ = command(t, env, args...)

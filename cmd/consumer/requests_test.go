@@ -88,7 +88,7 @@ func TestDeadLettersOfALostStream(t *testing.T) {
 		awaitSettled(t, js)
 		testkit.Equal(t, "dead letters", deadLetters(t, js), 1)
 		d.execute("occupied", "DELETE FROM {b}mine")
-		code, stdout, stderr := command(t, env, "dead-letters", "replay", "--all")
+		code, stdout, stderr := command(t, env, "dead-letters", "replay", "--all", "--yes")
 		testkit.Equal(t, "exit code", code, 0)
 		testkit.Contains(t, "output", stdout+stderr, "occupied BOUNDARY_NOT_EMPTY: replayed, as replay 1: provisioned")
 		testkit.Equal(t, "tenants", fmt.Sprint(d.tenants()), "[acme beta occupied]")

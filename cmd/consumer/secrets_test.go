@@ -68,7 +68,7 @@ var connectingCommands = [][]string{
 	{"tenants", "verify"},
 	{"requests", "show", billing, "1"},
 	{"dead-letters", "list"},
-	{"dead-letters", "replay", "--all", "--wait", "0"},
+	{"dead-letters", "replay", "--all", "--yes", "--wait", "0"},
 	{"doctor"},
 	{"doctor", "--json"},
 	{"health"},

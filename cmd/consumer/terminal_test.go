@@ -22,6 +22,7 @@ import (
 // testScreen is a pseudo terminal, and the text that it shows.
 type testScreen struct {
 	tty  *os.File // for the program
+	keys *os.File // what is written to it is typed
 	rows int
 	done chan struct{}
 
@@ -39,7 +40,7 @@ func newTerminal(t *testing.T, columns, rows uint16) *testScreen {
 	master, tty, err := pty.Open()
 	testkit.Must(t, err)
 	testkit.Must(t, pty.Setsize(master, &pty.Winsize{Rows: rows, Cols: columns}))
-	s := &testScreen{tty: tty, rows: int(rows), done: make(chan struct{}), lines: [][]rune{nil}}
+	s := &testScreen{tty: tty, keys: master, rows: int(rows), done: make(chan struct{}), lines: [][]rune{nil}}
 	go func() {
 		defer close(s.done)
 		buffer := make([]byte, 4096)
@@ -150,7 +151,7 @@ func (s *testScreen) sent() string {
 
 var colorCodes = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// command runs a command with its standard output and error on the terminal, unless others are given.
+// command runs a command with its standard input, output and error on the terminal, unless other outputs are given.
 func (s *testScreen) command(t *testing.T, env map[string]string, stdout, stderr io.Writer, args ...string) int {
 	t.Helper()
 	if stdout == nil {
@@ -166,7 +167,7 @@ func (s *testScreen) command(t *testing.T, env map[string]string, stdout, stderr
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
-	return realMain(ctx, args, envconfig.MapLookuper(env), stdout, stderr)
+	return realMain(ctx, args, envconfig.MapLookuper(env), s.tty, stdout, stderr)
 }
 
 // closeTTY closes the terminal for the program, and waits until all is shown.

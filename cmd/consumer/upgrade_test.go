@@ -177,7 +177,7 @@ func TestUpgradeTakesOverWhatWasLeft(t *testing.T) {
 		verifyTenants(t, d, n+1)
 		testkit.Equal(t, "leftovers", fmt.Sprint(d.leftovers()), "[]")
 		testkit.Equal(t, "dead letters", deadLetters(t, js), 3)
-		replay(variant{}, "--all")
+		replay(variant{}, "--all", "--yes")
 		awaitSettled(t, js)
 		testkit.Equal(t, "outcomes", countOutcomes(t, storedOutcomes(t, js)),
 			"INVALID_TENANT_ID 2, TENANT_EXISTS 3, UNDECODABLE_EVENT 2, "+provisioned)

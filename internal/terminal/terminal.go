@@ -9,9 +9,10 @@ import (
 	"golang.org/x/term"
 )
 
-// IO is the environment of a command and its two outputs.
+// IO is the environment of a command, its input and its two outputs.
 type IO struct {
 	Env      envconfig.Lookuper
+	In       io.Reader // nil: none
 	Out, Err io.Writer
 }
 
@@ -24,16 +25,16 @@ type File interface {
 	Fd() uintptr
 }
 
-// IsTerminal reports whether w writes to a terminal.
-func IsTerminal(w io.Writer) bool {
-	f, ok := w.(File)
+// IsTerminal reports whether an input or output is a terminal.
+func IsTerminal(stream any) bool {
+	f, ok := stream.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // Columns is the current width of the terminal behind w, or 0 where w is not one.
 func Columns(w io.Writer) int {
 	f, ok := w.(File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !ok || !IsTerminal(w) {
 		return 0
 	}
 	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
