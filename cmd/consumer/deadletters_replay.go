@@ -114,13 +114,13 @@ func (a *app) replay(ctx context.Context, f replayFlags, filter handler.Filter, 
 		if r.outcomes, err = awaitReplays(ctx, js, report.add); err != nil {
 			return err
 		}
-		defer r.outcomes.close()
+		defer r.outcomes.close(ctx)
 	}
 	err = r.all(ctx, selection)
 	if r.outcomes != nil {
-		var lookErr error
-		report.reconnected, lookErr = r.outcomes.end(ctx, f.wait)
-		err = errors.Join(err, lookErr)
+		var waitErr error
+		report.reconnected, waitErr = r.outcomes.end(ctx, f.wait)
+		err = errors.Join(err, waitErr)
 	}
 	report.interrupted = ctx.Err() != nil
 	negative := report.end(f)

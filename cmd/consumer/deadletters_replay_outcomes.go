@@ -2,37 +2,33 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
-	"example.com/tenant-provisioner/internal/natsconn"
 )
 
-// replayOutcomes waits for the outcomes of replays. It subscribes to the subjects, because a request that had already
-// succeeded has its outcome published again under the same id, and the stream drops that as a duplicate.
+// replayOutcomes waits for the outcome of each replay: one that is published after the replay, and that this
+// publication can have caused. It receives the outcomes that are published after it was opened.
 //
-// For the replays that are then left it reads the stream, from a time before the first replay. The outcome of a replay
-// that the stream of requests already had may be older than this run, and the subscriptions miss outcomes that are
-// published while the connection is lost.
+// The stream of requests may already have a replay, from another operator or an interrupted run. Its outcome may be
+// older than this run. So for such replays it also reads the outcomes since the first of them was stored.
 type replayOutcomes struct {
-	settle   func(replayLine)
-	js       jetstream.JetStream
-	began    time.Time // by the server's clock, minus the duplicate window of the stream of requests
-	lost     uint64    // number of reconnects at the start
-	subjects []*nats.Subscription
+	settle    func(replayLine)
+	js        jetstream.JetStream
+	published *publishedOutcomes
+	lost      uint64 // number of reconnects at the start
 
 	mu      sync.Mutex
-	waiting map[string][]awaited // by key
+	waiting map[string][]awaited // by the key of the request
 	n       int
+	since   time.Time // of the first replay that the stream already had; zero: none
 	changed chan struct{}
 }
 
@@ -50,40 +46,43 @@ func (a awaited) outcomeID(replay int, eventType string) string {
 	return events.UndecodableOutcomeID(a.replayed.Key, replay)
 }
 
-// awaitReplays subscribes to outcomes. It calls settle once for each replay, with its outcome or without.
-func awaitReplays(ctx context.Context, js jetstream.JetStream, settle func(replayLine)) (*replayOutcomes, error) {
-	o := &replayOutcomes{
-		settle: settle, js: js, lost: js.Conn().Stats().Reconnects,
-		waiting: map[string][]awaited{}, changed: make(chan struct{}, 1),
-	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	if err := o.listen(ctx); err != nil {
-		o.close()
-		return nil, err
-	}
-	return o, nil
+// canCause reports whether the replay can have caused the outcome. Usually the outcome has the replay's number. If the
+// ledger is ahead, it has a later one. If the request had succeeded, it is that success. The failure of an earlier
+// replay caused the dead letter. An event of another publisher may claim to be the outcome, but has another id.
+func (a awaited) canCause(e event.Event, f outcomeFacts) bool {
+	return a.outcomeID(f.replay, e.Type()) == e.ID() &&
+		(f.replay >= a.replayed.Number || e.Type() == events.TypeProvisioned)
 }
 
-func (o *replayOutcomes) listen(ctx context.Context) error {
-	requests, err := o.js.Stream(ctx, events.StreamRequests)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("stream %s does not exist; run the service once to create it", events.StreamRequests)
+// with returns the line of the replay with its outcome.
+func (a awaited) with(e event.Event, f outcomeFacts) replayLine {
+	line := a.line
+	line.OutcomeID = e.ID()
+	switch {
+	case e.Type() == events.TypeProvisioningFailed:
+		line.Outcome, line.Cause = outcomeFailed, f.cause
+	case f.replay < a.replayed.Number:
+		line.Outcome = outcomeAlready
+	default:
+		line.Outcome = outcomeProvisioned
 	}
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", events.StreamRequests, handler.ExplainAPIPermission(o.js.Conn(), err))
-	}
-	info := requests.CachedInfo()
-	o.began = info.TimeStamp.Add(-info.Config.Duplicates)
-	for _, subject := range []string{events.TypeProvisioned, events.TypeProvisioningFailed} {
-		sub, err := o.js.Conn().Subscribe(subject, func(msg *nats.Msg) { o.receive(msg.Header, msg.Data) })
-		if err != nil {
-			return fmt.Errorf("subscribe to %s: %w", subject, err)
-		}
-		o.subjects = append(o.subjects, sub)
-	}
-	return o.js.Conn().FlushWithContext(ctx)
+	return line
 }
+
+func newReplayOutcomes(js jetstream.JetStream, settle func(replayLine)) *replayOutcomes {
+	return &replayOutcomes{settle: settle, js: js, waiting: map[string][]awaited{}, changed: make(chan struct{}, 1)}
+}
+
+// awaitReplays receives outcomes from now on. It calls settle once for each replay, with its outcome or without.
+func awaitReplays(ctx context.Context, js jetstream.JetStream, settle func(replayLine)) (_ *replayOutcomes, err error) {
+	o := newReplayOutcomes(js, settle)
+	o.lost = js.Conn().Stats().Reconnects
+	o.published, err = openPublishedOutcomes(ctx, js, skipOthers(), func(e event.Event) { o.receive(e, false) })
+	return o, err
+}
+
+// skipOthers is the log of messages that are not outcomes. They concern no replay.
+func skipOthers() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // during publishes a replay and waits for its outcome from then on. No outcome is processed in the meantime: the key
 // of an undecodable message is known only once it is stored.
@@ -91,85 +90,40 @@ func (o *replayOutcomes) during(publish func() (replayLine, *handler.Replayed)) 
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	line, replayed := publish()
-	if replayed == nil {
+	switch {
+	case replayed == nil:
+		o.settle(line)
+		return
+	case replayed.Key == "": // its outcome cannot be identified
+		line.Outcome = outcomeNone
 		o.settle(line)
 		return
 	}
 	o.waiting[replayed.Key] = append(o.waiting[replayed.Key], awaited{line, *replayed})
 	o.n++
+	if replayed.Repeated && (o.since.IsZero() || replayed.Stored.Before(o.since)) {
+		o.since = replayed.Stored
+	}
 }
 
-// receive processes a message. It ignores every message that is not an outcome of a replay.
-func (o *replayOutcomes) receive(header nats.Header, body []byte) {
-	e, err := events.Decode(header, body)
-	if err != nil {
-		return
-	}
+// receive settles the replays that can have caused the outcome. An earlier outcome was published before this run; only
+// replays that the stream already had can have caused it.
+func (o *replayOutcomes) receive(e event.Event, earlier bool) {
+	f := describeOutcome(e)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if e.Type() == events.TypeProvisioned {
-		if data, err := events.ProvisionedFrom(e); err == nil {
-			o.provisioned(e, data)
+	key := o.keyOf(e, f)
+	var left []awaited
+	for _, a := range o.waiting[key] {
+		if earlier && !a.replayed.Repeated || !a.canCause(e, f) {
+			left = append(left, a)
+			continue
 		}
-		return
+		o.n--
+		o.settle(a.with(e, f))
 	}
-	if data, err := events.FailedFrom(e); err == nil {
-		o.failed(e, data)
-	}
-}
-
-func (o *replayOutcomes) provisioned(e event.Event, data events.Provisioned) {
-	o.resolve(o.keyOf(e, data), e, func(a awaited) replayLine {
-		a.line.Outcome = outcomeProvisioned
-		if data.Replay < a.replayed.Number {
-			a.line.Outcome = outcomeAlready
-		}
-		return a.line
-	}, data.Replay)
-}
-
-// keyOf is the key of the request whose outcome the success is. Earlier versions did not write the key, and cut long
-// sources and ids; those requests are found by the outcome's id.
-func (o *replayOutcomes) keyOf(e event.Event, data events.Provisioned) string {
-	r := data.Request
-	if r.Key != "" {
-		return r.Key
-	}
-	if !strings.HasSuffix(r.Source, "…") && !strings.HasSuffix(r.ID, "…") {
-		return events.RequestKey(r.Source, r.ID)
-	}
-	for key, all := range o.waiting {
-		if all[0].outcomeID(data.Replay, e.Type()) == e.ID() {
-			return key
-		}
-	}
-	return ""
-}
-
-func (o *replayOutcomes) failed(e event.Event, data events.ProvisioningFailed) {
-	key := strings.TrimPrefix(data.DeadLetter.Subject, events.SubjectDeadLetterPrefix)
-	if all := o.waiting[key]; len(all) > 0 && data.Replay < all[0].replayed.Number {
-		return // the outcome of an earlier replay, which caused the dead letter
-	}
-	o.resolve(key, e, func(a awaited) replayLine {
-		a.line.Outcome, a.line.Cause = outcomeFailed, string(data.Cause.Code)
-		return a.line
-	}, data.Replay)
-}
-
-// resolve ends the wait for the replays of a request if the event has the id of its outcome. An event of another
-// publisher may claim to be the outcome.
-func (o *replayOutcomes) resolve(key string, e event.Event, with func(awaited) replayLine, replay int) {
-	all := o.waiting[key]
-	if len(all) == 0 || all[0].outcomeID(replay, e.Type()) != e.ID() {
-		return
-	}
-	delete(o.waiting, key)
-	o.n -= len(all)
-	for _, a := range all {
-		line := with(a)
-		line.OutcomeID = e.ID()
-		o.settle(line)
+	if o.waiting[key] = left; len(left) == 0 {
+		delete(o.waiting, key)
 	}
 	select {
 	case o.changed <- struct{}{}:
@@ -177,18 +131,26 @@ func (o *replayOutcomes) resolve(key string, e event.Event, with func(awaited) r
 	}
 }
 
-// end waits until every replay has its outcome, wait has passed, or ctx ends. It settles the rest without an outcome.
-// reconnected reports whether the connection was lost in the meantime: an outcome may have been missed.
-func (o *replayOutcomes) end(ctx context.Context, wait time.Duration) (reconnected bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	stop, err := o.lookBack(ctx)
-	defer stop()
-	for o.left() > 0 && ctx.Err() == nil && err == nil {
-		select {
-		case <-o.changed:
-		case <-ctx.Done():
+// keyOf is the key of the request that the outcome decides. A success of an earlier version may not name it; its
+// request is found by the outcome's id.
+func (o *replayOutcomes) keyOf(e event.Event, f outcomeFacts) string {
+	if f.key != "" || f.tenant == "" {
+		return f.key
+	}
+	for key, all := range o.waiting {
+		if all[0].outcomeID(f.replay, e.Type()) == e.ID() {
+			return key
 		}
+	}
+	return ""
+}
+
+// end waits until every replay has its outcome, wait has passed, ctx ends, or the stream of outcomes is deleted. It
+// settles the rest without an outcome. reconnected reports whether the connection was lost in the meantime: an outcome
+// may have been missed.
+func (o *replayOutcomes) end(ctx context.Context, wait time.Duration) (reconnected bool, err error) {
+	if o.left() > 0 {
+		err = o.await(ctx, wait)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -203,49 +165,35 @@ func (o *replayOutcomes) end(ctx context.Context, wait time.Duration) (reconnect
 	return !o.js.Conn().IsConnected() || o.js.Conn().Stats().Reconnects > o.lost, err
 }
 
-// lookBack processes the outcomes in the stream since began, and new ones, until stop is called. While the server is
-// unavailable it retries until ctx ends.
-func (o *replayOutcomes) lookBack(ctx context.Context) (stop func(), err error) {
-	const retryDelay = 200 * time.Millisecond
-	for o.left() > 0 && ctx.Err() == nil {
-		// A request that is lost with the connection gets no reply.
-		const openTimeout = 3 * time.Second
-		opening, cancel := context.WithTimeout(ctx, openTimeout)
-		reader, err := readOutcomes(opening, o.js, handler.ReadFrom{Since: o.began})
-		cancel()
-		if err == nil {
-			return o.receiveAll(ctx, reader), nil
-		}
-		if !natsconn.Unavailable(err) {
-			return func() {}, err
-		}
-		select {
-		case <-time.After(retryDelay):
-		case <-ctx.Done():
-		}
-	}
-	return func() {}, nil // the summary counts the outcomes that were not seen
-}
-
-// receiveAll passes every message of the reader to receive, until stop is called.
-func (o *replayOutcomes) receiveAll(ctx context.Context, reader *handler.Reader) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+// await returns nil also when wait has passed or ctx ends: the summary counts the outcomes that were not seen.
+func (o *replayOutcomes) await(ctx context.Context, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	failed, stop := o.published.follow(ctx)
+	defer stop()
+	var earlierFailed <-chan error
+	if !o.since.IsZero() {
+		reader := handler.ReadSince(o.js, events.StreamEvents, o.since)
 		defer reader.Close(ctx)
-		for {
-			msg, err := reader.Next(ctx)
-			if err != nil {
-				return
-			}
-			o.receive(msg.Header, msg.Data)
-		}
-	}()
-	return func() {
-		cancel()
-		<-ended
+		earlier := &outcomes{reader, skipOthers()}
+		var stopEarlier func()
+		earlierFailed, stopEarlier = earlier.follow(ctx, func(e event.Event) { o.receive(e, true) })
+		defer stopEarlier()
 	}
+	for o.left() > 0 {
+		var err error
+		select {
+		case <-o.changed:
+			continue
+		case err = <-failed:
+		case err = <-earlierFailed:
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("stopped waiting for outcomes: stream %s: %w", events.StreamEvents, err)
+	}
+	return nil
 }
 
 func (o *replayOutcomes) left() int {
@@ -254,8 +202,4 @@ func (o *replayOutcomes) left() int {
 	return o.n
 }
 
-func (o *replayOutcomes) close() {
-	for _, sub := range o.subjects {
-		sub.Unsubscribe() //nolint:errcheck // the connection closes with the command
-	}
-}
+func (o *replayOutcomes) close(ctx context.Context) { o.published.close(ctx) }

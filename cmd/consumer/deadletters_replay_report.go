@@ -243,8 +243,8 @@ func (s replaySummary) text(f replayFlags) string {
 	row(s.WouldReplay, "would be replayed")
 	row(s.Replayed, "replayed")
 	row(s.Repeated, "replayed before, by another process or an interrupted run")
-	row(s.Gone, "no longer exists: replayed, removed or replaced by another process")
-	row(s.NotReplayed, "not replayed; see above")
+	row(s.Gone, "no longer exists: replayed, removed or replaced by another process; the outcome is not known here")
+	row(s.NotReplayed, "not replayed, or without confirmation; see above")
 	row(s.NotFound, "not found")
 	if f.wait > 0 && !f.dryRun {
 		row(s.Provisioned, "outcomes: provisioned")

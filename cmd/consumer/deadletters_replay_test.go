@@ -195,10 +195,7 @@ func TestReplayFindsOutcomesOfEarlierVersions(t *testing.T) {
 		for _, eventType := range []string{events.TypeProvisioned, events.TypeProvisioningFailed} {
 			for _, earlier := range []bool{true, false} {
 				settled := map[string]string{}
-				o := &replayOutcomes{
-					settle: func(l replayLine) { settled[l.Key] = l.Outcome }, waiting: map[string][]awaited{},
-					changed: make(chan struct{}, 1),
-				}
+				o := newReplayOutcomes(nil, func(l replayLine) { settled[l.Key] = l.Outcome })
 				for _, id := range []string{"1", long + "1", long + "2", "dots…"} {
 					key := events.RequestKey(billing, id)
 					o.during(func() (replayLine, *handler.Replayed) {
@@ -207,7 +204,9 @@ func TestReplayFindsOutcomesOfEarlierVersions(t *testing.T) {
 						}
 					})
 				}
-				o.receive(outcomeOf(t, id, eventType, earlier))
+				e, err := events.Decode(outcomeOf(t, id, eventType, 1, earlier))
+				testkit.Must(t, err)
+				o.receive(e, false)
 				want := map[string]string{events.RequestKey(billing, id): outcomeProvisioned}
 				if eventType == events.TypeProvisioningFailed {
 					want = map[string]string{events.RequestKey(billing, id): outcomeFailed}
@@ -219,15 +218,15 @@ func TestReplayFindsOutcomesOfEarlierVersions(t *testing.T) {
 	}
 }
 
-// outcomeOf is the outcome of replay 1 of a request, as this version or an earlier one writes it.
-func outcomeOf(t *testing.T, id, eventType string, earlier bool) (nats.Header, []byte) {
+// outcomeOf is the outcome of a replay of a request, as this version or an earlier one writes it.
+func outcomeOf(t *testing.T, id, eventType string, replay int, earlier bool) (nats.Header, []byte) {
 	t.Helper()
-	o := events.Outcome{ID: events.OutcomeID(billing, id, 1, eventType), Source: events.DefaultSource, Time: time.Now()}
+	o := events.Outcome{ID: events.OutcomeID(billing, id, replay, eventType), Source: events.DefaultSource, Time: time.Now()}
 	request := events.Request{Source: billing, ID: id}
-	e, err := events.NewProvisioned(o, events.Provisioned{TenantID: "acme", Request: request, Replay: 1})
+	e, err := events.NewProvisioned(o, events.Provisioned{TenantID: "acme", Request: request, Replay: replay})
 	if eventType == events.TypeProvisioningFailed {
 		e, err = events.NewProvisioningFailed(o, events.ProvisioningFailed{
-			Request: &request, Replay: 1, Cause: events.Cause{Code: events.CauseTenantExists},
+			Request: &request, Replay: replay, Cause: events.Cause{Code: events.CauseTenantExists},
 			DeadLetter: events.DeadLetter{Subject: events.DeadLetterSubject(events.RequestKey(billing, id))},
 		})
 	}
@@ -331,12 +330,7 @@ func TestReplayOverALostConnection(t *testing.T) {
 	m.addDeadLetter("1", "acme", "PERMISSION_DENIED", 0)
 	relay, relayURL := newRelay(t, m.env["NATS_URL"])
 	r := start(t, settings(with("NATS_URL", relayURL)), "dead-letters", "replay", "--all", "--yes", "--json")
-	// The dead letter is removed before the confirmation arrives: wait for the command's consumer too.
-	testkit.Eventually(t, "the dead letter is replayed, and the command looks for the outcome", func() bool {
-		outcomes, err := m.js.Stream(t.Context(), events.StreamEvents)
-		testkit.Must(t, err)
-		return m.messages(events.StreamDeadLetters) == 0 && outcomes.CachedInfo().State.Consumers > 0
-	})
+	m.awaitWaiting()
 	relay.cut()
 	m.serve()
 	awaitSettled(t, m.js)
@@ -354,14 +348,13 @@ func TestReplayGivesUp(t *testing.T) {
 		m.addDeadLetter(fmt.Sprint(i), "acme", "PERMISSION_DENIED", 0)
 	}
 	testkit.Must(t, m.js.DeleteStream(t.Context(), events.StreamRequests))
-	code, _, stderr := command(t, m.env, "dead-letters", "replay", "--all", "--yes")
-	testkit.Equal(t, "exit code", code, 1)
-	testkit.Contains(t, "stderr", stderr, "TENANT_REQUESTS does not exist")
-	code, stdout, stderr := command(t, m.env, "dead-letters", "replay", "--all", "--yes", "--wait", "0")
-	testkit.Equal(t, "exit code", code, 1)
-	testkit.Contains(t, "stderr", stderr, "stopped after 3 faults in a row")
-	testkit.Contains(t, "stdout", stdout, "not replayed: stream TENANT_REQUESTS does not exist", "3 not replayed")
-	testkit.Equal(t, "dead letters", m.messages(events.StreamDeadLetters), uint64(5))
+	for _, wait := range []string{"0", "1h"} {
+		code, stdout, stderr := command(t, m.env, "dead-letters", "replay", "--all", "--yes", "--wait", wait)
+		testkit.Equal(t, "exit code", code, 1)
+		testkit.Contains(t, "stderr", stderr, "stopped after 3 faults in a row")
+		testkit.Contains(t, "stdout", stdout, "not replayed: stream TENANT_REQUESTS does not exist", "3 not replayed")
+		testkit.Equal(t, "dead letters", m.messages(events.StreamDeadLetters), uint64(5))
+	}
 }
 
 // On a terminal a bar shows the progress, and only errors are written.

@@ -21,23 +21,17 @@ type outcomes struct {
 
 // openOutcomes reads new outcomes, with all after those that the stream already holds.
 func openOutcomes(ctx context.Context, js jetstream.JetStream, all bool, log *slog.Logger) (*outcomes, error) {
-	reader, err := readOutcomes(ctx, js, handler.ReadFrom{Start: all})
-	return &outcomes{reader, log}, err
-}
-
-// readOutcomes opens a reader of the stream of outcomes.
-func readOutcomes(ctx context.Context, js jetstream.JetStream, from handler.ReadFrom) (*handler.Reader, error) {
 	// Without a timeout the client retries for ever, even without permission.
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	reader, err := handler.OpenReader(ctx, js, events.StreamEvents, from)
+	reader, err := handler.OpenReader(ctx, js, events.StreamEvents, handler.ReadFrom{Start: all})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("stream %s does not exist; run the service once to create it", events.StreamEvents)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, handler.ExplainAPIPermission(js.Conn(), err))
 	}
-	return reader, nil
+	return &outcomes{reader, log}, nil
 }
 
 // next waits for the next outcome, or until ctx ends. It logs and skips messages that are not events: they must not
@@ -55,6 +49,25 @@ func (o *outcomes) next(ctx context.Context) (event.Event, error) {
 		}
 		return e, nil
 	}
+}
+
+// follow passes outcomes to receive, in the background, until stop is called. The error that ends it is sent to failed:
+// that the stream does not exist any more, or the end of ctx.
+func (o *outcomes) follow(ctx context.Context, receive func(event.Event)) (failed <-chan error, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	end, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			e, err := o.next(ctx)
+			if err != nil {
+				end <- err
+				return
+			}
+			receive(e)
+		}
+	}()
+	return end, func() { cancel(); <-ended }
 }
 
 func (o *outcomes) close(ctx context.Context) { o.reader.Close(ctx) }

@@ -44,14 +44,12 @@ type ReadFrom struct {
 // OpenReader returns a reader that is ready, or an error: [jetstream.ErrStreamNotFound] if there is no such stream. The
 // caller closes it.
 func OpenReader(ctx context.Context, js jetstream.JetStream, stream string, from ReadFrom) (*Reader, error) {
-	r := &Reader{js: js, stream: stream, from: jetstream.ConsumerConfig{
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerInactivity,
-	}}
+	r := newReader(js, stream)
 	switch {
 	case from.Start:
 		r.from.DeliverPolicy = jetstream.DeliverAllPolicy
 	case !from.Since.IsZero():
-		r.from.DeliverPolicy, r.from.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Since
+		r = ReadSince(js, stream, from.Since)
 	default:
 		// Start at a sequence, not at "new": a recreated consumer would skip the messages stored in between.
 		found, err := js.Stream(ctx, stream)
@@ -62,6 +60,20 @@ func OpenReader(ctx context.Context, js jetstream.JetStream, stream string, from
 	}
 	err := r.open(ctx)
 	return r, err
+}
+
+// ReadSince returns a reader of the messages stored at or after that time. It opens with its first message: the server
+// need not be available yet. The caller closes it.
+func ReadSince(js jetstream.JetStream, stream string, since time.Time) *Reader {
+	r := newReader(js, stream)
+	r.from.DeliverPolicy, r.from.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
+	return r
+}
+
+func newReader(js jetstream.JetStream, stream string) *Reader {
+	return &Reader{js: js, stream: stream, from: jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerInactivity,
+	}}
 }
 
 func (r *Reader) resumeAt(sequence uint64) {

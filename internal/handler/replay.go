@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -44,6 +45,9 @@ type Replayed struct {
 	// Repeated reports that the stream already had this replay, from another operator or an interrupted run. It holds it
 	// once.
 	Repeated bool
+	// Stored is a time before which another stream has not stored the outcome of a repeated replay: when the replay was
+	// stored, less what the clocks of two servers may differ.
+	Stored time.Time
 }
 
 // Replay publishes the original again, as the next replay, and removes the dead letter. Tests cite these numbers.
@@ -79,11 +83,13 @@ func (l *DeadLetters) Replay(ctx context.Context, letter DeadLetter) (Replayed, 
 			return Replayed{}, fmt.Errorf("stream %s does not exist; run the service once to create it",
 				events.StreamRequests)
 		case err != nil:
-			return Replayed{}, fmt.Errorf("publish the replay: %w", ExplainPermission(l.js.Conn(), err, msg.Subject))
+			return Replayed{}, l.notPublished(err, msg.Subject)
 		}
-		r.Sequence, r.Repeated = ack.Sequence, ack.Duplicate
-		if taken, err = l.isTaken(ctx, letter, ack, msg); err != nil {
-			return Replayed{}, fmt.Errorf("read the message that the server considers the same as the replay: %w", err)
+		r.Sequence, r.Repeated, taken = ack.Sequence, ack.Duplicate, false
+		if ack.Duplicate {
+			if r.Stored, taken, err = l.isTaken(ctx, letter, ack, msg); err != nil {
+				return Replayed{}, fmt.Errorf("read the message that the server considers the same as the replay: %w", err)
+			}
 		}
 		if taken {
 			msg.Header.Set(jetstream.MsgIDHeader, rand.Text())
@@ -101,24 +107,30 @@ func (l *DeadLetters) Replay(ctx context.Context, letter DeadLetter) (Replayed, 
 	return r, nil
 }
 
+// notPublished explains an error of the publication. Without an answer the replay may have been stored.
+func (l *DeadLetters) notPublished(err error, subject string) error {
+	err = fmt.Errorf("publish the replay: %w", ExplainPermission(l.js.Conn(), err, subject))
+	if isUnanswered(err) && !errors.Is(err, nats.ErrPermissionViolation) {
+		err = fmt.Errorf("%w; it may be stored all the same: repeat the command, which is safe", err)
+	}
+	return err
+}
+
 // isTaken reports whether the server dropped the replay because another message has its Nats-Msg-Id, and that message
-// is not an earlier replay of this dead letter.
+// is not an earlier replay of this dead letter. If it is one, it returns the time of [Replayed].Stored.
 func (l *DeadLetters) isTaken(
 	ctx context.Context, letter DeadLetter, ack *jetstream.PubAck, msg *nats.Msg,
-) (bool, error) {
-	if !ack.Duplicate {
-		return false, nil
-	}
+) (stored time.Time, taken bool, _ error) {
 	there, err := GetMessage(ctx, l.js, events.StreamRequests, StoredMessage{Sequence: ack.Sequence})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return true, nil // it was removed, and cannot be compared
+		return time.Time{}, true, nil // it was removed, and cannot be compared
 	}
 	if err != nil {
-		return false, err
+		return time.Time{}, false, err
 	}
 	same := !letter.taken.After(there.Time) && there.Subject == msg.Subject && bytes.Equal(there.Data, msg.Data) &&
 		maps.EqualFunc(there.Header, msg.Header, slices.Equal)
-	return !same, nil
+	return there.Time.Add(-clockTolerance), !same, nil
 }
 
 // Check returns the number that a replay would have, or the error that [DeadLetters.Replay] would return before it

@@ -552,3 +552,30 @@ func TestNoReplayNumberIsLeft(t *testing.T) {
 		testkit.Equal(t, "number", number, replay+1)
 	}
 }
+
+// Without a confirmation the replay may be stored. The error says so, the dead letter stays, and a repetition is safe.
+func TestReplayWithoutAConfirmation(t *testing.T) {
+	b := newBundle(t)
+	r := b.start()
+	b.publish(b.request("order", "not an id"))
+	b.awaitSettled()
+	r.stop(t)
+	config := b.streamOf(events.StreamRequests).CachedInfo().Config
+	config.NoAck = true
+	_, err := b.js.UpdateStream(t.Context(), config)
+	testkit.Must(t, err)
+	letter := b.list(Filter{})[0]
+	_, err = b.letters().Replay(t.Context(), letter)
+	Contains(t, "its error", err, "publish the replay", "it may be stored all the same: repeat the command, which is safe")
+	testkit.Equal(t, "dead letters", len(b.list(Filter{})), 1)
+	config.NoAck = false
+	_, err = b.js.UpdateStream(t.Context(), config)
+	testkit.Must(t, err)
+	again, err := b.letters().Replay(t.Context(), letter)
+	testkit.Must(t, err)
+	testkit.Equal(t, "repeated", again.Repeated, true)
+	stored, err := b.streamOf(events.StreamRequests).GetMsg(t.Context(), again.Sequence)
+	testkit.Must(t, err)
+	testkit.Equal(t, "since", again.Stored, stored.Time.Add(-clockTolerance))
+	testkit.Equal(t, "dead letters", len(b.list(Filter{})), 0)
+}
