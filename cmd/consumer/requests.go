@@ -29,12 +29,13 @@ func requestsShowCommand(a *app) *cobra.Command {
 		Use:   "show SOURCE ID",
 		Short: "Show a request's state and its history, attempt by attempt",
 		Long: "Shows the ledger's row of a request, by the source and id of its event, and its history: attempts, replays\n" +
-			"and why they ended. Only --json shows the outcome event itself.",
+			"and why they ended. It also shows whether TENANT_DEAD_LETTERS still has the dead letter, if NATS can be\n" +
+			"reached. Only --json shows the outcome event itself.",
 		Example: "  consumer requests show /billing order-1",
 		Args:    exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withReader(cmd.Context(), func(ctx context.Context, _ config.Config, r database.Reader) error {
-				return a.showRequest(ctx, r, args[0], args[1], asJSON)
+			return a.withReader(cmd.Context(), func(ctx context.Context, c config.Config, r database.Reader) error {
+				return a.showRequest(ctx, c, r, args[0], args[1], asJSON)
 			})
 		},
 	}
@@ -60,6 +61,7 @@ type requestView struct {
 	OutcomeType         string          `json:"outcome_type,omitempty"`
 	DeadLetterConfirmed bool            `json:"dead_letter_confirmed"`
 	DeadLetterStream    string          `json:"dead_letter_stream_created,omitempty"`
+	DeadLetter          *deadLetterView `json:"dead_letter,omitempty"` // of requests show
 	Outcome             json.RawMessage `json:"outcome,omitempty"`
 	History             []turnView      `json:"history,omitempty"`
 }
@@ -101,7 +103,9 @@ func outcomeType(r sql.RequestRecord) string {
 	return ""
 }
 
-func (a *app) showRequest(ctx context.Context, l database.Ledger, source, id string, asJSON bool) error {
+func (a *app) showRequest(
+	ctx context.Context, c config.Config, l database.Ledger, source, id string, asJSON bool,
+) error {
 	r, err := l.Request(ctx, events.RequestKey(source, id))
 	switch {
 	case errors.Is(err, sql.ErrNotFound):
@@ -109,19 +113,16 @@ func (a *app) showRequest(ctx context.Context, l database.Ledger, source, id str
 			"or it could not be decoded and has a dead letter; see: consumer dead-letters list", source, id)
 	case err != nil:
 		return err
-	case asJSON:
-		return json.NewEncoder(a.Out).Encode(viewRequest(r))
+	}
+	letter := findDeadLetter(ctx, c, r.Key)
+	if asJSON {
+		view := viewRequest(r)
+		view.DeadLetter = &letter
+		return json.NewEncoder(a.Out).Encode(view)
 	}
 	outcome := "none yet"
 	if r.OutcomeID != "" {
 		outcome = r.OutcomeID + " " + outcomeType(r)
-	}
-	deadLetter := "none"
-	switch {
-	case r.DeadLetterConfirmed:
-		deadLetter = "confirmed, key " + r.Key + confirmedIn(r)
-	case r.State == "failed":
-		deadLetter = "not confirmed, key " + r.Key
 	}
 	facts := [][]string{
 		{"source", terminal.Plain(r.Source)},
@@ -141,21 +142,12 @@ func (a *app) showRequest(ctx context.Context, l database.Ledger, source, id str
 		{"created", terminal.Time(r.CreatedAt)},
 		{"updated", terminal.Time(r.UpdatedAt)},
 		{"outcome", outcome},
-		{"dead letter", deadLetter},
+		{"dead letter", describeDeadLetter(r, letter)},
 	}...)
 	if err := (&terminal.Table{W: a.Out}).Write(facts...); err != nil {
 		return err
 	}
 	return a.showHistory(r.History)
-}
-
-// confirmedIn names the stream of a confirmed dead letter by its creation. It may have been deleted since.
-func confirmedIn(r sql.RequestRecord) string {
-	created, err := time.Parse(time.RFC3339Nano, r.DeadLetterStream)
-	if err != nil { // an earlier version confirmed it
-		return ""
-	}
-	return ", in the stream created " + terminal.Time(created)
 }
 
 func (a *app) showHistory(turns []sql.HistoryEntry) error {

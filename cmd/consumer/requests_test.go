@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/terminal"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -104,4 +105,55 @@ func TestUntrustedTextOnATerminal(t *testing.T) {
 		testkit.Equal(t, text, terminal.Plain(text), want)
 	}
 	testkit.Equal(t, "a time that could not be read", terminal.Time(time.Time{}), "?")
+}
+
+// requests show states what has become of a dead letter, as far as ledger and stream know it.
+func TestRequestsShowADeadLetterThatIsGone(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
+		d.createBoundary("occupied", "CREATE TABLE {b}mine (n integer)", "INSERT INTO {b}mine VALUES (1)")
+		env := settings(d.env, with("NATS_URL", natstest.Start(t)))
+		js := natstest.JetStream(t, env["NATS_URL"])
+		service := serve(t, env)
+		publish(t, js, requestFor(t, "order-1", "occupied"), requestFor(t, "order-2", "occupied"))
+		awaitSettled(t, js)
+		show := func(id string, env map[string]string, status string, parts ...string) {
+			t.Helper()
+			code, stdout, stderr := command(t, env, "requests", "show", billing, id)
+			testkit.Equal(t, "exit code: "+stderr, code, 0)
+			testkit.Equal(t, "stderr", stderr, "")
+			testkit.Contains(t, "stdout", stdout, parts...)
+			_, stdout, _ = command(t, env, "requests", "show", billing, id, "--json")
+			testkit.Equal(t, "status", objects[requestView](t, stdout)[0].DeadLetter.Status, status)
+		}
+		testkit.Eventually(t, "both dead letters are confirmed", func() bool {
+			_, one, _ := command(t, env, "requests", "show", billing, "order-1")
+			_, two, _ := command(t, env, "requests", "show", billing, "order-2")
+			return strings.Contains(one, "letter  confirmed") && strings.Contains(two, "letter  confirmed")
+		})
+		key := events.RequestKey(billing, "order-1")
+		code, stdout, _ := command(t, env, "requests", "show", billing, "order-1", "--json")
+		testkit.Equal(t, "exit code", code, 0)
+		letter := objects[requestView](t, stdout)[0].DeadLetter
+		testkit.Equal(t, "status and replay", fmt.Sprint(letter.Status, *letter.Replay), "stored0")
+
+		code, _, _ = command(t, env, "dead-letters", "remove", key, "--yes")
+		testkit.Equal(t, "exit code of remove", code, 0)
+		show("order-1", env, "not_stored", "confirmed, key "+key, "no longer in TENANT_DEAD_LETTERS: removed, replayed, expired or purged",
+			"keeps no record")
+
+		d.execute("occupied", "DELETE FROM {b}mine")
+		code, _, stderr := command(t, env, "dead-letters", "replay", events.RequestKey(billing, "order-2"), "--wait", outcomeWait)
+		testkit.Equal(t, "exit code of replay: "+stderr, code, 0)
+		show("order-2", env, "not_stored", "dead letter  none: replay 1 succeeded\n")
+
+		unreachable := merge(env, with("NATS_URL", "nats://127.0.0.1:1"))
+		show("order-1", unreachable, "unknown", "confirmed, key "+key, "whether TENANT_DEAD_LETTERS has it is unknown: ", "127.0.0.1:1")
+		show("order-2", unreachable, "unknown", "none to be expected; whether TENANT_DEAD_LETTERS has it is unknown")
+
+		service.stop(t)
+		testkit.Must(t, js.DeleteStream(t.Context(), events.StreamDeadLetters))
+		show("order-1", env, "not_stored", "stream TENANT_DEAD_LETTERS does not exist any more")
+		serve(t, env)
+		show("order-1", env, "not_stored", "the stream was made again 20", ", without it")
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -22,4 +23,29 @@ func StoredDeadLetter(ctx context.Context, js jetstream.JetStream, key string) (
 	}
 	replay, _ = count(msg.Header.Get(replayHeader)) // 0 if it is not a number
 	return replay, true, nil
+}
+
+// DeadLetterState is what the stream of dead letters has of a request. The stream keeps no trace of a message that was
+// removed, replayed or purged, or that has expired, and no time: the server's only markers are for messages that
+// expire, in streams with subject_delete_marker_ttl, which the service refuses. (nats-server 2.15.2, JSMarkerReason)
+type DeadLetterState struct {
+	StreamCreated time.Time // zero: there is no such stream
+	Stored        bool
+	Replay        int // the number of the replay that failed, if Stored
+}
+
+// DeadLetterOf returns the state of the dead letter with that key.
+func DeadLetterOf(ctx context.Context, js jetstream.JetStream, key string) (s DeadLetterState, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	stream, err := js.Stream(ctx, events.StreamDeadLetters)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js.Conn(), err))
+	}
+	s.StreamCreated = stream.CachedInfo().Created
+	s.Replay, s.Stored, err = StoredDeadLetter(ctx, js, key)
+	return s, err
 }
