@@ -44,8 +44,8 @@ test-external: ## run the tests with other programs: Chromium, Prometheus, syste
 	.ci/setup go test external
 	CGO_ENABLED=1 go test -race $(UNCHECKED) -tags external -run External -timeout 15m ./...
 
-soak: ## run the long tests, up to an hour
-	CGO_ENABLED=1 go test -race $(UNCHECKED) -tags soak -run Soak -v -timeout 60m ./cmd/consumer ./internal/handler
+soak: ## run the long tests: about 40 minutes, on a busy machine up to two hours
+	CGO_ENABLED=1 go test -race $(UNCHECKED) -tags soak -run Soak -v -timeout 120m ./cmd/consumer ./internal/handler
 
 upgrade-test: ## upgrade from the version FROM under load, kill it at every point, and go back: about 10 minutes
 	CGO_ENABLED=1 FROM=$(FROM) go test -race $(UNCHECKED) -tags upgrade -run Upgrade -v -timeout 60m ./cmd/consumer

@@ -100,7 +100,8 @@ func checkCopy(t *testing.T, dir, report string) {
 	}
 	registered := d.tenants()
 	env := embeddedEnv(t, dir)
-	code, stdout, stderr := command(t, env, "tenants", "verify")
+	// Thousands of files, with the race detector, beside other work.
+	code, stdout, stderr := commandWithin(t, 5*testkit.Patience, env, "tenants", "verify")
 	if code != 0 {
 		t.Errorf("verify exits with %d: %s%s", code, testkit.Tail(stdout), stderr)
 	}
