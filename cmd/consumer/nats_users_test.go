@@ -290,7 +290,7 @@ func TestNATSUsersCanDoNothingElse(t *testing.T) {
 			"$JS.API.INFO":                        {"consumer", "operator"},
 			"$SYS.REQ.USER.INFO":                  {"consumer", "operator"},
 			"$SYS.REQ.SERVER.PING.VARZ":           noUser,
-			"$JS.API.STREAM.NAMES":                noUser,
+			"$JS.API.STREAM.NAMES":                service,
 			"$JS.API.STREAM.CREATE.OTHER":         noUser,
 			"$JS.API.STREAM.INFO.OTHER":           noUser,
 			// Only the service takes requests; only the service and operators may see them.

@@ -158,10 +158,7 @@ func (t Topology) ensureStream(
 		if ifMissing != nil {
 			return nil, ifMissing
 		}
-		stream, err = js.CreateStream(ctx, want)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica has just created it
-			stream, err = js.Stream(ctx, want.Name)
-		}
+		stream, err = createStream(ctx, js, want)
 	}
 	if err != nil {
 		return nil, err
@@ -181,7 +178,7 @@ func (t Topology) ensureConsumer(
 	case errors.Is(err, jetstream.ErrConsumerNotFound) && ifMissing != nil:
 		return nil, ifMissing
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		return js.CreateOrUpdateConsumer(ctx, events.StreamRequests, t.consumer())
+		return t.createConsumer(ctx, js)
 	case err != nil:
 		return nil, err
 	}
