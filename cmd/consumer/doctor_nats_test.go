@@ -175,8 +175,17 @@ func TestDoctorOfACluster(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	env := with("NATS_URL", c.urls)
-	js := ensureTopology(t, c.urls)
+	audit := jetstream.StreamConfig{Name: "AUDIT", Subjects: []string{"tenant.provisioned"}}
+	_, err := natstest.JetStream(t, c.urls).CreateStream(t.Context(), audit)
+	testkit.Must(t, err)
 	checks := runDoctor(t, env)
+	testkit.Equal(t, "findings", findings(checks, "requests_s", "events_s", "dead_letters_s"),
+		"dead_letters_stream warning, events_stream fault, requests_stream warning")
+	testkit.Contains(t, "message", checks["events_stream"].Message, "AUDIT")
+	testkit.Contains(t, "message", checks["requests_stream"].Message, "nothing prevents its creation")
+	testkit.Must(t, natstest.JetStream(t, c.urls).DeleteStream(t.Context(), audit.Name))
+	js := ensureTopology(t, c.urls)
+	checks = runDoctor(t, env)
 	testkit.Equal(t, "findings", findings(checks, "jetstream", "nats_sync"), "jetstream_replicas warning, nats_sync warning")
 	testkit.Contains(t, "message", checks["jetstream_replicas"].Message, events.StreamRequests, events.StreamDeadLetters)
 	for _, name := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -22,9 +23,16 @@ const (
 	manyRedelivered = 10
 )
 
-// examineConsumer checks the durable consumer, and whether a replica pulls from it.
-func (n *prober) examineConsumer(ctx context.Context, s handler.TopologyStatus) []Finding {
+// examineConsumer checks the durable consumer, and whether a replica pulls from it. accountLimit is the account's limit
+// on the consumers of a stream; 0: none, or unknown.
+func (n *prober) examineConsumer(ctx context.Context, s handler.TopologyStatus, accountLimit int) []Finding {
 	info := s.Consumer.Info
+	if requests := s.Streams[0].Info; requests != nil && n.c.Manage && errors.Is(s.Consumer.Err, handler.ErrMissing) {
+		err := handler.CheckConsumers(requests, accountLimit)
+		if refused, ok := errors.AsType[*handler.RefusedError](err); ok {
+			return []Finding{refusedFinding("durable_consumer", events.DurableConsumer, refused)}
+		}
+	}
 	checks := []Finding{checkContract(n.c, "durable_consumer", events.DurableConsumer, info != nil, s.Consumer.Err,
 		"stop the service, then: nats consumer rm "+handler.DurableName+
 			" # the service creates it again; the ledger records which requests were served")}

@@ -26,7 +26,8 @@ const (
 	testedNATS = server.VERSION
 )
 
-// examineNATS checks NATS and the contents of JetStream. It publishes only API requests that read.
+// examineNATS checks NATS and the contents of JetStream. It publishes only API requests that read, or that the server
+// must refuse: see [handler.Topology.TryCreate].
 func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (checks []Finding) {
 	const name = "nats"
 	if c.NATSURL == "" {
@@ -73,10 +74,13 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 			natsconn.SetInboxPrefix+"; or allow the user:\nsubscribe "+inboxErr.Inbox,
 			"the user may not subscribe to its inbox, so it receives no replies. Nothing else was checked"))
 	}
-	account, usable := n.examineAccount(ctx)
+	info, account, usable := n.examineAccount(ctx)
 	var status handler.TopologyStatus
 	if usable {
 		status = c.Topology().Status(ctx, js, now, n.request)
+	}
+	if info != nil {
+		account = checkAccount(info, c.Replicas, n.toCreate(status))
 	}
 	checks = append(checks, n.examinePermissions(ctx, status))
 	if usable {
@@ -87,8 +91,8 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 		return checks
 	}
 	checks = append(checks, checkReplicas(status, n.nc.ConnectedClusterName() != ""))
-	checks = append(checks, checkStreams(c, status)...)
-	checks = append(checks, n.examineConsumer(ctx, status)...)
+	checks = append(checks, n.examineStreams(ctx, status)...)
+	checks = append(checks, n.examineConsumer(ctx, status, consumersOf(info, c.Replicas))...)
 	return append(checks, n.examineRecovery(ctx)...)
 }
 

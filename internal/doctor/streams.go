@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,10 +18,16 @@ import (
 // briefRetention is how long a subscriber should be able to be offline, and an operator to look away, without a loss.
 const briefRetention = 24 * time.Hour
 
-// checkStreams checks each stream against the contract, and how it behaves as it fills.
-func checkStreams(c config.Config, s handler.TopologyStatus) (checks []Finding) {
+// examineStreams checks each stream against the contract, how it behaves as it fills, and whether a missing one can be
+// created.
+func (n *prober) examineStreams(ctx context.Context, s handler.TopologyStatus) (checks []Finding) {
+	c := n.c
 	for _, stream := range s.Streams {
 		prefix := strings.ToLower(strings.TrimPrefix(stream.Name, "TENANT_"))
+		if c.Manage && errors.Is(stream.Err, handler.ErrMissing) {
+			checks = append(checks, n.examineCreation(ctx, prefix+"_stream", stream.Name))
+			continue
+		}
 		checks = append(checks, checkContract(c, prefix+"_stream", stream.Name, stream.Info != nil, stream.Err,
 			"nats stream edit "+stream.Name+" # what cannot be edited (storage, retention): nats stream backup, rm, "+
 				"and a new one"))
@@ -41,7 +48,7 @@ func checkContract(c config.Config, name, what string, there bool, err error, ed
 	case err == nil:
 		return ok(name, "%s matches the contract", what)
 	case errors.Is(err, handler.ErrMissing) && c.Manage:
-		return warning(name, "start the service: it creates what is missing", "%s is missing", what)
+		return warning(name, startCreates, "%s is missing", what)
 	case errors.Is(err, handler.ErrMissing):
 		return fault(name, "create it, or set NATS_MANAGE_STREAMS=true to have it created", "%s is missing", what)
 	case there:
@@ -50,6 +57,56 @@ func checkContract(c config.Config, name, what string, there bool, err error, ed
 	found := unreadable(name, fmt.Errorf("%s: %w", what, err))
 	found.Hint = "check that there is a leader, and the user's permissions: nats stream info; nats server report jetstream"
 	return found
+}
+
+// startCreates is what to do about something missing that the service can create.
+const startCreates = "start the service: it creates what is missing"
+
+// examineCreation checks whether the server would refuse to create a missing stream. Each question is asked by itself.
+func (n *prober) examineCreation(ctx context.Context, name, stream string) Finding {
+	if n.c.Replicas > 1 && n.nc.ConnectedClusterName() == "" {
+		return refusedFinding(name, stream, &handler.RefusedError{
+			Reason: fmt.Sprintf("NATS_REPLICAS is %d, and the server is in no cluster", n.c.Replicas),
+			Remedy: handler.RemedyForReplicas,
+		})
+	}
+	topology := n.c.Topology()
+	var refused []*handler.RefusedError
+	var unasked, hints []string
+	for _, question := range []struct {
+		ask            func(context.Context, jetstream.JetStream, string) error
+		about, subject string
+	}{
+		{topology.CheckSubjects, "whether another stream has its subjects", "$JS.API.STREAM.NAMES"},
+		{topology.TryCreate, "whether its settings are within the limits", "$JS.API.STREAM.CREATE." + stream},
+	} {
+		err := n.request(ctx, func(ctx context.Context) error { return question.ask(ctx, n.js, stream) })
+		if refusal, ok := errors.AsType[*handler.RefusedError](err); ok {
+			refused = append(refused, refusal)
+		} else if err != nil {
+			unasked = append(unasked, fmt.Sprintf("%s (%s)", question.about, err))
+			hints = append(hints, "allow the user to publish on "+question.subject+", to have "+question.about+" checked")
+		}
+	}
+	switch {
+	case len(refused) > 0:
+		return refusedFinding(name, stream, refused...)
+	case len(unasked) > 0:
+		return warning(name, startCreates+"\n"+strings.Join(hints, "\n"), "%s is missing; not checked: %s", stream,
+			strings.Join(unasked, "; "))
+	}
+	return warning(name, startCreates, "%s is missing; nothing prevents its creation", stream)
+}
+
+// refusedFinding is the finding that something is missing and cannot be created.
+func refusedFinding(name, what string, refused ...*handler.RefusedError) Finding {
+	var reasons, remedies []string
+	for _, r := range refused {
+		reasons = append(reasons, r.Reason)
+		remedies = append(remedies, r.Remedy)
+	}
+	return fault(name, strings.Join(remedies, "\n"), "%s is missing, and the service cannot create it: %s", what,
+		strings.Join(reasons, "; "))
 }
 
 // filling is how full a stream is by the limit that it is nearest to, and that limit as text.

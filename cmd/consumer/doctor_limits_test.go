@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/doctor"
+	"example.com/tenant-provisioner/internal/natstest"
+	"example.com/tenant-provisioner/internal/testkit"
+)
+
+// namesOfFaults lists the names of the checks that are faults.
+func namesOfFaults(checks map[string]doctor.Finding) string {
+	faults := maps.Clone(checks)
+	maps.DeleteFunc(faults, func(_ string, c doctor.Finding) bool { return c.Status != doctor.Fault })
+	return strings.ReplaceAll(findings(faults), " "+doctor.Fault, "")
+}
+
+// outcomeOfStart starts the service and waits until it is ready, or until it exits with code 1 or is not ready and says
+// why, with every part.
+func outcomeOfStart(t *testing.T, env map[string]string, ready bool, parts ...string) {
+	t.Helper()
+	r := start(t, merge(env, with("HTTP_ADDR", "127.0.0.1:0")), "run")
+	url := r.http(t) + "/readyz"
+	var code int
+	var body string
+	has := func(text string) bool {
+		return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) })
+	}
+	defer func() {
+		if t.Failed() {
+			t.Logf("/readyz: %d %s\n%s", code, body, testkit.Tail(r.stderr.String()))
+		}
+	}()
+	testkit.Eventually(t, fmt.Sprintf("the start (ready: %v, %q)", ready, parts), func() bool {
+		select {
+		case <-r.done:
+			return !ready && r.code == 1 && has(r.stderr.String())
+		default:
+		}
+		var err error
+		if code, body, err = fetch(t, url); err != nil {
+			return false
+		}
+		if ready {
+			return code == http.StatusOK
+		}
+		return code == http.StatusServiceUnavailable && has(body)
+	})
+	if !ready {
+		testkit.Lacks(t, "log", r.stderr.String(), "taking requests")
+	}
+}
+
+// Doctor finds a fault exactly if the service does not start, or is not ready; both name the same limit, stream or
+// setting.
+func TestDoctorAgreesWithTheStart(t *testing.T) {
+	t.Parallel()
+	const (
+		all           = "dead_letters_stream, events_stream, requests_stream"
+		allAndAccount = "dead_letters_stream, events_stream, jetstream, requests_stream"
+		consumer      = "durable_consumer"
+	)
+	account := func(limits string) string { return "jetstream {}\n" + accountOf(limits, "", "") }
+	server := func(limits string) string { return "jetstream { limits { " + limits + " } }\n" + accountOf("", "", "") }
+	plain := account("")
+	add := func(config jetstream.StreamConfig) func(*testing.T, jetstream.JetStream) {
+		return func(t *testing.T, js jetstream.JetStream) {
+			_, err := js.CreateStream(t.Context(), config)
+			testkit.Must(t, err)
+		}
+	}
+	// requests is the stream of requests, to which another program has given a consumer.
+	requests := func(change func(*jetstream.StreamConfig)) func(*testing.T, jetstream.JetStream) {
+		return func(t *testing.T, js jetstream.JetStream) {
+			config := jetstream.StreamConfig{
+				Name: events.StreamRequests, Subjects: []string{events.TypeRequested}, MaxAge: 90 * 24 * time.Hour,
+				Discard: jetstream.DiscardNew, MaxMsgsPerSubject: -1,
+			}
+			change(&config)
+			add(config)(t, js)
+			_, err := js.CreateConsumer(t.Context(), config.Name, jetstream.ConsumerConfig{Durable: "audit", AckPolicy: jetstream.AckExplicitPolicy})
+			testkit.Must(t, err)
+		}
+	}
+	unchanged := func(*jetstream.StreamConfig) {}
+	for name, c := range map[string]struct {
+		config  string
+		env     map[string]string
+		prepare func(*testing.T, jetstream.JetStream)
+		faults  string   // of doctor; empty: the service is ready
+		parts   []string // of the messages and hints of these faults
+		start   []string // of the error of the service; nil: as parts
+	}{
+		"no limits":             {config: plain},
+		"a stream of another":   {config: plain, prepare: add(jetstream.StreamConfig{Name: "AUDIT", Subjects: []string{"tenant.other"}})},
+		"all subjects taken":    {plain, nil, add(jetstream.StreamConfig{Name: "AUDIT", Subjects: []string{"tenant.>"}}), all, []string{"overlap", "AUDIT", "nats stream edit AUDIT"}, nil},
+		"a dead letter's taken": {plain, nil, add(jetstream.StreamConfig{Name: "AUDIT", Subjects: []string{"tenant.dead_letter.x"}}), "dead_letters_stream", []string{"AUDIT"}, nil},
+		"account's max_bytes_required": {
+			account("max_bytes_required: true"), nil, nil, all,
+			[]string{"max bytes", "nats stream add TENANT_EVENTS --subjects='tenant.provisioned' --subjects='tenant.provisioning_failed'", "--max-bytes=1GB"},
+			nil,
+		},
+		"account's max_streams": {
+			account("max_streams: 2"), nil, nil, "jetstream", []string{"max_streams", "0 of at most 2 streams"}, []string{"number of streams", "max_streams"},
+		},
+		"account's max_streams, all used": {
+			account("max_streams: 1"), nil, add(jetstream.StreamConfig{Name: "OTHER"}), allAndAccount, []string{"max_streams"}, nil,
+		},
+		"account's max_streams, enough": {config: account("max_streams: 3")},
+		"account's max_file":            {account("max_mem: 1G, max_file: 0"), nil, nil, "jetstream", []string{"max_file"}, nil},
+		"account's max_file, reserved": {
+			account("max_file: 1M"), nil, add(jetstream.StreamConfig{Name: "OTHER", MaxBytes: 1_000_000}), "jetstream", []string{"max_file"}, nil,
+		},
+		"account's max_ack_pending":        {config: account("max_ack_pending: 1000")},
+		"account's max_consumers":          {account("max_consumers: 1"), nil, requests(unchanged), consumer, []string{"max_consumers", "consumers"}, nil},
+		"account's max_consumers, enough":  {config: account("max_consumers: 2"), prepare: requests(unchanged)},
+		"account's max_consumers, unused":  {config: account("max_consumers: 1")},
+		"account without JetStream":        {strings.Replace(plain, "jetstream: {}, ", "", 1), nil, nil, "jetstream", []string{"not enabled for"}, nil},
+		"stream's max_consumers":           {plain, nil, requests(func(s *jetstream.StreamConfig) { s.MaxConsumers = 1 }), consumer, []string{"max_consumers", "consumers"}, nil},
+		"stream's max_consumers, enough":   {config: plain, prepare: requests(func(s *jetstream.StreamConfig) { s.MaxConsumers = 2 })},
+		"stream's consumer_limits":         {plain, nil, requests(func(s *jetstream.StreamConfig) { s.ConsumerLimits.MaxAckPending = 1000 }), "requests_stream", []string{"consumer_limits"}, nil},
+		"server's duplicate_window":        {server(`duplicate_window: "2m"`), nil, nil, "dead_letters_stream, events_stream", []string{"duplicate", "2m0s", "duplicate_window"}, nil},
+		"server's duplicate_window, an h":  {config: server(`duplicate_window: "1h"`)},
+		"server's max_ack_pending":         {config: server("max_ack_pending: 100")},
+		"server's batches and HA assets":   {config: server("max_request_batch: 1, max_ha_assets: 1")},
+		"replicas without a cluster":       {plain, with("NATS_REPLICAS", "3"), nil, all, []string{"NATS_REPLICAS"}, nil},
+		"streams are not managed":          {plain, with("NATS_MANAGE_STREAMS", "false"), nil, "dead_letters_stream, durable_consumer, events_stream, requests_stream", []string{"missing"}, nil},
+		"the service may not create these": {"jetstream {}\n" + accountOf("", "$JS.API.STREAM.CREATE.>", ""), nil, nil, "nats_permissions", []string{"$JS.API.STREAM.CREATE.TENANT_"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			urlOf := startConfigured(t, c.config)
+			if c.prepare != nil {
+				c.prepare(t, natstest.JetStream(t, urlOf("admin")))
+			}
+			env := settings(newSQLite(t).env, with("NATS_URL", urlOf("me")), c.env)
+			checks := runDoctor(t, env)
+			testkit.Equal(t, "faults", namesOfFaults(checks), c.faults)
+			var texts []string
+			for fault := range strings.SplitSeq(c.faults, ", ") {
+				texts = append(texts, checks[fault].Message, checks[fault].Hint)
+			}
+			testkit.Contains(t, "the faults", strings.Join(texts, "\n"), c.parts...)
+			if c.start == nil {
+				c.start = c.parts
+			}
+			outcomeOfStart(t, env, c.faults == "", c.start...)
+		})
+	}
+}
