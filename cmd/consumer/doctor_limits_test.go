@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
@@ -156,4 +158,106 @@ func TestDoctorAgreesWithTheStart(t *testing.T) {
 			outcomeOfStart(t, env, c.faults == "", c.start...)
 		})
 	}
+}
+
+// A subject that the user may not use is named, and every question that needs another one is answered as ever. The
+// subjects are those that doctor is seen to use, with streams and without.
+func TestDoctorAsksEachQuestionByItself(t *testing.T) {
+	t.Parallel()
+	const user = `{user: %s, password: ` + secret + `, permissions: {publish: {deny: [%s]}}},`
+	config := func(users string) string {
+		return "accounts { A { jetstream: enabled, users: [{user: admin, password: " + secret + "}," + users + "] } }"
+	}
+	for name, exist := range map[string]bool{"streams exist": true, "streams are missing": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := natstest.StartConfigured(t, config(""))
+			as := func(user string) string { return userOf(user, s.URL) }
+			d := newSQLite(t)
+			if exist {
+				served(t, settings(d.env, with("NATS_URL", as("admin"))), natstest.JetStream(t, as("admin")), "acme")
+				publish(t, natstest.JetStream(t, as("admin")), requestFor(t, "r-gamma", "gamma")) // TENANT_REQUESTS is read
+				(&damage{t: t, d: d}).insertRunning("gamma")
+			}
+			examine := func(user string) map[string]doctor.Finding {
+				checks := runDoctor(t, d.env, with("NATS_URL", as(user)), with("ACK_WAIT", "1s"))
+				for name, c := range checks {
+					c.Message = regexp.MustCompile(`\d[\d.]*[µmsh]*`).ReplaceAllString(c.Message, "N") // times, and space on the disk
+					checks[name] = c
+				}
+				return checks
+			}
+			subjects, usual := observe(t, as("admin"), func() map[string]doctor.Finding { return examine("admin") })
+			if len(subjects) < 9 {
+				t.Fatalf("doctor uses only %v", subjects)
+			}
+			var users strings.Builder
+			for i, subject := range subjects {
+				fmt.Fprintf(&users, user, fmt.Sprint("without_", i), fmt.Sprintf("%q", subject))
+			}
+			s.Reload(config(users.String()))
+			for i, subject := range subjects {
+				checks := examine(fmt.Sprint("without_", i))
+				var affected, named []string
+				for name, before := range usual {
+					now, asked := checks[name]
+					switch {
+					case !asked:
+						if needs[name] == "" || !strings.HasSuffix(subject, needs[name]) {
+							t.Errorf("without %s: %s is not checked", subject, name)
+						}
+					case now != before:
+						affected = append(affected, name)
+						// What only doctor needs is a warning.
+						if now.Status == doctor.OK || now.Status == doctor.Fault && checks["nats_permissions"].Status != doctor.Fault {
+							t.Errorf("without %s: %s is %+v, was %+v", subject, name, now, before)
+						}
+						if strings.Contains(now.Message+now.Hint, subject) {
+							named = append(named, name)
+						}
+					}
+				}
+				if len(named) == 0 && subject != "$SYS.REQ.SERVER.PING.VARZ" { // it is not for every user: nats_sync
+					t.Errorf("without %s: no finding names it; changed: %v", subject, affected)
+				}
+			}
+		})
+	}
+}
+
+// needs has, for each check that judges the answer to another check's question, the end of the subject of that question.
+var needs = map[string]string{
+	"requests_room": "STREAM.INFO.TENANT_REQUESTS", "events_retention": "STREAM.INFO.TENANT_EVENTS",
+	"dead_letters_retention": "STREAM.INFO.TENANT_DEAD_LETTERS",
+	"consumer_limits":        consumerInfo, "consumer_paused": consumerInfo, "consumer_clock": consumerInfo,
+	"consumer_sequence": consumerInfo, "consumer_service": consumerInfo, "consumer_redelivered": consumerInfo,
+	"requests_age": consumerInfo,
+}
+
+const consumerInfo = "CONSUMER.INFO.TENANT_REQUESTS.tenant-provisioner"
+
+// observe returns the subjects of the server's API that are used while run runs, sorted.
+func observe[T any](t *testing.T, url string, run func() T) (subjects []string, _ T) {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	testkit.Must(t, err)
+	defer nc.Close()
+	var seen []*nats.Subscription
+	for _, subject := range []string{"$JS.API.>", "$SYS.REQ.>"} {
+		sub, err := nc.SubscribeSync(subject)
+		testkit.Must(t, err)
+		seen = append(seen, sub)
+	}
+	testkit.Must(t, nc.Flush())
+	result := run()
+	testkit.Must(t, nc.Flush())
+	for _, sub := range seen {
+		for n, _, _ := sub.Pending(); n > 0; n-- {
+			msg, err := sub.NextMsg(testkit.Patience)
+			testkit.Must(t, err)
+			subjects = append(subjects, msg.Subject)
+		}
+	}
+	slices.Sort(subjects)
+	return slices.Compact(subjects), result
 }

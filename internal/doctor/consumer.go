@@ -41,16 +41,21 @@ func (n *prober) examineConsumer(ctx context.Context, s handler.TopologyStatus, 
 	}
 	checks = append(checks, checkConsumerLimits(n.c, info.Config), checkPaused(info), checkFuture(n.c, s),
 		n.checkSequence(ctx, s))
+	queue := handler.QueueOf(info)
+	return append(checks, checkService(queue, info, n.now()), checkRedelivered(queue), n.examineAge(ctx))
+}
+
+func (n *prober) examineAge(ctx context.Context) Finding {
 	var queue handler.Queue
 	err := n.request(ctx, func(ctx context.Context) (err error) {
 		queue, err = handler.ReadQueue(ctx, n.js)
 		return err
 	})
 	if err != nil {
-		return append(checks, unreadableByUser("requests_age", "allow the user to publish on $JS.API.STREAM.MSG.GET."+
-			events.StreamRequests, err))
+		return unreadableByUser("requests_age", "allow the user to publish on $JS.API.STREAM.INFO."+events.StreamRequests+
+			" and $JS.API.STREAM.MSG.GET."+events.StreamRequests, err)
 	}
-	return append(checks, checkService(queue, info, n.now()), checkRedelivered(queue), checkAge(queue, n.now()))
+	return checkAge(queue, n.now())
 }
 
 func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) Finding {

@@ -40,14 +40,14 @@ func checkNoRegistry(ctx context.Context, c config.Config, why error) Finding {
 func (n *prober) examineRecovery(ctx context.Context) []Finding {
 	const stamps, outcomes = "streams_registry", "outcomes_ledger"
 	var streams handler.StreamStamps
-	err := n.request(ctx, func(ctx context.Context) (err error) {
+	unread := n.request(ctx, func(ctx context.Context) (err error) {
 		streams, err = handler.ReadStamps(ctx, n.js)
 		return err
 	})
-	if err != nil {
-		return []Finding{unreadable(stamps, err)}
-	}
 	r, err := database.OpenReader(ctx, n.c)
+	if unread != nil && err != nil {
+		return []Finding{unreadable(stamps, unread)}
+	}
 	if errors.Is(err, sql.ErrNoRegistry) {
 		if refused := recovery.AllowNew(streams).Allow(ctx, nil); refused != nil {
 			return []Finding{fault(stamps, "see docs/recovery.md", "the service refuses to start: %s", refused)}
@@ -58,11 +58,14 @@ func (n *prober) examineRecovery(ctx context.Context) []Finding {
 		return nil
 	}
 	defer r.Close() //nolint:errcheck // only read
-	found := []Finding{
-		checkStamps(ctx, n.c, r, streams),
-		n.checkNewestOutcomes(ctx, outcomes, r),
+	var found []Finding
+	if unread != nil {
+		found = append(found, unreadable(stamps, unread))
+	} else {
+		found = append(found, checkStamps(ctx, n.c, r, streams))
 	}
-	if found[0].Status == Fault { // of two installations nothing agrees
+	found = append(found, n.checkNewestOutcomes(ctx, outcomes, r))
+	if unread == nil && found[0].Status == Fault { // of two installations nothing agrees
 		return found
 	}
 	return append(found, n.compareStreams(ctx, r)...)

@@ -52,15 +52,21 @@ func ReadQueue(ctx context.Context, js jetstream.JetStream) (q Queue, err error)
 		return q, err
 	}
 	info := consumer.CachedInfo()
-	q = Queue{
-		Pending: info.NumPending, InFlight: info.NumAckPending, Redelivered: info.NumRedelivered, Pulls: info.NumWaiting,
-		Paused: info.Paused, MaxAge: stream.CachedInfo().Config.MaxAge, Cluster: info.Cluster,
-	}
+	q = QueueOf(info)
+	q.MaxAge = stream.CachedInfo().Config.MaxAge
 	if q.Lag() == 0 {
 		return q, nil
 	}
 	q.Oldest, err = readOldest(ctx, js, info)
 	return q, err
+}
+
+// QueueOf returns what the durable consumer knows of the queue: all but the oldest request and the stream's MaxAge.
+func QueueOf(info *jetstream.ConsumerInfo) Queue {
+	return Queue{
+		Pending: info.NumPending, InFlight: info.NumAckPending, Redelivered: info.NumRedelivered, Pulls: info.NumWaiting,
+		Paused: info.Paused, Cluster: info.Cluster,
+	}
 }
 
 // readOldest reads when the stream stored the oldest request that is pending or in flight: the first one above the
