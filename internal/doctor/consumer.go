@@ -66,13 +66,18 @@ func checkConsumerLimits(c config.Config, config jetstream.ConsumerConfig) Findi
 		}
 		return "nats consumer edit " + handler.DurableName + " " + flag
 	}
+	unlimited := edit("--config=consumer.json")
+	if !c.Manage { // the nats CLI ignores --max-pending=-1 (natscli 0.3.0)
+		unlimited = "nats consumer info " + handler.DurableName +
+			" --json | jq '.config | .max_ack_pending = -1' > consumer.json\n" + unlimited
+	}
 	hold := heldPerWorker * c.Concurrency
 	switch most := config.MaxAckPending; {
 	case most > 0 && most < hold:
-		return warning(name, edit("--max-pending=-1"), "max_ack_pending is %d: one replica alone can hold %d requests, and "+
+		return warning(name, unlimited, "max_ack_pending is %d: one replica alone can hold %d requests, and "+
 			"requests that wait for a retry count too", most, hold)
 	case most > 0:
-		return warning(name, edit("--max-pending=-1"), "max_ack_pending is %d: once that many requests wait for a retry, "+
+		return warning(name, unlimited, "max_ack_pending is %d: once that many requests wait for a retry, "+
 			"the service receives no others", most)
 	case config.AckWait != c.AckWait:
 		return warning(name, edit("--wait="+c.AckWait.String())+"\nor set ACK_WAIT="+config.AckWait.String(),
