@@ -192,6 +192,32 @@ func TestDoctorOfAPostgresDatabase(t *testing.T) {
 	testkit.Equal(t, "findings", findings(runDoctor(t, env, with("PREPARED_BOUNDARIES", "1")), "database_event"), "")
 }
 
+// A hardened server hides catalogues from roles. What cannot be read is a warning, and everything else is checked.
+func TestDoctorOfAHardenedServer(t *testing.T) {
+	t.Parallel()
+	rawURL := newPostgres(t).env["DATABASE_URL"]
+	role, url := newRoleAt(t, rawURL)
+	executeWritable(t, rawURL, "GRANT CREATE ON DATABASE "+databaseName(t, rawURL)+" TO "+role)
+	env := []map[string]string{with("DATABASE_URL", url), with("PREPARED_BOUNDARIES", "1")}
+	before := runDoctor(t, env...)
+	for catalogue, want := range map[string]string{
+		"pg_stat_activity":   "database_connections warning, database_dumps warning, database_standby warning, registry_migration warning",
+		"pg_locks":           "registry_migration warning",
+		"pg_event_trigger":   "database_event_triggers warning",
+		"pg_extension":       "database_citus fault", // the service does not start
+		"pg_db_role_setting": "database_timezone warning",
+	} {
+		executeWritable(t, rawURL, "REVOKE SELECT ON pg_catalog."+catalogue+" FROM PUBLIC")
+		checks := runDoctor(t, env...)
+		testkit.Equal(t, "checks without "+catalogue, len(checks), len(before))
+		delete(checks, "database_durability") // of the server that runs the tests
+		testkit.Equal(t, "findings without "+catalogue, findings(checks, "database", "registry_m"), want)
+		name, _, _ := strings.Cut(want, " ")
+		testkit.Contains(t, "message", checks[name].Message, "permission denied", catalogue)
+		executeWritable(t, rawURL, "GRANT SELECT ON pg_catalog."+catalogue+" TO PUBLIC")
+	}
+}
+
 // A standby accepts no writes. If another host does, doctor checks that one, because the service uses it.
 func TestDoctorOfAStandby(t *testing.T) {
 	t.Parallel()

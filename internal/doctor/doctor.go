@@ -1,7 +1,7 @@
 // Package doctor checks what the service depends on: database, registry, NATS, streams, files, clocks; and, if the
-// service runs on this machine, what it says itself. It starts and changes nothing, needs no running service, and prints
-// nothing: each check returns a [Finding]. In directories of files it tries the file system in a scratch directory,
-// which it removes.
+// service runs on this machine, what it says itself. It starts and changes nothing, needs no running service, and
+// prints nothing: each check returns a [Finding]. In directories of files it tries the file system in a scratch
+// directory, which it removes.
 package doctor
 
 import (
@@ -36,10 +36,10 @@ var Names = slices.Concat(
 		"service",
 	},
 	[]string{
-		"database", "database_version", "database_pooler", "database_writable", "database_rights", "registry_rights",
-		"registry_migration", "database_durability", "database_standby", "database_encoding", "database_timezone",
-		"database_locks", "database_connections", "database_neighbours", "database_citus", "database_event_triggers",
-		"database_dumps", "database_clock",
+		"database", "database_version", "database_pooler", "database_writable", "database_rights",
+		"registry_rights", "registry_migration", "database_durability", "database_standby", "database_encoding",
+		"database_timezone", "database_locks", "database_connections", "database_neighbours",
+		"database_citus", "database_event_triggers", "database_dumps", "database_clock",
 	},
 	[]string{"storage", "storage_filesystem", "storage_space"},
 	[]string{

@@ -26,12 +26,51 @@ const (
 )
 
 // postgresCheck judges one aspect of the server.
-type postgresCheck func(c config.Config, v postgres.ServerInfo) Finding
+type postgresCheck struct {
+	needs postgres.Part // of what was read; empty: only what every role may read
+	judge func(c config.Config, v postgres.ServerInfo) Finding
+}
+
+// serviceNeeds is the part that the service reads too: it does not start without it.
+const serviceNeeds = postgres.PartCitus
 
 // postgresChecks run on every server, in the order of [Names].
 var postgresChecks = []postgresCheck{
-	checkVersion, checkPooler, checkWritable, checkDatabaseRights, checkRegistryRights, checkMigration, checkDurability,
-	checkStandby, checkEncoding, checkTimeZone, checkLocks, checkConnections, checkNeighbours, checkCitus,
+	{"", checkVersion},
+	{postgres.PartPooler, checkPooler},
+	{"", checkWritable},
+	{postgres.PartPrivileges, checkDatabaseRights},
+	{postgres.PartPrivileges, checkRegistryRights},
+	{postgres.PartMigrating, checkMigration},
+	{"", checkDurability},
+	{postgres.PartSessions, checkStandby},
+	{"", checkEncoding},
+	{postgres.PartTimeZones, checkTimeZone},
+	{"", checkLocks},
+	{postgres.PartSessions, checkConnections},
+	{postgres.PartNeighbours, checkNeighbours},
+	{postgres.PartCitus, checkCitus},
+}
+
+// preparedChecks follow them if boundaries are prepared.
+var preparedChecks = []postgresCheck{
+	{postgres.PartEventTriggers, checkEventTriggers},
+	{postgres.PartSessions, checkDumps},
+}
+
+// run returns the finding. If the server did not answer what the check needs, that is a warning, or a fault if the
+// service needs it.
+func (check postgresCheck) run(c config.Config, v postgres.ServerInfo) Finding {
+	found := check.judge(c, v)
+	err := v.Unread[check.needs]
+	if err == nil {
+		return found
+	}
+	found = unreadableByUser(found.Name, "let the role read what the message names, or run doctor as another role", err)
+	if check.needs == serviceNeeds {
+		found.Status = Fault
+	}
+	return found
 }
 
 // examinePostgres checks server, database and role. usable reports whether the registry can be checked too.
@@ -51,10 +90,12 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 	}
 	checks = append(checks, ok(name, "PostgreSQL %s, database %s, role %s", v.Release, v.Database, v.Role))
 	for _, check := range postgresChecks {
-		checks = append(checks, check(c, v))
+		checks = append(checks, check.run(c, v))
 	}
 	if c.Prepared > 0 {
-		checks = append(checks, checkEventTriggers(v), checkDumps(v))
+		for _, check := range preparedChecks {
+			checks = append(checks, check.run(c, v))
+		}
 	}
 	checks = append(checks, checkClock("database_clock", "the database server's", v.Skew, v.ClockError))
 	// Behind a pooler that shares sessions, the reader's settings would apply to other clients' sessions.
@@ -314,9 +355,6 @@ const separateHint = "give each service a SCHEMA_TEMPLATE of its own, or a datab
 
 func checkNeighbours(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_neighbours"
-	if v.NeighboursErr != nil {
-		return unreadableByUser(name, "run doctor again", v.NeighboursErr)
-	}
 	var schemas, shared, meet []string
 	unread := false
 	for _, n := range v.Neighbours {
@@ -374,13 +412,17 @@ func checkCitus(c config.Config, v postgres.ServerInfo) Finding {
 	return ok(name, "Citus %s places each new tenant on a node", citus.Version)
 }
 
-func checkEventTriggers(v postgres.ServerInfo) Finding {
+func checkEventTriggers(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_event_triggers"
-	if n := len(v.EventTriggers); n > 0 {
+	var names []string
+	for _, e := range v.EventTriggers {
+		names = append(names, terminal.Plain(e.Name))
+	}
+	if n := len(names); n > 0 {
 		return warning(name,
 			"make them skip schemas whose names begin with prepared:, or handle ALTER SCHEMA … "+
 				"RENAME; or set PREPARED_BOUNDARIES to 0", "%d (%s) fire for the tables of prepared boundaries in schemas named "+
-				"prepared:…, and see a tenant's name only when one is renamed", n, strings.Join(v.EventTriggers, ", "))
+				"prepared:…, and see a tenant's name only when one is renamed", n, strings.Join(names, ", "))
 	}
 	return ok(name, "none")
 }
@@ -388,7 +430,7 @@ func checkEventTriggers(v postgres.ServerInfo) Finding {
 // dumpCommand is a dump that does not read the prepared boundaries, and says so by its name.
 const dumpCommand = "PGAPPNAME=backup pg_dump -N '" + sql.PreparedPrefix + "*'"
 
-func checkDumps(v postgres.ServerInfo) Finding {
+func checkDumps(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_dumps"
 	if v.Dumps > 0 {
 		return warning(name, dumpCommand+" … -- does not read them, so that they are used in the meantime",

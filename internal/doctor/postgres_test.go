@@ -19,7 +19,7 @@ func TestPostgresChecks(t *testing.T) {
 		return v
 	}
 	for name, c := range map[string]struct {
-		check postgresCheck
+		check func(config.Config, info) Finding
 		v     info
 		want  string
 	}{
@@ -53,6 +53,6 @@ func TestPostgresChecks(t *testing.T) {
 	}
 	testkit.Equal(t, "one more for the pool", checkConnections(config.Config{Concurrency: 4, Prepared: 1},
 		info{Connections: 5, RoleLimit: -1, DatabaseLimit: -1}).Status, Warning)
-	testkit.Equal(t, "no dump", checkDumps(info{}).Status, OK)
-	testkit.Equal(t, "a dump", checkDumps(info{Dumps: 1}).Status, Warning)
+	testkit.Equal(t, "no dump", checkDumps(config.Config{}, info{}).Status, OK)
+	testkit.Equal(t, "a dump", checkDumps(config.Config{}, info{Dumps: 1}).Status, Warning)
 }

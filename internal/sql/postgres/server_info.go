@@ -11,9 +11,28 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// Part is what one query reads of a [ServerInfo].
+type Part string
+
+// The parts that a hardened server may hide from the role.
+const (
+	PartSessions      Part = "sessions"
+	PartPrivileges    Part = "privileges"
+	PartEventTriggers Part = "event triggers"
+	PartPooler        Part = "pooler"
+	PartCitus         Part = "citus"
+	PartMigrating     Part = "migrating"
+	PartTimeZones     Part = "time zones"
+	PartNeighbours    Part = "neighbours"
+)
+
 // ServerInfo are the properties of server, database and role on which provisioning depends. Reading them needs no
 // registry and only the privilege to connect.
 type ServerInfo struct {
+	// Unread are the errors of the parts that the server did not answer, such as for a privilege that was revoked. Their
+	// fields are zero.
+	Unread map[Part]error `db:"-"`
+
 	Version                  int // such as 150018
 	Release                  string
 	Role, Database           string
@@ -27,16 +46,17 @@ type ServerInfo struct {
 	PreparedTransactions     int64
 	Connections, Reserved    int64 // of the server, and those of them reserved for other roles
 	RoleLimit, DatabaseLimit int64 // -1: none
-	Total, ByRole            int64 // other sessions now: all, and this role's
-	InDatabase, Ours         int64 // those in this database, and the service's, by application_name
-	Waiting                  int64 // those of the service whose commit waits for a synchronous standby
-	WalSenders               int64 // standbys and others that receive the write-ahead log
-	Dumps                    int64 // sessions of pg_dump in this database
-	EventTriggers            []string
 
-	Neighbours []Neighbour `db:"-"` // other registries in this database
-	// NeighboursErr is the error, if some or all other registries could not be read.
-	NeighboursErr error `db:"-"`
+	Total      int64 `db:"-"` // other sessions now
+	ByRole     int64 `db:"-"` // this role's
+	InDatabase int64 `db:"-"` // those in this database
+	Ours       int64 `db:"-"` // the service's, by application_name
+	Waiting    int64 `db:"-"` // those of the service whose commit waits for a synchronous standby
+	Dumps      int64 `db:"-"` // sessions of pg_dump in this database
+	WalSenders int64 `db:"-"` // standbys and others that receive the write-ahead log
+
+	EventTriggers []EventTrigger `db:"-"` // that fire for statements of the service
+	Neighbours    []Neighbour    `db:"-"` // other registries in this database
 
 	TimeZones  []TimeZone `db:"-"` // other than UTC
 	LocalTimes []string   `db:"-"` // columns of the registry's schema that depend on a session's TimeZone
@@ -78,7 +98,8 @@ const readTimeout = 10 * time.Second
 // clockTries is how often the clock is read. The fastest reading has the smallest error.
 const clockTries = 3
 
-// ReadServerInfo connects as the service does, and reads. It changes nothing.
+// ReadServerInfo connects as the service does, and reads. It changes nothing. What the server refuses to answer is in
+// Unread, and the rest is read.
 func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v ServerInfo, err error) {
 	names, q, err := c.prepare()
 	if err != nil {
@@ -91,20 +112,28 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // everything has been read
-	if v, err = readServerInfo(ctx, conn, q, c, application); err == nil {
-		v.Pooler, err = readPooler(ctx, conn, q, func() (*pgx.Conn, func(), error) {
-			second, _, err := connectForServerInfo(ctx, c)
-			return second, func() { _ = second.Close(context.WithoutCancel(ctx)) }, err
-		})
-	}
+	rows, err := conn.Query(ctx, q.ServerInfo)
 	if err == nil {
-		v.Citus, err = readCitus(ctx, conn, c.Registry)
+		v, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[ServerInfo])
 	}
-	if err == nil {
-		v.Migrating, err = migrationBlockers(ctx, conn, q, c.Registry, false)
-	}
-	if err == nil {
-		err = v.readTimeZones(ctx, conn, q, c.Registry)
+	for _, part := range []struct {
+		name Part
+		read func() error
+	}{
+		{PartSessions, func() error { return v.readSessions(ctx, conn, q, application) }},
+		{PartPrivileges, func() error { return v.readPrivileges(ctx, conn, q, c) }},
+		{PartEventTriggers, func() error { return v.readEventTriggers(ctx, conn, q) }},
+		{PartPooler, func() error { return v.readPooler(ctx, conn, q, c) }},
+		{PartCitus, func() (err error) { v.Citus, err = readCitus(ctx, conn, c.Registry); return err }},
+		{PartMigrating, func() (err error) {
+			v.Migrating, err = migrationBlockers(ctx, conn, q, c.Registry, false)
+			return err
+		}},
+		{PartTimeZones, func() error { return v.readTimeZones(ctx, conn, q, c.Registry) }},
+	} {
+		if err == nil {
+			err = v.answered(part.name, part.read(), conn)
+		}
 	}
 	if err == nil {
 		err = v.readClock(ctx, conn, q, now)
@@ -115,8 +144,28 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	if err != nil {
 		return v, fmt.Errorf("query PostgreSQL: %w", sharedFault(err))
 	}
-	v.Neighbours, v.NeighboursErr = readNeighbours(ctx, conn, q, c.Registry, names, v.readsRegistry())
+	if v.Neighbours, err = readNeighbours(ctx, conn, q, c.Registry, names, v.readsRegistry()); err != nil {
+		v.unread(PartNeighbours, err) // those that were read count
+	}
 	return v, nil
+}
+
+// answered keeps the server's refusal to answer one query. It returns any other error, such as a lost connection, which
+// ends the reading.
+func (v *ServerInfo) answered(part Part, err error, conn *pgx.Conn) error {
+	var refusal *pgconn.PgError
+	if !errors.As(err, &refusal) || conn.IsClosed() {
+		return err
+	}
+	v.unread(part, err)
+	return nil
+}
+
+func (v *ServerInfo) unread(part Part, err error) {
+	if v.Unread == nil {
+		v.Unread = map[Part]error{}
+	}
+	v.Unread[part] = sharedFault(err)
 }
 
 // connectForServerInfo opens a session with the service's settings under another application_name. Of several hosts it
@@ -141,31 +190,35 @@ func connectForServerInfo(ctx context.Context, c Config) (conn *pgx.Conn, applic
 	return conn, application, err
 }
 
-func readServerInfo(
-	ctx context.Context, conn *pgx.Conn, q queries, c Config, application string,
-) (v ServerInfo, err error) {
-	rows, err := conn.Query(ctx, q.ServerInfo, application)
-	if err != nil {
-		return v, err
-	}
-	if v, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[ServerInfo]); err != nil {
-		return v, err
-	}
+func (v *ServerInfo) readSessions(ctx context.Context, conn *pgx.Conn, q queries, application string) error {
+	return conn.QueryRow(ctx, q.Sessions, application).
+		Scan(&v.Total, &v.ByRole, &v.InDatabase, &v.Ours, &v.Waiting, &v.Dumps, &v.WalSenders)
+}
+
+func (v *ServerInfo) readPrivileges(ctx context.Context, conn *pgx.Conn, q queries, c Config) (err error) {
 	var ledger, pooled, stamped, latest bool
 	err = conn.QueryRow(ctx, q.Probe, c.Registry).Scan(&v.Registry, &ledger, &pooled, &stamped, &latest)
 	if err != nil {
-		return v, err
+		return err
 	}
 	v.Migrated = v.Registry && ledger && pooled && stamped && latest
 	if v.Registry && !v.Migrated { // what is missing may have been removed
 		pending, err := q.pendingMigrations(ctx, conn, c.Registry)
 		if err != nil && sqlState(err) != insufficientPrivilege {
-			return v, err
+			return err
 		}
 		v.Migrated = err == nil && len(pending) == 0
 	}
 	v.MissingPrivileges, err = missingPrivileges(ctx, conn, q, c.Registry, c.Prepared > 0)
-	return v, err
+	return err
+}
+
+func (v *ServerInfo) readPooler(ctx context.Context, conn *pgx.Conn, q queries, c Config) (err error) {
+	v.Pooler, err = readPooler(ctx, conn, q, func() (*pgx.Conn, func(), error) {
+		second, _, err := connectForServerInfo(ctx, c)
+		return second, func() { _ = second.Close(context.WithoutCancel(ctx)) }, err
+	})
+	return err
 }
 
 func (v *ServerInfo) readClock(ctx context.Context, conn *pgx.Conn, q queries, now func() time.Time) error {
