@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/sql/postgres"
 )
 
 // Statuses of a finding.
@@ -92,11 +93,15 @@ func examineDatabase(ctx context.Context, c config.Config, now func() time.Time)
 	return append(checks, examineRegistry(ctx, c)...)
 }
 
-// unreadable is the finding that something could not be checked. It joins the lines of the error: errors of several
-// hosts have several.
+// unreadable is the finding that something could not be checked.
 func unreadable(name string, err error) Finding {
-	why := strings.Join(strings.Fields(err.Error()), " ")
-	return Finding{Name: name, Status: Fault, Message: "could not be checked: " + why}
+	return Finding{Name: name, Status: Fault, Message: "could not be checked: " + explained(err)}
+}
+
+// explained is the text of an error with all that PostgreSQL says about it. It joins the lines: errors of several hosts
+// have several.
+func explained(err error) string {
+	return strings.Join(strings.Fields(err.Error()+postgres.Details(err)), " ")
 }
 
 // unreadableByUser is unreadable as a warning, for an error that does not concern the service, such as a missing
