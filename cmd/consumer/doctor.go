@@ -19,8 +19,8 @@ func doctorCommand(a *app) *cobra.Command {
 		Use:   "doctor",
 		Short: "Check the database, NATS and the streams, and find leftovers",
 		Long: "Checks the database and NATS, whether the service runs or not, and shows what to do about each finding.\n" +
-			"It changes nothing. Run it with the service's environment. Exits 1 if a finding is a fault,\n" +
-			"which endangers provisioning; warnings do not count.",
+			"It changes nothing: a request that it rehearses in PostgreSQL is rolled back. Run it with the service's\n" +
+			"environment. Exits 1 if a finding is a fault, which endangers provisioning; warnings do not count.",
 		Example: "  consumer doctor\n  consumer doctor --json | jq '.checks[] | select(.status != \"ok\")'",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

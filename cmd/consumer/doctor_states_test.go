@@ -229,6 +229,14 @@ var notReadyOnPostgres = map[string]state{
 		env: with("PREPARED_BOUNDARIES", "1"), set: executes("ALTER TABLE docex_system.prepared_boundaries OWNER TO postgres"),
 		ready: "prepared_boundaries", finding: "registry_rights", says: "prepared_boundaries",
 	},
+	"event trigger refuses schemas": {
+		set: executes(onDDL("naming", "ddl_command_start WHEN tag IN ('CREATE SCHEMA')", "RAISE 'no schema' USING HINT = 'Ask.';")...), ask: true,
+		ready: "rehearsal failed", finding: "database_rehearsal", says: "HINT: Ask.",
+	},
+	"event trigger alters tables": {
+		set: executes(onDDL("autorls", "ddl_command_end", forEachTable("ALTER TABLE %s ENABLE ROW LEVEL SECURITY"))...), ask: true,
+		ready: "row level security", finding: "database_rehearsal", says: `ALTER EVENT TRIGGER "autorls" DISABLE;`,
+	},
 	"database restored from a backup": {
 		set:   executes("DELETE FROM docex_system.tenant_requests", "UPDATE docex_system.registry_stamp SET checkpoint_sequence = 0"),
 		ready: "older than the streams", finding: "outcomes_ledger", says: "consumer reconcile",

@@ -223,7 +223,7 @@ func TestDoctorAsAnotherRole(t *testing.T) {
 	execute(t, "pgx", u.String(), "docex_system.", "GRANT SELECT ON {b}prepared_boundaries, {b}tenant_requests TO "+role)
 	checks = runDoctor(t, env, one)
 	testkit.Equal(t, "findings of a read-only role", findings(checks, "prepared", "registry", "database_r"),
-		"database_rights warning, registry_rights warning")
+		"database_rehearsal warning, database_rights warning, registry_rights warning")
 
 	execute(t, "pgx", u.String(), "", "GRANT CREATE ON DATABASE "+name+" TO "+role)
 	checks = runDoctor(t, env, one)

@@ -115,7 +115,7 @@ func refuseRegistrations(t *testing.T, d testDatabase) {
 	t.Helper()
 	execute(t, "pgx", d.env["DATABASE_URL"], "docex_system.",
 		"CREATE FUNCTION {b}refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION '%', repeat('x', 900000); END$$",
-		"CREATE TRIGGER refuses BEFORE INSERT ON {b}tenant_registry FOR EACH ROW WHEN (NEW.tenant_id::text NOT LIKE '|_docex%' ESCAPE '|') "+
+		"CREATE TRIGGER refuses BEFORE INSERT ON {b}tenant_registry FOR EACH ROW WHEN (NEW.tenant_id::text NOT LIKE 'rehearsal|_%' ESCAPE '|') "+
 			"EXECUTE FUNCTION {b}refuse()")
 }
 

@@ -1,7 +1,7 @@
 // Package doctor checks what the service depends on: database, registry, NATS, streams, files, clocks; and, if the
 // service runs on this machine, what it says itself. It starts and changes nothing, needs no running service, and
 // prints nothing: each check returns a [Finding]. In directories of files it tries the file system in a scratch
-// directory, which it removes.
+// directory, which it removes. In PostgreSQL it rehearses a request in a transaction that it rolls back.
 package doctor
 
 import (
@@ -40,7 +40,7 @@ var Names = slices.Concat(
 		"database", "database_version", "database_pooler", "database_writable", "database_rights",
 		"registry_rights", "registry_migration", "database_durability", "database_standby", "database_encoding",
 		"database_timezone", "database_locks", "database_connections", "database_neighbours",
-		"database_citus", "database_event_triggers", "database_dumps", "database_clock",
+		"database_citus", "database_rehearsal", "database_event_triggers", "database_dumps", "database_clock",
 	},
 	[]string{"storage", "storage_filesystem", "storage_space"},
 	[]string{
@@ -86,11 +86,7 @@ func examineDatabase(ctx context.Context, c config.Config, now func() time.Time)
 	if !c.OnPostgres() {
 		return append(examineStorage(ctx, c), examineRegistry(ctx, c)...)
 	}
-	checks, usable := examinePostgres(ctx, c, now)
-	if !usable {
-		return checks
-	}
-	return append(checks, examineRegistry(ctx, c)...)
+	return examinePostgres(ctx, c, now)
 }
 
 // unreadable is the finding that something could not be checked.

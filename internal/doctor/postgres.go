@@ -73,8 +73,8 @@ func (check postgresCheck) run(c config.Config, v postgres.ServerInfo) Finding {
 	return found
 }
 
-// examinePostgres checks server, database and role. usable reports whether the registry can be checked too.
-func examinePostgres(ctx context.Context, c config.Config, now func() time.Time) (checks []Finding, usable bool) {
+// examinePostgres checks server, database, role and registry, and rehearses a request.
+func examinePostgres(ctx context.Context, c config.Config, now func() time.Time) []Finding {
 	const name = "database"
 	v, err := postgres.ReadServerInfo(ctx, c.Postgres(), now)
 	if err != nil {
@@ -86,20 +86,24 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 		if err := c.Postgres().CheckTarget(); err != nil {
 			found.Hint = err.Error()
 		}
-		return []Finding{found}, false
+		return []Finding{found}
 	}
-	checks = append(checks, ok(name, "PostgreSQL %s, database %s, role %s", v.Release, v.Database, v.Role))
+	checks := []Finding{ok(name, "PostgreSQL %s, database %s, role %s", v.Release, v.Database, v.Role)}
 	for _, check := range postgresChecks {
 		checks = append(checks, check.run(c, v))
 	}
+	var registry []Finding
+	if !v.Pooler.Changes { // otherwise the reader's settings would apply to other clients' sessions
+		registry = examineRegistry(ctx, c)
+	}
+	checks = append(checks, examineRehearsal(ctx, c, v, slices.Concat(checks, registry)))
 	if c.Prepared > 0 {
 		for _, check := range preparedChecks {
 			checks = append(checks, check.run(c, v))
 		}
 	}
 	checks = append(checks, checkClock("database_clock", "the database server's", v.Skew, v.ClockError))
-	// Behind a pooler that shares sessions, the reader's settings would apply to other clients' sessions.
-	return checks, !v.Pooler.Changes
+	return append(checks, registry...)
 }
 
 func checkVersion(_ config.Config, v postgres.ServerInfo) Finding {

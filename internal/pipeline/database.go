@@ -205,8 +205,8 @@ type Database interface {
 	Begin(ctx context.Context, c Claim, tenantID string) (Build, error)
 	// Ping reports whether the database can be reached and written to.
 	Ping(ctx context.Context) error
-	// Rehearse does everything that an attempt does, up to the commit, for a tenant with a reserved id, and rolls it back.
-	// Other sessions see nothing of it.
+	// Rehearse does everything that an attempt does, up to the commit, for a tenant with an id that no request has, and
+	// rolls it back. Other sessions see nothing of it.
 	Rehearse(ctx context.Context) error
 }
 

@@ -93,6 +93,23 @@ func (s *Store) unregistered(
 	return schemas, nil
 }
 
+// createRegistry creates the registry in the caller's transaction. [Store.migrate] does it in several, under a lock.
+func (s *Store) createRegistry(ctx context.Context, conn *pgxpool.Conn, createdBy string) error {
+	if err := s.createRegistrySchema(ctx, conn); err != nil {
+		return err
+	}
+	err := sendEach(ctx, conn.Conn(), sql.Statements(s.q.CreateMigrations)...)
+	for i, statements := range s.migrations(createdBy) {
+		if err == nil {
+			err = s.runMigration(ctx, conn, i+1, statements)
+		}
+	}
+	if err == nil {
+		_, err = s.finishRegistry(ctx, conn)
+	}
+	return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
+}
+
 // createStamp returns the statements that give a registry the configured id if it is created now, by this replica. A
 // registry that exists gets a random id later, if it has none.
 func (s *Store) createStamp() []sql.Statement {

@@ -77,7 +77,7 @@ func (b *build) buildComplete(ctx context.Context) error {
 // buildContents creates the schema and everything in it, and inspects it. It returns the indexes that failed.
 func (b *build) buildContents(ctx context.Context) (failed map[string]error, in pipeline.Inspection, err error) {
 	if err := b.exec(ctx, b.ddl(b.q.CreateSchema)); err != nil {
-		return nil, in, withMissingPrivilege(classify(err), createPrivilege)
+		return nil, in, fmt.Errorf("create schema %s: %w", b.schema, withMissingPrivilege(classify(err), createPrivilege))
 	}
 	if err := b.CreateTables(ctx, nil); err != nil {
 		return nil, in, err
@@ -93,7 +93,7 @@ func differing(differences []string) error {
 	if len(differences) == 0 {
 		return nil
 	}
-	return errors.New("it differs from the definition: " + strings.Join(differences, "; "))
+	return errors.New("the boundary differs from the definition: " + strings.Join(differences, "; "))
 }
 
 // addToPool adds the boundary to the pool and commits.

@@ -32,7 +32,7 @@ type texts struct {
 	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes, ForeignOwners, Entry, Entries, IsAccepted      string
 	Accept, Boundaries, StampState, MayReadSystem, SystemIdentifier, StampedSchemas, LockStamp, SetStamp     string
 	DatabaseOid, RestoreRequest, ProvisionedBy, CheckRequest, CreateStamp, RegisteredSchemas, Checkpoint     string
-	SetCheckpoint, Prune, Recent, CheckTables, SharesBoundary, Sessions, EventTriggers                       string
+	SetCheckpoint, Prune, Recent, CheckTables, SharesBoundary, Sessions, EventTriggers, BeginRehearsal       string
 }
 
 type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore, Checkpoint, Retention string }

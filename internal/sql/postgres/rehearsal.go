@@ -3,22 +3,34 @@ package postgres
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// rehearsed is the prefix of a rehearsal's tenant id. It is reserved: no request can use it.
-const rehearsed = "_docex_rehearsal_"
+// rehearsed begins a rehearsal's tenant id. The id has the form of a tenant's, so that rules on the names of schemas
+// and tenants judge both alike. With 100 random bits it is no other tenant's.
+const rehearsed = "rehearsal_"
 
-// rehearsalLockTimeout is how long a rehearsal waits for a lock. Its own objects are visible to no other session, so
-// whatever it waits for blocks all requests.
-const rehearsalLockTimeout = 2 * time.Second
+// rehearsedLength is the length of that id: the longest that DocEX makes.
+const rehearsedLength = 30
+
+const (
+	// rehearsalLockTimeout is how long a rehearsal waits for a lock. Its own objects are visible to no other session, so
+	// whatever it waits for blocks all requests.
+	rehearsalLockTimeout = 2 * time.Second
+	// rehearsalStatementTimeout is how long one of its statements may run. It ends on the server what the caller no longer
+	// waits for.
+	rehearsalStatementTimeout = 30 * time.Second
+)
 
 // noOutcome is the outcome id of a rehearsal.
 const noOutcome = "00000000-0000-0000-0000-000000000000"
@@ -31,7 +43,88 @@ func (s *Store) Rehearse(ctx context.Context) error {
 	if err != nil {
 		return connectFault(err)
 	}
-	tenant := rehearsed + strings.ToLower(rand.Text()) + "_"
+	_, err = s.rehearseOn(ctx, conn, registryMigrated)
+	return err
+}
+
+// ErrNotRehearsed means that a rehearsal could not begin.
+var ErrNotRehearsed = errors.New("no rehearsal has begun")
+
+// Rehearsal is the result of a rehearsal that has succeeded.
+type Rehearsal struct {
+	// Registered: the tenant was also registered. It cannot be if the registry is still to be migrated, because that would
+	// lock its tables.
+	Registered bool
+	// MissingIndexes are the indexes that a tenant would lack, by name, with the reason. nil: something has removed it.
+	MissingIndexes map[string]error
+}
+
+// Rehearse makes a rehearsal outside of the service, in a session that is like one of the service. It needs no registry
+// and migrates none: if there is none, it creates it in the same transaction. It returns [ErrNotRehearsed] if it gets
+// no connection.
+func Rehearse(ctx context.Context, c Config) (r Rehearsal, err error) {
+	names, q, err := c.prepare()
+	if err != nil {
+		return r, err
+	}
+	s := &Store{
+		q: q, registry: c.Registry, names: names, log: slog.New(slog.DiscardHandler), connector: c.connector(forWork),
+	}
+	none := func(context.Context, *pgx.Conn) error { return nil }
+	if s.pool, err = s.connector.openPool(ctx, 1, none); err != nil {
+		return r, err
+	}
+	defer s.Close() //nolint:errcheck // it returns none
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return r, fmt.Errorf("%w: %w", ErrNotRehearsed, connectFault(err))
+	}
+	state, err := s.readRegistryState(ctx, conn)
+	if err != nil {
+		conn.Release()
+		return r, fmt.Errorf("read the registry: %w", sharedFault(err))
+	}
+	r.MissingIndexes, err = s.rehearseOn(ctx, conn, state)
+	r.Registered = state != registryOutdated
+	return r, err
+}
+
+// registryState is what a rehearsal finds of the registry.
+type registryState int
+
+const (
+	registryMigrated registryState = iota
+	registryMissing
+	registryOutdated // or of DocEX
+)
+
+// readRegistryState reads the state of the registry, its id, and whether the database has the extension Citus. On Citus
+// a missing registry counts as outdated: creating it would change where the transaction's next schema is placed.
+func (s *Store) readRegistryState(ctx context.Context, conn *pgxpool.Conn) (state registryState, err error) {
+	citus, err := readCitusVersion(ctx, conn)
+	if err != nil {
+		return state, err
+	}
+	s.citus = citus != ""
+	var registry, ledger, pooled, stamped, latest bool
+	err = conn.QueryRow(ctx, s.q.Probe, s.registry).Scan(&registry, &ledger, &pooled, &stamped, &latest)
+	switch {
+	case err != nil:
+		return state, err
+	case registry && ledger && pooled && stamped && latest:
+		_, err = s.readStamp(ctx, conn)
+		return registryMigrated, err
+	case registry || s.citus:
+		return registryOutdated, nil
+	}
+	return registryMissing, nil
+}
+
+// rehearseOn rehearses on a connection, and releases it.
+func (s *Store) rehearseOn(
+	ctx context.Context, conn *pgxpool.Conn, registry registryState,
+) (missing map[string]error, err error) {
+	tenant := rehearsed + strings.ToLower(rand.Text())[:rehearsedLength-len(rehearsed)]
 	b := &build{
 		Store: s, conn: conn, tenant: tenant, schema: s.names.Name(tenant), claim: pipeline.Claim{Key: tenant, Attempt: 1},
 	}
@@ -40,30 +133,48 @@ func (s *Store) Rehearse(ctx context.Context) error {
 		defer cancel()
 		b.rollback(tidy)
 	}()
-	if err := b.rehearse(ctx); err != nil {
-		return fmt.Errorf("rehearsal failed: %w", sharedFault(err))
+	if missing, err = b.rehearse(ctx, registry); err != nil {
+		return nil, fmt.Errorf("rehearsal failed: %w", sharedFault(err))
 	}
-	return nil
+	return missing, nil
 }
 
 // rehearse does what an attempt does up to the commit. An index that cannot be created fails no attempt, and so no
 // rehearsal.
-func (b *build) rehearse(ctx context.Context) error {
+func (b *build) rehearse(ctx context.Context, registry registryState) (missing map[string]error, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
-	batch.Queue(b.q.LockTimeout, milliseconds(rehearsalLockTimeout))
-	batch.Queue(b.q.ClaimNew, b.tenant, b.claim.Key, "rehearsal", b.tenant, 0, "")
-	batch.Queue(b.q.lockRequest(), b.claim.Key)
-	batch.Queue(b.q.CheckAvailable, b.tenant, b.schema)
-	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return b.registryFault(err)
+	batch.Queue(b.q.BeginRehearsal, milliseconds(rehearsalLockTimeout), milliseconds(rehearsalStatementTimeout))
+	if registry == registryMissing {
+		if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+			return nil, b.registryFault(err)
+		}
+		if err := b.createRegistry(ctx, b.conn, b.connector.config.CreatedBy); err != nil {
+			return nil, fmt.Errorf("create the registry: %w", err)
+		}
+		batch = &pgx.Batch{}
 	}
-	_, in, err := b.buildContents(ctx)
+	if registry != registryOutdated {
+		batch.Queue(b.q.ClaimNew, b.tenant, b.claim.Key, "rehearsal", b.tenant, 0, "")
+		batch.Queue(b.q.lockRequest(), b.claim.Key)
+		batch.Queue(b.q.CheckAvailable, b.tenant, b.schema)
+	}
+	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, b.registryFault(err)
+	}
+	failed, in, err := b.buildContents(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := differing(in.Deviations()); err != nil {
-		return err
+		return nil, err
+	}
+	missing = map[string]error{}
+	for _, name := range in.MissingIndexes {
+		missing[name] = failed[name]
+	}
+	if registry == registryOutdated {
+		return missing, nil
 	}
 	// As long as a request's values may be: this detects a column that was narrowed.
 	displayName, createdBy := strings.Repeat("x", events.MaxDisplayName), strings.Repeat("x", events.MaxCreatedBy)
@@ -74,7 +185,7 @@ func (b *build) rehearse(ctx context.Context) error {
 	}, pipeline.Outcome{ID: noOutcome, Body: []byte("{}")})
 	batch.Queue("SET CONSTRAINTS ALL IMMEDIATE") // as the commit would
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return b.registerFault(err)
+		return nil, fmt.Errorf("register the tenant: %w", b.registerFault(err))
 	}
-	return nil
+	return missing, nil
 }
