@@ -68,7 +68,7 @@ var houseRules = map[string]houseRule{
 			"CREATE FUNCTION public.log() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.ddl_log VALUES (tg_tag); END'",
 			"CREATE EVENT TRIGGER logged ON ddl_command_end EXECUTE FUNCTION public.log()",
 		},
-		fails: true, names: []string{"permission denied for table ddl_log (SQLSTATE 42501)", "CONTEXT: ", `"logged"`},
+		fails: true, names: []string{"grant it: ERROR: permission denied for table ddl_log (SQLSTATE 42501)", "CONTEXT: ", `"logged"`},
 	},
 	"a tablespace that the role may not use": {
 		rule:  []string{"ALTER ROLE {role} SET default_tablespace = 'pg_global'"},

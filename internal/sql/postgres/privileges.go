@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
@@ -96,6 +97,10 @@ const missingPrivilege = "the database role lacks a permission; grant it "
 func withMissingPrivilege(err error, privileges string) error {
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) || fault.DriverCode != insufficientPrivilege || fault.Class == pipeline.Outage {
+		return err
+	}
+	var server *pgconn.PgError
+	if errors.As(err, &server) && server.Where != "" { // what the statement called, such as an event trigger, lacks it
 		return err
 	}
 	named := *fault
