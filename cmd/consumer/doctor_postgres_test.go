@@ -218,6 +218,35 @@ func TestDoctorOfAHardenedServer(t *testing.T) {
 	}
 }
 
+// The server refuses an expired password as a wrong one.
+func TestDoctorWarnsOfAPasswordThatExpires(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t)
+	newRole(s)
+	env := with("DATABASE_URL", s.URLOf(role, password))
+	until := func(left time.Duration) map[string]doctor.Finding {
+		s.Exec("ALTER ROLE " + role + " VALID UNTIL '" + time.Now().Add(left).Format(time.RFC3339) + "'")
+		return runDoctor(t, env)
+	}
+	const day = 24 * time.Hour
+	testkit.Equal(t, "no end", runDoctor(t, env)["database_password"].Status, doctor.OK)
+	testkit.Contains(t, "in a month", until(30 * day)["database_password"].Message, "expires on", "in 29 days")
+	soon := until(13*day + time.Hour)["database_password"]
+	testkit.Equal(t, "status", soon.Status, doctor.Warning)
+	testkit.Contains(t, "message", soon.Message, "expires on", "in 13 days")
+	testkit.Contains(t, "hint", soon.Hint, `ALTER ROLE "`+role+`" PASSWORD '…' VALID UNTIL 'infinity';`)
+	testkit.Contains(t, "today", until(5 * time.Hour)["database_password"].Message, "in 4 hours")
+	s.Exec("ALTER ROLE " + role + " VALID UNTIL 'infinity'")
+	testkit.Equal(t, "status", runDoctor(t, env)["database_password"].Status, doctor.OK)
+	expired := until(-day)
+	testkit.Equal(t, "findings", findings(expired, "database"), "database fault")
+	testkit.Contains(t, "hint", expired["database"].Hint, "rolvaliduntil")
+
+	// The role postgres of this server needs no password.
+	s.Exec("ALTER ROLE postgres VALID UNTIL '" + time.Now().Add(day).Format(time.RFC3339) + "'")
+	testkit.Equal(t, "status", runDoctor(t, with("DATABASE_URL", s.URL))["database_password"].Status, doctor.OK)
+}
+
 // A standby accepts no writes. If another host does, doctor checks that one, because the service uses it.
 func TestDoctorOfAStandby(t *testing.T) {
 	t.Parallel()

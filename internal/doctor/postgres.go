@@ -39,6 +39,7 @@ var postgresChecks = []postgresCheck{
 	{"", checkVersion},
 	{postgres.PartPooler, checkPooler},
 	{"", checkWritable},
+	{postgres.PartPassword, checkPassword},
 	{postgres.PartPrivileges, checkDatabaseRights},
 	{postgres.PartPrivileges, checkRegistryRights},
 	{postgres.PartMigrating, checkMigration},
@@ -79,7 +80,8 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 	v, err := postgres.ReadServerInfo(ctx, c.Postgres(), now)
 	if err != nil {
 		found := unreadable(name, err)
-		found.Hint = "check DATABASE_URL, that the server runs, and that it accepts the role (pg_hba.conf)"
+		found.Hint = "check DATABASE_URL, that the server runs, and that it accepts the role (pg_hba.conf, and " +
+			"pg_roles.rolvaliduntil: the server refuses an expired password as a wrong one)"
 		if postgres.StartupRefused(err) {
 			found.Hint = startupHint
 		}
@@ -153,6 +155,36 @@ func checkWritable(c config.Config, v postgres.ServerInfo) Finding {
 			"default_transaction_read_only is on: nothing can be written")
 	}
 	return ok(name, "can be written to")
+}
+
+// passwordNotice is how long before a password expires doctor warns.
+const passwordNotice = 14 * 24 * time.Hour
+
+func checkPassword(_ config.Config, v postgres.ServerInfo) Finding {
+	const name = "database_password"
+	p := v.Password
+	if p == nil {
+		return ok(name, "the role's password does not expire, or the role logs in without one")
+	}
+	hint := terminal.Plain(p.Renew()) + " -- then set it for the service: DATABASE_URL, or the file that has the password"
+	expires := p.Expires.UTC().Format(time.DateTime + "Z")
+	switch {
+	case p.Left <= 0:
+		return fault(name, hint, "the password of role %s has expired on %s: the server refuses new connections",
+			terminal.Plain(p.Role), expires)
+	case p.Left < passwordNotice:
+		return warning(name, hint, "the password of role %s expires on %s, in %s. The server then refuses new connections, "+
+			"and the service takes no requests as soon as it needs one", terminal.Plain(p.Role), expires, remaining(p.Left))
+	}
+	return ok(name, "the password of role %s expires on %s, in %s", terminal.Plain(p.Role), expires, remaining(p.Left))
+}
+
+// remaining formats a time in whole days, or hours.
+func remaining(d time.Duration) string {
+	if d < 48*time.Hour {
+		return fmt.Sprintf("%d hours", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
 // grants are the statements that grant the missing privileges of some kinds.

@@ -42,6 +42,7 @@ func TestPostgresChecks(t *testing.T) {
 		"five":             {checkConnections, info{Connections: 10, Reserved: 3, Total: 2, RoleLimit: -1, DatabaseLimit: -1}, OK},
 		"four":             {checkConnections, info{Connections: 10, Reserved: 3, Total: 3, RoleLimit: -1, DatabaseLimit: -1}, Warning},
 		"one":              {checkConnections, info{Connections: 10, Reserved: 3, Total: 6, RoleLimit: -1, DatabaseLimit: -1}, Fault},
+		"expired":          {checkPassword, info{Password: &postgres.Password{Left: -time.Hour}}, Fault},
 		"no Citus":         {checkCitus, info{}, OK},
 		"Citus":            {checkCitus, info{Citus: &postgres.Citus{Recovery: 5 * time.Second}}, OK},
 		"its default":      {checkCitus, info{Citus: &postgres.Citus{Recovery: time.Minute}}, Warning},

@@ -24,6 +24,7 @@ const (
 	PartMigrating     Part = "migrating"
 	PartTimeZones     Part = "time zones"
 	PartNeighbours    Part = "neighbours"
+	PartPassword      Part = "password"
 )
 
 // ServerInfo are the properties of server, database and role on which provisioning depends. Reading them needs no
@@ -57,6 +58,9 @@ type ServerInfo struct {
 
 	EventTriggers []EventTrigger `db:"-"` // that fire for statements of the service
 	Neighbours    []Neighbour    `db:"-"` // other registries in this database
+
+	// Password is nil if it does not expire, or if the role does not log in with one.
+	Password *Password `db:"-"`
 
 	TimeZones  []TimeZone `db:"-"` // other than UTC
 	LocalTimes []string   `db:"-"` // columns of the registry's schema that depend on a session's TimeZone
@@ -124,6 +128,7 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 		{PartPrivileges, func() error { return v.readPrivileges(ctx, conn, q, c) }},
 		{PartEventTriggers, func() error { return v.readEventTriggers(ctx, conn, q) }},
 		{PartPooler, func() error { return v.readPooler(ctx, conn, q, c) }},
+		{PartPassword, func() error { return v.readPassword(ctx, conn, q) }}, // after the pooler
 		{PartCitus, func() (err error) { v.Citus, err = readCitus(ctx, conn, c.Registry); return err }},
 		{PartMigrating, func() (err error) {
 			v.Migrating, err = migrationBlockers(ctx, conn, q, c.Registry, false)
