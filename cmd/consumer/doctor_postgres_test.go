@@ -206,6 +206,7 @@ func TestDoctorOfAHardenedServer(t *testing.T) {
 		"pg_event_trigger":   "database_event_triggers warning",
 		"pg_extension":       "database_citus fault, database_rehearsal warning", // the service does not start
 		"pg_db_role_setting": "database_timezone warning",
+		"pg_collation":       "database_collation warning",
 	} {
 		executeWritable(t, rawURL, "REVOKE SELECT ON pg_catalog."+catalogue+" FROM PUBLIC")
 		checks := runDoctor(t, env...)
@@ -245,6 +246,29 @@ func TestDoctorWarnsOfAPasswordThatExpires(t *testing.T) {
 	// The role postgres of this server needs no password.
 	s.Exec("ALTER ROLE postgres VALID UNTIL '" + time.Now().Add(day).Format(time.RFC3339) + "'")
 	testkit.Equal(t, "status", runDoctor(t, with("DATABASE_URL", s.URL))["database_password"].Status, doctor.OK)
+}
+
+// An upgrade of the C library or of ICU changes the order of text.
+func TestDoctorFindsChangedCollations(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t)
+	s.Exec("CREATE DATABASE sorted TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C' ENCODING 'UTF8'")
+	rawURL := strings.Replace(s.URL, "/tenants", "/sorted", 1)
+	env := with("DATABASE_URL", rawURL)
+	r := serve(t, settings(env, with("NATS_URL", natstest.Start(t))))
+	testkit.Equal(t, "exit code", r.stop(t), 0)
+	testkit.Equal(t, "findings", findings(runDoctor(t, env), "database_collation"), "")
+
+	executeWritable(t, rawURL, "UPDATE pg_database SET datcollversion = '1.0' WHERE datname = 'sorted'",
+		`CREATE TABLE public.names (name text COLLATE "und-x-icu" UNIQUE)`,
+		"UPDATE pg_collation SET collversion = '2.0' WHERE collname = 'und-x-icu'")
+	found := runDoctor(t, env)["database_collation"]
+	testkit.Equal(t, "status", found.Status, doctor.Warning)
+	testkit.Contains(t, "message", found.Message, "the database's collation was of version 1.0 and is now of", "tenant_registry_pkey",
+		`collation pg_catalog."und-x-icu" was of version 2.0`, ": 1 indexes")
+	testkit.Lacks(t, "message", found.Message, "tenant_registry_lower_tenant_id", "prepared_boundaries")
+	executeWritable(t, rawURL, strings.Split(found.Hint, "\n")...)
+	testkit.Equal(t, "findings", findings(runDoctor(t, env), "database_collation"), "")
 }
 
 // A standby accepts no writes. If another host does, doctor checks that one, because the service uses it.

@@ -39,7 +39,7 @@ var Names = slices.Concat(
 	[]string{
 		"database", "database_version", "database_pooler", "database_writable", "database_password", "database_rights",
 		"registry_rights", "registry_migration", "database_durability", "database_standby", "database_encoding",
-		"database_timezone", "database_locks", "database_connections", "database_neighbours",
+		"database_collation", "database_timezone", "database_locks", "database_connections", "database_neighbours",
 		"database_citus", "database_rehearsal", "database_event_triggers", "database_dumps", "database_clock",
 	},
 	[]string{"storage", "storage_filesystem", "storage_space"},

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -46,6 +47,7 @@ var postgresChecks = []postgresCheck{
 	{"", checkDurability},
 	{postgres.PartSessions, checkStandby},
 	{"", checkEncoding},
+	{postgres.PartCollations, checkCollations},
 	{postgres.PartTimeZones, checkTimeZone},
 	{"", checkLocks},
 	{postgres.PartSessions, checkConnections},
@@ -305,6 +307,34 @@ func checkEncoding(_ config.Config, v postgres.ServerInfo) Finding {
 			v.Encoding)
 	}
 	return ok(name, "UTF8")
+}
+
+// checkCollations judges the order of text in indexes. The service finds tenants and requests by indexes whose order no
+// library defines; other indexes of the registry, which DocEX uses, and those of tenants have the database's collation.
+func checkCollations(_ config.Config, v postgres.ServerInfo) Finding {
+	const name = "database_collation"
+	if len(v.StaleCollations) == 0 {
+		return ok(name, "no index depends on a collation whose version has changed")
+	}
+	fixes := []string{terminal.Plain(v.ReindexSQL()) + " -- as its owner; then"}
+	var what []string
+	for _, c := range v.StaleCollations {
+		called := "the database's collation"
+		if c.Name != "" {
+			called = "collation " + terminal.Plain(c.Name)
+		}
+		text := fmt.Sprintf("%s was of version %s and is now of %s: %d indexes", called, terminal.Plain(c.Was),
+			terminal.Plain(cmp.Or(c.Is, "none")), c.Indexes)
+		if len(c.Registry) > 0 {
+			text += ", of the registry " + terminal.Plain(strings.Join(c.Registry, ", "))
+		}
+		what = append(what, text)
+		if c.Refresh != "" {
+			fixes = append(fixes, terminal.Plain(c.Refresh))
+		}
+	}
+	return warning(name, strings.Join(fixes, "\n"), "the C library or ICU may order text differently than when indexes "+
+		"were built: %s. In these, rows may not be found and duplicates may be accepted", strings.Join(what, "; "))
 }
 
 // checkTimeZone judges the sessions of other programs: the service's own always have UTC.

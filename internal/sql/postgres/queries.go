@@ -33,7 +33,7 @@ type texts struct {
 	Accept, Boundaries, StampState, MayReadSystem, SystemIdentifier, StampedSchemas, LockStamp, SetStamp     string
 	DatabaseOid, RestoreRequest, ProvisionedBy, CheckRequest, CreateStamp, RegisteredSchemas, Checkpoint     string
 	SetCheckpoint, Prune, Recent, CheckTables, SharesBoundary, Sessions, EventTriggers, BeginRehearsal       string
-	PasswordExpiry, LoginMethod                                                                              string
+	PasswordExpiry, LoginMethod, Collations, DatabaseCollation, LocaleCollation                              string
 }
 
 type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore, Checkpoint, Retention string }

@@ -25,6 +25,7 @@ const (
 	PartTimeZones     Part = "time zones"
 	PartNeighbours    Part = "neighbours"
 	PartPassword      Part = "password"
+	PartCollations    Part = "collations"
 )
 
 // ServerInfo are the properties of server, database and role on which provisioning depends. Reading them needs no
@@ -60,7 +61,8 @@ type ServerInfo struct {
 	Neighbours    []Neighbour    `db:"-"` // other registries in this database
 
 	// Password is nil if it does not expire, or if the role does not log in with one.
-	Password *Password `db:"-"`
+	Password        *Password        `db:"-"`
+	StaleCollations []StaleCollation `db:"-"`
 
 	TimeZones  []TimeZone `db:"-"` // other than UTC
 	LocalTimes []string   `db:"-"` // columns of the registry's schema that depend on a session's TimeZone
@@ -129,6 +131,7 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 		{PartEventTriggers, func() error { return v.readEventTriggers(ctx, conn, q) }},
 		{PartPooler, func() error { return v.readPooler(ctx, conn, q, c) }},
 		{PartPassword, func() error { return v.readPassword(ctx, conn, q) }}, // after the pooler
+		{PartCollations, func() error { return v.readCollations(ctx, conn, q, c.Registry) }},
 		{PartCitus, func() (err error) { v.Citus, err = readCitus(ctx, conn, c.Registry); return err }},
 		{PartMigrating, func() (err error) {
 			v.Migrating, err = migrationBlockers(ctx, conn, q, c.Registry, false)
