@@ -136,10 +136,10 @@ func (b *tab) script(statements string) {
 	eval[bool](b, statements+"; true")
 }
 
-// text returns the text that the page shows.
+// text returns the text that the page shows, or "" while it is being loaded.
 func (b *tab) text() string {
 	b.t.Helper()
-	return eval[string](b, "document.body.innerText")
+	return eval[string](b, `document.body?.innerText ?? ""`)
 }
 
 // awaitText waits until the page shows every part.
@@ -161,8 +161,8 @@ func (b *tab) setScreen(width, height int64, scheme string) {
 	})
 }
 
-// takeScreenshots writes screenshots of the page, in every variant, into the directory that [screenshotDir] names.
-func (b *tab) takeScreenshots() {
+// takeScreenshots writes screenshots, in every variant, into the directory that [screenshotDir] names.
+func (b *tab) takeScreenshots(name string) {
 	b.t.Helper()
 	dir := os.Getenv(screenshotDir)
 	if dir == "" {
@@ -170,9 +170,9 @@ func (b *tab) takeScreenshots() {
 	}
 	for _, scheme := range []string{"light", "dark"} {
 		b.setScreen(1280, 1300, scheme)
-		testkit.Must(b.t, os.WriteFile(filepath.Join(dir, "page-"+scheme+".png"), b.screenshot(), 0o644))
+		testkit.Must(b.t, os.WriteFile(filepath.Join(dir, name+"-"+scheme+".png"), b.screenshot(), 0o644))
 		b.setScreen(360, 780, scheme)
-		testkit.Must(b.t, os.WriteFile(filepath.Join(dir, "page-"+scheme+"-phone.png"), b.screenshot(), 0o644))
+		testkit.Must(b.t, os.WriteFile(filepath.Join(dir, name+"-"+scheme+"-phone.png"), b.screenshot(), 0o644))
 	}
 }
 
@@ -278,13 +278,14 @@ func TestExternalPage(t *testing.T) {
 		}
 
 		if !d.sqlite() { // PostgreSQL has more to show
-			b.takeScreenshots()
+			b.takeScreenshots("page")
 		}
 		testReadable(b)
 		testHostile(b, js)
 		testLive(b, js)
 		testNoMoreThanNeeded(b, url)
 		testHidden(b)
+		testSearch(openTab(), url)
 		testWithoutScript(openTab(), url, js)
 
 		testkit.Equal(t, "exit code", service.stop(t), 0)
@@ -326,7 +327,7 @@ func testReadable(b *tab) {
 		}
 		reached = append(reached, where)
 	}
-	testkit.Equal(b.t, "reached by keyboard", strings.Join(reached, " "), "skip pause outcomes-box metrics readyz livez")
+	testkit.Equal(b.t, "reached by keyboard", strings.Join(reached, " "), "skip tenant-id Find pause outcomes-box metrics readyz livez")
 }
 
 // testHostile publishes text that runs, reverses or overflows the page unless it is escaped.
@@ -392,6 +393,42 @@ func testLive(b *tab, js jetstream.JetStream) {
 		}
 		b.script(actions[1])
 		b.awaitText("came_while_" + how)
+	}
+}
+
+// testSearch searches for tenants, with and without script.
+func testSearch(b *tab, url string) {
+	b.t.Helper()
+	b.setScreen(1280, 900, "light")
+	b.do(chromedp.Navigate(url))
+	b.awaitText("✓ Taking requests")
+	b.script(`document.getElementById("tenant-id").focus()`)
+	b.do(chromedp.KeyEvent("acme" + kb.Enter))
+	b.awaitText("✓ registered", "consumer tenants show acme", "✗ TENANT_EXISTS", "consumer dead-letters show")
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{360, 740, 1280} {
+			b.setScreen(width, 800, scheme)
+			for _, what := range eval[[]string](b, overflow) {
+				b.t.Errorf("search, %d wide: beyond the screen: %s", width, what)
+			}
+			for _, what := range eval[[]string](b, lowContrast) {
+				if !strings.Contains(what, "texts were checked") {
+					b.t.Errorf("search, %d wide, %s: low contrast: %s", width, scheme, what)
+				}
+			}
+		}
+	}
+	b.takeScreenshots("search")
+	b.do(chromedp.Navigate(url + "tenant?id=AcME"))
+	b.awaitText("differs only in case from acme")
+	b.script(`document.querySelector("main a").click()`)
+	b.awaitText("✓ registered")
+	b.do(chromedp.Navigate(url + "tenant?id=%3Cscript%3Ewindow.ran%3Dtrue%3C/script%3E"))
+	b.awaitText("No tenant <script>window.ran=true</script> is registered")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, what := range b.console {
+		b.t.Errorf("the browser reports: %s", what)
 	}
 }
 

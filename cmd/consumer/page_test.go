@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -36,6 +37,14 @@ func TestPage(t *testing.T) {
 		if strings.Contains(page, "Not available:") {
 			t.Errorf("some data is not available:\n%s", page)
 		}
+		_, found := get(t, url+"/tenant?id=acme")
+		testkit.Contains(t, "the search", found, "✓ registered", d.boundary("tenant_acme"), "consumer tenants show acme",
+			"consumer requests show "+billing+" order-1", "consumer requests show "+billing+" order-2",
+			"consumer dead-letters show "+events.RequestKey(billing, "order-2")[:12])
+		_, found = get(t, url+"/tenant?id=ACME")
+		testkit.Contains(t, "the search in another case", found, "differs only in case from", "The ledger has no request")
+		_, found = get(t, url+"/tenant?id=other")
+		testkit.Contains(t, "the search for another", found, "No tenant <bdi>other</bdi> is registered")
 		code, _ := get(t, url+"/static/page.js")
 		testkit.Equal(t, "/static/page.js", code, http.StatusOK)
 		code, _ = get(t, url+"/index.html")

@@ -22,9 +22,20 @@ import (
 type Store interface {
 	pipeline.Database
 	Recovery
+	Search
 	// Prune removes at most limit requests that were decided before that time, the oldest first, and returns how many.
 	Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error)
 	Close() error
+}
+
+// Search looks up single tenants and their requests.
+type Search interface {
+	// Tenant returns the row whose id equals id without regard to case, preferring the exact spelling, or
+	// [sql.ErrNotFound].
+	Tenant(ctx context.Context, id string) (sql.TenantRow, error)
+	// Requests returns at most limit requests, the latest first, without outcome and history. Its error is
+	// [sql.ErrNoLedger] if the registry has no ledger.
+	Requests(ctx context.Context, filter sql.RequestFilter, limit int) ([]sql.RequestRecord, error)
 }
 
 // NewRegistry decides whether and how a registry is created in a database that has none.

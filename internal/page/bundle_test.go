@@ -58,29 +58,39 @@ func newBundle(t *testing.T) *bundle {
 func newConnected(t *testing.T) *bundle {
 	t.Helper()
 	b := newBundle(t)
-	var err error
-	b.server, err = server.NewServer(&server.Options{
-		ServerName: "test", JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true,
-	})
-	testkit.Must(t, err)
-	b.server.Start()
-	t.Cleanup(func() {
-		b.server.Shutdown()
-		b.server.WaitForShutdown()
-	})
-	if !b.server.ReadyForConnections(testkit.Patience) {
-		t.Fatal("the NATS server is not ready")
-	}
+	b.server = startServer(t)
 	nc, err := nats.Connect("", nats.InProcessServer(b.server), nats.MaxReconnects(-1))
 	testkit.Must(t, err)
 	t.Cleanup(nc.Close)
 	b.js, err = jetstream.New(nc)
 	testkit.Must(t, err)
-	err = handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), b.js)
-	testkit.Must(t, err)
+	ensureStreams(t, b.js)
 	b.Connect(b.js)
 	b.Watch(func() Database { return Database{} })
 	return b
+}
+
+func startServer(t testing.TB) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{
+		ServerName: "test", JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true,
+	})
+	testkit.Must(t, err)
+	s.Start()
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(testkit.Patience) {
+		t.Fatal("the NATS server is not ready")
+	}
+	return s
+}
+
+// ensureStreams creates what the service creates.
+func ensureStreams(t testing.TB, js jetstream.JetStream) {
+	t.Helper()
+	testkit.Must(t, handler.Topology{Replicas: 1, Manage: true, AckWait: time.Minute}.Ensure(t.Context(), js))
 }
 
 // pass advances the clock.
@@ -187,9 +197,9 @@ func (b *bundle) publishDeadLetter(key, reason string, age time.Duration) {
 // faulty is a JetStream that counts requests, and blocks them while stalled, whatever their context.
 type faulty struct {
 	jetstream.JetStream
-	stalled   atomic.Pointer[chan struct{}]
-	streams   atomic.Int64 // lookups of streams
-	consumers atomic.Int64 // consumers created
+	stalled atomic.Pointer[chan struct{}]
+	streams atomic.Int64 // lookups of streams
+	lists   atomic.Int64 // consumers created to read dead letters
 }
 
 // injectFault puts a faulty JetStream between the page and its server.
@@ -223,7 +233,9 @@ func (f *faulty) Stream(ctx context.Context, name string) (jetstream.Stream, err
 func (f *faulty) CreateConsumer(
 	ctx context.Context, stream string, c jetstream.ConsumerConfig,
 ) (jetstream.Consumer, error) {
-	f.consumers.Add(1)
+	if stream == events.StreamDeadLetters {
+		f.lists.Add(1)
+	}
 	f.wait()
 	return f.JetStream.CreateConsumer(ctx, stream, c)
 }

@@ -8,9 +8,10 @@
 //  2. A response takes two seconds at most, whatever the servers do: they are queried in parallel, each with the
 //     timeout sourceTimeout.
 //  3. Viewers add no load but their own responses: the page is rendered at most once a second, however many viewers
-//     there are. Without viewers no server is queried.
+//     there are. Without viewers no server is queried. A search for a tenant is two queries by an index, and a few
+//     searches run at a time.
 //  4. Untrusted text, such as tenant ids and causes in dead letters, is text: escaped, truncated, and without
-//     unprintable characters. It never becomes part of a displayed command.
+//     unprintable characters. It becomes part of a displayed command only if every shell takes it as it is.
 //  5. A browser loads nothing from other hosts and runs only the script of this package (Content-Security-Policy).
 //
 // # Sources of the figures
@@ -18,6 +19,9 @@
 // The streams, which all replicas share, are queried each time. The queue is that of [handler.ReadQueue]. Outcomes are
 // read by sequence from the end of their stream. Outcomes are counted without reading messages: the server reports how
 // many it would deliver from a start time. Connections and prepared boundaries are those of this process.
+//
+// The search reads registry and ledger by the function of [Page.LookUp]; whether a request's dead letter is in the
+// stream, it asks the server.
 //
 // The page leaves nothing on the servers except, for seconds, consumers that only count. This process keeps only the
 // last values.

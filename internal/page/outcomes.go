@@ -117,7 +117,11 @@ var ourKey = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // DeadLetterKey is a prefix of the key of a failure's dead letter that is long enough to select it, or empty.
 func (o outcome) DeadLetterKey() string {
-	key := strings.TrimPrefix(o.Failed.DeadLetter.Subject, events.SubjectDeadLetterPrefix)
+	return shortKey(strings.TrimPrefix(o.Failed.DeadLetter.Subject, events.SubjectDeadLetterPrefix))
+}
+
+// shortKey returns a prefix of a dead letter's key that is long enough to select it, or "" if it is not a key of ours.
+func shortKey(key string) string {
 	if !ourKey.MatchString(key) {
 		return ""
 	}

@@ -20,15 +20,15 @@ import (
 const cacheFor = time.Second
 
 // policy is the Content-Security-Policy. The first four directives limit what the page may load. The others cover what
-// default-src does not: no frame may embed the page, it submits no form, and it has no other base URL.
+// default-src does not: no frame may embed the page, its search form leads to this host, and it has no other base URL.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; " +
-	"frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
+	"frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
 
 //go:embed static
 var static embed.FS
 
-//go:embed page.html
-var text string
+//go:embed page.html tenant.html
+var templates embed.FS
 
 // Config is what a [Page] shows from the start.
 type Config struct {
@@ -55,8 +55,11 @@ type Page struct {
 	mu       sync.Mutex
 	js       jetstream.JetStream // nil: not connected yet
 	database func() Database     // nil: not opened yet
+	lookUp   Lookup              // nil: not opened yet
 	closed   bool
 	reads    sync.WaitGroup
+
+	searching chan struct{} // has an element for each search that runs
 
 	queue       source[queue]
 	outcomes    source[outcomes]
@@ -71,6 +74,7 @@ func New(c Config) (*Page, error) {
 	}
 	p := &Page{
 		Config: c, started: c.Now(), timeout: sourceTimeout, mux: http.NewServeMux(), rendering: make(chan struct{}, 1),
+		searching: make(chan struct{}, maxSearches),
 		// Sources that need many requests, or consumers, are read less often.
 		rates: source[rates]{every: 5 * cacheFor}, deadLetters: source[deadLetters]{every: 5 * cacheFor},
 	}
@@ -86,10 +90,12 @@ func New(c Config) (*Page, error) {
 	}
 	var err error
 	helpers := functions(shortHash(build.Sum(nil)), c.Steps)
-	if p.template, err = template.New("page").Funcs(helpers).Parse(text); err != nil {
+	p.template, err = template.New("page.html").Funcs(helpers).ParseFS(templates, "*.html")
+	if err != nil {
 		return nil, err
 	}
 	p.mux.HandleFunc("GET /{$}", p.show)
+	p.mux.HandleFunc("GET /tenant", p.showTenant)
 	return p, nil
 }
 
@@ -115,7 +121,7 @@ func (p *Page) Close() {
 	p.reads.Wait()
 }
 
-// ServeHTTP serves /, /static/page.css and /static/page.js.
+// ServeHTTP serves /, /tenant, /static/page.css and /static/page.js.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Security-Policy", policy)
@@ -131,6 +137,10 @@ func (p *Page) show(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "could not render the page: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
+	writePage(w, html)
+}
+
+func writePage(w http.ResponseWriter, html []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store") // it holds names, and is outdated after a second
 	w.Write(html)                               //nolint:errcheck // the client has disconnected

@@ -18,6 +18,7 @@ const (
 	maxName    = 64
 	maxMessage = 240
 	maxReason  = 1000 // why no requests are taken: what the server said stands at its end
+	maxFull    = 512 // of what a page is about: a name or a path
 )
 
 // legend is the colour of a step.
@@ -31,6 +32,7 @@ func functions(build string, steps []string) template.FuncMap {
 	return template.FuncMap{
 		"build": func() string { return build },
 		"name":  func(s any) string { return display(fmt.Sprint(s), maxName) },
+		"full":  func(s string) string { return display(s, maxFull) },
 		"message": func(s any) string {
 			return display(oneLine(fmt.Sprint(s)), maxMessage)
 		},

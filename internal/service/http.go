@@ -31,7 +31,7 @@ func starting(reason func() error) *probes {
 	return &probes{alive: func() error { return nil }, ready: reason, restored: func() bool { return false }}
 }
 
-// serveHTTP serves /livez, /readyz, /metrics and, with the operator's page, / on addr; nothing where addr is empty. On
+// serveHTTP serves /livez, /readyz, /metrics and the operator's page on addr; nothing where addr is empty. On
 // a loopback address it refuses requests that name another host. stop shuts the server down and waits for it.
 func serveHTTP(
 	ctx context.Context, addr string, serving *atomic.Pointer[probes], metrics, page http.Handler, log *slog.Logger,
@@ -48,6 +48,7 @@ func serveHTTP(
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, serving.Load().ready()) })
 	mux.Handle("GET /metrics", metrics)
 	mux.Handle("GET /{$}", page)
+	mux.Handle("GET /tenant", page)
 	mux.Handle("GET /static/", page)
 	var handler http.Handler = mux
 	if listensOnLoopback(listener.Addr()) {

@@ -213,6 +213,7 @@ func (s *service) openDatabase(ctx context.Context, missing database.NewRegistry
 		return s.db.Close()
 	})
 	s.page.Watch(func() page.Database { return pageDatabase(s.db) })
+	s.page.LookUp(pageLookup(s.db))
 	return nil
 }
 

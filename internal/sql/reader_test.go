@@ -637,3 +637,57 @@ func TestVerifyFileLeftWithAJournal(t *testing.T) {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
 }
+
+// search is what a store and a reader have in common.
+type search interface {
+	Tenant(ctx context.Context, id string) (sql.TenantRow, error)
+	Requests(ctx context.Context, filter sql.RequestFilter, limit int) ([]sql.RequestRecord, error)
+}
+
+// The store of a running service finds what a reader finds: on SQLite its process may not open the registry again.
+func TestStoreSearches(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, p testDatabase) {
+		r := p.newFixture(t)
+		r.provision(t, "acme")
+		r.expectFailure(t, "ACME", events.CauseTenantExists)
+		store, read := as[search](t, r.store), as[search](t, p.reader(t))
+		for id, want := range map[string]string{
+			"acme": "acme", "Acme": "acme", sql.BootstrapTenant: sql.BootstrapTenant, "other": "", "x' OR 1 = 1 --": "",
+		} {
+			got, err := store.Tenant(t.Context(), id)
+			if want == "" {
+				if !errors.Is(err, sql.ErrNotFound) {
+					t.Errorf("%q: %+v, %v", id, got, err)
+				}
+				continue
+			}
+			testkit.Must(t, err)
+			same, err := read.Tenant(t.Context(), id)
+			testkit.Must(t, err)
+			testkit.Equal(t, id, got, same)
+			testkit.Equal(t, id, got.ID, want)
+		}
+		for id, want := range map[string]string{"acme": "provisioned", "ACME": "failed", "other": ""} {
+			got, err := store.Requests(t.Context(), sql.RequestFilter{TenantID: id}, 10)
+			testkit.Must(t, err)
+			same, err := read.Requests(t.Context(), sql.RequestFilter{TenantID: id}, 10)
+			testkit.Must(t, err)
+			testkit.Equal(t, id, fmt.Sprint(got), fmt.Sprint(same))
+			var states string
+			for _, one := range got {
+				states += one.State
+			}
+			testkit.Equal(t, id, states, want)
+		}
+		// Text that the database cannot store is an error or found nowhere, and leaves the store usable.
+		for _, id := range []string{"a\x00b", "\xff", strings.Repeat("x", 100_000)} {
+			if got, err := store.Tenant(t.Context(), id); err == nil {
+				t.Errorf("%.10q: %+v", id, got)
+			}
+			if got, err := store.Requests(t.Context(), sql.RequestFilter{TenantID: id}, 10); len(got) > 0 {
+				t.Errorf("%.10q: %+v, %v", id, got, err)
+			}
+		}
+		r.provision(t, "umbrella")
+	})
+}

@@ -140,10 +140,9 @@ func (r *Reader) Tenants(ctx context.Context, after string, limit int) ([]sql.Te
 
 // Tenant returns the row whose id equals id without regard to case, preferring the exact spelling, or
 // [sql.ErrNotFound].
-func (r *Reader) Tenant(ctx context.Context, id string) (t sql.TenantRow, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if err := t.Scan(r.pool.QueryRow(ctx, r.q.Tenant, id)); err != nil {
+func (r *Reader) Tenant(ctx context.Context, id string) (sql.TenantRow, error) {
+	t, err := r.q.readTenant(ctx, r.pool, id)
+	if err != nil {
 		return t, fmt.Errorf("read the registry: %w", r.absent(err))
 	}
 	return t, nil
@@ -167,18 +166,7 @@ func (r *Reader) Requests(ctx context.Context, f sql.RequestFilter, limit int) (
 	if !r.ledger {
 		return nil, sql.ErrNoLedger
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	since, before := f.Bounds()
-	rows, err := r.pool.Query(ctx, r.q.Records, pipeline.Storable(f.TenantID), f.State, pipeline.Storable(f.Source),
-		f.Cause, since, before, f.Last.Key, limit)
-	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", r.explainPrivilege(err))
-	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (rec sql.RequestRecord, err error) {
-		err = rec.Scan(row)
-		return rec, err
-	})
+	all, err := r.q.readRequests(ctx, r.pool, f, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", r.explainPrivilege(err))
 	}

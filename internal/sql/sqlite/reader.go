@@ -149,12 +149,8 @@ func (r *Reader) Requests(
 	if !r.ledger {
 		return nil, sql.ErrNoLedger
 	}
-	since, before := f.Bounds()
 	err = r.read(ctx, "ledger", func(tx *databasesql.Tx) (err error) {
-		all, err = collect(ctx, tx, q.Records, func(row scanner) (rec sql.RequestRecord, err error) {
-			err = rec.Scan(row)
-			return rec, err
-		}, f.TenantID, f.State, f.Source, f.Cause, formatTime(since), formatTime(before), f.Last.Key, limit)
+		all, err = readRequests(ctx, tx, f, limit)
 		return err
 	})
 	return all, err
