@@ -283,6 +283,7 @@ func TestExternalPage(t *testing.T) {
 		testReadable(b)
 		testHostile(b, js)
 		testLive(b, js)
+		testChart(b)
 		testNoMoreThanNeeded(b, url)
 		testHidden(b)
 		testSearch(openTab(), url)
@@ -393,6 +394,25 @@ func testLive(b *tab, js jetstream.JetStream) {
 		}
 		b.script(actions[1])
 		b.awaitText("came_while_" + how)
+	}
+}
+
+// testChart: the chart's columns are drawn, and screen readers get the figures.
+func testChart(b *tab) {
+	b.t.Helper()
+	for _, class := range []string{"good", "bad"} {
+		drawn := eval[[]float64](b, `[...document.querySelectorAll("figure svg rect.`+class+`")].map((e) => {
+			const box = e.getBoundingClientRect();
+			return Math.min(box.width, box.height);
+		})`)
+		if len(drawn) == 0 || slices.Min(drawn) < 1 {
+			b.t.Errorf("columns %s: %v", class, drawn)
+		}
+	}
+	testkit.Equal(b.t, "minutes", eval[int](b, `document.querySelectorAll("figure svg g title").length`), 120)
+	rows := eval[[]string](b, `[...document.querySelectorAll(".spoken tbody tr")].map((e) => e.textContent)`)
+	if len(rows) == 0 {
+		b.t.Error("there is no table of the minutes")
 	}
 }
 

@@ -20,6 +20,12 @@
 // read by sequence from the end of their stream. Outcomes are counted without reading messages: the server reports how
 // many it would deliver from a start time. Connections and prepared boundaries are those of this process.
 //
+// The chart is made of such counts, from the start of each minute, and keeps those of minutes that have ended. The
+// first reading takes at most four counts for each minute, a later one ten in all, however many outcomes there are.
+// (More if outcomes arrive while it counts; see countTries.) What is removed from the stream is not counted any more:
+// all minutes are counted again after removals between other messages, and minutes from before the first message that
+// is left are shown as such.
+//
 // The search reads registry and ledger by the function of [Page.LookUp]; whether a request's dead letter is in the
 // stream, it asks the server.
 //

@@ -64,6 +64,7 @@ type Page struct {
 	queue       source[queue]
 	outcomes    source[outcomes]
 	rates       source[rates]
+	minutes     source[minutes]
 	deadLetters source[deadLetters]
 }
 
@@ -77,6 +78,7 @@ func New(c Config) (*Page, error) {
 		searching: make(chan struct{}, maxSearches),
 		// Sources that need many requests, or consumers, are read less often.
 		rates: source[rates]{every: 5 * cacheFor}, deadLetters: source[deadLetters]{every: 5 * cacheFor},
+		minutes: source[minutes]{every: 10 * cacheFor},
 	}
 	names := []string{"page.css", "page.js"}
 	build := sha256.New()

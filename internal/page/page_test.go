@@ -333,7 +333,7 @@ func TestServerUnavailable(t *testing.T) {
 	f := b.injectFault()
 	html := b.shows("acme", "TENANT_EXISTS", "there is no connection to NATS", "Last known values, read at", "✓ Taking requests")
 	testkit.Equal(t, "queries", f.streams.Load(), 0)
-	testkit.Equal(t, "parts that are not available", strings.Count(html, "Not available:"), 5)
+	testkit.Equal(t, "parts that are not available", strings.Count(html, "Not available:"), 6)
 }
 
 // While the server does not answer a query, the page is still served, and does not query the server again.
@@ -348,7 +348,7 @@ func TestServerStalls(t *testing.T) {
 	for range 2 {
 		b.shows("acme", "NATS did not answer within 1.5s", "Last known values, read at", "✓ Taking requests")
 	}
-	testkit.Equal(t, "queries while stalled", f.streams.Load()-queries, 4)
+	testkit.Equal(t, "queries while stalled", f.streams.Load()-queries, 5)
 	proceed()
 	b.publishSuccess("umbrella", nil)
 	deadline := time.Now().Add(testkit.Patience)

@@ -18,7 +18,7 @@ const (
 	maxName    = 64
 	maxMessage = 240
 	maxReason  = 1000 // why no requests are taken: what the server said stands at its end
-	maxFull    = 512 // of what a page is about: a name or a path
+	maxFull    = 512  // of what a page is about: a name or a path
 )
 
 // legend is the colour of a step.
@@ -38,6 +38,7 @@ func functions(build string, steps []string) template.FuncMap {
 		},
 		"reason": func(err error) string { return display(oneLine(err.Error()), maxReason) },
 		"clock":  func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },
+		"hour":   hour,
 		"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"since":  func(now, t time.Time) string { return span(now.Sub(t)) },
 		"span":   span,

@@ -16,6 +16,7 @@ type view struct {
 	Queue       answer[queue]
 	Outcomes    answer[outcomes]
 	Rates       answer[rates]
+	Minutes     answer[minutes]
 	DeadLetters answer[deadLetters]
 	Store       *Database // nil: not opened yet
 }
@@ -28,6 +29,7 @@ func (p *Page) readAll(ctx context.Context) view {
 	all.Go(func() { v.Outcomes = query(ctx, p, &p.outcomes, readOutcomes) })
 	all.Go(func() { v.DeadLetters = query(ctx, p, &p.deadLetters, readDeadLetters) })
 	all.Go(func() { v.Rates = query(ctx, p, &p.rates, p.readRates) })
+	all.Go(func() { v.Minutes = query(ctx, p, &p.minutes, p.readMinutes) })
 	all.Wait()
 	p.mu.Lock()
 	database := p.database
