@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,10 +18,11 @@ import (
 // simulated is a stream of outcomes with times that a test chooses.
 type simulated struct {
 	jetstream.StreamInfo
+	mu       sync.Mutex // both subjects are counted at the same time
 	messages []simulatedMessage
-	counted  int           // queries
-	before   func(n int)   // is called before each query
-	fail     map[int]error // by query
+	counted  map[string]int              // queries by subject
+	before   func(subject string, n int) // is called before each query on the subject
+	fail     map[int]error               // by query on a subject
 }
 
 type simulatedMessage struct {
@@ -34,16 +36,27 @@ func (s *simulated) publish(subject string, at time.Time) {
 }
 
 func (s *simulated) count(_ context.Context, subject string, since time.Time) (n uint64, _ error) {
-	s.counted++
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counted[subject]++
 	if s.before != nil {
-		s.before(s.counted)
+		s.before(subject, s.counted[subject])
 	}
 	for _, m := range s.messages {
 		if !m.deleted && m.subject == subject && !m.at.Before(since) {
 			n++
 		}
 	}
-	return n, s.fail[s.counted]
+	return n, s.fail[s.counted[subject]]
+}
+
+// queries returns the number of queries since it was last called.
+func (s *simulated) queries() (n int) {
+	for _, of := range s.counted {
+		n += of
+	}
+	clear(s.counted)
+	return n
 }
 
 // info returns the state that a server reports.
@@ -64,7 +77,7 @@ func (s *simulated) info() *jetstream.StreamInfo {
 	return &info
 }
 
-// read counts, one subject after the other.
+// read counts the outcomes of each minute.
 func (s *simulated) read(t *testing.T, now time.Time, before minutes) minutes {
 	t.Helper()
 	m, err := countMinutes(t.Context(), s.info(), now, before, s.count)
@@ -94,7 +107,7 @@ var chartNow = time.Date(2026, 1, 2, 3, 4, 30, 0, time.UTC)
 func ago(n int) time.Time { return chartNow.Add(-time.Duration(n) * time.Minute) }
 
 func newSimulated() *simulated {
-	s := &simulated{}
+	s := &simulated{counted: map[string]int{}}
 	for _, m := range []struct {
 		ago, provisioned, failed int
 	}{{70, 9, 9}, {59, 3, 0}, {30, 0, 2}, {5, 4, 1}, {3, 2, 0}, {1, 1, 0}, {0, 2, 1}} {
@@ -115,34 +128,28 @@ func TestMinutesAreCounted(t *testing.T) {
 	testkit.Equal(t, "minutes", figures(m), "0:3+0 29:0+2 54:4+1 56:2+0 58:1+0 59:2+1")
 	testkit.Equal(t, "the first minute", m.List[0].Start, ago(59).Truncate(time.Minute))
 	testkit.Equal(t, "since", m.Since, time.Time{})
-	first := s.counted
-	if most := 2 * (1 + 2*(chartMinutes-1)); first > most {
-		t.Errorf("%d queries, at most %d", first, most)
-	}
+	testkit.Equal(t, "queries of the first read", s.queries(), 2*(1+2*(chartMinutes-1)))
 
 	// Minutes that have ended are not counted again, however often the page is read, except the latest.
-	s.counted = 0
 	m = s.read(t, chartNow.Add(3*time.Second), m)
-	testkit.Equal(t, "queries of the second read", s.counted, 2*(1+2))
+	testkit.Equal(t, "queries of the second read", s.queries(), 2*(1+2))
 	testkit.Equal(t, "minutes", figures(m), "0:3+0 29:0+2 54:4+1 56:2+0 58:1+0 59:2+1")
 
 	// A minute later the oldest has left, and the current one is the last but one. An outcome that the server stamped
 	// by a clock that is behind is not lost.
 	s.publish(events.TypeProvisioned, ago(1))
-	s.counted = 0
 	m = s.read(t, chartNow.Add(time.Minute), m)
 	testkit.Equal(t, "minutes a minute later", figures(m), "28:0+2 53:4+1 55:2+0 57:2+0 58:2+1")
-	testkit.Equal(t, "queries a minute later", s.counted, 2*(1+2*2))
+	testkit.Equal(t, "queries a minute later", s.queries(), 2*(1+2*2))
 }
 
 // Outcomes that arrive while minutes are counted belong to the current minute.
 func TestMinutesAreExactWhileOutcomesArrive(t *testing.T) {
 	t.Parallel()
 	s := newSimulated()
-	s.before = func(n int) {
+	s.before = func(subject string, n int) {
 		if n%7 == 0 {
-			s.publish(events.TypeProvisioned, ago(0))
-			s.publish(events.TypeProvisioningFailed, ago(0))
+			s.publish(subject, ago(0))
 		}
 	}
 	var m minutes
@@ -153,15 +160,10 @@ func TestMinutesAreExactWhileOutcomesArrive(t *testing.T) {
 		}
 	}
 	// If more arrive at each query, the number of queries stays bounded and no count is negative.
-	s.before = func(int) {
-		s.publish(events.TypeProvisioned, ago(0))
-		s.publish(events.TypeProvisioningFailed, ago(0))
-	}
-	s.counted = 0
+	s.before = func(subject string, _ int) { s.publish(subject, ago(0)) }
+	s.queries()
 	m = s.read(t, chartNow, minutes{})
-	if most := 2 * (1 + 2*countTries*(chartMinutes-1)); s.counted > most {
-		t.Errorf("%d queries, at most %d", s.counted, most)
-	}
+	testkit.Equal(t, "queries", s.queries(), 2*(1+2*countTries*(chartMinutes-1)))
 	for _, one := range m.List[:chartMinutes-1] {
 		if one.Provisioned+one.Failed > 5+1 { // 5 is the most of a minute
 			t.Errorf("minute %s: %+v", hour(one.Start), one)
@@ -215,7 +217,7 @@ func TestMinutesAfterRemovals(t *testing.T) {
 	// A recreated stream has other outcomes.
 	s := newSimulated()
 	m := s.read(t, chartNow, minutes{})
-	other := &simulated{}
+	other := &simulated{counted: map[string]int{}}
 	other.Created = chartNow
 	other.publish(events.TypeProvisioned, ago(3))
 	testkit.Equal(t, "recreated", figures(other.read(t, chartNow, m)), "56:1+0")
@@ -225,12 +227,11 @@ func TestMinutesAfterRemovals(t *testing.T) {
 func TestMinutesContinueAfterATimeout(t *testing.T) {
 	t.Parallel()
 	s := newSimulated()
-	s.fail = map[int]error{}
+	s.fail = map[int]error{60: context.DeadlineExceeded}
 	m := minutes{}
 	var reads int
 	for reads = 1; reads < 100; reads++ {
-		s.counted = 0
-		s.fail = map[int]error{60: context.DeadlineExceeded}
+		s.queries()
 		m = s.read(t, chartNow, m)
 		if m.Incomplete == nil {
 			break
@@ -243,7 +244,8 @@ func TestMinutesContinueAfterATimeout(t *testing.T) {
 	if reads < 2 {
 		t.Errorf("%d reads", reads)
 	}
-	s.counted, s.fail = 0, map[int]error{1: context.DeadlineExceeded}
+	s.queries()
+	s.fail = map[int]error{1: context.DeadlineExceeded}
 	if _, err := countMinutes(t.Context(), s.info(), chartNow, m, s.count); err == nil {
 		t.Error("no error although nothing was counted")
 	}

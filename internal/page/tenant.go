@@ -127,11 +127,11 @@ func (p *Page) search(ctx context.Context, s search) search {
 	timer := time.NewTimer(p.timeout + sourceGrace)
 	defer timer.Stop()
 	select {
-	case s = <-found:
+	case result := <-found:
+		return result
 	case <-timer.C:
-		s.Err = errSlowDatabase
+		return search{At: s.At, Query: s.Query, Err: errSlowDatabase} // the search may still read s
 	}
-	return s
 }
 
 // look searches the database, and then the dead letters of the requests that have failed.
