@@ -1,6 +1,7 @@
 // Package bench compares the provisioner with the minimum cost of its work: the same DDL sent bare, a bare rename, a
 // bare copy of a file, a bare loop of JetStream calls. It has only tests, with the build tag bench; make bench runs
-// them and writes the results to docs/benchmarks.
+// them and writes the results to docs/benchmarks. TestPruning, which make bench does not run, compares the service with
+// itself: beside pruning and without. It prints its tables.
 //
 // Guarantees:
 //

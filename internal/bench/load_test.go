@@ -69,7 +69,11 @@ func newLoad(t testing.TB, url string) *load {
 
 func (l *load) request(t testing.TB) *nats.Msg {
 	t.Helper()
-	tenant := newTenant()
+	return l.requestFor(t, newTenant())
+}
+
+func (l *load) requestFor(t testing.TB, tenant string) *nats.Msg {
+	t.Helper()
 	e, err := events.NewRequested("/bench", "order-"+tenant, events.Requested{
 		TenantID: tenant, DisplayName: "Bench Inc.", CreatedBy: "bench",
 	})

@@ -23,8 +23,10 @@ type Store interface {
 	pipeline.Database
 	Recovery
 	Search
-	// Prune removes at most limit requests that were decided before that time, the oldest first, and returns how many.
-	Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error)
+	// Prune removes at most limit requests that were decided before that time, the oldest first, and returns how many. It
+	// begins with those created at from; last is when the last of them was created. A batch that begins where the one
+	// before has ended does not read again what that one has removed, which PostgreSQL keeps until a vacuum.
+	Prune(ctx context.Context, from, before time.Time, limit int) (pruned int, last time.Time, err error)
 	Close() error
 }
 

@@ -77,7 +77,7 @@ func TestRequestsAreListed(t *testing.T) {
 // pruner is a store that forgets requests.
 type pruner interface {
 	recovery
-	Prune(ctx context.Context, before time.Time, limit int) (int, error)
+	Prune(ctx context.Context, from, before time.Time, limit int) (int, time.Time, error)
 }
 
 func TestPrune(t *testing.T) {
@@ -105,12 +105,20 @@ func TestPrune(t *testing.T) {
 			}
 			p.setTimes(t, req, created, updated)
 		}
+		created, err := time.Parse(time.DateTime, old)
+		testkit.Must(t, err)
+		n, last, err := store.Prune(t.Context(), created.Add(time.Microsecond), cutoff, 2)
+		testkit.Must(t, err)
+		testkit.Equal(t, "pruned of those created later", n, 0)
+		testkit.Equal(t, "place to go on", last.UTC(), created.Add(time.Microsecond))
+		var from time.Time
 		for _, want := range []int{2, 1, 0} {
-			n, err := store.Prune(t.Context(), cutoff, 2)
+			n, from, err = store.Prune(t.Context(), from, cutoff, 2)
 			testkit.Must(t, err)
 			testkit.Equal(t, "pruned", n, want)
+			testkit.Equal(t, "place to go on", from.UTC(), created)
 		}
-		_, err := store.Prune(t.Context(), cutoff.AddDate(-1, 0, 0), 2) // an earlier time forgets nothing more
+		_, _, err = store.Prune(t.Context(), time.Time{}, cutoff.AddDate(-1, 0, 0), 2) // an earlier time forgets nothing more
 		testkit.Must(t, err)
 		read := p.reader(t)
 		for id, req := range requests {

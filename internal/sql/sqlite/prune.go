@@ -4,25 +4,34 @@ import (
 	"context"
 	databasesql "database/sql"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // Prune implements [database.Store]. Its commit is asynchronous: what is lost of it is pruned again.
-func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (pruned int, err error) {
-	var rows int64
-	err = s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *databasesql.Tx) error {
+func (s *Store) Prune(
+	ctx context.Context, from, before time.Time, limit int,
+) (pruned int, last time.Time, err error) {
+	var created []string
+	err = s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *databasesql.Tx) (err error) {
 		if _, err := tx.ExecContext(ctx, q.SetPruned, formatTime(before)); err != nil {
 			return err
 		}
-		result, err := tx.ExecContext(ctx, q.Prune, formatTime(before), limit)
-		if err != nil {
-			return err
-		}
-		rows, err = result.RowsAffected()
+		created, err = collect(ctx, tx, q.Prune, func(row scanner) (at string, err error) {
+			err = row.Scan(&at)
+			return at, err
+		}, formatTime(before), limit, formatTime(from))
 		return err
 	}})
 	if err != nil {
-		return 0, fmt.Errorf("prune the ledger: %w", err)
+		return 0, from, fmt.Errorf("prune the ledger: %w", err)
 	}
-	return int(rows), nil
+	last = from
+	if len(created) > 0 {
+		// One that is not a time was not written by this program: the next batch begins at the same place again.
+		if at, err := time.Parse(time.DateTime, slices.Max(created)); err == nil {
+			last = at
+		}
+	}
+	return len(created), last, nil
 }
