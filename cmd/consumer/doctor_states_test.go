@@ -397,11 +397,11 @@ func setting(name, value string) func(*testing.T, *installation) map[string]stri
 	return func(*testing.T, *installation) map[string]string { return with(name, value) }
 }
 
-// after returns a change of the environment that is made after set.
-func after(set func(t *testing.T, w *installation), env map[string]string) func(*testing.T, *installation) map[string]string {
+// after changes no variable: set is enough.
+func after(set func(t *testing.T, w *installation)) func(*testing.T, *installation) map[string]string {
 	return func(t *testing.T, w *installation) map[string]string {
 		set(t, w)
-		return env
+		return nil
 	}
 }
 
@@ -472,7 +472,7 @@ var startRefusals = map[string]map[string]refusal{
 					Name: events.StreamRequests, Subjects: []string{events.TypeRequested}, Retention: jetstream.WorkQueuePolicy,
 				})
 				testkit.Must(t, err)
-			}, nil),
+			}),
 			"retention", "requests_stream", "retention", false,
 		},
 		"a NATS server that is too old": {
@@ -497,24 +497,24 @@ var startRefusals = map[string]map[string]refusal{
 			"target_session_attrs", "database", "target_session_attrs", false,
 		},
 		"no right to create the registry": {
-			after(func(_ *testing.T, w *installation) { w.pg.Exec("REVOKE CREATE ON DATABASE tenants FROM " + role) }, nil),
+			after(func(_ *testing.T, w *installation) { w.pg.Exec("REVOKE CREATE ON DATABASE tenants FROM " + role) }),
 			"CREATE", "registry_rights", "GRANT CREATE", false,
 		},
 		"no right to migrate": {
 			after(executes("CREATE SCHEMA docex_system", fmt.Sprintf(strings.ReplaceAll(docexRegistry, "{b}", "docex_system."), ", created_by varchar(255) NOT NULL"),
-				"GRANT USAGE, CREATE ON SCHEMA docex_system TO "+role, "GRANT SELECT, INSERT, UPDATE ON docex_system.tenant_registry TO "+role), nil),
+				"GRANT USAGE, CREATE ON SCHEMA docex_system TO "+role, "GRANT SELECT, INSERT, UPDATE ON docex_system.tenant_registry TO "+role)),
 			"tenant_registry", "registry_rights", "OWNER TO", false,
 		},
 		"a registry that lacks a column": {
 			after(executes("CREATE SCHEMA docex_system AUTHORIZATION "+role, "SET ROLE "+role,
-				fmt.Sprintf(strings.ReplaceAll(docexRegistry, "{b}", "docex_system."), "")), nil),
+				fmt.Sprintf(strings.ReplaceAll(docexRegistry, "{b}", "docex_system."), ""))),
 			"created_by", "registry", "created_by", false,
 		},
 		"tenants share a schema": {
 			after(executes("CREATE SCHEMA docex_system AUTHORIZATION "+role, "SET ROLE "+role,
 				fmt.Sprintf(strings.ReplaceAll(docexRegistry, "{b}", "docex_system."), ", created_by varchar(255) NOT NULL"),
-				"INSERT INTO docex_system.tenant_registry SELECT id, 'x', false, 'schema', 'shared', NULL, now(), now(), NULL, 'x' "+
-					"FROM unnest(ARRAY['a', 'b']) AS id"), nil),
+				"INSERT INTO docex_system.tenant_registry SELECT id, 'x', false, 'schema', 'shared', NULL, now(), 'today', NULL, 'x' "+
+					"FROM unnest(ARRAY['a', 'b']) AS id")),
 			"share a schema", "registry", "share a schema", false,
 		},
 		"the registry's schema is a tenant's": {
@@ -561,7 +561,7 @@ var startRefusals = map[string]map[string]refusal{
 			after(func(t *testing.T, w *installation) {
 				testkit.Must(t, os.MkdirAll(filepath.Dir(registryFile(w)), 0o700))
 				testkit.Must(t, os.WriteFile(registryFile(w), []byte(strings.Repeat("no database ", 1000)), 0o600))
-			}, nil),
+			}),
 			"not a database", "registry", "not a database", false,
 		},
 		"the registry is damaged": {
@@ -577,7 +577,7 @@ var startRefusals = map[string]map[string]refusal{
 			"damaged", "registry_file", "damaged", false,
 		},
 		"a registry that lacks a column": {
-			after(func(_ *testing.T, w *installation) { w.d.createBoundary(system, fmt.Sprintf(docexRegistry, "")) }, nil),
+			after(func(_ *testing.T, w *installation) { w.d.createBoundary(system, fmt.Sprintf(docexRegistry, "")) }),
 			"created_by", "registry", "created_by", true,
 		},
 		"tenants share a file": {
@@ -585,7 +585,7 @@ var startRefusals = map[string]map[string]refusal{
 				w.d.createBoundary(system, fmt.Sprintf(docexRegistry, ", created_by varchar(255) NOT NULL"),
 					"INSERT INTO tenant_registry VALUES ('a', 'x', 0, 'database', NULL, 'shared.db', '2026-01-01', '2026-01-01', NULL, 'x'), "+
 						"('b', 'x', 0, 'database', NULL, 'shared.db', '2026-01-01', '2026-01-01', NULL, 'x')")
-			}, nil),
+			}),
 			"share a schema or a file", "registry", "share a schema or a file", false,
 		},
 		"the registry is lost": {

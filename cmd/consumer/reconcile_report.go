@@ -235,7 +235,8 @@ func (s reconcileSummary) text(applied bool) string {
 		b.WriteString(s.kindsText(applied))
 		return b.String()
 	case s.Found == 0 && !s.refused:
-		b.WriteString("database and streams agree; nothing to do\n")
+		b.WriteString("database and streams agree; nothing to do. What was decided within the last minute may still be " +
+			"published,\nand was not compared\n")
 	case applied:
 		fmt.Fprintf(&b, "found %d, repaired or accepted %d, left %d\n", s.Found, s.Done, s.Left)
 	default:

@@ -18,8 +18,8 @@ import (
 // readyTimeout bounds a request to the service.
 const readyTimeout = 5 * time.Second
 
-// examineService queries the service at HTTP_ADDR, if it runs on this machine. So whatever keeps it from taking requests
-// is a fault here too, also what only its own process can know.
+// examineService queries the service at HTTP_ADDR, if it runs on this machine. So whatever keeps it from taking
+// requests is a fault here too, also what only its own process can know.
 func examineService(ctx context.Context, c config.Config) Finding {
 	const name = "service"
 	if c.HTTPAddr == "" {
