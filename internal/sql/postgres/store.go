@@ -217,8 +217,8 @@ func (c Config) CheckTarget() error {
 	if !readOnlyTargets[attrs] {
 		return nil
 	}
-	return fmt.Errorf("%s: target_session_attrs=%s selects servers that cannot be written to; remove it: of several "+
-		"hosts the service uses the writable one", from, attrs)
+	return fmt.Errorf("%s: %s selects servers that cannot be written to; remove it: of several hosts the service uses "+
+		"the writable one", from, attrs)
 }
 
 // readOnlyTargets are the values of target_session_attrs with which the driver may choose a read-only server.
