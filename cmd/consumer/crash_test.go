@@ -175,6 +175,7 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 	env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("PREPARED_BOUNDARIES", fmt.Sprint(pool)))
 	end := func(p *process) {
 		t.Helper()
+		testkit.Logged(t, &p.stderr, "taking requests", "workers") // the streams exist: the pool is filled before
 		d.awaitPool(t, pool)
 		p.signal(t, syscall.SIGTERM)
 		testkit.Equal(t, "exit code", p.wait(t), 0)
@@ -188,7 +189,6 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
 		testkit.Equal(t, "exit code at "+point, killed.wait(t), -1)
 		again := launch(t, env)
-		testkit.Logged(t, &again.stderr, "taking requests", "workers")
 		awaitSettled(t, js)
 		end(again)
 		testkit.Equal(t, "leftovers after "+point, fmt.Sprint(d.leftovers()), "[]")
