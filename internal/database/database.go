@@ -85,8 +85,8 @@ type Registry interface {
 	// Misplaced returns those of the page whose boundary is not where the template puts it.
 	Misplaced(ctx context.Context, page []sql.TenantRow) ([]sql.Misplaced, error)
 	// CheckTables returns nil if registry and ledger have the tables and columns of this version, [sql.ErrNotMigrated] if
-	// the service creates what is missing when it starts, and else an error that names what keeps it from that, or what was
-	// removed.
+	// the service creates what is missing when it starts, and else an error that names what keeps it from that, or what
+	// was removed.
 	CheckTables(ctx context.Context) error
 }
 
