@@ -305,49 +305,13 @@ func (c frozenCase) interfere(t *testing.T, d testDatabase, env map[string]strin
 		}
 		more = append(more, cause)
 		if !c.withinWindow { // within the window the stream itself drops what is published again
-			passDuplicateWindow(t, js)
+			natstest.PassDuplicateWindow(t, js, events.StreamEvents, events.TypeProvisioned)
 		}
 	}
 	if c.then.remove {
 		operate("remove", "--yes")
 	}
 	return more
-}
-
-// passDuplicateWindow makes the stream of outcomes forget its message ids, as after an hour.
-func passDuplicateWindow(t *testing.T, js jetstream.JetStream) {
-	t.Helper()
-	const shortest = 100 * time.Millisecond // that the server allows
-	stream, err := js.Stream(t.Context(), events.StreamEvents)
-	testkit.Must(t, err)
-	probe := func() (known bool) {
-		t.Helper()
-		msg := nats.NewMsg(events.TypeProvisioned)
-		msg.Header.Set(jetstream.MsgIDHeader, "probe")
-		ack, err := js.PublishMsg(t.Context(), msg)
-		testkit.Must(t, err)
-		if !ack.Duplicate {
-			testkit.Must(t, stream.DeleteMsg(t.Context(), ack.Sequence))
-		}
-		return ack.Duplicate
-	}
-	set := func(window time.Duration) {
-		t.Helper()
-		config := stream.CachedInfo().Config
-		config.Duplicates = window
-		_, err := js.UpdateStream(t.Context(), config)
-		testkit.Must(t, err)
-	}
-	probe()
-	// An update starts the timer that removes ids. It may fire before the new window is in place, and then not for an
-	// hour, so that one update is not enough. (nats-server 2.15.2, stream.go, update and purgeMsgIds)
-	window := shortest
-	testkit.Eventually(t, "the stream has forgotten the ids", func() bool {
-		window = 2*shortest + time.Millisecond - window
-		set(window)
-		return !probe()
-	})
-	set(stream.CachedInfo().Config.Duplicates) // a replica that checks the stream requires it
 }
 
 // awaitIdle waits until the replica, the only one left, has finished all that it has received.

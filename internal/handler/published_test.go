@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/testkit"
 )
@@ -18,22 +19,7 @@ import (
 // say that they were recorded before it.
 func (b *bundle) forgetOutcomes(ago time.Duration) {
 	b.t.Helper()
-	b.editStream(events.StreamEvents, func(c *jetstream.StreamConfig) { c.Duplicates = 100 * time.Millisecond })
-	probe := func() *jetstream.PubAck {
-		ack, err := b.js.Publish(b.t.Context(), events.TypeProvisioned, nil, jetstream.WithMsgID("probe"))
-		testkit.Must(b.t, err)
-		return ack
-	}
-	first := probe().Sequence
-	var last uint64
-	b.eventually("the server has forgotten the ids", func() bool {
-		last = probe().Sequence
-		return last != first
-	})
-	for _, sequence := range []uint64{first, last} {
-		testkit.Must(b.t, b.streamOf(events.StreamEvents).DeleteMsg(b.t.Context(), sequence))
-	}
-	b.editStream(events.StreamEvents, func(c *jetstream.StreamConfig) { c.Duplicates = outcomeWindow })
+	natstest.PassDuplicateWindow(b.t, b.js, events.StreamEvents, events.TypeProvisioned)
 	b.db.mu.Lock()
 	defer b.db.mu.Unlock()
 	for _, e := range b.db.entries {
