@@ -15,6 +15,8 @@ import (
 // an outage.
 const probeInterval = 3 * time.Second
 
+const stillUnavailable = "database is still unavailable"
+
 // breaker is the circuit breaker for the database. An outage trips it: interrupted work and intake wait until it is
 // reset. In the meantime one prober probes the database with backoff.
 //
@@ -147,20 +149,28 @@ func (b *breaker) run(ctx context.Context) {
 	}
 }
 
-// probeIfIdle probes the database if no work has shown its state, and trips the breaker if it is unavailable.
+// probeIfIdle probes the database if no work has shown its state, and trips the breaker if it is unavailable. While
+// interrupted work retries, it only updates the reason: that work may wait for minutes, for example for a standby.
 func (b *breaker) probeIfIdle(ctx context.Context) {
 	b.mu.Lock()
-	known := b.worked || b.reason != nil
+	known := b.worked || b.reason != nil && !b.halfOpen
 	b.worked = false
 	b.mu.Unlock()
 	if known {
 		return
 	}
-	if err := b.check(ctx); err != nil && ctx.Err() == nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.tripLocked(err)
+	err := b.check(ctx)
+	if err == nil || ctx.Err() != nil {
+		return
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.halfOpen {
+		b.faults.Warn(stillUnavailable, err)
+		b.reason = err
+		return
+	}
+	b.tripLocked(err)
 }
 
 // probeUntilAnswered probes the database until a probe succeeds, then makes the breaker half-open. If no work was
@@ -175,7 +185,7 @@ func (b *breaker) probeUntilAnswered(ctx context.Context) error {
 			return err
 		}
 		tries++
-		what := "database is still unavailable"
+		what := stillUnavailable
 		err := b.check(ctx)
 		b.probed()
 		if err == nil {

@@ -205,15 +205,35 @@ func TestOutageEndsWhenWorkSucceeds(t *testing.T) {
 		b.is(t, "success of older work", full, false, false)
 		time.Sleep(time.Second)
 		b.is(t, "probe succeeded", full, true, false)
-		for range 4 { // with backoff
+		var waited []time.Duration
+		for range 4 {
 			b.trip(full)
 			b.is(t, "failed again", full, false, false)
-			time.Sleep(8 * time.Second)
+			since := time.Now()
+			testkit.Must(t, b.wait(t.Context()))
+			waited = append(waited, time.Since(since))
 			b.is(t, "probe succeeded again", full, true, false)
 		}
-		if n := b.probes.Load(); n != 5 {
-			t.Errorf("%d probes", n)
-		}
+		testkit.Equal(t, "backoff", fmt.Sprint(waited), "[1s 2s 4s 5s]")
+		b.succeeded()
+		b.is(t, "work succeeded", nil, true, true)
+	})
+}
+
+// Interrupted work retries, and waits: a probe finds why. The work continues, and ends the outage once it succeeds.
+func TestProbeFindsWhyRetriedWorkWaits(t *testing.T) {
+	runBreakerTest(t, func(t *testing.T, b *breakerTest) {
+		terminated, waiting := errors.New("connection terminated"), errors.New("commits wait for a synchronous standby")
+		b.trip(terminated)
+		time.Sleep(2 * time.Second)
+		b.is(t, "work retries", terminated, true, false)
+		b.set(waiting)
+		time.Sleep(2 * probeInterval)
+		b.is(t, "work waits", waiting, true, false)
+		testkit.Contains(t, "log", b.log.String(), `"database is still unavailable" error="commits wait for a synchronous standby"`)
+		b.set(nil)
+		time.Sleep(2 * probeInterval)
+		b.is(t, "work may have ended", waiting, true, false)
 		b.succeeded()
 		b.is(t, "work succeeded", nil, true, true)
 	})
