@@ -57,7 +57,9 @@ func install(t *testing.T, postgres bool, changes map[string]string) *installati
 	} else {
 		w.d = newSQLite(t)
 	}
-	w.env = settings(w.d.env, with("NATS_URL", userOf("me", w.nats.URL)), with("HTTP_ADDR", testkit.FreeAddr(t)), changes)
+	// What cannot be published is not waited for when the service stops.
+	w.env = settings(w.d.env, with("NATS_URL", userOf("me", w.nats.URL)), with("HTTP_ADDR", testkit.FreeAddr(t)),
+		with("DRAIN_TIMEOUT", "1s"), changes)
 	w.js = natstest.JetStream(t, userOf("admin", w.nats.URL))
 	return w
 }
@@ -238,8 +240,11 @@ var notReadyOnPostgres = map[string]state{
 		ready: "row level security", finding: "database_rehearsal", says: `ALTER EVENT TRIGGER "autorls" DISABLE;`,
 	},
 	"database restored from a backup": {
-		set:   executes("DELETE FROM docex_system.tenant_requests", "UPDATE docex_system.registry_stamp SET checkpoint_sequence = 0"),
-		ready: "older than the streams", finding: "outcomes_ledger", says: "consumer reconcile",
+		set: func(t *testing.T, w *installation) {
+			executes("DELETE FROM docex_system.tenant_requests", "UPDATE docex_system.registry_stamp SET checkpoint_sequence = 0")(t, w)
+			w.pg.Disconnect(role) // an outage, before whose end the service compares
+		},
+		ask: true, ready: "older than the streams", finding: "outcomes_ledger", says: "consumer reconcile",
 	},
 }
 
