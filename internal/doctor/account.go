@@ -65,7 +65,7 @@ func tierOf(info *jetstream.AccountInfo, replicas int) (tier jetstream.Tier, fou
 	return tier, found
 }
 
-// consumersOf is the account's limit on the consumers of a stream; 0: there is none, or it is unknown.
+// consumersOf is the account's limit on the consumers of a stream; 0: unlimited, or unknown.
 func consumersOf(info *jetstream.AccountInfo, replicas int) int {
 	if info == nil {
 		return 0
