@@ -65,10 +65,16 @@ func (a *authority) write(kind string, der []byte) (path string) {
 // issue certifies an IP address of a server, or the name of a server or client.
 func (a *authority) issue(name string) pair {
 	a.t.Helper()
+	return a.issueUntil(name, time.Now().Add(time.Hour))
+}
+
+// issueUntil is issue with the end of the certificate's period.
+func (a *authority) issueUntil(name string, end time.Time) pair {
+	a.t.Helper()
 	a.serial++
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(a.serial + 1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: end.Add(-2 * time.Hour), NotAfter: end,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	if ip := net.ParseIP(name); ip != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/postgrestest"
@@ -15,10 +16,15 @@ import (
 // password.
 func startTLSPostgres(t *testing.T, a *authority, name string) *postgrestest.Server {
 	t.Helper()
+	return startTLSPostgresWith(t, a, a.issue(name))
+}
+
+// startTLSPostgresWith is startTLSPostgres with the server's certificate.
+func startTLSPostgresWith(t *testing.T, a *authority, server pair) *postgrestest.Server {
+	t.Helper()
 	s := postgrestest.Private(t)
 	s.Exec("CREATE ROLE someone LOGIN PASSWORD '"+secret+"'", "CREATE ROLE certified LOGIN",
 		"GRANT CREATE ON DATABASE tenants TO someone, certified")
-	server := a.issue(name)
 	s.Secure(content(t, server.certificate), content(t, server.key), content(t, a.file),
 		"hostssl tenants certified 127.0.0.1/32 cert", "hostssl tenants all 127.0.0.1/32 scram-sha-256")
 	return s
@@ -72,13 +78,16 @@ func TestDatabaseRefuses(t *testing.T) {
 	verify := func(file string) map[string]string {
 		return map[string]string{"sslmode": "verify-full", "sslrootcert": file}
 	}
-	otherClient := other.issue("certified")
+	past := time.Now().Add(-time.Minute)
+	ended := startTLSPostgresWith(t, a, a.issueUntil("127.0.0.1", past))
+	otherClient, endedClient := other.issue("certified"), a.issueUntil("certified", past)
 	for name, c := range map[string]struct {
 		env  map[string]string
 		want string
 	}{
 		"authority": {databaseURL(t, s.URLOf("someone", secret), verify(other.file)), "check sslrootcert in DATABASE_URL"},
 		"name":      {databaseURL(t, misnamed.URLOf("someone", secret), verify(a.file)), "correct the host in DATABASE_URL"},
+		"expired":   {databaseURL(t, ended.URLOf("someone", secret), verify(a.file)), "has expired or is not yet valid; replace it"},
 		"password":  {databaseURL(t, s.URLOf("someone", "wr0ng-"+secret), verify(a.file)), "check user and password in DATABASE_URL"},
 		"user":      {databaseURL(t, s.URLOf("nobody", secret), verify(a.file)), "check user and password in DATABASE_URL"},
 		"no TLS":    {databaseURL(t, s.URLOf("someone", secret), map[string]string{"sslmode": "disable"}), "pg_hba.conf"},
@@ -88,6 +97,9 @@ func TestDatabaseRefuses(t *testing.T) {
 		"certificate of another authority": {databaseURL(t, s.URLOf("certified", secret), map[string]string{
 			"sslmode": "verify-full", "sslrootcert": a.file, "sslcert": otherClient.certificate, "sslkey": otherClient.key,
 		}), "check sslcert and sslkey in DATABASE_URL"},
+		"certificate that has expired": {databaseURL(t, s.URLOf("certified", secret), map[string]string{
+			"sslmode": "verify-full", "sslrootcert": a.file, "sslcert": endedClient.certificate, "sslkey": endedClient.key,
+		}), "replace sslcert and sslkey in DATABASE_URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,7 +112,10 @@ func TestDatabaseRefuses(t *testing.T) {
 			code, stdout, stderr := command(t, settings(c.env), "tenants", "list")
 			testkit.Equal(t, "exit code", code, 1)
 			testkit.Contains(t, "the command", stderr, c.want)
-			if output := service.stderr.String() + ready + stdout + stderr; strings.Contains(output, secret) {
+			code, diagnosis, _ := command(t, settings(c.env, with("NATS_EMBEDDED_DIR", t.TempDir())), "doctor")
+			testkit.Equal(t, "exit code of doctor", code, 1)
+			testkit.Contains(t, "doctor", diagnosis, c.want)
+			if output := service.stderr.String() + ready + stdout + stderr + diagnosis; strings.Contains(output, secret) {
 				t.Errorf("the password is shown: %s", output)
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
@@ -20,7 +21,12 @@ import (
 // requireTLS makes a server require TLS and client certificates of the authority.
 func requireTLS(t *testing.T, a *authority, name string) func(*server.Options) {
 	t.Helper()
-	own := a.issue(name)
+	return requireTLSWith(t, a, a.issue(name))
+}
+
+// requireTLSWith is requireTLS with the server's certificate.
+func requireTLSWith(t *testing.T, a *authority, own pair) func(*server.Options) {
+	t.Helper()
 	certificate, err := tls.LoadX509KeyPair(own.certificate, own.key)
 	testkit.Must(t, err)
 	clients := x509.NewCertPool()
@@ -63,17 +69,22 @@ func TestNATSRefusesCertificates(t *testing.T) {
 	t.Parallel()
 	a, other := newAuthority(t), newAuthority(t)
 	url, misnamed, plain := natstest.Start(t, requireTLS(t, a, "127.0.0.1")), natstest.Start(t, requireTLS(t, a, "elsewhere.example")), natstest.Start(t)
+	ended := natstest.Start(t, requireTLSWith(t, a, a.issueUntil("127.0.0.1", time.Now().Add(-time.Minute))))
 	client := a.issue("service")
 	for name, c := range map[string]struct {
 		env  map[string]string
 		want string
 	}{
-		"authority":                        {natsTLS(url, other.file, client), "check NATS_TLS_CA"},
-		"no authority":                     {natsTLS(url, "", client), "check NATS_TLS_CA"},
-		"name":                             {natsTLS(misnamed, a.file, client), "correct the host in NATS_URL"},
-		"no certificate":                   {natsTLS(url, a.file, pair{}), "check NATS_TLS_CERT and NATS_TLS_KEY"},
-		"certificate of another authority": {natsTLS(url, a.file, other.issue("service")), "check NATS_TLS_CERT and NATS_TLS_KEY"},
-		"a server without TLS":             {natsTLS(plain, a.file, client), "the server has no TLS"},
+		"authority":                         {natsTLS(url, other.file, client), "check NATS_TLS_CA"},
+		"no authority":                      {natsTLS(url, "", client), "check NATS_TLS_CA"},
+		"name":                              {natsTLS(misnamed, a.file, client), "correct the host in NATS_URL"},
+		"no certificate":                    {natsTLS(url, a.file, pair{}), "check NATS_TLS_CERT and NATS_TLS_KEY"},
+		"certificate of another authority":  {natsTLS(url, a.file, other.issue("service")), "check NATS_TLS_CERT and NATS_TLS_KEY"},
+		"expired certificate of the server": {natsTLS(ended, a.file, client), "has expired or is not yet valid; replace it"},
+		"certificate that has expired": {
+			natsTLS(url, a.file, a.issueUntil("service", time.Now().Add(-time.Minute))), "replace NATS_TLS_CERT and NATS_TLS_KEY",
+		},
+		"a server without TLS": {natsTLS(plain, a.file, client), "the server has no TLS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -85,6 +96,9 @@ func TestNATSRefusesCertificates(t *testing.T) {
 			code, _, stderr := command(t, settings(c.env), "watch")
 			testkit.Equal(t, "exit code", code, 1)
 			testkit.Contains(t, "the command", stderr, c.want)
+			code, stdout, _ := command(t, settings(newSQLite(t).env, c.env), "doctor")
+			testkit.Equal(t, "exit code of doctor", code, 1)
+			testkit.Contains(t, "doctor", stdout, c.want)
 		})
 	}
 }

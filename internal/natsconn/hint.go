@@ -1,35 +1,28 @@
 package natsconn
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 
 	"github.com/nats-io/nats.go"
+
+	"example.com/tenant-provisioner/internal/tlshint"
 )
 
 // NotReachable is what to do where no server answers.
 const NotReachable = "check NATS_URL, and that the server runs"
 
+var settings = tlshint.Settings{Host: "NATS_URL", Authority: "NATS_TLS_CA", Client: "NATS_TLS_CERT and NATS_TLS_KEY"}
+
 // explain adds to a connection error what to do about it. The server's own text does not name our variables.
 func explain(err error) error {
-	hint := ""
-	var (
-		unverified *tls.CertificateVerificationError
-		misnamed   x509.HostnameError
-		network    *net.OpError
-	)
+	hint := tlshint.Of(err, settings)
+	var network *net.OpError
 	switch {
-	case errors.As(err, &misnamed):
-		hint = "the server's certificate is for another name: correct the host in NATS_URL"
-	case errors.As(err, &unverified):
-		hint = "the server's certificate is not signed by a trusted authority: check NATS_TLS_CA"
+	case hint != "":
 	case errors.As(err, &network) && network.Op == "dial": // no such host, connection refused, no route
 		hint = NotReachable
-	case errors.As(err, &network) && network.Op == "remote error": // a TLS alert
-		hint = "the server rejects the client certificate, or requires one: check NATS_TLS_CERT and NATS_TLS_KEY"
 	case errors.Is(err, nats.ErrTLS): // it closed the connection without an alert, or the alert was lost
 		hint = "the server closed the connection: check NATS_TLS_CERT and NATS_TLS_KEY"
 	case errors.Is(err, nats.ErrSecureConnWanted):

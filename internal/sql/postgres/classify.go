@@ -3,8 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +15,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/faults"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/tlshint"
 )
 
 // classify converts an error on objects of one tenant to a *pipeline.Fault.
@@ -109,25 +108,16 @@ func isOfConnection(err error) bool {
 
 // tlsHint returns what to do about a failure of TLS, or "".
 func tlsHint(err error) string {
-	var (
-		unverified *tls.CertificateVerificationError
-		misnamed   x509.HostnameError
-		refused    *net.OpError
-		connecting *pgconn.ConnectError
-	)
-	switch {
-	case errors.As(err, &misnamed):
-		return "the server's certificate is for another name; correct the host in DATABASE_URL, or certify that name"
-	case errors.As(err, &unverified):
-		return "the server's certificate is not signed by a trusted authority; check sslrootcert in DATABASE_URL"
-	case errors.As(err, &refused) && refused.Op == "remote error": // a TLS alert
-		return "the server rejects the client certificate, or requires one; check sslcert and sslkey in DATABASE_URL"
-	case errors.As(err, &connecting) && showsCertificate(connecting.Config) && hungUp(err):
+	hint := tlshint.Of(err, tlshint.Settings{
+		Host: "DATABASE_URL", Authority: "sslrootcert in DATABASE_URL", Client: "sslcert and sslkey in DATABASE_URL",
+	})
+	var connecting *pgconn.ConnectError
+	if hint == "" && errors.As(err, &connecting) && showsCertificate(connecting.Config) && hungUp(err) {
 		// In TLS 1.3 the server rejects a certificate after the handshake. Its alert can be lost to the end of the
 		// connection.
 		return "the server closed the connection; if this repeats, check sslcert and sslkey in DATABASE_URL"
 	}
-	return ""
+	return hint
 }
 
 func showsCertificate(c *pgconn.Config) bool {
