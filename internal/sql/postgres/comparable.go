@@ -32,9 +32,9 @@ func (r *Reader) Stamp(ctx context.Context) (stamp sql.Stamp, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	switch {
-	case r.latest:
+	case r.has.latest:
 		stamp, err = r.q.readStampState(ctx, r.pool)
-	case r.stamped:
+	case r.has.stamped:
 		err = r.pool.QueryRow(ctx, r.q.Stamp).Scan(&stamp.ID)
 	}
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Store) Entry(ctx context.Context, key string) (e sql.LedgerEntry, err e
 
 // Entry returns the ledger's entry of the request with that key, or [sql.ErrNotFound].
 func (r *Reader) Entry(ctx context.Context, key string) (e sql.LedgerEntry, err error) {
-	if !r.latest {
+	if !r.has.latest {
 		return e, sql.ErrNoLedger
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -116,7 +116,7 @@ func (r *Reader) Entry(ctx context.Context, key string) (e sql.LedgerEntry, err 
 
 // Entries returns at most limit entries of the ledger with a key above after, in the order of their keys.
 func (r *Reader) Entries(ctx context.Context, after string, limit int) ([]sql.LedgerEntry, error) {
-	if !r.latest {
+	if !r.has.latest {
 		return nil, sql.ErrNoLedger
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -149,7 +149,7 @@ func (s *Store) IsAccepted(ctx context.Context, outcomeID string) (accepted bool
 
 // IsAccepted reports whether an operator has accepted that the ledger lacks the outcome with that id.
 func (r *Reader) IsAccepted(ctx context.Context, outcomeID string) (accepted bool, err error) {
-	if !r.latest {
+	if !r.has.latest {
 		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

@@ -11,7 +11,7 @@ import (
 
 // Unregistered returns tenants that the ledger has as provisioned and the registry lacks, at most limit.
 func (r *Reader) Unregistered(ctx context.Context, limit int) (found []sql.Unregistered, err error) {
-	if !r.ledger {
+	if !r.has.ledger {
 		return nil, sql.ErrNoLedger
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -33,7 +33,7 @@ func (r *Reader) Unregistered(ctx context.Context, limit int) (found []sql.Unreg
 
 // CountForeign returns the number of registered tenants that no request has provisioned.
 func (r *Reader) CountForeign(ctx context.Context) (n int, err error) {
-	if !r.ledger {
+	if !r.has.ledger {
 		return 0, sql.ErrNoLedger
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

@@ -21,8 +21,7 @@ func (s *Store) lacksRegistry(ctx context.Context) (lacks bool, foreign []string
 		return false, nil, connectFault(err)
 	}
 	defer conn.Release()
-	var registry bool
-	if err := conn.QueryRow(ctx, s.q.Probe, s.registry).Scan(&registry, nil, nil, nil, nil); err != nil || registry {
+	if has, err := s.q.readParts(ctx, conn, s.registry); err != nil || has.registry {
 		return false, nil, sharedFault(err)
 	}
 	if err := s.requireFree(ctx, conn); err != nil {

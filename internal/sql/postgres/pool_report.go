@@ -31,7 +31,7 @@ type PreparedBoundary struct {
 // Prepared lists the prepared boundaries by name, ready or not. It omits those that carry the stamp of another registry
 // in this database.
 func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
-	if !r.pooled {
+	if !r.has.pooled {
 		return nil, ErrNoPool
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -72,7 +72,7 @@ func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 // surroundings reads the registry's id, empty if it cannot be read, and whether the registry is the only one in this
 // database. A role without SELECT on the id reads it from the comment on the registry's schema.
 func (r *Reader) surroundings(ctx context.Context) (own string, alone bool, err error) {
-	if r.stamped {
+	if r.has.stamped {
 		err = r.pool.QueryRow(ctx, r.q.Stamp).Scan(&own)
 	}
 	var server *pgconn.PgError

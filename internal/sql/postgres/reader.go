@@ -28,10 +28,7 @@ type Reader struct {
 	q        queries
 	registry string
 	names    sql.SchemaTemplate
-	ledger   bool // there is a ledger with a history
-	pooled   bool // there is a pool of prepared boundaries
-	stamped  bool // the registry has an id
-	latest   bool // the registry has the latest migration
+	has      registryParts
 
 	openTimeout time.Duration
 }
@@ -61,12 +58,11 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 func (r *Reader) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.openTimeout)
 	defer cancel()
-	var registry bool
-	err := r.pool.QueryRow(ctx, r.q.Probe, r.registry).Scan(&registry, &r.ledger, &r.pooled, &r.stamped, &r.latest)
-	if err != nil {
+	var err error
+	if r.has, err = r.q.readParts(ctx, r.pool, r.registry); err != nil {
 		return fmt.Errorf("read the database: %w", sharedFault(err))
 	}
-	if !registry {
+	if !r.has.registry {
 		return fmt.Errorf("%w in schema %s: check DATABASE_URL and REGISTRY_SCHEMA; the service creates "+
 			"the registry when it starts", sql.ErrNoRegistry, r.registry)
 	}
@@ -150,7 +146,7 @@ func (r *Reader) Tenant(ctx context.Context, id string) (sql.TenantRow, error) {
 
 // Request returns the ledger's row with this key, or [sql.ErrNotFound].
 func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord, err error) {
-	if !r.ledger {
+	if !r.has.ledger {
 		return rec, sql.ErrNoLedger
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -163,7 +159,7 @@ func (r *Reader) Request(ctx context.Context, key string) (rec sql.RequestRecord
 
 // Requests returns at most limit requests, the latest first, without outcome and history.
 func (r *Reader) Requests(ctx context.Context, f sql.RequestFilter, limit int) ([]sql.RequestRecord, error) {
-	if !r.ledger {
+	if !r.has.ledger {
 		return nil, sql.ErrNoLedger
 	}
 	all, err := r.q.readRequests(ctx, r.pool, f, limit)

@@ -11,7 +11,7 @@ import (
 
 // Recent implements [database.ComparableReader].
 func (r *Reader) Recent(ctx context.Context, limit int) ([]sql.LedgerEntry, error) {
-	if !r.latest {
+	if !r.has.latest {
 		return nil, sql.ErrNoLedger
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

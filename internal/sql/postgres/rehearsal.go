@@ -59,9 +59,9 @@ type Rehearsal struct {
 	MissingIndexes map[string]error
 }
 
-// Rehearse makes a rehearsal outside of the service, in a session that is like one of the service. It needs no registry
-// and migrates none: if there is none, it creates it in the same transaction. It returns [ErrNotRehearsed] if it gets
-// no connection.
+// Rehearse makes a rehearsal outside of the service, in a session that is like one of the service. If the
+// registry does not exist, it creates it in the same transaction; it never migrates one. It returns [ErrNotRehearsed] if
+// it gets no connection.
 func Rehearse(ctx context.Context, c Config) (r Rehearsal, err error) {
 	names, q, err := c.prepare()
 	if err != nil {
@@ -106,15 +106,14 @@ func (s *Store) readRegistryState(ctx context.Context, conn *pgxpool.Conn) (stat
 		return state, err
 	}
 	s.citus = citus != ""
-	var registry, ledger, pooled, stamped, latest bool
-	err = conn.QueryRow(ctx, s.q.Probe, s.registry).Scan(&registry, &ledger, &pooled, &stamped, &latest)
+	has, err := s.q.readParts(ctx, conn, s.registry)
 	switch {
 	case err != nil:
 		return state, err
-	case registry && ledger && pooled && stamped && latest:
+	case has.migrated():
 		_, err = s.readStamp(ctx, conn)
 		return registryMigrated, err
-	case registry || s.citus:
+	case has.registry || s.citus:
 		return registryOutdated, nil
 	}
 	return registryMissing, nil

@@ -204,12 +204,11 @@ func (v *ServerInfo) readSessions(ctx context.Context, conn *pgx.Conn, q queries
 }
 
 func (v *ServerInfo) readPrivileges(ctx context.Context, conn *pgx.Conn, q queries, c Config) (err error) {
-	var ledger, pooled, stamped, latest bool
-	err = conn.QueryRow(ctx, q.Probe, c.Registry).Scan(&v.Registry, &ledger, &pooled, &stamped, &latest)
+	has, err := q.readParts(ctx, conn, c.Registry)
 	if err != nil {
 		return err
 	}
-	v.Migrated = v.Registry && ledger && pooled && stamped && latest
+	v.Registry, v.Migrated = has.registry, has.migrated()
 	if v.Registry && !v.Migrated { // what is missing may have been removed
 		pending, err := q.pendingMigrations(ctx, conn, c.Registry)
 		if err != nil && sqlState(err) != insufficientPrivilege {

@@ -124,12 +124,9 @@ func (s *Store) requireOwn(ctx context.Context, db batcher, schema string, o own
 
 // requireFree fails if the registry is to be created in a schema that belongs to another registry.
 func (s *Store) requireFree(ctx context.Context, conn *pgxpool.Conn) error {
-	var registry, stamped bool
-	if err := conn.QueryRow(ctx, s.q.Probe, s.registry).Scan(&registry, nil, nil, &stamped, nil); err != nil {
+	// An existing registry is shared by all services that are configured with it.
+	if has, err := s.q.readParts(ctx, conn, s.registry); err != nil || has.registry || has.stamped {
 		return err
-	}
-	if registry || stamped { // an existing registry is shared by all services configured with it
-		return nil
 	}
 	var o ownership
 	batch := &pgx.Batch{}
