@@ -14,7 +14,13 @@ import (
 
 // Start starts a server on a free port, with changes to its options, and returns its URL. The server stops when the
 // test ends.
-func Start(t *testing.T, change ...func(*server.Options)) string {
+func Start(t testing.TB, change ...func(*server.Options)) string {
+	t.Helper()
+	return StartServer(t, change...).ClientURL()
+}
+
+// StartServer is [Start], and returns the server.
+func StartServer(t testing.TB, change ...func(*server.Options)) *server.Server {
 	t.Helper()
 	options := &server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
@@ -32,7 +38,7 @@ func Start(t *testing.T, change ...func(*server.Options)) string {
 	if !s.ReadyForConnections(testkit.Patience) {
 		t.Fatal("the NATS server is not ready")
 	}
-	return s.ClientURL()
+	return s
 }
 
 // JetStream connects to the server at url. The connection is closed when the test ends.

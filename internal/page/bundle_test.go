@@ -16,6 +16,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/handler"
+	"example.com/tenant-provisioner/internal/natstest"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -72,19 +73,7 @@ func newConnected(t *testing.T) *bundle {
 
 func startServer(t testing.TB) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{
-		ServerName: "test", JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true,
-	})
-	testkit.Must(t, err)
-	s.Start()
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(testkit.Patience) {
-		t.Fatal("the NATS server is not ready")
-	}
-	return s
+	return natstest.StartServer(t, func(o *server.Options) { o.ServerName, o.DontListen = "test", true })
 }
 
 // ensureStreams creates what the service creates.
