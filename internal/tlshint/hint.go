@@ -36,7 +36,8 @@ func Of(err error, s Settings) string {
 	case errors.As(err, &unverified):
 		return "the server's certificate is not signed by a trusted authority; check " + s.Authority
 	case errors.As(err, &refused) && refused.Op == "remote error" && refused.Err.Error() == expired:
-		return "the client certificate has expired or is not yet valid; replace " + s.Client + ", and check the server's clock"
+		return "the client certificate has expired or is not yet valid; replace " + s.Client +
+			", and check the server's clock"
 	case errors.As(err, &refused) && refused.Op == "remote error": // a TLS alert
 		return "the server rejects the client certificate, or requires one; check " + s.Client
 	}
