@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -74,17 +75,18 @@ func TestNATSRefusesCertificates(t *testing.T) {
 	for name, c := range map[string]struct {
 		env  map[string]string
 		want string
+		once string // what a single attempt says, which may lose the server's alert; empty: want
 	}{
-		"authority":                         {natsTLS(url, other.file, client), "check NATS_TLS_CA"},
-		"no authority":                      {natsTLS(url, "", client), "check NATS_TLS_CA"},
-		"name":                              {natsTLS(misnamed, a.file, client), "correct the host in NATS_URL"},
-		"no certificate":                    {natsTLS(url, a.file, pair{}), "check NATS_TLS_CERT and NATS_TLS_KEY"},
-		"certificate of another authority":  {natsTLS(url, a.file, other.issue("service")), "check NATS_TLS_CERT and NATS_TLS_KEY"},
-		"expired certificate of the server": {natsTLS(ended, a.file, client), "has expired or is not yet valid; replace it"},
+		"authority":                         {natsTLS(url, other.file, client), "check NATS_TLS_CA", ""},
+		"no authority":                      {natsTLS(url, "", client), "check NATS_TLS_CA", ""},
+		"name":                              {natsTLS(misnamed, a.file, client), "correct the host in NATS_URL", ""},
+		"no certificate":                    {natsTLS(url, a.file, pair{}), "check NATS_TLS_CERT and NATS_TLS_KEY", ""},
+		"certificate of another authority":  {natsTLS(url, a.file, other.issue("service")), "check NATS_TLS_CERT and NATS_TLS_KEY", ""},
+		"expired certificate of the server": {natsTLS(ended, a.file, client), "has expired or is not yet valid; replace it", ""},
 		"certificate that has expired": {
-			natsTLS(url, a.file, a.issueUntil("service", time.Now().Add(-time.Minute))), "replace NATS_TLS_CERT and NATS_TLS_KEY",
+			natsTLS(url, a.file, a.issueUntil("service", time.Now().Add(-time.Minute))), "replace NATS_TLS_CERT and NATS_TLS_KEY", "NATS_TLS_CERT and NATS_TLS_KEY",
 		},
-		"a server without TLS": {natsTLS(plain, a.file, client), "the server has no TLS"},
+		"a server without TLS": {natsTLS(plain, a.file, client), "the server has no TLS", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -95,10 +97,10 @@ func TestNATSRefusesCertificates(t *testing.T) {
 			testkit.Equal(t, "exit code", service.stop(t), 0)
 			code, _, stderr := command(t, settings(c.env), "watch")
 			testkit.Equal(t, "exit code", code, 1)
-			testkit.Contains(t, "the command", stderr, c.want)
+			testkit.Contains(t, "the command", stderr, cmp.Or(c.once, c.want))
 			code, stdout, _ := command(t, settings(newSQLite(t).env, c.env), "doctor")
 			testkit.Equal(t, "exit code of doctor", code, 1)
-			testkit.Contains(t, "doctor", stdout, c.want)
+			testkit.Contains(t, "doctor", stdout, cmp.Or(c.once, c.want))
 		})
 	}
 }
