@@ -8,7 +8,7 @@ type CauseCode string
 const (
 	CauseUndecodableEvent     CauseCode = "UNDECODABLE_EVENT"      // not a CloudEvent
 	CauseUnsupportedEventType CauseCode = "UNSUPPORTED_EVENT_TYPE" // a CloudEvent of another type
-	CauseInvalidRequest       CauseCode = "INVALID_REQUEST"        // a field is missing, of the wrong type or too long
+	CauseInvalidRequest       CauseCode = "INVALID_REQUEST"        // a field is missing or wrong, or the plan unknown
 	CauseInvalidTenantID      CauseCode = "INVALID_TENANT_ID"      // not 1 to 255 of A–Z a–z 0–9 _ -
 	CauseReservedTenantID     CauseCode = "RESERVED_TENANT_ID"     // _docex_…_, docex_first_tenant
 	CauseTenantExists         CauseCode = "TENANT_EXISTS"          // already registered, perhaps in other case

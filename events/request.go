@@ -57,7 +57,7 @@ func DocEXCompatible(id string) bool { return docexID.MatchString(id) }
 
 // Validate checks all rules that need no database. The error is a *[RequestError]. Publishers can call it before they
 // publish; the service calls it as step 0. Whether the isolation strategy is supported depends on the service's
-// database.
+// database, and which plans exist on its PLANS.
 func (r Requested) Validate() error {
 	if err := ValidateTenantID(r.TenantID); err != nil {
 		return err

@@ -31,7 +31,8 @@ func NewRequested(source, id string, data Requested) (event.Event, error) {
 // content: see [Requested.Validate]. Names are case-sensitive; unknown fields are ignored.
 //
 // The error is a *[RequestError] with CauseInvalidRequest that names the field. The Requested then has the fields that
-// could be read, so that the outcome can name the tenant.
+// could be read, so that the outcome can name the tenant. An error about the field "plan" is returned only if all
+// others are right: a service without plans ignores the field, and with it the error.
 func RequestedFrom(e event.Event) (Requested, error) {
 	if !isJSON(e.DataContentType()) {
 		return Requested{}, invalid("datacontenttype", "is %s; send %s", Quote(e.DataContentType()), jsonContentType)
@@ -67,7 +68,7 @@ func RequestedFrom(e event.Event) (Requested, error) {
 	if s := e.Subject(); s != "" && s != r.TenantID && ValidateTenantID(r.TenantID) == nil {
 		return r, invalid("subject", "is %s but tenant_id is %s; send the same, or no subject", Quote(s), Quote(r.TenantID))
 	}
-	return r, nil
+	return r, readField(fields, "plan", false, &r.Plan)
 }
 
 // readField reads a string. Null counts as absent: serialisers write it for a value that is not set.

@@ -32,6 +32,8 @@ func TestRequestedFromReads(t *testing.T) {
 	acme := events.Requested{TenantID: "acme", DisplayName: "Acme", CreatedBy: "me"}
 	onSchema := acme
 	onSchema.IsolationStrategy = "schema"
+	onFree := acme
+	onFree.Plan = "free"
 	for name, c := range map[string]struct {
 		subject, contentType, data string
 		want                       events.Requested
@@ -39,7 +41,9 @@ func TestRequestedFromReads(t *testing.T) {
 		"required only":          {"", "", "{" + whole + "}", acme},
 		"with strategy":          {"acme", "application/json", "{" + whole + `,"isolation_strategy":"schema"}`, onSchema},
 		"null strategy":          {"", "application/json; charset=utf-8", "{" + whole + `,"isolation_strategy":null}`, acme},
-		"unknown fields":         {"", "Application/Vnd.x+JSON", "{" + whole + `,"plan":{"a":[1]},"TENANT_ID":7}`, acme},
+		"unknown fields":         {"", "Application/Vnd.x+JSON", "{" + whole + `,"quota":{"a":[1]},"TENANT_ID":7}`, acme},
+		"with plan":              {"acme", "", "{" + whole + `,"plan":"free"}`, onFree},
+		"null plan":              {"", "", "{" + whole + `,"plan":null}`, acme},
 		"space around":           {"", "text/json", " {" + whole + "}\n", acme},
 		"content is not checked": {"", "", `{"tenant_id":"","display_name":"","created_by":"","isolation_strategy":"x"}`, events.Requested{IsolationStrategy: "x"}},
 		"subject of a bad id":    {"other", "", `{"tenant_id":"not an id","display_name":"Acme","created_by":"me"}`, events.Requested{TenantID: "not an id", DisplayName: "Acme", CreatedBy: "me"}},
@@ -85,6 +89,11 @@ func TestRequestedFromRejects(t *testing.T) {
 		"created_by null":            {"", "", `{"tenant_id":"acme","display_name":"Acme","created_by":null}`, "created_by", "acme"},
 		"isolation_strategy is true": {"", "", "{" + whole + `,"isolation_strategy":true}`, "isolation_strategy", "acme"},
 		"isolation_strategy empty":   {"", "", "{" + whole + `,"isolation_strategy":""}`, "isolation_strategy", "acme"},
+		"plan is an object":          {"acme", "", "{" + whole + `,"plan":{"name":"free"}}`, "plan", "acme"},
+		"plan is a number":           {"", "", "{" + whole + `,"plan":1}`, "plan", "acme"},
+		"plan empty":                 {"", "", "{" + whole + `,"plan":""}`, "plan", "acme"},
+		"plan, lone surrogate":       {"", "", "{" + whole + `,"plan":"\ud800"}`, "plan", "acme"},
+		"plan after all others":      {"other", "", "{" + whole + `,"plan":1}`, "subject", "acme"},
 		"subject differs":            {"other", "", "{" + whole + "}", "subject", "acme"},
 		"subject differs in case":    {"ACME", "", "{" + whole + "}", "subject", "acme"},
 	} {

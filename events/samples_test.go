@@ -39,6 +39,7 @@ func samples(t *testing.T) map[string]event.Event {
 	acme.SetExtension("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	local := request(events.Requested{
 		TenantID: "tenant-42", DisplayName: "Zürich “North”", CreatedBy: "ops", IsolationStrategy: events.IsolationDatabase,
+		Plan: "free",
 	})
 	local.SetTime(noon.Add(-time.Second))
 
@@ -65,6 +66,7 @@ func samples(t *testing.T) map[string]event.Event {
 	onDatabase := events.Provisioned{
 		TenantID: "tenant-42", DisplayName: "Zürich “North”", IsolationStrategy: events.IsolationDatabase,
 		DatabasePath: "storage/tenant_tenant-42/docex.db", CreatedAt: noon.Add(-10 * time.Millisecond), CreatedBy: "ops",
+		Plan: "free", PlanLimits: events.PlanLimits{MaxBytes: 1 << 30, MaxRows: 100_000},
 		Request: events.Request{Source: billing, ID: requestID}, Attempts: 2, Replay: 1,
 		Tables: 11, Indexes: 17, Steps: steps, DurationMS: 40.375,
 		Warnings: []events.Warning{

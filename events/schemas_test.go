@@ -125,7 +125,9 @@ func TestSchemasReject(t *testing.T) {
 		"requested": {
 			"specversion": "0.3", "id": "", "source": "", "type": "x", "time": "now", "datacontenttype": "text/plain", "data": remove{},
 			"data/tenant_id": "a b", "data/display_name": "", "data/created_by": json.Number("1"), "data/isolation_strategy": "table",
+			"data/plan": "",
 		},
+		"requested_database": {"data/plan": json.Number("1")},
 		"provisioned_schema": {
 			"id": remove{}, "time": remove{}, "datacontenttype": "text/plain", "data/tenant_id": remove{}, "data/schema_name": remove{},
 			"data/database_path": "x", "data/isolation_strategy": "database", "data/request": remove{}, "data/request/id": remove{},
@@ -136,6 +138,7 @@ func TestSchemasReject(t *testing.T) {
 		"provisioned_database": {
 			"data/database_path": remove{}, "data/schema_name": "x", "data/warnings/0/code": remove{}, "data/warnings/0/step/name": "x",
 			"data/steps/0/duration_ms": remove{}, "data/steps/0/number": json.Number("1000"),
+			"data/plan": remove{}, "data/plan_limits/max_bytes": json.Number("0"), "data/plan_limits/max_rows": "100000",
 		},
 		"failed_tenant_exists": {
 			"data/cause": remove{}, "data/cause/code": "OTHER", "data/cause/message": "", "data/step": remove{}, "data/replayable": remove{},

@@ -31,6 +31,7 @@ type Requested struct {
 	DisplayName       string `json:"display_name"`
 	CreatedBy         string `json:"created_by"`
 	IsolationStrategy string `json:"isolation_strategy,omitempty"` // empty: the default of the database
+	Plan              string `json:"plan,omitempty"`               // empty: the default of the service's plans
 }
 
 // Request identifies a request: the CloudEvents source and id of its tenant.requested event.
@@ -74,6 +75,12 @@ type Warning struct {
 	Message string `json:"message"`
 }
 
+// PlanLimits are the limits of a plan. The service records them; it does not enforce them.
+type PlanLimits struct {
+	MaxBytes int64 `json:"max_bytes,omitempty"` // 0: no limit
+	MaxRows  int64 `json:"max_rows,omitempty"`  // 0: no limit
+}
+
 // Provisioned is the data of a tenant.provisioned event.
 type Provisioned struct {
 	TenantID          string       `json:"tenant_id"`
@@ -83,6 +90,8 @@ type Provisioned struct {
 	DatabasePath      string       `json:"database_path,omitempty"` // for IsolationDatabase
 	CreatedAt         time.Time    `json:"created_at"`
 	CreatedBy         string       `json:"created_by"`
+	Plan              string       `json:"plan,omitempty"`       // empty: the service has no plans
+	PlanLimits        PlanLimits   `json:"plan_limits,omitzero"` // as of the request
 	Request           Request      `json:"request"`
 	Attempts          int          `json:"attempts"` // attempts that started, this one included
 	Replay            int          `json:"replay"`   // 0: the original request; n: its nth replay
