@@ -17,6 +17,7 @@ type Attempt struct {
 	started time.Time
 	step    int // the number of the running step
 
+	plan          Plan
 	boundary      Boundary
 	existing      Inspection // of the boundary before anything is made in it, if it existed
 	failedIndexes map[string]error

@@ -311,4 +311,5 @@ type Tenant struct {
 	Boundary          Boundary
 	CreatedAt         time.Time // UTC, whole microseconds
 	CreatedBy         string
+	Plan              Plan
 }

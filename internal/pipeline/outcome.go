@@ -19,7 +19,7 @@ func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 	data := events.Provisioned{
 		TenantID: t.ID, DisplayName: t.DisplayName, IsolationStrategy: t.IsolationStrategy,
 		SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
-		CreatedAt: t.CreatedAt, CreatedBy: t.CreatedBy,
+		CreatedAt: t.CreatedAt, CreatedBy: t.CreatedBy, Plan: t.Plan.Name, PlanLimits: t.Plan.Limits,
 		Request:  events.Request{Source: e.Source(), ID: e.ID()},
 		Attempts: a.claim.Attempt, Replay: a.claim.Replay, Prepared: t.Boundary.Prepared,
 		Tables: a.tables, Indexes: a.indexes,

@@ -27,6 +27,7 @@ type Config struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 	Steps    []Step       // see [Steps]
+	Plans    *Plans       // nil: tenants have no plan
 	Observer Observer     // nil: no observer
 	Tracer   trace.Tracer // nil: no tracing
 }

@@ -9,6 +9,7 @@ func registerTenant(ctx context.Context, a *Attempt) error {
 	tenant := Tenant{
 		ID: a.data.TenantID, DisplayName: a.data.DisplayName, IsolationStrategy: a.p.Database.Strategy(),
 		Boundary: a.boundary, CreatedAt: a.p.Now().UTC().Truncate(time.Microsecond), CreatedBy: a.data.CreatedBy,
+		Plan: a.plan,
 	}
 	outcome, err := a.provisioned(tenant)
 	if err != nil {

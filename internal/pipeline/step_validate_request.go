@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"example.com/tenant-provisioner/events"
@@ -19,7 +20,7 @@ func validateRequest(_ context.Context, a *Attempt) error {
 		return Permanentf(events.CauseUnsupportedEventType,
 			"type %s is not %s; publish other events elsewhere", events.Quote(e.Type()), events.TypeRequested)
 	}
-	if a.malformed != nil {
+	if a.malformed != nil && !a.ignores(a.malformed) {
 		// An invalid id has its own cause, whatever else is wrong.
 		if err := events.ValidateTenantID(a.data.TenantID); err != nil && a.data.TenantID != "" {
 			return err
@@ -29,6 +30,11 @@ func validateRequest(_ context.Context, a *Attempt) error {
 	if err := a.data.Validate(); err != nil {
 		return err
 	}
+	plan, err := a.p.Plans.choose(a.data.Plan)
+	if err != nil {
+		return err
+	}
+	a.plan = plan
 	if text := docEXIncompatible(a.data.TenantID, a.p.Database.Locate(a.data.TenantID)); text != "" {
 		a.warn(events.WarnNotDocEXCompatible, text)
 	}
@@ -41,6 +47,12 @@ func validateRequest(_ context.Context, a *Attempt) error {
 			"this database does not support isolation_strategy %s; use %q or omit it", events.Quote(s), strategy)
 	}
 	return nil
+}
+
+// ignores reports whether an error of [events.RequestedFrom] does not count: without plans, whatever the field holds.
+func (a *Attempt) ignores(err error) bool {
+	broken, ok := errors.AsType[*events.RequestError](err)
+	return ok && broken.Field == "plan" && a.p.Plans == nil
 }
 
 // docEXIncompatible returns what DocEX cannot do with the tenant, or "". It looks for a boundary under the whole name,
