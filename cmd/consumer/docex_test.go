@@ -153,6 +153,9 @@ func added(t *testing.T, before, after []string) (facts []string) {
 var addedToRegistry = map[bool][]string{
 	false: {
 		"column docex_system.document.related_po character varying(50)",
+		"column docex_system.tenant_registry.plan character varying(50)",
+		"column docex_system.tenant_registry.plan_max_bytes bigint",
+		"column docex_system.tenant_registry.plan_max_rows bigint",
 		"comment on schema docex_system",
 		"index CREATE INDEX idx_documents_related_po ON docex_system.document USING btree (related_po)",
 		`index CREATE INDEX tenant_registry_lower_tenant_id ON docex_system.tenant_registry USING btree (lower(((tenant_id)::text COLLATE "C")))`,
@@ -171,6 +174,9 @@ var addedToRegistry = map[bool][]string{
 		"CREATE UNIQUE INDEX tenant_registry_database_path ON tenant_registry (database_path)",
 		"CREATE UNIQUE INDEX tenant_registry_schema_name ON tenant_registry (schema_name)",
 		"column document.related_po VARCHAR(50)",
+		"column tenant_registry.plan VARCHAR(50)",
+		"column tenant_registry.plan_max_bytes BIGINT",
+		"column tenant_registry.plan_max_rows BIGINT",
 		"table accepted_outcomes",
 		"table registry_stamp",
 		"table sqlite_sequence",

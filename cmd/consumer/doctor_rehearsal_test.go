@@ -196,11 +196,11 @@ func TestDoctorRehearsesWithoutARegistry(t *testing.T) {
 	rehearsal(doctor.Warning, "without indexes: idx_documents_status (", "no index", `"one"`)
 	executeWritable(t, rawURL, "DROP EVENT TRIGGER one")
 
-	executeWritable(t, rawURL, "ALTER TABLE docex_system.registry_stamp DROP COLUMN pruned_before")
+	executeWritable(t, rawURL, "ALTER TABLE docex_system.tenant_registry DROP COLUMN plan_max_rows")
 	rehearsal(doctor.Warning, "not tried", "first fix registry,")
-	executeWritable(t, rawURL, "DELETE FROM docex_system.tenant_provisioner_migrations WHERE version_id = 9")
+	executeWritable(t, rawURL, "DELETE FROM docex_system.tenant_provisioner_migrations WHERE version_id = 10")
 	rehearsal(doctor.OK, "was not registered", "to be migrated")
-	executeWritable(t, rawURL, "ALTER TABLE docex_system.registry_stamp ADD COLUMN pruned_before timestamp")
+	executeWritable(t, rawURL, "ALTER TABLE docex_system.tenant_registry ADD COLUMN plan_max_rows bigint")
 
 	executeWritable(t, rawURL, "ALTER ROLE "+role+" SET default_transaction_read_only = on")
 	rehearsal(doctor.Warning, "not tried", "database_writable")

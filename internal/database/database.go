@@ -78,6 +78,8 @@ type Registry interface {
 	// Tenants returns at most limit tenants with an id above after, in the order of their ids.
 	Tenants(ctx context.Context, after string, limit int) ([]sql.TenantRow, error)
 	Tenant(ctx context.Context, id string) (sql.TenantRow, error)
+	// CountPlans returns the plans of the registered tenants in the order of their names, at most limit.
+	CountPlans(ctx context.Context, limit int) ([]sql.PlanCount, error)
 	// Verify compares a tenant's tables and indexes with the definition.
 	Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error)
 	// Twins returns pairs of ids that differ only in case, at most limit.

@@ -44,7 +44,17 @@ func (r *TenantRow) StrategyDrift(want string) []string {
 func (r *TenantRow) Scan(row interface{ Scan(dest ...any) error }) error {
 	return row.Scan(&r.ID, &r.DisplayName, &r.System, &r.IsolationStrategy,
 		&r.Boundary.SchemaName, &r.Boundary.DatabasePath,
-		(*utc)(&r.CreatedAt), &r.CreatedBy, (*utc)(&r.UpdatedAt), &r.UpdatedBy)
+		(*utc)(&r.CreatedAt), &r.CreatedBy, (*utc)(&r.UpdatedAt), &r.UpdatedBy,
+		&r.Plan.Name, &r.Plan.Limits.MaxBytes, &r.Plan.Limits.MaxRows)
+}
+
+// NoPlan is what an engine selects instead of plan_columns.sql from a registry that has yet to get these columns.
+const NoPlan = "'', 0, 0"
+
+// PlanCount is a plan of the registry, and how many tenants have it.
+type PlanCount struct {
+	Plan    string
+	Tenants int
 }
 
 // utc scans a time that is stored as text, in UTC and without a zone.

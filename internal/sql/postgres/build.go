@@ -350,7 +350,7 @@ func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Ou
 // queueTenant writes the registry row.
 func (b *build) queueTenant(batch *pgx.Batch, t pipeline.Tenant) {
 	batch.Queue(b.q.Register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName, timestamp(t.CreatedAt),
-		t.CreatedBy)
+		t.CreatedBy, t.Plan.Name, t.Plan.Limits.MaxBytes, t.Plan.Limits.MaxRows)
 }
 
 // timestamp formats a time for a column without a zone, which is UTC.

@@ -11,8 +11,8 @@ import (
 var files embed.FS
 
 // queries are the texts of the .sql files, see [sql.LoadQueries], with the registry's name inserted, and with shared
-// parts: {begin_request}, {find_tenant}, {commits_wait} and {dumps} are replaced by those files. {schema}, {relation},
-// {prepared} and {neighbour} are replaced where the texts are used.
+// parts: {begin_request}, {find_tenant}, {commits_wait}, {dumps} and {plan_columns} are replaced by those files.
+// {schema}, {relation}, {prepared} and {neighbour} are replaced where the texts are used.
 type queries struct {
 	texts
 	migrations migrations
@@ -33,10 +33,12 @@ type texts struct {
 	Accept, Boundaries, StampState, MayReadSystem, SystemIdentifier, StampedSchemas, LockStamp, SetStamp     string
 	DatabaseOid, RestoreRequest, ProvisionedBy, CheckRequest, CreateStamp, RegisteredSchemas, Checkpoint     string
 	SetCheckpoint, Prune, Recent, CheckTables, SharesBoundary, Sessions, EventTriggers, BeginRehearsal       string
-	PasswordExpiry, LoginMethod, Collations, DatabaseCollation, LocaleCollation                              string
+	PasswordExpiry, LoginMethod, Collations, DatabaseCollation, LocaleCollation, PlanColumns, CountPlans     string
 }
 
-type migrations struct{ Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore, Checkpoint, Retention string }
+type migrations struct {
+	Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore, Checkpoint, Retention, Plans string
+}
 
 func loadQueries(registry string) (q queries, err error) {
 	names := strings.NewReplacer("{registry}", quote(registry))
@@ -47,9 +49,10 @@ func loadQueries(registry string) (q queries, err error) {
 		return queries{}, err
 	}
 	shared := strings.NewReplacer("{begin_request}", q.BeginRequest, "{find_tenant}", q.FindTenant,
-		"{commits_wait}", q.CommitsWait, "{dumps}", q.Dumps)
+		"{commits_wait}", q.CommitsWait, "{dumps}", q.Dumps, "{plan_columns}", q.PlanColumns)
 	for _, text := range []*string{
 		&q.ClaimNew, &q.Claim, &q.CheckAvailable, &q.Ping, &q.TakePrepared, &q.CountPrepared, &q.CheckDumps,
+		&q.Tenant, &q.Tenants,
 	} {
 		*text = shared.Replace(*text)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -65,6 +66,11 @@ func (r *Reader) probe(ctx context.Context) error {
 	if !r.has.registry {
 		return fmt.Errorf("%w in schema %s: check DATABASE_URL and REGISTRY_SCHEMA; the service creates "+
 			"the registry when it starts", sql.ErrNoRegistry, r.registry)
+	}
+	if !r.has.planned {
+		for _, text := range []*string{&r.q.Tenant, &r.q.Tenants} {
+			*text = strings.Replace(*text, r.q.PlanColumns, sql.NoPlan, 1)
+		}
 	}
 	return nil
 }
@@ -132,6 +138,24 @@ func (r *Reader) Tenants(ctx context.Context, after string, limit int) ([]sql.Te
 		return nil, fmt.Errorf("read the registry: %w", r.explainPrivilege(err))
 	}
 	return page, nil
+}
+
+// CountPlans implements [database.Registry].
+func (r *Reader) CountPlans(ctx context.Context, limit int) ([]sql.PlanCount, error) {
+	if !r.has.planned {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	rows, err := r.pool.Query(ctx, r.q.CountPlans, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the registry: %w", r.explainPrivilege(err))
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[sql.PlanCount])
+	if err != nil {
+		return nil, fmt.Errorf("read the registry: %w", r.explainPrivilege(err))
+	}
+	return all, nil
 }
 
 // Tenant returns the row whose id equals id without regard to case, preferring the exact spelling, or

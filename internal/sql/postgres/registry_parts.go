@@ -8,16 +8,17 @@ type registryParts struct {
 	ledger   bool // the table of requests, with its history
 	pooled   bool // the table of prepared boundaries
 	stamped  bool // the registry's id
-	latest   bool // the column of the latest migration
+	latest   bool // the columns of checkpoint and retention
+	planned  bool // the columns of plans
 }
 
 // migrated reports whether the registry is of this version.
 func (p registryParts) migrated() bool {
-	return p.registry && p.ledger && p.pooled && p.stamped && p.latest
+	return p.registry && p.ledger && p.pooled && p.stamped && p.latest && p.planned
 }
 
 // readParts reads which parts of a registry the schema has.
 func (q queries) readParts(ctx context.Context, db querier, schema string) (p registryParts, err error) {
-	err = db.QueryRow(ctx, q.Probe, schema).Scan(&p.registry, &p.ledger, &p.pooled, &p.stamped, &p.latest)
+	err = db.QueryRow(ctx, q.Probe, schema).Scan(&p.registry, &p.ledger, &p.pooled, &p.stamped, &p.latest, &p.planned)
 	return p, err
 }

@@ -181,6 +181,10 @@ func (b *build) rehearse(ctx context.Context, registry registryState) (missing m
 	b.queueRegister(batch, pipeline.Tenant{
 		ID: b.tenant, DisplayName: displayName, IsolationStrategy: events.IsolationSchema, CreatedAt: time.Now(),
 		CreatedBy: createdBy, Boundary: pipeline.Boundary{SchemaName: b.schema},
+		Plan: pipeline.Plan{
+			Name:   strings.Repeat("x", pipeline.MaxPlanName),
+			Limits: events.PlanLimits{MaxBytes: pipeline.MaxLimit, MaxRows: pipeline.MaxLimit},
+		},
 	}, pipeline.Outcome{ID: noOutcome, Body: []byte("{}")})
 	batch.Queue("SET CONSTRAINTS ALL IMMEDIATE") // as the commit would
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {

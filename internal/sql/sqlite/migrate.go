@@ -18,7 +18,7 @@ import (
 const lockPoll = 20 * time.Millisecond
 
 // latestMigration is the version of the last migration.
-const latestMigration = 7
+const latestMigration = 8
 
 // migrate migrates the registry. Processes that start at the same time are serialized by a lock of the operating
 // system, which is released if its process dies.
@@ -33,7 +33,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		append(s.createStamp(), sql.Statement{Text: migrations.Registry}, sql.Statement{Text: q.CheckRegistry}),
 		{
 			{Text: q.Tables},
-			{Text: sql.AddColumns(q.Tables, sql.RelatedPo), Unless: &sql.Statement{Text: q.HasRelatedPo}},
+			{Text: sql.AddColumns(q.Tables, sql.RelatedPo), Unless: hasColumn(sql.RelatedPo.Table, sql.RelatedPo.Column)},
 			{Text: q.Indexes},
 			{Text: migrations.Bootstrap, Args: []any{registry, s.CreatedBy, formatTime(s.Now())}},
 		},
@@ -42,6 +42,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		{{Text: migrations.Restore}},
 		{{Text: migrations.Checkpoint}},
 		{{Text: migrations.Retention}},
+		addPlans(),
 	}
 	err = sql.Migrate(ctx, goose.DialectSQLite3, s.syncDB, sql.MigrationsTable, s.Log, all[:])
 	if native, ok := errors.AsType[*driver.Error](err); ok && native.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
@@ -55,6 +56,21 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		return err
 	}
 	return s.readStamp(ctx)
+}
+
+// hasColumn is the query whether a table has a column: SQLite has no ADD COLUMN IF NOT EXISTS.
+func hasColumn(table, column string) *sql.Statement {
+	return &sql.Statement{Text: q.HasColumn, Args: []any{table, column}}
+}
+
+// addPlans returns the statements that add the columns of plans, one each. A registry that has lost the table of
+// migrations has them.
+func addPlans() (all []sql.Statement) {
+	columns := []string{"plan", "plan_max_bytes", "plan_max_rows"}
+	for i, statement := range sql.Statements(migrations.Plans) {
+		all = append(all, sql.Statement{Text: statement, Unless: hasColumn("tenant_registry", columns[i])})
+	}
+	return all
 }
 
 // createStamp returns the statements that give a registry the configured id if it is created now. A registry that

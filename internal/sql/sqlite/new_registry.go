@@ -50,7 +50,7 @@ func checkFile(ctx context.Context, registry string) (exists bool, err error) {
 	}
 	defer db.Close() //nolint:errcheck // only read
 	var found []string
-	err = db.QueryRowContext(ctx, q.Probe).Scan(&exists, new(bool), new(bool), new(bool))
+	err = db.QueryRowContext(ctx, q.HasRegistry).Scan(&exists)
 	if err == nil && exists {
 		found, err = damage(ctx, db)
 	}

@@ -11,25 +11,29 @@ import (
 //go:embed queries/*.sql migrations/*.sql
 var files embed.FS
 
-// queries are the texts of the .sql files, see [sql.LoadQueries]. {relation} is replaced where the text is used.
+// queries are the texts of the .sql files, see [sql.LoadQueries]. {plan_columns} is replaced by that file, and
+// {relation} where the text is used.
 type queries struct {
 	Stamp, RequestsOf, Claim, Request, RecordOutcome, Reject, Note, Renew, Vanished, DeadLetterConfirmed string
 	FindTenant, BoundaryOwner, Register, CheckRows, CheckRegistry, Ping, Relations, HasRows, Tables      string
 	Indexes, InspectColumns, InspectIndexes, InspectForeignKeys, InspectTriggers, Probe, CountTenants    string
-	Tenants, Tenant, Record, Records, CaseVariants, BoundaryOwners, QuickCheck, HasRelatedPo             string
+	Tenants, Tenant, Record, Records, CaseVariants, BoundaryOwners, QuickCheck, HasColumn                string
 	Unregistered, CountForeign, RegisterAgain, Entry, Entries, IsAccepted, Accept, StampState, SetStamp  string
 	RestoreRequest, ProvisionedBy, CheckRequest, HasRegistry, CreateStamp, Checkpoint, SetCheckpoint     string
-	Prune, SetPruned, Recent, CheckTables, AppliedMigrations, SharesBoundary                             string
+	Prune, SetPruned, Recent, CheckTables, AppliedMigrations, SharesBoundary, PlanColumns, CountPlans    string
 }
 
 var (
 	q          queries
-	migrations struct{ Registry, Bootstrap, History, Stamp, Restore, Checkpoint, Retention string }
+	migrations struct{ Registry, Bootstrap, History, Stamp, Restore, Checkpoint, Retention, Plans string }
 )
 
 func init() {
 	names := strings.NewReplacer() // the registry has no name of its own
 	if err := errors.Join(sql.LoadQueries(files, names, &q), sql.LoadMigrations(files, names, &migrations)); err != nil {
 		panic(err) // a file or a field is missing from the program
+	}
+	for _, text := range []*string{&q.Tenant, &q.Tenants} {
+		*text = strings.Replace(*text, "{plan_columns}", q.PlanColumns, 1)
 	}
 }

@@ -30,7 +30,8 @@ type Reader struct {
 	names    sql.PathTemplate
 	ledger   bool // there is a ledger with a history
 	stamped  bool // the registry has an id
-	latest   bool // the registry has the latest migration
+	latest   bool // the registry has the columns of checkpoint and retention
+	planned  bool // the registry has the columns of plans
 }
 
 // OpenReader checks that there is a registry; it does not create one.
@@ -46,7 +47,7 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	r.registry = r.path(sql.BootstrapTenant)
 	var registry bool
 	err = readFile(ctx, r.registry, func(tx *databasesql.Tx) error {
-		return tx.QueryRowContext(ctx, q.Probe).Scan(&registry, &r.ledger, &r.stamped, &r.latest)
+		return tx.QueryRowContext(ctx, q.Probe).Scan(&registry, &r.ledger, &r.stamped, &r.latest, &r.planned)
 	})
 	switch {
 	case missing(err), err == nil && !registry:
@@ -110,10 +111,33 @@ func (r *Reader) Count(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+// withPlan returns the text of a query of tenants for a registry that may lack the columns of plans.
+func (r *Reader) withPlan(text string) string {
+	if r.planned {
+		return text
+	}
+	return strings.Replace(text, q.PlanColumns, sql.NoPlan, 1)
+}
+
+// CountPlans implements [database.Registry].
+func (r *Reader) CountPlans(ctx context.Context, limit int) (all []sql.PlanCount, err error) {
+	if !r.planned {
+		return nil, nil
+	}
+	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
+		all, err = collect(ctx, tx, q.CountPlans, func(row scanner) (c sql.PlanCount, err error) {
+			err = row.Scan(&c.Plan, &c.Tenants)
+			return c, err
+		}, limit)
+		return err
+	})
+	return all, err
+}
+
 // Tenants returns a page of the registry: at most limit rows, ordered by id, after that id.
 func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []sql.TenantRow, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
-		page, err = collect(ctx, tx, q.Tenants, func(row scanner) (t sql.TenantRow, err error) {
+		page, err = collect(ctx, tx, r.withPlan(q.Tenants), func(row scanner) (t sql.TenantRow, err error) {
 			err = t.Scan(row)
 			return t, err
 		}, after, limit)
@@ -126,7 +150,7 @@ func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []s
 // [sql.ErrNotFound].
 func (r *Reader) Tenant(ctx context.Context, id string) (t sql.TenantRow, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) error {
-		return t.Scan(tx.QueryRowContext(ctx, q.Tenant, id))
+		return t.Scan(tx.QueryRowContext(ctx, r.withPlan(q.Tenant), id))
 	})
 	return t, err
 }

@@ -1,6 +1,8 @@
--- Whether there is a registry, a ledger with its history, an id of the registry, and the column of the latest migration.
+-- Whether there is a registry, a ledger with its history, an id of the registry, the columns of checkpoint and
+-- retention, and those of plans.
 SELECT
     EXISTS (SELECT 1 FROM pragma_table_info('tenant_registry')),
     EXISTS (SELECT 1 FROM pragma_table_info('tenant_requests') WHERE name = 'history'),
     EXISTS (SELECT 1 FROM pragma_table_info('registry_stamp')),
-    EXISTS (SELECT 1 FROM pragma_table_info('registry_stamp') WHERE name = 'pruned_before')
+    EXISTS (SELECT 1 FROM pragma_table_info('registry_stamp') WHERE name = 'pruned_before'),
+    EXISTS (SELECT 1 FROM pragma_table_info('tenant_registry') WHERE name = 'plan_max_rows')

@@ -1,0 +1,1 @@
+coalesce(plan, ''), coalesce(plan_max_bytes, 0), coalesce(plan_max_rows, 0)

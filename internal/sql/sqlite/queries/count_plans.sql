@@ -1,0 +1,7 @@
+-- The plans of the registered tenants, with their numbers. ?1 number of rows
+SELECT CAST(plan AS TEXT), count(*)
+FROM tenant_registry
+WHERE plan IS NOT NULL
+GROUP BY plan
+ORDER BY plan
+LIMIT ?1
