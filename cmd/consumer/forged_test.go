@@ -156,6 +156,14 @@ func TestForgedOutcomes(t *testing.T) {
 			}, `"acme" was registered by`},
 			{"long display name", func(f *forgery) { f.data["display_name"] = long }, "display_name: has 100000 characters"},
 			{"NUL in the creator", func(f *forgery) { f.data["created_by"] = "a\x00b" }, "created_by: holds the control character"},
+			{"long plan", func(f *forgery) { f.data["plan"] = long }, "its plan is"},
+			{"NUL in the plan", func(f *forgery) { f.data["plan"] = "a\x00b" }, "its plan is"},
+			{"plan of another type", func(f *forgery) { f.data["plan"] = 1 }, passed},
+			{"negative limit", func(f *forgery) { f.data["plan"], f.data["plan_limits"] = "free", object{"max_rows": -1} }, "max_rows -1"},
+			{"huge limit", func(f *forgery) {
+				f.data["plan"], f.data["plan_limits"] = "free", object{"max_bytes": int64(1) << 60}
+			}, "max_bytes 1152921504606846976"},
+			{"limits without a plan", func(f *forgery) { f.data["plan_limits"] = object{"max_rows": 1} }, `it has plan "" with`},
 			{"boundary off the template", func(f *forgery) {
 				m.boundary(f, "pg_catalog", filepath.Join(filepath.Dir(m.file("ghost")), "other.db"))
 			}, "what the template of names gives"},

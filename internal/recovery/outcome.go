@@ -144,7 +144,18 @@ func provisionedFault(d events.Provisioned) string {
 	if err != nil {
 		return err.Error()
 	}
-	return timeFault("created_at", d.CreatedAt)
+	return cmp.Or(timeFault("created_at", d.CreatedAt), planFault(d))
+}
+
+// planFault returns why no tenant has this plan; empty: one can.
+func planFault(d events.Provisioned) string {
+	limits := d.PlanLimits
+	if least, most := min(limits.MaxBytes, limits.MaxRows), max(limits.MaxBytes, limits.MaxRows); least < 0 ||
+		most > pipeline.MaxLimit || d.Plan == "" && most > 0 {
+		return fmt.Sprintf("it has plan %s with max_bytes %d and max_rows %d", events.Quote(d.Plan), limits.MaxBytes,
+			limits.MaxRows)
+	}
+	return nameFault("plan", d.Plan)
 }
 
 // failedFault returns why no request fails in this way; empty: one can.
@@ -153,7 +164,7 @@ func failedFault(d events.ProvisioningFailed) string {
 }
 
 func nameFault(name, value string) string {
-	const most = 50 // characters in the ledger
+	const most = 50 // characters in ledger and registry
 	if utf8.RuneCountInString(value) > most || pipeline.Storable(value) != value {
 		return fmt.Sprintf("its %s is %s", name, events.Quote(value))
 	}
