@@ -61,6 +61,9 @@ func showProvisioned(b *strings.Builder, p terminal.Palette, data events.Provisi
 	fmt.Fprintf(b, "    %s, %d tables, %d indexes, %sattempt %d, %.1f ms\n",
 		terminal.Plain(data.SchemaName+data.DatabasePath), data.Tables, data.Indexes, prepared, data.Attempts,
 		data.DurationMS)
+	if data.Plan != "" {
+		fmt.Fprintf(b, "    plan %s\n", planWithLimits(data.Plan, data.PlanLimits))
+	}
 	var names []string
 	for _, s := range data.Steps {
 		names = append(names, s.Name)

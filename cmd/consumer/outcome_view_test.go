@@ -24,7 +24,7 @@ func TestShownTextHasNoControlCodes(t *testing.T) {
 	}
 	step := events.Step{Number: 1, Name: evil}
 	provisioned, err := events.NewProvisioned(outcome(events.TypeProvisioned), events.Provisioned{
-		TenantID: evil, SchemaName: evil, Warnings: []events.Warning{{Step: step, Code: evil, Message: evil}},
+		TenantID: evil, SchemaName: evil, Plan: evil, Warnings: []events.Warning{{Step: step, Code: evil, Message: evil}},
 		Steps: []events.StepTiming{{Step: step}},
 	})
 	testkit.Must(t, err)

@@ -26,7 +26,7 @@ const publishTimeout = 10 * time.Second
 
 // requestFlags are the flags of consumer request.
 type requestFlags struct {
-	displayName, createdBy, strategy, id, source string
+	displayName, createdBy, strategy, plan, id, source string
 
 	wait   time.Duration
 	asJSON bool
@@ -50,6 +50,7 @@ func requestCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.displayName, "display-name", "", "the customer's name (required)")
 	flags.StringVar(&f.createdBy, "created-by", "", "the person or system that makes the request (required)")
 	flags.StringVar(&f.strategy, "isolation-strategy", "", "schema or database (default: the one that fits the database)")
+	flags.StringVar(&f.plan, "plan", "", "one of the service's plans (default: the service's default)")
 	flags.StringVar(&f.id, "id", "", "the request's id (default: a new one)")
 	flags.StringVar(&f.source, "source", requestSource, "the request's source")
 	flags.DurationVar(&f.wait, "wait", 0, "wait this long for the outcome")
@@ -81,6 +82,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	}
 	data := events.Requested{
 		TenantID: tenant, DisplayName: f.displayName, CreatedBy: f.createdBy, IsolationStrategy: f.strategy,
+		Plan: f.plan,
 	}
 	// The service validates requests, and --wait shows its outcome. Without --wait this is an early warning.
 	if err := data.Validate(); err != nil && f.wait <= 0 {

@@ -28,8 +28,9 @@ func tenantsCommand(a *app) *cobra.Command {
 
 // tenantFilter selects tenants. Of each text, an empty one selects all.
 type tenantFilter struct {
-	search, strategy, createdBy string
-	since                       time.Time
+	search, strategy, createdBy, plan string
+
+	since time.Time
 }
 
 // selects reports whether the tenant is one of the selected.
@@ -37,7 +38,8 @@ func (f *tenantFilter) selects(t sql.TenantRow) bool {
 	text := strings.ToLower(t.ID + "\n" + t.DisplayName)
 	return strings.Contains(text, strings.ToLower(f.search)) &&
 		(f.strategy == "" || t.IsolationStrategy == f.strategy) &&
-		(f.createdBy == "" || t.CreatedBy == f.createdBy) && !t.CreatedAt.Before(f.since)
+		(f.createdBy == "" || t.CreatedBy == f.createdBy) &&
+		(f.plan == "" || t.Plan.Name == f.plan) && !t.CreatedAt.Before(f.since)
 }
 
 func tenantsListCommand(a *app) *cobra.Command {
@@ -67,6 +69,7 @@ func tenantsListCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.search, "search", "", "only tenants whose id or display name contains this text, in any case")
 	flags.StringVar(&f.strategy, "strategy", "", "only tenants with this isolation strategy: schema or database")
 	flags.StringVar(&f.createdBy, "created-by", "", "only tenants that this person or system has requested")
+	flags.StringVar(&f.plan, "plan", "", "only tenants with this plan")
 	flags.StringVar(&since, "since", "", "only tenants created since: a duration such as 24h, or an RFC 3339 time")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object a line")
 	completeFlag(cmd, "strategy",
@@ -111,25 +114,51 @@ func (a *app) withReader(
 
 // tenantView is the JSON form of a row of the registry.
 type tenantView struct {
-	TenantID          string        `json:"tenant_id"`
-	DisplayName       string        `json:"display_name"`
-	IsSystem          bool          `json:"is_system"`
-	IsolationStrategy string        `json:"isolation_strategy"`
-	SchemaName        string        `json:"schema_name,omitempty"`
-	DatabasePath      string        `json:"database_path,omitempty"`
-	CreatedAt         time.Time     `json:"created_at,omitzero"`
-	CreatedBy         string        `json:"created_by"`
-	LastUpdatedAt     time.Time     `json:"last_updated_at,omitzero"`
-	LastUpdatedBy     string        `json:"last_updated_by,omitempty"`
-	Requests          []requestView `json:"requests,omitempty"`
+	TenantID          string            `json:"tenant_id"`
+	DisplayName       string            `json:"display_name"`
+	IsSystem          bool              `json:"is_system"`
+	IsolationStrategy string            `json:"isolation_strategy"`
+	SchemaName        string            `json:"schema_name,omitempty"`
+	DatabasePath      string            `json:"database_path,omitempty"`
+	Plan              string            `json:"plan,omitempty"`
+	PlanLimits        events.PlanLimits `json:"plan_limits,omitzero"`
+	CreatedAt         time.Time         `json:"created_at,omitzero"`
+	CreatedBy         string            `json:"created_by"`
+	LastUpdatedAt     time.Time         `json:"last_updated_at,omitzero"`
+	LastUpdatedBy     string            `json:"last_updated_by,omitempty"`
+	Requests          []requestView     `json:"requests,omitempty"`
 }
 
 func viewTenant(t sql.TenantRow) tenantView {
 	return tenantView{
 		TenantID: t.ID, DisplayName: t.DisplayName, IsSystem: t.System, IsolationStrategy: t.IsolationStrategy,
 		SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
+		Plan: t.Plan.Name, PlanLimits: t.Plan.Limits,
 		CreatedAt: t.CreatedAt, CreatedBy: t.CreatedBy, LastUpdatedAt: t.UpdatedAt, LastUpdatedBy: t.UpdatedBy,
 	}
+}
+
+// planName formats the name of a plan for people.
+func planName(name string) string {
+	if name == "" {
+		return "-"
+	}
+	return terminal.Plain(name)
+}
+
+// planWithLimits formats a plan for people, with its limits.
+func planWithLimits(name string, limits events.PlanLimits) string {
+	var parts []string
+	if limits.MaxBytes > 0 {
+		parts = append(parts, fmt.Sprintf("max_bytes %d", limits.MaxBytes))
+	}
+	if limits.MaxRows > 0 {
+		parts = append(parts, fmt.Sprintf("max_rows %d", limits.MaxRows))
+	}
+	if len(parts) == 0 {
+		return planName(name)
+	}
+	return planName(name) + ": " + strings.Join(parts, ", ")
 }
 
 // boundary formats the registered schema or file for people.
@@ -142,8 +171,8 @@ func boundary(t sql.TenantRow) string {
 
 func (a *app) listTenants(ctx context.Context, r database.Registry, f tenantFilter, asJSON bool) error {
 	encoder := json.NewEncoder(a.Out)
-	rows := a.List(1, 4, 3) // STRATEGY, CREATED BY, CREATED
-	lines := [][]string{{"TENANT", "STRATEGY", "SCHEMA OR FILE", "CREATED", "CREATED BY", "DISPLAY NAME"}}
+	rows := a.List(1, 5, 4, 3) // STRATEGY, CREATED BY, CREATED, PLAN
+	lines := [][]string{{"TENANT", "STRATEGY", "SCHEMA OR FILE", "PLAN", "CREATED", "CREATED BY", "DISPLAY NAME"}}
 	for page, err := range database.Pages(ctx, r) {
 		if err != nil {
 			return err
@@ -163,8 +192,8 @@ func (a *app) listTenants(ctx context.Context, r database.Registry, f tenantFilt
 				id += " (system)"
 			}
 			lines = append(lines, []string{
-				id, terminal.Plain(t.IsolationStrategy), boundary(t), terminal.Time(t.CreatedAt),
-				terminal.Plain(t.CreatedBy), terminal.Plain(t.DisplayName),
+				id, terminal.Plain(t.IsolationStrategy), boundary(t), planName(t.Plan.Name),
+				terminal.Time(t.CreatedAt), terminal.Plain(t.CreatedBy), terminal.Plain(t.DisplayName),
 			})
 		}
 		if asJSON {
@@ -201,6 +230,7 @@ func (a *app) showTenant(ctx context.Context, r database.Reader, id string, asJS
 		{"system", strconv.FormatBool(t.System)},
 		{"strategy", terminal.Plain(t.IsolationStrategy)},
 		{"schema or file", boundary(t)},
+		{"plan", planWithLimits(t.Plan.Name, t.Plan.Limits)},
 		{"created", terminal.By(t.CreatedAt, t.CreatedBy)},
 		{"last updated", terminal.By(t.UpdatedAt, t.UpdatedBy)},
 	}...)

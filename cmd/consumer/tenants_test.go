@@ -51,7 +51,7 @@ func TestTenantsListAndShow(t *testing.T) {
 		testkit.Equal(t, "stderr", stderr, "")
 		lines := strings.Split(strings.TrimSpace(stdout), "\n")
 		testkit.Equal(t, "lines", len(lines), 4)
-		testkit.Contains(t, "the header", lines[0], "TENANT", "STRATEGY", "SCHEMA OR FILE", "CREATED", "CREATED BY", "DISPLAY NAME")
+		testkit.Contains(t, "the header", lines[0], "TENANT", "STRATEGY", "SCHEMA OR FILE", "PLAN", "CREATED", "CREATED BY", "DISPLAY NAME")
 		testkit.Contains(t, "the system's line", lines[1], system+" (system)", "DocEX System", buildinfo.Name)
 		testkit.Contains(t, "a tenant's line", lines[2], "acme", "tenant_acme", "test", "Acme", "Z  ")
 		if strings.LastIndex(lines[2], "Acme") != strings.LastIndex(lines[3], "Acme") {

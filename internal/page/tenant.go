@@ -28,6 +28,8 @@ type Tenant struct {
 	// ID is the registered id, which may differ in case from the one that was searched for; empty: none is registered.
 	ID                              string
 	DisplayName, Strategy, Boundary string
+	Plan                            string // its name; empty: it has none
+	MaxBytes, MaxRows               int64  // the plan's limits; 0: no limit
 	System                          bool
 	Created, Updated                time.Time
 	Requests                        []Request // for the id that was searched for, the latest first

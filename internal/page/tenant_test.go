@@ -44,18 +44,19 @@ func TestTenantIsFound(t *testing.T) {
 	odd := requestIn("running", "order 4; reboot")
 	b.knows(Tenant{
 		ID: "acme", DisplayName: "Acme Inc.", Strategy: "schema", Boundary: "tenant_acme",
-		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Requests: []Request{odd, done, removed, failed},
+		Plan: "free", MaxRows: 100_000, Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Requests: []Request{odd, done, removed, failed},
 	})
 	b.publishDeadLetter(failed.Key, "SCHEMA_INVALID", 0)
 	html := b.find(" acme ")
-	testkit.Contains(t, "the page", html, "<bdi>acme</bdi>", "✓ registered", "<bdi>Acme Inc.</bdi>", "<bdi>tenant_acme</bdi>", "2026-01-02T03:04:05Z",
+	testkit.Contains(t, "the page", html, "<bdi>acme</bdi>", "✓ registered", "<bdi>Acme Inc.</bdi>", "<bdi>tenant_acme</bdi>",
+		"<bdi>free</bdi>, at most 100,000 rows</dd>", "2026-01-02T03:04:05Z",
 		"<code>consumer tenants show acme</code>", "<code>consumer tenants verify acme</code>",
 		"<code>consumer requests list --tenant=acme</code>", "<code>consumer dead-letters list --tenant=acme</code>",
 		"<code>consumer requests show /billing order-1</code>", "✗ <bdi>SCHEMA_INVALID</bdi>", "<bdi>no column · path</bdi>", "replay 1",
 		"<code>consumer dead-letters show "+failed.Key[:12]+"</code>", "<code>consumer dead-letters replay "+failed.Key[:12]+" --dry-run</code>",
 		"no dead letter: replayed or removed", "✓ provisioned", done.OutcomeID, "… running", "source and id need quotes in a shell",
 		`value="acme"`, "<title>acme · Tenant provisioner</title>")
-	testkit.Lacks(t, "the page", html, "not available", "No tenant", removed.Key[:12], "requests show /billing order 4", "only the latest", "<script")
+	testkit.Lacks(t, "the page", html, " bytes", "not available", "No tenant", removed.Key[:12], "requests show /billing order 4", "only the latest", "<script")
 
 	// A search changes nothing, and leaves nothing on the server.
 	stream, err := b.js.Stream(t.Context(), events.StreamDeadLetters)
@@ -133,7 +134,7 @@ func TestHostileTenants(t *testing.T) {
 	for _, text := range hostile {
 		b.LookUp(func(_ context.Context, id string, _ int) (Tenant, error) {
 			asked = append(asked, id)
-			return Tenant{ID: id, DisplayName: text, Strategy: text, Boundary: text, Requests: []Request{
+			return Tenant{ID: id, DisplayName: text, Strategy: text, Boundary: text, Plan: text, Requests: []Request{
 				{Source: text, ID: text, Key: text, State: "failed", Cause: text, Step: text, Error: text, OutcomeID: text},
 				{Source: "/x", ID: text, State: text, Cause: text},
 			}}, nil

@@ -47,6 +47,7 @@ func pageLookup(db database.Search) page.Lookup {
 			found = page.Tenant{
 				ID: t.ID, DisplayName: t.DisplayName, System: t.System, Strategy: t.IsolationStrategy,
 				Boundary: cmp.Or(t.Boundary.SchemaName, t.Boundary.DatabasePath), Created: t.CreatedAt, Updated: t.UpdatedAt,
+				Plan: t.Plan.Name, MaxBytes: t.Plan.Limits.MaxBytes, MaxRows: t.Plan.Limits.MaxRows,
 			}
 		case !errors.Is(err, sql.ErrNotFound):
 			return found, err
