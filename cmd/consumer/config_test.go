@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,12 +23,20 @@ func TestConfigDefaults(t *testing.T) {
 		"SCHEMA_TEMPLATE": "tenant_{tenant_id}", "EVENT_SOURCE": "/tenant-provisioner",
 		"CONCURRENCY": "4", "MAX_ATTEMPTS": "8", "BACKOFF_MIN": "1s", "BACKOFF_MAX": "5m0s",
 		"ACK_WAIT": "30s", "DRAIN_TIMEOUT": "25s", "PREPARED_BOUNDARIES": "0",
-		"HTTP_ADDR": "127.0.0.1:8080", "LOG_LEVEL": "INFO", "LOG_FORMAT": "",
+		"HTTP_ADDR": "127.0.0.1:8080", "LOG_LEVEL": "INFO", "LOG_FORMAT": "", "PLANS": "",
 	} {
 		if !strings.Contains("\n"+stdout, "\n"+name+"="+want+"\n") {
 			t.Errorf("no line %s=%s in\n%s", name, want, stdout)
 		}
 	}
+}
+
+// plansFile writes a file of plans, and returns its path.
+func plansFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "plans.yaml")
+	testkit.Must(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
 }
 
 func TestConfigurationFaults(t *testing.T) {
@@ -113,6 +123,15 @@ func TestConfigurationFaults(t *testing.T) {
 		},
 		"missing files": {
 			map[string]string{"NATS_CREDS": "/nowhere/a", "NATS_TLS_CA": "/nowhere/b"}, []string{"NATS_CREDS: ", "NATS_TLS_CA: "},
+		},
+		"plans, a missing file": {with("PLANS", "/nowhere/plans.yaml"), []string{"PLANS: ", "/nowhere/plans.yaml", "no such file"}},
+		"plans, a directory":    {with("PLANS", t.TempDir()), []string{"PLANS: ", " is a directory; write the path of a YAML file"}},
+		"plans, all faults of the file, and of another variable": {
+			map[string]string{"CONCURRENCY": "0", "PLANS": plansFile(t, "default: gold\nplans:\n  free: {max_bytes: 1PB, seats: 5}\n")},
+			[]string{
+				"CONCURRENCY: ", `plans.yaml:1: default: there is no plan "gold"; write one of: free`,
+				`plans.yaml:3: plans.free.max_bytes: "1PB" has a unit other than B`, "plans.yaml:3: plans.free.seats: is unknown; write max_bytes",
+			},
 		},
 		"invalid source":      {with("EVENT_SOURCE", "%zz"), []string{"EVENT_SOURCE: "}},
 		"errors of two kinds": {map[string]string{"CONCURRENCY": "x", "DATABASE_URL": "mysql://x"}, []string{"CONCURRENCY: ", "whole number", "DATABASE_URL: "}},

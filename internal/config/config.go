@@ -17,6 +17,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/sql/sqlite"
 )
@@ -53,9 +54,13 @@ type Config struct {
 	Retention    time.Duration `env:"LEDGER_RETENTION, default=0s" min:"0s" doc:"Time after its decision for which the ledger keeps a request. It is at least the max_age of TENANT_REQUESTS, which can deliver a request again. 0s: for ever."`
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=25s" above:"0s" doc:"Time that running work may take after SIGTERM. The supervisor must wait at least 15s longer before it kills the process."`
 
+	PlansFile string `env:"PLANS" is:"YAML file" group:"Tenants" doc:"Plans that requests may name, with their limits: docs/plans.md has the format. The file is read at start. All replicas need the same one. Empty: tenants have no plan."`
+
 	HTTPAddr  string     `env:"HTTP_ADDR, default=127.0.0.1:8080" is:"host:port" optional:"true" group:"Operation" doc:"Address of the page at /, which shows tenant names, and of /livez, /readyz and /metrics. Empty: off. In a container 0.0.0.0:8080, because probes come from outside."`
 	LogLevel  slog.Level `env:"LOG_LEVEL, default=info" doc:"Lowest level that is logged, to stderr."`
 	LogFormat string     `env:"LOG_FORMAT" oneof:"text json" doc:"Empty: text on a terminal, otherwise json."`
+
+	plans *pipeline.Plans // of PlansFile
 }
 
 // Load reads the configuration. It reports every fault at once, each with the variable's name, as an [Error]. Blanks
@@ -100,7 +105,7 @@ func (c *Config) check() error {
 		err := v.constraint.check(value.FieldByIndex(v.index))
 		require(err == nil, "%s: %w", v.name, err)
 	}
-	faults = append(faults, c.checkNATSFiles())
+	faults = append(faults, c.checkNATSFiles(), c.readPlans())
 	require(c.NATSInbox == "" || inboxPrefix.MatchString(c.NATSInbox), "NATS_INBOX_PREFIX: %q is not a subject "+
 		"prefix such as _INBOX_consumer: no wildcard, no space, no dot at the end", c.NATSInbox)
 	for i, server := range strings.Split(c.NATSURL, ",") {

@@ -18,7 +18,8 @@ import (
 //	min, max      bounds of a number, inclusive; min also of a duration
 //	above         a lower bound of a duration, exclusive
 //	oneof         words, separated by blanks
-//	is            file: the path of an existing file; directory: a path, which need not exist; host:port: an address
+//	is            file: the path of an existing file; YAML file: a path, whose file is checked when it is read;
+//	              directory: a path, which need not exist; host:port: an address
 //	optional      true: empty is allowed too
 //
 // The default is always allowed.

@@ -32,6 +32,7 @@ func validValues(t *testing.T) map[string]string {
 		"DATABASE_URL": "postgres://me@h/x", "REGISTRY_SCHEMA": "select", "SCHEMA_TEMPLATE": "t_{tenant_id}",
 		"DATABASE_PATH_TEMPLATE": "t_{tenant_id}/x.db", "PREPARED_BOUNDARIES": "1", "EVENT_SOURCE": "/a", "CONCURRENCY": "2",
 		"MAX_ATTEMPTS": "2", "BACKOFF_MIN": "2s", "BACKOFF_MAX": "2m0s", "ACK_WAIT": "2s", "DRAIN_TIMEOUT": "2s", "LEDGER_RETENTION": "2400h0m0s",
+		"PLANS":     "../../deploy/plans.yaml",
 		"HTTP_ADDR": "localhost:1", "LOG_LEVEL": "WARN", "LOG_FORMAT": "json",
 	}
 }
@@ -92,7 +93,7 @@ func invalidValues(v variable) (values []string) {
 		values = append(values, "neither")
 	}
 	switch c.is {
-	case "file":
+	case "file", "YAML file":
 		values = append(values, "/nowhere/file")
 	case "host:port":
 		values = append(values, "here", "here:", "here:65536", "here:-1", "here:http", "http://here:1", "/run/here:1")

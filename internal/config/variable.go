@@ -27,16 +27,18 @@ type variable struct {
 
 // variables lists all variables in the order of the fields.
 func variables() []variable {
-	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
-	list := make([]variable, len(fields))
-	for i, field := range fields {
+	var list []variable
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if !field.IsExported() {
+			continue
+		}
 		name, options, _ := strings.Cut(field.Tag.Get("env"), ",")
 		_, fallback, _ := strings.Cut(options, "default=")
-		list[i] = variable{
+		list = append(list, variable{
 			name: name, fallback: fallback, kind: kind(field.Type),
 			constraint: constraintOf(field.Tag, fallback),
 			meaning:    field.Tag.Get("doc"), group: field.Tag.Get("group"), index: field.Index,
-		}
+		})
 	}
 	return list
 }
