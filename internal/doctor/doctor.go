@@ -45,7 +45,7 @@ var Names = slices.Concat(
 	[]string{"storage", "storage_filesystem", "storage_space"},
 	[]string{
 		"registry", "registry_file", "registry_tenants", "registry_ledger", "registry_twins", "registry_case",
-		"registry_names", "registry_collisions",
+		"registry_plans", "registry_names", "registry_collisions",
 	},
 	[]string{
 		"prepared_boundaries", "prepared_unused", "prepared_definition", "prepared_missing", "prepared_contents",

@@ -8,6 +8,7 @@ import (
 
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/database"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -49,6 +50,7 @@ func examineRegistry(ctx context.Context, c config.Config) (checks []Finding) {
 	if r, ok := r.(database.SchemaReader); ok {
 		checks = append(checks, examineCase(ctx, r))
 	}
+	checks = append(checks, examinePlans(ctx, r, c.Plans()))
 	checks = append(checks, examinePlaces(ctx, r)...)
 	return append(checks, examineLeftovers(ctx, c, r)...)
 }
@@ -136,6 +138,32 @@ func examineCase(ctx context.Context, r database.SchemaReader) Finding {
 	return warning(name, strings.Join(lines, "\n"), "schemas that differ from a tenant's only in case: %s. If DocEX "+
 		"fails to create the one in upper case, its clean-up drops the one in lower case. Give DocEX a role that owns "+
 		"nothing: docs/docex.md", countOrMore(len(found)))
+}
+
+// examinePlans finds tenants with plans that PLANS no longer has.
+func examinePlans(ctx context.Context, r database.Registry, plans *pipeline.Plans) Finding {
+	const name = "registry_plans"
+	found, err := r.CountPlans(ctx, mostNamed)
+	if err != nil {
+		return unreadable(name, err)
+	}
+	var gone []string
+	for _, f := range found {
+		if !plans.Has(f.Plan) {
+			gone = append(gone, fmt.Sprintf("-- %s: tenants %d", terminal.Plain(f.Plan), f.Tenants))
+		}
+	}
+	switch {
+	case len(gone) > 0 && plans == nil:
+		return warning(name, "set PLANS to the service's file: without it new tenants get no plan\n"+
+			strings.Join(gone, "\n"), "PLANS is not set, and tenants have plans: %s", countOrMore(len(gone)))
+	case len(gone) > 0:
+		return warning(name, "add these plans to PLANS again, as long as tenants have them\n"+
+			strings.Join(gone, "\n"), "tenants have plans that PLANS does not have: %s", countOrMore(len(gone)))
+	case plans == nil:
+		return ok(name, "PLANS is not set, and no tenant has a plan")
+	}
+	return ok(name, "PLANS has each plan that tenants have")
 }
 
 // countOrMore formats a count that stops at mostNamed.
