@@ -24,7 +24,7 @@ func (c *Config) readPlans() (err error) {
 	return errors.Join(faults...)
 }
 
-// split returns the errors that were joined; of any other error, that one; of nil, none.
+// split returns the errors that were joined; of any other error, that one; nil: no error.
 func split(err error) []error {
 	if err == nil {
 		return nil

@@ -28,7 +28,7 @@ type Tenant struct {
 	// ID is the registered id, which may differ in case from the one that was searched for; empty: none is registered.
 	ID                              string
 	DisplayName, Strategy, Boundary string
-	Plan                            string // its name; empty: it has none
+	Plan                            string // its name; empty: the tenant has no plan
 	MaxBytes, MaxRows               int64  // the plan's limits; 0: no limit
 	System                          bool
 	Created, Updated                time.Time

@@ -17,7 +17,7 @@ const (
 	MaxLimit = 1<<53 - 1
 )
 
-// Plan is what a tenant was provisioned with. The zero value is no plan.
+// Plan is what a tenant was provisioned with. The zero value stands for a tenant without a plan.
 type Plan struct {
 	Name   string
 	Limits events.PlanLimits

@@ -230,7 +230,7 @@ func TestManyFaults(t *testing.T) {
 	}
 }
 
-// What is no regular file is refused, also a pipe that has no writer.
+// Only a regular file is read. A pipe without a writer is refused at once.
 func TestWhatIsNoFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

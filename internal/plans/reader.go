@@ -48,7 +48,7 @@ type lineFault struct {
 	error
 }
 
-// err returns the faults in the order of their lines; nil: the file has none.
+// err returns the faults in the order of their lines; nil: the file is right.
 func (r *reader) err() error {
 	slices.SortStableFunc(r.faults, func(a, b lineFault) int { return cmp.Compare(a.line, b.line) })
 	var all []error
@@ -118,7 +118,7 @@ func (r *reader) entries(node *yaml.Node, where, want string) (all []entry) {
 	return all
 }
 
-// unknown adds the fault of a key that is none of the known ones.
+// unknown adds the fault of an unknown key. known are those that it may be.
 func (r *reader) unknown(e entry, where string, known ...string) {
 	meant := "write " + strings.Join(known, ", ")
 	if closest := spelling.Closest(e.key, known); closest != "" {

@@ -59,8 +59,8 @@ type Rehearsal struct {
 	MissingIndexes map[string]error
 }
 
-// Rehearse makes a rehearsal outside of the service, in a session that is like one of the service. A
-// registry that does not exist is created in the same transaction; one that exists is not migrated. It returns
+// Rehearse makes a rehearsal outside of the service, in a session that is like one of the service. A registry
+// that does not exist is created in the same transaction; one that exists is not migrated. It returns
 // [ErrNotRehearsed] if it gets no connection.
 func Rehearse(ctx context.Context, c Config) (r Rehearsal, err error) {
 	names, q, err := c.prepare()
