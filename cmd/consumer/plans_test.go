@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -113,6 +114,28 @@ func TestDoctorWithoutPlans(t *testing.T) {
 		found := runDoctor(t, d.env)["registry_plans"]
 		testkit.Equal(t, "status", found.Status, doctor.OK)
 		testkit.Equal(t, "message", found.Message, "PLANS is not set, and no tenant has a plan")
+	})
+}
+
+// Doctor finds a plan that the file no longer has behind as many plans as a file may have.
+func TestDoctorFindsAPlanBehindManyOthers(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
+		withRegistry(t, d)
+		const most = 100 // plans of a file
+		tenants := map[string]string{"last": ""}
+		var named strings.Builder
+		for i := range most {
+			plan := fmt.Sprintf("p%03d", i)
+			tenants[plan] = ""
+			fmt.Fprintf(&named, "  %s: {}\n", plan)
+		}
+		d.registerTenants(t, tenants)
+		d.registry(t, "UPDATE {b}tenant_registry SET plan = CASE tenant_id WHEN 'last' THEN 'removed' ELSE tenant_id END "+
+			"WHERE NOT is_system")
+		plans := plansFile(t, "default: p000\nplans:\n"+named.String())
+		found := runDoctor(t, d.env, with("PLANS", plans))["registry_plans"]
+		testkit.Equal(t, "status", found.Status, doctor.Warning)
+		testkit.Contains(t, "hint", found.Hint, "-- removed: tenants 1")
 	})
 }
 
