@@ -16,6 +16,8 @@ const (
 	CauseBoundaryNotEmpty     CauseCode = "BOUNDARY_NOT_EMPTY"     // the schema or file already holds rows
 	CauseSchemaInvalid        CauseCode = "SCHEMA_INVALID"         // the structure differs from the definition
 	CausePermissionDenied     CauseCode = "PERMISSION_DENIED"      // the database or file system denies access
+	CauseInitScriptFailed     CauseCode = "INIT_SCRIPT_FAILED"     // an initialisation script failed, or left its tenant
+	CauseSeedDataFailed       CauseCode = "SEED_DATA_FAILED"       // a row of the seed data was refused
 	CauseAttemptsExhausted    CauseCode = "ATTEMPTS_EXHAUSTED"     // transient errors until the last attempt
 )
 
@@ -24,6 +26,6 @@ func CauseCodes() []CauseCode {
 	return []CauseCode{
 		CauseUndecodableEvent, CauseUnsupportedEventType, CauseInvalidRequest, CauseInvalidTenantID, CauseReservedTenantID,
 		CauseTenantExists, CauseUnsupportedStrategy, CauseBoundaryNotEmpty, CauseSchemaInvalid, CausePermissionDenied,
-		CauseAttemptsExhausted,
+		CauseInitScriptFailed, CauseSeedDataFailed, CauseAttemptsExhausted,
 	}
 }

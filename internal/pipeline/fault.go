@@ -110,6 +110,8 @@ var causes = map[events.CauseCode]struct {
 	events.CauseBoundaryNotEmpty:    {replayable: true}, // once an operator has moved the rows away
 	events.CauseSchemaInvalid:       {replayable: true}, // once the boundary is fixed
 	events.CausePermissionDenied:    {replayable: true}, // once the permission is granted
+	events.CauseInitScriptFailed:    {replayable: true}, // once the script is corrected
+	events.CauseSeedDataFailed:      {replayable: true}, // once the seed data is corrected
 	events.CauseAttemptsExhausted:   {replayable: true},
 }
 

@@ -1,0 +1,48 @@
+package pipeline
+
+import (
+	"fmt"
+	"time"
+
+	"example.com/tenant-provisioner/events"
+)
+
+// Script is an initialisation script: a file of SQL that runs in every new tenant's boundary. It is read once, at start.
+type Script struct {
+	Name   string // of the file, such as 010_indexes.sql
+	Text   string // UTF-8, without a byte order mark
+	SHA256 string // of the file's bytes, in lower-case hex
+	// Prepare: it depends on no value of a request, so that it can run when a boundary is prepared.
+	Prepare bool
+}
+
+// Scripts are what run_init_scripts runs, in the order of their names. nil: the step does not exist.
+type Scripts struct {
+	Files   []Script
+	Timeout time.Duration // for all scripts of a request
+}
+
+// Values are the values of a request that scripts can ask for, and that seed data can contain.
+type Values struct {
+	TenantID    string
+	DisplayName string
+	CreatedBy   string
+	Plan        string    // empty: none
+	Now         time.Time // UTC, whole microseconds: the tenant's created_at
+}
+
+// ScriptFailed is the fault of a statement that begins at that line (from 1) of an initialisation script. code is the
+// SQLSTATE or driver code of err; empty: there is none.
+func ScriptFailed(file string, line int, code string, err error) *Fault {
+	return &Fault{
+		Class: Permanent, Code: events.CauseInitScriptFailed, Message: fmt.Sprintf("%s, line %d", file, line),
+		DriverCode: code, Err: err,
+	}
+}
+
+// SeedFailed is [ScriptFailed] for a row of a file of seed data.
+func SeedFailed(file string, line int, code string, err error) *Fault {
+	fault := ScriptFailed(file, line, code, err)
+	fault.Code = events.CauseSeedDataFailed
+	return fault
+}
