@@ -25,12 +25,16 @@ type build struct {
 	taken  string // the prepared boundary that was taken; empty: none
 	// takenStamped means that the prepared boundary already carries the registry's stamp.
 	takenStamped bool
-	// builtBy is the transaction that built the prepared boundary; builtInOrder: it was the oldest one (add_prepared.sql).
+	// builtBy is the transaction that built the prepared boundary; builtInOrder: it was the oldest one
+	// (add_prepared.sql).
 	builtBy      string
 	builtInOrder bool
 	// keepComment means that the schema has a comment already, or this role may not comment on it: it is not stamped.
 	keepComment bool
 	foreign     []foreignOwner // of a schema that existed
+	// scripted means that scripts have run in the session, so nothing else may use it; before is what preceded them.
+	scripted bool
+	before   footprint
 }
 
 // Locate implements [pipeline.Database].
@@ -85,7 +89,7 @@ func (b *build) createBoundary(ctx context.Context, usePool bool) (pipeline.Boun
 		b.q.CheckAvailable, b.tenant, b.schema)
 	if usePool {
 		batch.queue(poolScope, scanOptional(&b.taken, &b.takenStamped, &b.builtBy, &b.builtInOrder), b.q.TakePrepared,
-			b.prepared.definition, b.schema)
+			b.prepared.definition, b.schema, b.scripts.filled())
 	} else {
 		b.queueLeaveSchema(func(text string, args ...any) { batch.queue(sharedScope, nil, text, args...) })
 		batch.queue(tenantScope, nil, b.ddl(b.q.CreateSchema))
@@ -313,8 +317,11 @@ func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
 	sent := time.Now()
 	in, err := inspect(ctx, b.conn, b.q, b.schema)
 	err = stall(err, sent, b.timeouts)
-	if err == nil && b.taken != "" && len(in.Faults()) > 0 {
-		err = b.reject(ctx, in)
+	if err == nil && b.taken != "" && !b.scripted { // scripts of the request may add what is a deviation
+		if altered := b.alterations(in); len(altered) > 0 {
+			err = b.reject(ctx, altered)
+		}
+		in.Warnings, in.NoDefaults = nil, nil // only those that scripts have made
 	}
 	if len(b.foreign) > 0 {
 		in.Warnings = append(in.Warnings, ownersText(b.schema, b.foreign))
@@ -394,5 +401,7 @@ func (b *build) rollback(ctx context.Context) {
 	}
 	if b.conn.Conn().IsClosed() {
 		b.noteLost()
+	} else if b.scripted {
+		_ = b.conn.Conn().Close(ctx) // it is closed in any case
 	}
 }

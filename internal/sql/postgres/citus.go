@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"example.com/tenant-provisioner/internal/pipeline"
 )
 
 // The extension Citus places schemas on several servers, its workers. The service connects to the coordinator only. On
@@ -137,24 +136,26 @@ func (b *build) checkTakenRows(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	full, err := b.q.findRows(ctx, b.conn, b.taken)
+	full, err := b.q.findRows(ctx, b.conn, b.taken, b.scripts.filled()...)
 	if err != nil {
 		return fmt.Errorf("check whether schema %s holds rows: %w", b.taken, b.faultAt(ctx, poolScope, err))
 	}
 	if full != "" {
-		return b.reject(ctx, pipeline.Inspection{Differences: []string{full + " holds rows"}})
+		return b.reject(ctx, []string{full + " holds rows"})
 	}
 	return nil
 }
 
-// findRows returns the name of a relation in the schema that holds rows or is a foreign table, or "" if none does.
-func (q queries) findRows(ctx context.Context, db batcher, schema string) (string, error) {
+// findRows returns the name of a relation in the schema that holds rows or is a foreign table, or "" if none does. It
+// does not query those in except.
+func (q queries) findRows(ctx context.Context, db batcher, schema string, except ...string) (string, error) {
 	var all []relation
 	batch := &pgx.Batch{}
 	q.queueRelations(batch, schema, &all)
 	if err := db.SendBatch(ctx, batch).Close(); err != nil {
 		return "", err
 	}
+	all = slices.DeleteFunc(all, func(r relation) bool { return slices.Contains(except, r.Name) })
 	batch = &pgx.Batch{}
 	full := q.queueHasRows(batch, schema, all, false)
 	if err := db.SendBatch(ctx, batch).Close(); err != nil {

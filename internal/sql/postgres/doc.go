@@ -72,6 +72,20 @@
 //     created. The lock of invariant 1 is common to all registries of the database. Once a tenant is registered, its
 //     stamp is no longer read.
 //
+// # Initialisation scripts
+//
+// The operator's scripts (Config.Scripts) run in the attempt's transaction, when the structure is complete. Invariants:
+//
+//  14. search_path is then the tenant's schema alone, and the values of the request are settings. Everything on which
+//     the rest of the attempt depends is set again afterwards. A session that has run scripts is used for nothing else.
+//  15. The transaction commits only if scripts and seed data have used nothing outside of the boundary, as far as
+//     confined.go can detect it, which also lists what it cannot. It is a fence against mistakes, not a sandbox: a role
+//     whose rights reach further than the database is refused (script_role.go).
+//  16. An error of a script is the script's fault, whatever its SQLSTATE, except deadlocks, serialization failures and
+//     lock timeouts. Only the loss of the connection is an outage. Past Scripts.Timeout the service cancels the running
+//     statement; the session of one that ignores that is terminated.
+//  17. Scripts that depend on no request run when a boundary is prepared. Their hashes are part of its definition.
+//
 // # Citus
 //
 // The coordinator of a Citus cluster is a server like any other, except for what citus.go describes.

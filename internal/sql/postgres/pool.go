@@ -136,8 +136,7 @@ func (b *build) queueDumpCheck(batch *pgx.Batch, before *pgx.QueuedQuery) (faile
 
 // reject abandons the attempt because the boundary that was taken does not match the definition. It removes the
 // boundary from the pool, so that no other attempt takes it.
-func (b *build) reject(ctx context.Context, in pipeline.Inspection) error {
-	differences := in.Faults()
+func (b *build) reject(ctx context.Context, differences []string) error {
 	b.log.WarnContext(ctx, "prepared boundary was changed; removing it from the pool",
 		"schema", b.taken, "differences", differences)
 	batch := &pgx.Batch{}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -62,7 +63,8 @@ func (b *build) beginFilling(ctx context.Context) (wanted bool, err error) {
 	return mine && !pool.isFull(b.prepared.target), nil
 }
 
-// buildComplete creates the schema and everything in it, as the steps of an attempt do, and fails on any difference.
+// buildComplete creates the schema and everything in it, as the steps of an attempt do, and fails on any difference. It
+// runs the scripts that depend on no request.
 func (b *build) buildComplete(ctx context.Context) error {
 	failed, in, err := b.buildContents(ctx)
 	if err != nil {
@@ -71,7 +73,71 @@ func (b *build) buildComplete(ctx context.Context) error {
 	for name, err := range failed {
 		return fmt.Errorf("index %s: %w", name, err)
 	}
-	return differing(in.Faults())
+	if err := differing(in.Faults()); err != nil {
+		return err
+	}
+	return b.runPrepared(ctx, false)
+}
+
+// runPrepared runs the scripts that depend on no request, and fails if the boundary then differs from the definition,
+// or they reach outside of it. It remembers what they leave.
+func (b *build) runPrepared(ctx context.Context, thorough bool) error {
+	files := b.scripts.selected(true)
+	if len(files) == 0 {
+		return nil
+	}
+	if err := b.runScripts(ctx, files, nil); err != nil {
+		return err
+	}
+	in, err := b.Inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if err := differing(in.Differences); err != nil {
+		return fmt.Errorf("after the initialisation scripts: %w", err)
+	}
+	if err := b.checkConfined(ctx, thorough); err != nil {
+		return err
+	}
+	left := preparedResult{faults: b.withoutName(in.Faults())}
+	if err := b.conn.QueryRow(ctx, b.q.FilledRelations, b.schema).Scan(&left.filled); err != nil {
+		return fmt.Errorf("read what the initialisation scripts have left: %w", sharedFault(err))
+	}
+	b.scripts.prepared.Store(&left)
+	return nil
+}
+
+// preparedResult is what the scripts leave in a boundary that is prepared. It is the same in each.
+type preparedResult struct {
+	faults []string // deviations from the definition that are no differences
+	filled []string // relations that have pages
+}
+
+// filled are the relations that have pages in a boundary that is prepared.
+func (s *scripts) filled() []string {
+	if s == nil || s.prepared.Load() == nil {
+		return []string{}
+	}
+	return s.prepared.Load().filled
+}
+
+// alterations are deviations of the boundary that was taken, without those that it had when it was prepared.
+func (b *build) alterations(in pipeline.Inspection) (faults []string) {
+	faults = in.Faults()
+	if b.scripts == nil || b.scripts.prepared.Load() == nil {
+		return faults
+	}
+	accepted := b.scripts.prepared.Load().faults
+	return slices.DeleteFunc(b.withoutName(faults), func(f string) bool { return slices.Contains(accepted, f) })
+}
+
+// withoutName replaces the schema's name in texts, so that those of two boundaries can be compared.
+func (b *build) withoutName(texts []string) []string {
+	texts = slices.Clone(texts)
+	for i, text := range texts {
+		texts[i] = strings.ReplaceAll(text, b.schema, "{schema}")
+	}
+	return texts
 }
 
 // buildContents creates the schema and everything in it, and inspects it. It returns the indexes that failed.

@@ -34,6 +34,8 @@ type texts struct {
 	DatabaseOid, RestoreRequest, ProvisionedBy, CheckRequest, CreateStamp, RegisteredSchemas, Checkpoint     string
 	SetCheckpoint, Prune, Recent, CheckTables, SharesBoundary, Sessions, EventTriggers, BeginRehearsal       string
 	PasswordExpiry, LoginMethod, Collations, DatabaseCollation, LocaleCollation, PlanColumns, CountPlans     string
+	Footprint, BeginScripts, ScriptValues, EndScript, Catalogues, ScriptRole, Homes, Inside, UsedRelations   string
+	OwnRows, SearchPath, FilledRelations                                                                     string
 }
 
 type migrations struct {
@@ -59,8 +61,14 @@ func loadQueries(registry string) (q queries, err error) {
 	return q, nil
 }
 
-// definition is the fingerprint of the boundaries that this program builds.
-func (q queries) definition() string { return sql.Fingerprint(q.Tables, q.Indexes) }
+// definition is the fingerprint of the boundaries that this program builds, with scripts that run when one is prepared.
+func (q queries) definition(prepare ...script) string {
+	parts := []string{q.Tables, q.Indexes}
+	for _, s := range prepare {
+		parts = append(parts, s.Name, s.SHA256)
+	}
+	return sql.Fingerprint(parts...)
+}
 
 // lockRequest is request, with a lock on the row until the transaction ends.
 func (q queries) lockRequest() string { return q.Request + " FOR UPDATE" }

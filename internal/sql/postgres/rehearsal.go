@@ -14,6 +14,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
 )
 
 // rehearsed begins a rehearsal's tenant id. The id has the form of a tenant's, so that rules on the names of schemas
@@ -27,8 +28,8 @@ const (
 	// rehearsalLockTimeout is how long a rehearsal waits for a lock. Its own objects are visible to no other session, so
 	// whatever it waits for blocks all requests.
 	rehearsalLockTimeout = 2 * time.Second
-	// rehearsalStatementTimeout is how long one of its statements may run. It ends on the server what the caller no longer
-	// waits for.
+	// rehearsalStatementTimeout is how long one of its statements may run. It ends on the server what the caller no
+	// longer waits for.
 	rehearsalStatementTimeout = 30 * time.Second
 )
 
@@ -43,8 +44,56 @@ func (s *Store) Rehearse(ctx context.Context) error {
 	if err != nil {
 		return connectFault(err)
 	}
-	_, err = s.rehearseOn(ctx, conn, registryMigrated)
+	_, err = s.rehearseOn(ctx, conn, registryMigrated, attemptOnly)
 	return err
+}
+
+// scope of a rehearsal.
+type rehearsalOf int
+
+const (
+	attemptOnly  rehearsalOf = iota // without scripts
+	onDemand                        // with scripts
+	fromPrepared                    // with scripts, in a boundary that is prepared first
+)
+
+// RehearseFurther rehearses an attempt with scripts and seeds, for a tenant with the longest values that a request may
+// have; and, if boundaries are prepared and there are scripts for them, one that takes a boundary from the pool. Each
+// uses a session of its own, in which the server counts only what the rehearsal does.
+func (s *Store) RehearseFurther(ctx context.Context) error {
+	_, err := s.rehearseFurther(ctx, registryMigrated)
+	return err
+}
+
+func (s *Store) rehearseFurther(
+	ctx context.Context, registry registryState,
+) (missing map[string]error, err error) {
+	kinds := []rehearsalOf{onDemand}
+	if s.prepared.target > 0 && len(s.scripts.selected(true)) > 0 {
+		kinds = append(kinds, fromPrepared)
+	}
+	for _, kind := range kinds {
+		if missing, err = s.rehearseApart(ctx, registry, kind); err != nil {
+			return nil, err
+		}
+	}
+	return missing, nil
+}
+
+// rehearseApart rehearses in a session of its own.
+func (s *Store) rehearseApart(
+	ctx context.Context, registry registryState, of rehearsalOf,
+) (missing map[string]error, err error) {
+	pool, err := s.connector.openPool(ctx, 1, func(context.Context, *pgx.Conn) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	defer pool.Close()
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return nil, connectFault(err)
+	}
+	return s.rehearseOn(ctx, conn, registry, of)
 }
 
 // ErrNotRehearsed means that a rehearsal could not begin.
@@ -52,8 +101,8 @@ var ErrNotRehearsed = errors.New("no rehearsal has begun")
 
 // Rehearsal is the result of a rehearsal that has succeeded.
 type Rehearsal struct {
-	// Registered: the tenant was also registered. It cannot be if the registry is still to be migrated, because that would
-	// lock its tables.
+	// Registered: the tenant was also registered. It cannot be if the registry is still to be migrated, because that
+	// would lock its tables.
 	Registered bool
 	// MissingIndexes are the indexes that a tenant would lack, by name, with the reason. nil: something has removed it.
 	MissingIndexes map[string]error
@@ -69,6 +118,10 @@ func Rehearse(ctx context.Context, c Config) (r Rehearsal, err error) {
 	}
 	s := &Store{
 		q: q, registry: c.Registry, names: names, log: slog.New(slog.DiscardHandler), connector: c.connector(forWork),
+		prepared: preparedPool{target: c.Prepared},
+	}
+	if s.scripts, err = parseScripts(c.Scripts); err != nil {
+		return r, err
 	}
 	none := func(context.Context, *pgx.Conn) error { return nil }
 	if s.pool, err = s.connector.openPool(ctx, 1, none); err != nil {
@@ -84,8 +137,16 @@ func Rehearse(ctx context.Context, c Config) (r Rehearsal, err error) {
 		conn.Release()
 		return r, fmt.Errorf("read the registry: %w", sharedFault(err))
 	}
-	r.MissingIndexes, err = s.rehearseOn(ctx, conn, state)
 	r.Registered = state != registryOutdated
+	if s.scripts == nil {
+		r.MissingIndexes, err = s.rehearseOn(ctx, conn, state, attemptOnly)
+		return r, err
+	}
+	err = s.checkScripts(ctx, conn)
+	conn.Release()
+	if err == nil {
+		r.MissingIndexes, err = s.rehearseFurther(ctx, state)
+	}
 	return r, err
 }
 
@@ -121,9 +182,12 @@ func (s *Store) readRegistryState(ctx context.Context, conn *pgxpool.Conn) (stat
 
 // rehearseOn rehearses on a connection, and releases it.
 func (s *Store) rehearseOn(
-	ctx context.Context, conn *pgxpool.Conn, registry registryState,
+	ctx context.Context, conn *pgxpool.Conn, registry registryState, of rehearsalOf,
 ) (missing map[string]error, err error) {
 	tenant := rehearsed + strings.ToLower(rand.Text())[:rehearsedLength-len(rehearsed)]
+	if of != attemptOnly {
+		tenant += strings.Repeat("x", events.MaxTenantID-len(tenant))
+	}
 	b := &build{
 		Store: s, conn: conn, tenant: tenant, schema: s.names.Name(tenant), claim: pipeline.Claim{Key: tenant, Attempt: 1},
 	}
@@ -132,7 +196,7 @@ func (s *Store) rehearseOn(
 		defer cancel()
 		b.rollback(tidy)
 	}()
-	if missing, err = b.rehearse(ctx, registry); err != nil {
+	if missing, err = b.rehearse(ctx, registry, of); err != nil {
 		return nil, fmt.Errorf("rehearsal failed: %w", sharedFault(err))
 	}
 	return missing, nil
@@ -140,7 +204,9 @@ func (s *Store) rehearseOn(
 
 // rehearse does what an attempt does up to the commit. An index that cannot be created fails no attempt, and so no
 // rehearsal.
-func (b *build) rehearse(ctx context.Context, registry registryState) (missing map[string]error, err error) {
+func (b *build) rehearse(
+	ctx context.Context, registry registryState, of rehearsalOf,
+) (missing map[string]error, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	batch.Queue(b.q.BeginRehearsal, milliseconds(rehearsalLockTimeout), milliseconds(rehearsalStatementTimeout))
@@ -161,6 +227,43 @@ func (b *build) rehearse(ctx context.Context, registry registryState) (missing m
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, b.registryFault(err)
 	}
+	missing, err = b.rehearseContents(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	// As long as a request's values may be: this detects a column that was narrowed.
+	tenant := pipeline.Tenant{
+		ID: b.tenant, DisplayName: strings.Repeat("x", events.MaxDisplayName), IsolationStrategy: events.IsolationSchema,
+		CreatedAt: time.Now().UTC().Truncate(time.Microsecond), CreatedBy: strings.Repeat("x", events.MaxCreatedBy),
+		Boundary: pipeline.Boundary{SchemaName: b.schema},
+		Plan: pipeline.Plan{
+			Name:   strings.Repeat("x", pipeline.MaxPlanName),
+			Limits: events.PlanLimits{MaxBytes: pipeline.MaxLimit, MaxRows: pipeline.MaxLimit},
+		},
+	}
+	if of != attemptOnly {
+		if err := b.rehearseScripts(ctx, tenant); err != nil {
+			return nil, err
+		}
+	}
+	if registry == registryOutdated {
+		return missing, nil
+	}
+	batch = &pgx.Batch{}
+	b.queueRegister(batch, tenant, pipeline.Outcome{ID: noOutcome, Body: []byte("{}")})
+	batch.Queue("SET CONSTRAINTS ALL IMMEDIATE") // as the commit would
+	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("register the tenant: %w", b.registerFault(err))
+	}
+	return missing, nil
+}
+
+// rehearseContents creates the boundary and everything in it, without the scripts that need a request.
+func (b *build) rehearseContents(ctx context.Context, of rehearsalOf) (missing map[string]error, err error) {
+	tenantSchema := b.schema
+	if of == fromPrepared {
+		b.schema = sql.PreparedName(rand.Text())
+	}
 	failed, in, err := b.buildContents(ctx)
 	if err != nil {
 		return nil, err
@@ -172,23 +275,31 @@ func (b *build) rehearse(ctx context.Context, registry registryState) (missing m
 	for _, name := range in.MissingIndexes {
 		missing[name] = failed[name]
 	}
-	if registry == registryOutdated {
+	if of != fromPrepared {
 		return missing, nil
 	}
-	// As long as a request's values may be: this detects a column that was narrowed.
-	displayName, createdBy := strings.Repeat("x", events.MaxDisplayName), strings.Repeat("x", events.MaxCreatedBy)
-	batch = &pgx.Batch{}
-	b.queueRegister(batch, pipeline.Tenant{
-		ID: b.tenant, DisplayName: displayName, IsolationStrategy: events.IsolationSchema, CreatedAt: time.Now(),
-		CreatedBy: createdBy, Boundary: pipeline.Boundary{SchemaName: b.schema},
-		Plan: pipeline.Plan{
-			Name:   strings.Repeat("x", pipeline.MaxPlanName),
-			Limits: events.PlanLimits{MaxBytes: pipeline.MaxLimit, MaxRows: pipeline.MaxLimit},
-		},
-	}, pipeline.Outcome{ID: noOutcome, Body: []byte("{}")})
-	batch.Queue("SET CONSTRAINTS ALL IMMEDIATE") // as the commit would
-	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, fmt.Errorf("register the tenant: %w", b.registerFault(err))
+	if err := b.runPrepared(ctx, true); err != nil {
+		return nil, err
 	}
-	return missing, nil
+	b.taken, b.schema = b.schema, tenantSchema
+	return missing, b.exec(ctx, b.ddl(render(b.q.RenameSchema, "prepared", b.taken)))
+}
+
+// rehearseScripts runs scripts and seeds as the pipeline does.
+func (b *build) rehearseScripts(ctx context.Context, t pipeline.Tenant) error {
+	values := pipeline.Values{
+		TenantID: t.ID, DisplayName: t.DisplayName, CreatedBy: t.CreatedBy, Plan: t.Plan.Name, Now: t.CreatedAt,
+	}
+	if err := b.RunScripts(ctx, values); err != nil {
+		return err
+	}
+	in, err := inspect(ctx, b.conn, b.q, b.schema) // not Inspect, which takes what was prepared for one from the pool
+	if err != nil {
+		return err
+	}
+	if err := differing(in.Differences); err != nil {
+		return fmt.Errorf("after the initialisation scripts: %w", err)
+	}
+	// Seeds are loaded here.
+	return b.checkConfined(ctx, true)
 }

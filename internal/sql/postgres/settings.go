@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -86,23 +87,27 @@ func settingsSQL(fromURL map[string]string) string {
 			own = append(own, s)
 		}
 	}
-	// SET calls no function, so nothing can replace it. The timeout comes first: it may be too short for the rest. A
-	// server that does not know one of our settings, because it is older, is left alone.
+	// SET calls no function, so nothing can replace it. The timeout comes first: it may be too short for the rest.
 	text := "SET statement_timeout = 0;\nSET search_path = pg_catalog;\n"
 	if len(given) > 0 {
-		text += setAll(given) + ";\n"
+		text += setAll(given, false, false) + ";\n"
 	}
-	return text + setAll(own) + "\nWHERE pg_catalog.current_setting(name, true) IS NOT NULL"
+	return text + setAll(own, false, true)
 }
 
-// setAll returns a statement that makes settings. Backslashes are written so that standard_conforming_strings, which is
-// not set yet, does not matter.
-func setAll(settings []setting) string {
+// setAll returns a statement that makes settings, for the transaction only if local is set. A server that does not know
+// one of ours, because it is older, is left alone; it must know those of DATABASE_URL. Backslashes are written so that
+// standard_conforming_strings, which may not be set yet, does not matter.
+func setAll(settings []setting, local, known bool) string {
 	var values []string
 	for _, s := range settings {
 		value := " E" + literal(strings.ReplaceAll(s.value, `\`, `\\`))
 		values = append(values, "("+literal(s.name)+","+value+")")
 	}
-	return "SELECT pg_catalog.set_config(name, value, false)\n" +
+	text := "SELECT pg_catalog.set_config(name, value, " + strconv.FormatBool(local) + ")\n" +
 		"FROM (VALUES " + strings.Join(values, ",\n    ") + ") AS wanted (name, value)"
+	if known {
+		text += "\nWHERE pg_catalog.current_setting(name, true) IS NOT NULL"
+	}
+	return text
 }

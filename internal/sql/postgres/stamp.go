@@ -92,7 +92,7 @@ func (b *build) isUnstamped(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("read the comment on schema %s: %w", b.taken, b.faultAt(ctx, poolScope, err))
 	}
 	if id := stampOf(o.comment); id != "" && id != b.RegistryID() {
-		return false, b.reject(ctx, pipeline.Inspection{Differences: []string{"it carries the stamp of another registry"}})
+		return false, b.reject(ctx, []string{"it carries the stamp of another registry"})
 	}
 	return o.unstamped(), nil
 }

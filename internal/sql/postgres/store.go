@@ -48,7 +48,8 @@ type Config struct {
 	// foreign are schemas with the stamp of a registry that is not in the database, at most [sql.MaxForeign]. [Open]
 	// returns its error. nil: it is allowed.
 	AllowNew   func(ctx context.Context, foreign []string) error
-	RegistryID string // the id of a registry that is created, a UUID; empty: a random one
+	RegistryID string            // the id of a registry that is created, a UUID; empty: a random one
+	Scripts    *pipeline.Scripts // run in each new boundary; nil: none
 }
 
 // Store is a PostgreSQL database as a [pipeline.Database]. It is safe for concurrent use.
@@ -70,6 +71,7 @@ type Store struct {
 	lost       lostSessions
 	timeouts   timeouts
 	citus      bool // the database has the extension
+	scripts    *scripts
 	// probeTimeout is how long [Store.Ping] takes, with a new connection.
 	probeTimeout time.Duration
 }
@@ -158,10 +160,16 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := c.CheckTarget(); err != nil {
 		return nil, err
 	}
+	scripts, err := parseScripts(c.Scripts)
+	if err != nil {
+		return nil, err
+	}
 	s := &Store{
 		q: q, registry: c.Registry, names: names, log: c.Log, activity: activity{start: time.Now()},
-		prepared:  preparedPool{target: c.Prepared, definition: q.definition(), wake: make(chan struct{}, 1)},
-		connector: c.connector(forWork),
+		prepared: preparedPool{
+			target: c.Prepared, definition: q.definition(scripts.selected(true)...), wake: make(chan struct{}, 1),
+		},
+		connector: c.connector(forWork), scripts: scripts,
 	}
 	if c.RegistryID != "" {
 		if s.newID, err = sql.ParseRegistryID(c.RegistryID); err != nil {
@@ -179,6 +187,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, err
 	}
 	if err := s.checkSession(ctx); err != nil {
+		s.Close() //nolint:errcheck // it returns none
+		return nil, opening(err)
+	}
+	if err := s.checkScripts(ctx, s.pool); err != nil {
 		s.Close() //nolint:errcheck // it returns none
 		return nil, opening(err)
 	}
@@ -240,6 +252,9 @@ func opening(err error) error {
 // their plans.
 func (s *Store) prepareStatements(ctx context.Context, conn *pgx.Conn) error {
 	if !s.migrated.Load() { // their tables may not exist yet
+		return nil
+	}
+	if len(s.scripts.selected(false)) > 0 { // each request ends its session
 		return nil
 	}
 	for _, text := range s.q.perRequest() {

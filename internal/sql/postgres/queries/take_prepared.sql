@@ -1,11 +1,12 @@
 -- Takes a free boundary of the definition, unless the tenant's schema exists already. The boundary must still be
--- usable: its schema exists, this role may rename it, and no relation in it has a page. pg_depend, which has an index
+-- usable: its schema exists, this role may rename it, and no relation in it has a page, except those that scripts have
+-- filled. pg_depend, which has an index
 -- for that, finds the relations. OFFSET 0 keeps the candidates in a plan of their own, without an order: they are
 -- found, locked and checked one by one until one is usable, instead of all of them to find one.
 --
 -- A boundary is passed over while a pg_dump may read it under its present name: see dumps.sql. A dump under another
 -- application_name is detected by its locks, which are read only if another program has a snapshot.
--- $1 definition, $2 the tenant's schema
+-- $1 definition, $2 the tenant's schema, $3 the relations that scripts have filled
 DELETE FROM {registry}.prepared_boundaries
 WHERE schema_name = (
     SELECT candidate.schema_name
@@ -25,7 +26,7 @@ WHERE schema_name = (
             JOIN pg_catalog.pg_class c ON c.oid = d.objid
             WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid
                 AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                AND (c.relkind = 'f' OR pg_catalog.pg_relation_size(c.oid) > 0
+                AND ((c.relkind = 'f' OR pg_catalog.pg_relation_size(c.oid) > 0) AND c.relname <> ALL ($3::text[])
                     OR candidate.others AND c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks l
                         WHERE l.locktype = 'relation' AND l.pid <> pg_catalog.pg_backend_pid()
                             AND l.database = (SELECT oid FROM pg_catalog.pg_database

@@ -1,0 +1,259 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// statement is a statement of a script; line is where it begins, from 1.
+type statement struct {
+	Text string
+	Line int
+}
+
+// script is an initialisation script, split into statements.
+type script struct {
+	pipeline.Script
+	statements []statement
+}
+
+// parseScript splits a script into statements.
+var parseScript = func(s pipeline.Script) ([]statement, error) { return []statement{{Text: s.Text, Line: 1}}, nil }
+
+// scripts are the scripts of a [Store]; nil: it runs no scripts.
+type scripts struct {
+	files      []script
+	timeout    time.Duration // for all scripts of a request
+	catalogues []catalogueOf // those that need a look
+	confined   knownFootprints
+	prepared   atomic.Pointer[preparedResult] // nil: no boundary has been prepared or rehearsed
+}
+
+func parseScripts(all *pipeline.Scripts) (*scripts, error) {
+	if all == nil {
+		return nil, nil
+	}
+	parsed := &scripts{timeout: all.Timeout}
+	for _, file := range all.Files {
+		statements, err := parseScript(file)
+		if err != nil {
+			return nil, err
+		}
+		parsed.files = append(parsed.files, script{file, statements})
+	}
+	return parsed, nil
+}
+
+// selected returns the scripts that run when a boundary is prepared, or the others.
+func (s *scripts) selected(prepare bool) (files []script) {
+	if s == nil {
+		return nil
+	}
+	for _, file := range s.files {
+		if file.Prepare == prepare {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+// RunScripts implements [pipeline.Build] in two round trips. A boundary from the pool has those that are run when it is
+// prepared.
+func (b *build) RunScripts(ctx context.Context, v pipeline.Values) error {
+	if b.scripts == nil {
+		return nil
+	}
+	files := b.scripts.files
+	if b.taken != "" {
+		files = b.scripts.selected(false)
+	}
+	return b.runScripts(ctx, files, &v)
+}
+
+// sourced is a statement with the name of its file.
+type sourced struct {
+	file string
+	statement
+}
+
+// cancelGrace is how long a cancelled script may take to end.
+const cancelGrace = 5 * time.Second
+
+// runScripts runs scripts in the boundary, and remembers what [build.CheckConfined] compares. v are the values of the
+// request; nil: it has none, and a script that reads one fails.
+func (b *build) runScripts(ctx context.Context, files []script, v *pipeline.Values) error {
+	var places []sourced
+	for _, file := range files {
+		for _, s := range file.statements {
+			places = append(places, sourced{file.Name, s})
+		}
+	}
+	if len(places) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.scripts.timeout+cancelGrace)
+	defer cancel()
+	b.scripted = true
+	restore, err := b.beginScripts(ctx, v)
+	if err != nil {
+		return fmt.Errorf("prepare to run the initialisation scripts: %w", sharedFault(err))
+	}
+	done, deadline, err := b.sendScripts(ctx, places, restore)
+	switch {
+	case err != nil && done < len(places):
+		return b.scriptFault(ctx, places[done], deadline, err)
+	case deadline.passed: // the cancellation may still reach this session
+		last := places[len(places)-1]
+		return pipeline.ScriptFailed(last.file, last.Line, "", b.timeoutPassed(err))
+	case err != nil:
+		return fmt.Errorf("end the initialisation scripts: %w", sharedFault(err))
+	case b.conn.Conn().PgConn().TxStatus() != 'T':
+		return pipeline.Permanentf(events.CauseInitScriptFailed, "an initialisation script has ended the transaction of the "+
+			"attempt, so what was done before is not rolled back: remove its COMMIT or ROLLBACK, and drop schema %s", b.schema)
+	}
+	return nil
+}
+
+// beginScripts reads what the transaction has left so far, and prepares it for scripts. It returns the statement that
+// sets again what the rest of the attempt depends on.
+func (b *build) beginScripts(ctx context.Context, v *pipeline.Values) (restore string, err error) {
+	var lock, statement string
+	batch := &pgx.Batch{}
+	b.queueFootprint(batch, &b.before)
+	most := b.scripts.timeout
+	if b.timeouts.lock > 0 {
+		most = min(most, b.timeouts.lock)
+	}
+	// The client cancels what runs too long. The server's own timeout is for a client that has vanished.
+	vanished := b.scripts.timeout + 2*cancelGrace
+	batch.Queue(b.q.BeginScripts, quote(b.schema), milliseconds(most), milliseconds(vanished)).QueryRow(
+		func(row pgx.Row) error { return row.Scan(&lock, &statement, nil, nil, nil) })
+	if v != nil {
+		batch.Queue(b.q.ScriptValues, v.TenantID, v.DisplayName, v.CreatedBy, v.Plan)
+	}
+	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return "", err
+	}
+	return restoreSQL(lock, statement), nil
+}
+
+// deadline is what became of the scripts' time.
+type deadline struct {
+	passed bool  // the running statement was cancelled
+	err    error // of the cancellation: the server cannot be reached
+}
+
+// sendScripts sends the statements in one round trip, each as a message of its own, and then restore. It returns how
+// many have succeeded.
+func (b *build) sendScripts(ctx context.Context, places []sourced, restore string) (done int, d deadline, err error) {
+	conn := b.conn.Conn().PgConn()
+	batch := &pgconn.Batch{}
+	for _, p := range places {
+		batch.ExecParams(p.Text, nil, nil, nil, nil)
+	}
+	batch.ExecParams(restore, nil, nil, nil, nil)
+	canceled := make(chan error, 1)
+	timer := time.AfterFunc(b.scripts.timeout, func() { canceled <- conn.CancelRequest(ctx) })
+	results := conn.ExecBatch(ctx, batch)
+	for results.NextResult() {
+		if _, failed := results.ResultReader().Close(); failed == nil {
+			done++
+		}
+	}
+	err = results.Close()
+	if d.passed = !timer.Stop(); d.passed {
+		d.err = <-canceled
+	}
+	return done, d, err
+}
+
+// scriptFault returns the fault of a statement. Whatever the server says about it is the script's fault, except what is
+// known to be passing, and the end of the connection.
+func (b *build) scriptFault(ctx context.Context, at sourced, d deadline, err error) error {
+	var server *pgconn.PgError
+	if !errors.As(err, &server) {
+		if d.passed && d.err == nil {
+			return b.endScript(ctx, at)
+		}
+		return fmt.Errorf("run the initialisation scripts: %w", classify(err))
+	}
+	line := at.Line + lineOf(at.Text, server.Position)
+	switch {
+	case server.SeverityUnlocalized == "FATAL", server.SeverityUnlocalized == "PANIC":
+		return fmt.Errorf("run the initialisation scripts: %w", classify(err))
+	case d.passed:
+		err = b.timeoutPassed(err)
+	case transientInScript[server.Code]:
+		return &pipeline.Fault{
+			Class: pipeline.Transient, Message: fmt.Sprintf("%s, line %d", at.file, line), DriverCode: server.Code,
+			TimedOut: waitEnded(err), Err: err,
+		}
+	default:
+		err = fmt.Errorf("%w%s", err, Details(err))
+	}
+	return pipeline.ScriptFailed(at.file, line, server.Code, err)
+}
+
+// transientInScript are the SQLSTATEs after which the same script may succeed in the next attempt: serialization
+// failure, deadlock, lock timeout.
+var transientInScript = map[string]bool{"40001": true, "40P01": true, "55P03": true}
+
+func (b *build) timeoutPassed(err error) error {
+	const text = "the scripts took longer than INIT_SCRIPT_TIMEOUT, %s; make them faster, or increase it"
+	if err == nil {
+		return fmt.Errorf(text, b.scripts.timeout)
+	}
+	return fmt.Errorf(text+": %w", b.scripts.timeout, err)
+}
+
+// endScript terminates the session of a script that ignores its cancellation. The server reports the results of earlier
+// statements only with the answer, which did not come, so it is asked what the session was running.
+func (b *build) endScript(ctx context.Context, at sourced) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
+	defer cancel()
+	on, done := b.probe(ctx)
+	defer done()
+	var running string
+	if err := on.QueryRow(ctx, b.q.EndScript, b.conn.Conn().PgConn().PID()).Scan(&running, nil); err != nil {
+		b.log.WarnContext(ctx, "could not end the session of a script that ignores its cancellation", "error", err)
+	}
+	for _, f := range b.scripts.files {
+		for _, s := range f.statements {
+			if running != "" && strings.HasPrefix(s.Text, running) { // the server cuts it
+				at = sourced{f.Name, s}
+			}
+		}
+	}
+	return pipeline.ScriptFailed(at.file, at.Line, "", b.timeoutPassed(errors.New("it ignored the cancellation")))
+}
+
+// lineOf returns the number of lines before a position in a text, which the server counts in characters from 1; 0: it
+// gives none.
+func lineOf(text string, position int32) (lines int) {
+	for ; position > 1 && text != ""; position-- {
+		r, size := utf8.DecodeRuneInString(text)
+		if r == '\n' {
+			lines++
+		}
+		text = text[size:]
+	}
+	return lines
+}
+
+// restoreSQL returns a statement that sets what the rest of the attempt depends on, whatever the scripts have set.
+func restoreSQL(lock, statement string) string {
+	return setAll(append(slices.Clone(forced), setting{"lock_timeout", lock}, setting{"statement_timeout", statement},
+		setting{"idle_in_transaction_session_timeout", milliseconds(frozenTimeout)}), true, true)
+}
