@@ -36,6 +36,7 @@ type texts struct {
 	PasswordExpiry, LoginMethod, Collations, DatabaseCollation, LocaleCollation, PlanColumns, CountPlans     string
 	Footprint, BeginScripts, ScriptValues, EndScript, Catalogues, ScriptRole, Homes, Inside, UsedRelations   string
 	OwnRows, SearchPath, FilledRelations                                                                     string
+	Structure                                                                                                string
 }
 
 type migrations struct {
