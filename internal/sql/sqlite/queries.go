@@ -21,6 +21,7 @@ type queries struct {
 	Unregistered, CountForeign, RegisterAgain, Entry, Entries, IsAccepted, Accept, StampState, SetStamp  string
 	RestoreRequest, ProvisionedBy, CheckRequest, HasRegistry, CreateStamp, Checkpoint, SetCheckpoint     string
 	Prune, SetPruned, Recent, CheckTables, AppliedMigrations, SharesBoundary, PlanColumns, CountPlans    string
+	Structure, StructureColumns                                                                          string
 }
 
 var (
