@@ -262,7 +262,7 @@ func TestExistingFileIsSynced(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	crashed := ready(t, s, "1", "acme")
-	if err := crashed.syncTemp(); err != nil {
+	if err := crashed.finishTemp(); err != nil {
 		t.Fatal(err)
 	}
 	if err := crashed.linkIntoPlace(); err != nil {

@@ -25,9 +25,14 @@ type build struct {
 	temp   *os.File    // under construction, next to the final name; nil if a file existed
 	placed bool        // temp has its final name
 	found  fs.FileInfo // the file that existed
-	db     *databasesql.DB
-	tx     *databasesql.Tx // of the existing file
-	done   bool            // the tenant is registered
+	whole  bool        // it is this request's own, with scripts and seed data
+	// The transaction is on the existing file, or on the draft of a new one while scripts and seed data run.
+	db       *databasesql.DB
+	conn     *databasesql.Conn
+	tx       *databasesql.Tx
+	driver   *scriptDriver // of db; nil: it is the ordinary one
+	settings string        // of the file before the scripts; empty: none has run
+	done     bool          // the tenant is registered
 }
 
 // Locate implements [pipeline.Database].
@@ -136,7 +141,7 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 
 // Inspect implements [pipeline.Build].
 func (b *build) Inspect(ctx context.Context) (inspection pipeline.Inspection, err error) {
-	if b.temp != nil {
+	if b.tx == nil {
 		inspection, err = b.inspectTemp(ctx)
 	} else {
 		inspection, err = inspect(ctx, b.tx)
@@ -151,7 +156,7 @@ func (b *build) Inspect(ctx context.Context) (inspection pipeline.Inspection, er
 // rows again, places the file and commits.
 func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outcome) error {
 	if b.temp != nil {
-		if err := b.syncTemp(); err != nil {
+		if err := b.finishTemp(); err != nil {
 			return err
 		}
 	}
@@ -216,12 +221,7 @@ var errNotKept = errors.New("a row written to the registry or the ledger is miss
 // Close discards what was not registered. It removes a file under construction and the directories created for it. A
 // file that already has its final name stays, and is returned if it is this request's.
 func (b *build) Close(ctx context.Context) []string {
-	if b.tx != nil {
-		b.tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
-	}
-	if b.db != nil {
-		b.db.Close() //nolint:errcheck // nothing is pending
-	}
+	b.closeDatabase()
 	if b.done {
 		return nil
 	}
@@ -238,4 +238,21 @@ func (b *build) Close(ctx context.Context) []string {
 		return []string{b.path}
 	}
 	return nil
+}
+
+// closeDatabase ends the transaction, without its changes if it is not committed, and closes its connection.
+func (b *build) closeDatabase() {
+	if b.tx != nil {
+		b.tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+	}
+	if b.conn != nil {
+		b.conn.Close() //nolint:errcheck // nothing is pending
+	}
+	if b.db != nil {
+		b.db.Close() //nolint:errcheck // nothing is pending
+	}
+	if b.driver != nil {
+		b.drivers.giveBack(b.driver)
+	}
+	b.db, b.conn, b.tx, b.driver = nil, nil, nil, nil
 }

@@ -45,8 +45,13 @@ func (b *build) inspectTemp(ctx context.Context) (pipeline.Inspection, error) {
 	return inspection, err
 }
 
-// syncTemp makes the content durable before the file gets its final name.
-func (b *build) syncTemp() error {
+// finishTemp writes the draft, if there is one, and makes the content durable before the file gets its final name.
+func (b *build) finishTemp() error {
+	if b.tx != nil {
+		if err := b.writeDraft(); err != nil {
+			return fmt.Errorf("write %s: %w", b.temp.Name(), classify(err))
+		}
+	}
 	if err := b.files.Fsync(b.temp); err != nil {
 		return fmt.Errorf("finish %s: %w", b.temp.Name(), classify(err))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -28,16 +29,10 @@ func (b *build) openExisting(ctx context.Context) error {
 	if err := b.examineUnrecovered(ctx); err != nil {
 		return err
 	}
-	// EXTRA: the commit survives even a power loss right after it.
-	db, err := open(b.path, "rw", ownBusyTimeout, "synchronous(EXTRA)")
-	if err != nil {
-		return err
-	}
-	b.db = db
-	if b.tx, err = db.BeginTx(ctx, nil); err != nil {
+	if err := b.beginExisting(ctx); err != nil {
 		return b.notADatabase(ctx, err)
 	}
-	rows, err := findRows(ctx, b.tx)
+	rows, err := b.findForeignRows(ctx, b.tx)
 	if err != nil {
 		return b.notADatabase(ctx, err)
 	}
@@ -47,8 +42,26 @@ func (b *build) openExisting(ctx context.Context) error {
 	return b.boundaryInUse(ctx, rows)
 }
 
+// beginExisting begins the transaction on the existing file.
+func (b *build) beginExisting(ctx context.Context) (err error) {
+	pragmas := []string{"synchronous(EXTRA)"} // the commit survives even a power loss right after it
+	if b.hasFurther() {
+		// Without spilling, the page with the tag is the first that is written: see examineUnrecovered.
+		pragmas = slices.Concat(pragmas, furtherPragmas, []string{"cache_spill(0)"})
+		err = b.openBy(ctx, dataSource(b.path, "rw", ownBusyTimeout, pragmas...))
+	} else if b.db, err = open(b.path, "rw", ownBusyTimeout, pragmas...); err == nil {
+		b.conn, err = b.db.Conn(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	b.tx, err = b.conn.BeginTx(ctx, nil)
+	return err
+}
+
 // examineUnrecovered fails if the file holds rows and a process died while writing it. To open it for writing would
-// recover it, which changes it. What can only be seen by recovering it is left to openExisting.
+// recover it, which changes it. If the process died while it committed rows of scripts and seed data, the file has the
+// tag of this request. What can only be seen by recovering it is left to openExisting.
 func (b *build) examineUnrecovered(ctx context.Context) (err error) {
 	hasLog := hasContent(b.path + "-wal")
 	if !hasLog && !hasContent(b.path+"-journal") {
@@ -56,7 +69,7 @@ func (b *build) examineUnrecovered(ctx context.Context) (err error) {
 	}
 	var rows string
 	look := func(tx *databasesql.Tx) (err error) {
-		rows, err = findRows(ctx, tx)
+		rows, err = b.findForeignRows(ctx, tx)
 		return err
 	}
 	mode := "ro"
@@ -106,6 +119,15 @@ func (b *build) boundaryInUse(ctx context.Context, why string) error {
 	}
 	return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s exists, is not registered, and %s; nothing was "+
 		"touched: move it away or choose another id", b.path, why)
+}
+
+// findForeignRows is findRows, but finds nothing in a file that this request has filled, in one transaction with its
+// tag, by the scripts and seed data of now.
+func (b *build) findForeignRows(ctx context.Context, tx *databasesql.Tx) (string, error) {
+	if whole, err := b.isWhole(ctx, tx); whole || err != nil {
+		return "", err
+	}
+	return findRows(ctx, tx)
 }
 
 // findRows says which table holds rows, or may hold some because it cannot be read; empty: none does.

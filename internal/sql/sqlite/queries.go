@@ -22,6 +22,7 @@ type queries struct {
 	RestoreRequest, ProvisionedBy, CheckRequest, HasRegistry, CreateStamp, Checkpoint, SetCheckpoint     string
 	Prune, SetPruned, Recent, CheckTables, AppliedMigrations, SharesBoundary, PlanColumns, CountPlans    string
 	Structure, StructureColumns                                                                          string
+	Definitions, FileSettings, OutsideObject, ViolatedKey                                                string
 }
 
 var (

@@ -29,7 +29,21 @@ const (
 // Rehearse implements [pipeline.Database]: a finished file in a directory of its own, which is removed, and rows in the
 // registry, which are rolled back.
 func (s *Store) Rehearse(ctx context.Context) error {
-	err := s.rehearseFile(ctx)
+	return s.rehearse(ctx, nil)
+}
+
+// RehearseFurther is Rehearse with scripts and seed data, and with the longest values that a request can have.
+func (s *Store) RehearseFurther(ctx context.Context) error {
+	// Characters of four bytes are the longest.
+	return s.rehearse(ctx, &pipeline.Values{
+		TenantID: strings.Repeat("x", events.MaxTenantID), DisplayName: strings.Repeat("𝕏", events.MaxDisplayName),
+		CreatedBy: strings.Repeat("𝕏", events.MaxCreatedBy), Plan: strings.Repeat("x", pipeline.MaxPlanName),
+		Now: s.Now().UTC().Truncate(time.Microsecond),
+	})
+}
+
+func (s *Store) rehearse(ctx context.Context, v *pipeline.Values) error {
+	err := s.rehearseFile(ctx, v)
 	if err == nil {
 		err = s.write(ctx, &pendingChange{durable: true, do: s.rehearseRows})
 	}
@@ -40,7 +54,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 }
 
 // rehearseFile creates a tenant's file, as an attempt does.
-func (s *Store) rehearseFile(ctx context.Context) (err error) {
+func (s *Store) rehearseFile(ctx context.Context, v *pipeline.Values) (err error) {
 	shared := s.sharedDir()
 	if _, err := s.files.MakeDirs(shared); err != nil {
 		return err
@@ -52,12 +66,13 @@ func (s *Store) rehearseFile(ctx context.Context) (err error) {
 	}
 	b := &build{Store: s, claim: rehearsalClaim(), path: filepath.Join(dir, rehearsalFile)}
 	defer func() {
+		b.closeDatabase()
 		if b.temp != nil {
 			b.temp.Close() //nolint:errcheck // its content is discarded
 		}
 		err = errors.Join(err, removeRehearsal(dir))
 	}()
-	in, err := b.makeFile(ctx)
+	in, err := b.makeFile(ctx, v)
 	if err != nil {
 		return err
 	}

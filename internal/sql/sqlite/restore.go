@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -142,7 +143,10 @@ func (b *build) makeAgain(ctx context.Context, r *sql.Restoration) error {
 	if !r.Recreate {
 		return fmt.Errorf("%s: %w", b.path, sql.ErrNoBoundary)
 	}
-	in, err := b.makeFile(ctx)
+	in, err := b.makeFile(ctx, &pipeline.Values{
+		TenantID: r.Tenant.ID, DisplayName: r.Tenant.DisplayName, CreatedBy: r.Tenant.CreatedBy, Plan: r.Tenant.Plan.Name,
+		Now: r.Tenant.CreatedAt,
+	})
 	if err == nil {
 		err = r.Matches(&in, true)
 	}
@@ -153,8 +157,9 @@ func (b *build) makeAgain(ctx context.Context, r *sql.Restoration) error {
 	return nil
 }
 
-// makeFile runs the steps of an attempt on a new file, up to its registration.
-func (b *build) makeFile(ctx context.Context) (in pipeline.Inspection, err error) {
+// makeFile runs the steps of an attempt on a new file, up to its registration. Without values there are no scripts and
+// no seed data. It returns the inspection before those, which may add what the definition does not need.
+func (b *build) makeFile(ctx context.Context, v *pipeline.Values) (in pipeline.Inspection, err error) {
 	if err := b.createTemp(); err != nil {
 		return in, err
 	}
@@ -164,7 +169,29 @@ func (b *build) makeFile(ctx context.Context) (in pipeline.Inspection, err error
 	if in, err = b.Inspect(ctx); err != nil {
 		return in, err
 	}
-	return in, b.syncTemp()
+	if v != nil {
+		if err := b.runFurther(ctx, *v); err != nil {
+			return in, err
+		}
+	}
+	return in, b.finishTemp()
+}
+
+// runFurther runs the steps for scripts and seed data, if there are any, as an attempt does.
+func (b *build) runFurther(ctx context.Context, v pipeline.Values) error {
+	if err := b.RunScripts(ctx, v); err != nil {
+		return err
+	}
+	in, err := b.Inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if len(in.Differences) > 0 {
+		return pipeline.Permanentf(events.CauseSchemaInvalid, "after the scripts it differs from the definition: %s; "+
+			"change the scripts", strings.Join(in.Differences, "; "))
+	}
+	// LoadSeeds belongs here.
+	return b.CheckConfined(ctx)
 }
 
 // placeAndRestore reads the rows again, places a file that was made again, and writes the missing rows.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -56,10 +57,36 @@ func (s *Store) SetStamp(ctx context.Context, id string) error {
 }
 
 // ownerTag returns the application_id of files that this registry creates for the request with that key: 31 bits, not
-// zero. It depends on the registry's id because two services may both have a request with that key.
+// zero. It depends on the registry's id because two services may both have a request with that key, and on scripts and
+// seed data because a file that has the tag is used as it is.
 func (s *Store) ownerTag(key string) uint32 {
-	sum := sha256.Sum256([]byte(s.RegistryID() + "\n" + key))
+	if s.further == "" {
+		return s.bareTag(key)
+	}
+	return tagOf(s.RegistryID() + "\n" + key + "\n" + s.further)
+}
+
+// bareTag is ownerTag without scripts and seed data.
+func (s *Store) bareTag(key string) uint32 { return tagOf(s.RegistryID() + "\n" + key) }
+
+func tagOf(identity string) uint32 {
+	sum := sha256.Sum256([]byte(identity))
 	return binary.BigEndian.Uint32(sum[:])&0x7fffffff | 1
+}
+
+// fingerprint identifies the scripts and seed data; empty: neither is configured.
+func (c Config) fingerprint() string {
+	var b strings.Builder
+	if c.Scripts != nil {
+		b.WriteString("scripts\n")
+		for _, f := range c.Scripts.Files {
+			fmt.Fprintf(&b, "%s %s\n", f.SHA256, f.Name)
+		}
+	}
+	if c.Seeds != nil {
+		b.WriteString("seeds\n") // and what identifies the seed data
+	}
+	return b.String()
 }
 
 // earlierTag returns the tag of the earlier version, which had no registry id and used only the key.
@@ -74,7 +101,18 @@ func earlierTag(key string) uint32 {
 // isOwn reports whether a file with this tag was created for the attempt's request. A tag of the earlier version may
 // be another registry's, for a request with the same key. It counts only if an earlier attempt can have left it.
 func (b *build) isOwn(tag uint32) bool {
-	return tag == b.ownerTag(b.claim.Key) || b.claim.Attempt > 1 && tag == earlierTag(b.claim.Key)
+	return tag == b.ownerTag(b.claim.Key) || tag == b.bareTag(b.claim.Key) ||
+		b.claim.Attempt > 1 && tag == earlierTag(b.claim.Key)
+}
+
+// isWhole reports whether the file has everything that scripts and seed data of now make for this request: its tag
+// depends on them, and is written in one transaction with the rest, or to a file that is placed when it is finished.
+func (b *build) isWhole(ctx context.Context, from queryRower) (bool, error) {
+	if !b.hasFurther() {
+		return false, nil
+	}
+	tag, err := readTag(ctx, from)
+	return tag == b.ownerTag(b.claim.Key), err
 }
 
 // applicationIDSQL reads the tag of a file or, with a value appended, writes it.
@@ -108,11 +146,16 @@ func fileTag(ctx context.Context, path string) (tag uint32, ok bool) {
 }
 
 // takeOver fails if another registry has created the file: it may be registered there. It sets this request's tag on a
-// file without a tag, which DocEX or an operator has created, and on a file with a tag of the earlier version.
+// file without a tag, which DocEX or an operator has created, and on a file with a tag of the earlier version. With
+// scripts or seed data it sets it on every file that it takes over, which they are to fill.
 func (b *build) takeOver(ctx context.Context) error {
 	tag, err := readTag(ctx, b.tx)
-	if err != nil || tag == b.ownerTag(b.claim.Key) {
+	if err != nil {
 		return err
+	}
+	if tag == b.ownerTag(b.claim.Key) {
+		b.whole = b.hasFurther()
+		return nil
 	}
 	if tag != 0 && !b.isOwn(tag) {
 		stamped, known, err := b.madeHere(ctx, tag)
@@ -120,10 +163,11 @@ func (b *build) takeOver(ctx context.Context) error {
 		case err != nil:
 			return registryFault(err)
 		case !known:
-			return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s belongs to another service, or was made for a request "+
-				"that the ledger no longer has; nothing was touched: give each service a DATABASE_PATH_TEMPLATE or a storage "+
-				"directory of its own, choose another id or, if no service has the file, move it away", b.path)
-		case stamped:
+			return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s belongs to another service, was made for a request "+
+				"that the ledger no longer has, or was filled by scripts or seed data that are not those of this request; nothing "+
+				"was touched: give each service a DATABASE_PATH_TEMPLATE or a storage directory of its own, choose another id or, "+
+				"if no service has the file, move it away", b.path)
+		case stamped && !b.hasFurther():
 			return nil
 		}
 	}
@@ -143,7 +187,7 @@ func (b *build) madeHere(ctx context.Context, tag uint32) (stamped, known bool, 
 		return r, err
 	}, b.tenant)
 	for _, r := range all {
-		stamped = stamped || tag == b.ownerTag(r.key)
+		stamped = stamped || tag == b.bareTag(r.key)
 		known = known || stamped || r.provisioned && tag == earlierTag(r.key)
 	}
 	return stamped, known, err

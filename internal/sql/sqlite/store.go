@@ -34,7 +34,9 @@ type Config struct {
 	// are files of tenants that a service has made, at most [sql.MaxForeign]. [Open] returns its error. nil: it is
 	// allowed.
 	AllowNew   func(ctx context.Context, foreign []string) error
-	RegistryID string // the id of a registry that is created, a UUID; empty: a random one
+	RegistryID string            // the id of a registry that is created, a UUID; empty: a random one
+	Scripts    *pipeline.Scripts // nil: there is no step run_init_scripts
+	Seeds      *pipeline.Seeds   // nil: there is no step load_seed_data
 }
 
 // Store is a directory of SQLite files as a [pipeline.Database]. It is safe for concurrent use, also by several
@@ -43,13 +45,18 @@ type Store struct {
 	Config
 	names    sql.PathTemplate
 	template *template
-	readDB   *databasesql.DB
-	asyncDB  *databasesql.DB // commits reach the operating system, but perhaps not the disk
-	syncDB   *databasesql.DB // commits reach the disk
-	leader   chan struct{}   // the write lock within this process; SQLite's own lock is polled
-	queue    commitQueue     // changes that wait for the leader
-	files    filesystem.System
-	opened   fs.FileInfo // the registry's file
+	scripts  []script // all initialisation scripts
+	pending  []script // those that the template does not include
+	drivers  scriptDrivers
+	// further is the fingerprint of scripts and seed data; empty: neither is configured.
+	further string
+	readDB  *databasesql.DB
+	asyncDB *databasesql.DB // commits reach the operating system, but perhaps not the disk
+	syncDB  *databasesql.DB // commits reach the disk
+	leader  chan struct{}   // the write lock within this process; SQLite's own lock is polled
+	queue   commitQueue     // changes that wait for the leader
+	files   filesystem.System
+	opened  fs.FileInfo // the registry's file
 	// distrusted means that the registry's log may have lost what was written to it: see rewriteLog.
 	distrusted atomic.Bool
 	// registryID is the registry's id, on which the tags of files depend. [Store.SetStamp] changes it.
@@ -131,6 +138,10 @@ func openOn(ctx context.Context, files filesystem.System, c Config) (_ *Store, e
 	if s.template, err = newTemplate(ctx); err != nil {
 		return nil, fmt.Errorf("build the template of tenants' files: %w", err)
 	}
+	if err := s.prepareTemplate(ctx); err != nil {
+		return nil, fmt.Errorf("run the prepared scripts: %w", err)
+	}
+	s.further = c.fingerprint()
 	if c.RegistryID != "" {
 		if s.Config.RegistryID, err = sql.ParseRegistryID(c.RegistryID); err != nil {
 			return nil, err

@@ -15,7 +15,7 @@ import (
 
 // template is a finished tenant's file. It is created once, by the statements that also complete an existing file, and
 // inspected like any other. Creating 11 tables and 18 indexes takes several times as long as writing the resulting
-// pages.
+// pages. Scripts that depend on no value of a request are part of it.
 type template struct {
 	content []byte
 	found   pipeline.Inspection
@@ -48,14 +48,19 @@ func newTemplate(ctx context.Context) (_ *template, err error) {
 		return nil, fmt.Errorf("a tenant's file differs from the definition: %s", strings.Join(wrong, "; "))
 	}
 	err = conn.Raw(func(c any) (err error) {
-		serializer, ok := c.(interface{ Serialize() ([]byte, error) })
-		if !ok {
-			return errors.New("the driver cannot serialize")
-		}
-		t.content, err = serializer.Serialize()
+		t.content, err = serialize(c)
 		return err
 	})
 	return t, err
+}
+
+// serialize returns the content of the main database of a driver's connection.
+func serialize(conn any) ([]byte, error) {
+	serializer, ok := conn.(interface{ Serialize() ([]byte, error) })
+	if !ok {
+		return nil, errors.New("the driver cannot serialize")
+	}
+	return serializer.Serialize()
 }
 
 // write writes the content, with the request's tag.
