@@ -17,7 +17,19 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// BenchmarkSQLite provisions tenants and, for comparison, does only the unavoidable work: copy a finished file, sync
+// docexIndexes are those of DocEX's listings, as an initialisation script.
+const docexIndexes = `
+CREATE INDEX idx_docbasket_status ON docbasket (status);
+CREATE INDEX idx_docbasket_created_at ON docbasket (created_at DESC);
+CREATE INDEX idx_document_basket_status ON document (basket_id, status);
+CREATE INDEX idx_document_basket_type ON document (basket_id, document_type);
+CREATE INDEX idx_document_basket_created ON document (basket_id, created_at DESC);
+CREATE INDEX idx_document_basket_updated ON document (basket_id, updated_at DESC);
+CREATE INDEX idx_document_basket_name ON document (basket_id, name);
+CREATE INDEX idx_document_metadata_doc_key_value ON document_metadata (document_id, key);
+`
+
+// BenchmarkSQLite provisions tenants, also with initialisation scripts, and, for comparison, does only the unavoidable work: copy a finished file, sync
 // it, rename it, sync its directory.
 func BenchmarkSQLite(b *testing.B) {
 	for _, workers := range []int{1, 4, 8} {
@@ -27,6 +39,15 @@ func BenchmarkSQLite(b *testing.B) {
 			defer store.Close()
 			measure(b, workers, func(i int) error { return provisionBare(b.Context(), store, fmt.Sprint("t", i)) })
 		})
+		for name, prepare := range map[string]bool{"scripts": false, "prepared scripts": true} {
+			b.Run(fmt.Sprint(name, "/workers=", workers), func(b *testing.B) {
+				store := benchStoreWith(b, b.TempDir(), &pipeline.Scripts{
+					Files: []pipeline.Script{{Name: "010_docex.sql", Text: docexIndexes, Prepare: prepare}}, Timeout: time.Minute,
+				})
+				defer store.Close()
+				measure(b, workers, func(i int) error { return provisionBare(b.Context(), store, fmt.Sprint("t", i)) })
+			})
+		}
 		b.Run(fmt.Sprint("bare/workers=", workers), func(b *testing.B) {
 			root := b.TempDir()
 			store := benchStore(b, root)
@@ -61,8 +82,14 @@ func measure(b *testing.B, workers int, do func(i int) error) {
 
 func benchStore(b *testing.B, root string) *sqlite.Store {
 	b.Helper()
+	return benchStoreWith(b, root, nil)
+}
+
+func benchStoreWith(b *testing.B, root string, scripts *pipeline.Scripts) *sqlite.Store {
+	b.Helper()
 	store, err := sqlite.Open(b.Context(), sqlite.Config{
 		Root: root, PathTemplate: "tenant_{tenant_id}/docex.db", Connections: 8, CreatedBy: "test", Log: quiet(), Now: time.Now,
+		Scripts: scripts,
 	})
 	testkit.Must(b, err)
 	return store
@@ -99,6 +126,19 @@ func provisionBare(ctx context.Context, store *sqlite.Store, tenant string) erro
 	}
 	if found.Indexes != 18 || len(found.Differences) > 0 {
 		return fmt.Errorf("%+v", found)
+	}
+	further, ok := build.(interface {
+		RunScripts(ctx context.Context, v pipeline.Values) error
+		CheckConfined(ctx context.Context) error
+	})
+	if !ok {
+		return errors.New("no scripts")
+	}
+	if err := errors.Join(further.RunScripts(ctx, pipeline.Values{TenantID: tenant}), further.CheckConfined(ctx)); err != nil {
+		return err
+	}
+	if found, err = build.Inspect(ctx); err != nil || len(found.Differences) > 0 {
+		return fmt.Errorf("%+v: %w", found, err)
 	}
 	return build.Register(ctx, pipeline.Tenant{
 		ID: tenant, DisplayName: "A", IsolationStrategy: "database", Boundary: boundary,
