@@ -7,7 +7,8 @@ import (
 	"example.com/tenant-provisioner/events"
 )
 
-// Script is an initialisation script: a file of SQL that runs in every new tenant's boundary. It is read once, at start.
+// Script is an initialisation script: a file of SQL that runs in every new tenant's boundary. It is read once, at
+// start.
 type Script struct {
 	Name   string // of the file, such as 010_indexes.sql
 	Text   string // UTF-8, without a byte order mark
@@ -40,9 +41,12 @@ func ScriptFailed(file string, line int, code string, err error) *Fault {
 	}
 }
 
-// SeedFailed is [ScriptFailed] for a row of a file of seed data.
+// SeedFailed is [ScriptFailed] for a row of a file of seed data. line 0: the database does not name the row.
 func SeedFailed(file string, line int, code string, err error) *Fault {
 	fault := ScriptFailed(file, line, code, err)
 	fault.Code = events.CauseSeedDataFailed
+	if line == 0 {
+		fault.Message = file
+	}
 	return fault
 }
