@@ -37,6 +37,7 @@ type texts struct {
 	Footprint, BeginScripts, ScriptValues, EndScript, Catalogues, ScriptRole, Homes, Inside, UsedRelations   string
 	OwnRows, SearchPath, FilledRelations                                                                     string
 	Structure                                                                                                string
+	SeedColumns, SeedReferences                                                                              string
 }
 
 type migrations struct {

@@ -118,7 +118,7 @@ func Rehearse(ctx context.Context, c Config) (r Rehearsal, err error) {
 	}
 	s := &Store{
 		q: q, registry: c.Registry, names: names, log: slog.New(slog.DiscardHandler), connector: c.connector(forWork),
-		prepared: preparedPool{target: c.Prepared},
+		prepared: preparedPool{target: c.Prepared}, seeds: c.Seeds,
 	}
 	if s.scripts, err = parseScripts(c.Scripts); err != nil {
 		return r, err
@@ -138,7 +138,7 @@ func Rehearse(ctx context.Context, c Config) (r Rehearsal, err error) {
 		return r, fmt.Errorf("read the registry: %w", sharedFault(err))
 	}
 	r.Registered = state != registryOutdated
-	if s.scripts == nil {
+	if s.scripts == nil && s.seeds == nil {
 		r.MissingIndexes, err = s.rehearseOn(ctx, conn, state, attemptOnly)
 		return r, err
 	}
@@ -242,7 +242,7 @@ func (b *build) rehearse(
 		},
 	}
 	if of != attemptOnly {
-		if err := b.rehearseScripts(ctx, tenant); err != nil {
+		if err := b.runFurther(ctx, &tenant, true); err != nil {
 			return nil, err
 		}
 	}
@@ -285,8 +285,8 @@ func (b *build) rehearseContents(ctx context.Context, of rehearsalOf) (missing m
 	return missing, b.exec(ctx, b.ddl(render(b.q.RenameSchema, "prepared", b.taken)))
 }
 
-// rehearseScripts runs scripts and seeds as the pipeline does.
-func (b *build) rehearseScripts(ctx context.Context, t pipeline.Tenant) error {
+// runFurther runs scripts and seeds as the pipeline does. thorough: see checkConfined.
+func (b *build) runFurther(ctx context.Context, t *pipeline.Tenant, thorough bool) error {
 	values := pipeline.Values{
 		TenantID: t.ID, DisplayName: t.DisplayName, CreatedBy: t.CreatedBy, Plan: t.Plan.Name, Now: t.CreatedAt,
 	}
@@ -300,6 +300,8 @@ func (b *build) rehearseScripts(ctx context.Context, t pipeline.Tenant) error {
 	if err := differing(in.Differences); err != nil {
 		return fmt.Errorf("after the initialisation scripts: %w", err)
 	}
-	// Seeds are loaded here.
-	return b.checkConfined(ctx, true)
+	if _, err := b.LoadSeeds(ctx, values); err != nil {
+		return err
+	}
+	return b.checkConfined(ctx, thorough)
 }

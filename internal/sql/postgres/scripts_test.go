@@ -18,17 +18,18 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/postgrestest"
+	"example.com/tenant-provisioner/internal/sql/pgscript"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// Statements of the scripts of these tests end with ";;" at the end of a line.
+// The scripts of these tests do what the grammar refuses, as computed text could. Their statements end with ";;" at the end of a line.
 func init() {
-	parseScript = func(s pipeline.Script) (all []statement, err error) {
+	parseScript = func(s pipeline.Script) (all []pgscript.Statement, err error) {
 		line := 1
 		for text := range strings.SplitSeq(s.Text, ";;\n") {
 			rest := strings.TrimLeft(text, "\n")
 			if rest != "" {
-				all = append(all, statement{Text: rest, Line: line + len(text) - len(rest)})
+				all = append(all, pgscript.Statement{Text: rest, Line: line + len(text) - len(rest)})
 			}
 			line += strings.Count(text, "\n") + 1
 		}

@@ -50,6 +50,7 @@ type Config struct {
 	AllowNew   func(ctx context.Context, foreign []string) error
 	RegistryID string            // the id of a registry that is created, a UUID; empty: a random one
 	Scripts    *pipeline.Scripts // run in each new boundary; nil: none
+	Seeds      *pipeline.Seeds   // nil: tenants get no seed data
 }
 
 // Store is a PostgreSQL database as a [pipeline.Database]. It is safe for concurrent use.
@@ -72,6 +73,8 @@ type Store struct {
 	timeouts   timeouts
 	citus      bool // the database has the extension
 	scripts    *scripts
+	seeds      *pipeline.Seeds // nil: tenants get no seed data
+	seedPlan   atomic.Pointer[seedPlan]
 	// probeTimeout is how long [Store.Ping] takes, with a new connection.
 	probeTimeout time.Duration
 }
@@ -169,7 +172,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		prepared: preparedPool{
 			target: c.Prepared, definition: q.definition(scripts.selected(true)...), wake: make(chan struct{}, 1),
 		},
-		connector: c.connector(forWork), scripts: scripts,
+		connector: c.connector(forWork), scripts: scripts, seeds: c.Seeds,
 	}
 	if c.RegistryID != "" {
 		if s.newID, err = sql.ParseRegistryID(c.RegistryID); err != nil {

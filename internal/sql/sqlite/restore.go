@@ -187,10 +187,12 @@ func (b *build) runFurther(ctx context.Context, v pipeline.Values) error {
 		return err
 	}
 	if len(in.Differences) > 0 {
-		return pipeline.Permanentf(events.CauseSchemaInvalid, "after the scripts it differs from the definition: %s; "+
+		return pipeline.Permanentf(events.CauseInitScriptFailed, "after the scripts it differs from the definition: %s; "+
 			"change the scripts", strings.Join(in.Differences, "; "))
 	}
-	// LoadSeeds belongs here.
+	if _, err := b.LoadSeeds(ctx, v); err != nil {
+		return err
+	}
 	return b.CheckConfined(ctx)
 }
 

@@ -84,7 +84,7 @@ func (c Config) fingerprint() string {
 		}
 	}
 	if c.Seeds != nil {
-		b.WriteString("seeds\n") // and what identifies the seed data
+		fmt.Fprintf(&b, "seeds %s\n", c.Seeds.Fingerprint())
 	}
 	return b.String()
 }

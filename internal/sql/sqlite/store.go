@@ -48,6 +48,7 @@ type Store struct {
 	scripts  []script // all initialisation scripts
 	pending  []script // those that the template does not include
 	drivers  scriptDrivers
+	seedPlan atomic.Pointer[seedPlan]
 	// further is the fingerprint of scripts and seed data; empty: neither is configured.
 	further string
 	readDB  *databasesql.DB
