@@ -261,8 +261,8 @@ func TestOutcomesAreRead(t *testing.T) {
 	t.Parallel()
 	all := samples(t)
 	p, err := events.ProvisionedFrom(all["provisioned_database"])
-	if err != nil || p.TenantID != "tenant-42" || p.Attempts != 2 || len(p.Warnings) != 2 || len(p.Steps) != 5 || !p.CreatedAt.Before(noon) {
-		t.Errorf("want 2 attempts, 2 warnings, 5 steps: %+v, %v", p, err)
+	if err != nil || p.TenantID != "tenant-42" || p.Attempts != 2 || len(p.Warnings) != 2 || len(p.Steps) != 7 || !p.CreatedAt.Before(noon) {
+		t.Errorf("want 2 attempts, 2 warnings, 7 steps: %+v, %v", p, err)
 	}
 	f, err := events.FailedFrom(all["failed_attempts_exhausted"])
 	if err != nil || f.Cause.Code != events.CauseAttemptsExhausted || f.Request.ID != requestID || len(f.LeftBehind) != 1 {

@@ -6,6 +6,8 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +59,11 @@ func samples(t *testing.T) map[string]event.Event {
 		{Step: events.Step{Number: 4, Name: "validate_schema"}, DurationMS: 6},
 		{Step: events.Step{Number: 5, Name: "register_tenant"}, DurationMS: 2.125},
 	}
+	further := slices.Concat(steps[:4:4], []events.StepTiming{
+		{Step: events.Step{Number: 5, Name: "run_init_scripts"}, DurationMS: 3.5},
+		{Step: events.Step{Number: 6, Name: "load_seed_data"}, DurationMS: 1.75},
+		{Step: events.Step{Number: 7, Name: "register_tenant"}, DurationMS: 2.125},
+	})
 	onSchema := events.Provisioned{
 		TenantID: "acme", DisplayName: "Acme Corporation", IsolationStrategy: events.IsolationSchema,
 		SchemaName: "tenant_acme", CreatedAt: noon.Add(-10 * time.Millisecond), CreatedBy: "signup@example.com",
@@ -68,7 +75,9 @@ func samples(t *testing.T) map[string]event.Event {
 		DatabasePath: "storage/tenant_tenant-42/docex.db", CreatedAt: noon.Add(-10 * time.Millisecond), CreatedBy: "ops",
 		Plan: "free", PlanLimits: events.PlanLimits{MaxBytes: 1 << 30, MaxRows: 100_000},
 		Request: events.Request{Source: billing, ID: requestID}, Attempts: 2, Replay: 1,
-		Tables: 11, Indexes: 17, Steps: steps, DurationMS: 40.375,
+		Tables: 11, Indexes: 17, Steps: further, DurationMS: 45.625,
+		Scripts: []events.Script{{Name: "010_listing.sql", SHA256: strings.Repeat("0123456789abcdef", 4)}},
+		Seeded:  map[string]int{"docbasket": 1},
 		Warnings: []events.Warning{
 			{
 				Step: validateRequest, Code: events.WarnNotDocEXCompatible,

@@ -81,26 +81,36 @@ type PlanLimits struct {
 	MaxRows  int64 `json:"max_rows,omitempty"`  // 0: no limit
 }
 
+// Script is an initialisation script that the tenant's boundary has.
+type Script struct {
+	Name   string `json:"name"`   // of the file
+	SHA256 string `json:"sha256"` // of the file, in lower-case hex
+}
+
 // Provisioned is the data of a tenant.provisioned event.
 type Provisioned struct {
-	TenantID          string       `json:"tenant_id"`
-	DisplayName       string       `json:"display_name"`
-	IsolationStrategy string       `json:"isolation_strategy"`
-	SchemaName        string       `json:"schema_name,omitempty"`   // for IsolationSchema
-	DatabasePath      string       `json:"database_path,omitempty"` // for IsolationDatabase
-	CreatedAt         time.Time    `json:"created_at"`
-	CreatedBy         string       `json:"created_by"`
-	Plan              string       `json:"plan,omitempty"`       // empty: the service has no plans
-	PlanLimits        PlanLimits   `json:"plan_limits,omitzero"` // as of the request
-	Request           Request      `json:"request"`
-	Attempts          int          `json:"attempts"` // attempts that started, this one included
-	Replay            int          `json:"replay"`   // 0: the original request; n: its nth replay
-	Prepared          bool         `json:"prepared"` // taken from the pool of prepared boundaries
-	Tables            int          `json:"tables"`
-	Indexes           int          `json:"indexes"`
-	Warnings          []Warning    `json:"warnings"`
-	Steps             []StepTiming `json:"steps"`
-	DurationMS        float64      `json:"duration_ms"` // of the attempt that succeeded, in milliseconds
+	TenantID          string     `json:"tenant_id"`
+	DisplayName       string     `json:"display_name"`
+	IsolationStrategy string     `json:"isolation_strategy"`
+	SchemaName        string     `json:"schema_name,omitempty"`   // for IsolationSchema
+	DatabasePath      string     `json:"database_path,omitempty"` // for IsolationDatabase
+	CreatedAt         time.Time  `json:"created_at"`
+	CreatedBy         string     `json:"created_by"`
+	Plan              string     `json:"plan,omitempty"`       // empty: the service has no plans
+	PlanLimits        PlanLimits `json:"plan_limits,omitzero"` // as of the request
+	Request           Request    `json:"request"`
+	Attempts          int        `json:"attempts"` // attempts that started, this one included
+	Replay            int        `json:"replay"`   // 0: the original request; n: its nth replay
+	Prepared          bool       `json:"prepared"` // taken from the pool of prepared boundaries
+	Tables            int        `json:"tables"`
+	Indexes           int        `json:"indexes"`
+	// Scripts are the initialisation scripts, in the order of their names; nil: the service runs none.
+	Scripts []Script `json:"scripts,omitempty"`
+	// Seeded are the rows of seed data that were loaded, by table; nil: the service loads none.
+	Seeded     map[string]int `json:"seeded,omitempty"`
+	Warnings   []Warning      `json:"warnings"`
+	Steps      []StepTiming   `json:"steps"`
+	DurationMS float64        `json:"duration_ms"` // of the attempt that succeeded, in milliseconds
 }
 
 // ProvisioningFailed is the data of a tenant.provisioning_failed event.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -64,6 +66,12 @@ func showProvisioned(b *strings.Builder, p terminal.Palette, data events.Provisi
 	if data.Plan != "" {
 		fmt.Fprintf(b, "    plan %s\n", planWithLimits(data.Plan, data.PlanLimits))
 	}
+	if n := len(data.Scripts); n > 0 {
+		fmt.Fprintf(b, "    scripts %d, the last %s\n", n, terminal.Plain(data.Scripts[n-1].Name))
+	}
+	if len(data.Seeded) > 0 {
+		fmt.Fprintf(b, "    seeded %s\n", seededText(data.Seeded))
+	}
 	var names []string
 	for _, s := range data.Steps {
 		names = append(names, s.Name)
@@ -113,4 +121,13 @@ func writeJSON(w io.Writer, e event.Event) error {
 	}
 	_, err = io.WriteString(w, line.String())
 	return err
+}
+
+// seededText lists tables with the rows that were loaded.
+func seededText(seeded map[string]int) string {
+	var all []string
+	for _, table := range slices.Sorted(maps.Keys(seeded)) {
+		all = append(all, fmt.Sprintf("%s: %d", terminal.Plain(table), seeded[table]))
+	}
+	return strings.Join(all, ", ")
 }

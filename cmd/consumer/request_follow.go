@@ -7,7 +7,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
-	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -30,11 +29,7 @@ func follow(
 			nc.FlushWithContext(ctx) //nolint:errcheck // the next publish reports the error
 		}
 	}
-	var names []string
-	for _, step := range pipeline.Steps() {
-		names = append(names, step.Name)
-	}
-	known := newSteps(names)
+	known := newSteps(stepNames())
 	stopping, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)

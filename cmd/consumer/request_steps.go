@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -28,10 +29,35 @@ func newSteps(names []string) *steps {
 	return &steps{names: names, states: make([]stepState, len(names))}
 }
 
+// learn finds out from the first further step which of them the service runs. It reports false for a step that no
+// service of this version has at that place.
+func (s *steps) learn(step events.Step) bool {
+	both := []string{pipeline.RunInitScripts, pipeline.LoadSeedData}
+	for _, names := range [][]string{
+		s.names, stepNames(), stepNames(both[0]), stepNames(both[1]), stepNames(both...),
+	} {
+		if step.Number < 0 || step.Number >= len(names) || names[step.Number] != step.Name {
+			continue
+		}
+		s.names = names
+		s.states = append(s.states, make([]stepState, len(names))...)[:len(names)]
+		return true
+	}
+	return false
+}
+
+// stepNames are the names of the steps of a service that runs these further steps.
+func stepNames(further ...string) (names []string) {
+	for _, step := range pipeline.Steps(further...) {
+		names = append(names, step.Name)
+	}
+	return names
+}
+
 // apply applies an event.
 func (s *steps) apply(p events.Progress, now time.Time) {
 	number := p.Step.Number
-	if number < 0 || number >= len(s.states) {
+	if !s.learn(p.Step) {
 		return // from another version, which has other steps
 	}
 	age := cmp.Or(cmp.Compare(p.Replay, s.replay), cmp.Compare(p.Attempt, s.attempt))

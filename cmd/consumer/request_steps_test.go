@@ -55,11 +55,38 @@ func TestStepsFromProgressEvents(t *testing.T) {
 	}
 }
 
+// A service that runs further steps is recognized by the first of them; one with unknown steps is not shown.
+func TestFurtherStepsAreShown(t *testing.T) {
+	t.Parallel()
+	progress := func(number int, name string) events.Progress {
+		return events.Progress{Attempt: 1, State: events.StepStarted, Step: events.Step{Number: number, Name: name}}
+	}
+	for want, received := range map[string][]events.Progress{
+		"Step 5/5: register_tenant":  {progress(4, "validate_schema")},
+		"Step 6/6: register_tenant":  {progress(5, "run_init_scripts")},
+		"Step 7/7: register_tenant":  {progress(5, "run_init_scripts"), progress(6, "load_seed_data")},
+		"Step 5/6: load_seed_data":   {progress(5, "load_seed_data"), progress(6, "register_tenant")},
+		"Step 5/5: register_tenant ": {progress(0, "validate_request"), progress(5, "\x1b[2Jevil"), progress(99, "evil")},
+	} {
+		s, now := newSteps(stepNames()), time.Now()
+		for _, p := range received {
+			s.apply(p, now)
+		}
+		if shown := strings.Join(s.lines(now, 0, 80, terminal.NewPalette(false)), "\n"); !strings.Contains(shown, want) ||
+			strings.Contains(shown, "evil") {
+			t.Errorf("want %s:\n%s", want, shown)
+		}
+	}
+}
+
 func progressFrom(t *testing.T, word string) (p events.Progress) {
 	t.Helper()
 	parts := strings.Split(word, ".")
 	number := strings.TrimRight(parts[2], "sdf")
 	p.Replay, p.Attempt, p.Step.Number = atoi(t, parts[0]), atoi(t, parts[1]), atoi(t, number)
+	if n := p.Step.Number; n >= 0 && n < 3 {
+		p.Step.Name = "abc"[n : n+1]
+	}
 	p.State = map[string]string{
 		"s": events.StepStarted, "d": events.StepDone, "f": events.StepFailed,
 	}[strings.TrimPrefix(parts[2], number)]
@@ -69,9 +96,10 @@ func progressFrom(t *testing.T, word string) (p events.Progress) {
 // Each line has its duration, so far or in total, and fits the terminal.
 func TestStepsHaveDurations(t *testing.T) {
 	t.Parallel()
-	s, now := newSteps([]string{"validate_request", "株式会社"}), time.Now()
-	s.apply(events.Progress{Attempt: 2, State: events.StepDone, DurationMS: 12.34}, now)
-	s.apply(events.Progress{Attempt: 2, Step: events.Step{Number: 1}, State: events.StepStarted}, now)
+	names := []string{"validate_request", "株式会社"}
+	s, now := newSteps(names), time.Now()
+	s.apply(events.Progress{Attempt: 2, Step: events.Step{Name: names[0]}, State: events.StepDone, DurationMS: 12.34}, now)
+	s.apply(events.Progress{Attempt: 2, Step: events.Step{Number: 1, Name: names[1]}, State: events.StepStarted}, now)
 	later := now.Add(1500 * time.Millisecond)
 	want := []string{
 		"attempt 2",

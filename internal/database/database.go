@@ -23,11 +23,20 @@ type Store interface {
 	pipeline.Database
 	Recovery
 	Search
+	Scripts
+	// RehearseFurther does everything that an attempt does, scripts and seeds included, for a scratch tenant with the
+	// longest values that a request may have, and rolls it back.
+	RehearseFurther(ctx context.Context) error
 	// Prune removes at most limit requests that were decided before that time, the oldest first, and returns how many. It
 	// begins with those created at from; last is when the last of them was created. A batch that begins where the one
 	// before has ended does not read again what that one has removed, which PostgreSQL keeps until a vacuum.
 	Prune(ctx context.Context, from, before time.Time, limit int) (pruned int, last time.Time, err error)
 	Close() error
+}
+
+// Scripts reads the initialisation scripts that registered tenants have.
+type Scripts interface {
+	AppliedScripts(ctx context.Context) ([]sql.AppliedScript, error)
 }
 
 // Search looks up single tenants and their requests.
@@ -107,6 +116,7 @@ type Ledger interface {
 type Reader interface {
 	Registry
 	Ledger
+	Scripts
 	ComparableReader
 	Close() error
 }

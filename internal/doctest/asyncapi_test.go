@@ -305,7 +305,7 @@ func TestAsyncAPINames(t *testing.T) {
 		t.Errorf("cause codes:\n%s", diff)
 	}
 	var steps []string
-	for _, s := range pipeline.Steps() {
+	for _, s := range pipeline.AllSteps() {
 		steps = append(steps, s.Name)
 	}
 	for _, name := range []string{events.TypeProgress, events.TypeProvisioned, events.TypeProvisioningFailed} {

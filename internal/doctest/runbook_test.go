@@ -36,7 +36,7 @@ func TestClientsCodes(t *testing.T) {
 	source, err := os.ReadFile(filepath.Join(root, path))
 	testkit.Must(t, err)
 	var warnings []string
-	for _, step := range pipeline.Steps() {
+	for _, step := range pipeline.AllSteps() {
 		for _, code := range step.Warnings {
 			if !slices.Contains(warnings, code) {
 				warnings = append(warnings, code)

@@ -288,6 +288,14 @@ func (b *fakeBuild) CreateIndexes(context.Context) (map[string]error, error) {
 	return nil, b.fault("indexes", b.tenant)
 }
 
+func (b *fakeBuild) RunScripts(context.Context, pipeline.Values) error { return nil }
+
+func (b *fakeBuild) LoadSeeds(context.Context, pipeline.Values) (map[string]int, error) {
+	return nil, nil
+}
+
+func (b *fakeBuild) CheckConfined(context.Context) error { return nil }
+
 func (b *fakeBuild) Inspect(context.Context) (pipeline.Inspection, error) {
 	return pipeline.Inspection{Tables: 11, Indexes: 18}, b.fault("validation", b.tenant)
 }

@@ -18,9 +18,12 @@ type Attempt struct {
 	step    int // the number of the running step
 
 	plan          Plan
+	createdAt     time.Time // UTC, whole microseconds
 	boundary      Boundary
 	existing      Inspection // of the boundary before anything is made in it, if it existed
 	failedIndexes map[string]error
+	scripts       []events.Script
+	seeded        map[string]int
 	tables        int
 	indexes       int
 	warnings      []events.Warning
@@ -63,7 +66,9 @@ func (a *Attempt) openBuild(ctx context.Context) (err error) {
 			a.p.building.Release(1)
 		}
 	}()
-	a.started = a.started.Add(a.p.Now().Sub(waiting)) // the outcome's duration excludes this wait
+	now := a.p.Now()
+	a.started = a.started.Add(now.Sub(waiting)) // the outcome's duration excludes this wait
+	a.createdAt = now.UTC().Truncate(time.Microsecond)
 	build, err := a.p.Database.Begin(ctx, *a.claim, a.data.TenantID)
 	if err == nil {
 		a.build = build

@@ -211,7 +211,8 @@ type Database interface {
 }
 
 // Build is one attempt to build one tenant. Its methods are called in this order, each once; Inspect also after
-// CreateBoundary, if the boundary existed.
+// CreateBoundary, if the boundary existed, and after RunScripts. RunScripts and CheckConfined are called only if there
+// are scripts, LoadSeeds only if there are seeds.
 type Build interface {
 	// CreateBoundary locks the boundary and checks again whether the request is decided (*[AlreadyDecidedError]) or the
 	// tenant registered. It then creates the boundary, or adopts one that holds no rows, in which it makes nothing yet.
@@ -222,6 +223,14 @@ type Build interface {
 	CreateIndexes(ctx context.Context) (map[string]error, error)
 	// Inspect compares the boundary with the definition, by the database's catalogue.
 	Inspect(ctx context.Context) (Inspection, error)
+	// RunScripts runs the initialisation scripts in the boundary, in the order of their names; in a prepared boundary only
+	// those that it does not have already.
+	RunScripts(ctx context.Context, v Values) error
+	// LoadSeeds loads the seed data into the boundary's tables. It returns the number of rows of each table.
+	LoadSeeds(ctx context.Context, v Values) (map[string]int, error)
+	// CheckConfined fails if anything outside of the boundary was touched since RunScripts was called. After it only
+	// Register is called.
+	CheckConfined(ctx context.Context) error
 	// Register adds the tenant to the registry and the outcome to the ledger, in one commit. When it returns nil, both are
 	// durable.
 	Register(ctx context.Context, t Tenant, o Outcome) error
@@ -312,4 +321,5 @@ type Tenant struct {
 	CreatedAt         time.Time // UTC, whole microseconds
 	CreatedBy         string
 	Plan              Plan
+	Scripts           []events.Script // that its boundary has; the registry records them
 }

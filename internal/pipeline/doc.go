@@ -4,6 +4,8 @@
 //	0 validate_request   1 create_isolation_boundary   2 initialize_schema
 //	3 create_indexes     4 validate_schema             5 register_tenant
 //
+// What an operator adds to every tenant runs between the last two: run_init_scripts and load_seed_data.
+//
 // # Authority
 //
 // The database decides, never this process's memory: the registry defines which tenants exist, and the ledger defines

@@ -14,22 +14,25 @@ import (
 
 // fake is a database in memory with one request. It records its calls. The engines' rules are tested on the engines.
 type fake struct {
-	mu       sync.Mutex
-	calls    []string
-	fail     map[string]error // by call
-	slow     map[string]time.Duration
-	tenants  map[string]Tenant
-	outcome  *Outcome
-	claim    Claim
-	notes    []AttemptNote
-	failed   Failure
-	failing  map[string]error // indexes
-	found    Inspection
-	existed  bool // the boundary
-	added    []Addition
-	left     []string
-	vanished bool
-	panics   string // the call that panics
+	mu      sync.Mutex
+	calls   []string
+	fail    map[string]error // by call
+	slow    map[string]time.Duration
+	tenants map[string]Tenant
+	outcome *Outcome
+	claim   Claim
+	notes   []AttemptNote
+	failed  Failure
+	failing map[string]error // indexes
+	found   Inspection
+	existed bool // the boundary
+	added   []Addition
+	values  Values
+
+	onScripts func()
+	left      []string
+	vanished  bool
+	panics    string // the call that panics
 }
 
 func newFake() *fake {
@@ -134,6 +137,22 @@ func (f *fake) CreateIndexes(context.Context) (map[string]error, error) {
 	return f.failing, f.call("indexes")
 }
 func (f *fake) Inspect(context.Context) (Inspection, error) { return f.found, f.call("inspect") }
+
+func (f *fake) RunScripts(_ context.Context, v Values) error {
+	f.values = v
+	if f.onScripts != nil {
+		f.onScripts()
+	}
+	return f.call("scripts")
+}
+
+func (f *fake) LoadSeeds(_ context.Context, v Values) (map[string]int, error) {
+	f.values = v
+	return map[string]int{"docbasket": 2}, f.call("seeds")
+}
+
+func (f *fake) CheckConfined(context.Context) error { return f.call("confined") }
+
 func (f *fake) Register(_ context.Context, t Tenant, o Outcome) error {
 	if err := f.call("register"); err != nil {
 		return err

@@ -93,11 +93,11 @@ func (s *AlreadyDecidedError) Error() string { return "the request already has i
 // group commit) failed for a reason that is not the request's. It is neither a failure nor an attempt: retry later.
 var ErrBusy = errors.New("another worker holds the request or its boundary")
 
-// causes is the table of cause codes: whether the same request may succeed later, and whether the failure is reported
-// at step 0 whichever step met it.
+// causes is the table of cause codes: whether the same request may succeed later, and the step at which the failure is
+// reported whichever step met it; empty: the one that met it.
 var causes = map[events.CauseCode]struct {
 	replayable bool
-	atStep0    bool
+	step       string
 }{
 	events.CauseUndecodableEvent:     {},
 	events.CauseUnsupportedEventType: {},
@@ -105,14 +105,15 @@ var causes = map[events.CauseCode]struct {
 	events.CauseInvalidTenantID:      {},
 	events.CauseReservedTenantID:     {},
 	// Existence is checked by step 0. A race may make a later step find it, when it checks again under the lock.
-	events.CauseTenantExists:        {atStep0: true},
+	events.CauseTenantExists:        {step: validateRequestName},
 	events.CauseUnsupportedStrategy: {},
 	events.CauseBoundaryNotEmpty:    {replayable: true}, // once an operator has moved the rows away
 	events.CauseSchemaInvalid:       {replayable: true}, // once the boundary is fixed
 	events.CausePermissionDenied:    {replayable: true}, // once the permission is granted
-	events.CauseInitScriptFailed:    {replayable: true}, // once the script is corrected
-	events.CauseSeedDataFailed:      {replayable: true}, // once the seed data is corrected
-	events.CauseAttemptsExhausted:   {replayable: true},
+	// Once the script is corrected. Its triggers may fire in a later step.
+	events.CauseInitScriptFailed:  {replayable: true, step: RunInitScripts},
+	events.CauseSeedDataFailed:    {replayable: true}, // once the seed data is corrected
+	events.CauseAttemptsExhausted: {replayable: true},
 }
 
 // IsOutage reports whether an error means that the database is unavailable: a fault of class [Outage], or a timeout.

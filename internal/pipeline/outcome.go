@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,6 +24,7 @@ func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 		Request:  events.Request{Source: e.Source(), ID: e.ID()},
 		Attempts: a.claim.Attempt, Replay: a.claim.Replay, Prepared: t.Boundary.Prepared,
 		Tables: a.tables, Indexes: a.indexes,
+		Scripts: t.Scripts, Seeded: a.seeded,
 		Warnings: a.warnings, Steps: append(a.timings, a.timing(a.p.Now().Sub(a.stepStarted))),
 		DurationMS: milliseconds(a.p.Now().Sub(a.started)),
 	}
@@ -31,8 +33,8 @@ func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 
 // failure returns the failure of this request at the step with this number.
 func (j *Job) failure(number int, fault *Fault, leftBehind []string) (Failure, error) {
-	if causes[fault.Code].atStep0 {
-		number = 0
+	if name := causes[fault.Code].step; name != "" {
+		number = slices.IndexFunc(j.p.Steps, func(s Step) bool { return s.Name == name })
 	}
 	e := j.request.Event
 	cause := events.Cause{Code: fault.Code, Message: fault.Message}

@@ -545,11 +545,11 @@ func TestContractNamesStepsAndCauses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, s := range Steps() {
+	for _, s := range AllSteps() {
 		names = append(names, s.Name)
 	}
 	if want := schema.Defs["step"].Properties["name"].Enum; !slices.Equal(names, want) {
-		t.Errorf("Steps() has %v, events/schemas/tenant.provisioning_failed.schema.json has %v", names, want)
+		t.Errorf("AllSteps() has %v, events/schemas/tenant.provisioning_failed.schema.json has %v", names, want)
 	}
 	var listed []string
 	for _, code := range events.CauseCodes() {

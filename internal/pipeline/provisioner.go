@@ -27,6 +27,7 @@ type Config struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 	Steps    []Step       // see [Steps]
+	Scripts  *Scripts     // nil: run_init_scripts is not among the steps
 	Plans    *Plans       // nil: tenants have no plan
 	Observer Observer     // nil: no observer
 	Tracer   trace.Tracer // nil: no tracing

@@ -23,6 +23,19 @@ type Scripts struct {
 	Timeout time.Duration // for all scripts of a request
 }
 
+// Prepared returns the scripts that can run when a boundary is prepared.
+func (s *Scripts) Prepared() (files []Script) {
+	if s == nil {
+		return nil
+	}
+	for _, file := range s.Files {
+		if file.Prepare {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
 // Values are the values of a request that scripts can ask for, and that seed data can contain.
 type Values struct {
 	TenantID    string
@@ -30,6 +43,16 @@ type Values struct {
 	CreatedBy   string
 	Plan        string    // empty: none
 	Now         time.Time // UTC, whole microseconds: the tenant's created_at
+}
+
+// DefinitionBroken is the fault of scripts after which the definition no longer holds. differences are those that lose
+// or refuse rows; without any it returns nil.
+func DefinitionBroken(differences []string) error {
+	if len(differences) == 0 {
+		return nil
+	}
+	return Permanentf(events.CauseInitScriptFailed, "after the initialisation scripts the structure differs from the "+
+		"definition: %s; correct the script that changes it", summary(differences))
 }
 
 // ScriptFailed is the fault of a statement that begins at that line (from 1) of an initialisation script. code is the

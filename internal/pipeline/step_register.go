@@ -1,15 +1,12 @@
 package pipeline
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 func registerTenant(ctx context.Context, a *Attempt) error {
 	tenant := Tenant{
 		ID: a.data.TenantID, DisplayName: a.data.DisplayName, IsolationStrategy: a.p.Database.Strategy(),
-		Boundary: a.boundary, CreatedAt: a.p.Now().UTC().Truncate(time.Microsecond), CreatedBy: a.data.CreatedBy,
-		Plan: a.plan,
+		Boundary: a.boundary, CreatedAt: a.createdAt, CreatedBy: a.data.CreatedBy,
+		Plan: a.plan, Scripts: a.scripts,
 	}
 	outcome, err := a.provisioned(tenant)
 	if err != nil {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 
 	"example.com/tenant-provisioner/events"
 )
@@ -18,10 +19,23 @@ type Step struct {
 // validateRequestName is the name of step 0, which also reports failures that occur before there is a request.
 const validateRequestName = "validate_request"
 
-// Steps is the ordered list of steps. Step 0 touches nothing; the last one commits. Everything else that depends on
-// steps (numbers, "n/m", metrics, the page, events) derives from this list; tests compare schemas and
-// docs/asyncapi.yaml with it. On failure everything before register_tenant is rolled back.
-func Steps() []Step {
+// The names of the further steps, which a service runs only if its operator configures them.
+const (
+	RunInitScripts = "run_init_scripts"
+	LoadSeedData   = "load_seed_data"
+)
+
+// Steps is the ordered list of the steps that a service runs: those of every service, and those of the further steps
+// that are named. Step 0 touches nothing; the last one commits. Everything else that depends on steps (numbers, "n/m",
+// metrics, the page, events) derives from this list. On failure everything before register_tenant is rolled back.
+func Steps(further ...string) []Step {
+	return slices.DeleteFunc(AllSteps(), func(s Step) bool {
+		return (s.Name == RunInitScripts || s.Name == LoadSeedData) && !slices.Contains(further, s.Name)
+	})
+}
+
+// AllSteps are all steps that a service can run. Tests compare schemas and docs/asyncapi.yaml with it.
+func AllSteps() []Step {
 	return []Step{
 		{
 			Name: validateRequestName, Title: "request", Warnings: []string{events.WarnNotDocEXCompatible},
@@ -34,6 +48,8 @@ func Steps() []Step {
 			Name: "validate_schema", Title: "validate",
 			Warnings: []string{events.WarnIndexFailed, events.WarnSchemaDiffers}, Run: validateSchema,
 		},
+		{Name: RunInitScripts, Title: "scripts", Run: runInitScripts},
+		{Name: LoadSeedData, Title: "seeds", Run: loadSeedData},
 		{Name: "register_tenant", Title: "register", Run: registerTenant},
 	}
 }

@@ -136,7 +136,7 @@ func restoration(msg *jetstream.RawStreamMsg, onPostgres bool) (r sql.Restoratio
 	r.Tenant = &pipeline.Tenant{
 		ID: data.TenantID, DisplayName: data.DisplayName, IsolationStrategy: data.IsolationStrategy,
 		CreatedAt: data.CreatedAt, CreatedBy: data.CreatedBy, Boundary: boundaryOf(o.boundary, onPostgres),
-		Plan: pipeline.Plan{Name: data.Plan, Limits: data.PlanLimits},
+		Plan: pipeline.Plan{Name: data.Plan, Limits: data.PlanLimits}, Scripts: data.Scripts,
 	}
 	return r, err
 }

@@ -3,6 +3,7 @@ package recovery
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"regexp"
@@ -144,7 +145,7 @@ func provisionedFault(d events.Provisioned) string {
 	if err != nil {
 		return err.Error()
 	}
-	return cmp.Or(timeFault("created_at", d.CreatedAt), planFault(d))
+	return cmp.Or(timeFault("created_at", d.CreatedAt), planFault(d), scriptsFault(d.Scripts))
 }
 
 // planFault returns why no tenant has this plan; empty: one can.
@@ -157,6 +158,21 @@ func planFault(d events.Provisioned) string {
 	}
 	return nameFault("plan", d.Plan)
 }
+
+// scriptsFault returns why no tenant has these scripts; empty: one can.
+func scriptsFault(scripts []events.Script) string {
+	for _, s := range scripts {
+		hash, err := hex.DecodeString(s.SHA256)
+		if s.Name == "" || len(s.Name) > maxFileName || pipeline.Storable(s.Name) != s.Name || err != nil ||
+			len(hash) != sha256.Size || strings.ToLower(s.SHA256) != s.SHA256 {
+			return fmt.Sprintf("it has a script %s with the SHA-256 %s", events.Quote(s.Name), events.Quote(s.SHA256))
+		}
+	}
+	return ""
+}
+
+// maxFileName is the most bytes that file systems allow in the name of a file.
+const maxFileName = 255
 
 // failedFault returns why no request fails in this way; empty: one can.
 func failedFault(d events.ProvisioningFailed) string {

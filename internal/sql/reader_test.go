@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
@@ -664,7 +666,9 @@ func TestStoreSearches(t *testing.T) {
 			testkit.Must(t, err)
 			same, err := read.Tenant(t.Context(), id)
 			testkit.Must(t, err)
-			testkit.Equal(t, id, got, same)
+			if diff := cmp.Diff(got, same); diff != "" {
+				t.Errorf("%s:\n%s", id, diff)
+			}
 			testkit.Equal(t, id, got.ID, want)
 		}
 		for id, want := range map[string]string{"acme": "provisioned", "ACME": "failed", "other": ""} {

@@ -44,7 +44,7 @@ func restoration(t *testing.T, req pipeline.Request, o pipeline.Outcome) sql.Res
 	r.Tenant = &pipeline.Tenant{
 		ID: data.TenantID, DisplayName: data.DisplayName, IsolationStrategy: data.IsolationStrategy, CreatedBy: data.CreatedBy,
 		Boundary: pipeline.Boundary{SchemaName: data.SchemaName, DatabasePath: data.DatabasePath}, CreatedAt: data.CreatedAt,
-		Plan: pipeline.Plan{Name: data.Plan, Limits: data.PlanLimits},
+		Plan: pipeline.Plan{Name: data.Plan, Limits: data.PlanLimits}, Scripts: data.Scripts,
 	}
 	return r
 }

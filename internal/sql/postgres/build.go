@@ -350,6 +350,7 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 // queueRegister writes both rows, and fails if one is missing afterwards. It returns the last statement.
 func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) *pgx.QueuedQuery {
 	b.queueTenant(batch, t)
+	b.queueScripts(batch, t)
 	b.queueOutcome(batch, b.claim, "provisioned", pipeline.Failure{Outcome: o})
 	return batch.Queue(b.q.CheckRows, t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID)
 }
@@ -358,6 +359,17 @@ func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Ou
 func (b *build) queueTenant(batch *pgx.Batch, t pipeline.Tenant) {
 	batch.Queue(b.q.Register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName, timestamp(t.CreatedAt),
 		t.CreatedBy, t.Plan.Name, t.Plan.Limits.MaxBytes, t.Plan.Limits.MaxRows)
+}
+
+// queueScripts records the scripts that the boundary has.
+func (b *build) queueScripts(batch *pgx.Batch, t pipeline.Tenant) {
+	if len(t.Scripts) > 0 {
+		names, hashes := make([]string, len(t.Scripts)), make([]string, len(t.Scripts))
+		for i, script := range t.Scripts {
+			names[i], hashes[i] = script.Name, script.SHA256
+		}
+		batch.Queue(b.q.RecordScripts, t.ID, names, hashes, timestamp(t.CreatedAt))
+	}
 }
 
 // timestamp formats a time for a column without a zone, which is UTC.

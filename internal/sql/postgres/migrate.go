@@ -61,7 +61,7 @@ func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn, createdBy str
 }
 
 // latestMigration is the version of the last migration.
-const latestMigration = 10
+const latestMigration = 11
 
 // migrations are the migrations of the registry. Their versions are their positions, starting at 1.
 func (s *Store) migrations(createdBy string) [latestMigration][]sql.Statement {
@@ -76,6 +76,7 @@ func (s *Store) migrations(createdBy string) [latestMigration][]sql.Statement {
 		messages(s.q.migrations.Checkpoint),
 		messages(s.q.migrations.Retention),
 		messages(s.q.migrations.Plans),
+		messages(s.q.migrations.Scripts),
 	}
 }
 

@@ -20,7 +20,7 @@ type PreparedBoundary struct {
 	Pooled  bool   // it is in the pool
 	Current bool   // in the pool, with this program's definition
 	Exists  bool   // its schema exists
-	Holds   bool   // a relation in it has pages (on Citus: rows), or is a foreign table
+	Holds   bool   // a relation in it that must be empty has pages (on Citus: rows), or is a foreign table
 	Unsure  bool   // it is not in the pool, but may be in another registry's in this database
 	Owner   string // the schema's owner, if this role is not a member of it and may create schemas
 	// Remove is the SQL that removes it. The SQL does not drop a schema that may hold rows or be another registry's;
@@ -40,7 +40,7 @@ func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the registries in this database: %w", r.explainPrivilege(err))
 	}
-	rows, err := r.pool.Query(ctx, r.q.PreparedBoundaries, r.q.definition(), sql.PreparedPrefix)
+	rows, err := r.pool.Query(ctx, r.q.PreparedBoundaries, r.definition, sql.PreparedPrefix, r.emptyRelations)
 	if err != nil {
 		return nil, fmt.Errorf("read the pool of prepared boundaries: %w", r.explainPrivilege(err))
 	}

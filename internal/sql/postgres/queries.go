@@ -4,6 +4,7 @@ import (
 	"embed"
 	"strings"
 
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 )
 
@@ -38,10 +39,11 @@ type texts struct {
 	OwnRows, SearchPath, FilledRelations                                                                     string
 	Structure                                                                                                string
 	SeedColumns, SeedReferences                                                                              string
+	RecordScripts, AppliedScripts                                                                            string
 }
 
 type migrations struct {
-	Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore, Checkpoint, Retention, Plans string
+	Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore, Checkpoint, Retention, Plans, Scripts string
 }
 
 func loadQueries(registry string) (q queries, err error) {
@@ -64,7 +66,7 @@ func loadQueries(registry string) (q queries, err error) {
 }
 
 // definition is the fingerprint of the boundaries that this program builds, with scripts that run when one is prepared.
-func (q queries) definition(prepare ...script) string {
+func (q queries) definition(prepare ...pipeline.Script) string {
 	parts := []string{q.Tables, q.Indexes}
 	for _, s := range prepare {
 		parts = append(parts, s.Name, s.SHA256)

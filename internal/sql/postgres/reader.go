@@ -30,6 +30,10 @@ type Reader struct {
 	registry string
 	names    sql.SchemaTemplate
 	has      registryParts
+	// definition is the fingerprint of prepared boundaries. emptyRelations are those in one that must hold no rows: if
+	// scripts prepare it, they may fill others; nil: all.
+	definition     string
+	emptyRelations []string
 
 	openTimeout time.Duration
 }
@@ -49,6 +53,13 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 		return nil, err
 	}
 	r := &Reader{pool: pool, q: q, registry: c.Registry, names: names, openTimeout: k.openTimeout()}
+	prepare := c.Scripts.Prepared()
+	r.definition = q.definition(prepare...)
+	if len(prepare) > 0 {
+		for _, table := range sql.Tables {
+			r.emptyRelations = append(r.emptyRelations, table.Name)
+		}
+	}
 	if err := r.probe(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -205,7 +216,7 @@ func (r *Reader) absent(err error) error {
 func (r *Reader) explainPrivilege(err error) error {
 	return withMissingPrivilege(sharedFault(err),
 		"USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests, "+
-			"prepared_boundaries, registry_stamp and accepted_outcomes in it")
+			"prepared_boundaries, registry_stamp, accepted_outcomes and applied_scripts in it")
 }
 
 // expected returns the schema in which DocEX looks for the tenant.

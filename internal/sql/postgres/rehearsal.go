@@ -297,8 +297,8 @@ func (b *build) runFurther(ctx context.Context, t *pipeline.Tenant, thorough boo
 	if err != nil {
 		return err
 	}
-	if err := differing(in.Differences); err != nil {
-		return fmt.Errorf("after the initialisation scripts: %w", err)
+	if err := pipeline.DefinitionBroken(in.Differences); err != nil {
+		return err
 	}
 	if _, err := b.LoadSeeds(ctx, values); err != nil {
 		return err

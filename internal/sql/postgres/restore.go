@@ -68,6 +68,9 @@ func (s *Store) restore(ctx context.Context, r *sql.Restoration) error {
 		return err
 	}
 	crash.Point("restoration ready", b.tenant)
+	if made { // by the scripts of today
+		r.Tenant.Scripts = b.scripts.applied()
+	}
 	if err := b.commitRestoration(ctx, r, ledger, registry); err != nil {
 		return fmt.Errorf("restore request %s: %w", r.Key, b.registerFault(err))
 	}
@@ -110,7 +113,10 @@ func (b *build) restoreBoundary(ctx context.Context, r *sql.Restoration, exists,
 		if err != nil {
 			return false, fmt.Errorf("make schema %s again: %w", b.schema, err)
 		}
-		return true, r.Matches(&in, true)
+		if err := r.Matches(&in, true); err != nil {
+			return false, err
+		}
+		return true, b.runFurther(ctx, r.Tenant, false)
 	}
 	if err := b.claimSchema(ctx); err != nil {
 		return false, err
@@ -156,6 +162,7 @@ func (b *build) commitRestoration(ctx context.Context, r *sql.Restoration, ledge
 		b.queueTenant(batch, *r.Tenant)
 	}
 	if r.Tenant != nil {
+		b.queueScripts(batch, *r.Tenant)
 		batch.Queue(b.q.CheckRows, b.tenant, b.schema, r.Key, r.Outcome.ID)
 	}
 	batch.Queue(b.q.CheckRequest, r.Key, r.Outcome.ID)

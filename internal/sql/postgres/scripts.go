@@ -54,6 +54,17 @@ func parseScripts(all *pipeline.Scripts) (*scripts, error) {
 	return parsed, nil
 }
 
+// applied are the records of all scripts.
+func (s *scripts) applied() (all []events.Script) {
+	if s == nil {
+		return nil
+	}
+	for _, file := range s.files {
+		all = append(all, events.Script{Name: file.Name, SHA256: file.SHA256})
+	}
+	return all
+}
+
 // selected returns the scripts that run when a boundary is prepared, or the others.
 func (s *scripts) selected(prepare bool) (files []script) {
 	if s == nil {

@@ -170,7 +170,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	s := &Store{
 		q: q, registry: c.Registry, names: names, log: c.Log, activity: activity{start: time.Now()},
 		prepared: preparedPool{
-			target: c.Prepared, definition: q.definition(scripts.selected(true)...), wake: make(chan struct{}, 1),
+			target: c.Prepared, definition: q.definition(c.Scripts.Prepared()...), wake: make(chan struct{}, 1),
 		},
 		connector: c.connector(forWork), scripts: scripts, seeds: c.Seeds,
 	}

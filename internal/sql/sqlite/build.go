@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	databasesql "database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -196,6 +197,9 @@ func (b *build) writeRows(ctx context.Context, registry *databasesql.Tx, t pipel
 	if err := writeTenant(ctx, registry, t); err != nil {
 		return err
 	}
+	if err := writeScripts(ctx, registry, t); err != nil {
+		return err
+	}
 	if err := b.recordOutcome(ctx, registry, b.claim, "provisioned", pipeline.Failure{Outcome: o}); err != nil {
 		return err
 	}
@@ -211,6 +215,19 @@ func (b *build) writeRows(ctx context.Context, registry *databasesql.Tx, t pipel
 func writeTenant(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant) error {
 	_, err := registry.ExecContext(ctx, q.Register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.DatabasePath,
 		formatTime(t.CreatedAt), t.CreatedBy, t.Plan.Name, t.Plan.Limits.MaxBytes, t.Plan.Limits.MaxRows)
+	return err
+}
+
+// writeScripts records the scripts that the file has.
+func writeScripts(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant) error {
+	if len(t.Scripts) == 0 {
+		return nil
+	}
+	scripts, err := json.Marshal(t.Scripts)
+	if err != nil {
+		return err
+	}
+	_, err = registry.ExecContext(ctx, q.RecordScripts, t.ID, string(scripts), formatTime(t.CreatedAt))
 	return err
 }
 

@@ -18,7 +18,7 @@ import (
 const lockPoll = 20 * time.Millisecond
 
 // latestMigration is the version of the last migration.
-const latestMigration = 8
+const latestMigration = 9
 
 // migrate migrates the registry. Processes that start at the same time are serialized by a lock of the operating
 // system, which is released if its process dies.
@@ -43,6 +43,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		{{Text: migrations.Checkpoint}},
 		{{Text: migrations.Retention}},
 		addPlans(),
+		{{Text: migrations.Scripts}},
 	}
 	err = sql.Migrate(ctx, goose.DialectSQLite3, s.syncDB, sql.MigrationsTable, s.Log, all[:])
 	if native, ok := errors.AsType[*driver.Error](err); ok && native.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {

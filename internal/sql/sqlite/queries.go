@@ -23,11 +23,12 @@ type queries struct {
 	Prune, SetPruned, Recent, CheckTables, AppliedMigrations, SharesBoundary, PlanColumns, CountPlans    string
 	Structure, StructureColumns                                                                          string
 	Definitions, FileSettings, OutsideObject, ViolatedKey                                                string
+	RecordScripts, AppliedScripts                                                                        string
 }
 
 var (
 	q          queries
-	migrations struct{ Registry, Bootstrap, History, Stamp, Restore, Checkpoint, Retention, Plans string }
+	migrations struct{ Registry, Bootstrap, History, Stamp, Restore, Checkpoint, Retention, Plans, Scripts string }
 )
 
 func init() {

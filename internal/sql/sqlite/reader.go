@@ -32,6 +32,7 @@ type Reader struct {
 	stamped  bool // the registry has an id
 	latest   bool // the registry has the columns of checkpoint and retention
 	planned  bool // the registry has the columns of plans
+	scripted bool // the registry has the table of applied scripts
 }
 
 // OpenReader checks that there is a registry; it does not create one.
@@ -47,7 +48,8 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	r.registry = r.path(sql.BootstrapTenant)
 	var registry bool
 	err = readFile(ctx, r.registry, func(tx *databasesql.Tx) error {
-		return tx.QueryRowContext(ctx, q.Probe).Scan(&registry, &r.ledger, &r.stamped, &r.latest, &r.planned)
+		return tx.QueryRowContext(ctx, q.Probe).Scan(&registry, &r.ledger, &r.stamped, &r.latest, &r.planned,
+			&r.scripted)
 	})
 	switch {
 	case missing(err), err == nil && !registry:

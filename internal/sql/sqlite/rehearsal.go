@@ -34,12 +34,27 @@ func (s *Store) Rehearse(ctx context.Context) error {
 
 // RehearseFurther is Rehearse with scripts and seed data, and with the longest values that a request can have.
 func (s *Store) RehearseFurther(ctx context.Context) error {
-	// Characters of four bytes are the longest.
-	return s.rehearse(ctx, &pipeline.Values{
+	return s.rehearse(ctx, longestValues(s.Now()))
+}
+
+// longestValues are the longest that a request can have. Characters of four bytes are the longest.
+func longestValues(now time.Time) *pipeline.Values {
+	return &pipeline.Values{
 		TenantID: strings.Repeat("x", events.MaxTenantID), DisplayName: strings.Repeat("𝕏", events.MaxDisplayName),
 		CreatedBy: strings.Repeat("𝕏", events.MaxCreatedBy), Plan: strings.Repeat("x", pipeline.MaxPlanName),
-		Now: s.Now().UTC().Truncate(time.Microsecond),
-	})
+		Now: now.UTC().Truncate(time.Microsecond),
+	}
+}
+
+// RehearseFurther runs scripts and seed data in a tenant's file that is in memory only, outside of the service.
+func RehearseFurther(ctx context.Context, c Config) (err error) {
+	s := &Store{Config: c, scripts: c.readScripts()}
+	if s.template, err = newTemplate(ctx); err != nil {
+		return fmt.Errorf("build the template of tenants' files: %w", err)
+	}
+	b := &build{Store: s}
+	defer b.closeDatabase()
+	return b.runFurther(ctx, *longestValues(c.Now()))
 }
 
 func (s *Store) rehearse(ctx context.Context, v *pipeline.Values) error {

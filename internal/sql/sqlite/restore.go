@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -186,9 +185,8 @@ func (b *build) runFurther(ctx context.Context, v pipeline.Values) error {
 	if err != nil {
 		return err
 	}
-	if len(in.Differences) > 0 {
-		return pipeline.Permanentf(events.CauseInitScriptFailed, "after the scripts it differs from the definition: %s; "+
-			"change the scripts", strings.Join(in.Differences, "; "))
+	if err := pipeline.DefinitionBroken(in.Differences); err != nil {
+		return err
 	}
 	if _, err := b.LoadSeeds(ctx, v); err != nil {
 		return err
@@ -219,6 +217,14 @@ func (b *build) placeAndRestore(ctx context.Context, registry *databasesql.Tx, r
 	}
 	if tenant {
 		if err := writeTenant(ctx, registry, *r.Tenant); err != nil {
+			return err
+		}
+	}
+	if r.Tenant != nil {
+		if b.temp != nil { // made again, by the scripts of today
+			r.Tenant.Scripts = b.applied()
+		}
+		if err := writeScripts(ctx, registry, *r.Tenant); err != nil {
 			return err
 		}
 	}

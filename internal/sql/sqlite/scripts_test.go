@@ -586,7 +586,7 @@ func TestScriptsKeepTheDefinition(t *testing.T) {
 	} {
 		n++
 		s.replace(scriptsOf(script))
-		failsWith(t, s, fmt.Sprint("tenant", n), events.CauseSchemaInvalid, want)
+		failsWith(t, s, fmt.Sprint("tenant", n), events.CauseInitScriptFailed, want)
 		if err := s.RehearseFurther(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("rehearsal of %s: %v", script, err)
 		}

@@ -4,3 +4,8 @@ SELECT d->>'tenant_id', d->>'display_name', false, d->>'isolation_strategy', d->
     (d->>'created_at')::timestamptz AT TIME ZONE 'utc', d->>'created_by', (d->>'created_at')::timestamptz AT TIME ZONE 'utc',
     d->>'plan', (d->'plan_limits'->>'max_bytes')::bigint, (d->'plan_limits'->>'max_rows')::bigint
 FROM (SELECT outcome->'data' AS d FROM {registry}.tenant_requests WHERE request_key = {key}) AS r;
+INSERT INTO {registry}.applied_scripts (tenant_id, name, sha256, applied_at)
+SELECT d->>'tenant_id', s->>'name', s->>'sha256', (d->>'created_at')::timestamptz AT TIME ZONE 'utc'
+FROM (SELECT outcome->'data' AS d FROM {registry}.tenant_requests WHERE request_key = {key}) AS r,
+    json_array_elements(d->'scripts') AS s
+ON CONFLICT DO NOTHING;

@@ -9,3 +9,7 @@ FROM (
         FROM tenant_requests WHERE request_key = {key}
     )
 );
+INSERT OR IGNORE INTO applied_scripts (tenant_id, name, sha256, applied_at)
+SELECT t.tenant_id, s.value->>'name', s.value->>'sha256', t.created_at
+FROM tenant_requests r, tenant_registry t, json_each(r.outcome, '$.data.scripts') AS s
+WHERE r.request_key = {key} AND t.tenant_id = r.outcome->>'$.data.tenant_id';

@@ -1,0 +1,8 @@
+-- The initialisation scripts that each tenant's boundary has, as they were when they ran in it.
+CREATE TABLE IF NOT EXISTS {registry}.applied_scripts (
+    tenant_id  varchar(255) NOT NULL,
+    name       text NOT NULL, -- of the file
+    sha256     text NOT NULL, -- of the file, in lower-case hex
+    applied_at timestamp NOT NULL, -- UTC
+    PRIMARY KEY (tenant_id, name)
+);

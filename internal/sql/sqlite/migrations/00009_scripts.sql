@@ -1,0 +1,8 @@
+-- The initialisation scripts that each tenant's file has, as they were when they ran in it.
+CREATE TABLE IF NOT EXISTS applied_scripts (
+    tenant_id  VARCHAR(255) NOT NULL,
+    name       TEXT NOT NULL, -- of the file
+    sha256     TEXT NOT NULL, -- of the file, in lower-case hex
+    applied_at DATETIME NOT NULL, -- UTC
+    PRIMARY KEY (tenant_id, name)
+) WITHOUT ROWID;

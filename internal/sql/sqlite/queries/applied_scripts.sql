@@ -1,0 +1,6 @@
+-- The scripts that registered tenants have: name, hash, how many tenants have it, and the first of them.
+SELECT a.name, a.sha256, count(*), min(a.tenant_id)
+FROM applied_scripts a
+JOIN tenant_registry t ON t.tenant_id = a.tenant_id
+GROUP BY a.name, a.sha256
+ORDER BY a.name, a.sha256
