@@ -32,7 +32,7 @@ build: ## build bin/consumer, static
 	CGO_ENABLED=0 go build -trimpath -o bin/consumer ./cmd/consumer
 
 demo: build ## run the whole path in one process, nothing else needed
-	bin/consumer demo
+	bin/consumer demo --init-scripts deploy/init-scripts/orders --seed-data deploy/seed-data
 
 test: ## run all tests, with the race detector; installs what they need, if it may
 	.ci/test $(UNCHECKED) -shuffle=on -parallel 4 -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(PACKAGES)

@@ -17,7 +17,8 @@ func configCommand(a *app) *cobra.Command {
 		Use:   "config",
 		Short: "Show the effective configuration, secrets redacted",
 		Long: "Shows the effective values of all environment variables, and reports every invalid value. With PostgreSQL\n" +
-			"it also shows the variables of libpq that are set; what DATABASE_URL names wins over them.\n\n" +
+			"it also shows the variables of libpq that are set; what DATABASE_URL names wins over them. The files of\n" +
+			"INIT_SCRIPTS follow with their SHA-256.\n\n" +
 			"The variables and their defaults:\n\n" + config.Reference(),
 		Example: "  DATABASE_URL=postgres://localhost/tenants consumer config",
 		Args:    noArguments,
@@ -42,12 +43,20 @@ func configCommand(a *app) *cobra.Command {
 				for _, s := range c.Settings() {
 					values[s.Name] = s.Value
 				}
+				for _, f := range c.Files() {
+					values[f.Path] = f.SHA256
+				}
 				encoder := json.NewEncoder(a.Out)
 				encoder.SetIndent("", "  ")
 				return encoder.Encode(values)
 			}
 			for _, s := range c.Settings() {
 				if _, err := fmt.Fprintf(a.Out, "%s=%s\n", s.Name, s.Value); err != nil {
+					return err
+				}
+			}
+			for _, f := range c.Files() {
+				if _, err := fmt.Fprintf(a.Out, "# %s %s\n", f.SHA256, f.Path); err != nil {
 					return err
 				}
 			}

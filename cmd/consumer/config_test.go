@@ -23,7 +23,8 @@ func TestConfigDefaults(t *testing.T) {
 		"SCHEMA_TEMPLATE": "tenant_{tenant_id}", "EVENT_SOURCE": "/tenant-provisioner",
 		"CONCURRENCY": "4", "MAX_ATTEMPTS": "8", "BACKOFF_MIN": "1s", "BACKOFF_MAX": "5m0s",
 		"ACK_WAIT": "30s", "DRAIN_TIMEOUT": "25s", "PREPARED_BOUNDARIES": "0",
-		"HTTP_ADDR": "127.0.0.1:8080", "LOG_LEVEL": "INFO", "LOG_FORMAT": "", "PLANS": "",
+		"HTTP_ADDR": "127.0.0.1:8080", "LOG_LEVEL": "INFO", "LOG_FORMAT": "", "PLANS": "", "INIT_SCRIPTS": "",
+		"INIT_SCRIPT_TIMEOUT": "30s", "SEED_DATA": "",
 	} {
 		if !strings.Contains("\n"+stdout, "\n"+name+"="+want+"\n") {
 			t.Errorf("no line %s=%s in\n%s", name, want, stdout)
@@ -124,6 +125,14 @@ func TestConfigurationFaults(t *testing.T) {
 		"missing files": {
 			map[string]string{"NATS_CREDS": "/nowhere/a", "NATS_TLS_CA": "/nowhere/b"}, []string{"NATS_CREDS: ", "NATS_TLS_CA: "},
 		},
+		"scripts, a missing directory": {with("INIT_SCRIPTS", "/nowhere"), []string{"INIT_SCRIPTS: /nowhere: no such file or directory"}},
+		"scripts, all faults": {
+			map[string]string{"INIT_SCRIPTS": scriptsOf(t, "sqlite", "10_a.sql", "", "020_b.sql", "\xff"), "INIT_SCRIPT_TIMEOUT": "0s"},
+			[]string{
+				"INIT_SCRIPT_TIMEOUT: 0s must be above 0s", "INIT_SCRIPTS: ", "sqlite/10_a.sql is not named like 010_orders.sql",
+				"sqlite/020_b.sql: is not UTF-8; save it as UTF-8",
+			},
+		},
 		"plans, a missing file": {with("PLANS", "/nowhere/plans.yaml"), []string{"PLANS: ", "/nowhere/plans.yaml", "no such file"}},
 		"plans, a directory":    {with("PLANS", t.TempDir()), []string{"PLANS: ", " is a directory; write the path of a YAML file"}},
 		"plans, all faults of the file, and of another variable": {
@@ -146,6 +155,30 @@ func TestConfigurationFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// config lists the scripts with their hashes.
+func TestConfigListsScripts(t *testing.T) {
+	t.Parallel()
+	env := with("INIT_SCRIPTS", scriptsOf(t, "sqlite", "010_a.sql", "SELECT 1;", "020_b.sql", "SELECT 2;"))
+	code, stdout, stderr := command(t, env, "config")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Equal(t, "stderr", stderr, "")
+	const hash = "17db4fd369edb9244b9f91d9aeed145c3d04ad8ba6e95d06247f07a63527d11a"
+	testkit.Contains(t, "config", stdout, "\n# "+hash+" INIT_SCRIPTS/sqlite/010_a.sql\n", " INIT_SCRIPTS/sqlite/020_b.sql\n")
+	_, asJSON, _ := command(t, env, "config", "--json")
+	testkit.Contains(t, "JSON", asJSON, `"INIT_SCRIPTS/sqlite/010_a.sql": "`+hash+`"`)
+}
+
+// scriptsOf returns a directory of scripts with these files, names and texts in turn.
+func scriptsOf(t *testing.T, engine string, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	testkit.Must(t, os.Mkdir(filepath.Join(dir, engine), 0o755))
+	for i := 0; i < len(files); i += 2 {
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, engine, files[i]), []byte(files[i+1]), 0o644))
+	}
+	return dir
 }
 
 // config shows variables of libpq that are set, names those whose names are wrong, and prints in one form. (Not

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,7 +19,6 @@ import (
 	"example.com/tenant-provisioner/internal/database"
 	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/natsserver"
-	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/service"
 	"example.com/tenant-provisioner/internal/telemetry"
 	"example.com/tenant-provisioner/internal/terminal"
@@ -29,14 +29,15 @@ const demoTimeout = 2 * time.Minute
 
 func demoCommand(a *app) *cobra.Command {
 	var asJSON bool
-	var dir string
+	var dir, scripts, seeds string
 	cmd := &cobra.Command{
 		Use:   "demo [FILE…]",
 		Short: "Run the whole path in one process",
 		Long: "Starts NATS, SQLite and the service in this process, in a new directory, publishes request events,\n" +
 			"and shows their outcomes. A FILE holds one event as JSON, or one a line; - is standard input.\n" +
-			"Without files it publishes samples, valid and invalid. Exits 0 if every request got an outcome.",
-		Example: "  consumer demo\n  consumer demo my-request.json --dir /tmp/demo",
+			"Without files it publishes samples, valid and invalid. Exits 0 if every request got an outcome.\n" +
+			"Of the environment only LOG_LEVEL and LOG_FORMAT count; two flags stand for INIT_SCRIPTS and SEED_DATA.",
+		Example: "  consumer demo\n  consumer demo my-request.json --dir /tmp/demo --seed-data deploy/seed-data",
 
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault), // files
 		RunE: func(cmd *cobra.Command, files []string) error {
@@ -47,18 +48,24 @@ func demoCommand(a *app) *cobra.Command {
 			if len(files) == 0 {
 				messages = samples()
 			}
-			return a.demo(cmd.Context(), messages, dir, asJSON)
+			return a.demo(cmd.Context(), messages, dir, map[string]string{"INIT_SCRIPTS": scripts, "SEED_DATA": seeds}, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the outcome events, one a line")
 	cmd.Flags().StringVar(&dir, "dir", "", "a new or empty directory to use and keep (default: a temporary one)")
-	completeFlag(cmd, "dir", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
+	cmd.Flags().StringVar(&scripts, "init-scripts", "", "a directory of scripts, which run in every tenant (INIT_SCRIPTS)")
+	cmd.Flags().StringVar(&seeds, "seed-data", "", "a directory of rows, which every tenant gets (SEED_DATA)")
+	for _, flag := range []string{"dir", "init-scripts", "seed-data"} {
+		completeFlag(cmd, flag, cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
+	}
 	return cmd
 }
 
 // demo runs the service on embedded defaults, whatever the environment, and publishes messages to it.
-func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON bool) (err error) {
-	c, log, err := a.demoConfig(ctx)
+func (a *app) demo(
+	ctx context.Context, messages []message, dir string, further map[string]string, asJSON bool,
+) (err error) {
+	c, log, err := a.demoConfig(ctx, further)
 	if err != nil {
 		return err
 	}
@@ -83,7 +90,10 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	steps := pipeline.Steps()
+	if err := database.CheckFurther(ctx, c, db, log); err != nil {
+		return err
+	}
+	steps := c.Steps()
 	h, err := service.NewHandler(c, c.Topology(), steps, link, db, telemetry.NewMetrics(steps), nil, log)
 	if err != nil {
 		return err
@@ -112,8 +122,9 @@ func (a *app) demo(ctx context.Context, messages []message, dir string, asJSON b
 
 // demoConfig is the default configuration, with the log settings of the environment. The default level is error,
 // because the demo shows outcomes.
-func (a *app) demoConfig(ctx context.Context) (config.Config, *slog.Logger, error) {
+func (a *app) demoConfig(ctx context.Context, further map[string]string) (config.Config, *slog.Logger, error) {
 	own := map[string]string{"LOG_LEVEL": "error"}
+	maps.Copy(own, further)
 	for _, name := range []string{"LOG_LEVEL", "LOG_FORMAT"} {
 		if value, ok := a.Env.Lookup(name); ok {
 			own[name] = value

@@ -54,6 +54,26 @@ func TestDemoShowsTheWholePath(t *testing.T) {
 	}
 }
 
+// The example of make demo: tenants have the tables of the scripts and the rows of the seed data.
+func TestDemoWithScriptsAndSeeds(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "demo")
+	code, stdout, stderr := command(t, nil, "demo", "--dir", dir, "--init-scripts", deployedScripts+"orders", "--seed-data",
+		"../../deploy/seed-data")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Equal(t, "stderr", stderr, "")
+	shown := sections(stdout)
+	testkit.Contains(t, "a new tenant", shown[0], "scripts 2, the last 020_owner.sql", "seeded docbasket: 2, transport_routes: 2",
+		"Step 5/7: run_init_scripts", "Step 6/7: load_seed_data", "Step 7/7: register_tenant")
+	d := sqliteIn(t, filepath.Join(dir, "storage"))
+	testkit.Equal(t, "baskets", strings.Join(d.rows("acme", "SELECT name FROM docbasket ORDER BY name"), " "), "Archive Inbox")
+	testkit.Equal(t, "owner", strings.Join(d.rows("acme", "SELECT tenant_id FROM account"), " "), "acme")
+
+	code, _, stderr = command(t, nil, "demo", "--init-scripts", "/nowhere")
+	testkit.Equal(t, "exit code", code, 2)
+	testkit.Contains(t, "stderr", stderr, "INIT_SCRIPTS: /nowhere: no such file or directory")
+}
+
 // validator checks events by the published schemas.
 func validator(t *testing.T) func(line []byte) {
 	t.Helper()

@@ -56,11 +56,18 @@ type Config struct {
 
 	PlansFile string `env:"PLANS" is:"YAML file" group:"Tenants" doc:"Plans that requests may name, with their limits: docs/plans.md has the format. The file is read at start. All replicas need the same one. Empty: tenants have no plan."`
 
+	InitScripts       string        `env:"INIT_SCRIPTS" is:"directory" doc:"Directory with initialisation scripts, which run in every new tenant: postgres/NNN_name.sql and sqlite/NNN_name.sql. docs/init-scripts.md has the rules. They are read and rehearsed at start. All replicas need the same ones. Empty: off."`
+	InitScriptTimeout time.Duration `env:"INIT_SCRIPT_TIMEOUT, default=30s" above:"0s" doc:"Time that all initialisation scripts of one request may take."`
+
+	SeedData string `env:"SEED_DATA" is:"directory" doc:"Directory with the first rows of every new tenant: TABLE.jsonl or TABLE.csv. docs/seed-data.md has the format. They are read and rehearsed at start. All replicas need the same ones. Empty: off."`
+
 	HTTPAddr  string     `env:"HTTP_ADDR, default=127.0.0.1:8080" is:"host:port" optional:"true" group:"Operation" doc:"Address of the page at /, which shows tenant names, and of /livez, /readyz and /metrics. Empty: off. In a container 0.0.0.0:8080, because probes come from outside."`
 	LogLevel  slog.Level `env:"LOG_LEVEL, default=info" doc:"Lowest level that is logged, to stderr."`
 	LogFormat string     `env:"LOG_FORMAT" oneof:"text json" doc:"Empty: text on a terminal, otherwise json."`
 
-	plans *pipeline.Plans // of PlansFile
+	plans   *pipeline.Plans   // of PlansFile
+	scripts *pipeline.Scripts // of InitScripts
+	seeds   *pipeline.Seeds   // of SeedData
 }
 
 // Load reads the configuration. It reports every fault at once, each with the variable's name, as an [Error]. Blanks
@@ -105,7 +112,7 @@ func (c *Config) check() error {
 		err := v.constraint.check(value.FieldByIndex(v.index))
 		require(err == nil, "%s: %w", v.name, err)
 	}
-	faults = append(faults, c.checkNATSFiles(), c.readPlans())
+	faults = append(faults, c.checkNATSFiles(), c.readPlans(), c.readScripts(), c.readSeeds())
 	require(c.NATSInbox == "" || inboxPrefix.MatchString(c.NATSInbox), "NATS_INBOX_PREFIX: %q is not a subject "+
 		"prefix such as _INBOX_consumer: no wildcard, no space, no dot at the end", c.NATSInbox)
 	for i, server := range strings.Split(c.NATSURL, ",") {
@@ -165,7 +172,7 @@ func (c *Config) Postgres() postgres.Config {
 	return postgres.Config{
 		URL: c.DatabaseURL, Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
 		Connections: max(c.Concurrency, 1), Prepared: min(max(c.Prepared, 0), postgres.MaxPrepared),
-		CreatedBy: buildinfo.Name,
+		CreatedBy: buildinfo.Name, Scripts: c.scripts, Seeds: c.seeds,
 	}
 }
 
@@ -174,6 +181,7 @@ func (c *Config) SQLite() sqlite.Config {
 	return sqlite.Config{
 		Root: strings.TrimPrefix(c.DatabaseURL, "sqlite:"), PathTemplate: c.PathTemplate,
 		Connections: max(c.Concurrency, 1), CreatedBy: buildinfo.Name, Now: time.Now,
+		Scripts: c.scripts, Seeds: c.seeds,
 	}
 }
 

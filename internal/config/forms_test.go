@@ -32,7 +32,8 @@ func validValues(t *testing.T) map[string]string {
 		"DATABASE_URL": "postgres://me@h/x", "REGISTRY_SCHEMA": "select", "SCHEMA_TEMPLATE": "t_{tenant_id}",
 		"DATABASE_PATH_TEMPLATE": "t_{tenant_id}/x.db", "PREPARED_BOUNDARIES": "1", "EVENT_SOURCE": "/a", "CONCURRENCY": "2",
 		"MAX_ATTEMPTS": "2", "BACKOFF_MIN": "2s", "BACKOFF_MAX": "2m0s", "ACK_WAIT": "2s", "DRAIN_TIMEOUT": "2s", "LEDGER_RETENTION": "2400h0m0s",
-		"PLANS":     "../../deploy/plans.yaml",
+		"PLANS": "../../deploy/plans.yaml", "INIT_SCRIPTS": "../../deploy/init-scripts/orders", "INIT_SCRIPT_TIMEOUT": "2s",
+		"SEED_DATA": "../../deploy/seed-data",
 		"HTTP_ADDR": "localhost:1", "LOG_LEVEL": "WARN", "LOG_FORMAT": "json",
 	}
 }

@@ -1,9 +1,6 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/plans"
 )
@@ -17,11 +14,7 @@ func (c *Config) readPlans() (err error) {
 		return nil
 	}
 	c.plans, err = plans.Read(c.PlansFile)
-	var faults []error
-	for _, fault := range split(err) {
-		faults = append(faults, fmt.Errorf("PLANS: %w", fault))
-	}
-	return errors.Join(faults...)
+	return prefixed("PLANS", split(err))
 }
 
 // split returns the errors that were joined; of any other error, that one; nil: no error.

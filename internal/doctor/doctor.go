@@ -42,10 +42,10 @@ var Names = slices.Concat(
 		"database_collation", "database_timezone", "database_locks", "database_connections", "database_neighbours",
 		"database_citus", "database_rehearsal", "database_event_triggers", "database_dumps", "database_clock",
 	},
-	[]string{"storage", "storage_filesystem", "storage_space"},
+	[]string{"storage", "storage_filesystem", "storage_space", "storage_rehearsal"},
 	[]string{
 		"registry", "registry_file", "registry_tenants", "registry_ledger", "registry_twins", "registry_case",
-		"registry_plans", "registry_names", "registry_collisions",
+		"registry_plans", "registry_scripts", "registry_names", "registry_collisions",
 	},
 	[]string{
 		"prepared_boundaries", "prepared_unused", "prepared_definition", "prepared_missing", "prepared_contents",

@@ -50,7 +50,7 @@ func examineRegistry(ctx context.Context, c config.Config) (checks []Finding) {
 	if r, ok := r.(database.SchemaReader); ok {
 		checks = append(checks, examineCase(ctx, r))
 	}
-	checks = append(checks, examinePlans(ctx, r, c.Plans()))
+	checks = append(checks, examinePlans(ctx, r, c.Plans()), examineScripts(ctx, r, c.Scripts()))
 	checks = append(checks, examinePlaces(ctx, r)...)
 	return append(checks, examineLeftovers(ctx, c, r)...)
 }

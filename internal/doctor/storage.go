@@ -29,17 +29,33 @@ const (
 func examineStorage(ctx context.Context, c config.Config) []Finding {
 	root := c.SQLite().Root
 	checks, d := examineDirectory(root, filesystem.ForDatabases, "DATABASE_URL", "storage", "storage_filesystem")
+	rehearsal := examineFileRehearsal(ctx, c)
 	if d == nil {
-		return checks
+		return append(checks, rehearsal)
 	}
 	if found := checkRegistryFiles(c.SQLite().RegistryFile()); found.Status != OK {
 		checks[0] = found
 	}
 	size, err := sqlite.FileSize(ctx)
 	if err != nil {
-		return append(checks, unreadable("storage_space", err))
+		return append(checks, unreadable("storage_space", err), rehearsal)
 	}
-	return append(checks, checkSpace("storage_space", *d, size))
+	return append(checks, checkSpace("storage_space", *d, size), rehearsal)
+}
+
+// examineFileRehearsal runs scripts and seed data in a tenant's file that is in memory only.
+func examineFileRehearsal(ctx context.Context, c config.Config) Finding {
+	const name = "storage_rehearsal"
+	if c.Scripts() == nil && c.Seeds() == nil {
+		return ok(name, "INIT_SCRIPTS and SEED_DATA are not set")
+	}
+	ctx, cancel := context.WithTimeout(ctx, rehearsalTimeout)
+	defer cancel()
+	if err := sqlite.RehearseFurther(ctx, c.SQLite()); err != nil {
+		return fault(name, "correct the file that the message names, then run doctor again",
+			"the service does not start: %s", explained(err))
+	}
+	return ok(name, "scripts and seed data run in a tenant's file, in memory")
 }
 
 // checkRegistryFiles checks that the registry's directory, which may be on another file system, and its file can be

@@ -87,7 +87,7 @@ type service struct {
 }
 
 func newService(c config.Config, traces trace.TracerProvider, log *slog.Logger, running *parts) (*service, error) {
-	s := &service{Config: c, steps: pipeline.Steps(), traces: traces, log: log, running: running}
+	s := &service{Config: c, steps: c.Steps(), traces: traces, log: log, running: running}
 	s.serving.Store(starting(func() error { return errors.New("starting") }))
 	ready := func() error { return s.serving.Load().ready() }
 	s.counts = telemetry.NewMetrics(s.steps)
@@ -197,13 +197,19 @@ func (s *service) openDatabase(ctx context.Context, missing database.NewRegistry
 	if s.db != nil {
 		return nil
 	}
-	err := s.up(ctx, dependency{
+	server := dependency{
 		name: "the database", unavailable: pipeline.IsOutage,
 		state: func() error { return nil }, changed: func() <-chan struct{} { return nil },
-	}, func() (err error) {
+	}
+	err := s.up(ctx, server, func() (err error) {
 		s.db, err = database.Open(ctx, s.Config, missing, s.traces, s.log)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	s.running.started("database", s.db.Close)
+	err = s.up(ctx, server, func() error { return database.CheckFurther(ctx, s.Config, s.db, s.log) })
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func NewHandler(
 	}
 	provisioner, err := pipeline.New(pipeline.Config{
 		Database: db, Source: c.EventSource, Log: log, Now: time.Now, Steps: steps,
-		Plans:    c.Plans(),
+		Scripts: c.Scripts(), Plans: c.Plans(),
 		Observer: &observer{counts, handler.NewProgress(nc, c.EventSource, log)}, Workers: c.Concurrency,
 		Limit: pipeline.Limit{Attempts: c.MaxAttempts, Lease: c.AckWait}, Tracer: telemetry.Tracer(traces),
 	})

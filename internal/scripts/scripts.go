@@ -1,0 +1,174 @@
+// Package scripts reads the directory of initialisation scripts, INIT_SCRIPTS. It knows files and their names; the
+// engines know SQL.
+//
+//	postgres/010_listing.sql
+//	postgres/020_orders.sql
+//	sqlite/010_listing.sql
+package scripts
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+)
+
+// The directories of the two engines.
+const (
+	Postgres = "postgres"
+	SQLite   = "sqlite"
+)
+
+const (
+	// maxFile and maxFiles bound what a mistake, such as a dump or a wrong directory, can load into memory.
+	maxFile  = 4 << 20
+	maxFiles = 999
+)
+
+// fileName is the form of a script's name. Since all numbers have three digits, the order of names is that of numbers.
+var fileName = regexp.MustCompile(`^([0-9]{3})_[A-Za-z0-9][A-Za-z0-9_.-]{0,200}\.sql$`)
+
+// directive is how the first line of a script begins that says something to the service.
+const directive = "-- provisioner:"
+
+// Read reads the scripts of an engine, in the order of their names. It returns every fault; each names the file and
+// what to do. Hidden files are left out.
+func Read(dir, engine string) (all []pipeline.Script, faults []error) {
+	root, err := os.OpenRoot(dir) // it opens nothing outside the directory, whatever links say
+	if err != nil {
+		return nil, []error{unreadable(dir, err)}
+	}
+	defer root.Close() //nolint:errcheck // only read
+	within := path.Join(dir, engine)
+	names, err := list(root, engine)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, []error{fmt.Errorf("%s does not exist; put the scripts for this database there", within)}
+	case err != nil:
+		return nil, []error{unreadable(within, linkFault(err))}
+	case len(names) == 0:
+		return nil, []error{fmt.Errorf("%s has no scripts; put files named like 010_orders.sql there", within)}
+	case len(names) > maxFiles:
+		return nil, []error{fmt.Errorf("%s has %d files; at most %d are possible", within, len(names), maxFiles)}
+	}
+	byNumber := map[string]string{}
+	for _, name := range names {
+		number := fileName.FindStringSubmatch(name)
+		if number == nil {
+			faults = append(faults, fmt.Errorf("%s is not named like 010_orders.sql: three digits, an underscore, then "+
+				"letters, digits, _ - or .; rename it, or move it away", path.Join(within, name)))
+			continue
+		}
+		if other := byNumber[number[1]]; other != "" {
+			faults = append(faults, fmt.Errorf("%s and %s have the same number; give one of them another",
+				path.Join(within, other), name))
+			continue
+		}
+		byNumber[number[1]] = name
+		script, err := read(root, engine, name)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", path.Join(within, name), err))
+			continue
+		}
+		all = append(all, script)
+	}
+	return all, faults
+}
+
+// unreadable is the fault of a directory or a file that cannot be read.
+func unreadable(name string, err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// list returns the names in a directory that are not hidden, in order.
+func list(root *os.Root, dir string) (names []string, err error) {
+	d, err := root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close() //nolint:errcheck // only read
+	if names, err = d.Readdirnames(-1); err != nil {
+		return nil, err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, ".") })
+	slices.Sort(names)
+	return names, nil
+}
+
+// read reads one script.
+func read(root *os.Root, dir, name string) (s pipeline.Script, err error) {
+	within := path.Join(dir, name)
+	info, err := root.Stat(within)
+	if err != nil {
+		return s, linkFault(err)
+	}
+	switch {
+	case !info.Mode().IsRegular():
+		return s, errors.New("is not a file")
+	case info.Size() > maxFile:
+		return s, fmt.Errorf("has %d bytes; at most %d are read", info.Size(), maxFile)
+	}
+	file, err := root.Open(within)
+	if err != nil {
+		return s, linkFault(err)
+	}
+	defer file.Close() //nolint:errcheck // only read
+	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	switch {
+	case err != nil:
+		return s, err
+	case len(content) > maxFile:
+		return s, fmt.Errorf("has over %d bytes", maxFile)
+	case bytes.IndexByte(content, 0) >= 0:
+		return s, errors.New("contains a NUL byte; save it as UTF-8")
+	case !utf8.Valid(content):
+		return s, errors.New("is not UTF-8; save it as UTF-8")
+	}
+	sum := sha256.Sum256(content)
+	s = pipeline.Script{
+		Name: name, Text: strings.TrimPrefix(string(content), "\uFEFF"), SHA256: hex.EncodeToString(sum[:]),
+	}
+	s.Prepare, err = prepared(s.Text)
+	return s, err
+}
+
+// linkFault explains the error of a link that leaves the directory.
+func linkFault(err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) && strings.Contains(of.Err.Error(), "escapes") {
+		return errors.New("is a link to something outside of the directory; put the file itself there")
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("is a link to a file that does not exist")
+	}
+	return err
+}
+
+// prepared reports whether the first line says that the script can run when a boundary is prepared.
+func prepared(text string) (bool, error) {
+	first, _, _ := strings.Cut(text, "\n")
+	what, is := strings.CutPrefix(strings.TrimSpace(first), directive)
+	if !is {
+		return false, nil
+	}
+	if what = strings.TrimSpace(what); what != "prepare" {
+		return false, fmt.Errorf("line 1: %q says nothing to the service; write %s prepare, or remove the line", what,
+			directive)
+	}
+	return true, nil
+}
