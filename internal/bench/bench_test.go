@@ -78,11 +78,18 @@ func (b *bench) postgres(t *testing.T) {
 	b.open(t)
 	small := &bench{report: b.report, program: b.program, database: strings.Replace(pg.URL, "/tenants?", "/small?", 1)}
 	small.open(t)
+	pg.Exec("CREATE ROLE plain LOGIN PASSWORD 'plain'", "CREATE DATABASE scripted OWNER plain")
+	scripted := &bench{
+		report: b.report, program: b.program, database: strings.Replace(pg.URLOf("plain", "plain"), "/tenants", "/scripted", 1),
+	}
+	scripted.open(t)
 	testkit.Must(t, b.db.QueryRow(t.Context(), "SHOW server_version").Scan(&versions.postgres))
 
 	small.grow(t, few)
 	b.grow(t, few)
 	b.prepared(t)
+	scripted.grow(t, few)
+	b.scripted(t, scripted)
 	b.asAsked(t)
 	b.burst(t)
 	b.duplicates(t)
@@ -204,6 +211,33 @@ func (b *bench) grown(t *testing.T, small *bench) {
 		}
 	}
 	one.ours, one.bare = byTurns(*rounds, p50(b), p50(small))
+	b.add(t, one)
+}
+
+// scripted measures the latency of single prepared requests whose boundaries have the indexes of DocEX's listings,
+// against the same without.
+func (b *bench) scripted(t *testing.T, with *bench) {
+	prepared := fmt.Sprint("PREPARED_BOUNDARIES=", single)
+	p50 := func(side *bench) func() float64 {
+		return func() float64 {
+			b.filled(t, single)
+			with.filled(t, single)
+			all, _ := side.load.latencies(t)
+			return median(all)
+		}
+	}
+	defer b.consumer(t, prepared).stop()
+	scripts, err := filepath.Abs("../../deploy/init-scripts/docex")
+	testkit.Must(t, err)
+	defer with.consumer(t, prepared, "INIT_SCRIPTS="+scripts).stop()
+	for _, side := range []*bench{b, with} { // warm up
+		p50(side)()
+	}
+	one := row{
+		what: "prepared with the indexes of DocEX's listings, request → outcome, p50, against without", unit: "ms", goal: 1.1,
+		atMost: true,
+	}
+	one.ours, one.bare = byTurns(*rounds, p50(with), p50(b))
 	b.add(t, one)
 }
 
