@@ -218,9 +218,11 @@ func TestDoctorAsAnotherRole(t *testing.T) {
 	testkit.Equal(t, "findings", findings(checks, "prepared"), "prepared_boundaries warning")
 	testkit.Contains(t, "message", checks["prepared_boundaries"].Message, "grant")
 
-	testkit.Equal(t, "findings", findings(checks, "registry_ledger"), "registry_ledger warning")
-	testkit.Contains(t, "message", checks["registry_ledger"].Message, "grant")
-	execute(t, "pgx", u.String(), "docex_system.", "GRANT SELECT ON {b}prepared_boundaries, {b}tenant_requests TO "+role)
+	for _, check := range []string{"registry_ledger", "registry_scripts"} {
+		testkit.Equal(t, "findings", findings(checks, check), check+" warning")
+		testkit.Contains(t, "message", checks[check].Message, "grant")
+	}
+	execute(t, "pgx", u.String(), "docex_system.", "GRANT SELECT ON {b}prepared_boundaries, {b}tenant_requests, {b}applied_scripts TO "+role)
 	checks = runDoctor(t, env, one)
 	testkit.Equal(t, "findings of a read-only role", findings(checks, "prepared", "registry", "database_r"),
 		"database_rehearsal warning, database_rights warning, registry_rights warning")

@@ -27,7 +27,7 @@ func TestReplicasTolerateTheMigrationsOfALaterVersion(t *testing.T) {
 			d.registry(t, "ALTER TABLE {b}"+table+" ADD COLUMN added_nullable varchar(50)",
 				"ALTER TABLE {b}"+table+" ADD COLUMN added_default integer NOT NULL DEFAULT 7")
 		}
-		d.registry(t, "CREATE TABLE {b}applied_scripts (name varchar(255) PRIMARY KEY)",
+		d.registry(t, "CREATE TABLE {b}of_a_later_version (name varchar(255) PRIMARY KEY)",
 			"INSERT INTO {b}tenant_provisioner_migrations (version_id, is_applied) VALUES (98, true), (99, true)")
 		for _, name := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
 			stream, err := js.Stream(t.Context(), name)

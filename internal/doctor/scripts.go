@@ -16,7 +16,7 @@ func examineScripts(ctx context.Context, r database.Scripts, scripts *pipeline.S
 	applied, err := r.AppliedScripts(ctx)
 	switch {
 	case err != nil:
-		return unreadable(name, err)
+		return unreadableByUser(name, "to check it, run doctor with a role that may read applied_scripts", err)
 	case scripts == nil && len(applied) == 0:
 		return ok(name, "INIT_SCRIPTS is not set, and no tenant has a script")
 	case scripts == nil:
