@@ -86,11 +86,12 @@ func (s scenario) pointsOn(d testDatabase) []string {
 }
 
 // killAtEach starts the program, which is killed at the point, makes the i-th request, and has another process settle it:
-// once for each point.
+// once for each point. A point may be limited to a subject: "point/subject".
 func killAtEach(t *testing.T, js jetstream.JetStream, env map[string]string, points []string, request func(i int)) {
 	t.Helper()
 	for i, point := range points {
-		killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", point)))
+		at, about, _ := strings.Cut(point, "/")
+		killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", at), with("CRASH_ABOUT", about)))
 		request(i)
 		testkit.Equal(t, "exit code at "+point, killed.wait(t), -1)
 		again := launch(t, env)
@@ -109,28 +110,37 @@ func TestKilledBetweenDurableEffects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBothEngines(t, func(t *testing.T, d testDatabase) {
 				points := f.pointsOn(d)
-				url := natstest.Start(t)
-				env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"))
-				first := launch(t, env)
-				testkit.Logged(t, &first.stderr, "taking requests", "workers")
-				first.signal(t, syscall.SIGTERM)
-				testkit.Equal(t, "exit code", first.wait(t), 0)
-				js := natstest.JetStream(t, url)
-				killAtEach(t, js, env, points, func(i int) {
-					if f.prepare != nil {
-						f.prepare(d, fmt.Sprintf("tenant_%d", i))
-					}
-					publish(t, js, f.request(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
-				})
-				checkConsistency(t, d, storedOutcomes(t, js), f.cause, len(points))
+				js, outcomes := f.killAtEach(t, d, nil, points)
 				letters := 0
 				if f.cause != "" {
 					letters = len(points)
 				}
 				testkit.Equal(t, "dead letters", deadLetters(t, js), letters)
+				checkConsistency(t, d, outcomes, f.cause, len(points))
 			})
 		})
 	}
+}
+
+// killAtEach starts a service with further settings, and has it settle a request for each point, at which it is killed.
+func (s scenario) killAtEach(
+	t *testing.T, d testDatabase, further map[string]string, points []string,
+) (jetstream.JetStream, []event.Event) {
+	t.Helper()
+	url := natstest.Start(t)
+	env := settings(d.env, further, with("NATS_URL", url), with("ACK_WAIT", "1s"))
+	first := launch(t, env)
+	testkit.Logged(t, &first.stderr, "taking requests", "workers")
+	first.signal(t, syscall.SIGTERM)
+	testkit.Equal(t, "exit code", first.wait(t), 0)
+	js := natstest.JetStream(t, url)
+	killAtEach(t, js, env, points, func(i int) {
+		if s.prepare != nil {
+			s.prepare(d, fmt.Sprintf("tenant_%d", i))
+		}
+		publish(t, js, s.request(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
+	})
+	return js, storedOutcomes(t, js)
 }
 
 // The process is killed while the tenants of one batch are in different states.
@@ -169,10 +179,21 @@ var preparedPoints = []string{
 // the filler. No boundary is half built, registered twice, or lost.
 func TestKilledWithPreparedBoundaries(t *testing.T) {
 	t.Parallel()
+	_, prepared := killWithPool(t, newPostgres(t), nil, preparedPoints)
+	if prepared < 6 {
+		t.Errorf("only %d tenants were prepared", prepared)
+	}
+}
+
+// killWithPool kills the program, which keeps a pool of prepared boundaries, once at each point, restarts it, and checks
+// what it leaves. It returns the outcomes, and how many are of prepared boundaries.
+func killWithPool(
+	t *testing.T, d testDatabase, further map[string]string, points []string,
+) (outcomes []event.Event, prepared int) {
+	t.Helper()
 	const pool = 2
-	d := newPostgres(t)
 	url := natstest.Start(t)
-	env := settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("PREPARED_BOUNDARIES", fmt.Sprint(pool)))
+	env := settings(d.env, further, with("NATS_URL", url), with("ACK_WAIT", "1s"), with("PREPARED_BOUNDARIES", fmt.Sprint(pool)))
 	end := func(p *process) {
 		t.Helper()
 		testkit.Logged(t, &p.stderr, "taking requests", "workers") // the streams exist: the pool is filled before
@@ -184,7 +205,7 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 	testkit.Equal(t, "exit code while the first is prepared", first.wait(t), -1)
 	end(launch(t, env))
 	js := natstest.JetStream(t, url)
-	for i, point := range preparedPoints {
+	for i, point := range points {
 		killed := launchBuilt(t, "crashpoints", merge(env, with("CRASH_AT", point)))
 		publish(t, js, requestFor(t, fmt.Sprintf("order-%d", i), fmt.Sprintf("tenant_%d", i)))
 		testkit.Equal(t, "exit code at "+point, killed.wait(t), -1)
@@ -193,13 +214,12 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 		end(again)
 		testkit.Equal(t, "leftovers after "+point, fmt.Sprint(d.leftovers()), "[]")
 	}
-	outcomes := storedOutcomes(t, js)
-	checkConsistency(t, d, outcomes, "", len(preparedPoints))
+	outcomes = storedOutcomes(t, js)
+	checkConsistency(t, d, outcomes, "", len(points))
 	testkit.Equal(t, "boundaries in the pool", len(d.pooledSchemas()), pool)
 	testkit.Equal(t, "schemas", fmt.Sprint(d.rows(system, `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%' ORDER BY 1`)),
 		fmt.Sprint(d.rows(system, "SELECT schema_name FROM {b}tenant_registry WHERE NOT is_system ORDER BY 1")))
 	// Only a first attempt takes a prepared boundary; a retry builds its own.
-	prepared := 0
 	for _, e := range outcomes {
 		data, err := events.ProvisionedFrom(e)
 		testkit.Must(t, err)
@@ -210,9 +230,7 @@ func TestKilledWithPreparedBoundaries(t *testing.T) {
 			prepared++
 		}
 	}
-	if prepared < 6 {
-		t.Errorf("only %d tenants were prepared", prepared)
-	}
+	return outcomes, prepared
 }
 
 // checkConsistency asserts, after all requests are settled, that there are n outcomes with that cause, no two for one
