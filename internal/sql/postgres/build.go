@@ -32,9 +32,11 @@ type build struct {
 	// keepComment means that the schema has a comment already, or this role may not comment on it: it is not stamped.
 	keepComment bool
 	foreign     []foreignOwner // of a schema that existed
-	// scripted means that scripts have run in the session, so nothing else may use it; before is what preceded them.
+	// scripted means that scripts have run in the session, so nothing else may use it; before is what preceded them, and
+	// restore sets again what the rest of the attempt depends on.
 	scripted bool
 	before   footprint
+	restore  string
 }
 
 // Locate implements [pipeline.Database].

@@ -75,7 +75,7 @@ func (b *build) checkConfined(ctx context.Context, thorough bool) error {
 	batch := &scopedBatch{}
 	batch.queue(sharedScope, nil, b.q.SearchPath, quote(b.schema)) // as the statements had that the triggers belong to
 	batch.queue(tenantScope, nil, "SET CONSTRAINTS ALL IMMEDIATE")
-	batch.queue(sharedScope, nil, b.q.SearchPath, "pg_catalog")
+	batch.queue(sharedScope, nil, b.restore) // a trigger, deferred or on seed data, may have changed settings
 	batch.queue(sharedScope, after.scan, b.q.Footprint, b.schema, b.scripts.oids())
 	if at, err := batch.send(ctx, b.conn); err != nil && at == tenantScope {
 		return deferredFault(err)

@@ -145,7 +145,7 @@ func TestValuesOfScripts(t *testing.T) {
 	current_setting('provisioner.plan'), current_schemas(true)::text) AS v`))
 	_, err := provision(t.Context(), s, "acme")
 	testkit.Must(t, err)
-	testkit.Equal(t, "values", f.text("SELECT v FROM tenant_acme.a"), "acme|A 'Customer'|billing||{pg_catalog,tenant_acme}")
+	testkit.Equal(t, "values", f.text("SELECT v FROM tenant_acme.a"), "acme|"+displayName+"|billing||{pg_catalog,tenant_acme}")
 }
 
 // Each catalogue of the server has one rule.

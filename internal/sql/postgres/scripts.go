@@ -115,11 +115,10 @@ func (b *build) runScripts(ctx context.Context, files []script, v *pipeline.Valu
 	ctx, cancel := context.WithTimeout(ctx, b.scripts.timeout+cancelGrace)
 	defer cancel()
 	b.scripted = true
-	restore, err := b.beginScripts(ctx, v)
-	if err != nil {
+	if err := b.beginScripts(ctx, v); err != nil {
 		return fmt.Errorf("prepare to run the initialisation scripts: %w", sharedFault(err))
 	}
-	done, deadline, err := b.sendScripts(ctx, places, restore)
+	done, deadline, err := b.sendScripts(ctx, places)
 	switch {
 	case err != nil && done < len(places):
 		return b.scriptFault(ctx, places[done], deadline, err)
@@ -135,9 +134,8 @@ func (b *build) runScripts(ctx context.Context, files []script, v *pipeline.Valu
 	return nil
 }
 
-// beginScripts reads what the transaction has left so far, and prepares it for scripts. It returns the statement that
-// sets again what the rest of the attempt depends on.
-func (b *build) beginScripts(ctx context.Context, v *pipeline.Values) (restore string, err error) {
+// beginScripts reads what the transaction has left so far, and prepares it for scripts.
+func (b *build) beginScripts(ctx context.Context, v *pipeline.Values) error {
 	var lock, statement string
 	batch := &pgx.Batch{}
 	b.queueFootprint(batch, &b.before)
@@ -153,9 +151,10 @@ func (b *build) beginScripts(ctx context.Context, v *pipeline.Values) (restore s
 		batch.Queue(b.q.ScriptValues, v.TenantID, v.DisplayName, v.CreatedBy, v.Plan)
 	}
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return "", err
+		return err
 	}
-	return restoreSQL(lock, statement), nil
+	b.restore = restoreSQL(lock, statement)
+	return nil
 }
 
 // deadline is what became of the scripts' time.
@@ -164,15 +163,15 @@ type deadline struct {
 	err    error // of the cancellation: the server cannot be reached
 }
 
-// sendScripts sends the statements in one round trip, each as a message of its own, and then restore. It returns how
+// sendScripts sends the statements in one round trip, each as a message of its own, and then b.restore. It returns how
 // many have succeeded.
-func (b *build) sendScripts(ctx context.Context, places []sourced, restore string) (done int, d deadline, err error) {
+func (b *build) sendScripts(ctx context.Context, places []sourced) (done int, d deadline, err error) {
 	conn := b.conn.Conn().PgConn()
 	batch := &pgconn.Batch{}
 	for _, p := range places {
 		batch.ExecParams(p.Text, nil, nil, nil, nil)
 	}
-	batch.ExecParams(restore, nil, nil, nil, nil)
+	batch.ExecParams(b.restore, nil, nil, nil, nil)
 	canceled := make(chan error, 1)
 	timer := time.AfterFunc(b.scripts.timeout, func() { canceled <- conn.CancelRequest(ctx) })
 	results := conn.ExecBatch(ctx, batch)

@@ -160,6 +160,19 @@ func TestScriptThatEndsTheTransaction(t *testing.T) {
 	}
 }
 
+// What a deferred trigger sets, after the scripts have ended, does not reach the registry.
+func TestSettingsOfDeferredTriggers(t *testing.T) {
+	t.Parallel()
+	f := newFence(t)
+	s := f.open(f.config("CREATE TABLE a (id integer);;\nCREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS " +
+		"'BEGIN SET client_encoding = LATIN1; SET \"DateStyle\" = German; RETURN NULL; END';;\n" +
+		"CREATE CONSTRAINT TRIGGER t AFTER INSERT ON a DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION f();;\n" +
+		"INSERT INTO a VALUES (1)"))
+	_, err := provision(t.Context(), s, "acme")
+	testkit.Must(t, err)
+	testkit.Equal(t, "the name", f.text("SELECT display_name FROM docex_system.tenant_registry WHERE tenant_id = 'acme'"), displayName)
+}
+
 const prepareLine = "-- provisioner: prepare\n"
 
 // Scripts of prepared boundaries run when those are built, and the others when one is taken.

@@ -122,10 +122,12 @@ func (s *Store) use(t *testing.T, c Config) {
 
 var serial atomic.Int64
 
+const displayName = "Ä 'Customer'"
+
 // provision makes an attempt as the pipeline does.
 func provision(ctx context.Context, s *Store, tenant string) (boundary pipeline.Boundary, err error) {
 	e, err := events.NewRequested("/test", fmt.Sprintf("r-%d", serial.Add(1)),
-		events.Requested{TenantID: tenant, DisplayName: "A 'Customer'", CreatedBy: "billing"})
+		events.Requested{TenantID: tenant, DisplayName: displayName, CreatedBy: "billing"})
 	if err != nil {
 		return boundary, err
 	}
@@ -152,7 +154,7 @@ func provision(ctx context.Context, s *Store, tenant string) (boundary pipeline.
 		return boundary, err
 	}
 	t := pipeline.Tenant{
-		ID: tenant, DisplayName: "A 'Customer'", IsolationStrategy: events.IsolationSchema, Boundary: boundary,
+		ID: tenant, DisplayName: displayName, IsolationStrategy: events.IsolationSchema, Boundary: boundary,
 		CreatedAt: time.Now(), CreatedBy: "billing",
 	}
 	err = b.RunScripts(ctx, pipeline.Values{TenantID: tenant, DisplayName: t.DisplayName, CreatedBy: t.CreatedBy})
