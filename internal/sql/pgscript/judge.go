@@ -12,12 +12,13 @@ import (
 type judge struct {
 	place
 	*faults
-	at     int // offset of the node that is judged, in bytes
-	before int // bytes in front of the text that were added to parse it
+	at     int  // offset of the node that is judged, in bytes
+	before int  // bytes in front of the text that were added to parse it
+	inBody bool // the text is, or is in, the body of a function or of DO
 }
 
-// within judges another text of the same script.
-func (j *judge) within(p place) *judge { return &judge{place: p, faults: j.faults} }
+// within judges a body in the same script, or a text in it.
+func (j *judge) within(p place) *judge { return &judge{place: p, faults: j.faults, inBody: true} }
 
 // refuse reports a fault at the node that is judged.
 func (j *judge) refuse(format string, args ...any) { j.refuseAt(j.at-j.before, format, args...) }

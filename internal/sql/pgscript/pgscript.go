@@ -82,7 +82,7 @@ func (j *judge) script() []Statement {
 	for _, p := range pieces {
 		s := Statement{Text: j.text[p.start:p.end], Line: j.lineAt(p.start)}
 		statements = append(statements, s)
-		j.within(place{text: s.Text, line: s.Line}).statement()
+		(&judge{place: place{text: s.Text, line: s.Line}, faults: j.faults}).statement()
 	}
 	return statements
 }

@@ -26,7 +26,8 @@ func init() {
 		"CreateTableAsStmt": allowed, "ViewStmt": allowed, "RefreshMatViewStmt": allowed, "RuleStmt": allowed,
 		"IndexStmt": allowed, "ReindexStmt": {judge: (*judge).reindex}, "CreateSeqStmt": allowed, "AlterSeqStmt": allowed,
 		"CreateTrigStmt": allowed, "CreatePolicyStmt": allowed, "AlterPolicyStmt": allowed,
-		"CreateStatsStmt": allowed, "AlterStatsStmt": allowed, "ConstraintsSetStmt": allowed,
+		"CreateStatsStmt": allowed, "AlterStatsStmt": allowed,
+		"ConstraintsSetStmt": {judge: (*judge).setConstraints},
 
 		// Types, functions, and other objects of a schema.
 		"CreateDomainStmt": allowed, "AlterDomainStmt": allowed, "CreateEnumStmt": allowed, "AlterEnumStmt": allowed,
@@ -250,4 +251,13 @@ func (j *judge) grant(f fields) {
 				"EXECUTE format('GRANT ... SCHEMA %%I ...', current_schema()) in a DO block", schema)
 		}
 	}
+}
+
+// setConstraints refuses what lets a trigger escape the check at the end of the transaction.
+func (j *judge) setConstraints(f fields) {
+	if j.inBody && f.flag("deferred") {
+		j.refuse("SET CONSTRAINTS … DEFERRED in a body can move a trigger behind the last check; write it as a statement of " +
+			"the script, or declare the constraint INITIALLY DEFERRED")
+	}
+	j.fieldsOf("ConstraintsSetStmt", f)
 }

@@ -38,7 +38,7 @@ import (
 // footprint is what a transaction has left so far: a row of footprint.sql.
 type footprint struct {
 	transaction, role, sessionRole, readOnly, temporary, cursors string
-	boundary, owner, comment, advisory                           string
+	boundary, owner, comment, definers, advisory                 string
 	relations, objects                                           pgtype.FlatArray[string]
 	writes                                                       pgtype.FlatArray[int64]
 	holds                                                        string
@@ -50,7 +50,7 @@ func (b *build) queueFootprint(batch *pgx.Batch, f *footprint) {
 
 func (t *footprint) scan(row pgx.Row) error {
 	return row.Scan(&t.transaction, &t.role, &t.sessionRole, &t.readOnly, &t.temporary, &t.cursors, &t.boundary,
-		&t.owner, &t.comment, &t.advisory, &t.relations, &t.objects, &t.writes, &t.holds)
+		&t.owner, &t.comment, &t.definers, &t.advisory, &t.relations, &t.objects, &t.writes, &t.holds)
 }
 
 func (s *scripts) oids() (oids []oid) {
@@ -135,6 +135,7 @@ func (t *footprint) changed(after *footprint) (names []string) {
 		{t.boundary, after.boundary, "the name of the tenant's schema, or have dropped it"},
 		{t.owner, after.owner, "the owner of the tenant's schema"},
 		{t.comment, after.comment, "the comment on the tenant's schema, which names the registry that it belongs to"},
+		{t.definers, after.definers, "functions with the rights of their owner, the service (SECURITY DEFINER): " + after.definers},
 		{t.temporary, after.temporary, "the session by creating temporary objects"},
 		{t.cursors, after.cursors, "the session by declaring cursors WITH HOLD"},
 		{t.advisory, after.advisory, "the session's advisory locks"},

@@ -144,7 +144,7 @@ var escapes = map[string]struct{ statements, want string }{
 		CREATE CONSTRAINT TRIGGER x AFTER INSERT ON mine DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION foe.writes();
 		INSERT INTO mine VALUES (1)`, "foe.t (written)"},
 	"security definer": {`CREATE FUNCTION mine() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN DELETE FROM foe.t; END';
-		CREATE TABLE x AS SELECT mine()::text`, "foe.t (written)"},
+		CREATE TABLE x AS SELECT mine()::text`, "SECURITY DEFINER"},
 	"operator family":         {"CREATE OPERATOR FAMILY foe.x USING btree", ""},
 	"event trigger":           {"CREATE EVENT TRIGGER x ON ddl_command_end EXECUTE FUNCTION foe.f()", ""},
 	"subscription":            {"CREATE SUBSCRIPTION x CONNECTION '' PUBLICATION y WITH (connect = false)", ""},

@@ -18,6 +18,13 @@ SELECT pg_catalog.pg_current_xact_id()::text, current_user::text, session_user::
     coalesce((SELECT d.description FROM pg_catalog.pg_description d
         WHERE d.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.objsubid = 0
             AND d.objoid = (SELECT oid FROM boundary)), ''),
+    -- Functions that run with the rights of their owner, the service.
+    (SELECT coalesce(pg_catalog.string_agg(p.proname::text, ', ' ORDER BY p.proname::text), '')
+        FROM pg_catalog.pg_depend d
+        JOIN pg_catalog.pg_proc p ON p.oid = d.objid AND p.prosecdef
+        WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+            AND d.refobjid = (SELECT oid FROM boundary)
+            AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass),
     (SELECT coalesce(pg_catalog.string_agg(l.classid || ':' || l.objid || ':' || l.objsubid || ' ' || l.mode, ', '
             ORDER BY l.classid, l.objid, l.objsubid, l.mode), '')
         FROM locks l WHERE l.locktype = 'advisory'),
