@@ -140,8 +140,8 @@ func (j *judge) plpgsql(statement string) {
 		if m := nearLine.FindStringSubmatch(syntax.near); m != nil {
 			line, _ = strconv.Atoi(m[1])
 		}
-		what := syntax.what + "; write what PL/pgSQL of PostgreSQL 17 reads"
-		*j.faults = append(*j.faults, fault{j.nearestLine(line, syntax.what), what})
+		j.faults.add(j.nearestLine(line, syntax.what), "%s; correct it: the grammar is that of PL/pgSQL in PostgreSQL 17",
+			syntax.what)
 		return
 	}
 	j.plpgsqlNode(tree, 1)
@@ -199,7 +199,7 @@ func (j *judge) plpgsqlTyped(typ string, f fields, line int) {
 	}
 	switch typ {
 	case "PLpgSQL_stmt_commit", "PLpgSQL_stmt_rollback":
-		*j.faults = append(*j.faults, fault{j.bodyLine(line), transaction})
+		j.faults.add(j.bodyLine(line), "%s", transaction)
 	case "PLpgSQL_expr":
 		j.expression(f, line).eachStatement()
 		return

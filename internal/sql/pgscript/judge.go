@@ -1,8 +1,8 @@
 package pgscript
 
 import (
-	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -24,7 +24,7 @@ func (j *judge) within(p place) *judge { return &judge{place: p, faults: j.fault
 func (j *judge) refuse(format string, args ...any) { j.refuseAt(j.at-j.before, format, args...) }
 
 func (j *judge) refuseAt(offset int, format string, args ...any) {
-	*j.faults = append(*j.faults, fault{j.lineAt(offset), fmt.Sprintf(format, args...)})
+	j.faults.add(j.lineAt(offset), format, args...)
 }
 
 // fields are the fields of a node of the grammar, by PostgreSQL's names. What is false, 0 or empty is left out.
@@ -170,11 +170,22 @@ func (j *judge) name(parts []string) {
 	switch n := len(parts); {
 	case n < 2:
 	case n > 2:
-		j.refuse("%s names a database; write %s alone", strings.Join(parts, "."), parts[n-1])
+		j.refuse("%s names a database; write %s alone", strings.Join(parts, "."), written(parts[n-1]))
 	case strings.HasPrefix(parts[0], "pg_temp"):
 		j.refuse("%s is a temporary object; use WITH, or a table that you drop", strings.Join(parts, "."))
 	case parts[0] != "pg_catalog" && parts[0] != "information_schema" && !isComputed(parts[0]):
 		j.refuse("%s is outside of the tenant's schema; write %s alone: scripts run in that schema",
-			strings.Join(parts, "."), parts[1])
+			strings.Join(parts, "."), written(parts[1]))
 	}
+}
+
+// plainName is a name that needs no quotes. Keywords are left aside.
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_$]*$`)
+
+// written is a name as a script writes it.
+func written(name string) string {
+	if plainName.MatchString(name) {
+		return name
+	}
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }

@@ -27,12 +27,19 @@ func (s Statement) LineAt(position int) int {
 }
 
 // Parse returns the statements of a script, in their order. The error joins all faults of the script, in the order of
-// their lines; each is of the form "FILE, line N: what; what to do".
+// their lines; each is of the form "FILE, line N: what; what to do". Of faults of one kind it has the first
+// [maxAlike], and the number of the others.
 func Parse(script pipeline.Script) ([]Statement, error) {
 	j := &judge{place: place{text: script.Text, line: 1}, faults: &faults{}}
 	statements := j.script()
+	if at := strings.Index(script.Text, dumpHeader); at >= 0 && len(*j.faults) > 0 {
+		j.refuseAt(at, "the file is a dump; docs/init-scripts.md has the command that makes a script of it")
+	}
 	return statements, j.faults.err(script.Name)
 }
+
+// dumpHeader is how pg_dump begins a dump.
+const dumpHeader = "-- PostgreSQL database dump"
 
 // faults are what is wrong with a script.
 type faults []fault
@@ -40,12 +47,35 @@ type faults []fault
 type fault struct {
 	line int
 	what string
+	kind string // the same for all faults that need the same correction
 }
+
+func (f *faults) add(line int, format string, args ...any) {
+	what, kind := fmt.Sprintf(format, args...), format
+	if format == "%s" {
+		kind = what
+	}
+	*f = append(*f, fault{line, what, kind})
+}
+
+// maxAlike bounds the faults of one kind that are reported: a dump has one for each name that it writes with a schema.
+const maxAlike = 5
 
 func (f faults) err(file string) error {
 	slices.SortFunc(f, func(a, b fault) int { return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.what, b.what)) })
-	var errs []error
+	byKind := map[string][]fault{}
+	var shown []fault
 	for _, one := range slices.Compact(f) {
+		if byKind[one.kind] = append(byKind[one.kind], one); len(byKind[one.kind]) <= maxAlike {
+			shown = append(shown, one)
+		}
+	}
+	var errs []error
+	for _, one := range shown {
+		all := byKind[one.kind]
+		if more := len(all) - maxAlike; more > 0 && one == all[maxAlike-1] {
+			one.what += fmt.Sprintf(" (and %d more of this kind, up to line %d)", more, all[len(all)-1].line)
+		}
 		errs = append(errs, fmt.Errorf("%s, line %d: %s", file, one.line, one.what))
 	}
 	return errors.Join(errs...)
@@ -109,11 +139,22 @@ func (j *judge) unparsed(err error) {
 		j.refuseAt(0, "%v", err)
 		return
 	}
-	do := "write what PostgreSQL 17 reads"
-	if syntax.offset >= 0 && syntax.offset < len(j.text) && j.text[syntax.offset] == ':' {
-		do = "variables of psql are not replaced: write current_setting('provisioner.tenant_id') for a value of the request"
+	do := "correct it, or end the statement before it with a semicolon: the grammar is that of PostgreSQL 17"
+	if at := syntax.offset; at >= 0 && at < len(j.text) {
+		switch rest := j.text[at:]; {
+		case rest[0] == ':', strings.HasPrefix(rest, "${"), strings.HasPrefix(rest, "{{"):
+			do = "placeholders are not replaced in scripts: write current_setting('provisioner.tenant_id') for a value " +
+				"of the request"
+		case strings.HasPrefix(syntax.what, "unterminated"):
+			do = "end it"
+		}
 	}
-	j.refuseAt(syntax.offset, "%s; %s", syntax.what, do)
+	// What is unterminated is quoted up to the end of the file.
+	what, _, cut := strings.Cut(syntax.what, "\n")
+	if cut {
+		what = strings.TrimRight(what, "\r") + `…"`
+	}
+	j.refuseAt(syntax.offset, "%s; %s", what, do)
 }
 
 // firstWord is what a line begins with, up to a space, in at most 20 characters.

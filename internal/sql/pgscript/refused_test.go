@@ -58,8 +58,13 @@ var refused = []struct {
 	{"SELECT 1;\n\\i other.sql\nSELECT 2;", []string{`2: \i is a command of psql, which does not run scripts here; write SQL`}},
 	{"  \\set ON_ERROR_STOP on\n\\connect other\n", []string{`1: \set is a command of psql`, `2: \connect is a command of psql`}},
 	{"SELECT 1 \\gexec\n;SELECT 2", []string{`1: \gexec is a command of psql`}},
-	{"COPY a FROM stdin;\n1\t2\n\\.\nSELECT 1", []string{"1: COPY moves rows", `3: \. is a command of psql`}},
-	{"SELECT 1\n  , :'tenant'", []string{"2: syntax error at or near \":\"; variables of psql are not replaced: write current_setting("}},
+	{"COPY a FROM stdin;\n1\t2;\n\\N\n\\.\nEND", []string{"1: COPY moves rows", "5: " + inTransaction}},
+	{"COPY a FROM stdin WITH (FORMAT csv);\n1\n", []string{"1: COPY moves rows"}},
+	{"SELECT ${schema}", []string{"1: syntax error at or near \"$\"; placeholders are not replaced in scripts: write current_setting("}},
+	{"SELECT {{tenant}}", []string{"1: syntax error at or near \"{\"; placeholders are not replaced in scripts"}},
+	{"SELECT 'it;\nSELECT 2;\n", []string{"1: unterminated quoted string at or near \"'it;…\"; end it"}},
+	{"SELECT * FROM public.\"User\"", []string{"1: public.User is outside of the tenant's schema; write \"User\" alone"}},
+	{"SELECT 1\n  , :'tenant'", []string{"2: syntax error at or near \":\"; placeholders are not replaced in scripts: write current_setting("}},
 
 	{"COPY a TO STDOUT", []string{"1: COPY moves rows to or from a client, a program or a file of the server; write INSERT"}},
 	{"COPY a FROM '/tmp/a'", []string{"1: COPY moves rows"}},
@@ -286,7 +291,7 @@ var refused = []struct {
 	{"ALTER TABLE o.a RENAME TO b", []string{"1: o.a" + elsewhere}},
 	{"ALTER DOMAIN o.d RENAME CONSTRAINT a TO b", []string{"1: o.d" + elsewhere}},
 
-	{"SELECT 'ä',\n 1 FRM x y", []string{"2: syntax error at or near \"x\"; write what PostgreSQL 17 reads"}},
+	{"SELECT 'ä',\n 1 FRM x y", []string{"2: syntax error at or near \"x\"; correct it, or end the statement before it"}},
 	{"SELECT 1;\nSELEC 2;\nSELECT 3;\n FROB", []string{"2: syntax error at or near \"SELEC\"", "4: syntax error at or near \"FROB\""}},
 	{"SELECT 1;\nSELECT\n'abc;\nSELECT 2;", []string{"3: unterminated quoted string"}},
 	{"SELECT (1;\nSELECT 2", []string{"1: syntax error at or near \";\""}},
@@ -321,7 +326,7 @@ var refused = []struct {
 	{"CREATE FUNCTION f() RETURNS SETOF int LANGUAGE plpgsql AS $$ BEGIN\n\n  RETURN QUERY EXECUTE 'SELECT * FROM o.a';\nEND $$", []string{"3: o.a" + elsewhere}},
 	{"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS '\nBEGIN\n  NEW.a := lo_create(1);\n  RETURN NEW;\nEND'", []string{"3: lo_create()"}},
 	{"CREATE PROCEDURE p() LANGUAGE plpgsql AS $$\nBEGIN\n  COMMIT;\nEND $$", []string{"3: " + inTransaction}},
-	{"DO $$ BEGIN\n  PERFORM 1\n  RAISE NOTICE 'x';\nEND $$", []string{"3: syntax error at or near \"NOTICE\"; write what PL/pgSQL"}},
+	{"DO $$ BEGIN\n  PERFORM 1\n  RAISE NOTICE 'x';\nEND $$", []string{"3: syntax error at or near \"NOTICE\"; correct it: the grammar is that of PL/pgSQL"}},
 	{"DO $$ BEGIN\n x := 1;\nEND $$", []string{"2: \"x\" is not a known variable"}},
 	{"DO $$ DECLARE a t; BEGIN\n  a.b := 1;\n  a.c := o.f(1);\nEND $$", []string{"3: o.f" + elsewhere}},
 
@@ -353,5 +358,39 @@ func TestRefused(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// pg_dump's output, as it is: the first fault says what the file is, and those of one kind are not repeated without end.
+func TestDump(t *testing.T) {
+	t.Parallel()
+	var names, rows strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&names, "CREATE TABLE public.t%d (id integer);\nALTER TABLE public.t%d OWNER TO app;\n", i, i)
+		fmt.Fprintf(&rows, "%d\tit's; ($$\t\\N\n", i)
+	}
+	for _, end := range []string{"\n", "\r\n"} {
+		dump := strings.ReplaceAll("--\n-- PostgreSQL database dump\n--\n\n\\restrict x\nSET lock_timeout = 0;\n"+names.String()+
+			"COPY public.t1 (id, a, b) FROM stdin;\n"+rows.String()+"\\.\n\n-- PostgreSQL database dump complete\n", "\n", end)
+		got := faultsOf(t, dump)
+		want := []string{
+			"2: the file is a dump; docs/init-scripts.md", `5: \restrict is a command of psql`, "6: SET lock_timeout",
+			"7: public.t0 ", "8: OWNER TO ", "8: public.t0 ", "9: public.t1 ", "10: OWNER TO ", "10: public.t1 ", "11: public.t2 ",
+			"12: OWNER TO ", "14: OWNER TO ", "16: OWNER TO ", "207: COPY moves rows",
+		}
+		ok := len(got) == len(want)
+		for i := range min(len(got), len(want)) {
+			ok = ok && strings.HasPrefix(got[i], want[i])
+		}
+		if !ok {
+			t.Errorf("got %q\nwant %q", got, want)
+		}
+		if all := strings.Join(got, "\n"); !strings.Contains(all, "(and 195 more of this kind, up to line 206)") ||
+			!strings.Contains(all, "(and 95 more of this kind, up to line 206)") {
+			t.Errorf("%s\ndoes not count the faults that are left out", all)
+		}
+	}
+	if got := faultsOf(t, "-- PostgreSQL database dump\nCREATE TABLE t (id int);"); got != nil {
+		t.Errorf("a corrected dump is refused: %q", got)
 	}
 }

@@ -1,6 +1,7 @@
 package pgscript
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -44,7 +45,11 @@ func split(text string) (pieces []piece, commands []int) {
 				parens = max(parens-1, 0)
 			case ';':
 				if parens == 0 && begins == 0 {
+					copies := p.start >= 0 && copyFromStdin.MatchString(text[p.start:p.end])
 					finish(true)
+					if copies {
+						at += copyDataEnd(text[at:])
+					}
 					continue
 				}
 			}
@@ -70,6 +75,19 @@ func split(text string) (pieces []piece, commands []int) {
 	}
 	finish(true)
 	return pieces, commands
+}
+
+// copyFromStdin is a statement that psql gives the lines after it, up to one that is \. alone.
+var copyFromStdin = regexp.MustCompile(`(?is)^copy\s.*\sfrom\s+stdin\b`)
+
+var copyEnd = regexp.MustCompile(`(?m)^\\\.\r?$`)
+
+// copyDataEnd is the length of the rows of a COPY. They are no statements: whatever they are, COPY itself is refused.
+func copyDataEnd(text string) int {
+	if end := copyEnd.FindStringIndex(text); end != nil {
+		return end[1]
+	}
+	return len(text)
 }
 
 // createsRoutine: a statement that begins with these words may have a body of statements.
