@@ -105,7 +105,7 @@ func TestScripts(t *testing.T) {
 		refused := launch(t, env)
 		testkit.Equal(t, "exit code", refused.wait(t), 1)
 		testkit.Contains(t, "the log", refused.stderr.String(), "a script that tenants have must not be edited: 010_orders.sql has the SHA-256",
-			"restore the file, and put the change into a new one with a higher number")
+			"restore the file (line ends count), and put the change into a new one with a higher number")
 		found = check()
 		testkit.Equal(t, "doctor", found.Status, doctor.Fault)
 		testkit.Contains(t, "hint", found.Hint, "010_orders.sql")

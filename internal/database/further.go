@@ -2,10 +2,13 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/config"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 )
 
@@ -29,8 +32,21 @@ func CheckFurther(ctx context.Context, c config.Config, db Store, log *slog.Logg
 	if scripts == nil && seeds == nil {
 		return nil
 	}
-	if err := db.RehearseFurther(ctx); err != nil {
-		return fmt.Errorf("rehearsal of scripts and seed data, rolled back: %w", err)
+	return rehearsalFault(db.RehearseFurther(ctx))
+}
+
+// rehearsalFault says which variable names what the rehearsal refused.
+func rehearsalFault(err error) error {
+	var fault *pipeline.Fault
+	if errors.As(err, &fault) {
+		switch fault.Code {
+		case events.CauseInitScriptFailed:
+			return fmt.Errorf("INIT_SCRIPTS: %w; correct the script and start again: a rehearsal found it, and no tenant has "+
+				"met it", fault)
+		case events.CauseSeedDataFailed:
+			return fmt.Errorf("SEED_DATA: %w; correct the file and start again: a rehearsal found it, and no tenant has met "+
+				"it", fault)
+		}
 	}
-	return nil
+	return err
 }

@@ -39,8 +39,11 @@ const (
 // fileName is the form of a script's name. Since all numbers have three digits, the order of names is that of numbers.
 var fileName = regexp.MustCompile(`^([0-9]{3})_[A-Za-z0-9][A-Za-z0-9_.-]{0,200}\.sql$`)
 
-// directive is how the first line of a script begins that says something to the service.
-const directive = "-- provisioner:"
+// prepare is the first line of a script that can run when a boundary is prepared.
+const prepare = "-- provisioner: prepare"
+
+// directive is a line that is meant to be [prepare], however it is written.
+var directive = regexp.MustCompile(`(?im)^\s*--+\s*provisioner\s*:.*$`)
 
 // Read reads the scripts of an engine, in the order of their names. It returns every fault; each names the file and
 // what to do. Hidden files are left out.
@@ -54,6 +57,9 @@ func Read(dir, engine string) (all []pipeline.Script, faults []error) {
 	names, err := list(root, engine)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if path.Base(dir) == engine {
+			return nil, []error{fmt.Errorf("%s does not exist; name the directory in which %s is", within, engine)}
+		}
 		return nil, []error{fmt.Errorf("%s does not exist; put the scripts for this database there", within)}
 	case err != nil:
 		return nil, []error{unreadable(within, linkFault(err))}
@@ -161,14 +167,13 @@ func linkFault(err error) error {
 
 // prepared reports whether the first line says that the script can run when a boundary is prepared.
 func prepared(text string) (bool, error) {
-	first, _, _ := strings.Cut(text, "\n")
-	what, is := strings.CutPrefix(strings.TrimSpace(first), directive)
-	if !is {
-		return false, nil
+	first, rest, _ := strings.Cut(text, "\n")
+	if strings.TrimSpace(first) == prepare {
+		text = rest
 	}
-	if what = strings.TrimSpace(what); what != "prepare" {
-		return false, fmt.Errorf("line 1: %q says nothing to the service; write %s prepare, or remove the line", what,
-			directive)
+	if found := directive.FindString(text); found != "" {
+		return false, fmt.Errorf("%q says nothing to the service; write %s as the first line, or remove it",
+			strings.TrimSpace(found), prepare)
 	}
-	return true, nil
+	return strings.TrimSpace(first) == prepare, nil
 }

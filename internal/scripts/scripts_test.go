@@ -32,7 +32,7 @@ func script(name, content, text string, prepare bool) pipeline.Script {
 
 func TestRead(t *testing.T) {
 	t.Parallel()
-	const ready, marked = "-- provisioner: prepare\nSELECT 1;\n", "\uFEFF--  provisioner: prepare \r\nSELECT 1;\r\n"
+	const ready, marked = "-- provisioner: prepare\nSELECT 1;\n", "\uFEFF-- provisioner: prepare \r\nSELECT 1;\r\n"
 	dir := write(t, map[string]string{
 		"postgres/020_b.sql": "SELECT 2;", "postgres/010_a.sql": ready, "postgres/.010_a.sql.swp": "x", "README.md": "x",
 		"postgres/100_c.d-e.sql": "\uFEFF" + ready, "sqlite/010_a.sql": "SELECT 1", "postgres/999_z.sql": marked,
@@ -44,8 +44,7 @@ func TestRead(t *testing.T) {
 	want := []pipeline.Script{
 		script("010_a.sql", ready, ready, true), script("020_b.sql", "SELECT 2;", "SELECT 2;", false),
 		script("100_c.d-e.sql", "\uFEFF"+ready, ready, true),
-		// Two blanks after the dashes: a comment as any other.
-		script("999_z.sql", marked, strings.TrimPrefix(marked, "\uFEFF"), false),
+		script("999_z.sql", marked, strings.TrimPrefix(marked, "\uFEFF"), true),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -83,6 +82,20 @@ func TestFaults(t *testing.T) {
 		"no directory of the engine": {files: map[string]string{"sqlite/010_a.sql": ""}, want: []string{
 			"/postgres does not exist; put the scripts for this database there",
 		}},
+		"meant to be prepared": {
+			files: map[string]string{
+				"postgres/010_a.sql": "--provisioner: prepare", "postgres/020_b.sql": "SELECT 1;\r\n  -- Provisioner:prepare\r\n",
+				"postgres/030_c.sql": "-- provisioner: prepare\n-- provisioner: prepare\n",
+				"postgres/040_d.sql": "--  provisioner: prepare", "postgres/050_e.sql": "\n-- provisioner: prepare",
+			},
+			want: []string{
+				`/postgres/010_a.sql: "--provisioner: prepare" says nothing to the service; write -- provisioner: prepare as the first line, or remove it`,
+				`/postgres/020_b.sql: "-- Provisioner:prepare" says nothing to the service; write -- provisioner: prepare as the first line, or remove it`,
+				`/postgres/030_c.sql: "-- provisioner: prepare" says nothing to the service; write -- provisioner: prepare as the first line, or remove it`,
+				`/postgres/040_d.sql: "--  provisioner: prepare" says nothing to the service; write -- provisioner: prepare as the first line, or remove it`,
+				`/postgres/050_e.sql: "-- provisioner: prepare" says nothing to the service; write -- provisioner: prepare as the first line, or remove it`,
+			},
+		},
 		"a file in its place": {files: map[string]string{"postgres": ""}, want: []string{"/postgres: not a directory"}},
 		"empty": {files: map[string]string{"postgres/.hidden": ""}, want: []string{
 			"/postgres has no scripts; put files named like 010_orders.sql there",
@@ -110,7 +123,7 @@ func TestFaults(t *testing.T) {
 				"/postgres/010_a.sql: is not UTF-8; save it as UTF-8",
 				"/postgres/020_b.sql: contains a NUL byte; save it as UTF-8",
 				"/postgres/030_c.sql: is not a file",
-				`/postgres/040_d.sql: line 1: "prepared" says nothing to the service; write -- provisioner: prepare, or remove the line`,
+				`/postgres/040_d.sql: "-- provisioner: prepared" says nothing to the service; write -- provisioner: prepare as the first line, or remove it`,
 				"/postgres/050_e.sql: has 4194305 bytes; at most 4194304 are read",
 			},
 		},

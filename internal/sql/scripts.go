@@ -51,6 +51,6 @@ func ChangedScripts(changed []string) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	return fmt.Errorf("INIT_SCRIPTS: a script that tenants have must not be edited: %s; restore the file, and put the "+
-		"change into a new one with a higher number", strings.Join(changed, "; "))
+	return fmt.Errorf("INIT_SCRIPTS: a script that tenants have must not be edited: %s; restore the file (line ends "+
+		"count), and put the change into a new one with a higher number", strings.Join(changed, "; "))
 }

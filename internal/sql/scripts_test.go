@@ -102,7 +102,7 @@ func TestCompareScripts(t *testing.T) {
 	if diff := cmp.Diff([]string{"030_c.sql, which tenant \"acme\" has"}, gone); diff != "" {
 		t.Error(diff)
 	}
-	if err := sql.ChangedScripts(changed); err == nil || !strings.Contains(err.Error(), "restore the file, and put the change into a new one") {
+	if err := sql.ChangedScripts(changed); err == nil || !strings.Contains(err.Error(), "restore the file (line ends count), and put the change into a new one") {
 		t.Error(err)
 	}
 	if err := sql.ChangedScripts(nil); err != nil {

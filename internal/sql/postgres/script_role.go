@@ -57,12 +57,15 @@ func checkScriptRole(ctx context.Context, db querier, q queries) error {
 		return nil
 	}
 	return fmt.Errorf("INIT_SCRIPTS: scripts run with the rights of the role in DATABASE_URL, which reach outside of the "+
-		"database: %s; connect as a role of its own, with only the permissions that the service needs",
+		"database: %s; connect as a role with only the permissions that the service needs, such as tenant_provisioner of "+
+		"deploy/postgres/roles.sql",
 		strings.Join(reasons, "; "))
 }
 
 func scriptRoleFault(name string, own bool, attribute, session string) string {
 	switch {
+	case own && attribute == "SUPERUSER": // it may be the only one
+		return fmt.Sprintf("%s is a superuser", name)
 	case own:
 		return fmt.Sprintf("%s has %s (ALTER ROLE %s NO%s)", name, attribute, quote(name), attribute)
 	case attribute == "":

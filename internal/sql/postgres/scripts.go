@@ -44,12 +44,18 @@ func parseScripts(all *pipeline.Scripts) (*scripts, error) {
 	var faults []error
 	for _, file := range all.Files {
 		statements, err := parseScript(file)
-		faults = append(faults, err)
+		if all, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, one := range all.Unwrap() { // the log has a line for each
+				faults = append(faults, fmt.Errorf("INIT_SCRIPTS: %w", one))
+			}
+		} else if err != nil {
+			faults = append(faults, fmt.Errorf("INIT_SCRIPTS: %w", err))
+		}
 		parsed.files = append(parsed.files, script{file, statements})
 	}
 	debug.FreeOSMemory() // the grammar takes 250 MB while it loads, and then 20
 	if err := errors.Join(faults...); err != nil {
-		return nil, fmt.Errorf("INIT_SCRIPTS: %w", err)
+		return nil, err
 	}
 	return parsed, nil
 }
@@ -208,11 +214,16 @@ func (b *build) scriptFault(ctx context.Context, at sourced, d deadline, err err
 			Class: pipeline.Transient, Message: fmt.Sprintf("%s, line %d", at.file, line), DriverCode: server.Code,
 			TimedOut: waitEnded(err), Err: err,
 		}
+	case unknownName[server.Code]:
+		err = fmt.Errorf("%w%s; scripts see only the tenant's schema and pg_catalog", err, Details(err))
 	default:
 		err = fmt.Errorf("%w%s", err, Details(err))
 	}
 	return pipeline.ScriptFailed(at.file, line, server.Code, err)
 }
+
+// unknownName are the SQLSTATEs for a table, function, or other object that does not exist. Often it does, in public.
+var unknownName = map[string]bool{"42P01": true, "42883": true, "42704": true}
 
 // transientInScript are the SQLSTATEs after which the same script may succeed in the next attempt: serialization
 // failure, deadlock, lock timeout.

@@ -323,7 +323,7 @@ func TestRoleOfScripts(t *testing.T) {
 	c := f.config("SELECT 1")
 	group := f.role + "_app"
 	for grant, test := range map[string]struct{ revoke, want string }{
-		"ALTER ROLE {role} SUPERUSER":               {"ALTER ROLE {role} NOSUPERUSER", `{role} has SUPERUSER (ALTER ROLE "{role}" NOSUPERUSER)`},
+		"ALTER ROLE {role} SUPERUSER":               {"ALTER ROLE {role} NOSUPERUSER", `{role} is a superuser; connect as`},
 		"ALTER ROLE {role} CREATEROLE":              {"ALTER ROLE {role} NOCREATEROLE", "NOCREATEROLE"},
 		"ALTER ROLE {role} REPLICATION":             {"ALTER ROLE {role} NOREPLICATION", "NOREPLICATION"},
 		"GRANT pg_execute_server_program TO {role}": {"REVOKE pg_execute_server_program FROM {role}", "REVOKE pg_execute_server_program FROM"},
