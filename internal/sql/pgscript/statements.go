@@ -19,8 +19,8 @@ func init() {
 		"SelectStmt": allowed, "InsertStmt": allowed, "UpdateStmt": allowed, "DeleteStmt": allowed, "MergeStmt": allowed,
 		"TruncateStmt": allowed, "LockStmt": allowed, "ExplainStmt": allowed, "CallStmt": allowed,
 		"DeclareCursorStmt": {judge: (*judge).cursor}, "FetchStmt": allowed, "ClosePortalStmt": allowed,
-		"CopyStmt": {refused: "COPY moves rows to or from a client, a program or a file of the server; write INSERT, or put the rows " +
-			"into SEED_DATA"},
+		"CopyStmt": {refused: "COPY moves rows to or from a client, a program or a file of the server; write INSERT, or " +
+			"put the rows into SEED_DATA"},
 
 		// Relations and what belongs to them.
 		"CreateStmt": allowed, "AlterTableStmt": {judge: (*judge).alterTable}, "ReplicaIdentityStmt": allowed,
