@@ -135,7 +135,7 @@ func (t *footprint) changed(after *footprint) (names []string) {
 		{t.boundary, after.boundary, "the name of the tenant's schema, or have dropped it"},
 		{t.owner, after.owner, "the owner of the tenant's schema"},
 		{t.comment, after.comment, "the comment on the tenant's schema, which names the registry that it belongs to"},
-		{t.definers, after.definers, "functions with the rights of their owner, the service (SECURITY DEFINER): " + after.definers},
+		{t.definers, after.definers, "functions with the rights of the service (SECURITY DEFINER): " + after.definers},
 		{t.temporary, after.temporary, "the session by creating temporary objects"},
 		{t.cursors, after.cursors, "the session by declaring cursors WITH HOLD"},
 		{t.advisory, after.advisory, "the session's advisory locks"},
