@@ -224,7 +224,7 @@ type Build interface {
 	// Inspect compares the boundary with the definition, by the database's catalogue.
 	Inspect(ctx context.Context) (Inspection, error)
 	// RunScripts runs the initialisation scripts in the boundary, in the order of their names; in a prepared boundary only
-	// those that it does not have already.
+	// those that it does not have already. It fails if they make something else than in the rehearsal at start.
 	RunScripts(ctx context.Context, v Values) error
 	// LoadSeeds loads the seed data into the boundary's tables. It returns the number of rows of each table.
 	LoadSeeds(ctx context.Context, v Values) (map[string]int, error)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
@@ -44,6 +45,17 @@ func (a AppliedScript) had(what string) string {
 		return fmt.Sprintf("tenant %q has%s", a.Example, what)
 	}
 	return fmt.Sprintf("%d tenants (such as %q) have%s", a.Tenants, a.Example, what)
+}
+
+// ScriptsDiffer is the fault of scripts that made something else for a tenant than for those of the rehearsal; nil:
+// there are no differences.
+func ScriptsDiffer(differences []string) error {
+	if len(differences) == 0 {
+		return nil
+	}
+	return pipeline.Permanentf(events.CauseInitScriptFailed, "the initialisation scripts make something else for this "+
+		"tenant than for those of the rehearsal at start: %s; let them make the same for every tenant, or restart the "+
+		"service if what they use has changed since", strings.Join(differences, "; "))
 }
 
 // ChangedScripts is the error about scripts that were edited after tenants got them; nil: none was.

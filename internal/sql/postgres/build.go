@@ -13,6 +13,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/sql/structure"
 )
 
 // build is one attempt: one transaction on one connection.
@@ -37,6 +38,11 @@ type build struct {
 	scripted bool
 	before   footprint
 	restore  string
+	// rehearses means that the attempt is rolled back; builtIn and made are then what was in the boundary before and after
+	// the scripts.
+	rehearses     bool
+	builtIn, made structure.Structure
+	server        string // the version of the server that printed them
 }
 
 // Locate implements [pipeline.Database].

@@ -44,7 +44,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 	if err != nil {
 		return connectFault(err)
 	}
-	_, err = s.rehearseOn(ctx, conn, registryMigrated, attemptOnly)
+	_, _, err = s.rehearseOn(ctx, conn, registryMigrated, attemptOnly)
 	return err
 }
 
@@ -52,14 +52,16 @@ func (s *Store) Rehearse(ctx context.Context) error {
 type rehearsalOf int
 
 const (
-	attemptOnly  rehearsalOf = iota // without scripts
-	onDemand                        // with scripts
-	fromPrepared                    // with scripts, in a boundary that is prepared first
+	attemptOnly   rehearsalOf = iota // without scripts
+	onDemand                         // with scripts
+	onDemandAgain                    // with scripts, and with other values that are short
+	fromPrepared                     // with scripts, in a boundary that is prepared first
 )
 
 // RehearseFurther rehearses an attempt with scripts and seeds, for a tenant with the longest values that a request may
-// have; and, if boundaries are prepared and there are scripts for them, one that takes a boundary from the pool. Each
-// uses a session of its own, in which the server counts only what the rehearsal does.
+// have; if there are scripts, one with other values, so that what depends on them is known; and, if boundaries are
+// prepared and there are scripts for them, one that takes a boundary from the pool. Each uses a session of its own, in
+// which the server counts only what the rehearsal does. What the scripts make becomes the reference.
 func (s *Store) RehearseFurther(ctx context.Context) error {
 	_, err := s.rehearseFurther(ctx, registryMigrated)
 	return err
@@ -68,13 +70,19 @@ func (s *Store) RehearseFurther(ctx context.Context) error {
 func (s *Store) rehearseFurther(
 	ctx context.Context, registry registryState,
 ) (missing map[string]error, err error) {
-	kinds := []rehearsalOf{onDemand}
-	if s.prepared.target > 0 && len(s.scripts.selected(true)) > 0 {
-		kinds = append(kinds, fromPrepared)
+	s.reference.Store(nil)
+	one, missing, err := s.rehearseApart(ctx, registry, onDemand)
+	if err != nil || s.scripts == nil {
+		return missing, err
 	}
-	for _, kind := range kinds {
-		if missing, err = s.rehearseApart(ctx, registry, kind); err != nil {
-			return nil, err
+	other, _, err := s.rehearseApart(ctx, registry, onDemandAgain)
+	if err != nil {
+		return nil, err
+	}
+	s.makeReference(ctx, one, other)
+	if s.prepared.target > 0 && len(s.scripts.selected(true)) > 0 {
+		if _, missing, err = s.rehearseApart(ctx, registry, fromPrepared); err != nil {
+			return nil, fmt.Errorf("with a boundary that is prepared (PREPARED_BOUNDARIES): %w", err)
 		}
 	}
 	return missing, nil
@@ -83,15 +91,15 @@ func (s *Store) rehearseFurther(
 // rehearseApart rehearses in a session of its own.
 func (s *Store) rehearseApart(
 	ctx context.Context, registry registryState, of rehearsalOf,
-) (missing map[string]error, err error) {
+) (b *build, missing map[string]error, err error) {
 	pool, err := s.connector.openPool(ctx, 1, func(context.Context, *pgx.Conn) error { return nil })
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer pool.Close()
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
-		return nil, connectFault(err)
+		return nil, nil, connectFault(err)
 	}
 	return s.rehearseOn(ctx, conn, registry, of)
 }
@@ -139,7 +147,7 @@ func Rehearse(ctx context.Context, c Config) (r Rehearsal, err error) {
 	}
 	r.Registered = state != registryOutdated
 	if s.scripts == nil && s.seeds == nil {
-		r.MissingIndexes, err = s.rehearseOn(ctx, conn, state, attemptOnly)
+		_, r.MissingIndexes, err = s.rehearseOn(ctx, conn, state, attemptOnly)
 		return r, err
 	}
 	err = s.checkScripts(ctx, conn)
@@ -180,16 +188,17 @@ func (s *Store) readRegistryState(ctx context.Context, conn *pgxpool.Conn) (stat
 	return registryMissing, nil
 }
 
-// rehearseOn rehearses on a connection, and releases it.
+// rehearseOn rehearses on a connection, and releases it. It returns the attempt, which has ended.
 func (s *Store) rehearseOn(
 	ctx context.Context, conn *pgxpool.Conn, registry registryState, of rehearsalOf,
-) (missing map[string]error, err error) {
+) (b *build, missing map[string]error, err error) {
 	tenant := rehearsed + strings.ToLower(rand.Text())[:rehearsedLength-len(rehearsed)]
-	if of != attemptOnly {
+	if of != attemptOnly && of != onDemandAgain {
 		tenant += strings.Repeat("x", events.MaxTenantID-len(tenant))
 	}
-	b := &build{
+	b = &build{
 		Store: s, conn: conn, tenant: tenant, schema: s.names.Name(tenant), claim: pipeline.Claim{Key: tenant, Attempt: 1},
+		rehearses: true,
 	}
 	defer func() {
 		tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
@@ -197,9 +206,9 @@ func (s *Store) rehearseOn(
 		b.rollback(tidy)
 	}()
 	if missing, err = b.rehearse(ctx, registry, of); err != nil {
-		return nil, fmt.Errorf("rehearsal failed: %w", sharedFault(err))
+		return b, nil, fmt.Errorf("rehearsal failed: %w", sharedFault(err))
 	}
-	return missing, nil
+	return b, missing, nil
 }
 
 // rehearse does what an attempt does up to the commit. An index that cannot be created fails no attempt, and so no
@@ -241,7 +250,15 @@ func (b *build) rehearse(
 			Limits: events.PlanLimits{MaxBytes: pipeline.MaxLimit, MaxRows: pipeline.MaxLimit},
 		},
 	}
+	if of == onDemandAgain {
+		tenant.DisplayName, tenant.CreatedBy, tenant.Plan = "y", "y", pipeline.Plan{}
+	}
 	if of != attemptOnly {
+		if b.scripts != nil && of != fromPrepared {
+			if b.builtIn, err = readStructure(ctx, b.conn.Conn(), b.q, b.schema); err != nil {
+				return nil, err
+			}
+		}
 		if err := b.runFurther(ctx, &tenant, true); err != nil {
 			return nil, err
 		}

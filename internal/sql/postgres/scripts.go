@@ -84,8 +84,8 @@ func (s *scripts) selected(prepare bool) (files []script) {
 	return files
 }
 
-// RunScripts implements [pipeline.Build] in two round trips. A boundary from the pool has those that are run when it is
-// prepared.
+// RunScripts implements [pipeline.Build] in two round trips, and compares what the scripts have made with the
+// reference. A boundary from the pool has those that are run when it is prepared.
 func (b *build) RunScripts(ctx context.Context, v pipeline.Values) error {
 	if b.scripts == nil {
 		return nil
@@ -94,7 +94,10 @@ func (b *build) RunScripts(ctx context.Context, v pipeline.Values) error {
 	if b.taken != "" {
 		files = b.scripts.selected(false)
 	}
-	return b.runScripts(ctx, files, &v)
+	if err := b.runScripts(ctx, files, &v); err != nil {
+		return err
+	}
+	return b.checkReference(ctx)
 }
 
 // sourced is a statement with the name of its file.

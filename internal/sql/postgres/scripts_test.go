@@ -118,6 +118,7 @@ func (s *Store) use(t *testing.T, c Config) {
 	testkit.Must(t, err)
 	parsed.catalogues = s.scripts.catalogues
 	s.scripts = parsed
+	s.reference.Store(nil) // it is of other scripts
 }
 
 var serial atomic.Int64

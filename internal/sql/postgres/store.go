@@ -73,7 +73,9 @@ type Store struct {
 	timeouts   timeouts
 	citus      bool // the database has the extension
 	scripts    *scripts
-	seeds      *pipeline.Seeds // nil: tenants get no seed data
+	reference  atomic.Pointer[reference] // nil: no scripts have been rehearsed
+	builtIn    string                    // the fingerprint of the definition without scripts
+	seeds      *pipeline.Seeds           // nil: tenants get no seed data
 	seedPlan   atomic.Pointer[seedPlan]
 	// probeTimeout is how long [Store.Ping] takes, with a new connection.
 	probeTimeout time.Duration
@@ -172,7 +174,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		prepared: preparedPool{
 			target: c.Prepared, definition: q.definition(c.Scripts.Prepared()...), wake: make(chan struct{}, 1),
 		},
-		connector: c.connector(forWork), scripts: scripts, seeds: c.Seeds,
+		connector: c.connector(forWork), scripts: scripts, seeds: c.Seeds, builtIn: q.definition(),
 	}
 	if c.RegistryID != "" {
 		if s.newID, err = sql.ParseRegistryID(c.RegistryID); err != nil {

@@ -14,6 +14,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/sql/structure"
 )
 
 // build is one attempt: a file under construction, or an existing file opened in one transaction.
@@ -34,6 +35,9 @@ type build struct {
 	driver   *scriptDriver // of db; nil: it is the ordinary one
 	settings string        // of the file before the scripts; empty: none has run
 	done     bool          // the tenant is registered
+	// rehearses means that nothing of the attempt will remain; content is then what is in the file after the scripts.
+	rehearses bool
+	content   structure.Structure
 }
 
 // Locate implements [pipeline.Database].

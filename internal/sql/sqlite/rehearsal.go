@@ -13,6 +13,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql/structure"
 )
 
 const (
@@ -29,12 +30,27 @@ const (
 // Rehearse implements [pipeline.Database]: a finished file in a directory of its own, which is removed, and rows in the
 // registry, which are rolled back.
 func (s *Store) Rehearse(ctx context.Context) error {
-	return s.rehearse(ctx, nil)
+	_, err := s.rehearse(ctx, nil)
+	return err
 }
 
-// RehearseFurther is Rehearse with scripts and seed data, and with the longest values that a request can have.
+// RehearseFurther is Rehearse with scripts and seed data, and with the longest values that a request can have. If there
+// are scripts, it is repeated with other values, so that what depends on them is known. What the scripts make becomes
+// the reference.
 func (s *Store) RehearseFurther(ctx context.Context) error {
-	return s.rehearse(ctx, longestValues(s.Now()))
+	s.reference.Store(nil)
+	values := longestValues(s.Now())
+	one, err := s.rehearse(ctx, values)
+	if err != nil || s.Scripts == nil {
+		return err
+	}
+	other, err := s.rehearse(ctx, &pipeline.Values{
+		TenantID: "y", DisplayName: "y", CreatedBy: "y", Now: values.Now.Add(time.Hour),
+	})
+	if err != nil {
+		return err
+	}
+	return s.makeReference(ctx, one, other)
 }
 
 // longestValues are the longest that a request can have. Characters of four bytes are the longest.
@@ -57,29 +73,30 @@ func RehearseFurther(ctx context.Context, c Config) (err error) {
 	return b.runFurther(ctx, *longestValues(c.Now()))
 }
 
-func (s *Store) rehearse(ctx context.Context, v *pipeline.Values) error {
-	err := s.rehearseFile(ctx, v)
+// rehearse returns what the scripts have made.
+func (s *Store) rehearse(ctx context.Context, v *pipeline.Values) (made structure.Structure, err error) {
+	made, err = s.rehearseFile(ctx, v)
 	if err == nil {
 		err = s.write(ctx, &pendingChange{durable: true, do: s.rehearseRows})
 	}
 	if err != nil {
-		return fmt.Errorf("rehearsal failed: %w", registryFault(err))
+		return made, fmt.Errorf("rehearsal failed: %w", registryFault(err))
 	}
-	return nil
+	return made, nil
 }
 
 // rehearseFile creates a tenant's file, as an attempt does.
-func (s *Store) rehearseFile(ctx context.Context, v *pipeline.Values) (err error) {
+func (s *Store) rehearseFile(ctx context.Context, v *pipeline.Values) (made structure.Structure, err error) {
 	shared := s.sharedDir()
 	if _, err := s.files.MakeDirs(shared); err != nil {
-		return err
+		return made, err
 	}
 	removeRehearsals(shared)
 	dir, err := os.MkdirTemp(shared, rehearsalPrefix)
 	if err != nil {
-		return err
+		return made, err
 	}
-	b := &build{Store: s, claim: rehearsalClaim(), path: filepath.Join(dir, rehearsalFile)}
+	b := &build{Store: s, claim: rehearsalClaim(), path: filepath.Join(dir, rehearsalFile), rehearses: true}
 	defer func() {
 		b.closeDatabase()
 		if b.temp != nil {
@@ -89,17 +106,17 @@ func (s *Store) rehearseFile(ctx context.Context, v *pipeline.Values) (err error
 	}()
 	in, err := b.makeFile(ctx, v)
 	if err != nil {
-		return err
+		return made, err
 	}
 	if wrong := in.Deviations(); len(wrong) > 0 {
-		return errors.New("it differs from the definition: " + strings.Join(wrong, "; "))
+		return made, errors.New("it differs from the definition: " + strings.Join(wrong, "; "))
 	}
 	if err := s.placeFile(b.temp.Name(), b.path, ""); err != nil {
-		return err
+		return made, err
 	}
 	for names := dir; ; names = filepath.Dir(names) {
 		if err := s.files.SyncDir(names); err != nil || names == s.Root {
-			return err
+			return b.content, err
 		}
 	}
 }

@@ -57,6 +57,7 @@ func (s *Store) replace(scripts *pipeline.Scripts) {
 	s.Scripts = scripts
 	s.scripts = s.readScripts()
 	s.pending = s.scripts
+	s.reference.Store(nil) // it is of other scripts
 }
 
 var someValues = pipeline.Values{TenantID: "acme", DisplayName: "A 'Customer'; --", CreatedBy: "billing", Plan: "free"}

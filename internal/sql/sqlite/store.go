@@ -19,6 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/filesystem"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/sql/structure"
 )
 
 // Config is what a [Store] needs.
@@ -48,7 +49,9 @@ type Store struct {
 	scripts  []script // all initialisation scripts
 	pending  []script // those that the template does not include
 	drivers  scriptDrivers
-	seedPlan atomic.Pointer[seedPlan]
+	// reference is what the scripts make; nil: none has been rehearsed.
+	reference atomic.Pointer[structure.Reference]
+	seedPlan  atomic.Pointer[seedPlan]
 	// further is the fingerprint of scripts and seed data; empty: neither is configured.
 	further string
 	readDB  *databasesql.DB

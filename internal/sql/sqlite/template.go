@@ -26,32 +26,39 @@ type template struct {
 const applicationID = 68
 
 // newTemplate builds a tenant's file in memory.
-func newTemplate(ctx context.Context) (_ *template, err error) {
+func newTemplate(ctx context.Context) (*template, error) {
+	t := &template{}
+	err := buildTemplate(ctx, func(conn *databasesql.Conn) (err error) {
+		if t.found, err = inspect(ctx, conn); err != nil {
+			return err
+		}
+		if wrong := t.found.Faults(); len(wrong) > 0 {
+			return fmt.Errorf("a tenant's file differs from the definition: %s", strings.Join(wrong, "; "))
+		}
+		return conn.Raw(func(c any) (err error) {
+			t.content, err = serialize(c)
+			return err
+		})
+	})
+	return t, err
+}
+
+// buildTemplate calls fn with a tenant's file in memory.
+func buildTemplate(ctx context.Context, fn func(*databasesql.Conn) error) (err error) {
 	db, err := databasesql.Open("sqlite", "file:template?vfs=memdb")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	if _, err := conn.ExecContext(ctx, "BEGIN;"+q.Tables+q.Indexes+"COMMIT"); err != nil {
-		return nil, err
-	}
-	t := &template{}
-	if t.found, err = inspect(ctx, conn); err != nil {
-		return nil, err
-	}
-	if wrong := t.found.Faults(); len(wrong) > 0 {
-		return nil, fmt.Errorf("a tenant's file differs from the definition: %s", strings.Join(wrong, "; "))
-	}
-	err = conn.Raw(func(c any) (err error) {
-		t.content, err = serialize(c)
 		return err
-	})
-	return t, err
+	}
+	return fn(conn)
 }
 
 // serialize returns the content of the main database of a driver's connection.

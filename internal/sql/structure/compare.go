@@ -51,7 +51,7 @@ func Compare(reference, found Structure) []Difference {
 	c.columnOrder(reference, found)
 	for _, got := range found.Objects {
 		if _, ok := wants[got.key()]; !ok && !added[got.Parent] {
-			c.add(Added, got, isHarmless(got), "%s is not in the definition", got)
+			c.add(Added, got, isHarmless(got) || reference.varies(got), "%s is not in the definition", got)
 		}
 	}
 	return c.differences
@@ -155,31 +155,50 @@ func (c *comparison) columnOrder(reference, found Structure) {
 }
 
 // Common returns what two boundaries have in common that were made for different tenants: the reference for all others.
-// A property that differs depends on the tenant, and an object that only one has depends on it by its name; neither can
-// be compared with other tenants, so they are named among Unreadable.
+// A property that differs depends on the tenant, and so does an object that only one has: by its name, or because it is
+// made for some tenants only. Neither can be compared with other tenants, so they are named among Unreadable.
 func Common(a, b Structure) Structure {
-	var objects []Object
-	unreadable := slices.Clone(a.Unreadable)
-	has := b.byKey()
+	common := Structure{Unreadable: slices.Clone(a.Unreadable), Varying: slices.Clone(a.Varying)}
+	has, wants := b.byKey(), a.byKey()
+	common.vary(a, has)
+	common.vary(b, wants)
 	for _, o := range a.Objects {
 		other, ok := has[o.key()]
 		if !ok {
-			unreadable = append(unreadable, o.String()+": its name depends on the tenant")
 			continue
 		}
-		var common []Property
+		var properties []Property
 		for _, name := range propertyNames(o, other) {
 			p := o.get(name)
-			if p != other.get(name) {
+			if q := other.get(name); p != q && !p.Varies {
 				p = Property{Name: name, Varies: true}
-				unreadable = append(unreadable, fmt.Sprintf("%s: its %s depends on the tenant", o, name))
+				common.Unreadable = append(common.Unreadable, fmt.Sprintf("%s: its %s depends on the tenant", o, name))
 			}
-			common = append(common, p)
+			properties = append(properties, p)
 		}
-		o.Properties = common
-		objects = append(objects, o)
+		o.Properties = properties
+		common.Objects = append(common.Objects, o)
 	}
-	return New(objects, unreadable)
+	s := New(common.Objects, common.Unreadable)
+	s.Varying = common.Varying
+	return s
+}
+
+// vary adds the objects that only one of two structures has. Not named are the parts of a table that the other lacks,
+// and objects of which the other probably has the same under another name.
+func (s *Structure) vary(one Structure, other map[key]Object) {
+	added, known := onlyIn(one, other), slices.Clone(s.Varying)
+	for _, o := range one.Objects {
+		if _, ok := other[o.key()]; !ok && !added[o.Parent] && !(Structure{Varying: known}).varies(o) {
+			s.Varying = append(s.Varying, Object{Kind: o.Kind, Parent: o.Parent})
+			s.Unreadable = append(s.Unreadable, o.String()+": its name, or whether it is made, depends on the tenant")
+		}
+	}
+}
+
+// varies reports whether an object is of those that depend on the tenant by their names.
+func (s Structure) varies(o Object) bool {
+	return slices.ContainsFunc(s.Varying, func(v Object) bool { return v.Kind == o.Kind && v.Parent == o.Parent })
 }
 
 // propertyNames returns the names of the properties of both.

@@ -41,19 +41,19 @@ const (
 
 // Property is one property of an object.
 type Property struct {
-	Name  string
-	Value string // empty: not set
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"` // empty: not set
 	// Varies: the value depends on the tenant, so it is not compared. See [Common].
-	Varies bool
+	Varies bool `json:"varies,omitempty"`
 }
 
 // Object is something in a boundary.
 type Object struct {
-	Kind       string
-	Parent     string // the name of the table, view or type that it belongs to; empty: it stands alone
-	Name       string
-	Place      int // of a column among the columns of its table
-	Properties []Property
+	Kind       string     `json:"kind"`
+	Parent     string     `json:"parent,omitempty"` // the table, view or type that it belongs to; empty: it stands alone
+	Name       string     `json:"name,omitempty"`
+	Place      int        `json:"place,omitempty"` // of a column among the columns of its table
+	Properties []Property `json:"properties,omitempty"`
 }
 
 // key identifies an object.
@@ -84,9 +84,11 @@ func (o Object) String() string {
 
 // Structure is what a boundary consists of.
 type Structure struct {
-	Objects []Object // in a fixed order
+	Objects []Object `json:"objects"` // in a fixed order
 	// Unreadable names what is in the boundary and cannot be compared, with the reason.
-	Unreadable []string
+	Unreadable []string `json:"-"`
+	// Varying are objects that depend on the tenant by their names, without these. See [Common].
+	Varying []Object `json:"varying,omitempty"`
 }
 
 // New returns the structure of these objects, in their order. Properties without a value are dropped.

@@ -33,20 +33,25 @@ func TestCommon(t *testing.T) {
 			object(Column, "t", "tenant", Type, "text", Default, "'"+tenant+"'"),
 			object("function", "", "f()", "language", "sql", "body", "SELECT '"+tenant+"'"),
 			object("function", "", "g()", "cost", strings.TrimPrefix(tenant, "a")), // not set for one of them
+			object("unique index", "t", "key_"+tenant),
 		}, []string{"type shell: its kind is not compared"})
 	}
 	reference := Common(of("a"), of("b"))
 	want := []string{
-		"column log_a.n: its name depends on the tenant", "column t.tenant: its default depends on the tenant",
+		"column t.tenant: its default depends on the tenant",
 		"function f(): its body depends on the tenant", "function g(): its cost depends on the tenant",
-		"table log_a: its name depends on the tenant", "type shell: its kind is not compared",
+		"table log_a: its name, or whether it is made, depends on the tenant",
+		"type shell: its kind is not compared",
+		"unique index key_a on t: its name, or whether it is made, depends on the tenant",
 	}
 	if !slices.Equal(reference.Unreadable, want) {
 		t.Errorf("%q, want %q", reference.Unreadable, want)
 	}
 	found := of("c")
-	if got := Compare(reference, found); len(got) != 1 || got[0].Text != "table log_c is not in the definition" || !got[0].Tolerated {
-		t.Errorf("%q", texts(got))
+	got := Compare(reference, found)
+	if want := []string{"table log_c is not in the definition", "unique index key_c on t is not in the definition"}; !slices.Equal(texts(got), want) ||
+		slices.ContainsFunc(got, func(d Difference) bool { return !d.Tolerated }) {
+		t.Errorf("%q, want %q, tolerated", texts(got), want)
 	}
 	found.Objects = slices.DeleteFunc(found.Objects, func(o Object) bool { return o.Name == "f()" })
 	testkit.Contains(t, "differences", strings.Join(texts(Compare(reference, found)), "\n"), "function f() is missing")

@@ -1,0 +1,128 @@
+package postgres
+
+import (
+	"bytes"
+	"log/slog"
+	"testing"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/testkit"
+)
+
+// Scripts must make the same for each tenant. What depends on the values of a request is named at start and not
+// compared; what depends on anything else is found when it happens.
+func TestScriptsMakeTheReference(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		text       string
+		uncompared []string // named at start
+		differs    string   // named when acme is provisioned; empty: it is
+	}{
+		"the same": {text: "CREATE TABLE made (id serial PRIMARY KEY, v text CHECK (v <> ''));;\nCREATE VIEW w AS SELECT * FROM made"},
+		"names, values and objects of some": {
+			text: `DO $$ DECLARE tenant text := current_setting('provisioner.tenant_id'); BEGIN
+	EXECUTE format('CREATE TABLE %I (id integer)', 'log_' || left(md5(tenant), 8));
+	CREATE TABLE made (id integer);
+	EXECUTE format('ALTER TABLE made ADD COLUMN tenant text DEFAULT %L', tenant);
+	EXECUTE format('ALTER TABLE made ADD CONSTRAINT %I UNIQUE (id)', 'key_' || left(md5(tenant), 8));
+	IF current_setting('provisioner.plan') <> '' THEN
+		CREATE TABLE paid (id integer);
+	END IF;
+END $$`,
+			uncompared: []string{
+				"table log_", "its name, or whether it is made, depends on the tenant", "column made.tenant: its default depends on the tenant",
+				"table paid", "unique key key_",
+			},
+		},
+		"an object for one": {
+			text: `DO $$ BEGIN
+	IF current_setting('provisioner.tenant_id') <> 'acme' THEN CREATE TABLE for_others (id integer); END IF;
+END $$`,
+			differs: "table for_others is missing",
+		},
+		"a column of a built-in table": {
+			text: `DO $$ BEGIN
+	ALTER TABLE document ADD COLUMN extra text;
+	IF current_setting('provisioner.tenant_id') = 'acme' THEN ALTER TABLE document ALTER COLUMN extra TYPE varchar(5); END IF;
+END $$`,
+			differs: "column document.extra is varchar(5), want text",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFence(t)
+			var log bytes.Buffer
+			c := f.config(test.text)
+			c.Log = slog.New(slog.NewTextHandler(&log, nil))
+			s := f.open(c)
+			log.Reset()
+			testkit.Equal(t, "definition before the rehearsal", s.Definition(), "")
+			testkit.Must(t, s.RehearseFurther(t.Context()))
+			testkit.Equal(t, "length of the fingerprint", len(s.Definition()), 16)
+			testkit.Equal(t, "named at start", log.Len() > 0, len(test.uncompared) > 0)
+			testkit.Contains(t, "log", log.String(), test.uncompared...)
+			definition := s.Definition()
+			testkit.Must(t, s.RehearseFurther(t.Context()))
+			testkit.Equal(t, "definition of the next start", s.Definition(), definition)
+			_, err := provision(t.Context(), s, "other"+definition)
+			testkit.Must(t, err)
+			_, err = provision(t.Context(), s, "acme")
+			if test.differs == "" {
+				testkit.Must(t, err)
+				return
+			}
+			testkit.Contains(t, "fault", scriptFailed(t, err).Error(), test.differs)
+			s.reference.Load().server = "another"
+			_, err = provision(t.Context(), s, "acme")
+			testkit.Must(t, err)
+		})
+	}
+}
+
+// A boundary that exists may have more than the reference, and other built-in tables.
+func TestReferenceOfExistingBoundary(t *testing.T) {
+	t.Parallel()
+	f := newFence(t)
+	s := f.open(f.config("CREATE TABLE IF NOT EXISTS made (id integer PRIMARY KEY)"))
+	testkit.Must(t, s.RehearseFurther(t.Context()))
+	f.execAs(f.url, `CREATE SCHEMA tenant_acme;
+CREATE TABLE tenant_acme.docbasket (id varchar(40) CONSTRAINT of_another PRIMARY KEY, name text NOT NULL UNIQUE, description text,
+	storage_config json NOT NULL, status varchar(50) NOT NULL, created_at timestamp NOT NULL, updated_at timestamp NOT NULL, mine text);
+CREATE TABLE tenant_acme.mine (id integer)`)
+	_, err := provision(t.Context(), s, "acme")
+	testkit.Must(t, err)
+	f.execAs(f.url, "CREATE SCHEMA tenant_bee; CREATE TABLE tenant_bee.made (id text)")
+	_, err = provision(t.Context(), s, "bee")
+	testkit.Contains(t, "fault", scriptFailed(t, err).Error(), "column made.id is text, want integer")
+}
+
+// A boundary from the pool that somebody has changed is not used, and fails no request.
+func TestReferenceOfTakenBoundary(t *testing.T) {
+	t.Parallel()
+	f := newFence(t)
+	c := f.config(prepareLine+"CREATE TABLE made (id serial PRIMARY KEY, v text)", "CREATE TABLE asked (id integer)")
+	c.Prepared = 1
+	s := f.open(c)
+	testkit.Must(t, s.RehearseFurther(t.Context()))
+	_, err := s.prepareOne(t.Context())
+	testkit.Must(t, err)
+	f.execAs(f.url, "DO $$ BEGIN EXECUTE (SELECT format('ALTER TABLE %I.made DROP COLUMN v', schema_name) FROM docex_system.prepared_boundaries); END $$")
+	_, err = provision(t.Context(), s, "acme")
+	testkit.Contains(t, "error", err.Error(), pipeline.ErrBusy.Error(), "column made.v is missing")
+	testkit.Equal(t, "in the pool", f.text("SELECT count(*)::text FROM docex_system.prepared_boundaries"), "0")
+	_, err = provision(t.Context(), s, "acme")
+	testkit.Must(t, err)
+}
+
+// Scripts that make the same in another order when a boundary is prepared are refused at start.
+func TestPreparedBoundariesHaveTheReference(t *testing.T) {
+	t.Parallel()
+	f := newFence(t)
+	c := f.config("CREATE TABLE IF NOT EXISTS made (id integer)", prepareLine+"CREATE TABLE IF NOT EXISTS made (id text)")
+	s := f.open(c)
+	testkit.Must(t, s.RehearseFurther(t.Context()))
+	c.Prepared = 1
+	s = f.open(c)
+	err := s.RehearseFurther(t.Context())
+	testkit.Contains(t, "error", err.Error(), "PREPARED_BOUNDARIES", "column made.id is text, want integer")
+}

@@ -1,0 +1,67 @@
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"fmt"
+
+	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/sql/structure"
+)
+
+// builtIn is the fingerprint of the definition without scripts.
+var builtIn = sql.Fingerprint(q.Tables, q.Indexes)
+
+// Definition implements [pipeline.Database].
+func (s *Store) Definition() string {
+	switch r := s.reference.Load(); {
+	case r != nil:
+		return r.Definition
+	case s.Scripts != nil: // not rehearsed
+		return ""
+	}
+	return builtIn
+}
+
+// makeReference remembers what two rehearsals have made for different tenants, and logs what they do not have in
+// common.
+func (s *Store) makeReference(ctx context.Context, one, other structure.Structure) error {
+	var before structure.Structure
+	err := buildTemplate(ctx, func(conn *databasesql.Conn) (err error) {
+		before, err = readStructure(ctx, conn)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read the definition without scripts: %w", err)
+	}
+	made := structure.Common(one, other)
+	if len(made.Unreadable) > 0 {
+		s.Log.WarnContext(ctx, "initialisation scripts make objects that cannot be compared between tenants",
+			"objects", made.Unreadable)
+	}
+	r := structure.NewReference(before, made)
+	s.reference.Store(&r)
+	return nil
+}
+
+// checkReference fails if scripts that have run made something else than in the rehearsal. The template, and a file
+// that this request finished before a crash, are as they should be. A rehearsal keeps what was made.
+func (b *build) checkReference(ctx context.Context) (err error) {
+	r := b.reference.Load()
+	if !b.rehearses && (r == nil || b.settings == "") {
+		return nil
+	}
+	if b.tx != nil {
+		b.content, err = readStructure(ctx, b.tx)
+	} else {
+		err = read(ctx, b.temp.Name(), immutable, busyTimeout, func(tx *databasesql.Tx) (err error) {
+			b.content, err = readStructure(ctx, tx)
+			return err
+		})
+	}
+	if err != nil || r == nil {
+		return classify(err)
+	}
+	drift, _ := r.Compare(b.content)
+	return sql.ScriptsDiffer(drift)
+}
