@@ -68,14 +68,14 @@ func samples(t *testing.T) map[string]event.Event {
 		TenantID: "acme", DisplayName: "Acme Corporation", IsolationStrategy: events.IsolationSchema,
 		SchemaName: "tenant_acme", CreatedAt: noon.Add(-10 * time.Millisecond), CreatedBy: "signup@example.com",
 		Request: events.Request{Source: billing, ID: requestID}, Attempts: 1, Prepared: true,
-		Tables: 11, Indexes: 18, Steps: steps, DurationMS: 40.375,
+		Definition: "5b1e0c7a94f2d386", Tables: 11, Indexes: 18, Steps: steps, DurationMS: 40.375,
 	}
 	onDatabase := events.Provisioned{
 		TenantID: "tenant-42", DisplayName: "Zürich “North”", IsolationStrategy: events.IsolationDatabase,
 		DatabasePath: "storage/tenant_tenant-42/docex.db", CreatedAt: noon.Add(-10 * time.Millisecond), CreatedBy: "ops",
 		Plan: "free", PlanLimits: events.PlanLimits{MaxBytes: 1 << 30, MaxRows: 100_000},
 		Request: events.Request{Source: billing, ID: requestID}, Attempts: 2, Replay: 1,
-		Tables: 11, Indexes: 17, Steps: further, DurationMS: 45.625,
+		Definition: "c0ffee0123456789", Tables: 11, Indexes: 17, Steps: further, DurationMS: 45.625,
 		Scripts: []events.Script{{Name: "010_listing.sql", SHA256: strings.Repeat("0123456789abcdef", 4)}},
 		Seeded:  map[string]int{"docbasket": 1},
 		Warnings: []events.Warning{

@@ -133,7 +133,7 @@ func TestSchemasReject(t *testing.T) {
 			"data/database_path": "x", "data/isolation_strategy": "database", "data/request": remove{}, "data/request/id": remove{},
 			"data/request/key": strings.Repeat("A", 64), "data/steps/0/name": "x",
 			"data/warnings": nil, "data/steps": nil, "data/attempts": json.Number("0"), "data/replay": json.Number("-1"),
-			"data/prepared": "no", "data/created_at": "now", "data/duration_ms": json.Number("-1"), "data/tables": json.Number("1.5"),
+			"data/prepared": "no", "data/definition": "5B1E0C7A94F2D386", "data/created_at": "now", "data/duration_ms": json.Number("-1"), "data/tables": json.Number("1.5"),
 		},
 		"provisioned_database": {
 			"data/database_path": remove{}, "data/schema_name": "x", "data/warnings/0/code": remove{}, "data/warnings/0/step/name": "x",

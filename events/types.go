@@ -102,8 +102,11 @@ type Provisioned struct {
 	Attempts          int        `json:"attempts"` // attempts that started, this one included
 	Replay            int        `json:"replay"`   // 0: the original request; n: its nth replay
 	Prepared          bool       `json:"prepared"` // taken from the pool of prepared boundaries
-	Tables            int        `json:"tables"`
-	Indexes           int        `json:"indexes"`
+	// Definition is the fingerprint of what the boundary was made by, in lower-case hex: of the definition, with what the
+	// initialisation scripts make. It is empty in outcomes of earlier versions.
+	Definition string `json:"definition,omitempty"`
+	Tables     int    `json:"tables"`
+	Indexes    int    `json:"indexes"`
 	// Scripts are the initialisation scripts, in the order of their names; nil: the service runs none.
 	Scripts []Script `json:"scripts,omitempty"`
 	// Seeded are the rows of seed data that were loaded, by table; nil: the service loads none.

@@ -153,6 +153,7 @@ func added(t *testing.T, before, after []string) (facts []string) {
 var addedToRegistry = map[bool][]string{
 	false: {
 		"column docex_system.document.related_po character varying(50)",
+		"column docex_system.tenant_registry.definition character varying(16)",
 		"column docex_system.tenant_registry.plan character varying(50)",
 		"column docex_system.tenant_registry.plan_max_bytes bigint",
 		"column docex_system.tenant_registry.plan_max_rows bigint",
@@ -175,6 +176,7 @@ var addedToRegistry = map[bool][]string{
 		"CREATE UNIQUE INDEX tenant_registry_database_path ON tenant_registry (database_path)",
 		"CREATE UNIQUE INDEX tenant_registry_schema_name ON tenant_registry (schema_name)",
 		"column document.related_po VARCHAR(50)",
+		"column tenant_registry.definition VARCHAR(16)",
 		"column tenant_registry.plan VARCHAR(50)",
 		"column tenant_registry.plan_max_bytes BIGINT",
 		"column tenant_registry.plan_max_rows BIGINT",

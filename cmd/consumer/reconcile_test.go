@@ -125,7 +125,7 @@ func (m *damage) downgrade() {
 	}
 	m.execute("ALTER TABLE {b}tenant_requests DROP COLUMN buried_in", "ALTER TABLE {b}registry_stamp DROP COLUMN streams_stamped",
 		"ALTER TABLE {b}registry_stamp DROP COLUMN pruned_before", "ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_stream",
-		"ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_sequence", "ALTER TABLE {b}tenant_registry DROP COLUMN plan",
+		"ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_sequence", "ALTER TABLE {b}tenant_registry DROP COLUMN definition", "ALTER TABLE {b}tenant_registry DROP COLUMN plan",
 		"ALTER TABLE {b}tenant_registry DROP COLUMN plan_max_bytes", "ALTER TABLE {b}tenant_registry DROP COLUMN plan_max_rows", "DROP TABLE {b}accepted_outcomes",
 		"DROP TABLE {b}applied_scripts",
 		"DELETE FROM {b}tenant_provisioner_migrations WHERE version_id > "+migrations)

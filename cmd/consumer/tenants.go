@@ -122,6 +122,7 @@ type tenantView struct {
 	DatabasePath      string            `json:"database_path,omitempty"`
 	Plan              string            `json:"plan,omitempty"`
 	PlanLimits        events.PlanLimits `json:"plan_limits,omitzero"`
+	Definition        string            `json:"definition,omitempty"`
 	CreatedAt         time.Time         `json:"created_at,omitzero"`
 	CreatedBy         string            `json:"created_by"`
 	LastUpdatedAt     time.Time         `json:"last_updated_at,omitzero"`
@@ -133,7 +134,7 @@ func viewTenant(t sql.TenantRow) tenantView {
 	return tenantView{
 		TenantID: t.ID, DisplayName: t.DisplayName, IsSystem: t.System, IsolationStrategy: t.IsolationStrategy,
 		SchemaName: t.Boundary.SchemaName, DatabasePath: t.Boundary.DatabasePath,
-		Plan: t.Plan.Name, PlanLimits: t.Plan.Limits,
+		Plan: t.Plan.Name, PlanLimits: t.Plan.Limits, Definition: t.Definition,
 		CreatedAt: t.CreatedAt, CreatedBy: t.CreatedBy, LastUpdatedAt: t.UpdatedAt, LastUpdatedBy: t.UpdatedBy,
 	}
 }
@@ -231,6 +232,7 @@ func (a *app) showTenant(ctx context.Context, r database.Reader, id string, asJS
 		{"strategy", terminal.Plain(t.IsolationStrategy)},
 		{"schema or file", boundary(t)},
 		{"plan", planWithLimits(t.Plan.Name, t.Plan.Limits)},
+		{"definition", cmp.Or(terminal.Plain(t.Definition), "-")},
 		{"created", terminal.By(t.CreatedAt, t.CreatedBy)},
 		{"last updated", terminal.By(t.UpdatedAt, t.UpdatedBy)},
 	}...)

@@ -223,6 +223,8 @@ func (d *fakeDatabase) DeadLetterConfirmed(_ context.Context, key, _, delivery, 
 
 func (d *fakeDatabase) Strategy() string { return events.IsolationDatabase }
 
+func (d *fakeDatabase) Definition() string { return "0123456789abcdef" }
+
 func (d *fakeDatabase) Begin(_ context.Context, c pipeline.Claim, tenantID string) (pipeline.Build, error) {
 	return &fakeBuild{d, c, tenantID}, nil
 }

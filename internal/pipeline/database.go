@@ -198,6 +198,9 @@ type Database interface {
 	Ledger
 	// Strategy is the one isolation strategy that the database supports.
 	Strategy() string
+	// Definition is the fingerprint of what boundaries are made by: 16 hex digits. It is empty if scripts are configured
+	// that have not been rehearsed.
+	Definition() string
 	// Locate returns the boundary that the tenant has by the template of names. It touches nothing.
 	Locate(tenantID string) Boundary
 	// Begin opens an attempt to build a tenant's boundary. It changes nothing yet. The caller always calls Close, whatever
@@ -321,5 +324,6 @@ type Tenant struct {
 	CreatedAt         time.Time // UTC, whole microseconds
 	CreatedBy         string
 	Plan              Plan
+	Definition        string          // the fingerprint of what its boundary was made by; empty: unknown
 	Scripts           []events.Script // that its boundary has; the registry records them
 }

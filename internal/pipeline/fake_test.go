@@ -113,6 +113,8 @@ func (f *fake) Recorded(context.Context, string) (Outcome, error) {
 }
 func (f *fake) Strategy() string { return events.IsolationSchema }
 
+func (f *fake) Definition() string { return "0123456789abcdef" }
+
 func (f *fake) Locate(tenantID string) Boundary { return Boundary{SchemaName: "tenant_" + tenantID} }
 
 func (f *fake) Begin(context.Context, Claim, string) (Build, error) {

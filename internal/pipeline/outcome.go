@@ -23,7 +23,7 @@ func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 		CreatedAt: t.CreatedAt, CreatedBy: t.CreatedBy, Plan: t.Plan.Name, PlanLimits: t.Plan.Limits,
 		Request:  events.Request{Source: e.Source(), ID: e.ID()},
 		Attempts: a.claim.Attempt, Replay: a.claim.Replay, Prepared: t.Boundary.Prepared,
-		Tables: a.tables, Indexes: a.indexes,
+		Definition: t.Definition, Tables: a.tables, Indexes: a.indexes,
 		Scripts: t.Scripts, Seeded: a.seeded,
 		Warnings: a.warnings, Steps: append(a.timings, a.timing(a.p.Now().Sub(a.stepStarted))),
 		DurationMS: milliseconds(a.p.Now().Sub(a.started)),

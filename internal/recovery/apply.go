@@ -137,6 +137,7 @@ func restoration(msg *jetstream.RawStreamMsg, onPostgres bool) (r sql.Restoratio
 		ID: data.TenantID, DisplayName: data.DisplayName, IsolationStrategy: data.IsolationStrategy,
 		CreatedAt: data.CreatedAt, CreatedBy: data.CreatedBy, Boundary: boundaryOf(o.boundary, onPostgres),
 		Plan: pipeline.Plan{Name: data.Plan, Limits: data.PlanLimits}, Scripts: data.Scripts,
+		Definition: data.Definition,
 	}
 	return r, err
 }

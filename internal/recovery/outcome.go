@@ -145,7 +145,8 @@ func provisionedFault(d events.Provisioned) string {
 	if err != nil {
 		return err.Error()
 	}
-	return cmp.Or(timeFault("created_at", d.CreatedAt), planFault(d), scriptsFault(d.Scripts))
+	return cmp.Or(timeFault("created_at", d.CreatedAt), planFault(d), scriptsFault(d.Scripts),
+		definitionFault(d.Definition))
 }
 
 // planFault returns why no tenant has this plan; empty: one can.
@@ -169,6 +170,16 @@ func scriptsFault(scripts []events.Script) string {
 		}
 	}
 	return ""
+}
+
+var definitionForm = regexp.MustCompile(`^([0-9a-f]{16})?$`)
+
+// definitionFault returns why no definition has this fingerprint; empty: one can, or an earlier version wrote none.
+func definitionFault(fingerprint string) string {
+	if definitionForm.MatchString(fingerprint) {
+		return ""
+	}
+	return "it has the definition " + events.Quote(fingerprint)
 }
 
 // maxFileName is the most bytes that file systems allow in the name of a file.

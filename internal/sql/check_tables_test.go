@@ -65,19 +65,20 @@ func TestMissingTablesAndColumnsAreNamed(t *testing.T) {
 	})
 }
 
-// dropPlans removes the columns that the migration of plans has added.
+// dropPlans removes what the migration of plans and those after it have added.
 func (p testDatabase) dropPlans(t *testing.T) {
 	t.Helper()
-	for _, column := range []string{"plan", "plan_max_bytes", "plan_max_rows"} {
+	for _, column := range []string{"plan", "plan_max_bytes", "plan_max_rows", "definition"} {
 		p.raw(t, "", "ALTER TABLE {b}tenant_registry DROP COLUMN "+column)
 	}
+	p.raw(t, "", "DROP TABLE {b}applied_scripts")
 }
 
 // A registry that the service has yet to migrate lacks nothing.
 func TestEarlierRegistryLacksNothing(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		testkit.Must(t, p.open(t).Close())
-		p.raw(t, "", "DROP TABLE {b}applied_scripts",
+		p.raw(t, "", "DROP TABLE {b}applied_scripts", "ALTER TABLE {b}tenant_registry DROP COLUMN definition",
 			"DELETE FROM {b}tenant_provisioner_migrations WHERE version_id = (SELECT max(version_id) FROM {b}tenant_provisioner_migrations)")
 		if err := p.checkTables(t); !errors.Is(err, sql.ErrNotMigrated) {
 			t.Error(err)

@@ -45,6 +45,7 @@ func restoration(t *testing.T, req pipeline.Request, o pipeline.Outcome) sql.Res
 		ID: data.TenantID, DisplayName: data.DisplayName, IsolationStrategy: data.IsolationStrategy, CreatedBy: data.CreatedBy,
 		Boundary: pipeline.Boundary{SchemaName: data.SchemaName, DatabasePath: data.DatabasePath}, CreatedAt: data.CreatedAt,
 		Plan: pipeline.Plan{Name: data.Plan, Limits: data.PlanLimits}, Scripts: data.Scripts,
+		Definition: data.Definition,
 	}
 	return r
 }
@@ -63,7 +64,7 @@ func (p testDatabase) registryRows(t *testing.T) []string {
 	return p.lines(t, "", "SELECT tenant_id || ' ' || display_name || ' ' || is_system || ' ' || isolation_strategy || ' ' || "+
 		"coalesce(schema_name, '-') || ' ' || coalesce(database_path, '-') || ' ' || created_at || ' ' || created_by || ' ' || "+
 		"last_updated_at || ' ' || coalesce(last_updated_by, '-') || ' ' || coalesce(plan, '-') || ' ' || "+
-		"coalesce(plan_max_bytes, -1) || ' ' || coalesce(plan_max_rows, -1) FROM {b}tenant_registry ORDER BY tenant_id")
+		"coalesce(plan_max_bytes, -1) || ' ' || coalesce(plan_max_rows, -1) || ' ' || coalesce(definition, '-') FROM {b}tenant_registry ORDER BY tenant_id")
 }
 
 // everything returns all columns of ledger and registry.

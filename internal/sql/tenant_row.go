@@ -45,11 +45,14 @@ func (r *TenantRow) Scan(row interface{ Scan(dest ...any) error }) error {
 	return row.Scan(&r.ID, &r.DisplayName, &r.System, &r.IsolationStrategy,
 		&r.Boundary.SchemaName, &r.Boundary.DatabasePath,
 		(*utc)(&r.CreatedAt), &r.CreatedBy, (*utc)(&r.UpdatedAt), &r.UpdatedBy,
-		&r.Plan.Name, &r.Plan.Limits.MaxBytes, &r.Plan.Limits.MaxRows)
+		&r.Plan.Name, &r.Plan.Limits.MaxBytes, &r.Plan.Limits.MaxRows, &r.Definition)
 }
 
 // NoPlan is what an engine selects instead of plan_columns.sql from a registry that has yet to get these columns.
 const NoPlan = "'', 0, 0"
+
+// NoDefinition is the same for definition_column.sql.
+const NoDefinition = "''"
 
 // PlanCount is a plan of the registry, and how many tenants have it.
 type PlanCount struct {

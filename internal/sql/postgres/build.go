@@ -366,7 +366,7 @@ func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Ou
 // queueTenant writes the registry row.
 func (b *build) queueTenant(batch *pgx.Batch, t pipeline.Tenant) {
 	batch.Queue(b.q.Register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.SchemaName, timestamp(t.CreatedAt),
-		t.CreatedBy, t.Plan.Name, t.Plan.Limits.MaxBytes, t.Plan.Limits.MaxRows)
+		t.CreatedBy, t.Plan.Name, t.Plan.Limits.MaxBytes, t.Plan.Limits.MaxRows, t.Definition)
 }
 
 // queueScripts records the scripts that the boundary has.

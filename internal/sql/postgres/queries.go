@@ -12,8 +12,8 @@ import (
 var files embed.FS
 
 // queries are the texts of the .sql files, see [sql.LoadQueries], with the registry's name inserted, and with shared
-// parts: {begin_request}, {find_tenant}, {commits_wait}, {dumps} and {plan_columns} are replaced by those files.
-// {schema}, {relation}, {prepared} and {neighbour} are replaced where the texts are used.
+// parts: {begin_request}, {find_tenant}, {commits_wait}, {dumps}, {plan_columns} and {definition_column} are replaced
+// by those files. {schema}, {relation}, {prepared} and {neighbour} are replaced where the texts are used.
 type queries struct {
 	texts
 	migrations migrations
@@ -39,7 +39,7 @@ type texts struct {
 	OwnRows, SearchPath, FilledRelations                                                                     string
 	Structure                                                                                                string
 	SeedColumns, SeedReferences                                                                              string
-	RecordScripts, AppliedScripts                                                                            string
+	RecordScripts, AppliedScripts, DefinitionColumn                                                          string
 }
 
 type migrations struct {
@@ -55,7 +55,8 @@ func loadQueries(registry string) (q queries, err error) {
 		return queries{}, err
 	}
 	shared := strings.NewReplacer("{begin_request}", q.BeginRequest, "{find_tenant}", q.FindTenant,
-		"{commits_wait}", q.CommitsWait, "{dumps}", q.Dumps, "{plan_columns}", q.PlanColumns)
+		"{commits_wait}", q.CommitsWait, "{dumps}", q.Dumps, "{plan_columns}", q.PlanColumns,
+		"{definition_column}", q.DefinitionColumn)
 	for _, text := range []*string{
 		&q.ClaimNew, &q.Claim, &q.CheckAvailable, &q.Ping, &q.TakePrepared, &q.CountPrepared, &q.CheckDumps,
 		&q.Tenant, &q.Tenants,

@@ -83,6 +83,11 @@ func (r *Reader) probe(ctx context.Context) error {
 			*text = strings.Replace(*text, r.q.PlanColumns, sql.NoPlan, 1)
 		}
 	}
+	if !r.has.scripted {
+		for _, text := range []*string{&r.q.Tenant, &r.q.Tenants} {
+			*text = strings.Replace(*text, r.q.DefinitionColumn, sql.NoDefinition, 1)
+		}
+	}
 	return nil
 }
 

@@ -218,7 +218,8 @@ func (b *build) writeRows(ctx context.Context, registry *databasesql.Tx, t pipel
 // writeTenant writes the registry row.
 func writeTenant(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant) error {
 	_, err := registry.ExecContext(ctx, q.Register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.DatabasePath,
-		formatTime(t.CreatedAt), t.CreatedBy, t.Plan.Name, t.Plan.Limits.MaxBytes, t.Plan.Limits.MaxRows)
+		formatTime(t.CreatedAt), t.CreatedBy, t.Plan.Name, t.Plan.Limits.MaxBytes, t.Plan.Limits.MaxRows,
+		t.Definition)
 	return err
 }
 

@@ -43,7 +43,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		{{Text: migrations.Checkpoint}},
 		{{Text: migrations.Retention}},
 		addPlans(),
-		{{Text: migrations.Scripts}},
+		addScripts(),
 	}
 	err = sql.Migrate(ctx, goose.DialectSQLite3, s.syncDB, sql.MigrationsTable, s.Log, all[:])
 	if native, ok := errors.AsType[*driver.Error](err); ok && native.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
@@ -70,6 +70,16 @@ func addPlans() (all []sql.Statement) {
 	columns := []string{"plan", "plan_max_bytes", "plan_max_rows"}
 	for i, statement := range sql.Statements(migrations.Plans) {
 		all = append(all, sql.Statement{Text: statement, Unless: hasColumn("tenant_registry", columns[i])})
+	}
+	return all
+}
+
+// addScripts is addPlans for the column and the table of scripts.
+func addScripts() (all []sql.Statement) {
+	statements := sql.Statements(migrations.Scripts)
+	all = append(all, sql.Statement{Text: statements[0], Unless: hasColumn("tenant_registry", "definition")})
+	for _, statement := range statements[1:] {
+		all = append(all, sql.Statement{Text: statement})
 	}
 	return all
 }

@@ -11,8 +11,8 @@ import (
 //go:embed queries/*.sql migrations/*.sql
 var files embed.FS
 
-// queries are the texts of the .sql files, see [sql.LoadQueries]. {plan_columns} is replaced by that file, and
-// {relation} where the text is used.
+// queries are the texts of the .sql files, see [sql.LoadQueries]. {plan_columns} and {definition_column} are replaced
+// by those files, and {relation} where the text is used.
 type queries struct {
 	Stamp, RequestsOf, Claim, Request, RecordOutcome, Reject, Note, Renew, Vanished, DeadLetterConfirmed string
 	FindTenant, BoundaryOwner, Register, CheckRows, CheckRegistry, Ping, Relations, HasRows, Tables      string
@@ -23,7 +23,7 @@ type queries struct {
 	Prune, SetPruned, Recent, CheckTables, AppliedMigrations, SharesBoundary, PlanColumns, CountPlans    string
 	Structure, StructureColumns                                                                          string
 	Definitions, FileSettings, OutsideObject, ViolatedKey                                                string
-	RecordScripts, AppliedScripts                                                                        string
+	RecordScripts, AppliedScripts, DefinitionColumn                                                      string
 }
 
 var (
@@ -37,6 +37,6 @@ func init() {
 		panic(err) // a file or a field is missing from the program
 	}
 	for _, text := range []*string{&q.Tenant, &q.Tenants} {
-		*text = strings.Replace(*text, "{plan_columns}", q.PlanColumns, 1)
+		*text = strings.NewReplacer("{plan_columns}", q.PlanColumns, "{definition_column}", q.DefinitionColumn).Replace(*text)
 	}
 }

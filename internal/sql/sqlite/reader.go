@@ -113,12 +113,15 @@ func (r *Reader) Count(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// withPlan returns the text of a query of tenants for a registry that may lack the columns of plans.
-func (r *Reader) withPlan(text string) string {
-	if r.planned {
-		return text
+// ofTenants returns the text of a query of tenants for a registry that may lack the columns of plans and definition.
+func (r *Reader) ofTenants(text string) string {
+	if !r.planned {
+		text = strings.Replace(text, q.PlanColumns, sql.NoPlan, 1)
 	}
-	return strings.Replace(text, q.PlanColumns, sql.NoPlan, 1)
+	if !r.scripted {
+		text = strings.Replace(text, q.DefinitionColumn, sql.NoDefinition, 1)
+	}
+	return text
 }
 
 // CountPlans implements [database.Registry].
@@ -139,7 +142,7 @@ func (r *Reader) CountPlans(ctx context.Context, limit int) (all []sql.PlanCount
 // Tenants returns a page of the registry: at most limit rows, ordered by id, after that id.
 func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []sql.TenantRow, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) (err error) {
-		page, err = collect(ctx, tx, r.withPlan(q.Tenants), func(row scanner) (t sql.TenantRow, err error) {
+		page, err = collect(ctx, tx, r.ofTenants(q.Tenants), func(row scanner) (t sql.TenantRow, err error) {
 			err = t.Scan(row)
 			return t, err
 		}, after, limit)
@@ -152,7 +155,7 @@ func (r *Reader) Tenants(ctx context.Context, after string, limit int) (page []s
 // [sql.ErrNotFound].
 func (r *Reader) Tenant(ctx context.Context, id string) (t sql.TenantRow, err error) {
 	err = r.read(ctx, "registry", func(tx *databasesql.Tx) error {
-		return t.Scan(tx.QueryRowContext(ctx, r.withPlan(q.Tenant), id))
+		return t.Scan(tx.QueryRowContext(ctx, r.ofTenants(q.Tenant), id))
 	})
 	return t, err
 }

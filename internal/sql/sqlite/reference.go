@@ -4,13 +4,14 @@ import (
 	"context"
 	databasesql "database/sql"
 	"fmt"
+	"sync"
 
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/sql/structure"
 )
 
-// builtIn is the fingerprint of the definition without scripts.
-var builtIn = sql.Fingerprint(q.Tables, q.Indexes)
+// builtIn returns the fingerprint of the definition without scripts.
+var builtIn = sync.OnceValue(func() string { return sql.Fingerprint(q.Tables, q.Indexes) })
 
 // Definition implements [pipeline.Database].
 func (s *Store) Definition() string {
@@ -20,7 +21,7 @@ func (s *Store) Definition() string {
 	case s.Scripts != nil: // not rehearsed
 		return ""
 	}
-	return builtIn
+	return builtIn()
 }
 
 // makeReference remembers what two rehearsals have made for different tenants, and logs what they do not have in

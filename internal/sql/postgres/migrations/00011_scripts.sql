@@ -1,3 +1,10 @@
+-- The fingerprint of what a tenant was made by: null if it is unknown, as in the rows of DocEX and of earlier versions.
+
+-- Behind another transaction it would wait, and all others behind it.
+SET LOCAL lock_timeout = '1s';
+
+ALTER TABLE {registry}.tenant_registry ADD COLUMN IF NOT EXISTS definition varchar(16);
+
 -- The initialisation scripts that each tenant's boundary has, as they were when they ran in it.
 CREATE TABLE IF NOT EXISTS {registry}.applied_scripts (
     tenant_id  varchar(255) NOT NULL,

@@ -1,3 +1,6 @@
+-- The fingerprint of what a tenant was made by: null if it is unknown, as in the rows of DocEX and of earlier versions.
+ALTER TABLE tenant_registry ADD COLUMN definition VARCHAR(16);
+
 -- The initialisation scripts that each tenant's file has, as they were when they ran in it.
 CREATE TABLE IF NOT EXISTS applied_scripts (
     tenant_id  VARCHAR(255) NOT NULL,

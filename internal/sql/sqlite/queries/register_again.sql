@@ -1,7 +1,8 @@
 INSERT INTO tenant_registry (tenant_id, display_name, is_system, isolation_strategy, database_path,
-    created_at, created_by, last_updated_at, plan, plan_max_bytes, plan_max_rows)
+    created_at, created_by, last_updated_at, plan, plan_max_bytes, plan_max_rows, definition)
 SELECT d->>'tenant_id', d->>'display_name', 0, d->>'isolation_strategy', d->>'database_path', at, d->>'created_by', at,
-    d->>'plan', d->>'$.plan_limits.max_bytes', d->>'$.plan_limits.max_rows'
+    d->>'plan', d->>'$.plan_limits.max_bytes', d->>'$.plan_limits.max_rows',
+    d->>'definition'
 FROM (
     SELECT d, substr(at || iif(instr(at, '.'), '', '.') || '000000', 1, 26) AS at
     FROM (

@@ -1,0 +1,1 @@
+CAST(coalesce(definition, '') AS TEXT)
