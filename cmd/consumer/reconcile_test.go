@@ -127,7 +127,7 @@ func (m *damage) downgrade() {
 		"ALTER TABLE {b}registry_stamp DROP COLUMN pruned_before", "ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_stream",
 		"ALTER TABLE {b}registry_stamp DROP COLUMN checkpoint_sequence", "ALTER TABLE {b}tenant_registry DROP COLUMN definition", "ALTER TABLE {b}tenant_registry DROP COLUMN plan",
 		"ALTER TABLE {b}tenant_registry DROP COLUMN plan_max_bytes", "ALTER TABLE {b}tenant_registry DROP COLUMN plan_max_rows", "DROP TABLE {b}accepted_outcomes",
-		"DROP TABLE {b}applied_scripts",
+		"DROP TABLE {b}applied_scripts", "DROP TABLE {b}definitions",
 		"DELETE FROM {b}tenant_provisioner_migrations WHERE version_id > "+migrations)
 }
 

@@ -67,6 +67,7 @@ func TestScripts(t *testing.T) {
 		validator(t)([]byte(stdout))
 		testkit.Contains(t, "the outcome", stdout, `"scripts":[{"name":"010_orders.sql","sha256":"`,
 			`"number":5,"name":"run_init_scripts"`, `"number":6,"name":"register_tenant"`)
+		recorded := stdout
 		_, stdout = request("acme")
 		testkit.Contains(t, "the outcome for people", stdout, "\n    scripts 2, the last 020_owner.sql\n", "Step 5/6: run_init_scripts")
 		got := d.rows("acme", "SELECT tenant_id || ' ' || display_name || ' ' || owner || ' ' || coalesce(plan, '-') FROM {b}account")
@@ -74,6 +75,13 @@ func TestScripts(t *testing.T) {
 		testkit.Equal(t, "orders", len(d.rows("acme", "SELECT code FROM {b}order_status")), 3)
 		applied := d.rows(system, "SELECT name || ' ' || length(sha256) FROM {b}applied_scripts WHERE tenant_id = 'acme' ORDER BY name")
 		testkit.Equal(t, "records", strings.Join(applied, "; "), "010_orders.sql 64; 020_owner.sql 64")
+		definitions := d.rows(system, "SELECT fingerprint FROM {b}definitions UNION SELECT definition FROM {b}tenant_registry WHERE tenant_id = 'acme'")
+		testkit.Equal(t, "definitions", len(definitions), 1)
+		testkit.Contains(t, "the outcome", recorded, `"definition":"`+definitions[0]+`"`)
+		code, stdout, stderr := command(t, env, "tenants", "verify", "--strict")
+		if code != 0 {
+			t.Errorf("verify: %s%s", stdout, stderr)
+		}
 		check := func() doctor.Finding { return runDoctor(t, env)["registry_scripts"] }
 		for name, found := range runDoctor(t, env) {
 			of := name == "registry_scripts" || strings.HasSuffix(name, "_rehearsal") || strings.HasPrefix(name, "prepared_")
@@ -94,6 +102,10 @@ func TestScripts(t *testing.T) {
 		code, _ = request("beta")
 		testkit.Equal(t, "exit code", code, 0)
 		testkit.Equal(t, "the new table", len(d.rows("beta", "SELECT n FROM {b}more")), 0)
+		code, stdout, _ = command(t, env, "tenants", "verify")
+		testkit.Equal(t, "exit code", code, 1)
+		testkit.Contains(t, "verify", stdout, "initialisation scripts: table more is missing; the tenant was made by an earlier definition",
+			"in order 2", "drifted 1") // the bootstrap tenant has no scripts
 		testkit.Equal(t, "exit code", service.stop(t), 0)
 		found := check()
 		testkit.Equal(t, "doctor", found.Status, doctor.Warning)

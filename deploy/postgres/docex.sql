@@ -42,7 +42,7 @@ BEGIN
                 SELECT c.relname AS name
                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = registry AND c.relname IN ('tenant_registry', 'tenant_requests', 'registry_stamp',
-                    'accepted_outcomes', 'applied_scripts', 'prepared_boundaries', 'tenant_provisioner_migrations')
+                    'accepted_outcomes', 'applied_scripts', 'definitions', 'prepared_boundaries', 'tenant_provisioner_migrations')
             LOOP
                 EXECUTE format('REVOKE ALL ON %I.%I FROM docex', registry, object.name);
             END LOOP;

@@ -54,7 +54,7 @@ DECLARE
     registry CONSTANT text := 'docex_system';
     name text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = registry AND tablename = 'applied_scripts') THEN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = registry AND tablename = 'definitions') THEN
         RAISE NOTICE 'There is no registry of this version yet: start the service once, then run this file again.';
         RETURN;
     END IF;
@@ -70,11 +70,12 @@ BEGIN
 
     -- Registry, its id, ledger and pool belong to the service. docex reads which tenants are registered.
     EXECUTE format('REVOKE ALL ON %1$I.tenant_registry, %1$I.tenant_requests, %1$I.prepared_boundaries, '
-        '%1$I.registry_stamp, %1$I.accepted_outcomes, %1$I.applied_scripts, %1$I.tenant_provisioner_migrations FROM docex', registry);
+        '%1$I.registry_stamp, %1$I.accepted_outcomes, %1$I.applied_scripts, %1$I.definitions, '
+        '%1$I.tenant_provisioner_migrations FROM docex', registry);
     EXECUTE format('GRANT SELECT ON %I.tenant_registry TO docex', registry);
 
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO tenant_operator', registry);
     EXECUTE format('GRANT SELECT ON %1$I.tenant_registry, %1$I.tenant_requests, %1$I.prepared_boundaries, '
-        '%1$I.registry_stamp, %1$I.accepted_outcomes, %1$I.applied_scripts TO tenant_operator', registry);
+        '%1$I.registry_stamp, %1$I.accepted_outcomes, %1$I.applied_scripts, %1$I.definitions TO tenant_operator', registry);
 END
 $existing$;

@@ -12,7 +12,7 @@ import (
 )
 
 // registryTables are the tables of the registry that the service cannot do without.
-var registryTables = []string{"tenant_registry", "tenant_requests", "registry_stamp", "accepted_outcomes", "applied_scripts"}
+var registryTables = []string{"tenant_registry", "tenant_requests", "registry_stamp", "accepted_outcomes", "applied_scripts", "definitions"}
 
 // columnsOf returns the names of a table's columns.
 func (p testDatabase) columnsOf(t *testing.T, table string) []string {
@@ -71,14 +71,14 @@ func (p testDatabase) dropPlans(t *testing.T) {
 	for _, column := range []string{"plan", "plan_max_bytes", "plan_max_rows", "definition"} {
 		p.raw(t, "", "ALTER TABLE {b}tenant_registry DROP COLUMN "+column)
 	}
-	p.raw(t, "", "DROP TABLE {b}applied_scripts")
+	p.raw(t, "", "DROP TABLE {b}applied_scripts", "DROP TABLE {b}definitions")
 }
 
 // A registry that the service has yet to migrate lacks nothing.
 func TestEarlierRegistryLacksNothing(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
 		testkit.Must(t, p.open(t).Close())
-		p.raw(t, "", "DROP TABLE {b}applied_scripts", "ALTER TABLE {b}tenant_registry DROP COLUMN definition",
+		p.raw(t, "", "DROP TABLE {b}applied_scripts", "DROP TABLE {b}definitions", "ALTER TABLE {b}tenant_registry DROP COLUMN definition",
 			"DELETE FROM {b}tenant_provisioner_migrations WHERE version_id = (SELECT max(version_id) FROM {b}tenant_provisioner_migrations)")
 		if err := p.checkTables(t); !errors.Is(err, sql.ErrNotMigrated) {
 			t.Error(err)

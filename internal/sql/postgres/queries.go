@@ -39,7 +39,7 @@ type texts struct {
 	OwnRows, SearchPath, FilledRelations                                                                     string
 	Structure                                                                                                string
 	SeedColumns, SeedReferences                                                                              string
-	RecordScripts, AppliedScripts, DefinitionColumn                                                          string
+	RecordScripts, AppliedScripts, DefinitionColumn, StoreDefinition, LastDefinition                         string
 }
 
 type migrations struct {

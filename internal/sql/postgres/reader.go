@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,6 +37,12 @@ type Reader struct {
 	emptyRelations []string
 
 	openTimeout time.Duration
+	scripted    bool // scripts are configured
+	stored      struct {
+		sync.Mutex
+		read      bool
+		reference *reference
+	}
 }
 
 // OpenReader connects, and checks that there is a registry; it does not create one. Close the reader after use.
@@ -52,7 +59,10 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{pool: pool, q: q, registry: c.Registry, names: names, openTimeout: k.openTimeout()}
+	r := &Reader{
+		pool: pool, q: q, registry: c.Registry, names: names, openTimeout: k.openTimeout(),
+		scripted: c.Scripts != nil,
+	}
 	prepare := c.Scripts.Prepared()
 	r.definition = q.definition(prepare...)
 	if len(prepare) > 0 {
@@ -221,7 +231,7 @@ func (r *Reader) absent(err error) error {
 func (r *Reader) explainPrivilege(err error) error {
 	return withMissingPrivilege(sharedFault(err),
 		"USAGE on schema "+r.registry+", and SELECT on tenant_registry, tenant_requests, "+
-			"prepared_boundaries, registry_stamp, accepted_outcomes and applied_scripts in it")
+			"prepared_boundaries, registry_stamp, accepted_outcomes, applied_scripts and definitions in it")
 }
 
 // expected returns the schema in which DocEX looks for the tenant.
@@ -232,7 +242,8 @@ func (r *Reader) expected(t sql.TenantRow) string {
 	return r.names.Name(t.ID)
 }
 
-// Verify compares the tenant's registered schema with the definition, as step 4 does. A registered name other than the
+// Verify compares the tenant's registered schema with the definition, as step 4 does, and, if scripts are configured,
+// with what they made when the service started last. A registered name other than the
 // template's is a difference, because DocEX uses the template. An error means that the schema could not be read, never
 // that it differs.
 func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error) {
@@ -255,6 +266,11 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 		}
 	} else {
 		in.Differences = []string{fmt.Sprintf("schema %q is missing", schema)}
+	}
+	if exists && r.scripted && r.has.scripted && t.ID != sql.BootstrapTenant {
+		if err := r.compareReference(ctx, t, schema, &in); err != nil {
+			return in, err
+		}
 	}
 	if schema != expected {
 		in.Differences = append(in.Differences, fmt.Sprintf("the registered schema_name is %q, want %q, which is "+

@@ -2,7 +2,14 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/sql/structure"
 )
@@ -35,6 +42,74 @@ func (s *Store) makeReference(ctx context.Context, one, other *build) {
 			"objects", made.Unreadable)
 	}
 	s.reference.Store(&reference{structure.NewReference(one.builtIn, made), one.server})
+}
+
+// storeReference stores the reference in the registry, for readers.
+func (s *Store) storeReference(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	r := s.reference.Load()
+	text, err := json.Marshal(r.Reference)
+	if err != nil {
+		return err
+	}
+	if _, err := s.pool.Exec(ctx, s.q.StoreDefinition, r.Definition, r.server, string(text)); err != nil {
+		return fmt.Errorf("store what the initialisation scripts make: %w", withMissingPrivilege(s.registryFault(err),
+			"SELECT, INSERT and UPDATE on definitions in schema "+s.registry))
+	}
+	return nil
+}
+
+// lastReference returns the reference that a service has stored last. It is read once; nil: no service has stored one.
+func (r *Reader) lastReference(ctx context.Context) (*reference, error) {
+	r.stored.Lock()
+	defer r.stored.Unlock()
+	if r.stored.read {
+		return r.stored.reference, nil
+	}
+	var last reference
+	var text string
+	err := r.pool.QueryRow(ctx, r.q.LastDefinition).Scan(&last.Definition, &last.server, &text)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		r.stored.read = true
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read what the initialisation scripts make: %w", r.explainPrivilege(err))
+	}
+	if err := json.Unmarshal([]byte(text), &last.Reference); err != nil {
+		return nil, fmt.Errorf("read what the initialisation scripts make: %w", err)
+	}
+	r.stored.reference, r.stored.read = &last, true
+	return &last, nil
+}
+
+// compareReference adds to an inspection in what a tenant's schema differs from the reference.
+func (r *Reader) compareReference(ctx context.Context, t sql.TenantRow, schema string, in *pipeline.Inspection) error {
+	last, err := r.lastReference(ctx)
+	if err != nil || last == nil {
+		return err
+	}
+	conn, err := r.pool.Acquire(ctx)
+	if err != nil {
+		return connectFault(err)
+	}
+	defer conn.Release()
+	if server := conn.Conn().PgConn().ParameterStatus("server_version"); server != last.server {
+		in.Warnings = append(in.Warnings, fmt.Sprintf("not compared with what the initialisation scripts make: the server "+
+			"had version %s when the service started, and has %s; restart the service", last.server, server))
+		return nil
+	}
+	found, err := readStructure(ctx, conn.Conn(), r.q, schema)
+	if fault, ok := errors.AsType[*pipeline.Fault](err); ok && fault.Code == events.CausePermissionDenied {
+		in.Warnings = append(in.Warnings, "not compared with what the initialisation scripts make: "+fault.Message)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	last.Inspect(in, found, t.Definition)
+	return nil
 }
 
 // checkReference fails if the scripts have made something else than in the rehearsal. A boundary from the pool may have

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -125,4 +126,57 @@ func TestPreparedBoundariesHaveTheReference(t *testing.T) {
 	s = f.open(c)
 	err := s.RehearseFurther(t.Context())
 	testkit.Contains(t, "error", err.Error(), "PREPARED_BOUNDARIES", "column made.id is text, want integer")
+}
+
+// verify returns what a reader with this configuration finds of a tenant.
+func (f fence) verify(c Config, tenant string) pipeline.Inspection {
+	f.t.Helper()
+	r, err := OpenReader(f.t.Context(), c)
+	testkit.Must(f.t, err)
+	defer r.Close()
+	row, err := r.Tenant(f.t.Context(), tenant)
+	testkit.Must(f.t, err)
+	in, err := r.Verify(f.t.Context(), row)
+	testkit.Must(f.t, err)
+	return in
+}
+
+// A reader compares tenants with what the service has stored when it started last, if scripts are configured.
+func TestReaderComparesWithTheReference(t *testing.T) {
+	t.Parallel()
+	f := newFence(t)
+	c := f.config("CREATE TABLE made (id integer PRIMARY KEY, v text);;\nCREATE INDEX idx_made ON made (v);;\nALTER TABLE document ADD COLUMN extra text")
+	s := f.open(c)
+	_, err := provision(t.Context(), s, "before")
+	testkit.Must(t, err)
+	testkit.Equal(t, "nothing is stored", len(f.verify(c, "before").Differences), 0)
+	for range 2 {
+		testkit.Must(t, s.RehearseFurther(t.Context()))
+	}
+	testkit.Equal(t, "stored", f.text("SELECT string_agg(fingerprint, ' ') FROM docex_system.definitions"), s.Definition())
+	_, err = provision(t.Context(), s, "acme")
+	testkit.Must(t, err)
+	in := f.verify(c, "acme")
+	testkit.Equal(t, "differences of acme", strings.Join(in.Differences, "; "), "")
+	testkit.Equal(t, "warnings of acme", strings.Join(in.Warnings, "; "), "document.extra is not in the definition")
+	testkit.Equal(t, "differences of the bootstrap tenant", len(f.verify(c, "_docex_system_").Differences), 0)
+
+	f.execAs(f.url, "ALTER TABLE tenant_acme.made DROP COLUMN v; ALTER TABLE tenant_acme.document DROP COLUMN extra; CREATE TABLE tenant_acme.mine ()")
+	in = f.verify(c, "acme")
+	testkit.Equal(t, "differences", strings.Join(in.Differences, "; "),
+		"initialisation scripts: column document.extra is missing; initialisation scripts: column made.v is missing")
+	testkit.Equal(t, "warnings", strings.Join(in.Warnings, "; "), "initialisation scripts: index idx_made on made is missing; "+
+		"initialisation scripts: table mine is not in the definition")
+	f.execAs(f.url, "DROP TABLE tenant_before.made")
+	testkit.Contains(t, "differences", strings.Join(f.verify(c, "before").Differences, "; "),
+		"initialisation scripts: table made is missing; the tenant was made by an earlier definition")
+	testkit.Equal(t, "differences without scripts", len(f.verify(f.config(), "acme").Differences), 0)
+
+	f.exec("UPDATE docex_system.definitions SET server = '9.6'")
+	testkit.Contains(t, "warnings", strings.Join(f.verify(c, "acme").Warnings, "; "), "had version 9.6")
+	f.exec("UPDATE docex_system.definitions SET server = current_setting('server_version')",
+		"GRANT USAGE ON SCHEMA docex_system TO "+f.role+"_app", "GRANT SELECT ON ALL TABLES IN SCHEMA docex_system TO "+f.role+"_app",
+		"ALTER ROLE "+f.role+"_app LOGIN PASSWORD 'secret'")
+	c.URL = strings.Replace(c.URL, f.role, f.role+"_app", 1)
+	testkit.Contains(t, "warnings of a role without USAGE", strings.Join(f.verify(c, "acme").Warnings, "; "), "USAGE on schema \"tenant_acme\"")
 }

@@ -64,7 +64,10 @@ const (
 // which the server counts only what the rehearsal does. What the scripts make becomes the reference.
 func (s *Store) RehearseFurther(ctx context.Context) error {
 	_, err := s.rehearseFurther(ctx, registryMigrated)
-	return err
+	if err != nil || s.scripts == nil {
+		return err
+	}
+	return s.storeReference(ctx)
 }
 
 func (s *Store) rehearseFurther(

@@ -156,7 +156,7 @@ func provision(ctx context.Context, s *Store, tenant string) (boundary pipeline.
 	}
 	t := pipeline.Tenant{
 		ID: tenant, DisplayName: displayName, IsolationStrategy: events.IsolationSchema, Boundary: boundary,
-		CreatedAt: time.Now(), CreatedBy: "billing",
+		CreatedAt: time.Now(), CreatedBy: "billing", Definition: s.Definition(),
 	}
 	err = b.RunScripts(ctx, pipeline.Values{TenantID: tenant, DisplayName: t.DisplayName, CreatedBy: t.CreatedBy})
 	if err != nil {

@@ -23,7 +23,7 @@ type queries struct {
 	Prune, SetPruned, Recent, CheckTables, AppliedMigrations, SharesBoundary, PlanColumns, CountPlans    string
 	Structure, StructureColumns                                                                          string
 	Definitions, FileSettings, OutsideObject, ViolatedKey                                                string
-	RecordScripts, AppliedScripts, DefinitionColumn                                                      string
+	RecordScripts, AppliedScripts, DefinitionColumn, StoreDefinition, LastDefinition                     string
 }
 
 var (

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/sql/structure"
 )
 
 // Reader reads registry, ledger and tenants' files. It creates and changes no file or directory, and keeps no file open
@@ -33,6 +35,12 @@ type Reader struct {
 	latest   bool // the registry has the columns of checkpoint and retention
 	planned  bool // the registry has the columns of plans
 	scripted bool // the registry has the table of applied scripts
+	compares bool // scripts are configured
+	stored   struct {
+		sync.Mutex
+		read      bool
+		reference *structure.Reference
+	}
 }
 
 // OpenReader checks that there is a registry; it does not create one.
@@ -44,7 +52,7 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{root: filepath.Clean(c.Root), names: names}
+	r := &Reader{root: filepath.Clean(c.Root), names: names, compares: c.Scripts != nil}
 	r.registry = r.path(sql.BootstrapTenant)
 	var registry bool
 	err = readFile(ctx, r.registry, func(tx *databasesql.Tx) error {
@@ -185,7 +193,8 @@ func (r *Reader) Requests(
 	return all, err
 }
 
-// Verify compares the tenant's file with the definition, as step 4 does. The file is the template's, because DocEX uses
+// Verify compares the tenant's file with the definition, as step 4 does, and, if scripts are configured, with what they
+// made when the service started last. The file is the template's, because DocEX uses
 // the template; if that is missing, the registered one. It is a difference if the two are not the same, or if the file
 // is missing or not a database. An error means that the file could not be read, never that it differs.
 func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspection, error) {
@@ -197,10 +206,17 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 		}
 		shared = filepath.Dir(file)
 	}
-	in, err := verifyFile(ctx, shared, file)
+	var last *structure.Reference
+	if r.compares && r.scripted && t.ID != sql.BootstrapTenant {
+		var err error
+		if last, err = r.lastReference(ctx); err != nil {
+			return pipeline.Inspection{}, err
+		}
+	}
+	in, err := verifyFile(ctx, shared, file, last, t.Definition)
 	moved := registered != "" && !r.isAt(t.ID, registered)
 	if moved && missing(err) {
-		in, err = verifyFile(ctx, filepath.Dir(registered), registered)
+		in, err = verifyFile(ctx, filepath.Dir(registered), registered, last, t.Definition)
 	}
 	switch {
 	case err == nil:
@@ -228,13 +244,23 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 	return in, nil
 }
 
-func verifyFile(ctx context.Context, shared, path string) (in pipeline.Inspection, err error) {
+// verifyFile compares a file with the definition and, unless it is nil, with the reference. madeBy is the definition
+// that the registry has for the tenant.
+func verifyFile(
+	ctx context.Context, shared, path string, reference *structure.Reference, madeBy string,
+) (in pipeline.Inspection, err error) {
 	why, err := notOwn(shared, path)
 	if err != nil || why != "" {
 		return pipeline.Inspection{Differences: []string{why + "; put the tenant's own file there"}}, err
 	}
 	err = readFile(ctx, path, func(tx *databasesql.Tx) (err error) {
-		in, err = inspect(ctx, tx)
+		if in, err = inspect(ctx, tx); err != nil || reference == nil {
+			return err
+		}
+		found, err := readStructure(ctx, tx)
+		if err == nil {
+			reference.Inspect(&in, found, madeBy)
+		}
 		return err
 	})
 	return in, err

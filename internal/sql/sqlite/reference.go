@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	databasesql "database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -43,6 +45,49 @@ func (s *Store) makeReference(ctx context.Context, one, other structure.Structur
 	r := structure.NewReference(before, made)
 	s.reference.Store(&r)
 	return nil
+}
+
+// storeReference stores the reference in the registry, for readers.
+func (s *Store) storeReference(ctx context.Context) error {
+	r := s.reference.Load()
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	err = s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, registry *databasesql.Tx) error {
+		_, err := registry.ExecContext(ctx, q.StoreDefinition, r.Definition, string(text), formatTime(s.Now()))
+		return err
+	}})
+	if err != nil {
+		return fmt.Errorf("store what the initialisation scripts make: %w", registryFault(err))
+	}
+	return nil
+}
+
+// lastReference returns the reference that a service has stored last. It is read once; nil: no service has stored one.
+func (r *Reader) lastReference(ctx context.Context) (*structure.Reference, error) {
+	r.stored.Lock()
+	defer r.stored.Unlock()
+	if r.stored.read {
+		return r.stored.reference, nil
+	}
+	var last structure.Reference
+	var stored string
+	err := r.read(ctx, "definitions", func(tx *databasesql.Tx) error {
+		return tx.QueryRowContext(ctx, q.LastDefinition).Scan(&last.Definition, &stored)
+	})
+	if errors.Is(err, sql.ErrNotFound) {
+		r.stored.read = true
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(stored), &last)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what the initialisation scripts make: %w", err)
+	}
+	r.stored.reference, r.stored.read = &last, true
+	return &last, nil
 }
 
 // checkReference fails if scripts that have run made something else than in the rehearsal. The template, and a file

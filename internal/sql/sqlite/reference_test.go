@@ -58,3 +58,50 @@ func TestReferenceOfPreparedScripts(t *testing.T) {
 	without := openWith(t, t.TempDir(), nil)
 	testkit.Equal(t, "without scripts", without.Definition(), sql.Fingerprint(q.Tables, q.Indexes))
 }
+
+// A reader compares tenants with what the service has stored when it started last, if scripts are configured.
+func TestReaderComparesWithTheReference(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	scripts := scriptsOf("CREATE TABLE made (n INTEGER, v TEXT);\nCREATE INDEX idx_made ON made (v);\nALTER TABLE document ADD COLUMN extra TEXT")
+	s := openWith(t, root, scripts)
+	verify := func(scripts *pipeline.Scripts, tenant string) pipeline.Inspection {
+		t.Helper()
+		c := s.Config
+		c.Scripts = scripts
+		r, err := OpenReader(t.Context(), c)
+		testkit.Must(t, err)
+		row, err := r.Tenant(t.Context(), tenant)
+		testkit.Must(t, err)
+		in, err := r.Verify(t.Context(), row)
+		testkit.Must(t, err)
+		return in
+	}
+	provision := func(tenant string) string {
+		t.Helper()
+		b := begun(t, s, tenant, tenant)
+		testkit.Must(t, errors.Join(b.furtherTo(t.Context()), register(t, b)))
+		return b.path
+	}
+	before := provision("before")
+	testkit.Equal(t, "nothing is stored", len(verify(scripts, "before").Differences), 0)
+	for range 2 {
+		testkit.Must(t, s.RehearseFurther(t.Context()))
+	}
+	acme := provision("acme")
+	in := verify(scripts, "acme")
+	testkit.Equal(t, "differences of acme", strings.Join(in.Differences, "; "), "")
+	testkit.Equal(t, "warnings of acme", strings.Join(in.Warnings, "; "), "document.extra is not in the definition")
+	testkit.Equal(t, "differences of the bootstrap tenant", len(verify(scripts, sql.BootstrapTenant).Differences), 0)
+
+	execute(t, acme, "DROP INDEX idx_made", "ALTER TABLE made DROP COLUMN v", "ALTER TABLE document DROP COLUMN extra", "CREATE TABLE mine (n)")
+	in = verify(scripts, "acme")
+	testkit.Equal(t, "differences", strings.Join(in.Differences, "; "),
+		"initialisation scripts: column document.extra is missing; initialisation scripts: column made.v is missing")
+	testkit.Equal(t, "warnings", strings.Join(in.Warnings, "; "), "initialisation scripts: index idx_made on made is missing; "+
+		"initialisation scripts: table mine is not in the definition")
+	execute(t, before, "DROP TABLE made")
+	testkit.Contains(t, "differences", strings.Join(verify(scripts, "before").Differences, "; "),
+		"initialisation scripts: table made is missing; the tenant was made by an earlier definition")
+	testkit.Equal(t, "differences without scripts", len(verify(nil, "acme").Differences), 0)
+}

@@ -50,7 +50,10 @@ func (s *Store) RehearseFurther(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.makeReference(ctx, one, other)
+	if err := s.makeReference(ctx, one, other); err != nil {
+		return err
+	}
+	return s.storeReference(ctx)
 }
 
 // longestValues are the longest that a request can have. Characters of four bytes are the longest.

@@ -53,7 +53,7 @@ func ready(t *testing.T, s *Store, id, tenant string) *build {
 func tenantOf(b *build) pipeline.Tenant {
 	return pipeline.Tenant{
 		ID: b.tenant, DisplayName: "A", IsolationStrategy: b.Strategy(), CreatedAt: time.Now(), CreatedBy: "test",
-		Boundary: pipeline.Boundary{DatabasePath: b.path},
+		Boundary: pipeline.Boundary{DatabasePath: b.path}, Definition: b.Definition(),
 	}
 }
 

@@ -1,6 +1,10 @@
 package structure
 
-import "slices"
+import (
+	"slices"
+
+	"example.com/tenant-provisioner/internal/pipeline"
+)
 
 // Reference is what every boundary must have: what a scratch tenant's boundary had. It leaves the built-in tables to
 // [sql.Compare], which accepts there what DocEX and earlier versions have made.
@@ -24,6 +28,22 @@ func NewReference(builtIn, made Structure) Reference {
 		return ok
 	})
 	return r
+}
+
+// Inspect adds to an inspection in what a tenant differs from the reference. madeBy is the definition that the registry
+// has for the tenant.
+func (r Reference) Inspect(in *pipeline.Inspection, found Structure, madeBy string) {
+	drift, tolerated := r.Compare(found)
+	earlier := ""
+	if madeBy != r.Definition {
+		earlier = "; the tenant was made by an earlier definition, without the scripts of today"
+	}
+	for _, text := range drift {
+		in.Differences = append(in.Differences, "initialisation scripts: "+text+earlier)
+	}
+	for _, text := range tolerated {
+		in.Warnings = append(in.Warnings, "initialisation scripts: "+text)
+	}
 }
 
 // Compare returns in what a boundary differs from the reference, and what of it is tolerated: see [Difference].

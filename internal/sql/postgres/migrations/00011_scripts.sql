@@ -13,3 +13,11 @@ CREATE TABLE IF NOT EXISTS {registry}.applied_scripts (
     applied_at timestamp NOT NULL, -- UTC
     PRIMARY KEY (tenant_id, name)
 );
+
+-- What the scripts made in the rehearsal when the service started: the last one is what tenants are compared with.
+CREATE TABLE IF NOT EXISTS {registry}.definitions (
+    fingerprint varchar(16) PRIMARY KEY,
+    server      text NOT NULL, -- the version of the server that printed it
+    structure   text NOT NULL, -- JSON
+    stored_at   timestamp NOT NULL -- UTC
+);

@@ -11,5 +11,6 @@ FROM (SELECT tenant_id, display_name, is_system, isolation_strategy, schema_name
         pruned_before
     FROM {registry}.registry_stamp) AS stamp,
     (SELECT outcome_id, request_key, tenant_id, reason, accepted_at FROM {registry}.accepted_outcomes) AS accepted,
-    (SELECT tenant_id, name, sha256, applied_at FROM {registry}.applied_scripts) AS scripts
+    (SELECT tenant_id, name, sha256, applied_at FROM {registry}.applied_scripts) AS scripts,
+    (SELECT fingerprint, server, structure, stored_at FROM {registry}.definitions) AS definitions
 LIMIT 0

@@ -19,6 +19,7 @@ FROM (
             ('registry_stamp', ARRAY['SELECT', 'UPDATE']),
             ('accepted_outcomes', ARRAY['SELECT']),
             ('applied_scripts', ARRAY['SELECT', 'INSERT', 'UPDATE']),
+            ('definitions', ARRAY['SELECT', 'INSERT', 'UPDATE']),
             ('prepared_boundaries', CASE WHEN $3::boolean THEN ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] END)
         ) AS need (name, privileges),
         unnest(need.privileges) AS p, pg_catalog.pg_class c, pg_catalog.pg_namespace n

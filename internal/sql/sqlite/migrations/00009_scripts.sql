@@ -9,3 +9,10 @@ CREATE TABLE IF NOT EXISTS applied_scripts (
     applied_at DATETIME NOT NULL, -- UTC
     PRIMARY KEY (tenant_id, name)
 ) WITHOUT ROWID;
+
+-- What the scripts made in the rehearsal when the service started: the last one is what tenants are compared with.
+CREATE TABLE IF NOT EXISTS definitions (
+    fingerprint VARCHAR(16) PRIMARY KEY,
+    structure   TEXT NOT NULL, -- JSON
+    stored_at   DATETIME NOT NULL -- UTC
+) WITHOUT ROWID;

@@ -10,5 +10,6 @@ FROM (SELECT tenant_id, display_name, is_system, isolation_strategy, schema_name
     (SELECT only_row, registry_id, created_at, streams_stamped, checkpoint_stream, checkpoint_sequence, pruned_before
     FROM registry_stamp) AS stamp,
     (SELECT outcome_id, request_key, tenant_id, reason, accepted_at FROM accepted_outcomes) AS accepted,
-    (SELECT tenant_id, name, sha256, applied_at FROM applied_scripts) AS scripts
+    (SELECT tenant_id, name, sha256, applied_at FROM applied_scripts) AS scripts,
+    (SELECT fingerprint, structure, stored_at FROM definitions) AS definitions
 LIMIT 0
