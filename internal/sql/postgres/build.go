@@ -38,11 +38,11 @@ type build struct {
 	scripted bool
 	before   footprint
 	restore  string
-	// rehearses means that the attempt is rolled back; builtIn and made are then what was in the boundary before and after
-	// the scripts.
-	rehearses     bool
-	builtIn, made structure.Structure
-	server        string // the version of the server that printed them
+	// rehearses means that the attempt is rolled back; then builtIn, filled and made are what was in the boundary before
+	// the scripts, after those that run when one is prepared, and after all.
+	rehearses             bool
+	builtIn, filled, made structure.Structure
+	server                string // the version of the server that printed them
 }
 
 // Locate implements [pipeline.Database].

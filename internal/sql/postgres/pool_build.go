@@ -96,6 +96,9 @@ func (b *build) runPrepared(ctx context.Context, thorough bool) error {
 	if err := differing(in.Differences); err != nil {
 		return fmt.Errorf("after the initialisation scripts: %w", err)
 	}
+	if err := b.checkPrepared(ctx); err != nil {
+		return err
+	}
 	if err := b.checkConfined(ctx, thorough); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,6 +21,9 @@ type reference struct {
 	// server is the version of the server that printed it. Another one, such as after an upgrade or a failover, may print
 	// the same object in another way.
 	server string
+	made   structure.Structure
+	// prepared is what a boundary must have when it is prepared; nil: no scripts run then.
+	prepared *structure.Reference
 }
 
 // Definition implements [pipeline.Database].
@@ -41,7 +45,39 @@ func (s *Store) makeReference(ctx context.Context, one, other *build) {
 		s.log.WarnContext(ctx, "initialisation scripts make objects that cannot be compared between tenants",
 			"objects", made.Unreadable)
 	}
-	s.reference.Store(&reference{structure.NewReference(one.builtIn, made), one.server})
+	s.reference.Store(&reference{
+		Reference: structure.NewReference(one.builtIn, made), server: one.server, made: made,
+	})
+}
+
+// makePreparedReference remembers what a boundary has when it is prepared. What later scripts change, or what is not
+// the same in each boundary, is not compared.
+func (s *Store) makePreparedReference(b *build) {
+	r := *s.reference.Load()
+	prepared := structure.NewReference(b.builtIn, structure.Common(b.filled, r.made))
+	r.prepared = &prepared
+	s.reference.Store(&r)
+}
+
+// checkPrepared fails if the scripts of a boundary that is prepared have made something else than in the rehearsal,
+// which keeps what they make.
+func (b *build) checkPrepared(ctx context.Context) (err error) {
+	r := b.reference.Load()
+	if !b.rehearses && (r == nil || r.prepared == nil || r.server != b.serverVersion()) {
+		return nil
+	}
+	if b.filled, err = readStructure(ctx, b.conn.Conn(), b.q, b.schema); err != nil || b.rehearses {
+		return err
+	}
+	if drift, _ := r.prepared.Compare(b.filled); len(drift) > 0 {
+		return fmt.Errorf("the initialisation scripts make something else than in the rehearsal at start: %s; restart the "+
+			"service if what they use has changed since", strings.Join(drift, "; "))
+	}
+	return nil
+}
+
+func (b *build) serverVersion() string {
+	return b.conn.Conn().PgConn().ParameterStatus("server_version")
 }
 
 // storeReference stores the reference in the registry, for readers.
@@ -116,7 +152,7 @@ func (r *Reader) compareReference(ctx context.Context, t sql.TenantRow, schema s
 // been changed since it was prepared: the next attempt continues without it. A rehearsal keeps what was made.
 func (b *build) checkReference(ctx context.Context) (err error) {
 	r := b.reference.Load()
-	b.server = b.conn.Conn().PgConn().ParameterStatus("server_version")
+	b.server = b.serverVersion()
 	if !b.rehearses && (r == nil || !b.scripted || r.server != b.server) {
 		return nil
 	}

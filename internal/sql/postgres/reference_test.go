@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -126,6 +127,31 @@ func TestPreparedBoundariesHaveTheReference(t *testing.T) {
 	s = f.open(c)
 	err := s.RehearseFurther(t.Context())
 	testkit.Contains(t, "error", err.Error(), "PREPARED_BOUNDARIES", "column made.id is text, want integer")
+}
+
+// A boundary that is prepared has what the rehearsal's had, except for what depends on nothing else.
+func TestReferenceOfPreparedBoundaries(t *testing.T) {
+	t.Parallel()
+	f := newFence(t)
+	c := f.config(prepareLine+`CREATE TABLE made (id integer, v text);;
+CREATE TABLE altered (id integer);;
+DO $$ BEGIN
+	EXECUTE format('CREATE TABLE %I (id integer)', 'log_' || left(md5(random()::text), 8));
+	IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'switched') THEN ALTER TABLE made DROP COLUMN v; END IF;
+END $$`, "ALTER TABLE altered ALTER COLUMN id TYPE bigint")
+	c.Prepared = 4
+	s := f.open(c)
+	testkit.Must(t, s.RehearseFurther(t.Context()))
+	built, err := s.prepareOne(t.Context())
+	testkit.Must(t, err)
+	testkit.Equal(t, "built", built, true)
+	boundary, err := provision(t.Context(), s, "acme")
+	testkit.Must(t, err)
+	testkit.Equal(t, "prepared", boundary.Prepared, true)
+	f.exec("CREATE SCHEMA switched")
+	_, err = s.prepareOne(t.Context())
+	testkit.Contains(t, "error", fmt.Sprint(err), "column made.v is missing")
+	testkit.Equal(t, "in the pool", f.text("SELECT count(*)::text FROM docex_system.prepared_boundaries"), "0")
 }
 
 // verify returns what a reader with this configuration finds of a tenant.

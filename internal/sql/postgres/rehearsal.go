@@ -84,9 +84,10 @@ func (s *Store) rehearseFurther(
 	}
 	s.makeReference(ctx, one, other)
 	if s.prepared.target > 0 && len(s.scripts.selected(true)) > 0 {
-		if _, missing, err = s.rehearseApart(ctx, registry, fromPrepared); err != nil {
+		if one, missing, err = s.rehearseApart(ctx, registry, fromPrepared); err != nil {
 			return nil, fmt.Errorf("with a boundary that is prepared (PREPARED_BOUNDARIES): %w", err)
 		}
+		s.makePreparedReference(one)
 	}
 	return missing, nil
 }
@@ -257,11 +258,6 @@ func (b *build) rehearse(
 		tenant.DisplayName, tenant.CreatedBy, tenant.Plan = "y", "y", pipeline.Plan{}
 	}
 	if of != attemptOnly {
-		if b.scripts != nil && of != fromPrepared {
-			if b.builtIn, err = readStructure(ctx, b.conn.Conn(), b.q, b.schema); err != nil {
-				return nil, err
-			}
-		}
 		if err := b.runFurther(ctx, &tenant, true); err != nil {
 			return nil, err
 		}
@@ -294,6 +290,11 @@ func (b *build) rehearseContents(ctx context.Context, of rehearsalOf) (missing m
 	missing = map[string]error{}
 	for _, name := range in.MissingIndexes {
 		missing[name] = failed[name]
+	}
+	if b.scripts != nil && of != attemptOnly {
+		if b.builtIn, err = readStructure(ctx, b.conn.Conn(), b.q, b.schema); err != nil {
+			return nil, err
+		}
 	}
 	if of != fromPrepared {
 		return missing, nil
