@@ -38,15 +38,15 @@ func CheckFurther(ctx context.Context, c config.Config, db Store, log *slog.Logg
 // rehearsalFault says which variable names what the rehearsal refused.
 func rehearsalFault(err error) error {
 	var fault *pipeline.Fault
-	if errors.As(err, &fault) {
-		switch fault.Code {
-		case events.CauseInitScriptFailed:
-			return fmt.Errorf("INIT_SCRIPTS: %w; correct the script and start again: a rehearsal found it, and no tenant has "+
-				"met it", fault)
-		case events.CauseSeedDataFailed:
-			return fmt.Errorf("SEED_DATA: %w; correct the file and start again: a rehearsal found it, and no tenant has met "+
-				"it", fault)
-		}
+	if !errors.As(err, &fault) {
+		return err
 	}
-	return err
+	variable := map[events.CauseCode]string{
+		events.CauseInitScriptFailed: "INIT_SCRIPTS", events.CauseSeedDataFailed: "SEED_DATA",
+	}[fault.Code]
+	if variable == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w; correct the file and start again: a rehearsal found it, and no tenant has met it", variable,
+		fault)
 }

@@ -16,7 +16,7 @@ func TestRehearsalFaultNamesTheVariable(t *testing.T) {
 	seed := pipeline.SeedFailed("item.csv", 2, "22001", errors.New("too long"))
 	other := &pipeline.Fault{Code: events.CausePermissionDenied, Err: errors.New("denied")}
 	for want, err := range map[string]error{
-		"INIT_SCRIPTS: 010_a.sql, line 3: broken; correct the script": fmt.Errorf("rehearsal failed: %w", script),
+		"INIT_SCRIPTS: 010_a.sql, line 3: broken; correct the file": fmt.Errorf("rehearsal failed: %w", script),
 		"SEED_DATA: item.csv, line 2: too long; correct the file":     fmt.Errorf("rehearsal failed: %w", seed),
 		"rehearsal failed: denied":                                    fmt.Errorf("rehearsal failed: %w", other),
 	} {

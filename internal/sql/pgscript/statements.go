@@ -257,8 +257,8 @@ func (j *judge) grant(f fields) {
 // setConstraints refuses what lets a trigger escape the check at the end of the transaction.
 func (j *judge) setConstraints(f fields) {
 	if j.inBody && f.flag("deferred") {
-		j.refuse("SET CONSTRAINTS … DEFERRED in a body can move a trigger behind the last check; write it as a statement of " +
-			"the script, or declare the constraint INITIALLY DEFERRED")
+		j.refuse("SET CONSTRAINTS … DEFERRED in a body can move a trigger behind the last check; write it as a statement " +
+			"of the script, or declare the constraint INITIALLY DEFERRED")
 	}
 	j.fieldsOf("ConstraintsSetStmt", f)
 }
