@@ -17,8 +17,8 @@ func TestRehearsalFaultNamesTheVariable(t *testing.T) {
 	other := &pipeline.Fault{Code: events.CausePermissionDenied, Err: errors.New("denied")}
 	for want, err := range map[string]error{
 		"INIT_SCRIPTS: 010_a.sql, line 3: broken; correct the file": fmt.Errorf("rehearsal failed: %w", script),
-		"SEED_DATA: item.csv, line 2: too long; correct the file":     fmt.Errorf("rehearsal failed: %w", seed),
-		"rehearsal failed: denied":                                    fmt.Errorf("rehearsal failed: %w", other),
+		"SEED_DATA: item.csv, line 2: too long; correct the file":   fmt.Errorf("rehearsal failed: %w", seed),
+		"rehearsal failed: denied":                                  fmt.Errorf("rehearsal failed: %w", other),
 	} {
 		if got := rehearsalFault(err); !strings.HasPrefix(got.Error(), want) || !errors.Is(got, errors.Unwrap(err)) {
 			t.Errorf("got %q, want %q", got, want)
