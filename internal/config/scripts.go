@@ -3,7 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/scripts"
@@ -20,6 +22,9 @@ func (c *Config) readScripts() error {
 	}
 	files, faults := scripts.Read(c.InitScripts, c.engine())
 	c.scripts = &pipeline.Scripts{Files: files, Timeout: c.InitScriptTimeout}
+	if c.plans != nil {
+		c.scripts.Plans = slices.Sorted(maps.Keys(c.plans.ByName))
+	}
 	return prefixed("INIT_SCRIPTS", faults)
 }
 

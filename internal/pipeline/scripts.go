@@ -21,6 +21,16 @@ type Script struct {
 type Scripts struct {
 	Files   []Script
 	Timeout time.Duration // for all scripts of a request
+	// Plans are the names of all plans that a tenant can have; nil: tenants have no plan. The rehearsal tries each.
+	Plans []string
+}
+
+// Rehearsed returns the values of the plan for which scripts are rehearsed.
+func (s *Scripts) Rehearsed() []string {
+	if s == nil || len(s.Plans) == 0 {
+		return []string{""}
+	}
+	return s.Plans
 }
 
 // Prepared returns the scripts that can run when a boundary is prepared.

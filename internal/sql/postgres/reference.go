@@ -37,10 +37,12 @@ func (s *Store) Definition() string {
 	return s.builtIn
 }
 
-// makeReference remembers what two rehearsals have made for different tenants, and logs what they do not have in
-// common.
-func (s *Store) makeReference(ctx context.Context, one, other *build) {
-	made := structure.Common(one.made, other.made)
+// makeReference remembers what rehearsals have made for different tenants, and logs what they do not have in common.
+func (s *Store) makeReference(ctx context.Context, one *build, others []*build) {
+	made := one.made
+	for _, other := range others {
+		made = structure.Common(made, other.made)
+	}
 	if len(made.Unreadable) > 0 {
 		s.log.WarnContext(ctx, "initialisation scripts make objects that cannot be compared between tenants",
 			"objects", made.Unreadable)

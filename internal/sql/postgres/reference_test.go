@@ -21,20 +21,25 @@ func TestScriptsMakeTheReference(t *testing.T) {
 		differs    string   // named when acme is provisioned; empty: it is
 	}{
 		"the same": {text: "CREATE TABLE made (id serial PRIMARY KEY, v text CHECK (v <> ''));;\nCREATE VIEW w AS SELECT * FROM made"},
-		"names, values and objects of some": {
+		"names and values": {
 			text: `DO $$ DECLARE tenant text := current_setting('provisioner.tenant_id'); BEGIN
 	EXECUTE format('CREATE TABLE %I (id integer)', 'log_' || left(md5(tenant), 8));
 	CREATE TABLE made (id integer);
 	EXECUTE format('ALTER TABLE made ADD COLUMN tenant text DEFAULT %L', tenant);
 	EXECUTE format('ALTER TABLE made ADD CONSTRAINT %I UNIQUE (id)', 'key_' || left(md5(tenant), 8));
-	IF current_setting('provisioner.plan') <> '' THEN
-		CREATE TABLE paid (id integer);
-	END IF;
 END $$`,
 			uncompared: []string{
 				"table log_", "its name, or whether it is made, depends on the tenant", "column made.tenant: its default depends on the tenant",
-				"table paid", "unique key key_",
+				"unique key key_",
 			},
+		},
+		"objects of some plans": {
+			text: `DO $$ BEGIN
+	IF current_setting('provisioner.plan') = 'paid' THEN CREATE TABLE paid (id integer); END IF;
+	IF current_setting('provisioner.plan') <> 'free' THEN CREATE VIEW not_free AS SELECT 1 AS n; END IF;
+	IF current_setting('provisioner.plan') NOT IN ('free', 'paid') THEN RAISE 'there is no such plan'; END IF;
+END $$`,
+			uncompared: []string{"table paid: its name, or whether it is made, depends on the tenant", "view not_free"},
 		},
 		"an object for one": {
 			text: `DO $$ BEGIN
@@ -55,6 +60,7 @@ END $$`,
 			f := newFence(t)
 			var log bytes.Buffer
 			c := f.config(test.text)
+			c.Scripts.Plans = []string{"free", "paid"}
 			c.Log = slog.New(slog.NewTextHandler(&log, nil))
 			s := f.open(c)
 			log.Reset()

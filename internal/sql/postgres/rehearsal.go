@@ -44,7 +44,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 	if err != nil {
 		return connectFault(err)
 	}
-	_, _, err = s.rehearseOn(ctx, conn, registryMigrated, attemptOnly)
+	_, _, err = s.rehearseOn(ctx, conn, registryMigrated, attemptOnly, "")
 	return err
 }
 
@@ -59,9 +59,9 @@ const (
 )
 
 // RehearseFurther rehearses an attempt with scripts and seeds, for a tenant with the longest values that a request may
-// have; if there are scripts, one with other values, so that what depends on them is known; and, if boundaries are
-// prepared and there are scripts for them, one that takes a boundary from the pool. Each uses a session of its own, in
-// which the server counts only what the rehearsal does. What the scripts make becomes the reference.
+// have; if there are scripts, one of each plan with other values, so that what depends on them is known; and, if
+// boundaries are prepared and there are scripts for them, one that takes a boundary from the pool. Each uses a session
+// of its own, in which the server counts only what the rehearsal does. What the scripts make becomes the reference.
 func (s *Store) RehearseFurther(ctx context.Context) error {
 	_, err := s.rehearseFurther(ctx, registryMigrated)
 	if err != nil || s.scripts == nil {
@@ -74,17 +74,22 @@ func (s *Store) rehearseFurther(
 	ctx context.Context, registry registryState,
 ) (missing map[string]error, err error) {
 	s.reference.Store(nil)
-	one, missing, err := s.rehearseApart(ctx, registry, onDemand)
+	plans := s.scripts.rehearsed()
+	one, missing, err := s.rehearseApart(ctx, registry, onDemand, plans[0])
 	if err != nil || s.scripts == nil {
 		return missing, err
 	}
-	other, _, err := s.rehearseApart(ctx, registry, onDemandAgain)
-	if err != nil {
-		return nil, err
+	var others []*build
+	for _, plan := range plans {
+		other, _, err := s.rehearseApart(ctx, registry, onDemandAgain, plan)
+		if err != nil {
+			return nil, err
+		}
+		others = append(others, other)
 	}
-	s.makeReference(ctx, one, other)
+	s.makeReference(ctx, one, others)
 	if s.prepared.target > 0 && len(s.scripts.selected(true)) > 0 {
-		if one, missing, err = s.rehearseApart(ctx, registry, fromPrepared); err != nil {
+		if one, missing, err = s.rehearseApart(ctx, registry, fromPrepared, plans[0]); err != nil {
 			return nil, fmt.Errorf("with a boundary that is prepared (PREPARED_BOUNDARIES): %w", err)
 		}
 		s.makePreparedReference(one)
@@ -94,7 +99,7 @@ func (s *Store) rehearseFurther(
 
 // rehearseApart rehearses in a session of its own.
 func (s *Store) rehearseApart(
-	ctx context.Context, registry registryState, of rehearsalOf,
+	ctx context.Context, registry registryState, of rehearsalOf, plan string,
 ) (b *build, missing map[string]error, err error) {
 	pool, err := s.connector.openPool(ctx, 1, func(context.Context, *pgx.Conn) error { return nil })
 	if err != nil {
@@ -105,7 +110,7 @@ func (s *Store) rehearseApart(
 	if err != nil {
 		return nil, nil, connectFault(err)
 	}
-	return s.rehearseOn(ctx, conn, registry, of)
+	return s.rehearseOn(ctx, conn, registry, of, plan)
 }
 
 // ErrNotRehearsed means that a rehearsal could not begin.
@@ -151,7 +156,7 @@ func Rehearse(ctx context.Context, c Config) (r Rehearsal, err error) {
 	}
 	r.Registered = state != registryOutdated
 	if s.scripts == nil && s.seeds == nil {
-		_, r.MissingIndexes, err = s.rehearseOn(ctx, conn, state, attemptOnly)
+		_, r.MissingIndexes, err = s.rehearseOn(ctx, conn, state, attemptOnly, "")
 		return r, err
 	}
 	err = s.checkScripts(ctx, conn)
@@ -194,7 +199,7 @@ func (s *Store) readRegistryState(ctx context.Context, conn *pgxpool.Conn) (stat
 
 // rehearseOn rehearses on a connection, and releases it. It returns the attempt, which has ended.
 func (s *Store) rehearseOn(
-	ctx context.Context, conn *pgxpool.Conn, registry registryState, of rehearsalOf,
+	ctx context.Context, conn *pgxpool.Conn, registry registryState, of rehearsalOf, plan string,
 ) (b *build, missing map[string]error, err error) {
 	tenant := rehearsed + strings.ToLower(rand.Text())[:rehearsedLength-len(rehearsed)]
 	if of != attemptOnly && of != onDemandAgain {
@@ -209,7 +214,7 @@ func (s *Store) rehearseOn(
 		defer cancel()
 		b.rollback(tidy)
 	}()
-	if missing, err = b.rehearse(ctx, registry, of); err != nil {
+	if missing, err = b.rehearse(ctx, registry, of, plan); err != nil {
 		return b, nil, fmt.Errorf("rehearsal failed: %w", sharedFault(err))
 	}
 	return b, missing, nil
@@ -218,7 +223,7 @@ func (s *Store) rehearseOn(
 // rehearse does what an attempt does up to the commit. An index that cannot be created fails no attempt, and so no
 // rehearsal.
 func (b *build) rehearse(
-	ctx context.Context, registry registryState, of rehearsalOf,
+	ctx context.Context, registry registryState, of rehearsalOf, plan string,
 ) (missing map[string]error, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
@@ -255,10 +260,12 @@ func (b *build) rehearse(
 		},
 	}
 	if of == onDemandAgain {
-		tenant.DisplayName, tenant.CreatedBy, tenant.Plan = "y", "y", pipeline.Plan{}
+		tenant.DisplayName, tenant.CreatedBy = "y", "y"
 	}
 	if of != attemptOnly {
-		if err := b.runFurther(ctx, &tenant, true); err != nil {
+		further := tenant
+		further.Plan.Name = plan
+		if err := b.runFurther(ctx, &further, true); err != nil {
 			return nil, err
 		}
 	}

@@ -33,6 +33,7 @@ type scripts struct {
 	timeout    time.Duration // for all scripts of a request
 	catalogues []catalogueOf // those that need a look
 	confined   knownFootprints
+	plans      []string                       // for which they are rehearsed
 	prepared   atomic.Pointer[preparedResult] // nil: no boundary has been prepared or rehearsed
 }
 
@@ -40,7 +41,7 @@ func parseScripts(all *pipeline.Scripts) (*scripts, error) {
 	if all == nil {
 		return nil, nil
 	}
-	parsed := &scripts{timeout: all.Timeout}
+	parsed := &scripts{timeout: all.Timeout, plans: all.Rehearsed()}
 	var faults []error
 	for _, file := range all.Files {
 		statements, err := parseScript(file)
@@ -58,6 +59,14 @@ func parseScripts(all *pipeline.Scripts) (*scripts, error) {
 		return nil, err
 	}
 	return parsed, nil
+}
+
+// rehearsed are the plans for which the scripts are rehearsed.
+func (s *scripts) rehearsed() []string {
+	if s == nil {
+		return []string{""}
+	}
+	return s.plans
 }
 
 // applied are the records of all scripts.

@@ -158,7 +158,9 @@ func provision(ctx context.Context, s *Store, tenant string) (boundary pipeline.
 		ID: tenant, DisplayName: displayName, IsolationStrategy: events.IsolationSchema, Boundary: boundary,
 		CreatedAt: time.Now(), CreatedBy: "billing", Definition: s.Definition(),
 	}
-	err = b.RunScripts(ctx, pipeline.Values{TenantID: tenant, DisplayName: t.DisplayName, CreatedBy: t.CreatedBy})
+	err = b.RunScripts(ctx, pipeline.Values{
+		TenantID: tenant, DisplayName: t.DisplayName, CreatedBy: t.CreatedBy, Plan: s.scripts.rehearsed()[0],
+	})
 	if err != nil {
 		return boundary, err
 	}

@@ -26,9 +26,8 @@ func (s *Store) Definition() string {
 	return builtIn()
 }
 
-// makeReference remembers what two rehearsals have made for different tenants, and logs what they do not have in
-// common.
-func (s *Store) makeReference(ctx context.Context, one, other structure.Structure) error {
+// makeReference remembers what rehearsals have made for different tenants, and logs what they do not have in common.
+func (s *Store) makeReference(ctx context.Context, made structure.Structure) error {
 	var before structure.Structure
 	err := buildTemplate(ctx, func(conn *databasesql.Conn) (err error) {
 		before, err = readStructure(ctx, conn)
@@ -37,7 +36,6 @@ func (s *Store) makeReference(ctx context.Context, one, other structure.Structur
 	if err != nil {
 		return fmt.Errorf("read the definition without scripts: %w", err)
 	}
-	made := structure.Common(one, other)
 	if len(made.Unreadable) > 0 {
 		s.Log.WarnContext(ctx, "initialisation scripts make objects that cannot be compared between tenants",
 			"objects", made.Unreadable)

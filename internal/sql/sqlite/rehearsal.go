@@ -35,32 +35,36 @@ func (s *Store) Rehearse(ctx context.Context) error {
 }
 
 // RehearseFurther is Rehearse with scripts and seed data, and with the longest values that a request can have. If there
-// are scripts, it is repeated with other values, so that what depends on them is known. What the scripts make becomes
-// the reference.
+// are scripts, it is repeated for each plan with other values, so that what depends on them is known. What the scripts
+// make becomes the reference.
 func (s *Store) RehearseFurther(ctx context.Context) error {
 	s.reference.Store(nil)
-	values := longestValues(s.Now())
-	one, err := s.rehearse(ctx, values)
+	plans := s.Scripts.Rehearsed()
+	values := longestValues(s.Now(), plans[0])
+	made, err := s.rehearse(ctx, values)
 	if err != nil || s.Scripts == nil {
 		return err
 	}
-	other, err := s.rehearse(ctx, &pipeline.Values{
-		TenantID: "y", DisplayName: "y", CreatedBy: "y", Now: values.Now.Add(time.Hour),
-	})
-	if err != nil {
-		return err
+	for _, plan := range plans {
+		other, err := s.rehearse(ctx, &pipeline.Values{
+			TenantID: "y", DisplayName: "y", CreatedBy: "y", Plan: plan, Now: values.Now.Add(time.Hour),
+		})
+		if err != nil {
+			return err
+		}
+		made = structure.Common(made, other)
 	}
-	if err := s.makeReference(ctx, one, other); err != nil {
+	if err := s.makeReference(ctx, made); err != nil {
 		return err
 	}
 	return s.storeReference(ctx)
 }
 
-// longestValues are the longest that a request can have. Characters of four bytes are the longest.
-func longestValues(now time.Time) *pipeline.Values {
+// longestValues are the longest that a request for the plan can have. Characters of four bytes are the longest.
+func longestValues(now time.Time, plan string) *pipeline.Values {
 	return &pipeline.Values{
 		TenantID: strings.Repeat("x", events.MaxTenantID), DisplayName: strings.Repeat("𝕏", events.MaxDisplayName),
-		CreatedBy: strings.Repeat("𝕏", events.MaxCreatedBy), Plan: strings.Repeat("x", pipeline.MaxPlanName),
+		CreatedBy: strings.Repeat("𝕏", events.MaxCreatedBy), Plan: plan,
 		Now: now.UTC().Truncate(time.Microsecond),
 	}
 }
@@ -71,9 +75,18 @@ func RehearseFurther(ctx context.Context, c Config) (err error) {
 	if s.template, err = newTemplate(ctx); err != nil {
 		return fmt.Errorf("build the template of tenants' files: %w", err)
 	}
+	for _, plan := range c.Scripts.Rehearsed() {
+		if err := s.rehearseDraft(ctx, *longestValues(c.Now(), plan)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) rehearseDraft(ctx context.Context, v pipeline.Values) error {
 	b := &build{Store: s}
 	defer b.closeDatabase()
-	return b.runFurther(ctx, *longestValues(c.Now()))
+	return b.runFurther(ctx, v)
 }
 
 // rehearse returns what the scripts have made.
