@@ -26,6 +26,16 @@ func TestPlansOfDeploy(t *testing.T) {
 	testkit.Equal(t, "its label", p.Labels["enterprise"]["support"], "priority")
 }
 
+// Scripts are rehearsed for each plan.
+func TestPlansOfScripts(t *testing.T) {
+	t.Parallel()
+	c, err := Load(t.Context(), envconfig.MapLookuper(map[string]string{
+		"PLANS": "../../deploy/plans.yaml", "INIT_SCRIPTS": "../../deploy/init-scripts/orders",
+	}))
+	testkit.Must(t, err)
+	testkit.Equal(t, "plans", strings.Join(c.Scripts().Plans, " "), "enterprise free team")
+}
+
 func TestWithoutPlans(t *testing.T) {
 	t.Parallel()
 	c, err := Load(t.Context(), envconfig.MapLookuper(nil))
