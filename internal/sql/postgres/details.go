@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,10 +17,21 @@ func Details(err error) string {
 		return ""
 	}
 	var b strings.Builder
-	for _, part := range [][2]string{{"DETAIL", server.Detail}, {"HINT", server.Hint}, {"CONTEXT", server.Where}} {
+	for _, part := range [][2]string{{"DETAIL", server.Detail}, {"HINT", server.Hint}, {"CONTEXT", firstLines(server.Where)}} {
 		if part[1] != "" {
 			b.WriteString("; " + part[0] + ": " + part[1])
 		}
 	}
 	return b.String()
+}
+
+// maxContext is how many lines of a CONTEXT are shown. One of a recursion that the server stops has hundreds.
+const maxContext = 5
+
+func firstLines(text string) string {
+	lines := strings.Split(text, "\n")
+	if more := len(lines) - maxContext; more > 0 {
+		return fmt.Sprintf("%s\n(and %d lines more)", strings.Join(lines[:maxContext], "\n"), more)
+	}
+	return text
 }

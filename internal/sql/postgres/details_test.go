@@ -18,6 +18,7 @@ func TestDetails(t *testing.T) {
 	}{
 		{fmt.Errorf("create schema: %w", classify(server)), "; DETAIL: a; HINT: b; CONTEXT: c"},
 		{&pgconn.PgError{Hint: "b"}, "; HINT: b"},
+		{&pgconn.PgError{Where: "1\n2\n3\n4\n5\n6\n7"}, "; CONTEXT: 1\n2\n3\n4\n5\n(and 2 lines more)"},
 		{&pgconn.PgError{Message: "no"}, ""},
 		{errors.New("no"), ""},
 	} {
