@@ -173,6 +173,36 @@ func TestSettingsOfDeferredTriggers(t *testing.T) {
 	testkit.Equal(t, "the name", f.text("SELECT display_name FROM docex_system.tenant_registry WHERE tenant_id = 'acme'"), displayName)
 }
 
+// What a trigger on seed data sets does not reach the registry either, also if all scripts ran when the boundary was
+// prepared. The registration looks for names in pg_catalog alone.
+func TestSettingsOfSeedTriggers(t *testing.T) {
+	t.Parallel()
+	for _, first := range []string{"", prepareLine} {
+		f := newFence(t)
+		c := f.config(first + "CREATE TABLE seeded (id integer);;\nCREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS " +
+			"'BEGIN SET client_encoding = LATIN1; SET search_path = seeds; RETURN NULL; END';;\n" +
+			"CREATE TRIGGER t AFTER INSERT ON seeded FOR EACH ROW EXECUTE FUNCTION f()")
+		c.Seeds = &pipeline.Seeds{Files: []pipeline.SeedFile{{Name: "seeded.csv", Table: "seeded", Rows: []pipeline.SeedRow{
+			{Line: 2, Columns: []string{"id"}, Values: []pipeline.SeedValue{{Kind: pipeline.SeedText, Raw: "1"}}},
+		}}}}
+		c.Prepared = len(first)
+		s := f.open(c)
+		testkit.Must(t, s.RehearseFurther(t.Context()))
+		if first != "" {
+			_, err := s.prepareOne(t.Context())
+			testkit.Must(t, err)
+		}
+		f.exec("CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN " +
+			"NEW.display_name = NEW.display_name || ' ' || pg_catalog.current_setting('search_path'); RETURN NEW; END$$")
+		f.exec("CREATE TRIGGER noted BEFORE INSERT ON docex_system.tenant_registry FOR EACH ROW EXECUTE FUNCTION public.noted()")
+		boundary, err := provision(t.Context(), s, "acme")
+		testkit.Must(t, err)
+		testkit.Equal(t, "prepared", boundary.Prepared, first != "")
+		testkit.Equal(t, "the name and search_path", f.text("SELECT display_name FROM docex_system.tenant_registry WHERE tenant_id = 'acme'"),
+			displayName+" pg_catalog")
+	}
+}
+
 const prepareLine = "-- provisioner: prepare\n"
 
 // Scripts of prepared boundaries run when those are built, and the others when one is taken.

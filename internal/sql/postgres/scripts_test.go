@@ -173,6 +173,9 @@ func provision(ctx context.Context, s *Store, tenant string) (boundary pipeline.
 	if err != nil {
 		return boundary, err
 	}
+	if _, err := b.LoadSeeds(ctx, pipeline.Values{TenantID: tenant}); err != nil {
+		return boundary, err
+	}
 	if err := b.CheckConfined(ctx); err != nil {
 		return boundary, err
 	}

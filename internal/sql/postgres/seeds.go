@@ -26,9 +26,6 @@ func (b *build) LoadSeeds(ctx context.Context, v pipeline.Values) (map[string]in
 	if err == nil {
 		err = b.copySeeds(ctx, plan, v)
 	}
-	if err == nil {
-		err = b.endSeeds(ctx)
-	}
 	if err != nil {
 		b.seedPlan.Store(nil) // the tables may have changed
 		return nil, fmt.Errorf("load the seed data into schema %s: %w", b.schema, err)
@@ -37,36 +34,20 @@ func (b *build) LoadSeeds(ctx context.Context, v pipeline.Values) (map[string]in
 	return b.seeds.Counts(), nil
 }
 
-// beginSeeds prepares the transaction for triggers that scripts have made: they find the tenant's tables, and what they
-// touch is seen by CheckConfined, also in a boundary from the pool, in which no script has run now.
+// beginSeeds prepares the transaction for triggers that scripts have made: they find the tenant's tables. CheckConfined
+// sees what they touch and sets the settings again, also in a boundary from the pool, in which no script has run now.
 func (b *build) beginSeeds(ctx context.Context) error {
-	if b.scripts == nil {
-		return nil
-	}
-	batch := &pgx.Batch{}
-	if !b.scripted {
-		b.queueFootprint(batch, &b.before)
-	}
-	batch.Queue(b.q.SearchPath, quote(b.schema))
-	b.scripted = true
-	return b.sendSeedBatch(ctx, batch)
-}
-
-// endSeeds sets again what the rest of the attempt depends on.
-func (b *build) endSeeds(ctx context.Context) error {
-	if b.scripts == nil {
-		return nil
-	}
-	batch := &pgx.Batch{}
-	batch.Queue(b.q.SearchPath, "pg_catalog")
-	return b.sendSeedBatch(ctx, batch)
-}
-
-func (b *build) sendSeedBatch(ctx context.Context, batch *pgx.Batch) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	sent := time.Now()
-	return sharedFault(stall(b.conn.SendBatch(ctx, batch).Close(), sent, b.timeouts))
+	switch {
+	case b.scripts == nil:
+		return nil
+	case !b.scripted:
+		b.scripted = true
+		return sharedFault(b.beginScripts(ctx, nil))
+	}
+	_, err := b.conn.Exec(ctx, b.q.SearchPath, quote(b.schema))
+	return sharedFault(err)
 }
 
 // seedPlan is the seed data as it is loaded. The first attempt that loads it, which is the rehearsal at start, makes it
