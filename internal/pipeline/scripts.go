@@ -25,6 +25,17 @@ type Scripts struct {
 	Plans []string
 }
 
+// Records returns what an outcome and the registry have of the scripts.
+func (s *Scripts) Records() (all []events.Script) {
+	if s == nil {
+		return nil
+	}
+	for _, file := range s.Files {
+		all = append(all, events.Script{Name: file.Name, SHA256: file.SHA256})
+	}
+	return all
+}
+
 // Rehearsed returns the values of the plan for which scripts are rehearsed.
 func (s *Scripts) Rehearsed() []string {
 	if s == nil || len(s.Plans) == 0 {
@@ -66,7 +77,7 @@ func DefinitionBroken(differences []string) error {
 }
 
 // ScriptFailed is the fault of a statement that begins at that line (from 1) of an initialisation script. code is the
-// SQLSTATE or driver code of err; empty: there is none.
+// SQLSTATE or driver code of err, or empty.
 func ScriptFailed(file string, line int, code string, err error) *Fault {
 	return &Fault{
 		Class: Permanent, Code: events.CauseInitScriptFailed, Message: fmt.Sprintf("%s, line %d", file, line),

@@ -3,8 +3,6 @@ package pipeline
 import (
 	"context"
 	"slices"
-
-	"example.com/tenant-provisioner/events"
 )
 
 // runInitScripts runs the operator's scripts. Afterwards the definition must still hold: what a script adds may differ
@@ -21,9 +19,7 @@ func runInitScripts(ctx context.Context, a *Attempt) error {
 		a.log.WarnContext(ctx, "structure differs from the definition after the scripts", "differences", found.Differences)
 		return DefinitionBroken(found.Differences)
 	}
-	for _, script := range a.p.Scripts.Files {
-		a.scripts = append(a.scripts, events.Script{Name: script.Name, SHA256: script.SHA256})
-	}
+	a.scripts = a.p.Scripts.Records()
 	return a.confine(ctx, LoadSeedData)
 }
 

@@ -104,7 +104,7 @@ CREATE TABLE tenant_acme.mine (id integer)`)
 	testkit.Contains(t, "fault", scriptFailed(t, err).Error(), "column made.id is text, want integer")
 }
 
-// A boundary from the pool that somebody has changed is not used, and fails no request.
+// A boundary from the pool that was changed since it was prepared is not used. The request is tried again without it.
 func TestReferenceOfTakenBoundary(t *testing.T) {
 	t.Parallel()
 	f := newFence(t)

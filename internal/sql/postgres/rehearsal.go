@@ -48,7 +48,7 @@ func (s *Store) Rehearse(ctx context.Context) error {
 	return err
 }
 
-// scope of a rehearsal.
+// rehearsalOf is what a rehearsal covers.
 type rehearsalOf int
 
 const (
@@ -74,7 +74,7 @@ func (s *Store) rehearseFurther(
 	ctx context.Context, registry registryState,
 ) (missing map[string]error, err error) {
 	s.reference.Store(nil)
-	plans := s.scripts.rehearsed()
+	plans := s.connector.config.Scripts.Rehearsed()
 	one, missing, err := s.rehearseApart(ctx, registry, onDemand, plans[0])
 	if err != nil || s.scripts == nil {
 		return missing, err

@@ -69,7 +69,7 @@ func (s *Store) restore(ctx context.Context, r *sql.Restoration) error {
 	}
 	crash.Point("restoration ready", b.tenant)
 	if made { // by the scripts of today
-		r.Tenant.Scripts, r.Tenant.Definition = b.scripts.applied(), b.Definition()
+		r.Tenant.Scripts, r.Tenant.Definition = b.connector.config.Scripts.Records(), b.Definition()
 	}
 	if err := b.commitRestoration(ctx, r, ledger, registry); err != nil {
 		return fmt.Errorf("restore request %s: %w", r.Key, b.registerFault(err))

@@ -33,7 +33,6 @@ type scripts struct {
 	timeout    time.Duration // for all scripts of a request
 	catalogues []catalogueOf // those that need a look
 	confined   knownFootprints
-	plans      []string                       // for which they are rehearsed
 	prepared   atomic.Pointer[preparedResult] // nil: no boundary has been prepared or rehearsed
 }
 
@@ -41,12 +40,12 @@ func parseScripts(all *pipeline.Scripts) (*scripts, error) {
 	if all == nil {
 		return nil, nil
 	}
-	parsed := &scripts{timeout: all.Timeout, plans: all.Rehearsed()}
+	parsed := &scripts{timeout: all.Timeout}
 	var faults []error
 	for _, file := range all.Files {
 		statements, err := parseScript(file)
-		if all, ok := err.(interface{ Unwrap() []error }); ok {
-			for _, one := range all.Unwrap() { // the log has a line for each
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, one := range joined.Unwrap() { // the log has a line for each
 				faults = append(faults, fmt.Errorf("INIT_SCRIPTS: %w", one))
 			}
 		} else if err != nil {
@@ -59,25 +58,6 @@ func parseScripts(all *pipeline.Scripts) (*scripts, error) {
 		return nil, err
 	}
 	return parsed, nil
-}
-
-// rehearsed are the plans for which the scripts are rehearsed.
-func (s *scripts) rehearsed() []string {
-	if s == nil {
-		return []string{""}
-	}
-	return s.plans
-}
-
-// applied are the records of all scripts.
-func (s *scripts) applied() (all []events.Script) {
-	if s == nil {
-		return nil
-	}
-	for _, file := range s.files {
-		all = append(all, events.Script{Name: file.Name, SHA256: file.SHA256})
-	}
-	return all
 }
 
 // selected returns the scripts that run when a boundary is prepared, or the others.

@@ -159,7 +159,7 @@ func provision(ctx context.Context, s *Store, tenant string) (boundary pipeline.
 		CreatedAt: time.Now(), CreatedBy: "billing", Definition: s.Definition(),
 	}
 	err = b.RunScripts(ctx, pipeline.Values{
-		TenantID: tenant, DisplayName: t.DisplayName, CreatedBy: t.CreatedBy, Plan: s.scripts.rehearsed()[0],
+		TenantID: tenant, DisplayName: t.DisplayName, CreatedBy: t.CreatedBy, Plan: s.connector.config.Scripts.Rehearsed()[0],
 	})
 	if err != nil {
 		return boundary, err

@@ -222,7 +222,7 @@ func (b *build) placeAndRestore(ctx context.Context, registry *databasesql.Tx, r
 	}
 	if r.Tenant != nil {
 		if b.temp != nil { // made again, by the scripts of today
-			r.Tenant.Scripts, r.Tenant.Definition = b.applied(), b.Definition()
+			r.Tenant.Scripts, r.Tenant.Definition = b.Scripts.Records(), b.Definition()
 		}
 		if err := writeScripts(ctx, registry, *r.Tenant); err != nil {
 			return err

@@ -26,17 +26,6 @@ func (c Config) readScripts() (all []script) {
 	return all
 }
 
-// applied are the records of all scripts.
-func (c Config) applied() (all []events.Script) {
-	if c.Scripts == nil {
-		return nil
-	}
-	for _, f := range c.Scripts.Files {
-		all = append(all, events.Script{Name: f.Name, SHA256: f.SHA256})
-	}
-	return all
-}
-
 // prepareTemplate runs the scripts that can be part of the template: those marked as prepare, up to the first that is
 // not, so that the order of names holds for every tenant. The others remain in s.pending. A template that would differ
 // from the definition, such as by one more column, includes no script.

@@ -240,7 +240,7 @@ func TestScriptsAreConfined(t *testing.T) { //nolint:tparallel // the subtests s
 		"SELECT provisioner(NULL)":                                                                  "use 'tenant_id'",
 		"SELECT provisioner()":                                                                      "provisioner()",
 		"SELECT provisioner('plan', 1)":                                                             "provisioner()",
-		// What is no SQL, or no statement that can run.
+		// Text that is not SQL, and statements that cannot run.
 		".read other.sql":             "commands of the sqlite3 shell",
 		"SELECT 1;\n.tables":          "line 2: commands of the sqlite3 shell",
 		"SELECT 1; \x00 DROP TABLE x": "NUL",
