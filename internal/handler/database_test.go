@@ -290,7 +290,7 @@ func (b *fakeBuild) CreateIndexes(context.Context) (map[string]error, error) {
 	return nil, b.fault("indexes", b.tenant)
 }
 
-func (b *fakeBuild) RunScripts(context.Context, pipeline.Values) error { return nil }
+func (b *fakeBuild) RunScripts(context.Context, pipeline.Values) (bool, error) { return false, nil }
 
 func (b *fakeBuild) LoadSeeds(context.Context, pipeline.Values) (map[string]int, error) {
 	return nil, nil

@@ -214,8 +214,8 @@ type Database interface {
 }
 
 // Build is one attempt to build one tenant. Its methods are called in this order, each once; Inspect also after
-// CreateBoundary, if the boundary existed, and after RunScripts. RunScripts and CheckConfined are called only if there
-// are scripts, LoadSeeds only if there are seeds.
+// CreateBoundary, if the boundary existed, and after RunScripts, if that ran any. RunScripts and CheckConfined are
+// called only if there are scripts, LoadSeeds only if there are seeds.
 type Build interface {
 	// CreateBoundary locks the boundary and checks again whether the request is decided (*[AlreadyDecidedError]) or the
 	// tenant registered. It then creates the boundary, or adopts one that holds no rows, in which it makes nothing yet.
@@ -227,8 +227,9 @@ type Build interface {
 	// Inspect compares the boundary with the definition, by the database's catalogue.
 	Inspect(ctx context.Context) (Inspection, error)
 	// RunScripts runs the initialisation scripts in the boundary, in the order of their names; in a prepared boundary only
-	// those that it does not have already. It fails if they make something else than in the rehearsal at start.
-	RunScripts(ctx context.Context, v Values) error
+	// those that it does not have already. It fails if they make something else than in the rehearsal at start. It reports
+	// whether it ran any.
+	RunScripts(ctx context.Context, v Values) (ran bool, err error)
 	// LoadSeeds loads the seed data into the boundary's tables. It returns the number of rows of each table.
 	LoadSeeds(ctx context.Context, v Values) (map[string]int, error)
 	// CheckConfined fails if anything outside of the boundary was touched since RunScripts was called. After it only

@@ -30,6 +30,7 @@ type fake struct {
 	values  Values
 
 	onScripts func()
+	scripted  bool // the boundary has all scripts already
 	left      []string
 	vanished  bool
 	panics    string // the call that panics
@@ -140,12 +141,12 @@ func (f *fake) CreateIndexes(context.Context) (map[string]error, error) {
 }
 func (f *fake) Inspect(context.Context) (Inspection, error) { return f.found, f.call("inspect") }
 
-func (f *fake) RunScripts(_ context.Context, v Values) error {
+func (f *fake) RunScripts(_ context.Context, v Values) (ran bool, err error) {
 	f.values = v
 	if f.onScripts != nil {
 		f.onScripts()
 	}
-	return f.call("scripts")
+	return !f.scripted, f.call("scripts")
 }
 
 func (f *fake) LoadSeeds(_ context.Context, v Values) (map[string]int, error) {

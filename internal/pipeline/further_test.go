@@ -62,6 +62,18 @@ func TestFurtherStepsRunInOrder(t *testing.T) {
 	}
 }
 
+// A boundary that has all scripts is not inspected again.
+func TestScriptsThatThePoolHasRun(t *testing.T) {
+	t.Parallel()
+	b := withFurther(RunInitScripts)
+	b.scripted = true
+	got := success(t, b.run(t))
+	want := []string{"claim", "begin", "boundary", "tables", "indexes", "inspect", "scripts", "confined", "register", "close"}
+	if diff := cmp.Diff(want, b.calls); diff != "" || len(got.Scripts) != 2 {
+		t.Errorf("scripts %v, calls:\n%s", got.Scripts, diff)
+	}
+}
+
 // A failure is reported at the step of its cause: a script's trigger may fire while seeds are loaded, and what a script
 // has touched is seen at the end.
 func TestFailuresOfFurtherSteps(t *testing.T) {

@@ -127,14 +127,8 @@ func provisionBare(ctx context.Context, store *sqlite.Store, tenant string) erro
 	if found.Indexes != 18 || len(found.Differences) > 0 {
 		return fmt.Errorf("%+v", found)
 	}
-	further, ok := build.(interface {
-		RunScripts(ctx context.Context, v pipeline.Values) error
-		CheckConfined(ctx context.Context) error
-	})
-	if !ok {
-		return errors.New("no scripts")
-	}
-	if err := errors.Join(further.RunScripts(ctx, pipeline.Values{TenantID: tenant}), further.CheckConfined(ctx)); err != nil {
+	_, err = build.RunScripts(ctx, pipeline.Values{TenantID: tenant})
+	if err = errors.Join(err, build.CheckConfined(ctx)); err != nil {
 		return err
 	}
 	if found, err = build.Inspect(ctx); err != nil || len(found.Differences) > 0 {

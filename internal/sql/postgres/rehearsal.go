@@ -318,7 +318,7 @@ func (b *build) runFurther(ctx context.Context, t *pipeline.Tenant, thorough boo
 	values := pipeline.Values{
 		TenantID: t.ID, DisplayName: t.DisplayName, CreatedBy: t.CreatedBy, Plan: t.Plan.Name, Now: t.CreatedAt,
 	}
-	if err := b.RunScripts(ctx, values); err != nil {
+	if _, err := b.RunScripts(ctx, values); err != nil {
 		return err
 	}
 	in, err := inspect(ctx, b.conn, b.q, b.schema) // not Inspect, which takes what was prepared for one from the pool

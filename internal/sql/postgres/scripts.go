@@ -75,18 +75,18 @@ func (s *scripts) selected(prepare bool) (files []script) {
 
 // RunScripts implements [pipeline.Build] in two round trips, and compares what the scripts have made with the
 // reference. A boundary from the pool has those that are run when it is prepared.
-func (b *build) RunScripts(ctx context.Context, v pipeline.Values) error {
+func (b *build) RunScripts(ctx context.Context, v pipeline.Values) (ran bool, err error) {
 	if b.scripts == nil {
-		return nil
+		return false, nil
 	}
 	files := b.scripts.files
 	if b.taken != "" {
 		files = b.scripts.selected(false)
 	}
 	if err := b.runScripts(ctx, files, &v); err != nil {
-		return err
+		return false, err
 	}
-	return b.checkReference(ctx)
+	return b.scripted, b.checkReference(ctx)
 }
 
 // sourced is a statement with the name of its file.

@@ -158,7 +158,7 @@ func provision(ctx context.Context, s *Store, tenant string) (boundary pipeline.
 		ID: tenant, DisplayName: displayName, IsolationStrategy: events.IsolationSchema, Boundary: boundary,
 		CreatedAt: time.Now(), CreatedBy: "billing", Definition: s.Definition(),
 	}
-	err = b.RunScripts(ctx, pipeline.Values{
+	_, err = b.RunScripts(ctx, pipeline.Values{
 		TenantID: tenant, DisplayName: t.DisplayName, CreatedBy: t.CreatedBy, Plan: s.connector.config.Scripts.Rehearsed()[0],
 	})
 	if err != nil {

@@ -178,7 +178,7 @@ func (b *build) makeFile(ctx context.Context, v *pipeline.Values) (in pipeline.I
 
 // runFurther runs the steps for scripts and seed data, if there are any, as an attempt does.
 func (b *build) runFurther(ctx context.Context, v pipeline.Values) error {
-	if err := b.RunScripts(ctx, v); err != nil {
+	if _, err := b.RunScripts(ctx, v); err != nil {
 		return err
 	}
 	in, err := b.Inspect(ctx)

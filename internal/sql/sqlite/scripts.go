@@ -69,23 +69,23 @@ func (s *Store) prepareTemplate(ctx context.Context) error {
 // RunScripts implements [pipeline.Build]. The template's content includes scripts that depend on no value of a request.
 // A file that this request finished before a crash includes all of them. What the others have made is compared with the
 // reference.
-func (b *build) RunScripts(ctx context.Context, v pipeline.Values) error {
+func (b *build) RunScripts(ctx context.Context, v pipeline.Values) (ran bool, err error) {
 	scripts := b.scripts
 	if b.temp != nil {
 		scripts = b.pending
 	}
-	if !b.whole && len(scripts) > 0 {
+	if ran = !b.whole && len(scripts) > 0; ran {
 		if err := b.openDraft(ctx); err != nil {
-			return fmt.Errorf("open the draft of %s: %w", b.path, classify(err))
+			return false, fmt.Errorf("open the draft of %s: %w", b.path, classify(err))
 		}
 		if err := b.run(ctx, scripts, v); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if b.Scripts == nil {
-		return nil
+		return false, nil
 	}
-	return b.checkReference(ctx)
+	return ran, b.checkReference(ctx)
 }
 
 var errScriptTimeout = errors.New("the scripts take longer than INIT_SCRIPT_TIMEOUT allows; " +

@@ -690,7 +690,7 @@ func TestValuesAreTheAttempts(t *testing.T) {
 				if err := b.CreateTables(t.Context(), nil); err != nil {
 					return err
 				}
-				if err := b.RunScripts(t.Context(), pipeline.Values{TenantID: tenant}); err != nil {
+				if _, err := b.RunScripts(t.Context(), pipeline.Values{TenantID: tenant}); err != nil {
 					return err
 				}
 				got, err := text(t.Context(), b.tx, "SELECT group_concat(DISTINCT n) FROM a")
