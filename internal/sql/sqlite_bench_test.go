@@ -127,8 +127,10 @@ func provisionBare(ctx context.Context, store *sqlite.Store, tenant string) erro
 	if found.Indexes != 18 || len(found.Differences) > 0 {
 		return fmt.Errorf("%+v", found)
 	}
-	_, err = build.RunScripts(ctx, pipeline.Values{TenantID: tenant})
-	if err = errors.Join(err, build.CheckConfined(ctx)); err != nil {
+	if _, err := build.RunScripts(ctx, pipeline.Values{TenantID: tenant}); err != nil {
+		return err
+	}
+	if err := build.CheckConfined(ctx); err != nil {
 		return err
 	}
 	if found, err = build.Inspect(ctx); err != nil || len(found.Differences) > 0 {

@@ -17,7 +17,9 @@ func Details(err error) string {
 		return ""
 	}
 	var b strings.Builder
-	for _, part := range [][2]string{{"DETAIL", server.Detail}, {"HINT", server.Hint}, {"CONTEXT", firstLines(server.Where)}} {
+	for _, part := range [][2]string{
+		{"DETAIL", server.Detail}, {"HINT", server.Hint}, {"CONTEXT", firstLines(server.Where)},
+	} {
 		if part[1] != "" {
 			b.WriteString("; " + part[0] + ": " + part[1])
 		}
