@@ -7,7 +7,9 @@ GO_IMAGE ?= golang:1.26
 COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+CREATED  ?= $(shell git log -1 --format=%cI 2>/dev/null)
 LINT     := go tool -modfile=.ci/tools.mod golangci-lint
+ACTIONS  := go tool -modfile=.ci/actions.mod actionlint
 VULNDB   ?= https://vuln.go.dev
 # Select what make test runs: make test PACKAGES=./events RUN=Decode TIMEOUT=5m
 PACKAGES ?= ./...
@@ -19,11 +21,15 @@ N        ?= 5
 # The version that make upgrade-test starts with: the last release before this commit, or else the last commit without
 # releases. It needs the history: a shallow clone lacks it.
 FROM     ?= $(shell git describe --tags --abbrev=0 HEAD^ 2>/dev/null || echo 2e356a3ca5da4b5712cb499a83d7301cdd321062)
-# SQLite is C translated to Go: the race detector's check of every pointer costs a fifth of all time there.
-UNCHECKED := -gcflags=modernc.org/...=-d=checkptr=0
+# Not instrumented by the race detector: SQLite, which is C translated to Go, and the compiler of WebAssembly, which need
+# half of the processor time then. Only packages without generic code of sync and sync/atomic: the linker keeps one copy
+# of that, and all would use one that the detector does not see.
+WAZEVO    := github.com/tetratelabs/wazero/internal/engine/wazevo
+UNCHECKED := -gcflags=modernc.org/...=-d=checkptr=0 $(addsuffix =-race=false,$(addprefix -gcflags=,modernc.org/sqlite/lib \
+  $(WAZEVO)/ssa $(WAZEVO)/frontend $(WAZEVO)/backend/...))
 VULN     := go tool -modfile=.ci/tools.mod govulncheck
 
-.PHONY: help build demo test stress test-external soak upgrade-test recovery-drill bench fuzz lint vuln fmt tidy-check docs asyncapi image release release-check up down
+.PHONY: help build demo test stress test-external soak upgrade-test recovery-drill bench fuzz lint vuln fmt tidy-check docs dependencies licenses chart-check asyncapi image release release-check up down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -69,8 +75,9 @@ fuzz: ## run every fuzz target for FUZZTIME
 		done; \
 	done
 
-lint: ## run linters and check formatting; the first run builds the linter, which takes minutes
+lint: ## run linters, check formatting and workflows; the first run builds the linter, which takes minutes
 	$(LINT) run
+	$(ACTIONS) -shellcheck= -pyflakes= .github/workflows/*.yml
 
 vuln: ## find known vulnerabilities in the code that the program calls, by the database at VULNDB
 	$(VULN) -db $(VULNDB) ./...
@@ -81,23 +88,36 @@ fmt: ## format the sources
 tidy-check: ## fail if go mod tidy would change a go.mod or go.sum
 	go mod tidy -diff
 	go -C .ci/release mod tidy -diff
+	go -C .ci/chart mod tidy -diff
+	go -C .ci/licenses mod tidy -diff
 	# The modules of tools contain no package of this repository: they are tidied in a separate directory.
-	for module in tools nats; do \
+	for module in tools nats actions; do \
 		dir=$$(mktemp -d) && cp .ci/$$module.mod "$$dir/go.mod" && cp .ci/$$module.sum "$$dir/go.sum" && \
 		go -C "$$dir" mod tidy -diff && rm -r "$$dir" || exit; \
 	done
 
-docs: ## write docs/configuration.md from the source
+docs: ## write docs/configuration.md from the source, and the parts of the Helm chart that have another source
 	go run ./cmd/consumer config --markdown > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
+	go -C .ci/chart run . "$(CURDIR)"
+
+chart-check: ## render the Helm chart with helm's own library and check it; the first run builds the library, which takes minutes
+	go -C .ci/chart vet ./...
+	go -C .ci/chart test ./...
+
+dependencies: ## measure what each dependency costs; writes docs/dependencies.md
+	go -C .ci/costs run .
+
+licenses: ## write NOTICE and the files of internal/licenses, after a change of the dependencies
+	go -C .ci/licenses run . "$(CURDIR)"
 
 asyncapi: ## check docs/asyncapi.yaml against the official schema; ASYNCAPI_SCHEMA names a copy of it
 	go test -count=1 -tags asyncapi -run OfficialSchema ./internal/doctest
 
 image: ## build the container image
-	docker build --build-arg GO_IMAGE=$(GO_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
+	docker build --build-arg GO_IMAGE=$(GO_IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) -t $(IMAGE) .
 
-release: ## build dist from the commit: archives for Linux on amd64 and arm64, the image for both, checksums
+release: ## build dist from the commit: archives, .deb and .rpm for Linux on amd64 and arm64, the image, checksums
 	go -C .ci/release run . "$(CURDIR)"
 
 release-check: ## build the release twice, in different places, and compare; takes minutes

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -24,11 +26,11 @@ const nobody = 65532
 
 // writeImage writes the image for all platforms as an OCI layout, in a tar. It has the layout of the Dockerfile's.
 // A manifest.json beside it lets docker load read the images even if it does not support OCI layouts.
-func writeImage(name string, r *repository, programs []program, work string) error {
+func writeImage(name string, r *repository, programs []program, licences []file, work string) error {
 	var index v1.ImageIndex = mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	var legacy []legacyImage
 	for _, p := range programs {
-		image, err := r.image(p)
+		image, err := r.image(p, licences)
 		if err != nil {
 			return err
 		}
@@ -83,14 +85,15 @@ func writeImage(name string, r *repository, programs []program, work string) err
 // tag is the image's name with that version. A tag cannot contain +.
 func tag(version string) string { return name + ":" + strings.ReplaceAll(version, "+", "-") }
 
-// image is the image for one platform: as the Dockerfile builds it, but in one layer.
-func (r *repository) image(p program) (v1.Image, error) {
-	files := []file{
+// image is the image for one platform: as the Dockerfile builds it, but in one layer. Its configuration comes from the
+// Dockerfile; its files are listed here.
+func (r *repository) image(p program, licences []file) (v1.Image, error) {
+	files := slices.Concat(below("licenses", licences), []file{
 		p.file("consumer"),
 		{path: "data", mode: 0o755, owner: nobody, dir: true},
 		{path: "tmp", mode: 0o1777, dir: true}, // because the image starts empty
 		{path: "etc/ssl/certs/ca-certificates.crt", mode: 0o644, text: certificates()},
-	}
+	})
 	var b bytes.Buffer
 	if err := writeTar(&b, files, r.time); err != nil {
 		return nil, err
@@ -101,23 +104,16 @@ func (r *repository) image(p program) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	config, err := r.dockerConfig(map[string]string{
+		"VERSION": p.version, "REVISION": r.revision, "CREATED": r.time.Format(time.RFC3339),
+	})
+	if err != nil {
+		return nil, err
+	}
 	created := v1.Time{Time: r.time}
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	image, err = mutate.ConfigFile(image, &v1.ConfigFile{
-		OS: "linux", Architecture: p.platform, Created: created, RootFS: v1.RootFS{Type: "layers"},
-		Config: v1.Config{
-			User:       "65532:65532",
-			Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, // as docker build sets it
-			Entrypoint: []string{"/consumer"}, WorkingDir: "/data", Volumes: map[string]struct{}{"/data": {}},
-			Labels: map[string]string{
-				"org.opencontainers.image.title": name,
-				"org.opencontainers.image.description": "Provisions tenants on request: CloudEvents from NATS JetStream, " +
-					"schemas in PostgreSQL or files of SQLite",
-				"org.opencontainers.image.version":  p.version,
-				"org.opencontainers.image.revision": r.revision,
-				"org.opencontainers.image.created":  r.time.Format("2006-01-02T15:04:05Z"),
-			},
-		},
+		OS: "linux", Architecture: p.platform, Created: created, RootFS: v1.RootFS{Type: "layers"}, Config: config,
 	})
 	if err != nil {
 		return nil, err

@@ -1,5 +1,6 @@
-// Command release builds the published files: for each platform an archive with a static program and its documents, the
-// image for all platforms, and their checksums. make release runs it.
+// Command release builds the published files: for each platform an archive with a static program and its documents,
+// and the same as .deb and .rpm; the image for all platforms; for each archive and the image a list of its software
+// (SBOM); and their checksums. make release runs it.
 //
 // # What it promises
 //
@@ -28,6 +29,9 @@ import (
 
 // name is that of the project, the archives and the image.
 const name = "tenant-provisioner"
+
+// licence is the project's, as SPDX identifies it.
+const licence = "Apache-2.0"
 
 // platforms are the architectures of Linux that are released.
 var platforms = []string{"amd64", "arm64"}
@@ -78,21 +82,50 @@ func release(ctx context.Context, dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	pages, err := repository.manual(ctx, programs, work)
+	if err != nil {
+		return err
+	}
 	documents, err := repository.documents(ctx)
+	if err != nil {
+		return err
+	}
+	licences, err := repository.licences()
+	if err != nil {
+		return err
+	}
+	components, err := repository.components()
 	if err != nil {
 		return err
 	}
 	for _, p := range programs {
 		stem := fmt.Sprintf("%s_%s_linux_%s", name, p.version, p.platform)
-		files := slices.Concat([]file{p.file("consumer")}, scripts, documents)
+		files := slices.Concat([]file{p.file("consumer")}, scripts, pages, documents, licences)
 		err := writeArchive(filepath.Join(dist, stem+".tar.gz"), below(stem, files), repository.time)
 		if err != nil {
 			return err
 		}
+		if err := repository.writePackages(dist, work, p, files); err != nil {
+			return fmt.Errorf("linux/%s: %w", p.platform, err)
+		}
+		bom, err := repository.archiveBOM(p, components)
+		if err != nil {
+			return fmt.Errorf("linux/%s: SBOM: %w", p.platform, err)
+		}
+		if err := writeBOM(filepath.Join(dist, stem+".cdx.json"), bom); err != nil {
+			return err
+		}
 	}
-	image := filepath.Join(dist, fmt.Sprintf("%s_%s_image.tar", name, programs[0].version))
-	if err := writeImage(image, repository, programs, work); err != nil {
+	image := filepath.Join(dist, fmt.Sprintf("%s_%s_image", name, programs[0].version))
+	if err := writeImage(image+".tar", repository, programs, licences, work); err != nil {
 		return fmt.Errorf("image: %w", err)
+	}
+	bom, err := repository.imageBOM(programs, components)
+	if err != nil {
+		return fmt.Errorf("image: SBOM: %w", err)
+	}
+	if err := writeBOM(image+".cdx.json", bom); err != nil {
+		return err
 	}
 	sums, err := writeSums(dist)
 	if err != nil {

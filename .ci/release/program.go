@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 )
 
 // program is the program as it is built for one platform.
@@ -17,6 +18,7 @@ type program struct {
 	path     string
 	version  string
 	text     []byte
+	info     *debug.BuildInfo
 }
 
 // machines are the platforms as ELF names them.
@@ -36,12 +38,12 @@ func (r *repository) build(ctx context.Context, platform, path string) (program,
 	if err := checkStatic(path, machines[platform]); err != nil {
 		return program{}, err
 	}
-	version, err := checkBuild(path, r.revision)
+	info, err := checkBuild(path, r.revision)
 	if err != nil {
 		return program{}, err
 	}
 	text, err := os.ReadFile(path)
-	return program{platform, path, version, text}, err
+	return program{platform, path, info.Main.Version, text, info}, err
 }
 
 // checkStatic checks that the program is for that machine and is static: it needs no interpreter and no libraries.
@@ -65,21 +67,21 @@ func checkStatic(path string, machine elf.Machine) error {
 	return nil
 }
 
-// checkBuild checks that the program reports this commit, and returns its version.
-func checkBuild(path, revision string) (version string, err error) {
+// checkBuild checks that the program reports this commit, and returns what it reports.
+func checkBuild(path, revision string) (*debug.BuildInfo, error) {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	said := map[string]string{}
 	for _, s := range info.Settings {
 		said[s.Key] = s.Value
 	}
 	if said["vcs.revision"] != revision || said["vcs.modified"] != "false" {
-		return "", fmt.Errorf("its build info has revision %q, modified %q; want %s, unmodified",
+		return nil, fmt.Errorf("its build info has revision %q, modified %q; want %s, unmodified",
 			said["vcs.revision"], said["vcs.modified"], revision)
 	}
-	return info.Main.Version, nil
+	return info, nil
 }
 
 func (p program) file(path string) file { return file{path: path, mode: 0o755, text: p.text} }

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
@@ -88,7 +90,7 @@ func TestArchiveIsTheSameInAnyOrder(t *testing.T) {
 // The image is valid, equals the Dockerfile's, and is the same each time.
 func TestImage(t *testing.T) {
 	t.Parallel()
-	r := &repository{revision: "0123abcd", time: noon}
+	r := &repository{dir: "../..", revision: "0123abcd", time: noon}
 	programs := []program{
 		{platform: "amd64", version: "v1.2.3", text: []byte("amd64's")},
 		{platform: "arm64", version: "v1.2.3", text: []byte("arm64's")},
@@ -97,7 +99,7 @@ func TestImage(t *testing.T) {
 	var texts [2][]byte
 	for i := range texts {
 		name := filepath.Join(dir, "image.tar")
-		must(t, writeImage(name, r, programs, t.TempDir()))
+		must(t, writeImage(name, r, programs, []file{{path: "LICENSE", mode: 0o644, text: []byte("may")}}, t.TempDir()))
 		var err error
 		texts[i], err = os.ReadFile(name)
 		must(t, err)
@@ -133,9 +135,28 @@ func TestImage(t *testing.T) {
 		must(t, err)
 		c, err := image.ConfigFile()
 		must(t, err)
-		if c.Config.User != "65532:65532" || c.Config.WorkingDir != "/data" || c.Config.Entrypoint[0] != "/consumer" ||
-			len(c.Config.Volumes) != 1 || c.Config.Labels["org.opencontainers.image.version"] != "v1.2.3" || !c.Created.Equal(noon) {
-			t.Errorf("%+v", c)
+		want := v1.Config{
+			User: "65532:65532", WorkingDir: "/data", Volumes: set([]string{"/data"}), Entrypoint: []string{"/consumer"},
+			ExposedPorts: set([]string{"8080/tcp"}),
+			Env: []string{
+				"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HTTP_ADDR=0.0.0.0:8080",
+			},
+			Healthcheck: &v1.HealthConfig{
+				Test: []string{"CMD", "/consumer", "health"}, Interval: 5 * time.Second, Timeout: 5 * time.Second,
+				StartPeriod: 30 * time.Second, Retries: 6,
+			},
+			Labels: c.Config.Labels,
+		}
+		if diff := cmp.Diff(want, c.Config); diff != "" || !c.Created.Equal(noon) {
+			t.Errorf("created %s, configuration (-want +got):\n%s", c.Created, diff)
+		}
+		for label, value := range map[string]string{
+			"title": name, "version": "v1.2.3", "revision": "0123abcd", "created": "2026-03-04T12:00:00Z",
+			"licenses": "Apache-2.0", "source": "https://example.com/tenant-provisioner",
+		} {
+			if got := c.Config.Labels["org.opencontainers.image."+label]; got != value {
+				t.Errorf("label %s is %q, want %q", label, got, value)
+			}
 		}
 		layers, err := image.Layers()
 		must(t, err)
@@ -149,7 +170,7 @@ func TestImage(t *testing.T) {
 				t.Errorf("%s is owned by %d", h.Name, h.Uid)
 			}
 		}
-		if got := strings.Join(names, " "); got != "consumer data/ etc/ etc/ssl/ etc/ssl/certs/ etc/ssl/certs/ca-certificates.crt tmp/" {
+		if got := strings.Join(names, " "); got != "consumer data/ etc/ etc/ssl/ etc/ssl/certs/ etc/ssl/certs/ca-certificates.crt licenses/ licenses/LICENSE tmp/" {
 			t.Error(got)
 		}
 		if !bytes.Equal(texts["consumer"], programs[i].text) {
@@ -229,5 +250,25 @@ func TestRepositoryWithChangesIsRefused(t *testing.T) {
 	write("new", "", 0o644)
 	if _, err := openRepository(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "new") {
 		t.Errorf("a file that is not committed: %v", err)
+	}
+}
+
+// An instruction, or an argument, that the release cannot translate is an error: the image would differ from docker build's.
+func TestDockerfileIsTranslatedInFull(t *testing.T) {
+	t.Parallel()
+	for dockerfile, want := range map[string]string{
+		"FROM scratch\nSTOPSIGNAL SIGINT\n":      "stopsignal",
+		"FROM scratch\nARG FLAVOUR\n":            "FLAVOUR",
+		"FROM scratch\nENTRYPOINT /consumer\n":   "shell",
+		"FROM scratch\nLABEL a=$VERSION b=b\n":   "",
+		"FROM scratch\nARG VERSION\nUSER root\n": "",
+		"FROMM scratch\n":                        "Dockerfile",
+	} {
+		r := &repository{dir: t.TempDir()}
+		must(t, os.WriteFile(filepath.Join(r.dir, "Dockerfile"), []byte(dockerfile), 0o644))
+		_, err := r.dockerConfig(map[string]string{"VERSION": "v1"})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(want)) {
+			t.Errorf("%q: %v, want %q", dockerfile, err, want)
+		}
 	}
 }

@@ -64,9 +64,9 @@ func (r *repository) git(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimRight(string(out), "\n"), nil
 }
 
-// documents are the files of the repository that an archive includes for operators.
+// documents are the files of the repository that an archive includes for operators, without the licences.
 func (r *repository) documents(ctx context.Context) (all []file, _ error) {
-	listed, err := r.git(ctx, "ls-files", "-z", "--stage", "README.md", "CHANGELOG.md", "docs", "deploy")
+	listed, err := r.git(ctx, "ls-files", "-z", "--stage", "README.md", "CHANGELOG.md", "SECURITY.md", "docs", "deploy")
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +84,18 @@ func (r *repository) documents(ctx context.Context) (all []file, _ error) {
 			return nil, err
 		}
 		all = append(all, file{path: path, mode: mode, text: text})
+	}
+	return all, nil
+}
+
+// licences are the files with which the program may be distributed. make licenses writes them, except LICENSE.
+func (r *repository) licences() (all []file, _ error) {
+	for _, path := range []string{"LICENSE", "NOTICE", "internal/licenses/THIRD_PARTY_LICENSES.txt"} {
+		text, err := os.ReadFile(filepath.Join(r.dir, path))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, file{path: filepath.Base(path), mode: 0o644, text: text})
 	}
 	return all, nil
 }

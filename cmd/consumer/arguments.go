@@ -109,7 +109,7 @@ func flagNames(cmd *cobra.Command) (names []string) {
 // checkInput rejects arguments and flags that no command can use: empty ones, texts that are not UTF-8, which events
 // and databases cannot store, and negative durations.
 func checkInput(cmd *cobra.Command, args []string) error {
-	if cmd.Hidden { // the shell's request for completions: the word that has begun may be empty
+	if cmd.Name() == cobra.ShellCompRequestCmd { // the word that has begun may be empty
 		return nil
 	}
 	var faults []error

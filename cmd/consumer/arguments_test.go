@@ -44,6 +44,8 @@ func TestEveryCommandRefusesMisuse(t *testing.T) {
 		for _, name := range strings.Fields(cmd.Use)[1:] {
 			if !strings.HasPrefix(name, "[") {
 				required = append(required, strings.Trim(name, "…"))
+			}
+			if !strings.Contains(name, "…]") {
 				valid = append(valid, "x")
 			}
 		}
@@ -82,7 +84,9 @@ func TestEveryCommandRefusesMisuse(t *testing.T) {
 			switch {
 			case cmd.HasSubCommands():
 				for _, sub := range cmd.Commands() {
-					refuses(t, append(slices.Clone(path), sub.Name()+"x"), "did you mean "+sub.Name()+"?")
+					if !sub.Hidden { // the help does not show it: it is not what was meant
+						refuses(t, append(slices.Clone(path), sub.Name()+"x"), "did you mean "+sub.Name()+"?")
+					}
 				}
 				refuses(t, append(slices.Clone(path), "no-such"), `unknown command "no-such" of `+cmd.CommandPath(), see)
 				refuses(t, append([]string{"help"}, append(slices.Clone(path), "no-such")...), `"no-such"`)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -12,21 +13,25 @@ import (
 )
 
 func configCommand(a *app) *cobra.Command {
-	var asJSON, asMarkdown bool
+	var asJSON, asMarkdown, asEnv, showSecrets bool
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Show the effective configuration, secrets redacted",
-		Long: "Shows the effective values of all environment variables, and reports every invalid value. With PostgreSQL\n" +
-			"it also shows the variables of libpq that are set; what DATABASE_URL names wins over them. The files of\n" +
-			"INIT_SCRIPTS follow with their SHA-256.\n\n" +
+		Long: "Shows the effective values of all environment variables, and reports every invalid value. The variables of\n" +
+			"OpenTelemetry that are set follow and, with PostgreSQL, those of libpq; what DATABASE_URL names wins over\n" +
+			"them. The files of INIT_SCRIPTS follow with their SHA-256. --env prints what could be put into a file for\n" +
+			"--env-file: defaults as comments.\n\n" +
 			"The variables and their defaults:\n\n" + config.Reference(),
-		Example: "  DATABASE_URL=postgres://localhost/tenants consumer config",
-		Args:    noArguments,
+		Example: "  DATABASE_URL=postgres://localhost/tenants consumer config\n" +
+			"  consumer config --env --show-secrets > consumer.env",
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if asJSON && asMarkdown {
+			switch {
+			case asJSON && asMarkdown:
 				return usageError(errors.New("config: give one of --json and --markdown"))
-			}
-			if asMarkdown {
+			case asEnv && (asJSON || asMarkdown):
+				return usageError(errors.New("config: give one of --env, --json and --markdown"))
+			case asMarkdown:
 				_, err := fmt.Fprint(a.Out, config.ReferencePage())
 				return err
 			}
@@ -35,35 +40,75 @@ func configCommand(a *app) *cobra.Command {
 				fmt.Fprintf(a.Err, "consumer: warning: %s is not a variable of this program; did you mean %s?\n", m.Name, m.Meant)
 			}
 			c, _, err := a.configure(cmd.Context())
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case asJSON:
+				return writeConfigJSON(a.Out, c, showSecrets)
+			case asEnv:
+				return writeConfigEnv(a.Out, c, showSecrets)
 			}
-			if asJSON {
-				values := map[string]string{}
-				for _, s := range c.Settings() {
-					values[s.Name] = s.Value
-				}
-				for _, f := range c.Files() {
-					values[f.Path] = f.SHA256
-				}
-				encoder := json.NewEncoder(a.Out)
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(values)
-			}
-			for _, s := range c.Settings() {
-				if _, err := fmt.Fprintf(a.Out, "%s=%s\n", s.Name, s.Value); err != nil {
-					return err
-				}
-			}
-			for _, f := range c.Files() {
-				if _, err := fmt.Fprintf(a.Out, "# %s %s\n", f.SHA256, f.Path); err != nil {
-					return err
-				}
-			}
-			return nil
+			return writeConfig(a.Out, c, showSecrets)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
-	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print the reference, docs/configuration.md")
+	flags := cmd.Flags()
+	flags.BoolVar(&asJSON, "json", false, "print one JSON object")
+	flags.BoolVar(&asMarkdown, "markdown", false, "print the reference, docs/configuration.md")
+	flags.BoolVar(&asEnv, "env", false, "print a file for --env-file")
+	flags.BoolVar(&showSecrets, "show-secrets", false, "do not redact passwords and other secrets")
 	return cmd
+}
+
+func writeConfig(w io.Writer, c config.Config, showSecrets bool) error {
+	var err error
+	line := func(format string, args ...any) {
+		if err == nil {
+			_, err = fmt.Fprintf(w, format+"\n", args...)
+		}
+	}
+	settings := c.Settings(showSecrets)
+	for _, s := range settings {
+		line("%s=%s", s.Name, s.Value)
+	}
+	for _, s := range settings {
+		if s.From != "" {
+			line("# %s is %s", s.Name, s.From)
+		}
+	}
+	for _, f := range c.Files() {
+		line("# %s %s", f.SHA256, f.Path)
+	}
+	return err
+}
+
+func writeConfigJSON(w io.Writer, c config.Config, showSecrets bool) error {
+	values := map[string]string{}
+	for _, s := range c.Settings(showSecrets) {
+		values[s.Name] = s.Value
+	}
+	for _, f := range c.Files() {
+		values[f.Path] = f.SHA256
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(values)
+}
+
+// writeConfigEnv writes the variables that are set, and as comments the defaults of the others.
+func writeConfigEnv(w io.Writer, c config.Config, showSecrets bool) error {
+	for _, s := range c.Settings(showSecrets) {
+		line := config.EnvLine(s.Name, s.Value)
+		switch {
+		case !s.Given && s.From != "":
+			line = fmt.Sprintf("# %s is %s", s.Name, s.From)
+		case !s.Given:
+			line = "# " + line
+		case s.Secret && !showSecrets:
+			line = "# redacted; --show-secrets shows it:\n" + line
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -24,7 +24,7 @@ func TestConfigDefaults(t *testing.T) {
 		"CONCURRENCY": "4", "MAX_ATTEMPTS": "8", "BACKOFF_MIN": "1s", "BACKOFF_MAX": "5m0s",
 		"ACK_WAIT": "30s", "DRAIN_TIMEOUT": "25s", "PREPARED_BOUNDARIES": "0",
 		"HTTP_ADDR": "127.0.0.1:8080", "LOG_LEVEL": "INFO", "LOG_FORMAT": "", "PLANS": "", "INIT_SCRIPTS": "",
-		"INIT_SCRIPT_TIMEOUT": "30s", "SEED_DATA": "",
+		"INIT_SCRIPT_TIMEOUT": "30s", "SEED_DATA": "", "BASE_DEFINITION": "docex",
 	} {
 		if !strings.Contains("\n"+stdout, "\n"+name+"="+want+"\n") {
 			t.Errorf("no line %s=%s in\n%s", name, want, stdout)
@@ -133,8 +133,16 @@ func TestConfigurationFaults(t *testing.T) {
 				"sqlite/020_b.sql: is not UTF-8; save it as UTF-8",
 			},
 		},
-		"plans, a missing file": {with("PLANS", "/nowhere/plans.yaml"), []string{"PLANS: ", "/nowhere/plans.yaml", "no such file"}},
-		"plans, a directory":    {with("PLANS", t.TempDir()), []string{"PLANS: ", " is a directory; write the path of a YAML file"}},
+		"an own definition without scripts": {
+			map[string]string{"BASE_DEFINITION": "none", "CONCURRENCY": "0"}, []string{"CONCURRENCY: ", "BASE_DEFINITION: none needs INIT_SCRIPTS"},
+		},
+		"an own definition without scripts for the database": {
+			map[string]string{"BASE_DEFINITION": "none", "INIT_SCRIPTS": scriptsOf(t, "sqlite")},
+			[]string{"INIT_SCRIPTS: ", "sqlite has no scripts; put files named like 010_orders.sql there"},
+		},
+		"an unknown base definition": {with("BASE_DEFINITION", "mine"), []string{"BASE_DEFINITION: ", "docex", "none"}},
+		"plans, a missing file":      {with("PLANS", "/nowhere/plans.yaml"), []string{"PLANS: ", "/nowhere/plans.yaml", "no such file"}},
+		"plans, a directory":         {with("PLANS", t.TempDir()), []string{"PLANS: ", " is a directory; write the path of a YAML file"}},
 		"plans, all faults of the file, and of another variable": {
 			map[string]string{"CONCURRENCY": "0", "PLANS": plansFile(t, "default: gold\nplans:\n  free: {max_bytes: 1PB, seats: 5}\n")},
 			[]string{

@@ -67,6 +67,8 @@ func TestDatabaseByTLS(t *testing.T) {
 			code, stdout, _ := command(t, settings(env, registry, template), "tenants", "verify")
 			testkit.Equal(t, "exit code of verify", code, 0)
 			testkit.Contains(t, "verify", stdout, "in order 2")
+			_, stdout, _ = command(t, settings(env, registry, template, with("NATS_URL", nats)), "doctor")
+			testkit.Contains(t, "doctor", stdout, "TLS 1.3; the certificate of 127.0.0.1 expires on ")
 		})
 	}
 }

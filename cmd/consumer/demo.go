@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
 	"github.com/spf13/cobra"
 
@@ -20,6 +19,7 @@ import (
 	"example.com/tenant-provisioner/internal/natsconn"
 	"example.com/tenant-provisioner/internal/natsserver"
 	"example.com/tenant-provisioner/internal/service"
+	"example.com/tenant-provisioner/internal/sql"
 	"example.com/tenant-provisioner/internal/telemetry"
 	"example.com/tenant-provisioner/internal/terminal"
 )
@@ -29,14 +29,15 @@ const demoTimeout = 2 * time.Minute
 
 func demoCommand(a *app) *cobra.Command {
 	var asJSON bool
-	var dir, scripts, seeds string
+	var dir, scripts, seeds, base string
 	cmd := &cobra.Command{
 		Use:   "demo [FILE…]",
 		Short: "Run the whole path in one process",
 		Long: "Starts NATS, SQLite and the service in this process, in a new directory, publishes request events,\n" +
 			"and shows their outcomes. A FILE holds one event as JSON, or one a line; - is standard input.\n" +
 			"Without files it publishes samples, valid and invalid. Exits 0 if every request got an outcome.\n" +
-			"Of the environment only LOG_LEVEL and LOG_FORMAT count; two flags stand for INIT_SCRIPTS and SEED_DATA.",
+			"Of the environment only LOG_LEVEL and LOG_FORMAT count; three flags stand for INIT_SCRIPTS, SEED_DATA and\n" +
+			"BASE_DEFINITION.",
 		Example: "  consumer demo\n  consumer demo my-request.json --dir /tmp/demo --seed-data deploy/seed-data",
 
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault), // files
@@ -48,13 +49,17 @@ func demoCommand(a *app) *cobra.Command {
 			if len(files) == 0 {
 				messages = samples()
 			}
-			return a.demo(cmd.Context(), messages, dir, map[string]string{"INIT_SCRIPTS": scripts, "SEED_DATA": seeds}, asJSON)
+			further := map[string]string{"INIT_SCRIPTS": scripts, "SEED_DATA": seeds, "BASE_DEFINITION": base}
+			return a.demo(cmd.Context(), messages, dir, further, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the outcome events, one a line")
 	cmd.Flags().StringVar(&dir, "dir", "", "a new or empty directory to use and keep (default: a temporary one)")
 	cmd.Flags().StringVar(&scripts, "init-scripts", "", "a directory of scripts, which run in every tenant (INIT_SCRIPTS)")
 	cmd.Flags().StringVar(&seeds, "seed-data", "", "a directory of rows, which every tenant gets (SEED_DATA)")
+	cmd.Flags().StringVar(&base, "base-definition", "", "docex, or none: scripts make all of a tenant (BASE_DEFINITION)")
+	completeFlag(cmd, "base-definition",
+		cobra.FixedCompletions([]string{sql.BaseDocEX, sql.BaseNone}, cobra.ShellCompDirectiveNoFileComp))
 	for _, flag := range []string{"dir", "init-scripts", "seed-data"} {
 		completeFlag(cmd, flag, cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
 	}
@@ -98,10 +103,7 @@ func (a *app) demo(
 	if err != nil {
 		return err
 	}
-	js, err := jetstream.New(link.Conn())
-	if err != nil {
-		return err
-	}
+	js := link.JetStream()
 	if err := c.Topology().Ensure(ctx, js); err != nil {
 		return err
 	}

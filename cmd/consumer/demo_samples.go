@@ -84,7 +84,7 @@ func samples() []message {
 		{"the same request, delivered a second time", binary("order-1", "acme")},
 		{"another request for acme", binary("order-2", "acme")},
 		{"an id that differs from acme only in case", binary("order-3", "Acme")},
-		{"an id longer than DocEX takes", binary("order-4", "a-tenant-with-quite-a-long-id-indeed")},
+		{"a long id", binary("order-4", "a-tenant-with-quite-a-long-id-indeed")},
 		{"a reserved id", binary("order-5", "_docex_backup_")},
 		{"a malformed id", binary("order-6", "../../etc/passwd")},
 		{"a message that is not a CloudEvent", &nats.Msg{Subject: events.TypeRequested, Data: []byte("a tenant, please")}},

@@ -75,7 +75,7 @@ func TestDoctorFindsCollidingTenants(t *testing.T) {
 		d.registerTenants(t, map[string]string{"Acme": "tenant_Acme", "acme": "tenant_acme", "acmE": "tenant_acmE"})
 		checks = runDoctor(t, d.env)
 		testkit.Equal(t, "findings", findings(checks, about...), "registry_twins warning")
-		testkit.Equal(t, "hint", checks["registry_twins"].Hint, "-- Acme and acme: rename one in DocEX")
+		testkit.Equal(t, "hint", checks["registry_twins"].Hint, "-- Acme and acme: rename one in the program that made it")
 	})
 }
 

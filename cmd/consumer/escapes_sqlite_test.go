@@ -76,15 +76,15 @@ func TestEscapesOnSQLite(t *testing.T) {
 	d := newSQLite(t)
 	root := strings.TrimPrefix(d.env["DATABASE_URL"], "sqlite:")
 	file := filepath.Join(t.TempDir(), "escaped")
-	env := settings(d.env, with("NATS_URL", natstest.Start(t)), with("INIT_SCRIPT_TIMEOUT", "2s"))
+	env := settings(d.env, with("NATS_URL", natstest.Start(t)))
 	provision := func(tenant string) (code int, outcome string) {
 		t.Helper()
 		code, outcome, _ = command(t, with("NATS_URL", env["NATS_URL"]), requestArgs(tenant, "--wait", outcomeWait, "--json")...)
 		return code, outcome
 	}
-	withScripts := func(files ...string) map[string]string {
+	withScripts := func(timed bool, files ...string) map[string]string {
 		t.Helper()
-		return merge(env, with("INIT_SCRIPTS", scriptsOf(t, "sqlite", files...)))
+		return merge(env, limitFor(timed), with("INIT_SCRIPTS", scriptsOf(t, "sqlite", files...)))
 	}
 	first := serve(t, env)
 	code, _ := provision("neighbour")
@@ -95,7 +95,7 @@ func TestEscapesOnSQLite(t *testing.T) {
 	for i, e := range sqliteEscapes {
 		sql := strings.NewReplacer("{file}", file, "{root}", root).Replace(e.sql)
 		direct := "-- " + e.attempt + "\n" + strings.ReplaceAll(sql, "{if}", "1") + ";\n"
-		code, _, stderr := command(t, withScripts("100_x.sql", direct), "run")
+		code, _, stderr := command(t, withScripts(e.hidden == byTime, "100_x.sql", direct), "run")
 		if code != 1 || !strings.Contains(stderr, "rehears") || !strings.Contains(stderr, e.want) {
 			t.Errorf("%s: exit code %d, want %q: %s", e.attempt, code, e.want, stderr)
 		}
@@ -103,17 +103,23 @@ func TestEscapesOnSQLite(t *testing.T) {
 			hidden = append(hidden, fmt.Sprintf("%d_x.sql", 100+i), strings.ReplaceAll(sql, "{if}", "provisioner('tenant_id') = '"+tenantOf(i)+"'")+";\n")
 		}
 	}
-	service := serve(t, withScripts(hidden...))
-	before := filesIn(t, root)
-	for i, e := range sqliteEscapes {
-		if e.hidden == "" {
-			continue
+	var service *running
+	for _, timed := range []bool{true, false} {
+		service = serve(t, withScripts(timed, hidden...))
+		before := filesIn(t, root)
+		for i, e := range sqliteEscapes {
+			if e.hidden == "" || (e.hidden == byTime) != timed {
+				continue
+			}
+			code, outcome := provision(tenantOf(i))
+			if code != 1 || !strings.Contains(outcome, e.want) || !strings.Contains(outcome, string(events.CauseInitScriptFailed)) {
+				t.Errorf("%s: want %q: %s", e.attempt, e.want, outcome)
+			}
+			testkit.Equal(t, "files after "+e.attempt, filesIn(t, root), before)
 		}
-		code, outcome := provision(tenantOf(i))
-		if code != 1 || !strings.Contains(outcome, e.want) || !strings.Contains(outcome, string(events.CauseInitScriptFailed)) {
-			t.Errorf("%s: want %q: %s", e.attempt, e.want, outcome)
+		if timed {
+			testkit.Equal(t, "exit code", service.stop(t), 0)
 		}
-		testkit.Equal(t, "files after "+e.attempt, filesIn(t, root), before)
 	}
 	testkit.Equal(t, "tenants", strings.Join(d.tenants(), " "), "neighbour")
 	code, _ = provision("ordinary")

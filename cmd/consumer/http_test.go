@@ -16,7 +16,7 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-var client = &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
+var httpClient = &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func get(t *testing.T, url string) (code int, body string) {
 	t.Helper()
@@ -30,7 +30,7 @@ func fetch(t *testing.T, url string) (code int, body string, err error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	testkit.Must(t, err)
-	response, err := client.Do(request)
+	response, err := httpClient.Do(request)
 	if err != nil {
 		return 0, "", err
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 
 	"github.com/sethvargo/go-envconfig"
 
@@ -26,13 +25,9 @@ const (
 	exitUsage  = 2
 )
 
-// gcPercent is the heap's growth between two collections where GOGC is not set. Allocations are few and short-lived:
-// 20 MB more memory save a tenth of the CPU time.
-const gcPercent = 400
-
 func main() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		paceCollections()
 	}
 	os.Exit(realMain(stopOnSignal(), os.Args[1:], envconfig.OsLookuper(), os.Stdin, os.Stdout, os.Stderr))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/events/client"
 	"example.com/tenant-provisioner/internal/doctor"
 	"example.com/tenant-provisioner/internal/handler"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -21,7 +23,7 @@ import (
 // natsUsers are the users of deploy/nats/server.conf, with the passwords for the file. A hash works too: this one is of
 // "consumer-s3cr3t".
 var natsUsers = map[string]string{
-	"publisher": "publisher-s3cr3t", "subscriber": "subscriber-s3cr3t", "operator": "operator-s3cr3t",
+	"publisher": "publisher-s3cr3t", "subscriber": "subscriber-s3cr3t", "operator": "operator-s3cr3t", "requester": "requester-s3cr3t",
 	"consumer": "$2a$04$YtoQ94Bq2EHCJj3hF3ynZ.JBkWr7oij0Tqt9XPUFE3YTEz29JZQTS",
 }
 
@@ -127,6 +129,26 @@ func (g usersServer) run(user string, code int, args ...string) (stdout string) 
 	return stdout
 }
 
+// awaitStored awaits a request whose receipt is from before the client was opened.
+func awaitStored(t *testing.T, g usersServer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	defer cancel()
+	js := g.jetStream("requester")
+	data := events.Requested{TenantID: "stored", DisplayName: "Stored", CreatedBy: "test"}
+	receipt, err := client.Request(ctx, js, "/signup", "stored", data)
+	testkit.Must(t, err)
+	c, err := client.Open(ctx, js)
+	testkit.Must(t, err)
+	defer c.Close()
+	outcome, err := c.Await(ctx, receipt)
+	testkit.Must(t, err)
+	testkit.Equal(t, "tenant", outcome.TenantID(), "stored")
+	if err := js.Conn().LastError(); err != nil {
+		t.Errorf("the requester lacks a permission: %v", err)
+	}
+}
+
 // Streams of an earlier version get the registry's id only from a user that may change streams, which the service's may
 // not. It is ready all the same, and says what an administrator should do.
 func TestNATSUserThatMayNotStampStreams(t *testing.T) {
@@ -162,15 +184,20 @@ func TestNATSUsersCanDoTheirJob(t *testing.T) {
 	watch := start(t, g.envOf("subscriber"), "watch", "--all", "--json")
 
 	testkit.Contains(t, "request", g.run("publisher", 0, requestArgs("acme", "--id", "1")...), "requested acme")
+	for range 2 {
+		testkit.Contains(t, "request --wait", g.run("requester", 0, requestArgs("initech", "--wait", outcomeWait, "--id", "fixed")...),
+			"tenant.provisioned initech")
+	}
 	testkit.Contains(t, "request --wait", g.run("operator", 0, requestArgs("umbrella", "--wait", outcomeWait)...), "tenant.provisioned umbrella")
 	g.run("operator", 1, requestArgs("acme", "--wait", outcomeWait)...)
 	g.run("operator", 1, requestArgs("umbrella", "--wait", outcomeWait)...)
 	msg, err := progress.NextMsg(testkit.Patience)
 	testkit.Must(t, err)
 	testkit.Contains(t, "progress", string(msg.Data), "validate_request", "started")
-	testkit.Eventually(t, "the subscriber watches", func() bool { return strings.Count(watch.stdout.String(), "\n") == 4 })
+	testkit.Eventually(t, "the subscriber watches", func() bool { return strings.Count(watch.stdout.String(), "\n") == 5 })
 
 	consumeOutcomes(t, g)
+	awaitStored(t, g)
 
 	listed := g.run("operator", 0, "dead-letters", "list", "--json")
 	testkit.Equal(t, "dead letters", strings.Count(listed, "\n"), 2)
@@ -277,9 +304,10 @@ func TestNATSUsersCanDoNothingElse(t *testing.T) {
 		noUser    []string
 		service   = []string{"consumer"}
 		operator  = []string{"operator"}
-		reads     = []string{"consumer", "subscriber", "operator"} // outcomes
+		reads     = []string{"consumer", "subscriber", "requester", "operator"} // outcomes
+		sees      = []string{"consumer", "requester", "operator"}               // requests
 		publishes = map[string][]string{
-			events.TypeRequested:                  {"publisher", "operator"},
+			events.TypeRequested:                  {"publisher", "requester", "operator"},
 			events.TypeProvisioned:                service,
 			events.TypeProvisioningFailed:         service,
 			events.SubjectDeadLetterPrefix + "x":  service,
@@ -315,7 +343,7 @@ func TestNATSUsersCanDoNothingElse(t *testing.T) {
 			"$JS.API.CONSUMER.CREATE.TENANT_DEAD_LETTERS.any":              {"consumer", "operator"},
 			"$JS.API.CONSUMER.MSG.NEXT.TENANT_DEAD_LETTERS.any":            {"consumer", "operator"},
 			"$JS.API.STREAM.MSG.GET.TENANT_DEAD_LETTERS":                   {"consumer", "operator"},
-			"$JS.API.STREAM.MSG.GET.TENANT_REQUESTS":                       {"consumer", "operator"},
+			"$JS.API.STREAM.MSG.GET.TENANT_REQUESTS":                       sees,
 			"$JS.API.STREAM.MSG.GET.TENANT_EVENTS":                         {"consumer", "operator"},
 			"$JS.API.STREAM.MSG.DELETE.TENANT_REQUESTS":                    noUser,
 			"$JS.API.STREAM.MSG.DELETE.TENANT_EVENTS":                      noUser,
@@ -324,8 +352,8 @@ func TestNATSUsersCanDoNothingElse(t *testing.T) {
 		subscribes = map[string][]string{
 			">": noUser, "*": noUser, "tenant.>": noUser, "tenant.*": noUser, "$JS.>": noUser, "$SYS.>": noUser,
 			events.TypeRequested: noUser, events.SubjectDeadLetterPrefix + ">": noUser,
-			events.TypeProvisioned: operator, events.TypeProvisioningFailed: operator,
-			events.SubjectProgressPrefix + "*": {"subscriber", "operator"},
+			events.TypeProvisioned: {"requester", "operator"}, events.TypeProvisioningFailed: {"requester", "operator"},
+			events.SubjectProgressPrefix + "*": {"subscriber", "requester", "operator"},
 			"_INBOX.>":                         {"publisher"}, // in an account of its own
 		}
 	)
@@ -340,6 +368,7 @@ func TestNATSUsersCanDoNothingElse(t *testing.T) {
 		}
 	}
 	publishes["$JS.API.STREAM.INFO."+events.StreamEvents] = reads
+	publishes["$JS.API.STREAM.INFO."+events.StreamRequests] = sees
 	for user := range natsUsers {
 		if user != "publisher" {
 			subscribes[inboxOf(user)+".>"] = []string{user}

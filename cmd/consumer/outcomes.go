@@ -29,7 +29,7 @@ func openOutcomes(ctx context.Context, js jetstream.JetStream, all bool, log *sl
 		return nil, fmt.Errorf("stream %s does not exist; run the service once to create it", events.StreamEvents)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, handler.ExplainAPIPermission(js.Conn(), err))
+		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents, handler.ExplainAPIPermission(js, err))
 	}
 	return &outcomes{reader, log}, nil
 }

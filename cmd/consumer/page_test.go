@@ -84,7 +84,7 @@ func TestPageWhileNATSStalls(t *testing.T) {
 	testkit.Eventually(t, "/livez is answered before the pages", func() bool {
 		for range cap(pages) {
 			go func() {
-				response, err := client.Get(url + "/")
+				response, err := httpClient.Get(url + "/")
 				if err != nil {
 					pages <- err.Error()
 					return

@@ -115,7 +115,7 @@ func startPrometheus(t *testing.T, replica string, args ...string) prometheusSer
 // query returns the current values of an expression, or the error.
 func (p prometheusServer) query(t *testing.T, expr string) (values []string, problem string) {
 	t.Helper()
-	response, err := client.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(expr))
+	response, err := httpClient.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(expr))
 	if err != nil {
 		return nil, err.Error()
 	}

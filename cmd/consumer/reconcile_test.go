@@ -297,6 +297,35 @@ func TestReconcileConflictAndLoss(t *testing.T) {
 	})
 }
 
+// A boundary that is made again has the scripts of today, and the registry what it was made by.
+func TestReconcileRecreatesWithScripts(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, d testDatabase) {
+		m := newDamage(t, withPlainRole(t, d))
+		m.env["INIT_SCRIPTS"] = scriptsOf(t, d.engineDir(), "010_a.sql", "CREATE TABLE a (n INTEGER);\n")
+		m.serve(requestFor(t, "order-1", "acme"), requestFor(t, "order-2", "beta"), requestFor(t, "order-3", "gamma"))
+		m.execute("DELETE FROM {b}tenant_requests WHERE request_id = 'order-1'", "DELETE FROM {b}tenant_registry WHERE tenant_id = 'acme'")
+		m.dropBoundary("acme")
+		m.dropBoundary("beta") // it stays registered
+		m.env["INIT_SCRIPTS"] = scriptsOf(t, d.engineDir(), "010_a.sql", "CREATE TABLE a (n INTEGER);\n", "020_b.sql", "CREATE TABLE b (n INTEGER);\n")
+		m.reconcile(0, []string{"--apply", "--recreate"}, "built again, empty", "left 0")
+		m.serve(requestFor(t, "order-4", "delta"))
+		definitions := map[string]string{}
+		for _, row := range d.rows(system, "SELECT tenant_id || ' ' || coalesce(definition, '') FROM {b}tenant_registry WHERE NOT is_system") {
+			tenant, definition, _ := strings.Cut(row, " ")
+			definitions[tenant] = definition
+		}
+		testkit.Equal(t, "definition of acme", definitions["acme"], definitions["delta"])
+		testkit.Equal(t, "definition of beta", definitions["beta"], definitions["delta"])
+		testkit.Equal(t, "gamma was made by an earlier one", definitions["gamma"] != "" && definitions["gamma"] != definitions["delta"], true)
+		testkit.Equal(t, "the second table", len(d.rows("acme", "SELECT n FROM {b}b")), 0)
+		m.dropBoundary("gamma")
+		m.env["INIT_SCRIPTS"] = scriptsOf(t, d.engineDir(), "010_a.sql", "CREATE TABLE edited (n INTEGER);\n")
+		code, _, stderr := command(t, m.env, "reconcile", "--apply", "--recreate")
+		testkit.Equal(t, "exit code with an edited script", code, 1)
+		testkit.Contains(t, "stderr", stderr, "must not be edited: 010_a.sql")
+	})
+}
+
 // A boundary that differs from the definition is left, and the reason names what differs.
 func TestReconcileABoundaryThatDiffers(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {

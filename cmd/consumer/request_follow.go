@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -29,7 +30,7 @@ func follow(
 			nc.FlushWithContext(ctx) //nolint:errcheck // the next publish reports the error
 		}
 	}
-	known := newSteps(stepNames())
+	known := newSteps(stepNames(pipeline.Steps()))
 	stopping, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)

@@ -34,7 +34,8 @@ func newSteps(names []string) *steps {
 func (s *steps) learn(step events.Step) bool {
 	both := []string{pipeline.RunInitScripts, pipeline.LoadSeedData}
 	for _, names := range [][]string{
-		s.names, stepNames(), stepNames(both[0]), stepNames(both[1]), stepNames(both...),
+		s.names, stepNames(pipeline.Steps()), stepNames(pipeline.Steps(both[0])), stepNames(pipeline.Steps(both[1])),
+		stepNames(pipeline.Steps(both...)), stepNames(pipeline.OwnSteps(both[0])), stepNames(pipeline.OwnSteps(both...)),
 	} {
 		if step.Number < 0 || step.Number >= len(names) || names[step.Number] != step.Name {
 			continue
@@ -46,9 +47,9 @@ func (s *steps) learn(step events.Step) bool {
 	return false
 }
 
-// stepNames are the names of the steps of a service that runs these further steps.
-func stepNames(further ...string) (names []string) {
-	for _, step := range pipeline.Steps(further...) {
+// stepNames are the names of steps.
+func stepNames(all []pipeline.Step) (names []string) {
+	for _, step := range all {
 		names = append(names, step.Name)
 	}
 	return names

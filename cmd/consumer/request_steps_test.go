@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
@@ -68,7 +69,7 @@ func TestFurtherStepsAreShown(t *testing.T) {
 		"Step 5/6: load_seed_data":   {progress(5, "load_seed_data"), progress(6, "register_tenant")},
 		"Step 5/5: register_tenant ": {progress(0, "validate_request"), progress(5, "\x1b[2Jevil"), progress(99, "evil")},
 	} {
-		s, now := newSteps(stepNames()), time.Now()
+		s, now := newSteps(stepNames(pipeline.Steps())), time.Now()
 		for _, p := range received {
 			s.apply(p, now)
 		}

@@ -282,6 +282,21 @@ func TestOperatorRole(t *testing.T) {
 		"SELECT classid::text FROM pg_shdepend WHERE deptype = 'o' AND refobjid = '"+operatorRole+"'::regrole")), 0)
 }
 
+// Without a superuser, as on a managed server, the owner of the database makes the roles.
+func TestRolesByTheOwnerOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	r := &roles{t: t, s: postgrestest.Private(t)}
+	r.exec("CREATE ROLE dba LOGIN CREATEROLE PASSWORD '"+secret+"'", "ALTER DATABASE tenants OWNER TO dba",
+		"ALTER SCHEMA public OWNER TO dba")
+	text, err := os.ReadFile("../../deploy/postgres/roles.sql")
+	testkit.Must(t, err)
+	for range 2 {
+		testkit.Must(t, r.executeAs(r.s.URLOf("dba", secret), string(text)))
+	}
+	testkit.Equal(t, "default privileges", r.names("SELECT count(*)::text FROM pg_default_acl WHERE defaclrole = '"+
+		serviceRole+"'::regrole"), "2")
+}
+
 // DocEX may write rows but not change structure, in tenants old and new, and may read the registry.
 func TestDocEXRole(t *testing.T) {
 	t.Parallel()

@@ -151,6 +151,7 @@ func TestFaultyScriptsEndTheStart(t *testing.T) {
 			"a syntax error": {"CREATE TABLE fine (n INTEGER);\nCREATE TABEL x (n INTEGER);\n", []string{"010_a.sql, line 2", "TABEL"}},
 			"a transaction":  {"\nBEGIN;\nCREATE TABLE x (n INTEGER);\nCOMMIT;\n", []string{"010_a.sql, line 2"}},
 			"the definition": {"DROP TABLE document_metadata;\n", []string{"document_metadata"}},
+			"prepared":       {"-- provisioner: prepare\nINSERT INTO missing VALUES (1);\n", []string{"010_a.sql, line 2", "missing"}},
 		} {
 			scripts := scriptsOf(t, d.engineDir(), "010_a.sql", c.text)
 			env := settings(d.env, with("NATS_URL", url), with("INIT_SCRIPTS", scripts))
@@ -158,7 +159,7 @@ func TestFaultyScriptsEndTheStart(t *testing.T) {
 			if code := refused.wait(t); code != 1 {
 				t.Errorf("%s: exit code %d:\n%s", name, code, refused.stderr.String())
 			}
-			testkit.Contains(t, name, refused.stderr.String(), c.want...)
+			testkit.Contains(t, name, refused.stderr.String(), append(c.want, `"error":"INIT_SCRIPTS: `)...)
 			check := map[bool]string{true: "storage_rehearsal", false: "database_rehearsal"}[d.sqlite()]
 			found := runDoctor(t, env)[check]
 			testkit.Equal(t, "doctor on "+name, found.Status, doctor.Fault)

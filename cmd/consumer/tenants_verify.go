@@ -29,7 +29,8 @@ func verifyCommand(a *app) *cobra.Command {
 			"It writes nothing. Exits 0 if all are in order, 1 if one has drifted or could not be read. What can lose or\n" +
 			"refuse a row of DocEX is drift. What cannot is a warning: a missing index, a missing default, an added column\n" +
 			"that fills itself, and what DocEX or an earlier version makes otherwise. With INIT_SCRIPTS, as the service has\n" +
-			"it, tenants are also compared with what the scripts made when the service started last.",
+			"it, tenants are also compared with what the scripts made when the service started last; with\n" +
+			"BASE_DEFINITION=none with nothing else.",
 		Example: "  consumer tenants verify\n  consumer tenants verify acme --strict",
 
 		ValidArgsFunction: a.completeTenants(0),

@@ -3,6 +3,8 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"example.com/tenant-provisioner/events"
+	"example.com/tenant-provisioner/events/client"
 	"example.com/tenant-provisioner/internal/natsconn"
 )
 
@@ -24,20 +26,28 @@ func watchCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer end()
-			stream, err := openOutcomes(ctx, js, all, log)
+			skip := func(s client.Skipped) {
+				if s.Event == nil {
+					log.WarnContext(ctx, "a message in stream "+events.StreamEvents+" is not an outcome",
+						"sequence", s.Sequence, "error", s.Err)
+				} else if failed := a.show(*s.Event, asJSON); failed != nil { // an event of another publisher
+					log.WarnContext(ctx, "could not show an event", "sequence", s.Sequence, "error", failed)
+				}
+			}
+			outcomes, err := client.Outcomes(ctx, js, client.Options{All: all, Skip: skip})
 			if err != nil {
 				return err
 			}
-			defer stream.close(ctx)
+			defer outcomes.Close()
 			for {
-				e, err := stream.next(ctx)
+				outcome, err := outcomes.Next(ctx)
 				if ctx.Err() != nil {
 					return nil // interrupted, which is how the command ends
 				}
 				if err != nil {
 					return err
 				}
-				if err := a.show(e, asJSON); err != nil {
+				if err := a.show(outcome.Event, asJSON); err != nil {
 					return err
 				}
 			}

@@ -6,8 +6,8 @@
 --   docex               an example of the system that works in the tenants' schemas. Reads and writes rows there,
 --                       also in schemas that are created later, and changes no structure.
 --
--- Run it in the database of the tenants, as a superuser, or as the owner of the database if that role is a member of
--- tenant_provisioner:
+-- Run it in the database of the tenants, as a superuser, or as the owner of the database with CREATEROLE, which then
+-- becomes a member of tenant_provisioner:
 --
 --   psql -v ON_ERROR_STOP=1 -d tenants -f roles.sql
 --
@@ -31,6 +31,11 @@ BEGIN
                 USING HINT = 'Use another name, or: ALTER ROLE … NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS';
         END IF;
     END LOOP;
+
+    -- Only members of a role set its default privileges.
+    IF NOT pg_catalog.pg_has_role(current_user, 'tenant_provisioner', 'USAGE') THEN
+        EXECUTE format('GRANT tenant_provisioner TO %I', current_user);
+    END IF;
 
     -- By default every role that can log in may connect and create temporary tables.
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());

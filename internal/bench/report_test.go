@@ -21,8 +21,8 @@ type row struct {
 	what       string
 	ours, bare []float64 // one figure a round; no bare: ours alone counts
 	unit       string
-	goal       float64
-	atMost     bool // the goal is an upper bound
+	goal       float64 // of the ratio; 0: none
+	atMost     bool    // the goal is an upper bound
 }
 
 // ratios returns the ratios of the rounds.
@@ -53,17 +53,21 @@ func (r row) cells() []string {
 	if !r.met() {
 		met = "**no**"
 	}
+	goal := sign + " " + figure(r.goal)
+	if r.goal == 0 {
+		goal, met = "", ""
+	}
 	all := r.ratios()
 	spread := fmt.Sprintf("%s to %s", figure(slices.Min(all)), figure(slices.Max(all)))
 	if r.bare == nil {
 		return []string{
 			r.what, figure(median(r.ours)) + " " + r.unit, "", "", spread + " " + r.unit,
-			sign + " " + figure(r.goal) + " " + r.unit, met,
+			goal + " " + r.unit, met,
 		}
 	}
 	return []string{
 		r.what, figure(median(r.ours)) + " " + r.unit, figure(median(r.bare)) + " " + r.unit,
-		figure(median(all)), spread, sign + " " + figure(r.goal), met,
+		figure(median(all)), spread, goal, met,
 	}
 }
 

@@ -47,6 +47,14 @@ func (m meter) read(t testing.TB) usage {
 	return u
 }
 
+// measure returns what fn returns, and what the programs have used in the meantime.
+func (m meter) measure(t testing.TB, fn func() time.Duration) (took time.Duration, used usage) {
+	t.Helper()
+	before := m.read(t)
+	took = fn()
+	return took, m.read(t).since(before)
+}
+
 // since returns the usage since an earlier reading.
 func (u usage) since(before usage) usage {
 	d := usage{}

@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"os"
 	"reflect"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,22 +29,29 @@ import (
 // other variables are in check), and in the tag doc its meaning. The reference, docs/configuration.md, and the help of
 // consumer config are generated from these lines; the tag group begins a section.
 type Config struct {
-	NATSURL      string `env:"NATS_URL" group:"NATS" doc:"Servers, separated by commas: nats://[user:password@]host[:port]. Empty: the embedded server."`
-	NATSCreds    string `env:"NATS_CREDS" is:"file" doc:"Credentials (JWT and seed) of the NATS user."`
-	NATSTLSCA    string `env:"NATS_TLS_CA" is:"file" doc:"CA certificates (PEM) that must have signed the server's certificate. Empty: the system's."`
-	NATSTLSCert  string `env:"NATS_TLS_CERT" is:"file" doc:"Client certificate (PEM); requires NATS_TLS_KEY."`
-	NATSTLSKey   string `env:"NATS_TLS_KEY" is:"file" doc:"Private key of NATS_TLS_CERT (PEM)."`
-	NATSInbox    string `env:"NATS_INBOX_PREFIX" doc:"Prefix of the subjects that receive replies; set it where the NATS user may not subscribe to all of _INBOX. Empty: _INBOX, the client's default."`
-	EmbeddedAddr string `env:"NATS_EMBEDDED_ADDR, default=127.0.0.1:4222" is:"host:port" doc:"Address that the embedded server listens on and that commands connect to."`
-	EmbeddedDir  string `env:"NATS_EMBEDDED_DIR, default=storage/nats" is:"directory" doc:"Directory for the data of the embedded server; every write is synced."`
-	Replicas     int    `env:"NATS_REPLICAS, default=1" min:"1" max:"5" doc:"Replicas of streams that the service creates, and the minimum for existing streams. The embedded server has one."`
-	Manage       bool   `env:"NATS_MANAGE_STREAMS, default=true" doc:"Create missing streams and the consumer, and correct the consumer. false: only check them."`
+	NATSURL      string    `env:"NATS_URL" group:"NATS" doc:"Servers, separated by commas: nats://[user:password@]host[:port]. Empty: the embedded server."`
+	NATSURLFile  ValueFile `env:"NATS_URL_FILE" is:"file" doc:"File with the value of NATS_URL. It is read again for each new connection. Instead of NATS_URL."`
+	NATSContext  string    `env:"NATS_CONTEXT" doc:"A context of the nats CLI: its name, or the path of its file. It gives the values of the NATS variables that are not set. Empty: no context, whichever the CLI has selected."`
+	NATSCreds    string    `env:"NATS_CREDS" is:"file" doc:"Credentials (JWT and seed) of the NATS user."`
+	NATSNkey     string    `env:"NATS_NKEY" is:"file" doc:"Seed of the NATS user's nkey (SU…), for a user that the server knows by its public key. Instead of NATS_CREDS."`
+	NATSTLSCA    string    `env:"NATS_TLS_CA" is:"file" doc:"CA certificates (PEM) that must have signed the server's certificate. Empty: the system's."`
+	NATSTLSCert  string    `env:"NATS_TLS_CERT" is:"file" doc:"Client certificate (PEM); requires NATS_TLS_KEY."`
+	NATSTLSKey   string    `env:"NATS_TLS_KEY" is:"file" doc:"Private key of NATS_TLS_CERT (PEM)."`
+	NATSTLSFirst bool      `env:"NATS_TLS_FIRST, default=false" doc:"Begin with the TLS handshake, for servers with handshake_first: true."`
+	NATSDomain   string    `env:"NATS_JS_DOMAIN" doc:"JetStream domain of the streams, such as that of a leaf node. Empty: the domain of the server of the connection."`
+	NATSPrefix   string    `env:"NATS_JS_API_PREFIX" doc:"Prefix of the JetStream API instead of $JS.API, for JetStream that is imported from another account. Not together with NATS_JS_DOMAIN."`
+	NATSInbox    string    `env:"NATS_INBOX_PREFIX" doc:"Prefix of the subjects that receive replies; set it where the NATS user may not subscribe to all of _INBOX. Empty: _INBOX, the client's default."`
+	EmbeddedAddr string    `env:"NATS_EMBEDDED_ADDR, default=127.0.0.1:4222" is:"host:port" doc:"Address that the embedded server listens on and that commands connect to."`
+	EmbeddedDir  string    `env:"NATS_EMBEDDED_DIR, default=storage/nats" is:"directory" doc:"Directory for the data of the embedded server; every write is synced."`
+	Replicas     int       `env:"NATS_REPLICAS, default=1" min:"1" max:"5" doc:"Replicas of streams that the service creates, and the minimum for existing streams. The embedded server has one."`
+	Manage       bool      `env:"NATS_MANAGE_STREAMS, default=true" doc:"Create missing streams and the consumer, and correct the consumer. false: only check them."`
 
-	DatabaseURL    string `env:"DATABASE_URL, default=sqlite:storage" group:"Database" doc:"postgres://user:password@host[,host…]/database, or sqlite:DIRECTORY."`
-	RegistrySchema string `env:"REGISTRY_SCHEMA, default=docex_system" doc:"PostgreSQL: the schema of registry and ledger. A lower-case name, not public, not pg_…."`
-	SchemaTemplate string `env:"SCHEMA_TEMPLATE, default=tenant_{tenant_id}" doc:"PostgreSQL: a tenant's schema. It must contain {tenant_id}; names over 63 bytes are truncated and end in a hash."`
-	PathTemplate   string `env:"DATABASE_PATH_TEMPLATE, default=tenant_{tenant_id}/docex.db" doc:"SQLite: a tenant's file, below the directory of DATABASE_URL. It must contain {tenant_id}."`
-	Prepared       int    `env:"PREPARED_BOUNDARIES, default=0" min:"0" max:"1000" doc:"PostgreSQL: finished schemas to keep ready, shared by all replicas. SQLite: 0, because a file is created in milliseconds."`
+	DatabaseURL     string    `env:"DATABASE_URL, default=sqlite:storage" group:"Database" doc:"postgres://user:password@host[,host…]/database, or sqlite:DIRECTORY."`
+	DatabaseURLFile ValueFile `env:"DATABASE_URL_FILE" is:"file" doc:"File with the value of DATABASE_URL. It is read again for each new connection. Instead of DATABASE_URL."`
+	RegistrySchema  string    `env:"REGISTRY_SCHEMA, default=docex_system" doc:"PostgreSQL: the schema of registry and ledger. A lower-case name, not public, not pg_…."`
+	SchemaTemplate  string    `env:"SCHEMA_TEMPLATE, default=tenant_{tenant_id}" doc:"PostgreSQL: a tenant's schema. It must contain {tenant_id}; names over 63 bytes are truncated and end in a hash."`
+	PathTemplate    string    `env:"DATABASE_PATH_TEMPLATE, default=tenant_{tenant_id}/docex.db" doc:"SQLite: a tenant's file, below the directory of DATABASE_URL. It must contain {tenant_id}."`
+	Prepared        int       `env:"PREPARED_BOUNDARIES, default=0" min:"0" max:"1000" doc:"PostgreSQL: finished schemas to keep ready, shared by all replicas. SQLite: 0, because a file is created in milliseconds."`
 
 	EventSource  string        `env:"EVENT_SOURCE, default=/tenant-provisioner" group:"Work" doc:"CloudEvents source of outcomes: a URI reference of at most 255 characters."`
 	Concurrency  int           `env:"CONCURRENCY, default=4" min:"1" max:"1000" doc:"Tenants that a replica builds at the same time, each on its own database connection."`
@@ -59,11 +67,19 @@ type Config struct {
 	InitScripts       string        `env:"INIT_SCRIPTS" is:"directory" doc:"Directory with initialisation scripts, which run in every new tenant: postgres/NNN_name.sql and sqlite/NNN_name.sql. docs/init-scripts.md has the rules. They are read and rehearsed at start. All replicas need the same ones. Empty: off."`
 	InitScriptTimeout time.Duration `env:"INIT_SCRIPT_TIMEOUT, default=30s" above:"0s" doc:"Time that all initialisation scripts of one request may take."`
 
+	BaseDefinition string `env:"BASE_DEFINITION, default=docex" oneof:"docex none" doc:"What a tenant has before the scripts run: docex, the tables and indexes of DocEX, or none: what INIT_SCRIPTS makes is the tenant. A registry keeps the one that it was created with. All commands need the service's value."`
+
 	SeedData string `env:"SEED_DATA" is:"directory" doc:"Directory with the first rows of every new tenant: TABLE.jsonl or TABLE.csv. docs/seed-data.md has the format. They are read and rehearsed at start. All replicas need the same ones. Empty: off."`
 
 	HTTPAddr  string     `env:"HTTP_ADDR, default=127.0.0.1:8080" is:"host:port" optional:"true" group:"Operation" doc:"Address of the page at /, which shows tenant names, and of /livez, /readyz and /metrics. Empty: off. In a container 0.0.0.0:8080, because probes come from outside."`
 	LogLevel  slog.Level `env:"LOG_LEVEL, default=info" doc:"Lowest level that is logged, to stderr."`
 	LogFormat string     `env:"LOG_FORMAT" oneof:"text json" doc:"Empty: text on a terminal, otherwise json."`
+
+	origins     map[string]string // by variable: where its value comes from, if not from the variable or its default
+	contextUser string            // that NATSContext adds to servers without one, as in a URL; empty: none
+
+	given  map[string]bool // the variables that have a value of their own
+	traces []Setting       // OpenTelemetry's variables that are set
 
 	plans   *pipeline.Plans   // of PlansFile
 	scripts *pipeline.Scripts // of InitScripts
@@ -74,7 +90,8 @@ type Config struct {
 // and line breaks around a value do not count. A variable that is set and empty has its default, except where empty has
 // a meaning.
 func Load(ctx context.Context, env envconfig.Lookuper) (Config, error) {
-	var c Config
+	set := map[string]bool{} // the variables that have a value, of their own or in a file
+	c := Config{origins: map[string]string{}, traces: traceSettings(env)}
 	var faults []error
 	// One field at a time: the library stops at the first fault.
 	value := reflect.ValueOf(&c).Elem()
@@ -89,6 +106,7 @@ func Load(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", v.name, err))
 		}
+		set[v.name] = given != nil
 		if err := read(envconfig.MapLookuper(given)); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %q is not %s", v.name, given[v.name], v.form()))
 			if err := read(envconfig.MapLookuper(nil)); err != nil { // its default, so that check can judge the others
@@ -96,6 +114,8 @@ func Load(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 			}
 		}
 	}
+	c.given = maps.Clone(set)
+	faults = append(faults, c.readValueFiles(set), c.readContext(env, set))
 	return c, NewError(errors.Join(append(faults, c.check(), checkTraces(env))...))
 }
 
@@ -110,15 +130,9 @@ func (c *Config) check() error {
 	value := reflect.ValueOf(c).Elem()
 	for _, v := range variables() {
 		err := v.constraint.check(value.FieldByIndex(v.index))
-		require(err == nil, "%s: %w", v.name, err)
+		require(err == nil, "%s: %w", c.named(v.name), err)
 	}
-	faults = append(faults, c.checkNATSFiles(), c.readPlans(), c.readScripts(), c.readSeeds())
-	require(c.NATSInbox == "" || inboxPrefix.MatchString(c.NATSInbox), "NATS_INBOX_PREFIX: %q is not a subject "+
-		"prefix such as _INBOX_consumer: no wildcard, no space, no dot at the end", c.NATSInbox)
-	for i, server := range strings.Split(c.NATSURL, ",") {
-		require(c.NATSURL == "" || isNATSServer(strings.TrimSpace(server)), "NATS_URL: entry %d is not "+
-			"nats://[user:password@]host[:port], or tls://, ws:// or wss://; in a password write / as %%2F and , as %%2C", i+1)
-	}
+	faults = append(faults, c.checkNATS(), c.checkNATSFiles(), c.readPlans(), c.readScripts(), c.readSeeds())
 	require(c.NATSURL != "" || c.Replicas == 1,
 		"NATS_REPLICAS: the embedded server has one replica; set NATS_URL for more")
 
@@ -128,40 +142,30 @@ func (c *Config) check() error {
 	require(c.BackoffMax >= c.BackoffMin, "BACKOFF_MAX: %s must not be below BACKOFF_MIN, which is %s", c.BackoffMax,
 		c.BackoffMin)
 
-	root, isSQLite := strings.CutPrefix(c.DatabaseURL, "sqlite:")
-	switch {
-	case isSQLite && strings.HasPrefix(root, "//"):
-		require(false, "DATABASE_URL: write sqlite:DIRECTORY, such as sqlite:storage or sqlite:/var/lib/tenants")
-	case isSQLite:
-		require(c.Prepared == 0, "PREPARED_BOUNDARIES: SQLite does not prepare files, because it creates one in "+
-			"milliseconds; set it to 0, or DATABASE_URL to postgres://…")
-		faults = append(faults, c.SQLite().Check())
-	case c.OnPostgres():
-		faults = append(faults, c.Postgres().Check())
-	case strings.HasPrefix(c.DatabaseURL, "jdbc:"):
-		require(false, "DATABASE_URL: a URL of JDBC; write postgres://user:password@host:port/database")
-		faults = append(faults, c.Postgres().CheckNames())
-	default:
-		require(false, "DATABASE_URL: neither postgres://… nor sqlite:DIRECTORY")
-		faults = append(faults, c.Postgres().CheckNames(), c.SQLite().CheckNames())
-	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, c.withOrigin("DATABASE_URL", c.checkDatabase()))...)
 }
 
-// inboxPrefix matches the prefixes that the NATS client accepts.
-var inboxPrefix = regexp.MustCompile(`^[^.*>\s]+(\.[^.*>\s]+)*$`)
-
-// natsSchemes are the schemes that the client supports. With another it waits for the server for ever.
-var natsSchemes = map[string]bool{"nats": true, "tls": true, "ws": true, "wss": true}
-
-// isNATSServer checks one URL before the client does: the client's errors repeat the URL with its password.
-func isNATSServer(server string) bool {
-	if !strings.Contains(server, "://") {
-		server = "nats://" + server // as the client does
+// checkDatabase returns the faults of DATABASE_URL and of the variables that depend on the engine.
+func (c *Config) checkDatabase() error {
+	root, isSQLite := strings.CutPrefix(c.DatabaseURL, "sqlite:")
+	neither := errors.New("DATABASE_URL: neither postgres://… nor sqlite:DIRECTORY")
+	switch {
+	case isSQLite && strings.HasPrefix(root, "//"):
+		return errors.New("DATABASE_URL: write sqlite:DIRECTORY, such as sqlite:storage or sqlite:/var/lib/tenants")
+	case isSQLite && c.Prepared != 0:
+		return errors.Join(errors.New("PREPARED_BOUNDARIES: SQLite does not prepare files, because it creates one in "+
+			"milliseconds; set it to 0, or DATABASE_URL to postgres://…"), c.SQLite().Check())
+	case isSQLite:
+		return c.SQLite().Check()
+	case c.OnPostgres():
+		return c.Postgres().Check()
+	case strings.HasPrefix(c.DatabaseURL, "jdbc:"):
+		return errors.Join(errors.New("DATABASE_URL: a URL of JDBC; write postgres://user:password@host:port/database"),
+			c.Postgres().CheckNames())
+	case c.DatabaseURL == "": // its file could not be read
+		neither = nil
 	}
-	u, err := url.Parse(server)
-	return err == nil && natsSchemes[u.Scheme] && u.Hostname() != "" && isPort(u.Port()) &&
-		strings.Trim(u.Path, "/") == ""
+	return errors.Join(neither, c.Postgres().CheckNames(), c.SQLite().CheckNames())
 }
 
 // OnPostgres reports whether tenants are in PostgreSQL. Otherwise they are in SQLite.
@@ -170,9 +174,9 @@ func (c *Config) OnPostgres() bool { return postgres.IsURL(c.DatabaseURL) }
 // Postgres returns the configuration of the PostgreSQL engine.
 func (c *Config) Postgres() postgres.Config {
 	return postgres.Config{
-		URL: c.DatabaseURL, Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
+		URL: c.DatabaseURL, CurrentURL: c.currentDatabaseURL(), Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
 		Connections: max(c.Concurrency, 1), Prepared: min(max(c.Prepared, 0), postgres.MaxPrepared),
-		CreatedBy: buildinfo.Name, Scripts: c.scripts, Seeds: c.seeds,
+		CreatedBy: buildinfo.Name, Scripts: c.scripts, Seeds: c.seeds, Base: c.BaseDefinition,
 	}
 }
 
@@ -181,27 +185,66 @@ func (c *Config) SQLite() sqlite.Config {
 	return sqlite.Config{
 		Root: strings.TrimPrefix(c.DatabaseURL, "sqlite:"), PathTemplate: c.PathTemplate,
 		Connections: max(c.Concurrency, 1), CreatedBy: buildinfo.Name, Now: time.Now,
-		Scripts: c.scripts, Seeds: c.seeds,
+		Scripts: c.scripts, Seeds: c.seeds, Base: c.BaseDefinition,
 	}
 }
 
-// Setting is the value of a variable, secrets redacted.
-type Setting struct{ Name, Value string }
+// CertificateFiles are the files of certificates that are configured: for NATS, for PostgreSQL and for traces.
+func (c *Config) CertificateFiles() []postgres.CertificateFile {
+	files := []postgres.CertificateFile{
+		{Name: c.named("NATS_TLS_CERT"), Path: c.NATSTLSCert},
+		{Name: c.named("NATS_TLS_CA"), Path: c.NATSTLSCA, Authority: true},
+	}
+	for _, s := range c.traces {
+		if strings.HasSuffix(s.Name, "CERTIFICATE") {
+			authority := !strings.HasSuffix(s.Name, "CLIENT_CERTIFICATE")
+			files = append(files, postgres.CertificateFile{Name: s.Name, Path: strings.TrimSpace(s.Value), Authority: authority})
+		}
+	}
+	if c.OnPostgres() {
+		files = append(files, c.Postgres().CertificateFiles()...)
+	}
+	return slices.DeleteFunc(files, func(f postgres.CertificateFile) bool { return f.Path == "" })
+}
 
-// Settings lists the effective values in the order of the fields and, where tenants are in PostgreSQL, the variables of
-// libpq that are set.
-func (c *Config) Settings() []Setting {
+// Setting is the value of a variable.
+type Setting struct {
+	Name, Value string
+	From        string // where the value comes from, if not from the variable or its default
+	Given       bool   // the variable is set; else the value is its default or from elsewhere
+	Secret      bool   // the value contains a secret, which is redacted unless secrets are shown
+}
+
+// Settings lists the effective values in the order of the fields, then the variables of OpenTelemetry that are set and,
+// where tenants are in PostgreSQL, those of libpq.
+func (c *Config) Settings(showSecrets bool) []Setting {
 	value := reflect.ValueOf(c).Elem()
 	var list []Setting
 	for _, v := range variables() {
-		list = append(list, Setting{v.name, Redact(v.name, fmt.Sprint(value.FieldByIndex(v.index).Interface()))})
+		list = append(list, Setting{
+			Name: v.name, Value: fmt.Sprint(value.FieldByIndex(v.index).Interface()), From: c.origins[v.name],
+			Given: c.given[v.name],
+		})
 	}
-	if c.OnPostgres() {
-		for _, v := range postgres.Variables {
-			if text := os.Getenv(v.Name); text != "" {
-				list = append(list, Setting{v.Name, redactParameter(v.Parameter, text)})
-			}
+	list = append(list, c.traces...)
+	for i, s := range list {
+		list[i] = s.redact(Redact(s.Name, s.Value), showSecrets)
+	}
+	if !c.OnPostgres() {
+		return list
+	}
+	for _, v := range postgres.Variables {
+		if text := os.Getenv(v.Name); text != "" {
+			s := Setting{Name: v.Name, Value: text, Given: true}
+			list = append(list, s.redact(redactParameter(v.Parameter, text), showSecrets))
 		}
 	}
 	return list
+}
+
+func (s Setting) redact(text string, showSecrets bool) Setting {
+	if s.Secret = s.Value != text; !showSecrets {
+		s.Value = text
+	}
+	return s
 }

@@ -76,12 +76,12 @@ func (c constraint) check(value reflect.Value) error {
 		if c.max != "" && (v < mustInt(c.min) || v > mustInt(c.max)) {
 			return fmt.Errorf("%s is not %s", given, c)
 		}
-	case string:
-		if c.is == "file" && v != "" {
-			_, err := os.Stat(v)
+	case string, ValueFile:
+		if c.is == "file" {
+			_, err := os.Stat(given)
 			return err
 		}
-		if !c.allowsText(v) {
+		if !c.allowsText(given) {
 			return fmt.Errorf("%q is not %s", given, c)
 		}
 	}

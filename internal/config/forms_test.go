@@ -26,16 +26,27 @@ func validValues(t *testing.T) map[string]string {
 	t.Helper()
 	certificate, key := pair(t)
 	return map[string]string{
-		"NATS_URL": "nats://me:s3cr3t@nats:4222", "NATS_CREDS": credentials(t), "NATS_TLS_CA": certificate,
+		"NATS_URL": "nats://me:s3cr3t@nats:4222", "NATS_URL_FILE": fileOf(t, "nats://me:s3cr3t@nats:4222\n"),
+		"DATABASE_URL_FILE": fileOf(t, "postgres://me:s3cr3t@h/x\n"), "NATS_CREDS": credentials(t), "NATS_TLS_CA": certificate,
+		"NATS_CONTEXT": contextFileOf(t, `{"description": "x"}`), "NATS_NKEY": seedOf(t, nkeys.CreateUser), "NATS_TLS_FIRST": "true",
+		"NATS_JS_DOMAIN": "leaf", "NATS_JS_API_PREFIX": "JS.a.API",
 		"NATS_TLS_CERT": certificate, "NATS_TLS_KEY": key, "NATS_INBOX_PREFIX": "_INBOX_a", "NATS_EMBEDDED_ADDR": "127.0.0.1:0",
 		"NATS_EMBEDDED_DIR": "elsewhere", "NATS_REPLICAS": "3", "NATS_MANAGE_STREAMS": "false",
 		"DATABASE_URL": "postgres://me@h/x", "REGISTRY_SCHEMA": "select", "SCHEMA_TEMPLATE": "t_{tenant_id}",
 		"DATABASE_PATH_TEMPLATE": "t_{tenant_id}/x.db", "PREPARED_BOUNDARIES": "1", "EVENT_SOURCE": "/a", "CONCURRENCY": "2",
 		"MAX_ATTEMPTS": "2", "BACKOFF_MIN": "2s", "BACKOFF_MAX": "2m0s", "ACK_WAIT": "2s", "DRAIN_TIMEOUT": "2s", "LEDGER_RETENTION": "2400h0m0s",
 		"PLANS": "../../deploy/plans.yaml", "INIT_SCRIPTS": "../../deploy/init-scripts/orders", "INIT_SCRIPT_TIMEOUT": "2s",
-		"SEED_DATA": "../../deploy/seed-data",
+		"SEED_DATA": "../../deploy/seed-data", "BASE_DEFINITION": "none",
 		"HTTP_ADDR": "localhost:1", "LOG_LEVEL": "WARN", "LOG_FORMAT": "json",
 	}
+}
+
+// fileOf writes a file.
+func fileOf(t *testing.T, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file")
+	testkit.Must(t, os.WriteFile(file, []byte(content), 0o600))
+	return file
 }
 
 // pair writes a certificate and its key.
@@ -108,6 +119,17 @@ func TestFormsOfEveryVariable(t *testing.T) {
 	valid := validValues(t)
 	load := func(name, value string) (shown string, err error) {
 		env := maps.Clone(valid)
+		exclusive := map[string]map[string]string{
+			"NATS_NKEY": {"NATS_CREDS": "", "NATS_URL": "nats:4222"}, "NATS_JS_API_PREFIX": {"NATS_JS_DOMAIN": ""},
+			"NATS_URL_FILE": {"NATS_URL": ""}, "DATABASE_URL_FILE": {"DATABASE_URL": ""},
+		}
+		for other, without := range exclusive {
+			if other == name {
+				maps.Copy(env, without)
+			} else {
+				delete(env, other)
+			}
+		}
 		env[name] = value
 		c, err := Load(t.Context(), envconfig.MapLookuper(env))
 		return shownAs(c, name), err
@@ -155,7 +177,7 @@ func TestFormsOfEveryVariable(t *testing.T) {
 }
 
 func shownAs(c Config, name string) string {
-	for _, s := range c.Settings() {
+	for _, s := range c.Settings(false) {
 		if s.Name == name {
 			return s.Value
 		}

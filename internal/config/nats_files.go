@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/nats-io/nkeys"
 )
@@ -18,7 +19,7 @@ func (c *Config) checkNATSFiles() error {
 	if (c.NATSTLSCert == "") != (c.NATSTLSKey == "") {
 		faults = append(faults, errors.New("NATS_TLS_CERT and NATS_TLS_KEY: set both or neither"))
 	}
-	check := func(name, path string, isOne func([]byte) bool, what string) {
+	check := func(name, path string, fault func([]byte) string) {
 		if path == "" {
 			return
 		}
@@ -26,16 +27,17 @@ func (c *Config) checkNATSFiles() error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // the tag is:"file" has reported it
 		case err != nil:
-			faults = append(faults, fmt.Errorf("%s: %w", name, err))
-		case !isOne(content):
-			faults = append(faults, fmt.Errorf("%s: %s is not %s", name, path, what))
+			faults = append(faults, fmt.Errorf("%s: %w", c.named(name), err))
+		case fault(content) != "":
+			faults = append(faults, fmt.Errorf("%s: %s is %s", c.named(name), path, fault(content)))
 		}
 	}
-	check("NATS_CREDS", c.NATSCreds, isCreds, "a credentials file as nsc generates it")
-	check("NATS_TLS_CA", c.NATSTLSCA, x509.NewCertPool().AppendCertsFromPEM, "a file of certificates (PEM)")
-	readable := func([]byte) bool { return true }
-	check("NATS_TLS_CERT", c.NATSTLSCert, readable, "")
-	check("NATS_TLS_KEY", c.NATSTLSKey, readable, "")
+	check("NATS_CREDS", c.NATSCreds, credsFault)
+	check("NATS_NKEY", c.NATSNkey, seedFault)
+	check("NATS_TLS_CA", c.NATSTLSCA, certificatesFault)
+	readable := func([]byte) string { return "" }
+	check("NATS_TLS_CERT", c.NATSTLSCert, readable)
+	check("NATS_TLS_KEY", c.NATSTLSKey, readable)
 	if len(faults) == 0 && c.NATSTLSCert != "" {
 		if _, err := tls.LoadX509KeyPair(c.NATSTLSCert, c.NATSTLSKey); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			faults = append(faults,
@@ -45,8 +47,44 @@ func (c *Config) checkNATSFiles() error {
 	return errors.Join(faults...)
 }
 
+func certificatesFault(content []byte) string {
+	if x509.NewCertPool().AppendCertsFromPEM(content) {
+		return ""
+	}
+	return "not a file of certificates (PEM)"
+}
+
+// credsFault says what a file is that should have credentials.
+func credsFault(content []byte) string {
+	switch {
+	case isCreds(content):
+		return ""
+	case seedFault(content) == "":
+		return "the seed of an nkey, without a JWT; set NATS_NKEY to it instead"
+	}
+	return "not a credentials file as nsc generates it"
+}
+
+// seedFault says what a file is that should have the seed of a user's nkey.
+func seedFault(content []byte) string {
+	_, errUser := nkeys.ParseDecoratedUserNKey(content)
+	_, errAny := nkeys.ParseDecoratedNKey(content)
+	switch {
+	case isCreds(content):
+		return "a credentials file; set NATS_CREDS to it instead"
+	case errUser == nil:
+		return ""
+	case errAny == nil:
+		return "the seed of an account or of an operator; write that of a user, which begins with SU"
+	case nkeys.IsValidPublicKey(strings.TrimSpace(string(content))):
+		return "a public key; write the seed that belongs to it, which begins with SU"
+	}
+	return "not the seed of a user's nkey (SU…), as nk -gen user generates it"
+}
+
+// isCreds reports whether a file has a JWT and a seed. The parser returns a text without headers as it is.
 func isCreds(content []byte) bool {
-	_, errJWT := nkeys.ParseDecoratedJWT(content)
+	token, errJWT := nkeys.ParseDecoratedJWT(content)
 	_, errKey := nkeys.ParseDecoratedUserNKey(content)
-	return errJWT == nil && errKey == nil
+	return errJWT == nil && errKey == nil && strings.Count(strings.TrimSpace(token), ".") == 2
 }

@@ -9,21 +9,11 @@ import (
 func (c *Config) Plans() *pipeline.Plans { return c.plans }
 
 // readPlans reads the file of plans, and returns its faults.
-func (c *Config) readPlans() (err error) {
+func (c *Config) readPlans() error {
 	if c.PlansFile == "" {
 		return nil
 	}
-	c.plans, err = plans.Read(c.PlansFile)
-	return prefixed("PLANS", split(err))
-}
-
-// split returns the errors that were joined; of any other error, that one; nil: no error.
-func split(err error) []error {
-	if err == nil {
-		return nil
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	return []error{err}
+	var faults []error
+	c.plans, faults = plans.Read(c.PlansFile)
+	return prefixed("PLANS", faults)
 }

@@ -50,7 +50,10 @@ consumer config --help       # this reference
 Off unless one of these is set: ` + code(strings.Join(traceSwitches, "`, `")) + `.
 OpenTelemetry's own libraries read them, and these others; all are checked at start, as the variables above:
 
-` + traceNames() + `
+` + "`" + strings.Join(traceNames(), "`,\n`") + "`" + `.
+
+` + code(traceHeaders+fileSuffix) + ` is the program's own: a file with the value of
+` + code(traceHeaders) + `, which is read again for each export. Instead of that variable.
 `)
 	return b.String()
 }
@@ -94,15 +97,6 @@ effect.
 	for _, v := range postgres.Variables {
 		fmt.Fprintf(b, "| %s | %s |\n", code(v.Name), code(v.Parameter))
 	}
-}
-
-// traceNames lists OpenTelemetry's variables as code.
-func traceNames() string {
-	var names []string
-	for _, v := range traceVariables {
-		names = append(names, code(v.name))
-	}
-	return strings.Join(names, ",\n") + "."
 }
 
 // code formats text as code; empty text stays empty.

@@ -10,6 +10,7 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/scripts"
 	"example.com/tenant-provisioner/internal/seeds"
+	"example.com/tenant-provisioner/internal/sql"
 )
 
 // Scripts returns the initialisation scripts of INIT_SCRIPTS for the database, as [Load] read them; nil: it is not set.
@@ -18,6 +19,10 @@ func (c *Config) Scripts() *pipeline.Scripts { return c.scripts }
 // readScripts reads the initialisation scripts, and returns the faults of their files.
 func (c *Config) readScripts() error {
 	if c.InitScripts == "" {
+		if c.OwnDefinition() {
+			return errors.New("BASE_DEFINITION: none needs INIT_SCRIPTS, the scripts that make a tenant; set it, or set " +
+				"BASE_DEFINITION to docex")
+		}
 		return nil
 	}
 	files, faults := scripts.Read(c.InitScripts, c.engine())
@@ -32,12 +37,13 @@ func (c *Config) readScripts() error {
 func (c *Config) Seeds() *pipeline.Seeds { return c.seeds }
 
 // readSeeds reads the seed data, and returns the faults of its files.
-func (c *Config) readSeeds() (err error) {
+func (c *Config) readSeeds() error {
 	if c.SeedData == "" {
 		return nil
 	}
-	c.seeds, err = seeds.Read(c.SeedData)
-	return prefixed("SEED_DATA", split(err))
+	var faults []error
+	c.seeds, faults = seeds.Read(c.SeedData)
+	return prefixed("SEED_DATA", faults)
 }
 
 // prefixed returns the faults, each with the name of the variable.
@@ -57,6 +63,9 @@ func (c *Config) engine() string {
 	return scripts.SQLite
 }
 
+// OwnDefinition reports whether the scripts make all that a tenant has.
+func (c *Config) OwnDefinition() bool { return c.BaseDefinition == sql.BaseNone }
+
 // Steps returns the steps that the service runs.
 func (c *Config) Steps() []pipeline.Step {
 	var further []string
@@ -65,6 +74,9 @@ func (c *Config) Steps() []pipeline.Step {
 	}
 	if c.seeds != nil {
 		further = append(further, pipeline.LoadSeedData)
+	}
+	if c.OwnDefinition() {
+		return pipeline.OwnSteps(further...)
 	}
 	return pipeline.Steps(further...)
 }

@@ -88,6 +88,39 @@ const (
 	otlpTraces = "OTEL_EXPORTER_OTLP_TRACES_"
 )
 
+// traceHeaders may be in a file, which this program reads, not the libraries.
+const traceHeaders = otlp + "HEADERS"
+
+// TraceHeadersFile is OTEL_EXPORTER_OTLP_HEADERS_FILE.
+func TraceHeadersFile(env envconfig.Lookuper) ValueFile {
+	path, _ := env.Lookup(traceHeaders + fileSuffix)
+	return ValueFile(strings.TrimSpace(path))
+}
+
+// ReadTraceHeaders returns the headers that are in the file, in the form of OTEL_EXPORTER_OTLP_HEADERS.
+func ReadTraceHeaders(file ValueFile) (map[string]string, error) {
+	list, err := file.Read()
+	if err != nil {
+		return nil, err
+	}
+	headers := map[string]string{}
+	if err := eachHeader(list, func(name, value string) { headers[name] = value }); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return headers, nil
+}
+
+// TraceExporter names the exporter of traces, "otlp" or "console", and the protocol of the first, "grpc" or
+// "http/protobuf". The values of the variables were checked.
+func TraceExporter(env envconfig.Lookuper) (name, protocol string) {
+	value := func(name string) string {
+		text, _ := env.Lookup(name)
+		return text
+	}
+	return cmp.Or(value("OTEL_TRACES_EXPORTER"), "otlp"),
+		cmp.Or(value(otlpTraces+"PROTOCOL"), value(otlp+"PROTOCOL"), "http/protobuf")
+}
+
 func exporter(name string, check func(string) error, exact bool) []traceVariable {
 	return []traceVariable{{otlp + name, check, exact}, {otlpTraces + name, check, exact}}
 }
@@ -117,6 +150,15 @@ func checkTraces(env envconfig.Lookuper) error {
 	}
 	reject("OTEL_TRACES_SAMPLER_ARG",
 		checkSamplerArgument(values["OTEL_TRACES_SAMPLER"], values["OTEL_TRACES_SAMPLER_ARG"]))
+	if file := TraceHeadersFile(env); file != "" {
+		_, err := ReadTraceHeaders(file)
+		for _, other := range []string{traceHeaders, otlpTraces + "HEADERS"} {
+			if values[other] != "" {
+				err = fmt.Errorf("both it and %s are set; set one of them", other)
+			}
+		}
+		reject(traceHeaders+fileSuffix, err)
+	}
 	grpc := cmp.Or(values[otlpTraces+"PROTOCOL"], values[otlp+"PROTOCOL"]) == "grpc"
 	insecure := false
 	for _, prefix := range []string{otlp, otlpTraces} {
@@ -147,12 +189,31 @@ func checkTraces(env envconfig.Lookuper) error {
 	return errors.Join(faults...)
 }
 
+// traceNames lists the variables of traces.
+func traceNames() []string {
+	names := []string{traceHeaders + fileSuffix}
+	for _, v := range traceVariables {
+		names = append(names, v.name)
+	}
+	return names
+}
+
+// traceSettings lists the variables of traces that are set.
+func traceSettings(env envconfig.Lookuper) (list []Setting) {
+	for _, name := range traceNames() {
+		if value, _ := env.Lookup(name); strings.TrimSpace(value) != "" {
+			list = append(list, Setting{Name: name, Value: value, Given: true})
+		}
+	}
+	return list
+}
+
 // UnusedTraceVariables returns the names that begin as OpenTelemetry's do but that nothing in this program reads, such
 // as mistyped ones and those for other signals. environ is as [os.Environ] returns it.
 func UnusedTraceVariables(environ []string) (names []string) {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		known := slices.ContainsFunc(traceVariables, func(v traceVariable) bool { return v.name == name })
+		known := slices.Contains(traceNames(), name)
 		if strings.HasPrefix(name, "OTEL_") && value != "" && !known {
 			names = append(names, name)
 		}

@@ -174,22 +174,23 @@ func certificateFile(t *testing.T) string {
 func TestTraceVariablesAreThoseOfTheLibraries(t *testing.T) {
 	t.Parallel()
 	modules := []string{
-		"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/contrib/exporters/autoexport",
+		"go.opentelemetry.io/otel/sdk",
 		"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp", "go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc",
 	}
 	out, err := exec.CommandContext(t.Context(), "go", append([]string{"list", "-m", "-f", "{{.Dir}}"}, modules...)...).Output()
 	testkit.Must(t, err)
 	dirs := strings.Fields(string(out))
 	testkit.Equal(t, "modules", len(dirs), len(modules))
-	read := map[string]bool{"OTEL_SDK_DISABLED": true} // which this program reads itself
+	read := map[string]bool{ // which this program reads itself
+		"OTEL_SDK_DISABLED": true, "OTEL_TRACES_EXPORTER": true, otlp + "PROTOCOL": true, otlpTraces + "PROTOCOL": true,
+	}
 	for file, names := range map[string]*regexp.Regexp{
 		dirs[0] + "/trace/internal/env/env.go":        regexp.MustCompile(`"(OTEL_\w+)"`),
 		dirs[0] + "/trace/sampler_env.go":             regexp.MustCompile(`"(OTEL_\w+)"`),
 		dirs[0] + "/resource/env.go":                  regexp.MustCompile(`"(OTEL_\w+)"`),
 		dirs[0] + "/internal/x/features.go":           regexp.MustCompile(`(OTEL_GO_X_(?:OBSERVABILITY|RESOURCE))`),
-		dirs[1] + "/spans.go":                         regexp.MustCompile(`"(OTEL_\w+)"`),
+		dirs[1] + "/internal/otlpconfig/envconfig.go": regexp.MustCompile(`"([A-Z][A-Z_]+)"`),
 		dirs[2] + "/internal/otlpconfig/envconfig.go": regexp.MustCompile(`"([A-Z][A-Z_]+)"`),
-		dirs[3] + "/internal/otlpconfig/envconfig.go": regexp.MustCompile(`"([A-Z][A-Z_]+)"`),
 	} {
 		source, err := os.ReadFile(file)
 		testkit.Must(t, err)

@@ -71,13 +71,20 @@ func isAttributes(list string) error {
 	})
 }
 
-// isHeaders checks name=value,…, percent-encoded. The error does not contain what may be a secret, which is all of it:
+// isHeaders checks name=value,…, percent-encoded.
+func isHeaders(list string) error { return eachHeader(list, func(string, string) {}) }
+
+// eachHeader reads name=value,…, percent-encoded. The error does not contain what may be a secret, which is all of it:
 // someone may have written "Authorization: Basic …".
-func isHeaders(list string) error {
+func eachHeader(list string, use func(name, value string)) error {
 	const form = "name=value, such as Authorization=Basic%20…; write a comma in a value as %2C, a percent sign as %25"
 	return eachEntry(list, form, func(name, value string) bool {
 		text, err := url.PathUnescape(value)
-		return err == nil && isToken(name) && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
+		if err != nil || !isToken(name) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return false
+		}
+		use(name, strings.TrimSpace(text))
+		return true
 	})
 }
 

@@ -1,13 +1,11 @@
 package config
 
 import (
-	"errors"
 	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/sethvargo/go-envconfig"
 
@@ -47,20 +45,7 @@ func variables() []variable {
 // default counts. The error is about the form of the text, and does not contain it.
 func (v variable) lookup(env envconfig.Lookuper) (given map[string]string, err error) {
 	text, set := env.Lookup(v.name)
-	text = strings.TrimSpace(text)
-	if strings.ContainsFunc(text, unicode.IsControl) {
-		err = errors.New("contains a line break or another control character; write one line")
-		text = strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) {
-				return -1
-			}
-			return r
-		}, text)
-	}
-	if quote := text[:min(len(text), 1)]; quote == `"` || quote == "'" {
-		err = errors.Join(err, errors.New("begins with a quotation mark, which belongs to the value; write it without"))
-		text = strings.Trim(text, quote)
-	}
+	text, err = plain(text)
 	if !set || text == "" && !v.constraint.optional {
 		return nil, err
 	}
@@ -76,7 +61,7 @@ func kind(t reflect.Type) string {
 		return "debug, info, warn or error"
 	case reflect.TypeFor[bool]():
 		return "true or false"
-	case reflect.TypeFor[string]():
+	case reflect.TypeFor[string](), reflect.TypeFor[ValueFile]():
 		return "a text"
 	}
 	return "a whole number"
@@ -104,15 +89,24 @@ func (v variable) values() string {
 // Misspelling is a variable of the environment that nothing reads, and the one that was probably meant.
 type Misspelling struct{ Name, Meant string }
 
+// ofOthers are variables of other programs with names that resemble ours: the nats CLI reads NATS_KEY, the private key
+// of a client certificate.
+var ofOthers = []string{"NATS_KEY"}
+
+func namesOf(list []variable) (names []string) {
+	for _, v := range list {
+		names = append(names, v.name)
+	}
+	return names
+}
+
 // Misspelled returns the variables whose names resemble those of this program. environ is as [os.Environ] returns it.
 func Misspelled(environ []string) (list []Misspelling) {
-	var known []string
-	for _, v := range variables() {
-		known = append(known, v.name)
-	}
+	known := namesOf(variables())
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if meant := spelling.Closest(name, known); meant != "" && value != "" && !slices.Contains(known, name) {
+		if meant := spelling.Closest(name, known); meant != "" && value != "" && !slices.Contains(known, name) &&
+			!slices.Contains(ofOthers, name) {
 			list = append(list, Misspelling{name, meant})
 		}
 	}

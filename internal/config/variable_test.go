@@ -18,7 +18,7 @@ func TestSettingsListEveryField(t *testing.T) {
 	t.Parallel()
 	c, err := Load(t.Context(), envconfig.MapLookuper(nil))
 	testkit.Must(t, err)
-	for _, s := range c.Settings() {
+	for _, s := range c.Settings(false) {
 		if s.Name == "" || strings.ToUpper(s.Name) != s.Name {
 			t.Errorf("a field without variable: %+v", s)
 		}

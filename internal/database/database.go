@@ -76,7 +76,7 @@ func Open(
 	settings.AllowNew, settings.RegistryID = missing.Allow, missing.ID
 	db, err := sqlite.Open(ctx, settings)
 	if err != nil {
-		return nil, err
+		return nil, rehearsalFault(err) // it runs the scripts that are prepared
 	}
 	return db, nil
 }

@@ -35,7 +35,7 @@ func CheckFurther(ctx context.Context, c config.Config, db Store, log *slog.Logg
 	return rehearsalFault(db.RehearseFurther(ctx))
 }
 
-// rehearsalFault says which variable names what the rehearsal refused.
+// rehearsalFault says which variable names what the rehearsal refused, on a line for each fault.
 func rehearsalFault(err error) error {
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) {
@@ -47,6 +47,15 @@ func rehearsalFault(err error) error {
 	if variable == "" {
 		return err
 	}
-	return fmt.Errorf("%s: %w; correct the file and start again: a rehearsal found it, and no tenant has met it", variable,
-		fault)
+	var several *sql.SeedError
+	if !errors.As(err, &several) || len(several.Faults) == 1 {
+		return fmt.Errorf("%s: %w; correct the file and start again: a rehearsal found it, and no tenant has met it",
+			variable, fault)
+	}
+	var lines []error
+	for _, one := range several.Faults {
+		lines = append(lines, fmt.Errorf("%s: %s", variable, one))
+	}
+	return errors.Join(append(lines, fmt.Errorf("%s: correct the files and start again: a rehearsal found this, and no "+
+		"tenant has met it", variable))...)
 }

@@ -8,6 +8,8 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
+	"example.com/tenant-provisioner/internal/testkit"
 )
 
 func TestRehearsalFaultNamesTheVariable(t *testing.T) {
@@ -27,4 +29,18 @@ func TestRehearsalFaultNamesTheVariable(t *testing.T) {
 	if err := rehearsalFault(nil); err != nil {
 		t.Error(err)
 	}
+}
+
+// Several faults of seed data are a line each.
+func TestRehearsalFaultsAreLines(t *testing.T) {
+	t.Parallel()
+	var faults sql.SeedFaults
+	faults.Add("a.csv", 0, "the tenant has no table a")
+	faults.Add("b.csv", 3, "column c is null; write one")
+	const want = "SEED_DATA: a.csv: the tenant has no table a\nSEED_DATA: b.csv, line 3: column c is null; write one\n" +
+		"SEED_DATA: correct the files and start again: a rehearsal found this, and no tenant has met it"
+	testkit.Equal(t, "text", fmt.Sprint(rehearsalFault(fmt.Errorf("rehearsal failed: %w", faults.Err()))), want)
+	fault, ok := errors.AsType[*pipeline.Fault](faults.Err())
+	testkit.Equal(t, "is a fault", ok, true)
+	testkit.Equal(t, "text of an outcome", fault.Message, "a.csv: the tenant has no table a; b.csv, line 3: column c is null; write one")
 }

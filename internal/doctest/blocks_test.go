@@ -24,6 +24,7 @@ func TestCodeBlocks(t *testing.T) {
 			switch b.language {
 			case "sh": // TestCommandsRun
 			case "text":
+			case "python", "typescript": // TestClientsInOtherLanguages
 			case "json":
 				err = json.Unmarshal([]byte(b.code), new(any))
 			case "ini": // the program's environment
@@ -36,11 +37,11 @@ func TestCodeBlocks(t *testing.T) {
 				err = yaml.UnmarshalStrict([]byte(b.code), new(any))
 			case "go":
 				if !isPartOf(examples, b.code) {
-					t.Errorf("%s:%d: these lines are in no example of package events, so nothing compiles them:\n%s",
+					t.Errorf("%s:%d: these lines are in no example_test.go, so nothing compiles them:\n%s",
 						d.path, b.line, b.code)
 				}
 			default:
-				t.Errorf("%s:%d: a code block in %q; fence it as sh (it is run), go (a part of an example), ini (the "+
+				t.Errorf("%s:%d: a code block in %q; fence it as sh (it is run), go (a part of an example), python or typescript (checked by their programs), ini (the "+
 					"program's environment), json, yaml or text", d.path, b.line, b.language)
 			}
 			if err != nil {

@@ -151,7 +151,7 @@ func servers(t *testing.T, text string, addr addresses) map[string]string {
 	}
 	for name, start := range map[string]func() string{
 		"nats.internal:4222": func() string { return strings.TrimPrefix(startNATS(t), "nats://") },
-		"postgres://tenant_provisioner:secret@db1,db2/tenants": func() string { return postgrestest.Database(t) },
+		"postgres://tenant_provisioner:secret@db1,db2/tenants?sslmode=verify-full&sslrootcert=system": func() string { return postgrestest.Database(t) },
 	} {
 		if strings.Contains(text, name) {
 			replace[name] = start()

@@ -40,6 +40,13 @@ func TestComposeFile(t *testing.T) {
 		t.Errorf("the health check is %q", test)
 	}
 
+	// INIT_SCRIPTS refuses the superuser, which POSTGRES_USER of the image is.
+	server := file.Services["postgres"].Environment
+	if role := "://" + server["SERVICE_ROLE"] + ":"; !strings.Contains(service.Environment["DATABASE_URL"], role) ||
+		server["SERVICE_ROLE"] == server["POSTGRES_USER"] {
+		t.Errorf("the service has %s, the server %v", service.Environment["DATABASE_URL"], server)
+	}
+
 	// README.md says how its database is reached from the host.
 	database := regexp.MustCompile(`\$\{\w+:-(\w+)\}`).ReplaceAllString(service.Environment["DATABASE_URL"], "$1")
 	database = strings.Replace(database, "@postgres:", "@127.0.0.1:", 1)

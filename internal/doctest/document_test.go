@@ -21,6 +21,7 @@ import (
 // document has the parts of a Markdown file that tests read.
 type document struct {
 	path     string // from root
+	source   string
 	headings []heading
 	blocks   []block
 	spans    []span // code within sentences
@@ -44,10 +45,10 @@ type span struct {
 	line int
 }
 
-// documents reads README.md and everything below docs/.
+// documents reads the documents of the root and everything below docs/.
 func documents(t *testing.T) []document {
 	t.Helper()
-	paths := []string{"README.md"}
+	paths := []string{"README.md", "CONTRIBUTING.md", "SECURITY.md"}
 	testkit.Must(t, fs.WalkDir(os.DirFS(root), "docs", func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".md" {
 			paths = append(paths, path)
@@ -65,7 +66,7 @@ func read(t *testing.T, path string) document {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(root, path))
 	testkit.Must(t, err)
-	d := document{path: path}
+	d := document{path: path, source: string(source)}
 	line := func(offset int) int { return 1 + bytes.Count(source[:offset], []byte("\n")) }
 	near := 1 // inline nodes have no position of their own: they get that of their block
 	tree := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(source))

@@ -26,6 +26,10 @@ func notRun() []elsewhere {
 		{"README.md", "make up", "needs Docker and images", "TestComposeFile"},
 		{"README.md", "consumer tenants list", "needs the database of make up", "TestComposeFile"},
 		{"README.md", "make down", "needs Docker and images", "TestComposeFile"},
+		{"CONTRIBUTING.md", "make test", "runs in CI", ".ci/run test"},
+		{"CONTRIBUTING.md", "make lint", "runs in CI", ".ci/run lint"},
+		{"CONTRIBUTING.md", "make tidy-check", "runs in CI", ".ci/run tidy-check"},
+		{"CONTRIBUTING.md", "git grep ", "changes the sources", "TestModulePathIsChanged"},
 		{"docs/deploying.md", "make build", "runs in CI, as a part of make test", ".ci/run test"},
 		{"docs/deploying.md", "make image ", "needs Docker and images", "TestManifests"},
 		{"docs/deploying.md", "docker push ", "needs a registry", "TestManifests"},
@@ -35,6 +39,7 @@ func notRun() []elsewhere {
 		{"docs/deploying.md", "sudoedit ", "changes the machine", "TestUnit"},
 		{"docs/deploying.md", "journalctl ", "needs a machine that runs systemd", "TestExternalUnit"},
 		{"docs/deploying.md", "kubectl ", "needs a cluster", "TestManifests"},
+		{"docs/deploying.md", "helm ", "needs a cluster", ".ci/run chart-check"},
 		{"docs/docex.md", "psql ", "needs a superuser, and tenants of DocEX", "TestDocEXWithARoleThatOwnsNothing"},
 		{"docs/observability.md", "promtool ", "needs Prometheus", "TestExternalAlertRules"},
 	}

@@ -42,6 +42,7 @@ func TestUnit(t *testing.T) {
 		"Restart": "always", "StartLimitIntervalSec": "0", "DynamicUser": "yes", "NoNewPrivileges": "yes",
 		"ProtectSystem": "strict", "StateDirectory": "tenant-provisioner", "KillMode": "mixed",
 		"Type": "notify", "NotifyAccess": "main", "WatchdogSec": "60s",
+		"MemoryDenyWriteExecute": "no", // pgscript needs it
 	} {
 		if unit[name] != want {
 			t.Errorf("%s=%s, want %s", name, unit[name], want)

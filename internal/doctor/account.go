@@ -33,7 +33,7 @@ func (n *prober) examineAccount(ctx context.Context) (info *jetstream.AccountInf
 		return info, Finding{}, true
 	case errors.Is(err, nats.ErrPermissionViolation):
 		return nil, unreadableByUser(name,
-			"allow the user to publish on $JS.API.INFO, to have the account's limits checked", err), true
+			"allow the user to publish on "+n.apiSubject("INFO")+", to have the account's limits checked", err), true
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return nil, fault(name, "jetstream: enabled # in the account's configuration, or choose another account",
 			"JetStream is not enabled for this account"), false

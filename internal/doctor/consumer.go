@@ -52,8 +52,9 @@ func (n *prober) examineAge(ctx context.Context) Finding {
 		return err
 	})
 	if err != nil {
-		return unreadableByUser("requests_age", "allow the user to publish on $JS.API.STREAM.INFO."+events.StreamRequests+
-			" and $JS.API.STREAM.MSG.GET."+events.StreamRequests, err)
+		return unreadableByUser("requests_age", "allow the user to publish on "+
+			n.apiSubject("STREAM.INFO."+events.StreamRequests)+" and "+
+			n.apiSubject("STREAM.MSG.GET."+events.StreamRequests), err)
 	}
 	return checkAge(queue, n.now())
 }

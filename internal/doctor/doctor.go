@@ -34,13 +34,14 @@ type Finding struct {
 // run in this order.
 var Names = slices.Concat(
 	[]string{
-		"service",
+		"service", "credentials_expiry",
 	},
 	[]string{
-		"database", "database_version", "database_pooler", "database_writable", "database_password", "database_rights",
-		"registry_rights", "registry_migration", "database_durability", "database_standby", "database_encoding",
-		"database_collation", "database_timezone", "database_locks", "database_connections", "database_neighbours",
-		"database_citus", "database_rehearsal", "database_event_triggers", "database_dumps", "database_clock",
+		"database", "database_tls", "database_version", "database_pooler", "database_writable", "database_password",
+		"database_rights", "registry_rights", "registry_migration", "database_durability", "database_standby",
+		"database_encoding", "database_collation", "database_timezone", "database_locks", "database_connections",
+		"database_neighbours", "database_citus", "database_rehearsal", "database_event_triggers", "database_dumps",
+		"database_clock",
 	},
 	[]string{"storage", "storage_filesystem", "storage_space", "storage_rehearsal"},
 	[]string{
@@ -53,7 +54,7 @@ var Names = slices.Concat(
 	},
 	[]string{
 		"embedded_directory", "embedded_filesystem", "embedded_space",
-		"nats", "nats_version", "nats_permissions", "nats_clock", "nats_sync", "jetstream", "jetstream_replicas",
+		"nats", "nats_tls", "nats_version", "nats_permissions", "nats_clock", "nats_sync", "jetstream", "jetstream_replicas",
 		"requests_stream", "requests_room", "events_stream", "events_retention", "dead_letters_stream",
 		"dead_letters_retention", "durable_consumer", "consumer_limits", "consumer_paused", "consumer_clock",
 		"consumer_sequence", "consumer_service", "consumer_redelivered", "requests_age", "streams_registry",
@@ -79,7 +80,8 @@ func fault(name, hint, format string, args ...any) Finding {
 // Examine runs all checks. A check that cannot run yields a finding, and the others still run. now is this machine's
 // clock.
 func Examine(ctx context.Context, c config.Config, now func() time.Time) []Finding {
-	return slices.Concat([]Finding{examineService(ctx, c)}, examineDatabase(ctx, c, now), examineNATS(ctx, c, now))
+	first := []Finding{examineService(ctx, c), checkCredentials(c, now())}
+	return slices.Concat(first, examineDatabase(ctx, c, now), examineNATS(ctx, c, now))
 }
 
 func examineDatabase(ctx context.Context, c config.Config, now func() time.Time) []Finding {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
@@ -46,8 +45,8 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 		return append(checks, found)
 	case err != nil:
 		found := unreadable(name, err)
-		found.Hint = "check NATS_URL (without it NATS_EMBEDDED_ADDR) and NATS_CREDS or NATS_TLS_…, that the server runs, " +
-			"and that it accepts the user"
+		found.Hint = "check NATS_URL or its file (without them NATS_EMBEDDED_ADDR), and NATS_CREDS, NATS_NKEY or " +
+			"NATS_TLS_…, that the server runs, and that it accepts the user"
 		return append(checks, found)
 	}
 	defer link.Close(ctx)
@@ -57,24 +56,20 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 			"NATS_EMBEDDED_ADDR", "the service does not start: another NATS server, %s, listens at NATS_EMBEDDED_ADDR %s",
 			terminal.Plain(nc.ConnectedServerName()), c.EmbeddedAddr))
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return append(checks, unreadable(name, err))
-	}
+	js := link.JetStream()
 	n := &prober{c: c, nc: nc, js: js, now: now}
 	n.nc.SetErrorHandler(n.onError)
-	where := n.nc.ConnectedServerName()
-	if cluster := n.nc.ConnectedClusterName(); cluster != "" {
-		where += " of cluster " + cluster
-	}
-	checks = append(checks, ok(name, "%s at %s", terminal.Plain(where), n.nc.ConnectedAddr()),
+	connected := len(checks)
+	checks = append(checks, ok(name, "%s", n.describe(natsUser{}, nil)), n.checkNATSTLS(),
 		checkNATSVersion(terminal.Plain(n.nc.ConnectedServerName()), n.nc.ConnectedServerVersion()))
 	if inboxErr, ok := errors.AsType[*natsconn.InboxError](natsconn.CheckInbox(ctx, nc)); ok {
 		return append(checks, fault("nats_permissions",
 			natsconn.SetInboxPrefix+"; or allow the user:\nsubscribe "+inboxErr.Inbox,
 			"the user may not subscribe to its inbox, so it receives no replies. Nothing else was checked"))
 	}
+	user, errUser := n.readUser(ctx)
 	info, account, usable := n.examineAccount(ctx)
+	checks[connected].Message = n.describe(user, info)
 	var status handler.TopologyStatus
 	if usable {
 		status = c.Topology().Status(ctx, js, now, n.request)
@@ -82,7 +77,7 @@ func examineNATS(ctx context.Context, c config.Config, now func() time.Time) (ch
 	if info != nil {
 		account = checkAccount(info, c.Replicas, n.toCreate(status))
 	}
-	checks = append(checks, n.examinePermissions(ctx, status))
+	checks = append(checks, n.checkPermissions(user, errUser, status))
 	if usable {
 		checks = append(checks, checkNATSClock(status))
 	}

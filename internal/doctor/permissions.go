@@ -8,35 +8,77 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"example.com/tenant-provisioner/events"
-	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/handler"
 )
 
-func (n *prober) examinePermissions(ctx context.Context, s handler.TopologyStatus) Finding {
-	const name = "nats_permissions"
-	var answer struct {
-		Data struct {
-			Permissions struct {
-				Publish struct{ Allow, Deny []string }
-			}
-		}
+// apiSubject returns the subject of an operation of the JetStream API for which the user needs permission.
+func (n *prober) apiSubject(operation string) string {
+	if n.inDomain {
+		return handler.APISubjectAtServer(n.js, operation)
 	}
+	return handler.APISubject(n.js, operation)
+}
+
+// natsUser is what the server reports about the user of a connection. (nats-server 2.15.2, server/events.go, UserInfo)
+type natsUser struct {
+	User        string
+	Account     string
+	Permissions struct {
+		Publish struct{ Allow, Deny []string }
+	}
+}
+
+const userInfoSubject = "$SYS.REQ.USER.INFO"
+
+// readUser reads what the server knows about the connection's user. Leaf nodes of the account answer too, each for its
+// own connection.
+func (n *prober) readUser(ctx context.Context) (natsUser, error) {
+	type answerOf struct {
+		Server struct{ ID, Domain string }
+		Data   natsUser
+	}
+	var answer answerOf
 	err := n.request(ctx, func(ctx context.Context) error {
-		msg, err := n.nc.RequestWithContext(ctx, "$SYS.REQ.USER.INFO", nil)
+		inbox := n.nc.NewInbox()
+		answers, err := n.nc.SubscribeSync(inbox)
 		if err != nil {
 			return err
 		}
-		return json.Unmarshal(msg.Data, &answer)
+		defer answers.Unsubscribe() //nolint:errcheck // it fails only if the connection has ended
+		if err := n.nc.PublishRequest(userInfoSubject, inbox, nil); err != nil {
+			return err
+		}
+		for answer.Server.ID != n.nc.ConnectedServerId() {
+			msg, err := answers.NextMsgWithContext(ctx)
+			if err != nil {
+				return err
+			}
+			if msg.Header.Get("Status") == "503" {
+				return nats.ErrNoResponders
+			}
+			answer = answerOf{}
+			if err := json.Unmarshal(msg.Data, &answer); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+	n.inDomain = answer.Server.Domain == n.c.NATSDomain
+	return answer.Data, err
+}
+
+func (n *prober) checkPermissions(user natsUser, err error, s handler.TopologyStatus) Finding {
+	const name = "nats_permissions"
 	if err != nil {
 		return unreadableByUser(name,
-			"allow the user to publish on $SYS.REQ.USER.INFO, which reports only its own permissions", err)
+			"allow the user to publish on "+userInfoSubject+", which reports only its own permissions", err)
 	}
-	publish := answer.Data.Permissions.Publish
+	publish, nextRequest := user.Permissions.Publish, n.apiSubject(nextRequest)
 	var missing []string
-	for _, subject := range publications(n.c, s) {
+	for _, subject := range n.publications(s) {
 		if !permitted(subject, publish.Allow, publish.Deny) {
 			missing = append(missing, "publish "+subject)
 		}
@@ -52,26 +94,28 @@ func (n *prober) examinePermissions(ctx context.Context, s handler.TopologyStatu
 	return ok(name, "the user has the permissions that the service needs")
 }
 
-// JetStream API subjects of the durable consumer end in durableSubject. A pull publishes on nextRequest.
+// Operations of the JetStream API on the durable consumer end in durableSubject. nextRequest is a pull.
 const (
 	durableSubject = events.StreamRequests + "." + events.DurableConsumer
-	nextRequest    = "$JS.API.CONSUMER.MSG.NEXT." + durableSubject
+	nextRequest    = "CONSUMER.MSG.NEXT." + durableSubject
 )
 
 // publications are the subjects that the service publishes on, including those of the JetStream API. Subjects that
 // create or change something are included only where that is needed.
-func publications(c config.Config, s handler.TopologyStatus) []string {
+func (n *prober) publications(s handler.TopologyStatus) []string {
+	c := n.c
+	api := n.apiSubject
 	subjects := []string{
 		events.TypeProvisioned, events.TypeProvisioningFailed, events.SubjectDeadLetterPrefix + "*",
 		events.SubjectProgressPrefix + "*",
-		"$JS.API.CONSUMER.INFO." + durableSubject, nextRequest, "$JS.ACK." + durableSubject + ".>",
-		"$JS.API.STREAM.MSG.GET." + events.StreamRequests, "$JS.API.STREAM.MSG.GET." + events.StreamEvents,
-		"$JS.API.STREAM.MSG.GET." + events.StreamDeadLetters,
+		api("CONSUMER.INFO." + durableSubject), api(nextRequest), "$JS.ACK." + durableSubject + ".>",
+		api("STREAM.MSG.GET." + events.StreamRequests), api("STREAM.MSG.GET." + events.StreamEvents),
+		api("STREAM.MSG.GET." + events.StreamDeadLetters),
 	}
 	for _, found := range s.Streams {
-		subjects = append(subjects, "$JS.API.STREAM.INFO."+found.Name)
+		subjects = append(subjects, api("STREAM.INFO."+found.Name))
 		if c.Manage && errors.Is(found.Err, handler.ErrMissing) {
-			subjects = append(subjects, "$JS.API.STREAM.CREATE."+found.Name)
+			subjects = append(subjects, api("STREAM.CREATE."+found.Name))
 		}
 	}
 	if !c.Manage {
@@ -79,11 +123,11 @@ func publications(c config.Config, s handler.TopologyStatus) []string {
 	}
 	_, withheld := s.Withholding()
 	if withheld {
-		subjects = append(subjects, "$JS.API.CONSUMER.DELETE."+durableSubject)
+		subjects = append(subjects, api("CONSUMER.DELETE."+durableSubject))
 	}
 	if withheld || errors.Is(s.Consumer.Err, handler.ErrMissing) ||
 		s.Consumer.Info != nil && len(c.Topology().Corrections(s.Consumer.Info.Config)) > 0 {
-		subjects = append(subjects, "$JS.API.CONSUMER.CREATE."+durableSubject)
+		subjects = append(subjects, api("CONSUMER.CREATE."+durableSubject))
 	}
 	return subjects
 }

@@ -92,7 +92,9 @@ func examinePostgres(ctx context.Context, c config.Config, now func() time.Time)
 		}
 		return []Finding{found}
 	}
-	checks := []Finding{ok(name, "PostgreSQL %s, database %s, role %s", v.Release, v.Database, v.Role)}
+	checks := []Finding{
+		ok(name, "PostgreSQL %s, database %s, role %s", v.Release, v.Database, v.Role), checkDatabaseTLS(v.Transport, now()),
+	}
 	for _, check := range postgresChecks {
 		checks = append(checks, check.run(c, v))
 	}
@@ -159,9 +161,6 @@ func checkWritable(c config.Config, v postgres.ServerInfo) Finding {
 	return ok(name, "can be written to")
 }
 
-// passwordNotice is how long before a password expires doctor warns.
-const passwordNotice = 14 * 24 * time.Hour
-
 func checkPassword(_ config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_password"
 	p := v.Password
@@ -169,12 +168,12 @@ func checkPassword(_ config.Config, v postgres.ServerInfo) Finding {
 		return ok(name, "the role's password does not expire, or the role logs in without one")
 	}
 	hint := terminal.Plain(p.Renew()) + " -- then set it for the service: DATABASE_URL, or the file that has the password"
-	expires := p.Expires.UTC().Format(time.DateTime + "Z")
+	expires := date(p.Expires)
 	switch {
 	case p.Left <= 0:
 		return fault(name, hint, "the password of role %s has expired on %s: the server refuses new connections",
 			terminal.Plain(p.Role), expires)
-	case p.Left < passwordNotice:
+	case p.Left < expiryNotice:
 		return warning(name, hint, "the password of role %s expires on %s, in %s. The server then refuses new connections, "+
 			"and the service takes no requests as soon as it needs one", terminal.Plain(p.Role), expires, remaining(p.Left))
 	}

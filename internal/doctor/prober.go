@@ -19,6 +19,8 @@ type prober struct {
 	js  jetstream.JetStream
 	now func() time.Time
 
+	inDomain bool // the server of the connection is in the domain of JetStream, or no domain is set
+
 	mu     sync.Mutex
 	cancel context.CancelCauseFunc // cancels the current request
 }

@@ -27,6 +27,9 @@ func examineRegistry(ctx context.Context, c config.Config) (checks []Finding) {
 	if errors.Is(err, sql.ErrNoRegistry) {
 		return []Finding{checkNoRegistry(ctx, c, err)}
 	}
+	if errors.Is(err, sql.ErrOtherBase) {
+		return []Finding{fault(name, "set BASE_DEFINITION to the service's value", "%s", err)}
+	}
 	if err != nil {
 		return []Finding{unreadable(name, err)}
 	}
@@ -46,8 +49,8 @@ func examineRegistry(ctx context.Context, c config.Config) (checks []Finding) {
 	if c.OnPostgres() {
 		checks = append(checks, checkTenants(n))
 	}
-	checks = append(checks, examineLedger(ctx, r), examineTwins(ctx, r))
-	if r, ok := r.(database.SchemaReader); ok {
+	checks = append(checks, examineLedger(ctx, r, c.OwnDefinition()), examineTwins(ctx, r))
+	if r, ok := r.(database.SchemaReader); ok && !c.OwnDefinition() {
 		checks = append(checks, examineCase(ctx, r))
 	}
 	checks = append(checks, examinePlans(ctx, r, c.Plans()), examineScripts(ctx, r, c.Scripts()))
@@ -108,7 +111,8 @@ func examineTwins(ctx context.Context, r database.Registry) Finding {
 	}
 	lines := make([]string, len(pairs))
 	for i, p := range pairs {
-		lines[i] = fmt.Sprintf("-- %s and %s: rename one in DocEX", terminal.Plain(p[0]), terminal.Plain(p[1]))
+		lines[i] = fmt.Sprintf("-- %s and %s: rename one in the program that made it", terminal.Plain(p[0]),
+			terminal.Plain(p[1]))
 	}
 	return warning(name, strings.Join(lines, "\n"),
 		"pairs of ids that differ only in case: %s; another program registered them. They share one file where the "+
@@ -207,13 +211,14 @@ func examinePlaces(ctx context.Context, r database.Registry) []Finding {
 	}
 	if len(moved) > 0 {
 		checks[0] = warning(name, strings.Join(moved, "\n"),
-			"%s registered under another name than the template gives: DocEX uses the template and does not find them. "+
-				"Set the template that they were created with, or rename their boundaries",
+			"%s registered under another name than the template gives: applications use the template and do not find "+
+				"them. Set the template that they were created with, or rename their boundaries",
 			countOrMore(len(moved)))
 	}
 	if len(met) > 0 {
-		checks[1] = fault(collisions, strings.Join(met, "\n"), "%s for which DocEX would open another tenant's boundary, "+
-			"because it uses the template. Do not use them before one of each pair has been moved and registered again",
+		checks[1] = fault(collisions, strings.Join(met, "\n"), "%s for which applications would open another tenant's "+
+			"boundary, because they use the template. Do not use them before one of each pair has been moved and registered "+
+			"again",
 			countOrMore(len(met)))
 	}
 	return checks

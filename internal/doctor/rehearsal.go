@@ -16,8 +16,19 @@ import (
 	"example.com/tenant-provisioner/internal/terminal"
 )
 
-// rehearsalTimeout is how long a rehearsal takes at most, with its connection: as long as the service gives it.
+// rehearsalTimeout is how long a rehearsal takes at most without scripts, with its connection: as long as the service
+// gives it.
 const rehearsalTimeout = 30 * time.Second
+
+// rehearsalTime is how long all rehearsals take at most. The service gives the scripts of each INIT_SCRIPT_TIMEOUT; it
+// rehearses once with long values, once for each plan, and once in a boundary that is prepared.
+func rehearsalTime(c config.Config) time.Duration {
+	scripts := c.Scripts()
+	if scripts == nil {
+		return rehearsalTimeout
+	}
+	return time.Duration(len(scripts.Rehearsed())+2) * (rehearsalTimeout + scripts.Timeout)
+}
 
 // precluding are the checks whose faults a rehearsal would meet again. They name cause and remedy.
 var precluding = []string{
@@ -38,7 +49,7 @@ func examineRehearsal(ctx context.Context, c config.Config, v postgres.ServerInf
 				"not tried: it would fail for the reason that %s names", found.Name)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, rehearsalTimeout)
+	ctx, cancel := context.WithTimeout(ctx, rehearsalTime(c))
 	defer cancel()
 	r, err := postgres.Rehearse(ctx, c.Postgres())
 	switch {

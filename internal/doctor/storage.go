@@ -36,9 +36,12 @@ func examineStorage(ctx context.Context, c config.Config) []Finding {
 	if found := checkRegistryFiles(c.SQLite().RegistryFile()); found.Status != OK {
 		checks[0] = found
 	}
-	size, err := sqlite.FileSize(ctx)
-	if err != nil {
-		return append(checks, unreadable("storage_space", err), rehearsal)
+	var size int64 // unknown: the scripts decide
+	if !c.OwnDefinition() {
+		var err error
+		if size, err = sqlite.FileSize(ctx); err != nil {
+			return append(checks, unreadable("storage_space", err), rehearsal)
+		}
 	}
 	return append(checks, checkSpace("storage_space", *d, size), rehearsal)
 }
@@ -49,7 +52,7 @@ func examineFileRehearsal(ctx context.Context, c config.Config) Finding {
 	if c.Scripts() == nil && c.Seeds() == nil {
 		return ok(name, "INIT_SCRIPTS and SEED_DATA are not set")
 	}
-	ctx, cancel := context.WithTimeout(ctx, rehearsalTimeout)
+	ctx, cancel := context.WithTimeout(ctx, rehearsalTime(c))
 	defer cancel()
 	if err := sqlite.RehearseFurther(ctx, c.SQLite()); err != nil {
 		return fault(name, "correct the file that the message names, then run doctor again",

@@ -77,8 +77,8 @@ func (n *prober) examineCreation(ctx context.Context, name, stream string) Findi
 		ask            func(context.Context, jetstream.JetStream, string) error
 		about, subject string
 	}{
-		{topology.CheckSubjects, "whether another stream has its subjects", "$JS.API.STREAM.NAMES"},
-		{topology.TryCreate, "whether its settings are within the limits", "$JS.API.STREAM.CREATE." + stream},
+		{topology.CheckSubjects, "whether another stream has its subjects", n.apiSubject("STREAM.NAMES")},
+		{topology.TryCreate, "whether its settings are within the limits", n.apiSubject("STREAM.CREATE." + stream)},
 	} {
 		err := n.request(ctx, func(ctx context.Context) error { return question.ask(ctx, n.js, stream) })
 		if refusal, ok := errors.AsType[*handler.RefusedError](err); ok {

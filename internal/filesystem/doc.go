@@ -1,6 +1,6 @@
 // Package filesystem creates files and directories on file systems that lack operations: hard links, modes, some kinds
 // of locks, syncs of directories. For each missing operation it has another way, or [System.Try] refuses the directory
-// by name before anything is stored in it.
+// by name before anything is stored in it. [ReadRegular] reads a file that an operator gives.
 //
 // Invariants:
 //

@@ -124,8 +124,8 @@ func (t *trial) checkModes() error {
 	}
 	if d, f := dir.Mode().Perm(), file.Mode().Perm(); d&dirMode != dirMode || f&fileMode != fileMode {
 		t.lacking = append(t.lacking, fmt.Sprintf("the file system gives directories and files the modes %04o and %04o "+
-			"instead of %04o and %04o: other users, such as DocEX's, may not read tenants' files; change the options of the "+
-			"mount", d, f, dirMode, fileMode))
+			"instead of %04o and %04o: other users, such as an application's, may not read tenants' files; change the options "+
+			"of the mount", d, f, dirMode, fileMode))
 	}
 	return nil
 }

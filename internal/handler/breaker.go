@@ -22,7 +22,7 @@ const stillUnavailable = "database is still unavailable"
 //
 // A database may answer probes but fail all work, for example because its disk is full. So an outage that interrupted
 // work ends in two steps. First a rehearsal must succeed; the breaker is then half-open and lets the interrupted work
-// retry. Intake and readiness wait until some of that work succeeds.
+// retry. Intake and readiness wait until some of that work succeeds, or all of it has ended.
 //
 // No outage ends before the guard has compared the database with the streams: it may have been restored in between.
 type breaker struct {
@@ -35,7 +35,7 @@ type breaker struct {
 
 	mu               sync.Mutex
 	reason           error         // of the outage; nil: there is none
-	byWork           bool          // the outage interrupted work, so work must succeed to end it
+	interrupted      int           // work that an outage has interrupted and that has not ended
 	halfOpen         bool          // a probe succeeded, and interrupted work retries
 	resumed          chan struct{} // closed while interrupted work may continue
 	untripped        chan struct{} // closed while there is no outage
@@ -56,12 +56,26 @@ func newBreaker(
 	return b
 }
 
-// trip trips the breaker because an outage interrupted work. If it is tripped already, this only sets byWork.
+// trip trips the breaker, unless it is tripped already.
 func (b *breaker) trip(reason error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.byWork = true
 	b.tripLocked(reason)
+}
+
+// interrupt counts work that an outage has interrupted. The work calls it before it trips the breaker for the first
+// time, and end when it ends.
+func (b *breaker) interrupt() (end func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.interrupted++
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.interrupted--; b.interrupted == 0 && b.halfOpen {
+			b.reset()
+		}
+	}
 }
 
 func (b *breaker) tripLocked(reason error) {
@@ -94,7 +108,7 @@ func (b *breaker) succeeded() {
 
 // reset ends the outage. The caller holds the lock.
 func (b *breaker) reset() {
-	b.reason, b.byWork, b.halfOpen = nil, false, false
+	b.reason, b.halfOpen = nil, false
 	close(b.untripped)
 	b.faults.Recovered("database is available; intake resumed")
 }
@@ -173,8 +187,8 @@ func (b *breaker) probeIfIdle(ctx context.Context) {
 	b.tripLocked(err)
 }
 
-// probeUntilAnswered probes the database until a probe succeeds, then makes the breaker half-open. If no work was
-// interrupted it resets the breaker.
+// probeUntilAnswered probes the database until a probe succeeds, then makes the breaker half-open. If no interrupted
+// work waits it resets the breaker.
 func (b *breaker) probeUntilAnswered(ctx context.Context) error {
 	// Without this count, a database that answers probes but fails all work would be retried without a pause.
 	b.mu.Lock()
@@ -205,13 +219,13 @@ func (b *breaker) probeUntilAnswered(ctx context.Context) error {
 	defer b.mu.Unlock()
 	b.halfOpen = true
 	close(b.resumed)
-	if !b.byWork {
+	if b.interrupted == 0 {
 		b.reset()
 	}
 	return nil
 }
 
-// check probes the database. It also rehearses a request's work in two cases: the outage interrupted work, or the probe
+// check probes the database. It also rehearses a request's work in two cases: an outage interrupted work, or the probe
 // failed with a transient fault, which does not show whether the database is unavailable.
 func (b *breaker) check(ctx context.Context) error {
 	err := b.probe(ctx)
@@ -220,9 +234,9 @@ func (b *breaker) check(ctx context.Context) error {
 		return err
 	}
 	b.mu.Lock()
-	byWork := b.byWork
+	interrupted := b.interrupted
 	b.mu.Unlock()
-	if err != nil || byWork {
+	if err != nil || interrupted > 0 {
 		return b.rehearse(ctx)
 	}
 	return nil

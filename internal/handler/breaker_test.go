@@ -107,6 +107,7 @@ func TestOutageEndsAfterTheGuard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			runBreakerTest(t, func(t *testing.T, b *breakerTest) {
 				if byWork {
+					b.interrupt()
 					b.trip(errOutage)
 				} else {
 					b.set(errOutage)
@@ -184,6 +185,7 @@ func TestOutageLastsWhileARehearsalFails(t *testing.T) {
 	runBreakerTest(t, func(t *testing.T, b *breakerTest) {
 		full := errors.New("disk full")
 		b.rehearsalFault.Store(&full)
+		b.interrupt()
 		b.trip(full)
 		time.Sleep(time.Hour)
 		b.is(t, "after an hour of probes", full, false, false)
@@ -199,6 +201,7 @@ func TestOutageLastsWhileARehearsalFails(t *testing.T) {
 func TestOutageEndsWhenWorkSucceeds(t *testing.T) {
 	runBreakerTest(t, func(t *testing.T, b *breakerTest) {
 		full := errors.New("disk full")
+		b.interrupt()
 		b.trip(full)
 		b.is(t, "tripped", full, false, false)
 		b.succeeded() // began before the outage
@@ -220,10 +223,48 @@ func TestOutageEndsWhenWorkSucceeds(t *testing.T) {
 	})
 }
 
+// An outage that interrupted no work that still waits ends with a probe: intake would wait for that work forever.
+func TestOutageWithoutWorkEndsWithAProbe(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]func(t *testing.T, b *breakerTest){
+		"only the guard met it": func(_ *testing.T, b *breakerTest) { b.trip(errOutage) },
+		"the work is abandoned before": func(_ *testing.T, b *breakerTest) {
+			end := b.interrupt()
+			b.trip(errOutage)
+			end()
+		},
+		"the work is abandoned when it may retry": func(t *testing.T, b *breakerTest) {
+			end := b.interrupt()
+			b.trip(errOutage)
+			time.Sleep(maxServerBackoff)
+			b.is(t, "work retries", errOutage, true, false)
+			end()
+		},
+		"the guard meets it again before the work succeeds": func(t *testing.T, b *breakerTest) {
+			end := b.interrupt()
+			b.trip(errOutage)
+			time.Sleep(maxServerBackoff)
+			b.is(t, "work retries", errOutage, true, false)
+			b.trip(errTransient)
+			b.succeeded()
+			end()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runBreakerTest(t, func(t *testing.T, b *breakerTest) {
+				test(t, b)
+				time.Sleep(maxServerBackoff)
+				b.is(t, "afterwards", nil, true, true)
+			})
+		})
+	}
+}
+
 // Interrupted work retries, and waits: a probe finds why. The work continues, and ends the outage once it succeeds.
 func TestProbeFindsWhyRetriedWorkWaits(t *testing.T) {
 	runBreakerTest(t, func(t *testing.T, b *breakerTest) {
 		terminated, waiting := errors.New("connection terminated"), errors.New("commits wait for a synchronous standby")
+		b.interrupt()
 		b.trip(terminated)
 		time.Sleep(2 * time.Second)
 		b.is(t, "work retries", terminated, true, false)
@@ -245,6 +286,7 @@ func TestWorkFailsAfterTheProberTripsTheBreaker(t *testing.T) {
 		b.set(errOutage)
 		time.Sleep(probeInterval)
 		synctest.Wait()
+		b.interrupt()
 		b.trip(errTransient)
 		b.set(nil)
 		time.Sleep(maxServerBackoff)
@@ -278,6 +320,7 @@ func TestOutageIsLoggedOnce(t *testing.T) {
 	runBreakerTest(t, func(t *testing.T, b *breakerTest) {
 		full, other := errors.New("disk full"), errors.New("the server is starting up")
 		b.set(errOutage)
+		b.interrupt()
 		b.trip(full)
 		time.Sleep(time.Hour)
 		b.logs(t, "after an hour", `level=ERROR msg="database is unavailable; intake paused" error="disk full"`,

@@ -26,7 +26,12 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// nats-server waits 30 s for the consumer of a mirror or a source, also after it was shut down.
+func TestMain(m *testing.M) {
+	const stream = "github.com/nats-io/nats-server/v2/server.(*stream)."
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(stream+"setupMirrorConsumer.func3"),
+		goleak.IgnoreAnyFunction(stream+"trySetupSourceConsumer.func3"))
+}
 
 const (
 	billing = "/billing"

@@ -71,7 +71,7 @@ func (h *Handler) decidedEarlier(ctx context.Context, d delivery) (bool, error) 
 			h.deadLetters.succeeded()
 			return isEarlier(stored, letter), nil
 		}
-		err = h.explain(err, began, apiSubject(h.JetStream, "STREAM.MSG.GET."+events.StreamDeadLetters))
+		err = h.explain(err, began, APISubject(h.JetStream, "STREAM.MSG.GET."+events.StreamDeadLetters))
 		err = fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, err)
 		h.deadLetters.failing(err)
 		if sleep(ctx, h.serverBackoff.Delay(n)) != nil {

@@ -19,7 +19,7 @@ func StoredDeadLetter(ctx context.Context, js jetstream.JetStream, key string) (
 		return 0, false, nil
 	}
 	if err != nil {
-		return 0, false, fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js.Conn(), err))
+		return 0, false, fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js, err))
 	}
 	replay, _ = count(msg.Header.Get(replayHeader)) // 0 if it is not a number
 	return replay, true, nil
@@ -43,7 +43,7 @@ func DeadLetterOf(ctx context.Context, js jetstream.JetStream, key string) (s De
 		return s, nil
 	}
 	if err != nil {
-		return s, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js.Conn(), err))
+		return s, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js, err))
 	}
 	s.StreamCreated = stream.CachedInfo().Created
 	s.Replay, s.Stored, err = StoredDeadLetter(ctx, js, key)

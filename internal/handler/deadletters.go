@@ -55,7 +55,7 @@ func OpenDeadLetters(ctx context.Context, js jetstream.JetStream) (*DeadLetters,
 		return nil, fmt.Errorf("stream %s does not exist; run the service once to create it", events.StreamDeadLetters)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js.Conn(), err))
+		return nil, fmt.Errorf("stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js, err))
 	}
 	return &DeadLetters{js: js, stream: stream}, nil
 }
@@ -120,7 +120,7 @@ func (l *DeadLetters) keysWith(ctx context.Context, prefix string) (found []stri
 		defer cancel()
 		info, err := l.stream.Info(ctx, jetstream.WithSubjectFilter(events.SubjectDeadLetterPrefix+">"))
 		if err != nil {
-			return nil, fmt.Errorf("list the dead letters: %w", ExplainAPIPermission(l.js.Conn(), err))
+			return nil, fmt.Errorf("list the dead letters: %w", ExplainAPIPermission(l.js, err))
 		}
 		l.keys = make([]string, 0, len(info.State.Subjects))
 		for subject := range info.State.Subjects {
@@ -159,7 +159,7 @@ func (l *DeadLetters) Remove(ctx context.Context, letter DeadLetter) (gone bool,
 		return true, nil
 	}
 	return false, fmt.Errorf("remove message %d of stream %s: %w", letter.Sequence, events.StreamDeadLetters,
-		ExplainAPIPermission(l.js.Conn(), deletion))
+		ExplainAPIPermission(l.js, deletion))
 }
 
 // Original returns the message that failed, with its own headers as the dead letter has kept them. Its error wraps
@@ -221,7 +221,7 @@ func (l *DeadLetters) on(ctx context.Context, subject string) iter.Seq2[DeadLett
 				}
 			}
 			if err != nil {
-				err = ExplainAPIPermission(l.js.Conn(), err)
+				err = ExplainAPIPermission(l.js, err)
 				yield(DeadLetter{}, fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, err))
 				return
 			}
@@ -260,6 +260,7 @@ func (l *DeadLetters) page(
 	creating, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	consumer, err := l.js.CreateConsumer(creating, events.StreamDeadLetters, jetstream.ConsumerConfig{
+		Description:   "Reader of " + l.js.Conn().Opts.Name,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
 		FilterSubject: subject, HeadersOnly: true,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 30 * time.Second,

@@ -27,7 +27,7 @@ func (h *Handler) intake(ctx context.Context, start func(msg *Message, done func
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the end of ctx is not an error
 		}
-		err = h.explain(err, time.Now().Add(-2*maxSilence), apiSubject(h.JetStream, "CONSUMER.MSG.NEXT."))
+		err = h.explain(err, time.Now().Add(-2*maxSilence), APISubject(h.JetStream, "CONSUMER.MSG.NEXT."))
 		why := fmt.Errorf("take requests: %w", err)
 		if h.pulling.Swap(&why) == nil {
 			n, required = 1, 1 // it worked in between: this is a new fault

@@ -17,7 +17,7 @@ func ForgetBefore(ctx context.Context, js jetstream.JetStream) (time.Time, error
 	defer cancel()
 	stream, err := js.Stream(ctx, events.StreamRequests)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read stream %s: %w", events.StreamRequests, ExplainAPIPermission(js.Conn(), err))
+		return time.Time{}, fmt.Errorf("read stream %s: %w", events.StreamRequests, ExplainAPIPermission(js, err))
 	}
 	info := stream.CachedInfo()
 	if info.Config.MaxAge <= 0 {

@@ -11,9 +11,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// apiSubjects is the prefix of the subjects of the JetStream API.
-const apiSubjects = "$JS.API."
-
 // ExplainPermission adds the cause to a timeout if the connection's user may not publish to subjects with this prefix.
 // The server reports the violation separately, so that the request itself only times out.
 func ExplainPermission(conn *nats.Conn, err error, subject string) error {
@@ -28,8 +25,12 @@ func ExplainPermission(conn *nats.Conn, err error, subject string) error {
 }
 
 // ExplainAPIPermission is [ExplainPermission] for requests to the JetStream API.
-func ExplainAPIPermission(conn *nats.Conn, err error) error {
-	return ExplainPermission(conn, err, apiSubjects)
+func ExplainAPIPermission(js jetstream.JetStream, err error) error {
+	explained := ExplainPermission(js.Conn(), err, APISubject(js, ""))
+	if errors.Is(explained, nats.ErrPermissionViolation) {
+		return explained
+	}
+	return ExplainPermission(js.Conn(), err, APISubjectAtServer(js, ""))
 }
 
 // isUnanswered reports whether the server has not answered, as to what it refuses.
@@ -49,8 +50,13 @@ func (h *Handler) explain(err error, began time.Time, prefixes ...string) error 
 	if !isUnanswered(err) || errors.Is(err, nats.ErrPermissionViolation) {
 		return err
 	}
+	api := APISubject(h.JetStream, "")
 	for _, prefix := range prefixes {
-		if refusal := h.Link.Refused(prefix, began); refusal != nil {
+		refusal := h.Link.Refused(prefix, began)
+		if operation, found := strings.CutPrefix(prefix, api); found && refusal == nil {
+			refusal = h.Link.Refused(APISubjectAtServer(h.JetStream, operation), began)
+		}
+		if refusal != nil {
 			return withPermission(err, refusal)
 		}
 	}

@@ -120,7 +120,7 @@ func (h *Handler) publish(
 		}
 		err = fmt.Errorf("publish to %s on stream %s: %w", msg.Subject, stream, err)
 		err = h.explain(err, began, msg.Subject, // and what allowed queries
-			apiSubject(h.JetStream, "STREAM.INFO."+stream), apiSubject(h.JetStream, "STREAM.MSG.GET."+stream))
+			APISubject(h.JetStream, "STREAM.INFO."+stream), APISubject(h.JetStream, "STREAM.MSG.GET."+stream))
 		switch {
 		case isWrongSequence(err):
 			return nil, err

@@ -22,6 +22,8 @@ const (
 	// publication was hours later, but only the outcomes that were in flight with it are in between. Those are two for
 	// each worker of each replica. Clocks that differ add those that are published in the difference.
 	maxLook = 256
+	// lookTimeout bounds the search for an outcome, of which each read has readTimeout.
+	lookTimeout = time.Minute
 )
 
 // publishedAs returns the sequence of an outcome that the stream already holds and that the server would store again,
@@ -32,12 +34,12 @@ func (h *Handler) publishedAs(ctx context.Context, key string, o pipeline.Outcom
 		return 0
 	}
 	began := time.Now()
-	looking, cancel := context.WithTimeout(ctx, readTimeout)
+	looking, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	sequence, err := h.findOutcome(looking, key, o)
 	if err != nil {
-		err = h.explain(err, began, apiSubject(h.JetStream, "STREAM.INFO."+events.StreamEvents),
-			apiSubject(h.JetStream, "STREAM.MSG.GET."+events.StreamEvents))
+		err = h.explain(err, began, APISubject(h.JetStream, "STREAM.INFO."+events.StreamEvents),
+			APISubject(h.JetStream, "STREAM.MSG.GET."+events.StreamEvents))
 		h.Log.WarnContext(ctx, "could not check whether the outcome was published before; publishing it",
 			"outcome", o.ID, "error", err)
 	}
@@ -47,7 +49,9 @@ func (h *Handler) publishedAs(ctx context.Context, key string, o pipeline.Outcom
 // findOutcome returns the sequence of the outcome in its stream, or 0. It reads the messages next to the time at which
 // the ledger recorded the outcome, nearest first.
 func (h *Handler) findOutcome(ctx context.Context, key string, o pipeline.Outcome) (uint64, error) {
-	stream, err := h.JetStream.Stream(ctx, events.StreamEvents)
+	reading, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	stream, err := h.JetStream.Stream(reading, events.StreamEvents)
 	if err != nil {
 		return 0, err
 	}

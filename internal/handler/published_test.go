@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/events"
@@ -69,6 +70,30 @@ func TestOutcomeIsStoredOnceAfterTheDuplicateWindow(t *testing.T) {
 			testkit.Equal(t, "outcomes", stored(), 3)
 		})
 	}
+}
+
+// slow is a JetStream whose reads of messages each take that long.
+type slow struct {
+	jetstream.JetStream
+	each *atomic.Int64
+}
+
+func (s slow) Conn() *nats.Conn {
+	time.Sleep(time.Duration(s.each.Load()))
+	return s.JetStream.Conn()
+}
+
+// Only a server that leaves a read unanswered ends the search, not one that takes its time for each of many.
+func TestSlowSearchForAnOutcome(t *testing.T) {
+	b := newBundle(t)
+	js := slow{b.js, new(atomic.Int64)}
+	h := b.start(func(c *Config) { c.JetStream = js })
+	o := pipeline.Outcome{ID: "id", Type: events.TypeProvisioned, Body: []byte("the outcome")}
+	const n = 100
+	b.storeOutcomes(n, n, o)
+	o.RecordedAt = time.Now().Add(-2 * outcomeWindow) // before all of them
+	js.each.Store(int64(11 * readTimeout / 10 / n))
+	testkit.Equal(t, "found", h.publishedAs(t.Context(), "key", o), n)
 }
 
 // Within the duplicate window the server drops the second copy, and nothing is read before it.

@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,7 +77,7 @@ func newPuller(js jetstream.JetStream, stream, consumer string, r pullRequest) (
 		}
 	}
 	p := &puller{
-		conn: js.Conn(), subject: apiSubject(js, "CONSUMER.MSG.NEXT."+stream+"."+consumer),
+		conn: js.Conn(), subject: APISubject(js, "CONSUMER.MSG.NEXT."+stream+"."+consumer),
 		request: request, later: later, batch: r.Batch,
 		// A slow reader must not lose messages: there is room for all of them and for heartbeats.
 		arrived: make(chan *nats.Msg, 2*r.Batch+16), closed: make(chan struct{}),
@@ -208,14 +207,4 @@ func fetch(
 		err = nil
 	}
 	return all, err
-}
-
-// apiSubject returns the subject of a JetStream API operation, such as STREAM.INFO.name.
-func apiSubject(js jetstream.JetStream, operation string) string {
-	options := js.Options()
-	prefix := cmp.Or(options.APIPrefix, apiSubjects)
-	if options.Domain != "" {
-		prefix = "$JS." + options.Domain + ".API."
-	}
-	return strings.TrimSuffix(prefix, ".") + "." + operation
 }

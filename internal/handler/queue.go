@@ -40,7 +40,7 @@ func (q Queue) Age(now time.Time) time.Duration {
 func ReadQueue(ctx context.Context, js jetstream.JetStream) (q Queue, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("read the queue of requests: %w", ExplainAPIPermission(js.Conn(), err))
+			err = fmt.Errorf("read the queue of requests: %w", ExplainAPIPermission(js, err))
 		}
 	}()
 	stream, err := js.Stream(ctx, events.StreamRequests)

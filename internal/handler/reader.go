@@ -72,7 +72,8 @@ func ReadSince(js jetstream.JetStream, stream string, since time.Time) *Reader {
 
 func newReader(js jetstream.JetStream, stream string) *Reader {
 	return &Reader{js: js, stream: stream, from: jetstream.ConsumerConfig{
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerInactivity,
+		Description: "Reader of " + js.Conn().Opts.Name,
+		AckPolicy:   jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerInactivity,
 	}}
 }
 

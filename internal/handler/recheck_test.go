@@ -174,7 +174,7 @@ func TestNotReadyUntilAPullRequestIsAnswered(t *testing.T) {
 	nc := b.js.Conn()
 	others, err := nc.SubscribeSync(nc.NewInbox())
 	testkit.Must(t, err)
-	subject := apiSubject(b.js, "CONSUMER.MSG.NEXT."+events.StreamRequests+"."+events.DurableConsumer)
+	subject := APISubject(b.js, "CONSUMER.MSG.NEXT."+events.StreamRequests+"."+events.DurableConsumer)
 	for range minWaiting {
 		testkit.Must(t, nc.PublishRequest(subject, others.Subject, []byte(`{"batch": 1, "expires": 3600000000000}`)))
 	}

@@ -52,17 +52,41 @@ func (h *Handler) recreate(ctx context.Context, s TopologyStatus, why error) err
 	return replaceConsumer(ctx, h.JetStream, config)
 }
 
-// replaceConsumer deletes the durable consumer and creates it again with these settings.
+const (
+	replaceTries = 5
+	replacePause = 100 * time.Millisecond // before the second try; it grows with each
+)
+
+// replaceConsumer deletes the durable consumer and creates it again with these settings. If another process does that
+// at the same time, the server may read the state of the deleted one into the new one, because it removes files later
+// (nats-server 2.15.2, consumer.stopWithFlags). The new one would then withhold requests again, so it is replaced.
 func replaceConsumer(ctx context.Context, js jetstream.JetStream, config jetstream.ConsumerConfig) error {
-	err := js.DeleteConsumer(ctx, events.StreamRequests, events.DurableConsumer)
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("delete the durable consumer: %w", ExplainAPIPermission(js.Conn(), err))
+	for try := range replaceTries {
+		if err := sleep(ctx, time.Duration(try)*replacePause); err != nil {
+			return err
+		}
+		err := js.DeleteConsumer(ctx, events.StreamRequests, events.DurableConsumer)
+		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return fmt.Errorf("delete the durable consumer: %w", ExplainAPIPermission(js, err))
+		}
+		created, err := js.CreateConsumer(ctx, events.StreamRequests, config)
+		switch {
+		case errors.Is(err, jetstream.ErrConsumerExists): // another process was faster
+			return nil
+		case err != nil:
+			return fmt.Errorf("recreate the durable consumer: %w", ExplainAPIPermission(js, err))
+		case !hasEarlierState(created.CachedInfo()):
+			return nil
+		}
 	}
-	_, err = js.CreateConsumer(ctx, events.StreamRequests, config)
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) { // it exists if another process was faster
-		return fmt.Errorf("recreate the durable consumer: %w", ExplainAPIPermission(js.Conn(), err))
-	}
-	return nil
+	return fmt.Errorf("recreate the durable consumer: after %d tries it still has the state of the one that was deleted",
+		replaceTries)
+}
+
+// hasEarlierState reports whether a consumer that was just created has delivered messages at no time: it has read the
+// state of an earlier one.
+func hasEarlierState(info *jetstream.ConsumerInfo) bool {
+	return info.Delivered.Consumer > 0 && info.Delivered.Last == nil
 }
 
 // fromFloor returns the settings of a consumer that starts behind the acknowledged floor of this one. lastSequence is

@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -195,6 +196,44 @@ func TestReplicasRecreateTheConsumer(t *testing.T) {
 	for _, tenant := range tenants(5)[2:] {
 		testkit.Equal(t, "attempts at "+tenant, b.db.attempts("order-"+tenant), 1)
 	}
+}
+
+// earlierState is a server that reads the state of the deleted consumer into the next ones.
+type earlierState struct {
+	jetstream.JetStream
+	left, created int
+}
+
+type consumerWith struct {
+	jetstream.Consumer
+	info *jetstream.ConsumerInfo
+}
+
+func (c consumerWith) CachedInfo() *jetstream.ConsumerInfo { return c.info }
+
+func (s *earlierState) CreateConsumer(
+	ctx context.Context, stream string, config jetstream.ConsumerConfig,
+) (jetstream.Consumer, error) {
+	s.created++
+	created, err := s.JetStream.CreateConsumer(ctx, stream, config)
+	if err != nil || s.created > s.left {
+		return created, err
+	}
+	info := *created.CachedInfo()
+	info.Delivered.Consumer = 5
+	return consumerWith{created, &info}, nil
+}
+
+// A consumer with the state of the one that was deleted would withhold requests again.
+func TestConsumerWithEarlierStateIsReplaced(t *testing.T) {
+	b := newBundle(t)
+	config := b.consumer().Config
+	js := &earlierState{JetStream: b.js, left: 2}
+	testkit.Must(t, replaceConsumer(t.Context(), js, config))
+	testkit.Equal(t, "consumers that were created", js.created, 3)
+	js = &earlierState{JetStream: b.js, left: replaceTries}
+	err := replaceConsumer(t.Context(), js, config)
+	testkit.Contains(t, "error", fmt.Sprint(err), "still has the state of the one that was deleted")
 }
 
 func TestFutureTimes(t *testing.T) {

@@ -63,7 +63,7 @@ func RepublishDeadLetter(
 	}
 	found, err := js.Stream(ctx, events.StreamDeadLetters)
 	if err != nil {
-		return "", "", fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js.Conn(), err))
+		return "", "", fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js, err))
 	}
 	for _, form := range deadLetterForms(complete) {
 		if err = republishForm(ctx, js, form); !isRefusal(err) {
@@ -102,7 +102,7 @@ func republishForm(ctx context.Context, js jetstream.JetStream, letter *nats.Msg
 			last, err = &jetstream.RawStreamMsg{}, nil
 		}
 		if err != nil {
-			return fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js.Conn(), err))
+			return fmt.Errorf("read stream %s: %w", events.StreamDeadLetters, ExplainAPIPermission(js, err))
 		}
 		if there, err := count(last.Header.Get(replayHeader)); err == nil && there >= replay {
 			return nil
@@ -144,7 +144,7 @@ func republish(
 		case err == nil && isThere(there):
 			return nil
 		case err != nil && !errors.Is(err, jetstream.ErrMsgNotFound):
-			return fmt.Errorf("read message %d of stream %s: %w", ack.Sequence, stream, ExplainAPIPermission(js.Conn(), err))
+			return fmt.Errorf("read message %d of stream %s: %w", ack.Sequence, stream, ExplainAPIPermission(js, err))
 		}
 		rename()
 	}

@@ -85,11 +85,11 @@ func readConsumer(
 	defer cancel()
 	consumer, err := js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read consumer %s: %w", DurableName, ExplainAPIPermission(js.Conn(), err))
+		return nil, nil, fmt.Errorf("read consumer %s: %w", DurableName, ExplainAPIPermission(js, err))
 	}
 	stream, err := js.Stream(ctx, events.StreamRequests)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read stream %s: %w", events.StreamRequests, ExplainAPIPermission(js.Conn(), err))
+		return nil, nil, fmt.Errorf("read stream %s: %w", events.StreamRequests, ExplainAPIPermission(js, err))
 	}
 	return consumer.CachedInfo(), stream.CachedInfo(), nil
 }

@@ -54,6 +54,35 @@ func TestGuardStopsIntake(t *testing.T) {
 	b.counts(3, 0)
 }
 
+// An outage that only the guard has met ends without work: none was interrupted, and intake would wait for it forever.
+func TestOutageThatOnlyTheGuardMet(t *testing.T) {
+	t.Parallel()
+	for name, running := range map[string]bool{"at the start": false, "while the service runs": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			var failures atomic.Int32
+			b.config.Guard = func(context.Context) error {
+				if failures.Add(-1) >= 0 {
+					return errOutage
+				}
+				return nil
+			}
+			b.config.CheckInterval, b.config.GuardInterval = often, often
+			if running {
+				b.start()
+				failures.Store(2)
+			} else {
+				failures.Store(2)
+				b.launch()
+			}
+			b.eventually("the guard meets the outage", func() bool { return failures.Load() < 0 })
+			b.publish(b.request("r1", "one"))
+			b.awaitSettled()
+			b.counts(1, 0)
+		})
+	}
+}
+
 // aheadJetStream has a durable consumer that has delivered messages which its stream does not have.
 type aheadJetStream struct {
 	jetstream.JetStream

@@ -36,7 +36,6 @@ func (h *Handler) handle(intake, work context.Context, msg *Message) {
 			endSpan(pipeline.Decision{Verdict: pipeline.Release}, fmt.Errorf("panic: %v", cause))
 			log.ErrorContext(work, "panic while handling a message; returning it to the stream",
 				"panic", cause, "stack", string(debug.Stack()))
-			h.breaker.succeeded() // the breaker may be half-open and wait for this worker
 			h.release(work, msg, h.Backoff.Delay(d.deliveries))
 		}
 	}()
@@ -131,6 +130,8 @@ func (h *Handler) decide(
 		run = func() (string, pipeline.Decision) { return request.Key(), job.Run(work) }
 		abandon = func(r pipeline.Decision) pipeline.Decision { return job.Abandon(work, r) }
 	}
+	ended := func() {}
+	defer func() { ended() }()
 	for {
 		key, result := run()
 		if result.Verdict != pipeline.Pause {
@@ -139,7 +140,9 @@ func (h *Handler) decide(
 			}
 			return key, result
 		}
-		trips++
+		if trips++; trips == 1 {
+			ended = h.breaker.interrupt()
+		}
 		h.breaker.trip(result.Err)
 		if h.breaker.wait(intake) != nil { // shutdown ends the wait
 			return key, abandon(result)

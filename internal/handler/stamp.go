@@ -34,7 +34,7 @@ func ReadStamps(ctx context.Context, js jetstream.JetStream) (found StreamStamps
 			continue
 		}
 		if err != nil {
-			return found, fmt.Errorf("stream %s: %w", want.Name, ExplainAPIPermission(js.Conn(), err))
+			return found, fmt.Errorf("stream %s: %w", want.Name, ExplainAPIPermission(js, err))
 		}
 		existing = append(existing, stream.CachedInfo().Config)
 	}
@@ -65,7 +65,7 @@ func WriteStamps(ctx context.Context, js jetstream.JetStream, registryID string)
 	for _, want := range (Topology{}).streams() {
 		err := writeStamp(ctx, js, want.Name, registryID)
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return fmt.Errorf("stream %s: %w", want.Name, ExplainAPIPermission(js.Conn(), err))
+			return fmt.Errorf("stream %s: %w", want.Name, ExplainAPIPermission(js, err))
 		}
 	}
 	return nil
@@ -104,7 +104,7 @@ func rawStream(
 ) (config map[string]json.RawMessage, metadata map[string]string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	answer, err := js.Conn().RequestWithContext(ctx, apiSubject(js, api), request)
+	answer, err := js.Conn().RequestWithContext(ctx, APISubject(js, api), request)
 	if err != nil {
 		return nil, nil, err
 	}

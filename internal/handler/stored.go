@@ -33,7 +33,7 @@ func GetMessage(
 	if err != nil {
 		return nil, err
 	}
-	answer, err := js.Conn().RequestWithContext(ctx, apiSubject(js, "STREAM.MSG.GET."+stream), request)
+	answer, err := js.Conn().RequestWithContext(ctx, APISubject(js, "STREAM.MSG.GET."+stream), request)
 	if err != nil {
 		return nil, err
 	}

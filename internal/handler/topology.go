@@ -35,21 +35,21 @@ func (t Topology) streams() []jetstream.StreamConfig {
 	}
 	return []jetstream.StreamConfig{
 		{
-			Metadata: stamp,
-			Name:     events.StreamRequests, Subjects: []string{events.TypeRequested},
+			Metadata: stamp, Description: "Requests for tenants, for tenant-provisioner",
+			Name: events.StreamRequests, Subjects: []string{events.TypeRequested},
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
 			MaxAge: 90 * 24 * time.Hour, Discard: jetstream.DiscardNew,
 			MaxMsgsPerSubject: -1, // a limit would silently drop old requests
 		},
 		{
-			Metadata: stamp,
-			Name:     events.StreamEvents, Subjects: []string{events.TypeProvisioned, events.TypeProvisioningFailed},
+			Metadata: stamp, Description: "Outcomes of requests, by tenant-provisioner",
+			Name: events.StreamEvents, Subjects: []string{events.TypeProvisioned, events.TypeProvisioningFailed},
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
 			MaxMsgsPerSubject: -1, Duplicates: outcomeWindow,
 		},
 		{
-			Metadata: stamp,
-			Name:     events.StreamDeadLetters, Subjects: []string{events.SubjectDeadLetterPrefix + ">"},
+			Metadata: stamp, Description: "Failed requests with the reasons, by tenant-provisioner",
+			Name: events.StreamDeadLetters, Subjects: []string{events.SubjectDeadLetterPrefix + ">"},
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: t.Replicas,
 			MaxMsgsPerSubject: 1,
 			Duplicates:        time.Hour, // when created; an operator may set a shorter one
@@ -61,7 +61,8 @@ func (t Topology) streams() []jetstream.StreamConfig {
 // first delivery and skew delayed redelivery. [consumerRules] has which settings must stay so.
 func (t Topology) consumer() jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
-		Durable: events.DurableConsumer, AckPolicy: jetstream.AckExplicitPolicy,
+		Description: "Requests that no replica of tenant-provisioner has served yet",
+		Durable:     events.DurableConsumer, AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: t.AckWait, MaxDeliver: -1,
 		MaxAckPending: -1, // messages that wait for a retry count: a limit of 1000 would let them block all others
 	}
@@ -78,7 +79,7 @@ func (t Topology) Ensure(ctx context.Context, js jetstream.JetStream) error {
 // exist; its error names the streams if they belong to different registries.
 func (t Topology) Check(ctx context.Context, js jetstream.JetStream) (StreamStamps, error) {
 	status := t.Status(ctx, js, time.Now, func(ctx context.Context, request func(context.Context) error) error {
-		return ExplainAPIPermission(js.Conn(), request(ctx))
+		return ExplainAPIPermission(js, request(ctx))
 	})
 	var existing []jetstream.StreamConfig
 	var faults []error
@@ -122,11 +123,11 @@ func (t Topology) ensure(
 		s.Streams = append(s.Streams, StreamStatus{Name: want.Name, Info: info})
 	}
 	if len(faults) > 0 {
-		return s, ExplainAPIPermission(js.Conn(), errors.Join(faults...))
+		return s, ExplainAPIPermission(js, errors.Join(faults...))
 	}
 	consumer, err := t.ensureConsumer(ctx, js, ifMissing)
 	if err != nil {
-		err = ExplainAPIPermission(js.Conn(), withRemedy(err, "nats consumer edit "+DurableName))
+		err = ExplainAPIPermission(js, withRemedy(err, "nats consumer edit "+DurableName))
 		return s, fmt.Errorf("consumer %s on %s: %w", events.DurableConsumer, events.StreamRequests, err)
 	}
 	s.Consumer.Info = consumer.CachedInfo()

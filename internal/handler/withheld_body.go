@@ -27,7 +27,7 @@ func (h *Handler) checkBody(ctx context.Context, d delivery) error {
 	case errors.Is(err, jetstream.ErrMsgNotFound): // it was removed, and is not delivered again
 		return errBodyWithheld
 	case err != nil:
-		return fmt.Errorf("read whether it has a body: %w", ExplainAPIPermission(h.Conn, err))
+		return fmt.Errorf("read whether it has a body: %w", ExplainAPIPermission(h.JetStream, err))
 	case len(stored.Data) > 0:
 		return errBodyWithheld
 	}

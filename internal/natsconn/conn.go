@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"example.com/tenant-provisioner/internal/buildinfo"
 	"example.com/tenant-provisioner/internal/config"
 )
 
@@ -31,16 +31,17 @@ const (
 	quiet = time.Minute
 )
 
-// Connect connects to the servers of the configuration, or to server if it is not nil. With wait it returns at once and
-// keeps trying in the background; [Link.Err] then reports the state. Else it returns once a server has accepted the
-// user, or with the reason why none has; the end of ctx ends that. The caller closes the link.
+// Connect is the one constructor of connections. It connects to the servers of the configuration, or to server if it is
+// not nil. With wait it returns at once and keeps trying in the background; [Link.Err] then reports the state. Else it
+// returns once a server has accepted the user, or with the reason why none has; the end of ctx ends that. The caller
+// closes the link.
 func Connect(
 	ctx context.Context, c config.Config, server nats.InProcessConnProvider, log *slog.Logger, wait bool,
 	more ...nats.Option,
 ) (*Link, error) {
 	l := newLink(c.NATSInbox, log)
 	options := []nats.Option{
-		nats.Name(buildinfo.Name), nats.Timeout(connectTimeout),
+		nats.Name(clientName(ctx)), nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.RetryOnFailedConnect(wait),
 		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings),
 		nats.FlusherTimeout(writeTimeout), nats.ReconnectOnFlusherError(),
@@ -50,14 +51,18 @@ func Connect(
 		nats.PermissionErrOnSubscribe(true),
 	}
 	options = append(options, l.options()...)
+	clientURL := c.NATSURL
 	if server != nil {
 		options = append(options, nats.InProcessServer(server))
 	} else {
-		servers, webSocket := serversOf(c.NATSURL)
-		// A server that expects TLS first (nats.TLSHandshakeFirst) would not speak first either.
-		l.dialer = newDialer(context.WithoutCancel(ctx), servers, !webSocket, !wait)
+		servers := serversOf(c.NATSURL)
+		l.dialer = newDialer(context.WithoutCancel(ctx), servers.addresses, !servers.webSocket && !c.NATSTLSFirst, !wait)
 		options = append(options, nats.SetCustomDialer(l.dialer), nats.SkipHostLookup(),
 			nats.CustomReconnectDelay(l.dialer.pause))
+		if c.NATSURLFile != "" {
+			options = append(options, l.followURL(c.CurrentNATSURL, servers)...)
+			clientURL = strings.Join(servers.urls, ",") // without users
+		}
 	}
 	if c.NATSInbox != "" {
 		options = append(options, nats.CustomInboxPrefix(c.NATSInbox))
@@ -65,22 +70,49 @@ func Connect(
 	if c.NATSCreds != "" {
 		options = append(options, nats.UserCredentials(c.NATSCreds))
 	}
+	if c.NATSNkey != "" {
+		option, err := l.logInWith(seedFile(c.NATSNkey))
+		if err != nil {
+			return nil, fmt.Errorf("NATS_NKEY: %w", err)
+		}
+		options = append(options, option)
+	}
+	if c.NATSTLSFirst {
+		options = append(options, nats.TLSHandshakeFirst())
+	}
 	if c.NATSTLSCA != "" {
 		options = append(options, nats.RootCAs(c.NATSTLSCA))
 	}
 	if c.NATSTLSCert != "" {
 		options = append(options, nats.ClientCert(c.NATSTLSCert, c.NATSTLSKey))
 	}
-	nc, err := l.connect(ctx, c.NATSURL, append(options, more...))
+	nc, err := l.connect(ctx, clientURL, append(options, more...))
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w", config.Redact("NATS_URL", c.NATSURL), explain(err))
 	}
 	l.conn = nc
+	if l.js, err = newJetStream(nc, c); err != nil {
+		nc.Close()
+		return nil, err
+	}
 	if !wait {
 		l.up(nc) // the callback comes a moment later
 	}
+	l.client.Store(nc)
 	go l.watch()
 	return l, nil
+}
+
+// newJetStream returns the JetStream of the configuration: that of the connection's account, of a domain, or one that
+// is imported from another account.
+func newJetStream(nc *nats.Conn, c config.Config) (jetstream.JetStream, error) {
+	switch {
+	case c.NATSDomain != "":
+		return jetstream.NewWithDomain(nc, c.NATSDomain)
+	case c.NATSPrefix != "":
+		return jetstream.NewWithAPIPrefix(nc, c.NATSPrefix)
+	}
+	return jetstream.New(nc)
 }
 
 // connect connects the client. The end of ctx ends a wait for the first connection.
@@ -113,15 +145,11 @@ func Open(
 	if err != nil {
 		return nil, nil, err
 	}
-	js, err := jetstream.New(l.Conn())
-	if err == nil {
-		err = CheckInbox(ctx, l.Conn())
-	}
-	if err != nil {
+	if err := CheckInbox(ctx, l.Conn()); err != nil {
 		l.Close(ctx)
 		return nil, nil, err
 	}
-	return js, func() { l.Close(ctx) }, nil
+	return l.JetStream(), func() { l.Close(ctx) }, nil
 }
 
 // Dial connects to the servers that a running service uses: those of NATS_URL, or the embedded server.

@@ -73,9 +73,11 @@ func (c connector) open(ctx context.Context, address string) (net.Conn, error) {
 	if err != nil {
 		closeConn(conn)
 		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%s closes connections at once, as a proxy without a server does: %w", address, err)
+			return nil, fmt.Errorf("%s closes connections before it sends anything, as a proxy without a server does; %s: %w",
+				address, setTLSFirst, err)
 		}
-		return nil, fmt.Errorf("%s accepts connections and sends nothing, as a frozen server does: %w", address, err)
+		return nil, fmt.Errorf("%s accepts connections and sends nothing, as a frozen server does; %s: %w", address,
+			setTLSFirst, err)
 	}
 	return greeted, nil
 }

@@ -33,6 +33,7 @@ type dialer struct {
 	ctx     context.Context //nolint:containedctx // Dial has none; it ends all attempts
 	cancel  context.CancelFunc
 	connect func(ctx context.Context, address string, phase func(string)) (net.Conn, error)
+	before  []func() error // called before the client logs in, under its lock; an error is that of the server
 
 	configured []string // host:port, as the client names them
 
@@ -86,6 +87,11 @@ func (d *dialer) forget() {
 
 // Dial implements [nats.CustomDialer]. The client calls it under its lock.
 func (d *dialer) Dial(_, address string) (net.Conn, error) {
+	for _, before := range d.before {
+		if err := before(); err != nil {
+			return nil, d.failed(address, err)
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.servers[address]
@@ -122,6 +128,16 @@ func (d *dialer) Dial(_, address string) (net.Conn, error) {
 		}
 		d.await(nil)
 	}
+}
+
+// failed records why the client cannot use a server now, and returns it.
+func (d *dialer) failed(address string, err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if t := d.servers[address]; t != nil {
+		t.err = err
+	}
+	return err
 }
 
 // begin starts an attempt, if none runs and the client has seen the result of the last one. The caller holds the lock.
@@ -237,11 +253,31 @@ func (d *dialer) refused(err error) {
 	}
 }
 
+// lastTaken returns the server whose connection the client took last.
+func (d *dialer) lastTaken() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last
+}
+
+// configure replaces the servers.
+func (d *dialer) configure(servers []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.configured = servers
+	d.abandon()
+}
+
 // reset ends all attempts: the client is connected.
 func (d *dialer) reset() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken = false
+	d.abandon()
+}
+
+// abandon ends all attempts, and forgets what is known about servers. The caller holds the lock.
+func (d *dialer) abandon() {
 	for _, t := range d.servers {
 		if t.attempt != nil {
 			t.attempt.cancel()

@@ -47,8 +47,7 @@ func unanswered(ctx context.Context, host string) ([]string, error) {
 // dialing connects the client by a dialer with this name server.
 func dialing(t *testing.T, url string, wait bool) (*nats.Conn, *dialer) {
 	t.Helper()
-	servers, _ := serversOf(url)
-	d := newDialer(t.Context(), servers, true, wait)
+	d := newDialer(t.Context(), serversOf(url).addresses, true, wait)
 	d.connect = connector{speaksFirst: true, lookUp: unanswered}.connect
 	nc, err := nats.Connect(url, nats.SetCustomDialer(d), nats.SkipHostLookup(), nats.RetryOnFailedConnect(!wait),
 		nats.CustomReconnectDelay(d.pause), nats.MaxReconnects(-1), nats.ReconnectErrHandler(func(*nats.Conn, error) {}))
@@ -167,8 +166,11 @@ func TestServersOfAURL(t *testing.T) {
 	for url, want := range map[string]string{
 		"nats://a,b:1,tls://u:p@c:2": "a:4222 b:1 c:2", "nats://[::1]": "[::1]:4222", "ws://a, wss://b": "a:80 b:443",
 	} {
-		servers, webSocket := serversOf(url)
-		testkit.Equal(t, url, strings.Join(servers, " "), want)
-		testkit.Equal(t, url+" is WebSocket", webSocket, strings.HasPrefix(url, "ws"))
+		servers := serversOf(url)
+		testkit.Equal(t, url, strings.Join(servers.addresses, " "), want)
+		testkit.Equal(t, url+" is WebSocket", servers.webSocket, strings.HasPrefix(url, "ws"))
+		if strings.Contains(strings.Join(servers.urls, ""), "@") {
+			t.Errorf("%s: users in %v", url, servers.urls)
+		}
 	}
 }

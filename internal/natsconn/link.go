@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tenant-provisioner/internal/repeatlog"
 )
@@ -29,8 +31,10 @@ const (
 // the inbox, and reconnects once the user may subscribe to it.
 type Link struct {
 	conn   *nats.Conn
-	dialer *dialer // nil: a server in this process
-	inbox  string  // prefix of the user's inboxes
+	js     jetstream.JetStream
+	client atomic.Pointer[nats.Conn] // conn, once it is set: for the dialer, which the client calls before that
+	dialer *dialer                   // nil: a server in this process
+	inbox  string                    // prefix of the user's inboxes
 	losses *repeatlog.Log
 	faults *repeatlog.Log
 
@@ -60,6 +64,9 @@ func newLink(inbox string, log *slog.Logger) *Link {
 
 // Conn is the client's connection.
 func (l *Link) Conn() *nats.Conn { return l.conn }
+
+// JetStream is the JetStream of the configuration, on this connection.
+func (l *Link) JetStream() jetstream.JetStream { return l.js }
 
 // Err returns nil while the connection is up and its user receives replies. Else it returns why not: for each server
 // what it does not answer or refuses; an [InboxError]; or a [TooOldError].
@@ -114,7 +121,7 @@ func (l *Link) options() []nats.Option {
 			}
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
-			if !errors.Is(err, errConnecting) { // the dialer knows it
+			if !errors.Is(err, errConnecting) && !errors.Is(err, errServersChanged) { // the dialer knows it
 				l.set(func() { l.lost = err })
 			}
 		}),

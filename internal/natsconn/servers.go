@@ -6,9 +6,18 @@ import (
 	"strings"
 )
 
-// serversOf returns the servers of a NATS_URL, each host:port as the client names it, and whether they speak over
-// WebSocket. (nats.go 1.55.0, parseServerURL)
-func serversOf(list string) (servers []string, webSocket bool) {
+// natsServers are the servers of a NATS_URL.
+type natsServers struct {
+	addresses []string        // host:port, as the client names them
+	users     []*url.Userinfo // of each address; nil: none
+	urls      []string        // of each, without its user
+
+	webSocket bool // they speak over WebSocket
+	tls       bool // one has a scheme that requires TLS
+}
+
+// serversOf reads a NATS_URL as the client does. (nats.go 1.55.0, parseServerURL)
+func serversOf(list string) (s natsServers) {
 	for server := range strings.SplitSeq(list, ",") {
 		server = strings.TrimSpace(server)
 		if server == "" {
@@ -24,14 +33,17 @@ func serversOf(list string) (servers []string, webSocket bool) {
 		port := "4222"
 		switch u.Scheme {
 		case "ws":
-			port, webSocket = "80", true
+			port, s.webSocket = "80", true
 		case "wss":
-			port, webSocket = "443", true
+			port, s.webSocket = "443", true
 		}
+		s.tls = s.tls || u.Scheme == "tls" || u.Scheme == "wss"
 		if u.Port() == "" {
 			u.Host = net.JoinHostPort(u.Hostname(), port)
 		}
-		servers = append(servers, u.Host)
+		s.addresses, s.users = append(s.addresses, u.Host), append(s.users, u.User)
+		u.User = nil
+		s.urls = append(s.urls, u.String())
 	}
-	return servers, webSocket
+	return s
 }

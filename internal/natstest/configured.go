@@ -2,6 +2,7 @@ package natstest
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -38,6 +39,18 @@ func StartConfigured(t *testing.T, text string) *Configured {
 	}
 	c.URL = "nats://" + c.server.Addr().String()
 	return c
+}
+
+// LeafNodeURL is where leaf nodes connect, as this user; empty: without one. The configuration has leafnodes.
+func (c *Configured) LeafNodeURL(user, password string) *url.URL {
+	c.t.Helper()
+	varz, err := c.server.Varz(nil)
+	testkit.Must(c.t, err)
+	u := &url.URL{Scheme: "nats-leaf", Host: fmt.Sprintf("127.0.0.1:%d", varz.LeafNode.Port)}
+	if user != "" {
+		u.User = url.UserPassword(user, password)
+	}
+	return u
 }
 
 // Reload replaces the text of the configuration file and has the server read it.

@@ -86,6 +86,7 @@ func (w window) length() time.Duration { return time.Duration(w.Minutes) * time.
 // count returns how many messages on a subject the stream of outcomes holds since a time.
 func count(ctx context.Context, js jetstream.JetStream, subject string, since time.Time) (uint64, error) {
 	consumer, err := js.CreateConsumer(ctx, events.StreamEvents, jetstream.ConsumerConfig{
+		Description:   "Counter of " + js.Conn().Opts.Name,
 		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
 		FilterSubject: subject, HeadersOnly: true,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: forgottenAfter,

@@ -215,7 +215,8 @@ type Database interface {
 
 // Build is one attempt to build one tenant. Its methods are called in this order, each once; Inspect also after
 // CreateBoundary, if the boundary existed, and after RunScripts, if that ran any. RunScripts and CheckConfined are
-// called only if there are scripts, LoadSeeds only if there are seeds.
+// called only if there are scripts, LoadSeeds only if there are seeds. A database without the built-in definition makes
+// everything by scripts: CreateTables and CreateIndexes are not called.
 type Build interface {
 	// CreateBoundary locks the boundary and checks again whether the request is decided (*[AlreadyDecidedError]) or the
 	// tenant registered. It then creates the boundary, or adopts one that holds no rows, in which it makes nothing yet.
@@ -224,7 +225,8 @@ type Build interface {
 	CreateTables(ctx context.Context, columns []Addition) error
 	// CreateIndexes creates the missing indexes. It returns those that failed, by name, with the reason.
 	CreateIndexes(ctx context.Context) (map[string]error, error)
-	// Inspect compares the boundary with the definition, by the database's catalogue.
+	// Inspect compares the boundary with the definition, by the database's catalogue. Without the built-in definition, it
+	// compares with what must be there at that point: nothing, what scripts have prepared, or all that they make.
 	Inspect(ctx context.Context) (Inspection, error)
 	// RunScripts runs the initialisation scripts in the boundary, in the order of their names; in a prepared boundary only
 	// those that it does not have already. It fails if they make something else than in the rehearsal at start. It reports

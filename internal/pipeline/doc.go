@@ -4,7 +4,9 @@
 //	0 validate_request   1 create_isolation_boundary   2 initialize_schema
 //	3 create_indexes     4 validate_schema             5 register_tenant
 //
-// What an operator adds to every tenant runs between the last two: run_init_scripts and load_seed_data.
+// What an operator adds to every tenant runs between the last two: run_init_scripts and load_seed_data. Without the
+// built-in definition there are no steps 2 and 3: the scripts make everything, and validate_schema, before them, checks
+// that the boundary is empty, or as it was prepared.
 //
 // # Authority
 //

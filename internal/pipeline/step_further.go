@@ -21,6 +21,7 @@ func runInitScripts(ctx context.Context, a *Attempt) error {
 			a.log.WarnContext(ctx, "structure differs from the definition after the scripts", "differences", found.Differences)
 			return DefinitionBroken(found.Differences)
 		}
+		a.tables, a.indexes = found.Tables, found.Indexes
 	}
 	a.scripts = a.p.Scripts.Records()
 	return a.confine(ctx, LoadSeedData)

@@ -35,8 +35,10 @@ func validateRequest(_ context.Context, a *Attempt) error {
 		return err
 	}
 	a.plan = plan
-	if text := docEXIncompatible(a.data.TenantID, a.p.Database.Locate(a.data.TenantID)); text != "" {
-		a.warn(events.WarnNotDocEXCompatible, text)
+	if a.p.hasBuiltIn() {
+		if text := docEXIncompatible(a.data.TenantID, a.p.Database.Locate(a.data.TenantID)); text != "" {
+			a.warn(events.WarnNotDocEXCompatible, text)
+		}
 	}
 	if existing := a.claim.Registered; existing != "" {
 		return TenantExists(a.data.TenantID, existing)

@@ -34,6 +34,31 @@ func Steps(further ...string) []Step {
 	})
 }
 
+// The steps that make the built-in definition.
+const (
+	initializeSchemaName = "initialize_schema"
+	createIndexesName    = "create_indexes"
+)
+
+// OwnSteps is [Steps] of a service without the built-in definition: its scripts make all that a tenant has. Nothing of
+// that definition can then be missing or narrower, or be unusable for DocEX.
+func OwnSteps(further ...string) []Step {
+	steps := slices.DeleteFunc(Steps(further...), func(s Step) bool {
+		return s.Name == initializeSchemaName || s.Name == createIndexesName
+	})
+	for i, s := range steps {
+		steps[i].Warnings = slices.DeleteFunc(s.Warnings, func(code string) bool {
+			return code == events.WarnNotDocEXCompatible || code == events.WarnIndexFailed
+		})
+	}
+	return steps
+}
+
+// hasBuiltIn reports whether tenants have the built-in definition.
+func (c *Config) hasBuiltIn() bool {
+	return slices.ContainsFunc(c.Steps, func(s Step) bool { return s.Name == initializeSchemaName })
+}
+
 // AllSteps are all steps that a service can run. Tests compare schemas and docs/asyncapi.yaml with it.
 func AllSteps() []Step {
 	return []Step{
@@ -42,8 +67,8 @@ func AllSteps() []Step {
 			Run: validateRequest,
 		},
 		{Name: "create_isolation_boundary", Title: "boundary", Run: createBoundary},
-		{Name: "initialize_schema", Title: "tables", Run: initializeSchema},
-		{Name: "create_indexes", Title: "indexes", Warnings: []string{events.WarnIndexFailed}, Run: createIndexes},
+		{Name: initializeSchemaName, Title: "tables", Run: initializeSchema},
+		{Name: createIndexesName, Title: "indexes", Warnings: []string{events.WarnIndexFailed}, Run: createIndexes},
 		{
 			Name: "validate_schema", Title: "validate",
 			Warnings: []string{events.WarnIndexFailed, events.WarnSchemaDiffers}, Run: validateSchema,

@@ -25,11 +25,11 @@ const MaxFile = 1 << 20
 // example is what an empty or wrong file should have.
 const example = "write default: free, and plans: {free: {max_bytes: 1GiB, max_rows: 100000}}"
 
-// Read reads the file of plans. Each fault of the file begins with its path and, if it is in the text, the line.
-func Read(path string) (*pipeline.Plans, error) {
+// Read reads the file of plans. It returns every fault; each names the path and, if it is in the text, the line.
+func Read(path string) (*pipeline.Plans, []error) {
 	text, err := readFile(path)
 	if err != nil {
-		return nil, err
+		return nil, []error{err}
 	}
 	return parse(path, text)
 }
@@ -65,15 +65,15 @@ func unreadable(err error) error {
 }
 
 // parse reads the text of the file at path.
-func parse(path string, text []byte) (*pipeline.Plans, error) {
+func parse(path string, text []byte) (*pipeline.Plans, []error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document yaml.Node
 	err := decoder.Decode(&document)
 	switch {
 	case errors.Is(err, io.EOF), err == nil && len(document.Content) == 0:
-		return nil, fmt.Errorf("%s is empty; %s", path, example)
+		return nil, []error{fmt.Errorf("%s is empty; %s", path, example)}
 	case err != nil:
-		return nil, notYAML(path, err)
+		return nil, []error{notYAML(path, err)}
 	}
 	r := &reader{path: path}
 	plans := r.file(document.Content[0])
@@ -82,10 +82,10 @@ func parse(path string, text []byte) (*pipeline.Plans, error) {
 	case err == nil:
 		r.fault(&second, "", "a second document begins here; write all plans into one")
 	case !errors.Is(err, io.EOF):
-		return nil, notYAML(path, err)
+		return nil, []error{notYAML(path, err)}
 	}
-	if err := r.err(); err != nil {
-		return nil, err
+	if faults := r.all(); len(faults) > 0 {
+		return nil, faults
 	}
 	return plans, nil
 }

@@ -1,6 +1,7 @@
 package plans
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,9 +24,15 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
+// readAll is Read with all faults as one.
+func readAll(path string) (*pipeline.Plans, error) {
+	got, faults := Read(path)
+	return got, errors.Join(faults...)
+}
+
 func TestPlansAreRead(t *testing.T) {
 	t.Parallel()
-	got, err := Read(write(t, "\ufeff# of the shop\n"+`
+	got, err := readAll(write(t, "\ufeff# of the shop\n"+`
 default: free
 plans:
   free: {max_bytes: 1GiB, max_rows: 100000, labels: {tier: free, "year": "2026"}}
@@ -164,7 +171,7 @@ func TestFaultsOfTheFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := write(t, c.text)
-			got, err := Read(path)
+			got, err := readAll(path)
 			if err == nil {
 				t.Fatalf("it is read: %+v", got)
 			}
@@ -186,9 +193,9 @@ func TestTooManyPlans(t *testing.T) {
 		}
 		return strings.Replace(b.String(), "pa:", "p:", 1)
 	}
-	_, err := Read(write(t, many(100)))
+	_, err := readAll(write(t, many(100)))
 	testkit.Must(t, err)
-	_, err = Read(write(t, many(101)))
+	_, err = readAll(write(t, many(101)))
 	if err == nil || !strings.Contains(err.Error(), ":3: plans: has 101 plans; write at most 100") {
 		t.Error(err)
 	}
@@ -205,7 +212,7 @@ plans:
 owner: me
 default: basic
 `)
-	_, err := Read(path)
+	_, err := readAll(path)
 	if err == nil {
 		t.Fatal("it is read")
 	}
@@ -224,7 +231,7 @@ func TestManyFaults(t *testing.T) {
 		fmt.Fprintf(&b, "key%d: value\n", i)
 	}
 	path := write(t, b.String())
-	_, err := Read(path)
+	_, err := readAll(path)
 	if err == nil || strings.Count(err.Error(), "\n") != maxFaults || !strings.HasSuffix(err.Error(), path+": further faults: 952") {
 		t.Error(err)
 	}
@@ -241,7 +248,7 @@ func TestWhatIsNoFile(t *testing.T) {
 		dir: " is a directory; write the path of a YAML file", pipe: " is not a regular file; write the path of a YAML file",
 		large: " is larger than 1 MiB", filepath.Join(dir, "missing"): "no such file",
 	} {
-		if _, err := Read(path); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), want) {
+		if _, err := readAll(path); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
@@ -250,7 +257,7 @@ func TestWhatIsNoFile(t *testing.T) {
 	}
 	closed := write(t, "default: free\n")
 	testkit.Must(t, os.Chmod(closed, 0))
-	if _, err := Read(closed); err == nil || !strings.Contains(err.Error(), "permission denied") {
+	if _, err := readAll(closed); err == nil || !strings.Contains(err.Error(), "permission denied") {
 		t.Error(err)
 	}
 }
@@ -261,8 +268,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("a: &a [*a]\n")
 	f.Add("plans: &p\n  free: *p\ndefault: free\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := parse("p", []byte(text))
-		if err != nil {
+		got, faults := parse("p", []byte(text))
+		if faults != nil {
 			return
 		}
 		if !got.Has(got.Default) || len(got.ByName) > maxPlans {

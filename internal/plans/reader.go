@@ -2,7 +2,6 @@ package plans
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -48,10 +47,9 @@ type lineFault struct {
 	error
 }
 
-// err returns the faults in the order of their lines; nil: the file is right.
-func (r *reader) err() error {
+// all returns the faults in the order of their lines; nil: the file is right.
+func (r *reader) all() (all []error) {
 	slices.SortStableFunc(r.faults, func(a, b lineFault) int { return cmp.Compare(a.line, b.line) })
-	var all []error
 	for i, fault := range r.faults {
 		if i == maxFaults {
 			all = append(all, fmt.Errorf("%s: further faults: %d", r.path, len(r.faults)-maxFaults))
@@ -59,7 +57,7 @@ func (r *reader) err() error {
 		}
 		all = append(all, fault.error)
 	}
-	return errors.Join(all...)
+	return all
 }
 
 // fault adds a fault at the node's line. where is the path of its key, such as plans.free; empty: the file.

@@ -41,7 +41,7 @@ func Private(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	s := newServer(t, settings, "initdb", initdb...)
 	access := "host all,replication postgres 127.0.0.1/32 trust\n" +
-		"host " + privateDatabase + " all 127.0.0.1/32 scram-sha-256\n"
+		"host all all 127.0.0.1/32 scram-sha-256\n" //nolint:dupword // databases and roles
 	if err := os.WriteFile(filepath.Join(s.dir, "data", "pg_hba.conf"), []byte(access), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -241,7 +241,7 @@ func (a *applier) message(ctx context.Context, stream string, sequence uint64) (
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read message %d of stream %s: %w", sequence, stream,
-			handler.ExplainAPIPermission(a.js.Conn(), err))
+			handler.ExplainAPIPermission(a.js, err))
 	}
 	return msg, nil
 }

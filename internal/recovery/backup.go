@@ -158,7 +158,7 @@ func (b *Backup) copyStreams(ctx context.Context, dir string) (copied []CopiedSt
 			return err
 		}
 		defer target.Close(ctx)
-		copied, err = copyStreams(ctx, source.Conn(), target.Conn())
+		copied, err = copyStreams(ctx, source.JetStream(), target.JetStream())
 		return err
 	})
 	return copied, err

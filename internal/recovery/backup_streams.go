@@ -19,12 +19,6 @@ import (
 // after 5 seconds.
 const chunkTimeout = 30 * time.Second
 
-// Subjects of the JetStream API.
-const (
-	snapshotSubject = "$JS.API.STREAM.SNAPSHOT."
-	restoreSubject  = "$JS.API.STREAM.RESTORE."
-)
-
 // CopiedStream is a stream in the copy.
 type CopiedStream struct {
 	Name     string
@@ -33,15 +27,7 @@ type CopiedStream struct {
 
 // copyStreams copies the three streams with their consumers to a server that has none, in the order that the package
 // documentation explains.
-func copyStreams(ctx context.Context, from, to *nats.Conn) ([]CopiedStream, error) {
-	source, err := jetstream.New(from)
-	if err != nil {
-		return nil, err
-	}
-	target, err := jetstream.New(to)
-	if err != nil {
-		return nil, err
-	}
+func copyStreams(ctx context.Context, source, target jetstream.JetStream) ([]CopiedStream, error) {
 	consumers, err := durableConsumers(ctx, source)
 	if err != nil {
 		return nil, err
@@ -52,7 +38,7 @@ func copyStreams(ctx context.Context, from, to *nats.Conn) ([]CopiedStream, erro
 		name      string
 		consumers bool // with their state at the time of the copy
 	}{{events.StreamEvents, true}, {events.StreamDeadLetters, true}, {events.StreamRequests, false}} {
-		messages, err := copyStream(ctx, from, to, s.name, s.consumers)
+		messages, err := copyStream(ctx, source, target, s.name, s.consumers)
 		if err != nil {
 			return nil, fmt.Errorf("copy stream %s: %w", s.name, err)
 		}
@@ -106,19 +92,22 @@ type apiResponse struct {
 // the one once the other has confirmed it. It returns the number of messages in the copy.
 //
 // The protocol is that of nats-server 2.15.2: jsStreamSnapshotRequest and processStreamRestore in jetstream_api.go.
-func copyStream(ctx context.Context, from, to *nats.Conn, stream string, consumers bool) (uint64, error) {
+func copyStream(
+	ctx context.Context, source, target jetstream.JetStream, stream string, consumers bool,
+) (uint64, error) {
+	from, to := source.Conn(), target.Conn()
 	inbox := from.NewInbox()
 	chunks, err := from.SubscribeSync(inbox)
 	if err != nil {
 		return 0, err
 	}
 	defer chunks.Unsubscribe() //nolint:errcheck // the connection ends soon
-	snapshot, err := request(ctx, from, snapshotSubject+stream,
+	snapshot, err := request(ctx, from, handler.APISubject(source, "STREAM.SNAPSHOT."+stream),
 		map[string]any{"deliver_subject": inbox, "no_consumers": !consumers, "jsck": true})
 	if err != nil {
-		return 0, fmt.Errorf("request a snapshot: %w", handler.ExplainAPIPermission(from, err))
+		return 0, fmt.Errorf("request a snapshot: %w", handler.ExplainAPIPermission(source, err))
 	}
-	restore, err := request(ctx, to, restoreSubject+stream,
+	restore, err := request(ctx, to, handler.APISubject(target, "STREAM.RESTORE."+stream),
 		map[string]any{"config": snapshot.Config, "state": snapshot.State})
 	if err != nil {
 		return 0, fmt.Errorf("begin to restore: %w", err)

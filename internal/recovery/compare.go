@@ -198,7 +198,7 @@ func readRange(
 					return nil
 				}
 				if err != nil {
-					return fmt.Errorf("read stream %s: %w", stream, handler.ExplainAPIPermission(js.Conn(), err))
+					return fmt.Errorf("read stream %s: %w", stream, handler.ExplainAPIPermission(js, err))
 				}
 				if msg.Sequence > end {
 					return nil

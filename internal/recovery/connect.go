@@ -30,10 +30,7 @@ func OpenStreams(
 	if startErr != nil {
 		return nil, nil, errors.Join(err, startErr)
 	}
-	if js, err = jetstream.New(link.Conn()); err != nil {
-		return nil, nil, errors.Join(err, end())
-	}
-	return js, end, nil
+	return link.JetStream(), end, nil
 }
 
 // startEmbedded runs the embedded server in this process, without an address, and connects to it. end closes the

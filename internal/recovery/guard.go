@@ -123,7 +123,7 @@ func (g Guard) read(ctx context.Context, which handler.StoredMessage) (*jetstrea
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", events.StreamEvents,
-			handler.ExplainAPIPermission(g.JetStream.Conn(), err))
+			handler.ExplainAPIPermission(g.JetStream, err))
 	}
 	return msg, nil
 }

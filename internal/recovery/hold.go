@@ -130,7 +130,7 @@ func (h *hold) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	defer cancel()
 	consumer, err := h.js.Consumer(ctx, events.StreamRequests, events.DurableConsumer)
 	if err != nil {
-		return nil, fmt.Errorf("read consumer %s: %w", handler.DurableName, handler.ExplainAPIPermission(h.js.Conn(), err))
+		return nil, fmt.Errorf("read consumer %s: %w", handler.DurableName, handler.ExplainAPIPermission(h.js, err))
 	}
 	return consumer.CachedInfo(), nil
 }
@@ -152,7 +152,7 @@ func (h *hold) pauseUntil(ctx context.Context, until time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if _, err := h.js.PauseConsumer(ctx, events.StreamRequests, events.DurableConsumer, until); err != nil {
-		return fmt.Errorf("pause consumer %s: %w", handler.DurableName, handler.ExplainAPIPermission(h.js.Conn(), err))
+		return fmt.Errorf("pause consumer %s: %w", handler.DurableName, handler.ExplainAPIPermission(h.js, err))
 	}
 	return nil
 }

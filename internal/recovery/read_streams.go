@@ -32,7 +32,7 @@ func streamInfo(ctx context.Context, js jetstream.JetStream, name string) (*jets
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, fmt.Errorf("stream %s does not exist; run the service once to create it", name)
 	case err != nil:
-		return nil, fmt.Errorf("read stream %s: %w", name, handler.ExplainAPIPermission(js.Conn(), err))
+		return nil, fmt.Errorf("read stream %s: %w", name, handler.ExplainAPIPermission(js, err))
 	}
 	return stream.CachedInfo(), nil
 }
@@ -51,7 +51,7 @@ func messages(
 	defer cancel()
 	reader, err := handler.OpenReader(opening, js, name, from)
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", name, handler.ExplainAPIPermission(js.Conn(), err))
+		return nil, fmt.Errorf("read stream %s: %w", name, handler.ExplainAPIPermission(js, err))
 	}
 	defer reader.Close(ctx)
 	for next := uint64(1); next <= info.State.LastSeq; {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -153,6 +154,14 @@ func (r *Reconciler) applyHeld(ctx context.Context, begun func(Plan), done func(
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	// As the service does before its first tenant: what is made again, and without the built-in definition all else, is
+	// compared with what the scripts make.
+	isRecreation := func(f Finding) bool { return f.Action == ActionRecreate }
+	if r.Config.OwnDefinition() || slices.ContainsFunc(p.Findings, isRecreation) {
+		if err := database.CheckFurther(ctx, r.Config, db, r.Log); err != nil {
+			return err
+		}
+	}
 	if err := rewind(ctx, db, p); err != nil {
 		return err
 	}

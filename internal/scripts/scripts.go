@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -21,6 +20,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"example.com/tenant-provisioner/internal/filesystem"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
@@ -50,7 +50,8 @@ var directive = regexp.MustCompile(`(?im)^\s*--+\s*provisioner\s*:.*$`)
 func Read(dir, engine string) (all []pipeline.Script, faults []error) {
 	root, err := os.OpenRoot(dir) // it opens nothing outside the directory, whatever links say
 	if err != nil {
-		return nil, []error{unreadable(dir, err)}
+		return nil, []error{fmt.Errorf("%s: %w; write the path of a directory that this user may read", dir,
+			filesystem.Reason(err))}
 	}
 	defer root.Close() //nolint:errcheck // only read
 	within := path.Join(dir, engine)
@@ -62,7 +63,8 @@ func Read(dir, engine string) (all []pipeline.Script, faults []error) {
 		}
 		return nil, []error{fmt.Errorf("%s does not exist; put the scripts for this database there", within)}
 	case err != nil:
-		return nil, []error{unreadable(within, linkFault(err))}
+		return nil, []error{fmt.Errorf("%s: %w; put a directory there that this user may read", within,
+			filesystem.Reason(err))}
 	case len(names) == 0:
 		return nil, []error{fmt.Errorf("%s has no scripts; put files named like 010_orders.sql there", within)}
 	case len(names) > maxFiles:
@@ -92,15 +94,6 @@ func Read(dir, engine string) (all []pipeline.Script, faults []error) {
 	return all, faults
 }
 
-// unreadable is the fault of a directory or a file that cannot be read.
-func unreadable(name string, err error) error {
-	var of *fs.PathError
-	if errors.As(err, &of) {
-		err = of.Err
-	}
-	return fmt.Errorf("%s: %w", name, err)
-}
-
 // list returns the names in a directory that are not hidden, in order.
 func list(root *os.Root, dir string) (names []string, err error) {
 	d, err := root.Open(dir)
@@ -118,28 +111,13 @@ func list(root *os.Root, dir string) (names []string, err error) {
 
 // read reads one script.
 func read(root *os.Root, dir, name string) (s pipeline.Script, err error) {
-	within := path.Join(dir, name)
-	info, err := root.Stat(within)
-	if err != nil {
-		return s, linkFault(err)
-	}
-	switch {
-	case !info.Mode().IsRegular():
-		return s, errors.New("is not a file")
-	case info.Size() > maxFile:
-		return s, fmt.Errorf("has %d bytes; at most %d are read", info.Size(), maxFile)
-	}
-	file, err := root.Open(within)
-	if err != nil {
-		return s, linkFault(err)
-	}
-	defer file.Close() //nolint:errcheck // only read
-	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	content, err := filesystem.ReadRegular(root, path.Join(dir, name), maxFile)
 	switch {
 	case err != nil:
 		return s, err
 	case len(content) > maxFile:
-		return s, fmt.Errorf("has over %d bytes", maxFile)
+		return s, fmt.Errorf("is larger than %d MiB; split it, or load large data after the tenant is provisioned",
+			maxFile>>20)
 	case bytes.IndexByte(content, 0) >= 0:
 		return s, errors.New("contains a NUL byte; save it as UTF-8")
 	case !utf8.Valid(content):
@@ -151,18 +129,6 @@ func read(root *os.Root, dir, name string) (s pipeline.Script, err error) {
 	}
 	s.Prepare, err = prepared(s.Text)
 	return s, err
-}
-
-// linkFault explains the error of a link that leaves the directory.
-func linkFault(err error) error {
-	var of *fs.PathError
-	if errors.As(err, &of) && strings.Contains(of.Err.Error(), "escapes") {
-		return errors.New("is a link to something outside of the directory; put the file itself there")
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("is a link to a file that does not exist")
-	}
-	return err
 }
 
 // prepared reports whether the first line says that the script can run when a boundary is prepared.

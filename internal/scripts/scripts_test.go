@@ -96,7 +96,7 @@ func TestFaults(t *testing.T) {
 				`/postgres/050_e.sql: "-- provisioner: prepare" says nothing to the service; write -- provisioner: prepare as the first line, or remove it`,
 			},
 		},
-		"a file in its place": {files: map[string]string{"postgres": ""}, want: []string{"/postgres: not a directory"}},
+		"a file in its place": {files: map[string]string{"postgres": ""}, want: []string{"/postgres: not a directory; put a directory there"}},
 		"empty": {files: map[string]string{"postgres/.hidden": ""}, want: []string{
 			"/postgres has no scripts; put files named like 010_orders.sql there",
 		}},
@@ -122,9 +122,9 @@ func TestFaults(t *testing.T) {
 			want: []string{
 				"/postgres/010_a.sql: is not UTF-8; save it as UTF-8",
 				"/postgres/020_b.sql: contains a NUL byte; save it as UTF-8",
-				"/postgres/030_c.sql: is not a file",
+				"/postgres/030_c.sql: is not a regular file; replace it by one, or move it away",
 				`/postgres/040_d.sql: "-- provisioner: prepared" says nothing to the service; write -- provisioner: prepare as the first line, or remove it`,
-				"/postgres/050_e.sql: has 4194305 bytes; at most 4194304 are read",
+				"/postgres/050_e.sql: is larger than 4 MiB; split it, or load large data after the tenant is provisioned",
 			},
 		},
 		"links": {
@@ -134,14 +134,14 @@ func TestFaults(t *testing.T) {
 				"postgres/030_c.sql": "missing",
 			},
 			want: []string{
-				"/postgres/010_a.sql: is a link to something outside of the directory; put the file itself there",
-				"/postgres/020_b.sql: is a link to something outside of the directory; put the file itself there",
-				"/postgres/030_c.sql: is a link to a file that does not exist",
+				"/postgres/010_a.sql: is a link that leads to no file of the directory (path escapes from parent); replace it by the file",
+				"/postgres/020_b.sql: is a link that leads to no file of the directory (path escapes from parent); replace it by the file",
+				"/postgres/030_c.sql: is a link that leads to no file of the directory (no such file or directory); replace it by the file",
 			},
 		},
 		"a linked directory": {
 			files: map[string]string{"sqlite/010_a.sql": ""}, links: map[string]string{"postgres": outside},
-			want: []string{"/postgres: is a link to something outside of the directory"},
+			want: []string{"/postgres: path escapes from parent; put a directory there that this user may read"},
 		},
 	} {
 		dir := write(t, c.files)

@@ -5,11 +5,16 @@ import (
 	"fmt"
 	"strings"
 
+	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
 // csv reads a header line with the names of the columns, and a row from each further record.
 func (r *reader) csv(name, text string) (rows []pipeline.SeedRow) {
+	if err := checkSeparator(text); err != nil {
+		r.fault(name, 1, "%v", err)
+		return nil
+	}
 	records := &csvReader{text: text, line: 1}
 	var columns []string
 	for !records.done() {
@@ -20,10 +25,7 @@ func (r *reader) csv(name, text string) (rows []pipeline.SeedRow) {
 			return nil // where the next record begins is not known
 		}
 		if columns == nil {
-			for _, f := range fields {
-				columns = append(columns, f.text)
-			}
-			if err := checkColumns(columns); err != nil {
+			if columns, err = headerColumns(fields); err != nil {
 				r.fault(name, line, "the header %v", err)
 				return nil
 			}
@@ -37,6 +39,44 @@ func (r *reader) csv(name, text string) (rows []pipeline.SeedRow) {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// separators are those of files that are called CSV, by what a message calls them. Spreadsheets write a semicolon where
+// the comma is the decimal sign.
+var separators = []struct{ mark, name string }{{";", "semicolons"}, {"\t", "tabs"}, {"|", "vertical bars"}}
+
+// checkSeparator fails if the header is not separated by commas: it has none, and another separator outside of
+// quotation marks.
+func checkSeparator(text string) error {
+	header, _, _ := strings.Cut(text, "\n")
+	if strings.HasPrefix(strings.ToLower(header), "sep=") {
+		return fmt.Errorf("is %s, which only spreadsheets read; remove it, and separate the fields by commas",
+			events.Quote(strings.TrimSuffix(header, "\r")))
+	}
+	var plain strings.Builder
+	for i, part := range strings.Split(header, `"`) {
+		if i%2 == 0 {
+			plain.WriteString(part)
+		}
+	}
+	for _, s := range separators {
+		if strings.Contains(plain.String(), s.mark) && !strings.Contains(plain.String(), ",") {
+			return fmt.Errorf("the header is separated by %s; save the file with commas between the fields", s.name)
+		}
+	}
+	return nil
+}
+
+// headerColumns returns the columns that the header names.
+func headerColumns(fields []csvField) (columns []string, err error) {
+	for _, f := range fields {
+		if !f.quoted && strings.TrimSpace(f.text) != f.text {
+			return nil, fmt.Errorf("has blanks around the column %s, which belong to the name; remove them",
+				events.Quote(f.text))
+		}
+		columns = append(columns, f.text)
+	}
+	return columns, checkColumns(columns)
 }
 
 func csvRow(line int, columns []string, fields []csvField) (row pipeline.SeedRow, err error) {

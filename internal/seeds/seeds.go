@@ -10,9 +10,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,6 +18,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"example.com/tenant-provisioner/internal/filesystem"
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
@@ -38,35 +37,35 @@ const (
 	csv       = ".csv"
 )
 
-// Read reads the directory of seed data. Each fault begins with the path of the file and, if it is in the text, the
-// line.
-func Read(dir string) (_ *pipeline.Seeds, err error) {
+// Read reads the directory of seed data. It returns every fault; each begins with the path of the file and, if it is in
+// the text, the line.
+func Read(dir string) (*pipeline.Seeds, []error) {
 	const want = "write the path of a directory that this user may read"
 	switch info, err := os.Stat(dir); {
 	case err != nil:
-		return nil, fmt.Errorf("%w; %s", err, want)
+		return nil, []error{fmt.Errorf("%w; %s", err, want)}
 	case !info.IsDir():
-		return nil, fmt.Errorf("%s is not a directory; %s", dir, want)
+		return nil, []error{fmt.Errorf("%s is not a directory; %s", dir, want)}
 	}
 	entries, err := os.ReadDir(dir) // in the order of their names
 	if err != nil {
-		return nil, fmt.Errorf("%w; %s", err, want)
+		return nil, []error{fmt.Errorf("%w; %s", err, want)}
 	}
 	root, err := os.OpenRoot(dir) // links cannot leave it
 	if err != nil {
-		return nil, fmt.Errorf("%w; %s", err, want)
+		return nil, []error{fmt.Errorf("%w; %s", err, want)}
 	}
-	defer func() { err = errors.Join(err, root.Close()) }()
+	defer root.Close() //nolint:errcheck // only read
 	r := &reader{root: root, dir: dir}
 	for _, entry := range entries {
 		r.read(entry)
 	}
 	r.checkTables()
 	if len(r.seeds.Files) == 0 && len(r.faults) == 0 {
-		return nil, fmt.Errorf("%s has no files; write rows to TABLE.jsonl or TABLE.csv", dir)
+		return nil, []error{fmt.Errorf("%s has no files; write rows to TABLE.jsonl or TABLE.csv", dir)}
 	}
-	if err := r.err(); err != nil {
-		return nil, err
+	if faults := r.all(); len(faults) > 0 {
+		return nil, faults
 	}
 	return &r.seeds, nil
 }
@@ -92,12 +91,11 @@ func (r *reader) fault(name string, line int, format string, args ...any) {
 	r.faults = append(r.faults, fault{filepath.Join(r.dir, name), line, fmt.Sprintf(format, args...)})
 }
 
-// err returns the faults in the order of files and lines; nil: the files are right.
-func (r *reader) err() error {
+// all returns the faults in the order of files and lines; nil: the files are right.
+func (r *reader) all() (all []error) {
 	slices.SortStableFunc(r.faults, func(a, b fault) int {
 		return cmp.Or(cmp.Compare(a.path, b.path), cmp.Compare(a.line, b.line))
 	})
-	var all []error
 	for i, f := range r.faults {
 		if i == maxFaults {
 			all = append(all, fmt.Errorf("%s: further faults: %d", r.dir, len(r.faults)-maxFaults))
@@ -109,7 +107,7 @@ func (r *reader) err() error {
 		}
 		all = append(all, fmt.Errorf("%s: %s", at, f.text))
 	}
-	return errors.Join(all...)
+	return all
 }
 
 // read reads a file. Hidden ones are passed over: editors and Kubernetes keep their own beside the files.
@@ -152,28 +150,11 @@ func (r *reader) read(entry fs.DirEntry) {
 	r.seeds.Files = append(r.seeds.Files, file)
 }
 
-// content reads a regular file in the directory, as far as the limit of all files allows. It does not wait for the
-// writer of a pipe.
+// content reads a file, as far as the limit of all files allows.
 func (r *reader) content(name string) (content []byte, ok bool) {
-	info, err := r.root.Stat(name)
-	if link, _ := r.root.Lstat(name); err != nil && link != nil && link.Mode()&fs.ModeSymlink != 0 {
-		r.fault(name, 0, "is a link that leads to no file of this directory (%v); replace it by the file", reason(err))
-		return nil, false
-	}
-	if err == nil && !info.Mode().IsRegular() {
-		r.fault(name, 0, "is not a regular file; replace it by one, or move it away")
-		return nil, false
-	}
-	var file *os.File
-	if err == nil {
-		file, err = r.root.Open(name)
-	}
-	if err == nil {
-		content, err = io.ReadAll(io.LimitReader(file, max(0, MaxBytes-r.bytes)+1))
-		err = errors.Join(err, file.Close())
-	}
+	content, err := filesystem.ReadRegular(r.root, name, max(0, MaxBytes-r.bytes))
 	if err != nil {
-		r.fault(name, 0, "%v; let this user read it", reason(err))
+		r.fault(name, 0, "%v", err)
 		return nil, false
 	}
 	before := r.bytes
@@ -184,15 +165,6 @@ func (r *reader) content(name string) (content []byte, ok bool) {
 		r.fault(name, 0, "all files together are larger than 16 MiB; load large data after the tenant is provisioned")
 	}
 	return nil, false
-}
-
-// reason returns an error without the operation and the path.
-func reason(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }
 
 func hexSHA256(content []byte) string {

@@ -2,6 +2,7 @@ package seeds
 
 import (
 	stdcsv "encoding/csv"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,9 +26,15 @@ func directory(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+// readAll is Read with all faults as one.
+func readAll(dir string) (*pipeline.Seeds, error) {
+	got, faults := Read(dir)
+	return got, errors.Join(faults...)
+}
+
 func TestFilesAreRead(t *testing.T) {
 	t.Parallel()
-	got, err := Read(directory(t, map[string]string{
+	got, err := readAll(directory(t, map[string]string{
 		"b.jsonl": "\ufeff{\"id\": \"${uuid:a}\", \"big\": 12345678901234567890.10, \"o\": {\"k\": [1, null]}}\r\n\n  \t\n" +
 			"{\"id\": null, \"on\": true}",
 		"a.csv":   "\ufeffid,\"na\"\"me\"\r\n1,\r\n,\"\"\r\n\"a,\"\"\r\nb\", x \r\n${now},NULL",
@@ -108,9 +115,68 @@ func TestFaultsOfTheFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := directory(t, map[string]string{c.file: c.text})
-			_, err := Read(dir)
+			_, err := readAll(dir)
 			if err == nil || !strings.HasPrefix(err.Error(), dir+"/"+c.want) {
 				t.Errorf("%v\nwant %s/%s", err, dir, c.want)
+			}
+		})
+	}
+}
+
+// What spreadsheets and editors of other countries and systems write is read as it is meant, or refused with what to do.
+func TestCSVOfSpreadsheets(t *testing.T) {
+	t.Parallel()
+	const read = "" // as two rows: 1, "a" and 2, null
+	for name, c := range map[string]struct{ text, want string }{
+		"RFC 4180":                       {"id,name\r\n1,a\r\n2,\r\n", read},
+		"CSV UTF-8 of Excel":             {"\ufeffid,name\r\n1,a\r\n2,\r\n", read},
+		"LF, no line break at the end":   {"id,name\n1,a\n2,", read},
+		"all quoted":                     {"\"id\",\"name\"\n\"1\",\"a\"\n\"2\",\n", read},
+		"semicolons":                     {"id;name\r\n1;a\r\n2;\r\n", ":1: the header is separated by semicolons; save the file with commas between the fields"},
+		"semicolons, a byte order mark":  {"\ufeffid;name\r\n1;a\r\n", ":1: the header is separated by semicolons"},
+		"semicolons, all quoted":         {"\"id\";\"name\"\n\"1\";\"a\"\n", ":1: the header is separated by semicolons"},
+		"semicolons, quoted with commas": {"\"id\";\"name, first\"\n\"1\";\"a\"\n", ":1: the header is separated by semicolons"},
+		"semicolons, decimal commas":     {"id;price\n1;2,5\n", ":1: the header is separated by semicolons"},
+		"tabs":                           {"id\tname\n1\ta\n", ":1: the header is separated by tabs; save the file with commas"},
+		"vertical bars":                  {"id|name\n1|a\n", ":1: the header is separated by vertical bars"},
+		"semicolons in rows only":        {"id,name\n1;a\n", ":2: has 1 fields, the header has 2"},
+		"a line for Excel":               {"sep=;\nid;name\n1;a\n", `:1: is "sep=;", which only spreadsheets read; remove it, and separate the fields by commas`},
+		"a line for Excel, commas":       {"SEP=,\r\nid,name\r\n1,a\r\n", `:1: is "SEP=,", which only spreadsheets read`},
+		"blanks in the header":           {"id, name\n1,a\n", `:1: the header has blanks around the column " name", which belong to the name; remove them`},
+		"a blank before the line break":  {"id,name \r\n1,a\r\n", `:1: the header has blanks around the column "name "`},
+		"a column in two cases":          {"id,name,ID\n1,a,2\n", `:1: the header has the column "ID" twice, as "id" too; remove one`},
+		"empty columns":                  {"id,name,,\n1,a,,\n", ":1: the header has a column without a name; write one"},
+		"UTF-16 of Excel":                {"\xff\xfei\x00d\x00\t\x00n\x00\n\x00", ":1: is not UTF-8; save the file as UTF-8"},
+		"UTF-16, big-endian":             {"\xfe\xff\x00i\x00d\x00\n", ":1: is not UTF-8"},
+		"Windows-1252":                   {"id,name\n1,Caf\xe9\n", ":2: is not UTF-8; save the file as UTF-8"},
+		"Windows-1252 in the header":     {"id,Stra\xdfe\n1,a\n", ":1: is not UTF-8"},
+		"lines of an old Mac":            {"id,name\r1,a\r", ":1: has a carriage return within a field; put the field in quotation marks, and end lines with LF or CRLF"},
+		"a quotation mark in a field":    {"id,name\n1,6\" pipe\n", ":2: has a quotation mark within a field that does not begin with one; put the whole field in quotation marks"},
+		"a backslash as an escape":       {"id,name\n1,\"a\\\"b\"\n", ":2: has text after a closing quotation mark"},
+		"empty":                          {"", ": has no rows; write one, or remove the file"},
+		"a byte order mark only":         {"\ufeff", ": has no rows"},
+		"a header only":                  {"id,name\r\n", ": has no rows"},
+		"an empty first line":            {"\r\nid,name\n1,a\n", ":1: the header has a column without a name"},
+		"an empty line at the end":       {"id,name\n1,a\n\n", `:3: is empty; remove it, or write "" for an empty text`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := directory(t, map[string]string{"t.csv": c.text})
+			got, err := readAll(dir)
+			switch {
+			case c.want != read && (err == nil || !strings.HasPrefix(err.Error(), dir+"/t.csv"+c.want)):
+				t.Errorf("%v\nwant %s", err, c.want)
+			case c.want == read:
+				testkit.Must(t, err)
+				text := func(s string) pipeline.SeedValue { return pipeline.SeedValue{Kind: pipeline.SeedText, Raw: s} }
+				columns := []string{"id", "name"}
+				want := []pipeline.SeedRow{
+					{Line: 2, Columns: columns, Values: []pipeline.SeedValue{text("1"), text("a")}},
+					{Line: 3, Columns: columns, Values: []pipeline.SeedValue{text("2"), {}}},
+				}
+				if diff := cmp.Diff(want, got.Files[0].Rows); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
 			}
 		})
 	}
@@ -122,7 +188,7 @@ func TestAllFaultsOfTheFiles(t *testing.T) {
 	dir := directory(t, map[string]string{
 		"a.jsonl": "[]\n{\"a\": \"${x}\"}\n", "b.csv": "a\n\n${y}\n", "c.txt": "", "b.jsonl": "{\"a\": 1}\n", "B.csv": "a\n1\n",
 	})
-	_, err := Read(dir)
+	_, err := readAll(dir)
 	want := []string{
 		"a.jsonl:1: is not a JSON object", "a.jsonl:2: has the unknown placeholder", "b.csv: is for the same table as B.csv; write all rows of",
 		"b.csv:2: is empty", "b.csv:3: column a has the unknown placeholder", "b.jsonl: is for the same table as B.csv", "c.txt: is not seed data",
@@ -136,7 +202,7 @@ func TestAllFaultsOfTheFiles(t *testing.T) {
 	testkit.Equal(t, "faults", len(lines), len(want))
 
 	dir = directory(t, map[string]string{"a.jsonl": strings.Repeat("[]\n", maxFaults+3)})
-	_, err = Read(dir)
+	_, err = readAll(dir)
 	if lines := strings.Split(fmt.Sprint(err), "\n"); len(lines) != maxFaults+1 || lines[maxFaults] != dir+": further faults: 3" {
 		t.Errorf("%d lines, the last %s", len(lines), lines[len(lines)-1])
 	}
@@ -157,15 +223,15 @@ func TestFaultsOfTheDirectory(t *testing.T) {
 		"a pipe":            {func(dir string) error { return syscall.Mkfifo(dir+"/t.csv", 0o600) }, "/t.csv: is not a regular file"},
 		"a link that leaves": {
 			func(dir string) error { return os.Symlink(outside+"/t.jsonl", dir+"/t.jsonl") },
-			"/t.jsonl: is a link that leads to no file of this directory (path escapes from parent); replace it by the file",
+			"/t.jsonl: is a link that leads to no file of the directory (path escapes from parent); replace it by the file",
 		},
 		"a relative link that leaves": {
 			func(dir string) error { return os.Symlink("../"+filepath.Base(outside)+"/t.jsonl", dir+"/t.jsonl") },
-			"/t.jsonl: is a link that leads to no file of this directory",
+			"/t.jsonl: is a link that leads to no file of the directory",
 		},
 		"a link to nothing": {
 			func(dir string) error { return os.Symlink("other", dir+"/t.jsonl") },
-			"/t.jsonl: is a link that leads to no file of this directory (no such file or directory)",
+			"/t.jsonl: is a link that leads to no file of the directory (no such file or directory)",
 		},
 		"a link to a device": {func(dir string) error { return os.Symlink("/dev/zero", dir+"/t.csv") }, "/t.csv: is a link that"},
 	} {
@@ -173,7 +239,7 @@ func TestFaultsOfTheDirectory(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			testkit.Must(t, c.prepare(dir))
-			if _, err := Read(dir); err == nil || !strings.HasPrefix(err.Error(), dir+c.want) {
+			if _, err := readAll(dir); err == nil || !strings.HasPrefix(err.Error(), dir+c.want) {
 				t.Errorf("%v\nwant %s%s", err, dir, c.want)
 			}
 		})
@@ -184,7 +250,7 @@ func TestFaultsOfTheDirectory(t *testing.T) {
 		file:                 file + " is not a directory; write the path of a directory",
 		"":                   "no such file or directory",
 	} {
-		if _, err := Read(path); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := readAll(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", path, err, want)
 		}
 	}
@@ -198,11 +264,11 @@ func TestUnreadableFiles(t *testing.T) {
 	}
 	dir := directory(t, map[string]string{"t.csv": "a\n1\n"})
 	testkit.Must(t, os.Chmod(dir+"/t.csv", 0))
-	if _, err := Read(dir); err == nil || err.Error() != dir+"/t.csv: permission denied; let this user read it" {
+	if _, err := readAll(dir); err == nil || err.Error() != dir+"/t.csv: permission denied; let this user read it" {
 		t.Error(err)
 	}
 	testkit.Must(t, os.Chmod(dir, 0))
-	if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), "permission denied; write the path of a directory") {
+	if _, err := readAll(dir); err == nil || !strings.Contains(err.Error(), "permission denied; write the path of a directory") {
 		t.Error(err)
 	}
 }
@@ -218,7 +284,7 @@ func TestLinksWithinTheDirectory(t *testing.T) {
 	link := t.TempDir() + "/link"
 	testkit.Must(t, os.Symlink(dir, link))
 	for _, path := range []string{dir, link, dir + "/"} {
-		got, err := Read(path)
+		got, err := readAll(path)
 		testkit.Must(t, err)
 		testkit.Equal(t, "rows", got.Counts()["t"], 1)
 	}
@@ -227,18 +293,18 @@ func TestLinksWithinTheDirectory(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	rows := func(n int) string { return strings.Repeat("{\"a\": 1}\n", n) }
-	_, err := Read(directory(t, map[string]string{"a.jsonl": rows(MaxRows - 1), "b.jsonl": rows(1)}))
+	_, err := readAll(directory(t, map[string]string{"a.jsonl": rows(MaxRows - 1), "b.jsonl": rows(1)}))
 	testkit.Must(t, err)
-	_, err = Read(directory(t, map[string]string{"a.jsonl": rows(MaxRows - 1), "b.jsonl": rows(2), "c.jsonl": rows(1)}))
+	_, err = readAll(directory(t, map[string]string{"a.jsonl": rows(MaxRows - 1), "b.jsonl": rows(2), "c.jsonl": rows(1)}))
 	if err == nil || !strings.Contains(err.Error(), "b.jsonl: all files together have more than 10000 rows; load large data after") ||
 		strings.Count(err.Error(), "\n") != 0 {
 		t.Error(err)
 	}
 	const small = "a\n1\n"
 	large := "a\n" + strings.Repeat("x", MaxBytes-2-len(small))
-	_, err = Read(directory(t, map[string]string{"a.csv": large, "b.csv": small}))
+	_, err = readAll(directory(t, map[string]string{"a.csv": large, "b.csv": small}))
 	testkit.Must(t, err)
-	_, err = Read(directory(t, map[string]string{"a.csv": large, "b.csv": small, "c.csv": small, "d.csv": "\""}))
+	_, err = readAll(directory(t, map[string]string{"a.csv": large, "b.csv": small, "c.csv": small, "d.csv": "\""}))
 	if err == nil || !strings.Contains(err.Error(), "c.csv: all files together are larger than 16 MiB; load") || strings.Contains(err.Error(), "\n") {
 		t.Error(err)
 	}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
 	"go.opentelemetry.io/otel/trace"
 
@@ -142,10 +141,7 @@ func (s *service) run(ctx context.Context) (err error) {
 			link.Close(ctx)
 		}
 	}()
-	js, err := jetstream.New(link.Conn())
-	if err != nil {
-		return err
-	}
+	js := link.JetStream()
 	s.counts.Reset()
 	sampleQueue := s.counts.WatchQueue(js, log)
 	s.page.Connect(js)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/trace"
 
 	"example.com/tenant-provisioner/internal/config"
@@ -25,11 +24,7 @@ func NewHandler(
 	c config.Config, topology handler.Topology, steps []pipeline.Step, link *natsconn.Link, db database.Store,
 	counts *telemetry.Metrics, traces trace.TracerProvider, log *slog.Logger,
 ) (*handler.Handler, error) {
-	nc := link.Conn()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, err
-	}
+	nc, js := link.Conn(), link.JetStream()
 	provisioner, err := pipeline.New(pipeline.Config{
 		Database: db, Source: c.EventSource, Log: log, Now: time.Now, Steps: steps,
 		Scripts: c.Scripts(), Plans: c.Plans(),

@@ -20,7 +20,7 @@ import (
 func TestAttemptInItsTransactionIsAlive(t *testing.T) {
 	t.Parallel()
 	p := newPostgres(t)
-	r := p.withParameter(t, "lock_timeout", "300").newFixture(t)
+	r := p.withParameter(t, "lock_timeout", briefLockTimeout).newFixture(t)
 	limit := pipeline.Limit{Attempts: 1, Lease: time.Nanosecond, CopyLease: time.Nanosecond}
 	req := deliveredRequest(t, "acme", "1@1/a")
 	var claim pipeline.Claim

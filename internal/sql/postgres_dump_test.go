@@ -150,6 +150,28 @@ func TestBoundaryThatIsLockedIsPassedOver(t *testing.T) {
 	}
 }
 
+// The row of a boundary that was compared again is younger than the boundary, so its age does not show which dumps see
+// the boundary. It is passed over while any dump runs.
+func TestComparedBoundaryIsPassedOver(t *testing.T) {
+	t.Parallel()
+	p := newPrivatePostgres(t)
+	r := p.filledPool(t, 1)
+	p.comparedAgo(t, "11 minutes")
+	stop := runFillers(t, r.postgresStore(t))
+	testkit.Eventually(t, "the boundary is compared", func() bool {
+		return p.count(t, "", "SELECT count(*) FROM {b}prepared_boundaries WHERE NOT ordered") == 1
+	})
+	stop()
+	_, end := p.dump(t, "pg_dump")
+	if r.provision(t, "acme").Prepared {
+		t.Error("a boundary that the dump can see was taken")
+	}
+	end()
+	if !r.provision(t, "beta").Prepared {
+		t.Error("the boundary was not taken afterwards")
+	}
+}
+
 // If an older transaction ran while a boundary was built, the age of a later dump's snapshot is that of the older
 // transaction, and does not show that the dump sees the boundary.
 func TestBoundaryBuiltBesideAnOlderTransaction(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -70,12 +69,7 @@ func (p testDatabase) pooled(t *testing.T) []string {
 // awaitPool waits until the pool contains n boundaries.
 func (p testDatabase) awaitPool(t *testing.T, n int) {
 	t.Helper()
-	for begin := time.Now(); len(p.pooled(t)) != n; {
-		if time.Since(begin) > 3*time.Minute {
-			t.Fatalf("%d boundaries in the pool, want %d", len(p.pooled(t)), n)
-		}
-		p.count(t, "", "SELECT count(*) FROM pg_sleep(0.01)")
-	}
+	testkit.Eventually(t, fmt.Sprintf("the pool holds %d boundaries", n), func() bool { return len(p.pooled(t)) == n })
 }
 
 // filledPool returns a fixture with a full pool of n whose filler has stopped.
@@ -230,65 +224,114 @@ func TestBoundaryOfAnotherDefinitionIsNotTouched(t *testing.T) {
 	p.expectNoOrphanSchemas(t)
 }
 
-// unusableBoundaries are ways to make a prepared boundary, {s}, unusable.
-var unusableBoundaries = map[string]struct {
-	do []string
-	// difference is set if only step 4 detects it, after the boundary was taken.
-	difference string
-}{
-	"rows":          {do: []string{"INSERT INTO {s}.docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')"}},
-	"rows removed":  {do: []string{"INSERT INTO {s}.docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')", "DELETE FROM {s}.docbasket"}},
-	"another table": {do: []string{"CREATE TABLE {s}.precious (n integer)", "INSERT INTO {s}.precious VALUES (42)"}},
-	"foreign table": {do: []string{
-		"CREATE FOREIGN DATA WRAPPER nowhere", "CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere",
-		"CREATE FOREIGN TABLE {s}.far (id varchar(36)) SERVER nowhere",
-	}},
-	"missing schema": {do: []string{"DROP SCHEMA {s} CASCADE"}},
-	"renamed schema": {do: []string{"ALTER SCHEMA {s} RENAME TO elsewhere"}},
-	"foreign owner":  {do: []string{"ALTER SCHEMA {s} OWNER TO CURRENT_USER"}},
-	"column dropped": {do: []string{"ALTER TABLE {s}.document DROP COLUMN checksum"}, difference: "document.checksum is missing"},
-	"table dropped":  {do: []string{"DROP TABLE {s}.route_operations"}, difference: "table route_operations is missing"},
-	"path narrowed":  {do: []string{"ALTER TABLE {s}.document ALTER COLUMN path TYPE varchar(255)"}, difference: "path is narrower"},
-	"column added":   {do: []string{"ALTER TABLE {s}.document ADD COLUMN extra text"}, difference: "document.extra is not"},
-	"index dropped":  {do: []string{"DROP INDEX {s}.idx_documents_status"}, difference: "idx_documents_status"},
+// passedOver are ways to make a prepared boundary, {s}, one that cannot be taken.
+var passedOver = map[string]string{
+	"missing schema": "DROP SCHEMA {s} CASCADE",
+	"renamed schema": "ALTER SCHEMA {s} RENAME TO elsewhere",
+	"foreign owner":  "ALTER SCHEMA {s} OWNER TO CURRENT_USER",
 }
 
-// An altered boundary fails no request. The attempt takes another one or builds its own, after at most one retry.
-func TestUnusablePreparedBoundary(t *testing.T) {
+const oneRow = "INSERT INTO {s}.docbasket (id, name, storage_config) VALUES ('1', 'b', '{}')"
+
+// alterations are ways to alter a prepared boundary, {s}, each with a part of the difference that it makes.
+var alterations = []struct {
+	name, difference string
+	do               []string
+	// unseen: only a full comparison sees it.
+	unseen bool
+}{
+	{name: "rows", do: []string{oneRow}, difference: "docbasket holds rows"},
+	{name: "rows removed", do: []string{oneRow, "DELETE FROM {s}.docbasket"}, difference: "docbasket holds rows, has held some"},
+	{name: "a table dropped", do: []string{"DROP TABLE {s}.route_operations"}, difference: "table route_operations is missing"},
+	{name: "a table renamed", do: []string{"ALTER TABLE {s}.route_operations RENAME TO other"}, difference: "table route_operations is missing"},
+	{name: "a table moved out", do: []string{"CREATE SCHEMA o", "ALTER TABLE {s}.route_operations SET SCHEMA o"}, difference: "table route_operations is missing"},
+	{name: "a table replaced", do: []string{"DROP TABLE {s}.route_operations", "CREATE TABLE {s}.route_operations (id text)"}, difference: "route_operations.id"},
+	{name: "a view instead of a table", do: []string{"DROP TABLE {s}.route_operations", "CREATE VIEW {s}.route_operations AS SELECT 1 AS id"}, difference: "route_operations is a view"},
+	{name: "a table's owner", do: []string{"ALTER TABLE {s}.document OWNER TO CURRENT_USER"}, difference: "document has another owner"},
+	{name: "a column added", do: []string{"ALTER TABLE {s}.document ADD COLUMN extra text"}, difference: "document.extra is not"},
+	{name: "a column narrowed", do: []string{"ALTER TABLE {s}.document ALTER COLUMN path TYPE varchar(255)"}, difference: "path is narrower"},
+	{name: "a check", do: []string{"ALTER TABLE {s}.document ADD CHECK (path <> '')"}, difference: "constraint document_path_check"},
+	{name: "row security", do: []string{"ALTER TABLE {s}.document ENABLE ROW LEVEL SECURITY"}, difference: "row level security"},
+	{name: "a rule", do: []string{"CREATE RULE r AS ON INSERT TO {s}.document DO INSTEAD NOTHING"}, difference: "rule r"},
+	{name: "a child", do: []string{"CREATE TABLE {s}.child () INHERITS ({s}.document)"}, difference: "child table"},
+	{name: "unlogged", do: []string{"ALTER TABLE {s}.route_operations SET UNLOGGED"}, difference: "UNLOGGED"},
+	{name: "replica identity", do: []string{"ALTER TABLE {s}.document REPLICA IDENTITY NOTHING"}, difference: "REPLICA IDENTITY NOTHING"},
+
+	{name: "a column dropped", do: []string{"ALTER TABLE {s}.document DROP COLUMN checksum"}, difference: "document.checksum is missing", unseen: true},
+	{name: "a default dropped", do: []string{"ALTER TABLE {s}.document ALTER COLUMN created_at DROP DEFAULT"}, difference: "document.created_at", unseen: true},
+	{name: "a column not null", do: []string{"ALTER TABLE {s}.document ALTER COLUMN content_type SET NOT NULL"}, difference: "document.content_type", unseen: true},
+	{name: "an index dropped", do: []string{"DROP INDEX {s}.idx_documents_status"}, difference: "idx_documents_status", unseen: true},
+	{name: "a unique index", do: []string{"CREATE UNIQUE INDEX u ON {s}.document (path)"}, difference: "unique", unseen: true},
+	{name: "a foreign key dropped", do: []string{"ALTER TABLE {s}.document DROP CONSTRAINT document_basket_id_fkey"}, difference: "document", unseen: true},
+	{name: "a trigger", do: []string{
+		"CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+		"CREATE TRIGGER g BEFORE INSERT ON {s}.document FOR EACH ROW EXECUTE FUNCTION {s}.f()",
+	}, difference: "trigger g", unseen: true},
+	{name: "triggers disabled", do: []string{"ALTER TABLE {s}.document DISABLE TRIGGER ALL"}, difference: "disabled", unseen: true},
+	{name: "another table with rows", do: []string{"CREATE TABLE {s}.precious (n integer)", "INSERT INTO {s}.precious VALUES (42)"}, difference: "precious holds rows", unseen: true},
+	{name: "a foreign table", do: []string{
+		"CREATE FOREIGN DATA WRAPPER nowhere", "CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere",
+		"CREATE FOREIGN TABLE {s}.far (id varchar(36)) SERVER nowhere",
+	}, difference: "far holds rows, has held some, or is a foreign table", unseen: true},
+	{name: "another's table", do: []string{"CREATE TABLE {s}.other (n integer)"}, difference: "other has another owner", unseen: true},
+}
+
+// poolOfRole returns a fixture with a full pool of n, whose role is no superuser, and the oldest boundary.
+func poolOfRole(t *testing.T, n int) (p testDatabase, r fixture, oldest string) {
+	t.Helper()
+	p = newPostgres(t)
+	testkit.Must(t, p.open(t).Close())
+	role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
+	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
+	t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") }) // including what other roles created there
+	r = p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).filledPool(t, n)
+	return p, r, p.pooled(t)[0]
+}
+
+// alter runs statements in a boundary, {s}.
+func (p testDatabase) alter(t *testing.T, boundary string, statements ...string) {
+	t.Helper()
+	for _, s := range statements {
+		p.raw(t, "", strings.ReplaceAll(s, "{s}", `"`+boundary+`"`))
+	}
+}
+
+// comparedAgo makes the last full comparison of the whole pool older.
+func (p testDatabase) comparedAgo(t *testing.T, interval string) {
+	t.Helper()
+	p.raw(t, "", "UPDATE {b}prepared_boundaries SET compared_at = compared_at - interval '"+interval+"'")
+}
+
+// expectRejection makes a request take the altered boundary, and the next attempt the other one.
+func (r fixture) expectRejection(t *testing.T, p testDatabase, altered, difference string) {
+	t.Helper()
+	req := request(t, "acme")
+	got := verdict(t, r.provisioner.Job(req), pipeline.Retry)
+	if !strings.Contains(got.Err.Error(), difference) || !strings.Contains(got.Err.Error(), altered) {
+		t.Error(got.Err)
+	}
+	r.expectNoTenant(t, "acme")
+	if n := p.count(t, "", "SELECT count(*) FROM pg_namespace WHERE nspname = '"+altered+"'"); n != 1 {
+		t.Error("it was dropped")
+	}
+	// It was removed from the pool and cost the request no attempt: the other one is used.
+	if got := provisionedOutcome(t, r.decide(t, req)); !got.Prepared || got.Attempts != 1 {
+		t.Errorf("%+v", got)
+	}
+	if left := p.pooled(t); len(left) != 0 {
+		t.Errorf("the pool holds %v", left)
+	}
+}
+
+// A boundary that cannot be renamed fails no request, which takes another one.
+func TestBoundaryIsPassedOver(t *testing.T) {
 	t.Parallel()
-	for name, c := range unusableBoundaries {
+	for name, do := range passedOver {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPostgres(t)
-			testkit.Must(t, p.open(t).Close())
-			role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
-			p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
-			t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") }) // including what other roles created there
-			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).filledPool(t, 2)
-			altered := p.pooled(t)[0]
-			for _, s := range c.do {
-				p.raw(t, "", strings.ReplaceAll(s, "{s}", `"`+altered+`"`))
-			}
-			req := request(t, "acme")
-			if c.difference != "" {
-				got := verdict(t, r.provisioner.Job(req), pipeline.Retry)
-				if !strings.Contains(got.Err.Error(), c.difference) || !strings.Contains(got.Err.Error(), altered) {
-					t.Error(got.Err)
-				}
-				r.expectNoTenant(t, "acme")
-				if n := p.count(t, "", "SELECT count(*) FROM pg_namespace WHERE nspname = '"+altered+"'"); n != 1 {
-					t.Error("it was dropped")
-				}
-				// It was removed from the pool and cost the request no attempt: the other one is used.
-				if got := provisionedOutcome(t, r.decide(t, req)); !got.Prepared || got.Attempts != 1 {
-					t.Errorf("%+v", got)
-				}
-				if left := p.pooled(t); len(left) != 0 {
-					t.Errorf("the pool holds %v", left)
-				}
-				return
-			}
-			if got := provisionedOutcome(t, r.decide(t, req)); !got.Prepared || got.Attempts != 1 {
+			p, r, altered := poolOfRole(t, 2)
+			p.alter(t, altered, do)
+			if got := provisionedOutcome(t, r.decide(t, request(t, "acme"))); !got.Prepared || got.Attempts != 1 {
 				t.Errorf("%+v", got)
 			}
 			if got := r.provision(t, "beta"); got.Prepared || got.Attempts != 1 {
@@ -299,6 +342,84 @@ func TestUnusablePreparedBoundary(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An altered boundary fails no request. The attempt that takes it sees that by the question, or if the last full
+// comparison is too old, and the next one takes another.
+func TestAlteredBoundary(t *testing.T) {
+	t.Parallel()
+	for _, a := range alterations {
+		t.Run(a.name, func(t *testing.T) {
+			t.Parallel()
+			p, r, altered := poolOfRole(t, 2)
+			p.alter(t, altered, a.do...)
+			if a.unseen {
+				p.comparedAgo(t, "61 minutes")
+			}
+			r.expectRejection(t, p, altered, a.difference)
+		})
+	}
+}
+
+// What the question does not see, the filler does while the boundary waits, and builds another one.
+func TestFillerComparesTheBoundariesThatWait(t *testing.T) {
+	t.Parallel()
+	for _, a := range alterations {
+		t.Run(a.name, func(t *testing.T) {
+			t.Parallel()
+			p, r, altered := poolOfRole(t, 1)
+			p.alter(t, altered, a.do...)
+			p.comparedAgo(t, "11 minutes")
+			stop := runFillers(t, r.postgresStore(t))
+			testkit.Eventually(t, "the altered boundary is replaced", func() bool {
+				left := p.pooled(t)
+				return len(left) == 1 && left[0] != altered
+			})
+			stop()
+			if got := r.provision(t, "acme"); !got.Prepared || got.Attempts != 1 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// What changes no difference costs the request a full comparison at most, and a comparison makes a boundary ready again.
+func TestHarmlessChangeOfABoundary(t *testing.T) {
+	t.Parallel()
+	p, r, boundary := poolOfRole(t, 1)
+	unaltered := func() bool {
+		return p.count(t, "", "SELECT count(*) FROM {b}prepared_boundaries p, pg_class c WHERE c.oid = ANY (p.relations) "+
+			"AND c.xmin = p.versions[array_position(p.relations, c.oid)]") == 11
+	}
+	p.alter(t, boundary, "VACUUM ANALYZE {s}.document", "VACUUM FREEZE {s}.docbasket", "CREATE TABLE {s}.empty (n integer)", "DROP TABLE {s}.empty")
+	testkit.Equal(t, "unaltered after maintenance", unaltered(), true)
+	p.alter(t, boundary, "GRANT SELECT ON ALL TABLES IN SCHEMA {s} TO PUBLIC")
+	testkit.Equal(t, "unaltered after a GRANT", unaltered(), false)
+	p.comparedAgo(t, "11 minutes")
+	stop := runFillers(t, r.postgresStore(t))
+	testkit.Eventually(t, "it is compared", unaltered)
+	stop()
+	testkit.Equal(t, "pool", fmt.Sprint(p.pooled(t)), fmt.Sprint([]string{boundary}))
+	p.alter(t, boundary, "REVOKE SELECT ON ALL TABLES IN SCHEMA {s} FROM PUBLIC")
+	if got := r.provision(t, "acme"); !got.Prepared || got.Attempts != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A boundary that an earlier version has prepared is compared in full: by the filler, or by the request that takes it.
+func TestBoundaryOfAnEarlierVersion(t *testing.T) {
+	t.Parallel()
+	const forget = "UPDATE {b}prepared_boundaries SET relations = NULL, versions = NULL, compared_at = NULL"
+	p, r, altered := poolOfRole(t, 2)
+	p.alter(t, altered, "DROP INDEX {s}.idx_documents_status")
+	p.raw(t, "", forget)
+	r.expectRejection(t, p, altered, "idx_documents_status")
+	runFillers(t, r.postgresStore(t))
+	p.awaitPool(t, 2)
+	p.raw(t, "", forget)
+	testkit.Eventually(t, "both are compared", func() bool {
+		return p.count(t, "", "SELECT count(*) FROM {b}prepared_boundaries WHERE cardinality(relations) = 11 AND compared_at IS NOT NULL") == 2
+	})
 }
 
 // The filler yields: while any replica has an attempt in its transaction, nothing is built.

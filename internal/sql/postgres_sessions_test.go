@@ -100,10 +100,14 @@ func TestSchemaOfAnotherTenant(t *testing.T) {
 	}
 }
 
+// briefLockTimeout is for tests in which a lock is not released. On a busy machine other statements wait for locks on
+// the catalogues, too, for more than half a second.
+const briefLockTimeout = "3s"
+
 // Tables are locked first, because a row that is not committed yet would not be visible.
 func TestRowThatIsNotCommittedYet(t *testing.T) {
 	t.Parallel()
-	p := newPostgres(t).withParameter(t, "lock_timeout", "300")
+	p := newPostgres(t).withParameter(t, "lock_timeout", briefLockTimeout)
 	r := p.newFixture(t)
 	p.createBoundary(t, "busy")
 	p.raw(t, "busy", "CREATE TABLE {b}precious (n integer)")

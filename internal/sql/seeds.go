@@ -57,18 +57,26 @@ func (f *SeedFaults) Add(file string, line int, format string, args ...any) {
 	*f = append(*f, file+": "+fmt.Sprintf(format, args...))
 }
 
-// Err returns all faults as one; nil: there are no faults.
+// Err returns all faults as one, a [SeedError]; nil: there are no faults.
 func (f SeedFaults) Err() error {
 	if len(f) == 0 {
 		return nil
 	}
 	shown := f[:min(len(f), maxSeedFaults)]
-	text := strings.Join(shown, "; ")
 	if more := len(f) - len(shown); more > 0 {
-		text += fmt.Sprintf("; further faults: %d", more)
+		shown = append(slices.Clone(shown), fmt.Sprintf("further faults: %d", more))
 	}
-	return pipeline.Permanentf(events.CauseSeedDataFailed, "%s", text)
+	return &SeedError{shown, pipeline.Permanentf(events.CauseSeedDataFailed, "%s", strings.Join(shown, "; "))}
 }
+
+// SeedError is a permanent fault of seed data that consists of several.
+type SeedError struct {
+	Faults []string
+	all    *pipeline.Fault
+}
+
+func (e *SeedError) Error() string { return e.all.Error() }
+func (e *SeedError) Unwrap() error { return e.all }
 
 // GroupSeeds compares the seed data with the tables of a boundary, and returns its rows in the order of the files,
 // grouped for loading. equal compares names as the database does. Faults are added for tables and columns that the

@@ -96,8 +96,8 @@ func registerSeeded(t *testing.T, p testDatabase, build pipeline.Build, tenant s
 // The example that is deployed loads on both engines, with the same values.
 func TestDeployedSeedData(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, p testDatabase) {
-		data, err := seeds.Read("../../deploy/seed-data")
-		testkit.Must(t, err)
+		data, faults := seeds.Read("../../deploy/seed-data")
+		testkit.Must(t, errors.Join(faults...))
 		store := p.seeded(t, data)
 		build := seedBuild(t, store, request(t, "acme"), "acme")
 		counts, err := build.LoadSeeds(t.Context(), seedValues)
@@ -122,8 +122,8 @@ func readSeeds(t *testing.T, files map[string]string) *pipeline.Seeds {
 	for name, text := range files {
 		testkit.Must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	data, err := seeds.Read(dir)
-	testkit.Must(t, err)
+	data, faults := seeds.Read(dir)
+	testkit.Must(t, errors.Join(faults...))
 	return data
 }
 
@@ -434,7 +434,7 @@ func TestSeedsThatATriggerRefuses(t *testing.T) {
 		"deadlock":            {raise("40P01"), transient, "own.csv: ERROR: refused"},
 		"serialization":       {raise("40001"), transient, "own.csv: ERROR: refused"},
 		"lock timeout":        {raise("55P03"), transient, "own.csv: ERROR: refused"},
-		"the server ends it":  {"PERFORM pg_terminate_backend(pg_backend_pid())", outage, "own.csv: "},
+		"the server ends it":  {"PERFORM pg_terminate_backend(pg_backend_pid())", outage, "own.csv: the server ended the session; if a script, or a trigger"},
 		"an operator cancels": {"PERFORM pg_cancel_backend(pg_backend_pid()); PERFORM pg_sleep(30)", transient, "own.csv: ERROR: canceling statement"},
 	} {
 		t.Run(name, func(t *testing.T) {

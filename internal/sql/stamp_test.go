@@ -258,7 +258,7 @@ func TestRegistryOfANeighbourThatIsLocked(t *testing.T) {
 	testkit.Must(t, p.neighbour().open(t).Close())
 	r := p.withURL(t, func(u *url.URL) {
 		query := u.Query()
-		query.Set("lock_timeout", "300")
+		query.Set("lock_timeout", briefLockTimeout)
 		u.RawQuery = query.Encode()
 	}).newFixture(t)
 	p.createBoundary(t, "acme")

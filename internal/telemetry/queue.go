@@ -132,7 +132,7 @@ func (m *queueMetrics) sample(ctx context.Context) (s queueSample) {
 	for _, name := range []string{events.StreamRequests, events.StreamEvents, events.StreamDeadLetters} {
 		stream, err := m.js.Stream(ctx, name)
 		if err != nil {
-			s.err = errors.Join(s.err, fmt.Errorf("read stream %s: %w", name, handler.ExplainAPIPermission(m.js.Conn(), err)))
+			s.err = errors.Join(s.err, fmt.Errorf("read stream %s: %w", name, handler.ExplainAPIPermission(m.js, err)))
 			continue
 		}
 		info := stream.CachedInfo()
@@ -143,7 +143,7 @@ func (m *queueMetrics) sample(ctx context.Context) (s queueSample) {
 	}
 	account, err := m.js.AccountInfo(ctx)
 	if err != nil {
-		err = handler.ExplainAPIPermission(m.js.Conn(), err)
+		err = handler.ExplainAPIPermission(m.js, err)
 		s.err = errors.Join(s.err, fmt.Errorf("read the limits of the account: %w", err))
 		return s
 	}

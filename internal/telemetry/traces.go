@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/sethvargo/go-envconfig"
-	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -34,7 +33,7 @@ func StartTraces(
 		return nil, func() error { return nil }, nil
 	}
 	takeTraceLogs(log) // a failed export loses its spans and affects nothing else
-	exporter, err := autoexport.NewSpanExporter(ctx)
+	exporter, err := newExporter(ctx, env)
 	if err != nil {
 		return nil, nil, config.NewError(fmt.Errorf("OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_…: %w", err))
 	}

@@ -23,5 +23,7 @@
 //   - what the server's version lacks or adds: the grammar is that of PostgreSQL 17. Newer syntax is a syntax error.
 //
 // Parsing is WebAssembly. It is compiled at the first statement, which takes seconds of processor time and, until it
-// ends, 250 MB of memory, of which 25 MB stay. A program that parses no script pays for nothing of this.
+// ends, 250 MB of memory, of which 25 MB stay. A program that parses no script pays for nothing of this. Where a
+// process may not have executable memory, each statement is refused: the interpreter cannot return errors of the
+// grammar.
 package pgscript

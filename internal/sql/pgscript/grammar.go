@@ -21,11 +21,17 @@ const maxBlocks = 30
 // minute on a busy machine. Past it the parser's memory is damaged.
 const parseTimeout = 5 * time.Minute
 
+// errInterpreted: without executable memory wazero interprets the module. Its interpreter does not return correctly
+// from the long jump with which the grammar reports an error, and then executes something else.
+var errInterpreted = errors.New("PostgreSQL's grammar cannot run in this process, because it may not have " +
+	"executable memory: set MemoryDenyWriteExecute=no in the unit of systemd, or remove what else denies it")
+
 var errTooDeep = errors.New("nests too deeply to be parsed; divide it into several statements")
 
 // library is the parser, which is used by one caller at a time: a second one would compile it again.
 type library struct {
 	sync.Mutex
+	tested bool  // it returns errors
 	broken error // it has failed in a way that may have damaged its memory
 }
 
@@ -87,6 +93,19 @@ func (l *library) call(parse func(string) (string, error), text string) (string,
 	if depth(text) > maxDepth {
 		return "", errTooDeep
 	}
+	if !l.tested {
+		var e *syntaxError
+		if _, err := l.run(parse, "an error"); !errors.As(err, &e) {
+			l.broken = errInterpreted
+			return "", l.broken
+		}
+		l.tested = true
+	}
+	return l.run(parse, text)
+}
+
+// run is call without the checks.
+func (l *library) run(parse func(string) (string, error), text string) (string, error) {
 	done := make(chan parsed, 1)
 	go func() {
 		var p parsed

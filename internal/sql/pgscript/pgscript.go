@@ -26,16 +26,15 @@ func (s Statement) LineAt(position int) int {
 	return s.Line + strings.Count(s.Text[:byteOffset(s.Text, position)], "\n")
 }
 
-// Parse returns the statements of a script, in their order. The error joins all faults of the script, in the order of
-// their lines; each is of the form "FILE, line N: what; what to do". Of faults of one kind it has the first
-// [maxAlike], and the number of the others.
-func Parse(script pipeline.Script) ([]Statement, error) {
+// Parse returns the statements of a script, and its faults, in the order of their lines. A fault is of the form "FILE,
+// line N: what; what to do". Of one kind there are the first [maxAlike], with the number of the others.
+func Parse(script pipeline.Script) ([]Statement, []error) {
 	j := &judge{place: place{text: script.Text, line: 1}, faults: &faults{}}
 	statements := j.script()
 	if at := strings.Index(script.Text, dumpHeader); at >= 0 && len(*j.faults) > 0 {
 		j.refuseAt(at, "the file is a dump; docs/init-scripts.md has the command that makes a script of it")
 	}
-	return statements, j.faults.err(script.Name)
+	return statements, j.faults.of(script.Name)
 }
 
 // dumpHeader is how pg_dump begins a dump.
@@ -61,7 +60,8 @@ func (f *faults) add(line int, format string, args ...any) {
 // maxAlike bounds the faults of one kind that are reported: a dump has one for each name that it writes with a schema.
 const maxAlike = 5
 
-func (f faults) err(file string) error {
+// of returns the faults of the file.
+func (f faults) of(file string) (errs []error) {
 	slices.SortFunc(f, func(a, b fault) int { return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.what, b.what)) })
 	byKind := map[string][]fault{}
 	var shown []fault
@@ -70,7 +70,6 @@ func (f faults) err(file string) error {
 			shown = append(shown, one)
 		}
 	}
-	var errs []error
 	for _, one := range shown {
 		all := byKind[one.kind]
 		if more := len(all) - maxAlike; more > 0 && one == all[maxAlike-1] {
@@ -78,7 +77,7 @@ func (f faults) err(file string) error {
 		}
 		errs = append(errs, fmt.Errorf("%s, line %d: %s", file, one.line, one.what))
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // place is a text within a file.

@@ -1,6 +1,7 @@
 package pgscript_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -164,8 +165,8 @@ func TestStatementsAndTheirLines(t *testing.T) {
 		{Text: "SELECT 4", Line: 7},
 	}
 	for _, end := range []string{"\n", "\r\n"} {
-		got, err := pgscript.Parse(pipeline.Script{Name: "a", Text: strings.ReplaceAll(text, "\n", end)})
-		testkit.Must(t, err)
+		got, faults := pgscript.Parse(pipeline.Script{Name: "a", Text: strings.ReplaceAll(text, "\n", end)})
+		testkit.Must(t, errors.Join(faults...))
 		for i := range got {
 			got[i].Text = strings.ReplaceAll(got[i].Text, "\r\n", "\n")
 		}

@@ -24,12 +24,9 @@ type build struct {
 	tenant string
 	schema string
 	taken  string // the prepared boundary that was taken; empty: none
-	// takenStamped means that the prepared boundary already carries the registry's stamp.
-	takenStamped bool
-	// builtBy is the transaction that built the prepared boundary; builtInOrder: it was the oldest one
-	// (add_prepared.sql).
-	builtBy      string
-	builtInOrder bool
+	pooled pooled // its row in the pool
+	// unaltered means that the prepared boundary is as it was when it was last compared in full.
+	unaltered bool
 	// keepComment means that the schema has a comment already, or this role may not comment on it: it is not stamped.
 	keepComment bool
 	foreign     []foreignOwner // of a schema that existed
@@ -96,8 +93,8 @@ func (b *build) createBoundary(ctx context.Context, usePool bool) (pipeline.Boun
 	batch.queue(sharedScope, func(row pgx.Row) error { return row.Scan(&caseVariant, &owner, &existed) },
 		b.q.CheckAvailable, b.tenant, b.schema)
 	if usePool {
-		batch.queue(poolScope, scanOptional(&b.taken, &b.takenStamped, &b.builtBy, &b.builtInOrder), b.q.TakePrepared,
-			b.prepared.definition, b.schema, b.scripts.filled())
+		batch.queue(poolScope, scanOptional(append([]any{&b.taken}, b.pooled.fields()...)...), b.q.TakePrepared,
+			b.prepared.definition, b.schema, maxCompared.Seconds())
 	} else {
 		b.queueLeaveSchema(func(text string, args ...any) { batch.queue(sharedScope, nil, text, args...) })
 		batch.queue(tenantScope, nil, b.ddl(b.q.CreateSchema))
@@ -118,6 +115,11 @@ func (b *build) createBoundary(ctx context.Context, usePool bool) (pipeline.Boun
 	}
 	if existed {
 		if err := b.requireEmpty(ctx); err != nil {
+			return pipeline.Boundary{}, err
+		}
+	}
+	if b.own() { // there is no step that creates tables
+		if err := b.CreateTables(ctx, nil); err != nil {
 			return pipeline.Boundary{}, err
 		}
 	}
@@ -257,7 +259,10 @@ func (b *build) CreateTables(ctx context.Context, columns []pipeline.Addition) e
 		stamp = append(stamp, b.stampSQL(b.schema))
 	}
 	statements := sql.Statements(b.ddl(b.q.Tables + sql.AddColumns(b.q.Tables, columns...)))
-	if err := b.exec(ctx, append(stamp, statements...)...); err != nil {
+	if statements = append(stamp, statements...); len(statements) == 0 {
+		return nil
+	}
+	if err := b.exec(ctx, statements...); err != nil {
 		return fmt.Errorf("create the tables of schema %s: %w", b.schema, b.withTransfer(err))
 	}
 	return nil
@@ -275,6 +280,9 @@ func (b *build) CreateIndexes(ctx context.Context) (failed map[string]error, err
 		}
 	}()
 	statements := sql.Statements(b.ddl(b.q.Indexes))
+	if len(statements) == 0 {
+		return nil, nil
+	}
 	err = b.exec(ctx, slices.Concat([]string{"SAVEPOINT step"}, statements, []string{"RELEASE SAVEPOINT step"})...)
 	if err == nil || !permanent(err) {
 		return nil, err
@@ -317,19 +325,28 @@ func permanent(err error) bool {
 		!passing[fault.DriverCode[:2]]
 }
 
-// Inspect implements [pipeline.Build]. An altered prepared boundary is not the request's fault: the next attempt
-// continues without it.
-func (b *build) Inspect(ctx context.Context) (pipeline.Inspection, error) {
+// Inspect implements [pipeline.Build]. A prepared boundary that is as the pool has recorded it is not compared again.
+// An altered one is not the request's fault: the next attempt continues without it.
+func (b *build) Inspect(ctx context.Context) (in pipeline.Inspection, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	sent := time.Now()
-	in, err := inspect(ctx, b.conn, b.q, b.schema)
-	err = stall(err, sent, b.timeouts)
-	if err == nil && b.taken != "" && !b.scripted { // scripts of the request may add what is a deviation
-		if altered := b.alterations(in); len(altered) > 0 {
-			err = b.reject(ctx, altered)
-		}
-		in.Warnings, in.NoDefaults = nil, nil // only those that scripts have made
+	switch {
+	case b.taken == "" || b.scripted: // scripts of the request may add what is a deviation
+		in, err = b.inspect(ctx)
+	case b.unaltered:
+		return b.complete(), nil
+	default:
+		in, _, err = b.inspectTaken(ctx)
+	}
+	return in, stall(err, sent, b.timeouts)
+}
+
+func (b *build) inspect(ctx context.Context) (in pipeline.Inspection, err error) {
+	if b.own() {
+		in, err = b.inspectOwn(ctx)
+	} else {
+		in, err = inspect(ctx, b.conn, b.q, b.schema)
 	}
 	if len(b.foreign) > 0 {
 		in.Warnings = append(in.Warnings, ownersText(b.schema, b.foreign))

@@ -102,7 +102,7 @@ func (b *build) checkConfined(ctx context.Context, thorough bool) error {
 func deferredFault(err error) error {
 	var server *pgconn.PgError
 	if !errors.As(err, &server) || server.SeverityUnlocalized == "FATAL" || server.SeverityUnlocalized == "PANIC" {
-		return classify(err)
+		return endedFault(err)
 	}
 	fault := &pipeline.Fault{
 		Class: pipeline.Permanent, Code: events.CauseInitScriptFailed, DriverCode: server.Code, TimedOut: waitEnded(err),

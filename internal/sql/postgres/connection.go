@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -32,6 +33,37 @@ func (c Config) connConfig() (*pgx.ConnConfig, error) {
 	conn.AfterConnect = configureSession(conn.RuntimeParams)
 	conn.RuntimeParams = startParameters(conn.RuntimeParams)
 	return conn, nil
+}
+
+// current is connConfig with the URL that counts now. Another database needs a new process, because connections to both
+// would be used side by side; and so does another role, because tenants would belong to both.
+func (c Config) current() (*pgx.ConnConfig, error) {
+	first, err := c.connConfig()
+	if err != nil || c.CurrentURL == nil {
+		return first, err
+	}
+	role := c.roleOf(first)
+	if c.URL, err = c.CurrentURL(); err != nil {
+		return nil, err
+	}
+	now, err := c.connConfig()
+	switch {
+	case err != nil:
+		return nil, err
+	case now.Database != first.Database:
+		return nil, fmt.Errorf("%s names database %s now, and this process has begun with %s; restart it to use the other",
+			source(), now.Database, first.Database)
+	case c.roleOf(now) != role:
+		return nil, fmt.Errorf("%s names role %s now, and this process has begun with %s, which owns the tenants; add the "+
+			"parameter role=%[3]s, with a user who is a member of that role", source(), c.roleOf(now), role)
+	}
+	return now, nil
+}
+
+// roleOf returns the role that owns what a session creates.
+func (c Config) roleOf(conn *pgx.ConnConfig) string {
+	role, _ := c.parameter("role", "")
+	return cmp.Or(role, conn.User)
 }
 
 // forWork changes the settings of a connection for those of the service: of several hosts it uses the writable one.

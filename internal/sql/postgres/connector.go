@@ -49,7 +49,7 @@ func (c Config) connector(adjust func(*pgx.ConnConfig)) *connector {
 // settings returns the settings of a connection that is to be made now. Its errors are outages: what is read again was
 // valid when the process started.
 func (k *connector) settings(ctx context.Context) (*pgx.ConnConfig, error) {
-	conn, err := k.config.connConfig()
+	conn, err := k.config.current()
 	if err != nil {
 		return nil, &pipeline.Fault{
 			Class: pipeline.Outage, Message: "cannot make new connections to PostgreSQL", Shared: true, Lost: true, Err: err,

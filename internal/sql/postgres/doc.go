@@ -41,9 +41,11 @@
 //     none is taken twice, and an attempt that fails returns its boundary. No tenant's schema can have the name of a
 //     prepared one: ids contain no colon, and a template that contains one is rejected.
 //  8. A boundary is taken only if its definition is exactly this program's, its schema exists, this role may rename
-//     it, no relation in it has a page (on Citus: a row), and no running pg_dump can see it under its present name. The
-//     last condition is checked again immediately before the commit. Step 4 inspects it like any other. An altered
-//     boundary is removed from the pool; the request is delayed, but loses no attempt.
+//     it, and no running pg_dump can see it under its present name. The last condition is checked again immediately
+//     before the commit. In the round trip that renames it, the server is asked whether its relations are as they were
+//     when all of it was last compared, and without a page (on Citus: a row). If not, or if that was more than an hour
+//     ago, step 4 compares it in full; see pool_compare.go. An altered boundary is removed from the pool; the request
+//     is delayed, but loses no attempt.
 //  9. No attempt waits for the pool. Locked rows are skipped, and without a free boundary the attempt builds one as
 //     usual. If a schema with the tenant's name exists already, none is taken.
 //  10. One replica at a time builds, one boundary at a time, and counts the pool under the lock that elects it, so the

@@ -37,6 +37,9 @@ func (s *Store) migrate(ctx context.Context, createdBy string) error {
 }
 
 func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn, createdBy string) error {
+	if err := s.connector.config.checkBase(ctx, conn, s.q); err != nil {
+		return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
+	}
 	pending, err := s.q.pendingMigrations(ctx, conn, s.registry)
 	if err != nil {
 		return withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
@@ -61,7 +64,7 @@ func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn, createdBy str
 }
 
 // latestMigration is the version of the last migration.
-const latestMigration = 11
+const latestMigration = 13
 
 // migrations are the migrations of the registry. Their versions are their positions, starting at 1.
 func (s *Store) migrations(createdBy string) [latestMigration][]sql.Statement {
@@ -77,12 +80,18 @@ func (s *Store) migrations(createdBy string) [latestMigration][]sql.Statement {
 		messages(s.q.migrations.Retention),
 		messages(s.q.migrations.Plans),
 		messages(s.q.migrations.Scripts),
+		messages(s.q.migrations.Base),
+		messages(s.q.migrations.Comparisons),
 	}
 }
 
 // bootstrap returns the statements that create what is missing of the bootstrap tenant. DocEX's document has no
 // related_po. What exists is left out: IF NOT EXISTS alone would require the ownership of the table.
 func (s *Store) bootstrap(createdBy string) []sql.Statement {
+	row := sql.Statement{Text: s.q.migrations.Bootstrap, Args: []any{s.registry, createdBy}}
+	if s.own() {
+		return []sql.Statement{row}
+	}
 	statements := append(messages(render(s.q.Tables, "schema", s.registry)), sql.Statement{
 		Text:   render(sql.AddColumns(s.q.Tables, sql.RelatedPo), "schema", s.registry),
 		Unless: &sql.Statement{Text: s.q.HasColumn, Args: []any{s.registry, sql.RelatedPo.Table, sql.RelatedPo.Column}},
@@ -93,7 +102,7 @@ func (s *Store) bootstrap(createdBy string) []sql.Statement {
 			Unless: &sql.Statement{Text: s.q.HasRelation, Args: []any{s.registry, sql.Indexes[i].Name}},
 		})
 	}
-	return append(statements, sql.Statement{Text: s.q.migrations.Bootstrap, Args: []any{s.registry, createdBy}})
+	return append(statements, row)
 }
 
 // messages makes each statement of a .sql file a message of its own.
@@ -172,6 +181,9 @@ func (s *Store) runNextMigration(
 	}
 	if err := s.createRegistrySchema(ctx, conn); err != nil {
 		return true, 0, nil, err
+	}
+	if err := s.connector.config.checkBase(ctx, conn, s.q); err != nil { // another replica may have created the registry
+		return true, 0, nil, withMissingPrivilege(sharedFault(err), s.rightsToMigrate())
 	}
 	pending, err := s.q.pendingMigrations(ctx, conn, s.registry)
 	if err == nil && len(pending) == latestMigration {

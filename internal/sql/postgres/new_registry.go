@@ -112,6 +112,9 @@ func (s *Store) createRegistry(ctx context.Context, conn *pgxpool.Conn, createdB
 // createStamp returns the statements that give a registry the configured id if it is created now, by this replica. A
 // registry that exists gets a random id later, if it has none.
 func (s *Store) createStamp() []sql.Statement {
+	if s.own() {
+		return s.recordBase()
+	}
 	if s.newID == "" {
 		return nil
 	}

@@ -66,6 +66,7 @@ func (b *build) withTransfer(err error) error {
 		return err
 	}
 	named := *fault
-	named.Message = ownersText(b.schema, b.foreign)
+	named.Message = "another application may use this boundary; if it does, request another tenant id; if not: " +
+		ownersText(b.schema, b.foreign)
 	return &named
 }

@@ -23,6 +23,7 @@ type preparedPool struct {
 	taken      atomic.Int64
 	misses     atomic.Int64
 
+	compareAt     time.Time     // when the filler next looks for a boundary to compare
 	disabledUntil atomic.Int64  // nanoseconds since 1970: until then the pool is not used
 	wake          chan struct{} // signals that an attempt which used the pool has ended
 }
@@ -86,7 +87,7 @@ func (b *build) openBoundary(ctx context.Context) (existed bool, err error) {
 			return false, err
 		}
 		rename := []string{b.ddl(render(b.q.RenameSchema, "prepared", b.taken))}
-		if !b.takenStamped { // prepared by an earlier version
+		if !b.pooled.stamped { // prepared by an earlier version
 			unstamped, err := b.isUnstamped(ctx)
 			if err != nil {
 				return false, err
@@ -95,7 +96,7 @@ func (b *build) openBoundary(ctx context.Context) (existed bool, err error) {
 				rename = append(rename, b.stampSQL(b.schema))
 			}
 		}
-		if err := b.exec(ctx, rename...); err != nil {
+		if b.unaltered, err = b.renameTaken(ctx, rename); err != nil {
 			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, b.faultAt(ctx, poolScope, err))
 		}
 		return false, nil
@@ -127,7 +128,7 @@ func (b *build) queueDumpCheck(batch *pgx.Batch, before *pgx.QueuedQuery) (faile
 		return nil
 	})
 	batch.Queue(b.q.ClearActivity)
-	batch.Queue(b.q.CheckDumps, b.builtBy, b.builtInOrder).Exec(func(pgconn.CommandTag) error {
+	batch.Queue(b.q.CheckDumps, b.pooled.builtBy, b.pooled.ordered).Exec(func(pgconn.CommandTag) error {
 		passed = true
 		return nil
 	})

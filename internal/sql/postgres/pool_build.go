@@ -103,9 +103,11 @@ func (b *build) runPrepared(ctx context.Context, thorough bool) error {
 		return err
 	}
 	left := preparedResult{faults: b.withoutName(in.Faults())}
-	if err := b.conn.QueryRow(ctx, b.q.FilledRelations, b.schema).Scan(&left.filled); err != nil {
-		return fmt.Errorf("read what the initialisation scripts have left: %w", sharedFault(err))
+	r, err := b.readRelations(ctx)
+	if err != nil {
+		return fmt.Errorf("read what the initialisation scripts have left: %w", err)
 	}
+	left.filled = r.filled
 	b.scripts.prepared.Store(&left)
 	return nil
 }
@@ -122,16 +124,6 @@ func (s *scripts) filled() []string {
 		return []string{}
 	}
 	return s.prepared.Load().filled
-}
-
-// alterations are deviations of the boundary that was taken, without those that it had when it was prepared.
-func (b *build) alterations(in pipeline.Inspection) (faults []string) {
-	faults = in.Faults()
-	if b.scripts == nil || b.scripts.prepared.Load() == nil {
-		return faults
-	}
-	accepted := b.scripts.prepared.Load().faults
-	return slices.DeleteFunc(b.withoutName(faults), func(f string) bool { return slices.Contains(accepted, f) })
 }
 
 // withoutName replaces the schema's name in texts, so that those of two boundaries can be compared.
@@ -169,8 +161,12 @@ func differing(differences []string) error {
 func (b *build) addToPool(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	r, err := b.readRelations(ctx)
+	if err != nil {
+		return fmt.Errorf("put %s into the pool: %w", b.schema, err)
+	}
 	batch := &pgx.Batch{}
-	batch.Queue(b.q.AddPrepared, b.schema, b.prepared.definition)
+	batch.Queue(b.q.AddPrepared, b.schema, b.prepared.definition, r.oids, r.versions)
 	batch.Queue("COMMIT")
 	if err := b.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("put %s into the pool: %w", b.schema, sharedFault(err))

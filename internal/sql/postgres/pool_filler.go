@@ -17,6 +17,8 @@ const (
 	quietTime = 50 * time.Millisecond
 	// countInterval is how often the pool is counted while this process takes nothing: other replicas take from it too.
 	countInterval = time.Second
+	// dueInterval is how often boundaries are looked for that are to be compared again, once all were.
+	dueInterval = 15 * time.Second
 	// fillBackoff is the first pause after a failure; it doubles up to fillBackoffMost.
 	fillBackoff    = 500 * time.Millisecond
 	maxFillBackoff = 10 * time.Second
@@ -63,8 +65,8 @@ func pauseUntil(ctx context.Context, wait time.Duration, wake <-chan struct{}) {
 	}
 }
 
-// fillOnce builds a boundary if one is missing and no request is being processed. It returns how long to wait before
-// the next call, which is 0 if it has built one.
+// fillOnce builds a boundary if one is missing, or else compares one that is due, if no request is being processed. It
+// returns how long to wait before the next call, which is 0 if it has done something.
 func (s *Store) fillOnce(ctx context.Context) (wait time.Duration, err error) {
 	if idle := s.activity.idle(); idle < quietTime { // nothing would be built now, so do not count either
 		return quietTime - idle, nil
@@ -73,7 +75,7 @@ func (s *Store) fillOnce(ctx context.Context) (wait time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if full {
+	if full && time.Now().Before(s.prepared.compareAt) {
 		return countInterval, nil
 	}
 	quiet, err := s.isQuiet(ctx)
@@ -82,6 +84,14 @@ func (s *Store) fillOnce(ctx context.Context) (wait time.Duration, err error) {
 	}
 	if !quiet {
 		return quietTime, nil
+	}
+	if full {
+		compared, err := s.compareDue(ctx)
+		if compared {
+			return 0, nil
+		}
+		s.prepared.compareAt = time.Now().Add(dueInterval)
+		return countInterval, err
 	}
 	built, err := s.prepareOne(ctx)
 	if err != nil || built {

@@ -36,14 +36,16 @@ type texts struct {
 	SetCheckpoint, Prune, Recent, CheckTables, SharesBoundary, Sessions, EventTriggers, BeginRehearsal       string
 	PasswordExpiry, LoginMethod, Collations, DatabaseCollation, LocaleCollation, PlanColumns, CountPlans     string
 	Footprint, BeginScripts, ScriptValues, EndScript, Catalogues, ScriptRole, Homes, Inside, UsedRelations   string
-	OwnRows, SearchPath, FilledRelations                                                                     string
+	OwnRows, SearchPath, BoundaryRelations, Unaltered, DueComparison, SetCompared                            string
 	Structure                                                                                                string
 	SeedColumns, SeedReferences                                                                              string
 	RecordScripts, AppliedScripts, DefinitionColumn, StoreDefinition, LastDefinition                         string
+	Definition, SetDefinition, BaseDefinition, SetBase                                                       string
 }
 
 type migrations struct {
-	Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore, Checkpoint, Retention, Plans, Scripts string
+	Registry, Bootstrap, History, Prepared, Stamp, Dumps, Restore, Checkpoint, Retention, Plans, Scripts, Base string
+	Comparisons                                                                                                string
 }
 
 func loadQueries(registry string) (q queries, err error) {
@@ -59,7 +61,7 @@ func loadQueries(registry string) (q queries, err error) {
 		"{definition_column}", q.DefinitionColumn)
 	for _, text := range []*string{
 		&q.ClaimNew, &q.Claim, &q.CheckAvailable, &q.Ping, &q.TakePrepared, &q.CountPrepared, &q.CheckDumps,
-		&q.Tenant, &q.Tenants,
+		&q.DueComparison, &q.Tenant, &q.Tenants,
 	} {
 		*text = shared.Replace(*text)
 	}
@@ -81,7 +83,7 @@ func (q queries) lockRequest() string { return q.Request + " FOR UPDATE" }
 // perRequest returns the statements of every request, except the DDL.
 func (q queries) perRequest() []string {
 	return []string{
-		q.ClaimNew, q.Request, q.LockBoundary, q.lockRequest(), q.CheckAvailable, q.TakePrepared, q.Inspect,
+		q.ClaimNew, q.Request, q.LockBoundary, q.lockRequest(), q.CheckAvailable, q.TakePrepared, q.Unaltered, q.Inspect,
 		q.DurableCommit, q.Register, q.RecordOutcome, q.CheckRows, q.CheckDumps,
 	}
 }

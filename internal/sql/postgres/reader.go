@@ -38,6 +38,7 @@ type Reader struct {
 
 	openTimeout time.Duration
 	scripted    bool // scripts are configured
+	own         bool // the scripts make all that a tenant has
 	stored      struct {
 		sync.Mutex
 		read      bool
@@ -61,23 +62,26 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	}
 	r := &Reader{
 		pool: pool, q: q, registry: c.Registry, names: names, openTimeout: k.openTimeout(),
-		scripted: c.Scripts != nil,
+		scripted: c.Scripts != nil, own: c.own(),
 	}
 	prepare := c.Scripts.Prepared()
 	r.definition = q.definition(prepare...)
 	if len(prepare) > 0 {
+		r.emptyRelations = []string{}
 		for _, table := range sql.Tables {
-			r.emptyRelations = append(r.emptyRelations, table.Name)
+			if !r.own { // otherwise scripts may fill any
+				r.emptyRelations = append(r.emptyRelations, table.Name)
+			}
 		}
 	}
-	if err := r.probe(ctx); err != nil {
+	if err := r.probe(ctx, c); err != nil {
 		pool.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Reader) probe(ctx context.Context) error {
+func (r *Reader) probe(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithTimeout(ctx, r.openTimeout)
 	defer cancel()
 	var err error
@@ -87,6 +91,9 @@ func (r *Reader) probe(ctx context.Context) error {
 	if !r.has.registry {
 		return fmt.Errorf("%w in schema %s: check DATABASE_URL and REGISTRY_SCHEMA; the service creates "+
 			"the registry when it starts", sql.ErrNoRegistry, r.registry)
+	}
+	if err := c.checkBase(ctx, r.pool, r.q); err != nil && sqlState(err) != insufficientPrivilege {
+		return sharedFault(err)
 	}
 	if !r.has.planned {
 		for _, text := range []*string{&r.q.Tenant, &r.q.Tenants} {
@@ -260,21 +267,25 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 	if err != nil {
 		return in, fmt.Errorf("read the catalogue of schema %s: %w", schema, classify(err))
 	}
-	if exists {
-		if in, err = inspect(ctx, r.pool, r.q, schema); err != nil {
-			return in, err
-		}
-	} else {
+	switch {
+	case exists && r.own:
+		in, err = r.verifyOwn(ctx, t, schema)
+	case exists:
+		in, err = inspect(ctx, r.pool, r.q, schema)
+	default:
 		in.Differences = []string{fmt.Sprintf("schema %q is missing", schema)}
 	}
-	if exists && r.scripted && r.has.scripted && t.ID != sql.BootstrapTenant {
-		if err := r.compareReference(ctx, t, schema, &in); err != nil {
+	if err != nil {
+		return in, err
+	}
+	if exists && !r.own && r.scripted && r.has.scripted && t.ID != sql.BootstrapTenant {
+		if _, err := r.compareReference(ctx, t, schema, &in); err != nil {
 			return in, err
 		}
 	}
 	if schema != expected {
 		in.Differences = append(in.Differences, fmt.Sprintf("the registered schema_name is %q, want %q, which is "+
-			"what SCHEMA_TEMPLATE gives and where DocEX looks", schema, expected))
+			"what SCHEMA_TEMPLATE gives and where applications look", schema, expected))
 	}
 	in.Differences = append(in.Differences, t.StrategyDrift(events.IsolationSchema)...)
 	return in, nil

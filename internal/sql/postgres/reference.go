@@ -24,6 +24,8 @@ type reference struct {
 	made   structure.Structure
 	// prepared is what a boundary must have when it is prepared; nil: no scripts run then.
 	prepared *structure.Reference
+	// tables and indexes are how many a boundary has when it is prepared.
+	tables, indexes int
 }
 
 // Definition implements [pipeline.Database].
@@ -58,6 +60,7 @@ func (s *Store) makePreparedReference(b *build) {
 	r := *s.reference.Load()
 	prepared := structure.NewReference(b.builtIn, structure.Common(b.filled, r.made))
 	r.prepared = &prepared
+	r.tables, r.indexes = b.filled.Count()
 	s.reference.Store(&r)
 }
 
@@ -105,49 +108,56 @@ func (r *Reader) lastReference(ctx context.Context) (*reference, error) {
 	if r.stored.read {
 		return r.stored.reference, nil
 	}
-	var last reference
-	var text string
-	err := r.pool.QueryRow(ctx, r.q.LastDefinition).Scan(&last.Definition, &last.server, &text)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		r.stored.read = true
-		return nil, nil
-	case err != nil:
+	last, err := scanReference(r.pool.QueryRow(ctx, r.q.LastDefinition))
+	if err != nil {
 		return nil, fmt.Errorf("read what the initialisation scripts make: %w", r.explainPrivilege(err))
 	}
-	if err := json.Unmarshal([]byte(text), &last.Reference); err != nil {
-		return nil, fmt.Errorf("read what the initialisation scripts make: %w", err)
+	r.stored.reference, r.stored.read = last, true
+	return last, nil
+}
+
+// scanReference reads a row of definition.sql or last_definition.sql; nil: there is no row.
+func scanReference(row pgx.Row) (*reference, error) {
+	var r reference
+	var text string
+	err := row.Scan(&r.Definition, &r.server, &text)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
 	}
-	r.stored.reference, r.stored.read = &last, true
-	return &last, nil
+	if err != nil {
+		return nil, err
+	}
+	return &r, json.Unmarshal([]byte(text), &r.Reference)
 }
 
 // compareReference adds to an inspection in what a tenant's schema differs from the reference.
-func (r *Reader) compareReference(ctx context.Context, t sql.TenantRow, schema string, in *pipeline.Inspection) error {
+func (r *Reader) compareReference(
+	ctx context.Context, t sql.TenantRow, schema string, in *pipeline.Inspection,
+) (found structure.Structure, err error) {
 	last, err := r.lastReference(ctx)
 	if err != nil || last == nil {
-		return err
+		return found, err
 	}
 	conn, err := r.pool.Acquire(ctx)
 	if err != nil {
-		return connectFault(err)
+		return found, connectFault(err)
 	}
 	defer conn.Release()
 	if server := conn.Conn().PgConn().ParameterStatus("server_version"); server != last.server {
 		in.Warnings = append(in.Warnings, fmt.Sprintf("not compared with what the initialisation scripts make: the server "+
 			"had version %s when the service started, and has %s; restart the service", last.server, server))
-		return nil
+		return found, nil
 	}
-	found, err := readStructure(ctx, conn.Conn(), r.q, schema)
+	found, err = readStructure(ctx, conn.Conn(), r.q, schema)
 	if fault, ok := errors.AsType[*pipeline.Fault](err); ok && fault.Code == events.CausePermissionDenied {
 		in.Warnings = append(in.Warnings, "not compared with what the initialisation scripts make: "+fault.Message)
-		return nil
+		return found, nil
 	}
 	if err != nil {
-		return err
+		return found, err
 	}
 	last.Inspect(in, found, t.Definition)
-	return nil
+	return found, nil
 }
 
 // checkReference fails if the scripts have made something else than in the rehearsal. A boundary from the pool may have
@@ -155,12 +165,13 @@ func (r *Reader) compareReference(ctx context.Context, t sql.TenantRow, schema s
 func (b *build) checkReference(ctx context.Context) (err error) {
 	r := b.reference.Load()
 	b.server = b.serverVersion()
-	if !b.rehearses && (r == nil || !b.scripted || r.server != b.server) {
+	compares := r != nil && (b.rehearses || r.server == b.server)
+	if !b.rehearses && (!b.scripted || !compares && !b.own()) { // an own definition is read in any case, to count it
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if b.made, err = readStructure(ctx, b.conn.Conn(), b.q, b.schema); err != nil || r == nil {
+	if b.made, err = readStructure(ctx, b.conn.Conn(), b.q, b.schema); err != nil || !compares {
 		return err
 	}
 	drift, _ := r.Compare(b.made)

@@ -185,6 +185,9 @@ func (s *Store) readRegistryState(ctx context.Context, conn *pgxpool.Conn) (stat
 	}
 	s.citus = citus != ""
 	has, err := s.q.readParts(ctx, conn, s.registry)
+	if err == nil {
+		err = s.connector.config.checkBase(ctx, conn, s.q)
+	}
 	switch {
 	case err != nil:
 		return state, err
@@ -321,12 +324,14 @@ func (b *build) runFurther(ctx context.Context, t *pipeline.Tenant, thorough boo
 	if _, err := b.RunScripts(ctx, values); err != nil {
 		return err
 	}
-	in, err := inspect(ctx, b.conn, b.q, b.schema) // not Inspect, which takes what was prepared for one from the pool
-	if err != nil {
-		return err
-	}
-	if err := pipeline.DefinitionBroken(in.Differences); err != nil {
-		return err
+	if !b.own() {
+		in, err := inspect(ctx, b.conn, b.q, b.schema) // not Inspect, which takes what was prepared for one from the pool
+		if err != nil {
+			return err
+		}
+		if err := pipeline.DefinitionBroken(in.Differences); err != nil {
+			return err
+		}
 	}
 	if _, err := b.LoadSeeds(ctx, values); err != nil {
 		return err

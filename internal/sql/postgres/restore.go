@@ -19,6 +19,8 @@ import (
 func (s *Store) Restore(ctx context.Context, r sql.Restoration) error {
 	var at, expected string
 	if r.Tenant != nil {
+		t := *r.Tenant // changed below if its schema is made again
+		r.Tenant = &t
 		at, expected = r.Tenant.Boundary.SchemaName, s.names.Name(r.Tenant.ID)
 	}
 	if err := r.Check(at == expected, expected); err != nil {
@@ -71,7 +73,7 @@ func (s *Store) restore(ctx context.Context, r *sql.Restoration) error {
 	if made { // by the scripts of today
 		r.Tenant.Scripts, r.Tenant.Definition = b.connector.config.Scripts.Records(), b.Definition()
 	}
-	if err := b.commitRestoration(ctx, r, ledger, registry); err != nil {
+	if err := b.commitRestoration(ctx, r, ledger, registry, made); err != nil {
 		return fmt.Errorf("restore request %s: %w", r.Key, b.registerFault(err))
 	}
 	crash.Point("restoration committed", b.tenant)
@@ -121,11 +123,19 @@ func (b *build) restoreBoundary(ctx context.Context, r *sql.Restoration, exists,
 	if err := b.claimSchema(ctx); err != nil {
 		return false, err
 	}
-	in, err := b.Inspect(ctx)
+	in, err := b.inspectExisting(ctx, r.Tenant.Definition)
 	if err != nil {
 		return false, err
 	}
 	return false, r.Matches(&in, false)
+}
+
+// inspectExisting compares a boundary with the definition; madeBy is the one that it was made by.
+func (b *build) inspectExisting(ctx context.Context, madeBy string) (pipeline.Inspection, error) {
+	if b.own() {
+		return b.inspectMade(ctx, madeBy)
+	}
+	return b.Inspect(ctx)
 }
 
 // claimSchema fails if the schema belongs to another registry in this database. One with the stamp of a registry that
@@ -149,8 +159,9 @@ func (b *build) claimSchema(ctx context.Context) error {
 	return b.exec(ctx, b.stampSQL(b.schema))
 }
 
-// commitRestoration writes the missing rows, fails if one is missing afterwards, and commits.
-func (b *build) commitRestoration(ctx context.Context, r *sql.Restoration, ledger, registry bool) error {
+// commitRestoration writes the missing rows, and by what a boundary was made again; fails if one is missing afterwards;
+// and commits.
+func (b *build) commitRestoration(ctx context.Context, r *sql.Restoration, ledger, registry, made bool) error {
 	batch := &pgx.Batch{}
 	batch.Queue(b.q.DurableCommit)
 	if ledger {
@@ -160,6 +171,9 @@ func (b *build) commitRestoration(ctx context.Context, r *sql.Restoration, ledge
 	}
 	if registry {
 		b.queueTenant(batch, *r.Tenant)
+	}
+	if made && !registry {
+		batch.Queue(b.q.SetDefinition, b.tenant, r.Tenant.Definition)
 	}
 	if r.Tenant != nil {
 		b.queueScripts(batch, *r.Tenant)

@@ -43,13 +43,9 @@ func parseScripts(all *pipeline.Scripts) (*scripts, error) {
 	parsed := &scripts{timeout: all.Timeout}
 	var faults []error
 	for _, file := range all.Files {
-		statements, err := parseScript(file)
-		if joined, ok := err.(interface{ Unwrap() []error }); ok {
-			for _, one := range joined.Unwrap() { // the log has a line for each
-				faults = append(faults, fmt.Errorf("INIT_SCRIPTS: %w", one))
-			}
-		} else if err != nil {
-			faults = append(faults, fmt.Errorf("INIT_SCRIPTS: %w", err))
+		statements, found := parseScript(file)
+		for _, one := range found { // the log has a line for each
+			faults = append(faults, fmt.Errorf("INIT_SCRIPTS: %w", one))
 		}
 		parsed.files = append(parsed.files, script{file, statements})
 	}
@@ -198,7 +194,7 @@ func (b *build) scriptFault(ctx context.Context, at sourced, d deadline, err err
 	line := at.LineAt(int(server.Position))
 	switch {
 	case server.SeverityUnlocalized == "FATAL", server.SeverityUnlocalized == "PANIC":
-		return fmt.Errorf("run the initialisation scripts: %w", classify(err))
+		return fmt.Errorf("run the initialisation scripts: %s, line %d: %w", at.file, line, endedFault(err))
 	case d.passed:
 		err = b.timeoutPassed(err)
 	case transientInScript[server.Code]:
@@ -213,6 +209,24 @@ func (b *build) scriptFault(ctx context.Context, at sourced, d deadline, err err
 	}
 	return pipeline.ScriptFailed(at.file, line, server.Code, err)
 }
+
+// endedFault is classify for an error with which the server has ended a session that runs scripts, or triggers that
+// they have made. That is an outage like every other loss of the connection. But a role may end its own sessions, so
+// if it stays after several pauses while rehearsals succeed, it counts attempts.
+func endedFault(err error) error {
+	var fault *pipeline.Fault
+	if failed := classify(err); !errors.As(failed, &fault) || !endedByScript[fault.DriverCode] {
+		return failed
+	}
+	own := *fault
+	own.Lost = false
+	own.Message = "the server ended the session; if a script, or a trigger that it has made, does that, remove it"
+	return &own
+}
+
+// endedByScript are the SQLSTATEs with which the server ends a session because of what a script may do:
+// pg_terminate_backend, and transaction_timeout from PostgreSQL 17.
+var endedByScript = map[string]bool{"57P01": true, "25P04": true}
 
 // unknownName are the SQLSTATEs for a table, function, or other object that does not exist. Often it does, in public.
 var unknownName = map[string]bool{"42P01": true, "42883": true, "42704": true}

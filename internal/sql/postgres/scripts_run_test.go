@@ -3,6 +3,8 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -93,15 +95,43 @@ func TestTimeoutOfScripts(t *testing.T) { //nolint:tparallel // the subtests sha
 	}
 }
 
-// A lost connection is an outage.
-func TestLostConnectionOfScripts(t *testing.T) {
+// A connection that is lost while scripts run is an outage. One that the server has ended may be the script's doing, and
+// so may count attempts: the fault is not marked as lost, and has file and line.
+func TestSessionThatScriptsEnd(t *testing.T) { //nolint:tparallel // the subtests share one database
 	t.Parallel()
+	const self = "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(60)"
+	const own = "CREATE FUNCTION ends() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN " + self + "; RETURN NULL; END$$;;\n" +
+		"CREATE TABLE t (n integer);;\nCREATE CONSTRAINT TRIGGER c AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED " +
+		"FOR EACH ROW EXECUTE FUNCTION ends();;\nINSERT INTO t VALUES (1)"
 	f := newFence(t)
-	s := f.open(f.config("SELECT pg_terminate_backend(pg_backend_pid());;\nSELECT pg_sleep(1)"))
-	_, err := provision(t.Context(), s, "acme")
-	fault := faultOf(t, err)
-	testkit.Equal(t, "class", fault.Class, pipeline.Outage)
-	testkit.Equal(t, "lost", fault.Lost, true)
+	s := f.open(f.config("SELECT 1"))
+	for name, c := range map[string]struct {
+		text, want string
+		from       int // the first version of PostgreSQL
+	}{
+		"ends itself":           {text: "SELECT 1;;\nDO $$BEGIN " + self + "; END$$", want: "000.sql, line 2: the server ended the session"},
+		"ends itself at commit": {text: own, want: "the server ended the session; if a script, or a trigger"},
+		"a limit of its own": {
+			text: "SET LOCAL transaction_timeout = '10ms';;\nSELECT pg_sleep(60)", want: "the server ended the session", from: 17,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if version, err := strconv.Atoi(f.text("SHOW server_version_num")); err != nil || version/10000 < c.from {
+				t.Skipf("PostgreSQL %d has no such setting (%v)", version/10000, err)
+			}
+			s.use(t, f.config(c.text))
+			_, err := provision(t.Context(), s, "acme")
+			fault := faultOf(t, err)
+			testkit.Equal(t, "class", fault.Class, pipeline.Outage)
+			testkit.Equal(t, "lost", fault.Lost, false)
+			testkit.Contains(t, "text", err.Error(), c.want)
+		})
+	}
+	t.Run("vanishes", func(t *testing.T) {
+		b := &build{}
+		err := b.scriptFault(t.Context(), sourced{file: "000.sql"}, deadline{}, io.ErrUnexpectedEOF)
+		testkit.Equal(t, "lost", faultOf(t, err).Lost, true)
+	})
 }
 
 // A lock that is held makes the attempt transient.

@@ -24,7 +24,7 @@ import (
 
 // The scripts of these tests do what the grammar refuses, as computed text could. Their statements end with ";;" at the end of a line.
 func init() {
-	parseScript = func(s pipeline.Script) (all []pgscript.Statement, err error) {
+	parseScript = func(s pipeline.Script) (all []pgscript.Statement, faults []error) {
 		line := 1
 		for text := range strings.SplitSeq(s.Text, ";;\n") {
 			rest := strings.TrimLeft(text, "\n")

@@ -99,7 +99,10 @@ func (b *build) seedFault(err error, sent time.Time, c *seedCopy) error {
 	failed := classify(stall(err, sent, b.timeouts))
 	var server *pgconn.PgError
 	var fault *pipeline.Fault
-	if !errors.As(err, &server) || !errors.As(failed, &fault) || b.conn.Conn().IsClosed() || passesBy(server, fault) {
+	switch {
+	case b.conn.Conn().IsClosed():
+		return fmt.Errorf("%s: %w", c.file, endedFault(failed))
+	case !errors.As(err, &server), !errors.As(failed, &fault), passesBy(server, fault):
 		return fmt.Errorf("%s: %w", c.file, failed)
 	}
 	line, column := c.position(server)

@@ -49,6 +49,8 @@ type ServerInfo struct {
 	Connections, Reserved    int64 // of the server, and those of them reserved for other roles
 	RoleLimit, DatabaseLimit int64 // -1: none
 
+	Transport Transport `db:"-"` // of the session that reads
+
 	Total      int64 `db:"-"` // other sessions now
 	ByRole     int64 `db:"-"` // this role's
 	InDatabase int64 `db:"-"` // those in this database
@@ -122,6 +124,7 @@ func ReadServerInfo(ctx context.Context, c Config, now func() time.Time) (v Serv
 	if err == nil {
 		v, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[ServerInfo])
 	}
+	v.Transport = transportOf(conn)
 	for _, part := range []struct {
 		name Part
 		read func() error

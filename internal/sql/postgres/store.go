@@ -36,7 +36,9 @@ const (
 
 // Config is what a [Store] needs.
 type Config struct {
-	URL            string // postgres://…, several hosts allowed
+	URL string // postgres://…, several hosts allowed
+	// CurrentURL returns the URL for a connection that is to be made now; nil: it stays URL.
+	CurrentURL     func() (string, error)
 	Registry       string // the registry's schema
 	SchemaTemplate string // names the schema of a tenant; holds {tenant_id}
 	Connections    int    // for work; one more is opened for probes, and one more if boundaries are prepared
@@ -51,6 +53,8 @@ type Config struct {
 	RegistryID string            // the id of a registry that is created, a UUID; empty: a random one
 	Scripts    *pipeline.Scripts // run in each new boundary; nil: none
 	Seeds      *pipeline.Seeds   // nil: tenants get no seed data
+	// Base is [sql.BaseDocEX], or [sql.BaseNone], which needs Scripts; empty: [sql.BaseDocEX].
+	Base string
 }
 
 // Store is a PostgreSQL database as a [pipeline.Database]. It is safe for concurrent use.
@@ -150,7 +154,9 @@ func (c Config) prepare() (names sql.SchemaTemplate, q queries, err error) {
 	if names, err = sql.NewSchemaTemplate(c.SchemaTemplate, c.Registry); err != nil {
 		return names, q, err
 	}
-	q, err = loadQueries(c.Registry)
+	if q, err = loadQueries(c.Registry); c.own() {
+		q = q.withoutBase()
+	}
 	return names, q, err
 }
 

@@ -59,7 +59,9 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	info, err := os.Lstat(b.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err = b.createTemp()
+		if err = b.createTemp(); err == nil && b.own() { // there is no step that creates tables
+			err = b.CreateTables(ctx, nil)
+		}
 	case errors.Is(err, syscall.ENOTDIR):
 		err = pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s is not a directory; %s", filepath.Dir(b.path), remedy)
 	case err == nil:
@@ -146,9 +148,12 @@ func (b *build) CreateIndexes(ctx context.Context) (map[string]error, error) {
 
 // Inspect implements [pipeline.Build].
 func (b *build) Inspect(ctx context.Context) (inspection pipeline.Inspection, err error) {
-	if b.tx == nil {
+	switch {
+	case b.tx == nil:
 		inspection, err = b.inspectTemp(ctx)
-	} else {
+	case b.own():
+		inspection, err = b.inspectOwn(ctx)
+	default:
 		inspection, err = inspect(ctx, b.tx)
 	}
 	if err != nil {

@@ -38,9 +38,10 @@ func (r *Reader) IsWAL() (bool, error) {
 	return is, nil
 }
 
-// FileSize returns the size on disk of a tenant without rows, in bytes, without directory entries.
+// FileSize returns the size on disk of a tenant without rows, in bytes, without directory entries and without what
+// scripts make.
 func FileSize(ctx context.Context) (int64, error) {
-	t, err := newTemplate(ctx)
+	t, err := Config{}.newTemplate(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -18,7 +18,7 @@ import (
 const lockPoll = 20 * time.Millisecond
 
 // latestMigration is the version of the last migration.
-const latestMigration = 9
+const latestMigration = 10
 
 // migrate migrates the registry. Processes that start at the same time are serialized by a lock of the operating
 // system, which is released if its process dies.
@@ -29,14 +29,12 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
 
+	if err := s.checkBase(ctx, s.syncDB); err != nil { // another process may have created the registry
+		return err
+	}
 	all := [latestMigration][]sql.Statement{
 		append(s.createStamp(), sql.Statement{Text: migrations.Registry}, sql.Statement{Text: q.CheckRegistry}),
-		{
-			{Text: q.Tables},
-			{Text: sql.AddColumns(q.Tables, sql.RelatedPo), Unless: hasColumn(sql.RelatedPo.Table, sql.RelatedPo.Column)},
-			{Text: q.Indexes},
-			{Text: migrations.Bootstrap, Args: []any{registry, s.CreatedBy, formatTime(s.Now())}},
-		},
+		s.bootstrap(registry),
 		{{Text: migrations.History}},
 		{{Text: migrations.Stamp}},
 		{{Text: migrations.Restore}},
@@ -44,6 +42,7 @@ func (s *Store) migrate(ctx context.Context, registry string) (err error) {
 		{{Text: migrations.Retention}},
 		addPlans(),
 		addScripts(),
+		{{Text: migrations.Base, Unless: hasColumn("registry_stamp", "base_definition")}},
 	}
 	err = sql.Migrate(ctx, goose.DialectSQLite3, s.syncDB, sql.MigrationsTable, s.Log, all[:])
 	if native, ok := errors.AsType[*driver.Error](err); ok && native.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
@@ -87,6 +86,9 @@ func addScripts() (all []sql.Statement) {
 // createStamp returns the statements that give a registry the configured id if it is created now. A registry that
 // exists gets a random id later, if it has none.
 func (s *Store) createStamp() []sql.Statement {
+	if s.own() {
+		return s.recordBase()
+	}
 	if s.Config.RegistryID == "" {
 		return nil
 	}

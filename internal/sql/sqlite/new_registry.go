@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -17,7 +18,7 @@ import (
 func (s *Store) examineRegistry(ctx context.Context, registry string) error {
 	info, err := os.Stat(registry)
 	if err == nil && info.Mode().IsRegular() && info.Size() > 0 {
-		exists, err := checkFile(ctx, registry)
+		exists, err := s.checkFile(ctx, registry)
 		if err == nil && !exists {
 			err = requireFree(ctx, registry)
 		}
@@ -42,8 +43,8 @@ func (s *Store) examineRegistry(ctx context.Context, registry string) error {
 const mostFindings = 3
 
 // checkFile reports whether the file has a registry. It fails if SQLite's quick check finds it damaged, such as after
-// an older copy of the file was put beside a newer write-ahead log.
-func checkFile(ctx context.Context, registry string) (exists bool, err error) {
+// an older copy of the file was put beside a newer write-ahead log, or if the registry has another base definition.
+func (c Config) checkFile(ctx context.Context, registry string) (exists bool, err error) {
 	db, err := open(registry, "rw", busyTimeout, "query_only(1)") // after a crash only a writer can recover it
 	if err != nil {
 		return false, err
@@ -52,6 +53,9 @@ func checkFile(ctx context.Context, registry string) (exists bool, err error) {
 	var found []string
 	err = db.QueryRowContext(ctx, q.HasRegistry).Scan(&exists)
 	if err == nil && exists {
+		if err := c.checkBase(ctx, db); errors.Is(err, sql.ErrOtherBase) {
+			return true, err
+		}
 		found, err = damage(ctx, db)
 	}
 	if code := primary(err); code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB {

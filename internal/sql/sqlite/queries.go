@@ -24,11 +24,12 @@ type queries struct {
 	Structure, StructureColumns                                                                          string
 	Definitions, FileSettings, OutsideObject, ViolatedKey                                                string
 	RecordScripts, AppliedScripts, DefinitionColumn, StoreDefinition, LastDefinition                     string
+	Definition, SetDefinition, BaseDefinition, SetBase                                                   string
 }
 
 var (
 	q          queries
-	migrations struct{ Registry, Bootstrap, History, Stamp, Restore, Checkpoint, Retention, Plans, Scripts string }
+	migrations struct{ Registry, Bootstrap, History, Stamp, Restore, Checkpoint, Retention, Plans, Scripts, Base string }
 )
 
 func init() {

@@ -165,7 +165,7 @@ func needsRecovery(err error) error {
 	}
 	return &pipeline.Fault{
 		Message: "a process died while writing it, and only a writer can recover it: open it once with " +
-			"DocEX or sqlite3 or, if it is the registry, start the service",
+			"an application or sqlite3 or, if it is the registry, start the service",
 		DriverCode: "SQLITE 8", Err: err,
 	}
 }

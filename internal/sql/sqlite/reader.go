@@ -36,6 +36,7 @@ type Reader struct {
 	planned  bool // the registry has the columns of plans
 	scripted bool // the registry has the table of applied scripts
 	compares bool // scripts are configured
+	own      bool // the scripts make all that a tenant has
 	stored   struct {
 		sync.Mutex
 		read      bool
@@ -52,12 +53,16 @@ func OpenReader(ctx context.Context, c Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{root: filepath.Clean(c.Root), names: names, compares: c.Scripts != nil}
+	r := &Reader{root: filepath.Clean(c.Root), names: names, compares: c.Scripts != nil, own: c.own()}
 	r.registry = r.path(sql.BootstrapTenant)
 	var registry bool
 	err = readFile(ctx, r.registry, func(tx *databasesql.Tx) error {
-		return tx.QueryRowContext(ctx, q.Probe).Scan(&registry, &r.ledger, &r.stamped, &r.latest, &r.planned,
+		err := tx.QueryRowContext(ctx, q.Probe).Scan(&registry, &r.ledger, &r.stamped, &r.latest, &r.planned,
 			&r.scripted)
+		if err != nil {
+			return err
+		}
+		return c.checkBase(ctx, tx)
 	})
 	switch {
 	case missing(err), err == nil && !registry:
@@ -213,12 +218,14 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 			return pipeline.Inspection{}, err
 		}
 	}
-	in, err := verifyFile(ctx, shared, file, last, t.Definition)
+	in, err := r.verifyFile(ctx, shared, file, last, t.Definition)
 	moved := registered != "" && !r.isAt(t.ID, registered)
 	if moved && missing(err) {
-		in, err = verifyFile(ctx, filepath.Dir(registered), registered, last, t.Definition)
+		in, err = r.verifyFile(ctx, filepath.Dir(registered), registered, last, t.Definition)
 	}
 	switch {
+	case err == nil && r.own && last == nil && t.ID != sql.BootstrapTenant:
+		in.Warnings = append(in.Warnings, sql.NoReference)
 	case err == nil:
 	case missing(err):
 		in = pipeline.Inspection{Differences: []string{"the file " + expected + " is missing"}}
@@ -229,7 +236,7 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 	}
 	if moved {
 		text := fmt.Sprintf("the registered database_path is %q, want %q, which is "+
-			"what DATABASE_PATH_TEMPLATE gives and where DocEX looks", registered, expected)
+			"what DATABASE_PATH_TEMPLATE gives and where applications look", registered, expected)
 		if t.ID == sql.BootstrapTenant { // DocEX registers itself at a path that it does not use
 			in.Warnings = append(in.Warnings, text)
 		} else {
@@ -246,7 +253,7 @@ func (r *Reader) Verify(ctx context.Context, t sql.TenantRow) (pipeline.Inspecti
 
 // verifyFile compares a file with the definition and, unless it is nil, with the reference. madeBy is the definition
 // that the registry has for the tenant.
-func verifyFile(
+func (r *Reader) verifyFile(
 	ctx context.Context, shared, path string, reference *structure.Reference, madeBy string,
 ) (in pipeline.Inspection, err error) {
 	why, err := notOwn(shared, path)
@@ -254,14 +261,21 @@ func verifyFile(
 		return pipeline.Inspection{Differences: []string{why + "; put the tenant's own file there"}}, err
 	}
 	err = readFile(ctx, path, func(tx *databasesql.Tx) (err error) {
-		if in, err = inspect(ctx, tx); err != nil || reference == nil {
+		if !r.own {
+			in, err = inspect(ctx, tx)
+		}
+		if err != nil || reference == nil {
 			return err
 		}
 		found, err := readStructure(ctx, tx)
-		if err == nil {
-			reference.Inspect(&in, found, madeBy)
+		if err != nil {
+			return err
 		}
-		return err
+		reference.Inspect(&in, found, madeBy)
+		if r.own {
+			in.Tables, in.Indexes = reference.Count(found)
+		}
+		return nil
 	})
 	return in, err
 }

@@ -29,7 +29,7 @@ func (s *Store) Definition() string {
 // makeReference remembers what rehearsals have made for different tenants, and logs what they do not have in common.
 func (s *Store) makeReference(ctx context.Context, made structure.Structure) error {
 	var before structure.Structure
-	err := buildTemplate(ctx, func(conn *databasesql.Conn) (err error) {
+	err := s.buildTemplate(ctx, func(conn *databasesql.Conn) (err error) {
 		before, err = readStructure(ctx, conn)
 		return err
 	})
@@ -70,22 +70,29 @@ func (r *Reader) lastReference(ctx context.Context) (*structure.Reference, error
 		return r.stored.reference, nil
 	}
 	var last structure.Reference
-	var stored string
-	err := r.read(ctx, "definitions", func(tx *databasesql.Tx) error {
-		return tx.QueryRowContext(ctx, q.LastDefinition).Scan(&last.Definition, &stored)
+	err := r.read(ctx, "definitions", func(tx *databasesql.Tx) (err error) {
+		last, err = scanReference(tx.QueryRowContext(ctx, q.LastDefinition))
+		return err
 	})
 	if errors.Is(err, sql.ErrNotFound) {
 		r.stored.read = true
 		return nil, nil
-	}
-	if err == nil {
-		err = json.Unmarshal([]byte(stored), &last)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read what the initialisation scripts make: %w", err)
 	}
 	r.stored.reference, r.stored.read = &last, true
 	return &last, nil
+}
+
+// scanReference reads a row of definition.sql or last_definition.sql.
+func scanReference(row scanner) (r structure.Reference, err error) {
+	var text string
+	if err := row.Scan(&r.Definition, &text); err != nil {
+		return r, err
+	}
+	err = json.Unmarshal([]byte(text), &r)
+	return r, err
 }
 
 // checkReference fails if scripts that have run made something else than in the rehearsal. The template, and a file

@@ -72,7 +72,7 @@ func longestValues(now time.Time, plan string) *pipeline.Values {
 // RehearseFurther runs scripts and seed data in a tenant's file that is in memory only, outside of the service.
 func RehearseFurther(ctx context.Context, c Config) (err error) {
 	s := &Store{Config: c, scripts: c.readScripts()}
-	if s.template, err = newTemplate(ctx); err != nil {
+	if s.template, err = c.newTemplate(ctx); err != nil {
 		return fmt.Errorf("build the template of tenants' files: %w", err)
 	}
 	for _, plan := range c.Scripts.Rehearsed() {

@@ -23,7 +23,9 @@ import (
 // request for the tenant, or of the earlier version, can only be recognized with its ledger row.
 func (s *Store) Restore(ctx context.Context, r sql.Restoration) error {
 	b := &build{Store: s, claim: pipeline.Claim{Key: r.Key, Replay: r.Replay, Attempt: r.Attempts}}
-	if t := r.Tenant; t != nil {
+	if r.Tenant != nil {
+		t := *r.Tenant // changed below if its file is made again
+		r.Tenant = &t
 		path := s.names.Path(t.ID)
 		expected := t.Boundary.DatabasePath != "" && IsAt(t.Boundary.DatabasePath, s.Root, path)
 		if err := r.Check(expected, s.path(t.ID)); err != nil {
@@ -113,7 +115,7 @@ func (b *build) restoreFile(ctx context.Context, r *sql.Restoration, needed bool
 		return nil
 	}
 	b.found = info
-	in, err := b.inspectInUse(ctx)
+	in, err := b.inspectInUse(ctx, r.Tenant.Definition)
 	switch {
 	case primary(err) == sqlite3.SQLITE_NOTADB:
 		return pipeline.Permanentf(events.CauseSchemaInvalid, "%s is not a SQLite database; put the tenant's file there",
@@ -124,14 +126,22 @@ func (b *build) restoreFile(ctx context.Context, r *sql.Restoration, needed bool
 	return r.Matches(&in, false)
 }
 
-// inspectInUse compares a file with the definition. It changes nothing in it. Only SQLite opens it: see openExisting.
-func (b *build) inspectInUse(ctx context.Context) (in pipeline.Inspection, err error) {
+// inspectInUse compares a file with the definition; madeBy is the one that it was made by. It changes nothing in it.
+// Only SQLite opens it: see openExisting.
+func (b *build) inspectInUse(ctx context.Context, madeBy string) (in pipeline.Inspection, err error) {
 	if err := MayWrite(b.path); err != nil {
 		return in, err
 	}
 	// After a crash only a writer can recover it.
 	err = read(ctx, b.path, "rw", busyTimeout, func(tx *databasesql.Tx) (err error) {
-		in, err = inspect(ctx, tx)
+		if !b.own() {
+			in, err = inspect(ctx, tx)
+			return err
+		}
+		found, err := readStructure(ctx, tx)
+		if err == nil {
+			in, err = b.compareOwn(ctx, found, madeBy)
+		}
 		return err
 	})
 	return in, err
@@ -215,15 +225,18 @@ func (b *build) placeAndRestore(ctx context.Context, registry *databasesql.Tx, r
 			return err
 		}
 	}
+	if b.temp != nil { // made again, by the scripts of today
+		r.Tenant.Scripts, r.Tenant.Definition = b.Scripts.Records(), b.Definition()
+		if _, err := registry.ExecContext(ctx, q.SetDefinition, r.Tenant.ID, r.Tenant.Definition); err != nil {
+			return err
+		}
+	}
 	if tenant {
 		if err := writeTenant(ctx, registry, *r.Tenant); err != nil {
 			return err
 		}
 	}
 	if r.Tenant != nil {
-		if b.temp != nil { // made again, by the scripts of today
-			r.Tenant.Scripts, r.Tenant.Definition = b.Scripts.Records(), b.Definition()
-		}
 		if err := writeScripts(ctx, registry, *r.Tenant); err != nil {
 			return err
 		}

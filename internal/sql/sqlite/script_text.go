@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"iter"
 	"slices"
 	"strings"
 )
@@ -29,17 +30,10 @@ const (
 	other // a text, an operator, a parenthesis
 )
 
-// nextToken returns the kind and the length of the token at the beginning of a text that is not empty. It follows
-// SQLite's own rules: https://www.sqlite.org/c3ref/complete.html. A token without its end reaches to the end of the
-// text.
+// nextToken returns the kind and the length of the token at the beginning of a text that is not empty. A token without
+// its end reaches to the end of the text. It sees the keywords that SQLite's own search for the end of a statement
+// sees: https://www.sqlite.org/c3ref/complete.html.
 func nextToken(text string) (kind tokenKind, length int) {
-	// until is the length up to the end mark, from the position at which it may begin.
-	until := func(from int, mark string) int {
-		if i := strings.Index(text[from:], mark); i >= 0 {
-			return from + i + len(mark)
-		}
-		return len(text)
-	}
 	switch c := text[0]; {
 	case c == ';':
 		return semicolon, 1
@@ -49,22 +43,90 @@ func nextToken(text string) (kind tokenKind, length int) {
 		}
 		return blank, length
 	case strings.HasPrefix(text, "--"):
-		return blank, until(2, "\n")
+		return blank, endOf(text, 2, "\n")
 	case strings.HasPrefix(text, "/*"):
-		return blank, until(2, "*/")
-	case c == '\'': // a doubled quote in it begins another token, which changes nothing here
-		return other, until(1, "'")
+		return blank, endOf(text, 2, "*/")
+	case c == '\'':
+		return other, endOfQuoted(text, c)
 	case c == '"', c == '`':
-		return quotedName, until(1, text[:1])
+		return quotedName, endOfQuoted(text, c)
 	case c == '[':
-		return quotedName, until(1, "]")
+		return quotedName, endOf(text, 1, "]")
+	case (c == 'x' || c == 'X') && strings.HasPrefix(text[1:], "'"):
+		return other, 1 + endOfQuoted(text[1:], '\'')
 	case isWord(c):
-		for length < len(text) && isWord(text[length]) {
-			length++
+		return word, endOfWord(text)
+	}
+	for _, operator := range operators {
+		if strings.HasPrefix(text, operator) {
+			return other, len(operator)
 		}
-		return word, length
 	}
 	return other, 1
+}
+
+// tokensOf returns the tokens of a text with their kinds.
+func tokensOf(text string) iter.Seq2[tokenKind, string] {
+	return func(yield func(tokenKind, string) bool) {
+		for text != "" {
+			kind, length := nextToken(text)
+			if !yield(kind, text[:length]) {
+				return
+			}
+			text = text[length:]
+		}
+	}
+}
+
+// operators are those of several characters, longer ones first.
+var operators = []string{"->>", "->", "<>", "<=", "<<", ">=", ">>", "==", "!=", "||"}
+
+// endOf returns the position behind the first mark from a position on, or the length of the text.
+func endOf(text string, from int, mark string) int {
+	if i := strings.Index(text[from:], mark); i >= 0 {
+		return from + i + len(mark)
+	}
+	return len(text)
+}
+
+// endOfQuoted returns the position behind a quoted text, in which the quote is doubled.
+func endOfQuoted(text string, quote byte) int {
+	for i := 1; i < len(text); i++ {
+		if text[i] != quote {
+			continue
+		}
+		if i+1 == len(text) || text[i+1] != quote {
+			return i + 1
+		}
+		i++
+	}
+	return len(text)
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c == '$' || c >= 0x80 || isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// endOfWord returns the position behind a word or a number. Only a number has dots, and the sign of an exponent; a
+// letter behind such a dot begins a word.
+func endOfWord(text string) int {
+	number := isDigit(text[0])
+	exponent := number && !strings.HasPrefix(fold(text[:min(2, len(text))]), "0x")
+	for i := 1; i < len(text); i++ {
+		c, digit := text[i], i+1 < len(text) && isDigit(text[i+1])
+		switch {
+		case number && c == '.':
+			if i+1 < len(text) && isWord(text[i+1]) && !digit {
+				return i + 1
+			}
+		case exponent && digit && (c == '+' || c == '-') && (text[i-1] == 'e' || text[i-1] == 'E'):
+		case !isWord(c):
+			return i
+		}
+	}
+	return len(text)
 }
 
 func isBlank(c byte) bool { return strings.IndexByte(" \t\n\f\r", c) >= 0 }
@@ -73,13 +135,12 @@ func isBlank(c byte) bool { return strings.IndexByte(" \t\n\f\r", c) >= 0 }
 func splitScript(text string) (all []statement) {
 	line, begin, beginLine := 1, -1, 0
 	var progress statementEnd
-	for at := 0; at < len(text); {
-		kind, length := nextToken(text[at:])
-		token := text[at : at+length]
+	at := 0
+	for kind, token := range tokensOf(text) {
 		if kind != blank && begin < 0 {
 			begin, beginLine = at, line
 		}
-		at += length
+		at += len(token)
 		line += strings.Count(token, "\n")
 		if kind == blank || !progress.ends(kind, token) {
 			continue
@@ -139,16 +200,13 @@ func (e *statementEnd) ends(kind tokenKind, token string) bool {
 // parenthesis.
 func calls(text, function string) bool {
 	named := false
-	for text != "" {
-		kind, length := nextToken(text)
-		token := text[:length]
-		text = text[length:]
+	for kind, token := range tokensOf(text) {
 		switch {
 		case kind == blank:
 		case kind == other && token == "(" && named:
 			return true
-		case kind == quotedName && length > 2:
-			named = strings.EqualFold(token[1:length-1], function)
+		case kind == quotedName && len(token) > 2:
+			named = strings.EqualFold(unquote(token), function)
 		default:
 			named = kind == word && strings.EqualFold(token, function)
 		}

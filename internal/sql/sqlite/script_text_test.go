@@ -68,6 +68,8 @@ func FuzzSplitScript(f *testing.F) {
 		"explain EXPLAIN CREATE TRIGGER a; b; END", "CREATE temp TEMP TRIGGER x; END ; END;", "create/**/trigger;end;",
 		"create CREATE TRIGGER x;", "'a''b;';", "[a;];", "\"a;\";", "-- x;\n;", "/* ; */;", "/ ; - ;", "CREATE TRIGGER a;END b;END;",
 		"é; $1; 1a;", "explain create trigger; ;;; end ;", "x'00;'; /* ",
+		"EXPLAIN 1.CREATE TRIGGER a;;END;", "EXPLAIN 1e+CREATE TRIGGER a;;END;", "CREATE 1.5TRIGGER a; END;", "EXPLAIN 0x1.CREATE TRIGGER a;;END;",
+		"EXPLAIN 1..CREATE TRIGGER a;;END;", "EXPLAIN x'' CREATE TRIGGER a;;END;", "EXPLAIN 'a''b'CREATE TRIGGER a;;END;",
 	} {
 		f.Add(text)
 	}

@@ -47,7 +47,7 @@ func (s *Store) prepareTemplate(ctx context.Context) error {
 	if err := b.run(ctx, prepared, pipeline.Values{}); err != nil {
 		return err
 	}
-	found, err := inspect(ctx, b.tx)
+	found, err := b.inspectPrepared(ctx)
 	if err != nil {
 		return classify(err)
 	}
@@ -64,6 +64,17 @@ func (s *Store) prepareTemplate(ctx context.Context) error {
 	}
 	s.template = &template{content, found}
 	return nil
+}
+
+// inspectPrepared inspects what scripts have prepared. Without the built-in definition it only counts: a rehearsal
+// compares what all scripts make.
+func (b *build) inspectPrepared(ctx context.Context) (in pipeline.Inspection, err error) {
+	if !b.own() {
+		return inspect(ctx, b.tx)
+	}
+	made, err := readStructure(ctx, b.tx)
+	in.Tables, in.Indexes = made.Count()
+	return in, err
 }
 
 // RunScripts implements [pipeline.Build]. The template's content includes scripts that depend on no value of a request.

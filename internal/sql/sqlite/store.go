@@ -38,6 +38,8 @@ type Config struct {
 	RegistryID string            // the id of a registry that is created, a UUID; empty: a random one
 	Scripts    *pipeline.Scripts // nil: there is no step run_init_scripts
 	Seeds      *pipeline.Seeds   // nil: there is no step load_seed_data
+	// Base is [sql.BaseDocEX], or [sql.BaseNone], which needs Scripts; empty: [sql.BaseDocEX].
+	Base string
 }
 
 // Store is a directory of SQLite files as a [pipeline.Database]. It is safe for concurrent use, also by several
@@ -139,7 +141,7 @@ func openOn(ctx context.Context, files filesystem.System, c Config) (_ *Store, e
 	}
 	c.Root = filepath.Clean(c.Root)
 	s := &Store{Config: c, names: names, leader: make(chan struct{}, 1), files: files}
-	if s.template, err = newTemplate(ctx); err != nil {
+	if s.template, err = c.newTemplate(ctx); err != nil {
 		return nil, fmt.Errorf("build the template of tenants' files: %w", err)
 	}
 	if err := s.prepareTemplate(ctx); err != nil {

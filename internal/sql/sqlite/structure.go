@@ -179,89 +179,19 @@ func normalize(text string) string { return strings.Join(tokenize(text), " ") }
 // tokenize splits SQL. Words that are not quoted are in lower case. Names in brackets and backticks are in double
 // quotes. Nothing else that is quoted is changed: SQLite takes a text in double quotes for a string if no name fits.
 func tokenize(text string) (tokens []string) {
-	for len(text) > 0 {
-		n := 1
-		switch c := text[0]; {
-		case strings.HasPrefix(text, "--"):
-			text = text[endOf(text, "\n"):]
+	for kind, token := range tokensOf(text) {
+		switch {
+		case kind == blank:
 			continue
-		case strings.HasPrefix(text, "/*"):
-			text = text[endOf(text, "*/"):]
-			continue
-		case strings.IndexByte(" \t\n\f\r", c) >= 0:
-			text = text[1:]
-			continue
-		case c == '\'' || c == '"' || c == '`':
-			n = endOfQuoted(text, c)
-		case c == '[':
-			n = endOf(text, "]")
-		case (c == 'x' || c == 'X') && len(text) > 1 && text[1] == '\'':
-			n = 1 + endOfQuoted(text[1:], '\'')
-		case isWord(c):
-			n = endOfWord(text)
-		default:
-			for _, operator := range operators {
-				if strings.HasPrefix(text, operator) {
-					n = len(operator)
-					break
-				}
-			}
-		}
-		token := text[:n]
-		switch token[0] {
-		case '[', '`':
+		case token[0] == '[', token[0] == '`':
 			token = `"` + strings.ReplaceAll(unquote(token), `"`, `""`) + `"`
-		case '\'', '"':
+		case token[0] == '\'', token[0] == '"':
 		default:
 			token = fold(token)
 		}
 		tokens = append(tokens, token)
-		text = text[n:]
 	}
 	return tokens
-}
-
-// operators are those of several characters, longer ones first.
-var operators = []string{"->>", "->", "<>", "<=", "<<", ">=", ">>", "==", "!=", "||"}
-
-// endOf returns the position behind the first occurrence of end, or the length of the text.
-func endOf(text, end string) int {
-	if i := strings.Index(text, end); i >= 0 {
-		return i + len(end)
-	}
-	return len(text)
-}
-
-// endOfQuoted returns the position behind a quoted text, in which the quote is doubled.
-func endOfQuoted(text string, quote byte) int {
-	for i := 1; i < len(text); i++ {
-		if text[i] != quote {
-			continue
-		}
-		if i+1 == len(text) || text[i+1] != quote {
-			return i + 1
-		}
-		i++
-	}
-	return len(text)
-}
-
-func isWord(c byte) bool {
-	return c == '_' || c == '$' || c >= 0x80 || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-}
-
-// endOfWord returns the position behind a word or a number. Only a number has dots, and the sign of an exponent.
-func endOfWord(text string) int {
-	number := text[0] >= '0' && text[0] <= '9'
-	exponent := number && !strings.HasPrefix(fold(text[:min(2, len(text))]), "0x")
-	for i := 1; i < len(text); i++ {
-		c := text[i]
-		sign := exponent && (c == '+' || c == '-') && (text[i-1] == 'e' || text[i-1] == 'E')
-		if !isWord(c) && (!number || c != '.') && !sign {
-			return i
-		}
-	}
-	return len(text)
 }
 
 // unquote returns the name that a token is.

@@ -26,11 +26,13 @@ type template struct {
 const applicationID = 68
 
 // newTemplate builds a tenant's file in memory.
-func newTemplate(ctx context.Context) (*template, error) {
+func (c Config) newTemplate(ctx context.Context) (*template, error) {
 	t := &template{}
-	err := buildTemplate(ctx, func(conn *databasesql.Conn) (err error) {
-		if t.found, err = inspect(ctx, conn); err != nil {
-			return err
+	err := c.buildTemplate(ctx, func(conn *databasesql.Conn) (err error) {
+		if !c.own() {
+			if t.found, err = inspect(ctx, conn); err != nil {
+				return err
+			}
 		}
 		if wrong := t.found.Faults(); len(wrong) > 0 {
 			return fmt.Errorf("a tenant's file differs from the definition: %s", strings.Join(wrong, "; "))
@@ -44,7 +46,7 @@ func newTemplate(ctx context.Context) (*template, error) {
 }
 
 // buildTemplate calls fn with a tenant's file in memory.
-func buildTemplate(ctx context.Context, fn func(*databasesql.Conn) error) (err error) {
+func (c Config) buildTemplate(ctx context.Context, fn func(*databasesql.Conn) error) (err error) {
 	db, err := databasesql.Open("sqlite", "file:template?vfs=memdb")
 	if err != nil {
 		return err
@@ -55,7 +57,7 @@ func buildTemplate(ctx context.Context, fn func(*databasesql.Conn) error) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	if _, err := conn.ExecContext(ctx, "BEGIN;"+q.Tables+q.Indexes+"COMMIT"); err != nil {
+	if _, err := conn.ExecContext(ctx, "BEGIN;"+c.base()+"COMMIT"); err != nil {
 		return err
 	}
 	return fn(conn)

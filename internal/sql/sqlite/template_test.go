@@ -297,7 +297,7 @@ func TestTemplateComparisonCoversEveryByte(t *testing.T) {
 
 // BenchmarkInspect measures step 4 for a new file, and for an existing one, which SQLite reads completely.
 func BenchmarkInspect(b *testing.B) {
-	finished, err := newTemplate(b.Context())
+	finished, err := Config{}.newTemplate(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -46,6 +46,27 @@ func (r Reference) Inspect(in *pipeline.Inspection, found Structure, madeBy stri
 	}
 }
 
+// Count returns how many of the tables and indexes of the reference a boundary has.
+func (r Reference) Count(found Structure) (tables, indexes int) {
+	own := r.Own.byKey()
+	found.Objects = slices.DeleteFunc(slices.Clone(found.Objects), func(o Object) bool {
+		_, ok := own[o.key()]
+		return !ok && !r.Own.varies(o)
+	})
+	return found.Count()
+}
+
+// Altered returns in what a boundary that no application has used differs from the reference. Of what Compare
+// tolerates, only objects that may be those of one tenant are accepted.
+func (r Reference) Altered(found Structure) (texts []string) {
+	for _, d := range Compare(r.Own, found) {
+		if d.Kind != Added || !r.Own.varies(d.Object) {
+			texts = append(texts, d.Text)
+		}
+	}
+	return texts
+}
+
 // Compare returns in what a boundary differs from the reference, and what of it is tolerated: see [Difference].
 func (r Reference) Compare(found Structure) (drift, tolerated []string) {
 	own := r.Own.byKey()

@@ -121,6 +121,32 @@ func (s Structure) Fingerprint() string {
 	return hex.EncodeToString(sum[:])[:fingerprintLength]
 }
 
+// Count returns the number of tables, and of indexes that belong to no key.
+func (s Structure) Count() (tables, indexes int) {
+	for _, o := range s.Objects {
+		switch {
+		case slices.Contains(tableKinds, o.Kind):
+			tables++
+		case o.Kind == Index:
+			indexes++
+		}
+	}
+	return tables, indexes
+}
+
+// tableKinds are the kinds of objects that hold rows of their own.
+var tableKinds = []string{"table", "virtual table", "foreign table"}
+
+// Contents names what is in the boundary, without the parts of other objects.
+func (s Structure) Contents() (names []string) {
+	for _, o := range s.Objects {
+		if o.Parent == "" {
+			names = append(names, o.String())
+		}
+	}
+	return append(names, s.Unreadable...)
+}
+
 // byKey returns the objects by their keys.
 func (s Structure) byKey() map[key]Object {
 	objects := make(map[key]Object, len(s.Objects))

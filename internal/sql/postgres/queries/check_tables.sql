@@ -8,7 +8,7 @@ FROM (SELECT tenant_id, display_name, is_system, isolation_strategy, schema_name
         outcome_id, outcome, created_at, updated_at, history, claim, buried, buried_in
     FROM {registry}.tenant_requests) AS ledger,
     (SELECT only_row, registry_id, created_at, streams_stamped, place, checkpoint_stream, checkpoint_sequence,
-        pruned_before
+        pruned_before, base_definition
     FROM {registry}.registry_stamp) AS stamp,
     (SELECT outcome_id, request_key, tenant_id, reason, accepted_at FROM {registry}.accepted_outcomes) AS accepted,
     (SELECT tenant_id, name, sha256, applied_at FROM {registry}.applied_scripts) AS scripts,

@@ -1,17 +1,16 @@
--- Takes a free boundary of the definition, unless the tenant's schema exists already. The boundary must still be
--- usable: its schema exists, this role may rename it, and no relation in it has a page, except those that scripts have
--- filled. pg_depend, which has an index
--- for that, finds the relations. OFFSET 0 keeps the candidates in a plan of their own, without an order: they are
--- found, locked and checked one by one until one is usable, instead of all of them to find one.
+-- Takes a free boundary of the definition, unless the tenant's schema exists already. Its schema must exist, and this
+-- role may rename it; whether it was altered is asked afterwards (unaltered.sql). OFFSET 0 keeps the candidates in a plan
+-- of their own, without an order: they are found, locked and checked one by one until one is usable, instead of all of
+-- them to find one.
 --
 -- A boundary is passed over while a pg_dump may read it under its present name: see dumps.sql. A dump under another
 -- application_name is detected by its locks, which are read only if another program has a snapshot.
--- $1 definition, $2 the tenant's schema, $3 the relations that scripts have filled
+-- $1 definition, $2 the tenant's schema, $3 seconds for which a full comparison counts
 DELETE FROM {registry}.prepared_boundaries
 WHERE schema_name = (
     SELECT candidate.schema_name
     FROM (
-        SELECT p.schema_name, dumps.others
+        SELECT p.schema_name, p.relations, dumps.others
         FROM {registry}.prepared_boundaries p, (
 {dumps}) AS dumps
         WHERE p.definition = $1::text
@@ -21,19 +20,16 @@ WHERE schema_name = (
         FOR UPDATE OF p SKIP LOCKED
     ) AS candidate
     WHERE (
-        SELECT pg_catalog.pg_has_role(n.nspowner, 'USAGE') AND NOT EXISTS (
-            SELECT FROM pg_catalog.pg_depend d
-            JOIN pg_catalog.pg_class c ON c.oid = d.objid
-            WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = n.oid
-                AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                AND ((c.relkind = 'f' OR pg_catalog.pg_relation_size(c.oid) > 0) AND c.relname <> ALL ($3::text[])
-                    OR candidate.others AND c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks l
-                        WHERE l.locktype = 'relation' AND l.pid <> pg_catalog.pg_backend_pid()
-                            AND l.database = (SELECT oid FROM pg_catalog.pg_database
-                                WHERE datname = pg_catalog.current_database()))))
+        SELECT pg_catalog.pg_has_role(n.nspowner, 'USAGE')
         FROM pg_catalog.pg_namespace n
         WHERE n.nspname = candidate.schema_name
     )
+    AND NOT (candidate.others AND (candidate.relations IS NULL
+        OR candidate.relations && ARRAY(SELECT l.relation FROM pg_catalog.pg_locks l
+            WHERE l.locktype = 'relation' AND l.pid <> pg_catalog.pg_backend_pid()
+                AND l.database = (SELECT oid FROM pg_catalog.pg_database
+                    WHERE datname = pg_catalog.current_database()))))
     LIMIT 1
 )
-RETURNING schema_name, stamped, xmin::text, ordered
+RETURNING schema_name, stamped, xmin::text, ordered, coalesce(relations::text, ''), coalesce(versions::text, ''),
+    coalesce(clock_timestamp() AT TIME ZONE 'utc' - compared_at < $3::float8 * interval '1 second', false)

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"example.com/tenant-provisioner/internal/testkit"
+)
+
+// A small heap grows fivefold, a large one by the same number of bytes, and a very large one doubles.
+func TestGrowthOfTheHeap(t *testing.T) {
+	t.Parallel()
+	for live, want := range map[uint64]int{
+		0: 400, 1 << 20: 400, 6 << 20: 400, 12 << 20: 200, 16 << 20: 150, 24 << 20: 100, 1 << 40: 100,
+	} {
+		testkit.Equal(t, "growth", growth(live), want)
+	}
+}
+
+func TestEveryCollectionIsNoticed(t *testing.T) {
+	t.Parallel()
+	var seen atomic.Int32
+	afterCollection(func() { seen.Add(1) })
+	for n := range int32(3) {
+		testkit.Eventually(t, "a collection is noticed", func() bool {
+			runtime.GC()
+			return seen.Load() > n
+		})
+	}
+}

@@ -1,0 +1,1 @@
+SELECT base_definition FROM {registry}.registry_stamp

@@ -1,0 +1,4 @@
+-- The definition with the fingerprint ?1: fingerprint, structure in JSON.
+SELECT fingerprint, structure
+FROM definitions
+WHERE fingerprint = ?1
