@@ -114,6 +114,7 @@ func TestSystemdWatchdog(t *testing.T) {
 	var hangs atomic.Bool
 	s := newSystemd(slog.New(slog.DiscardHandler))
 	done := make(chan struct{})
+	began := time.Now() // before the goroutine: its ticker may start first
 	go func() {
 		defer close(done)
 		s.run(func() error {
@@ -123,7 +124,6 @@ func TestSystemdWatchdog(t *testing.T) {
 			return nil
 		}, func() error { return nil })
 	}()
-	began := time.Now()
 	manager.await("READY=1", "STATUS=Ready")
 	for range 3 {
 		testkit.Equal(t, "message", manager.await("WATCHDOG"), "WATCHDOG=1")
