@@ -32,6 +32,21 @@ func TestConfigDefaults(t *testing.T) {
 	}
 }
 
+// Where boundaries cannot be prepared, the default is 0.
+func TestDefaultOfPreparedBoundaries(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"postgres://localhost/x": "8", "postgresql://localhost/x": "8", "sqlite:storage": "0",
+	} {
+		_, stdout, _ := command(t, with("DATABASE_URL", url), "config")
+		testkit.Contains(t, "config of "+url, stdout, "\nPREPARED_BOUNDARIES="+want+"\n")
+	}
+	colon := map[string]string{"DATABASE_URL": "postgres://localhost/x", "SCHEMA_TEMPLATE": "tenant:{tenant_id}"}
+	code, stdout, _ := command(t, colon, "config")
+	testkit.Equal(t, "exit code", code, 0)
+	testkit.Contains(t, "config", stdout, "\nPREPARED_BOUNDARIES=0\n", "# PREPARED_BOUNDARIES is 0: SCHEMA_TEMPLATE contains a colon\n")
+}
+
 // plansFile writes a file of plans, and returns its path.
 func plansFile(t *testing.T, text string) string {
 	t.Helper()

@@ -227,10 +227,6 @@ var notReadyOnPostgres = map[string]state{
 	"registry dropped":               {set: executes("DROP SCHEMA docex_system CASCADE"), ready: "docex_system", finding: "streams_registry", says: "the registry is missing"},
 	"schema's privilege revoked":     {set: executes("ALTER SCHEMA docex_system OWNER TO postgres"), ready: "docex_system", finding: "registry_rights", says: "GRANT USAGE"},
 	"ledger's privileges revoked":    {set: executes("ALTER TABLE docex_system.tenant_requests OWNER TO postgres"), ready: "lacks a permission", finding: "registry_rights", says: "GRANT"},
-	"pool's privileges revoked": {
-		env: with("PREPARED_BOUNDARIES", "1"), set: executes("ALTER TABLE docex_system.prepared_boundaries OWNER TO postgres"),
-		ready: "prepared_boundaries", finding: "registry_rights", says: "prepared_boundaries",
-	},
 	"event trigger refuses schemas": {
 		set: executes(onDDL("naming", "ddl_command_start WHEN tag IN ('CREATE SCHEMA')", "RAISE 'no schema' USING HINT = 'Ask.';")...), ask: true,
 		ready: "rehearsal failed", finding: "database_rehearsal", says: "HINT: Ask.",

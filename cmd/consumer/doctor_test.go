@@ -199,6 +199,25 @@ func TestDoctorFindsLeftoversOfThePool(t *testing.T) {
 	testkit.Equal(t, "findings", findings(checks, "registry", "prepared", "files"), "")
 }
 
+// A role that may not use the pool is a warning: requests only take longer.
+func TestDoctorOfARoleThatMayNotUseThePool(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Private(t)
+	newRole(s)
+	env := settings(with("DATABASE_URL", s.URLOf(role, password)), with("NATS_URL", natstest.Start(t)), with("PREPARED_BOUNDARIES", ""))
+	r := serve(t, env)
+	execute(t, "pgx", s.URL, "", "ALTER TABLE docex_system.prepared_boundaries OWNER TO postgres", "GRANT SELECT ON docex_system.prepared_boundaries TO "+role)
+	checks := runDoctor(t, env)
+	testkit.Equal(t, "findings", findings(checks, "registry_rights", "service"), "registry_rights warning")
+	testkit.Contains(t, "message", checks["registry_rights"].Message, "no schemas are prepared")
+	testkit.Contains(t, "hint", checks["registry_rights"].Hint, `GRANT INSERT ON TABLE "docex_system"."prepared_boundaries"`, "PREPARED_BOUNDARIES to 0")
+	js := natstest.JetStream(t, env["NATS_URL"])
+	publish(t, js, requestFor(t, "order-1", "acme"))
+	awaitSettled(t, js)
+	testkit.Equal(t, "outcomes", len(storedOutcomes(t, js)), 1)
+	testkit.Equal(t, "exit code", r.stop(t), 0)
+}
+
 // The owner of a schema matters to roles that could be the service's. Other roles may still run doctor.
 func TestDoctorAsAnotherRole(t *testing.T) {
 	t.Parallel()

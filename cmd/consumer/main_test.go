@@ -130,7 +130,7 @@ func serve(t *testing.T, env map[string]string) *running {
 func settings(changes ...map[string]string) map[string]string {
 	env := map[string]string{
 		"HTTP_ADDR": "", "LOG_FORMAT": "json", "BACKOFF_MIN": "10ms", "BACKOFF_MAX": "100ms",
-		"NATS_EMBEDDED_ADDR": "127.0.0.1:0",
+		"NATS_EMBEDDED_ADDR": "127.0.0.1:0", "PREPARED_BOUNDARIES": "0",
 	}
 	for _, c := range changes {
 		maps.Copy(env, c)

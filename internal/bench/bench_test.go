@@ -68,7 +68,9 @@ func (b *bench) open(t testing.TB) {
 // consumer starts the program on the servers.
 func (b *bench) consumer(t testing.TB, env ...string) *process {
 	t.Helper()
-	return startConsumer(t, b.program, append([]string{"NATS_URL=" + b.url, "DATABASE_URL=" + b.database}, env...)...)
+	return startConsumer(t, b.program, append([]string{
+		"NATS_URL=" + b.url, "DATABASE_URL=" + b.database, "PREPARED_BOUNDARIES=0",
+	}, env...)...)
 }
 
 func (b *bench) postgres(t *testing.T) {

@@ -70,7 +70,9 @@ func newPruning(t *testing.T, r *report, program, engine, database string) *prun
 
 func (p *pruning) start(t *testing.T, env ...string) *process {
 	t.Helper()
-	return startConsumer(t, p.program, append([]string{"NATS_URL=" + p.url, "DATABASE_URL=" + p.database}, env...)...)
+	return startConsumer(t, p.program, append([]string{
+		"NATS_URL=" + p.url, "DATABASE_URL=" + p.database, "PREPARED_BOUNDARIES=0",
+	}, env...)...)
 }
 
 // fill copies the row of a provisioned request as often as asked, with other keys, over as many days as there are

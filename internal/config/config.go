@@ -51,7 +51,7 @@ type Config struct {
 	RegistrySchema  string    `env:"REGISTRY_SCHEMA, default=docex_system" doc:"PostgreSQL: the schema of registry and ledger. A lower-case name, not public, not pg_…."`
 	SchemaTemplate  string    `env:"SCHEMA_TEMPLATE, default=tenant_{tenant_id}" doc:"PostgreSQL: a tenant's schema. It must contain {tenant_id}; names over 63 bytes are truncated and end in a hash."`
 	PathTemplate    string    `env:"DATABASE_PATH_TEMPLATE, default=tenant_{tenant_id}/docex.db" doc:"SQLite: a tenant's file, below the directory of DATABASE_URL. It must contain {tenant_id}."`
-	Prepared        int       `env:"PREPARED_BOUNDARIES, default=0" min:"0" max:"1000" doc:"PostgreSQL: finished schemas to keep ready, shared by all replicas. SQLite: 0, because a file is created in milliseconds."`
+	Prepared        int       `env:"PREPARED_BOUNDARIES, default=8" min:"0" max:"1000" doc:"PostgreSQL: finished schemas to keep ready, shared by all replicas. 0: each is created when it is requested. Without a value they are not kept where SCHEMA_TEMPLATE contains a colon, or while a standby is connected. SQLite: 0, because a file is created in milliseconds."`
 
 	EventSource  string        `env:"EVENT_SOURCE, default=/tenant-provisioner" group:"Work" doc:"CloudEvents source of outcomes: a URI reference of at most 255 characters."`
 	Concurrency  int           `env:"CONCURRENCY, default=4" min:"1" max:"1000" doc:"Tenants that a replica builds at the same time, each on its own database connection."`
@@ -116,7 +116,20 @@ func Load(ctx context.Context, env envconfig.Lookuper) (Config, error) {
 	}
 	c.given = maps.Clone(set)
 	faults = append(faults, c.readValueFiles(set), c.readContext(env, set))
+	c.adaptPrepared()
 	return c, NewError(errors.Join(append(faults, c.check(), checkTraces(env))...))
+}
+
+// adaptPrepared sets PREPARED_BOUNDARIES to 0 where it has no value and boundaries cannot be prepared.
+func (c *Config) adaptPrepared() {
+	const name = "PREPARED_BOUNDARIES"
+	switch {
+	case c.given[name]:
+	case !c.OnPostgres():
+		c.Prepared = 0
+	case strings.Contains(c.SchemaTemplate, ":"):
+		c.Prepared, c.origins[name] = 0, "0: SCHEMA_TEMPLATE contains a colon"
+	}
 }
 
 // check returns the faults of the values. Each error names the values that are allowed.
@@ -176,7 +189,8 @@ func (c *Config) Postgres() postgres.Config {
 	return postgres.Config{
 		URL: c.DatabaseURL, CurrentURL: c.currentDatabaseURL(), Registry: c.RegistrySchema, SchemaTemplate: c.SchemaTemplate,
 		Connections: max(c.Concurrency, 1), Prepared: min(max(c.Prepared, 0), postgres.MaxPrepared),
-		CreatedBy: buildinfo.Name, Scripts: c.scripts, Seeds: c.seeds, Base: c.BaseDefinition,
+		PreparedByDefault: !c.given["PREPARED_BOUNDARIES"],
+		CreatedBy:         buildinfo.Name, Scripts: c.scripts, Seeds: c.seeds, Base: c.BaseDefinition,
 	}
 }
 

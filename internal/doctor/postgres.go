@@ -232,6 +232,7 @@ func checkRegistryRights(c config.Config, v postgres.ServerInfo) Finding {
 		missing = postgres.GrantsToMigrate(v.MissingPrivileges)
 	}
 	creates := strings.Count(strings.Join(missing, "\n"), "GRANT CREATE ON SCHEMA")
+	pool := strings.Count(strings.Join(missing, "\n"), `"prepared_boundaries" TO `)
 	hint := strings.Join(missing, "\n")
 	switch {
 	case !v.Registry && len(missing) == 0 && len(grants(v, "DATABASE")) > 0:
@@ -244,6 +245,9 @@ func checkRegistryRights(c config.Config, v postgres.ServerInfo) Finding {
 	case v.Migrated && creates == len(missing):
 		return warning(name, hint, "the role may not create tables in %s. This version does not need to; a later version "+
 			"that adds a table does not start", c.RegistrySchema)
+	case v.Migrated && creates+pool == len(missing):
+		return warning(name, hint+"\n-- or set PREPARED_BOUNDARIES to 0", "the role lacks permissions on "+
+			"prepared_boundaries in %s: no schemas are prepared, and requests take longer", c.RegistrySchema)
 	}
 	return fault(name, hint, "the role lacks permissions in %s: the service does not start, or takes no requests",
 		c.RegistrySchema)
@@ -495,12 +499,16 @@ func checkEventTriggers(_ config.Config, v postgres.ServerInfo) Finding {
 // dumpCommand is a dump that does not read the prepared boundaries, and says so by its name.
 const dumpCommand = "PGAPPNAME=backup pg_dump -N '" + sql.PreparedPrefix + "*'"
 
-func checkDumps(_ config.Config, v postgres.ServerInfo) Finding {
+func checkDumps(c config.Config, v postgres.ServerInfo) Finding {
 	const name = "database_dumps"
-	if v.Dumps > 0 {
+	switch {
+	case v.Dumps > 0:
 		return warning(name, dumpCommand+" … -- does not read them, so that they are used in the meantime",
 			"pg_dump is running, and would fail at a prepared boundary that is renamed: those that it can see are not used "+
 				"until it ends, and requests take longer. Dumps on a standby are not detected")
+	case v.Standbys && c.Postgres().PreparedByDefault:
+		return ok(name, "a standby is connected, whose dumps are not detected: no boundaries are prepared. To prepare them "+
+			"in spite of that, set PREPARED_BOUNDARIES, and leave them out of dumps: %s", dumpCommand)
 	}
 	return ok(name, "none is running; leave the prepared boundaries out of dumps: %s", dumpCommand)
 }

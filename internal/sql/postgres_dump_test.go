@@ -3,12 +3,16 @@ package sql_test
 import (
 	"context"
 	databasesql "database/sql"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/postgrestest"
+	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
@@ -192,4 +196,49 @@ func TestBoundaryBuiltBesideAnOlderTransaction(t *testing.T) {
 	if !r.provision(t, "beta").Prepared {
 		t.Error("no boundary was taken afterwards")
 	}
+}
+
+// A dump of a standby cannot be seen. By default nothing is prepared or taken while one is connected; a number of one's
+// own is used. A logical subscriber is no standby.
+func TestPoolBesideAStandby(t *testing.T) {
+	t.Parallel()
+	p := newPostgresAt(t, postgrestest.Private(t, "wal_level=logical").URL)
+	subscriber := p.receiver(t)
+	_, err := subscriber.Exec(t.Context(), "CREATE_REPLICATION_SLOT copy TEMPORARY LOGICAL pgoutput").ReadAll()
+	testkit.Must(t, err)
+	log := &warnings{}
+	r := p.withConfig(postgres.Config{Prepared: 1, PreparedByDefault: true, Log: slog.New(log)}).newFixture(t)
+	runFillers(t, r.postgresStore(t))
+	provision := func(tenant string, prepared bool) {
+		t.Helper()
+		p.awaitPool(t, 1)
+		testkit.Eventually(t, "the pool is usable", func() bool { return !prepared || r.postgresStore(t).Prepared().Ready == 1 })
+		testkit.Equal(t, "prepared for "+tenant, r.provision(t, tenant).Prepared, prepared)
+	}
+	provision("acme", true)
+	p.awaitPool(t, 1)
+
+	standby := p.receiver(t)
+	testkit.Eventually(t, "the standby is logged", func() bool { return len(log.logged()) > 0 })
+	testkit.Contains(t, "logged", log.logged()[0], "a standby is connected", "PREPARED_BOUNDARIES")
+	provision("beta", false)
+	chosen := p.withPool(1).newFixture(t)
+	testkit.Equal(t, "prepared by choice", chosen.provision(t, "gamma").Prepared, true)
+
+	testkit.Equal(t, "the pool", len(p.pooled(t)), 0)
+	testkit.Must(t, standby.Close(t.Context()))
+	provision("delta", true)
+	testkit.Equal(t, "lines", len(log.logged()), 1)
+}
+
+// receiver connects as a standby does.
+func (p testDatabase) receiver(t *testing.T) *pgconn.PgConn {
+	t.Helper()
+	c, err := pgconn.ParseConfig(p.url)
+	testkit.Must(t, err)
+	c.RuntimeParams["replication"] = "database"
+	conn, err := pgconn.ConnectConfig(t.Context(), c)
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, conn.Close(context.Background())) })
+	return conn
 }

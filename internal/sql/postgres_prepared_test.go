@@ -2,7 +2,6 @@ package sql_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -21,13 +20,17 @@ import (
 func (p testDatabase) withPool(n int) testDatabase { return p.withPoolAndLog(n, quiet()) }
 
 func (p testDatabase) withPoolAndLog(n int, log *slog.Logger) testDatabase {
+	return p.withConfig(postgres.Config{Prepared: n, Log: log})
+}
+
+// withConfig is the database with these settings.
+func (p testDatabase) withConfig(c postgres.Config) testDatabase {
 	where := p.url
 	p.open = func(t *testing.T) database {
 		t.Helper()
-		s, err := postgres.Open(t.Context(), postgres.Config{
-			URL: where, Registry: "docex_system", SchemaTemplate: "tenant_{tenant_id}", Connections: 4, Prepared: n,
-			CreatedBy: "test", Log: log,
-		})
+		c.URL, c.Registry, c.SchemaTemplate = where, "docex_system", "tenant_{tenant_id}"
+		c.Connections, c.CreatedBy = 4, "test"
+		s, err := postgres.Open(t.Context(), c)
 		testkit.Must(t, err)
 		return s
 	}
@@ -525,6 +528,13 @@ func (w *warnings) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// logged are the warnings so far.
+func (w *warnings) logged() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.texts)
+}
+
 // A filler that cannot build logs so once, retries, and fails no request.
 func TestFillerThatFails(t *testing.T) {
 	t.Parallel()
@@ -534,34 +544,48 @@ func TestFillerThatFails(t *testing.T) {
 	log := &warnings{}
 	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
 	runFillers(t, as.withPoolAndLog(1, slog.New(log)).newFixture(t).postgresStore(t))
-	for logged := 0; logged == 0; {
-		p.count(t, "", "SELECT count(*) FROM pg_sleep(0.01)")
-		log.mu.Lock()
-		logged = len(log.texts)
-		log.mu.Unlock()
-	}
+	testkit.Eventually(t, "it is logged", func() bool { return len(log.logged()) > 0 })
 	p.newFixture(t).provision(t, "acme")
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
 	p.awaitPool(t, 1)
-	log.mu.Lock()
-	defer log.mu.Unlock()
-	if len(log.texts) != 1 ||
-		!strings.HasPrefix(log.texts[0], "could not prepare boundaries; building them on demand; retrying") {
-		t.Errorf("logged:\n%s", strings.Join(log.texts, "\n"))
+	if logged := log.logged(); len(logged) != 1 ||
+		!strings.HasPrefix(logged[0], "could not prepare boundaries; building them on demand; retrying") {
+		t.Errorf("logged:\n%s", strings.Join(logged, "\n"))
 	}
 }
 
-// A role that may not use the pool is reported before a request fails because of it.
-func TestPingChecksThePrivilegesForThePool(t *testing.T) {
+// A role that may not use the pool builds on demand: the log says so once, and the service stays ready.
+func TestRoleThatMayNotUseThePool(t *testing.T) {
 	t.Parallel()
-	p := newPostgres(t)
-	testkit.Must(t, p.open(t).Close())
-	role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
-	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
-	testkit.Must(t, as.newFixture(t).store.Ping(t.Context()))
-	err := as.withPool(1).newFixture(t).store.Ping(t.Context())
-	var fault *pipeline.Fault
-	if !errors.As(err, &fault) || fault.Class != pipeline.Outage || !strings.Contains(fault.Message, "prepared_boundaries") {
-		t.Errorf("%v", err)
+	for missing, privileges := range map[string]string{
+		"DELETE": "SELECT, INSERT, UPDATE", "UPDATE": "SELECT, INSERT, DELETE", "INSERT": "SELECT, UPDATE, DELETE", "all": "",
+	} {
+		t.Run(missing, func(t *testing.T) {
+			t.Parallel()
+			p := newPostgres(t)
+			testkit.Must(t, p.open(t).Close())
+			role := p.limitedRole(t, "SELECT, INSERT, UPDATE")
+			p.raw(t, "", "REVOKE ALL ON {b}prepared_boundaries FROM "+role, "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
+			if privileges != "" {
+				p.raw(t, "", "GRANT "+privileges+" ON {b}prepared_boundaries TO "+role)
+			}
+			log := &warnings{}
+			r := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).
+				withPoolAndLog(1, slog.New(log)).newFixture(t)
+			runFillers(t, r.postgresStore(t))
+			testkit.Eventually(t, "the pool is reported, or full", func() bool { return len(log.logged()) > 0 || len(p.pooled(t)) == 1 })
+			for _, tenant := range []string{"acme", "beta"} {
+				if r.provision(t, tenant).Prepared {
+					t.Error("a boundary was taken")
+				}
+			}
+			testkit.Must(t, r.store.Ping(t.Context()))
+			for _, text := range log.logged() {
+				testkit.Contains(t, "logged", text, "prepared")
+			}
+			if n := len(log.logged()); n == 0 || n > 2 {
+				t.Errorf("%d lines: %q", n, log.logged())
+			}
+		})
 	}
 }

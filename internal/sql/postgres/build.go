@@ -71,7 +71,7 @@ func (b *build) CreateBoundary(ctx context.Context) (pipeline.Boundary, error) {
 	if !errors.Is(err, errPoolUnusable) {
 		return boundary, err
 	}
-	b.prepared.disable(b.log, err)
+	b.prepared.disable(err)
 	b.taken = ""
 	if _, err := b.conn.Exec(ctx, "ROLLBACK"); err != nil {
 		return pipeline.Boundary{}, fmt.Errorf("create schema %s: %w", b.schema, sharedFault(err))

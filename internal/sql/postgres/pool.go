@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -13,18 +12,22 @@ import (
 
 	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/repeatlog"
 )
 
 // preparedPool is this process's view of the pool of prepared boundaries, which all replicas share.
 type preparedPool struct {
 	target     int    // 0: none are prepared or taken
+	byDefault  bool   // the target is the default: none are prepared or taken while a standby is connected
 	definition string // boundaries of other definitions are ignored
 	ready      atomic.Int64
 	taken      atomic.Int64
 	misses     atomic.Int64
 
-	compareAt     time.Time     // when the filler next looks for a boundary to compare
-	disabledUntil atomic.Int64  // nanoseconds since 1970: until then the pool is not used
+	compareAt     time.Time    // when the filler next looks for a boundary to compare
+	unusable      atomic.Bool  // as last counted: it cannot be read, or is not used because a standby is connected
+	disabledUntil atomic.Int64 // nanoseconds since 1970: until then the pool is not used
+	faults        *repeatlog.Log
 	wake          chan struct{} // signals that an attempt which used the pool has ended
 }
 
@@ -65,16 +68,17 @@ func (s *Store) workKey() int64 { return lockKey("work", s.registry) }
 // usesPool reports whether the attempt tries to take a prepared boundary. Only a first attempt does, so a broken pool
 // can only delay a request.
 func (b *build) usesPool() bool {
-	return b.prepared.target > 0 && b.claim.Attempt == 1 && time.Now().UnixNano() >= b.prepared.disabledUntil.Load()
+	p := &b.prepared
+	return p.target > 0 && b.claim.Attempt == 1 && !p.unusable.Load() && time.Now().UnixNano() >= p.disabledUntil.Load()
 }
 
 // poolPause is how long the pool is not used after a boundary was unusable: the cause usually affects all of them.
 const poolPause = time.Minute
 
-// disable stops the use of the pool for refusalPause.
-func (p *preparedPool) disable(log *slog.Logger, why error) {
+// disable stops the use of the pool for poolPause.
+func (p *preparedPool) disable(why error) {
 	p.disabledUntil.Store(time.Now().Add(poolPause).UnixNano())
-	log.Warn("could not use prepared boundary; building boundaries on demand for one minute", "error", why)
+	p.faults.Warn("could not use prepared boundary; building boundaries on demand for one minute", why)
 }
 
 // openBoundary creates the tenant's schema, from the boundary that was taken, or else empty. The transaction has seen

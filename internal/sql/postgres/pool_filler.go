@@ -2,12 +2,14 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"example.com/tenant-provisioner/internal/repeatlog"
+	"example.com/tenant-provisioner/internal/sql"
 )
 
 const (
@@ -105,18 +107,35 @@ func (s *Store) countPrepared(ctx context.Context) (full bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var pool poolCount
-	if err := pool.scan(s.pool.QueryRow(ctx, s.q.CountPrepared, s.prepared.definition)); err != nil {
-		return false, fmt.Errorf("count the prepared boundaries: %w", sharedFault(err))
+	err = pool.scan(s.pool.QueryRow(ctx, s.q.CountPrepared, s.prepared.definition))
+	switch {
+	case err != nil:
+		err = fmt.Errorf("count the prepared boundaries: %w", sharedFault(err))
+		if ctx.Err() != nil { // the filler stops, or the server is slow: that says nothing of the pool
+			return false, err
+		}
+	case s.prepared.byDefault && pool.standby:
+		err = errStandby
 	}
+	s.prepared.unusable.Store(err != nil)
 	s.prepared.ready.Store(pool.ready)
-	return pool.isFull(s.prepared.target), nil
+	return pool.isFull(s.prepared.target), err
 }
+
+// errStandby is why boundaries are not prepared by default beside a standby: unlike a dump of this server, one of a
+// standby cannot be seen here.
+var errStandby = errors.New("a standby is connected, and a pg_dump of it would fail at a boundary that is renamed; " +
+	"set PREPARED_BOUNDARIES to prepare them in spite of that, and leave them out of its dumps: pg_dump -N '" +
+	sql.PreparedPrefix + "*'")
 
 // poolCount is the number of boundaries in the pool: those that can be taken, and with those that are passed over while
 // a pg_dump can see them.
-type poolCount struct{ ready, total int64 }
+type poolCount struct {
+	ready, total int64
+	standby      bool // one is connected, or a program that receives the WAL as a standby does
+}
 
-func (c *poolCount) scan(row pgx.Row) error { return row.Scan(&c.ready, &c.total) }
+func (c *poolCount) scan(row pgx.Row) error { return row.Scan(&c.ready, &c.total, &c.standby) }
 
 // isFull reports whether enough boundaries are ready. Dumps, one after the other, must not let the pool grow for ever.
 func (c *poolCount) isFull(target int) bool {

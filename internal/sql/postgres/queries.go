@@ -20,27 +20,27 @@ type queries struct {
 }
 
 type texts struct {
-	BeginRequest, Claim, ClaimNew, Request, RecordOutcome, Reject, Note, DeadLetterConfirmed, Vanished       string
-	Renew, EndLost, Timeouts, FindTenant, CheckAvailable, Register, CheckRows, CheckRegistry, LockBoundary   string
-	SchemaExists, CreateSchema, Relations, AsyncCommit, LockTable, HasRows, Tables, Indexes, Inspect         string
-	InspectNames, Ping, CreateRegistrySchema, IsQuiet, BeginFilling, BeginMigration, MigrationLock           string
-	HasRelation, HasColumn, CreateMigrations, AppliedMigrations, RecordMigration, MigrationBlockers          string
-	CountPrepared, AddPrepared, TakePrepared, RenameSchema, RemovePrepared, PingPrepared, PreparedBoundaries string
-	Probe, CountTenants, Tenants, Tenant, ServerInfo, MissingPrivileges, Session, Clock, CaseVariants        string
-	BoundaryOwners, Stamp, SchemaComment, Registries, RegisteredElsewhere, SharedSchemas, MeetingSchema      string
-	MeetingStamped, LockTimeout, DurableCommit, Confirm, CommitsWait, Record, Records, ReadOnly, Dumps       string
-	CheckDumps, ClearActivity, ForeignExpressions, RebuildExpressions, Unregistered, CountForeign            string
-	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes, ForeignOwners, Entry, Entries, IsAccepted      string
-	Accept, Boundaries, StampState, MayReadSystem, SystemIdentifier, StampedSchemas, LockStamp, SetStamp     string
-	DatabaseOid, RestoreRequest, ProvisionedBy, CheckRequest, CreateStamp, RegisteredSchemas, Checkpoint     string
-	SetCheckpoint, Prune, Recent, CheckTables, SharesBoundary, Sessions, EventTriggers, BeginRehearsal       string
-	PasswordExpiry, LoginMethod, Collations, DatabaseCollation, LocaleCollation, PlanColumns, CountPlans     string
-	Footprint, BeginScripts, ScriptValues, EndScript, Catalogues, ScriptRole, Homes, Inside, UsedRelations   string
-	OwnRows, SearchPath, BoundaryRelations, Unaltered, DueComparison, SetCompared                            string
-	Structure                                                                                                string
-	SeedColumns, SeedReferences                                                                              string
-	RecordScripts, AppliedScripts, DefinitionColumn, StoreDefinition, LastDefinition                         string
-	Definition, SetDefinition, BaseDefinition, SetBase                                                       string
+	BeginRequest, Claim, ClaimNew, Request, RecordOutcome, Reject, Note, DeadLetterConfirmed, Vanished        string
+	Renew, EndLost, Timeouts, FindTenant, CheckAvailable, Register, CheckRows, CheckRegistry, LockBoundary    string
+	SchemaExists, CreateSchema, Relations, AsyncCommit, LockTable, HasRows, Tables, Indexes, Inspect          string
+	InspectNames, Ping, CreateRegistrySchema, IsQuiet, BeginFilling, BeginMigration, MigrationLock            string
+	HasRelation, HasColumn, CreateMigrations, AppliedMigrations, RecordMigration, MigrationBlockers           string
+	CountPrepared, AddPrepared, TakePrepared, RenameSchema, RemovePrepared, PreparedBoundaries                string
+	Probe, CountTenants, Tenants, Tenant, ServerInfo, MissingPrivileges, Session, Clock, CaseVariants         string
+	BoundaryOwners, Stamp, SchemaComment, Registries, RegisteredElsewhere, SharedSchemas, MeetingSchema       string
+	MeetingStamped, LockTimeout, DurableCommit, Confirm, CommitsWait, Record, Records, ReadOnly, Dumps        string
+	HasStandby, CheckDumps, ClearActivity, ForeignExpressions, RebuildExpressions, Unregistered, CountForeign string
+	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes, ForeignOwners, Entry, Entries, IsAccepted       string
+	Accept, Boundaries, StampState, MayReadSystem, SystemIdentifier, StampedSchemas, LockStamp, SetStamp      string
+	DatabaseOid, RestoreRequest, ProvisionedBy, CheckRequest, CreateStamp, RegisteredSchemas, Checkpoint      string
+	SetCheckpoint, Prune, Recent, CheckTables, SharesBoundary, Sessions, EventTriggers, BeginRehearsal        string
+	PasswordExpiry, LoginMethod, Collations, DatabaseCollation, LocaleCollation, PlanColumns, CountPlans      string
+	Footprint, BeginScripts, ScriptValues, EndScript, Catalogues, ScriptRole, Homes, Inside, UsedRelations    string
+	OwnRows, SearchPath, BoundaryRelations, Unaltered, DueComparison, SetCompared                             string
+	Structure                                                                                                 string
+	SeedColumns, SeedReferences                                                                               string
+	RecordScripts, AppliedScripts, DefinitionColumn, StoreDefinition, LastDefinition                          string
+	Definition, SetDefinition, BaseDefinition, SetBase                                                        string
 }
 
 type migrations struct {
@@ -58,10 +58,10 @@ func loadQueries(registry string) (q queries, err error) {
 	}
 	shared := strings.NewReplacer("{begin_request}", q.BeginRequest, "{find_tenant}", q.FindTenant,
 		"{commits_wait}", q.CommitsWait, "{dumps}", q.Dumps, "{plan_columns}", q.PlanColumns,
-		"{definition_column}", q.DefinitionColumn)
+		"{definition_column}", q.DefinitionColumn, "{has_standby}", q.HasStandby)
 	for _, text := range []*string{
 		&q.ClaimNew, &q.Claim, &q.CheckAvailable, &q.Ping, &q.TakePrepared, &q.CountPrepared, &q.CheckDumps,
-		&q.DueComparison, &q.Tenant, &q.Tenants,
+		&q.DueComparison, &q.Tenant, &q.Tenants, &q.Sessions,
 	} {
 		*text = shared.Replace(*text)
 	}

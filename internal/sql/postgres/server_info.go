@@ -58,6 +58,7 @@ type ServerInfo struct {
 	Waiting    int64 `db:"-"` // those of the service whose commit waits for a synchronous standby
 	Dumps      int64 `db:"-"` // sessions of pg_dump in this database
 	WalSenders int64 `db:"-"` // standbys and others that receive the write-ahead log
+	Standbys   bool  `db:"-"` // at least one of them is not a logical subscriber
 
 	EventTriggers []EventTrigger `db:"-"` // that fire for statements of the service
 	Neighbours    []Neighbour    `db:"-"` // other registries in this database
@@ -203,7 +204,7 @@ func connectForServerInfo(ctx context.Context, c Config) (conn *pgx.Conn, applic
 
 func (v *ServerInfo) readSessions(ctx context.Context, conn *pgx.Conn, q queries, application string) error {
 	return conn.QueryRow(ctx, q.Sessions, application).
-		Scan(&v.Total, &v.ByRole, &v.InDatabase, &v.Ours, &v.Waiting, &v.Dumps, &v.WalSenders)
+		Scan(&v.Total, &v.ByRole, &v.InDatabase, &v.Ours, &v.Waiting, &v.Dumps, &v.WalSenders, &v.Standbys)
 }
 
 func (v *ServerInfo) readPrivileges(ctx context.Context, conn *pgx.Conn, q queries, c Config) (err error) {

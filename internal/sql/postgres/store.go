@@ -17,6 +17,7 @@ import (
 
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/repeatlog"
 	"example.com/tenant-provisioner/internal/sql"
 )
 
@@ -43,9 +44,11 @@ type Config struct {
 	SchemaTemplate string // names the schema of a tenant; holds {tenant_id}
 	Connections    int    // for work; one more is opened for probes, and one more if boundaries are prepared
 	Prepared       int    // boundaries kept ready by FillPool; 0: none are prepared or taken
-	CreatedBy      string // of the bootstrap tenant's row
-	Log            *slog.Logger
-	Traces         trace.TracerProvider // nil: nothing is traced
+	// PreparedByDefault means that nobody has chosen Prepared: none are prepared or taken while a standby is connected.
+	PreparedByDefault bool
+	CreatedBy         string // of the bootstrap tenant's row
+	Log               *slog.Logger
+	Traces            trace.TracerProvider // nil: nothing is traced
 	// AllowNew is called before a registry is created in a database that has none, and before anything else is created.
 	// foreign are schemas with the stamp of a registry that is not in the database, at most [sql.MaxForeign]. [Open]
 	// returns its error. nil: it is allowed.
@@ -178,7 +181,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	s := &Store{
 		q: q, registry: c.Registry, names: names, log: c.Log, activity: activity{start: time.Now()},
 		prepared: preparedPool{
-			target: c.Prepared, definition: q.definition(c.Scripts.Prepared()...), wake: make(chan struct{}, 1),
+			target: c.Prepared, byDefault: c.PreparedByDefault, definition: q.definition(c.Scripts.Prepared()...),
+			wake: make(chan struct{}, 1),
 		},
 		connector: c.connector(forWork), scripts: scripts, seeds: c.Seeds, builtIn: q.definition(),
 	}
@@ -194,6 +198,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Prepared > 0 {
 		connections++
 	}
+	s.prepared.unusable.Store(c.PreparedByDefault)
+	s.prepared.faults = repeatlog.NewWithQuiet(s.log, 2*poolPause, "using prepared boundaries again")
 	if s.pool, err = s.connector.openPool(ctx, connections, s.prepareStatements); err != nil {
 		return nil, err
 	}
@@ -320,15 +326,6 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	if !allowed {
 		return &pipeline.Fault{Class: pipeline.Outage, Message: missingPrivilege + registryPrivileges(s.registry)}
-	}
-	if s.prepared.target > 0 {
-		if err := on.QueryRow(ctx, s.q.PingPrepared).Scan(&allowed); err != nil {
-			return sharedFault(err)
-		}
-		if !allowed {
-			return &pipeline.Fault{Class: pipeline.Outage, Message: missingPrivilege + "SELECT, INSERT, UPDATE and DELETE on " +
-				"prepared_boundaries in " + s.registry + ", or set PREPARED_BOUNDARIES to 0"}
-		}
 	}
 	if readOnly {
 		// Pooled connections lead to the former primary. New connections find the current one.

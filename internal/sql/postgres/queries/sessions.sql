@@ -10,6 +10,7 @@ SELECT count(*),
         AND s.application_name = $1::text AND s.wait_event = 'SyncRep'
         AND s.query_start < clock_timestamp() - interval '1 second'),
     count(*) FILTER (WHERE s.datname = current_database() AND starts_with(s.application_name, 'pg_dump')),
-    (SELECT count(*) FROM pg_catalog.pg_stat_replication) -- any role sees how many
+    (SELECT count(*) FROM pg_catalog.pg_stat_replication), -- any role sees how many
+{has_standby}
 FROM pg_catalog.pg_stat_activity s
 WHERE s.datid IS NOT NULL AND s.usesysid IS NOT NULL AND s.pid <> pg_backend_pid()
