@@ -438,7 +438,22 @@ func (b *build) rollback(ctx context.Context) {
 	}
 	if b.conn.Conn().IsClosed() {
 		b.noteLost()
-	} else if b.scripted {
+	} else if spent := isSpent(b.conn.Conn()); b.scripted || spent {
 		_ = b.conn.Conn().Close(ctx) // it is closed in any case
 	}
+}
+
+// maxBuilds is the number of boundaries after which a session ends: the server keeps in its memory what the session has
+// read of each relation, about 60 KB a boundary.
+const maxBuilds = 250
+
+// buildsKey counts the boundaries of a connection.
+const buildsKey = "example.com/tenant-provisioner: boundaries"
+
+// isSpent counts one boundary more, and reports whether the session ends after it.
+func isSpent(conn *pgx.Conn) bool {
+	data := conn.PgConn().CustomData()
+	n, _ := data[buildsKey].(int)
+	data[buildsKey] = n + 1
+	return n+1 == maxBuilds
 }
