@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/sethvargo/go-envconfig"
 
 	"example.com/tenant-provisioner/internal/config"
@@ -29,6 +30,7 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		paceCollections()
 	}
+	_, _ = memlimit.Set() // without a limit of the cgroup, memory is not limited
 	os.Exit(realMain(stopOnSignal(), os.Args[1:], envconfig.OsLookuper(), os.Stdin, os.Stdout, os.Stderr))
 }
 
