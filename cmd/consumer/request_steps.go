@@ -66,7 +66,7 @@ func (s *steps) apply(p events.Progress, now time.Time) {
 		return // of an attempt that is over
 	}
 	// An attempt that an outage interrupted begins again under the same number.
-	if restarted := number == 0 && p.State == events.StepStarted && s.hasFailed(); age > 0 || restarted {
+	if restarted := p.State == events.StepStarted && s.hasFailed(); age > 0 || restarted {
 		s.replay, s.attempt = p.Replay, p.Attempt
 		clear(s.states)
 	}

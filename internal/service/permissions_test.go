@@ -92,7 +92,9 @@ func TestProgressPermissionIsMissing(t *testing.T) {
 	js := natstest.JetStream(t, as("admin", s.URL))
 	publishRequests(t, js, "acme")
 	awaitOutcomes(t, js, 1, 0)
-	testkit.Logs(t, r.log, "tenant.progress.acme")
+	publishRequests(t, js, "ACME") // exists, so that a step fails
+	awaitOutcomes(t, js, 2, 1)
+	testkit.Logs(t, r.log, "tenant.progress.ACME")
 	testkit.Must(t, r.serving.Load().ready())
 }
 
