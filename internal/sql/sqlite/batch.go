@@ -22,7 +22,7 @@ type pendingChange struct {
 	// before the commit: a crashed attempt may have created a parent without syncing it.
 	dir    string
 	tenant string
-	do     func(ctx context.Context, registry *databasesql.Tx) error
+	do     func(ctx context.Context, registry *transaction) error
 	undo   func() error // removes the file that do has placed; nil if it places none
 	err    error
 	unsync error // why the directory entries of the file are not durable
@@ -153,11 +153,12 @@ func (s *Store) commit(ctx context.Context, batch []*pendingChange) (err error) 
 	if slices.ContainsFunc(batch, func(c *pendingChange) bool { return c.durable }) {
 		db = s.syncDB
 	}
-	tx, end, err := begin(ctx, db)
+	begun, end, err := begin(ctx, db)
 	if err != nil {
 		return registryFault(err)
 	}
 	defer end()
+	tx := &transaction{begun, s.statements[db]}
 	if err := s.trustLog(); err != nil {
 		return registryFault(err)
 	}
@@ -187,12 +188,12 @@ func undo(batch []*pendingChange) error {
 
 // withSavepoints makes each change within a savepoint, so that one can fail without the others. It returns errors of
 // the transaction itself.
-func withSavepoints(ctx context.Context, tx *databasesql.Tx, batch []*pendingChange) error {
+func withSavepoints(ctx context.Context, tx *transaction, batch []*pendingChange) error {
 	for _, c := range batch {
-		if _, err := tx.ExecContext(ctx, "SAVEPOINT change"); err != nil {
+		if _, err := tx.ExecContext(ctx, savepoint); err != nil {
 			return err
 		}
-		end := "RELEASE change"
+		end := release
 		if err := c.do(ctx, tx); err != nil {
 			c.err = registryFault(err)
 			end = "ROLLBACK TO change; RELEASE change"

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	databasesql "database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -290,7 +289,7 @@ func TestPanicWhileWriting(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
 	var panics atomic.Int32
-	failing := &pendingChange{do: func(context.Context, *databasesql.Tx) error { panic("a fault in the program") }}
+	failing := &pendingChange{do: func(context.Context, *transaction) error { panic("a fault in the program") }}
 	call := func(c *pendingChange) func() error {
 		return func() error {
 			defer func() {
@@ -302,7 +301,7 @@ func TestPanicWhileWriting(t *testing.T) {
 		}
 	}
 	fine := func() *pendingChange {
-		return &pendingChange{do: func(context.Context, *databasesql.Tx) error { return nil }}
+		return &pendingChange{do: func(context.Context, *transaction) error { return nil }}
 	}
 	runAsBatch(t, s, call(fine()), call(failing), call(fine()))
 	// The leader panics. The change is tried three times in total, each time by its own caller or in another leader's batch.

@@ -172,7 +172,7 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	}
 	err := b.write(ctx, &pendingChange{
 		durable: true, dir: filepath.Dir(b.path), tenant: b.tenant,
-		do: func(ctx context.Context, registry *databasesql.Tx) error {
+		do: func(ctx context.Context, registry *transaction) error {
 			return b.placeAndRegister(ctx, registry, t, o)
 		},
 		undo: b.unplace,
@@ -186,7 +186,7 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 
 // placeAndRegister places the file and writes both rows.
 func (b *build) placeAndRegister(
-	ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome,
+	ctx context.Context, registry *transaction, t pipeline.Tenant, o pipeline.Outcome,
 ) error {
 	if err := b.checkAvailable(ctx, registry, b.claim, b.tenant, b.path); err != nil {
 		return err
@@ -202,7 +202,7 @@ func (b *build) placeAndRegister(
 }
 
 // writeRows writes both rows, and fails if one is missing afterwards.
-func (b *build) writeRows(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant, o pipeline.Outcome) error {
+func (b *build) writeRows(ctx context.Context, registry *transaction, t pipeline.Tenant, o pipeline.Outcome) error {
 	if err := writeTenant(ctx, registry, t); err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (b *build) writeRows(ctx context.Context, registry *databasesql.Tx, t pipel
 }
 
 // writeTenant writes the registry row.
-func writeTenant(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant) error {
+func writeTenant(ctx context.Context, registry *transaction, t pipeline.Tenant) error {
 	_, err := registry.ExecContext(ctx, q.Register, t.ID, t.DisplayName, t.IsolationStrategy, t.Boundary.DatabasePath,
 		formatTime(t.CreatedAt), t.CreatedBy, t.Plan.Name, t.Plan.Limits.MaxBytes, t.Plan.Limits.MaxRows,
 		t.Definition)
@@ -229,7 +229,7 @@ func writeTenant(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenan
 }
 
 // writeScripts records the scripts that the file has.
-func writeScripts(ctx context.Context, registry *databasesql.Tx, t pipeline.Tenant) error {
+func writeScripts(ctx context.Context, registry *transaction, t pipeline.Tenant) error {
 	if len(t.Scripts) == 0 {
 		return nil
 	}

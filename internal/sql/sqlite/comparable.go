@@ -55,7 +55,7 @@ func stampTargets(stamp *sql.Stamp) []any {
 // SetCheckpoint implements [database.Recovery]. Its commit is asynchronous: one that is lost takes the checkpoint back,
 // and a durable commit after it makes it durable too.
 func (s *Store) SetCheckpoint(ctx context.Context, from, to sql.Checkpoint) (moved bool, err error) {
-	err = s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *databasesql.Tx) error {
+	err = s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *transaction) error {
 		result, err := tx.ExecContext(ctx, q.SetCheckpoint, append(from.Columns(), to.Columns()...)...)
 		if err != nil {
 			return err
@@ -142,7 +142,7 @@ func (r *Reader) IsAccepted(ctx context.Context, outcomeID string) (accepted boo
 
 // Accept records outcomes that cannot be restored, in one commit. Those that are recorded already stay.
 func (s *Store) Accept(ctx context.Context, outcomes []sql.AcceptedOutcome) error {
-	err := s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) error {
+	err := s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *transaction) error {
 		for _, o := range outcomes {
 			if _, err := tx.ExecContext(ctx, q.Accept, pipeline.Storable(o.OutcomeID), o.Key,
 				pipeline.Storable(o.TenantID), pipeline.Storable(o.Reason)); err != nil {

@@ -114,7 +114,7 @@ func (b *build) notADatabase(ctx context.Context, err error) error {
 // boundaryInUse explains why a file must not be used. Only a registered tenant gets rows. So the registry, read after
 // the rows were seen, shows whether they belong to a tenant of another request or to another program.
 func (b *build) boundaryInUse(ctx context.Context, why string) error {
-	if err := b.checkAvailable(ctx, b.readDB, b.claim, b.tenant, b.path); err != nil {
+	if err := b.checkAvailable(ctx, b.read(), b.claim, b.tenant, b.path); err != nil {
 		return err
 	}
 	return pipeline.Permanentf(events.CauseBoundaryNotEmpty, "%s exists, is not registered, and %s; nothing was "+

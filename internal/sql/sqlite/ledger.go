@@ -25,7 +25,7 @@ func (s *Store) Claim(
 	var row sql.LedgerRow
 	var claimed int64
 	var registered string
-	err := s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *databasesql.Tx) error {
+	err := s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *transaction) error {
 		if err := s.checkRestored(ctx, tx); err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (s *Store) Claim(
 }
 
 // checkRestored fails if the registry was restored since its checkpoint was last read.
-func (s *Store) checkRestored(ctx context.Context, tx *databasesql.Tx) error {
+func (s *Store) checkRestored(ctx context.Context, tx *transaction) error {
 	var now sql.Checkpoint
 	if err := tx.QueryRowContext(ctx, q.Checkpoint).Scan(now.Targets()...); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (s *Store) checkRestored(ctx context.Context, tx *databasesql.Tx) error {
 
 // countedReplay returns the number that a message's replay number counts as. Only a number above [pipeline.MaxReplay],
 // which is rare, requires reading the ledger first.
-func countedReplay(ctx context.Context, tx *databasesql.Tx, key string, number int) (int, error) {
+func countedReplay(ctx context.Context, tx *transaction, key string, number int) (int, error) {
 	if number <= pipeline.MaxReplay {
 		return number, nil
 	}
@@ -81,7 +81,7 @@ func countedReplay(ctx context.Context, tx *databasesql.Tx, key string, number i
 // RecordFailure implements [pipeline.Ledger].
 func (s *Store) RecordFailure(ctx context.Context, c pipeline.Claim, f pipeline.Failure) (pipeline.Outcome, error) {
 	var row sql.LedgerRow
-	err := s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) (err error) {
+	err := s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *transaction) (err error) {
 		if err := s.recordOutcome(ctx, tx, c, "failed", f); err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (s *Store) RecordFailure(ctx context.Context, c pipeline.Claim, f pipeline.
 func (s *Store) Reject(ctx context.Context, r pipeline.Rejection) (pipeline.Outcome, error) {
 	var row sql.LedgerRow
 	f, m := r.Failure, r.Message
-	err := s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) error {
+	err := s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, q.Reject, r.Key, m.Stream, strconv.FormatUint(m.Sequence, 10), m.Replay, f.Step,
 			string(f.Cause.Code), f.Text(), f.Outcome.ID, string(f.Outcome.Body), r.DeliveryID, formatTime(s.Now()))
 		if err == nil {
@@ -143,7 +143,7 @@ func (s *Store) DeadLetterConfirmed(ctx context.Context, key, outcomeID, deliver
 
 // Recorded implements [pipeline.Ledger].
 func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, error) {
-	row, err := readRow(ctx, s.readDB, key)
+	row, err := readRow(ctx, s.read(), key)
 	if err == nil || errors.Is(err, databasesql.ErrNoRows) {
 		err = s.inPlace()
 	}
@@ -155,7 +155,7 @@ func (s *Store) Recorded(ctx context.Context, key string) (pipeline.Outcome, err
 
 // writeAsync writes to the ledger without waiting for the disk.
 func (s *Store) writeAsync(ctx context.Context, what, query string, args ...any) error {
-	err := s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *databasesql.Tx) error {
+	err := s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, query, args...)
 		return err
 	}})
@@ -167,7 +167,7 @@ func (s *Store) writeAsync(ctx context.Context, what, query string, args ...any)
 
 // recordOutcome records an outcome within a write transaction.
 func (s *Store) recordOutcome(
-	ctx context.Context, tx *databasesql.Tx, c pipeline.Claim, state string, f pipeline.Failure,
+	ctx context.Context, tx *transaction, c pipeline.Claim, state string, f pipeline.Failure,
 ) error {
 	_, err := tx.ExecContext(ctx, q.RecordOutcome, c.Key, c.Replay, state, f.Step, string(f.Cause.Code), f.Text(),
 		f.Outcome.ID, string(f.Outcome.Body), formatTime(s.Now()), c.Attempt)

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	databasesql "database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -13,7 +12,7 @@ func (s *Store) Prune(
 	ctx context.Context, from, before time.Time, limit int,
 ) (pruned int, last time.Time, err error) {
 	var created []string
-	err = s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *databasesql.Tx) (err error) {
+	err = s.write(ctx, &pendingChange{do: func(ctx context.Context, tx *transaction) (err error) {
 		if _, err := tx.ExecContext(ctx, q.SetPruned, formatTime(before)); err != nil {
 			return err
 		}

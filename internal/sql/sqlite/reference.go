@@ -52,7 +52,7 @@ func (s *Store) storeReference(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, registry *databasesql.Tx) error {
+	err = s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, registry *transaction) error {
 		_, err := registry.ExecContext(ctx, q.StoreDefinition, r.Definition, string(text), formatTime(s.Now()))
 		return err
 	}})

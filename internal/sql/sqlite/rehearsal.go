@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	databasesql "database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -180,7 +179,7 @@ func rehearsalClaim() pipeline.Claim {
 }
 
 // rehearseRows writes what an attempt writes and rolls it back, but leaves a change whose commit must reach the disk.
-func (s *Store) rehearseRows(ctx context.Context, tx *databasesql.Tx) error {
+func (s *Store) rehearseRows(ctx context.Context, tx *transaction) error {
 	now := formatTime(s.Now())
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT rehearsal"); err != nil {
 		return err

@@ -40,7 +40,7 @@ func (s *Store) Restore(ctx context.Context, r sql.Restoration) error {
 	defer b.Close(ctx)
 	change := &pendingChange{
 		durable: true, tenant: b.tenant,
-		do: func(ctx context.Context, registry *databasesql.Tx) error { return b.placeAndRestore(ctx, registry, &r) },
+		do: func(ctx context.Context, registry *transaction) error { return b.placeAndRestore(ctx, registry, &r) },
 	}
 	if r.Tenant != nil {
 		change.dir, change.undo = filepath.Dir(b.path), b.unplace
@@ -205,7 +205,7 @@ func (b *build) runFurther(ctx context.Context, v pipeline.Values) error {
 }
 
 // placeAndRestore reads the rows again, places a file that was made again, and writes the missing rows.
-func (b *build) placeAndRestore(ctx context.Context, registry *databasesql.Tx, r *sql.Restoration) error {
+func (b *build) placeAndRestore(ctx context.Context, registry *transaction, r *sql.Restoration) error {
 	existing, err := b.existing(ctx, registry, r)
 	if err != nil {
 		return err
@@ -259,7 +259,7 @@ func (b *build) placeAgain() error {
 }
 
 // keptRestoration fails if a row is missing after it was written.
-func keptRestoration(ctx context.Context, registry *databasesql.Tx, r *sql.Restoration) error {
+func keptRestoration(ctx context.Context, registry *transaction, r *sql.Restoration) error {
 	var kept bool
 	err := registry.QueryRowContext(ctx, q.CheckRequest, r.Key, r.Outcome.ID).Scan(&kept)
 	if err == nil && kept && r.Tenant != nil {

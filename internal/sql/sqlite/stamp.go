@@ -45,7 +45,7 @@ func (s *Store) SetStamp(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	err = s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *databasesql.Tx) error {
+	err = s.write(ctx, &pendingChange{durable: true, do: func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, q.SetStamp, id)
 		return err
 	}})

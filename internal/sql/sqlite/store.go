@@ -59,10 +59,12 @@ type Store struct {
 	readDB  *databasesql.DB
 	asyncDB *databasesql.DB // commits reach the operating system, but perhaps not the disk
 	syncDB  *databasesql.DB // commits reach the disk
-	leader  chan struct{}   // the write lock within this process; SQLite's own lock is polled
-	queue   commitQueue     // changes that wait for the leader
-	files   filesystem.System
-	opened  fs.FileInfo // the registry's file
+	// statements are those of each database that are parsed once.
+	statements map[*databasesql.DB]statements
+	leader     chan struct{} // the write lock within this process; SQLite's own lock is polled
+	queue      commitQueue   // changes that wait for the leader
+	files      filesystem.System
+	opened     fs.FileInfo // the registry's file
 	// distrusted means that the registry's log may have lost what was written to it: see rewriteLog.
 	distrusted atomic.Bool
 	// registryID is the registry's id, on which the tags of files depend. [Store.SetStamp] changes it.
@@ -190,6 +192,9 @@ func openOn(ctx context.Context, files filesystem.System, c Config) (_ *Store, e
 	if err := s.migrate(ctx, registry); err != nil {
 		return nil, err
 	}
+	if err := s.prepareStatements(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.storeLog(ctx); err != nil {
 		return nil, err
 	}
@@ -242,7 +247,7 @@ func (s *Store) Strategy() string { return events.IsolationDatabase }
 
 // Ping reports whether the registry can be written to.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.write(ctx, &pendingChange{do: func(ctx context.Context, registry *databasesql.Tx) error {
+	return s.write(ctx, &pendingChange{do: func(ctx context.Context, registry *transaction) error {
 		_, err := registry.ExecContext(ctx, q.Ping)
 		return err
 	}})
