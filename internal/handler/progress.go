@@ -25,14 +25,21 @@ type Progress struct {
 	log    *slog.Logger
 	after  time.Duration
 
-	mu      sync.Mutex                  // held while an event is published, so that they are in order
-	running map[pipeline.StepEvent]bool // whether the beginning of a step that is running was published
+	mu      sync.Mutex // held while an event is published, so that they are in order
+	running map[pipeline.StepEvent]step
+	armed   bool // a timer runs that calls sweep
+}
+
+// step is a step that is running.
+type step struct {
+	began     time.Time
+	published bool // that it has begun
 }
 
 // NewProgress returns a [Progress] that publishes on the connection, with source as CloudEvents source.
 func NewProgress(conn *nats.Conn, source string, log *slog.Logger) *Progress {
 	return &Progress{
-		conn: conn, source: source, log: log, after: unseen, running: make(map[pipeline.StepEvent]bool),
+		conn: conn, source: source, log: log, after: unseen, running: make(map[pipeline.StepEvent]step),
 	}
 }
 
@@ -43,28 +50,43 @@ func (p *Progress) StepBegan(r pipeline.StepEvent) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.running[r] = false
-	time.AfterFunc(p.after, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if published, runs := p.running[r]; runs && !published {
+	p.running[r] = step{began: time.Now()}
+	p.arm()
+}
+
+// arm starts the timer for all steps that are running: one for each would cost more than its step. p is locked.
+func (p *Progress) arm() {
+	if !p.armed && len(p.running) > 0 {
+		p.armed = true
+		time.AfterFunc(p.after, p.sweep)
+	}
+}
+
+// sweep publishes which steps have begun so long ago that somebody may look at them.
+func (p *Progress) sweep() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for r, s := range p.running {
+		if !s.published && time.Since(s.began) >= p.after {
 			p.publish(r, events.StepStarted, 0)
-			p.running[r] = true
+			p.running[r] = step{s.began, true}
 		}
-	})
+	}
+	p.armed = false
+	p.arm()
 }
 
 // StepEnded publishes that a step has failed, or that one has ended whose beginning was published.
 func (p *Progress) StepEnded(r pipeline.StepEvent, took time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	published, runs := p.running[r]
+	s, runs := p.running[r]
 	delete(p.running, r)
 	switch {
 	case !runs: // it has no subject
 	case err != nil:
 		p.publish(r, events.StepFailed, took)
-	case published:
+	case s.published:
 		p.publish(r, events.StepDone, took)
 	}
 }
