@@ -11,7 +11,7 @@ import (
 	"example.com/tenant-provisioner/internal/pipeline"
 )
 
-// unseen is how long a step takes at most that nobody would see on a screen. Most attempts as a whole take less, and
+// unseen is the duration up to which a step is too short to follow on a screen. Most attempts take less as a whole, and
 // their outcome, which has the durations of all steps, follows at once.
 const unseen = 50 * time.Millisecond
 
@@ -62,7 +62,7 @@ func (p *Progress) arm() {
 	}
 }
 
-// sweep publishes which steps have begun so long ago that somebody may look at them.
+// sweep publishes which of the running steps take longer than unseen.
 func (p *Progress) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

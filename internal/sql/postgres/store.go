@@ -44,7 +44,7 @@ type Config struct {
 	SchemaTemplate string // names the schema of a tenant; holds {tenant_id}
 	Connections    int    // for work; one more is opened for probes, and one more if boundaries are prepared
 	Prepared       int    // boundaries kept ready by FillPool; 0: none are prepared or taken
-	// PreparedByDefault means that nobody has chosen Prepared: none are prepared or taken while a standby is connected.
+	// PreparedByDefault means that Prepared is the default: no boundary is prepared or taken while a standby is connected.
 	PreparedByDefault bool
 	CreatedBy         string // of the bootstrap tenant's row
 	Log               *slog.Logger
