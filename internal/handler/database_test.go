@@ -145,7 +145,7 @@ func (d *fakeDatabase) Reject(_ context.Context, r pipeline.Rejection) (pipeline
 
 func (e *ledgerRow) record(o pipeline.Outcome) {
 	e.outcome = o
-	e.outcome.RecordedAt = time.Now()
+	e.outcome.RecordedAt, e.outcome.MadeAt = time.Now(), time.Time{}
 }
 
 // recorded returns the outcome with the DeliveryID of the delivery that decided it.

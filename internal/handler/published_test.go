@@ -72,6 +72,50 @@ func TestOutcomeIsStoredOnceAfterTheDuplicateWindow(t *testing.T) {
 	}
 }
 
+// The commit of a success is a moment old: its first publication does not read the ledger. All others do.
+func TestLedgerIsReadBeforePublishing(t *testing.T) {
+	b := newBundle(t)
+	var reads atomic.Int64
+	b.db.fails = func(where faultPlace, _ string) error {
+		if where == "publication" {
+			reads.Add(1)
+		}
+		return nil
+	}
+	h := b.start()
+	expect := func(what string, want int64) {
+		t.Helper()
+		b.awaitSettled()
+		testkit.Equal(t, "reads of the ledger, "+what, reads.Swap(0), want)
+	}
+	b.publish(b.request("order", "acme"))
+	expect("a success", 0)
+	b.redeliver(h)
+	expect("a success that is delivered again", 1)
+	b.publish(b.request("bad", "not an id"))
+	expect("a failure with its dead letter", 2)
+}
+
+func TestJustCommitted(t *testing.T) {
+	t.Parallel()
+	const margin = 5 * time.Second // for a busy machine
+	for name, c := range map[string]struct {
+		verdict pipeline.Verdict
+		made    time.Time
+		want    bool
+	}{
+		"now":                           {pipeline.Acknowledge, time.Now(), true},
+		"seconds ago":                   {pipeline.Acknowledge, time.Now().Add(margin - justCommitted), true},
+		"before the process was frozen": {pipeline.Acknowledge, time.Now().Add(-justCommitted), false},
+		"before the clock was set back": {pipeline.Acknowledge, time.Now().Add(time.Hour), false},
+		"read from the ledger":          {pipeline.Acknowledge, time.Time{}, false},
+		"a failure":                     {pipeline.Terminate, time.Now(), false},
+	} {
+		got := isJustCommitted(pipeline.Decision{Verdict: c.verdict, Outcome: pipeline.Outcome{MadeAt: c.made}})
+		testkit.Equal(t, name, got, c.want)
+	}
+}
+
 // slow is a JetStream whose reads of messages each take that long.
 type slow struct {
 	jetstream.JetStream

@@ -28,7 +28,9 @@ func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 		Warnings: a.warnings, Steps: append(a.timings, a.timing(a.p.Now().Sub(a.stepStarted))),
 		DurationMS: milliseconds(a.p.Now().Sub(a.started)),
 	}
-	return encode(events.NewProvisioned(a.envelope(events.TypeProvisioned), data))
+	o, err := encode(events.NewProvisioned(a.envelope(events.TypeProvisioned), data))
+	o.MadeAt = a.p.Now()
+	return o, err
 }
 
 // failure returns the failure of this request at the step with this number.
