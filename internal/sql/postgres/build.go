@@ -360,11 +360,11 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	defer cancel()
 	batch := &pgx.Batch{}
 	batch.Queue(b.q.DurableCommit)
-	dumped := b.queueDumpCheck(batch, b.queueRegister(batch, t, o))
+	b.queueRegister(batch, t, o)
 	batch.Queue("COMMIT")
 	sent := time.Now()
 	if err := stall(sendDurable(ctx, b.conn.Conn(), batch), sent, b.timeouts); err != nil {
-		if sqlState(err) == divisionByZero && dumped() {
+		if sqlState(err) == negativeRoot {
 			return fmt.Errorf("%w: a pg_dump has begun that may see the prepared boundary %s", errUnusable, b.taken)
 		}
 		return fmt.Errorf("register the tenant: %w", b.registerFault(err))
@@ -372,12 +372,19 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	return nil
 }
 
-// queueRegister writes both rows, and fails if one is missing afterwards. It returns the last statement.
-func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) *pgx.QueuedQuery {
+// queueRegister writes both rows, and fails if one is missing afterwards. With a prepared boundary it also fails if a
+// pg_dump has begun since that was taken: the dump may already have read the old name, and would end with an error.
+func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) {
 	b.queueTenant(batch, t)
 	b.queueScripts(batch, t)
 	b.queueOutcome(batch, b.claim, "provisioned", pipeline.Failure{Outcome: o})
-	return batch.Queue(b.q.CheckRows, t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID)
+	rows := []any{t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID}
+	if b.taken == "" {
+		batch.Queue(b.q.CheckRows, rows...)
+		return
+	}
+	batch.Queue(b.q.ClearActivity)
+	batch.Queue(b.q.CheckTaken, append(rows, b.pooled.builtBy, b.pooled.ordered)...)
 }
 
 // queueTenant writes the registry row.
@@ -414,8 +421,11 @@ func (b *build) registerFault(err error) error {
 	return &lost
 }
 
-// divisionByZero is the SQLSTATE with which check_rows.sql and check_dumps.sql fail.
-const divisionByZero = "22012"
+// SQLSTATEs with which check_rows.sql and check_taken.sql fail: division by zero, and the root of a negative number.
+const (
+	divisionByZero = "22012"
+	negativeRoot   = "2201F"
+)
 
 // Close rolls back an uncommitted transaction. If the rollback cannot be sent, the server rolls back when the
 // connection ends, so nothing remains.

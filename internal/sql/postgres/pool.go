@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/tenant-provisioner/internal/crash"
 	"example.com/tenant-provisioner/internal/pipeline"
@@ -118,26 +117,6 @@ func (b *build) openBoundary(ctx context.Context) (existed bool, err error) {
 
 // errUnusable does not count as an attempt: the next attempt continues without that boundary.
 var errUnusable = fmt.Errorf("not the request's fault: %w", pipeline.ErrBusy)
-
-// queueDumpCheck makes the commit of a prepared boundary fail if a pg_dump has begun since the boundary was taken. The
-// dump may already have read the old name, and would end with an error. failed reports whether it failed; before is a
-// statement of the batch whose success precedes it.
-func (b *build) queueDumpCheck(batch *pgx.Batch, before *pgx.QueuedQuery) (failed func() bool) {
-	if b.taken == "" {
-		return func() bool { return false }
-	}
-	var reached, passed bool
-	before.Exec(func(pgconn.CommandTag) error {
-		reached = true
-		return nil
-	})
-	batch.Queue(b.q.ClearActivity)
-	batch.Queue(b.q.CheckDumps, b.pooled.builtBy, b.pooled.ordered).Exec(func(pgconn.CommandTag) error {
-		passed = true
-		return nil
-	})
-	return func() bool { return reached && !passed }
-}
 
 // reject abandons the attempt because the boundary that was taken does not match the definition. It removes the
 // boundary from the pool, so that no other attempt takes it.

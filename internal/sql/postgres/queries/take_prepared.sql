@@ -1,7 +1,7 @@
 -- Takes a free boundary of the definition, unless the tenant's schema exists already. Its schema must exist, and this
--- role may rename it; whether it was altered is asked afterwards (unaltered.sql). OFFSET 0 keeps the candidates in a plan
--- of their own, without an order: they are found, locked and checked one by one until one is usable, instead of all of
--- them to find one.
+-- role may rename it: only an owner has all rights with the grant option, without a grant. Whether it was altered is
+-- asked afterwards (unaltered.sql). OFFSET 0 keeps the candidates in a plan of their own, without an order: they are
+-- found, locked and checked one by one until one is usable, instead of all of them to find one.
 --
 -- A boundary is passed over while a pg_dump may read it under its present name: see dumps.sql. A dump under another
 -- application_name is detected by its locks, which are read only if another program has a snapshot.
@@ -10,25 +10,21 @@ DELETE FROM {registry}.prepared_boundaries
 WHERE schema_name = (
     SELECT candidate.schema_name
     FROM (
-        SELECT p.schema_name, p.relations, dumps.others
+        SELECT p.schema_name, p.relations, dumps.others, dumps.database
         FROM {registry}.prepared_boundaries p, (
 {dumps}) AS dumps
         WHERE p.definition = $1::text
             AND (dumps.newest IS NULL OR p.ordered AND pg_catalog.age(p.xmin) BETWEEN 0 AND dumps.newest)
-            AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $2::text)
+            AND pg_catalog.to_regnamespace(pg_catalog.quote_ident($2::text)) IS NULL
         OFFSET 0
         FOR UPDATE OF p SKIP LOCKED
     ) AS candidate
-    WHERE (
-        SELECT pg_catalog.pg_has_role(n.nspowner, 'USAGE')
-        FROM pg_catalog.pg_namespace n
-        WHERE n.nspname = candidate.schema_name
-    )
-    AND NOT (candidate.others AND (candidate.relations IS NULL
-        OR candidate.relations && ARRAY(SELECT l.relation FROM pg_catalog.pg_locks l
-            WHERE l.locktype = 'relation' AND l.pid <> pg_catalog.pg_backend_pid()
-                AND l.database = (SELECT oid FROM pg_catalog.pg_database
-                    WHERE datname = pg_catalog.current_database()))))
+    WHERE pg_catalog.has_schema_privilege(
+            pg_catalog.to_regnamespace(pg_catalog.quote_ident(candidate.schema_name)), 'CREATE WITH GRANT OPTION')
+        AND NOT (candidate.others AND (candidate.relations IS NULL
+            OR candidate.relations && ARRAY(SELECT l.relation FROM pg_catalog.pg_lock_status() l
+                WHERE l.locktype = 'relation' AND l.pid <> pg_catalog.pg_backend_pid()
+                    AND l.database = candidate.database)))
     LIMIT 1
 )
 RETURNING schema_name, stamped, xmin::text, ordered, coalesce(relations::text, ''), coalesce(versions::text, ''),
