@@ -145,13 +145,13 @@ func (d *fakeDatabase) Reject(_ context.Context, r pipeline.Rejection) (pipeline
 
 func (e *ledgerRow) record(o pipeline.Outcome) {
 	e.outcome = o
-	e.outcome.RecordedAt, e.outcome.MadeAt = time.Now(), time.Time{}
+	e.outcome.RecordedAt = time.Now()
 }
 
 // recorded returns the outcome with the DeliveryID of the delivery that decided it.
 func (e *ledgerRow) recorded() pipeline.Outcome {
 	o := e.outcome
-	o.DeliveryID = e.deliveryID
+	o.DeliveryID, o.KnownAt = e.deliveryID, time.Now()
 	return o
 }
 

@@ -30,15 +30,15 @@ func outcomeHeader(o pipeline.Outcome) nats.Header {
 	return nats.Header{"content-type": {events.ContentType}, jetstream.MsgIDHeader: {o.ID}}
 }
 
-// justCommitted is the age up to which the first publication of a success does not read the ledger before: the commit
-// was the reading. It only has to be much shorter than outcomeWindow, also if the process was suspended in between.
-const justCommitted = 10 * time.Second
+// knownFor is how long after the ledger was read, or written, the first publication of a success does not read it again.
+// It only has to be much shorter than outcomeWindow, also if the process was suspended in between.
+const knownFor = 10 * time.Second
 
-// isJustCommitted reports whether this attempt has committed the outcome a moment ago, by the wall clock. Only a success
-// is final: a failure can be replayed.
-func isJustCommitted(r pipeline.Decision) bool {
-	age := time.Now().Round(0).Sub(r.Outcome.MadeAt.Round(0))
-	return r.Verdict == pipeline.Acknowledge && age >= 0 && age < justCommitted
+// isKnown reports whether the ledger had the outcome a moment ago, by the wall clock. Only a success is final: a failure
+// can be replayed.
+func isKnown(r pipeline.Decision) bool {
+	age := time.Now().Round(0).Sub(r.Outcome.KnownAt.Round(0))
+	return r.Verdict == pipeline.Acknowledge && age >= 0 && age < knownFor
 }
 
 // publishOutcome publishes the outcome and waits for its confirmation, as long as the ledger still has it. An outcome
@@ -49,16 +49,14 @@ func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r 
 	err := errNoAnswer // the result if publishing panics
 	defer func() { end(err) }()
 	msg := &nats.Msg{Subject: o.Type, Header: outcomeHeader(o), Data: o.Body}
-	known := isJustCommitted(r)
-	allowed := func(ctx context.Context) ([]jetstream.PublishOpt, error) {
-		if known {
-			known = false
-			crash.Point("outcome allowed", "")
-			return nil, nil
+	known := isKnown(r)
+	allowed := func(ctx context.Context) (options []jetstream.PublishOpt, err error) {
+		current := o
+		if !known {
+			current, err = h.recorded(ctx, key, r)
 		}
-		current, err := h.recorded(ctx, key, r)
-		var options []jetstream.PublishOpt
-		if err == nil {
+		known = false
+		if err == nil && !current.RecordedAt.IsZero() { // otherwise it was committed a moment ago
 			if sequence := h.publishedAs(ctx, key, current); sequence > 0 {
 				// The stream rejects it, because it has that outcome. Clients that subscribe to the subject itself receive it, such
 				// as consumer dead-letters replay.

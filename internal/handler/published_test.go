@@ -72,7 +72,8 @@ func TestOutcomeIsStoredOnceAfterTheDuplicateWindow(t *testing.T) {
 	}
 }
 
-// The commit of a success is a moment old: its first publication does not read the ledger. All others do.
+// The attempt or the claim has seen the success in the ledger a moment ago, so it is not read again. A failure can be
+// replayed.
 func TestLedgerIsReadBeforePublishing(t *testing.T) {
 	b := newBundle(t)
 	var reads atomic.Int64
@@ -91,27 +92,27 @@ func TestLedgerIsReadBeforePublishing(t *testing.T) {
 	b.publish(b.request("order", "acme"))
 	expect("a success", 0)
 	b.redeliver(h)
-	expect("a success that is delivered again", 1)
+	expect("a success that is delivered again", 0)
 	b.publish(b.request("bad", "not an id"))
 	expect("a failure with its dead letter", 2)
 }
 
-func TestJustCommitted(t *testing.T) {
+func TestIsKnown(t *testing.T) {
 	t.Parallel()
 	const margin = 5 * time.Second // for a busy machine
 	for name, c := range map[string]struct {
 		verdict pipeline.Verdict
-		made    time.Time
+		known   time.Time
 		want    bool
 	}{
 		"now":                           {pipeline.Acknowledge, time.Now(), true},
-		"seconds ago":                   {pipeline.Acknowledge, time.Now().Add(margin - justCommitted), true},
-		"before the process was frozen": {pipeline.Acknowledge, time.Now().Add(-justCommitted), false},
+		"seconds ago":                   {pipeline.Acknowledge, time.Now().Add(margin - knownFor), true},
+		"before the process was frozen": {pipeline.Acknowledge, time.Now().Add(-knownFor), false},
 		"before the clock was set back": {pipeline.Acknowledge, time.Now().Add(time.Hour), false},
-		"read from the ledger":          {pipeline.Acknowledge, time.Time{}, false},
+		"never":                         {pipeline.Acknowledge, time.Time{}, false},
 		"a failure":                     {pipeline.Terminate, time.Now(), false},
 	} {
-		got := isJustCommitted(pipeline.Decision{Verdict: c.verdict, Outcome: pipeline.Outcome{MadeAt: c.made}})
+		got := isKnown(pipeline.Decision{Verdict: c.verdict, Outcome: pipeline.Outcome{KnownAt: c.known}})
 		testkit.Equal(t, name, got, c.want)
 	}
 }

@@ -79,9 +79,9 @@ type Outcome struct {
 	// RecordedAt is when the ledger recorded the outcome, by the database's clock. It is zero where the outcome was not
 	// read from the ledger.
 	RecordedAt time.Time
-	// MadeAt is when this process made the outcome, just before it committed it. It is zero where the outcome was read
-	// from the ledger.
-	MadeAt time.Time
+	// KnownAt is when this process read the outcome from the ledger, or made it just before it committed it, by its own
+	// clock.
+	KnownAt time.Time
 	// DeliveryID is the [Request.DeliveryID] of the last attempt, or of the delivery whose dead letter was confirmed last.
 	// It is empty where it was not read from the ledger.
 	DeliveryID string

@@ -29,7 +29,7 @@ func (a *Attempt) provisioned(t Tenant) (Outcome, error) {
 		DurationMS: milliseconds(a.p.Now().Sub(a.started)),
 	}
 	o, err := encode(events.NewProvisioned(a.envelope(events.TypeProvisioned), data))
-	o.MadeAt = a.p.Now()
+	o.KnownAt = a.p.Now()
 	return o, err
 }
 

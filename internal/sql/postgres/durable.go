@@ -58,13 +58,13 @@ func sendDurable(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 	return err
 }
 
-// confirm returns nil once all earlier commits are on disk and on the standbys. The row of the request must exist.
+// confirm returns nil once all earlier commits are on disk and on the standbys. The ledger must have the request.
 func (s *Store) confirm(ctx context.Context, conn *pgx.Conn, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	batch := &pgx.Batch{}
 	batch.Queue(s.q.DurableCommit)
-	batch.Queue(s.q.Confirm, key).QueryRow(func(row pgx.Row) error { return row.Scan(nil) })
+	batch.Queue(s.q.Confirm, key)
 	if err := sendDurable(ctx, conn, batch); err != nil {
 		err = s.ledgerFault(s.blocked(ctx, conn, err))
 		return fmt.Errorf("confirm the outcome in the ledger: %w", err)

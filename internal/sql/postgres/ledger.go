@@ -28,7 +28,7 @@ func (s *Store) Claim(
 		claim, err = s.claim(ctx, r, escape(source), escape(id), tenantID, limit)
 		claim.Unstorable = why
 	}
-	if err = s.confirmed(ctx, r.Key(), s.blocked(ctx, s.pool, err)); err != nil {
+	if err = s.blocked(ctx, s.pool, err); err != nil {
 		return pipeline.Claim{}, fmt.Errorf("claim the request in the ledger: %w", s.ledgerFault(err))
 	}
 	return claim, nil
@@ -59,24 +59,32 @@ func (s *Store) claimNew(
 	return claim, err
 }
 
-// claimKnown claims a further attempt, unless there is an outcome.
+// claimKnown claims a further attempt, unless there is an outcome, which it confirms.
 func (s *Store) claimKnown(
 	ctx context.Context, r pipeline.Request, source, id, tenantID string, limit pipeline.Limit,
 ) (pipeline.Claim, error) {
 	key := r.Key()
 	var row sql.LedgerRow
-	if err := row.Scan(s.pool.QueryRow(ctx, s.q.Request, key)); err != nil {
+	var replicated bool
+	batch := &pgx.Batch{}
+	batch.Queue(s.q.Request, key).QueryRow(func(r pgx.Row) error { return row.Scan(r) })
+	batch.Queue(s.q.Replicated).QueryRow(func(r pgx.Row) error { return r.Scan(&replicated) })
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return pipeline.Claim{}, err
 	}
 	// The statement below compares it again: after a concurrent claim, this delivery counts as a redelivery.
 	replay := pipeline.NextReplay(r.Replay, row.Replay)
 	if row.Decided(replay) {
-		return row.ClaimResult(key, false, "")
+		claim, err := row.ClaimResult(key, false, "")
+		if replicated {
+			err = s.confirmed(ctx, key, err)
+		}
+		return claim, err
 	}
 	var claimed bool
 	var registered string
 	var checkpoint sql.Checkpoint
-	batch := &pgx.Batch{}
+	batch = &pgx.Batch{}
 	batch.Queue(s.q.AsyncCommit)
 	batch.Queue(s.q.Claim, tenantID, key, source, id, replay, r.DeliveryID,
 		limit.Attempts, limit.Lease.Seconds(), r.Message(), limit.ForCopies().Seconds())
@@ -109,7 +117,8 @@ func (s *Store) claimKnown(
 	case err != nil:
 		return pipeline.Claim{}, err
 	}
-	return row.ClaimResult(key, claimed, registered)
+	claim, err := row.ClaimResult(key, claimed, registered)
+	return claim, s.confirmed(ctx, key, err)
 }
 
 // RecordFailure implements [pipeline.Ledger].

@@ -12,8 +12,9 @@ import (
 var files embed.FS
 
 // queries are the texts of the .sql files, see [sql.LoadQueries], with the registry's name inserted, and with shared
-// parts: {begin_request}, {find_tenant}, {commits_wait}, {dumps}, {check_rows}, {plan_columns}, {definition_column} and
-// {has_standby} are replaced by those files. {schema}, {relation}, {prepared} and {neighbour} are replaced where the texts are used.
+// parts: {begin_request}, {find_tenant}, {commits_wait}, {dumps}, {check_rows}, {plan_columns}, {definition_column},
+// {has_standby} and {replicated} are replaced by those files. {schema}, {relation}, {prepared} and {neighbour} are replaced where the
+// texts are used.
 type queries struct {
 	texts
 	migrations migrations
@@ -29,6 +30,7 @@ type texts struct {
 	Probe, CountTenants, Tenants, Tenant, ServerInfo, MissingPrivileges, Session, Clock, CaseVariants         string
 	BoundaryOwners, Stamp, SchemaComment, Registries, RegisteredElsewhere, SharedSchemas, MeetingSchema       string
 	MeetingStamped, LockTimeout, DurableCommit, Confirm, CommitsWait, Record, Records, ReadOnly, Dumps        string
+	Replicated                                                                                                string
 	HasStandby, CheckTaken, ClearActivity, ForeignExpressions, RebuildExpressions, Unregistered, CountForeign string
 	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes, ForeignOwners, Entry, Entries, IsAccepted       string
 	Accept, Boundaries, StampState, MayReadSystem, SystemIdentifier, StampedSchemas, LockStamp, SetStamp      string
@@ -58,10 +60,10 @@ func loadQueries(registry string) (q queries, err error) {
 	}
 	shared := strings.NewReplacer("{begin_request}", q.BeginRequest, "{find_tenant}", q.FindTenant,
 		"{commits_wait}", q.CommitsWait, "{dumps}", q.Dumps, "{check_rows}", q.CheckRows, "{plan_columns}", q.PlanColumns,
-		"{definition_column}", q.DefinitionColumn, "{has_standby}", q.HasStandby)
+		"{definition_column}", q.DefinitionColumn, "{has_standby}", q.HasStandby, "{replicated}", q.Replicated)
 	for _, text := range []*string{
 		&q.ClaimNew, &q.Claim, &q.CheckAvailable, &q.Ping, &q.TakePrepared, &q.CountPrepared, &q.CheckTaken,
-		&q.DueComparison, &q.Tenant, &q.Tenants, &q.Sessions,
+		&q.DueComparison, &q.Tenant, &q.Tenants, &q.Sessions, &q.Confirm,
 	} {
 		*text = shared.Replace(*text)
 	}
@@ -80,10 +82,10 @@ func (q queries) definition(prepare ...pipeline.Script) string {
 // lockRequest is request, with a lock on the row until the transaction ends.
 func (q queries) lockRequest() string { return q.Request + " FOR UPDATE" }
 
-// perRequest returns the statements of every request, except the DDL.
+// perRequest returns the statements of every request and of its repetitions, except the DDL.
 func (q queries) perRequest() []string {
 	return []string{
 		q.ClaimNew, q.Request, q.LockBoundary, q.lockRequest(), q.CheckAvailable, q.TakePrepared, q.Unaltered, q.Inspect,
-		q.DurableCommit, q.Register, q.RecordOutcome, q.CheckRows, q.CheckTaken,
+		q.DurableCommit, q.Register, q.RecordOutcome, q.CheckRows, q.CheckTaken, q.Replicated, q.Confirm,
 	}
 }
