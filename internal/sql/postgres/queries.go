@@ -13,8 +13,8 @@ var files embed.FS
 
 // queries are the texts of the .sql files, see [sql.LoadQueries], with the registry's name inserted, and with shared
 // parts: {begin_request}, {find_tenant}, {commits_wait}, {dumps}, {check_rows}, {plan_columns}, {definition_column},
-// {has_standby} and {replicated} are replaced by those files. {schema}, {relation}, {prepared} and {neighbour} are replaced where the
-// texts are used.
+// {has_standby} and {replicated} are replaced by those files. {schema}, {relation}, {prepared} and {neighbour} are
+// replaced where the texts are used.
 type queries struct {
 	texts
 	migrations migrations
@@ -30,7 +30,6 @@ type texts struct {
 	Probe, CountTenants, Tenants, Tenant, ServerInfo, MissingPrivileges, Session, Clock, CaseVariants         string
 	BoundaryOwners, Stamp, SchemaComment, Registries, RegisteredElsewhere, SharedSchemas, MeetingSchema       string
 	MeetingStamped, LockTimeout, DurableCommit, Confirm, CommitsWait, Record, Records, ReadOnly, Dumps        string
-	Replicated                                                                                                string
 	HasStandby, CheckTaken, ClearActivity, ForeignExpressions, RebuildExpressions, Unregistered, CountForeign string
 	RegisterAgain, CaseVariantSchemas, TimeZones, LocalTimes, ForeignOwners, Entry, Entries, IsAccepted       string
 	Accept, Boundaries, StampState, MayReadSystem, SystemIdentifier, StampedSchemas, LockStamp, SetStamp      string
@@ -39,7 +38,7 @@ type texts struct {
 	PasswordExpiry, LoginMethod, Collations, DatabaseCollation, LocaleCollation, PlanColumns, CountPlans      string
 	Footprint, BeginScripts, ScriptValues, EndScript, Catalogues, ScriptRole, Homes, Inside, UsedRelations    string
 	OwnRows, SearchPath, BoundaryRelations, Unaltered, DueComparison, SetCompared                             string
-	Structure                                                                                                 string
+	Structure, Replicated                                                                                     string
 	SeedColumns, SeedReferences                                                                               string
 	RecordScripts, AppliedScripts, DefinitionColumn, StoreDefinition, LastDefinition                          string
 	Definition, SetDefinition, BaseDefinition, SetBase                                                        string
