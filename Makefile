@@ -62,8 +62,9 @@ DRILL = $(shell grep -oh '`Test[A-Za-z]*`' docs/recovery.md | tr -d '`' | sort -
 recovery-drill: ## play every situation of docs/recovery.md: some minutes
 	CGO_ENABLED=1 go test -race $(UNCHECKED) -v -timeout 60m -run '^($(DRILL))$$' ./cmd/consumer ./internal/handler ./internal/sql
 
-bench: ## measure ratios against the bare work, side by side: about 20 minutes, 10 GB of disk; writes docs/benchmarks
-	go test -tags bench -count=1 -timeout 120m -run '^TestBench$$' -v ./internal/bench -args -out "$(CURDIR)/docs/benchmarks"
+bench: ## measure ratios against the bare work, side by side: about 20 minutes, 10 GB of disk; writes docs/benchmarks; DOCEX=python: beside DocEX
+	go test -tags bench -count=1 -timeout 120m -run '^TestBench$$' -v ./internal/bench -args -out "$(CURDIR)/docs/benchmarks" \
+		$(if $(DOCEX),-docex "$(DOCEX)")
 	go test -run '^$$' -bench . -benchmem ./events ./internal/pipeline ./internal/sql/...
 
 # go test -fuzz takes one target of one package at a time.

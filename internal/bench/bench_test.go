@@ -93,6 +93,7 @@ func (b *bench) postgres(t *testing.T) {
 	b.distant(t)
 	scripted.grow(t, few)
 	b.scripted(t, scripted)
+	b.besideDocEX(t)
 	b.asAsked(t)
 	b.burst(t)
 	b.duplicates(t)
