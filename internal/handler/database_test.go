@@ -27,9 +27,8 @@ type fakeDatabase struct {
 	confirmFails bool // the confirmation of a dead letter cannot be recorded
 	claimPanics  int  // how many claims panic
 
-	renewals       int
-	probeFault     error // what probes return, if set
-	recordedPanics int   // how many reads of a recorded outcome panic
+	renewals   int
+	probeFault error // what probes return, if set
 }
 
 type ledgerRow struct {
@@ -163,10 +162,6 @@ func (d *fakeDatabase) Recorded(_ context.Context, key string) (pipeline.Outcome
 	defer unlock()
 	if err := d.fault("publication", key); err != nil {
 		return pipeline.Outcome{}, err
-	}
-	if d.recordedPanics > 0 {
-		d.recordedPanics--
-		panic("out of cheese")
 	}
 	if e := d.entries[key]; e != nil && e.outcome.ID != "" {
 		return e.recorded(), nil

@@ -70,7 +70,15 @@ func TestPanicWhilePublishingEndsItsSpans(t *testing.T) {
 	b := newBundle(t)
 	spans := tracetest.NewSpanRecorder()
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
-	b.db.recordedPanics = 1
+	reads := 0
+	b.db.fails = func(where faultPlace, _ string) error {
+		if where == "publication" {
+			if reads++; reads == 2 { // the first is that of the dead letter
+				panic("out of cheese")
+			}
+		}
+		return nil
+	}
 	h := b.start(func(c *Config) { c.Tracer = tracer })
 	b.publish(b.request("1", "not valid"))
 	b.awaitSettled()

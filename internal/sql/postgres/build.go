@@ -364,7 +364,7 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	batch.Queue("COMMIT")
 	sent := time.Now()
 	if err := stall(sendDurable(ctx, b.conn.Conn(), batch), sent, b.timeouts); err != nil {
-		if sqlState(err) == negativeRoot {
+		if b.taken != "" && sqlState(err) == negativeRoot {
 			return fmt.Errorf("%w: a pg_dump has begun that may see the prepared boundary %s", errUnusable, b.taken)
 		}
 		return fmt.Errorf("register the tenant: %w", b.registerFault(err))
