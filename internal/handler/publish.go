@@ -30,12 +30,12 @@ func outcomeHeader(o pipeline.Outcome) nats.Header {
 	return nats.Header{"content-type": {events.ContentType}, jetstream.MsgIDHeader: {o.ID}}
 }
 
-// knownFor is how long after the ledger was read, or written, the first publication of a success does not read it again.
-// It only has to be much shorter than outcomeWindow, also if the process was suspended in between.
+// knownFor is how long after the ledger was read, or written, the first publication of a success does not read it
+// again. It only has to be much shorter than outcomeWindow, also if the process was suspended in between.
 const knownFor = 10 * time.Second
 
-// isKnown reports whether the ledger had the outcome a moment ago, by the wall clock. Only a success is final: a failure
-// can be replayed.
+// isKnown reports whether the ledger had the outcome a moment ago, by the wall clock. Only a success is final: a
+// failure can be replayed.
 func isKnown(r pipeline.Decision) bool {
 	age := time.Now().Round(0).Sub(r.Outcome.KnownAt.Round(0))
 	return r.Verdict == pipeline.Acknowledge && age >= 0 && age < knownFor
