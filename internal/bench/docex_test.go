@@ -42,6 +42,7 @@ func docex(t testing.TB, url string) (all []float64) {
 		}
 	}
 	answer()
+	versions.docex = answers.Text()
 	for range docexTenants {
 		began := time.Now()
 		fmt.Fprintln(requests, newTenant())

@@ -174,14 +174,18 @@ func machine(t testing.TB) string {
 	}
 	kernel, err := exec.Command("uname", "-sr").Output()
 	testkit.Must(t, err)
+	var docex string
+	if versions.docex != "" {
+		docex = fmt.Sprintf("- DocEX %s, in one process, on the same server\n", versions.docex)
+	}
 	return fmt.Sprintf("- %d × %s, %s, %s\n- PostgreSQL %s with `%s`, nats-server %s with `sync_interval: always`, all on this "+
-		"machine and its one disk\n- one fsync of 8 KiB takes %s ms (median)\n",
+		"machine and its one disk\n%s- one fsync of 8 KiB takes %s ms (median)\n",
 		runtime.NumCPU(), cpu, strings.TrimSpace(string(kernel)), runtime.Version(), versions.postgres,
-		strings.Join(postgresSettings, " "), versions.nats, figure(syncTime(t)))
+		strings.Join(postgresSettings, " "), versions.nats, docex, figure(syncTime(t)))
 }
 
-// versions of the servers, for the report.
-var versions struct{ postgres, nats string }
+// versions of the servers and of DocEX, for the report; no DocEX: not measured.
+var versions struct{ postgres, nats, docex string }
 
 // syncTime returns the milliseconds that the disk takes to make 8 KiB durable.
 func syncTime(t testing.TB) float64 {

@@ -1,10 +1,11 @@
-"""Provisions tenants with DocEX itself: one for each line of standard input, which is its id. Prints a line when it is
-ready, and one for each tenant. DATABASE_URL is the database; DocEX's log of SQL is off."""
+"""Provisions tenants with DocEX itself: one for each line of standard input, which is its id. Prints its version when it
+is ready, and a line for each tenant. DATABASE_URL is the database; DocEX's log of SQL is off."""
 
 import logging
 import os
 import sys
 import tempfile
+from importlib.metadata import version
 from urllib.parse import unquote, urlsplit
 
 answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -33,7 +34,7 @@ DocEXConfig.setup(
 )
 BootstrapTenantManager().initialize(created_by="bench")
 provisioner = TenantProvisioner()
-print("ready", file=answers)
+print(version("docex"), file=answers)
 for line in sys.stdin:
     provisioner.create(line.strip(), "Bench Inc.", "bench")
     print("done", file=answers)
