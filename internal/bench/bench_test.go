@@ -407,18 +407,19 @@ func (b *bench) grow(t *testing.T, n int) (memory int) {
 	return resident(t, p.Process.Pid)
 }
 
-// large measures throughput in a database with many tenants, against bare DDL in the same.
+// large measures throughput in a database with many tenants, against bare DDL in the same. One worker, as where few
+// tenants have the same goal: with more, the programs beside PostgreSQL take its processors, at any number of tenants.
 func (b *bench) large(t *testing.T) {
-	const workers, n = 4, 120
+	const n = 20
 	size := b.count(t)
-	p := b.consumer(t, fmt.Sprint("CONCURRENCY=", workers))
+	p := b.consumer(t, "CONCURRENCY=1")
 	defer p.stop()
-	bare := newBareDDL(t, b.database, workers)
+	bare := newBareDDL(t, b.database, 1)
 	defer bare.close()
-	b.load.burst(t, 40)
-	bare.burst(t, 40)
-	one := row{what: fmt.Sprintf("growth: as asked, %d workers, at %d tenants", workers, size), unit: "tenants/s", goal: 0.95}
-	one.ours, one.bare = byTurns(*rounds, func() float64 {
+	b.load.burst(t, n)
+	bare.burst(t, n)
+	one := row{what: fmt.Sprintf("growth: as asked, one worker, at %d tenants", size), unit: "tenants/s", goal: 0.95}
+	one.ours, one.bare = byTurns(2**rounds, func() float64 {
 		took, _ := b.load.burst(t, n)
 		return rate(n, took)
 	}, func() float64 { return rate(n, bare.burst(t, n)) })
