@@ -554,6 +554,27 @@ func TestFillerThatFails(t *testing.T) {
 	}
 }
 
+// A role that may no longer create schemas may not rename a prepared one either, and the log says what it lacks.
+func TestRoleThatMayNotRename(t *testing.T) {
+	t.Parallel()
+	p := newPostgres(t)
+	testkit.Must(t, p.open(t).Close())
+	role, on := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE"), " CREATE ON DATABASE "+databaseName(t, p)
+	p.raw(t, "", "GRANT"+on+" TO "+role)
+	log := &warnings{}
+	as := p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") })
+	r := as.withPoolAndLog(1, slog.New(log)).newFixture(t)
+	runFillers(t, r.postgresStore(t))
+	p.awaitPool(t, 1)
+	p.raw(t, "", "REVOKE"+on+" FROM "+role)
+	r.expectFailure(t, "acme", events.CausePermissionDenied)
+	logged := strings.Join(log.logged(), "\n")
+	testkit.Contains(t, "logged", logged, "grant it CREATE on the database")
+	if strings.Contains(logged, "tenant_registry") {
+		t.Errorf("logged:\n%s", logged)
+	}
+}
+
 // A role that may not use the pool builds on demand: the log says so once, and the service stays ready.
 func TestRoleThatMayNotUseThePool(t *testing.T) {
 	t.Parallel()

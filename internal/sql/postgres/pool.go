@@ -100,6 +100,7 @@ func (b *build) openBoundary(ctx context.Context) (existed bool, err error) {
 			}
 		}
 		if b.unaltered, err = b.renameTaken(ctx, rename); err != nil {
+			err = withMissingPrivilege(err, createPrivilege)
 			return false, fmt.Errorf("rename schema %s to %s: %w", b.taken, b.schema, b.faultAt(ctx, poolScope, err))
 		}
 		return false, nil
