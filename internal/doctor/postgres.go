@@ -507,8 +507,11 @@ func checkDumps(c config.Config, v postgres.ServerInfo) Finding {
 			"pg_dump is running, and would fail at a prepared boundary that is renamed: those that it can see are not used "+
 				"until it ends, and requests take longer. Dumps on a standby are not detected")
 	case v.Standbys && c.Postgres().PreparedByDefault:
-		return ok(name, "a standby is connected, whose dumps are not detected: no boundaries are prepared. To prepare them "+
-			"in spite of that, set PREPARED_BOUNDARIES, and leave them out of dumps: %s", dumpCommand)
+		return ok(name, "a standby is connected, whose dumps are not detected: no boundaries are prepared or taken. To use "+
+			"them in spite of that, set PREPARED_BOUNDARIES, and leave them out of dumps: %s", dumpCommand)
+	case v.Standbys:
+		return ok(name, "none is running; a standby is connected, whose dumps are not detected and fail at a prepared "+
+			"boundary that is renamed: leave these out of dumps: %s", dumpCommand)
 	}
 	return ok(name, "none is running; leave the prepared boundaries out of dumps: %s", dumpCommand)
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sethvargo/go-envconfig"
+
 	"example.com/tenant-provisioner/internal/config"
 	"example.com/tenant-provisioner/internal/sql/postgres"
 	"example.com/tenant-provisioner/internal/testkit"
@@ -57,4 +59,9 @@ func TestPostgresChecks(t *testing.T) {
 		info{Connections: 5, RoleLimit: -1, DatabaseLimit: -1}).Status, Warning)
 	testkit.Equal(t, "no dump", checkDumps(config.Config{}, info{}).Status, OK)
 	testkit.Equal(t, "a dump", checkDumps(config.Config{}, info{Dumps: 1}).Status, Warning)
+	beside := info{Standbys: true}
+	testkit.Contains(t, "beside a standby, by default", checkDumps(config.Config{}, beside).Message, "no boundaries are prepared")
+	chosen, err := config.Load(t.Context(), envconfig.MapLookuper(map[string]string{"PREPARED_BOUNDARIES": "0"}))
+	testkit.Must(t, err)
+	testkit.Contains(t, "beside a standby, chosen", checkDumps(chosen, beside).Message, "fail at a prepared boundary")
 }
