@@ -3,6 +3,8 @@ package sql_test
 import (
 	"context"
 	databasesql "database/sql"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -130,6 +132,34 @@ func TestDumpThatBeginsDuringAnAttempt(t *testing.T) {
 	end()
 	if left := p.pooled(t); !slices.Equal(left, pool) {
 		t.Errorf("the pool holds %v, want %v", left, pool)
+	}
+}
+
+// What an operator's trigger raises is not taken for a dump, although the check for dumps fails with the same SQLSTATE.
+// The attempt counts, so that the request ends.
+func TestTriggerIsNotTakenForADump(t *testing.T) {
+	t.Parallel()
+	for name, kind := range map[string]string{
+		"with its row": "TRIGGER guard AFTER", "with the commit": "CONSTRAINT TRIGGER guard AFTER",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPostgres(t)
+			r := p.filledPool(t, 1)
+			deferred := map[bool]string{true: " DEFERRABLE INITIALLY DEFERRED"}[name == "with the commit"]
+			p.raw(t, "", `CREATE FUNCTION {b}guard() RETURNS trigger LANGUAGE plpgsql AS $$
+				BEGIN
+					PERFORM sqrt(-1::float8);
+					RETURN NULL;
+				END $$`,
+				"CREATE "+kind+" INSERT ON {b}tenant_registry"+deferred+" FOR EACH ROW EXECUTE FUNCTION {b}guard()")
+			got := r.provisioner.Job(request(t, "acme")).Run(t.Context())
+			said := fmt.Sprint(got.Err) + string(got.Outcome.Body)
+			testkit.Contains(t, "decision", said, "2201F")
+			if strings.Contains(said, "pg_dump") || errors.Is(got.Err, pipeline.ErrBusy) {
+				t.Errorf("%s: %s", got.Verdict, said)
+			}
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/tenant-provisioner/events"
@@ -360,11 +361,11 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 	defer cancel()
 	batch := &pgx.Batch{}
 	batch.Queue(b.q.DurableCommit)
-	b.queueRegister(batch, t, o)
+	checking := b.queueRegister(batch, t, o)
 	batch.Queue("COMMIT")
 	sent := time.Now()
 	if err := stall(sendDurable(ctx, b.conn.Conn(), batch), sent, b.timeouts); err != nil {
-		if b.taken != "" && sqlState(err) == negativeRoot {
+		if checking() && sqlState(err) == negativeRoot {
 			return fmt.Errorf("%w: a pg_dump has begun that may see the prepared boundary %s", errUnusable, b.taken)
 		}
 		return fmt.Errorf("register the tenant: %w", b.registerFault(err))
@@ -374,17 +375,26 @@ func (b *build) Register(ctx context.Context, t pipeline.Tenant, o pipeline.Outc
 
 // queueRegister writes both rows, and fails if one is missing afterwards. With a prepared boundary it also fails if a
 // pg_dump has begun since that was taken: the dump may already have read the old name, and would end with an error.
-func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) {
+// Once the batch has been sent, checking reports whether it has ended at that check.
+func (b *build) queueRegister(batch *pgx.Batch, t pipeline.Tenant, o pipeline.Outcome) (checking func() bool) {
 	b.queueTenant(batch, t)
 	b.queueScripts(batch, t)
 	b.queueOutcome(batch, b.claim, "provisioned", pipeline.Failure{Outcome: o})
 	rows := []any{t.ID, t.Boundary.SchemaName, b.claim.Key, o.ID}
 	if b.taken == "" {
 		batch.Queue(b.q.CheckRows, rows...)
-		return
+		return func() bool { return false }
 	}
-	batch.Queue(b.q.ClearActivity)
-	batch.Queue(b.q.CheckTaken, append(rows, b.pooled.builtBy, b.pooled.ordered)...)
+	var began, passed bool
+	done := func(what *bool) func(pgconn.CommandTag) error {
+		return func(pgconn.CommandTag) error {
+			*what = true
+			return nil
+		}
+	}
+	batch.Queue(b.q.ClearActivity).Exec(done(&began))
+	batch.Queue(b.q.CheckTaken, append(rows, b.pooled.builtBy, b.pooled.ordered)...).Exec(done(&passed))
+	return func() bool { return began && !passed }
 }
 
 // queueTenant writes the registry row.
