@@ -150,7 +150,7 @@ func (e *ledgerRow) record(o pipeline.Outcome) {
 // recorded returns the outcome with the DeliveryID of the delivery that decided it.
 func (e *ledgerRow) recorded() pipeline.Outcome {
 	o := e.outcome
-	o.DeliveryID, o.KnownAt = e.deliveryID, time.Now()
+	o.DeliveryID = e.deliveryID
 	return o
 }
 

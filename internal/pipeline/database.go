@@ -79,8 +79,8 @@ type Outcome struct {
 	// RecordedAt is when the ledger recorded the outcome, by the database's clock. It is zero where the outcome was not
 	// read from the ledger.
 	RecordedAt time.Time
-	// KnownAt is when this process read the outcome from the ledger, or made it just before it committed it, by its own
-	// clock.
+	// KnownAt is a time of this process's own clock, just before it claimed the request and found the outcome, or just
+	// before it committed the outcome itself. It is zero for an outcome that was found otherwise.
 	KnownAt time.Time
 	// DeliveryID is the [Request.DeliveryID] of the last attempt, or of the delivery whose dead letter was confirmed last.
 	// It is empty where it was not read from the ledger.

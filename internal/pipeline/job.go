@@ -67,9 +67,12 @@ func (j *Job) Run(ctx context.Context) (result Decision) {
 	}
 	defer end()
 	if j.claim == nil {
+		asked := j.p.Now()
 		claim, err := j.p.Database.Claim(ctx, j.request, safeTenantID(j.data.TenantID), j.p.Limit)
 		if err != nil {
-			return j.claimFailed(ctx, err)
+			decision := j.claimFailed(ctx, err)
+			decision.Outcome.KnownAt = asked
+			return decision
 		}
 		j.claim = &claim
 		j.held.Store(&claim)

@@ -44,7 +44,7 @@ func (e *LedgerRow) AlreadyDecided() *pipeline.AlreadyDecidedError {
 	return &pipeline.AlreadyDecidedError{Outcome: pipeline.Outcome{
 		ID: e.OutcomeID, Type: kind, Body: []byte(e.Outcome),
 		DeadLetterConfirmed: e.DeadLetterConfirmed, DeadLetterStream: e.DeadLetterStream,
-		RecordedAt: e.UpdatedAt, DeliveryID: e.DeliveryID, KnownAt: time.Now(),
+		RecordedAt: e.UpdatedAt, DeliveryID: e.DeliveryID,
 	}}
 }
 
