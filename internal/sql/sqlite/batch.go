@@ -172,7 +172,10 @@ func (s *Store) commit(ctx context.Context, batch []*pendingChange) (err error) 
 	if err := s.syncDirs(batch); err != nil {
 		return errors.Join(err, undo(batch))
 	}
-	return registryFault(tx.Commit())
+	if err := tx.Commit(); err != nil {
+		return registryFault(err)
+	}
+	return s.inPlace() // replaced in the meantime: the commit went to a file that no other process reads
 }
 
 // undo removes the files that the batch's changes have placed, before its transaction is rolled back.

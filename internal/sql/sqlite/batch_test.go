@@ -16,6 +16,7 @@ import (
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/filesystem"
 	"example.com/tenant-provisioner/internal/pipeline"
+	"example.com/tenant-provisioner/internal/sql"
 )
 
 // runAsBatch blocks the leader until all calls are pending, so that they run as one batch, and returns their results.
@@ -67,6 +68,30 @@ func tenants(t *testing.T, s *Store) string {
 		t.Fatal(err)
 	}
 	return strings.Join(all, " ")
+}
+
+// A commit to a registry that is moved away meanwhile is not reported as a success: no other process will read it.
+func TestRegistryIsMovedDuringACommit(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	b := ready(t, s, "a", "a")
+	registry := s.path(sql.BootstrapTenant)
+	s.files.FsyncDir = func(dir string) error {
+		if dir != s.Root { // within the transaction
+			return filesystem.OS.FsyncDir(dir)
+		}
+		return os.Rename(registry, registry+".moved")
+	}
+	var fault *pipeline.Fault
+	if err := register(t, b); !errors.As(err, &fault) || fault.Class != pipeline.Outage {
+		t.Errorf("registered: %v", err)
+	}
+	if err := os.Rename(registry+".moved", registry); err != nil {
+		t.Fatal(err)
+	}
+	if got := tenants(t, s); got != "a" {
+		t.Errorf("registered: %q; the commit was to succeed", got)
+	}
 }
 
 // Invariant 7: pending changes share one transaction, in which each can fail without the others.
