@@ -107,6 +107,7 @@ type bundle struct {
 	limit  pipeline.Limit
 
 	observer pipeline.Observer // nil: no observer
+	now      func() time.Time  // the clock of the pipeline
 }
 
 func newBundle(t *testing.T, change ...func(*server.Options)) *bundle {
@@ -123,7 +124,7 @@ func newBundleAlone(t *testing.T, change ...func(*server.Options)) *bundle {
 	js, err := jetstream.New(nc)
 	testkit.Must(t, err)
 	b := &bundle{
-		t: t, server: s, js: js, db: newFakeDatabase(), limit: pipeline.Limit{Attempts: 8, Lease: time.Minute},
+		t: t, server: s, js: js, db: newFakeDatabase(), limit: pipeline.Limit{Attempts: 8, Lease: time.Minute}, now: time.Now,
 		config: Config{
 			Conn: nc, Link: clientLink{nc}, JetStream: js, Workers: 2, DrainTimeout: testkit.Patience,
 			Topology: Topology{Replicas: 1, Manage: true, AckWait: testkit.Patience},
@@ -162,7 +163,7 @@ func (b *bundle) launch(change ...func(*Config)) *running {
 	var err error
 	config.Provisioner, err = pipeline.New(pipeline.Config{
 		Database: b.db, Source: events.DefaultSource, Limit: b.limit,
-		Log: config.Log, Now: time.Now, Steps: pipeline.Steps(), Workers: config.Workers,
+		Log: config.Log, Now: b.now, Steps: pipeline.Steps(), Workers: config.Workers,
 		Observer: b.observer,
 	})
 	testkit.Must(b.t, err)

@@ -91,8 +91,18 @@ func TestLedgerIsReadBeforePublishing(t *testing.T) {
 	}
 	b.publish(b.request("order", "acme"))
 	expect("a success", 0)
-	b.redeliver(h)
+	h = b.redeliver(h)
 	expect("a success that is delivered again", 0)
+	h.stop(t)
+	b.now = func() time.Time { return time.Now().Add(-knownFor) } // the process is suspended before it publishes
+	h = b.start()
+	b.publish(b.request("later", "beta"))
+	expect("a success of a process that was suspended", 1)
+	h = b.redeliver(h)
+	expect("successes that are delivered again to such a process", 2)
+	h.stop(t)
+	b.now = time.Now
+	b.start()
 	b.publish(b.request("bad", "not an id"))
 	expect("a failure with its dead letter", 2)
 }
