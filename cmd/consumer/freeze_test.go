@@ -140,10 +140,8 @@ func frozenCases() (all []frozenCase) {
 							name: strings.Join([]string{engine, name, point, then.name}, "/"),
 							// For an hour the stream drops an outcome that is published after a replay; later, subscribers see
 							// a duplicate. The outcome of an undecodable message names no request, so that of its replay is
-							// unrelated. A success is published without reading the ledger again within seconds of its commit,
-							// and no test takes longer.
-							withinWindow: point == "outcome allowed" || c.cause == events.CauseUndecodableEvent ||
-								c.cause == "" && point == "step 5 ended",
+							// unrelated.
+							withinWindow: point == "outcome allowed" || c.cause == events.CauseUndecodableEvent,
 						})
 					}
 				}

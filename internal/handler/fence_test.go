@@ -156,6 +156,9 @@ func TestPublicationsMatchTheLedger(t *testing.T) {
 			b.publish(b.request("order", c.tenant))
 			b.awaitSettled()
 			testkit.Equal(t, "outcomes", causes(t, b.outcomes()), c.outcomes)
+			b.db.mu.Lock()
+			testkit.Equal(t, "acme is registered, as its outcome says", b.db.tenants["acme"], c.tenant == "acme")
+			b.db.mu.Unlock()
 			letters := b.stored(events.StreamDeadLetters)
 			testkit.Equal(t, "dead letters", len(letters), c.letters)
 			if len(letters) == 1 {

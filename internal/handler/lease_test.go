@@ -55,14 +55,18 @@ func TestPanicEndsItsSpan(t *testing.T) {
 	b.publishTenants(1)
 	b.awaitSettled()
 	h.stop(t)
-	failed := 0
+	testkit.Equal(t, "spans that were not ended", len(spans.Started())-len(spans.Ended()), 0)
+	testkit.Equal(t, "spans of a panic", panicked(spans), 1)
+}
+
+// panicked counts the spans that a panic has ended.
+func panicked(spans *tracetest.SpanRecorder) (n int) {
 	for _, span := range spans.Ended() {
 		if span.Status().Description == "panic: out of cheese" {
-			failed++
+			n++
 		}
 	}
-	testkit.Equal(t, "spans that were not ended", len(spans.Started())-len(spans.Ended()), 0)
-	testkit.Equal(t, "spans of a panic", failed, 1)
+	return n
 }
 
 // A panic while an outcome is published ends the spans of its delivery.
@@ -85,4 +89,5 @@ func TestPanicWhilePublishingEndsItsSpans(t *testing.T) {
 	h.stop(t)
 	b.counts(1, 1)
 	testkit.Equal(t, "spans that were not ended", len(spans.Started())-len(spans.Ended()), 0)
+	testkit.Equal(t, "spans of a panic", panicked(spans), 1)
 }
