@@ -51,7 +51,7 @@ type Config struct {
 	RegistrySchema  string    `env:"REGISTRY_SCHEMA, default=docex_system" doc:"PostgreSQL: the schema of registry and ledger. A lower-case name, not public, not pg_…."`
 	SchemaTemplate  string    `env:"SCHEMA_TEMPLATE, default=tenant_{tenant_id}" doc:"PostgreSQL: a tenant's schema. It must contain {tenant_id}; names over 63 bytes are truncated and end in a hash."`
 	PathTemplate    string    `env:"DATABASE_PATH_TEMPLATE, default=tenant_{tenant_id}/docex.db" doc:"SQLite: a tenant's file, below the directory of DATABASE_URL. It must contain {tenant_id}."`
-	Prepared        int       `env:"PREPARED_BOUNDARIES, default=8" min:"0" max:"1000" doc:"PostgreSQL: finished schemas to keep ready, shared by all replicas. 0: each is created when it is requested. Without a value they are not kept where SCHEMA_TEMPLATE contains a colon, or while a standby is connected. SQLite: 0, because a file is created in milliseconds."`
+	Prepared        int       `env:"PREPARED_BOUNDARIES, default=8" min:"0" max:"1000" doc:"PostgreSQL: finished schemas to keep ready, shared by all replicas. 0: each is created when it is requested. Without a value they are not kept where SCHEMA_TEMPLATE contains a colon, or while a standby is connected. SQLite: 0, and another value is refused: a file is created in milliseconds."`
 
 	EventSource  string        `env:"EVENT_SOURCE, default=/tenant-provisioner" group:"Work" doc:"CloudEvents source of outcomes: a URI reference of at most 255 characters."`
 	Concurrency  int           `env:"CONCURRENCY, default=4" min:"1" max:"1000" doc:"Tenants that a replica builds at the same time, each on its own database connection."`

@@ -17,8 +17,8 @@ import (
 // it. Therefore:
 //
 //   1. A commit that must be durable reports an outage if its wait was interrupted.
-//   2. An outcome found in the ledger is returned only after a commit of this process, which waits for all earlier
-//      ones.
+//   2. Where synchronous_standby_names is set, an outcome found in the ledger is returned only after a commit of this
+//      process, which waits for all earlier ones. Elsewhere a commit is visible only once it is on the disk.
 
 // syncRepRoutine is the server's function in which a commit waits for standbys. Its only messages to clients are
 // warnings that the wait was interrupted although the transaction is committed. (PostgreSQL 13 to 18, syncrep.c)

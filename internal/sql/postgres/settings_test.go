@@ -61,7 +61,7 @@ var untouched = []struct{ pattern, reason string }{
 	// Those that only a superuser can set, for a role or a database.
 	{"session_replication_role", "the service has no triggers"},
 	{"event_triggers", "the service has none"},
-	{"track_*", "statistics"},
+	{"track_*", "statistics, and since when commits wait for a standby: docs/delivery.md"},
 	{"compute_query_id", "statistics"},
 	{"update_process_title", "statistics"},
 	{"allow_*", "every object is created by its qualified name"},
