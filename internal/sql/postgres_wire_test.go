@@ -137,7 +137,7 @@ func TestStepsTakeOneRoundTripEach(t *testing.T) {
 		want     map[point]int64
 	}{
 		"on demand": {0, map[point]int64{boundary: 1, tables: 1, indexes: 1, inspected: 1}},
-		"prepared":  {2, map[point]int64{boundary: 2, tables: 0, indexes: 0, inspected: 0}},
+		"prepared":  {3, map[point]int64{boundary: 2, tables: 0, indexes: 0, inspected: 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -152,7 +152,8 @@ func TestStepsTakeOneRoundTripEach(t *testing.T) {
 				return nil
 			})
 			last = trips.Load()
-			got := provisionedOutcome(t, decided(t, hooked.Job(request(t, "acme"))).Outcome)
+			acme := request(t, "acme")
+			got := provisionedOutcome(t, decided(t, hooked.Job(acme)).Outcome)
 			if got.Prepared != (c.prepared > 0) {
 				t.Errorf("%+v", got)
 			}
@@ -165,11 +166,18 @@ func TestStepsTakeOneRoundTripEach(t *testing.T) {
 			if n := trips.Load() - last; n != 0 {
 				t.Errorf("%d round trips after the commit", n)
 			}
-			before := trips.Load() // the hook changes last
-			decided(t, hooked.Job(request(t, "acme")))
-			if n := trips.Load() - before; n != 2 {
-				t.Errorf("%d round trips for the same request again, want 2", n)
+			again := func(what string, r pipeline.Request, want int64) {
+				t.Helper()
+				before := trips.Load() // the hook changes last
+				decided(t, hooked.Job(r))
+				if n := trips.Load() - before; n != want {
+					t.Errorf("%d round trips for %s, want %d", n, what, want)
+				}
 			}
+			again("the same request again", acme, 2)
+			again("another that is known", acme, 1)
+			again("a new one after it", request(t, "beta"), 1+map[bool]int64{true: 4, false: 6}[c.prepared > 0])
+			again("one that is known, after a new one", acme, 2)
 		})
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"example.com/tenant-provisioner/internal/sql"
 )
 
-// Claim implements [pipeline.Ledger]: one round trip for a new request, two for a finished one.
+// Claim implements [pipeline.Ledger]: one round trip for a new request, and for a finished one that is expected, which
+// otherwise takes two.
 func (s *Store) Claim(
 	ctx context.Context, r pipeline.Request, tenantID string, limit pipeline.Limit,
 ) (pipeline.Claim, error) {
@@ -34,12 +35,22 @@ func (s *Store) Claim(
 	return claim, nil
 }
 
-// claim claims an attempt at the request. The ledger stores this source and id for display.
+// claim claims an attempt at the request. The ledger stores this source and id for display. Requests that the ledger
+// already has come in series, such as those that a publisher sends again after an outage: after one of them, and for a
+// redelivery, the ledger is read first.
 func (s *Store) claim(
 	ctx context.Context, r pipeline.Request, source, id, tenantID string, limit pipeline.Limit,
-) (pipeline.Claim, error) {
-	claim, err := s.claimNew(ctx, r, source, id, tenantID)
-	if errors.Is(err, pgx.ErrNoRows) {
+) (claim pipeline.Claim, err error) {
+	if r.Redelivered || s.repeated.Load() {
+		claim, err = s.claimKnown(ctx, r, source, id, tenantID, limit)
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return claim, err
+		}
+	}
+	claim, err = s.claimNew(ctx, r, source, id, tenantID)
+	known := errors.Is(err, pgx.ErrNoRows)
+	s.repeated.Store(known)
+	if known {
 		claim, err = s.claimKnown(ctx, r, source, id, tenantID, limit)
 	}
 	return claim, err
@@ -59,7 +70,8 @@ func (s *Store) claimNew(
 	return claim, err
 }
 
-// claimKnown claims a further attempt, unless there is an outcome, which it confirms.
+// claimKnown claims a further attempt, unless there is an outcome, which it confirms. It returns [pgx.ErrNoRows] if the
+// ledger does not have the request.
 func (s *Store) claimKnown(
 	ctx context.Context, r pipeline.Request, source, id, tenantID string, limit pipeline.Limit,
 ) (pipeline.Claim, error) {

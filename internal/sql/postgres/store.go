@@ -75,6 +75,7 @@ type Store struct {
 	newID      string // the id of a registry that is created; empty: a random one
 	prepared   preparedPool
 	activity   activity
+	repeated   atomic.Bool // the ledger already had the last request that was claimed
 	migrated   atomic.Bool
 	lost       lostSessions
 	timeouts   timeouts
