@@ -72,6 +72,7 @@ type Handler struct {
 	doubt                 chan struct{} // receives if streams and consumer must be checked at once
 	redelivery            redelivery    // used by intake
 	outcomes, deadLetters operation
+	seen                  *seenOutcomes
 	acks                  operation
 }
 
@@ -110,7 +111,7 @@ func New(c Config) (*Handler, error) {
 	c.Topology.Log = c.Log
 	serverBackoff := c.Backoff
 	serverBackoff.Max = max(serverBackoff.Min, min(serverBackoff.Max, maxServerBackoff))
-	h := &Handler{Config: c, serverBackoff: serverBackoff, watchdog: newWatchdog()}
+	h := &Handler{Config: c, serverBackoff: serverBackoff, watchdog: newWatchdog(), seen: newSeenOutcomes()}
 	h.doubt = make(chan struct{}, 1)
 	h.intakeFaults = repeatlog.New(c.Log)
 	h.unserved = newOperation(c.Log, "requests wait", "the server delivers all requests again")

@@ -68,7 +68,10 @@ func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r 
 	}
 	var ack *jetstream.PubAck
 	ack, err = h.publish(ctx, msg, events.StreamEvents, allowed)
-	if err == nil && ack.Duplicate && h.isTaken(ctx, ack, key, o) {
+	switch {
+	case err == nil && !ack.Duplicate:
+		h.seen.add(o.Body, ack.Sequence)
+	case err == nil && h.isTaken(ctx, ack, key, o):
 		msg.Header.Set(jetstream.MsgIDHeader, rand.Text())
 		_, err = h.publish(ctx, msg, events.StreamEvents, allowed)
 	}
@@ -88,8 +91,15 @@ func (h *Handler) publishOutcome(ctx context.Context, d delivery, key string, r 
 // isTaken reports whether the stream dropped the outcome because another message has used its id, which can be
 // computed, as Nats-Msg-Id. If that message cannot be read, it is assumed to be the outcome, which is nearly always so.
 func (h *Handler) isTaken(ctx context.Context, ack *jetstream.PubAck, key string, o pipeline.Outcome) bool {
+	if h.seen.has(o.Body, ack.Sequence) {
+		return false
+	}
 	there, err := GetMessage(ctx, h.JetStream, events.StreamEvents, StoredMessage{Sequence: ack.Sequence})
-	if err != nil || isOutcome(there, key, o) {
+	if err != nil {
+		return false
+	}
+	if isOutcome(there, key, o) {
+		h.seen.add(o.Body, ack.Sequence)
 		return false
 	}
 	h.Log.WarnContext(ctx, "outcome id is taken by another message; publishing the outcome under another id",

@@ -72,6 +72,37 @@ func TestOutcomeIsStoredOnceAfterTheDuplicateWindow(t *testing.T) {
 	}
 }
 
+// An outcome that the stream has already is compared with what is stored there, unless this process has stored or
+// compared it before.
+func TestStoredOutcomeIsReadOnce(t *testing.T) {
+	b := newBundle(t)
+	nc := b.server.connect(t)
+	heard, err := nc.SubscribeSync(APISubject(b.js, "STREAM.MSG.GET."+events.StreamEvents))
+	testkit.Must(t, err)
+	testkit.Must(t, nc.Flush())
+	before := 0
+	reads := func() int {
+		b.awaitSettled()
+		testkit.Must(t, nc.Flush())
+		all, _, err := heard.Pending()
+		testkit.Must(t, err)
+		n := all - before
+		before = all
+		return n
+	}
+	h := b.start()
+	b.publish(b.request("order", "acme"))
+	b.awaitSettled()
+	b.publish(b.request("order", "acme"))
+	testkit.Equal(t, "reads of what this process has stored", reads(), 0)
+	h.stop(t)
+	b.start()
+	b.publish(b.request("order", "acme"))
+	testkit.Equal(t, "reads of what another process has stored", reads(), 1)
+	b.publish(b.request("order", "acme"))
+	testkit.Equal(t, "reads of what was read before", reads(), 0)
+}
+
 // The attempt or the claim has seen the success in the ledger a moment ago, so it is not read again. A failure can be
 // replayed.
 func TestLedgerIsReadBeforePublishing(t *testing.T) {
