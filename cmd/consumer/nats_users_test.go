@@ -106,6 +106,7 @@ func (g usersServer) envOf(user string, more ...map[string]string) map[string]st
 func (g usersServer) connect(user string) *nats.Conn {
 	g.t.Helper()
 	nc, err := nats.Connect("nats://"+g.addr, nats.UserInfo(user, user+"-s3cr3t"), nats.CustomInboxPrefix(inboxOf(user)),
+		nats.Timeout(testkit.Patience),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // tests check LastError
 	testkit.Must(g.t, err)
 	g.t.Cleanup(nc.Close)

@@ -49,7 +49,11 @@ func TestTLSFirst(t *testing.T) {
 	usual, usualCA := withTLS(t, false)
 	both, bothCA := withTLS(t, true)
 	strictURL, usualURL, plain := natstest.Start(t, strict), natstest.Start(t, usual), natstest.Start(t)
-	bothURL := natstest.Start(t, both, func(o *server.Options) { o.TLSHandshakeFirstFallback = 50 * time.Millisecond }) // auto
+	// handshake_first: auto, or a time. For so long the server waits for the client to begin, so that a client on a busy
+	// machine begins in time, and one that waits for the server need not wait long.
+	bothFor := func(fallback time.Duration) string {
+		return natstest.Start(t, both, func(o *server.Options) { o.TLSHandshakeFirstFallback = fallback })
+	}
 	short := natstest.Start(t, strict, func(o *server.Options) { o.TLSTimeout = 0.1 })
 	for name, c := range map[string]struct {
 		url, ca string
@@ -57,8 +61,8 @@ func TestTLSFirst(t *testing.T) {
 		want    string // empty: it connects
 	}{
 		"first, of a server that expects it":         {strictURL, strictCA, true, ""},
-		"first, of a server that accepts both":       {bothURL, bothCA, true, ""},
-		"second, of a server that accepts both":      {bothURL, bothCA, false, ""},
+		"first, of a server that accepts both":       {bothFor(testkit.Patience), bothCA, true, ""},
+		"second, of a server that accepts both":      {bothFor(50 * time.Millisecond), bothCA, false, ""},
 		"second, of a server without":                {usualURL, usualCA, false, ""},
 		"second, of a server that expects it":        {strictURL, strictCA, false, "set NATS_TLS_FIRST=true"},
 		"second, of a server that gives up at once":  {short, strictCA, false, "set NATS_TLS_FIRST=true"},
