@@ -61,7 +61,9 @@ func TestPostgresChecks(t *testing.T) {
 	testkit.Equal(t, "a dump", checkDumps(config.Config{}, info{Dumps: 1}).Status, Warning)
 	beside := info{Standbys: true}
 	testkit.Contains(t, "beside a standby, by default", checkDumps(config.Config{}, beside).Message, "no boundaries are prepared")
-	chosen, err := config.Load(t.Context(), envconfig.MapLookuper(map[string]string{"PREPARED_BOUNDARIES": "0"}))
+	chosen, err := config.Load(t.Context(), envconfig.MapLookuper(map[string]string{
+		"DATABASE_URL": "postgres://db/tenants", "PREPARED_BOUNDARIES": "8",
+	}))
 	testkit.Must(t, err)
 	testkit.Contains(t, "beside a standby, chosen", checkDumps(chosen, beside).Message, "fail at a prepared boundary")
 }

@@ -93,8 +93,8 @@ const insufficientPrivilege = "42501"
 const missingPrivilege = "the database role lacks a permission; grant it "
 
 // withMissingPrivilege adds the missing privileges to a fault that is caused by one. The server names only the object,
-// in its configured language. A fault that has them already stays as it is. privileges are those that
-// the failed statements need.
+// in its configured language. A fault that has them already stays as it is. privileges are those that the failed
+// statements need.
 func withMissingPrivilege(err error, privileges string) error {
 	var fault *pipeline.Fault
 	if !errors.As(err, &fault) || fault.DriverCode != insufficientPrivilege || fault.Class == pipeline.Outage {
