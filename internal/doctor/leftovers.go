@@ -79,8 +79,8 @@ var poolChecks = []poolCheck{
 	{
 		name: "prepared_contents", fine: "none holds anything",
 		has: func(_ config.Config, b postgres.PreparedBoundary) bool { return b.Holds },
-		text: "that hold, or held, rows. The service skips them. Remove them from the pool, and check what the " +
-			"schemas contain before you drop them",
+		text: "that hold rows, or that this role may not read. A request that takes one with rows removes it from the " +
+			"pool. Remove them yourself, and check what the schemas contain before you drop them",
 	},
 	{
 		name: "prepared_owner", fine: "none is owned by another role",

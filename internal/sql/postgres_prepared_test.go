@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"example.com/tenant-provisioner/events"
 	"example.com/tenant-provisioner/internal/pipeline"
 	"example.com/tenant-provisioner/internal/sql/postgres"
@@ -244,7 +246,6 @@ var alterations = []struct {
 	unseen bool
 }{
 	{name: "rows", do: []string{oneRow}, difference: "docbasket holds rows"},
-	{name: "rows removed", do: []string{oneRow, "DELETE FROM {s}.docbasket"}, difference: "docbasket holds rows, has held some"},
 	{name: "a table dropped", do: []string{"DROP TABLE {s}.route_operations"}, difference: "table route_operations is missing"},
 	{name: "a table renamed", do: []string{"ALTER TABLE {s}.route_operations RENAME TO other"}, difference: "table route_operations is missing"},
 	{name: "a table moved out", do: []string{"CREATE SCHEMA o", "ALTER TABLE {s}.route_operations SET SCHEMA o"}, difference: "table route_operations is missing"},
@@ -271,12 +272,15 @@ var alterations = []struct {
 		"CREATE TRIGGER g BEFORE INSERT ON {s}.document FOR EACH ROW EXECUTE FUNCTION {s}.f()",
 	}, difference: "trigger g", unseen: true},
 	{name: "triggers disabled", do: []string{"ALTER TABLE {s}.document DISABLE TRIGGER ALL"}, difference: "disabled", unseen: true},
-	{name: "another table with rows", do: []string{"CREATE TABLE {s}.precious (n integer)", "INSERT INTO {s}.precious VALUES (42)"}, difference: "precious holds rows", unseen: true},
+	{name: "another table with rows", do: []string{"CREATE TABLE {s}.precious (n integer)", "INSERT INTO {s}.precious VALUES (42)", "ALTER TABLE {s}.precious OWNER TO {owner}"}, difference: "precious holds rows", unseen: true},
 	{name: "a foreign table", do: []string{
 		"CREATE FOREIGN DATA WRAPPER nowhere", "CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere",
 		"CREATE FOREIGN TABLE {s}.far (id varchar(36)) SERVER nowhere",
-	}, difference: "far holds rows, has held some, or is a foreign table", unseen: true},
+		"GRANT USAGE ON FOREIGN SERVER nowhere TO {owner}", "ALTER FOREIGN TABLE {s}.far OWNER TO {owner}",
+	}, difference: "far holds rows, or is a foreign table", unseen: true},
 	{name: "another's table", do: []string{"CREATE TABLE {s}.other (n integer)"}, difference: "other has another owner", unseen: true},
+	{name: "another's table with rows", do: []string{"CREATE TABLE {s}.other AS SELECT 1 AS n"}, difference: "other has another owner", unseen: true},
+	{name: "rows that may not be read", do: []string{oneRow, "REVOKE ALL ON {s}.docbasket FROM PUBLIC, {owner}"}, difference: "cannot be locked or read"},
 }
 
 // poolOfRole returns a fixture with a full pool of n, whose role is no superuser, and the oldest boundary.
@@ -291,11 +295,13 @@ func poolOfRole(t *testing.T, n int) (p testDatabase, r fixture, oldest string) 
 	return p, r, p.pooled(t)[0]
 }
 
-// alter runs statements in a boundary, {s}.
+// alter runs statements in a boundary, {s}, of {owner}.
 func (p testDatabase) alter(t *testing.T, boundary string, statements ...string) {
 	t.Helper()
+	owner := p.lines(t, "", "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = '"+boundary+"'")[0]
+	names := strings.NewReplacer("{s}", `"`+boundary+`"`, "{owner}", owner)
 	for _, s := range statements {
-		p.raw(t, "", strings.ReplaceAll(s, "{s}", `"`+boundary+`"`))
+		p.raw(t, "", names.Replace(s))
 	}
 }
 
@@ -407,6 +413,58 @@ func TestHarmlessChangeOfABoundary(t *testing.T) {
 	if got := r.provision(t, "acme"); !got.Prepared || got.Attempts != 1 {
 		t.Errorf("%+v", got)
 	}
+}
+
+// Pages without rows are what an attempt leaves that loaded seed data and was rolled back: such a boundary is like any
+// other, also for doctor.
+func TestBoundaryWithPagesWithoutRows(t *testing.T) {
+	t.Parallel()
+	p, r, boundary := poolOfRole(t, 1)
+	p.alter(t, boundary, "BEGIN; "+oneRow+"; ROLLBACK")
+	if n := p.count(t, "", "SELECT pg_relation_size('\""+boundary+"\".docbasket')"); n == 0 {
+		t.Fatal("no page was left")
+	}
+	found, err := p.reader(t).(*postgres.Reader).Prepared(t.Context())
+	testkit.Must(t, err)
+	testkit.Equal(t, "doctor finds rows", found[0].Holds, false)
+	p.comparedAgo(t, "11 minutes")
+	stop := runFillers(t, r.postgresStore(t))
+	testkit.Eventually(t, "it is compared", func() bool {
+		return p.count(t, "", "SELECT count(*) FROM {b}prepared_boundaries WHERE compared_at > clock_timestamp() AT TIME ZONE 'utc' - interval '10 minutes'") == 1
+	})
+	stop()
+	if got := r.provision(t, "acme"); !got.Prepared || got.Attempts != 1 {
+		t.Errorf("%+v", got)
+	}
+	p.expectNoOrphanSchemas(t)
+}
+
+// A row that another session has not committed yet costs no request more than a second: it gets a boundary of its own. The
+// pool keeps one that cannot be judged now, and the filler goes on with others.
+func TestBoundaryThatIsWrittenTo(t *testing.T) {
+	t.Parallel()
+	p, r, boundary := poolOfRole(t, 2)
+	writer, err := pgx.Connect(t.Context(), p.url)
+	testkit.Must(t, err)
+	defer writer.Close(context.WithoutCancel(t.Context()))
+	_, err = writer.Exec(t.Context(), "BEGIN; "+strings.ReplaceAll(oneRow, "{s}", `"`+boundary+`"`))
+	testkit.Must(t, err)
+	req := request(t, "acme")
+	got := verdict(t, r.provisioner.Job(req), pipeline.Retry)
+	testkit.Contains(t, "error", got.Err.Error(), boundary, "another session has locked a table")
+	if got := provisionedOutcome(t, r.decide(t, req)); got.Prepared || got.Attempts != 1 {
+		t.Errorf("%+v", got)
+	}
+	p.comparedAgo(t, "11 minutes")
+	// The filler compares the other one, and again has nothing to say of this one.
+	log := &warnings{}
+	stop := runFillers(t, p.withPoolAndLog(2, slog.New(log)).newFixture(t).postgresStore(t))
+	testkit.Eventually(t, "the other one is compared", func() bool {
+		return p.count(t, "", "SELECT count(*) FROM {b}prepared_boundaries WHERE compared_at > clock_timestamp() AT TIME ZONE 'utc' - interval '10 minutes'") == 1
+	})
+	stop()
+	testkit.Equal(t, "warnings", strings.Join(log.logged(), "; "), "")
+	testkit.Equal(t, "in the pool", slices.Contains(p.pooled(t), boundary), true)
 }
 
 // A boundary that an earlier version has prepared is compared in full: by the filler, or by the request that takes it.

@@ -234,6 +234,29 @@ func (q queries) queueHasRows(batch *pgx.Batch, schema string, all []relation, l
 	}
 }
 
+// findRows returns the name of a relation in the schema that holds rows or is a foreign table, or "" if none does, of
+// those that looksAt selects. If lock is set, it first locks them against writers, and waits ownLockTimeout for that.
+func (q queries) findRows(
+	ctx context.Context, db batcher, schema string, lock bool, looksAt func(relation) bool,
+) (string, error) {
+	var all []relation
+	batch := &pgx.Batch{}
+	q.queueRelations(batch, schema, &all)
+	if err := db.SendBatch(ctx, batch).Close(); err != nil {
+		return "", err
+	}
+	all = slices.DeleteFunc(all, func(r relation) bool { return !looksAt(r) })
+	batch = &pgx.Batch{}
+	if lock {
+		batch.Queue(q.LockTimeout, milliseconds(ownLockTimeout))
+	}
+	full := q.queueHasRows(batch, schema, all, lock)
+	if err := db.SendBatch(ctx, batch).Close(); err != nil {
+		return "", err
+	}
+	return full(), nil
+}
+
 // ownLockTimeout is the wait for locks on one tenant's tables. It is short because the wait blocks a worker.
 const ownLockTimeout = time.Second
 
@@ -338,7 +361,9 @@ func (b *build) Inspect(ctx context.Context) (in pipeline.Inspection, err error)
 	case b.unaltered:
 		return b.complete(), nil
 	default:
-		in, _, err = b.inspectTaken(ctx)
+		if in, _, err = b.inspectTaken(ctx); errors.Is(err, errLocked) {
+			b.prepared.disable(err)
+		}
 	}
 	return in, stall(err, sent, b.timeouts)
 }

@@ -128,57 +128,22 @@ func (s *Store) fillerCommit() string {
 	return s.q.AsyncCommit
 }
 
-// checkTakenRows rejects the prepared boundary that was taken if it holds rows. Elsewhere take_prepared.sql has checked
-// its pages.
+// checkTakenRows rejects the prepared boundary that was taken if it holds rows. Elsewhere its pages are looked at
+// (unaltered.sql).
 func (b *build) checkTakenRows(ctx context.Context) error {
 	if !b.citus {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	full, err := b.q.findRows(ctx, b.conn, b.taken, b.scripts.filled()...)
+	filled := b.scripts.filled()
+	looksAt := func(r relation) bool { return !slices.Contains(filled, r.Name) }
+	full, err := b.q.findRows(ctx, b.conn, b.taken, false, looksAt)
 	if err != nil {
 		return fmt.Errorf("check whether schema %s holds rows: %w", b.taken, b.faultAt(ctx, poolScope, err))
 	}
 	if full != "" {
 		return b.reject(ctx, []string{full + " holds rows"})
-	}
-	return nil
-}
-
-// findRows returns the name of a relation in the schema that holds rows or is a foreign table, or "" if none does. It
-// does not query those in except.
-func (q queries) findRows(ctx context.Context, db batcher, schema string, except ...string) (string, error) {
-	var all []relation
-	batch := &pgx.Batch{}
-	q.queueRelations(batch, schema, &all)
-	if err := db.SendBatch(ctx, batch).Close(); err != nil {
-		return "", err
-	}
-	all = slices.DeleteFunc(all, func(r relation) bool { return slices.Contains(except, r.Name) })
-	batch = &pgx.Batch{}
-	full := q.queueHasRows(batch, schema, all, false)
-	if err := db.SendBatch(ctx, batch).Close(); err != nil {
-		return "", err
-	}
-	return full(), nil
-}
-
-// checkRows sets Holds of the prepared boundaries that hold rows. One that this role may not read may hold some.
-func (r *Reader) checkRows(ctx context.Context, all []PreparedBoundary) error {
-	if version, err := readCitusVersion(ctx, r.pool); err != nil || version == "" {
-		return err
-	}
-	for i := range all {
-		if !all[i].Exists || all[i].Holds {
-			continue
-		}
-		full, err := r.q.findRows(ctx, r.pool, all[i].Schema)
-		var server *pgconn.PgError
-		if denied := errors.As(err, &server) && server.Code == insufficientPrivilege; err != nil && !denied {
-			return err
-		}
-		all[i].Holds = full != "" || err != nil
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ type preparedPool struct {
 	misses     atomic.Int64
 
 	compareAt     time.Time    // when the filler next looks for a boundary to compare
+	locked        []string     // those that it cannot compare now
 	unusable      atomic.Bool  // as last counted: it cannot be read, or is not used because a standby is connected
 	disabledUntil atomic.Int64 // nanoseconds since 1970: until then the pool is not used
 	faults        *repeatlog.Log

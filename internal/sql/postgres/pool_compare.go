@@ -22,6 +22,10 @@ import (
 // name, another owner, rows (also if they were removed), a column that was added or rewritten, a check, a rule, row
 // security, and so on. It does not see a column or an index that was dropped, a default, a disabled trigger, or a
 // relation that was added; these the next full comparison sees.
+//
+// An attempt that loads seed data or runs scripts in a boundary, and is then rolled back or killed, leaves pages
+// without rows. They cost the next request the full comparison, and are harmless. Its numbers from sequences are rolled
+// back (sequences.go).
 
 const (
 	// maxCompared is the greatest age of a full comparison with which a request asks the question only.
@@ -96,7 +100,11 @@ func (b *build) inspectTaken(ctx context.Context) (in pipeline.Inspection, r rel
 	if in, err = b.inspect(ctx); err != nil {
 		return in, r, err
 	}
-	if altered := append(r.altered(b.scripts.filled()), b.alterations(in)...); len(altered) > 0 {
+	altered, err := b.altered(ctx, r)
+	if err != nil {
+		return in, r, err
+	}
+	if altered = append(altered, b.alterations(in)...); len(altered) > 0 {
 		return in, r, b.reject(ctx, altered)
 	}
 	in.Warnings, in.NoDefaults = nil, nil // they are those of the scripts that prepare boundaries
@@ -118,17 +126,33 @@ func (b *build) readRelations(ctx context.Context) (r relationsRead, err error) 
 	return r, nil
 }
 
-// altered are the relations that have pages, except those that scripts have filled, or another owner.
-func (r relationsRead) altered(filled []string) (all []string) {
-	for _, name := range r.filled {
-		if !slices.Contains(filled, name) {
-			all = append(all, name+" holds rows, has held some, or is a foreign table")
-		}
-	}
+// errLocked does not count as an attempt.
+var errLocked = fmt.Errorf("another session has locked a table of a prepared boundary: %w", pipeline.ErrBusy)
+
+// altered are the relations that hold rows, except those that scripts have filled, or have another owner. A relation
+// with pages is locked against writers: a row that is not committed yet is not visible.
+func (b *build) altered(ctx context.Context, r relationsRead) (all []string, err error) {
 	for _, name := range r.foreign {
 		all = append(all, name+" has another owner")
 	}
-	return all
+	filled := b.scripts.filled()
+	pages := slices.DeleteFunc(slices.Clone(r.filled), func(name string) bool { return slices.Contains(filled, name) })
+	if len(all) > 0 || len(pages) == 0 {
+		return all, nil
+	}
+	looksAt := func(r relation) bool { return slices.Contains(pages, r.Name) }
+	name, err := b.q.findRows(ctx, b.conn, b.schema, true, looksAt)
+	switch {
+	case waitEnded(err):
+		return nil, fmt.Errorf("schema %s: %w (%w)", b.taken, errLocked, err)
+	case permanent(classify(err)):
+		all = append(all, "its tables cannot be locked or read: "+err.Error())
+	case err != nil:
+		return nil, fmt.Errorf("check whether schema %s holds rows: %w", b.schema, sharedFault(err))
+	case name != "":
+		all = append(all, name+" holds rows, or is a foreign table")
+	}
+	return all, nil
 }
 
 // alterations are deviations of the boundary that was taken, without those that it had when it was prepared.
@@ -142,7 +166,8 @@ func (b *build) alterations(in pipeline.Inspection) (faults []string) {
 }
 
 // compareDue compares one boundary in full, if one in the pool was not compared for compareInterval, and removes it
-// from the pool if it was altered. It reports whether there was one.
+// from the pool if it was altered. It reports whether there was one; one that another session has locked is passed over
+// until there is no other.
 func (s *Store) compareDue(ctx context.Context) (compared bool, err error) {
 	if len(s.scripts.selected(true)) > 0 && s.scripts.prepared.Load() == nil { // what they leave is not known yet
 		return false, nil
@@ -162,11 +187,13 @@ func (s *Store) compareDue(ctx context.Context) (compared bool, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	batch.Queue(b.q.AsyncCommit)
-	batch.Queue(b.q.DueComparison, s.prepared.definition, compareInterval.Seconds()).QueryRow(scanOptional(&b.taken))
+	batch.Queue(b.q.DueComparison, s.prepared.definition, compareInterval.Seconds(), s.prepared.locked).
+		QueryRow(scanOptional(&b.taken))
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return false, fmt.Errorf("look for a prepared boundary to compare: %w", sharedFault(err))
 	}
 	if b.taken == "" {
+		s.prepared.locked = []string{}
 		return false, nil
 	}
 	b.schema = b.taken
@@ -174,7 +201,11 @@ func (s *Store) compareDue(ctx context.Context) (compared bool, err error) {
 	if err = b.checkTakenRows(ctx); err == nil {
 		_, r, err = b.inspectTaken(ctx)
 	}
-	if errors.Is(err, errUnusable) { // it was removed from the pool, which is logged
+	switch {
+	case errors.Is(err, errUnusable): // it was removed from the pool, which is logged
+		return true, nil
+	case errors.Is(err, errLocked): // a request that takes it logs that
+		s.prepared.locked = append(s.prepared.locked, b.taken)
 		return true, nil
 	}
 	if err != nil {

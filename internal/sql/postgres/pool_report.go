@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,7 +21,7 @@ type PreparedBoundary struct {
 	Pooled  bool   // it is in the pool
 	Current bool   // in the pool, with this program's definition
 	Exists  bool   // its schema exists
-	Holds   bool   // a relation in it that must be empty has pages (on Citus: rows), or is a foreign table
+	Holds   bool   // a relation in it that must be empty holds rows, or is a foreign table
 	Unsure  bool   // it is not in the pool, but may be in another registry's in this database
 	Owner   string // the schema's owner, if this role is not a member of it and may create schemas
 	// Remove is the SQL that removes it. The SQL does not drop a schema that may hold rows or be another registry's;
@@ -67,6 +68,29 @@ func (r *Reader) Prepared(ctx context.Context) ([]PreparedBoundary, error) {
 		all[i].Remove = removal(r.registry, b)
 	}
 	return all, nil
+}
+
+// checkRows sets Holds to whether the boundaries hold rows. Only one that has pages may, except on Citus. One that this
+// role may not read may hold some.
+func (r *Reader) checkRows(ctx context.Context, all []PreparedBoundary) error {
+	citus, err := readCitusVersion(ctx, r.pool)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if !all[i].Exists || citus == "" && !all[i].Holds {
+			continue
+		}
+		full, err := r.q.findRows(ctx, r.pool, all[i].Schema, false, func(found relation) bool {
+			return r.emptyRelations == nil || slices.Contains(r.emptyRelations, found.Name)
+		})
+		denied := sqlState(err) == insufficientPrivilege
+		if err != nil && !denied && sqlState(err) != undefinedTable { // a request has taken it
+			return err
+		}
+		all[i].Holds = full != "" || denied
+	}
+	return nil
 }
 
 // surroundings reads the registry's id, empty if it cannot be read, and whether the registry is the only one in this

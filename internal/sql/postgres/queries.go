@@ -38,7 +38,7 @@ type texts struct {
 	PasswordExpiry, LoginMethod, Collations, DatabaseCollation, LocaleCollation, PlanColumns, CountPlans      string
 	Footprint, BeginScripts, ScriptValues, EndScript, Catalogues, ScriptRole, Homes, Inside, UsedRelations    string
 	OwnRows, SearchPath, BoundaryRelations, Unaltered, DueComparison, SetCompared                             string
-	Structure, Replicated                                                                                     string
+	Structure, Replicated, Sequences                                                                          string
 	SeedColumns, SeedReferences                                                                               string
 	RecordScripts, AppliedScripts, DefinitionColumn, StoreDefinition, LastDefinition                          string
 	Definition, SetDefinition, BaseDefinition, SetBase                                                        string

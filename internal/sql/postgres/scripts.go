@@ -130,6 +130,9 @@ func (b *build) runScripts(ctx context.Context, files []script, v *pipeline.Valu
 
 // beginScripts reads what the transaction has left so far, and prepares it for scripts.
 func (b *build) beginScripts(ctx context.Context, v *pipeline.Values) error {
+	if err := b.renewSequences(ctx); err != nil {
+		return err
+	}
 	var lock, statement string
 	batch := &pgx.Batch{}
 	b.queueFootprint(batch, &b.before)

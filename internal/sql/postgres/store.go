@@ -183,7 +183,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		q: q, registry: c.Registry, names: names, log: c.Log, activity: activity{start: time.Now()},
 		prepared: preparedPool{
 			target: c.Prepared, byDefault: c.PreparedByDefault, definition: q.definition(c.Scripts.Prepared()...),
-			wake: make(chan struct{}, 1),
+			locked: []string{}, wake: make(chan struct{}, 1),
 		},
 		connector: c.connector(forWork), scripts: scripts, seeds: c.Seeds, builtIn: q.definition(),
 	}
