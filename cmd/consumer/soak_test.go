@@ -47,8 +47,7 @@ func TestSoakRandomKills(t *testing.T) {
 				f.env["PREPARED_BOUNDARIES"] = engine.prepared
 			}
 			// Each kill may spend an attempt, and this test does not test the limit.
-			env := settings(d.env, f.env, with("NATS_URL", url), with("ACK_WAIT", "2s"), with("MAX_ATTEMPTS", "100"),
-				with("LOG_LEVEL", "warn"))
+			env := settings(d.env, f.env, with("NATS_URL", url), with("ACK_WAIT", "2s"), with("MAX_ATTEMPTS", "100"))
 			fleet := make([]*process, replicas)
 			for i := range fleet {
 				fleet[i] = launch(t, env)
@@ -71,8 +70,11 @@ func TestSoakRandomKills(t *testing.T) {
 				if time.Since(started) > soakLimit {
 					t.Fatalf("seed %d: not settled within %s", seed, soakLimit)
 				}
-				time.Sleep(2*time.Second + time.Duration(random.IntN(3000))*time.Millisecond)
 				i := random.IntN(replicas)
+				if engine.further { // a start compiles the grammar of scripts, for seconds: none would get to its work
+					testkit.Logged(t, &fleet[i].stderr, "taking requests", "workers")
+				}
+				time.Sleep(2*time.Second + time.Duration(random.IntN(3000))*time.Millisecond)
 				fleet[i].signal(t, syscall.SIGKILL)
 				fleet[i].wait(t)
 				fleet[i] = launch(t, env)
