@@ -145,7 +145,7 @@ func (a *app) request(ctx context.Context, tenant string, f requestFlags) error 
 	if err != nil {
 		return fmt.Errorf("nothing was published: %w", err)
 	}
-	defer requests.Close() //nolint:contextcheck // also after ctx has ended
+	defer requests.Close()
 	stop := func() {}
 	if live != nil { // before the request is published: the first step may begin immediately
 		stop = sync.OnceFunc(follow(ctx, live, js.Conn(), tenant, e.Source(), e.ID(), a.Palette(live)))

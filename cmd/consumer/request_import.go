@@ -72,7 +72,7 @@ func (a *app) importRequests(ctx context.Context, f requestFlags) error {
 		if i.client, err = client.Open(ctx, js); err != nil {
 			return err
 		}
-		defer i.client.Close() //nolint:contextcheck // also after ctx has ended
+		defer i.client.Close()
 	}
 	failed := i.publishAll(ctx, lines)
 	i.bar.Clear() //nolint:errcheck // a display

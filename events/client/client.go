@@ -62,17 +62,20 @@ func Open(ctx context.Context, js jetstream.JetStream) (*Client, error) {
 	}
 	following, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	c.stop = func() { stop(ErrClosed) }
+	c.ended.Go(func() {
+		defer c.reader.close(following)
+		c.follow(following)
+	})
 	// The outcome of a request that was decided before is published again under the same id. The stream drops that as a
 	// duplicate; its subject has it. The server has these subscriptions before any request: both use one connection.
 	for _, subject := range []string{events.TypeProvisioned, events.TypeProvisioningFailed} {
 		sub, err := js.Conn().Subscribe(subject, c.receive)
 		if err != nil {
-			c.close(ctx)
+			c.Close()
 			return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
 		}
 		c.subjects = append(c.subjects, sub)
 	}
-	c.ended.Go(func() { c.follow(following) })
 	connected := js.Conn().StatusChanged(nats.CONNECTED)
 	c.ended.Go(func() {
 		defer js.Conn().RemoveStatusListener(connected)
@@ -82,15 +85,12 @@ func Open(ctx context.Context, js jetstream.JetStream) (*Client, error) {
 }
 
 // Close ends the client; calls of Await return [ErrClosed]. The connection stays open. It takes a second at most.
-func (c *Client) Close() { c.close(context.Background()) }
-
-func (c *Client) close(ctx context.Context) {
+func (c *Client) Close() {
 	c.stop()
 	for _, sub := range c.subjects {
 		sub.Unsubscribe() //nolint:errcheck // it fails only if the connection or the subscription has ended
 	}
 	c.ended.Wait()
-	c.reader.close(ctx)
 }
 
 // follow reads the stream: what is published while the connection is lost does not reach the subscriptions, and a user
