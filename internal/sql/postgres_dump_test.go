@@ -18,7 +18,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// newPrivatePostgres is a database on a server of its own: the age of a transaction depends on those of all databases.
+// newPrivatePostgres is a database on a server of its own: the age of a transaction depends on those of all databases,
+// and autovacuum takes snapshots.
 func newPrivatePostgres(t *testing.T) testDatabase {
 	t.Helper()
 	return newPostgresAt(t, postgrestest.Private(t, "autovacuum=off").URL)

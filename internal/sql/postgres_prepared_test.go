@@ -284,15 +284,14 @@ var alterations = []struct {
 }
 
 // poolOfRole returns a fixture with a full pool of n, whose role is no superuser, and the oldest boundary.
-func poolOfRole(t *testing.T, n int) (p testDatabase, r fixture, oldest string) {
+func (p testDatabase) poolOfRole(t *testing.T, n int) (r fixture, oldest string) {
 	t.Helper()
-	p = newPostgres(t)
 	testkit.Must(t, p.open(t).Close())
 	role := p.limitedRole(t, "SELECT, INSERT, UPDATE, DELETE")
 	p.raw(t, "", "GRANT CREATE ON DATABASE "+databaseName(t, p)+" TO "+role)
 	t.Cleanup(func() { p.raw(t, "", "DROP OWNED BY "+role+" CASCADE") }) // including what other roles created there
 	r = p.withURL(t, func(u *url.URL) { u.User = url.UserPassword(role, "secret") }).filledPool(t, n)
-	return p, r, p.pooled(t)[0]
+	return r, p.pooled(t)[0]
 }
 
 // alter runs statements in a boundary, {s}, of {owner}.
@@ -338,7 +337,8 @@ func TestBoundaryIsPassedOver(t *testing.T) {
 	for name, do := range passedOver {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, r, altered := poolOfRole(t, 2)
+			p := newPostgres(t)
+			r, altered := p.poolOfRole(t, 2)
 			p.alter(t, altered, do)
 			if got := provisionedOutcome(t, r.decide(t, request(t, "acme"))); !got.Prepared || got.Attempts != 1 {
 				t.Errorf("%+v", got)
@@ -360,7 +360,8 @@ func TestAlteredBoundary(t *testing.T) {
 	for _, a := range alterations {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
-			p, r, altered := poolOfRole(t, 2)
+			p := newPostgres(t)
+			r, altered := p.poolOfRole(t, 2)
 			p.alter(t, altered, a.do...)
 			if a.unseen {
 				p.comparedAgo(t, "61 minutes")
@@ -376,7 +377,8 @@ func TestFillerComparesTheBoundariesThatWait(t *testing.T) {
 	for _, a := range alterations {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
-			p, r, altered := poolOfRole(t, 1)
+			p := newPostgres(t)
+			r, altered := p.poolOfRole(t, 1)
 			p.alter(t, altered, a.do...)
 			p.comparedAgo(t, "11 minutes")
 			stop := runFillers(t, r.postgresStore(t))
@@ -395,7 +397,8 @@ func TestFillerComparesTheBoundariesThatWait(t *testing.T) {
 // What changes no difference costs the request a full comparison at most, and a comparison makes a boundary ready again.
 func TestHarmlessChangeOfABoundary(t *testing.T) {
 	t.Parallel()
-	p, r, boundary := poolOfRole(t, 1)
+	p := newPostgres(t)
+	r, boundary := p.poolOfRole(t, 1)
 	unaltered := func() bool {
 		return p.count(t, "", "SELECT count(*) FROM {b}prepared_boundaries p, pg_class c WHERE c.oid = ANY (p.relations) "+
 			"AND c.xmin = p.versions[array_position(p.relations, c.oid)]") == 11
@@ -419,7 +422,8 @@ func TestHarmlessChangeOfABoundary(t *testing.T) {
 // other, also for doctor.
 func TestBoundaryWithPagesWithoutRows(t *testing.T) {
 	t.Parallel()
-	p, r, boundary := poolOfRole(t, 1)
+	p := newPostgres(t)
+	r, boundary := p.poolOfRole(t, 1)
 	p.alter(t, boundary, "BEGIN; "+oneRow+"; ROLLBACK")
 	if n := p.count(t, "", "SELECT pg_relation_size('\""+boundary+"\".docbasket')"); n == 0 {
 		t.Fatal("no page was left")
@@ -443,7 +447,8 @@ func TestBoundaryWithPagesWithoutRows(t *testing.T) {
 // pool keeps one that cannot be judged now, and the filler goes on with others.
 func TestBoundaryThatIsWrittenTo(t *testing.T) {
 	t.Parallel()
-	p, r, boundary := poolOfRole(t, 2)
+	p := newPrivatePostgres(t) // beside a snapshot of autovacuum, a request passes over what is locked
+	r, boundary := p.poolOfRole(t, 2)
 	writer, err := pgx.Connect(t.Context(), p.url)
 	testkit.Must(t, err)
 	defer writer.Close(context.WithoutCancel(t.Context()))
@@ -471,7 +476,8 @@ func TestBoundaryThatIsWrittenTo(t *testing.T) {
 func TestBoundaryOfAnEarlierVersion(t *testing.T) {
 	t.Parallel()
 	const forget = "UPDATE {b}prepared_boundaries SET relations = NULL, versions = NULL, compared_at = NULL"
-	p, r, altered := poolOfRole(t, 2)
+	p := newPostgres(t)
+	r, altered := p.poolOfRole(t, 2)
 	p.alter(t, altered, "DROP INDEX {s}.idx_documents_status")
 	p.raw(t, "", forget)
 	r.expectRejection(t, p, altered, "idx_documents_status")
