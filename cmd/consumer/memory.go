@@ -11,9 +11,9 @@ const (
 	// short-lived: 15 MB more memory save almost a tenth of the CPU time.
 	maxGrowth = 300
 	// maxGarbage bounds that growth, in bytes, where much is live, as the buffers of an embedded NATS server are.
-	maxGarbage = 24 << 20
-	// minGrowth is the growth where so much is live that more collections would cost too much: that of Go.
-	minGrowth = 100
+	maxGarbage = 16 << 20
+	// minGrowth is the growth where so much is live that more collections would cost too much.
+	minGrowth = 50
 )
 
 // paceCollections sets the heap's growth after each collection, for the live heap that it has found.

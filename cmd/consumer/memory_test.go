@@ -12,7 +12,7 @@ import (
 func TestGrowthOfTheHeap(t *testing.T) {
 	t.Parallel()
 	for live, want := range map[uint64]int{
-		0: 300, 1 << 20: 300, 8 << 20: 300, 12 << 20: 200, 16 << 20: 150, 24 << 20: 100, 1 << 40: 100,
+		0: 300, 1 << 20: 300, 5 << 20: 300, 8 << 20: 200, 16 << 20: 100, 32 << 20: 50, 1 << 40: 50,
 	} {
 		testkit.Equal(t, "growth", growth(live), want)
 	}
