@@ -419,7 +419,8 @@ func TestPublisherCannotSendConfirmationsAnywhere(t *testing.T) {
 	} {
 		testkit.Must(t, nc.PublishMsg(&nats.Msg{Subject: events.TypeRequested, Reply: reply, Data: []byte("{}")}))
 	}
-	g.run("publisher", 0, requestArgs("acme")...) // its confirmation comes after theirs
+	testkit.Must(t, nc.FlushTimeout(testkit.Patience)) // the server has them before the next one
+	g.run("publisher", 0, requestArgs("acme")...)      // its confirmation comes after theirs
 	js := g.jetStream("operator")
 	for stream, want := range map[string]uint64{
 		events.StreamRequests: 4, events.StreamEvents: 0, events.StreamDeadLetters: 0,
