@@ -324,6 +324,7 @@ func TestManyDeadLettersOfManyReplicas(t *testing.T) {
 		_, err := b.js.PublishMsgAsync(b.request(fmt.Sprint(i), "not an id"))
 		testkit.Must(t, err)
 	}
+	testkit.Receive(t, "all are stored", b.js.PublishAsyncComplete())
 	b.awaitSettled()
 	b.counts(n, n)
 	testkit.Equal(t, "delivered", b.delivered(), n)

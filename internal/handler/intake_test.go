@@ -190,6 +190,7 @@ func checkPulls(t *testing.T, thousands int) {
 			_, err := b.js.PublishMsgAsync(b.request("order", "acme"), jetstream.WithStallWait(testkit.Patience))
 			testkit.Must(t, err)
 		}
+		testkit.Receive(t, "all are stored", b.js.PublishAsyncComplete())
 		b.awaitSettled()
 	}
 	if len(faults) > 0 {
