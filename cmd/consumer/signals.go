@@ -10,16 +10,14 @@ import (
 // stopOnSignal returns a context that ends with the first SIGTERM, SIGINT or SIGHUP. A second SIGTERM or SIGINT ends
 // the process at once.
 func stopOnSignal() context.Context {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
-		signals = append(signals, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	if signal.Ignored(syscall.SIGHUP) { // by nohup
+		return ctx
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, func() {
-		// Not SIGHUP: a terminal that closes, and systemd with SendSIGHUP=, send it in addition to another signal.
-		signal.Ignore(syscall.SIGHUP)
-		stop()
-	})
+	// A terminal that closes, and systemd with SendSIGHUP=, send SIGHUP beside another signal, before or after it. So it
+	// does not count as the first of two, and is received until the process ends.
+	ctx, _ = signal.NotifyContext(ctx, syscall.SIGHUP)
 	return ctx
 }
 
