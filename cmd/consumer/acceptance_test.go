@@ -101,7 +101,7 @@ func TestServiceEndToEnd(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, d testDatabase) {
 		service := serve(t, settings(d.env, with("NATS_EMBEDDED_DIR", t.TempDir())))
 		url := testkit.Logged(t, &service.stderr, "embedded NATS server is up", "url")
-		subscriber, err := nats.Connect(url)
+		subscriber, err := nats.Connect(url, nats.Timeout(testkit.Patience))
 		testkit.Must(t, err)
 		t.Cleanup(subscriber.Close)
 		outcomes, err := subscriber.SubscribeSync("tenant.*")

@@ -242,7 +242,7 @@ const consumerInfo = "CONSUMER.INFO.TENANT_REQUESTS.tenant-provisioner"
 // observe returns the subjects of the server's API that are used while run runs, sorted.
 func observe[T any](t *testing.T, url string, run func() T) (subjects []string, _ T) {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(testkit.Patience))
 	testkit.Must(t, err)
 	defer nc.Close()
 	var seen []*nats.Subscription

@@ -531,7 +531,7 @@ func TestMarkerOfAnExpiredMessage(t *testing.T) {
 		c.AllowMsgTTL, c.SubjectDeleteMarkerTTL = true, 2*time.Second
 	})
 	request := b.request("order", "acme")
-	request.Header.Set("Nats-TTL", "1s")
+	request.Header.Set("Nats-TTL", "5s") // after it is delivered
 	b.publish(request)
 	b.eventually("the server has stored a marker", func() bool {
 		return b.streamOf(events.StreamRequests).CachedInfo().State.LastSeq == 2

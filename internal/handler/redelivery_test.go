@@ -61,7 +61,7 @@ func (b *bundle) holdAhead() {
 // Nothing shows that the clock was ahead, except that nothing is redelivered.
 func TestWithheldRequestsAreFoundByTheirSilence(t *testing.T) {
 	b := newBundle(t)
-	b.config.CheckInterval, b.config.Topology.AckWait = often, time.Second
+	b.config.CheckInterval, b.config.Topology.AckWait = often, shortAckWait
 	err := b.config.Topology.Ensure(t.Context(), b.js)
 	testkit.Must(t, err)
 	b.holdAhead()
@@ -75,7 +75,7 @@ func TestWithheldRequestsAreFoundByTheirSilence(t *testing.T) {
 	config := b.consumer().Config
 	testkit.Equal(t, "start sequence", config.OptStartSeq, 3)
 	testkit.Equal(t, "delivered by the new consumer", b.delivered(), 3)
-	testkit.Equal(t, "AckWait", config.AckWait, time.Second)
+	testkit.Equal(t, "AckWait", config.AckWait, shortAckWait)
 }
 
 // If the service may not change the consumer, it names the fault and continues with other requests.

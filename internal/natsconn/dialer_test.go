@@ -16,8 +16,8 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// prompt limits a call that must not wait for a server. Others use the machine too.
-const prompt = 3 * time.Second
+// prompt limits a call that must not wait for a server: less than connectTimeout, and others use the machine too.
+const prompt = connectTimeout - 500*time.Millisecond
 
 // within asserts that a call returns without waiting for a server.
 func within(t *testing.T, what string, call func()) {

@@ -44,10 +44,11 @@ func StartServer(t testing.TB, change ...func(*server.Options)) *server.Server {
 // JetStream connects to the server at url. The connection is closed when the test ends.
 func JetStream(t *testing.T, url string) jetstream.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+	nc, err := nats.Connect(url, nats.Timeout(testkit.Patience), nats.MaxReconnects(-1),
+		nats.ReconnectWait(100*time.Millisecond))
 	testkit.Must(t, err)
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(testkit.Patience))
 	testkit.Must(t, err)
 	return js
 }
