@@ -128,10 +128,10 @@ func TestOwnLostSessionDoesNotBlock(t *testing.T) {
 		if took := time.Since(begin); !got.Decided() || took > 15*time.Second {
 			t.Fatalf("%s: %s after %s: %v", name, got.Verdict, took, got.Err)
 		}
-		if n := p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' "+
-			"AND datname = current_database()"); n != 0 {
-			t.Errorf("%s: %d sessions in a transaction", name, n)
-		}
+		testkit.Eventually(t, name+": no session is in a transaction", func() bool {
+			return p.count(t, "", "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' "+
+				"AND datname = current_database()") == 0
+		})
 		provisionedOutcome(t, got.Outcome)
 	}
 }
@@ -159,7 +159,7 @@ func TestStalledServerCostsNoAttempt(t *testing.T) {
 		}
 	}
 	server.Freeze()
-	<-time.After(time.Until(begin.Add(2 * timeout))) // the elapsed time itself is under test
+	<-time.After(time.Until(begin.Add(3 * timeout))) // the elapsed time itself is under test
 	server.Thaw()
 	got := <-ended
 	if got.Verdict != pipeline.Pause {

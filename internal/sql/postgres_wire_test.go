@@ -54,6 +54,9 @@ func (n *roundTrips) record(kind byte, body []byte) bool {
 		n.Add(1)
 		return true
 	case 'Q':
+		if bytes.HasPrefix(body, []byte("-- ping")) { // by the pool, of a connection that a busy machine left unused for a second
+			return true
+		}
 		n.Add(1)
 	case 'P':
 		_, text, _ = bytes.Cut(body, []byte{0}) // the name of the statement

@@ -182,6 +182,10 @@ func TestEscapes(t *testing.T) { //nolint:tparallel // the subtests share one st
 // everything describes what is in the database, except for the counts of sequences and the ledger.
 func (f fence) everything() string {
 	f.t.Helper()
+	testkit.Eventually(f.t, "the sessions that were closed have no lock", func() bool {
+		return f.text("SELECT count(*)::text FROM pg_locks l JOIN pg_stat_activity a USING (pid) "+
+			"WHERE l.locktype = 'advisory' AND a.usename = $1", f.role) == "0"
+	})
 	return f.text(`SELECT concat_ws(E'\n',
 		(SELECT string_agg(n.nspname || n.xmin, ' ' ORDER BY n.oid) FROM pg_namespace n),
 		(SELECT string_agg(c.oid::regclass || ' ' || c.xmin, ' ' ORDER BY c.oid) FROM pg_class c WHERE c.oid >= 16384),

@@ -118,11 +118,11 @@ func TestHostsShareTheTime(t *testing.T) {
 	}
 	u.Host = silentHost(t) + "," + silentHost(t) + "," + u.Host
 	query := u.Query()
-	query.Set("connect_timeout", "3")
+	query.Set("connect_timeout", "9")
 	u.RawQuery = query.Encode()
 	k := Config{URL: u.String()}.connector(forWork)
 	settings, err := k.settings(t.Context())
-	if err != nil || settings.ConnectTimeout != time.Second {
+	if err != nil || settings.ConnectTimeout != 3*time.Second {
 		t.Errorf("each host has %s, %v", settings.ConnectTimeout, err)
 	}
 	conn, err := k.connect(t.Context())

@@ -80,7 +80,7 @@ func TestTimeoutOfScripts(t *testing.T) { //nolint:tparallel // the subtests sha
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := f.config("SELECT 1", "SELECT 1;;\n\n"+text)
-			c.Scripts.Timeout = 300 * time.Millisecond
+			c.Scripts.Timeout = 2 * time.Second
 			s.use(t, c)
 			_, err := provision(t.Context(), s, "acme")
 			line := 3 + strings.Count(text, ";;")
