@@ -24,7 +24,7 @@ import (
 func embeddedEnv(t *testing.T, root string) map[string]string {
 	t.Helper()
 	return settings(with("DATABASE_URL", "sqlite:"+root), with("NATS_EMBEDDED_DIR", filepath.Join(root, "nats")),
-		with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)), with("ACK_WAIT", "2s"), with("LOG_LEVEL", "info"))
+		with("NATS_EMBEDDED_ADDR", testkit.FreeAddr(t)), with("ACK_WAIT", "6s"), with("LOG_LEVEL", "info"))
 }
 
 // serveEmbedded starts the real program with its own NATS server, and connects to that.
@@ -51,7 +51,7 @@ func backUpUnderLoad(t *testing.T, n int) {
 		dir := filepath.Join(t.TempDir(), "copy")
 		var report string
 		t.Run(fmt.Sprintf("copy %d", i), func(t *testing.T) { // its end ends the load
-			const most = 150 // each round copies the tenants of all rounds before
+			const most = 300 // each round copies the tenants of all rounds before
 			f := startLoadFrom(t, js, i*most, most, 10*time.Millisecond)
 			startFailures(t, env, js)
 			f.awaitPublished(t, 20)

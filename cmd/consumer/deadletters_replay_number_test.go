@@ -68,7 +68,7 @@ func TestReplayNumberOfAPublisher(t *testing.T) {
 			testkit.Equal(t, fmt.Sprintf("replay of %s", tenant), last[tenant], replay)
 			d.rows(tenant, "DELETE FROM {b}precious RETURNING 'x'")
 		}
-		code, stdout, stderr := command(t, env, "dead-letters", "replay", "--all", "--yes", "--wait", "30s")
+		code, stdout, stderr := command(t, env, "dead-letters", "replay", "--all", "--yes", "--wait", outcomeWait)
 		testkit.Equal(t, "exit code", code, 0)
 		testkit.Contains(t, "stdout", stdout+stderr, fmt.Sprintf("%d selected", len(want)))
 		testkit.Equal(t, "tenants", len(d.tenants()), len(want))

@@ -141,7 +141,7 @@ func TestReplayCountsNoOlderOutcome(t *testing.T) {
 	publish(t, m.js, published)
 	m.announce("1", events.TypeProvisioned, 1)
 	m.announce("2", events.TypeProvisioned, 1)
-	code, stdout := m.run("replay", "--all", "--yes", "--json", "--wait", "1s")
+	code, stdout := m.run("replay", "--all", "--yes", "--json", "--wait", "10s")
 	testkit.Equal(t, "exit code", code, 1)
 	lines, _ := replayed(t, stdout)
 	got := map[string]string{}

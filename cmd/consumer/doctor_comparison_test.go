@@ -96,7 +96,8 @@ func TestDoctorBesideAServiceAtWork(t *testing.T) {
 		for range 5 {
 			testkit.Equal(t, "findings", findings(runDoctor(t, m.env), comparisons...), "")
 		}
-		flow.finish(t, d, m.js, testkit.Patience)
+		flow.awaitAllPublished(t, testkit.Patience)
+		awaitAllProvisioned(t, d, m.js, requests, testkit.Patience) // a progress that arrives late costs an attempt
 		checks := runDoctor(t, m.env)
 		testkit.Equal(t, "findings", findings(checks, comparisons...), "")
 		testkit.Contains(t, "message", checks["boundaries_unregistered"].Message, "compared: 60 boundaries")

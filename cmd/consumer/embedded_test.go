@@ -20,7 +20,7 @@ func TestEmbeddedServerLosesJetStream(t *testing.T) {
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, e.Stop()) })
 	url := e.Current().ClientURL()
-	fleet := startReplicas(t, 1, settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "2s")))
+	fleet := startReplicas(t, 1, settings(d.env, with("NATS_URL", url), with("ACK_WAIT", "6s")))
 	js := natstest.JetStream(t, url)
 	f := startLoad(t, js, 60, 10*time.Millisecond)
 	f.awaitPublished(t, 20)

@@ -25,6 +25,16 @@ func get(t *testing.T, url string) (code int, body string) {
 	return code, body
 }
 
+// getComplete returns a page that has all of its data: on a busy machine a source may exceed its timeout.
+func getComplete(t *testing.T, url string) (page string) {
+	t.Helper()
+	testkit.Eventually(t, "all data of the page is available", func() bool {
+		_, page = get(t, url)
+		return !strings.Contains(page, "Not available:")
+	})
+	return page
+}
+
 // fetch is get for a service that may stop.
 func fetch(t *testing.T, url string) (code int, body string, err error) {
 	t.Helper()

@@ -16,7 +16,7 @@ import (
 // another replica, waits for that attempt and does not fail the request.
 func TestDuplicateWaitsForALiveLastAttempt(t *testing.T) {
 	t.Parallel()
-	const ackWait = 2 * time.Second
+	const ackWait = 5 * time.Second
 	url, nats := postgrestest.Database(t), natstest.Start(t)
 	relay, relayURL := newRelay(t, url)
 	d := postgresAt(t, url, relayURL)

@@ -166,7 +166,7 @@ func TestConnectionsAreCut(t *testing.T) {
 			relay, relayURL := newRelay(t, to[what])
 			to[what] = relayURL
 			d := postgresAt(t, url, to["database"])
-			fleet := startReplicas(t, 2, settings(d.env, with("NATS_URL", to["NATS"]), with("ACK_WAIT", "2s")))
+			fleet := startReplicas(t, 2, settings(d.env, with("NATS_URL", to["NATS"]), with("ACK_WAIT", "6s")))
 			js := natstest.JetStream(t, nats)
 			f := startLoad(t, js, requests, 10*time.Millisecond)
 			outcomes, err := js.Stream(t.Context(), events.StreamEvents)
@@ -181,7 +181,7 @@ func TestConnectionsAreCut(t *testing.T) {
 				relay.restore(t)
 			}
 			f.awaitAllPublished(t, testkit.Patience)
-			awaitFirstAttempts(t, d, js, requests, time.Minute)
+			awaitFirstAttempts(t, d, js, requests, testkit.Patience)
 			awaitReady(t, fleet...)
 		})
 	}

@@ -76,7 +76,7 @@ func TestPlans(t *testing.T) {
 		_, stdout, _ = command(t, env, "tenants", "show", "large", "--json")
 		testkit.Contains(t, "the tenant", stdout, `"plan":"enterprise",`)
 		testkit.Lacks(t, "the tenant", stdout, "plan_limits")
-		_, page := get(t, http+"/tenant?id=standard")
+		page := getComplete(t, http+"/tenant?id=standard")
 		testkit.Contains(t, "the page", page,
 			"<dt>Plan</dt><dd><bdi>free</bdi>, at most 1,073,741,824 bytes, at most 100,000 rows</dd>")
 		_, stdout, _ = command(t, env, "config")

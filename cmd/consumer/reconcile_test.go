@@ -411,7 +411,8 @@ func TestReconcileBesideAService(t *testing.T) {
 		for range 5 {
 			m.reconcile(0, apply, "nothing to do")
 		}
-		flow.finish(t, d, m.js, testkit.Patience)
+		flow.awaitAllPublished(t, testkit.Patience)
+		awaitAllProvisioned(t, d, m.js, requests, testkit.Patience) // a progress that arrives late costs an attempt
 		for _, tenant := range d.tenants()[:5] {
 			m.execute("DELETE FROM {b}tenant_registry WHERE tenant_id = '"+tenant+"'",
 				"DELETE FROM {b}tenant_requests WHERE tenant_id = '"+tenant+"'")

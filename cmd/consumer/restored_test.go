@@ -125,7 +125,7 @@ func TestDatabaseOlderThanTheStreams(t *testing.T) {
 		testkit.Contains(t, "doctor", found.Message+found.Hint, `"b1"`, "consumer reconcile")
 		_, page := get(t, http+"/")
 		testkit.Contains(t, "page", page, "older than the streams")
-		testkit.Contains(t, "log", r.stderr.String(), "older than the streams")
+		testkit.Logs(t, &r.stderr, "older than the streams")
 		testkit.Equal(t, "outcomes", countOutcomes(t, storedOutcomes(t, js)), "provisioned 2")
 		testkit.Equal(t, "tenants", strings.Join(d.tenants(), " "), "a1")
 		testkit.Equal(t, "exit code", r.stop(t), 0)

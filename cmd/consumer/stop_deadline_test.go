@@ -10,9 +10,9 @@ import (
 	"example.com/tenant-provisioner/internal/testkit"
 )
 
-// stopLimit is how long a stop may take beyond DRAIN_TIMEOUT, whatever hangs: 7 s as docs/deploying.md says, and 3 s
+// stopLimit is how long a stop may take beyond DRAIN_TIMEOUT, whatever hangs: 7 s as docs/deploying.md says, and 8 s
 // because the machine may be busy. A sum of the timeouts of all parts is longer.
-const stopLimit = 7*time.Second + 3*time.Second
+const stopLimit = 7*time.Second + 8*time.Second
 
 // PostgreSQL, NATS and the collector of traces hang: connections stay open, and nothing answers. The service ends within
 // its deadline, with exit code 0.
