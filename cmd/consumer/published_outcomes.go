@@ -23,9 +23,14 @@ type publishedOutcomes struct {
 	receive  func(event.Event)
 	stream   *outcomes
 	subjects []*nats.Subscription
+	closed   chan struct{}
 }
 
-// openPublishedOutcomes calls receive from other goroutines, also at the same time.
+// maxUnread is how many outcomes wait to be received; the stream has further ones.
+const maxUnread = 1 << 16
+
+// openPublishedOutcomes calls receive from other goroutines, also at the same time: for the outcomes of the stream in
+// the order in which they were published, and for those of the subjects too.
 func openPublishedOutcomes(
 	ctx context.Context, js jetstream.JetStream, log *slog.Logger, receive func(event.Event),
 ) (*publishedOutcomes, error) {
@@ -33,13 +38,11 @@ func openPublishedOutcomes(
 	if err != nil {
 		return nil, err
 	}
-	o := &publishedOutcomes{receive: receive, stream: stream}
+	o := &publishedOutcomes{receive: receive, stream: stream, closed: make(chan struct{})}
+	unread := make(chan *nats.Msg, maxUnread)
+	go o.read(unread)
 	for _, subject := range []string{events.TypeProvisioned, events.TypeProvisioningFailed} {
-		sub, err := js.Conn().Subscribe(subject, func(msg *nats.Msg) {
-			if e, err := events.Decode(msg.Header, msg.Data); err == nil {
-				receive(e)
-			}
-		})
+		sub, err := js.Conn().ChanSubscribe(subject, unread)
 		if err != nil {
 			o.close(ctx)
 			return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
@@ -47,6 +50,19 @@ func openPublishedOutcomes(
 		o.subjects = append(o.subjects, sub)
 	}
 	return o, nil
+}
+
+func (o *publishedOutcomes) read(unread <-chan *nats.Msg) {
+	for {
+		select {
+		case msg := <-unread:
+			if e, err := events.Decode(msg.Header, msg.Data); err == nil {
+				o.receive(e)
+			}
+		case <-o.closed:
+			return
+		}
+	}
 }
 
 // follow reads the stream until stop is called; see [outcomes.follow].
@@ -58,6 +74,7 @@ func (o *publishedOutcomes) close(ctx context.Context) {
 	for _, sub := range o.subjects {
 		sub.Unsubscribe() //nolint:errcheck // the connection closes with the command
 	}
+	close(o.closed)
 	o.stream.close(ctx)
 }
 
